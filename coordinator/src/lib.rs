@@ -1,0 +1,1 @@
+//! The coordinator of colearn: engine, store, gRPC services.

@@ -1,0 +1,120 @@
+//! Why an attempt failed, and what follows from it.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// The type of a failure. What is done about it depends on the type alone; the text beside it is for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureReason {
+    /// The loss became NaN or infinite.
+    Diverged,
+    /// The device or the host ran out of memory.
+    OutOfMemory,
+    /// The data set is missing, malformed or does not fit the settings.
+    Data,
+    /// The settings can not be trained on this worker.
+    Settings,
+    /// The trainer died: a signal, an abort, an exception in libtorch.
+    Crash,
+    /// The trainer made no progress for too long.
+    Hang,
+    /// The worker was lost: its lease ran out.
+    LeaseExpired,
+    /// The sweep was cancelled.
+    Cancelled,
+}
+
+/// What follows from a failed attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryPolicy {
+    /// Try again, as long as attempts are left.
+    Retry,
+    /// Try again in smaller cohorts, as long as attempts are left.
+    RetryAtLowerDensity,
+    /// The same would happen again: the task has failed.
+    Fail,
+}
+
+impl FailureReason {
+    /// Every reason, for conversions and tests.
+    pub const ALL: [Self; 8] = [
+        Self::Diverged,
+        Self::OutOfMemory,
+        Self::Data,
+        Self::Settings,
+        Self::Crash,
+        Self::Hang,
+        Self::LeaseExpired,
+        Self::Cancelled,
+    ];
+
+    /// What follows from a failure of this type.
+    ///
+    /// Training is a function of configuration and seed, so what diverged diverges again, and a data set
+    /// that is wrong on one worker is most likely wrong on the next.
+    #[must_use]
+    pub fn policy(self) -> RetryPolicy {
+        match self {
+            Self::Diverged | Self::Data | Self::Settings | Self::Cancelled => RetryPolicy::Fail,
+            Self::OutOfMemory => RetryPolicy::RetryAtLowerDensity,
+            Self::Crash | Self::Hang | Self::LeaseExpired => RetryPolicy::Retry,
+        }
+    }
+
+    /// The word for it in files, tables and logs.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Diverged => "diverged",
+            Self::OutOfMemory => "out_of_memory",
+            Self::Data => "data",
+            Self::Settings => "settings",
+            Self::Crash => "crash",
+            Self::Hang => "hang",
+            Self::LeaseExpired => "lease_expired",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl fmt::Display for FailureReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// A failed attempt: its type, and a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The type, which decides what happens next.
+    pub reason: FailureReason,
+    /// What happened, for people.
+    pub message: String,
+}
+
+impl Failure {
+    /// The longest message that is kept, in bytes.
+    pub const LONGEST_MESSAGE: usize = 4096;
+
+    /// A failure with its message cut to [`Self::LONGEST_MESSAGE`].
+    #[must_use]
+    pub fn new(reason: FailureReason, message: impl Into<String>) -> Self {
+        let mut message = message.into();
+        if message.len() > Self::LONGEST_MESSAGE {
+            let mut end = Self::LONGEST_MESSAGE;
+            while !message.is_char_boundary(end) {
+                end -= 1;
+            }
+            message.truncate(end);
+        }
+        Self { reason, message }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.message)
+    }
+}

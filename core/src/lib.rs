@@ -1,0 +1,10 @@
+//! The pure domain of colearn: sweep files, grids, the scheduler, statistics.
+//!
+//! Nothing in this crate reads a clock, draws a random number, touches a file or a socket: time and
+//! everything else that happens comes in as an argument. `clippy.toml` beside this crate bans the ways out.
+
+pub mod failure;
+pub mod id;
+pub mod result;
+pub mod settings;
+pub mod time;

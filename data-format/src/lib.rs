@@ -1,0 +1,1 @@
+//! The data set format of colearn: reading, checking, generating.

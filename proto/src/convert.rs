@@ -1,0 +1,258 @@
+//! Wire to core and back. Anything that comes in is checked here: what the core types hold is valid.
+
+use colearn_core::{
+    failure::{Failure, FailureReason},
+    id::{ConfigurationId, IdError, TaskId},
+    result::{EpochRecord, TaskResult},
+};
+
+use crate::v1;
+
+/// Why a message from the wire is not acceptable.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConvertError {
+    /// A field that must be set is not.
+    #[error("the message has no `{0}`")]
+    Missing(&'static str),
+    /// An identifier is malformed.
+    #[error(transparent)]
+    Id(#[from] IdError),
+    /// An enum has a value this version does not know.
+    #[error("`{field}` has the unknown value {value}")]
+    UnknownValue {
+        /// Which field.
+        field: &'static str,
+        /// What it held.
+        value: i32,
+    },
+    /// A metric is NaN or infinite.
+    #[error("metric `{0}` is not a finite number")]
+    NotFinite(String),
+    /// A collection or text is larger than allowed.
+    #[error("`{field}` has {length} entries; the limit is {limit}")]
+    TooLarge {
+        /// Which field.
+        field: &'static str,
+        /// How many it has.
+        length: usize,
+        /// How many it may have.
+        limit: usize,
+    },
+}
+
+/// The most metrics a result may carry.
+pub const MOST_METRICS: usize = 64;
+/// The longest metric name, in bytes.
+pub const LONGEST_METRIC_NAME: usize = 64;
+/// The most classes a confusion matrix may have.
+pub const MOST_CLASSES: usize = 1024;
+/// The most epochs a history may have.
+pub const MOST_EPOCHS: usize = 100_000;
+
+fn limit(field: &'static str, length: usize, limit: usize) -> Result<(), ConvertError> {
+    if length > limit { Err(ConvertError::TooLarge { field, length, limit }) } else { Ok(()) }
+}
+
+impl From<TaskId> for v1::TaskId {
+    fn from(task: TaskId) -> Self {
+        Self { sweep: task.sweep.0, configuration: task.configuration.to_string(), seed: task.seed }
+    }
+}
+
+impl TryFrom<v1::TaskId> for TaskId {
+    type Error = ConvertError;
+    fn try_from(task: v1::TaskId) -> Result<Self, ConvertError> {
+        Ok(Self {
+            sweep: colearn_core::id::SweepId(task.sweep),
+            configuration: task.configuration.parse::<ConfigurationId>()?,
+            seed: task.seed,
+        })
+    }
+}
+
+/// The task a message is about.
+///
+/// # Errors
+/// When it is absent or malformed.
+pub fn task(task: Option<v1::TaskId>) -> Result<TaskId, ConvertError> {
+    task.ok_or(ConvertError::Missing("task"))?.try_into()
+}
+
+impl From<FailureReason> for v1::FailureReason {
+    fn from(reason: FailureReason) -> Self {
+        match reason {
+            FailureReason::Diverged => Self::Diverged,
+            FailureReason::OutOfMemory => Self::OutOfMemory,
+            FailureReason::Data => Self::Data,
+            FailureReason::Settings => Self::Settings,
+            FailureReason::Crash => Self::Crash,
+            FailureReason::Hang => Self::Hang,
+            FailureReason::LeaseExpired => Self::LeaseExpired,
+            FailureReason::Cancelled => Self::Cancelled,
+        }
+    }
+}
+
+/// The reason behind a wire value.
+///
+/// # Errors
+/// When the value is unspecified or unknown.
+pub fn failure_reason(value: i32) -> Result<FailureReason, ConvertError> {
+    let unknown = ConvertError::UnknownValue { field: "reason", value };
+    match v1::FailureReason::try_from(value) {
+        Ok(v1::FailureReason::Diverged) => Ok(FailureReason::Diverged),
+        Ok(v1::FailureReason::OutOfMemory) => Ok(FailureReason::OutOfMemory),
+        Ok(v1::FailureReason::Data) => Ok(FailureReason::Data),
+        Ok(v1::FailureReason::Settings) => Ok(FailureReason::Settings),
+        Ok(v1::FailureReason::Crash) => Ok(FailureReason::Crash),
+        Ok(v1::FailureReason::Hang) => Ok(FailureReason::Hang),
+        Ok(v1::FailureReason::LeaseExpired) => Ok(FailureReason::LeaseExpired),
+        Ok(v1::FailureReason::Cancelled) => Ok(FailureReason::Cancelled),
+        Ok(v1::FailureReason::Unspecified) | Err(_) => Err(unknown),
+    }
+}
+
+impl From<Failure> for v1::Failure {
+    fn from(failure: Failure) -> Self {
+        Self { reason: v1::FailureReason::from(failure.reason).into(), message: failure.message }
+    }
+}
+
+impl TryFrom<v1::Failure> for Failure {
+    type Error = ConvertError;
+    fn try_from(failure: v1::Failure) -> Result<Self, ConvertError> {
+        Ok(Self::new(failure_reason(failure.reason)?, failure.message))
+    }
+}
+
+impl From<EpochRecord> for v1::EpochRecord {
+    fn from(record: EpochRecord) -> Self {
+        Self {
+            epoch: record.epoch,
+            train_loss: record.train_loss,
+            valid_loss: record.valid_loss,
+            valid_accuracy: record.valid_accuracy,
+        }
+    }
+}
+
+impl From<v1::EpochRecord> for EpochRecord {
+    fn from(record: v1::EpochRecord) -> Self {
+        Self {
+            epoch: record.epoch,
+            train_loss: record.train_loss,
+            valid_loss: record.valid_loss,
+            valid_accuracy: record.valid_accuracy,
+        }
+    }
+}
+
+impl From<TaskResult> for v1::TaskResult {
+    fn from(result: TaskResult) -> Self {
+        Self {
+            metrics: result.metrics.into_iter().collect(),
+            confusion: result.confusion.into_iter().map(|counts| v1::ConfusionRow { counts }).collect(),
+            history: result.history.into_iter().map(Into::into).collect(),
+            best_epoch: result.best_epoch,
+            parameters: result.parameters,
+            seconds: result.seconds,
+            device: result.device,
+        }
+    }
+}
+
+impl TryFrom<v1::TaskResult> for TaskResult {
+    type Error = ConvertError;
+    fn try_from(result: v1::TaskResult) -> Result<Self, ConvertError> {
+        limit("metrics", result.metrics.len(), MOST_METRICS)?;
+        limit("confusion", result.confusion.len(), MOST_CLASSES)?;
+        limit("history", result.history.len(), MOST_EPOCHS)?;
+        limit("device", result.device.len(), 256)?;
+        for (name, value) in &result.metrics {
+            limit("metric name", name.len(), LONGEST_METRIC_NAME)?;
+            if !value.is_finite() {
+                return Err(ConvertError::NotFinite(name.clone()));
+            }
+        }
+        for record in &result.history {
+            if !(record.train_loss.is_finite()
+                && record.valid_loss.is_finite()
+                && record.valid_accuracy.is_finite())
+            {
+                return Err(ConvertError::NotFinite(format!("history, epoch {}", record.epoch)));
+            }
+        }
+        if !result.seconds.is_finite() {
+            return Err(ConvertError::NotFinite("seconds".to_owned()));
+        }
+        let classes = result.confusion.len();
+        let mut confusion = Vec::with_capacity(classes);
+        for row in result.confusion {
+            limit("confusion row", row.counts.len(), classes)?;
+            confusion.push(row.counts);
+        }
+        Ok(Self {
+            metrics: result.metrics.into_iter().collect(),
+            confusion,
+            history: result.history.into_iter().map(Into::into).collect(),
+            best_epoch: result.best_epoch,
+            parameters: result.parameters,
+            seconds: result.seconds,
+            device: result.device,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use colearn_core::id::SweepId;
+
+    use super::*;
+
+    fn result() -> TaskResult {
+        TaskResult {
+            metrics: [("accuracy".to_owned(), 0.5), ("loss".to_owned(), 1.25)].into(),
+            confusion: vec![vec![3, 1], vec![0, 4]],
+            history: vec![EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 2.0, valid_accuracy: 0.25 }],
+            best_epoch: 1,
+            parameters: 42,
+            seconds: 1.5,
+            device: "cpu x1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn results_survive_the_wire() {
+        assert_eq!(TaskResult::try_from(v1::TaskResult::from(result())), Ok(result()));
+    }
+
+    #[test]
+    fn tasks_survive_the_wire() {
+        let id = TaskId { sweep: SweepId(7), configuration: ConfigurationId(0xfeed), seed: 3 };
+        assert_eq!(task(Some(id.into())), Ok(id));
+        assert_eq!(task(None), Err(ConvertError::Missing("task")));
+    }
+
+    #[test]
+    fn every_failure_reason_survives_the_wire() {
+        for reason in FailureReason::ALL {
+            assert_eq!(failure_reason(v1::FailureReason::from(reason).into()), Ok(reason));
+        }
+        assert!(failure_reason(0).is_err());
+        assert!(failure_reason(99).is_err());
+    }
+
+    #[test]
+    fn metrics_that_are_not_numbers_are_refused() {
+        let mut wire = v1::TaskResult::from(result());
+        wire.metrics.insert("loss".to_owned(), f64::NAN);
+        assert_eq!(TaskResult::try_from(wire), Err(ConvertError::NotFinite("loss".to_owned())));
+    }
+
+    #[test]
+    fn oversized_results_are_refused() {
+        let mut wire = v1::TaskResult::from(result());
+        wire.metrics = (0..=MOST_METRICS).map(|i| (format!("m{i}"), 0.0)).collect();
+        assert!(matches!(TaskResult::try_from(wire), Err(ConvertError::TooLarge { field: "metrics", .. })));
+    }
+}

@@ -1,0 +1,23 @@
+//! The wire format of colearn and its conversions to and from core types.
+//!
+//! The generated types stop here and at the edges of coordinator, agent and command: everything inside
+//! speaks `colearn_core`. [`convert`] is the one place where the two meet.
+
+pub mod convert;
+
+/// The generated types and services of `colearn.v1`.
+#[expect(
+    missing_docs,
+    clippy::allow_attributes,
+    clippy::allow_attributes_without_reason,
+    reason = "generated; the documentation is in the .proto files"
+)]
+pub mod v1 {
+    tonic::include_proto!("colearn.v1");
+}
+
+/// The encoded `FileDescriptorSet` of `colearn.v1`, for gRPC reflection.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+/// The largest message either side accepts, in bytes. It also bounds what a compressed message may expand to.
+pub const LARGEST_MESSAGE: usize = 4 << 20;

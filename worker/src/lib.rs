@@ -1,0 +1,3 @@
+//! The worker of colearn: the agent that talks to the coordinator and the trainer that trains.
+
+pub mod protocol;

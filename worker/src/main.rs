@@ -1,0 +1,2 @@
+//! The `colearn-worker` binary.
+fn main() {}
