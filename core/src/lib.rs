@@ -7,4 +7,5 @@ pub mod failure;
 pub mod id;
 pub mod result;
 pub mod settings;
+pub mod sweep;
 pub mod time;

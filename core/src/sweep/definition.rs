@@ -1,0 +1,76 @@
+//! A validated sweep: expanded, resolved, and not able to be wrong.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    id::{ConfigurationId, SweepName},
+    settings::TaskSettings,
+};
+
+/// A sweep as it is meant: what the coordinator journals and everything later reads.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sweep {
+    /// Its name.
+    pub name: SweepName,
+    /// The dotted paths that are swept, in the order of the file; columns of every table.
+    pub parameters: Vec<String>,
+    /// The points of the grid, in order, without duplicates; at least one.
+    pub configurations: Vec<Configuration>,
+    /// The replicates, in order, without duplicates; at least one.
+    pub seeds: Vec<u64>,
+    /// How results are shown.
+    pub report: ReportSettings,
+    /// When a failed attempt is tried again.
+    pub retries: RetrySettings,
+}
+
+/// One point of the grid.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Configuration {
+    /// Hash of `settings`.
+    pub id: ConfigurationId,
+    /// What is trained, fully resolved.
+    pub settings: TaskSettings,
+    /// What distinguishes it: the swept paths it sets, with their values. Keys beyond
+    /// [`Sweep::parameters`] come from `include`.
+    pub values: BTreeMap<String, Value>,
+    /// Whether the others are compared with this one.
+    pub baseline: bool,
+    /// Tasks of equal key can be trained in one cohort: everything that decides shapes and the loop's length.
+    pub cohort_key: u64,
+}
+
+/// How results are shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ReportSettings {
+    /// Metric names, in column order.
+    pub metrics: Vec<String>,
+    /// Confidence level of the intervals, in (0, 1).
+    pub confidence: f64,
+}
+
+/// When a failed attempt is tried again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RetrySettings {
+    /// Attempts a task has in all; at least 1.
+    pub max_attempts: u32,
+    /// Wait before the second attempt; doubled for each further one.
+    pub initial_backoff: Duration,
+    /// The longest wait.
+    pub max_backoff: Duration,
+}
+
+impl Sweep {
+    /// Number of tasks: configurations times seeds.
+    #[must_use]
+    pub fn task_count(&self) -> u64 {
+        self.configurations.len() as u64 * self.seeds.len() as u64
+    }
+}
