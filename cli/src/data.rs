@@ -6,7 +6,7 @@ use std::{
 };
 
 use colearn_core::sweep::Sweep;
-use colearn_data_format::{Dataset, Summary, generate, resolve, write};
+use colearn_data_format::{Dataset, generate, inspect::Summary, resolve, write};
 
 use crate::{
     args::DataCommand,
@@ -26,12 +26,13 @@ pub fn data(command: &DataCommand) -> Outcome {
                     )
                 })?;
             }
-            write(out, &generate::demo(&options)).map_err(|error| Failure::new(Exit::DataSet, error))?;
+            let dataset = generate::demo(&options).map_err(|error| Failure::new(Exit::DataSet, error))?;
+            write(out, &dataset).map_err(|error| Failure::new(Exit::DataSet, error))?;
             println!("wrote {} (generated, seed {seed})", out.display());
         }
         DataCommand::Inspect { file, json } => {
             let dataset = Dataset::open(file).map_err(|error| Failure::new(Exit::DataSet, error))?;
-            let summary = Summary::of(&dataset).map_err(|error| Failure::new(Exit::DataSet, error))?;
+            let summary = Summary::new(&dataset);
             if *json {
                 let text = serde_json::to_string_pretty(&summary)
                     .map_err(|error| Failure::new(Exit::Failure, error))?;

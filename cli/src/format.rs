@@ -103,7 +103,7 @@ fn footer(table: &ResultsTable) -> String {
 fn for_people(table: &ResultsTable) -> String {
     let (heading, rows) = heading_and_rows(table);
     let mut text = Table::new();
-    text.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    text.load_style(presets::UTF8_HORIZONTAL_ONLY);
     text.set_header(&heading);
     let last = heading.len() - 1;
     for row in rows {

@@ -86,7 +86,7 @@ pub async fn list(target: &Target, as_json: bool) -> Outcome {
         return Ok(Exit::Success);
     }
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["name", "state", "done", "running", "pending", "failed", "tasks", "submitted"]);
     for sweep in &sweeps {
         let counts = sweep.tasks.unwrap_or_default();
@@ -148,7 +148,7 @@ pub async fn status(name: &str, target: &Target, as_json: bool) -> Outcome {
         summary.slots,
     );
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["configuration", "done", "running", "pending", "failed"]);
     for row in &response.configurations {
         let counts = row.tasks.unwrap_or_default();

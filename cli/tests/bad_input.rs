@@ -23,7 +23,11 @@ fn sweep_files() {
     let lab = Lab::new();
     for (from, to, words) in [
         ("dataset: demo", "datset: demo", &["bad.yaml:2:1", "datset", "dataset"][..]),
-        ("modality_dropout.audio: [0, 0.9]", "modality_droput.audio: [0, 0.9]", &["modality_dropout", "bad.yaml:7:"]),
+        (
+            "modality_dropout.audio: [0, 0.9]",
+            "modality_droput.audio: [0, 0.9]",
+            &["modality_dropout", "bad.yaml:7:"],
+        ),
         ("modality_dropout.audio: [0, 0.9]", "modality_dropout.audio: [0, 0.5, 0.9]", &["zip", "3", "2"]),
         ("epochs: 6", "epochs: six", &["epochs", "bad.yaml:5:"]),
         ("learning_rate: 0.003", "learning_rate: .nan", &["learning_rate", "bad.yaml:5:"]),
@@ -138,7 +142,8 @@ fn a_full_disk_loses_nothing_that_was_recorded() {
         println!("skipped: mounting a small tmpfs needs root");
         return;
     };
-    let run = ["run", "small.yaml", "--state", "disk/state", "--slots", "1", "--threads", "1", "--device", "cpu"];
+    let run =
+        ["run", "small.yaml", "--state", "disk/state", "--slots", "1", "--threads", "1", "--device", "cpu"];
     let target = ["--state", "disk/state"];
     let first = lab.start(&run);
     let before = lab.wait_until(&target, |status| status["tasks"]["done"].as_u64() >= Some(1));

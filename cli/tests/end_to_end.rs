@@ -21,7 +21,18 @@ fn running(status: &Value) -> u64 {
 /// The table of a run that nobody disturbed.
 fn undisturbed(lab: &Lab) -> Value {
     let output = lab.colearn(&[
-        "run", "small.yaml", "--state", "undisturbed", "--slots", "1", "--threads", "1", "--format", "json", "--device", "cpu",
+        "run",
+        "small.yaml",
+        "--state",
+        "undisturbed",
+        "--slots",
+        "1",
+        "--threads",
+        "1",
+        "--format",
+        "json",
+        "--device",
+        "cpu",
     ]);
     assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
     serde_json::from_slice(&output.stdout).unwrap()
@@ -34,11 +45,16 @@ fn a_run_that_is_interrupted_continues_without_repeating_a_finished_task() {
     let configurations = expected["configurations"].as_array().unwrap();
     assert_eq!(configurations.len(), 3);
     for configuration in configurations {
-        assert_eq!((configuration["n"].as_u64(), configuration["state"].as_str()), (Some(2), Some("complete")));
+        assert_eq!(
+            (configuration["n"].as_u64(), configuration["state"].as_str()),
+            (Some(2), Some("complete"))
+        );
         let accuracy = &configuration["metrics"]["accuracy"];
         let mean = accuracy["mean"].as_f64().unwrap();
         assert!((0.0..=1.0).contains(&mean));
-        assert!(accuracy["ci_low"].as_f64().unwrap() <= mean && mean <= accuracy["ci_high"].as_f64().unwrap());
+        assert!(
+            accuracy["ci_low"].as_f64().unwrap() <= mean && mean <= accuracy["ci_high"].as_f64().unwrap()
+        );
     }
 
     let run = ["run", "small.yaml", "--state", "state", "--slots", "1", "--threads", "1", "--device", "cpu"];
@@ -106,8 +122,20 @@ fn slots_and_cohorts_change_nothing_but_rounding() {
     for (slots, cohort) in [("2", "1"), ("1", "5")] {
         let state = format!("state-{slots}-{cohort}");
         let output = lab.colearn(&[
-            "run", "small.yaml", "--state", &state, "--slots", slots, "--threads", "1", "--max-cohort", cohort,
-            "--format", "json", "--device", "cpu",
+            "run",
+            "small.yaml",
+            "--state",
+            &state,
+            "--slots",
+            slots,
+            "--threads",
+            "1",
+            "--max-cohort",
+            cohort,
+            "--format",
+            "json",
+            "--device",
+            "cpu",
         ]);
         assert!(output.status.success(), "{}", text(&output.stderr));
         let table: Value = serde_json::from_slice(&output.stdout).unwrap();

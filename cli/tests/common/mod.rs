@@ -177,7 +177,9 @@ pub fn text(bytes: &[u8]) -> String {
 /// The largest difference between the metrics of two `results --format json`; panics when they differ otherwise.
 pub fn largest_difference(left: &Value, right: &Value) -> f64 {
     match (left, right) {
-        (Value::Number(left), Value::Number(right)) => (left.as_f64().unwrap() - right.as_f64().unwrap()).abs(),
+        (Value::Number(left), Value::Number(right)) => {
+            (left.as_f64().unwrap() - right.as_f64().unwrap()).abs()
+        }
         (Value::Object(left), Value::Object(right)) => {
             assert!(left.keys().eq(right.keys()), "{left:?} and {right:?}");
             left.iter().map(|(key, value)| largest_difference(value, &right[key])).fold(0.0, f64::max)
