@@ -1,3 +1,4 @@
 //! The worker of colearn: the agent that talks to the coordinator and the trainer that trains.
 
+pub mod agent;
 pub mod protocol;
