@@ -1,3 +1,7 @@
 //! The worker of colearn: the agent that talks to the coordinator and the trainer that trains.
 
+pub mod metrics;
+pub mod model;
+pub mod optimizer;
 pub mod protocol;
+pub mod random;
