@@ -1,1 +1,29 @@
 //! The data set format of colearn: reading, checking, generating.
+//!
+//! A data set is one safetensors file. Tensors: `<split>/<modality>` [N, T, D] f32 and `<split>/labels`
+//! ([N] i64 classes, or [N] f32 values) for the splits `train`, `valid` and `test`. T is the same everywhere,
+//! N within a split, D for a modality. The header's `__metadata__` holds `format` (`colearn-dataset/1`),
+//! `modalities` (JSON list; the order in which features are concatenated), `task` (`classification` or
+//! `regression`), `classes` (JSON list of names; classification only), and the texts `source`, `licence` and
+//! `preparation`.
+//!
+//! [`Dataset::open`] checks all of it once, so that whoever holds a [`Dataset`] need not check again.
+
+#[cfg(target_endian = "big")]
+compile_error!("safetensors stores little-endian numbers and this crate reads them in place");
+
+mod dataset;
+mod error;
+pub mod generate;
+mod header;
+pub mod inspect;
+mod layout;
+mod path;
+mod scan;
+mod write;
+
+pub use dataset::{Dataset, Labels, SplitView, Warning};
+pub use error::{DatasetError, TensorProblem};
+pub use layout::{Description, Modality, Split, Task};
+pub use path::resolve;
+pub use write::{NewDataset, NewLabels, NewSplit, write};

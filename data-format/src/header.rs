@@ -1,0 +1,143 @@
+//! The first bytes of the file: the safetensors header, and our entries in it.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use safetensors::tensor::Metadata;
+
+use crate::error::DatasetError;
+use crate::layout::{Description, FORMAT, LABELS, Task};
+
+/// Bytes of the header's own length.
+const LENGTH_BYTES: usize = 8;
+/// No data set needs more; safetensors' own limit is 100 MB.
+const MAX_HEADER_BYTES: u64 = 16 << 20;
+/// Modality names become keys and columns everywhere.
+const MAX_NAME_BYTES: usize = 64;
+
+/// What the header says, before a tensor was looked at.
+pub(crate) struct Header {
+    /// Modality names in order; distinct and well formed.
+    pub(crate) modalities: Vec<String>,
+    pub(crate) task: Task,
+    pub(crate) description: Description,
+    /// The tensors: types, shapes and places that fill the file exactly.
+    pub(crate) tensors: Metadata,
+    /// Where in the file the tensors' places count from.
+    pub(crate) data_start: usize,
+}
+
+impl Header {
+    /// Read and check the header of a whole file's bytes.
+    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, DatasetError> {
+        let not_safetensors = |reason: String| DatasetError::NotSafetensors { path: path.to_owned(), reason };
+        let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
+            return Err(not_safetensors(format!("it has {} bytes", bytes.len())));
+        };
+        let length = u64::from_le_bytes(*length);
+        if length > MAX_HEADER_BYTES {
+            return Err(not_safetensors(format!("its header would have {length} bytes")));
+        }
+        // Fits: at most MAX_HEADER_BYTES.
+        let header_end = LENGTH_BYTES + length as usize;
+        let Some(header) = rest.get(..length as usize) else {
+            return Err(DatasetError::Size {
+                path: path.to_owned(),
+                expected: header_end as u64,
+                found: bytes.len() as u64,
+            });
+        };
+        // `SafeTensors::deserialize` adds sizes from the file without a check for overflow; its `Metadata`
+        // alone does not, so the comparison with the file's size is made here.
+        let tensors: Metadata =
+            serde_json::from_slice(header).map_err(|error| not_safetensors(error.to_string()))?;
+        let expected = (header_end as u64).saturating_add(tensors.data_len() as u64);
+        if expected != bytes.len() as u64 {
+            return Err(DatasetError::Size { path: path.to_owned(), expected, found: bytes.len() as u64 });
+        }
+
+        let none = HashMap::new();
+        let entries = Entries { path, entries: tensors.metadata().as_ref().unwrap_or(&none) };
+        entries.check_format()?;
+        let modalities = entries.modalities()?;
+        let task = entries.task()?;
+        let description = Description {
+            source: entries.text("source"),
+            licence: entries.text("licence"),
+            preparation: entries.text("preparation"),
+        };
+        Ok(Self { modalities, task, description, tensors, data_start: header_end })
+    }
+}
+
+/// The header's `__metadata__`.
+struct Entries<'a> {
+    path: &'a Path,
+    entries: &'a HashMap<String, String>,
+}
+
+impl Entries<'_> {
+    fn text(&self, key: &str) -> String {
+        self.entries.get(key).cloned().unwrap_or_default()
+    }
+
+    fn error(&self, key: &'static str, problem: impl Into<String>) -> DatasetError {
+        DatasetError::Metadata { path: self.path.to_owned(), key, problem: problem.into() }
+    }
+
+    fn check_format(&self) -> Result<(), DatasetError> {
+        match self.entries.get("format") {
+            Some(format) if format == FORMAT => Ok(()),
+            found => Err(DatasetError::Format { path: self.path.to_owned(), found: found.cloned() }),
+        }
+    }
+
+    /// A JSON list of at least `min` distinct, non-empty texts.
+    fn list(&self, key: &'static str, min: usize) -> Result<Vec<String>, DatasetError> {
+        let text =
+            self.entries.get(key).ok_or_else(|| self.error(key, "missing; expected a JSON list of names"))?;
+        let list: Vec<String> = serde_json::from_str(text)
+            .map_err(|error| self.error(key, format!("expected a JSON list of names: {error}")))?;
+        if list.len() < min {
+            return Err(self.error(key, format!("has {} name(s), expected at least {min}", list.len())));
+        }
+        let mut seen = std::collections::HashSet::new();
+        for name in &list {
+            if name.is_empty() {
+                return Err(self.error(key, "holds an empty name"));
+            }
+            if !seen.insert(name) {
+                return Err(self.error(key, format!("names {name:?} twice")));
+            }
+        }
+        Ok(list)
+    }
+
+    fn modalities(&self) -> Result<Vec<String>, DatasetError> {
+        let names = self.list("modalities", 1)?;
+        for name in &names {
+            if name == LABELS {
+                return Err(self.error("modalities", "`labels` is the name of the label tensors"));
+            }
+            let fits = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            if name.len() > MAX_NAME_BYTES || !name.chars().all(fits) {
+                return Err(self.error(
+                    "modalities",
+                    format!("name {name:?} may hold letters, digits, `-` and `_`, at most {MAX_NAME_BYTES}"),
+                ));
+            }
+        }
+        Ok(names)
+    }
+
+    fn task(&self) -> Result<Task, DatasetError> {
+        match self.entries.get("task").map(String::as_str) {
+            Some("classification") => Ok(Task::Classification { classes: self.list("classes", 2)? }),
+            Some("regression") => Ok(Task::Regression),
+            Some(other) => {
+                Err(self.error("task", format!("is {other:?}, expected `classification` or `regression`")))
+            }
+            None => Err(self.error("task", "missing; expected `classification` or `regression`")),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The words of the format.
+
+use std::fmt;
+
+use serde::Serialize;
+
+/// The value of the header's `format` entry that this crate reads and writes.
+pub(crate) const FORMAT: &str = "colearn-dataset/1";
+
+/// The last part of the name of the label tensors; no modality may be called so.
+pub(crate) const LABELS: &str = "labels";
+
+/// One part of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Split {
+    /// What the network learns from.
+    Train,
+    /// What chooses the epoch whose weights are tested.
+    Valid,
+    /// What is reported.
+    Test,
+}
+
+impl Split {
+    /// All splits, in the order of their declaration.
+    pub const ALL: [Self; 3] = [Self::Train, Self::Valid, Self::Test];
+
+    /// The split's name as in tensor names.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Train => "train",
+            Self::Valid => "valid",
+            Self::Test => "test",
+        }
+    }
+}
+
+impl fmt::Display for Split {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One named stream of features.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Modality {
+    /// Letters, digits, `-` and `_`: sweep files name it in dotted paths.
+    pub name: String,
+    /// Features a time step (D).
+    pub dim: usize,
+}
+
+/// What the labels mean.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Task {
+    /// A label is an index into the class names.
+    Classification {
+        /// At least two distinct names.
+        classes: Vec<String>,
+    },
+    /// A label is a finite number.
+    Regression,
+}
+
+/// Where a data set comes from, for people. Texts may be empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Description {
+    /// Who recorded it and where it was obtained.
+    pub source: String,
+    /// The terms it may be used under.
+    pub licence: String,
+    /// How the features were made of the source.
+    pub preparation: String,
+}
+
+/// `train/audio` and the like.
+pub(crate) fn tensor_name(split: Split, part: &str) -> String {
+    format!("{split}/{part}")
+}
