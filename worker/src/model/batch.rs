@@ -1,0 +1,50 @@
+//! What a network is given.
+
+use tch::Tensor;
+
+use crate::random::{Purpose, Stream};
+
+/// Samples, time by time.
+#[derive(Debug)]
+pub struct Batch {
+    /// [K, T * B, F]: row t * B + b is step t of sample b. K may be a stride of 0 where all members see the
+    /// same. Columns outside of `columns` are never read.
+    pub features: Tensor,
+    /// The columns that are present, as (first, count), increasing, not adjacent. The others count as zero.
+    pub columns: Vec<(i64, i64)>,
+    /// Time steps T.
+    pub steps: i64,
+    /// Samples B.
+    pub samples: i64,
+    /// Classes [K, B]; not read in evaluation mode.
+    pub labels: Tensor,
+}
+
+/// Where in a run a training step is, for the draws of dropout.
+#[derive(Clone, Copy, Debug)]
+pub struct Draws<'a> {
+    /// Of every member.
+    pub seeds: &'a [u64],
+    /// Counting from 1.
+    pub epoch: u32,
+    /// Counting from 0 within the epoch.
+    pub step: u32,
+}
+
+impl Draws<'_> {
+    /// A tensor [K, shape...] of dropout masks (0 or 1 / (1 - p)), on the device and of the kind of `like`.
+    /// None when no member drops anything.
+    #[must_use]
+    pub fn mask(&self, purpose: Purpose, dropout: &[f64], shape: &[i64], like: &Tensor) -> Option<Tensor> {
+        if dropout.iter().all(|&p| p == 0.0) {
+            return None;
+        }
+        let count = shape.iter().product::<i64>() as usize;
+        let mut values = vec![0.0_f32; self.seeds.len() * count];
+        for ((values, &seed), &p) in values.chunks_mut(count).zip(self.seeds).zip(dropout) {
+            Stream::new(seed, purpose, self.epoch, self.step).fill_mask(p, values);
+        }
+        let full: Vec<i64> = std::iter::once(self.seeds.len() as i64).chain(shape.iter().copied()).collect();
+        Some(Tensor::from_slice(&values).view(full.as_slice()).to_kind(like.kind()).to_device(like.device()))
+    }
+}

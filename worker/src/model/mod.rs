@@ -1,0 +1,39 @@
+//! The networks, each over a leading cohort axis K.
+//!
+//! All parameters of all members are one flat tensor [K, P]; a parameter is a named view [K, ...] of it, and
+//! so is its gradient. An optimizer, a checkpoint and a comparison then are one loop over one tensor.
+
+mod batch;
+mod bi_eflstm;
+mod cells;
+mod head;
+mod layout;
+mod lstm;
+
+pub use batch::{Batch, Draws};
+pub use bi_eflstm::{BiEflstm, BiEflstmShape};
+pub use layout::{Entry, Init, Layout};
+
+use tch::Tensor;
+
+/// A network over a cohort of K members.
+///
+/// How it computes its gradients is its own affair: nothing here is recorded by libtorch's autograd.
+pub trait Model {
+    /// What the parameters of one member are.
+    fn layout(&self) -> &Layout;
+    /// What one member carries beside its parameters, such as running means; not trained.
+    fn buffer_layout(&self) -> &Layout;
+    /// [K, P]. Changing its values changes the network.
+    fn parameters(&self) -> &Tensor;
+    /// [K, Q]. Changing its values changes the network.
+    fn buffers(&self) -> &Tensor;
+    /// [K, P], of the loss of each member with respect to its own parameters; filled by [`Self::train`].
+    fn gradients(&self) -> &Tensor;
+    /// One pass forward and backward in training mode. Returns the mean loss of each member, [K].
+    fn train(&mut self, batch: &Batch, draws: &Draws<'_>) -> Tensor;
+    /// The logits [K, B, classes] in evaluation mode.
+    fn evaluate(&self, batch: &Batch) -> Tensor;
+    /// Keeps these members (positions along K, increasing) and forgets the others.
+    fn retain(&mut self, members: &[i64]);
+}
