@@ -194,7 +194,7 @@ pub(crate) fn integer(
     if value.is_none() {
         let found = node.value.describe();
         problems
-            .error(node.span, format!("`{what}` must be an integer from {min} to {max}, found {found}"))
+            .error(node.span, format!("{what} must be an integer from {min} to {max}, found {found}"))
             .maybe_help(advice(&kind, &node.value));
     }
     value
