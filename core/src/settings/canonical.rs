@@ -85,17 +85,33 @@ fn canonical(flat: &BTreeMap<String, Value>, keep: impl Fn(&str) -> bool) -> Str
     let mut text = String::with_capacity(512);
     for (path, value) in flat.iter().filter(|(path, _)| keep(path)) {
         text.push(if text.is_empty() { '{' } else { ',' });
-        // Writing to a String can not fail.
-        let _ = match value.as_f64() {
-            Some(number) if value.is_f64() => {
-                // -0.0 + 0.0 is 0.0.
-                write!(text, "{}:{:e}", Value::from(path.as_str()), number + 0.0)
+        quote(path, &mut text);
+        text.push(':');
+        match value {
+            Value::String(word) => quote(word, &mut text),
+            Value::Number(number) if number.is_f64() => {
+                // -0.0 + 0.0 is 0.0. Writing to a String can not fail.
+                let _ = write!(text, "{:e}", number.as_f64().unwrap_or_default() + 0.0);
             }
-            _ => write!(text, "{}:{value}", Value::from(path.as_str())),
-        };
+            value => {
+                let _ = write!(text, "{value}");
+            }
+        }
     }
     text.push('}');
     text
+}
+
+/// As in JSON, escaping only what must be for no two texts to be written alike.
+fn quote(text: &str, into: &mut String) {
+    into.push('"');
+    for c in text.chars() {
+        if matches!(c, '"' | '\\') {
+            into.push('\\');
+        }
+        into.push(c);
+    }
+    into.push('"');
 }
 
 fn hash(canonical: &str) -> u64 {

@@ -313,3 +313,83 @@ pub fn reference() -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::settings::resolve;
+
+    /// Values for the fields that have no default.
+    fn required() -> BTreeMap<String, Value> {
+        FIELDS
+            .iter()
+            .filter(|field| field.default.is_none())
+            .map(|field| (field.path.to_owned(), "x".into()))
+            .collect()
+    }
+
+    #[test]
+    fn the_table_has_exactly_the_fields_of_the_types() {
+        for kind in MODEL_KINDS {
+            let mut values = required();
+            values.insert("model.kind".to_owned(), (*kind).into());
+            values.insert("modality_dropout.audio".to_owned(), 0.5.into());
+            // Fields that the types lack would be refused, those that the table lacks would be missing.
+            let flat = resolve(&values).flat();
+            let found: BTreeSet<_> = flat.keys().map(String::as_str).collect();
+            let described =
+                FIELDS.iter().filter(|field| field.belongs_to(kind)).map(|field| match field.path {
+                    "modality_dropout.<modality>" => "modality_dropout.audio",
+                    path => path,
+                });
+            assert_eq!(found, described.collect::<BTreeSet<_>>());
+        }
+    }
+
+    #[test]
+    fn each_value_a_row_allows_fits_its_type() {
+        for field in FIELDS.iter().filter(|field| !field.is_modality_dropout()) {
+            let extremes: Vec<Value> = match field.kind {
+                Kind::Bool => vec![true.into(), false.into()],
+                Kind::Integer { min, max } => vec![min.into(), max.into()],
+                Kind::Number { .. } => vec![0.25.into()],
+                Kind::Word(words) => words.iter().map(|word| (*word).into()).collect(),
+                Kind::Modality | Kind::Text => vec!["x".into()],
+            };
+            for value in extremes {
+                let mut values = required();
+                values.insert(field.path.to_owned(), value.clone());
+                assert_eq!(resolve(&values).flat()[field.path], value, "{}", field.path);
+            }
+        }
+    }
+
+    #[test]
+    fn fields_of_one_kind_of_model_do_not_belong_to_others() {
+        let hidden = field("model.hidden").unwrap();
+        assert!(hidden.belongs_to("bi-eflstm") && !hidden.belongs_to("another"));
+        assert!(field("training.epochs").unwrap().belongs_to("another"));
+    }
+
+    #[test]
+    fn dropouts_are_open_for_every_modality() {
+        assert!(field("modality_dropout.eye-tracking_2").unwrap().is_modality_dropout());
+        for path in
+            ["modality_dropout", "modality_dropout.", "modality_dropout.2d", "modality_dropout.a.b", "model"]
+        {
+            assert!(field(path).is_none(), "{path}");
+        }
+        assert!(!is_modality(&"x".repeat(65)));
+    }
+
+    #[test]
+    fn the_reference_names_each_field_with_its_range_and_default() {
+        let text = reference();
+        assert_eq!(text.lines().count(), FIELDS.len());
+        assert!(text.contains("model.dropout                dropout between the layers and in the head; a number in [0, 1) (default 0.5)"));
+        assert!(text.contains("a number in (0, inf)"));
+        assert!(text.contains("`once` or `every_epoch` (default every_epoch)"));
+    }
+}

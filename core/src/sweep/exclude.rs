@@ -12,7 +12,7 @@ use crate::settings::schema;
 /// The entries of `exclude`, ready to be asked for each point of the grid.
 pub(crate) struct Excludes {
     entries: Vec<Entry>,
-    /// Entries by the step of the first axis they speak of: `by_step[axis][step]`.
+    /// Entries by the steps of the axis of their first condition: `by_step[axis][step]`.
     by_step: Vec<Vec<Vec<usize>>>,
     /// Entries that match wherever in the grid.
     everywhere: Vec<usize>,
@@ -53,6 +53,11 @@ impl Excludes {
                     }
                 }
             }
+            // Looked up by the condition that the smallest share of the grid fulfils, so that a long list of
+            // entries costs little at most points.
+            conditions.sort_by_key(|(_, steps)| {
+                steps.iter().filter(|matches| **matches).count() * 1_000_000 / steps.len()
+            });
             if possible {
                 match conditions.first() {
                     None => excludes.everywhere.push(number),

@@ -165,7 +165,7 @@ impl Outline {
             "max_tasks" => {
                 self.max_tasks_span = Some(node.span);
                 self.max_tasks =
-                    scalar::integer(node, "max_tasks", 1, MOST_TASKS, problems).unwrap_or(MOST_TASKS);
+                    scalar::integer(node, "`max_tasks`", 1, MOST_TASKS, problems).unwrap_or(MOST_TASKS);
             }
             key => match schema::field(key) {
                 Some(field) if field.section().is_none() => {

@@ -8,6 +8,7 @@ mod file;
 mod outcome;
 mod parameters;
 mod parse;
+mod plan;
 mod raw;
 mod scalar;
 
@@ -15,3 +16,4 @@ pub use definition::{Configuration, ReportSettings, RetrySettings, Sweep};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Place, Severity};
 pub use file::reference;
 pub use parse::Parsed;
+pub use plan::{Decided, Plan, PlannedConfiguration, PlannedParameter, PlannedSetting};

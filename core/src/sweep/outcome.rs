@@ -27,7 +27,7 @@ pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec
             let mut seen = HashMap::new();
             let mut seeds = Vec::new();
             for item in items {
-                let Some(seed) = scalar::integer(item, "seeds", 0, LARGEST_SEED, problems) else { continue };
+                let Some(seed) = scalar::integer(item, "a seed", 0, LARGEST_SEED, problems) else { continue };
                 if let Some(first) = seen.insert(seed, item.span) {
                     problems
                         .error(item.span, format!("the seed {seed} is given twice"))
@@ -42,11 +42,11 @@ pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec
             for entry in entries {
                 match entry.key.as_str() {
                     "count" => {
-                        count = scalar::integer(&entry.value, "seeds.count", 1, MOST_SEEDS, problems)
+                        count = scalar::integer(&entry.value, "`seeds.count`", 1, MOST_SEEDS, problems)
                             .unwrap_or(1);
                     }
                     "base" => {
-                        base = scalar::integer(&entry.value, "seeds.base", 0, LARGEST_SEED, problems)
+                        base = scalar::integer(&entry.value, "`seeds.base`", 0, LARGEST_SEED, problems)
                             .unwrap_or(0);
                     }
                     _ => scalar::unknown_key(entry, "seeds", &["count", "base"], problems),
@@ -153,7 +153,7 @@ pub(crate) fn read_retries(node: &Node, problems: &mut Problems<'_>) -> RetrySet
         let what = format!("retries.{}", entry.key);
         match entry.key.as_str() {
             "max_attempts" => {
-                let attempts = scalar::integer(&entry.value, &what, 1, 100, problems);
+                let attempts = scalar::integer(&entry.value, "`retries.max_attempts`", 1, 100, problems);
                 retries.max_attempts = attempts.and_then(|value| u32::try_from(value).ok()).unwrap_or(1);
             }
             "initial_backoff" => {

@@ -137,7 +137,7 @@ fn read_range(
     };
     let first = scalar::setting(field, path, min, problems);
     let last = scalar::setting(field, path, max, problems);
-    let steps = scalar::integer(count, &format!("{path}.count"), 2, LONGEST_RANGE, problems);
+    let steps = scalar::integer(count, &format!("`{path}.count`"), 2, LONGEST_RANGE, problems);
     let (first, last, logarithmic) = (first?, last?, logarithmic?);
     let (low, high) = (first.as_f64()?, last.as_f64()?);
     if low >= high {

@@ -194,7 +194,7 @@ pub(crate) fn integer(
     if value.is_none() {
         let found = node.value.describe();
         problems
-            .error(node.span, format!("`{what}` must be an integer from {min} to {max}, found {found}"))
+            .error(node.span, format!("{what} must be an integer from {min} to {max}, found {found}"))
             .maybe_help(advice(&kind, &node.value));
     }
     value
@@ -248,4 +248,53 @@ pub(crate) fn unknown_key(entry: &Entry, within: &str, known: &[&str], problems:
     let help = did_you_mean(&entry.key, known.iter().copied())
         .unwrap_or_else(|| format!("the keys here are {}", known.join(", ")));
     problems.error(entry.key_span, format!("there is no key `{}`{place}", entry.key)).help(help);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_a_number_and_a_unit() {
+        for (text, millis) in [("500ms", 500), ("5s", 5_000), ("5m", 300_000), ("2h", 7_200_000), ("0s", 0)] {
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
+        }
+        for text in [
+            "",
+            "5",
+            "s",
+            "-5s",
+            "1.5s",
+            "5 s",
+            "5d",
+            "169h",
+            "18446744073709551615h",
+            "99999999999999999999s",
+        ] {
+            assert_eq!(parse_duration(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn only_near_words_are_suggested() {
+        let words = ["accuracy", "loss", "f_score"];
+        let suggest = |word| did_you_mean(word, words.into_iter());
+        assert_eq!(suggest("acuracy").as_deref(), Some("did you mean `accuracy`?"));
+        assert_eq!(suggest("fscore").as_deref(), Some("did you mean `f_score`?"));
+        assert_eq!(suggest("precision"), None);
+        assert_eq!(suggest(&"loss".repeat(1_000)), None);
+    }
+
+    #[test]
+    fn paths_are_suggested_by_their_last_name_or_by_likeness() {
+        for (path, meant) in [
+            ("epochs", "training.epochs"),
+            ("model.epochs", "training.epochs"),
+            ("trainig.epohcs", "training.epochs"),
+            ("modality_drop.audio", "modality_dropout.audio"),
+        ] {
+            assert_eq!(suggest_path(path), Some(format!("did you mean `{meant}`?")), "{path}");
+        }
+        assert_eq!(suggest_path("checkpoint.every_epochs_of_training"), None);
+    }
 }

@@ -1,0 +1,250 @@
+//! What a sweep file would run, for people to look at before it does.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashSet},
+    fmt,
+};
+
+use serde::Serialize;
+use serde_json::Value;
+
+use super::{
+    definition::{ReportSettings, RetrySettings},
+    parse::Parsed,
+};
+use crate::{
+    id::{ConfigurationId, SweepName},
+    settings::schema::{FIELDS, MODALITY_DROPOUT},
+};
+
+/// What a sweep file would run. `Display` is for people, `Serialize` for scripts.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Plan {
+    /// The sweep's name.
+    pub name: SweepName,
+    /// How many configurations there are.
+    pub configurations: usize,
+    /// The replicates.
+    pub seeds: Vec<u64>,
+    /// Configurations times seeds.
+    pub tasks: u64,
+    /// How many groups of configurations can not be trained in one cohort with those of another group.
+    pub cohorts: usize,
+    /// What is swept, in the order of the file.
+    pub parameters: Vec<PlannedParameter>,
+    /// Every setting of the file or its default, in the order of the table.
+    pub settings: Vec<PlannedSetting>,
+    /// The first configurations, in order.
+    pub first: Vec<PlannedConfiguration>,
+    /// The baseline, if there is one.
+    pub baseline: Option<ConfigurationId>,
+    /// How results are shown.
+    pub report: ReportSettings,
+    /// When a failed attempt is tried again.
+    pub retries: RetrySettings,
+}
+
+/// A swept setting.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlannedParameter {
+    /// Its dotted path.
+    pub path: String,
+    /// Its values, in the order in which they first come up.
+    pub values: Vec<Value>,
+}
+
+/// A setting before anything is swept.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlannedSetting {
+    /// Its dotted path.
+    pub path: String,
+    /// Its value outside of `parameters` and `include`; of a swept one, what `include` entries start from.
+    pub value: Value,
+    /// Who decided.
+    pub decided: Decided,
+}
+
+/// Who decided on the value of a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Decided {
+    /// Nobody: it is the default.
+    Default,
+    /// The file.
+    Set,
+    /// The grid: it is a parameter.
+    Swept,
+}
+
+/// A configuration.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlannedConfiguration {
+    /// Its identifier.
+    pub id: ConfigurationId,
+    /// What distinguishes it.
+    pub values: BTreeMap<String, Value>,
+    /// Whether the others are compared with it.
+    pub baseline: bool,
+}
+
+impl Plan {
+    /// The plan of a sweep, with its first `shown` configurations.
+    #[must_use]
+    pub fn of(parsed: &Parsed, shown: usize) -> Self {
+        let sweep = &parsed.sweep;
+        let parameters = sweep.parameters.iter().map(|path| {
+            let mut seen = HashSet::new();
+            let values =
+                sweep.configurations.iter().filter_map(|configuration| configuration.values.get(path));
+            PlannedParameter {
+                path: path.clone(),
+                values: values.filter(|value| seen.insert(*value)).cloned().collect(),
+            }
+        });
+        let cohorts: BTreeSet<_> =
+            sweep.configurations.iter().map(|configuration| configuration.cohort_key).collect();
+        let first = sweep.configurations.iter().take(shown).map(|configuration| PlannedConfiguration {
+            id: configuration.id,
+            values: configuration.values.clone(),
+            baseline: configuration.baseline,
+        });
+        Self {
+            name: sweep.name.clone(),
+            configurations: sweep.configurations.len(),
+            seeds: sweep.seeds.clone(),
+            tasks: sweep.task_count(),
+            cohorts: cohorts.len(),
+            parameters: parameters.collect(),
+            settings: planned_settings(parsed),
+            first: first.collect(),
+            baseline: sweep
+                .configurations
+                .iter()
+                .find(|configuration| configuration.baseline)
+                .map(|it| it.id),
+            report: sweep.report.clone(),
+            retries: sweep.retries.clone(),
+        }
+    }
+}
+
+fn planned_settings(parsed: &Parsed) -> Vec<PlannedSetting> {
+    let flat = parsed.base.flat();
+    let swept = &parsed.sweep.parameters;
+    let named = flat.keys().chain(&parsed.set).chain(swept).map(String::as_str);
+    let dropouts: BTreeSet<_> = named.filter(|path| path.starts_with(MODALITY_DROPOUT)).collect();
+    FIELDS
+        .iter()
+        .map(|field| field.path)
+        .filter(|path| flat.contains_key(*path))
+        .chain(dropouts)
+        .map(|path| PlannedSetting {
+            path: path.to_owned(),
+            // What is not there although it is named is a dropout of zero, or one that makes no difference.
+            value: flat.get(path).cloned().unwrap_or_else(|| 0.0.into()),
+            decided: if swept.iter().any(|parameter| parameter == path) {
+                Decided::Swept
+            } else if parsed.set.contains(path) {
+                Decided::Set
+            } else {
+                Decided::Default
+            },
+        })
+        .collect()
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, configurations, tasks, cohorts, .. } = self;
+        let seeds = self.seeds.len();
+        writeln!(
+            f,
+            "sweep {name}: {} x {} = {}",
+            counted(*configurations as u64, "configuration"),
+            counted(seeds as u64, "seed"),
+            counted(*tasks, "task")
+        )?;
+        writeln!(f, "seeds: {}", some(self.seeds.iter().map(u64::to_string), 20))?;
+        if *cohorts == 1 {
+            writeln!(f, "all configurations can be trained in one cohort")?;
+        } else {
+            writeln!(f, "{cohorts} groups of configurations, each of which can be trained in one cohort")?;
+        }
+
+        if !self.parameters.is_empty() {
+            writeln!(f, "\nparameters:")?;
+            let widest = width(self.parameters.iter().map(|parameter| parameter.path.as_str()));
+            for PlannedParameter { path, values } in &self.parameters {
+                writeln!(f, "  {path:widest$}  {}", some(values.iter().map(text), 20))?;
+            }
+        }
+
+        writeln!(f, "\nsettings:")?;
+        let widest = width(self.settings.iter().map(|setting| setting.path.as_str()));
+        for PlannedSetting { path, value, decided } in &self.settings {
+            match decided {
+                Decided::Default => writeln!(f, "  {path:widest$}  {} (default)", text(value))?,
+                Decided::Set => writeln!(f, "  {path:widest$}  {} (set)", text(value))?,
+                Decided::Swept => writeln!(f, "  {path:widest$}  (swept)")?,
+            }
+        }
+
+        writeln!(f, "\nconfigurations:")?;
+        for PlannedConfiguration { id, values, baseline } in &self.first {
+            let values: Vec<_> =
+                values.iter().map(|(path, value)| format!("{path}={}", text(value))).collect();
+            let values = if values.is_empty() { "the settings above".to_owned() } else { values.join(" ") };
+            writeln!(f, "  {id}  {values}{}", if *baseline { "  (baseline)" } else { "" })?;
+        }
+        if configurations > &self.first.len() {
+            writeln!(f, "  ... and {} more", configurations - self.first.len())?;
+            if let Some(id) = self.baseline.filter(|id| self.first.iter().all(|shown| shown.id != *id)) {
+                writeln!(f, "  the baseline is {id}")?;
+            }
+        }
+
+        writeln!(
+            f,
+            "\nreport: {}, intervals at {} confidence",
+            self.report.metrics.join(", "),
+            self.report.confidence
+        )?;
+        let RetrySettings { max_attempts, initial_backoff, max_backoff } = &self.retries;
+        write!(
+            f,
+            "retries: {} in all, waiting {initial_backoff:?} to {max_backoff:?} between them",
+            counted(u64::from(*max_attempts), "attempt")
+        )
+    }
+}
+
+fn counted(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn width<'t>(texts: impl Iterator<Item = &'t str>) -> usize {
+    texts.map(str::len).max().unwrap_or(0)
+}
+
+/// The first items of a list, and how many more there are.
+fn some(items: impl ExactSizeIterator<Item = String>, shown: usize) -> String {
+    let more = items.len().saturating_sub(shown);
+    let mut text = items.take(shown).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text.push_str(&format!(", ... and {more} more"));
+    }
+    text
+}
+
+/// A value as people write it.
+fn text(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => match number.as_f64() {
+            Some(value) if number.is_f64() && value != 0.0 && value.abs() < 1e-4 => format!("{value:e}"),
+            Some(value) if number.is_f64() => value.to_string(),
+            _ => number.to_string(),
+        },
+        value => value.to_string(),
+    }
+}

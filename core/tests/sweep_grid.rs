@@ -1,0 +1,270 @@
+//! What a sweep file is expanded to.
+
+use std::collections::BTreeSet;
+
+use colearn_core::{
+    settings::{Shuffle, TaskSettings},
+    sweep::{Configuration, Parsed, Plan, Sweep},
+};
+use serde_json::{Value, json};
+
+const HEAD: &str = "name: x\ndataset: d\nprimary: language\n";
+
+fn parse(rest: &str) -> Parsed {
+    Sweep::parse(&format!("{HEAD}{rest}\n"), "x.yaml").unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
+}
+
+fn configurations(rest: &str) -> Vec<Configuration> {
+    parse(rest).sweep.configurations
+}
+
+/// The values of one parameter, configuration by configuration.
+fn column(path: &str, rest: &str) -> Vec<Value> {
+    configurations(rest).iter().map(|c| c.values.get(path).cloned().unwrap_or(Value::Null)).collect()
+}
+
+fn only(rest: &str) -> TaskSettings {
+    let mut all = configurations(rest);
+    assert_eq!(all.len(), 1);
+    all.remove(0).settings
+}
+
+#[test]
+fn defaults_fill_in_what_is_not_said() {
+    let Parsed { sweep, .. } = parse("");
+    assert_eq!(sweep.seeds, [0, 1, 2, 3, 4]);
+    assert_eq!(sweep.report.metrics, ["accuracy", "loss", "f_score"]);
+    assert_eq!((sweep.retries.max_attempts, sweep.retries.max_backoff.as_secs()), (3, 300));
+    assert_eq!(
+        serde_json::to_value(&sweep.configurations[0].settings).unwrap(),
+        json!({
+            "dataset": "d",
+            "primary": "language",
+            "unimodal": false,
+            "model": {"kind": "bi-eflstm", "hidden": 128, "layers": 2, "dropout": 0.5},
+            "training": {
+                "epochs": 40, "batch_size": 15, "learning_rate": 0.001, "shuffle": "every_epoch",
+                "drop_last": true, "modality_draw": "independent",
+            },
+            "modality_dropout": {},
+        })
+    );
+}
+
+#[test]
+fn every_setting_can_be_given_and_swept() {
+    let settings = only(
+        "unimodal: true\nmodel: {hidden: 3, layers: 1, dropout: 0}\ntraining: {epochs: 2, batch_size: 4, \
+         learning_rate: 1, shuffle: once, drop_last: false, modality_draw: shared}\nmodality_dropout: {language: 0.5}",
+    );
+    assert_eq!((settings.training.epochs, settings.training.shuffle), (2, Shuffle::Once));
+    assert_eq!(settings.modality_dropout["language"], 0.5);
+    let swept = configurations(
+        "parameters:\n  dataset: [a, b]\n  primary: audio\n  training.drop_last: [true, false]\n  training.shuffle: [once]",
+    );
+    assert_eq!(swept.len(), 4);
+    assert_eq!((swept[2].settings.dataset.as_str(), swept[2].settings.primary.as_str()), ("b", "audio"));
+}
+
+#[test]
+fn the_last_parameter_varies_fastest_and_a_group_stands_where_its_first_stands() {
+    let grid = "parameters: {model.layers: [1, 2], model.hidden: [8, 16], training.epochs: [5, 6]}";
+    assert_eq!(column("training.epochs", grid), [5, 6, 5, 6, 5, 6, 5, 6]);
+    assert_eq!(column("model.layers", grid), [1, 1, 1, 1, 2, 2, 2, 2]);
+    let zipped = format!("{grid}\nzip: [[training.epochs, model.layers]]");
+    assert_eq!(column("model.layers", &zipped), [1, 1, 2, 2]);
+    assert_eq!(column("training.epochs", &zipped), [5, 5, 6, 6]);
+    assert_eq!(column("model.hidden", &zipped), [8, 16, 8, 16]);
+    assert_eq!(parse(&zipped).sweep.parameters, ["model.layers", "model.hidden", "training.epochs"]);
+}
+
+#[test]
+fn swept_numbers_have_the_type_of_their_field() {
+    let zeros = column("model.dropout", "parameters: {model.dropout: [-0.0, 0.5]}");
+    assert_eq!(zeros[0].to_string(), "0.0");
+    let values = column("training.learning_rate", "parameters: {training.learning_rate: [1, 1e-3]}");
+    assert_eq!(values, [json!(1.0), json!(0.001)]);
+    assert!(values[0].is_f64());
+}
+
+#[test]
+fn ranges_are_even_and_tidy_and_end_where_they_say() {
+    let range = |path: &str, range: &str| column(path, &format!("parameters: {{{path}: {range}}}"));
+    assert_eq!(
+        range("model.dropout", "{min: 0.1, max: 0.9, count: 9}"),
+        [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]
+    );
+    assert_eq!(
+        range("training.learning_rate", "{min: 1e-5, max: 0.1, count: 5, scale: log}"),
+        [0.00001, 0.0001, 0.001, 0.01, 0.1]
+    );
+    assert_eq!(range("model.hidden", "{min: 8, max: 128, count: 5, scale: log}"), [8, 16, 32, 64, 128]);
+    assert_eq!(range("training.epochs", "{min: 1, max: 4, count: 4, scale: linear}"), [1, 2, 3, 4]);
+    for bad in [
+        "{min: 1, max: 3, count: 4}",
+        "{min: 3, max: 3, count: 2}",
+        "{min: 1, max: 3, count: 1}",
+        "{min: 1, max: 3}",
+        "{min: 0, max: 3, count: 2}",
+        "{min: 1, max: 3, count: 2, scale: cubic}",
+        "{min: 1, max: 3, count: 2, values: [1]}",
+        "{}",
+    ] {
+        let text = format!("{HEAD}parameters: {{model.hidden: {bad}}}");
+        assert!(Sweep::parse(&text, "x").is_err(), "{bad}");
+    }
+    assert!(
+        Sweep::parse(
+            &format!("{HEAD}parameters: {{model.dropout: {{min: 0, max: 0.5, count: 3, scale: log}}}}"),
+            "x"
+        )
+        .is_err()
+    );
+    assert!(
+        Sweep::parse(&format!("{HEAD}parameters: {{training.shuffle: {{min: 0, max: 1, count: 2}}}}"), "x")
+            .is_err()
+    );
+}
+
+#[test]
+fn includes_are_extra_configurations_on_top_of_the_file() {
+    let text = "model: {hidden: 7}\nparameters: {modality_dropout.audio: [0, 0.5]}\ninclude: [{unimodal: true}, {model.layers: 3}]";
+    let all = configurations(text);
+    assert_eq!(all.len(), 4);
+    // The grid is untouched, unlike with GitHub Actions.
+    assert!(all[..2].iter().all(|c| !c.settings.unimodal));
+    assert!(all[2].settings.unimodal && all[2].baseline);
+    assert_eq!(all[3].values.keys().collect::<Vec<_>>(), ["model.layers"]);
+    // Without parameters there is no grid, only a list.
+    assert_eq!(column("model.layers", "include: [{model.layers: 3}, {model.layers: 4}]"), [3, 4]);
+}
+
+#[test]
+fn excludes_leave_out_what_matches_all_their_values() {
+    let grid = "parameters: {model.hidden: [1, 2, 3], modality_dropout.a: [0, 0.5], training.epochs: [5, 6]}";
+    let with = |exclude: &str| configurations(&format!("{grid}\nexclude: {exclude}")).len();
+    assert_eq!(with("[]"), 12);
+    assert_eq!(with("[{model.hidden: 2}]"), 8);
+    assert_eq!(with("[{model.hidden: 2, modality_dropout.a: 0}]"), 10);
+    assert_eq!(with("[{model.hidden: 2, modality_dropout.a: 5e-1, training.epochs: 6}]"), 11);
+    assert_eq!(with("[{model.hidden: 2}, {modality_dropout.a: 0}]"), 4);
+    // A setting that is not swept has one value everywhere.
+    assert_eq!(with("[{model.hidden: 2, unimodal: false}]"), 8);
+    assert_eq!(with("[{model.hidden: 2, unimodal: true}]"), 12);
+    // In a group, values of one step count together.
+    let zipped = format!("{grid}\nzip: [[modality_dropout.a, training.epochs]]\nexclude: ");
+    assert_eq!(configurations(&format!("{zipped}[{{modality_dropout.a: 0, training.epochs: 5}}]")).len(), 3);
+    assert_eq!(parse(&format!("{zipped}[{{modality_dropout.a: 0, training.epochs: 6}}]")).warnings.len(), 1);
+}
+
+#[test]
+fn the_baseline_is_the_unimodal_configuration_or_the_one_that_is_named() {
+    let baselines = |rest: &str| -> Vec<bool> { configurations(rest).iter().map(|c| c.baseline).collect() };
+    assert_eq!(baselines("parameters: {model.hidden: [1, 2]}"), [false, false]);
+    assert_eq!(baselines("parameters: {unimodal: [false, true]}"), [false, true]);
+    let text = "parameters: {modality_dropout.a: [0, 0.5]}\ninclude: [{unimodal: true}]\nreport: {baseline: ";
+    assert_eq!(
+        baselines(&format!("{text}{{modality_dropout.a: 0, unimodal: false}}}}")),
+        [true, false, false]
+    );
+    assert_eq!(baselines(&format!("{text}{{modality_dropout.a: 0.5}}}}")), [false, true, false]);
+}
+
+#[test]
+fn what_trains_the_same_is_one_configuration() {
+    let id = |rest: &str| only(rest).configuration_id();
+    let plain = id("");
+    assert_eq!(id("modality_dropout: {audio: 0}"), plain);
+    assert_eq!(id("training: {learning_rate: 1.0e-3}"), plain);
+    assert_ne!(id("training: {learning_rate: 1.1e-3}"), plain);
+    let unimodal = id("unimodal: true");
+    assert_eq!(id("unimodal: true\nmodality_dropout: {audio: 0.5}"), unimodal);
+    assert_ne!(id("unimodal: true\nmodality_dropout: {language: 0.5}"), unimodal);
+    assert_ne!(id("modality_dropout: {audio: 0.5}"), plain);
+}
+
+#[test]
+fn identifiers_do_not_change_between_versions() {
+    // A store that was written yesterday must know its configurations today. The numbers are SHA-256 as another
+    // program computes it of `colearn settings 1`, a line feed and
+    // {"dataset":"d","modality_dropout.audio":1.5e-1,"model.dropout":5e-1,"model.hidden":128, ... }
+    let settings = only("modality_dropout: {audio: 0.15}");
+    assert_eq!(settings.configuration_id().to_string(), "4f5897193eb3d121");
+    assert_eq!(settings.cohort_key(), 0x689e_77b0_3d4f_840c);
+}
+
+#[test]
+fn cohorts_share_what_decides_shapes_and_length() {
+    let key = |rest: &str| configurations(rest)[0].cohort_key;
+    let plain = key("");
+    for same in [
+        "unimodal: true",
+        "modality_dropout: {audio: 0.5}",
+        "model: {dropout: 0.1}",
+        "training: {learning_rate: 0.1, modality_draw: shared}",
+        "seeds: [7]",
+    ] {
+        assert_eq!(key(same), plain, "{same}");
+    }
+    for other in [
+        "model: {hidden: 3}",
+        "model: {layers: 1}",
+        "training: {epochs: 3}",
+        "training: {batch_size: 3}",
+        "training: {shuffle: once}",
+        "training: {drop_last: false}",
+        "parameters: {primary: audio}",
+        "parameters: {dataset: e}",
+    ] {
+        assert_ne!(key(other), plain, "{other}");
+    }
+}
+
+#[test]
+fn modalities_are_named_for_a_later_check() {
+    let Parsed { sweep, .. } = parse(
+        "modality_dropout: {video: 0.5}\nparameters: {modality_dropout.audio: [0]}\ninclude: [{primary: text}]",
+    );
+    assert_eq!(sweep.modalities_named(), BTreeSet::from(["audio", "language", "text", "video"]));
+}
+
+#[test]
+fn seeds_are_listed_or_counted() {
+    assert_eq!(parse("seeds: [3, 1]").sweep.seeds, [3, 1]);
+    assert_eq!(parse("seeds: {count: 3, base: 42}").sweep.seeds, [42, 43, 44]);
+    assert_eq!(parse("seeds: {count: 1, base: 9007199254740991}").sweep.seeds, [9_007_199_254_740_991]);
+}
+
+#[test]
+fn anchors_and_aliases_work() {
+    let levels = "parameters: {modality_dropout.a: &levels [0, 0.5], modality_dropout.b: *levels}\nzip: [[modality_dropout.a, modality_dropout.b]]";
+    assert_eq!(column("modality_dropout.b", levels), [0.0, 0.5]);
+}
+
+#[test]
+fn a_plan_says_what_would_run_and_who_decided() {
+    let parsed = parse(
+        "training: {learning_rate: 1e-5}\nparameters: {model.hidden: [8, 16], modality_dropout.audio: [0, 0.5]}\n\
+         include: [{unimodal: true}]\nseeds: [3]",
+    );
+    let shown = Plan::of(&parsed, 2).to_string();
+    for line in [
+        "sweep x: 5 configurations x 1 seed = 5 tasks",
+        "  model.hidden            8, 16",
+        "  dataset                 d (set)",
+        "  model.hidden            (swept)",
+        "  model.layers            2 (default)",
+        "  training.learning_rate  1e-5 (set)",
+        "  modality_dropout.audio  (swept)",
+        "  ... and 3 more",
+        "retries: 3 attempts in all, waiting 5s to 300s between them",
+    ] {
+        assert!(shown.lines().any(|shown| shown == line), "{line}\nis not in\n{shown}");
+    }
+    let json = serde_json::to_value(Plan::of(&parsed, 9)).unwrap();
+    assert_eq!(json["tasks"], 5);
+    // Two sizes, and the included one of the default size.
+    assert_eq!(json["cohorts"], 3);
+    assert_eq!(json["first"][4]["baseline"], true);
+    assert_eq!(json["parameters"][1], json!({"path": "modality_dropout.audio", "values": [0.0, 0.5]}));
+}
