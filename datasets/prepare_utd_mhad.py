@@ -180,8 +180,10 @@ def prepare(inertial: Path, skeleton: Path, steps: int) -> tuple[dict[str, np.nd
         train = tensors[f"train/{modality}"]
         mean = train.mean(axis=(0, 1))
         deviation = train.std(axis=(0, 1))
-        # A feature that never varies in training carries nothing: it becomes 0 rather than infinite.
-        scale = np.where(deviation > 0.0, 1.0 / np.where(deviation > 0.0, deviation, 1.0), 0.0)
+        # A feature that never varies in training carries nothing: it becomes 0. Resampling rounds, so that its
+        # deviation need not be exactly 0, and dividing by it would make noise of nothing.
+        varies = deviation > 1e-9 * np.abs(mean)
+        scale = np.where(varies, 1.0, 0.0) / np.where(varies, deviation, 1.0)
         for split in SPLITS:
             tensors[f"{split}/{modality}"] = ((tensors[f"{split}/{modality}"] - mean) * scale).astype(np.float32)
     return tensors, dropped
@@ -196,7 +198,7 @@ def metadata(steps: int) -> dict[str, str]:
         "classes": json.dumps(CLASSES),
         "source": "UTD-MHAD, Chen, Jafari and Kehtarnavaz, ICIP 2015, "
         "https://personal.utdallas.edu/~kehtar/UTD-MHAD.html",
-        "licence": "the publishers' terms: public for research use, with citation of the ICIP 2015 paper",
+        "licence": "called freely available by its authors, without a formal licence; cite the ICIP 2015 paper",
         "preparation": f"datasets/prepare_utd_mhad.py: subjects 1,3,5 train, 7 valid, 2,4,6,8 test; skeleton relative "
         f"to the first joint of the first frame; resampled linearly to {steps} steps; standardised per feature "
         "with the training subjects' mean and deviation",
@@ -209,6 +211,8 @@ def write(path: Path, tensors: dict[str, np.ndarray], entries: dict[str, str]) -
     Written by hand because the library's writer leaves the order of the metadata to a hash map: the same
     release should give the same bytes, and with them the same digest, everywhere.
     """
+    # Larger numbers first, as the library orders them: every tensor then lies aligned.
+    tensors = dict(sorted(tensors.items(), key=lambda item: -item[1].itemsize))
     header: dict[str, object] = {"__metadata__": entries}
     end = 0
     for name, tensor in tensors.items():

@@ -169,8 +169,11 @@ impl fmt::Display for Summary {
         if let Task::Classification { classes } = &self.task {
             self.write_classes(f, classes)?;
         }
+        if !self.warnings.is_empty() {
+            writeln!(f)?;
+        }
         for warning in &self.warnings {
-            writeln!(f, "\nwarning: {warning}")?;
+            writeln!(f, "warning: {warning}")?;
         }
         Ok(())
     }

@@ -1,0 +1,8 @@
+//! The format from outside, as one test program: it links once.
+#![expect(clippy::unwrap_used, reason = "in a test, a step that fails is a test that fails")]
+
+mod errors;
+mod inspect;
+mod mutation;
+mod round_trip;
+mod support;
