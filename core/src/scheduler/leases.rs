@@ -96,8 +96,8 @@ impl Scheduler {
 
     pub(super) fn expire(&mut self, now: Timestamp, token: LeaseToken) -> Vec<Action> {
         let Some(lease) = self.end_lease(token) else { return Vec::new() };
-        let how = if lease.lost { "came back without its lease" } else { "was not heard of in time" };
-        let failure = Failure::new(FailureReason::LeaseExpired, format!("worker {} {how}", lease.worker));
+        let lost = format!("worker {} was lost, or came back without its lease", lease.worker);
+        let failure = Failure::new(FailureReason::LeaseExpired, lost);
         let (worker, reason) = (lease.worker, DropReason::Expired);
         let mut actions = vec![Action::DropLease { worker, token, tasks: Vec::new(), reason }];
         for index in lease.members.into_keys() {
