@@ -1,1 +1,16 @@
 //! The coordinator of colearn: engine, store, gRPC services.
+//!
+//! [`Coordinator::start`] is the way in. The [`engine`] owns the scheduler of `colearn-core`, the [`store`]
+//! keeps what must not be lost, and `rpc` is the edge where wire types become domain types.
+
+pub mod engine;
+pub mod store;
+
+mod coordinator;
+mod rpc;
+
+#[cfg(test)]
+mod testing;
+
+pub use coordinator::{Config, Coordinator, CoordinatorError, RunningCoordinator, Storage};
+pub use rpc::SweepParser;

@@ -6,6 +6,7 @@
 pub mod failure;
 pub mod id;
 pub mod result;
+pub mod scheduler;
 pub mod settings;
 pub mod statistics;
 pub mod sweep;

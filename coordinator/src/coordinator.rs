@@ -1,0 +1,192 @@
+//! Starting, stopping and waiting for a coordinator.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tokio_util::sync::{CancellationToken, DropGuard};
+use tonic::transport::server::TcpIncoming;
+
+use crate::{
+    engine::{Clock, Engine, EngineError, EngineSettings},
+    rpc::{self, Rpc, SweepParser, WorkerRules},
+    store::{SqliteStore, Store, StoreError},
+};
+
+/// How long streams may take to end once the engine has stopped.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// What a coordinator is started with.
+#[derive(Clone)]
+pub struct Config {
+    /// Where it keeps its state.
+    pub storage: Storage,
+    /// Where it listens; port 0 takes a free one, see [`RunningCoordinator::address`].
+    pub listen: SocketAddr,
+    /// A worker that is silent for longer loses its leases.
+    pub lease: Duration,
+    /// How often workers are asked to show that they are alive; at most half of `lease`.
+    pub heartbeat: Duration,
+    /// Makes a sweep of a sweep file's text.
+    pub parser: SweepParser,
+}
+
+impl Config {
+    /// With a lease of 30 seconds and a heartbeat every 5.
+    #[must_use]
+    pub fn new(storage: Storage, listen: SocketAddr, parser: SweepParser) -> Self {
+        Self { storage, listen, lease: Duration::from_secs(30), heartbeat: Duration::from_secs(5), parser }
+    }
+}
+
+/// Where a coordinator keeps its state.
+#[derive(Clone)]
+pub enum Storage {
+    /// In SQLite in this folder, which is created if it is not there.
+    StateDir(PathBuf),
+    /// In a store that is open already.
+    Store(Arc<dyn Store>),
+}
+
+/// Why a coordinator could not start, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum CoordinatorError {
+    /// The address can not be listened on.
+    #[error(
+        "{address} can not be listened on ({source}): stop what uses it, or choose another with --listen"
+    )]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Heartbeats would come too rarely to keep a lease.
+    #[error(
+        "a heartbeat every {heartbeat:?} can not keep a lease of {lease:?}: it must be at most half as long, and not zero"
+    )]
+    Heartbeat {
+        /// As configured.
+        heartbeat: Duration,
+        /// As configured.
+        lease: Duration,
+    },
+    /// The state can not be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The engine could not start or had to stop.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The gRPC server broke.
+    #[error("the gRPC server failed")]
+    Serve(#[from] tonic::transport::Error),
+    /// The services' description can not be read: a defect of the build.
+    #[error("the services can not be described: {0}")]
+    Describe(#[from] tonic_reflection::server::Error),
+    /// A defect of the coordinator.
+    #[error("the coordinator failed: {0}")]
+    Panicked(#[from] tokio::task::JoinError),
+}
+
+/// The way to start one.
+#[derive(Clone, Copy, Debug)]
+pub struct Coordinator;
+
+impl Coordinator {
+    /// Opens the state, recovers from it, and serves.
+    ///
+    /// # Errors
+    /// When the state can not be opened or recovered, or the address can not be listened on.
+    pub async fn start(config: Config) -> Result<RunningCoordinator, CoordinatorError> {
+        let Config { storage, listen, lease, heartbeat, parser } = config;
+        if heartbeat.is_zero() || heartbeat.saturating_mul(2) > lease {
+            return Err(CoordinatorError::Heartbeat { heartbeat, lease });
+        }
+        // First the port: a second coordinator started by mistake should leave no trace in the journal.
+        let refused = |source| CoordinatorError::Listen { address: listen, source };
+        let listener = TcpListener::bind(listen).await.map_err(refused)?;
+        let address = listener.local_addr().map_err(refused)?;
+        let store: Arc<dyn Store> = match storage {
+            Storage::StateDir(folder) => Arc::new(SqliteStore::open(&folder).await?),
+            Storage::Store(store) => store,
+        };
+        let settings = EngineSettings { lease };
+        let (engine, handle) = Engine::recover(store.clone(), Clock::of_the_host(), settings).await?;
+        let rules = WorkerRules { lease, heartbeat };
+        let router = rpc::router(&Rpc { engine: handle, store, parser, rules }).await?;
+
+        let stop = CancellationToken::new();
+        let closed = CancellationToken::new();
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let server =
+            tokio::spawn(router.serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned()));
+        let supervisor = tokio::spawn(supervise(engine, server, stop.clone(), closed));
+        tracing::info!(%address, "coordinator listens");
+        Ok(RunningCoordinator { address, stop: stop.drop_guard(), supervisor, over: false })
+    }
+}
+
+async fn supervise(
+    engine: Engine,
+    mut server: JoinHandle<Result<(), tonic::transport::Error>>,
+    stop: CancellationToken,
+    closed: CancellationToken,
+) -> Result<(), CoordinatorError> {
+    let mut engine = tokio::spawn(engine.run(stop.clone()));
+    let engine_ended = tokio::select! {
+        biased;
+        ended = &mut engine => ended,
+        served = &mut server => {
+            stop.cancel();
+            engine.await??;
+            return Ok(served??);
+        }
+    };
+    // With the engine all streams end; who does not take notice is cut off.
+    closed.cancel();
+    match timeout(LAST_WORDS, &mut server).await {
+        Ok(served) => served??,
+        Err(_) => server.abort(),
+    }
+    Ok(engine_ended??)
+}
+
+/// A coordinator that serves. Dropping it stops it without waiting.
+#[derive(Debug)]
+pub struct RunningCoordinator {
+    address: SocketAddr,
+    stop: DropGuard,
+    supervisor: JoinHandle<Result<(), CoordinatorError>>,
+    over: bool,
+}
+
+impl RunningCoordinator {
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits until it has stopped of itself, which it does only when it must. May be dropped and called again.
+    ///
+    /// # Errors
+    /// Why it had to stop.
+    pub async fn wait(&mut self) -> Result<(), CoordinatorError> {
+        if self.over {
+            return Ok(());
+        }
+        let ended = (&mut self.supervisor).await;
+        self.over = true;
+        ended?
+    }
+
+    /// Commits what is queued, closes all streams and stops. Workers keep training and come back to the next
+    /// coordinator on this state.
+    ///
+    /// # Errors
+    /// When what was queued can not be committed.
+    pub async fn stop(self) -> Result<(), CoordinatorError> {
+        let Self { stop, supervisor, over, .. } = self;
+        drop(stop);
+        if over { Ok(()) } else { supervisor.await? }
+    }
+}

@@ -1,0 +1,109 @@
+//! What one turn of the engine gathers: first to be committed, then to be performed.
+
+use colearn_core::{
+    id::{TaskId, WorkerId},
+    result::TaskResult,
+    scheduler::{Action, Event, Scheduler},
+    time::Timestamp,
+};
+
+use super::input::{Answer, ConnectionId, ToWorker};
+use crate::store::{Batch, Entry, ResultRow};
+
+/// Where a word to a worker goes.
+#[derive(Clone, Debug)]
+pub(super) enum To {
+    /// To the stream that a report came from.
+    Sender(ConnectionId),
+    /// To whatever stream the worker has.
+    Worker(WorkerId),
+}
+
+/// Performed only once the batch is durable.
+pub(super) enum Effect {
+    Tell(To, ToWorker),
+    Answer(Answer),
+}
+
+/// What one turn gathers.
+#[derive(Default)]
+pub(super) struct Turn {
+    pub(super) batch: Batch,
+    pub(super) effects: Vec<Effect>,
+}
+
+impl Turn {
+    /// Applies an event: what is news goes into the batch, what follows into the effects.
+    ///
+    /// `sender` is the stream the event came from, and `result` the result that came with it.
+    pub(super) fn apply(
+        &mut self,
+        scheduler: &mut Scheduler,
+        now: Timestamp,
+        event: Event,
+        sender: Option<ConnectionId>,
+        mut result: Option<Box<TaskResult>>,
+    ) {
+        if event.is_durable() && scheduler.is_news(&event) {
+            self.batch.entries.push(Entry { at: now, event: event.clone() });
+        }
+        for action in scheduler.apply(now, event) {
+            self.take(scheduler, now, action, sender, &mut result);
+        }
+    }
+
+    fn take(
+        &mut self,
+        scheduler: &Scheduler,
+        now: Timestamp,
+        action: Action,
+        sender: Option<ConnectionId>,
+        result: &mut Option<Box<TaskResult>>,
+    ) {
+        let mut answer = |message| {
+            if let Some(sender) = sender {
+                self.effects.push(Effect::Tell(To::Sender(sender), message));
+            }
+        };
+        match action {
+            Action::GrantLease { token, worker, slot, tasks } => {
+                tracing::debug!(%token, %worker, slot, tasks = tasks.len(), "lease granted");
+                let with_settings = |(task, attempt): (TaskId, u32)| {
+                    Some((task, attempt, scheduler.settings_of(task)?.clone()))
+                };
+                let tasks = tasks.into_iter().filter_map(with_settings).collect();
+                let lease = ToWorker::Lease { token, slot, tasks };
+                self.effects.push(Effect::Tell(To::Worker(worker), lease));
+            }
+            Action::Acknowledge { token, task } => answer(ToWorker::Acknowledged { token, task }),
+            Action::RefuseReport { token, task, reason } => {
+                tracing::info!(%token, %task, %reason, "report refused");
+                answer(ToWorker::Drop { token, tasks: vec![task], reason });
+            }
+            Action::DropLease { worker, token, tasks, reason } => {
+                tracing::info!(%token, %worker, %reason, "lease dropped");
+                self.effects.push(Effect::Tell(To::Worker(worker), ToWorker::Drop { token, tasks, reason }));
+            }
+            Action::RecordResult { task, token, attempt, worker } => {
+                let (Some(result), Some(position)) = (result.take(), scheduler.position_of(task)) else {
+                    return;
+                };
+                let (recorded_at, result) = (now, *result);
+                let row = ResultRow { task, position, attempt, worker, token, recorded_at, result };
+                self.batch.results.push(row);
+            }
+            Action::RetryTask { task, attempt, failure, not_before } => {
+                let wait = not_before.since(now);
+                tracing::warn!(%task, attempt, %failure, ?wait, "attempt failed; it will be repeated");
+            }
+            Action::GiveUpTask { task, attempt, failure } => {
+                tracing::error!(%task, attempt, %failure, "task failed");
+            }
+            Action::EndSweep { sweep, status } => tracing::info!(%sweep, ?status, "sweep ended"),
+        }
+    }
+
+    pub(super) fn answer(&mut self, answer: impl FnOnce() + Send + 'static) {
+        self.effects.push(Effect::Answer(Box::new(answer)));
+    }
+}

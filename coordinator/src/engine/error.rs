@@ -1,0 +1,16 @@
+//! Why the engine stops.
+
+use crate::store::StoreError;
+
+/// Why the engine could not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The journal can not be read.
+    #[error("the journal can not be replayed: {0}")]
+    Recover(#[source] StoreError),
+    /// A batch could not be made durable.
+    #[error(
+        "results can not be stored, so the coordinator stops; what was acknowledged is intact, and workers keep what was not: {0}"
+    )]
+    Commit(#[source] StoreError),
+}

@@ -1,0 +1,22 @@
+//! The one task that owns the scheduler.
+//!
+//! Take what is queued, apply it, commit the batch, and only then perform what follows from it: nobody is told
+//! anything that a crash could take back.
+
+mod batch;
+mod clock;
+mod error;
+mod handle;
+mod input;
+mod run;
+mod summary;
+
+#[cfg(test)]
+mod tests;
+
+pub use clock::Clock;
+pub use error::EngineError;
+pub use handle::{EngineHandle, Stopped};
+pub use input::{ConnectionId, FromWorker, Submitted, ToWorker};
+pub use run::{Engine, EngineSettings};
+pub use summary::SweepSummary;

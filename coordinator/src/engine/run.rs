@@ -1,0 +1,301 @@
+//! The engine's loop, and its recovery.
+
+use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
+
+use colearn_core::{
+    id::{SweepId, WorkerId},
+    scheduler::{Event, Scheduler, SchedulerSettings, Submission, SubmissionError},
+    sweep::Sweep,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    batch::{Effect, To, Turn},
+    clock::Clock,
+    error::EngineError,
+    handle::EngineHandle,
+    input::{ConnectionId, FromWorker, Input, Submitted, ToWorker},
+    summary::SweepSummary,
+};
+use crate::store::{Batch, Entry, Store};
+
+/// Inputs that may wait.
+const QUEUE: usize = 1024;
+/// Inputs that are committed together at most.
+const LARGEST_BATCH: usize = 512;
+/// Journal entries that are read at once on recovery.
+const PAGE: u32 = 4096;
+/// Followers of a sweep hear of changes no more often than this.
+const BETWEEN_UPDATES: Duration = Duration::from_millis(200);
+
+/// What the engine is told once.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineSettings {
+    /// A worker that is silent for longer loses its leases.
+    pub lease: Duration,
+}
+
+/// Owns the scheduler.
+pub struct Engine {
+    scheduler: Scheduler,
+    store: Arc<dyn Store>,
+    clock: Clock,
+    inputs: mpsc::Receiver<Input>,
+    connections: BTreeMap<ConnectionId, Connection>,
+    by_worker: BTreeMap<WorkerId, ConnectionId>,
+    followed: BTreeMap<SweepId, watch::Sender<SweepSummary>>,
+    changed: bool,
+    updated: Instant,
+}
+
+struct Connection {
+    worker: WorkerId,
+    outbox: mpsc::Sender<ToWorker>,
+}
+
+impl Engine {
+    /// Rebuilds the state from the store's journal.
+    ///
+    /// # Errors
+    /// When the journal can not be read, or the start itself can not be journaled.
+    pub async fn recover(
+        store: Arc<dyn Store>,
+        clock: Clock,
+        settings: EngineSettings,
+    ) -> Result<(Self, EngineHandle), EngineError> {
+        let began = Instant::now();
+        let mut scheduler = Scheduler::new(SchedulerSettings { lease: settings.lease });
+        let (mut after, mut entries) = (0, 0_u64);
+        loop {
+            let page = store.journal(after, PAGE).await.map_err(EngineError::Recover)?;
+            let Some((last, _)) = page.last() else { break };
+            after = *last;
+            entries += page.len() as u64;
+            for (_, entry) in page {
+                // What followed from it was done, or will be asked for again.
+                drop(scheduler.apply(entry.at, entry.event));
+            }
+        }
+        let (at, event) = (clock.now(), Event::CoordinatorStarted);
+        drop(scheduler.apply(at, event.clone()));
+        let batch = Batch { entries: vec![Entry { at, event }], results: Vec::new() };
+        store.commit(batch).await.map_err(EngineError::Commit)?;
+        let (sweeps, leases) = (scheduler.sweeps().count(), scheduler.lease_count());
+        tracing::info!(entries, sweeps, leases, elapsed = ?began.elapsed(), "state recovered from the journal");
+        let (sender, inputs) = mpsc::channel(QUEUE);
+        let engine = Self {
+            scheduler,
+            store,
+            clock,
+            inputs,
+            connections: BTreeMap::new(),
+            by_worker: BTreeMap::new(),
+            followed: BTreeMap::new(),
+            changed: false,
+            updated: began,
+        };
+        Ok((engine, EngineHandle::new(sender)))
+    }
+
+    /// Runs until `stop` is cancelled, then commits and performs what is queued, and closes all streams.
+    ///
+    /// # Errors
+    /// When a batch can not be made durable. Nothing of that batch was told to anyone.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), EngineError> {
+        loop {
+            let mut queued = Vec::new();
+            let stopping = self.wait(&mut queued, &stop).await;
+            // What is queued may hold the heartbeat of a lease that looks expired: look only at the end of it.
+            let all_heard = queued.len() < LARGEST_BATCH;
+            self.turn(queued, all_heard).await?;
+            self.update_followers(stopping);
+            if stopping && self.inputs.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Waits until there is something to do. Says whether this is the end.
+    async fn wait(&mut self, queued: &mut Vec<Input>, stop: &CancellationToken) -> bool {
+        let deadline = self.scheduler.next_deadline().map(|deadline| self.clock.instant_of(deadline));
+        let update = self.changed.then(|| self.updated + BETWEEN_UPDATES);
+        let next = deadline.into_iter().chain(update).min();
+        let alarm = async {
+            match next {
+                Some(next) => sleep_until(next).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => {
+                self.inputs.close();
+                while queued.len() < LARGEST_BATCH && let Ok(input) = self.inputs.try_recv() {
+                    queued.push(input);
+                }
+                true
+            }
+            received = self.inputs.recv_many(queued, LARGEST_BATCH) => received == 0,
+            () = alarm => false,
+        }
+    }
+
+    async fn turn(&mut self, queued: Vec<Input>, all_heard: bool) -> Result<(), EngineError> {
+        let now = self.clock.now();
+        let mut turn = Turn::default();
+        self.apply(&mut turn, Event::Tick);
+        for input in queued {
+            self.take(&mut turn, input);
+        }
+        if all_heard {
+            for event in self.scheduler.expired(now) {
+                self.apply(&mut turn, event);
+            }
+        }
+        for event in self.scheduler.next_grants() {
+            self.apply(&mut turn, event);
+        }
+        let Turn { batch, effects } = turn;
+        if !batch.is_empty() {
+            self.changed = true;
+            self.store.commit(batch).await.map_err(EngineError::Commit)?;
+        }
+        for effect in effects {
+            match effect {
+                Effect::Tell(to, message) => self.tell(&to, message),
+                Effect::Answer(answer) => answer(),
+            }
+        }
+        Ok(())
+    }
+
+    fn apply(&mut self, turn: &mut Turn, event: Event) {
+        turn.apply(&mut self.scheduler, self.clock.now(), event, None, None);
+    }
+
+    fn take(&mut self, turn: &mut Turn, input: Input) {
+        match input {
+            Input::Connected { connection, worker, host, slots, held, outbox } => {
+                tracing::info!(%worker, host, slots = slots.len(), held = held.len(), "worker connected");
+                if let Some(old) = self.by_worker.insert(worker.clone(), connection) {
+                    self.connections.remove(&old);
+                }
+                self.connections.insert(connection, Connection { worker: worker.clone(), outbox });
+                self.changed = true;
+                self.apply(turn, Event::WorkerConnected { worker, host, slots, held });
+            }
+            Input::FromWorker { connection, message } => self.hear(turn, connection, message),
+            Input::Disconnected { connection } => self.forget(turn, connection),
+            Input::Submit { sweep, reply } => {
+                let outcome = self.submit(turn, *sweep);
+                turn.answer(move || drop(reply.send(outcome)));
+            }
+            Input::Cancel { sweep, reply } => {
+                self.apply(turn, Event::SweepCancelled { sweep });
+                let summary = self.summary(sweep);
+                turn.answer(move || drop(reply.send(summary)));
+            }
+            Input::Ask(question) => turn.effects.push(Effect::Answer(question(&self.scheduler))),
+            Input::Watch { sweep, reply } => {
+                let follower = self.follow(sweep);
+                turn.answer(move || drop(reply.send(follower)));
+            }
+        }
+    }
+
+    fn hear(&mut self, turn: &mut Turn, connection: ConnectionId, message: FromWorker) {
+        // A stream that was replaced has nothing to say: its worker says it again on the new one.
+        let Some(Connection { worker, .. }) = self.connections.get(&connection) else { return };
+        let worker = worker.clone();
+        let (event, result) = match message {
+            FromWorker::SlotsFree(slots) => (Event::SlotsFree { worker, slots }, None),
+            FromWorker::Heartbeat => (Event::Heartbeat { worker }, None),
+            FromWorker::Epoch { token, task, epoch } => {
+                self.changed = true;
+                (Event::EpochReported { token, task, epoch }, None)
+            }
+            FromWorker::Finished { token, task, result } => {
+                (Event::TaskFinished { token, task }, Some(result))
+            }
+            FromWorker::Failed { token, task, failure } => {
+                (Event::AttemptFailed { token, task, failure }, None)
+            }
+            FromWorker::Released { token } => (Event::LeaseReleased { token }, None),
+        };
+        turn.apply(&mut self.scheduler, self.clock.now(), event, Some(connection), result);
+    }
+
+    fn forget(&mut self, turn: &mut Turn, connection: ConnectionId) {
+        let Some(Connection { worker, .. }) = self.connections.remove(&connection) else { return };
+        if self.by_worker.get(&worker) == Some(&connection) {
+            tracing::info!(%worker, "worker disconnected");
+            self.by_worker.remove(&worker);
+            self.changed = true;
+            self.apply(turn, Event::WorkerDisconnected { worker });
+        }
+    }
+
+    fn submit(&mut self, turn: &mut Turn, sweep: Sweep) -> Result<Submitted, SubmissionError> {
+        let (id, created) = match self.scheduler.submission(&sweep)? {
+            Submission::New(id) => (id, true),
+            Submission::Known { id, .. } => (id, false),
+        };
+        let name = sweep.name.clone();
+        self.apply(turn, Event::SweepSubmitted { id, sweep: Arc::new(sweep) });
+        let summary = self.summary(id).ok_or(SubmissionError::Empty(name))?;
+        Ok(Submitted { summary, created })
+    }
+
+    fn summary(&self, sweep: SweepId) -> Option<SweepSummary> {
+        self.scheduler.sweep(sweep).map(|view| SweepSummary::of(&self.scheduler, view))
+    }
+
+    fn follow(&mut self, sweep: SweepId) -> Option<watch::Receiver<SweepSummary>> {
+        if let Some(sender) = self.followed.get(&sweep) {
+            return Some(sender.subscribe());
+        }
+        let (sender, receiver) = watch::channel(self.summary(sweep)?);
+        self.followed.insert(sweep, sender);
+        Some(receiver)
+    }
+
+    fn update_followers(&mut self, at_once: bool) {
+        if !self.changed || !(at_once || self.updated.elapsed() >= BETWEEN_UPDATES) {
+            return;
+        }
+        self.changed = false;
+        self.updated = Instant::now();
+        for (sweep, sender) in mem::take(&mut self.followed) {
+            let Some(summary) = self.summary(sweep) else { continue };
+            // Who has left is found out here, so that nothing is kept for nobody.
+            if sender.receiver_count() > 0 {
+                sender.send_if_modified(|kept| mem::replace(kept, summary.clone()) != summary);
+                self.followed.insert(sweep, sender);
+            }
+        }
+    }
+
+    fn tell(&mut self, to: &To, message: ToWorker) {
+        let connection = match to {
+            To::Sender(connection) => Some(connection),
+            To::Worker(worker) => self.by_worker.get(worker),
+        };
+        let Some(connection) = connection.copied() else { return };
+        let Some(Connection { worker, outbox }) = self.connections.get(&connection) else { return };
+        if let Err(error) = outbox.try_send(message) {
+            // It will come back with what it holds, and hear again what it missed.
+            tracing::warn!(%worker, %error, "worker does not take what it is told; its stream is closed");
+            let worker = worker.clone();
+            self.connections.remove(&connection);
+            if self.by_worker.get(&worker) == Some(&connection) {
+                self.by_worker.remove(&worker);
+                // Volatile: nothing follows from it.
+                drop(self.scheduler.apply(self.clock.now(), Event::WorkerDisconnected { worker }));
+            }
+        }
+    }
+}

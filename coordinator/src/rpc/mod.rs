@@ -1,0 +1,11 @@
+//! The gRPC services. Wire types come in here and go no further.
+
+mod convert;
+mod results;
+mod router;
+mod session;
+mod sweeps;
+mod workers;
+
+pub use router::SweepParser;
+pub(crate) use router::{Rpc, WorkerRules, router};

@@ -1,0 +1,99 @@
+//! The way of results out of the store.
+
+use std::sync::Arc;
+
+use colearn_core::{id::SweepId, scheduler::FailedAttempt, sweep::Sweep};
+use colearn_proto::v1::{GetResultsResponse, get_results_response::Part};
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::convert;
+use crate::store::Store;
+
+/// Results that are read at once.
+const PAGE: u32 = 256;
+/// The sweep's JSON is sent in parts of this many bytes, to be put together again: a message is bounded, a
+/// sweep's size is not.
+const SWEEP_PART: usize = 1 << 20;
+
+/// What to tell of a sweep.
+pub(super) struct Source {
+    pub(super) id: SweepId,
+    pub(super) sweep: Arc<Sweep>,
+    /// By position.
+    pub(super) failures: Vec<(u32, FailedAttempt)>,
+}
+
+type Parts = mpsc::Sender<Result<GetResultsResponse, Status>>;
+
+/// The listener has gone away.
+struct Gone;
+
+/// Sends the sweep, then results and failures in the order of the grid.
+pub(super) async fn stream(source: Source, store: Arc<dyn Store>, parts: Parts) {
+    // That the listener has gone away is nobody's concern.
+    let _: Result<(), Gone> = send_all(source, &*store, &parts).await;
+}
+
+async fn send_all(source: Source, store: &dyn Store, parts: &Parts) -> Result<(), Gone> {
+    match serde_json::to_string(source.sweep.as_ref()) {
+        Ok(json) => {
+            for part in pieces(&json, SWEEP_PART) {
+                send(parts, Part::SweepJson(part.to_owned())).await?;
+            }
+        }
+        Err(error) => return fail(parts, Status::internal(error.to_string())).await,
+    }
+    let mut failures = source.failures.into_iter().peekable();
+    let mut from = 0;
+    loop {
+        let rows = match store.results(source.id, from, PAGE).await {
+            Ok(rows) => rows,
+            Err(error) => return fail(parts, convert::store_failed(&error)).await,
+        };
+        let Some(last) = rows.last() else { break };
+        from = last.position.saturating_add(1);
+        for row in rows {
+            while let Some((_, failed)) = failures.next_if(|(position, _)| *position < row.position) {
+                send(parts, Part::Failure(convert::failure(failed))).await?;
+            }
+            send(parts, Part::Result(convert::result(row))).await?;
+        }
+    }
+    for (_, failed) in failures {
+        send(parts, Part::Failure(convert::failure(failed))).await?;
+    }
+    Ok(())
+}
+
+async fn send(parts: &Parts, part: Part) -> Result<(), Gone> {
+    parts.send(Ok(GetResultsResponse { part: Some(part) })).await.map_err(|_| Gone)
+}
+
+async fn fail(parts: &Parts, status: Status) -> Result<(), Gone> {
+    parts.send(Err(status)).await.map_err(|_| Gone)
+}
+
+/// Cuts text into pieces of at most `most` bytes, between characters.
+fn pieces(text: &str, most: usize) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        let (piece, after) = rest.split_at(rest.floor_char_boundary(most));
+        rest = after;
+        (!piece.is_empty()).then_some(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::pieces;
+
+    #[test]
+    fn pieces_make_the_whole_and_cut_no_character() {
+        let text = "aä".repeat(10);
+        let cut: Vec<&str> = pieces(&text, 5).collect();
+        assert!(cut.iter().all(|piece| piece.len() <= 5 && !piece.is_empty()));
+        assert_eq!(cut.concat(), text);
+        assert_eq!(pieces("", 5).count(), 0);
+    }
+}

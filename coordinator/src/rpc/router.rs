@@ -1,0 +1,55 @@
+//! All services under one roof.
+
+use std::{sync::Arc, time::Duration};
+
+use colearn_core::sweep::Sweep;
+use colearn_proto::{
+    DESCRIPTORS, LARGEST_MESSAGE,
+    v1::{sweep_service_server::SweepServiceServer, worker_service_server::WorkerServiceServer},
+};
+use tonic::transport::{Server, server::Router};
+
+use super::{sweeps::Sweeps, workers::Workers};
+use crate::{engine::EngineHandle, store::Store};
+
+/// Makes a sweep, and warnings, of a sweep file's text and its name; or rendered diagnostics.
+pub type SweepParser = Arc<dyn Fn(&str, &str) -> Result<(Sweep, Vec<String>), String> + Send + Sync>;
+
+/// Without keepalive neither side notices a partition.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+
+/// What the services work with.
+#[derive(Clone)]
+pub(crate) struct Rpc {
+    pub(crate) engine: EngineHandle,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) parser: SweepParser,
+    pub(crate) rules: WorkerRules,
+}
+
+/// What workers are told to keep to.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WorkerRules {
+    pub(crate) lease: Duration,
+    pub(crate) heartbeat: Duration,
+}
+
+pub(crate) async fn router(rpc: &Rpc) -> Result<Router, tonic_reflection::server::Error> {
+    let sweeps = SweepServiceServer::new(Sweeps::new(rpc.clone())).max_decoding_message_size(LARGEST_MESSAGE);
+    let workers =
+        WorkerServiceServer::new(Workers::new(rpc.clone())).max_decoding_message_size(LARGEST_MESSAGE);
+    let (health, health_service) = tonic_health::server::health_reporter();
+    health.set_serving::<SweepServiceServer<Sweeps>>().await;
+    health.set_serving::<WorkerServiceServer<Workers>>().await;
+    let reflection = tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .build_v1()?;
+    Ok(Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE))
+        .http2_keepalive_timeout(Some(KEEPALIVE))
+        .add_service(health_service)
+        .add_service(reflection)
+        .add_service(sweeps)
+        .add_service(workers))
+}

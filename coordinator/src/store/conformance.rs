@@ -1,0 +1,169 @@
+//! What every store must do. Each check runs on each backend.
+
+use std::sync::Arc;
+
+use colearn_core::{
+    id::{ConfigurationId, LeaseToken, SweepId, TaskId, WorkerId},
+    result::{EpochRecord, TaskResult},
+    scheduler::Event,
+    time::Timestamp,
+};
+
+use super::{Batch, Entry, MemoryStore, ResultRow, SqliteStore, Store, StoreError};
+use crate::testing::small_sweep;
+
+fn entry(at: i64, event: Event) -> Entry {
+    Entry { at: Timestamp(at), event }
+}
+
+fn submitted(id: u64) -> Entry {
+    let sweep = Arc::new(small_sweep(&format!("sweep-{id}"), 2, 2));
+    entry(1, Event::SweepSubmitted { id: SweepId(id), sweep })
+}
+
+fn finished(seed: u64) -> Entry {
+    entry(2, Event::TaskFinished { token: LeaseToken(u64::MAX), task: task(1, seed) })
+}
+
+fn task(sweep: u64, seed: u64) -> TaskId {
+    TaskId { sweep: SweepId(sweep), configuration: ConfigurationId(u64::MAX), seed }
+}
+
+fn row(sweep: u64, seed: u64, position: u32) -> ResultRow {
+    ResultRow {
+        task: task(sweep, seed),
+        position,
+        attempt: 2,
+        worker: WorkerId::new("w-1").unwrap(),
+        token: LeaseToken(u64::MAX),
+        recorded_at: Timestamp(5),
+        result: TaskResult {
+            metrics: [("accuracy".to_owned(), 0.1 + 0.2), ("loss".to_owned(), f64::MIN_POSITIVE)].into(),
+            confusion: vec![vec![1, 2], vec![3, u64::MAX]],
+            history: vec![EpochRecord {
+                epoch: 1,
+                train_loss: 1.0 / 3.0,
+                valid_loss: 2.0,
+                valid_accuracy: 0.5,
+            }],
+            best_epoch: 1,
+            parameters: 42,
+            seconds: 1.5,
+            device: "cpu x1 \"quoted\" ä".to_owned(),
+        },
+    }
+}
+
+async fn journal(store: &dyn Store) -> Vec<Entry> {
+    store.journal(0, 1000).await.unwrap().into_iter().map(|(_, entry)| entry).collect()
+}
+
+async fn keeps_what_it_was_given(store: &dyn Store) {
+    assert_eq!(journal(store).await, []);
+    let first = Batch { entries: vec![entry(-1, Event::CoordinatorStarted), submitted(1)], results: vec![] };
+    let second = Batch { entries: vec![finished(u64::MAX)], results: vec![row(1, u64::MAX, 3)] };
+    store.commit(first.clone()).await.unwrap();
+    store.commit(second.clone()).await.unwrap();
+    store.commit(Batch::default()).await.unwrap();
+    assert_eq!(journal(store).await, [first.entries, second.entries].concat());
+    assert_eq!(store.results(SweepId(1), 0, 10).await.unwrap(), second.results);
+    assert_eq!(store.results(SweepId(2), 0, 10).await.unwrap(), []);
+}
+
+async fn reads_in_order_and_in_pages(store: &dyn Store) {
+    let entries: Vec<Entry> = (0..25).map(|at| entry(at, Event::CoordinatorStarted)).collect();
+    let mut results: Vec<ResultRow> = (0..25).map(|n| row(1, u64::from(n), n)).collect();
+    results.reverse();
+    let entries = [vec![submitted(1), submitted(2)], entries].concat();
+    store.commit(Batch { entries: entries.clone(), results: results.clone() }).await.unwrap();
+    store.commit(Batch { entries: vec![], results: vec![row(2, 0, 0)] }).await.unwrap();
+    let (mut read, mut after) = (Vec::new(), 0);
+    loop {
+        let page = store.journal(after, 10).await.unwrap();
+        assert!(page.len() <= 10);
+        let Some((last, _)) = page.last() else { break };
+        assert!(*last > after);
+        after = *last;
+        read.extend(page.into_iter().map(|(_, entry)| entry));
+    }
+    assert_eq!(read, entries);
+    let positions = |rows: Vec<ResultRow>| rows.iter().map(|row| row.position).collect::<Vec<_>>();
+    assert_eq!(positions(store.results(SweepId(1), 0, 10).await.unwrap()), (0..10).collect::<Vec<_>>());
+    assert_eq!(positions(store.results(SweepId(1), 20, 10).await.unwrap()), (20..25).collect::<Vec<_>>());
+}
+
+async fn keeps_at_most_one_result_a_task(store: &dyn Store) {
+    store.commit(Batch { entries: vec![submitted(1)], results: vec![row(1, 0, 0)] }).await.unwrap();
+    let before = journal(store).await;
+    let again = Batch { entries: vec![finished(0)], results: vec![row(1, 1, 1), row(1, 0, 2)] };
+    let error = store.commit(again).await.unwrap_err();
+    assert!(matches!(error, StoreError::AlreadyRecorded(of) if of == task(1, 0)), "{error:?}");
+    let twice = Batch { entries: vec![finished(2)], results: vec![row(1, 2, 2), row(1, 2, 3)] };
+    assert!(store.commit(twice).await.is_err());
+    assert_eq!(journal(store).await, before, "all or nothing");
+    assert_eq!(store.results(SweepId(1), 0, 10).await.unwrap().len(), 1);
+    store.commit(Batch { entries: vec![finished(1)], results: vec![row(1, 1, 1)] }).await.unwrap();
+    assert_eq!(store.results(SweepId(1), 0, 10).await.unwrap().len(), 2, "and it goes on afterwards");
+}
+
+async fn refuses_what_makes_no_sense(store: &dyn Store) {
+    let orphan = Batch { entries: vec![finished(0)], results: vec![row(9, 0, 0)] };
+    let error = store.commit(orphan).await.unwrap_err();
+    assert!(matches!(error, StoreError::UnknownSweep(SweepId(9))), "{error:?}");
+    let volatile = Batch { entries: vec![submitted(1), entry(1, Event::Tick)], results: vec![] };
+    let error = store.commit(volatile).await.unwrap_err();
+    assert!(matches!(error, StoreError::NotAFact("tick")), "{error:?}");
+    assert_eq!(journal(store).await, []);
+}
+
+async fn takes_a_sweep_twice(store: &dyn Store) {
+    store.commit(Batch { entries: vec![submitted(1), submitted(1)], results: vec![] }).await.unwrap();
+    store.commit(Batch { entries: vec![submitted(1)], results: vec![row(1, 0, 0)] }).await.unwrap();
+    assert_eq!(journal(store).await.len(), 3);
+}
+
+macro_rules! on_every_store {
+    ($($check:ident),* $(,)?) => {
+        mod memory {
+            $(#[tokio::test]
+            async fn $check() {
+                super::$check(&super::MemoryStore::new()).await;
+            })*
+        }
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $check() {
+                let folder = tempfile::tempdir().unwrap();
+                super::$check(&super::SqliteStore::open(folder.path()).await.unwrap()).await;
+            })*
+        }
+    };
+}
+
+on_every_store!(
+    keeps_what_it_was_given,
+    reads_in_order_and_in_pages,
+    keeps_at_most_one_result_a_task,
+    refuses_what_makes_no_sense,
+    takes_a_sweep_twice,
+);
+
+#[tokio::test]
+async fn sqlite_has_everything_after_it_was_opened_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let batch = Batch { entries: vec![submitted(1), finished(0)], results: vec![row(1, 0, 0)] };
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    store.commit(batch.clone()).await.unwrap();
+    drop(store);
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    assert_eq!(journal(&store).await, batch.entries);
+    assert_eq!(store.results(SweepId(1), 0, 10).await.unwrap(), batch.results);
+}
+
+#[tokio::test]
+async fn sqlite_is_opened_by_one_at_a_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let _store = SqliteStore::open(folder.path()).await.unwrap();
+    let error = SqliteStore::open(folder.path()).await.unwrap_err();
+    assert!(matches!(error, StoreError::Held { .. }), "{error:?}");
+}

@@ -1,0 +1,92 @@
+//! What the coordinator asks of a store.
+
+use std::{future::Future, pin::Pin};
+
+use colearn_core::{
+    id::{LeaseToken, SweepId, TaskId, WorkerId},
+    result::TaskResult,
+    scheduler::Event,
+    time::Timestamp,
+};
+
+use super::error::StoreError;
+
+/// What a store's methods return: boxed, so that the engine need not be generic over its store.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// Keeps the journal and the results.
+///
+/// There is one writer, the engine; it waits for a commit before it starts the next. Reading may happen at
+/// any time beside it, and sees whole batches only.
+pub trait Store: Send + Sync + 'static {
+    /// Appends entries to the journal, in their order, and records results.
+    ///
+    /// All or nothing: after an error nothing of the batch is there, now or after a restart. When it returns
+    /// without one, all of the batch is durable: it survives the death of the process and of the host.
+    /// A dropped future may or may not have committed.
+    ///
+    /// # Errors
+    /// [`StoreError::AlreadyRecorded`] when a result of the same task is there: at most one is ever kept.
+    /// [`StoreError::NotAFact`] when an entry's event is volatile. [`StoreError::UnknownSweep`] when a result
+    /// belongs to a sweep that neither the journal nor this batch has submitted. [`StoreError::Full`] when
+    /// there is no space left. Others as the backend has it.
+    fn commit(&self, batch: Batch) -> StoreFuture<'_, ()>;
+
+    /// Up to `limit` entries of the journal that come after entry number `after`, in order, with their
+    /// numbers. Numbers begin at 1 and grow, not necessarily by one. An empty answer means the end.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when an entry can not be read; it names the entry.
+    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>>;
+
+    /// Up to `limit` results of a sweep whose position is at least `from`, by position.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when a result can not be read; it names the task.
+    fn results(&self, sweep: SweepId, from: u32, limit: u32) -> StoreFuture<'_, Vec<ResultRow>>;
+}
+
+/// What is committed at once.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Batch {
+    /// For the journal, in order.
+    pub entries: Vec<Entry>,
+    /// Of tasks that were not recorded before.
+    pub results: Vec<ResultRow>,
+}
+
+impl Batch {
+    /// Whether there is nothing to commit.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.results.is_empty()
+    }
+}
+
+/// One fact of the journal.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// The scheduler's time when it was applied.
+    pub at: Timestamp,
+    /// What happened; durable.
+    pub event: Event,
+}
+
+/// The recorded result of a task.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResultRow {
+    /// Whose.
+    pub task: TaskId,
+    /// The task's place in the order of the grid.
+    pub position: u32,
+    /// The attempt that got there, counting from 1.
+    pub attempt: u32,
+    /// Who trained it.
+    pub worker: WorkerId,
+    /// The lease it was trained under.
+    pub token: LeaseToken,
+    /// When it was recorded.
+    pub recorded_at: Timestamp,
+    /// What came out.
+    pub result: TaskResult,
+}

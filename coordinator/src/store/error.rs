@@ -1,0 +1,119 @@
+//! What can go wrong with a store, and what to do about it.
+
+use std::{io, path::PathBuf};
+
+use colearn_core::id::{SweepId, TaskId};
+
+/// Why a store can not be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The state folder can not be created or written.
+    #[error(
+        "state folder {path} can not be written ({source}): choose another with --state-dir, or change its permissions"
+    )]
+    NotWritable {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another coordinator uses the state folder.
+    #[error(
+        "state folder {path} is in use by {holder}: stop that one, or choose another folder with --state-dir"
+    )]
+    Held {
+        /// The folder.
+        path: PathBuf,
+        /// Who uses it.
+        holder: String,
+    },
+    /// The database is damaged.
+    #[error("database {path} is damaged ({detail}): restore it from a backup, or move it away to begin anew")]
+    Corrupt {
+        /// The database.
+        path: PathBuf,
+        /// Where and how.
+        detail: String,
+    },
+    /// The database was written by a later version of this program.
+    #[error(
+        "database {path} was written by a newer colearn (its schema has version {version}): use that version or a later one"
+    )]
+    Newer {
+        /// The database.
+        path: PathBuf,
+        /// The schema's version.
+        version: i64,
+    },
+    /// No space is left.
+    #[error(
+        "no space is left for database {path}: free some and start again; everything that was acknowledged is intact"
+    )]
+    Full {
+        /// The database.
+        path: PathBuf,
+    },
+    /// A result of the task is there already.
+    #[error("task {0} has a recorded result already")]
+    AlreadyRecorded(TaskId),
+    /// The result's sweep was never submitted.
+    #[error("sweep {0} was never submitted")]
+    UnknownSweep(SweepId),
+    /// A volatile event does not belong into the journal.
+    #[error("event `{0}` is volatile and does not belong into the journal")]
+    NotAFact(&'static str),
+    /// The bundled SQLite is too old to be trusted.
+    #[error(
+        "SQLite {found} is older than 3.51.3, which can lose commits in WAL mode: build colearn with its bundled SQLite"
+    )]
+    OldSqlite {
+        /// Its version.
+        found: String,
+    },
+    /// A setting that durability depends on did not take effect.
+    #[error(
+        "database {path} does not keep `{setting}` (it says `{found}`): keep the state folder on a local disk"
+    )]
+    NotDurable {
+        /// The database.
+        path: PathBuf,
+        /// What was asked for.
+        setting: &'static str,
+        /// What is the case.
+        found: String,
+    },
+    /// Anything else the database says.
+    #[error("database {path} failed")]
+    Database {
+        /// The database.
+        path: PathBuf,
+        /// What it said.
+        source: sqlx::Error,
+    },
+}
+
+/// Primary result codes of SQLite, see <https://www.sqlite.org/rescode.html>.
+mod code {
+    pub(super) const READONLY: u32 = 8;
+    pub(super) const CORRUPT: u32 = 11;
+    pub(super) const FULL: u32 = 13;
+    pub(super) const CANTOPEN: u32 = 14;
+    pub(super) const NOTADB: u32 = 26;
+}
+
+impl StoreError {
+    /// What an error of the database at `path` means.
+    pub(super) fn of(path: &std::path::Path, source: sqlx::Error) -> Self {
+        let path = path.to_owned();
+        let extended = source.as_database_error().and_then(|error| error.code());
+        let extended = extended.and_then(|code| code.parse::<u32>().ok());
+        match extended.map(|code| code & 0xff) {
+            Some(code::FULL) => Self::Full { path },
+            Some(code::CORRUPT | code::NOTADB) => Self::Corrupt { path, detail: source.to_string() },
+            Some(code::READONLY | code::CANTOPEN) => {
+                Self::NotWritable { path, source: io::Error::other(source.to_string()) }
+            }
+            _ => Self::Database { path, source },
+        }
+    }
+}

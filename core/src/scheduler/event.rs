@@ -1,0 +1,176 @@
+//! Everything that can happen to the scheduler.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    failure::Failure,
+    id::{LeaseToken, SweepId, TaskId, WorkerId},
+    sweep::Sweep,
+};
+
+/// Something that happened.
+///
+/// The first eight are *durable*: facts that the journal keeps and recovery replays. The others are
+/// *volatile*: they say who is there and alive now, which nobody needs to know after a restart.
+///
+/// The serialised form of the durable ones is what journals are made of: add variants, do not change them.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// A sweep was submitted, or submitted again with other report or retry settings.
+    SweepSubmitted {
+        /// New, or that of the sweep of the same name and tasks.
+        id: SweepId,
+        /// What it is.
+        sweep: Arc<Sweep>,
+    },
+    /// A worker was given tasks, all of one sweep.
+    LeaseGranted {
+        /// Greater than every token before it.
+        token: LeaseToken,
+        /// Who trains.
+        worker: WorkerId,
+        /// On which of its slots.
+        slot: u32,
+        /// What, with the number of the attempt, counting from 1.
+        tasks: Vec<(TaskId, u32)>,
+    },
+    /// A task was trained to its end.
+    TaskFinished {
+        /// The lease it was trained under.
+        token: LeaseToken,
+        /// Which.
+        task: TaskId,
+    },
+    /// An attempt at a task failed; the other members of its lease go on.
+    AttemptFailed {
+        /// The lease it was trained under.
+        token: LeaseToken,
+        /// Which.
+        task: TaskId,
+        /// Why.
+        failure: Failure,
+    },
+    /// A lease's worker was silent for too long, or came back without it.
+    LeaseExpired {
+        /// Which.
+        token: LeaseToken,
+    },
+    /// A worker gave a lease back: what is unfinished returns to pending and keeps its attempts.
+    LeaseReleased {
+        /// Which.
+        token: LeaseToken,
+    },
+    /// A person cancelled a sweep.
+    SweepCancelled {
+        /// Which.
+        sweep: SweepId,
+    },
+    /// The coordinator started on what an earlier one left: every worker has time to come back.
+    CoordinatorStarted,
+
+    /// A worker opened its stream.
+    WorkerConnected {
+        /// Who.
+        worker: WorkerId,
+        /// Where it runs, for people.
+        host: String,
+        /// What it can train on.
+        slots: Vec<SlotOffer>,
+        /// What it brought along: trained still, or not acknowledged yet.
+        held: Vec<HeldLease>,
+    },
+    /// These slots of a worker are idle, and no others. A slot with an active lease is not free even if it
+    /// is named here: the offer was on its way when the lease was granted.
+    SlotsFree {
+        /// Whose.
+        worker: WorkerId,
+        /// Their indices.
+        slots: Vec<u32>,
+    },
+    /// A worker is alive.
+    Heartbeat {
+        /// Who.
+        worker: WorkerId,
+    },
+    /// A worker's stream ended. Its leases stay until their deadlines.
+    WorkerDisconnected {
+        /// Who.
+        worker: WorkerId,
+    },
+    /// A running task finished an epoch.
+    EpochReported {
+        /// The lease it is trained under.
+        token: LeaseToken,
+        /// Which.
+        task: TaskId,
+        /// Epochs finished.
+        epoch: u32,
+    },
+    /// Time has passed: a deadline may have come.
+    Tick,
+}
+
+/// One slot of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlotOffer {
+    /// Its number on the worker.
+    pub index: u32,
+    /// The most tasks it takes in one cohort; at least 1.
+    pub max_cohort: u32,
+}
+
+/// A lease a connecting worker holds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeldLease {
+    /// Its token.
+    pub token: LeaseToken,
+    /// Tasks that are trained still or whose report is not acknowledged; empty means all of the lease.
+    pub tasks: Vec<TaskId>,
+}
+
+impl Event {
+    /// Whether the journal must hold this event before anyone is told what follows from it.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        match self {
+            Self::SweepSubmitted { .. }
+            | Self::LeaseGranted { .. }
+            | Self::TaskFinished { .. }
+            | Self::AttemptFailed { .. }
+            | Self::LeaseExpired { .. }
+            | Self::LeaseReleased { .. }
+            | Self::SweepCancelled { .. }
+            | Self::CoordinatorStarted => true,
+            Self::WorkerConnected { .. }
+            | Self::SlotsFree { .. }
+            | Self::Heartbeat { .. }
+            | Self::WorkerDisconnected { .. }
+            | Self::EpochReported { .. }
+            | Self::Tick => false,
+        }
+    }
+
+    /// The event's name as the journal and logs have it.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::SweepSubmitted { .. } => "sweep_submitted",
+            Self::LeaseGranted { .. } => "lease_granted",
+            Self::TaskFinished { .. } => "task_finished",
+            Self::AttemptFailed { .. } => "attempt_failed",
+            Self::LeaseExpired { .. } => "lease_expired",
+            Self::LeaseReleased { .. } => "lease_released",
+            Self::SweepCancelled { .. } => "sweep_cancelled",
+            Self::CoordinatorStarted => "coordinator_started",
+            Self::WorkerConnected { .. } => "worker_connected",
+            Self::SlotsFree { .. } => "slots_free",
+            Self::Heartbeat { .. } => "heartbeat",
+            Self::WorkerDisconnected { .. } => "worker_disconnected",
+            Self::EpochReported { .. } => "epoch_reported",
+            Self::Tick => "tick",
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! What must hold after every event. Called by tests; it looks at every task.
+
+use std::collections::BTreeSet;
+
+use super::{machine::Scheduler, sweep_state::SweepState, task::Phase, task::TaskCounts};
+
+impl Scheduler {
+    /// Checks that counters, queues, leases and tasks agree with each other.
+    ///
+    /// # Panics
+    /// When they do not: a defect of this module.
+    pub fn check_invariants(&self) {
+        for (id, state) in &self.sweeps {
+            state.check_invariants();
+            assert_eq!(self.names.get(&state.sweep.name), Some(id), "a sweep is found by its name");
+            assert_eq!(self.active.contains(id), !state.has_ended(), "sweep {id} is active until it ended");
+            for (index, task) in (0..).zip(&state.tasks) {
+                let waits = self.waiting.contains(&(task.not_before, *id, index));
+                assert_eq!(task.phase == Phase::Waiting, waits, "task {index} backs off iff it is queued to");
+                let lease = self.leases.get(&task.token).filter(|lease| lease.sweep == *id);
+                let is_member = lease.is_some_and(|lease| lease.members.contains_key(&index));
+                assert_eq!(task.phase == Phase::Running, is_member, "task {index} runs iff a lease has it");
+                assert!(task.token <= self.last_token, "tokens only grow");
+                if task.phase == Phase::Running {
+                    assert!(task.attempts >= 1, "a running task has begun an attempt");
+                    assert!(lease.is_none_or(|lease| lease.size <= task.density), "cohorts keep the density");
+                }
+            }
+        }
+        assert_eq!(self.names.len(), self.sweeps.len(), "names are unique");
+        self.check_leases();
+        self.check_workers();
+    }
+
+    fn check_leases(&self) {
+        assert_eq!(self.deadlines.len(), self.leases.len(), "one deadline a lease");
+        let members: usize = self.leases.values().map(|lease| lease.members.len()).sum();
+        let running: usize = self.sweeps.values().map(|state| state.counts.running as usize).sum();
+        assert_eq!(members, running, "a task runs under one lease");
+        for (token, lease) in &self.leases {
+            assert!(!lease.members.is_empty(), "lease {token} ends with its last member");
+            assert!(self.deadlines.contains(&(lease.deadline, *token)), "lease {token} has its deadline");
+            let worker = self.workers.get(&lease.worker).expect("a lease's worker is known");
+            assert!(worker.leases.contains(token), "lease {token} is known to its worker");
+            assert!(lease.members.len() <= lease.size as usize);
+        }
+        for (token, index) in &self.lost_members {
+            let lease = self.leases.get(token).expect("a lost member's lease is there");
+            assert!(lease.members.contains_key(index), "a lost member is a member");
+        }
+        for (id, state) in &self.sweeps {
+            let of_sweep = || self.leases.values().filter(|lease| lease.sweep == *id);
+            let done: u64 = of_sweep().flat_map(|lease| lease.members.values()).map(|n| u64::from(*n)).sum();
+            let total: u64 = of_sweep()
+                .flat_map(|lease| lease.members.keys())
+                .map(|index| u64::from(state.epochs_of(*index)))
+                .sum();
+            assert_eq!((state.epochs_done, state.epochs_total), (done, total), "epochs of running tasks");
+        }
+    }
+
+    fn check_workers(&self) {
+        for (id, worker) in &self.workers {
+            assert!(worker.connected || !worker.leases.is_empty(), "worker {id} is there for a reason");
+            for token in &worker.leases {
+                assert_eq!(self.leases.get(token).map(|lease| &lease.worker), Some(id));
+            }
+            for token in worker.busy.values() {
+                assert!(worker.leases.contains(token), "a slot is busy with a lease of its worker");
+            }
+        }
+        for free in &self.free {
+            let worker = self.workers.get(&free.worker).expect("a free slot's worker is known");
+            assert!(worker.connected, "only connected workers have free slots");
+            assert_eq!(worker.slots.get(&free.slot), Some(&free.max_cohort));
+            assert!(!worker.busy.contains_key(&free.slot), "a leased slot is not free");
+        }
+    }
+}
+
+impl SweepState {
+    fn check_invariants(&self) {
+        let configurations = self.sweep.configurations.len();
+        let mut counts = TaskCounts::default();
+        let mut by_configuration = vec![TaskCounts::default(); configurations];
+        let mut ready = BTreeSet::new();
+        for (index, task) in (0..).zip(&self.tasks) {
+            *counts.of(task.phase) += 1;
+            *by_configuration[index as usize % configurations].of(task.phase) += 1;
+            if task.phase == Phase::Ready {
+                ready.insert(index);
+                let queue = self.groups.get(&self.group_of(index));
+                assert!(queue.is_some_and(|queue| queue.contains(&index)), "a ready task is in its group");
+            }
+            let failed = matches!(task.phase, Phase::Failed(_));
+            assert_eq!(failed, self.failures.contains_key(&index), "a failed task has its reason");
+            assert_eq!(self.index_of(self.task_id(index)), Some(index), "ids and indices agree");
+            assert!(task.density >= 1);
+        }
+        assert_eq!(counts, self.counts, "counters of sweep {}", self.id);
+        assert_eq!(by_configuration, self.configuration_counts, "counters of its configurations");
+        assert_eq!(u64::from(counts.total()), self.sweep.task_count());
+        assert_eq!(ready, self.ready, "the queue holds the ready tasks");
+        assert_eq!(
+            ready.len(),
+            self.groups.values().map(BTreeSet::len).sum::<usize>(),
+            "and so do the groups"
+        );
+        assert!(self.groups.values().all(|queue| !queue.is_empty()));
+        assert!(!self.cancelled || self.has_ended());
+    }
+}

@@ -1,0 +1,220 @@
+//! Leases: granted, extended, ended.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    failure::{Failure, FailureReason, RetryPolicy},
+    id::{LeaseToken, SweepId, TaskId, WorkerId},
+    time::Timestamp,
+};
+
+use super::{
+    action::{Action, DropReason},
+    backoff,
+    event::Event,
+    machine::Scheduler,
+    task::{Phase, Task},
+};
+
+/// A worker's right to tasks of one sweep, until a deadline.
+#[derive(Clone, Debug)]
+pub(super) struct Lease {
+    pub(super) worker: WorkerId,
+    pub(super) slot: u32,
+    pub(super) sweep: SweepId,
+    /// Tasks it was granted with.
+    pub(super) size: u32,
+    /// Those without a report yet, with the epochs they have finished.
+    pub(super) members: BTreeMap<u32, u32>,
+    pub(super) deadline: Timestamp,
+    /// The worker came back without it: nothing extends it any more.
+    pub(super) lost: bool,
+}
+
+impl Scheduler {
+    pub(super) fn grant_is_news(&self, token: LeaseToken, tasks: &[(TaskId, u32)]) -> bool {
+        let Some(((first, _), _)) = tasks.split_first() else { return false };
+        let mut seen = std::collections::BTreeSet::new();
+        token > self.last_token
+            && tasks.iter().all(|(task, _)| {
+                task.sweep == first.sweep
+                    && self.find(*task).is_some_and(|(state, index)| {
+                        state.task(index).phase.is_pending() && seen.insert(index)
+                    })
+            })
+    }
+
+    pub(super) fn grant(
+        &mut self,
+        now: Timestamp,
+        token: LeaseToken,
+        worker: WorkerId,
+        slot: u32,
+        tasks: Vec<(TaskId, u32)>,
+    ) -> Vec<Action> {
+        let Some((TaskId { sweep, .. }, _)) = tasks.first().copied() else { return Vec::new() };
+        let Some(state) = self.sweeps.get_mut(&sweep) else { return Vec::new() };
+        let mut members = BTreeMap::new();
+        for (task, attempt) in &tasks {
+            let Some(index) = state.index_of(*task) else { continue };
+            self.waiting.remove(&(state.task(index).not_before, sweep, index));
+            state.move_to(index, Phase::Running);
+            let running = state.task_mut(index);
+            running.token = token;
+            running.attempts = *attempt;
+            state.epochs_total += u64::from(state.epochs_of(index));
+            members.insert(index, 0);
+        }
+        let deadline = now.after(self.settings.lease);
+        let size = members.len() as u32;
+        self.deadlines.insert((deadline, token));
+        self.last_token = token;
+        let holder = self.workers.entry(worker.clone()).or_default();
+        holder.leases.insert(token);
+        holder.busy.insert(slot, token);
+        self.take_slot(&worker, slot);
+        let lease = Lease { worker: worker.clone(), slot, sweep, size, members, deadline, lost: false };
+        self.leases.insert(token, lease);
+        vec![Action::GrantLease { token, worker, slot, tasks }]
+    }
+
+    /// The leases, and members of leases, that are lost by now, as events to apply.
+    #[must_use]
+    pub fn expired(&self, now: Timestamp) -> Vec<Event> {
+        let leases = self
+            .deadlines
+            .iter()
+            .take_while(|(deadline, _)| *deadline <= now)
+            .map(|(_, token)| Event::LeaseExpired { token: *token });
+        let members = self.lost_members.iter().filter_map(|(token, index)| {
+            let state = self.sweeps.get(&self.leases.get(token)?.sweep)?;
+            let failure = Failure::new(FailureReason::LeaseExpired, "the worker came back without the task");
+            Some(Event::AttemptFailed { token: *token, task: state.task_id(*index), failure })
+        });
+        leases.chain(members).collect()
+    }
+
+    pub(super) fn expire(&mut self, now: Timestamp, token: LeaseToken) -> Vec<Action> {
+        let Some(lease) = self.end_lease(token) else { return Vec::new() };
+        let lost = format!("worker {} was lost, or came back without its lease", lease.worker);
+        let failure = Failure::new(FailureReason::LeaseExpired, lost);
+        let (worker, reason) = (lease.worker, DropReason::Expired);
+        let mut actions = vec![Action::DropLease { worker, token, tasks: Vec::new(), reason }];
+        for index in lease.members.into_keys() {
+            actions.push(self.charge(now, lease.sweep, index, &failure, lease.size));
+            if let Some(state) = self.sweeps.get_mut(&lease.sweep) {
+                state.task_mut(index).token = Task::NO_LEASE;
+            }
+        }
+        actions.extend(self.end_if_over(lease.sweep));
+        actions
+    }
+
+    pub(super) fn release(&mut self, token: LeaseToken) -> Vec<Action> {
+        let Some(lease) = self.end_lease(token) else { return Vec::new() };
+        if let Some(state) = self.sweeps.get_mut(&lease.sweep) {
+            for index in lease.members.into_keys() {
+                let task = state.task_mut(index);
+                task.token = Task::NO_LEASE;
+                task.attempts = task.attempts.saturating_sub(1);
+                state.move_to(index, Phase::Ready);
+            }
+        }
+        Vec::new()
+    }
+
+    /// Decides what becomes of a task whose attempt failed in a cohort of `cohort` members.
+    pub(super) fn charge(
+        &mut self,
+        now: Timestamp,
+        sweep: SweepId,
+        index: u32,
+        failure: &Failure,
+        cohort: u32,
+    ) -> Action {
+        let state = self.sweeps.get_mut(&sweep).expect("a lease's sweep is never removed");
+        let task = state.task_id(index);
+        let attempt = state.task(index).attempts;
+        let retries = &state.sweep.retries;
+        let too_dense = failure.reason.policy() == RetryPolicy::RetryAtLowerDensity && cohort > 1;
+        let hopeless = failure.reason.policy() == RetryPolicy::Fail;
+        let failure_noted = failure.clone();
+        if hopeless || (!too_dense && attempt >= retries.max_attempts) {
+            state.move_to(index, Phase::Failed(failure.reason));
+            state.note_failure(index, attempt, failure, true);
+            return Action::GiveUpTask { task, attempt, failure: failure_noted };
+        }
+        let not_before = if too_dense {
+            // The cohort was too large, which is not the task's fault: the attempt is given back. This ends,
+            // for the limit halves each time and a task alone is charged.
+            let halved = state.task_mut(index);
+            halved.attempts = attempt.saturating_sub(1);
+            halved.density = halved.density.min(cohort / 2);
+            now
+        } else {
+            now.after(backoff::wait(retries, task, attempt))
+        };
+        if not_before > now {
+            state.task_mut(index).not_before = not_before;
+            state.move_to(index, Phase::Waiting);
+            self.waiting.insert((not_before, sweep, index));
+        } else {
+            state.move_to(index, Phase::Ready);
+        }
+        state.note_failure(index, attempt, failure, false);
+        Action::RetryTask { task, attempt, failure: failure_noted, not_before }
+    }
+
+    /// Takes a member out of its lease, and ends the lease with its last member.
+    pub(super) fn end_member(&mut self, token: LeaseToken, index: u32) {
+        self.lost_members.remove(&(token, index));
+        let Some(lease) = self.leases.get_mut(&token) else { return };
+        let (sweep, epochs) = (lease.sweep, lease.members.remove(&index));
+        let over = lease.members.is_empty();
+        if let (Some(epochs), Some(state)) = (epochs, self.sweeps.get_mut(&sweep)) {
+            state.epochs_done -= u64::from(epochs);
+            state.epochs_total -= u64::from(state.epochs_of(index));
+        }
+        if over {
+            self.end_lease(token);
+        }
+    }
+
+    /// Takes a lease away; its members stay running for the caller to move on.
+    pub(super) fn end_lease(&mut self, token: LeaseToken) -> Option<Lease> {
+        let lease = self.leases.remove(&token)?;
+        self.deadlines.remove(&(lease.deadline, token));
+        if let Some(state) = self.sweeps.get_mut(&lease.sweep) {
+            for (index, epochs) in &lease.members {
+                self.lost_members.remove(&(token, *index));
+                state.epochs_done -= u64::from(*epochs);
+                state.epochs_total -= u64::from(state.epochs_of(*index));
+            }
+        }
+        if let Some(worker) = self.workers.get_mut(&lease.worker) {
+            worker.leases.remove(&token);
+            worker.busy.retain(|_, busy_with| *busy_with != token);
+            self.forget_if_gone(&lease.worker);
+        }
+        Some(lease)
+    }
+
+    /// Moves the deadline of a lease that is not lost.
+    pub(super) fn extend(&mut self, now: Timestamp, token: LeaseToken) {
+        let Some(lease) = self.leases.get_mut(&token) else { return };
+        if !lease.lost {
+            self.deadlines.remove(&(lease.deadline, token));
+            lease.deadline = now.after(self.settings.lease);
+            self.deadlines.insert((lease.deadline, token));
+        }
+    }
+
+    /// Brings the deadline of a lease that its worker came back without to now.
+    pub(super) fn lose(&mut self, now: Timestamp, token: LeaseToken) {
+        let Some(lease) = self.leases.get_mut(&token) else { return };
+        self.deadlines.remove(&(lease.deadline, token));
+        lease.deadline = now;
+        lease.lost = true;
+        self.deadlines.insert((now, token));
+    }
+}

@@ -1,0 +1,146 @@
+//! The state and the one transition function.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use crate::{
+    id::{LeaseToken, SweepId, SweepName, WorkerId},
+    time::Timestamp,
+};
+
+use super::{
+    action::Action,
+    event::Event,
+    leases::Lease,
+    reports::Verdict,
+    sweep_state::SweepState,
+    task::Phase,
+    workers::{FreeSlot, Worker},
+};
+
+/// What the scheduler is told once, at its start. Not part of the journal: another start may differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SchedulerSettings {
+    /// A worker that is silent for longer loses its leases.
+    pub lease: Duration,
+}
+
+/// Which task is trained where. See the module's documentation.
+#[derive(Clone, Debug)]
+pub struct Scheduler {
+    pub(super) settings: SchedulerSettings,
+    pub(super) sweeps: BTreeMap<SweepId, SweepState>,
+    pub(super) names: BTreeMap<SweepName, SweepId>,
+    /// Sweeps with tasks that are pending or running, oldest first.
+    pub(super) active: BTreeSet<SweepId>,
+    pub(super) leases: BTreeMap<LeaseToken, Lease>,
+    /// The greatest token ever granted.
+    pub(super) last_token: LeaseToken,
+    /// Leases by deadline.
+    pub(super) deadlines: BTreeSet<(Timestamp, LeaseToken)>,
+    /// Tasks that back off, by the moment they are ready again.
+    pub(super) waiting: BTreeSet<(Timestamp, SweepId, u32)>,
+    pub(super) workers: BTreeMap<WorkerId, Worker>,
+    pub(super) free: BTreeSet<FreeSlot>,
+    /// Members of kept leases that their worker came back without.
+    pub(super) lost_members: BTreeSet<(LeaseToken, u32)>,
+}
+
+impl Scheduler {
+    /// A scheduler that knows nothing yet.
+    #[must_use]
+    pub fn new(settings: SchedulerSettings) -> Self {
+        Self {
+            settings,
+            sweeps: BTreeMap::new(),
+            names: BTreeMap::new(),
+            active: BTreeSet::new(),
+            leases: BTreeMap::new(),
+            last_token: LeaseToken(0),
+            deadlines: BTreeSet::new(),
+            waiting: BTreeSet::new(),
+            workers: BTreeMap::new(),
+            free: BTreeSet::new(),
+            lost_members: BTreeSet::new(),
+        }
+    }
+
+    /// Takes in what happened and says what follows from it.
+    ///
+    /// A durable event that is not news (see [`Scheduler::is_news`]) changes nothing, but may still be
+    /// answered: a repeated report is acknowledged, a stale one refused. Afterwards ask
+    /// [`Scheduler::expired`], then [`Scheduler::next_grants`], and apply what they propose.
+    pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Action> {
+        self.wake(now);
+        if event.is_durable() && !self.is_news(&event) {
+            return self.answer_old_news(&event);
+        }
+        match event {
+            Event::SweepSubmitted { id, sweep } => self.submit(now, id, sweep),
+            Event::LeaseGranted { token, worker, slot, tasks } => self.grant(now, token, worker, slot, tasks),
+            Event::TaskFinished { token, task } => self.finish(token, task),
+            Event::AttemptFailed { token, task, failure } => self.fail_attempt(now, token, task, &failure),
+            Event::LeaseExpired { token } => self.expire(now, token),
+            Event::LeaseReleased { token } => self.release(token),
+            Event::SweepCancelled { sweep } => self.cancel(sweep),
+            Event::CoordinatorStarted => self.start_again(now),
+            Event::WorkerConnected { worker, host, slots, held } => {
+                self.connect(now, worker, host, &slots, held)
+            }
+            Event::SlotsFree { worker, slots } => self.offer(now, &worker, &slots),
+            Event::Heartbeat { worker } => self.see_alive(now, &worker),
+            Event::WorkerDisconnected { worker } => self.disconnect(&worker),
+            Event::EpochReported { token, task, epoch } => self.report_epoch(now, token, task, epoch),
+            Event::Tick => Vec::new(),
+        }
+    }
+
+    /// Whether a durable event would change anything. Only news belongs into the journal; a report that is
+    /// stale or repeated is none.
+    #[must_use]
+    pub fn is_news(&self, event: &Event) -> bool {
+        match event {
+            Event::SweepSubmitted { id, sweep } => self.submission_is_news(*id, sweep),
+            Event::LeaseGranted { token, tasks, .. } => self.grant_is_news(*token, tasks),
+            Event::TaskFinished { token, task } => {
+                matches!(self.judge(*token, *task, true), Verdict::Accepted { .. })
+            }
+            Event::AttemptFailed { token, task, .. } => {
+                matches!(self.judge(*token, *task, false), Verdict::Accepted { .. })
+            }
+            Event::LeaseExpired { token } | Event::LeaseReleased { token } => self.leases.contains_key(token),
+            Event::SweepCancelled { sweep } => self.active.contains(sweep),
+            Event::CoordinatorStarted => true,
+            Event::WorkerConnected { .. }
+            | Event::SlotsFree { .. }
+            | Event::Heartbeat { .. }
+            | Event::WorkerDisconnected { .. }
+            | Event::EpochReported { .. }
+            | Event::Tick => false,
+        }
+    }
+
+    /// When something will have to be done though nothing happens: a lease runs out or a task has backed
+    /// off long enough. Apply [`Event::Tick`] then.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let lease = self.deadlines.first().map(|(deadline, _)| *deadline);
+        let task = self.waiting.first().map(|(not_before, ..)| *not_before);
+        lease.into_iter().chain(task).min()
+    }
+
+    /// Makes the tasks ready that have backed off long enough.
+    fn wake(&mut self, now: Timestamp) {
+        while let Some((not_before, sweep, index)) = self.waiting.first().copied() {
+            if not_before > now {
+                break;
+            }
+            self.waiting.pop_first();
+            if let Some(state) = self.sweeps.get_mut(&sweep) {
+                state.move_to(index, Phase::Ready);
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Which task is trained where: a state machine without clock, randomness or I/O.
+//!
+//! What happens is an [`Event`], what follows is a list of [`Action`]s, and [`Scheduler::apply`] is the only
+//! way from one to the other, for living and for recovery alike. The durable events are *facts*: the journal
+//! holds "lease 7 was granted to w1", not "w1 offered a slot". What to grant and what has expired is proposed
+//! by [`Scheduler::next_grants`] and [`Scheduler::expired`] and comes back through `apply`, so that replaying
+//! a journal never repeats a decision: a later version may decide otherwise without misreading old journals.
+
+mod action;
+mod backoff;
+mod event;
+mod grants;
+mod invariants;
+mod leases;
+mod machine;
+mod reports;
+mod sweep_state;
+mod sweeps;
+mod task;
+mod view;
+mod workers;
+
+#[cfg(test)]
+mod tests;
+
+pub use action::{Action, DropReason};
+pub use event::{Event, HeldLease, SlotOffer};
+pub use machine::{Scheduler, SchedulerSettings};
+pub use sweep_state::FailedAttempt;
+pub use sweeps::{Submission, SubmissionError};
+pub use task::{SweepStatus, TaskCounts, TaskState};
+pub use view::SweepView;

@@ -1,0 +1,114 @@
+//! What workers report of their tasks.
+
+use crate::{
+    failure::Failure,
+    id::{LeaseToken, SweepId, TaskId},
+    time::Timestamp,
+};
+
+use super::{
+    action::{Action, DropReason},
+    event::Event,
+    machine::Scheduler,
+    sweep_state::SweepState,
+    task::Phase,
+};
+
+/// What a report is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The task runs under this token.
+    Accepted { sweep: SweepId, index: u32 },
+    /// The same report under the same token was accepted before.
+    Repeated,
+    /// It says nothing about the task any more.
+    Refused(DropReason),
+}
+
+impl Scheduler {
+    pub(super) fn find(&self, task: TaskId) -> Option<(&SweepState, u32)> {
+        let state = self.sweeps.get(&task.sweep)?;
+        Some((state, state.index_of(task)?))
+    }
+
+    pub(super) fn judge(&self, token: LeaseToken, task: TaskId, finished: bool) -> Verdict {
+        let Some((state, index)) = self.find(task) else { return Verdict::Refused(DropReason::Unknown) };
+        let known = state.task(index);
+        let same_token = known.token == token && self.last_token >= token && token.0 > 0;
+        match known.phase {
+            Phase::Running if same_token => Verdict::Accepted { sweep: task.sweep, index },
+            Phase::Done if same_token && finished => Verdict::Repeated,
+            Phase::Ready | Phase::Waiting | Phase::Failed(_) if same_token && !finished => Verdict::Repeated,
+            Phase::Cancelled => Verdict::Refused(DropReason::Cancelled),
+            _ => Verdict::Refused(DropReason::Stale),
+        }
+    }
+
+    /// The answer to a durable event that changes nothing.
+    pub(super) fn answer_old_news(&self, event: &Event) -> Vec<Action> {
+        let (token, task, finished) = match event {
+            Event::TaskFinished { token, task } => (*token, *task, true),
+            Event::AttemptFailed { token, task, .. } => (*token, *task, false),
+            _ => return Vec::new(),
+        };
+        match self.judge(token, task, finished) {
+            Verdict::Refused(reason) => vec![Action::RefuseReport { token, task, reason }],
+            Verdict::Repeated | Verdict::Accepted { .. } => vec![Action::Acknowledge { token, task }],
+        }
+    }
+
+    pub(super) fn finish(&mut self, token: LeaseToken, task: TaskId) -> Vec<Action> {
+        let Verdict::Accepted { sweep, index } = self.judge(token, task, true) else { return Vec::new() };
+        let worker = self.leases.get(&token).map(|lease| lease.worker.clone());
+        self.end_member(token, index);
+        let mut actions = Vec::new();
+        if let (Some(worker), Some(state)) = (worker, self.sweeps.get_mut(&sweep)) {
+            state.move_to(index, Phase::Done);
+            let attempt = state.task(index).attempts;
+            actions.push(Action::RecordResult { task, token, attempt, worker });
+        }
+        actions.push(Action::Acknowledge { token, task });
+        actions.extend(self.end_if_over(sweep));
+        actions
+    }
+
+    pub(super) fn fail_attempt(
+        &mut self,
+        now: Timestamp,
+        token: LeaseToken,
+        task: TaskId,
+        failure: &Failure,
+    ) -> Vec<Action> {
+        let Verdict::Accepted { sweep, index } = self.judge(token, task, false) else { return Vec::new() };
+        let cohort = self.leases.get(&token).map_or(1, |lease| lease.size);
+        self.end_member(token, index);
+        let mut actions = vec![self.charge(now, sweep, index, failure, cohort)];
+        actions.push(Action::Acknowledge { token, task });
+        actions.extend(self.end_if_over(sweep));
+        actions
+    }
+
+    pub(super) fn report_epoch(
+        &mut self,
+        now: Timestamp,
+        token: LeaseToken,
+        task: TaskId,
+        epoch: u32,
+    ) -> Vec<Action> {
+        match self.judge(token, task, true) {
+            Verdict::Refused(reason) => vec![Action::RefuseReport { token, task, reason }],
+            Verdict::Repeated => Vec::new(),
+            Verdict::Accepted { sweep, index } => {
+                if let (Some(lease), Some(state)) = (self.leases.get_mut(&token), self.sweeps.get_mut(&sweep))
+                    && let Some(done) = lease.members.get_mut(&index)
+                {
+                    let epoch = epoch.min(state.epochs_of(index));
+                    state.epochs_done = state.epochs_done - u64::from(*done) + u64::from(epoch);
+                    *done = epoch;
+                }
+                self.extend(now, token);
+                Vec::new()
+            }
+        }
+    }
+}

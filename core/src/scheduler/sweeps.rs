@@ -1,0 +1,172 @@
+//! Submitting, cancelling and ending sweeps.
+
+use std::sync::Arc;
+
+use crate::{
+    id::{SweepId, SweepName},
+    sweep::Sweep,
+    time::Timestamp,
+};
+
+use super::{
+    action::{Action, DropReason},
+    machine::Scheduler,
+    sweep_state::SweepState,
+    task::{Phase, Task},
+};
+
+/// What submitting a sweep would do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Submission {
+    /// It is new and gets this number.
+    New(SweepId),
+    /// A sweep of this name and these tasks is there already.
+    Known {
+        /// Its number.
+        id: SweepId,
+        /// Whether the report or retry settings differ and would be updated.
+        changed: bool,
+    },
+}
+
+/// Why a sweep can not be submitted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmissionError {
+    /// The name is taken by a sweep with other tasks.
+    #[error(
+        "sweep `{name}` is there already and has other tasks ({there} then, {submitted} now): \
+         give the changed sweep another name"
+    )]
+    OtherTasks {
+        /// The name.
+        name: SweepName,
+        /// Tasks of the sweep that is there.
+        there: u64,
+        /// Tasks of the submitted sweep.
+        submitted: u64,
+    },
+    /// There are more tasks than can be numbered.
+    #[error("sweep `{name}` has {tasks} tasks; the limit is {limit}: split it into several sweeps")]
+    TooManyTasks {
+        /// The name.
+        name: SweepName,
+        /// How many it has.
+        tasks: u64,
+        /// How many it may have.
+        limit: u64,
+    },
+    /// There is nothing to train.
+    #[error("sweep `{0}` has no tasks: it needs at least one configuration and one seed")]
+    Empty(SweepName),
+}
+
+impl Scheduler {
+    /// The most tasks a sweep may have.
+    pub const MOST_TASKS: u64 = 10_000_000;
+
+    /// What submitting `sweep` would do; to be asked before [`super::Event::SweepSubmitted`] is journaled.
+    ///
+    /// # Errors
+    /// When the name is taken by a sweep with other tasks, or the number of tasks is out of bounds.
+    pub fn submission(&self, sweep: &Sweep) -> Result<Submission, SubmissionError> {
+        let name = || sweep.name.clone();
+        let tasks = sweep.task_count();
+        if tasks == 0 {
+            return Err(SubmissionError::Empty(name()));
+        }
+        if tasks > Self::MOST_TASKS {
+            return Err(SubmissionError::TooManyTasks { name: name(), tasks, limit: Self::MOST_TASKS });
+        }
+        let Some(id) = self.names.get(&sweep.name) else {
+            let last = self.sweeps.last_key_value().map_or(0, |(id, _)| id.0);
+            return Ok(Submission::New(SweepId(last + 1)));
+        };
+        let there = &self.sweeps[id].sweep;
+        if !same_tasks(there, sweep) {
+            return Err(SubmissionError::OtherTasks {
+                name: name(),
+                there: there.task_count(),
+                submitted: tasks,
+            });
+        }
+        Ok(Submission::Known { id: *id, changed: *there.as_ref() != with_settings_of(there, sweep) })
+    }
+
+    pub(super) fn submission_is_news(&self, id: SweepId, sweep: &Sweep) -> bool {
+        match self.submission(sweep) {
+            Ok(Submission::New(_)) => !self.sweeps.contains_key(&id),
+            Ok(Submission::Known { id: known, changed }) => known == id && changed,
+            Err(_) => false,
+        }
+    }
+
+    pub(super) fn submit(&mut self, now: Timestamp, id: SweepId, sweep: Arc<Sweep>) -> Vec<Action> {
+        if let Some(state) = self.sweeps.get_mut(&id) {
+            state.sweep = Arc::new(with_settings_of(&state.sweep, &sweep));
+        } else {
+            self.names.insert(sweep.name.clone(), id);
+            self.sweeps.insert(id, SweepState::new(id, sweep, now));
+            self.active.insert(id);
+        }
+        Vec::new()
+    }
+
+    pub(super) fn cancel(&mut self, sweep: SweepId) -> Vec<Action> {
+        let leases: Vec<_> =
+            self.leases.iter().filter(|(_, lease)| lease.sweep == sweep).map(|(token, _)| *token).collect();
+        let mut actions = Vec::new();
+        for token in leases {
+            if let Some(lease) = self.end_lease(token) {
+                let (worker, reason) = (lease.worker, DropReason::Cancelled);
+                actions.push(Action::DropLease { worker, token, tasks: Vec::new(), reason });
+            }
+        }
+        self.waiting.retain(|(_, of, _)| *of != sweep);
+        let Some(state) = self.sweeps.get_mut(&sweep) else { return actions };
+        state.cancelled = true;
+        for index in 0..state.tasks.len() as u32 {
+            let phase = state.task(index).phase;
+            if phase.is_pending() || phase == Phase::Running {
+                state.task_mut(index).token = Task::NO_LEASE;
+                state.move_to(index, Phase::Cancelled);
+            }
+        }
+        actions.extend(self.end_if_over(sweep));
+        actions
+    }
+
+    /// To be asked whenever a task of the sweep has ended.
+    pub(super) fn end_if_over(&mut self, sweep: SweepId) -> Option<Action> {
+        let state = self.sweeps.get(&sweep)?;
+        if state.has_ended() && self.active.remove(&sweep) {
+            return Some(Action::EndSweep { sweep, status: state.status() });
+        }
+        None
+    }
+}
+
+fn same_tasks(a: &Sweep, b: &Sweep) -> bool {
+    fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
+        let mut items: Vec<T> = items.collect();
+        items.sort_unstable();
+        items
+    }
+    a.configurations.len() == b.configurations.len()
+        && a.seeds.len() == b.seeds.len()
+        && sorted(a.seeds.iter()) == sorted(b.seeds.iter())
+        && sorted(a.configurations.iter().map(|c| c.id)) == sorted(b.configurations.iter().map(|c| c.id))
+}
+
+/// `there`, with how results are shown and when attempts are repeated taken from `newer`. The order of its
+/// tasks stays, for that is how they are numbered.
+fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
+    let baselines: std::collections::BTreeSet<_> =
+        newer.configurations.iter().filter(|c| c.baseline).map(|c| c.id).collect();
+    let mut sweep = there.clone();
+    sweep.report = newer.report.clone();
+    sweep.retries = newer.retries.clone();
+    for configuration in &mut sweep.configurations {
+        configuration.baseline = baselines.contains(&configuration.id);
+    }
+    sweep
+}

@@ -1,0 +1,251 @@
+//! A scheduler with virtual time, a journal, and workers that a test speaks for.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use crate::{
+    failure::{Failure, FailureReason},
+    id::{ConfigurationId, LeaseToken, SweepId, SweepName, TaskId, WorkerId},
+    scheduler::{Action, Event, HeldLease, Scheduler, SchedulerSettings, SlotOffer, Submission, TaskState},
+    settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
+    sweep::{Configuration, ReportSettings, RetrySettings, Sweep},
+    time::Timestamp,
+};
+
+pub(super) const LEASE: Duration = Duration::from_secs(30);
+pub(super) const EPOCHS: u32 = 10;
+
+/// A sweep of `configurations` configurations, numbered from 1, all of one cohort key.
+pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
+    let settings = TaskSettings {
+        dataset: "waves".to_owned(),
+        primary: "inertial".to_owned(),
+        unimodal: false,
+        model: ModelSettings::BiEflstm(BiEflstmSettings { hidden: 8, layers: 1, dropout: 0.5 }),
+        training: TrainingSettings {
+            epochs: EPOCHS,
+            batch_size: 4,
+            learning_rate: 0.001,
+            shuffle: Shuffle::Once,
+            drop_last: false,
+            modality_draw: ModalityDraw::Shared,
+        },
+        modality_dropout: BTreeMap::new(),
+    };
+    Sweep {
+        name: SweepName::new(name).unwrap(),
+        parameters: Vec::new(),
+        configurations: (1..=configurations)
+            .map(|id| Configuration {
+                id: ConfigurationId(id),
+                settings: settings.clone(),
+                values: BTreeMap::new(),
+                baseline: false,
+                cohort_key: 1,
+            })
+            .collect(),
+        seeds: (0..seeds).collect(),
+        report: ReportSettings { metrics: vec!["accuracy".to_owned()], confidence: 0.95 },
+        retries: RetrySettings {
+            max_attempts: 3,
+            initial_backoff: Duration::from_secs(4),
+            max_backoff: Duration::from_secs(60),
+        },
+    }
+}
+
+pub(super) fn worker(name: &str) -> WorkerId {
+    WorkerId::new(name).unwrap()
+}
+
+/// Task of the first sweep.
+pub(super) fn task(configuration: u64, seed: u64) -> TaskId {
+    TaskId { sweep: SweepId(1), configuration: ConfigurationId(configuration), seed }
+}
+
+/// A lease as its worker was told of it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Granted {
+    pub(super) token: LeaseToken,
+    pub(super) worker: WorkerId,
+    pub(super) slot: u32,
+    pub(super) tasks: Vec<(TaskId, u32)>,
+}
+
+impl Granted {
+    pub(super) fn names(&self) -> Vec<(u64, u64)> {
+        self.tasks.iter().map(|(task, _)| (task.configuration.0, task.seed)).collect()
+    }
+}
+
+pub(super) struct TestEnv {
+    pub(super) now: Timestamp,
+    pub(super) scheduler: Scheduler,
+    pub(super) journal: Vec<(Timestamp, Event)>,
+    /// Everything that was asked to be done since the last look.
+    pub(super) actions: Vec<Action>,
+}
+
+impl TestEnv {
+    pub(super) fn new() -> Self {
+        Self {
+            now: Timestamp(1_000_000),
+            scheduler: Scheduler::new(SchedulerSettings { lease: LEASE }),
+            journal: Vec::new(),
+            actions: Vec::new(),
+        }
+    }
+
+    /// With one sweep of one cohort key.
+    pub(super) fn with_sweep(configurations: u64, seeds: u64) -> Self {
+        let mut env = Self::new();
+        env.submit(sweep("first", configurations, seeds));
+        env
+    }
+
+    fn apply_one(&mut self, event: Event) {
+        if event.is_durable() && self.scheduler.is_news(&event) {
+            self.journal.push((self.now, event.clone()));
+        }
+        let actions = self.scheduler.apply(self.now, event);
+        self.actions.extend(actions);
+        self.scheduler.check_invariants();
+    }
+
+    /// What the engine does with an event.
+    pub(super) fn apply(&mut self, event: Event) {
+        self.apply_one(event);
+        for event in self.scheduler.expired(self.now) {
+            self.apply_one(event);
+        }
+        for event in self.scheduler.next_grants() {
+            self.apply_one(event);
+        }
+        assert!(self.scheduler.next_grants().is_empty(), "nothing is left to be granted");
+        assert!(self.scheduler.expired(self.now).is_empty(), "nothing is left to expire");
+    }
+
+    /// The answers since the last look.
+    pub(super) fn answers(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    pub(super) fn submit(&mut self, sweep: Sweep) -> SweepId {
+        let id = match self.scheduler.submission(&sweep).unwrap() {
+            Submission::New(id) | Submission::Known { id, .. } => id,
+        };
+        self.apply(Event::SweepSubmitted { id, sweep: Arc::new(sweep) });
+        id
+    }
+
+    pub(super) fn connect(&mut self, name: &str, max_cohorts: &[u32], held: &[&Granted]) {
+        let slots = (0..).zip(max_cohorts);
+        self.apply(Event::WorkerConnected {
+            worker: worker(name),
+            host: "host".to_owned(),
+            slots: slots.map(|(index, max_cohort)| SlotOffer { index, max_cohort: *max_cohort }).collect(),
+            held: held
+                .iter()
+                .map(|lease| HeldLease {
+                    token: lease.token,
+                    tasks: lease.tasks.iter().map(|(task, _)| *task).collect(),
+                })
+                .collect(),
+        });
+    }
+
+    pub(super) fn offer(&mut self, name: &str, slots: &[u32]) -> Vec<Granted> {
+        self.apply(Event::SlotsFree { worker: worker(name), slots: slots.to_vec() });
+        self.granted()
+    }
+
+    /// A new worker that offers all of its slots.
+    pub(super) fn worker(&mut self, name: &str, max_cohorts: &[u32]) -> Vec<Granted> {
+        self.connect(name, max_cohorts, &[]);
+        let slots: Vec<u32> = (0..max_cohorts.len() as u32).collect();
+        self.offer(name, &slots)
+    }
+
+    pub(super) fn granted(&mut self) -> Vec<Granted> {
+        let granted = self.actions.iter().filter_map(|action| match action.clone() {
+            Action::GrantLease { token, worker, slot, tasks } => Some(Granted { token, worker, slot, tasks }),
+            _ => None,
+        });
+        let granted = granted.collect();
+        self.actions.retain(|action| !matches!(action, Action::GrantLease { .. }));
+        granted
+    }
+
+    pub(super) fn finish(&mut self, lease: &Granted, task: TaskId) {
+        self.apply(Event::TaskFinished { token: lease.token, task });
+    }
+
+    pub(super) fn finish_all(&mut self, lease: &Granted) {
+        for (task, _) in &lease.tasks {
+            self.finish(lease, *task);
+        }
+    }
+
+    pub(super) fn fail(&mut self, lease: &Granted, task: TaskId, reason: FailureReason) {
+        let failure = Failure::new(reason, "told so by the test");
+        self.apply(Event::AttemptFailed { token: lease.token, task, failure });
+    }
+
+    pub(super) fn heartbeat(&mut self, name: &str) {
+        self.apply(Event::Heartbeat { worker: worker(name) });
+    }
+
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.now = self.now.after(time);
+        self.apply(Event::Tick);
+    }
+
+    pub(super) fn state(&self, task: TaskId) -> TaskState {
+        self.scheduler.state_of(task).unwrap()
+    }
+
+    pub(super) fn is_pending(&self, task: TaskId) -> bool {
+        matches!(self.state(task), TaskState::Pending { .. })
+    }
+
+    /// The coordinator dies and starts again from its journal, which must lead to the state it had.
+    pub(super) fn crash(&mut self) {
+        let mut again = Scheduler::new(SchedulerSettings { lease: LEASE });
+        for (at, event) in &self.journal {
+            // As a journal in a store would hold it.
+            let text = serde_json::to_string(event).unwrap();
+            again.apply(*at, serde_json::from_str(&text).unwrap());
+            again.check_invariants();
+        }
+        // Whose backoff is over depends on when one looks.
+        again.apply(self.now, Event::Tick);
+        self.scheduler.apply(self.now, Event::Tick);
+        assert_same(&self.scheduler, &again);
+        self.scheduler = again;
+        self.actions.clear();
+        self.apply(Event::CoordinatorStarted);
+    }
+}
+
+/// All that must survive a crash: everything but who is connected, deadlines and epochs of running tasks.
+pub(super) fn assert_same(a: &Scheduler, b: &Scheduler) {
+    assert_eq!(a.last_token, b.last_token);
+    assert_eq!((&a.names, &a.active, &a.waiting), (&b.names, &b.active, &b.waiting));
+    assert_eq!(a.sweeps.len(), b.sweeps.len());
+    for (a, b) in a.sweeps.values().zip(b.sweeps.values()) {
+        assert_eq!(
+            (a.id, &a.sweep, a.submitted_at, a.cancelled),
+            (b.id, &b.sweep, b.submitted_at, b.cancelled)
+        );
+        assert_eq!(a.tasks, b.tasks);
+        assert_eq!((a.counts, &a.configuration_counts), (b.counts, &b.configuration_counts));
+        assert_eq!((&a.ready, &a.groups), (&b.ready, &b.groups));
+        assert_eq!((a.retried, &a.failures), (b.retried, &b.failures));
+        assert_eq!(a.recent_failures, b.recent_failures);
+        assert_eq!(a.epochs_total, b.epochs_total);
+    }
+    assert_eq!(a.leases.len(), b.leases.len());
+    for ((token, a), (other, b)) in a.leases.iter().zip(&b.leases) {
+        assert_eq!((token, &a.worker, a.slot, a.sweep, a.size), (other, &b.worker, b.slot, b.sweep, b.size));
+        assert!(a.members.keys().eq(b.members.keys()));
+    }
+}

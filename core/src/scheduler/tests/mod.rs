@@ -1,0 +1,9 @@
+//! Stories, one for each way a report can come late, twice or never; and a simulation of all of them at once.
+
+mod env;
+mod order;
+mod recovery;
+mod retries;
+mod simulation;
+mod stragglers;
+mod submission;

@@ -1,0 +1,436 @@
+//! Hundreds of histories in virtual time: messages are lost, doubled and reordered, workers die, the
+//! coordinator dies and rebuilds itself from its journal. Invariants are checked after every event.
+//!
+//! A history is a function of its seed. To look at one: `COLEARN_HISTORY=17 cargo test -p colearn-core simulation`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use super::env::{TestEnv, sweep};
+use crate::{
+    failure::{Failure, FailureReason},
+    id::{LeaseToken, SweepId, TaskId},
+    scheduler::{Action, Event, HeldLease, SlotOffer, SweepStatus, TaskState},
+};
+
+const HISTORIES: u64 = 300;
+const STEPS: usize = 400;
+
+/// SplitMix64: a test's own source of chance, so that a seed means the same history for ever.
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        (self.next() % limit as u64) as usize
+    }
+
+    fn percent(&mut self, percent: usize) -> bool {
+        self.below(100) < percent
+    }
+}
+
+/// What a worker has of a task.
+#[derive(Clone)]
+enum Work {
+    Training {
+        steps_left: usize,
+    },
+    /// Kept until it is acknowledged or refused.
+    Report(Event),
+}
+
+struct SimWorker {
+    name: String,
+    slots: Vec<u32>,
+    connected: bool,
+    leases: BTreeMap<LeaseToken, (u32, BTreeMap<TaskId, Work>)>,
+}
+
+impl SimWorker {
+    fn hello(&mut self) -> Event {
+        self.connected = true;
+        let slots = (0..).zip(&self.slots);
+        Event::WorkerConnected {
+            worker: super::env::worker(&self.name),
+            host: "h".to_owned(),
+            slots: slots.map(|(index, max_cohort)| SlotOffer { index, max_cohort: *max_cohort }).collect(),
+            held: self
+                .leases
+                .iter()
+                .map(|(token, (_, tasks))| HeldLease {
+                    token: *token,
+                    tasks: tasks.keys().copied().collect(),
+                })
+                .collect(),
+        }
+    }
+
+    fn offer(&self) -> Event {
+        let busy: BTreeSet<u32> = self.leases.values().map(|(slot, _)| *slot).collect();
+        let slots = (0..self.slots.len() as u32).filter(|slot| !busy.contains(slot)).collect();
+        Event::SlotsFree { worker: super::env::worker(&self.name), slots }
+    }
+
+    fn reports(&self) -> Vec<Event> {
+        let works = self.leases.values().flat_map(|(_, tasks)| tasks.values());
+        works
+            .filter_map(|work| match work {
+                Work::Report(report) => Some(report.clone()),
+                Work::Training { .. } => None,
+            })
+            .collect()
+    }
+
+    fn train(&mut self, chance: &mut Chance, epochs: &mut Vec<Event>) {
+        for (token, (_, tasks)) in &mut self.leases {
+            for (task, work) in tasks {
+                let Work::Training { steps_left } = work else { continue };
+                if *steps_left > 0 {
+                    *steps_left -= 1;
+                    epochs.push(Event::EpochReported { token: *token, task: *task, epoch: 1 });
+                    continue;
+                }
+                let (token, task) = (*token, *task);
+                let failed =
+                    |reason| Event::AttemptFailed { token, task, failure: Failure::new(reason, "simulated") };
+                *work = Work::Report(match chance.below(100) {
+                    0..=1 => failed(FailureReason::Diverged),
+                    2..=9 => failed(FailureReason::Crash),
+                    10..=17 => failed(FailureReason::OutOfMemory),
+                    _ => Event::TaskFinished { token, task },
+                });
+            }
+        }
+    }
+
+    fn drop_task(&mut self, token: LeaseToken, task: TaskId) {
+        if let Some((_, tasks)) = self.leases.get_mut(&token) {
+            tasks.remove(&task);
+            if tasks.is_empty() {
+                self.leases.remove(&token);
+            }
+        }
+    }
+}
+
+struct World {
+    chance: Chance,
+    env: TestEnv,
+    workers: Vec<SimWorker>,
+    workers_born: usize,
+    upstream: Vec<(String, Event)>,
+    downstream: Vec<(String, Action)>,
+    recorded: BTreeMap<TaskId, usize>,
+    acknowledged: BTreeSet<TaskId>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let mut chance = Chance(seed);
+        let mut env = TestEnv::new();
+        let (configurations, seeds) = (1 + chance.below(6) as u64, 1 + chance.below(4) as u64);
+        let mut first = sweep("first", configurations, seeds);
+        for configuration in &mut first.configurations {
+            configuration.cohort_key = chance.next() % 2;
+        }
+        env.submit(first);
+        let mut world = Self {
+            chance,
+            env,
+            workers: Vec::new(),
+            workers_born: 0,
+            upstream: Vec::new(),
+            downstream: Vec::new(),
+            recorded: BTreeMap::new(),
+            acknowledged: BTreeSet::new(),
+        };
+        for _ in 0..3 {
+            let newborn = world.newborn();
+            world.workers.push(newborn);
+        }
+        world
+    }
+
+    fn newborn(&mut self) -> SimWorker {
+        self.workers_born += 1;
+        let slots = (0..=self.chance.below(2)).map(|_| 1 + self.chance.below(6) as u32).collect();
+        SimWorker {
+            name: format!("w{}", self.workers_born),
+            slots,
+            connected: false,
+            leases: BTreeMap::new(),
+        }
+    }
+
+    fn any_worker(&mut self) -> usize {
+        self.chance.below(self.workers.len())
+    }
+
+    /// The coordinator takes in what a worker sent, and its answers go on their way.
+    fn arrive(&mut self, from: &str, event: Event) {
+        let finished = match &event {
+            Event::TaskFinished { task, .. } => Some(*task),
+            _ => None,
+        };
+        self.env.apply(event);
+        for action in self.env.answers() {
+            match &action {
+                Action::RecordResult { task, .. } => {
+                    *self.recorded.entry(*task).or_default() += 1;
+                    assert_eq!(self.recorded[task], 1, "{task} was recorded twice");
+                }
+                Action::GrantLease { worker, .. } | Action::DropLease { worker, .. } => {
+                    self.downstream.push((worker.to_string(), action));
+                }
+                Action::Acknowledge { task, .. } => {
+                    if finished == Some(*task) {
+                        self.acknowledged.insert(*task);
+                    }
+                    self.downstream.push((from.to_owned(), action));
+                }
+                Action::RefuseReport { .. } => self.downstream.push((from.to_owned(), action)),
+                Action::RetryTask { .. } | Action::GiveUpTask { .. } | Action::EndSweep { .. } => {}
+            }
+        }
+    }
+
+    fn deliver(&mut self, to: &str, action: Action) {
+        let Some(worker) = self.workers.iter_mut().find(|worker| worker.name == to) else { return };
+        match action {
+            Action::GrantLease { token, slot, tasks, .. } => {
+                let training = |(task, _)| (task, Work::Training { steps_left: 1 });
+                worker.leases.insert(token, (slot, tasks.into_iter().map(training).collect()));
+            }
+            Action::Acknowledge { token, task } | Action::RefuseReport { token, task, .. } => {
+                worker.drop_task(token, task);
+            }
+            Action::DropLease { token, tasks, .. } if tasks.is_empty() => {
+                worker.leases.remove(&token);
+            }
+            Action::DropLease { token, tasks, .. } => {
+                tasks.into_iter().for_each(|task| worker.drop_task(token, task));
+            }
+            _ => {}
+        }
+    }
+
+    fn step(&mut self) {
+        let at = self.any_worker();
+        let name = self.workers[at].name.clone();
+        match self.chance.below(100) {
+            0..=14 => {
+                let millis = self.chance.next() % 8000;
+                self.env.now = self.env.now.after(Duration::from_millis(millis));
+                self.arrive("nobody", Event::Tick);
+            }
+            15..=44 if !self.upstream.is_empty() => {
+                let at = self.chance.below(self.upstream.len());
+                let (from, event) = self.upstream.remove(at);
+                if self.chance.percent(10) {
+                    self.upstream.push((from.clone(), event.clone()));
+                }
+                if !self.chance.percent(10) {
+                    self.arrive(&from, event);
+                }
+            }
+            45..=64 if !self.downstream.is_empty() => {
+                let at = self.chance.below(self.downstream.len());
+                let (to, action) = self.downstream.remove(at);
+                if self.chance.percent(10) {
+                    self.downstream.push((to.clone(), action.clone()));
+                }
+                if !self.chance.percent(10) {
+                    self.deliver(&to, action);
+                }
+            }
+            65..=79 => {
+                let mut epochs = Vec::new();
+                self.workers[at].train(&mut self.chance, &mut epochs);
+                let reports = self.workers[at].reports();
+                self.upstream.extend(epochs.into_iter().chain(reports).map(|event| (name.clone(), event)));
+            }
+            80..=84 => {
+                let beat = Event::Heartbeat { worker: super::env::worker(&name) };
+                self.upstream.push((name, beat));
+            }
+            85..=89 => {
+                let offer = self.workers[at].offer();
+                self.upstream.push((name, offer));
+            }
+            90..=94 => {
+                let hello = self.workers[at].hello();
+                self.upstream.push((name, hello));
+            }
+            95 => self.workers[at] = self.newborn(),
+            96 => {
+                let gone = Event::WorkerDisconnected { worker: super::env::worker(&name) };
+                self.arrive(&name, gone);
+            }
+            97 => {
+                let token = self.workers[at].leases.pop_first().map(|(token, _)| token);
+                if let Some(token) = token {
+                    self.upstream.push((name, Event::LeaseReleased { token }));
+                }
+            }
+            98 => self.crash(),
+            99 if self.chance.percent(30) => {
+                self.env.submit(sweep("second", 2, 2));
+                if self.chance.percent(50) {
+                    self.arrive("nobody", Event::SweepCancelled { sweep: SweepId(2) });
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// The coordinator dies: what was under way is gone, what was journaled is not.
+    fn crash(&mut self) {
+        self.env.crash();
+        self.upstream.clear();
+        self.downstream.clear();
+        self.workers.iter_mut().for_each(|worker| worker.connected = false);
+    }
+
+    /// From now on nothing goes wrong but the training itself.
+    fn calm_down(&mut self) {
+        self.crash();
+        for _ in 0..2000 {
+            self.env.now = self.env.now.after(Duration::from_secs(5));
+            self.arrive("nobody", Event::Tick);
+            for at in 0..self.workers.len() {
+                let name = self.workers[at].name.clone();
+                if !self.workers[at].connected {
+                    let hello = self.workers[at].hello();
+                    self.arrive(&name, hello);
+                }
+                let mut messages = Vec::new();
+                self.workers[at].train(&mut self.chance, &mut messages);
+                messages.extend(self.workers[at].reports());
+                messages.push(Event::Heartbeat { worker: super::env::worker(&name) });
+                for message in messages {
+                    self.arrive(&name, message);
+                }
+                self.deliver_all();
+                let offer = self.workers[at].offer();
+                self.arrive(&name, offer);
+                self.deliver_all();
+            }
+            if self.env.scheduler.sweeps().all(|view| view.status() != SweepStatus::Active) {
+                return;
+            }
+        }
+        panic!(
+            "the sweeps do not end: {:?}",
+            self.env.scheduler.sweeps().map(|v| v.counts()).collect::<Vec<_>>()
+        );
+    }
+
+    fn deliver_all(&mut self) {
+        for (to, action) in std::mem::take(&mut self.downstream) {
+            self.deliver(&to, action);
+        }
+    }
+
+    fn check_end(&self) {
+        let mut journaled: BTreeMap<TaskId, usize> = BTreeMap::new();
+        for (_, event) in &self.env.journal {
+            if let Event::TaskFinished { task, .. } = event {
+                *journaled.entry(*task).or_default() += 1;
+            }
+        }
+        assert_eq!(journaled, self.recorded, "a result is recorded iff the journal says so");
+        for view in self.env.scheduler.sweeps() {
+            let mut done = 0;
+            for configuration in &view.sweep().configurations {
+                for seed in &view.sweep().seeds {
+                    let task = TaskId { sweep: view.id(), configuration: configuration.id, seed: *seed };
+                    match self.env.scheduler.state_of(task).unwrap() {
+                        TaskState::Done => {
+                            assert_eq!(self.recorded.get(&task), Some(&1), "{task} is done exactly once");
+                            done += 1;
+                        }
+                        TaskState::Failed { .. } | TaskState::Cancelled => {
+                            assert_eq!(self.recorded.get(&task), None, "{task} has no result");
+                            assert!(!self.acknowledged.contains(&task), "{task} was acknowledged");
+                        }
+                        other => panic!("{task} has not ended: {other:?}"),
+                    }
+                }
+            }
+            assert_eq!(done, view.counts().done);
+            for (_, failed) in view.failures() {
+                let worth = failed.failure.reason.policy() == crate::failure::RetryPolicy::Fail;
+                assert!(worth || failed.attempt == 3, "{} was given up too early: {failed:?}", failed.task);
+            }
+        }
+    }
+}
+
+/// How often each end came about, so that the test can tell that it tests something.
+#[derive(Default, Debug)]
+struct Seen {
+    done: u32,
+    failed: u32,
+    cancelled: u32,
+    retried: u64,
+}
+
+fn history(seed: u64) -> Seen {
+    let mut world = World::new(seed);
+    for _ in 0..STEPS {
+        world.step();
+    }
+    world.calm_down();
+    world.check_end();
+    world.env.crash();
+    let mut seen = Seen::default();
+    for view in world.env.scheduler.sweeps() {
+        seen.done += view.counts().done;
+        seen.failed += view.counts().failed;
+        seen.cancelled += view.counts().cancelled;
+        seen.retried += view.retried();
+    }
+    seen
+}
+
+#[test]
+fn every_task_ends_exactly_once_in_every_history() {
+    if let Some(seed) = std::env::var_os("COLEARN_HISTORY") {
+        let seed = seed.to_str().and_then(|seed| seed.parse().ok()).expect("a number");
+        println!("{:?}", history(seed));
+        return;
+    }
+    let mut all = Seen::default();
+    for seed in 0..HISTORIES {
+        let seen = std::panic::catch_unwind(|| history(seed)).unwrap_or_else(|cause| {
+            eprintln!("history {seed} went wrong");
+            std::panic::resume_unwind(cause)
+        });
+        all.done += seen.done;
+        all.failed += seen.failed;
+        all.cancelled += seen.cancelled;
+        all.retried += seen.retried;
+    }
+    let varied = all.done > 1000 && all.failed > 50 && all.cancelled > 20 && all.retried > 500;
+    assert!(varied, "the histories are too tame to mean anything: {all:?}");
+}
+
+#[test]
+fn a_history_is_a_function_of_its_seed() {
+    let journal = |seed| {
+        let mut world = World::new(seed);
+        (0..STEPS).for_each(|_| world.step());
+        world.env.journal
+    };
+    assert_eq!(journal(7), journal(7));
+}

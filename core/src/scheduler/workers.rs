@@ -1,0 +1,196 @@
+//! Who is there, and what it has to offer.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    id::{LeaseToken, TaskId, WorkerId},
+    time::Timestamp,
+};
+
+use super::{
+    action::{Action, DropReason},
+    event::{HeldLease, SlotOffer},
+    machine::Scheduler,
+    reports::Verdict,
+};
+
+/// A worker that is connected or has leases.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Worker {
+    pub(super) connected: bool,
+    pub(super) host: String,
+    /// Its slots with the most tasks each takes.
+    pub(super) slots: BTreeMap<u32, u32>,
+    pub(super) leases: BTreeSet<LeaseToken>,
+    /// Slots with an active lease.
+    pub(super) busy: BTreeMap<u32, LeaseToken>,
+}
+
+/// A slot that waits for tasks. Ordered so that what is scarce can be spread: small slots first, and slots
+/// of different workers before the second slot of one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct FreeSlot {
+    pub(super) max_cohort: u32,
+    pub(super) slot: u32,
+    pub(super) worker: WorkerId,
+}
+
+impl Scheduler {
+    pub(super) fn connect(
+        &mut self,
+        now: Timestamp,
+        worker: WorkerId,
+        host: String,
+        slots: &[SlotOffer],
+        held: Vec<HeldLease>,
+    ) -> Vec<Action> {
+        self.clear_offers(&worker);
+        let known = self.workers.entry(worker.clone()).or_default();
+        known.connected = true;
+        known.host = host;
+        known.slots = slots.iter().map(|slot| (slot.index, slot.max_cohort.max(1))).collect();
+        known.busy.clear();
+        let mut missing = known.leases.clone();
+        let mut actions = Vec::new();
+        for HeldLease { token, tasks } in held {
+            let kept = self.leases.get(&token).is_some_and(|lease| lease.worker == worker && !lease.lost);
+            if kept && missing.remove(&token) {
+                self.keep_lease(now, &worker, token, &tasks);
+            }
+            if kept && tasks.is_empty() {
+                continue;
+            }
+            actions.extend(self.sort_out(&worker, token, tasks));
+        }
+        for token in missing {
+            self.lose(now, token);
+        }
+        actions
+    }
+
+    fn keep_lease(&mut self, now: Timestamp, worker: &WorkerId, token: LeaseToken, listed: &[TaskId]) {
+        self.extend(now, token);
+        let (Some(lease), Some(known)) = (self.leases.get(&token), self.workers.get_mut(worker)) else {
+            return;
+        };
+        known.busy.insert(lease.slot, token);
+        if listed.is_empty() {
+            return;
+        }
+        let Some(state) = self.sweeps.get(&lease.sweep) else { return };
+        let listed: BTreeSet<u32> = listed.iter().filter_map(|task| state.index_of(*task)).collect();
+        for index in lease.members.keys() {
+            if !listed.contains(index) {
+                self.lost_members.insert((token, *index));
+            }
+        }
+    }
+
+    /// What a connecting worker is told of a lease it holds: reports that arrived before are acknowledged,
+    /// tasks that are not its own any more are to be dropped.
+    fn sort_out(&self, worker: &WorkerId, token: LeaseToken, tasks: Vec<TaskId>) -> Vec<Action> {
+        let mut actions = Vec::new();
+        let mut stale = Vec::new();
+        let all = tasks.len();
+        let mut reason = DropReason::Stale;
+        for task in tasks {
+            let finished = self.judge(token, task, true);
+            let failed = self.judge(token, task, false);
+            if finished == Verdict::Repeated || failed == Verdict::Repeated {
+                actions.push(Action::Acknowledge { token, task });
+            } else if let Verdict::Refused(why) = finished {
+                reason = why;
+                stale.push(task);
+            }
+        }
+        if stale.len() == all {
+            // Also when the worker named no task of a lease that is not there.
+            actions.push(Action::DropLease { worker: worker.clone(), token, tasks: Vec::new(), reason });
+        } else if !stale.is_empty() {
+            actions.push(Action::DropLease { worker: worker.clone(), token, tasks: stale, reason });
+        }
+        actions
+    }
+
+    pub(super) fn offer(&mut self, now: Timestamp, worker: &WorkerId, slots: &[u32]) -> Vec<Action> {
+        self.clear_offers(worker);
+        if let Some(known) = self.workers.get(worker).filter(|known| known.connected) {
+            for slot in slots {
+                if let Some(max_cohort) = known.slots.get(slot)
+                    && !known.busy.contains_key(slot)
+                {
+                    let (max_cohort, slot) = (*max_cohort, *slot);
+                    self.free.insert(FreeSlot { max_cohort, slot, worker: worker.clone() });
+                }
+            }
+        }
+        self.see_alive(now, worker)
+    }
+
+    pub(super) fn see_alive(&mut self, now: Timestamp, worker: &WorkerId) -> Vec<Action> {
+        let leases = self.workers.get(worker).map(|known| known.leases.clone());
+        for token in leases.into_iter().flatten() {
+            self.extend(now, token);
+        }
+        Vec::new()
+    }
+
+    pub(super) fn disconnect(&mut self, worker: &WorkerId) -> Vec<Action> {
+        self.clear_offers(worker);
+        if let Some(known) = self.workers.get_mut(worker) {
+            known.connected = false;
+        }
+        self.forget_if_gone(worker);
+        Vec::new()
+    }
+
+    /// Recovery: nobody is connected yet, and every lease has its full time to be claimed by its worker.
+    pub(super) fn start_again(&mut self, now: Timestamp) -> Vec<Action> {
+        self.free.clear();
+        self.lost_members.clear();
+        for worker in self.workers.values_mut() {
+            worker.connected = false;
+        }
+        self.workers.retain(|_, worker| !worker.leases.is_empty());
+        let tokens: Vec<LeaseToken> = self.leases.keys().copied().collect();
+        for token in tokens {
+            if let Some(lease) = self.leases.get_mut(&token) {
+                lease.lost = false;
+            }
+            self.extend(now, token);
+        }
+        self.shorten_waits(now);
+        Vec::new()
+    }
+
+    /// No task waits longer than its sweep's longest backoff, even if the host's clock was set back.
+    fn shorten_waits(&mut self, now: Timestamp) {
+        for (not_before, sweep, index) in std::mem::take(&mut self.waiting) {
+            let Some(state) = self.sweeps.get_mut(&sweep) else { continue };
+            let not_before = not_before.min(now.after(state.sweep.retries.max_backoff));
+            state.task_mut(index).not_before = not_before;
+            self.waiting.insert((not_before, sweep, index));
+        }
+    }
+
+    pub(super) fn take_slot(&mut self, worker: &WorkerId, slot: u32) {
+        if let Some(max_cohort) = self.workers.get(worker).and_then(|known| known.slots.get(&slot)) {
+            self.free.remove(&FreeSlot { max_cohort: *max_cohort, slot, worker: worker.clone() });
+        }
+    }
+
+    fn clear_offers(&mut self, worker: &WorkerId) {
+        if let Some(known) = self.workers.get(worker) {
+            for (slot, max_cohort) in &known.slots {
+                let (slot, max_cohort) = (*slot, *max_cohort);
+                self.free.remove(&FreeSlot { max_cohort, slot, worker: worker.clone() });
+            }
+        }
+    }
+
+    pub(super) fn forget_if_gone(&mut self, worker: &WorkerId) {
+        if self.workers.get(worker).is_some_and(|known| !known.connected && known.leases.is_empty()) {
+            self.workers.remove(worker);
+        }
+    }
+}
