@@ -11,9 +11,7 @@ use std::{
 };
 
 use clap::Parser;
-use colearn_worker::agent::{
-    exit::ExitStatus as AgentStatus, options::AgentArgs, run, trainer_process::Launcher,
-};
+use colearn_worker::agent::{exit::ExitStatus as AgentStatus, launcher::Launcher, options::AgentArgs, run};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
