@@ -6,9 +6,9 @@ use clap::{Args, Parser, Subcommand};
 use colearn_worker::{
     agent::{
         exit::{AgentError, ExitStatus},
+        launcher::Launcher,
         options::AgentArgs,
         run,
-        trainer_process::Launcher,
     },
     protocol::TrainerOptions,
 };

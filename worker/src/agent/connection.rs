@@ -116,7 +116,7 @@ impl LinkError {
 
 struct Opened {
     requests: mpsc::Sender<v1::WorkRequest>,
-    responses: Streaming<v1::WorkResponse>,
+    responses: Box<Streaming<v1::WorkResponse>>,
     welcome: Input,
 }
 
@@ -129,7 +129,7 @@ enum Link {
     Opening(Opening),
     Open {
         requests: mpsc::Sender<v1::WorkRequest>,
-        responses: Streaming<v1::WorkResponse>,
+        responses: Box<Streaming<v1::WorkResponse>>,
         since: Instant,
     },
 }
@@ -247,7 +247,8 @@ async fn open(dial: Dial, hello: Hello) -> Result<Opened, LinkError> {
     let (requests, outgoing) = mpsc::channel(UNSENT);
     // The hello must be on its way before the call: the coordinator may answer only when it has read it.
     requests.try_send(wire::hello(hello)).map_err(|_| LinkError::Congested)?;
-    let mut responses = client.work(ReceiverStream::new(outgoing)).await.map_err(Box::new)?.into_inner();
+    let mut responses =
+        Box::new(client.work(ReceiverStream::new(outgoing)).await.map_err(Box::new)?.into_inner());
     let first = responses.message().await.map_err(Box::new)?.ok_or(LinkError::Closed)?;
     match wire::input(first) {
         Ok(welcome @ Input::Connected { .. }) => Ok(Opened { requests, responses, welcome }),

@@ -18,13 +18,13 @@ impl OutOfMemoryWatch {
     pub fn begin() -> Self {
         let candidates = [own_group(), Some(PathBuf::from("/proc/vmstat"))];
         let counter = candidates.into_iter().flatten().find(|path| read(path).is_some());
-        let accounted = counter.as_ref().and_then(|path| read(path)).unwrap_or(0);
+        let accounted = counter.as_ref().and_then(read).unwrap_or(0);
         Self { counter, accounted }
     }
 
     /// Attributes one kill to a process that died of signal 9, if there is one that is not accounted for.
     pub fn claim(&mut self) -> bool {
-        let kills = self.counter.as_ref().and_then(|path| read(path)).unwrap_or(0);
+        let kills = self.counter.as_ref().and_then(read).unwrap_or(0);
         let claimed = kills > self.accounted;
         if claimed {
             self.accounted += 1;

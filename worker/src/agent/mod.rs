@@ -9,6 +9,8 @@ pub mod event;
 pub mod exit;
 pub mod gpu;
 pub mod identity;
+pub mod launcher;
+mod lines;
 pub mod memory;
 pub mod options;
 pub mod outbox;

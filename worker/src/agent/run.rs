@@ -16,10 +16,11 @@ use super::{
     event::{Action, Input, LogLevel, Outcome},
     exit::AgentError,
     gpu, identity,
+    launcher::Launcher,
     options::AgentOptions,
     plan::{self, Device},
     state::Agent,
-    trainer_process::{Launcher, TrainerProcesses, Trainers},
+    trainer_process::{TrainerProcesses, Trainers},
 };
 
 /// Inputs of trainers that wait to be handled. Trainers that say more have to wait.

@@ -1,12 +1,10 @@
 //! Trainers as child processes: started, spoken to, listened to, killed.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
-    ffi::OsString,
+    collections::BTreeMap,
     io,
     os::unix::process::ExitStatusExt,
-    path::PathBuf,
-    process::{ExitStatus, Stdio},
+    process::ExitStatus,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -17,8 +15,8 @@ use nix::{
     unistd::Pid,
 };
 use tokio::{
-    io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWriteExt, BufReader},
-    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command},
+    io::{AsyncWriteExt, BufReader},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout},
     sync::{Notify, mpsc},
     task::JoinSet,
 };
@@ -26,6 +24,8 @@ use tracing::info;
 
 use super::{
     event::{EndStatus, Input, TrainerEnd},
+    launcher::Launcher,
+    lines::{Line, Tail, read_line},
     memory::OutOfMemoryWatch,
     wire,
 };
@@ -49,58 +49,6 @@ pub trait Trainers {
     fn command(&mut self, slot: u32, command: protocol::Command);
     /// Kills a trainer and everything it started.
     fn kill(&mut self, slot: u32);
-}
-
-/// Which program is a trainer.
-#[derive(Clone, Debug)]
-pub struct Launcher {
-    program: PathBuf,
-    arguments: Vec<OsString>,
-}
-
-impl Launcher {
-    /// A program that is called with these arguments, followed by those of `colearn-worker trainer`.
-    #[must_use]
-    pub fn new(program: impl Into<PathBuf>, arguments: impl IntoIterator<Item = OsString>) -> Self {
-        Self { program: program.into(), arguments: arguments.into_iter().collect() }
-    }
-
-    /// This very program, as `trainer`.
-    ///
-    /// # Errors
-    /// When the system does not tell where the program lies.
-    pub fn this_program() -> io::Result<Self> {
-        Ok(Self::new(std::env::current_exe()?, ["trainer".into()]))
-    }
-
-    fn launch(&self, options: &TrainerOptions) -> io::Result<Child> {
-        let mut command = Command::new(&self.program);
-        command
-            .args(&self.arguments)
-            .arg("--data-dir")
-            .arg(&options.data_dir)
-            .arg("--device")
-            .arg(&options.device)
-            .arg("--threads")
-            .arg(options.threads.to_string())
-            .envs(&options.environment)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            // Its own group, so that Ctrl-C reaches the agent alone, and a kill reaches all it started.
-            .process_group(0)
-            .kill_on_drop(true);
-        #[cfg(target_os = "linux")]
-        {
-            let die_with_parent = || Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?);
-            // The system sends this signal when the *thread* that started the child ends. That is the main
-            // thread, which the agent's single-threaded runtime runs on.
-            //
-            // SAFETY: between fork and exec the closure makes one system call: it neither allocates nor locks.
-            unsafe { command.pre_exec(die_with_parent) };
-        }
-        command.spawn()
-    }
 }
 
 /// The trainers of a worker as child processes.
@@ -158,7 +106,7 @@ impl Trainers for TrainerProcesses {
         let mut child = match self.launcher.launch(options) {
             Ok(child) => child,
             Err(error) => {
-                let why = format!("{}: {error}", self.launcher.program.display());
+                let why = format!("{}: {error}", self.launcher.program().display());
                 let status = EndStatus::NotStarted(why);
                 let end = TrainerEnd { status, stderr: String::new(), killed_for_memory: false };
                 self.tasks.spawn(async move {
@@ -346,90 +294,14 @@ async fn log(slot: u32, stderr: ChildStderr, tail: Tail) {
     }
 }
 
-enum Line {
-    Whole,
-    /// Only its beginning was read; the rest comes as further lines.
-    TooLong,
-    End,
-}
-
-async fn read_line(
-    from: &mut BufReader<impl AsyncRead + Unpin>,
-    line: &mut Vec<u8>,
-    longest: usize,
-) -> io::Result<Line> {
-    line.clear();
-    let limit = u64::try_from(longest).unwrap_or(u64::MAX);
-    let read = from.take(limit).read_until(b'\n', line).await?;
-    Ok(match line.last() {
-        None => Line::End,
-        Some(b'\n') => Line::Whole,
-        Some(_) if read >= longest => Line::TooLong,
-        Some(_) => Line::Whole,
-    })
-}
-
-/// The end of a trainer's standard error.
-#[derive(Clone, Debug, Default)]
-struct Tail(Arc<Mutex<VecDeque<u8>>>);
-
-impl Tail {
-    fn keep(&self, bytes: &[u8]) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend(bytes);
-        let excess = kept.len().saturating_sub(TrainerEnd::STDERR_KEPT);
-        kept.drain(..excess);
-    }
-
-    fn clear(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
-    }
-
-    fn text(&self) -> String {
-        let kept: Vec<u8> = self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
-        let text = String::from_utf8_lossy(&kept);
-        // Replacement characters are longer than what they replace.
-        let mut start = text.len().saturating_sub(TrainerEnd::STDERR_KEPT);
-        while !text.is_char_boundary(start) {
-            start += 1;
-        }
-        text[start..].to_owned()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_end_of_the_log_is_kept() {
-        let tail = Tail::default();
-        tail.keep(&vec![b'a'; TrainerEnd::STDERR_KEPT]);
-        tail.keep(b"last words\n");
-        assert_eq!(tail.text().len(), TrainerEnd::STDERR_KEPT);
-        assert!(tail.text().ends_with("alast words\n"));
-        tail.clear();
-        assert_eq!(tail.text(), "");
-        tail.keep(&[0xff; TrainerEnd::STDERR_KEPT]);
-        assert_eq!(tail.text().len(), TrainerEnd::STDERR_KEPT / 3 * 3);
-    }
 
     #[test]
     fn lines_are_events_or_errors() {
         assert_eq!(parse(b"{\"event\":\"idle\"}\n"), Ok(protocol::Event::Idle));
         let error = parse(b"Segmentation fault\n").unwrap_err();
         assert!(error.contains("`Segmentation fault`"), "{error}");
-    }
-
-    #[tokio::test]
-    async fn lines_have_a_limit() {
-        let mut from = BufReader::new(&b"short\nmuch too long\nend"[..]);
-        let mut line = Vec::new();
-        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(Line::Whole)));
-        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(Line::TooLong)));
-        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(Line::Whole)));
-        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(Line::Whole)));
-        assert_eq!(line, b"end");
-        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(Line::End)));
     }
 }

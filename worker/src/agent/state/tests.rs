@@ -7,7 +7,10 @@ use colearn_core::{
 };
 
 use super::*;
-use crate::agent::event::{Assignment, EndStatus, Held};
+use crate::{
+    agent::event::{Assignment, EndStatus, Held, TrainerEnd},
+    protocol::Event,
+};
 
 const HEARTBEAT: Duration = Duration::from_secs(2);
 

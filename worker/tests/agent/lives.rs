@@ -1,0 +1,103 @@
+//! Trainers and agents that die, and those that are asked to.
+
+use colearn_proto::v1::{FailureReason, work_request};
+use nix::sys::signal::{Signal, kill};
+
+use crate::{
+    coordinator::Coordinator,
+    stories::pair,
+    worker::{Worker, seed, until},
+};
+
+#[tokio::test]
+async fn a_killed_trainer_fails_its_task_and_is_replaced() {
+    let (mut coordinator, worker) = pair().await;
+    coordinator.lease(7, seed::TRAIN).await;
+    worker.expect_log("trains for ever");
+    kill(worker.trainers()[0], Signal::SIGKILL).unwrap();
+    let (token, reason, message) = coordinator.expect_failure().await;
+    assert_eq!((token, reason), (7, FailureReason::Crash));
+    assert_eq!(message, "trainer was killed by signal 9: trains for ever");
+    coordinator.expect_free(&[0]).await;
+    coordinator.lease(8, seed::FINISH).await;
+    assert_eq!(coordinator.expect_finished().await.token, 8);
+    assert_eq!(worker.trainers().len(), 2);
+}
+
+#[tokio::test]
+async fn the_last_words_of_a_trainer_explain_its_end() {
+    let (mut coordinator, _worker) = pair().await;
+    coordinator.lease(7, seed::EXIT).await;
+    let (_, reason, message) = coordinator.expect_failure().await;
+    assert_eq!(reason, FailureReason::Crash);
+    assert_eq!(message, "trainer exited with code 3: no such tensor");
+}
+
+#[tokio::test]
+async fn a_trainer_that_babbles_is_killed_and_replaced() {
+    let (mut coordinator, worker) = pair().await;
+    coordinator.lease(7, seed::BABBLE).await;
+    let (token, reason, message) = coordinator.expect_failure().await;
+    assert_eq!((token, reason), (7, FailureReason::Crash));
+    assert!(message.starts_with("trainer spoke out of protocol: "), "{message}");
+    assert!(message.contains("I am not JSON"), "{message}");
+    coordinator.expect_free(&[0]).await;
+    assert_eq!(worker.trainers().len(), 2);
+    until("the first trainer is gone", || is_gone(worker.trainers()[0]));
+}
+
+#[tokio::test]
+async fn a_worker_whose_trainers_do_not_start_gives_up() {
+    let coordinator = Coordinator::start().await;
+    let mut worker = Worker::start_with(coordinator.address, "echo 'no libtorch' >&2; exit 3");
+    worker.expect_log("slot 0 is withdrawn");
+    worker.expect_log("error: no slot is usable");
+    assert_eq!(worker.expect_exit().code(), Some(4));
+}
+
+#[tokio::test]
+async fn a_first_signal_gives_leases_back() {
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        let (mut coordinator, mut worker) = pair().await;
+        coordinator.lease(7, seed::TRAIN).await;
+        worker.expect_log("trains for ever");
+        worker.signal(signal);
+        let released = |message| match message {
+            work_request::Message::Released(released) => Some(released.token),
+            _ => None,
+        };
+        assert_eq!(coordinator.expect("a released lease", released).await, 7);
+        assert_eq!(worker.expect_exit().code(), Some(0));
+        until("the trainer is gone", || is_gone(worker.trainers()[0]));
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_does_not_wait_for_acknowledgements() {
+    let (mut coordinator, mut worker) = pair().await;
+    coordinator.lease(7, seed::FINISH).await;
+    coordinator.expect_finished().await;
+    worker.signal(Signal::SIGTERM);
+    worker.expect_log("stopping");
+    worker.signal(Signal::SIGTERM);
+    assert_eq!(worker.expect_exit().code(), Some(5));
+}
+
+#[tokio::test]
+async fn a_trainer_does_not_outlive_its_agent() {
+    let (coordinator, mut worker) = pair().await;
+    coordinator.lease(7, seed::TRAIN).await;
+    worker.expect_log("trains for ever");
+    let trainer = worker.trainers()[0];
+    assert!(!is_gone(trainer));
+    worker.signal(Signal::SIGKILL);
+    worker.expect_exit();
+    until("the trainer is gone", || is_gone(trainer));
+}
+
+/// Whether a process has ended. One that nobody has waited for yet is still listed, as a zombie.
+fn is_gone(process: nix::unistd::Pid) -> bool {
+    let status = std::process::Command::new("ps").args(["-o", "stat=", "-p", &process.to_string()]).output();
+    let status = status.expect("ps lists processes").stdout;
+    status.is_empty() || status.starts_with(b"Z")
+}

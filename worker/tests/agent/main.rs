@@ -1,0 +1,10 @@
+//! The agent as a real process, between a scripted coordinator that speaks real gRPC and a scripted trainer
+//! that is a real child.
+
+#![expect(clippy::unwrap_used, reason = "these are tests; clippy takes their helpers for something else")]
+
+mod coordinator;
+mod lives;
+mod stories;
+mod usage;
+mod worker;

@@ -1,0 +1,116 @@
+//! Leases, reports, and a coordinator that comes and goes.
+
+use colearn_proto::v1::{self, FailureReason, work_request, work_response};
+use tonic::Status;
+
+use crate::{
+    coordinator::{Coordinator, task},
+    worker::{Worker, seed},
+};
+
+/// A coordinator and a worker that has offered its slot.
+pub(crate) async fn pair() -> (Coordinator, Worker) {
+    let mut coordinator = Coordinator::start().await;
+    let worker = Worker::start(coordinator.address);
+    coordinator.expect_free(&[0]).await;
+    (coordinator, worker)
+}
+
+#[tokio::test]
+async fn a_lease_is_trained_reported_and_acknowledged() {
+    let mut coordinator = Coordinator::start().await;
+    let _worker = Worker::start(coordinator.address);
+    let hello = coordinator.expect_hello().await;
+    assert_eq!(hello.slots, [v1::Slot { index: 0, device: hello.slots[0].device.clone(), max_cohort: 1 }]);
+    assert!(hello.slots[0].device.starts_with("cpu x"), "{hello:?}");
+    assert_eq!(hello.held, []);
+    coordinator.expect_free(&[0]).await;
+    coordinator.lease(7, seed::FINISH).await;
+    let finished = coordinator.expect_finished().await;
+    assert_eq!((finished.token, finished.task), (7, Some(task(seed::FINISH).into())));
+    assert_eq!(finished.result.unwrap().metrics["accuracy"], 0.5);
+    coordinator.acknowledge(7, seed::FINISH).await;
+    coordinator.expect_free(&[0]).await;
+    let heartbeat = |message| matches!(message, work_request::Message::Heartbeat(_)).then_some(());
+    coordinator.expect("a heartbeat", heartbeat).await;
+    let mut coordinator = coordinator.crash_and_return().await;
+    assert_eq!(coordinator.expect_hello().await.held, [], "what is acknowledged is forgotten");
+}
+
+#[tokio::test]
+async fn a_report_outlives_its_coordinator_until_it_is_acknowledged() {
+    let (mut coordinator, worker) = pair().await;
+    coordinator.lease(7, seed::WAIT).await;
+    worker.expect_log("trains 1/000000000000feed/5");
+    coordinator.crash();
+    worker.expect_log("no connection to the coordinator");
+    worker.go();
+    worker.expect_log("is done");
+
+    let held = [v1::HeldLease { token: 7, slot: 0, tasks: vec![task(seed::WAIT).into()] }];
+    for _ in 0..2 {
+        coordinator = coordinator.crash_and_return().await;
+        assert_eq!(coordinator.expect_hello().await.held, held);
+        let finished = coordinator.expect_finished().await;
+        assert_eq!((finished.token, finished.task), (7, Some(task(seed::WAIT).into())));
+    }
+    coordinator.acknowledge(7, seed::WAIT).await;
+    // The next lease comes after the acknowledgement, so that its report proves that it was read.
+    coordinator.expect_free(&[0]).await;
+    coordinator.lease(8, seed::FINISH).await;
+    assert_eq!(coordinator.expect_finished().await.token, 8);
+    let mut coordinator = coordinator.crash_and_return().await;
+    let held = coordinator.expect_hello().await.held;
+    assert_eq!(held.iter().map(|lease| lease.token).collect::<Vec<_>>(), [8]);
+}
+
+#[tokio::test]
+async fn a_dropped_task_is_abandoned_and_the_slot_freed() {
+    let (mut coordinator, worker) = pair().await;
+    coordinator.lease(7, seed::TRAIN).await;
+    worker.expect_log("trains for ever");
+    let drop = v1::Drop { token: 7, tasks: vec![], reason: "the sweep was cancelled".to_owned() };
+    coordinator.say(work_response::Message::Drop(drop)).await;
+    worker.expect_log("abandons");
+    coordinator.expect_free(&[0]).await;
+    let mut coordinator = coordinator.crash_and_return().await;
+    assert_eq!(coordinator.expect_hello().await.held, []);
+}
+
+#[tokio::test]
+async fn settings_that_make_no_sense_are_refused() {
+    let (mut coordinator, _worker) = pair().await;
+    let assignment = v1::Assignment {
+        task: Some(task(seed::FINISH).into()),
+        attempt: 1,
+        settings_json: r#"{"dataset":"demo","colour":"red"}"#.to_owned(),
+    };
+    let lease = v1::Lease { token: 7, slot: 0, tasks: vec![assignment] };
+    coordinator.say(work_response::Message::Lease(lease)).await;
+    let (token, reason, message) = coordinator.expect_failure().await;
+    assert_eq!((token, reason), (7, FailureReason::Settings));
+    assert!(message.contains("unknown field `colour`"), "{message}");
+    coordinator.expect_free(&[0]).await;
+}
+
+#[tokio::test]
+async fn a_drained_worker_finishes_what_runs_and_exits() {
+    let (mut coordinator, mut worker) = pair().await;
+    coordinator.lease(7, seed::WAIT).await;
+    worker.expect_log("trains 1/");
+    coordinator.say(work_response::Message::Drain(v1::Drain {})).await;
+    worker.expect_log("draining");
+    worker.go();
+    assert_eq!(coordinator.expect_finished().await.token, 7);
+    coordinator.acknowledge(7, seed::WAIT).await;
+    assert_eq!(worker.expect_exit().code(), Some(0));
+}
+
+#[tokio::test]
+async fn a_worker_that_is_turned_away_says_why_and_exits() {
+    let why = Status::invalid_argument("version 0.0.9 is too old");
+    let coordinator = Coordinator::start_refusing(why).await;
+    let mut worker = Worker::start(coordinator.address);
+    worker.expect_log("turned this worker away: ");
+    assert_eq!(worker.expect_exit().code(), Some(3));
+}

@@ -1,0 +1,62 @@
+//! The command line of the real binary.
+
+use std::{
+    net::TcpListener,
+    process::{Command, Output, Stdio},
+};
+
+fn colearn_worker(args: &[&str], environment: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_colearn-worker"))
+        .args(args)
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn check(output: &Output, code: i32, part: &str) {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{stderr}");
+    assert!(stderr.contains(part), "{stderr}");
+}
+
+#[test]
+fn mistakes_are_explained() {
+    let url = "http://127.0.0.1:1";
+    check(&colearn_worker(&[], &[]), 2, "--coordinator <URL>");
+    check(&colearn_worker(&["--coordinator", "localhost"], &[]), 2, "http://host:port");
+    check(&colearn_worker(&[], &[("COLEARN_COORDINATOR", "localhost")]), 2, "http://host:port");
+    check(
+        &colearn_worker(&["--coordinator", url, "--data-dir", "/nowhere"], &[]),
+        2,
+        "`/nowhere` is not a folder",
+    );
+    let slots = ["--coordinator", url, "--data-dir", ".", "--device", "cpu", "--slots"];
+    check(&colearn_worker(&[&slots[..], &["0"]].concat(), &[]), 2, "--slots `0` is neither");
+    check(&colearn_worker(&[&slots[..], &["many"]].concat(), &[]), 2, "nor `auto`");
+    let threads = ["--coordinator", url, "--data-dir", ".", "--threads", "0"];
+    check(&colearn_worker(&threads, &[]), 2, "--threads must be at least 1");
+}
+
+#[test]
+fn a_coordinator_that_is_not_there_is_named() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("http://127.0.0.1:{port}");
+    let args = ["--coordinator", &url, "--data-dir", ".", "--connect-timeout", "1", "--device", "cpu"];
+    let output = colearn_worker(&args, &[]);
+    check(&output, 3, &format!("error: could not reach the coordinator at {url}/ within 1 s"));
+    check(&output, 3, "--connect-timeout");
+}
+
+/// A worker passes its environment on to its trainers.
+#[test]
+fn the_agents_environment_does_not_disturb_a_trainer() {
+    let environment = [
+        ("COLEARN_COORDINATOR", "http://127.0.0.1:1"),
+        ("COLEARN_SLOTS", "2"),
+        ("COLEARN_DATA_DIR", "/nowhere"),
+    ];
+    let args = ["trainer", "--data-dir", ".", "--device", "cpu", "--threads", "1"];
+    let output = colearn_worker(&args, &environment);
+    assert_ne!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -1,0 +1,183 @@
+//! A worker: the agent in a process of its own, with a trainer that is a shell script.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use clap::Parser;
+use colearn_worker::agent::{exit::ExitStatus as AgentStatus, launcher::Launcher, options::AgentArgs, run};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tempfile::TempDir;
+
+use crate::coordinator::PATIENCE;
+
+/// What the script does with a task.
+pub(crate) mod seed {
+    /// Finishes it.
+    pub(crate) const FINISH: u64 = 1;
+    /// Trains for ever.
+    pub(crate) const TRAIN: u64 = 2;
+    /// Says what is not of the protocol.
+    pub(crate) const BABBLE: u64 = 3;
+    /// Exits with code 3 after a word on standard error.
+    pub(crate) const EXIT: u64 = 4;
+    /// Finishes it when the file `go` is there.
+    pub(crate) const WAIT: u64 = 5;
+}
+
+/// The result is split where the task's name goes.
+const TRAINER: &str = r#"
+echo $$ >> "$FOLDER/pids"
+finish() {
+    printf '{"event":"finished","task":%s,"result":{"metrics":{"accuracy":0.5},"confusion":[],"history":[],"best_epoch":1,"parameters":1,"seconds":0.5,"device":"script"}}\n' "$task"
+    echo '{"event":"idle"}'
+}
+echo '{"event":"ready","device":"script"}'
+while IFS= read -r line; do
+    case $line in
+    *'"command":"train"'*)
+        task=${line#*\"task\":}
+        task=${task%%\}*}\}
+        case $task in
+        *'"seed":1}') finish ;;
+        *'"seed":2}') echo "trains for ever" >&2 ;;
+        *'"seed":3}') echo "I am not JSON" ;;
+        *'"seed":4}') echo "no such tensor" >&2; exit 3 ;;
+        *'"seed":5}') until [ -e "$FOLDER/go" ]; do sleep 0.05; done; finish ;;
+        esac ;;
+    *'"command":"abandon"'*) echo "abandons" >&2; echo '{"event":"idle"}' ;;
+    esac
+done
+"#;
+
+pub(crate) struct Worker {
+    child: Child,
+    log: mpsc::Receiver<String>,
+    folder: TempDir,
+}
+
+impl Worker {
+    /// A worker with one slot and the scripted trainer.
+    pub(crate) fn start(coordinator: SocketAddr) -> Self {
+        Self::start_with(coordinator, TRAINER)
+    }
+
+    /// A worker with one slot and a trainer of one's own.
+    pub(crate) fn start_with(coordinator: SocketAddr, trainer: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        // This very test program, with the environment that makes `agent_process` an agent.
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "worker::agent_process", "--nocapture", "--test-threads=1"])
+            .env("COLEARN_TEST_AGENT", format!("http://{coordinator}"))
+            .env("COLEARN_TEST_TRAINER", trainer)
+            .env("FOLDER", folder.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let (say, log) = mpsc::channel();
+        thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                eprintln!("agent: {line}");
+                let _ = say.send(line);
+            }
+        });
+        Self { child, log, folder }
+    }
+
+    /// Waits for a line of the agent's log, or of its trainer's.
+    pub(crate) fn expect_log(&self, part: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.log.recv_timeout(left) {
+                Ok(line) if line.contains(part) => return,
+                Ok(_) => {}
+                Err(error) => panic!("waited in vain for `{part}` in the log: {error}"),
+            }
+        }
+    }
+
+    /// Lets tasks of [`seed::WAIT`] finish.
+    pub(crate) fn go(&self) {
+        std::fs::write(self.folder.path().join("go"), "").unwrap();
+    }
+
+    /// The process ids of the trainers that were started, in order.
+    pub(crate) fn trainers(&self) -> Vec<Pid> {
+        let pids = std::fs::read_to_string(self.folder.path().join("pids")).unwrap_or_default();
+        pids.lines().map(|pid| Pid::from_raw(pid.parse().unwrap())).collect()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Waits until the agent has ended.
+    pub(crate) fn expect_exit(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("the agent has ended", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits until something is so.
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "waited in vain until {what}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[derive(Parser)]
+struct Cli {
+    #[command(flatten)]
+    agent: AgentArgs,
+}
+
+/// Not a test: the agent's process. Without its environment it does nothing.
+#[test]
+fn agent_process() {
+    let (Ok(coordinator), Ok(trainer)) =
+        (std::env::var("COLEARN_TEST_AGENT"), std::env::var("COLEARN_TEST_TRAINER"))
+    else {
+        return;
+    };
+    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    let folder = PathBuf::from(std::env::var_os("FOLDER").unwrap());
+    let args = ["worker", "--device", "cpu", "--slots", "1", "--coordinator", &coordinator, "--data-dir"];
+    let args = args.iter().map(Into::into).chain([folder.into_os_string()]);
+    let options = Cli::parse_from(args).agent.validate().unwrap();
+    let launcher = Launcher::new("sh", ["-c", &trainer, "trainer"].map(Into::into));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let status = match runtime.block_on(run::run(options, launcher)) {
+        Ok(()) => AgentStatus::Success,
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.status()
+        }
+    };
+    std::process::exit(i32::from(status as u8));
+}
