@@ -1,2 +1,72 @@
-//! The `colearn` command.
-fn main() {}
+//! The `colearn` command. It embeds the coordinator for `colearn run` and does not link libtorch.
+
+mod args;
+mod connect;
+mod coordinate;
+mod data;
+mod exit;
+mod format;
+mod interrupt;
+mod local_worker;
+mod plan;
+mod progress;
+mod remote;
+mod run;
+
+use std::{io::Write as _, process::ExitCode};
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    args::{Cli, Command},
+    exit::{Exit, Failure, Outcome},
+};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    // A coordinator's log is its only voice; the other commands speak for themselves.
+    let level = if matches!(cli.command, Command::Coordinator(_)) { "info" } else { "error" };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    let exit = match dispatch(cli.command) {
+        Ok(exit) => exit,
+        Err(Failure { exit, message }) => {
+            // Diagnostics of a sweep file begin with `error:` themselves.
+            let prefix = if message.starts_with("error") { "" } else { "error: " };
+            eprintln!("{prefix}{}", message.trim_end());
+            exit
+        }
+    };
+    let _ = std::io::stdout().flush();
+    exit.into()
+}
+
+fn dispatch(command: Command) -> Outcome {
+    match command {
+        Command::Plan(arguments) => plan::plan(&arguments),
+        Command::Data(command) => data::data(&command),
+        Command::Worker { arguments } => worker(&arguments),
+        Command::Run(arguments) => block_on(run::run(&arguments)),
+        Command::Coordinator(arguments) => block_on(coordinate::coordinator(&arguments)),
+        Command::Submit { file, target } => block_on(remote::submit(&file, &target)),
+        Command::List { target, json } => block_on(remote::list(&target, json)),
+        Command::Status { name, target, json } => block_on(remote::status(&name, &target, json)),
+        Command::Watch { name, target } => block_on(remote::watch(&name, &target)),
+        Command::Results { name, target, format } => block_on(remote::results(&name, &target, format)),
+        Command::Cancel { name, target } => block_on(remote::cancel(&name, &target)),
+    }
+}
+
+fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
+}
+
+/// Becomes `colearn-worker`.
+fn worker(arguments: &[String]) -> Outcome {
+    use std::os::unix::process::CommandExt as _;
+
+    let program = local_worker::find_program()?;
+    let error = std::process::Command::new(&program).args(arguments).exec();
+    Err(Failure::new(Exit::Workers, format!("cannot start `{}`: {error}", program.display())))
+}

@@ -7,5 +7,7 @@ pub mod failure;
 pub mod id;
 pub mod result;
 pub mod settings;
+pub mod statistics;
 pub mod sweep;
+pub mod table;
 pub mod time;

@@ -1,5 +1,6 @@
 //! The worker of colearn: the agent that talks to the coordinator and the trainer that trains.
 
+pub mod agent;
 pub mod metrics;
 pub mod model;
 pub mod optimizer;

@@ -1,2 +1,95 @@
-//! The `colearn-worker` binary.
-fn main() {}
+//! The `colearn-worker` binary: the agent, or one of its trainer children.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+use colearn_worker::{
+    agent::{
+        exit::{AgentError, ExitStatus},
+        options::AgentArgs,
+        run,
+        trainer_process::Launcher,
+    },
+    protocol::TrainerOptions,
+};
+use tracing_subscriber::EnvFilter;
+
+/// Trains tasks for a colearn coordinator.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+#[command(
+    after_help = "Exit codes: 0 stopped or drained; 1 failure; 2 wrong usage; 3 the coordinator was never \
+reached or turned the worker away; 4 no usable slot; 5 interrupted twice."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Subcommands>,
+    #[command(flatten)]
+    agent: AgentArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Subcommands {
+    /// Trains what it is told on standard input; started by the worker itself
+    Trainer(TrainerArgs),
+}
+
+#[derive(Debug, Args)]
+struct TrainerArgs {
+    /// Folder that bare data set names are looked up in
+    #[arg(long, value_name = "DIR")]
+    data_dir: PathBuf,
+    /// What to train on: cpu or cuda:N
+    #[arg(long)]
+    device: String,
+    /// Intra-op threads
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+    threads: u32,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match cli.command {
+        Some(Subcommands::Trainer(args)) => train(TrainerOptions {
+            data_dir: args.data_dir,
+            device: args.device,
+            threads: args.threads,
+            environment: Default::default(),
+        }),
+        None => work(cli.agent),
+    }
+}
+
+fn work(args: AgentArgs) -> ExitCode {
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
+    let worked = work_until_told(args);
+    match worked {
+        Ok(()) => ExitStatus::Success.into(),
+        Err(error) => {
+            eprintln!("error: {error}");
+            error.status().into()
+        }
+    }
+}
+
+fn work_until_told(args: AgentArgs) -> Result<(), AgentError> {
+    let options = args.validate()?;
+    let system = |what| move |cause| AgentError::System { what, cause };
+    let launcher = Launcher::this_program().map_err(system("find this program"))?;
+    // One thread: the agent only passes messages on, and its children must be started by the main thread.
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(system("start the runtime"))?;
+    runtime.block_on(run::run(options, launcher))
+}
+
+/// The trainer child.
+fn train(options: TrainerOptions) -> ExitCode {
+    eprintln!(
+        "error: this build has no trainer (it was asked to train on {} with {} thread(s))",
+        options.device, options.threads
+    );
+    ExitStatus::Failure.into()
+}

@@ -1,5 +1,17 @@
 //! Sweeps: from the file a person wrote to the tasks that are trained.
 
 mod definition;
+mod diagnostic;
+mod exclude;
+mod expand;
+mod file;
+mod outcome;
+mod parameters;
+mod parse;
+mod raw;
+mod scalar;
 
 pub use definition::{Configuration, ReportSettings, RetrySettings, Sweep};
+pub use diagnostic::{Diagnostic, Diagnostics, Note, Place, Severity};
+pub use file::reference;
+pub use parse::Parsed;

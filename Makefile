@@ -1,0 +1,45 @@
+# The few commands a person types. Each does the set-up it needs; everything fetched stays in this folder.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+COLEARN := $(TARGET)/release/colearn
+
+.PHONY: help demo test lint bench build libtorch check-tools clean
+
+help: ## show this
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+
+demo: build ## generate a small data set, run the demo sweep on it, print the table
+	@test -e data/demo.safetensors || $(COLEARN) data generate --out data/demo.safetensors
+	$(COLEARN) run sweeps/demo.yaml
+
+test: check-tools libtorch .venv/stamp ## every test
+	cargo test --workspace --locked
+	.venv/bin/python -m unittest discover -s datasets -p 'test_*.py' -v
+
+lint: check-tools libtorch ## formatting, clippy, and licences if cargo-deny is installed
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
+	else echo 'lint: cargo-deny is not installed, licences and bans are not checked (cargo install cargo-deny --locked)'; fi
+
+build: check-tools libtorch ## the two programs, optimised, in target/release
+	cargo build --release --locked -p colearn -p colearn-worker
+
+libtorch: ## fetch libtorch into .libtorch (about 530 MB, once)
+	@scripts/libtorch.sh
+
+check-tools:
+	@scripts/check-tools.sh
+
+# Python for the preparation scripts' tests only; the programs do not need it.
+.venv/stamp: datasets/requirements.txt
+	python3 -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r datasets/requirements.txt
+	@touch $@
+
+clean: ## remove what was built (not .libtorch, data or results)
+	cargo clean
+	rm -rf .venv

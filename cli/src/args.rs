@@ -1,0 +1,212 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done; a sweep that was waited for is complete
+  1  another error, named in the message
+  2  wrong command line
+  3  the sweep file is not valid
+  4  the data set is missing, malformed or does not fit the sweep
+  5  no coordinator answers
+  6  the state folder is held by another process, not writable, corrupt or full
+  7  the address to listen on is taken
+  8  no sweep of that name
+  9  the sweep ended with failed tasks, or was cancelled
+ 10  workers could not be started, or kept dying
+130  interrupted; what was recorded is kept, the same command continues";
+
+/// Sweeps for multimodal co-learning: a YAML grid times seeds, trained by workers, averaged with honest statistics.
+#[derive(Debug, Parser)]
+#[command(name = "colearn", version, after_help = EXIT_CODES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a sweep on this machine to its end and print the averaged results.
+    ///
+    /// Typing the same command again after an interruption continues where it stopped.
+    Run(RunArgs),
+    /// Show what a sweep file expands to, without running anything.
+    Plan(PlanArgs),
+    /// Serve sweeps to workers and people.
+    Coordinator(CoordinatorArgs),
+    /// Run a worker: `colearn worker --help` is `colearn-worker --help`.
+    #[command(disable_help_flag = true)]
+    Worker {
+        /// Passed on to `colearn-worker`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, num_args = 0..)]
+        arguments: Vec<String>,
+    },
+    /// Submit a sweep to a coordinator. Submitting the same sweep again changes nothing.
+    Submit {
+        /// The sweep file.
+        file: PathBuf,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// List the sweeps.
+    List {
+        #[command(flatten)]
+        target: Target,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show how far a sweep is, and what failed.
+    Status {
+        /// The sweep's name.
+        name: String,
+        #[command(flatten)]
+        target: Target,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Follow a sweep until it ends.
+    Watch {
+        /// The sweep's name.
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Print a sweep's metrics, averaged over seeds.
+    Results {
+        /// The sweep's name.
+        name: String,
+        #[command(flatten)]
+        target: Target,
+        /// How to print them.
+        #[arg(long, value_enum, default_value_t = Format::Table)]
+        format: Format,
+    },
+    /// Cancel a sweep: what runs is stopped, what is recorded is kept.
+    Cancel {
+        /// The sweep's name.
+        name: String,
+        #[command(flatten)]
+        target: Target,
+    },
+    /// Make and look at data sets.
+    #[command(subcommand)]
+    Data(DataCommand),
+}
+
+/// Which coordinator is meant.
+#[derive(Args, Clone, Debug)]
+pub struct Target {
+    /// The coordinator's address, such as http://login1:7117.
+    #[arg(long, env = "COLEARN_COORDINATOR", value_name = "URL")]
+    pub coordinator: Option<String>,
+    /// Without --coordinator: the state folder of `colearn run` on this machine.
+    #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
+    pub state: PathBuf,
+}
+
+/// `colearn run`.
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// The sweep file.
+    pub file: PathBuf,
+    /// Folder that holds what was recorded.
+    #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
+    pub state: PathBuf,
+    /// Folder that bare data set names are looked up in.
+    #[arg(long, env = "COLEARN_DATA", default_value = "data", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// How to print the results at the end.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub format: Format,
+    /// Slots of the local worker: tasks (or cohorts) trained at the same time [default: one per GPU, or per core].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub slots: Option<u32>,
+    /// Threads of each slot [default: cores / slots].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub threads: Option<u32>,
+    /// Most tasks trained together as one stacked model on a slot [default: 1 on CPU, more on a GPU].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub max_cohort: Option<u32>,
+    /// Where to train.
+    #[arg(long, default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
+    pub device: String,
+}
+
+/// `colearn plan`.
+#[derive(Args, Debug)]
+pub struct PlanArgs {
+    /// The sweep file.
+    pub file: PathBuf,
+    /// Print JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// How many configurations to show.
+    #[arg(long, default_value_t = 10)]
+    pub first: usize,
+}
+
+/// `colearn coordinator`.
+#[derive(Args, Debug)]
+pub struct CoordinatorArgs {
+    /// Address to listen on. Anything but loopback is open to everybody who can reach it.
+    #[arg(long, env = "COLEARN_LISTEN", default_value = "127.0.0.1:7117", value_name = "HOST:PORT")]
+    pub listen: SocketAddr,
+    /// Folder that holds what was recorded; one coordinator at a time.
+    #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
+    pub state: PathBuf,
+    /// Seconds of silence after which a worker's tasks go to others.
+    #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub lease: u64,
+}
+
+/// How results are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Table,
+    /// One row a configuration, mean, std and interval of every metric.
+    Csv,
+    /// Everything, for programs.
+    Json,
+    /// For notes and pull requests.
+    Markdown,
+}
+
+/// `colearn data`.
+#[derive(Debug, Subcommand)]
+pub enum DataCommand {
+    /// Generate the demo data set: artificial, with a planted co-learning problem.
+    Generate {
+        /// File to write.
+        #[arg(long, default_value = "data/demo.safetensors", value_name = "FILE")]
+        out: PathBuf,
+        /// Seed of the generator.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+    /// Check a data set and print what it holds.
+    Inspect {
+        /// The data set file.
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

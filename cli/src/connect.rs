@@ -1,0 +1,163 @@
+//! Reaching a coordinator: one that is named, one that holds the state folder, or one started for the occasion.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use colearn_coordinator::{Config, Coordinator, CoordinatorError, RunningCoordinator};
+use colearn_proto::{LARGEST_MESSAGE, v1::sweep_service_client::SweepServiceClient};
+use tonic::{
+    Code, Status,
+    transport::{Channel, Endpoint},
+};
+
+use crate::{
+    args::Target,
+    exit::{Exit, Failure},
+};
+
+/// A connection to a coordinator, and the coordinator itself where it runs in this process.
+pub struct Connection {
+    /// The service for people and scripts.
+    pub sweeps: SweepServiceClient<Channel>,
+    embedded: Option<RunningCoordinator>,
+}
+
+impl Connection {
+    /// Connects to what `target` means.
+    ///
+    /// # Errors
+    /// When nobody answers, or when there is no state folder to look into.
+    pub async fn open(target: &Target) -> Result<Self, Failure> {
+        if let Some(url) = &target.coordinator {
+            return Ok(Self { sweeps: connect(url).await?, embedded: None });
+        }
+        if !target.state.is_dir() {
+            return Err(Failure::new(
+                Exit::NotFound,
+                format!(
+                    "there is no state folder `{}` here; name a running coordinator with --coordinator URL, or the folder of an earlier `colearn run` with --state DIR",
+                    target.state.display()
+                ),
+            ));
+        }
+        match start(Config::on_loopback(&target.state)).await {
+            Ok(running) => {
+                let sweeps = connect(&url_of(&running)).await?;
+                Ok(Self { sweeps, embedded: Some(running) })
+            }
+            // Somebody else serves this folder: ask them.
+            Err(failure) if failure.exit == Exit::State => match read_address(&target.state) {
+                Some(url) => match connect(&url).await {
+                    Ok(sweeps) => Ok(Self { sweeps, embedded: None }),
+                    Err(_) => Err(failure),
+                },
+                None => Err(failure),
+            },
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Stops the coordinator, if it runs in this process.
+    pub async fn close(self) {
+        if let Some(running) = self.embedded {
+            running.stop().await;
+        }
+    }
+}
+
+/// Starts a coordinator in this process.
+///
+/// # Errors
+/// With the exit code that belongs to the cause.
+pub async fn start(config: Config) -> Result<RunningCoordinator, Failure> {
+    let state = config.state_dir.clone();
+    let running = Coordinator::start(config).await.map_err(|error| coordinator_failure(&error))?;
+    // Commands in other terminals find the coordinator of a state folder through this file.
+    if let Some(state) = state {
+        let _ = std::fs::write(address_file(&state), format!("{}\n", url_of(&running)));
+    }
+    Ok(running)
+}
+
+/// The failure that a coordinator's error is to the command.
+pub fn coordinator_failure(error: &CoordinatorError) -> Failure {
+    let exit = match error {
+        CoordinatorError::Listen { .. } => Exit::Address,
+        CoordinatorError::Store(_) => Exit::State,
+        _ => Exit::Failure,
+    };
+    Failure::new(exit, error)
+}
+
+/// Where `running` can be reached from this machine.
+pub fn url_of(running: &RunningCoordinator) -> String {
+    let mut address = running.address();
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    format!("http://{address}")
+}
+
+fn address_file(state: &Path) -> PathBuf {
+    state.join("address")
+}
+
+fn read_address(state: &Path) -> Option<String> {
+    let text = std::fs::read_to_string(address_file(state)).ok()?;
+    Some(text.trim().to_owned())
+}
+
+/// Connects to the coordinator at `url`.
+///
+/// # Errors
+/// When the URL is malformed or nobody answers there.
+pub async fn connect(url: &str) -> Result<SweepServiceClient<Channel>, Failure> {
+    let endpoint = Endpoint::from_shared(url.to_owned())
+        .ok()
+        .filter(|endpoint| endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some())
+        .ok_or_else(|| {
+            Failure::new(
+                Exit::Usage,
+                format!("`{url}` is not a coordinator's address; it looks like http://HOST:7117"),
+            )
+        })?;
+    let channel = endpoint
+        .connect_timeout(Duration::from_secs(10))
+        // Without keepalive a client never notices that the other end is gone.
+        .http2_keep_alive_interval(Duration::from_secs(10))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .keep_alive_while_idle(true)
+        .connect()
+        .await
+        .map_err(|error| unreachable_at(url, &error))?;
+    Ok(SweepServiceClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE))
+}
+
+fn unreachable_at(url: &str, error: &dyn std::error::Error) -> Failure {
+    let mut cause = error;
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    Failure::new(
+        Exit::Unreachable,
+        format!(
+            "no coordinator answers at {url} ({cause}); is `colearn coordinator` running there, and the port open?"
+        ),
+    )
+}
+
+/// The failure behind a refused call.
+pub fn refused(status: &Status) -> Failure {
+    let exit = match status.code() {
+        Code::NotFound => Exit::NotFound,
+        Code::InvalidArgument => Exit::SweepFile,
+        Code::Unavailable => Exit::Unreachable,
+        _ => Exit::Failure,
+    };
+    Failure::new(exit, status.message())
+}

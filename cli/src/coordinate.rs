@@ -1,0 +1,44 @@
+//! `colearn coordinator`.
+
+use std::time::Duration;
+
+use colearn_coordinator::Config;
+
+use crate::{
+    args::CoordinatorArgs,
+    connect::{self, coordinator_failure, url_of},
+    exit::{Exit, Outcome},
+    interrupt::Interrupts,
+};
+
+/// Serves until a signal comes or the coordinator can not go on.
+pub async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
+    let mut interrupts = Interrupts::install()?;
+    let mut config = Config::on_loopback(&arguments.state);
+    config.listen = arguments.listen;
+    config.lease = Duration::from_secs(arguments.lease);
+    config.heartbeat = config.lease / 4;
+    let running = connect::start(config).await?;
+    if !running.address().ip().is_loopback() {
+        tracing::warn!(
+            "{} is reachable from other machines, and there is no password: whoever reaches the port can submit and cancel",
+            running.address()
+        );
+    }
+    println!("coordinator: {} (state in {})", url_of(&running), arguments.state.display());
+    let died = tokio::select! {
+        died = running.wait() => Some(died),
+        () = interrupts.next() => None,
+    };
+    match died {
+        Some(error) => Err(coordinator_failure(&error)),
+        None => {
+            tracing::info!("stopping; workers go on and reconnect when a coordinator is back");
+            tokio::select! {
+                () = running.stop() => {}
+                () = interrupts.next() => {}
+            }
+            Ok(Exit::Success)
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The worker beside `colearn run`: started as a child process, replaced when it dies, stopped with us.
+
+use std::{
+    fs::{File, OpenOptions},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use tokio::process::{Child, Command};
+
+use crate::exit::{Exit, Failure};
+
+/// A worker that lives shorter than this did not get to work.
+const SHORT_LIFE: Duration = Duration::from_secs(20);
+/// Short lives in a row after which we give up.
+const SHORT_LIVES: u32 = 5;
+/// How long a worker may take to give its leases back before it is killed.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How to start the local worker.
+pub struct LocalWorker {
+    program: PathBuf,
+    arguments: Vec<String>,
+    log: PathBuf,
+}
+
+impl LocalWorker {
+    /// A worker started from `program`; what it prints goes to `log`.
+    pub fn new(program: PathBuf, arguments: Vec<String>, log: PathBuf) -> Self {
+        Self { program, arguments, log }
+    }
+
+    /// Keeps one worker running until `stop` completes; then it is stopped.
+    ///
+    /// # Errors
+    /// When it can not be started, or dies again and again.
+    pub async fn supervise(&self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+        tokio::pin!(stop);
+        let mut short_lives = 0;
+        loop {
+            let began = Instant::now();
+            let mut child = self.spawn()?;
+            let status = tokio::select! {
+                status = child.wait() => status?,
+                () = &mut stop => {
+                    stop_child(&mut child).await;
+                    return Ok(());
+                }
+            };
+            short_lives = if began.elapsed() < SHORT_LIFE { short_lives + 1 } else { 0 };
+            if short_lives >= SHORT_LIVES {
+                return Err(Failure::new(
+                    Exit::Workers,
+                    format!(
+                        "the worker died {SHORT_LIVES} times in a row ({status}); its last words, from {}:\n{}",
+                        self.log.display(),
+                        last_lines(&self.log, 12)
+                    ),
+                ));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_millis(250 << short_lives)) => {}
+                () = &mut stop => return Ok(()),
+            }
+        }
+    }
+
+    fn spawn(&self) -> Result<Child, Failure> {
+        let failed = |what: &str, path: &Path, error: &std::io::Error| {
+            Failure::new(Exit::Workers, format!("cannot {what} `{}`: {error}", path.display()))
+        };
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.log)
+            .map_err(|error| failed("write the worker's log", &self.log, &error))?;
+        let duplicate = |log: &File| log.try_clone().map_err(|error| failed("write", &self.log, &error));
+        Command::new(&self.program)
+            .args(&self.arguments)
+            // The worker ends when this pipe closes, so that it never outlives `colearn run`, however that ends.
+            .stdin(Stdio::piped())
+            .stdout(duplicate(&log)?)
+            .stderr(log)
+            // Out of the terminal's reach: Ctrl-C is ours to handle.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| failed("start the worker", &self.program, &error))
+    }
+}
+
+/// Closing its standard input asks the worker to give its leases back and leave.
+async fn stop_child(child: &mut Child) {
+    drop(child.stdin.take());
+    if tokio::time::timeout(PATIENCE, child.wait()).await.is_err() {
+        let _ = child.kill().await;
+    }
+}
+
+fn last_lines(log: &Path, count: usize) -> String {
+    let Ok(bytes) = std::fs::read(log) else { return "(the log can not be read)".to_owned() };
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().collect();
+    lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+/// Finds the `colearn-worker` program: COLEARN_WORKER, beside this program, or on the PATH.
+///
+/// # Errors
+/// Naming the places that were tried.
+pub fn find_program() -> Result<PathBuf, Failure> {
+    const NAME: &str = "colearn-worker";
+    if let Some(path) = std::env::var_os("COLEARN_WORKER") {
+        let path = PathBuf::from(path);
+        if path.is_file() {
+            return Ok(path);
+        }
+        return Err(Failure::new(
+            Exit::Workers,
+            format!("COLEARN_WORKER is `{}`, which is not a file", path.display()),
+        ));
+    }
+    let beside = std::env::current_exe()
+        .ok()
+        .and_then(|program| program.canonicalize().ok())
+        .and_then(|program| program.parent().map(|folder| folder.join(NAME)));
+    let on_path = std::env::var_os("PATH")
+        .map(|paths| std::env::split_paths(&paths).map(|folder| folder.join(NAME)).collect::<Vec<_>>())
+        .unwrap_or_default();
+    beside.into_iter().chain(on_path).find(|path| path.is_file()).ok_or_else(|| {
+        Failure::new(
+            Exit::Workers,
+            "there is no `colearn-worker` beside this program or on the PATH; build it with `cargo build --release`, or set COLEARN_WORKER to it",
+        )
+    })
+}

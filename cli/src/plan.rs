@@ -1,0 +1,38 @@
+//! `colearn plan FILE`, and reading sweep files in general.
+
+use std::path::Path;
+
+use colearn_core::sweep::{Parsed, Plan, Sweep};
+
+use crate::{
+    args::PlanArgs,
+    exit::{Exit, Failure, Outcome},
+    remote::read_sweep_file,
+};
+
+/// Shows what a sweep file expands to.
+pub fn plan(arguments: &PlanArgs) -> Outcome {
+    let (_, parsed) = parse_file(&arguments.file)?;
+    let plan = Plan::of(&parsed, arguments.first);
+    if arguments.json {
+        let text = serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(Exit::Failure, error))?;
+        println!("{text}");
+    } else {
+        print!("{plan}");
+    }
+    Ok(Exit::Success)
+}
+
+/// Reads and validates a sweep file; warnings are printed.
+///
+/// # Errors
+/// With all diagnostics, when the file can not be read or is not valid.
+pub fn parse_file(file: &Path) -> Result<(String, Parsed), Failure> {
+    let source = read_sweep_file(file)?;
+    let parsed = Sweep::parse(&source, &file.display().to_string())
+        .map_err(|diagnostics| Failure::new(Exit::SweepFile, diagnostics))?;
+    for warning in &parsed.warnings {
+        eprintln!("{warning}");
+    }
+    Ok((source, parsed))
+}

@@ -1,0 +1,131 @@
+//! `colearn run FILE`: coordinator, worker and watcher in one command.
+
+use std::path::Path;
+
+use colearn_coordinator::Config;
+use colearn_proto::v1::{SweepSummary, sweep_service_client::SweepServiceClient};
+use tokio_util::sync::CancellationToken;
+use tonic::transport::Channel;
+
+use crate::{
+    args::RunArgs,
+    connect::{self, coordinator_failure, url_of},
+    data::check_data,
+    exit::{Exit, Failure, Outcome},
+    format,
+    interrupt::Interrupts,
+    local_worker::{LocalWorker, find_program},
+    plan::parse_file,
+    progress::{Progress, has_ended},
+    remote::{exit_of, fetch_results, follow, submit_to},
+};
+
+/// Runs a sweep to its end on this machine.
+pub async fn run(arguments: &RunArgs) -> Outcome {
+    let (source, parsed) = parse_file(&arguments.file)?;
+    let sweep = parsed.sweep;
+    check_data(&sweep, &arguments.data_dir)?;
+    let program = find_program()?;
+    let mut interrupts = Interrupts::install()?;
+
+    let mut config = Config::on_loopback(&arguments.state);
+    // Unfinished sweeps of earlier runs stay where they are: this command is about this one.
+    config.only = Some(sweep.name.clone());
+    let running = connect::start(config).await?;
+    let url = url_of(&running);
+    let worked = async {
+        let mut client = connect::connect(&url).await?;
+        let summary = submit_to(&mut client, source, &arguments.file).await?;
+        let ended = if has_ended(&summary) {
+            Some(summary)
+        } else {
+            let worker = LocalWorker::new(
+                program,
+                worker_arguments(arguments, &url),
+                arguments.state.join("worker.log"),
+            );
+            work(&mut client, &summary.name, &worker, &mut interrupts).await?
+        };
+        let fetched = fetch_results(&mut client, sweep.name.as_str()).await?;
+        Ok::<_, Failure>((ended, fetched))
+    };
+    // A coordinator that can not go on (a full disk) says why better than the calls that fail for it.
+    let outcome = tokio::select! {
+        biased;
+        died = running.wait() => Err(coordinator_failure(&died)),
+        outcome = worked => outcome,
+    };
+    running.stop().await;
+    let (ended, fetched) = outcome?;
+
+    for failure in &fetched.failures {
+        eprintln!("{failure}");
+    }
+    let Some(summary) = ended else {
+        let done: usize = fetched.table.configurations.iter().map(|row| row.n).sum();
+        return Err(Failure::new(
+            Exit::Interrupted,
+            format!("interrupted; {done} results are kept, and the same command continues where it stopped"),
+        ));
+    };
+    print!("{}", format::render(&fetched.table, arguments.format));
+    if !fetched.failures.is_empty() {
+        eprintln!("the worker's log is {}", arguments.state.join("worker.log").display());
+    }
+    Ok(exit_of(&summary))
+}
+
+/// Trains until the sweep has ended (its last state) or the person interrupts (`None`).
+async fn work(
+    client: &mut SweepServiceClient<Channel>,
+    name: &str,
+    worker: &LocalWorker,
+    interrupts: &mut Interrupts,
+) -> Result<Option<SweepSummary>, Failure> {
+    let stop = CancellationToken::new();
+    let mut progress = Progress::new();
+    let supervised = worker.supervise(stop.clone().cancelled_owned());
+    tokio::pin!(supervised);
+    let outcome = tokio::select! {
+        ended = follow(client, name, &mut progress) => ended.map(Some),
+        died = &mut supervised => {
+            progress.finish();
+            return died.map(|()| None);
+        }
+        () = interrupts.next() => Ok(None),
+    };
+    if matches!(outcome, Ok(None)) {
+        progress.say("stopping; once more to stop at once");
+    }
+    progress.finish();
+    stop.cancel();
+    tokio::select! {
+        stopped = &mut supervised => stopped?,
+        () = interrupts.next() => {}
+    }
+    outcome
+}
+
+fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<String> {
+    let path = |path: &Path| path.display().to_string();
+    let mut list = vec![
+        "--coordinator".to_owned(),
+        url.to_owned(),
+        "--data-dir".to_owned(),
+        path(&arguments.data_dir),
+        "--device".to_owned(),
+        arguments.device.clone(),
+        "--until-stdin-closes".to_owned(),
+    ];
+    for (flag, value) in [
+        ("--slots", arguments.slots),
+        ("--threads", arguments.threads),
+        ("--max-cohort", arguments.max_cohort),
+    ] {
+        if let Some(value) = value {
+            list.push(flag.to_owned());
+            list.push(value.to_string());
+        }
+    }
+    list
+}

@@ -1,0 +1,165 @@
+//! Each mistake gets one clear error, its exit code, and leaves what was recorded alone.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use std::{net::TcpListener, process::Output};
+
+use common::{Lab, SWEEP, text};
+
+/// Asserts the exit code and that the error names every one of `words`, in one message and without a panic.
+fn refused(output: &Output, code: i32, words: &[&str]) {
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    for word in words {
+        assert!(message.contains(word), "no `{word}` in:\n{message}");
+    }
+    assert!(!message.contains("panicked"), "{message}");
+}
+
+#[test]
+fn sweep_files() {
+    let lab = Lab::new();
+    for (from, to, words) in [
+        ("dataset: demo", "datset: demo", &["bad.yaml:2:1", "datset", "dataset"][..]),
+        (
+            "modality_dropout.audio: [0, 0.9]",
+            "modality_droput.audio: [0, 0.9]",
+            &["modality_dropout", "bad.yaml:7:"],
+        ),
+        ("modality_dropout.audio: [0, 0.9]", "modality_dropout.audio: [0, 0.5, 0.9]", &["zip", "3", "2"]),
+        ("epochs: 6", "epochs: six", &["epochs", "bad.yaml:5:"]),
+        ("learning_rate: 0.003", "learning_rate: .nan", &["learning_rate", "bad.yaml:5:"]),
+        ("seeds: [0, 1]", "seeds: []", &["seeds", "bad.yaml:11:"]),
+        ("seeds: [0, 1]", "seeds: {count: 100000000}", &["max_tasks"]),
+        ("name: small", "name: small\nname: small", &["name", "bad.yaml:2:1"]),
+        ("name: small", "name: [small", &["bad.yaml"]),
+    ] {
+        let source = SWEEP.replace(from, to);
+        assert_ne!(source, SWEEP, "nothing to replace: {from}");
+        lab.write("bad.yaml", &source);
+        refused(&lab.colearn(&["plan", "bad.yaml"]), 3, words);
+        refused(&lab.colearn(&["run", "bad.yaml"]), 3, words);
+    }
+    refused(&lab.colearn(&["plan", "nowhere.yaml"]), 3, &["nowhere.yaml"]);
+    assert!(!lab.path().join(".colearn").exists(), "a refused sweep leaves no state folder");
+}
+
+#[test]
+fn several_mistakes_are_told_at_once() {
+    let lab = Lab::new();
+    lab.write("bad.yaml", &SWEEP.replace("dataset: demo", "datset: demo").replace("epochs: 6", "epochs: 0"));
+    refused(&lab.colearn(&["plan", "bad.yaml"]), 3, &["bad.yaml:2:1", "bad.yaml:5:"]);
+}
+
+#[test]
+fn data_sets() {
+    let lab = Lab::new();
+    lab.write("sweep.yaml", &SWEEP.replace("dataset: demo", "dataset: nowhere"));
+    refused(&lab.colearn(&["run", "sweep.yaml"]), 4, &["nowhere.safetensors"]);
+
+    lab.write("sweep.yaml", &SWEEP.replace("primary: language", "primary: langage"));
+    refused(&lab.colearn(&["run", "sweep.yaml"]), 4, &["langage", "language, audio, video"]);
+
+    let good = std::fs::read(lab.path().join("data/demo.safetensors")).unwrap();
+    let mut nan = good.clone();
+    // The last eight bytes hold features or labels of some tensor; a NaN pattern in the middle hits features.
+    let middle = (nan.len() / 2) & !3;
+    nan[middle..middle + 4].copy_from_slice(&f32::NAN.to_le_bytes());
+    std::fs::write(lab.path().join("data/nan.safetensors"), nan).unwrap();
+    lab.write("sweep.yaml", &SWEEP.replace("dataset: demo", "dataset: nan"));
+    refused(&lab.colearn(&["run", "sweep.yaml"]), 4, &["nan.safetensors", "train/"]);
+    refused(&lab.colearn(&["data", "inspect", "data/nan.safetensors"]), 4, &["train/"]);
+
+    std::fs::write(lab.path().join("data/short.safetensors"), &good[..good.len() - 100]).unwrap();
+    refused(&lab.colearn(&["data", "inspect", "data/short.safetensors"]), 4, &["short.safetensors"]);
+
+    std::fs::write(lab.path().join("data/text.safetensors"), "hello").unwrap();
+    refused(&lab.colearn(&["data", "inspect", "data/text.safetensors"]), 4, &["text.safetensors"]);
+    assert!(!lab.path().join(".colearn").exists(), "a refused data set leaves no state folder");
+}
+
+#[test]
+fn addresses() {
+    let lab = Lab::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    refused(&lab.colearn(&["coordinator", "--listen", &address]), 7, &[&address]);
+
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{free}");
+    refused(&lab.colearn(&["submit", "small.yaml", "--coordinator", &url]), 5, &[&url]);
+    refused(&lab.colearn(&["list", "--coordinator", "login1:7117"]), 2, &["login1:7117", "http://"]);
+    refused(&lab.colearn(&["status", "small"]), 8, &[".colearn"]);
+}
+
+#[test]
+fn a_state_folder_has_one_holder_and_a_name_one_sweep() {
+    let lab = Lab::new();
+    let (_holder, url) = lab.coordinator("127.0.0.1:0");
+    refused(&lab.colearn(&["coordinator", "--listen", "127.0.0.1:0", "--state", "state"]), 6, &["state"]);
+    refused(&lab.colearn(&["run", "small.yaml", "--state", "state"]), 6, &["state"]);
+
+    assert!(lab.colearn(&["submit", "small.yaml", "--coordinator", &url]).status.success());
+    lab.write("other.yaml", &SWEEP.replace("epochs: 6", "epochs: 7"));
+    refused(&lab.colearn(&["submit", "other.yaml", "--coordinator", &url]), 1, &["small"]);
+    refused(&lab.colearn(&["status", "smal", "--coordinator", &url]), 8, &["smal"]);
+    // Commands that only name the folder find its holder.
+    assert_eq!(lab.json(&["status", "small", "--json", "--state", "state"])["tasks"]["total"], 6);
+}
+
+/// A small file system of its own, unmounted at the end. Needs root; `None` where it can not be had.
+#[cfg(target_os = "linux")]
+struct SmallDisk(std::path::PathBuf);
+
+#[cfg(target_os = "linux")]
+impl SmallDisk {
+    fn mount(folder: std::path::PathBuf, kilobytes: u32) -> Option<Self> {
+        std::fs::create_dir(&folder).unwrap();
+        let size = format!("size={kilobytes}k");
+        let mounted = std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
+            .arg(&folder)
+            .stderr(std::process::Stdio::null())
+            .status();
+        mounted.is_ok_and(|status| status.success()).then_some(Self(folder))
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_loses_nothing_that_was_recorded() {
+    let lab = Lab::new();
+    let Some(disk) = SmallDisk::mount(lab.path().join("disk"), 1024) else {
+        println!("skipped: mounting a small tmpfs needs root");
+        return;
+    };
+    let run =
+        ["run", "small.yaml", "--state", "disk/state", "--slots", "1", "--threads", "1", "--device", "cpu"];
+    let target = ["--state", "disk/state"];
+    let first = lab.start(&run);
+    let before = lab.wait_until(&target, |status| status["tasks"]["done"].as_u64() >= Some(1));
+    // Whatever is left of the disk is taken; the next commit finds no room.
+    let hog = disk.0.join("hog");
+    let mut rest = std::fs::File::create(&hog).unwrap();
+    while std::io::Write::write_all(&mut rest, &[1; 4096]).is_ok() {}
+    while std::io::Write::write_all(&mut rest, &[1; 1]).is_ok() {}
+    assert_eq!(first.code(), 6, "{}", lab.logs());
+    let log = std::fs::read_to_string(lab.path().join("start.log")).unwrap();
+    assert!(log.contains("full") && !log.contains("panicked"), "{log}");
+    assert_eq!(log.matches("error").count(), 1, "one clear error, in: {log}");
+
+    std::fs::remove_file(&hog).unwrap();
+    let after = lab.json(&["status", "small", "--json", "--state", "disk/state"]);
+    assert!(after["tasks"]["done"].as_u64() >= before["tasks"]["done"].as_u64(), "{before} then {after}");
+    let output = lab.colearn(&run);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+}

@@ -1,0 +1,196 @@
+//! Real programs in a temporary folder.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// A folder with a data set and a sweep file in it, and the programs under test.
+pub struct Lab {
+    folder: TempDir,
+}
+
+/// A child that does not outlive the test.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Running {
+    /// `kill -9`.
+    pub fn kill(mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+
+    /// Sends SIGINT, as Ctrl-C does.
+    pub fn interrupt(&self) {
+        let pid = nix::unistd::Pid::from_raw(self.0.id().try_into().unwrap());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+    }
+
+    /// Waits for the end; the exit code.
+    pub fn code(mut self) -> i32 {
+        self.0.wait().unwrap().code().expect("ended by itself")
+    }
+}
+
+/// A sweep that takes a few seconds: 3 configurations x 2 seeds.
+pub const SWEEP: &str = "\
+name: small
+dataset: demo
+primary: language
+model: {kind: bi-eflstm, hidden: 16, layers: 1, dropout: 0.2}
+training: {epochs: 6, batch_size: 32, learning_rate: 0.003, shuffle: once, modality_draw: shared}
+parameters:
+  modality_dropout.audio: [0, 0.9]
+  modality_dropout.video: [0, 0.9]
+zip: [[modality_dropout.audio, modality_dropout.video]]
+include: [{unimodal: true}]
+seeds: [0, 1]
+";
+
+impl Lab {
+    /// A new folder with `data/demo.safetensors` and `small.yaml`.
+    pub fn new() -> Self {
+        let lab = Self { folder: tempfile::tempdir().unwrap() };
+        let output = lab.colearn(&["data", "generate", "--out", "data/demo.safetensors"]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        lab.write("small.yaml", SWEEP);
+        lab
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn write(&self, name: &str, content: &str) {
+        fs::write(self.path().join(name), content).unwrap();
+    }
+
+    fn command(&self, program: &Path, arguments: &[&str]) -> Command {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
+        for name in ["COLEARN_COORDINATOR", "COLEARN_STATE", "COLEARN_DATA", "COLEARN_WORKER", "RUST_LOG"] {
+            command.env_remove(name);
+        }
+        command
+    }
+
+    /// Runs `colearn` to its end.
+    pub fn colearn(&self, arguments: &[&str]) -> Output {
+        self.command(&colearn(), arguments).output().unwrap()
+    }
+
+    /// Starts `colearn` in the background.
+    pub fn start(&self, arguments: &[&str]) -> Running {
+        let log = fs::File::create(self.path().join("start.log")).unwrap();
+        Running(self.command(&colearn(), arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
+    /// Starts a coordinator; returns it with its URL.
+    pub fn coordinator(&self, listen: &str) -> (Running, String) {
+        let mut child = self
+            .command(&colearn(), &["coordinator", "--listen", listen, "--state", "state", "--lease", "3"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let url = line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
+        let url = url.unwrap_or_else(|| panic!("no address in `{line}`"));
+        (Running(child), url)
+    }
+
+    /// Starts a worker with one slot of one thread.
+    pub fn worker(&self, url: &str, name: &str) -> Running {
+        let program = worker();
+        assert!(program.is_file(), "{} is not built: run `cargo build --workspace` first", program.display());
+        let log = fs::File::create(self.path().join(format!("{name}.log"))).unwrap();
+        let arguments = ["--coordinator", url, "--slots", "1", "--threads", "1", "--device", "cpu"];
+        Running(self.command(&program, &arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
+    /// `colearn ... --json`, or `--format json`, parsed.
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.colearn(arguments);
+        assert!(output.status.success(), "colearn {arguments:?}: {}", text(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Asks for the sweep's state until `enough` says so.
+    pub fn wait_until(&self, target: &[&str], enough: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        loop {
+            let mut arguments = vec!["status", "small", "--json"];
+            arguments.extend(target);
+            let output = self.colearn(&arguments);
+            if let Ok(status) = serde_json::from_slice::<Value>(&output.stdout)
+                && enough(&status)
+            {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "waited too long; last: {}", text(&output.stderr));
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The programs' logs, for messages of failed assertions.
+    pub fn logs(&self) -> String {
+        let mut all = String::new();
+        for name in ["start.log", "one.log", "two.log", "state/worker.log", ".colearn/worker.log"] {
+            if let Ok(log) = fs::read_to_string(self.path().join(name)) {
+                all += &format!("--- {name}\n{log}\n");
+            }
+        }
+        all
+    }
+}
+
+/// The `colearn` program.
+pub fn colearn() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_colearn"))
+}
+
+/// The `colearn-worker` program, built into the same folder.
+pub fn worker() -> PathBuf {
+    colearn().with_file_name("colearn-worker")
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The largest difference between the metrics of two `results --format json`; panics when they differ otherwise.
+pub fn largest_difference(left: &Value, right: &Value) -> f64 {
+    match (left, right) {
+        (Value::Number(left), Value::Number(right)) => {
+            (left.as_f64().unwrap() - right.as_f64().unwrap()).abs()
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            assert!(left.keys().eq(right.keys()), "{left:?} and {right:?}");
+            left.iter().map(|(key, value)| largest_difference(value, &right[key])).fold(0.0, f64::max)
+        }
+        (Value::Array(left), Value::Array(right)) => {
+            assert_eq!(left.len(), right.len());
+            left.iter().zip(right).map(|(left, right)| largest_difference(left, right)).fold(0.0, f64::max)
+        }
+        _ => {
+            assert_eq!(left, right);
+            0.0
+        }
+    }
+}

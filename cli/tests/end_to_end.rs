@@ -1,0 +1,165 @@
+//! The real programs, end to end, over gRPC on loopback.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+
+use common::{Lab, largest_difference, text};
+use serde_json::Value;
+
+/// What differs between two runs of the same tasks on the same machine may only be float rounding.
+const ROUNDING: f64 = 1e-4;
+
+fn done(status: &Value) -> u64 {
+    status["tasks"]["done"].as_u64().unwrap()
+}
+
+fn running(status: &Value) -> u64 {
+    status["tasks"]["running"].as_u64().unwrap()
+}
+
+/// The table of a run that nobody disturbed.
+fn undisturbed(lab: &Lab) -> Value {
+    let output = lab.colearn(&[
+        "run",
+        "small.yaml",
+        "--state",
+        "undisturbed",
+        "--slots",
+        "1",
+        "--threads",
+        "1",
+        "--format",
+        "json",
+        "--device",
+        "cpu",
+    ]);
+    assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+#[test]
+fn a_run_that_is_interrupted_continues_without_repeating_a_finished_task() {
+    let lab = Lab::new();
+    let expected = undisturbed(&lab);
+    let configurations = expected["configurations"].as_array().unwrap();
+    assert_eq!(configurations.len(), 3);
+    for configuration in configurations {
+        assert_eq!(
+            (configuration["n"].as_u64(), configuration["state"].as_str()),
+            (Some(2), Some("complete"))
+        );
+        let accuracy = &configuration["metrics"]["accuracy"];
+        let mean = accuracy["mean"].as_f64().unwrap();
+        assert!((0.0..=1.0).contains(&mean));
+        assert!(
+            accuracy["ci_low"].as_f64().unwrap() <= mean && mean <= accuracy["ci_high"].as_f64().unwrap()
+        );
+    }
+
+    let run = ["run", "small.yaml", "--state", "state", "--slots", "1", "--threads", "1", "--device", "cpu"];
+    let target = ["--state", "state"];
+    let first = lab.start(&run);
+    let before = lab.wait_until(&target, |status| done(status) >= 1 && running(status) >= 1);
+    first.interrupt();
+    assert_eq!(first.code(), 130, "{}", lab.logs());
+
+    let kept = done(&lab.json(&["status", "small", "--json", "--state", "state"]));
+    assert!(kept >= done(&before) && kept < 6, "{kept} results after the interruption");
+    let output = lab.colearn(&run);
+    assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
+    assert!(text(&output.stderr).contains(&format!("known already; {kept} of 6 tasks are done")));
+
+    let results = ["results", "small", "--state", "state", "--format", "json"];
+    let difference = largest_difference(&expected, &lab.json(&results));
+    assert!(difference <= ROUNDING, "the tables differ by {difference}");
+
+    // Once more: everything is there, nothing is trained, and the same is printed.
+    let again = lab.colearn(&run);
+    assert!(again.status.success());
+    assert_eq!(text(&again.stdout), text(&output.stdout));
+}
+
+#[test]
+fn kills_of_worker_and_coordinator_leave_the_table_as_it_was() {
+    let lab = Lab::new();
+    let expected = undisturbed(&lab);
+
+    let (coordinator, url) = lab.coordinator("127.0.0.1:0");
+    let target = ["--coordinator", url.as_str()];
+    let submitted = lab.colearn(&["submit", "small.yaml", "--coordinator", &url]);
+    assert!(submitted.status.success(), "{}", text(&submitted.stderr));
+    let twice = lab.colearn(&["submit", "small.yaml", "--coordinator", &url]);
+    assert!(text(&twice.stderr).contains("known already"), "{}", text(&twice.stderr));
+
+    let victim = lab.worker(&url, "one");
+    let _survivor = lab.worker(&url, "two");
+    lab.wait_until(&target, |status| running(status) == 2);
+    victim.kill();
+
+    let before = lab.wait_until(&target, |status| done(status) >= 1 && done(status) < 6);
+    coordinator.kill();
+    let address = url.trim_start_matches("http://");
+    let (_coordinator, _) = lab.coordinator(address);
+    let after = lab.json(&["status", "small", "--json", "--coordinator", &url]);
+    assert!(done(&after) >= done(&before), "an acknowledged result was lost: {before} then {after}");
+
+    let watched = lab.colearn(&["watch", "small", "--coordinator", &url]);
+    assert_eq!(watched.status.code(), Some(0), "{}\n{}", text(&watched.stderr), lab.logs());
+    let status = lab.json(&["status", "small", "--json", "--coordinator", &url]);
+    assert_eq!((done(&status), status["state"].as_str()), (6, Some("complete")));
+    assert!(status["retried"].as_u64().unwrap() >= 1, "the killed worker's task cost an attempt: {status}");
+
+    let table = lab.json(&["results", "small", "--format", "json", "--coordinator", &url]);
+    let difference = largest_difference(&expected, &table);
+    assert!(difference <= ROUNDING, "the tables differ by {difference}");
+}
+
+#[test]
+fn slots_and_cohorts_change_nothing_but_rounding() {
+    let lab = Lab::new();
+    let expected = undisturbed(&lab);
+    for (slots, cohort) in [("2", "1"), ("1", "5")] {
+        let state = format!("state-{slots}-{cohort}");
+        let output = lab.colearn(&[
+            "run",
+            "small.yaml",
+            "--state",
+            &state,
+            "--slots",
+            slots,
+            "--threads",
+            "1",
+            "--max-cohort",
+            cohort,
+            "--format",
+            "json",
+            "--device",
+            "cpu",
+        ]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let table: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let difference = largest_difference(&expected, &table);
+        println!("{slots} slots, cohorts of {cohort}: largest difference {difference:e}");
+        assert!(difference <= 5e-3, "{slots} slots, cohorts of {cohort}: the tables differ by {difference}");
+    }
+}
+
+#[test]
+fn cancelling_stops_and_keeps() {
+    let lab = Lab::new();
+    let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
+    let target = ["--coordinator", url.as_str()];
+    assert!(lab.colearn(&["submit", "small.yaml", "--coordinator", &url]).status.success());
+    let _worker = lab.worker(&url, "one");
+    lab.wait_until(&target, |status| done(status) >= 1);
+    let cancelled = lab.colearn(&["cancel", "small", "--coordinator", &url]);
+    assert!(cancelled.status.success(), "{}", text(&cancelled.stderr));
+    let status = lab.json(&["status", "small", "--json", "--coordinator", &url]);
+    assert_eq!(status["state"], "cancelled");
+    let tasks = &status["tasks"];
+    assert_eq!(tasks["done"].as_u64().unwrap() + tasks["cancelled"].as_u64().unwrap(), 6, "{status}");
+    assert!(done(&status) >= 1);
+    let watched = lab.colearn(&["watch", "small", "--coordinator", &url]);
+    assert_eq!(watched.status.code(), Some(9));
+}

@@ -1,0 +1,108 @@
+//! When two settings are the same: one way of writing them, and hashes of it.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{
+    TaskSettings,
+    schema::{MODALITY_DROPOUT, field},
+};
+use crate::id::ConfigurationId;
+
+/// Goes into every hash. Change it when equal settings begin to be written differently: identifiers in old
+/// stores then belong to other configurations.
+const FORMAT: &str = "colearn settings 1";
+
+impl TaskSettings {
+    /// The same settings without what makes no difference: dropouts of probability zero and, when only the
+    /// primary modality is trained on, dropouts of the others.
+    #[must_use]
+    pub fn normalized(mut self) -> Self {
+        let (unimodal, primary) = (self.unimodal, self.primary.as_str());
+        self.modality_dropout
+            .retain(|modality, probability| *probability != 0.0 && (!unimodal || modality == primary));
+        self
+    }
+
+    /// The identifier of these settings: the first 8 bytes of a SHA-256 of them, canonically written. Settings
+    /// that train the same thing have the same one, however they were spelt.
+    #[must_use]
+    pub fn configuration_id(&self) -> ConfigurationId {
+        configuration_id(&self.flat())
+    }
+
+    /// A hash of what all members of a cohort must share: what decides shapes and the loop's length.
+    #[must_use]
+    pub fn cohort_key(&self) -> u64 {
+        cohort_key(&self.flat())
+    }
+
+    /// Every field by its dotted path, [normalized](Self::normalized).
+    #[must_use]
+    pub fn flat(&self) -> BTreeMap<String, Value> {
+        let settings = serde_json::to_value(self.clone().normalized()).expect("settings are plain data");
+        let mut flat = BTreeMap::new();
+        flatten(String::new(), settings, &mut flat);
+        flat
+    }
+}
+
+/// [`TaskSettings::configuration_id`] of settings that are flat already.
+pub(crate) fn configuration_id(flat: &BTreeMap<String, Value>) -> ConfigurationId {
+    ConfigurationId(hash(&canonical(flat, |_| true)))
+}
+
+/// [`TaskSettings::cohort_key`] of settings that are flat already.
+pub(crate) fn cohort_key(flat: &BTreeMap<String, Value>) -> u64 {
+    hash(&canonical(flat, |path| field(path).is_none_or(|field| field.shared_in_cohort)))
+}
+
+/// Whether flat settings have this value although they do not have the path: the dropout of a modality is 0
+/// when it is not named.
+pub(crate) fn is_absent_dropout(path: &str, value: &Value) -> bool {
+    path.starts_with(MODALITY_DROPOUT) && value.as_f64() == Some(0.0)
+}
+
+fn flatten(path: String, value: Value, into: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let path = if path.is_empty() { name } else { format!("{path}.{name}") };
+                flatten(path, value, into);
+            }
+        }
+        value => {
+            into.insert(path, value);
+        }
+    }
+}
+
+/// One JSON object with sorted dotted keys. Floats are written as the shortest decimal that reads back as the
+/// same float, always with an exponent, so that there is one spelling for each.
+fn canonical(flat: &BTreeMap<String, Value>, keep: impl Fn(&str) -> bool) -> String {
+    let mut text = String::with_capacity(512);
+    for (path, value) in flat.iter().filter(|(path, _)| keep(path)) {
+        text.push(if text.is_empty() { '{' } else { ',' });
+        // Writing to a String can not fail.
+        let _ = match value.as_f64() {
+            Some(number) if value.is_f64() => {
+                // -0.0 + 0.0 is 0.0.
+                write!(text, "{}:{:e}", Value::from(path.as_str()), number + 0.0)
+            }
+            _ => write!(text, "{}:{value}", Value::from(path.as_str())),
+        };
+    }
+    text.push('}');
+    text
+}
+
+fn hash(canonical: &str) -> u64 {
+    let mut hasher = Sha256::new();
+    hasher.update(FORMAT);
+    hasher.update(b"\n");
+    hasher.update(canonical);
+    let digest = hasher.finalize();
+    digest.iter().take(8).fold(0, |hash, byte| (hash << 8) | u64::from(*byte))
+}

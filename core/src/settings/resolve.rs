@@ -1,0 +1,48 @@
+//! From the values of single fields to the settings of a task.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+use super::{
+    TaskSettings,
+    schema::{FIELDS, MODALITY_DROPOUT, Preset},
+};
+
+/// The settings that these values give, by dotted path; every other field has its default. Values of fields
+/// that the model's kind does not have are left out.
+///
+/// Each value must have passed its row of the table, and fields without default must be there.
+pub(crate) fn resolve(values: &BTreeMap<String, Value>) -> TaskSettings {
+    let default_of = |path: &str| {
+        FIELDS.iter().find(|field| field.path == path).and_then(|field| field.default).map(Preset::value)
+    };
+    let kind = values.get("model.kind").cloned().or_else(|| default_of("model.kind")).unwrap_or_default();
+    let kind = kind.as_str().unwrap_or_default();
+
+    let mut root = Map::new();
+    for field in FIELDS.iter().filter(|field| field.belongs_to(kind) && !field.is_modality_dropout()) {
+        let value = values.get(field.path).cloned().or_else(|| field.default.map(Preset::value));
+        insert(&mut root, field.path, value.unwrap_or_default());
+    }
+    let dropouts = values
+        .range(MODALITY_DROPOUT.to_owned()..)
+        .map_while(|(path, value)| Some((path.strip_prefix(MODALITY_DROPOUT)?.to_owned(), value.clone())))
+        .collect();
+    root.insert("modality_dropout".to_owned(), Value::Object(dropouts));
+
+    let settings: TaskSettings = serde_json::from_value(Value::Object(root))
+        .expect("the rows of the table are the fields of the settings, and each value passed its row");
+    settings.normalized()
+}
+
+fn insert(root: &mut Map<String, Value>, path: &str, value: Value) {
+    match path.split_once('.') {
+        None => root.insert(path.to_owned(), value),
+        Some((section, name)) => root
+            .entry(section)
+            .or_insert_with(|| Value::Object(Map::new()))
+            .as_object_mut()
+            .and_then(|section| section.insert(name.to_owned(), value)),
+    };
+}

@@ -1,0 +1,79 @@
+//! Statistics over the seed axis.
+
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+/// Mean of one metric over the seeds of a configuration, with its spread.
+///
+/// With one value there is a mean and nothing else: a deviation from one draw is not known, and is not
+/// reported as zero.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// Arithmetic mean.
+    pub mean: f64,
+    /// Sample standard deviation (n - 1 in the denominator); `None` for one value.
+    pub std: Option<f64>,
+    /// Lower end of the two-sided Student's t interval of the mean; `None` for one value.
+    pub ci_low: Option<f64>,
+    /// Upper end of it.
+    pub ci_high: Option<f64>,
+}
+
+impl Summary {
+    /// Summarises `values` at confidence level `confidence` in (0, 1); `None` where there is no value.
+    #[must_use]
+    pub fn of(values: &[f64], confidence: f64) -> Option<Self> {
+        let count = values.len();
+        if count == 0 {
+            return None;
+        }
+        let n = count as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        if count == 1 {
+            return Some(Self { mean, std: None, ci_low: None, ci_high: None });
+        }
+        let squares = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>();
+        let std = (squares / (n - 1.0)).sqrt();
+        let half = t_quantile(0.5 + confidence / 2.0, n - 1.0).map(|t| t * std / n.sqrt());
+        Some(Self {
+            mean,
+            std: Some(std),
+            ci_low: half.map(|half| mean - half),
+            ci_high: half.map(|half| mean + half),
+        })
+    }
+}
+
+/// Quantile of Student's t with `degrees` degrees of freedom; `None` outside its domain.
+fn t_quantile(probability: f64, degrees: f64) -> Option<f64> {
+    if !(probability > 0.0 && probability < 1.0) {
+        return None;
+    }
+    StudentsT::new(0.0, 1.0, degrees).ok().map(|t| t.inverse_cdf(probability))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn close(left: f64, right: f64) -> bool {
+        (left - right).abs() < 1e-9
+    }
+
+    /// scipy.stats.t.interval(0.95, 4, loc=mean, scale=std / sqrt(5)) of the same numbers.
+    #[test]
+    fn agrees_with_scipy() {
+        let summary = Summary::of(&[0.44, 0.45, 0.47, 0.43, 0.46], 0.95).unwrap();
+        assert!(close(summary.mean, 0.45));
+        assert!(close(summary.std.unwrap(), 0.015_811_388_300_841_896));
+        assert!(close(summary.ci_low.unwrap(), 0.430_367_568_385_225_8), "{summary:?}");
+        assert!(close(summary.ci_high.unwrap(), 0.469_632_431_614_774_2), "{summary:?}");
+    }
+
+    #[test]
+    fn one_value_has_no_spread() {
+        let summary = Summary::of(&[0.5], 0.95).unwrap();
+        assert_eq!(summary, Summary { mean: 0.5, std: None, ci_low: None, ci_high: None });
+        assert_eq!(Summary::of(&[], 0.95), None);
+    }
+}

@@ -1,0 +1,268 @@
+//! What is wrong with a sweep file, shown at its place as rustc shows it.
+
+use std::{fmt, sync::Arc};
+
+use serde::Serialize;
+
+/// Bytes of the source text: where something stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// Longest part of a line that is kept and shown, in characters.
+const WINDOW: usize = 120;
+/// How much of a long line is shown before the place.
+const BEFORE: usize = 30;
+
+/// A place in a sweep file, with its line to show it by.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Place {
+    /// Counting from 1.
+    pub line: usize,
+    /// Counting from 1, in characters.
+    pub column: usize,
+    /// How many characters are meant, on this line; at least 1.
+    pub length: usize,
+    /// The line as it is written; of a long line, the part around the place.
+    pub text: String,
+    /// How many characters of the line come before `text`.
+    pub cut: usize,
+}
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// The sweep can not be run as written.
+    Error,
+    /// The sweep can be run, but part of it does nothing.
+    Warning,
+}
+
+/// Something else that helps to understand a [`Diagnostic`], at its own place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Note {
+    /// A lower-case fragment.
+    pub message: String,
+    /// What it is about.
+    pub place: Place,
+}
+
+/// One thing that is wrong with a sweep file. `Display` shows it with its line and a caret under the place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Diagnostic {
+    /// Whether the sweep can be run nevertheless.
+    pub severity: Severity,
+    /// A lower-case fragment that says what is wrong.
+    pub message: String,
+    /// The file's name as the caller gave it.
+    pub origin: Arc<str>,
+    /// Where.
+    pub place: Place,
+    /// Other places that matter.
+    pub notes: Vec<Note>,
+    /// What to do about it.
+    pub help: Option<String>,
+}
+
+/// Everything that is wrong with a sweep file; at least one error. `Display` shows each with its place.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
+pub struct Diagnostics {
+    /// Errors and warnings, in the order of the file.
+    pub all: Vec<Diagnostic>,
+    /// Errors beyond [`Self::MOST`] that are not in `all`.
+    pub left_out: usize,
+}
+
+impl Diagnostics {
+    /// The most diagnostics that are kept: nobody reads more, and a hostile file has thousands.
+    pub const MOST: usize = 50;
+}
+
+impl fmt::Display for Diagnostics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, diagnostic) in self.all.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n\n")?;
+            }
+            write!(f, "{diagnostic}")?;
+        }
+        if self.left_out > 0 {
+            write!(f, "\n\n... and {} more", self.left_out)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        let last = self.notes.iter().map(|note| note.place.line).max().unwrap_or(0).max(self.place.line);
+        let margin = last.to_string().len();
+        write!(f, "{word}: {}", Plain(&self.message))?;
+        show(f, &self.origin, &self.place, '^', margin)?;
+        for note in &self.notes {
+            write!(f, "\nnote: {}", Plain(&note.message))?;
+            show(f, &self.origin, &note.place, '-', margin)?;
+        }
+        if let Some(help) = &self.help {
+            write!(f, "\n{:margin$} = help: {}", "", Plain(help))?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes the place, its line and a mark under it.
+fn show(f: &mut fmt::Formatter<'_>, origin: &str, place: &Place, mark: char, margin: usize) -> fmt::Result {
+    let Place { line, column, length, text, cut } = place;
+    // One column a character, whatever a terminal would do with tabs and escapes.
+    let shown: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let before = (column - 1).saturating_sub(*cut);
+    let length = (*length).min(WINDOW.saturating_sub(before)).max(1);
+    let marks: String = std::iter::repeat_n(mark, length).collect();
+    write!(f, "\n{:margin$}--> {}:{line}:{column}", "", Plain(origin))?;
+    write!(f, "\n{:margin$} |", "")?;
+    write!(f, "\n{line:margin$} | {}", shown.trim_end())?;
+    write!(f, "\n{:margin$} | {:before$}{marks}", "", "")
+}
+
+/// Text from a file, without what could steer a terminal.
+struct Plain<'a>(&'a str);
+
+impl fmt::Display for Plain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        use fmt::Write as _;
+        for c in self.0.chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+        }
+        Ok(())
+    }
+}
+
+/// The text of a sweep file, with which spans become places.
+pub(crate) struct Source<'a> {
+    pub(crate) text: &'a str,
+    pub(crate) origin: Arc<str>,
+    /// Byte offset of the beginning of every line.
+    lines: Vec<usize>,
+}
+
+impl<'a> Source<'a> {
+    pub(crate) fn new(text: &'a str, origin: &str) -> Self {
+        let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
+        Self { text, origin: origin.into(), lines }
+    }
+
+    /// The offset of a line and a column (both from 1, in characters), within the text.
+    pub(crate) fn offset(&self, line: usize, column: usize) -> usize {
+        let Some(&start) = self.lines.get(line.saturating_sub(1)) else { return self.text.len() };
+        let rest = &self.text[start..];
+        start + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(at, _)| at)
+    }
+
+    pub(crate) fn place(&self, span: Span) -> Place {
+        let start = self.text.floor_char_boundary(span.start.min(self.text.len()));
+        let end = self.text.floor_char_boundary(span.end.clamp(start, self.text.len()));
+        let line = self.lines.partition_point(|&first| first <= start);
+        let first = self.lines[line - 1];
+        let last = self.lines.get(line).map_or(self.text.len(), |&next| next - 1);
+        let length = self.text[start..end.min(last).max(start)].trim_end().chars().count().max(1);
+        let column = self.text[first..start].chars().count() + 1;
+        let text = self.text[first..last].trim_end_matches('\r');
+        // A long line is cut to a window that begins a little before the place.
+        let long = text.chars().nth(WINDOW).is_some();
+        let cut = if long { (column - 1).saturating_sub(BEFORE) } else { 0 };
+        Place { line, column, length, text: text.chars().skip(cut).take(WINDOW).collect(), cut }
+    }
+}
+
+/// Collects what is wrong while a file is read.
+pub(crate) struct Problems<'a> {
+    pub(crate) source: &'a Source<'a>,
+    found: Vec<Diagnostic>,
+    errors: usize,
+    left_out: usize,
+}
+
+impl<'a> Problems<'a> {
+    pub(crate) fn new(source: &'a Source<'a>) -> Self {
+        Self { source, found: Vec::new(), errors: 0, left_out: 0 }
+    }
+
+    /// Notes an error. What comes back takes notes and help.
+    pub(crate) fn error(&mut self, span: Span, message: impl Into<String>) -> Report<'_> {
+        self.errors += 1;
+        self.report(Severity::Error, span, message.into())
+    }
+
+    /// Notes a warning.
+    pub(crate) fn warning(&mut self, span: Span, message: impl Into<String>) -> Report<'_> {
+        self.report(Severity::Warning, span, message.into())
+    }
+
+    fn report(&mut self, severity: Severity, span: Span, message: String) -> Report<'_> {
+        let source = self.source;
+        if self.found.len() >= Diagnostics::MOST {
+            self.left_out += 1;
+            return Report { source, diagnostic: None };
+        }
+        self.found.push(Diagnostic {
+            severity,
+            message,
+            origin: source.origin.clone(),
+            place: source.place(span),
+            notes: Vec::new(),
+            help: None,
+        });
+        Report { source, diagnostic: self.found.last_mut() }
+    }
+
+    /// How many errors there are so far, to see whether a step found any.
+    pub(crate) fn errors(&self) -> usize {
+        self.errors
+    }
+
+    /// What was found, in the order of the file, and how many errors are beyond it.
+    pub(crate) fn finish(mut self) -> (Vec<Diagnostic>, usize) {
+        self.found.sort_by_key(|diagnostic| (diagnostic.place.line, diagnostic.place.column));
+        (self.found, self.left_out)
+    }
+
+    /// What was found, as an error.
+    pub(crate) fn fail(self) -> Diagnostics {
+        let (all, left_out) = self.finish();
+        Diagnostics { all, left_out }
+    }
+}
+
+/// A diagnostic that was just noted.
+pub(crate) struct Report<'p> {
+    source: &'p Source<'p>,
+    /// None beyond [`Diagnostics::MOST`].
+    diagnostic: Option<&'p mut Diagnostic>,
+}
+
+impl Report<'_> {
+    pub(crate) fn help(self, help: impl Into<String>) -> Self {
+        self.maybe_help(Some(help.into()))
+    }
+
+    pub(crate) fn maybe_help(mut self, help: Option<String>) -> Self {
+        if let Some(diagnostic) = &mut self.diagnostic {
+            diagnostic.help = help;
+        }
+        self
+    }
+
+    pub(crate) fn note(mut self, span: Span, message: impl Into<String>) -> Self {
+        if let Some(diagnostic) = &mut self.diagnostic {
+            diagnostic.notes.push(Note { message: message.into(), place: self.source.place(span) });
+        }
+        self
+    }
+}

@@ -1,0 +1,101 @@
+//! `exclude`: which points of the grid are left out.
+
+use serde_json::Value;
+
+use super::{
+    diagnostic::{Problems, Span},
+    expand::Axis,
+    file::Outline,
+};
+use crate::settings::schema;
+
+/// The entries of `exclude`, ready to be asked for each point of the grid.
+pub(crate) struct Excludes {
+    entries: Vec<Entry>,
+    /// Entries by the step of the first axis they speak of: `by_step[axis][step]`.
+    by_step: Vec<Vec<Vec<usize>>>,
+    /// Entries that match wherever in the grid.
+    everywhere: Vec<usize>,
+}
+
+struct Entry {
+    span: Span,
+    /// Axes and, for each of their steps, whether it matches.
+    conditions: Vec<(usize, Vec<bool>)>,
+    used: bool,
+}
+
+impl Excludes {
+    pub(crate) fn new(outline: &Outline, axes: &[Axis]) -> Self {
+        let mut excludes = Self {
+            entries: Vec::new(),
+            by_step: axes.iter().map(|axis| vec![Vec::new(); axis.length]).collect(),
+            everywhere: Vec::new(),
+        };
+        for (number, point) in outline.exclude.iter().enumerate() {
+            let mut possible = true;
+            let mut conditions: Vec<(usize, Vec<bool>)> = Vec::new();
+            for (path, value) in &point.values {
+                let swept = axes.iter().enumerate().find_map(|(axis, Axis { parameters, .. })| {
+                    let index = parameters.iter().find(|index| outline.parameters[**index].path == *path)?;
+                    Some((axis, &outline.parameters[*index].values))
+                });
+                match swept {
+                    None => possible &= fixed(outline, path) == Some(value.clone()),
+                    Some((axis, values)) => {
+                        let steps = values.iter().map(|(own, _)| own == value);
+                        match conditions.iter_mut().find(|(known, _)| *known == axis) {
+                            Some((_, known)) => {
+                                known.iter_mut().zip(steps).for_each(|(all, one)| *all &= one);
+                            }
+                            None => conditions.push((axis, steps.collect())),
+                        }
+                    }
+                }
+            }
+            if possible {
+                match conditions.first() {
+                    None => excludes.everywhere.push(number),
+                    Some((axis, steps)) => {
+                        for (bucket, _) in
+                            excludes.by_step[*axis].iter_mut().zip(steps).filter(|(_, matches)| **matches)
+                        {
+                            bucket.push(number);
+                        }
+                    }
+                }
+            }
+            excludes.entries.push(Entry { span: point.span, conditions, used: false });
+        }
+        excludes
+    }
+
+    /// Whether the point is left out. Remembers which entries were of use.
+    pub(crate) fn contain(&mut self, at: &[usize]) -> bool {
+        let buckets = self.by_step.iter().zip(at).map(|(steps, step)| &steps[*step]);
+        let mut excluded = false;
+        for number in buckets.chain([&self.everywhere]).flatten() {
+            let entry = &mut self.entries[*number];
+            if entry.conditions.iter().all(|(axis, steps)| steps[at[*axis]]) {
+                entry.used = true;
+                excluded = true;
+            }
+        }
+        excluded
+    }
+
+    /// Warns of each entry that matched no point.
+    pub(crate) fn warn_of_unused(&self, problems: &mut Problems<'_>) {
+        for entry in self.entries.iter().filter(|entry| !entry.used) {
+            problems
+                .warning(entry.span, "this entry of `exclude` matches no point of the grid")
+                .help("all of its values must be those of one point");
+        }
+    }
+}
+
+/// The value that a setting which is not swept has in the whole grid.
+fn fixed(outline: &Outline, path: &str) -> Option<Value> {
+    let default = || schema::field(path).and_then(|field| field.default).map(schema::Preset::value);
+    outline.base.get(path).cloned().or_else(default)
+}

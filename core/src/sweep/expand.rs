@@ -1,0 +1,250 @@
+//! From what a sweep file says to its configurations.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use serde_json::Value;
+
+use super::{
+    definition::Configuration,
+    diagnostic::Problems,
+    exclude::Excludes,
+    file::{Outline, Point},
+};
+use crate::{id::ConfigurationId, settings};
+
+/// One direction of the grid: a parameter, or a group of zipped ones. Holds indices into the parameters.
+pub(crate) struct Axis {
+    pub(crate) parameters: Vec<usize>,
+    pub(crate) length: usize,
+}
+
+/// The axes in the order of the file; a group stands where the first of its parameters stands.
+pub(crate) fn axes(outline: &Outline) -> Vec<Axis> {
+    let mut axes = Vec::new();
+    for (index, parameter) in outline.parameters.iter().enumerate() {
+        let members = match outline.zip.iter().find(|group| group.contains(&index)) {
+            Some(group) if group.iter().min() == Some(&index) => group.clone(),
+            Some(_) => continue,
+            None => vec![index],
+        };
+        axes.push(Axis { parameters: members, length: parameter.values.len() });
+    }
+    axes
+}
+
+/// How many points the grid has. Without `parameters` there is no grid: the sweep is its `include`, or the
+/// settings of the file alone.
+fn grid_size(outline: &Outline, axes: &[Axis]) -> Option<u64> {
+    if outline.parameters.is_empty() {
+        return Some(u64::from(outline.include.is_empty()));
+    }
+    axes.iter().try_fold(1_u64, |size, axis| size.checked_mul(axis.length as u64))
+}
+
+/// Refuses a sweep that is larger than `max_tasks`, counted before `exclude`, without expanding it.
+pub(crate) fn check_size(outline: &Outline, problems: &mut Problems<'_>) {
+    let axes = axes(outline);
+    let tasks = grid_size(outline, &axes)
+        .and_then(|size| size.checked_add(outline.include.len() as u64))
+        .and_then(|configurations| configurations.checked_mul(outline.seeds.len() as u64));
+    if tasks.is_some_and(|tasks| tasks <= outline.max_tasks) {
+        return;
+    }
+    let mut factors: Vec<String> = axes
+        .iter()
+        .map(|axis| {
+            let paths: Vec<_> =
+                axis.parameters.iter().map(|index| outline.parameters[*index].path.as_str()).collect();
+            format!("{} ({})", axis.length, paths.join(" with "))
+        })
+        .collect();
+    // A grid of a hundred axes is not explained by listing them.
+    if factors.len() > 8 {
+        let more = factors.len() - 8;
+        factors.truncate(8);
+        factors.push(format!("{more} more"));
+    }
+    if factors.is_empty() {
+        factors.push(u64::from(outline.include.is_empty()).to_string());
+    }
+    let mut sum = factors.join(" x ");
+    if !outline.include.is_empty() {
+        sum = format!("({sum} + {} included)", outline.include.len());
+    }
+    let number = tasks.map_or_else(|| format!("more than {}", u64::MAX), |tasks| tasks.to_string());
+    let span = outline.max_tasks_span.unwrap_or(outline.parameters_span);
+    problems
+        .error(
+            span,
+            format!(
+                "the sweep has {number} tasks, more than the limit of {}: {sum} x {} seeds",
+                outline.max_tasks,
+                outline.seeds.len()
+            ),
+        )
+        .help("sweep over fewer values, or set `max_tasks` (at most 1000000); `exclude` is not counted");
+}
+
+/// Expands the grid and adds `include`. Duplicates are merged with a warning. What comes back is in order, the
+/// last axis varying fastest, and not empty unless an error was noted.
+///
+/// An `include` entry is one extra configuration on top of the settings of the file. GitHub Actions instead merges an
+/// entry into every point of the matrix that it does not contradict; by that rule `include: [{unimodal: true}]`
+/// would turn the whole grid unimodal.
+pub(crate) fn expand(outline: &Outline, problems: &mut Problems<'_>) -> Vec<Configuration> {
+    let axes = axes(outline);
+    let mut expansion = Expansion::new(outline);
+    let mut excludes = Excludes::new(outline, &axes);
+    let mut at = vec![0; axes.len()];
+    let mut merged = 0_u64;
+    for _ in 0..grid_size(outline, &axes).unwrap_or(0) {
+        if !excludes.contain(&at) {
+            let values = point(outline, &axes, &at);
+            if !expansion.add(values) {
+                merged += 1;
+            }
+        }
+        step(&mut at, &axes);
+    }
+    excludes.warn_of_unused(problems);
+    if expansion.configurations.is_empty() && !outline.exclude.is_empty() {
+        problems.error(outline.exclude_span, "every point of the grid is excluded");
+    }
+    if merged > 0 {
+        let points = if merged == 1 {
+            "1 point of the grid trains".to_owned()
+        } else {
+            format!("{merged} points of the grid train")
+        };
+        problems
+            .warning(outline.parameters_span, format!("{points} the same as another and was merged with it"))
+            .help("with `unimodal: true`, dropout of the other modalities makes no difference");
+    }
+    for extra in &outline.include {
+        if !expansion.add(extra.values.clone()) {
+            problems.warning(extra.span, "this configuration is there already, and was merged with it");
+        }
+    }
+    for (modality, span) in &outline.always_dropped {
+        if expansion.blinded.contains(modality) {
+            problems
+                .error(*span, format!("the primary modality `{modality}` can not always be dropped: nothing would be left to learn from"))
+                .help("give it a probability below 1");
+        }
+    }
+    expansion.mark_baseline(problems);
+    expansion.configurations
+}
+
+/// The swept values at a point.
+fn point(outline: &Outline, axes: &[Axis], at: &[usize]) -> BTreeMap<String, Value> {
+    let mut values = BTreeMap::new();
+    for (axis, step) in axes.iter().zip(at) {
+        for index in &axis.parameters {
+            let parameter = &outline.parameters[*index];
+            values.insert(parameter.path.clone(), parameter.values[*step].0.clone());
+        }
+    }
+    values
+}
+
+/// To the next point; the last axis moves first.
+fn step(at: &mut [usize], axes: &[Axis]) {
+    for (position, axis) in at.iter_mut().zip(axes).rev() {
+        *position += 1;
+        if *position < axis.length {
+            return;
+        }
+        *position = 0;
+    }
+}
+
+/// The configurations so far.
+struct Expansion<'o> {
+    outline: &'o Outline,
+    configurations: Vec<Configuration>,
+    known: HashMap<ConfigurationId, usize>,
+    /// Primary modalities that some configuration always drops.
+    blinded: BTreeSet<String>,
+}
+
+impl<'o> Expansion<'o> {
+    fn new(outline: &'o Outline) -> Self {
+        Self { outline, configurations: Vec::new(), known: HashMap::new(), blinded: BTreeSet::new() }
+    }
+
+    /// Adds a configuration; false when it is there already.
+    fn add(&mut self, values: BTreeMap<String, Value>) -> bool {
+        let mut all = self.outline.base.clone();
+        all.extend(values.iter().map(|(path, value)| (path.clone(), value.clone())));
+        let settings = settings::resolve(&all);
+        if settings.modality_dropout.get(&settings.primary) == Some(&1.0) {
+            self.blinded.insert(settings.primary.clone());
+        }
+        let flat = settings.flat();
+        let id = settings::configuration_id(&flat);
+        if self.known.contains_key(&id) {
+            return false;
+        }
+        self.known.insert(id, self.configurations.len());
+        let baseline = match &self.outline.baseline {
+            Some(point) => point.values.iter().all(|(path, value)| matches(&flat, path, value)),
+            None => settings.unimodal,
+        };
+        let cohort_key = settings::cohort_key(&flat);
+        self.configurations.push(Configuration { id, settings, values, baseline, cohort_key });
+        true
+    }
+
+    /// Makes sure that there is at most one baseline.
+    fn mark_baseline(&mut self, problems: &mut Problems<'_>) {
+        let candidates: Vec<usize> =
+            (0..self.configurations.len()).filter(|index| self.configurations[*index].baseline).collect();
+        match (&self.outline.baseline, candidates.as_slice()) {
+            (_, [_]) | (None, []) => {}
+            (Some(point), []) => {
+                problems
+                    .error(point.span, "no configuration matches `report.baseline`")
+                    .help("add it to the grid or to `include`");
+            }
+            (explicit, [first, second, ..]) => {
+                let count = candidates.len();
+                let apart = self.difference(*first, *second);
+                match explicit {
+                    Some(Point { span, .. }) => problems
+                        .error(
+                            *span,
+                            format!("{count} configurations match `report.baseline`, but only one can be it"),
+                        )
+                        .maybe_help(apart.map(|path| format!("they differ in `{path}`: name its value too"))),
+                    None => problems
+                        .warning(
+                            self.outline.parameters_span,
+                            format!(
+                                "{count} configurations are unimodal, so that none of them is the baseline"
+                            ),
+                        )
+                        .maybe_help(apart.map(|path| {
+                            format!("name one by `report: {{baseline: {{unimodal: true, {path}: ...}}}}`")
+                        })),
+                };
+                for index in candidates {
+                    self.configurations[index].baseline = false;
+                }
+            }
+        }
+    }
+
+    /// A setting in which two configurations differ.
+    fn difference(&self, first: usize, second: usize) -> Option<String> {
+        let (a, b) =
+            (self.configurations[first].settings.flat(), self.configurations[second].settings.flat());
+        let paths: BTreeSet<_> = a.keys().chain(b.keys()).collect();
+        paths.into_iter().find(|path| a.get(*path) != b.get(*path)).cloned()
+    }
+}
+
+/// Whether the settings have this value there. A modality that is not named is never dropped.
+fn matches(flat: &BTreeMap<String, Value>, path: &str, value: &Value) -> bool {
+    flat.get(path).map_or_else(|| settings::is_absent_dropout(path, value), |own| own == value)
+}

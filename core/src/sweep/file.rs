@@ -1,0 +1,333 @@
+//! A sweep file, key by key: what it says, each value of its type, before the grid is expanded.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
+
+use serde_json::Value;
+
+use super::{
+    definition::{ReportSettings, RetrySettings},
+    diagnostic::{Problems, Span},
+    outcome,
+    parameters::{self, Parameter},
+    raw::{Entry, Node, Raw},
+    scalar,
+};
+use crate::{
+    id::SweepName,
+    settings::schema::{self, FIELDS, Field, MODALITY_DROPOUT, MOST_MODALITIES},
+};
+
+/// Keys of a sweep file beside the settings: name, what stands there, and its default.
+const KEYS: &[(&str, &str)] = &[
+    ("name", "what the sweep is called; unique within a coordinator (required)"),
+    ("description", "free text, not used"),
+    ("parameters", "setting -> value, list, {values: [...]} or {min, max, count, scale: linear|log}"),
+    ("zip", "groups of parameters that move together instead of being combined"),
+    ("include", "extra configurations: values on top of the settings of the file"),
+    ("exclude", "points of the grid that are left out: values that must all match"),
+    ("seeds", "list of seeds, or {count, base} (default {count: 5, base: 0})"),
+    ("report", "{metrics: [...], baseline: {...}, confidence: 0.95}"),
+    ("retries", "{max_attempts: 3, initial_backoff: 5s, max_backoff: 5m}"),
+    ("max_tasks", "refuse a larger sweep (default 10000, at most 1000000)"),
+];
+
+/// The keys of a sweep file and the table of settings, as text for people.
+#[must_use]
+pub fn reference() -> String {
+    let mut text = String::from("Keys of a sweep file:\n");
+    for (key, doc) in KEYS {
+        // Writing to a String can not fail.
+        let _ = writeln!(text, "{key:11}  {doc}");
+    }
+    text.push_str("\nSettings, each of which can be a parameter:\n");
+    text.push_str(&schema::reference());
+    text
+}
+
+/// `path: value` pairs, as in `include`, `exclude` and `report.baseline`.
+#[derive(Debug)]
+pub(crate) struct Point {
+    pub(crate) values: BTreeMap<String, Value>,
+    pub(crate) span: Span,
+}
+
+/// What a sweep file says.
+#[derive(Debug)]
+pub(crate) struct Outline {
+    pub(crate) name: Option<SweepName>,
+    /// The settings that are given outside `parameters`.
+    pub(crate) base: BTreeMap<String, Value>,
+    pub(crate) parameters: Vec<Parameter>,
+    /// Groups of indices into `parameters`.
+    pub(crate) zip: Vec<Vec<usize>>,
+    pub(crate) include: Vec<Point>,
+    pub(crate) exclude: Vec<Point>,
+    pub(crate) seeds: Vec<u64>,
+    pub(crate) report: ReportSettings,
+    pub(crate) baseline: Option<Point>,
+    pub(crate) retries: RetrySettings,
+    pub(crate) max_tasks: u64,
+    /// Where `parameters`, `exclude` and `max_tasks` stand; the beginning of the file when they do not.
+    pub(crate) parameters_span: Span,
+    pub(crate) exclude_span: Span,
+    pub(crate) max_tasks_span: Option<Span>,
+    /// Where a modality's dropout is given as 1.
+    pub(crate) always_dropped: Vec<(String, Span)>,
+}
+
+/// The largest `max_tasks`.
+const MOST_TASKS: u64 = 1_000_000;
+
+/// Reads the tree; what is wrong is noted and left out.
+pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
+    let mut outline = Outline {
+        name: None,
+        base: BTreeMap::new(),
+        parameters: Vec::new(),
+        zip: Vec::new(),
+        include: Vec::new(),
+        exclude: Vec::new(),
+        seeds: (0..5).collect(),
+        report: outcome::default_report(),
+        baseline: None,
+        retries: outcome::default_retries(),
+        max_tasks: 10_000,
+        parameters_span: Span::default(),
+        exclude_span: Span::default(),
+        max_tasks_span: None,
+        always_dropped: Vec::new(),
+    };
+    let entries = match &root.value {
+        Raw::Map(entries) => entries.as_slice(),
+        Raw::Null => &[],
+        other => {
+            let found = other.describe();
+            problems.error(root.span, format!("a sweep file must be a mapping, found {found}"));
+            return outline;
+        }
+    };
+    let mut mentions = Mentions::default();
+    for entry in entries {
+        outline.read_key(entry, &mut mentions, problems);
+    }
+    // Groups name parameters, which may stand below them.
+    if let Some(zip) = entries.iter().find(|entry| entry.key == "zip") {
+        outline.zip = parameters::read_zip(&zip.value, &outline.parameters, problems);
+    }
+    parameters::refuse_duplicates(&outline.parameters, &outline.zip, problems);
+    for parameter in &outline.parameters {
+        mentions.setting(parameter.field, &parameter.path, parameter.span);
+        for (value, span) in &parameter.values {
+            mentions.value(&parameter.path, value, *span);
+        }
+    }
+    let required = FIELDS.iter().filter(|field| field.default.is_none()).map(|field| field.path);
+    for key in std::iter::once("name").chain(required) {
+        if !entries.iter().any(|entry| entry.key == key) {
+            problems.error(Span::default(), format!("`{key}` is missing")).help(format!("add `{key}: ...`"));
+        }
+    }
+    mentions.check(problems);
+    outline.always_dropped = mentions.always_dropped;
+    outline
+}
+
+impl Outline {
+    fn read_key(&mut self, entry: &Entry, mentions: &mut Mentions, problems: &mut Problems<'_>) {
+        let node = &entry.value;
+        match entry.key.as_str() {
+            "name" => self.name = read_name(node, problems),
+            "description" => {
+                scalar::text(node, "description", problems);
+            }
+            "parameters" => {
+                self.parameters_span = entry.key_span;
+                self.parameters = parameters::read(node, problems);
+            }
+            // Read when all parameters are known.
+            "zip" => {}
+            "include" => self.include = read_points(entry, mentions, problems),
+            "exclude" => {
+                self.exclude_span = entry.key_span;
+                // What is excluded is not used: it is not a mention.
+                self.exclude = read_points(entry, &mut Mentions::default(), problems);
+                for point in self.exclude.iter().filter(|point| point.values.is_empty()) {
+                    problems
+                        .error(point.span, "an entry of `exclude` without values would match every point");
+                }
+            }
+            "seeds" => self.seeds = outcome::read_seeds(node, problems).unwrap_or_default(),
+            "report" => (self.report, self.baseline) = outcome::read_report(node, problems),
+            "retries" => self.retries = outcome::read_retries(node, problems),
+            "max_tasks" => {
+                self.max_tasks_span = Some(node.span);
+                self.max_tasks =
+                    scalar::integer(node, "max_tasks", 1, MOST_TASKS, problems).unwrap_or(MOST_TASKS);
+            }
+            key => match schema::field(key) {
+                Some(field) if field.section().is_none() => {
+                    self.read_setting(field, key, entry, mentions, problems);
+                }
+                Some(_) => {
+                    let nested = key.replacen('.', ": {", 1);
+                    problems
+                        .error(entry.key_span, format!("there is no key `{key}`"))
+                        .help(format!("dotted paths are for `parameters`; here write `{nested}: ...}}`"));
+                }
+                None if FIELDS.iter().any(|field| field.section() == Some(key)) => {
+                    self.read_section(entry, mentions, problems);
+                }
+                None if let Some((section, name)) = in_a_section(key) => {
+                    problems
+                        .error(entry.key_span, format!("there is no key `{key}`"))
+                        .help(format!("write it in its section: `{section}: {{{name}: ...}}`"));
+                }
+                None => {
+                    let mut known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+                    known.extend(FIELDS.iter().map(|field| field.section().unwrap_or(field.path)));
+                    let mut seen = BTreeSet::new();
+                    known.retain(|key| seen.insert(*key));
+                    scalar::unknown_key(entry, "", &known, problems);
+                }
+            },
+        }
+    }
+
+    /// `model`, `training` or `modality_dropout`.
+    fn read_section(&mut self, section: &Entry, mentions: &mut Mentions, problems: &mut Problems<'_>) {
+        let name = section.key.as_str();
+        let Some(entries) = scalar::map(&section.value, name, problems) else { return };
+        for entry in entries {
+            let path = format!("{name}.{}", entry.key);
+            match schema::field(&path) {
+                Some(field) => self.read_setting(field, &path, entry, mentions, problems),
+                None if path.starts_with(MODALITY_DROPOUT) => {
+                    scalar::path_field(&path, entry.key_span, problems);
+                }
+                None => {
+                    let known: Vec<_> = FIELDS
+                        .iter()
+                        .filter_map(|field| field.path.strip_prefix(name)?.strip_prefix('.'))
+                        .collect();
+                    scalar::unknown_key(entry, name, &known, problems);
+                }
+            }
+        }
+    }
+
+    fn read_setting(
+        &mut self,
+        field: &'static Field,
+        path: &str,
+        entry: &Entry,
+        mentions: &mut Mentions,
+        problems: &mut Problems<'_>,
+    ) {
+        mentions.setting(field, path, entry.key_span);
+        if let Some(value) = scalar::setting(field, path, &entry.value, problems) {
+            mentions.value(path, &value, entry.value.span);
+            self.base.insert(path.to_owned(), value);
+        }
+    }
+}
+
+/// The section and name of the setting that is called so within its section.
+fn in_a_section(name: &str) -> Option<(&'static str, &'static str)> {
+    FIELDS.iter().filter_map(|field| field.path.split_once('.')).find(|(_, own)| *own == name)
+}
+
+fn read_name(node: &Node, problems: &mut Problems<'_>) -> Option<SweepName> {
+    let text = scalar::text(node, "name", problems)?;
+    SweepName::new(text).map_err(|error| problems.error(node.span, error.to_string())).ok()
+}
+
+fn read_points(entry: &Entry, mentions: &mut Mentions, problems: &mut Problems<'_>) -> Vec<Point> {
+    let Some(items) = scalar::list(&entry.value, &entry.key, problems) else { return Vec::new() };
+    items.iter().filter_map(|item| read_point(item, &entry.key, mentions, problems)).collect()
+}
+
+/// Reads `path: value` pairs.
+pub(crate) fn read_point(
+    node: &Node,
+    what: &str,
+    mentions: &mut Mentions,
+    problems: &mut Problems<'_>,
+) -> Option<Point> {
+    let entries = match &node.value {
+        Raw::Map(entries) => entries,
+        other => {
+            let found = other.describe();
+            problems
+                .error(node.span, format!("`{what}` takes mappings from settings to values, found {found}"))
+                .help("such as `{unimodal: true}`");
+            return None;
+        }
+    };
+    let before = problems.errors();
+    let mut values = BTreeMap::new();
+    for entry in entries {
+        let Some(field) = scalar::path_field(&entry.key, entry.key_span, problems) else { continue };
+        mentions.setting(field, &entry.key, entry.key_span);
+        if let Some(value) = scalar::setting(field, &entry.key, &entry.value, problems) {
+            mentions.value(&entry.key, &value, entry.value.span);
+            values.insert(entry.key.clone(), value);
+        }
+    }
+    (problems.errors() == before).then_some(Point { values, span: node.span })
+}
+
+/// What the settings, parameters and extra configurations name, for checks across them.
+#[derive(Debug, Default)]
+pub(crate) struct Mentions {
+    modalities: BTreeSet<String>,
+    too_many: Option<Span>,
+    /// Kinds of model that some configuration may have.
+    models: BTreeSet<String>,
+    /// Settings that only some kinds of model have.
+    of_models: Vec<(&'static Field, Span)>,
+    always_dropped: Vec<(String, Span)>,
+}
+
+impl Mentions {
+    fn setting(&mut self, field: &'static Field, path: &str, span: Span) {
+        if let Some(modality) = path.strip_prefix(MODALITY_DROPOUT) {
+            self.modalities.insert(modality.to_owned());
+            if self.modalities.len() > MOST_MODALITIES {
+                self.too_many.get_or_insert(span);
+            }
+        }
+        if !field.models.is_empty() {
+            self.of_models.push((field, span));
+        }
+    }
+
+    fn value(&mut self, path: &str, value: &Value, span: Span) {
+        if let (Some(modality), Some(1.0)) = (path.strip_prefix(MODALITY_DROPOUT), value.as_f64()) {
+            self.always_dropped.push((modality.to_owned(), span));
+        }
+        if let ("model.kind", Some(kind)) = (path, value.as_str()) {
+            self.models.insert(kind.to_owned());
+        }
+    }
+
+    fn check(&mut self, problems: &mut Problems<'_>) {
+        if let Some(span) = self.too_many {
+            problems.error(span, format!("more than {MOST_MODALITIES} modalities are named"));
+        }
+        if self.models.is_empty() {
+            let default = schema::field("model.kind").and_then(|field| field.default);
+            self.models.extend(default.and_then(|preset| preset.value().as_str().map(str::to_owned)));
+        }
+        for (field, span) in &self.of_models {
+            if !self.models.iter().any(|kind| field.belongs_to(kind)) {
+                let kinds: Vec<_> = self.models.iter().map(String::as_str).collect();
+                problems
+                    .error(*span, format!("a {} model has no `{}`", kinds.join(" or "), field.path))
+                    .help(format!("it belongs to {}", field.models.join(", ")));
+            }
+        }
+    }
+}

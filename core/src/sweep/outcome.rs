@@ -1,0 +1,176 @@
+//! `seeds`, `report` and `retries`: how often, what is shown, and what happens on failure.
+
+use std::{collections::HashMap, time::Duration};
+
+use super::{
+    definition::{ReportSettings, RetrySettings},
+    diagnostic::Problems,
+    file::{Mentions, Point, read_point},
+    raw::{Node, Raw},
+    scalar::{self, did_you_mean},
+};
+use crate::result::metric;
+
+/// Seeds stay exact in tools that read every number as a double.
+const LARGEST_SEED: u64 = (1 << 53) - 1;
+/// Most seeds of a `{count, base}`.
+const MOST_SEEDS: u64 = 1_000_000;
+
+/// Reads `seeds`; nothing when there was an error.
+pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec<u64>> {
+    let before = problems.errors();
+    let seeds = match &node.value {
+        Raw::List(items) => {
+            if items.is_empty() {
+                problems.error(node.span, "`seeds` is empty").help("one seed is enough: `seeds: [0]`");
+            }
+            let mut seen = HashMap::new();
+            let mut seeds = Vec::new();
+            for item in items {
+                let Some(seed) = scalar::integer(item, "seeds", 0, LARGEST_SEED, problems) else { continue };
+                if let Some(first) = seen.insert(seed, item.span) {
+                    problems
+                        .error(item.span, format!("the seed {seed} is given twice"))
+                        .note(first, "the first one is here");
+                }
+                seeds.push(seed);
+            }
+            seeds
+        }
+        Raw::Map(entries) => {
+            let (mut count, mut base) = (5, 0);
+            for entry in entries {
+                match entry.key.as_str() {
+                    "count" => {
+                        count = scalar::integer(&entry.value, "seeds.count", 1, MOST_SEEDS, problems)
+                            .unwrap_or(1);
+                    }
+                    "base" => {
+                        base = scalar::integer(&entry.value, "seeds.base", 0, LARGEST_SEED, problems)
+                            .unwrap_or(0);
+                    }
+                    _ => scalar::unknown_key(entry, "seeds", &["count", "base"], problems),
+                }
+            }
+            if base > LARGEST_SEED - (count - 1) {
+                problems.error(node.span, format!("the last seed is larger than {LARGEST_SEED}"));
+                return None;
+            }
+            (base..base + count).collect()
+        }
+        other => {
+            let found = other.describe();
+            let help = match other {
+                Raw::Integer(value) => {
+                    format!("write `{{count: {value}}}` for that many seeds, `[{value}]` for that one")
+                }
+                _ => "write `[0, 1, 2]` or `{count: 3, base: 0}`".to_owned(),
+            };
+            problems
+                .error(node.span, format!("`seeds` must be a list or {{count, base}}, found {found}"))
+                .help(help);
+            return None;
+        }
+    };
+    (problems.errors() == before).then_some(seeds)
+}
+
+pub(crate) fn default_report() -> ReportSettings {
+    let metrics = [metric::ACCURACY, metric::LOSS, metric::F_SCORE];
+    ReportSettings { metrics: metrics.map(str::to_owned).to_vec(), confidence: 0.95 }
+}
+
+/// Reads `report`, and the values that single out the baseline, if given.
+pub(crate) fn read_report(node: &Node, problems: &mut Problems<'_>) -> (ReportSettings, Option<Point>) {
+    let mut report = default_report();
+    let mut baseline = None;
+    for entry in scalar::map(node, "report", problems).unwrap_or_default() {
+        match entry.key.as_str() {
+            "metrics" => report.metrics = read_metrics(&entry.value, problems),
+            "baseline" => {
+                baseline = read_point(&entry.value, "report.baseline", &mut Mentions::default(), problems);
+                if baseline.as_ref().is_some_and(|point| point.values.is_empty()) {
+                    problems
+                        .error(entry.value.span, "`report.baseline` names no values")
+                        .help("such as `{unimodal: true}`");
+                }
+            }
+            "confidence" => match scalar::number(&entry.value.value) {
+                Some(confidence) if confidence > 0.0 && confidence < 1.0 => report.confidence = confidence,
+                _ => {
+                    let found = entry.value.value.describe();
+                    let message =
+                        format!("`report.confidence` must be a number between 0 and 1, found {found}");
+                    problems.error(entry.value.span, message).help("0.95 is usual");
+                }
+            },
+            _ => scalar::unknown_key(entry, "report", &["metrics", "baseline", "confidence"], problems),
+        }
+    }
+    (report, baseline)
+}
+
+fn read_metrics(node: &Node, problems: &mut Problems<'_>) -> Vec<String> {
+    let Some(items) = scalar::list(node, "report.metrics", problems) else { return Vec::new() };
+    if items.is_empty() {
+        problems
+            .error(node.span, "`report.metrics` is empty")
+            .help(format!("the metrics are {}", metric::CLASSIFICATION.join(", ")));
+    }
+    let mut seen = HashMap::new();
+    let mut metrics = Vec::new();
+    for item in items {
+        let Some(name) = scalar::text(item, "report.metrics", problems) else { continue };
+        if !metric::CLASSIFICATION.contains(&name) {
+            let help = did_you_mean(name, metric::CLASSIFICATION.into_iter())
+                .unwrap_or_else(|| format!("the metrics are {}", metric::CLASSIFICATION.join(", ")));
+            problems.error(item.span, format!("there is no metric `{name}`")).help(help);
+            continue;
+        }
+        if let Some(first) = seen.insert(name, item.span) {
+            problems
+                .error(item.span, format!("the metric `{name}` is given twice"))
+                .note(first, "the first one is here");
+        }
+        metrics.push(name.to_owned());
+    }
+    metrics
+}
+
+pub(crate) fn default_retries() -> RetrySettings {
+    RetrySettings {
+        max_attempts: 3,
+        initial_backoff: Duration::from_secs(5),
+        max_backoff: Duration::from_mins(5),
+    }
+}
+
+/// Reads `retries`.
+pub(crate) fn read_retries(node: &Node, problems: &mut Problems<'_>) -> RetrySettings {
+    const KEYS: [&str; 3] = ["max_attempts", "initial_backoff", "max_backoff"];
+    let mut retries = default_retries();
+    for entry in scalar::map(node, "retries", problems).unwrap_or_default() {
+        let what = format!("retries.{}", entry.key);
+        match entry.key.as_str() {
+            "max_attempts" => {
+                let attempts = scalar::integer(&entry.value, &what, 1, 100, problems);
+                retries.max_attempts = attempts.and_then(|value| u32::try_from(value).ok()).unwrap_or(1);
+            }
+            "initial_backoff" => {
+                let backoff = scalar::duration(&entry.value, &what, problems);
+                retries.initial_backoff = backoff.unwrap_or(Duration::ZERO);
+            }
+            "max_backoff" => {
+                let backoff = scalar::duration(&entry.value, &what, problems);
+                retries.max_backoff = backoff.unwrap_or(Duration::MAX);
+            }
+            _ => scalar::unknown_key(entry, "retries", &KEYS, problems),
+        }
+    }
+    if retries.initial_backoff > retries.max_backoff {
+        problems
+            .error(node.span, "`retries.initial_backoff` is longer than `retries.max_backoff`")
+            .help(format!("the defaults are 5s and 5m; `max_backoff` is {:?} here", retries.max_backoff));
+    }
+    retries
+}

@@ -1,0 +1,71 @@
+//! From the text of a sweep file to a validated sweep.
+
+use std::collections::BTreeSet;
+
+use super::{
+    definition::Sweep,
+    diagnostic::{Diagnostic, Diagnostics, Problems, Source},
+    expand, file, raw,
+};
+use crate::settings::{self, TaskSettings, schema::MODALITY_DROPOUT};
+
+/// A sweep file that can be run.
+#[derive(Clone, Debug)]
+pub struct Parsed {
+    /// What it means.
+    pub sweep: Sweep,
+    /// What in it has no effect, in the order of the file.
+    pub warnings: Vec<Diagnostic>,
+    /// Its settings outside `parameters` and `include`, with the defaults of the others.
+    pub base: TaskSettings,
+    /// The dotted paths of the settings that it gives itself.
+    pub set: BTreeSet<String>,
+}
+
+impl Sweep {
+    /// Reads, checks and expands a sweep file. `origin` is its name, for messages.
+    ///
+    /// # Errors
+    /// When the text is not a valid sweep: everything that is wrong with it, each with its place. Only text
+    /// that is not YAML ends at the first error.
+    pub fn parse(source: &str, origin: &str) -> Result<Parsed, Diagnostics> {
+        let source = Source::new(source, origin);
+        let mut problems = Problems::new(&source);
+        let Some(root) = raw::read(&mut problems) else { return Err(problems.fail()) };
+        let outline = file::read(&root, &mut problems);
+        // A parameter in error has no values, which would make any size wrong.
+        if outline.parameters.iter().all(|parameter| !parameter.values.is_empty()) {
+            expand::check_size(&outline, &mut problems);
+        }
+        if problems.errors() > 0 {
+            return Err(problems.fail());
+        }
+        let configurations = expand::expand(&outline, &mut problems);
+        let (Some(name), 0) = (outline.name, problems.errors()) else { return Err(problems.fail()) };
+        Ok(Parsed {
+            sweep: Sweep {
+                name,
+                parameters: outline.parameters.into_iter().map(|parameter| parameter.path).collect(),
+                configurations,
+                seeds: outline.seeds,
+                report: outline.report,
+                retries: outline.retries,
+            },
+            warnings: problems.finish().0,
+            base: settings::resolve(&outline.base),
+            set: outline.base.into_keys().collect(),
+        })
+    }
+
+    /// The modalities that the sweep names, as primary or to be dropped: those its data set must have.
+    #[must_use]
+    pub fn modalities_named(&self) -> BTreeSet<&str> {
+        let mut names = BTreeSet::new();
+        for configuration in &self.configurations {
+            names.insert(configuration.settings.primary.as_str());
+            names.extend(configuration.settings.modality_dropout.keys().map(String::as_str));
+            names.extend(configuration.values.keys().filter_map(|path| path.strip_prefix(MODALITY_DROPOUT)));
+        }
+        names
+    }
+}

@@ -1,0 +1,251 @@
+//! Single values of a sweep file, read by their row of the table of settings.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::{
+    diagnostic::{Problems, Span},
+    raw::{Entry, Node, Raw},
+};
+use crate::settings::schema::{self, Bound, FIELDS, Field, Kind, LONGEST_TEXT, MODALITY_DROPOUT};
+
+/// The value of a setting, of exactly its field's type; anything else is an error at the value.
+pub(crate) fn setting(
+    field: &'static Field,
+    path: &str,
+    node: &Node,
+    problems: &mut Problems<'_>,
+) -> Option<Value> {
+    let value = typed(&field.kind, &node.value);
+    // Values that are not finite were refused when the text was read.
+    if value.is_none() && !matches!(node.value, Raw::Float(value) if !value.is_finite()) {
+        let found = node.value.describe();
+        problems
+            .error(node.span, format!("`{path}` must be {}, found {found}", field.kind))
+            .maybe_help(advice(&field.kind, &node.value));
+    }
+    value
+}
+
+fn typed(kind: &Kind, raw: &Raw) -> Option<Value> {
+    match (kind, raw) {
+        (Kind::Bool, Raw::Bool(value)) => Some((*value).into()),
+        (Kind::Integer { min, max }, Raw::Integer(value)) => {
+            let value = u64::try_from(*value).ok()?;
+            (*min..=*max).contains(&value).then(|| value.into())
+        }
+        (Kind::Number { min, max }, Raw::Integer(_) | Raw::Float(_)) => {
+            let value = number(raw)?;
+            within(value, *min, *max).then(|| value.into())
+        }
+        (Kind::Word(words), Raw::Text(text)) => words.contains(&text.as_str()).then(|| text.as_str().into()),
+        (Kind::Modality, Raw::Text(text)) => schema::is_modality(text).then(|| text.as_str().into()),
+        (Kind::Text, Raw::Text(text)) => {
+            let plain = !text.trim().is_empty() && !text.chars().any(char::is_control);
+            (plain && text.len() <= LONGEST_TEXT).then(|| text.as_str().into())
+        }
+        _ => None,
+    }
+}
+
+/// A finite number as a float; -0.0 is 0.0.
+pub(crate) fn number(raw: &Raw) -> Option<f64> {
+    let value = match raw {
+        #[expect(clippy::cast_precision_loss, reason = "that is what a float field means by a large integer")]
+        Raw::Integer(value) => *value as f64,
+        Raw::Float(value) => *value,
+        _ => return None,
+    };
+    value.is_finite().then_some(value + 0.0)
+}
+
+fn within(value: f64, min: Bound, max: Bound) -> bool {
+    let above = match min {
+        Bound::None => true,
+        Bound::Including(min) => value >= min,
+        Bound::Excluding(min) => value > min,
+    };
+    let below = match max {
+        Bound::None => true,
+        Bound::Including(max) => value <= max,
+        Bound::Excluding(max) => value < max,
+    };
+    above && below
+}
+
+/// What to do about a value of the wrong type, where that can be guessed.
+fn advice(kind: &Kind, raw: &Raw) -> Option<String> {
+    match (kind, raw) {
+        (Kind::Bool, Raw::Text(text)) => match text.to_ascii_lowercase().as_str() {
+            "yes" | "y" | "on" => Some("write `true`".to_owned()),
+            "no" | "n" | "off" => Some("write `false`".to_owned()),
+            _ => None,
+        },
+        (Kind::Integer { .. }, Raw::Float(value)) if value.fract() == 0.0 && value.abs() < 1e15 => {
+            Some(format!("write {value:.0}, without a decimal point or exponent"))
+        }
+        (Kind::Integer { .. } | Kind::Number { .. }, Raw::Text(text))
+            if text.trim().parse::<f64>().is_ok() =>
+        {
+            Some("remove the quotes".to_owned())
+        }
+        (Kind::Word(words), Raw::Text(text)) => did_you_mean(text, words.iter().copied()),
+        (Kind::Text | Kind::Modality, Raw::Integer(_) | Raw::Float(_) | Raw::Bool(_)) => {
+            Some("put it in quotes".to_owned())
+        }
+        (Kind::Modality, Raw::Text(_)) => Some(
+            "a modality's name has up to 64 letters, digits, `_` and `-`, beginning with a letter or `_`"
+                .to_owned(),
+        ),
+        (Kind::Text, Raw::Text(_)) => Some(format!("it has 1 to {LONGEST_TEXT} bytes on one line")),
+        (_, Raw::List(_) | Raw::Map(_)) => {
+            Some("to try several values, list them under `parameters`".to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The row of a path that the file names, such as a key of `parameters`.
+pub(crate) fn path_field(path: &str, span: Span, problems: &mut Problems<'_>) -> Option<&'static Field> {
+    if let Some(field) = schema::field(path) {
+        return Some(field);
+    }
+    if let Some(modality) = path.strip_prefix(MODALITY_DROPOUT) {
+        problems.error(span, format!("`{modality}` can not be the name of a modality")).help(
+            "a modality's name has up to 64 letters, digits, `_` and `-`, beginning with a letter or `_`",
+        );
+        return None;
+    }
+    let names: Vec<_> =
+        FIELDS.iter().filter(|field| field.section() == Some(path)).map(|field| field.path).collect();
+    let help = if path == "seed" || path == "seeds" {
+        Some("replicates are given by `seeds`, beside `parameters`".to_owned())
+    } else if names.is_empty() {
+        suggest_path(path)
+    } else {
+        Some(format!("give the path of a single setting: {}", names.join(", ")))
+    };
+    let help = help.or_else(|| {
+        let all: Vec<_> = FIELDS.iter().map(|field| field.path).collect();
+        Some(format!("the settings are {}", all.join(", ")))
+    });
+    problems.error(span, format!("there is no setting `{path}`")).maybe_help(help);
+    None
+}
+
+fn suggest_path(path: &str) -> Option<String> {
+    let last = path.rsplit('.').next().unwrap_or(path);
+    // A right name in the wrong section, or in none.
+    let same_name = FIELDS.iter().find(|field| field.path.rsplit('.').next() == Some(last));
+    if let Some(field) = same_name {
+        return Some(format!("did you mean `{}`?", field.path));
+    }
+    let dropout = schema::is_modality(last).then(|| format!("{MODALITY_DROPOUT}{last}"));
+    let known = FIELDS.iter().filter(|field| !field.is_modality_dropout()).map(|field| field.path);
+    did_you_mean(path, known.chain(dropout.as_deref()))
+}
+
+/// `did you mean ...?`, if one of the candidates is close: at most every third letter is another.
+pub(crate) fn did_you_mean<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<String> {
+    // The distance takes time quadratic in the length.
+    if word.len() > 100 {
+        return None;
+    }
+    candidates
+        .map(|candidate| (strsim::damerau_levenshtein(word, candidate), candidate))
+        .filter(|(distance, candidate)| distance * 3 <= word.chars().count().max(candidate.chars().count()))
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| format!("did you mean `{candidate}`?"))
+}
+
+/// The entries of a mapping.
+pub(crate) fn map<'n>(node: &'n Node, what: &str, problems: &mut Problems<'_>) -> Option<&'n [Entry]> {
+    if let Raw::Map(entries) = &node.value {
+        return Some(entries);
+    }
+    let found = node.value.describe();
+    problems.error(node.span, format!("`{what}` must be a mapping, found {found}"));
+    None
+}
+
+/// The items of a list.
+pub(crate) fn list<'n>(node: &'n Node, what: &str, problems: &mut Problems<'_>) -> Option<&'n [Node]> {
+    if let Raw::List(items) = &node.value {
+        return Some(items);
+    }
+    let found = node.value.describe();
+    problems
+        .error(node.span, format!("`{what}` must be a list, found {found}"))
+        .maybe_help(matches!(node.value, Raw::Null).then(|| "write `[]`, or leave the key out".to_owned()));
+    None
+}
+
+/// An integer within bounds that is not a setting.
+pub(crate) fn integer(
+    node: &Node,
+    what: &str,
+    min: u64,
+    max: u64,
+    problems: &mut Problems<'_>,
+) -> Option<u64> {
+    let kind = Kind::Integer { min, max };
+    let value = typed(&kind, &node.value).and_then(|value| value.as_u64());
+    if value.is_none() {
+        let found = node.value.describe();
+        problems
+            .error(node.span, format!("`{what}` must be an integer from {min} to {max}, found {found}"))
+            .maybe_help(advice(&kind, &node.value));
+    }
+    value
+}
+
+/// A text that is not a setting.
+pub(crate) fn text<'n>(node: &'n Node, what: &str, problems: &mut Problems<'_>) -> Option<&'n str> {
+    if let Raw::Text(text) = &node.value {
+        return Some(text);
+    }
+    let found = node.value.describe();
+    problems
+        .error(node.span, format!("`{what}` must be a text, found {found}"))
+        .maybe_help(advice(&Kind::Text, &node.value));
+    None
+}
+
+/// A duration such as `500ms`, `5s`, `5m` or `2h`; at most a week.
+pub(crate) fn duration(node: &Node, what: &str, problems: &mut Problems<'_>) -> Option<Duration> {
+    let value = match &node.value {
+        Raw::Text(text) => parse_duration(text),
+        _ => None,
+    };
+    if value.is_none() {
+        let found = node.value.describe();
+        problems
+            .error(node.span, format!("`{what}` must be a duration of at most 168h, found {found}"))
+            .help("write a whole number and a unit: `500ms`, `5s`, `5m` or `2h`");
+    }
+    value
+}
+
+fn parse_duration(text: &str) -> Option<Duration> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let millis = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    let duration = Duration::from_millis(number.checked_mul(millis)?);
+    (duration <= Duration::from_hours(168)).then_some(duration)
+}
+
+/// An unknown key of a section of the file.
+pub(crate) fn unknown_key(entry: &Entry, within: &str, known: &[&str], problems: &mut Problems<'_>) {
+    let place = if within.is_empty() { String::new() } else { format!(" in `{within}`") };
+    let help = did_you_mean(&entry.key, known.iter().copied())
+        .unwrap_or_else(|| format!("the keys here are {}", known.join(", ")));
+    problems.error(entry.key_span, format!("there is no key `{}`{place}", entry.key)).help(help);
+}

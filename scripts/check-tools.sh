@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Names what is missing on this machine, with the command that installs it.
+set -u
+missing=0
+need() {
+  echo "missing: $1; install it with: $2" >&2
+  missing=1
+}
+
+if [ "$(uname -s)" = Darwin ]; then
+  compiler="xcode-select --install"
+  python="brew install python3"
+else
+  compiler="sudo apt-get install g++"
+  python="sudo apt-get install python3 python3-pip python3-venv"
+fi
+
+if ! command -v cargo >/dev/null; then
+  need "cargo (Rust)" "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+else
+  minor=$(cargo --version | sed -E 's/^cargo [0-9]+\.([0-9]+)\..*/\1/')
+  if [ "$minor" -lt 94 ] 2>/dev/null; then
+    need "Rust 1.94 or later (this is $(cargo --version))" "rustup update stable"
+  fi
+fi
+command -v c++ >/dev/null || command -v g++ >/dev/null || need "a C++ compiler" "$compiler"
+if ! command -v python3 >/dev/null; then
+  need "python3" "$python"
+else
+  python3 -c 'import venv, ensurepip' 2>/dev/null || need "python3's venv" "$python"
+  python3 -m pip --version >/dev/null 2>&1 || need "python3's pip" "$python"
+fi
+exit $missing

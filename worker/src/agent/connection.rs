@@ -1,0 +1,292 @@
+//! The stream to the coordinator: opened, read, written, and opened again.
+
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use colearn_core::id::WorkerId;
+use colearn_proto::{LARGEST_MESSAGE, v1};
+use tokio::{sync::mpsc, time::Instant};
+use tokio_stream::{StreamExt, wrappers::ReceiverStream};
+use tonic::{
+    Code, Status, Streaming,
+    transport::{Channel, Endpoint, Uri},
+};
+
+use super::{
+    event::{Hello, Input, Message},
+    wire,
+};
+
+/// How long opening a stream may take, from the first packet to the welcome.
+const OPENING: Duration = Duration::from_secs(10);
+/// How often the transport asks whether the other end is there, and how long it waits for the answer.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
+const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+/// A stream that lasted this long is not one of a row of failures.
+const STEADY: Duration = Duration::from_secs(5);
+/// Messages that wait for the transport. A coordinator that lets more pile up does not read any more.
+const UNSENT: usize = 1024;
+
+type Opening = Pin<Box<dyn Future<Output = Result<Opened, LinkError>> + Send>>;
+type Dialing = Pin<Box<dyn Future<Output = Result<Channel, tonic::transport::Error>> + Send>>;
+
+/// How a channel to the coordinator is made. Simulations bring their own.
+#[derive(Clone)]
+pub struct Dial(Arc<dyn Fn() -> Dialing + Send + Sync>);
+
+impl Dial {
+    /// Over TCP, with keepalive.
+    #[must_use]
+    pub fn tcp(coordinator: Uri) -> Self {
+        Self::with(move || {
+            let endpoint = Self::endpoint(coordinator.clone());
+            Box::pin(async move { endpoint.connect().await })
+        })
+    }
+
+    /// In a way of one's own.
+    pub fn with(dial: impl Fn() -> Dialing + Send + Sync + 'static) -> Self {
+        Self(Arc::new(dial))
+    }
+
+    /// The endpoint with the timeouts and the keepalive of an agent.
+    #[must_use]
+    pub fn endpoint(coordinator: Uri) -> Endpoint {
+        Endpoint::from(coordinator)
+            .connect_timeout(KEEPALIVE)
+            .tcp_nodelay(true)
+            .http2_keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE)
+            .keep_alive_while_idle(true)
+    }
+}
+
+/// Why a stream is no more, or was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// There is no way to the coordinator.
+    #[error("{}", root(.0))]
+    Transport(#[from] tonic::transport::Error),
+    /// The coordinator, or what answers in its place, ended the stream with an error.
+    #[error("{}: {}", .0.code(), .0.message())]
+    Status(#[from] Box<Status>),
+    /// The coordinator ended the stream.
+    #[error("the coordinator closed the stream")]
+    Closed,
+    /// It did not answer in time.
+    #[error("no answer within {} s", .0.as_secs())]
+    Silent(Duration),
+    /// It sent what makes no sense.
+    #[error("the coordinator spoke out of protocol: {0}")]
+    Protocol(String),
+    /// It does not read.
+    #[error("the coordinator does not read what it is sent")]
+    Congested,
+}
+
+/// The innermost cause: the outer ones only say that there was a transport error.
+fn root(error: &dyn std::error::Error) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}
+
+impl LinkError {
+    /// Whether trying again with the same hello would lead to the same.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        let Self::Status(status) = self else { return false };
+        matches!(
+            status.code(),
+            Code::InvalidArgument
+                | Code::FailedPrecondition
+                | Code::PermissionDenied
+                | Code::Unauthenticated
+                | Code::Unimplemented
+        )
+    }
+}
+
+struct Opened {
+    requests: mpsc::Sender<v1::WorkRequest>,
+    responses: Streaming<v1::WorkResponse>,
+    welcome: Input,
+}
+
+enum Link {
+    Resting {
+        until: Instant,
+    },
+    /// Sending failed; nobody has been told.
+    Broken(LinkError),
+    Opening(Opening),
+    Open {
+        requests: mpsc::Sender<v1::WorkRequest>,
+        responses: Streaming<v1::WorkResponse>,
+        since: Instant,
+    },
+}
+
+/// What happened on the connection.
+#[derive(Debug)]
+pub enum Happened {
+    /// It is time to open a stream: call [`Connection::open`].
+    Due,
+    /// The coordinator said something.
+    Said(Input),
+    /// The stream, or the attempt to open one, is no more. [`Happened::Due`] follows after a pause.
+    Lost(LinkError),
+}
+
+/// The connection to the coordinator. It opens a stream again and again, with a growing pause in between.
+pub struct Connection {
+    dial: Dial,
+    worker: WorkerId,
+    link: Link,
+    failures: u32,
+}
+
+impl Connection {
+    /// A connection that is due to be opened.
+    #[must_use]
+    pub fn new(dial: Dial, worker: WorkerId) -> Self {
+        Self { dial, worker, link: Link::Resting { until: Instant::now() }, failures: 0 }
+    }
+
+    /// Opens a stream with a hello.
+    pub fn open(&mut self, hello: Hello) {
+        let dial = self.dial.clone();
+        let opening = async move {
+            match tokio::time::timeout(OPENING, open(dial, hello)).await {
+                Ok(opened) => opened,
+                Err(_) => Err(LinkError::Silent(OPENING)),
+            }
+        };
+        self.link = Link::Opening(Box::pin(opening));
+    }
+
+    /// Waits for what happens next. Nothing is lost when the returned future is dropped.
+    pub async fn next(&mut self) -> Happened {
+        let lost = match &mut self.link {
+            Link::Resting { until } => {
+                tokio::time::sleep_until(*until).await;
+                return Happened::Due;
+            }
+            Link::Broken(error) => std::mem::replace(error, LinkError::Closed),
+            Link::Opening(opening) => match opening.await {
+                Ok(Opened { requests, responses, welcome }) => {
+                    self.link = Link::Open { requests, responses, since: Instant::now() };
+                    return Happened::Said(welcome);
+                }
+                Err(error) => error,
+            },
+            Link::Open { responses, .. } => match responses.next().await {
+                Some(Ok(response)) => match wire::input(response) {
+                    Ok(Input::Connected { .. }) => {
+                        LinkError::Protocol("a second welcome on the same stream".to_owned())
+                    }
+                    Ok(input) => return Happened::Said(input),
+                    Err(error) => LinkError::Protocol(error.to_string()),
+                },
+                Some(Err(status)) => LinkError::from(Box::new(status)),
+                None => LinkError::Closed,
+            },
+        };
+        self.rest();
+        Happened::Lost(lost)
+    }
+
+    /// Sends a message, if the stream is up. If it turns out not to be, [`Happened::Lost`] comes next.
+    pub fn send(&mut self, message: Message) {
+        let Link::Open { requests, since, .. } = &self.link else { return };
+        let error = match requests.try_send(wire::message(message)) {
+            Ok(()) => return,
+            Err(mpsc::error::TrySendError::Full(_)) => LinkError::Congested,
+            Err(mpsc::error::TrySendError::Closed(_)) => LinkError::Closed,
+        };
+        if since.elapsed() >= STEADY {
+            self.failures = 0;
+        }
+        self.link = Link::Broken(error);
+    }
+
+    /// Ends the stream in good order: waits until the coordinator has read everything and has ended its
+    /// side too, but not longer than `patience`.
+    pub async fn close(self, patience: Duration) {
+        if let Link::Open { requests, mut responses, .. } = self.link {
+            drop(requests);
+            let read = async { while let Some(Ok(_)) = responses.next().await {} };
+            // Whoever does not answer in time has the leases expire instead.
+            let _ = tokio::time::timeout(patience, read).await;
+        }
+    }
+
+    fn rest(&mut self) {
+        if let Link::Open { since, .. } = &self.link
+            && since.elapsed() >= STEADY
+        {
+            self.failures = 0;
+        }
+        let pause = backoff(&self.worker, self.failures);
+        self.failures = self.failures.saturating_add(1);
+        self.link = Link::Resting { until: Instant::now() + pause };
+    }
+}
+
+async fn open(dial: Dial, hello: Hello) -> Result<Opened, LinkError> {
+    let channel = (dial.0)().await?;
+    let mut client = v1::worker_service_client::WorkerServiceClient::new(channel)
+        .max_decoding_message_size(LARGEST_MESSAGE);
+    let (requests, outgoing) = mpsc::channel(UNSENT);
+    // The hello must be on its way before the call: the coordinator may answer only when it has read it.
+    requests.try_send(wire::hello(hello)).map_err(|_| LinkError::Congested)?;
+    let mut responses = client.work(ReceiverStream::new(outgoing)).await.map_err(Box::new)?.into_inner();
+    let first = responses.message().await.map_err(Box::new)?.ok_or(LinkError::Closed)?;
+    match wire::input(first) {
+        Ok(welcome @ Input::Connected { .. }) => Ok(Opened { requests, responses, welcome }),
+        Ok(_) => Err(LinkError::Protocol("the first message is not a welcome".to_owned())),
+        Err(error) => Err(LinkError::Protocol(error.to_string())),
+    }
+}
+
+/// The pause after so many failures in a row: doubling from a tenth of a second to ten, less up to a half,
+/// so that the workers of a restarted coordinator do not come back all at once. What is taken off is a
+/// function of the worker and the count, so that a simulation can be repeated.
+fn backoff(worker: &WorkerId, failures: u32) -> Duration {
+    let full = SHORTEST_BACKOFF.saturating_mul(1 << failures.min(16)).min(LONGEST_BACKOFF);
+    let mut hasher = DefaultHasher::new();
+    (worker, failures).hash(&mut hasher);
+    let part = u32::try_from(hasher.finish() % 1000).unwrap_or(0);
+    full - full * part / 2000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_ten_seconds_and_differ_between_workers() {
+        let one = WorkerId::new("one").unwrap();
+        for failures in 0..40 {
+            let full = SHORTEST_BACKOFF.saturating_mul(1 << failures.min(16)).min(LONGEST_BACKOFF);
+            let pause = backoff(&one, failures);
+            assert!(pause <= full && pause > full / 2, "{failures}: {pause:?}");
+        }
+        assert_ne!(backoff(&one, 9), backoff(&WorkerId::new("two").unwrap(), 9));
+    }
+
+    #[test]
+    fn only_lasting_refusals_are_refusals() {
+        let status = |code| LinkError::from(Box::new(Status::new(code, "no")));
+        assert!(status(Code::InvalidArgument).is_refusal());
+        assert!(!status(Code::Unavailable).is_refusal());
+        assert!(!LinkError::Closed.is_refusal());
+    }
+}

@@ -1,0 +1,20 @@
+//! The agent: it talks to the coordinator, keeps one trainer child a slot, and keeps every report until
+//! the coordinator says that it is durable.
+//!
+//! [`state`] decides and does nothing; [`run`] does and decides nothing. Between them are [`event::Input`]
+//! and [`event::Action`].
+
+pub mod connection;
+pub mod event;
+pub mod exit;
+pub mod gpu;
+pub mod identity;
+pub mod memory;
+pub mod options;
+pub mod outbox;
+pub mod plan;
+pub mod run;
+pub mod slot;
+pub mod state;
+pub mod trainer_process;
+pub mod wire;

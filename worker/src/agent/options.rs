@@ -1,0 +1,158 @@
+//! The agent's command line: as typed, and as meant.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use tonic::transport::Uri;
+
+use super::{
+    plan::{Device, Wanted},
+    slot::Limits,
+};
+
+/// The agent's options as typed.
+#[derive(Clone, Debug, Args)]
+pub struct AgentArgs {
+    /// Where the coordinator listens, such as http://127.0.0.1:7070
+    #[arg(long, value_name = "URL", env = "COLEARN_COORDINATOR", required = true)]
+    pub coordinator: Option<String>,
+    /// Folder that bare data set names are looked up in
+    #[arg(long, value_name = "DIR", env = "COLEARN_DATA_DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+    /// How many tasks or cohorts to train side by side: a number, or auto for one a GPU, or one a core
+    #[arg(long, value_name = "N|auto", env = "COLEARN_SLOTS", default_value = "auto")]
+    pub slots: String,
+    /// Intra-op threads of each slot; 1 on cores unless --slots leaves more
+    #[arg(long, value_name = "N", env = "COLEARN_THREADS")]
+    pub threads: Option<u32>,
+    /// What to train on
+    #[arg(long, env = "COLEARN_DEVICE", value_enum, default_value_t = Device::Auto)]
+    pub device: Device,
+    /// The most tasks a slot trains at once, stacked; 1 on cores and 16 on a GPU unless given
+    #[arg(long, value_name = "K", env = "COLEARN_MAX_COHORT")]
+    pub max_cohort: Option<u32>,
+    /// What to call this worker; the host's name unless given. Random digits are added
+    #[arg(long, env = "COLEARN_WORKER_NAME")]
+    pub name: Option<String>,
+    /// Seconds to look for a coordinator that was never reached; 0 means for ever
+    #[arg(long, value_name = "SECONDS", env = "COLEARN_CONNECT_TIMEOUT", default_value_t = 60)]
+    pub connect_timeout: u64,
+    /// Seconds a training trainer may say nothing before it is killed and its tasks fail; 0 means for ever
+    #[arg(long, value_name = "SECONDS", env = "COLEARN_TRAINER_TIMEOUT", default_value_t = 1800)]
+    pub trainer_timeout: u64,
+}
+
+/// The agent's options as meant.
+#[derive(Clone, Debug)]
+pub struct AgentOptions {
+    /// Where the coordinator listens.
+    pub coordinator: Uri,
+    /// An existing folder.
+    pub data_dir: PathBuf,
+    /// The slots that were asked for.
+    pub wanted: Wanted,
+    /// What to call the worker; none means by its host's name.
+    pub name: Option<String>,
+    /// How patient to be.
+    pub limits: Limits,
+}
+
+/// What is wrong with an option.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// The coordinator's URL is not of the right form.
+    #[error("--coordinator `{url}` {why}: write it as http://host:port, such as http://127.0.0.1:7070")]
+    Coordinator {
+        /// As typed.
+        url: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The data folder is not there.
+    #[error("--data-dir `{0}` is not a folder: make it, or name the one that holds the data sets")]
+    DataDir(PathBuf),
+    /// The number of slots is not a number.
+    #[error("--slots `{0}` is neither a number of 1 or more nor `auto`")]
+    Slots(String),
+}
+
+impl AgentArgs {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// When the URL is malformed, the data folder missing, or the number of slots not a number.
+    pub fn validate(self) -> Result<AgentOptions, OptionsError> {
+        let coordinator = coordinator(&self.coordinator.unwrap_or_default())?;
+        if !self.data_dir.is_dir() {
+            return Err(OptionsError::DataDir(self.data_dir));
+        }
+        let slots = match self.slots.as_str() {
+            "auto" => None,
+            text => match text.parse::<u32>() {
+                Ok(slots) if slots > 0 => Some(slots),
+                _ => return Err(OptionsError::Slots(self.slots)),
+            },
+        };
+        let seconds = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
+        Ok(AgentOptions {
+            coordinator,
+            data_dir: self.data_dir,
+            wanted: Wanted { device: self.device, slots, threads: self.threads, max_cohort: self.max_cohort },
+            name: self.name,
+            limits: Limits {
+                trainer_timeout: seconds(self.trainer_timeout),
+                connect_timeout: seconds(self.connect_timeout),
+                ..Limits::default()
+            },
+        })
+    }
+}
+
+/// A coordinator's URL, checked.
+///
+/// # Errors
+/// When it has not the form `http://host:port`.
+pub fn coordinator(url: &str) -> Result<Uri, OptionsError> {
+    let wrong = |why| OptionsError::Coordinator { url: url.to_owned(), why };
+    let uri: Uri = url.parse().map_err(|_| wrong("is not a URL"))?;
+    match uri.scheme_str() {
+        Some("http") => {}
+        Some("https") => return Err(wrong("asks for TLS, which is not supported yet")),
+        _ => return Err(wrong("does not begin with http://")),
+    }
+    if uri.host().is_none_or(str::is_empty) {
+        return Err(wrong("has no host"));
+    }
+    if uri.port_u16().is_none() {
+        return Err(wrong("has no port"));
+    }
+    if uri.path_and_query().is_some_and(|path| path.as_str() != "/") {
+        return Err(wrong("has a path"));
+    }
+    Ok(uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coordinators_are_hosts_with_ports() {
+        for good in ["http://127.0.0.1:7070", "http://node-3.cluster:7070/", "http://[::1]:80"] {
+            assert!(coordinator(good).is_ok(), "{good}");
+        }
+        for (bad, why) in [
+            ("", "is not a URL"),
+            ("127.0.0.1:7070", "does not begin with http://"),
+            ("localhost", "does not begin with http://"),
+            ("http://localhost", "has no port"),
+            ("https://localhost:1", "TLS"),
+            ("http://localhost:1/x", "has a path"),
+            ("ftp://localhost:1", "does not begin"),
+            ("http://a b:1", "is not a URL"),
+        ] {
+            let error = coordinator(bad).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains("http://host:port"), "{error}");
+        }
+    }
+}

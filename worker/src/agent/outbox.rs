@@ -1,0 +1,166 @@
+//! The leases the worker has business with, and the reports it owes the coordinator.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use colearn_core::id::{LeaseToken, TaskId};
+
+use super::event::{Held, Report};
+
+/// What is owed to the coordinator, in the order in which it happened.
+///
+/// A task is *held* from its lease until its report is acknowledged, its lease dropped or given back. A
+/// report stays, over any number of reconnects, until it is acknowledged or dropped.
+#[derive(Clone, Debug, Default)]
+pub struct Outbox {
+    held: BTreeMap<LeaseToken, HeldLease>,
+    owed: VecDeque<Report>,
+    /// How many of the first of `owed` were sent on the stream that is up.
+    sent: usize,
+}
+
+#[derive(Clone, Debug)]
+struct HeldLease {
+    slot: u32,
+    tasks: BTreeSet<TaskId>,
+}
+
+impl Report {
+    /// The lease it is under.
+    #[must_use]
+    pub fn token(&self) -> LeaseToken {
+        match self {
+            Self::Finished { token, .. } | Self::Failed { token, .. } | Self::Released { token } => *token,
+        }
+    }
+
+    /// The task it is about; none when it is about the whole lease.
+    #[must_use]
+    pub fn task(&self) -> Option<TaskId> {
+        match self {
+            Self::Finished { task, .. } | Self::Failed { task, .. } => Some(*task),
+            Self::Released { .. } => None,
+        }
+    }
+}
+
+impl Outbox {
+    /// Takes the tasks of a lease on.
+    pub fn hold(&mut self, token: LeaseToken, slot: u32, tasks: impl IntoIterator<Item = TaskId>) {
+        self.held.insert(token, HeldLease { slot, tasks: tasks.into_iter().collect() });
+    }
+
+    /// Whether there is any business left with a lease.
+    #[must_use]
+    pub fn holds(&self, token: LeaseToken) -> bool {
+        self.held.contains_key(&token)
+    }
+
+    /// Whether a task of a lease is held.
+    #[must_use]
+    pub fn holds_task(&self, token: LeaseToken, task: TaskId) -> bool {
+        self.held.get(&token).is_some_and(|lease| lease.tasks.contains(&task))
+    }
+
+    /// Whether nothing is owed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.owed.is_empty()
+    }
+
+    /// What is owed.
+    pub fn owed(&self) -> impl Iterator<Item = &Report> {
+        self.owed.iter()
+    }
+
+    /// Owes a report from now on.
+    pub fn owe(&mut self, report: Report) {
+        self.owed.push_back(report);
+    }
+
+    /// The stream is gone: whatever is owed must be sent again on the next.
+    pub fn disconnected(&mut self) {
+        self.sent = 0;
+    }
+
+    /// What has not been sent on this stream yet. A release is forgotten as soon as it is sent, since
+    /// nobody acknowledges it: should it be lost with its stream, the next hello tells the same.
+    pub fn deliver(&mut self) -> Vec<Report> {
+        let fresh: Vec<Report> = self.owed.iter().skip(self.sent).cloned().collect();
+        self.owed.retain(|report| report.task().is_some());
+        self.sent = self.owed.len();
+        for report in &fresh {
+            if let Report::Released { token } = *report {
+                let reported: BTreeSet<TaskId> = self.reported(token).collect();
+                if let Some(lease) = self.held.get_mut(&token) {
+                    lease.tasks = reported;
+                }
+            }
+        }
+        self.forget_empty();
+        fresh
+    }
+
+    /// Forgets what is durable.
+    pub fn acknowledged(&mut self, token: LeaseToken, task: TaskId) {
+        if let Some(at) = self.owed.iter().position(|r| r.token() == token && r.task() == Some(task)) {
+            self.owed.remove(at);
+            if at < self.sent {
+                self.sent -= 1;
+            }
+            self.let_go(token, task);
+        }
+    }
+
+    /// Forgets tasks of a lease, with any report of them; all of its tasks when `tasks` is empty. Returns
+    /// those that were held.
+    pub fn drop_tasks(&mut self, token: LeaseToken, tasks: &[TaskId]) -> Vec<TaskId> {
+        let Some(lease) = self.held.get(&token) else { return Vec::new() };
+        let dropped: Vec<TaskId> =
+            lease.tasks.iter().copied().filter(|task| tasks.is_empty() || tasks.contains(task)).collect();
+        for &task in &dropped {
+            self.acknowledged(token, task);
+            self.let_go(token, task);
+        }
+        if !self.holds(token) {
+            self.owed.retain(|report| *report != Report::Released { token });
+        }
+        dropped
+    }
+
+    /// What is held, for the hello.
+    #[must_use]
+    pub fn held(&self) -> Vec<Held> {
+        let held = |(token, lease): (&LeaseToken, &HeldLease)| Held {
+            token: *token,
+            slot: lease.slot,
+            tasks: lease.tasks.iter().copied().collect(),
+        };
+        self.held.iter().map(held).collect()
+    }
+
+    /// The leases that have a task which is neither reported nor given back.
+    #[must_use]
+    pub fn unreported(&self) -> Vec<LeaseToken> {
+        let open = |(token, lease): (&LeaseToken, &HeldLease)| {
+            let given_back = self.owed.iter().any(|r| *r == Report::Released { token: *token });
+            let reported: BTreeSet<TaskId> = self.reported(*token).collect();
+            (!given_back && lease.tasks.iter().any(|task| !reported.contains(task))).then_some(*token)
+        };
+        self.held.iter().filter_map(open).collect()
+    }
+
+    fn reported(&self, token: LeaseToken) -> impl Iterator<Item = TaskId> {
+        self.owed.iter().filter(move |report| report.token() == token).filter_map(Report::task)
+    }
+
+    fn let_go(&mut self, token: LeaseToken, task: TaskId) {
+        if let Some(lease) = self.held.get_mut(&token) {
+            lease.tasks.remove(&task);
+        }
+        self.forget_empty();
+    }
+
+    fn forget_empty(&mut self) {
+        self.held.retain(|_, lease| !lease.tasks.is_empty());
+    }
+}

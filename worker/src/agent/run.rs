@@ -1,0 +1,200 @@
+//! The agent at work: takes what happens to the state machine and does what it says.
+
+use std::time::Duration;
+
+use colearn_core::time::Timestamp;
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+    time::Instant,
+};
+use tonic::transport::Uri;
+use tracing::{debug, error, info, warn};
+
+use super::{
+    connection::{Connection, Dial, Happened},
+    event::{Action, Input, LogLevel, Outcome},
+    exit::AgentError,
+    gpu, identity,
+    options::AgentOptions,
+    plan::{self, Device},
+    state::Agent,
+    trainer_process::{Launcher, TrainerProcesses, Trainers},
+};
+
+/// Inputs of trainers that wait to be handled. Trainers that say more have to wait.
+const INPUTS: usize = 256;
+/// How long a leaving worker waits for the coordinator to end its side of the stream.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// Runs a worker on this host until it is stopped or drained. Call it on the main thread of a
+/// single-threaded runtime: trainers die with the thread that started them.
+///
+/// # Errors
+/// When options do not fit the host, the coordinator was never reached or turned the worker away, or no
+/// slot is usable.
+pub async fn run(options: AgentOptions, launcher: Launcher) -> Result<(), AgentError> {
+    let (gpus, trouble) = match options.wanted.device {
+        Device::Cpu => (Vec::new(), None),
+        Device::Auto | Device::Cuda => gpu::inventory().await,
+    };
+    if let Some(trouble) = trouble {
+        warn!("{trouble}; no GPU is used");
+    }
+    let cores =
+        std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    let (slots, warnings) = plan::plan(&options.wanted, cores, &gpus, &options.data_dir)?;
+    for warning in warnings {
+        warn!("{warning}");
+    }
+    let host = identity::host();
+    let name = options.name.as_deref().unwrap_or(&host);
+    let worker = identity::worker_id(name).map_err(|error| AgentError::System {
+        what: "name the worker",
+        cause: std::io::Error::other(error),
+    })?;
+    let devices: Vec<&str> = slots.iter().map(|slot| slot.offer.device.as_str()).collect();
+    info!("worker {worker}: {} slot(s): {}", slots.len(), devices.join(", "));
+
+    let (inputs, said) = mpsc::channel(INPUTS);
+    let trainers = slots.iter().map(|slot| (slot.offer.index, slot.trainer.clone()));
+    let mut trainers = TrainerProcesses::new(launcher, trainers, inputs);
+    let offers = slots.iter().map(|slot| slot.offer.clone());
+    let agent = Agent::new(worker.clone(), host, offers, options.limits.clone(), Timestamp(0));
+    let connection = Connection::new(Dial::tcp(options.coordinator.clone()), worker);
+    let stops = stops().map_err(|cause| AgentError::System { what: "listen for signals", cause })?;
+    let place = Place {
+        url: options.coordinator,
+        connect_timeout: options.limits.connect_timeout.unwrap_or_default(),
+    };
+    let ended = serve(agent, connection, &mut trainers, said, stops, &place).await;
+    trainers.shut_down().await;
+    ended
+}
+
+/// Where the coordinator was looked for, and for how long: for error messages.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// Its URL.
+    pub url: Uri,
+    /// How long it was looked for.
+    pub connect_timeout: Duration,
+}
+
+/// Takes inputs from everywhere, one at a time, and performs what follows, until the agent leaves.
+///
+/// `stops` carries one item a signal: the first asks the agent to leave, the second ends it at once.
+///
+/// # Errors
+/// When the agent leaves in any other way than drained or stopped.
+pub async fn serve(
+    mut agent: Agent,
+    mut connection: Connection,
+    trainers: &mut impl Trainers,
+    mut said: mpsc::Receiver<Input>,
+    mut stops: mpsc::Receiver<()>,
+    place: &Place,
+) -> Result<(), AgentError> {
+    let began = Instant::now();
+    let now = || Timestamp(0).after(began.elapsed());
+    let mut stopping = false;
+    let mut cause = "no answer".to_owned();
+    let mut input = Input::Started;
+    loop {
+        for action in agent.apply(now(), input) {
+            match action {
+                Action::Send(message) => connection.send(message),
+                Action::StartTrainer { slot } => trainers.start(slot),
+                Action::Command { slot, command } => trainers.command(slot, command),
+                Action::KillTrainer { slot } => trainers.kill(slot),
+                Action::Log(level, text) => log(level, &text),
+                Action::Leave(outcome) => {
+                    connection.close(FAREWELL).await;
+                    return outcome_of(outcome, place, cause);
+                }
+            }
+        }
+        let deadline = agent.next_deadline().map(|at| began + at.since(Timestamp(0)));
+        input = tokio::select! {
+            biased;
+            Some(()) = stops.recv() => {
+                if stopping {
+                    return Err(AgentError::Interrupted);
+                }
+                stopping = true;
+                info!("stopping: giving leases back; a second signal ends the worker at once");
+                Input::Stop
+            }
+            happened = connection.next() => match happened {
+                Happened::Due => {
+                    connection.open(agent.hello());
+                    continue_with_nothing()
+                }
+                Happened::Said(input) => {
+                    if matches!(input, Input::Connected { .. }) {
+                        info!("connected to the coordinator at {}", place.url);
+                    }
+                    input
+                }
+                Happened::Lost(error) => {
+                    warn!("no connection to the coordinator at {}: {error}; trying again", place.url);
+                    cause = error.to_string();
+                    if error.is_refusal() { Input::Refused { why: cause.clone() } } else { Input::Disconnected }
+                }
+            },
+            Some(input) = said.recv() => input,
+            () = wait_until(deadline) => Input::Tick,
+        };
+    }
+}
+
+/// A tick that is early does nothing.
+fn continue_with_nothing() -> Input {
+    Input::Tick
+}
+
+async fn wait_until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn log(level: LogLevel, text: &str) {
+    match level {
+        LogLevel::Debug => debug!("{text}"),
+        LogLevel::Info => info!("{text}"),
+        LogLevel::Warn => warn!("{text}"),
+        LogLevel::Error => error!("{text}"),
+    }
+}
+
+fn outcome_of(outcome: Outcome, place: &Place, cause: String) -> Result<(), AgentError> {
+    let url = place.url.to_string();
+    match outcome {
+        Outcome::Drained | Outcome::Stopped => Ok(()),
+        Outcome::Unreachable => {
+            Err(AgentError::Unreachable { url, seconds: place.connect_timeout.as_secs(), cause })
+        }
+        Outcome::Refused { why } => Err(AgentError::Refused { url, why }),
+        Outcome::NoUsableSlot { why } => Err(AgentError::NoUsableSlot { why }),
+    }
+}
+
+/// One item for each SIGINT or SIGTERM.
+fn stops() -> std::io::Result<mpsc::Receiver<()>> {
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (sender, receiver) = mpsc::channel(2);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if sender.send(()).await.is_err() {
+                return;
+            }
+        }
+    });
+    Ok(receiver)
+}

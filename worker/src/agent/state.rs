@@ -1,0 +1,537 @@
+//! The agent's decisions: inputs in, actions out, no clock, no I/O.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use colearn_core::{
+    failure::{Failure, FailureReason},
+    id::{LeaseToken, TaskId, WorkerId},
+    time::Timestamp,
+};
+
+use super::{
+    event::{Action, Hello, Input, Lease, LogLevel, Message, Outcome, Report, SlotOffer, TrainerEnd},
+    outbox::Outbox,
+    slot::{Cohort, Limits, MOST_DEATHS_AT_START, Slot, Trainer, Training},
+};
+use crate::protocol::{Command, Event, Member};
+
+#[cfg(test)]
+mod tests;
+
+/// The agent.
+///
+/// Training does not depend on the stream: while it is down, reports are kept in order, and epochs, which
+/// are only progress, are left out.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    worker: WorkerId,
+    host: String,
+    limits: Limits,
+    slots: BTreeMap<u32, Slot>,
+    outbox: Outbox,
+    link: Link,
+    mode: Mode,
+    /// Until when the first connection must be there; none once it was, or when there is no limit.
+    reach_by: Option<Timestamp>,
+    ever_connected: bool,
+    actions: Vec<Action>,
+}
+
+#[derive(Clone, Debug)]
+enum Link {
+    Down,
+    Up {
+        heartbeat: Duration,
+        beat_at: Timestamp,
+        /// The free slots as the coordinator knows them: told, less those it has granted leases on.
+        offered: Option<Vec<u32>>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Mode {
+    Working,
+    /// Takes no new lease.
+    Draining,
+    /// Nothing is trained; what is owed is delivered as far as it can be.
+    Leaving {
+        outcome: Outcome,
+        until: Timestamp,
+    },
+    Gone,
+}
+
+impl Agent {
+    /// An agent that has not started yet.
+    #[must_use]
+    pub fn new(
+        worker: WorkerId,
+        host: String,
+        slots: impl IntoIterator<Item = SlotOffer>,
+        limits: Limits,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            worker,
+            host,
+            reach_by: limits.connect_timeout.map(|limit| now.after(limit)),
+            limits,
+            slots: slots.into_iter().map(|offer| (offer.index, Slot::new(offer, now))).collect(),
+            outbox: Outbox::default(),
+            link: Link::Down,
+            mode: Mode::Working,
+            ever_connected: false,
+            actions: Vec::new(),
+        }
+    }
+
+    /// What to say first on a new stream.
+    #[must_use]
+    pub fn hello(&self) -> Hello {
+        let usable = self.slots.values().filter(|slot| !matches!(slot.trainer, Trainer::Withdrawn));
+        Hello {
+            worker: self.worker.clone(),
+            host: self.host.clone(),
+            slots: usable.map(|slot| slot.offer.clone()).collect(),
+            held: self.outbox.held(),
+        }
+    }
+
+    /// When the next [`Input::Tick`] is due, if nothing else happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let link = match &self.link {
+            Link::Up { beat_at, .. } => Some(*beat_at),
+            Link::Down => self.reach_by,
+        };
+        let mode = match &self.mode {
+            Mode::Leaving { until, .. } => Some(*until),
+            Mode::Gone => return None,
+            Mode::Working | Mode::Draining => None,
+        };
+        let slots = self.slots.values().filter_map(|slot| slot.deadline(&self.limits)).min();
+        [link, mode, slots].into_iter().flatten().min()
+    }
+
+    /// What to do about an input.
+    pub fn apply(&mut self, now: Timestamp, input: Input) -> Vec<Action> {
+        if self.mode == Mode::Gone {
+            return Vec::new();
+        }
+        match input {
+            Input::Started | Input::Tick => {}
+            Input::Connected { heartbeat } => {
+                self.reach_by = None;
+                self.ever_connected = true;
+                self.outbox.disconnected();
+                self.link = Link::Up { heartbeat, beat_at: now.after(heartbeat), offered: None };
+            }
+            Input::Disconnected => {
+                self.link = Link::Down;
+                self.outbox.disconnected();
+            }
+            Input::Refused { why } => self.refused(why),
+            Input::Leased(lease) => self.leased(now, lease),
+            Input::Acknowledged { token, task } => self.outbox.acknowledged(token, task),
+            Input::Dropped { token, tasks, why } => self.dropped(now, token, &tasks, &why),
+            Input::Drain => self.drain(),
+            Input::TrainerSaid { slot, event } => self.trainer_said(now, slot, event),
+            Input::TrainerBabbled { slot, what } => self.babbled(now, slot, &what),
+            Input::TrainerEnded { slot, end } => self.trainer_ended(now, slot, &end),
+            Input::Stop => self.leave(now, Outcome::Stopped),
+        }
+        self.act_on_time(now);
+        self.speak();
+        self.finish(now);
+        std::mem::take(&mut self.actions)
+    }
+
+    fn log(&mut self, level: LogLevel, text: impl Into<String>) {
+        self.actions.push(Action::Log(level, text.into()));
+    }
+
+    fn refused(&mut self, why: String) {
+        self.link = Link::Down;
+        self.outbox.disconnected();
+        // A coordinator that once took this worker may be in the middle of being replaced.
+        if !self.ever_connected {
+            self.go(Outcome::Refused { why });
+        }
+    }
+
+    fn leased(&mut self, now: Timestamp, lease: Lease) {
+        if let Link::Up { offered: Some(offered), .. } = &mut self.link {
+            offered.retain(|slot| *slot != lease.slot);
+        }
+        let Lease { token, slot: index, tasks } = lease;
+        if self.outbox.holds(token) {
+            return self.log(LogLevel::Warn, format!("lease {token} came twice; the second is ignored"));
+        }
+        if tasks.is_empty() {
+            return self.log(LogLevel::Warn, format!("lease {token} has no tasks; it is ignored"));
+        }
+        self.outbox.hold(token, index, tasks.iter().map(|assignment| assignment.task));
+        let refusal = match self.slots.get(&index) {
+            None => Some(format!("worker {} has no slot {index}", self.worker)),
+            Some(slot) if tasks.len() > slot.offer.max_cohort as usize => Some(format!(
+                "slot {index} of worker {} takes cohorts of at most {}, not {}",
+                self.worker,
+                slot.offer.max_cohort,
+                tasks.len()
+            )),
+            Some(_) => None,
+        };
+        let mut members = Vec::new();
+        for assignment in tasks {
+            let (task, attempt) = (assignment.task, assignment.attempt);
+            match (&refusal, assignment.settings) {
+                (Some(why), _) => self.refuse(token, task, why),
+                (None, Err(why)) => {
+                    self.refuse(token, task, &format!("the settings of the task can not be read: {why}"));
+                }
+                (None, Ok(settings)) => members.push(Member { task, attempt, settings }),
+            }
+        }
+        if !members.is_empty() {
+            self.place(now, index, Cohort { token, members });
+        }
+    }
+
+    fn refuse(&mut self, token: LeaseToken, task: TaskId, why: &str) {
+        self.failed(token, task, Failure::new(FailureReason::Settings, why));
+    }
+
+    /// Trains a cohort now, lets it wait for a trainer that is being replaced, or gives it back.
+    fn place(&mut self, now: Timestamp, index: u32, cohort: Cohort) {
+        let Some(slot) = self.slots.get_mut(&index) else { return };
+        let token = cohort.token;
+        // Offers and leases may cross on the wire, so that a lease for a slot that is taken is nobody's
+        // fault: it costs the task no attempt.
+        if self.mode != Mode::Working || matches!(slot.trainer, Trainer::Withdrawn) {
+            return self.give_back(token, index, "the slot takes no more leases");
+        }
+        if slot.waiting.is_some() || matches!(slot.trainer, Trainer::Training(_)) {
+            return self.give_back(token, index, "the slot is busy");
+        }
+        if matches!(slot.trainer, Trainer::Idle) {
+            self.train(now, index, cohort);
+        } else {
+            slot.waiting = Some(cohort);
+        }
+    }
+
+    fn give_back(&mut self, token: LeaseToken, slot: u32, why: &str) {
+        self.log(LogLevel::Warn, format!("lease {token} on slot {slot} is given back: {why}"));
+        self.outbox.owe(Report::Released { token });
+    }
+
+    fn train(&mut self, now: Timestamp, index: u32, cohort: Cohort) {
+        let Some(slot) = self.slots.get_mut(&index) else { return };
+        let Cohort { token, members } = cohort;
+        let tasks = members.iter().map(|member| member.task).collect();
+        slot.trainer = Trainer::Training(Training { token, members: tasks, heard: now });
+        let names: Vec<String> = members.iter().map(|member| member.task.to_string()).collect();
+        self.log(LogLevel::Info, format!("slot {index} trains {} under lease {token}", names.join(", ")));
+        self.actions.push(Action::Command { slot: index, command: Command::Train { members } });
+    }
+
+    fn dropped(&mut self, now: Timestamp, token: LeaseToken, tasks: &[TaskId], why: &str) {
+        let dropped = self.outbox.drop_tasks(token, tasks);
+        if dropped.is_empty() {
+            return;
+        }
+        self.log(LogLevel::Info, format!("{} task(s) of lease {token} dropped: {why}", dropped.len()));
+        for (&index, slot) in &mut self.slots {
+            if let Some(waiting) = &mut slot.waiting
+                && waiting.token == token
+            {
+                waiting.members.retain(|member| !dropped.contains(&member.task));
+                if waiting.members.is_empty() {
+                    slot.waiting = None;
+                }
+            }
+            if let Trainer::Training(training) = &mut slot.trainer
+                && training.token == token
+            {
+                let abandoned: Vec<TaskId> =
+                    dropped.iter().copied().filter(|task| training.members.remove(task)).collect();
+                if !abandoned.is_empty() {
+                    training.heard = now;
+                    let command = Command::Abandon { tasks: abandoned };
+                    self.actions.push(Action::Command { slot: index, command });
+                }
+            }
+        }
+    }
+
+    fn drain(&mut self) {
+        if self.mode == Mode::Working {
+            self.mode = Mode::Draining;
+            self.log(LogLevel::Info, "draining: finishing what runs, taking nothing new");
+        }
+    }
+
+    fn trainer_said(&mut self, now: Timestamp, index: u32, event: Event) {
+        let Some(slot) = self.slots.get_mut(&index) else { return };
+        match (&mut slot.trainer, event) {
+            // What a trainer says between being killed and being dead no longer counts.
+            (Trainer::Ending | Trainer::Absent { .. } | Trainer::Withdrawn, _) => {}
+            (Trainer::Starting { .. }, Event::Ready { device }) => {
+                slot.trainer = Trainer::Idle;
+                slot.deaths_at_start = 0;
+                let waiting = slot.waiting.take();
+                self.log(LogLevel::Info, format!("slot {index} is ready on {device}"));
+                if let Some(cohort) = waiting {
+                    self.train(now, index, cohort);
+                }
+            }
+            (Trainer::Training(training), Event::Idle) => {
+                if training.members.is_empty() {
+                    slot.trainer = Trainer::Idle;
+                } else {
+                    let left = training.members.len();
+                    self.babbled(now, index, &format!("it is idle with {left} member(s) unreported"));
+                }
+            }
+            (Trainer::Training(training), Event::Epoch { task, record, epochs }) => {
+                if training.members.contains(&task) {
+                    training.heard = now;
+                    slot.deaths = 0;
+                    let token = training.token;
+                    self.log(
+                        LogLevel::Debug,
+                        format!("slot {index}: {task} epoch {}/{epochs}", record.epoch),
+                    );
+                    if matches!(self.link, Link::Up { .. }) {
+                        self.actions.push(Action::Send(Message::Epoch { token, task, record, epochs }));
+                    }
+                }
+            }
+            (Trainer::Training(training), Event::Finished { task, result }) => {
+                if training.members.remove(&task) {
+                    training.heard = now;
+                    slot.deaths = 0;
+                    let token = training.token;
+                    self.log(LogLevel::Info, format!("slot {index}: {task} is done"));
+                    self.outbox.owe(Report::Finished { token, task, result });
+                }
+            }
+            (Trainer::Training(training), Event::Failed { task, failure }) => {
+                if training.members.remove(&task) {
+                    training.heard = now;
+                    let token = training.token;
+                    self.failed(token, task, failure);
+                }
+            }
+            // Abandoned members may still be spoken of, and a cohort may end while its abandonment is under way.
+            (Trainer::Idle, Event::Epoch { .. } | Event::Idle) => {}
+            (trainer, event) => {
+                let doing = match trainer {
+                    Trainer::Starting { .. } => "starting",
+                    Trainer::Idle => "idle",
+                    _ => "training",
+                };
+                let name = event_name(&event);
+                self.babbled(now, index, &format!("`{name}` came from a trainer that was {doing}"));
+            }
+        }
+    }
+
+    fn failed(&mut self, token: LeaseToken, task: TaskId, failure: Failure) {
+        self.log(LogLevel::Warn, format!("{task} failed: {failure}"));
+        self.outbox.owe(Report::Failed { token, task, failure });
+    }
+
+    fn babbled(&mut self, now: Timestamp, index: u32, what: &str) {
+        let why = format!("trainer spoke out of protocol: {what}");
+        self.kill(now, index, &Failure::new(FailureReason::Crash, why));
+    }
+
+    /// Kills a trainer and fails what it trained.
+    fn kill(&mut self, now: Timestamp, index: u32, failure: &Failure) {
+        let Some(slot) = self.slots.get_mut(&index) else { return };
+        let before = std::mem::replace(&mut slot.trainer, Trainer::Ending);
+        match before {
+            Trainer::Absent { .. } | Trainer::Ending | Trainer::Withdrawn => {
+                slot.trainer = before;
+                return;
+            }
+            Trainer::Starting { .. } => self.died_at_start(now, index, &failure.message),
+            Trainer::Idle => slot.deaths += 1,
+            Trainer::Training(training) => {
+                slot.deaths += 1;
+                for task in training.members {
+                    self.failed(training.token, task, failure.clone());
+                }
+            }
+        }
+        self.log(LogLevel::Warn, format!("slot {index}: killing the trainer: {}", failure.message));
+        self.actions.push(Action::KillTrainer { slot: index });
+    }
+
+    fn trainer_ended(&mut self, now: Timestamp, index: u32, end: &TrainerEnd) {
+        let Some(slot) = self.slots.get_mut(&index) else { return };
+        let pause = |slot: &Slot| Trainer::Absent { start_at: now.after(slot.pause()) };
+        match std::mem::replace(&mut slot.trainer, Trainer::Ending) {
+            Trainer::Withdrawn => slot.trainer = Trainer::Withdrawn,
+            Trainer::Starting { .. } => {
+                slot.trainer = pause(slot);
+                self.died_at_start(now, index, &end.to_string());
+            }
+            Trainer::Ending if slot.deaths_at_start >= MOST_DEATHS_AT_START => {
+                slot.trainer = Trainer::Withdrawn;
+            }
+            Trainer::Ending | Trainer::Absent { .. } => slot.trainer = pause(slot),
+            Trainer::Idle => {
+                slot.deaths += 1;
+                slot.trainer = pause(slot);
+                self.log(LogLevel::Warn, format!("slot {index}: idle {end}"));
+            }
+            Trainer::Training(training) => {
+                slot.deaths += 1;
+                slot.trainer = pause(slot);
+                let failure = end.failure();
+                self.log(LogLevel::Warn, format!("slot {index}: {}", failure.message));
+                for task in training.members {
+                    self.failed(training.token, task, failure.clone());
+                }
+            }
+        }
+    }
+
+    /// Counts a death before the trainer was ready; withdraws the slot when there were too many.
+    fn died_at_start(&mut self, now: Timestamp, index: u32, why: &str) {
+        let Some(slot) = self.slots.get_mut(&index) else { return };
+        slot.deaths += 1;
+        slot.deaths_at_start += 1;
+        let deaths = slot.deaths_at_start;
+        if deaths < MOST_DEATHS_AT_START {
+            return self
+                .log(LogLevel::Warn, format!("slot {index}: died at its start ({deaths} in a row): {why}"));
+        }
+        if !matches!(slot.trainer, Trainer::Ending) {
+            slot.trainer = Trainer::Withdrawn;
+        }
+        let waiting = slot.waiting.take();
+        self.log(
+            LogLevel::Error,
+            format!(
+                "slot {index} is withdrawn: its trainer died at its start {deaths} times in a row: {why}"
+            ),
+        );
+        if let Some(cohort) = waiting {
+            self.give_back(cohort.token, index, "the slot is withdrawn");
+        }
+        if self.slots.values().all(|slot| slot.deaths_at_start >= MOST_DEATHS_AT_START) {
+            self.leave(now, Outcome::NoUsableSlot { why: why.to_owned() });
+        }
+    }
+
+    /// Stops training, gives leases back, and leaves as soon as what is owed is delivered.
+    fn leave(&mut self, now: Timestamp, outcome: Outcome) {
+        if matches!(self.mode, Mode::Leaving { .. }) {
+            return;
+        }
+        self.mode = Mode::Leaving { outcome, until: now.after(self.limits.farewell) };
+        for (&index, slot) in &mut self.slots {
+            slot.waiting = None;
+            let before = std::mem::replace(&mut slot.trainer, Trainer::Withdrawn);
+            if !matches!(before, Trainer::Absent { .. } | Trainer::Ending | Trainer::Withdrawn) {
+                self.actions.push(Action::KillTrainer { slot: index });
+            }
+        }
+        for token in self.outbox.unreported() {
+            self.log(LogLevel::Info, format!("lease {token} is given back: the worker leaves"));
+            self.outbox.owe(Report::Released { token });
+        }
+    }
+
+    fn act_on_time(&mut self, now: Timestamp) {
+        let overdue: Vec<u32> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.deadline(&self.limits).is_some_and(|deadline| deadline <= now))
+            .map(|(&index, _)| index)
+            .collect();
+        for index in overdue {
+            let Some(slot) = self.slots.get_mut(&index) else { continue };
+            match &slot.trainer {
+                Trainer::Absent { .. } => {
+                    slot.trainer = Trainer::Starting { since: now };
+                    self.actions.push(Action::StartTrainer { slot: index });
+                }
+                Trainer::Starting { since } => {
+                    let seconds = now.since(*since).as_secs();
+                    let why = format!("trainer was not ready after {seconds} s");
+                    self.kill(now, index, &Failure::new(FailureReason::Hang, why));
+                }
+                Trainer::Training(training) => {
+                    let seconds = now.since(training.heard).as_secs();
+                    let why = format!("trainer said nothing for {seconds} s");
+                    self.kill(now, index, &Failure::new(FailureReason::Hang, why));
+                }
+                Trainer::Idle | Trainer::Ending | Trainer::Withdrawn => {}
+            }
+        }
+        if let Link::Up { heartbeat, beat_at, .. } = &mut self.link
+            && *beat_at <= now
+        {
+            *beat_at = now.after(*heartbeat);
+            self.actions.push(Action::Send(Message::Heartbeat));
+        }
+    }
+
+    /// Delivers what is owed, then tells which slots are free, so that the coordinator learns of results
+    /// before it grants more.
+    fn speak(&mut self) {
+        let Link::Up { offered, .. } = &mut self.link else { return };
+        for report in self.outbox.deliver() {
+            self.actions.push(Action::Send(Message::Report(report)));
+        }
+        let working = self.mode == Mode::Working;
+        let free: Vec<u32> =
+            self.slots.iter().filter(|(_, s)| working && s.is_free()).map(|(&index, _)| index).collect();
+        if offered.as_ref() != Some(&free) {
+            self.actions.push(Action::Send(Message::FreeSlots(free.clone())));
+            *offered = Some(free);
+        }
+    }
+
+    fn finish(&mut self, now: Timestamp) {
+        match &self.mode {
+            Mode::Gone => {}
+            Mode::Leaving { outcome, until } => {
+                if self.outbox.is_empty() || *until <= now {
+                    self.go(outcome.clone());
+                }
+            }
+            Mode::Draining => {
+                if self.outbox.is_empty() && self.slots.values().all(Slot::is_unoccupied) {
+                    self.go(Outcome::Drained);
+                }
+            }
+            Mode::Working => {
+                if self.reach_by.is_some_and(|deadline| deadline <= now) {
+                    self.go(Outcome::Unreachable);
+                }
+            }
+        }
+    }
+
+    fn go(&mut self, outcome: Outcome) {
+        if self.mode != Mode::Gone {
+            self.mode = Mode::Gone;
+            self.actions.push(Action::Leave(outcome));
+        }
+    }
+}
+
+fn event_name(event: &Event) -> &'static str {
+    match event {
+        Event::Ready { .. } => "ready",
+        Event::Epoch { .. } => "epoch",
+        Event::Finished { .. } => "finished",
+        Event::Failed { .. } => "failed",
+        Event::Idle => "idle",
+    }
+}
