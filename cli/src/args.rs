@@ -22,15 +22,15 @@ Exit codes:
 /// Sweeps for multimodal co-learning: a YAML grid times seeds, trained by workers, averaged with honest statistics.
 #[derive(Debug, Parser)]
 #[command(name = "colearn", version, after_help = EXIT_CODES)]
-pub struct Cli {
+pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub(crate) command: Command,
 }
 
 /// What to do.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub(crate) enum Command {
     /// Run a sweep on this machine to its end and print the averaged results.
     ///
     /// Typing the same command again after an interruption continues where it stopped.
@@ -102,73 +102,73 @@ pub enum Command {
 
 /// Which coordinator is meant.
 #[derive(Args, Clone, Debug)]
-pub struct Target {
+pub(crate) struct Target {
     /// The coordinator's address, such as http://login1:7117.
     #[arg(long, env = "COLEARN_COORDINATOR", value_name = "URL")]
-    pub coordinator: Option<String>,
+    pub(crate) coordinator: Option<String>,
     /// Without --coordinator: the state folder of `colearn run` on this machine.
     #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
-    pub state: PathBuf,
+    pub(crate) state: PathBuf,
 }
 
 /// `colearn run`.
 #[derive(Args, Debug)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// The sweep file.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Folder that holds what was recorded.
     #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
-    pub state: PathBuf,
+    pub(crate) state: PathBuf,
     /// Folder that bare data set names are looked up in.
     #[arg(long, env = "COLEARN_DATA", default_value = "data", value_name = "DIR")]
-    pub data_dir: PathBuf,
+    pub(crate) data_dir: PathBuf,
     /// How to print the results at the end.
     #[arg(long, value_enum, default_value_t = Format::Table)]
-    pub format: Format,
+    pub(crate) format: Format,
     /// Slots of the local worker: tasks (or cohorts) trained at the same time [default: one per GPU, or per core].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub slots: Option<u32>,
+    pub(crate) slots: Option<u32>,
     /// Threads of each slot [default: cores / slots].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
-    pub threads: Option<u32>,
+    pub(crate) threads: Option<u32>,
     /// Most tasks trained together as one stacked model on a slot [default: 1 on CPU, more on a GPU].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
-    pub max_cohort: Option<u32>,
+    pub(crate) max_cohort: Option<u32>,
     /// Where to train.
     #[arg(long, default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
-    pub device: String,
+    pub(crate) device: String,
 }
 
 /// `colearn plan`.
 #[derive(Args, Debug)]
-pub struct PlanArgs {
+pub(crate) struct PlanArgs {
     /// The sweep file.
-    pub file: PathBuf,
+    pub(crate) file: PathBuf,
     /// Print JSON.
     #[arg(long)]
-    pub json: bool,
+    pub(crate) json: bool,
     /// How many configurations to show.
     #[arg(long, default_value_t = 10)]
-    pub first: usize,
+    pub(crate) first: usize,
 }
 
 /// `colearn coordinator`.
 #[derive(Args, Debug)]
-pub struct CoordinatorArgs {
+pub(crate) struct CoordinatorArgs {
     /// Address to listen on. Anything but loopback is open to everybody who can reach it.
     #[arg(long, env = "COLEARN_LISTEN", default_value = "127.0.0.1:7117", value_name = "HOST:PORT")]
-    pub listen: SocketAddr,
+    pub(crate) listen: SocketAddr,
     /// Folder that holds what was recorded; one coordinator at a time.
     #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
-    pub state: PathBuf,
+    pub(crate) state: PathBuf,
     /// Seconds of silence after which a worker's tasks go to others.
     #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub lease: u64,
+    pub(crate) lease: u64,
 }
 
 /// How results are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub(crate) enum Format {
     /// For people.
     Table,
     /// One row a configuration, mean, std and interval of every metric.
@@ -181,7 +181,7 @@ pub enum Format {
 
 /// `colearn data`.
 #[derive(Debug, Subcommand)]
-pub enum DataCommand {
+pub(crate) enum DataCommand {
     /// Generate the demo data set: artificial, with a planted co-learning problem.
     Generate {
         /// File to write.

@@ -1,11 +1,16 @@
 //! Reaching a coordinator: one that is named, one that holds the state folder, or one started for the occasion.
 
 use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
-use colearn_coordinator::{Config, Coordinator, CoordinatorError, RunningCoordinator};
+use colearn_coordinator::{
+    Config, Coordinator, CoordinatorError, RunningCoordinator, Storage, engine::EngineError,
+};
+use colearn_core::sweep::Sweep;
 use colearn_proto::{LARGEST_MESSAGE, v1::sweep_service_client::SweepServiceClient};
 use tonic::{
     Code, Status,
@@ -18,9 +23,9 @@ use crate::{
 };
 
 /// A connection to a coordinator, and the coordinator itself where it runs in this process.
-pub struct Connection {
+pub(crate) struct Connection {
     /// The service for people and scripts.
-    pub sweeps: SweepServiceClient<Channel>,
+    pub(crate) sweeps: SweepServiceClient<Channel>,
     embedded: Option<RunningCoordinator>,
 }
 
@@ -29,7 +34,7 @@ impl Connection {
     ///
     /// # Errors
     /// When nobody answers, or when there is no state folder to look into.
-    pub async fn open(target: &Target) -> Result<Self, Failure> {
+    pub(crate) async fn open(target: &Target) -> Result<Self, Failure> {
         if let Some(url) = &target.coordinator {
             return Ok(Self { sweeps: connect(url).await?, embedded: None });
         }
@@ -42,7 +47,7 @@ impl Connection {
                 ),
             ));
         }
-        match start(Config::on_loopback(&target.state)).await {
+        match start(config(&target.state)).await {
             Ok(running) => {
                 let sweeps = connect(&url_of(&running)).await?;
                 Ok(Self { sweeps, embedded: Some(running) })
@@ -60,19 +65,33 @@ impl Connection {
     }
 
     /// Stops the coordinator, if it runs in this process.
-    pub async fn close(self) {
+    pub(crate) async fn close(self) {
         if let Some(running) = self.embedded {
-            running.stop().await;
+            // Nothing was asked of it that it has not answered: an error now has nobody to tell.
+            let _ = running.stop().await;
         }
     }
+}
+
+/// A coordinator on a free loopback port, with its state in `state`.
+pub(crate) fn config(state: &Path) -> Config {
+    let parser = |source: &str, origin: &str| {
+        let parsed = Sweep::parse(source, origin).map_err(|diagnostics| diagnostics.to_string())?;
+        Ok((parsed.sweep, parsed.warnings.iter().map(ToString::to_string).collect()))
+    };
+    let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    Config::new(Storage::StateDir(state.to_owned()), listen, Arc::new(parser))
 }
 
 /// Starts a coordinator in this process.
 ///
 /// # Errors
 /// With the exit code that belongs to the cause.
-pub async fn start(config: Config) -> Result<RunningCoordinator, Failure> {
-    let state = config.state_dir.clone();
+pub(crate) async fn start(config: Config) -> Result<RunningCoordinator, Failure> {
+    let state = match &config.storage {
+        Storage::StateDir(folder) => Some(folder.clone()),
+        Storage::Store(_) => None,
+    };
     let running = Coordinator::start(config).await.map_err(|error| coordinator_failure(&error))?;
     // Commands in other terminals find the coordinator of a state folder through this file.
     if let Some(state) = state {
@@ -82,22 +101,23 @@ pub async fn start(config: Config) -> Result<RunningCoordinator, Failure> {
 }
 
 /// The failure that a coordinator's error is to the command.
-pub fn coordinator_failure(error: &CoordinatorError) -> Failure {
+pub(crate) fn coordinator_failure(error: &CoordinatorError) -> Failure {
     let exit = match error {
         CoordinatorError::Listen { .. } => Exit::Address,
-        CoordinatorError::Store(_) => Exit::State,
+        CoordinatorError::Store(_)
+        | CoordinatorError::Engine(EngineError::Recover(_) | EngineError::Commit(_)) => Exit::State,
         _ => Exit::Failure,
     };
     Failure::new(exit, error)
 }
 
 /// Where `running` can be reached from this machine.
-pub fn url_of(running: &RunningCoordinator) -> String {
+pub(crate) fn url_of(running: &RunningCoordinator) -> String {
     let mut address = running.address();
     if address.ip().is_unspecified() {
         address.set_ip(match address {
-            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
     format!("http://{address}")
@@ -116,7 +136,7 @@ fn read_address(state: &Path) -> Option<String> {
 ///
 /// # Errors
 /// When the URL is malformed or nobody answers there.
-pub async fn connect(url: &str) -> Result<SweepServiceClient<Channel>, Failure> {
+pub(crate) async fn connect(url: &str) -> Result<SweepServiceClient<Channel>, Failure> {
     let endpoint = Endpoint::from_shared(url.to_owned())
         .ok()
         .filter(|endpoint| endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some())
@@ -152,7 +172,7 @@ fn unreachable_at(url: &str, error: &dyn std::error::Error) -> Failure {
 }
 
 /// The failure behind a refused call.
-pub fn refused(status: &Status) -> Failure {
+pub(crate) fn refused(status: &Status) -> Failure {
     let exit = match status.code() {
         Code::NotFound => Exit::NotFound,
         Code::InvalidArgument => Exit::SweepFile,

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use colearn_coordinator::Config;
-
 use crate::{
     args::CoordinatorArgs,
     connect::{self, coordinator_failure, url_of},
@@ -12,13 +10,13 @@ use crate::{
 };
 
 /// Serves until a signal comes or the coordinator can not go on.
-pub async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
+pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     let mut interrupts = Interrupts::install()?;
-    let mut config = Config::on_loopback(&arguments.state);
+    let mut config = connect::config(&arguments.state);
     config.listen = arguments.listen;
     config.lease = Duration::from_secs(arguments.lease);
     config.heartbeat = config.lease / 4;
-    let running = connect::start(config).await?;
+    let mut running = connect::start(config).await?;
     if !running.address().ip().is_loopback() {
         tracing::warn!(
             "{} is reachable from other machines, and there is no password: whoever reaches the port can submit and cancel",
@@ -27,18 +25,18 @@ pub async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     }
     println!("coordinator: {} (state in {})", url_of(&running), arguments.state.display());
     let died = tokio::select! {
-        died = running.wait() => Some(died),
+        ended = running.wait() => Some(ended),
         () = interrupts.next() => None,
     };
-    match died {
-        Some(error) => Err(coordinator_failure(&error)),
+    let stopped = match died {
+        Some(ended) => ended,
         None => {
             tracing::info!("stopping; workers go on and reconnect when a coordinator is back");
             tokio::select! {
-                () = running.stop() => {}
-                () = interrupts.next() => {}
+                stopped = running.stop() => stopped,
+                () = interrupts.next() => Ok(()),
             }
-            Ok(Exit::Success)
         }
-    }
+    };
+    stopped.map(|()| Exit::Success).map_err(|error| coordinator_failure(&error))
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Runs a `colearn data` command.
-pub fn data(command: &DataCommand) -> Outcome {
+pub(crate) fn data(command: &DataCommand) -> Outcome {
     match command {
         DataCommand::Generate { out, seed } => {
             let options = generate::DemoOptions { seed: *seed, ..generate::DemoOptions::default() };
@@ -49,7 +49,7 @@ pub fn data(command: &DataCommand) -> Outcome {
 ///
 /// # Errors
 /// Naming the data set and what it lacks.
-pub fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<(), Failure> {
+pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<(), Failure> {
     let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for configuration in &sweep.configurations {
         let settings = &configuration.settings;

@@ -5,7 +5,7 @@ use std::{fmt, process::ExitCode};
 /// How the command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Exit {
+pub(crate) enum Exit {
     /// It did what was asked; a sweep that was waited for is complete.
     Success = 0,
     /// Something else went wrong; the message says what.
@@ -40,16 +40,16 @@ impl From<Exit> for ExitCode {
 
 /// An error that knows its exit code. Everything the command fails with is one of these.
 #[derive(Debug)]
-pub struct Failure {
+pub(crate) struct Failure {
     /// The exit code.
-    pub exit: Exit,
+    pub(crate) exit: Exit,
     /// What is printed, after `error: `. May have several lines.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl Failure {
     /// A failure with its message.
-    pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
+    pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
         Self { exit, message: message.to_string() }
     }
 }
@@ -67,4 +67,4 @@ impl From<std::io::Error> for Failure {
 }
 
 /// What every subcommand returns.
-pub type Outcome = Result<Exit, Failure>;
+pub(crate) type Outcome = Result<Exit, Failure>;

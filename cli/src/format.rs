@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::args::Format;
 
 /// Renders `table` in `format`, ending in a newline.
-pub fn render(table: &ResultsTable, format: Format) -> String {
+pub(crate) fn render(table: &ResultsTable, format: Format) -> String {
     match format {
         Format::Table => for_people(table),
         Format::Csv => csv(table),

@@ -5,7 +5,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use crate::exit::{Exit, Failure};
 
 /// The signals that ask a command to stop.
-pub struct Interrupts {
+pub(crate) struct Interrupts {
     interrupt: Signal,
     terminate: Signal,
 }
@@ -15,7 +15,7 @@ impl Interrupts {
     ///
     /// # Errors
     /// When the handlers can not be installed.
-    pub fn install() -> Result<Self, Failure> {
+    pub(crate) fn install() -> Result<Self, Failure> {
         let install = |kind| {
             signal(kind)
                 .map_err(|error| Failure::new(Exit::Failure, format!("cannot listen for signals: {error}")))
@@ -27,7 +27,7 @@ impl Interrupts {
     }
 
     /// Completes at the next signal.
-    pub async fn next(&mut self) {
+    pub(crate) async fn next(&mut self) {
         tokio::select! {
             _ = self.interrupt.recv() => {}
             _ = self.terminate.recv() => {}

@@ -19,7 +19,7 @@ const SHORT_LIVES: u32 = 5;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How to start the local worker.
-pub struct LocalWorker {
+pub(crate) struct LocalWorker {
     program: PathBuf,
     arguments: Vec<String>,
     log: PathBuf,
@@ -27,7 +27,7 @@ pub struct LocalWorker {
 
 impl LocalWorker {
     /// A worker started from `program`; what it prints goes to `log`.
-    pub fn new(program: PathBuf, arguments: Vec<String>, log: PathBuf) -> Self {
+    pub(crate) fn new(program: PathBuf, arguments: Vec<String>, log: PathBuf) -> Self {
         Self { program, arguments, log }
     }
 
@@ -35,7 +35,7 @@ impl LocalWorker {
     ///
     /// # Errors
     /// When it can not be started, or dies again and again.
-    pub async fn supervise(&self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+    pub(crate) async fn supervise(&self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         tokio::pin!(stop);
         let mut short_lives = 0;
         loop {
@@ -109,7 +109,7 @@ fn last_lines(log: &Path, count: usize) -> String {
 ///
 /// # Errors
 /// Naming the places that were tried.
-pub fn find_program() -> Result<PathBuf, Failure> {
+pub(crate) fn find_program() -> Result<PathBuf, Failure> {
     const NAME: &str = "colearn-worker";
     if let Some(path) = std::env::var_os("COLEARN_WORKER") {
         let path = PathBuf::from(path);

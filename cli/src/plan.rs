@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Shows what a sweep file expands to.
-pub fn plan(arguments: &PlanArgs) -> Outcome {
+pub(crate) fn plan(arguments: &PlanArgs) -> Outcome {
     let (_, parsed) = parse_file(&arguments.file)?;
     let plan = Plan::of(&parsed, arguments.first);
     if arguments.json {
@@ -27,7 +27,7 @@ pub fn plan(arguments: &PlanArgs) -> Outcome {
 ///
 /// # Errors
 /// With all diagnostics, when the file can not be read or is not valid.
-pub fn parse_file(file: &Path) -> Result<(String, Parsed), Failure> {
+pub(crate) fn parse_file(file: &Path) -> Result<(String, Parsed), Failure> {
     let source = read_sweep_file(file)?;
     let parsed = Sweep::parse(&source, &file.display().to_string())
         .map_err(|diagnostics| Failure::new(Exit::SweepFile, diagnostics))?;

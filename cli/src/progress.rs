@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 const QUIET: Duration = Duration::from_secs(10);
 
 /// Shows a sweep's progress on standard error.
-pub struct Progress {
+pub(crate) struct Progress {
     shown: Shown,
     pace: Pace,
 }
@@ -24,7 +24,7 @@ enum Shown {
 
 impl Progress {
     /// Starts to show progress.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let shown = if std::io::stderr().is_terminal() {
             let bar = ProgressBar::new(1);
             let style = ProgressStyle::with_template("{prefix} [{bar:32}] {msg}")
@@ -40,7 +40,7 @@ impl Progress {
     }
 
     /// Shows the state of `sweep`.
-    pub fn update(&mut self, sweep: &SweepSummary) {
+    pub(crate) fn update(&mut self, sweep: &SweepSummary) {
         let now = Instant::now();
         let counts = sweep.tasks.unwrap_or_default();
         let ended = counts.done + counts.failed + counts.cancelled;
@@ -70,7 +70,7 @@ impl Progress {
     }
 
     /// Prints a line above the bar.
-    pub fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         match &self.shown {
             Shown::Bar(bar) => bar.suspend(|| eprintln!("{line}")),
             Shown::Lines { .. } => eprintln!("{line}"),
@@ -78,7 +78,7 @@ impl Progress {
     }
 
     /// Removes the bar.
-    pub fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Shown::Bar(bar) = &self.shown {
             bar.finish_and_clear();
         }
@@ -86,7 +86,7 @@ impl Progress {
 }
 
 /// Whether nothing more will happen to the sweep.
-pub fn has_ended(sweep: &SweepSummary) -> bool {
+pub(crate) fn has_ended(sweep: &SweepSummary) -> bool {
     matches!(sweep.state(), SweepState::Complete | SweepState::Failed | SweepState::Cancelled)
 }
 

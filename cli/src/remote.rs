@@ -27,7 +27,7 @@ use crate::{
 type Client = SweepServiceClient<Channel>;
 
 /// `colearn submit FILE`.
-pub async fn submit(file: &Path, target: &Target) -> Outcome {
+pub(crate) async fn submit(file: &Path, target: &Target) -> Outcome {
     let source = read_sweep_file(file)?;
     let mut connection = Connection::open(target).await?;
     let summary = submit_to(&mut connection.sweeps, source, file).await?;
@@ -37,7 +37,11 @@ pub async fn submit(file: &Path, target: &Target) -> Outcome {
 }
 
 /// Submits and says what came of it.
-pub async fn submit_to(client: &mut Client, source: String, file: &Path) -> Result<SweepSummary, Failure> {
+pub(crate) async fn submit_to(
+    client: &mut Client,
+    source: String,
+    file: &Path,
+) -> Result<SweepSummary, Failure> {
     let request = v1::SubmitSweepRequest { source, origin: file.display().to_string() };
     let response = client.submit_sweep(request).await.map_err(|status| refused(&status))?.into_inner();
     for warning in &response.warnings {
@@ -59,14 +63,14 @@ pub async fn submit_to(client: &mut Client, source: String, file: &Path) -> Resu
 }
 
 /// Reads a sweep file.
-pub fn read_sweep_file(file: &Path) -> Result<String, Failure> {
+pub(crate) fn read_sweep_file(file: &Path) -> Result<String, Failure> {
     std::fs::read_to_string(file).map_err(|error| {
         Failure::new(Exit::SweepFile, format!("cannot read the sweep file `{}`: {error}", file.display()))
     })
 }
 
 /// `colearn list`.
-pub async fn list(target: &Target, as_json: bool) -> Outcome {
+pub(crate) async fn list(target: &Target, as_json: bool) -> Outcome {
     let mut connection = Connection::open(target).await?;
     let sweeps = connection
         .sweeps
@@ -106,7 +110,7 @@ pub async fn list(target: &Target, as_json: bool) -> Outcome {
 }
 
 /// `colearn status NAME`.
-pub async fn status(name: &str, target: &Target, as_json: bool) -> Outcome {
+pub(crate) async fn status(name: &str, target: &Target, as_json: bool) -> Outcome {
     let mut connection = Connection::open(target).await?;
     let response = connection
         .sweeps
@@ -168,7 +172,7 @@ pub async fn status(name: &str, target: &Target, as_json: bool) -> Outcome {
 }
 
 /// `colearn watch NAME`.
-pub async fn watch(name: &str, target: &Target) -> Outcome {
+pub(crate) async fn watch(name: &str, target: &Target) -> Outcome {
     let mut connection = Connection::open(target).await?;
     let mut progress = Progress::new();
     let last = follow(&mut connection.sweeps, name, &mut progress).await;
@@ -188,7 +192,7 @@ pub async fn watch(name: &str, target: &Target) -> Outcome {
 }
 
 /// Shows progress until the sweep has ended, or until the coordinator says no more.
-pub async fn follow(
+pub(crate) async fn follow(
     client: &mut Client,
     name: &str,
     progress: &mut Progress,
@@ -209,12 +213,12 @@ pub async fn follow(
 }
 
 /// The exit code that an ended sweep has.
-pub fn exit_of(summary: &SweepSummary) -> Exit {
+pub(crate) fn exit_of(summary: &SweepSummary) -> Exit {
     if summary.state() == SweepState::Complete { Exit::Success } else { Exit::Incomplete }
 }
 
 /// `colearn results NAME`.
-pub async fn results(name: &str, target: &Target, format: Format) -> Outcome {
+pub(crate) async fn results(name: &str, target: &Target, format: Format) -> Outcome {
     let mut connection = Connection::open(target).await?;
     let fetched = fetch_results(&mut connection.sweeps, name).await?;
     connection.close().await;
@@ -223,15 +227,15 @@ pub async fn results(name: &str, target: &Target, format: Format) -> Outcome {
 }
 
 /// A sweep's results, and the failures behind what is missing.
-pub struct Fetched {
+pub(crate) struct Fetched {
     /// The averaged results.
-    pub table: ResultsTable,
+    pub(crate) table: ResultsTable,
     /// One line a failed task, for people.
-    pub failures: Vec<String>,
+    pub(crate) failures: Vec<String>,
 }
 
 /// Fetches all results of a sweep and averages them.
-pub async fn fetch_results(client: &mut Client, name: &str) -> Result<Fetched, Failure> {
+pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fetched, Failure> {
     let bad = |error: &dyn std::fmt::Display| {
         Failure::new(
             Exit::Failure,
@@ -268,7 +272,7 @@ pub async fn fetch_results(client: &mut Client, name: &str) -> Result<Fetched, F
 }
 
 /// `colearn cancel NAME`.
-pub async fn cancel(name: &str, target: &Target) -> Outcome {
+pub(crate) async fn cancel(name: &str, target: &Target) -> Outcome {
     let mut connection = Connection::open(target).await?;
     let response = connection
         .sweeps

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 
-use colearn_coordinator::Config;
 use colearn_proto::v1::{SweepSummary, sweep_service_client::SweepServiceClient};
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
@@ -21,17 +20,17 @@ use crate::{
 };
 
 /// Runs a sweep to its end on this machine.
-pub async fn run(arguments: &RunArgs) -> Outcome {
+pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     let (source, parsed) = parse_file(&arguments.file)?;
     let sweep = parsed.sweep;
     check_data(&sweep, &arguments.data_dir)?;
     let program = find_program()?;
     let mut interrupts = Interrupts::install()?;
 
-    let mut config = Config::on_loopback(&arguments.state);
+    let mut config = connect::config(&arguments.state);
     // Unfinished sweeps of earlier runs stay where they are: this command is about this one.
     config.only = Some(sweep.name.clone());
-    let running = connect::start(config).await?;
+    let mut running = connect::start(config).await?;
     let url = url_of(&running);
     let worked = async {
         let mut client = connect::connect(&url).await?;
@@ -52,11 +51,15 @@ pub async fn run(arguments: &RunArgs) -> Outcome {
     // A coordinator that can not go on (a full disk) says why better than the calls that fail for it.
     let outcome = tokio::select! {
         biased;
-        died = running.wait() => Err(coordinator_failure(&died)),
+        ended = running.wait() => Err(match ended {
+            Err(error) => coordinator_failure(&error),
+            Ok(()) => Failure::new(Exit::Failure, "the coordinator stopped by itself"),
+        }),
         outcome = worked => outcome,
     };
-    running.stop().await;
+    let stopped = running.stop().await;
     let (ended, fetched) = outcome?;
+    stopped.map_err(|error| coordinator_failure(&error))?;
 
     for failure in &fetched.failures {
         eprintln!("{failure}");

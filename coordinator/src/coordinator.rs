@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use colearn_core::id::SweepName;
 use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::server::TcpIncoming;
@@ -26,6 +27,8 @@ pub struct Config {
     pub lease: Duration,
     /// How often workers are asked to show that they are alive; at most half of `lease`.
     pub heartbeat: Duration,
+    /// Train tasks of this sweep alone, and leave those of others pending; `None` for all.
+    pub only: Option<SweepName>,
     /// Makes a sweep of a sweep file's text.
     pub parser: SweepParser,
 }
@@ -34,7 +37,14 @@ impl Config {
     /// With a lease of 30 seconds and a heartbeat every 5.
     #[must_use]
     pub fn new(storage: Storage, listen: SocketAddr, parser: SweepParser) -> Self {
-        Self { storage, listen, lease: Duration::from_secs(30), heartbeat: Duration::from_secs(5), parser }
+        Self {
+            storage,
+            listen,
+            lease: Duration::from_secs(30),
+            heartbeat: Duration::from_secs(5),
+            only: None,
+            parser,
+        }
     }
 }
 
@@ -97,7 +107,7 @@ impl Coordinator {
     /// # Errors
     /// When the state can not be opened or recovered, or the address can not be listened on.
     pub async fn start(config: Config) -> Result<RunningCoordinator, CoordinatorError> {
-        let Config { storage, listen, lease, heartbeat, parser } = config;
+        let Config { storage, listen, lease, heartbeat, only, parser } = config;
         if heartbeat.is_zero() || heartbeat.saturating_mul(2) > lease {
             return Err(CoordinatorError::Heartbeat { heartbeat, lease });
         }
@@ -109,7 +119,7 @@ impl Coordinator {
             Storage::StateDir(folder) => Arc::new(SqliteStore::open(&folder).await?),
             Storage::Store(store) => store,
         };
-        let settings = EngineSettings { lease };
+        let settings = EngineSettings { lease, only };
         let (engine, handle) = Engine::recover(store.clone(), Clock::of_the_host(), settings).await?;
         let rules = WorkerRules { lease, heartbeat };
         let router = rpc::router(&Rpc { engine: handle, store, parser, rules }).await?;

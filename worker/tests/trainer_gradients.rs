@@ -2,7 +2,7 @@
 
 use colearn_worker::{
     model::{Batch, BiEflstm, BiEflstmShape, Draws, Layout, Model},
-    random::Purpose,
+    random::{Purpose, Stream},
 };
 use tch::{Device, Kind, Tensor};
 
@@ -23,8 +23,10 @@ struct Case {
 
 fn batch(case: &Case, kind: Kind) -> Batch {
     let members = case.seeds.len() as i64;
-    let features =
-        Tensor::randn([members, STEPS * SAMPLES, FEATURES], (Kind::Double, Device::Cpu)).to_kind(kind);
+    // Wide enough that the gates leave their linear range.
+    let mut values = vec![0.0; (members * STEPS * SAMPLES * FEATURES) as usize];
+    Stream::new(case.columns.len() as u64, Purpose::Shuffle, 0, 0).fill_uniform(4.0, &mut values);
+    let features = Tensor::from_slice(&values).view([members, STEPS * SAMPLES, FEATURES]).to_kind(kind);
     // A column that is absent may hold anything.
     let mut seen = 0;
     for &(first, count) in case.columns {
@@ -32,7 +34,8 @@ fn batch(case: &Case, kind: Kind) -> Batch {
         seen = first + count;
     }
     let _ = features.narrow(2, seen, FEATURES - seen).fill_(f64::NAN);
-    let labels = Tensor::randint(4, [members, SAMPLES], (Kind::Int64, Device::Cpu));
+    let labels =
+        Tensor::arange(members * SAMPLES, (Kind::Int64, Device::Cpu)).remainder(4).view([members, SAMPLES]);
     Batch { features, columns: case.columns.to_vec(), steps: STEPS, samples: SAMPLES, labels }
 }
 
@@ -167,7 +170,9 @@ fn check(case: &Case, kind: Kind, tolerance: f64) {
 
 fn check_both(case: &Case) {
     check(case, Kind::Double, 1e-10);
-    check(case, Kind::Float, 1e-5);
+    // Batch norm over seven samples of nearly equal features divides by small deviations, which makes both
+    // sides' rounding larger; the double precision run above is the test of the equations.
+    check(case, Kind::Float, 1e-4);
 }
 
 const ALL: &[(i64, i64)] = &[(0, FEATURES)];
@@ -196,7 +201,22 @@ fn three_layers_and_three_different_members() {
 fn absent_columns_have_no_gradient() {
     check_both(&Case { layers: 2, seeds: &[7, 8], dropout: &[0.1, 0.1], columns: &[(0, 3), (5, 4)] });
     check_both(&Case { layers: 2, seeds: &[7, 8], dropout: &[0.0, 0.0], columns: &[(6, 5)] });
-    check_both(&Case { layers: 2, seeds: &[7], dropout: &[0.0], columns: &[] });
+}
+
+/// A batch in which every modality is dropped equals one of zeros.
+#[test]
+fn no_columns_at_all() {
+    let case = Case { layers: 2, seeds: &[7, 8], dropout: &[0.5, 0.5], columns: &[] };
+    let [zeros, none] = [ALL, &[]].map(|columns| {
+        let mut batch = batch(&case, Kind::Double);
+        let _ = batch.features.zero_();
+        batch.columns = columns.to_vec();
+        let mut model = BiEflstm::new(shape(2), case.seeds, case.dropout, (Kind::Double, Device::Cpu));
+        let loss = model.train(&batch, &Draws { seeds: case.seeds, epoch: 1, step: 0 });
+        (loss, model.gradients().copy())
+    });
+    assert_close(&none.0, &zeros.0, 1e-12, "loss");
+    assert_close(&none.1, &zeros.1, 1e-12, "gradients");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 use colearn_core::{
+    id::SweepName,
     id::{SweepId, WorkerId},
     scheduler::{Event, Scheduler, SchedulerSettings, Submission, SubmissionError},
     sweep::Sweep,
@@ -33,10 +34,12 @@ const PAGE: u32 = 4096;
 const BETWEEN_UPDATES: Duration = Duration::from_millis(200);
 
 /// What the engine is told once.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct EngineSettings {
     /// A worker that is silent for longer loses its leases.
     pub lease: Duration,
+    /// Train tasks of this sweep alone; `None` for all.
+    pub only: Option<SweepName>,
 }
 
 /// Owns the scheduler.
@@ -68,7 +71,7 @@ impl Engine {
         settings: EngineSettings,
     ) -> Result<(Self, EngineHandle), EngineError> {
         let began = Instant::now();
-        let mut scheduler = Scheduler::new(SchedulerSettings { lease: settings.lease });
+        let mut scheduler = Scheduler::new(SchedulerSettings { lease: settings.lease, only: settings.only });
         let (mut after, mut entries) = (0, 0_u64);
         loop {
             let page = store.journal(after, PAGE).await.map_err(EngineError::Recover)?;

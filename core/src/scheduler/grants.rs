@@ -24,7 +24,12 @@ impl Scheduler {
         if slots_left == 0 {
             return grants;
         }
-        let states = self.active.iter().filter_map(|id| self.sweeps.get(id));
+        let only = self.settings.only.as_ref();
+        let states = self
+            .active
+            .iter()
+            .filter_map(|id| self.sweeps.get(id))
+            .filter(|state| only.is_none_or(|name| state.sweep.name == *name));
         let mut pickers: Vec<Picker<'_>> =
             states.filter(|state| !state.ready.is_empty()).map(Picker::new).collect();
         let mut tasks_left: usize = pickers.iter().map(|picker| picker.state.ready.len()).sum();

@@ -21,10 +21,12 @@ use super::{
 };
 
 /// What the scheduler is told once, at its start. Not part of the journal: another start may differ.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchedulerSettings {
     /// A worker that is silent for longer loses its leases.
     pub lease: Duration,
+    /// Grant tasks of this sweep alone; those of others stay pending. `None` for all.
+    pub only: Option<SweepName>,
 }
 
 /// Which task is trained where. See the module's documentation.

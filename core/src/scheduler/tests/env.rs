@@ -89,7 +89,7 @@ impl TestEnv {
     pub(super) fn new() -> Self {
         Self {
             now: Timestamp(1_000_000),
-            scheduler: Scheduler::new(SchedulerSettings { lease: LEASE }),
+            scheduler: Scheduler::new(SchedulerSettings { lease: LEASE, only: None }),
             journal: Vec::new(),
             actions: Vec::new(),
         }
@@ -209,7 +209,7 @@ impl TestEnv {
 
     /// The coordinator dies and starts again from its journal, which must lead to the state it had.
     pub(super) fn crash(&mut self) {
-        let mut again = Scheduler::new(SchedulerSettings { lease: LEASE });
+        let mut again = Scheduler::new(SchedulerSettings { lease: LEASE, only: None });
         for (at, event) in &self.journal {
             // As a journal in a store would hold it.
             let text = serde_json::to_string(event).unwrap();

@@ -1,0 +1,61 @@
+"""Compares a training step of colearn with PyTorch's, in turns within one run, so that other load on the
+machine meets both.
+
+    python worker/benches/compare.py [--python PYTHON_WITH_TORCH_2.11] [--turns 7]
+
+Without --python, `uv run` installs PyTorch as pytorch_step.py asks.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+
+
+def build() -> str:
+    """Builds the bench and returns its path."""
+    command = ["cargo", "bench", "-p", "colearn-worker", "--bench", "step", "--no-run", "--message-format=json"]
+    lines = subprocess.run(command, cwd=HERE, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    built = [m for m in map(json.loads, lines) if m.get("executable") and m["target"]["name"] == "step"]
+    return built[-1]["executable"]
+
+
+def measure(command: list[str]) -> dict:
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return json.loads(output.splitlines()[-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", help="a Python with torch 2.11")
+    parser.add_argument("--turns", type=int, default=7)
+    parser.add_argument("--bench", help="the built bench; default: built by cargo")
+    a = parser.parse_args()
+    bench = a.bench or build()
+    script = str(HERE / "pytorch_step.py")
+    python = [a.python, script] if a.python else ["uv", "run", script]
+    rows = {
+        "PyTorch 2.11": python,
+        "PyTorch 2.11, fused Adam": [*python, "--fused"],
+        "colearn": [bench],
+        "colearn, language alone": [bench, "--columns", "0:300"],
+        "colearn, cohort of 5": [bench, "--members", "5", "--rounds", "15"],
+    }
+    times = {name: [] for name in rows}
+    for turn in range(a.turns):
+        for name, command in rows.items():
+            result = measure(command)
+            times[name].append(result["median_ms"] / result.get("members", 1))
+            print(f"turn {turn + 1}: {name}: {times[name][-1]:.1f} ms", flush=True)
+    base = statistics.median(times["PyTorch 2.11"])
+    print(f"\n{'':32}{'ms a step and member':>22}{'of PyTorch':>12}")
+    for name, values in times.items():
+        median = statistics.median(values)
+        print(f"{name:32}{median:22.1f}{median / base:12.2f}")
+
+
+if __name__ == "__main__":
+    main()
