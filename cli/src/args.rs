@@ -120,7 +120,7 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
     pub(crate) state: PathBuf,
     /// Folder that bare data set names are looked up in.
-    #[arg(long, env = "COLEARN_DATA", default_value = "data", value_name = "DIR")]
+    #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
     /// How to print the results at the end.
     #[arg(long, value_enum, default_value_t = Format::Table)]

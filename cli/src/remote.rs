@@ -250,7 +250,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     while let Some(message) = parts.message().await.map_err(|status| refused(&status))? {
         match message.part {
             Some(Part::SweepJson(text)) => {
-                sweep = Some(serde_json::from_str(&text).map_err(|error| bad(&error))?)
+                sweep = Some(serde_json::from_str(&text).map_err(|error| bad(&error))?);
             }
             Some(Part::Result(recorded)) => {
                 let task = convert::task(recorded.task).map_err(|error| bad(&error))?;

@@ -13,7 +13,7 @@ use super::{
 /// The agent's options as typed.
 #[derive(Clone, Debug, Args)]
 pub struct AgentArgs {
-    /// Where the coordinator listens, such as http://127.0.0.1:7070
+    /// Where the coordinator listens, such as http://127.0.0.1:7117
     #[arg(long, value_name = "URL", env = "COLEARN_COORDINATOR", required = true)]
     pub coordinator: Option<String>,
     /// Folder that bare data set names are looked up in
@@ -40,6 +40,9 @@ pub struct AgentArgs {
     /// Seconds a training trainer may say nothing before it is killed and its tasks fail; 0 means for ever
     #[arg(long, value_name = "SECONDS", env = "COLEARN_TRAINER_TIMEOUT", default_value_t = 1800)]
     pub trainer_timeout: u64,
+    /// Leave when standard input closes, as after a signal: for a program that starts a worker of its own
+    #[arg(long)]
+    pub until_stdin_closes: bool,
 }
 
 /// The agent's options as meant.
@@ -55,13 +58,15 @@ pub struct AgentOptions {
     pub name: Option<String>,
     /// How patient to be.
     pub limits: Limits,
+    /// Whether the end of standard input asks it to leave.
+    pub until_stdin_closes: bool,
 }
 
 /// What is wrong with an option.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
     /// The coordinator's URL is not of the right form.
-    #[error("--coordinator `{url}` {why}: write it as http://host:port, such as http://127.0.0.1:7070")]
+    #[error("--coordinator `{url}` {why}: write it as http://host:port, such as http://127.0.0.1:7117")]
     Coordinator {
         /// As typed.
         url: String,
@@ -104,6 +109,7 @@ impl AgentArgs {
                 connect_timeout: seconds(self.connect_timeout),
                 ..Limits::default()
             },
+            until_stdin_closes: self.until_stdin_closes,
         })
     }
 }
@@ -138,12 +144,12 @@ mod tests {
 
     #[test]
     fn coordinators_are_hosts_with_ports() {
-        for good in ["http://127.0.0.1:7070", "http://node-3.cluster:7070/", "http://[::1]:80"] {
+        for good in ["http://127.0.0.1:7117", "http://node-3.cluster:7117/", "http://[::1]:80"] {
             assert!(coordinator(good).is_ok(), "{good}");
         }
         for (bad, why) in [
             ("", "is not a URL"),
-            ("127.0.0.1:7070", "does not begin with http://"),
+            ("127.0.0.1:7117", "does not begin with http://"),
             ("localhost", "does not begin with http://"),
             ("http://localhost", "has no port"),
             ("https://localhost:1", "TLS"),

@@ -63,7 +63,7 @@ pub async fn run(options: AgentOptions, launcher: Launcher) -> Result<(), AgentE
     let offers = slots.iter().map(|slot| slot.offer.clone());
     let agent = Agent::new(worker.clone(), host, offers, options.limits.clone(), Timestamp(0));
     let connection = Connection::new(Dial::tcp(options.coordinator.clone()), worker);
-    let stops = stops().map_err(|cause| AgentError::System { what: "listen for signals", cause })?;
+    let stops = stops(options.until_stdin_closes).map_err(|cause| AgentError::System { what: "listen for signals", cause })?;
     let place = Place {
         url: options.coordinator,
         connect_timeout: options.limits.connect_timeout.unwrap_or_default(),
@@ -182,10 +182,18 @@ fn outcome_of(outcome: Outcome, place: &Place, cause: String) -> Result<(), Agen
     }
 }
 
-/// One item for each SIGINT or SIGTERM.
-fn stops() -> std::io::Result<mpsc::Receiver<()>> {
+/// One item for each SIGINT or SIGTERM, and one for the end of standard input where that matters.
+fn stops(until_stdin_closes: bool) -> std::io::Result<mpsc::Receiver<()>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (sender, receiver) = mpsc::channel(2);
+    if until_stdin_closes {
+        let sender = sender.clone();
+        // A thread of its own: a read that blocks for ever would keep the runtime from ending.
+        std::thread::spawn(move || {
+            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            let _ = sender.blocking_send(());
+        });
+    }
     tokio::spawn(async move {
         loop {
             tokio::select! {

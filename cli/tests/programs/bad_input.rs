@@ -1,12 +1,8 @@
 //! Each mistake gets one clear error, its exit code, and leaves what was recorded alone.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod common;
-
 use std::{net::TcpListener, process::Output};
 
-use common::{Lab, SWEEP, text};
+use crate::lab::{Lab, SWEEP, text};
 
 /// Asserts the exit code and that the error names every one of `words`, in one message and without a panic.
 fn refused(output: &Output, code: i32, words: &[&str]) {

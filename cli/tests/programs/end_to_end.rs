@@ -1,10 +1,6 @@
 //! The real programs, end to end, over gRPC on loopback.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
-mod common;
-
-use common::{Lab, largest_difference, text};
+use crate::lab::{Lab, largest_difference, text};
 use serde_json::Value;
 
 /// What differs between two runs of the same tasks on the same machine may only be float rounding.

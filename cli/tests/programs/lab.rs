@@ -1,7 +1,5 @@
 //! Real programs in a temporary folder.
 
-#![expect(clippy::unwrap_used, reason = "tests")]
-
 use std::{
     fs,
     io::{BufRead as _, BufReader},
@@ -14,12 +12,12 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A folder with a data set and a sweep file in it, and the programs under test.
-pub struct Lab {
+pub(crate) struct Lab {
     folder: TempDir,
 }
 
 /// A child that does not outlive the test.
-pub struct Running(pub Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -30,25 +28,25 @@ impl Drop for Running {
 
 impl Running {
     /// `kill -9`.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
     }
 
     /// Sends SIGINT, as Ctrl-C does.
-    pub fn interrupt(&self) {
+    pub(crate) fn interrupt(&self) {
         let pid = nix::unistd::Pid::from_raw(self.0.id().try_into().unwrap());
         nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
     }
 
     /// Waits for the end; the exit code.
-    pub fn code(mut self) -> i32 {
+    pub(crate) fn code(mut self) -> i32 {
         self.0.wait().unwrap().code().expect("ended by itself")
     }
 }
 
 /// A sweep that takes a few seconds: 3 configurations x 2 seeds.
-pub const SWEEP: &str = "\
+pub(crate) const SWEEP: &str = "\
 name: small
 dataset: demo
 primary: language
@@ -64,7 +62,7 @@ seeds: [0, 1]
 
 impl Lab {
     /// A new folder with `data/demo.safetensors` and `small.yaml`.
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let lab = Self { folder: tempfile::tempdir().unwrap() };
         let output = lab.colearn(&["data", "generate", "--out", "data/demo.safetensors"]);
         assert!(output.status.success(), "{}", text(&output.stderr));
@@ -72,36 +70,36 @@ impl Lab {
         lab
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.folder.path()
     }
 
-    pub fn write(&self, name: &str, content: &str) {
+    pub(crate) fn write(&self, name: &str, content: &str) {
         fs::write(self.path().join(name), content).unwrap();
     }
 
     fn command(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
-        for name in ["COLEARN_COORDINATOR", "COLEARN_STATE", "COLEARN_DATA", "COLEARN_WORKER", "RUST_LOG"] {
+        for name in ["COLEARN_COORDINATOR", "COLEARN_STATE", "COLEARN_DATA_DIR", "COLEARN_WORKER", "RUST_LOG"] {
             command.env_remove(name);
         }
         command
     }
 
     /// Runs `colearn` to its end.
-    pub fn colearn(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn colearn(&self, arguments: &[&str]) -> Output {
         self.command(&colearn(), arguments).output().unwrap()
     }
 
     /// Starts `colearn` in the background.
-    pub fn start(&self, arguments: &[&str]) -> Running {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Running {
         let log = fs::File::create(self.path().join("start.log")).unwrap();
         Running(self.command(&colearn(), arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 
     /// Starts a coordinator; returns it with its URL.
-    pub fn coordinator(&self, listen: &str) -> (Running, String) {
+    pub(crate) fn coordinator(&self, listen: &str) -> (Running, String) {
         let mut child = self
             .command(&colearn(), &["coordinator", "--listen", listen, "--state", "state", "--lease", "3"])
             .stdout(Stdio::piped())
@@ -116,7 +114,7 @@ impl Lab {
     }
 
     /// Starts a worker with one slot of one thread.
-    pub fn worker(&self, url: &str, name: &str) -> Running {
+    pub(crate) fn worker(&self, url: &str, name: &str) -> Running {
         let program = worker();
         assert!(program.is_file(), "{} is not built: run `cargo build --workspace` first", program.display());
         let log = fs::File::create(self.path().join(format!("{name}.log"))).unwrap();
@@ -125,14 +123,14 @@ impl Lab {
     }
 
     /// `colearn ... --json`, or `--format json`, parsed.
-    pub fn json(&self, arguments: &[&str]) -> Value {
+    pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.colearn(arguments);
         assert!(output.status.success(), "colearn {arguments:?}: {}", text(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
     /// Asks for the sweep's state until `enough` says so.
-    pub fn wait_until(&self, target: &[&str], enough: impl Fn(&Value) -> bool) -> Value {
+    pub(crate) fn wait_until(&self, target: &[&str], enough: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + Duration::from_secs(120);
         loop {
             let mut arguments = vec!["status", "small", "--json"];
@@ -149,7 +147,7 @@ impl Lab {
     }
 
     /// The programs' logs, for messages of failed assertions.
-    pub fn logs(&self) -> String {
+    pub(crate) fn logs(&self) -> String {
         let mut all = String::new();
         for name in ["start.log", "one.log", "two.log", "state/worker.log", ".colearn/worker.log"] {
             if let Ok(log) = fs::read_to_string(self.path().join(name)) {
@@ -161,21 +159,21 @@ impl Lab {
 }
 
 /// The `colearn` program.
-pub fn colearn() -> PathBuf {
+pub(crate) fn colearn() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_colearn"))
 }
 
 /// The `colearn-worker` program, built into the same folder.
-pub fn worker() -> PathBuf {
+pub(crate) fn worker() -> PathBuf {
     colearn().with_file_name("colearn-worker")
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// The largest difference between the metrics of two `results --format json`; panics when they differ otherwise.
-pub fn largest_difference(left: &Value, right: &Value) -> f64 {
+pub(crate) fn largest_difference(left: &Value, right: &Value) -> f64 {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => {
             (left.as_f64().unwrap() - right.as_f64().unwrap()).abs()

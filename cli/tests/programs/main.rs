@@ -1,0 +1,7 @@
+//! The real programs: `colearn` and `colearn-worker`, over gRPC on loopback.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod bad_input;
+mod end_to_end;
+mod lab;
