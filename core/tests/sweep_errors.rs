@@ -388,11 +388,24 @@ fn what_has_no_effect_is_a_warning() {
 #[test]
 fn hostile_files_are_refused_soon_and_quietly() {
     let deep = format!("x: {}{}", "[".repeat(10_000), "]".repeat(10_000));
+    let blocks: String = (0..40).map(|depth| format!("{}x:\n", " ".repeat(depth))).collect();
     let wide = format!("x: [{}]", "0,".repeat(30_000));
     let long = format!("description: {}", "x".repeat(2 << 20));
     let bomb = "a: &a [1,1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]";
-    for rest in [&deep, &wide, &long, bomb] {
-        assert_eq!(fails(rest).all.len(), 1, "{rest:.80}");
+    let too_large = "the file is too large or too deeply nested: at most 20000 values, 32 levels deep";
+    let flat_bomb = format!("a: &a [{}]\nb: [{}]", "0,".repeat(5_000), "*a,".repeat(10));
+    let too_deep = "this is not valid YAML: recursion limit exceeded";
+    let too_long = format!("the file has {} bytes; at most 1048576 are allowed", HEAD.len() + long.len() + 1);
+    for (rest, message) in [
+        (&*deep, too_deep),
+        (&blocks, too_large),
+        (&wide, too_large),
+        (bomb, too_large),
+        (&flat_bomb, too_large),
+        (&long, &too_long),
+    ] {
+        let found = fails(rest).all;
+        assert_eq!((found.len(), found[0].message.as_str()), (1, message), "{rest:.80}");
     }
     // Many errors are counted, not listed; long lines are cut; escapes do not reach the terminal.
     let many = fails(&format!("seeds: [{}]\n\"\\e[2J\": 1", "-1,".repeat(5_000)));
@@ -404,11 +417,11 @@ fn hostile_files_are_refused_soon_and_quietly() {
 
 #[test]
 fn places_count_characters_and_survive_windows_line_ends() {
-    let text = format!("{HEAD}description: ok\r\nreport: {{metrics: [löss]}}\r\n")
+    let text = format!("{HEAD}description: ok\r\nreport: {{metrics: [lüst, löss]}}\r\n")
         .replace('\n', "\r\n")
         .replace("\r\r", "\r");
     let diagnostics = Sweep::parse(&text, "x.yaml").expect_err("an unknown metric");
-    let place = &diagnostics.all[0].place;
-    assert_eq!((place.line, place.column, place.length), (5, 20, 4));
-    assert_eq!(place.text, "report: {metrics: [löss]}");
+    let place = &diagnostics.all[1].place;
+    assert_eq!((place.line, place.column, place.length), (5, 26, 4));
+    assert_eq!(place.text, "report: {metrics: [lüst, löss]}");
 }

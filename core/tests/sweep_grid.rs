@@ -184,6 +184,22 @@ fn what_trains_the_same_is_one_configuration() {
 }
 
 #[test]
+fn identifiers_tell_settings_apart_that_no_file_would_hold() {
+    let id = |dropouts: &[(&str, f64)]| {
+        let mut settings = only("");
+        settings.modality_dropout =
+            dropouts.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        settings.configuration_id()
+    };
+    assert_ne!(id(&[("a\":5e-1,\"modality_dropout.b", 0.5)]), id(&[("a", 0.5), ("b", 0.5)]));
+    assert_ne!(id(&[("a\\", 0.5)]), id(&[("a", 0.5)]));
+    let (mut plus, mut minus) = (only(""), only(""));
+    plus.training.learning_rate = 0.0;
+    minus.training.learning_rate = -0.0;
+    assert_eq!(plus.configuration_id(), minus.configuration_id());
+}
+
+#[test]
 fn identifiers_do_not_change_between_versions() {
     // A store that was written yesterday must know its configurations today. The numbers are SHA-256 as another
     // program computes it of `colearn settings 1`, a line feed and

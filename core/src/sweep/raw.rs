@@ -92,7 +92,10 @@ pub(crate) fn read(problems: &mut Problems<'_>) -> Option<Node> {
 fn explain(error: &serde_yaml::Error) -> String {
     use serde_yaml::Error;
     match error {
-        Error::Budget { .. } => format!(
+        Error::AliasError { error, .. } => explain(error),
+        Error::Budget { .. }
+        | Error::AliasReplayLimitExceeded { .. }
+        | Error::AliasReplayStackDepthExceeded { .. } => format!(
             "the file is too large or too deeply nested: at most {MAX_NODES} values, {MAX_DEPTH} levels deep"
         ),
         Error::MergeKeyNotAllowed { .. } => "`<<` is not allowed".to_owned(),
