@@ -12,6 +12,7 @@
 #[cfg(target_endian = "big")]
 compile_error!("safetensors stores little-endian numbers and this crate reads them in place");
 
+mod check;
 mod dataset;
 mod error;
 pub mod generate;
