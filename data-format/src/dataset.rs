@@ -203,7 +203,7 @@ impl<'a> SplitView<'a> {
         self.labels().len()
     }
 
-    /// The features of one modality, in place: [N, T, D] in C order. The index is that of [`Dataset::modalities`].
+    /// The features of one modality, in place: `[N, T, D]` in C order. The index is that of [`Dataset::modalities`].
     ///
     /// # Panics
     /// Where there is no such modality.
