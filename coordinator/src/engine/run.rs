@@ -189,7 +189,8 @@ impl Engine {
                 }
                 self.connections.insert(connection, Connection { worker: worker.clone(), outbox });
                 self.changed = true;
-                self.apply(turn, Event::WorkerConnected { worker, host, slots, held });
+                let event = Event::WorkerConnected { worker, host, slots, held };
+                turn.apply(&mut self.scheduler, self.clock.now(), event, Some(connection), None);
             }
             Input::FromWorker { connection, message } => self.hear(turn, connection, message),
             Input::Disconnected { connection } => self.forget(turn, connection),
