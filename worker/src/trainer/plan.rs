@@ -14,6 +14,9 @@ use crate::{
     random::{Purpose, Stream},
 };
 
+/// Sizes beyond this are a slip of the pen; it also keeps every product of sizes within 64 bits.
+const MOST_WEIGHTS: u128 = 1 << 36;
+
 /// One member, resolved.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
@@ -72,6 +75,11 @@ impl Plan {
         if training.batch_size < 2 {
             let message =
                 format!("training.batch_size is {}: batch norm needs 2 samples", training.batch_size);
+            return Err(settings_failure(message));
+        }
+        if u128::from(model.hidden).pow(2) * u128::from(model.layers) > MOST_WEIGHTS {
+            let message =
+                format!("model.hidden {} and model.layers {} are too large", model.hidden, model.layers);
             return Err(settings_failure(message));
         }
         let samples = source.train().len();
@@ -155,4 +163,94 @@ fn unknown_modality(name: &str, field: &str, source: &Source) -> Failure {
     }
     let _ = write!(message, " (it has {})", names.join(", "));
     settings_failure(message)
+}
+
+#[cfg(test)]
+mod tests {
+    use colearn_core::id::{ConfigurationId, SweepId};
+
+    use super::*;
+
+    /// Language is the primary modality; the other two have these levels.
+    fn plan(audio: f64, video: f64, draw: ModalityDraw, unimodal: bool) -> Plan {
+        Plan {
+            task: TaskId { sweep: SweepId(1), configuration: ConfigurationId(2), seed: 3 },
+            seed: 3,
+            model: BiEflstmSettings { hidden: 4, layers: 1, dropout: 0.0 },
+            training: TrainingSettings {
+                epochs: 1,
+                batch_size: 2,
+                learning_rate: 0.1,
+                shuffle: Shuffle::Once,
+                drop_last: true,
+                modality_draw: draw,
+            },
+            primary: 0,
+            dropout: vec![0.0, audio, video],
+            unimodal,
+        }
+    }
+
+    /// Of 4000 batches: how often audio and video are dropped, and how often they are dropped differently.
+    fn counts(plan: &Plan) -> (u32, u32, u32) {
+        let mut counts = (0, 0, 0);
+        for step in 0..4000 {
+            let present = plan.present(1 + step / 100, step % 100);
+            assert!(present[0], "the primary modality is never dropped at level 0");
+            counts.0 += u32::from(!present[1]);
+            counts.1 += u32::from(!present[2]);
+            counts.2 += u32::from(present[1] != present[2]);
+        }
+        counts
+    }
+
+    #[test]
+    fn a_shared_draw_drops_equal_levels_together() {
+        let (audio, video, apart) = counts(&plan(0.6, 0.6, ModalityDraw::Shared, false));
+        assert!((2250..2550).contains(&audio), "{audio}");
+        assert_eq!((video, apart), (audio, 0));
+        // Of unequal levels the higher is dropped wherever the lower is.
+        let (audio, video, apart) = counts(&plan(0.2, 0.6, ModalityDraw::Shared, false));
+        assert_eq!(apart, video - audio);
+    }
+
+    #[test]
+    fn independent_draws_drop_apart() {
+        let (audio, video, apart) = counts(&plan(0.6, 0.6, ModalityDraw::Independent, false));
+        assert!((2250..2550).contains(&audio) && (2250..2550).contains(&video), "{audio} {video}");
+        // 2 * 0.6 * 0.4 of 4000.
+        assert!((1770..2070).contains(&apart), "{apart}");
+    }
+
+    #[test]
+    fn never_always_and_unimodal() {
+        for draw in [ModalityDraw::Shared, ModalityDraw::Independent] {
+            assert_eq!(counts(&plan(0.0, 1.0, draw, false)), (0, 4000, 4000));
+            assert_eq!(counts(&plan(0.0, 0.3, draw, true)), (4000, 4000, 0));
+        }
+    }
+
+    #[test]
+    fn batches_of_an_epoch() {
+        let common = |batch_size, drop_last| {
+            let mut common = plan(0.0, 0.0, ModalityDraw::Shared, false).common();
+            (common.batch_size, common.drop_last) = (batch_size, drop_last);
+            common
+        };
+        assert_eq!(batches(10, &common(4, true)), [4, 4]);
+        assert_eq!(batches(10, &common(4, false)), [4, 4, 2]);
+        assert_eq!(batches(9, &common(4, false)), [4, 4], "batch norm needs two samples");
+        assert_eq!(batches(8, &common(4, false)), [4, 4]);
+    }
+
+    #[test]
+    fn shuffled_once_or_at_every_epoch() {
+        let mut plan = plan(0.0, 0.0, ModalityDraw::Shared, false);
+        assert_eq!(plan.order(50, 1), plan.order(50, 2));
+        plan.training.shuffle = Shuffle::EveryEpoch;
+        assert_ne!(plan.order(50, 1), plan.order(50, 2));
+        let first = plan.order(50, 1);
+        plan.seed += 1;
+        assert_ne!(plan.order(50, 1), first);
+    }
 }
