@@ -11,6 +11,7 @@ use colearn_worker::{
         run,
     },
     protocol::TrainerOptions,
+    trainer,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -50,7 +51,7 @@ struct TrainerArgs {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
-        Some(Subcommands::Trainer(args)) => train(TrainerOptions {
+        Some(Subcommands::Trainer(args)) => trainer::main(TrainerOptions {
             data_dir: args.data_dir,
             device: args.device,
             threads: args.threads,
@@ -83,13 +84,4 @@ fn work_until_told(args: AgentArgs) -> Result<(), AgentError> {
         .build()
         .map_err(system("start the runtime"))?;
     runtime.block_on(run::run(options, launcher))
-}
-
-/// The trainer child.
-fn train(options: TrainerOptions) -> ExitCode {
-    eprintln!(
-        "error: this build has no trainer (it was asked to train on {} with {} thread(s))",
-        options.device, options.threads
-    );
-    ExitStatus::Failure.into()
 }

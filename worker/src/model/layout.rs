@@ -76,7 +76,12 @@ impl Layout {
     #[must_use]
     pub fn initialise(&self, seeds: &[u64], kind: Kind, device: Device) -> Tensor {
         let total = self.total as usize;
-        let mut values = vec![0.0_f32; seeds.len() * total];
+        // `vec!` would abort the process where this panics, which the trainer contains.
+        let mut values: Vec<f32> = Vec::new();
+        if values.try_reserve_exact(seeds.len() * total).is_err() {
+            panic!("out of memory for {} times {total} parameters", seeds.len());
+        }
+        values.resize(seeds.len() * total, 0.0);
         for (member, &seed) in values.chunks_mut(total.max(1)).zip(seeds) {
             for (number, entry) in self.entries.iter().enumerate() {
                 let out = &mut member[entry.offset as usize..(entry.offset + entry.len()) as usize];
