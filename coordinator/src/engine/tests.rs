@@ -167,6 +167,22 @@ async fn what_waits_is_committed_together() {
 }
 
 #[tokio::test]
+async fn repeated_and_stale_reports_are_answered_and_not_journaled() {
+    let rig = Rig::new().await;
+    let (connection, mut inbox, token, tasks) = rig.leased(2).await;
+    rig.store.permits.add_permits(1000);
+    rig.finish(connection, token, tasks[0]).await;
+    inbox.recv().await.unwrap();
+    let journaled = rig.store.journal(0, 100).await.unwrap().len();
+    rig.finish(connection, token, tasks[0]).await;
+    rig.finish(connection, LeaseToken(99), tasks[1]).await;
+    let told = [inbox.recv().await.unwrap(), inbox.recv().await.unwrap()];
+    assert!(matches!(told, [ToWorker::Acknowledged { .. }, ToWorker::Drop { .. }]), "{told:?}");
+    assert_eq!(rig.store.journal(0, 100).await.unwrap().len(), journaled);
+    rig.stop().await;
+}
+
+#[tokio::test]
 async fn what_is_queued_when_it_stops_is_committed() {
     let rig = Rig::new().await;
     let (connection, mut inbox, token, tasks) = rig.leased(4).await;
