@@ -1,4 +1,8 @@
 //! The real child process, spoken to as the agent speaks to it.
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, which helpers of tests are not to clippy"
+)]
 
 use std::{
     io::{BufRead, BufReader, Write},

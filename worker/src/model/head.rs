@@ -129,5 +129,5 @@ fn weight_gradient(dout: &Tensor, input: &Tensor, place: &Tensor) {
 }
 
 fn fill(place: &Tensor, value: &Tensor) {
-    let _ = place.shallow_clone().copy_(value);
+    place.shallow_clone().copy_(value);
 }

@@ -63,7 +63,6 @@ impl Layout {
     ///
     /// # Panics
     /// When there is no parameter of this name: names are written in this program only.
-    #[must_use]
     pub fn view(&self, flat: &Tensor, name: &str) -> Tensor {
         let entry = self.entries.iter().find(|entry| entry.name == name);
         let entry = entry.unwrap_or_else(|| panic!("no parameter is named {name}"));
@@ -73,7 +72,6 @@ impl Layout {
     }
 
     /// A new flat tensor [K, total] in which member k begins as its seed says, whatever the other members are.
-    #[must_use]
     pub fn initialise(&self, seeds: &[u64], kind: Kind, device: Device) -> Tensor {
         let total = self.total as usize;
         // `vec!` would abort the process where this panics, which the trainer contains.
