@@ -187,6 +187,20 @@ fn all_metrics(table: &ResultsTable) -> Vec<String> {
     names
 }
 
+/// The resolved settings, with the swept values written over them: the resolved ones leave out what makes no
+/// difference, such as a modality dropout of zero, but a reader looks for what the file said.
+fn settings(row: &ConfigurationRow) -> Value {
+    let mut settings = json!(row.settings);
+    for (path, value) in &row.values {
+        let mut place = &mut settings;
+        for key in path.split('.') {
+            place = &mut place[key];
+        }
+        *place = value.clone();
+    }
+    settings
+}
+
 fn json(table: &ResultsTable) -> String {
     let configurations: Vec<Value> = table
         .configurations
@@ -194,7 +208,7 @@ fn json(table: &ResultsTable) -> String {
         .map(|row| {
             json!({
                 "id": row.id,
-                "settings": row.settings,
+                "settings": settings(row),
                 "values": row.values,
                 "baseline": row.baseline,
                 "n": row.n,

@@ -244,14 +244,13 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     };
     let request = v1::GetResultsRequest { name: name.to_owned() };
     let mut parts = client.get_results(request).await.map_err(|status| refused(&status))?.into_inner();
-    let mut sweep: Option<Sweep> = None;
+    let mut sweep_json = String::new();
     let mut outcomes = HashMap::new();
     let mut failures = Vec::new();
     while let Some(message) = parts.message().await.map_err(|status| refused(&status))? {
         match message.part {
-            Some(Part::SweepJson(text)) => {
-                sweep = Some(serde_json::from_str(&text).map_err(|error| bad(&error))?);
-            }
+            // A large sweep comes in several parts.
+            Some(Part::SweepJson(text)) => sweep_json += &text,
             Some(Part::Result(recorded)) => {
                 let task = convert::task(recorded.task).map_err(|error| bad(&error))?;
                 let result = recorded.result.unwrap_or_default().try_into().map_err(|error| bad(&error))?;
@@ -267,7 +266,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
             None => {}
         }
     }
-    let sweep = sweep.ok_or_else(|| bad(&"no sweep in the answer"))?;
+    let sweep: Sweep = serde_json::from_str(&sweep_json).map_err(|error| bad(&error))?;
     Ok(Fetched { table: ResultsTable::of(&sweep, &outcomes), failures })
 }
 

@@ -1,5 +1,7 @@
 //! What a trainer trains on.
 
+use std::path::PathBuf;
+
 use tch::Device;
 
 /// A device that can not be used.
@@ -50,24 +52,13 @@ impl TrainingDevice {
 /// through hooks that this library registers when it is loaded, which must be before the first CUDA query.
 #[cfg(target_os = "linux")]
 fn load_cuda() {
-    use std::{ffi::CString, os::unix::ffi::OsStrExt, path::Path};
+    use std::{ffi::CString, os::unix::ffi::OsStrExt};
 
     use nix::libc;
 
-    let Ok(maps) = std::fs::read_to_string("/proc/self/maps") else {
+    let Some(library) = cuda_library() else {
         return;
     };
-    // `address permissions offset device inode path`, the path last and perhaps with spaces.
-    let cpu = maps.lines().filter_map(|line| line.find('/').map(|start| &line[start..]));
-    let Some(folder) =
-        cpu.filter(|path| path.contains("libtorch_cpu.so")).find_map(|path| Path::new(path).parent())
-    else {
-        return;
-    };
-    let library = folder.join("libtorch_cuda.so");
-    if !library.exists() {
-        return;
-    }
     let Ok(path) = CString::new(library.as_os_str().as_bytes()) else {
         return;
     };
@@ -91,6 +82,16 @@ fn load_cuda() {
 /// libtorch has CUDA on Linux only.
 #[cfg(not(target_os = "linux"))]
 fn load_cuda() {}
+
+/// The CUDA half of the libtorch that this process runs with; `None` where it has none.
+#[must_use]
+pub fn cuda_library() -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    // `address permissions offset device inode path`, the path last and perhaps with spaces.
+    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|start| &line[start..]));
+    let cpu = PathBuf::from(paths.find(|path| path.contains("libtorch_cpu.so"))?);
+    Some(cpu.with_file_name("libtorch_cuda.so")).filter(|library| library.exists())
+}
 
 #[cfg(test)]
 mod tests {
