@@ -1,6 +1,6 @@
 //! The `colearn-worker` binary: the agent, or one of its trainer children.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use colearn_worker::{
@@ -63,7 +63,12 @@ fn main() -> ExitCode {
 
 fn work(args: AgentArgs) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     let worked = work_until_told(args);
     match worked {
         Ok(()) => ExitStatus::Success.into(),

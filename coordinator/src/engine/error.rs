@@ -10,7 +10,7 @@ pub enum EngineError {
     Recover(StoreError),
     /// A batch could not be made durable.
     #[error(
-        "results can not be stored, so the coordinator stops; what was acknowledged is intact, and workers keep what was not: {0}"
+        "results can not be stored, so the coordinator stops, and workers keep what was not acknowledged: {0}"
     )]
     Commit(StoreError),
 }
