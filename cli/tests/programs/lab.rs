@@ -81,7 +81,8 @@ impl Lab {
     fn command(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
-        for name in ["COLEARN_COORDINATOR", "COLEARN_STATE", "COLEARN_DATA_DIR", "COLEARN_WORKER", "RUST_LOG"] {
+        for name in ["COLEARN_COORDINATOR", "COLEARN_STATE", "COLEARN_DATA_DIR", "COLEARN_WORKER", "RUST_LOG"]
+        {
             command.env_remove(name);
         }
         command

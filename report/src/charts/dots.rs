@@ -18,7 +18,9 @@ use crate::{
 };
 
 const WIDTH: f64 = 460.0;
-const ROW: f64 = 22.0;
+/// A line for the name and one for the interval: names of several settings need the chart's whole width.
+const ROW: f64 = 36.0;
+const LEFT: f64 = 14.0;
 /// Most configurations that are drawn.
 pub(super) const MOST: usize = 40;
 
@@ -51,10 +53,8 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
     }
 
     let names: Vec<String> = rows.iter().map(|(row, _)| label(row, &columns)).collect();
-    let longest = names.iter().map(|it| it.chars().count()).max().unwrap_or(0) as f64 * Canvas::CHARACTER;
-    let left = (longest + 18.0).clamp(60.0, 0.45 * WIDTH);
     let top = 14.0 + legend.height(WIDTH - 24.0);
-    let area = Area { left, right: WIDTH - 18.0, top, bottom: top + ROW * rows.len() as f64 + 6.0 };
+    let area = Area { left: LEFT, right: WIDTH - 18.0, top, bottom: top + ROW * rows.len() as f64 + 6.0 };
     let mut canvas = Canvas::new(WIDTH, area.bottom + 48.0);
     legend.draw(&mut canvas, (12.0, 6.0), WIDTH - 24.0);
     let x = Scale::linear(low, high, area.left + 6.0, area.right - 6.0);
@@ -68,9 +68,9 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
         canvas.line((at, area.top), (at, area.bottom), Ink::Muted, 1.5, "5 4");
     }
     for (index, ((row, it), name_of)) in rows.iter().zip(&names).enumerate() {
-        let y = area.top + ROW * (index as f64 + 0.5) + 3.0;
-        let text = fitted(name_of, left - 14.0);
-        canvas.text((left - 8.0, y + 4.5), Anchor::End, Ink::Text, Canvas::TEXT, &text);
+        let y = area.top + ROW * (index as f64 + 1.0) - 8.0;
+        let text = fitted(name_of, area.right - area.left);
+        canvas.text((area.left, y - 9.0), Anchor::Start, Ink::Text, Canvas::TEXT, &text);
         if let (Some(low), Some(high)) = (it.ci_low, it.ci_high) {
             canvas.line((x.place_within(low), y), (x.place_within(high), y), Ink::ACCENT, 1.5, "");
         }

@@ -31,12 +31,10 @@ pub(super) fn chart(
     let baseline = table.baseline();
     let said = |row: &ConfigurationRow| published_mean(published, row, name);
     let baseline_mean = baseline.and_then(|row| row.metrics.get(name)).map(|summary| summary.mean);
-    let baseline_said = baseline.and_then(said).filter(|_| rows().all(|(_, row)| !row.baseline));
 
     let summaries: Vec<_> = rows().filter_map(|(_, row)| row.metrics.get(name)).collect();
     let mut means: Vec<f64> = summaries.iter().map(|summary| summary.mean).collect();
     means.extend(baseline_mean);
-    means.extend(baseline_said.map(|it| it.mean));
     means.extend(rows().filter_map(|(_, row)| said(row)).map(|it| it.mean));
     let ends: Vec<f64> = summaries.iter().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
     let (low, high) = axes::range(&means, &ends, axes::bounds(name));
@@ -66,7 +64,7 @@ pub(super) fn chart(
         let text = format!("baseline: {}", label(row, &setting_columns(table)));
         legend.add(Glyph::Dashed(Ink::Muted), text);
     }
-    if baseline_said.is_some() || rows().any(|(_, row)| said(row).is_some()) {
+    if rows().any(|(_, row)| said(row).is_some()) {
         legend.add(Glyph::Diamond(Ink::Text), "published");
     }
 
@@ -108,10 +106,6 @@ pub(super) fn chart(
             let place = (x.place(at), y.place_within(it.mean));
             canvas.diamond(place, 4.5, Ink::Text, &format!("published: {}", it.written));
         }
-    }
-    if let Some(it) = baseline_said {
-        let place = (area.right - 4.0, y.place_within(it.mean));
-        canvas.diamond(place, 4.5, Ink::Text, &format!("published baseline: {}", it.written));
     }
     Chart {
         file: file_name(name),

@@ -82,6 +82,9 @@ fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
             table.configurations.len()
         ));
     }
+    if table.configurations.iter().any(|row| (2..=3).contains(&row.n)) {
+        caption.push_str(" Intervals of so few seeds are wide, and are cut at the frame.");
+    }
     if !missing.is_empty() {
         let names: Vec<&str> = missing.into_iter().map(String::as_str).collect();
         caption.push_str(&format!(" No result has {}.", names.join(", ")));

@@ -114,7 +114,7 @@ impl Page<'_> {
     }
 }
 
-fn plural(count: usize) -> &'static str {
+pub(super) fn plural(count: usize) -> &'static str {
     if count == 1 { "" } else { "s" }
 }
 
@@ -132,9 +132,9 @@ fn charts(body: &mut String, title: &str, group: &Group, class: &str) {
     let mut content =
         format!("<p class=\"note\">{}</p>\n<div class=\"charts {class}\">\n", escape(&group.caption));
     for chart in &group.charts {
-        let _ = write!(
+        let _ = writeln!(
             content,
-            "<figure><figcaption>{}</figcaption>{}</figure>\n",
+            "<figure><figcaption>{}</figcaption>{}</figure>",
             escape(&chart.title),
             chart.svg.trim_end()
         );

@@ -49,8 +49,8 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
     parameters.dedup();
     match parameters.as_slice() {
         [] => {}
-        [only] => fact("trained parameters", only.to_string()),
-        [first, .., last] => fact("trained parameters", format!("{first} to {last}")),
+        [only] => fact("trained parameters", grouped(*only)),
+        [first, .., last] => fact("trained parameters", format!("{} to {}", grouped(*first), grouped(*last))),
     }
     fact("seeds", some(&sweep.seeds.iter().map(u64::to_string).collect::<Vec<_>>(), 20));
     for path in &sweep.parameters {
@@ -101,6 +101,19 @@ fn list(facts: &[(String, String)]) -> String {
         let _ = writeln!(text, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(fact));
     }
     text.push_str("</dl>\n");
+    text
+}
+
+/// 1269257 as 1,269,257.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
     text
 }
 

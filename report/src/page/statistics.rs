@@ -18,8 +18,8 @@ pub(super) fn section(table: &ResultsTable) -> String {
         percent(table.confidence)
     );
     let heading = [
-        "<configuration",
         "<metric",
+        "<configuration",
         "pairs",
         "difference",
         "d_z",
@@ -40,8 +40,8 @@ pub(super) fn section(table: &ResultsTable) -> String {
             grid.row(
                 "",
                 &[
-                    Cell::left(&label(row, &columns)),
                     Cell::left(name),
+                    Cell::left(&label(row, &columns)),
                     Cell::new(&if comparison.pairs == row.expected {
                         comparison.pairs.to_string()
                     } else {

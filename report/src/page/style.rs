@@ -15,12 +15,13 @@ p{margin:0 0 10px;max-width:90ch;overflow-wrap:anywhere}
 a{color:var(--accent)}
 .box{overflow:auto;max-height:80vh;border:1px solid var(--line);border-radius:8px;background:var(--card);margin-bottom:10px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
-th,td{padding:6px 12px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
+th,td{padding:6px 9px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 tr:last-child td{border-bottom:0}
-th{position:sticky;top:0;background:var(--card);color:var(--muted);font-weight:600;box-shadow:0 1px 0 var(--line)}
+th{white-space:normal;vertical-align:bottom;line-height:1.25;position:sticky;top:0;background:var(--card);color:var(--muted);font-weight:600;box-shadow:0 1px 0 var(--line)}
 th.l,td.l{text-align:left}
 td.wrap{white-space:pre-wrap;min-width:22em;overflow-wrap:anywhere}
 tr.baseline td{background:color-mix(in srgb,var(--muted) 10%,transparent)}
+td.note{white-space:normal;min-width:7em}
 td.best{font-weight:700}
 .verdict{display:inline-block;min-width:4.2em;text-align:center;padding:0 7px;border-radius:9px;border:1px solid currentColor;font-size:12.5px;font-weight:600;margin-right:6px}
 .pcl{color:var(--good)}.ncl{color:var(--bad)}.neutral{color:var(--muted)}

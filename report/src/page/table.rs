@@ -26,7 +26,9 @@ impl Grid {
                 Some(name) => (" class=\"l\"", name),
                 None => ("", name.as_str()),
             };
-            let _ = write!(text, "<th{class}>{}</th>", escape(name));
+            // Long paths may be broken where a word of theirs ends.
+            let name = escape(name).replace('.', ".<wbr>").replace('_', "_<wbr>");
+            let _ = write!(text, "<th{class}>{name}</th>");
         }
         text.push_str("</tr></thead>\n<tbody>\n");
         Self(text)
@@ -104,10 +106,10 @@ pub(super) fn results(table: &ResultsTable) -> String {
             let comparison = row.comparisons.get(name);
             let text = comparison.map_or_else(String::new, cells::difference);
             let missing = comparison.filter(|it| it.pairs < row.expected);
-            let pairs = missing.map_or_else(String::new, |it| format!(" over {} pairs", it.pairs));
+            let pairs = missing.map_or_else(String::new, |it| format!(" ({} pair{})", it.pairs, super::plural(it.pairs)));
             cells.push(Cell::html("l", format!("{}{}{pairs}", badge(table.verdict(row)), escape(&text))));
         }
-        cells.push(Cell::left(&note(row)));
+        cells.push(Cell::html("l note", escape(&note(row))));
         grid.row(class_of(row), &cells);
     }
     grid.finish()
@@ -124,25 +126,29 @@ pub(super) fn published(table: &ResultsTable, reference: &Reference, published: 
     if published.rows.is_empty() {
         return text;
     }
-    let heading = ["<configuration", "<metric", "published", "here", "n", "difference"].map(str::to_owned);
+    let mut names: Vec<&str> = Vec::new();
+    for it in table.configurations.iter().filter_map(|row| published.rows.get(&row.id)).flatten() {
+        if !names.contains(&it.metric.as_str()) {
+            names.push(&it.metric);
+        }
+    }
+    let mut heading = vec!["<configuration".to_owned(), "n".to_owned()];
+    for name in &names {
+        heading.extend([format!("{name} published"), "here".to_owned(), "difference".to_owned()]);
+    }
     let mut grid = Grid::new(&heading);
     for row in &table.configurations {
-        for it in published.rows.get(&row.id).into_iter().flatten() {
-            let here = row.metrics.get(&it.metric);
-            grid.row(
-                class_of(row),
-                &[
-                    Cell::left(&label(row, &columns)),
-                    Cell::left(&it.metric),
-                    Cell::new(&it.written),
-                    Cell::new(&mean_and_deviation(here)),
-                    Cell::new(&count(row)),
-                    Cell::new(
-                        &here.map_or_else(|| "-".to_owned(), |here| format!("{:+.3}", here.mean - it.mean)),
-                    ),
-                ],
-            );
+        let Some(means) = published.rows.get(&row.id) else { continue };
+        let mut cells = vec![Cell::left(&label(row, &columns)), Cell::new(&count(row))];
+        for name in &names {
+            let said = means.iter().find(|it| it.metric == *name);
+            let here = row.metrics.get(*name);
+            let both = said.zip(here).map(|(said, here)| format!("{:+.3}", here.mean - said.mean));
+            cells.push(Cell::new(said.map_or("-", |it| &it.written)));
+            cells.push(Cell::new(&mean_and_deviation(here)));
+            cells.push(Cell::new(both.as_deref().unwrap_or("-")));
         }
+        grid.row(class_of(row), &cells);
     }
     text + &grid.finish()
 }
@@ -183,7 +189,8 @@ pub(super) fn failures(material: &Material, table: &ResultsTable) -> String {
     if failed + without > 0 {
         let _ = writeln!(
             text,
-            "<p>{failed} tasks have failed and {without} have no result yet. Means are over the seeds that have one; comparisons over those that both sides have.</p>"
+            "<p>{failed} task{} failed for good, {without} without a result yet. Means are over the seeds that have one; comparisons over those that both sides have.</p>",
+            super::plural(failed)
         );
     }
     if material.failures.is_empty() {

@@ -32,12 +32,16 @@ pub(crate) struct Draws(u64);
 
 impl Draws {
     pub(crate) fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(1))
+        Self(seed)
     }
 
     pub(crate) fn next(&mut self) -> f64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        (mixed >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
     }
 }
 
@@ -63,7 +67,8 @@ pub(crate) fn result(accuracy: f64, seed: u64, epochs: u32, classes: usize) -> T
             (0..classes)
                 .map(|predicted| {
                     let share = if truth == predicted { accuracy } else { (1.0 - accuracy) / 9.0 };
-                    (share * (100.0 - 8.0 * truth as f64).max(4.0) * (1.0 + 0.3 * draws.next())).max(0.0) as u64
+                    (share * (100.0 - 8.0 * truth as f64).max(4.0) * (1.0 + 0.3 * draws.next())).max(0.0)
+                        as u64
                 })
                 .collect()
         })
