@@ -41,10 +41,14 @@ impl LocalWorker {
         loop {
             let began = Instant::now();
             let mut child = self.spawn()?;
+            // Taken, because waiting for a child closes the pipe that it still has.
+            let lifeline = child.stdin.take();
             let status = tokio::select! {
                 status = child.wait() => status?,
                 () = &mut stop => {
-                    stop_child(&mut child).await;
+                    // Asks the worker to give its leases back and leave.
+                    drop(lifeline);
+                    leave_or_die(&mut child).await;
                     return Ok(());
                 }
             };
@@ -90,9 +94,8 @@ impl LocalWorker {
     }
 }
 
-/// Closing its standard input asks the worker to give its leases back and leave.
-async fn stop_child(child: &mut Child) {
-    drop(child.stdin.take());
+/// Waits for a worker that was asked to leave, but not for ever.
+async fn leave_or_die(child: &mut Child) {
     if tokio::time::timeout(PATIENCE, child.wait()).await.is_err() {
         let _ = child.kill().await;
     }

@@ -14,7 +14,10 @@ mod remote;
 mod report;
 mod run;
 
-use std::{io::Write as _, process::ExitCode};
+use std::{
+    io::{IsTerminal as _, Write as _},
+    process::ExitCode,
+};
 
 use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
@@ -29,7 +32,12 @@ fn main() -> ExitCode {
     // A coordinator's log is its only voice; the other commands speak for themselves.
     let level = if matches!(cli.command, Command::Coordinator(_)) { "info" } else { "error" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
     let exit = match dispatch(cli.command) {
         Ok(exit) => exit,
         Err(Failure { exit, message }) => {

@@ -8,7 +8,7 @@ use colearn_core::{
     table::{Outcome as TaskOutcome, ResultsTable},
 };
 use colearn_proto::{
-    convert,
+    convert::{self, ConvertError},
     v1::{
         self, SweepState, SweepSummary, get_results_response::Part, sweep_service_client::SweepServiceClient,
     },
@@ -252,14 +252,14 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     };
     let request = v1::GetResultsRequest { name: name.to_owned() };
     let mut parts = client.get_results(request).await.map_err(|status| refused(&status))?.into_inner();
-    // A large sweep comes in several parts.
     let mut sweep_json = String::new();
     let mut outcomes = HashMap::new();
     let mut failures = Vec::new();
     let mut notes = Vec::new();
     while let Some(message) = parts.message().await.map_err(|status| refused(&status))? {
         match message.part {
-            Some(Part::SweepJson(text)) => sweep_json.push_str(&text),
+            // A large sweep comes in several parts.
+            Some(Part::SweepJson(text)) => sweep_json += &text,
             Some(Part::Result(recorded)) => {
                 let task = convert::task(recorded.task).map_err(|error| bad(&error))?;
                 let result = recorded.result.unwrap_or_default().try_into().map_err(|error| bad(&error))?;

@@ -19,7 +19,8 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let mut connection = Connection::open(&arguments.target).await?;
     let fetched = fetch_results(&mut connection.sweeps, &arguments.name).await?;
     let request = v1::GetSweepRequest { name: arguments.name.clone() };
-    let response = connection.sweeps.get_sweep(request).await.map_err(|status| refused(&status))?.into_inner();
+    let response =
+        connection.sweeps.get_sweep(request).await.map_err(|status| refused(&status))?.into_inner();
     connection.close().await;
 
     // Attempts that were tried again come with the sweep's state; the others came with the results.

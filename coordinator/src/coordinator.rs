@@ -61,14 +61,12 @@ pub enum Storage {
 #[derive(Debug, thiserror::Error)]
 pub enum CoordinatorError {
     /// The address can not be listened on.
-    #[error(
-        "{address} can not be listened on ({source}): stop what uses it, or choose another with --listen"
-    )]
+    #[error("{address} can not be listened on ({cause}): stop what uses it, or choose another with --listen")]
     Listen {
         /// Which address.
         address: SocketAddr,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Heartbeats would come too rarely to keep a lease.
     #[error(
@@ -90,10 +88,10 @@ pub enum CoordinatorError {
     #[error("the gRPC server failed")]
     Serve(#[from] tonic::transport::Error),
     /// The services' description can not be read: a defect of the build.
-    #[error("the services can not be described: {0}")]
+    #[error("the services can not be described")]
     Describe(#[from] tonic_reflection::server::Error),
     /// A defect of the coordinator.
-    #[error("the coordinator failed: {0}")]
+    #[error("the coordinator has a defect")]
     Panicked(#[from] tokio::task::JoinError),
 }
 
@@ -112,7 +110,7 @@ impl Coordinator {
             return Err(CoordinatorError::Heartbeat { heartbeat, lease });
         }
         // First the port: a second coordinator started by mistake should leave no trace in the journal.
-        let refused = |source| CoordinatorError::Listen { address: listen, source };
+        let refused = |cause| CoordinatorError::Listen { address: listen, cause };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
         let store: Arc<dyn Store> = match storage {

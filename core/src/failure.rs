@@ -31,7 +31,8 @@ pub enum FailureReason {
 pub enum RetryPolicy {
     /// Try again, as long as attempts are left.
     Retry,
-    /// Try again in smaller cohorts, as long as attempts are left.
+    /// Try again in a cohort of half the size, which costs no attempt; a task that was alone tries again as
+    /// long as attempts are left.
     RetryAtLowerDensity,
     /// The same would happen again: the task has failed.
     Fail,

@@ -8,15 +8,13 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use memmap2::Mmap;
-use safetensors::Dtype;
-use safetensors::tensor::TensorInfo;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::error::{DatasetError, TensorProblem};
+use crate::check::Check;
+use crate::error::DatasetError;
 use crate::header::Header;
-use crate::layout::{Description, LABELS, Modality, Split, Task, tensor_name};
-use crate::scan;
+use crate::layout::{Description, Modality, Split, Task};
 
 /// An open, checked data set.
 ///
@@ -38,15 +36,15 @@ pub struct Dataset {
 
 /// Where a split's tensors lie.
 #[derive(Debug)]
-struct SplitIndex {
-    /// Bytes of the file, by modality. In bounds, aligned and a whole number of f32, as `checked_f32` saw.
-    features: Vec<Range<usize>>,
-    labels: OwnedLabels,
+pub(crate) struct SplitIndex {
+    /// Bytes of the file, by modality. In bounds, aligned and a whole number of f32, as `Check::split` saw.
+    pub(crate) features: Vec<Range<usize>>,
+    pub(crate) labels: OwnedLabels,
 }
 
 /// Labels are few and may lie unaligned for i64 in the file: they are copied.
 #[derive(Debug)]
-enum OwnedLabels {
+pub(crate) enum OwnedLabels {
     Classes(Vec<i64>),
     Values(Vec<f32>),
 }
@@ -205,7 +203,7 @@ impl<'a> SplitView<'a> {
         self.labels().len()
     }
 
-    /// The features of one modality, in place: [N, T, D] in C order. The index is that of [`Dataset::modalities`].
+    /// The features of one modality, in place: `[N, T, D]` in C order. The index is that of [`Dataset::modalities`].
     ///
     /// # Panics
     /// Where there is no such modality.
@@ -235,7 +233,7 @@ impl Labels<'_> {
 }
 
 impl OwnedLabels {
-    fn view(&self) -> Labels<'_> {
+    pub(crate) fn view(&self) -> Labels<'_> {
         match self {
             Self::Classes(labels) => Labels::Classes(labels),
             Self::Values(labels) => Labels::Values(labels),
@@ -266,139 +264,8 @@ fn remedy(path: &Path) -> &'static str {
     }
 }
 
-/// The checks that need the header and the bytes.
-struct Check<'a> {
-    path: &'a Path,
-    map: &'a [u8],
-    header: &'a Header,
-}
-
-impl Check<'_> {
-    fn error(&self, tensor: &str, problem: TensorProblem) -> DatasetError {
-        DatasetError::Tensor { path: self.path.to_owned(), tensor: tensor.to_owned(), problem }
-    }
-
-    fn no_unexpected_tensors(&self) -> Result<(), DatasetError> {
-        // In the order of the file, so that the same file always gives the same error.
-        for name in self.header.tensors.offset_keys() {
-            let expected = Split::ALL.iter().any(|split| {
-                name.strip_prefix(split.as_str())
-                    .and_then(|rest| rest.strip_prefix('/'))
-                    .is_some_and(|part| part == LABELS || self.header.modalities.iter().any(|m| m == part))
-            });
-            if !expected {
-                return Err(self.error(&name, TensorProblem::Unexpected));
-            }
-        }
-        Ok(())
-    }
-
-    fn info(&self, name: &str, dtype: Dtype, expected: &'static str) -> Result<&TensorInfo, DatasetError> {
-        let info = self.header.tensors.info(name).ok_or_else(|| self.error(name, TensorProblem::Missing))?;
-        if info.dtype != dtype {
-            return Err(
-                self.error(name, TensorProblem::Dtype { found: format!("{:?}", info.dtype), expected })
-            );
-        }
-        Ok(info)
-    }
-
-    /// T and the modalities with their D, as the training split has them: what the others have to agree with.
-    fn training_shapes(&self) -> Result<(usize, Vec<Modality>), DatasetError> {
-        let mut steps = None;
-        let mut modalities = Vec::with_capacity(self.header.modalities.len());
-        for part in &self.header.modalities {
-            let name = tensor_name(Split::Train, part);
-            let shape = &self.info(&name, Dtype::F32, "F32")?.shape;
-            let wrong = |expected| self.error(&name, TensorProblem::Shape { found: shape.clone(), expected });
-            let &[_, t, dim] = shape.as_slice() else {
-                return Err(wrong("[samples, steps, features]".to_owned()));
-            };
-            if t == 0 || dim == 0 {
-                return Err(wrong("at least one step and one feature".to_owned()));
-            }
-            let first = *steps.get_or_insert(t);
-            if t != first {
-                let of = &self.header.modalities[0];
-                return Err(wrong(format!("{first} steps as in `{}`", tensor_name(Split::Train, of))));
-            }
-            modalities.push(Modality { name: part.clone(), dim });
-        }
-        Ok((steps.expect("the header has at least one modality"), modalities))
-    }
-
-    fn split(&self, split: Split, steps: usize, modalities: &[Modality]) -> Result<SplitIndex, DatasetError> {
-        let labels = self.labels(split)?;
-        let count = labels.view().len();
-        let mut features = Vec::with_capacity(modalities.len());
-        for modality in modalities {
-            let name = tensor_name(split, &modality.name);
-            let info = self.info(&name, Dtype::F32, "F32")?;
-            if info.shape != [count, steps, modality.dim] {
-                let expected = format!(
-                    "{:?}: the samples of `{}`, the steps and features of `train`",
-                    [count, steps, modality.dim],
-                    tensor_name(split, LABELS),
-                );
-                return Err(self.error(&name, TensorProblem::Shape { found: info.shape.clone(), expected }));
-            }
-            let range = self.range(info);
-            let values = as_f32(&self.map[range.clone()])
-                .ok_or_else(|| self.error(&name, TensorProblem::Unaligned))?;
-            if let Some((count, at)) = scan::non_finite(values) {
-                let sample = steps * modality.dim;
-                let first = vec![at / sample, at % sample / modality.dim, at % modality.dim];
-                return Err(self.error(&name, TensorProblem::NonFinite { count, first }));
-            }
-            features.push(range);
-        }
-        Ok(SplitIndex { features, labels })
-    }
-
-    fn labels(&self, split: Split) -> Result<OwnedLabels, DatasetError> {
-        let name = tensor_name(split, LABELS);
-        let (info, regression) = match &self.header.task {
-            Task::Classification { .. } => (self.info(&name, Dtype::I64, "I64 (class indices)")?, false),
-            Task::Regression => (self.info(&name, Dtype::F32, "F32 (regression values)")?, true),
-        };
-        let &[count] = info.shape.as_slice() else {
-            let expected = "[samples]".to_owned();
-            return Err(self.error(&name, TensorProblem::Shape { found: info.shape.clone(), expected }));
-        };
-        if count == 0 {
-            return Err(self.error(&name, TensorProblem::EmptySplit(split)));
-        }
-        let bytes = &self.map[self.range(info)];
-        if regression {
-            let values: Vec<f32> = bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
-            if let Some((count, first)) = scan::non_finite(&values) {
-                return Err(self.error(&name, TensorProblem::NonFinite { count, first: vec![first] }));
-            }
-            return Ok(OwnedLabels::Values(values));
-        }
-        let labels: Vec<i64> = bytes.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b)).collect();
-        let Task::Classification { classes } = &self.header.task else {
-            unreachable!("regression was handled above");
-        };
-        let classes = classes.len();
-        let bad = |label: &i64| usize::try_from(*label).map_or(true, |label| label >= classes);
-        if let Some(first) = labels.iter().position(bad) {
-            let count = labels.iter().filter(|label| bad(label)).count();
-            let label = labels[first];
-            return Err(self.error(&name, TensorProblem::LabelOutOfRange { count, first, label, classes }));
-        }
-        Ok(OwnedLabels::Classes(labels))
-    }
-
-    /// Where in the file a tensor lies; in bounds because the header's places fill the file exactly.
-    fn range(&self, info: &TensorInfo) -> Range<usize> {
-        let (start, end) = info.data_offsets;
-        self.header.data_start + start..self.header.data_start + end
-    }
-}
-
 /// The same bytes as numbers, if they start where an f32 may.
-fn as_f32(bytes: &[u8]) -> Option<&[f32]> {
+pub(crate) fn as_f32(bytes: &[u8]) -> Option<&[f32]> {
     // SAFETY: every bit pattern is an f32; `align_to` takes care of bounds and alignment.
     let (before, values, after) = unsafe { bytes.align_to::<f32>() };
     (before.is_empty() && after.is_empty()).then_some(values)

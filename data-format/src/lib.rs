@@ -1,7 +1,7 @@
 //! The data set format of colearn: reading, checking, generating.
 //!
-//! A data set is one safetensors file. Tensors: `<split>/<modality>` [N, T, D] f32 and `<split>/labels`
-//! ([N] i64 classes, or [N] f32 values) for the splits `train`, `valid` and `test`. T is the same everywhere,
+//! A data set is one safetensors file. Tensors: `<split>/<modality>` `[N, T, D]` f32 and `<split>/labels`
+//! (`[N]` i64 classes, or `[N]` f32 values) for the splits `train`, `valid` and `test`. T is the same everywhere,
 //! N within a split, D for a modality. The header's `__metadata__` holds `format` (`colearn-dataset/1`),
 //! `modalities` (JSON list; the order in which features are concatenated), `task` (`classification` or
 //! `regression`), `classes` (JSON list of names; classification only), and the texts `source`, `licence` and
@@ -12,6 +12,7 @@
 #[cfg(target_endian = "big")]
 compile_error!("safetensors stores little-endian numbers and this crate reads them in place");
 
+mod check;
 mod dataset;
 mod error;
 pub mod generate;

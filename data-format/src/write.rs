@@ -34,7 +34,7 @@ pub struct NewDataset {
 /// One split of a [`NewDataset`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewSplit {
-    /// By modality: [N, T, D] in C order.
+    /// By modality: `[N, T, D]` in C order.
     pub features: Vec<Vec<f32>>,
     /// By sample; their number is N.
     pub labels: NewLabels,

@@ -1,6 +1,6 @@
 //! The `colearn-worker` binary: the agent, or one of its trainer children.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io::IsTerminal as _, path::PathBuf, process::ExitCode};
 
 use clap::{Args, Parser, Subcommand};
 use colearn_worker::{
@@ -11,6 +11,7 @@ use colearn_worker::{
         run,
     },
     protocol::TrainerOptions,
+    trainer,
 };
 use tracing_subscriber::EnvFilter;
 
@@ -50,7 +51,7 @@ struct TrainerArgs {
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.command {
-        Some(Subcommands::Trainer(args)) => train(TrainerOptions {
+        Some(Subcommands::Trainer(args)) => trainer::main(TrainerOptions {
             data_dir: args.data_dir,
             device: args.device,
             threads: args.threads,
@@ -62,7 +63,12 @@ fn main() -> ExitCode {
 
 fn work(args: AgentArgs) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr)
+        .init();
     let worked = work_until_told(args);
     match worked {
         Ok(()) => ExitStatus::Success.into(),
@@ -83,13 +89,4 @@ fn work_until_told(args: AgentArgs) -> Result<(), AgentError> {
         .build()
         .map_err(system("start the runtime"))?;
     runtime.block_on(run::run(options, launcher))
-}
-
-/// The trainer child.
-fn train(options: TrainerOptions) -> ExitCode {
-    eprintln!(
-        "error: this build has no trainer (it was asked to train on {} with {} thread(s))",
-        options.device, options.threads
-    );
-    ExitStatus::Failure.into()
 }

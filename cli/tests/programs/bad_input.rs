@@ -28,7 +28,7 @@ fn sweep_files() {
         ("epochs: 6", "epochs: six", &["epochs", "bad.yaml:5:"]),
         ("learning_rate: 0.003", "learning_rate: .nan", &["learning_rate", "bad.yaml:5:"]),
         ("seeds: [0, 1]", "seeds: []", &["seeds", "bad.yaml:11:"]),
-        ("seeds: [0, 1]", "seeds: {count: 100000000}", &["max_tasks"]),
+        ("seeds: [0, 1]", "seeds: {count: 1000000}", &["max_tasks"]),
         ("name: small", "name: small\nname: small", &["name", "bad.yaml:2:1"]),
         ("name: small", "name: [small", &["bad.yaml"]),
     ] {
@@ -126,7 +126,7 @@ impl SmallDisk {
 #[cfg(target_os = "linux")]
 impl Drop for SmallDisk {
     fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg(&self.0).status();
+        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
     }
 }
 
@@ -150,7 +150,7 @@ fn a_full_disk_loses_nothing_that_was_recorded() {
     while std::io::Write::write_all(&mut rest, &[1; 1]).is_ok() {}
     assert_eq!(first.code(), 6, "{}", lab.logs());
     let log = std::fs::read_to_string(lab.path().join("start.log")).unwrap();
-    assert!(log.contains("full") && !log.contains("panicked"), "{log}");
+    assert!(log.contains("no space is left") && !log.contains("panicked"), "{log}");
     assert_eq!(log.matches("error").count(), 1, "one clear error, in: {log}");
 
     std::fs::remove_file(&hog).unwrap();

@@ -7,10 +7,10 @@ use crate::store::StoreError;
 pub enum EngineError {
     /// The journal can not be read.
     #[error("the journal can not be replayed: {0}")]
-    Recover(#[source] StoreError),
+    Recover(StoreError),
     /// A batch could not be made durable.
     #[error(
-        "results can not be stored, so the coordinator stops; what was acknowledged is intact, and workers keep what was not: {0}"
+        "results can not be stored, so the coordinator stops, and workers keep what was not acknowledged: {0}"
     )]
-    Commit(#[source] StoreError),
+    Commit(StoreError),
 }

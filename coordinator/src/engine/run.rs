@@ -48,6 +48,7 @@ pub struct Engine {
     store: Arc<dyn Store>,
     clock: Clock,
     inputs: mpsc::Receiver<Input>,
+    /// Open streams, one a worker at most.
     connections: BTreeMap<ConnectionId, Connection>,
     by_worker: BTreeMap<WorkerId, ConnectionId>,
     followed: BTreeMap<SweepId, watch::Sender<SweepSummary>>,
@@ -189,7 +190,8 @@ impl Engine {
                 }
                 self.connections.insert(connection, Connection { worker: worker.clone(), outbox });
                 self.changed = true;
-                self.apply(turn, Event::WorkerConnected { worker, host, slots, held });
+                let event = Event::WorkerConnected { worker, host, slots, held };
+                turn.apply(&mut self.scheduler, self.clock.now(), event, Some(connection), None);
             }
             Input::FromWorker { connection, message } => self.hear(turn, connection, message),
             Input::Disconnected { connection } => self.forget(turn, connection),
@@ -233,13 +235,18 @@ impl Engine {
     }
 
     fn forget(&mut self, turn: &mut Turn, connection: ConnectionId) {
-        let Some(Connection { worker, .. }) = self.connections.remove(&connection) else { return };
-        if self.by_worker.get(&worker) == Some(&connection) {
+        if let Some(worker) = self.close(connection) {
             tracing::info!(%worker, "worker disconnected");
-            self.by_worker.remove(&worker);
-            self.changed = true;
             self.apply(turn, Event::WorkerDisconnected { worker });
         }
+    }
+
+    /// Closes a worker's stream, unless it was closed or replaced before.
+    fn close(&mut self, connection: ConnectionId) -> Option<WorkerId> {
+        let Connection { worker, .. } = self.connections.remove(&connection)?;
+        self.by_worker.remove(&worker);
+        self.changed = true;
+        Some(worker)
     }
 
     fn submit(&mut self, turn: &mut Turn, sweep: Sweep) -> Result<Submitted, SubmissionError> {
@@ -292,10 +299,7 @@ impl Engine {
         if let Err(error) = outbox.try_send(message) {
             // It will come back with what it holds, and hear again what it missed.
             tracing::warn!(%worker, %error, "worker does not take what it is told; its stream is closed");
-            let worker = worker.clone();
-            self.connections.remove(&connection);
-            if self.by_worker.get(&worker) == Some(&connection) {
-                self.by_worker.remove(&worker);
+            if let Some(worker) = self.close(connection) {
                 // Volatile: nothing follows from it.
                 drop(self.scheduler.apply(self.clock.now(), Event::WorkerDisconnected { worker }));
             }

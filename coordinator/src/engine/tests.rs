@@ -1,1 +1,264 @@
+//! The engine alone: order of commit and word, group commit, and streams that are replaced or not read.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use colearn_core::{
+    id::{LeaseToken, SweepId, TaskId, WorkerId},
+    result::TaskResult,
+    scheduler::{HeldLease, SlotOffer},
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Clock, ConnectionId, Engine, EngineError, EngineHandle, EngineSettings, FromWorker, ToWorker};
+use crate::{
+    store::{Batch, Entry, MemoryStore, ResultRow, Store, StoreFuture},
+    testing::small_sweep,
+};
+
+const SOON: Duration = Duration::from_secs(20);
+
+/// A store that commits only when the test lets it.
+struct Gate {
+    inner: MemoryStore,
+    permits: Semaphore,
+    /// Commits that were asked for.
+    asked: AtomicUsize,
+}
+
+impl Store for Gate {
+    fn commit(&self, batch: Batch) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            self.permits.acquire().await.expect("it is never closed").forget();
+            self.inner.commit(batch).await
+        })
+    }
+
+    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+        self.inner.journal(after, limit)
+    }
+
+    fn results(&self, sweep: SweepId, from: u32, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
+        self.inner.results(sweep, from, limit)
+    }
+}
+
+struct Rig {
+    store: Arc<Gate>,
+    engine: EngineHandle,
+    stop: CancellationToken,
+    running: JoinHandle<Result<(), EngineError>>,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let permits = Semaphore::new(1);
+        let store = Arc::new(Gate { inner: MemoryStore::new(), permits, asked: AtomicUsize::new(0) });
+        let settings = EngineSettings { lease: Duration::from_secs(60) };
+        let (engine, handle) = Engine::recover(store.clone(), Clock::of_the_host(), settings).await.unwrap();
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(engine.run(stop.clone()));
+        Self { store, engine: handle, stop, running }
+    }
+
+    async fn connect(
+        &self,
+        capacity: usize,
+        held: Vec<HeldLease>,
+    ) -> (ConnectionId, mpsc::Receiver<ToWorker>) {
+        let (outbox, inbox) = mpsc::channel(capacity);
+        let slots = vec![SlotOffer { index: 0, max_cohort: 8 }];
+        let worker = WorkerId::new("w").unwrap();
+        (self.engine.connect(worker, String::new(), slots, held, outbox).await.unwrap(), inbox)
+    }
+
+    /// A worker with a lease of `tasks` tasks.
+    async fn leased(&self, tasks: u64) -> (ConnectionId, mpsc::Receiver<ToWorker>, LeaseToken, Vec<TaskId>) {
+        self.store.permits.add_permits(2);
+        self.engine.submit(small_sweep("first", tasks, 1)).await.unwrap().unwrap();
+        let (connection, mut inbox) = self.connect(64, vec![]).await;
+        self.engine.hear(connection, FromWorker::SlotsFree(vec![0])).await.unwrap();
+        let Some(ToWorker::Lease { token, tasks, .. }) = timeout(SOON, inbox.recv()).await.unwrap() else {
+            panic!("a lease was expected");
+        };
+        (connection, inbox, token, tasks.into_iter().map(|(task, ..)| task).collect())
+    }
+
+    async fn finish(&self, connection: ConnectionId, token: LeaseToken, task: TaskId) {
+        let result = TaskResult {
+            metrics: [("accuracy".to_owned(), 0.5)].into(),
+            confusion: vec![],
+            history: vec![],
+            best_epoch: 1,
+            parameters: 1,
+            seconds: 1.0,
+            device: "cpu".to_owned(),
+        };
+        let message = FromWorker::Finished { token, task, result: Box::new(result) };
+        self.engine.hear(connection, message).await.unwrap();
+    }
+
+    /// Waits until the engine asks for its `n`th commit.
+    async fn asked(&self, n: usize) {
+        let asked = async {
+            while self.store.asked.load(Ordering::SeqCst) < n {
+                tokio::task::yield_now().await;
+            }
+        };
+        timeout(SOON, asked).await.unwrap();
+    }
+
+    async fn stop(self) {
+        self.store.permits.add_permits(1000);
+        self.stop.cancel();
+        timeout(SOON, self.running).await.unwrap().unwrap().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_told_before_it_is_durable() {
+    let rig = Rig::new().await;
+    let (connection, mut inbox, token, tasks) = rig.leased(1).await;
+    let commits = rig.store.asked.load(Ordering::SeqCst);
+    rig.finish(connection, token, tasks[0]).await;
+    rig.asked(commits + 1).await;
+    let looking = tokio::spawn({
+        let engine = rig.engine.clone();
+        async move { engine.ask(|scheduler| scheduler.sweeps().next().unwrap().counts().done).await }
+    });
+    tokio::task::yield_now().await;
+    assert!(inbox.try_recv().is_err(), "the commit has not happened yet");
+    assert!(!looking.is_finished());
+    rig.store.permits.add_permits(1);
+    let told = timeout(SOON, inbox.recv()).await.unwrap();
+    assert_eq!(told, Some(ToWorker::Acknowledged { token, task: tasks[0] }));
+    assert_eq!(rig.store.results(SweepId(1), 0, 10).await.unwrap().len(), 1);
+    assert_eq!(looking.await.unwrap(), Ok(1));
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn what_waits_is_committed_together() {
+    let rig = Rig::new().await;
+    let (connection, mut inbox, token, tasks) = rig.leased(8).await;
+    let commits = rig.store.asked.load(Ordering::SeqCst);
+    rig.finish(connection, token, tasks[0]).await;
+    rig.asked(commits + 1).await;
+    for task in &tasks[1..] {
+        rig.finish(connection, token, *task).await;
+    }
+    rig.store.permits.add_permits(1000);
+    for task in tasks {
+        assert_eq!(timeout(SOON, inbox.recv()).await.unwrap(), Some(ToWorker::Acknowledged { token, task }));
+    }
+    assert_eq!(rig.store.asked.load(Ordering::SeqCst), commits + 2, "one for the first, one for all others");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn repeated_and_stale_reports_are_answered_and_not_journaled() {
+    let rig = Rig::new().await;
+    let (connection, mut inbox, token, tasks) = rig.leased(2).await;
+    rig.store.permits.add_permits(1000);
+    rig.finish(connection, token, tasks[0]).await;
+    inbox.recv().await.unwrap();
+    let journaled = rig.store.journal(0, 100).await.unwrap().len();
+    rig.finish(connection, token, tasks[0]).await;
+    rig.finish(connection, LeaseToken(99), tasks[1]).await;
+    let told = [inbox.recv().await.unwrap(), inbox.recv().await.unwrap()];
+    assert!(matches!(told, [ToWorker::Acknowledged { .. }, ToWorker::Drop { .. }]), "{told:?}");
+    assert_eq!(rig.store.journal(0, 100).await.unwrap().len(), journaled);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_queued_when_it_stops_is_committed() {
+    let rig = Rig::new().await;
+    let (connection, mut inbox, token, tasks) = rig.leased(4).await;
+    let commits = rig.store.asked.load(Ordering::SeqCst);
+    rig.finish(connection, token, tasks[0]).await;
+    rig.asked(commits + 1).await;
+    for task in &tasks[1..] {
+        rig.finish(connection, token, *task).await;
+    }
+    let store = rig.store.clone();
+    let engine = rig.engine.clone();
+    rig.stop().await;
+    assert_eq!(store.results(SweepId(1), 0, 10).await.unwrap().len(), 4);
+    for _ in 0..4 {
+        assert!(matches!(inbox.recv().await, Some(ToWorker::Acknowledged { .. })));
+    }
+    assert_eq!(inbox.recv().await, None, "streams are closed");
+    assert!(engine.ask(|_| ()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_replaced_stream_has_nothing_to_say() {
+    let rig = Rig::new().await;
+    let (old, mut old_inbox, token, tasks) = rig.leased(2).await;
+    let held = vec![HeldLease { token, tasks: tasks.clone() }];
+    let (new, mut inbox) = rig.connect(64, held).await;
+    assert_eq!(timeout(SOON, old_inbox.recv()).await.unwrap(), None);
+    rig.store.permits.add_permits(1000);
+    rig.finish(old, token, tasks[0]).await;
+    rig.engine.disconnect(old).await.unwrap();
+    rig.finish(new, token, tasks[1]).await;
+    let told = timeout(SOON, inbox.recv()).await.unwrap();
+    assert_eq!(told, Some(ToWorker::Acknowledged { token, task: tasks[1] }));
+    let workers = rig.engine.ask(|scheduler| scheduler.workforce().0).await.unwrap();
+    assert_eq!(workers, 1, "the end of the old stream is not the end of the worker");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_worker_that_does_not_read_is_cut_off() {
+    let rig = Rig::new().await;
+    rig.store.permits.add_permits(1000);
+    let (connection, mut inbox) = rig.connect(1, vec![]).await;
+    let unknown = TaskId { sweep: SweepId(9), configuration: colearn_core::id::ConfigurationId(9), seed: 9 };
+    for _ in 0..3 {
+        rig.finish(connection, LeaseToken(1), unknown).await;
+    }
+    let workers = rig.engine.ask(|scheduler| scheduler.workforce().0).await.unwrap();
+    // Asked in the same turn, the question may be answered before the worker is cut off; not the next.
+    let later = rig.engine.ask(|scheduler| scheduler.workforce().0).await.unwrap();
+    assert!(workers <= 1 && later == 0, "{workers}, then {later}");
+    assert!(matches!(inbox.recv().await, Some(ToWorker::Drop { .. })));
+    assert_eq!(inbox.recv().await, None);
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn a_task_that_backs_off_is_granted_when_its_time_has_come() {
+    let rig = Rig::new().await;
+    rig.store.permits.add_permits(1000);
+    let mut sweep = small_sweep("first", 1, 1);
+    sweep.retries.initial_backoff = Duration::from_millis(50);
+    rig.engine.submit(sweep).await.unwrap().unwrap();
+    let (connection, mut inbox) = rig.connect(64, vec![]).await;
+    rig.engine.hear(connection, FromWorker::SlotsFree(vec![0])).await.unwrap();
+    let Some(ToWorker::Lease { token, tasks, .. }) = timeout(SOON, inbox.recv()).await.unwrap() else {
+        panic!("a lease was expected");
+    };
+    let failure = colearn_core::failure::Failure::new(colearn_core::failure::FailureReason::Crash, "x");
+    let failed = FromWorker::Failed { token, task: tasks[0].0, failure };
+    rig.engine.hear(connection, failed).await.unwrap();
+    rig.engine.hear(connection, FromWorker::SlotsFree(vec![0])).await.unwrap();
+    assert!(matches!(timeout(SOON, inbox.recv()).await.unwrap(), Some(ToWorker::Acknowledged { .. })));
+    let Some(ToWorker::Lease { tasks, .. }) = timeout(SOON, inbox.recv()).await.unwrap() else {
+        panic!("with nothing said by anyone");
+    };
+    assert_eq!(tasks[0].1, 2);
+    rig.stop().await;
+}

@@ -5,17 +5,19 @@ use std::{io, path::PathBuf};
 use colearn_core::id::{SweepId, TaskId};
 
 /// Why a store can not be opened, read or written.
+///
+/// The text says all there is to say, causes included, so that a caller prints it as it is.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The state folder can not be created or written.
     #[error(
-        "state folder {path} can not be written ({source}): choose another with --state-dir, or change its permissions"
+        "state folder {path} can not be written ({cause}): choose another with --state-dir, or change its permissions"
     )]
     NotWritable {
         /// The folder.
         path: PathBuf,
         /// What the system said.
-        source: io::Error,
+        cause: io::Error,
     },
     /// Another coordinator uses the state folder.
     #[error(
@@ -83,12 +85,12 @@ pub enum StoreError {
         found: String,
     },
     /// Anything else the database says.
-    #[error("database {path} failed")]
+    #[error("database {path} failed: {cause}")]
     Database {
         /// The database.
         path: PathBuf,
         /// What it said.
-        source: sqlx::Error,
+        cause: sqlx::Error,
     },
 }
 
@@ -111,9 +113,9 @@ impl StoreError {
             Some(code::FULL) => Self::Full { path },
             Some(code::CORRUPT | code::NOTADB) => Self::Corrupt { path, detail: source.to_string() },
             Some(code::READONLY | code::CANTOPEN) => {
-                Self::NotWritable { path, source: io::Error::other(source.to_string()) }
+                Self::NotWritable { path, cause: io::Error::other(source.to_string()) }
             }
-            _ => Self::Database { path, source },
+            _ => Self::Database { path, cause: source },
         }
     }
 }

@@ -19,7 +19,7 @@ pub(super) struct StateLock {
 impl StateLock {
     /// Creates the folder if it is not there, and takes it.
     pub(super) fn take(folder: &Path) -> Result<Self, StoreError> {
-        let not_writable = |source| StoreError::NotWritable { path: folder.to_owned(), source };
+        let not_writable = |cause| StoreError::NotWritable { path: folder.to_owned(), cause };
         fs::create_dir_all(folder).map_err(not_writable)?;
         let path = folder.join("lock");
         let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
@@ -29,7 +29,7 @@ impl StateLock {
             Err(TryLockError::WouldBlock) => {
                 return Err(StoreError::Held { path: folder.to_owned(), holder: holder(&path) });
             }
-            Err(TryLockError::Error(source)) => return Err(not_writable(source)),
+            Err(TryLockError::Error(cause)) => return Err(not_writable(cause)),
         }
         // Who holds it is for people; that somebody does is the lock's word, not the text's.
         note_holder(&mut file).map_err(not_writable)?;

@@ -249,7 +249,7 @@ fn migration_failed(path: &Path, error: MigrateError) -> StoreError {
         MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
             StoreError::of(&path, source)
         }
-        other => StoreError::Database { path, source: other.into() },
+        other => StoreError::Database { path, cause: other.into() },
     }
 }
 

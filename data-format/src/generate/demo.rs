@@ -13,15 +13,15 @@ pub const DEMO_CLASSES: [&str; 6] =
 /// Features a step of language, audio and video.
 const DIMS: [usize; 3] = [24, 8, 12];
 const NAMES: [&str; 3] = ["language", "audio", "video"];
-/// Length of a word's direction in language, where the noise of each feature has deviation 1. Chosen so that
-/// the network must find two words in the noise and remember their order: about 0.7 accuracy.
-const WORD: f64 = 1.9;
+/// Length of a word's direction in language, where the noise of each feature has deviation 1: buried, so that a
+/// network of the demo's size reaches about 0.7 accuracy.
+const WORD: f64 = 1.85;
 /// Time steps a word lasts.
 const WORD_STEPS: usize = 2;
-/// Deviation of the class's own pattern in audio and video: plain to see at every step.
-const SIGN: f64 = 1.0;
+/// Deviation of a word's pattern in audio and video: plain to see at every step.
+const SIGN: f64 = 1.5;
 /// Deviation of the noise in audio and video.
-const SIGN_NOISE: f64 = 0.8;
+const SIGN_NOISE: f64 = 0.5;
 /// Two words of two steps, each in its half.
 const MIN_STEPS: usize = 2 * WORD_STEPS;
 
@@ -73,11 +73,17 @@ const MAX_VALUES: u128 = 1 << 27;
 
 /// Make the demo set: a planted case of negative co-learning, in three modalities.
 ///
-/// Language says two words, one in each half of the sample, buried in noise; three pairs of words in both
-/// orders make six classes. A network has to learn the words and remember their order. Audio and video show
-/// the class's own pattern at every step, plainly. A network trained on all three therefore reads audio and
-/// video, learns no language, and is lost on language alone; the same network trained on language alone does
-/// well, and so does one whose audio and video were dropped often enough in training.
+/// A sample says two words, one in each half of its time; three pairs of words in both orders make six
+/// classes, so that a network has to tell the words and remember their order. All three modalities carry
+/// the words at the same steps: audio and video plainly, language buried in noise. A network trained on all
+/// three therefore listens to audio and video, learns no language, and is lost on language alone, where the
+/// same network trained on language alone does well. Where audio and video are dropped often enough in
+/// training it does about as well: any difference left is within the spread of the seeds, so the demo shows
+/// negative co-learning undone and is no case of positive co-learning.
+///
+/// What to expect, as test accuracy on language alone (bi-EFLSTM with hidden 32, 1 layer, dropout 0.3; 15 epochs
+/// of batches of 32, learning rate 0.002, one shared draw for audio and video; mean of five seeds, trained with
+/// PyTorch, chance is 0.17): no dropout 0.29; 0.15 0.61; 0.4 0.69; 0.6 to 0.95 0.71; unimodal 0.71.
 ///
 /// Classes take turns, so that every split is balanced. A sample depends on the seed, its split and its
 /// place only: a larger set begins with the smaller one.
@@ -86,7 +92,7 @@ const MAX_VALUES: u128 = 1 << 27;
 /// [`DemoError`] where a size is too small or too large.
 pub fn demo(options: &DemoOptions) -> Result<NewDataset, DemoError> {
     check(options)?;
-    let patterns = Patterns::new(options.seed);
+    let words = Words::new(options.seed);
     Ok(NewDataset {
         modalities: NAMES
             .into_iter()
@@ -100,14 +106,14 @@ pub fn demo(options: &DemoOptions) -> Result<NewDataset, DemoError> {
                 .to_owned(),
             licence: "CC0-1.0".to_owned(),
             preparation: format!(
-                "planted co-learning problem, seed {}: language holds two noisy words whose order is the class, \
-                 audio and video show the class plainly",
+                "planted co-learning problem, seed {}: two words in either order are the class; \
+                 audio and video show them plainly, language buries them in noise",
                 options.seed
             ),
         },
-        train: patterns.split(Split::Train, options.train, options),
-        valid: patterns.split(Split::Valid, options.valid, options),
-        test: patterns.split(Split::Test, options.test, options),
+        train: words.split(Split::Train, options.train, options),
+        valid: words.split(Split::Valid, options.valid, options),
+        test: words.split(Split::Test, options.test, options),
     })
 }
 
@@ -127,31 +133,30 @@ fn check(options: &DemoOptions) -> Result<(), DemoError> {
     if values > MAX_VALUES { Err(DemoError::TooLarge { values }) } else { Ok(()) }
 }
 
-/// What tells the classes apart.
-struct Patterns {
+/// How the words appear.
+struct Words {
     seed: u64,
-    /// Directions in language, one a word; class c says word c, then the other of its pair.
-    words: Vec<Vec<f64>>,
-    /// By class, audio and video.
-    signs: [Vec<Vec<f64>>; 2],
+    /// By modality, then word: the pattern of a step. Class c says word c, then the other word of its pair.
+    patterns: [Vec<Vec<f64>>; 3],
 }
 
-impl Patterns {
+impl Words {
     fn new(seed: u64) -> Self {
-        let draw = |purpose: u64, scale: f64, dim: usize| -> Vec<Vec<f64>> {
+        let draw = |modality: usize, scale: f64| -> Vec<Vec<f64>> {
             (0..DEMO_CLASSES.len() as u64)
-                .map(|class| {
-                    let mut stream = Stream::new(&[seed, 1, purpose, class]);
-                    (0..dim).map(|_| scale * stream.normal()).collect()
+                .map(|word| {
+                    let mut stream = Stream::new(&[seed, PATTERN, modality as u64, word]);
+                    (0..DIMS[modality]).map(|_| scale * stream.normal()).collect()
                 })
                 .collect()
         };
-        let mut words = draw(0, 1.0, DIMS[0]);
-        for word in &mut words {
+        let mut language = draw(0, 1.0);
+        for word in &mut language {
+            // All words are equally loud, so that none is found by luck.
             let length = word.iter().map(|x| x * x).sum::<f64>().sqrt();
             word.iter_mut().for_each(|x| *x *= WORD / length);
         }
-        Self { seed, words, signs: [draw(1, SIGN, DIMS[1]), draw(2, SIGN, DIMS[2])] }
+        Self { seed, patterns: [language, draw(1, SIGN), draw(2, SIGN)] }
     }
 
     fn split(&self, split: Split, samples: usize, options: &DemoOptions) -> NewSplit {
@@ -161,33 +166,32 @@ impl Patterns {
         let mut labels = Vec::with_capacity(samples);
         for sample in 0..samples {
             let class = sample % DEMO_CLASSES.len();
-            let mut stream = Stream::new(&[self.seed, 2, split as u64, sample as u64]);
             labels.push(class as i64);
-            self.language(class, steps, &mut stream, &mut features[0]);
-            for (signs, out) in self.signs.iter().zip(&mut features[1..]) {
-                for _ in 0..steps {
-                    out.extend(signs[class].iter().map(|x| (x + SIGN_NOISE * stream.normal()) as f32));
+            let mut stream = Stream::new(&[self.seed, SAMPLE, split as u64, sample as u64]);
+            let half = steps / 2;
+            let first = stream.below(half - WORD_STEPS + 1);
+            let second = half + stream.below(steps - half - WORD_STEPS + 1);
+            // Words 0 and 1 are a pair, 2 and 3, 4 and 5.
+            let said = [(first, class), (second, class ^ 1)];
+            for (modality, out) in features.iter_mut().enumerate() {
+                let noise = if modality == 0 { 1.0 } else { SIGN_NOISE };
+                for step in 0..steps {
+                    let word = said.iter().find(|(start, _)| (*start..start + WORD_STEPS).contains(&step));
+                    let pattern = word.map(|&(_, word)| &self.patterns[modality][word]);
+                    for d in 0..DIMS[modality] {
+                        let signal = pattern.map_or(0.0, |pattern| pattern[d]);
+                        out.push((signal + noise * stream.normal()) as f32);
+                    }
                 }
             }
         }
         NewSplit { features, labels: NewLabels::Classes(labels) }
     }
-
-    /// One sample's [T, D] of noise with its two words somewhere in their halves.
-    fn language(&self, class: usize, steps: usize, stream: &mut Stream, out: &mut Vec<f32>) {
-        let half = steps / 2;
-        let first = stream.below(half - WORD_STEPS + 1);
-        let second = half + stream.below(steps - half - WORD_STEPS + 1);
-        // Words 0 and 1 are a pair, 2 and 3, 4 and 5.
-        let said = [(first, &self.words[class]), (second, &self.words[class ^ 1])];
-        for step in 0..steps {
-            let word = said.iter().find(|(start, _)| (*start..start + WORD_STEPS).contains(&step));
-            out.extend(
-                (0..DIMS[0]).map(|d| (stream.normal() + word.map_or(0.0, |(_, word)| word[d])) as f32),
-            );
-        }
-    }
 }
+
+/// Keys of the streams of random numbers.
+const PATTERN: u64 = 1;
+const SAMPLE: u64 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -207,7 +211,7 @@ mod tests {
             hash.update(value.to_le_bytes());
         }
         let digest: String = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(digest, "a97a62f16078705782ff53764b61b81104893da2eb12a6836bd04582a63b6dcc");
+        assert_eq!(digest, "135e24cb02d511300184590d054d7f2e89426105debe4809d8a8f94eb72af600");
     }
 
     #[test]
@@ -227,41 +231,49 @@ mod tests {
         assert_ne!(a.train.features[1][..100], a.valid.features[1][..100]);
     }
 
-    #[test]
-    fn audio_names_the_class_and_language_hides_it() {
-        // Nearest class mean over time, means from training: near perfect for audio; for language at most the
-        // pair of words can be seen this way, never their order.
-        let set = demo(&DemoOptions::default()).unwrap();
-        let accuracy = |modality: usize| {
-            let dim = DIMS[modality];
-            let means = |split: &NewSplit| -> Vec<Vec<f64>> {
-                split.features[modality]
-                    .chunks(8 * dim)
-                    .map(|sample| {
-                        (0..dim)
-                            .map(|d| sample.iter().skip(d).step_by(dim).map(|&x| f64::from(x)).sum())
-                            .collect()
-                    })
-                    .collect()
-            };
-            let train = means(&set.train);
-            let mut centres = vec![vec![0.0; dim]; 6];
-            for (i, sample) in train.iter().enumerate() {
-                centres[i % 6].iter_mut().zip(sample).for_each(|(c, x)| *c += x * 6.0 / train.len() as f64);
-            }
-            let distance =
-                |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
-            let test = means(&set.test);
-            let right = test.iter().enumerate().filter(|(i, sample)| {
-                let nearest = (0..6)
-                    .min_by(|&a, &b| distance(sample, &centres[a]).total_cmp(&distance(sample, &centres[b])));
-                nearest == Some(i % 6)
-            });
-            right.count() as f64 / test.len() as f64
+    /// Test accuracy of the nearest class mean, over the sums of each of `parts` equal stretches of time.
+    fn nearest_mean(set: &NewDataset, modality: usize, parts: usize) -> f64 {
+        let dim = DIMS[modality];
+        let stretch = set.steps / parts * dim;
+        let sums = |split: &NewSplit| -> Vec<Vec<f64>> {
+            let sum = |part: &[f32], d: usize| part.iter().skip(d).step_by(dim).map(|&x| f64::from(x)).sum();
+            split.features[modality]
+                .chunks(set.steps * dim)
+                .map(|sample| {
+                    sample.chunks(stretch).flat_map(|part| (0..dim).map(move |d| sum(part, d))).collect()
+                })
+                .collect()
         };
-        assert!(accuracy(1) > 0.98, "{}", accuracy(1));
-        assert!(accuracy(2) > 0.98, "{}", accuracy(2));
-        assert!(accuracy(0) < 0.55, "{}", accuracy(0));
+        let train = sums(&set.train);
+        let mut centres = vec![vec![0.0; parts * dim]; 6];
+        for (i, sample) in train.iter().enumerate() {
+            centres[i % 6].iter_mut().zip(sample).for_each(|(c, x)| *c += x * 6.0 / train.len() as f64);
+        }
+        let distance = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
+        let test = sums(&set.test);
+        let right = test.iter().enumerate().filter(|(i, sample)| {
+            let to = |class: usize| distance(sample, &centres[class]);
+            (0..6).min_by(|&a, &b| to(a).total_cmp(&to(b))) == Some(i % 6)
+        });
+        right.count() as f64 / test.len() as f64
+    }
+
+    #[test]
+    fn audio_and_video_are_plain_and_language_is_not() {
+        let set = demo(&DemoOptions::default()).unwrap();
+        let [language, audio, video] = [0, 1, 2].map(|modality| nearest_mean(&set, modality, 2));
+        assert!(audio > 0.98 && video > 0.98, "{audio} {video}");
+        assert!((0.5..0.95).contains(&language), "{language}");
+    }
+
+    #[test]
+    fn the_order_of_the_words_decides() {
+        // Sums over all of a sample's time tell the pair of words, but not which came first.
+        let set = demo(&DemoOptions::default()).unwrap();
+        for modality in 0..3 {
+            let accuracy = nearest_mean(&set, modality, 1);
+            assert!((0.3..0.58).contains(&accuracy), "modality {modality}: {accuracy}");
+        }
     }
 
     #[test]

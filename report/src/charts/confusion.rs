@@ -35,7 +35,12 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
         .into_iter()
         .filter_map(|(row, roles)| {
             let (counts, seeds) = sum(material, row)?;
-            let title = format!("{}: {} ({seeds} seeds)", roles.join(", "), label(row, &columns));
+            let title = format!(
+                "{}: {} ({seeds} seed{})",
+                roles.join(", "),
+                label(row, &columns),
+                if seeds == 1 { "" } else { "s" }
+            );
             let svg = draw(&counts, &title);
             Some(Chart { file: format!("confusion-{}", row.id), title, svg })
         })
@@ -95,7 +100,7 @@ fn draw(counts: &[Vec<u64>], title: &str) -> String {
             let gap = if classes <= 40 { 1.0 } else { 0.0 };
             canvas.rect(corner, (cell - gap, cell - gap), Ink::ACCENT, shade, &hint);
             if classes <= MOST_WRITTEN && *count > 0 {
-                let ink = if share > 0.55 { Ink::Ground } else { Ink::Text };
+                let ink = if share > 0.75 { Ink::Ground } else { Ink::Text };
                 let middle = (corner.0 + cell / 2.0, corner.1 + cell / 2.0 + 4.5);
                 canvas.text(middle, Anchor::Middle, ink, 12.0, &format!("{:.0}", 100.0 * share));
             }

@@ -63,11 +63,12 @@ impl Page<'_> {
         let (done, all) =
             table.configurations.iter().fold((0, 0), |(done, all), row| (done + row.n, all + row.expected));
         let mut text = format!(
-            "<p class=\"lead\">{} configuration{} × {} seed{}; {done} of {all} results.",
+            "<p class=\"lead\">{} configuration{} × {} seed{}; {done} of {all} result{}.",
             table.configurations.len(),
             plural(table.configurations.len()),
             self.material.sweep.seeds.len(),
             plural(self.material.sweep.seeds.len()),
+            plural(all),
         );
         if let Some(name) = table.verdict_metric()
             && let Some(row) = best(table, name)

@@ -106,7 +106,8 @@ pub(super) fn results(table: &ResultsTable) -> String {
             let comparison = row.comparisons.get(name);
             let text = comparison.map_or_else(String::new, cells::difference);
             let missing = comparison.filter(|it| it.pairs < row.expected);
-            let pairs = missing.map_or_else(String::new, |it| format!(" ({} pair{})", it.pairs, super::plural(it.pairs)));
+            let pairs = missing
+                .map_or_else(String::new, |it| format!(" ({} pair{})", it.pairs, super::plural(it.pairs)));
             cells.push(Cell::html("l", format!("{}{}{pairs}", badge(table.verdict(row)), escape(&text))));
         }
         cells.push(Cell::html("l note", escape(&note(row))));

@@ -1,6 +1,6 @@
 //! Everything, for programs.
 
-use colearn_core::table::ResultsTable;
+use colearn_core::table::{ConfigurationRow, ResultsTable};
 use serde_json::{Value, json};
 
 use crate::reference::Matched;
@@ -14,7 +14,7 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
         .map(|row| {
             let mut document = json!({
                 "id": row.id,
-                "settings": row.settings,
+                "settings": settings(row),
                 "values": row.values,
                 "baseline": row.baseline,
                 "n": row.n,
@@ -38,4 +38,18 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
         "configurations": configurations,
     });
     format!("{document:#}\n")
+}
+
+/// The resolved settings, with the swept values written over them: the resolved ones leave out what makes no
+/// difference, such as a modality dropout of zero, but a reader looks for what the file said.
+fn settings(row: &ConfigurationRow) -> Value {
+    let mut settings = json!(row.settings);
+    for (path, value) in &row.values {
+        let mut place = &mut settings;
+        for key in path.split('.') {
+            place = &mut place[key];
+        }
+        *place = value.clone();
+    }
+    settings
 }

@@ -164,3 +164,30 @@ impl Outbox {
         self.held.retain(|_, lease| !lease.tasks.is_empty());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use colearn_core::{
+        failure::{Failure, FailureReason},
+        id::{ConfigurationId, SweepId},
+    };
+
+    use super::*;
+
+    fn failed(seed: u64) -> Report {
+        let task = TaskId { sweep: SweepId(1), configuration: ConfigurationId(2), seed };
+        Report::Failed { token: LeaseToken(7), task, failure: Failure::new(FailureReason::Crash, "") }
+    }
+
+    #[test]
+    fn an_acknowledgement_hides_no_later_report() {
+        let mut outbox = Outbox::default();
+        outbox.hold(LeaseToken(7), 0, (1..=2).filter_map(|seed| failed(seed).task()));
+        outbox.owe(failed(1));
+        assert_eq!(outbox.deliver(), [failed(1)]);
+        outbox.acknowledged(LeaseToken(7), failed(1).task().unwrap());
+        outbox.owe(failed(2));
+        assert_eq!(outbox.deliver(), [failed(2)]);
+        assert_eq!(outbox.deliver(), []);
+    }
+}

@@ -22,6 +22,7 @@ use super::{
     state::Agent,
     trainer_process::{TrainerProcesses, Trainers},
 };
+use crate::device::cuda_library;
 
 /// Inputs of trainers that wait to be handled. Trainers that say more have to wait.
 const INPUTS: usize = 256;
@@ -35,10 +36,17 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// When options do not fit the host, the coordinator was never reached or turned the worker away, or no
 /// slot is usable.
 pub async fn run(options: AgentOptions, launcher: Launcher) -> Result<(), AgentError> {
-    let (gpus, trouble) = match options.wanted.device {
+    let (mut gpus, trouble) = match options.wanted.device {
         Device::Cpu => (Vec::new(), None),
         Device::Auto | Device::Cuda => gpu::inventory().await,
     };
+    if options.wanted.device == Device::Auto && !gpus.is_empty() && cuda_library().is_none() {
+        warn!(
+            "this host has {} GPU(s), but this libtorch has no CUDA: training on the cores; point LD_LIBRARY_PATH at a libtorch with libtorch_cuda.so to use them",
+            gpus.len()
+        );
+        gpus.clear();
+    }
     if let Some(trouble) = trouble {
         warn!("{trouble}; no GPU is used");
     }
@@ -63,7 +71,8 @@ pub async fn run(options: AgentOptions, launcher: Launcher) -> Result<(), AgentE
     let offers = slots.iter().map(|slot| slot.offer.clone());
     let agent = Agent::new(worker.clone(), host, offers, options.limits.clone(), Timestamp(0));
     let connection = Connection::new(Dial::tcp(options.coordinator.clone()), worker);
-    let stops = stops(options.until_stdin_closes).map_err(|cause| AgentError::System { what: "listen for signals", cause })?;
+    let stops = stops(options.until_stdin_closes)
+        .map_err(|cause| AgentError::System { what: "listen for signals", cause })?;
     let place = Place {
         url: options.coordinator,
         connect_timeout: options.limits.connect_timeout.unwrap_or_default(),

@@ -167,7 +167,7 @@ impl Workspace {
         for (cells, weights, gradients, column) in [ahead, back] {
             let slopes = made(cells);
             let arriving = dfeatures.narrow(2, column, hidden);
-            let _ = slopes.hidden.get(0).select(1, cells.shape.steps - 1).copy_(&arriving);
+            slopes.hidden.get(0).select(1, cells.shape.steps - 1).copy_(&arriving);
             cells.backward(slopes, weights, true);
             let rows = input(top).rows;
             let rows = if column == 0 { rows.shallow_clone() } else { self.last_rows(rows) };

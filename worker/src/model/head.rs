@@ -82,7 +82,7 @@ pub(super) fn evaluate(p: &Parameters, running: &Running, features: &Tensor) -> 
 }
 
 /// One pass forward and backward. `features` [K, B, F], `labels` [K, B], `mask` [K, B, H] or none.
-/// Fills the gradients; returns the losses [K] and the gradient with respect to the features [K, B, F].
+/// Fills the gradients (but that of `hidden.bias`); returns the losses [K] and the gradient with respect to the features [K, B, F].
 pub(super) fn train(
     p: &Parameters,
     gradients: &Parameters,
@@ -107,7 +107,8 @@ pub(super) fn train(
     // d loss / d logits = (softmax - one hot) / B.
     let ones = labels.ones_like().to_kind(log.kind());
     let dlogits = (log.exp().scatter_add(2, &labels, &-ones)) / samples as f64;
-    linear_gradients(&dlogits, &active, &gradients.output_weight, &gradients.output_bias);
+    weight_gradient(&dlogits, &active, &gradients.output_weight);
+    fill(&gradients.output_bias, &dlogits.sum_dim_intlist(1_i64, false, None::<Kind>));
     let dactive = dlogits.bmm(&p.output_weight);
     let dactive = mask.map_or_else(|| dactive.shallow_clone(), |mask| &dactive * mask);
     let dy = positive.threshold_backward(&dactive, 0.0);
@@ -116,15 +117,17 @@ pub(super) fn train(
     let dnormal = dy * norm_weight;
     let mean = |x: Tensor| x.mean_dim(1_i64, true, None::<Kind>);
     let dz = (&dnormal - mean(dnormal.shallow_clone()) - &normal * mean(&dnormal * &normal)) * inverse;
-    linear_gradients(&dz, features, &gradients.hidden_weight, &gradients.hidden_bias);
+    // The batch norm takes away whatever the bias before it adds, so the bias has no gradient: it stays the
+    // zero that it began as. Summing `dz` would give rounding errors instead, which Adam turns into steps of
+    // full size; through the running mean they would make validation differ from one cohort to another.
+    weight_gradient(&dz, features, &gradients.hidden_weight);
     (losses, dz.bmm(&p.hidden_weight))
 }
 
-fn linear_gradients(dout: &Tensor, input: &Tensor, weight: &Tensor, bias: &Tensor) {
-    let _ = dout.transpose(1, 2).bmm_out(weight, input);
-    fill(bias, &dout.sum_dim_intlist(1_i64, false, None::<Kind>));
+fn weight_gradient(dout: &Tensor, input: &Tensor, place: &Tensor) {
+    let _ = dout.transpose(1, 2).bmm_out(place, input);
 }
 
 fn fill(place: &Tensor, value: &Tensor) {
-    let _ = place.shallow_clone().copy_(value);
+    place.shallow_clone().copy_(value);
 }

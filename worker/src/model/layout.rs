@@ -63,7 +63,6 @@ impl Layout {
     ///
     /// # Panics
     /// When there is no parameter of this name: names are written in this program only.
-    #[must_use]
     pub fn view(&self, flat: &Tensor, name: &str) -> Tensor {
         let entry = self.entries.iter().find(|entry| entry.name == name);
         let entry = entry.unwrap_or_else(|| panic!("no parameter is named {name}"));
@@ -73,10 +72,14 @@ impl Layout {
     }
 
     /// A new flat tensor [K, total] in which member k begins as its seed says, whatever the other members are.
-    #[must_use]
     pub fn initialise(&self, seeds: &[u64], kind: Kind, device: Device) -> Tensor {
         let total = self.total as usize;
-        let mut values = vec![0.0_f32; seeds.len() * total];
+        // `vec!` would abort the process where this panics, which the trainer contains.
+        let mut values: Vec<f32> = Vec::new();
+        if values.try_reserve_exact(seeds.len() * total).is_err() {
+            panic!("out of memory for {} times {total} parameters", seeds.len());
+        }
+        values.resize(seeds.len() * total, 0.0);
         for (member, &seed) in values.chunks_mut(total.max(1)).zip(seeds) {
             for (number, entry) in self.entries.iter().enumerate() {
                 let out = &mut member[entry.offset as usize..(entry.offset + entry.len()) as usize];

@@ -42,7 +42,7 @@ impl Cells {
                 started = true;
             }
             if !started {
-                let _ = gates.shallow_clone().copy_(&bias);
+                gates.shallow_clone().copy_(&bias);
             }
         }
         let recurrent: Vec<Tensor> = weights.iter().map(|w| w.hidden.transpose(1, 2)).collect();
@@ -136,7 +136,7 @@ impl Cells {
                 let _ = gradient.hidden.shallow_clone().zero_();
             }
             let _ = rows.sum_intlist_out(&gradient.input_bias, 1_i64, false, rows.kind());
-            let _ = gradient.hidden_bias.shallow_clone().copy_(&gradient.input_bias);
+            gradient.hidden_bias.shallow_clone().copy_(&gradient.input_bias);
         }
     }
 }

@@ -131,6 +131,38 @@ fn tasks_out_of_memory_are_packed_apart_from_the_others() {
 }
 
 #[test]
+fn places_in_the_grid_go_configuration_by_configuration() {
+    let env = TestEnv::with_sweep(2, 3);
+    let places: Vec<_> = [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
+        .map(|(configuration, seed)| env.scheduler.position_of(task(configuration, seed)).unwrap())
+        .to_vec();
+    assert_eq!(places, [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn grants_that_make_no_sense_change_nothing() {
+    use crate::id::LeaseToken;
+    let mut env = TestEnv::with_sweep(3, 1);
+    let lease = env.worker("w", &[1]).remove(0);
+    let journaled = env.journal.len();
+    let worker = super::env::worker("w");
+    let mut grant = |token, tasks: Vec<_>| {
+        let (worker, slot) = (worker.clone(), 5);
+        env.apply(super::super::Event::LeaseGranted { token: LeaseToken(token), worker, slot, tasks });
+    };
+    grant(lease.token.0, vec![(task(2, 0), 1)]);
+    grant(77, vec![(task(1, 0), 1)]);
+    grant(78, vec![(task(2, 0), 1), (task(2, 0), 1)]);
+    grant(79, vec![]);
+    grant(80, vec![(task(9, 9), 1)]);
+    assert_eq!(
+        (env.journal.len(), env.granted()),
+        (journaled, vec![]),
+        "old token, running, twice, none, unknown"
+    );
+}
+
+#[test]
 fn a_million_tasks_are_no_burden() {
     let mut env = TestEnv::new();
     let id = SweepId(1);

@@ -248,6 +248,17 @@ fn reports_wait_for_the_coordinator_in_order_and_under_their_token() {
 }
 
 #[test]
+fn every_report_is_sent_once_on_a_stream_whatever_is_acknowledged_in_between() {
+    let mut env = TestEnv::online(2);
+    env.train(7, 0, &[1]);
+    env.train(8, 1, &[2, 3]);
+    assert_eq!(env.finish(0, 1), [finished(7, 1)]);
+    assert_eq!(env.finish(1, 2), [finished(8, 2)]);
+    assert_eq!(env.acknowledge(7, 1), []);
+    assert_eq!(env.finish(1, 3), [finished(8, 3)]);
+}
+
+#[test]
 fn training_goes_on_without_a_coordinator_and_epochs_are_not_kept() {
     let mut env = TestEnv::online(1);
     env.train(7, 0, &[1]);
@@ -314,6 +325,8 @@ fn a_task_leased_anew_is_not_confused_with_its_stale_lease() {
 fn an_abandoned_cohort_that_does_not_end_is_ended() {
     let mut env = TestEnv::online(1);
     env.train(7, 0, &[1]);
+    // A long epoch: the patience counts from the abandonment, not from what was last heard.
+    env.now = env.now.after(Duration::from_secs(600));
     env.drop_tasks(7, &[]);
     env.apply(Input::Disconnected);
     assert_eq!(env.wait(), (Duration::from_secs(60), vec![Action::KillTrainer { slot: 0 }]));

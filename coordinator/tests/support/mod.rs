@@ -1,0 +1,218 @@
+//! A coordinator on a free port, and a worker that does what the test says, over real gRPC.
+
+#![expect(dead_code, reason = "each test file uses what it needs of this")]
+#![expect(clippy::unwrap_used, reason = "a helper of tests that fails is a test that fails")]
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use colearn_coordinator::{Config, Coordinator, CoordinatorError, RunningCoordinator, Storage, SweepParser};
+use colearn_core::sweep::Sweep;
+use colearn_proto::v1::{
+    self, sweep_service_client::SweepServiceClient, work_request, work_response::Message,
+    worker_service_client::WorkerServiceClient,
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::{Status, Streaming, transport::Channel};
+
+#[path = "../../src/testing.rs"]
+mod testing;
+pub(crate) use testing::small_sweep;
+
+/// Long enough that only a defect takes longer.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// A sweep file here is the JSON of a sweep; the real parser has its own tests.
+pub(crate) fn parser() -> SweepParser {
+    Arc::new(|source, origin| match serde_json::from_str::<Sweep>(source) {
+        Ok(sweep) => Ok((sweep, vec![format!("{origin}: a warning")])),
+        Err(error) => Err(format!("{origin}: {error}")),
+    })
+}
+
+pub(crate) fn config(folder: &Path) -> Config {
+    Config::new(Storage::StateDir(folder.to_owned()), ([127, 0, 0, 1], 0).into(), parser())
+}
+
+pub(crate) async fn start(folder: &Path) -> RunningCoordinator {
+    start_with(config(folder)).await.unwrap()
+}
+
+pub(crate) async fn start_with(config: Config) -> Result<RunningCoordinator, CoordinatorError> {
+    Coordinator::start(config).await
+}
+
+async fn channel(coordinator: &RunningCoordinator) -> Channel {
+    let address = format!("http://{}", coordinator.address());
+    Channel::from_shared(address).unwrap().connect().await.unwrap()
+}
+
+/// A person at a terminal.
+pub(crate) struct Person(pub(crate) SweepServiceClient<Channel>);
+
+impl Person {
+    pub(crate) async fn at(coordinator: &RunningCoordinator) -> Self {
+        Self(SweepServiceClient::new(channel(coordinator).await))
+    }
+
+    pub(crate) async fn try_submit(&mut self, sweep: &Sweep) -> Result<v1::SubmitSweepResponse, Status> {
+        let (source, origin) = (serde_json::to_string(sweep).unwrap(), "sweeps/test.yaml".to_owned());
+        Ok(self.0.submit_sweep(v1::SubmitSweepRequest { source, origin }).await?.into_inner())
+    }
+
+    pub(crate) async fn submit(&mut self, sweep: &Sweep) -> v1::SubmitSweepResponse {
+        self.try_submit(sweep).await.unwrap()
+    }
+
+    pub(crate) async fn get(&mut self, name: &str) -> v1::GetSweepResponse {
+        self.0.get_sweep(v1::GetSweepRequest { name: name.to_owned() }).await.unwrap().into_inner()
+    }
+
+    pub(crate) async fn tasks(&mut self, name: &str) -> v1::TaskCounts {
+        self.get(name).await.sweep.unwrap().tasks.unwrap()
+    }
+
+    pub(crate) async fn cancel(&mut self, name: &str) -> v1::SweepSummary {
+        let request = v1::CancelSweepRequest { name: name.to_owned() };
+        self.0.cancel_sweep(request).await.unwrap().into_inner().sweep.unwrap()
+    }
+
+    /// The sweep, results and failures, as they come.
+    pub(crate) async fn results(&mut self, name: &str) -> Vec<v1::get_results_response::Part> {
+        let request = v1::GetResultsRequest { name: name.to_owned() };
+        let mut stream = self.0.get_results(request).await.unwrap().into_inner();
+        let mut parts = Vec::new();
+        while let Some(response) = stream.message().await.unwrap() {
+            parts.push(response.part.unwrap());
+        }
+        parts
+    }
+}
+
+/// A worker that does what the test says.
+pub(crate) struct ScriptedWorker {
+    requests: mpsc::Sender<v1::WorkRequest>,
+    responses: Streaming<v1::WorkResponse>,
+    pub(crate) welcome: v1::Welcome,
+}
+
+impl ScriptedWorker {
+    /// Connects, with slots that take so many tasks each.
+    pub(crate) async fn connect(
+        coordinator: &RunningCoordinator,
+        name: &str,
+        max_cohorts: &[u32],
+        held: Vec<v1::HeldLease>,
+    ) -> Self {
+        let slots = (0..).zip(max_cohorts).map(|(index, max_cohort)| v1::Slot {
+            index,
+            device: "cpu x1".to_owned(),
+            max_cohort: *max_cohort,
+        });
+        let hello = v1::Hello {
+            worker: name.to_owned(),
+            host: "here".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            slots: slots.collect(),
+            held,
+        };
+        Self::open(coordinator, work_request::Message::Hello(hello)).await.unwrap()
+    }
+
+    /// Opens a stream with whatever first message.
+    pub(crate) async fn open(
+        coordinator: &RunningCoordinator,
+        first: work_request::Message,
+    ) -> Result<Self, Status> {
+        let (requests, stream) = mpsc::channel(64);
+        requests.send(v1::WorkRequest { message: Some(first) }).await.unwrap();
+        let mut client = WorkerServiceClient::new(channel(coordinator).await);
+        let mut responses = client.work(ReceiverStream::new(stream)).await?.into_inner();
+        let welcome = timeout(SOON, responses.message()).await.expect("a welcome comes soon")?;
+        let Some(Message::Welcome(welcome)) = welcome.and_then(|response| response.message) else {
+            panic!("the first word is a welcome");
+        };
+        Ok(Self { requests, responses, welcome })
+    }
+
+    pub(crate) async fn say(&self, message: work_request::Message) {
+        self.requests.send(v1::WorkRequest { message: Some(message) }).await.unwrap();
+    }
+
+    pub(crate) async fn offer(&self, slots: &[u32]) {
+        self.say(work_request::Message::FreeSlots(v1::FreeSlots { slots: slots.to_vec() })).await;
+    }
+
+    pub(crate) async fn heartbeat(&self) {
+        self.say(work_request::Message::Heartbeat(v1::Heartbeat {})).await;
+    }
+
+    /// What it is told next; `None` when the stream has ended.
+    pub(crate) async fn next(&mut self) -> Option<Message> {
+        let response = timeout(SOON, self.responses.message()).await.expect("it is told something soon");
+        response.ok().flatten().and_then(|response| response.message)
+    }
+
+    /// How the stream ends, if that is what comes next.
+    pub(crate) async fn end(&mut self) -> Result<Option<v1::WorkResponse>, Status> {
+        timeout(SOON, self.responses.message()).await.expect("it ends soon")
+    }
+
+    pub(crate) async fn lease(&mut self) -> v1::Lease {
+        match self.next().await {
+            Some(Message::Lease(lease)) => lease,
+            other => panic!("a lease was expected, not {other:?}"),
+        }
+    }
+
+    pub(crate) async fn acknowledged(&mut self) -> v1::Acknowledged {
+        match self.next().await {
+            Some(Message::Acknowledged(acknowledged)) => acknowledged,
+            other => panic!("an acknowledgement was expected, not {other:?}"),
+        }
+    }
+
+    pub(crate) async fn dropped(&mut self) -> v1::Drop {
+        match self.next().await {
+            Some(Message::Drop(dropped)) => dropped,
+            other => panic!("a drop was expected, not {other:?}"),
+        }
+    }
+
+    pub(crate) async fn finish(&self, token: u64, task: &v1::TaskId, accuracy: f64) {
+        let (task, result) = (Some(task.clone()), Some(result(accuracy)));
+        self.say(work_request::Message::Finished(v1::TaskFinished { token, task, result })).await;
+    }
+
+    pub(crate) async fn fail(&self, token: u64, task: &v1::TaskId, reason: v1::FailureReason) {
+        let failure = v1::Failure { reason: reason.into(), message: "told so by the test".to_owned() };
+        let (task, failure) = (Some(task.clone()), Some(failure));
+        self.say(work_request::Message::Failed(v1::TaskFailed { token, task, failure })).await;
+    }
+
+    pub(crate) async fn epoch(&self, token: u64, task: &v1::TaskId, epoch: u32) {
+        let record = v1::EpochRecord { epoch, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+        let (task, record) = (Some(task.clone()), Some(record));
+        self.say(work_request::Message::Epoch(v1::EpochReport { token, task, record, epochs: 10 })).await;
+    }
+}
+
+pub(crate) fn result(accuracy: f64) -> v1::TaskResult {
+    v1::TaskResult {
+        metrics: [("accuracy".to_owned(), accuracy)].into(),
+        confusion: vec![v1::ConfusionRow { counts: vec![1] }],
+        history: vec![v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 }],
+        best_epoch: 1,
+        parameters: 7,
+        seconds: 0.5,
+        device: "cpu x1".to_owned(),
+    }
+}
+
+pub(crate) fn tasks(lease: &v1::Lease) -> Vec<v1::TaskId> {
+    lease.tasks.iter().map(|assignment| assignment.task.clone().unwrap()).collect()
+}
+
+pub(crate) fn held(lease: &v1::Lease) -> v1::HeldLease {
+    v1::HeldLease { token: lease.token, slot: lease.slot, tasks: tasks(lease) }
+}

@@ -1,0 +1,215 @@
+//! A scripted worker against the real coordinator, over gRPC.
+
+mod support;
+
+use std::time::Duration;
+
+use colearn_core::settings::TaskSettings;
+use colearn_proto::v1::{self, SweepState, get_results_response::Part, work_request};
+use support::{Person, ScriptedWorker, config, held, small_sweep, start, start_with, tasks};
+use tonic::Code;
+
+#[tokio::test]
+async fn a_sweep_is_trained_from_submission_to_results() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let mut person = Person::at(&coordinator).await;
+    let sweep = small_sweep("first", 2, 1);
+    let submitted = person.submit(&sweep).await;
+    assert!(submitted.created);
+    assert_eq!(submitted.warnings, ["sweeps/test.yaml: a warning"]);
+
+    let mut worker = ScriptedWorker::connect(&coordinator, "w", &[4], vec![]).await;
+    assert!(worker.welcome.heartbeat_millis * 2 <= worker.welcome.lease_millis);
+    worker.offer(&[0]).await;
+    let lease = worker.lease().await;
+    assert_eq!((lease.slot, lease.tasks.len()), (0, 2));
+    assert_eq!(lease.tasks[0].attempt, 1);
+    let settings: TaskSettings = serde_json::from_str(&lease.tasks[0].settings_json).unwrap();
+    assert_eq!(settings, sweep.configurations[0].settings);
+
+    let [one, two] = tasks(&lease).try_into().unwrap();
+    worker.epoch(lease.token, &one, 4).await;
+    worker.finish(lease.token, &two, 0.75).await;
+    assert_eq!(worker.acknowledged().await, v1::Acknowledged { token: lease.token, task: Some(two.clone()) });
+    let summary = person.get("first").await.sweep.unwrap();
+    assert_eq!((summary.running_epochs_done, summary.running_epochs_total), (4, 10));
+    assert_eq!((summary.workers, summary.slots), (1, 1));
+
+    worker.fail(lease.token, &one, v1::FailureReason::Diverged).await;
+    worker.acknowledged().await;
+    let seen = person.get("first").await;
+    assert_eq!(seen.sweep.unwrap().state(), SweepState::Failed);
+    assert_eq!(seen.failures.len(), 1);
+    assert!(seen.failures[0].r#final);
+    let done: Vec<u64> = seen.configurations.iter().map(|c| c.tasks.unwrap().done).collect();
+    assert_eq!(done, [0, 1]);
+
+    let parts = person.results("first").await;
+    let [Part::SweepJson(json), Part::Failure(failure), Part::Result(result)] = parts.as_slice() else {
+        panic!("the sweep, then tasks in the order of the grid, not {parts:?}");
+    };
+    assert_eq!(serde_json::from_str::<colearn_core::sweep::Sweep>(json).unwrap(), sweep);
+    assert_eq!(failure.task, Some(one));
+    assert_eq!((result.task.clone(), result.attempt, result.worker.as_str()), (Some(two), 1, "w"));
+    assert_eq!(result.result.as_ref().unwrap().metrics["accuracy"], 0.75);
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_keeps_its_lease_over_a_restart_of_the_coordinator() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    Person::at(&coordinator).await.submit(&small_sweep("first", 2, 1)).await;
+    let mut worker = ScriptedWorker::connect(&coordinator, "w", &[4], vec![]).await;
+    worker.offer(&[0]).await;
+    let lease = worker.lease().await;
+    let [one, two] = tasks(&lease).try_into().unwrap();
+    worker.finish(lease.token, &one, 0.5).await;
+    worker.acknowledged().await;
+    coordinator.stop().await.unwrap();
+    assert_eq!(worker.next().await, None, "the stream ends");
+
+    let coordinator = start(folder.path()).await;
+    // The acknowledgement of the first may have been lost, as far as the worker knows.
+    let mut worker = ScriptedWorker::connect(&coordinator, "w", &[4], vec![held(&lease)]).await;
+    assert_eq!(worker.acknowledged().await.task, Some(one.clone()));
+    worker.finish(lease.token, &two, 0.25).await;
+    assert_eq!(worker.acknowledged().await.task, Some(two));
+    worker.finish(lease.token, &one, 0.9).await;
+    worker.acknowledged().await;
+
+    let mut person = Person::at(&coordinator).await;
+    assert_eq!(person.get("first").await.sweep.unwrap().state(), SweepState::Complete);
+    let parts = person.results("first").await;
+    let accuracies: Vec<f64> = parts
+        .iter()
+        .filter_map(|part| match part {
+            Part::Result(result) => Some(result.result.as_ref()?.metrics["accuracy"]),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(accuracies, [0.5, 0.25], "the first report counts, the repeated one does not");
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_report_under_an_older_lease_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.lease = Duration::from_millis(400);
+    config.heartbeat = Duration::from_millis(100);
+    let coordinator = start_with(config).await.unwrap();
+    let mut person = Person::at(&coordinator).await;
+    person.submit(&small_sweep("first", 1, 1)).await;
+    let mut silent = ScriptedWorker::connect(&coordinator, "silent", &[1], vec![]).await;
+    silent.offer(&[0]).await;
+    let old = silent.lease().await;
+    let [task] = tasks(&old).try_into().unwrap();
+    let dropped = silent.dropped().await;
+    assert_eq!((dropped.token, dropped.tasks), (old.token, vec![]), "it was silent for too long");
+
+    let mut other = ScriptedWorker::connect(&coordinator, "other", &[1], vec![]).await;
+    other.offer(&[0]).await;
+    let new = other.lease().await;
+    assert!(new.token > old.token);
+    assert_eq!(new.tasks[0].attempt, 2);
+    silent.finish(old.token, &task, 0.1).await;
+    assert_eq!(silent.dropped().await.tasks, std::slice::from_ref(&task));
+    other.finish(new.token, &task, 0.2).await;
+    other.acknowledged().await;
+    let parts = person.results("first").await;
+    let [_, Part::Result(result)] = parts.as_slice() else { panic!("one result, not {parts:?}") };
+    assert_eq!((result.worker.as_str(), result.attempt), ("other", 2));
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn cancelling_reaches_the_worker() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let mut person = Person::at(&coordinator).await;
+    person.submit(&small_sweep("first", 3, 1)).await;
+    let mut worker = ScriptedWorker::connect(&coordinator, "w", &[1], vec![]).await;
+    worker.offer(&[0]).await;
+    let lease = worker.lease().await;
+    let summary = person.cancel("first").await;
+    assert_eq!(summary.state(), SweepState::Cancelled);
+    assert_eq!(summary.tasks.unwrap().cancelled, 3);
+    let dropped = worker.dropped().await;
+    assert_eq!(dropped.token, lease.token);
+    assert!(dropped.reason.contains("cancelled"), "{}", dropped.reason);
+    let [task] = tasks(&lease).try_into().unwrap();
+    worker.finish(lease.token, &task, 0.5).await;
+    assert_eq!(worker.dropped().await.tasks, [task]);
+    assert_eq!(person.results("first").await.len(), 1, "the sweep and no result");
+    assert_eq!(person.cancel("first").await.state(), SweepState::Cancelled, "twice is once");
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_lost_grant_is_noticed_when_the_worker_comes_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let mut person = Person::at(&coordinator).await;
+    person.submit(&small_sweep("first", 1, 1)).await;
+    let mut worker = ScriptedWorker::connect(&coordinator, "w", &[1], vec![]).await;
+    worker.offer(&[0]).await;
+    let lost = worker.lease().await;
+    let mut again = ScriptedWorker::connect(&coordinator, "w", &[1], vec![]).await;
+    assert_eq!(worker.next().await, None, "the older stream is closed");
+    assert_eq!(again.dropped().await.token, lost.token);
+    again.offer(&[0]).await;
+    let lease = again.lease().await;
+    assert_eq!(lease.tasks[0].attempt, 2);
+    assert!(lease.token > lost.token);
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_result_that_is_no_number_is_a_failed_attempt() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let mut person = Person::at(&coordinator).await;
+    person.submit(&small_sweep("first", 1, 1)).await;
+    let mut worker = ScriptedWorker::connect(&coordinator, "w", &[1], vec![]).await;
+    worker.offer(&[0]).await;
+    let lease = worker.lease().await;
+    worker.finish(lease.token, &tasks(&lease)[0], f64::NAN).await;
+    worker.acknowledged().await;
+    let failures = person.get("first").await.failures;
+    assert_eq!(failures[0].failure.as_ref().unwrap().reason(), v1::FailureReason::Diverged);
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_released_lease_is_granted_again_with_the_same_attempt() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    Person::at(&coordinator).await.submit(&small_sweep("first", 1, 1)).await;
+    let mut worker = ScriptedWorker::connect(&coordinator, "w", &[1], vec![]).await;
+    worker.offer(&[0]).await;
+    let lease = worker.lease().await;
+    worker.say(work_request::Message::Released(v1::LeaseReleased { token: lease.token })).await;
+    worker.offer(&[0]).await;
+    let again = worker.lease().await;
+    assert_eq!(again.tasks[0].attempt, 1);
+    assert!(again.token > lease.token);
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_stream_that_does_not_begin_with_a_proper_hello_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let nameless = work_request::Message::Hello(v1::Hello::default());
+    for first in [work_request::Message::Heartbeat(v1::Heartbeat {}), nameless] {
+        let Err(status) = ScriptedWorker::open(&coordinator, first).await else { panic!("it is refused") };
+        assert_eq!(status.code(), Code::InvalidArgument, "{status}");
+    }
+    let mut worker = ScriptedWorker::connect(&coordinator, "w", &[1], vec![]).await;
+    let nonsense = v1::TaskFinished { token: 1, task: None, result: None };
+    worker.say(work_request::Message::Finished(nonsense)).await;
+    assert_eq!(worker.end().await.unwrap_err().code(), Code::InvalidArgument);
+    coordinator.stop().await.unwrap();
+}

@@ -1,0 +1,14 @@
+//! The trainer: the child process that trains cohorts on one device.
+
+mod batches;
+mod cohort;
+mod evaluation;
+mod plan;
+mod process;
+mod session;
+mod source;
+
+pub use cohort::{Control, train};
+pub use process::main;
+pub use session::Session;
+pub use source::Source;

@@ -1,0 +1,110 @@
+//! The trainer process: commands on standard input, events on standard output.
+
+use std::{
+    io::{self, BufRead, Write},
+    process::ExitCode,
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+};
+
+use colearn_core::id::TaskId;
+use nix::libc;
+
+use super::{cohort::Control, session::Session};
+use crate::{
+    device::TrainingDevice,
+    protocol::{Command, Event, TrainerOptions},
+};
+
+/// Runs the trainer process. It ends when its standard input closes, wherever it is then.
+///
+/// Exit codes: 0 when standard input closed, 1 when the device can not be used or nobody reads the events,
+/// 2 when a command is not understood.
+#[must_use]
+pub fn main(options: TrainerOptions) -> ExitCode {
+    tch::set_num_threads(i32::try_from(options.threads).unwrap_or(i32::MAX));
+    tch::set_num_interop_threads(1);
+    let device = match TrainingDevice::find(&options.device, options.threads) {
+        Ok(device) => device,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let (sender, commands) = channel();
+    thread::spawn(move || read_commands(&sender));
+    let mut pipe = Pipe { commands };
+    pipe.emit(Event::Ready { device: device.name.clone() });
+    let mut session = Session::new(device, options.data_dir);
+    loop {
+        match pipe.commands.recv() {
+            Ok(Command::Train { members }) => {
+                session.train(&members, &mut pipe);
+                pipe.emit(Event::Idle);
+            }
+            // Of a cohort that has ended meanwhile.
+            Ok(Command::Abandon { .. }) => {}
+            // The reader never returns; should it have panicked, there is nobody to obey.
+            Err(_) => return ExitCode::from(1),
+        }
+    }
+}
+
+/// Reads commands until there are no more, and then ends the process.
+fn read_commands(sender: &Sender<Command>) {
+    for line in io::stdin().lock().lines() {
+        let command = match line {
+            Ok(line) => serde_json::from_str(&line),
+            Err(error) => {
+                eprintln!("error: failed to read commands: {error}");
+                end(1);
+            }
+        };
+        match command {
+            // Without a receiver the process is ending.
+            Ok(command) => drop(sender.send(command)),
+            Err(error) => {
+                eprintln!("error: failed to understand a command: {error}");
+                end(2);
+            }
+        }
+    }
+    end(0)
+}
+
+/// Ends the process at once. `exit` would run libtorch's destructors while the other thread is using it.
+fn end(code: i32) -> ! {
+    // SAFETY: it does not return, and what was written was flushed line by line.
+    unsafe { libc::_exit(code) }
+}
+
+/// Standard input and output as the training loop sees them.
+struct Pipe {
+    commands: Receiver<Command>,
+}
+
+impl Control for Pipe {
+    fn emit(&mut self, event: Event) {
+        let mut line = serde_json::to_vec(&event).expect("events are plain data");
+        line.push(b'\n');
+        let mut out = io::stdout().lock();
+        if out.write_all(&line).and_then(|()| out.flush()).is_err() {
+            eprintln!("error: nobody reads the events");
+            end(1);
+        }
+    }
+
+    fn abandoned(&mut self) -> Vec<TaskId> {
+        let mut abandoned = Vec::new();
+        for command in self.commands.try_iter() {
+            match command {
+                Command::Abandon { tasks } => abandoned.extend(tasks),
+                Command::Train { .. } => {
+                    eprintln!("error: told to train while training");
+                    end(2);
+                }
+            }
+        }
+        abandoned
+    }
+}

@@ -1,0 +1,358 @@
+//! Whole cohorts on a small problem that is made up here.
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, which helpers of tests are not to clippy"
+)]
+
+use std::{collections::BTreeMap, path::Path};
+
+use colearn_core::{
+    failure::{Failure, FailureReason},
+    id::{ConfigurationId, SweepId, TaskId},
+    result::{EpochRecord, TaskResult, metric},
+    settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
+};
+use colearn_data_format::{Description, Modality, NewDataset, NewLabels, NewSplit, Task, write};
+use colearn_worker::{
+    device::TrainingDevice,
+    protocol::{Event, Member},
+    random::{Purpose, Stream},
+    trainer::{Control, Session},
+};
+use tempfile::TempDir;
+
+const STEPS: usize = 6;
+const DIMS: [usize; 3] = [4, 3, 5];
+
+/// A split of three classes: `words` and `face` show the class with noise, `voice` is noise. With `other` not 0
+/// everything but `words` is noise of another kind.
+fn split(samples: usize, number: u64, other: u64) -> NewSplit {
+    let labels: Vec<i64> = (0..samples as i64).map(|sample| sample % 3).collect();
+    let features = |modality: usize| {
+        let dim = DIMS[modality];
+        let seed = if modality == 0 { number } else { number + 100 * other };
+        let mut values = vec![0.0_f32; samples * STEPS * dim];
+        Stream::new(seed, Purpose::Init(modality as u32), 0, 0).fill_uniform(1.0, &mut values);
+        for (sample, &label) in labels.iter().enumerate() {
+            for step in 0..STEPS {
+                if modality != 1 && (modality == 0 || other == 0) {
+                    values[(sample * STEPS + step) * dim + label as usize] += 0.6;
+                }
+            }
+        }
+        values
+    };
+    NewSplit { features: (0..3).map(features).collect(), labels: NewLabels::Classes(labels) }
+}
+
+fn dataset(other: u64) -> NewDataset {
+    let names = ["words", "voice", "face"];
+    let modality = |(name, dim): (&str, usize)| Modality { name: name.to_owned(), dim };
+    NewDataset {
+        modalities: names.into_iter().zip(DIMS).map(modality).collect(),
+        steps: STEPS,
+        task: Task::Classification { classes: ["a", "b", "c"].map(str::to_owned).to_vec() },
+        description: Description::default(),
+        train: split(121, 1, 0),
+        valid: split(60, 2, other),
+        // More than are evaluated at a time.
+        test: split(300, 3, other),
+    }
+}
+
+fn folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    write(&folder.path().join("small.safetensors"), &dataset(0)).unwrap();
+    folder
+}
+
+fn member(seed: u64, change: impl FnOnce(&mut TaskSettings)) -> Member {
+    let mut settings = TaskSettings {
+        dataset: "small".to_owned(),
+        primary: "words".to_owned(),
+        unimodal: false,
+        model: ModelSettings::BiEflstm(BiEflstmSettings { hidden: 8, layers: 2, dropout: 0.2 }),
+        training: TrainingSettings {
+            epochs: 12,
+            batch_size: 10,
+            learning_rate: 0.01,
+            shuffle: Shuffle::Once,
+            drop_last: true,
+            modality_draw: ModalityDraw::Shared,
+        },
+        modality_dropout: BTreeMap::new(),
+    };
+    change(&mut settings);
+    // The number of the configuration only has to tell members apart.
+    let configuration =
+        ConfigurationId(settings.modality_dropout.len() as u64 + 10 * u64::from(settings.unimodal));
+    Member { task: TaskId { sweep: SweepId(1), configuration, seed }, attempt: 1, settings }
+}
+
+fn dropping(level: f64) -> impl FnOnce(&mut TaskSettings) {
+    move |settings| {
+        settings.modality_dropout =
+            [("voice", level), ("face", level)].map(|(m, p)| (m.to_owned(), p)).into();
+    }
+}
+
+/// Five members that differ in what members may differ in.
+fn five() -> Vec<Member> {
+    vec![
+        member(0, |_| {}),
+        member(1, dropping(0.5)),
+        member(2, |settings| settings.unimodal = true),
+        member(3, |settings| {
+            settings.training.learning_rate = 0.003;
+            settings.training.shuffle = Shuffle::EveryEpoch;
+            settings.model = ModelSettings::BiEflstm(BiEflstmSettings { hidden: 8, layers: 2, dropout: 0.0 });
+        }),
+        member(4, |settings| {
+            dropping(0.5)(settings);
+            settings.training.modality_draw = ModalityDraw::Independent;
+        }),
+    ]
+}
+
+/// Collects what happens; abandons tasks at a call of `abandoned`, counting from 0.
+#[derive(Default)]
+struct Recorder {
+    epochs: BTreeMap<TaskId, Vec<EpochRecord>>,
+    finished: BTreeMap<TaskId, TaskResult>,
+    failed: BTreeMap<TaskId, Failure>,
+    calls: usize,
+    abandon: Option<(usize, TaskId)>,
+}
+
+impl Control for Recorder {
+    fn emit(&mut self, event: Event) {
+        match event {
+            Event::Epoch { task, record, epochs } => {
+                assert_eq!(epochs, 12);
+                self.epochs.entry(task).or_default().push(record);
+            }
+            Event::Finished { task, result } => assert!(self.finished.insert(task, result).is_none()),
+            Event::Failed { task, failure } => assert!(self.failed.insert(task, failure).is_none()),
+            other => panic!("the loop does not say {other:?}"),
+        }
+    }
+
+    fn abandoned(&mut self) -> Vec<TaskId> {
+        self.calls += 1;
+        self.abandon.filter(|(call, _)| *call == self.calls - 1).map(|(_, task)| task).into_iter().collect()
+    }
+}
+
+fn session(folder: &Path) -> Session {
+    tch::set_num_threads(1);
+    Session::new(TrainingDevice::find("cpu", 1).unwrap(), folder.to_owned())
+}
+
+fn train(members: &[Member]) -> Recorder {
+    let folder = folder();
+    let mut recorder = Recorder::default();
+    session(folder.path()).train(members, &mut recorder);
+    recorder
+}
+
+fn assert_same(a: &TaskResult, b: &TaskResult, what: &str) {
+    for (x, y) in a.history.iter().zip(&b.history) {
+        assert!((x.train_loss - y.train_loss).abs() < 1e-3, "{what}: {x:?} and {y:?}");
+        assert!((x.valid_loss - y.valid_loss).abs() < 1e-3, "{what}: {x:?} and {y:?}");
+    }
+    assert!((a.metrics[metric::LOSS] - b.metrics[metric::LOSS]).abs() < 1e-3, "{what}");
+    assert!((a.metrics[metric::ACCURACY] - b.metrics[metric::ACCURACY]).abs() < 0.01, "{what}");
+}
+
+#[test]
+fn a_cohort_learns_and_its_results_are_complete() {
+    let members = five();
+    let recorder = train(&members);
+    assert!(recorder.failed.is_empty(), "{:?}", recorder.failed);
+    for member in &members {
+        let result = &recorder.finished[&member.task];
+        let accuracy = result.metrics[metric::ACCURACY];
+        assert!(accuracy > 0.75, "{}: accuracy {accuracy}", member.task);
+        assert_eq!(result.history, recorder.epochs[&member.task]);
+        assert_eq!(
+            result.history.iter().map(|record| record.epoch).collect::<Vec<_>>(),
+            (1..=12).collect::<Vec<_>>()
+        );
+        let best = result.history.iter().rev().min_by(|a, b| a.valid_loss.total_cmp(&b.valid_loss)).unwrap();
+        assert_eq!(result.best_epoch, best.epoch);
+        assert_eq!(result.confusion.iter().flatten().sum::<u64>(), 300);
+        assert!(result.confusion.iter().all(|row| row.len() == 3 && row.iter().sum::<u64>() == 100));
+        let right = (0..3).map(|class| result.confusion[class][class]).sum::<u64>() as f64;
+        assert_eq!(accuracy, right / 300.0);
+        for name in metric::CLASSIFICATION {
+            assert!(result.metrics[name].is_finite(), "{name}");
+        }
+        // Per direction 4H(F + H) + 8H: 640 + 64 above 12 features, 768 + 64 above 16; then the head.
+        assert_eq!(result.parameters, 2 * (640 + 64) + 2 * (768 + 64) + (8 * 16 + 8 + 16 + 3 * 8 + 3));
+        assert_eq!(result.device, "cpu x1");
+        assert!(result.seconds > 0.0);
+    }
+}
+
+#[test]
+fn a_member_trains_the_same_alone_as_beside_others() {
+    let members = five();
+    let together = train(&members);
+    for member in &members {
+        let alone = train(std::slice::from_ref(member));
+        assert_same(
+            &together.finished[&member.task],
+            &alone.finished[&member.task],
+            &member.task.to_string(),
+        );
+    }
+    let again = train(&members);
+    for member in &members {
+        let (a, b) = (&together.finished[&member.task], &again.finished[&member.task]);
+        assert_eq!(
+            (&a.history, &a.metrics),
+            (&b.history, &b.metrics),
+            "the same run twice is the same bit by bit"
+        );
+    }
+}
+
+#[test]
+fn who_diverges_fails_alone() {
+    let mut members = five();
+    let undisturbed = train(&members);
+    members.insert(1, member(9, |settings| settings.training.learning_rate = 1e38));
+    let recorder = train(&members);
+    let failure = &recorder.failed[&members[1].task];
+    assert_eq!(failure.reason, FailureReason::Diverged);
+    assert!(failure.message.contains("loss became") && failure.message.contains("epoch"), "{failure}");
+    assert_eq!(recorder.failed.len(), 1);
+    for (task, result) in &undisturbed.finished {
+        assert_same(&recorder.finished[task], result, &task.to_string());
+    }
+}
+
+#[test]
+fn an_abandoned_member_is_left_out_at_the_next_step() {
+    let members = five();
+    let undisturbed = train(&members);
+    let folder = folder();
+    // 12 batches an epoch and one question more at its end: call 17 is within the second epoch.
+    let abandon = Some((17, members[1].task));
+    let mut recorder = Recorder { abandon, ..Recorder::default() };
+    session(folder.path()).train(&members, &mut recorder);
+    assert_eq!(recorder.epochs[&members[1].task].len(), 1);
+    assert!(recorder.failed.is_empty() && !recorder.finished.contains_key(&members[1].task));
+    for member in members.iter().filter(|member| member.task != members[1].task) {
+        assert_same(
+            &recorder.finished[&member.task],
+            &undisturbed.finished[&member.task],
+            "a remaining member",
+        );
+    }
+    let mut alone = Recorder { abandon: Some((3, members[0].task)), ..Recorder::default() };
+    session(folder.path()).train(&members[..1], &mut alone);
+    assert_eq!(
+        (alone.calls, alone.epochs.len(), alone.finished.len()),
+        (4, 0, 0),
+        "nothing goes on without members"
+    );
+}
+
+#[test]
+fn dropping_always_is_training_unimodally() {
+    let recorder = train(&[member(5, dropping(1.0)), member(5, |settings| settings.unimodal = true)]);
+    let results: Vec<&TaskResult> = recorder.finished.values().collect();
+    assert_same(results[0], results[1], "dropped always and unimodal");
+    let other = train(&[member(5, |_| {})]);
+    assert_ne!(results[0].history, other.finished.values().next().unwrap().history);
+}
+
+#[test]
+fn validation_and_test_see_the_primary_modality_alone() {
+    let (first, second) = (folder(), TempDir::new().unwrap());
+    write(&second.path().join("small.safetensors"), &dataset(1)).unwrap();
+    let results = [&first, &second].map(|folder| {
+        let mut recorder = Recorder::default();
+        session(folder.path()).train(&[member(1, |_| {})], &mut recorder);
+        recorder.finished.into_values().next().unwrap()
+    });
+    assert_eq!(results[0].history, results[1].history);
+    assert_eq!(results[0].metrics, results[1].metrics);
+}
+
+#[test]
+fn what_can_not_be_trained_is_said_and_the_others_go_on() {
+    let good = member(0, |_| {});
+    let cases: Vec<(Member, FailureReason, &str)> = vec![
+        (
+            member(1, |s| s.primary = "word".to_owned()),
+            FailureReason::Settings,
+            "did you mean `words`? (it has words, voice, face)",
+        ),
+        (
+            member(2, |s| s.modality_dropout.extend([("smell".to_owned(), 0.5)])),
+            FailureReason::Settings,
+            "modality_dropout.smell: ",
+        ),
+        (member(3, |s| s.training.batch_size = 122), FailureReason::Settings, "has 121 samples"),
+        (member(4, |s| s.training.batch_size = 1), FailureReason::Settings, "batch norm needs 2"),
+        (member(5, |s| s.training.epochs = 3), FailureReason::Settings, "one cohort"),
+        (member(6, |s| s.dataset = "large".to_owned()), FailureReason::Settings, "one cohort"),
+        (
+            member(7, |s| {
+                s.model =
+                    ModelSettings::BiEflstm(BiEflstmSettings { hidden: u32::MAX, layers: 9, dropout: 0.0 });
+            }),
+            FailureReason::Settings,
+            "too large",
+        ),
+    ];
+    let members: Vec<Member> =
+        std::iter::once(&good).chain(cases.iter().map(|case| &case.0)).cloned().collect();
+    let recorder = train(&members);
+    assert!(recorder.finished.contains_key(&good.task));
+    for (member, reason, text) in &cases {
+        let failure = &recorder.failed[&member.task];
+        assert_eq!(failure.reason, *reason, "{failure}");
+        assert!(failure.message.contains(text), "{failure}");
+    }
+    let missing = train(&[member(1, |s| s.dataset = "large".to_owned())]);
+    let failure = missing.failed.values().next().unwrap();
+    assert_eq!(failure.reason, FailureReason::Data);
+    assert!(failure.message.contains("large.safetensors"), "{failure}");
+}
+
+/// The session survives what kills a cohort: memory for this one would have to be 64 GiB a copy.
+#[test]
+fn a_cohort_too_large_for_memory_fails_and_the_next_trains() {
+    let folder = folder();
+    let mut session = session(folder.path());
+    let mut recorder = Recorder::default();
+    let huge = member(1, |s| {
+        s.model = ModelSettings::BiEflstm(BiEflstmSettings { hidden: 1 << 17, layers: 4, dropout: 0.0 });
+    });
+    session.train(std::slice::from_ref(&huge), &mut recorder);
+    assert_eq!(recorder.failed[&huge.task].reason, FailureReason::OutOfMemory, "{:?}", recorder.failed);
+    let next = member(2, |_| {});
+    session.train(std::slice::from_ref(&next), &mut recorder);
+    assert!(recorder.finished.contains_key(&next.task));
+}
+
+#[test]
+fn a_replaced_data_set_is_read_anew() {
+    let folder = folder();
+    let mut session = session(folder.path());
+    let mut seen = Vec::new();
+    for changed in [false, false, true] {
+        if changed {
+            let mut set = dataset(0);
+            set.test = split(90, 7, 0);
+            write(&folder.path().join("small.safetensors"), &set).unwrap();
+        }
+        let mut recorder = Recorder::default();
+        session.train(&[member(1, |_| {})], &mut recorder);
+        seen.push(recorder.finished.into_values().next().unwrap().confusion.iter().flatten().sum::<u64>());
+    }
+    assert_eq!(seen, [300, 300, 90]);
+}
