@@ -118,7 +118,8 @@ pub(crate) fn material(source: &str, accuracy: impl Fn(usize) -> f64) -> Materia
 pub(crate) fn paper() -> Material {
     let means = [0.27, 0.36, 0.41, 0.45, 0.47, 0.45, 0.44, 0.45];
     let mut material = material(SWEEP, |index| means[index]);
-    material.reference = Some(Reference::parse(REFERENCE, "iemocap-bi-eflstm.csv").unwrap());
+    material.reference =
+        Some(Reference::parse(REFERENCE, "iemocap-bi-eflstm.csv").expect("the shipped reference"));
     let id = |index: usize| material.sweep.configurations[index].id;
     let (diverged, missing) = ((id(1), 3), (id(3), 4));
     material.outcomes.insert(diverged, Outcome::Failed(FailureReason::Diverged));
@@ -129,7 +130,7 @@ pub(crate) fn paper() -> Material {
         attempt: 1,
         last: true,
         reason: "diverged".to_owned(),
-        message: "the training loss became NaN in epoch 7".to_owned(),
+        message: "the training loss was not finite in epoch 7".to_owned(),
     });
     material
 }
