@@ -88,6 +88,12 @@ pub(crate) enum Command {
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
+    /// Write a report of a sweep: a page with tables and charts, and the results as CSV, Markdown, LaTeX and JSON.
+    ///
+    /// The page (index.html) is one file that needs no network; every chart is also an SVG file under plots/.
+    /// Sweeps that are still running can be reported too: what is missing is shown as missing.
+    /// results.parquet is written by programs built with the cargo feature `parquet`.
+    Report(ReportArgs),
     /// Cancel a sweep: what runs is stopped, what is recorded is kept.
     Cancel {
         /// The sweep's name.
@@ -164,6 +170,22 @@ pub(crate) struct CoordinatorArgs {
     /// Seconds of silence after which a worker's tasks go to others.
     #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub(crate) lease: u64,
+}
+
+/// `colearn report`.
+#[derive(Args, Debug)]
+pub(crate) struct ReportArgs {
+    /// The sweep's name.
+    pub(crate) name: String,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Folder to write; files of an earlier report are replaced [default: reports/NAME].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// The sweep file, which the path of `report.reference` (published means) is relative to [default: that path
+    /// from here].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) sweep_file: Option<PathBuf>,
 }
 
 /// How results are printed.

@@ -11,6 +11,7 @@ mod local_worker;
 mod plan;
 mod progress;
 mod remote;
+mod report;
 mod run;
 
 use std::{
@@ -62,6 +63,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Status { name, target, json } => block_on(remote::status(&name, &target, json)),
         Command::Watch { name, target } => block_on(remote::watch(&name, &target)),
         Command::Results { name, target, format } => block_on(remote::results(&name, &target, format)),
+        Command::Report(arguments) => block_on(report::report(&arguments)),
         Command::Cancel { name, target } => block_on(remote::cancel(&name, &target)),
     }
 }

@@ -3,15 +3,17 @@
 use std::{collections::HashMap, path::Path};
 
 use colearn_core::{
+    id::ConfigurationId,
     sweep::Sweep,
     table::{Outcome as TaskOutcome, ResultsTable},
 };
 use colearn_proto::{
-    convert,
+    convert::{self, ConvertError},
     v1::{
         self, SweepState, SweepSummary, get_results_response::Part, sweep_service_client::SweepServiceClient,
     },
 };
+use colearn_report::FailureNote;
 use comfy_table::{Table, presets};
 use serde_json::json;
 use tonic::transport::Channel;
@@ -228,6 +230,12 @@ pub(crate) async fn results(name: &str, target: &Target, format: Format) -> Outc
 
 /// A sweep's results, and the failures behind what is missing.
 pub(crate) struct Fetched {
+    /// The sweep as it was resolved.
+    pub(crate) sweep: Sweep,
+    /// What became of its tasks, as far as it is known.
+    pub(crate) outcomes: HashMap<(ConfigurationId, u64), TaskOutcome>,
+    /// Attempts that failed, for the report.
+    pub(crate) notes: Vec<FailureNote>,
     /// The averaged results.
     pub(crate) table: ResultsTable,
     /// One line a failed task, for people.
@@ -247,6 +255,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     let mut sweep_json = String::new();
     let mut outcomes = HashMap::new();
     let mut failures = Vec::new();
+    let mut notes = Vec::new();
     while let Some(message) = parts.message().await.map_err(|status| refused(&status))? {
         match message.part {
             // A large sweep comes in several parts.
@@ -258,16 +267,17 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
             }
             Some(Part::Failure(failed)) => {
                 failures.push(failure_line(&failed));
-                let task = convert::task(failed.task).map_err(|error| bad(&error))?;
-                let reason = convert::failure_reason(failed.failure.unwrap_or_default().reason)
-                    .map_err(|error| bad(&error))?;
+                let task = convert::task(failed.task.clone()).map_err(|error| bad(&error))?;
+                let reason = failed.failure.as_ref().map_or(0, |failure| failure.reason);
+                let reason = convert::failure_reason(reason).map_err(|error| bad(&error))?;
+                notes.push(failure_note(failed).map_err(|error| bad(&error))?);
                 outcomes.insert((task.configuration, task.seed), TaskOutcome::Failed(reason));
             }
             None => {}
         }
     }
     let sweep: Sweep = serde_json::from_str(&sweep_json).map_err(|error| bad(&error))?;
-    Ok(Fetched { table: ResultsTable::of(&sweep, &outcomes), failures })
+    Ok(Fetched { table: ResultsTable::of(&sweep, &outcomes), sweep, outcomes, notes, failures })
 }
 
 /// `colearn cancel NAME`.
@@ -302,7 +312,7 @@ fn state_word(state: SweepState) -> &'static str {
     }
 }
 
-fn moment(millis: i64) -> String {
+pub(crate) fn moment(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis)
         .map(|at| at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string())
         .unwrap_or_else(|_| "-".to_owned())
@@ -350,6 +360,20 @@ fn failure_json(failed: &v1::TaskFailure) -> serde_json::Value {
         "final": failed.r#final,
         "reason": reason,
         "message": message,
+    })
+}
+
+/// A failed attempt as a report shows it.
+pub(crate) fn failure_note(failed: v1::TaskFailure) -> Result<FailureNote, ConvertError> {
+    let (_, _, reason, message) = failure_parts(&failed);
+    let task = convert::task(failed.task)?;
+    Ok(FailureNote {
+        configuration: task.configuration,
+        seed: task.seed,
+        attempt: failed.attempt,
+        last: failed.r#final,
+        reason: reason.to_owned(),
+        message,
     })
 }
 

@@ -1,6 +1,6 @@
 //! The results table: every configuration's metrics averaged over its seeds, and how many seeds that were.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::{
     failure::FailureReason,
     id::{ConfigurationId, SweepName},
-    result::TaskResult,
+    result::{TaskResult, metric},
     settings::TaskSettings,
-    statistics::Summary,
+    statistics::{Comparison, Summary, Verdict, holm},
     sweep::Sweep,
 };
 
@@ -30,7 +30,7 @@ pub struct ResultsTable {
     pub sweep: SweepName,
     /// The swept paths: the columns that tell configurations apart.
     pub parameters: Vec<String>,
-    /// The metrics shown, in column order.
+    /// The metrics shown, in column order. The first is the one that verdicts are about.
     pub metrics: Vec<String>,
     /// Confidence level of the intervals.
     pub confidence: f64,
@@ -59,6 +59,10 @@ pub struct ConfigurationRow {
     pub failed_seeds: BTreeMap<u64, FailureReason>,
     /// Metric name to its summary over the `n` seeds. A metric that a result lacks is absent.
     pub metrics: BTreeMap<String, Summary>,
+    /// Metric name to how it compares with the baseline, over the seeds that both have. Empty for the baseline
+    /// itself, without a baseline, and where no seed has both.
+    #[serde(default)]
+    pub comparisons: BTreeMap<String, Comparison>,
 }
 
 /// How complete a configuration is.
@@ -90,10 +94,24 @@ impl ResultsTable {
     /// does not have are ignored.
     #[must_use]
     pub fn of(sweep: &Sweep, outcomes: &HashMap<(ConfigurationId, u64), Outcome>) -> Self {
-        let configurations = sweep
+        let baseline = sweep.configurations.iter().find(|configuration| configuration.baseline);
+        let result = |configuration, seed| match outcomes.get(&(configuration, seed)) {
+            Some(Outcome::Done(result)) => Some(result),
+            _ => None,
+        };
+        let mut configurations: Vec<ConfigurationRow> = sweep
             .configurations
             .iter()
             .map(|configuration| {
+                let pairs: Vec<(&TaskResult, &TaskResult)> = baseline
+                    .filter(|baseline| baseline.id != configuration.id)
+                    .into_iter()
+                    .flat_map(|baseline| {
+                        sweep.seeds.iter().filter_map(|seed| {
+                            Some((result(configuration.id, *seed)?, result(baseline.id, *seed)?))
+                        })
+                    })
+                    .collect();
                 let mut done = Vec::new();
                 let mut failed_seeds = BTreeMap::new();
                 for seed in &sweep.seeds {
@@ -123,9 +141,11 @@ impl ResultsTable {
                     state,
                     failed_seeds,
                     metrics: summaries(&done, sweep.report.confidence),
+                    comparisons: comparisons(&pairs, sweep.report.confidence),
                 }
             })
             .collect();
+        correct(&mut configurations);
         Self {
             sweep: sweep.name.clone(),
             parameters: sweep.parameters.clone(),
@@ -133,6 +153,25 @@ impl ResultsTable {
             confidence: sweep.report.confidence,
             configurations,
         }
+    }
+
+    /// The metric that verdicts are about: the first of those shown.
+    #[must_use]
+    pub fn verdict_metric(&self) -> Option<&str> {
+        self.metrics.first().map(String::as_str)
+    }
+
+    /// What the others are compared with.
+    #[must_use]
+    pub fn baseline(&self) -> Option<&ConfigurationRow> {
+        self.configurations.iter().find(|row| row.baseline)
+    }
+
+    /// The verdict on a row, about [`Self::verdict_metric`]. `None` for the baseline, and where fewer than two
+    /// seeds have both results.
+    #[must_use]
+    pub fn verdict(&self, row: &ConfigurationRow) -> Option<Verdict> {
+        row.comparisons.get(self.verdict_metric()?)?.verdict
     }
 }
 
@@ -148,6 +187,44 @@ fn summaries(done: &[&TaskResult], confidence: f64) -> BTreeMap<String, Summary>
             Some((name.clone(), Summary::of(&values?, confidence)?))
         })
         .collect()
+}
+
+/// Every metric that both results of all pairs of (configuration, baseline) have.
+fn comparisons(pairs: &[(&TaskResult, &TaskResult)], confidence: f64) -> BTreeMap<String, Comparison> {
+    let Some((first, _)) = pairs.first() else { return BTreeMap::new() };
+    first
+        .metrics
+        .keys()
+        .filter_map(|name| {
+            let values: Option<Vec<(f64, f64)>> = pairs
+                .iter()
+                .map(|(ours, baseline)| Some((*ours.metrics.get(name)?, *baseline.metrics.get(name)?)))
+                .collect();
+            let comparison = Comparison::of(&values?, metric::higher_is_better(name), confidence)?;
+            Some((name.clone(), comparison))
+        })
+        .collect()
+}
+
+/// Fills in the corrected p-values: one family is one metric and one test over all rows that are compared.
+fn correct(rows: &mut [ConfigurationRow]) {
+    let names: BTreeSet<String> = rows.iter().flat_map(|row| row.comparisons.keys().cloned()).collect();
+    let plain: [fn(&Comparison) -> Option<f64>; 2] = [|it| it.t_p, |it| it.wilcoxon_p];
+    let corrected: [fn(&mut Comparison) -> &mut Option<f64>; 2] =
+        [|it| &mut it.t_p_holm, |it| &mut it.wilcoxon_p_holm];
+    for name in names {
+        for (plain, corrected) in plain.iter().zip(corrected) {
+            let mut family: Vec<&mut Comparison> = rows
+                .iter_mut()
+                .filter_map(|row| row.comparisons.get_mut(&name))
+                .filter(|comparison| plain(comparison).is_some())
+                .collect();
+            let p_values: Vec<f64> = family.iter().filter_map(|comparison| plain(comparison)).collect();
+            for (comparison, p) in family.iter_mut().zip(holm(&p_values)) {
+                *corrected(comparison) = Some(p);
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -188,7 +265,7 @@ mod tests {
                 })
                 .collect(),
             seeds: (0..seeds).collect(),
-            report: ReportSettings { metrics: vec!["accuracy".into()], confidence: 0.95 },
+            report: ReportSettings { metrics: vec!["accuracy".into()], confidence: 0.95, reference: None },
             retries: RetrySettings {
                 max_attempts: 3,
                 initial_backoff: Duration::ZERO,
@@ -235,5 +312,48 @@ mod tests {
         assert_eq!(rows[1].failed_seeds, [(1, FailureReason::Diverged)].into());
         assert_eq!(rows[1].metrics["accuracy"].std, None);
         assert!(rows[2].metrics.is_empty());
+    }
+
+    #[test]
+    fn compares_seed_with_seed_over_those_that_both_have() {
+        let mut outcomes = HashMap::new();
+        // The baseline has seeds 0 to 3, configuration 1 has 1 to 4: three pairs, each 0.1 better or a little more.
+        for seed in 0..4 {
+            outcomes.insert((ConfigurationId(0), seed), done(0.5 + 0.05 * seed as f64));
+        }
+        for seed in 1..5 {
+            outcomes.insert((ConfigurationId(1), seed), done(0.6 + 0.051 * seed as f64));
+        }
+        // Configuration 2 shares one seed with the baseline, configuration 3 none.
+        outcomes.insert((ConfigurationId(2), 0), done(0.1));
+        outcomes.insert((ConfigurationId(2), 4), done(0.1));
+        outcomes.insert((ConfigurationId(3), 4), done(0.1));
+        let table = ResultsTable::of(&sweep(4, 5), &outcomes);
+        let compared = |row: usize| table.configurations[row].comparisons.get("accuracy");
+        assert!(table.configurations[0].comparisons.is_empty(), "the baseline is not compared with itself");
+        let one = compared(1).unwrap();
+        assert_eq!(one.pairs, 3);
+        assert!((one.mean_difference - 0.102).abs() < 1e-12, "{one:?}");
+        assert_eq!(table.verdict(&table.configurations[1]), Some(Verdict::Positive));
+        assert_eq!((compared(2).unwrap().pairs, compared(2).unwrap().verdict), (1, None));
+        assert!((compared(2).unwrap().mean_difference + 0.4).abs() < 1e-12);
+        assert_eq!(compared(3), None);
+        // Only configuration 1 has a t-test: a family of one. Wilcoxon's is 0.25 of it and 1 of configuration 2.
+        assert_eq!(one.t_p_holm, one.t_p);
+        assert_eq!((one.wilcoxon_p, one.wilcoxon_p_holm), (Some(0.25), Some(0.5)));
+    }
+
+    #[test]
+    fn nothing_is_compared_without_a_baseline() {
+        let mut plain = sweep(2, 2);
+        plain.configurations[0].baseline = false;
+        let outcomes: HashMap<_, _> = (0..2)
+            .flat_map(|id| {
+                (0..2).map(move |seed| ((ConfigurationId(id), seed), done(0.5 + id as f64 / 10.0)))
+            })
+            .collect();
+        let table = ResultsTable::of(&plain, &outcomes);
+        assert!(table.configurations.iter().all(|row| row.n == 2 && row.comparisons.is_empty()));
+        assert!(table.baseline().is_none());
     }
 }

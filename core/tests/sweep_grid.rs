@@ -34,6 +34,7 @@ fn defaults_fill_in_what_is_not_said() {
     let Parsed { sweep, .. } = parse("");
     assert_eq!(sweep.seeds, [0, 1, 2, 3, 4]);
     assert_eq!(sweep.report.metrics, ["accuracy", "loss", "f_score"]);
+    assert_eq!(sweep.report.reference, None);
     assert_eq!((sweep.retries.max_attempts, sweep.retries.max_backoff.as_secs()), (3, 300));
     assert_eq!(
         serde_json::to_value(&sweep.configurations[0].settings).unwrap(),
@@ -283,4 +284,19 @@ fn a_plan_says_what_would_run_and_who_decided() {
     assert_eq!(json["cohorts"], 3);
     assert_eq!(json["first"][4]["baseline"], true);
     assert_eq!(json["parameters"][1], json!({"path": "modality_dropout.audio", "values": [0.0, 0.5]}));
+}
+
+/// Sweeps that were journaled before there was a reference have no such key.
+#[test]
+fn a_reference_is_optional_in_a_journaled_sweep() {
+    let without = serde_json::to_value(parse("").sweep).unwrap();
+    assert_eq!(without["report"].get("reference"), None);
+    let read: colearn_core::sweep::Sweep = serde_json::from_value(without).unwrap();
+    assert_eq!(read.report.reference, None);
+
+    let with = parse("report: {reference: reference/paper.csv}").sweep;
+    assert_eq!(with.report.reference.as_deref(), Some("reference/paper.csv"));
+    let read: colearn_core::sweep::Sweep =
+        serde_json::from_value(serde_json::to_value(&with).unwrap()).unwrap();
+    assert_eq!(read, with);
 }

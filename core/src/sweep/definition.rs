@@ -49,10 +49,14 @@ pub struct Configuration {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReportSettings {
-    /// Metric names, in column order.
+    /// Metric names, in column order. The first is the one that verdicts are about.
     pub metrics: Vec<String>,
     /// Confidence level of the intervals, in (0, 1).
     pub confidence: f64,
+    /// File of published means to show beside the results, relative to the sweep file. Only its name is kept
+    /// here: whoever makes a report reads it then. Sweeps journaled before it existed have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
 }
 
 /// When a failed attempt is tried again.

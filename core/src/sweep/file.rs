@@ -29,7 +29,7 @@ const KEYS: &[(&str, &str)] = &[
     ("include", "extra configurations: values on top of the settings of the file"),
     ("exclude", "points of the grid that are left out: values that must all match"),
     ("seeds", "list of seeds, or {count, base} (default {count: 5, base: 0})"),
-    ("report", "{metrics: [...], baseline: {...}, confidence: 0.95}"),
+    ("report", "{metrics: [...], baseline: {...}, confidence: 0.95, reference: FILE of published means}"),
     ("retries", "{max_attempts: 3, initial_backoff: 5s, max_backoff: 5m}"),
     ("max_tasks", "refuse a larger sweep (default 10000, at most 1000000)"),
 ];

@@ -9,7 +9,7 @@ use super::{
     raw::{Node, Raw},
     scalar::{self, did_you_mean},
 };
-use crate::result::metric;
+use crate::{result::metric, settings::schema::LONGEST_TEXT};
 
 /// Seeds stay exact in tools that read every number as a double.
 const LARGEST_SEED: u64 = (1 << 53) - 1;
@@ -77,7 +77,7 @@ pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec
 
 pub(crate) fn default_report() -> ReportSettings {
     let metrics = [metric::ACCURACY, metric::LOSS, metric::F_SCORE];
-    ReportSettings { metrics: metrics.map(str::to_owned).to_vec(), confidence: 0.95 }
+    ReportSettings { metrics: metrics.map(str::to_owned).to_vec(), confidence: 0.95, reference: None }
 }
 
 /// Reads `report`, and the values that single out the baseline, if given.
@@ -104,10 +104,31 @@ pub(crate) fn read_report(node: &Node, problems: &mut Problems<'_>) -> (ReportSe
                     problems.error(entry.value.span, message).help("0.95 is usual");
                 }
             },
-            _ => scalar::unknown_key(entry, "report", &["metrics", "baseline", "confidence"], problems),
+            "reference" => report.reference = read_reference(&entry.value, problems),
+            _ => scalar::unknown_key(
+                entry,
+                "report",
+                &["metrics", "baseline", "confidence", "reference"],
+                problems,
+            ),
         }
     }
     (report, baseline)
+}
+
+/// The name of a file, which is not looked for: it is read when a report is made.
+fn read_reference(node: &Node, problems: &mut Problems<'_>) -> Option<String> {
+    let path = scalar::text(node, "report.reference", problems)?;
+    if path.trim().is_empty() || path.len() > LONGEST_TEXT || path.chars().any(char::is_control) {
+        let message = format!(
+            "`report.reference` must be the path of a file, of 1 to {LONGEST_TEXT} bytes on one line"
+        );
+        problems
+            .error(node.span, message)
+            .help("a CSV file of published means, relative to this file; see sweeps/reference");
+        return None;
+    }
+    Some(path.to_owned())
 }
 
 fn read_metrics(node: &Node, problems: &mut Problems<'_>) -> Vec<String> {

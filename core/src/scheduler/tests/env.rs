@@ -44,7 +44,7 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
             })
             .collect(),
         seeds: (0..seeds).collect(),
-        report: ReportSettings { metrics: vec!["accuracy".to_owned()], confidence: 0.95 },
+        report: ReportSettings { metrics: vec!["accuracy".to_owned()], confidence: 0.95, reference: None },
         retries: RetrySettings {
             max_attempts: 3,
             initial_backoff: Duration::from_secs(4),

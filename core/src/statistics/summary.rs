@@ -1,4 +1,4 @@
-//! Statistics over the seed axis.
+//! Mean, deviation and interval of one metric.
 
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
@@ -45,7 +45,7 @@ impl Summary {
 }
 
 /// Quantile of Student's t with `degrees` degrees of freedom; `None` outside its domain.
-fn t_quantile(probability: f64, degrees: f64) -> Option<f64> {
+pub(super) fn t_quantile(probability: f64, degrees: f64) -> Option<f64> {
     if !(probability > 0.0 && probability < 1.0) {
         return None;
     }

@@ -1,0 +1,96 @@
+//! `colearn report NAME`: a folder with a page, tables and charts.
+
+use std::path::{Path, PathBuf};
+
+use colearn_core::sweep::Sweep;
+use colearn_proto::v1;
+use colearn_report::{Material, Provenance, Reference};
+
+use crate::{
+    args::ReportArgs,
+    connect::{Connection, refused},
+    exit::{Exit, Failure, Outcome},
+    plan::parse_file,
+    remote::{failure_note, fetch_results, moment},
+};
+
+/// Fetches what there is and writes the report.
+pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
+    let mut connection = Connection::open(&arguments.target).await?;
+    let fetched = fetch_results(&mut connection.sweeps, &arguments.name).await?;
+    let request = v1::GetSweepRequest { name: arguments.name.clone() };
+    let response =
+        connection.sweeps.get_sweep(request).await.map_err(|status| refused(&status))?.into_inner();
+    connection.close().await;
+
+    // Attempts that were tried again come with the sweep's state; the others came with the results.
+    let mut failures = fetched.notes;
+    let again = response.failures.into_iter().filter(|failed| !failed.r#final);
+    failures.extend(again.filter_map(|failed| failure_note(failed).ok()));
+
+    let reference = match reference_path(&fetched.sweep, arguments.sweep_file.as_deref())? {
+        Some(path) => Some(read_reference(&path, arguments.sweep_file.is_none())?),
+        None => None,
+    };
+    if let Some(reference) = &reference {
+        for warning in reference.beside(&fetched.table).warnings {
+            eprintln!("warning: {warning}");
+        }
+    }
+    let out = arguments.out.clone().unwrap_or_else(|| Path::new("reports").join(fetched.sweep.name.as_str()));
+    let material = Material {
+        sweep: fetched.sweep,
+        outcomes: fetched.outcomes,
+        failures,
+        reference,
+        provenance: Provenance {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            commit: option_env!("COLEARN_COMMIT").map(str::to_owned),
+            submitted_at: response.sweep.map(|sweep| moment(sweep.submitted_at)),
+            made_at: Some(moment(jiff::Timestamp::now().as_millisecond())),
+        },
+    };
+    let page = colearn_report::write(&material, &out).map_err(|error| Failure::new(Exit::Failure, error))?;
+    let missing: usize = fetched.table.configurations.iter().map(|row| row.expected - row.n).sum();
+    if missing > 0 {
+        eprintln!("{missing} results are missing; the report shows which");
+    }
+    println!("{}", page.display());
+    Ok(Exit::Success)
+}
+
+/// The file of published means. What the sweep file says now counts more than what was submitted: how results
+/// are shown may change after they are there.
+fn reference_path(sweep: &Sweep, sweep_file: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
+    let Some(file) = sweep_file else {
+        return Ok(sweep.report.reference.as_ref().map(PathBuf::from));
+    };
+    let (_, parsed) = parse_file(file)?;
+    if parsed.sweep.name != sweep.name {
+        return Err(Failure::new(
+            Exit::SweepFile,
+            format!(
+                "`{}` is the sweep `{}`, not `{}`; name the file that this sweep was submitted from",
+                file.display(),
+                parsed.sweep.name,
+                sweep.name
+            ),
+        ));
+    }
+    let folder = file.parent().unwrap_or(Path::new(""));
+    Ok(parsed.sweep.report.reference.map(|reference| folder.join(reference)))
+}
+
+fn read_reference(path: &Path, from_here: bool) -> Result<Reference, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let remedy =
+            if from_here { "; it is relative to the sweep file, so name that with --sweep-file" } else { "" };
+        Failure::new(
+            Exit::SweepFile,
+            format!("cannot read the reference `{}`: {error}{remedy}", path.display()),
+        )
+    })?;
+    let origin =
+        path.file_name().map_or_else(|| path.display().to_string(), |it| it.to_string_lossy().into());
+    Reference::parse(&text, &origin).map_err(|error| Failure::new(Exit::SweepFile, error))
+}

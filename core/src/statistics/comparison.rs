@@ -1,0 +1,192 @@
+//! A configuration against the baseline, paired by seed.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use statrs::distribution::{ContinuousCDF, StudentsT};
+
+use super::{summary::Summary, wilcoxon::signed_rank};
+
+/// One metric of a configuration against the baseline, over the seeds that both have.
+///
+/// Differences are always configuration minus baseline, whichever direction is the better one; the verdict
+/// knows the direction. What can not be known from so few pairs is `None`, never zero.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Seeds that both have; at least 1.
+    pub pairs: usize,
+    /// Mean of the differences.
+    pub mean_difference: f64,
+    /// Lower end of the two-sided Student's t interval of the mean difference; `None` for one pair.
+    pub ci_low: Option<f64>,
+    /// Upper end of it.
+    pub ci_high: Option<f64>,
+    /// Cohen's d_z: the mean difference over the sample standard deviation of the differences. (Not d_s or
+    /// d_av, which divide by the deviations of the two groups and ignore that seeds are paired.) `None` for
+    /// one pair, or when all differences are the same.
+    pub effect_size: Option<f64>,
+    /// Two-sided p-value of the paired t-test (`scipy.stats.ttest_rel`); `None` for one pair, or when every
+    /// difference is zero.
+    pub t_p: Option<f64>,
+    /// The same after Holm's correction over all configurations of the sweep that are compared.
+    pub t_p_holm: Option<f64>,
+    /// Two-sided p-value of Wilcoxon's signed-rank test (`scipy.stats.wilcoxon`). It is never below 0.0625
+    /// for five pairs.
+    pub wilcoxon_p: Option<f64>,
+    /// The same after Holm's correction over all configurations of the sweep that are compared.
+    pub wilcoxon_p_holm: Option<f64>,
+    /// The paper's word for it; `None` for one pair, which has no interval.
+    pub verdict: Option<Verdict>,
+}
+
+/// The paper's words for what training with several modalities did, with the unimodal variant as baseline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Verdict {
+    /// Positive co-learning: better than the baseline, and the interval of the difference is clear of zero.
+    #[serde(rename = "PCL")]
+    Positive,
+    /// Negative co-learning: worse than the baseline, and the interval of the difference is clear of zero.
+    #[serde(rename = "NCL")]
+    Negative,
+    /// The interval of the difference holds zero.
+    #[serde(rename = "neutral")]
+    Neutral,
+}
+
+impl Verdict {
+    /// The word in tables and files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Positive => "PCL",
+            Self::Negative => "NCL",
+            Self::Neutral => "neutral",
+        }
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Comparison {
+    /// Compares pairs of (configuration, baseline), one a seed, at confidence level `confidence` in (0, 1).
+    /// `None` without pairs. The corrected p-values are left out: they need the other configurations.
+    #[must_use]
+    pub fn of(pairs: &[(f64, f64)], higher_is_better: bool, confidence: f64) -> Option<Self> {
+        let differences: Vec<f64> = pairs.iter().map(|(ours, baseline)| ours - baseline).collect();
+        let Summary { mean, std, ci_low, ci_high } = Summary::of(&differences, confidence)?;
+        let verdict = ci_low.zip(ci_high).map(|(low, high)| {
+            if low <= 0.0 && high >= 0.0 {
+                Verdict::Neutral
+            } else if (low > 0.0) == higher_is_better {
+                Verdict::Positive
+            } else {
+                Verdict::Negative
+            }
+        });
+        Some(Self {
+            pairs: pairs.len(),
+            mean_difference: mean,
+            ci_low,
+            ci_high,
+            effect_size: std.filter(|std| *std > 0.0).map(|std| mean / std),
+            t_p: std.and_then(|std| t_test(mean, std, pairs.len() as f64)),
+            t_p_holm: None,
+            wilcoxon_p: signed_rank(&differences),
+            wilcoxon_p_holm: None,
+            verdict,
+        })
+    }
+}
+
+/// Two-sided p-value that the mean of `n` values with deviation `std` is zero.
+fn t_test(mean: f64, std: f64, n: f64) -> Option<f64> {
+    if std > 0.0 {
+        let t = mean / (std / n.sqrt());
+        return StudentsT::new(0.0, 1.0, n - 1.0).ok().map(|student| (2.0 * student.sf(t.abs())).min(1.0));
+    }
+    // The same difference for every seed: certain, unless there is none.
+    (mean != 0.0).then_some(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OURS: [f64; 5] = [0.47, 0.48, 0.46, 0.49, 0.475];
+    const BASELINE: [f64; 5] = [0.45, 0.44, 0.455, 0.46, 0.48];
+
+    fn pairs(ours: &[f64], baseline: &[f64]) -> Vec<(f64, f64)> {
+        ours.iter().copied().zip(baseline.iter().copied()).collect()
+    }
+
+    fn close(left: Option<f64>, right: f64) -> bool {
+        left.is_some_and(|left| (left - right).abs() < 1e-9)
+    }
+
+    /// d = x - y
+    /// scipy.stats.ttest_rel(x, y).pvalue, .confidence_interval(0.95); scipy.stats.wilcoxon(x, y).pvalue
+    /// d.mean() / d.std(ddof=1)
+    #[test]
+    fn agrees_with_scipy() {
+        let found = Comparison::of(&pairs(&OURS, &BASELINE), true, 0.95).unwrap();
+        assert_eq!(found.pairs, 5);
+        assert!(close(Some(found.mean_difference), 0.018), "{found:?}");
+        assert!(close(found.ci_low, -0.004_641_224_648_299_313), "{found:?}");
+        assert!(close(found.ci_high, 0.040_641_224_648_299_13), "{found:?}");
+        assert!(close(found.effect_size, 0.987_135_294_792_746_9), "{found:?}");
+        assert!(close(found.t_p, 0.091_901_862_518_785_32), "{found:?}");
+        assert!(close(found.wilcoxon_p, 0.1875), "{found:?}");
+        assert_eq!(found.verdict, Some(Verdict::Neutral));
+        assert_eq!((found.t_p_holm, found.wilcoxon_p_holm), (None, None));
+    }
+
+    /// 2 * scipy.stats.t.sf(t, df)
+    #[test]
+    fn t_tails_agree_with_scipy() {
+        for (df, t, expected) in [
+            (4.0_f64, 2.1_f64, 0.103_653_286_317_602_18),
+            (1.0, 12.7, 0.050_024_327_689_344_165),
+            (9.0, 6.0, 0.000_202_499_322_067_640_8),
+            (4.0, 80.0, 1.463_319_121_853_188_6e-7),
+        ] {
+            let n = df + 1.0;
+            let found = t_test(t / n.sqrt(), 1.0, n).unwrap();
+            assert!((found / expected - 1.0).abs() < 1e-9, "{found} is not {expected}");
+        }
+    }
+
+    #[test]
+    fn the_verdict_knows_the_direction() {
+        let better = pairs(&[0.60, 0.61, 0.62], &[0.50, 0.51, 0.50]);
+        let verdict = |pairs: &[(f64, f64)], higher| Comparison::of(pairs, higher, 0.95).unwrap().verdict;
+        assert_eq!(verdict(&better, true), Some(Verdict::Positive));
+        assert_eq!(verdict(&better, false), Some(Verdict::Negative));
+        let worse: Vec<_> = better.iter().map(|(ours, baseline)| (*baseline, *ours)).collect();
+        assert_eq!(verdict(&worse, true), Some(Verdict::Negative));
+        assert_eq!(verdict(&worse, false), Some(Verdict::Positive));
+        // The same pairs, but a level so high that the interval holds zero.
+        assert_eq!(
+            Comparison::of(&better, true, 0.99999).unwrap().verdict,
+            Some(Verdict::Neutral),
+            "an interval decides, not the mean"
+        );
+    }
+
+    #[test]
+    fn what_few_pairs_do_not_tell_is_left_out() {
+        assert_eq!(Comparison::of(&[], true, 0.95), None);
+        let one = Comparison::of(&[(0.6, 0.5)], true, 0.95).unwrap();
+        assert_eq!((one.ci_low, one.effect_size, one.t_p, one.verdict), (None, None, None, None));
+        let same = Comparison::of(&[(0.5, 0.5), (0.6, 0.6)], true, 0.95).unwrap();
+        assert_eq!((same.effect_size, same.t_p, same.wilcoxon_p), (None, None, Some(1.0)));
+        assert_eq!(same.verdict, Some(Verdict::Neutral));
+        // Every seed gains exactly a quarter: there is no deviation to divide by.
+        let constant = Comparison::of(&[(0.75, 0.5), (0.5, 0.25)], true, 0.95).unwrap();
+        assert_eq!((constant.effect_size, constant.t_p), (None, Some(0.0)));
+        assert_eq!(constant.verdict, Some(Verdict::Positive));
+    }
+}

@@ -1,0 +1,190 @@
+//! What stands in the cells of tables, whatever they are written in.
+
+use std::fmt::Write as _;
+
+use colearn_core::{
+    statistics::{Comparison, Summary},
+    table::{ConfigurationRow, ResultsTable, RowState},
+};
+use serde_json::Value;
+
+/// The columns that tell configurations apart: the swept paths, then what `include` sets beyond them.
+#[must_use]
+pub fn setting_columns(table: &ResultsTable) -> Vec<String> {
+    let mut columns = table.parameters.clone();
+    for row in &table.configurations {
+        for path in row.values.keys() {
+            if !columns.contains(path) {
+                columns.push(path.clone());
+            }
+        }
+    }
+    columns
+}
+
+/// Shown metrics first, then the others that results carry.
+pub(crate) fn all_metrics(table: &ResultsTable) -> Vec<String> {
+    let mut names = table.metrics.clone();
+    for row in &table.configurations {
+        for name in row.metrics.keys() {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+    }
+    names
+}
+
+/// A value as people write it.
+pub(crate) fn value(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        value => value.to_string(),
+    }
+}
+
+pub(crate) fn setting(row: &ConfigurationRow, path: &str) -> String {
+    row.values.get(path).map_or_else(|| "-".to_owned(), value)
+}
+
+/// What a row is called in charts: `audio=0.9 video=0.9`, `unimodal`.
+pub(crate) fn label(row: &ConfigurationRow, columns: &[String]) -> String {
+    let words: Vec<String> = columns
+        .iter()
+        .filter_map(|path| {
+            let short = short_path(path, columns);
+            match row.values.get(path)? {
+                Value::Bool(true) => Some(short.to_owned()),
+                other => Some(format!("{short}={}", value(other))),
+            }
+        })
+        .collect();
+    if words.is_empty() { "the settings of the file".to_owned() } else { words.join(" ") }
+}
+
+/// The last word of a path, if no other column ends in it.
+pub(crate) fn short_path<'p>(path: &'p str, columns: &[String]) -> &'p str {
+    let last = |path: &'p str| path.rsplit('.').next().unwrap_or(path);
+    let alone = columns.iter().filter(|other| other.rsplit('.').next() == Some(last(path))).count() <= 1;
+    if alone { last(path) } else { path }
+}
+
+/// `4 of 5`, or `5`.
+pub(crate) fn count(row: &ConfigurationRow) -> String {
+    if row.n == row.expected { row.n.to_string() } else { format!("{} of {}", row.n, row.expected) }
+}
+
+pub(crate) fn mean_and_deviation(summary: Option<&Summary>) -> String {
+    match summary {
+        None => "-".to_owned(),
+        Some(Summary { mean, std: None, .. }) => format!("{mean:.3}"),
+        Some(Summary { mean, std: Some(std), .. }) => format!("{mean:.3} ± {std:.3}"),
+    }
+}
+
+/// `+0.031 [0.010, 0.052]`.
+pub(crate) fn difference(comparison: &Comparison) -> String {
+    let mut text = format!("{:+.3}", comparison.mean_difference);
+    if let (Some(low), Some(high)) = (comparison.ci_low, comparison.ci_high) {
+        let _ = write!(text, " [{low:.3}, {high:.3}]");
+    }
+    text
+}
+
+/// `PCL +0.031 [0.010, 0.052]`, and over how many pairs if a seed is missing.
+pub(crate) fn verdict(row: &ConfigurationRow, name: &str) -> String {
+    let Some(comparison) = row.comparisons.get(name) else { return "-".to_owned() };
+    let mut text = difference(comparison);
+    if let Some(verdict) = comparison.verdict {
+        text = format!("{verdict} {text}");
+    }
+    if comparison.pairs < row.expected {
+        let plural = if comparison.pairs == 1 { "" } else { "s" };
+        let _ = write!(text, " over {} pair{plural}", comparison.pairs);
+    }
+    text
+}
+
+/// A p-value with three decimals.
+pub(crate) fn p_value(p: Option<f64>) -> String {
+    match p {
+        None => "-".to_owned(),
+        Some(p) if p < 0.001 => "<0.001".to_owned(),
+        Some(p) => format!("{p:.3}"),
+    }
+}
+
+pub(crate) fn note(row: &ConfigurationRow) -> String {
+    let mut notes = Vec::new();
+    if row.baseline {
+        notes.push("baseline".to_owned());
+    }
+    if row.state != RowState::Complete {
+        notes.push(row.state.as_str().to_owned());
+    }
+    let mut reasons: Vec<&str> = row.failed_seeds.values().map(|reason| reason.as_str()).collect();
+    reasons.sort_unstable();
+    reasons.dedup();
+    if !reasons.is_empty() {
+        notes.push(format!("{} failed: {}", row.failed_seeds.len(), reasons.join(", ")));
+    }
+    notes.join("; ")
+}
+
+/// The heading of the verdict column, if the sweep has a baseline.
+pub(crate) fn verdict_heading(table: &ResultsTable) -> Option<String> {
+    table.baseline()?;
+    Some(format!("{} vs baseline", table.verdict_metric()?))
+}
+
+/// The table that people read, cell by cell; the last column is notes.
+#[must_use]
+pub fn heading_and_rows(table: &ResultsTable) -> (Vec<String>, Vec<Vec<String>>) {
+    let settings = setting_columns(table);
+    let verdicts = verdict_heading(table);
+    let mut heading = settings.clone();
+    heading.push("n".to_owned());
+    heading.extend(table.metrics.iter().cloned());
+    heading.extend(verdicts.clone());
+    heading.push(String::new());
+    let rows = table
+        .configurations
+        .iter()
+        .map(|row| {
+            let mut cells: Vec<String> = settings.iter().map(|path| setting(row, path)).collect();
+            cells.push(count(row));
+            cells.extend(table.metrics.iter().map(|name| mean_and_deviation(row.metrics.get(name))));
+            if verdicts.is_some() {
+                cells.extend(table.verdict_metric().map(|name| verdict(row, name)));
+            }
+            cells.push(note(row));
+            cells
+        })
+        .collect();
+    (heading, rows)
+}
+
+/// What the numbers mean, and how many results are missing.
+#[must_use]
+pub fn summary_line(table: &ResultsTable) -> String {
+    let missing: usize = table.configurations.iter().map(|row| row.expected - row.n).sum();
+    let mut text =
+        "mean ± sample standard deviation over n seeds, tested on the primary modality alone".to_owned();
+    if verdict_heading(table).is_some() {
+        let _ = write!(
+            text,
+            "; verdict: mean difference to the baseline, paired by seed, with its {} % interval (PCL better, NCL worse, neutral when it holds zero)",
+            percent(table.confidence)
+        );
+    }
+    if missing > 0 {
+        let _ = write!(text, "; {missing} results are missing");
+    }
+    text
+}
+
+/// A confidence level in percent, without needless decimals.
+pub(crate) fn percent(confidence: f64) -> String {
+    let rounded = (confidence * 1e6).round() / 1e4;
+    rounded.to_string()
+}

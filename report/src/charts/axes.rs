@@ -1,0 +1,58 @@
+//! The frame of a chart: grid, ticks and titles.
+
+use crate::svg::{Anchor, Canvas, Ink, Scale};
+
+/// The plot area inside a chart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Area {
+    pub(super) left: f64,
+    pub(super) right: f64,
+    pub(super) top: f64,
+    pub(super) bottom: f64,
+}
+
+/// The range of an axis that shows means and their intervals. Intervals of two or three seeds can be many
+/// times as wide as all means are apart: they are cut at three times that range, which the drawing clamps.
+pub(super) fn range(means: &[f64], ends: &[f64], bounds: Option<(f64, f64)>) -> (f64, f64) {
+    let lowest = means.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if !lowest.is_finite() || !highest.is_finite() {
+        return (0.0, 1.0);
+    }
+    let reach = if highest > lowest { 1.5 * (highest - lowest) } else { f64::INFINITY };
+    let low = ends.iter().copied().fold(lowest, f64::min).max(lowest - reach);
+    let high = ends.iter().copied().fold(highest, f64::max).min(highest + reach);
+    let pad = 0.06 * (high - low);
+    let (floor, ceiling) = bounds.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
+    ((low - pad).max(floor.min(lowest)), (high + pad).min(ceiling.max(highest)))
+}
+
+/// Values that a metric can not leave.
+pub(super) fn bounds(name: &str) -> Option<(f64, f64)> {
+    (name == "accuracy" || name.starts_with("f_score")).then_some((0.0, 1.0))
+}
+
+/// Grid lines, ticks and title of the vertical axis.
+pub(super) fn vertical(canvas: &mut Canvas, area: Area, scale: &Scale, title: &str) {
+    for (value, text) in scale.ticks(5) {
+        let y = scale.place(value);
+        canvas.line((area.left, y), (area.right, y), Ink::Grid, 1.0, "");
+        canvas.text((area.left - 7.0, y + 4.5), Anchor::End, Ink::Muted, Canvas::TEXT, &text);
+    }
+    if !title.is_empty() {
+        let middle = (area.top + area.bottom) / 2.0;
+        canvas.upward_text((14.0, middle), Ink::Text, Canvas::TEXT, title);
+    }
+}
+
+/// Line, ticks and title of the horizontal axis.
+pub(super) fn horizontal(canvas: &mut Canvas, area: Area, scale: &Scale, count: usize, title: &str) {
+    canvas.line((area.left, area.bottom), (area.right, area.bottom), Ink::Muted, 1.0, "");
+    for (value, text) in scale.ticks(count) {
+        let x = scale.place(value);
+        canvas.line((x, area.bottom), (x, area.bottom + 4.0), Ink::Muted, 1.0, "");
+        canvas.text((x, area.bottom + 18.0), Anchor::Middle, Ink::Muted, Canvas::TEXT, &text);
+    }
+    let middle = (area.left + area.right) / 2.0;
+    canvas.text((middle, area.bottom + 38.0), Anchor::Middle, Ink::Text, Canvas::TEXT, title);
+}

@@ -1,0 +1,154 @@
+//! A metric against the first swept parameter: the paper's figure 5.
+
+use colearn_core::table::{ConfigurationRow, ResultsTable, RowState};
+
+use super::{
+    Chart,
+    axes::{self, Area},
+    axis_title, file_name,
+    swept::{Line, Swept},
+};
+use crate::{
+    cells::{count, label, mean_and_deviation, setting_columns},
+    material::best,
+    reference::{Matched, Published},
+    svg::{Canvas, Glyph, Ink, Legend, Scale},
+};
+
+const WIDTH: f64 = 460.0;
+const PLOT: f64 = 230.0;
+const LEFT: f64 = 66.0;
+const RIGHT: f64 = WIDTH - 14.0;
+
+/// Draws one metric.
+pub(super) fn chart(
+    table: &ResultsTable,
+    swept: &Swept<'_>,
+    name: &str,
+    published: Option<&Matched>,
+) -> Chart {
+    let rows = || swept.lines.iter().flat_map(|line| &line.points).map(|(x, row)| (*x, *row));
+    let baseline = table.baseline();
+    let said = |row: &ConfigurationRow| published_mean(published, row, name);
+    let baseline_mean = baseline.and_then(|row| row.metrics.get(name)).map(|summary| summary.mean);
+
+    let summaries: Vec<_> = rows().filter_map(|(_, row)| row.metrics.get(name)).collect();
+    let mut means: Vec<f64> = summaries.iter().map(|summary| summary.mean).collect();
+    means.extend(baseline_mean);
+    means.extend(rows().filter_map(|(_, row)| said(row)).map(|it| it.mean));
+    let ends: Vec<f64> = summaries.iter().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
+    let (low, high) = axes::range(&means, &ends, axes::bounds(name));
+
+    // With more lines than colours that can be told apart, only the best one stands out.
+    let many = swept.lines.len() > Ink::SERIES;
+    let best_id = best(table, name).map(|row| row.id);
+    let is_best = |line: &Line<'_>| line.points.iter().any(|(_, row)| Some(row.id) == best_id);
+    let partial = summaries.len() < rows().count() || rows().any(|(_, row)| row.state != RowState::Complete);
+
+    let mut legend = Legend::default();
+    if many {
+        if let Some(line) = swept.lines.iter().find(|line| is_best(line)) {
+            legend.add(Glyph::Line(Ink::ACCENT), format!("best: {}", line.name));
+        }
+        legend.add(Glyph::Line(Ink::Grid), format!("{} other combinations", swept.lines.len() - 1));
+    } else {
+        for (index, line) in swept.lines.iter().enumerate() {
+            let text = if line.name.is_empty() { "mean" } else { &line.name };
+            legend.add(Glyph::Line(Ink::Series(index)), text);
+        }
+    }
+    if partial {
+        legend.add(Glyph::Hollow(Ink::ACCENT), "seeds missing");
+    }
+    if let Some(row) = baseline.filter(|_| baseline_mean.is_some()) {
+        let text = format!("baseline: {}", label(row, &setting_columns(table)));
+        legend.add(Glyph::Dashed(Ink::Muted), text);
+    }
+    if rows().any(|(_, row)| said(row).is_some()) {
+        legend.add(Glyph::Diamond(Ink::Text), "published");
+    }
+
+    let top = 14.0 + legend.height(WIDTH - 24.0);
+    let area = Area { left: LEFT, right: RIGHT, top, bottom: top + PLOT };
+    let mut canvas = Canvas::new(WIDTH, area.bottom + 48.0);
+    legend.draw(&mut canvas, (12.0, 6.0), WIDTH - 24.0);
+    let y = Scale::linear(low, high, area.bottom, area.top);
+    let (first, last) =
+        rows().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (x, _)| (low.min(x), high.max(x)));
+    // The outermost marks keep clear of the frame.
+    let ends = (area.left + 10.0, area.right - 10.0);
+    let x = if swept.log {
+        Scale::logarithmic(first, last, ends.0, ends.1)
+    } else {
+        Scale::linear(first, last, ends.0, ends.1)
+    };
+    axes::vertical(&mut canvas, area, &y, &axis_title(name));
+    axes::horizontal(&mut canvas, area, &x, 5, &swept.title);
+    if let Some(mean) = baseline_mean {
+        let at = y.place_within(mean);
+        canvas.line((area.left, at), (area.right, at), Ink::Muted, 1.5, "5 4");
+    }
+
+    let mut order: Vec<usize> = (0..swept.lines.len()).collect();
+    // What stands out is drawn last, over the others.
+    order.sort_by_key(|index| many && is_best(&swept.lines[*index]));
+    for index in order {
+        let line = &swept.lines[index];
+        let ink = match many {
+            false => Ink::Series(index),
+            true if is_best(line) => Ink::ACCENT,
+            true => Ink::Grid,
+        };
+        draw(&mut canvas, line, name, (&x, &y), ink, !many || is_best(line));
+    }
+    for (at, row) in rows() {
+        if let Some(it) = said(row) {
+            let place = (x.place(at), y.place_within(it.mean));
+            canvas.diamond(place, 4.5, Ink::Text, &format!("published: {}", it.written));
+        }
+    }
+    Chart {
+        file: file_name(name),
+        title: name.to_owned(),
+        svg: canvas.finish(&format!("{name} by {}", swept.title)),
+    }
+}
+
+/// The interval band, the means and their marks of one line.
+fn draw(canvas: &mut Canvas, line: &Line<'_>, name: &str, (x, y): (&Scale, &Scale), ink: Ink, marks: bool) {
+    let points: Vec<_> = line
+        .points
+        .iter()
+        .filter_map(|(at, row)| Some((x.place(*at), *at, *row, row.metrics.get(name)?)))
+        .collect();
+    if marks {
+        let interval = |of: fn(&(f64, f64)) -> f64| {
+            points
+                .iter()
+                .filter_map(|(at, _, _, it)| Some((*at, y.place_within(of(&it.ci_low.zip(it.ci_high)?)))))
+                .collect::<Vec<_>>()
+        };
+        let mut band = interval(|ends| ends.1);
+        band.extend(interval(|ends| ends.0).into_iter().rev());
+        if band.len() > 2 {
+            canvas.area(&band, ink, 0.14);
+        }
+    }
+    let means: Vec<(f64, f64)> = points.iter().map(|(at, _, _, it)| (*at, y.place_within(it.mean))).collect();
+    canvas.path(&means, ink, if marks { 2.0 } else { 1.0 });
+    if marks && points.len() <= 60 {
+        for (place, (_, at, row, it)) in means.iter().zip(&points) {
+            let hint = format!("{at}: {} (n = {})", mean_and_deviation(Some(it)), count(row));
+            canvas.dot(*place, 3.2, ink, row.state != RowState::Complete, &hint);
+        }
+    }
+}
+
+/// What was published for a row.
+pub(super) fn published_mean<'p>(
+    published: Option<&'p Matched>,
+    row: &ConfigurationRow,
+    name: &str,
+) -> Option<&'p Published> {
+    published?.rows.get(&row.id)?.iter().find(|it| it.metric == name)
+}

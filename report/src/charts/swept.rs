@@ -1,0 +1,109 @@
+//! Which parameter runs along the horizontal axis, and which configurations make a line.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use colearn_core::{
+    settings::schema::MODALITY_DROPOUT,
+    table::{ConfigurationRow, ResultsTable},
+};
+
+use crate::cells::{setting_columns, short_path, value};
+
+/// The configurations along their first numeric parameter.
+pub(super) struct Swept<'t> {
+    /// What the axis says.
+    pub(super) title: String,
+    /// Whether values are orders of magnitude apart.
+    pub(super) log: bool,
+    /// One line for each combination of the other parameters.
+    pub(super) lines: Vec<Line<'t>>,
+    /// Configurations, beside the baseline, that do not set the parameter.
+    outside: usize,
+}
+
+/// Configurations that differ in the parameter alone.
+pub(super) struct Line<'t> {
+    /// The values of the other parameters.
+    pub(super) name: String,
+    /// By the parameter's value.
+    pub(super) points: Vec<(f64, &'t ConfigurationRow)>,
+}
+
+impl<'t> Swept<'t> {
+    /// The first parameter with two numeric values or more; `None` if there is none.
+    pub(super) fn of(table: &'t ResultsTable) -> Option<Self> {
+        let path = table.parameters.iter().find(|path| {
+            let values: BTreeSet<u64> =
+                table.configurations.iter().filter_map(|row| Some(number(row, path)?.to_bits())).collect();
+            values.len() > 1
+        })?;
+        let rows: Vec<(f64, &ConfigurationRow)> =
+            table.configurations.iter().filter_map(|row| Some((number(row, path)?, row))).collect();
+        let columns = setting_columns(table);
+        let others: Vec<&String> =
+            columns.iter().filter(|other| *other != path && !follows(other, &rows)).collect();
+
+        let mut lines: Vec<Line<'_>> = Vec::new();
+        for (x, row) in &rows {
+            let words: Vec<String> = others
+                .iter()
+                .filter_map(|other| {
+                    Some(format!("{}={}", short_path(other, &columns), value(row.values.get(*other)?)))
+                })
+                .collect();
+            let name = words.join(" ");
+            match lines.iter_mut().find(|line| line.name == name) {
+                Some(line) => line.points.push((*x, row)),
+                None => lines.push(Line { name, points: vec![(*x, row)] }),
+            }
+        }
+        for line in &mut lines {
+            line.points.sort_by(|left, right| left.0.total_cmp(&right.0));
+        }
+        let lowest = rows.iter().map(|(x, _)| *x).fold(f64::INFINITY, f64::min);
+        let highest = rows.iter().map(|(x, _)| *x).fold(f64::NEG_INFINITY, f64::max);
+        let placed = rows.len();
+        let baseline_outside = table.baseline().is_some_and(|row| number(row, path).is_none());
+        Some(Self {
+            title: title(path, &columns, &rows),
+            log: lowest > 0.0 && highest / lowest >= 50.0,
+            lines,
+            outside: table.configurations.len() - placed - usize::from(baseline_outside),
+        })
+    }
+
+    /// What the chart leaves out.
+    pub(super) fn note(&self) -> String {
+        match self.outside {
+            0 => String::new(),
+            1 => " One configuration that does not set this parameter is in the table alone.".to_owned(),
+            more => format!(" {more} configurations that do not set this parameter are in the table alone."),
+        }
+    }
+}
+
+fn number(row: &ConfigurationRow, path: &str) -> Option<f64> {
+    row.values.get(path)?.as_f64()
+}
+
+/// Whether a setting says nothing beyond the parameter: equal values of the one have equal values of the other.
+fn follows(other: &str, rows: &[(f64, &ConfigurationRow)]) -> bool {
+    let mut seen = BTreeMap::new();
+    rows.iter().all(|(x, row)| {
+        let value = row.values.get(other);
+        *seen.entry(x.to_bits()).or_insert(value) == value
+    })
+}
+
+/// The parameter, and those that have the same value everywhere: `modality dropout of audio and video`.
+fn title(path: &str, columns: &[String], rows: &[(f64, &ConfigurationRow)]) -> String {
+    let Some(first) = path.strip_prefix(MODALITY_DROPOUT) else { return path.to_owned() };
+    let mut modalities = vec![first];
+    for other in columns.iter().filter(|other| *other != path) {
+        let same = rows.iter().all(|(x, row)| number(row, other) == Some(*x));
+        if let (true, Some(modality)) = (same, other.strip_prefix(MODALITY_DROPOUT)) {
+            modalities.push(modality);
+        }
+    }
+    format!("modality dropout of {} (probability)", modalities.join(" and "))
+}

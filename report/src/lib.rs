@@ -1,0 +1,19 @@
+//! Results as people and programs read them: text tables, LaTeX, charts, and a page that needs nothing else.
+//!
+//! Everything here is a function of a [`Material`]; the only effect is [`write()`], which writes a folder.
+
+mod cells;
+mod charts;
+mod folder;
+mod material;
+mod page;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod reference;
+mod svg;
+pub mod text;
+
+pub use cells::{heading_and_rows, setting_columns, summary_line};
+pub use folder::{ReportError, write};
+pub use material::{FailureNote, Material, Provenance};
+pub use reference::{Matched, Published, Reference, ReferenceError};

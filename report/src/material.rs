@@ -1,0 +1,104 @@
+//! What a report is made of.
+
+use std::collections::{BTreeMap, HashMap};
+
+use colearn_core::{
+    id::ConfigurationId,
+    result::{TaskResult, metric},
+    sweep::Sweep,
+    table::{ConfigurationRow, Outcome, ResultsTable},
+};
+
+use crate::reference::Reference;
+
+/// What a report is made of.
+#[derive(Clone, Debug)]
+pub struct Material {
+    /// The sweep as it was resolved.
+    pub sweep: Sweep,
+    /// What became of its tasks, as far as it is known.
+    pub outcomes: HashMap<(ConfigurationId, u64), Outcome>,
+    /// Attempts that failed.
+    pub failures: Vec<FailureNote>,
+    /// Published means to show beside the results.
+    pub reference: Option<Reference>,
+    /// Where all this comes from.
+    pub provenance: Provenance,
+}
+
+/// One failed attempt, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FailureNote {
+    /// The configuration.
+    pub configuration: ConfigurationId,
+    /// The seed.
+    pub seed: u64,
+    /// Counting from 1.
+    pub attempt: u32,
+    /// Whether the task has failed for good.
+    pub last: bool,
+    /// The type of the failure, as a word.
+    pub reason: String,
+    /// What happened.
+    pub message: String,
+}
+
+/// Where results come from. Times are text, as they are shown.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// The version of colearn that made the report.
+    pub version: String,
+    /// The commit it was built from, if that was known.
+    pub commit: Option<String>,
+    /// When the sweep was submitted.
+    pub submitted_at: Option<String>,
+    /// When the report was made.
+    pub made_at: Option<String>,
+}
+
+impl Material {
+    /// The results averaged.
+    #[must_use]
+    pub fn table(&self) -> ResultsTable {
+        ResultsTable::of(&self.sweep, &self.outcomes)
+    }
+
+    /// The results of a configuration, in the order of the seeds.
+    pub(crate) fn results(&self, configuration: ConfigurationId) -> Vec<(u64, &TaskResult)> {
+        self.sweep
+            .seeds
+            .iter()
+            .filter_map(|seed| match self.outcomes.get(&(configuration, *seed)) {
+                Some(Outcome::Done(result)) => Some((*seed, result)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// How many tasks each device trained, and the sum of their seconds.
+    pub(crate) fn devices(&self) -> BTreeMap<&str, (usize, f64)> {
+        let mut devices: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
+        for outcome in self.outcomes.values() {
+            if let Outcome::Done(result) = outcome {
+                let device = devices.entry(&result.device).or_default();
+                device.0 += 1;
+                device.1 += result.seconds;
+            }
+        }
+        devices
+    }
+}
+
+/// The row with the best mean of `name`; the first one on ties.
+pub(crate) fn best<'t>(table: &'t ResultsTable, name: &str) -> Option<&'t ConfigurationRow> {
+    let sign = if metric::higher_is_better(name) { 1.0 } else { -1.0 };
+    let mut found: Option<(&ConfigurationRow, f64)> = None;
+    for row in &table.configurations {
+        let Some(summary) = row.metrics.get(name) else { continue };
+        let score = sign * summary.mean;
+        if found.is_none_or(|(_, best)| score > best) {
+            found = Some((row, score));
+        }
+    }
+    found.map(|(row, _)| row)
+}

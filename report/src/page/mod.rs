@@ -1,0 +1,145 @@
+//! The page: one HTML file that needs nothing else.
+
+mod provenance;
+mod statistics;
+mod style;
+mod table;
+
+use std::fmt::Write as _;
+
+use colearn_core::{statistics::Verdict, table::ResultsTable};
+
+use crate::{
+    cells::{count, label, mean_and_deviation, setting_columns, summary_line},
+    charts::{Charts, Group},
+    material::{Material, best},
+    reference::Matched,
+    svg::escape,
+};
+
+/// Everything a page shows.
+pub(crate) struct Page<'m> {
+    pub(crate) material: &'m Material,
+    pub(crate) table: &'m ResultsTable,
+    pub(crate) published: Option<&'m Matched>,
+    pub(crate) charts: &'m Charts,
+    /// Names of the files beside the page.
+    pub(crate) files: &'m [String],
+}
+
+impl Page<'_> {
+    /// Writes it.
+    pub(crate) fn html(&self) -> String {
+        let name = escape(self.table.sweep.as_str());
+        let mut body = format!("<header>\n<h1>{name}</h1>\n{}</header>\n", self.lead());
+        section(&mut body, "Results", &self.results());
+        charts(&mut body, "Metrics", &self.charts.metrics, "wide");
+        if self.table.baseline().is_some() {
+            section(&mut body, "Against the baseline", &statistics::section(self.table));
+        }
+        if let (Some(reference), Some(published)) = (&self.material.reference, self.published) {
+            section(
+                &mut body,
+                "Beside the published means",
+                &table::published(self.table, reference, published),
+            );
+        }
+        charts(&mut body, "Confusion matrices", &self.charts.confusions, "wide");
+        charts(&mut body, "Learning curves", &self.charts.curves, "small");
+        let seeds = table::seeds(self.material, self.table);
+        section(&mut body, "Every seed", &seeds);
+        section(&mut body, "Failures", &table::failures(self.material, self.table));
+        section(&mut body, "Where this comes from", &provenance::section(self.material, self.table));
+        format!(
+            "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<meta name=\"color-scheme\" content=\"light dark\">\n<title>{name} - colearn</title>\n<style>{}</style>\n</head>\n<body>\n<main>\n{body}</main>\n</body>\n</html>\n",
+            style::STYLE
+        )
+    }
+
+    /// What one wants to know first.
+    fn lead(&self) -> String {
+        let table = self.table;
+        let columns = setting_columns(table);
+        let (done, all) =
+            table.configurations.iter().fold((0, 0), |(done, all), row| (done + row.n, all + row.expected));
+        let mut text = format!(
+            "<p class=\"lead\">{} configuration{} × {} seed{}; {done} of {all} result{}.",
+            table.configurations.len(),
+            plural(table.configurations.len()),
+            self.material.sweep.seeds.len(),
+            plural(self.material.sweep.seeds.len()),
+            plural(all),
+        );
+        if let Some(name) = table.verdict_metric()
+            && let Some(row) = best(table, name)
+        {
+            let _ = write!(
+                text,
+                " Best {}: <strong>{}</strong> with {} (n = {}).",
+                escape(name),
+                mean_and_deviation(row.metrics.get(name)),
+                escape(&label(row, &columns)),
+                count(row)
+            );
+        }
+        if let (Some(baseline), Some(name)) = (table.baseline(), table.verdict_metric()) {
+            let verdicts: Vec<Verdict> =
+                table.configurations.iter().filter_map(|row| table.verdict(row)).collect();
+            let of = |verdict| verdicts.iter().filter(|it| **it == verdict).count();
+            let _ = write!(
+                text,
+                " Against the baseline ({}), in {}: {} PCL, {} neutral, {} NCL.",
+                escape(&label(baseline, &columns)),
+                escape(name),
+                of(Verdict::Positive),
+                of(Verdict::Neutral),
+                of(Verdict::Negative)
+            );
+        } else {
+            text.push_str(" The sweep names no baseline, so nothing is compared.");
+        }
+        text.push_str("</p>\n");
+        text
+    }
+
+    fn results(&self) -> String {
+        let mut text = table::results(self.table);
+        let _ = writeln!(text, "<p class=\"note\">{}.</p>", escape(&summary_line(self.table)));
+        let links: Vec<String> = self
+            .files
+            .iter()
+            .map(|file| format!("<a href=\"{}\">{}</a>", escape(file), escape(file)))
+            .collect();
+        let _ = writeln!(text, "<p class=\"note\">The same as files: {}.</p>", links.join(", "));
+        text
+    }
+}
+
+pub(super) fn plural(count: usize) -> &'static str {
+    if count == 1 { "" } else { "s" }
+}
+
+/// A section, unless there is nothing to say.
+fn section(body: &mut String, title: &str, content: &str) {
+    if !content.is_empty() {
+        let _ = write!(body, "<section>\n<h2>{title}</h2>\n{content}</section>\n");
+    }
+}
+
+fn charts(body: &mut String, title: &str, group: &Group, class: &str) {
+    if group.charts.is_empty() {
+        return;
+    }
+    let mut content =
+        format!("<p class=\"note\">{}</p>\n<div class=\"charts {class}\">\n", escape(&group.caption));
+    for chart in &group.charts {
+        let _ = writeln!(
+            content,
+            "<figure><figcaption>{}</figcaption>{}</figure>",
+            escape(&chart.title),
+            chart.svg.trim_end()
+        );
+    }
+    content.push_str("</div>\n");
+    section(body, title, &content);
+}

@@ -1,0 +1,126 @@
+//! Where the results come from.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use colearn_core::table::ResultsTable;
+
+use crate::{
+    cells::{self, label, percent, setting_columns},
+    material::Material,
+    svg::escape,
+};
+
+/// Settings, seeds, devices, versions and times.
+pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
+    let sweep = &material.sweep;
+    let mut facts: Vec<(String, String)> = Vec::new();
+    let mut fact = |name: &str, text: String| facts.push((name.to_owned(), text));
+    let provenance = &material.provenance;
+    if let Some(at) = &provenance.submitted_at {
+        fact("submitted", at.clone());
+    }
+    if let Some(at) = &provenance.made_at {
+        fact("report made", at.clone());
+    }
+    let commit = provenance.commit.as_ref().map_or_else(String::new, |commit| format!(" (commit {commit})"));
+    fact("colearn", format!("{}{commit}", provenance.version));
+    let devices = material.devices();
+    let trained: Vec<String> = devices
+        .iter()
+        .map(|(device, (tasks, _))| format!("{device} ({tasks} task{})", if *tasks == 1 { "" } else { "s" }))
+        .collect();
+    if !trained.is_empty() {
+        fact("trained on", trained.join(", "));
+        let seconds: f64 = devices.values().map(|(_, seconds)| seconds).sum();
+        fact(
+            "training time",
+            format!(
+                "{seconds:.0} s, the sum over tasks (tasks of one cohort share their time, and count it each)"
+            ),
+        );
+    }
+    let mut parameters: Vec<u64> = sweep
+        .configurations
+        .iter()
+        .flat_map(|it| material.results(it.id))
+        .map(|(_, result)| result.parameters)
+        .collect();
+    parameters.sort_unstable();
+    parameters.dedup();
+    match parameters.as_slice() {
+        [] => {}
+        [only] => fact("trained parameters", grouped(*only)),
+        [first, .., last] => fact("trained parameters", format!("{} to {}", grouped(*first), grouped(*last))),
+    }
+    fact("seeds", some(&sweep.seeds.iter().map(u64::to_string).collect::<Vec<_>>(), 20));
+    for path in &sweep.parameters {
+        let mut values: Vec<String> = Vec::new();
+        for it in sweep.configurations.iter().filter_map(|it| it.values.get(path)).map(cells::value) {
+            if !values.contains(&it) {
+                values.push(it);
+            }
+        }
+        fact(path, some(&values, 40));
+    }
+    if let Some(baseline) = table.baseline() {
+        fact("baseline", format!("{} ({})", label(baseline, &setting_columns(table)), baseline.id));
+    }
+    fact("metrics", format!("{}; verdicts are about the first", sweep.report.metrics.join(", ")));
+    fact("confidence", format!("{} %", percent(sweep.report.confidence)));
+    fact(
+        "retries",
+        format!(
+            "{} attempts, waiting {:?} to {:?}",
+            sweep.retries.max_attempts, sweep.retries.initial_backoff, sweep.retries.max_backoff
+        ),
+    );
+    let mut text = list(&facts);
+    let shared: Vec<(String, String)> =
+        shared(material).into_iter().filter(|(path, _)| !sweep.parameters.contains(path)).collect();
+    let _ = write!(
+        text,
+        "<h3 class=\"note\">Settings of all configurations</h3>\n{}<p class=\"note\">The sweep as it was resolved, with every configuration in full: <a href=\"sweep.json\">sweep.json</a>.</p>\n",
+        list(&shared)
+    );
+    text
+}
+
+/// The settings that are the same in every configuration.
+fn shared(material: &Material) -> BTreeMap<String, String> {
+    let mut all = material.sweep.configurations.iter().map(|it| it.settings.flat());
+    let mut common = all.next().unwrap_or_default();
+    for flat in all {
+        common.retain(|path, value| flat.get(path) == Some(value));
+    }
+    common.into_iter().map(|(path, it)| (path, cells::value(&it))).collect()
+}
+
+fn list(facts: &[(String, String)]) -> String {
+    let mut text = String::from("<dl>\n");
+    for (name, fact) in facts {
+        let _ = writeln!(text, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(fact));
+    }
+    text.push_str("</dl>\n");
+    text
+}
+
+/// 1269257 as 1,269,257.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+fn some(items: &[String], shown: usize) -> String {
+    let mut text = items[..items.len().min(shown)].join(", ");
+    if items.len() > shown {
+        let _ = write!(text, ", ... and {} more", items.len() - shown);
+    }
+    text
+}

@@ -1,0 +1,71 @@
+//! The comparison with the baseline in full.
+
+use std::fmt::Write as _;
+
+use colearn_core::table::ResultsTable;
+
+use super::table::{Cell, Grid, badge};
+use crate::{
+    cells::{difference, label, p_value, percent, setting_columns},
+    svg::escape,
+};
+
+/// Every shown metric of every configuration.
+pub(super) fn section(table: &ResultsTable) -> String {
+    let columns = setting_columns(table);
+    let mut text = format!(
+        "<p class=\"note\">Differences are configuration minus baseline, paired by seed, with their {} % interval (Student's t). d<sub>z</sub> is Cohen's: mean difference over the deviation of the differences. p-values are two-sided; Holm's correction is over all configurations of the table, for each metric. The verdict: neutral where the interval holds zero, else PCL (better) or NCL (worse). It is about one configuration at a time; for claims about several, read the corrected p-values. With five pairs Wilcoxon's test can not go below 0.0625.</p>\n",
+        percent(table.confidence)
+    );
+    let heading = [
+        "<metric",
+        "<configuration",
+        "pairs",
+        "difference",
+        "d_z",
+        "p (t)",
+        "Holm",
+        "p (Wilcoxon)",
+        "Holm",
+        "<verdict",
+    ]
+    .map(str::to_owned);
+    let mut grid = Grid::new(&heading);
+    let mut compared = false;
+    for name in &table.metrics {
+        for row in &table.configurations {
+            let Some(comparison) = row.comparisons.get(name) else { continue };
+            compared = true;
+            let effect = comparison.effect_size.map_or_else(|| "-".to_owned(), |it| format!("{it:+.2}"));
+            grid.row(
+                "",
+                &[
+                    Cell::left(name),
+                    Cell::left(&label(row, &columns)),
+                    Cell::new(&if comparison.pairs == row.expected {
+                        comparison.pairs.to_string()
+                    } else {
+                        format!("{} of {}", comparison.pairs, row.expected)
+                    }),
+                    Cell::new(&difference(comparison)),
+                    Cell::new(&effect),
+                    Cell::new(&p_value(comparison.t_p)),
+                    Cell::new(&p_value(comparison.t_p_holm)),
+                    Cell::new(&p_value(comparison.wilcoxon_p)),
+                    Cell::new(&p_value(comparison.wilcoxon_p_holm)),
+                    Cell::html("l", badge(comparison.verdict)),
+                ],
+            );
+        }
+    }
+    if compared {
+        text.push_str(&grid.finish());
+    } else {
+        let _ = writeln!(
+            text,
+            "<p>{}</p>",
+            escape("No seed has both a result of a configuration and one of the baseline yet.")
+        );
+    }
+    text
+}

@@ -1,0 +1,224 @@
+//! Tables of the page.
+
+use std::fmt::Write as _;
+
+use colearn_core::{
+    statistics::Verdict,
+    table::{ConfigurationRow, Outcome, ResultsTable},
+};
+
+use crate::{
+    cells::{self, count, label, mean_and_deviation, note, setting, setting_columns, verdict_heading},
+    material::{Material, best},
+    reference::{Matched, Reference},
+    svg::escape,
+};
+
+/// A table under construction. Cells are given as HTML.
+pub(super) struct Grid(String);
+
+impl Grid {
+    /// Columns are named as text; those whose name begins with `<` are aligned left.
+    pub(super) fn new(heading: &[String]) -> Self {
+        let mut text = String::from("<div class=\"box\"><table>\n<thead><tr>");
+        for name in heading {
+            let (class, name) = match name.strip_prefix('<') {
+                Some(name) => (" class=\"l\"", name),
+                None => ("", name.as_str()),
+            };
+            // Long paths may be broken where a word of theirs ends.
+            let name = escape(name).replace('.', ".<wbr>").replace('_', "_<wbr>");
+            let _ = write!(text, "<th{class}>{name}</th>");
+        }
+        text.push_str("</tr></thead>\n<tbody>\n");
+        Self(text)
+    }
+
+    pub(super) fn row(&mut self, class: &str, cells: &[Cell]) {
+        let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
+        let _ = write!(self.0, "<tr{class}>");
+        for Cell { class, html } in cells {
+            let class = if class.is_empty() { String::new() } else { format!(" class=\"{class}\"") };
+            let _ = write!(self.0, "<td{class}>{html}</td>");
+        }
+        self.0.push_str("</tr>\n");
+    }
+
+    pub(super) fn finish(mut self) -> String {
+        self.0.push_str("</tbody></table></div>\n");
+        self.0
+    }
+}
+
+/// One cell.
+pub(super) struct Cell {
+    class: &'static str,
+    html: String,
+}
+
+impl Cell {
+    pub(super) fn new(text: &str) -> Self {
+        Self::html("", escape(text))
+    }
+
+    pub(super) fn left(text: &str) -> Self {
+        Self::html("l", escape(text))
+    }
+
+    pub(super) fn html(class: &'static str, html: String) -> Self {
+        Self { class, html }
+    }
+}
+
+/// A verdict as a badge.
+pub(super) fn badge(verdict: Option<Verdict>) -> String {
+    match verdict {
+        None => String::new(),
+        Some(Verdict::Positive) => "<span class=\"verdict pcl\">PCL</span>".to_owned(),
+        Some(Verdict::Negative) => "<span class=\"verdict ncl\">NCL</span>".to_owned(),
+        Some(Verdict::Neutral) => "<span class=\"verdict neutral\">neutral</span>".to_owned(),
+    }
+}
+
+fn class_of(row: &ConfigurationRow) -> &'static str {
+    if row.baseline { "baseline" } else { "" }
+}
+
+/// The main table.
+pub(super) fn results(table: &ResultsTable) -> String {
+    let settings = setting_columns(table);
+    let verdicts = verdict_heading(table);
+    let mut heading = settings.clone();
+    heading.push("n".to_owned());
+    heading.extend(table.metrics.iter().cloned());
+    heading.extend(verdicts.iter().map(|name| format!("<{name}")));
+    heading.push("<".to_owned());
+    let best: Vec<_> = table.metrics.iter().map(|name| best(table, name).map(|row| row.id)).collect();
+    let mut grid = Grid::new(&heading);
+    for row in &table.configurations {
+        let mut cells: Vec<Cell> = settings.iter().map(|path| Cell::new(&setting(row, path))).collect();
+        cells.push(Cell::new(&count(row)));
+        for (name, best) in table.metrics.iter().zip(&best) {
+            let class = if *best == Some(row.id) { "best" } else { "" };
+            cells.push(Cell::html(class, escape(&mean_and_deviation(row.metrics.get(name)))));
+        }
+        if let Some(name) = table.verdict_metric().filter(|_| verdicts.is_some()) {
+            let comparison = row.comparisons.get(name);
+            let text = comparison.map_or_else(String::new, cells::difference);
+            let missing = comparison.filter(|it| it.pairs < row.expected);
+            let pairs = missing
+                .map_or_else(String::new, |it| format!(" ({} pair{})", it.pairs, super::plural(it.pairs)));
+            cells.push(Cell::html("l", format!("{}{}{pairs}", badge(table.verdict(row)), escape(&text))));
+        }
+        cells.push(Cell::html("l note", escape(&note(row))));
+        grid.row(class_of(row), &cells);
+    }
+    grid.finish()
+}
+
+/// Published means beside ours.
+pub(super) fn published(table: &ResultsTable, reference: &Reference, published: &Matched) -> String {
+    let columns = setting_columns(table);
+    let mut text =
+        format!("<p class=\"note\">From {}. {}</p>\n", escape(&published.origin), escape(&reference.source));
+    for warning in &published.warnings {
+        let _ = writeln!(text, "<p class=\"warning\">{}.</p>", escape(warning));
+    }
+    if published.rows.is_empty() {
+        return text;
+    }
+    let mut names: Vec<&str> = Vec::new();
+    for it in table.configurations.iter().filter_map(|row| published.rows.get(&row.id)).flatten() {
+        if !names.contains(&it.metric.as_str()) {
+            names.push(&it.metric);
+        }
+    }
+    let mut heading = vec!["<configuration".to_owned(), "n".to_owned()];
+    for name in &names {
+        heading.extend([format!("{name} published"), "here".to_owned(), "difference".to_owned()]);
+    }
+    let mut grid = Grid::new(&heading);
+    for row in &table.configurations {
+        let Some(means) = published.rows.get(&row.id) else { continue };
+        let mut cells = vec![Cell::left(&label(row, &columns)), Cell::new(&count(row))];
+        for name in &names {
+            let said = means.iter().find(|it| it.metric == *name);
+            let here = row.metrics.get(*name);
+            let both = said.zip(here).map(|(said, here)| format!("{:+.3}", here.mean - said.mean));
+            cells.push(Cell::new(said.map_or("-", |it| &it.written)));
+            cells.push(Cell::new(&mean_and_deviation(here)));
+            cells.push(Cell::new(both.as_deref().unwrap_or("-")));
+        }
+        grid.row(class_of(row), &cells);
+    }
+    text + &grid.finish()
+}
+
+/// The values behind the means of the metric that verdicts are about.
+pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
+    // A thousand seeds have no place in a table.
+    const MOST: usize = 50;
+    let Some(name) = table.verdict_metric() else { return String::new() };
+    let columns = setting_columns(table);
+    let seeds = &material.sweep.seeds[..material.sweep.seeds.len().min(MOST)];
+    let mut heading = vec!["<configuration".to_owned()];
+    heading.extend(seeds.iter().map(|seed| format!("seed {seed}")));
+    let mut grid = Grid::new(&heading);
+    for row in &table.configurations {
+        let mut cells = vec![Cell::left(&label(row, &columns))];
+        cells.extend(seeds.iter().map(|seed| match material.outcomes.get(&(row.id, *seed)) {
+            Some(Outcome::Done(result)) => Cell::new(
+                &result.metrics.get(name).map_or_else(|| "-".to_owned(), |value| format!("{value:.3}")),
+            ),
+            Some(Outcome::Failed(reason)) => Cell::html("ncl", escape(reason.as_str())),
+            None => Cell::html("neutral", "missing".to_owned()),
+        }));
+        grid.row(class_of(row), &cells);
+    }
+    let more = material.sweep.seeds.len() - seeds.len();
+    let more = if more > 0 { format!(" ({more} seeds more are not shown)") } else { String::new() };
+    format!("<details><summary>{} of every task{more}</summary>\n{}</details>\n", escape(name), grid.finish())
+}
+
+/// Failed attempts. Nothing, if there are none and every task has its result.
+pub(super) fn failures(material: &Material, table: &ResultsTable) -> String {
+    const MOST: usize = 500;
+    let without: usize =
+        table.configurations.iter().map(|row| row.expected - row.n - row.failed_seeds.len()).sum();
+    let failed: usize = table.configurations.iter().map(|row| row.failed_seeds.len()).sum();
+    let mut text = String::new();
+    if failed + without > 0 {
+        let _ = writeln!(
+            text,
+            "<p>{failed} task{} failed for good, {without} without a result yet. Means are over the seeds that have one; comparisons over those that both sides have.</p>",
+            super::plural(failed)
+        );
+    }
+    if material.failures.is_empty() {
+        return text;
+    }
+    let columns = setting_columns(table);
+    let heading = ["<configuration", "seed", "attempt", "<", "<reason", "<message"].map(str::to_owned);
+    let mut grid = Grid::new(&heading);
+    for failure in material.failures.iter().take(MOST) {
+        let row = table.configurations.iter().find(|row| row.id == failure.configuration);
+        let name = row.map_or_else(|| failure.configuration.to_string(), |row| label(row, &columns));
+        grid.row(
+            "",
+            &[
+                Cell::left(&name),
+                Cell::new(&failure.seed.to_string()),
+                Cell::new(&failure.attempt.to_string()),
+                Cell::left(if failure.last { "failed for good" } else { "tried again" }),
+                Cell::left(&failure.reason),
+                Cell::html("l wrap", escape(&failure.message)),
+            ],
+        );
+    }
+    text.push_str(&grid.finish());
+    if material.failures.len() > MOST {
+        let _ =
+            writeln!(text, "<p class=\"note\">{} more are not shown.</p>", material.failures.len() - MOST);
+    }
+    text
+}

@@ -1,0 +1,108 @@
+//! results.parquet: the rows of results.csv with typed columns.
+
+use std::sync::Arc;
+
+use colearn_core::table::{ConfigurationRow, ResultsTable};
+use parquet::{
+    basic::{LogicalType, Repetition, Type as Physical},
+    data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type},
+    errors::ParquetError,
+    file::{properties::WriterProperties, writer::SerializedFileWriter},
+    schema::types::Type,
+};
+
+use crate::{
+    cells::{all_metrics, setting_columns, value},
+    folder::ReportError,
+    text::{NUMBERS, verdict},
+};
+
+/// A column's values; those of an optional column may be missing.
+enum Column {
+    Text(Vec<Option<String>>),
+    Number(Vec<Option<f64>>),
+    Count(Vec<i64>),
+    Flag(Vec<bool>),
+}
+
+/// One row a configuration. Settings that are numbers everywhere are numbers, others are text.
+pub(crate) fn parquet(table: &ResultsTable) -> Result<Vec<u8>, ReportError> {
+    encode(&columns(table))
+        .map_err(|error| ReportError::Encode { file: "results.parquet", message: error.to_string() })
+}
+
+fn columns(table: &ResultsTable) -> Vec<(String, Column)> {
+    let rows = &table.configurations;
+    let text = |of: &dyn Fn(&ConfigurationRow) -> Option<String>| Column::Text(rows.iter().map(of).collect());
+    let mut columns = vec![("id".to_owned(), text(&|row| Some(row.id.to_string())))];
+    for path in setting_columns(table) {
+        let numeric = rows.iter().filter_map(|row| row.values.get(&path)).all(serde_json::Value::is_number);
+        let column = if numeric {
+            Column::Number(rows.iter().map(|row| row.values.get(&path)?.as_f64()).collect())
+        } else {
+            text(&|row| row.values.get(&path).map(value))
+        };
+        columns.push((path, column));
+    }
+    columns.push(("baseline".to_owned(), Column::Flag(rows.iter().map(|row| row.baseline).collect())));
+    columns.push(("n".to_owned(), Column::Count(rows.iter().map(|row| row.n as i64).collect())));
+    columns
+        .push(("expected".to_owned(), Column::Count(rows.iter().map(|row| row.expected as i64).collect())));
+    columns.push(("state".to_owned(), text(&|row| Some(row.state.as_str().to_owned()))));
+    for name in all_metrics(table) {
+        for (part, number) in NUMBERS {
+            let values = rows.iter().map(|row| number(row, &name)).collect();
+            columns.push((format!("{name}_{part}"), Column::Number(values)));
+        }
+        let verdicts = text(&|row| Some(verdict(row, &name).to_owned()).filter(|word| !word.is_empty()));
+        columns.push((format!("{name}_verdict"), verdicts));
+    }
+    columns
+}
+
+fn encode(columns: &[(String, Column)]) -> Result<Vec<u8>, ParquetError> {
+    let fields = columns
+        .iter()
+        .map(|(name, column)| {
+            let (physical, repetition, logical) = match column {
+                Column::Text(_) => (Physical::BYTE_ARRAY, Repetition::OPTIONAL, Some(LogicalType::String)),
+                Column::Number(_) => (Physical::DOUBLE, Repetition::OPTIONAL, None),
+                Column::Count(_) => (Physical::INT64, Repetition::REQUIRED, None),
+                Column::Flag(_) => (Physical::BOOLEAN, Repetition::REQUIRED, None),
+            };
+            let field = Type::primitive_type_builder(name, physical);
+            Ok(Arc::new(field.with_repetition(repetition).with_logical_type(logical).build()?))
+        })
+        .collect::<Result<Vec<_>, ParquetError>>()?;
+    let schema = Arc::new(Type::group_type_builder("results").with_fields(fields).build()?);
+    let mut writer = SerializedFileWriter::new(Vec::new(), schema, Arc::new(WriterProperties::default()))?;
+    let mut group = writer.next_row_group()?;
+    for (_, column) in columns {
+        let Some(mut into) = group.next_column()? else { break };
+        match column {
+            Column::Text(values) => {
+                let present: Vec<ByteArray> =
+                    values.iter().flatten().map(|text| ByteArray::from(text.as_str())).collect();
+                into.typed::<ByteArrayType>().write_batch(&present, Some(&levels(values)), None)?;
+            }
+            Column::Number(values) => {
+                let present: Vec<f64> = values.iter().flatten().copied().collect();
+                into.typed::<DoubleType>().write_batch(&present, Some(&levels(values)), None)?;
+            }
+            Column::Count(values) => {
+                into.typed::<Int64Type>().write_batch(values, None, None)?;
+            }
+            Column::Flag(values) => {
+                into.typed::<BoolType>().write_batch(values, None, None)?;
+            }
+        }
+        into.close()?;
+    }
+    group.close()?;
+    writer.into_inner()
+}
+
+/// 1 where there is a value, 0 where it is missing.
+fn levels<T>(values: &[Option<T>]) -> Vec<i16> {
+    values.iter().map(|value| i16::from(value.is_some())).collect()
+}

@@ -1,0 +1,205 @@
+//! Published means, to be shown beside the results.
+
+use std::collections::{BTreeMap, HashMap};
+
+use colearn_core::{
+    id::ConfigurationId,
+    settings::schema::{MODALITY_DROPOUT, field},
+    table::{ConfigurationRow, ResultsTable},
+};
+use serde_json::Value;
+
+use crate::cells::all_metrics;
+
+/// A file of published means. It is a CSV file with a heading: columns that are named by a setting's dotted
+/// path tell which configuration a row is about, every other column is a metric's mean. Lines that begin with
+/// `#` say where the numbers come from. An empty cell says nothing.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reference {
+    /// The file's name, for people.
+    pub origin: String,
+    /// The lines that begin with `#`, without it.
+    pub source: String,
+    rows: Vec<Row>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+struct Row {
+    line: u64,
+    settings: BTreeMap<String, String>,
+    means: Vec<Published>,
+}
+
+/// One published mean.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Published {
+    /// The metric's name.
+    pub metric: String,
+    /// Its mean.
+    pub mean: f64,
+    /// The same as it was written, with the digits that were published.
+    pub written: String,
+}
+
+/// The rows of a reference beside the configurations they are about.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Matched {
+    /// The file's name, for people.
+    pub origin: String,
+    /// Published means by configuration, in the order of the file's columns.
+    pub rows: HashMap<ConfigurationId, Vec<Published>>,
+    /// Rows and columns of the file that could not be placed, one sentence each.
+    pub warnings: Vec<String>,
+}
+
+/// What is wrong with a file of published means.
+#[derive(Debug, thiserror::Error)]
+pub enum ReferenceError {
+    /// It is not CSV, or a record has another length than the heading.
+    #[error("the reference `{origin}` is not readable as CSV: {source}")]
+    Csv {
+        /// The file.
+        origin: String,
+        /// What is wrong.
+        source: csv::Error,
+    },
+    /// A mean is not a number.
+    #[error(
+        "`{text}` in line {line}, column `{column}` of the reference `{origin}` is not a number; leave the cell empty if nothing was published"
+    )]
+    Number {
+        /// The file.
+        origin: String,
+        /// Counting from 1.
+        line: u64,
+        /// The heading.
+        column: String,
+        /// What stands there.
+        text: String,
+    },
+    /// No column names a setting, or none names a metric.
+    #[error(
+        "the reference `{origin}` has no column for a {missing}; its heading names settings by their dotted path (modality_dropout.audio, unimodal) and metrics (accuracy, loss)"
+    )]
+    Columns {
+        /// The file.
+        origin: String,
+        /// `setting` or `metric`.
+        missing: &'static str,
+    },
+}
+
+impl Reference {
+    /// Reads a file of published means. `origin` is its name, for messages.
+    ///
+    /// # Errors
+    /// When it is not CSV, has no column of a setting or of a metric, or a mean is not a number.
+    pub fn parse(text: &str, origin: &str) -> Result<Self, ReferenceError> {
+        let bad = |source| ReferenceError::Csv { origin: origin.to_owned(), source };
+        let mut reader =
+            csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(text.as_bytes());
+        let heading = reader.headers().map_err(bad)?.clone();
+        for (missing, of_settings) in [("setting", true), ("metric", false)] {
+            if !heading.iter().any(|column| field(column).is_some() == of_settings) {
+                return Err(ReferenceError::Columns { origin: origin.to_owned(), missing });
+            }
+        }
+        let mut rows = Vec::new();
+        for record in reader.records() {
+            let record = record.map_err(bad)?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let mut row = Row { line, settings: BTreeMap::new(), means: Vec::new() };
+            for (column, text) in heading.iter().zip(&record).filter(|(_, text)| !text.is_empty()) {
+                if field(column).is_some() {
+                    row.settings.insert(column.to_owned(), text.to_owned());
+                    continue;
+                }
+                let mean = text.parse().ok().filter(|mean: &f64| mean.is_finite());
+                let mean = mean.ok_or_else(|| ReferenceError::Number {
+                    origin: origin.to_owned(),
+                    line,
+                    column: column.to_owned(),
+                    text: text.to_owned(),
+                })?;
+                row.means.push(Published { metric: column.to_owned(), mean, written: text.to_owned() });
+            }
+            rows.push(row);
+        }
+        let comments = text.lines().filter_map(|line| line.strip_prefix('#')).map(str::trim);
+        Ok(Self { origin: origin.to_owned(), source: comments.collect::<Vec<_>>().join(" "), rows })
+    }
+
+    /// Finds the configuration of every row: the one whose settings are those of the row.
+    #[must_use]
+    pub fn beside(&self, table: &ResultsTable) -> Matched {
+        let mut matched = Matched { origin: self.origin.clone(), ..Matched::default() };
+        let known = all_metrics(table);
+        for row in &self.rows {
+            let found: Vec<&ConfigurationRow> =
+                table.configurations.iter().filter(|configuration| row.is_about(configuration)).collect();
+            let [configuration] = found.as_slice() else {
+                matched.warnings.push(format!(
+                    "line {} of the reference ({}) matches {} of this sweep, so it is not shown",
+                    row.line,
+                    row.describe(),
+                    if found.is_empty() {
+                        "no configuration".to_owned()
+                    } else {
+                        format!("{} configurations", found.len())
+                    },
+                ));
+                continue;
+            };
+            if matched.rows.insert(configuration.id, row.means.clone()).is_some() {
+                matched.warnings.push(format!(
+                    "line {} of the reference ({}) is about the same configuration as an earlier line, and replaces it",
+                    row.line,
+                    row.describe()
+                ));
+            }
+        }
+        let mut unknown: Vec<&str> =
+            self.rows.iter().flat_map(|row| &row.means).map(|it| it.metric.as_str()).collect();
+        unknown.sort_unstable();
+        unknown.dedup();
+        unknown.retain(|metric| !known.iter().any(|known| known == metric));
+        if !unknown.is_empty() {
+            matched.warnings.push(format!(
+                "no result has the metrics {} of the reference (results have {})",
+                unknown.join(", "),
+                known.join(", ")
+            ));
+        }
+        matched
+    }
+}
+
+impl Row {
+    fn is_about(&self, configuration: &ConfigurationRow) -> bool {
+        let flat = configuration.settings.flat();
+        self.settings.iter().all(|(path, text)| match flat.get(path) {
+            Some(value) => says(text, value),
+            // A dropout that is not there is one of zero.
+            None => {
+                path.starts_with(MODALITY_DROPOUT)
+                    && !configuration.settings.unimodal
+                    && says(text, &Value::from(0.0))
+            }
+        })
+    }
+
+    fn describe(&self) -> String {
+        let pairs: Vec<String> = self.settings.iter().map(|(path, text)| format!("{path}={text}")).collect();
+        pairs.join(" ")
+    }
+}
+
+/// Whether a cell means this value; numbers may be written differently.
+fn says(text: &str, value: &Value) -> bool {
+    match value {
+        Value::String(value) => value == text,
+        Value::Bool(value) => value.to_string() == text.to_ascii_lowercase(),
+        Value::Number(value) => text.parse::<f64>().ok() == value.as_f64(),
+        _ => false,
+    }
+}

@@ -1,0 +1,119 @@
+//! From values to places, and the ticks of an axis.
+
+/// A linear or logarithmic axis.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    low: f64,
+    high: f64,
+    from: f64,
+    to: f64,
+    log: bool,
+}
+
+impl Scale {
+    /// The values `low..=high` from place `from` to place `to`. A range of nothing is widened.
+    pub(crate) fn linear(low: f64, high: f64, from: f64, to: f64) -> Self {
+        let (low, high) = if high - low > 1e-12 * high.abs().max(low.abs()) {
+            (low, high)
+        } else {
+            let half = (low.abs() * 0.05).max(0.05);
+            (low - half, high + half)
+        };
+        Self { low, high, from, to, log: false }
+    }
+
+    /// The same for positive values, by their logarithm.
+    pub(crate) fn logarithmic(low: f64, high: f64, from: f64, to: f64) -> Self {
+        Self { log: true, ..Self::linear(low.log10(), high.log10(), from, to) }
+    }
+
+    /// Where a value lies.
+    pub(crate) fn place(&self, value: f64) -> f64 {
+        let value = if self.log { value.log10() } else { value };
+        self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
+    }
+
+    /// The same, but never off the axis.
+    pub(crate) fn place_within(&self, value: f64) -> f64 {
+        self.place(value).clamp(self.from.min(self.to), self.from.max(self.to))
+    }
+
+    /// About `count` round values within the range, with their texts.
+    pub(crate) fn ticks(&self, count: usize) -> Vec<(f64, String)> {
+        if self.log && self.high - self.low >= 1.0 {
+            let powers = self.low.ceil() as i32..=self.high.floor() as i32;
+            let every = (powers.clone().count() / count.max(1)).max(1);
+            return powers.step_by(every).map(|power| (10_f64.powi(power), format!("1e{power}"))).collect();
+        }
+        let (low, high) =
+            if self.log { (10_f64.powf(self.low), 10_f64.powf(self.high)) } else { (self.low, self.high) };
+        let (step, decimals) = round_step((high - low) / count.max(1) as f64);
+        let first = (low / step - 1e-9).ceil() as i64;
+        let last = (high / step + 1e-9).floor() as i64;
+        (first..=last)
+            .map(|index| {
+                let value = index as f64 * step;
+                (value, in_decimals(value, decimals))
+            })
+            .collect()
+    }
+}
+
+/// The round step (1, 2, 2.5 or 5 times a power of ten) not below `rough`, and the decimals it needs.
+fn round_step(rough: f64) -> (f64, i32) {
+    let power = rough.log10().floor() as i32;
+    let unit = 10_f64.powi(power);
+    let (factor, more) = [(1.0, 0), (2.0, 0), (2.5, 1), (5.0, 0), (10.0, -1)]
+        .into_iter()
+        .find(|(factor, _)| factor * unit >= rough * (1.0 - 1e-9))
+        .unwrap_or((10.0, -1));
+    (factor * unit, (more - power).max(0))
+}
+
+fn in_decimals(value: f64, decimals: i32) -> String {
+    if decimals > 6 || value.abs() >= 1e7 {
+        return format!("{value:.1e}");
+    }
+    let text = format!("{value:.*}", usize::try_from(decimals).unwrap_or(0));
+    // A rounded tick is never "-0".
+    if text.trim_start_matches(['-', '0', '.']).is_empty() {
+        text.trim_start_matches('-').to_owned()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(scale: &Scale) -> Vec<String> {
+        scale.ticks(5).into_iter().map(|(_, text)| text).collect()
+    }
+
+    #[test]
+    fn ticks_are_round_and_within() {
+        assert_eq!(texts(&Scale::linear(0.0, 1.0, 0.0, 100.0)), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
+        assert_eq!(texts(&Scale::linear(0.263, 0.487, 0.0, 100.0)), ["0.30", "0.35", "0.40", "0.45"]);
+        assert_eq!(texts(&Scale::linear(0.0, 12.0, 0.0, 1.0)), ["0.0", "2.5", "5.0", "7.5", "10.0"]);
+        assert_eq!(texts(&Scale::linear(-0.1, 0.1, 0.0, 1.0)), ["-0.10", "-0.05", "0.00", "0.05", "0.10"]);
+        assert_eq!(texts(&Scale::logarithmic(1e-4, 1e-1, 0.0, 1.0)), ["1e-4", "1e-3", "1e-2", "1e-1"]);
+    }
+
+    #[test]
+    fn a_single_value_has_an_axis() {
+        let scale = Scale::linear(0.5, 0.5, 0.0, 100.0);
+        assert!((scale.place(0.5) - 50.0).abs() < 1e-9);
+        assert!(!texts(&scale).is_empty());
+        assert!(!texts(&Scale::linear(0.0, 0.0, 0.0, 1.0)).is_empty());
+    }
+
+    #[test]
+    fn places_run_from_end_to_end() {
+        let scale = Scale::linear(1.0, 3.0, 200.0, 0.0);
+        assert_eq!((scale.place(1.0), scale.place(2.0), scale.place(3.0)), (200.0, 100.0, 0.0));
+        assert_eq!((scale.place_within(9.0), scale.place_within(-9.0)), (0.0, 200.0));
+        let log = Scale::logarithmic(0.01, 1.0, 0.0, 100.0);
+        assert!((log.place(0.1) - 50.0).abs() < 1e-9);
+    }
+}

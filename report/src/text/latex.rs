@@ -1,0 +1,96 @@
+//! A table for papers.
+
+use std::fmt::Write as _;
+
+use colearn_core::{statistics::Summary, table::ResultsTable};
+
+use crate::{
+    cells::{count, percent, setting, setting_columns, verdict_heading},
+    material::best,
+};
+
+/// A `table` environment in the style of the booktabs package: mean and deviation, the best of a metric in bold.
+#[must_use]
+pub fn latex(table: &ResultsTable) -> String {
+    let settings = setting_columns(table);
+    let verdicts = verdict_heading(table);
+    let numbers = 1 + table.metrics.len();
+    let mut heading: Vec<String> = settings.iter().map(|path| escape(path)).collect();
+    heading.push("$n$".to_owned());
+    heading.extend(table.metrics.iter().map(|name| escape(name)));
+    heading.extend(verdicts.as_deref().map(escape));
+    let columns = format!(
+        "{}{}{}",
+        "l".repeat(settings.len()),
+        "r".repeat(numbers),
+        if verdicts.is_some() { "l" } else { "" }
+    );
+
+    let mut text = String::from("% needs \\usepackage{booktabs}\n\\begin{table}\n  \\centering\n");
+    let _ = writeln!(text, "  \\begin{{tabular}}{{{columns}}}\n    \\toprule");
+    let _ = writeln!(text, "    {} \\\\\n    \\midrule", heading.join(" & "));
+    for row in &table.configurations {
+        let mut cells: Vec<String> = settings.iter().map(|path| escape(&setting(row, path))).collect();
+        cells.push(count(row));
+        for name in &table.metrics {
+            let bold = best(table, name)
+                .and_then(|best| best.metrics.get(name))
+                .is_some_and(|best| row.metrics.get(name).is_some_and(|summary| summary.mean == best.mean));
+            cells.push(number(row.metrics.get(name), bold));
+        }
+        if verdicts.is_some() {
+            let comparison = table.verdict_metric().and_then(|name| row.comparisons.get(name));
+            cells.push(comparison.map_or_else(String::new, |it| {
+                let word = it.verdict.map_or("", |verdict| verdict.as_str());
+                format!("{word} ${:+.3}$", it.mean_difference).trim_start().to_owned()
+            }));
+        }
+        let _ = writeln!(text, "    {} \\\\", cells.join(" & "));
+    }
+    text.push_str("    \\bottomrule\n  \\end{tabular}\n");
+    let missing: usize = table.configurations.iter().map(|row| row.expected - row.n).sum();
+    let mut caption = format!(
+        "Sweep {}: mean $\\pm$ sample standard deviation over $n$ seeds.",
+        escape(table.sweep.as_str())
+    );
+    if verdicts.is_some() {
+        let _ = write!(
+            caption,
+            " Last column: mean difference to the baseline, paired by seed; neutral where its {}\\,\\% interval holds zero.",
+            percent(table.confidence)
+        );
+    }
+    if missing > 0 {
+        let _ = write!(caption, " {missing} results are missing.");
+    }
+    let _ = writeln!(text, "  \\caption{{{caption}}}\n\\end{{table}}");
+    text
+}
+
+fn number(summary: Option<&Summary>, bold: bool) -> String {
+    let text = match summary {
+        None => return "--".to_owned(),
+        Some(Summary { mean, std: None, .. }) => format!("{mean:.3}"),
+        Some(Summary { mean, std: Some(std), .. }) => format!("{mean:.3} \\pm {std:.3}"),
+    };
+    if bold { format!("$\\mathbf{{{text}}}$") } else { format!("${text}$") }
+}
+
+/// Text that means itself.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\\' => escaped.push_str("\\textbackslash{}"),
+            '~' => escaped.push_str("\\textasciitilde{}"),
+            '^' => escaped.push_str("\\textasciicircum{}"),
+            '&' | '%' | '$' | '#' | '_' | '{' | '}' => {
+                escaped.push('\\');
+                escaped.push(character);
+            }
+            '\n' | '\r' => escaped.push(' '),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}

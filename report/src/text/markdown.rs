@@ -1,0 +1,64 @@
+//! For notes and pull requests.
+
+use std::fmt::Write as _;
+
+use colearn_core::table::ResultsTable;
+
+use crate::{
+    cells::{heading_and_rows, label, setting_columns, summary_line},
+    reference::Matched,
+};
+
+/// The table that people read, and the published means beside ours if there are any.
+#[must_use]
+pub fn markdown(table: &ResultsTable, published: Option<&Matched>) -> String {
+    let (mut heading, rows) = heading_and_rows(table);
+    let last = heading.len() - 1;
+    heading[last] = "note".to_owned();
+    let mut text = line(&heading);
+    let rule: Vec<String> =
+        (0..heading.len()).map(|index| if index == last { "---" } else { "---:" }.to_owned()).collect();
+    text.push_str(&line(&rule));
+    for row in &rows {
+        text.push_str(&line(row));
+    }
+    let _ = writeln!(text, "\n{}", summary_line(table));
+    if let Some(published) = published {
+        text.push_str(&beside(table, published));
+    }
+    text
+}
+
+fn line(cells: &[String]) -> String {
+    let cells: Vec<String> = cells.iter().map(|cell| escape(cell)).collect();
+    format!("| {} |\n", cells.join(" | "))
+}
+
+/// A cell is one line; a bar would end it, and an angle bracket begin a tag.
+fn escape(cell: &str) -> String {
+    cell.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
+}
+
+fn beside(table: &ResultsTable, published: &Matched) -> String {
+    let columns = setting_columns(table);
+    let heading = ["configuration", "metric", "published", "here", "difference"].map(str::to_owned);
+    let mut text = format!("\nPublished means, from {}:\n\n{}", escape(&published.origin), line(&heading));
+    text.push_str("| --- | --- | ---: | ---: | ---: |\n");
+    for row in &table.configurations {
+        for it in published.rows.get(&row.id).into_iter().flatten() {
+            let here = row.metrics.get(&it.metric).map(|summary| summary.mean);
+            let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| format!("{it:.3}"));
+            text.push_str(&line(&[
+                label(row, &columns),
+                it.metric.clone(),
+                it.written.clone(),
+                number(here),
+                here.map_or_else(|| "-".to_owned(), |here| format!("{:+.3}", here - it.mean)),
+            ]));
+        }
+    }
+    for warning in &published.warnings {
+        let _ = writeln!(text, "\n{}", escape(warning));
+    }
+    text
+}

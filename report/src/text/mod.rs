@@ -1,0 +1,13 @@
+//! The results table as text.
+
+mod csv;
+mod json;
+mod latex;
+mod markdown;
+
+pub use csv::csv;
+#[cfg(feature = "parquet")]
+pub(crate) use csv::{NUMBERS, verdict};
+pub use json::json;
+pub use latex::latex;
+pub use markdown::markdown;

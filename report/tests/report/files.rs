@@ -1,0 +1,150 @@
+//! What a report of the paper's table says.
+
+use serde_json::Value;
+
+use crate::{Written, made_up};
+
+#[test]
+fn the_page_has_all_there_is_to_show() {
+    let material = made_up::paper();
+    let report = Written::new(&material);
+    let page = report.page();
+    for said in [
+        "<h1>iemocap-bi-eflstm</h1>",
+        "8 configurations × 5 seeds; 38 of 40 results.",
+        "<h2>Against the baseline</h2>",
+        "<h2>Beside the published means</h2>",
+        "<h2>Confusion matrices</h2>",
+        "<h2>Learning curves</h2>",
+        "<td>4 of 5</td>",
+        "the training loss was not finite in epoch 7",
+        "1 task failed for good, 1 without a result yet",
+        "NVIDIA H100 (38 tasks)",
+        "2337 s",
+        "1,269,257",
+        "0.1.0 (commit 0123abc)",
+        "2026-11-20 10:00:00 UTC",
+        "modality dropout of audio and video (probability)",
+        "baseline: unimodal",
+        "without modality dropout: audio=0.0 video=0.0",
+    ] {
+        assert!(page.contains(said), "`{said}` is not on the page");
+    }
+    // Without dropout the paper's network is far below the baseline, at 0.8 it is best.
+    assert!(page.contains("<span class=\"verdict ncl\">NCL</span>-0.1"));
+    assert!(page.contains("with audio=0.8 video=0.8 (n = 5)"));
+    let plots = report.plots();
+    assert_eq!(plots.iter().filter(|name| name.starts_with("learning-")).count(), 8);
+    assert_eq!(plots.iter().filter(|name| name.starts_with("confusion-")).count(), 3);
+    for metric in ["accuracy.svg", "loss.svg", "f_score.svg", "f_score_authors.svg"] {
+        assert!(plots.iter().any(|name| name == metric), "{metric}");
+    }
+}
+
+#[test]
+fn a_chart_shows_band_baseline_and_published_means() {
+    let report = Written::new(&made_up::paper());
+    let accuracy = report.file("plots/accuracy.svg");
+    assert_eq!(accuracy.matches("<circle").count(), 7 + 2, "a mark for each level, and two in the legend");
+    assert_eq!(accuracy.matches("fill-opacity=\"0.14\"").count(), 1);
+    assert_eq!(accuracy.matches("stroke-dasharray").count(), 1 + 1, "the baseline, and it in the legend");
+    assert_eq!(accuracy.matches("published: ").count(), 7);
+    // The F-score that was published is the authors' variant, and not shown beside another.
+    assert_eq!(report.file("plots/f_score.svg").matches("published").count(), 0);
+    assert_eq!(report.file("plots/f_score_authors.svg").matches("published: ").count(), 7);
+}
+
+#[test]
+fn json_keeps_its_keys() {
+    let report = Written::new(&made_up::paper());
+    let json: Value = serde_json::from_str(&report.file("results.json")).unwrap();
+    assert_eq!(json["sweep"], "iemocap-bi-eflstm");
+    assert_eq!(json["verdict_metric"], "accuracy");
+    let rows = json["configurations"].as_array().unwrap();
+    assert_eq!(rows.len(), 8);
+    for key in ["id", "settings", "baseline", "n", "expected", "state", "metrics", "comparisons", "verdict"] {
+        assert!(rows.iter().all(|row| row.get(key).is_some()), "{key}");
+    }
+    for key in ["mean", "std", "ci_low", "ci_high"] {
+        assert!(rows[0]["metrics"]["loss"][key].is_number(), "{key}");
+    }
+    assert_eq!((&rows[0]["verdict"], &rows[7]["verdict"]), (&"NCL".into(), &Value::Null));
+    let compared = &rows[1]["comparisons"]["accuracy"];
+    assert_eq!(compared["pairs"], 4);
+    assert_eq!(compared["verdict"], "NCL");
+    for key in ["mean_difference", "ci_low", "effect_size", "t_p", "t_p_holm", "wilcoxon_p_holm"] {
+        assert!(compared[key].is_number(), "{key}");
+    }
+    // Loss is worse when it is higher.
+    assert!(rows[0]["comparisons"]["loss"]["mean_difference"].as_f64() > Some(0.0));
+    assert_eq!(rows[0]["comparisons"]["loss"]["verdict"], "NCL");
+    assert_eq!(rows[0]["published"]["loss"], 1.81);
+    assert_eq!(rows[0]["settings"]["modality_dropout"]["audio"], 0.0);
+}
+
+#[test]
+fn csv_has_one_record_a_configuration() {
+    let report = Written::new(&made_up::paper());
+    let text = report.file("results.csv");
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let heading = reader.headers().unwrap().clone();
+    let column = |name: &str| heading.iter().position(|it| it == name).unwrap_or_else(|| panic!("{name}"));
+    let (n, mean) = (column("n"), column("accuracy_mean"));
+    let (pairs, verdict) = (column("accuracy_pairs"), column("accuracy_verdict"));
+    let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(records.len(), 8);
+    assert_eq!((&records[1][n], &records[1][pairs], &records[1][verdict]), ("4", "4", "NCL"));
+    assert_eq!((&records[7][pairs], &records[7][verdict]), ("", ""));
+    assert!((records[0][mean].parse::<f64>().unwrap() - 0.27).abs() < 0.02);
+}
+
+#[test]
+fn latex_has_the_best_in_bold() {
+    let report = Written::new(&made_up::paper());
+    let latex = report.file("results.tex");
+    for said in ["\\toprule", "\\midrule", "\\bottomrule", "modality\\_dropout.audio", "4 of 5"] {
+        assert!(latex.contains(said), "{said}");
+    }
+    let bold: Vec<&str> = latex.lines().filter(|line| line.contains("\\mathbf")).collect();
+    assert_eq!(bold.len(), 1, "one level is best in all: {latex}");
+    assert!(bold[0].trim_start().starts_with("0.8 & 0.8"), "{}", bold[0]);
+    assert_eq!(bold[0].matches("\\mathbf").count(), 4);
+    let columns = |line: &str| line.matches(" & ").count();
+    let rows: Vec<&str> = latex.lines().filter(|line| line.ends_with("\\\\")).collect();
+    assert_eq!(rows.len(), 9);
+    assert!(rows.iter().all(|row| columns(row) == columns(rows[0])), "{latex}");
+}
+
+#[test]
+fn markdown_has_the_verdicts_and_the_published_means() {
+    let report = Written::new(&made_up::paper());
+    let text = report.file("results.md");
+    let rows: Vec<&str> = text.lines().filter(|line| line.starts_with("| 0.")).collect();
+    assert_eq!(rows.len(), 7);
+    assert!(rows[0].contains("| NCL -0.1"), "{}", rows[0]);
+    assert!(
+        rows[1].contains("over 4 pairs") && rows[1].contains("partial; 1 failed: diverged"),
+        "{}",
+        rows[1]
+    );
+    assert!(text.contains("| unimodal | accuracy | .45 | 0.4"), "{text}");
+}
+
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_can_be_read_back() {
+    use parquet::file::reader::{FileReader as _, SerializedFileReader};
+
+    let report = Written::new(&made_up::paper());
+    let file = std::fs::File::open(report.0.path().join("results.parquet")).unwrap();
+    let reader = SerializedFileReader::new(file).unwrap();
+    let rows: Vec<Value> =
+        reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_json_value()).collect();
+    assert_eq!(rows.len(), 8);
+    assert_eq!((&rows[1]["n"], &rows[1]["accuracy_verdict"]), (&4.into(), &"NCL".into()));
+    assert_eq!(
+        (&rows[7]["modality_dropout.audio"], &rows[7]["accuracy_verdict"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(rows[4]["modality_dropout.audio"], 0.8);
+}

@@ -1,0 +1,136 @@
+//! Results that look like real ones, made up in memory: the paper's IEMOCAP table with noise between seeds.
+
+use std::collections::HashMap;
+
+use colearn_core::{
+    failure::FailureReason,
+    result::{EpochRecord, TaskResult},
+    sweep::Sweep,
+    table::Outcome,
+};
+use colearn_report::{FailureNote, Material, Provenance, Reference};
+
+pub(crate) const SWEEP: &str = "\
+name: iemocap-bi-eflstm
+dataset: iemocap
+primary: language
+model: {kind: bi-eflstm, hidden: 128, layers: 2, dropout: 0.5}
+training: {epochs: 40, batch_size: 15, learning_rate: 0.0001, shuffle: once, modality_draw: shared}
+parameters:
+  modality_dropout.audio: [0, 0.15, 0.4, 0.6, 0.8, 0.9, 0.95]
+  modality_dropout.video: [0, 0.15, 0.4, 0.6, 0.8, 0.9, 0.95]
+zip: [[modality_dropout.audio, modality_dropout.video]]
+include: [{unimodal: true}]
+seeds: [0, 1, 2, 3, 4]
+report: {metrics: [accuracy, loss, f_score, f_score_authors], baseline: {unimodal: true}}
+";
+
+pub(crate) const REFERENCE: &str = include_str!("../../../sweeps/reference/iemocap-bi-eflstm.csv");
+
+/// Draws in [-1, 1), always the same.
+pub(crate) struct Draws(u64);
+
+impl Draws {
+    pub(crate) fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
+    pub(crate) fn next(&mut self) -> f64 {
+        // splitmix64
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        (mixed >> 11) as f64 / (1_u64 << 52) as f64 - 1.0
+    }
+}
+
+/// A result whose accuracy is about `accuracy`.
+pub(crate) fn result(accuracy: f64, seed: u64, epochs: u32, classes: usize) -> TaskResult {
+    let mut draws = Draws::new(seed);
+    let common = draws.next() * 0.012;
+    let accuracy = accuracy + common + draws.next() * 0.01;
+    let loss = 2.4 - 2.0 * accuracy + draws.next() * 0.02;
+    let f_score = accuracy - 0.01 + draws.next() * 0.01;
+    let history = (1..=epochs).map(|epoch| {
+        let decay = (-f64::from(epoch) / 12.0).exp();
+        EpochRecord {
+            epoch,
+            train_loss: loss * (0.55 + 0.7 * decay) + draws.next() * 0.02,
+            valid_loss: loss * (0.98 + 0.35 * decay) + f64::from(epoch) * 0.002 + draws.next() * 0.02,
+            valid_accuracy: accuracy * (1.0 - 0.5 * decay),
+        }
+    });
+    let history = history.collect();
+    let confusion = (0..classes)
+        .map(|truth| {
+            (0..classes)
+                .map(|predicted| {
+                    let share = if truth == predicted { accuracy } else { (1.0 - accuracy) / 9.0 };
+                    (share * (100.0 - 8.0 * truth as f64).max(4.0) * (1.0 + 0.3 * draws.next())).max(0.0)
+                        as u64
+                })
+                .collect()
+        })
+        .collect();
+    TaskResult {
+        metrics: [
+            ("accuracy".to_owned(), accuracy),
+            ("loss".to_owned(), loss),
+            ("f_score".to_owned(), f_score),
+            ("f_score_authors".to_owned(), f_score + 0.03),
+        ]
+        .into(),
+        confusion,
+        history,
+        best_epoch: 20,
+        parameters: 1_269_257,
+        seconds: 61.5,
+        device: "NVIDIA H100".to_owned(),
+    }
+}
+
+/// Results for every task of a sweep, by the position of the configuration.
+pub(crate) fn material(source: &str, accuracy: impl Fn(usize) -> f64) -> Material {
+    let sweep = Sweep::parse(source, "sweep.yaml").unwrap_or_else(|errors| panic!("{errors}")).sweep;
+    let mut outcomes = HashMap::new();
+    for (index, configuration) in sweep.configurations.iter().enumerate() {
+        for seed in &sweep.seeds {
+            let done = result(accuracy(index), seed * 7919 + index as u64, 40, 9);
+            outcomes.insert((configuration.id, *seed), Outcome::Done(done));
+        }
+    }
+    Material {
+        sweep,
+        outcomes,
+        failures: Vec::new(),
+        reference: None,
+        provenance: Provenance {
+            version: "0.1.0".to_owned(),
+            commit: Some("0123abc".to_owned()),
+            submitted_at: Some("2026-11-20 10:00:00 UTC".to_owned()),
+            made_at: Some("2026-11-20 12:00:00 UTC".to_owned()),
+        },
+    }
+}
+
+/// The paper's table: 8 configurations x 5 seeds, one of which has diverged and one of which is not done yet.
+pub(crate) fn paper() -> Material {
+    let means = [0.27, 0.36, 0.41, 0.45, 0.47, 0.45, 0.44, 0.45];
+    let mut material = material(SWEEP, |index| means[index]);
+    material.reference =
+        Some(Reference::parse(REFERENCE, "iemocap-bi-eflstm.csv").expect("the shipped reference"));
+    let id = |index: usize| material.sweep.configurations[index].id;
+    let (diverged, missing) = ((id(1), 3), (id(3), 4));
+    material.outcomes.insert(diverged, Outcome::Failed(FailureReason::Diverged));
+    material.outcomes.remove(&missing);
+    material.failures.push(FailureNote {
+        configuration: diverged.0,
+        seed: 3,
+        attempt: 1,
+        last: true,
+        reason: "diverged".to_owned(),
+        message: "the training loss was not finite in epoch 7".to_owned(),
+    });
+    material
+}

@@ -1,0 +1,72 @@
+//! Reports of made-up results: every file, and sweeps that are not as one expects.
+
+mod files;
+mod made_up;
+mod odd_sweeps;
+mod reference;
+
+/// The folder of a report, read back.
+struct Written(tempfile::TempDir);
+
+impl Written {
+    fn new(material: &colearn_report::Material) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        colearn_report::write(material, folder.path()).unwrap();
+        Self(folder)
+    }
+
+    fn file(&self, name: &str) -> String {
+        std::fs::read_to_string(self.0.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// The page, checked for what no page may have.
+    fn page(&self) -> String {
+        let page = self.file("index.html");
+        for forbidden in ["<script", "http://", "https://", "url(", "@import", "src=", "NaN", ">inf", "[inf"] {
+            let plain = page.replace("http://www.w3.org/2000/svg", "");
+            let found = plain.find(forbidden);
+            assert_eq!(
+                found,
+                None,
+                "`{forbidden}` in {:?}",
+                found.map(|at| &plain[at.saturating_sub(60)..at + 20])
+            );
+        }
+        // Every link is to a file that is there.
+        for link in page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
+            assert!(self.0.path().join(link).is_file(), "{link}");
+        }
+        balanced(&page);
+        page
+    }
+
+    fn plots(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(self.0.path().join("plots")).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        for name in &names {
+            let svg = self.file(&format!("plots/{name}"));
+            assert!(svg.starts_with("<svg xmlns=") && svg.ends_with("</svg>\n"), "{name}");
+            assert!(!svg.contains("NaN") && !svg.contains("inf\"") && !svg.contains("inf,"), "{name}");
+            balanced(&svg);
+        }
+        names
+    }
+}
+
+/// Every element that is opened is closed, in order.
+fn balanced(document: &str) {
+    const VOID: [&str; 3] = ["meta", "!doctype", "wbr"];
+    let mut open: Vec<&str> = Vec::new();
+    for tag in document.split('<').skip(1) {
+        let inside = tag.split('>').next().unwrap();
+        let name = inside.split([' ', '/']).find(|word| !word.is_empty()).unwrap();
+        if let Some(name) = inside.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name), "near {}", &tag[..tag.len().min(80)]);
+        } else if !inside.ends_with('/') && !VOID.contains(&name) {
+            open.push(name);
+        }
+    }
+    assert_eq!(open, Vec::<&str>::new());
+}
