@@ -53,7 +53,7 @@ class Part(NamedTuple):
 def part(features: dict[str, np.ndarray], labels: np.ndarray, where: str) -> Part:
     """Arrays of a file as they should be; PrepareError says which is not."""
     labels = np.asarray(labels)
-    if labels.dtype.kind not in "fiu" or labels.size != len(labels):
+    if labels.dtype.kind not in "fiu" or labels.ndim == 0 or labels.size != len(labels):
         raise PrepareError(f"{where}: the labels are {labels.dtype} of shape {labels.shape}, expected one number a clip")
     for modality, array in features.items():
         if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.kind not in "fiu":
@@ -228,7 +228,6 @@ def prepare(options: argparse.Namespace) -> list[str]:
     """Do it all; returns the summary."""
     report, notes = Report(), []
     if options.form == "csd":
-        options.padding = "front"  # We padded them ourselves.
         parts = read_csd(options, report, notes)
     else:
         parts = read_h5(options) if options.form == "h5" else read_pickle(options)
@@ -337,6 +336,9 @@ def arguments_parser() -> argparse.ArgumentParser:
             "--padding", choices=("auto", "front", "end"), default="auto",
             help="where the features are padded; auto: at the end if more than a tenth of all steps is empty there",
         )  # fmt: skip
+        form.add_argument("--resplit", action="store_true", help="divide all clips anew at random, 6 : 1 : 1")
+    # What is aligned here is padded here, and videos are not to be divided.
+    csd.set_defaults(padding="front", resplit=False)
     for form in (h5, pickle, csd):
         form.add_argument("--steps", type=colearn_data.at_least(1), default=20, help="words a sentence (default: 20)")
         form.add_argument(
@@ -347,7 +349,6 @@ def arguments_parser() -> argparse.ArgumentParser:
             "--label-range", type=float, nargs=2, default=(-3.0, 3.0), metavar=("LOW", "HIGH"),
             help="what the labels must lie in (default: -3 3)",
         )  # fmt: skip
-        form.add_argument("--resplit", action="store_true", help="divide all clips anew at random, 6 : 1 : 1")
         form.add_argument("--seed", type=int, default=0, help="of a random split (default: 0)")
         form.add_argument("--source", default=SOURCE, metavar="TEXT", help="recorded in the file (default: CMU-MOSI)")
         form.add_argument("--licence", default=LICENCE, metavar="TEXT", help="recorded in the file")
