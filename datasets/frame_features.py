@@ -89,7 +89,11 @@ class FrameFeatures:
             self.columns, self.first = numeric, path
             self.ignored = [name for name in candidates if name not in numeric]
         missing = [name for name in self.columns if name not in header]
-        more = [name for name in header if name.lower() not in NOT_FEATURES | {n.lower() for n in self.columns + self.ignored}]
+        more = [
+            name
+            for name in header
+            if name.lower() not in NOT_FEATURES | {n.lower() for n in self.columns + self.ignored}
+        ]
         if missing or more:
             raise PrepareError(f"{path} has other columns than {self.first}: {', '.join((missing + more)[:5])}")
         places = [header.index(name) for name in ("timestamp", *self.columns)]

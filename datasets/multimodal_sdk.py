@@ -46,9 +46,8 @@ class Sequence:
         self.data = roots[0]["data"]
         keys = collections.defaultdict(list)
         for key in self.data:
-            match = re.fullmatch(r"(.+?)(?:\[(\d+)\])?", key)
-            keys[match[1]].append((int(match[2] or 0), key))
-        self.keys = {video: [key for _, key in sorted(parts)] for video, parts in keys.items()}
+            keys[re.sub(r"\[\d+\]$", "", key)].append(key)
+        self.keys = dict(keys)
 
     def rows(self, video: str) -> Rows | None:
         """All rows of a video; None where it has none."""
@@ -73,7 +72,7 @@ class Sequence:
 
 
 def over_words(rows: Rows, words: np.ndarray) -> tuple[np.ndarray, int]:
-    """[words, features]: the mean of the rows that overlap each word [words, 2]; and how many words have none (zeros)."""
+    """[words, features]: the mean of the rows that overlap each word [words, 2]; and how many have none (zeros)."""
     starts, ends = rows.intervals[:, 0], np.maximum.accumulate(rows.intervals[:, 1])
     low = np.searchsorted(ends, words[:, 0], side="right")
     high = np.searchsorted(starts, words[:, 1], side="left")
@@ -107,7 +106,9 @@ def segments(labels: Sequence, words: Sequence, report: Report) -> list[Segment]
             continue
         if spoken.features.dtype.kind not in "SO" or spoken.features.shape[1] != 1:
             raise PrepareError(f"{words.path}: {video} holds {spoken.features.dtype}, expected one word a row")
-        texts = [text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text) for text in spoken.features[:, 0]]
+        texts = [
+            text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text) for text in spoken.features[:, 0]
+        ]
         word = np.array([text not in PAUSES for text in texts], dtype=bool)
         starts, ends = spoken.intervals.T
         middles = (starts + ends) / 2
@@ -132,8 +133,12 @@ def segments(labels: Sequence, words: Sequence, report: Report) -> list[Segment]
 
 
 def aligned(
-    chosen: list[Segment], sequences: dict[str, Sequence], columns: dict[str, list[int] | None],
-    vectors: WordVectors | None, steps: int, report: Report,
+    chosen: list[Segment],
+    sequences: dict[str, Sequence],
+    columns: dict[str, list[int] | None],
+    vectors: WordVectors | None,
+    steps: int,
+    report: Report,
 ) -> dict[str, np.ndarray]:
     """By modality [segments, steps, features], one step a word, in the order of the segments."""
     made: dict[str, list[np.ndarray]] = {name: [] for name in (["language"] if vectors else []) + list(sequences)}
@@ -143,7 +148,9 @@ def aligned(
             progress.step()
             if segment.video != video:
                 video = segment.video
-                held = {name: read(name, sequence, video, columns.get(name), report) for name, sequence in sequences.items()}
+                held = {
+                    name: read(name, sequence, video, columns.get(name), report) for name, sequence in sequences.items()
+                }
             if vectors:
                 language = np.stack([vectors[text] for text in segment.texts])
                 made["language"].append(colearn_data.pad_front(language, steps))
@@ -166,6 +173,8 @@ def read(name: str, sequence: Sequence, video: str, columns: list[int] | None, r
     features = rows.features
     if columns is not None:
         if max(columns) >= features.shape[1]:
-            raise PrepareError(f"{sequence.path} has columns 0 to {features.shape[1] - 1}; {max(columns)} was asked for")
+            raise PrepareError(
+                f"{sequence.path} has columns 0 to {features.shape[1] - 1}; {max(columns)} was asked for"
+            )
         features = features[:, columns]
     return Rows(rows.intervals, colearn_data.make_finite(features, name, report))

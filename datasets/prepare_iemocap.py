@@ -82,13 +82,8 @@ class Word(NamedTuple):
 
 
 def lines_of(path: Path) -> list[str]:
-    """A text file of the release; a few are not UTF-8."""
+    """A text file of the release; the `._` companions that macOS left in its archive hold bytes that are no text."""
     return path.read_bytes().decode("utf-8", errors="replace").splitlines()
-
-
-def files_in(folder: Path, pattern: str) -> list[Path]:
-    """Files by name, without the `._` companions that macOS left in the release's archive."""
-    return sorted(path for path in folder.glob(pattern) if not path.name.startswith("."))
 
 
 def sessions(release: Path) -> Iterator[Path]:
@@ -97,7 +92,7 @@ def sessions(release: Path) -> Iterator[Path]:
         folder = release / f"Session{number}"
         if not folder.is_dir():
             raise PrepareError(
-                f"{release} has no folder {folder.name}; name the folder IEMOCAP_full_release, with Session1 to Session5"
+                f"{release} has no folder {folder.name}; name IEMOCAP_full_release, with Session1 to Session5"
             )
         yield folder
 
@@ -106,7 +101,7 @@ def read_utterances(release: Path, report: Report) -> list[Utterance]:
     """Every utterance with one of the nine labels, in the release's order."""
     found: dict[str, Utterance] = {}
     for session in sessions(release):
-        evaluations = files_in(session / "dialog" / "EmoEvaluation", "*.txt")
+        evaluations = sorted((session / "dialog" / "EmoEvaluation").glob("*.txt"))
         if not evaluations:
             raise PrepareError(f"{session / 'dialog' / 'EmoEvaluation'} has no *.txt; is the release complete?")
         for path in evaluations:
@@ -134,7 +129,7 @@ def read_transcripts(release: Path) -> dict[str, str]:
     """What is said, by utterance."""
     transcripts = {}
     for session in sessions(release):
-        for path in files_in(session / "dialog" / "transcriptions", "*.txt"):
+        for path in sorted((session / "dialog" / "transcriptions").glob("*.txt")):
             for line in lines_of(path):
                 if match := TRANSCRIPT.match(line):
                     transcripts[match[1]] = match[2]
@@ -185,7 +180,12 @@ def audio_frames(samples: np.ndarray) -> np.ndarray:
 
     def log_mel(bands: int) -> np.ndarray:
         power = librosa.feature.melspectrogram(
-            y=samples, sr=SAMPLE_RATE, n_fft=512, win_length=400, hop_length=SAMPLE_RATE // FRAMES_A_SECOND, n_mels=bands
+            y=samples,
+            sr=SAMPLE_RATE,
+            n_fft=512,
+            win_length=400,
+            hop_length=SAMPLE_RATE // FRAMES_A_SECOND,
+            n_mels=bands,
         )
         # Decibels against full scale: relative to nothing in the utterance, so that loudness is kept.
         return librosa.power_to_db(power, ref=1.0, top_db=None)
@@ -235,7 +235,11 @@ def align(release: Path, utterances: list[Utterance], steps: int, report: Report
 
 
 def features(
-    release: Path, utterances: list[Utterance], aligned: dict[str, list[Word]], glove: Path, visual: Path | None,
+    release: Path,
+    utterances: list[Utterance],
+    aligned: dict[str, list[Word]],
+    glove: Path,
+    visual: Path | None,
     report: Report,
 ) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
     """By modality and utterance [words, features]; and what there is to say of the vectors and columns."""
@@ -295,8 +299,10 @@ def prepare(options) -> list[str]:
             raise PrepareError(f"no usable utterance for the {split} split; is the release complete?")
 
     label = {utterance.name: CLASSES.index(utterance.label) for utterance in utterances}
+    modalities = tuple(found)
     tensors: dict[str, np.ndarray] = {}
-    for modality, rows in found.items():
+    for modality in modalities:
+        rows = found.pop(modality)  # Half a gigabyte twice is not needed.
         for split in SPLITS:
             padded = [colearn_data.pad_front(rows[name], options.steps) for name in members[split]]
             tensors[f"{split}/{modality}"] = np.stack(padded)
@@ -306,10 +312,9 @@ def prepare(options) -> list[str]:
         words = np.array([len(aligned[name]) for name in members[split]])
         real[split] = np.arange(options.steps) >= options.steps - words[:, None]
     if options.scale == "standard":
-        for modality in [name for name in found if name != "language"]:
+        for modality in modalities[1:]:
             colearn_data.standardise(tensors, modality, real)
 
-    modalities = tuple(found)
     how = f"at random by utterance, seed {options.seed}" if options.split == "random" else "by session, 5 test, 4 valid"
     scaled = "standardised per feature over the training words" if options.scale == "standard" else "unscaled"
     preparation = (
@@ -338,7 +343,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--glove", type=Path, required=True, metavar="FILE", help="glove.840B.300d.txt, or the zip it comes in"
     )
-    parser.add_argument("--visual", type=Path, metavar="FOLDER", help="CSV files with visual features (default: no video)")
+    parser.add_argument(
+        "--visual", type=Path, metavar="FOLDER", help="CSV files with visual features (default: no video)"
+    )
     parser.add_argument(
         "--steps", type=colearn_data.at_least(2), default=30, help="time steps a sentence (default: 30)"
     )

@@ -54,7 +54,9 @@ def part(features: dict[str, np.ndarray], labels: np.ndarray, where: str) -> Par
     """Arrays of a file as they should be; PrepareError says which is not."""
     labels = np.asarray(labels)
     if labels.dtype.kind not in "fiu" or labels.ndim == 0 or labels.size != len(labels):
-        raise PrepareError(f"{where}: the labels are {labels.dtype} of shape {labels.shape}, expected one number a clip")
+        raise PrepareError(
+            f"{where}: the labels are {labels.dtype} of shape {labels.shape}, expected one number a clip"
+        )
     for modality, array in features.items():
         if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.kind not in "fiu":
             shape = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
@@ -78,7 +80,9 @@ def read_h5(options: argparse.Namespace) -> dict[str, Part]:
             with h5py.File(path) as file:
                 arrays = [value for value in file.values() if isinstance(value, h5py.Dataset)]
                 if len(arrays) != 1:
-                    raise PrepareError(f"{path} holds {len(arrays)} arrays, expected one (`data` or `d1`): {list(file)}")
+                    raise PrepareError(
+                        f"{path} holds {len(arrays)} arrays, expected one (`data` or `d1`): {list(file)}"
+                    )
                 return np.asarray(arrays[0])
         except OSError as error:
             raise PrepareError(f"{path} is not a complete HDF5 file ({error}); download it again") from error
@@ -93,14 +97,20 @@ def read_h5(options: argparse.Namespace) -> dict[str, Part]:
     for split in SPLITS:
         labels = one(f"y_{split}.h5")
         together = one(f"X_{split}.h5")
-        apart = {"language": one(f"text_{split}*.h5"), "audio": one(f"audio_{split}*.h5"), "video": one(f"video_{split}*.h5")}
+        apart = {
+            "language": one(f"text_{split}*.h5"),
+            "audio": one(f"audio_{split}*.h5"),
+            "video": one(f"video_{split}*.h5"),
+        }
         present = {modality: path for modality, path in apart.items() if path}
         if labels is None and together is None and not present:
             continue
         if labels is None:
             raise PrepareError(f"{folder} has features for {split} and no y_{split}.h5")
         if together is not None and present:
-            raise PrepareError(f"{folder} has {together.name} and {next(iter(present.values())).name}; keep one form there")
+            raise PrepareError(
+                f"{folder} has {together.name} and {next(iter(present.values())).name}; keep one form there"
+            )
         if together is not None:
             array = read(together)
             if array.ndim != 3 or array.shape[2] != sum(options.widths):
@@ -112,7 +122,9 @@ def read_h5(options: argparse.Namespace) -> dict[str, Part]:
         elif present:
             features = {modality: read(path) for modality, path in present.items()}
         else:
-            raise PrepareError(f"{folder} has y_{split}.h5 and neither X_{split}.h5 nor text_, audio_, video_{split}.h5")
+            raise PrepareError(
+                f"{folder} has y_{split}.h5 and neither X_{split}.h5 nor text_, audio_, video_{split}.h5"
+            )
         parts[split] = part(features, read(labels), f"{folder} ({split})")
     if not parts:
         raise PrepareError(f"{folder} has no X_train.h5, text_train*.h5 or the like; name the folder they lie in")
@@ -161,7 +173,9 @@ def read_csd(options: argparse.Namespace, report: Report, notes: list[str]) -> d
         folds = colearn_data.published_split(path)
         listed = {video for split in SPLITS for video in folds[split]}
         if not videos & listed:
-            raise PrepareError(f"{path} lists none of the videos; give --folds FILE with their lists, or --folds random")
+            raise PrepareError(
+                f"{path} lists none of the videos; give --folds FILE with their lists, or --folds random"
+            )
         for video in sorted(videos - listed):
             report.drop("video stands in no split's list", video)
         for video in sorted(listed - videos):
@@ -195,7 +209,9 @@ def padded_at_end(parts: dict[str, Part]) -> bool:
     """
     counts = [empty_steps(part.features) for part in parts.values()]
     leading, trailing = (sum(int(count[which].sum()) for count in counts) for which in (0, 1))
-    steps = sum(array.shape[0] * array.shape[1] for part in parts.values() for array in list(part.features.values())[:1])
+    steps = sum(
+        array.shape[0] * array.shape[1] for part in parts.values() for array in list(part.features.values())[:1]
+    )
     return trailing > leading and trailing > 0.1 * steps
 
 
@@ -265,7 +281,9 @@ def prepare(options: argparse.Namespace) -> list[str]:
     if options.scale == "standard":
         for modality in [name for name in modalities if name != "language"]:
             colearn_data.standardise(tensors, modality, real)
-    divided = f"divided anew at random by clip, seed {options.seed}" if options.resplit else f"split {split_text(options)}"
+    divided = (
+        f"divided anew at random by clip, seed {options.seed}" if options.resplit else f"split {split_text(options)}"
+    )
     scaled = "; audio and video standardised over the training words" if options.scale == "standard" else ""
     entries = colearn_data.metadata(
         modalities, None, options.source, options.licence,

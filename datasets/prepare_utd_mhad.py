@@ -118,7 +118,9 @@ def read_modality(modality: str, source: Path, steps: int, report: Report) -> di
                 continue
             clip = Clip(int(match[1]), int(match[2]), int(match[3]))
             progress.step()
-            if not 1 <= clip.action <= len(CLASSES) or not any(clip.subject in subjects for subjects in SPLITS.values()):
+            if not 1 <= clip.action <= len(CLASSES) or not any(
+                clip.subject in subjects for subjects in SPLITS.values()
+            ):
                 report.drop("action or subject outside the release's 27 and 8", name)
                 continue
             if clip in clips:
@@ -175,8 +177,7 @@ def metadata(steps: int) -> dict[str, str]:
     return colearn_data.metadata(
         MODALITIES,
         CLASSES,
-        source="UTD-MHAD, Chen, Jafari and Kehtarnavaz, ICIP 2015, "
-        "https://personal.utdallas.edu/~kehtar/UTD-MHAD.html",
+        source="UTD-MHAD, Chen, Jafari and Kehtarnavaz, ICIP 2015, https://personal.utdallas.edu/~kehtar/UTD-MHAD.html",
         licence="called freely available by its authors, without a formal licence; cite the ICIP 2015 paper",
         preparation=f"datasets/prepare_utd_mhad.py: subjects 1,3,5 train, 7 valid, 2,4,6,8 test; skeleton relative "
         f"to the first joint of the first frame; resampled linearly to {steps} steps; standardised per feature "

@@ -100,7 +100,7 @@ class IemocapTest(unittest.TestCase):
         for kind, content in (("EmoEvaluation", evaluation + more), ("transcriptions", transcripts)):
             (folder / kind).mkdir(parents=True, exist_ok=True)
             (folder / kind / f"{dialog}.txt").write_text(content)
-            (folder / kind / f"._{dialog}.txt").write_bytes(b"\x00\x05\x16\x07 not text")
+            (folder / kind / f"._{dialog}.txt").write_bytes(b"\x00\x05\x16\x07\xff\xfe not text")
 
     def run_main(self, *arguments: str) -> tuple[int, str, str]:
         out, err = io.StringIO(), io.StringIO()
@@ -162,6 +162,10 @@ class IemocapTest(unittest.TestCase):
         samples[8000:8160] = np.random.default_rng(0).normal(size=160)  # 10 ms from 0.5 s: frame 50.
         bands = prepare.audio_frames(samples)[:, 40:]
         self.assertIn(int(bands.mean(axis=1).argmax()), (50, 51))
+        # Silence is -100 dB in every band, which is one coefficient and 39 zeros.
+        silence = prepare.audio_frames(np.zeros(1600, dtype=np.float32))
+        np.testing.assert_allclose(silence[:, 40:], -100.0)
+        np.testing.assert_allclose(silence[:, 1:40], 0.0, atol=1e-3)
         # A tone of 1 kHz is in the lower half of 40 mel bands to 8 kHz; loud in one, not in all.
         tone = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000).astype(np.float32)
         spectrum = prepare.audio_frames(tone)[50, 40:]
@@ -188,7 +192,9 @@ class IemocapTest(unittest.TestCase):
     def test_what_is_dropped_is_said(self) -> None:
         names = [f"Ses01F_impro01_F{turn:03d}" for turn in range(10, 17)]
         labels = ("xxx", "oth", "neu", "neu", "neu", "neu", "neu")
-        more = "".join(f"[1.0 - 2.0]\t{name}\t{label}\t[2.5, 2.5, 2.5]\n" for name, label in zip(names, labels))
+        more = "".join(
+            f"[1.0 - 2.0]\t{name}\t{label}\t[2.5, 2.5, 2.5]\n" for name, label in zip(names, labels, strict=True)
+        )
         more += "[1.0 - 2.0]\tSes03M_impro03_M001\tneu\t[2.5, 2.5, 2.5]\n"
         self.write_dialog(1, "Ses01F_impro01", more)
         self.write_alignment(names[3], [(3 * i, 3 * i + 2, "WELL") for i in range(30)])
@@ -248,9 +254,11 @@ class IemocapTest(unittest.TestCase):
         for session in range(1, 6):
             self.write_visual(f"Ses0{session}F_impro01", 0.0, 20.0)
         self.write_visual("Ses05F_impro01_F000", 0.0, 0.45)
-        self.write_alignment("Ses05F_impro01_F000", [(21, 21, "WELL"), (90, 110, "YOU")])
+        self.write_alignment("Ses05F_impro01_F000", [(10, 20, "KNOW"), (21, 21, "WELL"), (90, 110, "YOU")])
         tensors, out = self.prepared("--split", "session", "--scale", "raw", "--visual", str(self.folder / "visual"))
-        np.testing.assert_allclose(tensors["test/video"][0, 28, 0], 0.215, atol=0.02)
+        # Frames at 0.1, 0.133, 0.167 and 0.2 s: the word's last 10 ms belong to it.
+        np.testing.assert_allclose(tensors["test/video"][0, 27, 0], 0.15, atol=0.001)
+        np.testing.assert_allclose(tensors["test/video"][0, 28, 0], 0.2, atol=0.001)
         self.assertTrue((tensors["test/video"][0, 29] == 0).all())
         self.assertIn("noted 1: words without a visual frame", out)
 

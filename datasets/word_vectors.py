@@ -56,7 +56,9 @@ def opened(path: Path) -> Iterator[BinaryIO]:
     with zipfile.ZipFile(path) as archive:
         names = [name for name in archive.namelist() if name.endswith(f".{DIMENSIONS}d.txt")]
         if len(names) != 1:
-            raise PrepareError(f"{path} holds {len(names)} files *.{DIMENSIONS}d.txt; unpack it and name the one to use")
+            raise PrepareError(
+                f"{path} holds {len(names)} files *.{DIMENSIONS}d.txt; unpack it and name the one to use"
+            )
         with archive.open(names[0]) as file:
             yield file
 
