@@ -292,7 +292,8 @@ def prepare(options: argparse.Namespace) -> list[str]:
     )  # fmt: skip
     colearn_data.write(options.out, tensors, entries)
     splits = [f"{split}: {colearn_data.shapes(tensors, modalities, split)}" for split in SPLITS]
-    return [*splits, *notes, *report.lines()]
+    recorded = [f"recorded as {options.source}; if it is another set, say which with --source and --licence"]
+    return [*splits, *notes, *report.lines(), *(recorded if options.source == SOURCE else [])]
 
 
 def split_text(options: argparse.Namespace) -> str:

@@ -101,6 +101,11 @@ class H5Test(MosiTest):
         self.assertNotIn("classes", entries)
         self.assertEqual(json.loads(entries["modalities"]), ["language", "audio", "video"])
         self.assertIn("as published", entries["preparation"])
+        self.assertIn("recorded as CMU-MOSI", out)
+        _, out = self.prepared("h5", self.folder, "--source", "MOSEI", "--licence", "theirs")
+        self.assertNotIn("recorded as", out)
+        with safe_open(self.out, "numpy") as file:
+            self.assertEqual((file.metadata()["source"], file.metadata()["licence"]), ("MOSEI", "theirs"))
 
     def test_a_file_for_each_modality_gives_the_same_tensors(self) -> None:
         self.write_together()
