@@ -22,7 +22,8 @@ impl Written {
     /// The page, checked for what no page may have.
     fn page(&self) -> String {
         let page = self.file("index.html");
-        for forbidden in ["<script", "http://", "https://", "url(", "@import", "src=", "NaN", ">inf", "[inf"] {
+        for forbidden in ["<script", "http://", "https://", "url(", "@import", "src=", "NaN", ">inf", "[inf"]
+        {
             let plain = page.replace("http://www.w3.org/2000/svg", "");
             let found = plain.find(forbidden);
             assert_eq!(
