@@ -1,6 +1,6 @@
 //! `colearn report NAME`: a folder with a page, tables and charts.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use colearn_core::sweep::Sweep;
 use colearn_proto::v1;
@@ -28,9 +28,9 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let again = response.failures.into_iter().filter(|failed| !failed.r#final);
     failures.extend(again.filter_map(|failed| failure_note(failed).ok()));
 
-    let reference = match reference_path(&fetched.sweep, arguments.sweep_file.as_deref())? {
-        Some(path) => Some(read_reference(&path, arguments.sweep_file.is_none())?),
-        None => None,
+    let reference = match &arguments.sweep_file {
+        Some(file) => reference_of_file(&fetched.sweep, file)?,
+        None => reference_from_here(&fetched.sweep)?,
     };
     if let Some(reference) = &reference {
         for warning in reference.beside(&fetched.table).warnings {
@@ -59,12 +59,9 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// The file of published means. What the sweep file says now counts more than what was submitted: how results
-/// are shown may change after they are there.
-fn reference_path(sweep: &Sweep, sweep_file: Option<&Path>) -> Result<Option<PathBuf>, Failure> {
-    let Some(file) = sweep_file else {
-        return Ok(sweep.report.reference.as_ref().map(PathBuf::from));
-    };
+/// The published means that a sweep file names. What it says now counts more than what was submitted: how
+/// results are shown may change after they are there.
+fn reference_of_file(sweep: &Sweep, file: &Path) -> Result<Option<Reference>, Failure> {
     let (_, parsed) = parse_file(file)?;
     if parsed.sweep.name != sweep.name {
         return Err(Failure::new(
@@ -77,20 +74,32 @@ fn reference_path(sweep: &Sweep, sweep_file: Option<&Path>) -> Result<Option<Pat
             ),
         ));
     }
-    let folder = file.parent().unwrap_or(Path::new(""));
-    Ok(parsed.sweep.report.reference.map(|reference| folder.join(reference)))
+    let Some(reference) = parsed.sweep.report.reference else { return Ok(None) };
+    let path = file.parent().unwrap_or(Path::new("")).join(reference);
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        Failure::new(Exit::SweepFile, format!("cannot read the reference `{}`: {error}", path.display()))
+    })?;
+    parse_reference(&text, &path).map(Some)
 }
 
-fn read_reference(path: &Path, from_here: bool) -> Result<Reference, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        let remedy =
-            if from_here { "; it is relative to the sweep file, so name that with --sweep-file" } else { "" };
-        Failure::new(
-            Exit::SweepFile,
-            format!("cannot read the reference `{}`: {error}{remedy}", path.display()),
-        )
-    })?;
-    let origin =
-        path.file_name().map_or_else(|| path.display().to_string(), |it| it.to_string_lossy().into());
-    Reference::parse(&text, &origin).map_err(|error| Failure::new(Exit::SweepFile, error))
+/// The published means that the sweep named when it was submitted, if their file can be found from here. It
+/// need not be there: the report may be made on another machine than the sweep file lies on.
+fn reference_from_here(sweep: &Sweep) -> Result<Option<Reference>, Failure> {
+    let Some(reference) = &sweep.report.reference else { return Ok(None) };
+    let path = Path::new(reference);
+    match std::fs::read_to_string(path) {
+        Ok(text) => parse_reference(&text, path).map(Some),
+        Err(error) => {
+            eprintln!(
+                "warning: the published means are left out: cannot read `{}`: {error}; the path is relative to the sweep file, so name that with --sweep-file",
+                path.display()
+            );
+            Ok(None)
+        }
+    }
+}
+
+fn parse_reference(text: &str, path: &Path) -> Result<Reference, Failure> {
+    let name = path.file_name().map_or_else(|| path.display().to_string(), |it| it.to_string_lossy().into());
+    Reference::parse(text, &name).map_err(|error| Failure::new(Exit::SweepFile, error))
 }

@@ -78,6 +78,12 @@ impl Comparison {
     pub fn of(pairs: &[(f64, f64)], higher_is_better: bool, confidence: f64) -> Option<Self> {
         let differences: Vec<f64> = pairs.iter().map(|(ours, baseline)| ours - baseline).collect();
         let Summary { mean, std, ci_low, ci_high } = Summary::of(&differences, confidence)?;
+        // Equal differences come out as nearly equal ones: what is left is the rounding of the values
+        // themselves, and dividing by it would give effects of 10^15.
+        let largest = pairs
+            .iter()
+            .fold(0.0_f64, |largest, (ours, baseline)| largest.max(ours.abs()).max(baseline.abs()));
+        let std = std.map(|std| if std <= 1e-12 * largest { 0.0 } else { std });
         let verdict = ci_low.zip(ci_high).map(|(low, high)| {
             if low <= 0.0 && high >= 0.0 {
                 Verdict::Neutral
@@ -184,6 +190,9 @@ mod tests {
         let same = Comparison::of(&[(0.5, 0.5), (0.6, 0.6)], true, 0.95).unwrap();
         assert_eq!((same.effect_size, same.t_p, same.wilcoxon_p), (None, None, Some(1.0)));
         assert_eq!(same.verdict, Some(Verdict::Neutral));
+        // The differences of these are not the same to the last bit.
+        let nearly = Comparison::of(&[(0.3, 0.2), (0.4, 0.3), (0.7, 0.6)], true, 0.95).unwrap();
+        assert_eq!((nearly.effect_size, nearly.t_p), (None, Some(0.0)));
         // Every seed gains exactly a quarter: there is no deviation to divide by.
         let constant = Comparison::of(&[(0.75, 0.5), (0.5, 0.25)], true, 0.95).unwrap();
         assert_eq!((constant.effect_size, constant.t_p), (None, Some(0.0)));

@@ -83,7 +83,7 @@ fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
         ));
     }
     if table.configurations.iter().any(|row| (2..=3).contains(&row.n)) {
-        caption.push_str(" Intervals of so few seeds are wide, and are cut at the frame.");
+        caption.push_str(" Intervals of two or three seeds are wide; some may be cut at the frame.");
     }
     if !missing.is_empty() {
         let names: Vec<&str> = missing.into_iter().map(String::as_str).collect();

@@ -133,18 +133,25 @@ fn markdown_has_the_verdicts_and_the_published_means() {
 #[cfg(feature = "parquet")]
 #[test]
 fn parquet_can_be_read_back() {
-    use parquet::file::reader::{FileReader as _, SerializedFileReader};
+    use parquet::{
+        file::reader::{FileReader as _, SerializedFileReader},
+        record::Field,
+    };
 
     let report = Written::new(&made_up::paper());
     let file = std::fs::File::open(report.0.path().join("results.parquet")).unwrap();
     let reader = SerializedFileReader::new(file).unwrap();
-    let rows: Vec<Value> =
-        reader.get_row_iter(None).unwrap().map(|row| row.unwrap().to_json_value()).collect();
+    let rows: Vec<std::collections::HashMap<String, Field>> = reader
+        .get_row_iter(None)
+        .unwrap()
+        .map(|row| row.unwrap().get_column_iter().map(|(name, it)| (name.clone(), it.clone())).collect())
+        .collect();
     assert_eq!(rows.len(), 8);
-    assert_eq!((&rows[1]["n"], &rows[1]["accuracy_verdict"]), (&4.into(), &"NCL".into()));
     assert_eq!(
-        (&rows[7]["modality_dropout.audio"], &rows[7]["accuracy_verdict"]),
-        (&Value::Null, &Value::Null)
+        (&rows[1]["n"], &rows[1]["accuracy_verdict"]),
+        (&Field::Long(4), &Field::Str("NCL".to_owned()))
     );
-    assert_eq!(rows[4]["modality_dropout.audio"], 0.8);
+    let absent = (&rows[7]["modality_dropout.audio"], &rows[7]["accuracy_verdict"]);
+    assert_eq!(absent, (&Field::Null, &Field::Null));
+    assert_eq!(rows[4]["modality_dropout.audio"], Field::Double(0.8));
 }
