@@ -11,9 +11,10 @@ COLEARN := $(TARGET)/release/colearn
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
-demo: build ## generate a small data set, run the demo sweep on it, print the table
+demo: build ## generate a small data set, run the demo sweep on it, print the table, write a report
 	@test -e data/demo.safetensors || $(COLEARN) data generate --out data/demo.safetensors
 	$(COLEARN) run sweeps/demo.yaml
+	$(COLEARN) report demo
 
 test: check-tools libtorch .venv/stamp ## every test
 	cargo test --workspace --locked
