@@ -11,7 +11,7 @@ use colearn_coordinator::{
 };
 use colearn_core::id::SweepId;
 use colearn_proto::v1::{self, SweepState};
-use support::{Person, ScriptedWorker, config, small_sweep, start, start_with, tasks};
+use support::{Person, ScriptedWorker, channel, config, small_sweep, start, start_with, tasks};
 use tonic::Code;
 
 #[tokio::test]
@@ -234,5 +234,40 @@ async fn nothing_is_acknowledged_that_could_not_be_stored() {
     worker.finish(lease.token, &task, 0.5).await;
     worker.acknowledged().await;
     assert_eq!(Person::at(&coordinator).await.tasks("first").await.done, 1);
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn probes_and_explorers_find_their_way() {
+    use tonic_health::pb::{
+        HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+    };
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let mut health = HealthClient::new(channel(&coordinator).await);
+    for service in ["", "colearn.v1.SweepService", "colearn.v1.WorkerService"] {
+        let request = HealthCheckRequest { service: service.to_owned() };
+        let status = health.check(request).await.unwrap().into_inner().status();
+        assert_eq!(status, ServingStatus::Serving, "`{service}`");
+    }
+
+    let mut reflection = ServerReflectionClient::new(channel(&coordinator).await);
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    };
+    let mut answers =
+        reflection.server_reflection_info(tokio_stream::once(request)).await.unwrap().into_inner();
+    let answer = answers.message().await.unwrap().unwrap().message_response;
+    let Some(MessageResponse::ListServicesResponse(list)) = answer else { panic!("{answer:?}") };
+    let names: Vec<_> = list.service.iter().map(|service| service.name.as_str()).collect();
+    for service in ["colearn.v1.SweepService", "colearn.v1.WorkerService", "grpc.health.v1.Health"] {
+        assert!(names.contains(&service), "no {service} in {names:?}");
+    }
     coordinator.stop().await.unwrap();
 }

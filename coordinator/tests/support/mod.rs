@@ -42,7 +42,7 @@ pub(crate) async fn start_with(config: Config) -> Result<RunningCoordinator, Coo
     Coordinator::start(config).await
 }
 
-async fn channel(coordinator: &RunningCoordinator) -> Channel {
+pub(crate) async fn channel(coordinator: &RunningCoordinator) -> Channel {
     let address = format!("http://{}", coordinator.address());
     Channel::from_shared(address).unwrap().connect().await.unwrap()
 }
