@@ -1,5 +1,7 @@
 //! Reports of made-up results: every file, and sweeps that are not as one expects.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod files;
 mod made_up;
 mod odd_sweeps;
