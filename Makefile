@@ -11,9 +11,10 @@ COLEARN := $(TARGET)/release/colearn
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
-demo: build ## generate a small data set, run the demo sweep on it, print the table
+demo: build ## generate a small data set, run the demo sweep on it, print the table, write a report
 	@test -e data/demo.safetensors || $(COLEARN) data generate --out data/demo.safetensors
 	$(COLEARN) run sweeps/demo.yaml
+	$(COLEARN) report demo
 
 test: check-tools libtorch .venv/stamp ## every test
 	cargo test --workspace --locked
@@ -24,6 +25,9 @@ lint: check-tools libtorch ## formatting, clippy, and licences if cargo-deny is 
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
 	else echo 'lint: cargo-deny is not installed, licences and bans are not checked (cargo install cargo-deny --locked)'; fi
+
+bench: check-tools libtorch .venv-bench/stamp ## a training step beside PyTorch's, as ratios (fetches PyTorch, once)
+	.venv-bench/bin/python worker/benches/compare.py --python .venv-bench/bin/python
 
 build: check-tools libtorch ## the two programs, optimised, in target/release
 	cargo build --release --locked -p colearn -p colearn-worker
@@ -40,6 +44,12 @@ check-tools:
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r datasets/requirements.txt
 	@touch $@
 
+# PyTorch to compare with: several GB, for `make bench` only.
+.venv-bench/stamp:
+	python3 -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check torch==2.11.0 numpy
+	@touch $@
+
 clean: ## remove what was built (not .libtorch, data or results)
 	cargo clean
-	rm -rf .venv
+	rm -rf .venv .venv-bench

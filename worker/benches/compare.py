@@ -50,11 +50,15 @@ def main() -> None:
             result = measure(command)
             times[name].append(result["median_ms"] / result.get("members", 1))
             print(f"turn {turn + 1}: {name}: {times[name][-1]:.1f} ms", flush=True)
-    base = statistics.median(times["PyTorch 2.11"])
-    print(f"\n{'':32}{'ms a step and member':>22}{'of PyTorch':>12}")
+    # Load that comes and goes distorts the first ratio when a turn is slow as a whole; the second compares
+    # only what ran side by side. Both are printed: where they differ, repeat on a quieter machine.
+    base = times["PyTorch 2.11"]
+    print(f"\n{'':26}{'ms a step and member':>22}{'ratio of medians':>18}{'median of ratios (range)':>28}")
     for name, values in times.items():
+        ratios = sorted(value / other for value, other in zip(values, base))
+        spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
         median = statistics.median(values)
-        print(f"{name:32}{median:22.1f}{median / base:12.2f}")
+        print(f"{name:26}{median:22.1f}{median / statistics.median(base):18.2f}{spread:>28}")
 
 
 if __name__ == "__main__":

@@ -281,6 +281,26 @@ fn validation_and_test_see_the_primary_modality_alone() {
     assert_eq!(results[0].metrics, results[1].metrics);
 }
 
+/// Validation and test splits that are the same show which weights were tested, running means included.
+#[test]
+fn the_weights_of_the_best_epoch_are_tested() {
+    let folder = TempDir::new().unwrap();
+    let mut set = dataset(0);
+    set.test = set.valid.clone();
+    write(&folder.path().join("small.safetensors"), &set).unwrap();
+    let members: Vec<Member> = (0..4).map(|seed| member(seed, |s| s.training.learning_rate = 0.05)).collect();
+    let mut recorder = Recorder::default();
+    session(folder.path()).train(&members, &mut recorder);
+    let mut earlier = 0;
+    for result in recorder.finished.values() {
+        let best = &result.history[result.best_epoch as usize - 1];
+        assert!((result.metrics[metric::LOSS] - best.valid_loss).abs() < 1e-9);
+        assert_eq!(result.metrics[metric::ACCURACY], best.valid_accuracy);
+        earlier += u32::from(result.best_epoch < 12);
+    }
+    assert!(earlier >= 2, "with the last epoch the best everywhere this shows nothing");
+}
+
 #[test]
 fn what_can_not_be_trained_is_said_and_the_others_go_on() {
     let good = member(0, |_| {});

@@ -65,7 +65,7 @@ impl Rig {
     async fn new() -> Self {
         let permits = Semaphore::new(1);
         let store = Arc::new(Gate { inner: MemoryStore::new(), permits, asked: AtomicUsize::new(0) });
-        let settings = EngineSettings { lease: Duration::from_secs(60) };
+        let settings = EngineSettings { lease: Duration::from_secs(60), only: None };
         let (engine, handle) = Engine::recover(store.clone(), Clock::of_the_host(), settings).await.unwrap();
         let stop = CancellationToken::new();
         let running = tokio::spawn(engine.run(stop.clone()));

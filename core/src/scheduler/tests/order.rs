@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::env::{TestEnv, sweep, task};
-use crate::{failure::FailureReason, id::SweepId};
+use crate::{
+    failure::FailureReason,
+    id::{SweepId, SweepName},
+    scheduler::{Scheduler, SchedulerSettings},
+};
 
 #[test]
 fn a_whole_table_stands_at_one_seed_before_the_second_begins() {
@@ -189,4 +193,18 @@ fn a_million_tasks_are_no_burden() {
     let view = env.scheduler.sweep(id).unwrap();
     assert_eq!((view.counts().done, view.counts().total()), (64 * 64, 1_000_000));
     env.scheduler.check_invariants();
+}
+
+#[test]
+fn a_coordinator_that_is_there_for_one_sweep_leaves_the_others_pending() {
+    let mut env = TestEnv::new();
+    env.scheduler = Scheduler::new(SchedulerSettings {
+        lease: Duration::from_secs(30),
+        only: Some(SweepName::new("second").unwrap()),
+    });
+    env.submit(sweep("first", 1, 1));
+    env.submit(sweep("second", 1, 1));
+    let leases = env.worker("w", &[1, 1]);
+    let sweeps: Vec<_> = leases.iter().map(|lease| lease.tasks[0].0.sweep).collect();
+    assert_eq!(sweeps, [SweepId(2)]);
 }

@@ -1,0 +1,385 @@
+#!/usr/bin/env python3
+# /// script
+# requires-python = ">=3.10"
+# dependencies = [
+#     "h5py>=3.10",
+#     "numpy>=1.26",
+#     "safetensors>=0.4.5",
+# ]
+# ///
+"""Turn CMU-MOSI, CMU-MOSEI or a set in the same form into a colearn data set for regression.
+
+These sets are passed around in several forms; the first argument says which one you have:
+  h5      a folder of HDF5 files as published with the Memory Fusion Network (MFN): X_train.h5, X_valid.h5,
+          X_test.h5 with language | audio | video side by side, or a file for each modality (text_train*.h5,
+          audio_train.h5, video_train.h5, ...); labels in y_train.h5, ...; each file holds one array
+  pickle  mosi_data.pkl of the Multimodal Transformer (MulT) or aligned_50.pkl of MMSA. Only arrays and plain
+          containers are read; a pickle that asks for anything else is refused and not run
+  csd     computational sequences of the CMU Multimodal SDK: labels and words, and features to average over each
+          word; split by the published lists of videos
+
+A time step is a word; --steps of them: zeros in front of shorter sentences, the last words of longer ones, as the
+MFN has it. NaN and infinite values (COVAREP has them) become 0. `prepare_mosi.py FORM --help` explains the options.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+import colearn_data
+from colearn_data import SPLITS, PrepareError, Report
+
+MODALITIES = ("language", "audio", "video")
+FOLDS = Path(__file__).resolve().parent / "mosi_folds.json"
+SOURCE = (
+    "CMU-MOSI, Zadeh, Zellers, Pincus and Morency, IEEE Intelligent Systems 31(6), 2016, "
+    "https://github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK"
+)
+LICENCE = "the publishers' terms for research; see the source"
+
+
+class Part(NamedTuple):
+    """The clips of one split."""
+
+    features: dict[str, np.ndarray]  # by modality [clips, steps, features]
+    labels: np.ndarray  # [clips]
+
+
+def part(features: dict[str, np.ndarray], labels: np.ndarray, where: str) -> Part:
+    """Arrays of a file as they should be; PrepareError says which is not."""
+    labels = np.asarray(labels)
+    if labels.dtype.kind not in "fiu" or labels.ndim == 0 or labels.size != len(labels):
+        raise PrepareError(
+            f"{where}: the labels are {labels.dtype} of shape {labels.shape}, expected one number a clip"
+        )
+    for modality, array in features.items():
+        if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.kind not in "fiu":
+            shape = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
+            raise PrepareError(f"{where}: {modality} is {shape}, expected numbers (clips, steps, features)")
+        if len(array) != len(labels):
+            raise PrepareError(f"{where}: {len(array)} clips have {modality}, {len(labels)} have a label")
+    steps = {modality: array.shape[1] for modality, array in features.items()}
+    if len(set(steps.values())) != 1:
+        raise PrepareError(f"{where}: numbers of steps differ ({steps}); use the file with aligned features")
+    return Part(features, labels.reshape(len(labels)))
+
+
+def read_h5(options: argparse.Namespace) -> dict[str, Part]:
+    """The splits that are there."""
+    import h5py
+
+    folder: Path = options.folder
+
+    def read(path: Path) -> np.ndarray:
+        try:
+            with h5py.File(path) as file:
+                arrays = [value for value in file.values() if isinstance(value, h5py.Dataset)]
+                if len(arrays) != 1:
+                    raise PrepareError(
+                        f"{path} holds {len(arrays)} arrays, expected one (`data` or `d1`): {list(file)}"
+                    )
+                return np.asarray(arrays[0])
+        except OSError as error:
+            raise PrepareError(f"{path} is not a complete HDF5 file ({error}); download it again") from error
+
+    def one(pattern: str) -> Path | None:
+        paths = sorted(folder.glob(pattern))
+        if len(paths) > 1:
+            raise PrepareError(f"{folder} has {' and '.join(path.name for path in paths)}; keep the one to use there")
+        return paths[0] if paths else None
+
+    parts = {}
+    for split in SPLITS:
+        labels = one(f"y_{split}.h5")
+        together = one(f"X_{split}.h5")
+        apart = {
+            "language": one(f"text_{split}*.h5"),
+            "audio": one(f"audio_{split}*.h5"),
+            "video": one(f"video_{split}*.h5"),
+        }
+        present = {modality: path for modality, path in apart.items() if path}
+        if labels is None and together is None and not present:
+            continue
+        if labels is None:
+            raise PrepareError(f"{folder} has features for {split} and no y_{split}.h5")
+        if together is not None and present:
+            raise PrepareError(
+                f"{folder} has {together.name} and {next(iter(present.values())).name}; keep one form there"
+            )
+        if together is not None:
+            array = read(together)
+            if array.ndim != 3 or array.shape[2] != sum(options.widths):
+                raise PrepareError(
+                    f"{together} has shape {array.shape}, expected {sum(options.widths)} features a step; "
+                    "say with --widths how many are language, audio and video"
+                )
+            features = dict(zip(MODALITIES, np.split(array, np.cumsum(options.widths)[:-1], axis=2), strict=True))
+        elif present:
+            features = {modality: read(path) for modality, path in present.items()}
+        else:
+            raise PrepareError(
+                f"{folder} has y_{split}.h5 and neither X_{split}.h5 nor text_, audio_, video_{split}.h5"
+            )
+        parts[split] = part(features, read(labels), f"{folder} ({split})")
+    if not parts:
+        raise PrepareError(f"{folder} has no X_train.h5, text_train*.h5 or the like; name the folder they lie in")
+    return parts
+
+
+def read_pickle(options: argparse.Namespace) -> dict[str, Part]:
+    """The splits that are there."""
+    import safe_pickle
+
+    content = safe_pickle.load(options.file)
+    if not isinstance(content, dict) or not any(isinstance(content.get(split), dict) for split in SPLITS):
+        raise PrepareError(f"{options.file} is a pickle of another form; expected train, valid and test with text, ...")
+    parts = {}
+    for split in SPLITS:
+        arrays = content.get(split)
+        if not isinstance(arrays, dict):
+            continue
+        keys = {"language": "text", "audio": "audio", "video": "vision"}
+        features = {modality: arrays[key] for modality, key in keys.items() if key in arrays}
+        labels = arrays.get("regression_labels", arrays.get("labels"))
+        if not features or labels is None:
+            raise PrepareError(
+                f"{options.file}: {split} has {', '.join(map(str, arrays))}; expected text, audio or vision, and "
+                "regression_labels or labels"
+            )
+        parts[split] = part(features, labels, f"{options.file} ({split})")
+    return parts
+
+
+def read_csd(options: argparse.Namespace, report: Report, notes: list[str]) -> dict[str, Part]:
+    """The three splits."""
+    import multimodal_sdk
+    import word_vectors
+
+    labels, words = multimodal_sdk.Sequence(options.labels), multimodal_sdk.Sequence(options.words)
+    files = {"language": options.vectors, "audio": options.audio, "video": options.video}
+    sequences = {name: multimodal_sdk.Sequence(path) for name, path in files.items() if path}
+    columns = {"audio": options.audio_columns, "video": options.video_columns}
+    segments = multimodal_sdk.segments(labels, words, report)
+    videos = {segment.video for segment in segments}
+    if options.folds == "random":
+        folds = colearn_data.seeded_split(videos, options.seed)
+    else:
+        path = FOLDS if options.folds == "published" else Path(options.folds)
+        folds = colearn_data.published_split(path)
+        listed = {video for split in SPLITS for video in folds[split]}
+        if not videos & listed:
+            raise PrepareError(
+                f"{path} lists none of the videos; give --folds FILE with their lists, or --folds random"
+            )
+        for video in sorted(videos - listed):
+            report.drop("video stands in no split's list", video)
+        for video in sorted(listed - videos):
+            report.drop("listed video has no labelled segment", video)
+    vectors = None
+    if options.glove:
+        vectors = word_vectors.read(options.glove, {text for segment in segments for text in segment.texts})
+    parts = {}
+    for split in SPLITS:
+        chosen = [segment for segment in segments if segment.video in set(folds[split])]
+        if not chosen:
+            raise PrepareError(f"no labelled segment for the {split} split; are the files complete?")
+        features = multimodal_sdk.aligned(chosen, sequences, columns, vectors, options.steps, report)
+        parts[split] = part(features, np.array([segment.label for segment in chosen]), split)
+    notes.extend(vectors.lines() if vectors else [])
+    return parts
+
+
+def empty_steps(features: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Steps at the beginning and at the end of each clip in which no modality has anything, 0 for an empty clip."""
+    said = np.any([np.any(array != 0, axis=2) for array in features.values()], axis=0)
+    some = said.any(axis=1)
+    return np.where(some, said.argmax(axis=1), 0), np.where(some, said[:, ::-1].argmax(axis=1), 0)
+
+
+def padded_at_end(parts: dict[str, Part]) -> bool:
+    """Whether the features as a whole are padded at the end.
+
+    Not told clip by clip: a sentence that ends in a pause has an empty last step too (a fortieth of all steps in
+    ICT-MMMO as published with the MFN), and belongs as it is.
+    """
+    counts = [empty_steps(part.features) for part in parts.values()]
+    leading, trailing = (sum(int(count[which].sum()) for count in counts) for which in (0, 1))
+    steps = sum(
+        array.shape[0] * array.shape[1] for part in parts.values() for array in list(part.features.values())[:1]
+    )
+    return trailing > leading and trailing > 0.1 * steps
+
+
+def last_steps(features: dict[str, np.ndarray], steps: int, at_end: bool, report: Report) -> dict[str, np.ndarray]:
+    """The last `steps` steps of each clip, padding first: moved there if it is at the end."""
+    moves = empty_steps(features)[1] if at_end else np.zeros(len(next(iter(features.values()))), dtype=np.int64)
+    report.count("clips padded at the end, whose padding was moved to the front", int((moves > 0).sum()))
+    made = {}
+    for modality, array in features.items():
+        places = (np.arange(array.shape[1]) - moves[:, None]) % array.shape[1]
+        moved = np.take_along_axis(array, places[:, :, None], axis=1)[:, -steps:].astype(np.float32)
+        made[modality] = np.pad(moved, ((0, 0), (steps - moved.shape[1], 0), (0, 0)))
+    return made
+
+
+def divide_anew(parts: dict[str, Part], seed: int) -> dict[str, Part]:
+    """All clips of all parts, divided at random."""
+    present = list(parts.values())
+    features = {name: np.concatenate([part.features[name] for part in present]) for name in present[0].features}
+    labels = np.concatenate([part.labels for part in present])
+    split = colearn_data.seeded_split((f"{index:08d}" for index in range(len(labels))), seed)
+    places = {name: np.array([int(index) for index in members], dtype=np.int64) for name, members in split.items()}
+    return {
+        name: Part({modality: array[at] for modality, array in features.items()}, labels[at])
+        for name, at in places.items()
+    }
+
+
+def prepare(options: argparse.Namespace) -> list[str]:
+    """Do it all; returns the summary."""
+    report, notes = Report(), []
+    if options.form == "csd":
+        parts = read_csd(options, report, notes)
+    else:
+        parts = read_h5(options) if options.form == "h5" else read_pickle(options)
+    modalities = tuple(name for name in MODALITIES if name in next(iter(parts.values())).features)
+    for split, found in parts.items():
+        if set(found.features) != set(modalities):
+            raise PrepareError(f"{split} has {', '.join(found.features)}, another split {', '.join(modalities)}")
+        finite = {name: colearn_data.make_finite(array, name, report) for name, array in found.features.items()}
+        parts[split] = Part(finite, found.labels)
+    at_end = options.padding == "end" or (options.padding == "auto" and padded_at_end(parts))
+    for split, found in parts.items():
+        parts[split] = Part(last_steps(found.features, options.steps, at_end, report), found.labels)
+    if options.resplit:
+        parts = divide_anew(parts, options.seed)
+    if missing := [split for split in SPLITS if split not in parts]:
+        raise PrepareError(
+            f"{options.folder if options.form == 'h5' else options.file} has no {' and no '.join(missing)} split; "
+            "for a set to try things out with, not to report on, --resplit divides all clips anew"
+        )
+
+    tensors: dict[str, np.ndarray] = {}
+    real = {}
+    low, high = options.label_range
+    for split in SPLITS:
+        labels = parts[split].labels.astype(np.float32)
+        if not ((labels >= low) & (labels <= high)).all():
+            raise PrepareError(
+                f"labels of {split} go from {labels.min():g} to {labels.max():g}, expected {low:g} to {high:g}; "
+                "if that is right, say so with --label-range"
+            )
+        for modality in modalities:
+            tensors[f"{split}/{modality}"] = parts[split].features[modality]
+        tensors[f"{split}/labels"] = labels
+        real[split] = np.any([np.any(tensors[f"{split}/{name}"] != 0, axis=2) for name in modalities], axis=0)
+    if options.scale == "standard":
+        for modality in [name for name in modalities if name != "language"]:
+            colearn_data.standardise(tensors, modality, real)
+    divided = (
+        f"divided anew at random by clip, seed {options.seed}" if options.resplit else f"split {split_text(options)}"
+    )
+    scaled = "; audio and video standardised over the training words" if options.scale == "standard" else ""
+    entries = colearn_data.metadata(
+        modalities, None, options.source, options.licence,
+        f"datasets/prepare_mosi.py {options.form}: the last {options.steps} words, zeros in front; NaN and infinite "
+        f"values 0{scaled}; {divided}",
+    )  # fmt: skip
+    colearn_data.write(options.out, tensors, entries)
+    splits = [f"{split}: {colearn_data.shapes(tensors, modalities, split)}" for split in SPLITS]
+    recorded = [f"recorded as {options.source}; if it is another set, say which with --source and --licence"]
+    return [*splits, *notes, *report.lines(), *(recorded if options.source == SOURCE else [])]
+
+
+def split_text(options: argparse.Namespace) -> str:
+    """How the splits came about."""
+    if options.form != "csd":
+        return "as published with the features"
+    if options.folds == "random":
+        return f"at random by video, seed {options.seed}"
+    return "by the published lists of videos" if options.folds == "published" else f"by {Path(options.folds).name}"
+
+
+def numbers(text: str) -> list[int]:
+    """Whole numbers with commas between."""
+    values = [int(value) for value in text.split(",")]
+    if min(values) < 0:
+        raise argparse.ArgumentTypeError("no negative numbers")
+    return values
+
+
+def widths(text: str) -> list[int]:
+    """Features of language, audio and video."""
+    values = numbers(text)
+    if len(values) != 3 or 0 in values:
+        raise argparse.ArgumentTypeError("three numbers from 1 on, as in 300,5,20")
+    return values
+
+
+def arguments_parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    forms = parser.add_subparsers(dest="form", required=True, metavar="FORM")
+    h5 = forms.add_parser("h5", help="a folder of HDF5 files, as published with the MFN")
+    h5.add_argument("folder", type=Path, help="with X_train.h5, y_train.h5, ... or text_train*.h5, audio_train.h5, ...")
+    h5.add_argument(
+        "--widths", type=widths, default=[300, 5, 20], metavar="L,A,V",
+        help="features of language, audio and video in X_*.h5 (default: 300,5,20)",
+    )  # fmt: skip
+    pickle = forms.add_parser("pickle", help="mosi_data.pkl (MulT) or aligned_50.pkl (MMSA)")
+    pickle.add_argument("file", type=Path)
+    csd = forms.add_parser("csd", help="computational sequences of the CMU Multimodal SDK")
+    csd.add_argument("--labels", type=Path, required=True, metavar="FILE", help="CMU_MOSI_Opinion_Labels.csd")
+    csd.add_argument("--words", type=Path, required=True, metavar="FILE", help="CMU_MOSI_TimestampedWords.csd")
+    language = csd.add_mutually_exclusive_group(required=True)
+    language.add_argument("--glove", type=Path, metavar="FILE", help="glove.840B.300d.txt, or the zip it comes in")
+    language.add_argument("--vectors", type=Path, metavar="FILE", help="word vectors as a .csd, in place of --glove")
+    for modality, example in (("audio", "CMU_MOSI_COVAREP.csd"), ("video", "CMU_MOSI_VisualFacet_4.1.csd")):
+        csd.add_argument(f"--{modality}", type=Path, metavar="FILE", help=f"such as {example} (default: no {modality})")
+        csd.add_argument(
+            f"--{modality}-columns", type=numbers, metavar="N,N,...",
+            help="use these columns only, counted from 0 (default: all)",
+        )  # fmt: skip
+    csd.add_argument(
+        "--folds", default="published", metavar="published|random|FILE",
+        help="the published lists of MOSI's videos; a random split by video; or a JSON file "
+        '{"train": [videos], "valid": [...], "test": [...]} (default: published)',
+    )  # fmt: skip
+    for form in (h5, pickle):
+        form.add_argument(
+            "--padding", choices=("auto", "front", "end"), default="auto",
+            help="where the features are padded; auto: at the end if more than a tenth of all steps is empty there",
+        )  # fmt: skip
+        form.add_argument("--resplit", action="store_true", help="divide all clips anew at random, 6 : 1 : 1")
+    # What is aligned here is padded here, and videos are not to be divided.
+    csd.set_defaults(padding="front", resplit=False)
+    for form in (h5, pickle, csd):
+        form.add_argument("--steps", type=colearn_data.at_least(1), default=20, help="words a sentence (default: 20)")
+        form.add_argument(
+            "--scale", choices=("raw", "standard"), default="raw",
+            help="standard: audio and video get mean 0 and deviation 1 over the training words (default: raw)",
+        )  # fmt: skip
+        form.add_argument(
+            "--label-range", type=float, nargs=2, default=(-3.0, 3.0), metavar=("LOW", "HIGH"),
+            help="what the labels must lie in (default: -3 3)",
+        )  # fmt: skip
+        form.add_argument("--seed", type=int, default=0, help="of a random split (default: 0)")
+        form.add_argument("--source", default=SOURCE, metavar="TEXT", help="recorded in the file (default: CMU-MOSI)")
+        form.add_argument("--licence", default=LICENCE, metavar="TEXT", help="recorded in the file")
+        colearn_data.add_out(form, "data/mosi.safetensors")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command; returns its exit status."""
+    options = arguments_parser().parse_args(arguments)
+    return colearn_data.finish(lambda: prepare(options), options.out)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
