@@ -126,7 +126,9 @@ fn shipped() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sweeps");
     let files = fs::read_dir(folder).expect("the folder ships");
     let mut texts: Vec<_> = files
-        .map(|file| fs::read(file.expect("a file").path()).expect("a file"))
+        .map(|file| file.expect("a file").path())
+        .filter(|path| path.extension().is_some_and(|it| it == "yaml"))
+        .map(|path| fs::read(path).expect("a file"))
         .map(|bytes| String::from_utf8(bytes).expect("text"))
         .collect();
     texts.push(

@@ -56,3 +56,24 @@ pub(super) fn horizontal(canvas: &mut Canvas, area: Area, scale: &Scale, count: 
     let middle = (area.left + area.right) / 2.0;
     canvas.text((middle, area.bottom + 38.0), Anchor::Middle, Ink::Text, Canvas::TEXT, title);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::range;
+
+    fn close(found: (f64, f64), expected: (f64, f64)) -> bool {
+        (found.0 - expected.0).abs() < 1e-9 && (found.1 - expected.1).abs() < 1e-9
+    }
+
+    #[test]
+    fn an_interval_does_not_dwarf_the_means() {
+        // The means are 0.1 apart: the axis reaches at most 0.15 beyond them, and 6 % of it all is left around.
+        let found = range(&[0.4, 0.5], &[-3.0, 4.0], None);
+        assert!(close(found, (0.25 - 0.024, 0.65 + 0.024)), "{found:?}");
+        let narrow = range(&[0.4, 0.5], &[0.38, 0.52], None);
+        assert!(close(narrow, (0.38 - 0.0084, 0.52 + 0.0084)), "{narrow:?}");
+        let bounded = range(&[0.1, 0.95], &[0.05, 1.2], Some((0.0, 1.0)));
+        assert!(close(bounded, (0.0, 1.0)), "{bounded:?}");
+        assert_eq!(range(&[], &[], None), (0.0, 1.0));
+    }
+}

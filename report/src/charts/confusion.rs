@@ -17,9 +17,13 @@ const MOST_WRITTEN: usize = 12;
 
 /// Without modality dropout, the best, and the baseline.
 pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
-    let undropped = table.configurations.iter().find(|row| {
-        !row.settings.unimodal && row.settings.modality_dropout.values().all(|level| *level == 0.0)
-    });
+    let drops = |row: &&ConfigurationRow| row.settings.modality_dropout.values().any(|level| *level > 0.0);
+    // Where nothing is ever dropped, there is nothing to compare with.
+    let undropped = table
+        .configurations
+        .iter()
+        .find(|row| !row.settings.unimodal && !drops(row))
+        .filter(|_| table.configurations.iter().any(|row| drops(&row)));
     let best = table.verdict_metric().and_then(|name| best(table, name));
     let roles = [("without modality dropout", undropped), ("best", best), ("baseline", table.baseline())];
     let mut chosen: Vec<(&ConfigurationRow, Vec<&str>)> = Vec::new();
