@@ -5,6 +5,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 COLEARN := $(TARGET)/release/colearn
+# The demo is about this folder, whatever cluster the shell is set up for.
+HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
 .PHONY: help demo test lint bench build libtorch check-tools clean
 
@@ -13,8 +15,8 @@ help: ## show this
 
 demo: build ## generate a small data set, run the demo sweep on it, print the table, write a report
 	@test -e data/demo.safetensors || $(COLEARN) data generate --out data/demo.safetensors
-	$(COLEARN) run sweeps/demo.yaml
-	$(COLEARN) report demo
+	$(HERE) $(COLEARN) run sweeps/demo.yaml
+	$(HERE) $(COLEARN) report demo
 
 test: check-tools libtorch .venv/stamp ## every test
 	cargo test --workspace --locked

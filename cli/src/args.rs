@@ -1,6 +1,9 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::{SocketAddr, ToSocketAddrs as _},
+    path::PathBuf,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -162,7 +165,7 @@ pub(crate) struct PlanArgs {
 #[derive(Args, Debug)]
 pub(crate) struct CoordinatorArgs {
     /// Address to listen on. Anything but loopback is open to everybody who can reach it.
-    #[arg(long, env = "COLEARN_LISTEN", default_value = "127.0.0.1:7117", value_name = "HOST:PORT")]
+    #[arg(long, env = "COLEARN_LISTEN", default_value = "127.0.0.1:7117", value_name = "HOST:PORT", value_parser = address)]
     pub(crate) listen: SocketAddr,
     /// Folder that holds what was recorded; one coordinator at a time.
     #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
@@ -186,6 +189,14 @@ pub(crate) struct ReportArgs {
     /// from here].
     #[arg(long, value_name = "FILE")]
     pub(crate) sweep_file: Option<PathBuf>,
+}
+
+/// An address from `HOST:PORT`, where the host may be a name.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let mut found = text
+        .to_socket_addrs()
+        .map_err(|error| format!("it must be HOST:PORT, such as 127.0.0.1:7117 ({error})"))?;
+    found.next().ok_or_else(|| "the host has no address".to_owned())
 }
 
 /// How results are printed.
@@ -215,8 +226,11 @@ pub(crate) enum DataCommand {
     },
     /// Check a data set and print what it holds.
     Inspect {
-        /// The data set file.
+        /// The data set: a file, or a bare name as in sweep files.
         file: PathBuf,
+        /// Folder that bare names are looked up in.
+        #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR")]
+        data_dir: PathBuf,
         /// Print JSON.
         #[arg(long)]
         json: bool,

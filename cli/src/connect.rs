@@ -64,6 +64,31 @@ impl Connection {
         }
     }
 
+    /// Connects to a coordinator that serves workers: not to one that would be started for the occasion, has
+    /// no workers and ends with the command.
+    ///
+    /// # Errors
+    /// When nobody answers, or nobody serves the state folder.
+    pub(crate) async fn open_served(target: &Target) -> Result<Self, Failure> {
+        let connection = Self::open(target).await?;
+        if connection.is_embedded() {
+            connection.close().await;
+            return Err(Failure::new(
+                Exit::Unreachable,
+                format!(
+                    "nobody serves the state folder `{}`: name a running coordinator with --coordinator URL, or train here with `colearn run FILE`",
+                    target.state.display()
+                ),
+            ));
+        }
+        Ok(connection)
+    }
+
+    /// Whether the coordinator runs in this process, and so has no workers.
+    pub(crate) fn is_embedded(&self) -> bool {
+        self.embedded.is_some()
+    }
+
     /// Stops the coordinator, if it runs in this process.
     pub(crate) async fn close(self) {
         if let Some(running) = self.embedded {

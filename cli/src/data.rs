@@ -1,12 +1,12 @@
 //! `colearn data`, and checking that a sweep fits its data sets.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, btree_map::Entry},
     path::Path,
 };
 
-use colearn_core::sweep::Sweep;
-use colearn_data_format::{Dataset, generate, inspect::Summary, resolve, write};
+use colearn_core::{settings::TaskSettings, sweep::Sweep, table::ResultsTable};
+use colearn_data_format::{Dataset, Split, Task, generate, inspect::Summary, resolve, write};
 
 use crate::{
     args::DataCommand,
@@ -30,8 +30,10 @@ pub(crate) fn data(command: &DataCommand) -> Outcome {
             write(out, &dataset).map_err(|error| Failure::new(Exit::DataSet, error))?;
             println!("wrote {} (generated, seed {seed})", out.display());
         }
-        DataCommand::Inspect { file, json } => {
-            let dataset = Dataset::open(file).map_err(|error| Failure::new(Exit::DataSet, error))?;
+        DataCommand::Inspect { file, data_dir, json } => {
+            // As in a sweep file: a bare name is looked up in the data folder. What is there goes first.
+            let path = if file.is_file() { file.clone() } else { resolve(&file.to_string_lossy(), data_dir) };
+            let dataset = Dataset::open(&path).map_err(|error| Failure::new(Exit::DataSet, error))?;
             let summary = Summary::new(&dataset);
             if *json {
                 let text = serde_json::to_string_pretty(&summary)
@@ -45,36 +47,80 @@ pub(crate) fn data(command: &DataCommand) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Opens every data set of `sweep` and checks that its modalities are there.
+/// Opens every data set of `sweep`, checks that it can be trained on, and returns them by name.
 ///
 /// # Errors
 /// Naming the data set and what it lacks.
-pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<(), Failure> {
-    let mut wanted: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<BTreeMap<String, Dataset>, Failure> {
+    let mut opened: BTreeMap<String, Dataset> = BTreeMap::new();
     for configuration in &sweep.configurations {
         let settings = &configuration.settings;
-        let modalities = wanted.entry(&settings.dataset).or_default();
-        modalities.insert(&settings.primary);
-        modalities.extend(settings.modality_dropout.keys().map(String::as_str));
-    }
-    for (name, modalities) in wanted {
-        let path = resolve(name, data_dir);
-        let dataset = Dataset::open(&path).map_err(|error| Failure::new(Exit::DataSet, error))?;
-        let there: Vec<&str> = dataset.modalities().iter().map(|modality| modality.name.as_str()).collect();
-        for modality in modalities {
-            if !there.contains(&modality) {
-                return Err(Failure::new(
-                    Exit::DataSet,
-                    format!(
-                        "the sweep names the modality `{modality}`, which the data set {} does not have; it has: {}",
-                        path.display(),
-                        there.join(", ")
-                    ),
-                ));
+        let dataset = match opened.entry(settings.dataset.clone()) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let path = resolve(&settings.dataset, data_dir);
+                let dataset = Dataset::open(&path).map_err(|error| Failure::new(Exit::DataSet, error))?;
+                for warning in dataset.warnings() {
+                    eprintln!("warning: {}: {warning}", path.display());
+                }
+                entry.insert(dataset)
             }
+        };
+        check_settings(settings, dataset)?;
+    }
+    Ok(opened)
+}
+
+/// Checks that a configuration can be trained on its data set.
+fn check_settings(settings: &TaskSettings, dataset: &Dataset) -> Result<(), Failure> {
+    let path = dataset.path().display();
+    let unfit = |message: String| Err(Failure::new(Exit::DataSet, message));
+    let there: Vec<&str> = dataset.modalities().iter().map(|modality| modality.name.as_str()).collect();
+    let named = std::iter::once(&settings.primary).chain(settings.modality_dropout.keys());
+    for modality in named {
+        if !there.contains(&modality.as_str()) {
+            return unfit(format!(
+                "the sweep names the modality `{modality}`, which the data set {path} does not have; it has: {}",
+                there.join(", ")
+            ));
         }
-        for warning in dataset.warnings() {
-            eprintln!("warning: {}: {warning}", path.display());
+    }
+    if !matches!(dataset.task(), Task::Classification { .. }) {
+        return unfit(format!(
+            "the data set {path} is for regression, and the model bi-eflstm only classifies; choose a data set with classes"
+        ));
+    }
+    let samples = dataset.split(Split::Train).len();
+    if settings.training.batch_size as usize > samples {
+        return unfit(format!(
+            "training.batch_size is {}, but the training split of {path} has {samples} samples; choose a smaller batch",
+            settings.training.batch_size
+        ));
+    }
+    Ok(())
+}
+
+/// Refuses to continue a sweep on other data than its recorded results were trained on.
+///
+/// # Errors
+/// Naming the data set that was changed.
+pub(crate) fn check_same_data(
+    table: &ResultsTable,
+    datasets: &BTreeMap<String, Dataset>,
+) -> Result<(), Failure> {
+    for (name, recorded) in &table.data_digests {
+        let Some(dataset) = datasets.get(name) else { continue };
+        let digest = dataset.digest();
+        if let Some(other) = recorded.iter().find(|recorded| *recorded != digest) {
+            return Err(Failure::new(
+                Exit::DataSet,
+                format!(
+                    "results of sweep {} were recorded on another version of {} (sha256 {:.12}..., now {digest:.12}...): put that file back, or start over under another name or with another --state",
+                    table.sweep,
+                    dataset.path().display(),
+                    other
+                ),
+            ));
         }
     }
     Ok(())

@@ -53,11 +53,13 @@ impl LocalWorker {
                 }
             };
             short_lives = if began.elapsed() < SHORT_LIFE { short_lives + 1 } else { 0 };
-            if short_lives >= SHORT_LIVES {
+            // Wrong usage, a coordinator that turned it away, no usable slot: the next one would end the same way.
+            let hopeless = matches!(status.code(), Some(2..=4));
+            if hopeless || short_lives >= SHORT_LIVES {
                 return Err(Failure::new(
                     Exit::Workers,
                     format!(
-                        "the worker died {SHORT_LIVES} times in a row ({status}); its last words, from {}:\n{}",
+                        "the worker ended again and again, the last time with {status}; its last words, from {}:\n{}",
                         self.log.display(),
                         last_lines(&self.log, 12)
                     ),

@@ -33,6 +33,8 @@ fn main() -> ExitCode {
     let level = if matches!(cli.command, Command::Coordinator(_)) { "info" } else { "error" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
+        // Its complaints go through `eprintln!`, which panics where standard error can not be written.
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)

@@ -18,7 +18,7 @@ pub(crate) fn plan(arguments: &PlanArgs) -> Outcome {
         let text = serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(Exit::Failure, error))?;
         println!("{text}");
     } else {
-        print!("{plan}");
+        println!("{plan}");
     }
     Ok(Exit::Success)
 }

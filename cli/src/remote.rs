@@ -31,7 +31,7 @@ type Client = SweepServiceClient<Channel>;
 /// `colearn submit FILE`.
 pub(crate) async fn submit(file: &Path, target: &Target) -> Outcome {
     let source = read_sweep_file(file)?;
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_served(target).await?;
     let summary = submit_to(&mut connection.sweeps, source, file).await?;
     connection.close().await;
     println!("watch it with: colearn watch {}", summary.name);
@@ -60,6 +60,13 @@ pub(crate) async fn submit_to(
         );
     } else {
         eprintln!("{}: known already; {} of {} tasks are done", summary.name, counts.done, counts.total);
+        if matches!(summary.state(), SweepState::Failed | SweepState::Cancelled) {
+            eprintln!(
+                "{}: {}; nothing more of it will run, and only under another name is it trained anew",
+                summary.name,
+                state_word(summary.state())
+            );
+        }
     }
     Ok(summary)
 }
@@ -176,6 +183,20 @@ pub(crate) async fn status(name: &str, target: &Target, as_json: bool) -> Outcom
 /// `colearn watch NAME`.
 pub(crate) async fn watch(name: &str, target: &Target) -> Outcome {
     let mut connection = Connection::open(target).await?;
+    if connection.is_embedded() {
+        // Nobody works on it: there is something to say only if it has ended.
+        let request = v1::GetSweepRequest { name: name.to_owned() };
+        let response = connection.sweeps.get_sweep(request).await.map_err(|status| refused(&status))?;
+        if !response.into_inner().sweep.is_some_and(|summary| has_ended(&summary)) {
+            connection.close().await;
+            return Err(Failure::new(
+                Exit::Unreachable,
+                format!(
+                    "nobody works on `{name}`: continue it with `colearn run FILE`, or name its coordinator with --coordinator URL"
+                ),
+            ));
+        }
+    }
     let mut progress = Progress::new();
     let last = follow(&mut connection.sweeps, name, &mut progress).await;
     progress.finish();
@@ -277,7 +298,15 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
         }
     }
     let sweep: Sweep = serde_json::from_str(&sweep_json).map_err(|error| bad(&error))?;
-    Ok(Fetched { table: ResultsTable::of(&sweep, &outcomes), sweep, outcomes, notes, failures })
+    let table = ResultsTable::of(&sweep, &outcomes);
+    for (name, digests) in table.data_digests.iter().filter(|(_, digests)| digests.len() > 1) {
+        eprintln!(
+            "warning: results of {} were trained on {} different files of the data set `{name}`: the means mix them",
+            table.sweep,
+            digests.len()
+        );
+    }
+    Ok(Fetched { table, sweep, outcomes, notes, failures })
 }
 
 /// `colearn cancel NAME`.

@@ -9,7 +9,7 @@ use tonic::transport::Channel;
 use crate::{
     args::RunArgs,
     connect::{self, coordinator_failure, url_of},
-    data::check_data,
+    data::{check_data, check_same_data},
     exit::{Exit, Failure, Outcome},
     format,
     interrupt::Interrupts,
@@ -23,13 +23,14 @@ use crate::{
 pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     let (source, parsed) = parse_file(&arguments.file)?;
     let sweep = parsed.sweep;
-    check_data(&sweep, &arguments.data_dir)?;
+    let datasets = check_data(&sweep, &arguments.data_dir)?;
     let program = find_program()?;
-    let mut interrupts = Interrupts::install()?;
 
     let mut config = connect::config(&arguments.state);
     // Unfinished sweeps of earlier runs stay where they are: this command is about this one.
     config.only = Some(sweep.name.clone());
+    // The worker of an earlier run that was killed can not find the new port.
+    config.release_leases = true;
     let mut running = connect::start(config).await?;
     let url = url_of(&running);
     let worked = async {
@@ -38,12 +39,16 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
         let ended = if has_ended(&summary) {
             Some(summary)
         } else {
+            if summary.tasks.unwrap_or_default().done > 0 {
+                check_same_data(&fetch_results(&mut client, sweep.name.as_str()).await?.table, &datasets)?;
+            }
             let worker = LocalWorker::new(
                 program,
                 worker_arguments(arguments, &url),
                 arguments.state.join("worker.log"),
             );
-            work(&mut client, &summary.name, &worker, &mut interrupts).await?
+            // Until here and after it there is nothing to clean up: a signal may end the process as it always does.
+            work(&mut client, &summary.name, &worker, &mut Interrupts::install()?).await?
         };
         let fetched = fetch_results(&mut client, sweep.name.as_str()).await?;
         Ok::<_, Failure>((ended, fetched))
@@ -58,8 +63,9 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
         outcome = worked => outcome,
     };
     let stopped = running.stop().await;
-    let (ended, fetched) = outcome?;
+    // First the cause, where there is one, then the calls that failed for it.
     stopped.map_err(|error| coordinator_failure(&error))?;
+    let (ended, fetched) = outcome?;
 
     for failure in &fetched.failures {
         eprintln!("{failure}");

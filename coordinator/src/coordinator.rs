@@ -29,6 +29,9 @@ pub struct Config {
     pub heartbeat: Duration,
     /// Train tasks of this sweep alone, and leave those of others pending; `None` for all.
     pub only: Option<SweepName>,
+    /// Release the leases of an earlier coordinator on this state at the start, at no cost to their tasks: for a
+    /// coordinator with workers of its own, which nobody else can find. Otherwise their workers are waited for.
+    pub release_leases: bool,
     /// Makes a sweep of a sweep file's text.
     pub parser: SweepParser,
 }
@@ -43,6 +46,7 @@ impl Config {
             lease: Duration::from_secs(30),
             heartbeat: Duration::from_secs(5),
             only: None,
+            release_leases: false,
             parser,
         }
     }
@@ -105,7 +109,7 @@ impl Coordinator {
     /// # Errors
     /// When the state can not be opened or recovered, or the address can not be listened on.
     pub async fn start(config: Config) -> Result<RunningCoordinator, CoordinatorError> {
-        let Config { storage, listen, lease, heartbeat, only, parser } = config;
+        let Config { storage, listen, lease, heartbeat, only, release_leases, parser } = config;
         if heartbeat.is_zero() || heartbeat.saturating_mul(2) > lease {
             return Err(CoordinatorError::Heartbeat { heartbeat, lease });
         }
@@ -117,7 +121,7 @@ impl Coordinator {
             Storage::StateDir(folder) => Arc::new(SqliteStore::open(&folder).await?),
             Storage::Store(store) => store,
         };
-        let settings = EngineSettings { lease, only };
+        let settings = EngineSettings { lease, only, release_leases };
         let (engine, handle) = Engine::recover(store.clone(), Clock::of_the_host(), settings).await?;
         let rules = WorkerRules { lease, heartbeat };
         let router = rpc::router(&Rpc { engine: handle, store, parser, rules }).await?;

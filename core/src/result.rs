@@ -54,6 +54,10 @@ pub struct TaskResult {
     pub parameters: u64,
     /// Wall time of the attempt in seconds; a cohort's members share it.
     pub seconds: f64,
-    /// What it was trained on, such as `cpu x1` or `NVIDIA H100`.
+    /// What it was trained on, such as `cpu x1` or `cuda:0`.
     pub device: String,
+    /// SHA-256 of the data set file in hexadecimal digits, so that results of different files of one name can
+    /// be told apart; empty in results of versions that did not say.
+    #[serde(default)]
+    pub data_digest: String,
 }

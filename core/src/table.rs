@@ -9,9 +9,9 @@ use crate::{
     failure::FailureReason,
     id::{ConfigurationId, SweepName},
     result::{TaskResult, metric},
-    settings::TaskSettings,
+    settings::{ModalityDraw, TaskSettings},
     statistics::{Comparison, Summary, Verdict, holm},
-    sweep::Sweep,
+    sweep::{Configuration, Sweep},
 };
 
 /// What became of one task, as far as it is known.
@@ -36,6 +36,10 @@ pub struct ResultsTable {
     pub confidence: f64,
     /// In the order of the grid.
     pub configurations: Vec<ConfigurationRow>,
+    /// The files that results were trained on, as SHA-256, by the data set's name. More than one of a name means
+    /// that the file was changed in between, and that the means are of different things.
+    #[serde(default)]
+    pub data_digests: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// One configuration of the table.
@@ -99,6 +103,7 @@ impl ResultsTable {
             Some(Outcome::Done(result)) => Some(result),
             _ => None,
         };
+        let mut data_digests = BTreeMap::<String, BTreeSet<String>>::new();
         let mut configurations: Vec<ConfigurationRow> = sweep
             .configurations
             .iter()
@@ -123,6 +128,19 @@ impl ResultsTable {
                         None => {}
                     }
                 }
+                for digest in
+                    done.iter().map(|result| &result.data_digest).filter(|digest| !digest.is_empty())
+                {
+                    data_digests
+                        .entry(configuration.settings.dataset.clone())
+                        .or_default()
+                        .insert(digest.clone());
+                }
+                let mut comparisons = comparisons(&pairs, sweep.report.confidence);
+                if baseline.is_some_and(|baseline| !same_but_for_modalities(baseline, configuration)) {
+                    // The difference stands, but it is not what co-learning did.
+                    comparisons.values_mut().for_each(|comparison| comparison.verdict = None);
+                }
                 let expected = sweep.seeds.len();
                 let state = if done.len() == expected {
                     RowState::Complete
@@ -141,7 +159,7 @@ impl ResultsTable {
                     state,
                     failed_seeds,
                     metrics: summaries(&done, sweep.report.confidence),
-                    comparisons: comparisons(&pairs, sweep.report.confidence),
+                    comparisons,
                 }
             })
             .collect();
@@ -152,6 +170,7 @@ impl ResultsTable {
             metrics: sweep.report.metrics.clone(),
             confidence: sweep.report.confidence,
             configurations,
+            data_digests,
         }
     }
 
@@ -167,12 +186,25 @@ impl ResultsTable {
         self.configurations.iter().find(|row| row.baseline)
     }
 
-    /// The verdict on a row, about [`Self::verdict_metric`]. `None` for the baseline, and where fewer than two
-    /// seeds have both results.
+    /// The verdict on a row, about [`Self::verdict_metric`]. `None` for the baseline, where fewer than two
+    /// seeds have both results, and where more than the modalities differs from the baseline: the paper's
+    /// words are about the same network with and without the others.
     #[must_use]
     pub fn verdict(&self, row: &ConfigurationRow) -> Option<Verdict> {
         row.comparisons.get(self.verdict_metric()?)?.verdict
     }
+}
+
+/// Whether two configurations train the same network in the same way, but for which modalities it sees.
+fn same_but_for_modalities(left: &Configuration, right: &Configuration) -> bool {
+    let bare = |configuration: &Configuration| {
+        let mut settings = configuration.settings.clone();
+        settings.unimodal = false;
+        settings.modality_dropout.clear();
+        settings.training.modality_draw = ModalityDraw::Shared;
+        settings
+    };
+    bare(left) == bare(right)
 }
 
 /// Every metric that all results have.
@@ -283,6 +315,7 @@ mod tests {
             parameters: 1,
             seconds: 0.0,
             device: "cpu x1".into(),
+            data_digest: String::new(),
         })
     }
 
@@ -312,6 +345,47 @@ mod tests {
         assert_eq!(rows[1].failed_seeds, [(1, FailureReason::Diverged)].into());
         assert_eq!(rows[1].metrics["accuracy"].std, None);
         assert!(rows[2].metrics.is_empty());
+    }
+
+    #[test]
+    fn the_papers_words_are_about_one_network() {
+        let mut sweep = sweep(3, 3);
+        sweep.configurations[0].settings.unimodal = true;
+        sweep.configurations[1].settings.modality_dropout.insert("audio".into(), 0.9);
+        sweep.configurations[2].settings.training.epochs = 2;
+        let mut outcomes = HashMap::new();
+        for seed in 0..3 {
+            outcomes.insert((ConfigurationId(0), seed), done(0.5));
+            outcomes.insert((ConfigurationId(1), seed), done(0.7));
+            outcomes.insert((ConfigurationId(2), seed), done(0.7));
+        }
+        let table = ResultsTable::of(&sweep, &outcomes);
+        let rows = &table.configurations;
+        assert_eq!(table.verdict(&rows[1]), Some(Verdict::Positive));
+        assert_eq!(table.verdict(&rows[2]), None, "longer training is not co-learning");
+        assert!(
+            (rows[2].comparisons["accuracy"].mean_difference - 0.2).abs() < 1e-12,
+            "the difference stands"
+        );
+    }
+
+    #[test]
+    fn results_of_different_files_of_one_name_are_told_apart() {
+        let with = |digest: &str| {
+            let Outcome::Done(mut result) = done(0.5) else { unreachable!("it is done") };
+            result.data_digest = digest.to_owned();
+            Outcome::Done(result)
+        };
+        let outcomes = [
+            ((ConfigurationId(0), 0), with("aa")),
+            ((ConfigurationId(0), 1), with("bb")),
+            ((ConfigurationId(1), 0), with("")),
+        ];
+        let table = ResultsTable::of(&sweep(2, 2), &outcomes.into());
+        assert_eq!(
+            table.data_digests,
+            [("demo".to_owned(), ["aa".to_owned(), "bb".to_owned()].into())].into()
+        );
     }
 
     #[test]

@@ -157,6 +157,7 @@ impl From<TaskResult> for v1::TaskResult {
             parameters: result.parameters,
             seconds: result.seconds,
             device: result.device,
+            data_digest: result.data_digest,
         }
     }
 }
@@ -168,6 +169,7 @@ impl TryFrom<v1::TaskResult> for TaskResult {
         limit("confusion", result.confusion.len(), MOST_CLASSES)?;
         limit("history", result.history.len(), MOST_EPOCHS)?;
         limit("device", result.device.len(), 256)?;
+        limit("data_digest", result.data_digest.len(), 128)?;
         for (name, value) in &result.metrics {
             limit("metric name", name.len(), LONGEST_METRIC_NAME)?;
             if !value.is_finite() {
@@ -199,6 +201,7 @@ impl TryFrom<v1::TaskResult> for TaskResult {
             parameters: result.parameters,
             seconds: result.seconds,
             device: result.device,
+            data_digest: result.data_digest,
         })
     }
 }
@@ -218,6 +221,7 @@ mod tests {
             parameters: 42,
             seconds: 1.5,
             device: "cpu x1".to_owned(),
+            data_digest: "0f".repeat(32),
         }
     }
 

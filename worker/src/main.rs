@@ -63,7 +63,10 @@ fn main() -> ExitCode {
 
 fn work(args: AgentArgs) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    // A log that can not be written (a full disk) must not end the work: by default the subscriber complains
+    // about it with `eprintln!`, which panics where standard error is that very log.
     tracing_subscriber::fmt()
+        .log_internal_errors(false)
         .with_env_filter(filter)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())

@@ -58,6 +58,9 @@ fn data_sets() {
     lab.write("sweep.yaml", &SWEEP.replace("primary: language", "primary: langage"));
     refused(&lab.colearn(&["run", "sweep.yaml"]), 4, &["langage", "language, audio, video"]);
 
+    lab.write("sweep.yaml", &SWEEP.replace("batch_size: 32", "batch_size: 100000"));
+    refused(&lab.colearn(&["run", "sweep.yaml"]), 4, &["batch_size", "768"]);
+
     let good = std::fs::read(lab.path().join("data/demo.safetensors")).unwrap();
     let mut nan = good.clone();
     // The last eight bytes hold features or labels of some tensor; a NaN pattern in the middle hits features.
@@ -160,4 +163,13 @@ fn a_full_disk_loses_nothing_that_was_recorded() {
     assert!(after["tasks"]["done"].as_u64() >= before["tasks"]["done"].as_u64(), "{before} then {after}");
     let output = lab.colearn(&run);
     assert!(output.status.success(), "{}", text(&output.stderr));
+}
+
+#[test]
+fn nobody_waits_for_a_coordinator_that_has_no_workers() {
+    let lab = Lab::new();
+    std::fs::create_dir(lab.path().join(".colearn")).unwrap();
+    refused(&lab.colearn(&["submit", "small.yaml"]), 5, &["--coordinator", "colearn run"]);
+    refused(&lab.colearn(&["watch", "small"]), 8, &["small"]);
+    assert!(lab.json(&["list", "--json"])["sweeps"].as_array().unwrap().is_empty(), "nothing was submitted");
 }

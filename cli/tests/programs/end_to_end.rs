@@ -60,6 +60,20 @@ fn a_run_that_is_interrupted_continues_without_repeating_a_finished_task() {
     first.interrupt();
     assert_eq!(first.code(), 130, "{}", lab.logs());
 
+    // Other data under the same name would make means of different things.
+    let data = lab.path().join("data/demo.safetensors");
+    std::fs::rename(&data, data.with_extension("first")).unwrap();
+    let arguments = ["data", "generate", "--seed", "1"];
+    assert!(lab.colearn(&arguments).status.success());
+    let refused = lab.colearn(&run);
+    assert_eq!(refused.status.code(), Some(4), "{}", text(&refused.stderr));
+    assert!(
+        text(&refused.stderr).contains("another version of data/demo.safetensors"),
+        "{}",
+        text(&refused.stderr)
+    );
+    std::fs::rename(data.with_extension("first"), &data).unwrap();
+
     let kept = done(&lab.json(&["status", "small", "--json", "--state", "state"]));
     assert!(kept >= done(&before) && kept < 6, "{kept} results after the interruption");
     let output = lab.colearn(&run);
@@ -112,6 +126,19 @@ fn kills_of_worker_and_coordinator_leave_the_table_as_it_was() {
 }
 
 #[test]
+fn a_run_that_is_killed_costs_its_tasks_no_attempt() {
+    let lab = Lab::new();
+    let run = ["run", "small.yaml", "--state", "state", "--slots", "1", "--threads", "1", "--device", "cpu"];
+    let first = lab.start(&run);
+    lab.wait_until(&["--state", "state"], |status| running(status) >= 1);
+    first.kill();
+    let output = lab.colearn(&run);
+    assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
+    let status = lab.json(&["status", "small", "--json", "--state", "state"]);
+    assert_eq!((done(&status), status["retried"].as_u64()), (6, Some(0)), "{status}");
+}
+
+#[test]
 fn slots_and_cohorts_change_nothing_but_rounding() {
     let lab = Lab::new();
     let expected = undisturbed(&lab);
@@ -150,6 +177,12 @@ fn cancelling_stops_and_keeps() {
     let _worker = lab.worker(&url, "one");
     lab.wait_until(&target, |status| done(status) >= 1);
     let cancelled = lab.colearn(&["cancel", "small", "--coordinator", &url]);
+    let again = lab.colearn(&["submit", "small.yaml", "--coordinator", &url]);
+    assert!(
+        text(&again.stderr).contains("small: cancelled; nothing more of it will run"),
+        "{}",
+        text(&again.stderr)
+    );
     assert!(cancelled.status.success(), "{}", text(&cancelled.stderr));
     let status = lab.json(&["status", "small", "--json", "--coordinator", &url]);
     assert_eq!(status["state"], "cancelled");

@@ -40,6 +40,9 @@ pub struct EngineSettings {
     pub lease: Duration,
     /// Train tasks of this sweep alone; `None` for all.
     pub only: Option<SweepName>,
+    /// Release the leases that the journal still holds: nobody who holds one can come back to this
+    /// coordinator. Their tasks keep their attempts.
+    pub release_leases: bool,
 }
 
 /// Owns the scheduler.
@@ -84,10 +87,19 @@ impl Engine {
                 drop(scheduler.apply(entry.at, entry.event));
             }
         }
-        let (at, event) = (clock.now(), Event::CoordinatorStarted);
-        drop(scheduler.apply(at, event.clone()));
-        let batch = Batch { entries: vec![Entry { at, event }], results: Vec::new() };
-        store.commit(batch).await.map_err(EngineError::Commit)?;
+        let at = clock.now();
+        let mut events = vec![Event::CoordinatorStarted];
+        if settings.release_leases {
+            events.extend(scheduler.lease_tokens().map(|token| Event::LeaseReleased { token }));
+        }
+        for event in &events {
+            drop(scheduler.apply(at, event.clone()));
+        }
+        let entries_now = events.into_iter().map(|event| Entry { at, event }).collect();
+        store
+            .commit(Batch { entries: entries_now, results: Vec::new() })
+            .await
+            .map_err(EngineError::Commit)?;
         let (sweeps, leases) = (scheduler.sweeps().count(), scheduler.lease_count());
         tracing::info!(entries, sweeps, leases, elapsed = ?began.elapsed(), "state recovered from the journal");
         let (sender, inputs) = mpsc::channel(QUEUE);

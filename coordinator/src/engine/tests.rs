@@ -65,7 +65,7 @@ impl Rig {
     async fn new() -> Self {
         let permits = Semaphore::new(1);
         let store = Arc::new(Gate { inner: MemoryStore::new(), permits, asked: AtomicUsize::new(0) });
-        let settings = EngineSettings { lease: Duration::from_secs(60), only: None };
+        let settings = EngineSettings { lease: Duration::from_secs(60), only: None, release_leases: false };
         let (engine, handle) = Engine::recover(store.clone(), Clock::of_the_host(), settings).await.unwrap();
         let stop = CancellationToken::new();
         let running = tokio::spawn(engine.run(stop.clone()));
@@ -104,6 +104,7 @@ impl Rig {
             parameters: 1,
             seconds: 1.0,
             device: "cpu".to_owned(),
+            data_digest: String::new(),
         };
         let message = FromWorker::Finished { token, task, result: Box::new(result) };
         self.engine.hear(connection, message).await.unwrap();

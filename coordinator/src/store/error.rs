@@ -11,7 +11,7 @@ use colearn_core::id::{SweepId, TaskId};
 pub enum StoreError {
     /// The state folder can not be created or written.
     #[error(
-        "state folder {path} can not be written ({cause}): choose another with --state-dir, or change its permissions"
+        "state folder {path} can not be written ({cause}): choose another with --state, or change its permissions"
     )]
     NotWritable {
         /// The folder.
@@ -21,7 +21,7 @@ pub enum StoreError {
     },
     /// Another coordinator uses the state folder.
     #[error(
-        "state folder {path} is in use by {holder}: stop that one, or choose another folder with --state-dir"
+        "state folder {path} is in use by {holder}: stop that one, or choose another folder with --state"
     )]
     Held {
         /// The folder.

@@ -72,6 +72,6 @@ mod tests {
         fs::write(&file, "").unwrap();
         let error = StateLock::take(&file.join("state")).unwrap_err();
         assert!(matches!(error, StoreError::NotWritable { .. }), "{error}");
-        assert!(error.to_string().contains("--state-dir"), "{error}");
+        assert!(error.to_string().contains("--state"), "{error}");
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    id::{SweepId, SweepName, TaskId},
+    id::{LeaseToken, SweepId, SweepName, TaskId},
     settings::TaskSettings,
     sweep::Sweep,
     time::Timestamp,
@@ -118,6 +118,11 @@ impl Scheduler {
     #[must_use]
     pub fn state_of(&self, task: TaskId) -> Option<TaskState> {
         self.find(task).map(|(state, index)| state.task(index).state())
+    }
+
+    /// The tokens of the leases that are active.
+    pub fn lease_tokens(&self) -> impl Iterator<Item = LeaseToken> {
+        self.leases.keys().copied()
     }
 
     /// Leases that are active.

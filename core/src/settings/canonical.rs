@@ -26,8 +26,8 @@ impl TaskSettings {
         self
     }
 
-    /// The identifier of these settings: the first 8 bytes of a SHA-256 of them, canonically written. Settings
-    /// that train the same thing have the same one, however they were spelt.
+    /// The identifier of these settings: the first 8 bytes of a SHA-256 of them, canonically written. The
+    /// same settings have the same one, however they were spelt.
     #[must_use]
     pub fn configuration_id(&self) -> ConfigurationId {
         configuration_id(&self.flat())

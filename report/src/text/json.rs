@@ -35,6 +35,7 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
         "sweep": table.sweep,
         "confidence": table.confidence,
         "verdict_metric": table.verdict_metric(),
+        "data_digests": table.data_digests,
         "configurations": configurations,
     });
     format!("{document:#}\n")

@@ -212,6 +212,7 @@ impl<'a> Cohort<'a> {
                 parameters,
                 seconds: start.elapsed().as_secs_f64(),
                 device: device.to_owned(),
+                data_digest: self.source.digest().to_owned(),
             };
             control.emit(Event::Finished { task: member.plan.task, result });
         }

@@ -71,6 +71,11 @@ impl Source {
         self.dataset.modalities()
     }
 
+    /// SHA-256 of the file.
+    pub(super) fn digest(&self) -> &str {
+        self.dataset.digest()
+    }
+
     pub(super) fn path(&self) -> &Path {
         self.dataset.path()
     }
