@@ -1,6 +1,6 @@
 //! `colearn coordinator`.
 
-use std::time::Duration;
+use std::{io::Write as _, time::Duration};
 
 use crate::{
     args::CoordinatorArgs,
@@ -23,7 +23,12 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
             running.address()
         );
     }
-    println!("coordinator: {} (state in {})", url_of(&running), arguments.state.display());
+    let _ = writeln!(
+        std::io::stdout(),
+        "coordinator: {} (state in {})",
+        url_of(&running),
+        arguments.state.display()
+    );
     let died = tokio::select! {
         ended = running.wait() => Some(ended),
         () = interrupts.next() => None,

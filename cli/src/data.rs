@@ -61,7 +61,7 @@ pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<BTreeMap<Stri
                 let path = resolve(&settings.dataset, data_dir);
                 let dataset = Dataset::open(&path).map_err(|error| Failure::new(Exit::DataSet, error))?;
                 for warning in dataset.warnings() {
-                    eprintln!("warning: {}: {warning}", path.display());
+                    tell!("warning: {}: {warning}", path.display());
                 }
                 entry.insert(dataset)
             }

@@ -1,5 +1,13 @@
 //! The `colearn` command. It embeds the coordinator for `colearn run` and does not link libtorch.
 
+/// Prints a line for people on standard error. Unlike `eprintln!` it does not panic when nobody listens any more.
+macro_rules! tell {
+    ($($argument:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stderr(), $($argument)*);
+    }};
+}
+
 mod args;
 mod connect;
 mod coordinate;
@@ -29,6 +37,11 @@ use crate::{
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // Printing into a pipe that was closed (`colearn list | head -1`) ends a command quietly, as people expect,
+    // and not with a panic. What serves or trains goes on instead, and ignores who does not listen.
+    if !matches!(cli.command, Command::Coordinator(_) | Command::Run(_)) {
+        end_quietly_on_closed_pipes();
+    }
     // A coordinator's log is its only voice; the other commands speak for themselves.
     let level = if matches!(cli.command, Command::Coordinator(_)) { "info" } else { "error" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
@@ -45,12 +58,20 @@ fn main() -> ExitCode {
         Err(Failure { exit, message }) => {
             // Diagnostics of a sweep file begin with `error:` themselves.
             let prefix = if message.starts_with("error") { "" } else { "error: " };
-            eprintln!("{prefix}{}", message.trim_end());
+            tell!("{prefix}{}", message.trim_end());
             exit
         }
     };
     let _ = std::io::stdout().flush();
     exit.into()
+}
+
+fn end_quietly_on_closed_pipes() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+
+    // SAFETY: no other thread exists yet, and the default action runs none of our code. It can not fail for a
+    // signal that may be handled.
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }
 
 fn dispatch(command: Command) -> Outcome {

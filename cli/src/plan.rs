@@ -32,7 +32,7 @@ pub(crate) fn parse_file(file: &Path) -> Result<(String, Parsed), Failure> {
     let parsed = Sweep::parse(&source, &file.display().to_string())
         .map_err(|diagnostics| Failure::new(Exit::SweepFile, diagnostics))?;
     for warning in &parsed.warnings {
-        eprintln!("{warning}");
+        tell!("{warning}");
     }
     Ok((source, parsed))
 }

@@ -62,7 +62,7 @@ impl Progress {
                     }
                 };
                 if due {
-                    eprintln!("{}: {text}", sweep.name);
+                    tell!("{}: {text}", sweep.name);
                     *last = Some((now, ended));
                 }
             }
@@ -72,8 +72,8 @@ impl Progress {
     /// Prints a line above the bar.
     pub(crate) fn say(&self, line: &str) {
         match &self.shown {
-            Shown::Bar(bar) => bar.suspend(|| eprintln!("{line}")),
-            Shown::Lines { .. } => eprintln!("{line}"),
+            Shown::Bar(bar) => bar.suspend(|| tell!("{line}")),
+            Shown::Lines { .. } => tell!("{line}"),
         }
     }
 

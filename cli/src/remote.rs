@@ -47,21 +47,24 @@ pub(crate) async fn submit_to(
     let request = v1::SubmitSweepRequest { source, origin: file.display().to_string() };
     let response = client.submit_sweep(request).await.map_err(|status| refused(&status))?.into_inner();
     for warning in &response.warnings {
-        eprintln!("{warning}");
+        tell!("{warning}");
     }
     let summary = response.sweep.ok_or_else(|| {
         Failure::new(Exit::Failure, "the coordinator's answer has no sweep; are both of one version?")
     })?;
     let counts = summary.tasks.unwrap_or_default();
     if response.created {
-        eprintln!(
+        tell!(
             "{}: {} configurations x {} seeds = {} tasks",
-            summary.name, summary.configurations, summary.seeds, counts.total
+            summary.name,
+            summary.configurations,
+            summary.seeds,
+            counts.total
         );
     } else {
-        eprintln!("{}: known already; {} of {} tasks are done", summary.name, counts.done, counts.total);
+        tell!("{}: known already; {} of {} tasks are done", summary.name, counts.done, counts.total);
         if matches!(summary.state(), SweepState::Failed | SweepState::Cancelled) {
-            eprintln!(
+            tell!(
                 "{}: {}; nothing more of it will run, and only under another name is it trained anew",
                 summary.name,
                 state_word(summary.state())
@@ -300,7 +303,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     let sweep: Sweep = serde_json::from_str(&sweep_json).map_err(|error| bad(&error))?;
     let table = ResultsTable::of(&sweep, &outcomes);
     for (name, digests) in table.data_digests.iter().filter(|(_, digests)| digests.len() > 1) {
-        eprintln!(
+        tell!(
             "warning: results of {} were trained on {} different files of the data set `{name}`: the means mix them",
             table.sweep,
             digests.len()

@@ -34,7 +34,7 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     };
     if let Some(reference) = &reference {
         for warning in reference.beside(&fetched.table).warnings {
-            eprintln!("warning: {warning}");
+            tell!("warning: {warning}");
         }
     }
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("reports").join(fetched.sweep.name.as_str()));
@@ -53,7 +53,7 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let page = colearn_report::write(&material, &out).map_err(|error| Failure::new(Exit::Failure, error))?;
     let missing: usize = fetched.table.configurations.iter().map(|row| row.expected - row.n).sum();
     if missing > 0 {
-        eprintln!("{missing} results are missing; the report shows which");
+        tell!("{missing} results are missing; the report shows which");
     }
     println!("{}", page.display());
     Ok(Exit::Success)
@@ -90,7 +90,7 @@ fn reference_from_here(sweep: &Sweep) -> Result<Option<Reference>, Failure> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse_reference(&text, path).map(Some),
         Err(error) => {
-            eprintln!(
+            tell!(
                 "warning: the published means are left out: cannot read `{}`: {error}; the path is relative to the sweep file, so name that with --sweep-file",
                 path.display()
             );

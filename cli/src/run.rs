@@ -1,6 +1,6 @@
 //! `colearn run FILE`: coordinator, worker and watcher in one command.
 
-use std::path::Path;
+use std::{io::Write as _, path::Path};
 
 use colearn_proto::v1::{SweepSummary, sweep_service_client::SweepServiceClient};
 use tokio_util::sync::CancellationToken;
@@ -68,7 +68,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     let (ended, fetched) = outcome?;
 
     for failure in &fetched.failures {
-        eprintln!("{failure}");
+        tell!("{failure}");
     }
     let Some(summary) = ended else {
         let done: usize = fetched.table.configurations.iter().map(|row| row.n).sum();
@@ -77,9 +77,10 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
             format!("interrupted; {done} results are kept, and the same command continues where it stopped"),
         ));
     };
-    print!("{}", format::render(&fetched.table, arguments.format));
+    // Who closed our output does not want the table; the sweep has ended all the same.
+    let _ = std::io::stdout().write_all(format::render(&fetched.table, arguments.format).as_bytes());
     if !fetched.failures.is_empty() {
-        eprintln!("the worker's log is {}", arguments.state.join("worker.log").display());
+        tell!("the worker's log is {}", arguments.state.join("worker.log").display());
     }
     Ok(exit_of(&summary))
 }

@@ -173,3 +173,14 @@ fn nobody_waits_for_a_coordinator_that_has_no_workers() {
     refused(&lab.colearn(&["watch", "small"]), 8, &["small"]);
     assert!(lab.json(&["list", "--json"])["sweeps"].as_array().unwrap().is_empty(), "nothing was submitted");
 }
+
+#[test]
+fn a_pipe_that_is_closed_is_no_panic() {
+    let lab = Lab::new();
+    for arguments in [&["plan", "small.yaml"][..], &["data", "inspect", "demo"], &["plan", "nowhere.yaml"]] {
+        // The reading ends are dropped at once.
+        let (stdout, stderr) = (std::io::pipe().unwrap().1, std::io::pipe().unwrap().1);
+        let status = lab.colearn_into(arguments, stdout, stderr);
+        assert_ne!(status.code(), Some(101), "colearn {arguments:?} panicked");
+    }
+}

@@ -2,9 +2,9 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, PipeWriter},
     path::{Path, PathBuf},
-    process::{Child, Command, Output, Stdio},
+    process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -91,6 +91,16 @@ impl Lab {
     /// Runs `colearn` to its end.
     pub(crate) fn colearn(&self, arguments: &[&str]) -> Output {
         self.command(&colearn(), arguments).output().unwrap()
+    }
+
+    /// Runs `colearn` with its output going elsewhere.
+    pub(crate) fn colearn_into(
+        &self,
+        arguments: &[&str],
+        stdout: PipeWriter,
+        stderr: PipeWriter,
+    ) -> ExitStatus {
+        self.command(&colearn(), arguments).stdout(stdout).stderr(stderr).status().unwrap()
     }
 
     /// Starts `colearn` in the background.
