@@ -27,6 +27,7 @@ type Replies = mpsc::Sender<Result<v1::WorkResponse, Status>>;
 /// A stream that a worker opened: what to answer it through.
 struct Opened(Replies);
 
+#[expect(clippy::large_enum_variant, reason = "a test holds a handful of these")]
 enum Heard {
     Stream(Opened),
     Message(work_request::Message),
