@@ -161,6 +161,9 @@ fn slots_and_cohorts_change_nothing_but_rounding() {
             "cpu",
         ]);
         assert!(output.status.success(), "{}", text(&output.stderr));
+        let log = std::fs::read_to_string(lab.path().join(&state).join("worker.log")).unwrap();
+        let stacked = log.lines().any(|line| line.contains(" trains ") && line.contains(", "));
+        assert_eq!(stacked, cohort != "1", "cohorts of {cohort} were not trained as such: {log}");
         let table: Value = serde_json::from_slice(&output.stdout).unwrap();
         let difference = largest_difference(&expected, &table);
         println!("{slots} slots, cohorts of {cohort}: largest difference {difference:e}");
