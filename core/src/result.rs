@@ -4,25 +4,53 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Names of the metrics a classification task reports, in the order people read them.
+/// Names of the metrics, in the order people read them.
+///
+/// A plain name is the metric on the primary modality alone. `name@a+b` is the same metric with the modalities
+/// `a` and `b` present, for each further subset of the setting `evaluate`.
 pub mod metric {
-    /// Share of test samples classified correctly.
+    /// Share of test samples classified correctly. Of a regression: of equal sign, where zero counts as positive.
     pub const ACCURACY: &str = "accuracy";
-    /// Mean test loss (cross entropy, nats).
+    /// Mean test loss: cross entropy in nats, or of a regression the mean absolute error.
     pub const LOSS: &str = "loss";
-    /// Weighted F1: the F1 of each class weighted by its true support (`sklearn.metrics.f1_score(truth, prediction, average="weighted")`).
+    /// Weighted F1: the F1 of each class weighted by its true support
+    /// (`sklearn.metrics.f1_score(truth, prediction, average="weighted")`). Of a regression: over truth and
+    /// prediction rounded half to even, each integer a class.
     pub const F_SCORE: &str = "f_score";
     /// The variant in the paper's published code: the same with prediction and truth swapped, so that each
     /// class is weighted by how often it was *predicted*.
     pub const F_SCORE_AUTHORS: &str = "f_score_authors";
+    /// Mean absolute error.
+    pub const MAE: &str = "mae";
+    /// Share of equal truth and prediction after clipping to [-3, 3] and rounding half to even.
+    pub const ACCURACY_7: &str = "accuracy_7";
+    /// Pearson's correlation of truth and prediction; 0 where either does not vary.
+    pub const PEARSON_R: &str = "pearson_r";
 
-    /// All of them.
+    /// What a classification task reports.
     pub const CLASSIFICATION: [&str; 4] = [ACCURACY, LOSS, F_SCORE, F_SCORE_AUTHORS];
+    /// What a regression task reports.
+    pub const REGRESSION: [&str; 7] = [ACCURACY, LOSS, F_SCORE, F_SCORE_AUTHORS, MAE, ACCURACY_7, PEARSON_R];
+
+    /// The name of a metric with these modalities present.
+    #[must_use]
+    pub fn with_modalities(name: &str, modalities: &[String]) -> String {
+        format!("{name}@{}", modalities.join("+"))
+    }
+
+    /// The metric without its modalities, and the modalities joined by `+` if it names any.
+    #[must_use]
+    pub fn split(name: &str) -> (&str, Option<&str>) {
+        match name.split_once('@') {
+            Some((plain, modalities)) => (plain, Some(modalities)),
+            None => (name, None),
+        }
+    }
 
     /// Whether a larger value is the better one.
     #[must_use]
     pub fn higher_is_better(name: &str) -> bool {
-        name != LOSS
+        !matches!(split(name).0, LOSS | MAE)
     }
 }
 
@@ -40,12 +68,17 @@ pub struct EpochRecord {
 }
 
 /// The result of one task: a function of its configuration and seed, up to float rounding.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskResult {
-    /// Test metrics on the primary modality alone, by name; all finite.
+    /// Test metrics by [name](metric), on the primary modality alone and under the further subsets that the
+    /// settings ask for; all finite.
     pub metrics: BTreeMap<String, f64>,
-    /// `confusion[truth][predicted]` counts over the test split.
+    /// `confusion[truth][predicted]` counts over the test split, on the primary modality alone. Of a
+    /// regression: over the integers from -3 to 3, clipped and rounded half to even.
     pub confusion: Vec<Vec<u64>>,
+    /// What the rows and columns of `confusion` are called; empty in results of versions that did not say.
+    #[serde(default)]
+    pub classes: Vec<String>,
     /// Every epoch, in order.
     pub history: Vec<EpochRecord>,
     /// The epoch whose weights were tested: the one of lowest validation loss, the later on ties.
@@ -60,4 +93,27 @@ pub struct TaskResult {
     /// be told apart; empty in results of versions that did not say.
     #[serde(default)]
     pub data_digest: String,
+    /// SHA-256, in hexadecimal digits, of the weights that were tested: parameters, then buffers, as
+    /// little-endian floats in the order of the model's layout. Equal digests are bit-identical networks.
+    /// Empty in results of versions that did not say.
+    #[serde(default)]
+    pub weights_digest: String,
+    /// The epochs after which training was continued from a checkpoint, in order; usually none.
+    #[serde(default)]
+    pub resumed_after: Vec<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::metric;
+
+    #[test]
+    fn metrics_under_several_modalities_have_names_of_their_own() {
+        let name = metric::with_modalities(metric::LOSS, &["audio".to_owned(), "video".to_owned()]);
+        assert_eq!(name, "loss@audio+video");
+        assert_eq!(metric::split(&name), ("loss", Some("audio+video")));
+        assert_eq!(metric::split("accuracy"), ("accuracy", None));
+        assert!(!metric::higher_is_better(&name) && !metric::higher_is_better("mae"));
+        assert!(metric::higher_is_better("accuracy@audio"));
+    }
 }

@@ -315,7 +315,7 @@ mod tests {
             parameters: 1,
             seconds: 0.0,
             device: "cpu x1".into(),
-            data_digest: String::new(),
+            ..TaskResult::default()
         })
     }
 

@@ -41,11 +41,13 @@ pub enum ConvertError {
 }
 
 /// The most metrics a result may carry.
-pub const MOST_METRICS: usize = 64;
+pub const MOST_METRICS: usize = 256;
 /// The longest metric name, in bytes.
-pub const LONGEST_METRIC_NAME: usize = 64;
+pub const LONGEST_METRIC_NAME: usize = 1024;
 /// The most classes a confusion matrix may have.
 pub const MOST_CLASSES: usize = 1024;
+/// The longest name of a class, in bytes.
+pub const LONGEST_CLASS_NAME: usize = 256;
 /// The most epochs a history may have.
 pub const MOST_EPOCHS: usize = 100_000;
 
@@ -158,6 +160,9 @@ impl From<TaskResult> for v1::TaskResult {
             seconds: result.seconds,
             device: result.device,
             data_digest: result.data_digest,
+            classes: result.classes,
+            weights_digest: result.weights_digest,
+            resumed_after: result.resumed_after,
         }
     }
 }
@@ -170,6 +175,12 @@ impl TryFrom<v1::TaskResult> for TaskResult {
         limit("history", result.history.len(), MOST_EPOCHS)?;
         limit("device", result.device.len(), 256)?;
         limit("data_digest", result.data_digest.len(), 128)?;
+        limit("weights_digest", result.weights_digest.len(), 128)?;
+        limit("resumed_after", result.resumed_after.len(), MOST_EPOCHS)?;
+        limit("classes", result.classes.len(), result.confusion.len())?;
+        for class in &result.classes {
+            limit("class name", class.len(), LONGEST_CLASS_NAME)?;
+        }
         for (name, value) in &result.metrics {
             limit("metric name", name.len(), LONGEST_METRIC_NAME)?;
             if !value.is_finite() {
@@ -202,6 +213,9 @@ impl TryFrom<v1::TaskResult> for TaskResult {
             seconds: result.seconds,
             device: result.device,
             data_digest: result.data_digest,
+            classes: result.classes,
+            weights_digest: result.weights_digest,
+            resumed_after: result.resumed_after,
         })
     }
 }
@@ -222,6 +236,9 @@ mod tests {
             seconds: 1.5,
             device: "cpu x1".to_owned(),
             data_digest: "0f".repeat(32),
+            classes: vec!["happy".to_owned(), "sad".to_owned()],
+            weights_digest: "a1".repeat(32),
+            resumed_after: vec![3, 7],
         }
     }
 

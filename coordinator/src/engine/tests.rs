@@ -104,7 +104,7 @@ impl Rig {
             parameters: 1,
             seconds: 1.0,
             device: "cpu".to_owned(),
-            data_digest: String::new(),
+            ..TaskResult::default()
         };
         let message = FromWorker::Finished { token, task, result: Box::new(result) };
         self.engine.hear(connection, message).await.unwrap();

@@ -50,7 +50,7 @@ fn row(sweep: u64, seed: u64, position: u32) -> ResultRow {
             parameters: 42,
             seconds: 1.5,
             device: "cpu x1 \"quoted\" ä".to_owned(),
-            data_digest: String::new(),
+            ..TaskResult::default()
         },
     }
 }

@@ -206,7 +206,7 @@ pub(crate) fn result(accuracy: f64) -> v1::TaskResult {
         parameters: 7,
         seconds: 0.5,
         device: "cpu x1".to_owned(),
-        data_digest: String::new(),
+        ..v1::TaskResult::default()
     }
 }
 

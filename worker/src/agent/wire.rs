@@ -166,7 +166,7 @@ mod tests {
             parameters: 1,
             seconds: 0.0,
             device: "cpu x1".to_owned(),
-            data_digest: String::new(),
+            ..TaskResult::default()
         };
         assert!(check(&Event::Finished { task, result }).is_err());
         assert!(check(&Event::Idle).is_ok());

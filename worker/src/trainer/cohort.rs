@@ -213,6 +213,7 @@ impl<'a> Cohort<'a> {
                 seconds: start.elapsed().as_secs_f64(),
                 device: device.to_owned(),
                 data_digest: self.source.digest().to_owned(),
+                ..TaskResult::default()
             };
             control.emit(Event::Finished { task: member.plan.task, result });
         }

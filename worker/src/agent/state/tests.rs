@@ -51,7 +51,7 @@ fn result() -> TaskResult {
         parameters: 1,
         seconds: 1.0,
         device: "cpu x1".to_owned(),
-        data_digest: String::new(),
+        ..TaskResult::default()
     }
 }
 
