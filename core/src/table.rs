@@ -281,8 +281,10 @@ mod tests {
                 shuffle: Shuffle::Once,
                 drop_last: true,
                 modality_draw: ModalityDraw::Shared,
+                ..TrainingSettings::default()
             },
             modality_dropout: BTreeMap::new(),
+            evaluate: Vec::new(),
         };
         Sweep {
             name: SweepName::new("t").unwrap(),

@@ -428,3 +428,54 @@ fn places_count_characters_and_survive_windows_line_ends() {
     assert_eq!((place.line, place.column, place.length), (5, 26, 4));
     assert_eq!(place.text, "report: {metrics: [lüst, löss]}");
 }
+
+#[test]
+fn subsets_that_can_not_be_evaluated() {
+    for wrong in ["evaluate: language", "evaluate: [language]", "evaluate: [[]]", "evaluate: [[language, 3]]"]
+    {
+        let found = fails(wrong).to_string();
+        assert!(found.contains("`evaluate` must be a list of lists of modalities, found"), "{found}");
+        assert!(found.contains("such as `[[language], [language, audio]]`"), "{found}");
+    }
+}
+
+#[test]
+fn metrics_of_what_is_not_evaluated() {
+    assert_shown(
+        "report: {metrics: [accuracy, loss@language+audio]}",
+        "
+error: nothing is tested with audio, language present
+ --> x.yaml:4:30
+  |
+4 | report: {metrics: [accuracy, loss@language+audio]}
+  |                              ^^^^^^^^^^^^^^^^^^^
+  = help: add `evaluate: [[audio, language]]`",
+    );
+    assert_eq!(
+        messages("evaluate: [[language]]\nreport: {metrics: [loss@language]}"),
+        ["5:20 `language` is the primary modality"]
+    );
+    assert_eq!(messages("report: {metrics: [los@language]}"), ["4:20 there is no metric `los`"]);
+}
+
+#[test]
+fn a_width_for_all_modalities_of_a_memory_fusion_network() {
+    assert_shown(
+        "model: {kind: mfn, hidden: 64}",
+        "
+error: a mfn model has no `model.hidden`
+ --> x.yaml:4:20
+  |
+4 | model: {kind: mfn, hidden: 64}
+  |                    ^^^^^^
+  = help: give it for each modality, as a mapping",
+    );
+    assert_eq!(
+        messages("model: {hidden: {audio: 3}}"),
+        ["4:18 a bi-eflstm model has no `model.hidden.<modality>`"]
+    );
+    assert_eq!(
+        messages("model: {kind: mfn, hidden: {a b: 3}}"),
+        ["4:29 `a b` can not be the name of a modality"]
+    );
+}

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use colearn_core::{
-    settings::{Shuffle, TaskSettings},
+    settings::{ModelSettings, Shuffle, TaskSettings},
     sweep::{Configuration, Parsed, Plan, Sweep},
 };
 use serde_json::{Value, json};
@@ -45,9 +45,13 @@ fn defaults_fill_in_what_is_not_said() {
             "model": {"kind": "bi-eflstm", "hidden": 128, "layers": 2, "dropout": 0.5},
             "training": {
                 "epochs": 40, "batch_size": 15, "learning_rate": 0.001, "shuffle": "every_epoch",
-                "drop_last": true, "modality_draw": "independent",
+                "drop_last": true, "modality_draw": "independent", "modality_granularity": "batch",
+                "modality_part": "all", "modality_fraction": 0.5, "beta1": 0.9, "beta2": 0.999,
+                "weight_decay": 0.0, "gradient_clip": 0.0, "schedule": "constant", "plateau_factor": 0.1,
+                "plateau_patience": 10, "patience": 0, "keep": "best",
             },
             "modality_dropout": {},
+            "evaluate": [],
         })
     );
 }
@@ -203,11 +207,66 @@ fn identifiers_tell_settings_apart_that_no_file_would_hold() {
 #[test]
 fn identifiers_do_not_change_between_versions() {
     // A store that was written yesterday must know its configurations today. The numbers are SHA-256 as another
-    // program computes it of `colearn settings 1`, a line feed and
-    // {"dataset":"d","modality_dropout.audio":1.5e-1,"model.dropout":5e-1,"model.hidden":128, ... }
+    // program computes it of `colearn settings 2`, a line feed and
+    // {"dataset":"d","modality_dropout.audio":1.5e-1,"primary":"language"}: what has its default is left out.
     let settings = only("modality_dropout: {audio: 0.15}");
-    assert_eq!(settings.configuration_id().to_string(), "4f5897193eb3d121");
-    assert_eq!(settings.cohort_key(), 0x689e_77b0_3d4f_840c);
+    assert_eq!(settings.configuration_id().to_string(), "c99f4c4f4e05e459");
+    assert_eq!(settings.cohort_key(), 0xeb25_84d1_21a2_9dff);
+}
+
+#[test]
+fn what_makes_no_difference_does_not_tell_configurations_apart() {
+    let id = |rest: &str| only(rest).configuration_id();
+    for (one, other) in [
+        ("", "training: {plateau_factor: 0.3, plateau_patience: 2}"),
+        ("", "training: {modality_fraction: 0.3}"),
+        ("", "evaluate: [[language]]"),
+        ("evaluate: [[b, a], [c]]", "evaluate: [[c], [a, b], [b, a, a], [language]]"),
+        ("model: {kind: mfn}", "model: {kind: mfn, hidden: {audio: 32}}"),
+    ] {
+        assert_eq!(id(one), id(other), "{one} / {other}");
+    }
+    for (one, other) in [
+        ("", "training: {schedule: plateau}"),
+        ("training: {schedule: plateau}", "training: {schedule: plateau, plateau_factor: 0.3}"),
+        ("training: {modality_part: steps}", "training: {modality_part: steps, modality_fraction: 0.3}"),
+        ("", "evaluate: [[audio]]"),
+        ("", "model: {kind: mfn}"),
+        ("model: {kind: mfn}", "model: {kind: mfn, hidden: {audio: 33}}"),
+    ] {
+        assert_ne!(id(one), id(other), "{one} / {other}");
+    }
+}
+
+#[test]
+fn a_memory_fusion_network_has_settings_of_its_own() {
+    let settings = only(
+        "model: {kind: mfn, hidden: {language: 128, audio: 16}, memory: 8, nn1: 7, nn2: 6, nn2_dropout: 0.5}",
+    );
+    let ModelSettings::Mfn(model) = &settings.model else { panic!("{:?}", settings.model) };
+    assert_eq!(model.hidden, [("language".to_owned(), 128), ("audio".to_owned(), 16)].into());
+    assert_eq!((model.memory, model.nn1, model.nn2, model.nn2_dropout), (8, 7, 6, 0.5));
+    assert_eq!((model.gamma1, model.gamma2_dropout, model.out, model.out_dropout), (256, 0.2, 64, 0.5));
+    assert_eq!(settings.modalities_named().collect::<BTreeSet<_>>(), BTreeSet::from(["audio", "language"]));
+    let swept = "model: {kind: mfn}\nparameters: {model.hidden.audio: [8, 32], model.memory: [4]}";
+    assert_eq!(column("model.hidden.audio", swept), [8, 32]);
+}
+
+#[test]
+fn metrics_follow_what_is_evaluated() {
+    let metrics = |rest: &str| parse(rest).sweep.report.metrics;
+    assert_eq!(
+        metrics("evaluate: [[language], [video, language], [audio]]"),
+        ["accuracy", "loss", "f_score", "accuracy@audio", "accuracy@language+video"]
+    );
+    assert_eq!(
+        metrics("evaluate: [[a, b]]\nreport: {metrics: [mae, loss@b+a]}"),
+        ["mae", "loss@a+b"],
+        "one spelling for each set"
+    );
+    assert_eq!(only("evaluate: [[b, a], [language]]").evaluate, [["a", "b"]]);
+    let swept = "parameters: {evaluate: [[[a]], [[a, b]]]}\nreport: {metrics: [loss@a+b]}";
+    assert_eq!(column("evaluate", swept), [json!([["a"]]), json!([["a", "b"]])]);
 }
 
 #[test]
@@ -219,6 +278,8 @@ fn cohorts_share_what_decides_shapes_and_length() {
         "modality_dropout: {audio: 0.5}",
         "model: {dropout: 0.1}",
         "training: {learning_rate: 0.1, modality_draw: shared}",
+        "training: {weight_decay: 0.1, beta1: 0.5, gradient_clip: 1, schedule: plateau, patience: 3, keep: last}",
+        "training: {modality_granularity: step, modality_part: features}",
         "seeds: [7]",
     ] {
         assert_eq!(key(same), plain, "{same}");
@@ -230,6 +291,8 @@ fn cohorts_share_what_decides_shapes_and_length() {
         "training: {batch_size: 3}",
         "training: {shuffle: once}",
         "training: {drop_last: false}",
+        "model: {kind: mfn}",
+        "evaluate: [[a]]",
         "parameters: {primary: audio}",
         "parameters: {dataset: e}",
     ] {
@@ -243,6 +306,8 @@ fn modalities_are_named_for_a_later_check() {
         "modality_dropout: {video: 0.5}\nparameters: {modality_dropout.audio: [0]}\ninclude: [{primary: text}]",
     );
     assert_eq!(sweep.modalities_named(), BTreeSet::from(["audio", "language", "text", "video"]));
+    let Parsed { sweep, .. } = parse("evaluate: [[a], [language, b]]");
+    assert_eq!(sweep.modalities_named(), BTreeSet::from(["a", "b", "language"]));
 }
 
 #[test]
@@ -268,11 +333,11 @@ fn a_plan_says_what_would_run_and_who_decided() {
     for line in [
         "sweep x: 5 configurations x 1 seed = 5 tasks",
         "  model.hidden            8, 16",
-        "  dataset                 d (set)",
-        "  model.hidden            (swept)",
-        "  model.layers            2 (default)",
-        "  training.learning_rate  1e-5 (set)",
-        "  modality_dropout.audio  (swept)",
+        "  dataset                        d (set)",
+        "  model.hidden                   (swept)",
+        "  model.layers                   2 (default)",
+        "  training.learning_rate         1e-5 (set)",
+        "  modality_dropout.audio         (swept)",
         "  ... and 3 more",
         "retries: 3 attempts in all, waiting 5s to 300s between them",
     ] {

@@ -7,7 +7,9 @@ use std::{
 };
 
 use colearn_core::{
-    settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
+    settings::{
+        BiEflstmSettings, ModalityDraw, ModalityPart, ModelSettings, Shuffle, TaskSettings, TrainingSettings,
+    },
     sweep::{Parsed, Plan, Sweep},
 };
 use proptest::{
@@ -111,11 +113,15 @@ fn settings() -> impl Strategy<Value = TaskSettings> {
                         shuffle: if flag { Shuffle::Once } else { Shuffle::EveryEpoch },
                         drop_last: flag,
                         modality_draw: if flag { ModalityDraw::Shared } else { ModalityDraw::Independent },
+                        modality_part: if flag { ModalityPart::Steps } else { ModalityPart::All },
+                        modality_fraction: rate,
+                        ..TrainingSettings::default()
                     },
                     modality_dropout: dropouts
                         .into_iter()
                         .map(|(name, value)| (name.to_owned(), value))
                         .collect(),
+                    evaluate: if flag { vec![vec!["video".to_owned(), "audio".to_owned()]] } else { vec![] },
                 }
             },
         )

@@ -79,8 +79,10 @@ fn member(seed: u64, change: impl FnOnce(&mut TaskSettings)) -> Member {
             shuffle: Shuffle::Once,
             drop_last: true,
             modality_draw: ModalityDraw::Shared,
+            ..TrainingSettings::default()
         },
         modality_dropout: BTreeMap::new(),
+        evaluate: Vec::new(),
     };
     change(&mut settings);
     // The number of the configuration only has to tell members apart.

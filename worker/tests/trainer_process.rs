@@ -94,8 +94,10 @@ fn member(seed: u64, epochs: u32) -> Member {
                 shuffle: Shuffle::EveryEpoch,
                 drop_last: false,
                 modality_draw: ModalityDraw::Shared,
+                ..TrainingSettings::default()
             },
             modality_dropout: Default::default(),
+            evaluate: Vec::new(),
         },
     }
 }

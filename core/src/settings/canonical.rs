@@ -6,24 +6,54 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    TaskSettings,
-    schema::{MODALITY_DROPOUT, field},
+    ModalityPart, ModelSettings, Schedule, TaskSettings, TrainingSettings,
+    schema::{Field, field},
+    types::DEFAULT_HIDDEN,
 };
 use crate::id::ConfigurationId;
 
-/// Goes into every hash. Change it when equal settings begin to be written differently: identifiers in old
-/// stores then belong to other configurations.
-const FORMAT: &str = "colearn settings 1";
+/// Goes into every hash. Change it when equal settings begin to be written differently, such as when a default
+/// changes: identifiers in old stores then belong to other configurations.
+const FORMAT: &str = "colearn settings 2";
 
 impl TaskSettings {
-    /// The same settings without what makes no difference: dropouts of probability zero and, when only the
-    /// primary modality is trained on, dropouts of the others.
+    /// The same settings without what makes no difference: what is said of a modality and is the default,
+    /// dropouts of modalities that are never trained on, details of a schedule or of a partial drop that is
+    /// not used, and the order of the subsets that are evaluated.
     #[must_use]
     pub fn normalized(mut self) -> Self {
         let (unimodal, primary) = (self.unimodal, self.primary.as_str());
         self.modality_dropout
             .retain(|modality, probability| *probability != 0.0 && (!unimodal || modality == primary));
+        if let ModelSettings::Mfn(model) = &mut self.model {
+            model.hidden.retain(|_, width| *width != DEFAULT_HIDDEN);
+        }
+        for subset in &mut self.evaluate {
+            subset.sort_unstable();
+            subset.dedup();
+        }
+        self.evaluate.retain(|subset| subset.as_slice() != [primary]);
+        self.evaluate.sort_unstable_by(|a, b| (a.len(), a).cmp(&(b.len(), b)));
+        self.evaluate.dedup();
+        let (training, usual) = (&mut self.training, TrainingSettings::default());
+        if training.schedule == Schedule::Constant {
+            training.plateau_factor = usual.plateau_factor;
+            training.plateau_patience = usual.plateau_patience;
+        }
+        if training.modality_part == ModalityPart::All {
+            training.modality_fraction = usual.modality_fraction;
+        }
         self
+    }
+
+    /// The modalities that these settings name: those the data set must have.
+    pub fn modalities_named(&self) -> impl Iterator<Item = &str> {
+        let hidden = match &self.model {
+            ModelSettings::BiEflstm(_) => None,
+            ModelSettings::Mfn(model) => Some(model.hidden.keys()),
+        };
+        let others = self.modality_dropout.keys().chain(hidden.into_iter().flatten());
+        std::iter::once(&self.primary).chain(others).chain(self.evaluate.iter().flatten()).map(String::as_str)
     }
 
     /// The identifier of these settings: the first 8 bytes of a SHA-256 of them, canonically written. The
@@ -59,10 +89,14 @@ pub(crate) fn cohort_key(flat: &BTreeMap<String, Value>) -> u64 {
     hash(&canonical(flat, |path| field(path).is_none_or(|field| field.shared_in_cohort)))
 }
 
-/// Whether flat settings have this value although they do not have the path: the dropout of a modality is 0
-/// when it is not named.
-pub(crate) fn is_absent_dropout(path: &str, value: &Value) -> bool {
-    path.starts_with(MODALITY_DROPOUT) && value.as_f64() == Some(0.0)
+/// Whether flat settings have this value although they do not have the path: a modality that is not named has
+/// the default.
+pub(crate) fn is_absent(path: &str, value: &Value) -> bool {
+    field(path).is_some_and(|field| field.by_modality().is_some() && is_default(field, value))
+}
+
+fn is_default(field: &Field, value: &Value) -> bool {
+    field.default.is_some_and(|preset| preset.value() == *value)
 }
 
 fn flatten(path: String, value: Value, into: &mut BTreeMap<String, Value>) {
@@ -79,11 +113,13 @@ fn flatten(path: String, value: Value, into: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// One JSON object with sorted dotted keys. Floats are written as the shortest decimal that reads back as the
+/// One JSON object with sorted dotted keys, without those that have their default, so that a field can be added
+/// later and leave identifiers as they are. Floats are written as the shortest decimal that reads back as the
 /// same float, always with an exponent, so that there is one spelling for each.
 fn canonical(flat: &BTreeMap<String, Value>, keep: impl Fn(&str) -> bool) -> String {
     let mut text = String::with_capacity(512);
-    for (path, value) in flat.iter().filter(|(path, _)| keep(path)) {
+    let is_default = |path: &str, value| field(path).is_some_and(|field| is_default(field, value));
+    for (path, value) in flat.iter().filter(|(path, value)| keep(path) && !is_default(path, value)) {
         text.push(if text.is_empty() { '{' } else { ',' });
         quote(path, &mut text);
         text.push(':');

@@ -1,10 +1,14 @@
 //! The settings of one task: their types, the table that describes every field, and their identity.
 
 mod canonical;
+mod fields;
 mod resolve;
 pub mod schema;
 mod types;
 
-pub(crate) use canonical::{cohort_key, configuration_id, is_absent_dropout};
+pub(crate) use canonical::{cohort_key, configuration_id, is_absent};
 pub(crate) use resolve::resolve;
-pub use types::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings};
+pub use types::{
+    BiEflstmSettings, Keep, MfnSettings, ModalityDraw, ModalityGranularity, ModalityPart, ModelSettings,
+    Schedule, Shuffle, TaskSettings, TrainingSettings,
+};

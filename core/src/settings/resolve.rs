@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{
     TaskSettings,
-    schema::{FIELDS, MODALITY_DROPOUT, Preset},
+    schema::{FIELDS, Preset},
 };
 
 /// The settings that these values give, by dotted path; every other field has its default. Values of fields
@@ -21,15 +21,24 @@ pub(crate) fn resolve(values: &BTreeMap<String, Value>) -> TaskSettings {
     let kind = kind.as_str().unwrap_or_default();
 
     let mut root = Map::new();
-    for field in FIELDS.iter().filter(|field| field.belongs_to(kind) && !field.is_modality_dropout()) {
-        let value = values.get(field.path).cloned().or_else(|| field.default.map(Preset::value));
-        insert(&mut root, field.path, value.unwrap_or_default());
+    for field in FIELDS.iter().filter(|field| field.belongs_to(kind)) {
+        let value = match field.by_modality() {
+            Some(prefix) => {
+                let own = values.range(prefix.to_owned()..);
+                own.map_while(|(path, value)| Some((path.strip_prefix(prefix)?.to_owned(), value.clone())))
+                    .collect()
+            }
+            None => {
+                let given = values.get(field.path).cloned();
+                given.or_else(|| field.default.map(Preset::value)).unwrap_or_default()
+            }
+        };
+        insert(
+            &mut root,
+            field.by_modality().map_or(field.path, |prefix| prefix.trim_end_matches('.')),
+            value,
+        );
     }
-    let dropouts = values
-        .range(MODALITY_DROPOUT.to_owned()..)
-        .map_while(|(path, value)| Some((path.strip_prefix(MODALITY_DROPOUT)?.to_owned(), value.clone())))
-        .collect();
-    root.insert("modality_dropout".to_owned(), Value::Object(dropouts));
 
     let settings: TaskSettings = serde_json::from_value(Value::Object(root))
         .expect("the rows of the table are the fields of the settings, and each value passed its row");

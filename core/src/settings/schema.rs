@@ -8,6 +8,9 @@ use std::fmt;
 
 use serde_json::Value;
 
+use super::fields::LARGEST;
+pub use super::fields::{FIELDS, MODEL_KINDS};
+
 /// One field of the settings.
 #[derive(Debug)]
 pub struct Field {
@@ -50,6 +53,8 @@ pub enum Kind {
     Modality,
     /// A text that is not empty; at most [`LONGEST_TEXT`] bytes.
     Text,
+    /// A list of sets of modalities, none of them empty; at most [`MOST_SUBSETS`].
+    Subsets,
 }
 
 /// Where a number's range ends.
@@ -74,139 +79,21 @@ pub enum Preset {
     Number(f64),
     /// Of a [`Kind::Word`].
     Word(&'static str),
+    /// Of [`Kind::Subsets`]: none.
+    Empty,
 }
 
 /// Longest text of a setting, in bytes.
 pub const LONGEST_TEXT: usize = 1024;
+
+/// Most subsets of modalities that one configuration can be tested with.
+pub const MOST_SUBSETS: usize = 16;
 
 /// Most modalities that one sweep can name.
 pub const MOST_MODALITIES: usize = 64;
 
 /// What the paths of modality dropouts begin with; the modality's name follows.
 pub const MODALITY_DROPOUT: &str = "modality_dropout.";
-
-/// Kinds of model, as `model.kind` names them.
-pub const MODEL_KINDS: &[&str] = &["bi-eflstm"];
-
-const LARGEST: u64 = u32::MAX as u64;
-const PROBABILITY: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::Including(1.0) };
-
-/// Every field, in the order people read them.
-pub const FIELDS: &[Field] = &[
-    Field {
-        path: "dataset",
-        kind: Kind::Text,
-        default: None,
-        doc: "name of a data set in the data folder, or a path to a .safetensors file",
-        shared_in_cohort: true,
-        models: &[],
-    },
-    Field {
-        path: "primary",
-        kind: Kind::Modality,
-        default: None,
-        doc: "the modality that is present at validation and test time",
-        shared_in_cohort: true,
-        models: &[],
-    },
-    Field {
-        path: "unimodal",
-        kind: Kind::Bool,
-        default: Some(Preset::Bool(false)),
-        doc: "train on the primary modality alone",
-        shared_in_cohort: false,
-        models: &[],
-    },
-    Field {
-        path: "model.kind",
-        kind: Kind::Word(MODEL_KINDS),
-        default: Some(Preset::Word("bi-eflstm")),
-        doc: "the network",
-        shared_in_cohort: true,
-        models: &[],
-    },
-    Field {
-        path: "model.hidden",
-        kind: Kind::Integer { min: 1, max: 65_536 },
-        default: Some(Preset::Integer(128)),
-        doc: "hidden units per direction and layer, and width of the head",
-        shared_in_cohort: true,
-        models: &["bi-eflstm"],
-    },
-    Field {
-        path: "model.layers",
-        kind: Kind::Integer { min: 1, max: 64 },
-        default: Some(Preset::Integer(2)),
-        doc: "stacked bidirectional layers",
-        shared_in_cohort: true,
-        models: &["bi-eflstm"],
-    },
-    Field {
-        path: "model.dropout",
-        kind: Kind::Number { min: Bound::Including(0.0), max: Bound::Excluding(1.0) },
-        default: Some(Preset::Number(0.5)),
-        doc: "dropout between the layers and in the head",
-        shared_in_cohort: false,
-        models: &["bi-eflstm"],
-    },
-    Field {
-        path: "training.epochs",
-        kind: Kind::Integer { min: 1, max: 1_000_000 },
-        default: Some(Preset::Integer(40)),
-        doc: "passes over the training split",
-        shared_in_cohort: true,
-        models: &[],
-    },
-    Field {
-        path: "training.batch_size",
-        // Batch normalisation has no variance to divide by in a batch of one.
-        kind: Kind::Integer { min: 2, max: LARGEST },
-        default: Some(Preset::Integer(15)),
-        doc: "samples per optimizer step",
-        shared_in_cohort: true,
-        models: &[],
-    },
-    Field {
-        path: "training.learning_rate",
-        kind: Kind::Number { min: Bound::Excluding(0.0), max: Bound::None },
-        default: Some(Preset::Number(0.001)),
-        doc: "Adam's step size",
-        shared_in_cohort: false,
-        models: &[],
-    },
-    Field {
-        path: "training.shuffle",
-        kind: Kind::Word(&["once", "every_epoch"]),
-        default: Some(Preset::Word("every_epoch")),
-        doc: "when the training split is shuffled",
-        shared_in_cohort: true,
-        models: &[],
-    },
-    Field {
-        path: "training.drop_last",
-        kind: Kind::Bool,
-        default: Some(Preset::Bool(true)),
-        doc: "leave out the last batch of an epoch when it is not full",
-        shared_in_cohort: true,
-        models: &[],
-    },
-    Field {
-        path: "training.modality_draw",
-        kind: Kind::Word(&["shared", "independent"]),
-        default: Some(Preset::Word("independent")),
-        doc: "one draw a batch for all modalities, or one for each",
-        shared_in_cohort: false,
-        models: &[],
-    },
-    Field {
-        path: "modality_dropout.<modality>",
-        kind: PROBABILITY,
-        default: Some(Preset::Number(0.0)),
-        doc: "probability with which a modality's features are zeroed in training",
-        shared_in_cohort: false,
-        models: &[],
-    },
-];
 
 impl Field {
     /// Whether a model of this kind has the field.
@@ -215,10 +102,17 @@ impl Field {
         self.models.is_empty() || self.models.contains(&model)
     }
 
-    /// Whether this row stands for the dropout of any modality.
+    /// Of a row that stands for one setting of each modality: what the paths begin with; the modality follows.
+    /// A modality that is not named has the default.
     #[must_use]
-    pub fn is_modality_dropout(&self) -> bool {
-        self.path.starts_with(MODALITY_DROPOUT)
+    pub fn by_modality(&self) -> Option<&'static str> {
+        self.path.strip_suffix(MODALITY)
+    }
+
+    /// The modality in a path of this row, if it stands for one setting of each.
+    #[must_use]
+    pub fn modality<'p>(&self, path: &'p str) -> Option<&'p str> {
+        path.strip_prefix(self.by_modality()?)
     }
 
     /// The section of the sweep file it stands in, if any.
@@ -228,12 +122,14 @@ impl Field {
     }
 }
 
+/// What stands for a modality's name in the path of a row.
+const MODALITY: &str = "<modality>";
+
 /// The row of a dotted path, such as `training.epochs` or `modality_dropout.audio`.
 #[must_use]
 pub fn field(path: &str) -> Option<&'static Field> {
-    let modality = path.strip_prefix(MODALITY_DROPOUT);
-    FIELDS.iter().find(|field| match modality {
-        Some(modality) => field.is_modality_dropout() && is_modality(modality),
+    FIELDS.iter().find(|field| match field.by_modality() {
+        Some(_) => field.modality(path).is_some_and(is_modality),
         None => field.path == path,
     })
 }
@@ -255,6 +151,7 @@ impl Preset {
             Self::Integer(value) => value.into(),
             Self::Number(value) => value.into(),
             Self::Word(word) => word.into(),
+            Self::Empty => Value::Array(Vec::new()),
         }
     }
 }
@@ -292,6 +189,7 @@ impl fmt::Display for Kind {
             }
             Self::Modality => f.write_str("the name of a modality"),
             Self::Text => f.write_str("a text"),
+            Self::Subsets => f.write_str("a list of lists of modalities"),
         }
     }
 }
@@ -319,7 +217,7 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
     use super::*;
-    use crate::settings::resolve;
+    use crate::settings::{ModelSettings, TrainingSettings, resolve, types::DEFAULT_HIDDEN};
 
     /// Values for the fields that have no default.
     fn required() -> BTreeMap<String, Value> {
@@ -336,32 +234,53 @@ mod tests {
             let mut values = required();
             values.insert("model.kind".to_owned(), (*kind).into());
             values.insert("modality_dropout.audio".to_owned(), 0.5.into());
+            values.insert("model.hidden.audio".to_owned(), 64.into());
             // Fields that the types lack would be refused, those that the table lacks would be missing.
             let flat = resolve(&values).flat();
             let found: BTreeSet<_> = flat.keys().map(String::as_str).collect();
-            let described =
-                FIELDS.iter().filter(|field| field.belongs_to(kind)).map(|field| match field.path {
-                    "modality_dropout.<modality>" => "modality_dropout.audio",
-                    path => path,
-                });
-            assert_eq!(found, described.collect::<BTreeSet<_>>());
+            let described: BTreeSet<_> = FIELDS
+                .iter()
+                .filter(|field| field.belongs_to(kind))
+                .map(|field| field.path.replace(MODALITY, "audio"))
+                .collect();
+            assert_eq!(found, described.iter().map(String::as_str).collect());
         }
+    }
+
+    /// What an old journal does not say is what a new file that does not say it means.
+    #[test]
+    fn the_types_have_the_defaults_of_the_table() {
+        assert_eq!(resolve(&required()).training, TrainingSettings::default());
+        let mut values = required();
+        values.insert("model.kind".to_owned(), "mfn".into());
+        values.insert("model.hidden.audio".to_owned(), DEFAULT_HIDDEN.into());
+        let ModelSettings::Mfn(model) = resolve(&values).model else { panic!("the kind is mfn") };
+        assert!(model.hidden.is_empty(), "{DEFAULT_HIDDEN} is the default and need not be said");
+        let hidden = field("model.hidden.audio").unwrap().default.unwrap().value();
+        assert_eq!(hidden, DEFAULT_HIDDEN);
     }
 
     #[test]
     fn each_value_a_row_allows_fits_its_type() {
-        for field in FIELDS.iter().filter(|field| !field.is_modality_dropout()) {
+        for field in FIELDS {
+            let path = field.path.replace(MODALITY, "audio");
             let extremes: Vec<Value> = match field.kind {
                 Kind::Bool => vec![true.into(), false.into()],
                 Kind::Integer { min, max } => vec![min.into(), max.into()],
                 Kind::Number { .. } => vec![0.25.into()],
                 Kind::Word(words) => words.iter().map(|word| (*word).into()).collect(),
                 Kind::Modality | Kind::Text => vec!["x".into()],
+                Kind::Subsets => vec![serde_json::json!([]), serde_json::json!([["audio"], ["audio", "x"]])],
             };
             for value in extremes {
                 let mut values = required();
-                values.insert(field.path.to_owned(), value.clone());
-                assert_eq!(resolve(&values).flat()[field.path], value, "{}", field.path);
+                if let Some(model) = field.models.first() {
+                    values.insert("model.kind".to_owned(), (*model).into());
+                }
+                values.insert("training.schedule".to_owned(), "plateau".into());
+                values.insert("training.modality_part".to_owned(), "steps".into());
+                values.insert(path.clone(), value.clone());
+                assert_eq!(resolve(&values).flat()[&path], value, "{path}");
             }
         }
     }
@@ -375,7 +294,10 @@ mod tests {
 
     #[test]
     fn dropouts_are_open_for_every_modality() {
-        assert!(field("modality_dropout.eye-tracking_2").unwrap().is_modality_dropout());
+        let dropout = field("modality_dropout.eye-tracking_2").unwrap();
+        assert_eq!(dropout.modality("modality_dropout.eye-tracking_2"), Some("eye-tracking_2"));
+        assert_eq!(field("model.hidden.audio").unwrap().models, ["mfn"]);
+        assert_eq!(field("model.hidden").unwrap().models, ["bi-eflstm"]);
         for path in
             ["modality_dropout", "modality_dropout.", "modality_dropout.2d", "modality_dropout.a.b", "model"]
         {
@@ -388,7 +310,7 @@ mod tests {
     fn the_reference_names_each_field_with_its_range_and_default() {
         let text = reference();
         assert_eq!(text.lines().count(), FIELDS.len());
-        assert!(text.contains("model.dropout                dropout between the layers and in the head; a number in [0, 1) (default 0.5)"));
+        assert!(text.contains("model.dropout                  dropout between the layers and in the head; a number in [0, 1) (default 0.5)"));
         assert!(text.contains("a number in (0, inf)"));
         assert!(text.contains("`once` or `every_epoch` (default every_epoch)"));
     }

@@ -21,6 +21,10 @@ pub struct TaskSettings {
     /// Probability in [0, 1] with which a modality's features are zeroed, by modality. A modality that is not
     /// named is never dropped.
     pub modality_dropout: BTreeMap<String, f64>,
+    /// Further subsets of modalities that the trained network is tested with, beside the primary modality
+    /// alone; each sorted, without duplicates. Settings of before it existed have none.
+    #[serde(default)]
+    pub evaluate: Vec<Vec<String>>,
 }
 
 /// The network and its sizes.
@@ -29,6 +33,9 @@ pub struct TaskSettings {
 pub enum ModelSettings {
     /// Early-fusion bidirectional LSTM: modalities concatenated per step (paper, section 3).
     BiEflstm(BiEflstmSettings),
+    /// Memory Fusion Network (Zadeh et al. 2018; paper, section 3): an LSTM for each modality, attention over
+    /// their cell states, and a gated memory.
+    Mfn(MfnSettings),
 }
 
 /// Sizes of the bi-EFLSTM.
@@ -43,9 +50,43 @@ pub struct BiEflstmSettings {
     pub dropout: f64,
 }
 
-/// The training loop.
+/// Hidden units of a modality's LSTM that is not named.
+pub(super) const DEFAULT_HIDDEN: u32 = 32;
+
+/// Sizes of the Memory Fusion Network. Each inner network is Linear, ReLU, dropout, Linear; its width is that of
+/// the layer within, its dropout is in [0, 1).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub struct MfnSettings {
+    /// Hidden units of the LSTM of each modality; 32 where a modality is not named.
+    pub hidden: BTreeMap<String, u32>,
+    /// Width of the memory.
+    pub memory: u32,
+    /// Width of the network that turns cell states into attention.
+    pub nn1: u32,
+    /// Dropout in it.
+    pub nn1_dropout: f64,
+    /// Width of the network that proposes a new memory.
+    pub nn2: u32,
+    /// Dropout in it.
+    pub nn2_dropout: f64,
+    /// Width of the gate that retains the memory.
+    pub gamma1: u32,
+    /// Dropout in it.
+    pub gamma1_dropout: f64,
+    /// Width of the gate that updates the memory.
+    pub gamma2: u32,
+    /// Dropout in it.
+    pub gamma2_dropout: f64,
+    /// Width of the head.
+    pub out: u32,
+    /// Dropout in it.
+    pub out_dropout: f64,
+}
+
+/// The training loop. A field that is missing, because the sweep was stored before there was one, has its default.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct TrainingSettings {
     /// Passes over the training split.
     pub epochs: u32,
@@ -57,8 +98,59 @@ pub struct TrainingSettings {
     pub shuffle: Shuffle,
     /// Leave out the last batch of an epoch when it is not full.
     pub drop_last: bool,
-    /// Whether one draw decides for all modalities of a batch, or one each.
+    /// Whether one draw decides for all modalities, or one each.
     pub modality_draw: ModalityDraw,
+    /// What a draw decides for.
+    pub modality_granularity: ModalityGranularity,
+    /// What a drop zeroes of a modality.
+    pub modality_part: ModalityPart,
+    /// Probability in [0, 1] with which each feature or time step is zeroed by a partial drop; drawn anew for
+    /// every drop.
+    pub modality_fraction: f64,
+    /// Decay of Adam's mean of the gradient, in [0, 1).
+    pub beta1: f64,
+    /// Decay of Adam's mean of the squared gradient, in [0, 1).
+    pub beta2: f64,
+    /// L2 penalty: this times the weights is added to the gradient (`torch.optim.Adam`, not AdamW).
+    pub weight_decay: f64,
+    /// Largest L2 norm of the gradient of all weights together; 0 for no limit.
+    pub gradient_clip: f64,
+    /// How the learning rate changes.
+    pub schedule: Schedule,
+    /// What a plateau multiplies the learning rate by, in (0, 1).
+    pub plateau_factor: f64,
+    /// Epochs without a lower validation loss that are no plateau yet.
+    pub plateau_patience: u32,
+    /// Epochs without a lower validation loss after which training stops; 0 for never.
+    pub patience: u32,
+    /// Which weights are tested.
+    pub keep: Keep,
+}
+
+impl Default for TrainingSettings {
+    /// What the table of settings says, too; a test compares them.
+    fn default() -> Self {
+        Self {
+            epochs: 40,
+            batch_size: 15,
+            learning_rate: 0.001,
+            shuffle: Shuffle::EveryEpoch,
+            drop_last: true,
+            modality_draw: ModalityDraw::Independent,
+            modality_granularity: ModalityGranularity::Batch,
+            modality_part: ModalityPart::All,
+            modality_fraction: 0.5,
+            beta1: 0.9,
+            beta2: 0.999,
+            weight_decay: 0.0,
+            gradient_clip: 0.0,
+            schedule: Schedule::Constant,
+            plateau_factor: 0.1,
+            plateau_patience: 10,
+            patience: 0,
+            keep: Keep::Best,
+        }
+    }
 }
 
 /// When the training split is shuffled.
@@ -80,4 +172,49 @@ pub enum ModalityDraw {
     Shared,
     /// One draw a batch and modality (the paper's text, equations 13-15).
     Independent,
+}
+
+/// What one draw of modality dropout decides for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModalityGranularity {
+    /// The whole batch, as in the paper.
+    Batch,
+    /// Each sample.
+    Sample,
+    /// Each time step of each sample.
+    Step,
+}
+
+/// What a drop zeroes of a modality (the paper's section 5 leaves partial drops to future work).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModalityPart {
+    /// All of it.
+    All,
+    /// Some of its features, at all time steps alike.
+    Features,
+    /// Some of its time steps, with all their features.
+    Steps,
+}
+
+/// How the learning rate changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Schedule {
+    /// Not at all.
+    Constant,
+    /// `torch.optim.lr_scheduler.ReduceLROnPlateau` on the validation loss, with its defaults for what is not a
+    /// setting: mode min, relative threshold 1e-4, no cooldown, no least rate.
+    Plateau,
+}
+
+/// Which weights are tested.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Keep {
+    /// Those of the epoch of lowest validation loss; of equal ones the later.
+    Best,
+    /// Those of the last epoch.
+    Last,
 }

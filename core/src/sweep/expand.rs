@@ -244,7 +244,7 @@ impl<'o> Expansion<'o> {
     }
 }
 
-/// Whether the settings have this value there. A modality that is not named is never dropped.
+/// Whether the settings have this value there. A modality that is not named has the default.
 fn matches(flat: &BTreeMap<String, Value>, path: &str, value: &Value) -> bool {
-    flat.get(path).map_or_else(|| settings::is_absent_dropout(path, value), |own| own == value)
+    flat.get(path).map_or_else(|| settings::is_absent(path, value), |own| own == value)
 }

@@ -17,6 +17,7 @@ use super::{
 };
 use crate::{
     id::SweepName,
+    result::metric,
     settings::schema::{self, FIELDS, Field, MODALITY_DROPOUT, MOST_MODALITIES},
 };
 
@@ -131,6 +132,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
         }
     }
     mentions.check(problems);
+    outline.report.metrics = mentions.shown_metrics(outline.report.metrics, problems);
     outline.always_dropped = mentions.always_dropped;
     outline
 }
@@ -160,7 +162,7 @@ impl Outline {
                 }
             }
             "seeds" => self.seeds = outcome::read_seeds(node, problems).unwrap_or_default(),
-            "report" => (self.report, self.baseline) = outcome::read_report(node, problems),
+            "report" => (self.report, self.baseline) = outcome::read_report(node, mentions, problems),
             "retries" => self.retries = outcome::read_retries(node, problems),
             "max_tasks" => {
                 self.max_tasks_span = Some(node.span);
@@ -178,7 +180,7 @@ impl Outline {
                         .help(format!("dotted paths are for `parameters`; here write `{nested}: ...}}`"));
                 }
                 None if FIELDS.iter().any(|field| field.section() == Some(key)) => {
-                    self.read_section(entry, mentions, problems);
+                    self.read_section(&entry.key, &entry.value, mentions, problems);
                 }
                 None if let Some((section, name)) = in_a_section(key) => {
                     problems
@@ -196,21 +198,30 @@ impl Outline {
         }
     }
 
-    /// `model`, `training` or `modality_dropout`.
-    fn read_section(&mut self, section: &Entry, mentions: &mut Mentions, problems: &mut Problems<'_>) {
-        let name = section.key.as_str();
-        let Some(entries) = scalar::map(&section.value, name, problems) else { return };
+    /// `model`, `training`, `modality_dropout`, or within one of them what is given for each modality.
+    fn read_section(
+        &mut self,
+        name: &str,
+        node: &Node,
+        mentions: &mut Mentions,
+        problems: &mut Problems<'_>,
+    ) {
+        let Some(entries) = scalar::map(node, name, problems) else { return };
         for entry in entries {
             let path = format!("{name}.{}", entry.key);
             match schema::field(&path) {
+                _ if matches!(entry.value.value, Raw::Map(_)) && is_by_modality(&path) => {
+                    self.read_section(&path, &entry.value, mentions, problems);
+                }
                 Some(field) => self.read_setting(field, &path, entry, mentions, problems),
-                None if path.starts_with(MODALITY_DROPOUT) => {
+                None if is_by_modality(name) => {
                     scalar::path_field(&path, entry.key_span, problems);
                 }
                 None => {
                     let known: Vec<_> = FIELDS
                         .iter()
                         .filter_map(|field| field.path.strip_prefix(name)?.strip_prefix('.'))
+                        .filter(|name| !name.contains('.'))
                         .collect();
                     scalar::unknown_key(entry, name, &known, problems);
                 }
@@ -232,6 +243,13 @@ impl Outline {
             self.base.insert(path.to_owned(), value);
         }
     }
+}
+
+/// Whether settings of this path are given for each modality.
+fn is_by_modality(path: &str) -> bool {
+    FIELDS
+        .iter()
+        .any(|field| field.by_modality().is_some_and(|prefix| prefix.strip_suffix('.') == Some(path)))
 }
 
 /// The section and name of the setting that is called so within its section.
@@ -289,15 +307,28 @@ pub(crate) struct Mentions {
     /// Settings that only some kinds of model have.
     of_models: Vec<(&'static Field, Span)>,
     always_dropped: Vec<(String, Span)>,
+    /// Subsets of modalities that some configuration is tested with, sorted and joined as in metrics' names.
+    subsets: BTreeSet<String>,
+    primaries: BTreeSet<String>,
+    /// The metrics of `report`, with their places.
+    metrics: Option<Vec<(String, Span)>>,
 }
 
 impl Mentions {
+    fn modality(&mut self, modality: &str, span: Span) {
+        self.modalities.insert(modality.to_owned());
+        if self.modalities.len() > MOST_MODALITIES {
+            self.too_many.get_or_insert(span);
+        }
+    }
+
+    pub(crate) fn metrics(&mut self, metrics: Vec<(String, Span)>) {
+        self.metrics = Some(metrics);
+    }
+
     fn setting(&mut self, field: &'static Field, path: &str, span: Span) {
-        if let Some(modality) = path.strip_prefix(MODALITY_DROPOUT) {
-            self.modalities.insert(modality.to_owned());
-            if self.modalities.len() > MOST_MODALITIES {
-                self.too_many.get_or_insert(span);
-            }
+        if let Some(modality) = field.modality(path) {
+            self.modality(modality, span);
         }
         if !field.models.is_empty() {
             self.of_models.push((field, span));
@@ -311,6 +342,42 @@ impl Mentions {
         if let ("model.kind", Some(kind)) = (path, value.as_str()) {
             self.models.insert(kind.to_owned());
         }
+        if let ("primary", Some(primary)) = (path, value.as_str()) {
+            self.primaries.insert(primary.to_owned());
+        }
+        if path == "evaluate" {
+            for subset in value.as_array().into_iter().flatten() {
+                let names: BTreeSet<&str> =
+                    subset.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                names.iter().for_each(|name| self.modality(name, span));
+                self.subsets.insert(names.into_iter().collect::<Vec<_>>().join("+"));
+            }
+        }
+    }
+
+    /// The metrics that are shown: those that are named, or the usual ones and the accuracy under each subset.
+    fn shown_metrics(&self, usual: Vec<String>, problems: &mut Problems<'_>) -> Vec<String> {
+        // The primary modality alone is what the plain names stand for.
+        let alone = |subset: &str| self.primaries.iter().all(|primary| primary == subset);
+        let Some(metrics) = &self.metrics else {
+            let further = self.subsets.iter().filter(|subset| !alone(subset));
+            let further = further.map(|subset| format!("{}@{subset}", metric::ACCURACY));
+            return usual.into_iter().chain(further).collect();
+        };
+        for (name, span) in metrics {
+            let (plain, Some(subset)) = metric::split(name) else { continue };
+            if alone(subset) {
+                problems
+                    .error(*span, format!("`{subset}` is the primary modality"))
+                    .help(format!("the metric on it alone is called `{plain}`"));
+            } else if !self.subsets.contains(subset) {
+                let names = subset.replace('+', ", ");
+                problems
+                    .error(*span, format!("nothing is tested with {names} present"))
+                    .help(format!("add `evaluate: [[{names}]]`"));
+            }
+        }
+        metrics.iter().map(|(name, _)| name.clone()).collect()
     }
 
     fn check(&mut self, problems: &mut Problems<'_>) {
@@ -324,9 +391,16 @@ impl Mentions {
         for (field, span) in &self.of_models {
             if !self.models.iter().any(|kind| field.belongs_to(kind)) {
                 let kinds: Vec<_> = self.models.iter().map(String::as_str).collect();
+                // What one model has once another may have for each modality.
+                let spread = format!("{}.<modality>", field.path);
+                let spread = FIELDS.iter().find(|other| other.path == spread);
+                let help = match spread.filter(|other| kinds.iter().all(|kind| other.belongs_to(kind))) {
+                    Some(_) => "give it for each modality, as a mapping".to_owned(),
+                    None => format!("it belongs to {}", field.models.join(", ")),
+                };
                 problems
                     .error(*span, format!("a {} model has no `{}`", kinds.join(" or "), field.path))
-                    .help(format!("it belongs to {}", field.models.join(", ")));
+                    .help(help);
             }
         }
     }

@@ -1,10 +1,13 @@
 //! `seeds`, `report` and `retries`: how often, what is shown, and what happens on failure.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use super::{
     definition::{ReportSettings, RetrySettings},
-    diagnostic::Problems,
+    diagnostic::{Problems, Span},
     file::{Mentions, Point, read_point},
     raw::{Node, Raw},
     scalar::{self, did_you_mean},
@@ -81,12 +84,16 @@ pub(crate) fn default_report() -> ReportSettings {
 }
 
 /// Reads `report`, and the values that single out the baseline, if given.
-pub(crate) fn read_report(node: &Node, problems: &mut Problems<'_>) -> (ReportSettings, Option<Point>) {
+pub(crate) fn read_report(
+    node: &Node,
+    mentions: &mut Mentions,
+    problems: &mut Problems<'_>,
+) -> (ReportSettings, Option<Point>) {
     let mut report = default_report();
     let mut baseline = None;
     for entry in scalar::map(node, "report", problems).unwrap_or_default() {
         match entry.key.as_str() {
-            "metrics" => report.metrics = read_metrics(&entry.value, problems),
+            "metrics" => mentions.metrics(read_metrics(&entry.value, problems)),
             "baseline" => {
                 baseline = read_point(&entry.value, "report.baseline", &mut Mentions::default(), problems);
                 if baseline.as_ref().is_some_and(|point| point.values.is_empty()) {
@@ -131,29 +138,37 @@ fn read_reference(node: &Node, problems: &mut Problems<'_>) -> Option<String> {
     Some(path.to_owned())
 }
 
-fn read_metrics(node: &Node, problems: &mut Problems<'_>) -> Vec<String> {
+/// The names, with the modalities of a further subset in their order: `loss@b+a` is `loss@a+b`.
+fn read_metrics(node: &Node, problems: &mut Problems<'_>) -> Vec<(String, Span)> {
+    let known = metric::REGRESSION;
+    let all = || format!("the metrics are {}", known.join(", "));
     let Some(items) = scalar::list(node, "report.metrics", problems) else { return Vec::new() };
     if items.is_empty() {
-        problems
-            .error(node.span, "`report.metrics` is empty")
-            .help(format!("the metrics are {}", metric::CLASSIFICATION.join(", ")));
+        problems.error(node.span, "`report.metrics` is empty").help(all());
     }
     let mut seen = HashMap::new();
     let mut metrics = Vec::new();
     for item in items {
         let Some(name) = scalar::text(item, "report.metrics", problems) else { continue };
-        if !metric::CLASSIFICATION.contains(&name) {
-            let help = did_you_mean(name, metric::CLASSIFICATION.into_iter())
-                .unwrap_or_else(|| format!("the metrics are {}", metric::CLASSIFICATION.join(", ")));
-            problems.error(item.span, format!("there is no metric `{name}`")).help(help);
+        let (plain, subset) = metric::split(name);
+        if !known.contains(&plain) {
+            let help = did_you_mean(plain, known.into_iter()).unwrap_or_else(all);
+            problems.error(item.span, format!("there is no metric `{plain}`")).help(help);
             continue;
         }
-        if let Some(first) = seen.insert(name, item.span) {
+        let name = match subset {
+            None => name.to_owned(),
+            Some(subset) => {
+                let names: BTreeSet<String> = subset.split('+').map(|name| name.trim().to_owned()).collect();
+                metric::with_modalities(plain, &Vec::from_iter(names))
+            }
+        };
+        if let Some(first) = seen.insert(name.clone(), item.span) {
             problems
                 .error(item.span, format!("the metric `{name}` is given twice"))
                 .note(first, "the first one is here");
         }
-        metrics.push(name.to_owned());
+        metrics.push((name, item.span));
     }
     metrics
 }

@@ -7,7 +7,7 @@ use super::{
     diagnostic::{Diagnostic, Diagnostics, Problems, Source},
     expand, file, raw,
 };
-use crate::settings::{self, TaskSettings, schema::MODALITY_DROPOUT};
+use crate::settings::{self, TaskSettings, schema};
 
 /// A sweep file that can be run.
 #[derive(Clone, Debug)]
@@ -57,14 +57,14 @@ impl Sweep {
         })
     }
 
-    /// The modalities that the sweep names, as primary or to be dropped: those its data set must have.
+    /// The modalities that the sweep names, as primary, to be dropped, to be evaluated or with a width of their
+    /// own: those its data set must have.
     #[must_use]
     pub fn modalities_named(&self) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();
         for configuration in &self.configurations {
-            names.insert(configuration.settings.primary.as_str());
-            names.extend(configuration.settings.modality_dropout.keys().map(String::as_str));
-            names.extend(configuration.values.keys().filter_map(|path| path.strip_prefix(MODALITY_DROPOUT)));
+            names.extend(configuration.settings.modalities_named());
+            names.extend(configuration.values.keys().filter_map(|path| schema::field(path)?.modality(path)));
         }
         names
     }

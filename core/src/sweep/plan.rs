@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     id::{ConfigurationId, SweepName},
-    settings::schema::{FIELDS, MODALITY_DROPOUT},
+    settings::schema::{FIELDS, Field},
 };
 
 /// What a sweep file would run. `Display` is for people, `Serialize` for scripts.
@@ -132,16 +132,20 @@ fn planned_settings(parsed: &Parsed) -> Vec<PlannedSetting> {
     let flat = parsed.base.flat();
     let swept = &parsed.sweep.parameters;
     let named = flat.keys().chain(&parsed.set).chain(swept).map(String::as_str);
-    let dropouts: BTreeSet<_> = named.filter(|path| path.starts_with(MODALITY_DROPOUT)).collect();
+    let named: BTreeSet<_> = named.collect();
+    let paths = |field: &'static Field| -> Vec<&str> {
+        match field.by_modality() {
+            Some(prefix) => named.iter().copied().filter(|path| path.starts_with(prefix)).collect(),
+            None => Vec::from_iter(flat.contains_key(field.path).then_some(field.path)),
+        }
+    };
     FIELDS
         .iter()
-        .map(|field| field.path)
-        .filter(|path| flat.contains_key(*path))
-        .chain(dropouts)
-        .map(|path| PlannedSetting {
+        .flat_map(|field| paths(field).into_iter().map(move |path| (field, path)))
+        .map(|(field, path)| PlannedSetting {
             path: path.to_owned(),
-            // What is not there although it is named is a dropout of zero, or one that makes no difference.
-            value: flat.get(path).cloned().unwrap_or_else(|| 0.0.into()),
+            // What is not there although it is named has the default, or makes no difference.
+            value: flat.get(path).cloned().or_else(|| Some(field.default?.value())).unwrap_or_default(),
             decided: if swept.iter().any(|parameter| parameter == path) {
                 Decided::Swept
             } else if parsed.set.contains(path) {

@@ -8,7 +8,9 @@ use super::{
     diagnostic::{Problems, Span},
     raw::{Entry, Node, Raw},
 };
-use crate::settings::schema::{self, Bound, FIELDS, Field, Kind, LONGEST_TEXT, MODALITY_DROPOUT};
+use crate::settings::schema::{
+    self, Bound, FIELDS, Field, Kind, LONGEST_TEXT, MODALITY_DROPOUT, MOST_MODALITIES, MOST_SUBSETS,
+};
 
 /// The value of a setting, of exactly its field's type; anything else is an error at the value.
 pub(crate) fn setting(
@@ -45,8 +47,20 @@ fn typed(kind: &Kind, raw: &Raw) -> Option<Value> {
             let plain = !text.trim().is_empty() && !text.chars().any(char::is_control);
             (plain && text.len() <= LONGEST_TEXT).then(|| text.as_str().into())
         }
+        (Kind::Subsets, Raw::List(items)) if items.len() <= MOST_SUBSETS => {
+            items.iter().map(subset).collect()
+        }
         _ => None,
     }
+}
+
+/// A list of modalities, at least one.
+fn subset(node: &Node) -> Option<Value> {
+    let Raw::List(names) = &node.value else { return None };
+    if names.is_empty() || names.len() > MOST_MODALITIES {
+        return None;
+    }
+    names.iter().map(|name| typed(&Kind::Modality, &name.value)).collect()
 }
 
 /// A finite number as a float; -0.0 is 0.0.
@@ -99,6 +113,9 @@ fn advice(kind: &Kind, raw: &Raw) -> Option<String> {
                 .to_owned(),
         ),
         (Kind::Text, Raw::Text(_)) => Some(format!("it has 1 to {LONGEST_TEXT} bytes on one line")),
+        (Kind::Subsets, _) => Some(format!(
+            "such as `[[language], [language, audio]]`; at most {MOST_SUBSETS} subsets, none of them empty"
+        )),
         (_, Raw::List(_) | Raw::Map(_)) => {
             Some("to try several values, list them under `parameters`".to_owned())
         }
@@ -111,7 +128,7 @@ pub(crate) fn path_field(path: &str, span: Span, problems: &mut Problems<'_>) ->
     if let Some(field) = schema::field(path) {
         return Some(field);
     }
-    if let Some(modality) = path.strip_prefix(MODALITY_DROPOUT) {
+    if let Some(modality) = FIELDS.iter().find_map(|field| field.modality(path)) {
         problems.error(span, format!("`{modality}` can not be the name of a modality")).help(
             "a modality's name has up to 64 letters, digits, `_` and `-`, beginning with a letter or `_`",
         );
@@ -142,7 +159,7 @@ fn suggest_path(path: &str) -> Option<String> {
         return Some(format!("did you mean `{}`?", field.path));
     }
     let dropout = schema::is_modality(last).then(|| format!("{MODALITY_DROPOUT}{last}"));
-    let known = FIELDS.iter().filter(|field| !field.is_modality_dropout()).map(|field| field.path);
+    let known = FIELDS.iter().filter(|field| field.by_modality().is_none()).map(|field| field.path);
     did_you_mean(path, known.chain(dropout.as_deref()))
 }
 

@@ -184,6 +184,7 @@ mod tests {
                 shuffle: Shuffle::Once,
                 drop_last: true,
                 modality_draw: draw,
+                ..TrainingSettings::default()
             },
             primary: 0,
             dropout: vec![0.0, audio, video],

@@ -28,8 +28,10 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
             shuffle: Shuffle::Once,
             drop_last: false,
             modality_draw: ModalityDraw::Shared,
+            ..TrainingSettings::default()
         },
         modality_dropout: BTreeMap::new(),
+        evaluate: Vec::new(),
     };
     Sweep {
         name: SweepName::new(name).unwrap(),

@@ -37,8 +37,10 @@ fn settings() -> TaskSettings {
             shuffle: Shuffle::Once,
             drop_last: false,
             modality_draw: ModalityDraw::Shared,
+            ..TrainingSettings::default()
         },
         modality_dropout: BTreeMap::new(),
+        evaluate: Vec::new(),
     }
 }
 
