@@ -7,7 +7,7 @@
 use std::{error::Error, time::Instant};
 
 use colearn_worker::{
-    model::{Batch, BiEflstm, BiEflstmShape, Draws, Model},
+    model::{Batch, BiEflstm, BiEflstmShape, Draws, Model, Objective},
     optimizer::Adam,
     random::{Purpose, Stream},
 };
@@ -37,7 +37,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (first, count) = columns.split_once(':').ok_or("--columns is written FIRST:COUNT")?;
     let columns = vec![(first.parse()?, count.parse()?)];
 
-    let shape = BiEflstmShape { features: FEATURES, hidden, layers, classes: CLASSES };
+    let shape = BiEflstmShape {
+        features: FEATURES,
+        hidden,
+        layers,
+        outputs: CLASSES,
+        objective: Objective::CrossEntropy,
+    };
     let seeds: Vec<u64> = (0..members as u64).collect();
     let options = (Kind::Float, Device::Cpu);
     let mut model = BiEflstm::new(shape, &seeds, &vec![dropout; seeds.len()], options);
@@ -48,10 +54,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let labels = Tensor::arange(members * samples, (Kind::Int64, Device::Cpu)).remainder(CLASSES);
     let batch = Batch { features, columns, steps, samples, labels: labels.view([members, samples]) };
 
+    let epochs = vec![1; seeds.len()];
     let mut times = Vec::new();
     for step in 0..rounds + 5 {
         let start = Instant::now();
-        let loss = model.train(&batch, &Draws { seeds: &seeds, epoch: 1, step });
+        let loss = model.train(&batch, &Draws { seeds: &seeds, epochs: &epochs, step });
         adam.step(model.parameters(), model.gradients());
         assert!(loss.double_value(&[0]).is_finite(), "the loss is finite");
         // The first few warm up caches and allocate.

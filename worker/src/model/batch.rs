@@ -16,7 +16,7 @@ pub struct Batch {
     pub steps: i64,
     /// Samples B.
     pub samples: i64,
-    /// Classes [K, B]; not read in evaluation mode.
+    /// [K, B]: classes (i64), or numbers of any floating kind; not read in evaluation mode.
     pub labels: Tensor,
 }
 
@@ -25,8 +25,8 @@ pub struct Batch {
 pub struct Draws<'a> {
     /// Of every member.
     pub seeds: &'a [u64],
-    /// Counting from 1.
-    pub epoch: u32,
+    /// Of every member, counting from 1: members that continue from checkpoints are at epochs of their own.
+    pub epochs: &'a [u32],
     /// Counting from 0 within the epoch.
     pub step: u32,
 }
@@ -41,8 +41,9 @@ impl Draws<'_> {
         }
         let count = shape.iter().product::<i64>() as usize;
         let mut values = vec![0.0_f32; self.seeds.len() * count];
-        for ((values, &seed), &p) in values.chunks_mut(count).zip(self.seeds).zip(dropout) {
-            Stream::new(seed, purpose, self.epoch, self.step).fill_mask(p, values);
+        let members = self.seeds.iter().zip(self.epochs).zip(dropout);
+        for (values, ((&seed, &epoch), &p)) in values.chunks_mut(count).zip(members) {
+            Stream::new(seed, purpose, epoch, self.step).fill_mask(p, values);
         }
         let full: Vec<i64> = std::iter::once(self.seeds.len() as i64).chain(shape.iter().copied()).collect();
         Some(Tensor::from_slice(&values).view(full.as_slice()).to_kind(like.kind()).to_device(like.device()))

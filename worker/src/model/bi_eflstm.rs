@@ -7,7 +7,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    Batch, Draws, Model,
+    Batch, Draws, Model, Objective,
     cells::{CellShape, Cells, Slopes},
     head,
     layout::{Init, Layout},
@@ -24,8 +24,10 @@ pub struct BiEflstmShape {
     pub hidden: i64,
     /// Stacked layers, at least 1.
     pub layers: i64,
-    /// Classes.
-    pub classes: i64,
+    /// Classes, or 1 number.
+    pub outputs: i64,
+    /// What training makes small.
+    pub objective: Objective,
 }
 
 impl BiEflstmShape {
@@ -45,7 +47,7 @@ impl BiEflstmShape {
                 push("bias_hh", &[gates]);
             }
         }
-        head::Parameters::lay_out(&mut layout, 2 * self.hidden, self.hidden, self.classes);
+        head::Parameters::lay_out(&mut layout, 2 * self.hidden, self.hidden, self.outputs);
         layout
     }
 
@@ -287,14 +289,9 @@ impl Model for BiEflstm {
         let number = self.workspace(batch);
         let (workspace, views) = (&mut self.workspaces[number], &mut self.views);
         let features = workspace.forward(batch, &views.lstm, &masks);
-        let (losses, dfeatures) = head::train(
-            &views.head,
-            &views.head_gradients,
-            &mut views.running,
-            &features,
-            &batch.labels,
-            head_mask.as_ref(),
-        );
+        let (outputs, pass) = head::forward(&views.head, &mut views.running, &features, head_mask.as_ref());
+        let (losses, doutputs) = self.shape.objective.losses_and_slopes(&outputs, &batch.labels);
+        let dfeatures = head::backward(&views.head, &views.head_gradients, &pass, &doutputs);
         workspace.backward(batch, &views.lstm, &views.lstm_gradients, &masks, &dfeatures);
         losses
     }

@@ -1,4 +1,4 @@
-//! The classification head: Linear, batch norm, ReLU, dropout, Linear, cross entropy.
+//! The head of the bi-EFLSTM: Linear, batch norm, ReLU, dropout, Linear.
 
 use tch::{Kind, Tensor};
 
@@ -8,7 +8,7 @@ use super::layout::{Init, Layout};
 const EPSILON: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
 
-/// The parameters, or their gradients: [K, H, F], [K, H], [K, H], [K, H], [K, C, H], [K, C].
+/// The parameters, or their gradients: [K, H, F], [K, H], [K, H], [K, H], [K, O, H], [K, O].
 pub(super) struct Parameters {
     hidden_weight: Tensor,
     hidden_bias: Tensor,
@@ -20,14 +20,14 @@ pub(super) struct Parameters {
 
 impl Parameters {
     /// Appends the head's parameters to a layout.
-    pub(super) fn lay_out(layout: &mut Layout, features: i64, hidden: i64, classes: i64) {
+    pub(super) fn lay_out(layout: &mut Layout, features: i64, hidden: i64, outputs: i64) {
         let uniform = |fan_in: i64| Init::Uniform(1.0 / (fan_in as f64).sqrt());
         layout.push("hidden.weight", &[hidden, features], uniform(features));
         layout.push("hidden.bias", &[hidden], uniform(features));
         layout.push("norm.weight", &[hidden], Init::Constant(1.0));
         layout.push("norm.bias", &[hidden], Init::Constant(0.0));
-        layout.push("output.weight", &[classes, hidden], uniform(hidden));
-        layout.push("output.bias", &[classes], uniform(hidden));
+        layout.push("output.weight", &[outputs, hidden], uniform(hidden));
+        layout.push("output.bias", &[outputs], uniform(hidden));
     }
 
     pub(super) fn view(layout: &Layout, flat: &Tensor) -> Self {
@@ -72,7 +72,7 @@ fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
     bias.unsqueeze(1).baddbmm(x, &weight.transpose(1, 2), 1.0, 1.0)
 }
 
-/// Logits [K, B, C] of features [K, B, F] in evaluation mode.
+/// Outputs [K, B, O] of features [K, B, F] in evaluation mode.
 pub(super) fn evaluate(p: &Parameters, running: &Running, features: &Tensor) -> Tensor {
     let scale = &p.norm_weight * (&running.variance + EPSILON).rsqrt();
     let shift = &p.norm_bias - &running.mean * &scale;
@@ -81,47 +81,53 @@ pub(super) fn evaluate(p: &Parameters, running: &Running, features: &Tensor) -> 
     linear(&active, &p.output_weight, &p.output_bias)
 }
 
-/// One pass forward and backward. `features` [K, B, F], `labels` [K, B], `mask` [K, B, H] or none.
-/// Fills the gradients (but that of `hidden.bias`); returns the losses [K] and the gradient with respect to the features [K, B, F].
-pub(super) fn train(
+/// What the forward pass leaves for the backward pass: [K, B, H], but `inverse` is [K, 1, H].
+pub(super) struct Pass<'a> {
+    features: &'a Tensor,
+    mask: Option<&'a Tensor>,
+    normal: Tensor,
+    inverse: Tensor,
+    positive: Tensor,
+    active: Tensor,
+}
+
+/// Outputs [K, B, O] of `features` [K, B, F] in training mode. `mask` [K, B, H] or none is the dropout's.
+pub(super) fn forward<'a>(
     p: &Parameters,
-    gradients: &Parameters,
     running: &mut Running,
-    features: &Tensor,
-    labels: &Tensor,
-    mask: Option<&Tensor>,
-) -> (Tensor, Tensor) {
-    let samples = features.size()[1];
+    features: &'a Tensor,
+    mask: Option<&'a Tensor>,
+) -> (Tensor, Pass<'a>) {
     let z = linear(features, &p.hidden_weight, &p.hidden_bias);
     let (variance, mean) = z.var_mean_correction(1_i64, 0.0, true);
-    running.update(&mean, &variance, samples);
+    running.update(&mean, &variance, features.size()[1]);
     let inverse = (variance + EPSILON).rsqrt();
     let normal = (z - mean) * &inverse;
-    let norm_weight = p.norm_weight.unsqueeze(1);
-    let positive = (&normal * &norm_weight + p.norm_bias.unsqueeze(1)).relu();
+    let positive = (&normal * p.norm_weight.unsqueeze(1) + p.norm_bias.unsqueeze(1)).relu();
     let active = mask.map_or_else(|| positive.shallow_clone(), |mask| &positive * mask);
-    let log = linear(&active, &p.output_weight, &p.output_bias).log_softmax(-1, None::<Kind>);
-    let labels = labels.unsqueeze(2);
-    let losses = -log.gather(2, &labels, false).mean_dim([1_i64, 2].as_slice(), false, None::<Kind>);
+    let outputs = linear(&active, &p.output_weight, &p.output_bias);
+    (outputs, Pass { features, mask, normal, inverse, positive, active })
+}
 
-    // d loss / d logits = (softmax - one hot) / B.
-    let ones = labels.ones_like().to_kind(log.kind());
-    let dlogits = (log.exp().scatter_add(2, &labels, &-ones)) / samples as f64;
-    weight_gradient(&dlogits, &active, &gradients.output_weight);
-    fill(&gradients.output_bias, &dlogits.sum_dim_intlist(1_i64, false, None::<Kind>));
-    let dactive = dlogits.bmm(&p.output_weight);
+/// Fills the gradients (but that of `hidden.bias`), given that of the outputs [K, B, O]; returns that of the
+/// features [K, B, F].
+pub(super) fn backward(p: &Parameters, gradients: &Parameters, pass: &Pass<'_>, doutputs: &Tensor) -> Tensor {
+    let Pass { features, mask, normal, inverse, positive, active } = pass;
+    weight_gradient(doutputs, active, &gradients.output_weight);
+    fill(&gradients.output_bias, &doutputs.sum_dim_intlist(1_i64, false, None::<Kind>));
+    let dactive = doutputs.bmm(&p.output_weight);
     let dactive = mask.map_or_else(|| dactive.shallow_clone(), |mask| &dactive * mask);
     let dy = positive.threshold_backward(&dactive, 0.0);
     fill(&gradients.norm_bias, &dy.sum_dim_intlist(1_i64, false, None::<Kind>));
-    fill(&gradients.norm_weight, &(&dy * &normal).sum_dim_intlist(1_i64, false, None::<Kind>));
-    let dnormal = dy * norm_weight;
+    fill(&gradients.norm_weight, &(&dy * normal).sum_dim_intlist(1_i64, false, None::<Kind>));
+    let dnormal = dy * p.norm_weight.unsqueeze(1);
     let mean = |x: Tensor| x.mean_dim(1_i64, true, None::<Kind>);
-    let dz = (&dnormal - mean(dnormal.shallow_clone()) - &normal * mean(&dnormal * &normal)) * inverse;
+    let dz = (&dnormal - mean(dnormal.shallow_clone()) - normal * mean(&dnormal * normal)) * inverse;
     // The batch norm takes away whatever the bias before it adds, so the bias has no gradient: it stays the
     // zero that it began as. Summing `dz` would give rounding errors instead, which Adam turns into steps of
     // full size; through the running mean they would make validation differ from one cohort to another.
     weight_gradient(&dz, features, &gradients.hidden_weight);
-    (losses, dz.bmm(&p.hidden_weight))
+    dz.bmm(&p.hidden_weight)
 }
 
 fn weight_gradient(dout: &Tensor, input: &Tensor, place: &Tensor) {

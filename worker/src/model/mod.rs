@@ -9,10 +9,12 @@ mod cells;
 mod head;
 mod layout;
 mod lstm;
+mod objective;
 
 pub use batch::{Batch, Draws};
 pub use bi_eflstm::{BiEflstm, BiEflstmShape};
 pub use layout::{Entry, Init, Layout};
+pub use objective::Objective;
 
 use tch::Tensor;
 
@@ -32,7 +34,7 @@ pub trait Model {
     fn gradients(&self) -> &Tensor;
     /// One pass forward and backward in training mode. Returns the mean loss of each member, [K].
     fn train(&mut self, batch: &Batch, draws: &Draws<'_>) -> Tensor;
-    /// The logits [K, B, classes] in evaluation mode.
+    /// The outputs [K, B, O] in evaluation mode: a logit for each class, or one number.
     fn evaluate(&self, batch: &Batch) -> Tensor;
     /// Keeps these members (positions along K, increasing) and forgets the others.
     fn retain(&mut self, members: &[i64]);

@@ -16,7 +16,7 @@ use super::{
     source::Source,
 };
 use crate::{
-    model::{BiEflstm, BiEflstmShape, Draws, Model},
+    model::{BiEflstm, BiEflstmShape, Draws, Model, Objective},
     optimizer::Adam,
     protocol::{Event, Member},
 };
@@ -113,7 +113,8 @@ impl<'a> Cohort<'a> {
             features: source.width(),
             hidden: i64::from(common.hidden),
             layers: i64::from(common.layers),
-            classes: source.classes() as i64,
+            outputs: source.classes() as i64,
+            objective: Objective::CrossEntropy,
         };
         let seeds: Vec<u64> = plans.iter().map(|plan| plan.seed).collect();
         let dropout: Vec<f64> = plans.iter().map(|plan| plan.model.dropout).collect();
@@ -148,7 +149,8 @@ impl<'a> Cohort<'a> {
             let plans: Vec<&Plan> = self.members.iter().map(|member| &member.plan).collect();
             let batch = gather(self.source, &plans, &chosen, (epoch, step), &mut buffer);
             let seeds: Vec<u64> = plans.iter().map(|plan| plan.seed).collect();
-            let losses = self.model.train(&batch, &Draws { seeds: &seeds, epoch, step });
+            let epochs = vec![epoch; seeds.len()];
+            let losses = self.model.train(&batch, &Draws { seeds: &seeds, epochs: &epochs, step });
             self.adam.step(self.model.parameters(), self.model.gradients());
             let _ = self.losses.g_add_(&losses);
             taken += count;

@@ -5,7 +5,7 @@ use tch::{Kind, Tensor};
 use super::source::{Source, SplitTensors};
 use crate::{
     metrics::Confusion,
-    model::{Batch, Model},
+    model::{Batch, Model, Objective},
 };
 
 /// Samples that are evaluated at a time, to bound memory.
@@ -46,8 +46,7 @@ pub(super) fn evaluate(
             labels,
         };
         let logits = model.evaluate(&batch);
-        let likelihood = logits.log_softmax(-1, Kind::Double).gather(2, &batch.labels.unsqueeze(2), false);
-        let sums = to_vec::<f64>(&-likelihood.sum_dim_intlist([1_i64, 2].as_slice(), false, Kind::Double));
+        let sums = to_vec::<f64>(&Objective::CrossEntropy.sums(&logits, &batch.labels));
         let predicted = to_vec::<i64>(&logits.argmax(-1, false));
         let truth = &split.truth[start as usize..(start + count) as usize];
         for (k, predicted) in predicted.chunks(count as usize).enumerate() {
