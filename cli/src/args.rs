@@ -40,6 +40,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show what a sweep file expands to, without running anything.
     Plan(PlanArgs),
+    /// Print every key and setting of a sweep file, with its range and default.
+    Settings,
     /// Serve sweeps to workers and people.
     Coordinator(CoordinatorArgs),
     /// Run a worker: `colearn worker --help` is `colearn-worker --help`.

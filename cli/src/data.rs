@@ -6,7 +6,7 @@ use std::{
 };
 
 use colearn_core::{settings::TaskSettings, sweep::Sweep, table::ResultsTable};
-use colearn_data_format::{Dataset, Split, Task, generate, inspect::Summary, resolve, write};
+use colearn_data_format::{Dataset, Split, generate, inspect::Summary, resolve, write};
 
 use crate::{
     args::DataCommand,
@@ -76,19 +76,13 @@ fn check_settings(settings: &TaskSettings, dataset: &Dataset) -> Result<(), Fail
     let path = dataset.path().display();
     let unfit = |message: String| Err(Failure::new(Exit::DataSet, message));
     let there: Vec<&str> = dataset.modalities().iter().map(|modality| modality.name.as_str()).collect();
-    let named = std::iter::once(&settings.primary).chain(settings.modality_dropout.keys());
-    for modality in named {
-        if !there.contains(&modality.as_str()) {
+    for modality in settings.modalities_named() {
+        if !there.contains(&modality) {
             return unfit(format!(
                 "the sweep names the modality `{modality}`, which the data set {path} does not have; it has: {}",
                 there.join(", ")
             ));
         }
-    }
-    if !matches!(dataset.task(), Task::Classification { .. }) {
-        return unfit(format!(
-            "the data set {path} is for regression, and the model bi-eflstm only classifies; choose a data set with classes"
-        ));
     }
     let samples = dataset.split(Split::Train).len();
     if settings.training.batch_size as usize > samples {

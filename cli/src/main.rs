@@ -77,6 +77,7 @@ fn end_quietly_on_closed_pipes() {
 fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Plan(arguments) => plan::plan(&arguments),
+        Command::Settings => plan::settings(),
         Command::Data(command) => data::data(&command),
         Command::Worker { arguments } => worker(&arguments),
         Command::Run(arguments) => block_on(run::run(&arguments)),

@@ -36,3 +36,9 @@ pub(crate) fn parse_file(file: &Path) -> Result<(String, Parsed), Failure> {
     }
     Ok((source, parsed))
 }
+
+/// Runs `colearn settings`.
+pub(crate) fn settings() -> Outcome {
+    print!("{}", colearn_core::sweep::reference());
+    Ok(Exit::Success)
+}

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::shortened;
+
 /// The type of a failure. What is done about it depends on the type alone; the text beside it is for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,15 +104,8 @@ impl Failure {
     /// A failure with its message cut to [`Self::LONGEST_MESSAGE`].
     #[must_use]
     pub fn new(reason: FailureReason, message: impl Into<String>) -> Self {
-        let mut message = message.into();
-        if message.len() > Self::LONGEST_MESSAGE {
-            let mut end = Self::LONGEST_MESSAGE;
-            while !message.is_char_boundary(end) {
-                end -= 1;
-            }
-            message.truncate(end);
-        }
-        Self { reason, message }
+        let message = message.into();
+        Self { reason, message: shortened(&message, Self::LONGEST_MESSAGE) }
     }
 }
 

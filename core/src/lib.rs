@@ -11,4 +11,5 @@ pub mod settings;
 pub mod statistics;
 pub mod sweep;
 pub mod table;
+pub mod text;
 pub mod time;

@@ -61,3 +61,12 @@ fn assert_one_cohort_and_one_baseline(sweep: &Sweep) {
     assert_eq!(baselines.len(), 1);
     assert!(baselines[0].settings.unimodal);
 }
+
+/// The page beside the sweeps has what `colearn settings` prints.
+#[test]
+fn the_page_of_settings_is_up_to_date() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sweeps/README.md");
+    let page = fs::read_to_string(path).expect("the page ships");
+    let reference = colearn_core::sweep::reference();
+    assert!(page.contains(&format!("```\n{reference}```\n")), "put this into sweeps/README.md:\n{reference}");
+}

@@ -206,8 +206,12 @@ pub fn reference() -> String {
             Some(Value::String(word)) => format!("default {word}"),
             Some(value) => format!("default {value}"),
         };
+        let models = match field.models {
+            [] => String::new(),
+            models => format!("; {}", models.join(", ")),
+        };
         // Writing to a String can not fail.
-        let _ = writeln!(text, "{:widest$}  {}; {} ({default})", field.path, field.doc, field.kind);
+        let _ = writeln!(text, "{:widest$}  {}; {} ({default}{models})", field.path, field.doc, field.kind);
     }
     text
 }
@@ -310,7 +314,7 @@ mod tests {
     fn the_reference_names_each_field_with_its_range_and_default() {
         let text = reference();
         assert_eq!(text.lines().count(), FIELDS.len());
-        assert!(text.contains("model.dropout                  dropout between the layers and in the head; a number in [0, 1) (default 0.5)"));
+        assert!(text.contains("model.dropout                  dropout between the layers and in the head; a number in [0, 1) (default 0.5; bi-eflstm)"));
         assert!(text.contains("a number in (0, inf)"));
         assert!(text.contains("`once` or `every_epoch` (default every_epoch)"));
     }

@@ -84,6 +84,14 @@ pub struct MfnSettings {
     pub out_dropout: f64,
 }
 
+impl MfnSettings {
+    /// Hidden units of a modality's LSTM.
+    #[must_use]
+    pub fn hidden_of(&self, modality: &str) -> u32 {
+        self.hidden.get(modality).copied().unwrap_or(DEFAULT_HIDDEN)
+    }
+}
+
 /// The training loop. A field that is missing, because the sweep was stored before there was one, has its default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]

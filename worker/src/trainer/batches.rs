@@ -2,18 +2,23 @@
 
 use tch::{Kind, Tensor};
 
-use super::{plan::Plan, source::Source};
+use super::{
+    plan::Plan,
+    presence::{MaskShape, Presence},
+    source::Source,
+};
 use crate::model::Batch;
 
 /// A batch for every member: member k sees its own samples with its own modalities.
 ///
-/// `samples` are the [K][B] positions in the training split. `buffer` [K, T * B, F] is reused between calls.
-/// A modality that no member has is not copied, and its columns are left out.
+/// `samples` are the [K][B] positions in the training split, `epochs` the members' epochs. `buffer`
+/// [K, T * B, F] is reused between calls. A modality that no member has is not copied, and its columns are
+/// left out.
 pub(super) fn gather(
     source: &Source,
     plans: &[&Plan],
     samples: &[&[i64]],
-    (epoch, step): (u32, u32),
+    (epochs, step): (&[u32], u32),
     buffer: &mut Option<Tensor>,
 ) -> Batch {
     let device = source.device();
@@ -28,28 +33,65 @@ pub(super) fn gather(
     let index = Tensor::from_slice(&samples.concat()).to_device(device);
     let split = source.train();
 
-    let present: Vec<Vec<bool>> = plans.iter().map(|plan| plan.present(epoch, step)).collect();
     let mut columns: Vec<(i64, i64)> = Vec::new();
     for (modality, whole) in split.features.iter().enumerate() {
-        let here: Vec<f32> = present.iter().map(|present| f32::from(u8::from(present[modality]))).collect();
-        if here.iter().all(|&here| here == 0.0) {
+        let (first, dim) = source.columns(modality);
+        let batch = MaskShape { steps: steps as usize, samples: count as usize, features: dim as usize };
+        let (shape, mask) = mask(plans, epochs, step, modality, batch);
+        if mask.iter().all(|&here| here == 0.0) {
             continue;
         }
-        let (first, dim) = source.columns(modality);
         let chosen = whole.index_select(0, &index).view([members, count, steps, dim]).permute([0, 2, 1, 3]);
         let mut place = features.view(size).narrow(3, first, dim);
-        if here.iter().all(|&here| here == 1.0) {
+        if mask.iter().all(|&here| here == 1.0) {
             place.copy_(&chosen);
         } else {
-            let mask = Tensor::from_slice(&here).view([members, 1, 1, 1]).to_device(device);
-            let _ = chosen.mul_out(&place, &mask);
+            let shape = [shape.steps, shape.samples, shape.features].map(|n| n as i64);
+            let mask = Tensor::from_slice(&mask).view([members, shape[0], shape[1], shape[2]]);
+            let _ = chosen.mul_out(&place, &mask.to_device(device));
         }
-        match columns.last_mut() {
-            Some((start, count)) if *start + *count == first => *count += dim,
-            _ => columns.push((first, dim)),
-        }
+        push_columns(&mut columns, (first, dim));
     }
     let labels = split.labels.index_select(0, &index).view([members, count]);
     *buffer = Some(features.shallow_clone());
     Batch { features, columns, steps, samples: count, labels }
+}
+
+/// Appends columns (first, count) that lie behind those that are there.
+pub(super) fn push_columns(columns: &mut Vec<(i64, i64)>, (first, dim): (i64, i64)) {
+    match columns.last_mut() {
+        Some((start, count)) if *start + *count == first => *count += dim,
+        _ => columns.push((first, dim)),
+    }
+}
+
+/// The masks [K, steps, samples, features] of a modality in the smallest shape that can say them.
+fn mask(
+    plans: &[&Plan],
+    epochs: &[u32],
+    step: u32,
+    modality: usize,
+    batch: MaskShape,
+) -> (MaskShape, Vec<f32>) {
+    let presences: Vec<Presence> = plans
+        .iter()
+        .zip(epochs)
+        .map(|(plan, &epoch)| Presence {
+            seed: plan.seed(),
+            epoch,
+            step,
+            modality: modality as u32,
+            probability: plan.dropout(modality),
+        })
+        .collect();
+    let shape = presences.iter().zip(plans).fold(MaskShape::ONE, |shape, (presence, plan)| {
+        shape.union(presence.shape(plan.training(), batch))
+    });
+    let mut mask = vec![0.0; plans.len() * shape.len()];
+    for ((out, presence), plan) in mask.chunks_mut(shape.len()).zip(&presences).zip(plans) {
+        if plan.sees(modality) {
+            presence.fill(plan.training(), batch, shape, out);
+        }
+    }
+    (shape, mask)
 }

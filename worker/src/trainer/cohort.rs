@@ -11,13 +11,18 @@ use tch::{Kind, Tensor};
 
 use super::{
     batches::gather,
-    evaluation::{evaluate, to_vec},
-    plan::{Common, Plan, batches},
+    evaluation::{Evaluation, evaluate, to_vec},
+    network::network,
+    outcome::{result, with_subset},
+    plan::Plan,
+    progress::Progress,
+    saved::Archive,
     source::Source,
 };
 use crate::{
-    model::{BiEflstm, BiEflstmShape, Draws, Model, Objective},
-    optimizer::Adam,
+    checkpoint::Store,
+    model::{Draws, Model},
+    optimizer::{Adam, AdamSettings},
     protocol::{Event, Member},
 };
 
@@ -30,31 +35,34 @@ pub trait Control {
 }
 
 /// Trains members together until each is finished, failed or abandoned. Members that can not be trained on
-/// this data set, or not together with the first, fail at once.
+/// this data set, or not together with the first, fail at once. A member of which `checkpoints` has one goes on
+/// from there, so that members can be at different epochs.
 ///
 /// `device` is what results say they were trained on.
 ///
 /// # Panics
 /// When libtorch does, for want of memory for example: the caller contains that.
-pub fn train(source: &Source, members: &[Member], device: &str, control: &mut dyn Control) {
+pub fn train(
+    source: &Source,
+    members: &[Member],
+    device: &str,
+    checkpoints: Option<&Store>,
+    control: &mut dyn Control,
+) {
     let start = Instant::now();
     let plans = agreeing_plans(source, members, control);
-    if let Some(first) = plans.first() {
-        let common = first.common();
-        let mut cohort = Cohort::new(source, common, plans);
-        if cohort.run(control) {
-            cohort.finish(start, device, control);
-        }
+    if !plans.is_empty() {
+        Cohort::new(source, plans, checkpoints).run(start, device, control);
     }
 }
 
 fn agreeing_plans(source: &Source, members: &[Member], control: &mut dyn Control) -> Vec<Plan> {
     let mut plans: Vec<Plan> = Vec::new();
     for member in members {
-        let planned = Plan::new(member, source).and_then(|plan| match plans.first().map(Plan::common) {
-            Some(common) if common != plan.common() => {
-                let message =
-                    format!("can not be trained in one cohort: {:?} differs from {common:?}", plan.common());
+        let planned = Plan::new(member, source).and_then(|plan| match plans.first() {
+            Some(first) if !plan.agrees_with(first) => {
+                let message = "can not be trained in one cohort: its settings give it other shapes, or a loop \
+                               of another length, than the first member has";
                 Err(Failure::new(FailureReason::Settings, message))
             }
             _ => Ok(plan),
@@ -70,156 +78,203 @@ fn agreeing_plans(source: &Source, members: &[Member], control: &mut dyn Control
 /// Members in training: the position in `members` is that along K of every tensor.
 struct Cohort<'a> {
     source: &'a Source,
-    common: Common,
+    archive: Archive<'a>,
     members: Vec<Progress>,
-    model: BiEflstm,
-    adam: Adam,
-    /// Copies of the parameters and buffers of each member's best epoch.
-    best: [Tensor; 2],
+    network: Network,
     /// Sum of the losses of the epoch's steps so far, [K].
     losses: Tensor,
+    /// Reused for every batch, [K, T * B, F].
+    buffer: Option<Tensor>,
 }
 
-/// How far a member is.
-struct Progress {
-    plan: Plan,
-    history: Vec<EpochRecord>,
-    best: Best,
+/// The tensors of a cohort that outlast an epoch.
+pub(super) struct Network {
+    pub(super) model: Box<dyn Model>,
+    pub(super) adam: Adam,
+    /// Copies of the parameters and buffers of each member's best epoch.
+    pub(super) best: [Tensor; 2],
 }
 
-/// The epoch of lowest validation loss so far; of equal ones the later.
-#[derive(Clone, Copy, Debug, PartialEq)]
-struct Best {
-    epoch: u32,
-    loss: f64,
-}
+impl Network {
+    fn new(source: &Source, plans: &[Plan]) -> Self {
+        let model = network(source, plans);
+        let settings: Vec<AdamSettings> = plans
+            .iter()
+            .map(|plan| {
+                let training = plan.training();
+                AdamSettings {
+                    learning_rate: training.learning_rate,
+                    beta1: training.beta1,
+                    beta2: training.beta2,
+                    weight_decay: training.weight_decay,
+                    gradient_clip: training.gradient_clip,
+                }
+            })
+            .collect();
+        let adam = Adam::new(model.parameters(), &settings);
+        let best = [model.parameters(), model.buffers()].map(Tensor::copy);
+        Self { model, adam, best }
+    }
 
-impl Best {
-    const NONE: Self = Self { epoch: 0, loss: f64::INFINITY };
+    /// The current parameters and buffers.
+    pub(super) fn now(&self) -> [&Tensor; 2] {
+        [self.model.parameters(), self.model.buffers()]
+    }
 
-    /// Takes in an epoch; whether it is the best now.
-    fn take(&mut self, epoch: u32, loss: f64) -> bool {
-        let better = loss <= self.loss;
-        if better {
-            *self = Self { epoch, loss };
+    fn keep_as_best(&self, k: i64) {
+        for (best, now) in self.best.iter().zip(self.now()) {
+            best.get(k).copy_(&now.get(k));
         }
-        better
+    }
+
+    fn return_to_best(&self, k: i64) {
+        for (best, now) in self.best.iter().zip(self.now()) {
+            now.get(k).copy_(&best.get(k));
+        }
+    }
+
+    fn retain(&mut self, kept: &[i64]) {
+        let index = Tensor::from_slice(kept).to_device(self.best[0].device());
+        self.model.retain(kept);
+        self.adam.retain(kept);
+        self.best = [0, 1].map(|which: usize| self.best[which].index_select(0, &index));
     }
 }
 
 impl<'a> Cohort<'a> {
-    fn new(source: &'a Source, common: Common, plans: Vec<Plan>) -> Self {
-        let shape = BiEflstmShape {
-            features: source.width(),
-            hidden: i64::from(common.hidden),
-            layers: i64::from(common.layers),
-            outputs: source.classes() as i64,
-            objective: Objective::CrossEntropy,
-        };
-        let seeds: Vec<u64> = plans.iter().map(|plan| plan.seed).collect();
-        let dropout: Vec<f64> = plans.iter().map(|plan| plan.model.dropout).collect();
-        let rates: Vec<f64> = plans.iter().map(|plan| plan.training.learning_rate).collect();
-        let model = BiEflstm::new(shape, &seeds, &dropout, (Kind::Float, source.device()));
-        let adam = Adam::new(model.parameters(), &rates);
-        let best = [model.parameters(), model.buffers()].map(Tensor::copy);
+    fn new(source: &'a Source, plans: Vec<Plan>, checkpoints: Option<&'a Store>) -> Self {
+        let mut network = Network::new(source, &plans);
+        let archive = Archive::new(checkpoints, source, network.model.as_ref());
         let losses = Tensor::zeros([plans.len() as i64], (Kind::Double, source.device()));
-        let start = |plan| Progress { plan, history: Vec::new(), best: Best::NONE };
-        Self { source, common, members: plans.into_iter().map(start).collect(), model, adam, best, losses }
+        let mut members: Vec<Progress> = plans.into_iter().map(Progress::new).collect();
+        for (k, member) in (0_i64..).zip(&mut members) {
+            archive.restore(member, k, &mut network);
+        }
+        Self { source, archive, members, network, losses, buffer: None }
     }
 
-    /// All epochs. False when no member is left.
-    fn run(&mut self, control: &mut dyn Control) -> bool {
-        (1..=self.common.epochs)
-            .all(|epoch| self.train_epoch(epoch, control) && self.close_epoch(epoch, control))
+    /// Epoch by epoch, until no member is left. Every member trains the next of its own epochs.
+    fn run(&mut self, start: Instant, device: &str, control: &mut dyn Control) {
+        // One that was interrupted after its last epoch is done already.
+        while self.finish_done(start, device, control)
+            && self.train_epoch(control)
+            && self.close_epoch(control)
+        {}
     }
 
-    fn train_epoch(&mut self, epoch: u32, control: &mut dyn Control) -> bool {
+    fn train_epoch(&mut self, control: &mut dyn Control) -> bool {
         let samples = self.source.train().len();
-        let mut orders: Vec<(TaskId, Vec<i64>)> =
-            self.members.iter().map(|m| (m.plan.task, m.plan.order(samples, epoch))).collect();
-        let mut buffer = None;
+        let order = |member: &Progress| {
+            (member.plan.task, member.plan.order(samples, member.state.epoch + 1))
+        };
+        let mut orders: Vec<(TaskId, Vec<i64>)> = self.members.iter().map(order).collect();
         let mut taken = 0;
         let _ = self.losses.zero_();
-        for (step, count) in (0_u32..).zip(batches(samples, &self.common)) {
+        for (step, count) in (0_u32..).zip(self.members[0].plan.batches(samples)) {
             if !self.drop_abandoned(control) {
                 return false;
             }
             orders.retain(|(task, _)| self.members.iter().any(|member| member.plan.task == *task));
             let chosen: Vec<&[i64]> = orders.iter().map(|(_, order)| &order[taken..taken + count]).collect();
             let plans: Vec<&Plan> = self.members.iter().map(|member| &member.plan).collect();
-            let batch = gather(self.source, &plans, &chosen, (epoch, step), &mut buffer);
-            let seeds: Vec<u64> = plans.iter().map(|plan| plan.seed).collect();
-            let epochs = vec![epoch; seeds.len()];
-            let losses = self.model.train(&batch, &Draws { seeds: &seeds, epochs: &epochs, step });
-            self.adam.step(self.model.parameters(), self.model.gradients());
+            let seeds: Vec<u64> = plans.iter().map(|plan| plan.seed()).collect();
+            let epochs: Vec<u32> = self.members.iter().map(|member| member.state.epoch + 1).collect();
+            let batch = gather(self.source, &plans, &chosen, (&epochs, step), &mut self.buffer);
+            let draws = Draws { seeds: &seeds, epochs: &epochs, step };
+            let Network { model, adam, .. } = &mut self.network;
+            let losses = model.train(&batch, &draws);
+            adam.step(model.parameters(), model.gradients());
             let _ = self.losses.g_add_(&losses);
             taken += count;
         }
         true
     }
 
-    /// Validates, keeps the best weights and reports. A member whose loss is not finite fails alone: it can
-    /// not have touched the others, because nothing is computed across K.
-    fn close_epoch(&mut self, epoch: u32, control: &mut dyn Control) -> bool {
+    /// Validates, keeps the best weights, reports and writes checkpoints. A member whose loss is not finite
+    /// fails alone: it can not have touched the others, because nothing is computed across K.
+    fn close_epoch(&mut self, control: &mut dyn Control) -> bool {
         if !self.drop_abandoned(control) {
             return false;
         }
-        let steps = batches(self.source.train().len(), &self.common).len() as f64;
+        let plan = &self.members[0].plan;
+        let steps = plan.batches(self.source.train().len()).len() as f64;
+        let alone = plan.alone();
         let losses: Vec<f64> = to_vec::<f64>(&self.losses).iter().map(|sum| sum / steps).collect();
-        if !self.drop_diverged("training", epoch, &losses, control) {
+        if !self.drop_diverged("training", &losses, control) {
             return false;
         }
         let losses: Vec<f64> = losses.into_iter().filter(|loss| loss.is_finite()).collect();
-        let evaluations = evaluate(&self.model, self.source, self.source.valid(), self.common.primary);
+        let evaluations = evaluate(self.network.model.as_ref(), self.source, self.source.valid(), &alone);
         let valid: Vec<f64> = evaluations.iter().map(|evaluation| evaluation.loss).collect();
 
         for (k, (member, evaluation)) in self.members.iter_mut().zip(&evaluations).enumerate() {
             if !evaluation.loss.is_finite() {
                 continue;
             }
-            if member.best.take(epoch, evaluation.loss) {
-                for (best, now) in self.best.iter().zip([self.model.parameters(), self.model.buffers()]) {
-                    best.get(k as i64).copy_(&now.get(k as i64));
-                }
-            }
             let record = EpochRecord {
-                epoch,
+                epoch: member.state.epoch + 1,
                 train_loss: losses[k],
                 valid_loss: evaluation.loss,
-                valid_accuracy: evaluation.confusion.accuracy(),
+                valid_accuracy: evaluation.accuracy(),
             };
-            member.history.push(record.clone());
-            control.emit(Event::Epoch { task: member.plan.task, record, epochs: self.common.epochs });
+            if member.take(record.clone()) {
+                self.network.keep_as_best(k as i64);
+            }
+            self.network.adam.set_learning_rate(k, member.state.learning_rate);
+            if member.is_checkpoint_due() {
+                self.archive.save(member, k as i64, &self.network);
+            }
+            let epochs = member.plan.training().epochs;
+            control.emit(Event::Epoch { task: member.plan.task, record, epochs });
         }
-        self.drop_diverged("validation", epoch, &valid, control)
+        self.drop_diverged("validation", &valid, control)
     }
 
-    /// Tests every member with its best weights.
-    fn finish(&mut self, start: Instant, device: &str, control: &mut dyn Control) {
-        for (best, now) in self.best.iter().zip([self.model.parameters(), self.model.buffers()]) {
-            now.shallow_clone().copy_(best);
+    /// Tests the members that are done and lets them go; false when nobody is left.
+    fn finish_done(&mut self, start: Instant, device: &str, control: &mut dyn Control) -> bool {
+        let done: Vec<bool> = self.members.iter().map(Progress::is_done).collect();
+        if !done.contains(&true) {
+            return true;
         }
-        let evaluations = evaluate(&self.model, self.source, self.source.test(), self.common.primary);
-        let losses: Vec<f64> = evaluations.iter().map(|evaluation| evaluation.loss).collect();
-        let parameters = self.model.layout().total() as u64;
-        for (member, evaluation) in self.members.iter_mut().zip(evaluations) {
-            if !evaluation.loss.is_finite() {
+        // Those that are not done are evaluated too, which is of no use but does no harm.
+        for (k, member) in self.members.iter().enumerate() {
+            if done[k] && member.keeps_best() {
+                self.network.return_to_best(k as i64);
+            }
+        }
+        let test = |present: &[bool]| {
+            evaluate(self.network.model.as_ref(), self.source, self.source.test(), present)
+        };
+        let plan = &self.members[0].plan;
+        let alone = test(&plan.alone());
+        let subsets: Vec<Vec<Evaluation>> = plan.subsets.iter().map(|present| test(present)).collect();
+        let losses: Vec<f64> = (0..alone.len())
+            .map(|k| subsets.iter().map(|subset| subset[k].loss).fold(alone[k].loss, |a, b| a + b))
+            .collect();
+        for (k, member) in self.members.iter().enumerate() {
+            if !done[k] || !losses[k].is_finite() {
                 continue;
             }
+            let mut metrics = alone[k].metrics();
+            for (names, subset) in member.plan.settings.evaluate.iter().zip(&subsets) {
+                // A unimodal network is given nothing but its primary modality, whatever the subset.
+                let seen = if member.plan.settings.unimodal { &alone[k] } else { &subset[k] };
+                metrics.extend(with_subset(seen.metrics(), names));
+            }
             let result = TaskResult {
-                metrics: evaluation.confusion.metrics(evaluation.loss),
-                confusion: evaluation.confusion.counts().to_vec(),
-                history: std::mem::take(&mut member.history),
-                best_epoch: member.best.epoch,
-                parameters,
+                metrics,
+                confusion: alone[k].confusion(),
                 seconds: start.elapsed().as_secs_f64(),
                 device: device.to_owned(),
-                data_digest: self.source.digest().to_owned(),
-                ..TaskResult::default()
+                ..result(member, k as i64, &self.network, self.source)
             };
             control.emit(Event::Finished { task: member.plan.task, result });
         }
-        self.drop_diverged("test", self.common.epochs, &losses, control);
+        let failed: Vec<f64> =
+            losses.iter().zip(&done).map(|(loss, done)| if *done { *loss } else { 0.0 }).collect();
+        self.say_diverged("test", &failed, control);
+        let keep: Vec<bool> = done.iter().map(|done| !done).collect();
+        self.retain(&keep)
     }
 
     /// Leaves out what is no longer wanted; false when nobody is left.
@@ -229,17 +284,23 @@ impl<'a> Cohort<'a> {
         self.retain(&keep)
     }
 
-    fn drop_diverged(&mut self, what: &str, epoch: u32, losses: &[f64], control: &mut dyn Control) -> bool {
+    fn drop_diverged(&mut self, what: &str, losses: &[f64], control: &mut dyn Control) -> bool {
+        self.say_diverged(what, losses, control);
+        let keep: Vec<bool> = losses.iter().map(|loss| loss.is_finite()).collect();
+        self.retain(&keep)
+    }
+
+    fn say_diverged(&self, what: &str, losses: &[f64], control: &mut dyn Control) {
         for (member, loss) in self.members.iter().zip(losses).filter(|(_, loss)| !loss.is_finite()) {
+            // The epoch that gave this loss is not finished, unless it was the last.
+            let epoch = (member.state.epoch + 1).min(member.plan.training().epochs);
             let message = format!(
                 "the {what} loss became {loss} in epoch {epoch}; a lower training.learning_rate (now {}) may help",
-                member.plan.training.learning_rate
+                member.state.learning_rate
             );
             let failure = Failure::new(FailureReason::Diverged, message);
             control.emit(Event::Failed { task: member.plan.task, failure });
         }
-        let keep: Vec<bool> = losses.iter().map(|loss| loss.is_finite()).collect();
-        self.retain(&keep)
     }
 
     /// Keeps the members that are marked; false when nobody is left.
@@ -247,28 +308,11 @@ impl<'a> Cohort<'a> {
         let kept: Vec<i64> = (0_i64..).zip(keep).filter(|(_, keep)| **keep).map(|(k, _)| k).collect();
         if kept.len() < self.members.len() && !kept.is_empty() {
             let index = Tensor::from_slice(&kept).to_device(self.source.device());
-            self.model.retain(&kept);
-            self.adam.retain(&kept);
-            self.best = [0, 1].map(|which: usize| self.best[which].index_select(0, &index));
+            self.network.retain(&kept);
             self.losses = self.losses.index_select(0, &index);
             let mut keep = keep.iter();
             self.members.retain(|_| *keep.next().expect("one mark a member"));
         }
         !kept.is_empty()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_equal_epochs_the_later_is_the_best() {
-        let mut best = Best::NONE;
-        let taken: Vec<bool> =
-            (1..).zip([0.9, 0.5, 0.7, 0.5, 0.6]).map(|(epoch, loss)| best.take(epoch, loss)).collect();
-        assert_eq!(taken, [true, true, false, true, false]);
-        assert_eq!(best, Best { epoch: 4, loss: 0.5 });
-        assert!(!best.take(6, f64::NAN));
     }
 }

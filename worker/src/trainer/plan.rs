@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use colearn_core::{
     failure::{Failure, FailureReason},
     id::TaskId,
-    settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TrainingSettings},
+    settings::{MfnSettings, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
 };
 
 use super::source::Source;
@@ -21,33 +21,24 @@ const MOST_WEIGHTS: u128 = 1 << 36;
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) task: TaskId,
-    pub(super) seed: u64,
-    pub(super) model: BiEflstmSettings,
-    pub(super) training: TrainingSettings,
+    pub(super) settings: TaskSettings,
+    /// Epochs between two checkpoints; 0 for none.
+    pub(super) checkpoint_every_epochs: u32,
+    pub(super) attempt: u32,
     /// Index of the primary modality.
     pub(super) primary: usize,
+    /// What the further subsets of [`TaskSettings::evaluate`] have of each modality.
+    pub(super) subsets: Vec<Vec<bool>>,
     /// Probability by modality.
     dropout: Vec<f64>,
-    unimodal: bool,
-}
-
-/// What all members of a cohort share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Common {
-    pub(super) primary: usize,
-    pub(super) hidden: u32,
-    pub(super) layers: u32,
-    pub(super) epochs: u32,
-    pub(super) batch_size: u32,
-    pub(super) drop_last: bool,
+    /// All members of a cohort have the same.
+    cohort_key: u64,
 }
 
 impl Plan {
     /// Checks a member against its data set.
     pub(super) fn new(member: &Member, source: &Source) -> Result<Self, Failure> {
         let settings = &member.settings;
-        let ModelSettings::BiEflstm(model) = &settings.model;
-        let training = &settings.training;
         let modality = |name: &str, field: &str| {
             let found = source.modalities().iter().position(|modality| modality.name == name);
             found.ok_or_else(|| unknown_modality(name, field, source))
@@ -63,91 +54,164 @@ impl Plan {
             }
             dropout[modality(name, &field)?] = probability;
         }
-        if !(0.0..1.0).contains(&model.dropout) {
-            let message = format!("model.dropout is {}: use a probability from 0 to below 1", model.dropout);
-            return Err(settings_failure(message));
+        let mut subsets = Vec::new();
+        for subset in &settings.evaluate {
+            let mut present = vec![false; source.modalities().len()];
+            for name in subset {
+                present[modality(name, "evaluate")?] = true;
+            }
+            subsets.push(present);
         }
-        if model.hidden == 0 || model.layers == 0 || training.epochs == 0 {
-            return Err(settings_failure(
-                "model.hidden, model.layers and training.epochs are at least 1".into(),
-            ));
+        match &settings.model {
+            ModelSettings::BiEflstm(model) => {
+                check_dropout("model.dropout", model.dropout)?;
+                if model.hidden == 0 || model.layers == 0 {
+                    return Err(settings_failure("model.hidden and model.layers are at least 1".into()));
+                }
+                if u128::from(model.hidden).pow(2) * u128::from(model.layers) > MOST_WEIGHTS {
+                    let message = format!(
+                        "model.hidden {} and model.layers {} are too large",
+                        model.hidden, model.layers
+                    );
+                    return Err(settings_failure(message));
+                }
+            }
+            ModelSettings::Mfn(model) => {
+                for name in model.hidden.keys() {
+                    modality(name, "model.hidden")?;
+                }
+                check_mfn(model, source)?;
+            }
         }
-        if training.batch_size < 2 {
-            let message =
-                format!("training.batch_size is {}: batch norm needs 2 samples", training.batch_size);
-            return Err(settings_failure(message));
-        }
-        if u128::from(model.hidden).pow(2) * u128::from(model.layers) > MOST_WEIGHTS {
-            let message =
-                format!("model.hidden {} and model.layers {} are too large", model.hidden, model.layers);
-            return Err(settings_failure(message));
-        }
-        let samples = source.train().len();
-        if training.batch_size as usize > samples {
-            return Err(settings_failure(format!(
-                "training.batch_size is {}, but the training split of {} has {samples} samples",
-                training.batch_size,
-                source.path().display()
-            )));
-        }
+        check_training(&settings.training, source)?;
         Ok(Self {
             task: member.task,
-            seed: member.task.seed,
-            model: model.clone(),
-            training: training.clone(),
+            settings: settings.clone(),
+            checkpoint_every_epochs: member.checkpoint_every_epochs,
+            attempt: member.attempt,
             primary,
+            subsets,
             dropout,
-            unimodal: settings.unimodal,
+            cohort_key: settings.cohort_key(),
         })
     }
 
-    pub(super) fn common(&self) -> Common {
-        Common {
-            primary: self.primary,
-            hidden: self.model.hidden,
-            layers: self.model.layers,
-            epochs: self.training.epochs,
-            batch_size: self.training.batch_size,
-            drop_last: self.training.drop_last,
-        }
+    /// Whether both can be trained in one cohort: their shapes and the length of their loops are the same.
+    pub(super) fn agrees_with(&self, other: &Self) -> bool {
+        self.cohort_key == other.cohort_key
+    }
+
+    pub(super) fn seed(&self) -> u64 {
+        self.task.seed
+    }
+
+    pub(super) fn training(&self) -> &TrainingSettings {
+        &self.settings.training
+    }
+
+    /// Whether the member is ever trained with a modality.
+    pub(super) fn sees(&self, modality: usize) -> bool {
+        !self.settings.unimodal || modality == self.primary
+    }
+
+    /// The probability with which a modality is dropped.
+    pub(super) fn dropout(&self, modality: usize) -> f64 {
+        self.dropout[modality]
+    }
+
+    /// Which modalities are present in validation.
+    pub(super) fn alone(&self) -> Vec<bool> {
+        (0..self.dropout.len()).map(|modality| modality == self.primary).collect()
     }
 
     /// The order of the training samples in an epoch (counting from 1).
     pub(super) fn order(&self, samples: usize, epoch: u32) -> Vec<i64> {
-        let epoch = match self.training.shuffle {
+        let epoch = match self.training().shuffle {
             Shuffle::Once => 0,
             Shuffle::EveryEpoch => epoch,
         };
-        Stream::new(self.seed, Purpose::Shuffle, epoch, 0).permutation(samples)
+        Stream::new(self.seed(), Purpose::Shuffle, epoch, 0).permutation(samples)
     }
 
-    /// Which modalities a batch has.
-    ///
-    /// A modality is dropped where a draw from [0, 1) is below its probability: with 0 never, with 1 always.
-    pub(super) fn present(&self, epoch: u32, step: u32) -> Vec<bool> {
-        let stream = Stream::new(self.seed, Purpose::Modality, epoch, step);
-        let present = |(modality, &probability): (usize, &f64)| {
-            let index = match self.training.modality_draw {
-                ModalityDraw::Shared => 0,
-                ModalityDraw::Independent => modality as u32,
-            };
-            let absent = self.unimodal && modality != self.primary;
-            !absent && stream.uniform(index) >= probability
+    /// The numbers of samples of an epoch's batches. Batch norm needs two samples: a last batch of a single one
+    /// is left out where there is a batch norm.
+    pub(super) fn batches(&self, samples: usize) -> Vec<usize> {
+        let least = match self.settings.model {
+            ModelSettings::BiEflstm(_) => 2,
+            ModelSettings::Mfn(_) => 1,
         };
-        self.dropout.iter().enumerate().map(present).collect()
+        let size = self.training().batch_size as usize;
+        let mut batches = vec![size; samples / size];
+        let rest = samples % size;
+        if !self.training().drop_last && rest >= least {
+            batches.push(rest);
+        }
+        batches
     }
 }
 
-/// The numbers of samples of an epoch's batches. A last batch of a single sample is left out, because batch
-/// norm needs two.
-pub(super) fn batches(samples: usize, common: &Common) -> Vec<usize> {
-    let size = common.batch_size as usize;
-    let mut batches = vec![size; samples / size];
-    let rest = samples % size;
-    if !common.drop_last && rest >= 2 {
-        batches.push(rest);
+fn check_mfn(model: &MfnSettings, source: &Source) -> Result<(), Failure> {
+    for (field, dropout) in [
+        ("model.nn1_dropout", model.nn1_dropout),
+        ("model.nn2_dropout", model.nn2_dropout),
+        ("model.gamma1_dropout", model.gamma1_dropout),
+        ("model.gamma2_dropout", model.gamma2_dropout),
+        ("model.out_dropout", model.out_dropout),
+    ] {
+        check_dropout(field, dropout)?;
     }
-    batches
+    let widths = [model.memory, model.nn1, model.nn2, model.gamma1, model.gamma2, model.out];
+    let hidden = || source.modalities().iter().map(|modality| model.hidden_of(&modality.name));
+    if widths.contains(&0) || hidden().any(|hidden| hidden == 0) {
+        return Err(settings_failure("every width of a memory fusion network is at least 1".into()));
+    }
+    let cells: u128 = hidden().map(u128::from).sum();
+    let inner: u128 = widths.iter().copied().map(u128::from).sum();
+    if (2 * cells + inner).pow(2) > MOST_WEIGHTS {
+        return Err(settings_failure("the widths of the memory fusion network are too large".into()));
+    }
+    Ok(())
+}
+
+fn check_training(training: &TrainingSettings, source: &Source) -> Result<(), Failure> {
+    if training.epochs == 0 {
+        return Err(settings_failure("training.epochs is at least 1".into()));
+    }
+    if training.batch_size < 2 {
+        let message = format!("training.batch_size is {}: batch norm needs 2 samples", training.batch_size);
+        return Err(settings_failure(message));
+    }
+    let samples = source.train().len();
+    if training.batch_size as usize > samples {
+        return Err(settings_failure(format!(
+            "training.batch_size is {}, but the training split of {} has {samples} samples",
+            training.batch_size,
+            source.path().display()
+        )));
+    }
+    for (field, value, range) in [
+        ("modality_fraction", training.modality_fraction, 0.0..=1.0),
+        ("beta1", training.beta1, 0.0..=1.0_f64.next_down()),
+        ("beta2", training.beta2, 0.0..=1.0_f64.next_down()),
+        ("weight_decay", training.weight_decay, 0.0..=f64::MAX),
+        ("gradient_clip", training.gradient_clip, 0.0..=f64::MAX),
+        ("plateau_factor", training.plateau_factor, f64::MIN_POSITIVE..=1.0_f64.next_down()),
+    ] {
+        if !range.contains(&value) {
+            let (least, most) = (range.start(), range.end());
+            return Err(settings_failure(format!(
+                "training.{field} is {value}: it must be from {least} to {most}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_dropout(field: &str, dropout: f64) -> Result<(), Failure> {
+    if (0.0..1.0).contains(&dropout) {
+        return Ok(());
+    }
+    Err(settings_failure(format!("{field} is {dropout}: use a probability from 0 to below 1")))
 }
 
 fn settings_failure(message: String) -> Failure {
@@ -167,91 +231,75 @@ fn unknown_modality(name: &str, field: &str, source: &Source) -> Failure {
 
 #[cfg(test)]
 mod tests {
-    use colearn_core::id::{ConfigurationId, SweepId};
+    use colearn_core::{
+        id::{ConfigurationId, SweepId},
+        settings::BiEflstmSettings,
+    };
 
     use super::*;
 
-    /// Language is the primary modality; the other two have these levels.
-    fn plan(audio: f64, video: f64, draw: ModalityDraw, unimodal: bool) -> Plan {
-        Plan {
-            task: TaskId { sweep: SweepId(1), configuration: ConfigurationId(2), seed: 3 },
-            seed: 3,
-            model: BiEflstmSettings { hidden: 4, layers: 1, dropout: 0.0 },
-            training: TrainingSettings {
-                epochs: 1,
-                batch_size: 2,
-                learning_rate: 0.1,
-                shuffle: Shuffle::Once,
-                drop_last: true,
-                modality_draw: draw,
-                ..TrainingSettings::default()
-            },
-            primary: 0,
-            dropout: vec![0.0, audio, video],
-            unimodal,
+    impl Plan {
+        /// Language is the primary modality of three.
+        pub(in crate::trainer) fn example(unimodal: bool) -> Self {
+            let settings = TaskSettings {
+                dataset: "d".into(),
+                primary: "language".into(),
+                unimodal,
+                model: ModelSettings::BiEflstm(BiEflstmSettings { hidden: 4, layers: 1, dropout: 0.0 }),
+                training: TrainingSettings {
+                    batch_size: 4,
+                    shuffle: Shuffle::Once,
+                    drop_last: false,
+                    ..TrainingSettings::default()
+                },
+                modality_dropout: [("audio".to_owned(), 0.5)].into(),
+                evaluate: Vec::new(),
+            };
+            Self {
+                task: TaskId { sweep: SweepId(1), configuration: ConfigurationId(2), seed: 3 },
+                cohort_key: settings.cohort_key(),
+                settings,
+                checkpoint_every_epochs: 0,
+                attempt: 1,
+                primary: 0,
+                subsets: Vec::new(),
+                dropout: vec![0.0, 0.5, 0.0],
+            }
         }
     }
 
-    /// Of 4000 batches: how often audio and video are dropped, and how often they are dropped differently.
-    fn counts(plan: &Plan) -> (u32, u32, u32) {
-        let mut counts = (0, 0, 0);
-        for step in 0..4000 {
-            let present = plan.present(1 + step / 100, step % 100);
-            assert!(present[0], "the primary modality is never dropped at level 0");
-            counts.0 += u32::from(!present[1]);
-            counts.1 += u32::from(!present[2]);
-            counts.2 += u32::from(present[1] != present[2]);
-        }
-        counts
-    }
-
     #[test]
-    fn a_shared_draw_drops_equal_levels_together() {
-        let (audio, video, apart) = counts(&plan(0.6, 0.6, ModalityDraw::Shared, false));
-        assert!((2250..2550).contains(&audio), "{audio}");
-        assert_eq!((video, apart), (audio, 0));
-        // Of unequal levels the higher is dropped wherever the lower is.
-        let (audio, video, apart) = counts(&plan(0.2, 0.6, ModalityDraw::Shared, false));
-        assert_eq!(apart, video - audio);
-    }
-
-    #[test]
-    fn independent_draws_drop_apart() {
-        let (audio, video, apart) = counts(&plan(0.6, 0.6, ModalityDraw::Independent, false));
-        assert!((2250..2550).contains(&audio) && (2250..2550).contains(&video), "{audio} {video}");
-        // 2 * 0.6 * 0.4 of 4000.
-        assert!((1770..2070).contains(&apart), "{apart}");
-    }
-
-    #[test]
-    fn never_always_and_unimodal() {
-        for draw in [ModalityDraw::Shared, ModalityDraw::Independent] {
-            assert_eq!(counts(&plan(0.0, 1.0, draw, false)), (0, 4000, 4000));
-            assert_eq!(counts(&plan(0.0, 0.3, draw, true)), (4000, 4000, 0));
-        }
+    fn a_unimodal_member_sees_its_primary_modality_alone() {
+        let seen = |unimodal| [0, 1, 2].map(|modality| Plan::example(unimodal).sees(modality));
+        assert_eq!((seen(false), seen(true)), ([true; 3], [true, false, false]));
+        assert_eq!(Plan::example(false).alone(), [true, false, false]);
     }
 
     #[test]
     fn batches_of_an_epoch() {
-        let common = |batch_size, drop_last| {
-            let mut common = plan(0.0, 0.0, ModalityDraw::Shared, false).common();
-            (common.batch_size, common.drop_last) = (batch_size, drop_last);
-            common
-        };
-        assert_eq!(batches(10, &common(4, true)), [4, 4]);
-        assert_eq!(batches(10, &common(4, false)), [4, 4, 2]);
-        assert_eq!(batches(9, &common(4, false)), [4, 4], "batch norm needs two samples");
-        assert_eq!(batches(8, &common(4, false)), [4, 4]);
+        let mut plan = Plan::example(false);
+        assert_eq!(plan.batches(10), [4, 4, 2]);
+        assert_eq!(plan.batches(9), [4, 4], "batch norm needs two samples");
+        assert_eq!(plan.batches(8), [4, 4]);
+        plan.settings.training.drop_last = true;
+        assert_eq!(plan.batches(10), [4, 4]);
     }
 
     #[test]
     fn shuffled_once_or_at_every_epoch() {
-        let mut plan = plan(0.0, 0.0, ModalityDraw::Shared, false);
+        let mut plan = Plan::example(false);
         assert_eq!(plan.order(50, 1), plan.order(50, 2));
-        plan.training.shuffle = Shuffle::EveryEpoch;
+        plan.settings.training.shuffle = Shuffle::EveryEpoch;
         assert_ne!(plan.order(50, 1), plan.order(50, 2));
         let first = plan.order(50, 1);
-        plan.seed += 1;
+        plan.task.seed += 1;
         assert_ne!(plan.order(50, 1), first);
+    }
+
+    #[test]
+    fn values_that_a_sweep_file_would_not_let_through() {
+        assert!(check_dropout("model.dropout", 1.0).unwrap_err().message.contains("model.dropout is 1"));
+        assert!(check_dropout("model.dropout", f64::NAN).is_err());
+        assert!(check_dropout("model.dropout", 0.0).is_ok());
     }
 }

@@ -6,6 +6,8 @@ use colearn_core::failure::{Failure, FailureReason};
 use colearn_data_format::{Dataset, Labels, Modality, Split, Task};
 use tch::{Device, Kind, Tensor};
 
+use crate::model::Objective;
+
 /// A data set on the device that it is trained on.
 ///
 /// On the CPU its feature tensors are views of the mapped file: trainers on one host share one copy of it
@@ -15,7 +17,6 @@ pub struct Source {
     // The tensors go first: fields are dropped in the order of their declaration, and on the CPU the tensors
     // point into the map that `dataset` holds.
     splits: [SplitTensors; 3],
-    classes: usize,
     device: Device,
     dataset: Dataset,
 }
@@ -25,16 +26,28 @@ pub struct Source {
 pub(super) struct SplitTensors {
     /// By modality, [N, T, D].
     pub(super) features: Vec<Tensor>,
-    /// [N] on the device.
+    /// [N] on the device: classes (i64) or numbers (f32).
     pub(super) labels: Tensor,
     /// The same in memory.
-    pub(super) truth: Vec<i64>,
+    pub(super) truth: Truth,
+}
+
+/// The labels of a split.
+#[derive(Debug)]
+pub(super) enum Truth {
+    /// Indices into the names of the classes.
+    Classes(Vec<i64>),
+    /// What a regression is to give.
+    Numbers(Vec<f32>),
 }
 
 impl SplitTensors {
     /// Number of samples.
     pub(super) fn len(&self) -> usize {
-        self.truth.len()
+        match &self.truth {
+            Truth::Classes(classes) => classes.len(),
+            Truth::Numbers(numbers) => numbers.len(),
+        }
     }
 }
 
@@ -42,17 +55,12 @@ impl Source {
     /// Opens a data set.
     ///
     /// # Errors
-    /// [`FailureReason::Data`] when it is missing, malformed or not for classification.
+    /// [`FailureReason::Data`] when it is missing or malformed.
     pub fn open(path: &Path, device: Device) -> Result<Self, Failure> {
         let dataset =
             Dataset::open(path).map_err(|error| Failure::new(FailureReason::Data, error.to_string()))?;
-        let Task::Classification { classes } = dataset.task() else {
-            let message = format!("{} is for regression, and a bi-eflstm only classifies", path.display());
-            return Err(Failure::new(FailureReason::Data, message));
-        };
-        let classes = classes.len();
         let splits = [Split::Train, Split::Valid, Split::Test].map(|split| tensors(&dataset, split, device));
-        Ok(Self { splits, classes, device, dataset })
+        Ok(Self { splits, device, dataset })
     }
 
     pub(super) fn train(&self) -> &SplitTensors {
@@ -84,8 +92,24 @@ impl Source {
         self.dataset.steps() as i64
     }
 
-    pub(super) fn classes(&self) -> usize {
-        self.classes
+    pub(super) fn task(&self) -> &Task {
+        self.dataset.task()
+    }
+
+    /// What is made small in training.
+    pub(super) fn objective(&self) -> Objective {
+        match self.task() {
+            Task::Classification { .. } => Objective::CrossEntropy,
+            Task::Regression => Objective::L1,
+        }
+    }
+
+    /// Width of a network's output.
+    pub(super) fn outputs(&self) -> i64 {
+        match self.task() {
+            Task::Classification { classes } => classes.len() as i64,
+            Task::Regression => 1,
+        }
     }
 
     pub(super) fn device(&self) -> Device {
@@ -106,8 +130,9 @@ impl Source {
 
 fn tensors(dataset: &Dataset, split: Split, device: Device) -> SplitTensors {
     let view = dataset.split(split);
-    let Labels::Classes(labels) = view.labels() else {
-        unreachable!("the labels of a classification data set are classes");
+    let (labels, truth) = match view.labels() {
+        Labels::Classes(classes) => (Tensor::from_slice(classes), Truth::Classes(classes.to_vec())),
+        Labels::Values(numbers) => (Tensor::from_slice(numbers), Truth::Numbers(numbers.to_vec())),
     };
     let features = |modality: usize| {
         let values = view.features(modality);
@@ -122,7 +147,7 @@ fn tensors(dataset: &Dataset, split: Split, device: Device) -> SplitTensors {
     };
     SplitTensors {
         features: (0..dataset.modalities().len()).map(features).collect(),
-        labels: Tensor::from_slice(labels).to_device(device),
-        truth: labels.to_vec(),
+        labels: labels.to_device(device),
+        truth,
     }
 }

@@ -1,0 +1,192 @@
+//! The rows of the table of settings.
+
+use super::schema::{Bound, Field, Kind, Preset};
+
+/// Kinds of model, as `model.kind` names them.
+pub const MODEL_KINDS: &[&str] = &["bi-eflstm", "mfn"];
+
+const LSTM: &[&str] = &["bi-eflstm"];
+const MFN: &[&str] = &["mfn"];
+
+/// The largest integer of a setting that has no bound of its own.
+pub(crate) const LARGEST: u64 = u32::MAX as u64;
+
+const PROBABILITY: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::Including(1.0) };
+/// Of dropout that scales up what survives: at 1 nothing would.
+const DROPOUT: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::Excluding(1.0) };
+const DECAY: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::Excluding(1.0) };
+const NOT_NEGATIVE: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::None };
+const WIDTH: Kind = Kind::Integer { min: 1, max: 65_536 };
+
+const fn integer(value: u64) -> Option<Preset> {
+    Some(Preset::Integer(value))
+}
+
+const fn number(value: f64) -> Option<Preset> {
+    Some(Preset::Number(value))
+}
+
+const fn word(value: &'static str) -> Option<Preset> {
+    Some(Preset::Word(value))
+}
+
+const fn row(path: &'static str, kind: Kind, default: Option<Preset>, doc: &'static str) -> Field {
+    Field { path, kind, default, doc, shared_in_cohort: false, models: &[] }
+}
+
+impl Field {
+    /// All members of a cohort must have the same value.
+    const fn shared(self) -> Self {
+        Self { shared_in_cohort: true, ..self }
+    }
+
+    /// Only these kinds of model have it.
+    const fn of(self, models: &'static [&'static str]) -> Self {
+        Self { models, ..self }
+    }
+}
+
+/// Every field, in the order people read them.
+pub const FIELDS: &[Field] = &[
+    row(
+        "dataset",
+        Kind::Text,
+        None,
+        "name of a data set in the data folder, or a path to a .safetensors file",
+    )
+    .shared(),
+    row("primary", Kind::Modality, None, "the modality that is present at validation and test time").shared(),
+    row("unimodal", Kind::Bool, Some(Preset::Bool(false)), "train on the primary modality alone"),
+    row(
+        "evaluate",
+        Kind::Subsets,
+        Some(Preset::Empty),
+        "further subsets of modalities to test with, beside the primary modality alone",
+    )
+    .shared(),
+    row("model.kind", Kind::Word(MODEL_KINDS), word("bi-eflstm"), "the network").shared(),
+    row("model.hidden", WIDTH, integer(128), "hidden units per direction and layer, and width of the head")
+        .shared()
+        .of(LSTM),
+    row("model.layers", Kind::Integer { min: 1, max: 64 }, integer(2), "stacked bidirectional layers")
+        .shared()
+        .of(LSTM),
+    row("model.dropout", DROPOUT, number(0.5), "dropout between the layers and in the head").of(LSTM),
+    row("model.hidden.<modality>", WIDTH, integer(32), "hidden units of a modality's LSTM").shared().of(MFN),
+    row("model.memory", WIDTH, integer(128), "width of the memory").shared().of(MFN),
+    row("model.nn1", WIDTH, integer(128), "width of the network that attends to the cell states")
+        .shared()
+        .of(MFN),
+    row("model.nn1_dropout", DROPOUT, number(0.0), "dropout in it").of(MFN),
+    row("model.nn2", WIDTH, integer(64), "width of the network that proposes the memory").shared().of(MFN),
+    row("model.nn2_dropout", DROPOUT, number(0.2), "dropout in it").of(MFN),
+    row("model.gamma1", WIDTH, integer(256), "width of the gate that retains the memory").shared().of(MFN),
+    row("model.gamma1_dropout", DROPOUT, number(0.0), "dropout in it").of(MFN),
+    row("model.gamma2", WIDTH, integer(64), "width of the gate that updates the memory").shared().of(MFN),
+    row("model.gamma2_dropout", DROPOUT, number(0.2), "dropout in it").of(MFN),
+    row("model.out", WIDTH, integer(64), "width of the head").shared().of(MFN),
+    row("model.out_dropout", DROPOUT, number(0.5), "dropout in it").of(MFN),
+    row(
+        "training.epochs",
+        Kind::Integer { min: 1, max: 1_000_000 },
+        integer(40),
+        "passes over the training split",
+    )
+    .shared(),
+    row(
+        "training.batch_size",
+        // Batch normalisation has no variance to divide by in a batch of one.
+        Kind::Integer { min: 2, max: LARGEST },
+        integer(15),
+        "samples per optimizer step",
+    )
+    .shared(),
+    row(
+        "training.learning_rate",
+        Kind::Number { min: Bound::Excluding(0.0), max: Bound::None },
+        number(0.001),
+        "Adam's step size",
+    ),
+    row("training.beta1", DECAY, number(0.9), "decay of Adam's mean of the gradient"),
+    row("training.beta2", DECAY, number(0.999), "decay of Adam's mean of the squared gradient"),
+    row("training.weight_decay", NOT_NEGATIVE, number(0.0), "L2 penalty, added to the gradient as Adam does"),
+    row(
+        "training.gradient_clip",
+        NOT_NEGATIVE,
+        number(0.0),
+        "largest L2 norm of the gradient, which is scaled down to it; 0 for no limit",
+    ),
+    row(
+        "training.schedule",
+        Kind::Word(&["constant", "plateau"]),
+        word("constant"),
+        "the learning rate: constant, or reduced when the validation loss stops falling",
+    ),
+    row(
+        "training.plateau_factor",
+        Kind::Number { min: Bound::Excluding(0.0), max: Bound::Excluding(1.0) },
+        number(0.1),
+        "what a plateau multiplies the learning rate by",
+    ),
+    row(
+        "training.plateau_patience",
+        Kind::Integer { min: 0, max: LARGEST },
+        integer(10),
+        "epochs without a lower validation loss that are no plateau yet",
+    ),
+    row(
+        "training.patience",
+        Kind::Integer { min: 0, max: LARGEST },
+        integer(0),
+        "stop after so many epochs without a lower validation loss; 0 for never",
+    ),
+    row(
+        "training.keep",
+        Kind::Word(&["best", "last"]),
+        word("best"),
+        "the weights that are tested: of the epoch of lowest validation loss, or of the last",
+    ),
+    row(
+        "training.shuffle",
+        Kind::Word(&["once", "every_epoch"]),
+        word("every_epoch"),
+        "when the training split is shuffled",
+    ),
+    row(
+        "training.drop_last",
+        Kind::Bool,
+        Some(Preset::Bool(true)),
+        "leave out the last batch of an epoch when it is not full",
+    )
+    .shared(),
+    row(
+        "training.modality_draw",
+        Kind::Word(&["shared", "independent"]),
+        word("independent"),
+        "one draw for all modalities, or one for each",
+    ),
+    row(
+        "training.modality_granularity",
+        Kind::Word(&["batch", "sample", "step"]),
+        word("batch"),
+        "what is drawn for: whole batches, each sample, or each time step of each sample",
+    ),
+    row(
+        "training.modality_part",
+        Kind::Word(&["all", "features", "steps"]),
+        word("all"),
+        "what a drop zeroes: all of the modality, or some of its features or time steps",
+    ),
+    row(
+        "training.modality_fraction",
+        PROBABILITY,
+        number(0.5),
+        "share of the features or time steps that a partial drop zeroes",
+    ),
+    row(
+        "modality_dropout.<modality>",
+        PROBABILITY,
+        number(0.0),
+        "probability with which a modality's features are zeroed in training",
+    ),
+];

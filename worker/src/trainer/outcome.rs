@@ -1,0 +1,55 @@
+//! What a finished member hands back.
+
+use std::collections::BTreeMap;
+
+use colearn_core::{
+    result::{TaskResult, metric},
+    text::shortened,
+};
+use colearn_data_format::Task;
+use sha2::{Digest, Sha256};
+use tch::{Kind, Tensor};
+
+use super::{cohort::Network, evaluation::to_vec, progress::Progress, source::Source};
+use crate::metrics::Regression;
+
+/// The parts of a result that do not depend on the test.
+pub(super) fn result(member: &Progress, k: i64, network: &Network, source: &Source) -> TaskResult {
+    TaskResult {
+        classes: classes(source.task()),
+        history: member.state.history.clone(),
+        best_epoch: member.tested_epoch(),
+        parameters: network.model.layout().total() as u64,
+        data_digest: source.digest().to_owned(),
+        weights_digest: weights_digest(network.now().map(|flat| flat.get(k))),
+        resumed_after: member.state.resumed_after.clone(),
+        ..TaskResult::default()
+    }
+}
+
+/// The same metrics under the names that say which modalities were present.
+pub(super) fn with_subset(
+    metrics: BTreeMap<String, f64>,
+    modalities: &[String],
+) -> impl Iterator<Item = (String, f64)> {
+    metrics.into_iter().map(|(name, value)| (metric::with_modalities(&name, modalities), value))
+}
+
+fn classes(task: &Task) -> Vec<String> {
+    match task {
+        // A result must fit its message, whatever the data set calls its classes.
+        Task::Classification { classes } => classes.iter().map(|name| shortened(name, 256)).collect(),
+        Task::Regression => Regression::classes(),
+    }
+}
+
+/// SHA-256 of parameters and buffers, each [P], as little-endian floats.
+fn weights_digest(flat: [Tensor; 2]) -> String {
+    let mut hasher = Sha256::new();
+    for tensor in flat {
+        for value in to_vec::<f32>(&tensor.to_kind(Kind::Float)) {
+            hasher.update(value.to_le_bytes());
+        }
+    }
+    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,10 @@
+//! The training loop, from members to results.
+#![expect(
+    clippy::unwrap_used,
+    reason = "clippy.toml allows it in tests, which helpers of tests are not to clippy"
+)]
+
+mod cohort;
+mod problem;
+mod protocol;
+mod resume;
