@@ -22,6 +22,8 @@ pub enum Purpose {
     LayerDropout(u32),
     /// Dropout within the head.
     HeadDropout,
+    /// Dropout within the perceptron of this number of a Memory Fusion Network: NN1, NN2, gamma1, gamma2.
+    PerceptronDropout(u32),
 }
 
 impl Purpose {
@@ -32,6 +34,7 @@ impl Purpose {
             Self::Modality => (3, 0),
             Self::LayerDropout(number) => (4, number),
             Self::HeadDropout => (5, 0),
+            Self::PerceptronDropout(number) => (6, number),
         };
         (kind << 32) | u64::from(number)
     }
@@ -192,6 +195,7 @@ mod tests {
             stream(6, Purpose::LayerDropout(0), 2, 9),
             stream(5, Purpose::LayerDropout(1), 2, 9),
             stream(5, Purpose::HeadDropout, 2, 9),
+            stream(5, Purpose::PerceptronDropout(0), 2, 9),
             stream(5, Purpose::Init(0), 2, 9),
             stream(5, Purpose::LayerDropout(0), 3, 9),
             stream(5, Purpose::LayerDropout(0), 2, 10),

@@ -170,7 +170,7 @@ impl Workspace {
             let slopes = made(cells);
             let arriving = dfeatures.narrow(2, column, hidden);
             slopes.hidden.get(0).select(1, cells.shape.steps - 1).copy_(&arriving);
-            cells.backward(slopes, weights, true);
+            cells.backward(slopes, weights, true, None);
             let rows = input(top).rows;
             let rows = if column == 0 { rows.shallow_clone() } else { self.last_rows(rows) };
             let input = Input { rows: &rows, columns: input(top).columns };
@@ -192,7 +192,7 @@ impl Workspace {
                     None => out.copy_(&half(&dinput)),
                 }
             }
-            cells.backward(slopes, &lstm[layer], false);
+            cells.backward(slopes, &lstm[layer], false, None);
             cells.weight_gradients(slopes, &input(layer), &gradients[layer]);
             if layer > 0 {
                 dinput = cells.input_gradient(slopes, &lstm[layer], None);

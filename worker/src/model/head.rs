@@ -2,43 +2,39 @@
 
 use tch::{Kind, Tensor};
 
-use super::layout::{Init, Layout};
+use super::{
+    layout::{Init, Layout},
+    linear::Linear,
+};
 
 /// `torch.nn.BatchNorm1d`'s defaults.
 const EPSILON: f64 = 1e-5;
 const MOMENTUM: f64 = 0.1;
 
-/// The parameters, or their gradients: [K, H, F], [K, H], [K, H], [K, H], [K, O, H], [K, O].
+/// The parameters, or their gradients; those of the batch norm are [K, H].
 pub(super) struct Parameters {
-    hidden_weight: Tensor,
-    hidden_bias: Tensor,
+    hidden: Linear,
     norm_weight: Tensor,
     norm_bias: Tensor,
-    output_weight: Tensor,
-    output_bias: Tensor,
+    output: Linear,
 }
 
 impl Parameters {
     /// Appends the head's parameters to a layout.
     pub(super) fn lay_out(layout: &mut Layout, features: i64, hidden: i64, outputs: i64) {
-        let uniform = |fan_in: i64| Init::Uniform(1.0 / (fan_in as f64).sqrt());
-        layout.push("hidden.weight", &[hidden, features], uniform(features));
-        layout.push("hidden.bias", &[hidden], uniform(features));
+        Linear::lay_out(layout, "hidden", features, hidden);
         layout.push("norm.weight", &[hidden], Init::Constant(1.0));
         layout.push("norm.bias", &[hidden], Init::Constant(0.0));
-        layout.push("output.weight", &[outputs, hidden], uniform(hidden));
-        layout.push("output.bias", &[outputs], uniform(hidden));
+        Linear::lay_out(layout, "output", hidden, outputs);
     }
 
     pub(super) fn view(layout: &Layout, flat: &Tensor) -> Self {
         let view = |name| layout.view(flat, name);
         Self {
-            hidden_weight: view("hidden.weight"),
-            hidden_bias: view("hidden.bias"),
+            hidden: Linear::view(layout, flat, "hidden"),
             norm_weight: view("norm.weight"),
             norm_bias: view("norm.bias"),
-            output_weight: view("output.weight"),
-            output_bias: view("output.bias"),
+            output: Linear::view(layout, flat, "output"),
         }
     }
 }
@@ -67,18 +63,13 @@ impl Running {
     }
 }
 
-/// x [K, B, F] times weight [K, O, F] transposed, plus bias [K, O].
-fn linear(x: &Tensor, weight: &Tensor, bias: &Tensor) -> Tensor {
-    bias.unsqueeze(1).baddbmm(x, &weight.transpose(1, 2), 1.0, 1.0)
-}
-
 /// Outputs [K, B, O] of features [K, B, F] in evaluation mode.
 pub(super) fn evaluate(p: &Parameters, running: &Running, features: &Tensor) -> Tensor {
     let scale = &p.norm_weight * (&running.variance + EPSILON).rsqrt();
     let shift = &p.norm_bias - &running.mean * &scale;
-    let z = linear(features, &p.hidden_weight, &p.hidden_bias);
+    let z = p.hidden.outputs(features);
     let active = (z * scale.unsqueeze(1) + shift.unsqueeze(1)).relu();
-    linear(&active, &p.output_weight, &p.output_bias)
+    p.output.outputs(&active)
 }
 
 /// What the forward pass leaves for the backward pass: [K, B, H], but `inverse` is [K, 1, H].
@@ -98,14 +89,14 @@ pub(super) fn forward<'a>(
     features: &'a Tensor,
     mask: Option<&'a Tensor>,
 ) -> (Tensor, Pass<'a>) {
-    let z = linear(features, &p.hidden_weight, &p.hidden_bias);
+    let z = p.hidden.outputs(features);
     let (variance, mean) = z.var_mean_correction(1_i64, 0.0, true);
     running.update(&mean, &variance, features.size()[1]);
     let inverse = (variance + EPSILON).rsqrt();
     let normal = (z - mean) * &inverse;
     let positive = (&normal * p.norm_weight.unsqueeze(1) + p.norm_bias.unsqueeze(1)).relu();
     let active = mask.map_or_else(|| positive.shallow_clone(), |mask| &positive * mask);
-    let outputs = linear(&active, &p.output_weight, &p.output_bias);
+    let outputs = p.output.outputs(&active);
     (outputs, Pass { features, mask, normal, inverse, positive, active })
 }
 
@@ -113,9 +104,8 @@ pub(super) fn forward<'a>(
 /// features [K, B, F].
 pub(super) fn backward(p: &Parameters, gradients: &Parameters, pass: &Pass<'_>, doutputs: &Tensor) -> Tensor {
     let Pass { features, mask, normal, inverse, positive, active } = pass;
-    weight_gradient(doutputs, active, &gradients.output_weight);
-    fill(&gradients.output_bias, &doutputs.sum_dim_intlist(1_i64, false, None::<Kind>));
-    let dactive = doutputs.bmm(&p.output_weight);
+    gradients.output.fill(doutputs, active);
+    let dactive = doutputs.bmm(&p.output.weight);
     let dactive = mask.map_or_else(|| dactive.shallow_clone(), |mask| &dactive * mask);
     let dy = positive.threshold_backward(&dactive, 0.0);
     fill(&gradients.norm_bias, &dy.sum_dim_intlist(1_i64, false, None::<Kind>));
@@ -126,12 +116,8 @@ pub(super) fn backward(p: &Parameters, gradients: &Parameters, pass: &Pass<'_>, 
     // The batch norm takes away whatever the bias before it adds, so the bias has no gradient: it stays the
     // zero that it began as. Summing `dz` would give rounding errors instead, which Adam turns into steps of
     // full size; through the running mean they would make validation differ from one cohort to another.
-    weight_gradient(&dz, features, &gradients.hidden_weight);
-    dz.bmm(&p.hidden_weight)
-}
-
-fn weight_gradient(dout: &Tensor, input: &Tensor, place: &Tensor) {
-    let _ = dout.transpose(1, 2).bmm_out(place, input);
+    gradients.hidden.fill_weight(&dz, features);
+    dz.bmm(&p.hidden.weight)
 }
 
 fn fill(place: &Tensor, value: &Tensor) {

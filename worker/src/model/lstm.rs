@@ -68,11 +68,19 @@ impl Cells {
     }
 
     /// Turns what arrives at the outputs (`slopes.hidden`, filled by the caller: at every step, or with
-    /// `only_last` at the last one alone) into the gradient of the gates' preactivations (`slopes.gates`).
-    pub(super) fn backward(&self, slopes: &Slopes, weights: &[Weights], only_last: bool) {
+    /// `only_last` at the last one alone) and at the cell states (`cells` [directions, K, T, B, H], if anything
+    /// but the outputs reads them) into the gradient of the gates' preactivations (`slopes.gates`).
+    pub(super) fn backward(
+        &self,
+        slopes: &Slopes,
+        weights: &[Weights],
+        only_last: bool,
+        cells: Option<&Tensor>,
+    ) {
         self.prepare(slopes);
         let mut later: Option<(&SlopeStep, &Step)> = None;
-        for (slope, now) in slopes.views.iter().zip(&self.views).rev() {
+        for step in (0..self.shape.steps).rev() {
+            let (slope, now) = (&slopes.views[step as usize], &self.views[step as usize]);
             if let Some((later_slope, later_now)) = later {
                 let products = slope.hidden_matrices.iter().zip(&later_slope.gate_matrices).zip(weights);
                 for ((hidden, gates), weights) in products {
@@ -86,6 +94,10 @@ impl Cells {
                 let _ = carried.addcmul_out(&slopes.carried, &slope.hidden, &slope.cell);
             } else {
                 let _ = slope.hidden.mul_out(&slopes.carried, &slope.cell);
+            }
+            if let Some(cells) = cells {
+                let arriving = self.shape.step(cells, step, (0, self.shape.hidden));
+                let _ = slopes.carried.add_out(&slopes.carried, &arriving);
             }
             let three = &slope.input_forget_candidate;
             let _ = three.mul_out(three, &slopes.carried.unsqueeze(3));

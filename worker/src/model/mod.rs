@@ -8,12 +8,16 @@ mod bi_eflstm;
 mod cells;
 mod head;
 mod layout;
+mod linear;
 mod lstm;
+mod mfn;
 mod objective;
+mod perceptron;
 
 pub use batch::{Batch, Draws};
 pub use bi_eflstm::{BiEflstm, BiEflstmShape};
 pub use layout::{Entry, Init, Layout};
+pub use mfn::{Mfn, MfnDropout, MfnModality, MfnShape};
 pub use objective::Objective;
 
 use tch::Tensor;

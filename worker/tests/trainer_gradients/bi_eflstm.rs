@@ -1,63 +1,42 @@
-//! The passes written by hand against libtorch's own LSTM, batch norm and autograd, member by member.
+//! The bi-EFLSTM.
 
 use colearn_worker::{
-    model::{Batch, BiEflstm, BiEflstmShape, Draws, Layout, Model, Objective},
-    random::{Purpose, Stream},
+    model::{Batch, BiEflstm, BiEflstmShape, Draws, Model, Objective},
+    random::Purpose,
 };
 use tch::{Device, Kind, Tensor};
 
-const STEPS: i64 = 6;
-const SAMPLES: i64 = 7;
-const FEATURES: i64 = 11;
+use super::{
+    ALL, FEATURES, Leaves, SAMPLES, STEPS, assert_close, assert_close_at, batch, largest, member_features,
+    reference_loss,
+};
 
-fn shape(layers: i64) -> BiEflstmShape {
-    BiEflstmShape { features: FEATURES, hidden: 5, layers, outputs: 4, objective: Objective::CrossEntropy }
+fn shape(layers: i64, objective: Objective) -> BiEflstmShape {
+    let outputs = if objective == Objective::L1 { 1 } else { 4 };
+    BiEflstmShape { features: FEATURES, hidden: 5, layers, outputs, objective }
 }
 
+#[derive(Clone, Copy)]
 struct Case {
     layers: i64,
     seeds: &'static [u64],
     dropout: &'static [f64],
     columns: &'static [(i64, i64)],
+    objective: Objective,
 }
 
-fn batch(case: &Case, kind: Kind) -> Batch {
-    let members = case.seeds.len() as i64;
-    // Wide enough that the gates leave their linear range.
-    let mut values = vec![0.0; (members * STEPS * SAMPLES * FEATURES) as usize];
-    Stream::new(case.columns.len() as u64, Purpose::Shuffle, 0, 0).fill_uniform(4.0, &mut values);
-    let features = Tensor::from_slice(&values).view([members, STEPS * SAMPLES, FEATURES]).to_kind(kind);
-    // A column that is absent may hold anything.
-    let mut seen = 0;
-    for &(first, count) in case.columns {
-        let _ = features.narrow(2, seen, first - seen).fill_(f64::NAN);
-        seen = first + count;
+impl Case {
+    fn model(&self, kind: Kind) -> Box<dyn Model> {
+        let shape = shape(self.layers, self.objective);
+        Box::new(BiEflstm::new(shape, self.seeds, self.dropout, (kind, Device::Cpu)))
     }
-    let _ = features.narrow(2, seen, FEATURES - seen).fill_(f64::NAN);
-    let labels =
-        Tensor::arange(members * SAMPLES, (Kind::Int64, Device::Cpu)).remainder(4).view([members, SAMPLES]);
-    Batch { features, columns: case.columns.to_vec(), steps: STEPS, samples: SAMPLES, labels }
+
+    fn batch(&self, kind: Kind) -> Batch {
+        batch(self.seeds.len() as i64, self.columns, self.objective, kind)
+    }
 }
 
-/// One member's parameters as leaves of autograd, by name.
-struct Reference<'a> {
-    layout: &'a Layout,
-    leaves: Vec<Tensor>,
-}
-
-impl<'a> Reference<'a> {
-    fn new(layout: &'a Layout, flat: &Tensor, member: i64) -> Self {
-        let one = flat.narrow(0, member, 1);
-        let leaves =
-            layout.entries().iter().map(|entry| layout.view(&one, &entry.name).squeeze_dim(0).copy());
-        Self { layout, leaves: leaves.map(|leaf| leaf.set_requires_grad(true)).collect() }
-    }
-
-    fn get(&self, name: &str) -> &Tensor {
-        let number = self.layout.entries().iter().position(|entry| entry.name == name);
-        &self.leaves[number.expect("the name exists")]
-    }
-
+impl Leaves<'_> {
     fn lstm(&self, x: &Tensor, layers: std::ops::Range<i64>) -> Tensor {
         let mut weights = Vec::new();
         for layer in layers.clone() {
@@ -89,36 +68,23 @@ impl<'a> Reference<'a> {
                 self.lstm(&x, layer..layer + 1)
             }),
         };
-        let z = out.get(STEPS - 1).linear(self.get("hidden.weight"), Some(self.get("hidden.bias")));
+        let z = self.linear(&out.get(STEPS - 1), "hidden");
         let (weight, bias) = (self.get("norm.weight"), self.get("norm.bias"));
         let [mean, variance] = running;
         let y = z
             .batch_norm(Some(weight), Some(bias), Some(mean), Some(variance), train, 0.1, 1e-5, false)
             .relu();
         let y = masks.map_or_else(|| y.shallow_clone(), |masks| &y * &masks[masks.len() - 1]);
-        y.linear(self.get("output.weight"), Some(self.get("output.bias")))
+        self.linear(&y, "output")
     }
 }
 
-fn largest(values: &Tensor) -> f64 {
-    values.abs().max().double_value(&[])
-}
-
-fn assert_close(found: &Tensor, expected: &Tensor, tolerance: f64, what: &str) {
-    assert_close_at(found, expected, largest(expected), tolerance, what);
-}
-
-fn assert_close_at(found: &Tensor, expected: &Tensor, scale: f64, tolerance: f64, what: &str) {
-    let error = largest(&(found - expected)) / scale;
-    assert!(error < tolerance, "{what}: relative error {error:e}");
-}
-
 fn check(case: &Case, kind: Kind, tolerance: f64) {
-    let mut model = BiEflstm::new(shape(case.layers), case.seeds, case.dropout, (kind, Device::Cpu));
+    let mut model = case.model(kind);
     // Twice with different batches: the second pass runs on used workspaces and moved running means.
     for (step, columns) in [ALL, case.columns].into_iter().enumerate() {
         let case = Case { columns, ..*case };
-        let batch = batch(&case, kind);
+        let batch = case.batch(kind);
         let draws = Draws { seeds: case.seeds, epochs: &[3, 5, 4][..case.seeds.len()], step: step as u32 };
         let before = model.buffers().copy();
         let losses = model.train(&batch, &draws);
@@ -132,19 +98,15 @@ fn check(case: &Case, kind: Kind, tolerance: f64) {
 
         let logits = model.evaluate(&batch);
         for k in 0..case.seeds.len() as i64 {
-            let reference = Reference::new(model.layout(), model.parameters(), k);
-            let x = batch
-                .features
-                .get(k)
-                .nan_to_num(0.0, None::<f64>, None::<f64>)
-                .view([STEPS, SAMPLES, FEATURES]);
+            let reference = Leaves::new(model.layout(), model.parameters(), k);
+            let x = member_features(&batch, k);
             let masks: Option<Vec<Tensor>> =
                 masks.as_ref().map(|all| all.iter().map(|mask| mask.get(k)).collect());
             let buffers = before.get(k);
             let running = [buffers.narrow(0, 0, 5), buffers.narrow(0, 5, 5)];
             let [mean, variance] = &running;
             let out = reference.forward(&x, case.layers, masks.as_deref(), [mean, variance], true);
-            let loss = out.log_softmax(-1, kind).nll_loss(&batch.labels.get(k));
+            let loss = reference_loss(case.objective, &out, &batch.labels.get(k));
             assert_close(&losses.get(k), &loss, tolerance, &format!("loss of member {k}"));
             assert_close(
                 &model.buffers().get(k),
@@ -169,49 +131,70 @@ fn check(case: &Case, kind: Kind, tolerance: f64) {
 }
 
 fn check_both(case: &Case) {
-    check(case, Kind::Double, 1e-10);
-    // Batch norm over seven samples of nearly equal features divides by small deviations, which makes both
-    // sides' rounding larger; the double precision run above is the test of the equations.
-    check(case, Kind::Float, 1e-4);
+    for objective in [Objective::CrossEntropy, Objective::L1] {
+        let case = Case { objective, ..*case };
+        check(&case, Kind::Double, 1e-10);
+        // Batch norm over seven samples of nearly equal features divides by small deviations, which makes both
+        // sides' rounding larger; the double precision run above is the test of the equations.
+        check(&case, Kind::Float, 1e-4);
+    }
 }
 
-const ALL: &[(i64, i64)] = &[(0, FEATURES)];
+const CLASSES: Objective = Objective::CrossEntropy;
 
 #[test]
 fn one_member() {
-    check_both(&Case { layers: 2, seeds: &[1], dropout: &[0.0], columns: ALL });
+    check_both(&Case { layers: 2, seeds: &[1], dropout: &[0.0], columns: ALL, objective: CLASSES });
 }
 
 #[test]
 fn one_member_with_dropout() {
-    check_both(&Case { layers: 2, seeds: &[1], dropout: &[0.5], columns: ALL });
+    check_both(&Case { layers: 2, seeds: &[1], dropout: &[0.5], columns: ALL, objective: CLASSES });
 }
 
 #[test]
 fn one_layer() {
-    check_both(&Case { layers: 1, seeds: &[4], dropout: &[0.3], columns: &[(3, 4)] });
+    check_both(&Case { layers: 1, seeds: &[4], dropout: &[0.3], columns: &[(3, 4)], objective: CLASSES });
 }
 
 #[test]
 fn three_layers_and_three_different_members() {
-    check_both(&Case { layers: 3, seeds: &[7, 8, 9], dropout: &[0.0, 0.5, 0.2], columns: ALL });
+    check_both(&Case {
+        layers: 3,
+        seeds: &[7, 8, 9],
+        dropout: &[0.0, 0.5, 0.2],
+        columns: ALL,
+        objective: CLASSES,
+    });
 }
 
 #[test]
 fn absent_columns_have_no_gradient() {
-    check_both(&Case { layers: 2, seeds: &[7, 8], dropout: &[0.1, 0.1], columns: &[(0, 3), (5, 4)] });
-    check_both(&Case { layers: 2, seeds: &[7, 8], dropout: &[0.0, 0.0], columns: &[(6, 5)] });
+    check_both(&Case {
+        layers: 2,
+        seeds: &[7, 8],
+        dropout: &[0.1, 0.1],
+        columns: &[(0, 3), (5, 4)],
+        objective: CLASSES,
+    });
+    check_both(&Case {
+        layers: 2,
+        seeds: &[7, 8],
+        dropout: &[0.0, 0.0],
+        columns: &[(6, 5)],
+        objective: CLASSES,
+    });
 }
 
 /// A batch in which every modality is dropped equals one of zeros.
 #[test]
 fn no_columns_at_all() {
-    let case = Case { layers: 2, seeds: &[7, 8], dropout: &[0.5, 0.5], columns: &[] };
+    let case = Case { layers: 2, seeds: &[7, 8], dropout: &[0.5, 0.5], columns: &[], objective: CLASSES };
     let [zeros, none] = [ALL, &[]].map(|columns| {
-        let mut batch = batch(&case, Kind::Double);
+        let mut batch = case.batch(Kind::Double);
         let _ = batch.features.zero_();
         batch.columns = columns.to_vec();
-        let mut model = BiEflstm::new(shape(2), case.seeds, case.dropout, (Kind::Double, Device::Cpu));
+        let mut model = case.model(Kind::Double);
         let loss =
             model.train(&batch, &Draws { seeds: case.seeds, epochs: &[1; 3][..case.seeds.len()], step: 0 });
         (loss, model.gradients().copy())
@@ -237,11 +220,11 @@ fn the_papers_network_has_the_papers_size() {
 /// A member computes the same beside others as alone, and the same after others have gone.
 #[test]
 fn members_do_not_see_each_other() {
-    let case = Case { layers: 2, seeds: &[1, 2, 3], dropout: &[0.5, 0.2, 0.0], columns: ALL };
-    let options = (Kind::Double, Device::Cpu);
-    let mut together = BiEflstm::new(shape(2), case.seeds, case.dropout, options);
-    let mut alone = BiEflstm::new(shape(2), &[2], &[0.2], options);
-    let all = batch(&case, Kind::Double);
+    let case =
+        Case { layers: 2, seeds: &[1, 2, 3], dropout: &[0.5, 0.2, 0.0], columns: ALL, objective: CLASSES };
+    let mut together = case.model(Kind::Double);
+    let mut alone = Case { seeds: &[2], dropout: &[0.2], ..case }.model(Kind::Double);
+    let all = case.batch(Kind::Double);
     let one = Batch {
         features: all.features.narrow(0, 1, 1),
         labels: all.labels.narrow(0, 1, 1),

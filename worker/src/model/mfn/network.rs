@@ -1,0 +1,141 @@
+//! A cohort of Memory Fusion Networks.
+//!
+//! An LSTM cell for each modality -> attention over the cell states of two neighbouring steps -> a gated
+//! memory -> a perceptron on the last outputs and the last memory. The cells do not depend on the memory, so
+//! everything but the two recurrences is computed for all time steps at once.
+
+use tch::{Device, Kind, Tensor};
+
+use super::{
+    shape::{MfnDropout, MfnShape, Weights},
+    workspace::{Masks, Workspace},
+};
+use crate::{
+    model::{Batch, Draws, Model, layout::Layout},
+    random::Purpose,
+};
+
+/// A cohort of Memory Fusion Networks.
+pub struct Mfn {
+    shape: MfnShape,
+    layout: Layout,
+    buffer_layout: Layout,
+    parameters: Tensor,
+    gradients: Tensor,
+    /// [K, 0]: the network carries nothing beside its parameters.
+    buffers: Tensor,
+    dropout: Vec<MfnDropout>,
+    weights: Weights,
+    weight_gradients: Weights,
+    /// Of the batch sizes seen so far: the full one, and the one of an epoch's last batch.
+    workspaces: Vec<Workspace>,
+}
+
+impl Mfn {
+    /// A cohort of one member per seed, initialised as PyTorch initialises these layers.
+    #[must_use]
+    pub fn new(shape: MfnShape, seeds: &[u64], dropout: &[MfnDropout], options: (Kind, Device)) -> Self {
+        let layout = shape.parameter_layout();
+        let buffer_layout = Layout::default();
+        let parameters = layout.initialise(seeds, options.0, options.1);
+        let gradients = parameters.zeros_like();
+        let buffers = buffer_layout.initialise(seeds, options.0, options.1);
+        let weights = shape.weights(&layout, &parameters);
+        let weight_gradients = shape.weights(&layout, &gradients);
+        Self {
+            shape,
+            layout,
+            buffer_layout,
+            parameters,
+            gradients,
+            buffers,
+            dropout: dropout.to_vec(),
+            weights,
+            weight_gradients,
+            workspaces: Vec::new(),
+        }
+    }
+
+    fn new_workspace(&self, batch: &Batch) -> Workspace {
+        let options = (self.parameters.kind(), self.parameters.device());
+        Workspace::new(&self.shape, [self.dropout.len() as i64, batch.steps, batch.samples], options)
+    }
+
+    /// The workspace for batches of this shape.
+    fn workspace(&mut self, batch: &Batch) -> usize {
+        let fits = |w: &Workspace| w.samples == batch.samples && w.steps == batch.steps;
+        self.workspaces.iter().position(fits).unwrap_or_else(|| {
+            self.workspaces.push(self.new_workspace(batch));
+            self.workspaces.len() - 1
+        })
+    }
+
+    fn masks(&self, batch: &Batch, draws: &Draws<'_>) -> Masks {
+        let mask = |purpose, probability: fn(&MfnDropout) -> f64, rows: i64, width: i64| {
+            let probabilities: Vec<f64> = self.dropout.iter().map(probability).collect();
+            draws.mask(purpose, &probabilities, &[rows, width], &self.parameters)
+        };
+        let (shape, all) = (&self.shape, batch.steps * batch.samples);
+        let part = Purpose::PerceptronDropout;
+        Masks {
+            nn1: mask(part(0), |d| d.nn1, all, shape.nn1),
+            nn2: mask(part(1), |d| d.nn2, all, shape.nn2),
+            gammas: [
+                mask(part(2), |d| d.gamma1, all, shape.gamma1),
+                mask(part(3), |d| d.gamma2, all, shape.gamma2),
+            ],
+            out: mask(Purpose::HeadDropout, |d| d.out, batch.samples, shape.out),
+        }
+    }
+}
+
+impl Model for Mfn {
+    fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn buffer_layout(&self) -> &Layout {
+        &self.buffer_layout
+    }
+
+    fn parameters(&self) -> &Tensor {
+        &self.parameters
+    }
+
+    fn buffers(&self) -> &Tensor {
+        &self.buffers
+    }
+
+    fn gradients(&self) -> &Tensor {
+        &self.gradients
+    }
+
+    fn train(&mut self, batch: &Batch, draws: &Draws<'_>) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        let masks = self.masks(batch, draws);
+        let number = self.workspace(batch);
+        let workspace = &mut self.workspaces[number];
+        let outputs = workspace.forward(&self.shape, batch, &self.weights, &masks);
+        let (losses, doutputs) = self.shape.objective.losses_and_slopes(&outputs, &batch.labels);
+        let weights = (&self.weights, &self.weight_gradients);
+        workspace.backward(&self.shape, batch, weights, &masks, &doutputs);
+        losses
+    }
+
+    fn evaluate(&self, batch: &Batch) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        self.new_workspace(batch).forward(&self.shape, batch, &self.weights, &Masks::default())
+    }
+
+    fn retain(&mut self, members: &[i64]) {
+        let _guard = tch::no_grad_guard();
+        let index = Tensor::from_slice(members).to_device(self.parameters.device());
+        self.parameters = self.parameters.index_select(0, &index);
+        self.buffers = self.buffers.index_select(0, &index);
+        self.gradients = self.parameters.zeros_like();
+        self.weights = self.shape.weights(&self.layout, &self.parameters);
+        self.weight_gradients = self.shape.weights(&self.layout, &self.gradients);
+        self.dropout = members.iter().map(|&member| self.dropout[member as usize]).collect();
+        self.workspaces.clear();
+    }
+}
