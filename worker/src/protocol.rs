@@ -39,6 +39,9 @@ pub struct Member {
     pub attempt: u32,
     /// What to train.
     pub settings: TaskSettings,
+    /// Epochs between two checkpoints; 0 for none.
+    #[serde(default)]
+    pub checkpoint_every_epochs: u32,
 }
 
 /// From trainer to agent.

@@ -24,6 +24,8 @@ pub enum Purpose {
     HeadDropout,
     /// Dropout within the perceptron of this number of a Memory Fusion Network: NN1, NN2, gamma1, gamma2.
     PerceptronDropout(u32),
+    /// Which features or time steps a partial drop of the modality of this number zeroes.
+    ModalityPart(u32),
 }
 
 impl Purpose {
@@ -35,6 +37,7 @@ impl Purpose {
             Self::LayerDropout(number) => (4, number),
             Self::HeadDropout => (5, 0),
             Self::PerceptronDropout(number) => (6, number),
+            Self::ModalityPart(number) => (7, number),
         };
         (kind << 32) | u64::from(number)
     }

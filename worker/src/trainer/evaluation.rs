@@ -51,7 +51,7 @@ impl Evaluation {
     pub(super) fn confusion(&self) -> Vec<Vec<u64>> {
         match &self.scores {
             Scores::Classes(confusion) => confusion.counts().to_vec(),
-            Scores::Numbers(regression) => regression.confusion(),
+            Scores::Numbers(regression) => regression.confusion().counts().to_vec(),
         }
     }
 }

@@ -3,8 +3,13 @@
 mod batches;
 mod cohort;
 mod evaluation;
+mod network;
+mod outcome;
 mod plan;
+mod presence;
 mod process;
+mod progress;
+mod saved;
 mod session;
 mod source;
 

@@ -39,7 +39,7 @@ fn classes(task: &Task) -> Vec<String> {
     match task {
         // A result must fit its message, whatever the data set calls its classes.
         Task::Classification { classes } => classes.iter().map(|name| shortened(name, 256)).collect(),
-        Task::Regression => Regression::classes(),
+        Task::Regression => Regression::CLASSES.map(str::to_owned).to_vec(),
     }
 }
 

@@ -35,7 +35,7 @@ pub fn main(options: TrainerOptions) -> ExitCode {
     thread::spawn(move || read_commands(&sender));
     let mut pipe = Pipe { commands };
     pipe.emit(Event::Ready { device: device.name.clone() });
-    let mut session = Session::new(device, options.data_dir);
+    let mut session = Session::new(device, options.data_dir, None);
     loop {
         match pipe.commands.recv() {
             Ok(Command::Train { members }) => {

@@ -1,6 +1,5 @@
 //! Members between the training loop and checkpoints.
 
-use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
 use super::{
@@ -10,7 +9,7 @@ use super::{
     source::Source,
 };
 use crate::{
-    checkpoint::{Checkpoint, Expected, Header, Store, encode},
+    checkpoint::{Checkpoint, Expected, Header, Store, digest_of_text, encode},
     model::{Layout, Model},
 };
 
@@ -52,7 +51,7 @@ impl<'a> Archive<'a> {
             data_digest: self.data_digest.clone(),
             layout_digest: self.layout_digest.clone(),
         };
-        let saved = Saved { state: member.state.clone(), optimizer_steps: network.adam.steps(k as usize) };
+        let saved = Saved { state: member.state.clone(), optimizer_steps: network.adam.state().steps[k as usize] };
         let progress = serde_json::to_string(&saved).expect("the state is plain data with finite numbers");
         let rows = rows(network).map(|flat| to_vec::<f32>(&flat.get(k).to_kind(Kind::Float)));
         let tensors = TENSORS.map(str::to_owned).into_iter().zip(rows).collect();
@@ -82,11 +81,15 @@ impl<'a> Archive<'a> {
             }
         };
         let epoch = saved.state.epoch;
-        for (name, flat) in TENSORS.iter().zip(rows(network)) {
-            let values = Tensor::from_slice(&checkpoint.tensors[*name]).to_kind(flat.kind());
-            flat.get(k).copy_(&values.to_device(flat.device()));
+        let values =
+            |name: &str| Tensor::from_slice(&checkpoint.tensors[name]).to_device(network.best[0].device());
+        let now = network.now().into_iter().zip(["parameters", "buffers"]);
+        let best = network.best.iter().zip(["best.parameters", "best.buffers"]);
+        for (flat, name) in now.chain(best) {
+            flat.get(k).copy_(&values(name));
         }
-        network.adam.set_steps(k as usize, saved.optimizer_steps);
+        let (mean, square) = (values("adam.mean"), values("adam.square"));
+        network.adam.restore(k as usize, &mean, &square, saved.optimizer_steps);
         network.adam.set_learning_rate(k as usize, saved.state.learning_rate);
         member.state = saved.state;
         member.state.resumed_after.push(epoch);
@@ -100,21 +103,18 @@ impl<'a> Archive<'a> {
 struct Saved {
     state: State,
     /// Steps that the optimizer has taken for this member.
-    optimizer_steps: i32,
+    optimizer_steps: u32,
 }
 
 /// The tensors [K, ...] that [`TENSORS`] names.
 fn rows(network: &Network) -> [&Tensor; 6] {
-    let ([parameters, buffers], [mean, square]) = (network.now(), network.adam.state());
+    let ([parameters, buffers], adam) = (network.now(), network.adam.state());
     let [best_parameters, best_buffers] = &network.best;
-    [parameters, buffers, mean, square, best_parameters, best_buffers]
+    [parameters, buffers, adam.mean, adam.square, best_parameters, best_buffers]
 }
 
-/// SHA-256 of names and shapes: weights mean nothing in another network.
+/// A digest of names and shapes: weights mean nothing in another network.
 fn layout_digest(layouts: [&Layout; 2]) -> String {
-    let mut hasher = Sha256::new();
-    for entry in layouts.into_iter().flat_map(Layout::entries) {
-        hasher.update(format!("{} {:?}\n", entry.name, entry.shape));
-    }
-    hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    let entries = layouts.into_iter().flat_map(Layout::entries);
+    digest_of_text(&entries.map(|entry| format!("{} {:?}\n", entry.name, entry.shape)).collect::<String>())
 }
