@@ -99,6 +99,7 @@ fn member(seed: u64, epochs: u32) -> Member {
             modality_dropout: Default::default(),
             evaluate: Vec::new(),
         },
+        checkpoint_every_epochs: 0,
     }
 }
 

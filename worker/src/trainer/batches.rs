@@ -84,9 +84,10 @@ fn mask(
             probability: plan.dropout(modality),
         })
         .collect();
-    let shape = presences.iter().zip(plans).fold(MaskShape::ONE, |shape, (presence, plan)| {
-        shape.union(presence.shape(plan.training(), batch))
-    });
+    let shape = presences
+        .iter()
+        .zip(plans)
+        .fold(MaskShape::ONE, |shape, (presence, plan)| shape.union(presence.shape(plan.training(), batch)));
     let mut mask = vec![0.0; plans.len() * shape.len()];
     for ((out, presence), plan) in mask.chunks_mut(shape.len()).zip(&presences).zip(plans) {
         if plan.sees(modality) {

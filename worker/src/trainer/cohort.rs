@@ -164,9 +164,8 @@ impl<'a> Cohort<'a> {
 
     fn train_epoch(&mut self, control: &mut dyn Control) -> bool {
         let samples = self.source.train().len();
-        let order = |member: &Progress| {
-            (member.plan.task, member.plan.order(samples, member.state.epoch + 1))
-        };
+        let order =
+            |member: &Progress| (member.plan.task, member.plan.order(samples, member.state.epoch + 1));
         let mut orders: Vec<(TaskId, Vec<i64>)> = self.members.iter().map(order).collect();
         let mut taken = 0;
         let _ = self.losses.zero_();

@@ -128,7 +128,12 @@ mod tests {
         }
     }
 
-    fn mask(training: &TrainingSettings, modality: u32, probability: f64, step: u32) -> (MaskShape, Vec<f32>) {
+    fn mask(
+        training: &TrainingSettings,
+        modality: u32,
+        probability: f64,
+        step: u32,
+    ) -> (MaskShape, Vec<f32>) {
         let presence = Presence { seed: 3, epoch: 1 + step / 100, step: step % 100, modality, probability };
         let shape = presence.shape(training, WHOLE);
         let mut out = vec![f32::NAN; shape.len()];

@@ -51,7 +51,8 @@ impl<'a> Archive<'a> {
             data_digest: self.data_digest.clone(),
             layout_digest: self.layout_digest.clone(),
         };
-        let saved = Saved { state: member.state.clone(), optimizer_steps: network.adam.state().steps[k as usize] };
+        let saved =
+            Saved { state: member.state.clone(), optimizer_steps: network.adam.state().steps[k as usize] };
         let progress = serde_json::to_string(&saved).expect("the state is plain data with finite numbers");
         let rows = rows(network).map(|flat| to_vec::<f32>(&flat.get(k).to_kind(Kind::Float)));
         let tensors = TENSORS.map(str::to_owned).into_iter().zip(rows).collect();
@@ -76,7 +77,9 @@ impl<'a> Archive<'a> {
         let saved: Saved = match serde_json::from_str(&checkpoint.progress) {
             Ok(saved) => saved,
             Err(error) => {
-                eprintln!("warning: the checkpoint of {task} does not say how far it is, so it starts over: {error}");
+                eprintln!(
+                    "warning: the checkpoint of {task} does not say how far it is, so it starts over: {error}"
+                );
                 return;
             }
         };

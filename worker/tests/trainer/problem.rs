@@ -84,7 +84,12 @@ pub(crate) fn member(seed: u64, change: impl FnOnce(&mut TaskSettings)) -> Membe
     };
     change(&mut settings);
     let configuration = settings.configuration_id();
-    Member { task: TaskId { sweep: SweepId(1), configuration, seed }, attempt: 1, settings, checkpoint_every_epochs: 0 }
+    Member {
+        task: TaskId { sweep: SweepId(1), configuration, seed },
+        attempt: 1,
+        settings,
+        checkpoint_every_epochs: 0,
+    }
 }
 
 pub(crate) fn dropping(level: f64) -> impl FnOnce(&mut TaskSettings) {
