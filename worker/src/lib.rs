@@ -1,6 +1,7 @@
 //! The worker of colearn: the agent that talks to the coordinator and the trainer that trains.
 
 pub mod agent;
+pub mod checkpoint;
 pub mod device;
 pub mod metrics;
 pub mod model;
