@@ -6,6 +6,7 @@ mod files;
 mod made_up;
 mod odd_sweeps;
 mod reference;
+mod regression;
 
 /// The folder of a report, read back.
 struct Written(tempfile::TempDir);
