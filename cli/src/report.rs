@@ -33,7 +33,9 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
         None => reference_from_here(&fetched.sweep)?,
     };
     if let Some(reference) = &reference {
-        for warning in reference.beside(&fetched.table).warnings {
+        let matched =
+            reference.beside(&fetched.table).map_err(|error| Failure::new(Exit::SweepFile, error))?;
+        for warning in matched.warnings {
             tell!("warning: {warning}");
         }
     }

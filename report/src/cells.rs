@@ -212,3 +212,13 @@ pub(crate) fn percent(confidence: f64) -> String {
     let rounded = (confidence * 1e6).round() / 1e4;
     rounded.to_string()
 }
+
+/// The first twenty of a list, and how many more there are.
+pub(crate) fn some(items: &[String], between: &str) -> String {
+    const MOST: usize = 20;
+    let mut text = items[..items.len().min(MOST)].join(between);
+    if items.len() > MOST {
+        let _ = write!(text, "{between}... and {} more", items.len() - MOST);
+    }
+    text
+}

@@ -6,7 +6,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::{charts::Charts, material::Material, page::Page, text};
+use crate::{charts::Charts, material::Material, page::Page, reference::ReferenceError, text};
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +27,9 @@ pub enum ReportError {
         /// Why.
         source: io::Error,
     },
+    /// The published means are those of another sweep.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
     /// A file could not be encoded.
     #[error("cannot encode `{file}`: {message}")]
     Encode {
@@ -47,10 +50,10 @@ const LIST_HEADING: &str = "# files that `colearn report` wrote into this folder
 /// The page is `index.html`, the charts are under `plots/`. Returns the page's path.
 ///
 /// # Errors
-/// When the folder or a file in it can not be written.
+/// When the folder or a file in it can not be written, or no published mean is about a configuration.
 pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError> {
     let table = material.table();
-    let published = material.reference.as_ref().map(|reference| reference.beside(&table));
+    let published = material.reference.as_ref().map(|reference| reference.beside(&table)).transpose()?;
     let published = published.as_ref();
     let sweep = serde_json::to_string_pretty(&material.sweep)
         .map_err(|error| ReportError::Encode { file: "sweep.json", message: error.to_string() })?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use colearn_core::table::ResultsTable;
 
 use crate::{
-    cells::{self, label, percent, setting_columns},
+    cells::{self, label, percent, setting_columns, some},
     material::Material,
     svg::escape,
 };
@@ -52,7 +52,7 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
         [only] => fact("trained parameters", grouped(*only)),
         [first, .., last] => fact("trained parameters", format!("{} to {}", grouped(*first), grouped(*last))),
     }
-    fact("seeds", some(&sweep.seeds.iter().map(u64::to_string).collect::<Vec<_>>(), 20));
+    fact("seeds", some(&sweep.seeds.iter().map(u64::to_string).collect::<Vec<_>>(), ", "));
     for path in &sweep.parameters {
         let mut values: Vec<String> = Vec::new();
         for it in sweep.configurations.iter().filter_map(|it| it.values.get(path)).map(cells::value) {
@@ -60,7 +60,7 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
                 values.push(it);
             }
         }
-        fact(path, some(&values, 40));
+        fact(path, some(&values, ", "));
     }
     if let Some(baseline) = table.baseline() {
         fact("baseline", format!("{} ({})", label(baseline, &setting_columns(table)), baseline.id));
@@ -113,14 +113,6 @@ fn grouped(number: u64) -> String {
             text.push(',');
         }
         text.push(digit);
-    }
-    text
-}
-
-fn some(items: &[String], shown: usize) -> String {
-    let mut text = items[..items.len().min(shown)].join(", ");
-    if items.len() > shown {
-        let _ = write!(text, ", ... and {} more", items.len() - shown);
     }
     text
 }
