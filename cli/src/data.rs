@@ -5,7 +5,11 @@ use std::{
     path::Path,
 };
 
-use colearn_core::{settings::TaskSettings, sweep::Sweep, table::ResultsTable};
+use colearn_core::{
+    settings::{TaskSettings, schema::MODALITY_DROPOUT},
+    sweep::{Configuration, Sweep, did_you_mean},
+    table::ResultsTable,
+};
 use colearn_data_format::{Dataset, Split, Task, generate, inspect::Summary, resolve, write};
 
 use crate::{
@@ -66,25 +70,41 @@ pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<BTreeMap<Stri
                 entry.insert(dataset)
             }
         };
+        check_modalities(configuration, dataset)?;
         check_settings(settings, dataset)?;
     }
     Ok(opened)
+}
+
+/// Checks that the data set has every modality that a configuration names. Dropouts of zero make no difference
+/// and are not among the settings, but a name that is not there is a mistake at any level.
+fn check_modalities(configuration: &Configuration, dataset: &Dataset) -> Result<(), Failure> {
+    let settings = &configuration.settings;
+    let there = || dataset.modalities().iter().map(|modality| modality.name.as_str());
+    let dropped = settings.modality_dropout.keys().map(String::as_str);
+    let written = configuration.values.keys().filter_map(|path| path.strip_prefix(MODALITY_DROPOUT));
+    let named = std::iter::once(("primary", settings.primary.as_str()))
+        .chain(dropped.chain(written).map(|name| ("modality_dropout", name)));
+    for (key, name) in named {
+        if !there().any(|modality| modality == name) {
+            let advice = did_you_mean(name, there()).map_or_else(String::new, |advice| format!("; {advice}"));
+            return Err(Failure::new(
+                Exit::DataSet,
+                format!(
+                    "`{key}` names the modality `{name}`, which the data set {} does not have; it has: {}{advice}",
+                    dataset.path().display(),
+                    there().collect::<Vec<_>>().join(", ")
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that a configuration can be trained on its data set.
 fn check_settings(settings: &TaskSettings, dataset: &Dataset) -> Result<(), Failure> {
     let path = dataset.path().display();
     let unfit = |message: String| Err(Failure::new(Exit::DataSet, message));
-    let there: Vec<&str> = dataset.modalities().iter().map(|modality| modality.name.as_str()).collect();
-    let named = std::iter::once(&settings.primary).chain(settings.modality_dropout.keys());
-    for modality in named {
-        if !there.contains(&modality.as_str()) {
-            return unfit(format!(
-                "the sweep names the modality `{modality}`, which the data set {path} does not have; it has: {}",
-                there.join(", ")
-            ));
-        }
-    }
     if !matches!(dataset.task(), Task::Classification { .. }) {
         return unfit(format!(
             "the data set {path} is for regression, and the model bi-eflstm only classifies; choose a data set with classes"
