@@ -34,8 +34,7 @@ pub struct ResultsTable {
     pub sweep: SweepName,
     /// The swept paths: the columns that tell configurations apart.
     pub parameters: Vec<String>,
-    /// The metrics shown, in column order: those that the sweep names, then the same under every further subset
-    /// of the modalities that results have. The first is the one that verdicts are about.
+    /// The metrics shown, in column order. The first is the one that verdicts are about.
     pub metrics: Vec<String>,
     /// Confidence level of the intervals.
     pub confidence: f64,
@@ -169,11 +168,10 @@ impl ResultsTable {
             })
             .collect();
         correct(&mut configurations);
-        let metrics = shown(&sweep.report.metrics, &configurations);
         Self {
             sweep: sweep.name.clone(),
             parameters: sweep.parameters.clone(),
-            metrics,
+            metrics: sweep.report.metrics.clone(),
             confidence: sweep.report.confidence,
             configurations,
             data_digests,
@@ -217,26 +215,6 @@ fn same_but_for_modalities(left: &Configuration, right: &Configuration) -> bool 
         settings
     };
     bare(left) == bare(right)
-}
-
-/// The metrics that were asked for, then each of them under the further subsets of the modalities that it was
-/// measured under: subset by subset, the smaller ones first.
-fn shown(asked: &[String], rows: &[ConfigurationRow]) -> Vec<String> {
-    let mut measured: BTreeSet<(usize, &str, usize, &str)> = BTreeSet::new();
-    for name in rows.iter().flat_map(|row| row.metrics.keys()) {
-        if let (plain, Some(modalities)) = metric::split(name)
-            && let Some(place) = asked.iter().position(|it| it == plain)
-        {
-            measured.insert((modalities.split('+').count(), modalities, place, name));
-        }
-    }
-    let mut names = asked.to_vec();
-    for (_, _, _, name) in measured {
-        if !names.iter().any(|it| it == name) {
-            names.push(name.to_owned());
-        }
-    }
-    names
 }
 
 /// Every metric that all results have.
@@ -377,23 +355,6 @@ mod tests {
         assert_eq!(rows[1].failed_seeds, [(1, FailureReason::Diverged)].into());
         assert_eq!(rows[1].metrics["accuracy"].std, None);
         assert!(rows[2].metrics.is_empty());
-    }
-
-    #[test]
-    fn metrics_under_further_modalities_are_shown_after_those_they_belong_to() {
-        let names = ["loss@l+v", "accuracy@l+v", "accuracy@l+a+v", "mae@l+v", "accuracy", "loss"];
-        let result =
-            TaskResult { metrics: names.map(|name| (name.to_owned(), 0.5)).into(), ..TaskResult::default() };
-        let mut sweep = sweep(1, 1);
-        sweep.report.metrics = vec!["accuracy".into(), "loss".into()];
-        let table =
-            ResultsTable::of(&sweep, &[((ConfigurationId(0), 0), Outcome::Done(result.clone()))].into());
-        assert_eq!(table.metrics, ["accuracy", "loss", "accuracy@l+v", "loss@l+v", "accuracy@l+a+v"]);
-        assert!(!table.is_regression());
-        // One that the file names itself keeps its place.
-        sweep.report.metrics = vec!["accuracy@l+v".into(), "accuracy".into()];
-        let table = ResultsTable::of(&sweep, &[((ConfigurationId(0), 0), Outcome::Done(result))].into());
-        assert_eq!(table.metrics, ["accuracy@l+v", "accuracy", "accuracy@l+a+v"]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub(crate) struct Group {
 pub(crate) struct Charts {
     /// One for each shown metric.
     pub(crate) metrics: Group,
-    /// One for each shown metric that was measured under several subsets of the modalities.
+    /// One for each metric that was measured under several subsets of the modalities.
     pub(crate) subsets: Group,
     /// Confusion matrices side by side.
     pub(crate) confusions: Group,

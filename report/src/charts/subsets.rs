@@ -14,15 +14,18 @@ use super::{
     swept::{Line, Swept},
 };
 use crate::{
+    cells::all_metrics,
     material::best,
     svg::{Canvas, Glyph, Ink, Legend, Scale},
 };
 
-/// One chart for each shown metric that results have both plain and under further subsets, if the dropout of a
+/// One chart for each metric that results have both plain and under further subsets, if the dropout of a
 /// modality is swept.
 pub(super) fn group(table: &ResultsTable) -> Group {
     let Some(swept) = Swept::of(table).filter(|swept| swept.of_dropout) else { return Group::default() };
-    let charts: Vec<Chart> = table.metrics.iter().filter_map(|name| chart(table, &swept, name)).collect();
+    let measured = all_metrics(table);
+    let charts: Vec<Chart> =
+        measured.iter().filter_map(|name| chart(table, &swept, name, &measured)).collect();
     let mut caption = "The same networks tested on the primary modality alone and with further modalities present. The dotted line marks the level to take where one network has to serve them all: the one whose largest distance to the best mean of each line is smallest.".to_owned();
     if swept.lines.len() > 1 {
         caption.push_str(" Of several settings, those that are best on the primary modality alone.");
@@ -30,7 +33,7 @@ pub(super) fn group(table: &ResultsTable) -> Group {
     Group { charts, caption }
 }
 
-fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str) -> Option<Chart> {
+fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String]) -> Option<Chart> {
     if metric::split(name).1.is_some() {
         return None;
     }
@@ -40,7 +43,7 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str) -> Option<Chart> {
     let line = swept.lines.iter().find(among).or(swept.lines.first())?;
     let primary = &line.points.first()?.1.settings.primary;
     let mut names: Vec<(&str, String)> = vec![(name, format!("{primary} alone"))];
-    names.extend(table.metrics.iter().filter_map(|other| match metric::split(other) {
+    names.extend(measured.iter().filter_map(|other| match metric::split(other) {
         (plain, Some(modalities)) if plain == name => Some((other.as_str(), modalities.replace('+', " + "))),
         _ => None,
     }));

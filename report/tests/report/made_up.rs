@@ -152,6 +152,7 @@ pub(crate) fn regression() -> Material {
     let alone = [0.60, 0.66, 0.67, 0.72, 0.73, 0.73, 0.72, 0.715];
     let all = [0.78, 0.77, 0.77, 0.76, 0.74, 0.70, 0.65, 0.60];
     let mut material = material(&source, |index| alone[index]);
+    material.sweep.report.metrics.extend([format!("accuracy@{ALL}"), format!("loss@{ALL}")]);
     let ids: Vec<_> = material.sweep.configurations.iter().map(|it| it.id).collect();
     for ((id, seed), outcome) in &mut material.outcomes {
         let Outcome::Done(done) = outcome else { continue };

@@ -38,6 +38,12 @@ fn a_chart_shows_which_level_serves_both() {
     // At 0.6 neither is far behind its best; at 0.4 language alone is, at 0.8 the three together are.
     assert!(chart.contains(">serves all: 0.6</text>"), "{chart}");
     assert!(report.file("plots/subsets-loss.svg").contains("serves all: 0.6"));
+    // Also of a metric that is not shown otherwise.
+    let mut material = made_up::regression();
+    material.sweep.report.metrics = vec!["loss".to_owned()];
+    let hidden = Written::new(&material);
+    hidden.page();
+    assert!(hidden.file("plots/subsets-accuracy.svg").contains(">serves all: 0.6</text>"));
     let paper = Written::new(&made_up::paper());
     assert!(paper.plots().iter().all(|name| !name.starts_with("subsets-")));
     assert!(!paper.page().contains("One level for both"));
@@ -96,6 +102,8 @@ fn classes_are_called_by_their_names() {
 #[test]
 fn metrics_with_like_names_have_files_of_their_own() {
     let mut material = made_up::regression();
+    let names = ["a-b", "A+B", "a+b"].map(|subset| format!("accuracy@{subset}"));
+    material.sweep.report.metrics.extend(names);
     each(&mut material, |result| {
         for subset in ["a+b", "a-b", "A+B"] {
             result.metrics.insert(format!("accuracy@{subset}"), 0.5);
