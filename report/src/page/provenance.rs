@@ -16,6 +16,10 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
     let mut facts: Vec<(String, String)> = Vec::new();
     let mut fact = |name: &str, text: String| facts.push((name.to_owned(), text));
     let provenance = &material.provenance;
+    let columns = setting_columns(table);
+    if let Some(file) = &provenance.sweep_file {
+        fact("sweep file", file.clone());
+    }
     if let Some(at) = &provenance.submitted_at {
         fact("submitted", at.clone());
     }
@@ -24,6 +28,11 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
     }
     let commit = provenance.commit.as_ref().map_or_else(String::new, |commit| format!(" (commit {commit})"));
     fact("colearn", format!("{}{commit}", provenance.version));
+    for (name, digests) in &table.data_digests {
+        let digests: Vec<String> = digests.iter().map(|digest| format!("sha256 {digest}")).collect();
+        let several = if digests.len() > 1 { ": different files, which the means mix" } else { "" };
+        fact(&format!("data set {name}"), format!("{}{several}", digests.join(", ")));
+    }
     let devices = material.devices();
     let trained: Vec<String> = devices
         .iter()
@@ -38,6 +47,19 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
                 "{seconds:.0} s, the sum over tasks (tasks of one cohort share their time, and count it each)"
             ),
         );
+    }
+    let resumed: Vec<String> = material
+        .resumed()
+        .into_iter()
+        .map(|(id, seed, epochs)| {
+            let row = table.configurations.iter().find(|row| row.id == id);
+            let name = row.map_or_else(|| id.to_string(), |row| label(row, &columns));
+            let epochs: Vec<String> = epochs.iter().map(u32::to_string).collect();
+            format!("{name} seed {seed} after epoch {}", epochs.join(" and "))
+        })
+        .collect();
+    if !resumed.is_empty() {
+        fact("continued from a checkpoint", some(&resumed, "; "));
     }
     let mut parameters: Vec<u64> = sweep
         .configurations
@@ -63,7 +85,7 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
         fact(path, some(&values, ", "));
     }
     if let Some(baseline) = table.baseline() {
-        fact("baseline", format!("{} ({})", label(baseline, &setting_columns(table)), baseline.id));
+        fact("baseline", format!("{} ({})", label(baseline, &columns), baseline.id));
     }
     fact("metrics", format!("{}; verdicts are about the first", sweep.report.metrics.join(", ")));
     fact("confidence", format!("{} %", percent(sweep.report.confidence)));

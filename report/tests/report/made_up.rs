@@ -116,6 +116,7 @@ pub(crate) fn material(source: &str, accuracy: impl Fn(usize) -> f64) -> Materia
         provenance: Provenance {
             version: "0.1.0".to_owned(),
             commit: Some("0123abc".to_owned()),
+            sweep_file: Some("sweeps/made-up.yaml".to_owned()),
             submitted_at: Some("2026-11-20 10:00:00 UTC".to_owned()),
             made_at: Some("2026-11-20 12:00:00 UTC".to_owned()),
         },

@@ -100,6 +100,31 @@ fn classes_are_called_by_their_names() {
 }
 
 #[test]
+fn the_page_says_which_data_and_what_was_continued() {
+    let page = Written::new(&made_up::regression()).page();
+    for fact in [
+        "<dt>sweep file</dt><dd>sweeps/made-up.yaml</dd>".to_owned(),
+        format!("<dt>data set mosi</dt><dd>sha256 {}</dd>", "ab".repeat(32)),
+        "<dt>continued from a checkpoint</dt><dd>audio=0.4 video=0.4 seed 1 after epoch 5 and 20</dd>"
+            .to_owned(),
+    ] {
+        assert!(page.contains(&fact), "{fact}");
+    }
+    let mut material = made_up::regression();
+    let mut other = true;
+    each(&mut material, |result| {
+        result.resumed_after.clear();
+        if std::mem::take(&mut other) {
+            result.data_digest = "cd".repeat(32);
+        }
+    });
+    material.provenance.sweep_file = None;
+    let page = Written::new(&material).page();
+    assert!(page.contains(": different files, which the means mix"));
+    assert!(!page.contains("continued from") && !page.contains("sweep file"));
+}
+
+#[test]
 fn metrics_with_like_names_have_files_of_their_own() {
     let mut material = made_up::regression();
     let names = ["a-b", "A+B", "a+b"].map(|subset| format!("accuracy@{subset}"));
