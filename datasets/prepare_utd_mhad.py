@@ -12,7 +12,9 @@
 UTD-MHAD (UTD Multimodal Human Action Dataset; Chen, Jafari and Kehtarnavaz, ICIP 2015) records 27 actions
 by 8 subjects, up to 4 times each, with a wearable inertial sensor and a Kinect. This script reads
 Inertial.zip and Skeleton.zip (or the folders they unpack to) and writes one safetensors file with two
-modalities, "inertial" (6 features a step) and "skeleton" (60), and the action as the label.
+modalities, "inertial" (6 features a step) and "skeleton" (60), and the action as the label. With
+--modalities accelerometer,gyroscope,skeleton the two halves of the inertial sensor are modalities of their
+own (3 features each), for models and questions that take three.
 
 What is done to a clip, in this order:
   skeleton  made relative to the first joint of the first frame; 20 joints x 3 coordinates = 60 features
@@ -39,8 +41,20 @@ import colearn_data
 from colearn_data import PrepareError, Progress, Report
 
 SPLITS = {"train": (1, 3, 5), "valid": (7,), "test": (2, 4, 6, 8)}
-MODALITIES = ("inertial", "skeleton")
+RECORDINGS = ("inertial", "skeleton")
 VARIABLES = {"inertial": "d_iner", "skeleton": "d_skel"}
+# The modalities a data set can have: which recording each is taken from, and which of its features.
+SKELETON = ("skeleton", slice(0, 60))
+LAYOUTS: dict[str, dict[str, tuple[str, slice]]] = {
+    "inertial,skeleton": {"inertial": ("inertial", slice(0, 6)), "skeleton": SKELETON},
+    "accelerometer,gyroscope,skeleton": {
+        "accelerometer": ("inertial", slice(0, 3)),
+        "gyroscope": ("inertial", slice(3, 6)),
+        "skeleton": SKELETON,
+    },
+}
+TWO, THREE = LAYOUTS
+OUT = {TWO: "data/utd-mhad.safetensors", THREE: "data/utd-mhad-3.safetensors"}
 # In the order of the release's action numbers, 1 to 27.
 CLASSES = (
     "swipe left", "swipe right", "wave", "clap", "throw", "cross arms", "basketball shoot", "draw x",
@@ -145,13 +159,13 @@ def read_modality(modality: str, source: Path, steps: int, report: Report) -> di
     return clips
 
 
-def prepare(inertial: Path, skeleton: Path, steps: int, report: Report) -> dict[str, np.ndarray]:
-    """The tensors of the data set by name."""
+def prepare(layout: str, inertial: Path, skeleton: Path, steps: int, report: Report) -> dict[str, np.ndarray]:
+    """The tensors of the data set by name; `layout` is one of LAYOUTS."""
     sources = {"inertial": inertial, "skeleton": skeleton}
-    clips = {modality: read_modality(modality, sources[modality], steps, report) for modality in MODALITIES}
-    for modality, other in (MODALITIES, MODALITIES[::-1]):
-        for clip in sorted(clips[modality].keys() - clips[other].keys()):
-            report.drop(f"has no usable {other} recording", f"{clip} {modality}")
+    clips = {recording: read_modality(recording, sources[recording], steps, report) for recording in RECORDINGS}
+    for recording, other in (RECORDINGS, RECORDINGS[::-1]):
+        for clip in sorted(clips[recording].keys() - clips[other].keys()):
+            report.drop(f"has no usable {other} recording", f"{clip} {recording}")
     both = sorted(clips["inertial"].keys() & clips["skeleton"].keys())
 
     tensors: dict[str, np.ndarray] = {}
@@ -159,29 +173,30 @@ def prepare(inertial: Path, skeleton: Path, steps: int, report: Report) -> dict[
         members = [clip for clip in both if clip.subject in subjects]
         if not members:
             raise PrepareError(f"no clip of subjects {subjects} for the {split} split; is the release complete?")
-        for modality in MODALITIES:
-            tensors[f"{split}/{modality}"] = np.stack([clips[modality][clip] for clip in members])
+        for modality, (recording, features) in LAYOUTS[layout].items():
+            tensors[f"{split}/{modality}"] = np.stack([clips[recording][clip][:, features] for clip in members])
         tensors[f"{split}/labels"] = np.array([clip.action - 1 for clip in members], dtype=np.int64)
     untrained = sorted(set(range(len(CLASSES))) - set(tensors["train/labels"].tolist()))
     if untrained:
         names = ", ".join(f"{index + 1} ({CLASSES[index]})" for index in untrained)
         raise PrepareError(f"no training clip of action {names}; is the release complete?")
 
-    for modality in MODALITIES:
+    for modality in LAYOUTS[layout]:
         colearn_data.standardise(tensors, modality)
     return tensors
 
 
-def metadata(steps: int) -> dict[str, str]:
+def metadata(layout: str, steps: int) -> dict[str, str]:
     """The header entries the format asks for."""
+    split = "; inertial features 1 to 3 as accelerometer, 4 to 6 as gyroscope" if layout == THREE else ""
     return colearn_data.metadata(
-        MODALITIES,
+        list(LAYOUTS[layout]),
         CLASSES,
         source="UTD-MHAD, Chen, Jafari and Kehtarnavaz, ICIP 2015, https://personal.utdallas.edu/~kehtar/UTD-MHAD.html",
         licence="called freely available by its authors, without a formal licence; cite the ICIP 2015 paper",
         preparation=f"datasets/prepare_utd_mhad.py: subjects 1,3,5 train, 7 valid, 2,4,6,8 test; skeleton relative "
         f"to the first joint of the first frame; resampled linearly to {steps} steps; standardised per feature "
-        "with the training subjects' mean and deviation",
+        f"with the training subjects' mean and deviation{split}",
     )
 
 
@@ -197,10 +212,10 @@ def find(release: Path, given: Path | None, stem: str) -> Path:
     )
 
 
-def summary(tensors: dict[str, np.ndarray], report: Report) -> list[str]:
+def summary(layout: str, tensors: dict[str, np.ndarray], report: Report) -> list[str]:
     """What a person wants to see at the end."""
     splits = [
-        f"{split}: subjects {', '.join(map(str, subjects))}; {colearn_data.shapes(tensors, MODALITIES, split)}"
+        f"{split}: subjects {', '.join(map(str, subjects))}; {colearn_data.shapes(tensors, list(LAYOUTS[layout]), split)}"
         for split, subjects in SPLITS.items()
     ]
     return splits + report.lines()
@@ -208,7 +223,8 @@ def summary(tensors: dict[str, np.ndarray], report: Report) -> list[str]:
 
 def main(arguments: list[str] | None = None) -> int:
     """The command; returns its exit status."""
-    parser = colearn_data.parser(__doc__, "data/utd-mhad.safetensors")
+    parser = colearn_data.parser(__doc__, OUT[TWO])
+    parser.set_defaults(out=None)
     parser.add_argument(
         "release", nargs="?", type=Path, default=Path("."),
         help="folder with Inertial.zip and Skeleton.zip, or with the folders Inertial and Skeleton (default: here)",
@@ -216,17 +232,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--inertial", type=Path, metavar="PATH", help="Inertial.zip or its folder, if elsewhere")
     parser.add_argument("--skeleton", type=Path, metavar="PATH", help="Skeleton.zip or its folder, if elsewhere")
     parser.add_argument("--steps", type=colearn_data.at_least(2), default=30, help="time steps a clip (default: 30)")
+    parser.add_argument(
+        "--modalities", choices=list(LAYOUTS), default=TWO,
+        help=f"what the data set has; the second is written to {OUT[THREE]} unless --out says otherwise "
+        f"(default: {TWO})",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
+    layout = options.modalities
+    out = options.out or Path(OUT[layout])
 
     def run() -> list[str]:
         report = Report()
         inertial = find(options.release, options.inertial, "Inertial")
         skeleton = find(options.release, options.skeleton, "Skeleton")
-        tensors = prepare(inertial, skeleton, options.steps, report)
-        colearn_data.write(options.out, tensors, metadata(options.steps))
-        return summary(tensors, report)
+        tensors = prepare(layout, inertial, skeleton, options.steps, report)
+        colearn_data.write(out, tensors, metadata(layout, options.steps))
+        return summary(layout, tensors, report)
 
-    return colearn_data.finish(run, options.out)
+    return colearn_data.finish(run, out)
 
 
 if __name__ == "__main__":

@@ -159,6 +159,40 @@ class PrepareTest(unittest.TestCase):
             expected = (by_hand(3, 6)[modality] - mean) / deviation
             np.testing.assert_allclose(tensors[f"test/{name}"][2 * 4 + 2], expected, rtol=1e-5, atol=1e-5)
 
+    def test_the_inertial_sensor_as_two_modalities(self) -> None:
+        self.write_zips()
+        self.assertEqual(self.run_main()[0], 0)
+        two = load_file(self.out)
+        status, out, err = self.run_main("--modalities", "accelerometer,gyroscope,skeleton")
+        self.assertEqual(status, 0, err)
+        three = load_file(self.out)
+        self.assertEqual(len(three), 12)
+        for split in ("train", "valid", "test"):
+            self.assertEqual(three[f"{split}/gyroscope"].shape[2], 3)
+            halves = [three[f"{split}/accelerometer"], three[f"{split}/gyroscope"]]
+            np.testing.assert_array_equal(np.concatenate(halves, axis=2), two[f"{split}/inertial"])
+            np.testing.assert_array_equal(three[f"{split}/skeleton"], two[f"{split}/skeleton"])
+            np.testing.assert_array_equal(three[f"{split}/labels"], two[f"{split}/labels"])
+        self.assertIn("valid: subjects 7; accelerometer [27, 30, 3], gyroscope [27, 30, 3], skeleton [27, 30, 60]", out)
+        with safe_open(self.out, "numpy") as file:
+            entries = file.metadata()
+        self.assertEqual(json.loads(entries["modalities"]), ["accelerometer", "gyroscope", "skeleton"])
+        self.assertIn("4 to 6 as gyroscope", entries["preparation"])
+
+    def test_each_layout_has_a_file_of_its_own_name(self) -> None:
+        self.write_zips()
+        before = Path.cwd()
+        self.addCleanup(os.chdir, before)
+        os.chdir(self.folder)
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            for layout in prepare.LAYOUTS:
+                self.assertEqual(prepare.main([str(self.folder), "--modalities", layout]), 0)
+            with self.assertRaises(SystemExit) as refused:
+                prepare.main([str(self.folder), "--modalities", "skeleton"])
+        self.assertEqual(refused.exception.code, 2)
+        names = sorted(path.name for path in (self.folder / "data").iterdir())
+        self.assertEqual(names, ["utd-mhad-3.safetensors", "utd-mhad.safetensors"])
+
     def test_folders_give_the_same_bytes_as_archives(self) -> None:
         self.write_zips()
         self.run_main()

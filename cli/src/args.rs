@@ -184,7 +184,7 @@ pub(crate) struct ReportArgs {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Folder to write; files of an earlier report are replaced [default: reports/NAME].
+    /// Folder to write; files of an earlier report are replaced or removed [default: reports/NAME].
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// The sweep file, which the path of `report.reference` (published means) is relative to [default: that path

@@ -5,7 +5,11 @@ use std::{
     path::Path,
 };
 
-use colearn_core::{settings::TaskSettings, sweep::Sweep, table::ResultsTable};
+use colearn_core::{
+    settings::{TaskSettings, schema::field},
+    sweep::{Configuration, Sweep, did_you_mean},
+    table::ResultsTable,
+};
 use colearn_data_format::{Dataset, Split, generate, inspect::Summary, resolve, write};
 
 use crate::{
@@ -66,24 +70,41 @@ pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<BTreeMap<Stri
                 entry.insert(dataset)
             }
         };
+        check_modalities(configuration, dataset)?;
         check_settings(settings, dataset)?;
     }
     Ok(opened)
+}
+
+/// Checks that the data set has every modality that a configuration names. What makes no difference, such as a
+/// dropout of zero, is not among the settings, but a name that is not there is a mistake at any level.
+fn check_modalities(configuration: &Configuration, dataset: &Dataset) -> Result<(), Failure> {
+    let settings = &configuration.settings;
+    let there = || dataset.modalities().iter().map(|modality| modality.name.as_str());
+    let written = configuration.values.keys().filter_map(|path| {
+        let name = field(path)?.modality(path)?;
+        Some((path.strip_suffix(name)?.trim_end_matches('.'), name))
+    });
+    for (key, name) in settings.modalities_named().chain(written) {
+        if !there().any(|modality| modality == name) {
+            let advice = did_you_mean(name, there()).map_or_else(String::new, |advice| format!("; {advice}"));
+            return Err(Failure::new(
+                Exit::DataSet,
+                format!(
+                    "`{key}` names the modality `{name}`, which the data set {} does not have; it has: {}{advice}",
+                    dataset.path().display(),
+                    there().collect::<Vec<_>>().join(", ")
+                ),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that a configuration can be trained on its data set.
 fn check_settings(settings: &TaskSettings, dataset: &Dataset) -> Result<(), Failure> {
     let path = dataset.path().display();
     let unfit = |message: String| Err(Failure::new(Exit::DataSet, message));
-    let there: Vec<&str> = dataset.modalities().iter().map(|modality| modality.name.as_str()).collect();
-    for modality in settings.modalities_named() {
-        if !there.contains(&modality) {
-            return unfit(format!(
-                "the sweep names the modality `{modality}`, which the data set {path} does not have; it has: {}",
-                there.join(", ")
-            ));
-        }
-    }
     let samples = dataset.split(Split::Train).len();
     if settings.training.batch_size as usize > samples {
         return unfit(format!(

@@ -33,7 +33,9 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
         None => reference_from_here(&fetched.sweep)?,
     };
     if let Some(reference) = &reference {
-        for warning in reference.beside(&fetched.table).warnings {
+        let matched =
+            reference.beside(&fetched.table).map_err(|error| Failure::new(Exit::SweepFile, error))?;
+        for warning in matched.warnings {
             tell!("warning: {warning}");
         }
     }
@@ -46,6 +48,7 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
         provenance: Provenance {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             commit: option_env!("COLEARN_COMMIT").map(str::to_owned),
+            sweep_file: arguments.sweep_file.as_ref().map(|file| file.display().to_string()),
             submitted_at: response.sweep.map(|sweep| moment(sweep.submitted_at)),
             made_at: Some(moment(jiff::Timestamp::now().as_millisecond())),
         },

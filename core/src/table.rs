@@ -16,6 +16,10 @@ use crate::{
 
 /// What became of one task, as far as it is known.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every outcome is a result, and a box for each saves nothing"
+)]
 pub enum Outcome {
     /// It has its result.
     Done(TaskResult),
@@ -178,6 +182,12 @@ impl ResultsTable {
     #[must_use]
     pub fn verdict_metric(&self) -> Option<&str> {
         self.metrics.first().map(String::as_str)
+    }
+
+    /// Whether the results are those of a regression, whose metrics of the same name mean something else.
+    #[must_use]
+    pub fn is_regression(&self) -> bool {
+        self.configurations.iter().any(|row| row.metrics.contains_key(metric::MAE))
     }
 
     /// What the others are compared with.

@@ -247,7 +247,10 @@ fn a_memory_fusion_network_has_settings_of_its_own() {
     assert_eq!(model.hidden, [("language".to_owned(), 128), ("audio".to_owned(), 16)].into());
     assert_eq!((model.memory, model.nn1, model.nn2, model.nn2_dropout), (8, 7, 6, 0.5));
     assert_eq!((model.gamma1, model.gamma2_dropout, model.out, model.out_dropout), (256, 0.2, 64, 0.5));
-    assert_eq!(settings.modalities_named().collect::<BTreeSet<_>>(), BTreeSet::from(["audio", "language"]));
+    assert_eq!(
+        settings.modalities_named().collect::<Vec<_>>(),
+        [("primary", "language"), ("model.hidden", "audio"), ("model.hidden", "language")]
+    );
     let swept = "model: {kind: mfn}\nparameters: {model.hidden.audio: [8, 32], model.memory: [4]}";
     assert_eq!(column("model.hidden.audio", swept), [8, 32]);
 }

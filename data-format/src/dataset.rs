@@ -259,7 +259,7 @@ fn map_file(file: &Path, path: &Path) -> Result<Mmap, DatasetError> {
 fn remedy(path: &Path) -> &'static str {
     match path.file_stem().and_then(|stem| stem.to_str()) {
         Some("demo") => "run `colearn data generate` to make the demo set",
-        Some("utd-mhad") => "datasets/README.md says how to obtain and prepare it",
+        Some("utd-mhad" | "utd-mhad-3") => "datasets/README.md says how to obtain and prepare it",
         _ => "check the name and the data folder; datasets/README.md says how sets are made",
     }
 }

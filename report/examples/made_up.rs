@@ -12,6 +12,7 @@ fn main() {
     let plain = "name: NAME\ndataset: d\nprimary: language\n";
     let reports = [
         ("paper", made_up::paper()),
+        ("regression", made_up::regression()),
         (
             "words",
             made_up::material(

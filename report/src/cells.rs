@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use colearn_core::{
+    result::metric,
     statistics::{Comparison, Summary},
     table::{ConfigurationRow, ResultsTable, RowState},
 };
@@ -33,6 +34,15 @@ pub(crate) fn all_metrics(table: &ResultsTable) -> Vec<String> {
         }
     }
     names
+}
+
+/// A metric's name as people read it: `accuracy`, `accuracy (language + audio)` for `accuracy@language+audio`.
+#[must_use]
+pub fn metric_heading(name: &str) -> String {
+    match metric::split(name) {
+        (plain, None) => plain.to_owned(),
+        (plain, Some(modalities)) => format!("{plain} ({})", modalities.replace('+', " + ")),
+    }
 }
 
 /// A value as people write it.
@@ -114,9 +124,10 @@ pub(crate) fn p_value(p: Option<f64>) -> String {
     }
 }
 
-pub(crate) fn note(row: &ConfigurationRow) -> String {
+/// What has to be said about a row; that it is the baseline only where nothing else says so.
+pub(crate) fn note(row: &ConfigurationRow, baseline: bool) -> String {
     let mut notes = Vec::new();
-    if row.baseline {
+    if row.baseline && baseline {
         notes.push("baseline".to_owned());
     }
     if row.state != RowState::Complete {
@@ -134,30 +145,37 @@ pub(crate) fn note(row: &ConfigurationRow) -> String {
 /// The heading of the verdict column, if the sweep has a baseline.
 pub(crate) fn verdict_heading(table: &ResultsTable) -> Option<String> {
     table.baseline()?;
-    Some(format!("{} vs baseline", table.verdict_metric()?))
+    Some(format!("{} vs baseline", metric_heading(table.verdict_metric()?)))
 }
 
-/// The table that people read, cell by cell; the last column is notes.
+/// The table that people read, cell by cell. The verdict's cell of the baseline says that it is the baseline. The
+/// last column is notes; it is left out where there are none.
 #[must_use]
 pub fn heading_and_rows(table: &ResultsTable) -> (Vec<String>, Vec<Vec<String>>) {
     let settings = setting_columns(table);
     let verdicts = verdict_heading(table);
+    let notes: Vec<String> = table.configurations.iter().map(|row| note(row, verdicts.is_none())).collect();
+    let noted = notes.iter().any(|note| !note.is_empty());
     let mut heading = settings.clone();
     heading.push("n".to_owned());
-    heading.extend(table.metrics.iter().cloned());
+    heading.extend(table.metrics.iter().map(|name| metric_heading(name)));
     heading.extend(verdicts.clone());
-    heading.push(String::new());
+    heading.extend(noted.then(|| "note".to_owned()));
     let rows = table
         .configurations
         .iter()
-        .map(|row| {
+        .zip(notes)
+        .map(|(row, note)| {
             let mut cells: Vec<String> = settings.iter().map(|path| setting(row, path)).collect();
             cells.push(count(row));
             cells.extend(table.metrics.iter().map(|name| mean_and_deviation(row.metrics.get(name))));
             if verdicts.is_some() {
-                cells.extend(table.verdict_metric().map(|name| verdict(row, name)));
+                cells.extend(table.verdict_metric().map(|name| match row.baseline {
+                    true => "baseline".to_owned(),
+                    false => verdict(row, name),
+                }));
             }
-            cells.push(note(row));
+            cells.extend(noted.then_some(note));
             cells
         })
         .collect();
@@ -170,6 +188,12 @@ pub fn summary_line(table: &ResultsTable) -> String {
     let missing: usize = table.configurations.iter().map(|row| row.expected - row.n).sum();
     let mut text =
         "mean ± sample standard deviation over n seeds, tested on the primary modality alone".to_owned();
+    if table.metrics.iter().any(|name| metric::split(name).1.is_some()) {
+        text.push_str(", or on the modalities in brackets");
+    }
+    if table.is_regression() {
+        text.push_str("; loss: mean absolute error, accuracy: share of equal sign");
+    }
     if verdict_heading(table).is_some() {
         let _ = write!(
             text,
@@ -187,4 +211,14 @@ pub fn summary_line(table: &ResultsTable) -> String {
 pub(crate) fn percent(confidence: f64) -> String {
     let rounded = (confidence * 1e6).round() / 1e4;
     rounded.to_string()
+}
+
+/// The first twenty of a list, and how many more there are.
+pub(crate) fn some(items: &[String], between: &str) -> String {
+    const MOST: usize = 20;
+    let mut text = items[..items.len().min(MOST)].join(between);
+    if items.len() > MOST {
+        let _ = write!(text, "{between}... and {} more", items.len() - MOST);
+    }
+    text
 }

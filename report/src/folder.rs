@@ -1,11 +1,12 @@
 //! The folder of a report.
 
 use std::{
+    collections::BTreeSet,
     fs, io,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
-use crate::{charts::Charts, material::Material, page::Page, text};
+use crate::{charts::Charts, material::Material, page::Page, reference::ReferenceError, text};
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +19,17 @@ pub enum ReportError {
         /// Why.
         source: io::Error,
     },
+    /// The list of an earlier report's files could not be read.
+    #[error("cannot read `{}`, the list of the files of an earlier report: {source}; remove it, or report into another folder", path.display())]
+    Read {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The published means are those of another sweep.
+    #[error(transparent)]
+    Reference(#[from] ReferenceError),
     /// A file could not be encoded.
     #[error("cannot encode `{file}`: {message}")]
     Encode {
@@ -28,14 +40,20 @@ pub enum ReportError {
     },
 }
 
-/// Writes a report into `folder`, which is made if it is not there; files of an earlier report are replaced.
+/// The list of the files that a report wrote, so that the next one can remove those that it does not write. A
+/// folder may hold other files as well, which are nobody's to remove.
+const LIST: &str = ".colearn-report";
+const LIST_HEADING: &str = "# files that `colearn report` wrote into this folder and may remove";
+
+/// Writes a report into `folder`, which is made if it is not there. Files of an earlier report are replaced or,
+/// where this one has no such file, removed; all others are left alone.
 /// The page is `index.html`, the charts are under `plots/`. Returns the page's path.
 ///
 /// # Errors
-/// When the folder or a file in it can not be written.
+/// When the folder or a file in it can not be written, or no published mean is about a configuration.
 pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError> {
     let table = material.table();
-    let published = material.reference.as_ref().map(|reference| reference.beside(&table));
+    let published = material.reference.as_ref().map(|reference| reference.beside(&table)).transpose()?;
     let published = published.as_ref();
     let sweep = serde_json::to_string_pretty(&material.sweep)
         .map_err(|error| ReportError::Encode { file: "sweep.json", message: error.to_string() })?;
@@ -64,9 +82,42 @@ pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError>
     };
     let plots = folder.join("plots");
     fs::create_dir_all(&plots).map_err(bad(&plots))?;
+    let earlier = earlier_files(folder)?;
+    let names: BTreeSet<String> = files.iter().map(|(name, _)| name.clone()).collect();
+    // Until all is done the list has both, so that nothing is forgotten when this is interrupted.
+    write_list(folder, names.union(&earlier))?;
     for (name, bytes) in files {
         let path = folder.join(name);
         fs::write(&path, bytes).map_err(bad(&path))?;
     }
+    for name in earlier.difference(&names) {
+        let path = folder.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(bad(&path)(error)),
+            _ => {}
+        }
+    }
+    write_list(folder, names.iter())?;
     Ok(folder.join("index.html"))
+}
+
+/// The files of earlier reports by the list in the folder, which a person may have edited: only plain paths
+/// within the folder count.
+fn earlier_files(folder: &Path) -> Result<BTreeSet<String>, ReportError> {
+    let path = folder.join(LIST);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
+        Err(source) => return Err(ReportError::Read { path, source }),
+    };
+    let plain = |name: &&str| {
+        !name.is_empty() && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
+    };
+    Ok(text.lines().filter(|line| !line.starts_with('#')).filter(plain).map(str::to_owned).collect())
+}
+
+fn write_list<'n>(folder: &Path, names: impl Iterator<Item = &'n String>) -> Result<(), ReportError> {
+    let lines: Vec<&str> = std::iter::once(LIST_HEADING).chain(names.map(String::as_str)).collect();
+    let path = folder.join(LIST);
+    fs::write(&path, lines.join("\n") + "\n").map_err(|source| ReportError::Write { path, source })
 }

@@ -50,6 +50,8 @@ pub struct Provenance {
     pub version: String,
     /// The commit it was built from, if that was known.
     pub commit: Option<String>,
+    /// The sweep file, as it was named.
+    pub sweep_file: Option<String>,
     /// When the sweep was submitted.
     pub submitted_at: Option<String>,
     /// When the report was made.
@@ -73,6 +75,16 @@ impl Material {
                 _ => None,
             })
             .collect()
+    }
+
+    /// The tasks that went on from a checkpoint, and after which epochs, in the order of the grid.
+    pub(crate) fn resumed(&self) -> Vec<(ConfigurationId, u64, &[u32])> {
+        let of = |configuration: ConfigurationId| {
+            let results = self.results(configuration).into_iter();
+            results.map(move |(seed, result)| (configuration, seed, result.resumed_after.as_slice()))
+        };
+        let all = self.sweep.configurations.iter().flat_map(|it| of(it.id));
+        all.filter(|(_, _, epochs)| !epochs.is_empty()).collect()
     }
 
     /// How many tasks each device trained, and the sum of their seconds.

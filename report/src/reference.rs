@@ -9,7 +9,7 @@ use colearn_core::{
 };
 use serde_json::Value;
 
-use crate::cells::all_metrics;
+use crate::cells::{all_metrics, label, setting_columns, some};
 
 /// A file of published means. It is a CSV file with a heading: columns that are named by a setting's dotted
 /// path tell which configuration a row is about, every other column is a metric's mean. Lines that begin with
@@ -48,7 +48,7 @@ pub struct Matched {
     pub origin: String,
     /// Published means by configuration, in the order of the file's columns.
     pub rows: HashMap<ConfigurationId, Vec<Published>>,
-    /// Rows and columns of the file that could not be placed, one sentence each.
+    /// What of the file could not be placed, and which configurations it says nothing about, a sentence each.
     pub warnings: Vec<String>,
 }
 
@@ -77,6 +77,32 @@ pub enum ReferenceError {
         /// What stands there.
         text: String,
     },
+    /// A column's heading can be nothing that is known, or stands there twice.
+    #[error(
+        "the heading of the reference `{origin}` has `{column}`, {problem}; it names settings by their dotted path (modality_dropout.audio, unimodal) and metrics (accuracy, loss), each once"
+    )]
+    Heading {
+        /// The file.
+        origin: String,
+        /// What stands there.
+        column: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+    /// No row is about a configuration of the sweep.
+    #[error(
+        "no row of the reference `{origin}` is about a configuration of sweep {sweep}: the rows are about {rows}; the configurations are {configurations}; correct the file, or take `report.reference` out of the sweep file"
+    )]
+    NothingMatches {
+        /// The file.
+        origin: String,
+        /// The sweep's name.
+        sweep: String,
+        /// What the rows are about, as far as it can be listed.
+        rows: String,
+        /// The configurations there are, as far as they can be listed.
+        configurations: String,
+    },
     /// No column names a setting, or none names a metric.
     #[error(
         "the reference `{origin}` has no column for a {missing}; its heading names settings by their dotted path (modality_dropout.audio, unimodal) and metrics (accuracy, loss)"
@@ -93,12 +119,29 @@ impl Reference {
     /// Reads a file of published means. `origin` is its name, for messages.
     ///
     /// # Errors
-    /// When it is not CSV, has no column of a setting or of a metric, or a mean is not a number.
+    /// When it is not CSV, has no column of a setting or of a metric or one that is neither, or a mean is not a
+    /// number.
     pub fn parse(text: &str, origin: &str) -> Result<Self, ReferenceError> {
+        // Spreadsheets begin a file with a byte order mark.
+        let text = text.trim_start_matches('\u{feff}');
         let bad = |source| ReferenceError::Csv { origin: origin.to_owned(), source };
         let mut reader =
             csv::ReaderBuilder::new().comment(Some(b'#')).trim(csv::Trim::All).from_reader(text.as_bytes());
         let heading = reader.headers().map_err(bad)?.clone();
+        for (index, column) in heading.iter().enumerate() {
+            let problem = if heading.iter().take(index).any(|earlier| earlier == column) {
+                "which stands there twice"
+            } else if column.is_empty() {
+                "an empty name"
+            // Every setting but the plain words has a dot in its path, and no metric has.
+            } else if column.contains('.') && field(column).is_none() {
+                "which is no setting"
+            } else {
+                continue;
+            };
+            let (origin, column) = (origin.to_owned(), column.to_owned());
+            return Err(ReferenceError::Heading { origin, column, problem });
+        }
         for (missing, of_settings) in [("setting", true), ("metric", false)] {
             if !heading.iter().any(|column| field(column).is_some() == of_settings) {
                 return Err(ReferenceError::Columns { origin: origin.to_owned(), missing });
@@ -130,8 +173,10 @@ impl Reference {
     }
 
     /// Finds the configuration of every row: the one whose settings are those of the row.
-    #[must_use]
-    pub fn beside(&self, table: &ResultsTable) -> Matched {
+    ///
+    /// # Errors
+    /// When no row is about a configuration of the table: then it is the reference of another sweep.
+    pub fn beside(&self, table: &ResultsTable) -> Result<Matched, ReferenceError> {
         let mut matched = Matched { origin: self.origin.clone(), ..Matched::default() };
         let known = all_metrics(table);
         for row in &self.rows {
@@ -158,6 +203,33 @@ impl Reference {
                 ));
             }
         }
+        let columns = setting_columns(table);
+        let labels = |rows: &[&ConfigurationRow]| {
+            some(&rows.iter().map(|row| label(row, &columns)).collect::<Vec<_>>(), "; ")
+        };
+        if matched.rows.is_empty() {
+            let rows: Vec<String> = self.rows.iter().map(Row::describe).collect();
+            return Err(ReferenceError::NothingMatches {
+                origin: self.origin.clone(),
+                sweep: table.sweep.to_string(),
+                rows: if rows.is_empty() {
+                    "nothing, as there are none".to_owned()
+                } else {
+                    some(&rows, "; ")
+                },
+                configurations: labels(&table.configurations.iter().collect::<Vec<_>>()),
+            });
+        }
+        let without: Vec<&ConfigurationRow> =
+            table.configurations.iter().filter(|row| !matched.rows.contains_key(&row.id)).collect();
+        if !without.is_empty() {
+            matched.warnings.push(format!(
+                "the reference has no row for {} of the {} configurations of this sweep: {}",
+                without.len(),
+                table.configurations.len(),
+                labels(&without)
+            ));
+        }
         let mut unknown: Vec<&str> =
             self.rows.iter().flat_map(|row| &row.means).map(|it| it.metric.as_str()).collect();
         unknown.sort_unstable();
@@ -170,7 +242,7 @@ impl Reference {
                 known.join(", ")
             ));
         }
-        matched
+        Ok(matched)
     }
 }
 
@@ -190,7 +262,7 @@ impl Row {
 
     fn describe(&self) -> String {
         let pairs: Vec<String> = self.settings.iter().map(|(path, text)| format!("{path}={text}")).collect();
-        pairs.join(" ")
+        if pairs.is_empty() { "no settings".to_owned() } else { pairs.join(" ") }
     }
 }
 

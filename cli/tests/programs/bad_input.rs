@@ -2,7 +2,10 @@
 
 use std::{net::TcpListener, process::Output};
 
-use crate::lab::{Lab, SWEEP, text};
+use crate::{
+    lab::{Lab, SWEEP, text},
+    tensors::Tensors,
+};
 
 /// Asserts the exit code and that the error names every one of `words`, in one message and without a panic.
 fn refused(output: &Output, code: i32, words: &[&str]) {
@@ -56,7 +59,19 @@ fn data_sets() {
     refused(&lab.colearn(&["run", "sweep.yaml"]), 4, &["nowhere.safetensors"]);
 
     lab.write("sweep.yaml", &SWEEP.replace("primary: language", "primary: langage"));
-    refused(&lab.colearn(&["run", "sweep.yaml"]), 4, &["langage", "language, audio, video"]);
+    refused(
+        &lab.colearn(&["run", "sweep.yaml"]),
+        4,
+        &["`primary`", "`langage`", "language, audio, video", "did you mean `language`?"],
+    );
+    // Also where it is never dropped.
+    let dropped = SWEEP.replace("modality_dropout.audio", "modality_dropout.adio").replace("[0, 0.9]", "[0]");
+    lab.write("sweep.yaml", &dropped);
+    refused(
+        &lab.colearn(&["run", "sweep.yaml"]),
+        4,
+        &["`modality_dropout`", "`adio`", "language, audio, video", "did you mean `audio`?"],
+    );
 
     lab.write("sweep.yaml", &SWEEP.replace("batch_size: 32", "batch_size: 100000"));
     refused(&lab.colearn(&["run", "sweep.yaml"]), 4, &["batch_size", "768"]);
@@ -77,6 +92,96 @@ fn data_sets() {
     std::fs::write(lab.path().join("data/text.safetensors"), "hello").unwrap();
     refused(&lab.colearn(&["data", "inspect", "data/text.safetensors"]), 4, &["text.safetensors"]);
     assert!(!lab.path().join(".colearn").exists(), "a refused data set leaves no state folder");
+}
+
+#[test]
+fn labels_and_features_that_can_not_be_trained_on() {
+    let lab = Lab::new();
+    lab.write("sweep.yaml", &SWEEP.replace("dataset: demo", "dataset: bad"));
+    let good = || Tensors::read(&lab.path().join("data/demo.safetensors"));
+    let refused_as_bad = |tensors: &Tensors, words: &[&str]| {
+        tensors.write(&lab.path().join("data/bad.safetensors"));
+        for command in [&["run", "sweep.yaml"][..], &["data", "inspect", "bad"]] {
+            let output = lab.colearn(command);
+            refused(&output, 4, words);
+            refused(&output, 4, &["bad.safetensors"]);
+            assert_eq!(text(&output.stderr).lines().count(), 1, "one error: {}", text(&output.stderr));
+        }
+    };
+    // The file is taken apart and put together rightly: what is refused below is refused for what was changed.
+    good().write(&lab.path().join("data/bad.safetensors"));
+    let output = lab.colearn(&["data", "inspect", "bad"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+
+    let mut tensors = good();
+    tensors.labels("test", |index, label| if index == 3 || index == 5 { 99 } else { label });
+    refused_as_bad(&tensors, &["`test/labels`", "2 label(s) are out of range", "99 at sample 3", "0 to "]);
+    let mut tensors = good();
+    tensors.labels("train", |index, label| if index == 7 { -1 } else { label });
+    refused_as_bad(&tensors, &["`train/labels`", "-1 at sample 7"]);
+    for split in ["train", "valid", "test"] {
+        let mut tensors = good();
+        tensors.empty(split);
+        refused_as_bad(&tensors, &[&format!("the {split} split is empty")]);
+    }
+    for (tensor, value) in [("train/audio", f32::NAN), ("test/video", f32::NEG_INFINITY)] {
+        let mut tensors = good();
+        tensors.fill(tensor, value);
+        refused_as_bad(&tensors, &[&format!("`{tensor}`"), "NaN or infinite", "the first at [0, 0, 0]"]);
+    }
+    assert!(!lab.path().join(".colearn").exists(), "a refused data set leaves no state folder");
+}
+
+#[test]
+fn a_class_that_training_never_shows_is_a_warning() {
+    let lab = Lab::new();
+    let mut tensors = Tensors::read(&lab.path().join("data/demo.safetensors"));
+    tensors.labels("train", |_, label| if label == 2 { 0 } else { label });
+    tensors.write(&lab.path().join("data/rare.safetensors"));
+    let short = SWEEP.replace("dataset: demo", "dataset: rare").replace("epochs: 6", "epochs: 1");
+    lab.write("sweep.yaml", &short.replace("seeds: [0, 1]", "seeds: [0]"));
+    let output = lab.colearn(&["run", "sweep.yaml", "--slots", "1", "--threads", "1", "--device", "cpu"]);
+    assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
+    let warnings = text(&output.stderr);
+    for split in ["valid", "test"] {
+        let found = warnings.lines().find(|line| line.contains(&format!("{split} sample(s)")));
+        let line = found.unwrap_or_else(|| panic!("nothing of {split} in {warnings}"));
+        assert!(line.starts_with("warning: data/rare.safetensors: class `"), "{line}");
+        assert!(line.ends_with("and none to train on"), "{line}");
+    }
+    assert_eq!(lab.json(&["results", "small", "--format", "json"])["configurations"][0]["n"], 1);
+}
+
+#[test]
+fn references_of_another_sweep() {
+    let lab = Lab::new();
+    let reported = SWEEP.replace("epochs: 6", "epochs: 1").replace("seeds: [0, 1]", "seeds: [0]");
+    lab.write("sweep.yaml", &format!("{reported}report: {{reference: published.csv}}\n"));
+    let output = lab.colearn(&["run", "sweep.yaml", "--slots", "1", "--threads", "1", "--device", "cpu"]);
+    assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
+    let report = |published: &str| {
+        lab.write("published.csv", published);
+        lab.colearn(&["report", "small"])
+    };
+    refused(
+        &report("modality_dropout.audio,accuracy\n0.5,.4\n0.6,.4\n"),
+        3,
+        &["published.csv", "sweep small", "modality_dropout.audio=0.5", "audio=0.9 video=0.9", "unimodal"],
+    );
+    refused(&report("unimodal,accuracy\ntrue,.4,.5\n"), 3, &["published.csv", "line: 2"]);
+    refused(&report("modality_dropot.audio,accuracy\n0,.4\n"), 3, &["`modality_dropot.audio`, which is no"]);
+    refused(&report("\0\u{1},\"\n"), 3, &["published.csv"]);
+    assert!(!lab.path().join("reports").exists(), "a refused reference leaves no report");
+
+    let output = report("modality_dropout.audio,unimodal,accuracy\n0.9,false,.4\n0.5,false,.3\n");
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let warnings = text(&output.stderr);
+    assert!(warnings.contains("warning: line 3 of the reference (modality_dropout.audio=0.5"), "{warnings}");
+    assert!(
+        warnings
+            .contains("no row for 2 of the 3 configurations of this sweep: audio=0.0 video=0.0; unimodal"),
+        "{warnings}"
+    );
 }
 
 #[test]

@@ -27,6 +27,12 @@ fn a_report_of_a_real_sweep() {
     assert!(page.contains("3 configurations × 2 seeds; 6 of 6 results."), "{page}");
     assert!(page.contains("cpu x1 (6 tasks)"), "{page}");
     assert!(!page.contains("Beside the published means"));
+    let digest = lab.json(&["data", "inspect", "demo", "--json"])["digest"].as_str().unwrap().to_owned();
+    assert!(page.contains(&format!("<dt>data set demo</dt><dd>sha256 {digest}</dd>")), "{page}");
+    // The tests are built with what the program was built with.
+    let commit = option_env!("COLEARN_COMMIT").map_or_else(String::new, |it| format!(" (commit {it})"));
+    let version = format!("<dt>colearn</dt><dd>{}{commit}</dd>", env!("CARGO_PKG_VERSION"));
+    assert!(page.contains(&version), "no {version} in {page}");
     for file in ["results.csv", "results.md", "results.tex", "results.json", "sweep.json", "plots/loss.svg"] {
         assert!(lab.path().join("reports/small").join(file).is_file(), "{file}");
     }
@@ -42,6 +48,7 @@ fn a_report_of_a_real_sweep() {
     let warning = text(&output.stderr);
     assert!(warning.contains("line 3") && warning.contains("matches no configuration"), "{warning}");
     let page = std::fs::read_to_string(lab.path().join("elsewhere/index.html")).unwrap();
+    assert!(page.contains("<dt>sweep file</dt><dd>sweeps/small.yaml</dd>"), "{page}");
     assert!(
         page.contains("Beside the published means") && page.contains("matches no configuration"),
         "{page}"

@@ -46,14 +46,17 @@ impl TaskSettings {
         self
     }
 
-    /// The modalities that these settings name: those the data set must have.
-    pub fn modalities_named(&self) -> impl Iterator<Item = &str> {
+    /// The modalities that these settings name, which the data set must have, each with the key that names it.
+    pub fn modalities_named(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let hidden = match &self.model {
             ModelSettings::BiEflstm(_) => None,
             ModelSettings::Mfn(model) => Some(model.hidden.keys()),
         };
-        let others = self.modality_dropout.keys().chain(hidden.into_iter().flatten());
-        std::iter::once(&self.primary).chain(others).chain(self.evaluate.iter().flatten()).map(String::as_str)
+        std::iter::once(("primary", &self.primary))
+            .chain(self.modality_dropout.keys().map(|name| ("modality_dropout", name)))
+            .chain(hidden.into_iter().flatten().map(|name| ("model.hidden", name)))
+            .chain(self.evaluate.iter().flatten().map(|name| ("evaluate", name)))
+            .map(|(key, name)| (key, name.as_str()))
     }
 
     /// The identifier of these settings: the first 8 bytes of a SHA-256 of them, canonically written. The

@@ -17,3 +17,4 @@ pub use diagnostic::{Diagnostic, Diagnostics, Note, Place, Severity};
 pub use file::reference;
 pub use parse::Parsed;
 pub use plan::{Decided, Plan, PlannedConfiguration, PlannedParameter, PlannedSetting};
+pub use scalar::did_you_mean;

@@ -63,7 +63,7 @@ impl Sweep {
     pub fn modalities_named(&self) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();
         for configuration in &self.configurations {
-            names.extend(configuration.settings.modalities_named());
+            names.extend(configuration.settings.modalities_named().map(|(_, name)| name));
             names.extend(configuration.values.keys().filter_map(|path| schema::field(path)?.modality(path)));
         }
         names

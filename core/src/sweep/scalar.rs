@@ -164,7 +164,8 @@ fn suggest_path(path: &str) -> Option<String> {
 }
 
 /// `did you mean ...?`, if one of the candidates is close: at most every third letter is another.
-pub(crate) fn did_you_mean<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<String> {
+#[must_use]
+pub fn did_you_mean<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<String> {
     // The distance takes time quadratic in the length.
     if word.len() > 100 {
         return None;

@@ -1,5 +1,7 @@
 //! The frame of a chart: grid, ticks and titles.
 
+use colearn_core::result::metric;
+
 use crate::svg::{Anchor, Canvas, Ink, Scale};
 
 /// The plot area inside a chart.
@@ -29,19 +31,24 @@ pub(super) fn range(means: &[f64], ends: &[f64], bounds: Option<(f64, f64)>) -> 
 
 /// Values that a metric can not leave.
 pub(super) fn bounds(name: &str) -> Option<(f64, f64)> {
-    (name == "accuracy" || name.starts_with("f_score")).then_some((0.0, 1.0))
+    match metric::split(name).0 {
+        metric::ACCURACY | metric::ACCURACY_7 | metric::F_SCORE | metric::F_SCORE_AUTHORS => Some((0.0, 1.0)),
+        metric::PEARSON_R => Some((-1.0, 1.0)),
+        metric::LOSS | metric::MAE => Some((0.0, f64::INFINITY)),
+        _ => None,
+    }
 }
 
-/// Grid lines, ticks and title of the vertical axis.
-pub(super) fn vertical(canvas: &mut Canvas, area: Area, scale: &Scale, title: &str) {
-    for (value, text) in scale.ticks(5) {
+/// Grid lines, about `count` ticks and title of the vertical axis.
+pub(super) fn vertical(canvas: &mut Canvas, area: Area, scale: &Scale, count: usize, title: &str) {
+    for (value, text) in scale.ticks(count) {
         let y = scale.place(value);
         canvas.line((area.left, y), (area.right, y), Ink::Grid, 1.0, "");
         canvas.text((area.left - 7.0, y + 4.5), Anchor::End, Ink::Muted, Canvas::TEXT, &text);
     }
     if !title.is_empty() {
         let middle = (area.top + area.bottom) / 2.0;
-        canvas.upward_text((14.0, middle), Ink::Text, Canvas::TEXT, title);
+        canvas.upward_text((14.0, middle), Anchor::Middle, Ink::Text, Canvas::TEXT, title);
     }
 }
 

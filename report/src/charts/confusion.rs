@@ -6,12 +6,12 @@ use super::{Chart, Group};
 use crate::{
     cells::{label, setting_columns},
     material::{Material, best},
-    svg::{Anchor, Canvas, Ink},
+    svg::{Anchor, Canvas, Ink, fitted},
 };
 
 const WIDTH: f64 = 420.0;
-const LEFT: f64 = 58.0;
-const TOP: f64 = 34.0;
+/// Right of the cells and below them.
+const RIGHT: f64 = 14.0;
 /// Most classes whose shares are written into the cells.
 const MOST_WRITTEN: usize = 12;
 
@@ -35,21 +35,30 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
         }
     }
     let columns = setting_columns(table);
+    let mut named = false;
     let charts: Vec<Chart> = chosen
         .into_iter()
         .filter_map(|(row, roles)| {
             let (counts, seeds) = sum(material, row)?;
+            let classes = classes(material, row, counts.len());
+            named |= classes.is_some();
             let title = format!(
                 "{}: {} ({seeds} seed{})",
                 roles.join(", "),
                 label(row, &columns),
                 if seeds == 1 { "" } else { "s" }
             );
-            let svg = draw(&counts, &title);
+            let names = classes.unwrap_or_else(|| (0..counts.len()).map(|class| class.to_string()).collect());
+            let svg = draw(&counts, &names, &title);
             Some(Chart { file: format!("confusion-{}", row.id), title, svg })
         })
         .collect();
-    let caption = "Counts on the test split summed over seeds. Shade and number are the share of a true class, in percent; classes are numbered as in the data set.".to_owned();
+    let mut caption = "Counts on the test split, primary modality alone, summed over seeds. Shade and number are the share of a true class, in percent".to_owned();
+    caption.push_str(match (table.is_regression(), named) {
+        (true, _) => "; labels and predictions are clipped to -3 to 3 and rounded.",
+        (false, true) => ".",
+        (false, false) => "; classes are numbered as in the data set.",
+    });
     Group { charts, caption }
 }
 
@@ -78,27 +87,76 @@ fn sum(material: &Material, row: &ConfigurationRow) -> Option<(Vec<Vec<u64>>, us
     (!total.is_empty()).then_some((total, results.len()))
 }
 
-fn draw(counts: &[Vec<u64>], title: &str) -> String {
+/// What the classes are called; `None` where results do not say, or not the same.
+fn classes(material: &Material, row: &ConfigurationRow, count: usize) -> Option<Vec<String>> {
+    let results = material.results(row.id);
+    let mut named = results.iter().map(|(_, result)| &result.classes).filter(|names| names.len() == count);
+    let first = named.next()?;
+    named.all(|names| names == first).then(|| first.clone())
+}
+
+/// How the names of the classes are written beside the cells.
+struct Labels {
+    size: f64,
+    /// Cut to what there is room for.
+    texts: Vec<String>,
+    /// Every how many classes there is one.
+    every: usize,
+    /// Whether those above the columns run upwards.
+    upwards: bool,
+    /// Width of the longest.
+    width: f64,
+}
+
+impl Labels {
+    /// Room at the left and above, beside the names themselves: the titles of the axes and the gaps.
+    const ROOM: f64 = 36.0;
+    /// Longest name that is written, in characters; the cells' hints have the whole names.
+    const LONGEST: usize = 18;
+
+    fn of(names: &[String]) -> Self {
+        let texts: Vec<String> =
+            names.iter().map(|name| fitted(name, Self::LONGEST as f64 * Canvas::CHARACTER)).collect();
+        let longest = texts.iter().map(|text| text.chars().count()).max().unwrap_or(0);
+        let width_at = |size: f64| longest as f64 * Canvas::CHARACTER * size / Canvas::TEXT;
+        let cell_at = |size: f64| (WIDTH - Self::ROOM - width_at(size) - RIGHT) / names.len() as f64;
+        let size = (0.95 * cell_at(12.0)).clamp(9.0, 12.0);
+        let (cell, width) = (cell_at(size), width_at(size));
+        let upwards = longest > 2 && width > cell - 2.0;
+        let needed = if upwards { size } else { size.max(width + 4.0) };
+        Self { size, texts, every: ((needed / cell).ceil() as usize).max(1), upwards, width }
+    }
+}
+
+fn draw(counts: &[Vec<u64>], names: &[String], title: &str) -> String {
     let classes = counts.len();
-    let cell = (WIDTH - LEFT - 14.0) / classes as f64;
+    let labels = Labels::of(names);
+    let left = Labels::ROOM + labels.width;
+    let top = if labels.upwards { Labels::ROOM + labels.width } else { Labels::ROOM };
+    let cell = (WIDTH - left - RIGHT) / classes as f64;
     let side = cell * classes as f64;
-    let mut canvas = Canvas::new(WIDTH, TOP + side + 14.0);
-    canvas.text((LEFT + side / 2.0, 14.0), Anchor::Middle, Ink::Text, Canvas::TEXT, "predicted class");
-    canvas.upward_text((16.0, TOP + side / 2.0), Ink::Text, Canvas::TEXT, "true class");
-    // Every label needs the room of its digits.
-    let every = ((20.0 / cell).ceil() as usize).max(1);
-    for class in (0..classes).step_by(every) {
+    let mut canvas = Canvas::new(WIDTH, top + side + RIGHT);
+    canvas.text((left + side / 2.0, 14.0), Anchor::Middle, Ink::Text, Canvas::TEXT, "predicted class");
+    canvas.upward_text((16.0, top + side / 2.0), Anchor::Middle, Ink::Text, Canvas::TEXT, "true class");
+    for (class, text) in labels.texts.iter().enumerate().step_by(labels.every) {
         let middle = (class as f64 + 0.5) * cell;
-        let text = class.to_string();
-        canvas.text((LEFT + middle, TOP - 6.0), Anchor::Middle, Ink::Muted, 12.0, &text);
-        canvas.text((LEFT - 7.0, TOP + middle + 4.0), Anchor::End, Ink::Muted, 12.0, &text);
+        // Letters stand on their line: their middle is a third of their size above it.
+        let rest = labels.size / 3.0;
+        if labels.upwards {
+            let place = (left + middle + rest, top - 6.0);
+            canvas.upward_text(place, Anchor::Start, Ink::Muted, labels.size, text);
+        } else {
+            canvas.text((left + middle, top - 6.0), Anchor::Middle, Ink::Muted, labels.size, text);
+        }
+        canvas.text((left - 7.0, top + middle + rest), Anchor::End, Ink::Muted, labels.size, text);
     }
     for (truth, row) in counts.iter().enumerate() {
         let total: u64 = row.iter().sum();
         for (predicted, count) in row.iter().enumerate() {
             let share = if total == 0 { 0.0 } else { *count as f64 / total as f64 };
-            let corner = (LEFT + predicted as f64 * cell, TOP + truth as f64 * cell);
-            let hint = format!("class {truth} predicted as {predicted}: {count} of {total}");
+            let corner = (left + predicted as f64 * cell, top + truth as f64 * cell);
+            let hint =
+                format!("class {} predicted as {}: {count} of {total}", names[truth], names[predicted]);
             // No share at all is still a cell that can be pointed at.
             let shade = 0.04 + 0.96 * share;
             let gap = if classes <= 40 { 1.0 } else { 0.0 };

@@ -1,7 +1,7 @@
-//! Learning curves: training and validation loss by epoch, averaged over seeds.
+//! Learning curves: training and validation loss and validation accuracy by epoch, averaged over seeds.
 
 use colearn_core::{
-    result::EpochRecord,
+    result::{EpochRecord, metric},
     statistics::Summary,
     table::{ConfigurationRow, ResultsTable},
 };
@@ -17,17 +17,33 @@ use crate::{
 };
 
 const WIDTH: f64 = 340.0;
+/// Heights of the two plots.
+const LOSS: f64 = 150.0;
+const ACCURACY: f64 = 90.0;
+/// Between them.
+const GAP: f64 = 14.0;
 /// Most configurations that are drawn.
 const MOST: usize = 24;
 
 /// Mean and interval at every epoch.
 struct Curve(Vec<(f64, Summary)>);
 
-/// A configuration's two curves.
-struct Pair<'t> {
+/// A configuration's curves.
+struct Curves<'t> {
     row: &'t ConfigurationRow,
     train: Curve,
     valid: Curve,
+    accuracy: Curve,
+}
+
+/// What all charts have in common, so that they can be compared.
+struct Axes {
+    loss: (f64, f64),
+    accuracy: (f64, f64),
+    /// The last epoch.
+    last: f64,
+    /// What the accuracy's axis says.
+    accuracy_title: &'static str,
 }
 
 /// One chart for each configuration, on one scale.
@@ -37,34 +53,46 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
     let mut rows: Vec<&ConfigurationRow> = table.configurations.iter().collect();
     rows.sort_by_key(|row| !(row.baseline || Some(row.id) == best));
     rows.truncate(MOST);
-    let pairs: Vec<Pair<'_>> = table
+    let all: Vec<Curves<'_>> = table
         .configurations
         .iter()
         .filter(|row| rows.iter().any(|chosen| chosen.id == row.id))
-        .map(|row| Pair {
+        .map(|row| Curves {
             row,
             train: curve(material, row, |epoch| epoch.train_loss),
             valid: curve(material, row, |epoch| epoch.valid_loss),
+            accuracy: curve(material, row, |epoch| epoch.valid_accuracy),
         })
-        .filter(|pair| !pair.train.0.is_empty())
+        .filter(|curves| !curves.train.0.is_empty())
         .collect();
 
-    let points = || pairs.iter().flat_map(|pair| pair.train.0.iter().chain(&pair.valid.0));
-    let means: Vec<f64> = points().map(|(_, it)| it.mean).collect();
-    let ends: Vec<f64> = points().flat_map(|(_, it)| [it.ci_low, it.ci_high]).flatten().collect();
-    let range = axes::range(&means, &ends, Some((0.0, f64::INFINITY)));
-    let last = points().map(|(epoch, _)| *epoch).fold(1.0, f64::max);
+    let losses: Vec<&Curve> = all.iter().flat_map(|it| [&it.train, &it.valid]).collect();
+    let accuracies: Vec<&Curve> = all.iter().map(|it| &it.accuracy).collect();
+    let epochs = losses.iter().flat_map(|curve| &curve.0).map(|(epoch, _)| *epoch);
+    let axes = Axes {
+        loss: range(&losses, axes::bounds(metric::LOSS)),
+        accuracy: range(&accuracies, axes::bounds(metric::ACCURACY)),
+        last: epochs.fold(1.0, f64::max),
+        accuracy_title: if table.is_regression() { "equal sign" } else { "accuracy" },
+    };
     let columns = setting_columns(table);
-    let charts = pairs
+    let charts = all
         .iter()
-        .map(|pair| {
-            let title = label(pair.row, &columns);
-            let svg = draw(pair, range, last, &title);
-            Chart { file: format!("learning-{}", pair.row.id), title, svg }
+        .map(|curves| {
+            let title = label(curves.row, &columns);
+            let svg = draw(curves, &axes, &title);
+            Chart { file: format!("learning-{}", curves.row.id), title, svg }
         })
         .collect();
+    let words = if table.is_regression() {
+        ("Loss (mean absolute error)", "share of equal sign")
+    } else {
+        ("Loss", "accuracy")
+    };
     let mut caption = format!(
-        "Loss by epoch, mean over seeds with its {} % interval. Training loss is measured with modality dropout, validation loss on the primary modality alone.",
+        "{} and {} by epoch, mean over seeds with its {} % interval. Training loss is measured with modality dropout, validation on the primary modality alone.",
+        words.0,
+        words.1,
         percent(table.confidence)
     );
     if table.configurations.len() > MOST {
@@ -88,35 +116,54 @@ fn curve(material: &Material, row: &ConfigurationRow, loss: fn(&EpochRecord) -> 
     Curve(points.collect())
 }
 
-fn draw(pair: &Pair<'_>, (low, high): (f64, f64), last: f64, title: &str) -> String {
+/// The range of an axis that shows these curves.
+fn range(curves: &[&Curve], bounds: Option<(f64, f64)>) -> (f64, f64) {
+    let points = || curves.iter().flat_map(|curve| &curve.0).map(|(_, it)| it);
+    let means: Vec<f64> = points().map(|it| it.mean).collect();
+    let ends: Vec<f64> = points().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
+    axes::range(&means, &ends, bounds)
+}
+
+fn draw(curves: &Curves<'_>, axes: &Axes, title: &str) -> String {
     let mut legend = Legend::default();
     legend.add(Glyph::Line(Ink::ACCENT), "validation");
     legend.add(Glyph::Line(Ink::Muted), "training");
     let top = 12.0 + legend.height(WIDTH - 24.0);
-    let area = Area { left: 62.0, right: WIDTH - 12.0, top, bottom: top + 150.0 };
-    let mut canvas = Canvas::new(WIDTH, area.bottom + 48.0);
+    let loss = Area { left: 62.0, right: WIDTH - 12.0, top, bottom: top + LOSS };
+    let accuracy = Area { top: loss.bottom + GAP, bottom: loss.bottom + GAP + ACCURACY, ..loss };
+    let mut canvas = Canvas::new(WIDTH, accuracy.bottom + 48.0);
     legend.draw(&mut canvas, (12.0, 6.0), WIDTH - 24.0);
-    let y = Scale::linear(low, high, area.bottom, area.top);
-    let x = Scale::linear(1.0, last, area.left + 6.0, area.right - 6.0);
-    axes::vertical(&mut canvas, area, &y, "loss");
-    axes::horizontal(&mut canvas, area, &x, 5, "epoch");
-    for (Curve(points), ink) in [(&pair.train, Ink::Muted), (&pair.valid, Ink::ACCENT)] {
-        let side = |of: fn((f64, f64)) -> f64| {
-            points
-                .iter()
-                .filter_map(|(at, it)| Some((x.place(*at), y.place_within(of(it.ci_low.zip(it.ci_high)?)))))
-                .collect::<Vec<_>>()
-        };
-        let mut band = side(|ends| ends.1);
-        band.extend(side(|ends| ends.0).into_iter().rev());
-        if band.len() > 2 {
-            canvas.area(&band, ink, 0.14);
-        }
-        let means: Vec<_> = points.iter().map(|(at, it)| (x.place(*at), y.place_within(it.mean))).collect();
-        canvas.path(&means, ink, 1.8);
-        if let [only] = means.as_slice() {
-            canvas.dot(*only, 3.0, ink, false, "");
-        }
-    }
+    let x = Scale::linear(1.0, axes.last, loss.left + 6.0, loss.right - 6.0);
+
+    let y = Scale::linear(axes.loss.0, axes.loss.1, loss.bottom, loss.top);
+    axes::vertical(&mut canvas, loss, &y, 5, "loss");
+    canvas.line((loss.left, loss.bottom), (loss.right, loss.bottom), Ink::Muted, 1.0, "");
+    draw_curve(&mut canvas, &curves.train, (&x, &y), Ink::Muted);
+    draw_curve(&mut canvas, &curves.valid, (&x, &y), Ink::ACCENT);
+
+    let y = Scale::linear(axes.accuracy.0, axes.accuracy.1, accuracy.bottom, accuracy.top);
+    axes::vertical(&mut canvas, accuracy, &y, 3, axes.accuracy_title);
+    axes::horizontal(&mut canvas, accuracy, &x, 5, "epoch");
+    draw_curve(&mut canvas, &curves.accuracy, (&x, &y), Ink::ACCENT);
     canvas.finish(&format!("learning curves, {title}"))
+}
+
+/// Means with the band of their intervals.
+fn draw_curve(canvas: &mut Canvas, Curve(points): &Curve, (x, y): (&Scale, &Scale), ink: Ink) {
+    let side = |of: fn((f64, f64)) -> f64| {
+        points
+            .iter()
+            .filter_map(|(at, it)| Some((x.place(*at), y.place_within(of(it.ci_low.zip(it.ci_high)?)))))
+            .collect::<Vec<_>>()
+    };
+    let mut band = side(|ends| ends.1);
+    band.extend(side(|ends| ends.0).into_iter().rev());
+    if band.len() > 2 {
+        canvas.area(&band, ink, 0.14);
+    }
+    let means: Vec<_> = points.iter().map(|(at, it)| (x.place(*at), y.place_within(it.mean))).collect();
+    canvas.path(&means, ink, 1.8);
+    if let [only] = means.as_slice() {
+        canvas.dot(*only, 3.0, ink, false, "");
+    }
 }

@@ -12,7 +12,7 @@ use super::{
     lines::published_mean,
 };
 use crate::{
-    cells::{count, label, mean_and_deviation, setting_columns},
+    cells::{count, label, mean_and_deviation, metric_heading, setting_columns},
     reference::Matched,
     svg::{Anchor, Canvas, Glyph, Ink, Legend, Scale, fitted},
 };
@@ -62,10 +62,10 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
         let at = x.place(value);
         canvas.line((at, area.top), (at, area.bottom), Ink::Grid, 1.0, "");
     }
-    axes::horizontal(&mut canvas, area, &x, 4, &axis_title(name));
+    axes::horizontal(&mut canvas, area, &x, 4, &axis_title(table, name));
     if let Some(mean) = baseline {
         let at = x.place_within(mean);
-        canvas.line((at, area.top), (at, area.bottom), Ink::Muted, 1.5, "5 4");
+        canvas.line((at, area.top), (at, area.bottom), Ink::Muted, 1.5, Glyph::DASHES);
     }
     for (index, ((row, it), name_of)) in rows.iter().zip(&names).enumerate() {
         let y = area.top + ROW * (index as f64 + 1.0) - 8.0;
@@ -84,7 +84,7 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
     }
     Chart {
         file: file_name(name),
-        title: name.to_owned(),
-        svg: canvas.finish(&format!("{name} by configuration")),
+        title: metric_heading(name),
+        svg: canvas.finish(&format!("{} by configuration", metric_heading(name))),
     }
 }

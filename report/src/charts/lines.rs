@@ -9,16 +9,16 @@ use super::{
     swept::{Line, Swept},
 };
 use crate::{
-    cells::{count, label, mean_and_deviation, setting_columns},
+    cells::{count, label, mean_and_deviation, metric_heading, setting_columns},
     material::best,
     reference::{Matched, Published},
     svg::{Canvas, Glyph, Ink, Legend, Scale},
 };
 
-const WIDTH: f64 = 460.0;
-const PLOT: f64 = 230.0;
-const LEFT: f64 = 66.0;
-const RIGHT: f64 = WIDTH - 14.0;
+pub(super) const WIDTH: f64 = 460.0;
+pub(super) const PLOT: f64 = 230.0;
+pub(super) const LEFT: f64 = 66.0;
+pub(super) const RIGHT: f64 = WIDTH - 14.0;
 
 /// Draws one metric.
 pub(super) fn chart(
@@ -30,12 +30,15 @@ pub(super) fn chart(
     let rows = || swept.lines.iter().flat_map(|line| &line.points).map(|(x, row)| (*x, *row));
     let baseline = table.baseline();
     let said = |row: &ConfigurationRow| published_mean(published, row, name);
+    // A baseline with a value of the parameter has its mark among the others.
+    let outside = baseline.filter(|baseline| rows().all(|(_, row)| row.id != baseline.id));
+    let published_baseline = outside.and_then(said);
     let baseline_mean = baseline.and_then(|row| row.metrics.get(name)).map(|summary| summary.mean);
 
     let summaries: Vec<_> = rows().filter_map(|(_, row)| row.metrics.get(name)).collect();
     let mut means: Vec<f64> = summaries.iter().map(|summary| summary.mean).collect();
     means.extend(baseline_mean);
-    means.extend(rows().filter_map(|(_, row)| said(row)).map(|it| it.mean));
+    means.extend(rows().filter_map(|(_, row)| said(row)).chain(published_baseline).map(|it| it.mean));
     let ends: Vec<f64> = summaries.iter().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
     let (low, high) = axes::range(&means, &ends, axes::bounds(name));
 
@@ -67,26 +70,26 @@ pub(super) fn chart(
     if rows().any(|(_, row)| said(row).is_some()) {
         legend.add(Glyph::Diamond(Ink::Text), "published");
     }
+    if published_baseline.is_some() {
+        legend.add(Glyph::Dotted(Ink::Text), "published baseline");
+    }
 
     let top = 14.0 + legend.height(WIDTH - 24.0);
     let area = Area { left: LEFT, right: RIGHT, top, bottom: top + PLOT };
     let mut canvas = Canvas::new(WIDTH, area.bottom + 48.0);
     legend.draw(&mut canvas, (12.0, 6.0), WIDTH - 24.0);
     let y = Scale::linear(low, high, area.bottom, area.top);
-    let (first, last) =
-        rows().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), (x, _)| (low.min(x), high.max(x)));
     // The outermost marks keep clear of the frame.
-    let ends = (area.left + 10.0, area.right - 10.0);
-    let x = if swept.log {
-        Scale::logarithmic(first, last, ends.0, ends.1)
-    } else {
-        Scale::linear(first, last, ends.0, ends.1)
-    };
-    axes::vertical(&mut canvas, area, &y, &axis_title(name));
+    let x = swept.scale(area.left + 10.0, area.right - 10.0);
+    axes::vertical(&mut canvas, area, &y, 5, &axis_title(table, name));
     axes::horizontal(&mut canvas, area, &x, 5, &swept.title);
     if let Some(mean) = baseline_mean {
         let at = y.place_within(mean);
-        canvas.line((area.left, at), (area.right, at), Ink::Muted, 1.5, "5 4");
+        canvas.line((area.left, at), (area.right, at), Ink::Muted, 1.5, Glyph::DASHES);
+    }
+    if let Some(it) = published_baseline {
+        let at = y.place_within(it.mean);
+        canvas.line((area.left, at), (area.right, at), Ink::Text, 1.5, Glyph::DOTS);
     }
 
     let mut order: Vec<usize> = (0..swept.lines.len()).collect();
@@ -109,13 +112,20 @@ pub(super) fn chart(
     }
     Chart {
         file: file_name(name),
-        title: name.to_owned(),
-        svg: canvas.finish(&format!("{name} by {}", swept.title)),
+        title: metric_heading(name),
+        svg: canvas.finish(&format!("{} by {}", metric_heading(name), swept.title)),
     }
 }
 
 /// The interval band, the means and their marks of one line.
-fn draw(canvas: &mut Canvas, line: &Line<'_>, name: &str, (x, y): (&Scale, &Scale), ink: Ink, marks: bool) {
+pub(super) fn draw(
+    canvas: &mut Canvas,
+    line: &Line<'_>,
+    name: &str,
+    (x, y): (&Scale, &Scale),
+    ink: Ink,
+    marks: bool,
+) {
     let points: Vec<_> = line
         .points
         .iter()

@@ -5,11 +5,18 @@ mod confusion;
 mod curves;
 mod dots;
 mod lines;
+mod subsets;
 mod swept;
+
+use std::collections::BTreeSet;
 
 use colearn_core::{result::metric, table::ResultsTable};
 
-use crate::{cells::percent, material::Material, reference::Matched};
+use crate::{
+    cells::{metric_heading, percent},
+    material::Material,
+    reference::Matched,
+};
 
 /// A drawing with its words.
 pub(crate) struct Chart {
@@ -34,6 +41,8 @@ pub(crate) struct Group {
 pub(crate) struct Charts {
     /// One for each shown metric.
     pub(crate) metrics: Group,
+    /// One for each metric that was measured under several subsets of the modalities.
+    pub(crate) subsets: Group,
     /// Confusion matrices side by side.
     pub(crate) confusions: Group,
     /// Learning curves by configuration.
@@ -43,22 +52,48 @@ pub(crate) struct Charts {
 impl Charts {
     /// Draws them.
     pub(crate) fn of(material: &Material, table: &ResultsTable, published: Option<&Matched>) -> Self {
-        Self {
+        let mut charts = Self {
             metrics: metrics(table, published),
+            subsets: subsets::group(table),
             confusions: confusion::group(material, table),
             curves: curves::group(material, table),
-        }
+        };
+        charts.name_apart();
+        charts
     }
 
     /// Every chart.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Chart> {
-        [&self.metrics, &self.confusions, &self.curves].into_iter().flat_map(|group| &group.charts)
+        [&self.metrics, &self.subsets, &self.confusions, &self.curves]
+            .into_iter()
+            .flat_map(|group| &group.charts)
+    }
+
+    /// Numbers the files whose names would be the same, also where the file system knows no capital letters:
+    /// `accuracy@a+b` and `accuracy@a-b` are both written `accuracy-a-b`.
+    fn name_apart(&mut self) {
+        let mut taken = BTreeSet::new();
+        for group in [&mut self.metrics, &mut self.subsets, &mut self.confusions, &mut self.curves] {
+            for chart in &mut group.charts {
+                let plain = chart.file.clone();
+                let mut number = 1;
+                while !taken.insert(chart.file.to_ascii_lowercase()) {
+                    number += 1;
+                    chart.file = format!("{plain}-{number}");
+                }
+            }
+        }
     }
 }
 
 fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
     let mut caption = format!(
-        "Mean over the seeds on the test split, primary modality alone, with its {} % interval.",
+        "Mean over the seeds on the test split, primary modality alone{}, with its {} % interval.",
+        if table.metrics.iter().any(|name| metric::split(name).1.is_some()) {
+            " or the modalities in brackets"
+        } else {
+            ""
+        },
         percent(table.confidence)
     );
     let swept = swept::Swept::of(table);
@@ -86,20 +121,24 @@ fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
         caption.push_str(" Intervals of two or three seeds are wide; some may be cut at the frame.");
     }
     if !missing.is_empty() {
-        let names: Vec<&str> = missing.into_iter().map(String::as_str).collect();
+        let names: Vec<String> = missing.into_iter().map(|name| metric_heading(name)).collect();
         caption.push_str(&format!(" No result has {}.", names.join(", ")));
     }
     Group { charts, caption }
 }
 
 /// What an axis of this metric says.
-fn axis_title(name: &str) -> String {
-    let hint = match name {
-        metric::LOSS => " (lower is better)",
-        metric::ACCURACY => " (share of samples)",
-        _ => "",
+fn axis_title(table: &ResultsTable, name: &str) -> String {
+    let regression = table.is_regression();
+    let hint = match metric::split(name).0 {
+        metric::LOSS if regression => "mean absolute error, lower is better",
+        metric::LOSS | metric::MAE => "lower is better",
+        metric::ACCURACY if regression => "share of samples of equal sign",
+        metric::ACCURACY => "share of samples",
+        metric::ACCURACY_7 => "share of samples, 7 classes",
+        _ => return metric::split(name).0.to_owned(),
     };
-    format!("{name}{hint}")
+    format!("{} ({hint})", metric::split(name).0)
 }
 
 /// A file name made of a metric's name, which comes from outside.

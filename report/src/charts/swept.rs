@@ -7,12 +7,17 @@ use colearn_core::{
     table::{ConfigurationRow, ResultsTable},
 };
 
-use crate::cells::{setting_columns, short_path, value};
+use crate::{
+    cells::{setting_columns, short_path, value},
+    svg::Scale,
+};
 
 /// The configurations along their first numeric parameter.
 pub(super) struct Swept<'t> {
     /// What the axis says.
     pub(super) title: String,
+    /// Whether it is the dropout of a modality.
+    pub(super) of_dropout: bool,
     /// Whether values are orders of magnitude apart.
     pub(super) log: bool,
     /// One line for each combination of the other parameters.
@@ -60,16 +65,34 @@ impl<'t> Swept<'t> {
         for line in &mut lines {
             line.points.sort_by(|left, right| left.0.total_cmp(&right.0));
         }
-        let lowest = rows.iter().map(|(x, _)| *x).fold(f64::INFINITY, f64::min);
-        let highest = rows.iter().map(|(x, _)| *x).fold(f64::NEG_INFINITY, f64::max);
         let placed = rows.len();
         let baseline_outside = table.baseline().is_some_and(|row| number(row, path).is_none());
-        Some(Self {
+        let mut swept = Self {
             title: title(path, &columns, &rows),
-            log: lowest > 0.0 && highest / lowest >= 50.0,
+            of_dropout: path.starts_with(MODALITY_DROPOUT),
+            log: false,
             lines,
             outside: table.configurations.len() - placed - usize::from(baseline_outside),
-        })
+        };
+        let (lowest, highest) = swept.range();
+        swept.log = lowest > 0.0 && highest / lowest >= 50.0;
+        Some(swept)
+    }
+
+    /// The lowest and the highest value.
+    pub(super) fn range(&self) -> (f64, f64) {
+        let values = self.lines.iter().flat_map(|line| &line.points).map(|(x, _)| *x);
+        values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
+    }
+
+    /// The axis itself, between two places.
+    pub(super) fn scale(&self, from: f64, to: f64) -> Scale {
+        let (first, last) = self.range();
+        if self.log {
+            Scale::logarithmic(first, last, from, to)
+        } else {
+            Scale::linear(first, last, from, to)
+        }
     }
 
     /// What the chart leaves out.

@@ -10,7 +10,7 @@ use std::fmt::Write as _;
 use colearn_core::{statistics::Verdict, table::ResultsTable};
 
 use crate::{
-    cells::{count, label, mean_and_deviation, setting_columns, summary_line},
+    cells::{count, label, mean_and_deviation, metric_heading, setting_columns, summary_line},
     charts::{Charts, Group},
     material::{Material, best},
     reference::Matched,
@@ -34,6 +34,7 @@ impl Page<'_> {
         let mut body = format!("<header>\n<h1>{name}</h1>\n{}</header>\n", self.lead());
         section(&mut body, "Results", &self.results());
         charts(&mut body, "Metrics", &self.charts.metrics, "wide");
+        charts(&mut body, "One level for both", &self.charts.subsets, "wide");
         if self.table.baseline().is_some() {
             section(&mut body, "Against the baseline", &statistics::section(self.table));
         }
@@ -76,7 +77,7 @@ impl Page<'_> {
             let _ = write!(
                 text,
                 " Best {}: <strong>{}</strong> with {} (n = {}).",
-                escape(name),
+                escape(&metric_heading(name)),
                 mean_and_deviation(row.metrics.get(name)),
                 escape(&label(row, &columns)),
                 count(row)
@@ -90,7 +91,7 @@ impl Page<'_> {
                 text,
                 " Against the baseline ({}), in {}: {} PCL, {} neutral, {} NCL.",
                 escape(&label(baseline, &columns)),
-                escape(name),
+                escape(&metric_heading(name)),
                 of(Verdict::Positive),
                 of(Verdict::Neutral),
                 of(Verdict::Negative)

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use colearn_core::table::ResultsTable;
 
 use crate::{
-    cells::{self, label, percent, setting_columns},
+    cells::{self, label, percent, setting_columns, some},
     material::Material,
     svg::escape,
 };
@@ -16,6 +16,10 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
     let mut facts: Vec<(String, String)> = Vec::new();
     let mut fact = |name: &str, text: String| facts.push((name.to_owned(), text));
     let provenance = &material.provenance;
+    let columns = setting_columns(table);
+    if let Some(file) = &provenance.sweep_file {
+        fact("sweep file", file.clone());
+    }
     if let Some(at) = &provenance.submitted_at {
         fact("submitted", at.clone());
     }
@@ -24,6 +28,11 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
     }
     let commit = provenance.commit.as_ref().map_or_else(String::new, |commit| format!(" (commit {commit})"));
     fact("colearn", format!("{}{commit}", provenance.version));
+    for (name, digests) in &table.data_digests {
+        let digests: Vec<String> = digests.iter().map(|digest| format!("sha256 {digest}")).collect();
+        let several = if digests.len() > 1 { ": different files, which the means mix" } else { "" };
+        fact(&format!("data set {name}"), format!("{}{several}", digests.join(", ")));
+    }
     let devices = material.devices();
     let trained: Vec<String> = devices
         .iter()
@@ -39,6 +48,19 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
             ),
         );
     }
+    let resumed: Vec<String> = material
+        .resumed()
+        .into_iter()
+        .map(|(id, seed, epochs)| {
+            let row = table.configurations.iter().find(|row| row.id == id);
+            let name = row.map_or_else(|| id.to_string(), |row| label(row, &columns));
+            let epochs: Vec<String> = epochs.iter().map(u32::to_string).collect();
+            format!("{name} seed {seed} after epoch {}", epochs.join(" and "))
+        })
+        .collect();
+    if !resumed.is_empty() {
+        fact("continued from a checkpoint", some(&resumed, "; "));
+    }
     let mut parameters: Vec<u64> = sweep
         .configurations
         .iter()
@@ -52,7 +74,7 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
         [only] => fact("trained parameters", grouped(*only)),
         [first, .., last] => fact("trained parameters", format!("{} to {}", grouped(*first), grouped(*last))),
     }
-    fact("seeds", some(&sweep.seeds.iter().map(u64::to_string).collect::<Vec<_>>(), 20));
+    fact("seeds", some(&sweep.seeds.iter().map(u64::to_string).collect::<Vec<_>>(), ", "));
     for path in &sweep.parameters {
         let mut values: Vec<String> = Vec::new();
         for it in sweep.configurations.iter().filter_map(|it| it.values.get(path)).map(cells::value) {
@@ -60,10 +82,10 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
                 values.push(it);
             }
         }
-        fact(path, some(&values, 40));
+        fact(path, some(&values, ", "));
     }
     if let Some(baseline) = table.baseline() {
-        fact("baseline", format!("{} ({})", label(baseline, &setting_columns(table)), baseline.id));
+        fact("baseline", format!("{} ({})", label(baseline, &columns), baseline.id));
     }
     fact("metrics", format!("{}; verdicts are about the first", sweep.report.metrics.join(", ")));
     fact("confidence", format!("{} %", percent(sweep.report.confidence)));
@@ -113,14 +135,6 @@ fn grouped(number: u64) -> String {
             text.push(',');
         }
         text.push(digit);
-    }
-    text
-}
-
-fn some(items: &[String], shown: usize) -> String {
-    let mut text = items[..items.len().min(shown)].join(", ");
-    if items.len() > shown {
-        let _ = write!(text, ", ... and {} more", items.len() - shown);
     }
     text
 }

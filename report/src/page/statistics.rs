@@ -6,7 +6,7 @@ use colearn_core::table::ResultsTable;
 
 use super::table::{Cell, Grid, badge};
 use crate::{
-    cells::{difference, label, p_value, percent, setting_columns},
+    cells::{difference, label, metric_heading, p_value, percent, setting_columns},
     svg::escape,
 };
 
@@ -40,7 +40,7 @@ pub(super) fn section(table: &ResultsTable) -> String {
             grid.row(
                 "",
                 &[
-                    Cell::left(name),
+                    Cell::left(&metric_heading(name)),
                     Cell::left(&label(row, &columns)),
                     Cell::new(&if comparison.pairs == row.expected {
                         comparison.pairs.to_string()

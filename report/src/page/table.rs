@@ -8,7 +8,10 @@ use colearn_core::{
 };
 
 use crate::{
-    cells::{self, count, label, mean_and_deviation, note, setting, setting_columns, verdict_heading},
+    cells::{
+        self, count, label, mean_and_deviation, metric_heading, note, setting, setting_columns,
+        verdict_heading,
+    },
     material::{Material, best},
     reference::{Matched, Reference},
     svg::escape,
@@ -90,7 +93,7 @@ pub(super) fn results(table: &ResultsTable) -> String {
     let verdicts = verdict_heading(table);
     let mut heading = settings.clone();
     heading.push("n".to_owned());
-    heading.extend(table.metrics.iter().cloned());
+    heading.extend(table.metrics.iter().map(|name| metric_heading(name)));
     heading.extend(verdicts.iter().map(|name| format!("<{name}")));
     heading.push("<".to_owned());
     let best: Vec<_> = table.metrics.iter().map(|name| best(table, name).map(|row| row.id)).collect();
@@ -110,7 +113,7 @@ pub(super) fn results(table: &ResultsTable) -> String {
                 .map_or_else(String::new, |it| format!(" ({} pair{})", it.pairs, super::plural(it.pairs)));
             cells.push(Cell::html("l", format!("{}{}{pairs}", badge(table.verdict(row)), escape(&text))));
         }
-        cells.push(Cell::html("l note", escape(&note(row))));
+        cells.push(Cell::html("l note", escape(&note(row, true))));
         grid.row(class_of(row), &cells);
     }
     grid.finish()
@@ -135,7 +138,11 @@ pub(super) fn published(table: &ResultsTable, reference: &Reference, published: 
     }
     let mut heading = vec!["<configuration".to_owned(), "n".to_owned()];
     for name in &names {
-        heading.extend([format!("{name} published"), "here".to_owned(), "difference".to_owned()]);
+        heading.extend([
+            format!("{} published", metric_heading(name)),
+            "here".to_owned(),
+            "difference".to_owned(),
+        ]);
     }
     let mut grid = Grid::new(&heading);
     for row in &table.configurations {
@@ -177,7 +184,11 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
     }
     let more = material.sweep.seeds.len() - seeds.len();
     let more = if more > 0 { format!(" ({more} seeds more are not shown)") } else { String::new() };
-    format!("<details><summary>{} of every task{more}</summary>\n{}</details>\n", escape(name), grid.finish())
+    format!(
+        "<details><summary>{} of every task{more}</summary>\n{}</details>\n",
+        escape(&metric_heading(name)),
+        grid.finish()
+    )
 }
 
 /// Failed attempts. Nothing, if there are none and every task has its result.

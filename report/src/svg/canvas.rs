@@ -172,9 +172,9 @@ impl Canvas {
     }
 
     /// A text that runs upwards.
-    pub(crate) fn upward_text(&mut self, at: (f64, f64), ink: Ink, size: f64, text: &str) {
+    pub(crate) fn upward_text(&mut self, at: (f64, f64), anchor: Anchor, ink: Ink, size: f64, text: &str) {
         let turn = format!(" transform=\"rotate(-90 {:.1} {:.1})\"", at.0, at.1);
-        self.write_text(at, Anchor::Middle, ink, size, text, &turn);
+        self.write_text(at, anchor, ink, size, text, &turn);
     }
 
     fn write_text(&mut self, at: (f64, f64), anchor: Anchor, ink: Ink, size: f64, text: &str, turn: &str) {

@@ -9,10 +9,19 @@ pub(crate) enum Glyph {
     Line(Ink),
     /// A dashed line.
     Dashed(Ink),
+    /// A dotted line.
+    Dotted(Ink),
     /// A hollow diamond.
     Diamond(Ink),
     /// A hollow dot.
     Hollow(Ink),
+}
+
+impl Glyph {
+    /// The pattern of a dashed line.
+    pub(crate) const DASHES: &'static str = "5 4";
+    /// The pattern of a dotted line.
+    pub(crate) const DOTS: &'static str = "2 3";
 }
 
 /// The entries of a legend, laid out in rows.
@@ -63,7 +72,12 @@ impl Legend {
                     canvas.line((x, middle), (x + GLYPH, middle), *ink, 2.0, "");
                     canvas.dot(centre, 3.0, *ink, false, "");
                 }
-                Glyph::Dashed(ink) => canvas.line((x, middle), (x + GLYPH, middle), *ink, 1.5, "5 4"),
+                Glyph::Dashed(ink) => {
+                    canvas.line((x, middle), (x + GLYPH, middle), *ink, 1.5, Glyph::DASHES);
+                }
+                Glyph::Dotted(ink) => {
+                    canvas.line((x, middle), (x + GLYPH, middle), *ink, 1.5, Glyph::DOTS);
+                }
                 Glyph::Diamond(ink) => canvas.diamond(centre, 4.5, *ink, ""),
                 Glyph::Hollow(ink) => canvas.dot(centre, 3.5, *ink, true, ""),
             }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use colearn_core::{statistics::Summary, table::ResultsTable};
 
 use crate::{
-    cells::{count, percent, setting, setting_columns, verdict_heading},
+    cells::{count, metric_heading, percent, setting, setting_columns, verdict_heading},
     material::best,
 };
 
@@ -17,7 +17,7 @@ pub fn latex(table: &ResultsTable) -> String {
     let numbers = 1 + table.metrics.len();
     let mut heading: Vec<String> = settings.iter().map(|path| escape(path)).collect();
     heading.push("$n$".to_owned());
-    heading.extend(table.metrics.iter().map(|name| escape(name)));
+    heading.extend(table.metrics.iter().map(|name| escape(&metric_heading(name))));
     heading.extend(verdicts.as_deref().map(escape));
     let columns = format!(
         "{}{}{}",

@@ -12,12 +12,10 @@ use crate::{
 /// The table that people read, and the published means beside ours if there are any.
 #[must_use]
 pub fn markdown(table: &ResultsTable, published: Option<&Matched>) -> String {
-    let (mut heading, rows) = heading_and_rows(table);
-    let last = heading.len() - 1;
-    heading[last] = "note".to_owned();
+    let (heading, rows) = heading_and_rows(table);
     let mut text = line(&heading);
     let rule: Vec<String> =
-        (0..heading.len()).map(|index| if index == last { "---" } else { "---:" }.to_owned()).collect();
+        heading.iter().map(|name| if name == "note" { "---" } else { "---:" }.to_owned()).collect();
     text.push_str(&line(&rule));
     for row in &rows {
         text.push_str(&line(row));

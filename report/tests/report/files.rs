@@ -47,7 +47,10 @@ fn a_chart_shows_band_baseline_and_published_means() {
     let accuracy = report.file("plots/accuracy.svg");
     assert_eq!(accuracy.matches("<circle").count(), 7 + 2, "a mark for each level, and two in the legend");
     assert_eq!(accuracy.matches("fill-opacity=\"0.14\"").count(), 1);
-    assert_eq!(accuracy.matches("stroke-dasharray").count(), 1 + 1, "the baseline, and it in the legend");
+    let dashes = |pattern: &str| accuracy.matches(&format!("stroke-dasharray=\"{pattern}\"")).count();
+    assert_eq!(dashes("5 4"), 1 + 1, "the baseline, and it in the legend");
+    assert_eq!(dashes("2 3"), 1 + 1, "the published baseline, and it in the legend");
+    assert!(accuracy.contains(">published baseline</text>"));
     assert_eq!(accuracy.matches("published: ").count(), 7);
     // The F-score that was published is the authors' variant, and not shown beside another.
     assert_eq!(report.file("plots/f_score.svg").matches("published").count(), 0);

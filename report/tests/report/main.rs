@@ -2,10 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod again;
 mod files;
 mod made_up;
 mod odd_sweeps;
 mod reference;
+mod regression;
 
 /// The folder of a report, read back.
 struct Written(tempfile::TempDir);

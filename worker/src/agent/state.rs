@@ -190,7 +190,9 @@ impl Agent {
                 (None, Err(why)) => {
                     self.refuse(token, task, &format!("the settings of the task can not be read: {why}"));
                 }
-                (None, Ok(settings)) => members.push(Member { task, attempt, settings, checkpoint_every_epochs: 0 }),
+                (None, Ok(settings)) => {
+                    members.push(Member { task, attempt, settings, checkpoint_every_epochs: 0 })
+                }
             }
         }
         if !members.is_empty() {

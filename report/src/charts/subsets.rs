@@ -1,0 +1,120 @@
+//! A metric against the dropout level, a line for each subset of the modalities it was measured under: which level
+//! serves the primary modality alone and the others together.
+
+use colearn_core::{
+    result::metric,
+    table::{ConfigurationRow, ResultsTable},
+};
+
+use super::{
+    Chart, Group,
+    axes::{self, Area},
+    axis_title, file_name,
+    lines::{self, LEFT, PLOT, RIGHT, WIDTH},
+    swept::{Line, Swept},
+};
+use crate::{
+    cells::all_metrics,
+    material::best,
+    svg::{Canvas, Glyph, Ink, Legend, Scale},
+};
+
+/// One chart for each metric that results have both plain and under further subsets, if the dropout of a
+/// modality is swept.
+pub(super) fn group(table: &ResultsTable) -> Group {
+    let Some(swept) = Swept::of(table).filter(|swept| swept.of_dropout) else { return Group::default() };
+    let measured = all_metrics(table);
+    let charts: Vec<Chart> =
+        measured.iter().filter_map(|name| chart(table, &swept, name, &measured)).collect();
+    let mut caption = "The same networks tested on the primary modality alone and with further modalities present. The dotted line marks the level to take where one network has to serve them all: the one whose largest distance to the best mean of each line is smallest.".to_owned();
+    if swept.lines.len() > 1 {
+        caption.push_str(" Of several settings, those that are best on the primary modality alone.");
+    }
+    Group { charts, caption }
+}
+
+fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String]) -> Option<Chart> {
+    if metric::split(name).1.is_some() {
+        return None;
+    }
+    let best = best(table, name)?.id;
+    let among = |line: &&Line<'_>| line.points.iter().any(|(_, row)| row.id == best);
+    // The best configuration of all may be the baseline, which is on no line.
+    let line = swept.lines.iter().find(among).or(swept.lines.first())?;
+    let primary = &line.points.first()?.1.settings.primary;
+    let mut names: Vec<(&str, String)> = vec![(name, format!("{primary} alone"))];
+    names.extend(measured.iter().filter_map(|other| match metric::split(other) {
+        (plain, Some(modalities)) if plain == name => Some((other.as_str(), modalities.replace('+', " + "))),
+        _ => None,
+    }));
+    names.retain(|(name, _)| line.points.iter().any(|(_, row)| row.metrics.contains_key(*name)));
+    // More lines than colours could not be told apart.
+    names.truncate(Ink::SERIES);
+    if names.len() < 2 {
+        return None;
+    }
+
+    let summaries: Vec<_> = names
+        .iter()
+        .flat_map(|(name, _)| line.points.iter().filter_map(|(_, row)| row.metrics.get(*name)))
+        .collect();
+    let means: Vec<f64> = summaries.iter().map(|it| it.mean).collect();
+    let ends: Vec<f64> = summaries.iter().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
+    let (low, high) = axes::range(&means, &ends, axes::bounds(name));
+    let serving = serving(line, &names);
+
+    let mut legend = Legend::default();
+    for (index, (_, text)) in names.iter().enumerate() {
+        legend.add(Glyph::Line(Ink::Series(index)), text);
+    }
+    if let Some(level) = serving {
+        legend.add(Glyph::Dotted(Ink::Text), format!("serves all: {level}"));
+    }
+    let top = 14.0 + legend.height(WIDTH - 24.0);
+    let area = Area { left: LEFT, right: RIGHT, top, bottom: top + PLOT };
+    let mut canvas = Canvas::new(WIDTH, area.bottom + 48.0);
+    legend.draw(&mut canvas, (12.0, 6.0), WIDTH - 24.0);
+    let y = Scale::linear(low, high, area.bottom, area.top);
+    let x = swept.scale(area.left + 10.0, area.right - 10.0);
+    axes::vertical(&mut canvas, area, &y, 5, &axis_title(table, name));
+    axes::horizontal(&mut canvas, area, &x, 5, &swept.title);
+    if let Some(level) = serving {
+        let at = x.place(level);
+        canvas.line((at, area.top), (at, area.bottom), Ink::Text, 1.5, Glyph::DOTS);
+    }
+    for (index, (name, _)) in names.iter().enumerate() {
+        lines::draw(&mut canvas, line, name, (&x, &y), Ink::Series(index), true);
+    }
+    Some(Chart {
+        file: format!("subsets-{}", file_name(name)),
+        title: name.to_owned(),
+        svg: canvas.finish(&format!("{name} under several subsets of the modalities by {}", swept.title)),
+    })
+}
+
+/// The level whose largest distance to the best mean of each metric is smallest; the lowest on ties.
+fn serving(line: &Line<'_>, names: &[(&str, String)]) -> Option<f64> {
+    let score = |row: &ConfigurationRow, name: &str| {
+        let sign = if metric::higher_is_better(name) { 1.0 } else { -1.0 };
+        row.metrics.get(name).map(|it| sign * it.mean)
+    };
+    let best: Vec<f64> = names
+        .iter()
+        .map(|(name, _)| {
+            line.points.iter().filter_map(|(_, row)| score(row, name)).fold(f64::NEG_INFINITY, f64::max)
+        })
+        .collect();
+    let mut found: Option<(f64, f64)> = None;
+    for (level, row) in &line.points {
+        let behind = names
+            .iter()
+            .zip(&best)
+            .try_fold(0.0_f64, |most, ((name, _), best)| Some(most.max(best - score(row, name)?)));
+        if let Some(behind) = behind
+            && found.is_none_or(|(_, least)| behind < least)
+        {
+            found = Some((*level, behind));
+        }
+    }
+    found.map(|(level, _)| level)
+}

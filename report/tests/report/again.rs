@@ -1,0 +1,86 @@
+//! Reporting into a folder that an earlier report was written into.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use crate::made_up;
+
+/// Every file of a folder with the place it has there.
+fn files(folder: &Path) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for within in ["", "plots"] {
+        for entry in fs::read_dir(folder.join(within)).unwrap() {
+            let entry = entry.unwrap();
+            if entry.file_type().unwrap().is_file() {
+                found.insert(Path::new(within).join(entry.file_name()).to_str().unwrap().to_owned());
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn what_an_earlier_report_wrote_is_removed_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    colearn_report::write(&made_up::regression(), folder).unwrap();
+    let own = ["notes.md", "plots/mine.svg", "plots/learning-mine.svg", "results-old.csv"];
+    for name in own {
+        fs::write(folder.join(name), "mine").unwrap();
+    }
+    assert!(folder.join("plots/subsets-accuracy.svg").is_file());
+    // One that a person has removed already is not missed.
+    fs::remove_file(folder.join("plots/subsets-loss.svg")).unwrap();
+    colearn_report::write(&made_up::paper(), folder).unwrap();
+
+    let fresh = tempfile::tempdir().unwrap();
+    colearn_report::write(&made_up::paper(), fresh.path()).unwrap();
+    let mut expected = files(fresh.path());
+    expected.extend(own.map(str::to_owned));
+    assert_eq!(files(folder), expected);
+    for name in own {
+        assert_eq!(fs::read_to_string(folder.join(name)).unwrap(), "mine", "{name}");
+    }
+}
+
+#[test]
+fn a_list_that_was_tampered_with_removes_nothing_outside_the_folder() {
+    let outside = tempfile::tempdir().unwrap();
+    let folder = outside.path().join("report");
+    colearn_report::write(&made_up::paper(), &folder).unwrap();
+    let precious = outside.path().join("precious");
+    fs::write(&precious, "mine").unwrap();
+    let list = folder.join(".colearn-report");
+    let text = fs::read_to_string(&list).unwrap();
+    fs::write(&list, format!("{text}../precious\n{}\n./../precious\n\n", precious.display())).unwrap();
+    colearn_report::write(&made_up::paper(), &folder).unwrap();
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "mine");
+    assert_eq!(fs::read_to_string(&list).unwrap(), text, "the list is made anew");
+
+    fs::write(&list, [0xff]).unwrap();
+    let error = colearn_report::write(&made_up::paper(), &folder).unwrap_err().to_string();
+    assert!(error.contains(".colearn-report") && error.contains("remove it"), "{error}");
+}
+
+#[test]
+fn a_report_that_was_interrupted_is_cleaned_up_by_the_next() {
+    let leftovers = |first: Option<&colearn_report::Material>, next: &colearn_report::Material| {
+        let folder = tempfile::tempdir().unwrap();
+        let page = folder.path().join("index.html");
+        if let Some(first) = first {
+            colearn_report::write(first, folder.path()).unwrap();
+            fs::remove_file(&page).unwrap();
+        }
+        // The page, which comes last, can not be written where there is a folder.
+        fs::create_dir(&page).unwrap();
+        colearn_report::write(&made_up::paper(), folder.path()).unwrap_err();
+        assert!(folder.path().join("plots/f_score.svg").is_file(), "it was interrupted after the charts");
+        fs::remove_dir(&page).unwrap();
+        colearn_report::write(next, folder.path()).unwrap();
+        let fresh = tempfile::tempdir().unwrap();
+        colearn_report::write(next, fresh.path()).unwrap();
+        &files(folder.path()) - &files(fresh.path())
+    };
+    assert_eq!(leftovers(None, &made_up::regression()), BTreeSet::new(), "of the one that was interrupted");
+    let regression = made_up::regression();
+    assert_eq!(leftovers(Some(&regression), &made_up::paper()), BTreeSet::new(), "of the one before it");
+}
