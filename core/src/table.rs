@@ -264,7 +264,7 @@ mod tests {
     use super::*;
     use crate::{
         settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TrainingSettings},
-        sweep::{Configuration, ReportSettings, RetrySettings},
+        sweep::{CheckpointSettings, Configuration, ReportSettings, RetrySettings},
     };
     use std::time::Duration;
 
@@ -303,6 +303,7 @@ mod tests {
                 initial_backoff: Duration::ZERO,
                 max_backoff: Duration::ZERO,
             },
+            checkpoint: CheckpointSettings::default(),
         }
     }
 

@@ -39,6 +39,9 @@ pub struct Member {
     pub attempt: u32,
     /// What to train.
     pub settings: TaskSettings,
+    /// Epochs between one checkpoint and the next; 0 means that there are none.
+    #[serde(default)]
+    pub checkpoint_every_epochs: u32,
 }
 
 /// From trainer to agent.
@@ -82,6 +85,8 @@ pub enum Event {
 pub struct TrainerOptions {
     /// Folder that bare data set names are looked up in.
     pub data_dir: PathBuf,
+    /// Where checkpoints lie, see [`crate::checkpoint::Store::open`]; none means that there are none.
+    pub checkpoints: Option<String>,
     /// `cpu` or `cuda:N`.
     pub device: String,
     /// Intra-op threads; 1 or more.

@@ -86,7 +86,12 @@ fn member(seed: u64, change: impl FnOnce(&mut TaskSettings)) -> Member {
     // The number of the configuration only has to tell members apart.
     let configuration =
         ConfigurationId(settings.modality_dropout.len() as u64 + 10 * u64::from(settings.unimodal));
-    Member { task: TaskId { sweep: SweepId(1), configuration, seed }, attempt: 1, settings }
+    Member {
+        task: TaskId { sweep: SweepId(1), configuration, seed },
+        attempt: 1,
+        settings,
+        checkpoint_every_epochs: 0,
+    }
 }
 
 fn dropping(level: f64) -> impl FnOnce(&mut TaskSettings) {
@@ -145,7 +150,7 @@ impl Control for Recorder {
 
 fn session(folder: &Path) -> Session {
     tch::set_num_threads(1);
-    Session::new(TrainingDevice::find("cpu", 1).unwrap(), folder.to_owned())
+    Session::new(TrainingDevice::find("cpu", 1).unwrap(), folder.to_owned(), None)
 }
 
 fn train(members: &[Member]) -> Recorder {

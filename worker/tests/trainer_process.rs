@@ -97,6 +97,7 @@ fn member(seed: u64, epochs: u32) -> Member {
             },
             modality_dropout: Default::default(),
         },
+        checkpoint_every_epochs: 0,
     }
 }
 

@@ -16,6 +16,7 @@ use super::{
     source::Source,
 };
 use crate::{
+    checkpoint::Store,
     model::{BiEflstm, BiEflstmShape, Draws, Model},
     optimizer::Adam,
     protocol::{Event, Member},
@@ -36,7 +37,13 @@ pub trait Control {
 ///
 /// # Panics
 /// When libtorch does, for want of memory for example: the caller contains that.
-pub fn train(source: &Source, members: &[Member], device: &str, control: &mut dyn Control) {
+pub fn train(
+    source: &Source,
+    members: &[Member],
+    device: &str,
+    control: &mut dyn Control,
+    _checkpoints: Option<&Store>,
+) {
     let start = Instant::now();
     let plans = agreeing_plans(source, members, control);
     if let Some(first) = plans.first() {

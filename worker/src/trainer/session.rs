@@ -21,6 +21,7 @@ use super::{
     source::Source,
 };
 use crate::{
+    checkpoint::Store,
     device::TrainingDevice,
     protocol::{Event, Member},
 };
@@ -33,6 +34,7 @@ const KEPT: usize = 2;
 pub struct Session {
     device: TrainingDevice,
     data_dir: PathBuf,
+    checkpoints: Option<Store>,
     /// The last used one last.
     sources: Vec<(Version, Rc<Source>)>,
 }
@@ -46,10 +48,11 @@ struct Version {
 }
 
 impl Session {
-    /// On this device, with bare data set names looked up in this folder.
+    /// On this device, with bare data set names looked up in this folder, and with a place for checkpoints, if
+    /// any are to be kept.
     #[must_use]
-    pub fn new(device: TrainingDevice, data_dir: PathBuf) -> Self {
-        Self { device, data_dir, sources: Vec::new() }
+    pub fn new(device: TrainingDevice, data_dir: PathBuf, checkpoints: Option<Store>) -> Self {
+        Self { device, data_dir, checkpoints, sources: Vec::new() }
     }
 
     /// Trains a cohort to its end. Whatever happens, each member is finished, failed or abandoned afterwards.
@@ -86,7 +89,7 @@ impl Session {
             control.emit(Event::Failed { task: member.task, failure });
         }
         match self.source(&path) {
-            Ok(source) => train(&source, &same, &self.device.name, control),
+            Ok(source) => train(&source, &same, &self.device.name, control, self.checkpoints.as_ref()),
             Err(failure) => {
                 for member in same {
                     control.emit(Event::Failed { task: member.task, failure: failure.clone() });
