@@ -123,6 +123,8 @@ fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<String> {
         url.to_owned(),
         "--data-dir".to_owned(),
         path(&arguments.data_dir),
+        "--checkpoints".to_owned(),
+        path(&arguments.state.join("checkpoints")),
         "--device".to_owned(),
         arguments.device.clone(),
         "--until-stdin-closes".to_owned(),

@@ -25,6 +25,7 @@ async fn a_sweep_is_trained_from_submission_to_results() {
     let lease = worker.lease().await;
     assert_eq!((lease.slot, lease.tasks.len()), (0, 2));
     assert_eq!(lease.tasks[0].attempt, 1);
+    assert_eq!(lease.tasks[1].checkpoint_every_epochs, sweep.checkpoint.every_epochs);
     let settings: TaskSettings = serde_json::from_str(&lease.tasks[0].settings_json).unwrap();
     assert_eq!(settings, sweep.configurations[0].settings);
 

@@ -274,7 +274,7 @@ mod tests {
     use super::*;
     use crate::{
         settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TrainingSettings},
-        sweep::{Configuration, ReportSettings, RetrySettings},
+        sweep::{CheckpointSettings, Configuration, ReportSettings, RetrySettings},
     };
     use std::time::Duration;
 
@@ -315,6 +315,7 @@ mod tests {
                 initial_backoff: Duration::ZERO,
                 max_backoff: Duration::ZERO,
             },
+            checkpoint: CheckpointSettings::default(),
         }
     }
 

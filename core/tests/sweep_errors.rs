@@ -293,7 +293,10 @@ fn values_out_of_range_are_refused() {
         "retries: {max_attempts: 0}",
         "retries: {initial_backoff: 10m}",
         "retries: {initial_backoff: 5}",
-        "checkpoint: {every_epochs: 5}",
+        "checkpoint: {every_epochs: -1}",
+        "checkpoint: {every_epochs: 100001}",
+        "checkpoint: {every_epoch: 5}",
+        "checkpoint: off",
         "exclude: [{}]",
         "include: [3]",
     ] {

@@ -342,6 +342,7 @@ fn a_plan_says_what_would_run_and_who_decided() {
         "  modality_dropout.audio         (swept)",
         "  ... and 3 more",
         "retries: 3 attempts in all, waiting 5s to 300s between them",
+        "checkpoints: every 5 epochs",
     ] {
         assert!(shown.lines().any(|shown| shown == line), "{line}\nis not in\n{shown}");
     }
@@ -366,4 +367,20 @@ fn a_reference_is_optional_in_a_journaled_sweep() {
     let read: colearn_core::sweep::Sweep =
         serde_json::from_value(serde_json::to_value(&with).unwrap()).unwrap();
     assert_eq!(read, with);
+}
+
+/// Sweeps that were journaled before there were checkpoints have no such key.
+#[test]
+fn checkpoints_are_optional_and_no_part_of_a_configuration() {
+    let default = parse("").sweep;
+    assert_eq!(default.checkpoint.every_epochs, 5);
+    let mut journaled = serde_json::to_value(&default).unwrap();
+    journaled.as_object_mut().unwrap().remove("checkpoint").unwrap();
+    assert_eq!(serde_json::from_value::<colearn_core::sweep::Sweep>(journaled).unwrap(), default);
+
+    let never = parse("checkpoint: {every_epochs: 0}");
+    assert_eq!(never.sweep.checkpoint.every_epochs, 0);
+    assert_eq!(never.sweep.configurations, default.configurations);
+    assert!(Plan::of(&never, 2).to_string().ends_with("\ncheckpoints: none"));
+    assert_eq!(parse("checkpoint: {}").sweep, default);
 }

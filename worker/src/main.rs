@@ -40,6 +40,9 @@ struct TrainerArgs {
     /// Folder that bare data set names are looked up in
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
+    /// Where checkpoints lie: a folder, or s3://bucket/prefix; none are kept unless given
+    #[arg(long, value_name = "LOCATION")]
+    checkpoints: Option<String>,
     /// What to train on: cpu or cuda:N
     #[arg(long)]
     device: String,
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
     match cli.command {
         Some(Subcommands::Trainer(args)) => trainer::main(TrainerOptions {
             data_dir: args.data_dir,
+            checkpoints: args.checkpoints,
             device: args.device,
             threads: args.threads,
             environment: Default::default(),

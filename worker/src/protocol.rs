@@ -39,7 +39,7 @@ pub struct Member {
     pub attempt: u32,
     /// What to train.
     pub settings: TaskSettings,
-    /// Epochs between two checkpoints; 0 for none.
+    /// Epochs between one checkpoint and the next; 0 means that there are none.
     #[serde(default)]
     pub checkpoint_every_epochs: u32,
 }
@@ -85,6 +85,8 @@ pub enum Event {
 pub struct TrainerOptions {
     /// Folder that bare data set names are looked up in.
     pub data_dir: PathBuf,
+    /// Where checkpoints lie, see [`crate::checkpoint::Store::open`]; none means that there are none.
+    pub checkpoints: Option<String>,
     /// `cpu` or `cuda:N`.
     pub device: String,
     /// Intra-op threads; 1 or more.

@@ -71,8 +71,11 @@ impl Turn {
                 let with_settings = |(task, attempt): (TaskId, u32)| {
                     Some((task, attempt, scheduler.settings_of(task)?.clone()))
                 };
+                // A lease is of one sweep.
+                let sweep = tasks.first().and_then(|(task, _)| scheduler.sweep(task.sweep));
+                let checkpoint_every_epochs = sweep.map_or(0, |view| view.sweep().checkpoint.every_epochs);
                 let tasks = tasks.into_iter().filter_map(with_settings).collect();
-                let lease = ToWorker::Lease { token, slot, tasks };
+                let lease = ToWorker::Lease { token, slot, tasks, checkpoint_every_epochs };
                 self.effects.push(Effect::Tell(To::Worker(worker), lease));
             }
             Action::Acknowledge { token, task } => answer(ToWorker::Acknowledged { token, task }),

@@ -68,6 +68,8 @@ pub enum ToWorker {
         slot: u32,
         /// What, with the number of the attempt.
         tasks: Vec<(TaskId, u32, TaskSettings)>,
+        /// Epochs between one checkpoint and the next; 0 means that there are none.
+        checkpoint_every_epochs: u32,
     },
     /// A report is durable.
     Acknowledged {

@@ -169,10 +169,15 @@ pub(super) fn from_worker(message: v1::work_request::Message) -> Result<FromWork
 pub(super) fn to_worker(message: ToWorker) -> Result<v1::WorkResponse, serde_json::Error> {
     use v1::work_response::Message;
     let message = match message {
-        ToWorker::Lease { token, slot, tasks } => {
+        ToWorker::Lease { token, slot, tasks, checkpoint_every_epochs } => {
             let assignment = |(task, attempt, settings): (colearn_core::id::TaskId, u32, _)| {
                 let settings_json = serde_json::to_string::<colearn_core::settings::TaskSettings>(&settings)?;
-                Ok(v1::Assignment { task: Some(task.into()), attempt, settings_json })
+                Ok(v1::Assignment {
+                    task: Some(task.into()),
+                    attempt,
+                    settings_json,
+                    checkpoint_every_epochs,
+                })
             };
             let tasks = tasks.into_iter().map(assignment).collect::<Result<_, serde_json::Error>>()?;
             Message::Lease(v1::Lease { token: token.0, slot, tasks })

@@ -24,7 +24,7 @@ pub enum Submission {
     Known {
         /// Its number.
         id: SweepId,
-        /// Whether the report or retry settings differ and would be updated.
+        /// Whether the report, retry or checkpoint settings differ and would be updated.
         changed: bool,
     },
 }
@@ -157,7 +157,7 @@ fn same_tasks(a: &Sweep, b: &Sweep) -> bool {
         && sorted(a.configurations.iter().map(|c| c.id)) == sorted(b.configurations.iter().map(|c| c.id))
 }
 
-/// `there`, with how results are shown and when attempts are repeated taken from `newer`. The order of its
+/// `there`, with how results are shown, when attempts are repeated and when checkpoints are written taken from `newer`. The order of its
 /// tasks stays, for that is how they are numbered.
 fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
     let baselines: std::collections::BTreeSet<_> =
@@ -165,6 +165,7 @@ fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
     let mut sweep = there.clone();
     sweep.report = newer.report.clone();
     sweep.retries = newer.retries.clone();
+    sweep.checkpoint = newer.checkpoint;
     for configuration in &mut sweep.configurations {
         configuration.baseline = baselines.contains(&configuration.id);
     }

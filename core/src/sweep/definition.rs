@@ -26,6 +26,9 @@ pub struct Sweep {
     pub report: ReportSettings,
     /// When a failed attempt is tried again.
     pub retries: RetrySettings,
+    /// When training is written down to go on from. Sweeps journaled before it existed have the default.
+    #[serde(default)]
+    pub checkpoint: CheckpointSettings,
 }
 
 /// One point of the grid.
@@ -69,6 +72,21 @@ pub struct RetrySettings {
     pub initial_backoff: Duration,
     /// The longest wait.
     pub max_backoff: Duration,
+}
+
+/// When training is written down, so that another attempt goes on from there. No part of what a
+/// configuration is: results do not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointSettings {
+    /// Epochs between one checkpoint and the next; 0 means that there are none.
+    pub every_epochs: u32,
+}
+
+impl Default for CheckpointSettings {
+    fn default() -> Self {
+        Self { every_epochs: 5 }
+    }
 }
 
 impl Sweep {

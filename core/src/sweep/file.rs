@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    definition::{ReportSettings, RetrySettings},
+    definition::{CheckpointSettings, ReportSettings, RetrySettings},
     diagnostic::{Problems, Span},
     outcome,
     parameters::{self, Parameter},
@@ -32,6 +32,7 @@ const KEYS: &[(&str, &str)] = &[
     ("seeds", "list of seeds, or {count, base} (default {count: 5, base: 0})"),
     ("report", "{metrics: [...], baseline: {...}, confidence: 0.95, reference: FILE of published means}"),
     ("retries", "{max_attempts: 3, initial_backoff: 5s, max_backoff: 5m}"),
+    ("checkpoint", "{every_epochs: 5}: how often training is written down to go on from; 0 for never"),
     ("max_tasks", "refuse a larger sweep (default 10000, at most 1000000)"),
 ];
 
@@ -70,6 +71,7 @@ pub(crate) struct Outline {
     pub(crate) report: ReportSettings,
     pub(crate) baseline: Option<Point>,
     pub(crate) retries: RetrySettings,
+    pub(crate) checkpoint: CheckpointSettings,
     pub(crate) max_tasks: u64,
     /// Where `parameters`, `exclude` and `max_tasks` stand; the beginning of the file when they do not.
     pub(crate) parameters_span: Span,
@@ -95,6 +97,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
         report: outcome::default_report(),
         baseline: None,
         retries: outcome::default_retries(),
+        checkpoint: CheckpointSettings::default(),
         max_tasks: 10_000,
         parameters_span: Span::default(),
         exclude_span: Span::default(),
@@ -164,6 +167,7 @@ impl Outline {
             "seeds" => self.seeds = outcome::read_seeds(node, problems).unwrap_or_default(),
             "report" => (self.report, self.baseline) = outcome::read_report(node, mentions, problems),
             "retries" => self.retries = outcome::read_retries(node, problems),
+            "checkpoint" => self.checkpoint = outcome::read_checkpoint(node, problems),
             "max_tasks" => {
                 self.max_tasks_span = Some(node.span);
                 self.max_tasks =

@@ -12,7 +12,7 @@ mod plan;
 mod raw;
 mod scalar;
 
-pub use definition::{Configuration, ReportSettings, RetrySettings, Sweep};
+pub use definition::{CheckpointSettings, Configuration, ReportSettings, RetrySettings, Sweep};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Place, Severity};
 pub use file::reference;
 pub use parse::Parsed;

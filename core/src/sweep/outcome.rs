@@ -1,4 +1,4 @@
-//! `seeds`, `report` and `retries`: how often, what is shown, and what happens on failure.
+//! `seeds`, `report`, `retries` and `checkpoint`: how often, what is shown, and what happens on failure.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    definition::{ReportSettings, RetrySettings},
+    definition::{CheckpointSettings, ReportSettings, RetrySettings},
     diagnostic::{Problems, Span},
     file::{Mentions, Point, read_point},
     raw::{Node, Raw},
@@ -18,6 +18,8 @@ use crate::{result::metric, settings::schema::LONGEST_TEXT};
 const LARGEST_SEED: u64 = (1 << 53) - 1;
 /// Most seeds of a `{count, base}`.
 const MOST_SEEDS: u64 = 1_000_000;
+/// The largest `checkpoint.every_epochs`.
+const MOST_EPOCHS_BETWEEN: u64 = 100_000;
 
 /// Reads `seeds`; nothing when there was an error.
 pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec<u64>> {
@@ -209,4 +211,20 @@ pub(crate) fn read_retries(node: &Node, problems: &mut Problems<'_>) -> RetrySet
             .help(format!("the defaults are 5s and 5m; `max_backoff` is {:?} here", retries.max_backoff));
     }
     retries
+}
+
+/// Reads `checkpoint`.
+pub(crate) fn read_checkpoint(node: &Node, problems: &mut Problems<'_>) -> CheckpointSettings {
+    let mut checkpoint = CheckpointSettings::default();
+    for entry in scalar::map(node, "checkpoint", problems).unwrap_or_default() {
+        match entry.key.as_str() {
+            "every_epochs" => {
+                let what = "`checkpoint.every_epochs`";
+                let epochs = scalar::integer(&entry.value, what, 0, MOST_EPOCHS_BETWEEN, problems);
+                checkpoint.every_epochs = epochs.and_then(|value| u32::try_from(value).ok()).unwrap_or(0);
+            }
+            _ => scalar::unknown_key(entry, "checkpoint", &["every_epochs"], problems),
+        }
+    }
+    checkpoint
 }

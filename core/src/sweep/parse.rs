@@ -50,6 +50,7 @@ impl Sweep {
                 seeds: outline.seeds,
                 report: outline.report,
                 retries: outline.retries,
+                checkpoint: outline.checkpoint,
             },
             warnings: problems.finish().0,
             base: settings::resolve(&outline.base),

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    definition::{ReportSettings, RetrySettings},
+    definition::{CheckpointSettings, ReportSettings, RetrySettings},
     parse::Parsed,
 };
 use crate::{
@@ -42,6 +42,8 @@ pub struct Plan {
     pub report: ReportSettings,
     /// When a failed attempt is tried again.
     pub retries: RetrySettings,
+    /// When training is written down to go on from.
+    pub checkpoint: CheckpointSettings,
 }
 
 /// A swept setting.
@@ -124,6 +126,7 @@ impl Plan {
                 .map(|it| it.id),
             report: sweep.report.clone(),
             retries: sweep.retries.clone(),
+            checkpoint: sweep.checkpoint,
         }
     }
 }
@@ -214,11 +217,15 @@ impl fmt::Display for Plan {
             self.report.confidence
         )?;
         let RetrySettings { max_attempts, initial_backoff, max_backoff } = &self.retries;
-        write!(
+        writeln!(
             f,
             "retries: {} in all, waiting {initial_backoff:?} to {max_backoff:?} between them",
             counted(u64::from(*max_attempts), "attempt")
-        )
+        )?;
+        match self.checkpoint.every_epochs {
+            0 => write!(f, "checkpoints: none"),
+            epochs => write!(f, "checkpoints: every {}", counted(u64::from(epochs), "epoch")),
+        }
     }
 }
 

@@ -97,6 +97,11 @@ pub enum Action {
         /// Its slot.
         slot: u32,
     },
+    /// Remove the checkpoints of a task, which nobody goes on from any more.
+    RemoveCheckpoints {
+        /// The task.
+        task: TaskId,
+    },
     /// A line for the log.
     Log(LogLevel, String),
     /// End the process. Nothing follows.
@@ -242,6 +247,8 @@ pub struct Assignment {
     pub attempt: u32,
     /// What to train, or why the settings can not be read.
     pub settings: Result<TaskSettings, String>,
+    /// See [`protocol::Member::checkpoint_every_epochs`].
+    pub checkpoint_every_epochs: u32,
 }
 
 /// How a trainer ended.

@@ -55,6 +55,7 @@ impl Launcher {
             .arg(&options.device)
             .arg("--threads")
             .arg(options.threads.to_string())
+            .args(options.checkpoints.iter().flat_map(|location| ["--checkpoints", location]))
             .envs(&options.environment)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -9,6 +9,7 @@ use super::{
     plan::{Device, Wanted},
     slot::Limits,
 };
+use crate::checkpoint::Store;
 
 /// The agent's options as typed.
 #[derive(Clone, Debug, Args)]
@@ -19,6 +20,9 @@ pub struct AgentArgs {
     /// Folder that bare data set names are looked up in
     #[arg(long, value_name = "DIR", env = "COLEARN_DATA_DIR", default_value = "data")]
     pub data_dir: PathBuf,
+    /// Where checkpoints lie: a folder, or s3://bucket/prefix. To go on on another host, the same for all hosts
+    #[arg(long, value_name = "LOCATION", env = "COLEARN_CHECKPOINTS", default_value = "checkpoints")]
+    pub checkpoints: String,
     /// How many tasks or cohorts to train side by side: a number, or auto for one a GPU, or one a core
     #[arg(long, value_name = "N|auto", env = "COLEARN_SLOTS", default_value = "auto")]
     pub slots: String,
@@ -52,6 +56,8 @@ pub struct AgentOptions {
     pub coordinator: Uri,
     /// An existing folder.
     pub data_dir: PathBuf,
+    /// Where checkpoints lie; it could be opened.
+    pub checkpoints: String,
     /// The slots that were asked for.
     pub wanted: Wanted,
     /// What to call the worker; none means by its host's name.
@@ -76,6 +82,9 @@ pub enum OptionsError {
     /// The data folder is not there.
     #[error("--data-dir `{0}` is not a folder: make it, or name the one that holds the data sets")]
     DataDir(PathBuf),
+    /// There is no place for checkpoints.
+    #[error("{0}; name another with --checkpoints")]
+    Checkpoints(String),
     /// The number of slots is not a number.
     #[error("--slots `{0}` is neither a number of 1 or more nor `auto`")]
     Slots(String),
@@ -85,7 +94,8 @@ impl AgentArgs {
     /// Checks the options.
     ///
     /// # Errors
-    /// When the URL is malformed, the data folder missing, or the number of slots not a number.
+    /// When the URL is malformed, the data folder missing, the checkpoint location not usable, or the number of
+    /// slots not a number.
     pub fn validate(self) -> Result<AgentOptions, OptionsError> {
         let coordinator = coordinator(&self.coordinator.unwrap_or_default())?;
         if !self.data_dir.is_dir() {
@@ -98,10 +108,12 @@ impl AgentArgs {
                 _ => return Err(OptionsError::Slots(self.slots)),
             },
         };
+        Store::open(&self.checkpoints).map_err(|error| OptionsError::Checkpoints(error.to_string()))?;
         let seconds = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
         Ok(AgentOptions {
             coordinator,
             data_dir: self.data_dir,
+            checkpoints: self.checkpoints,
             wanted: Wanted { device: self.device, slots, threads: self.threads, max_cohort: self.max_cohort },
             name: self.name,
             limits: Limits {

@@ -100,15 +100,15 @@ impl Outbox {
         fresh
     }
 
-    /// Forgets what is durable.
-    pub fn acknowledged(&mut self, token: LeaseToken, task: TaskId) {
-        if let Some(at) = self.owed.iter().position(|r| r.token() == token && r.task() == Some(task)) {
-            self.owed.remove(at);
-            if at < self.sent {
-                self.sent -= 1;
-            }
-            self.let_go(token, task);
+    /// Forgets what is durable, and returns it.
+    pub fn acknowledged(&mut self, token: LeaseToken, task: TaskId) -> Option<Report> {
+        let at = self.owed.iter().position(|r| r.token() == token && r.task() == Some(task))?;
+        let report = self.owed.remove(at);
+        if at < self.sent {
+            self.sent -= 1;
         }
+        self.let_go(token, task);
+        report
     }
 
     /// Forgets tasks of a lease, with any report of them; all of its tasks when `tasks` is empty. Returns

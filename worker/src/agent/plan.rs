@@ -77,6 +77,7 @@ pub fn plan(
     cores: u32,
     gpus: &[Gpu],
     data_dir: &Path,
+    checkpoints: &str,
 ) -> Result<(Vec<PlannedSlot>, Vec<String>), PlanError> {
     let counts =
         [("--slots", wanted.slots), ("--threads", wanted.threads), ("--max-cohort", wanted.max_cohort)];
@@ -133,6 +134,7 @@ pub fn plan(
             offer: SlotOffer { index, device, max_cohort },
             trainer: TrainerOptions {
                 data_dir: data_dir.to_owned(),
+                checkpoints: Some(checkpoints.to_owned()),
                 device: if on_gpus { "cuda:0" } else { "cpu" }.to_owned(),
                 threads,
                 environment,
@@ -156,7 +158,7 @@ mod tests {
 
     /// Slots, threads and cohort of a plan.
     fn shape(wanted: &Wanted, cores: u32, gpu_count: usize) -> (usize, u32, u32) {
-        let (slots, _) = plan(wanted, cores, &gpus(gpu_count), Path::new("data")).unwrap();
+        let (slots, _) = plan(wanted, cores, &gpus(gpu_count), Path::new("data"), "checkpoints").unwrap();
         (slots.len(), slots[0].trainer.threads, slots[0].offer.max_cohort)
     }
 
@@ -175,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_host_with_gpus_has_a_slot_a_gpu_that_sees_no_other() {
-        let (slots, _) = plan(&wanted(), 16, &gpus(2), Path::new("data")).unwrap();
+        let (slots, _) = plan(&wanted(), 16, &gpus(2), Path::new("data"), "checkpoints").unwrap();
         assert_eq!(slots.len(), 2);
         assert_eq!(
             slots[1].offer,
@@ -190,15 +192,15 @@ mod tests {
     #[test]
     fn crowding_is_allowed_with_a_warning() {
         let crowd = Wanted { slots: Some(3), ..wanted() };
-        let (_, warnings) = plan(&crowd, 2, &[], Path::new("data")).unwrap();
+        let (_, warnings) = plan(&crowd, 2, &[], Path::new("data"), "checkpoints").unwrap();
         assert!(warnings[0].contains("3 slot(s) of 1 thread(s) are more than the 2 core(s)"), "{warnings:?}");
-        assert!(plan(&wanted(), 2, &[], Path::new("data")).unwrap().1.is_empty());
+        assert!(plan(&wanted(), 2, &[], Path::new("data"), "checkpoints").unwrap().1.is_empty());
     }
 
     #[test]
     fn what_can_not_be_is_an_error() {
         let error = |wanted: Wanted, gpu_count| {
-            plan(&wanted, 2, &gpus(gpu_count), Path::new("data")).unwrap_err().to_string()
+            plan(&wanted, 2, &gpus(gpu_count), Path::new("data"), "checkpoints").unwrap_err().to_string()
         };
         assert_eq!(error(Wanted { slots: Some(0), ..wanted() }, 0), "--slots must be at least 1");
         assert!(error(Wanted { device: Device::Cuda, ..wanted() }, 0).contains("no GPU is visible"));

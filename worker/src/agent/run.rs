@@ -52,7 +52,8 @@ pub async fn run(options: AgentOptions, launcher: Launcher) -> Result<(), AgentE
     }
     let cores =
         std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-    let (slots, warnings) = plan::plan(&options.wanted, cores, &gpus, &options.data_dir)?;
+    let (slots, warnings) =
+        plan::plan(&options.wanted, cores, &gpus, &options.data_dir, &options.checkpoints)?;
     for warning in warnings {
         warn!("{warning}");
     }
@@ -117,6 +118,7 @@ pub async fn serve(
                 Action::StartTrainer { slot } => trainers.start(slot),
                 Action::Command { slot, command } => trainers.command(slot, command),
                 Action::KillTrainer { slot } => trainers.kill(slot),
+                Action::RemoveCheckpoints { task } => trainers.remove_checkpoints(task),
                 Action::Log(level, text) => log(level, &text),
                 Action::Leave(outcome) => {
                     connection.close(FAREWELL).await;

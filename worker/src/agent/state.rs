@@ -9,7 +9,7 @@ use colearn_core::{
 };
 
 use super::{
-    event::{Action, Hello, Input, Lease, LogLevel, Message, Outcome, Report, SlotOffer},
+    event::{Action, Assignment, Hello, Input, Lease, LogLevel, Message, Outcome, Report, SlotOffer},
     outbox::Outbox,
     slot::{Cohort, Limits, Slot, Trainer, Training},
 };
@@ -133,7 +133,7 @@ impl Agent {
             }
             Input::Refused { why } => self.refused(why),
             Input::Leased(lease) => self.leased(now, lease),
-            Input::Acknowledged { token, task } => self.outbox.acknowledged(token, task),
+            Input::Acknowledged { token, task } => self.acknowledged(token, task),
             Input::Dropped { token, tasks, why } => self.dropped(now, token, &tasks, &why),
             Input::Drain => self.drain(),
             Input::TrainerSaid { slot, event } => self.trainer_said(now, slot, event),
@@ -184,14 +184,14 @@ impl Agent {
         };
         let mut members = Vec::new();
         for assignment in tasks {
-            let (task, attempt) = (assignment.task, assignment.attempt);
-            match (&refusal, assignment.settings) {
+            let Assignment { task, attempt, settings, checkpoint_every_epochs } = assignment;
+            match (&refusal, settings) {
                 (Some(why), _) => self.refuse(token, task, why),
                 (None, Err(why)) => {
                     self.refuse(token, task, &format!("the settings of the task can not be read: {why}"));
                 }
                 (None, Ok(settings)) => {
-                    members.push(Member { task, attempt, settings, checkpoint_every_epochs: 0 })
+                    members.push(Member { task, attempt, settings, checkpoint_every_epochs });
                 }
             }
         }
@@ -264,6 +264,14 @@ impl Agent {
                     self.actions.push(Action::Command { slot: index, command });
                 }
             }
+        }
+    }
+
+    /// A result that is durable leaves nothing to go on from. After a failure there may be another attempt,
+    /// and a result that is not durable may be lost with this process.
+    fn acknowledged(&mut self, token: LeaseToken, task: TaskId) {
+        if let Some(Report::Finished { .. }) = self.outbox.acknowledged(token, task) {
+            self.actions.push(Action::RemoveCheckpoints { task });
         }
     }
 

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use colearn_core::id::TaskId;
 use colearn_proto::LARGEST_MESSAGE;
 use nix::{
     sys::signal::{Signal, killpg},
@@ -20,7 +21,7 @@ use tokio::{
     sync::{Notify, mpsc},
     task::JoinSet,
 };
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{
     event::{EndStatus, Input, TrainerEnd},
@@ -29,7 +30,10 @@ use super::{
     memory::OutOfMemoryWatch,
     wire,
 };
-use crate::protocol::{self, TrainerOptions};
+use crate::{
+    checkpoint::Store,
+    protocol::{self, TrainerOptions},
+};
 
 /// The longest line a trainer may say, in bytes. A result that needs more could not be reported: its JSON
 /// is never shorter than its wire form.
@@ -49,6 +53,8 @@ pub trait Trainers {
     fn command(&mut self, slot: u32, command: protocol::Command);
     /// Kills a trainer and everything it started.
     fn kill(&mut self, slot: u32);
+    /// Removes the checkpoints that trainers left of a task; does nothing where they leave none.
+    fn remove_checkpoints(&mut self, _task: TaskId) {}
 }
 
 /// The trainers of a worker as child processes.
@@ -88,7 +94,7 @@ impl TrainerProcesses {
         }
     }
 
-    /// Kills all trainers and waits until they are gone. The receiver of the inputs must be gone already.
+    /// Kills all trainers and waits until they, and the checkpoints to be removed, are gone. The receiver of the inputs must be gone already.
     pub async fn shut_down(mut self) {
         for handle in self.running.values() {
             handle.kill.notify_one();
@@ -149,6 +155,20 @@ impl Trainers for TrainerProcesses {
         if let Some(handle) = self.running.get(&slot) {
             handle.kill.notify_one();
         }
+    }
+
+    fn remove_checkpoints(&mut self, task: TaskId) {
+        while self.tasks.try_join_next().is_some() {}
+        let Some(location) = self.options.values().find_map(|options| options.checkpoints.clone()) else {
+            return;
+        };
+        // Off the main loop: a shared folder or a bucket may be slow.
+        self.tasks.spawn_blocking(move || {
+            let removed = Store::open(&location).and_then(|store| store.remove(task));
+            if let Err(error) = removed {
+                warn!("{error}; nobody needs the checkpoints of task {task} any more");
+            }
+        });
     }
 }
 

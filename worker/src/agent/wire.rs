@@ -44,6 +44,7 @@ fn assignment(assignment: v1::Assignment) -> Result<Assignment, ConvertError> {
     Ok(Assignment {
         task: convert::task(assignment.task)?,
         attempt: assignment.attempt,
+        checkpoint_every_epochs: assignment.checkpoint_every_epochs,
         settings: serde_json::from_str(&assignment.settings_json).map_err(|error| error.to_string()),
     })
 }
@@ -136,6 +137,7 @@ mod tests {
                     task: Some(task.into()),
                     attempt: 1,
                     settings_json: settings_json.to_owned(),
+                    checkpoint_every_epochs: 5,
                 }],
             })),
         }

@@ -46,8 +46,8 @@ pub fn train(
     source: &Source,
     members: &[Member],
     device: &str,
-    checkpoints: Option<&Store>,
     control: &mut dyn Control,
+    checkpoints: Option<&Store>,
 ) {
     let start = Instant::now();
     let plans = agreeing_plans(source, members, control);

@@ -12,6 +12,7 @@ use nix::libc;
 
 use super::{cohort::Control, session::Session};
 use crate::{
+    checkpoint::Store,
     device::TrainingDevice,
     protocol::{Command, Event, TrainerOptions},
 };
@@ -35,7 +36,11 @@ pub fn main(options: TrainerOptions) -> ExitCode {
     thread::spawn(move || read_commands(&sender));
     let mut pipe = Pipe { commands };
     pipe.emit(Event::Ready { device: device.name.clone() });
-    let mut session = Session::new(device, options.data_dir, None);
+    let checkpoints = options.checkpoints.and_then(|location| {
+        // Without checkpoints, training is as good as before; only an interruption costs more.
+        Store::open(&location).map_err(|error| eprintln!("warning: {error}; no checkpoints are kept")).ok()
+    });
+    let mut session = Session::new(device, options.data_dir, checkpoints);
     loop {
         match pipe.commands.recv() {
             Ok(Command::Train { members }) => {

@@ -48,7 +48,8 @@ struct Version {
 }
 
 impl Session {
-    /// On this device, with bare data set names looked up in this folder.
+    /// On this device, with bare data set names looked up in this folder, and with a place for checkpoints, if
+    /// any are to be kept.
     #[must_use]
     pub fn new(device: TrainingDevice, data_dir: PathBuf, checkpoints: Option<Store>) -> Self {
         Self { device, data_dir, checkpoints, sources: Vec::new() }
@@ -88,7 +89,7 @@ impl Session {
             control.emit(Event::Failed { task: member.task, failure });
         }
         match self.source(&path) {
-            Ok(source) => train(&source, &same, &self.device.name, self.checkpoints.as_ref(), control),
+            Ok(source) => train(&source, &same, &self.device.name, control, self.checkpoints.as_ref()),
             Err(failure) => {
                 for member in same {
                     control.emit(Event::Failed { task: member.task, failure: failure.clone() });

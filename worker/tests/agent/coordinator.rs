@@ -156,8 +156,12 @@ impl Coordinator {
     }
 
     pub(crate) async fn lease(&self, token: u64, seed: u64) {
-        let assignment =
-            v1::Assignment { task: Some(task(seed).into()), attempt: 1, settings_json: SETTINGS.to_owned() };
+        let assignment = v1::Assignment {
+            task: Some(task(seed).into()),
+            attempt: 1,
+            settings_json: SETTINGS.to_owned(),
+            checkpoint_every_epochs: 5,
+        };
         self.say(work_response::Message::Lease(v1::Lease { token, slot: 0, tasks: vec![assignment] })).await;
     }
 

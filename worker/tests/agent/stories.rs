@@ -5,7 +5,7 @@ use tonic::Status;
 
 use crate::{
     coordinator::{Coordinator, task},
-    worker::{Worker, seed},
+    worker::{Worker, seed, until},
 };
 
 /// A coordinator and a worker that has offered its slot.
@@ -84,6 +84,7 @@ async fn settings_that_make_no_sense_are_refused() {
         task: Some(task(seed::FINISH).into()),
         attempt: 1,
         settings_json: r#"{"dataset":"demo","colour":"red"}"#.to_owned(),
+        checkpoint_every_epochs: 5,
     };
     let lease = v1::Lease { token: 7, slot: 0, tasks: vec![assignment] };
     coordinator.say(work_response::Message::Lease(lease)).await;
@@ -113,4 +114,22 @@ async fn a_worker_that_is_turned_away_says_why_and_exits() {
     let mut worker = Worker::start(coordinator.address);
     worker.expect_log("turned this worker away: ");
     assert_eq!(worker.expect_exit().code(), Some(3));
+}
+
+#[tokio::test]
+async fn checkpoints_go_when_a_result_is_durable_and_not_before() {
+    let (mut coordinator, worker) = pair().await;
+    let kept = worker.checkpoint(seed::BABBLE);
+    coordinator.lease(7, seed::BABBLE).await;
+    coordinator.expect_failure().await;
+    coordinator.acknowledge(7, seed::BABBLE).await;
+    coordinator.expect_free(&[0]).await;
+
+    let finished = worker.checkpoint(seed::FINISH);
+    coordinator.lease(8, seed::FINISH).await;
+    coordinator.expect_finished().await;
+    assert!(finished.exists(), "the result may be lost yet");
+    coordinator.acknowledge(8, seed::FINISH).await;
+    until("the checkpoint is gone", || !finished.exists());
+    assert!(kept.exists(), "a failed task may be tried again");
 }

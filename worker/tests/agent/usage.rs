@@ -31,10 +31,14 @@ fn mistakes_are_explained() {
         2,
         "`/nowhere` is not a folder",
     );
+    let checkpoints = ["--coordinator", url, "--data-dir", ".", "--checkpoints", "gs://bucket"];
+    check(&colearn_worker(&checkpoints, &[]), 2, "name another with --checkpoints");
     let slots = ["--coordinator", url, "--data-dir", ".", "--device", "cpu", "--slots"];
     check(&colearn_worker(&[&slots[..], &["0"]].concat(), &[]), 2, "--slots `0` is neither");
     check(&colearn_worker(&[&slots[..], &["many"]].concat(), &[]), 2, "nor `auto`");
-    let threads = ["--coordinator", url, "--data-dir", ".", "--threads", "0"];
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path().to_str().unwrap();
+    let threads = ["--coordinator", url, "--data-dir", ".", "--checkpoints", folder, "--threads", "0"];
     check(&colearn_worker(&threads, &[]), 2, "--threads must be at least 1");
 }
 
@@ -42,8 +46,11 @@ fn mistakes_are_explained() {
 fn a_coordinator_that_is_not_there_is_named() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}");
+    let folder = tempfile::tempdir().unwrap();
+    let checkpoints = folder.path().join("made/checkpoints");
     let args = ["--coordinator", &url, "--data-dir", ".", "--connect-timeout", "1", "--device", "cpu"];
-    let output = colearn_worker(&args, &[]);
+    let output = colearn_worker(&args, &[("COLEARN_CHECKPOINTS", checkpoints.to_str().unwrap())]);
+    assert!(checkpoints.is_dir());
     check(&output, 3, &format!("error: could not reach the coordinator at {url}/ within 1 s"));
     check(&output, 3, "--connect-timeout");
 }
@@ -55,6 +62,7 @@ fn the_agents_environment_does_not_disturb_a_trainer() {
         ("COLEARN_COORDINATOR", "http://127.0.0.1:1"),
         ("COLEARN_SLOTS", "2"),
         ("COLEARN_DATA_DIR", "/nowhere"),
+        ("COLEARN_CHECKPOINTS", "gs://bucket"),
     ];
     let args = ["trainer", "--data-dir", ".", "--device", "cpu", "--threads", "1"];
     let output = colearn_worker(&args, &environment);

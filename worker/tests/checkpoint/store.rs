@@ -184,7 +184,7 @@ fn two_writers_do_each_other_no_harm() {
         for _ in 0..40 {
             // What was removed since it was listed is missing; half a checkpoint is never seen.
             store.latest(task(1), &expected(1), &mut |warning| {
-                assert!(warning.contains("No such file"), "{warning}")
+                assert!(warning.contains("No such file"), "{warning}");
             });
         }
     });

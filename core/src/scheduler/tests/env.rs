@@ -7,7 +7,7 @@ use crate::{
     id::{ConfigurationId, LeaseToken, SweepId, SweepName, TaskId, WorkerId},
     scheduler::{Action, Event, HeldLease, Scheduler, SchedulerSettings, SlotOffer, Submission, TaskState},
     settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
-    sweep::{Configuration, ReportSettings, RetrySettings, Sweep},
+    sweep::{CheckpointSettings, Configuration, ReportSettings, RetrySettings, Sweep},
     time::Timestamp,
 };
 
@@ -52,6 +52,7 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
             initial_backoff: Duration::from_secs(4),
             max_backoff: Duration::from_secs(60),
         },
+        checkpoint: CheckpointSettings::default(),
     }
 }
 

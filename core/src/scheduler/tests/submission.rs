@@ -21,12 +21,13 @@ fn the_same_sweep_twice_is_one() {
 }
 
 #[test]
-fn other_retry_and_report_settings_are_taken_over_and_nothing_else() {
+fn other_retry_checkpoint_and_report_settings_are_taken_over_and_nothing_else() {
     let mut env = TestEnv::with_sweep(2, 2);
     let lease = env.worker("w", &[1]).remove(0);
     env.finish(&lease, task(1, 0));
     let mut again = sweep("first", 2, 2);
     again.retries.max_attempts = 9;
+    again.checkpoint.every_epochs = 7;
     again.report.confidence = 0.5;
     again.configurations[1].baseline = true;
     again.seeds.reverse();
@@ -35,6 +36,7 @@ fn other_retry_and_report_settings_are_taken_over_and_nothing_else() {
     env.submit(again);
     let view = env.scheduler.sweep(SweepId(1)).unwrap();
     assert_eq!(view.sweep().retries.max_attempts, 9);
+    assert_eq!(view.sweep().checkpoint.every_epochs, 7);
     assert_eq!(view.sweep().seeds, [0, 1], "the order of the tasks stays");
     assert_eq!(view.sweep().configurations.iter().map(|c| c.baseline).collect::<Vec<_>>(), [false, true]);
     assert_eq!(env.state(task(1, 0)), TaskState::Done);

@@ -65,6 +65,10 @@ fn finished(token: u64, seed: u64) -> Action {
     }))
 }
 
+fn forgotten(seed: u64) -> Action {
+    Action::RemoveCheckpoints { task: task(seed) }
+}
+
 fn released(token: u64) -> Action {
     Action::Send(Message::Report(Report::Released { token: LeaseToken(token) }))
 }
@@ -123,7 +127,12 @@ impl TestEnv {
     }
 
     fn lease(&mut self, token: u64, slot: u32, seeds: &[u64]) -> Vec<Action> {
-        let assignment = |&seed: &u64| Assignment { task: task(seed), attempt: 1, settings: Ok(settings()) };
+        let assignment = |&seed: &u64| Assignment {
+            task: task(seed),
+            attempt: 1,
+            settings: Ok(settings()),
+            checkpoint_every_epochs: 5,
+        };
         let tasks = seeds.iter().map(assignment).collect();
         self.apply(Input::Leased(Lease { token: LeaseToken(token), slot, tasks }))
     }
@@ -219,8 +228,26 @@ fn a_lease_is_trained_reported_acknowledged_and_the_slot_offered_again() {
     assert_eq!(env.finish(0, 3), [finished(7, 3)]);
     assert_eq!(env.said(0, Event::Idle), [free(&[0])]);
     assert_eq!(env.held(), [(7, vec![3])], "a result that is not acknowledged must be kept");
-    assert_eq!(env.acknowledge(7, 3), []);
+    assert_eq!(env.acknowledge(7, 3), [forgotten(3)]);
+    assert_eq!(env.acknowledge(7, 3), [], "only what was owed counts");
     assert_eq!(env.held(), []);
+}
+
+#[test]
+fn checkpoints_stay_until_a_result_is_durable() {
+    let mut env = TestEnv::online(2);
+    let removals = |actions: &[Action]| actions.iter().any(|a| matches!(a, Action::RemoveCheckpoints { .. }));
+    env.train(7, 0, &[1, 2]);
+    assert!(!removals(&env.finish(0, 1)), "its report may be lost");
+    env.apply(Input::Disconnected);
+    assert!(!removals(&env.connect()));
+    assert!(removals(&env.acknowledge(7, 1)));
+    let failure = Failure::new(FailureReason::Crash, "");
+    env.said(0, Event::Failed { task: task(2), failure });
+    assert!(!removals(&env.acknowledge(7, 2)), "there may be another attempt");
+    env.train(8, 1, &[3]);
+    assert!(!removals(&env.finish(1, 3)));
+    assert!(!removals(&env.drop_tasks(8, &[])), "the task may be another worker's");
 }
 
 #[test]
@@ -466,8 +493,13 @@ fn leases_that_do_not_fit_are_refused_with_a_reason() {
 #[test]
 fn settings_that_can_not_be_read_fail_their_task_alone() {
     let mut env = TestEnv::online(1);
-    let bad = Assignment { task: task(1), attempt: 1, settings: Err("expected a string".to_owned()) };
-    let good = Assignment { task: task(2), attempt: 1, settings: Ok(settings()) };
+    let bad = Assignment {
+        task: task(1),
+        attempt: 1,
+        settings: Err("expected a string".to_owned()),
+        checkpoint_every_epochs: 5,
+    };
+    let good = Assignment { task: task(2), attempt: 1, settings: Ok(settings()), checkpoint_every_epochs: 5 };
     let actions = env.apply(Input::Leased(Lease { token: LeaseToken(7), slot: 0, tasks: vec![bad, good] }));
     assert_eq!(failures(&actions)[0].2.reason, FailureReason::Settings);
     let trains = |a: &Action| matches!(a, Action::Command { command: Command::Train { members }, .. } if members.len() == 1);
@@ -493,7 +525,7 @@ fn a_drained_worker_finishes_delivers_and_leaves() {
     assert_eq!(env.finish(0, 1), []);
     assert_eq!(env.said(0, Event::Idle), [], "the result is not delivered yet");
     assert_eq!(env.connect(), [finished(7, 1), free(&[])]);
-    assert_eq!(env.acknowledge(7, 1), [Action::Leave(Outcome::Drained)]);
+    assert_eq!(env.acknowledge(7, 1), [forgotten(1), Action::Leave(Outcome::Drained)]);
 }
 
 #[test]
@@ -512,7 +544,7 @@ fn a_stopped_worker_gives_its_leases_back_and_delivers_what_is_done() {
         env.apply(Input::Stop),
         [Action::KillTrainer { slot: 0 }, Action::KillTrainer { slot: 1 }, released(7), free(&[])]
     );
-    assert_eq!(env.acknowledge(7, 1), [Action::Leave(Outcome::Stopped)]);
+    assert_eq!(env.acknowledge(7, 1), [forgotten(1), Action::Leave(Outcome::Stopped)]);
 }
 
 #[test]
