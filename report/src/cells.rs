@@ -73,7 +73,8 @@ pub(crate) fn label(row: &ConfigurationRow, columns: &[String]) -> String {
 }
 
 /// The last word of a path, if no other column ends in it.
-pub(crate) fn short_path<'p>(path: &'p str, columns: &[String]) -> &'p str {
+#[must_use]
+pub fn short_path<'p>(path: &'p str, columns: &[String]) -> &'p str {
     let last = |path: &'p str| path.rsplit('.').next().unwrap_or(path);
     let alone = columns.iter().filter(|other| other.rsplit('.').next() == Some(last(path))).count() <= 1;
     if alone { last(path) } else { path }
