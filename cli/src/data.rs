@@ -82,8 +82,8 @@ fn check_modalities(configuration: &Configuration, dataset: &Dataset) -> Result<
     let settings = &configuration.settings;
     let there = || dataset.modalities().iter().map(|modality| modality.name.as_str());
     let written = configuration.values.keys().filter_map(|path| {
-        let name = field(path)?.modality(path)?;
-        Some((path.strip_suffix(name)?.trim_end_matches('.'), name))
+        let field = field(path)?;
+        Some((field.by_modality()?.trim_end_matches('.'), field.modality(path)?))
     });
     for (key, name) in settings.modalities_named().chain(written) {
         if !there().any(|modality| modality == name) {
