@@ -145,6 +145,12 @@ impl ResultsTable {
                     // The difference stands, but it is not what co-learning did.
                     comparisons.values_mut().for_each(|comparison| comparison.verdict = None);
                 }
+                for (name, comparison) in &mut comparisons {
+                    // With other modalities present the baseline gets what it was never trained on.
+                    if metric::split(name).1.is_some() {
+                        comparison.verdict = None;
+                    }
+                }
                 let expected = sweep.seeds.len();
                 let state = if done.len() == expected {
                     RowState::Complete

@@ -13,6 +13,7 @@ fn main() {
     let reports = [
         ("paper", made_up::paper()),
         ("regression", made_up::regression()),
+        ("many-classes", made_up::many_classes()),
         (
             "words",
             made_up::material(

@@ -2,7 +2,7 @@
 
 use colearn_core::result::metric;
 
-use crate::svg::{Anchor, Canvas, Ink, Scale};
+use crate::svg::{Anchor, Canvas, Ink, Scale, fitted};
 
 /// The plot area inside a chart.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,9 @@ pub(super) fn vertical(canvas: &mut Canvas, area: Area, scale: &Scale, count: us
     }
     if !title.is_empty() {
         let middle = (area.top + area.bottom) / 2.0;
-        canvas.upward_text((14.0, middle), Anchor::Middle, Ink::Text, Canvas::TEXT, title);
+        // A longer one would run into the legend.
+        let title = fitted(title, area.bottom - area.top);
+        canvas.upward_text((14.0, middle), Anchor::Middle, Ink::Text, Canvas::TEXT, &title);
     }
 }
 

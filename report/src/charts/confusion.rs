@@ -157,14 +157,14 @@ fn draw(counts: &[Vec<u64>], names: &[String], title: &str) -> String {
             let corner = (left + predicted as f64 * cell, top + truth as f64 * cell);
             let hint =
                 format!("class {} predicted as {}: {count} of {total}", names[truth], names[predicted]);
-            // No share at all is still a cell that can be pointed at.
-            let shade = 0.04 + 0.96 * share;
+            // No share at all is still a cell that can be pointed at, and the deepest shade leaves numbers legible
+            // on light and dark ground.
+            let shade = 0.04 + 0.56 * share;
             let gap = if classes <= 40 { 1.0 } else { 0.0 };
             canvas.rect(corner, (cell - gap, cell - gap), Ink::ACCENT, shade, &hint);
             if classes <= MOST_WRITTEN && *count > 0 {
-                let ink = if share > 0.75 { Ink::Ground } else { Ink::Text };
                 let middle = (corner.0 + cell / 2.0, corner.1 + cell / 2.0 + 4.5);
-                canvas.text(middle, Anchor::Middle, ink, 12.0, &format!("{:.0}", 100.0 * share));
+                canvas.text(middle, Anchor::Middle, Ink::Text, 12.0, &format!("{:.0}", 100.0 * share));
             }
         }
     }

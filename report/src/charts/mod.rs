@@ -131,9 +131,9 @@ fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
 fn axis_title(table: &ResultsTable, name: &str) -> String {
     let regression = table.is_regression();
     let hint = match metric::split(name).0 {
-        metric::LOSS if regression => "mean absolute error, lower is better",
+        metric::LOSS if regression => "MAE, lower is better",
         metric::LOSS | metric::MAE => "lower is better",
-        metric::ACCURACY if regression => "share of samples of equal sign",
+        metric::ACCURACY if regression => "share of equal sign",
         metric::ACCURACY => "share of samples",
         metric::ACCURACY_7 => "share of samples, 7 classes",
         _ => return metric::split(name).0.to_owned(),

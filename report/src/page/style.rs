@@ -13,11 +13,11 @@ p{margin:0 0 10px;max-width:90ch;overflow-wrap:anywhere}
 .lead{font-size:16px}
 .note{color:var(--muted);font-size:13.5px}
 a{color:var(--accent)}
-.box{overflow:auto;max-height:80vh;border:1px solid var(--line);border-radius:8px;background:var(--card);margin-bottom:10px}
+.box{overflow:auto;max-height:80vh;border:1px solid var(--line);border-radius:8px;margin-bottom:10px;background:linear-gradient(to right,var(--card),transparent) 0 0/32px 100% no-repeat local,linear-gradient(to left,var(--card),transparent) 100% 0/32px 100% no-repeat local,linear-gradient(to right,var(--line),transparent) 0 0/12px 100% no-repeat,linear-gradient(to left,var(--line),transparent) 100% 0/12px 100% no-repeat var(--card)}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
 th,td{padding:6px 9px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--line)}
 tr:last-child td{border-bottom:0}
-th{white-space:normal;vertical-align:bottom;line-height:1.25;position:sticky;top:0;background:var(--card);color:var(--muted);font-weight:600;box-shadow:0 1px 0 var(--line)}
+th{white-space:normal;vertical-align:bottom;line-height:1.25;position:sticky;top:0;background:color-mix(in srgb,var(--card) 88%,transparent);color:var(--muted);font-weight:600;box-shadow:0 1px 0 var(--line)}
 th.l,td.l{text-align:left}
 td.wrap{white-space:pre-wrap;min-width:22em;overflow-wrap:anywhere}
 tr.baseline td{background:color-mix(in srgb,var(--muted) 10%,transparent)}
@@ -36,6 +36,6 @@ dl{display:grid;grid-template-columns:max-content minmax(0,1fr);gap:2px 16px;mar
 dt{color:var(--muted)}
 dd{margin:0;overflow-wrap:anywhere}
 summary{cursor:pointer;color:var(--accent);margin-bottom:8px}
-@media (max-width:560px){main{padding:16px 12px 32px}dl{grid-template-columns:minmax(0,1fr)}dd{margin-bottom:6px}th,td{padding:5px 9px}}
+@media (max-width:560px){main{padding:16px 12px 32px}dl{grid-template-columns:minmax(0,1fr)}dd{margin-bottom:6px}table{font-size:13px}th,td{padding:4px 6px}}
 @media print{.box{max-height:none}figure,tr{break-inside:avoid}}
 ";

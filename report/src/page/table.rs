@@ -95,10 +95,12 @@ pub(super) fn results(table: &ResultsTable) -> String {
     heading.push("n".to_owned());
     heading.extend(table.metrics.iter().map(|name| metric_heading(name)));
     heading.extend(verdicts.iter().map(|name| format!("<{name}")));
-    heading.push("<".to_owned());
+    let notes: Vec<String> = table.configurations.iter().map(|row| note(row, verdicts.is_none())).collect();
+    let noted = notes.iter().any(|note| !note.is_empty());
+    heading.extend(noted.then(|| "<note".to_owned()));
     let best: Vec<_> = table.metrics.iter().map(|name| best(table, name).map(|row| row.id)).collect();
     let mut grid = Grid::new(&heading);
-    for row in &table.configurations {
+    for (row, note) in table.configurations.iter().zip(&notes) {
         let mut cells: Vec<Cell> = settings.iter().map(|path| Cell::new(&setting(row, path))).collect();
         cells.push(Cell::new(&count(row)));
         for (name, best) in table.metrics.iter().zip(&best) {
@@ -111,9 +113,13 @@ pub(super) fn results(table: &ResultsTable) -> String {
             let missing = comparison.filter(|it| it.pairs < row.expected);
             let pairs = missing
                 .map_or_else(String::new, |it| format!(" ({} pair{})", it.pairs, super::plural(it.pairs)));
-            cells.push(Cell::html("l", format!("{}{}{pairs}", badge(table.verdict(row)), escape(&text))));
+            let html = match row.baseline {
+                true => "<span class=\"neutral\">baseline</span>".to_owned(),
+                false => format!("{}{}{pairs}", badge(table.verdict(row)), escape(&text)),
+            };
+            cells.push(Cell::html("l", html));
         }
-        cells.push(Cell::html("l note", escape(&note(row, true))));
+        cells.extend(noted.then(|| Cell::html("l note", escape(note))));
         grid.row(class_of(row), &cells);
     }
     grid.finish()

@@ -175,3 +175,15 @@ pub(crate) fn regression() -> Material {
     }
     material
 }
+
+/// The same table with 27 classes of long names.
+pub(crate) fn many_classes() -> Material {
+    let mut material = paper();
+    for outcome in material.outcomes.values_mut() {
+        if let Outcome::Done(done) = outcome {
+            done.confusion = result(0.6, 1, 1, 27).confusion;
+            done.classes = (1..=27).map(|class| format!("draw circle {class} times")).collect();
+        }
+    }
+    material
+}
