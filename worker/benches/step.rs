@@ -8,7 +8,7 @@ use std::{error::Error, time::Instant};
 
 use colearn_worker::{
     model::{Batch, BiEflstm, BiEflstmShape, Draws, Model, Objective},
-    optimizer::Adam,
+    optimizer::{Adam, AdamSettings},
     random::{Purpose, Stream},
 };
 use tch::{Device, Kind, Tensor};
@@ -47,7 +47,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seeds: Vec<u64> = (0..members as u64).collect();
     let options = (Kind::Float, Device::Cpu);
     let mut model = BiEflstm::new(shape, &seeds, &vec![dropout; seeds.len()], options);
-    let mut adam = Adam::new(model.parameters(), &vec![1e-4; seeds.len()]);
+    let mut adam = Adam::new(
+        model.parameters(),
+        &vec![AdamSettings { learning_rate: 1e-4, ..AdamSettings::default() }; seeds.len()],
+    );
     let mut values = vec![0.0; (members * steps * samples * FEATURES) as usize];
     Stream::new(0, Purpose::Shuffle, 0, 0).fill_uniform(1.7, &mut values);
     let features = Tensor::from_slice(&values).view([members, steps * samples, FEATURES]);

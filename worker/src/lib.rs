@@ -5,6 +5,7 @@ pub mod device;
 pub mod metrics;
 pub mod model;
 pub mod optimizer;
+pub mod plateau;
 pub mod protocol;
 pub mod random;
 pub mod trainer;

@@ -1,4 +1,4 @@
-//! Classification metrics from a confusion matrix.
+//! Metrics of classifications, from a confusion matrix, and of regressions.
 
 use std::collections::BTreeMap;
 
@@ -44,46 +44,165 @@ impl Confusion {
         ratio(right, self.total())
     }
 
-    fn support(&self, class: usize) -> u64 {
-        self.counts[class].iter().sum()
-    }
-
-    fn predicted(&self, class: usize) -> u64 {
-        self.counts.iter().map(|row| row[class]).sum()
-    }
-
-    /// F1 of one class, 2 TP / (support + predicted); 0 where it neither occurs nor is predicted
-    /// (scikit-learn's `zero_division=0`). It is symmetric in truth and prediction.
-    fn f1(&self, class: usize) -> f64 {
-        ratio(2 * self.counts[class][class], self.support(class) + self.predicted(class))
+    fn classes(&self) -> impl Iterator<Item = Class> {
+        (0..self.counts.len()).map(|class| Class {
+            right: self.counts[class][class],
+            truth: self.counts[class].iter().sum(),
+            predicted: self.counts.iter().map(|row| row[class]).sum(),
+        })
     }
 
     /// `sklearn.metrics.f1_score(truth, prediction, average="weighted", zero_division=0)`.
     #[must_use]
     pub fn weighted_f1(&self) -> f64 {
-        (0..self.counts.len()).map(|class| ratio(self.support(class), self.total()) * self.f1(class)).sum()
+        weighted_f1(self.classes(), |class| class.truth)
     }
 
     /// The same with truth and prediction swapped, as in the paper's published code: each class is weighted
     /// by how often it was predicted.
     #[must_use]
     pub fn weighted_f1_authors(&self) -> f64 {
-        (0..self.counts.len()).map(|class| ratio(self.predicted(class), self.total()) * self.f1(class)).sum()
+        weighted_f1(self.classes(), |class| class.predicted)
     }
 
     /// Every metric of a classification task, by name.
     #[must_use]
     pub fn metrics(&self, loss: f64) -> BTreeMap<String, f64> {
-        [
+        named([
             (metric::ACCURACY, self.accuracy()),
             (metric::LOSS, loss),
             (metric::F_SCORE, self.weighted_f1()),
             (metric::F_SCORE_AUTHORS, self.weighted_f1_authors()),
-        ]
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+        ])
     }
+}
+
+/// How often a class occurs, is predicted, and is predicted where it occurs.
+#[derive(Clone, Copy, Default)]
+struct Class {
+    right: u64,
+    truth: u64,
+    predicted: u64,
+}
+
+impl Class {
+    /// F1, 2 TP / (support + predicted); 0 where the class neither occurs nor is predicted (scikit-learn's
+    /// `zero_division=0`). It is symmetric in truth and prediction.
+    fn f1(self) -> f64 {
+        ratio(2 * self.right, self.truth + self.predicted)
+    }
+}
+
+/// The F1 of the classes, weighted by one of their counts.
+fn weighted_f1(classes: impl Iterator<Item = Class>, weight: fn(&Class) -> u64) -> f64 {
+    let (sum, total) = classes.fold((0.0, 0), |(sum, total), class| {
+        (sum + weight(&class) as f64 * class.f1(), total + weight(&class))
+    });
+    if total == 0 { 0.0 } else { sum / total as f64 }
+}
+
+/// Numbers that were predicted, and those that are true.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Regression {
+    pairs: Vec<(f64, f64)>,
+}
+
+impl Regression {
+    /// What the rows and columns of [`Self::confusion`] are called.
+    pub const CLASSES: [&str; 7] = ["-3", "-2", "-1", "0", "1", "2", "3"];
+
+    /// No samples yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in one sample.
+    pub fn add(&mut self, truth: f64, predicted: f64) {
+        self.pairs.push((truth, predicted));
+    }
+
+    /// Share of samples for which `right` holds; 0 without samples.
+    fn share(&self, right: impl Fn(f64, f64) -> bool) -> f64 {
+        ratio(self.pairs.iter().filter(|&&(y, p)| right(y, p)).count() as u64, self.pairs.len() as u64)
+    }
+
+    /// Share of samples of equal sign, where zero counts as positive.
+    #[must_use]
+    pub fn accuracy(&self) -> f64 {
+        self.share(|y, p| (y >= 0.0) == (p >= 0.0))
+    }
+
+    /// Mean absolute error; 0 without samples.
+    #[must_use]
+    pub fn mae(&self) -> f64 {
+        let sum: f64 = self.pairs.iter().map(|(y, p)| (y - p).abs()).sum();
+        sum / self.pairs.len().max(1) as f64
+    }
+
+    /// Truth and prediction rounded half to even; each integer that occurs is a class.
+    fn classes(&self) -> impl Iterator<Item = Class> {
+        // Counted by class, because a matrix of all integers that an untrained network predicts may be large.
+        let mut classes: BTreeMap<i64, Class> = BTreeMap::new();
+        for &(y, p) in &self.pairs {
+            let [y, p] = [y, p].map(|value| value.round_ties_even() as i64);
+            classes.entry(y).or_default().truth += 1;
+            classes.entry(p).or_default().predicted += 1;
+            classes.entry(y).or_default().right += u64::from(y == p);
+        }
+        classes.into_values()
+    }
+
+    /// Pearson's correlation; 0 where truth or prediction does not vary.
+    #[must_use]
+    pub fn pearson_r(&self) -> f64 {
+        // Asked of the values themselves: of equal values the mean may differ by rounding, and the deviations
+        // from it then would correlate.
+        let vary = self.pairs.windows(2).any(|pair| pair[0].0 != pair[1].0)
+            && self.pairs.windows(2).any(|pair| pair[0].1 != pair[1].1);
+        if !vary {
+            return 0.0;
+        }
+        let count = self.pairs.len() as f64;
+        let means = self.pairs.iter().fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0, sum.1 + pair.1));
+        let (mean_y, mean_p) = (means.0 / count, means.1 / count);
+        let (mut yy, mut pp, mut yp) = (0.0, 0.0, 0.0);
+        for (y, p) in self.pairs.iter().map(|(y, p)| (y - mean_y, p - mean_p)) {
+            yy += y * y;
+            pp += p * p;
+            yp += y * p;
+        }
+        (yp / yy.sqrt() / pp.sqrt()).clamp(-1.0, 1.0)
+    }
+
+    /// Truth and prediction clipped to [-3, 3] and rounded half to even: 7 x 7.
+    #[must_use]
+    pub fn confusion(&self) -> Confusion {
+        let mut confusion = Confusion::new(Self::CLASSES.len());
+        let class = |value: f64| (value.clamp(-3.0, 3.0).round_ties_even() + 3.0) as usize;
+        for &(y, p) in &self.pairs {
+            confusion.add(class(y), class(p));
+        }
+        confusion
+    }
+
+    /// Every metric of a regression task, by name.
+    #[must_use]
+    pub fn metrics(&self, loss: f64) -> BTreeMap<String, f64> {
+        named([
+            (metric::ACCURACY, self.accuracy()),
+            (metric::LOSS, loss),
+            (metric::F_SCORE, weighted_f1(self.classes(), |class| class.truth)),
+            (metric::F_SCORE_AUTHORS, weighted_f1(self.classes(), |class| class.predicted)),
+            (metric::MAE, self.mae()),
+            (metric::ACCURACY_7, self.confusion().accuracy()),
+            (metric::PEARSON_R, self.pearson_r()),
+        ])
+    }
+}
+
+fn named<const N: usize>(metrics: [(&str, f64); N]) -> BTreeMap<String, f64> {
+    metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
 fn ratio(part: u64, whole: u64) -> f64 {
@@ -146,5 +265,29 @@ mod tests {
         for name in metric::CLASSIFICATION {
             assert!(metrics[name].is_finite(), "{name}");
         }
+        let mut regression = Regression::new();
+        regression.add(0.5, 1.5);
+        let metrics = regression.metrics(1.0);
+        assert_eq!(metrics.len(), metric::REGRESSION.len());
+        for name in metric::REGRESSION {
+            assert!(metrics[name].is_finite(), "{name}");
+        }
+        assert!(Regression::new().metrics(0.0).values().all(|&value| value == 0.0));
+    }
+
+    /// Rounded half to even: 0.5 to 0, 1.5 and 2.5 to 2; beyond 3 clipped for the matrix alone.
+    #[test]
+    fn regression_by_hand() {
+        let mut regression = Regression::new();
+        for (truth, predicted) in [(0.5, -0.5), (2.5, 1.5), (-3.0, -4.0), (1.0, 3.6)] {
+            regression.add(truth, predicted);
+        }
+        let metrics = regression.metrics(0.0);
+        close(metrics[metric::ACCURACY], 3.0 / 4.0);
+        close(metrics[metric::MAE], (1.0 + 1.0 + 1.0 + 2.6) / 4.0);
+        close(metrics[metric::ACCURACY_7], 3.0 / 4.0);
+        // 0 and 2 are right; -3, -4, 1 and 4 are not.
+        close(metrics[metric::F_SCORE], 2.0 / 4.0);
+        assert_eq!(regression.confusion().counts()[4], [0, 0, 0, 0, 0, 0, 1]);
     }
 }

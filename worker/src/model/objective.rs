@@ -35,7 +35,6 @@ impl Objective {
 
     /// The sum of the losses of a batch's samples, of each member: [K] in double precision, so that the sums
     /// of batches of different sizes can be added up.
-    #[must_use]
     pub fn sums(self, outputs: &Tensor, labels: &Tensor) -> Tensor {
         let labels = labels.unsqueeze(2);
         let outputs = outputs.to_kind(Kind::Double);

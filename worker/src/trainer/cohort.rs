@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     model::{BiEflstm, BiEflstmShape, Draws, Model, Objective},
-    optimizer::Adam,
+    optimizer::{Adam, AdamSettings},
     protocol::{Event, Member},
 };
 
@@ -118,9 +118,13 @@ impl<'a> Cohort<'a> {
         };
         let seeds: Vec<u64> = plans.iter().map(|plan| plan.seed).collect();
         let dropout: Vec<f64> = plans.iter().map(|plan| plan.model.dropout).collect();
-        let rates: Vec<f64> = plans.iter().map(|plan| plan.training.learning_rate).collect();
+        let settings = |plan: &Plan| AdamSettings {
+            learning_rate: plan.training.learning_rate,
+            ..AdamSettings::default()
+        };
+        let settings: Vec<AdamSettings> = plans.iter().map(settings).collect();
         let model = BiEflstm::new(shape, &seeds, &dropout, (Kind::Float, source.device()));
-        let adam = Adam::new(model.parameters(), &rates);
+        let adam = Adam::new(model.parameters(), &settings);
         let best = [model.parameters(), model.buffers()].map(Tensor::copy);
         let losses = Tensor::zeros([plans.len() as i64], (Kind::Double, source.device()));
         let start = |plan| Progress { plan, history: Vec::new(), best: Best::NONE };
