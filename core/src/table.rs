@@ -9,7 +9,7 @@ use crate::{
     failure::FailureReason,
     id::{ConfigurationId, SweepName},
     result::{TaskResult, metric},
-    settings::{ModalityDraw, TaskSettings},
+    settings::{TaskSettings, TrainingSettings},
     statistics::{Comparison, Summary, Verdict, holm},
     sweep::{Configuration, Sweep},
 };
@@ -217,7 +217,11 @@ fn same_but_for_modalities(left: &Configuration, right: &Configuration) -> bool 
         let mut settings = configuration.settings.clone();
         settings.unimodal = false;
         settings.modality_dropout.clear();
-        settings.training.modality_draw = ModalityDraw::Shared;
+        let usual = TrainingSettings::default();
+        settings.training.modality_draw = usual.modality_draw;
+        settings.training.modality_granularity = usual.modality_granularity;
+        settings.training.modality_part = usual.modality_part;
+        settings.training.modality_fraction = usual.modality_fraction;
         settings
     };
     bare(left) == bare(right)
@@ -279,7 +283,7 @@ fn correct(rows: &mut [ConfigurationRow]) {
 mod tests {
     use super::*;
     use crate::{
-        settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TrainingSettings},
+        settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle},
         sweep::{CheckpointSettings, Configuration, ReportSettings, RetrySettings},
     };
     use std::time::Duration;

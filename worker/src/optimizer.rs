@@ -162,15 +162,19 @@ impl Adam {
 
     /// Any device and kind, a few passes.
     fn step_tensors(&mut self, parameters: &Tensor, gradients: &Tensor) {
-        let mut gradients = gradients.shallow_clone();
-        if self.members.iter().any(|member| member.settings.gradient_clip > 0.0) {
+        // Shadowed rather than assigned to: the operators that assign would change the caller's gradients.
+        let gradients = if self.members.iter().any(|member| member.settings.gradient_clip > 0.0) {
             let norms = gradients.linalg_norm(2.0, 1_i64, true, None::<Kind>);
             let longest = self.column(|member| member.settings.longest_gradient());
-            gradients = gradients * (longest / (norms + NORM_EPSILON)).clamp_max(1.0);
-        }
-        if self.members.iter().any(|member| member.settings.weight_decay != 0.0) {
-            gradients = gradients + parameters * self.column(|member| member.settings.weight_decay);
-        }
+            gradients * (longest / (norms + NORM_EPSILON)).clamp_max(1.0)
+        } else {
+            gradients.shallow_clone()
+        };
+        let gradients = if self.members.iter().any(|member| member.settings.weight_decay != 0.0) {
+            gradients + parameters * self.column(|member| member.settings.weight_decay)
+        } else {
+            gradients
+        };
         let factor = |of: fn(Factors<f64>) -> f64| self.column(|member| of(member.factors()));
         let (fresh, beta2, fresh_square) =
             (factor(|f| f.fresh), factor(|f| f.beta2), factor(|f| f.fresh_square));
