@@ -1,7 +1,7 @@
 """Compares a training step of colearn with PyTorch's, in turns within one run, so that other load on the
 machine meets both.
 
-    python worker/benches/compare.py [--python PYTHON_WITH_TORCH_2.11] [--turns 5]
+    python worker/benches/compare.py [--python PYTHON_WITH_TORCH_2.11] [--turns 3]
 
 Without --python, `uv run` installs PyTorch as pytorch_step.py asks.
 """
@@ -48,7 +48,7 @@ def rows(model: str, bench: str, python: list[str]) -> dict[str, list[str]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", help="a Python with torch 2.11")
-    parser.add_argument("--turns", type=int, default=5)
+    parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--bench", help="the built bench; default: built by cargo")
     a = parser.parse_args()
     bench = a.bench or build()

@@ -126,7 +126,9 @@ fn train(model: &mut dyn Model, batch: &Batch, members: usize) -> Tensor {
 
 fn settings(json: &serde_json::Value) -> AdamSettings {
     let default = AdamSettings::default();
-    let get = |name: &str, default: f64| json.get(name).map_or(default, |value| value.as_f64().unwrap());
+    let get = |name: &str, default: f64| {
+        json.get(name).map_or(default, |value| value.as_f64().expect("settings are numbers"))
+    };
     AdamSettings {
         learning_rate: get("learning_rate", default.learning_rate),
         beta1: get("beta1", default.beta1),

@@ -11,7 +11,9 @@ use serde::{Deserialize, de::DeserializeOwned};
 use super::scalars;
 
 fn read<T: DeserializeOwned>(place: &str) -> Vec<T> {
-    let cases: Vec<T> = serde_json::from_value(scalars().pointer(place).unwrap().clone()).unwrap();
+    let all = scalars();
+    let cases = all.pointer(place).expect("the fixture has these cases").clone();
+    let cases: Vec<T> = serde_json::from_value(cases).expect("the cases have these fields");
     assert!(!cases.is_empty());
     cases
 }
