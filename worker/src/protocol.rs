@@ -67,7 +67,7 @@ pub enum Event {
         /// Which member.
         task: TaskId,
         /// What came out.
-        result: TaskResult,
+        result: Box<TaskResult>,
     },
     /// A member failed; the others go on.
     Failed {

@@ -174,7 +174,7 @@ pub enum Report {
         /// The task.
         task: TaskId,
         /// What came out.
-        result: TaskResult,
+        result: Box<TaskResult>,
     },
     /// An attempt failed.
     Failed {

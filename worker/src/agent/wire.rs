@@ -87,7 +87,7 @@ pub fn message(message: Message) -> v1::WorkRequest {
             work_request::Message::Finished(v1::TaskFinished {
                 token: token.0,
                 task: Some(task.into()),
-                result: Some(result.into()),
+                result: Some((*result).into()),
             })
         }
         Message::Report(Report::Failed { token, task, failure }) => {
@@ -115,7 +115,7 @@ fn request(message: work_request::Message) -> v1::WorkRequest {
 pub fn check(event: &Event) -> Result<(), ConvertError> {
     match event {
         Event::Finished { result, .. } => {
-            TaskResult::try_from(v1::TaskResult::from(result.clone())).map(|_| ())
+            TaskResult::try_from(v1::TaskResult::from((**result).clone())).map(|_| ())
         }
         Event::Ready { .. } | Event::Epoch { .. } | Event::Failed { .. } | Event::Idle => Ok(()),
     }
@@ -170,7 +170,7 @@ mod tests {
             device: "cpu x1".to_owned(),
             ..TaskResult::default()
         };
-        assert!(check(&Event::Finished { task, result }).is_err());
+        assert!(check(&Event::Finished { task, result: Box::new(result) }).is_err());
         assert!(check(&Event::Idle).is_ok());
     }
 }

@@ -267,7 +267,7 @@ impl<'a> Cohort<'a> {
                 device: device.to_owned(),
                 ..result(member, k as i64, &self.network, self.source)
             };
-            control.emit(Event::Finished { task: member.plan.task, result });
+            control.emit(Event::Finished { task: member.plan.task, result: Box::new(result) });
         }
         let failed: Vec<f64> =
             losses.iter().zip(&done).map(|(loss, done)| if *done { *loss } else { 0.0 }).collect();

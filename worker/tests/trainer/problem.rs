@@ -134,7 +134,7 @@ impl Control for Recorder {
                 assert!(record.epoch <= epochs);
                 self.epochs.entry(task).or_default().push(record);
             }
-            Event::Finished { task, result } => assert!(self.finished.insert(task, result).is_none()),
+            Event::Finished { task, result } => assert!(self.finished.insert(task, *result).is_none()),
             Event::Failed { task, failure } => assert!(self.failed.insert(task, failure).is_none()),
             other => panic!("the loop does not say {other:?}"),
         }

@@ -57,7 +57,8 @@ fn both_networks_learn_to_give_numbers() {
 #[test]
 fn every_setting_changes_the_training() {
     let usual = result_of(dropping(0.5));
-    let changes: [(&str, fn(&mut TaskSettings)); 10] = [
+    type Change = fn(&mut TaskSettings);
+    let changes: [(&str, Change); 10] = [
         ("beta1", |s| s.training.beta1 = 0.5),
         ("beta2", |s| s.training.beta2 = 0.9),
         ("weight_decay", |s| s.training.weight_decay = 0.01),

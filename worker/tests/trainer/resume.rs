@@ -216,7 +216,8 @@ fn checkpoints_that_are_of_no_use_are_refused_and_the_task_starts_over() {
     let member = busy(1, 2, |_| {});
     let members = std::slice::from_ref(&member);
     let expected = undisturbed(data.path(), members);
-    let spoil: [(&str, fn(&mut Vec<u8>)); 4] = [
+    type Spoil = fn(&mut Vec<u8>);
+    let spoil: [(&str, Spoil); 4] = [
         ("corrupt", |bytes| {
             let middle = bytes.len() / 2;
             bytes[middle] ^= 1;

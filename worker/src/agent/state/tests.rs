@@ -44,8 +44,8 @@ fn settings() -> TaskSettings {
     }
 }
 
-fn result() -> TaskResult {
-    TaskResult {
+fn result() -> Box<TaskResult> {
+    Box::new(TaskResult {
         metrics: BTreeMap::from([("accuracy".to_owned(), 0.5)]),
         confusion: vec![],
         history: vec![],
@@ -54,7 +54,7 @@ fn result() -> TaskResult {
         seconds: 1.0,
         device: "cpu x1".to_owned(),
         ..TaskResult::default()
-    }
+    })
 }
 
 fn finished(token: u64, seed: u64) -> Action {
