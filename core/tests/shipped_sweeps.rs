@@ -66,7 +66,7 @@ fn assert_one_cohort_and_one_baseline(sweep: &Sweep) {
 #[test]
 fn the_page_of_settings_is_up_to_date() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sweeps/README.md");
-    let page = fs::read_to_string(path).expect("the page ships");
+    let page = String::from_utf8(fs::read(path).expect("the page ships")).expect("the page is UTF-8");
     let reference = colearn_core::sweep::reference();
     assert!(page.contains(&format!("```\n{reference}```\n")), "put this into sweeps/README.md:\n{reference}");
 }
