@@ -1,7 +1,10 @@
 //! The real programs, end to end, over gRPC on loopback.
 
-use crate::lab::{Lab, largest_difference, text};
+use std::path::Path;
+
 use serde_json::Value;
+
+use crate::lab::{Lab, largest_difference, text};
 
 /// What differs between two runs of the same tasks on the same machine may only be float rounding.
 const ROUNDING: f64 = 1e-4;
@@ -136,6 +139,55 @@ fn a_run_that_is_killed_costs_its_tasks_no_attempt() {
     assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
     let status = lab.json(&["status", "small", "--json", "--state", "state"]);
     assert_eq!((done(&status), status["retried"].as_u64()), (6, Some(0)), "{status}");
+}
+
+/// One task of many epochs, killed when it has written a few checkpoints.
+#[test]
+fn a_killed_task_goes_on_from_its_checkpoint_and_ends_the_same_bit_by_bit() {
+    let lab = Lab::new();
+    let sweep = "\
+name: small
+dataset: demo
+primary: language
+model: {kind: mfn, memory: 16, nn1: 16, nn2: 16, gamma1: 16, gamma2: 16, out: 16}
+training: {epochs: 30, batch_size: 32, learning_rate: 0.003}
+modality_dropout: {audio: 0.5, video: 0.5}
+evaluate: [[audio, language, video]]
+seeds: [3]
+checkpoint: {every_epochs: 1}
+";
+    lab.write("small.yaml", sweep);
+    let expected = undisturbed(&lab);
+    let run = ["run", "small.yaml", "--state", "state", "--slots", "1", "--threads", "1", "--device", "cpu"];
+    let first = lab.start(&run);
+    let folder = lab.path().join("state/checkpoints");
+    lab.wait_for("a checkpoint of the fourth epoch", || {
+        checkpoints(&folder).iter().any(|name| name.as_str() >= "00000004")
+    });
+    first.kill();
+    assert!(!checkpoints(&folder).is_empty(), "the task ended before it was killed");
+    let output = lab.colearn(&run);
+    assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
+    assert!(lab.logs().contains("continues after epoch"), "{}", lab.logs());
+
+    let table = lab.json(&["results", "small", "--state", "state", "--format", "json"]);
+    assert!(table["configurations"][0]["metrics"]["accuracy@audio+language+video"].is_object(), "{table}");
+    assert_eq!(largest_difference(&expected, &table), 0.0);
+    assert!(checkpoints(&folder).is_empty(), "what is recorded needs no checkpoint");
+}
+
+/// The names of the checkpoints below a folder, which begin with the epoch.
+fn checkpoints(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut names = Vec::new();
+    for entry in entries.flatten() {
+        if entry.path().is_dir() {
+            names.extend(checkpoints(&entry.path()));
+        } else {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names
 }
 
 #[test]

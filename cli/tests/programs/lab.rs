@@ -157,6 +157,15 @@ impl Lab {
         }
     }
 
+    /// Looks until something is there.
+    pub(crate) fn wait_for(&self, what: &str, is_there: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(120);
+        while !is_there() {
+            assert!(Instant::now() < deadline, "waited too long for {what}\n{}", self.logs());
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    }
+
     /// The programs' logs, for messages of failed assertions.
     pub(crate) fn logs(&self) -> String {
         let mut all = String::new();
