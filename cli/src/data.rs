@@ -106,9 +106,9 @@ fn check_settings(settings: &TaskSettings, dataset: &Dataset) -> Result<(), Fail
     let path = dataset.path().display();
     let unfit = |message: String| Err(Failure::new(Exit::DataSet, message));
     let samples = dataset.split(Split::Train).len();
-    if settings.training.batch_size as usize > samples {
+    if settings.training.drop_last && settings.training.batch_size as usize > samples {
         return unfit(format!(
-            "training.batch_size is {}, but the training split of {path} has {samples} samples; choose a smaller batch",
+            "training.batch_size is {}, but the training split of {path} has {samples} samples; choose a smaller batch, or set training.drop_last to false",
             settings.training.batch_size
         ));
     }

@@ -81,7 +81,8 @@ pub struct TaskResult {
     pub classes: Vec<String>,
     /// Every epoch, in order.
     pub history: Vec<EpochRecord>,
-    /// The epoch whose weights were tested: the one of lowest validation loss, the later on ties.
+    /// The epoch whose weights were tested: the one of lowest validation loss, the later on ties; with
+    /// `keep: last` the last.
     pub best_epoch: u32,
     /// Number of trained parameters of one member.
     pub parameters: u64,

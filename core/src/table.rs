@@ -146,7 +146,8 @@ impl ResultsTable {
                     comparisons.values_mut().for_each(|comparison| comparison.verdict = None);
                 }
                 for (name, comparison) in &mut comparisons {
-                    // With other modalities present the baseline gets what it was never trained on.
+                    // A unimodal baseline is given its primary modality whatever the subset, so that the difference is
+                    // as much one of the input as of the training.
                     if metric::split(name).1.is_some() {
                         comparison.verdict = None;
                     }

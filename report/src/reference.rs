@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use colearn_core::{
     id::ConfigurationId,
-    settings::schema::{MODALITY_DROPOUT, field},
+    settings::schema::{MODALITY_DROPOUT, Preset, field},
     table::{ConfigurationRow, ResultsTable},
 };
 use serde_json::Value;
@@ -251,12 +251,13 @@ impl Row {
         let flat = configuration.settings.flat();
         self.settings.iter().all(|(path, text)| match flat.get(path) {
             Some(value) => says(text, value),
-            // A dropout that is not there is one of zero.
-            None => {
-                path.starts_with(MODALITY_DROPOUT)
-                    && !configuration.settings.unimodal
-                    && says(text, &Value::from(0.0))
-            }
+            // A modality that is not named has the default. A unimodal network is not one of dropout zero.
+            None => field(path).filter(|field| field.by_modality().is_some()).is_some_and(|field| {
+                let dropout = path.starts_with(MODALITY_DROPOUT);
+                let default = field.default.map(Preset::value);
+                !(dropout && configuration.settings.unimodal)
+                    && default.is_some_and(|default| says(text, &default))
+            }),
         })
     }
 

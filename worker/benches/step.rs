@@ -1,7 +1,7 @@
 //! Milliseconds a training step takes: forward, backward and Adam, on one thread.
 //!
 //! `cargo bench -p colearn-worker --bench step -- [--model bi-eflstm|mfn] [--members K] [--samples B] [--steps T]
-//! [--columns FIRST:COUNT] [--rounds N]`; the last line is the result as JSON. The sizes are those of the paper's
+//! [--columns FIRST:COUNT,...] [--rounds N]`; the last line is the result as JSON. The sizes are those of the paper's
 //! experiments. `benches/compare.py` runs it in turns with PyTorch.
 
 use std::{error::Error, time::Instant};
@@ -32,6 +32,7 @@ struct Subject {
     model: Box<dyn Model>,
     objective: Objective,
     features: i64,
+    columns: &'static str,
     samples: i64,
     steps: i64,
 }
@@ -41,7 +42,7 @@ fn bi_eflstm(seeds: &[u64]) -> Subject {
     let (features, objective) = (300 + 80 + 310, Objective::CrossEntropy);
     let shape = BiEflstmShape { features, hidden: 128, layers: 2, outputs: CLASSES, objective };
     let model = Box::new(BiEflstm::new(shape, seeds, &vec![0.5; seeds.len()], OPTIONS));
-    Subject { model, objective, features, samples: 15, steps: 30 }
+    Subject { model, objective, features, columns: "0:300,300:80,380:310", samples: 15, steps: 30 }
 }
 
 /// On MOSI.
@@ -65,7 +66,7 @@ fn mfn(seeds: &[u64]) -> Subject {
     };
     let dropout = MfnDropout { nn1: 0.0, nn2: 0.2, gamma1: 0.0, gamma2: 0.2, out: 0.5 };
     let model = Box::new(Mfn::new(shape, seeds, &vec![dropout; seeds.len()], OPTIONS));
-    Subject { model, objective, features: 325, samples: 128, steps: 20 }
+    Subject { model, objective, features: 325, columns: "0:300,300:5,305:20", samples: 128, steps: 20 }
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -73,16 +74,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     tch::set_num_interop_threads(1);
     let (members, rounds) = (option("--members", 1_i64)?, option("--rounds", 40_u32)?);
     let seeds: Vec<u64> = (0..members as u64).collect();
-    let Subject { mut model, objective, features: width, samples, steps } =
+    let Subject { mut model, objective, features: width, columns, samples, steps } =
         match option("--model", "bi-eflstm".to_owned())?.as_str() {
             "bi-eflstm" => bi_eflstm(&seeds),
             "mfn" => mfn(&seeds),
             other => return Err(format!("--model {other} is not bi-eflstm or mfn").into()),
         };
     let (samples, steps) = (option("--samples", samples)?, option("--steps", steps)?);
-    let columns: String = option("--columns", format!("0:{width}"))?;
-    let (first, count) = columns.split_once(':').ok_or("--columns is written FIRST:COUNT")?;
-    let columns = vec![(first.parse()?, count.parse()?)];
+    // By modality, as the training loop gives them.
+    let columns: String = option("--columns", columns.to_owned())?;
+    let mut present = Vec::new();
+    for part in columns.split(',') {
+        let (first, count) = part.split_once(':').ok_or("--columns is written FIRST:COUNT,...")?;
+        present.push((first.parse()?, count.parse()?));
+    }
 
     let settings = AdamSettings { learning_rate: 1e-4, ..AdamSettings::default() };
     let mut adam = Adam::new(model.parameters(), &vec![settings; seeds.len()]);
@@ -94,7 +99,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Objective::CrossEntropy => classes,
         Objective::L1 => classes.to_kind(Kind::Float) - 4.0,
     };
-    let batch = Batch { features, columns, steps, samples, labels: labels.view([members, samples]) };
+    let batch = Batch { features, columns: present, steps, samples, labels: labels.view([members, samples]) };
     let epochs = vec![1; seeds.len()];
 
     let mut times = Vec::new();

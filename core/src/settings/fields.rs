@@ -87,8 +87,9 @@ pub const FIELDS: &[Field] = &[
     row("model.out", WIDTH, integer(64), "width of the head").shared().of(MFN),
     row("model.out_dropout", DROPOUT, number(0.5), "dropout in it").of(MFN),
     row(
+        // The history of more would be larger than the messages that carry it.
         "training.epochs",
-        Kind::Integer { min: 1, max: 1_000_000 },
+        Kind::Integer { min: 1, max: 30_000 },
         integer(40),
         "passes over the training split",
     )

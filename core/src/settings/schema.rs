@@ -89,6 +89,9 @@ pub const LONGEST_TEXT: usize = 1024;
 /// Most subsets of modalities that one configuration can be tested with.
 pub const MOST_SUBSETS: usize = 16;
 
+/// Most bytes of the names in one of them, with what joins them.
+pub const LONGEST_SUBSET: usize = 900;
+
 /// Most modalities that one sweep can name.
 pub const MOST_MODALITIES: usize = 64;
 

@@ -171,14 +171,14 @@ pub enum Shuffle {
     EveryEpoch,
 }
 
-/// How the modalities of a batch are drawn.
+/// How the modalities are drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModalityDraw {
-    /// One uniform draw a batch: modality m is dropped where the draw is below p_m (the paper's code).
+    /// One uniform draw for all modalities: modality m is dropped where the draw is below p_m (the paper's code).
     /// Modalities of equal level drop together.
     Shared,
-    /// One draw a batch and modality (the paper's text, equations 13-15).
+    /// One draw for each modality (the paper's text, equations 13-15).
     Independent,
 }
 

@@ -10,7 +10,10 @@ use super::{
     exclude::Excludes,
     file::{Outline, Point},
 };
-use crate::{id::ConfigurationId, settings};
+use crate::{
+    id::ConfigurationId,
+    settings::{self, ModalityPart},
+};
 
 /// One direction of the grid: a parameter, or a group of zipped ones. Holds indices into the parameters.
 pub(crate) struct Axis {
@@ -129,7 +132,7 @@ pub(crate) fn expand(outline: &Outline, problems: &mut Problems<'_>) -> Vec<Conf
         if expansion.blinded.contains(modality) {
             problems
                 .error(*span, format!("the primary modality `{modality}` can not always be dropped: nothing would be left to learn from"))
-                .help("give it a probability below 1");
+                .help("give it a probability below 1, or drop part of it: `training.modality_part`");
         }
     }
     expansion.mark_baseline(problems);
@@ -178,7 +181,9 @@ impl<'o> Expansion<'o> {
         let mut all = self.outline.base.clone();
         all.extend(values.iter().map(|(path, value)| (path.clone(), value.clone())));
         let settings = settings::resolve(&all);
-        if settings.modality_dropout.get(&settings.primary) == Some(&1.0) {
+        let training = &settings.training;
+        let whole = training.modality_part == ModalityPart::All || training.modality_fraction == 1.0;
+        if whole && settings.modality_dropout.get(&settings.primary) == Some(&1.0) {
             self.blinded.insert(settings.primary.clone());
         }
         let flat = settings.flat();

@@ -9,7 +9,8 @@ use super::{
     raw::{Entry, Node, Raw},
 };
 use crate::settings::schema::{
-    self, Bound, FIELDS, Field, Kind, LONGEST_TEXT, MODALITY_DROPOUT, MOST_MODALITIES, MOST_SUBSETS,
+    self, Bound, FIELDS, Field, Kind, LONGEST_SUBSET, LONGEST_TEXT, MODALITY_DROPOUT, MOST_MODALITIES,
+    MOST_SUBSETS,
 };
 
 /// The value of a setting, of exactly its field's type; anything else is an error at the value.
@@ -60,7 +61,10 @@ fn subset(node: &Node) -> Option<Value> {
     if names.is_empty() || names.len() > MOST_MODALITIES {
         return None;
     }
-    names.iter().map(|name| typed(&Kind::Modality, &name.value)).collect()
+    let names: Option<Vec<Value>> = names.iter().map(|name| typed(&Kind::Modality, &name.value)).collect();
+    // They are joined to the names of metrics, which have an end.
+    let joined: usize = names.iter().flatten().filter_map(Value::as_str).map(|name| name.len() + 1).sum();
+    names.filter(|_| joined <= LONGEST_SUBSET).map(Value::Array)
 }
 
 /// A finite number as a float; -0.0 is 0.0.
@@ -114,7 +118,7 @@ fn advice(kind: &Kind, raw: &Raw) -> Option<String> {
         ),
         (Kind::Text, Raw::Text(_)) => Some(format!("it has 1 to {LONGEST_TEXT} bytes on one line")),
         (Kind::Subsets, _) => Some(format!(
-            "such as `[[language], [language, audio]]`; at most {MOST_SUBSETS} subsets, none of them empty"
+            "such as `[[language], [language, audio]]`; at most {MOST_SUBSETS} subsets, none of them empty or with names of more than {LONGEST_SUBSET} bytes in all"
         )),
         (_, Raw::List(_) | Raw::Map(_)) => {
             Some("to try several values, list them under `parameters`".to_owned())

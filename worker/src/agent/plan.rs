@@ -116,11 +116,15 @@ pub fn plan(
             "{slots} slot(s) of {threads} thread(s) are more than the {cores} core(s) of this host: they will slow each other down"
         ));
     }
+    // Without it MKL's products depend on where in memory their operands lie: a member's rounding would depend
+    // on its place in the cohort. Whoever wants the same bits on other processors too sets another mode.
+    let products = std::env::var("MKL_CBWR").unwrap_or_else(|_| "AUTO".to_owned());
     let planned = |index: u32| {
         let gpu = if on_gpus { gpus.get(index as usize) } else { None };
         let mut environment = BTreeMap::from([
             ("OMP_NUM_THREADS".to_owned(), threads.to_string()),
             ("MKL_NUM_THREADS".to_owned(), threads.to_string()),
+            ("MKL_CBWR".to_owned(), products.clone()),
         ]);
         let device = match gpu {
             Some(gpu) => {
@@ -186,6 +190,7 @@ mod tests {
         assert_eq!(slots[1].trainer.device, "cuda:0");
         assert_eq!(slots[1].trainer.environment["CUDA_VISIBLE_DEVICES"], "GPU-1");
         assert_eq!(slots[1].trainer.environment["OMP_NUM_THREADS"], "8");
+        assert!(slots[1].trainer.environment.contains_key("MKL_CBWR"));
         assert_eq!(shape(&Wanted { device: Device::Cpu, ..wanted() }, 4, 2), (4, 1, 1));
     }
 

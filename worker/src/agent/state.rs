@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use colearn_core::{
-    failure::{Failure, FailureReason},
+    failure::{Failure, FailureReason, RetryPolicy},
     id::{LeaseToken, TaskId, WorkerId},
     time::Timestamp,
 };
@@ -267,10 +267,16 @@ impl Agent {
         }
     }
 
-    /// A result that is durable leaves nothing to go on from. After a failure there may be another attempt,
-    /// and a result that is not durable may be lost with this process.
+    /// A result that is durable leaves nothing to go on from, and neither does a failure that is not tried
+    /// again. After another failure there may be one more attempt, and a report that is not durable may be
+    /// lost with this process.
     fn acknowledged(&mut self, token: LeaseToken, task: TaskId) {
-        if let Some(Report::Finished { .. }) = self.outbox.acknowledged(token, task) {
+        let over = match self.outbox.acknowledged(token, task) {
+            Some(Report::Finished { .. }) => true,
+            Some(Report::Failed { failure, .. }) => failure.reason.policy() == RetryPolicy::Fail,
+            Some(Report::Released { .. }) | None => false,
+        };
+        if over {
             self.actions.push(Action::RemoveCheckpoints { task });
         }
     }

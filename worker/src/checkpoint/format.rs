@@ -23,8 +23,8 @@ const FORMAT: &str = "colearn-checkpoint/";
 const VERSION: u32 = 1;
 /// Bytes of the header's own length.
 const LENGTH_BYTES: usize = 8;
-/// The most bytes of a header that is read. Nearly all of it is the progress: 100,000 epochs, the most that a
-/// task may have, need about 15 MB.
+/// The most bytes of a header that is read. Nearly all of it is the progress: 30,000 epochs, the most that a
+/// task may have, need about 5 MB.
 pub const LARGEST_HEADER: u64 = 64 << 20;
 
 /// How far a task was at the end of an epoch.

@@ -95,7 +95,8 @@ impl Store {
     /// remain. This one stays even when others look newer: they may be what a trainer had to refuse.
     ///
     /// # Errors
-    /// When it can not be written; its text is fit for a warning, and training may go on.
+    /// When it can not be written, or older ones not be listed or removed, which the text says; it is fit for a
+    /// warning, and training may go on.
     pub fn save(&self, task: TaskId, attempt: u32, epoch: u32, bytes: Vec<u8>) -> Result<(), StoreError> {
         let name = format!("{epoch:08}-{attempt:08}{SUFFIX}");
         let path = self.place_of(task).join(name);

@@ -10,7 +10,7 @@ pub struct Batch {
     /// [K, T * B, F]: row t * B + b is step t of sample b. K may be a stride of 0 where all members see the
     /// same. Columns outside of `columns` are never read.
     pub features: Tensor,
-    /// The columns that are present, as (first, count), increasing, not adjacent. The others count as zero.
+    /// The columns that are present, as (first, count), increasing. The others count as zero.
     pub columns: Vec<(i64, i64)>,
     /// Time steps T.
     pub steps: i64,

@@ -50,19 +50,13 @@ pub(super) fn gather(
             let mask = Tensor::from_slice(&mask).view([members, shape[0], shape[1], shape[2]]);
             let _ = chosen.mul_out(&place, &mask.to_device(device));
         }
-        push_columns(&mut columns, (first, dim));
+        // Never merged with its neighbours, present or not: how a product is split would then depend on what
+        // the other members have, and with it the rounding. A product with zeros adds nothing, bit by bit.
+        columns.push((first, dim));
     }
     let labels = split.labels.index_select(0, &index).view([members, count]);
     *buffer = Some(features.shallow_clone());
     Batch { features, columns, steps, samples: count, labels }
-}
-
-/// Appends columns (first, count) that lie behind those that are there.
-pub(super) fn push_columns(columns: &mut Vec<(i64, i64)>, (first, dim): (i64, i64)) {
-    match columns.last_mut() {
-        Some((start, count)) if *start + *count == first => *count += dim,
-        _ => columns.push((first, dim)),
-    }
 }
 
 /// The masks [K, steps, samples, features] of a modality in the smallest shape that can say them.

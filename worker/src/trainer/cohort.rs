@@ -155,7 +155,6 @@ impl<'a> Cohort<'a> {
 
     /// Epoch by epoch, until no member is left. Every member trains the next of its own epochs.
     fn run(&mut self, start: Instant, device: &str, control: &mut dyn Control) {
-        // One that was interrupted after its last epoch is done already.
         while self.finish_done(start, device, control)
             && self.train_epoch(control)
             && self.close_epoch(control)
@@ -291,8 +290,7 @@ impl<'a> Cohort<'a> {
 
     fn say_diverged(&self, what: &str, losses: &[f64], control: &mut dyn Control) {
         for (member, loss) in self.members.iter().zip(losses).filter(|(_, loss)| !loss.is_finite()) {
-            // The epoch that gave this loss is not finished, unless it was the last.
-            let epoch = (member.state.epoch + 1).min(member.plan.training().epochs);
+            let epoch = if member.is_done() { member.tested_epoch() } else { member.state.epoch + 1 };
             let message = format!(
                 "the {what} loss became {loss} in epoch {epoch}; a lower training.learning_rate (now {}) may help",
                 member.state.learning_rate

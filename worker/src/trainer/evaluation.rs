@@ -4,10 +4,7 @@ use std::collections::BTreeMap;
 
 use tch::{Kind, Tensor};
 
-use super::{
-    batches::push_columns,
-    source::{Source, SplitTensors, Truth},
-};
+use super::source::{Source, SplitTensors, Truth};
 use crate::{
     metrics::{Confusion, Regression},
     model::{Batch, Model},
@@ -71,15 +68,13 @@ pub(super) fn evaluate(
         Truth::Numbers(_) => Scores::Numbers(Regression::default()),
     };
     let mut evaluations = vec![Evaluation { loss: 0.0, scores }; members as usize];
-    let mut columns = Vec::new();
-    for (modality, _) in present.iter().enumerate().filter(|(_, present)| **present) {
-        push_columns(&mut columns, source.columns(modality));
-    }
+    let there = || present.iter().enumerate().filter(|(_, present)| **present).map(|(modality, _)| modality);
+    let columns: Vec<(i64, i64)> = there().map(|modality| source.columns(modality)).collect();
     let mut start = 0;
     while start < all {
         let count = CHUNK.min(all - start);
         let features = Tensor::empty([1, steps * count, source.width()], (Kind::Float, source.device()));
-        for (modality, _) in present.iter().enumerate().filter(|(_, present)| **present) {
+        for modality in there() {
             let (first, dim) = source.columns(modality);
             let part = split.features[modality].narrow(0, start, count).transpose(0, 1).unsqueeze(0);
             features.view([1, steps, count, -1]).narrow(3, first, dim).copy_(&part);

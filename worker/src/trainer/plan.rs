@@ -83,8 +83,8 @@ impl Plan {
                 check_mfn(model, source)?;
             }
         }
-        check_training(&settings.training, source)?;
-        Ok(Self {
+        check_training(&settings.training)?;
+        let plan = Self {
             task: member.task,
             settings: settings.clone(),
             checkpoint_every_epochs: member.checkpoint_every_epochs,
@@ -93,7 +93,17 @@ impl Plan {
             subsets,
             dropout,
             cohort_key: settings.cohort_key(),
-        })
+        };
+        let samples = source.train().len();
+        if plan.batches(samples).is_empty() {
+            return Err(settings_failure(format!(
+                "training.batch_size is {}, but the training split of {} has {samples} samples; choose a smaller \
+                 batch, or set training.drop_last to false",
+                settings.training.batch_size,
+                source.path().display()
+            )));
+        }
+        Ok(plan)
     }
 
     /// Whether both can be trained in one cohort: their shapes and the length of their loops are the same.
@@ -173,21 +183,13 @@ fn check_mfn(model: &MfnSettings, source: &Source) -> Result<(), Failure> {
     Ok(())
 }
 
-fn check_training(training: &TrainingSettings, source: &Source) -> Result<(), Failure> {
+fn check_training(training: &TrainingSettings) -> Result<(), Failure> {
     if training.epochs == 0 {
         return Err(settings_failure("training.epochs is at least 1".into()));
     }
     if training.batch_size < 2 {
-        let message = format!("training.batch_size is {}: batch norm needs 2 samples", training.batch_size);
+        let message = format!("training.batch_size is {}: it is at least 2", training.batch_size);
         return Err(settings_failure(message));
-    }
-    let samples = source.train().len();
-    if training.batch_size as usize > samples {
-        return Err(settings_failure(format!(
-            "training.batch_size is {}, but the training split of {} has {samples} samples",
-            training.batch_size,
-            source.path().display()
-        )));
     }
     for (field, value, range) in [
         ("modality_fraction", training.modality_fraction, 0.0..=1.0),

@@ -215,6 +215,53 @@ mod tests {
         assert_eq!(shape(Sample, Steps), (5, 8, 1));
     }
 
+    #[derive(serde::Deserialize)]
+    struct Fixture {
+        steps: usize,
+        samples: usize,
+        features: usize,
+        cases: Vec<Case>,
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Case {
+        draw: ModalityDraw,
+        granularity: ModalityGranularity,
+        part: ModalityPart,
+        modality: u32,
+        seed: u64,
+        epoch: u32,
+        step: u32,
+        probability: f64,
+        fraction: f64,
+        /// 0 or 1 for every step, sample and feature.
+        mask: String,
+    }
+
+    /// What `tests/parity/make_masks.py` computes element by element.
+    #[test]
+    fn masks_are_those_of_a_second_implementation() {
+        let text = include_str!("../../tests/parity/fixtures/masks.json");
+        let Fixture { steps, samples, features, cases } = serde_json::from_str(text).unwrap();
+        let whole = MaskShape { steps, samples, features };
+        let mut kinds = std::collections::BTreeSet::new();
+        for case in &cases {
+            let training = TrainingSettings {
+                modality_fraction: case.fraction,
+                ..training(case.draw, case.granularity, case.part)
+            };
+            let Case { seed, epoch, step, modality, probability, .. } = *case;
+            let presence = Presence { seed, epoch, step, modality, probability };
+            let mut out = vec![f32::NAN; whole.len()];
+            presence.fill(&training, whole, whole, &mut out);
+            let mask: String = out.iter().map(|value| if *value == 1.0 { '1' } else { '0' }).collect();
+            let (draw, granularity, part) = (case.draw, case.granularity, case.part);
+            assert_eq!(mask, case.mask, "{draw:?} {granularity:?} {part:?} of {modality}, step {step}");
+            kinds.insert((mask.contains('0'), mask.contains('1')));
+        }
+        assert_eq!((cases.len(), kinds.len()), (108, 3), "whole, dropped and mixed masks all occur");
+    }
+
     /// A dropped feature is gone at all time steps, and samples that are not dropped lose nothing.
     #[test]
     fn partial_drops_take_whole_features_of_whole_samples() {

@@ -16,7 +16,8 @@ pub(super) struct Progress {
     pub(super) state: State,
 }
 
-/// What a checkpoint keeps of it.
+/// What a checkpoint keeps of it. Whoever changes these fields, [`Best`]'s or [`Plateau`]'s gives the format of
+/// checkpoints another version.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {

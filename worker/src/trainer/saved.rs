@@ -58,7 +58,7 @@ impl<'a> Archive<'a> {
         let tensors = TENSORS.map(str::to_owned).into_iter().zip(rows).collect();
         let bytes = encode(&Checkpoint { header, progress, tensors });
         if let Err(error) = store.save(task, member.plan.attempt, epoch, bytes) {
-            eprintln!("warning: no checkpoint of {task} after epoch {epoch}: {error}");
+            eprintln!("warning: checkpoint of {task} after epoch {epoch}: {error}");
         }
     }
 

@@ -163,7 +163,7 @@ fn what_can_not_be_trained_is_said_and_the_others_go_on() {
             "modality_dropout.smell: ",
         ),
         (member(3, |s| s.training.batch_size = 122), FailureReason::Settings, "has 121 samples"),
-        (member(4, |s| s.training.batch_size = 1), FailureReason::Settings, "batch norm needs 2"),
+        (member(4, |s| s.training.batch_size = 1), FailureReason::Settings, "it is at least 2"),
         (member(5, |s| s.training.epochs = 3), FailureReason::Settings, "one cohort"),
         (member(6, |s| s.dataset = "large".to_owned()), FailureReason::Settings, "one cohort"),
         (

@@ -8,7 +8,10 @@ use std::{
 use colearn_core::{
     id::TaskId,
     result::TaskResult,
-    settings::{ModalityGranularity, ModalityPart, Schedule, Shuffle, TaskSettings},
+    settings::{
+        BiEflstmSettings, ModalityDraw, ModalityGranularity, ModalityPart, ModelSettings, Schedule, Shuffle,
+        TaskSettings,
+    },
 };
 use colearn_data_format::write;
 use colearn_worker::{
@@ -98,6 +101,8 @@ fn busy(seed: u64, every: u32, change: impl FnOnce(&mut TaskSettings)) -> Member
         dropping(0.5)(settings);
         let training = &mut settings.training;
         training.shuffle = Shuffle::EveryEpoch;
+        // 13 full batches and one of 4 samples.
+        training.batch_size = 9;
         training.drop_last = false;
         training.schedule = Schedule::Plateau;
         training.plateau_patience = 1;
@@ -124,10 +129,10 @@ proptest! {
     // A case trains several small networks, which takes about a second.
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
-    /// A task of 12 epochs of 13 steps is cut off up to four times, anywhere.
+    /// A task of 12 epochs of 14 steps is cut off up to four times, anywhere.
     #[test]
     fn interrupted_at_random_places_it_ends_bit_by_bit_the_same(
-        at in prop::collection::vec(0_usize..150, 1..5),
+        at in prop::collection::vec(0_usize..170, 1..5),
         every in 1_u32..6,
         memory_fusion: bool,
         of_numbers: bool,
@@ -147,10 +152,10 @@ fn it_goes_on_from_the_newest_checkpoint() {
     let checkpoints = TempDir::new().unwrap();
     let member = busy(1, 2, |_| {});
     let members = std::slice::from_ref(&member);
-    // 13 batches an epoch and a question at its end: this is within the sixth epoch.
-    let first = run(data.path(), checkpoints.path(), members, 5 * 14 + 3);
+    // 14 batches an epoch and a question at its end: this is within the sixth epoch.
+    let first = run(data.path(), checkpoints.path(), members, 5 * 15 + 3);
     assert_eq!(first.epochs[&member.task].len(), 5);
-    let second = run(data.path(), checkpoints.path(), members, 4 * 14 + 1);
+    let second = run(data.path(), checkpoints.path(), members, 4 * 15 + 1);
     let epochs = |recorder: &Recorder| -> Vec<u32> {
         recorder.epochs[&member.task].iter().map(|record| record.epoch).collect()
     };
@@ -172,8 +177,8 @@ fn a_member_can_go_on_beside_others_than_before() {
     let pair = |a: usize, b: usize| [members[a].clone(), members[b].clone()];
     let expected = undisturbed(data.path(), &pair(0, 1));
     // Members 0 and 1 get as far as the fifth epoch, 2 and 3 to the second.
-    run(data.path(), checkpoints.path(), &pair(0, 1), 5 * 14 + 6);
-    run(data.path(), checkpoints.path(), &pair(2, 3), 2 * 14 + 6);
+    run(data.path(), checkpoints.path(), &pair(0, 1), 5 * 15 + 6);
+    run(data.path(), checkpoints.path(), &pair(2, 3), 2 * 15 + 6);
     let mixed = run(data.path(), checkpoints.path(), &pair(2, 1), usize::MAX);
     let first = |task| mixed.epochs[&task][0].epoch;
     assert_eq!((first(members[2].task), first(members[1].task)), (3, 6));
@@ -181,6 +186,35 @@ fn a_member_can_go_on_beside_others_than_before() {
     assert_identical(&mixed.finished[&members[1].task], &expected[&members[1].task]);
     let alone = undisturbed(data.path(), &pair(2, 3));
     assert_near(&mixed.finished[&members[2].task], &alone[&members[2].task]);
+}
+
+/// Whole batches are dropped, so that columns which nobody in the cohort has are left out of the products. What
+/// the others have must not show in a member's rounding.
+#[test]
+fn what_the_others_drop_changes_nothing() {
+    let data = problem(false);
+    let member = |seed, level: f64| {
+        let mut member = busy(seed, 1, |settings| {
+            settings.training.modality_granularity = ModalityGranularity::Batch;
+            settings.training.modality_part = ModalityPart::All;
+            settings.training.modality_draw = ModalityDraw::Independent;
+            settings.model =
+                ModelSettings::BiEflstm(BiEflstmSettings { hidden: 24, layers: 1, dropout: 0.1 });
+            dropping(level)(settings);
+        });
+        member.checkpoint_every_epochs = 1;
+        member
+    };
+    let expected = undisturbed(data.path(), &[member(1, 0.6), member(2, 0.9)]);
+    for other in [member(3, 0.0), member(4, 0.3), member(5, 1.0)] {
+        let checkpoints = TempDir::new().unwrap();
+        run(data.path(), checkpoints.path(), &[member(1, 0.6), member(2, 0.9)], 4 * 15 + 6);
+        // It is as far as the first, so that both end together and the cohort keeps its size.
+        run(data.path(), checkpoints.path(), &[other.clone(), member(6, 0.5)], 4 * 15 + 6);
+        let found = run(data.path(), checkpoints.path(), &[other, member(1, 0.6)], usize::MAX);
+        let task = member(1, 0.6).task;
+        assert_identical(&found.finished[&task], &expected[&task]);
+    }
 }
 
 /// Another size of the cohort changes the rounding and nothing else.
@@ -228,7 +262,7 @@ fn checkpoints_that_are_of_no_use_are_refused_and_the_task_starts_over() {
     ];
     for (what, spoil) in spoil {
         let checkpoints = TempDir::new().unwrap();
-        run(data.path(), checkpoints.path(), members, 5 * 14 + 3);
+        run(data.path(), checkpoints.path(), members, 5 * 15 + 3);
         let written = files(checkpoints.path());
         assert_eq!(written.len(), 2, "{written:?}");
         for file in written {
@@ -243,7 +277,7 @@ fn checkpoints_that_are_of_no_use_are_refused_and_the_task_starts_over() {
     // That of another task under this one's name.
     let checkpoints = TempDir::new().unwrap();
     let other = busy(2, 2, |_| {});
-    run(data.path(), checkpoints.path(), std::slice::from_ref(&other), 5 * 14 + 3);
+    run(data.path(), checkpoints.path(), std::slice::from_ref(&other), 5 * 15 + 3);
     for file in files(checkpoints.path()) {
         let folder = file.parent().unwrap();
         let name = folder.file_name().unwrap().to_str().unwrap();
@@ -262,7 +296,7 @@ fn a_checkpoint_of_other_data_is_refused() {
     let checkpoints = TempDir::new().unwrap();
     let member = busy(1, 2, |_| {});
     let members = std::slice::from_ref(&member);
-    run(data.path(), checkpoints.path(), members, 5 * 14 + 3);
+    run(data.path(), checkpoints.path(), members, 5 * 15 + 3);
     write(&data.path().join("small.safetensors"), &dataset(1)).unwrap();
     let again = run(data.path(), checkpoints.path(), members, usize::MAX);
     assert_eq!(again.epochs[&member.task][0].epoch, 1);
@@ -275,10 +309,10 @@ fn an_interruption_stops_everything_at_its_step() {
     let checkpoints = TempDir::new().unwrap();
     let members = [busy(1, 0, |_| {}), busy(2, 0, |_| {})];
     let steps = Stream::new(1, Purpose::Shuffle, 0, 0).permutation(60);
-    for after in steps.into_iter().take(3) {
+    for after in steps.into_iter().take(5).chain([14, 15, 29, 30]) {
         let recorder = run(data.path(), checkpoints.path(), &members, after as usize);
         assert!(recorder.finished.is_empty());
-        assert_eq!(recorder.epochs.values().map(Vec::len).sum::<usize>(), 2 * (after as usize / 14));
+        assert_eq!(recorder.epochs.values().map(Vec::len).sum::<usize>(), 2 * (after as usize / 15));
     }
     assert!(files(checkpoints.path()).is_empty(), "every 0 epochs is never");
 }

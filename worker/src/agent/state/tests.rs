@@ -245,6 +245,11 @@ fn checkpoints_stay_until_a_result_is_durable() {
     let failure = Failure::new(FailureReason::Crash, "");
     env.said(0, Event::Failed { task: task(2), failure });
     assert!(!removals(&env.acknowledge(7, 2)), "there may be another attempt");
+    env.train(9, 1, &[4]);
+    let failure = Failure::new(FailureReason::Diverged, "");
+    assert!(!removals(&env.said(1, Event::Failed { task: task(4), failure })));
+    assert!(removals(&env.acknowledge(9, 4)), "it would diverge again");
+    env.said(1, Event::Idle);
     env.train(8, 1, &[3]);
     assert!(!removals(&env.finish(1, 3)));
     assert!(!removals(&env.drop_tasks(8, &[])), "the task may be another worker's");
