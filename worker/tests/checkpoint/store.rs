@@ -227,13 +227,14 @@ fn a_read_only_folder_is_an_error() {
 fn a_full_disk_leaves_what_was_there() {
     let env = TestEnv::new();
     env.save(1, 1, 5);
-    let status = std::process::Command::new("sh")
+    // The limit would hold for its output too, where that goes into a file.
+    let output = std::process::Command::new("sh")
         .args(["-c", r#"ulimit -f 1; trap '' XFSZ; exec "$0" --exact store::fills_the_disk --nocapture"#])
         .arg(std::env::current_exe().unwrap())
         .env("COLEARN_TEST_FULL", env.folder.path())
-        .status()
+        .output()
         .unwrap();
-    assert!(status.success());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
     assert_eq!(env.latest(1).0.unwrap().header.epoch, 5);
     assert_eq!(env.files(1), names(&["00000005-00000001.safetensors"]), "no half file remains");
 }
