@@ -150,7 +150,7 @@ name: small
 dataset: demo
 primary: language
 model: {kind: mfn, memory: 16, nn1: 16, nn2: 16, gamma1: 16, gamma2: 16, out: 16}
-training: {epochs: 30, batch_size: 32, learning_rate: 0.003}
+training: {epochs: 60, batch_size: 32, learning_rate: 0.003}
 modality_dropout: {audio: 0.5, video: 0.5}
 evaluate: [[audio, language, video]]
 seeds: [3]
