@@ -7,7 +7,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    Batch, Draws, Model, Objective,
+    Batch, Draws, Flat, Model, Objective,
     cells::{CellShape, Cells, Slopes},
     head,
     layout::{Init, Layout},
@@ -71,11 +71,7 @@ impl BiEflstmShape {
 /// A cohort of bi-EFLSTMs.
 pub struct BiEflstm {
     shape: BiEflstmShape,
-    layout: Layout,
-    buffer_layout: Layout,
-    parameters: Tensor,
-    gradients: Tensor,
-    buffers: Tensor,
+    flat: Flat,
     dropout: Vec<f64>,
     views: Views,
     /// Of the batch sizes seen so far: the full one, and the one of an epoch's last batch.
@@ -218,18 +214,14 @@ impl BiEflstm {
         let layout = shape.parameter_layout();
         let mut buffer_layout = Layout::default();
         head::Running::lay_out(&mut buffer_layout, shape.hidden);
-        let parameters = layout.initialise(seeds, options.0, options.1);
-        let gradients = parameters.zeros_like();
-        let buffers = buffer_layout.initialise(seeds, options.0, options.1);
-        let views = Views::new(shape, &layout, &buffer_layout, [&parameters, &gradients, &buffers]);
-        let dropout = dropout.to_vec();
-        let workspaces = Vec::new();
-        Self { shape, layout, buffer_layout, parameters, gradients, buffers, dropout, views, workspaces }
+        let flat = Flat::new(layout, buffer_layout, seeds, options);
+        let views = Views::new(shape, &flat);
+        Self { shape, flat, dropout: dropout.to_vec(), views, workspaces: Vec::new() }
     }
 
     fn new_workspace(&self, batch: &Batch) -> Workspace {
-        let options = (self.parameters.kind(), self.parameters.device());
-        Workspace::new(self.shape, self.dropout.len() as i64, batch.steps, batch.samples, options)
+        let members = self.dropout.len() as i64;
+        Workspace::new(self.shape, members, batch.steps, batch.samples, self.flat.options())
     }
 
     /// The workspace for batches of this shape.
@@ -243,8 +235,8 @@ impl BiEflstm {
 }
 
 impl Views {
-    fn new(shape: BiEflstmShape, layout: &Layout, buffer_layout: &Layout, flat: [&Tensor; 3]) -> Self {
-        let [parameters, gradients, buffers] = flat;
+    fn new(shape: BiEflstmShape, flat: &Flat) -> Self {
+        let Flat { layout, buffer_layout, parameters, gradients, buffers } = flat;
         Self {
             lstm: shape.weights(layout, parameters),
             lstm_gradients: shape.weights(layout, gradients),
@@ -256,30 +248,14 @@ impl Views {
 }
 
 impl Model for BiEflstm {
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    fn buffer_layout(&self) -> &Layout {
-        &self.buffer_layout
-    }
-
-    fn parameters(&self) -> &Tensor {
-        &self.parameters
-    }
-
-    fn buffers(&self) -> &Tensor {
-        &self.buffers
-    }
-
-    fn gradients(&self) -> &Tensor {
-        &self.gradients
+    fn flat(&self) -> &Flat {
+        &self.flat
     }
 
     fn train(&mut self, batch: &Batch, draws: &Draws<'_>) -> Tensor {
         let _guard = tch::no_grad_guard();
         let hidden = self.shape.hidden;
-        let mask = |purpose, shape: &[i64]| draws.mask(purpose, &self.dropout, shape, &self.parameters);
+        let mask = |purpose, shape: &[i64]| draws.mask(purpose, &self.dropout, shape, &self.flat.parameters);
         let between = [batch.steps * batch.samples, 2 * hidden];
         let masks: Vec<Option<Tensor>> = (1..self.shape.layers)
             .map(|layer| mask(Purpose::LayerDropout(layer as u32 - 1), &between))
@@ -305,13 +281,8 @@ impl Model for BiEflstm {
 
     fn retain(&mut self, members: &[i64]) {
         let _guard = tch::no_grad_guard();
-        let index = Tensor::from_slice(members).to_device(self.parameters.device());
-        let keep = |flat: &Tensor| flat.index_select(0, &index);
-        self.parameters = keep(&self.parameters);
-        self.buffers = keep(&self.buffers);
-        self.gradients = self.parameters.zeros_like();
-        let flat = [&self.parameters, &self.gradients, &self.buffers];
-        self.views = Views::new(self.shape, &self.layout, &self.buffer_layout, flat);
+        self.flat.retain(members);
+        self.views = Views::new(self.shape, &self.flat);
         self.dropout = members.iter().map(|&member| self.dropout[member as usize]).collect();
         self.workspaces.clear();
     }

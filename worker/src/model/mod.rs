@@ -6,6 +6,7 @@
 mod batch;
 mod bi_eflstm;
 mod cells;
+mod flat;
 mod head;
 mod layout;
 mod linear;
@@ -16,6 +17,7 @@ mod perceptron;
 
 pub use batch::{Batch, Draws};
 pub use bi_eflstm::{BiEflstm, BiEflstmShape};
+pub use flat::Flat;
 pub use layout::{Entry, Init, Layout};
 pub use mfn::{Mfn, MfnDropout, MfnModality, MfnShape};
 pub use objective::Objective;
@@ -26,16 +28,28 @@ use tch::Tensor;
 ///
 /// How it computes its gradients is its own affair: nothing here is recorded by libtorch's autograd.
 pub trait Model {
-    /// What the parameters of one member are.
-    fn layout(&self) -> &Layout;
-    /// What one member carries beside its parameters, such as running means; not trained.
-    fn buffer_layout(&self) -> &Layout;
-    /// [K, P]. Changing its values changes the network.
-    fn parameters(&self) -> &Tensor;
-    /// [K, Q]. Changing its values changes the network.
-    fn buffers(&self) -> &Tensor;
-    /// [K, P], of the loss of each member with respect to its own parameters; filled by [`Self::train`].
-    fn gradients(&self) -> &Tensor;
+    /// What it keeps of its members; the gradients are filled by [`Self::train`].
+    fn flat(&self) -> &Flat;
+    /// See [`Flat::layout`].
+    fn layout(&self) -> &Layout {
+        &self.flat().layout
+    }
+    /// See [`Flat::buffer_layout`].
+    fn buffer_layout(&self) -> &Layout {
+        &self.flat().buffer_layout
+    }
+    /// See [`Flat::parameters`].
+    fn parameters(&self) -> &Tensor {
+        &self.flat().parameters
+    }
+    /// See [`Flat::buffers`].
+    fn buffers(&self) -> &Tensor {
+        &self.flat().buffers
+    }
+    /// See [`Flat::gradients`].
+    fn gradients(&self) -> &Tensor {
+        &self.flat().gradients
+    }
     /// One pass forward and backward in training mode. Returns the mean loss of each member, [K].
     fn train(&mut self, batch: &Batch, draws: &Draws<'_>) -> Tensor;
     /// The outputs [K, B, O] in evaluation mode: a logit for each class, or one number.

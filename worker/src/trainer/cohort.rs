@@ -11,12 +11,12 @@ use tch::{Kind, Tensor};
 
 use super::{
     batches::gather,
+    checkpoints::Checkpoints,
     evaluation::{Evaluation, evaluate, to_vec},
     network::network,
-    outcome::{result, with_subset},
     plan::Plan,
     progress::Progress,
-    saved::Archive,
+    result::{result, with_subset},
     source::Source,
 };
 use crate::{
@@ -78,7 +78,7 @@ fn agreeing_plans(source: &Source, members: &[Member], control: &mut dyn Control
 /// Members in training: the position in `members` is that along K of every tensor.
 struct Cohort<'a> {
     source: &'a Source,
-    archive: Archive<'a>,
+    checkpoints: Checkpoints<'a>,
     members: Vec<Progress>,
     network: Network,
     /// Sum of the losses of the epoch's steps so far, [K].
@@ -144,13 +144,13 @@ impl Network {
 impl<'a> Cohort<'a> {
     fn new(source: &'a Source, plans: Vec<Plan>, checkpoints: Option<&'a Store>) -> Self {
         let mut network = Network::new(source, &plans);
-        let archive = Archive::new(checkpoints, source, network.model.as_ref());
+        let checkpoints = Checkpoints::new(checkpoints, source, network.model.as_ref());
         let losses = Tensor::zeros([plans.len() as i64], (Kind::Double, source.device()));
         let mut members: Vec<Progress> = plans.into_iter().map(Progress::new).collect();
         for (k, member) in (0_i64..).zip(&mut members) {
-            archive.restore(member, k, &mut network);
+            checkpoints.restore(member, k, &mut network);
         }
-        Self { source, archive, members, network, losses, buffer: None }
+        Self { source, checkpoints, members, network, losses, buffer: None }
     }
 
     /// Epoch by epoch, until no member is left. Every member trains the next of its own epochs.
@@ -220,7 +220,7 @@ impl<'a> Cohort<'a> {
             }
             self.network.adam.set_learning_rate(k, member.state.learning_rate);
             if member.is_checkpoint_due() {
-                self.archive.save(member, k as i64, &self.network);
+                self.checkpoints.save(member, k as i64, &self.network);
             }
             let epochs = member.plan.training().epochs;
             control.emit(Event::Epoch { task: member.plan.task, record, epochs });

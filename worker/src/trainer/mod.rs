@@ -1,15 +1,15 @@
 //! The trainer: the child process that trains cohorts on one device.
 
 mod batches;
+mod checkpoints;
 mod cohort;
 mod evaluation;
 mod network;
-mod outcome;
 mod plan;
 mod presence;
 mod process;
 mod progress;
-mod saved;
+mod result;
 mod session;
 mod source;
 

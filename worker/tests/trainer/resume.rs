@@ -274,16 +274,14 @@ fn checkpoints_that_are_of_no_use_are_refused_and_the_task_starts_over() {
         assert_eq!(again.epochs[&member.task][0].epoch, 1, "{what}");
         assert_identical(&again.finished[&member.task], &expected[&member.task]);
     }
-    // That of another task under this one's name.
-    let checkpoints = TempDir::new().unwrap();
-    let other = busy(2, 2, |_| {});
-    run(data.path(), checkpoints.path(), std::slice::from_ref(&other), 5 * 15 + 3);
-    for file in files(checkpoints.path()) {
-        let folder = file.parent().unwrap();
-        let name = folder.file_name().unwrap().to_str().unwrap();
-        let own = folder.with_file_name(name.replace("-2", "-1"));
-        std::fs::create_dir_all(&own).unwrap();
-        std::fs::copy(&file, own.join(file.file_name().unwrap())).unwrap();
+    // Those of another task in the place of this one's.
+    let (checkpoints, others) = (TempDir::new().unwrap(), TempDir::new().unwrap());
+    run(data.path(), checkpoints.path(), members, 5 * 15 + 3);
+    run(data.path(), others.path(), std::slice::from_ref(&busy(2, 2, |_| {})), 5 * 15 + 3);
+    let (own, foreign) = (files(checkpoints.path()), files(others.path()));
+    assert_eq!((own.len(), foreign.len()), (2, 2));
+    for (own, foreign) in own.iter().zip(&foreign) {
+        std::fs::copy(foreign, own).unwrap();
     }
     let again = run(data.path(), checkpoints.path(), members, usize::MAX);
     assert_eq!(again.epochs[&member.task][0].epoch, 1);

@@ -11,19 +11,15 @@ use super::{
     workspace::{Masks, Workspace},
 };
 use crate::{
-    model::{Batch, Draws, Model, layout::Layout},
+    model::{Batch, Draws, Flat, Model, layout::Layout},
     random::Purpose,
 };
 
 /// A cohort of Memory Fusion Networks.
 pub struct Mfn {
     shape: MfnShape,
-    layout: Layout,
-    buffer_layout: Layout,
-    parameters: Tensor,
-    gradients: Tensor,
-    /// [K, 0]: the network carries nothing beside its parameters.
-    buffers: Tensor,
+    /// The network carries nothing beside its parameters: the buffers are [K, 0].
+    flat: Flat,
     dropout: Vec<MfnDropout>,
     weights: Weights,
     weight_gradients: Weights,
@@ -35,30 +31,15 @@ impl Mfn {
     /// A cohort of one member per seed, initialised as PyTorch initialises these layers.
     #[must_use]
     pub fn new(shape: MfnShape, seeds: &[u64], dropout: &[MfnDropout], options: (Kind, Device)) -> Self {
-        let layout = shape.parameter_layout();
-        let buffer_layout = Layout::default();
-        let parameters = layout.initialise(seeds, options.0, options.1);
-        let gradients = parameters.zeros_like();
-        let buffers = buffer_layout.initialise(seeds, options.0, options.1);
-        let weights = shape.weights(&layout, &parameters);
-        let weight_gradients = shape.weights(&layout, &gradients);
-        Self {
-            shape,
-            layout,
-            buffer_layout,
-            parameters,
-            gradients,
-            buffers,
-            dropout: dropout.to_vec(),
-            weights,
-            weight_gradients,
-            workspaces: Vec::new(),
-        }
+        let flat = Flat::new(shape.parameter_layout(), Layout::default(), seeds, options);
+        let weights = shape.weights(&flat.layout, &flat.parameters);
+        let weight_gradients = shape.weights(&flat.layout, &flat.gradients);
+        Self { shape, flat, dropout: dropout.to_vec(), weights, weight_gradients, workspaces: Vec::new() }
     }
 
     fn new_workspace(&self, batch: &Batch) -> Workspace {
-        let options = (self.parameters.kind(), self.parameters.device());
-        Workspace::new(&self.shape, [self.dropout.len() as i64, batch.steps, batch.samples], options)
+        let size = [self.dropout.len() as i64, batch.steps, batch.samples];
+        Workspace::new(&self.shape, size, self.flat.options())
     }
 
     /// The workspace for batches of this shape.
@@ -73,7 +54,7 @@ impl Mfn {
     fn masks(&self, batch: &Batch, draws: &Draws<'_>) -> Masks {
         let mask = |purpose, probability: fn(&MfnDropout) -> f64, rows: i64, width: i64| {
             let probabilities: Vec<f64> = self.dropout.iter().map(probability).collect();
-            draws.mask(purpose, &probabilities, &[rows, width], &self.parameters)
+            draws.mask(purpose, &probabilities, &[rows, width], &self.flat.parameters)
         };
         let (shape, all) = (&self.shape, batch.steps * batch.samples);
         let part = Purpose::PerceptronDropout;
@@ -90,24 +71,8 @@ impl Mfn {
 }
 
 impl Model for Mfn {
-    fn layout(&self) -> &Layout {
-        &self.layout
-    }
-
-    fn buffer_layout(&self) -> &Layout {
-        &self.buffer_layout
-    }
-
-    fn parameters(&self) -> &Tensor {
-        &self.parameters
-    }
-
-    fn buffers(&self) -> &Tensor {
-        &self.buffers
-    }
-
-    fn gradients(&self) -> &Tensor {
-        &self.gradients
+    fn flat(&self) -> &Flat {
+        &self.flat
     }
 
     fn train(&mut self, batch: &Batch, draws: &Draws<'_>) -> Tensor {
@@ -129,12 +94,9 @@ impl Model for Mfn {
 
     fn retain(&mut self, members: &[i64]) {
         let _guard = tch::no_grad_guard();
-        let index = Tensor::from_slice(members).to_device(self.parameters.device());
-        self.parameters = self.parameters.index_select(0, &index);
-        self.buffers = self.buffers.index_select(0, &index);
-        self.gradients = self.parameters.zeros_like();
-        self.weights = self.shape.weights(&self.layout, &self.parameters);
-        self.weight_gradients = self.shape.weights(&self.layout, &self.gradients);
+        self.flat.retain(members);
+        self.weights = self.shape.weights(&self.flat.layout, &self.flat.parameters);
+        self.weight_gradients = self.shape.weights(&self.flat.layout, &self.flat.gradients);
         self.dropout = members.iter().map(|&member| self.dropout[member as usize]).collect();
         self.workspaces.clear();
     }

@@ -18,7 +18,7 @@ const TENSORS: [&str; 6] =
     ["parameters", "buffers", "adam.mean", "adam.square", "best.parameters", "best.buffers"];
 
 /// Writes and reads the checkpoints of a cohort's members.
-pub(super) struct Archive<'a> {
+pub(super) struct Checkpoints<'a> {
     store: Option<&'a Store>,
     data_digest: String,
     layout_digest: String,
@@ -26,7 +26,7 @@ pub(super) struct Archive<'a> {
     lengths: [usize; 6],
 }
 
-impl<'a> Archive<'a> {
+impl<'a> Checkpoints<'a> {
     pub(super) fn new(store: Option<&'a Store>, source: &Source, model: &dyn Model) -> Self {
         let (parameters, buffers) = (model.layout(), model.buffer_layout());
         let [p, q] = [parameters, buffers].map(|layout| layout.total() as usize);
