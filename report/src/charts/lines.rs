@@ -15,10 +15,40 @@ use crate::{
     svg::{Canvas, Glyph, Ink, Legend, Scale},
 };
 
-pub(super) const WIDTH: f64 = 460.0;
-pub(super) const PLOT: f64 = 230.0;
-pub(super) const LEFT: f64 = 66.0;
-pub(super) const RIGHT: f64 = WIDTH - 14.0;
+const WIDTH: f64 = 460.0;
+const PLOT: f64 = 230.0;
+const LEFT: f64 = 66.0;
+const RIGHT: f64 = WIDTH - 14.0;
+
+/// A chart with its legend and axes, and nothing drawn in it yet.
+pub(super) struct Frame {
+    pub(super) canvas: Canvas,
+    pub(super) area: Area,
+    pub(super) x: Scale,
+    pub(super) y: Scale,
+}
+
+impl Frame {
+    /// Of a metric against what is swept, with values within a range.
+    pub(super) fn new(
+        table: &ResultsTable,
+        swept: &Swept<'_>,
+        name: &str,
+        legend: &Legend,
+        (low, high): (f64, f64),
+    ) -> Self {
+        let top = 14.0 + legend.height(WIDTH - 24.0);
+        let area = Area { left: LEFT, right: RIGHT, top, bottom: top + PLOT };
+        let mut canvas = Canvas::new(WIDTH, area.bottom + 48.0);
+        legend.draw(&mut canvas, (12.0, 6.0), WIDTH - 24.0);
+        let y = Scale::linear(low, high, area.bottom, area.top);
+        // The outermost marks keep clear of the frame.
+        let x = swept.scale(area.left + 10.0, area.right - 10.0);
+        axes::vertical(&mut canvas, area, &y, 5, &axis_title(table, name));
+        axes::horizontal(&mut canvas, area, &x, 5, &swept.title);
+        Self { canvas, area, x, y }
+    }
+}
 
 /// Draws one metric.
 pub(super) fn chart(
@@ -74,15 +104,7 @@ pub(super) fn chart(
         legend.add(Glyph::Dotted(Ink::Text), "published baseline");
     }
 
-    let top = 14.0 + legend.height(WIDTH - 24.0);
-    let area = Area { left: LEFT, right: RIGHT, top, bottom: top + PLOT };
-    let mut canvas = Canvas::new(WIDTH, area.bottom + 48.0);
-    legend.draw(&mut canvas, (12.0, 6.0), WIDTH - 24.0);
-    let y = Scale::linear(low, high, area.bottom, area.top);
-    // The outermost marks keep clear of the frame.
-    let x = swept.scale(area.left + 10.0, area.right - 10.0);
-    axes::vertical(&mut canvas, area, &y, 5, &axis_title(table, name));
-    axes::horizontal(&mut canvas, area, &x, 5, &swept.title);
+    let Frame { mut canvas, area, x, y } = Frame::new(table, swept, name, &legend, (low, high));
     if let Some(mean) = baseline_mean {
         let at = y.place_within(mean);
         canvas.line((area.left, at), (area.right, at), Ink::Muted, 1.5, Glyph::DASHES);

@@ -7,16 +7,14 @@ use colearn_core::{
 };
 
 use super::{
-    Chart, Group,
-    axes::{self, Area},
-    axis_title, file_name,
-    lines::{self, LEFT, PLOT, RIGHT, WIDTH},
+    Chart, Group, axes, file_name,
+    lines::{self, Frame},
     swept::{Line, Swept},
 };
 use crate::{
     cells::all_metrics,
     material::best,
-    svg::{Canvas, Glyph, Ink, Legend, Scale},
+    svg::{Glyph, Ink, Legend},
 };
 
 /// One chart for each metric that results have both plain and under further subsets, if the dropout of a
@@ -70,14 +68,7 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
     if let Some(level) = serving {
         legend.add(Glyph::Dotted(Ink::Text), format!("serves all: {level}"));
     }
-    let top = 14.0 + legend.height(WIDTH - 24.0);
-    let area = Area { left: LEFT, right: RIGHT, top, bottom: top + PLOT };
-    let mut canvas = Canvas::new(WIDTH, area.bottom + 48.0);
-    legend.draw(&mut canvas, (12.0, 6.0), WIDTH - 24.0);
-    let y = Scale::linear(low, high, area.bottom, area.top);
-    let x = swept.scale(area.left + 10.0, area.right - 10.0);
-    axes::vertical(&mut canvas, area, &y, 5, &axis_title(table, name));
-    axes::horizontal(&mut canvas, area, &x, 5, &swept.title);
+    let Frame { mut canvas, area, x, y } = Frame::new(table, swept, name, &legend, (low, high));
     if let Some(level) = serving {
         let at = x.place(level);
         canvas.line((at, area.top), (at, area.bottom), Ink::Text, 1.5, Glyph::DOTS);
