@@ -27,6 +27,12 @@ pub enum ReportError {
         /// Why.
         source: io::Error,
     },
+    /// A file of one of a report's names is there already, and no report wrote it.
+    #[error("`{}` is there already and no report wrote it: report into another folder, or remove it", path.display())]
+    Foreign {
+        /// Which.
+        path: PathBuf,
+    },
     /// The published means are those of another sweep.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
@@ -50,7 +56,8 @@ const LIST_HEADING: &str = "# files that `colearn report` wrote into this folder
 /// The page is `index.html`, the charts are under `plots/`. Returns the page's path.
 ///
 /// # Errors
-/// When the folder or a file in it can not be written, or no published mean is about a configuration.
+/// When the folder or a file in it can not be written, when a file of that name is there that no report wrote, or
+/// when no published mean is about a configuration.
 pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError> {
     let table = material.table();
     let published = material.reference.as_ref().map(|reference| reference.beside(&table)).transpose()?;
@@ -84,6 +91,9 @@ pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError>
     fs::create_dir_all(&plots).map_err(bad(&plots))?;
     let earlier = earlier_files(folder)?;
     let names: BTreeSet<String> = files.iter().map(|(name, _)| name.clone()).collect();
+    if let Some(path) = names.difference(&earlier).map(|name| folder.join(name)).find(|path| path.is_file()) {
+        return Err(ReportError::Foreign { path });
+    }
     // Until all is done the list has both, so that nothing is forgotten when this is interrupted.
     write_list(folder, names.union(&earlier))?;
     for (name, bytes) in files {

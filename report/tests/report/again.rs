@@ -43,6 +43,20 @@ fn what_an_earlier_report_wrote_is_removed_and_nothing_else() {
 }
 
 #[test]
+fn a_file_that_no_report_wrote_is_not_replaced() {
+    for own in ["index.html", "results.csv", "plots/accuracy.svg"] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("plots")).unwrap();
+        let path = folder.path().join(own);
+        fs::write(&path, "mine").unwrap();
+        let error = colearn_report::write(&made_up::paper(), folder.path()).unwrap_err().to_string();
+        assert!(error.contains(own) && error.contains("into another folder"), "{error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "mine");
+        assert_eq!(files(folder.path()), BTreeSet::from([own.to_owned()]), "nothing was written beside it");
+    }
+}
+
+#[test]
 fn a_list_that_was_tampered_with_removes_nothing_outside_the_folder() {
     let outside = tempfile::tempdir().unwrap();
     let folder = outside.path().join("report");
