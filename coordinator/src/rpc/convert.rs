@@ -79,6 +79,7 @@ pub(super) fn summary(summary: SweepSummary) -> v1::SweepSummary {
         running_epochs_total: summary.running_epochs.1,
         workers: summary.workforce.0,
         slots: summary.workforce.1,
+        ..v1::SweepSummary::default()
     }
 }
 
@@ -161,6 +162,7 @@ pub(super) fn from_worker(message: v1::work_request::Message) -> Result<FromWork
             let failure = report.failure.ok_or(ConvertError::Missing("failure"))?.try_into()?;
             FromWorker::Failed { token: LeaseToken(report.token), task: convert::task(report.task)?, failure }
         }
+        Message::Log(_) => FromWorker::Heartbeat,
         Message::Released(report) => FromWorker::Released { token: LeaseToken(report.token) },
     })
 }

@@ -39,6 +39,8 @@ impl Sweeps {
 impl SweepService for Sweeps {
     type WatchSweepStream = ReceiverStream<Result<v1::WatchSweepResponse, Status>>;
     type GetResultsStream = ReceiverStream<Result<v1::GetResultsResponse, Status>>;
+    type ListTasksStream = ReceiverStream<Result<v1::ListTasksResponse, Status>>;
+    type GetLogStream = ReceiverStream<Result<v1::GetLogResponse, Status>>;
 
     async fn submit_sweep(
         &self,
@@ -145,5 +147,68 @@ impl SweepService for Sweeps {
         let summary = self.rpc.engine.cancel(id).await.map_err(convert::stopped)?;
         let summary = summary.ok_or_else(|| convert::unknown_sweep(&name))?;
         Ok(Response::new(v1::CancelSweepResponse { sweep: Some(convert::summary(summary)) }))
+    }
+
+    async fn retry_sweep(
+        &self,
+        _request: Request<v1::RetrySweepRequest>,
+    ) -> Result<Response<v1::RetrySweepResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn extend_sweep(
+        &self,
+        _request: Request<v1::ExtendSweepRequest>,
+    ) -> Result<Response<v1::ExtendSweepResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn pause_sweep(
+        &self,
+        _request: Request<v1::PauseSweepRequest>,
+    ) -> Result<Response<v1::PauseSweepResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn prioritize_sweep(
+        &self,
+        _request: Request<v1::PrioritizeSweepRequest>,
+    ) -> Result<Response<v1::PrioritizeSweepResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn remove_sweep(
+        &self,
+        _request: Request<v1::RemoveSweepRequest>,
+    ) -> Result<Response<v1::RemoveSweepResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn list_workers(
+        &self,
+        _request: Request<v1::ListWorkersRequest>,
+    ) -> Result<Response<v1::ListWorkersResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn drain_worker(
+        &self,
+        _request: Request<v1::DrainWorkerRequest>,
+    ) -> Result<Response<v1::DrainWorkerResponse>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn list_tasks(
+        &self,
+        _request: Request<v1::ListTasksRequest>,
+    ) -> Result<Response<Self::ListTasksStream>, Status> {
+        Err(Status::unimplemented("not yet"))
+    }
+
+    async fn get_log(
+        &self,
+        _request: Request<v1::GetLogRequest>,
+    ) -> Result<Response<Self::GetLogStream>, Status> {
+        Err(Status::unimplemented("not yet"))
     }
 }

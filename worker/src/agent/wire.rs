@@ -36,7 +36,13 @@ pub fn input(response: v1::WorkResponse) -> Result<Input, ConvertError> {
             tasks: drop.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             why: drop.reason,
         },
-        work_response::Message::Drain(v1::Drain {}) => Input::Drain,
+        work_response::Message::Drain(v1::Drain { now }) => {
+            if now {
+                Input::Stop
+            } else {
+                Input::Drain
+            }
+        }
     })
 }
 

@@ -99,7 +99,7 @@ async fn a_drained_worker_finishes_what_runs_and_exits() {
     let (mut coordinator, mut worker) = pair().await;
     coordinator.lease(7, seed::WAIT).await;
     worker.expect_log("trains 1/");
-    coordinator.say(work_response::Message::Drain(v1::Drain {})).await;
+    coordinator.say(work_response::Message::Drain(v1::Drain { now: false })).await;
     worker.expect_log("draining");
     worker.go();
     assert_eq!(coordinator.expect_finished().await.token, 7);
