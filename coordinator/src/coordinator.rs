@@ -9,6 +9,7 @@ use tonic::transport::server::TcpIncoming;
 
 use crate::{
     engine::{Clock, Engine, EngineError, EngineSettings},
+    logs::Logs,
     rpc::{self, Rpc, SweepParser, WorkerRules},
     store::{SqliteStore, Store, StoreError},
 };
@@ -32,6 +33,8 @@ pub struct Config {
     /// Release the leases of an earlier coordinator on this state at the start, at no cost to their tasks: for a
     /// coordinator with workers of its own, which nobody else can find. Otherwise their workers are waited for.
     pub release_leases: bool,
+    /// How long after its end a sweep is settled: from then on a start does not have to go through its history.
+    pub settle_after: Duration,
     /// Makes a sweep of a sweep file's text.
     pub parser: SweepParser,
 }
@@ -47,6 +50,7 @@ impl Config {
             heartbeat: Duration::from_secs(5),
             only: None,
             release_leases: false,
+            settle_after: Duration::from_mins(10),
             parser,
         }
     }
@@ -109,7 +113,7 @@ impl Coordinator {
     /// # Errors
     /// When the state can not be opened or recovered, or the address can not be listened on.
     pub async fn start(config: Config) -> Result<RunningCoordinator, CoordinatorError> {
-        let Config { storage, listen, lease, heartbeat, only, release_leases, parser } = config;
+        let Config { storage, listen, lease, heartbeat, only, release_leases, settle_after, parser } = config;
         if heartbeat.is_zero() || heartbeat.saturating_mul(2) > lease {
             return Err(CoordinatorError::Heartbeat { heartbeat, lease });
         }
@@ -117,21 +121,24 @@ impl Coordinator {
         let refused = |cause| CoordinatorError::Listen { address: listen, cause };
         let listener = TcpListener::bind(listen).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?;
-        let store: Arc<dyn Store> = match storage {
-            Storage::StateDir(folder) => Arc::new(SqliteStore::open(&folder).await?),
-            Storage::Store(store) => store,
+        let (store, logs): (Arc<dyn Store>, _) = match storage {
+            Storage::StateDir(folder) => {
+                let store = Arc::new(SqliteStore::open(&folder).await?);
+                (store, Logs::open(Some(&folder)).await)
+            }
+            Storage::Store(store) => (store, Logs::open(None).await),
         };
-        let settings = EngineSettings { lease, only, release_leases };
+        let settings = EngineSettings { lease, only, release_leases, settle_after };
         let (engine, handle) = Engine::recover(store.clone(), Clock::of_the_host(), settings).await?;
         let rules = WorkerRules { lease, heartbeat };
-        let router = rpc::router(&Rpc { engine: handle, store, parser, rules }).await?;
+        let router = rpc::router(&Rpc { engine: handle, store, logs: logs.clone(), parser, rules }).await?;
 
         let stop = CancellationToken::new();
         let closed = CancellationToken::new();
         let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let server =
             tokio::spawn(router.serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned()));
-        let supervisor = tokio::spawn(supervise(engine, server, stop.clone(), closed));
+        let supervisor = tokio::spawn(supervise(engine, server, logs, stop.clone(), closed));
         tracing::info!(%address, "coordinator listens");
         Ok(RunningCoordinator { address, stop: stop.drop_guard(), supervisor, over: false })
     }
@@ -140,6 +147,7 @@ impl Coordinator {
 async fn supervise(
     engine: Engine,
     mut server: JoinHandle<Result<(), tonic::transport::Error>>,
+    logs: Logs,
     stop: CancellationToken,
     closed: CancellationToken,
 ) -> Result<(), CoordinatorError> {
@@ -159,6 +167,7 @@ async fn supervise(
         Ok(served) => served??,
         Err(_) => server.abort(),
     }
+    logs.flush().await;
     Ok(engine_ended??)
 }
 

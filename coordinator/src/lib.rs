@@ -7,6 +7,7 @@ pub mod engine;
 pub mod store;
 
 mod coordinator;
+mod logs;
 mod rpc;
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use colearn_coordinator::{
     engine::EngineError,
     store::{Batch, Entry, MemoryStore, ResultRow, Store, StoreError, StoreFuture},
 };
-use colearn_core::id::SweepId;
+use colearn_core::{id::SweepId, scheduler::Recovered};
 use colearn_proto::v1::{self, SweepState};
 use support::{Person, ScriptedWorker, channel, config, small_sweep, start, start_with, tasks};
 use tonic::Code;
@@ -200,7 +200,15 @@ impl Store for FullDisk {
         self.inner.journal(after, limit)
     }
 
-    fn results(&self, sweep: SweepId, from: u32, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
+    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+        self.inner.journal_of(sweep, after, limit)
+    }
+
+    fn recovered(&self) -> StoreFuture<'_, Recovered> {
+        self.inner.recovered()
+    }
+
+    fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
         self.inner.results(sweep, from, limit)
     }
 }

@@ -33,8 +33,8 @@ pub enum FailureReason {
 pub enum RetryPolicy {
     /// Try again, as long as attempts are left.
     Retry,
-    /// Try again in a cohort of half the size, which costs no attempt; a task that was alone tries again as
-    /// long as attempts are left.
+    /// Try again in a cohort of half the size, which costs no attempt: until it fits, or until the member that
+    /// takes the others along is alone. A task that was alone tries again as long as attempts are left.
     RetryAtLowerDensity,
     /// The same would happen again: the task has failed.
     Fail,
@@ -56,13 +56,14 @@ impl FailureReason {
     /// What follows from a failure of this type.
     ///
     /// Training is a function of configuration and seed, so what diverged diverges again, and a data set
-    /// that is wrong on one worker is most likely wrong on the next.
+    /// that is wrong on one worker is most likely wrong on the next. A trainer that died or hangs does so with
+    /// its whole cohort, though most likely for one member: halving finds out which.
     #[must_use]
     pub fn policy(self) -> RetryPolicy {
         match self {
             Self::Diverged | Self::Data | Self::Settings | Self::Cancelled => RetryPolicy::Fail,
-            Self::OutOfMemory => RetryPolicy::RetryAtLowerDensity,
-            Self::Crash | Self::Hang | Self::LeaseExpired => RetryPolicy::Retry,
+            Self::OutOfMemory | Self::Crash | Self::Hang => RetryPolicy::RetryAtLowerDensity,
+            Self::LeaseExpired => RetryPolicy::Retry,
         }
     }
 

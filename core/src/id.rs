@@ -69,7 +69,7 @@ impl fmt::Display for SweepName {
 }
 
 /// The number a coordinator gave a sweep when it was submitted, counting from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SweepId(pub u64);
 
@@ -174,7 +174,7 @@ impl fmt::Display for WorkerId {
 
 /// A fencing token: grows with every lease a store ever granted, so that a report under an older lease of
 /// the same task can be told from one under the newer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LeaseToken(pub u64);
 

@@ -327,6 +327,7 @@ mod tests {
                 max_backoff: Duration::ZERO,
             },
             checkpoint: CheckpointSettings::default(),
+            schedule: Default::default(),
         }
     }
 

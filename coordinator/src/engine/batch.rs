@@ -45,7 +45,8 @@ impl Turn {
         mut result: Option<Box<TaskResult>>,
     ) {
         if event.is_durable() && scheduler.is_news(&event) {
-            self.batch.entries.push(Entry { at: now, event: event.clone() });
+            let sweep = scheduler.sweep_of(&event);
+            self.batch.entries.push(Entry { at: now, sweep, event: event.clone() });
         }
         for action in scheduler.apply(now, event) {
             self.take(scheduler, now, action, sender, &mut result);
@@ -86,6 +87,10 @@ impl Turn {
             Action::DropLease { worker, token, tasks, reason } => {
                 tracing::info!(%token, %worker, %reason, "lease dropped");
                 self.effects.push(Effect::Tell(To::Worker(worker), ToWorker::Drop { token, tasks, reason }));
+            }
+            Action::DrainWorker { worker, now } => {
+                tracing::info!(%worker, now, "worker is asked to leave");
+                self.effects.push(Effect::Tell(To::Worker(worker), ToWorker::Drain { now }));
             }
             Action::RecordResult { task, token, attempt, worker } => {
                 let (Some(result), Some(position)) = (result.take(), scheduler.position_of(task)) else {

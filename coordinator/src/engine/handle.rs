@@ -7,13 +7,13 @@ use std::sync::{
 
 use colearn_core::{
     id::{SweepId, WorkerId},
-    scheduler::{HeldLease, Scheduler, SlotOffer, SubmissionError},
+    scheduler::{HeldLease, Scheduler, SlotOffer, SubmissionError, WorkerView},
     sweep::Sweep,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    input::{ConnectionId, FromWorker, Input, Submitted, ToWorker},
+    input::{ConnectionId, FromWorker, Input, Operated, Operation, OperationError, Submitted, ToWorker},
     summary::SweepSummary,
 };
 
@@ -39,20 +39,22 @@ impl EngineHandle {
     }
 
     /// A worker opened a stream and said hello; `outbox` is how it is told things. The engine closes the
-    /// outbox when it stops, when the worker connects anew, and when the worker reads too slowly.
+    /// outbox when it stops, when the worker connects anew, and when the worker reads too slowly. `about` is its
+    /// host and its version.
     ///
     /// # Errors
     /// When the engine has stopped.
     pub async fn connect(
         &self,
         worker: WorkerId,
-        host: String,
+        about: (String, String),
         slots: Vec<SlotOffer>,
         held: Vec<HeldLease>,
         outbox: mpsc::Sender<ToWorker>,
     ) -> Result<ConnectionId, Stopped> {
         let connection = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
-        self.send(Input::Connected { connection, worker, host, slots, held, outbox }).await?;
+        let (host, version) = about;
+        self.send(Input::Connected { connection, worker, host, version, slots, held, outbox }).await?;
         Ok(connection)
     }
 
@@ -82,13 +84,38 @@ impl EngineHandle {
         answer.await.map_err(|_| Stopped)
     }
 
-    /// Cancels a sweep; one that has ended stays as it is. `None` when there is no such sweep.
+    /// Does to a sweep what a person asked for. Returns once it is durable. What changes nothing is no error:
+    /// cancelling a sweep that has ended, pausing one that is paused.
+    ///
+    /// # Errors
+    /// When the engine has stopped; inside, when the operation is refused.
+    pub async fn operate(
+        &self,
+        sweep: SweepId,
+        operation: Operation,
+    ) -> Result<Result<Operated, OperationError>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Input::Operate { sweep, operation, reply }).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Takes a settled sweep back, as [`Scheduler::of_one_sweep`] has it, so that it can be operated on.
     ///
     /// # Errors
     /// When the engine has stopped.
-    pub async fn cancel(&self, sweep: SweepId) -> Result<Option<SweepSummary>, Stopped> {
+    pub async fn revive(&self, sweep: SweepId, alone: Scheduler) -> Result<(), Stopped> {
         let (reply, answer) = oneshot::channel();
-        self.send(Input::Cancel { sweep, reply }).await?;
+        self.send(Input::Revive { sweep, alone: Box::new(alone), reply }).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Asks a worker to take nothing new and to leave. `None` when it is not connected.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn drain(&self, worker: WorkerId, now: bool) -> Result<Option<WorkerView>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Input::Drain { worker, now, reply }).await?;
         answer.await.map_err(|_| Stopped)
     }
 

@@ -2,11 +2,14 @@
 
 use colearn_core::{
     failure::Failure,
-    id::{LeaseToken, SweepId, TaskId, WorkerId},
+    id::{LeaseToken, SweepId, SweepName, TaskId, WorkerId},
     result::TaskResult,
-    scheduler::{DropReason, HeldLease, Scheduler, SlotOffer, SubmissionError},
+    scheduler::{
+        DropReason, ExtensionError, HeldLease, RemovalError, RetryError, RetryScope, Scheduler, SlotOffer,
+        SubmissionError, WorkerView,
+    },
     settings::TaskSettings,
-    sweep::Sweep,
+    sweep::{ScheduleSettings, Sweep},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -57,6 +60,19 @@ pub enum FromWorker {
     },
 }
 
+impl FromWorker {
+    /// The lease that it speaks of, and the task, if it is about one.
+    pub(super) fn claims(&self) -> Option<(LeaseToken, Option<TaskId>)> {
+        match self {
+            Self::SlotsFree(_) | Self::Heartbeat => None,
+            Self::Epoch { token, task, .. }
+            | Self::Finished { token, task, .. }
+            | Self::Failed { token, task, .. } => Some((*token, Some(*task))),
+            Self::Released { token } => Some((*token, None)),
+        }
+    }
+}
+
 /// What a worker is told.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ToWorker {
@@ -78,6 +94,11 @@ pub enum ToWorker {
         /// What it was about.
         task: TaskId,
     },
+    /// Take nothing new, and leave when nothing runs any more.
+    Drain {
+        /// Do not wait for what runs.
+        now: bool,
+    },
     /// Stop training under a lease.
     Drop {
         /// Which.
@@ -98,6 +119,62 @@ pub struct Submitted {
     pub created: bool,
 }
 
+/// What people do to a sweep.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Operation {
+    /// Stop what runs and start nothing more.
+    Cancel,
+    /// Try tasks again that ended without a result.
+    Retry(RetryScope),
+    /// Add what a newer sweep file has and the sweep has not.
+    Extend(Box<Sweep>),
+    /// Start nothing new, or go on.
+    Pause(bool),
+    /// Go before others, or after them.
+    Prioritize(i32),
+    /// Forget it, with its results.
+    Remove,
+}
+
+/// What came of an operation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Operated {
+    /// The sweep now; as it was, when it was removed.
+    pub summary: SweepSummary,
+    /// Tasks that became pending.
+    pub tasks: u64,
+}
+
+/// Why an operation was refused. Nothing was changed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OperationError {
+    /// There is no such sweep any more.
+    #[error("the sweep is gone")]
+    Gone,
+    /// The sweep is settled: it has to be revived first.
+    #[error("the sweep has been put away just now: try again")]
+    Settled,
+    /// It has ended, and that is not for ended sweeps.
+    #[error("sweep `{0}` has ended: there is nothing to pause or resume")]
+    Ended(SweepName),
+    /// A priority out of range.
+    #[error(
+        "a priority is from {lowest} to {highest}, not {0}",
+        lowest = ScheduleSettings::LOWEST,
+        highest = ScheduleSettings::HIGHEST
+    )]
+    Priority(i32),
+    /// See there.
+    #[error(transparent)]
+    Retry(#[from] RetryError),
+    /// See there.
+    #[error(transparent)]
+    Extension(#[from] ExtensionError),
+    /// See there.
+    #[error(transparent)]
+    Removal(#[from] RemovalError),
+}
+
 /// An answer that waits for the batch it belongs to.
 pub(super) type Answer = Box<dyn FnOnce() + Send>;
 
@@ -110,6 +187,7 @@ pub(super) enum Input {
         connection: ConnectionId,
         worker: WorkerId,
         host: String,
+        version: String,
         slots: Vec<SlotOffer>,
         held: Vec<HeldLease>,
         outbox: mpsc::Sender<ToWorker>,
@@ -125,9 +203,21 @@ pub(super) enum Input {
         sweep: Box<Sweep>,
         reply: oneshot::Sender<Result<Submitted, SubmissionError>>,
     },
-    Cancel {
+    Operate {
         sweep: SweepId,
-        reply: oneshot::Sender<Option<SweepSummary>>,
+        operation: Operation,
+        reply: oneshot::Sender<Result<Operated, OperationError>>,
+    },
+    /// Takes a settled sweep back, which somebody has rebuilt from its entries.
+    Revive {
+        sweep: SweepId,
+        alone: Box<Scheduler>,
+        reply: oneshot::Sender<()>,
+    },
+    Drain {
+        worker: WorkerId,
+        now: bool,
+        reply: oneshot::Sender<Option<WorkerView>>,
     },
     Ask(Question),
     Watch {

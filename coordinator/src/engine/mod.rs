@@ -17,6 +17,6 @@ mod tests;
 pub use clock::Clock;
 pub use error::EngineError;
 pub use handle::{EngineHandle, Stopped};
-pub use input::{ConnectionId, FromWorker, Submitted, ToWorker};
+pub use input::{ConnectionId, FromWorker, Operated, Operation, OperationError, Submitted, ToWorker};
 pub use run::{Engine, EngineSettings};
 pub use summary::SweepSummary;

@@ -3,10 +3,11 @@
 use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 use colearn_core::{
-    id::SweepName,
-    id::{SweepId, WorkerId},
-    scheduler::{Event, Scheduler, SchedulerSettings, Submission, SubmissionError},
-    sweep::Sweep,
+    id::{SweepId, SweepName, WorkerId},
+    scheduler::{
+        DropReason, Event, Recovered, Scheduler, SchedulerSettings, Submission, SubmissionError, SweepStatus,
+    },
+    sweep::{ScheduleSettings, Sweep},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -19,10 +20,10 @@ use super::{
     clock::Clock,
     error::EngineError,
     handle::EngineHandle,
-    input::{ConnectionId, FromWorker, Input, Submitted, ToWorker},
+    input::{ConnectionId, FromWorker, Input, Operated, Operation, OperationError, Submitted, ToWorker},
     summary::SweepSummary,
 };
-use crate::store::{Batch, Entry, Store};
+use crate::store::Store;
 
 /// Inputs that may wait.
 const QUEUE: usize = 1024;
@@ -43,6 +44,8 @@ pub struct EngineSettings {
     /// Release the leases that the journal still holds: nobody who holds one can come back to this
     /// coordinator. Their tasks keep their attempts.
     pub release_leases: bool,
+    /// How long after its end a sweep is settled: its entries of the journal are not replayed any more.
+    pub settle_after: Duration,
 }
 
 /// Owns the scheduler.
@@ -75,7 +78,11 @@ impl Engine {
         settings: EngineSettings,
     ) -> Result<(Self, EngineHandle), EngineError> {
         let began = Instant::now();
-        let mut scheduler = Scheduler::new(SchedulerSettings { lease: settings.lease, only: settings.only });
+        let Recovered { last_sweep, last_token, settled } =
+            store.recovered().await.map_err(EngineError::Recover)?;
+        let settled_before = settled.len();
+        let (lease, only, settle_after) = (settings.lease, settings.only, Some(settings.settle_after));
+        let mut scheduler = Scheduler::recovering(SchedulerSettings { lease, only, settle_after }, settled);
         let (mut after, mut entries) = (0, 0_u64);
         loop {
             let page = store.journal(after, PAGE).await.map_err(EngineError::Recover)?;
@@ -87,21 +94,29 @@ impl Engine {
                 drop(scheduler.apply(entry.at, entry.event));
             }
         }
+        scheduler.recovered(last_sweep, last_token);
         let at = clock.now();
-        let mut events = vec![Event::CoordinatorStarted];
+        let mut start = Turn::default();
+        start.apply(&mut scheduler, at, Event::CoordinatorStarted, None, None);
         if settings.release_leases {
-            events.extend(scheduler.lease_tokens().map(|token| Event::LeaseReleased { token }));
+            for token in scheduler.lease_tokens().collect::<Vec<_>>() {
+                start.apply(&mut scheduler, at, Event::LeaseReleased { token }, None, None);
+            }
         }
-        for event in &events {
-            drop(scheduler.apply(at, event.clone()));
-        }
-        let entries_now = events.into_iter().map(|event| Entry { at, event }).collect();
-        store
-            .commit(Batch { entries: entries_now, results: Vec::new() })
-            .await
-            .map_err(EngineError::Commit)?;
-        let (sweeps, leases) = (scheduler.sweeps().count(), scheduler.lease_count());
-        tracing::info!(entries, sweeps, leases, elapsed = ?began.elapsed(), "state recovered from the journal");
+        store.commit(start.batch).await.map_err(EngineError::Commit)?;
+        let counts = scheduler.sweeps().map(|view| view.counts());
+        let (tasks, done) =
+            counts.fold((0, 0), |(tasks, done), counts| (tasks + counts.total(), done + counts.done));
+        tracing::info!(
+            sweeps = scheduler.sweeps().count(),
+            settled = settled_before,
+            tasks,
+            done,
+            leases = scheduler.lease_count(),
+            entries,
+            elapsed = ?began.elapsed(),
+            "recovered"
+        );
         let (sender, inputs) = mpsc::channel(QUEUE);
         let engine = Self {
             scheduler,
@@ -175,6 +190,9 @@ impl Engine {
         for event in self.scheduler.next_grants() {
             self.apply(&mut turn, event);
         }
+        for sweep in self.scheduler.to_settle(now) {
+            turn.batch.settled.extend(self.scheduler.settle(sweep));
+        }
         let Turn { batch, effects } = turn;
         if !batch.is_empty() {
             self.changed = true;
@@ -195,14 +213,14 @@ impl Engine {
 
     fn take(&mut self, turn: &mut Turn, input: Input) {
         match input {
-            Input::Connected { connection, worker, host, slots, held, outbox } => {
+            Input::Connected { connection, worker, host, version, slots, held, outbox } => {
                 tracing::info!(%worker, host, slots = slots.len(), held = held.len(), "worker connected");
                 if let Some(old) = self.by_worker.insert(worker.clone(), connection) {
                     self.connections.remove(&old);
                 }
                 self.connections.insert(connection, Connection { worker: worker.clone(), outbox });
                 self.changed = true;
-                let event = Event::WorkerConnected { worker, host, slots, held };
+                let event = Event::WorkerConnected { worker, host, version, slots, held };
                 turn.apply(&mut self.scheduler, self.clock.now(), event, Some(connection), None);
             }
             Input::FromWorker { connection, message } => self.hear(turn, connection, message),
@@ -211,10 +229,27 @@ impl Engine {
                 let outcome = self.submit(turn, *sweep);
                 turn.answer(move || drop(reply.send(outcome)));
             }
-            Input::Cancel { sweep, reply } => {
-                self.apply(turn, Event::SweepCancelled { sweep });
-                let summary = self.summary(sweep);
-                turn.answer(move || drop(reply.send(summary)));
+            Input::Operate { sweep, operation, reply } => {
+                let outcome = self.operate(turn, sweep, operation);
+                turn.answer(move || drop(reply.send(outcome)));
+            }
+            Input::Revive { sweep, alone, reply } => {
+                if self.scheduler.revive(self.clock.now(), sweep, *alone) {
+                    turn.batch.revived.push(sweep);
+                }
+                turn.answer(move || {
+                    // Who asked may have gone away.
+                    let _ = reply.send(());
+                });
+            }
+            Input::Drain { worker, now, reply } => {
+                self.changed = true;
+                let connected = self.scheduler.workers().any(|view| view.worker == worker && view.connected);
+                if connected {
+                    self.apply(turn, Event::DrainRequested { worker: worker.clone(), now });
+                }
+                let view = self.scheduler.workers().find(|view| view.worker == worker && connected);
+                turn.answer(move || drop(reply.send(view)));
             }
             Input::Ask(question) => turn.effects.push(Effect::Answer(question(&self.scheduler))),
             Input::Watch { sweep, reply } => {
@@ -228,6 +263,16 @@ impl Engine {
         // A stream that was replaced has nothing to say: its worker says it again on the new one.
         let Some(Connection { worker, .. }) = self.connections.get(&connection) else { return };
         let worker = worker.clone();
+        if let Some((token, task)) = message.claims()
+            && self.scheduler.lease_holder(token).is_some_and(|holder| *holder != worker)
+        {
+            // Somebody else's lease: whoever it is has mixed something up, or worse.
+            tracing::warn!(%worker, %token, "report under the lease of another worker refused");
+            let tasks = task.into_iter().collect();
+            let refusal = ToWorker::Drop { token, tasks, reason: DropReason::Stale };
+            turn.effects.push(Effect::Tell(To::Sender(connection), refusal));
+            return;
+        }
         let (event, result) = match message {
             FromWorker::SlotsFree(slots) => (Event::SlotsFree { worker, slots }, None),
             FromWorker::Heartbeat => (Event::Heartbeat { worker }, None),
@@ -272,8 +317,50 @@ impl Engine {
         Ok(Submitted { summary, created })
     }
 
+    fn operate(
+        &mut self,
+        turn: &mut Turn,
+        sweep: SweepId,
+        operation: Operation,
+    ) -> Result<Operated, OperationError> {
+        let before = self.summary(sweep).ok_or(OperationError::Gone)?;
+        let settled = self.scheduler.settled(sweep).is_some();
+        if settled && operation != Operation::Remove {
+            return Err(OperationError::Settled);
+        }
+        let mut tasks = 0;
+        let event = match operation {
+            Operation::Cancel => Event::SweepCancelled { sweep },
+            Operation::Retry(scope) => {
+                tasks = self.scheduler.retry_count(sweep, &scope)?;
+                Event::TasksRetried { sweep, scope }
+            }
+            Operation::Extend(newer) => {
+                let extended = self.scheduler.extension(sweep, &newer)?;
+                tasks = extended.task_count() - u64::from(before.counts.total());
+                Event::SweepExtended { id: sweep, sweep: Arc::new(extended) }
+            }
+            Operation::Pause(_) if before.status != SweepStatus::Active => {
+                return Err(OperationError::Ended(before.name));
+            }
+            Operation::Pause(paused) => Event::SweepPaused { sweep, paused },
+            Operation::Prioritize(priority)
+                if !(ScheduleSettings::LOWEST..=ScheduleSettings::HIGHEST).contains(&priority) =>
+            {
+                return Err(OperationError::Priority(priority));
+            }
+            Operation::Prioritize(priority) => Event::SweepPrioritized { sweep, priority },
+            Operation::Remove => {
+                self.scheduler.removable(sweep)?;
+                Event::SweepRemoved { sweep }
+            }
+        };
+        self.apply(turn, event);
+        Ok(Operated { summary: self.summary(sweep).unwrap_or(before), tasks })
+    }
+
     fn summary(&self, sweep: SweepId) -> Option<SweepSummary> {
-        self.scheduler.sweep(sweep).map(|view| SweepSummary::of(&self.scheduler, view))
+        SweepSummary::find(&self.scheduler, sweep)
     }
 
     fn follow(&mut self, sweep: SweepId) -> Option<watch::Receiver<SweepSummary>> {

@@ -2,7 +2,7 @@
 
 use colearn_core::{
     id::{SweepId, SweepName},
-    scheduler::{Scheduler, SweepStatus, SweepView, TaskCounts},
+    scheduler::{Scheduler, SettledSweep, SweepStatus, SweepView, TaskCounts},
     time::Timestamp,
 };
 
@@ -29,6 +29,12 @@ pub struct SweepSummary {
     pub running_epochs: (u64, u64),
     /// Workers connected, and the slots they have.
     pub workforce: (u32, u32),
+    /// Sweeps of a higher priority go first.
+    pub priority: i32,
+    /// Nothing new of it starts.
+    pub paused: bool,
+    /// The most tasks that may run at a time.
+    pub max_concurrent_tasks: Option<u32>,
 }
 
 impl SweepSummary {
@@ -46,6 +52,48 @@ impl SweepSummary {
             retried: view.retried(),
             running_epochs: view.running_epochs(),
             workforce: scheduler.workforce(),
+            priority: view.priority(),
+            paused: view.paused(),
+            max_concurrent_tasks: view.sweep().schedule.max_concurrent_tasks,
         }
+    }
+
+    /// The summary of a settled sweep.
+    #[must_use]
+    pub fn of_settled(scheduler: &Scheduler, settled: &SettledSweep) -> Self {
+        Self {
+            id: settled.id,
+            name: settled.name.clone(),
+            status: settled.status,
+            counts: settled.counts,
+            configurations: settled.configurations,
+            seeds: settled.seeds,
+            submitted_at: settled.submitted_at,
+            retried: settled.retried,
+            running_epochs: (0, 0),
+            workforce: scheduler.workforce(),
+            priority: settled.priority,
+            paused: false,
+            max_concurrent_tasks: settled.max_concurrent_tasks,
+        }
+    }
+
+    /// The summary of a sweep, settled or not.
+    #[must_use]
+    pub fn find(scheduler: &Scheduler, sweep: SweepId) -> Option<Self> {
+        match scheduler.settled(sweep) {
+            Some(settled) => Some(Self::of_settled(scheduler, settled)),
+            None => scheduler.sweep(sweep).map(|view| Self::of(scheduler, view)),
+        }
+    }
+
+    /// The summaries of all sweeps, oldest first.
+    #[must_use]
+    pub fn all(scheduler: &Scheduler) -> Vec<Self> {
+        let settled = scheduler.all_settled().map(|settled| Self::of_settled(scheduler, settled));
+        let mut all: Vec<Self> =
+            settled.chain(scheduler.sweeps().map(|view| Self::of(scheduler, view))).collect();
+        all.sort_unstable_by_key(|summary| summary.id);
+        all
     }
 }

@@ -11,7 +11,7 @@ use std::{
 use colearn_core::{
     id::{LeaseToken, SweepId, TaskId, WorkerId},
     result::TaskResult,
-    scheduler::{HeldLease, SlotOffer},
+    scheduler::{HeldLease, Recovered, SlotOffer},
 };
 use tokio::{
     sync::{Semaphore, mpsc},
@@ -27,6 +27,7 @@ use crate::{
 };
 
 const SOON: Duration = Duration::from_secs(20);
+const SETTLE_AFTER: Duration = Duration::from_secs(3600);
 
 /// A store that commits only when the test lets it.
 struct Gate {
@@ -49,7 +50,15 @@ impl Store for Gate {
         self.inner.journal(after, limit)
     }
 
-    fn results(&self, sweep: SweepId, from: u32, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
+    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+        self.inner.journal_of(sweep, after, limit)
+    }
+
+    fn recovered(&self) -> StoreFuture<'_, Recovered> {
+        self.inner.recovered()
+    }
+
+    fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
         self.inner.results(sweep, from, limit)
     }
 }
@@ -65,7 +74,12 @@ impl Rig {
     async fn new() -> Self {
         let permits = Semaphore::new(1);
         let store = Arc::new(Gate { inner: MemoryStore::new(), permits, asked: AtomicUsize::new(0) });
-        let settings = EngineSettings { lease: Duration::from_secs(60), only: None, release_leases: false };
+        let settings = EngineSettings {
+            lease: Duration::from_secs(60),
+            only: None,
+            release_leases: false,
+            settle_after: SETTLE_AFTER,
+        };
         let (engine, handle) = Engine::recover(store.clone(), Clock::of_the_host(), settings).await.unwrap();
         let stop = CancellationToken::new();
         let running = tokio::spawn(engine.run(stop.clone()));
@@ -78,9 +92,9 @@ impl Rig {
         held: Vec<HeldLease>,
     ) -> (ConnectionId, mpsc::Receiver<ToWorker>) {
         let (outbox, inbox) = mpsc::channel(capacity);
-        let slots = vec![SlotOffer { index: 0, max_cohort: 8 }];
+        let slots = vec![SlotOffer { index: 0, device: "cpu x1".to_owned(), max_cohort: 8 }];
         let worker = WorkerId::new("w").unwrap();
-        (self.engine.connect(worker, String::new(), slots, held, outbox).await.unwrap(), inbox)
+        (self.engine.connect(worker, Default::default(), slots, held, outbox).await.unwrap(), inbox)
     }
 
     /// A worker with a lease of `tasks` tasks.

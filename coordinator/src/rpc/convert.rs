@@ -2,7 +2,7 @@
 
 use colearn_core::{
     id::{SweepId, SweepName},
-    scheduler::{FailedAttempt, HeldLease, SlotOffer, SubmissionError, SweepStatus, TaskCounts},
+    scheduler::{FailedAttempt, HeldLease, RetryError, SlotOffer, SubmissionError, SweepStatus, TaskCounts},
 };
 use colearn_proto::{
     convert::{self, ConvertError},
@@ -11,14 +11,16 @@ use colearn_proto::{
 use tonic::Status;
 
 use crate::{
-    engine::{FromWorker, Stopped, SweepSummary, ToWorker},
+    engine::{FromWorker, OperationError, Stopped, SweepSummary, ToWorker},
     store::{ResultRow, StoreError},
 };
 
 /// The most slots a worker may have.
 const MOST_SLOTS: usize = 4096;
+/// The longest name of a host, a version or a device, in bytes.
+pub(super) const LONGEST_NAME: usize = 256;
 /// The most leases, and tasks of a lease, a connecting worker may hold.
-const MOST_HELD: usize = 65_536;
+pub(super) const MOST_HELD: usize = 65_536;
 
 pub(super) fn stopped(error: Stopped) -> Status {
     Status::unavailable(error.to_string())
@@ -32,7 +34,25 @@ pub(super) fn submission_refused(error: &SubmissionError) -> Status {
     match error {
         SubmissionError::OtherTasks { .. } => Status::already_exists(error.to_string()),
         SubmissionError::TooManyTasks { .. } | SubmissionError::Empty(_) => invalid(error),
+        SubmissionError::Settled(_) => Status::unavailable(error.to_string()),
     }
+}
+
+pub(super) fn operation_refused(error: &OperationError) -> Status {
+    let text = error.to_string();
+    match error {
+        OperationError::Gone | OperationError::Retry(RetryError::Unknown { .. }) => Status::not_found(text),
+        OperationError::Settled => Status::unavailable(text),
+        OperationError::Priority(_) => Status::invalid_argument(text),
+        OperationError::Ended(_)
+        | OperationError::Retry(RetryError::Done { .. })
+        | OperationError::Extension(_)
+        | OperationError::Removal(_) => Status::failed_precondition(text),
+    }
+}
+
+pub(super) fn unknown_task(sweep: &SweepName, task: colearn_core::id::TaskId) -> Status {
+    Status::not_found(format!("sweep `{sweep}` has no task {}/{}", task.configuration, task.seed))
 }
 
 pub(super) fn unknown_sweep(name: &SweepName) -> Status {
@@ -79,7 +99,9 @@ pub(super) fn summary(summary: SweepSummary) -> v1::SweepSummary {
         running_epochs_total: summary.running_epochs.1,
         workers: summary.workforce.0,
         slots: summary.workforce.1,
-        ..v1::SweepSummary::default()
+        priority: summary.priority,
+        paused: summary.paused,
+        max_concurrent_tasks: summary.max_concurrent_tasks.unwrap_or(0),
     }
 }
 
@@ -103,9 +125,20 @@ pub(super) fn result(row: ResultRow) -> v1::RecordedResult {
 }
 
 /// A worker's slots.
-pub(super) fn slots(slots: &[v1::Slot]) -> Result<Vec<SlotOffer>, ConvertError> {
+pub(super) fn slots(slots: Vec<v1::Slot>) -> Result<Vec<SlotOffer>, ConvertError> {
     limit("slots", slots.len(), MOST_SLOTS)?;
-    Ok(slots.iter().map(|slot| SlotOffer { index: slot.index, max_cohort: slot.max_cohort.max(1) }).collect())
+    let offer = |slot: v1::Slot| {
+        limit("device", slot.device.len(), LONGEST_NAME)?;
+        let device = printable(slot.device);
+        Ok(SlotOffer { index: slot.index, device, max_cohort: slot.max_cohort.max(1) })
+    };
+    slots.into_iter().map(offer).collect()
+}
+
+/// Text of a worker without what could play with a terminal.
+pub(super) fn printable(mut text: String) -> String {
+    text.retain(|c| !c.is_control());
+    text
 }
 
 /// The leases a connecting worker holds.
@@ -120,7 +153,7 @@ pub(super) fn held(held: Vec<v1::HeldLease>) -> Result<Vec<HeldLease>, ConvertEr
         .collect()
 }
 
-fn limit(field: &'static str, length: usize, limit: usize) -> Result<(), ConvertError> {
+pub(super) fn limit(field: &'static str, length: usize, limit: usize) -> Result<(), ConvertError> {
     if length > limit { Err(ConvertError::TooLarge { field, length, limit }) } else { Ok(()) }
 }
 
@@ -162,7 +195,9 @@ pub(super) fn from_worker(message: v1::work_request::Message) -> Result<FromWork
             let failure = report.failure.ok_or(ConvertError::Missing("failure"))?.try_into()?;
             FromWorker::Failed { token: LeaseToken(report.token), task: convert::task(report.task)?, failure }
         }
-        Message::Log(_) => FromWorker::Heartbeat,
+        Message::Log(_) => {
+            return Err(ConvertError::Missing("log's way: it does not come through the engine"));
+        }
         Message::Released(report) => FromWorker::Released { token: LeaseToken(report.token) },
     })
 }
@@ -187,6 +222,7 @@ pub(super) fn to_worker(message: ToWorker) -> Result<v1::WorkResponse, serde_jso
         ToWorker::Acknowledged { token, task } => {
             Message::Acknowledged(v1::Acknowledged { token: token.0, task: Some(task.into()) })
         }
+        ToWorker::Drain { now } => Message::Drain(v1::Drain { now }),
         ToWorker::Drop { token, tasks, reason } => Message::Drop(v1::Drop {
             token: token.0,
             tasks: tasks.into_iter().map(Into::into).collect(),

@@ -1,6 +1,9 @@
 //! The gRPC services. Wire types come in here and go no further.
 
 mod convert;
+mod listing;
+mod logs;
+mod look;
 mod results;
 mod router;
 mod session;

@@ -21,7 +21,7 @@ pub(super) struct Source {
     pub(super) id: SweepId,
     pub(super) sweep: Arc<Sweep>,
     /// By position.
-    pub(super) failures: Vec<(u32, FailedAttempt)>,
+    pub(super) failures: Vec<(u64, FailedAttempt)>,
 }
 
 type Parts = mpsc::Sender<Result<GetResultsResponse, Status>>;

@@ -10,7 +10,7 @@ use colearn_proto::{
 use tonic::transport::{Server, server::Router};
 
 use super::{sweeps::Sweeps, workers::Workers};
-use crate::{engine::EngineHandle, store::Store};
+use crate::{engine::EngineHandle, logs::Logs, store::Store};
 
 /// Makes a sweep, and warnings, of a sweep file's text and its name; or rendered diagnostics.
 pub type SweepParser = Arc<dyn Fn(&str, &str) -> Result<(Sweep, Vec<String>), String> + Send + Sync>;
@@ -23,6 +23,7 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 pub(crate) struct Rpc {
     pub(crate) engine: EngineHandle,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) logs: Logs,
     pub(crate) parser: SweepParser,
     pub(crate) rules: WorkerRules,
 }

@@ -4,17 +4,24 @@ use std::time::Duration;
 
 use colearn_core::id::WorkerId;
 use colearn_proto::v1::{self, work_request, work_response};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::{convert, router::Rpc};
+use super::{convert, logs, router::Rpc};
 use crate::engine::{ConnectionId, ToWorker};
 
 /// Who says nothing for so long after opening a stream is no worker.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// Who takes nothing for so long is cut off.
 const TAKE_WITHIN: Duration = Duration::from_secs(30);
+/// Reports of epochs that one worker may send; the others are left out.
+const EPOCHS_A_SECOND: u32 = 500;
+/// Lines of logs that one worker may send; the others are left out.
+const LINES_A_SECOND: u32 = 1000;
 /// What the engine may have for one worker at once.
 const OUTBOX: usize = 1024;
 
@@ -36,26 +43,24 @@ impl Session {
     async fn talk(&mut self) -> Result<(), Status> {
         let hello = self.hello().await?;
         let worker = WorkerId::new(hello.worker).map_err(convert::invalid)?;
-        let slots = convert::slots(&hello.slots).map_err(convert::invalid)?;
+        let slots = convert::slots(hello.slots).map_err(convert::invalid)?;
         let held = convert::held(hello.held).map_err(convert::invalid)?;
-        let mut host = hello.host;
-        host.retain(|c| !c.is_control());
-        if host.len() > 256 {
-            return Err(Status::invalid_argument("`host` is longer than 256 bytes"));
-        }
+        convert::limit("host", hello.host.len(), convert::LONGEST_NAME).map_err(convert::invalid)?;
+        convert::limit("version", hello.version.len(), convert::LONGEST_NAME).map_err(convert::invalid)?;
+        let (host, version) = (convert::printable(hello.host), convert::printable(hello.version));
         let ours = env!("CARGO_PKG_VERSION");
-        if hello.version != ours {
-            tracing::warn!(%worker, theirs = hello.version, ours, "worker has another version");
+        if version != ours {
+            tracing::warn!(%worker, theirs = version, ours, "worker has another version");
         }
         self.welcome(ours).await?;
         let (outbox, inbox) = mpsc::channel(OUTBOX);
-        let connection = self.rpc.engine.connect(worker, host, slots, held, outbox).await;
+        let connection = self.rpc.engine.connect(worker.clone(), (host, version), slots, held, outbox).await;
         let connection = connection.map_err(convert::stopped)?;
         // When one direction ends, so does the other.
         let over = CancellationToken::new();
         let forwarder = tokio::spawn(forward(inbox, self.responses.clone(), over.clone()));
         let heard = tokio::select! {
-            heard = self.listen(connection) => heard,
+            heard = self.listen(&worker, connection) => heard,
             () = over.cancelled() => Ok(()),
         };
         // A stopped engine has forgotten the connection already.
@@ -85,14 +90,53 @@ impl Session {
         self.responses.send(Ok(v1::WorkResponse { message })).await.map_err(gone)
     }
 
-    async fn listen(&mut self, connection: ConnectionId) -> Result<(), Status> {
+    async fn listen(&mut self, worker: &WorkerId, connection: ConnectionId) -> Result<(), Status> {
+        let (mut epochs, mut lines) = (Allowance::new(EPOCHS_A_SECOND), Allowance::new(LINES_A_SECOND));
         while let Some(request) = self.requests.message().await? {
             // A kind of message that a newer worker knows and this coordinator does not.
             let Some(message) = request.message else { continue };
-            let message = convert::from_worker(message).map_err(convert::invalid)?;
-            self.rpc.engine.hear(connection, message).await.map_err(convert::stopped)?;
+            match message {
+                // Progress and logs are lost without harm, and nobody needs more of them than a person can read.
+                work_request::Message::Epoch(_) if !epochs.take(1) => continue,
+                work_request::Message::Log(logged) => {
+                    if lines.take(logged.lines.len()) {
+                        let batch = logs::batch(worker, logged).map_err(convert::invalid)?;
+                        let _there_was_room = self.rpc.logs.append(batch);
+                    }
+                }
+                message => {
+                    let message = convert::from_worker(message).map_err(convert::invalid)?;
+                    self.rpc.engine.hear(connection, message).await.map_err(convert::stopped)?;
+                }
+            }
         }
         Ok(())
+    }
+}
+
+/// How much of something a worker may send: so much a second, and as much at once after a pause.
+struct Allowance {
+    a_second: f64,
+    left: f64,
+    since: Instant,
+}
+
+impl Allowance {
+    fn new(a_second: u32) -> Self {
+        let a_second = f64::from(a_second);
+        Self { a_second, left: a_second, since: Instant::now() }
+    }
+
+    /// Whether there is room for so many more, which are then taken.
+    fn take(&mut self, count: usize) -> bool {
+        let now = Instant::now();
+        let earned = now.duration_since(self.since).as_secs_f64() * self.a_second;
+        (self.left, self.since) = ((self.left + earned).min(self.a_second), now);
+        let enough = self.left >= count as f64;
+        if enough {
+            self.left -= count as f64;
+        }
+        enough
     }
 }
 

@@ -1,16 +1,20 @@
 //! The service for people and scripts.
 
 use colearn_core::{
-    id::{SweepId, SweepName},
-    scheduler::{Scheduler, SweepStatus},
+    id::WorkerId,
+    scheduler::{RetryScope, Scheduler, SweepStatus, SweepView, WorkerView},
+    sweep::Sweep,
 };
 use colearn_proto::v1::{self, sweep_service_server::SweepService};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
-use super::{convert, results, router::Rpc};
-use crate::engine::SweepSummary;
+use super::{convert, listing, logs, look, results, router::Rpc};
+use crate::{
+    engine::{Operated, Operation, SweepSummary},
+    logs::LogOf,
+};
 
 /// The longest name of a sweep file, in bytes.
 const LONGEST_ORIGIN: usize = 4096;
@@ -25,13 +29,18 @@ impl Sweeps {
         Self { rpc }
     }
 
-    async fn find(&self, name: &str) -> Result<(SweepName, SweepId), Status> {
-        let name = SweepName::new(name).map_err(convert::invalid)?;
-        let wanted = name.clone();
-        let ask = move |scheduler: &Scheduler| scheduler.sweep_named(&wanted).map(|view| view.id());
-        let found = self.rpc.engine.ask(ask).await.map_err(convert::stopped)?;
-        let id = found.ok_or_else(|| convert::unknown_sweep(&name))?;
-        Ok((name, id))
+    fn parse(&self, source: &str, origin: &str) -> Result<(Sweep, Vec<String>), Status> {
+        if origin.len() > LONGEST_ORIGIN {
+            return Err(Status::invalid_argument(format!("`origin` is longer than {LONGEST_ORIGIN} bytes")));
+        }
+        (self.rpc.parser)(source, origin).map_err(Status::invalid_argument)
+    }
+
+    async fn operate(&self, name: &str, operation: Operation) -> Result<Operated, Status> {
+        let (_, id) = self.rpc.find(name).await?;
+        self.rpc.revive(id).await?;
+        let operated = self.rpc.engine.operate(id, operation).await.map_err(convert::stopped)?;
+        operated.map_err(|error| convert::operation_refused(&error))
     }
 }
 
@@ -47,10 +56,12 @@ impl SweepService for Sweeps {
         request: Request<v1::SubmitSweepRequest>,
     ) -> Result<Response<v1::SubmitSweepResponse>, Status> {
         let v1::SubmitSweepRequest { source, origin } = request.into_inner();
-        if origin.len() > LONGEST_ORIGIN {
-            return Err(Status::invalid_argument(format!("`origin` is longer than {LONGEST_ORIGIN} bytes")));
+        let (sweep, warnings) = self.parse(&source, &origin)?;
+        // It may be there already, and settled.
+        let name = sweep.name.clone();
+        if let Some(id) = self.rpc.ask(move |scheduler| scheduler.id_of(&name)).await? {
+            self.rpc.revive(id).await?;
         }
-        let (sweep, warnings) = (self.rpc.parser)(&source, &origin).map_err(Status::invalid_argument)?;
         let submitted = self.rpc.engine.submit(sweep).await.map_err(convert::stopped)?;
         let submitted = submitted.map_err(|error| convert::submission_refused(&error))?;
         let (sweep, created) = (Some(convert::summary(submitted.summary)), submitted.created);
@@ -61,10 +72,7 @@ impl SweepService for Sweeps {
         &self,
         _request: Request<v1::ListSweepsRequest>,
     ) -> Result<Response<v1::ListSweepsResponse>, Status> {
-        let all = |scheduler: &Scheduler| -> Vec<SweepSummary> {
-            scheduler.sweeps().map(|view| SweepSummary::of(scheduler, view)).collect()
-        };
-        let summaries = self.rpc.engine.ask(all).await.map_err(convert::stopped)?;
+        let summaries = self.rpc.ask(SweepSummary::all).await?;
         let sweeps = summaries.into_iter().map(convert::summary).collect();
         Ok(Response::new(v1::ListSweepsResponse { sweeps }))
     }
@@ -73,28 +81,25 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::GetSweepRequest>,
     ) -> Result<Response<v1::GetSweepResponse>, Status> {
-        let name = SweepName::new(request.into_inner().name).map_err(convert::invalid)?;
-        let wanted = name.clone();
-        let look = move |scheduler: &Scheduler| {
-            let view = scheduler.sweep_named(&wanted)?;
+        let name = request.into_inner().name;
+        let look = |scheduler: &Scheduler, view: SweepView<'_>| {
             let configurations = view.sweep().configurations.iter().zip(view.configuration_counts());
-            Some(v1::GetSweepResponse {
+            v1::GetSweepResponse {
                 sweep: Some(convert::summary(SweepSummary::of(scheduler, view))),
                 configurations: configurations
                     .map(|(configuration, counts)| convert::progress(configuration.id.to_string(), *counts))
                     .collect(),
                 failures: view.recent_failures().cloned().map(convert::failure).collect(),
-            })
+            }
         };
-        let seen = self.rpc.engine.ask(look).await.map_err(convert::stopped)?;
-        seen.map(Response::new).ok_or_else(|| convert::unknown_sweep(&name))
+        Ok(Response::new(self.rpc.look(&name, look).await?))
     }
 
     async fn watch_sweep(
         &self,
         request: Request<v1::WatchSweepRequest>,
     ) -> Result<Response<Self::WatchSweepStream>, Status> {
-        let (name, id) = self.find(&request.into_inner().name).await?;
+        let (name, id) = self.rpc.find(&request.into_inner().name).await?;
         let follower = self.rpc.engine.watch(id).await.map_err(convert::stopped)?;
         let mut follower = follower.ok_or_else(|| convert::unknown_sweep(&name))?;
         let (updates, stream) = mpsc::channel(1);
@@ -108,9 +113,8 @@ impl SweepService for Sweeps {
                 }
                 tokio::select! {
                     changed = follower.changed() => if changed.is_err() {
-                        let stopped = convert::stopped(crate::engine::Stopped);
                         // Who watched may have gone away.
-                        drop(updates.send(Err(stopped)).await);
+                        drop(updates.send(Err(look::stopped())).await);
                         return;
                     },
                     () = updates.closed() => return,
@@ -124,16 +128,13 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::GetResultsRequest>,
     ) -> Result<Response<Self::GetResultsStream>, Status> {
-        let name = SweepName::new(request.into_inner().name).map_err(convert::invalid)?;
-        let wanted = name.clone();
-        let look = move |scheduler: &Scheduler| {
-            let view = scheduler.sweep_named(&wanted)?;
+        let name = request.into_inner().name;
+        let look = |_: &Scheduler, view: SweepView<'_>| {
             let failures = view.failures();
             let failures = failures.into_iter().map(|(position, failed)| (position, failed.clone()));
-            Some(results::Source { id: view.id(), sweep: view.sweep().clone(), failures: failures.collect() })
+            results::Source { id: view.id(), sweep: view.sweep().clone(), failures: failures.collect() }
         };
-        let source = self.rpc.engine.ask(look).await.map_err(convert::stopped)?;
-        let source = source.ok_or_else(|| convert::unknown_sweep(&name))?;
+        let source = self.rpc.look(&name, look).await?;
         let (parts, stream) = mpsc::channel(16);
         tokio::spawn(results::stream(source, self.rpc.store.clone(), parts));
         Ok(Response::new(ReceiverStream::new(stream)))
@@ -143,72 +144,121 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::CancelSweepRequest>,
     ) -> Result<Response<v1::CancelSweepResponse>, Status> {
-        let (name, id) = self.find(&request.into_inner().name).await?;
-        let summary = self.rpc.engine.cancel(id).await.map_err(convert::stopped)?;
-        let summary = summary.ok_or_else(|| convert::unknown_sweep(&name))?;
-        Ok(Response::new(v1::CancelSweepResponse { sweep: Some(convert::summary(summary)) }))
+        let operated = self.operate(&request.into_inner().name, Operation::Cancel).await?;
+        Ok(Response::new(v1::CancelSweepResponse { sweep: Some(convert::summary(operated.summary)) }))
     }
 
     async fn retry_sweep(
         &self,
-        _request: Request<v1::RetrySweepRequest>,
+        request: Request<v1::RetrySweepRequest>,
     ) -> Result<Response<v1::RetrySweepResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let v1::RetrySweepRequest { name, failed_only, tasks } = request.into_inner();
+        let scope = if !tasks.is_empty() {
+            let (_, id) = self.rpc.find(&name).await?;
+            RetryScope::Tasks(listing::references(id, tasks)?)
+        } else if failed_only {
+            RetryScope::Failed
+        } else {
+            RetryScope::FailedAndCancelled
+        };
+        let Operated { summary, tasks } = self.operate(&name, Operation::Retry(scope)).await?;
+        Ok(Response::new(v1::RetrySweepResponse { sweep: Some(convert::summary(summary)), retried: tasks }))
     }
 
     async fn extend_sweep(
         &self,
-        _request: Request<v1::ExtendSweepRequest>,
+        request: Request<v1::ExtendSweepRequest>,
     ) -> Result<Response<v1::ExtendSweepResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let v1::ExtendSweepRequest { name, source, origin } = request.into_inner();
+        let (sweep, warnings) = self.parse(&source, &origin)?;
+        let Operated { summary, tasks } = self.operate(&name, Operation::Extend(Box::new(sweep))).await?;
+        let sweep = Some(convert::summary(summary));
+        Ok(Response::new(v1::ExtendSweepResponse { sweep, added: tasks, warnings }))
     }
 
     async fn pause_sweep(
         &self,
-        _request: Request<v1::PauseSweepRequest>,
+        request: Request<v1::PauseSweepRequest>,
     ) -> Result<Response<v1::PauseSweepResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let v1::PauseSweepRequest { name, paused } = request.into_inner();
+        let operated = self.operate(&name, Operation::Pause(paused)).await?;
+        Ok(Response::new(v1::PauseSweepResponse { sweep: Some(convert::summary(operated.summary)) }))
     }
 
     async fn prioritize_sweep(
         &self,
-        _request: Request<v1::PrioritizeSweepRequest>,
+        request: Request<v1::PrioritizeSweepRequest>,
     ) -> Result<Response<v1::PrioritizeSweepResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let v1::PrioritizeSweepRequest { name, priority } = request.into_inner();
+        let operated = self.operate(&name, Operation::Prioritize(priority)).await?;
+        Ok(Response::new(v1::PrioritizeSweepResponse { sweep: Some(convert::summary(operated.summary)) }))
     }
 
     async fn remove_sweep(
         &self,
-        _request: Request<v1::RemoveSweepRequest>,
+        request: Request<v1::RemoveSweepRequest>,
     ) -> Result<Response<v1::RemoveSweepResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let (_, id) = self.rpc.find(&request.into_inner().name).await?;
+        let removed = self.rpc.engine.operate(id, Operation::Remove).await.map_err(convert::stopped)?;
+        let removed = removed.map_err(|error| convert::operation_refused(&error))?;
+        Ok(Response::new(v1::RemoveSweepResponse { sweep: Some(convert::summary(removed.summary)) }))
+    }
+
+    async fn list_tasks(
+        &self,
+        request: Request<v1::ListTasksRequest>,
+    ) -> Result<Response<Self::ListTasksStream>, Status> {
+        let v1::ListTasksRequest { name, states } = request.into_inner();
+        self.rpc.find(&name).await?;
+        let (pages, stream) = mpsc::channel(2);
+        tokio::spawn(listing::tasks(self.rpc.clone(), name, states, pages));
+        Ok(Response::new(ReceiverStream::new(stream)))
     }
 
     async fn list_workers(
         &self,
         _request: Request<v1::ListWorkersRequest>,
     ) -> Result<Response<v1::ListWorkersResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let views: Vec<WorkerView> = self.rpc.ask(|scheduler| scheduler.workers().collect()).await?;
+        let workers = views.into_iter().map(listing::worker).collect();
+        Ok(Response::new(v1::ListWorkersResponse { workers }))
     }
 
     async fn drain_worker(
         &self,
-        _request: Request<v1::DrainWorkerRequest>,
+        request: Request<v1::DrainWorkerRequest>,
     ) -> Result<Response<v1::DrainWorkerResponse>, Status> {
-        Err(Status::unimplemented("not yet"))
-    }
-
-    async fn list_tasks(
-        &self,
-        _request: Request<v1::ListTasksRequest>,
-    ) -> Result<Response<Self::ListTasksStream>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let v1::DrainWorkerRequest { worker, now } = request.into_inner();
+        let id = WorkerId::new(worker).map_err(convert::invalid)?;
+        let view = self.rpc.engine.drain(id.clone(), now).await.map_err(convert::stopped)?;
+        let away = || Status::failed_precondition(format!("worker `{id}` is not connected"));
+        let worker = Some(listing::worker(view.ok_or_else(away)?));
+        Ok(Response::new(v1::DrainWorkerResponse { worker }))
     }
 
     async fn get_log(
         &self,
-        _request: Request<v1::GetLogRequest>,
+        request: Request<v1::GetLogRequest>,
     ) -> Result<Response<Self::GetLogStream>, Status> {
-        Err(Status::unimplemented("not yet"))
+        let v1::GetLogRequest { of, follow } = request.into_inner();
+        let of = match of {
+            Some(v1::get_log_request::Of::Task(v1::TaskOfSweep { name, task })) => {
+                let (name, id) = self.rpc.find(&name).await?;
+                let task = task.ok_or_else(|| Status::invalid_argument("`task` names no task"))?;
+                let task = listing::reference(id, &task)?;
+                let known = move |_: &Scheduler, view: SweepView<'_>| view.has_task(task);
+                if !self.rpc.look(name.as_str(), known).await? {
+                    return Err(convert::unknown_task(&name, task));
+                }
+                LogOf::Task(task)
+            }
+            Some(v1::get_log_request::Of::Worker(worker)) => {
+                LogOf::Worker(WorkerId::new(worker).map_err(convert::invalid)?)
+            }
+            None => return Err(Status::invalid_argument("a log is of a task or of a worker")),
+        };
+        let (lines, stream) = mpsc::channel(4);
+        tokio::spawn(logs::stream(self.rpc.clone(), of, follow, lines));
+        Ok(Response::new(ReceiverStream::new(stream)))
     }
 }

@@ -3,17 +3,28 @@
 use std::sync::Arc;
 
 use colearn_core::{
-    id::{ConfigurationId, LeaseToken, SweepId, TaskId, WorkerId},
+    id::{ConfigurationId, LeaseToken, SweepId, SweepName, TaskId, WorkerId},
     result::{EpochRecord, TaskResult},
-    scheduler::Event,
+    scheduler::{Event, SettledSweep, SweepStatus, TaskCounts},
     time::Timestamp,
 };
 
 use super::{Batch, Entry, MemoryStore, ResultRow, SqliteStore, Store, StoreError};
 use crate::testing::small_sweep;
 
+fn batch(entries: Vec<Entry>, results: Vec<ResultRow>) -> Batch {
+    Batch { entries, results, ..Batch::default() }
+}
+
 fn entry(at: i64, event: Event) -> Entry {
-    Entry { at: Timestamp(at), event }
+    // As the scheduler would say; the tests' leases are all of sweep 1.
+    let sweep = match &event {
+        Event::SweepSubmitted { id, .. } => Some(*id),
+        Event::TaskFinished { task, .. } => Some(task.sweep),
+        Event::LeaseGranted { .. } => Some(SweepId(1)),
+        _ => None,
+    };
+    Entry { at: Timestamp(at), sweep, event }
 }
 
 fn submitted(id: u64) -> Entry {
@@ -29,7 +40,7 @@ fn task(sweep: u64, seed: u64) -> TaskId {
     TaskId { sweep: SweepId(sweep), configuration: ConfigurationId(u64::MAX), seed }
 }
 
-fn row(sweep: u64, seed: u64, position: u32) -> ResultRow {
+fn row(sweep: u64, seed: u64, position: u64) -> ResultRow {
     ResultRow {
         task: task(sweep, seed),
         position,
@@ -61,8 +72,8 @@ async fn journal(store: &dyn Store) -> Vec<Entry> {
 
 async fn keeps_what_it_was_given(store: &dyn Store) {
     assert_eq!(journal(store).await, []);
-    let first = Batch { entries: vec![entry(-1, Event::CoordinatorStarted), submitted(1)], results: vec![] };
-    let second = Batch { entries: vec![finished(u64::MAX)], results: vec![row(1, u64::MAX, 3)] };
+    let first = batch(vec![entry(-1, Event::CoordinatorStarted), submitted(1)], vec![]);
+    let second = batch(vec![finished(u64::MAX)], vec![row(1, u64::MAX, 3)]);
     store.commit(first.clone()).await.unwrap();
     store.commit(second.clone()).await.unwrap();
     store.commit(Batch::default()).await.unwrap();
@@ -73,11 +84,11 @@ async fn keeps_what_it_was_given(store: &dyn Store) {
 
 async fn reads_in_order_and_in_pages(store: &dyn Store) {
     let entries: Vec<Entry> = (0..25).map(|at| entry(at, Event::CoordinatorStarted)).collect();
-    let mut results: Vec<ResultRow> = (0..25).map(|n| row(1, u64::from(n), n)).collect();
+    let mut results: Vec<ResultRow> = (0..25).map(|n| row(1, n, n)).collect();
     results.reverse();
     let entries = [vec![submitted(1), submitted(2)], entries].concat();
-    store.commit(Batch { entries: entries.clone(), results: results.clone() }).await.unwrap();
-    store.commit(Batch { entries: vec![], results: vec![row(2, 0, 0)] }).await.unwrap();
+    store.commit(batch(entries.clone(), results.clone())).await.unwrap();
+    store.commit(batch(vec![], vec![row(2, 0, 0)])).await.unwrap();
     let (mut read, mut after) = (Vec::new(), 0);
     loop {
         let page = store.journal(after, 10).await.unwrap();
@@ -94,33 +105,88 @@ async fn reads_in_order_and_in_pages(store: &dyn Store) {
 }
 
 async fn keeps_at_most_one_result_a_task(store: &dyn Store) {
-    store.commit(Batch { entries: vec![submitted(1)], results: vec![row(1, 0, 0)] }).await.unwrap();
+    store.commit(batch(vec![submitted(1)], vec![row(1, 0, 0)])).await.unwrap();
     let before = journal(store).await;
-    let again = Batch { entries: vec![finished(0)], results: vec![row(1, 1, 1), row(1, 0, 2)] };
+    let again = batch(vec![finished(0)], vec![row(1, 1, 1), row(1, 0, 2)]);
     let error = store.commit(again).await.unwrap_err();
     assert!(matches!(error, StoreError::AlreadyRecorded(of) if of == task(1, 0)), "{error:?}");
-    let twice = Batch { entries: vec![finished(2)], results: vec![row(1, 2, 2), row(1, 2, 3)] };
+    let twice = batch(vec![finished(2)], vec![row(1, 2, 2), row(1, 2, 3)]);
     assert!(store.commit(twice).await.is_err());
     assert_eq!(journal(store).await, before, "all or nothing");
     assert_eq!(store.results(SweepId(1), 0, 10).await.unwrap().len(), 1);
-    store.commit(Batch { entries: vec![finished(1)], results: vec![row(1, 1, 1)] }).await.unwrap();
+    store.commit(batch(vec![finished(1)], vec![row(1, 1, 1)])).await.unwrap();
     assert_eq!(store.results(SweepId(1), 0, 10).await.unwrap().len(), 2, "and it goes on afterwards");
 }
 
 async fn refuses_what_makes_no_sense(store: &dyn Store) {
-    let orphan = Batch { entries: vec![finished(0)], results: vec![row(9, 0, 0)] };
+    let orphan = batch(vec![finished(0)], vec![row(9, 0, 0)]);
     let error = store.commit(orphan).await.unwrap_err();
     assert!(matches!(error, StoreError::UnknownSweep(SweepId(9))), "{error:?}");
-    let volatile = Batch { entries: vec![submitted(1), entry(1, Event::Tick)], results: vec![] };
+    let volatile = batch(vec![submitted(1), entry(1, Event::Tick)], vec![]);
     let error = store.commit(volatile).await.unwrap_err();
     assert!(matches!(error, StoreError::NotAFact("tick")), "{error:?}");
     assert_eq!(journal(store).await, []);
 }
 
 async fn takes_a_sweep_twice(store: &dyn Store) {
-    store.commit(Batch { entries: vec![submitted(1), submitted(1)], results: vec![] }).await.unwrap();
-    store.commit(Batch { entries: vec![submitted(1)], results: vec![row(1, 0, 0)] }).await.unwrap();
+    store.commit(batch(vec![submitted(1), submitted(1)], vec![])).await.unwrap();
+    store.commit(batch(vec![submitted(1)], vec![row(1, 0, 0)])).await.unwrap();
     assert_eq!(journal(store).await.len(), 3);
+}
+
+fn outcome(id: u64) -> SettledSweep {
+    SettledSweep {
+        id: SweepId(id),
+        name: SweepName::new(format!("sweep-{id}")).unwrap(),
+        submitted_at: Timestamp(1),
+        ended_at: Timestamp(2),
+        status: SweepStatus::Complete,
+        counts: TaskCounts { done: 4, ..TaskCounts::default() },
+        configurations: 2,
+        seeds: 2,
+        retried: 0,
+        priority: -3,
+        max_concurrent_tasks: Some(9),
+    }
+}
+
+fn granted(token: u64) -> Entry {
+    let (worker, slot) = (WorkerId::new("w").unwrap(), 0);
+    entry(3, Event::LeaseGranted { token: LeaseToken(token), worker, slot, tasks: vec![(task(1, 0), 1)] })
+}
+
+async fn leaves_settled_sweeps_out_of_the_replay(store: &dyn Store) {
+    let entries = vec![submitted(1), granted(5), submitted(2), finished(0)];
+    store.commit(batch(entries.clone(), vec![row(1, 0, 0)])).await.unwrap();
+    store.commit(Batch { settled: vec![outcome(1)], ..Batch::default() }).await.unwrap();
+    assert_eq!(journal(store).await, [submitted(2)]);
+    let of_one: Vec<Entry> =
+        store.journal_of(SweepId(1), 0, 10).await.unwrap().into_iter().map(|(_, entry)| entry).collect();
+    assert_eq!(of_one, [submitted(1), granted(5), finished(0)]);
+    let first = store.journal_of(SweepId(1), 0, 1).await.unwrap()[0].0;
+    assert_eq!(store.journal_of(SweepId(1), first, 10).await.unwrap().len(), 2);
+    assert_eq!(store.results(SweepId(1), 0, 10).await.unwrap().len(), 1);
+    let recovered = store.recovered().await.unwrap();
+    assert_eq!(recovered.settled, [outcome(1)]);
+    assert_eq!((recovered.last_sweep, recovered.last_token), (SweepId(2), LeaseToken(5)));
+    store.commit(Batch { settled: vec![outcome(2)], ..Batch::default() }).await.unwrap();
+    assert!(journal(store).await.iter().all(|entry| entry.sweep.is_none()));
+    store.commit(Batch { revived: vec![SweepId(1)], ..Batch::default() }).await.unwrap();
+    assert_eq!(journal(store).await, [submitted(1), granted(5), finished(0)]);
+    assert_eq!(store.recovered().await.unwrap().settled, [outcome(2)]);
+}
+
+async fn forgets_what_was_removed_but_not_its_numbers(store: &dyn Store) {
+    store.commit(batch(vec![submitted(1), granted(5)], vec![row(1, 0, 0)])).await.unwrap();
+    let removal = entry(9, Event::SweepRemoved { sweep: SweepId(1) });
+    store.commit(batch(vec![removal.clone()], vec![])).await.unwrap();
+    assert_eq!(journal(store).await, [removal]);
+    assert_eq!(store.results(SweepId(1), 0, 10).await.unwrap(), []);
+    let recovered = store.recovered().await.unwrap();
+    assert_eq!((recovered.last_sweep, recovered.last_token), (SweepId(1), LeaseToken(5)));
+    assert_eq!(recovered.settled, []);
+    let error = store.commit(batch(vec![], vec![row(1, 0, 0)])).await.unwrap_err();
+    assert!(matches!(error, StoreError::UnknownSweep(_)), "{error:?}");
 }
 
 macro_rules! on_every_store {
@@ -147,12 +213,14 @@ on_every_store!(
     keeps_at_most_one_result_a_task,
     refuses_what_makes_no_sense,
     takes_a_sweep_twice,
+    leaves_settled_sweeps_out_of_the_replay,
+    forgets_what_was_removed_but_not_its_numbers,
 );
 
 #[tokio::test]
 async fn sqlite_has_everything_after_it_was_opened_again() {
     let folder = tempfile::tempdir().unwrap();
-    let batch = Batch { entries: vec![submitted(1), finished(0)], results: vec![row(1, 0, 0)] };
+    let batch = batch(vec![submitted(1), finished(0)], vec![row(1, 0, 0)]);
     let store = SqliteStore::open(folder.path()).await.unwrap();
     store.commit(batch.clone()).await.unwrap();
     drop(store);

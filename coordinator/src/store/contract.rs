@@ -5,7 +5,7 @@ use std::{future::Future, pin::Pin};
 use colearn_core::{
     id::{LeaseToken, SweepId, TaskId, WorkerId},
     result::TaskResult,
-    scheduler::Event,
+    scheduler::{Event, Recovered, SettledSweep},
     time::Timestamp,
 };
 
@@ -15,6 +15,9 @@ use super::error::StoreError;
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Keeps the journal and the results.
+///
+/// With [`Event::SweepRemoved`] everything of a sweep goes, entries and results, but for the removal itself.
+/// The greatest number of a sweep and the greatest token are known for ever.
 ///
 /// There is one writer, the engine; it waits for a commit before it starts the next. Reading may happen at
 /// any time beside it, and sees whole batches only.
@@ -32,18 +35,32 @@ pub trait Store: Send + Sync + 'static {
     /// there is no space left. Others as the backend has it.
     fn commit(&self, batch: Batch) -> StoreFuture<'_, ()>;
 
-    /// Up to `limit` entries of the journal that come after entry number `after`, in order, with their
-    /// numbers. Numbers begin at 1 and grow, not necessarily by one. An empty answer means the end.
+    /// Up to `limit` entries of the journal that are to be replayed and come after entry number `after`, in
+    /// order, with their numbers. Numbers begin at 1 and grow, not necessarily by one. An empty answer means
+    /// the end. Those of settled sweeps are left out, and so may be those that belong to no sweep once there is
+    /// a settled one.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when an entry can not be read; it names the entry.
     fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>>;
 
+    /// The same of one sweep, settled or not.
+    ///
+    /// # Errors
+    /// As [`Store::journal`].
+    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>>;
+
+    /// What is known without the journal: to be asked before it is replayed.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] when it can not be read.
+    fn recovered(&self) -> StoreFuture<'_, Recovered>;
+
     /// Up to `limit` results of a sweep whose position is at least `from`, by position.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when a result can not be read; it names the task.
-    fn results(&self, sweep: SweepId, from: u32, limit: u32) -> StoreFuture<'_, Vec<ResultRow>>;
+    fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>>;
 }
 
 /// What is committed at once.
@@ -53,13 +70,20 @@ pub struct Batch {
     pub entries: Vec<Entry>,
     /// Of tasks that were not recorded before.
     pub results: Vec<ResultRow>,
+    /// Ended sweeps whose entries need not be replayed from now on.
+    pub settled: Vec<SettledSweep>,
+    /// Sweeps whose entries are to be replayed again.
+    pub revived: Vec<SweepId>,
 }
 
 impl Batch {
     /// Whether there is nothing to commit.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.entries.is_empty() && self.results.is_empty()
+        self.entries.is_empty()
+            && self.results.is_empty()
+            && self.settled.is_empty()
+            && self.revived.is_empty()
     }
 }
 
@@ -68,6 +92,8 @@ impl Batch {
 pub struct Entry {
     /// The scheduler's time when it was applied.
     pub at: Timestamp,
+    /// The sweep it belongs to, if any, see [`colearn_core::scheduler::Scheduler::sweep_of`].
+    pub sweep: Option<SweepId>,
     /// What happened; durable.
     pub event: Event,
 }
@@ -77,8 +103,8 @@ pub struct Entry {
 pub struct ResultRow {
     /// Whose.
     pub task: TaskId,
-    /// The task's place in the order of the grid.
-    pub position: u32,
+    /// The task's place in the order of the grid: it grows along it, not by one.
+    pub position: u64,
     /// The attempt that got there, counting from 1.
     pub attempt: u32,
     /// Who trained it.

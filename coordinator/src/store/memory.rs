@@ -6,8 +6,8 @@ use std::{
 };
 
 use colearn_core::{
-    id::{SweepId, TaskId},
-    scheduler::Event,
+    id::{LeaseToken, SweepId, TaskId},
+    scheduler::{Event, Recovered, SettledSweep},
 };
 
 use super::{
@@ -23,10 +23,15 @@ pub struct MemoryStore {
 
 #[derive(Debug, Default)]
 struct Kept {
-    journal: Vec<Entry>,
+    /// By number.
+    journal: BTreeMap<u64, Entry>,
+    last_entry: u64,
     sweeps: BTreeSet<SweepId>,
-    results: BTreeMap<(SweepId, u32), ResultRow>,
+    results: BTreeMap<(SweepId, u64), ResultRow>,
     recorded: BTreeSet<TaskId>,
+    settled: BTreeMap<SweepId, SettledSweep>,
+    last_sweep: SweepId,
+    last_token: LeaseToken,
 }
 
 impl MemoryStore {
@@ -66,12 +71,40 @@ impl Kept {
         Ok(())
     }
 
+    fn remove(&mut self, sweep: SweepId) {
+        self.journal.retain(|_, entry| entry.sweep != Some(sweep));
+        self.results.retain(|(of, _), _| *of != sweep);
+        self.recorded.retain(|task| task.sweep != sweep);
+        self.settled.remove(&sweep);
+        self.sweeps.remove(&sweep);
+    }
+
+    /// Entries after number `after` that `wanted` says yes to.
+    fn entries(&self, after: u64, limit: u32, wanted: impl Fn(&Entry) -> bool) -> Vec<(u64, Entry)> {
+        let from = after.saturating_add(1);
+        let entries = self.journal.range(from..).filter(|(_, entry)| wanted(entry));
+        entries.take(limit as usize).map(|(number, entry)| (*number, entry.clone())).collect()
+    }
+
     fn keep(&mut self, batch: Batch) {
         for entry in batch.entries {
-            if let Event::SweepSubmitted { id, .. } = &entry.event {
-                self.sweeps.insert(*id);
+            match &entry.event {
+                Event::SweepSubmitted { id, .. } => {
+                    self.sweeps.insert(*id);
+                    self.last_sweep = self.last_sweep.max(*id);
+                }
+                Event::LeaseGranted { token, .. } => self.last_token = self.last_token.max(*token),
+                Event::SweepRemoved { sweep } => self.remove(*sweep),
+                _ => {}
             }
-            self.journal.push(entry);
+            self.last_entry += 1;
+            self.journal.insert(self.last_entry, entry);
+        }
+        for sweep in batch.revived {
+            self.settled.remove(&sweep);
+        }
+        for settled in batch.settled {
+            self.settled.insert(settled.id, settled);
         }
         for row in batch.results {
             self.recorded.insert(row.task);
@@ -93,15 +126,27 @@ impl Store for MemoryStore {
     fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
         Box::pin(async move {
             let kept = self.kept();
-            let numbered = (1..).zip(&kept.journal).skip(usize::try_from(after).unwrap_or(usize::MAX));
-            Ok(numbered.take(limit as usize).map(|(number, entry)| (number, entry.clone())).collect())
+            let replayed = |entry: &Entry| entry.sweep.is_none_or(|sweep| !kept.settled.contains_key(&sweep));
+            Ok(kept.entries(after, limit, replayed))
         })
     }
 
-    fn results(&self, sweep: SweepId, from: u32, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
+    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+        Box::pin(async move { Ok(self.kept().entries(after, limit, |entry| entry.sweep == Some(sweep))) })
+    }
+
+    fn recovered(&self) -> StoreFuture<'_, Recovered> {
         Box::pin(async move {
             let kept = self.kept();
-            let rows = kept.results.range((sweep, from)..=(sweep, u32::MAX));
+            let settled = kept.settled.values().cloned().collect();
+            Ok(Recovered { last_sweep: kept.last_sweep, last_token: kept.last_token, settled })
+        })
+    }
+
+    fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
+        Box::pin(async move {
+            let kept = self.kept();
+            let rows = kept.results.range((sweep, from)..=(sweep, u64::MAX));
             Ok(rows.take(limit as usize).map(|(_, row)| row.clone()).collect())
         })
     }

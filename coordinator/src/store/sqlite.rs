@@ -7,7 +7,7 @@ use std::{
 
 use colearn_core::{
     id::{LeaseToken, SweepId, TaskId, WorkerId},
-    scheduler::Event,
+    scheduler::{Event, Recovered, SettledSweep},
     time::Timestamp,
 };
 use sqlx::{
@@ -76,25 +76,86 @@ impl SqliteStore {
             return Err(StoreError::NotAFact(entry.event.kind()));
         }
         let body = serde_json::to_string(&entry.event).map_err(|error| self.corrupt(error.to_string()))?;
-        sqlx::query("INSERT INTO journal (at, kind, body) VALUES (?, ?, ?)")
+        let number = sqlx::query("INSERT INTO journal (at, kind, body, sweep) VALUES (?, ?, ?, ?)")
             .bind(entry.at.0)
             .bind(entry.event.kind())
             .bind(body)
+            .bind(entry.sweep.map(|sweep| sweep.0.cast_signed()))
             .execute(&mut *connection)
             .await
-            .map_err(|error| self.broken(error))?;
-        if let Event::SweepSubmitted { id, sweep } = &entry.event {
-            // Submitted again with other settings, it is there already.
-            sqlx::query(
-                "INSERT INTO sweeps (id, name, submitted_at) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
-            )
-            .bind(id.0.cast_signed())
-            .bind(sweep.name.as_str())
-            .bind(entry.at.0)
-            .execute(&mut *connection)
-            .await
-            .map_err(|error| self.broken(error))?;
+            .map_err(|error| self.broken(error))?
+            .last_insert_rowid();
+        match &entry.event {
+            Event::SweepSubmitted { id, sweep } => {
+                // Submitted again with other settings, it is there already.
+                sqlx::query(
+                    "INSERT INTO sweeps (id, name, submitted_at, first) VALUES (?, ?, ?, ?) \
+                     ON CONFLICT (id) DO NOTHING",
+                )
+                .bind(id.0.cast_signed())
+                .bind(sweep.name.as_str())
+                .bind(entry.at.0)
+                .bind(number)
+                .execute(&mut *connection)
+                .await
+                .map_err(|error| self.broken(error))?;
+            }
+            Event::SweepRemoved { sweep } => self.remove(connection, *sweep).await?,
+            _ => {}
         }
+        Ok(())
+    }
+
+    async fn remove(&self, connection: &mut SqliteConnection, sweep: SweepId) -> Result<(), StoreError> {
+        for delete in [
+            "DELETE FROM results WHERE sweep = ?",
+            "DELETE FROM journal WHERE sweep = ?",
+            "DELETE FROM sweeps WHERE id = ?",
+        ] {
+            sqlx::query(delete)
+                .bind(sweep.0.cast_signed())
+                .execute(&mut *connection)
+                .await
+                .map_err(|error| self.broken(error))?;
+        }
+        Ok(())
+    }
+
+    /// Notes the greatest numbers that a batch gives: what gave them may be removed one day.
+    async fn mark(&self, connection: &mut SqliteConnection, batch: &Batch) -> Result<(), StoreError> {
+        let sweeps = batch.entries.iter().filter_map(|entry| match &entry.event {
+            Event::SweepSubmitted { id, .. } => Some(id.0),
+            _ => None,
+        });
+        let tokens = batch.entries.iter().filter_map(|entry| match &entry.event {
+            Event::LeaseGranted { token, .. } => Some(token.0),
+            _ => None,
+        });
+        for (name, greatest) in [("last_sweep", sweeps.max()), ("last_token", tokens.max())] {
+            let Some(greatest) = greatest else { continue };
+            sqlx::query("UPDATE marks SET value = MAX(value, ?) WHERE name = ?")
+                .bind(greatest.cast_signed())
+                .bind(name)
+                .execute(&mut *connection)
+                .await
+                .map_err(|error| self.broken(error))?;
+        }
+        Ok(())
+    }
+
+    async fn settle(
+        &self,
+        connection: &mut SqliteConnection,
+        sweep: SweepId,
+        outcome: Option<&SettledSweep>,
+    ) -> Result<(), StoreError> {
+        let outcome = outcome.map(serde_json::to_string).transpose();
+        sqlx::query("UPDATE sweeps SET settled = ? WHERE id = ?")
+            .bind(outcome.map_err(|error| self.corrupt(error.to_string()))?)
+            .bind(sweep.0.cast_signed())
+            .execute(connection)
+            .await
+            .map_err(|error| self.broken(error))?;
         Ok(())
     }
 
@@ -107,7 +168,7 @@ impl SqliteStore {
             .bind(row.task.sweep.0.cast_signed())
             .bind(row.task.configuration.to_string())
             .bind(row.task.seed.cast_signed())
-            .bind(row.position)
+            .bind(row.position.cast_signed())
             .bind(row.attempt)
             .bind(row.worker.as_str())
             .bind(row.token.0.cast_signed())
@@ -133,7 +194,9 @@ impl SqliteStore {
         let event = serde_json::from_str(body)
             .map_err(|error| self.corrupt(format!("journal entry {number}: {error}")))?;
         let at = Timestamp(row.try_get("at").map_err(|error| self.broken(error))?);
-        Ok((number.cast_unsigned(), Entry { at, event }))
+        let sweep: Option<i64> = row.try_get("sweep").map_err(|error| self.broken(error))?;
+        let sweep = sweep.map(|sweep| SweepId(sweep.cast_unsigned()));
+        Ok((number.cast_unsigned(), Entry { at, sweep, event }))
     }
 
     fn result(&self, sweep: SweepId, row: &SqliteRow) -> Result<ResultRow, StoreError> {
@@ -149,7 +212,7 @@ impl SqliteStore {
                 configuration: configuration.parse().map_err(|error| bad(format!("{error}")))?,
                 seed: seed.cast_unsigned(),
             },
-            position: row.try_get("position").map_err(|error| self.broken(error))?,
+            position: row.try_get::<i64, _>("position").map_err(|error| self.broken(error))?.cast_unsigned(),
             attempt: row.try_get("attempt").map_err(|error| self.broken(error))?,
             worker: WorkerId::new(worker).map_err(|error| bad(error.to_string()))?,
             token: LeaseToken(token.cast_unsigned()),
@@ -171,6 +234,13 @@ impl Store for SqliteStore {
             for row in &batch.results {
                 self.record(&mut transaction, row).await?;
             }
+            self.mark(&mut transaction, &batch).await?;
+            for sweep in &batch.revived {
+                self.settle(&mut transaction, *sweep, None).await?;
+            }
+            for settled in &batch.settled {
+                self.settle(&mut transaction, settled.id, Some(settled)).await?;
+            }
             transaction.commit().await.map_err(|error| self.broken(error))
         })
     }
@@ -178,8 +248,13 @@ impl Store for SqliteStore {
     fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
         Box::pin(async move {
             let mut reader = self.reader.lock().await;
-            let select =
-                "SELECT sequence, at, body FROM journal WHERE sequence > ? ORDER BY sequence LIMIT ?";
+            // What comes before the oldest sweep that is not settled is not even looked at.
+            let select = "SELECT sequence, at, body, sweep FROM journal \
+                WHERE sequence > ? AND (NOT EXISTS (SELECT 1 FROM sweeps WHERE settled IS NOT NULL) \
+                    OR sequence >= COALESCE((SELECT MIN(first) FROM sweeps WHERE settled IS NULL), \
+                        (SELECT MAX(sequence) FROM journal))) \
+                AND (sweep IS NULL OR sweep NOT IN (SELECT id FROM sweeps WHERE settled IS NOT NULL)) \
+                ORDER BY sequence LIMIT ?";
             let rows = sqlx::query(select)
                 .bind(after.cast_signed())
                 .bind(limit)
@@ -190,14 +265,59 @@ impl Store for SqliteStore {
         })
     }
 
-    fn results(&self, sweep: SweepId, from: u32, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
+    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+        Box::pin(async move {
+            let mut reader = self.reader.lock().await;
+            let select = "SELECT sequence, at, body, sweep FROM journal \
+                WHERE sweep = ? AND sequence > ? ORDER BY sequence LIMIT ?";
+            let rows = sqlx::query(select)
+                .bind(sweep.0.cast_signed())
+                .bind(after.cast_signed())
+                .bind(limit)
+                .fetch_all(&mut *reader)
+                .await
+                .map_err(|error| self.broken(error))?;
+            rows.iter().map(|row| self.entry(row)).collect()
+        })
+    }
+
+    fn recovered(&self) -> StoreFuture<'_, Recovered> {
+        Box::pin(async move {
+            let mut reader = self.reader.lock().await;
+            let marks: Vec<(String, i64)> = sqlx::query_as("SELECT name, value FROM marks")
+                .fetch_all(&mut *reader)
+                .await
+                .map_err(|error| self.broken(error))?;
+            let mark = |name| {
+                let found =
+                    marks.iter().find(|(known, _)| known == name).map(|(_, value)| value.cast_unsigned());
+                found.ok_or_else(|| self.corrupt(format!("the mark `{name}` is missing")))
+            };
+            let settled: Vec<(i64, String)> =
+                sqlx::query_as("SELECT id, settled FROM sweeps WHERE settled IS NOT NULL ORDER BY id")
+                    .fetch_all(&mut *reader)
+                    .await
+                    .map_err(|error| self.broken(error))?;
+            let outcome = |(id, text): (i64, String)| {
+                serde_json::from_str(&text)
+                    .map_err(|error| self.corrupt(format!("outcome of sweep {id}: {error}")))
+            };
+            Ok(Recovered {
+                last_sweep: SweepId(mark("last_sweep")?),
+                last_token: LeaseToken(mark("last_token")?),
+                settled: settled.into_iter().map(outcome).collect::<Result<_, _>>()?,
+            })
+        })
+    }
+
+    fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
         Box::pin(async move {
             let mut reader = self.reader.lock().await;
             let select = "SELECT configuration, seed, position, attempt, worker, token, recorded_at, result \
                 FROM results WHERE sweep = ? AND position >= ? ORDER BY position LIMIT ?";
             let rows = sqlx::query(select)
                 .bind(sweep.0.cast_signed())
-                .bind(from)
+                .bind(from.cast_signed())
                 .bind(limit)
                 .fetch_all(&mut *reader)
                 .await
@@ -311,14 +431,14 @@ mod tests {
     async fn a_full_disk_is_called_so_and_leaves_what_was_there() {
         let folder = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(folder.path()).await.unwrap();
-        let entry = Entry { at: Timestamp(1), event: Event::CoordinatorStarted };
-        store.commit(Batch { entries: vec![entry.clone()], results: vec![] }).await.unwrap();
+        let entry = Entry { at: Timestamp(1), sweep: None, event: Event::CoordinatorStarted };
+        store.commit(Batch { entries: vec![entry.clone()], ..Batch::default() }).await.unwrap();
         // SQLite's own limit on the file's size fails in the same way as a full disk does.
         let pages: i64 =
             sqlx::query_scalar("PRAGMA page_count").fetch_one(&mut *store.writer.lock().await).await.unwrap();
         let limit = sqlx::AssertSqlSafe(format!("PRAGMA max_page_count = {pages}"));
         sqlx::query(limit).execute(&mut *store.writer.lock().await).await.unwrap();
-        let many = Batch { entries: vec![entry; 1000], results: vec![] };
+        let many = Batch { entries: vec![entry; 1000], ..Batch::default() };
         let error = store.commit(many).await.unwrap_err();
         assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
         assert_eq!(store.journal(0, 10).await.unwrap().len(), 1);

@@ -53,6 +53,13 @@ pub enum Action {
         /// Why.
         reason: DropReason,
     },
+    /// Tell a worker to take nothing new and to leave.
+    DrainWorker {
+        /// Whom to tell.
+        worker: WorkerId,
+        /// Without waiting for what runs.
+        now: bool,
+    },
     /// Keep the result that came with the report, in the same transaction as the event. Happens once a task.
     RecordResult {
         /// Whose result.

@@ -12,10 +12,11 @@ use crate::{
 
 /// Something that happened.
 ///
-/// The first eight are *durable*: facts that the journal keeps and recovery replays. The others are
+/// The first thirteen are *durable*: facts that the journal keeps and recovery replays. The others are
 /// *volatile*: they say who is there and alive now, which nobody needs to know after a restart.
 ///
-/// The serialised form of the durable ones is what journals are made of: add variants, do not change them.
+/// The serialised form of the durable ones is what journals are made of: add variants, and fields with a
+/// default, but change nothing.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
@@ -57,6 +58,9 @@ pub enum Event {
     LeaseExpired {
         /// Which.
         token: LeaseToken,
+        /// Those of its tasks that got further than any attempt before, with the epochs they had finished.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        progressed: Vec<(TaskId, u32)>,
     },
     /// A worker gave a lease back: what is unfinished returns to pending and keeps its attempts.
     LeaseReleased {
@@ -68,6 +72,39 @@ pub enum Event {
         /// Which.
         sweep: SweepId,
     },
+    /// A person wants tasks that have ended without a result to be tried again, with all their attempts.
+    TasksRetried {
+        /// Whose.
+        sweep: SweepId,
+        /// Which.
+        scope: RetryScope,
+    },
+    /// A person added configurations or seeds to a sweep. What was there is there still.
+    SweepExtended {
+        /// Which.
+        id: SweepId,
+        /// All of it now, see [`super::Scheduler::extension`].
+        sweep: Arc<Sweep>,
+    },
+    /// A person paused a sweep, so that nothing new of it starts, or resumed it.
+    SweepPaused {
+        /// Which.
+        sweep: SweepId,
+        /// Whether it is paused now.
+        paused: bool,
+    },
+    /// A person gave a sweep another priority.
+    SweepPrioritized {
+        /// Which.
+        sweep: SweepId,
+        /// See [`crate::sweep::ScheduleSettings::priority`].
+        priority: i32,
+    },
+    /// A person removed a sweep that had ended, with its results.
+    SweepRemoved {
+        /// Which. Its number is not given again.
+        sweep: SweepId,
+    },
     /// The coordinator started on what an earlier one left: every worker has time to come back.
     CoordinatorStarted,
 
@@ -77,6 +114,8 @@ pub enum Event {
         worker: WorkerId,
         /// Where it runs, for people.
         host: String,
+        /// Which version of colearn it is, for people.
+        version: String,
         /// What it can train on.
         slots: Vec<SlotOffer>,
         /// What it brought along: trained still, or not acknowledged yet.
@@ -94,6 +133,13 @@ pub enum Event {
     Heartbeat {
         /// Who.
         worker: WorkerId,
+    },
+    /// A person wants a worker to take nothing new and to leave.
+    DrainRequested {
+        /// Who.
+        worker: WorkerId,
+        /// Without waiting for what runs.
+        now: bool,
     },
     /// A worker's stream ended. Its leases stay until their deadlines.
     WorkerDisconnected {
@@ -113,11 +159,25 @@ pub enum Event {
     Tick,
 }
 
+/// Which tasks of a sweep are to be tried again. Those that are done, pending or running are left alone.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RetryScope {
+    /// All that failed.
+    Failed,
+    /// All that failed or were cancelled.
+    FailedAndCancelled,
+    /// These.
+    Tasks(Vec<TaskId>),
+}
+
 /// One slot of a worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotOffer {
     /// Its number on the worker.
     pub index: u32,
+    /// Such as `cpu x1` or `cuda:0 NVIDIA H100`, for people.
+    pub device: String,
     /// The most tasks it takes in one cohort; at least 1.
     pub max_cohort: u32,
 }
@@ -143,10 +203,16 @@ impl Event {
             | Self::LeaseExpired { .. }
             | Self::LeaseReleased { .. }
             | Self::SweepCancelled { .. }
+            | Self::TasksRetried { .. }
+            | Self::SweepExtended { .. }
+            | Self::SweepPaused { .. }
+            | Self::SweepPrioritized { .. }
+            | Self::SweepRemoved { .. }
             | Self::CoordinatorStarted => true,
             Self::WorkerConnected { .. }
             | Self::SlotsFree { .. }
             | Self::Heartbeat { .. }
+            | Self::DrainRequested { .. }
             | Self::WorkerDisconnected { .. }
             | Self::EpochReported { .. }
             | Self::Tick => false,
@@ -164,10 +230,16 @@ impl Event {
             Self::LeaseExpired { .. } => "lease_expired",
             Self::LeaseReleased { .. } => "lease_released",
             Self::SweepCancelled { .. } => "sweep_cancelled",
+            Self::TasksRetried { .. } => "tasks_retried",
+            Self::SweepExtended { .. } => "sweep_extended",
+            Self::SweepPaused { .. } => "sweep_paused",
+            Self::SweepPrioritized { .. } => "sweep_prioritized",
+            Self::SweepRemoved { .. } => "sweep_removed",
             Self::CoordinatorStarted => "coordinator_started",
             Self::WorkerConnected { .. } => "worker_connected",
             Self::SlotsFree { .. } => "slots_free",
             Self::Heartbeat { .. } => "heartbeat",
+            Self::DrainRequested { .. } => "drain_requested",
             Self::WorkerDisconnected { .. } => "worker_disconnected",
             Self::EpochReported { .. } => "epoch_reported",
             Self::Tick => "tick",

@@ -1,8 +1,11 @@
 //! Who gets what: the packing policy.
 
-use std::collections::{BTreeMap, BTreeSet, btree_set};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, btree_set},
+};
 
-use crate::id::{LeaseToken, TaskId};
+use crate::id::{LeaseToken, SweepId, TaskId};
 
 use super::{
     event::Event,
@@ -13,10 +16,10 @@ use super::{
 impl Scheduler {
     /// The leases that should be granted now, as events to apply; nothing is changed by asking.
     ///
-    /// The oldest sweep comes first, and in it seed by seed over all configurations, so that a whole table
-    /// stands at n = 1 early. A slot gets as many tasks of one cohort as it takes, unless there are fewer
-    /// tasks than free places: then they are spread, for two half-full slots are faster than a full one
-    /// beside an idle one.
+    /// Each free slot goes to the sweep of the highest priority that has something to train; among equals to
+    /// the one that has the fewest slots, then to the oldest. A slot gets as many tasks of one cohort as it
+    /// takes, unless there are fewer tasks than free places: then they are spread, for two half-full slots are
+    /// faster than a full one beside an idle one.
     #[must_use]
     pub fn next_grants(&self) -> Vec<Event> {
         let mut grants = Vec::new();
@@ -30,28 +33,41 @@ impl Scheduler {
             .iter()
             .filter_map(|id| self.sweeps.get(id))
             .filter(|state| only.is_none_or(|name| state.sweep.name == *name));
-        let mut pickers: Vec<Picker<'_>> =
-            states.filter(|state| !state.ready.is_empty()).map(Picker::new).collect();
-        let mut tasks_left: usize = pickers.iter().map(|picker| picker.state.ready.len()).sum();
-        let mut pickers = pickers.iter_mut().peekable();
+        let mut pickers: BTreeMap<Turn, Picker<'_>> = states
+            .map(|state| (Turn::of(state), Picker::new(state)))
+            .filter(|(_, picker)| picker.room > 0)
+            .collect();
+        let mut tasks_left: usize = pickers.values().map(|picker| picker.room).sum();
         let mut token = self.last_token;
         // Ascending capacity: what a small slot can not take of its share goes to the larger ones after it.
         for slot in &self.free {
             let share = tasks_left.div_ceil(slots_left).min(slot.max_cohort as usize);
             slots_left -= 1;
-            let tasks = loop {
-                let Some(picker) = pickers.peek_mut() else { return grants };
-                let tasks = picker.take(share);
-                if !tasks.is_empty() {
-                    break tasks;
-                }
-                pickers.next();
-            };
+            let Some((mut turn, mut picker)) = pickers.pop_first() else { return grants };
+            let tasks = picker.take(share);
             tasks_left -= tasks.len();
+            if picker.room > 0 {
+                turn.slots += 1;
+                pickers.insert(turn, picker);
+            }
             token = LeaseToken(token.0 + 1);
             grants.push(Event::LeaseGranted { token, worker: slot.worker.clone(), slot: slot.slot, tasks });
         }
         grants
+    }
+}
+
+/// Whose turn it is: the least comes first.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Turn {
+    priority: Reverse<i32>,
+    slots: u32,
+    sweep: SweepId,
+}
+
+impl Turn {
+    fn of(state: &SweepState) -> Self {
+        Self { priority: Reverse(state.priority), slots: state.leases, sweep: state.id }
     }
 }
 
@@ -63,14 +79,22 @@ struct Picker<'a> {
     /// What is left of each group that was begun.
     groups: BTreeMap<Group, btree_set::Iter<'a, u32>>,
     taken: BTreeSet<u32>,
+    /// How many more may be taken: never more than there are ready tasks.
+    room: usize,
 }
 
 impl<'a> Picker<'a> {
     fn new(state: &'a SweepState) -> Self {
-        Self { state, order: state.ready.iter(), groups: BTreeMap::new(), taken: BTreeSet::new() }
+        Self {
+            state,
+            order: state.ready.iter(),
+            groups: BTreeMap::new(),
+            taken: BTreeSet::new(),
+            room: state.room(),
+        }
     }
 
-    /// The first ready task and the next ones that can share its cohort, `most` at most.
+    /// The first ready task and the next ones that can share its cohort, `most` at most and at least one.
     fn take(&mut self, most: usize) -> Vec<(TaskId, u32)> {
         let state = self.state;
         let Some(first) = self.order.by_ref().find(|index| !self.taken.remove(index)) else {
@@ -81,12 +105,13 @@ impl<'a> Picker<'a> {
         // Both orders agree and what came before is taken: the group's next is `first` itself.
         let members = self.groups.entry(group).or_insert(queue);
         let mut tasks = Vec::new();
-        for index in members.take(most.min(density as usize)) {
+        for index in members.take(most.min(self.room).min(density as usize)) {
             if index != first {
                 self.taken.insert(*index);
             }
             tasks.push((state.task_id(*index), state.task(*index).attempts + 1));
         }
+        self.room -= tasks.len();
         tasks
     }
 }

@@ -27,7 +27,13 @@ impl Scheduler {
                 }
             }
         }
-        assert_eq!(self.names.len(), self.sweeps.len(), "names are unique");
+        for (id, settled) in &self.settled {
+            assert!(!self.sweeps.contains_key(id), "sweep {id} is settled or not");
+            assert_eq!(self.names.get(&settled.name), Some(id), "a settled sweep is found by its name");
+        }
+        assert_eq!(self.names.len(), self.sweeps.len() + self.settled.len(), "names are unique");
+        let last = self.sweeps.keys().chain(self.settled.keys()).max();
+        assert!(last.is_none_or(|last| *last <= self.last_sweep), "numbers of sweeps only grow");
         self.check_leases();
         self.check_workers();
     }
@@ -56,6 +62,7 @@ impl Scheduler {
                 .map(|index| u64::from(state.epochs_of(*index)))
                 .sum();
             assert_eq!((state.epochs_done, state.epochs_total), (done, total), "epochs of running tasks");
+            assert_eq!(state.leases as usize, of_sweep().count(), "leases of sweep {id}");
         }
     }
 
@@ -72,8 +79,10 @@ impl Scheduler {
         for free in &self.free {
             let worker = self.workers.get(&free.worker).expect("a free slot's worker is known");
             assert!(worker.connected, "only connected workers have free slots");
-            assert_eq!(worker.slots.get(&free.slot), Some(&free.max_cohort));
+            let offer = worker.slots.get(&free.slot);
+            assert_eq!(offer.map(|offer| offer.max_cohort), Some(free.max_cohort));
             assert!(!worker.busy.contains_key(&free.slot), "a leased slot is not free");
+            assert!(worker.draining.is_none(), "a worker that leaves takes nothing new");
         }
     }
 }
@@ -86,7 +95,7 @@ impl SweepState {
         let mut ready = BTreeSet::new();
         for (index, task) in (0..).zip(&self.tasks) {
             *counts.of(task.phase) += 1;
-            *by_configuration[index as usize % configurations].of(task.phase) += 1;
+            *by_configuration[self.configuration_of(index)].of(task.phase) += 1;
             if task.phase == Phase::Ready {
                 ready.insert(index);
                 let queue = self.groups.get(&self.group_of(index));
@@ -107,6 +116,6 @@ impl SweepState {
             "and so do the groups"
         );
         assert!(self.groups.values().all(|queue| !queue.is_empty()));
-        assert!(!self.cancelled || self.has_ended());
+        assert_eq!(self.ended_at.is_some(), self.has_ended(), "an ended sweep knows since when");
     }
 }

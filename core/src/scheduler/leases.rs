@@ -65,6 +65,7 @@ impl Scheduler {
             state.epochs_total += u64::from(state.epochs_of(index));
             members.insert(index, 0);
         }
+        state.leases += 1;
         let deadline = now.after(self.settings.lease);
         let size = members.len() as u32;
         self.deadlines.insert((deadline, token));
@@ -81,11 +82,10 @@ impl Scheduler {
     /// The leases, and members of leases, that are lost by now, as events to apply.
     #[must_use]
     pub fn expired(&self, now: Timestamp) -> Vec<Event> {
-        let leases = self
-            .deadlines
-            .iter()
-            .take_while(|(deadline, _)| *deadline <= now)
-            .map(|(_, token)| Event::LeaseExpired { token: *token });
+        let leases =
+            self.deadlines.iter().take_while(|(deadline, _)| *deadline <= now).map(|(_, token)| {
+                Event::LeaseExpired { token: *token, progressed: self.progress_of(*token) }
+            });
         let members = self.lost_members.iter().filter_map(|(token, index)| {
             let state = self.sweeps.get(&self.leases.get(token)?.sweep)?;
             let failure = Failure::new(FailureReason::LeaseExpired, "the worker came back without the task");
@@ -94,8 +94,33 @@ impl Scheduler {
         leases.chain(members).collect()
     }
 
-    pub(super) fn expire(&mut self, now: Timestamp, token: LeaseToken) -> Vec<Action> {
+    /// The members of a lease that got further than ever before, and left a checkpoint to go on from.
+    fn progress_of(&self, token: LeaseToken) -> Vec<(TaskId, u32)> {
+        let Some(lease) = self.leases.get(&token) else { return Vec::new() };
+        let Some(state) = self.sweeps.get(&lease.sweep) else { return Vec::new() };
+        let between = state.sweep.checkpoint.every_epochs;
+        let saved = |epochs: u32| if between == 0 { 0 } else { epochs - epochs % between };
+        let members = lease.members.iter().map(|(index, epochs)| (*index, saved(*epochs)));
+        let further = members.filter(|(index, epochs)| *epochs > state.task(*index).furthest);
+        further.map(|(index, epochs)| (state.task_id(index), epochs)).collect()
+    }
+
+    pub(super) fn expire(
+        &mut self,
+        now: Timestamp,
+        token: LeaseToken,
+        progressed: &[(TaskId, u32)],
+    ) -> Vec<Action> {
         let Some(lease) = self.end_lease(token) else { return Vec::new() };
+        if let Some(state) = self.sweeps.get_mut(&lease.sweep) {
+            for (task, epochs) in progressed {
+                let Some(index) = state.index_of(*task) else { continue };
+                let task = state.task_mut(index);
+                task.furthest = *epochs;
+                // Workers that are lost again and again are no reason to give up what gets on all the same.
+                task.forgiven = task.attempts.saturating_sub(1);
+            }
+        }
         let lost = format!("worker {} was lost, or came back without its lease", lease.worker);
         let failure = Failure::new(FailureReason::LeaseExpired, lost);
         let (worker, reason) = (lease.worker, DropReason::Expired);
@@ -106,7 +131,7 @@ impl Scheduler {
                 state.task_mut(index).token = Task::NO_LEASE;
             }
         }
-        actions.extend(self.end_if_over(lease.sweep));
+        actions.extend(self.end_if_over(now, lease.sweep));
         actions
     }
 
@@ -136,23 +161,24 @@ impl Scheduler {
         let task = state.task_id(index);
         let attempt = state.task(index).attempts;
         let retries = &state.sweep.retries;
+        let charged = state.task(index).charged();
         let too_dense = failure.reason.policy() == RetryPolicy::RetryAtLowerDensity && cohort > 1;
         let hopeless = failure.reason.policy() == RetryPolicy::Fail;
         let failure_noted = failure.clone();
-        if hopeless || (!too_dense && attempt >= retries.max_attempts) {
+        if hopeless || (!too_dense && charged >= retries.max_attempts) {
             state.move_to(index, Phase::Failed(failure.reason));
             state.note_failure(index, attempt, failure, true);
             return Action::GiveUpTask { task, attempt, failure: failure_noted };
         }
         let not_before = if too_dense {
-            // The cohort was too large, which is not the task's fault: the attempt is given back. This ends,
-            // for the limit halves each time and a task alone is charged.
+            // It was too large a cohort, or one of its members took the others along: the attempt is given
+            // back. This ends, for the limit halves each time and a task alone is charged.
             let halved = state.task_mut(index);
             halved.attempts = attempt.saturating_sub(1);
             halved.density = halved.density.min(cohort / 2);
             now
         } else {
-            now.after(backoff::wait(retries, task, attempt))
+            now.after(backoff::wait(retries, task, charged))
         };
         if not_before > now {
             state.task_mut(index).not_before = not_before;
@@ -185,6 +211,7 @@ impl Scheduler {
         let lease = self.leases.remove(&token)?;
         self.deadlines.remove(&(lease.deadline, token));
         if let Some(state) = self.sweeps.get_mut(&lease.sweep) {
+            state.leases -= 1;
             for (index, epochs) in &lease.members {
                 self.lost_members.remove(&(token, *index));
                 state.epochs_done -= u64::from(*epochs);

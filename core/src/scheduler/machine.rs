@@ -15,9 +15,10 @@ use super::{
     event::Event,
     leases::Lease,
     reports::Verdict,
+    settle::SettledSweep,
     sweep_state::SweepState,
     task::Phase,
-    workers::{FreeSlot, Worker},
+    workers::{About, FreeSlot, Worker},
 };
 
 /// What the scheduler is told once, at its start. Not part of the journal: another start may differ.
@@ -27,6 +28,8 @@ pub struct SchedulerSettings {
     pub lease: Duration,
     /// Grant tasks of this sweep alone; those of others stay pending. `None` for all.
     pub only: Option<SweepName>,
+    /// How long after its end a sweep is settled, see [`Scheduler::to_settle`]; `None` for never.
+    pub settle_after: Option<Duration>,
 }
 
 /// Which task is trained where. See the module's documentation.
@@ -37,6 +40,12 @@ pub struct Scheduler {
     pub(super) names: BTreeMap<SweepName, SweepId>,
     /// Sweeps with tasks that are pending or running, oldest first.
     pub(super) active: BTreeSet<SweepId>,
+    /// Ended sweeps of which only the outcome is kept.
+    pub(super) settled: BTreeMap<SweepId, SettledSweep>,
+    /// Ended sweeps that are not settled, by when they are to be.
+    pub(super) settling: BTreeSet<(Timestamp, SweepId)>,
+    /// The greatest number ever given.
+    pub(super) last_sweep: SweepId,
     pub(super) leases: BTreeMap<LeaseToken, Lease>,
     /// The greatest token ever granted.
     pub(super) last_token: LeaseToken,
@@ -59,6 +68,9 @@ impl Scheduler {
             sweeps: BTreeMap::new(),
             names: BTreeMap::new(),
             active: BTreeSet::new(),
+            settled: BTreeMap::new(),
+            settling: BTreeSet::new(),
+            last_sweep: SweepId(0),
             leases: BTreeMap::new(),
             last_token: LeaseToken(0),
             deadlines: BTreeSet::new(),
@@ -73,7 +85,8 @@ impl Scheduler {
     ///
     /// A durable event that is not news (see [`Scheduler::is_news`]) changes nothing, but may still be
     /// answered: a repeated report is acknowledged, a stale one refused. Afterwards ask
-    /// [`Scheduler::expired`], then [`Scheduler::next_grants`], and apply what they propose.
+    /// [`Scheduler::expired`], then [`Scheduler::next_grants`], and apply what they propose; and now and then
+    /// [`Scheduler::to_settle`].
     pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Action> {
         self.wake(now);
         if event.is_durable() && !self.is_news(&event) {
@@ -82,17 +95,23 @@ impl Scheduler {
         match event {
             Event::SweepSubmitted { id, sweep } => self.submit(now, id, sweep),
             Event::LeaseGranted { token, worker, slot, tasks } => self.grant(now, token, worker, slot, tasks),
-            Event::TaskFinished { token, task } => self.finish(token, task),
+            Event::TaskFinished { token, task } => self.finish(now, token, task),
             Event::AttemptFailed { token, task, failure } => self.fail_attempt(now, token, task, &failure),
-            Event::LeaseExpired { token } => self.expire(now, token),
+            Event::LeaseExpired { token, progressed } => self.expire(now, token, &progressed),
             Event::LeaseReleased { token } => self.release(token),
-            Event::SweepCancelled { sweep } => self.cancel(sweep),
+            Event::SweepCancelled { sweep } => self.cancel(now, sweep),
+            Event::TasksRetried { sweep, scope } => self.retry(sweep, &scope),
+            Event::SweepExtended { id, sweep } => self.extend_sweep(id, sweep),
+            Event::SweepPaused { sweep, paused } => self.pause(sweep, paused),
+            Event::SweepPrioritized { sweep, priority } => self.prioritize(sweep, priority),
+            Event::SweepRemoved { sweep } => self.remove(sweep),
             Event::CoordinatorStarted => self.start_again(now),
-            Event::WorkerConnected { worker, host, slots, held } => {
-                self.connect(now, worker, host, &slots, held)
+            Event::WorkerConnected { worker, host, version, slots, held } => {
+                self.connect(now, worker, About { host, version }, slots, held)
             }
             Event::SlotsFree { worker, slots } => self.offer(now, &worker, &slots),
             Event::Heartbeat { worker } => self.see_alive(now, &worker),
+            Event::DrainRequested { worker, now: at_once } => self.drain(worker, at_once),
             Event::WorkerDisconnected { worker } => self.disconnect(&worker),
             Event::EpochReported { token, task, epoch } => self.report_epoch(now, token, task, epoch),
             Event::Tick => Vec::new(),
@@ -112,25 +131,40 @@ impl Scheduler {
             Event::AttemptFailed { token, task, .. } => {
                 matches!(self.judge(*token, *task, false), Verdict::Accepted { .. })
             }
-            Event::LeaseExpired { token } | Event::LeaseReleased { token } => self.leases.contains_key(token),
+            Event::LeaseExpired { token, .. } | Event::LeaseReleased { token } => {
+                self.leases.contains_key(token)
+            }
             Event::SweepCancelled { sweep } => self.active.contains(sweep),
+            Event::TasksRetried { sweep, scope } => {
+                self.retryable(*sweep, scope).is_ok_and(|tasks| !tasks.is_empty())
+            }
+            Event::SweepExtended { id, sweep } => self.extension_is_news(*id, sweep),
+            Event::SweepPaused { sweep, paused } => {
+                self.sweeps.get(sweep).is_some_and(|state| !state.has_ended() && state.paused != *paused)
+            }
+            Event::SweepPrioritized { sweep, priority } => {
+                self.sweeps.get(sweep).is_some_and(|state| state.priority != *priority)
+            }
+            Event::SweepRemoved { sweep } => self.removal_is_news(*sweep),
             Event::CoordinatorStarted => true,
             Event::WorkerConnected { .. }
             | Event::SlotsFree { .. }
             | Event::Heartbeat { .. }
+            | Event::DrainRequested { .. }
             | Event::WorkerDisconnected { .. }
             | Event::EpochReported { .. }
             | Event::Tick => false,
         }
     }
 
-    /// When something will have to be done though nothing happens: a lease runs out or a task has backed
-    /// off long enough. Apply [`Event::Tick`] then.
+    /// When something will have to be done though nothing happens: a lease runs out, a task has backed off
+    /// long enough, or a sweep is to be settled. Apply [`Event::Tick`] then.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let lease = self.deadlines.first().map(|(deadline, _)| *deadline);
         let task = self.waiting.first().map(|(not_before, ..)| *not_before);
-        lease.into_iter().chain(task).min()
+        let settle = self.settling.first().map(|(at, _)| *at);
+        lease.into_iter().chain(task).chain(settle).min()
     }
 
     /// Makes the tasks ready that have backed off long enough.

@@ -2,7 +2,7 @@
 
 use crate::{
     failure::Failure,
-    id::{LeaseToken, SweepId, TaskId},
+    id::{LeaseToken, SweepId, TaskId, WorkerId},
     time::Timestamp,
 };
 
@@ -57,7 +57,13 @@ impl Scheduler {
         }
     }
 
-    pub(super) fn finish(&mut self, token: LeaseToken, task: TaskId) -> Vec<Action> {
+    /// Who holds an active lease. Nobody else's reports under its token count.
+    #[must_use]
+    pub fn lease_holder(&self, token: LeaseToken) -> Option<&WorkerId> {
+        self.leases.get(&token).map(|lease| &lease.worker)
+    }
+
+    pub(super) fn finish(&mut self, now: Timestamp, token: LeaseToken, task: TaskId) -> Vec<Action> {
         let Verdict::Accepted { sweep, index } = self.judge(token, task, true) else { return Vec::new() };
         let worker = self.leases.get(&token).map(|lease| lease.worker.clone());
         self.end_member(token, index);
@@ -68,7 +74,7 @@ impl Scheduler {
             actions.push(Action::RecordResult { task, token, attempt, worker });
         }
         actions.push(Action::Acknowledge { token, task });
-        actions.extend(self.end_if_over(sweep));
+        actions.extend(self.end_if_over(now, sweep));
         actions
     }
 
@@ -84,7 +90,7 @@ impl Scheduler {
         self.end_member(token, index);
         let mut actions = vec![self.charge(now, sweep, index, failure, cohort)];
         actions.push(Action::Acknowledge { token, task });
-        actions.extend(self.end_if_over(sweep));
+        actions.extend(self.end_if_over(now, sweep));
         actions
     }
 

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     failure::Failure,
     id::{ConfigurationId, SweepId, TaskId},
-    sweep::Sweep,
+    sweep::{Order, Sweep},
     time::Timestamp,
 };
 
@@ -35,14 +35,21 @@ pub(super) type Group = (u64, u32);
 
 /// One sweep's tasks, queues and counters.
 ///
-/// Tasks are numbered seed by seed over all configurations, which is the order they are trained in: the
-/// whole table stands at one seed before the second begins.
+/// Tasks are numbered in the order they go out, see [`Order`]. When the order changes or tasks are added, they
+/// are numbered anew: see [`SweepState::renumber`].
 #[derive(Clone, Debug)]
 pub(super) struct SweepState {
     pub(super) id: SweepId,
     pub(super) sweep: Arc<Sweep>,
     pub(super) submitted_at: Timestamp,
-    pub(super) cancelled: bool,
+    /// Nothing new starts.
+    pub(super) paused: bool,
+    /// The sweep file's, until a person says otherwise.
+    pub(super) priority: i32,
+    /// When its last task ended; none while it is active.
+    pub(super) ended_at: Option<Timestamp>,
+    /// Slots that train it.
+    pub(super) leases: u32,
     pub(super) tasks: Vec<Task>,
     pub(super) counts: TaskCounts,
     pub(super) configuration_counts: Vec<TaskCounts>,
@@ -67,14 +74,21 @@ impl SweepState {
         let total = configurations * seeds;
         let mut by_key: BTreeMap<Group, Vec<u32>> = BTreeMap::new();
         for index in 0..total {
-            let key = sweep.configurations[(index % configurations) as usize].cohort_key;
+            let configuration = match sweep.schedule.order {
+                Order::BySeed => index % configurations,
+                Order::ByConfiguration => index / seeds,
+            };
+            let key = sweep.configurations[configuration as usize].cohort_key;
             by_key.entry((key, Task::new().density)).or_default().push(index);
         }
         let counts_of = |pending| TaskCounts { pending, ..TaskCounts::default() };
         Self {
             id,
             submitted_at,
-            cancelled: false,
+            paused: false,
+            priority: sweep.schedule.priority,
+            ended_at: None,
+            leases: 0,
             tasks: vec![Task::new(); total as usize],
             counts: counts_of(total),
             configuration_counts: vec![counts_of(seeds); configurations as usize],
@@ -91,29 +105,82 @@ impl SweepState {
         }
     }
 
-    fn configuration_of(&self, index: u32) -> usize {
-        index as usize % self.configuration_counts.len()
+    /// The places of a task's configuration and seed among those of the sweep.
+    fn place(&self, index: u32) -> (u32, u32) {
+        match self.sweep.schedule.order {
+            Order::BySeed => {
+                let configurations = self.configuration_counts.len() as u32;
+                (index % configurations, index / configurations)
+            }
+            Order::ByConfiguration => {
+                let seeds = self.sweep.seeds.len() as u32;
+                (index / seeds, index % seeds)
+            }
+        }
+    }
+
+    fn at(&self, configuration: u32, seed: u32) -> u32 {
+        match self.sweep.schedule.order {
+            Order::BySeed => seed * self.configuration_counts.len() as u32 + configuration,
+            Order::ByConfiguration => configuration * self.sweep.seeds.len() as u32 + seed,
+        }
+    }
+
+    pub(super) fn configuration_of(&self, index: u32) -> usize {
+        self.place(index).0 as usize
     }
 
     pub(super) fn index_of(&self, task: TaskId) -> Option<u32> {
         let configuration = self.configuration_indices.get(&task.configuration)?;
         let seed = self.seed_indices.get(&task.seed)?;
-        Some(seed * self.configuration_counts.len() as u32 + configuration)
+        Some(self.at(*configuration, *seed))
     }
 
     pub(super) fn task_id(&self, index: u32) -> TaskId {
-        let seed = index as usize / self.configuration_counts.len();
+        let (configuration, seed) = self.place(index);
         TaskId {
             sweep: self.id,
-            configuration: self.sweep.configurations[self.configuration_of(index)].id,
-            seed: self.sweep.seeds[seed],
+            configuration: self.sweep.configurations[configuration as usize].id,
+            seed: self.sweep.seeds[seed as usize],
         }
     }
 
-    /// The task's place in the order of the grid: configuration by configuration, seeds within.
-    pub(super) fn position(&self, index: u32) -> u32 {
-        let configurations = self.configuration_counts.len() as u32;
-        (index % configurations) * self.sweep.seeds.len() as u32 + index / configurations
+    /// The task's place in the order of the grid: configuration by configuration, seeds within. Adding
+    /// configurations or seeds at the end of theirs does not change it.
+    pub(super) fn position(&self, index: u32) -> u64 {
+        let (configuration, seed) = self.place(index);
+        u64::from(configuration) << 32 | u64::from(seed)
+    }
+
+    /// Indices in the order of the grid.
+    pub(super) fn in_grid_order(&self) -> impl Iterator<Item = u32> + '_ {
+        let seeds = self.sweep.seeds.len() as u32;
+        (0..self.configuration_counts.len() as u32).flat_map(move |c| (0..seeds).map(move |s| self.at(c, s)))
+    }
+
+    /// Takes on a sweep that has all tasks of this one, and maybe more or in another order. Returns the new
+    /// numbers of the tasks that were there, by their old ones.
+    pub(super) fn renumber(&mut self, sweep: Arc<Sweep>) -> Vec<u32> {
+        let mut new = Self::new(self.id, sweep, self.submitted_at);
+        let moved: Vec<u32> = (0..self.tasks.len() as u32)
+            .map(|old| new.index_of(self.task_id(old)).expect("no task is ever left out"))
+            .collect();
+        for (task, index) in self.tasks.iter().zip(&moved) {
+            let phase = task.phase;
+            // Out of the queues under the density it has there, into them under its own.
+            new.move_to(*index, Phase::Running);
+            *new.task_mut(*index) = Task { phase: Phase::Running, ..task.clone() };
+            new.move_to(*index, phase);
+        }
+        let failures = std::mem::take(&mut self.failures).into_iter();
+        new.failures = failures.map(|(old, failed)| (moved[old as usize], failed)).collect();
+        new.recent_failures = std::mem::take(&mut self.recent_failures);
+        (new.paused, new.priority, new.ended_at, new.leases) =
+            (self.paused, self.priority, self.ended_at, self.leases);
+        (new.retried, new.epochs_done, new.epochs_total) =
+            (self.retried, self.epochs_done, self.epochs_total);
+        *self = new;
+        moved
     }
 
     pub(super) fn epochs_of(&self, index: u32) -> u32 {
@@ -180,14 +247,23 @@ impl SweepState {
     }
 
     pub(super) fn status(&self) -> SweepStatus {
-        if self.cancelled {
-            SweepStatus::Cancelled
-        } else if !self.has_ended() {
+        if !self.has_ended() {
             SweepStatus::Active
+        } else if self.counts.cancelled > 0 {
+            SweepStatus::Cancelled
         } else if self.counts.failed > 0 {
             SweepStatus::Failed
         } else {
             SweepStatus::Complete
         }
+    }
+
+    /// How many more tasks of it may be leased now.
+    pub(super) fn room(&self) -> usize {
+        if self.paused {
+            return 0;
+        }
+        let most = self.sweep.schedule.max_concurrent_tasks.unwrap_or(u32::MAX);
+        self.ready.len().min(most.saturating_sub(self.counts.running) as usize)
     }
 }

@@ -1,9 +1,9 @@
 //! Submitting, cancelling and ending sweeps.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    id::{SweepId, SweepName},
+    id::{LeaseToken, SweepId, SweepName},
     sweep::Sweep,
     time::Timestamp,
 };
@@ -35,7 +35,7 @@ pub enum SubmissionError {
     /// The name is taken by a sweep with other tasks.
     #[error(
         "sweep `{name}` is there already and has other tasks ({there} then, {submitted} now): \
-         give the changed sweep another name"
+         give the changed sweep another name, or add to the one that is there with `colearn extend`"
     )]
     OtherTasks {
         /// The name.
@@ -58,6 +58,9 @@ pub enum SubmissionError {
     /// There is nothing to train.
     #[error("sweep `{0}` has no tasks: it needs at least one configuration and one seed")]
     Empty(SweepName),
+    /// A sweep of this name has ended and is settled: it has to be revived to be compared.
+    #[error("sweep `{0}` has been put away just now: try again")]
+    Settled(SweepName),
 }
 
 impl Scheduler {
@@ -78,10 +81,11 @@ impl Scheduler {
             return Err(SubmissionError::TooManyTasks { name: name(), tasks, limit: Self::MOST_TASKS });
         }
         let Some(id) = self.names.get(&sweep.name) else {
-            let last = self.sweeps.last_key_value().map_or(0, |(id, _)| id.0);
-            return Ok(Submission::New(SweepId(last + 1)));
+            return Ok(Submission::New(SweepId(self.last_sweep.0 + 1)));
         };
-        let there = &self.sweeps[id].sweep;
+        let Some(there) = self.sweeps.get(id).map(|state| &state.sweep) else {
+            return Err(SubmissionError::Settled(name()));
+        };
         if !same_tasks(there, sweep) {
             return Err(SubmissionError::OtherTasks {
                 name: name(),
@@ -94,7 +98,7 @@ impl Scheduler {
 
     pub(super) fn submission_is_news(&self, id: SweepId, sweep: &Sweep) -> bool {
         match self.submission(sweep) {
-            Ok(Submission::New(_)) => !self.sweeps.contains_key(&id),
+            Ok(Submission::New(_)) => !self.sweeps.contains_key(&id) && !self.settled.contains_key(&id),
             Ok(Submission::Known { id: known, changed }) => known == id && changed,
             Err(_) => false,
         }
@@ -102,16 +106,47 @@ impl Scheduler {
 
     pub(super) fn submit(&mut self, now: Timestamp, id: SweepId, sweep: Arc<Sweep>) -> Vec<Action> {
         if let Some(state) = self.sweeps.get_mut(&id) {
-            state.sweep = Arc::new(with_settings_of(&state.sweep, &sweep));
+            let newer = Arc::new(with_settings_of(&state.sweep, &sweep));
+            // What a person said since holds, unless the file says something else than before.
+            if newer.schedule.priority != state.sweep.schedule.priority {
+                state.priority = newer.schedule.priority;
+            }
+            if newer.schedule.order == state.sweep.schedule.order {
+                state.sweep = newer;
+            } else {
+                self.renumber(id, newer);
+            }
         } else {
             self.names.insert(sweep.name.clone(), id);
             self.sweeps.insert(id, SweepState::new(id, sweep, now));
             self.active.insert(id);
+            self.last_sweep = self.last_sweep.max(id);
         }
         Vec::new()
     }
 
-    pub(super) fn cancel(&mut self, sweep: SweepId) -> Vec<Action> {
+    /// Numbers the tasks of a sweep anew, wherever they are known by number.
+    pub(super) fn renumber(&mut self, id: SweepId, sweep: Arc<Sweep>) {
+        let Some(state) = self.sweeps.get_mut(&id) else { return };
+        let moved = state.renumber(sweep);
+        let new = |old: u32| moved[old as usize];
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        self.waiting =
+            waiting.map(|(at, of, index)| (at, of, if of == id { new(index) } else { index })).collect();
+        let of_sweep: BTreeSet<LeaseToken> =
+            self.leases.iter().filter(|(_, lease)| lease.sweep == id).map(|(token, _)| *token).collect();
+        for token in &of_sweep {
+            let Some(lease) = self.leases.get_mut(token) else { continue };
+            let members = std::mem::take(&mut lease.members).into_iter();
+            lease.members = members.map(|(index, epochs)| (new(index), epochs)).collect();
+        }
+        let lost = std::mem::take(&mut self.lost_members).into_iter();
+        let renumbered =
+            lost.map(|(token, index)| (token, if of_sweep.contains(&token) { new(index) } else { index }));
+        self.lost_members = renumbered.collect();
+    }
+
+    pub(super) fn cancel(&mut self, now: Timestamp, sweep: SweepId) -> Vec<Action> {
         let leases: Vec<_> =
             self.leases.iter().filter(|(_, lease)| lease.sweep == sweep).map(|(token, _)| *token).collect();
         let mut actions = Vec::new();
@@ -123,7 +158,6 @@ impl Scheduler {
         }
         self.waiting.retain(|(_, of, _)| *of != sweep);
         let Some(state) = self.sweeps.get_mut(&sweep) else { return actions };
-        state.cancelled = true;
         for index in 0..state.tasks.len() as u32 {
             let phase = state.task(index).phase;
             if phase.is_pending() || phase == Phase::Running {
@@ -131,15 +165,19 @@ impl Scheduler {
                 state.move_to(index, Phase::Cancelled);
             }
         }
-        actions.extend(self.end_if_over(sweep));
+        actions.extend(self.end_if_over(now, sweep));
         actions
     }
 
     /// To be asked whenever a task of the sweep has ended.
-    pub(super) fn end_if_over(&mut self, sweep: SweepId) -> Option<Action> {
-        let state = self.sweeps.get(&sweep)?;
+    pub(super) fn end_if_over(&mut self, now: Timestamp, sweep: SweepId) -> Option<Action> {
+        let state = self.sweeps.get_mut(&sweep)?;
         if state.has_ended() && self.active.remove(&sweep) {
-            return Some(Action::EndSweep { sweep, status: state.status() });
+            state.ended_at = Some(now);
+            state.paused = false;
+            let status = state.status();
+            self.settle_later(now, sweep);
+            return Some(Action::EndSweep { sweep, status });
         }
         None
     }
@@ -157,15 +195,16 @@ fn same_tasks(a: &Sweep, b: &Sweep) -> bool {
         && sorted(a.configurations.iter().map(|c| c.id)) == sorted(b.configurations.iter().map(|c| c.id))
 }
 
-/// `there`, with how results are shown, when attempts are repeated and when checkpoints are written taken from `newer`. The order of its
-/// tasks stays, for that is how they are numbered.
-fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
-    let baselines: std::collections::BTreeSet<_> =
-        newer.configurations.iter().filter(|c| c.baseline).map(|c| c.id).collect();
+/// `there`, with everything taken from `newer` that is no part of what is trained: how results are shown, when
+/// attempts are repeated, when checkpoints are written, what goes out when. Configurations and seeds keep their
+/// order, for results are recorded by it.
+pub(super) fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
+    let baselines: BTreeSet<_> = newer.configurations.iter().filter(|c| c.baseline).map(|c| c.id).collect();
     let mut sweep = there.clone();
     sweep.report = newer.report.clone();
     sweep.retries = newer.retries.clone();
     sweep.checkpoint = newer.checkpoint;
+    sweep.schedule = newer.schedule;
     for configuration in &mut sweep.configurations {
         configuration.baseline = baselines.contains(&configuration.id);
     }

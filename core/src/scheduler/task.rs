@@ -1,5 +1,7 @@
 //! The state of one task, kept small: a sweep may have a million.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{failure::FailureReason, id::LeaseToken, time::Timestamp};
 
 /// What is kept for each task, at its index in the sweep.
@@ -12,6 +14,11 @@ pub(super) struct Task {
     pub(super) not_before: Timestamp,
     /// Attempts begun and not given back; the number of the running attempt.
     pub(super) attempts: u32,
+    /// Attempts of these that no longer count: it was retried by a person, or got further before its worker
+    /// was lost.
+    pub(super) forgiven: u32,
+    /// The most epochs any of its lost attempts had finished.
+    pub(super) furthest: u32,
     /// The most members a cohort with it may have.
     pub(super) density: u32,
     pub(super) phase: Phase,
@@ -37,6 +44,11 @@ impl Phase {
 }
 
 impl Task {
+    /// Attempts begun that count against the limit.
+    pub(super) fn charged(&self) -> u32 {
+        self.attempts.saturating_sub(self.forgiven)
+    }
+
     pub(super) const NO_LEASE: LeaseToken = LeaseToken(0);
 
     pub(super) fn new() -> Self {
@@ -44,6 +56,8 @@ impl Task {
             token: Self::NO_LEASE,
             not_before: Timestamp(0),
             attempts: 0,
+            forgiven: 0,
+            furthest: 0,
             density: u32::MAX,
             phase: Phase::Ready,
         }
@@ -86,7 +100,8 @@ pub enum TaskState {
 }
 
 /// Where a sweep is in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum SweepStatus {
     /// Tasks are pending or running.
     Active,
@@ -94,12 +109,12 @@ pub enum SweepStatus {
     Complete,
     /// Every task has ended, some without a result.
     Failed,
-    /// A person cancelled it.
+    /// Every task has ended, and a person cancelled some of them before they were done.
     Cancelled,
 }
 
 /// How many tasks are where.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskCounts {
     /// To be trained, backing off ones among them.
     pub pending: u32,

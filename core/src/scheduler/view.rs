@@ -1,15 +1,17 @@
 //! What can be asked of the scheduler.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
-    id::{LeaseToken, SweepId, SweepName, TaskId},
+    failure::Failure,
+    id::{LeaseToken, SweepId, SweepName, TaskId, WorkerId},
     settings::TaskSettings,
     sweep::Sweep,
     time::Timestamp,
 };
 
 use super::{
+    event::Event,
     machine::Scheduler,
     sweep_state::{FailedAttempt, SweepState},
     task::{SweepStatus, TaskCounts, TaskState},
@@ -50,6 +52,24 @@ impl<'a> SweepView<'a> {
         self.0.counts
     }
 
+    /// Nothing new of it starts.
+    #[must_use]
+    pub fn paused(&self) -> bool {
+        self.0.paused
+    }
+
+    /// Sweeps of a higher priority go first.
+    #[must_use]
+    pub fn priority(&self) -> i32 {
+        self.0.priority
+    }
+
+    /// When its last task ended; none while it is active.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<Timestamp> {
+        self.0.ended_at
+    }
+
     /// The same for each configuration, in their order.
     #[must_use]
     pub fn configuration_counts(&self) -> &'a [TaskCounts] {
@@ -76,12 +96,100 @@ impl<'a> SweepView<'a> {
     /// The last attempt of each task that failed, with the task's place in the order of the grid
     /// (configuration by configuration, seeds within), in that order.
     #[must_use]
-    pub fn failures(&self) -> Vec<(u32, &'a FailedAttempt)> {
+    pub fn failures(&self) -> Vec<(u64, &'a FailedAttempt)> {
         let mut failures: Vec<_> =
             self.0.failures.iter().map(|(index, failed)| (self.0.position(*index), failed)).collect();
         failures.sort_unstable_by_key(|(position, _)| *position);
         failures
     }
+
+    /// Whether it has such a task.
+    #[must_use]
+    pub fn has_task(&self, task: TaskId) -> bool {
+        task.sweep == self.0.id && self.0.index_of(task).is_some()
+    }
+
+    /// Its tasks in the order of the grid, those from number `from` on.
+    pub fn tasks(&self, from: usize) -> impl Iterator<Item = TaskView> + use<'a> {
+        let state = self.0;
+        state.in_grid_order().skip(from).map(move |index| {
+            let task = state.task(index);
+            let failure = state.failures.get(&index).map(|failed| failed.failure.clone());
+            TaskView {
+                task: state.task_id(index),
+                state: task.state(),
+                attempts: task.attempts,
+                epochs: state.epochs_of(index),
+                failure,
+            }
+        })
+    }
+}
+
+/// One task as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskView {
+    /// Which.
+    pub task: TaskId,
+    /// Where it is in its life.
+    pub state: TaskState,
+    /// Attempts begun and not given back.
+    pub attempts: u32,
+    /// Epochs it trains in all.
+    pub epochs: u32,
+    /// Why it failed.
+    pub failure: Option<Failure>,
+}
+
+/// A task in training.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningTask {
+    /// Which.
+    pub task: TaskId,
+    /// Of which sweep.
+    pub sweep: SweepName,
+    /// By whom.
+    pub worker: WorkerId,
+    /// On which of its slots.
+    pub slot: u32,
+    /// Counting from 1.
+    pub attempt: u32,
+    /// Epochs finished.
+    pub epoch: u32,
+    /// Epochs in all.
+    pub epochs: u32,
+}
+
+/// A worker as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerView {
+    /// Who.
+    pub worker: WorkerId,
+    /// Where it runs.
+    pub host: String,
+    /// Its version of colearn.
+    pub version: String,
+    /// False for one that has leases still and may come back.
+    pub connected: bool,
+    /// It was asked to leave, and takes nothing new.
+    pub draining: bool,
+    /// When it last said something.
+    pub last_seen: Timestamp,
+    /// Its slots by number.
+    pub slots: Vec<SlotView>,
+}
+
+/// A slot as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SlotView {
+    /// Its number on the worker.
+    pub index: u32,
+    /// Such as `cpu x1`.
+    pub device: String,
+    /// The most tasks it takes in one cohort.
+    pub max_cohort: u32,
+    /// What it trains.
+    pub tasks: Vec<RunningTask>,
 }
 
 impl Scheduler {
@@ -97,9 +205,40 @@ impl Scheduler {
         self.names.get(name).and_then(|id| self.sweep(*id))
     }
 
-    /// All sweeps, oldest first.
+    /// The number of a sweep, settled or not.
+    #[must_use]
+    pub fn id_of(&self, name: &SweepName) -> Option<SweepId> {
+        self.names.get(name).copied()
+    }
+
+    /// The names of all sweeps, settled or not.
+    pub fn names(&self) -> impl Iterator<Item = &SweepName> {
+        self.names.keys()
+    }
+
+    /// All sweeps that are not settled, oldest first.
     pub fn sweeps(&self) -> impl Iterator<Item = SweepView<'_>> {
         self.sweeps.values().map(SweepView)
+    }
+
+    /// Which sweep a durable event belongs to; none when it is about all of them, or about a lease that is not
+    /// active (any more). To be asked before the event is applied. A removal belongs to none: it is what remains
+    /// of the sweep.
+    #[must_use]
+    pub fn sweep_of(&self, event: &Event) -> Option<SweepId> {
+        match event {
+            Event::SweepSubmitted { id, .. } | Event::SweepExtended { id, .. } => Some(*id),
+            Event::LeaseGranted { tasks, .. } => tasks.first().map(|(task, _)| task.sweep),
+            Event::TaskFinished { task, .. } | Event::AttemptFailed { task, .. } => Some(task.sweep),
+            Event::LeaseExpired { token, .. } | Event::LeaseReleased { token } => {
+                self.leases.get(token).map(|lease| lease.sweep)
+            }
+            Event::SweepCancelled { sweep }
+            | Event::TasksRetried { sweep, .. }
+            | Event::SweepPaused { sweep, .. }
+            | Event::SweepPrioritized { sweep, .. } => Some(*sweep),
+            _ => None,
+        }
     }
 
     /// What a task trains.
@@ -108,9 +247,10 @@ impl Scheduler {
         self.find(task).map(|(state, index)| state.settings_of(index))
     }
 
-    /// The task's place in the order of the grid: configuration by configuration, seeds within.
+    /// The task's place in the order of the grid: configuration by configuration, seeds within. It grows along
+    /// the grid, not by one, and stays when configurations or seeds are added.
     #[must_use]
-    pub fn position_of(&self, task: TaskId) -> Option<u32> {
+    pub fn position_of(&self, task: TaskId) -> Option<u64> {
         self.find(task).map(|(state, index)| state.position(index))
     }
 
@@ -136,5 +276,59 @@ impl Scheduler {
     pub fn workforce(&self) -> (u32, u32) {
         let connected = self.workers.values().filter(|worker| worker.connected);
         connected.fold((0, 0), |(workers, slots), worker| (workers + 1, slots + worker.slots.len() as u32))
+    }
+
+    /// The workers that are connected or have leases, by their ids.
+    pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
+        self.workers.iter().map(|(id, worker)| {
+            let mut slots: BTreeMap<u32, SlotView> = BTreeMap::new();
+            for (index, offer) in &worker.slots {
+                let (device, max_cohort) = (offer.device.clone(), offer.max_cohort);
+                slots.insert(*index, SlotView { index: *index, device, max_cohort, tasks: Vec::new() });
+            }
+            for token in &worker.leases {
+                let Some(lease) = self.leases.get(token) else { continue };
+                let unknown = || SlotView {
+                    index: lease.slot,
+                    device: String::new(),
+                    max_cohort: 0,
+                    tasks: Vec::new(),
+                };
+                let slot = slots.entry(lease.slot).or_insert_with(unknown);
+                slot.tasks.extend(self.running_under(*token));
+            }
+            WorkerView {
+                worker: id.clone(),
+                host: worker.about.host.clone(),
+                version: worker.about.version.clone(),
+                connected: worker.connected,
+                draining: worker.draining.is_some(),
+                last_seen: worker.last_seen,
+                slots: slots.into_values().collect(),
+            }
+        })
+    }
+
+    /// What is trained under a lease.
+    pub fn running_under(&self, token: LeaseToken) -> Vec<RunningTask> {
+        let Some(lease) = self.leases.get(&token) else { return Vec::new() };
+        let Some(state) = self.sweeps.get(&lease.sweep) else { return Vec::new() };
+        let running = lease.members.iter().map(|(index, epoch)| RunningTask {
+            task: state.task_id(*index),
+            sweep: state.sweep.name.clone(),
+            worker: lease.worker.clone(),
+            slot: lease.slot,
+            attempt: state.task(*index).attempts,
+            epoch: *epoch,
+            epochs: state.epochs_of(*index),
+        });
+        running.collect()
+    }
+
+    /// A task in training; `None` when it is not.
+    #[must_use]
+    pub fn running(&self, task: TaskId) -> Option<RunningTask> {
+        let (state, index) = self.find(task)?;
+        self.running_under(state.task(index).token).into_iter().find(|running| running.task == task)
     }
 }

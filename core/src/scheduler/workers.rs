@@ -18,12 +18,29 @@ use super::{
 #[derive(Clone, Debug, Default)]
 pub(super) struct Worker {
     pub(super) connected: bool,
-    pub(super) host: String,
-    /// Its slots with the most tasks each takes.
-    pub(super) slots: BTreeMap<u32, u32>,
+    pub(super) about: About,
+    pub(super) last_seen: Timestamp,
+    /// Whether it was asked to take nothing new and to leave, and whether at once.
+    pub(super) draining: Option<bool>,
+    pub(super) slots: BTreeMap<u32, Offer>,
     pub(super) leases: BTreeSet<LeaseToken>,
     /// Slots with an active lease.
     pub(super) busy: BTreeMap<u32, LeaseToken>,
+}
+
+/// What people are told of a worker.
+#[derive(Clone, Debug, Default)]
+pub(super) struct About {
+    pub(super) host: String,
+    pub(super) version: String,
+}
+
+/// What a slot has to offer.
+#[derive(Clone, Debug)]
+pub(super) struct Offer {
+    /// The most tasks it takes in one cohort.
+    pub(super) max_cohort: u32,
+    pub(super) device: String,
 }
 
 /// A slot that waits for tasks. Ordered so that what is scarce can be spread: small slots first, and slots
@@ -40,18 +57,26 @@ impl Scheduler {
         &mut self,
         now: Timestamp,
         worker: WorkerId,
-        host: String,
-        slots: &[SlotOffer],
+        about: About,
+        slots: Vec<SlotOffer>,
         held: Vec<HeldLease>,
     ) -> Vec<Action> {
         self.clear_offers(&worker);
         let known = self.workers.entry(worker.clone()).or_default();
         known.connected = true;
-        known.host = host;
-        known.slots = slots.iter().map(|slot| (slot.index, slot.max_cohort.max(1))).collect();
+        known.about = about;
+        known.last_seen = now;
+        let offers = slots.into_iter().map(|SlotOffer { index, device, max_cohort }| {
+            (index, Offer { max_cohort: max_cohort.max(1), device })
+        });
+        known.slots = offers.collect();
         known.busy.clear();
         let mut missing = known.leases.clone();
         let mut actions = Vec::new();
+        if let Some(now) = known.draining {
+            // It may not have heard it the first time.
+            actions.push(Action::DrainWorker { worker: worker.clone(), now });
+        }
         for HeldLease { token, tasks } in held {
             let kept = self.leases.get(&token).is_some_and(|lease| lease.worker == worker && !lease.lost);
             if kept && missing.remove(&token) {
@@ -114,12 +139,13 @@ impl Scheduler {
 
     pub(super) fn offer(&mut self, now: Timestamp, worker: &WorkerId, slots: &[u32]) -> Vec<Action> {
         self.clear_offers(worker);
-        if let Some(known) = self.workers.get(worker).filter(|known| known.connected) {
+        let takes_new = |known: &&Worker| known.connected && known.draining.is_none();
+        if let Some(known) = self.workers.get(worker).filter(takes_new) {
             for slot in slots {
-                if let Some(max_cohort) = known.slots.get(slot)
+                if let Some(offer) = known.slots.get(slot)
                     && !known.busy.contains_key(slot)
                 {
-                    let (max_cohort, slot) = (*max_cohort, *slot);
+                    let (max_cohort, slot) = (offer.max_cohort, *slot);
                     self.free.insert(FreeSlot { max_cohort, slot, worker: worker.clone() });
                 }
             }
@@ -128,11 +154,22 @@ impl Scheduler {
     }
 
     pub(super) fn see_alive(&mut self, now: Timestamp, worker: &WorkerId) -> Vec<Action> {
-        let leases = self.workers.get(worker).map(|known| known.leases.clone());
+        let leases = self.workers.get_mut(worker).map(|known| {
+            known.last_seen = now;
+            known.leases.clone()
+        });
         for token in leases.into_iter().flatten() {
             self.extend(now, token);
         }
         Vec::new()
+    }
+
+    pub(super) fn drain(&mut self, worker: WorkerId, now: bool) -> Vec<Action> {
+        self.clear_offers(&worker);
+        let Some(known) = self.workers.get_mut(&worker) else { return Vec::new() };
+        let now = now || known.draining == Some(true);
+        known.draining = Some(now);
+        vec![Action::DrainWorker { worker, now }]
     }
 
     pub(super) fn disconnect(&mut self, worker: &WorkerId) -> Vec<Action> {
@@ -174,15 +211,15 @@ impl Scheduler {
     }
 
     pub(super) fn take_slot(&mut self, worker: &WorkerId, slot: u32) {
-        if let Some(max_cohort) = self.workers.get(worker).and_then(|known| known.slots.get(&slot)) {
-            self.free.remove(&FreeSlot { max_cohort: *max_cohort, slot, worker: worker.clone() });
+        if let Some(offer) = self.workers.get(worker).and_then(|known| known.slots.get(&slot)) {
+            self.free.remove(&FreeSlot { max_cohort: offer.max_cohort, slot, worker: worker.clone() });
         }
     }
 
     fn clear_offers(&mut self, worker: &WorkerId) {
         if let Some(known) = self.workers.get(worker) {
-            for (slot, max_cohort) in &known.slots {
-                let (slot, max_cohort) = (*slot, *max_cohort);
+            for (slot, offer) in &known.slots {
+                let (slot, max_cohort) = (*slot, offer.max_cohort);
                 self.free.remove(&FreeSlot { max_cohort, slot, worker: worker.clone() });
             }
         }

@@ -29,6 +29,9 @@ pub struct Sweep {
     /// When training is written down to go on from. Sweeps journaled before it existed have the default.
     #[serde(default)]
     pub checkpoint: CheckpointSettings,
+    /// Which of its tasks go out when. Sweeps journaled before it existed have the default.
+    #[serde(default, skip_serializing_if = "ScheduleSettings::is_default")]
+    pub schedule: ScheduleSettings,
 }
 
 /// One point of the grid.
@@ -86,6 +89,55 @@ pub struct CheckpointSettings {
 impl Default for CheckpointSettings {
     fn default() -> Self {
         Self { every_epochs: 5 }
+    }
+}
+
+/// Which tasks of a sweep go out when. No part of what a configuration is: results do not depend on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ScheduleSettings {
+    /// In which order.
+    pub order: Order,
+    /// Sweeps of a higher priority go first; those of equal priority share the slots evenly. From
+    /// [`Self::LOWEST`] to [`Self::HIGHEST`].
+    pub priority: i32,
+    /// The most tasks that run at a time; `None` for as many as there is room for.
+    pub max_concurrent_tasks: Option<u32>,
+}
+
+impl ScheduleSettings {
+    /// The lowest priority.
+    pub const LOWEST: i32 = -1000;
+    /// The highest priority.
+    pub const HIGHEST: i32 = 1000;
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// The order in which the tasks of a sweep go out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Order {
+    /// Seed by seed over all configurations: a whole table stands at n = 1 first.
+    #[default]
+    BySeed,
+    /// Configuration by configuration, each with all its seeds.
+    ByConfiguration,
+}
+
+impl Order {
+    /// Every order.
+    pub const ALL: [Self; 2] = [Self::BySeed, Self::ByConfiguration];
+
+    /// The word for it in sweep files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BySeed => "by_seed",
+            Self::ByConfiguration => "by_configuration",
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    definition::{CheckpointSettings, ReportSettings, RetrySettings},
+    definition::{CheckpointSettings, ReportSettings, RetrySettings, ScheduleSettings},
     diagnostic::{Problems, Span},
     outcome,
     parameters::{self, Parameter},
@@ -33,6 +33,9 @@ const KEYS: &[(&str, &str)] = &[
     ("report", "{metrics: [...], baseline: {...}, confidence: 0.95, reference: FILE of published means}"),
     ("retries", "{max_attempts: 3, initial_backoff: 5s, max_backoff: 5m}"),
     ("checkpoint", "{every_epochs: 5}: how often training is written down to go on from; 0 for never"),
+    ("order", "by_seed (default): every configuration at one seed, then the next; or by_configuration"),
+    ("priority", "sweeps of a higher priority go first, equal ones share evenly (default 0, -1000 to 1000)"),
+    ("max_concurrent_tasks", "the most tasks that run at a time (default: as many as there is room for)"),
     ("max_tasks", "refuse a larger sweep (default 10000, at most 1000000)"),
 ];
 
@@ -42,7 +45,7 @@ pub fn reference() -> String {
     let mut text = String::from("Keys of a sweep file:\n");
     for (key, doc) in KEYS {
         // Writing to a String can not fail.
-        let _ = writeln!(text, "{key:11}  {doc}");
+        let _ = writeln!(text, "{key:20}  {doc}");
     }
     text.push_str("\nSettings, each of which can be a parameter:\n");
     text.push_str(&schema::reference());
@@ -72,6 +75,7 @@ pub(crate) struct Outline {
     pub(crate) baseline: Option<Point>,
     pub(crate) retries: RetrySettings,
     pub(crate) checkpoint: CheckpointSettings,
+    pub(crate) schedule: ScheduleSettings,
     pub(crate) max_tasks: u64,
     /// Where `parameters`, `exclude` and `max_tasks` stand; the beginning of the file when they do not.
     pub(crate) parameters_span: Span,
@@ -98,6 +102,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
         baseline: None,
         retries: outcome::default_retries(),
         checkpoint: CheckpointSettings::default(),
+        schedule: ScheduleSettings::default(),
         max_tasks: 10_000,
         parameters_span: Span::default(),
         exclude_span: Span::default(),
@@ -168,6 +173,13 @@ impl Outline {
             "report" => (self.report, self.baseline) = outcome::read_report(node, mentions, problems),
             "retries" => self.retries = outcome::read_retries(node, problems),
             "checkpoint" => self.checkpoint = outcome::read_checkpoint(node, problems),
+            "order" => self.schedule.order = outcome::read_order(node, problems),
+            "priority" => self.schedule.priority = outcome::read_priority(node, problems),
+            "max_concurrent_tasks" => {
+                let what = "`max_concurrent_tasks`";
+                let most = scalar::integer(node, what, 1, MOST_TASKS, problems);
+                self.schedule.max_concurrent_tasks = most.and_then(|most| u32::try_from(most).ok());
+            }
             "max_tasks" => {
                 self.max_tasks_span = Some(node.span);
                 self.max_tasks =

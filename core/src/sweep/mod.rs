@@ -12,7 +12,9 @@ mod plan;
 mod raw;
 mod scalar;
 
-pub use definition::{CheckpointSettings, Configuration, ReportSettings, RetrySettings, Sweep};
+pub use definition::{
+    CheckpointSettings, Configuration, Order, ReportSettings, RetrySettings, ScheduleSettings, Sweep,
+};
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Place, Severity};
 pub use file::reference;
 pub use parse::Parsed;

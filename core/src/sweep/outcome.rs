@@ -1,4 +1,5 @@
-//! `seeds`, `report`, `retries` and `checkpoint`: how often, what is shown, and what happens on failure.
+//! `seeds`, `report`, `retries`, `checkpoint`, `order` and `priority`: how often, what is shown, what happens on
+//! failure, and what goes first.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -6,7 +7,7 @@ use std::{
 };
 
 use super::{
-    definition::{CheckpointSettings, ReportSettings, RetrySettings},
+    definition::{CheckpointSettings, Order, ReportSettings, RetrySettings, ScheduleSettings},
     diagnostic::{Problems, Span},
     file::{Mentions, Point, read_point},
     raw::{Node, Raw},
@@ -227,4 +228,31 @@ pub(crate) fn read_checkpoint(node: &Node, problems: &mut Problems<'_>) -> Check
         }
     }
     checkpoint
+}
+
+/// Reads `order`.
+pub(crate) fn read_order(node: &Node, problems: &mut Problems<'_>) -> Order {
+    let Some(word) = scalar::text(node, "order", problems) else { return Order::default() };
+    let words = Order::ALL.map(Order::as_str);
+    Order::ALL.into_iter().find(|order| order.as_str() == word).unwrap_or_else(|| {
+        let help = did_you_mean(word, words.into_iter())
+            .unwrap_or_else(|| format!("the orders are {}", words.join(" and ")));
+        problems.error(node.span, format!("there is no order `{word}`")).help(help);
+        Order::default()
+    })
+}
+
+/// Reads `priority`.
+pub(crate) fn read_priority(node: &Node, problems: &mut Problems<'_>) -> i32 {
+    let (lowest, highest) = (ScheduleSettings::LOWEST, ScheduleSettings::HIGHEST);
+    if let Raw::Integer(value) = &node.value
+        && let Ok(priority) = i32::try_from(*value)
+        && (lowest..=highest).contains(&priority)
+    {
+        return priority;
+    }
+    let found = node.value.describe();
+    let message = format!("`priority` must be an integer from {lowest} to {highest}, found {found}");
+    problems.error(node.span, message).help("0 is usual; sweeps of a higher priority go first");
+    0
 }

@@ -51,6 +51,7 @@ impl Sweep {
                 report: outline.report,
                 retries: outline.retries,
                 checkpoint: outline.checkpoint,
+                schedule: outline.schedule,
             },
             warnings: problems.finish().0,
             base: settings::resolve(&outline.base),

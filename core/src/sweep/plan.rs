@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    definition::{CheckpointSettings, ReportSettings, RetrySettings},
+    definition::{CheckpointSettings, ReportSettings, RetrySettings, ScheduleSettings},
     parse::Parsed,
 };
 use crate::{
@@ -44,6 +44,8 @@ pub struct Plan {
     pub retries: RetrySettings,
     /// When training is written down to go on from.
     pub checkpoint: CheckpointSettings,
+    /// Which tasks go out when.
+    pub schedule: ScheduleSettings,
 }
 
 /// A swept setting.
@@ -127,6 +129,7 @@ impl Plan {
             report: sweep.report.clone(),
             retries: sweep.retries.clone(),
             checkpoint: sweep.checkpoint,
+            schedule: sweep.schedule,
         }
     }
 }
@@ -223,8 +226,14 @@ impl fmt::Display for Plan {
             counted(u64::from(*max_attempts), "attempt")
         )?;
         match self.checkpoint.every_epochs {
-            0 => write!(f, "checkpoints: none"),
-            epochs => write!(f, "checkpoints: every {}", counted(u64::from(epochs), "epoch")),
+            0 => writeln!(f, "checkpoints: none")?,
+            epochs => writeln!(f, "checkpoints: every {}", counted(u64::from(epochs), "epoch"))?,
+        }
+        let ScheduleSettings { order, priority, max_concurrent_tasks } = &self.schedule;
+        write!(f, "order: {}, priority {priority}", order.as_str())?;
+        match max_concurrent_tasks {
+            Some(most) => write!(f, ", at most {} at a time", counted(u64::from(*most), "task")),
+            None => Ok(()),
         }
     }
 }

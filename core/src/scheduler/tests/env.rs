@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crate::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, LeaseToken, SweepId, SweepName, TaskId, WorkerId},
-    scheduler::{Action, Event, HeldLease, Scheduler, SchedulerSettings, SlotOffer, Submission, TaskState},
+    scheduler::{
+        Action, Event, HeldLease, Scheduler, SchedulerSettings, SettledSweep, SlotOffer, Submission,
+        TaskState,
+    },
     settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
     sweep::{CheckpointSettings, Configuration, ReportSettings, RetrySettings, Sweep},
     time::Timestamp,
@@ -53,7 +56,22 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
             max_backoff: Duration::from_secs(60),
         },
         checkpoint: CheckpointSettings::default(),
+        schedule: Default::default(),
     }
+}
+
+pub(super) fn settings() -> SchedulerSettings {
+    SchedulerSettings { lease: LEASE, only: None, settle_after: None }
+}
+
+/// Slots with so many places each.
+pub(super) fn slots(max_cohorts: &[u32]) -> Vec<SlotOffer> {
+    let slot = |(index, max_cohort): (u32, &u32)| SlotOffer {
+        index,
+        device: "cpu x1".to_owned(),
+        max_cohort: *max_cohort,
+    };
+    (0..).zip(max_cohorts).map(slot).collect()
 }
 
 pub(super) fn worker(name: &str) -> WorkerId {
@@ -84,16 +102,28 @@ pub(super) struct TestEnv {
     pub(super) now: Timestamp,
     pub(super) scheduler: Scheduler,
     pub(super) journal: Vec<(Timestamp, Event)>,
+    /// Whose the entries of the journal are.
+    owners: Vec<Option<SweepId>>,
+    /// As a store would keep them.
+    settled: BTreeMap<SweepId, SettledSweep>,
+    settings: SchedulerSettings,
     /// Everything that was asked to be done since the last look.
     pub(super) actions: Vec<Action>,
 }
 
 impl TestEnv {
     pub(super) fn new() -> Self {
+        Self::with_settings(settings())
+    }
+
+    pub(super) fn with_settings(settings: SchedulerSettings) -> Self {
         Self {
             now: Timestamp(1_000_000),
-            scheduler: Scheduler::new(SchedulerSettings { lease: LEASE, only: None }),
+            scheduler: Scheduler::new(settings.clone()),
             journal: Vec::new(),
+            owners: Vec::new(),
+            settled: BTreeMap::new(),
+            settings,
             actions: Vec::new(),
         }
     }
@@ -107,7 +137,17 @@ impl TestEnv {
 
     fn apply_one(&mut self, event: Event) {
         if event.is_durable() && self.scheduler.is_news(&event) {
+            self.owners.push(self.scheduler.sweep_of(&event));
             self.journal.push((self.now, event.clone()));
+        }
+        if let Event::SweepRemoved { sweep } = &event
+            && self.scheduler.is_news(&event)
+        {
+            self.settled.remove(sweep);
+            let of_others: Vec<bool> = self.owners.iter().map(|owner| owner != &Some(*sweep)).collect();
+            let mut kept = of_others.iter();
+            self.journal.retain(|_| *kept.next().unwrap());
+            self.owners.retain(|owner| owner != &Some(*sweep));
         }
         let actions = self.scheduler.apply(self.now, event);
         self.actions.extend(actions);
@@ -123,8 +163,24 @@ impl TestEnv {
         for event in self.scheduler.next_grants() {
             self.apply_one(event);
         }
+        for sweep in self.scheduler.to_settle(self.now) {
+            let settled = self.scheduler.settle(sweep).expect("it has ended");
+            self.settled.insert(sweep, settled);
+            self.scheduler.check_invariants();
+        }
         assert!(self.scheduler.next_grants().is_empty(), "nothing is left to be granted");
         assert!(self.scheduler.expired(self.now).is_empty(), "nothing is left to expire");
+    }
+
+    /// What the coordinator does before somebody works on a settled sweep.
+    pub(super) fn revive(&mut self, sweep: SweepId) {
+        let own = self.journal.iter().zip(&self.owners).filter(|(_, owner)| **owner == Some(sweep));
+        let alone = Scheduler::of_one_sweep(own.map(|(entry, _)| entry.clone()));
+        alone.check_invariants();
+        if self.scheduler.revive(self.now, sweep, alone) {
+            self.settled.remove(&sweep);
+        }
+        self.scheduler.check_invariants();
     }
 
     /// The answers since the last look.
@@ -141,11 +197,11 @@ impl TestEnv {
     }
 
     pub(super) fn connect(&mut self, name: &str, max_cohorts: &[u32], held: &[&Granted]) {
-        let slots = (0..).zip(max_cohorts);
         self.apply(Event::WorkerConnected {
             worker: worker(name),
             host: "host".to_owned(),
-            slots: slots.map(|(index, max_cohort)| SlotOffer { index, max_cohort: *max_cohort }).collect(),
+            version: "1".to_owned(),
+            slots: slots(max_cohorts),
             held: held
                 .iter()
                 .map(|lease| HeldLease {
@@ -212,13 +268,17 @@ impl TestEnv {
 
     /// The coordinator dies and starts again from its journal, which must lead to the state it had.
     pub(super) fn crash(&mut self) {
-        let mut again = Scheduler::new(SchedulerSettings { lease: LEASE, only: None });
-        for (at, event) in &self.journal {
+        let mut again = Scheduler::recovering(self.settings.clone(), self.settled.values().cloned());
+        for ((at, event), owner) in self.journal.iter().zip(&self.owners) {
+            if owner.is_some_and(|owner| self.settled.contains_key(&owner)) {
+                continue;
+            }
             // As a journal in a store would hold it.
             let text = serde_json::to_string(event).unwrap();
             again.apply(*at, serde_json::from_str(&text).unwrap());
             again.check_invariants();
         }
+        again.recovered(self.scheduler.last_sweep, self.scheduler.last_token);
         // Whose backoff is over depends on when one looks.
         again.apply(self.now, Event::Tick);
         self.scheduler.apply(self.now, Event::Tick);
@@ -231,13 +291,14 @@ impl TestEnv {
 
 /// All that must survive a crash: everything but who is connected, deadlines and epochs of running tasks.
 pub(super) fn assert_same(a: &Scheduler, b: &Scheduler) {
-    assert_eq!(a.last_token, b.last_token);
+    assert_eq!((a.last_sweep, a.last_token), (b.last_sweep, b.last_token));
+    assert_eq!(a.settled, b.settled);
     assert_eq!((&a.names, &a.active, &a.waiting), (&b.names, &b.active, &b.waiting));
     assert_eq!(a.sweeps.len(), b.sweeps.len());
     for (a, b) in a.sweeps.values().zip(b.sweeps.values()) {
         assert_eq!(
-            (a.id, &a.sweep, a.submitted_at, a.cancelled),
-            (b.id, &b.sweep, b.submitted_at, b.cancelled)
+            (a.id, &a.sweep, a.submitted_at, a.paused, a.priority, a.ended_at, a.leases),
+            (b.id, &b.sweep, b.submitted_at, b.paused, b.priority, b.ended_at, b.leases)
         );
         assert_eq!(a.tasks, b.tasks);
         assert_eq!((a.counts, &a.configuration_counts), (b.counts, &b.configuration_counts));

@@ -23,7 +23,7 @@ fn a_whole_table_stands_at_one_seed_before_the_second_begins() {
 }
 
 #[test]
-fn the_oldest_sweep_comes_first() {
+fn of_equal_sweeps_the_oldest_comes_first() {
     let mut env = TestEnv::with_sweep(1, 1);
     env.submit(sweep("second", 1, 1));
     let leases = env.worker("w", &[8, 8]);
@@ -140,7 +140,8 @@ fn places_in_the_grid_go_configuration_by_configuration() {
     let places: Vec<_> = [(1, 0), (1, 1), (1, 2), (2, 0), (2, 1), (2, 2)]
         .map(|(configuration, seed)| env.scheduler.position_of(task(configuration, seed)).unwrap())
         .to_vec();
-    assert_eq!(places, [0, 1, 2, 3, 4, 5]);
+    let second = 1 << 32;
+    assert_eq!(places, [0, 1, 2, second, second + 1, second + 2]);
 }
 
 #[test]
@@ -173,11 +174,12 @@ fn a_million_tasks_are_no_burden() {
     let large = std::sync::Arc::new(sweep("large", 1000, 1000));
     let now = env.now;
     env.scheduler.apply(now, super::super::Event::SweepSubmitted { id, sweep: large });
-    let slots = (0..64).map(|index| super::super::SlotOffer { index, max_cohort: 64 }).collect();
+    let slots = super::env::slots(&[64; 64]);
     let worker = super::env::worker("w");
-    let (host, held) = ("h".to_owned(), Vec::new());
-    env.scheduler
-        .apply(now, super::super::Event::WorkerConnected { worker: worker.clone(), host, slots, held });
+    let (host, version, held) = ("h".to_owned(), "1".to_owned(), Vec::new());
+    let connected =
+        super::super::Event::WorkerConnected { worker: worker.clone(), host, version, slots, held };
+    env.scheduler.apply(now, connected);
     env.scheduler.apply(now, super::super::Event::SlotsFree { worker, slots: (0..64).collect() });
     let mut finished = 0;
     for grant in env.scheduler.next_grants() {
@@ -201,6 +203,7 @@ fn a_coordinator_that_is_there_for_one_sweep_leaves_the_others_pending() {
     env.scheduler = Scheduler::new(SchedulerSettings {
         lease: Duration::from_secs(30),
         only: Some(SweepName::new("second").unwrap()),
+        settle_after: None,
     });
     env.submit(sweep("first", 1, 1));
     env.submit(sweep("second", 1, 1));

@@ -1,0 +1,120 @@
+//! Tasks and workers, for people.
+
+use colearn_core::{
+    id::SweepId,
+    scheduler::{RunningTask, Scheduler, SlotView, TaskState, TaskView, WorkerView},
+};
+use colearn_proto::v1;
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::{convert, router::Rpc};
+
+/// Tasks of one message, and of one question to the engine.
+const PAGE: usize = 1024;
+
+type Pages = mpsc::Sender<Result<v1::ListTasksResponse, Status>>;
+
+/// Sends the tasks of a sweep that are in one of these states, in the order of the grid; all when `states` is
+/// empty. A page is as of one moment, not the whole.
+pub(super) async fn tasks(rpc: Rpc, name: String, states: Vec<i32>, pages: Pages) {
+    let mut from = 0;
+    loop {
+        let wanted = states.clone();
+        let page = rpc.look(&name, move |scheduler, view| page(scheduler, view.id(), from, &wanted)).await;
+        let (tasks, seen) = match page {
+            Ok(page) => page,
+            // Who asked may have gone away.
+            Err(status) => return drop(pages.send(Err(status)).await),
+        };
+        from += seen;
+        if !tasks.is_empty() && pages.send(Ok(v1::ListTasksResponse { tasks })).await.is_err() {
+            return;
+        }
+        if seen < PAGE {
+            return;
+        }
+    }
+}
+
+/// A page of tasks, and how many were looked at for it.
+fn page(scheduler: &Scheduler, sweep: SweepId, from: usize, states: &[i32]) -> (Vec<v1::TaskRow>, usize) {
+    let Some(view) = scheduler.sweep(sweep) else { return (Vec::new(), 0) };
+    let mut seen = 0;
+    let mut rows = Vec::new();
+    for task in view.tasks(from).take(PAGE) {
+        seen += 1;
+        let running = scheduler.running(task.task);
+        let row = row(task, running.as_ref());
+        if states.is_empty() || states.contains(&row.state) {
+            rows.push(row);
+        }
+    }
+    (rows, seen)
+}
+
+fn row(task: TaskView, running: Option<&RunningTask>) -> v1::TaskRow {
+    let (state, not_before) = match task.state {
+        TaskState::Pending { not_before } => (v1::TaskState::Pending, not_before.map_or(0, |at| at.0)),
+        TaskState::Running { .. } => (v1::TaskState::Running, 0),
+        TaskState::Done => (v1::TaskState::Done, 0),
+        TaskState::Failed { .. } => (v1::TaskState::Failed, 0),
+        TaskState::Cancelled => (v1::TaskState::Cancelled, 0),
+    };
+    v1::TaskRow {
+        task: Some(task.task.into()),
+        state: state.into(),
+        attempts: task.attempts,
+        worker: running.map(|running| running.worker.to_string()).unwrap_or_default(),
+        slot: running.map_or(0, |running| running.slot),
+        epoch: running.map_or(0, |running| running.epoch),
+        epochs: task.epochs,
+        failure: task.failure.map(Into::into),
+        not_before,
+    }
+}
+
+pub(super) fn worker(view: WorkerView) -> v1::Worker {
+    v1::Worker {
+        worker: view.worker.to_string(),
+        host: view.host,
+        version: view.version,
+        connected: view.connected,
+        draining: view.draining,
+        last_seen: view.last_seen.0,
+        slots: view.slots.into_iter().map(slot).collect(),
+    }
+}
+
+fn slot(view: SlotView) -> v1::WorkerSlot {
+    let running = |running: RunningTask| v1::RunningTask {
+        sweep: running.sweep.to_string(),
+        task: Some(running.task.into()),
+        attempt: running.attempt,
+        epoch: running.epoch,
+        epochs: running.epochs,
+    };
+    v1::WorkerSlot {
+        index: view.index,
+        device: view.device,
+        max_cohort: view.max_cohort,
+        tasks: view.tasks.into_iter().map(running).collect(),
+    }
+}
+
+/// Tasks as people refer to them.
+pub(super) fn references(
+    sweep: SweepId,
+    references: Vec<v1::TaskReference>,
+) -> Result<Vec<colearn_core::id::TaskId>, Status> {
+    references.into_iter().map(|reference| self::reference(sweep, &reference)).collect()
+}
+
+/// A task as people refer to it.
+pub(super) fn reference(
+    sweep: SweepId,
+    reference: &v1::TaskReference,
+) -> Result<colearn_core::id::TaskId, Status> {
+    let configuration = reference.configuration.parse().map_err(convert::invalid)?;
+    Ok(colearn_core::id::TaskId { sweep, configuration, seed: reference.seed })
+}

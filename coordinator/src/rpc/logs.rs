@@ -1,0 +1,107 @@
+//! Log lines from workers, and to people.
+
+use std::time::Duration;
+
+use colearn_core::{
+    id::{LeaseToken, WorkerId},
+    scheduler::TaskState,
+    text::shortened,
+    time::Timestamp,
+};
+use colearn_proto::{convert::ConvertError, v1};
+use tokio::{sync::mpsc, time::timeout};
+use tonic::Status;
+
+use super::{convert, router::Rpc};
+use crate::logs::{KeptLine, LogBatch, LogLine, LogOf, LogSource};
+
+/// Lines of one message to a person.
+const PAGE: u32 = 256;
+/// The most lines of one message of a worker, and of each the most bytes.
+const MOST_LINES: usize = 256;
+const LONGEST_LINE: usize = 4096;
+/// Whether a followed task has ended is looked at this often.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// What a worker logged. What is too long is cut, what could play with a terminal is left out.
+pub(super) fn batch(worker: &WorkerId, logged: v1::LogLines) -> Result<LogBatch, ConvertError> {
+    convert::limit("lines", logged.lines.len(), MOST_LINES)?;
+    convert::limit("tasks", logged.tasks.len(), convert::MOST_HELD)?;
+    let line = |line: v1::LogLine| LogLine {
+        at: Timestamp(line.at),
+        source: match line.source() {
+            v1::LogSource::Trainer => LogSource::Trainer,
+            v1::LogSource::Worker | v1::LogSource::Unspecified => LogSource::Worker,
+        },
+        text: shortened(&convert::printable(line.text), LONGEST_LINE),
+    };
+    Ok(LogBatch {
+        worker: worker.clone(),
+        token: LeaseToken(logged.token),
+        tasks: logged.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
+        lines: logged.lines.into_iter().map(line).collect(),
+    })
+}
+
+fn recorded(kept: KeptLine) -> v1::RecordedLine {
+    let source = match kept.line.source {
+        LogSource::Worker => v1::LogSource::Worker,
+        LogSource::Trainer => v1::LogSource::Trainer,
+    };
+    let line = v1::LogLine { at: kept.line.at.0, source: source.into(), text: kept.line.text };
+    v1::RecordedLine { line: Some(line), worker: kept.worker.to_string(), token: kept.token.0 }
+}
+
+/// Sends what is kept of a log, and what comes, if it is followed.
+pub(super) async fn stream(
+    rpc: Rpc,
+    of: LogOf,
+    follow: bool,
+    lines: mpsc::Sender<Result<v1::GetLogResponse, Status>>,
+) {
+    let mut written = rpc.logs.written();
+    let mut after = 0;
+    let mut over = !follow;
+    // What was logged before somebody asked is to be seen.
+    rpc.logs.flush().await;
+    loop {
+        written.mark_unchanged();
+        loop {
+            let page = rpc.logs.read(&of, after, PAGE).await;
+            let Some(last) = page.last() else { break };
+            after = last.number;
+            let page = v1::GetLogResponse { lines: page.into_iter().map(recorded).collect() };
+            if lines.send(Ok(page)).await.is_err() {
+                return;
+            }
+        }
+        if over {
+            return;
+        }
+        match has_ended(&rpc, &of).await {
+            // Its last lines may have come meanwhile.
+            Ok(ended) => over = ended,
+            // Who asked may have gone away.
+            Err(status) => return drop(lines.send(Err(status)).await),
+        }
+        if !over {
+            tokio::select! {
+                biased;
+                () = lines.closed() => return,
+                changed = timeout(BETWEEN_LOOKS, written.changed()) => {
+                    if matches!(changed, Ok(Err(_))) {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether nothing more will be logged: never known of a worker.
+async fn has_ended(rpc: &Rpc, of: &LogOf) -> Result<bool, Status> {
+    let LogOf::Task(task) = *of else { return Ok(false) };
+    // Of a settled sweep the engine does not know the task's state: it has ended.
+    let running = |state| matches!(state, TaskState::Pending { .. } | TaskState::Running { .. });
+    rpc.ask(move |scheduler| !scheduler.state_of(task).is_some_and(running)).await
+}

@@ -1,0 +1,296 @@
+//! What people do to sweeps: retry, extend, pause, prioritise, remove.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::Arc,
+};
+
+use serde_json::Value;
+
+use crate::{
+    id::{ConfigurationId, SweepId, SweepName, TaskId},
+    sweep::{Configuration, Sweep},
+};
+
+use super::{
+    action::Action,
+    event::RetryScope,
+    machine::Scheduler,
+    sweeps::with_settings_of,
+    task::{Phase, Task},
+};
+
+/// Why tasks can not be tried again.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RetryError {
+    /// There is no such task.
+    #[error("sweep `{sweep}` has no task {}/{}", .task.configuration, .task.seed)]
+    Unknown {
+        /// Of which sweep.
+        sweep: SweepName,
+        /// Which.
+        task: TaskId,
+    },
+    /// The task has a result, which is not thrown away.
+    #[error(
+        "task {}/{} of sweep `{sweep}` is done, and training it again would give the same result",
+        .task.configuration, .task.seed
+    )]
+    Done {
+        /// Of which sweep.
+        sweep: SweepName,
+        /// Which.
+        task: TaskId,
+    },
+}
+
+/// Why a sweep can not be removed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RemovalError {
+    /// Tasks are pending or running.
+    #[error("sweep `{0}` has not ended: cancel it first")]
+    Active(SweepName),
+}
+
+/// Why a sweep can not be extended.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ExtensionError {
+    /// Seeds that are there are not in the file.
+    #[error(
+        "the file has no seed {} any more: extending adds to what is there and takes nothing away; list the old \
+         seeds too",
+        list(.seeds)
+    )]
+    SeedsGone {
+        /// Which.
+        seeds: Vec<u64>,
+    },
+    /// Configurations that are there are not in the file, or not as they were.
+    #[error("{changes}")]
+    Changed {
+        /// What differs, for people: a line each.
+        changes: String,
+    },
+    /// There would be more tasks than can be numbered.
+    #[error("sweep `{name}` would have {tasks} tasks; the limit is {limit}")]
+    TooManyTasks {
+        /// Which.
+        name: SweepName,
+        /// How many it would have.
+        tasks: u64,
+        /// How many it may have.
+        limit: u64,
+    },
+}
+
+fn list(items: &[u64]) -> String {
+    items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// Configurations that are named in an error.
+const NAMED: usize = 3;
+
+impl Scheduler {
+    /// Which tasks a person would have tried again, by their numbers; none when there is no such sweep.
+    pub(super) fn retryable(&self, sweep: SweepId, scope: &RetryScope) -> Result<Vec<u32>, RetryError> {
+        let Some(state) = self.sweeps.get(&sweep) else { return Ok(Vec::new()) };
+        let ended = |cancelled_too: bool| {
+            let wanted = move |task: &Task| match task.phase {
+                Phase::Failed(_) => true,
+                Phase::Cancelled => cancelled_too,
+                _ => false,
+            };
+            (0..).zip(&state.tasks).filter(move |(_, task)| wanted(task)).map(|(index, _)| index).collect()
+        };
+        let tasks = match scope {
+            RetryScope::Failed => return Ok(ended(false)),
+            RetryScope::FailedAndCancelled => return Ok(ended(true)),
+            RetryScope::Tasks(tasks) => tasks,
+        };
+        let name = || state.sweep.name.clone();
+        let mut indices = BTreeSet::new();
+        for task in tasks {
+            let index =
+                state.index_of(*task).ok_or_else(|| RetryError::Unknown { sweep: name(), task: *task })?;
+            match state.task(index).phase {
+                Phase::Done => return Err(RetryError::Done { sweep: name(), task: *task }),
+                Phase::Failed(_) | Phase::Cancelled => drop(indices.insert(index)),
+                Phase::Ready | Phase::Waiting | Phase::Running => {}
+            }
+        }
+        Ok(indices.into_iter().collect())
+    }
+
+    /// How many tasks [`super::Event::TasksRetried`] would make pending.
+    ///
+    /// # Errors
+    /// When a task that is named is unknown or done.
+    pub fn retry_count(&self, sweep: SweepId, scope: &RetryScope) -> Result<u64, RetryError> {
+        self.retryable(sweep, scope).map(|tasks| tasks.len() as u64)
+    }
+
+    pub(super) fn retry(&mut self, sweep: SweepId, scope: &RetryScope) -> Vec<Action> {
+        let Ok(tasks) = self.retryable(sweep, scope) else { return Vec::new() };
+        let Some(state) = self.sweeps.get_mut(&sweep) else { return Vec::new() };
+        for index in tasks {
+            let task = state.task_mut(index);
+            task.token = Task::NO_LEASE;
+            task.forgiven = task.attempts;
+            // Whatever was too large for it then may have been mended.
+            task.density = Task::new().density;
+            state.failures.remove(&index);
+            state.move_to(index, Phase::Ready);
+        }
+        self.go_on(sweep);
+        Vec::new()
+    }
+
+    /// An ended sweep that has tasks to train again is active again.
+    fn go_on(&mut self, sweep: SweepId) {
+        let Some(state) = self.sweeps.get_mut(&sweep) else { return };
+        if !state.has_ended() {
+            state.ended_at = None;
+            self.active.insert(sweep);
+            self.settling.retain(|(_, settling)| *settling != sweep);
+        }
+    }
+
+    /// The sweep that extending `id` with what a file says would make of it: what is there in its order, then
+    /// what is new. Everything that is no part of what is trained is the newer file's.
+    ///
+    /// # Errors
+    /// When something that is there is not in the file, or not as it was; it says what differs.
+    pub fn extension(&self, id: SweepId, newer: &Sweep) -> Result<Sweep, ExtensionError> {
+        let Some(there) = self.sweeps.get(&id).map(|state| &state.sweep) else { return Ok(newer.clone()) };
+        let seeds: BTreeSet<u64> = newer.seeds.iter().copied().collect();
+        let gone: Vec<u64> = there.seeds.iter().copied().filter(|seed| !seeds.contains(seed)).collect();
+        let by_id: BTreeMap<ConfigurationId, &Configuration> =
+            newer.configurations.iter().map(|configuration| (configuration.id, configuration)).collect();
+        let changed: Vec<&Configuration> = there
+            .configurations
+            .iter()
+            .filter(|configuration| !by_id.contains_key(&configuration.id))
+            .collect();
+        if !changed.is_empty() {
+            return Err(ExtensionError::Changed { changes: changes(there, newer, &changed) });
+        }
+        if !gone.is_empty() {
+            return Err(ExtensionError::SeedsGone { seeds: gone });
+        }
+        let mut sweep = with_settings_of(there, newer);
+        let known: BTreeSet<ConfigurationId> = there.configurations.iter().map(|c| c.id).collect();
+        for configuration in &mut sweep.configurations {
+            // A parameter that is new says what distinguishes the old ones, too.
+            if let Some(newer) = by_id.get(&configuration.id) {
+                configuration.values.clone_from(&newer.values);
+            }
+        }
+        let new = newer.configurations.iter().filter(|configuration| !known.contains(&configuration.id));
+        sweep.configurations.extend(new.cloned());
+        sweep.parameters.clone_from(&newer.parameters);
+        let known: BTreeSet<u64> = there.seeds.iter().copied().collect();
+        sweep.seeds.extend(newer.seeds.iter().filter(|seed| !known.contains(seed)));
+        let tasks = sweep.task_count();
+        if tasks > Self::MOST_TASKS {
+            let name = sweep.name;
+            return Err(ExtensionError::TooManyTasks { name, tasks, limit: Self::MOST_TASKS });
+        }
+        Ok(sweep)
+    }
+
+    pub(super) fn extension_is_news(&self, id: SweepId, sweep: &Sweep) -> bool {
+        let Some(state) = self.sweeps.get(&id) else { return false };
+        state.sweep.name == sweep.name
+            && *state.sweep.as_ref() != *sweep
+            && self.extension(id, sweep).is_ok_and(|extended| extended == *sweep)
+    }
+
+    pub(super) fn extend_sweep(&mut self, id: SweepId, sweep: Arc<Sweep>) -> Vec<Action> {
+        if let Some(state) = self.sweeps.get_mut(&id)
+            && sweep.schedule.priority != state.sweep.schedule.priority
+        {
+            state.priority = sweep.schedule.priority;
+        }
+        self.renumber(id, sweep);
+        self.go_on(id);
+        Vec::new()
+    }
+
+    pub(super) fn pause(&mut self, sweep: SweepId, paused: bool) -> Vec<Action> {
+        if let Some(state) = self.sweeps.get_mut(&sweep) {
+            state.paused = paused;
+        }
+        Vec::new()
+    }
+
+    pub(super) fn prioritize(&mut self, sweep: SweepId, priority: i32) -> Vec<Action> {
+        if let Some(state) = self.sweeps.get_mut(&sweep) {
+            state.priority = priority;
+        }
+        Vec::new()
+    }
+
+    /// Whether a sweep can be removed; to be asked before [`super::Event::SweepRemoved`] is journaled.
+    ///
+    /// # Errors
+    /// When it has not ended.
+    pub fn removable(&self, sweep: SweepId) -> Result<(), RemovalError> {
+        match self.sweeps.get(&sweep).filter(|state| !state.has_ended()) {
+            Some(state) => Err(RemovalError::Active(state.sweep.name.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// Of a sweep that was removed, a journal holds nothing else than that: its number must not come again.
+    pub(super) fn removal_is_news(&self, sweep: SweepId) -> bool {
+        let known = self.sweeps.contains_key(&sweep) || self.settled.contains_key(&sweep);
+        (known || sweep > self.last_sweep) && self.removable(sweep).is_ok()
+    }
+
+    pub(super) fn remove(&mut self, sweep: SweepId) -> Vec<Action> {
+        self.last_sweep = self.last_sweep.max(sweep);
+        self.sweeps.remove(&sweep);
+        self.settled.remove(&sweep);
+        self.settling.retain(|(_, settling)| *settling != sweep);
+        self.names.retain(|_, id| *id != sweep);
+        Vec::new()
+    }
+}
+
+/// What became of configurations that are not in the newer file: what differs from the one in its place, which
+/// is the one that sets the same values.
+fn changes(there: &Sweep, newer: &Sweep, changed: &[&Configuration]) -> String {
+    let mut text = format!(
+        "{} of the {} configurations of sweep `{}` are not in the file: extending adds to what is there and \
+         changes nothing",
+        changed.len(),
+        there.configurations.len(),
+        there.name
+    );
+    for configuration in changed.iter().take(NAMED) {
+        let counterpart = newer.configurations.iter().find(|other| other.values == configuration.values);
+        // Writing to a String can not fail.
+        let what = if counterpart.is_some() { "differs" } else { "is gone" };
+        let _ = write!(text, "\n  {} {what}: {}", configuration.id, values(&configuration.values));
+        let (old, new) = (configuration.settings.flat(), counterpart.map(|other| other.settings.flat()));
+        let Some(new) = new else { continue };
+        let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        for path in paths {
+            let (old, new) = (old.get(path), new.get(path));
+            if old != new {
+                let text_of = |value: Option<&Value>| value.map_or("absent".to_owned(), ToString::to_string);
+                let _ = write!(text, "\n    - {path}: {}\n    + {path}: {}", text_of(old), text_of(new));
+            }
+        }
+    }
+    if changed.len() > NAMED {
+        let _ = write!(text, "\n  ... and {} more", changed.len() - NAMED);
+    }
+    text.push_str("\ngive the changed sweep another name and submit it, or restore what differs");
+    text
+}
+
+fn values(values: &BTreeMap<String, Value>) -> String {
+    values.iter().map(|(path, value)| format!("{path} = {value}")).collect::<Vec<_>>().join(", ")
+}
