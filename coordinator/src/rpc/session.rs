@@ -55,6 +55,7 @@ impl Session {
         let over = CancellationToken::new();
         let forwarder = tokio::spawn(forward(inbox, self.responses.clone(), over.clone()));
         let heard = tokio::select! {
+            biased;
             heard = self.listen(connection) => heard,
             () = over.cancelled() => Ok(()),
         };

@@ -107,6 +107,7 @@ impl SweepService for Sweeps {
                     return;
                 }
                 tokio::select! {
+                    biased;
                     changed = follower.changed() => if changed.is_err() {
                         let stopped = convert::stopped(crate::engine::Stopped);
                         // Who watched may have gone away.
