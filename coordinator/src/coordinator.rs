@@ -1,11 +1,17 @@
 //! Starting, stopping and waiting for a coordinator.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{error::Error, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use colearn_core::id::SweepName;
-use tokio::{net::TcpListener, task::JoinHandle, time::timeout};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpListener,
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::transport::server::TcpIncoming;
+use tonic::transport::server::{Connected, TcpIncoming};
 
 use crate::{
     engine::{Clock, Engine, EngineError, EngineSettings},
@@ -112,15 +118,33 @@ impl Coordinator {
     ///
     /// # Errors
     /// When the state can not be opened or recovered, or the address can not be listened on.
-    pub async fn start(config: Config) -> Result<RunningCoordinator, CoordinatorError> {
-        let Config { storage, listen, lease, heartbeat, only, release_leases, settle_after, parser } = config;
-        if heartbeat.is_zero() || heartbeat.saturating_mul(2) > lease {
-            return Err(CoordinatorError::Heartbeat { heartbeat, lease });
-        }
+    pub async fn start(mut config: Config) -> Result<RunningCoordinator, CoordinatorError> {
+        check(&config)?;
         // First the port: a second coordinator started by mistake should leave no trace in the journal.
-        let refused = |cause| CoordinatorError::Listen { address: listen, cause };
-        let listener = TcpListener::bind(listen).await.map_err(refused)?;
-        let address = listener.local_addr().map_err(refused)?;
+        let refused = |cause| CoordinatorError::Listen { address: config.listen, cause };
+        let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
+        config.listen = listener.local_addr().map_err(refused)?;
+        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        Self::serve(config, incoming, Clock::of_the_host()).await
+    }
+
+    /// As [`Coordinator::start`], but over connections that come from elsewhere and by another clock: for
+    /// simulations. `config.listen` is only what [`RunningCoordinator::address`] says.
+    ///
+    /// # Errors
+    /// When the state can not be opened or recovered.
+    pub async fn serve<IO, E>(
+        config: Config,
+        incoming: impl Stream<Item = Result<IO, E>> + Send + 'static,
+        clock: Clock,
+    ) -> Result<RunningCoordinator, CoordinatorError>
+    where
+        IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
+    {
+        check(&config)?;
+        let Config { storage, listen: address, lease, heartbeat, only, release_leases, settle_after, parser } =
+            config;
         let (store, logs): (Arc<dyn Store>, _) = match storage {
             Storage::StateDir(folder) => {
                 let store = Arc::new(SqliteStore::open(&folder).await?);
@@ -129,19 +153,26 @@ impl Coordinator {
             Storage::Store(store) => (store, Logs::open(None).await),
         };
         let settings = EngineSettings { lease, only, release_leases, settle_after };
-        let (engine, handle) = Engine::recover(store.clone(), Clock::of_the_host(), settings).await?;
+        let (engine, handle) = Engine::recover(store.clone(), clock, settings).await?;
         let rules = WorkerRules { lease, heartbeat };
         let router = rpc::router(&Rpc { engine: handle, store, logs: logs.clone(), parser, rules }).await?;
 
         let stop = CancellationToken::new();
         let closed = CancellationToken::new();
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
         let server =
             tokio::spawn(router.serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned()));
         let supervisor = tokio::spawn(supervise(engine, server, logs, stop.clone(), closed));
         tracing::info!(%address, "coordinator listens");
         Ok(RunningCoordinator { address, stop: stop.drop_guard(), supervisor, over: false })
     }
+}
+
+fn check(config: &Config) -> Result<(), CoordinatorError> {
+    let &Config { lease, heartbeat, .. } = config;
+    if heartbeat.is_zero() || heartbeat.saturating_mul(2) > lease {
+        return Err(CoordinatorError::Heartbeat { heartbeat, lease });
+    }
+    Ok(())
 }
 
 async fn supervise(

@@ -60,6 +60,7 @@ impl Session {
         let over = CancellationToken::new();
         let forwarder = tokio::spawn(forward(inbox, self.responses.clone(), over.clone()));
         let heard = tokio::select! {
+            biased;
             heard = self.listen(&worker, connection) => heard,
             () = over.cancelled() => Ok(()),
         };

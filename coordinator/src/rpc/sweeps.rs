@@ -112,6 +112,7 @@ impl SweepService for Sweeps {
                     return;
                 }
                 tokio::select! {
+                    biased;
                     changed = follower.changed() => if changed.is_err() {
                         // Who watched may have gone away.
                         drop(updates.send(Err(look::stopped())).await);
