@@ -12,6 +12,7 @@ pub mod identity;
 pub mod launcher;
 mod lines;
 pub mod memory;
+pub mod no_op;
 pub mod options;
 pub mod outbox;
 pub mod plan;

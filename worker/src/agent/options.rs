@@ -47,6 +47,18 @@ pub struct AgentArgs {
     /// Leave when standard input closes, as after a signal: for a program that starts a worker of its own
     #[arg(long)]
     pub until_stdin_closes: bool,
+    /// What trains: for measuring how fast tasks are handed out
+    #[arg(long, value_enum, default_value_t = TrainerKind::Process, hide = true)]
+    pub trainer: TrainerKind,
+}
+
+/// What trains on the slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TrainerKind {
+    /// A child process for each slot.
+    Process,
+    /// Nothing: see [`super::no_op`].
+    NoOp,
 }
 
 /// The agent's options as meant.
@@ -66,6 +78,8 @@ pub struct AgentOptions {
     pub limits: Limits,
     /// Whether the end of standard input asks it to leave.
     pub until_stdin_closes: bool,
+    /// What trains.
+    pub trainer: TrainerKind,
 }
 
 /// What is wrong with an option.
@@ -122,6 +136,7 @@ impl AgentArgs {
                 ..Limits::default()
             },
             until_stdin_closes: self.until_stdin_closes,
+            trainer: self.trainer,
         })
     }
 }

@@ -13,12 +13,14 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     connection::{Connection, Dial, Happened},
-    event::{Action, Input, LogLevel, Outcome},
+    event::{Action, Input, LogLevel, Outcome, SlotOffer},
     exit::AgentError,
-    gpu, identity,
+    gpu::{self, Gpu},
+    identity,
     launcher::Launcher,
-    options::AgentOptions,
-    plan::{self, Device},
+    no_op::{self, NoOpTrainers},
+    options::{AgentOptions, TrainerKind},
+    plan::{self, Device, PlannedSlot, Wanted},
     state::Agent,
     trainer_process::{TrainerProcesses, Trainers},
 };
@@ -36,6 +38,56 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// When options do not fit the host, the coordinator was never reached or turned the worker away, or no
 /// slot is usable.
 pub async fn run(options: AgentOptions, launcher: Launcher) -> Result<(), AgentError> {
+    let slots = slots(&options).await?;
+    let host = identity::host();
+    let name = options.name.as_deref().unwrap_or(&host);
+    let worker = identity::worker_id(name).map_err(|error| AgentError::System {
+        what: "name the worker",
+        cause: std::io::Error::other(error),
+    })?;
+    let devices: Vec<&str> = slots.iter().map(|slot| slot.offer.device.as_str()).collect();
+    info!("worker {worker}: {} slot(s): {}", slots.len(), devices.join(", "));
+
+    let offers: Vec<SlotOffer> = slots.iter().map(|slot| slot.offer.clone()).collect();
+    let agent = Agent::new(worker.clone(), host, offers.clone(), options.limits.clone(), Timestamp(0));
+    let connection = Connection::new(Dial::tcp(options.coordinator.clone()), worker);
+    let stops = stops(options.until_stdin_closes)
+        .map_err(|cause| AgentError::System { what: "listen for signals", cause })?;
+    let place = Place {
+        url: options.coordinator,
+        connect_timeout: options.limits.connect_timeout.unwrap_or_default(),
+    };
+    match options.trainer {
+        TrainerKind::Process => {
+            let (inputs, said) = mpsc::channel(INPUTS);
+            let options = slots.into_iter().map(|slot| (slot.offer.index, slot.trainer));
+            let mut trainers = TrainerProcesses::new(launcher, options, inputs);
+            let ended = serve(agent, connection, &mut trainers, said, stops, &place).await;
+            trainers.shut_down().await;
+            ended
+        }
+        TrainerKind::NoOp => {
+            let (mut trainers, said) = NoOpTrainers::new(&offers);
+            serve(agent, connection, &mut trainers, said, stops, &place).await
+        }
+    }
+}
+
+/// The slots of this host, with warnings about what is odd.
+async fn slots(options: &AgentOptions) -> Result<Vec<PlannedSlot>, AgentError> {
+    let cores =
+        std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    let plan = |wanted: &Wanted, gpus: &[Gpu]| {
+        plan::plan(wanted, cores, gpus, &options.data_dir, &options.checkpoints)
+    };
+    if options.trainer == TrainerKind::NoOp {
+        // They use neither GPUs nor cores, so that any number of them is as good as another.
+        let (mut slots, _) = plan(&Wanted { device: Device::Cpu, ..options.wanted.clone() }, &[])?;
+        for slot in &mut slots {
+            slot.offer.device = no_op::DEVICE.to_owned();
+        }
+        return Ok(slots);
+    }
     let (mut gpus, trouble) = match options.wanted.device {
         Device::Cpu => (Vec::new(), None),
         Device::Auto | Device::Cuda => gpu::inventory().await,
@@ -50,37 +102,11 @@ pub async fn run(options: AgentOptions, launcher: Launcher) -> Result<(), AgentE
     if let Some(trouble) = trouble {
         warn!("{trouble}; no GPU is used");
     }
-    let cores =
-        std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-    let (slots, warnings) =
-        plan::plan(&options.wanted, cores, &gpus, &options.data_dir, &options.checkpoints)?;
+    let (slots, warnings) = plan(&options.wanted, &gpus)?;
     for warning in warnings {
         warn!("{warning}");
     }
-    let host = identity::host();
-    let name = options.name.as_deref().unwrap_or(&host);
-    let worker = identity::worker_id(name).map_err(|error| AgentError::System {
-        what: "name the worker",
-        cause: std::io::Error::other(error),
-    })?;
-    let devices: Vec<&str> = slots.iter().map(|slot| slot.offer.device.as_str()).collect();
-    info!("worker {worker}: {} slot(s): {}", slots.len(), devices.join(", "));
-
-    let (inputs, said) = mpsc::channel(INPUTS);
-    let trainers = slots.iter().map(|slot| (slot.offer.index, slot.trainer.clone()));
-    let mut trainers = TrainerProcesses::new(launcher, trainers, inputs);
-    let offers = slots.iter().map(|slot| slot.offer.clone());
-    let agent = Agent::new(worker.clone(), host, offers, options.limits.clone(), Timestamp(0));
-    let connection = Connection::new(Dial::tcp(options.coordinator.clone()), worker);
-    let stops = stops(options.until_stdin_closes)
-        .map_err(|cause| AgentError::System { what: "listen for signals", cause })?;
-    let place = Place {
-        url: options.coordinator,
-        connect_timeout: options.limits.connect_timeout.unwrap_or_default(),
-    };
-    let ended = serve(agent, connection, &mut trainers, said, stops, &place).await;
-    trainers.shut_down().await;
-    ended
+    Ok(slots)
 }
 
 /// Where the coordinator was looked for, and for how long: for error messages.

@@ -5,6 +5,7 @@
 
 mod coordinator;
 mod lives;
+mod no_op;
 mod stories;
 mod usage;
 mod worker;
