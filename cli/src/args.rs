@@ -1,11 +1,23 @@
 //! The command line.
 
+mod listing;
+mod operations;
+mod reference;
+
 use std::{
     net::{SocketAddr, ToSocketAddrs as _},
     path::PathBuf,
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use colearn_core::id::SweepName;
+
+pub(crate) use self::{
+    listing::{LogArgs, State, StatusArgs, TasksArgs, WorkersArgs},
+    operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs},
+    reference::{ConfigurationPrefix, TaskPath, TaskReference},
+};
+use self::listing::ListArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -17,7 +29,7 @@ Exit codes:
   5  no coordinator answers
   6  the state folder is held by another process, not writable, corrupt or full
   7  the address to listen on is taken
-  8  no sweep of that name
+  8  no sweep, task or worker of that name
   9  the sweep ended with failed tasks, or was cancelled
  10  workers could not be started, or kept dying
 130  interrupted; what was recorded is kept, the same command continues";
@@ -59,34 +71,17 @@ pub(crate) enum Command {
         target: Target,
     },
     /// List the sweeps.
-    List {
-        #[command(flatten)]
-        target: Target,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(after_help = listing::LIST_JSON)]
+    List(ListArgs),
     /// Show how far a sweep is, and what failed.
-    Status {
-        /// The sweep's name.
-        name: String,
-        #[command(flatten)]
-        target: Target,
-        /// Print JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    #[command(after_help = listing::STATUS_JSON)]
+    Status(StatusArgs),
     /// Follow a sweep until it ends.
-    Watch {
-        /// The sweep's name.
-        name: String,
-        #[command(flatten)]
-        target: Target,
-    },
+    Watch(Named),
     /// Print a sweep's metrics, averaged over seeds.
     Results {
         /// The sweep's name.
-        name: String,
+        name: SweepName,
         #[command(flatten)]
         target: Target,
         /// How to print them.
@@ -99,16 +94,46 @@ pub(crate) enum Command {
     /// Sweeps that are still running can be reported too: what is missing is shown as missing.
     /// results.parquet is written by programs built with the cargo feature `parquet`.
     Report(ReportArgs),
+    /// List the tasks of a sweep: where each is, who trains it, why it failed.
+    #[command(after_help = listing::TASKS_JSON)]
+    Tasks(TasksArgs),
+    /// List the workers and what they train.
+    #[command(after_help = listing::WORKERS_JSON)]
+    Workers(WorkersArgs),
+    /// Print what was logged while a task was trained, or by a worker.
+    #[command(after_help = listing::LOGS_JSON)]
+    Logs(LogArgs),
+    /// Try a sweep's failed and cancelled tasks again, with all their attempts.
+    Retry(RetryArgs),
+    /// Add the seeds and configurations of a sweep file to a sweep; what is recorded is kept.
+    ///
+    /// The file is the sweep's own with more seeds, more values or more includes. What a task is trained with must
+    /// not change: a file that would change it is refused, with the difference.
+    Extend(ExtendArgs),
+    /// Start nothing more of a sweep; what runs goes on.
+    Pause(Named),
+    /// Undo `pause`.
+    Resume(Named),
+    /// Let a sweep go before others, or after them.
+    Priority(PriorityArgs),
     /// Cancel a sweep: what runs is stopped, what is recorded is kept.
-    Cancel {
-        /// The sweep's name.
-        name: String,
-        #[command(flatten)]
-        target: Target,
-    },
+    Cancel(Named),
+    /// Forget a sweep that has ended, with all its results.
+    Rm(RemoveArgs),
+    /// Let a worker take nothing new, and leave when nothing runs on it any more.
+    Drain(DrainArgs),
     /// Make and look at data sets.
     #[command(subcommand)]
     Data(DataCommand),
+}
+
+/// A sweep of a coordinator.
+#[derive(Args, Debug)]
+pub(crate) struct Named {
+    /// The sweep's name.
+    pub(crate) name: SweepName,
+    #[command(flatten)]
+    pub(crate) target: Target,
 }
 
 /// Which coordinator is meant.
@@ -181,7 +206,7 @@ pub(crate) struct CoordinatorArgs {
 #[derive(Args, Debug)]
 pub(crate) struct ReportArgs {
     /// The sweep's name.
-    pub(crate) name: String,
+    pub(crate) name: SweepName,
     #[command(flatten)]
     pub(crate) target: Target,
     /// Folder to write; files of an earlier report are replaced or removed [default: reports/NAME].

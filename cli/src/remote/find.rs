@@ -1,0 +1,188 @@
+//! Finding what people name: sweeps with a slip of the pen, configurations and workers by the beginning of their id.
+
+use colearn_core::sweep::did_you_mean;
+use colearn_proto::v1;
+use tonic::{Code, Response, Status};
+
+use super::Client;
+use crate::{
+    args::TaskReference,
+    connect::refused,
+    exit::{Exit, Failure},
+};
+
+/// How many names an error lists at most.
+const MOST_LISTED: usize = 10;
+
+/// The answer to a question about the sweep `name`. Where there is none of that name, the failure says what there is.
+pub(super) async fn answered<T>(
+    client: &mut Client,
+    name: &str,
+    answer: Result<Response<T>, Status>,
+) -> Result<T, Failure> {
+    let status = match answer {
+        Ok(response) => return Ok(response.into_inner()),
+        Err(status) => status,
+    };
+    let mut failure = refused(&status);
+    if status.code() == Code::NotFound
+        && let Ok(listed) = client.list_sweeps(v1::ListSweepsRequest {}).await
+    {
+        let names: Vec<String> = listed.into_inner().sweeps.into_iter().map(|sweep| sweep.name).collect();
+        // Otherwise something else was not found.
+        if !names.iter().any(|known| known == name) {
+            failure.message += &format!("; {}", others(name, &names, "sweep"));
+        }
+    }
+    Err(failure)
+}
+
+/// What could have been meant instead of `name`.
+fn others(name: &str, known: &[String], noun: &str) -> String {
+    if known.is_empty() {
+        return format!("there is no {noun} yet");
+    }
+    let names = known.iter().map(String::as_str);
+    did_you_mean(name, names).unwrap_or_else(|| format!("the {noun}s are {}", listed(known)))
+}
+
+fn listed(names: &[impl AsRef<str>]) -> String {
+    let shown: Vec<&str> = names.iter().take(MOST_LISTED).map(AsRef::as_ref).collect();
+    let more = match names.len().saturating_sub(shown.len()) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    shown.join(", ") + &more
+}
+
+/// Whose id begins with something.
+#[derive(Debug, PartialEq, Eq)]
+enum Picked<'i> {
+    One(&'i String),
+    Nobody,
+    Several(Vec<&'i String>),
+}
+
+/// Picks an id by its beginning. The whole id is always enough, also where another begins with it.
+fn pick<'i>(wanted: &str, ids: &'i [String]) -> Picked<'i> {
+    if let Some(id) = ids.iter().find(|id| *id == wanted) {
+        return Picked::One(id);
+    }
+    match ids.iter().filter(|id| id.starts_with(wanted)).collect::<Vec<_>>()[..] {
+        [] => Picked::Nobody,
+        [id] => Picked::One(id),
+        ref several => Picked::Several(several.to_vec()),
+    }
+}
+
+/// The tasks of the sweep `name` that are meant.
+///
+/// # Errors
+/// When there is no such sweep, or it has no or several configurations whose id begins like that.
+pub(super) async fn tasks(
+    client: &mut Client,
+    name: &str,
+    wanted: &[TaskReference],
+) -> Result<Vec<v1::TaskReference>, Failure> {
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let answer = client.get_sweep(v1::GetSweepRequest { name: name.to_owned() }).await;
+    let configurations = answered(client, name, answer).await?.configurations;
+    let ids: Vec<String> = configurations.into_iter().map(|row| row.configuration).collect();
+    let found = |task: &TaskReference| {
+        let configuration = configuration(name, task.configuration.as_str(), &ids)?;
+        Ok(v1::TaskReference { configuration, seed: task.seed })
+    };
+    wanted.iter().map(found).collect()
+}
+
+fn configuration(name: &str, wanted: &str, ids: &[String]) -> Result<String, Failure> {
+    let message = match pick(wanted, ids) {
+        Picked::One(id) => return Ok(id.clone()),
+        Picked::Nobody => {
+            format!("{name} has no configuration `{wanted}`; {}", others(wanted, ids, "configuration"))
+        }
+        Picked::Several(several) => {
+            format!(
+                "{name} has several configurations that begin with `{wanted}`: {}; give more digits",
+                listed(&several)
+            )
+        }
+    };
+    Err(Failure::new(Exit::NotFound, message))
+}
+
+/// The id of the worker that is meant, of those that the coordinator knows of.
+///
+/// # Errors
+/// When none or several of them begin like that.
+pub(super) async fn worker(client: &mut Client, wanted: &str) -> Result<String, Failure> {
+    let listed = client.list_workers(v1::ListWorkersRequest {}).await.map_err(|status| refused(&status))?;
+    let ids: Vec<String> = listed.into_inner().workers.into_iter().map(|worker| worker.worker).collect();
+    worker_of(wanted, &ids)
+}
+
+fn worker_of(wanted: &str, ids: &[String]) -> Result<String, Failure> {
+    let message = match pick(wanted, ids) {
+        Picked::One(id) => return Ok(id.clone()),
+        Picked::Nobody if ids.is_empty() => {
+            format!("there is no worker `{wanted}`; none is connected")
+        }
+        Picked::Nobody => format!("there is no worker `{wanted}`; {}", others(wanted, ids, "worker")),
+        Picked::Several(several) => {
+            format!(
+                "several workers begin with `{wanted}`: {}; give more of the id",
+                self::listed(&several)
+            )
+        }
+    };
+    Err(Failure::new(Exit::NotFound, message))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ids(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(|&id| id.to_owned()).collect()
+    }
+
+    #[test]
+    fn the_beginning_of_an_id_is_enough_if_it_is_one() {
+        let known = ids(&["gpu1", "gpu1-ab", "gpu2-cd"]);
+        assert_eq!(pick("gpu2", &known), Picked::One(&known[2]));
+        assert_eq!(pick("gpu1", &known), Picked::One(&known[0]), "the whole id is that one");
+        assert_eq!(pick("gpu", &known), Picked::Several(known.iter().collect()));
+        assert_eq!(pick("cpu", &known), Picked::Nobody);
+    }
+
+    #[test]
+    fn an_id_that_is_unknown_or_ambiguous_lists_what_could_be_meant() {
+        let known = ids(&["0123456789abcdef", "0123ffffffffffff", "aaaa000000000000"]);
+        let told = |wanted| {
+            let failure = configuration("small", wanted, &known).unwrap_err();
+            assert_eq!(failure.exit, Exit::NotFound);
+            failure.message
+        };
+        let message = told("0123");
+        assert!(message.contains("0123456789abcdef, 0123ffffffffffff; give more digits"), "{message}");
+        let message = told("bbbb");
+        assert!(message.contains("small has no configuration `bbbb`"), "{message}");
+        assert!(message.contains("0123456789abcdef, 0123ffffffffffff, aaaa000000000000"), "{message}");
+        let message = told("aaaa000000000001");
+        assert!(message.contains("did you mean `aaaa000000000000`?"), "{message}");
+
+        let message = worker_of("gpu3", &ids(&["gpu1-ab", "cpu-cd"])).unwrap_err().message;
+        assert!(message.contains("the workers are gpu1-ab, cpu-cd"), "{message}");
+        assert!(worker_of("gpu3", &[]).unwrap_err().message.contains("none is connected"));
+    }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let many: Vec<String> = (0..12).map(|index| format!("s{index}")).collect();
+        assert_eq!(others("demo", &many, "sweep"), "the sweeps are s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 and 2 more");
+        assert_eq!(others("demo", &[], "sweep"), "there is no sweep yet");
+        assert_eq!(others("dmeo", &ids(&["other", "demo"]), "sweep"), "did you mean `demo`?");
+    }
+}

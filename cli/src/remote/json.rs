@@ -1,0 +1,114 @@
+//! What `--json` prints. The shapes are told in `--help` of each command; see `args/listing.rs`.
+
+use colearn_proto::v1::{
+    LogSource, RecordedLine, RunningTask, SweepSummary, TaskCounts, TaskFailure, TaskRow, TaskState, Worker,
+    WorkerSlot,
+};
+use serde_json::{Value, json};
+
+use super::{
+    results::failure_parts,
+    words::{instant, source_word, state_word, task_state_word},
+    workers::worker_state,
+};
+
+pub(super) fn counts(counts: &TaskCounts) -> Value {
+    json!({
+        "total": counts.total,
+        "pending": counts.pending,
+        "running": counts.running,
+        "done": counts.done,
+        "failed": counts.failed,
+        "cancelled": counts.cancelled,
+    })
+}
+
+pub(super) fn summary(sweep: &SweepSummary) -> Value {
+    json!({
+        "name": sweep.name,
+        "id": sweep.id,
+        "state": state_word(sweep.state()),
+        "paused": sweep.paused,
+        "priority": sweep.priority,
+        "max_concurrent_tasks": (sweep.max_concurrent_tasks > 0).then_some(sweep.max_concurrent_tasks),
+        "tasks": counts(&sweep.tasks.unwrap_or_default()),
+        "configurations": sweep.configurations,
+        "seeds": sweep.seeds,
+        "submitted_at": instant(sweep.submitted_at),
+        "retried": sweep.retried,
+        "workers": sweep.workers,
+        "slots": sweep.slots,
+    })
+}
+
+pub(super) fn failure(failed: &TaskFailure) -> Value {
+    let (configuration, seed, reason, message) = failure_parts(failed);
+    json!({
+        "configuration": configuration,
+        "seed": seed,
+        "attempt": failed.attempt,
+        "final": failed.r#final,
+        "reason": reason,
+        "message": message,
+    })
+}
+
+pub(super) fn task(row: &TaskRow) -> Value {
+    let task = row.task.clone().unwrap_or_default();
+    let running = row.state() == TaskState::Running;
+    let failure = row.failure.as_ref();
+    json!({
+        "configuration": task.configuration,
+        "seed": task.seed,
+        "state": task_state_word(row.state()),
+        "attempts": row.attempts,
+        "worker": running.then_some(&row.worker),
+        "slot": running.then_some(row.slot),
+        "epoch": running.then_some(row.epoch),
+        "epochs": running.then_some(row.epochs),
+        "reason": failure.map(super::tasks::reason_word),
+        "message": failure.map(|failure| &failure.message),
+        "not_before": (row.not_before > 0).then(|| instant(row.not_before)),
+    })
+}
+
+pub(super) fn worker(worker: &Worker) -> Value {
+    let running = |task: &RunningTask| {
+        let id = task.task.clone().unwrap_or_default();
+        json!({
+            "sweep": task.sweep,
+            "configuration": id.configuration,
+            "seed": id.seed,
+            "attempt": task.attempt,
+            "epoch": task.epoch,
+            "epochs": task.epochs,
+        })
+    };
+    let slot = |slot: &WorkerSlot| {
+        json!({
+            "index": slot.index,
+            "device": slot.device,
+            "max_cohort": slot.max_cohort,
+            "tasks": slot.tasks.iter().map(running).collect::<Value>(),
+        })
+    };
+    json!({
+        "id": worker.worker,
+        "host": worker.host,
+        "version": worker.version,
+        "state": worker_state(worker),
+        "last_seen": instant(worker.last_seen),
+        "slots": worker.slots.iter().map(slot).collect::<Value>(),
+    })
+}
+
+pub(super) fn line(recorded: &RecordedLine) -> Value {
+    let line = recorded.line.clone().unwrap_or_default();
+    json!({
+        "at": instant(line.at),
+        "worker": recorded.worker,
+        "source": source_word(LogSource::try_from(line.source).unwrap_or_default()),
+        "token": (recorded.token > 0).then_some(recorded.token),
+        "text": line.text,
+    })
+}

@@ -1,0 +1,106 @@
+//! `colearn logs TASK` and `colearn logs --worker WORKER`.
+
+use std::io::{BufWriter, Write as _};
+
+use colearn_proto::v1::{self, LogSource, RecordedLine, get_log_request::Of};
+use tonic::Code;
+
+use super::{
+    Client,
+    find::{self, answered},
+    json,
+    words::{log_moment, one_line, source_word},
+};
+use crate::{
+    args::{LogArgs, TaskPath},
+    connect::{Connection, refused},
+    exit::{Exit, Failure, Outcome},
+};
+
+/// `colearn logs`.
+pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
+    let LogArgs { task, worker, target, follow, json } = arguments;
+    let mut connection = Connection::open(target).await?;
+    // Nobody would ever write another line.
+    let alone = connection.is_embedded();
+    let follow = *follow && !alone;
+    let client = &mut connection.sweeps;
+    let mut parts = match (task, worker) {
+        (Some(task), _) => of_task(client, task, follow).await?,
+        (None, Some(worker)) => of_worker(client, worker, follow).await?,
+        (None, None) => return Err(Failure::new(Exit::Usage, "name a task, or a worker with --worker")),
+    };
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut found = false;
+    while let Some(part) = parts.message().await.map_err(|status| refused(&status))? {
+        for line in &part.lines {
+            if *json {
+                writeln!(out, "{}", json::line(line))?;
+            } else {
+                writeln!(out, "{}", plain(line))?;
+            }
+        }
+        found |= !part.lines.is_empty();
+        out.flush()?;
+    }
+    connection.close().await;
+    if !found {
+        tell!("no line is kept of it");
+    }
+    if alone && arguments.follow {
+        tell!("nobody serves the state folder `{}`: there is nothing to follow", target.state.display());
+    }
+    Ok(Exit::Success)
+}
+
+type Parts = tonic::Streaming<v1::GetLogResponse>;
+
+async fn of_task(client: &mut Client, path: &TaskPath, follow: bool) -> Result<Parts, Failure> {
+    let name = path.sweep.as_str();
+    let task = find::tasks(client, name, std::slice::from_ref(&path.task)).await?.pop();
+    let of = Of::Task(v1::TaskOfSweep { name: name.to_owned(), task });
+    let answer = client.get_log(v1::GetLogRequest { of: Some(of), follow }).await;
+    answered(client, name, answer).await
+}
+
+async fn of_worker(client: &mut Client, wanted: &str, follow: bool) -> Result<Parts, Failure> {
+    // Lines are kept of workers that have left as well, which are listed no more: those must be named in full.
+    let listed = find::worker(client, wanted).await;
+    let worker = listed.as_ref().map_or_else(|_| wanted.to_owned(), Clone::clone);
+    let request = v1::GetLogRequest { of: Some(Of::Worker(worker)), follow };
+    match (client.get_log(request).await, listed) {
+        (Err(status), Err(unlisted)) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {
+            Err(unlisted)
+        }
+        (answer, _) => Ok(answer.map_err(|status| refused(&status))?.into_inner()),
+    }
+}
+
+fn plain(recorded: &RecordedLine) -> String {
+    let line = recorded.line.clone().unwrap_or_default();
+    let source = LogSource::try_from(line.source).unwrap_or_default();
+    format!("{}  {}  {:7}  {}", log_moment(line.at), recorded.worker, source_word(source), one_line(&line.text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_told_with_when_and_who() {
+        let line = |source: LogSource, token, text: &str| RecordedLine {
+            line: Some(v1::LogLine { at: 1_700_000_000_123, source: source.into(), text: text.into() }),
+            worker: "gpu01-ab".into(),
+            token,
+        };
+        assert_eq!(
+            plain(&line(LogSource::Trainer, 7, "loss is \u{1b}[31mNaN")),
+            "2023-11-14 22:13:20.123  gpu01-ab  trainer  loss is  [31mNaN"
+        );
+        let worker = line(LogSource::Worker, 0, "hello");
+        assert_eq!(plain(&worker), "2023-11-14 22:13:20.123  gpu01-ab  worker   hello");
+        let object = json::line(&worker);
+        assert_eq!(object["token"], serde_json::Value::Null);
+        assert_eq!((object["source"].as_str(), object["text"].as_str()), (Some("worker"), Some("hello")));
+    }
+}

@@ -1,0 +1,29 @@
+//! Commands that ask a coordinator, one file a subject.
+
+mod columns;
+mod find;
+mod json;
+mod logs;
+mod look;
+mod operate;
+mod results;
+mod submit;
+mod tasks;
+mod words;
+mod workers;
+
+use colearn_proto::v1::sweep_service_client::SweepServiceClient;
+use tonic::transport::Channel;
+
+pub(crate) use self::{
+    logs::logs,
+    look::{exit_of, follow, list, status, watch},
+    operate::{cancel, extend, pause, priority, remove, retry},
+    results::{failure_note, fetch_results, results},
+    submit::{read_sweep_file, submit, submit_to},
+    tasks::tasks,
+    words::moment,
+    workers::{drain, workers},
+};
+
+type Client = SweepServiceClient<Channel>;

@@ -1,0 +1,217 @@
+//! Commands that change what becomes of a sweep: retry, extend, pause, resume, priority, cancel, rm.
+
+use std::{
+    io::{BufRead as _, IsTerminal as _, Write as _},
+    path::Path,
+};
+
+use colearn_core::sweep::Sweep;
+use colearn_proto::v1::{self, SweepSummary};
+use tonic::Code;
+
+use super::{
+    find::{self, answered},
+    submit::{read_sweep_file, summary_of},
+    words::{count, state_word},
+};
+use crate::{
+    args::{ExtendArgs, Named, PriorityArgs, RemoveArgs, RetryArgs, Target},
+    connect::Connection,
+    exit::{Exit, Failure, Outcome},
+    progress::has_ended,
+};
+
+/// `colearn retry NAME`.
+pub(crate) async fn retry(arguments: &RetryArgs) -> Outcome {
+    let RetryArgs { name, target, failed, task } = arguments;
+    let name = name.as_str();
+    let mut connection = Connection::open(target).await?;
+    let client = &mut connection.sweeps;
+    let tasks = find::tasks(client, name, task).await?;
+    let request = v1::RetrySweepRequest { name: name.to_owned(), failed_only: *failed, tasks };
+    let answer = client.retry_sweep(request).await;
+    let response = answered(client, name, answer).await?;
+    let summary = summary_of(response.sweep)?;
+    if response.retried == 0 {
+        let which = if *failed { "has failed" } else { "has failed or was cancelled" };
+        println!("{name}: nothing to retry, no task {which}");
+    } else {
+        println!("{name}: {} pending again", count(response.retried, "task"));
+        println!("{}", continues(&connection, target, &summary, Path::new("FILE")));
+    }
+    connection.close().await;
+    Ok(Exit::Success)
+}
+
+/// `colearn extend NAME FILE`.
+pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
+    let ExtendArgs { name, file, target } = arguments;
+    let name = name.as_str();
+    let source = read_sweep_file(file)?;
+    let mut connection = Connection::open(target).await?;
+    let client = &mut connection.sweeps;
+    let origin = file.display().to_string();
+    let request = v1::ExtendSweepRequest { name: name.to_owned(), source: source.clone(), origin };
+    let response = match client.extend_sweep(request).await {
+        // The message shows where the file and the sweep differ.
+        Err(status) if status.code() == Code::FailedPrecondition => {
+            return Err(Failure::new(Exit::SweepFile, status.message()));
+        }
+        answer => answered(client, name, answer).await?,
+    };
+    for warning in &response.warnings {
+        tell!("{warning}");
+    }
+    let summary = summary_of(response.sweep)?;
+    if response.added == 0 {
+        println!("{name}: nothing to add, it has the seeds and configurations of {} already", file.display());
+    } else {
+        let counts = summary.tasks.unwrap_or_default();
+        println!(
+            "{name}: {} added; now {} and {}, {}, {} done",
+            count(response.added, "task"),
+            count(summary.configurations, "configuration"),
+            count(summary.seeds, "seed"),
+            count(counts.total, "task"),
+            counts.done
+        );
+    }
+    if !has_ended(&summary) {
+        println!("{}", continues(&connection, target, &summary, file));
+        let called = Sweep::parse(&source, "").ok().map(|parsed| parsed.sweep.name);
+        if connection.is_embedded() && called.is_some_and(|called| called.as_str() != name) {
+            println!("with `name: {name}` in that file, which is called otherwise now");
+        }
+    }
+    connection.close().await;
+    Ok(Exit::Success)
+}
+
+/// `colearn pause NAME`, and `colearn resume NAME`.
+pub(crate) async fn pause(arguments: &Named, paused: bool) -> Outcome {
+    let Named { name, target } = arguments;
+    let name = name.as_str();
+    let mut connection = Connection::open(target).await?;
+    let client = &mut connection.sweeps;
+    let answer = client.pause_sweep(v1::PauseSweepRequest { name: name.to_owned(), paused }).await;
+    let summary = summary_of(answered(client, name, answer).await?.sweep)?;
+    let counts = summary.tasks.unwrap_or_default();
+    let waiting = format!("{} running, {} pending", counts.running, counts.pending);
+    if has_ended(&summary) {
+        println!("{name}: {}; there is nothing to start", state_word(summary.state()));
+    } else if paused {
+        println!("{name}: paused; {waiting}; nothing more of it starts until: colearn resume {name}{}", target.typed());
+    } else {
+        println!("{name}: {waiting}");
+        println!("{}", continues(&connection, target, &summary, Path::new("FILE")));
+    }
+    connection.close().await;
+    Ok(Exit::Success)
+}
+
+/// `colearn priority NAME N`.
+pub(crate) async fn priority(arguments: &PriorityArgs) -> Outcome {
+    let PriorityArgs { name, priority, target } = arguments;
+    let name = name.as_str();
+    let mut connection = Connection::open(target).await?;
+    let client = &mut connection.sweeps;
+    let request = v1::PrioritizeSweepRequest { name: name.to_owned(), priority: *priority };
+    let answer = client.prioritize_sweep(request).await;
+    let summary = summary_of(answered(client, name, answer).await?.sweep)?;
+    println!("{name}: priority {}", summary.priority);
+    connection.close().await;
+    Ok(Exit::Success)
+}
+
+/// `colearn cancel NAME`.
+pub(crate) async fn cancel(arguments: &Named) -> Outcome {
+    let Named { name, target } = arguments;
+    let name = name.as_str();
+    let mut connection = Connection::open(target).await?;
+    let client = &mut connection.sweeps;
+    let answer = client.cancel_sweep(v1::CancelSweepRequest { name: name.to_owned() }).await;
+    let summary = summary_of(answered(client, name, answer).await?.sweep)?;
+    connection.close().await;
+    let counts = summary.tasks.unwrap_or_default();
+    println!(
+        "{name}: {}; {} kept, {} will not run",
+        state_word(summary.state()),
+        count(counts.done, "result"),
+        count(counts.cancelled, "task")
+    );
+    Ok(Exit::Success)
+}
+
+/// `colearn rm NAME`.
+pub(crate) async fn remove(arguments: &RemoveArgs) -> Outcome {
+    let RemoveArgs { name, target, yes } = arguments;
+    let name = name.as_str();
+    if !yes && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("nobody can be asked here whether the results of {name} may go: say so with --yes"),
+        ));
+    }
+    let mut connection = Connection::open(target).await?;
+    let client = &mut connection.sweeps;
+    if !yes {
+        let answer = client.get_sweep(v1::GetSweepRequest { name: name.to_owned() }).await;
+        let summary = summary_of(answered(client, name, answer).await?.sweep)?;
+        if !ask(&summary)? {
+            connection.close().await;
+            return Err(Failure::new(Exit::Failure, format!("{name} was not removed")));
+        }
+    }
+    let answer = client.remove_sweep(v1::RemoveSweepRequest { name: name.to_owned() }).await;
+    let summary = summary_of(answered(client, name, answer).await?.sweep)?;
+    connection.close().await;
+    let results = count(summary.tasks.unwrap_or_default().done, "result");
+    println!("{name}: removed, and {results} with it");
+    Ok(Exit::Success)
+}
+
+/// Asks on the terminal whether the sweep may go.
+fn ask(sweep: &SweepSummary) -> Result<bool, Failure> {
+    let mut terminal = std::io::stderr();
+    let results = count(sweep.tasks.unwrap_or_default().done, "result");
+    write!(terminal, "{} has {results}, which would be gone for good. Remove it? [y/N] ", sweep.name)?;
+    terminal.flush()?;
+    let mut answer = String::new();
+    std::io::stdin().lock().read_line(&mut answer)?;
+    Ok(agrees(&answer, &sweep.name))
+}
+
+fn agrees(answer: &str, name: &str) -> bool {
+    let answer = answer.trim();
+    answer == name || matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes")
+}
+
+/// Who works on what is pending now, or what has to be typed so that somebody does.
+fn continues(connection: &Connection, target: &Target, sweep: &SweepSummary, file: &Path) -> String {
+    let name = &sweep.name;
+    let typed = target.typed();
+    if sweep.paused {
+        format!("it is paused; resume it with: colearn resume {name}{typed}")
+    } else if connection.is_embedded() {
+        format!("nobody works on it here; continue it with: colearn run {}{typed}", file.display())
+    } else if sweep.workers == 0 {
+        format!("no worker is connected; when one is, watch it with: colearn watch {name}{typed}")
+    } else {
+        format!("watch it with: colearn watch {name}{typed}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_clear_yes_removes() {
+        for answer in ["y\n", "Yes\n", "small\n", " small \n"] {
+            assert!(agrees(answer, "small"), "{answer:?}");
+        }
+        for answer in ["", "\n", "n\n", "smal\n", "no\n", "yy\n"] {
+            assert!(!agrees(answer, "small"), "{answer:?}");
+        }
+    }
+}

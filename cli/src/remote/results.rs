@@ -1,0 +1,133 @@
+//! `colearn results NAME`, and fetching results for whoever else needs them.
+
+use std::collections::HashMap;
+
+use colearn_core::{
+    id::ConfigurationId,
+    sweep::Sweep,
+    table::{Outcome as TaskOutcome, ResultsTable},
+};
+use colearn_proto::{
+    convert::{self, ConvertError},
+    v1::{self, get_results_response::Part},
+};
+use colearn_report::FailureNote;
+
+use super::{Client, find::answered, tasks::reason_word};
+use crate::{
+    args::{Format, Target},
+    connect::{Connection, refused},
+    exit::{Exit, Failure, Outcome},
+    format,
+};
+
+/// `colearn results NAME`.
+pub(crate) async fn results(name: &str, target: &Target, format: Format) -> Outcome {
+    let mut connection = Connection::open(target).await?;
+    let fetched = fetch_results(&mut connection.sweeps, name).await?;
+    connection.close().await;
+    print!("{}", format::render(&fetched.table, format));
+    Ok(Exit::Success)
+}
+
+/// A sweep's results, and the failures behind what is missing.
+pub(crate) struct Fetched {
+    /// The sweep as it was resolved.
+    pub(crate) sweep: Sweep,
+    /// What became of its tasks, as far as it is known.
+    pub(crate) outcomes: HashMap<(ConfigurationId, u64), TaskOutcome>,
+    /// Attempts that failed, for the report.
+    pub(crate) notes: Vec<FailureNote>,
+    /// The averaged results.
+    pub(crate) table: ResultsTable,
+    /// One line a failed task, for people.
+    pub(crate) failures: Vec<String>,
+}
+
+/// Fetches all results of a sweep and averages them.
+pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fetched, Failure> {
+    let bad = |error: &dyn std::fmt::Display| {
+        Failure::new(
+            Exit::Failure,
+            format!("the coordinator sent something this version does not understand: {error}"),
+        )
+    };
+    let request = v1::GetResultsRequest { name: name.to_owned() };
+    let mut parts = client.get_results(request).await.map_err(|status| refused(&status))?.into_inner();
+    let mut sweep_json = String::new();
+    let mut outcomes = HashMap::new();
+    let mut failures = Vec::new();
+    let mut notes = Vec::new();
+    while let Some(message) = parts.message().await.map_err(|status| refused(&status))? {
+        match message.part {
+            // A large sweep comes in several parts.
+            Some(Part::SweepJson(text)) => sweep_json += &text,
+            Some(Part::Result(recorded)) => {
+                let task = convert::task(recorded.task).map_err(|error| bad(&error))?;
+                let result = recorded.result.unwrap_or_default().try_into().map_err(|error| bad(&error))?;
+                outcomes.insert((task.configuration, task.seed), TaskOutcome::Done(result));
+            }
+            Some(Part::Failure(failed)) => {
+                failures.push(failure_line(&failed));
+                let task = convert::task(failed.task.clone()).map_err(|error| bad(&error))?;
+                let reason = failed.failure.as_ref().map_or(0, |failure| failure.reason);
+                let reason = convert::failure_reason(reason).map_err(|error| bad(&error))?;
+                notes.push(failure_note(failed).map_err(|error| bad(&error))?);
+                outcomes.insert((task.configuration, task.seed), TaskOutcome::Failed(reason));
+            }
+            None => {}
+        }
+    }
+    let sweep: Sweep = serde_json::from_str(&sweep_json).map_err(|error| bad(&error))?;
+    let table = ResultsTable::of(&sweep, &outcomes);
+    for (name, digests) in table.data_digests.iter().filter(|(_, digests)| digests.len() > 1) {
+        tell!(
+            "warning: results of {} were trained on {} different files of the data set `{name}`: the means mix them",
+            table.sweep,
+            digests.len()
+        );
+    }
+    Ok(Fetched { table, sweep, outcomes, notes, failures })
+}
+
+fn failure_parts(failed: &v1::TaskFailure) -> (String, String, &'static str, String) {
+    let task = failed.task.clone().unwrap_or_default();
+    let failure = failed.failure.clone().unwrap_or_default();
+    let reason = convert::failure_reason(failure.reason).map_or("unknown", |reason| reason.as_str());
+    (task.configuration, task.seed.to_string(), reason, failure.message)
+}
+
+fn failure_json(failed: &v1::TaskFailure) -> serde_json::Value {
+    let (configuration, seed, reason, message) = failure_parts(failed);
+    json!({
+        "configuration": configuration,
+        "seed": seed,
+        "attempt": failed.attempt,
+        "final": failed.r#final,
+        "reason": reason,
+        "message": message,
+    })
+}
+
+/// A failed attempt as a report shows it.
+pub(crate) fn failure_note(failed: v1::TaskFailure) -> Result<FailureNote, ConvertError> {
+    let (_, _, reason, message) = failure_parts(&failed);
+    let task = convert::task(failed.task)?;
+    Ok(FailureNote {
+        configuration: task.configuration,
+        seed: task.seed,
+        attempt: failed.attempt,
+        last: failed.r#final,
+        reason: reason.to_owned(),
+        message,
+    })
+}
+
+fn failure_line(failed: &v1::TaskFailure) -> String {
+    let (configuration, seed, reason, message) = failure_parts(failed);
+    let what = if failed.r#final { "failed" } else { "will be tried again" };
+    format!(
+        "configuration {configuration} seed {seed}, attempt {}: {what}: {reason}: {message}",
+        failed.attempt
+    )
+}

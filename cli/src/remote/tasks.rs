@@ -1,0 +1,208 @@
+//! `colearn tasks NAME`: printed as it comes, because a sweep may have a hundred thousand of them.
+
+use std::io::{BufWriter, Write as _};
+
+use colearn_proto::{
+    convert,
+    v1::{self, TaskRow, TaskState},
+};
+
+use super::{
+    columns::{Align, Columns},
+    find::answered,
+    json,
+    words::{now, one_line, task_state_word},
+};
+use crate::{
+    args::{State, TasksArgs},
+    connect::{Connection, refused},
+    exit::{Exit, Outcome},
+    progress::human,
+};
+
+/// `colearn tasks NAME`.
+pub(crate) async fn tasks(arguments: &TasksArgs) -> Outcome {
+    let TasksArgs { name, target, only, json } = arguments;
+    let name = name.as_str();
+    let mut connection = Connection::open(target).await?;
+    let client = &mut connection.sweeps;
+    let states = only.iter().map(|state| wire(*state).into()).collect();
+    let answer = client.list_tasks(v1::ListTasksRequest { name: name.to_owned(), states }).await;
+    let mut parts = answered(client, name, answer).await?;
+    let mut printer = Printer::new(name, *json);
+    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut found = false;
+    while let Some(part) = parts.message().await.map_err(|status| refused(&status))? {
+        found |= !part.tasks.is_empty();
+        out.write_all(printer.rows(&part.tasks, now()).as_bytes())?;
+        out.flush()?;
+    }
+    out.write_all(printer.end().as_bytes())?;
+    out.flush()?;
+    connection.close().await;
+    if !found && !json {
+        tell!("{name}: no task is in the states asked for");
+    }
+    Ok(Exit::Success)
+}
+
+fn wire(state: State) -> TaskState {
+    match state {
+        State::Pending => TaskState::Pending,
+        State::Running => TaskState::Running,
+        State::Done => TaskState::Done,
+        State::Failed => TaskState::Failed,
+        State::Cancelled => TaskState::Cancelled,
+    }
+}
+
+/// How the list is written, part by part.
+enum Printer {
+    Plain(Columns<7>),
+    /// One JSON document, so that it is read like the other listings, with one task a line.
+    Json { name: String, begun: bool },
+}
+
+impl Printer {
+    fn new(name: &str, json: bool) -> Self {
+        if json {
+            Self::Json { name: name.to_owned(), begun: false }
+        } else {
+            Self::Plain(Columns::new([
+                ("configuration", Align::Left),
+                ("seed", Align::Right),
+                ("state", Align::Left),
+                ("attempts", Align::Right),
+                ("epochs", Align::Right),
+                ("worker", Align::Left),
+                ("reason", Align::Left),
+            ]))
+        }
+    }
+
+    fn rows(&mut self, rows: &[TaskRow], now: i64) -> String {
+        match self {
+            Self::Plain(_) if rows.is_empty() => String::new(),
+            Self::Plain(columns) => {
+                let rows: Vec<_> = rows.iter().map(|row| cells(row, now)).collect();
+                columns.lines(&rows)
+            }
+            Self::Json { name, begun } => {
+                let mut text = String::new();
+                for row in rows {
+                    text += &if *begun { ",\n".to_owned() } else { opening(name) };
+                    text += &json::task(row).to_string();
+                    *begun = true;
+                }
+                text
+            }
+        }
+    }
+
+    fn end(self) -> String {
+        match self {
+            Self::Plain(_) => String::new(),
+            Self::Json { begun: true, .. } => "\n]}\n".to_owned(),
+            Self::Json { begun: false, name } => format!("{}]}}\n", opening(&name)),
+        }
+    }
+}
+
+fn opening(name: &str) -> String {
+    format!("{{\"sweep\": {}, \"tasks\": [\n", serde_json::Value::from(name))
+}
+
+fn cells(row: &TaskRow, now: i64) -> [String; 7] {
+    let task = row.task.clone().unwrap_or_default();
+    let running = row.state() == TaskState::Running;
+    let or_empty = |text: String| if running { text } else { String::new() };
+    let mut reason = Vec::new();
+    if let Some(failure) = &row.failure {
+        reason.push(one_line(&format!("{}: {}", reason_word(failure), failure.message)));
+    }
+    if row.not_before > now {
+        let wait = std::time::Duration::from_millis((row.not_before - now).unsigned_abs());
+        reason.push(format!("may run again in {}", human(wait)));
+    }
+    [
+        task.configuration,
+        task.seed.to_string(),
+        task_state_word(row.state()).to_owned(),
+        row.attempts.to_string(),
+        or_empty(format!("{}/{}", row.epoch, row.epochs)),
+        or_empty(format!("{} slot {}", row.worker, row.slot)),
+        reason.join("; "),
+    ]
+}
+
+pub(super) fn reason_word(failure: &v1::Failure) -> &'static str {
+    convert::failure_reason(failure.reason).map_or("unknown", |reason| reason.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(seed: u64, state: TaskState) -> TaskRow {
+        let task = v1::TaskId { sweep: 1, configuration: "0123456789abcdef".into(), seed };
+        TaskRow { task: Some(task), state: state.into(), ..TaskRow::default() }
+    }
+
+    fn rows() -> Vec<TaskRow> {
+        let failure = v1::Failure {
+            reason: v1::FailureReason::Crash.into(),
+            message: "trainer was killed\nby signal 9".into(),
+        };
+        vec![
+            TaskRow {
+                attempts: 2,
+                worker: "gpu01-ab".into(),
+                slot: 1,
+                epoch: 3,
+                epochs: 40,
+                ..row(0, TaskState::Running)
+            },
+            TaskRow {
+                attempts: 1,
+                failure: Some(failure),
+                not_before: 61_000,
+                ..row(1, TaskState::Pending)
+            },
+        ]
+    }
+
+    #[test]
+    fn tasks_are_lines_of_aligned_columns() {
+        let mut printer = Printer::new("small", false);
+        let text = printer.rows(&rows(), 1000) + &printer.rows(&[row(2, TaskState::Done)], 1000) + &printer.end();
+        assert_eq!(
+            text,
+            "\
+configuration     seed  state    attempts  epochs  worker           reason
+0123456789abcdef     0  running         2    3/40  gpu01-ab slot 1
+0123456789abcdef     1  pending         1                           crash: trainer was killed by signal 9; may run again in 1 min 0 s
+0123456789abcdef     2  done            0
+"
+        );
+    }
+
+    #[test]
+    fn json_is_one_document_however_many_parts_it_comes_in() {
+        for parts in [vec![], vec![vec![]], vec![rows()], vec![rows(), vec![], rows()]] {
+            let mut printer = Printer::new("small", true);
+            let mut text: String = parts.iter().map(|part| printer.rows(part, 0)).collect();
+            text += &printer.end();
+            let document: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!(document["sweep"], "small");
+            let tasks = document["tasks"].as_array().unwrap();
+            assert_eq!(tasks.len(), parts.iter().map(Vec::len).sum::<usize>());
+            for pair in tasks.chunks(2) {
+                assert_eq!(pair[0]["epochs"], 40);
+                assert_eq!(pair[0]["reason"], serde_json::Value::Null);
+                assert_eq!(pair[1]["reason"], "crash");
+                assert_eq!(pair[1]["not_before"], "1970-01-01T00:01:01.000Z");
+                assert_eq!(pair[1]["worker"], serde_json::Value::Null);
+            }
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! How things are called.
+
+use std::time::Duration;
+
+use colearn_proto::v1::{LogSource, SweepState, SweepSummary, TaskState};
+use jiff::Timestamp;
+
+use crate::progress::human;
+
+pub(super) fn state_word(state: SweepState) -> &'static str {
+    match state {
+        SweepState::Unspecified => "unknown",
+        SweepState::Active => "active",
+        SweepState::Complete => "complete",
+        SweepState::Failed => "failed",
+        SweepState::Cancelled => "cancelled",
+    }
+}
+
+/// A sweep's state as people read it: that it is paused matters as long as there is something to start.
+pub(super) fn state_for_people(sweep: &SweepSummary) -> &'static str {
+    match sweep.state() {
+        SweepState::Active if sweep.paused => "paused",
+        state => state_word(state),
+    }
+}
+
+pub(super) fn task_state_word(state: TaskState) -> &'static str {
+    match state {
+        TaskState::Unspecified => "unknown",
+        TaskState::Pending => "pending",
+        TaskState::Running => "running",
+        TaskState::Done => "done",
+        TaskState::Failed => "failed",
+        TaskState::Cancelled => "cancelled",
+    }
+}
+
+pub(super) fn source_word(source: LogSource) -> &'static str {
+    match source {
+        LogSource::Unspecified => "unknown",
+        LogSource::Worker => "worker",
+        LogSource::Trainer => "trainer",
+    }
+}
+
+/// A moment for people, from milliseconds since the Unix epoch.
+pub(crate) fn moment(millis: i64) -> String {
+    formatted(millis, "%Y-%m-%d %H:%M:%S UTC")
+}
+
+/// A moment of a log, to the millisecond.
+pub(super) fn log_moment(millis: i64) -> String {
+    formatted(millis, "%Y-%m-%d %H:%M:%S%.3f")
+}
+
+/// A moment for programs: RFC 3339, to the millisecond.
+pub(super) fn instant(millis: i64) -> String {
+    formatted(millis, "%Y-%m-%dT%H:%M:%S%.3fZ")
+}
+
+fn formatted(millis: i64, format: &str) -> String {
+    Timestamp::from_millisecond(millis)
+        .map(|at| at.strftime(format).to_string())
+        .unwrap_or_else(|_| "-".to_owned())
+}
+
+/// Milliseconds since the Unix epoch, now.
+pub(super) fn now() -> i64 {
+    Timestamp::now().as_millisecond()
+}
+
+/// How long ago `then` was; clocks of two hosts need not agree, so that it may seem to lie ahead.
+pub(super) fn ago(then: i64, now: i64) -> String {
+    let millis = u64::try_from(now.saturating_sub(then)).unwrap_or(0);
+    format!("{} ago", human(Duration::from_millis(millis)))
+}
+
+/// `1 task`, `2 tasks`.
+pub(super) fn count(number: u64, noun: &str) -> String {
+    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
+}
+
+/// A text from elsewhere on one line, and without what a terminal would obey.
+pub(super) fn one_line(text: &str) -> String {
+    text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_told_to_people_and_to_programs() {
+        assert_eq!(moment(1_700_000_000_123), "2023-11-14 22:13:20 UTC");
+        assert_eq!(instant(1_700_000_000_000), "2023-11-14T22:13:20.000Z");
+        assert_eq!(instant(1_700_000_000_123), "2023-11-14T22:13:20.123Z");
+        assert_eq!(log_moment(1_700_000_000_020), "2023-11-14 22:13:20.020");
+        assert_eq!(moment(i64::MAX), "-");
+    }
+
+    #[test]
+    fn a_clock_that_is_ahead_is_no_future() {
+        assert_eq!(ago(1000, 4999), "3 s ago");
+        assert_eq!(ago(5000, 1000), "0 s ago");
+    }
+
+    #[test]
+    fn what_comes_from_elsewhere_can_not_move_the_cursor() {
+        assert_eq!(one_line("a\n\u{1b}[2Jb\tc\n"), "a  [2Jb c");
+    }
+}

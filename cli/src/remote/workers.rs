@@ -1,0 +1,170 @@
+//! `colearn workers` and `colearn drain WORKER`.
+
+use colearn_proto::v1::{self, RunningTask, Worker};
+use serde_json::json;
+
+use super::{
+    columns::{Align, Columns},
+    find, json,
+    words::{ago, count, now},
+};
+use crate::{
+    args::{DrainArgs, WorkersArgs},
+    connect::{Connection, refused},
+    exit::{Exit, Failure, Outcome},
+};
+
+/// How many tasks of a cohort are told to people.
+const MOST_TASKS: usize = 4;
+
+/// `colearn workers`.
+pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
+    let WorkersArgs { target, json } = arguments;
+    let mut connection = Connection::open(target).await?;
+    let answer = connection.sweeps.list_workers(v1::ListWorkersRequest {}).await;
+    let workers = answer.map_err(|status| refused(&status))?.into_inner().workers;
+    let embedded = connection.is_embedded();
+    connection.close().await;
+    if *json {
+        let rows: Vec<_> = workers.iter().map(json::worker).collect();
+        println!("{:#}", json!({ "workers": rows }));
+    } else if !workers.is_empty() {
+        print!("{}", table(&workers, now()));
+    }
+    if embedded {
+        tell!(
+            "nobody serves the state folder `{}`, so that no worker can be connected",
+            target.state.display()
+        );
+    } else if workers.is_empty() {
+        tell!("no worker is connected; start one with: colearn-worker --coordinator URL");
+    }
+    Ok(Exit::Success)
+}
+
+/// Where a worker is, in a word.
+pub(super) fn worker_state(worker: &Worker) -> &'static str {
+    match worker {
+        Worker { connected: false, .. } => "away",
+        Worker { draining: true, .. } => "draining",
+        Worker { .. } => "connected",
+    }
+}
+
+/// One line a slot; of a cohort, one line a task. What is the same as in the line above is left out.
+fn table(workers: &[Worker], now: i64) -> String {
+    let mut rows = Vec::new();
+    for worker in workers {
+        let mut who = [
+            worker.worker.clone(),
+            worker.host.clone(),
+            worker_state(worker).to_owned(),
+            ago(worker.last_seen, now),
+        ];
+        if worker.slots.is_empty() {
+            let [id, host, state, seen] = std::mem::take(&mut who);
+            rows.push([id, host, state, seen, String::new(), String::new(), String::new()]);
+        }
+        for slot in &worker.slots {
+            let mut place = [slot.index.to_string(), slot.device.clone()];
+            for what in trains(&slot.tasks) {
+                let [id, host, state, seen] = std::mem::take(&mut who);
+                let [index, device] = std::mem::take(&mut place);
+                rows.push([id, host, state, seen, index, device, what]);
+            }
+        }
+    }
+    let mut columns = Columns::new([
+        ("worker", Align::Left),
+        ("host", Align::Left),
+        ("state", Align::Left),
+        ("last seen", Align::Right),
+        ("slot", Align::Right),
+        ("device", Align::Left),
+        ("trains", Align::Left),
+    ]);
+    columns.lines(&rows)
+}
+
+/// What a slot does, in lines.
+fn trains(tasks: &[RunningTask]) -> Vec<String> {
+    if tasks.is_empty() {
+        return vec!["idle".to_owned()];
+    }
+    let line = |task: &RunningTask| {
+        let id = task.task.clone().unwrap_or_default();
+        format!(
+            "{}/{}/{}, attempt {}, epoch {}/{}",
+            task.sweep, id.configuration, id.seed, task.attempt, task.epoch, task.epochs
+        )
+    };
+    let mut lines: Vec<String> = tasks.iter().take(MOST_TASKS).map(line).collect();
+    if tasks.len() > MOST_TASKS {
+        lines.push(format!("and {} more", tasks.len() - MOST_TASKS));
+    }
+    lines
+}
+
+/// `colearn drain WORKER`.
+pub(crate) async fn drain(arguments: &DrainArgs) -> Outcome {
+    let DrainArgs { worker, target, now } = arguments;
+    let mut connection = Connection::open_served(target).await?;
+    let client = &mut connection.sweeps;
+    let worker = find::worker(client, worker).await?;
+    let answer = client.drain_worker(v1::DrainWorkerRequest { worker, now: *now }).await;
+    let response = answer.map_err(|status| refused(&status))?.into_inner();
+    connection.close().await;
+    let worker = response.worker.ok_or_else(|| {
+        Failure::new(Exit::Failure, "the coordinator's answer has no worker; are both of one version?")
+    })?;
+    let running = worker.slots.iter().map(|slot| slot.tasks.len() as u64).sum();
+    let tasks = count(running, "task");
+    let id = &worker.worker;
+    match (running, *now) {
+        (0, _) => println!("{id}: trains nothing, and leaves"),
+        (_, true) => println!("{id}: writes checkpoints, gives {tasks} back, and leaves"),
+        (_, false) => println!("{id}: takes nothing new, and leaves when its {tasks} ended"),
+    }
+    Ok(Exit::Success)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_are_told_with_what_they_train() {
+        let running = |seed| RunningTask {
+            sweep: "small".into(),
+            task: Some(v1::TaskId { sweep: 1, configuration: "0123456789abcdef".into(), seed }),
+            attempt: 1,
+            epoch: 3,
+            epochs: 40,
+        };
+        let slot = |index, tasks| v1::WorkerSlot { index, device: "cpu x1".into(), max_cohort: 8, tasks };
+        let workers = [
+            Worker {
+                worker: "gpu01-ab".into(),
+                host: "gpu01".into(),
+                connected: true,
+                last_seen: 1000,
+                slots: vec![slot(0, (0..6).map(running).collect()), slot(1, vec![])],
+                ..Worker::default()
+            },
+            Worker { worker: "gpu02-cd".into(), host: "gpu02".into(), draining: true, ..Worker::default() },
+        ];
+        assert_eq!(
+            table(&workers, 4000),
+            "\
+worker    host   state      last seen  slot  device  trains
+gpu01-ab  gpu01  connected    3 s ago     0  cpu x1  small/0123456789abcdef/0, attempt 1, epoch 3/40
+                                                     small/0123456789abcdef/1, attempt 1, epoch 3/40
+                                                     small/0123456789abcdef/2, attempt 1, epoch 3/40
+                                                     small/0123456789abcdef/3, attempt 1, epoch 3/40
+                                                     and 2 more
+                                          1  cpu x1  idle
+gpu02-cd  gpu02  away         4 s ago
+"
+        );
+    }
+}
