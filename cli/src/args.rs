@@ -6,18 +6,17 @@ mod reference;
 
 use std::{
     net::{SocketAddr, ToSocketAddrs as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use colearn_core::id::SweepName;
 
 pub(crate) use self::{
-    listing::{LogArgs, State, StatusArgs, TasksArgs, WorkersArgs},
+    listing::{ListArgs, LogArgs, State, StatusArgs, TasksArgs, WorkersArgs},
     operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs},
-    reference::{ConfigurationPrefix, TaskPath, TaskReference},
+    reference::{TaskPath, TaskReference},
 };
-use self::listing::ListArgs;
 
 const EXIT_CODES: &str = "\
 Exit codes:
@@ -125,6 +124,9 @@ pub(crate) enum Command {
     /// Make and look at data sets.
     #[command(subcommand)]
     Data(DataCommand),
+    /// Check or copy what a coordinator has recorded, also while it serves.
+    #[command(subcommand)]
+    Db(DbCommand),
 }
 
 /// A sweep of a coordinator.
@@ -145,6 +147,20 @@ pub(crate) struct Target {
     /// Without --coordinator: the state folder of `colearn run` on this machine.
     #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
     pub(crate) state: PathBuf,
+}
+
+impl Target {
+    /// What has to be typed after a command so that it means the same coordinator: nothing where the environment
+    /// or the default says so already.
+    pub(crate) fn typed(&self) -> String {
+        let said = |name| std::env::var_os(name).is_some();
+        match &self.coordinator {
+            Some(_) if said("COLEARN_COORDINATOR") => String::new(),
+            Some(url) => format!(" --coordinator {url}"),
+            None if said("COLEARN_STATE") || self.state == Path::new(".colearn") => String::new(),
+            None => format!(" --state {}", self.state.display()),
+        }
+    }
 }
 
 /// `colearn run`.
@@ -261,6 +277,30 @@ pub(crate) enum DataCommand {
         /// Print JSON.
         #[arg(long)]
         json: bool,
+    },
+}
+
+/// `colearn db`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DbCommand {
+    /// Replay the journal and compare what comes out with the recorded results.
+    ///
+    /// Exits with 6 when something is inconsistent.
+    Check {
+        /// The state folder.
+        #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
+        state: PathBuf,
+    },
+    /// Copy the database, as it is at one moment, to a file that is not there yet.
+    ///
+    /// To restore it, put it into an empty folder as `colearn.db` and start a coordinator with that folder as its
+    /// state, when no worker of the old one is left: tokens begin again where they were when the copy was made.
+    Backup {
+        /// The file to write.
+        file: PathBuf,
+        /// The state folder.
+        #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
+        state: PathBuf,
     },
 }
 

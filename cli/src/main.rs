@@ -12,6 +12,7 @@ mod args;
 mod connect;
 mod coordinate;
 mod data;
+mod db;
 mod exit;
 mod format;
 mod interrupt;
@@ -79,16 +80,29 @@ fn dispatch(command: Command) -> Outcome {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Settings => plan::settings(),
         Command::Data(command) => data::data(&command),
+        Command::Db(command) => block_on(db::db(&command)),
         Command::Worker { arguments } => worker(&arguments),
         Command::Run(arguments) => block_on(run::run(&arguments)),
         Command::Coordinator(arguments) => block_on(coordinate::coordinator(&arguments)),
         Command::Submit { file, target } => block_on(remote::submit(&file, &target)),
-        Command::List { target, json } => block_on(remote::list(&target, json)),
-        Command::Status { name, target, json } => block_on(remote::status(&name, &target, json)),
-        Command::Watch { name, target } => block_on(remote::watch(&name, &target)),
-        Command::Results { name, target, format } => block_on(remote::results(&name, &target, format)),
+        Command::List(arguments) => block_on(remote::list(&arguments)),
+        Command::Status(arguments) => block_on(remote::status(&arguments)),
+        Command::Watch(named) => block_on(remote::watch(&named)),
+        Command::Results { name, target, format } => {
+            block_on(remote::results(name.as_str(), &target, format))
+        }
         Command::Report(arguments) => block_on(report::report(&arguments)),
-        Command::Cancel { name, target } => block_on(remote::cancel(&name, &target)),
+        Command::Tasks(arguments) => block_on(remote::tasks(&arguments)),
+        Command::Workers(arguments) => block_on(remote::workers(&arguments)),
+        Command::Logs(arguments) => block_on(remote::logs(&arguments)),
+        Command::Retry(arguments) => block_on(remote::retry(&arguments)),
+        Command::Extend(arguments) => block_on(remote::extend(&arguments)),
+        Command::Pause(named) => block_on(remote::pause(&named, true)),
+        Command::Resume(named) => block_on(remote::pause(&named, false)),
+        Command::Priority(arguments) => block_on(remote::priority(&arguments)),
+        Command::Cancel(named) => block_on(remote::cancel(&named)),
+        Command::Rm(arguments) => block_on(remote::remove(&arguments)),
+        Command::Drain(arguments) => block_on(remote::drain(&arguments)),
     }
 }
 

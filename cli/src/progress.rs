@@ -128,7 +128,7 @@ fn describe(counts: &TaskCounts, sweep: &SweepSummary, left: Option<Duration>) -
 }
 
 /// A duration in the two largest units that matter.
-fn human(duration: Duration) -> String {
+pub(crate) fn human(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0..60 => format!("{seconds} s"),

@@ -17,8 +17,8 @@ use crate::{
 /// Fetches what there is and writes the report.
 pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let mut connection = Connection::open(&arguments.target).await?;
-    let fetched = fetch_results(&mut connection.sweeps, &arguments.name).await?;
-    let request = v1::GetSweepRequest { name: arguments.name.clone() };
+    let fetched = fetch_results(&mut connection.sweeps, arguments.name.as_str()).await?;
+    let request = v1::GetSweepRequest { name: arguments.name.to_string() };
     let response =
         connection.sweeps.get_sweep(request).await.map_err(|status| refused(&status))?.into_inner();
     connection.close().await;

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
 
 use crate::{
-    args::RunArgs,
+    args::{RunArgs, Target},
     connect::{self, coordinator_failure, url_of},
     data::{check_data, check_same_data},
     exit::{Exit, Failure, Outcome},
@@ -33,9 +33,10 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     config.release_leases = true;
     let mut running = connect::start(config).await?;
     let url = url_of(&running);
+    let target = Target { coordinator: None, state: arguments.state.clone() };
     let worked = async {
         let mut client = connect::connect(&url).await?;
-        let summary = submit_to(&mut client, source, &arguments.file).await?;
+        let summary = submit_to(&mut client, source, &arguments.file, &target).await?;
         let ended = if has_ended(&summary) {
             Some(summary)
         } else {

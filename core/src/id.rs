@@ -49,6 +49,13 @@ impl SweepName {
     }
 }
 
+impl FromStr for SweepName {
+    type Err = IdError;
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        Self::new(text)
+    }
+}
+
 impl TryFrom<String> for SweepName {
     type Error = IdError;
     fn try_from(text: String) -> Result<Self, IdError> {

@@ -90,10 +90,9 @@ impl FromStr for TaskPath {
     type Err = ReferenceError;
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
         match text.split('/').collect::<Vec<_>>()[..] {
-            [sweep, configuration, seed] => Ok(Self {
-                sweep: SweepName::new(sweep)?,
-                task: TaskReference::of(configuration, seed)?,
-            }),
+            [sweep, configuration, seed] => {
+                Ok(Self { sweep: SweepName::new(sweep)?, task: TaskReference::of(configuration, seed)? })
+            }
             _ => Err(ReferenceError::Parts("NAME/CONFIGURATION/SEED")),
         }
     }

@@ -131,10 +131,7 @@ fn worker_of(wanted: &str, ids: &[String]) -> Result<String, Failure> {
         }
         Picked::Nobody => format!("there is no worker `{wanted}`; {}", others(wanted, ids, "worker")),
         Picked::Several(several) => {
-            format!(
-                "several workers begin with `{wanted}`: {}; give more of the id",
-                self::listed(&several)
-            )
+            format!("several workers begin with `{wanted}`: {}; give more of the id", self::listed(&several))
         }
     };
     Err(Failure::new(Exit::NotFound, message))
@@ -181,7 +178,10 @@ mod tests {
     #[test]
     fn long_lists_are_cut() {
         let many: Vec<String> = (0..12).map(|index| format!("s{index}")).collect();
-        assert_eq!(others("demo", &many, "sweep"), "the sweeps are s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 and 2 more");
+        assert_eq!(
+            others("demo", &many, "sweep"),
+            "the sweeps are s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 and 2 more"
+        );
         assert_eq!(others("demo", &[], "sweep"), "there is no sweep yet");
         assert_eq!(others("dmeo", &ids(&["other", "demo"]), "sweep"), "did you mean `demo`?");
     }

@@ -79,7 +79,13 @@ async fn of_worker(client: &mut Client, wanted: &str, follow: bool) -> Result<Pa
 fn plain(recorded: &RecordedLine) -> String {
     let line = recorded.line.clone().unwrap_or_default();
     let source = LogSource::try_from(line.source).unwrap_or_default();
-    format!("{}  {}  {:7}  {}", log_moment(line.at), recorded.worker, source_word(source), one_line(&line.text))
+    format!(
+        "{}  {}  {:7}  {}",
+        log_moment(line.at),
+        recorded.worker,
+        source_word(source),
+        one_line(&line.text)
+    )
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! Looking at sweeps: list, status, watch.
 
-use colearn_core::id::SweepName;
 use colearn_proto::v1::{self, SweepState, SweepSummary};
 use comfy_table::{Table, presets};
-use serde_json::json;
+use serde_json::{Value, json as object};
 
 use super::{
     Client,
@@ -11,17 +10,18 @@ use super::{
     json,
     results::failure_line,
     submit::summary_of,
-    words::{moment, state_for_people, state_word},
+    words::{count, moment, state_for_people},
 };
 use crate::{
-    args::{ListArgs, Named, StatusArgs, Target},
+    args::{ListArgs, Named, StatusArgs},
     connect::{Connection, refused},
     exit::{Exit, Failure, Outcome},
     progress::{Progress, has_ended},
 };
 
 /// `colearn list`.
-pub(crate) async fn list(target: &Target, as_json: bool) -> Outcome {
+pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
+    let ListArgs { target, json: as_json } = arguments;
     let mut connection = Connection::open(target).await?;
     let sweeps = connection
         .sweeps
@@ -31,9 +31,9 @@ pub(crate) async fn list(target: &Target, as_json: bool) -> Outcome {
         .into_inner()
         .sweeps;
     connection.close().await;
-    if as_json {
-        let rows: Vec<_> = sweeps.iter().map(summary_json).collect();
-        println!("{:#}", json!({ "sweeps": rows }));
+    if *as_json {
+        let rows: Vec<Value> = sweeps.iter().map(json::summary).collect();
+        println!("{:#}", object!({ "sweeps": rows }));
         return Ok(Exit::Success);
     }
     if sweeps.is_empty() {
@@ -42,12 +42,23 @@ pub(crate) async fn list(target: &Target, as_json: bool) -> Outcome {
     }
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["name", "state", "done", "running", "pending", "failed", "tasks", "submitted"]);
+    table.set_header([
+        "name",
+        "state",
+        "priority",
+        "done",
+        "running",
+        "pending",
+        "failed",
+        "tasks",
+        "submitted",
+    ]);
     for sweep in &sweeps {
         let counts = sweep.tasks.unwrap_or_default();
         table.add_row([
             sweep.name.clone(),
-            state_word(sweep.state()).to_owned(),
+            state_for_people(sweep).to_owned(),
+            sweep.priority.to_string(),
             counts.done.to_string(),
             counts.running.to_string(),
             counts.pending.to_string(),
@@ -61,26 +72,20 @@ pub(crate) async fn list(target: &Target, as_json: bool) -> Outcome {
 }
 
 /// `colearn status NAME`.
-pub(crate) async fn status(name: &str, target: &Target, as_json: bool) -> Outcome {
+pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
+    let StatusArgs { name, target, json: as_json } = arguments;
+    let name = name.as_str();
     let mut connection = Connection::open(target).await?;
-    let response = connection
-        .sweeps
-        .get_sweep(v1::GetSweepRequest { name: name.to_owned() })
-        .await
-        .map_err(|status| refused(&status))?
-        .into_inner();
+    let client = &mut connection.sweeps;
+    let answer = client.get_sweep(v1::GetSweepRequest { name: name.to_owned() }).await;
+    let response = answered(client, name, answer).await?;
     connection.close().await;
-    let summary = response.sweep.unwrap_or_default();
-    if as_json {
-        let configurations: Vec<_> = response
-            .configurations
-            .iter()
-            .map(|row| json!({ "id": row.configuration, "tasks": counts_json(&row.tasks.unwrap_or_default()) }))
-            .collect();
-        let failures: Vec<_> = response.failures.iter().map(failure_json).collect();
-        let mut document = summary_json(&summary);
-        document["configurations_progress"] = configurations.into();
-        document["failures"] = failures.into();
+    let summary = summary_of(response.sweep)?;
+    if *as_json {
+        let row = |row: &v1::ConfigurationProgress| object!({ "id": row.configuration, "tasks": json::counts(&row.tasks.unwrap_or_default()) });
+        let mut document = json::summary(&summary);
+        document["configurations_progress"] = response.configurations.iter().map(row).collect();
+        document["failures"] = response.failures.iter().map(json::failure).collect();
         println!("{document:#}");
         return Ok(Exit::Success);
     }
@@ -88,7 +93,7 @@ pub(crate) async fn status(name: &str, target: &Target, as_json: bool) -> Outcom
     println!(
         "{}: {}, submitted {}\n{} configurations x {} seeds = {} tasks: {} done, {} running, {} pending, {} failed, {} cancelled; {} attempts tried again\n{} workers with {} slots are connected",
         summary.name,
-        state_word(summary.state()),
+        state_for_people(&summary),
         moment(summary.submitted_at),
         summary.configurations,
         summary.seeds,
@@ -102,6 +107,12 @@ pub(crate) async fn status(name: &str, target: &Target, as_json: bool) -> Outcom
         summary.workers,
         summary.slots,
     );
+    if summary.priority != 0 {
+        println!("priority {}", summary.priority);
+    }
+    if summary.max_concurrent_tasks > 0 {
+        println!("at most {} at a time", count(summary.max_concurrent_tasks.into(), "task"));
+    }
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
     table.set_header(["configuration", "done", "running", "pending", "failed"]);
@@ -123,13 +134,16 @@ pub(crate) async fn status(name: &str, target: &Target, as_json: bool) -> Outcom
 }
 
 /// `colearn watch NAME`.
-pub(crate) async fn watch(name: &str, target: &Target) -> Outcome {
+pub(crate) async fn watch(arguments: &Named) -> Outcome {
+    let Named { name, target } = arguments;
+    let name = name.as_str();
     let mut connection = Connection::open(target).await?;
     if connection.is_embedded() {
         // Nobody works on it: there is something to say only if it has ended.
         let request = v1::GetSweepRequest { name: name.to_owned() };
-        let response = connection.sweeps.get_sweep(request).await.map_err(|status| refused(&status))?;
-        if !response.into_inner().sweep.is_some_and(|summary| has_ended(&summary)) {
+        let answer = connection.sweeps.get_sweep(request).await;
+        let response = answered(&mut connection.sweeps, name, answer).await?;
+        if !response.sweep.is_some_and(|summary| has_ended(&summary)) {
             connection.close().await;
             return Err(Failure::new(
                 Exit::Unreachable,
@@ -148,7 +162,7 @@ pub(crate) async fn watch(name: &str, target: &Target) -> Outcome {
     println!(
         "{}: {}, {} of {} tasks done, {} failed",
         summary.name,
-        state_word(summary.state()),
+        state_for_people(&summary),
         counts.done,
         counts.total,
         counts.failed
@@ -163,7 +177,8 @@ pub(crate) async fn follow(
     progress: &mut Progress,
 ) -> Result<SweepSummary, Failure> {
     let request = v1::WatchSweepRequest { name: name.to_owned() };
-    let mut updates = client.watch_sweep(request).await.map_err(|status| refused(&status))?.into_inner();
+    let answer = client.watch_sweep(request).await;
+    let mut updates = answered(client, name, answer).await?;
     while let Some(update) = updates.message().await.map_err(|status| refused(&status))? {
         let Some(summary) = update.sweep else { continue };
         progress.update(&summary);
@@ -181,4 +196,3 @@ pub(crate) async fn follow(
 pub(crate) fn exit_of(summary: &SweepSummary) -> Exit {
     if summary.state() == SweepState::Complete { Exit::Success } else { Exit::Incomplete }
 }
-

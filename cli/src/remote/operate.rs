@@ -100,7 +100,10 @@ pub(crate) async fn pause(arguments: &Named, paused: bool) -> Outcome {
     if has_ended(&summary) {
         println!("{name}: {}; there is nothing to start", state_word(summary.state()));
     } else if paused {
-        println!("{name}: paused; {waiting}; nothing more of it starts until: colearn resume {name}{}", target.typed());
+        println!(
+            "{name}: paused; {waiting}; nothing more of it starts until: colearn resume {name}{}",
+            target.typed()
+        );
     } else {
         println!("{name}: {waiting}");
         println!("{}", continues(&connection, target, &summary, Path::new("FILE")));

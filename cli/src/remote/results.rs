@@ -53,7 +53,8 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
         )
     };
     let request = v1::GetResultsRequest { name: name.to_owned() };
-    let mut parts = client.get_results(request).await.map_err(|status| refused(&status))?.into_inner();
+    let answer = client.get_results(request).await;
+    let mut parts = answered(client, name, answer).await?;
     let mut sweep_json = String::new();
     let mut outcomes = HashMap::new();
     let mut failures = Vec::new();
@@ -90,23 +91,11 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     Ok(Fetched { table, sweep, outcomes, notes, failures })
 }
 
-fn failure_parts(failed: &v1::TaskFailure) -> (String, String, &'static str, String) {
+pub(super) fn failure_parts(failed: &v1::TaskFailure) -> (String, u64, &'static str, String) {
     let task = failed.task.clone().unwrap_or_default();
     let failure = failed.failure.clone().unwrap_or_default();
-    let reason = convert::failure_reason(failure.reason).map_or("unknown", |reason| reason.as_str());
-    (task.configuration, task.seed.to_string(), reason, failure.message)
-}
-
-fn failure_json(failed: &v1::TaskFailure) -> serde_json::Value {
-    let (configuration, seed, reason, message) = failure_parts(failed);
-    json!({
-        "configuration": configuration,
-        "seed": seed,
-        "attempt": failed.attempt,
-        "final": failed.r#final,
-        "reason": reason,
-        "message": message,
-    })
+    let reason = reason_word(&failure);
+    (task.configuration, task.seed, reason, failure.message)
 }
 
 /// A failed attempt as a report shows it.
@@ -123,7 +112,7 @@ pub(crate) fn failure_note(failed: v1::TaskFailure) -> Result<FailureNote, Conve
     })
 }
 
-fn failure_line(failed: &v1::TaskFailure) -> String {
+pub(super) fn failure_line(failed: &v1::TaskFailure) -> String {
     let (configuration, seed, reason, message) = failure_parts(failed);
     let what = if failed.r#final { "failed" } else { "will be tried again" };
     format!(

@@ -60,7 +60,10 @@ fn wire(state: State) -> TaskState {
 enum Printer {
     Plain(Columns<7>),
     /// One JSON document, so that it is read like the other listings, with one task a line.
-    Json { name: String, begun: bool },
+    Json {
+        name: String,
+        begun: bool,
+    },
 }
 
 impl Printer {
@@ -162,19 +165,15 @@ mod tests {
                 epochs: 40,
                 ..row(0, TaskState::Running)
             },
-            TaskRow {
-                attempts: 1,
-                failure: Some(failure),
-                not_before: 61_000,
-                ..row(1, TaskState::Pending)
-            },
+            TaskRow { attempts: 1, failure: Some(failure), not_before: 61_000, ..row(1, TaskState::Pending) },
         ]
     }
 
     #[test]
     fn tasks_are_lines_of_aligned_columns() {
         let mut printer = Printer::new("small", false);
-        let text = printer.rows(&rows(), 1000) + &printer.rows(&[row(2, TaskState::Done)], 1000) + &printer.end();
+        let text =
+            printer.rows(&rows(), 1000) + &printer.rows(&[row(2, TaskState::Done)], 1000) + &printer.end();
         assert_eq!(
             text,
             "\

@@ -47,6 +47,30 @@ pub enum StoreError {
         /// The schema's version.
         version: i64,
     },
+    /// The database was written by an earlier version, and is only to be read.
+    #[error(
+        "database {path} was written by an older colearn: start a coordinator on it once, which brings it up to date"
+    )]
+    Older {
+        /// The database.
+        path: PathBuf,
+    },
+    /// There is no database.
+    #[error(
+        "there is no database {path}: name the state folder of a coordinator or of `colearn run` with --state"
+    )]
+    Missing {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// A copy could not be written.
+    #[error("backup {path} can not be written ({cause})")]
+    BackupNotWritten {
+        /// The copy.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// No space is left.
     #[error(
         "no space is left for database {path}: free some and start again; everything that was acknowledged is intact"

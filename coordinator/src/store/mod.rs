@@ -1,5 +1,6 @@
 //! What outlives the process: the journal of facts, and one result a task.
 
+mod check;
 mod contract;
 mod error;
 mod lock;
@@ -9,6 +10,7 @@ mod sqlite;
 #[cfg(test)]
 mod conformance;
 
+pub use check::{CheckReport, backup, check};
 pub use contract::{Batch, Entry, ResultRow, Store, StoreFuture};
 pub use error::StoreError;
 pub use memory::MemoryStore;

@@ -34,7 +34,8 @@ pub struct SqliteStore {
     path: PathBuf,
     writer: Mutex<SqliteConnection>,
     reader: Mutex<SqliteConnection>,
-    _lock: StateLock,
+    /// None when the database is only read.
+    _lock: Option<StateLock>,
 }
 
 impl SqliteStore {
@@ -60,7 +61,94 @@ impl SqliteStore {
         assert_durable(&mut writer, &path).await?;
         MIGRATIONS.run(&mut writer).await.map_err(|error| migration_failed(&path, error))?;
         let reader = options.read_only(true).create_if_missing(false).connect().await.map_err(broken)?;
-        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), path, _lock: lock })
+        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), path, _lock: Some(lock) })
+    }
+
+    /// Opens the database of a state folder to look at it, whether somebody serves it or not. Nothing can be
+    /// committed.
+    pub(super) async fn open_to_read(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join("colearn.db");
+        if !path.is_file() {
+            return Err(StoreError::Missing { path });
+        }
+        let broken = |error| StoreError::of(&path, error);
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .read_only(true)
+            .busy_timeout(Duration::from_secs(10))
+            .disable_statement_logging();
+        let writer = options.clone().connect().await.map_err(broken)?;
+        let mut reader = options.connect().await.map_err(broken)?;
+        let version: i64 = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
+            .fetch_one(&mut reader)
+            .await
+            .map_err(broken)?;
+        let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+        match version.cmp(&newest) {
+            std::cmp::Ordering::Less => return Err(StoreError::Older { path }),
+            std::cmp::Ordering::Greater => return Err(StoreError::Newer { path, version }),
+            std::cmp::Ordering::Equal => {}
+        }
+        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader), path, _lock: None })
+    }
+
+    /// From now on everything that is read is as of one moment.
+    pub(super) async fn begin_snapshot(&self) -> Result<(), StoreError> {
+        let mut reader = self.reader.lock().await;
+        sqlx::raw_sql("BEGIN; SELECT COUNT(*) FROM marks;")
+            .execute(&mut *reader)
+            .await
+            .map_err(|error| self.broken(error))?;
+        Ok(())
+    }
+
+    /// What SQLite itself finds wrong.
+    pub(super) async fn integrity(&self) -> Result<Vec<String>, StoreError> {
+        let mut reader = self.reader.lock().await;
+        let mut found: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(20)")
+            .fetch_all(&mut *reader)
+            .await
+            .map_err(|error| self.broken(error))?;
+        found.retain(|line| line != "ok");
+        let dangling = sqlx::query("PRAGMA foreign_key_check")
+            .fetch_all(&mut *reader)
+            .await
+            .map_err(|error| self.broken(error))?;
+        if !dangling.is_empty() {
+            found.push(format!("{} results belong to no sweep", dangling.len()));
+        }
+        Ok(found)
+    }
+
+    /// All sweeps with their names.
+    pub(super) async fn sweep_names(&self) -> Result<Vec<(SweepId, String)>, StoreError> {
+        let mut reader = self.reader.lock().await;
+        let rows: Vec<(i64, String)> = sqlx::query_as("SELECT id, name FROM sweeps ORDER BY id")
+            .fetch_all(&mut *reader)
+            .await
+            .map_err(|error| self.broken(error))?;
+        Ok(rows.into_iter().map(|(id, name)| (SweepId(id.cast_unsigned()), name)).collect())
+    }
+
+    /// Sweeps that the journal has entries of and that are not there.
+    pub(super) async fn orphans(&self) -> Result<Vec<SweepId>, StoreError> {
+        let mut reader = self.reader.lock().await;
+        let select = "SELECT DISTINCT sweep FROM journal \
+            WHERE sweep IS NOT NULL AND sweep NOT IN (SELECT id FROM sweeps)";
+        let rows: Vec<i64> =
+            sqlx::query_scalar(select).fetch_all(&mut *reader).await.map_err(|error| self.broken(error))?;
+        Ok(rows.into_iter().map(|id| SweepId(id.cast_unsigned())).collect())
+    }
+
+    /// Copies the database, as it is at one moment, to a file that is not there yet.
+    pub(super) async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
+        let mut reader = self.reader.lock().await;
+        sqlx::query("VACUUM INTO ?")
+            .bind(file.to_string_lossy().into_owned())
+            .execute(&mut *reader)
+            .await
+            .map_err(|error| StoreError::of(file, error))?;
+        Ok(())
     }
 
     fn broken(&self, error: sqlx::Error) -> StoreError {

@@ -260,6 +260,14 @@ impl Scheduler {
         self.find(task).map(|(state, index)| state.task(index).state())
     }
 
+    /// The lease under which a task was finished; `None` when it is not done.
+    #[must_use]
+    pub fn finished_under(&self, task: TaskId) -> Option<LeaseToken> {
+        let (state, index) = self.find(task)?;
+        let task = state.task(index);
+        (task.state() == TaskState::Done).then_some(task.token)
+    }
+
     /// The tokens of the leases that are active.
     pub fn lease_tokens(&self) -> impl Iterator<Item = LeaseToken> {
         self.leases.keys().copied()

@@ -1,0 +1,175 @@
+//! Looking at a state folder from outside: is what it holds consistent, and a copy of it.
+//!
+//! Both work while a coordinator serves the folder, and change nothing in it.
+
+use std::{
+    collections::BTreeSet,
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+};
+
+use colearn_core::{
+    id::SweepId,
+    scheduler::{Event, Scheduler, TaskState},
+};
+
+use super::{Store, StoreError, sqlite::SqliteStore};
+
+/// Rows that are read at once.
+const PAGE: u32 = 4096;
+/// Problems that are told in full.
+const MOST_PROBLEMS: usize = 100;
+
+/// What [`check`] found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// Sweeps that were replayed.
+    pub sweeps: u64,
+    /// Their tasks.
+    pub tasks: u64,
+    /// Entries of the journal.
+    pub entries: u64,
+    /// Recorded results.
+    pub results: u64,
+    /// What is wrong, a sentence each; the first hundred. Empty when all is well.
+    pub problems: Vec<String>,
+    /// Problems beyond those.
+    pub more: u64,
+}
+
+impl CheckReport {
+    fn problem(&mut self, text: String) {
+        if self.problems.len() < MOST_PROBLEMS {
+            self.problems.push(text);
+        } else {
+            self.more += 1;
+        }
+    }
+}
+
+/// Checks the database itself, then replays the journal sweep by sweep and compares what comes out with the
+/// recorded results, the outcomes of settled sweeps and the marks: as it is at one moment.
+///
+/// # Errors
+/// When the database can not be read at all. What is inconsistent in it is in the report.
+pub async fn check(folder: &Path) -> Result<CheckReport, StoreError> {
+    let store = SqliteStore::open_to_read(folder).await?;
+    store.begin_snapshot().await?;
+    let mut report = CheckReport::default();
+    for problem in store.integrity().await? {
+        report.problem(problem);
+    }
+    let recovered = store.recovered().await?;
+    let sweeps = store.sweep_names().await?;
+    for sweep in store.orphans().await? {
+        report.problem(format!("the journal has entries of sweep {sweep}, which is not there"));
+    }
+    let mut last_token = 0;
+    for (id, name) in &sweeps {
+        report.sweeps += 1;
+        let (mut entries, mut after) = (Vec::new(), 0);
+        loop {
+            let page = store.journal_of(*id, after, PAGE).await?;
+            let Some((last, _)) = page.last() else { break };
+            after = *last;
+            entries.extend(page.into_iter().map(|(_, entry)| (entry.at, entry.event)));
+        }
+        report.entries += entries.len() as u64;
+        for (_, event) in &entries {
+            if let Event::LeaseGranted { token, .. } = event {
+                last_token = last_token.max(token.0);
+            }
+        }
+        let mut alone = Scheduler::of_one_sweep(entries);
+        let Some(view) = alone.sweep(*id) else {
+            report.problem(format!("sweep {id} (`{name}`) has no submission in the journal"));
+            continue;
+        };
+        report.tasks += u64::from(view.counts().total());
+        if view.sweep().name.as_str() != name {
+            report.problem(format!("sweep {id} is `{name}`, but `{}` in the journal", view.sweep().name));
+        }
+        let done = u64::from(view.counts().done);
+        let recorded = check_results(&store, &alone, *id, &mut report).await?;
+        if recorded != done {
+            report.problem(format!(
+                "sweep {id} (`{name}`): {done} tasks are done by the journal, {recorded} results are recorded"
+            ));
+        }
+        if let Some(settled) = recovered.settled.iter().find(|settled| settled.id == *id)
+            && alone.settle(*id).as_ref() != Some(settled)
+        {
+            report
+                .problem(format!("sweep {id} (`{name}`) is settled with another outcome than the journal's"));
+        }
+    }
+    let last_sweep = sweeps.iter().map(|(id, _)| id.0).max().unwrap_or(0);
+    if recovered.last_sweep.0 < last_sweep || recovered.last_token.0 < last_token {
+        report.problem("the marks are behind the journal: numbers could be given twice".to_owned());
+    }
+    Ok(report)
+}
+
+/// Compares the recorded results of a sweep with the state that its journal leads to; returns how many there are
+/// of tasks that are done.
+async fn check_results(
+    store: &SqliteStore,
+    alone: &Scheduler,
+    sweep: SweepId,
+    report: &mut CheckReport,
+) -> Result<u64, StoreError> {
+    let (mut from, mut seen) = (0, BTreeSet::new());
+    loop {
+        let rows = store.results(sweep, from, PAGE).await?;
+        let Some(last) = rows.last() else { return Ok(seen.len() as u64) };
+        from = last.position + 1;
+        for row in rows {
+            report.results += 1;
+            let task = row.task;
+            match alone.state_of(task) {
+                Some(TaskState::Done) => drop(seen.insert(task)),
+                Some(state) => {
+                    report.problem(format!("task {task} has a result, but is {state:?} by the journal"));
+                }
+                None => report.problem(format!("task {task} has a result, but its sweep has no such task")),
+            }
+            if alone.position_of(task).is_some_and(|position| position != row.position) {
+                report.problem(format!("the result of task {task} has another place than the task"));
+            }
+            if alone.finished_under(task).is_some_and(|token| token != row.token) {
+                report.problem(format!("the result of task {task} is of another lease than the journal's"));
+            }
+        }
+    }
+}
+
+/// Copies the database of a state folder, as it is at one moment, to a file that is not there yet. The copy is
+/// complete and durable, or not there.
+///
+/// # Errors
+/// When the file is there already or can not be written, or the database can not be read.
+pub async fn backup(folder: &Path, to: &Path) -> Result<(), StoreError> {
+    let not_written = |cause: io::Error| StoreError::BackupNotWritten { path: to.to_owned(), cause };
+    if to.symlink_metadata().is_ok() {
+        return Err(not_written(io::Error::other("it is there already; name another file")));
+    }
+    let store = SqliteStore::open_to_read(folder).await?;
+    let beside = PathBuf::from(format!("{}.part-{}", to.display(), std::process::id()));
+    let copied = async {
+        store.copy_to(&beside).await?;
+        let durable = || {
+            File::open(&beside)?.sync_all()?;
+            std::fs::rename(&beside, to)?;
+            let parent = to.parent().filter(|parent| !parent.as_os_str().is_empty());
+            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+        };
+        durable().map_err(not_written)
+    };
+    let copied = copied.await;
+    if copied.is_err() {
+        // It may never have been made.
+        let _ = std::fs::remove_file(&beside);
+    }
+    copied
+}
