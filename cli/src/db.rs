@@ -13,9 +13,9 @@ pub(crate) async fn db(command: &DbCommand) -> Outcome {
         DbCommand::Check { state } => {
             let report = store::check(state).await.map_err(|error| failure(&error))?;
             let CheckReport { sweeps, tasks, entries, results, problems, more } = report;
-            println!("{sweeps} sweeps, {tasks} tasks, {entries} journal entries, {results} results");
+            say!("{sweeps} sweeps, {tasks} tasks, {entries} journal entries, {results} results");
             if problems.is_empty() {
-                println!("the journal and the results agree");
+                say!("the journal and the results agree");
                 return Ok(Exit::Success);
             }
             let mut message = format!("{} is inconsistent", state.join("colearn.db").display());
@@ -31,7 +31,7 @@ pub(crate) async fn db(command: &DbCommand) -> Outcome {
         DbCommand::Backup { file, state } => {
             store::backup(state, file).await.map_err(|error| failure(&error))?;
             let bytes = std::fs::metadata(file)?.len();
-            println!("{} has {bytes} bytes", file.display());
+            say!("{} has {bytes} bytes", file.display());
             Ok(Exit::Success)
         }
     }

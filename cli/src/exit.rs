@@ -28,6 +28,8 @@ pub(crate) enum Exit {
     Incomplete = 9,
     /// Workers could not be started, or kept dying.
     Workers = 10,
+    /// Whoever read the output has stopped reading: what a shell says of programs that a closed pipe ended.
+    PipeClosed = 141,
     /// Ctrl-C; everything recorded is kept.
     Interrupted = 130,
 }
@@ -62,7 +64,8 @@ impl fmt::Display for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self::new(Exit::Failure, error)
+        let closed = error.kind() == std::io::ErrorKind::BrokenPipe;
+        Self::new(if closed { Exit::PipeClosed } else { Exit::Failure }, error)
     }
 }
 

@@ -8,6 +8,17 @@ macro_rules! tell {
     }};
 }
 
+/// Prints a line on standard output, as [`show!`] does.
+macro_rules! say {
+    ($($argument:tt)*) => { $crate::output::line(format_args!($($argument)*)) };
+}
+
+/// Prints on standard output. A pipe that was closed (`colearn list | head -1`) ends the command quietly, as people
+/// expect, and not with a panic.
+macro_rules! show {
+    ($($argument:tt)*) => { $crate::output::text(format_args!($($argument)*)) };
+}
+
 mod args;
 mod connect;
 mod coordinate;
@@ -17,6 +28,7 @@ mod exit;
 mod format;
 mod interrupt;
 mod local_worker;
+mod output;
 mod plan;
 mod progress;
 mod remote;
@@ -38,11 +50,6 @@ use crate::{
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    // Printing into a pipe that was closed (`colearn list | head -1`) ends a command quietly, as people expect,
-    // and not with a panic. What serves or trains goes on instead, and ignores who does not listen.
-    if !matches!(cli.command, Command::Coordinator(_) | Command::Run(_)) {
-        end_quietly_on_closed_pipes();
-    }
     // A coordinator's log is its only voice; the other commands speak for themselves.
     let level = if matches!(cli.command, Command::Coordinator(_)) { "info" } else { "error" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
@@ -56,6 +63,8 @@ fn main() -> ExitCode {
         .init();
     let exit = match dispatch(cli.command) {
         Ok(exit) => exit,
+        // Nobody reads: there is nobody to tell.
+        Err(Failure { exit: Exit::PipeClosed, .. }) => Exit::PipeClosed,
         Err(Failure { exit, message }) => {
             // Diagnostics of a sweep file begin with `error:` themselves.
             let prefix = if message.starts_with("error") { "" } else { "error: " };
@@ -65,14 +74,6 @@ fn main() -> ExitCode {
     };
     let _ = std::io::stdout().flush();
     exit.into()
-}
-
-fn end_quietly_on_closed_pipes() {
-    use nix::sys::signal::{SigHandler, Signal, signal};
-
-    // SAFETY: no other thread exists yet, and the default action runs none of our code. It can not fail for a
-    // signal that may be handled.
-    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }
 
 fn dispatch(command: Command) -> Outcome {

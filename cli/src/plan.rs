@@ -16,9 +16,9 @@ pub(crate) fn plan(arguments: &PlanArgs) -> Outcome {
     let plan = Plan::of(&parsed, arguments.first);
     if arguments.json {
         let text = serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(Exit::Failure, error))?;
-        println!("{text}");
+        say!("{text}");
     } else {
-        println!("{plan}");
+        say!("{plan}");
     }
     Ok(Exit::Success)
 }
@@ -39,6 +39,6 @@ pub(crate) fn parse_file(file: &Path) -> Result<(String, Parsed), Failure> {
 
 /// Runs `colearn settings`.
 pub(crate) fn settings() -> Outcome {
-    print!("{}", colearn_core::sweep::reference());
+    show!("{}", colearn_core::sweep::reference());
     Ok(Exit::Success)
 }

@@ -58,7 +58,7 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     if missing > 0 {
         tell!("{missing} results are missing; the report shows which");
     }
-    println!("{}", page.display());
+    say!("{}", page.display());
     Ok(Exit::Success)
 }
 

@@ -33,11 +33,11 @@ pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
     connection.close().await;
     if *as_json {
         let rows: Vec<Value> = sweeps.iter().map(json::summary).collect();
-        println!("{:#}", object!({ "sweeps": rows }));
+        say!("{:#}", object!({ "sweeps": rows }));
         return Ok(Exit::Success);
     }
     if sweeps.is_empty() {
-        println!("no sweeps yet; submit one with: colearn submit FILE");
+        say!("no sweeps yet; submit one with: colearn submit FILE");
         return Ok(Exit::Success);
     }
     let mut table = Table::new();
@@ -67,7 +67,7 @@ pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
             moment(sweep.submitted_at),
         ]);
     }
-    println!("{table}");
+    say!("{table}");
     Ok(Exit::Success)
 }
 
@@ -86,11 +86,11 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
         let mut document = json::summary(&summary);
         document["configurations_progress"] = response.configurations.iter().map(row).collect();
         document["failures"] = response.failures.iter().map(json::failure).collect();
-        println!("{document:#}");
+        say!("{document:#}");
         return Ok(Exit::Success);
     }
     let counts = summary.tasks.unwrap_or_default();
-    println!(
+    say!(
         "{}: {}, submitted {}\n{} configurations x {} seeds = {} tasks: {} done, {} running, {} pending, {} failed, {} cancelled; {} attempts tried again\n{} workers with {} slots are connected",
         summary.name,
         state_for_people(&summary),
@@ -108,10 +108,10 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
         summary.slots,
     );
     if summary.priority != 0 {
-        println!("priority {}", summary.priority);
+        say!("priority {}", summary.priority);
     }
     if summary.max_concurrent_tasks > 0 {
-        println!("at most {} at a time", count(summary.max_concurrent_tasks.into(), "task"));
+        say!("at most {} at a time", count(summary.max_concurrent_tasks.into(), "task"));
     }
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
@@ -126,9 +126,9 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
             counts.failed.to_string(),
         ]);
     }
-    println!("{table}");
+    say!("{table}");
     for failure in &response.failures {
-        println!("{}", failure_line(failure));
+        say!("{}", failure_line(failure));
     }
     Ok(Exit::Success)
 }
@@ -159,7 +159,7 @@ pub(crate) async fn watch(arguments: &Named) -> Outcome {
     let summary = last?;
     connection.close().await;
     let counts = summary.tasks.unwrap_or_default();
-    println!(
+    say!(
         "{}: {}, {} of {} tasks done, {} failed",
         summary.name,
         state_for_people(&summary),

@@ -34,10 +34,10 @@ pub(crate) async fn retry(arguments: &RetryArgs) -> Outcome {
     let summary = summary_of(response.sweep)?;
     if response.retried == 0 {
         let which = if *failed { "has failed" } else { "has failed or was cancelled" };
-        println!("{name}: nothing to retry, no task {which}");
+        say!("{name}: nothing to retry, no task {which}");
     } else {
-        println!("{name}: {} pending again", count(response.retried, "task"));
-        println!("{}", continues(&connection, target, &summary, Path::new("FILE")));
+        say!("{name}: {} pending again", count(response.retried, "task"));
+        say!("{}", continues(&connection, target, &summary, Path::new("FILE")));
     }
     connection.close().await;
     Ok(Exit::Success)
@@ -64,10 +64,10 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
     }
     let summary = summary_of(response.sweep)?;
     if response.added == 0 {
-        println!("{name}: nothing to add, it has the seeds and configurations of {} already", file.display());
+        say!("{name}: nothing to add, it has the seeds and configurations of {} already", file.display());
     } else {
         let counts = summary.tasks.unwrap_or_default();
-        println!(
+        say!(
             "{name}: {} added; now {} and {}, {}, {} done",
             count(response.added, "task"),
             count(summary.configurations, "configuration"),
@@ -77,10 +77,10 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
         );
     }
     if !has_ended(&summary) {
-        println!("{}", continues(&connection, target, &summary, file));
+        say!("{}", continues(&connection, target, &summary, file));
         let called = Sweep::parse(&source, "").ok().map(|parsed| parsed.sweep.name);
         if connection.is_embedded() && called.is_some_and(|called| called.as_str() != name) {
-            println!("with `name: {name}` in that file, which is called otherwise now");
+            say!("with `name: {name}` in that file, which is called otherwise now");
         }
     }
     connection.close().await;
@@ -98,15 +98,15 @@ pub(crate) async fn pause(arguments: &Named, paused: bool) -> Outcome {
     let counts = summary.tasks.unwrap_or_default();
     let waiting = format!("{} running, {} pending", counts.running, counts.pending);
     if has_ended(&summary) {
-        println!("{name}: {}; there is nothing to start", state_word(summary.state()));
+        say!("{name}: {}; there is nothing to start", state_word(summary.state()));
     } else if paused {
-        println!(
+        say!(
             "{name}: paused; {waiting}; nothing more of it starts until: colearn resume {name}{}",
             target.typed()
         );
     } else {
-        println!("{name}: {waiting}");
-        println!("{}", continues(&connection, target, &summary, Path::new("FILE")));
+        say!("{name}: {waiting}");
+        say!("{}", continues(&connection, target, &summary, Path::new("FILE")));
     }
     connection.close().await;
     Ok(Exit::Success)
@@ -121,7 +121,7 @@ pub(crate) async fn priority(arguments: &PriorityArgs) -> Outcome {
     let request = v1::PrioritizeSweepRequest { name: name.to_owned(), priority: *priority };
     let answer = client.prioritize_sweep(request).await;
     let summary = summary_of(answered(client, name, answer).await?.sweep)?;
-    println!("{name}: priority {}", summary.priority);
+    say!("{name}: priority {}", summary.priority);
     connection.close().await;
     Ok(Exit::Success)
 }
@@ -136,7 +136,7 @@ pub(crate) async fn cancel(arguments: &Named) -> Outcome {
     let summary = summary_of(answered(client, name, answer).await?.sweep)?;
     connection.close().await;
     let counts = summary.tasks.unwrap_or_default();
-    println!(
+    say!(
         "{name}: {}; {} kept, {} will not run",
         state_word(summary.state()),
         count(counts.done, "result"),
@@ -169,7 +169,7 @@ pub(crate) async fn remove(arguments: &RemoveArgs) -> Outcome {
     let summary = summary_of(answered(client, name, answer).await?.sweep)?;
     connection.close().await;
     let results = count(summary.tasks.unwrap_or_default().done, "result");
-    println!("{name}: removed, and {results} with it");
+    say!("{name}: removed, and {results} with it");
     Ok(Exit::Success)
 }
 

@@ -26,7 +26,7 @@ pub(crate) async fn results(name: &str, target: &Target, format: Format) -> Outc
     let mut connection = Connection::open(target).await?;
     let fetched = fetch_results(&mut connection.sweeps, name).await?;
     connection.close().await;
-    print!("{}", format::render(&fetched.table, format));
+    show!("{}", format::render(&fetched.table, format));
     Ok(Exit::Success)
 }
 

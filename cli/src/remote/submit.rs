@@ -18,7 +18,7 @@ pub(crate) async fn submit(file: &Path, target: &Target) -> Outcome {
     let mut connection = Connection::open_served(target).await?;
     let summary = submit_to(&mut connection.sweeps, source, file, target).await?;
     connection.close().await;
-    println!("watch it with: colearn watch {}{}", summary.name, target.typed());
+    say!("watch it with: colearn watch {}{}", summary.name, target.typed());
     Ok(Exit::Success)
 }
 

@@ -27,9 +27,9 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
     connection.close().await;
     if *json {
         let rows: Vec<_> = workers.iter().map(json::worker).collect();
-        println!("{:#}", json!({ "workers": rows }));
+        say!("{:#}", json!({ "workers": rows }));
     } else if !workers.is_empty() {
-        print!("{}", table(&workers, now()));
+        show!("{}", table(&workers, now()));
     }
     if embedded {
         tell!(
@@ -121,9 +121,9 @@ pub(crate) async fn drain(arguments: &DrainArgs) -> Outcome {
     let tasks = count(running, "task");
     let id = &worker.worker;
     match (running, *now) {
-        (0, _) => println!("{id}: trains nothing, and leaves"),
-        (_, true) => println!("{id}: writes checkpoints, gives {tasks} back, and leaves"),
-        (_, false) => println!("{id}: takes nothing new, and leaves when its {tasks} ended"),
+        (0, _) => say!("{id}: trains nothing, and leaves"),
+        (_, true) => say!("{id}: writes checkpoints, gives {tasks} back, and leaves"),
+        (_, false) => say!("{id}: takes nothing new, and leaves when its {tasks} ended"),
     }
     Ok(Exit::Success)
 }

@@ -129,7 +129,8 @@ impl Lab {
         let program = worker();
         assert!(program.is_file(), "{} is not built: run `cargo build --workspace` first", program.display());
         let log = fs::File::create(self.path().join(format!("{name}.log"))).unwrap();
-        let arguments = ["--coordinator", url, "--slots", "1", "--threads", "1", "--device", "cpu"];
+        let arguments =
+            ["--coordinator", url, "--name", name, "--slots", "1", "--threads", "1", "--device", "cpu"];
         Running(self.command(&program, &arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 

@@ -6,5 +6,6 @@ mod bad_input;
 mod commit;
 mod end_to_end;
 mod lab;
+mod operations;
 mod report;
 mod tensors;
