@@ -1,0 +1,58 @@
+//! What dispatch costs: durable completions a second, latencies, expansion, recovery. Nothing is trained.
+//!
+//! `cargo bench -p colearn --bench scale -- [dispatch|flat|grid|crowd|replay ...] [--small]`, after
+//! `cargo build --release -p colearn-worker`; `make bench` does both. Without names everything is measured.
+//!
+//! Coordinator and worker are the real programs, on loopback, with SQLite as it always is (WAL, synchronous=FULL);
+//! the worker's trainers answer at once. Each figure stands beside its goal, and beside what the disk can do.
+
+mod crowd;
+mod dispatch;
+mod disk;
+mod figures;
+mod grid;
+mod programs;
+mod replay;
+
+use std::error::Error;
+
+use figures::Figures;
+
+/// What everything here may fail with: a bench has nobody who could handle it.
+type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+
+fn main() -> Outcome {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    // Cargo says `--bench` to every bench.
+    let (flags, names): (Vec<_>, Vec<_>) = arguments.iter().partition(|word| word.starts_with("--"));
+    let small = flags.iter().any(|flag| *flag == "--small");
+    let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| *wanted == name);
+    if let Some(unknown) = names.iter().find(|name| !NAMES.contains(&name.as_str())) {
+        return Err(format!("there is no measurement `{unknown}`: choose from {}", NAMES.join(", ")).into());
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let mut figures = Figures::default();
+    disk::measure(&mut figures)?;
+    runtime.block_on(async {
+        if wanted("dispatch") {
+            dispatch::measure(&mut figures, small).await?;
+        }
+        if wanted("flat") {
+            dispatch::measure_growth(&mut figures, small).await?;
+        }
+        if wanted("crowd") {
+            crowd::measure(&mut figures, small).await?;
+        }
+        if wanted("grid") {
+            grid::measure(&mut figures, small).await?;
+        }
+        if wanted("replay") {
+            replay::measure(&mut figures, small).await?;
+        }
+        Outcome::Ok(())
+    })?;
+    figures.print();
+    Ok(())
+}
+
+const NAMES: [&str; 5] = ["dispatch", "flat", "crowd", "grid", "replay"];

@@ -1,0 +1,161 @@
+//! The real programs in a temporary folder.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use colearn_proto::{
+    LARGEST_MESSAGE,
+    v1::{self, get_results_response::Part, sweep_service_client::SweepServiceClient},
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, BufReader},
+    process as async_process,
+};
+use tonic::transport::{Channel, Endpoint};
+
+use super::Outcome;
+
+/// The seeds of every sweep here.
+pub(crate) const SEEDS: u32 = 5;
+
+/// The text of a sweep of so many tasks, a multiple of [`SEEDS`].
+pub(crate) fn sweep(name: &str, tasks: u32) -> String {
+    let configurations = tasks / SEEDS;
+    // Two factors, since one range is bounded.
+    let columns = (1..=1000).rev().find(|n| configurations.is_multiple_of(*n)).unwrap_or(1);
+    let values = |count: u32, least: f64, most: f64| match count {
+        1 => format!("[{least}]"),
+        _ => format!("{{min: {least}, max: {most}, count: {count}}}"),
+    };
+    let rows = values(configurations / columns, 0.0001, 0.01);
+    let columns = values(columns, 0.0, 0.9);
+    format!(
+        "name: {name}\nmax_tasks: 1000000\ndataset: demo\nprimary: language\n\
+         model: {{kind: bi-eflstm, hidden: 16, layers: 1, dropout: 0.2}}\n\
+         training: {{epochs: 6, batch_size: 32, learning_rate: 0.003}}\n\
+         parameters:\n  training.learning_rate: {rows}\n  modality_dropout.audio: {columns}\n\
+         seeds: {{count: {SEEDS}, base: 0}}\n"
+    )
+}
+
+fn program(name: &str) -> Outcome<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_BIN_EXE_colearn")).with_file_name(name);
+    if path.is_file() {
+        return Ok(path);
+    }
+    Err(format!("{} is not built: run `cargo build --release -p colearn-worker` first", path.display()).into())
+}
+
+/// A `colearn coordinator` on a free port. Killed when it is dropped.
+pub(crate) struct Coordinator {
+    child: async_process::Child,
+    pub(crate) url: String,
+    /// From its start until it listened.
+    pub(crate) started_in: Duration,
+}
+
+impl Coordinator {
+    pub(crate) async fn start(state: &Path) -> Outcome<Self> {
+        let began = Instant::now();
+        let mut child = async_process::Command::new(program("colearn")?)
+            .args(["coordinator", "--listen", "127.0.0.1:0", "--state"])
+            .arg(state)
+            .env("RUST_LOG", "warn")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let stdout = child.stdout.take().ok_or("its output was asked for")?;
+        let line = BufReader::new(stdout).lines().next_line().await?.ok_or("the coordinator ended at its start")?;
+        let url = line.split_whitespace().find(|word| word.starts_with("http://"));
+        let url = url.ok_or_else(|| format!("no address in `{line}`"))?.to_owned();
+        Ok(Self { child, url, started_in: began.elapsed() })
+    }
+
+    pub(crate) async fn channel(&self) -> Outcome<Channel> {
+        Ok(Endpoint::from_shared(self.url.clone())?.tcp_nodelay(true).connect().await?)
+    }
+
+    pub(crate) async fn client(&self) -> Outcome<SweepServiceClient<Channel>> {
+        Ok(SweepServiceClient::new(self.channel().await?).max_decoding_message_size(LARGEST_MESSAGE))
+    }
+
+    pub(crate) async fn submit(&self, name: &str, tasks: u32) -> Outcome {
+        let request = v1::SubmitSweepRequest { source: sweep(name, tasks), origin: format!("{name}.yaml") };
+        let sweep = self.client().await?.submit_sweep(request).await?.into_inner().sweep;
+        let total = sweep.and_then(|sweep| sweep.tasks).map(|tasks| tasks.total);
+        if total == Some(tasks.into()) { Ok(()) } else { Err(format!("{total:?} tasks, not {tasks}").into()) }
+    }
+
+    /// Waits until a sweep has ended, which it must do with every task done.
+    pub(crate) async fn wait(&self, name: &str) -> Outcome {
+        let request = v1::WatchSweepRequest { name: name.to_owned() };
+        let mut updates = self.client().await?.watch_sweep(request).await?.into_inner();
+        let mut last = None;
+        while let Some(update) = updates.message().await? {
+            last = update.sweep;
+        }
+        match last.map(|sweep| sweep.state()) {
+            Some(v1::SweepState::Complete) => Ok(()),
+            other => Err(format!("sweep {name} ended as {other:?}").into()),
+        }
+    }
+
+    /// Milliseconds from the first result to the last, as they were recorded, and how many there are.
+    pub(crate) async fn span(&self, name: &str) -> Outcome<(f64, usize)> {
+        let request = v1::GetResultsRequest { name: name.to_owned() };
+        let mut stream = self.client().await?.get_results(request).await?.into_inner();
+        let mut moments = Vec::new();
+        while let Some(response) = stream.message().await? {
+            if let Some(Part::Result(result)) = response.part {
+                moments.push(result.recorded_at);
+            }
+        }
+        let (first, last) = (moments.iter().min(), moments.iter().max());
+        let (first, last) = first.zip(last).ok_or("there are no results")?;
+        Ok(((last - first) as f64, moments.len()))
+    }
+
+    /// The most memory it ever had, in MiB.
+    pub(crate) fn peak_memory(&self) -> Outcome<f64> {
+        self.status_of("VmHWM:")
+    }
+
+    /// The memory it has now, in MiB.
+    pub(crate) fn memory(&self) -> Outcome<f64> {
+        self.status_of("VmRSS:")
+    }
+
+    fn status_of(&self, key: &str) -> Outcome<f64> {
+        let id = self.child.id().ok_or("the coordinator has ended")?;
+        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).ok_or("no such line")?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib / 1024.0)
+    }
+}
+
+/// A `colearn-worker` whose trainers answer at once. Killed when it is dropped.
+pub(crate) struct Worker(Child);
+
+impl Worker {
+    pub(crate) fn start(coordinator: &Coordinator, folder: &Path, slots: u32) -> Outcome<Self> {
+        let mut command = Command::new(program("colearn-worker")?);
+        command.args(["--coordinator", &coordinator.url, "--trainer", "no-op", "--max-cohort", "1", "--slots"]);
+        command.arg(slots.to_string()).arg("--data-dir").arg(folder).arg("--checkpoints").arg(folder);
+        command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null());
+        Ok(Self(command.spawn()?))
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
