@@ -8,10 +8,10 @@ COLEARN := $(TARGET)/release/colearn
 # The demo is about this folder, whatever cluster the shell is set up for.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo test lint bench build libtorch check-tools clean
+.PHONY: help demo test lint bench bench-scale bench-step build libtorch check-tools clean
 
 help: ## show this
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 demo: build ## generate a small data set, run the demo sweep on it, print the table, write a report
 	@test -e data/demo.safetensors || $(COLEARN) data generate --out data/demo.safetensors
@@ -28,7 +28,12 @@ lint: check-tools libtorch ## formatting, clippy, and licences if cargo-deny is 
 	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
 	else echo 'lint: cargo-deny is not installed, licences and bans are not checked (cargo install cargo-deny --locked)'; fi
 
-bench: check-tools libtorch .venv-bench/stamp ## a training step beside PyTorch's, as ratios (fetches PyTorch, once)
+bench: bench-scale bench-step ## both benches below
+
+bench-scale: build ## dispatch, recovery and large sweeps, beside their goals
+	cargo bench --locked -p colearn --bench scale
+
+bench-step: check-tools libtorch .venv-bench/stamp ## a training step beside PyTorch's, as ratios (fetches PyTorch, once)
 	.venv-bench/bin/python worker/benches/compare.py --python .venv-bench/bin/python
 
 build: check-tools libtorch ## the two programs, optimised, in target/release
@@ -46,7 +51,7 @@ check-tools:
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r datasets/requirements.txt
 	@touch $@
 
-# PyTorch to compare with: several GB, for `make bench` only.
+# PyTorch to compare with: several GB, for `make bench-step` only.
 .venv-bench/stamp:
 	python3 -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check torch==2.11.0 numpy

@@ -7,8 +7,8 @@
 //! the worker's trainers answer at once. Each figure stands beside its goal, and beside what the disk can do.
 
 mod crowd;
-mod dispatch;
 mod disk;
+mod dispatch;
 mod figures;
 mod grid;
 mod programs;

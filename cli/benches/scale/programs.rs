@@ -47,7 +47,8 @@ fn program(name: &str) -> Outcome<PathBuf> {
     if path.is_file() {
         return Ok(path);
     }
-    Err(format!("{} is not built: run `cargo build --release -p colearn-worker` first", path.display()).into())
+    Err(format!("{} is not built: run `cargo build --release -p colearn-worker` first", path.display())
+        .into())
 }
 
 /// A `colearn coordinator` on a free port. Killed when it is dropped.
@@ -70,7 +71,8 @@ impl Coordinator {
             .kill_on_drop(true)
             .spawn()?;
         let stdout = child.stdout.take().ok_or("its output was asked for")?;
-        let line = BufReader::new(stdout).lines().next_line().await?.ok_or("the coordinator ended at its start")?;
+        let line =
+            BufReader::new(stdout).lines().next_line().await?.ok_or("the coordinator ended at its start")?;
         let url = line.split_whitespace().find(|word| word.starts_with("http://"));
         let url = url.ok_or_else(|| format!("no address in `{line}`"))?.to_owned();
         Ok(Self { child, url, started_in: began.elapsed() })
@@ -131,11 +133,31 @@ impl Coordinator {
     }
 
     fn status_of(&self, key: &str) -> Outcome<f64> {
-        let id = self.child.id().ok_or("the coordinator has ended")?;
-        let status = fs::read_to_string(format!("/proc/{id}/status"))?;
+        let status = self.proc("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix(key)).ok_or("no such line")?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib / 1024.0)
+    }
+
+    /// Processor time it has used so far, in milliseconds, in steps of ten.
+    pub(crate) fn processor_time(&self) -> Outcome<f64> {
+        let stat = self.proc("stat")?;
+        // After the program's name, which may hold anything: the 12th and 13th, in hundredths of a second.
+        let (_, fields) = stat.rsplit_once(')').ok_or("no such field")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+        Ok(ticks.sum::<Result<f64, _>>()? * 10.0)
+    }
+
+    /// What it has written to the disk so far, in KiB.
+    pub(crate) fn written(&self) -> Outcome<f64> {
+        let io = self.proc("io")?;
+        let line = io.lines().find_map(|line| line.strip_prefix("write_bytes:")).ok_or("no such line")?;
+        Ok(line.trim().parse::<f64>()? / 1024.0)
+    }
+
+    fn proc(&self, file: &str) -> Outcome<String> {
+        let id = self.child.id().ok_or("the coordinator has ended")?;
+        Ok(fs::read_to_string(format!("/proc/{id}/{file}"))?)
     }
 }
 
@@ -145,7 +167,15 @@ pub(crate) struct Worker(Child);
 impl Worker {
     pub(crate) fn start(coordinator: &Coordinator, folder: &Path, slots: u32) -> Outcome<Self> {
         let mut command = Command::new(program("colearn-worker")?);
-        command.args(["--coordinator", &coordinator.url, "--trainer", "no-op", "--max-cohort", "1", "--slots"]);
+        command.args([
+            "--coordinator",
+            &coordinator.url,
+            "--trainer",
+            "no-op",
+            "--max-cohort",
+            "1",
+            "--slots",
+        ]);
         command.arg(slots.to_string()).arg("--data-dir").arg(folder).arg("--checkpoints").arg(folder);
         command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null());
         Ok(Self(command.spawn()?))
