@@ -193,7 +193,9 @@ impl Lab {
     /// The programs' logs, for messages of failed assertions.
     pub(crate) fn logs(&self) -> String {
         let mut all = String::new();
-        for name in ["start.log", "coordinator.log", "one.log", "two.log", "state/worker.log", ".colearn/worker.log"] {
+        for name in
+            ["start.log", "coordinator.log", "one.log", "two.log", "state/worker.log", ".colearn/worker.log"]
+        {
             if let Ok(log) = fs::read_to_string(self.path().join(name)) {
                 all += &format!("--- {name}\n{log}\n");
             }

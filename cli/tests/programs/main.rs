@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bad_input;
+#[cfg(target_os = "linux")]
+mod chaos;
 mod commit;
 mod end_to_end;
 mod lab;
