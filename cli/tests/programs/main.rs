@@ -10,4 +10,8 @@ mod end_to_end;
 mod lab;
 mod operations;
 mod report;
+#[cfg(target_os = "linux")]
+mod restarts;
+#[cfg(target_os = "linux")]
+mod small_disk;
 mod tensors;

@@ -93,11 +93,16 @@ impl Ledger {
         }
     }
 
-    /// Asserts that a sweep has everything that was known of it, and notes what it has now. `target` names the
-    /// coordinator, or a state folder.
+    /// Asserts that a sweep has every result that is recorded by now, and notes what it has.
     pub(crate) fn check(&mut self, lab: &Lab, name: &str, target: &[&str]) {
         // First the logs: what they tell was recorded before the coordinator is asked.
         self.listen();
+        self.assert_holds(lab, name, target);
+    }
+
+    /// Asserts that a sweep has every result that was known to be recorded at the last look into the logs, and notes
+    /// what it has. `target` names the coordinator, or a state folder.
+    pub(crate) fn assert_holds(&mut self, lab: &Lab, name: &str, target: &[&str]) {
         let ask = |words: &[&str]| lab.json(&[words, target].concat());
         let id = ask(&["status", name, "--json"])["id"].to_string();
         let tasks = ask(&["tasks", name, "--json"]);
