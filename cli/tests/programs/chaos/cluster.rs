@@ -153,7 +153,7 @@ impl<'a> Cluster<'a> {
             match self.lab.coordinator_on(&address, self.setup.state, self.setup.lease) {
                 Some((running, _)) => break running,
                 None => {
-                    assert!(killed.elapsed() < PATIENCE, "no coordinator comes back\n{}", self.lab.logs())
+                    assert!(killed.elapsed() < PATIENCE, "no coordinator comes back\n{}", self.lab.logs());
                 }
             }
         };
