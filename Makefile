@@ -8,7 +8,7 @@ COLEARN := $(TARGET)/release/colearn
 # The demo is about this folder, whatever cluster the shell is set up for.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo test lint bench bench-scale bench-step build libtorch check-tools clean
+.PHONY: help demo test chaos chaos-demo lint bench bench-scale bench-step build libtorch check-tools clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -21,6 +21,19 @@ demo: build ## generate a small data set, run the demo sweep on it, print the ta
 test: check-tools libtorch .venv/stamp ## every test
 	cargo test --workspace --locked
 	.venv/bin/python -m unittest discover -s datasets -p 'test_*.py' -v
+
+KILLS ?= 200
+SEED ?=
+
+chaos: check-tools libtorch ## kill -9 coordinators, workers and trainers at random moments: KILLS=200, SEED=17
+	cargo build --locked -p colearn -p colearn-worker
+	COLEARN_CHAOS_KILLS=$(KILLS) COLEARN_CHAOS_SEED=$(SEED) \
+	cargo test --locked -p colearn --test programs -- --exact --nocapture \
+	  chaos::kills_of_anything_at_any_moment_lose_nothing_and_change_no_table
+
+chaos-demo: build ## the demo with a worker killed every ten seconds, against an undisturbed one
+	cargo test --release --locked -p colearn --test programs -- --exact --nocapture --ignored \
+	  chaos::demo::the_demo_with_a_worker_killed_every_ten_seconds_ends_with_the_same_table
 
 lint: check-tools libtorch ## formatting, clippy, and licences if cargo-deny is installed
 	cargo fmt --all --check

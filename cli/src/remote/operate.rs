@@ -149,7 +149,8 @@ pub(crate) async fn cancel(arguments: &Named) -> Outcome {
 pub(crate) async fn remove(arguments: &RemoveArgs) -> Outcome {
     let RemoveArgs { name, target, yes } = arguments;
     let name = name.as_str();
-    if !yes && !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+    let somebody_answers = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
+    if !yes && !somebody_answers {
         return Err(Failure::new(
             Exit::Usage,
             format!("nobody can be asked here whether the results of {name} may go: say so with --yes"),

@@ -2,6 +2,8 @@
 
 use std::{net::TcpListener, process::Output};
 
+#[cfg(target_os = "linux")]
+use crate::small_disk::SmallDisk;
 use crate::{
     lab::{Lab, SWEEP, text},
     tensors::Tensors,
@@ -213,57 +215,23 @@ fn a_state_folder_has_one_holder_and_a_name_one_sweep() {
     assert_eq!(lab.json(&["status", "small", "--json", "--state", "state"])["tasks"]["total"], 6);
 }
 
-/// A small file system of its own, unmounted at the end. Needs root; `None` where it can not be had.
-#[cfg(target_os = "linux")]
-struct SmallDisk(std::path::PathBuf);
-
-#[cfg(target_os = "linux")]
-impl SmallDisk {
-    fn mount(folder: std::path::PathBuf, kilobytes: u32) -> Option<Self> {
-        std::fs::create_dir(&folder).unwrap();
-        let size = format!("size={kilobytes}k");
-        let mounted = std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", &size, "tmpfs"])
-            .arg(&folder)
-            .stderr(std::process::Stdio::null())
-            .status();
-        mounted.is_ok_and(|status| status.success()).then_some(Self(folder))
-    }
-}
-
-#[cfg(target_os = "linux")]
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        let _ = std::process::Command::new("umount").arg("--lazy").arg(&self.0).status();
-    }
-}
-
 #[cfg(target_os = "linux")]
 #[test]
 fn a_full_disk_loses_nothing_that_was_recorded() {
     let lab = Lab::new();
-    let Some(disk) = SmallDisk::mount(lab.path().join("disk"), 1024) else {
-        println!("skipped: mounting a small tmpfs needs root");
-        return;
-    };
+    let Some(disk) = SmallDisk::mount(lab.path().join("disk"), 1024) else { return };
     let run =
         ["run", "small.yaml", "--state", "disk/state", "--slots", "1", "--threads", "1", "--device", "cpu"];
     let target = ["--state", "disk/state"];
     let first = lab.start(&run);
     let before = lab.wait_until(&target, |status| status["tasks"]["done"].as_u64() >= Some(1));
-    // Whatever is left of the disk is taken; the next commit finds no room.
-    let hog = disk.0.join("hog");
-    let mut rest = std::fs::File::create(&hog).unwrap();
-    while std::io::Write::write_all(&mut rest, &[1; 4096]).is_ok() {}
-    while std::io::Write::write_all(&mut rest, &[1; 1]).is_ok() {}
+    let hog = disk.fill();
     assert_eq!(first.code(), 6, "{}", lab.logs());
     let log = std::fs::read_to_string(lab.path().join("start.log")).unwrap();
     assert!(log.contains("no space is left") && !log.contains("panicked"), "{log}");
     assert_eq!(log.matches("error").count(), 1, "one clear error, in: {log}");
 
-    // The space is free only when nobody holds the file any more.
-    drop(rest);
-    std::fs::remove_file(&hog).unwrap();
+    hog.remove();
     let after = lab.json(&["status", "small", "--json", "--state", "disk/state"]);
     assert!(after["tasks"]["done"].as_u64() >= before["tasks"]["done"].as_u64(), "{before} then {after}");
     let output = lab.colearn(&run);

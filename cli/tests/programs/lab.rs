@@ -35,8 +35,17 @@ impl Running {
 
     /// Sends SIGINT, as Ctrl-C does.
     pub(crate) fn interrupt(&self) {
-        let pid = nix::unistd::Pid::from_raw(self.0.id().try_into().unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGINT).unwrap();
+    }
+
+    /// Sends SIGTERM, as a service manager does.
+    pub(crate) fn terminate(&self) {
+        nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGTERM).unwrap();
+    }
+
+    /// The process.
+    pub(crate) fn pid(&self) -> nix::unistd::Pid {
+        nix::unistd::Pid::from_raw(self.0.id().try_into().unwrap())
     }
 
     /// Waits for the end; the exit code.
@@ -111,27 +120,41 @@ impl Lab {
 
     /// Starts a coordinator; returns it with its URL.
     pub(crate) fn coordinator(&self, listen: &str) -> (Running, String) {
-        let mut child = self
-            .command(&colearn(), &["coordinator", "--listen", listen, "--state", "state", "--lease", "3"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        self.coordinator_on(listen, "state", 3).unwrap_or_else(|| panic!("{}", self.logs()))
+    }
+
+    /// Starts a coordinator on a state folder, with a lease of so many seconds; none if it ended at once. What it
+    /// logs is added to `coordinator.log`.
+    pub(crate) fn coordinator_on(&self, listen: &str, state: &str, lease: u32) -> Option<(Running, String)> {
+        let lease = lease.to_string();
+        let arguments = ["coordinator", "--listen", listen, "--state", state, "--lease", &lease];
+        let log = self.log("coordinator.log");
+        let mut command = self.command(&colearn(), &arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
-        let url = url.unwrap_or_else(|| panic!("no address in `{line}`"));
-        (Running(child), url)
+        let running = Running(child);
+        let url = line.split_whitespace().find(|word| word.starts_with("http://"))?.to_owned();
+        Some((running, url))
     }
 
     /// Starts a worker with one slot of one thread.
     pub(crate) fn worker(&self, url: &str, name: &str) -> Running {
+        self.worker_with(url, name, &["--slots", "1", "--threads", "1", "--device", "cpu"])
+    }
+
+    /// Starts a worker. What it logs, with every acknowledged result, is added to `<name>.log`.
+    pub(crate) fn worker_with(&self, url: &str, name: &str, arguments: &[&str]) -> Running {
         let program = worker();
         assert!(program.is_file(), "{} is not built: run `cargo build --workspace` first", program.display());
-        let log = fs::File::create(self.path().join(format!("{name}.log"))).unwrap();
-        let arguments =
-            ["--coordinator", url, "--name", name, "--slots", "1", "--threads", "1", "--device", "cpu"];
-        Running(self.command(&program, &arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap())
+        let log = self.log(&format!("{name}.log"));
+        let mut command = self.command(&program, &["--coordinator", url, "--name", name]);
+        command.args(arguments).env("RUST_LOG", "info,colearn_worker=debug");
+        Running(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
+    fn log(&self, name: &str) -> fs::File {
+        fs::File::options().create(true).append(true).open(self.path().join(name)).unwrap()
     }
 
     /// `colearn ... --json`, or `--format json`, parsed.
@@ -170,7 +193,9 @@ impl Lab {
     /// The programs' logs, for messages of failed assertions.
     pub(crate) fn logs(&self) -> String {
         let mut all = String::new();
-        for name in ["start.log", "one.log", "two.log", "state/worker.log", ".colearn/worker.log"] {
+        for name in
+            ["start.log", "coordinator.log", "one.log", "two.log", "state/worker.log", ".colearn/worker.log"]
+        {
             if let Ok(log) = fs::read_to_string(self.path().join(name)) {
                 all += &format!("--- {name}\n{log}\n");
             }

@@ -3,9 +3,15 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod bad_input;
+#[cfg(target_os = "linux")]
+mod chaos;
 mod commit;
 mod end_to_end;
 mod lab;
 mod operations;
 mod report;
+#[cfg(target_os = "linux")]
+mod restarts;
+#[cfg(target_os = "linux")]
+mod small_disk;
 mod tensors;

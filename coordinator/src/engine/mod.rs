@@ -8,6 +8,7 @@ mod clock;
 mod error;
 mod handle;
 mod input;
+mod recovery;
 mod run;
 mod summary;
 

@@ -21,6 +21,7 @@ use super::{
     error::EngineError,
     handle::EngineHandle,
     input::{ConnectionId, FromWorker, Input, Operated, Operation, OperationError, Submitted, ToWorker},
+    recovery::Recovery,
     summary::SweepSummary,
 };
 use crate::store::Store;
@@ -107,16 +108,16 @@ impl Engine {
         let counts = scheduler.sweeps().map(|view| view.counts());
         let (tasks, done) =
             counts.fold((0, 0), |(tasks, done), counts| (tasks + counts.total(), done + counts.done));
-        tracing::info!(
-            sweeps = scheduler.sweeps().count(),
-            settled = settled_before,
+        let recovery = Recovery {
+            sweeps: scheduler.sweeps().count(),
+            settled: settled_before,
             tasks,
             done,
-            leases = scheduler.lease_count(),
+            leases: scheduler.lease_count(),
             entries,
-            elapsed = ?began.elapsed(),
-            "recovered"
-        );
+            elapsed: began.elapsed(),
+        };
+        tracing::info!("{recovery}");
         let (sender, inputs) = mpsc::channel(QUEUE);
         let engine = Self {
             scheduler,

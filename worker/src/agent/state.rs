@@ -272,7 +272,10 @@ impl Agent {
     /// lost with this process.
     fn acknowledged(&mut self, token: LeaseToken, task: TaskId) {
         let over = match self.outbox.acknowledged(token, task) {
-            Some(Report::Finished { .. }) => true,
+            Some(Report::Finished { .. }) => {
+                self.log(LogLevel::Debug, format!("result of {task} under lease {token} is recorded"));
+                true
+            }
             Some(Report::Failed { failure, .. }) => failure.reason.policy() == RetryPolicy::Fail,
             Some(Report::Released { .. }) | None => false,
         };

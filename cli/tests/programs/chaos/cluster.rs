@@ -1,0 +1,180 @@
+//! A coordinator and its workers under a supervisor that starts again whatever ends.
+
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::ledger::Tail;
+use crate::lab::{Lab, Running};
+
+/// How long something may take that takes moments on an idle machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The kind of process that is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Victim {
+    Coordinator,
+    Worker,
+    Trainer,
+}
+
+/// How a cluster is set up.
+pub(crate) struct Setup {
+    /// Its state folder.
+    pub(crate) state: &'static str,
+    /// Seconds.
+    pub(crate) lease: u32,
+    pub(crate) workers: usize,
+    /// How each worker is started.
+    pub(crate) worker: &'static [&'static str],
+}
+
+/// The processes.
+pub(crate) struct Cluster<'a> {
+    lab: &'a Lab,
+    setup: Setup,
+    url: String,
+    coordinator: Option<Running>,
+    workers: Vec<(String, Option<Running>)>,
+    log: Tail,
+    /// From a coordinator's kill to its successor's listening.
+    pub(crate) back: Vec<Duration>,
+    /// From a coordinator's kill to the first worker that has come back.
+    pub(crate) reconnected: Vec<Duration>,
+    /// What coordinators told of their recovery.
+    pub(crate) recoveries: Vec<String>,
+    /// Workers that left by themselves, since their trainers were killed too often, and were started again.
+    pub(crate) left: usize,
+}
+
+impl<'a> Cluster<'a> {
+    pub(crate) fn start(lab: &'a Lab, setup: Setup) -> Self {
+        let (coordinator, url) = lab
+            .coordinator_on("127.0.0.1:0", setup.state, setup.lease)
+            .unwrap_or_else(|| panic!("{}", lab.logs()));
+        let name = |index| format!("{}-{index}", setup.state);
+        let workers = (0..setup.workers).map(|index| (name(index), None)).collect();
+        let log = Tail::of(lab.path().join("coordinator.log"));
+        let mut cluster = Self {
+            lab,
+            setup,
+            url,
+            coordinator: Some(coordinator),
+            workers,
+            log,
+            back: Vec::new(),
+            reconnected: Vec::new(),
+            recoveries: Vec::new(),
+            left: 0,
+        };
+        cluster.revive();
+        cluster
+    }
+
+    pub(crate) fn target(&self) -> [&str; 2] {
+        ["--coordinator", &self.url]
+    }
+
+    /// The names of the workers, which their logs have.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.workers.iter().map(|(name, _)| name.clone()).collect()
+    }
+
+    /// What a supervisor does: starts every worker that has ended. A coordinator never ends by itself.
+    pub(crate) fn revive(&mut self) {
+        if let Some(coordinator) = &mut self.coordinator
+            && let Some(status) = coordinator.0.try_wait().unwrap()
+        {
+            panic!("the coordinator ended by itself: {status}\n{}", self.lab.logs());
+        }
+        for (name, worker) in &mut self.workers {
+            if let Some(running) = worker
+                && let Some(status) = running.0.try_wait().unwrap()
+            {
+                // 4 is `no usable slot`: trainers were killed at their start five times in a row.
+                assert_eq!(status.code(), Some(4), "{name} ended by itself: {status}");
+                self.left += 1;
+                *worker = None;
+            }
+            if worker.is_none() {
+                *worker = Some(self.lab.worker_with(&self.url, name, self.setup.worker));
+            }
+        }
+    }
+
+    /// `kill -9`, and a new start. Returns what was killed: a worker that has no trainer at this moment is killed
+    /// in its place.
+    pub(crate) fn strike(&mut self, victim: Victim, worker: usize) -> Victim {
+        let worker = worker % self.workers.len();
+        match victim {
+            Victim::Coordinator => self.strike_coordinator(),
+            Victim::Worker => self.strike_worker(worker),
+            Victim::Trainer => {
+                if !self.strike_trainer(worker) {
+                    self.strike_worker(worker);
+                    return Victim::Worker;
+                }
+            }
+        }
+        victim
+    }
+
+    fn strike_worker(&mut self, worker: usize) {
+        if let Some(running) = self.workers[worker].1.take() {
+            running.kill();
+        }
+        self.revive();
+    }
+
+    fn strike_trainer(&self, worker: usize) -> bool {
+        let Some(running) = &self.workers[worker].1 else { return false };
+        let pid = running.pid();
+        // The agent has one thread that starts children, its first.
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let trainer = children.split_whitespace().next().and_then(|child| child.parse().ok());
+        trainer.is_some_and(|trainer| kill(Pid::from_raw(trainer), Signal::SIGKILL).is_ok())
+    }
+
+    fn strike_coordinator(&mut self) {
+        self.log.lines();
+        let killed = Instant::now();
+        if let Some(coordinator) = self.coordinator.take() {
+            coordinator.kill();
+        }
+        let address = self.url.trim_start_matches("http://").to_owned();
+        // Somebody else's connection may have been given the free port for a moment.
+        let restarted = loop {
+            match self.lab.coordinator_on(&address, self.setup.state, self.setup.lease) {
+                Some((running, _)) => break running,
+                None => {
+                    assert!(killed.elapsed() < PATIENCE, "no coordinator comes back\n{}", self.lab.logs());
+                }
+            }
+        };
+        self.coordinator = Some(restarted);
+        self.back.push(killed.elapsed());
+        self.await_worker(killed);
+    }
+
+    /// Waits for the first worker after a kill, so that the next kill hits something that works.
+    fn await_worker(&mut self, killed: Instant) {
+        loop {
+            let lines = self.log.lines();
+            let recovered = lines.iter().filter_map(|line| line.split_once(" recovered "));
+            self.recoveries.extend(recovered.map(|(_, told)| told.to_owned()));
+            if lines.iter().any(|line| line.contains("worker connected")) {
+                break;
+            }
+            assert!(killed.elapsed() < PATIENCE, "no worker comes back\n{}", self.lab.logs());
+            self.revive();
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.reconnected.push(killed.elapsed());
+    }
+}

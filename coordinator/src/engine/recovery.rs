@@ -1,0 +1,76 @@
+//! What a start found, as a line for people.
+
+use std::{fmt, time::Duration};
+
+/// What a coordinator found in its store when it started, and how long it took to go through it.
+#[derive(Clone, Debug)]
+pub(super) struct Recovery {
+    /// Sweeps that were replayed.
+    pub(super) sweeps: usize,
+    /// Sweeps whose history did not have to be gone through.
+    pub(super) settled: usize,
+    /// Tasks of the sweeps that were replayed.
+    pub(super) tasks: u32,
+    /// Those of them that have a result.
+    pub(super) done: u32,
+    /// Leases whose workers are waited for.
+    pub(super) leases: usize,
+    /// Entries of the journal that were replayed.
+    pub(super) entries: u64,
+    /// How long it took.
+    pub(super) elapsed: Duration,
+}
+
+impl fmt::Display for Recovery {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { sweeps, settled, tasks, done, leases, entries, elapsed } = self;
+        if *sweeps == 0 && *settled == 0 {
+            return write!(f, "nothing to recover: no sweep was submitted yet");
+        }
+        write!(
+            f,
+            "recovered {} ({}, {done} done, {}) from {} in {} ms",
+            Counted(*sweeps as u64, "sweep", "sweeps"),
+            Counted(u64::from(*tasks), "task", "tasks"),
+            Counted(*leases as u64, "lease", "leases"),
+            Counted(*entries, "journal entry", "journal entries"),
+            elapsed.as_millis()
+        )?;
+        if *settled > 0 {
+            write!(f, "; {} settled before", Counted(*settled as u64, "sweep was", "sweeps were"))?;
+        }
+        Ok(())
+    }
+}
+
+/// A number with its noun, as one or as several.
+struct Counted(u64, &'static str, &'static str);
+
+impl fmt::Display for Counted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(count, one, several) = self;
+        write!(f, "{count} {}", if *count == 1 { one } else { several })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_is_told_in_one_line() {
+        let elapsed = Duration::from_micros(12_700);
+        let found = Recovery { sweeps: 2, settled: 0, tasks: 80, done: 31, leases: 4, entries: 214, elapsed };
+        assert_eq!(
+            found.to_string(),
+            "recovered 2 sweeps (80 tasks, 31 done, 4 leases) from 214 journal entries in 12 ms"
+        );
+        let found = Recovery { sweeps: 1, settled: 1, tasks: 1, done: 0, leases: 1, entries: 1, elapsed };
+        assert_eq!(
+            found.to_string(),
+            "recovered 1 sweep (1 task, 0 done, 1 lease) from 1 journal entry in 12 ms; 1 sweep was settled before"
+        );
+        let found = Recovery { sweeps: 0, settled: 0, tasks: 0, done: 0, leases: 0, entries: 1, elapsed };
+        assert_eq!(found.to_string(), "nothing to recover: no sweep was submitted yet");
+    }
+}
