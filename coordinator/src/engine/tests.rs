@@ -28,6 +28,7 @@ use crate::{
 
 const SOON: Duration = Duration::from_secs(20);
 const SETTLE_AFTER: Duration = Duration::from_secs(3600);
+const LEASE: Duration = Duration::from_secs(60);
 
 /// A store that commits only when the test lets it.
 struct Gate {
@@ -74,12 +75,8 @@ impl Rig {
     async fn new() -> Self {
         let permits = Semaphore::new(1);
         let store = Arc::new(Gate { inner: MemoryStore::new(), permits, asked: AtomicUsize::new(0) });
-        let settings = EngineSettings {
-            lease: Duration::from_secs(60),
-            only: None,
-            release_leases: false,
-            settle_after: SETTLE_AFTER,
-        };
+        let settings =
+            EngineSettings { lease: LEASE, only: None, release_leases: false, settle_after: SETTLE_AFTER };
         let (engine, handle) = Engine::recover(store.clone(), Clock::of_the_host(), settings).await.unwrap();
         let stop = CancellationToken::new();
         let running = tokio::spawn(engine.run(stop.clone()));
@@ -275,5 +272,30 @@ async fn a_task_that_backs_off_is_granted_when_its_time_has_come() {
         panic!("with nothing said by anyone");
     };
     assert_eq!(tasks[0].1, 2);
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_was_stopped_for_a_while_does_not_blame_its_workers() {
+    let rig = Rig::new().await;
+    let (connection, mut inbox, token, tasks) = rig.leased(1).await;
+    rig.store.permits.add_permits(1000);
+    // As after Ctrl-Z and `fg`, or in a machine that was frozen: the clock is suddenly hours ahead.
+    tokio::time::advance(LEASE * 100).await;
+    let leases = rig.engine.ask(|scheduler| scheduler.lease_count()).await.unwrap();
+    assert_eq!(leases, 1, "it had no chance to be heard");
+    rig.finish(connection, token, tasks[0]).await;
+    assert_eq!(inbox.recv().await, Some(ToWorker::Acknowledged { token, task: tasks[0] }));
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_silent_while_it_is_listened_to_loses_its_lease() {
+    let rig = Rig::new().await;
+    let (_connection, mut inbox, token, _) = rig.leased(1).await;
+    rig.store.permits.add_permits(1000);
+    tokio::time::sleep(LEASE + Duration::from_secs(1)).await;
+    let told = timeout(SOON, inbox.recv()).await.unwrap();
+    assert!(matches!(told, Some(ToWorker::Drop { token: of, .. }) if of == token), "{told:?}");
     rig.stop().await;
 }
