@@ -16,6 +16,7 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     config.listen = arguments.listen;
     config.lease = Duration::from_secs(arguments.lease);
     config.heartbeat = config.lease / 4;
+    config.settle_after = Duration::from_secs(arguments.settle_after);
     let mut running = connect::start(config).await?;
     if !running.address().ip().is_loopback() {
         tracing::warn!(

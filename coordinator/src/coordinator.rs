@@ -11,9 +11,10 @@ use tokio::{
 };
 use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::transport::server::{Connected, TcpIncoming};
+use tonic::transport::server::Connected;
 
 use crate::{
+    connections::{Incoming, MOST_CONNECTIONS},
     engine::{Clock, Engine, EngineError, EngineSettings},
     logs::Logs,
     rpc::{self, Rpc, SweepParser, WorkerRules},
@@ -124,7 +125,7 @@ impl Coordinator {
         let refused = |cause| CoordinatorError::Listen { address: config.listen, cause };
         let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
         config.listen = listener.local_addr().map_err(refused)?;
-        let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+        let incoming = Incoming::new(listener, MOST_CONNECTIONS);
         Self::serve(config, incoming, Clock::of_the_host()).await
     }
 

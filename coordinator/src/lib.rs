@@ -6,6 +6,7 @@
 pub mod engine;
 pub mod store;
 
+mod connections;
 mod coordinator;
 mod logs;
 mod rpc;

@@ -61,6 +61,10 @@ pub struct Engine {
     followed: BTreeMap<SweepId, watch::Sender<SweepSummary>>,
     changed: bool,
     updated: Instant,
+    /// When it last listened, and how long it may be about something else before workers are not to blame for
+    /// their silence.
+    listened: Instant,
+    absence: Duration,
 }
 
 struct Connection {
@@ -82,6 +86,7 @@ impl Engine {
         let Recovered { last_sweep, last_token, settled } =
             store.recovered().await.map_err(EngineError::Recover)?;
         let settled_before = settled.len();
+        let absence = settings.lease / 2;
         let (lease, only, settle_after) = (settings.lease, settings.only, Some(settings.settle_after));
         let mut scheduler = Scheduler::recovering(SchedulerSettings { lease, only, settle_after }, settled);
         let (mut after, mut entries) = (0, 0_u64);
@@ -129,6 +134,8 @@ impl Engine {
             followed: BTreeMap::new(),
             changed: false,
             updated: began,
+            listened: Instant::now(),
+            absence,
         };
         Ok((engine, EngineHandle::new(sender)))
     }
@@ -155,7 +162,9 @@ impl Engine {
     async fn wait(&mut self, queued: &mut Vec<Input>, stop: &CancellationToken) -> bool {
         let deadline = self.scheduler.next_deadline().map(|deadline| self.clock.instant_of(deadline));
         let update = self.changed.then(|| self.updated + BETWEEN_UPDATES);
-        let next = deadline.into_iter().chain(update).min();
+        // To know of an absence it has to be present now and then.
+        let roll_call = (self.scheduler.lease_count() > 0).then(|| self.listened + self.absence / 2);
+        let next = deadline.into_iter().chain(update).chain(roll_call).min();
         let alarm = async {
             match next {
                 Some(next) => sleep_until(next).await,
@@ -179,6 +188,16 @@ impl Engine {
     async fn turn(&mut self, queued: Vec<Input>, all_heard: bool) -> Result<(), EngineError> {
         let now = self.clock.now();
         let mut turn = Turn::default();
+        let away = mem::replace(&mut self.listened, Instant::now()).elapsed();
+        if away > self.absence {
+            if self.scheduler.lease_count() > 0 {
+                tracing::warn!(
+                    ?away,
+                    "nobody was listened to for a while; all leases have their full time again"
+                );
+            }
+            self.apply(&mut turn, Event::CoordinatorWoke);
+        }
         self.apply(&mut turn, Event::Tick);
         for input in queued {
             self.take(&mut turn, input);

@@ -22,12 +22,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Clock, ConnectionId, Engine, EngineError, EngineHandle, EngineSettings, FromWorker, ToWorker};
 use crate::{
-    store::{Batch, Entry, MemoryStore, ResultRow, Store, StoreFuture},
+    store::{Batch, Entry, MemoryStore, ResultRow, Store, StoreError, StoreFuture},
     testing::small_sweep,
 };
 
 const SOON: Duration = Duration::from_secs(20);
 const SETTLE_AFTER: Duration = Duration::from_secs(3600);
+const LEASE: Duration = Duration::from_secs(60);
 
 /// A store that commits only when the test lets it.
 struct Gate {
@@ -35,13 +36,18 @@ struct Gate {
     permits: Semaphore,
     /// Commits that were asked for.
     asked: AtomicUsize,
+    /// From this one on, counting from 0, there is no space left.
+    fails_from: AtomicUsize,
 }
 
 impl Store for Gate {
     fn commit(&self, batch: Batch) -> StoreFuture<'_, ()> {
         Box::pin(async move {
-            self.asked.fetch_add(1, Ordering::SeqCst);
+            let number = self.asked.fetch_add(1, Ordering::SeqCst);
             self.permits.acquire().await.expect("it is never closed").forget();
+            if number >= self.fails_from.load(Ordering::SeqCst) {
+                return Err(StoreError::Full { path: "colearn.db".into() });
+            }
             self.inner.commit(batch).await
         })
     }
@@ -73,13 +79,10 @@ struct Rig {
 impl Rig {
     async fn new() -> Self {
         let permits = Semaphore::new(1);
-        let store = Arc::new(Gate { inner: MemoryStore::new(), permits, asked: AtomicUsize::new(0) });
-        let settings = EngineSettings {
-            lease: Duration::from_secs(60),
-            only: None,
-            release_leases: false,
-            settle_after: SETTLE_AFTER,
-        };
+        let (asked, fails_from) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
+        let store = Arc::new(Gate { inner: MemoryStore::new(), permits, asked, fails_from });
+        let settings =
+            EngineSettings { lease: LEASE, only: None, release_leases: false, settle_after: SETTLE_AFTER };
         let (engine, handle) = Engine::recover(store.clone(), Clock::of_the_host(), settings).await.unwrap();
         let stop = CancellationToken::new();
         let running = tokio::spawn(engine.run(stop.clone()));
@@ -91,10 +94,19 @@ impl Rig {
         capacity: usize,
         held: Vec<HeldLease>,
     ) -> (ConnectionId, mpsc::Receiver<ToWorker>) {
+        self.try_connect(capacity, held).await.unwrap()
+    }
+
+    /// `None` when the engine has stopped.
+    async fn try_connect(
+        &self,
+        capacity: usize,
+        held: Vec<HeldLease>,
+    ) -> Option<(ConnectionId, mpsc::Receiver<ToWorker>)> {
         let (outbox, inbox) = mpsc::channel(capacity);
         let slots = vec![SlotOffer { index: 0, device: "cpu x1".to_owned(), max_cohort: 8 }];
         let worker = WorkerId::new("w").unwrap();
-        (self.engine.connect(worker, Default::default(), slots, held, outbox).await.unwrap(), inbox)
+        Some((self.engine.connect(worker, Default::default(), slots, held, outbox).await.ok()?, inbox))
     }
 
     /// A worker with a lease of `tasks` tasks.
@@ -276,4 +288,80 @@ async fn a_task_that_backs_off_is_granted_when_its_time_has_come() {
     };
     assert_eq!(tasks[0].1, 2);
     rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_coordinator_that_was_stopped_for_a_while_does_not_blame_its_workers() {
+    let rig = Rig::new().await;
+    let (connection, mut inbox, token, tasks) = rig.leased(1).await;
+    rig.store.permits.add_permits(1000);
+    // As after Ctrl-Z and `fg`, or in a machine that was frozen: the clock is suddenly hours ahead.
+    tokio::time::advance(LEASE * 100).await;
+    let leases = rig.engine.ask(|scheduler| scheduler.lease_count()).await.unwrap();
+    assert_eq!(leases, 1, "it had no chance to be heard");
+    rig.finish(connection, token, tasks[0]).await;
+    assert_eq!(inbox.recv().await, Some(ToWorker::Acknowledged { token, task: tasks[0] }));
+    rig.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_worker_that_is_silent_while_it_is_listened_to_loses_its_lease() {
+    let rig = Rig::new().await;
+    let (_connection, mut inbox, token, _) = rig.leased(1).await;
+    rig.store.permits.add_permits(1000);
+    tokio::time::sleep(LEASE + Duration::from_secs(1)).await;
+    let told = timeout(SOON, inbox.recv()).await.unwrap();
+    assert!(matches!(told, Some(ToWorker::Drop { token: of, .. }) if of == token), "{told:?}");
+    rig.stop().await;
+}
+
+#[tokio::test]
+async fn whichever_commit_fails_nothing_of_it_was_told() {
+    // The start is commit 0; then come the submission, the lease and the results.
+    for last in 1..6 {
+        let rig = Rig::new().await;
+        rig.store.permits.add_permits(1000);
+        rig.store.fails_from.store(last, Ordering::SeqCst);
+        let submitted = rig.engine.submit(small_sweep("first", 8, 1)).await;
+        let (mut leased, mut acknowledged) = (0, 0);
+        if submitted.is_ok() {
+            let connected = rig.try_connect(64, vec![]).await;
+            if let Some((connection, mut inbox)) = connected {
+                let offer = FromWorker::SlotsFree(vec![0]);
+                // Who is told that the engine has stopped is told nothing else.
+                let _ = rig.engine.hear(connection, offer).await;
+                while let Some(message) = timeout(SOON, inbox.recv()).await.unwrap() {
+                    match message {
+                        ToWorker::Lease { token, tasks, .. } => {
+                            leased += tasks.len();
+                            for (task, ..) in tasks {
+                                let (result, token) = (Box::default(), token);
+                                let finished = FromWorker::Finished { token, task, result };
+                                let _ = rig.engine.hear(connection, finished).await;
+                                // One a batch, so that the failing commit is among them.
+                                tokio::task::yield_now().await;
+                            }
+                        }
+                        ToWorker::Acknowledged { .. } => acknowledged += 1,
+                        other => panic!("{other:?}"),
+                    }
+                    if acknowledged == 8 {
+                        break;
+                    }
+                }
+            }
+        }
+        let entries = rig.store.journal(0, 100).await.unwrap();
+        let kind = |kind| entries.iter().filter(|(_, entry)| entry.event.kind() == kind).count();
+        assert_eq!(submitted.is_ok(), kind("sweep_submitted") == 1, "commit {last}");
+        assert_eq!(leased > 0, kind("lease_granted") == 1, "commit {last}");
+        let recorded = rig.store.results(SweepId(1), 0, 100).await.unwrap().len();
+        assert_eq!((acknowledged, kind("task_finished")), (recorded, recorded), "commit {last}");
+        if acknowledged < 8 {
+            let ended = timeout(SOON, rig.running).await.unwrap().unwrap();
+            assert!(matches!(ended, Err(EngineError::Commit(StoreError::Full { .. }))), "{ended:?}");
+        } else {
+            rig.stop().await;
+        }
+    }
 }

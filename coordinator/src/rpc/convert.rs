@@ -3,6 +3,7 @@
 use colearn_core::{
     id::{SweepId, SweepName},
     scheduler::{FailedAttempt, HeldLease, RetryError, SlotOffer, SubmissionError, SweepStatus, TaskCounts},
+    text::shortened,
 };
 use colearn_proto::{
     convert::{self, ConvertError},
@@ -16,7 +17,11 @@ use crate::{
 };
 
 /// The most slots a worker may have.
-const MOST_SLOTS: usize = 4096;
+const MOST_SLOTS: usize = 1024;
+/// The most tasks a worker gets in one lease, whatever it offers: more would not fit into one message.
+const LARGEST_COHORT: u32 = 1024;
+/// The longest text of a refusal, in bytes.
+const LONGEST_REFUSAL: usize = 1024;
 /// The longest name of a host, a version or a device, in bytes.
 pub(super) const LONGEST_NAME: usize = 256;
 /// The most leases, and tasks of a lease, a connecting worker may hold.
@@ -26,8 +31,9 @@ pub(super) fn stopped(error: Stopped) -> Status {
     Status::unavailable(error.to_string())
 }
 
+/// What is wrong may quote what came, which may be of any length: a status travels in headers, and is logged.
 pub(super) fn invalid(error: impl std::fmt::Display) -> Status {
-    Status::invalid_argument(error.to_string())
+    Status::invalid_argument(shortened(&printable(error.to_string()), LONGEST_REFUSAL))
 }
 
 pub(super) fn submission_refused(error: &SubmissionError) -> Status {
@@ -130,7 +136,7 @@ pub(super) fn slots(slots: Vec<v1::Slot>) -> Result<Vec<SlotOffer>, ConvertError
     let offer = |slot: v1::Slot| {
         limit("device", slot.device.len(), LONGEST_NAME)?;
         let device = printable(slot.device);
-        Ok(SlotOffer { index: slot.index, device, max_cohort: slot.max_cohort.max(1) })
+        Ok(SlotOffer { index: slot.index, device, max_cohort: slot.max_cohort.clamp(1, LARGEST_COHORT) })
     };
     slots.into_iter().map(offer).collect()
 }

@@ -20,13 +20,15 @@ const PAGE: u32 = 256;
 /// The most lines of one message of a worker, and of each the most bytes.
 const MOST_LINES: usize = 256;
 const LONGEST_LINE: usize = 4096;
+/// The most tasks they may be about: more than a lease has.
+const MOST_TASKS: usize = 1024;
 /// Whether a followed task has ended is looked at this often.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// What a worker logged. What is too long is cut, what could play with a terminal is left out.
 pub(super) fn batch(worker: &WorkerId, logged: v1::LogLines) -> Result<LogBatch, ConvertError> {
     convert::limit("lines", logged.lines.len(), MOST_LINES)?;
-    convert::limit("tasks", logged.tasks.len(), convert::MOST_HELD)?;
+    convert::limit("tasks", logged.tasks.len(), MOST_TASKS)?;
     let line = |line: v1::LogLine| LogLine {
         at: Timestamp(line.at),
         source: match line.source() {

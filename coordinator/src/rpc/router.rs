@@ -18,6 +18,18 @@ pub type SweepParser = Arc<dyn Fn(&str, &str) -> Result<(Sweep, Vec<String>), St
 /// Without keepalive neither side notices a partition.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
+/// Streams that a client may have open on one connection. Each may hold one message that is not complete.
+const MOST_STREAMS: u32 = 64;
+/// Bytes that a client may send ahead on one stream, and on all of a connection.
+const WINDOW: u32 = 1 << 20;
+/// Bytes of the headers of one request.
+const LARGEST_HEADERS: u32 = 16 << 10;
+/// How long an answer may take, or the beginning of a stream: longer than the largest sweep, but who sends half a
+/// request and no more does not stay for ever.
+const ANSWER_WITHIN: Duration = Duration::from_mins(2);
+/// Sweep files that are parsed at once: they take a core each, and the engine needs one too.
+const MOST_PARSERS: usize = 2;
+
 /// What the services work with.
 #[derive(Clone)]
 pub(crate) struct Rpc {
@@ -36,7 +48,8 @@ pub(crate) struct WorkerRules {
 }
 
 pub(crate) async fn router(rpc: &Rpc) -> Result<Router, tonic_reflection::server::Error> {
-    let sweeps = SweepServiceServer::new(Sweeps::new(rpc.clone())).max_decoding_message_size(LARGEST_MESSAGE);
+    let sweeps = Sweeps::new(rpc.clone(), MOST_PARSERS);
+    let sweeps = SweepServiceServer::new(sweeps).max_decoding_message_size(LARGEST_MESSAGE);
     let workers =
         WorkerServiceServer::new(Workers::new(rpc.clone())).max_decoding_message_size(LARGEST_MESSAGE);
     let (health, health_service) = tonic_health::server::health_reporter();
@@ -47,6 +60,11 @@ pub(crate) async fn router(rpc: &Rpc) -> Result<Router, tonic_reflection::server
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     Ok(Server::builder()
+        .timeout(ANSWER_WITHIN)
+        .max_concurrent_streams(MOST_STREAMS)
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .http2_max_header_list_size(LARGEST_HEADERS)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .add_service(health_service)

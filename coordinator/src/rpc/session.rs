@@ -21,7 +21,7 @@ const TAKE_WITHIN: Duration = Duration::from_secs(30);
 /// Reports of epochs that one worker may send; the others are left out.
 const EPOCHS_A_SECOND: u32 = 500;
 /// Lines of logs that one worker may send; the others are left out.
-const LINES_A_SECOND: u32 = 1000;
+const LINES_A_SECOND: u32 = 1024;
 /// What the engine may have for one worker at once.
 const OUTBOX: usize = 1024;
 
@@ -100,7 +100,9 @@ impl Session {
                 // Progress and logs are lost without harm, and nobody needs more of them than a person can read.
                 work_request::Message::Epoch(_) if !epochs.take(1) => continue,
                 work_request::Message::Log(logged) => {
-                    if lines.take(logged.lines.len()) {
+                    // Members are kept with the lines, and cost as much. Without a line they are of no use.
+                    let cost = logged.lines.len().max(logged.tasks.len());
+                    if !logged.lines.is_empty() && lines.take(cost) {
                         let batch = logs::batch(worker, logged).map_err(convert::invalid)?;
                         let _there_was_room = self.rpc.logs.append(batch);
                     }

@@ -1,12 +1,14 @@
 //! The service for people and scripts.
 
+use std::sync::Arc;
+
 use colearn_core::{
     id::WorkerId,
     scheduler::{RetryScope, Scheduler, SweepStatus, SweepView, WorkerView},
     sweep::Sweep,
 };
 use colearn_proto::v1::{self, sweep_service_server::SweepService};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status};
 
@@ -22,18 +24,28 @@ const LONGEST_ORIGIN: usize = 4096;
 #[derive(Clone)]
 pub(super) struct Sweeps {
     rpc: Rpc,
+    parsers: Arc<Semaphore>,
 }
 
 impl Sweeps {
-    pub(super) fn new(rpc: Rpc) -> Self {
-        Self { rpc }
+    pub(super) fn new(rpc: Rpc, parsers: usize) -> Self {
+        Self { rpc, parsers: Arc::new(Semaphore::new(parsers)) }
     }
 
-    fn parse(&self, source: &str, origin: &str) -> Result<(Sweep, Vec<String>), Status> {
+    /// Apart from everything that waits for nobody: a large sweep file keeps a core busy for seconds.
+    async fn parse(&self, source: String, origin: String) -> Result<(Sweep, Vec<String>), Status> {
         if origin.len() > LONGEST_ORIGIN {
             return Err(Status::invalid_argument(format!("`origin` is longer than {LONGEST_ORIGIN} bytes")));
         }
-        (self.rpc.parser)(source, origin).map_err(Status::invalid_argument)
+        let internal = |error: String| Status::internal(error);
+        let turn = self.parsers.clone().acquire_owned().await.map_err(|error| internal(error.to_string()))?;
+        let parser = self.rpc.parser.clone();
+        let parse = move || {
+            let _turn = turn;
+            parser(&source, &origin)
+        };
+        let parsed = tokio::task::spawn_blocking(parse).await.map_err(|error| internal(error.to_string()))?;
+        parsed.map_err(Status::invalid_argument)
     }
 
     async fn operate(&self, name: &str, operation: Operation) -> Result<Operated, Status> {
@@ -56,7 +68,7 @@ impl SweepService for Sweeps {
         request: Request<v1::SubmitSweepRequest>,
     ) -> Result<Response<v1::SubmitSweepResponse>, Status> {
         let v1::SubmitSweepRequest { source, origin } = request.into_inner();
-        let (sweep, warnings) = self.parse(&source, &origin)?;
+        let (sweep, warnings) = self.parse(source, origin).await?;
         // It may be there already, and settled.
         let name = sweep.name.clone();
         if let Some(id) = self.rpc.ask(move |scheduler| scheduler.id_of(&name)).await? {
@@ -171,7 +183,7 @@ impl SweepService for Sweeps {
         request: Request<v1::ExtendSweepRequest>,
     ) -> Result<Response<v1::ExtendSweepResponse>, Status> {
         let v1::ExtendSweepRequest { name, source, origin } = request.into_inner();
-        let (sweep, warnings) = self.parse(&source, &origin)?;
+        let (sweep, warnings) = self.parse(source, origin).await?;
         let Operated { summary, tasks } = self.operate(&name, Operation::Extend(Box::new(sweep))).await?;
         let sweep = Some(convert::summary(summary));
         Ok(Response::new(v1::ExtendSweepResponse { sweep, added: tasks, warnings }))

@@ -1,7 +1,9 @@
 //! The service for workers.
 
+use std::sync::Arc;
+
 use colearn_proto::v1::{self, worker_service_server::WorkerService};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Request, Response, Status, Streaming};
 
@@ -10,14 +12,18 @@ use super::{router::Rpc, session::Session};
 /// Messages to one worker that may wait.
 const OUTBOX: usize = 256;
 
+/// Streams of workers at a time.
+const MOST_WORKERS: usize = 4096;
+
 #[derive(Clone)]
 pub(super) struct Workers {
     rpc: Rpc,
+    places: Arc<Semaphore>,
 }
 
 impl Workers {
     pub(super) fn new(rpc: Rpc) -> Self {
-        Self { rpc }
+        Self { rpc, places: Arc::new(Semaphore::new(MOST_WORKERS)) }
     }
 }
 
@@ -29,10 +35,16 @@ impl WorkerService for Workers {
         &self,
         request: Request<Streaming<v1::WorkRequest>>,
     ) -> Result<Response<Self::WorkStream>, Status> {
+        let full =
+            |_| Status::resource_exhausted(format!("{MOST_WORKERS} workers are connected, and no more fit"));
+        let place = self.places.clone().try_acquire_owned().map_err(full)?;
         // Answered before the hello has come: a client may want the answer before it says anything.
         let (responses, stream) = mpsc::channel(OUTBOX);
         let session = Session { rpc: self.rpc.clone(), requests: request.into_inner(), responses };
-        tokio::spawn(session.run());
+        tokio::spawn(async move {
+            let _place = place;
+            session.run().await;
+        });
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 }

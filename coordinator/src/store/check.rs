@@ -3,14 +3,14 @@
 //! Both work while a coordinator serves the folder, and change nothing in it.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::File,
     io,
     path::{Path, PathBuf},
 };
 
 use colearn_core::{
-    id::SweepId,
+    id::{LeaseToken, SweepId, TaskId, WorkerId},
     scheduler::{Event, Scheduler, TaskState},
 };
 
@@ -68,20 +68,16 @@ pub async fn check(folder: &Path) -> Result<CheckReport, StoreError> {
     let mut last_token = 0;
     for (id, name) in &sweeps {
         report.sweeps += 1;
-        let (mut entries, mut after) = (Vec::new(), 0);
-        loop {
-            let page = store.journal_of(*id, after, PAGE).await?;
-            let Some((last, _)) = page.last() else { break };
-            after = *last;
-            entries.extend(page.into_iter().map(|(_, entry)| (entry.at, entry.event)));
-        }
-        report.entries += entries.len() as u64;
-        for (_, event) in &entries {
-            if let Event::LeaseGranted { token, .. } = event {
-                last_token = last_token.max(token.0);
+        let replayed = match replay(&store, *id, name, &mut report).await {
+            Ok(replayed) => replayed,
+            Err(StoreError::Corrupt { detail, .. }) => {
+                report.problem(format!("sweep {id} (`{name}`): {detail}"));
+                continue;
             }
-        }
-        let mut alone = Scheduler::of_one_sweep(entries);
+            Err(error) => return Err(error),
+        };
+        let (mut alone, grants) = replayed;
+        last_token = grants.keys().next_back().map_or(last_token, |token| last_token.max(token.0));
         let Some(view) = alone.sweep(*id) else {
             report.problem(format!("sweep {id} (`{name}`) has no submission in the journal"));
             continue;
@@ -91,7 +87,14 @@ pub async fn check(folder: &Path) -> Result<CheckReport, StoreError> {
             report.problem(format!("sweep {id} is `{name}`, but `{}` in the journal", view.sweep().name));
         }
         let done = u64::from(view.counts().done);
-        let recorded = check_results(&store, &alone, *id, &mut report).await?;
+        let recorded = match check_results(&store, &alone, &grants, *id, &mut report).await {
+            Ok(recorded) => recorded,
+            Err(StoreError::Corrupt { detail, .. }) => {
+                report.problem(format!("sweep {id} (`{name}`): {detail}"));
+                continue;
+            }
+            Err(error) => return Err(error),
+        };
         if recorded != done {
             report.problem(format!(
                 "sweep {id} (`{name}`): {done} tasks are done by the journal, {recorded} results are recorded"
@@ -111,11 +114,45 @@ pub async fn check(folder: &Path) -> Result<CheckReport, StoreError> {
     Ok(report)
 }
 
+/// Who was granted what under which token: each task with the number of its attempt.
+type Grants = BTreeMap<LeaseToken, (WorkerId, BTreeMap<TaskId, u32>)>;
+
+/// Rebuilds a sweep from its entries. Only what changed something was ever journaled: an entry that changes nothing
+/// shows that another is missing, or that it is not where it was written.
+async fn replay(
+    store: &SqliteStore,
+    sweep: SweepId,
+    name: &str,
+    report: &mut CheckReport,
+) -> Result<(Scheduler, Grants), StoreError> {
+    let (mut alone, mut grants) = (Scheduler::of_one_sweep([]), Grants::new());
+    let mut after = 0;
+    loop {
+        let page = store.journal_of(sweep, after, PAGE).await?;
+        let Some((last, _)) = page.last() else { return Ok((alone, grants)) };
+        after = *last;
+        for (number, entry) in page {
+            report.entries += 1;
+            if !alone.is_news(&entry.event) {
+                let kind = entry.event.kind();
+                report.problem(format!(
+                    "sweep {sweep} (`{name}`): journal entry {number} ({kind}) does not follow from those before it"
+                ));
+            }
+            if let Event::LeaseGranted { token, worker, tasks, .. } = &entry.event {
+                grants.insert(*token, (worker.clone(), tasks.iter().copied().collect()));
+            }
+            drop(alone.apply(entry.at, entry.event));
+        }
+    }
+}
+
 /// Compares the recorded results of a sweep with the state that its journal leads to; returns how many there are
 /// of tasks that are done.
 async fn check_results(
     store: &SqliteStore,
     alone: &Scheduler,
+    grants: &Grants,
     sweep: SweepId,
     report: &mut CheckReport,
 ) -> Result<u64, StoreError> {
@@ -139,6 +176,17 @@ async fn check_results(
             }
             if alone.finished_under(task).is_some_and(|token| token != row.token) {
                 report.problem(format!("the result of task {task} is of another lease than the journal's"));
+            } else if let Some((worker, tasks)) = grants.get(&row.token) {
+                if *worker != row.worker {
+                    report.problem(format!(
+                        "the result of task {task} is of another worker than the journal's"
+                    ));
+                }
+                if tasks.get(&task).is_some_and(|attempt| *attempt != row.attempt) {
+                    report.problem(format!(
+                        "the result of task {task} is of another attempt than the journal's"
+                    ));
+                }
             }
         }
     }

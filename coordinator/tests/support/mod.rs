@@ -139,6 +139,21 @@ impl ScriptedWorker {
         self.requests.send(v1::WorkRequest { message: Some(message) }).await.unwrap();
     }
 
+    /// A second way to speak on its stream.
+    pub(crate) fn requests(&self) -> mpsc::Sender<v1::WorkRequest> {
+        self.requests.clone()
+    }
+
+    /// Says whether it could be said: not when the stream has ended.
+    pub(crate) async fn try_say(&self, message: work_request::Message) -> bool {
+        self.requests.send(v1::WorkRequest { message: Some(message) }).await.is_ok()
+    }
+
+    /// What it is told next, however long that takes.
+    pub(crate) async fn hear(&mut self) -> Option<v1::WorkResponse> {
+        self.responses.message().await.ok().flatten()
+    }
+
     pub(crate) async fn offer(&self, slots: &[u32]) {
         self.say(work_request::Message::FreeSlots(v1::FreeSlots { slots: slots.to_vec() })).await;
     }

@@ -155,6 +155,9 @@ pub enum Event {
         /// Epochs finished.
         epoch: u32,
     },
+    /// The coordinator listened to nobody for a while, such as a process that was stopped and goes on: every
+    /// worker has time to be heard again.
+    CoordinatorWoke,
     /// Time has passed: a deadline may have come.
     Tick,
 }
@@ -215,6 +218,7 @@ impl Event {
             | Self::DrainRequested { .. }
             | Self::WorkerDisconnected { .. }
             | Self::EpochReported { .. }
+            | Self::CoordinatorWoke
             | Self::Tick => false,
         }
     }
@@ -242,6 +246,7 @@ impl Event {
             Self::DrainRequested { .. } => "drain_requested",
             Self::WorkerDisconnected { .. } => "worker_disconnected",
             Self::EpochReported { .. } => "epoch_reported",
+            Self::CoordinatorWoke => "coordinator_woke",
             Self::Tick => "tick",
         }
     }

@@ -114,6 +114,7 @@ impl Scheduler {
             Event::DrainRequested { worker, now: at_once } => self.drain(worker, at_once),
             Event::WorkerDisconnected { worker } => self.disconnect(&worker),
             Event::EpochReported { token, task, epoch } => self.report_epoch(now, token, task, epoch),
+            Event::CoordinatorWoke => self.renew_leases(now),
             Event::Tick => Vec::new(),
         }
     }
@@ -153,6 +154,7 @@ impl Scheduler {
             | Event::DrainRequested { .. }
             | Event::WorkerDisconnected { .. }
             | Event::EpochReported { .. }
+            | Event::CoordinatorWoke
             | Event::Tick => false,
         }
     }

@@ -189,14 +189,19 @@ impl Scheduler {
             worker.connected = false;
         }
         self.workers.retain(|_, worker| !worker.leases.is_empty());
-        let tokens: Vec<LeaseToken> = self.leases.keys().copied().collect();
-        for token in tokens {
-            if let Some(lease) = self.leases.get_mut(&token) {
-                lease.lost = false;
-            }
-            self.extend(now, token);
+        for lease in self.leases.values_mut() {
+            lease.lost = false;
         }
         self.shorten_waits(now);
+        self.renew_leases(now)
+    }
+
+    /// Every lease that is not lost has its full time again.
+    pub(super) fn renew_leases(&mut self, now: Timestamp) -> Vec<Action> {
+        let tokens: Vec<LeaseToken> = self.leases.keys().copied().collect();
+        for token in tokens {
+            self.extend(now, token);
+        }
         Vec::new()
     }
 

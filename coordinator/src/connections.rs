@@ -1,0 +1,142 @@
+//! Who connects: so many at a time, and only who speaks HTTP/2.
+
+use std::{
+    future::Future,
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Sleep, sleep},
+};
+use tokio_stream::Stream;
+use tokio_util::sync::PollSemaphore;
+use tonic::transport::server::{Connected, TcpConnectInfo};
+
+/// Connections at a time. Who comes then waits in the system's queue until another has gone.
+pub(crate) const MOST_CONNECTIONS: usize = 4096;
+/// What every HTTP/2 client sends first has so many bytes. Keepalive looks after connections from then on, and
+/// not before.
+const PREFACE: usize = 24;
+/// Who has not sent it for so long is cut off.
+const PREFACE_WITHIN: Duration = Duration::from_secs(10);
+/// After an error, such as that there are too many open files, nothing is accepted for so long: most errors are
+/// still there when one looks again at once.
+const AFTER_AN_ERROR: Duration = Duration::from_millis(100);
+
+/// The connections that a listener accepts.
+pub(crate) struct Incoming {
+    listener: TcpListener,
+    places: PollSemaphore,
+    /// For the next one.
+    place: Option<OwnedSemaphorePermit>,
+    pause: Option<Pin<Box<Sleep>>>,
+}
+
+impl Incoming {
+    pub(crate) fn new(listener: TcpListener, most: usize) -> Self {
+        let places = PollSemaphore::new(Arc::new(Semaphore::new(most)));
+        Self { listener, places, place: None, pause: None }
+    }
+}
+
+impl Stream for Incoming {
+    type Item = io::Result<Guarded>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        loop {
+            if let Some(pause) = &mut this.pause {
+                ready!(pause.as_mut().poll(cx));
+                this.pause = None;
+            }
+            if this.place.is_none() {
+                this.place = ready!(this.places.poll_acquire(cx));
+            }
+            match ready!(this.listener.poll_accept(cx)) {
+                Ok((stream, _)) => {
+                    // What can not be had is only a little slower.
+                    let _ = stream.set_nodelay(true);
+                    let preface = Some((PREFACE, Box::pin(sleep(PREFACE_WITHIN))));
+                    return Poll::Ready(Some(Ok(Guarded { stream, preface, _place: this.place.take() })));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection can not be accepted");
+                    this.pause = Some(Box::pin(sleep(AFTER_AN_ERROR)));
+                }
+            }
+        }
+    }
+}
+
+/// A connection that is cut off unless its client begins to speak soon.
+pub(crate) struct Guarded {
+    stream: TcpStream,
+    /// Bytes that are yet to come, and until when; none once they are there.
+    preface: Option<(usize, Pin<Box<Sleep>>)>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Connected for Guarded {
+    type ConnectInfo = TcpConnectInfo;
+
+    fn connect_info(&self) -> TcpConnectInfo {
+        self.stream.connect_info()
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if let Some((_, deadline)) = &mut self.preface
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        let read = buffer.filled().len() - before;
+        if let Some((missing, _)) = &mut self.preface {
+            *missing = missing.saturating_sub(read);
+            if *missing == 0 {
+                self.preface = None;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

@@ -1,0 +1,91 @@
+//! Databases that are damaged in every way we could think of, and what a check says of each.
+
+mod support;
+
+use std::path::Path;
+
+use colearn_coordinator::store::{backup, check};
+use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
+use support::{Person, ScriptedWorker, config, small_sweep, start_with, tasks};
+
+/// Two sweeps that are complete; the first is settled.
+async fn two_sweeps(folder: &Path) {
+    for name in ["first", "second"] {
+        let mut config = config(folder);
+        config.settle_after = std::time::Duration::from_secs(if name == "first" { 0 } else { 3600 });
+        let coordinator = start_with(config).await.unwrap();
+        let mut person = Person::at(&coordinator).await;
+        person.submit(&small_sweep(name, 2, 1)).await;
+        let mut worker = ScriptedWorker::connect(&coordinator, "w", &[1], vec![]).await;
+        for _ in 0..2 {
+            worker.offer(&[0]).await;
+            let lease = worker.lease().await;
+            worker.finish(lease.token, &tasks(&lease)[0], 0.5).await;
+            worker.acknowledged().await;
+        }
+        coordinator.stop().await.unwrap();
+    }
+}
+
+async fn damage(folder: &Path, statement: &'static str) {
+    let options = SqliteConnectOptions::new().filename(folder.join("colearn.db")).foreign_keys(false);
+    let mut connection = options.connect().await.unwrap();
+    sqlx::raw_sql(statement).execute(&mut connection).await.unwrap();
+}
+
+#[tokio::test]
+async fn every_kind_of_damage_is_found_and_named() {
+    let whole = tempfile::tempdir().unwrap();
+    two_sweeps(whole.path()).await;
+    let sound = check(whole.path()).await.unwrap();
+    assert_eq!((sound.sweeps, sound.results, sound.problems), (2, 4, vec![]));
+    let task = "2/0000000000000001/0";
+    for (statement, named) in [
+        (
+            "DELETE FROM results WHERE sweep = 2 AND configuration LIKE '%1'",
+            "sweep 2 (`second`): 2 tasks are done",
+        ),
+        (
+            "INSERT INTO results SELECT sweep, '00000000000000ff', seed, 99, attempt, worker, token, recorded_at, \
+             result FROM results WHERE sweep = 2 LIMIT 1",
+            "task 2/00000000000000ff/0 has a result",
+        ),
+        ("UPDATE results SET attempt = 2 WHERE sweep = 2 AND configuration LIKE '%1'", task),
+        ("UPDATE results SET worker = 'other' WHERE sweep = 2 AND configuration LIKE '%1'", task),
+        ("UPDATE results SET token = 77 WHERE sweep = 2 AND configuration LIKE '%1'", task),
+        ("UPDATE results SET position = 77 WHERE sweep = 2 AND configuration LIKE '%1'", task),
+        ("UPDATE results SET result = '{' WHERE sweep = 2 AND configuration LIKE '%1'", task),
+        (
+            "DELETE FROM journal WHERE sweep = 2 AND kind = 'lease_granted'",
+            "sweep 2 (`second`): journal entry",
+        ),
+        ("DELETE FROM journal WHERE sweep = 2 AND kind = 'task_finished'", "task 2/"),
+        (
+            "DELETE FROM journal WHERE sweep = 2 AND kind = 'sweep_submitted'",
+            "sweep 2 (`second`) has no submission",
+        ),
+        (
+            "UPDATE journal SET sweep = 1 WHERE sweep = 2 AND kind = 'task_finished'",
+            "sweep 1 (`first`): journal entry",
+        ),
+        ("UPDATE journal SET sweep = NULL WHERE sweep = 2 AND kind = 'task_finished'", "task 2/"),
+        ("UPDATE journal SET sweep = 9 WHERE sweep = 2 AND kind = 'task_finished'", "entries of sweep 9"),
+        (
+            "UPDATE journal SET body = '{' WHERE sweep = 2 AND kind = 'task_finished'",
+            "sweep 2 (`second`): journal entry",
+        ),
+        ("UPDATE sweeps SET name = 'third' WHERE id = 2", "sweep 2 is `third`"),
+        (
+            "UPDATE sweeps SET settled = replace(settled, '\"retried\":0', '\"retried\":5') WHERE id = 1",
+            "sweep 1 (`first`) is settled with another outcome",
+        ),
+        ("UPDATE marks SET value = 1 WHERE name = 'last_sweep'", "marks are behind"),
+        ("UPDATE marks SET value = 1 WHERE name = 'last_token'", "marks are behind"),
+    ] {
+        let damaged = tempfile::tempdir().unwrap();
+        backup(whole.path(), &damaged.path().join("colearn.db")).await.unwrap();
+        damage(damaged.path(), statement).await;
+        let problems = check(damaged.path()).await.unwrap().problems;
+        assert!(problems.iter().any(|problem| problem.contains(named)), "{statement}: {problems:?}");
+    }
+}

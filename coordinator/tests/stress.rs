@@ -1,0 +1,206 @@
+//! Clients that misbehave, and an honest worker beside them that goes on being served.
+
+mod support;
+
+use std::net::SocketAddr;
+
+use colearn_coordinator::RunningCoordinator;
+use colearn_proto::v1::{self, SweepState, work_request};
+use support::{Person, SOON, ScriptedWorker, channel, result, small_sweep, start, tasks};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Code;
+
+/// An honest worker trains a sweep from its submission to its end.
+async fn a_sweep_is_trained(coordinator: &RunningCoordinator, name: &str) {
+    let mut person = Person::at(coordinator).await;
+    person.submit(&small_sweep(name, 5, 4)).await;
+    let mut worker = ScriptedWorker::connect(coordinator, &format!("honest-{name}"), &[4], vec![]).await;
+    for _ in 0..5 {
+        worker.offer(&[0]).await;
+        let lease = worker.lease().await;
+        for task in tasks(&lease) {
+            worker.epoch(lease.token, &task, 1).await;
+            worker.finish(lease.token, &task, 0.5).await;
+            worker.acknowledged().await;
+        }
+    }
+    assert_eq!(person.get(name).await.sweep.unwrap().state(), SweepState::Complete);
+}
+
+fn unknown_task() -> v1::TaskId {
+    v1::TaskId { sweep: 99, configuration: "00000000000000ff".to_owned(), seed: 1 }
+}
+
+fn garbage_report() -> work_request::Message {
+    let (task, result) = (Some(unknown_task()), Some(result(0.5)));
+    work_request::Message::Finished(v1::TaskFinished { token: 1, task, result })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn workers_that_flood_do_not_keep_others_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let record = v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+    let (task, record) = (Some(unknown_task()), Some(record));
+    let epoch = work_request::Message::Epoch(v1::EpochReport { token: 1, task, record, epochs: 10 });
+    let floods = [epoch, garbage_report(), work_request::Message::Heartbeat(v1::Heartbeat {})];
+    let mut flooding = Vec::new();
+    for (number, message) in floods.into_iter().enumerate() {
+        let mut worker =
+            ScriptedWorker::connect(&coordinator, &format!("flood-{number}"), &[1], vec![]).await;
+        flooding.push(tokio::spawn(async move {
+            // It speaks and listens as fast as it can, until it is stopped.
+            let requests = worker.requests();
+            let talk = async {
+                while requests.send(v1::WorkRequest { message: Some(message.clone()) }).await.is_ok() {}
+            };
+            let listen = async { while worker.hear().await.is_some() {} };
+            tokio::join!(talk, listen);
+        }));
+    }
+    a_sweep_is_trained(&coordinator, "first").await;
+    for flood in flooding {
+        flood.abort();
+    }
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_never_reads_is_cut_off_and_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let deaf = ScriptedWorker::connect(&coordinator, "deaf", &[1], vec![]).await;
+    // Each is answered, until what waits for it has no room any more.
+    let talking = async { while deaf.try_say(garbage_report()).await {} };
+    let (talked, ()) = tokio::join!(timeout(SOON * 2, talking), a_sweep_is_trained(&coordinator, "first"));
+    talked.expect("its stream is closed");
+    a_sweep_is_trained(&coordinator, "second").await;
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn garbage_ends_its_own_connection_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    for bytes in [&b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"[..], &[0; 100], &[0xff; 100_000]] {
+        let mut stream = TcpStream::connect(coordinator.address()).await.unwrap();
+        // It may be closed before all is written.
+        let _ = stream.write_all(bytes).await;
+        let mut rest = Vec::new();
+        let ended = timeout(SOON, stream.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "it is closed");
+    }
+    a_sweep_is_trained(&coordinator, "first").await;
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn hellos_that_are_too_large_or_strange_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let slot = |device: String| v1::Slot { index: 0, device, max_cohort: 1 };
+    let good = v1::Hello { worker: "w".to_owned(), ..v1::Hello::default() };
+    let huge = "x".repeat(1 << 20);
+    let oversized = v1::Hello { host: "x".repeat(5 << 20), ..good.clone() };
+    for (hello, code) in [
+        (v1::Hello { worker: "\u{1b}[2J".to_owned(), ..good.clone() }, Code::InvalidArgument),
+        (v1::Hello { worker: huge.clone(), ..good.clone() }, Code::InvalidArgument),
+        (v1::Hello { host: huge.clone(), ..good.clone() }, Code::InvalidArgument),
+        (v1::Hello { version: huge.clone(), ..good.clone() }, Code::InvalidArgument),
+        (v1::Hello { slots: vec![slot(huge)], ..good.clone() }, Code::InvalidArgument),
+        (v1::Hello { slots: vec![slot(String::new()); 1025], ..good.clone() }, Code::InvalidArgument),
+        (oversized, Code::OutOfRange),
+    ] {
+        let opened = ScriptedWorker::open(&coordinator, work_request::Message::Hello(hello)).await;
+        let Err(status) = opened else { panic!("it is refused") };
+        assert_eq!(status.code(), code, "{status}");
+    }
+    a_sweep_is_trained(&coordinator, "first").await;
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_worker_that_offers_more_than_fits_into_a_message_gets_what_fits() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    Person::at(&coordinator).await.submit(&small_sweep("large", 2000, 5)).await;
+    let mut worker = ScriptedWorker::connect(&coordinator, "greedy", &[u32::MAX], vec![]).await;
+    worker.offer(&[0]).await;
+    assert_eq!(worker.lease().await.tasks.len(), 1024);
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_streams_of_one_name_replace_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let mut last = ScriptedWorker::connect(&coordinator, "same", &[1], vec![]).await;
+    for _ in 0..100 {
+        let next = ScriptedWorker::connect(&coordinator, "same", &[1], vec![]).await;
+        assert!(last.next().await.is_none(), "the former is closed");
+        last = next;
+    }
+    a_sweep_is_trained(&coordinator, "first").await;
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_client_that_opens_streams_and_never_reads_is_alone_with_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    a_sweep_is_trained(&coordinator, "first").await;
+    let mut person = Person::at(&coordinator).await;
+    let name = "first".to_owned();
+    let (mut results, mut logs, mut listed) = (Vec::new(), Vec::new(), Vec::new());
+    for _ in 0..15 {
+        results.push(person.0.get_results(v1::GetResultsRequest { name: name.clone() }).await.unwrap());
+        let states = Vec::new();
+        listed.push(person.0.list_tasks(v1::ListTasksRequest { name: name.clone(), states }).await.unwrap());
+        let of = Some(v1::get_log_request::Of::Worker("w".to_owned()));
+        logs.push(person.0.get_log(v1::GetLogRequest { of, follow: true }).await.unwrap());
+    }
+    a_sweep_is_trained(&coordinator, "second").await;
+    drop((results, logs, listed));
+    coordinator.stop().await.unwrap();
+}
+
+async fn silent(address: SocketAddr) -> TcpStream {
+    timeout(SOON, TcpStream::connect(address)).await.expect("it is accepted").unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn thousands_that_connect_and_say_nothing_are_sent_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let mut connections = Vec::new();
+    for _ in 0..2000 {
+        connections.push(silent(coordinator.address()).await);
+    }
+    a_sweep_is_trained(&coordinator, "first").await;
+    for mut connection in connections {
+        let mut rest = Vec::new();
+        let ended = timeout(SOON, connection.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok(), "who does not speak is cut off");
+    }
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn streams_without_a_hello_keep_nobody_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let mut client = v1::worker_service_client::WorkerServiceClient::new(channel(&coordinator).await);
+    let mut open = Vec::new();
+    for _ in 0..60 {
+        let (requests, stream) = tokio::sync::mpsc::channel::<v1::WorkRequest>(1);
+        let answer = client.work(ReceiverStream::new(stream)).await.unwrap();
+        open.push((requests, answer));
+    }
+    a_sweep_is_trained(&coordinator, "first").await;
+    coordinator.stop().await.unwrap();
+}
