@@ -32,7 +32,8 @@ chaos: check-tools libtorch ## kill -9 coordinators, workers and trainers at ran
 	  chaos::kills_of_anything_at_any_moment_lose_nothing_and_change_no_table
 
 chaos-demo: build ## the demo with a worker killed every ten seconds, against an undisturbed one
-	cargo test --release --locked -p colearn --test programs -- --exact --nocapture --ignored \
+	COLEARN_PROGRAMS=$(abspath $(TARGET))/release \
+	cargo test --locked -p colearn --test programs -- --exact --nocapture --ignored \
 	  chaos::demo::the_demo_with_a_worker_killed_every_ten_seconds_ends_with_the_same_table
 
 lint: check-tools libtorch ## formatting, clippy, and licences if cargo-deny is installed

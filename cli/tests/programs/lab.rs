@@ -204,9 +204,10 @@ impl Lab {
     }
 }
 
-/// The `colearn` program.
+/// The `colearn` program: the one of this build, unless `COLEARN_PROGRAMS` names the folder of another.
 pub(crate) fn colearn() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_colearn"))
+    let built = PathBuf::from(env!("CARGO_BIN_EXE_colearn"));
+    std::env::var_os("COLEARN_PROGRAMS").map_or(built, |folder| PathBuf::from(folder).join("colearn"))
 }
 
 /// The `colearn-worker` program, built into the same folder.
