@@ -41,6 +41,7 @@ pub struct Config {
     /// coordinator with workers of its own, which nobody else can find. Otherwise their workers are waited for.
     pub release_leases: bool,
     /// How long after its end a sweep is settled: from then on a start does not have to go through its history.
+    /// With zero a sweep that somebody wants to operate on is settled again before that can happen.
     pub settle_after: Duration,
     /// Makes a sweep of a sweep file's text.
     pub parser: SweepParser,

@@ -1,5 +1,7 @@
 //! Databases that are damaged in every way we could think of, and what a check says of each.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests that fails is a test that fails")]
+
 mod support;
 
 use std::path::Path;

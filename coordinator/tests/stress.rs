@@ -29,7 +29,8 @@ async fn a_sweep_is_trained(coordinator: &RunningCoordinator, name: &str) {
             worker.acknowledged().await;
         }
     }
-    assert_eq!(person.get(name).await.sweep.unwrap().state(), SweepState::Complete);
+    let sweep = person.get(name).await.sweep.expect("it is there");
+    assert_eq!(sweep.state(), SweepState::Complete);
 }
 
 fn unknown_task() -> v1::TaskId {
@@ -170,7 +171,7 @@ async fn a_client_that_opens_streams_and_never_reads_is_alone_with_it() {
 }
 
 async fn silent(address: SocketAddr) -> TcpStream {
-    timeout(SOON, TcpStream::connect(address)).await.expect("it is accepted").unwrap()
+    timeout(SOON, TcpStream::connect(address)).await.expect("it is accepted soon").expect("it is accepted")
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
