@@ -19,5 +19,6 @@ pub mod plan;
 pub mod run;
 pub mod slot;
 pub mod state;
+pub mod time_limit;
 pub mod trainer_process;
 pub mod wire;

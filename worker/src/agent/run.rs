@@ -160,7 +160,7 @@ pub async fn serve(
                     return Err(AgentError::Interrupted);
                 }
                 stopping = true;
-                info!("stopping: giving leases back; a second signal ends the worker at once");
+                info!("stopping: trainers finish their epochs, then leases are given back; a second signal ends the worker at once");
                 Input::Stop
             }
             happened = connection.next() => match happened {

@@ -123,7 +123,11 @@ pub fn check(event: &Event) -> Result<(), ConvertError> {
         Event::Finished { result, .. } => {
             TaskResult::try_from(v1::TaskResult::from((**result).clone())).map(|_| ())
         }
-        Event::Ready { .. } | Event::Epoch { .. } | Event::Failed { .. } | Event::Idle => Ok(()),
+        Event::Ready { .. }
+        | Event::Epoch { .. }
+        | Event::Failed { .. }
+        | Event::Parked { .. }
+        | Event::Idle => Ok(()),
     }
 }
 

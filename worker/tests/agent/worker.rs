@@ -32,6 +32,10 @@ pub(crate) mod seed {
     pub(crate) const EXIT: u64 = 4;
     /// Finishes it when the file `go` is there.
     pub(crate) const WAIT: u64 = 5;
+    /// Trains for ever and hears nothing meanwhile, as in a long epoch.
+    pub(crate) const DEAF: u64 = 6;
+    /// Turns in circles.
+    pub(crate) const BUSY: u64 = 7;
 }
 
 /// The result is split where the task's name goes.
@@ -53,7 +57,10 @@ while IFS= read -r line; do
         *'"seed":3}') echo "I am not JSON" ;;
         *'"seed":4}') echo "no such tensor" >&2; exit 3 ;;
         *'"seed":5}') until [ -e "$FOLDER/go" ]; do sleep 0.05; done; finish ;;
+        *'"seed":6}') echo "hears nothing" >&2; sleep 1000 ;;
+        *'"seed":7}') while :; do :; done ;;
         esac ;;
+    *'"command":"park"'*) printf '{"event":"parked","task":%s}\n{"event":"idle"}\n' "$task" ;;
     *'"command":"abandon"'*) echo "abandons" >&2; echo '{"event":"idle"}' ;;
     esac
 done
@@ -73,6 +80,15 @@ impl Worker {
 
     /// A worker with one slot and a trainer of one's own.
     pub(crate) fn start_with(coordinator: SocketAddr, trainer: &str) -> Self {
+        Self::start_in(coordinator, trainer, &[])
+    }
+
+    /// The scripted trainer, and options by their environment.
+    pub(crate) fn start_so(coordinator: SocketAddr, environment: &[(&str, &str)]) -> Self {
+        Self::start_in(coordinator, TRAINER, environment)
+    }
+
+    fn start_in(coordinator: SocketAddr, trainer: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // This very test program, with the environment that makes `agent_process` an agent.
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -80,6 +96,7 @@ impl Worker {
             .env("COLEARN_TEST_AGENT", format!("http://{coordinator}"))
             .env("COLEARN_TEST_TRAINER", trainer)
             .env("FOLDER", folder.path())
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
