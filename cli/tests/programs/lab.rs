@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, PipeWriter},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
@@ -126,12 +127,32 @@ impl Lab {
 
     /// Starts a worker with one slot of one thread.
     pub(crate) fn worker(&self, url: &str, name: &str) -> Running {
+        self.worker_with(url, name, &[])
+    }
+
+    /// The same, with options by their environment.
+    pub(crate) fn worker_with(&self, url: &str, name: &str, environment: &[(&str, &str)]) -> Running {
         let program = worker();
         assert!(program.is_file(), "{} is not built: run `cargo build --workspace` first", program.display());
         let log = fs::File::create(self.path().join(format!("{name}.log"))).unwrap();
         let arguments =
             ["--coordinator", url, "--name", name, "--slots", "1", "--threads", "1", "--device", "cpu"];
-        Running(self.command(&program, &arguments).stdout(Stdio::null()).stderr(log).spawn().unwrap())
+        let mut command = self.command(&program, &arguments);
+        command.envs(environment.iter().copied());
+        Running(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
+    }
+
+    /// A program that stands between the agent and a real trainer: `script` sees each command as `$line` before it is
+    /// passed on.
+    pub(crate) fn faulty_trainer(&self, script: &str) -> String {
+        let path = self.path().join("faulty-trainer.sh");
+        let text = format!(
+            "#!/bin/sh\nwhile IFS= read -r line; do\n{script}\nprintf '%s\\n' \"$line\"\ndone | '{}' \"$@\"\n",
+            worker().display()
+        );
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        path.display().to_string()
     }
 
     /// `colearn ... --json`, or `--format json`, parsed.

@@ -9,3 +9,4 @@ mod lab;
 mod operations;
 mod report;
 mod tensors;
+mod workers;

@@ -11,6 +11,7 @@ pub mod gpu;
 pub mod identity;
 pub mod launcher;
 mod lines;
+pub mod log_queue;
 pub mod memory;
 pub mod no_op;
 pub mod options;

@@ -10,6 +10,7 @@ use colearn_core::{
 
 use super::{
     event::{Action, Assignment, Hello, Input, Lease, LogLevel, Message, Outcome, Report, SlotOffer},
+    log_queue::About,
     outbox::Outbox,
     slot::{Cohort, Limits, Slot, Trainer, Training},
     time_limit::TimeLimit,
@@ -104,6 +105,17 @@ impl Agent {
             host: self.host.clone(),
             slots: usable.map(|slot| slot.offer.clone()).collect(),
             held: self.outbox.held(),
+        }
+    }
+
+    /// What the trainer of a slot trains, if it does.
+    #[must_use]
+    pub fn trained_on(&self, slot: u32) -> Option<About> {
+        match &self.slots.get(&slot)?.trainer {
+            Trainer::Training(training) if !training.members.is_empty() => {
+                Some(About { token: training.token, tasks: training.members.iter().copied().collect() })
+            }
+            _ => None,
         }
     }
 

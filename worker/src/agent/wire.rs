@@ -109,6 +109,12 @@ pub fn message(message: Message) -> v1::WorkRequest {
     })
 }
 
+/// Lines of logs.
+#[must_use]
+pub fn logged(lines: v1::LogLines) -> v1::WorkRequest {
+    request(work_request::Message::Log(lines))
+}
+
 fn request(message: work_request::Message) -> v1::WorkRequest {
     v1::WorkRequest { message: Some(message) }
 }

@@ -11,12 +11,21 @@ use std::{
 };
 
 use clap::Parser;
-use colearn_worker::agent::{exit::ExitStatus as AgentStatus, launcher::Launcher, options::AgentArgs, run};
+use colearn_worker::agent::{
+    exit::ExitStatus as AgentStatus,
+    launcher::Launcher,
+    log_queue::{LogLayer, LogQueue},
+    options::AgentArgs,
+    run,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use tempfile::TempDir;
+use tracing_subscriber::{
+    Layer as _, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::coordinator::PATIENCE;
 
@@ -192,7 +201,10 @@ fn agent_process() {
     else {
         return;
     };
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    let logs = LogQueue::default();
+    let own = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let own = own.with_filter(LevelFilter::INFO);
+    tracing_subscriber::registry().with(own).with(LogLayer::new(logs.clone())).init();
     let folder = PathBuf::from(std::env::var_os("FOLDER").unwrap());
     let args = ["worker", "--device", "cpu", "--slots", "1", "--coordinator", &coordinator, "--checkpoints"];
     let paths = [folder.join("checkpoints").into_os_string(), "--data-dir".into(), folder.into_os_string()];
@@ -200,7 +212,7 @@ fn agent_process() {
     let options = Cli::parse_from(args).agent.validate().unwrap();
     let launcher = Launcher::new("sh", ["-c", &trainer, "trainer"].map(Into::into));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let status = match runtime.block_on(run::run(options, launcher)) {
+    let status = match runtime.block_on(run::run(options, launcher, logs)) {
         Ok(()) => AgentStatus::Success,
         Err(error) => {
             eprintln!("error: {error}");
