@@ -126,7 +126,8 @@ fn a_configuration_that_keeps_crashing_fails_alone_and_its_last_words_are_kept()
     let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
     said(&lab, &url, &["submit", "small.yaml"]);
     // A segmentation fault of all of the trainer's processes.
-    let faulty = r#"case $line in *'"audio":0.5'*) echo "out of cheese" >&2; sleep 0.2; kill -SEGV 0 ;; esac"#;
+    let faulty =
+        r#"case $line in *'"audio":0.5'*) echo "out of cheese" >&2; sleep 0.2; kill -SEGV 0 ;; esac"#;
     let faulty = lab.faulty_trainer(faulty);
     let environment = [("COLEARN_TRAINER_PROGRAM", faulty.as_str()), ("COLEARN_MAX_COHORT", "6")];
     let _worker = lab.worker_with(&url, "one", &environment);

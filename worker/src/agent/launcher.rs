@@ -33,7 +33,8 @@ impl Launcher {
     /// # Errors
     /// When the system does not tell where the program lies.
     pub fn this_program() -> io::Result<Self> {
-        let program = std::env::var_os("COLEARN_TRAINER_PROGRAM").map_or_else(std::env::current_exe, |path| Ok(path.into()));
+        let program = std::env::var_os("COLEARN_TRAINER_PROGRAM")
+            .map_or_else(std::env::current_exe, |path| Ok(path.into()));
         Ok(Self::new(program?, ["trainer".into()]))
     }
 

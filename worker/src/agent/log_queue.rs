@@ -99,11 +99,12 @@ impl LogQueue {
     /// The oldest lines, as many as may be sent now, in messages of one subject each; and when to send more.
     pub(super) fn take(&self) -> (Vec<v1::LogLines>, Instant) {
         let mut messages: Vec<(Arc<About>, Vec<v1::LogLine>)> = Vec::new();
-        let mut put = |about: Arc<About>, line: v1::LogLine| {
-            match messages.iter_mut().find(|(other, _)| other.token == about.token) {
-                Some((_, lines)) => lines.push(line),
-                None => messages.push((about, vec![line])),
-            }
+        let mut put = |about: Arc<About>, line: v1::LogLine| match messages
+            .iter_mut()
+            .find(|(other, _)| other.token == about.token)
+        {
+            Some((_, lines)) => lines.push(line),
+            None => messages.push((about, vec![line])),
         };
         let mut waiting = self.waiting();
         for (about, count) in std::mem::take(&mut waiting.left_out).into_values() {

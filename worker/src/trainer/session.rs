@@ -157,11 +157,8 @@ fn failure_of(panic: &(dyn Any + Send)) -> Failure {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("the trainer panicked");
-    let reason = if out_of_memory::tells_of_it(message) {
-        FailureReason::OutOfMemory
-    } else {
-        FailureReason::Crash
-    };
+    let reason =
+        if out_of_memory::tells_of_it(message) { FailureReason::OutOfMemory } else { FailureReason::Crash };
     Failure::new(reason, message)
 }
 

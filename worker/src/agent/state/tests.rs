@@ -215,7 +215,8 @@ impl Agent {
                 |slot| matches!(&slot.trainer, Trainer::Training(training) if training.token == held.token),
             );
             let parks = parks && self.is_leaving();
-            let given_back = parks || self.outbox.owed().any(|r| *r == Report::Released { token: held.token });
+            let given_back =
+                parks || self.outbox.owed().any(|r| *r == Report::Released { token: held.token });
             for task in &held.tasks {
                 let one = (held.token, *task);
                 assert!(

@@ -74,7 +74,11 @@ fn an_epoch_that_takes_longer_than_the_grace_is_cut_off() {
     let mut env = TestEnv::online(1);
     env.train(7, 0, &[1]);
     env.apply(Input::Stop);
-    assert_eq!(env.pass(29 * SECOND), [Action::Send(Message::Heartbeat)], "its lease must not expire meanwhile");
+    assert_eq!(
+        env.pass(29 * SECOND),
+        [Action::Send(Message::Heartbeat)],
+        "its lease must not expire meanwhile"
+    );
     let actions = env.pass(SECOND);
     assert_eq!(actions, [kill(0), released(7)]);
     assert_eq!(env.drop_tasks(7, &[]), [left(Outcome::Stopped)]);
@@ -115,7 +119,11 @@ fn a_release_that_is_lost_with_its_stream_is_said_again() {
     env.train(7, 0, &[1]);
     assert_eq!(env.lease(8, 0, &[2]), [released(8)]);
     env.apply(Input::Disconnected);
-    assert_eq!(env.held(), [(7, vec![1]), (8, vec![2])], "a lease that it came back without would cost an attempt");
+    assert_eq!(
+        env.held(),
+        [(7, vec![1]), (8, vec![2])],
+        "a lease that it came back without would cost an attempt"
+    );
     assert_eq!(env.connect(), [released(8), free(&[])]);
     assert_eq!(env.drop_tasks(8, &[]), []);
     assert_eq!(env.held(), [(7, vec![1])]);
@@ -169,7 +177,8 @@ fn no_lease_is_taken_that_would_not_end_an_epoch_in_time() {
 #[test]
 fn without_checkpoints_a_lease_must_end_in_time() {
     let mut env = TestEnv::limited(100 * SECOND);
-    let assignment = Assignment { task: task(1), attempt: 1, settings: Ok(settings()), checkpoint_every_epochs: 0 };
+    let assignment =
+        Assignment { task: task(1), attempt: 1, settings: Ok(settings()), checkpoint_every_epochs: 0 };
     env.apply(Input::Leased(Lease { token: LeaseToken(7), slot: 0, tasks: vec![assignment] }));
     env.now = env.now.after(10 * SECOND);
     env.epoch(0, 1);
