@@ -22,7 +22,7 @@ use tracing_subscriber::{
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(
-    after_help = "Exit codes: 0 stopped or drained; 1 failure; 2 wrong usage; 3 the coordinator was never \
+    after_help = "Exit codes: 0 stopped, drained or out of time; 1 failure; 2 wrong usage; 3 the coordinator was never \
 reached or turned the worker away; 4 no usable slot; 5 interrupted twice."
 )]
 struct Cli {
