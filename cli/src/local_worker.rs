@@ -15,8 +15,9 @@ use crate::exit::{Exit, Failure};
 const SHORT_LIFE: Duration = Duration::from_secs(20);
 /// Short lives in a row after which we give up.
 const SHORT_LIVES: u32 = 5;
-/// How long a worker may take to give its leases back before it is killed.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a worker may take to leave before it is killed: longer than it gives its trainers to finish their
+/// epochs (`--grace`, 30 s) and the coordinator to acknowledge what it owes.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// How to start the local worker.
 pub(crate) struct LocalWorker {

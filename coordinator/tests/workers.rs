@@ -192,6 +192,8 @@ async fn a_released_lease_is_granted_again_with_the_same_attempt() {
     worker.offer(&[0]).await;
     let lease = worker.lease().await;
     worker.say(work_request::Message::Released(v1::LeaseReleased { token: lease.token })).await;
+    let answer = worker.dropped().await;
+    assert_eq!((answer.token, &answer.reason[..]), (lease.token, "the lease was given back"));
     worker.offer(&[0]).await;
     let again = worker.lease().await;
     assert_eq!(again.tasks[0].attempt, 1);

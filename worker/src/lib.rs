@@ -6,6 +6,7 @@ pub mod device;
 pub mod metrics;
 pub mod model;
 pub mod optimizer;
+pub mod out_of_memory;
 pub mod plateau;
 pub mod protocol;
 pub mod random;

@@ -7,19 +7,22 @@ use colearn_worker::{
     agent::{
         exit::{AgentError, ExitStatus},
         launcher::Launcher,
+        log_queue::{LogLayer, LogQueue},
         options::AgentArgs,
         run,
     },
     protocol::TrainerOptions,
     trainer,
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// Trains tasks for a colearn coordinator.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 #[command(
-    after_help = "Exit codes: 0 stopped or drained; 1 failure; 2 wrong usage; 3 the coordinator was never \
+    after_help = "Exit codes: 0 stopped, drained or out of time; 1 failure; 2 wrong usage; 3 the coordinator was never \
 reached or turned the worker away; 4 no usable slot; 5 interrupted twice."
 )]
 struct Cli {
@@ -69,14 +72,16 @@ fn work(args: AgentArgs) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // A log that can not be written (a full disk) must not end the work: by default the subscriber complains
     // about it with `eprintln!`, which panics where standard error is that very log.
-    tracing_subscriber::fmt()
+    let own = tracing_subscriber::fmt::layer()
         .log_internal_errors(false)
-        .with_env_filter(filter)
         .with_target(false)
         .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
-        .init();
-    let worked = work_until_told(args);
+        .with_filter(filter);
+    let logs = LogQueue::default();
+    let sent = LogLayer::new(logs.clone()).with_filter(LevelFilter::INFO);
+    tracing_subscriber::registry().with(own).with(sent).init();
+    let worked = work_until_told(args, logs);
     match worked {
         Ok(()) => ExitStatus::Success.into(),
         Err(error) => {
@@ -86,7 +91,7 @@ fn work(args: AgentArgs) -> ExitCode {
     }
 }
 
-fn work_until_told(args: AgentArgs) -> Result<(), AgentError> {
+fn work_until_told(args: AgentArgs, logs: LogQueue) -> Result<(), AgentError> {
     let options = args.validate()?;
     let system = |what| move |cause| AgentError::System { what, cause };
     let launcher = Launcher::this_program().map_err(system("find this program"))?;
@@ -95,5 +100,5 @@ fn work_until_told(args: AgentArgs) -> Result<(), AgentError> {
         .enable_all()
         .build()
         .map_err(system("start the runtime"))?;
-    runtime.block_on(run::run(options, launcher))
+    runtime.block_on(run::run(options, launcher, logs))
 }

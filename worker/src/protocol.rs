@@ -27,6 +27,9 @@ pub enum Command {
         /// Which.
         tasks: Vec<TaskId>,
     },
+    /// Finish the epoch, write a checkpoint of where each member is, and end the cohort. Members that keep no
+    /// checkpoints are left where they are, at once: there would be nothing to go on from at the epoch's end either.
+    Park,
 }
 
 /// One member of a cohort.
@@ -76,7 +79,12 @@ pub enum Event {
         /// Why.
         failure: Failure,
     },
-    /// The cohort has ended: every member was finished, failed or abandoned. The trainer is idle again.
+    /// A member was left where it is, as the agent wished; another attempt goes on from its checkpoint.
+    Parked {
+        /// Which member.
+        task: TaskId,
+    },
+    /// The cohort has ended: every member was finished, failed, abandoned or parked. The trainer is idle again.
     Idle,
 }
 

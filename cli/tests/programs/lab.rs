@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, PipeWriter},
+    os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Output, Stdio},
     time::{Duration, Instant},
@@ -140,21 +141,53 @@ impl Lab {
 
     /// Starts a worker with one slot of one thread.
     pub(crate) fn worker(&self, url: &str, name: &str) -> Running {
-        self.worker_with(url, name, &["--slots", "1", "--threads", "1", "--device", "cpu"])
+        self.worker_in(url, name, &[])
     }
 
-    /// Starts a worker. What it logs, with every acknowledged result, is added to `<name>.log`.
+    /// The same, with options by their environment.
+    pub(crate) fn worker_in(&self, url: &str, name: &str, environment: &[(&str, &str)]) -> Running {
+        self.start_worker(url, name, &["--slots", "1", "--threads", "1", "--device", "cpu"], environment)
+    }
+
+    /// Starts a worker with options of one's own.
     pub(crate) fn worker_with(&self, url: &str, name: &str, arguments: &[&str]) -> Running {
+        self.start_worker(url, name, arguments, &[])
+    }
+
+    /// What it logs, with every acknowledged result, is added to `<name>.log`.
+    fn start_worker(
+        &self,
+        url: &str,
+        name: &str,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Running {
         let program = worker();
         assert!(program.is_file(), "{} is not built: run `cargo build --workspace` first", program.display());
         let log = self.log(&format!("{name}.log"));
         let mut command = self.command(&program, &["--coordinator", url, "--name", name]);
-        command.args(arguments).env("RUST_LOG", "info,colearn_worker=debug");
+        command
+            .args(arguments)
+            .env("RUST_LOG", "info,colearn_worker=debug")
+            .envs(environment.iter().copied());
         Running(command.stdout(Stdio::null()).stderr(log).spawn().unwrap())
     }
 
     fn log(&self, name: &str) -> fs::File {
         fs::File::options().create(true).append(true).open(self.path().join(name)).unwrap()
+    }
+
+    /// A program that stands between the agent and a real trainer: `script` sees each command as `$line` before it is
+    /// passed on.
+    pub(crate) fn faulty_trainer(&self, script: &str) -> String {
+        let path = self.path().join("faulty-trainer.sh");
+        let text = format!(
+            "#!/bin/sh\nwhile IFS= read -r line; do\n{script}\nprintf '%s\\n' \"$line\"\ndone | '{}' \"$@\"\n",
+            worker().display()
+        );
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        path.display().to_string()
     }
 
     /// `colearn ... --json`, or `--format json`, parsed.

@@ -15,3 +15,4 @@ mod restarts;
 #[cfg(target_os = "linux")]
 mod small_disk;
 mod tensors;
+mod workers;

@@ -107,6 +107,8 @@ pub enum DropReason {
     Cancelled,
     /// The lease ran out: the tasks are or will be someone else's.
     Expired,
+    /// The worker gave the lease back: the answer that it need not do so again.
+    Released,
     /// The lease no longer holds the task: it expired, was released, or the task was leased again.
     Stale,
     /// This coordinator's store never had such a task.
@@ -118,6 +120,7 @@ impl fmt::Display for DropReason {
         f.write_str(match self {
             Self::Cancelled => "the sweep was cancelled",
             Self::Expired => "the lease expired",
+            Self::Released => "the lease was given back",
             Self::Stale => "the lease no longer holds the task",
             Self::Unknown => "the coordinator knows no such task",
         })

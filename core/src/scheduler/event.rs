@@ -63,6 +63,7 @@ pub enum Event {
         progressed: Vec<(TaskId, u32)>,
     },
     /// A worker gave a lease back: what is unfinished returns to pending and keeps its attempts.
+    /// The worker holds it until it is told to drop it, so that a release that is lost costs nothing.
     LeaseReleased {
         /// Which.
         token: LeaseToken,

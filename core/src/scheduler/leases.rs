@@ -145,7 +145,8 @@ impl Scheduler {
                 state.move_to(index, Phase::Ready);
             }
         }
-        Vec::new()
+        let (worker, reason) = (lease.worker, DropReason::Released);
+        vec![Action::DropLease { worker, token, tasks: Vec::new(), reason }]
     }
 
     /// Decides what becomes of a task whose attempt failed in a cohort of `cohort` members.

@@ -18,6 +18,7 @@ use tonic::{
 
 use super::{
     event::{Hello, Input, Message},
+    log_queue::LogQueue,
     wire,
 };
 
@@ -31,6 +32,8 @@ const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
 const STEADY: Duration = Duration::from_secs(5);
 /// Messages that wait for the transport. A coordinator that lets more pile up does not read any more.
 const UNSENT: usize = 1024;
+/// Logs wait while fewer than this many messages fit: reports go first.
+const ROOM_FOR_LOGS: usize = UNSENT / 2;
 
 type Opening = Pin<Box<dyn Future<Output = Result<Opened, LinkError>> + Send>>;
 type Dialing = Pin<Box<dyn Future<Output = Result<Channel, tonic::transport::Error>> + Send>>;
@@ -151,13 +154,25 @@ pub struct Connection {
     worker: WorkerId,
     link: Link,
     failures: u32,
+    /// None sends no logs.
+    logs: Option<LogQueue>,
+    next_logs: Instant,
 }
 
 impl Connection {
     /// A connection that is due to be opened.
     #[must_use]
     pub fn new(dial: Dial, worker: WorkerId) -> Self {
-        Self { dial, worker, link: Link::Resting { until: Instant::now() }, failures: 0 }
+        let now = Instant::now();
+        let link = Link::Resting { until: now };
+        Self { dial, worker, link, failures: 0, logs: None, next_logs: now }
+    }
+
+    /// Sends log lines too, as far as there is room for them.
+    #[must_use]
+    pub fn with_logs(mut self, logs: LogQueue) -> Self {
+        self.logs = Some(logs);
+        self
     }
 
     /// Opens a stream with a hello.
@@ -187,16 +202,26 @@ impl Connection {
                 }
                 Err(error) => error,
             },
-            Link::Open { responses, .. } => match responses.next().await {
-                Some(Ok(response)) => match wire::input(response) {
-                    Ok(Input::Connected { .. }) => {
-                        LinkError::Protocol("a second welcome on the same stream".to_owned())
+            Link::Open { requests, responses, .. } => loop {
+                let response = tokio::select! {
+                    biased;
+                    response = responses.next() => response,
+                    () = logs_due(self.logs.as_ref(), self.next_logs) => {
+                        self.next_logs = send_logs(self.logs.as_ref(), requests);
+                        continue;
                     }
-                    Ok(input) => return Happened::Said(input),
-                    Err(error) => LinkError::Protocol(error.to_string()),
-                },
-                Some(Err(status)) => LinkError::from(Box::new(status)),
-                None => LinkError::Closed,
+                };
+                break match response {
+                    Some(Ok(response)) => match wire::input(response) {
+                        Ok(Input::Connected { .. }) => {
+                            LinkError::Protocol("a second welcome on the same stream".to_owned())
+                        }
+                        Ok(input) => return Happened::Said(input),
+                        Err(error) => LinkError::Protocol(error.to_string()),
+                    },
+                    Some(Err(status)) => LinkError::from(Box::new(status)),
+                    None => LinkError::Closed,
+                };
             },
         };
         self.rest();
@@ -221,6 +246,8 @@ impl Connection {
     /// side too, but not longer than `patience`.
     pub async fn close(self, patience: Duration) {
         if let Link::Open { requests, mut responses, .. } = self.link {
+            // The last lines tell how it ended.
+            send_logs(self.logs.as_ref(), &requests);
             drop(requests);
             let read = async { while let Some(Ok(_)) = responses.next().await {} };
             // Whoever does not answer in time has the leases expire instead.
@@ -238,6 +265,24 @@ impl Connection {
         self.failures = self.failures.saturating_add(1);
         self.link = Link::Resting { until: Instant::now() + pause };
     }
+}
+
+async fn logs_due(logs: Option<&LogQueue>, not_before: Instant) {
+    match logs {
+        Some(logs) => logs.due(not_before).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Sends lines if there is room, and says when to look again.
+fn send_logs(logs: Option<&LogQueue>, requests: &mpsc::Sender<v1::WorkRequest>) -> Instant {
+    let Some(logs) = logs else { return Instant::now() };
+    let (messages, next) = if requests.capacity() < ROOM_FOR_LOGS { logs.not_now() } else { logs.take() };
+    for message in messages {
+        // There was room; that the stream is gone is noticed where it is read.
+        let _ = requests.try_send(wire::logged(message));
+    }
+    next
 }
 
 async fn open(dial: Dial, hello: Hello) -> Result<Opened, LinkError> {

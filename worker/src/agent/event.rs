@@ -9,7 +9,7 @@ use colearn_core::{
     settings::TaskSettings,
 };
 
-use crate::protocol;
+use crate::{out_of_memory, protocol};
 
 /// Everything that can happen to the agent.
 #[derive(Clone, Debug, PartialEq)]
@@ -185,7 +185,7 @@ pub enum Report {
         /// Why.
         failure: Failure,
     },
-    /// The lease's unreported tasks are given back. Not acknowledged.
+    /// The lease's unreported tasks are given back. Kept until the lease is dropped.
     Released {
         /// The lease.
         token: LeaseToken,
@@ -281,11 +281,7 @@ impl TrainerEnd {
     /// What this end means for the tasks that were being trained.
     #[must_use]
     pub fn failure(&self) -> Failure {
-        let stderr = self.stderr.to_lowercase();
-        let memory = self.killed_for_memory
-            || ["out of memory", "bad_alloc", "cannot allocate memory", "can't allocate memory"]
-                .iter()
-                .any(|hint| stderr.contains(hint));
+        let memory = self.killed_for_memory || out_of_memory::tells_of_it(&self.stderr);
         let reason = if memory { FailureReason::OutOfMemory } else { FailureReason::Crash };
         Failure::new(reason, self.to_string())
     }

@@ -8,7 +8,7 @@ use super::{options::OptionsError, plan::PlanError};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitStatus {
-    /// It left in good order: drained by its coordinator, or stopped by a first SIGINT or SIGTERM.
+    /// It left in good order: drained by its coordinator, stopped by a first SIGINT or SIGTERM, or out of time.
     Success = 0,
     /// Something not named below.
     Failure = 1,

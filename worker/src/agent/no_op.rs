@@ -63,7 +63,7 @@ impl Trainers for NoOpTrainers {
                 self.say(Input::TrainerSaid { slot, event: Event::Idle });
             }
             // All members have ended already.
-            Command::Abandon { .. } => {}
+            Command::Abandon { .. } | Command::Park => {}
         }
     }
 

@@ -44,6 +44,14 @@ pub struct AgentArgs {
     /// Seconds a training trainer may say nothing before it is killed and its tasks fail; 0 means for ever
     #[arg(long, value_name = "SECONDS", env = "COLEARN_TRAINER_TIMEOUT", default_value_t = 1800)]
     pub trainer_timeout: u64,
+    /// Seconds that trainers may take to finish their epoch and write a checkpoint when the worker is told to stop;
+    /// one that takes longer is killed, and its last checkpoint counts
+    #[arg(long, value_name = "SECONDS", env = "COLEARN_GRACE", default_value_t = 30)]
+    pub grace: u64,
+    /// How long this worker may run, such as 90s, 30m, 2h or 1h30m: it takes no lease that it can not use, and stops
+    /// as after a signal before the time is up
+    #[arg(long, value_name = "TIME", env = "COLEARN_TIME_LIMIT", value_parser = humantime::parse_duration)]
+    pub time_limit: Option<Duration>,
     /// Leave when standard input closes, as after a signal: for a program that starts a worker of its own
     #[arg(long)]
     pub until_stdin_closes: bool,
@@ -102,14 +110,25 @@ pub enum OptionsError {
     /// The number of slots is not a number.
     #[error("--slots `{0}` is neither a number of 1 or more nor `auto`")]
     Slots(String),
+    /// The time limit leaves no time to train.
+    #[error(
+        "--time-limit leaves no time to train: it must be longer than --grace ({} s) and {} s to deliver results",
+        .grace.as_secs(), .farewell.as_secs()
+    )]
+    TimeLimit {
+        /// For trainers to write checkpoints.
+        grace: Duration,
+        /// For reports to be acknowledged.
+        farewell: Duration,
+    },
 }
 
 impl AgentArgs {
     /// Checks the options.
     ///
     /// # Errors
-    /// When the URL is malformed, the data folder missing, the checkpoint location not usable, or the number of
-    /// slots not a number.
+    /// When the URL is malformed, the data folder missing, the checkpoint location not usable, the number of
+    /// slots not a number, or the time limit too short.
     pub fn validate(self) -> Result<AgentOptions, OptionsError> {
         let coordinator = coordinator(&self.coordinator.unwrap_or_default())?;
         if !self.data_dir.is_dir() {
@@ -123,6 +142,11 @@ impl AgentArgs {
             },
         };
         Store::open(&self.checkpoints).map_err(|error| OptionsError::Checkpoints(error.to_string()))?;
+        let grace = Duration::from_secs(self.grace);
+        let farewell = Limits::default().farewell;
+        if self.time_limit.is_some_and(|limit| limit <= grace.saturating_add(farewell)) {
+            return Err(OptionsError::TimeLimit { grace, farewell });
+        }
         let seconds = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
         Ok(AgentOptions {
             coordinator,
@@ -133,6 +157,8 @@ impl AgentArgs {
             limits: Limits {
                 trainer_timeout: seconds(self.trainer_timeout),
                 connect_timeout: seconds(self.connect_timeout),
+                grace,
+                time_limit: self.time_limit,
                 ..Limits::default()
             },
             until_stdin_closes: self.until_stdin_closes,

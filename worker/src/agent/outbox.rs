@@ -8,8 +8,8 @@ use super::event::{Held, Report};
 
 /// What is owed to the coordinator, in the order in which it happened.
 ///
-/// A task is *held* from its lease until its report is acknowledged, its lease dropped or given back. A
-/// report stays, over any number of reconnects, until it is acknowledged or dropped.
+/// A task is *held* from its lease until its report is acknowledged or its lease dropped, which is also the
+/// answer to one that is given back. A report stays, over any number of reconnects, until then.
 #[derive(Clone, Debug, Default)]
 pub struct Outbox {
     held: BTreeMap<LeaseToken, HeldLease>,
@@ -82,33 +82,18 @@ impl Outbox {
         self.sent = 0;
     }
 
-    /// What has not been sent on this stream yet. A release is forgotten as soon as it is sent, since
-    /// nobody acknowledges it: should it be lost with its stream, the next hello tells the same.
+    /// What has not been sent on this stream yet.
     pub fn deliver(&mut self) -> Vec<Report> {
-        let fresh: Vec<Report> = self.owed.iter().skip(self.sent).cloned().collect();
-        self.owed.retain(|report| report.task().is_some());
+        let fresh = self.owed.iter().skip(self.sent).cloned().collect();
         self.sent = self.owed.len();
-        for report in &fresh {
-            if let Report::Released { token } = *report {
-                let reported: BTreeSet<TaskId> = self.reported(token).collect();
-                if let Some(lease) = self.held.get_mut(&token) {
-                    lease.tasks = reported;
-                }
-            }
-        }
-        self.forget_empty();
         fresh
     }
 
     /// Forgets what is durable, and returns it.
     pub fn acknowledged(&mut self, token: LeaseToken, task: TaskId) -> Option<Report> {
-        let at = self.owed.iter().position(|r| r.token() == token && r.task() == Some(task))?;
-        let report = self.owed.remove(at);
-        if at < self.sent {
-            self.sent -= 1;
-        }
+        let report = self.forget(token, Some(task))?;
         self.let_go(token, task);
-        report
+        Some(report)
     }
 
     /// Forgets tasks of a lease, with any report of them; all of its tasks when `tasks` is empty. Returns
@@ -122,7 +107,7 @@ impl Outbox {
             self.let_go(token, task);
         }
         if !self.holds(token) {
-            self.owed.retain(|report| *report != Report::Released { token });
+            self.forget(token, None);
         }
         dropped
     }
@@ -151,6 +136,15 @@ impl Outbox {
 
     fn reported(&self, token: LeaseToken) -> impl Iterator<Item = TaskId> {
         self.owed.iter().filter(move |report| report.token() == token).filter_map(Report::task)
+    }
+
+    /// Takes out the report of a task, or that a lease is given back.
+    fn forget(&mut self, token: LeaseToken, task: Option<TaskId>) -> Option<Report> {
+        let at = self.owed.iter().position(|report| report.token() == token && report.task() == task)?;
+        if at < self.sent {
+            self.sent -= 1;
+        }
+        self.owed.remove(at)
     }
 
     fn let_go(&mut self, token: LeaseToken, task: TaskId) {

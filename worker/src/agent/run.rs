@@ -18,6 +18,7 @@ use super::{
     gpu::{self, Gpu},
     identity,
     launcher::Launcher,
+    log_queue::LogQueue,
     no_op::{self, NoOpTrainers},
     options::{AgentOptions, TrainerKind},
     plan::{self, Device, PlannedSlot, Wanted},
@@ -33,11 +34,12 @@ const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Runs a worker on this host until it is stopped or drained. Call it on the main thread of a
 /// single-threaded runtime: trainers die with the thread that started them.
+/// What is put into `logs`, by a [`super::log_queue::LogLayer`] for example, goes to the coordinator.
 ///
 /// # Errors
 /// When options do not fit the host, the coordinator was never reached or turned the worker away, or no
 /// slot is usable.
-pub async fn run(options: AgentOptions, launcher: Launcher) -> Result<(), AgentError> {
+pub async fn run(options: AgentOptions, launcher: Launcher, logs: LogQueue) -> Result<(), AgentError> {
     let slots = slots(&options).await?;
     let host = identity::host();
     let name = options.name.as_deref().unwrap_or(&host);
@@ -50,7 +52,8 @@ pub async fn run(options: AgentOptions, launcher: Launcher) -> Result<(), AgentE
 
     let offers: Vec<SlotOffer> = slots.iter().map(|slot| slot.offer.clone()).collect();
     let agent = Agent::new(worker.clone(), host, offers.clone(), options.limits.clone(), Timestamp(0));
-    let connection = Connection::new(Dial::tcp(options.coordinator.clone()), worker);
+    let dial = Dial::tcp(options.coordinator.clone());
+    let connection = Connection::new(dial, worker).with_logs(logs.clone());
     let stops = stops(options.until_stdin_closes)
         .map_err(|cause| AgentError::System { what: "listen for signals", cause })?;
     let place = Place {
@@ -61,7 +64,7 @@ pub async fn run(options: AgentOptions, launcher: Launcher) -> Result<(), AgentE
         TrainerKind::Process => {
             let (inputs, said) = mpsc::channel(INPUTS);
             let options = slots.into_iter().map(|slot| (slot.offer.index, slot.trainer));
-            let mut trainers = TrainerProcesses::new(launcher, options, inputs);
+            let mut trainers = TrainerProcesses::new(launcher, options, inputs, logs);
             let ended = serve(agent, connection, &mut trainers, said, stops, &place).await;
             trainers.shut_down().await;
             ended
@@ -142,7 +145,12 @@ pub async fn serve(
             match action {
                 Action::Send(message) => connection.send(message),
                 Action::StartTrainer { slot } => trainers.start(slot),
-                Action::Command { slot, command } => trainers.command(slot, command),
+                Action::Command { slot, command } => {
+                    if let Some(about) = agent.trained_on(slot) {
+                        trainers.log_about(slot, about);
+                    }
+                    trainers.command(slot, command);
+                }
                 Action::KillTrainer { slot } => trainers.kill(slot),
                 Action::RemoveCheckpoints { task } => trainers.remove_checkpoints(task),
                 Action::Log(level, text) => log(level, &text),
@@ -160,7 +168,7 @@ pub async fn serve(
                     return Err(AgentError::Interrupted);
                 }
                 stopping = true;
-                info!("stopping: giving leases back; a second signal ends the worker at once");
+                info!("stopping: trainers finish their epochs, then leases are given back; a second signal ends the worker at once");
                 Input::Stop
             }
             happened = connection.next() => match happened {

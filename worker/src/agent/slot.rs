@@ -21,8 +21,12 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long to look for a coordinator that was never reached; none means for ever.
     pub connect_timeout: Option<Duration>,
-    /// How long a worker that was told to stop waits for its reports to be acknowledged.
+    /// How long a worker that was told to stop lets its trainers finish their epochs.
+    pub grace: Duration,
+    /// How long it waits for its reports to be acknowledged after that.
     pub farewell: Duration,
+    /// How long the worker has been given; none means for ever. It leaves so early that grace and farewell fit.
+    pub time_limit: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -30,9 +34,12 @@ impl Default for Limits {
         Self {
             trainer_timeout: Some(Duration::from_secs(30 * 60)),
             start_timeout: Duration::from_secs(5 * 60),
-            idle_timeout: Duration::from_secs(60),
+            // Who cancels a sweep wants the device back within seconds, also in the middle of a long step.
+            idle_timeout: Duration::from_secs(5),
             connect_timeout: Some(Duration::from_secs(60)),
+            grace: Duration::from_secs(30),
             farewell: Duration::from_secs(5),
+            time_limit: None,
         }
     }
 }
@@ -95,8 +102,15 @@ pub struct Cohort {
 pub struct Training {
     /// The lease.
     pub token: LeaseToken,
-    /// The members that have neither finished, nor failed, nor been abandoned.
+    /// The members that have neither finished, nor failed, nor been abandoned or parked.
     pub members: BTreeSet<TaskId>,
+    /// When it began.
+    pub began: Timestamp,
+    /// Whether it got so far that its successor has something to go on from, see [`super::time_limit`]; never where
+    /// no checkpoints are kept.
+    pub bore_fruit: bool,
+    /// Whether its members keep checkpoints.
+    pub keeps_checkpoints: bool,
     /// When the trainer last said something; or when the last member ended, if none is left.
     pub heard: Timestamp,
 }

@@ -10,11 +10,14 @@ use colearn_core::{
 
 use super::{
     event::{Action, Assignment, Hello, Input, Lease, LogLevel, Message, Outcome, Report, SlotOffer},
+    log_queue::About,
     outbox::Outbox,
     slot::{Cohort, Limits, Slot, Trainer, Training},
+    time_limit::TimeLimit,
 };
 use crate::protocol::{Command, Member};
 
+mod leaving;
 #[cfg(test)]
 mod tests;
 mod trainers;
@@ -32,6 +35,7 @@ pub struct Agent {
     outbox: Outbox,
     link: Link,
     mode: Mode,
+    time: TimeLimit,
     /// Until when the first connection must be there; none once it was, or when there is no limit.
     reach_by: Option<Timestamp>,
     ever_connected: bool,
@@ -54,6 +58,11 @@ enum Mode {
     Working,
     /// Takes no new lease.
     Draining,
+    /// Takes no new lease; what is trained stops at the end of its epoch, and is given back.
+    Parking {
+        outcome: Outcome,
+        until: Timestamp,
+    },
     /// Nothing is trained; what is owed is delivered as far as it can be.
     Leaving {
         outcome: Outcome,
@@ -76,6 +85,7 @@ impl Agent {
             worker,
             host,
             reach_by: limits.connect_timeout.map(|limit| now.after(limit)),
+            time: TimeLimit::new(now, &limits),
             limits,
             slots: slots.into_iter().map(|offer| (offer.index, Slot::new(offer, now))).collect(),
             outbox: Outbox::default(),
@@ -98,6 +108,17 @@ impl Agent {
         }
     }
 
+    /// What the trainer of a slot trains, if it does.
+    #[must_use]
+    pub fn trained_on(&self, slot: u32) -> Option<About> {
+        match &self.slots.get(&slot)?.trainer {
+            Trainer::Training(training) if !training.members.is_empty() => {
+                Some(About { token: training.token, tasks: training.members.iter().copied().collect() })
+            }
+            _ => None,
+        }
+    }
+
     /// When the next [`Input::Tick`] is due, if nothing else happens.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
@@ -106,9 +127,10 @@ impl Agent {
             Link::Down => self.reach_by,
         };
         let mode = match &self.mode {
-            Mode::Leaving { until, .. } => Some(*until),
+            Mode::Parking { until, .. } | Mode::Leaving { until, .. } => Some(*until),
             Mode::Gone => return None,
-            Mode::Working | Mode::Draining => None,
+            Mode::Working => self.time.last_lease(),
+            Mode::Draining => self.time.end(),
         };
         let slots = self.slots.values().filter_map(|slot| slot.deadline(&self.limits)).min();
         [link, mode, slots].into_iter().flatten().min()
@@ -135,7 +157,7 @@ impl Agent {
             Input::Leased(lease) => self.leased(now, lease),
             Input::Acknowledged { token, task } => self.acknowledged(token, task),
             Input::Dropped { token, tasks, why } => self.dropped(now, token, &tasks, &why),
-            Input::Drain => self.drain(),
+            Input::Drain => self.drain("finishing what runs, taking nothing new"),
             Input::TrainerSaid { slot, event } => self.trainer_said(now, slot, event),
             Input::TrainerBabbled { slot, what } => self.babbled(now, slot, &what),
             Input::TrainerEnded { slot, end } => self.trainer_ended(now, slot, &end),
@@ -231,8 +253,14 @@ impl Agent {
     fn train(&mut self, now: Timestamp, index: u32, cohort: Cohort) {
         let Some(slot) = self.slots.get_mut(&index) else { return };
         let Cohort { token, members } = cohort;
-        let tasks = members.iter().map(|member| member.task).collect();
-        slot.trainer = Trainer::Training(Training { token, members: tasks, heard: now });
+        slot.trainer = Trainer::Training(Training {
+            token,
+            members: members.iter().map(|member| member.task).collect(),
+            began: now,
+            bore_fruit: false,
+            keeps_checkpoints: members.iter().any(|member| member.checkpoint_every_epochs > 0),
+            heard: now,
+        });
         let names: Vec<String> = members.iter().map(|member| member.task.to_string()).collect();
         self.log(LogLevel::Info, format!("slot {index} trains {} under lease {token}", names.join(", ")));
         self.actions.push(Action::Command { slot: index, command: Command::Train { members } });
@@ -284,38 +312,13 @@ impl Agent {
         }
     }
 
-    fn drain(&mut self) {
-        if self.mode == Mode::Working {
-            self.mode = Mode::Draining;
-            self.log(LogLevel::Info, "draining: finishing what runs, taking nothing new");
-        }
-    }
-
     fn failed(&mut self, token: LeaseToken, task: TaskId, failure: Failure) {
         self.log(LogLevel::Warn, format!("{task} failed: {failure}"));
         self.outbox.owe(Report::Failed { token, task, failure });
     }
 
-    /// Stops training, gives leases back, and leaves as soon as what is owed is delivered.
-    fn leave(&mut self, now: Timestamp, outcome: Outcome) {
-        if matches!(self.mode, Mode::Leaving { .. }) {
-            return;
-        }
-        self.mode = Mode::Leaving { outcome, until: now.after(self.limits.farewell) };
-        for (&index, slot) in &mut self.slots {
-            slot.waiting = None;
-            let before = std::mem::replace(&mut slot.trainer, Trainer::Withdrawn);
-            if !matches!(before, Trainer::Absent { .. } | Trainer::Ending | Trainer::Withdrawn) {
-                self.actions.push(Action::KillTrainer { slot: index });
-            }
-        }
-        for token in self.outbox.unreported() {
-            self.log(LogLevel::Info, format!("lease {token} is given back: the worker leaves"));
-            self.outbox.owe(Report::Released { token });
-        }
-    }
-
     fn act_on_time(&mut self, now: Timestamp) {
+        self.mind_the_time(now);
         let overdue: Vec<u32> = self
             .slots
             .iter()
@@ -363,34 +366,6 @@ impl Agent {
         if offered.as_ref() != Some(&free) {
             self.actions.push(Action::Send(Message::FreeSlots(free.clone())));
             *offered = Some(free);
-        }
-    }
-
-    fn finish(&mut self, now: Timestamp) {
-        match &self.mode {
-            Mode::Gone => {}
-            Mode::Leaving { outcome, until } => {
-                if self.outbox.is_empty() || *until <= now {
-                    self.go(outcome.clone());
-                }
-            }
-            Mode::Draining => {
-                if self.outbox.is_empty() && self.slots.values().all(Slot::is_unoccupied) {
-                    self.go(Outcome::Drained);
-                }
-            }
-            Mode::Working => {
-                if self.reach_by.is_some_and(|deadline| deadline <= now) {
-                    self.go(Outcome::Unreachable);
-                }
-            }
-        }
-    }
-
-    fn go(&mut self, outcome: Outcome) {
-        if self.mode != Mode::Gone {
-            self.mode = Mode::Gone;
-            self.actions.push(Action::Leave(outcome));
         }
     }
 }

@@ -27,6 +27,7 @@ use super::{
     event::{EndStatus, Input, TrainerEnd},
     launcher::Launcher,
     lines::{Line, Tail, read_line},
+    log_queue::{About, LogQueue, TRAINER_TARGET},
     memory::OutOfMemoryWatch,
     wire,
 };
@@ -51,6 +52,8 @@ pub trait Trainers {
     fn start(&mut self, slot: u32);
     /// Tells a trainer something. One that has just died does not hear it.
     fn command(&mut self, slot: u32, command: protocol::Command);
+    /// What a trainer logs from now on is about this lease; told before it is told to train.
+    fn log_about(&mut self, _slot: u32, _about: About) {}
     /// Kills a trainer and everything it started.
     fn kill(&mut self, slot: u32);
     /// Removes the checkpoints that trainers left of a task; does nothing where they leave none.
@@ -65,6 +68,7 @@ pub struct TrainerProcesses {
     running: BTreeMap<u32, Handle>,
     inputs: mpsc::Sender<Input>,
     memory: Arc<Mutex<OutOfMemoryWatch>>,
+    logs: LogQueue,
     tasks: JoinSet<()>,
 }
 
@@ -74,15 +78,17 @@ struct Handle {
     lines: mpsc::UnboundedSender<Vec<u8>>,
     kill: Arc<Notify>,
     tail: Tail,
+    about: Arc<Mutex<Arc<About>>>,
 }
 
 impl TrainerProcesses {
-    /// No trainers yet. What they will say goes to `inputs`.
+    /// No trainers yet. What they will say goes to `inputs`, what they will log to `logs`.
     #[must_use]
     pub fn new(
         launcher: Launcher,
         options: impl IntoIterator<Item = (u32, TrainerOptions)>,
         inputs: mpsc::Sender<Input>,
+        logs: LogQueue,
     ) -> Self {
         Self {
             launcher,
@@ -90,6 +96,7 @@ impl TrainerProcesses {
             running: BTreeMap::new(),
             inputs,
             memory: Arc::new(Mutex::new(OutOfMemoryWatch::begin())),
+            logs,
             tasks: JoinSet::new(),
         }
     }
@@ -128,15 +135,18 @@ impl Trainers for TrainerProcesses {
         };
         let (lines, to_write) = mpsc::unbounded_channel();
         let (kill, tail) = (Arc::new(Notify::new()), Tail::default());
+        let about = Arc::<Mutex<Arc<About>>>::default();
         let supervisor = Supervisor {
             slot,
             inputs,
             kill: Arc::clone(&kill),
             tail: tail.clone(),
             memory: Arc::clone(&self.memory),
+            logs: self.logs.clone(),
+            about: Arc::clone(&about),
         };
         self.tasks.spawn(supervisor.watch(child, stdin, to_write, stdout, stderr));
-        self.running.insert(slot, Handle { lines, kill, tail });
+        self.running.insert(slot, Handle { lines, kill, tail, about });
     }
 
     fn command(&mut self, slot: u32, command: protocol::Command) {
@@ -149,6 +159,12 @@ impl Trainers for TrainerProcesses {
         line.push(b'\n');
         // A trainer that is gone reports its end by itself.
         let _ = handle.lines.send(line);
+    }
+
+    fn log_about(&mut self, slot: u32, about: About) {
+        if let Some(handle) = self.running.get(&slot) {
+            *handle.about.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(about);
+        }
     }
 
     fn kill(&mut self, slot: u32) {
@@ -178,6 +194,9 @@ struct Supervisor {
     kill: Arc<Notify>,
     tail: Tail,
     memory: Arc<Mutex<OutOfMemoryWatch>>,
+    logs: LogQueue,
+    /// What it trains, or trained last.
+    about: Arc<Mutex<Arc<About>>>,
 }
 
 impl Supervisor {
@@ -199,7 +218,13 @@ impl Supervisor {
         };
         let mut pipes = JoinSet::new();
         pipes.spawn(write(stdin, to_write));
-        let log = tokio::spawn(log(self.slot, stderr, self.tail.clone()));
+        let log = tokio::spawn(log(
+            self.slot,
+            stderr,
+            self.tail.clone(),
+            self.logs.clone(),
+            Arc::clone(&self.about),
+        ));
         let mut listening = tokio::spawn(listen(self.slot, stdout, self.inputs.clone()));
         let mut killed = false;
         let mut said_all = false;
@@ -299,15 +324,18 @@ fn parse(line: &[u8]) -> Result<protocol::Event, String> {
     Ok(event)
 }
 
-/// Passes a trainer's log on to the agent's, and keeps the end of it.
-async fn log(slot: u32, stderr: ChildStderr, tail: Tail) {
+/// Passes a trainer's log on to the agent's and to the coordinator, and keeps the end of it.
+async fn log(slot: u32, stderr: ChildStderr, tail: Tail, logs: LogQueue, about: Arc<Mutex<Arc<About>>>) {
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();
     loop {
         match read_line(&mut stderr, &mut line, LONGEST_LOG_LINE).await {
             Ok(Line::Whole | Line::TooLong) => {
                 tail.keep(&line);
-                info!("slot {slot}: {}", String::from_utf8_lossy(&line).trim_end());
+                let text = String::from_utf8_lossy(&line);
+                info!(target: TRAINER_TARGET, "slot {slot}: {}", text.trim_end());
+                let about = about.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                logs.trainer_says(about, &text);
             }
             Ok(Line::End) | Err(_) => return,
         }

@@ -109,6 +109,12 @@ pub fn message(message: Message) -> v1::WorkRequest {
     })
 }
 
+/// Lines of logs.
+#[must_use]
+pub fn logged(lines: v1::LogLines) -> v1::WorkRequest {
+    request(work_request::Message::Log(lines))
+}
+
 fn request(message: work_request::Message) -> v1::WorkRequest {
     v1::WorkRequest { message: Some(message) }
 }
@@ -123,7 +129,11 @@ pub fn check(event: &Event) -> Result<(), ConvertError> {
         Event::Finished { result, .. } => {
             TaskResult::try_from(v1::TaskResult::from((**result).clone())).map(|_| ())
         }
-        Event::Ready { .. } | Event::Epoch { .. } | Event::Failed { .. } | Event::Idle => Ok(()),
+        Event::Ready { .. }
+        | Event::Epoch { .. }
+        | Event::Failed { .. }
+        | Event::Parked { .. }
+        | Event::Idle => Ok(()),
     }
 }
 

@@ -39,6 +39,11 @@ impl<'a> Checkpoints<'a> {
         }
     }
 
+    /// Whether there is a place for them.
+    pub(super) fn are_kept(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// Writes a member's checkpoint. When that fails training goes on: the task would start over, or from an
     /// older one.
     pub(super) fn save(&self, member: &Progress, k: i64, network: &Network) {

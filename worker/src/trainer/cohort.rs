@@ -32,9 +32,13 @@ pub trait Control {
     fn emit(&mut self, event: Event);
     /// The tasks abandoned since the last call; asked before every optimizer step. Nothing more is said of them.
     fn abandoned(&mut self) -> Vec<TaskId>;
+    /// Whether all members are to be parked. Once so, it stays so to the end of the cohort.
+    fn parks(&mut self) -> bool {
+        false
+    }
 }
 
-/// Trains members together until each is finished, failed or abandoned. Members that can not be trained on
+/// Trains members together until each is finished, failed, abandoned or parked. Members that can not be trained on
 /// this data set, or not together with the first, fail at once. A member of which `checkpoints` has one goes on
 /// from there, so that members can be at different epochs.
 ///
@@ -156,6 +160,7 @@ impl<'a> Cohort<'a> {
     /// Epoch by epoch, until no member is left. Every member trains the next of its own epochs.
     fn run(&mut self, start: Instant, device: &str, control: &mut dyn Control) {
         while self.finish_done(start, device, control)
+            && !self.park(control)
             && self.train_epoch(control)
             && self.close_epoch(control)
         {}
@@ -169,7 +174,7 @@ impl<'a> Cohort<'a> {
         let mut taken = 0;
         let _ = self.losses.zero_();
         for (step, count) in (0_u32..).zip(self.members[0].plan.batches(samples)) {
-            if !self.drop_abandoned(control) {
+            if !self.drop_abandoned(control) || (!self.keeps_checkpoints() && self.park(control)) {
                 return false;
             }
             orders.retain(|(task, _)| self.members.iter().any(|member| member.plan.task == *task));
@@ -273,6 +278,27 @@ impl<'a> Cohort<'a> {
         self.say_diverged("test", &failed, control);
         let keep: Vec<bool> = done.iter().map(|done| !done).collect();
         self.retain(&keep)
+    }
+
+    /// Whether anybody would go on from what a member writes at the end of an epoch. Members of a cohort are of one
+    /// sweep, and so they all do or none.
+    fn keeps_checkpoints(&self) -> bool {
+        self.checkpoints.are_kept() && self.members.iter().any(Progress::keeps_checkpoints)
+    }
+
+    /// Between two epochs, or for members without checkpoints between two steps: leaves all where they are, if
+    /// that is wanted, and says whether it was. Those that were done have been tested before.
+    fn park(&mut self, control: &mut dyn Control) -> bool {
+        if !control.parks() {
+            return false;
+        }
+        for (k, member) in self.members.iter().enumerate() {
+            if member.is_parking_worth_a_checkpoint() {
+                self.checkpoints.save(member, k as i64, &self.network);
+            }
+            control.emit(Event::Parked { task: member.plan.task });
+        }
+        true
     }
 
     /// Leaves out what is no longer wanted; false when nobody is left.

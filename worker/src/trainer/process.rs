@@ -34,7 +34,7 @@ pub fn main(options: TrainerOptions) -> ExitCode {
     };
     let (sender, commands) = channel();
     thread::spawn(move || read_commands(&sender));
-    let mut pipe = Pipe { commands };
+    let mut pipe = Pipe { commands, abandoned: Vec::new(), parks: false };
     pipe.emit(Event::Ready { device: device.name.clone() });
     let checkpoints = options.checkpoints.and_then(|location| {
         // Without checkpoints, training is as good as before; only an interruption costs more.
@@ -44,11 +44,12 @@ pub fn main(options: TrainerOptions) -> ExitCode {
     loop {
         match pipe.commands.recv() {
             Ok(Command::Train { members }) => {
+                (pipe.abandoned, pipe.parks) = (Vec::new(), false);
                 session.train(&members, &mut pipe);
                 pipe.emit(Event::Idle);
             }
             // Of a cohort that has ended meanwhile.
-            Ok(Command::Abandon { .. }) => {}
+            Ok(Command::Abandon { .. } | Command::Park) => {}
             // The reader never returns; should it have panicked, there is nobody to obey.
             Err(_) => return ExitCode::from(1),
         }
@@ -86,6 +87,25 @@ fn end(code: i32) -> ! {
 /// Standard input and output as the training loop sees them.
 struct Pipe {
     commands: Receiver<Command>,
+    /// Heard, and not passed on yet.
+    abandoned: Vec<TaskId>,
+    /// Heard since the cohort began.
+    parks: bool,
+}
+
+impl Pipe {
+    fn hear(&mut self) {
+        for command in self.commands.try_iter() {
+            match command {
+                Command::Abandon { tasks } => self.abandoned.extend(tasks),
+                Command::Park => self.parks = true,
+                Command::Train { .. } => {
+                    eprintln!("error: told to train while training");
+                    end(2);
+                }
+            }
+        }
+    }
 }
 
 impl Control for Pipe {
@@ -100,16 +120,12 @@ impl Control for Pipe {
     }
 
     fn abandoned(&mut self) -> Vec<TaskId> {
-        let mut abandoned = Vec::new();
-        for command in self.commands.try_iter() {
-            match command {
-                Command::Abandon { tasks } => abandoned.extend(tasks),
-                Command::Train { .. } => {
-                    eprintln!("error: told to train while training");
-                    end(2);
-                }
-            }
-        }
-        abandoned
+        self.hear();
+        std::mem::take(&mut self.abandoned)
+    }
+
+    fn parks(&mut self) -> bool {
+        self.hear();
+        self.parks
     }
 }

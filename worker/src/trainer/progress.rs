@@ -92,6 +92,18 @@ impl Progress {
         every > 0 && self.state.epoch.is_multiple_of(every) && !self.is_done()
     }
 
+    /// Whether checkpoints are written of it at all.
+    pub(super) fn keeps_checkpoints(&self) -> bool {
+        self.plan.checkpoint_every_epochs > 0
+    }
+
+    /// Whether stopping here would lose epochs that no checkpoint has.
+    pub(super) fn is_parking_worth_a_checkpoint(&self) -> bool {
+        let epoch = self.state.epoch;
+        let is_saved = self.is_checkpoint_due() || self.state.resumed_after.last() == Some(&epoch);
+        self.keeps_checkpoints() && epoch > 0 && !is_saved
+    }
+
     /// Whether the weights of the best epoch are tested, and not those of the last.
     pub(super) fn keeps_best(&self) -> bool {
         self.plan.training().keep == Keep::Best

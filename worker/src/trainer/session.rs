@@ -23,6 +23,7 @@ use super::{
 use crate::{
     checkpoint::Store,
     device::TrainingDevice,
+    out_of_memory,
     protocol::{Event, Member},
 };
 
@@ -55,7 +56,7 @@ impl Session {
         Self { device, data_dir, checkpoints, sources: Vec::new() }
     }
 
-    /// Trains a cohort to its end. Whatever happens, each member is finished, failed or abandoned afterwards.
+    /// Trains a cohort to its end. Whatever happens, each member is finished, failed, abandoned or parked afterwards.
     pub fn train(&mut self, members: &[Member], control: &mut dyn Control) {
         let open = members.iter().map(|member| member.task).collect();
         let mut ledger = Ledger { open, control };
@@ -130,7 +131,7 @@ struct Ledger<'a> {
 
 impl Control for Ledger<'_> {
     fn emit(&mut self, event: Event) {
-        if let Event::Finished { task, .. } | Event::Failed { task, .. } = &event {
+        if let Event::Finished { task, .. } | Event::Failed { task, .. } | Event::Parked { task } = &event {
             self.open.remove(task);
         }
         self.control.emit(event);
@@ -143,6 +144,10 @@ impl Control for Ledger<'_> {
         }
         abandoned
     }
+
+    fn parks(&mut self) -> bool {
+        self.control.parks()
+    }
 }
 
 /// What a panic of libtorch, or of ours, means.
@@ -152,14 +157,8 @@ fn failure_of(panic: &(dyn Any + Send)) -> Failure {
         .map(String::as_str)
         .or_else(|| panic.downcast_ref::<&str>().copied())
         .unwrap_or("the trainer panicked");
-    let lower = message.to_lowercase();
-    // CUDA's allocator, C++'s, and the two wordings of libtorch's CPU allocator.
-    let memory = ["out of memory", "bad_alloc", "can't allocate memory", "not enough memory"];
-    let reason = if memory.iter().any(|text| lower.contains(text)) {
-        FailureReason::OutOfMemory
-    } else {
-        FailureReason::Crash
-    };
+    let reason =
+        if out_of_memory::tells_of_it(message) { FailureReason::OutOfMemory } else { FailureReason::Crash };
     Failure::new(reason, message)
 }
 

@@ -155,6 +155,17 @@ impl Coordinator {
         .await
     }
 
+    /// Waits until a lease is given back, and answers.
+    pub(crate) async fn expect_released(&mut self, token: u64) {
+        let released = |message| match message {
+            work_request::Message::Released(released) => Some(released.token),
+            _ => None,
+        };
+        assert_eq!(self.expect("a released lease", released).await, token);
+        let drop = v1::Drop { token, tasks: vec![], reason: "the lease was given back".to_owned() };
+        self.say(work_response::Message::Drop(drop)).await;
+    }
+
     pub(crate) async fn lease(&self, token: u64, seed: u64) {
         let assignment = v1::Assignment {
             task: Some(task(seed).into()),

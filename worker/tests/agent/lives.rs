@@ -1,6 +1,6 @@
 //! Trainers and agents that die, and those that are asked to.
 
-use colearn_proto::v1::{FailureReason, work_request};
+use colearn_proto::v1::{self, FailureReason, work_response};
 use nix::sys::signal::{Signal, kill};
 
 use crate::{
@@ -56,20 +56,71 @@ async fn a_worker_whose_trainers_do_not_start_gives_up() {
 }
 
 #[tokio::test]
-async fn a_first_signal_gives_leases_back() {
+async fn a_first_signal_parks_and_gives_leases_back() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         let (mut coordinator, mut worker) = pair().await;
         coordinator.lease(7, seed::TRAIN).await;
         worker.expect_log("trains for ever");
         worker.signal(signal);
-        let released = |message| match message {
-            work_request::Message::Released(released) => Some(released.token),
-            _ => None,
-        };
-        assert_eq!(coordinator.expect("a released lease", released).await, 7);
+        worker.expect_log("is parked");
+        coordinator.expect_released(7).await;
         assert_eq!(worker.expect_exit().code(), Some(0));
         until("the trainer is gone", || is_gone(worker.trainers()[0]));
     }
+}
+
+#[tokio::test]
+async fn an_epoch_is_not_waited_for_longer_than_the_grace() {
+    let mut coordinator = Coordinator::start().await;
+    let mut worker = Worker::start_so(coordinator.address, &[("COLEARN_GRACE", "1")]);
+    coordinator.expect_free(&[0]).await;
+    coordinator.lease(7, seed::DEAF).await;
+    worker.expect_log("hears nothing");
+    coordinator.say(work_response::Message::Drain(v1::Drain { now: true })).await;
+    worker.expect_log("its epoch takes too long");
+    coordinator.expect_released(7).await;
+    assert_eq!(worker.expect_exit().code(), Some(0));
+    until("the trainer is gone", || is_gone(worker.trainers()[0]));
+}
+
+#[tokio::test]
+async fn a_worker_leaves_before_its_time_is_up() {
+    let mut coordinator = Coordinator::start().await;
+    let limits = [("COLEARN_GRACE", "0"), ("COLEARN_TIME_LIMIT", "6s")];
+    let mut worker = Worker::start_so(coordinator.address, &limits);
+    coordinator.expect_free(&[0]).await;
+    coordinator.lease(7, seed::DEAF).await;
+    coordinator.expect_released(7).await;
+    assert_eq!(worker.expect_exit().code(), Some(0));
+}
+
+/// Sixty seconds is what the test waits for anything; the agent waits for five.
+#[tokio::test]
+async fn a_cancelled_task_stops_also_in_the_middle_of_a_long_epoch() {
+    let (mut coordinator, worker) = pair().await;
+    coordinator.lease(7, seed::DEAF).await;
+    worker.expect_log("hears nothing");
+    let dropped = std::time::Instant::now();
+    let drop = v1::Drop { token: 7, tasks: vec![], reason: "the sweep was cancelled".to_owned() };
+    coordinator.say(work_response::Message::Drop(drop)).await;
+    coordinator.expect_free(&[0]).await;
+    assert!(dropped.elapsed() < std::time::Duration::from_secs(30), "{:?}", dropped.elapsed());
+    assert_eq!(worker.trainers().len(), 2);
+    until("the first trainer is gone", || is_gone(worker.trainers()[0]));
+}
+
+#[tokio::test]
+async fn a_trainer_that_is_busy_without_progress_hangs() {
+    let mut coordinator = Coordinator::start().await;
+    let worker = Worker::start_so(coordinator.address, &[("COLEARN_TRAINER_TIMEOUT", "1")]);
+    coordinator.expect_free(&[0]).await;
+    // It neither says anything nor sleeps.
+    coordinator.lease(7, seed::BUSY).await;
+    let (token, reason, message) = coordinator.expect_failure().await;
+    assert_eq!((token, reason), (7, FailureReason::Hang));
+    assert!(message.starts_with("trainer said nothing for "), "{message}");
+    coordinator.expect_free(&[0]).await;
+    until("the first trainer is gone", || is_gone(worker.trainers()[0]));
 }
 
 #[tokio::test]

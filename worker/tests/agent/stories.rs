@@ -133,3 +133,26 @@ async fn checkpoints_go_when_a_result_is_durable_and_not_before() {
     until("the checkpoint is gone", || !finished.exists());
     assert!(kept.exists(), "a failed task may be tried again");
 }
+
+#[tokio::test]
+async fn logs_of_worker_and_trainer_reach_the_coordinator() {
+    let (mut coordinator, _worker) = pair().await;
+    coordinator.lease(7, seed::EXIT).await;
+    let (mut of_lease, mut own) = (None, Vec::new());
+    let both = |message| {
+        let work_request::Message::Log(logged) = message else { return None };
+        if logged.token == 0 {
+            own.extend(logged.lines.into_iter().map(|line| line.text));
+        } else {
+            of_lease = Some(logged);
+        }
+        let end = own.iter().find(|text| text.contains("trainer exited with code 3"))?.clone();
+        of_lease.clone().map(|lines| (lines, end))
+    };
+    let (logged, end) = coordinator.expect("both logs", both).await;
+    assert_eq!((logged.token, &logged.tasks[..]), (7, &[task(seed::EXIT).into()][..]));
+    assert_eq!(logged.lines[0].text, "no such tensor");
+    assert_eq!(logged.lines[0].source(), v1::LogSource::Trainer);
+    assert!(end.starts_with("WARN "), "{end}");
+    assert!(!own.iter().any(|text| text == "slot 0: no such tensor"), "it came twice: {own:?}");
+}

@@ -38,6 +38,9 @@ fn mistakes_are_explained() {
     check(&colearn_worker(&[&slots[..], &["many"]].concat(), &[]), 2, "nor `auto`");
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().to_str().unwrap();
+    let limit = ["--coordinator", url, "--data-dir", ".", "--checkpoints", folder, "--time-limit"];
+    check(&colearn_worker(&[&limit[..], &["35s"]].concat(), &[]), 2, "longer than --grace (30 s) and 5 s");
+    check(&colearn_worker(&[&limit[..], &["soon"]].concat(), &[]), 2, "--time-limit <TIME>");
     let threads = ["--coordinator", url, "--data-dir", ".", "--checkpoints", folder, "--threads", "0"];
     check(&colearn_worker(&threads, &[]), 2, "--threads must be at least 1");
 }

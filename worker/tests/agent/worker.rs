@@ -11,12 +11,21 @@ use std::{
 };
 
 use clap::Parser;
-use colearn_worker::agent::{exit::ExitStatus as AgentStatus, launcher::Launcher, options::AgentArgs, run};
+use colearn_worker::agent::{
+    exit::ExitStatus as AgentStatus,
+    launcher::Launcher,
+    log_queue::{LogLayer, LogQueue},
+    options::AgentArgs,
+    run,
+};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
 use tempfile::TempDir;
+use tracing_subscriber::{
+    Layer as _, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 use crate::coordinator::PATIENCE;
 
@@ -32,6 +41,10 @@ pub(crate) mod seed {
     pub(crate) const EXIT: u64 = 4;
     /// Finishes it when the file `go` is there.
     pub(crate) const WAIT: u64 = 5;
+    /// Trains for ever and hears nothing meanwhile, as in a long epoch.
+    pub(crate) const DEAF: u64 = 6;
+    /// Turns in circles.
+    pub(crate) const BUSY: u64 = 7;
 }
 
 /// The result is split where the task's name goes.
@@ -53,7 +66,10 @@ while IFS= read -r line; do
         *'"seed":3}') echo "I am not JSON" ;;
         *'"seed":4}') echo "no such tensor" >&2; exit 3 ;;
         *'"seed":5}') until [ -e "$FOLDER/go" ]; do sleep 0.05; done; finish ;;
+        *'"seed":6}') echo "hears nothing" >&2; sleep 1000 ;;
+        *'"seed":7}') while :; do :; done ;;
         esac ;;
+    *'"command":"park"'*) printf '{"event":"parked","task":%s}\n{"event":"idle"}\n' "$task" ;;
     *'"command":"abandon"'*) echo "abandons" >&2; echo '{"event":"idle"}' ;;
     esac
 done
@@ -73,6 +89,15 @@ impl Worker {
 
     /// A worker with one slot and a trainer of one's own.
     pub(crate) fn start_with(coordinator: SocketAddr, trainer: &str) -> Self {
+        Self::start_in(coordinator, trainer, &[])
+    }
+
+    /// The scripted trainer, and options by their environment.
+    pub(crate) fn start_so(coordinator: SocketAddr, environment: &[(&str, &str)]) -> Self {
+        Self::start_in(coordinator, TRAINER, environment)
+    }
+
+    fn start_in(coordinator: SocketAddr, trainer: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // This very test program, with the environment that makes `agent_process` an agent.
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -80,6 +105,7 @@ impl Worker {
             .env("COLEARN_TEST_AGENT", format!("http://{coordinator}"))
             .env("COLEARN_TEST_TRAINER", trainer)
             .env("FOLDER", folder.path())
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -175,7 +201,10 @@ fn agent_process() {
     else {
         return;
     };
-    tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    let logs = LogQueue::default();
+    let own = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let own = own.with_filter(LevelFilter::INFO);
+    tracing_subscriber::registry().with(own).with(LogLayer::new(logs.clone())).init();
     let folder = PathBuf::from(std::env::var_os("FOLDER").unwrap());
     let args = ["worker", "--device", "cpu", "--slots", "1", "--coordinator", &coordinator, "--checkpoints"];
     let paths = [folder.join("checkpoints").into_os_string(), "--data-dir".into(), folder.into_os_string()];
@@ -183,7 +212,7 @@ fn agent_process() {
     let options = Cli::parse_from(args).agent.validate().unwrap();
     let launcher = Launcher::new("sh", ["-c", &trainer, "trainer"].map(Into::into));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let status = match runtime.block_on(run::run(options, launcher)) {
+    let status = match runtime.block_on(run::run(options, launcher, logs)) {
         Ok(()) => AgentStatus::Success,
         Err(error) => {
             eprintln!("error: {error}");

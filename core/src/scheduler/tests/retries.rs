@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::env::{LEASE, TestEnv, sweep, task};
 use crate::{
     failure::FailureReason,
-    scheduler::{Action, SweepStatus, TaskState},
+    scheduler::{Action, DropReason, SweepStatus, TaskState},
 };
 
 const LONG: Duration = Duration::from_secs(120);
@@ -125,6 +125,11 @@ fn a_released_lease_gives_its_attempts_back_at_once() {
     let lease = env.worker("w", &[2]).remove(0);
     env.finish(&lease, task(1, 0));
     env.apply(super::super::Event::LeaseReleased { token: lease.token });
+    let answers = env.answers();
+    let dropped = answers.iter().any(|answer| {
+        matches!(answer, Action::DropLease { token, reason: DropReason::Released, .. } if *token == lease.token)
+    });
+    assert!(dropped, "unanswered, the worker would give it back for ever: {answers:?}");
     let again = env.offer("w", &[0]).remove(0);
     assert_eq!(again.tasks, [(task(2, 0), 1)]);
     env.answers();

@@ -12,6 +12,8 @@ use crate::{
     protocol::Event,
 };
 
+mod leaving;
+
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
 /// A worker with so many slots, a clock, and what its actions add up to.
@@ -80,9 +82,13 @@ fn free(slots: &[u32]) -> Action {
 impl TestEnv {
     /// A worker whose trainers are ready, and which is not connected.
     fn offline(slots: u32) -> Self {
+        Self::with_limits(slots, Limits::default())
+    }
+
+    fn with_limits(slots: u32, limits: Limits) -> Self {
         let offers = (0..slots).map(|index| SlotOffer { index, device: "cpu x1".to_owned(), max_cohort: 2 });
         let worker = WorkerId::new("worker").unwrap();
-        let agent = Agent::new(worker, "host".to_owned(), offers, Limits::default(), Timestamp(0));
+        let agent = Agent::new(worker, "host".to_owned(), offers, limits, Timestamp(0));
         let mut env = Self { agent, now: Timestamp(0) };
         let started = env.apply(Input::Started);
         assert_eq!(started, (0..slots).map(|slot| Action::StartTrainer { slot }).collect::<Vec<_>>());
@@ -204,7 +210,13 @@ impl Agent {
         }
         assert!(open.iter().all(|one| !owed.contains(one)), "a reported task is still trained");
         for held in &hello.held {
-            let given_back = self.outbox.owed().any(|r| *r == Report::Released { token: held.token });
+            // What has parked is given back when its trainer is idle.
+            let parks = self.slots.values().any(
+                |slot| matches!(&slot.trainer, Trainer::Training(training) if training.token == held.token),
+            );
+            let parks = parks && self.is_leaving();
+            let given_back =
+                parks || self.outbox.owed().any(|r| *r == Report::Released { token: held.token });
             for task in &held.tasks {
                 let one = (held.token, *task);
                 assert!(
@@ -364,7 +376,7 @@ fn an_abandoned_cohort_that_does_not_end_is_ended() {
     env.now = env.now.after(Duration::from_secs(600));
     env.drop_tasks(7, &[]);
     env.apply(Input::Disconnected);
-    assert_eq!(env.wait(), (Duration::from_secs(60), vec![Action::KillTrainer { slot: 0 }]));
+    assert_eq!(env.wait(), (Duration::from_secs(5), vec![Action::KillTrainer { slot: 0 }]));
 }
 
 #[test]
@@ -434,7 +446,8 @@ fn a_worker_whose_slots_are_all_withdrawn_gives_everything_back_and_leaves() {
         last = env.die(0, EndStatus::NotStarted("no such file".to_owned()), "");
     }
     let why = "trainer could not be started: no such file".to_owned();
-    assert_eq!(last, [released(7), Action::Leave(Outcome::NoUsableSlot { why })]);
+    assert_eq!(last, [released(7)]);
+    assert_eq!(env.drop_tasks(7, &[]), [Action::Leave(Outcome::NoUsableSlot { why })]);
 }
 
 #[test]
@@ -516,6 +529,7 @@ fn a_lease_for_a_busy_slot_is_given_back_without_costing_an_attempt() {
     let mut env = TestEnv::online(1);
     env.train(7, 0, &[1]);
     assert_eq!(env.lease(8, 0, &[2]), [released(8)]);
+    env.drop_tasks(8, &[]);
     assert_eq!(env.held(), [(7, vec![1])]);
     assert_eq!(env.lease(7, 0, &[1]), [], "the same lease again");
 }
@@ -526,6 +540,7 @@ fn a_drained_worker_finishes_delivers_and_leaves() {
     env.train(7, 0, &[1]);
     assert_eq!(env.apply(Input::Drain), [free(&[])]);
     assert_eq!(env.lease(8, 1, &[2]), [released(8)]);
+    env.drop_tasks(8, &[]);
     env.apply(Input::Disconnected);
     assert_eq!(env.finish(0, 1), []);
     assert_eq!(env.said(0, Event::Idle), [], "the result is not delivered yet");
@@ -538,30 +553,6 @@ fn an_idle_worker_that_is_drained_leaves_at_once() {
     let mut env = TestEnv::online(1);
     assert_eq!(env.apply(Input::Drain), [free(&[]), Action::Leave(Outcome::Drained)]);
     assert_eq!(env.ready(0), [], "nothing follows");
-}
-
-#[test]
-fn a_stopped_worker_gives_its_leases_back_and_delivers_what_is_done() {
-    let mut env = TestEnv::online(2);
-    env.train(7, 0, &[1, 2]);
-    env.finish(0, 1);
-    assert_eq!(
-        env.apply(Input::Stop),
-        [Action::KillTrainer { slot: 0 }, Action::KillTrainer { slot: 1 }, released(7), free(&[])]
-    );
-    assert_eq!(env.acknowledge(7, 1), [forgotten(1), Action::Leave(Outcome::Stopped)]);
-}
-
-#[test]
-fn a_stopped_worker_does_not_wait_for_ever() {
-    let mut env = TestEnv::online(1);
-    env.train(7, 0, &[1]);
-    env.apply(Input::Disconnected);
-    assert_eq!(env.apply(Input::Stop), [Action::KillTrainer { slot: 0 }]);
-    assert_eq!(env.held(), [(7, vec![1])]);
-    let mut back_in_time = TestEnv { agent: env.agent.clone(), now: env.now };
-    assert_eq!(back_in_time.connect(), [released(7), free(&[]), Action::Leave(Outcome::Stopped)]);
-    assert_eq!(env.wait(), (Duration::from_secs(5), vec![Action::Leave(Outcome::Stopped)]));
 }
 
 #[test]

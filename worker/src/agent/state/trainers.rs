@@ -16,6 +16,7 @@ use crate::{
 
 impl Agent {
     pub(super) fn trainer_said(&mut self, now: Timestamp, index: u32, event: Event) {
+        let parks = self.is_leaving();
         let Some(slot) = self.slots.get_mut(&index) else { return };
         match (&mut slot.trainer, event) {
             // What a trainer says between being killed and being dead no longer counts.
@@ -30,7 +31,9 @@ impl Agent {
                 }
             }
             (Trainer::Training(training), Event::Idle) => {
-                if training.members.is_empty() {
+                if training.members.is_empty() && parks {
+                    self.retire(index);
+                } else if training.members.is_empty() {
                     slot.trainer = Trainer::Idle;
                 } else {
                     let left = training.members.len();
@@ -42,6 +45,10 @@ impl Agent {
                     training.heard = now;
                     slot.deaths = 0;
                     let token = training.token;
+                    if training.keeps_checkpoints && !training.bore_fruit {
+                        training.bore_fruit = true;
+                        self.time.took(now.since(training.began));
+                    }
                     self.log(
                         LogLevel::Debug,
                         format!("slot {index}: {task} epoch {}/{epochs}", record.epoch),
@@ -56,6 +63,9 @@ impl Agent {
                     training.heard = now;
                     slot.deaths = 0;
                     let token = training.token;
+                    if !training.bore_fruit {
+                        self.time.took(now.since(training.began));
+                    }
                     self.log(LogLevel::Info, format!("slot {index}: {task} is done"));
                     self.outbox.owe(Report::Finished { token, task, result });
                 }
@@ -65,6 +75,12 @@ impl Agent {
                     training.heard = now;
                     let token = training.token;
                     self.failed(token, task, failure);
+                }
+            }
+            (Trainer::Training(training), Event::Parked { task }) if parks => {
+                if training.members.remove(&task) {
+                    training.heard = now;
+                    self.log(LogLevel::Info, format!("slot {index}: {task} is parked"));
                 }
             }
             // Abandoned members may still be spoken of, and a cohort may end while its abandonment is under way.
@@ -136,6 +152,12 @@ impl Agent {
                 }
             }
         }
+        if self.is_leaving()
+            && let Some(slot) = self.slots.get_mut(&index)
+        {
+            slot.trainer = Trainer::Withdrawn;
+            self.give_back_untrained();
+        }
     }
 
     /// Counts a death before the trainer was ready; withdraws the slot when there were too many.
@@ -173,6 +195,7 @@ fn event_name(event: &Event) -> &'static str {
         Event::Epoch { .. } => "epoch",
         Event::Finished { .. } => "finished",
         Event::Failed { .. } => "failed",
+        Event::Parked { .. } => "parked",
         Event::Idle => "idle",
     }
 }

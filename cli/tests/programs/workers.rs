@@ -1,0 +1,180 @@
+//! Workers in the real world: stopped, cancelled, and with trainers that fail; the real programs over gRPC.
+
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::lab::{Lab, largest_difference, text};
+
+/// One task of many epochs, with a checkpoint only when somebody asks for one.
+const LONG: &str = "\
+name: small
+dataset: demo
+primary: language
+model: {kind: bi-eflstm, hidden: 16, layers: 1, dropout: 0.2}
+training: {epochs: 100, batch_size: 32, learning_rate: 0.003}
+modality_dropout: {audio: 0.5, video: 0.5}
+seeds: [3]
+checkpoint: {every_epochs: 1000}
+";
+
+/// Three configurations of two seeds that fit into one cohort.
+const GRID: &str = "\
+name: small
+dataset: demo
+primary: language
+model: {kind: bi-eflstm, hidden: 8, layers: 1, dropout: 0.2}
+training: {epochs: 2, batch_size: 32, learning_rate: 0.003}
+parameters:
+  modality_dropout.audio: [0.25, 0.5, 0.75]
+seeds: [0, 1]
+retries: {initial_backoff: 0s, max_attempts: 2}
+";
+
+fn said(lab: &Lab, url: &str, arguments: &[&str]) -> String {
+    let output = lab.colearn(&[arguments, &["--coordinator", url]].concat());
+    assert!(output.status.success(), "colearn {arguments:?}: {}\n{}", text(&output.stderr), lab.logs());
+    text(&output.stdout)
+}
+
+fn tasks(lab: &Lab, url: &str) -> Vec<Value> {
+    tasks_of(lab, &["--coordinator", url])
+}
+
+fn tasks_of(lab: &Lab, target: &[&str]) -> Vec<Value> {
+    let tasks = lab.json(&[&["tasks", "small", "--json"], target].concat());
+    tasks["tasks"].as_array().unwrap().clone()
+}
+
+/// The place of the first task: `small/CONFIGURATION/SEED`.
+fn path_of(task: &Value) -> String {
+    format!("small/{}/{}", task["configuration"].as_str().unwrap(), task["seed"])
+}
+
+fn undisturbed(lab: &Lab) -> Value {
+    let run = ["run", "small.yaml", "--state", "undisturbed", "--slots", "1", "--threads", "1"];
+    let output = lab.colearn(&[&run[..], &["--format", "json", "--device", "cpu"]].concat());
+    assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// The first task must have trained so many epochs; there are enough of them for a busy machine.
+fn wait_for_epochs(lab: &Lab, target: &[&str], epochs: u64) {
+    lab.wait_for("some epochs", || tasks_of(lab, target)[0]["epoch"].as_u64() >= Some(epochs));
+}
+
+#[test]
+fn a_drained_worker_leaves_a_checkpoint_from_which_another_goes_on_bit_by_bit() {
+    let lab = Lab::new();
+    lab.write("small.yaml", LONG);
+    let expected = undisturbed(&lab);
+    let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
+    said(&lab, &url, &["submit", "small.yaml"]);
+    let first = lab.worker(&url, "one");
+    wait_for_epochs(&lab, &["--coordinator", &url], 2);
+    said(&lab, &url, &["drain", "one", "--now"]);
+    assert_eq!(first.code(), 0, "{}", lab.logs());
+    let parked = tasks(&lab, &url);
+    assert_eq!(parked[0]["state"], "pending", "{parked:?}");
+
+    let _second = lab.worker(&url, "two");
+    said(&lab, &url, &["watch", "small"]);
+    assert!(lab.logs().contains("continues after epoch"), "{}", lab.logs());
+    assert_eq!(tasks(&lab, &url)[0]["attempts"], 1, "to be drained costs no attempt");
+    let table = lab.json(&["results", "small", "--format", "json", "--coordinator", &url]);
+    assert_eq!(largest_difference(&expected["configurations"], &table["configurations"]), 0.0);
+}
+
+#[test]
+fn an_interrupted_run_goes_on_after_the_epoch_it_was_in() {
+    let lab = Lab::new();
+    lab.write("small.yaml", LONG);
+    let expected = undisturbed(&lab);
+    let run = ["run", "small.yaml", "--state", "state", "--slots", "1", "--threads", "1", "--device", "cpu"];
+    let first = lab.start(&run);
+    let log = || std::fs::read_to_string(lab.path().join("state/worker.log")).unwrap_or_default();
+    lab.wait_until(&["--state", "state"], |status| status["tasks"]["running"] == 1);
+    wait_for_epochs(&lab, &["--state", "state"], 2);
+    first.interrupt();
+    assert_eq!(first.code(), 130, "{}", lab.logs());
+    assert!(log().contains("is parked"), "{}", lab.logs());
+    let output = lab.colearn(&run);
+    assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
+    assert!(log().contains("continues after epoch"), "{}", lab.logs());
+    let table = lab.json(&["results", "small", "--state", "state", "--format", "json"]);
+    assert_eq!(largest_difference(&expected["configurations"], &table["configurations"]), 0.0);
+}
+
+#[test]
+fn a_cancelled_task_stops_within_seconds_and_a_retry_goes_on_from_its_checkpoint() {
+    let lab = Lab::new();
+    lab.write("small.yaml", &LONG.replace("1000", "1"));
+    let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
+    said(&lab, &url, &["submit", "small.yaml"]);
+    let _worker = lab.worker(&url, "one");
+    wait_for_epochs(&lab, &["--coordinator", &url], 3);
+    let cancelled = Instant::now();
+    said(&lab, &url, &["cancel", "small"]);
+    lab.wait_for("the slot to be free", || {
+        let workers = lab.json(&["workers", "--json", "--coordinator", &url]);
+        workers["workers"][0]["slots"][0]["tasks"] == serde_json::json!([])
+    });
+    assert!(cancelled.elapsed() < Duration::from_secs(30), "{:?}", cancelled.elapsed());
+    assert!(lab.path().join("checkpoints").read_dir().unwrap().count() > 0, "checkpoints stay");
+    said(&lab, &url, &["retry", "small"]);
+    said(&lab, &url, &["watch", "small"]);
+    assert!(lab.logs().contains("continues after epoch"), "{}", lab.logs());
+}
+
+#[test]
+fn a_configuration_that_keeps_crashing_fails_alone_and_its_last_words_are_kept() {
+    let lab = Lab::new();
+    lab.write("small.yaml", GRID);
+    let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
+    said(&lab, &url, &["submit", "small.yaml"]);
+    // A segmentation fault of all of the trainer's processes.
+    let faulty =
+        r#"case $line in *'"audio":0.5'*) echo "out of cheese" >&2; sleep 0.2; kill -SEGV 0 ;; esac"#;
+    let faulty = lab.faulty_trainer(faulty);
+    let environment = [("COLEARN_TRAINER_PROGRAM", faulty.as_str()), ("COLEARN_MAX_COHORT", "6")];
+    let _worker = lab.worker_in(&url, "one", &environment);
+    let watched = lab.colearn(&["watch", "small", "--coordinator", &url]);
+    assert_eq!(watched.status.code(), Some(9), "{}\n{}", text(&watched.stderr), lab.logs());
+    let tasks = tasks(&lab, &url);
+    let states: Vec<&str> = tasks.iter().map(|task| task["state"].as_str().unwrap()).collect();
+    assert_eq!(states, ["done", "done", "failed", "failed", "done", "done"], "{tasks:#?}");
+    for task in &tasks {
+        let attempts = if task["state"] == "failed" { 2 } else { 1 };
+        assert_eq!(task["attempts"], attempts, "only who was alone is charged: {task}");
+    }
+    let failed = said(&lab, &url, &["tasks", "small", "--only", "failed"]);
+    assert!(failed.contains("crash"), "{failed}");
+
+    let log = said(&lab, &url, &["logs", &path_of(&tasks[2])]);
+    assert!(log.contains("trainer  out of cheese"), "{log}");
+    let followed = said(&lab, &url, &["logs", &path_of(&tasks[2]), "--follow"]);
+    assert_eq!(followed, log, "a task that has ended says nothing more");
+    let log = said(&lab, &url, &["logs", "--worker", "one"]);
+    assert!(log.contains("trainer was killed by signal 11"), "{log}");
+    assert!(!log.contains("trainer  out of cheese"), "{log}");
+}
+
+#[test]
+fn a_cohort_that_does_not_fit_into_memory_is_halved_and_costs_no_attempt() {
+    let lab = Lab::new();
+    lab.write("small.yaml", GRID);
+    let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
+    said(&lab, &url, &["submit", "small.yaml"]);
+    // More than two members are too many.
+    let faulty = r#"case $line in *'"attempt"'*'"attempt"'*'"attempt"'*)
+    echo "terminate called after throwing an instance of 'std::bad_alloc'" >&2; sleep 0.2; kill -ABRT 0 ;; esac"#;
+    let faulty = lab.faulty_trainer(faulty);
+    let environment = [("COLEARN_TRAINER_PROGRAM", faulty.as_str()), ("COLEARN_MAX_COHORT", "6")];
+    let _worker = lab.worker_in(&url, "one", &environment);
+    said(&lab, &url, &["watch", "small"]);
+    for task in tasks(&lab, &url) {
+        assert_eq!((&task["state"], &task["attempts"]), (&"done".into(), &1.into()), "{task}");
+    }
+    let log = said(&lab, &url, &["logs", "--worker", "one"]);
+    assert!(log.contains("out_of_memory"), "{log}");
+}
