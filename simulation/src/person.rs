@@ -8,6 +8,7 @@ use std::{
 };
 
 use colearn_core::{
+    failure::FailureReason,
     id::{ConfigurationId, SweepId, TaskId},
     result::TaskResult,
     sweep::Sweep,
@@ -57,7 +58,7 @@ pub struct Found {
     /// Every result.
     pub results: BTreeMap<TaskId, TaskResult>,
     /// Every task that failed for good.
-    pub failed: BTreeMap<TaskId, colearn_core::failure::FailureReason>,
+    pub failed: BTreeMap<TaskId, FailureReason>,
     /// The averaged results.
     pub table: ResultsTable,
 }
@@ -220,7 +221,10 @@ impl Person {
                 continue;
             }
             let found = self.results(name).await;
-            let whims = found.failed.keys().filter(|task| !diverges(**task)).count();
+            let as_always = |(task, reason): &(&TaskId, &FailureReason)| {
+                diverges(**task) && **reason == FailureReason::Diverged
+            };
+            let whims = found.failed.iter().filter(|failed| !as_always(failed)).count();
             let missing = found.sweep.task_count() as usize - found.results.len() - found.failed.len();
             self.note(format_args!("{name} has ended: {whims} to try again, {missing} without any outcome"));
             if whims + missing == 0 {
