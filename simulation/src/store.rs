@@ -98,7 +98,7 @@ impl Store for WatchedStore {
         Box::pin(async move {
             let (before, after) = {
                 let chance = &mut self.seen().chance;
-                let slow = if chance.percent(2) { 400 } else { 10 };
+                let slow = if chance.percent(10) { 400 } else { 10 };
                 (chance.millis(0, slow), chance.millis(0, slow))
             };
             sleep(before).await;
