@@ -29,6 +29,8 @@ struct Auditor<'a> {
     last_token: LeaseToken,
     /// Who may report what: the members of each lease.
     leases: BTreeMap<LeaseToken, BTreeSet<TaskId>>,
+    /// How many tasks each was granted with.
+    sizes: BTreeMap<LeaseToken, usize>,
     /// Attempts since the last time that a person wanted the task to be tried again, and not given back.
     charged: BTreeMap<TaskId, u32>,
     finished: BTreeMap<TaskId, LeaseToken>,
@@ -44,6 +46,7 @@ impl<'a> Auditor<'a> {
             names: BTreeMap::new(),
             last_token: LeaseToken(0),
             leases: BTreeMap::new(),
+            sizes: BTreeMap::new(),
             charged: BTreeMap::new(),
             finished: BTreeMap::new(),
             hopeless: BTreeSet::new(),
@@ -71,7 +74,7 @@ impl<'a> Auditor<'a> {
             }
             Event::AttemptFailed { token, task, failure } => {
                 self.report(*token, *task, "failed");
-                self.fail(*task, failure);
+                self.fail(*token, *task, failure);
             }
             Event::LeaseExpired { token, progressed } => {
                 for (task, _) in progressed {
@@ -120,6 +123,7 @@ impl<'a> Auditor<'a> {
                 self.trace.wrong(format_args!("{task} is tried {charged} times, attempt {attempt}"));
             }
         }
+        self.sizes.insert(token, tasks.len());
         self.leases.insert(token, tasks.iter().map(|(task, _)| *task).collect());
     }
 
@@ -131,16 +135,16 @@ impl<'a> Auditor<'a> {
         }
     }
 
-    fn fail(&mut self, task: TaskId, failure: &Failure) {
+    fn fail(&mut self, token: LeaseToken, task: TaskId, failure: &Failure) {
         match failure.reason.policy() {
             RetryPolicy::Fail => {
                 self.hopeless.insert(task);
             }
-            // Halving costs nothing: how far it can go is the scheduler's own test's affair.
-            RetryPolicy::RetryAtLowerDensity => {
+            // Halving costs nothing, and comes to its end with a task that is alone.
+            RetryPolicy::RetryAtLowerDensity if self.sizes.get(&token).is_some_and(|size| *size > 1) => {
                 self.charged.entry(task).and_modify(|charged| *charged = charged.saturating_sub(1));
             }
-            RetryPolicy::Retry => {}
+            RetryPolicy::Retry | RetryPolicy::RetryAtLowerDensity => {}
         }
     }
 

@@ -45,7 +45,7 @@ pub fn file(name: &str, levels: &str, seeds: &str, schedule: &str) -> String {
          parameters:\n  modality_dropout.skeleton: {levels}\n\
          include: [{{unimodal: true}}]\nseeds: {seeds}\n\
          report: {{metrics: [accuracy, loss, f_score], baseline: {{unimodal: true}}}}\n\
-         retries: {{max_attempts: 3, initial_backoff: 1s, max_backoff: 4s}}\n\
+         retries: {{max_attempts: 2, initial_backoff: 1s, max_backoff: 4s}}\n\
          checkpoint: {{every_epochs: 1}}\n{schedule}"
     )
 }

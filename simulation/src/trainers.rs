@@ -170,7 +170,7 @@ impl Trainer {
         let names: Vec<String> =
             members.iter().map(|member| format!("{} attempt {}", member.task, member.attempt)).collect();
         self.around.trace.note(&self.around.worker, format_args!("slot {slot} trains {}", names.join(", ")));
-        let fate = if self.whim(25) {
+        let fate = if self.whim(30) {
             let fates = [
                 Fate::Dies(1),
                 Fate::Dies(134),

@@ -322,6 +322,10 @@ impl TestEnv {
         }
         let most = granted.sweep.schedule.max_concurrent_tasks.unwrap_or(u32::MAX);
         assert!(granted.counts.running + tasks.len() as u32 <= most, "{id} runs too many tasks");
+        for (task, _) in tasks {
+            let charged = granted.index_of(*task).map_or(0, |index| granted.task(index).charged());
+            assert!(charged < granted.sweep.retries.max_attempts, "{task} has no attempt left");
+        }
         let place = |task: TaskId| {
             let configuration = granted.sweep.configurations.iter().position(|c| c.id == task.configuration);
             let seed = granted.sweep.seeds.iter().position(|seed| *seed == task.seed);
