@@ -280,7 +280,7 @@ fn number_of(task: TaskId, purpose: &str) -> u64 {
 /// Whether a task diverges, whoever trains it.
 #[must_use]
 pub fn diverges(task: TaskId) -> bool {
-    number_of(task, "divergence") % 8 == 0
+    number_of(task, "divergence").is_multiple_of(8)
 }
 
 fn record(task: TaskId, epoch: u32) -> EpochRecord {

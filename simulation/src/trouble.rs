@@ -48,7 +48,7 @@ pub fn script(seed: u64) -> Vec<(Duration, Trouble)> {
         let worker = chance.pick(&WORKERS).0;
         match chance.below(10) {
             0 | 1 => {
-                script.extend([(at, Trouble::Crash(COORDINATOR)), (until, Trouble::Return(COORDINATOR))])
+                script.extend([(at, Trouble::Crash(COORDINATOR)), (until, Trouble::Return(COORDINATOR))]);
             }
             2 => {
                 let days = chance.below(801) as i64 - 400;
@@ -63,10 +63,12 @@ pub fn script(seed: u64) -> Vec<(Duration, Trouble)> {
             4 => script.push((at, Trouble::Stop(worker))),
             5 => script.extend([(at, Trouble::Cut(worker)), (until, Trouble::Mend(worker))]),
             6 => {
-                script.extend([(at, Trouble::CutOneWay(worker, COORDINATOR)), (until, Trouble::Mend(worker))])
+                script
+                    .extend([(at, Trouble::CutOneWay(worker, COORDINATOR)), (until, Trouble::Mend(worker))]);
             }
             7 => {
-                script.extend([(at, Trouble::CutOneWay(COORDINATOR, worker)), (until, Trouble::Mend(worker))])
+                script
+                    .extend([(at, Trouble::CutOneWay(COORDINATOR, worker)), (until, Trouble::Mend(worker))]);
             }
             8 => script.extend([
                 (at, Trouble::Loss(worker, 10 + chance.below(500))),

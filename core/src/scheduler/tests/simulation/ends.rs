@@ -28,10 +28,14 @@ fn history(seed: u64) -> Seen {
     world.calm_down();
     world.check_end();
     world.env.crash();
-    let mut seen = Seen::default();
-    seen.operations = world.operations;
-    seen.removed = world.removed.len();
-    (seen.drained, seen.races, seen.jumps) = (world.drained, world.races, world.jumps);
+    let mut seen = Seen {
+        operations: world.operations,
+        removed: world.removed.len(),
+        drained: world.drained,
+        races: world.races,
+        jumps: world.jumps,
+        ..Seen::default()
+    };
     for view in world.env.scheduler.sweeps() {
         seen.done += view.counts().done;
         seen.failed += view.counts().failed;
