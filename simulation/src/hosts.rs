@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// A worker that is silent for longer loses its leases.
-pub const LEASE: Duration = Duration::from_secs(9);
+pub const LEASE: Duration = Duration::from_secs(14);
 const HEARTBEAT: Duration = Duration::from_secs(2);
 /// When histories begin, by the coordinator's wall clock.
 const EPOCH: Timestamp = Timestamp(1_700_000_000_000);

@@ -44,7 +44,7 @@ pub fn script(seed: u64) -> Vec<(Duration, Trouble)> {
     for _ in 0..2 + chance.below(14) {
         let at = chance.millis(500, 55_000);
         let until =
-            at + if chance.percent(40) { chance.millis(9000, 25_000) } else { chance.millis(100, 6000) };
+            at + if chance.percent(40) { chance.millis(9000, 32_000) } else { chance.millis(100, 6000) };
         let worker = chance.pick(&WORKERS).0;
         match chance.below(10) {
             0 | 1 => {
