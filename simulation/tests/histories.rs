@@ -8,7 +8,7 @@ use colearn_simulation::{
     network::COORDINATOR,
     person::FIRST,
     seeds,
-    trouble::{CALM_AT, Trouble},
+    trouble::{CALM_AT, Trouble, WORKERS},
 };
 
 /// As many as take some 20 seconds on two busy cores.
@@ -99,6 +99,22 @@ fn a_coordinator_that_dies_again_and_again_costs_no_training() {
     assert!(history.lasted < CALM_AT, "it took {:?}", history.lasted);
     assert_eq!(history.trace.count("starts at"), 6, "every death came about while there was something to do");
     assert_eq!(history.trace.count("LeaseExpired"), 0);
+    assert_eq!(history.trace.count("attempt 2"), 0);
+    assert_eq!(history.found, History::undisturbed(3).found);
+}
+
+/// For a moment nothing that workers say arrives: their streams are dead from then on, and what was said is lost.
+#[test]
+fn reports_that_are_lost_on_their_way_are_sent_again() {
+    let mut troubles = Vec::new();
+    for (worker, _) in WORKERS {
+        troubles.push((Duration::from_secs(1), Trouble::CutOneWay(worker, COORDINATOR)));
+        troubles.push((Duration::from_secs(8), Trouble::Mend(worker)));
+    }
+    troubles.sort_by_key(|(at, _)| *at);
+    let history = History::with(3, troubles);
+    assert_eq!(history.wrongs(), Vec::<String>::new());
+    assert_eq!(history.trace.count("LeaseExpired"), 0, "everybody came back in time");
     assert_eq!(history.trace.count("attempt 2"), 0);
     assert_eq!(history.found, History::undisturbed(3).found);
 }
