@@ -12,7 +12,7 @@ use colearn_simulation::{
 };
 
 /// As many as take some 20 seconds on two busy cores.
-const HISTORIES: u64 = 16;
+const HISTORIES: u64 = 30;
 /// Of these each is lived twice.
 const TWICE: u64 = 3;
 
