@@ -8,7 +8,7 @@ COLEARN := $(TARGET)/release/colearn
 # The demo is about this folder, whatever cluster the shell is set up for.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo test chaos chaos-demo lint bench bench-scale bench-step build libtorch check-tools clean
+.PHONY: help demo test chaos chaos-demo lint bench bench-scale bench-step fuzz build libtorch check-tools clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -49,6 +49,15 @@ bench-scale: build ## dispatch, recovery and large sweeps, beside their goals
 
 bench-step: check-tools libtorch .venv-bench/stamp ## a training step beside PyTorch's, as ratios (fetches PyTorch, once)
 	.venv-bench/bin/python worker/benches/compare.py --python .venv-bench/bin/python
+
+# cargo-fuzz wants a nightly compiler; this lets the stable one do, without the sanitizer.
+FUZZ_SECONDS ?= 60
+fuzz: check-tools libtorch ## every fuzz target for a minute each (needs cargo-fuzz)
+	@command -v cargo-fuzz >/dev/null || { echo 'fuzz: install cargo-fuzz: cargo install cargo-fuzz --locked'; exit 1; }
+	@mkdir -p fuzz/corpus/sweep_file && cp sweeps/*.yaml fuzz/corpus/sweep_file/
+	for target in $$(RUSTC_BOOTSTRAP=1 cargo fuzz list); do \
+	  RUSTC_BOOTSTRAP=1 cargo fuzz run -s none $$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=10; \
+	done
 
 build: check-tools libtorch ## the two programs, optimised, in target/release
 	cargo build --release --locked -p colearn -p colearn-worker

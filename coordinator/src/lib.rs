@@ -15,4 +15,4 @@ mod rpc;
 mod testing;
 
 pub use coordinator::{Config, Coordinator, CoordinatorError, RunningCoordinator, Storage};
-pub use rpc::SweepParser;
+pub use rpc::{SweepParser, understands};

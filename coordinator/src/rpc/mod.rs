@@ -8,7 +8,9 @@ mod results;
 mod router;
 mod session;
 mod sweeps;
+mod understand;
 mod workers;
 
 pub use router::SweepParser;
 pub(crate) use router::{Rpc, WorkerRules, router};
+pub use understand::understands;

@@ -1,7 +1,13 @@
-//! Thousands of histories in virtual time: messages are lost, doubled and reordered, workers die, the
-//! coordinator dies and rebuilds itself from its journal. Invariants are checked after every event.
+//! Histories in virtual time: messages are lost, doubled and reordered, workers die and are asked to leave, the
+//! coordinator dies and rebuilds itself from its journal, by a clock that was set in between. Invariants are
+//! checked after every event, and at every grant that it goes to whose turn it is.
 //!
-//! A history is a function of its seed. To look at one: `COLEARN_HISTORY=17 cargo test -p colearn-core simulation`.
+//! A history is a function of its seed. To look at one: `COLEARN_HISTORY=17 cargo test -p colearn-core simulation`;
+//! to run more: `COLEARN_HISTORIES=100000`.
+
+mod chance;
+mod ends;
+mod sharing;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,37 +15,15 @@ use std::{
     time::Duration,
 };
 
-use super::env::{TestEnv, settings, sweep};
+use super::env::{self, TestEnv, settings, sweep};
 use crate::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, LeaseToken, SweepId, TaskId},
     scheduler::{Action, Event, HeldLease, RetryScope, SchedulerSettings, SweepStatus, TaskState},
     sweep::{Order, Sweep},
+    time::Timestamp,
 };
-
-const HISTORIES: u64 = 2000;
-const STEPS: usize = 400;
-
-/// SplitMix64: a test's own source of chance, so that a seed means the same history for ever.
-struct Chance(u64);
-
-impl Chance {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-
-    fn percent(&mut self, percent: usize) -> bool {
-        self.below(100) < percent
-    }
-}
+use chance::Chance;
 
 /// What a worker has of a task.
 #[derive(Clone)]
@@ -54,6 +38,8 @@ enum Work {
 
 struct SimWorker {
     name: String,
+    /// It was asked to leave, and does so when nothing is left to do.
+    draining: bool,
     slots: Vec<u32>,
     connected: bool,
     leases: BTreeMap<LeaseToken, (u32, BTreeMap<TaskId, Work>)>,
@@ -63,10 +49,10 @@ impl SimWorker {
     fn hello(&mut self) -> Event {
         self.connected = true;
         Event::WorkerConnected {
-            worker: super::env::worker(&self.name),
+            worker: env::worker(&self.name),
             host: "h".to_owned(),
             version: "1".to_owned(),
-            slots: super::env::slots(&self.slots),
+            slots: env::slots(&self.slots),
             held: self
                 .leases
                 .iter()
@@ -80,8 +66,9 @@ impl SimWorker {
 
     fn offer(&self) -> Event {
         let busy: BTreeSet<u32> = self.leases.values().map(|(slot, _)| *slot).collect();
-        let slots = (0..self.slots.len() as u32).filter(|slot| !busy.contains(slot)).collect();
-        Event::SlotsFree { worker: super::env::worker(&self.name), slots }
+        let free = |slot: &u32| !busy.contains(slot) && !self.draining;
+        let slots = (0..self.slots.len() as u32).filter(free).collect();
+        Event::SlotsFree { worker: env::worker(&self.name), slots }
     }
 
     fn reports(&self) -> Vec<Event> {
@@ -140,6 +127,11 @@ struct World {
     downstream: Vec<(String, Action)>,
     recorded: BTreeMap<TaskId, usize>,
     acknowledged: BTreeSet<TaskId>,
+    /// Workers that heard that they should leave; reports that came within a millisecond of a deadline; starts by
+    /// another clock.
+    drained: u64,
+    races: u64,
+    jumps: u64,
 }
 
 impl World {
@@ -166,6 +158,9 @@ impl World {
             downstream: Vec::new(),
             recorded: BTreeMap::new(),
             acknowledged: BTreeSet::new(),
+            drained: 0,
+            races: 0,
+            jumps: 0,
         };
         for _ in 0..3 {
             let newborn = world.newborn();
@@ -179,6 +174,7 @@ impl World {
         let slots = (0..=self.chance.below(2)).map(|_| 1 + self.chance.below(6) as u32).collect();
         SimWorker {
             name: format!("w{}", self.workers_born),
+            draining: false,
             slots,
             connected: false,
             leases: BTreeMap::new(),
@@ -235,6 +231,15 @@ impl World {
             Action::DropLease { token, tasks, .. } => {
                 tasks.into_iter().for_each(|task| worker.drop_task(token, task));
             }
+            Action::DrainWorker { now, .. } => {
+                worker.draining = true;
+                if now {
+                    let (name, leases) = (worker.name.clone(), std::mem::take(&mut worker.leases));
+                    let released = leases.into_keys().map(|token| Event::LeaseReleased { token });
+                    self.upstream.extend(released.map(|event| (name.clone(), event)));
+                }
+                self.drained += 1;
+            }
             _ => {}
         }
     }
@@ -242,7 +247,7 @@ impl World {
     fn step(&mut self) {
         let at = self.any_worker();
         let name = self.workers[at].name.clone();
-        match self.chance.below(106) {
+        match self.chance.below(110) {
             0..=14 => {
                 let millis = self.chance.next() % 8000;
                 self.env.now = self.env.now.after(Duration::from_millis(millis));
@@ -275,7 +280,7 @@ impl World {
                 self.upstream.extend(epochs.into_iter().chain(reports).map(|event| (name.clone(), event)));
             }
             80..=84 => {
-                let beat = Event::Heartbeat { worker: super::env::worker(&name) };
+                let beat = Event::Heartbeat { worker: env::worker(&name) };
                 self.upstream.push((name, beat));
             }
             85..=89 => {
@@ -288,7 +293,7 @@ impl World {
             }
             95 => self.workers[at] = self.newborn(),
             96 => {
-                let gone = Event::WorkerDisconnected { worker: super::env::worker(&name) };
+                let gone = Event::WorkerDisconnected { worker: env::worker(&name) };
                 self.arrive(&name, gone);
             }
             97 => {
@@ -297,7 +302,7 @@ impl World {
                     self.upstream.push((name, Event::LeaseReleased { token }));
                 }
             }
-            98 => self.crash(),
+            98 => self.crash_and_jump(),
             99 if self.chance.percent(30) => {
                 let second = sweep("second", 2, 2);
                 if let Some(settled) = self.env.scheduler.id_of(&second.name) {
@@ -309,6 +314,11 @@ impl World {
                 }
             }
             100..=105 => self.operate(&name),
+            106..=107 => self.race(),
+            108 if self.workers[at].draining && self.workers[at].leases.is_empty() => {
+                self.arrive(&name, Event::WorkerDisconnected { worker: env::worker(&name) });
+                self.workers[at] = self.newborn();
+            }
             _ => {}
         }
     }
@@ -331,7 +341,7 @@ impl World {
             5 if self.chance.percent(30) => Event::SweepCancelled { sweep },
             6 if self.chance.percent(30) => Event::SweepRemoved { sweep },
             7 if self.chance.percent(50) => {
-                Event::DrainRequested { worker: super::env::worker(worker), now: self.chance.percent(50) }
+                Event::DrainRequested { worker: env::worker(worker), now: self.chance.percent(50) }
             }
             _ => return,
         };
@@ -376,6 +386,36 @@ impl World {
         self.workers.iter_mut().for_each(|worker| worker.connected = false);
     }
 
+    /// The same, and the host's clock is set, back or far ahead, before the next one starts.
+    fn crash_and_jump(&mut self) {
+        let (now, by) = (self.env.now, Duration::from_secs(self.chance.next() % 100_000_000));
+        let then = match self.chance.below(6) {
+            0 => Timestamp(now.0.saturating_sub(Timestamp(0).after(by).0).max(0)),
+            1 => now.after(by),
+            _ => now,
+        };
+        self.jumps += u64::from(then != now);
+        self.crash();
+        self.env.start_again_at(then);
+    }
+
+    /// A report comes in at the very moment at which its lease runs out, or just beside it.
+    fn race(&mut self) {
+        let reports = |(_, event): &(String, Event)| {
+            matches!(event, Event::TaskFinished { .. } | Event::AttemptFailed { .. })
+        };
+        let (Some(at), Some(deadline)) =
+            (self.upstream.iter().position(reports), self.env.scheduler.next_deadline())
+        else {
+            return;
+        };
+        let moment = Timestamp(deadline.0 - 1 + self.chance.below(3) as i64);
+        self.env.now = self.env.now.max(moment);
+        let (from, event) = self.upstream.remove(at);
+        self.races += 1;
+        self.arrive(&from, event);
+    }
+
     /// From now on nothing goes wrong but the training itself.
     fn calm_down(&mut self) {
         self.crash();
@@ -398,7 +438,7 @@ impl World {
                 let mut messages = Vec::new();
                 self.workers[at].train(&mut self.chance, &mut messages);
                 messages.extend(self.workers[at].reports());
-                messages.push(Event::Heartbeat { worker: super::env::worker(&name) });
+                messages.push(Event::Heartbeat { worker: env::worker(&name) });
                 for message in messages {
                     self.arrive(&name, message);
                 }
@@ -462,74 +502,4 @@ impl World {
             }
         }
     }
-}
-
-/// How often each end came about, so that the test can tell that it tests something.
-#[derive(Default, Debug)]
-struct Seen {
-    done: u32,
-    failed: u32,
-    cancelled: u32,
-    retried: u64,
-    /// Of people, that changed something.
-    operations: u64,
-    removed: usize,
-}
-
-fn history(seed: u64) -> Seen {
-    let mut world = World::new(seed);
-    for _ in 0..STEPS {
-        world.step();
-    }
-    world.calm_down();
-    world.check_end();
-    world.env.crash();
-    let mut seen = Seen::default();
-    seen.operations = world.operations;
-    seen.removed = world.removed.len();
-    for view in world.env.scheduler.sweeps() {
-        seen.done += view.counts().done;
-        seen.failed += view.counts().failed;
-        seen.cancelled += view.counts().cancelled;
-        seen.retried += view.retried();
-    }
-    seen
-}
-
-#[test]
-fn every_task_ends_exactly_once_in_every_history() {
-    if let Some(seed) = std::env::var_os("COLEARN_HISTORY") {
-        let seed = seed.to_str().and_then(|seed| seed.parse().ok()).expect("a number");
-        println!("{:?}", history(seed));
-        return;
-    }
-    let mut all = Seen::default();
-    for seed in 0..HISTORIES {
-        let seen = std::panic::catch_unwind(|| history(seed)).unwrap_or_else(|cause| {
-            eprintln!(
-                "history {seed} went wrong; to repeat it: COLEARN_HISTORY={seed} cargo test -p colearn-core simulation"
-            );
-            std::panic::resume_unwind(cause)
-        });
-        all.done += seen.done;
-        all.failed += seen.failed;
-        all.cancelled += seen.cancelled;
-        all.retried += seen.retried;
-        all.operations += seen.operations;
-        all.removed += seen.removed;
-    }
-    println!("{HISTORIES} histories, seeds 0 to {}: {all:?}", HISTORIES - 1);
-    let varied = all.done > 10_000 && all.failed > 500 && all.cancelled > 200 && all.retried > 5000;
-    let varied = varied && all.operations > 5000 && all.removed > 20;
-    assert!(varied, "the histories are too tame to mean anything: {all:?}");
-}
-
-#[test]
-fn a_history_is_a_function_of_its_seed() {
-    let journal = |seed| {
-        let mut world = World::new(seed);
-        (0..STEPS).for_each(|_| world.step());
-        world.env.journal
-    };
-    assert_eq!(journal(7), journal(7));
 }

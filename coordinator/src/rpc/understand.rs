@@ -1,0 +1,26 @@
+//! What a worker may say, read without a coordinator: for fuzzing.
+
+use colearn_core::id::WorkerId;
+use colearn_proto::v1::{self, work_request::Message};
+
+use super::{convert, logs};
+
+/// Whether the coordinator would take this message, from a worker that says hello or after it has.
+///
+/// # Errors
+/// Why it would not.
+pub fn understands(request: v1::WorkRequest) -> Result<(), String> {
+    match request.message {
+        None => Ok(()),
+        Some(Message::Hello(hello)) => {
+            WorkerId::new(hello.worker).map_err(|error| error.to_string())?;
+            convert::slots(hello.slots).map_err(|error| error.to_string())?;
+            convert::held(hello.held).map(drop).map_err(|error| error.to_string())
+        }
+        Some(Message::Log(logged)) => {
+            let worker = WorkerId::new("worker").map_err(|error| error.to_string())?;
+            logs::batch(&worker, logged).map(drop).map_err(|error| error.to_string())
+        }
+        Some(message) => convert::from_worker(message).map(drop).map_err(|error| error.to_string()),
+    }
+}

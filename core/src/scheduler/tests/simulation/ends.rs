@@ -1,0 +1,81 @@
+//! Whatever happens, every task ends exactly once.
+
+use super::{World, chance};
+
+const HISTORIES: u64 = 2000;
+const STEPS: usize = 400;
+
+/// How often each end came about, so that the test can tell that it tests something.
+#[derive(Default, Debug)]
+struct Seen {
+    done: u32,
+    failed: u32,
+    cancelled: u32,
+    retried: u64,
+    /// Of people, that changed something.
+    operations: u64,
+    removed: usize,
+    drained: u64,
+    races: u64,
+    jumps: u64,
+}
+
+fn history(seed: u64) -> Seen {
+    let mut world = World::new(seed);
+    for _ in 0..STEPS {
+        world.step();
+    }
+    world.calm_down();
+    world.check_end();
+    world.env.crash();
+    let mut seen = Seen {
+        operations: world.operations,
+        removed: world.removed.len(),
+        drained: world.drained,
+        races: world.races,
+        jumps: world.jumps,
+        ..Seen::default()
+    };
+    for view in world.env.scheduler.sweeps() {
+        seen.done += view.counts().done;
+        seen.failed += view.counts().failed;
+        seen.cancelled += view.counts().cancelled;
+        seen.retried += view.retried();
+    }
+    seen
+}
+
+#[test]
+fn every_task_ends_exactly_once_in_every_history() {
+    let mut all = Seen::default();
+    let run = chance::every("every_task_ends_exactly_once", HISTORIES, |seed| {
+        let seen = history(seed);
+        all.done += seen.done;
+        all.failed += seen.failed;
+        all.cancelled += seen.cancelled;
+        all.retried += seen.retried;
+        all.operations += seen.operations;
+        all.removed += seen.removed;
+        all.drained += seen.drained;
+        all.races += seen.races;
+        all.jumps += seen.jumps;
+    });
+    println!("{all:?}");
+    if run < HISTORIES {
+        return;
+    }
+    let varied = all.done > 10_000 && all.failed > 500 && all.cancelled > 200 && all.retried > 5000;
+    let varied = varied && all.operations > 5000 && all.removed > 20;
+    let varied = varied && all.drained > 500 && all.races > 500 && all.jumps > 1000;
+    assert!(varied, "the histories are too tame to mean anything: {all:?}");
+}
+
+#[test]
+fn a_history_is_a_function_of_its_seed() {
+    let journal = |seed| {
+        let mut world = World::new(seed);
+        (0..STEPS).for_each(|_| world.step());
+        world.env.journal
+    };
+    assert_eq!(journal(7), journal(7));
+}

@@ -1,0 +1,3 @@
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| colearn_fuzz_targets::targets::from_worker(bytes));

@@ -1,0 +1,6 @@
+//! What colearn reads from outside, as functions of bytes that return whatever the bytes are.
+//!
+//! Each is called by a target of `cargo fuzz` and, with changed valid inputs, by the bounded test beside it.
+
+pub mod change;
+pub mod targets;

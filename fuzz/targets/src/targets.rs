@@ -1,0 +1,119 @@
+//! One function for each kind of input. They panic if what comes out does not keep its promises.
+
+use std::{collections::BTreeMap, io::Write};
+
+use colearn_core::{
+    failure::Failure,
+    id::{ConfigurationId, SweepId, TaskId},
+    result::TaskResult,
+    sweep::Sweep,
+};
+use colearn_data_format::Dataset;
+use colearn_proto::{
+    convert,
+    v1::{self, get_results_response::Part},
+};
+use colearn_worker::{
+    agent::wire,
+    checkpoint::{Checkpoint, Expected, Header, decode, encode},
+};
+use prost::Message;
+
+/// A sweep file: it is refused with diagnostics, or is a sweep that survives its journal.
+pub fn sweep_file(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    match Sweep::parse(text, "fuzz.yaml") {
+        Ok(parsed) => {
+            assert!(parsed.sweep.task_count() > 0, "a sweep has tasks");
+            for warning in &parsed.warnings {
+                assert!(!format!("{warning:?}").is_empty(), "a warning says something");
+            }
+        }
+        Err(diagnostics) => assert!(!diagnostics.to_string().is_empty(), "a refusal says why"),
+    }
+}
+
+/// What a worker sends, as the coordinator reads it.
+pub fn from_worker(bytes: &[u8]) {
+    let Ok(request) = v1::WorkRequest::decode(bytes) else { return };
+    // Refused or understood: both are answers.
+    let _ = colearn_coordinator::understands(request);
+}
+
+/// What a coordinator sends to a worker, as the agent reads it.
+pub fn to_worker(bytes: &[u8]) {
+    let Ok(response) = v1::WorkResponse::decode(bytes) else { return };
+    // Refused or understood: both are answers.
+    let _ = wire::input(response);
+}
+
+/// What people send to the coordinator, and what it answers with, as far as it is converted.
+pub fn sweep_service(bytes: &[u8]) {
+    if let Ok(request) = v1::SubmitSweepRequest::decode(bytes) {
+        sweep_file(request.source.as_bytes());
+    }
+    let Ok(response) = v1::GetResultsResponse::decode(bytes) else { return };
+    match response.part {
+        Some(Part::Result(recorded)) => {
+            // Refused or understood: both are answers.
+            let _ = convert::task(recorded.task);
+            if let Ok(result) = recorded.result.unwrap_or_default().try_into() {
+                let result: TaskResult = result;
+                let again = TaskResult::try_from(v1::TaskResult::from(result.clone()));
+                assert_eq!(again, Ok(result), "what was accepted once is accepted again");
+            }
+        }
+        Some(Part::Failure(failed)) => {
+            // Refused or understood: both are answers.
+            let _ = convert::task(failed.task);
+            if let Ok(failure) = Failure::try_from(failed.failure.unwrap_or_default()) {
+                assert!(failure.message.len() <= Failure::LONGEST_MESSAGE, "messages are bounded");
+            }
+        }
+        Some(Part::SweepJson(_)) | None => {}
+    }
+}
+
+/// A checkpoint: it is refused, or is of the one task that is expected.
+pub fn checkpoint(bytes: &[u8]) {
+    if let Ok(read) = decode(bytes, &expected()) {
+        let lengths: BTreeMap<String, usize> =
+            read.tensors.iter().map(|(name, floats)| (name.clone(), floats.len())).collect();
+        assert_eq!(lengths, expected().tensors, "exactly what was expected is read");
+    }
+}
+
+/// A data set: it is refused by name, or can be used.
+///
+/// # Panics
+/// When there is no room for a temporary file, too.
+pub fn data_set(bytes: &[u8]) {
+    let mut file = tempfile::NamedTempFile::new().expect("there is a folder for temporary files");
+    file.write_all(bytes).expect("there is room for it");
+    match Dataset::open(file.path()) {
+        Ok(opened) => assert!(opened.steps() > 0, "a data set has steps"),
+        Err(error) => assert!(!error.to_string().is_empty(), "a refusal says why"),
+    }
+}
+
+/// The checkpoint that [`checkpoint`] expects.
+#[must_use]
+pub fn expected() -> Expected {
+    Expected {
+        task: TaskId { sweep: SweepId(26), configuration: ConfigurationId(0xfeed), seed: 3 },
+        data_digest: "da".repeat(32),
+        layout_digest: "1a".repeat(32),
+        tensors: [("best".to_owned(), 3), ("parameters".to_owned(), 5)].into(),
+    }
+}
+
+/// A valid one.
+#[must_use]
+pub fn a_checkpoint() -> Vec<u8> {
+    let Expected { task, data_digest, layout_digest, tensors } = expected();
+    encode(&Checkpoint {
+        header: Header { task, attempt: 2, epoch: 7, data_digest, layout_digest },
+        progress: r#"{"history": []}"#.to_owned(),
+        tensors: tensors.into_iter().map(|(name, length)| (name, vec![0.5; length])).collect(),
+    })
+}

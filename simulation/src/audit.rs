@@ -1,0 +1,158 @@
+//! What must hold of every history, found out from outside: from the journal and the results.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use colearn_coordinator::store::{Entry, ResultRow};
+use colearn_core::{
+    failure::{Failure, RetryPolicy},
+    id::{LeaseToken, SweepId, TaskId},
+    scheduler::Event,
+    sweep::Sweep,
+};
+
+use crate::{store::WatchedStore, trace::Trace};
+
+/// Goes through the journal with rules of its own, not those of the scheduler. What breaks one goes into the
+/// trace.
+pub fn audit(store: &WatchedStore, trace: &Trace) {
+    let mut auditor = Auditor::new(trace);
+    for entry in store.entries() {
+        auditor.take(&entry);
+    }
+    auditor.compare(&store.recorded());
+}
+
+struct Auditor<'a> {
+    trace: &'a Trace,
+    sweeps: BTreeMap<SweepId, std::sync::Arc<Sweep>>,
+    names: BTreeMap<String, SweepId>,
+    last_token: LeaseToken,
+    /// Who may report what: the members of each lease.
+    leases: BTreeMap<LeaseToken, BTreeSet<TaskId>>,
+    /// How many tasks each was granted with.
+    sizes: BTreeMap<LeaseToken, usize>,
+    /// Attempts since the last time that a person wanted the task to be tried again, and not given back.
+    charged: BTreeMap<TaskId, u32>,
+    finished: BTreeMap<TaskId, LeaseToken>,
+    /// Tasks that failed in a way that nothing is tried after.
+    hopeless: BTreeSet<TaskId>,
+}
+
+impl<'a> Auditor<'a> {
+    fn new(trace: &'a Trace) -> Self {
+        Self {
+            trace,
+            sweeps: BTreeMap::new(),
+            names: BTreeMap::new(),
+            last_token: LeaseToken(0),
+            leases: BTreeMap::new(),
+            sizes: BTreeMap::new(),
+            charged: BTreeMap::new(),
+            finished: BTreeMap::new(),
+            hopeless: BTreeSet::new(),
+        }
+    }
+
+    fn take(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::SweepSubmitted { id, sweep } => {
+                let name = sweep.name.to_string();
+                if self.names.insert(name, *id).is_some_and(|before| before != *id) {
+                    self.trace.wrong(format_args!("{} is two sweeps", sweep.name));
+                }
+                self.sweeps.insert(*id, sweep.clone());
+            }
+            Event::SweepExtended { id, sweep } => {
+                self.sweeps.insert(*id, sweep.clone());
+            }
+            Event::LeaseGranted { token, tasks, .. } => self.grant(*token, tasks),
+            Event::TaskFinished { token, task } => {
+                self.report(*token, *task, "finished");
+                if self.finished.insert(*task, *token).is_some() {
+                    self.trace.wrong(format_args!("{task} finished twice"));
+                }
+            }
+            Event::AttemptFailed { token, task, failure } => {
+                self.report(*token, *task, "failed");
+                self.fail(*token, *task, failure);
+            }
+            Event::LeaseExpired { token, progressed } => {
+                for (task, _) in progressed {
+                    // It got further than ever before: that costs nothing but the attempt that is lost.
+                    self.charged.insert(*task, 1);
+                }
+                if self.leases.remove(token).is_none() {
+                    self.trace.wrong(format_args!("lease {token} expired and was none"));
+                }
+            }
+            Event::LeaseReleased { token } => {
+                for task in self.leases.remove(token).unwrap_or_default() {
+                    self.charged.entry(task).and_modify(|charged| *charged = charged.saturating_sub(1));
+                }
+            }
+            Event::SweepCancelled { sweep } => {
+                // Nobody may report under these any more.
+                self.leases.retain(|_, tasks| tasks.iter().all(|task| task.sweep != *sweep));
+            }
+            Event::TasksRetried { sweep, .. } => {
+                let finished = &self.finished;
+                let leases = &self.leases;
+                let held = |task: &TaskId| leases.values().any(|tasks| tasks.contains(task));
+                self.charged
+                    .retain(|task, _| task.sweep != *sweep || finished.contains_key(task) || held(task));
+                self.hopeless.retain(|task| task.sweep != *sweep);
+            }
+            _ => {}
+        }
+    }
+
+    fn grant(&mut self, token: LeaseToken, tasks: &[(TaskId, u32)]) {
+        if token <= self.last_token {
+            self.trace.wrong(format_args!("lease {token} comes after {}", self.last_token));
+        }
+        self.last_token = token;
+        for (task, attempt) in tasks {
+            let held = self.leases.values().any(|members| members.contains(task));
+            if held || self.finished.contains_key(task) || self.hopeless.contains(task) {
+                self.trace.wrong(format_args!("{task} is granted again under {token}"));
+            }
+            let most = self.sweeps.get(&task.sweep).map_or(0, |sweep| sweep.retries.max_attempts);
+            let charged = self.charged.entry(*task).or_default();
+            *charged += 1;
+            if *charged > most {
+                self.trace.wrong(format_args!("{task} is tried {charged} times, attempt {attempt}"));
+            }
+        }
+        self.sizes.insert(token, tasks.len());
+        self.leases.insert(token, tasks.iter().map(|(task, _)| *task).collect());
+    }
+
+    /// Only who holds a task at this moment may report it.
+    fn report(&mut self, token: LeaseToken, task: TaskId, how: &str) {
+        let held = self.leases.get_mut(&token).is_some_and(|members| members.remove(&task));
+        if !held {
+            self.trace.wrong(format_args!("{task} {how} under {token}, which is stale"));
+        }
+    }
+
+    fn fail(&mut self, token: LeaseToken, task: TaskId, failure: &Failure) {
+        match failure.reason.policy() {
+            RetryPolicy::Fail => {
+                self.hopeless.insert(task);
+            }
+            // Halving costs nothing, and comes to its end with a task that is alone.
+            RetryPolicy::RetryAtLowerDensity if self.sizes.get(&token).is_some_and(|size| *size > 1) => {
+                self.charged.entry(task).and_modify(|charged| *charged = charged.saturating_sub(1));
+            }
+            RetryPolicy::Retry | RetryPolicy::RetryAtLowerDensity => {}
+        }
+    }
+
+    /// A result is kept if and only if the journal says that its task finished, and under the same lease.
+    fn compare(&self, recorded: &BTreeMap<TaskId, ResultRow>) {
+        let kept: BTreeMap<TaskId, LeaseToken> = recorded.values().map(|row| (row.task, row.token)).collect();
+        if kept != self.finished {
+            self.trace.wrong(format_args!("kept {kept:?}, journaled {:?}", self.finished));
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Who said what, and when in virtual time.
+
+use std::{
+    fmt::Display,
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tracing::{Level, Metadata, subscriber::DefaultGuard};
+use tracing_subscriber::{
+    Layer,
+    filter::filter_fn,
+    fmt::{self, MakeWriter},
+    layer::SubscriberExt,
+};
+
+/// What happened in a history, line by line, and what of it must not happen. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Trace(Arc<Mutex<Kept>>);
+
+#[derive(Debug, Default)]
+struct Kept {
+    lines: Vec<String>,
+    wrong: Vec<String>,
+}
+
+impl Trace {
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        // A list of lines is never half written.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what somebody did, now.
+    pub fn note(&self, who: &str, what: impl Display) {
+        self.kept().lines.push(format!("{} {who}: {what}", now()));
+    }
+
+    /// Notes what somebody did outside of the hosts' time.
+    pub fn note_at(&self, at: Duration, who: &str, what: impl Display) {
+        self.kept().lines.push(format!("{} {who}: {what}", moment(at)));
+    }
+
+    /// Notes that an invariant is broken.
+    pub fn wrong(&self, what: impl Display) {
+        let line = format!("{} WRONG: {what}", now());
+        let mut kept = self.kept();
+        kept.wrong.push(line.clone());
+        kept.lines.push(line);
+    }
+
+    /// Everything, in order.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        self.kept().lines.clone()
+    }
+
+    /// What must not have happened.
+    #[must_use]
+    pub fn wrongs(&self) -> Vec<String> {
+        self.kept().wrong.clone()
+    }
+
+    /// How many lines hold this text.
+    #[must_use]
+    pub fn count(&self, text: &str) -> usize {
+        self.kept().lines.iter().filter(|line| line.contains(text)).count()
+    }
+
+    /// Takes what the programs log on this thread into the trace, until the guard is dropped. Turmoil's span
+    /// says on which host.
+    #[must_use]
+    pub fn listen(&self) -> DefaultGuard {
+        // `Level` is ordered by how much it lets through.
+        let ours = |metadata: &Metadata<'_>| {
+            *metadata.level() <= Level::INFO
+                && (metadata.target().starts_with("colearn") || metadata.is_span())
+        };
+        let lines = fmt::layer().without_time().with_ansi(false).with_target(false).with_writer(self.clone());
+        let subscriber = tracing_subscriber::registry().with(lines.with_filter(filter_fn(ours)));
+        tracing::subscriber::set_default(subscriber)
+    }
+}
+
+/// One line of a log on its way into the trace.
+#[derive(Debug)]
+pub struct Line<'a> {
+    trace: &'a Trace,
+    text: Vec<u8>,
+}
+
+impl io::Write for Line<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for Line<'_> {
+    fn drop(&mut self) {
+        let text = String::from_utf8_lossy(&self.text);
+        self.trace.kept().lines.push(format!("{} {}", now(), text.trim()));
+    }
+}
+
+impl<'a> MakeWriter<'a> for Trace {
+    type Writer = Line<'a>;
+
+    fn make_writer(&'a self) -> Line<'a> {
+        Line { trace: self, text: Vec::new() }
+    }
+}
+
+fn now() -> String {
+    turmoil::sim_elapsed().map_or_else(|| "-".to_owned(), moment)
+}
+
+fn moment(at: Duration) -> String {
+    format!("{:9.3}", at.as_secs_f64())
+}

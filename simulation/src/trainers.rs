@@ -1,0 +1,331 @@
+//! Trainers that follow a script: they take virtual time, and die, hang and fail at a seed's whim.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use colearn_core::{
+    failure::{Failure, FailureReason},
+    id::TaskId,
+    result::{EpochRecord, TaskResult, metric},
+};
+use colearn_worker::{
+    agent::{
+        event::{EndStatus, Input, TrainerEnd},
+        trainer_process::Trainers,
+    },
+    protocol::{Command, Event, Member},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep,
+};
+
+use crate::{chance::Chance, store::WatchedStore, trace::Trace};
+
+/// What the trainers of one life of a worker have to do with.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// The worker's id in this life.
+    pub worker: String,
+    /// Where they note what they do.
+    pub trace: Trace,
+    /// What acknowledgements are held against.
+    pub store: Arc<WatchedStore>,
+    /// While it is false, they fail at whim.
+    pub calm: Arc<AtomicBool>,
+}
+
+/// The trainers of one life of a worker.
+pub struct ScriptedTrainers {
+    around: Surroundings,
+    chance: Chance,
+    inputs: mpsc::Sender<Input>,
+    running: BTreeMap<u32, Running>,
+}
+
+struct Running {
+    commands: mpsc::UnboundedSender<Command>,
+    kill: oneshot::Sender<()>,
+}
+
+impl ScriptedTrainers {
+    /// No trainers yet. What they will say goes to `inputs`.
+    #[must_use]
+    pub fn new(seed: u64, around: Surroundings, inputs: mpsc::Sender<Input>) -> Self {
+        let chance = Chance::new(seed, &around.worker);
+        Self { around, chance, inputs, running: BTreeMap::new() }
+    }
+}
+
+impl Trainers for ScriptedTrainers {
+    fn start(&mut self, slot: u32) {
+        let (commands, heard) = mpsc::unbounded_channel();
+        let (kill, killed) = oneshot::channel();
+        let chance = Chance::new(self.chance.draw(), "trainer");
+        let trainer = Trainer { slot, around: self.around.clone(), chance, inputs: self.inputs.clone() };
+        tokio::spawn(trainer.live(heard, killed));
+        self.running.insert(slot, Running { commands, kill });
+    }
+
+    fn command(&mut self, slot: u32, command: Command) {
+        if let Some(running) = self.running.get(&slot) {
+            // One that has just died does not hear it.
+            let _ = running.commands.send(command);
+        }
+    }
+
+    fn kill(&mut self, slot: u32) {
+        if let Some(running) = self.running.remove(&slot) {
+            self.around.trace.note(&self.around.worker, format_args!("kills the trainer of slot {slot}"));
+            // It may be dead already.
+            let _ = running.kill.send(());
+        }
+    }
+
+    /// The agent knows that the task's report is durable: so it must be.
+    fn remove_checkpoints(&mut self, task: TaskId) {
+        self.around.trace.note(&self.around.worker, format_args!("{task} was acknowledged"));
+        if !self.around.store.has_ended(task) {
+            self.around.trace.wrong(format_args!("{task} was acknowledged and is not in the store"));
+        }
+    }
+}
+
+/// How a cohort goes wrong as a whole.
+#[derive(Clone, Copy, Debug)]
+enum Fate {
+    Fine,
+    Dies(i32),
+    Killed,
+    KilledForMemory,
+    Hangs,
+    Babbles,
+    IdlesEarly,
+}
+
+struct Trainer {
+    slot: u32,
+    around: Surroundings,
+    chance: Chance,
+    inputs: mpsc::Sender<Input>,
+}
+
+impl Trainer {
+    fn calm(&self) -> bool {
+        self.around.calm.load(Ordering::Relaxed)
+    }
+
+    fn whim(&mut self, percent: u64) -> bool {
+        self.chance.percent(percent) && !self.calm()
+    }
+
+    async fn say(&self, event: Event) {
+        // The agent may be gone.
+        let _ = self.inputs.send(Input::TrainerSaid { slot: self.slot, event }).await;
+    }
+
+    async fn live(mut self, heard: mpsc::UnboundedReceiver<Command>, killed: oneshot::Receiver<()>) {
+        let (slot, inputs) = (self.slot, self.inputs.clone());
+        let end = tokio::select! {
+            biased;
+            // A dropped sender is no kill: the agent starts the next trainer of a slot after the end of this one.
+            Ok(()) = killed => ended(EndStatus::Signalled(9)),
+            end = self.work(heard) => end,
+        };
+        // The agent may be gone.
+        let _ = inputs.send(Input::TrainerEnded { slot, end }).await;
+    }
+
+    async fn work(&mut self, mut heard: mpsc::UnboundedReceiver<Command>) -> TrainerEnd {
+        let start = self.chance.millis(50, 500);
+        sleep(start).await;
+        if self.whim(8) {
+            return ended(EndStatus::Exited(1));
+        }
+        self.say(Event::Ready { device: "virtual".to_owned() }).await;
+        while let Some(command) = heard.recv().await {
+            // Members that are to be abandoned or parked have ended already.
+            let Command::Train { members } = command else { continue };
+            if let Some(end) = self.train(members, &mut heard).await {
+                return end;
+            }
+            self.say(Event::Idle).await;
+        }
+        ended(EndStatus::Exited(0))
+    }
+
+    /// Trains a cohort; the trainer's end if it does not outlive it.
+    async fn train(
+        &mut self,
+        members: Vec<Member>,
+        heard: &mut mpsc::UnboundedReceiver<Command>,
+    ) -> Option<TrainerEnd> {
+        let slot = self.slot;
+        let names: Vec<String> =
+            members.iter().map(|member| format!("{} attempt {}", member.task, member.attempt)).collect();
+        self.around.trace.note(&self.around.worker, format_args!("slot {slot} trains {}", names.join(", ")));
+        let fate = if self.whim(30) {
+            let fates = [
+                Fate::Dies(1),
+                Fate::Dies(134),
+                Fate::Killed,
+                Fate::KilledForMemory,
+                Fate::Hangs,
+                Fate::Babbles,
+                Fate::IdlesEarly,
+            ];
+            *self.chance.pick(&fates)
+        } else {
+            Fate::Fine
+        };
+        let fated = 1 + self.chance.below(4) as u32;
+        let pace = self.chance.millis(150, 1500);
+        let mut epoch = 0;
+        let mut parking = false;
+        let mut left: BTreeMap<TaskId, Member> =
+            members.into_iter().map(|member| (member.task, member)).collect();
+        while !left.is_empty() {
+            match pause(pace, heard).await {
+                Pause::Passed => {}
+                Pause::Park => {
+                    parking = true;
+                    continue;
+                }
+                Pause::Abandon(abandoned) => {
+                    left.retain(|task, _| !abandoned.contains(task));
+                    continue;
+                }
+            }
+            epoch += 1;
+            if epoch == fated && !self.calm() {
+                match fate {
+                    Fate::Fine => {}
+                    Fate::Dies(code) => return Some(ended(EndStatus::Exited(code))),
+                    Fate::Killed => return Some(ended(EndStatus::Signalled(6))),
+                    Fate::KilledForMemory => {
+                        let status = EndStatus::Signalled(9);
+                        return Some(TrainerEnd { killed_for_memory: true, ..ended(status) });
+                    }
+                    Fate::Hangs => std::future::pending().await,
+                    Fate::Babbles => {
+                        let what = "it sings".to_owned();
+                        // The agent may be gone.
+                        let _ = self.inputs.send(Input::TrainerBabbled { slot, what }).await;
+                    }
+                    Fate::IdlesEarly => self.say(Event::Idle).await,
+                }
+            }
+            for (task, member) in left.clone() {
+                if self.end_epoch(task, &member, epoch).await {
+                    left.remove(&task);
+                }
+            }
+            if parking {
+                for task in std::mem::take(&mut left).into_keys() {
+                    self.say(Event::Parked { task }).await;
+                }
+            }
+        }
+        None
+    }
+
+    /// Says what a member came to in this epoch, and whether it has ended.
+    async fn end_epoch(&mut self, task: TaskId, member: &Member, epoch: u32) -> bool {
+        let epochs = member.settings.training.epochs;
+        if diverges(task) && epoch == 2 {
+            let failure = Failure::new(FailureReason::Diverged, "as it always does");
+            self.say(Event::Failed { task, failure }).await;
+            return true;
+        }
+        if self.whim(2) {
+            let reasons = [
+                FailureReason::OutOfMemory,
+                FailureReason::Data,
+                FailureReason::Settings,
+                FailureReason::Crash,
+                FailureReason::Hang,
+            ];
+            let failure = Failure::new(*self.chance.pick(&reasons), "at a whim");
+            self.say(Event::Failed { task, failure }).await;
+            return true;
+        }
+        let record = record(task, epoch);
+        self.say(Event::Epoch { task, record, epochs }).await;
+        if epoch == epochs {
+            self.say(Event::Finished { task, result: Box::new(result(task, epochs)) }).await;
+        }
+        epoch == epochs
+    }
+}
+
+/// What ended a pause.
+enum Pause {
+    /// Its time.
+    Passed,
+    /// The wish to leave these members out.
+    Abandon(BTreeSet<TaskId>),
+    /// The wish to stop at the end of the epoch.
+    Park,
+}
+
+/// Waits for so long, or until the agent wants something.
+async fn pause(pace: Duration, heard: &mut mpsc::UnboundedReceiver<Command>) -> Pause {
+    tokio::select! {
+        biased;
+        command = heard.recv() => match command {
+            Some(Command::Abandon { tasks }) => Pause::Abandon(tasks.into_iter().collect()),
+            Some(Command::Train { .. }) => Pause::Abandon(BTreeSet::new()),
+            Some(Command::Park) => Pause::Park,
+            // The agent's end is the trainer's.
+            None => std::future::pending().await,
+        },
+        () = sleep(pace) => Pause::Passed,
+    }
+}
+
+fn ended(status: EndStatus) -> TrainerEnd {
+    TrainerEnd { status, stderr: String::new(), killed_for_memory: false }
+}
+
+/// A number that is a function of configuration and seed alone.
+fn number_of(task: TaskId, purpose: &str) -> u64 {
+    Chance::new(task.configuration.0 ^ task.seed.rotate_left(32), purpose).draw()
+}
+
+/// Whether a task diverges, whoever trains it.
+#[must_use]
+pub fn diverges(task: TaskId) -> bool {
+    number_of(task, "divergence").is_multiple_of(8)
+}
+
+fn record(task: TaskId, epoch: u32) -> EpochRecord {
+    let loss = (number_of(task, "loss") % 1000) as f64 / 700.0 + 1.0 / f64::from(epoch);
+    EpochRecord { epoch, train_loss: loss, valid_loss: loss + 0.125, valid_accuracy: 0.5 }
+}
+
+/// What a task comes to.
+#[must_use]
+pub fn result(task: TaskId, epochs: u32) -> TaskResult {
+    let share = |purpose| (number_of(task, purpose) >> 11) as f64 / (1_u64 << 53) as f64;
+    let (accuracy, loss, f_score) = (share("accuracy"), 2.0 * share("test loss"), share("f_score"));
+    let metrics = [(metric::ACCURACY, accuracy), (metric::LOSS, loss), (metric::F_SCORE, f_score)];
+    TaskResult {
+        metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
+        confusion: vec![vec![number_of(task, "hits") % 100, 3], vec![4, 50]],
+        classes: vec!["calm".to_owned(), "trouble".to_owned()],
+        history: (1..=epochs).map(|epoch| record(task, epoch)).collect(),
+        best_epoch: epochs,
+        parameters: 42,
+        seconds: 1.5,
+        device: "virtual".to_owned(),
+        data_digest: "0f".repeat(32),
+        weights_digest: format!("{:064x}", number_of(task, "weights")),
+        resumed_after: Vec::new(),
+    }
+}
