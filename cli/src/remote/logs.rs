@@ -43,7 +43,14 @@ pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
         found |= !part.lines.is_empty();
         out.flush()?;
     }
+    let missing = match worker {
+        Some(worker) if !found => Some(unknown(&mut connection.sweeps, worker).await),
+        _ => None,
+    };
     connection.close().await;
+    if let Some(missing) = missing {
+        return Err(missing);
+    }
     if !found {
         tell!("no line is kept of it");
     }
@@ -64,15 +71,19 @@ async fn of_task(client: &mut Client, path: &TaskPath, follow: bool) -> Result<P
 }
 
 async fn of_worker(client: &mut Client, wanted: &str, follow: bool) -> Result<Parts, Failure> {
-    // Lines are kept of workers that have left as well, which are listed no more: those must be named in full.
-    let listed = find::worker(client, wanted).await;
-    let worker = listed.as_ref().map_or_else(|_| wanted.to_owned(), Clone::clone);
-    let request = v1::GetLogRequest { of: Some(Of::Worker(worker)), follow };
-    match (client.get_log(request).await, listed) {
-        (Err(status), Err(unlisted)) if matches!(status.code(), Code::NotFound | Code::InvalidArgument) => {
-            Err(unlisted)
-        }
-        (answer, _) => Ok(answer.map_err(|status| refused(&status))?.into_inner()),
+    let request = v1::GetLogRequest { of: Some(Of::Worker(wanted.to_owned())), follow };
+    match client.get_log(request).await {
+        // What can not be a worker's name is no worker.
+        Err(status) if status.code() == Code::InvalidArgument => Err(unknown(client, wanted).await),
+        answer => Ok(answer.map_err(|status| refused(&status))?.into_inner()),
+    }
+}
+
+/// That there is no such worker, and which there are.
+async fn unknown(client: &mut Client, wanted: &str) -> Failure {
+    match find::worker(client, wanted).await {
+        Err(unlisted) => unlisted,
+        Ok(worker) => Failure::new(Exit::Failure, format!("no line is kept of worker {worker}")),
     }
 }
 

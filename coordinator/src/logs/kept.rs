@@ -31,7 +31,8 @@ CREATE TABLE IF NOT EXISTS lines (
     text   TEXT    NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS lines_of_leases ON lines (token, number);
-CREATE INDEX IF NOT EXISTS lines_of_workers ON lines (worker, number) WHERE token = 0;
+DROP INDEX IF EXISTS lines_of_workers;
+CREATE INDEX IF NOT EXISTS own_lines ON lines (worker, number) WHERE token = 0 OR source = 1;
 CREATE TABLE IF NOT EXISTS members (
     sweep         INTEGER NOT NULL,
     configuration INTEGER NOT NULL, -- the 64 bits of an unsigned number
@@ -127,7 +128,10 @@ impl InMemory {
         let none = BTreeSet::new();
         let wanted = |kept: &&KeptLine| match of {
             LogOf::Task(task) => self.members.get(task).unwrap_or(&none).contains(&kept.token),
-            LogOf::Worker(worker) => kept.token.0 == 0 && kept.worker == *worker,
+            LogOf::Worker(worker) => {
+                let own = kept.token.0 == 0 || kept.line.source == LogSource::Worker;
+                own && kept.worker.as_str().starts_with(worker.as_str())
+            }
         };
         let lines = self.lines.range(after.saturating_add(1)..).map(|(_, line)| line);
         lines.filter(wanted).take(limit as usize).cloned().collect()
@@ -210,10 +214,13 @@ async fn read(
                 .await?
         }
         LogOf::Worker(worker) => {
+            // `~` comes after everything that a worker's id may have.
             let select = "SELECT number, worker, token, at, source, text FROM lines \
-                WHERE number > ? AND worker = ? AND token = 0 ORDER BY number LIMIT ?";
+                WHERE number > ? AND worker >= ? AND worker < ? || '~' AND (token = 0 OR source = 1) \
+                ORDER BY number LIMIT ?";
             sqlx::query(select)
                 .bind(after.cast_signed())
+                .bind(worker.as_str())
                 .bind(worker.as_str())
                 .bind(limit)
                 .fetch_all(connection)
@@ -268,10 +275,19 @@ mod tests {
         kept.write(vec![batch(5, &[2], &["c"])]).await;
         assert_eq!(texts(kept, LogOf::Task(task(1)), 0, 9).await, ["a", "b"]);
         assert_eq!(texts(kept, LogOf::Task(task(2)), 0, 9).await, ["a", "b", "c"]);
-        assert_eq!(texts(kept, LogOf::Worker(WorkerId::new("w").unwrap()), 0, 9).await, ["up"]);
+        let worker = |name| LogOf::Worker(WorkerId::new(name).unwrap());
+        assert_eq!(texts(kept, worker("w"), 0, 9).await, ["up"]);
+        // What a worker says about a lease is in its own log and in that of the tasks.
+        let mut own = batch(5, &[], &["gave up"]);
+        (own.worker, own.lines[0].source) = (WorkerId::new("w-2").unwrap(), LogSource::Worker);
+        kept.write(vec![own]).await;
+        assert_eq!(texts(kept, worker("w"), 0, 9).await, ["up", "gave up"]);
+        assert_eq!(texts(kept, worker("w-"), 0, 9).await, ["gave up"]);
+        assert!(texts(kept, worker("w-1"), 0, 9).await.is_empty());
+        assert_eq!(texts(kept, LogOf::Task(task(2)), 0, 9).await, ["a", "b", "c", "gave up"]);
         assert!(texts(kept, LogOf::Task(task(3)), 0, 9).await.is_empty());
         let first = kept.read(&LogOf::Task(task(2)), 0, 2).await;
-        assert_eq!(texts(kept, LogOf::Task(task(2)), first[1].number, 9).await, ["c"]);
+        assert_eq!(texts(kept, LogOf::Task(task(2)), first[1].number, 1).await, ["c"]);
         assert_eq!(first[0].line.source, LogSource::Trainer);
     }
 

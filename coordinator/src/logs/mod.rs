@@ -28,7 +28,7 @@ pub(crate) const MOST_LINES: u64 = 200_000;
 pub(crate) enum LogOf {
     /// Lines about a task, of all its attempts.
     Task(TaskId),
-    /// A worker's own lines, and those of its trainers while they trained nothing.
+    /// The own lines of the workers whose ids begin so, and those of their trainers while they trained nothing.
     Worker(WorkerId),
 }
 

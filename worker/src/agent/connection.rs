@@ -17,8 +17,8 @@ use tonic::{
 };
 
 use super::{
-    event::{Hello, Input, Message},
-    log_queue::LogQueue,
+    event::{Hello, Input, LogLevel, Message},
+    log_queue::{About, LogQueue},
     wire,
 };
 
@@ -173,6 +173,17 @@ impl Connection {
     pub fn with_logs(mut self, logs: LogQueue) -> Self {
         self.logs = Some(logs);
         self
+    }
+
+    /// Takes a line of the agent's log, from `info` up, to be sent when there is room for it.
+    pub fn log(&self, level: LogLevel, about: About, text: &str) {
+        let Some(logs) = &self.logs else { return };
+        match level {
+            LogLevel::Debug => {}
+            LogLevel::Info => logs.worker_says(about, text),
+            LogLevel::Warn => logs.worker_says(about, &format!("WARN {text}")),
+            LogLevel::Error => logs.worker_says(about, &format!("ERROR {text}")),
+        }
     }
 
     /// Opens a stream with a hello.

@@ -9,6 +9,7 @@ use colearn_core::{
     settings::TaskSettings,
 };
 
+use super::log_queue::About;
 use crate::{out_of_memory, protocol};
 
 /// Everything that can happen to the agent.
@@ -102,8 +103,8 @@ pub enum Action {
         /// The task.
         task: TaskId,
     },
-    /// A line for the log.
-    Log(LogLevel, String),
+    /// A line for the log, and what it is about.
+    Log(LogLevel, About, String),
     /// End the process. Nothing follows.
     Leave(Outcome),
 }

@@ -34,6 +34,8 @@ const LINES_A_SEND: usize = 200;
 const MOST_COUNTS: usize = 64;
 /// The target of trainers' lines in the agent's own log, which are not to be sent a second time.
 pub(super) const TRAINER_TARGET: &str = "trainer";
+/// The target of what the agent's state machine logs, which is put into the queue with what it is about.
+pub(super) const AGENT_TARGET: &str = "colearn_worker::agent::state";
 
 /// What lines are about: a lease with its members, or the worker itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -62,8 +64,8 @@ struct Waiting {
 
 impl LogQueue {
     /// Takes a line of the worker's own log.
-    pub fn worker_says(&self, text: &str) {
-        self.put(Arc::default(), v1::LogSource::Worker, text);
+    pub fn worker_says(&self, about: About, text: &str) {
+        self.put(Arc::new(about), v1::LogSource::Worker, text);
     }
 
     /// Takes a line of a trainer's standard error.
@@ -98,13 +100,17 @@ impl LogQueue {
 
     /// The oldest lines, as many as may be sent now, in messages of one subject each; and when to send more.
     pub(super) fn take(&self) -> (Vec<v1::LogLines>, Instant) {
-        let mut messages: Vec<(Arc<About>, Vec<v1::LogLine>)> = Vec::new();
+        let mut messages: Vec<(About, Vec<v1::LogLine>)> = Vec::new();
         let mut put = |about: Arc<About>, line: v1::LogLine| match messages
             .iter_mut()
             .find(|(other, _)| other.token == about.token)
         {
-            Some((_, lines)) => lines.push(line),
-            None => messages.push((about, vec![line])),
+            Some((same, lines)) => {
+                same.tasks
+                    .extend(about.tasks.iter().filter(|task| !same.tasks.contains(task)).collect::<Vec<_>>());
+                lines.push(line);
+            }
+            None => messages.push(((*about).clone(), vec![line])),
         };
         let mut waiting = self.waiting();
         for (about, count) in std::mem::take(&mut waiting.left_out).into_values() {
@@ -115,7 +121,7 @@ impl LogQueue {
         for (about, line) in waiting.lines.drain(..count) {
             put(about, line);
         }
-        let message = |(about, lines): (Arc<About>, Vec<v1::LogLine>)| v1::LogLines {
+        let message = |(about, lines): (About, Vec<v1::LogLine>)| v1::LogLines {
             token: about.token.0,
             tasks: about.tasks.iter().copied().map(Into::into).collect(),
             lines,
@@ -161,7 +167,7 @@ impl LogLayer {
 impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let metadata = event.metadata();
-        if *metadata.level() > Level::INFO || metadata.target() == TRAINER_TARGET {
+        if *metadata.level() > Level::INFO || [TRAINER_TARGET, AGENT_TARGET].contains(&metadata.target()) {
             return;
         }
         let mut text = Text(match *metadata.level() {
@@ -169,7 +175,7 @@ impl<S: Subscriber> Layer<S> for LogLayer {
             level => format!("{level} "),
         });
         event.record(&mut text);
-        self.0.worker_says(&text.0);
+        self.0.worker_says(About::default(), &text.0);
     }
 }
 
@@ -210,9 +216,9 @@ mod tests {
     #[tokio::test]
     async fn lines_travel_in_order_with_those_of_the_same_lease() {
         let queue = LogQueue::default();
-        queue.worker_says("connected\n");
+        queue.worker_says(About::default(), "connected\n");
         queue.trainer_says(about(7), "loading");
-        queue.worker_says("ready");
+        queue.worker_says(About::default(), "ready");
         queue.trainer_says(about(7), &"x".repeat(5000));
         queue.due(Instant::now()).await;
         let (messages, _) = queue.take();
@@ -225,11 +231,23 @@ mod tests {
     }
 
     #[test]
+    fn lines_about_members_one_by_one_are_found_by_each_of_them() {
+        let queue = LogQueue::default();
+        let task = |seed| TaskId { sweep: SweepId(1), configuration: ConfigurationId(2), seed };
+        for tasks in [vec![task(1)], vec![task(2), task(1)], vec![]] {
+            queue.worker_says(About { token: LeaseToken(7), tasks }, "done");
+        }
+        let (messages, _) = queue.take();
+        assert_eq!(texts(&messages), [(7, vec!["done"; 3])]);
+        assert_eq!(messages[0].tasks, [task(1).into(), task(2).into()]);
+    }
+
+    #[test]
     fn what_does_not_fit_is_counted_where_it_is_missing() {
         let queue = LogQueue::default();
         queue.trainer_says(about(7), "lost");
         for number in 0..MOST_WAITING + 1 {
-            queue.worker_says(&number.to_string());
+            queue.worker_says(About::default(), &number.to_string());
         }
         let (messages, _) = queue.take();
         let texts = texts(&messages);
@@ -248,7 +266,7 @@ mod tests {
             queue.trainer_says(about(token), "lost");
         }
         for _ in 0..MOST_WAITING {
-            queue.worker_says("kept");
+            queue.worker_says(About::default(), "kept");
         }
         let (messages, _) = queue.take();
         assert_eq!(messages.len(), MOST_COUNTS);

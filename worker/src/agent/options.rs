@@ -38,19 +38,19 @@ pub struct AgentArgs {
     /// What to call this worker; the host's name unless given. Random digits are added
     #[arg(long, env = "COLEARN_WORKER_NAME")]
     pub name: Option<String>,
-    /// Seconds to look for a coordinator that was never reached; 0 means for ever
-    #[arg(long, value_name = "SECONDS", env = "COLEARN_CONNECT_TIMEOUT", default_value_t = 60)]
-    pub connect_timeout: u64,
-    /// Seconds a training trainer may say nothing before it is killed and its tasks fail; 0 means for ever
-    #[arg(long, value_name = "SECONDS", env = "COLEARN_TRAINER_TIMEOUT", default_value_t = 1800)]
-    pub trainer_timeout: u64,
-    /// Seconds that trainers may take to finish their epoch and write a checkpoint when the worker is told to stop;
+    /// How long to look for a coordinator that was never reached, such as 90s or 5m; 0 means for ever
+    #[arg(long, value_name = "TIME", env = "COLEARN_CONNECT_TIMEOUT", default_value = "60s", value_parser = time)]
+    pub connect_timeout: Duration,
+    /// How long a training trainer may say nothing before it is killed and its tasks fail; 0 means for ever
+    #[arg(long, value_name = "TIME", env = "COLEARN_TRAINER_TIMEOUT", default_value = "1800s", value_parser = time)]
+    pub trainer_timeout: Duration,
+    /// How long trainers may take to finish their epoch and write a checkpoint when the worker is told to stop;
     /// one that takes longer is killed, and its last checkpoint counts
-    #[arg(long, value_name = "SECONDS", env = "COLEARN_GRACE", default_value_t = 30)]
-    pub grace: u64,
+    #[arg(long, value_name = "TIME", env = "COLEARN_GRACE", default_value = "30s", value_parser = time)]
+    pub grace: Duration,
     /// How long this worker may run, such as 90s, 30m, 2h or 1h30m: it takes no lease that it can not use, and stops
     /// as after a signal before the time is up
-    #[arg(long, value_name = "TIME", env = "COLEARN_TIME_LIMIT", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", env = "COLEARN_TIME_LIMIT", value_parser = time)]
     pub time_limit: Option<Duration>,
     /// Leave when standard input closes, as after a signal: for a program that starts a worker of its own
     #[arg(long)]
@@ -142,12 +142,12 @@ impl AgentArgs {
             },
         };
         Store::open(&self.checkpoints).map_err(|error| OptionsError::Checkpoints(error.to_string()))?;
-        let grace = Duration::from_secs(self.grace);
+        let grace = self.grace;
         let farewell = Limits::default().farewell;
         if self.time_limit.is_some_and(|limit| limit <= grace.saturating_add(farewell)) {
             return Err(OptionsError::TimeLimit { grace, farewell });
         }
-        let seconds = |seconds: u64| (seconds > 0).then(|| Duration::from_secs(seconds));
+        let unless_zero = |time: Duration| (!time.is_zero()).then_some(time);
         Ok(AgentOptions {
             coordinator,
             data_dir: self.data_dir,
@@ -155,8 +155,8 @@ impl AgentArgs {
             wanted: Wanted { device: self.device, slots, threads: self.threads, max_cohort: self.max_cohort },
             name: self.name,
             limits: Limits {
-                trainer_timeout: seconds(self.trainer_timeout),
-                connect_timeout: seconds(self.connect_timeout),
+                trainer_timeout: unless_zero(self.trainer_timeout),
+                connect_timeout: unless_zero(self.connect_timeout),
                 grace,
                 time_limit: self.time_limit,
                 ..Limits::default()
@@ -164,6 +164,14 @@ impl AgentArgs {
             until_stdin_closes: self.until_stdin_closes,
             trainer: self.trainer,
         })
+    }
+}
+
+/// A length of time: with its unit, or a number of seconds.
+fn time(text: &str) -> Result<Duration, humantime::DurationError> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text),
     }
 }
 
@@ -194,6 +202,16 @@ pub fn coordinator(url: &str) -> Result<Uri, OptionsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_have_units_or_are_seconds() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("90s", 90), ("1h30m", 5400)] {
+            assert_eq!(time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "-3", "soon", "1.5", "99999999999999999999"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
 
     #[test]
     fn coordinators_are_hosts_with_ports() {

@@ -18,7 +18,7 @@ use super::{
     gpu::{self, Gpu},
     identity,
     launcher::Launcher,
-    log_queue::LogQueue,
+    log_queue::{AGENT_TARGET, LogQueue},
     no_op::{self, NoOpTrainers},
     options::{AgentOptions, TrainerKind},
     plan::{self, Device, PlannedSlot, Wanted},
@@ -153,7 +153,10 @@ pub async fn serve(
                 }
                 Action::KillTrainer { slot } => trainers.kill(slot),
                 Action::RemoveCheckpoints { task } => trainers.remove_checkpoints(task),
-                Action::Log(level, text) => log(level, &text),
+                Action::Log(level, about, text) => {
+                    log(level, &text);
+                    connection.log(level, about, &text);
+                }
                 Action::Leave(outcome) => {
                     connection.close(FAREWELL).await;
                     return outcome_of(outcome, place, cause);
@@ -208,10 +211,10 @@ async fn wait_until(deadline: Option<Instant>) {
 
 fn log(level: LogLevel, text: &str) {
     match level {
-        LogLevel::Debug => debug!("{text}"),
-        LogLevel::Info => info!("{text}"),
-        LogLevel::Warn => warn!("{text}"),
-        LogLevel::Error => error!("{text}"),
+        LogLevel::Debug => debug!(target: AGENT_TARGET, "{text}"),
+        LogLevel::Info => info!(target: AGENT_TARGET, "{text}"),
+        LogLevel::Warn => warn!(target: AGENT_TARGET, "{text}"),
+        LogLevel::Error => error!(target: AGENT_TARGET, "{text}"),
     }
 }
 

@@ -170,7 +170,12 @@ impl Agent {
     }
 
     fn log(&mut self, level: LogLevel, text: impl Into<String>) {
-        self.actions.push(Action::Log(level, text.into()));
+        self.actions.push(Action::Log(level, About::default(), text.into()));
+    }
+
+    /// Logs what is about tasks of a lease: who looks for their log finds it there.
+    fn log_of(&mut self, level: LogLevel, token: LeaseToken, tasks: &[TaskId], text: String) {
+        self.actions.push(Action::Log(level, About { token, tasks: tasks.to_vec() }, text));
     }
 
     fn refused(&mut self, why: String) {
@@ -246,7 +251,8 @@ impl Agent {
     }
 
     fn give_back(&mut self, token: LeaseToken, slot: u32, why: &str) {
-        self.log(LogLevel::Warn, format!("lease {token} on slot {slot} is given back: {why}"));
+        let text = format!("lease {token} on slot {slot} is given back: {why}");
+        self.log_of(LogLevel::Warn, token, &[], text);
         self.outbox.owe(Report::Released { token });
     }
 
@@ -261,8 +267,10 @@ impl Agent {
             keeps_checkpoints: members.iter().any(|member| member.checkpoint_every_epochs > 0),
             heard: now,
         });
-        let names: Vec<String> = members.iter().map(|member| member.task.to_string()).collect();
-        self.log(LogLevel::Info, format!("slot {index} trains {} under lease {token}", names.join(", ")));
+        let tasks: Vec<TaskId> = members.iter().map(|member| member.task).collect();
+        let names: Vec<String> = tasks.iter().map(ToString::to_string).collect();
+        let text = format!("slot {index} trains {} under lease {token}", names.join(", "));
+        self.log_of(LogLevel::Info, token, &tasks, text);
         self.actions.push(Action::Command { slot: index, command: Command::Train { members } });
     }
 
@@ -271,7 +279,8 @@ impl Agent {
         if dropped.is_empty() {
             return;
         }
-        self.log(LogLevel::Info, format!("{} task(s) of lease {token} dropped: {why}", dropped.len()));
+        let text = format!("{} task(s) of lease {token} dropped: {why}", dropped.len());
+        self.log_of(LogLevel::Info, token, &dropped, text);
         for (&index, slot) in &mut self.slots {
             if let Some(waiting) = &mut slot.waiting
                 && waiting.token == token
@@ -313,7 +322,7 @@ impl Agent {
     }
 
     fn failed(&mut self, token: LeaseToken, task: TaskId, failure: Failure) {
-        self.log(LogLevel::Warn, format!("{task} failed: {failure}"));
+        self.log_of(LogLevel::Warn, token, &[task], format!("{task} failed: {failure}"));
         self.outbox.owe(Report::Failed { token, task, failure });
     }
 

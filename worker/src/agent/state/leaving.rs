@@ -65,7 +65,8 @@ impl Agent {
         let leases: Vec<LeaseToken> =
             self.outbox.unreported().into_iter().filter(|token| !trained(*token)).collect();
         for token in leases {
-            self.log(LogLevel::Info, format!("lease {token} is given back: the worker leaves"));
+            let text = format!("lease {token} is given back: the worker leaves");
+            self.log_of(LogLevel::Info, token, &[], text);
             self.outbox.owe(Report::Released { token });
         }
     }

@@ -66,7 +66,7 @@ impl Agent {
                     if !training.bore_fruit {
                         self.time.took(now.since(training.began));
                     }
-                    self.log(LogLevel::Info, format!("slot {index}: {task} is done"));
+                    self.log_of(LogLevel::Info, token, &[task], format!("slot {index}: {task} is done"));
                     self.outbox.owe(Report::Finished { token, task, result });
                 }
             }
@@ -80,7 +80,8 @@ impl Agent {
             (Trainer::Training(training), Event::Parked { task }) if parks => {
                 if training.members.remove(&task) {
                     training.heard = now;
-                    self.log(LogLevel::Info, format!("slot {index}: {task} is parked"));
+                    let token = training.token;
+                    self.log_of(LogLevel::Info, token, &[task], format!("slot {index}: {task} is parked"));
                 }
             }
             // Abandoned members may still be spoken of, and a cohort may end while its abandonment is under way.
