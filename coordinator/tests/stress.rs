@@ -76,10 +76,18 @@ async fn a_worker_that_never_reads_is_cut_off_and_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = start(folder.path()).await;
     let deaf = ScriptedWorker::connect(&coordinator, "deaf", &[1], vec![]).await;
+    let mut person = Person::at(&coordinator).await;
     // Each is answered, until what waits for it has no room any more.
     let talking = async { while deaf.try_say(garbage_report()).await {} };
-    let (talked, ()) = tokio::join!(timeout(SOON * 2, talking), a_sweep_is_trained(&coordinator, "first"));
-    talked.expect("its stream is closed");
+    let cut_off = async { while person.workers().await.contains(&"deaf".to_owned()) {} };
+    let cut_off = async {
+        tokio::select! {
+            () = talking => {}
+            () = cut_off => {}
+        }
+    };
+    let (cut_off, ()) = tokio::join!(timeout(SOON, cut_off), a_sweep_is_trained(&coordinator, "first"));
+    cut_off.expect("it is cut off");
     a_sweep_is_trained(&coordinator, "second").await;
     coordinator.stop().await.unwrap();
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use colearn_core::id::WorkerId;
 use colearn_proto::v1::{self, work_request, work_response};
+use prost::Message as _;
 use tokio::{
     sync::mpsc,
     time::{Instant, timeout},
@@ -12,12 +13,14 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use super::{convert, logs, router::Rpc};
-use crate::engine::{ConnectionId, ToWorker};
+use crate::engine::{Hello, Line, Outbox, ToWorker};
 
 /// Who says nothing for so long after opening a stream is no worker.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// Who takes nothing for so long is cut off.
 const TAKE_WITHIN: Duration = Duration::from_secs(30);
+/// How long a worker has to take what it was told before its stream ended.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Reports of epochs that one worker may send; the others are left out.
 const EPOCHS_A_SECOND: u32 = 500;
 /// Lines of logs that one worker may send; the others are left out.
@@ -42,6 +45,7 @@ impl Session {
 
     async fn talk(&mut self) -> Result<(), Status> {
         let hello = self.hello().await?;
+        let bytes = hello.encoded_len();
         let worker = WorkerId::new(hello.worker).map_err(convert::invalid)?;
         let slots = convert::slots(hello.slots).map_err(convert::invalid)?;
         let held = convert::held(hello.held).map_err(convert::invalid)?;
@@ -53,20 +57,23 @@ impl Session {
             tracing::warn!(%worker, theirs = version, ours, "worker has another version");
         }
         self.welcome(ours).await?;
-        let (outbox, inbox) = mpsc::channel(OUTBOX);
-        let connection = self.rpc.engine.connect(worker.clone(), (host, version), slots, held, outbox).await;
-        let connection = connection.map_err(convert::stopped)?;
+        let (outbox, inbox, closed) = Outbox::new(OUTBOX);
+        let hello = Hello { worker: worker.clone(), host, version, slots, held };
+        let line = self.rpc.engine.connect(hello, bytes, outbox).await.map_err(convert::stopped)?;
         // When one direction ends, so does the other.
         let over = CancellationToken::new();
-        let forwarder = tokio::spawn(forward(inbox, self.responses.clone(), over.clone()));
+        let mut forwarder = tokio::spawn(forward(inbox, self.responses.clone(), over.clone()));
         let heard = tokio::select! {
             biased;
-            heard = self.listen(&worker, connection) => heard,
+            heard = self.listen(&worker, &line) => heard,
+            () = closed.cancelled() => Ok(()),
             () = over.cancelled() => Ok(()),
         };
         // A stopped engine has forgotten the connection already.
-        let _: Result<(), crate::engine::Stopped> = self.rpc.engine.disconnect(connection).await;
-        drop(forwarder.await);
+        let _: Result<(), crate::engine::Stopped> = line.disconnect().await;
+        if timeout(LAST_WORDS, &mut forwarder).await.is_err() {
+            forwarder.abort();
+        }
         heard
     }
 
@@ -91,9 +98,10 @@ impl Session {
         self.responses.send(Ok(v1::WorkResponse { message })).await.map_err(gone)
     }
 
-    async fn listen(&mut self, worker: &WorkerId, connection: ConnectionId) -> Result<(), Status> {
+    async fn listen(&mut self, worker: &WorkerId, line: &Line) -> Result<(), Status> {
         let (mut epochs, mut lines) = (Allowance::new(EPOCHS_A_SECOND), Allowance::new(LINES_A_SECOND));
         while let Some(request) = self.requests.message().await? {
+            let bytes = request.encoded_len();
             // A kind of message that a newer worker knows and this coordinator does not.
             let Some(message) = request.message else { continue };
             match message {
@@ -109,7 +117,7 @@ impl Session {
                 }
                 message => {
                     let message = convert::from_worker(message).map_err(convert::invalid)?;
-                    self.rpc.engine.hear(connection, message).await.map_err(convert::stopped)?;
+                    line.hear(message, bytes).await.map_err(convert::stopped)?;
                 }
             }
         }

@@ -72,6 +72,13 @@ impl Person {
         self.get(name).await.sweep.unwrap().tasks.unwrap()
     }
 
+    /// Who is connected.
+    pub(crate) async fn workers(&mut self) -> Vec<String> {
+        let listed = self.0.list_workers(v1::ListWorkersRequest {}).await.unwrap().into_inner();
+        let connected = listed.workers.into_iter().filter(|worker| worker.connected);
+        connected.map(|worker| worker.worker).collect()
+    }
+
     pub(crate) async fn cancel(&mut self, name: &str) -> v1::SweepSummary {
         let request = v1::CancelSweepRequest { name: name.to_owned() };
         self.0.cancel_sweep(request).await.unwrap().into_inner().sweep.unwrap()
