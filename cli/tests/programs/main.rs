@@ -6,6 +6,8 @@ mod bad_input;
 #[cfg(target_os = "linux")]
 mod chaos;
 mod commit;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod end_to_end;
 mod lab;
 mod operations;
