@@ -11,6 +11,7 @@ mod descriptors;
 mod end_to_end;
 mod lab;
 mod operations;
+mod pages;
 mod report;
 #[cfg(target_os = "linux")]
 mod restarts;

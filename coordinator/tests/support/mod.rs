@@ -65,7 +65,13 @@ impl Person {
     }
 
     pub(crate) async fn get(&mut self, name: &str) -> v1::GetSweepResponse {
-        self.0.get_sweep(v1::GetSweepRequest { name: name.to_owned() }).await.unwrap().into_inner()
+        self.page(name, 0, 0).await
+    }
+
+    /// The sweep with its configurations from one on.
+    pub(crate) async fn page(&mut self, name: &str, from: u32, limit: u32) -> v1::GetSweepResponse {
+        let request = v1::GetSweepRequest { name: name.to_owned(), from, limit };
+        self.0.get_sweep(request).await.unwrap().into_inner()
     }
 
     pub(crate) async fn tasks(&mut self, name: &str) -> v1::TaskCounts {
@@ -74,7 +80,7 @@ impl Person {
 
     /// Who is connected.
     pub(crate) async fn workers(&mut self) -> Vec<String> {
-        let listed = self.0.list_workers(v1::ListWorkersRequest {}).await.unwrap().into_inner();
+        let listed = self.0.list_workers(v1::ListWorkersRequest::default()).await.unwrap().into_inner();
         let connected = listed.workers.into_iter().filter(|worker| worker.connected);
         connected.map(|worker| worker.worker).collect()
     }
