@@ -2,36 +2,18 @@
 
 mod support;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
-use colearn_coordinator::RunningCoordinator;
-use colearn_proto::v1::{self, SweepState, work_request};
-use support::{Person, SOON, ScriptedWorker, channel, result, small_sweep, start, tasks};
+use colearn_proto::v1::{self, work_request};
+use support::{Person, SOON, ScriptedWorker, a_sweep_is_trained, channel, result, small_sweep, start};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    task::JoinSet,
     time::timeout,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
-
-/// An honest worker trains a sweep from its submission to its end.
-async fn a_sweep_is_trained(coordinator: &RunningCoordinator, name: &str) {
-    let mut person = Person::at(coordinator).await;
-    person.submit(&small_sweep(name, 5, 4)).await;
-    let mut worker = ScriptedWorker::connect(coordinator, &format!("honest-{name}"), &[4], vec![]).await;
-    for _ in 0..5 {
-        worker.offer(&[0]).await;
-        let lease = worker.lease().await;
-        for task in tasks(&lease) {
-            worker.epoch(lease.token, &task, 1).await;
-            worker.finish(lease.token, &task, 0.5).await;
-            worker.acknowledged().await;
-        }
-    }
-    let sweep = person.get(name).await.sweep.expect("it is there");
-    assert_eq!(sweep.state(), SweepState::Complete);
-}
 
 fn unknown_task() -> v1::TaskId {
     v1::TaskId { sweep: 99, configuration: "00000000000000ff".to_owned(), seed: 1 }
@@ -101,7 +83,8 @@ async fn garbage_ends_its_own_connection_alone() {
         // It may be closed before all is written.
         let _ = stream.write_all(bytes).await;
         let mut rest = Vec::new();
-        let ended = timeout(SOON, stream.read_to_end(&mut rest)).await;
+        // Not only when it should have begun with HTTP/2, which is later.
+        let ended = timeout(SOON / 4, stream.read_to_end(&mut rest)).await;
         assert!(ended.is_ok(), "it is closed");
     }
     a_sweep_is_trained(&coordinator, "first").await;
@@ -158,26 +141,6 @@ async fn many_streams_of_one_name_replace_each_other() {
     coordinator.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_client_that_opens_streams_and_never_reads_is_alone_with_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let coordinator = start(folder.path()).await;
-    a_sweep_is_trained(&coordinator, "first").await;
-    let mut person = Person::at(&coordinator).await;
-    let name = "first".to_owned();
-    let (mut results, mut logs, mut listed) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..15 {
-        results.push(person.0.get_results(v1::GetResultsRequest { name: name.clone() }).await.unwrap());
-        let states = Vec::new();
-        listed.push(person.0.list_tasks(v1::ListTasksRequest { name: name.clone(), states }).await.unwrap());
-        let of = Some(v1::get_log_request::Of::Worker("w".to_owned()));
-        logs.push(person.0.get_log(v1::GetLogRequest { of, follow: true }).await.unwrap());
-    }
-    a_sweep_is_trained(&coordinator, "second").await;
-    drop((results, logs, listed));
-    coordinator.stop().await.unwrap();
-}
-
 async fn silent(address: SocketAddr) -> TcpStream {
     timeout(SOON, TcpStream::connect(address)).await.expect("it is accepted soon").expect("it is accepted")
 }
@@ -200,7 +163,7 @@ async fn thousands_that_connect_and_say_nothing_are_sent_away() {
 }
 
 #[tokio::test]
-async fn streams_without_a_hello_keep_nobody_out() {
+async fn streams_without_a_hello_keep_nobody_out_and_are_sent_away() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = start(folder.path()).await;
     let mut client = v1::worker_service_client::WorkerServiceClient::new(channel(&coordinator).await);
@@ -208,8 +171,29 @@ async fn streams_without_a_hello_keep_nobody_out() {
     for _ in 0..60 {
         let (requests, stream) = tokio::sync::mpsc::channel::<v1::WorkRequest>(1);
         let answer = client.work(ReceiverStream::new(stream)).await.unwrap();
-        open.push((requests, answer));
+        open.push((requests, answer.into_inner()));
     }
     a_sweep_is_trained(&coordinator, "first").await;
+    for (_, answers) in &mut open {
+        let ended = timeout(SOON, answers.message()).await.expect("it is sent away");
+        assert_eq!(ended.unwrap_err().code(), Code::DeadlineExceeded);
+    }
     coordinator.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_that_come_at_once_are_all_welcomed() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = Arc::new(start(folder.path()).await);
+    let mut coming = JoinSet::new();
+    for number in 0..500 {
+        let coordinator = coordinator.clone();
+        coming.spawn(async move {
+            ScriptedWorker::connect(&coordinator, &format!("w{number:03}"), &[1], vec![]).await
+        });
+    }
+    a_sweep_is_trained(&coordinator, "first").await;
+    let workers = timeout(SOON, coming.join_all()).await.expect("they are welcomed soon");
+    assert_eq!(Person::at(&coordinator).await.workers().await.len(), 500);
+    drop(workers);
 }

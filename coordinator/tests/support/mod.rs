@@ -8,7 +8,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 use colearn_coordinator::{Config, Coordinator, CoordinatorError, RunningCoordinator, Storage, SweepParser};
 use colearn_core::sweep::Sweep;
 use colearn_proto::v1::{
-    self, sweep_service_client::SweepServiceClient, work_request, work_response::Message,
+    self, SweepState, sweep_service_client::SweepServiceClient, work_request, work_response::Message,
     worker_service_client::WorkerServiceClient,
 };
 use tokio::{sync::mpsc, time::timeout};
@@ -208,12 +208,26 @@ impl ScriptedWorker {
     }
 
     pub(crate) async fn finish(&self, token: u64, task: &v1::TaskId, accuracy: f64) {
-        let (task, result) = (Some(task.clone()), Some(result(accuracy)));
+        self.finish_with(token, task, result(accuracy)).await;
+    }
+
+    pub(crate) async fn finish_with(&self, token: u64, task: &v1::TaskId, result: v1::TaskResult) {
+        let (task, result) = (Some(task.clone()), Some(result));
         self.say(work_request::Message::Finished(v1::TaskFinished { token, task, result })).await;
     }
 
     pub(crate) async fn fail(&self, token: u64, task: &v1::TaskId, reason: v1::FailureReason) {
-        let failure = v1::Failure { reason: reason.into(), message: "told so by the test".to_owned() };
+        self.fail_with(token, task, reason, "told so by the test").await;
+    }
+
+    pub(crate) async fn fail_with(
+        &self,
+        token: u64,
+        task: &v1::TaskId,
+        reason: v1::FailureReason,
+        message: &str,
+    ) {
+        let failure = v1::Failure { reason: reason.into(), message: message.to_owned() };
         let (task, failure) = (Some(task.clone()), Some(failure));
         self.say(work_request::Message::Failed(v1::TaskFailed { token, task, failure })).await;
     }
@@ -244,4 +258,22 @@ pub(crate) fn tasks(lease: &v1::Lease) -> Vec<v1::TaskId> {
 
 pub(crate) fn held(lease: &v1::Lease) -> v1::HeldLease {
     v1::HeldLease { token: lease.token, slot: lease.slot, tasks: tasks(lease) }
+}
+
+/// An honest worker trains a sweep from its submission to its end.
+pub(crate) async fn a_sweep_is_trained(coordinator: &RunningCoordinator, name: &str) {
+    let mut person = Person::at(coordinator).await;
+    person.submit(&small_sweep(name, 5, 4)).await;
+    let mut worker = ScriptedWorker::connect(coordinator, &format!("honest-{name}"), &[4], vec![]).await;
+    for _ in 0..5 {
+        worker.offer(&[0]).await;
+        let lease = worker.lease().await;
+        for task in tasks(&lease) {
+            worker.epoch(lease.token, &task, 1).await;
+            worker.finish(lease.token, &task, 0.5).await;
+            worker.acknowledged().await;
+        }
+    }
+    let sweep = person.get(name).await.sweep.expect("it is there");
+    assert_eq!(sweep.state(), SweepState::Complete, "{sweep:?}");
 }
