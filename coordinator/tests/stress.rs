@@ -2,10 +2,17 @@
 
 mod support;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
+use colearn_coordinator::Storage;
 use colearn_proto::v1::{self, work_request};
-use support::{Person, SOON, ScriptedWorker, a_sweep_is_trained, channel, result, small_sweep, start};
+use support::{
+    Person, SOON, ScriptedWorker, a_sweep_is_trained, channel, config, result, small_sweep, start,
+    start_with, watched::Watched,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -24,19 +31,49 @@ fn garbage_report() -> work_request::Message {
     work_request::Message::Finished(v1::TaskFinished { token: 1, task, result })
 }
 
+/// Half a megabyte.
+fn large_report() -> work_request::Message {
+    let record = v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+    let result = Some(v1::TaskResult { history: vec![record; 16_000], ..result(0.5) });
+    work_request::Message::Finished(v1::TaskFinished { token: 1, task: Some(unknown_task()), result })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_that_flood_do_not_keep_others_waiting() {
+async fn workers_that_flood_wait_and_keep_nobody_else_waiting() {
     let folder = tempfile::tempdir().unwrap();
-    let coordinator = start(folder.path()).await;
+    let store = Arc::new(Watched::default());
+    let mut config = config(folder.path());
+    config.storage = Storage::Store(store.clone());
+    let coordinator = start_with(config).await.unwrap();
     let record = v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
     let (task, record) = (Some(unknown_task()), Some(record));
     let epoch = work_request::Message::Epoch(v1::EpochReport { token: 1, task, record, epochs: 10 });
-    let floods = [epoch, garbage_report(), work_request::Message::Heartbeat(v1::Heartbeat {})];
-    let mut flooding = Vec::new();
-    for (number, message) in floods.into_iter().enumerate() {
-        let mut worker =
-            ScriptedWorker::connect(&coordinator, &format!("flood-{number}"), &[1], vec![]).await;
-        flooding.push(tokio::spawn(async move {
+    let heartbeat = work_request::Message::Heartbeat(v1::Heartbeat {});
+    let floods = [large_report(), epoch, garbage_report(), heartbeat];
+    let mut workers = Vec::new();
+    for number in 0..floods.len() {
+        workers.push(ScriptedWorker::connect(&coordinator, &format!("flood-{number}"), &[1], vec![]).await);
+    }
+
+    // The engine is kept waiting by its disk. What a worker says meanwhile stays with the worker.
+    let disk = store.commits.lock().await;
+    let before = store.commits_asked.load(Ordering::SeqCst);
+    let mut person = Person::at(&coordinator).await;
+    let submitting = tokio::spawn(async move { person.submit(&small_sweep("held", 1, 1)).await });
+    store.asked_to_commit(before).await;
+    let mut sent = 0;
+    while sent < 300 && timeout(SOON / 20, workers[0].say(floods[0].clone())).await.is_ok() {
+        sent += 1;
+    }
+    // 64 wait in the worker itself, 8 for the engine, and a few are on the way.
+    assert!(sent < 100, "{sent} of half a megabyte each were taken");
+    drop(disk);
+    submitting.await.unwrap();
+    Person::at(&coordinator).await.cancel("held").await;
+
+    let mut flooding = JoinSet::new();
+    for (mut worker, message) in workers.into_iter().zip(floods) {
+        flooding.spawn(async move {
             // It speaks and listens as fast as it can, until it is stopped.
             let requests = worker.requests();
             let talk = async {
@@ -44,12 +81,10 @@ async fn workers_that_flood_do_not_keep_others_waiting() {
             };
             let listen = async { while worker.hear().await.is_some() {} };
             tokio::join!(talk, listen);
-        }));
+        });
     }
     a_sweep_is_trained(&coordinator, "first").await;
-    for flood in flooding {
-        flood.abort();
-    }
+    drop(flooding);
     coordinator.stop().await.unwrap();
 }
 

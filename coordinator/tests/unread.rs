@@ -2,55 +2,19 @@
 
 mod support;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
-};
+use std::sync::{Arc, atomic::Ordering};
 
-use colearn_coordinator::{
-    Storage,
-    store::{Batch, Entry, MemoryStore, ResultRow, Store, StoreFuture},
-};
-use colearn_core::{id::SweepId, scheduler::Recovered};
+use colearn_coordinator::Storage;
 use colearn_proto::v1;
 use support::{
     Person, ScriptedWorker, a_sweep_is_trained, channel, config, result, small_sweep, start_with, tasks,
+    watched::Watched,
 };
-
-/// A store that counts how often results are asked for.
-#[derive(Default)]
-struct Counting {
-    inner: MemoryStore,
-    asked: AtomicUsize,
-}
-
-impl Store for Counting {
-    fn commit(&self, batch: Batch) -> StoreFuture<'_, ()> {
-        self.inner.commit(batch)
-    }
-
-    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
-        self.inner.journal(after, limit)
-    }
-
-    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
-        self.inner.journal_of(sweep, after, limit)
-    }
-
-    fn recovered(&self) -> StoreFuture<'_, Recovered> {
-        self.inner.recovered()
-    }
-
-    fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
-        self.asked.fetch_add(1, Ordering::SeqCst);
-        self.inner.results(sweep, from, limit)
-    }
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn results_and_news_that_nobody_reads_are_not_piled_up() {
     let folder = tempfile::tempdir().unwrap();
-    let store = Arc::new(Counting::default());
+    let store = Arc::new(Watched::default());
     let mut config = config(folder.path());
     config.storage = Storage::Store(store.clone());
     let coordinator = start_with(config).await.unwrap();
@@ -79,13 +43,13 @@ async fn results_and_news_that_nobody_reads_are_not_piled_up() {
     a_sweep_is_trained(&coordinator, "first").await;
     a_sweep_is_trained(&coordinator, "second").await;
     assert_eq!(
-        store.asked.load(Ordering::SeqCst),
+        store.results_asked.load(Ordering::SeqCst),
         1,
         "the first 256 results are more than what fits on the way"
     );
     drop((results, news));
 
     assert_eq!(person.results("large").await.len(), 601, "the sweep, and what is there, for who reads it");
-    assert_eq!(store.asked.load(Ordering::SeqCst), 1 + 4, "three pages, and an empty one");
+    assert_eq!(store.results_asked.load(Ordering::SeqCst), 1 + 4, "three pages, and an empty one");
     coordinator.stop().await.unwrap();
 }

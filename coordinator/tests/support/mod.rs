@@ -15,6 +15,8 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
 
+pub(crate) mod watched;
+
 #[path = "../../src/testing.rs"]
 mod testing;
 pub(crate) use testing::small_sweep;
