@@ -141,6 +141,14 @@ impl Lab {
         self.serve(command).unwrap_or_else(|| panic!("{}", self.logs()))
     }
 
+    /// Starts a coordinator that settles sweeps so many seconds after their end, or when it does by itself.
+    pub(crate) fn coordinator_settling(&self, after: Option<u32>) -> (Running, String) {
+        let after = after.map(|after| after.to_string());
+        let mut arguments = vec!["coordinator", "--listen", "127.0.0.1:0", "--state", "state"];
+        arguments.extend(after.iter().flat_map(|after| ["--settle-after", after]));
+        self.serve(self.command(&colearn(), &arguments)).unwrap_or_else(|| panic!("{}", self.logs()))
+    }
+
     fn serve(&self, mut command: Command) -> Option<(Running, String)> {
         let log = self.log("coordinator.log");
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();

@@ -16,5 +16,7 @@ mod report;
 #[cfg(target_os = "linux")]
 mod restarts;
 #[cfg(target_os = "linux")]
+mod settled;
+#[cfg(target_os = "linux")]
 mod small_disk;
 mod tensors;

@@ -1,9 +1,10 @@
 //! The engine alone: order of commit and word, group commit, and streams that are replaced or not read.
 
 use std::{
+    io,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -38,8 +39,9 @@ struct Gate {
     permits: Semaphore,
     /// Commits that were asked for.
     asked: AtomicUsize,
-    /// From this one on, counting from 0, there is no space left.
+    /// From this one on, counting from 0, commits fail: for want of space, or of a disk.
     fails_from: AtomicUsize,
+    disk_gone: AtomicBool,
 }
 
 impl Store for Gate {
@@ -48,7 +50,13 @@ impl Store for Gate {
             let number = self.asked.fetch_add(1, Ordering::SeqCst);
             self.permits.acquire().await.expect("it is never closed").forget();
             if number >= self.fails_from.load(Ordering::SeqCst) {
-                return Err(StoreError::Full { path: "colearn.db".into() });
+                let path = "colearn.db".into();
+                return Err(if self.disk_gone.load(Ordering::SeqCst) {
+                    let cause = sqlx::Error::Io(io::Error::other("input/output error"));
+                    StoreError::Database { path, cause }
+                } else {
+                    StoreError::Full { path }
+                });
             }
             self.inner.commit(batch).await
         })
@@ -82,7 +90,8 @@ impl Rig {
     async fn new() -> Self {
         let permits = Semaphore::new(1);
         let (asked, fails_from) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-        let store = Arc::new(Gate { inner: MemoryStore::new(), permits, asked, fails_from });
+        let disk_gone = AtomicBool::new(false);
+        let store = Arc::new(Gate { inner: MemoryStore::new(), permits, asked, fails_from, disk_gone });
         let settings =
             EngineSettings { lease: LEASE, only: None, release_leases: false, settle_after: SETTLE_AFTER };
         let (engine, handle) = Engine::recover(store.clone(), Clock::of_the_host(), settings).await.unwrap();
@@ -317,9 +326,10 @@ async fn a_worker_that_is_silent_while_it_is_listened_to_loses_its_lease() {
 #[tokio::test]
 async fn whichever_commit_fails_nothing_of_it_was_told() {
     // The start is commit 0; then come the submission, the lease and the results.
-    for last in 1..6 {
+    for (last, disk_gone) in (1..6).flat_map(|last| [(last, false), (last, true)]) {
         let rig = Rig::new().await;
         rig.store.permits.add_permits(1000);
+        rig.store.disk_gone.store(disk_gone, Ordering::SeqCst);
         rig.store.fails_from.store(last, Ordering::SeqCst);
         let submitted = rig.engine.submit(small_sweep("first", 8, 1)).await;
         let (mut leased, mut acknowledged) = (0, 0);
@@ -358,7 +368,12 @@ async fn whichever_commit_fails_nothing_of_it_was_told() {
         assert_eq!((acknowledged, kind("task_finished")), (recorded, recorded), "commit {last}");
         if acknowledged < 8 {
             let ended = timeout(SOON, rig.running).await.unwrap().unwrap();
-            assert!(matches!(ended, Err(EngineError::Commit(StoreError::Full { .. }))), "{ended:?}");
+            let why = match ended.as_ref().unwrap_err() {
+                EngineError::Commit(StoreError::Full { .. }) => Some(false),
+                EngineError::Commit(StoreError::Database { .. }) => Some(true),
+                _ => None,
+            };
+            assert_eq!(why, Some(disk_gone), "{ended:?}");
         } else {
             rig.stop().await;
         }
