@@ -5,6 +5,7 @@ use std::{io::Write as _, time::Duration};
 use crate::{
     args::CoordinatorArgs,
     connect::{self, coordinator_failure, url_of},
+    descriptors,
     exit::{Exit, Outcome},
     interrupt::Interrupts,
 };
@@ -12,6 +13,7 @@ use crate::{
 /// Serves until a signal comes or the coordinator can not go on.
 pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     let mut interrupts = Interrupts::install()?;
+    descriptors::raise_limit();
     let mut config = connect::config(&arguments.state);
     config.listen = arguments.listen;
     config.lease = Duration::from_secs(arguments.lease);

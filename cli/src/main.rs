@@ -24,6 +24,7 @@ mod connect;
 mod coordinate;
 mod data;
 mod db;
+mod descriptors;
 mod exit;
 mod format;
 mod interrupt;

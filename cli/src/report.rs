@@ -3,24 +3,21 @@
 use std::path::Path;
 
 use colearn_core::sweep::Sweep;
-use colearn_proto::v1;
 use colearn_report::{Material, Provenance, Reference};
 
 use crate::{
     args::ReportArgs,
-    connect::{Connection, refused},
+    connect::Connection,
     exit::{Exit, Failure, Outcome},
     plan::parse_file,
-    remote::{failure_note, fetch_results, moment},
+    remote::{failure_note, fetch_results, get_sweep, moment},
 };
 
 /// Fetches what there is and writes the report.
 pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let mut connection = Connection::open(&arguments.target).await?;
     let fetched = fetch_results(&mut connection.sweeps, arguments.name.as_str()).await?;
-    let request = v1::GetSweepRequest { name: arguments.name.to_string() };
-    let response =
-        connection.sweeps.get_sweep(request).await.map_err(|status| refused(&status))?.into_inner();
+    let response = get_sweep(&mut connection.sweeps, arguments.name.as_str(), Some(1)).await?;
     connection.close().await;
 
     // Attempts that were tried again come with the sweep's state; the others came with the results.

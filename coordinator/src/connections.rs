@@ -19,8 +19,6 @@ use tokio_stream::Stream;
 use tokio_util::sync::PollSemaphore;
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// Connections at a time. Who comes then waits in the system's queue until another has gone.
-pub(crate) const MOST_CONNECTIONS: usize = 4096;
 /// What every HTTP/2 client sends first has so many bytes. Keepalive looks after connections from then on, and
 /// not before.
 const PREFACE: usize = 24;

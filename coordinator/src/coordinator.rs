@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tonic::transport::server::Connected;
 
 use crate::{
-    connections::{Incoming, MOST_CONNECTIONS},
+    connections::Incoming,
     engine::{Clock, Engine, EngineError, EngineSettings},
     logs::Logs,
     rpc::{self, Rpc, SweepParser, WorkerRules},
@@ -116,6 +116,9 @@ pub enum CoordinatorError {
 pub struct Coordinator;
 
 impl Coordinator {
+    /// Connections at a time. Who comes then waits in the system's queue until another has gone.
+    pub const MOST_CONNECTIONS: usize = 4096;
+
     /// Opens the state, recovers from it, and serves.
     ///
     /// # Errors
@@ -126,7 +129,7 @@ impl Coordinator {
         let refused = |cause| CoordinatorError::Listen { address: config.listen, cause };
         let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
         config.listen = listener.local_addr().map_err(refused)?;
-        let incoming = Incoming::new(listener, MOST_CONNECTIONS);
+        let incoming = Incoming::new(listener, Self::MOST_CONNECTIONS);
         Self::serve(config, incoming, Clock::of_the_host()).await
     }
 

@@ -67,7 +67,11 @@ async fn a_settled_sweep_is_not_replayed_and_still_all_there() {
     assert_eq!(person.0.extend_sweep(request).await.unwrap().into_inner().added, 1);
     person.cancel("old").await;
     person.0.remove_sweep(v1::RemoveSweepRequest { name: "old".to_owned() }).await.unwrap();
-    let status = person.0.get_sweep(v1::GetSweepRequest { name: "old".to_owned() }).await.unwrap_err();
+    let status = person
+        .0
+        .get_sweep(v1::GetSweepRequest { name: "old".to_owned(), ..Default::default() })
+        .await
+        .unwrap_err();
     assert_eq!(status.code(), Code::NotFound);
     coordinator.stop().await.unwrap();
 }

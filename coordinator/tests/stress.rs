@@ -2,36 +2,25 @@
 
 mod support;
 
-use std::net::SocketAddr;
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::Ordering},
+};
 
-use colearn_coordinator::RunningCoordinator;
-use colearn_proto::v1::{self, SweepState, work_request};
-use support::{Person, SOON, ScriptedWorker, channel, result, small_sweep, start, tasks};
+use colearn_coordinator::Storage;
+use colearn_proto::v1::{self, work_request};
+use support::{
+    Person, SOON, ScriptedWorker, a_sweep_is_trained, channel, config, result, small_sweep, start,
+    start_with, watched::Watched,
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    task::JoinSet,
     time::timeout,
 };
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
-
-/// An honest worker trains a sweep from its submission to its end.
-async fn a_sweep_is_trained(coordinator: &RunningCoordinator, name: &str) {
-    let mut person = Person::at(coordinator).await;
-    person.submit(&small_sweep(name, 5, 4)).await;
-    let mut worker = ScriptedWorker::connect(coordinator, &format!("honest-{name}"), &[4], vec![]).await;
-    for _ in 0..5 {
-        worker.offer(&[0]).await;
-        let lease = worker.lease().await;
-        for task in tasks(&lease) {
-            worker.epoch(lease.token, &task, 1).await;
-            worker.finish(lease.token, &task, 0.5).await;
-            worker.acknowledged().await;
-        }
-    }
-    let sweep = person.get(name).await.sweep.expect("it is there");
-    assert_eq!(sweep.state(), SweepState::Complete);
-}
 
 fn unknown_task() -> v1::TaskId {
     v1::TaskId { sweep: 99, configuration: "00000000000000ff".to_owned(), seed: 1 }
@@ -42,19 +31,49 @@ fn garbage_report() -> work_request::Message {
     work_request::Message::Finished(v1::TaskFinished { token: 1, task, result })
 }
 
+/// Half a megabyte.
+fn large_report() -> work_request::Message {
+    let record = v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+    let result = Some(v1::TaskResult { history: vec![record; 16_000], ..result(0.5) });
+    work_request::Message::Finished(v1::TaskFinished { token: 1, task: Some(unknown_task()), result })
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_that_flood_do_not_keep_others_waiting() {
+async fn workers_that_flood_wait_and_keep_nobody_else_waiting() {
     let folder = tempfile::tempdir().unwrap();
-    let coordinator = start(folder.path()).await;
+    let store = Arc::new(Watched::default());
+    let mut config = config(folder.path());
+    config.storage = Storage::Store(store.clone());
+    let coordinator = start_with(config).await.unwrap();
     let record = v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
     let (task, record) = (Some(unknown_task()), Some(record));
     let epoch = work_request::Message::Epoch(v1::EpochReport { token: 1, task, record, epochs: 10 });
-    let floods = [epoch, garbage_report(), work_request::Message::Heartbeat(v1::Heartbeat {})];
-    let mut flooding = Vec::new();
-    for (number, message) in floods.into_iter().enumerate() {
-        let mut worker =
-            ScriptedWorker::connect(&coordinator, &format!("flood-{number}"), &[1], vec![]).await;
-        flooding.push(tokio::spawn(async move {
+    let heartbeat = work_request::Message::Heartbeat(v1::Heartbeat {});
+    let floods = [large_report(), epoch, garbage_report(), heartbeat];
+    let mut workers = Vec::new();
+    for number in 0..floods.len() {
+        workers.push(ScriptedWorker::connect(&coordinator, &format!("flood-{number}"), &[1], vec![]).await);
+    }
+
+    // The engine is kept waiting by its disk. What a worker says meanwhile stays with the worker.
+    let disk = store.commits.lock().await;
+    let before = store.commits_asked.load(Ordering::SeqCst);
+    let mut person = Person::at(&coordinator).await;
+    let submitting = tokio::spawn(async move { person.submit(&small_sweep("held", 1, 1)).await });
+    store.asked_to_commit(before).await;
+    let mut sent = 0;
+    while sent < 300 && timeout(SOON / 20, workers[0].say(floods[0].clone())).await.is_ok() {
+        sent += 1;
+    }
+    // 64 wait in the worker itself, 8 for the engine, and a few are on the way.
+    assert!(sent < 100, "{sent} of half a megabyte each were taken");
+    drop(disk);
+    submitting.await.unwrap();
+    Person::at(&coordinator).await.cancel("held").await;
+
+    let mut flooding = JoinSet::new();
+    for (mut worker, message) in workers.into_iter().zip(floods) {
+        flooding.spawn(async move {
             // It speaks and listens as fast as it can, until it is stopped.
             let requests = worker.requests();
             let talk = async {
@@ -62,12 +81,10 @@ async fn workers_that_flood_do_not_keep_others_waiting() {
             };
             let listen = async { while worker.hear().await.is_some() {} };
             tokio::join!(talk, listen);
-        }));
+        });
     }
     a_sweep_is_trained(&coordinator, "first").await;
-    for flood in flooding {
-        flood.abort();
-    }
+    drop(flooding);
     coordinator.stop().await.unwrap();
 }
 
@@ -76,10 +93,18 @@ async fn a_worker_that_never_reads_is_cut_off_and_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = start(folder.path()).await;
     let deaf = ScriptedWorker::connect(&coordinator, "deaf", &[1], vec![]).await;
+    let mut person = Person::at(&coordinator).await;
     // Each is answered, until what waits for it has no room any more.
     let talking = async { while deaf.try_say(garbage_report()).await {} };
-    let (talked, ()) = tokio::join!(timeout(SOON * 2, talking), a_sweep_is_trained(&coordinator, "first"));
-    talked.expect("its stream is closed");
+    let cut_off = async { while person.workers().await.contains(&"deaf".to_owned()) {} };
+    let cut_off = async {
+        tokio::select! {
+            () = talking => {}
+            () = cut_off => {}
+        }
+    };
+    let (cut_off, ()) = tokio::join!(timeout(SOON, cut_off), a_sweep_is_trained(&coordinator, "first"));
+    cut_off.expect("it is cut off");
     a_sweep_is_trained(&coordinator, "second").await;
     coordinator.stop().await.unwrap();
 }
@@ -93,7 +118,8 @@ async fn garbage_ends_its_own_connection_alone() {
         // It may be closed before all is written.
         let _ = stream.write_all(bytes).await;
         let mut rest = Vec::new();
-        let ended = timeout(SOON, stream.read_to_end(&mut rest)).await;
+        // Not only when it should have begun with HTTP/2, which is later.
+        let ended = timeout(SOON / 4, stream.read_to_end(&mut rest)).await;
         assert!(ended.is_ok(), "it is closed");
     }
     a_sweep_is_trained(&coordinator, "first").await;
@@ -150,26 +176,6 @@ async fn many_streams_of_one_name_replace_each_other() {
     coordinator.stop().await.unwrap();
 }
 
-#[tokio::test]
-async fn a_client_that_opens_streams_and_never_reads_is_alone_with_it() {
-    let folder = tempfile::tempdir().unwrap();
-    let coordinator = start(folder.path()).await;
-    a_sweep_is_trained(&coordinator, "first").await;
-    let mut person = Person::at(&coordinator).await;
-    let name = "first".to_owned();
-    let (mut results, mut logs, mut listed) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..15 {
-        results.push(person.0.get_results(v1::GetResultsRequest { name: name.clone() }).await.unwrap());
-        let states = Vec::new();
-        listed.push(person.0.list_tasks(v1::ListTasksRequest { name: name.clone(), states }).await.unwrap());
-        let of = Some(v1::get_log_request::Of::Worker("w".to_owned()));
-        logs.push(person.0.get_log(v1::GetLogRequest { of, follow: true }).await.unwrap());
-    }
-    a_sweep_is_trained(&coordinator, "second").await;
-    drop((results, logs, listed));
-    coordinator.stop().await.unwrap();
-}
-
 async fn silent(address: SocketAddr) -> TcpStream {
     timeout(SOON, TcpStream::connect(address)).await.expect("it is accepted soon").expect("it is accepted")
 }
@@ -192,7 +198,7 @@ async fn thousands_that_connect_and_say_nothing_are_sent_away() {
 }
 
 #[tokio::test]
-async fn streams_without_a_hello_keep_nobody_out() {
+async fn streams_without_a_hello_keep_nobody_out_and_are_sent_away() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = start(folder.path()).await;
     let mut client = v1::worker_service_client::WorkerServiceClient::new(channel(&coordinator).await);
@@ -200,8 +206,29 @@ async fn streams_without_a_hello_keep_nobody_out() {
     for _ in 0..60 {
         let (requests, stream) = tokio::sync::mpsc::channel::<v1::WorkRequest>(1);
         let answer = client.work(ReceiverStream::new(stream)).await.unwrap();
-        open.push((requests, answer));
+        open.push((requests, answer.into_inner()));
     }
     a_sweep_is_trained(&coordinator, "first").await;
+    for (_, answers) in &mut open {
+        let ended = timeout(SOON, answers.message()).await.expect("it is sent away");
+        assert_eq!(ended.unwrap_err().code(), Code::DeadlineExceeded);
+    }
     coordinator.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_that_come_at_once_are_all_welcomed() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = Arc::new(start(folder.path()).await);
+    let mut coming = JoinSet::new();
+    for number in 0..500 {
+        let coordinator = coordinator.clone();
+        coming.spawn(async move {
+            ScriptedWorker::connect(&coordinator, &format!("w{number:03}"), &[1], vec![]).await
+        });
+    }
+    a_sweep_is_trained(&coordinator, "first").await;
+    let workers = timeout(SOON, coming.join_all()).await.expect("they are welcomed soon");
+    assert_eq!(Person::at(&coordinator).await.workers().await.len(), 500);
+    drop(workers);
 }

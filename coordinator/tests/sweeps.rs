@@ -46,7 +46,11 @@ async fn errors_say_what_is_wrong() {
     let status = person.0.submit_sweep(request).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().starts_with("x.yaml: "), "the diagnostics: {}", status.message());
-    let status = person.0.get_sweep(v1::GetSweepRequest { name: "none".to_owned() }).await.unwrap_err();
+    let status = person
+        .0
+        .get_sweep(v1::GetSweepRequest { name: "none".to_owned(), ..Default::default() })
+        .await
+        .unwrap_err();
     assert_eq!((status.code(), status.message()), (Code::NotFound, "there is no sweep `none`"));
     for name in ["none", "not a name"] {
         let name = name.to_owned();

@@ -4,7 +4,7 @@ use colearn_core::sweep::did_you_mean;
 use colearn_proto::v1;
 use tonic::{Code, Response, Status};
 
-use super::Client;
+use super::{Client, pages};
 use crate::{
     args::TaskReference,
     connect::refused,
@@ -87,8 +87,7 @@ pub(super) async fn tasks(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let answer = client.get_sweep(v1::GetSweepRequest { name: name.to_owned() }).await;
-    let configurations = answered(client, name, answer).await?.configurations;
+    let configurations = pages::sweep(client, name, None).await?.configurations;
     let ids: Vec<String> = configurations.into_iter().map(|row| row.configuration).collect();
     let found = |task: &TaskReference| {
         let configuration = configuration(name, task.configuration.as_str(), &ids)?;
@@ -118,8 +117,7 @@ fn configuration(name: &str, wanted: &str, ids: &[String]) -> Result<String, Fai
 /// # Errors
 /// When none or several of them begin like that.
 pub(super) async fn worker(client: &mut Client, wanted: &str) -> Result<String, Failure> {
-    let listed = client.list_workers(v1::ListWorkersRequest {}).await.map_err(|status| refused(&status))?;
-    let ids: Vec<String> = listed.into_inner().workers.into_iter().map(|worker| worker.worker).collect();
+    let ids: Vec<String> = pages::workers(client).await?.into_iter().map(|worker| worker.worker).collect();
     worker_of(wanted, &ids)
 }
 

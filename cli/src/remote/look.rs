@@ -1,5 +1,7 @@
 //! Looking at sweeps: list, status, watch.
 
+use std::io::IsTerminal as _;
+
 use colearn_proto::v1::{self, SweepState, SweepSummary};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json as object};
@@ -7,7 +9,7 @@ use serde_json::{Value, json as object};
 use super::{
     Client,
     find::answered,
-    json,
+    json, pages,
     results::failure_line,
     submit::summary_of,
     words::{count, moment, state_for_people},
@@ -18,6 +20,9 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     progress::{Progress, has_ended},
 };
+
+/// Configurations that a terminal is shown.
+const MOST_ROWS: u32 = 500;
 
 /// `colearn list`.
 pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
@@ -76,9 +81,8 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     let StatusArgs { name, target, json: as_json } = arguments;
     let name = name.as_str();
     let mut connection = Connection::open(target).await?;
-    let client = &mut connection.sweeps;
-    let answer = client.get_sweep(v1::GetSweepRequest { name: name.to_owned() }).await;
-    let response = answered(client, name, answer).await?;
+    let most = (!*as_json && std::io::stdout().is_terminal()).then_some(MOST_ROWS);
+    let response = pages::sweep(&mut connection.sweeps, name, most).await?;
     connection.close().await;
     let summary = summary_of(response.sweep)?;
     if *as_json {
@@ -127,6 +131,11 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
         ]);
     }
     say!("{table}");
+    if response.more {
+        let left_out = summary.configurations.saturating_sub(response.configurations.len() as u64);
+        let typed = target.typed();
+        say!("and {left_out} configurations more; see all with: colearn status {name}{typed} | less");
+    }
     for failure in &response.failures {
         say!("{}", failure_line(failure));
     }
@@ -140,9 +149,7 @@ pub(crate) async fn watch(arguments: &Named) -> Outcome {
     let mut connection = Connection::open(target).await?;
     if connection.is_embedded() {
         // Nobody works on it: there is something to say only if it has ended.
-        let request = v1::GetSweepRequest { name: name.to_owned() };
-        let answer = connection.sweeps.get_sweep(request).await;
-        let response = answered(&mut connection.sweeps, name, answer).await?;
+        let response = pages::sweep(&mut connection.sweeps, name, Some(1)).await?;
         if !response.sweep.is_some_and(|summary| has_ended(&summary)) {
             connection.close().await;
             return Err(Failure::new(

@@ -6,6 +6,7 @@ mod json;
 mod logs;
 mod look;
 mod operate;
+mod pages;
 mod results;
 mod submit;
 mod tasks;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     logs::logs,
     look::{exit_of, follow, list, status, watch},
     operate::{cancel, extend, pause, priority, remove, retry},
+    pages::sweep as get_sweep,
     results::{failure_note, fetch_results, results},
     submit::{read_sweep_file, submit, submit_to},
     tasks::tasks,

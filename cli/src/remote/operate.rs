@@ -11,6 +11,7 @@ use tonic::Code;
 
 use super::{
     find::{self, answered},
+    pages,
     submit::{read_sweep_file, summary_of},
     words::{count, state_word},
 };
@@ -159,8 +160,7 @@ pub(crate) async fn remove(arguments: &RemoveArgs) -> Outcome {
     let mut connection = Connection::open(target).await?;
     let client = &mut connection.sweeps;
     if !yes {
-        let answer = client.get_sweep(v1::GetSweepRequest { name: name.to_owned() }).await;
-        let summary = summary_of(answered(client, name, answer).await?.sweep)?;
+        let summary = summary_of(pages::sweep(client, name, Some(1)).await?.sweep)?;
         if !ask(&summary)? {
             connection.close().await;
             return Err(Failure::new(Exit::Failure, format!("{name} was not removed")));

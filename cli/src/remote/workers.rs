@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     columns::{Align, Columns},
-    find, json,
+    find, json, pages,
     words::{ago, count, now},
 };
 use crate::{
@@ -21,8 +21,7 @@ const MOST_TASKS: usize = 4;
 pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
     let WorkersArgs { target, json } = arguments;
     let mut connection = Connection::open(target).await?;
-    let answer = connection.sweeps.list_workers(v1::ListWorkersRequest {}).await;
-    let workers = answer.map_err(|status| refused(&status))?.into_inner().workers;
+    let workers = pages::workers(&mut connection.sweeps).await?;
     let embedded = connection.is_embedded();
     connection.close().await;
     if *json {

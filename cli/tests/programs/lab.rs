@@ -129,8 +129,29 @@ impl Lab {
     pub(crate) fn coordinator_on(&self, listen: &str, state: &str, lease: u32) -> Option<(Running, String)> {
         let lease = lease.to_string();
         let arguments = ["coordinator", "--listen", listen, "--state", state, "--lease", &lease];
+        self.serve(self.command(&colearn(), &arguments))
+    }
+
+    /// Starts a coordinator that may have so many files open: to begin with, and at most.
+    pub(crate) fn coordinator_with_files(&self, soft: u32, hard: u32) -> (Running, String) {
+        let limited = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
+        let program = colearn();
+        let mut arguments = vec!["-c", &limited, program.to_str().unwrap(), "coordinator"];
+        arguments.extend(["--listen", "127.0.0.1:0", "--state", "state", "--lease", "20"]);
+        let command = self.command(Path::new("sh"), &arguments);
+        self.serve(command).unwrap_or_else(|| panic!("{}", self.logs()))
+    }
+
+    /// Starts a coordinator that settles sweeps so many seconds after their end, or when it does by itself.
+    pub(crate) fn coordinator_settling(&self, after: Option<u32>) -> (Running, String) {
+        let after = after.map(|after| after.to_string());
+        let mut arguments = vec!["coordinator", "--listen", "127.0.0.1:0", "--state", "state"];
+        arguments.extend(after.iter().flat_map(|after| ["--settle-after", after]));
+        self.serve(self.command(&colearn(), &arguments)).unwrap_or_else(|| panic!("{}", self.logs()))
+    }
+
+    fn serve(&self, mut command: Command) -> Option<(Running, String)> {
         let log = self.log("coordinator.log");
-        let mut command = self.command(&colearn(), &arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
@@ -215,7 +236,7 @@ impl Lab {
     }
 
     /// Looks until something is there.
-    pub(crate) fn wait_for(&self, what: &str, is_there: impl Fn() -> bool) {
+    pub(crate) fn wait_for(&self, what: &str, mut is_there: impl FnMut() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(120);
         while !is_there() {
             assert!(Instant::now() < deadline, "waited too long for {what}\n{}", self.logs());

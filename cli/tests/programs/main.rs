@@ -6,12 +6,17 @@ mod bad_input;
 #[cfg(target_os = "linux")]
 mod chaos;
 mod commit;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod end_to_end;
 mod lab;
 mod operations;
+mod pages;
 mod report;
 #[cfg(target_os = "linux")]
 mod restarts;
+#[cfg(target_os = "linux")]
+mod settled;
 #[cfg(target_os = "linux")]
 mod small_disk;
 mod tensors;

@@ -7,13 +7,14 @@ use std::sync::{
 
 use colearn_core::{
     id::{SweepId, WorkerId},
-    scheduler::{HeldLease, Scheduler, SlotOffer, SubmissionError, WorkerView},
+    scheduler::{Scheduler, SubmissionError, WorkerView},
     sweep::Sweep,
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    input::{ConnectionId, FromWorker, Input, Operated, Operation, OperationError, Submitted, ToWorker},
+    input::{ConnectionId, FromWorker, Hello, Input, Operated, Operation, OperationError, Outbox, Submitted},
+    room::{Allowance, Queued, Room},
     summary::SweepSummary,
 };
 
@@ -25,53 +26,30 @@ pub struct Stopped;
 /// Talks to the engine. Its queue is bounded: who sends faster than batches are committed waits.
 #[derive(Clone)]
 pub struct EngineHandle {
-    inputs: mpsc::Sender<Input>,
+    inputs: mpsc::Sender<Queued>,
     connections: Arc<AtomicU64>,
+    room: Room,
 }
 
 impl EngineHandle {
-    pub(super) fn new(inputs: mpsc::Sender<Input>) -> Self {
-        Self { inputs, connections: Arc::default() }
+    pub(super) fn new(inputs: mpsc::Sender<Queued>) -> Self {
+        Self { inputs, connections: Arc::default(), room: Room::new() }
     }
 
     async fn send(&self, input: Input) -> Result<(), Stopped> {
-        self.inputs.send(input).await.map_err(|_| Stopped)
+        self.inputs.send(Queued::new(input, None)).await.map_err(|_| Stopped)
     }
 
-    /// A worker opened a stream and said hello; `outbox` is how it is told things. The engine closes the
-    /// outbox when it stops, when the worker connects anew, and when the worker reads too slowly. `about` is its
-    /// host and its version.
+    /// A worker opened a stream and said hello, in so many bytes; `outbox` is how it is told things. The engine
+    /// closes the outbox when it stops, when the worker connects anew, and when the worker reads too slowly.
     ///
     /// # Errors
     /// When the engine has stopped.
-    pub async fn connect(
-        &self,
-        worker: WorkerId,
-        about: (String, String),
-        slots: Vec<SlotOffer>,
-        held: Vec<HeldLease>,
-        outbox: mpsc::Sender<ToWorker>,
-    ) -> Result<ConnectionId, Stopped> {
+    pub async fn connect(&self, hello: Hello, bytes: usize, outbox: Outbox) -> Result<Line, Stopped> {
         let connection = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
-        let (host, version) = about;
-        self.send(Input::Connected { connection, worker, host, version, slots, held, outbox }).await?;
-        Ok(connection)
-    }
-
-    /// A worker said something on its stream.
-    ///
-    /// # Errors
-    /// When the engine has stopped.
-    pub async fn hear(&self, connection: ConnectionId, message: FromWorker) -> Result<(), Stopped> {
-        self.send(Input::FromWorker { connection, message }).await
-    }
-
-    /// A worker's stream ended.
-    ///
-    /// # Errors
-    /// When the engine has stopped.
-    pub async fn disconnect(&self, connection: ConnectionId) -> Result<(), Stopped> {
-        self.send(Input::Disconnected { connection }).await
+        let line = Line { engine: self.clone(), connection, allowance: self.room.allowance() };
+        line.send(Input::Connected { connection, hello, outbox }, bytes).await?;
+        Ok(line)
     }
 
     /// Submits a sweep. Returns once it is durable.
@@ -146,5 +124,36 @@ impl EngineHandle {
         let (reply, answer) = oneshot::channel();
         self.send(Input::Watch { sweep, reply }).await?;
         answer.await.map_err(|_| Stopped)
+    }
+}
+
+/// One worker's stream to the engine. It has an allowance of what may wait of it, so that it does not keep others
+/// out: who has used it up waits until the engine has taken something.
+pub struct Line {
+    engine: EngineHandle,
+    connection: ConnectionId,
+    allowance: Allowance,
+}
+
+impl Line {
+    async fn send(&self, input: Input, bytes: usize) -> Result<(), Stopped> {
+        let place = self.allowance.take(bytes).await.map_err(|_| Stopped)?;
+        self.engine.inputs.send(Queued::new(input, Some(place))).await.map_err(|_| Stopped)
+    }
+
+    /// The worker said something, in so many bytes.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn hear(&self, message: FromWorker, bytes: usize) -> Result<(), Stopped> {
+        self.send(Input::FromWorker { connection: self.connection, message }, bytes).await
+    }
+
+    /// The stream ended.
+    ///
+    /// # Errors
+    /// When the engine has stopped.
+    pub async fn disconnect(self) -> Result<(), Stopped> {
+        self.send(Input::Disconnected { connection: self.connection }, 0).await
     }
 }

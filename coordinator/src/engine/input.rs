@@ -12,12 +12,28 @@ use colearn_core::{
     sweep::{ScheduleSettings, Sweep},
 };
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::summary::SweepSummary;
 
 /// One stream of one worker. A worker that comes back has another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(pub(crate) u64);
+pub(super) struct ConnectionId(pub(super) u64);
+
+/// What a worker says first on its stream.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Hello {
+    /// Who it is.
+    pub worker: WorkerId,
+    /// Where it runs.
+    pub host: String,
+    /// Its version.
+    pub version: String,
+    /// What it trains on.
+    pub slots: Vec<SlotOffer>,
+    /// Leases that it holds from an earlier stream.
+    pub held: Vec<HeldLease>,
+}
 
 /// What a worker says on its stream, after its hello.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,6 +126,23 @@ pub enum ToWorker {
     },
 }
 
+/// How a worker is told things.
+#[derive(Debug)]
+pub struct Outbox {
+    pub(super) messages: mpsc::Sender<ToWorker>,
+    _open: DropGuard,
+}
+
+impl Outbox {
+    /// With room for so many messages: where they come out, and what is cancelled when the engine has closed it.
+    #[must_use]
+    pub fn new(capacity: usize) -> (Self, mpsc::Receiver<ToWorker>, CancellationToken) {
+        let (messages, inbox) = mpsc::channel(capacity);
+        let closed = CancellationToken::new();
+        (Self { messages, _open: closed.clone().drop_guard() }, inbox, closed)
+    }
+}
+
 /// What became of a submission.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Submitted {
@@ -185,12 +218,8 @@ pub(super) type Question = Box<dyn FnOnce(&Scheduler) -> Answer + Send>;
 pub(super) enum Input {
     Connected {
         connection: ConnectionId,
-        worker: WorkerId,
-        host: String,
-        version: String,
-        slots: Vec<SlotOffer>,
-        held: Vec<HeldLease>,
-        outbox: mpsc::Sender<ToWorker>,
+        hello: Hello,
+        outbox: Outbox,
     },
     FromWorker {
         connection: ConnectionId,

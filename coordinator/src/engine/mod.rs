@@ -9,6 +9,7 @@ mod error;
 mod handle;
 mod input;
 mod recovery;
+mod room;
 mod run;
 mod summary;
 
@@ -17,7 +18,7 @@ mod tests;
 
 pub use clock::Clock;
 pub use error::EngineError;
-pub use handle::{EngineHandle, Stopped};
-pub use input::{ConnectionId, FromWorker, Operated, Operation, OperationError, Submitted, ToWorker};
+pub use handle::{EngineHandle, Line, Stopped};
+pub use input::{FromWorker, Hello, Operated, Operation, OperationError, Outbox, Submitted, ToWorker};
 pub use run::{Engine, EngineSettings};
 pub use summary::SweepSummary;

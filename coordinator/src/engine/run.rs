@@ -20,8 +20,12 @@ use super::{
     clock::Clock,
     error::EngineError,
     handle::EngineHandle,
-    input::{ConnectionId, FromWorker, Input, Operated, Operation, OperationError, Submitted, ToWorker},
+    input::{
+        ConnectionId, FromWorker, Hello, Input, Operated, Operation, OperationError, Outbox, Submitted,
+        ToWorker,
+    },
     recovery::Recovery,
+    room::Queued,
     summary::SweepSummary,
 };
 use crate::store::Store;
@@ -54,7 +58,7 @@ pub struct Engine {
     scheduler: Scheduler,
     store: Arc<dyn Store>,
     clock: Clock,
-    inputs: mpsc::Receiver<Input>,
+    inputs: mpsc::Receiver<Queued>,
     /// Open streams, one a worker at most.
     connections: BTreeMap<ConnectionId, Connection>,
     by_worker: BTreeMap<WorkerId, ConnectionId>,
@@ -69,7 +73,7 @@ pub struct Engine {
 
 struct Connection {
     worker: WorkerId,
-    outbox: mpsc::Sender<ToWorker>,
+    outbox: Outbox,
 }
 
 impl Engine {
@@ -150,6 +154,7 @@ impl Engine {
             let stopping = self.wait(&mut queued, &stop).await;
             // What is queued may hold the heartbeat of a lease that looks expired: look only at the end of it.
             let all_heard = queued.len() < LARGEST_BATCH;
+            let queued = queued.into_iter().map(Queued::taken).collect();
             self.turn(queued, all_heard).await?;
             self.update_followers(stopping);
             if stopping && self.inputs.is_empty() {
@@ -159,7 +164,7 @@ impl Engine {
     }
 
     /// Waits until there is something to do. Says whether this is the end.
-    async fn wait(&mut self, queued: &mut Vec<Input>, stop: &CancellationToken) -> bool {
+    async fn wait(&mut self, queued: &mut Vec<Queued>, stop: &CancellationToken) -> bool {
         let deadline = self.scheduler.next_deadline().map(|deadline| self.clock.instant_of(deadline));
         let update = self.changed.then(|| self.updated + BETWEEN_UPDATES);
         // To know of an absence it has to be present now and then.
@@ -233,7 +238,8 @@ impl Engine {
 
     fn take(&mut self, turn: &mut Turn, input: Input) {
         match input {
-            Input::Connected { connection, worker, host, version, slots, held, outbox } => {
+            Input::Connected { connection, hello, outbox } => {
+                let Hello { worker, host, version, slots, held } = hello;
                 tracing::info!(%worker, host, slots = slots.len(), held = held.len(), "worker connected");
                 if let Some(old) = self.by_worker.insert(worker.clone(), connection) {
                     self.connections.remove(&old);
@@ -415,7 +421,7 @@ impl Engine {
         };
         let Some(connection) = connection.copied() else { return };
         let Some(Connection { worker, outbox }) = self.connections.get(&connection) else { return };
-        if let Err(error) = outbox.try_send(message) {
+        if let Err(error) = outbox.messages.try_send(message) {
             // It will come back with what it holds, and hear again what it missed.
             tracing::warn!(%worker, %error, "worker does not take what it is told; its stream is closed");
             if let Some(worker) = self.close(connection) {

@@ -1,9 +1,10 @@
 //! The engine alone: order of commit and word, group commit, and streams that are replaced or not read.
 
 use std::{
+    io,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -20,7 +21,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Clock, ConnectionId, Engine, EngineError, EngineHandle, EngineSettings, FromWorker, ToWorker};
+use super::{
+    Clock, Engine, EngineError, EngineHandle, EngineSettings, FromWorker, Hello, Line, Outbox, ToWorker,
+};
 use crate::{
     store::{Batch, Entry, MemoryStore, ResultRow, Store, StoreError, StoreFuture},
     testing::small_sweep,
@@ -36,8 +39,9 @@ struct Gate {
     permits: Semaphore,
     /// Commits that were asked for.
     asked: AtomicUsize,
-    /// From this one on, counting from 0, there is no space left.
+    /// From this one on, counting from 0, commits fail: for want of space, or of a disk.
     fails_from: AtomicUsize,
+    disk_gone: AtomicBool,
 }
 
 impl Store for Gate {
@@ -46,7 +50,13 @@ impl Store for Gate {
             let number = self.asked.fetch_add(1, Ordering::SeqCst);
             self.permits.acquire().await.expect("it is never closed").forget();
             if number >= self.fails_from.load(Ordering::SeqCst) {
-                return Err(StoreError::Full { path: "colearn.db".into() });
+                let path = "colearn.db".into();
+                return Err(if self.disk_gone.load(Ordering::SeqCst) {
+                    let cause = sqlx::Error::Io(io::Error::other("input/output error"));
+                    StoreError::Database { path, cause }
+                } else {
+                    StoreError::Full { path }
+                });
             }
             self.inner.commit(batch).await
         })
@@ -80,7 +90,8 @@ impl Rig {
     async fn new() -> Self {
         let permits = Semaphore::new(1);
         let (asked, fails_from) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
-        let store = Arc::new(Gate { inner: MemoryStore::new(), permits, asked, fails_from });
+        let disk_gone = AtomicBool::new(false);
+        let store = Arc::new(Gate { inner: MemoryStore::new(), permits, asked, fails_from, disk_gone });
         let settings =
             EngineSettings { lease: LEASE, only: None, release_leases: false, settle_after: SETTLE_AFTER };
         let (engine, handle) = Engine::recover(store.clone(), Clock::of_the_host(), settings).await.unwrap();
@@ -89,11 +100,7 @@ impl Rig {
         Self { store, engine: handle, stop, running }
     }
 
-    async fn connect(
-        &self,
-        capacity: usize,
-        held: Vec<HeldLease>,
-    ) -> (ConnectionId, mpsc::Receiver<ToWorker>) {
+    async fn connect(&self, capacity: usize, held: Vec<HeldLease>) -> (Line, mpsc::Receiver<ToWorker>) {
         self.try_connect(capacity, held).await.unwrap()
     }
 
@@ -102,26 +109,27 @@ impl Rig {
         &self,
         capacity: usize,
         held: Vec<HeldLease>,
-    ) -> Option<(ConnectionId, mpsc::Receiver<ToWorker>)> {
-        let (outbox, inbox) = mpsc::channel(capacity);
+    ) -> Option<(Line, mpsc::Receiver<ToWorker>)> {
+        let (outbox, inbox, _closed) = Outbox::new(capacity);
         let slots = vec![SlotOffer { index: 0, device: "cpu x1".to_owned(), max_cohort: 8 }];
-        let worker = WorkerId::new("w").unwrap();
-        Some((self.engine.connect(worker, Default::default(), slots, held, outbox).await.ok()?, inbox))
+        let (worker, host, version) = (WorkerId::new("w").unwrap(), String::new(), String::new());
+        let hello = Hello { worker, host, version, slots, held };
+        Some((self.engine.connect(hello, 0, outbox).await.ok()?, inbox))
     }
 
     /// A worker with a lease of `tasks` tasks.
-    async fn leased(&self, tasks: u64) -> (ConnectionId, mpsc::Receiver<ToWorker>, LeaseToken, Vec<TaskId>) {
+    async fn leased(&self, tasks: u64) -> (Line, mpsc::Receiver<ToWorker>, LeaseToken, Vec<TaskId>) {
         self.store.permits.add_permits(2);
         self.engine.submit(small_sweep("first", tasks, 1)).await.unwrap().unwrap();
         let (connection, mut inbox) = self.connect(64, vec![]).await;
-        self.engine.hear(connection, FromWorker::SlotsFree(vec![0])).await.unwrap();
+        connection.hear(FromWorker::SlotsFree(vec![0]), 0).await.unwrap();
         let Some(ToWorker::Lease { token, tasks, .. }) = timeout(SOON, inbox.recv()).await.unwrap() else {
             panic!("a lease was expected");
         };
         (connection, inbox, token, tasks.into_iter().map(|(task, ..)| task).collect())
     }
 
-    async fn finish(&self, connection: ConnectionId, token: LeaseToken, task: TaskId) {
+    async fn finish(&self, connection: &Line, token: LeaseToken, task: TaskId) {
         let result = TaskResult {
             metrics: [("accuracy".to_owned(), 0.5)].into(),
             confusion: vec![],
@@ -133,7 +141,7 @@ impl Rig {
             ..TaskResult::default()
         };
         let message = FromWorker::Finished { token, task, result: Box::new(result) };
-        self.engine.hear(connection, message).await.unwrap();
+        connection.hear(message, 0).await.unwrap();
     }
 
     /// Waits until the engine asks for its `n`th commit.
@@ -158,7 +166,7 @@ async fn nothing_is_told_before_it_is_durable() {
     let rig = Rig::new().await;
     let (connection, mut inbox, token, tasks) = rig.leased(1).await;
     let commits = rig.store.asked.load(Ordering::SeqCst);
-    rig.finish(connection, token, tasks[0]).await;
+    rig.finish(&connection, token, tasks[0]).await;
     rig.asked(commits + 1).await;
     let looking = tokio::spawn({
         let engine = rig.engine.clone();
@@ -180,10 +188,10 @@ async fn what_waits_is_committed_together() {
     let rig = Rig::new().await;
     let (connection, mut inbox, token, tasks) = rig.leased(8).await;
     let commits = rig.store.asked.load(Ordering::SeqCst);
-    rig.finish(connection, token, tasks[0]).await;
+    rig.finish(&connection, token, tasks[0]).await;
     rig.asked(commits + 1).await;
     for task in &tasks[1..] {
-        rig.finish(connection, token, *task).await;
+        rig.finish(&connection, token, *task).await;
     }
     rig.store.permits.add_permits(1000);
     for task in tasks {
@@ -198,11 +206,11 @@ async fn repeated_and_stale_reports_are_answered_and_not_journaled() {
     let rig = Rig::new().await;
     let (connection, mut inbox, token, tasks) = rig.leased(2).await;
     rig.store.permits.add_permits(1000);
-    rig.finish(connection, token, tasks[0]).await;
+    rig.finish(&connection, token, tasks[0]).await;
     inbox.recv().await.unwrap();
     let journaled = rig.store.journal(0, 100).await.unwrap().len();
-    rig.finish(connection, token, tasks[0]).await;
-    rig.finish(connection, LeaseToken(99), tasks[1]).await;
+    rig.finish(&connection, token, tasks[0]).await;
+    rig.finish(&connection, LeaseToken(99), tasks[1]).await;
     let told = [inbox.recv().await.unwrap(), inbox.recv().await.unwrap()];
     assert!(matches!(told, [ToWorker::Acknowledged { .. }, ToWorker::Drop { .. }]), "{told:?}");
     assert_eq!(rig.store.journal(0, 100).await.unwrap().len(), journaled);
@@ -214,10 +222,10 @@ async fn what_is_queued_when_it_stops_is_committed() {
     let rig = Rig::new().await;
     let (connection, mut inbox, token, tasks) = rig.leased(4).await;
     let commits = rig.store.asked.load(Ordering::SeqCst);
-    rig.finish(connection, token, tasks[0]).await;
+    rig.finish(&connection, token, tasks[0]).await;
     rig.asked(commits + 1).await;
     for task in &tasks[1..] {
-        rig.finish(connection, token, *task).await;
+        rig.finish(&connection, token, *task).await;
     }
     let store = rig.store.clone();
     let engine = rig.engine.clone();
@@ -238,9 +246,9 @@ async fn a_replaced_stream_has_nothing_to_say() {
     let (new, mut inbox) = rig.connect(64, held).await;
     assert_eq!(timeout(SOON, old_inbox.recv()).await.unwrap(), None);
     rig.store.permits.add_permits(1000);
-    rig.finish(old, token, tasks[0]).await;
-    rig.engine.disconnect(old).await.unwrap();
-    rig.finish(new, token, tasks[1]).await;
+    rig.finish(&old, token, tasks[0]).await;
+    old.disconnect().await.unwrap();
+    rig.finish(&new, token, tasks[1]).await;
     let told = timeout(SOON, inbox.recv()).await.unwrap();
     assert_eq!(told, Some(ToWorker::Acknowledged { token, task: tasks[1] }));
     let workers = rig.engine.ask(|scheduler| scheduler.workforce().0).await.unwrap();
@@ -255,7 +263,7 @@ async fn a_worker_that_does_not_read_is_cut_off() {
     let (connection, mut inbox) = rig.connect(1, vec![]).await;
     let unknown = TaskId { sweep: SweepId(9), configuration: colearn_core::id::ConfigurationId(9), seed: 9 };
     for _ in 0..3 {
-        rig.finish(connection, LeaseToken(1), unknown).await;
+        rig.finish(&connection, LeaseToken(1), unknown).await;
     }
     let workers = rig.engine.ask(|scheduler| scheduler.workforce().0).await.unwrap();
     // Asked in the same turn, the question may be answered before the worker is cut off; not the next.
@@ -274,14 +282,14 @@ async fn a_task_that_backs_off_is_granted_when_its_time_has_come() {
     sweep.retries.initial_backoff = Duration::from_millis(50);
     rig.engine.submit(sweep).await.unwrap().unwrap();
     let (connection, mut inbox) = rig.connect(64, vec![]).await;
-    rig.engine.hear(connection, FromWorker::SlotsFree(vec![0])).await.unwrap();
+    connection.hear(FromWorker::SlotsFree(vec![0]), 0).await.unwrap();
     let Some(ToWorker::Lease { token, tasks, .. }) = timeout(SOON, inbox.recv()).await.unwrap() else {
         panic!("a lease was expected");
     };
     let failure = colearn_core::failure::Failure::new(colearn_core::failure::FailureReason::Crash, "x");
     let failed = FromWorker::Failed { token, task: tasks[0].0, failure };
-    rig.engine.hear(connection, failed).await.unwrap();
-    rig.engine.hear(connection, FromWorker::SlotsFree(vec![0])).await.unwrap();
+    connection.hear(failed, 0).await.unwrap();
+    connection.hear(FromWorker::SlotsFree(vec![0]), 0).await.unwrap();
     assert!(matches!(timeout(SOON, inbox.recv()).await.unwrap(), Some(ToWorker::Acknowledged { .. })));
     let Some(ToWorker::Lease { tasks, .. }) = timeout(SOON, inbox.recv()).await.unwrap() else {
         panic!("with nothing said by anyone");
@@ -299,7 +307,7 @@ async fn a_coordinator_that_was_stopped_for_a_while_does_not_blame_its_workers()
     tokio::time::advance(LEASE * 100).await;
     let leases = rig.engine.ask(|scheduler| scheduler.lease_count()).await.unwrap();
     assert_eq!(leases, 1, "it had no chance to be heard");
-    rig.finish(connection, token, tasks[0]).await;
+    rig.finish(&connection, token, tasks[0]).await;
     assert_eq!(inbox.recv().await, Some(ToWorker::Acknowledged { token, task: tasks[0] }));
     rig.stop().await;
 }
@@ -318,9 +326,10 @@ async fn a_worker_that_is_silent_while_it_is_listened_to_loses_its_lease() {
 #[tokio::test]
 async fn whichever_commit_fails_nothing_of_it_was_told() {
     // The start is commit 0; then come the submission, the lease and the results.
-    for last in 1..6 {
+    for (last, disk_gone) in (1..6).flat_map(|last| [(last, false), (last, true)]) {
         let rig = Rig::new().await;
         rig.store.permits.add_permits(1000);
+        rig.store.disk_gone.store(disk_gone, Ordering::SeqCst);
         rig.store.fails_from.store(last, Ordering::SeqCst);
         let submitted = rig.engine.submit(small_sweep("first", 8, 1)).await;
         let (mut leased, mut acknowledged) = (0, 0);
@@ -329,7 +338,7 @@ async fn whichever_commit_fails_nothing_of_it_was_told() {
             if let Some((connection, mut inbox)) = connected {
                 let offer = FromWorker::SlotsFree(vec![0]);
                 // Who is told that the engine has stopped is told nothing else.
-                let _ = rig.engine.hear(connection, offer).await;
+                let _ = connection.hear(offer, 0).await;
                 while let Some(message) = timeout(SOON, inbox.recv()).await.unwrap() {
                     match message {
                         ToWorker::Lease { token, tasks, .. } => {
@@ -337,7 +346,7 @@ async fn whichever_commit_fails_nothing_of_it_was_told() {
                             for (task, ..) in tasks {
                                 let (result, token) = (Box::default(), token);
                                 let finished = FromWorker::Finished { token, task, result };
-                                let _ = rig.engine.hear(connection, finished).await;
+                                let _ = connection.hear(finished, 0).await;
                                 // One a batch, so that the failing commit is among them.
                                 tokio::task::yield_now().await;
                             }
@@ -359,7 +368,12 @@ async fn whichever_commit_fails_nothing_of_it_was_told() {
         assert_eq!((acknowledged, kind("task_finished")), (recorded, recorded), "commit {last}");
         if acknowledged < 8 {
             let ended = timeout(SOON, rig.running).await.unwrap().unwrap();
-            assert!(matches!(ended, Err(EngineError::Commit(StoreError::Full { .. }))), "{ended:?}");
+            let why = match ended.as_ref().unwrap_err() {
+                EngineError::Commit(StoreError::Full { .. }) => Some(false),
+                EngineError::Commit(StoreError::Database { .. }) => Some(true),
+                _ => None,
+            };
+            assert_eq!(why, Some(disk_gone), "{ended:?}");
         } else {
             rig.stop().await;
         }

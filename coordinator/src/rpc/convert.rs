@@ -2,6 +2,7 @@
 
 use colearn_core::{
     id::{SweepId, SweepName},
+    result::TaskResult,
     scheduler::{FailedAttempt, HeldLease, RetryError, SlotOffer, SubmissionError, SweepStatus, TaskCounts},
     text::shortened,
 };
@@ -147,6 +148,24 @@ pub(super) fn printable(mut text: String) -> String {
     text
 }
 
+/// The same for text that may have several lines.
+fn printable_lines(mut text: String) -> String {
+    text.retain(|c| !c.is_control() || matches!(c, '\n' | '\t'));
+    text
+}
+
+/// Names in a result are shown to people, too.
+fn printable_names(result: TaskResult) -> TaskResult {
+    TaskResult {
+        metrics: result.metrics.into_iter().map(|(name, value)| (printable(name), value)).collect(),
+        classes: result.classes.into_iter().map(printable).collect(),
+        device: printable(result.device),
+        data_digest: printable(result.data_digest),
+        weights_digest: printable(result.weights_digest),
+        ..result
+    }
+}
+
 /// The leases a connecting worker holds.
 pub(super) fn held(held: Vec<v1::HeldLease>) -> Result<Vec<HeldLease>, ConvertError> {
     limit("held", held.len(), MOST_HELD)?;
@@ -185,20 +204,23 @@ pub(super) fn from_worker(message: v1::work_request::Message) -> Result<FromWork
         Message::Finished(report) => {
             let (token, task) = (LeaseToken(report.token), convert::task(report.task)?);
             match report.result.ok_or(ConvertError::Missing("result")).and_then(TryInto::try_into) {
-                Ok(result) => FromWorker::Finished { token, task, result: Box::new(result) },
+                Ok(result) => FromWorker::Finished { token, task, result: Box::new(printable_names(result)) },
                 // Refused, it would come again for ever: a result that is none is a failed attempt.
                 Err(error) => {
                     let reason = match error {
                         ConvertError::NotFinite(_) => FailureReason::Diverged,
                         _ => FailureReason::Crash,
                     };
-                    let failure = Failure::new(reason, format!("its result is not acceptable: {error}"));
+                    let why = printable(format!("its result is not acceptable: {error}"));
+                    let failure = Failure::new(reason, why);
                     FromWorker::Failed { token, task, failure }
                 }
             }
         }
         Message::Failed(report) => {
-            let failure = report.failure.ok_or(ConvertError::Missing("failure"))?.try_into()?;
+            let mut failure = report.failure.ok_or(ConvertError::Missing("failure"))?;
+            failure.message = printable_lines(failure.message);
+            let failure = failure.try_into()?;
             FromWorker::Failed { token: LeaseToken(report.token), task: convert::task(report.task)?, failure }
         }
         Message::Log(_) => {

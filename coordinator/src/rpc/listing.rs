@@ -2,7 +2,7 @@
 
 use colearn_core::{
     id::SweepId,
-    scheduler::{RunningTask, Scheduler, SlotView, TaskState, TaskView, WorkerView},
+    scheduler::{RunningTask, Scheduler, SlotView, SweepView, TaskState, TaskView, WorkerView},
 };
 use colearn_proto::v1;
 use tokio::sync::mpsc;
@@ -12,6 +12,11 @@ use super::{convert, router::Rpc};
 
 /// Tasks of one message, and of one question to the engine.
 const PAGE: usize = 1024;
+
+/// Configurations of one answer at most: of these a fifth of what fits into a message.
+const MOST_CONFIGURATIONS: usize = 16_384;
+/// Workers, slots and running tasks of one answer; one worker more may be begun.
+const MOST_OF_WORKERS: usize = 8192;
 
 type Pages = mpsc::Sender<Result<v1::ListTasksResponse, Status>>;
 
@@ -72,6 +77,39 @@ fn row(task: TaskView, running: Option<&RunningTask>) -> v1::TaskRow {
         failure: task.failure.map(Into::into),
         not_before,
     }
+}
+
+/// How the configurations from one on are getting on, and whether there are more than are told.
+pub(super) fn configurations(
+    view: SweepView<'_>,
+    from: u32,
+    limit: u32,
+) -> (Vec<v1::ConfigurationProgress>, bool) {
+    let all = &view.sweep().configurations;
+    let from = all.len().min(from as usize);
+    let to = all.len().min(from + most(limit, MOST_CONFIGURATIONS));
+    let rows = all[from..to].iter().zip(&view.configuration_counts()[from..to]);
+    let rows = rows.map(|(configuration, counts)| convert::progress(configuration.id.to_string(), *counts));
+    (rows.collect(), to < all.len())
+}
+
+/// The workers after one, by their ids, and whether there are more than are told.
+pub(super) fn workers(scheduler: &Scheduler, after: &str, limit: u32) -> (Vec<WorkerView>, bool) {
+    let (mut workers, mut size) = (Vec::new(), 0);
+    let most = most(limit, MOST_OF_WORKERS);
+    for view in scheduler.workers().filter(|view| view.worker.as_str() > after) {
+        if workers.len() == most || size >= MOST_OF_WORKERS {
+            return (workers, true);
+        }
+        size += 1 + view.slots.iter().map(|slot| 1 + slot.tasks.len()).sum::<usize>();
+        workers.push(view);
+    }
+    (workers, false)
+}
+
+/// How many to answer with: what was asked for, if it is not too much.
+fn most(limit: u32, most: usize) -> usize {
+    if limit == 0 { most } else { most.min(limit as usize) }
 }
 
 pub(super) fn worker(view: WorkerView) -> v1::Worker {

@@ -4,6 +4,7 @@ mod convert;
 mod listing;
 mod logs;
 mod look;
+mod rate;
 mod results;
 mod router;
 mod session;

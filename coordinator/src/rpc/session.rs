@@ -4,24 +4,28 @@ use std::time::Duration;
 
 use colearn_core::id::WorkerId;
 use colearn_proto::v1::{self, work_request, work_response};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout},
-};
+use prost::Message as _;
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
-use super::{convert, logs, router::Rpc};
-use crate::engine::{ConnectionId, ToWorker};
+use super::{convert, logs, rate::Rate, router::Rpc};
+use crate::engine::{Hello, Line, Outbox, ToWorker};
 
 /// Who says nothing for so long after opening a stream is no worker.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
 /// Who takes nothing for so long is cut off.
 const TAKE_WITHIN: Duration = Duration::from_secs(30);
+/// How long a worker has to take what it was told before its stream ended.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Reports of epochs that one worker may send; the others are left out.
 const EPOCHS_A_SECOND: u32 = 500;
 /// Lines of logs that one worker may send; the others are left out.
 const LINES_A_SECOND: u32 = 1024;
+/// Leases that one worker may give back: all slots there can be at once, and then one a second. Each grant and each
+/// release is an entry of the journal, and a worker that can train nothing would go on writing it for ever.
+const RELEASES_AT_ONCE: u32 = 1024;
+const RELEASES_A_SECOND: u32 = 1;
 /// What the engine may have for one worker at once.
 const OUTBOX: usize = 1024;
 
@@ -42,6 +46,7 @@ impl Session {
 
     async fn talk(&mut self) -> Result<(), Status> {
         let hello = self.hello().await?;
+        let bytes = hello.encoded_len();
         let worker = WorkerId::new(hello.worker).map_err(convert::invalid)?;
         let slots = convert::slots(hello.slots).map_err(convert::invalid)?;
         let held = convert::held(hello.held).map_err(convert::invalid)?;
@@ -53,20 +58,23 @@ impl Session {
             tracing::warn!(%worker, theirs = version, ours, "worker has another version");
         }
         self.welcome(ours).await?;
-        let (outbox, inbox) = mpsc::channel(OUTBOX);
-        let connection = self.rpc.engine.connect(worker.clone(), (host, version), slots, held, outbox).await;
-        let connection = connection.map_err(convert::stopped)?;
+        let (outbox, inbox, closed) = Outbox::new(OUTBOX);
+        let hello = Hello { worker: worker.clone(), host, version, slots, held };
+        let line = self.rpc.engine.connect(hello, bytes, outbox).await.map_err(convert::stopped)?;
         // When one direction ends, so does the other.
         let over = CancellationToken::new();
-        let forwarder = tokio::spawn(forward(inbox, self.responses.clone(), over.clone()));
+        let mut forwarder = tokio::spawn(forward(inbox, self.responses.clone(), over.clone()));
         let heard = tokio::select! {
             biased;
-            heard = self.listen(&worker, connection) => heard,
+            heard = self.listen(&worker, &line) => heard,
+            () = closed.cancelled() => Ok(()),
             () = over.cancelled() => Ok(()),
         };
         // A stopped engine has forgotten the connection already.
-        let _: Result<(), crate::engine::Stopped> = self.rpc.engine.disconnect(connection).await;
-        drop(forwarder.await);
+        let _: Result<(), crate::engine::Stopped> = line.disconnect().await;
+        if timeout(LAST_WORDS, &mut forwarder).await.is_err() {
+            forwarder.abort();
+        }
         heard
     }
 
@@ -91,9 +99,12 @@ impl Session {
         self.responses.send(Ok(v1::WorkResponse { message })).await.map_err(gone)
     }
 
-    async fn listen(&mut self, worker: &WorkerId, connection: ConnectionId) -> Result<(), Status> {
-        let (mut epochs, mut lines) = (Allowance::new(EPOCHS_A_SECOND), Allowance::new(LINES_A_SECOND));
+    async fn listen(&mut self, worker: &WorkerId, line: &Line) -> Result<(), Status> {
+        let mut epochs = Rate::new(EPOCHS_A_SECOND, EPOCHS_A_SECOND);
+        let mut lines = Rate::new(LINES_A_SECOND, LINES_A_SECOND);
+        let mut releases = Rate::new(RELEASES_AT_ONCE, RELEASES_A_SECOND);
         while let Some(request) = self.requests.message().await? {
+            let bytes = request.encoded_len();
             // A kind of message that a newer worker knows and this coordinator does not.
             let Some(message) = request.message else { continue };
             match message {
@@ -108,38 +119,15 @@ impl Session {
                     }
                 }
                 message => {
+                    if matches!(message, work_request::Message::Released(_)) {
+                        releases.wait().await;
+                    }
                     let message = convert::from_worker(message).map_err(convert::invalid)?;
-                    self.rpc.engine.hear(connection, message).await.map_err(convert::stopped)?;
+                    line.hear(message, bytes).await.map_err(convert::stopped)?;
                 }
             }
         }
         Ok(())
-    }
-}
-
-/// How much of something a worker may send: so much a second, and as much at once after a pause.
-struct Allowance {
-    a_second: f64,
-    left: f64,
-    since: Instant,
-}
-
-impl Allowance {
-    fn new(a_second: u32) -> Self {
-        let a_second = f64::from(a_second);
-        Self { a_second, left: a_second, since: Instant::now() }
-    }
-
-    /// Whether there is room for so many more, which are then taken.
-    fn take(&mut self, count: usize) -> bool {
-        let now = Instant::now();
-        let earned = now.duration_since(self.since).as_secs_f64() * self.a_second;
-        (self.left, self.since) = ((self.left + earned).min(self.a_second), now);
-        let enough = self.left >= count as f64;
-        if enough {
-            self.left -= count as f64;
-        }
-        enough
     }
 }
 

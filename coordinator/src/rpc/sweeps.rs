@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use colearn_core::{
     id::WorkerId,
-    scheduler::{RetryScope, Scheduler, SweepStatus, SweepView, WorkerView},
+    scheduler::{RetryScope, Scheduler, SweepStatus, SweepView},
     sweep::Sweep,
 };
 use colearn_proto::v1::{self, sweep_service_server::SweepService};
@@ -93,15 +93,14 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::GetSweepRequest>,
     ) -> Result<Response<v1::GetSweepResponse>, Status> {
-        let name = request.into_inner().name;
-        let look = |scheduler: &Scheduler, view: SweepView<'_>| {
-            let configurations = view.sweep().configurations.iter().zip(view.configuration_counts());
+        let v1::GetSweepRequest { name, from, limit } = request.into_inner();
+        let look = move |scheduler: &Scheduler, view: SweepView<'_>| {
+            let (configurations, more) = listing::configurations(view, from, limit);
             v1::GetSweepResponse {
                 sweep: Some(convert::summary(SweepSummary::of(scheduler, view))),
-                configurations: configurations
-                    .map(|(configuration, counts)| convert::progress(configuration.id.to_string(), *counts))
-                    .collect(),
+                configurations,
                 failures: view.recent_failures().cloned().map(convert::failure).collect(),
+                more,
             }
         };
         Ok(Response::new(self.rpc.look(&name, look).await?))
@@ -230,11 +229,12 @@ impl SweepService for Sweeps {
 
     async fn list_workers(
         &self,
-        _request: Request<v1::ListWorkersRequest>,
+        request: Request<v1::ListWorkersRequest>,
     ) -> Result<Response<v1::ListWorkersResponse>, Status> {
-        let views: Vec<WorkerView> = self.rpc.ask(|scheduler| scheduler.workers().collect()).await?;
+        let v1::ListWorkersRequest { after, limit } = request.into_inner();
+        let (views, more) = self.rpc.ask(move |scheduler| listing::workers(scheduler, &after, limit)).await?;
         let workers = views.into_iter().map(listing::worker).collect();
-        Ok(Response::new(v1::ListWorkersResponse { workers }))
+        Ok(Response::new(v1::ListWorkersResponse { workers, more }))
     }
 
     async fn drain_worker(

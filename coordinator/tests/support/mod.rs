@@ -8,12 +8,14 @@ use std::{path::Path, sync::Arc, time::Duration};
 use colearn_coordinator::{Config, Coordinator, CoordinatorError, RunningCoordinator, Storage, SweepParser};
 use colearn_core::sweep::Sweep;
 use colearn_proto::v1::{
-    self, sweep_service_client::SweepServiceClient, work_request, work_response::Message,
+    self, SweepState, sweep_service_client::SweepServiceClient, work_request, work_response::Message,
     worker_service_client::WorkerServiceClient,
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
+
+pub(crate) mod watched;
 
 #[path = "../../src/testing.rs"]
 mod testing;
@@ -65,11 +67,24 @@ impl Person {
     }
 
     pub(crate) async fn get(&mut self, name: &str) -> v1::GetSweepResponse {
-        self.0.get_sweep(v1::GetSweepRequest { name: name.to_owned() }).await.unwrap().into_inner()
+        self.page(name, 0, 0).await
+    }
+
+    /// The sweep with its configurations from one on.
+    pub(crate) async fn page(&mut self, name: &str, from: u32, limit: u32) -> v1::GetSweepResponse {
+        let request = v1::GetSweepRequest { name: name.to_owned(), from, limit };
+        self.0.get_sweep(request).await.unwrap().into_inner()
     }
 
     pub(crate) async fn tasks(&mut self, name: &str) -> v1::TaskCounts {
         self.get(name).await.sweep.unwrap().tasks.unwrap()
+    }
+
+    /// Who is connected.
+    pub(crate) async fn workers(&mut self) -> Vec<String> {
+        let listed = self.0.list_workers(v1::ListWorkersRequest::default()).await.unwrap().into_inner();
+        let connected = listed.workers.into_iter().filter(|worker| worker.connected);
+        connected.map(|worker| worker.worker).collect()
     }
 
     pub(crate) async fn cancel(&mut self, name: &str) -> v1::SweepSummary {
@@ -195,12 +210,26 @@ impl ScriptedWorker {
     }
 
     pub(crate) async fn finish(&self, token: u64, task: &v1::TaskId, accuracy: f64) {
-        let (task, result) = (Some(task.clone()), Some(result(accuracy)));
+        self.finish_with(token, task, result(accuracy)).await;
+    }
+
+    pub(crate) async fn finish_with(&self, token: u64, task: &v1::TaskId, result: v1::TaskResult) {
+        let (task, result) = (Some(task.clone()), Some(result));
         self.say(work_request::Message::Finished(v1::TaskFinished { token, task, result })).await;
     }
 
     pub(crate) async fn fail(&self, token: u64, task: &v1::TaskId, reason: v1::FailureReason) {
-        let failure = v1::Failure { reason: reason.into(), message: "told so by the test".to_owned() };
+        self.fail_with(token, task, reason, "told so by the test").await;
+    }
+
+    pub(crate) async fn fail_with(
+        &self,
+        token: u64,
+        task: &v1::TaskId,
+        reason: v1::FailureReason,
+        message: &str,
+    ) {
+        let failure = v1::Failure { reason: reason.into(), message: message.to_owned() };
         let (task, failure) = (Some(task.clone()), Some(failure));
         self.say(work_request::Message::Failed(v1::TaskFailed { token, task, failure })).await;
     }
@@ -231,4 +260,22 @@ pub(crate) fn tasks(lease: &v1::Lease) -> Vec<v1::TaskId> {
 
 pub(crate) fn held(lease: &v1::Lease) -> v1::HeldLease {
     v1::HeldLease { token: lease.token, slot: lease.slot, tasks: tasks(lease) }
+}
+
+/// An honest worker trains a sweep from its submission to its end.
+pub(crate) async fn a_sweep_is_trained(coordinator: &RunningCoordinator, name: &str) {
+    let mut person = Person::at(coordinator).await;
+    person.submit(&small_sweep(name, 5, 4)).await;
+    let mut worker = ScriptedWorker::connect(coordinator, &format!("honest-{name}"), &[4], vec![]).await;
+    for _ in 0..5 {
+        worker.offer(&[0]).await;
+        let lease = worker.lease().await;
+        for task in tasks(&lease) {
+            worker.epoch(lease.token, &task, 1).await;
+            worker.finish(lease.token, &task, 0.5).await;
+            worker.acknowledged().await;
+        }
+    }
+    let sweep = person.get(name).await.sweep.expect("it is there");
+    assert_eq!(sweep.state(), SweepState::Complete, "{sweep:?}");
 }

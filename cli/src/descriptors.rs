@@ -1,0 +1,30 @@
+//! How many files may be open: each connection is one.
+
+use colearn_coordinator::Coordinator;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+
+/// Beside connections: the databases, the log, the listener and what the runtime needs.
+const OTHERS: u64 = 64;
+/// What a coordinator needs that serves as many as it can.
+const ENOUGH: u64 = Coordinator::MOST_CONNECTIONS as u64 + OTHERS;
+
+/// Raises the limit of this process as far as it is useful and allowed, and warns when that is not enough. Shells and
+/// service managers often start with 1024.
+pub(crate) fn raise_limit() {
+    let most = match getrlimit(Resource::RLIMIT_NOFILE) {
+        Ok((soft, _)) if soft >= ENOUGH => soft,
+        Ok((soft, hard)) => {
+            let wanted = hard.min(ENOUGH);
+            let raised = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard);
+            if raised.is_ok() { wanted } else { soft }
+        }
+        Err(error) => return tracing::warn!(%error, "it is not known how many files may be open"),
+    };
+    if most < ENOUGH {
+        tracing::warn!(
+            "{most} files can be open, which is enough for about {} connections, not for {}: raise the hard limit (ulimit -Hn, or LimitNOFILE= of systemd) to {ENOUGH} if so many workers are to come",
+            most.saturating_sub(OTHERS),
+            Coordinator::MOST_CONNECTIONS
+        );
+    }
+}

@@ -1,0 +1,58 @@
+//! A store that the test watches, and keeps waiting.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use colearn_coordinator::store::{Batch, Entry, MemoryStore, ResultRow, Store, StoreFuture};
+use colearn_core::{id::SweepId, scheduler::Recovered};
+use tokio::{sync::Mutex, task::yield_now, time::timeout};
+
+use super::SOON;
+
+/// In memory, with what was asked of it.
+#[derive(Default)]
+pub(crate) struct Watched {
+    inner: MemoryStore,
+    /// Who holds this keeps commits waiting.
+    pub(crate) commits: Mutex<()>,
+    pub(crate) commits_asked: AtomicUsize,
+    pub(crate) results_asked: AtomicUsize,
+}
+
+impl Watched {
+    /// Waits until there were more commits than that.
+    pub(crate) async fn asked_to_commit(&self, before: usize) {
+        let asked = async {
+            while self.commits_asked.load(Ordering::SeqCst) <= before {
+                yield_now().await;
+            }
+        };
+        timeout(SOON, asked).await.expect("the engine commits soon");
+    }
+}
+
+impl Store for Watched {
+    fn commit(&self, batch: Batch) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            self.commits_asked.fetch_add(1, Ordering::SeqCst);
+            let _turn = self.commits.lock().await;
+            self.inner.commit(batch).await
+        })
+    }
+
+    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+        self.inner.journal(after, limit)
+    }
+
+    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+        self.inner.journal_of(sweep, after, limit)
+    }
+
+    fn recovered(&self) -> StoreFuture<'_, Recovered> {
+        self.inner.recovered()
+    }
+
+    fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
+        self.results_asked.fetch_add(1, Ordering::SeqCst);
+        self.inner.results(sweep, from, limit)
+    }
+}
