@@ -169,8 +169,11 @@ impl Person {
                         format!("priority {priority}")
                     }
                     7 => {
-                        let workers =
-                            client.list_workers(v1::ListWorkersRequest {}).await?.into_inner().workers;
+                        let workers = client
+                            .list_workers(v1::ListWorkersRequest::default())
+                            .await?
+                            .into_inner()
+                            .workers;
                         if workers.is_empty() {
                             return Ok("nobody to drain".to_owned());
                         }
@@ -203,7 +206,7 @@ impl Person {
     /// Resumes and retries a sweep until every task has its result but those that always diverge.
     async fn finish(&mut self, name: &str) {
         loop {
-            let request = v1::GetSweepRequest { name: name.to_owned() };
+            let request = v1::GetSweepRequest { name: name.to_owned(), ..Default::default() };
             let answer = self
                 .insist("look", |mut client| {
                     let request = request.clone();
@@ -245,7 +248,7 @@ impl Person {
         for _ in 0..60 {
             let answer = self
                 .insist("workers", |mut client| async move {
-                    client.list_workers(v1::ListWorkersRequest {}).await
+                    client.list_workers(v1::ListWorkersRequest::default()).await
                 })
                 .await;
             let busy = answer.workers.iter().flat_map(|worker| &worker.slots);
