@@ -5,7 +5,7 @@ use std::{error::Error, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Dur
 use colearn_core::id::SweepName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
-    net::TcpListener,
+    net::{TcpListener, TcpSocket},
     task::JoinHandle,
     time::timeout,
 };
@@ -127,7 +127,7 @@ impl Coordinator {
         check(&config)?;
         // First the port: a second coordinator started by mistake should leave no trace in the journal.
         let refused = |cause| CoordinatorError::Listen { address: config.listen, cause };
-        let listener = TcpListener::bind(config.listen).await.map_err(refused)?;
+        let listener = listen(config.listen).map_err(refused)?;
         config.listen = listener.local_addr().map_err(refused)?;
         let incoming = Incoming::new(listener, Self::MOST_CONNECTIONS);
         Self::serve(config, incoming, Clock::of_the_host()).await
@@ -170,6 +170,16 @@ impl Coordinator {
         tracing::info!(%address, "coordinator listens");
         Ok(RunningCoordinator { address, stop: stop.drop_guard(), supervisor, over: false })
     }
+}
+
+/// Listens with a queue as long as there may be connections: all workers of a cluster come at once when a
+/// coordinator is back, and who finds the queue full is reset.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A coordinator that is started again takes its port back at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(Coordinator::MOST_CONNECTIONS as u32)
 }
 
 fn check(config: &Config) -> Result<(), CoordinatorError> {

@@ -24,6 +24,7 @@ async fn a_worker_that_gives_back_whatever_it_gets_is_slowed_down() {
     // Leases that there are not count, too, and cost the test no time.
     for _ in 0..1024 {
         worker.say(released(999_999)).await;
+        worker.dropped().await;
     }
     worker.offer(&[0]).await;
     let mut lease = worker.lease().await;
@@ -31,6 +32,7 @@ async fn a_worker_that_gives_back_whatever_it_gets_is_slowed_down() {
     for _ in 0..2 {
         worker.say(released(lease.token)).await;
         worker.offer(&[0]).await;
+        assert_eq!(worker.dropped().await.token, lease.token);
         lease = worker.lease().await;
     }
     assert!(began.elapsed() > Duration::from_secs(1), "{:?}", began.elapsed());
@@ -181,10 +183,12 @@ async fn what_is_said_under_a_stale_token_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let (coordinator, mut person, mut worker, stale) = leased(folder.path(), 1).await;
     worker.say(released(stale.token)).await;
+    worker.dropped().await;
     worker.offer(&[0]).await;
     let lease = worker.lease().await;
     let task = &tasks(&lease)[0];
     worker.say(released(stale.token)).await;
+    assert_eq!(worker.dropped().await.token, stale.token);
     worker.fail(stale.token, task, v1::FailureReason::Data).await;
     assert_eq!(worker.dropped().await.token, stale.token);
     worker.epoch(stale.token, task, 9).await;
