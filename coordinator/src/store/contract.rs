@@ -103,7 +103,8 @@ pub struct Entry {
 pub struct ResultRow {
     /// Whose.
     pub task: TaskId,
-    /// The task's place in the order of the grid: it grows along it, not by one.
+    /// The task's place in the order of the grid: it grows along it, not by one, and is as good as `task` to tell
+    /// which task of the sweep it is.
     pub position: u64,
     /// The attempt that got there, counting from 1.
     pub attempt: u32,
