@@ -51,7 +51,14 @@ pub(crate) enum Kept {
 pub(crate) struct InMemory {
     lines: BTreeMap<u64, KeptLine>,
     last: u64,
-    members: BTreeMap<TaskId, BTreeSet<LeaseToken>>,
+    leases: BTreeMap<LeaseToken, Lease>,
+}
+
+/// What is known of a lease for as long as there are lines of it.
+#[derive(Default)]
+struct Lease {
+    lines: usize,
+    members: BTreeSet<TaskId>,
 }
 
 impl Kept {
@@ -111,23 +118,34 @@ impl Kept {
 impl InMemory {
     fn write(&mut self, batch: LogBatch) {
         let LogBatch { worker, token, tasks, lines } = batch;
-        for task in tasks {
-            self.members.entry(task).or_default().insert(token);
-        }
+        let lease = self.leases.entry(token).or_default();
+        lease.members.extend(tasks);
+        lease.lines += lines.len();
         for line in lines {
             self.last += 1;
             let number = self.last;
             self.lines.insert(number, KeptLine { number, worker: worker.clone(), token, line });
         }
-        while self.lines.len() as u64 > MOST_LINES {
-            self.lines.pop_first();
+        while self.lines.len() as u64 > MOST_LINES
+            && let Some((_, gone)) = self.lines.pop_first()
+        {
+            self.forget_line_of(gone.token);
+        }
+    }
+
+    fn forget_line_of(&mut self, token: LeaseToken) {
+        let Some(lease) = self.leases.get_mut(&token) else { return };
+        lease.lines -= 1;
+        if lease.lines == 0 {
+            self.leases.remove(&token);
         }
     }
 
     fn read(&self, of: &LogOf, after: u64, limit: u32) -> Vec<KeptLine> {
-        let none = BTreeSet::new();
         let wanted = |kept: &&KeptLine| match of {
-            LogOf::Task(task) => self.members.get(task).unwrap_or(&none).contains(&kept.token),
+            LogOf::Task(task) => {
+                self.leases.get(&kept.token).is_some_and(|lease| lease.members.contains(task))
+            }
             LogOf::Worker(worker) => {
                 let own = kept.token.0 == 0 || kept.line.source == LogSource::Worker;
                 own && kept.worker.as_str().starts_with(worker.as_str())
@@ -314,6 +332,14 @@ mod tests {
             }
             assert!(texts(&kept, LogOf::Task(task(1)), 0, 9).await.is_empty());
             assert_eq!(texts(&kept, LogOf::Task(task(2)), 0, 9).await.len(), 9);
+            let leases = match &kept {
+                Kept::Memory(memory) => memory.lock().unwrap().leases.len() as i64,
+                Kept::File { connection, .. } => {
+                    let count = sqlx::query_scalar("SELECT COUNT(DISTINCT token) FROM members");
+                    count.fetch_one(&mut *connection.lock().await).await.unwrap()
+                }
+            };
+            assert_eq!(leases, 1, "members go with the last line of their lease");
         }
     }
 }
