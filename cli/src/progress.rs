@@ -116,10 +116,15 @@ fn describe(counts: &TaskCounts, sweep: &SweepSummary, left: Option<Duration>) -
     if counts.cancelled > 0 {
         text += &format!(", {} cancelled", counts.cancelled);
     }
+    let starts = !has_ended(sweep) && !sweep.paused;
+    if sweep.paused {
+        text += ", paused";
+    }
     if sweep.workers == 0 && !has_ended(sweep) {
         text += ", no worker is connected";
     }
-    if let Some(left) = left.filter(|_| !has_ended(sweep)) {
+    // At a pace at which nothing starts it would never end.
+    if let Some(left) = left.filter(|_| starts) {
         let seconds = left.as_secs_f64();
         let pace = (counts.total as f64 - counts.done as f64).max(0.0) / seconds.max(0.001) * 60.0;
         text += &format!(", {pace:.1} tasks/min, about {} left", human(left));
@@ -192,6 +197,16 @@ mod tests {
         assert_eq!(pace.left(0.5), None);
         pace.observe(start + Duration::from_secs(10), 0.75);
         assert_eq!(pace.left(0.75), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn who_waits_for_a_paused_sweep_is_told() {
+        let told = |paused| {
+            let sweep = SweepSummary { paused, ..sweep(4, 2, (0, 0)) };
+            describe(&sweep.tasks.unwrap(), &sweep, Some(Duration::from_secs(60)))
+        };
+        assert_eq!(told(false), "4/10 tasks done, 2 running, 6.0 tasks/min, about 1 min 0 s left");
+        assert_eq!(told(true), "4/10 tasks done, 2 running, paused");
     }
 
     #[test]

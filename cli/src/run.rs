@@ -48,7 +48,8 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
                 worker_arguments(arguments, &url),
                 arguments.state.join("worker.log"),
             );
-            // Until here and after it there is nothing to clean up: a signal may end the process as it always does.
+            // Until here there is nothing to clean up: a signal may end the process as it always does. From here on
+            // it does not, for handlers stay to the end of the process; what comes after the work takes moments.
             work(&mut client, &summary.name, &worker, &mut Interrupts::install()?).await?
         };
         let fetched = fetch_results(&mut client, sweep.name.as_str()).await?;

@@ -66,6 +66,14 @@ pub(crate) async fn submit_to(
                 target.typed()
             );
         }
+        if summary.paused {
+            tell!(
+                "{}: paused; nothing more of it starts until: colearn resume {}{}",
+                summary.name,
+                summary.name,
+                target.typed()
+            );
+        }
     }
     Ok(summary)
 }

@@ -28,6 +28,8 @@ const OPENING: Duration = Duration::from_secs(10);
 const KEEPALIVE: Duration = Duration::from_secs(5);
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+/// The same for a worker that leaves: it waits a few seconds for what it owes to be acknowledged, and no longer.
+const LONGEST_BACKOFF_OF_LEAVING: Duration = Duration::from_secs(1);
 /// A stream that lasted this long is not one of a row of failures.
 const STEADY: Duration = Duration::from_secs(5);
 /// Messages that wait for the transport. A coordinator that lets more pile up does not read any more.
@@ -154,6 +156,7 @@ pub struct Connection {
     worker: WorkerId,
     link: Link,
     failures: u32,
+    longest_backoff: Duration,
     /// None sends no logs.
     logs: Option<LogQueue>,
     next_logs: Instant,
@@ -165,7 +168,8 @@ impl Connection {
     pub fn new(dial: Dial, worker: WorkerId) -> Self {
         let now = Instant::now();
         let link = Link::Resting { until: now };
-        Self { dial, worker, link, failures: 0, logs: None, next_logs: now }
+        let longest_backoff = LONGEST_BACKOFF;
+        Self { dial, worker, link, failures: 0, longest_backoff, logs: None, next_logs: now }
     }
 
     /// Sends log lines too, as far as there is room for them.
@@ -183,6 +187,14 @@ impl Connection {
             LogLevel::Info => logs.worker_says(about, text),
             LogLevel::Warn => logs.worker_says(about, &format!("WARN {text}")),
             LogLevel::Error => logs.worker_says(about, &format!("ERROR {text}")),
+        }
+    }
+
+    /// From now on pauses are short: there is not much time left to deliver anything.
+    pub fn hurry(&mut self) {
+        self.longest_backoff = LONGEST_BACKOFF_OF_LEAVING;
+        if let Link::Resting { until } = &mut self.link {
+            *until = (*until).min(Instant::now() + self.longest_backoff);
         }
     }
 
@@ -272,7 +284,7 @@ impl Connection {
         {
             self.failures = 0;
         }
-        let pause = backoff(&self.worker, self.failures);
+        let pause = backoff(&self.worker, self.failures).min(self.longest_backoff);
         self.failures = self.failures.saturating_add(1);
         self.link = Link::Resting { until: Instant::now() + pause };
     }
@@ -337,6 +349,23 @@ mod tests {
             assert!(pause <= full && pause > full / 2, "{failures}: {pause:?}");
         }
         assert_ne!(backoff(&one, 9), backoff(&WorkerId::new("two").unwrap(), 9));
+    }
+
+    #[test]
+    fn who_leaves_does_not_rest_for_long() {
+        let mut connection =
+            Connection::new(Dial::tcp(Uri::from_static("http://127.0.0.1:1")), WorkerId::new("one").unwrap());
+        let rests = |connection: &Connection| match &connection.link {
+            Link::Resting { until } => until.duration_since(Instant::now()),
+            _ => panic!("it does not rest"),
+        };
+        connection.failures = 40;
+        connection.rest();
+        assert!(rests(&connection) > LONGEST_BACKOFF_OF_LEAVING);
+        connection.hurry();
+        assert!(rests(&connection) <= LONGEST_BACKOFF_OF_LEAVING, "the pause that it was in");
+        connection.rest();
+        assert!(rests(&connection) <= LONGEST_BACKOFF_OF_LEAVING, "the next pause");
     }
 
     #[test]

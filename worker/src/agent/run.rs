@@ -163,6 +163,9 @@ pub async fn serve(
                 }
             }
         }
+        if agent.is_leaving() {
+            connection.hurry();
+        }
         let deadline = agent.next_deadline().map(|at| began + at.since(Timestamp(0)));
         input = tokio::select! {
             biased;

@@ -19,8 +19,9 @@ impl Agent {
         }
     }
 
-    /// Whether trainers that end are not replaced.
-    pub(super) fn is_leaving(&self) -> bool {
+    /// Whether it is about to leave: trainers that end are not replaced, and what is owed is waited for, but not long.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
         matches!(self.mode, Mode::Parking { .. } | Mode::Leaving { .. } | Mode::Gone)
     }
 
