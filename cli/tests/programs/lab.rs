@@ -49,6 +49,15 @@ impl Running {
         nix::unistd::Pid::from_raw(self.0.id().try_into().unwrap())
     }
 
+    /// The trainer of a worker, if it has one at this moment.
+    pub(crate) fn trainer(&self) -> Option<nix::unistd::Pid> {
+        let pid = self.pid();
+        // The agent has one thread that starts children, its first.
+        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+        let child = children.split_whitespace().next()?.parse().ok()?;
+        Some(nix::unistd::Pid::from_raw(child))
+    }
+
     /// Waits for the end; the exit code.
     pub(crate) fn code(mut self) -> i32 {
         self.0.wait().unwrap().code().expect("ended by itself")

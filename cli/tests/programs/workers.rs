@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
 use crate::lab::{Lab, largest_difference, text};
@@ -106,11 +107,30 @@ fn an_interrupted_run_goes_on_after_the_epoch_it_was_in() {
 }
 
 #[test]
+fn a_signal_that_reaches_the_trainer_too_parks_all_the_same() {
+    let lab = Lab::new();
+    lab.write("small.yaml", &LONG.replace("{epochs: 100", "{epochs: 30000"));
+    let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
+    said(&lab, &url, &["submit", "small.yaml"]);
+    let worker = lab.worker(&url, "one");
+    wait_for_epochs(&lab, &["--coordinator", &url], 2);
+    // As `killall colearn-worker` does, or a service manager that stops whole groups of processes.
+    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+        kill(worker.trainer().unwrap(), signal).unwrap();
+    }
+    worker.terminate();
+    assert_eq!(worker.code(), 0, "{}", lab.logs());
+    assert!(lab.logs().contains("is parked"), "{}", lab.logs());
+    let parked = &tasks(&lab, &url)[0];
+    assert_eq!((&parked["state"], &parked["attempts"]), (&"pending".into(), &0.into()), "{parked}");
+}
+
+#[test]
 fn a_cancelled_task_stops_within_seconds_and_a_retry_goes_on_from_its_checkpoint() {
     let lab = Lab::new();
     // Nobody waits for its end: it takes minutes.
-    lab.write("small.yaml", &LONG.replace("1000", "1").replace("epochs: 100", "epochs: 30000"));
-    lab.write("next.yaml", &LONG.replace("name: small", "name: next").replace("epochs: 100", "epochs: 1"));
+    lab.write("small.yaml", &LONG.replace("1000", "1").replace("{epochs: 100", "{epochs: 30000"));
+    lab.write("next.yaml", &LONG.replace("name: small", "name: next").replace("{epochs: 100", "{epochs: 1"));
     let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
     said(&lab, &url, &["submit", "small.yaml"]);
     let _worker = lab.worker(&url, "one");

@@ -8,7 +8,10 @@ use std::{
 };
 
 use colearn_core::id::TaskId;
-use nix::libc;
+use nix::{
+    libc,
+    sys::signal::{SigHandler, Signal, signal},
+};
 
 use super::{cohort::Control, session::Session};
 use crate::{
@@ -23,6 +26,7 @@ use crate::{
 /// 2 when a command is not understood.
 #[must_use]
 pub fn main(options: TrainerOptions) -> ExitCode {
+    leave_signals_to_the_agent();
     tch::set_num_threads(i32::try_from(options.threads).unwrap_or(i32::MAX));
     tch::set_num_interop_threads(1);
     let device = match TrainingDevice::find(&options.device, options.threads) {
@@ -52,6 +56,17 @@ pub fn main(options: TrainerOptions) -> ExitCode {
             Ok(Command::Abandon { .. } | Command::Park) => {}
             // The reader never returns; should it have panicked, there is nobody to obey.
             Err(_) => return ExitCode::from(1),
+        }
+    }
+}
+
+/// Who asks the agent to leave may well ask all of its processes, as `killall` does: a trainer that ended then would
+/// have nothing left to park. It ends with its standard input, and with the agent.
+fn leave_signals_to_the_agent() {
+    for asked in [Signal::SIGTERM, Signal::SIGINT] {
+        // SAFETY: to ignore a signal runs no code of ours.
+        if let Err(error) = unsafe { signal(asked, SigHandler::SigIgn) } {
+            eprintln!("warning: {asked} can not be ignored: {error}");
         }
     }
 }

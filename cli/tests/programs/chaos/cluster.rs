@@ -1,14 +1,8 @@
 //! A coordinator and its workers under a supervisor that starts again whatever ends.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
-};
+use nix::sys::signal::{Signal, kill};
 
 use super::ledger::Tail;
 use crate::lab::{Lab, Running};
@@ -134,11 +128,7 @@ impl<'a> Cluster<'a> {
 
     fn strike_trainer(&self, worker: usize) -> bool {
         let Some(running) = &self.workers[worker].1 else { return false };
-        let pid = running.pid();
-        // The agent has one thread that starts children, its first.
-        let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
-        let trainer = children.split_whitespace().next().and_then(|child| child.parse().ok());
-        trainer.is_some_and(|trainer| kill(Pid::from_raw(trainer), Signal::SIGKILL).is_ok())
+        running.trainer().is_some_and(|trainer| kill(trainer, Signal::SIGKILL).is_ok())
     }
 
     fn strike_coordinator(&mut self) {
