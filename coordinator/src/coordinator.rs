@@ -69,6 +69,8 @@ impl Config {
 pub enum Storage {
     /// In SQLite in this folder, which is created if it is not there.
     StateDir(PathBuf),
+    /// In SQLite in this folder, which is only looked at and may be read-only: see [`EngineSettings::read_only`].
+    ReadOnly(PathBuf),
     /// In a store that is open already.
     Store(Arc<dyn Store>),
 }
@@ -150,14 +152,19 @@ impl Coordinator {
         check(&config)?;
         let Config { storage, listen: address, lease, heartbeat, only, release_leases, settle_after, parser } =
             config;
+        let read_only = matches!(storage, Storage::ReadOnly(_));
         let (store, logs): (Arc<dyn Store>, _) = match storage {
             Storage::StateDir(folder) => {
                 let store = Arc::new(SqliteStore::open(&folder).await?);
                 (store, Logs::open(Some(&folder)).await)
             }
+            Storage::ReadOnly(folder) => {
+                let store = Arc::new(SqliteStore::open_to_read(&folder).await?);
+                (store, Logs::open_to_read(&folder).await)
+            }
             Storage::Store(store) => (store, Logs::open(None).await),
         };
-        let settings = EngineSettings { lease, only, release_leases, settle_after };
+        let settings = EngineSettings { lease, only, release_leases, settle_after, read_only };
         let (engine, handle) = Engine::recover(store.clone(), clock, settings).await?;
         let rules = WorkerRules { lease, heartbeat };
         let router = rpc::router(&Rpc { engine: handle, store, logs: logs.clone(), parser, rules }).await?;

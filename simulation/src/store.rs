@@ -124,4 +124,8 @@ impl Store for WatchedStore {
     fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
         self.kept.results(sweep, from, limit)
     }
+
+    fn result_counts(&self) -> StoreFuture<'_, Vec<(SweepId, u64)>> {
+        self.kept.result_counts()
+    }
 }

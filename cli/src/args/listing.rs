@@ -36,8 +36,8 @@ pub(super) const TASKS_JSON: &str = json_help!(
 );
 
 pub(super) const WORKERS_JSON: &str = json_help!(
-    "  {\"workers\": [WORKER, ...]}. A WORKER has: id, host, version, state (connected, draining, away), last_seen,
-  slots [{index, device, max_cohort, tasks [{sweep, configuration, seed, attempt, epoch, epochs}, ...]}, ...]."
+    "  {\"workers\": [WORKER, ...]}. A WORKER has: id, host, version, state (connected, draining, away), last_seen
+  (null, as host and version are, if it has not come back since the coordinator's start), slots [{index, device, max_cohort, tasks [{sweep, configuration, seed, attempt, epoch, epochs}, ...]}, ...]."
 );
 
 pub(super) const LOGS_JSON: &str = json_help!(

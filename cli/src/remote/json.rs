@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     results::failure_parts,
     words::{instant, source_word, state_word, task_state_word},
-    workers::worker_state,
+    workers::{last_seen, worker_state},
 };
 
 pub(super) fn counts(counts: &TaskCounts) -> Value {
@@ -73,6 +73,8 @@ pub(super) fn task(row: &TaskRow) -> Value {
 }
 
 pub(super) fn worker(worker: &Worker) -> Value {
+    // A worker that has not come back since the coordinator's start is known by its leases alone.
+    let known = |text: &String| (!text.is_empty()).then(|| text.clone());
     let running = |task: &RunningTask| {
         let id = task.task.clone().unwrap_or_default();
         json!({
@@ -94,10 +96,10 @@ pub(super) fn worker(worker: &Worker) -> Value {
     };
     json!({
         "id": worker.worker,
-        "host": worker.host,
-        "version": worker.version,
+        "host": known(&worker.host),
+        "version": known(&worker.version),
         "state": worker_state(worker),
-        "last_seen": instant(worker.last_seen),
+        "last_seen": last_seen(worker).map(instant),
         "slots": worker.slots.iter().map(slot).collect::<Value>(),
     })
 }

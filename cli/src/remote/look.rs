@@ -27,7 +27,7 @@ const MOST_ROWS: u32 = 500;
 /// `colearn list`.
 pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
     let ListArgs { target, json: as_json } = arguments;
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     let sweeps = connection
         .sweeps
         .list_sweeps(v1::ListSweepsRequest {})
@@ -80,7 +80,7 @@ pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
 pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     let StatusArgs { name, target, json: as_json } = arguments;
     let name = name.as_str();
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     let most = (!*as_json && std::io::stdout().is_terminal()).then_some(MOST_ROWS);
     let response = pages::sweep(&mut connection.sweeps, name, most).await?;
     connection.close().await;
@@ -146,7 +146,7 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
 pub(crate) async fn watch(arguments: &Named) -> Outcome {
     let Named { name, target } = arguments;
     let name = name.as_str();
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     if connection.is_embedded() {
         // Nobody works on it: there is something to say only if it has ended.
         let response = pages::sweep(&mut connection.sweeps, name, Some(1)).await?;

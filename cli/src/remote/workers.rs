@@ -20,7 +20,7 @@ const MOST_TASKS: usize = 4;
 /// `colearn workers`.
 pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
     let WorkersArgs { target, json } = arguments;
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     let workers = pages::workers(&mut connection.sweeps).await?;
     let embedded = connection.is_embedded();
     connection.close().await;
@@ -41,6 +41,11 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
+/// When the coordinator last heard of a worker; `None` when it has not since its own start.
+pub(super) fn last_seen(worker: &Worker) -> Option<i64> {
+    (worker.last_seen > 0).then_some(worker.last_seen)
+}
+
 /// Where a worker is, in a word.
 pub(super) fn worker_state(worker: &Worker) -> &'static str {
     match worker {
@@ -56,9 +61,9 @@ fn table(workers: &[Worker], now: i64) -> String {
     for worker in workers {
         let mut who = [
             worker.worker.clone(),
-            worker.host.clone(),
+            if worker.host.is_empty() { "-".to_owned() } else { worker.host.clone() },
             worker_state(worker).to_owned(),
-            ago(worker.last_seen, now),
+            last_seen(worker).map_or_else(|| "not since the restart".to_owned(), |seen| ago(seen, now)),
         ];
         if worker.slots.is_empty() {
             let [id, host, state, seen] = std::mem::take(&mut who);
@@ -130,6 +135,22 @@ pub(crate) async fn drain(arguments: &DrainArgs) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_worker_that_has_not_come_back_was_not_seen_in_1970() {
+        let away = Worker { worker: "gpu01-ab".into(), ..Worker::default() };
+        let told = table(std::slice::from_ref(&away), 4000);
+        assert!(told.contains("gpu01-ab  -     away   not since the restart"), "{told}");
+        let object = json::worker(&away);
+        for field in ["last_seen", "host", "version"] {
+            assert_eq!(object[field], serde_json::Value::Null, "{field}");
+        }
+        let seen = json::worker(&Worker { last_seen: 1000, host: "h".into(), ..away });
+        assert_eq!(
+            (seen["last_seen"].as_str(), seen["host"].as_str()),
+            (Some("1970-01-01T00:00:01.000Z"), Some("h"))
+        );
+    }
 
     #[test]
     fn workers_are_told_with_what_they_train() {

@@ -19,5 +19,7 @@ mod restarts;
 mod settled;
 #[cfg(target_os = "linux")]
 mod small_disk;
+#[cfg(target_os = "linux")]
+mod state_folder;
 mod tensors;
 mod workers;

@@ -254,3 +254,10 @@ pub(super) enum Input {
         reply: oneshot::Sender<Option<watch::Receiver<SweepSummary>>>,
     },
 }
+
+impl Input {
+    /// Whether it leaves everything as it is.
+    pub(super) fn only_looks(&self) -> bool {
+        matches!(self, Self::Ask(_) | Self::Watch { .. })
+    }
+}

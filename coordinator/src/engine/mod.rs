@@ -9,6 +9,7 @@ mod error;
 mod handle;
 mod input;
 mod recovery;
+mod replay;
 mod room;
 mod run;
 mod summary;

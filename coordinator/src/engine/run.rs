@@ -4,9 +4,7 @@ use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
-    scheduler::{
-        DropReason, Event, Recovered, Scheduler, SchedulerSettings, Submission, SubmissionError, SweepStatus,
-    },
+    scheduler::{DropReason, Event, Scheduler, SchedulerSettings, Submission, SubmissionError, SweepStatus},
     sweep::{ScheduleSettings, Sweep},
 };
 use tokio::{
@@ -25,6 +23,7 @@ use super::{
         ToWorker,
     },
     recovery::Recovery,
+    replay::{Replayed, replay},
     room::Queued,
     summary::SweepSummary,
 };
@@ -34,8 +33,6 @@ use crate::store::Store;
 const QUEUE: usize = 1024;
 /// Inputs that are committed together at most.
 const LARGEST_BATCH: usize = 512;
-/// Journal entries that are read at once on recovery.
-const PAGE: u32 = 4096;
 /// Followers of a sweep hear of changes no more often than this.
 const BETWEEN_UPDATES: Duration = Duration::from_millis(200);
 
@@ -51,6 +48,9 @@ pub struct EngineSettings {
     pub release_leases: bool,
     /// How long after its end a sweep is settled: its entries of the journal are not replayed any more.
     pub settle_after: Duration,
+    /// Answer questions, and change nothing: nothing is committed, nobody can connect or submit. What is inconsistent
+    /// is shown all the same.
+    pub read_only: bool,
 }
 
 /// Owns the scheduler.
@@ -69,6 +69,8 @@ pub struct Engine {
     /// their silence.
     listened: Instant,
     absence: Duration,
+    /// Only questions are answered.
+    read_only: bool,
 }
 
 struct Connection {
@@ -80,31 +82,25 @@ impl Engine {
     /// Rebuilds the state from the store's journal.
     ///
     /// # Errors
-    /// When the journal can not be read, or the start itself can not be journaled.
+    /// When the journal can not be read or is inconsistent, or the start itself can not be journaled.
     pub async fn recover(
         store: Arc<dyn Store>,
         clock: Clock,
         settings: EngineSettings,
     ) -> Result<(Self, EngineHandle), EngineError> {
         let began = Instant::now();
-        let Recovered { last_sweep, last_token, settled } =
-            store.recovered().await.map_err(EngineError::Recover)?;
-        let settled_before = settled.len();
         let absence = settings.lease / 2;
-        let (lease, only, settle_after) = (settings.lease, settings.only, Some(settings.settle_after));
-        let mut scheduler = Scheduler::recovering(SchedulerSettings { lease, only, settle_after }, settled);
-        let (mut after, mut entries) = (0, 0_u64);
-        loop {
-            let page = store.journal(after, PAGE).await.map_err(EngineError::Recover)?;
-            let Some((last, _)) = page.last() else { break };
-            after = *last;
-            entries += page.len() as u64;
-            for (_, entry) in page {
-                // What followed from it was done, or will be asked for again.
-                drop(scheduler.apply(entry.at, entry.event));
-            }
+        let read_only = settings.read_only;
+        // What is only looked at stays as it is.
+        let settle_after = (!read_only).then_some(settings.settle_after);
+        let (lease, only) = (settings.lease, settings.only);
+        let replayed = replay(&*store, SchedulerSettings { lease, only, settle_after }).await?;
+        let Replayed { mut scheduler, settled: settled_before, entries, problems } = replayed;
+        match problems.text() {
+            Some(problems) if read_only => tracing::warn!("the state is inconsistent: {problems}"),
+            Some(problems) => return Err(EngineError::Inconsistent { problems }),
+            None => {}
         }
-        scheduler.recovered(last_sweep, last_token);
         let at = clock.now();
         let mut start = Turn::default();
         start.apply(&mut scheduler, at, Event::CoordinatorStarted, None, None);
@@ -113,7 +109,9 @@ impl Engine {
                 start.apply(&mut scheduler, at, Event::LeaseReleased { token }, None, None);
             }
         }
-        store.commit(start.batch).await.map_err(EngineError::Commit)?;
+        if !read_only {
+            store.commit(start.batch).await.map_err(EngineError::Commit)?;
+        }
         let counts = scheduler.sweeps().map(|view| view.counts());
         let (tasks, done) =
             counts.fold((0, 0), |(tasks, done), counts| (tasks + counts.total(), done + counts.done));
@@ -140,6 +138,7 @@ impl Engine {
             updated: began,
             listened: Instant::now(),
             absence,
+            read_only,
         };
         Ok((engine, EngineHandle::new(sender)))
     }
@@ -166,9 +165,12 @@ impl Engine {
     /// Waits until there is something to do. Says whether this is the end.
     async fn wait(&mut self, queued: &mut Vec<Queued>, stop: &CancellationToken) -> bool {
         let deadline = self.scheduler.next_deadline().map(|deadline| self.clock.instant_of(deadline));
+        // Leases of others are theirs to watch over.
+        let deadline = deadline.filter(|_| !self.read_only);
         let update = self.changed.then(|| self.updated + BETWEEN_UPDATES);
         // To know of an absence it has to be present now and then.
-        let roll_call = (self.scheduler.lease_count() > 0).then(|| self.listened + self.absence / 2);
+        let watched = self.scheduler.lease_count() > 0 && !self.read_only;
+        let roll_call = watched.then(|| self.listened + self.absence / 2);
         let next = deadline.into_iter().chain(update).chain(roll_call).min();
         let alarm = async {
             match next {
@@ -193,6 +195,14 @@ impl Engine {
     async fn turn(&mut self, queued: Vec<Input>, all_heard: bool) -> Result<(), EngineError> {
         let now = self.clock.now();
         let mut turn = Turn::default();
+        if self.read_only {
+            // What asks for a change is dropped, which says that nobody serves it.
+            for input in queued.into_iter().filter(Input::only_looks) {
+                self.take(&mut turn, input);
+            }
+            turn.effects.into_iter().for_each(|effect| self.perform(effect));
+            return Ok(());
+        }
         let away = mem::replace(&mut self.listened, Instant::now()).elapsed();
         if away > self.absence {
             if self.scheduler.lease_count() > 0 {
@@ -223,13 +233,15 @@ impl Engine {
             self.changed = true;
             self.store.commit(batch).await.map_err(EngineError::Commit)?;
         }
-        for effect in effects {
-            match effect {
-                Effect::Tell(to, message) => self.tell(&to, message),
-                Effect::Answer(answer) => answer(),
-            }
-        }
+        effects.into_iter().for_each(|effect| self.perform(effect));
         Ok(())
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Tell(to, message) => self.tell(&to, message),
+            Effect::Answer(answer) => answer(),
+        }
     }
 
     fn apply(&mut self, turn: &mut Turn, event: Event) {

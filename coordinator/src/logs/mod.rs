@@ -90,7 +90,16 @@ pub(crate) struct Logs {
 impl Logs {
     /// Logs in this folder; in memory when there is none, or when it can not be written.
     pub(crate) async fn open(folder: Option<&Path>) -> Self {
-        let kept = Arc::new(Kept::open(folder).await);
+        Self::over(Kept::open(folder).await)
+    }
+
+    /// Logs in this folder as they are.
+    pub(crate) async fn open_to_read(folder: &Path) -> Self {
+        Self::over(Kept::open_to_read(folder).await)
+    }
+
+    fn over(kept: Kept) -> Self {
+        let kept = Arc::new(kept);
         let (orders, waiting) = mpsc::channel(QUEUE);
         let (news, written) = watch::channel(0);
         tokio::spawn(write(kept.clone(), waiting, news));
