@@ -83,7 +83,7 @@ pub(super) fn count(number: u64, noun: &str) -> String {
 
 /// A text from elsewhere on one line, and without what a terminal would obey.
 pub(super) fn one_line(text: &str) -> String {
-    text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    colearn_core::text::one_line(text.trim_end())
 }
 
 #[cfg(test)]

@@ -4,14 +4,15 @@ use colearn_core::{
     id::{SweepId, SweepName},
     result::TaskResult,
     scheduler::{FailedAttempt, HeldLease, RetryError, SlotOffer, SubmissionError, SweepStatus, TaskCounts},
-    text::shortened,
+    text::{printable, printable_lines, shortened},
 };
 use colearn_proto::{
     convert::{self, ConvertError},
     v1,
 };
-use tonic::Status;
+use tonic::{Code, Status};
 
+use super::refusal::refusal;
 use crate::{
     engine::{FromWorker, OperationError, Stopped, SweepSummary, ToWorker},
     store::{ResultRow, StoreError},
@@ -21,53 +22,54 @@ use crate::{
 const MOST_SLOTS: usize = 1024;
 /// The most tasks a worker gets in one lease, whatever it offers: more would not fit into one message.
 const LARGEST_COHORT: u32 = 1024;
-/// The longest text of a refusal, in bytes.
-const LONGEST_REFUSAL: usize = 1024;
+/// The longest text about what a client sent, in bytes.
+const LONGEST_QUOTE: usize = 1024;
 /// The longest name of a host, a version or a device, in bytes.
 pub(super) const LONGEST_NAME: usize = 256;
 /// The most leases, and tasks of a lease, a connecting worker may hold.
 pub(super) const MOST_HELD: usize = 65_536;
 
 pub(super) fn stopped(error: Stopped) -> Status {
-    Status::unavailable(error.to_string())
+    refusal(Code::Unavailable, error)
 }
 
-/// What is wrong may quote what came, which may be of any length: a status travels in headers, and is logged.
+/// What a client sent is not acceptable. The text may quote it, and is logged.
 pub(super) fn invalid(error: impl std::fmt::Display) -> Status {
-    Status::invalid_argument(shortened(&printable(error.to_string()), LONGEST_REFUSAL))
+    refusal(Code::InvalidArgument, shortened(&error.to_string(), LONGEST_QUOTE))
 }
 
 pub(super) fn submission_refused(error: &SubmissionError) -> Status {
     match error {
-        SubmissionError::OtherTasks { .. } => Status::already_exists(error.to_string()),
+        SubmissionError::OtherTasks { .. } => refusal(Code::AlreadyExists, error),
         SubmissionError::TooManyTasks { .. } | SubmissionError::Empty(_) => invalid(error),
-        SubmissionError::Settled(_) => Status::unavailable(error.to_string()),
+        SubmissionError::Settled(_) => refusal(Code::Unavailable, error),
     }
 }
 
 pub(super) fn operation_refused(error: &OperationError) -> Status {
-    let text = error.to_string();
-    match error {
-        OperationError::Gone | OperationError::Retry(RetryError::Unknown { .. }) => Status::not_found(text),
-        OperationError::Settled => Status::unavailable(text),
-        OperationError::Priority(_) => Status::invalid_argument(text),
+    let code = match error {
+        OperationError::Gone | OperationError::Retry(RetryError::Unknown { .. }) => Code::NotFound,
+        OperationError::Settled => Code::Unavailable,
+        OperationError::Priority(_) => Code::InvalidArgument,
         OperationError::Ended(_)
         | OperationError::Retry(RetryError::Done { .. })
         | OperationError::Extension(_)
-        | OperationError::Removal(_) => Status::failed_precondition(text),
-    }
+        | OperationError::Removal(_) => Code::FailedPrecondition,
+    };
+    refusal(code, error)
 }
 
 pub(super) fn unknown_task(sweep: &SweepName, task: colearn_core::id::TaskId) -> Status {
-    Status::not_found(format!("sweep `{sweep}` has no task {}/{}", task.configuration, task.seed))
+    let text = format!("sweep `{sweep}` has no task {}/{}", task.configuration, task.seed);
+    refusal(Code::NotFound, text)
 }
 
 pub(super) fn unknown_sweep(name: &SweepName) -> Status {
-    Status::not_found(format!("there is no sweep `{name}`"))
+    refusal(Code::NotFound, format!("there is no sweep `{name}`"))
 }
 
 pub(super) fn store_failed(error: &StoreError) -> Status {
-    Status::internal(error.to_string())
+    refusal(Code::Internal, error)
 }
 
 fn counts(counts: TaskCounts) -> v1::TaskCounts {
@@ -140,18 +142,6 @@ pub(super) fn slots(slots: Vec<v1::Slot>) -> Result<Vec<SlotOffer>, ConvertError
         Ok(SlotOffer { index: slot.index, device, max_cohort: slot.max_cohort.clamp(1, LARGEST_COHORT) })
     };
     slots.into_iter().map(offer).collect()
-}
-
-/// Text of a worker without what could play with a terminal.
-pub(super) fn printable(mut text: String) -> String {
-    text.retain(|c| !c.is_control());
-    text
-}
-
-/// The same for text that may have several lines.
-fn printable_lines(mut text: String) -> String {
-    text.retain(|c| !c.is_control() || matches!(c, '\n' | '\t'));
-    text
 }
 
 /// Names in a result are shown to people, too.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use colearn_core::{
     id::{LeaseToken, WorkerId},
     scheduler::TaskState,
-    text::shortened,
+    text::{printable, shortened},
     time::Timestamp,
 };
 use colearn_proto::{convert::ConvertError, v1};
@@ -35,7 +35,7 @@ pub(super) fn batch(worker: &WorkerId, logged: v1::LogLines) -> Result<LogBatch,
             v1::LogSource::Trainer => LogSource::Trainer,
             v1::LogSource::Worker | v1::LogSource::Unspecified => LogSource::Worker,
         },
-        text: shortened(&convert::printable(line.text), LONGEST_LINE),
+        text: shortened(&printable(line.text), LONGEST_LINE),
     };
     Ok(LogBatch {
         worker: worker.clone(),

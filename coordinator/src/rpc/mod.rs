@@ -5,6 +5,7 @@ mod listing;
 mod logs;
 mod look;
 mod rate;
+mod refusal;
 mod results;
 mod router;
 mod session;

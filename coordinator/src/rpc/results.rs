@@ -5,9 +5,9 @@ use std::sync::Arc;
 use colearn_core::{id::SweepId, scheduler::FailedAttempt, sweep::Sweep};
 use colearn_proto::v1::{GetResultsResponse, get_results_response::Part};
 use tokio::sync::mpsc;
-use tonic::Status;
+use tonic::{Code, Status};
 
-use super::convert;
+use super::{convert, refusal::refusal};
 use crate::store::Store;
 
 /// Results that are read at once.
@@ -42,7 +42,7 @@ async fn send_all(source: Source, store: &dyn Store, parts: &Parts) -> Result<()
                 send(parts, Part::SweepJson(part.to_owned())).await?;
             }
         }
-        Err(error) => return fail(parts, Status::internal(error.to_string())).await,
+        Err(error) => return fail(parts, refusal(Code::Internal, error)).await,
     }
     let mut failures = source.failures.into_iter().peekable();
     let mut from = 0;

@@ -10,9 +10,9 @@ use colearn_core::{
 use colearn_proto::v1::{self, sweep_service_server::SweepService};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tonic::{Code, Request, Response, Status};
 
-use super::{convert, listing, logs, look, results, router::Rpc};
+use super::{convert, listing, logs, look, refusal::refusal, results, router::Rpc};
 use crate::{
     engine::{Operated, Operation, SweepSummary},
     logs::LogOf,
@@ -35,17 +35,17 @@ impl Sweeps {
     /// Apart from everything that waits for nobody: a large sweep file keeps a core busy for seconds.
     async fn parse(&self, source: String, origin: String) -> Result<(Sweep, Vec<String>), Status> {
         if origin.len() > LONGEST_ORIGIN {
-            return Err(Status::invalid_argument(format!("`origin` is longer than {LONGEST_ORIGIN} bytes")));
+            return Err(convert::invalid(format!("`origin` is longer than {LONGEST_ORIGIN} bytes")));
         }
-        let internal = |error: String| Status::internal(error);
-        let turn = self.parsers.clone().acquire_owned().await.map_err(|error| internal(error.to_string()))?;
+        let internal = |error: &dyn std::fmt::Display| refusal(Code::Internal, error);
+        let turn = self.parsers.clone().acquire_owned().await.map_err(|error| internal(&error))?;
         let parser = self.rpc.parser.clone();
         let parse = move || {
             let _turn = turn;
             parser(&source, &origin)
         };
-        let parsed = tokio::task::spawn_blocking(parse).await.map_err(|error| internal(error.to_string()))?;
-        parsed.map_err(Status::invalid_argument)
+        let parsed = tokio::task::spawn_blocking(parse).await.map_err(|error| internal(&error))?;
+        parsed.map_err(|diagnostics| refusal(Code::InvalidArgument, diagnostics))
     }
 
     async fn operate(&self, name: &str, operation: Operation) -> Result<Operated, Status> {
@@ -244,7 +244,7 @@ impl SweepService for Sweeps {
         let v1::DrainWorkerRequest { worker, now } = request.into_inner();
         let id = WorkerId::new(worker).map_err(convert::invalid)?;
         let view = self.rpc.engine.drain(id.clone(), now).await.map_err(convert::stopped)?;
-        let away = || Status::failed_precondition(format!("worker `{id}` is not connected"));
+        let away = || refusal(Code::FailedPrecondition, format!("worker `{id}` is not connected"));
         let worker = Some(listing::worker(view.ok_or_else(away)?));
         Ok(Response::new(v1::DrainWorkerResponse { worker }))
     }
@@ -257,7 +257,7 @@ impl SweepService for Sweeps {
         let of = match of {
             Some(v1::get_log_request::Of::Task(v1::TaskOfSweep { name, task })) => {
                 let (name, id) = self.rpc.find(&name).await?;
-                let task = task.ok_or_else(|| Status::invalid_argument("`task` names no task"))?;
+                let task = task.ok_or_else(|| convert::invalid("`task` names no task"))?;
                 let task = listing::reference(id, &task)?;
                 let known = move |_: &Scheduler, view: SweepView<'_>| view.has_task(task);
                 if !self.rpc.look(name.as_str(), known).await? {
@@ -268,7 +268,7 @@ impl SweepService for Sweeps {
             Some(v1::get_log_request::Of::Worker(worker)) => {
                 LogOf::Worker(WorkerId::new(worker).map_err(convert::invalid)?)
             }
-            None => return Err(Status::invalid_argument("a log is of a task or of a worker")),
+            None => return Err(convert::invalid("a log is of a task or of a worker")),
         };
         let (lines, stream) = mpsc::channel(4);
         tokio::spawn(logs::stream(self.rpc.clone(), of, follow, lines));

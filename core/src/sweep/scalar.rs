@@ -8,9 +8,12 @@ use super::{
     diagnostic::{Problems, Span},
     raw::{Entry, Node, Raw},
 };
-use crate::settings::schema::{
-    self, Bound, FIELDS, Field, Kind, LONGEST_SUBSET, LONGEST_TEXT, MODALITY_DROPOUT, MOST_MODALITIES,
-    MOST_SUBSETS,
+use crate::{
+    settings::schema::{
+        self, Bound, FIELDS, Field, Kind, LONGEST_SUBSET, LONGEST_TEXT, MODALITY_DROPOUT, MOST_MODALITIES,
+        MOST_SUBSETS,
+    },
+    text::is_unprintable,
 };
 
 /// The value of a setting, of exactly its field's type; anything else is an error at the value.
@@ -45,7 +48,7 @@ fn typed(kind: &Kind, raw: &Raw) -> Option<Value> {
         (Kind::Word(words), Raw::Text(text)) => words.contains(&text.as_str()).then(|| text.as_str().into()),
         (Kind::Modality, Raw::Text(text)) => schema::is_modality(text).then(|| text.as_str().into()),
         (Kind::Text, Raw::Text(text)) => {
-            let plain = !text.trim().is_empty() && !text.chars().any(char::is_control);
+            let plain = !text.trim().is_empty() && !text.chars().any(is_unprintable);
             (plain && text.len() <= LONGEST_TEXT).then(|| text.as_str().into())
         }
         (Kind::Subsets, Raw::List(items)) if items.len() <= MOST_SUBSETS => {
