@@ -22,4 +22,6 @@ mod small_disk;
 #[cfg(target_os = "linux")]
 mod state_folder;
 mod tensors;
+#[cfg(target_os = "linux")]
+mod unread;
 mod workers;

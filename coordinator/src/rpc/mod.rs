@@ -4,6 +4,7 @@ mod convert;
 mod listing;
 mod logs;
 mod look;
+mod parts;
 mod rate;
 mod refusal;
 mod results;

@@ -8,11 +8,16 @@ use colearn_core::{
     sweep::Sweep,
 };
 use colearn_proto::v1::{self, sweep_service_server::SweepService};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
+use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 
-use super::{convert, listing, logs, look, refusal::refusal, results, router::Rpc};
+use super::{
+    convert, listing, logs, look,
+    parts::{Answers, PartStream},
+    refusal::refusal,
+    results,
+    router::Rpc,
+};
 use crate::{
     engine::{Operated, Operation, SweepSummary},
     logs::LogOf,
@@ -25,11 +30,12 @@ const LONGEST_ORIGIN: usize = 4096;
 pub(super) struct Sweeps {
     rpc: Rpc,
     parsers: Arc<Semaphore>,
+    answers: Answers,
 }
 
 impl Sweeps {
     pub(super) fn new(rpc: Rpc, parsers: usize) -> Self {
-        Self { rpc, parsers: Arc::new(Semaphore::new(parsers)) }
+        Self { rpc, parsers: Arc::new(Semaphore::new(parsers)), answers: Answers::default() }
     }
 
     /// Apart from everything that waits for nobody: a large sweep file keeps a core busy for seconds.
@@ -58,10 +64,10 @@ impl Sweeps {
 
 #[tonic::async_trait]
 impl SweepService for Sweeps {
-    type WatchSweepStream = ReceiverStream<Result<v1::WatchSweepResponse, Status>>;
-    type GetResultsStream = ReceiverStream<Result<v1::GetResultsResponse, Status>>;
-    type ListTasksStream = ReceiverStream<Result<v1::ListTasksResponse, Status>>;
-    type GetLogStream = ReceiverStream<Result<v1::GetLogResponse, Status>>;
+    type WatchSweepStream = PartStream<v1::WatchSweepResponse>;
+    type GetResultsStream = PartStream<v1::GetResultsResponse>;
+    type ListTasksStream = PartStream<v1::ListTasksResponse>;
+    type GetLogStream = PartStream<v1::GetLogResponse>;
 
     async fn submit_sweep(
         &self,
@@ -110,36 +116,36 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::WatchSweepRequest>,
     ) -> Result<Response<Self::WatchSweepStream>, Status> {
+        let peer = request.extensions().get().cloned();
         let (name, id) = self.rpc.find(&request.into_inner().name).await?;
         let follower = self.rpc.engine.watch(id).await.map_err(convert::stopped)?;
         let mut follower = follower.ok_or_else(|| convert::unknown_sweep(&name))?;
-        let (updates, stream) = mpsc::channel(1);
+        let (mut updates, stream) = self.answers.begin(peer.as_ref(), 1)?;
         tokio::spawn(async move {
             loop {
                 let summary = follower.borrow_and_update().clone();
                 let ended = summary.status != SweepStatus::Active;
                 let update = v1::WatchSweepResponse { sweep: Some(convert::summary(summary)) };
-                if updates.send(Ok(update)).await.is_err() || ended {
+                if updates.send(update).await.is_err() || ended {
                     return;
                 }
                 tokio::select! {
                     biased;
                     changed = follower.changed() => if changed.is_err() {
-                        // Who watched may have gone away.
-                        drop(updates.send(Err(look::stopped())).await);
-                        return;
+                        return updates.fail(look::stopped()).await;
                     },
                     () = updates.closed() => return,
                 }
             }
         });
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(stream))
     }
 
     async fn get_results(
         &self,
         request: Request<v1::GetResultsRequest>,
     ) -> Result<Response<Self::GetResultsStream>, Status> {
+        let peer = request.extensions().get().cloned();
         let name = request.into_inner().name;
         let look = |_: &Scheduler, view: SweepView<'_>| {
             let failures = view.failures();
@@ -147,9 +153,9 @@ impl SweepService for Sweeps {
             results::Source { id: view.id(), sweep: view.sweep().clone(), failures: failures.collect() }
         };
         let source = self.rpc.look(&name, look).await?;
-        let (parts, stream) = mpsc::channel(16);
+        let (parts, stream) = self.answers.begin(peer.as_ref(), 16)?;
         tokio::spawn(results::stream(source, self.rpc.store.clone(), parts));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(stream))
     }
 
     async fn cancel_sweep(
@@ -220,11 +226,12 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::ListTasksRequest>,
     ) -> Result<Response<Self::ListTasksStream>, Status> {
+        let peer = request.extensions().get().cloned();
         let v1::ListTasksRequest { name, states } = request.into_inner();
         self.rpc.find(&name).await?;
-        let (pages, stream) = mpsc::channel(2);
+        let (pages, stream) = self.answers.begin(peer.as_ref(), 1)?;
         tokio::spawn(listing::tasks(self.rpc.clone(), name, states, pages));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(stream))
     }
 
     async fn list_workers(
@@ -253,6 +260,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::GetLogRequest>,
     ) -> Result<Response<Self::GetLogStream>, Status> {
+        let peer = request.extensions().get().cloned();
         let v1::GetLogRequest { of, follow } = request.into_inner();
         let of = match of {
             Some(v1::get_log_request::Of::Task(v1::TaskOfSweep { name, task })) => {
@@ -270,8 +278,8 @@ impl SweepService for Sweeps {
             }
             None => return Err(convert::invalid("a log is of a task or of a worker")),
         };
-        let (lines, stream) = mpsc::channel(4);
+        let (lines, stream) = self.answers.begin(peer.as_ref(), 1)?;
         tokio::spawn(logs::stream(self.rpc.clone(), of, follow, lines));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(stream))
     }
 }

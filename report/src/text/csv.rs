@@ -33,6 +33,11 @@ pub(crate) fn verdict(row: &ConfigurationRow, name: &str) -> &'static str {
     row.comparisons.get(name).and_then(|it| it.verdict).map_or("", |verdict| verdict.as_str())
 }
 
+/// A number with all its digits: the largest there is would have 309 without an exponent.
+fn digits(number: f64) -> String {
+    if number.abs() < 1e16 { number.to_string() } else { format!("{number:e}") }
+}
+
 /// A setting. Numbers are numbers, whatever they begin with.
 fn cell(setting: &Value) -> String {
     match setting {
@@ -72,7 +77,7 @@ pub fn csv(table: &ResultsTable) -> String {
         cells.push(row.state.as_str().to_owned());
         for name in &metrics {
             let numbers = NUMBERS.iter().map(|(_, number)| number(row, name));
-            cells.extend(numbers.map(|number| number.map(|value| value.to_string()).unwrap_or_default()));
+            cells.extend(numbers.map(|number| number.map(digits).unwrap_or_default()));
             cells.push(verdict(row, name).to_owned());
         }
         cells
