@@ -6,7 +6,10 @@ use colearn_core::failure::{Failure, FailureReason};
 use colearn_data_format::{Dataset, Labels, Modality, Split, Task};
 use tch::{Device, Kind, Tensor};
 
-use crate::model::Objective;
+use crate::{
+    device::TrainingDevice,
+    model::{Kernels, Objective},
+};
 
 /// A data set on the device that it is trained on.
 ///
@@ -18,6 +21,7 @@ pub struct Source {
     // point into the map that `dataset` holds.
     splits: [SplitTensors; 3],
     device: Device,
+    kernels: Kernels,
     dataset: Dataset,
 }
 
@@ -56,11 +60,12 @@ impl Source {
     ///
     /// # Errors
     /// [`FailureReason::Data`] when it is missing or malformed.
-    pub fn open(path: &Path, device: Device) -> Result<Self, Failure> {
+    pub fn open(path: &Path, device: &TrainingDevice) -> Result<Self, Failure> {
+        let TrainingDevice { device, kernels, .. } = *device;
         let dataset =
             Dataset::open(path).map_err(|error| Failure::new(FailureReason::Data, error.to_string()))?;
         let splits = [Split::Train, Split::Valid, Split::Test].map(|split| tensors(&dataset, split, device));
-        Ok(Self { splits, device, dataset })
+        Ok(Self { splits, device, kernels, dataset })
     }
 
     pub(super) fn train(&self) -> &SplitTensors {
@@ -114,6 +119,11 @@ impl Source {
 
     pub(super) fn device(&self) -> Device {
         self.device
+    }
+
+    /// What networks and optimizers on this device are computed with.
+    pub(super) fn kernels(&self) -> Kernels {
+        self.kernels
     }
 
     /// Width of all modalities together.
