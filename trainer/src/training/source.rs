@@ -1,0 +1,163 @@
+//! A data set as tensors on the training device.
+
+use std::path::Path;
+
+use colearn_core::failure::{Failure, FailureReason};
+use colearn_data_format::{Dataset, Labels, Modality, Split, Task};
+use tch::{Device, Kind, Tensor};
+
+use crate::{
+    device::TrainingDevice,
+    model::{Kernels, Objective},
+};
+
+/// A data set on the device that it is trained on.
+///
+/// On the CPU its feature tensors are views of the mapped file: trainers on one host share one copy of it
+/// through the page cache. Elsewhere they are copies.
+#[derive(Debug)]
+pub struct Source {
+    // The tensors go first: fields are dropped in the order of their declaration, and on the CPU the tensors
+    // point into the map that `dataset` holds.
+    splits: [SplitTensors; 3],
+    device: Device,
+    kernels: Kernels,
+    dataset: Dataset,
+}
+
+/// One split.
+#[derive(Debug)]
+pub(super) struct SplitTensors {
+    /// By modality, [N, T, D].
+    pub(super) features: Vec<Tensor>,
+    /// [N] on the device: classes (i64) or numbers (f32).
+    pub(super) labels: Tensor,
+    /// The same in memory.
+    pub(super) truth: Truth,
+}
+
+/// The labels of a split.
+#[derive(Debug)]
+pub(super) enum Truth {
+    /// Indices into the names of the classes.
+    Classes(Vec<i64>),
+    /// What a regression is to give.
+    Numbers(Vec<f32>),
+}
+
+impl SplitTensors {
+    /// Number of samples.
+    pub(super) fn len(&self) -> usize {
+        match &self.truth {
+            Truth::Classes(classes) => classes.len(),
+            Truth::Numbers(numbers) => numbers.len(),
+        }
+    }
+}
+
+impl Source {
+    /// Opens a data set.
+    ///
+    /// # Errors
+    /// [`FailureReason::Data`] when it is missing or malformed.
+    pub fn open(path: &Path, device: &TrainingDevice) -> Result<Self, Failure> {
+        let TrainingDevice { device, kernels, .. } = *device;
+        let dataset =
+            Dataset::open(path).map_err(|error| Failure::new(FailureReason::Data, error.to_string()))?;
+        let splits = [Split::Train, Split::Valid, Split::Test].map(|split| tensors(&dataset, split, device));
+        Ok(Self { splits, device, kernels, dataset })
+    }
+
+    pub(super) fn train(&self) -> &SplitTensors {
+        &self.splits[0]
+    }
+
+    pub(super) fn valid(&self) -> &SplitTensors {
+        &self.splits[1]
+    }
+
+    pub(super) fn test(&self) -> &SplitTensors {
+        &self.splits[2]
+    }
+
+    pub(super) fn modalities(&self) -> &[Modality] {
+        self.dataset.modalities()
+    }
+
+    /// SHA-256 of the file.
+    pub(super) fn digest(&self) -> &str {
+        self.dataset.digest()
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.dataset.path()
+    }
+
+    pub(super) fn steps(&self) -> i64 {
+        self.dataset.steps() as i64
+    }
+
+    pub(super) fn task(&self) -> &Task {
+        self.dataset.task()
+    }
+
+    /// What is made small in training.
+    pub(super) fn objective(&self) -> Objective {
+        match self.task() {
+            Task::Classification { .. } => Objective::CrossEntropy,
+            Task::Regression => Objective::L1,
+        }
+    }
+
+    /// Width of a network's output.
+    pub(super) fn outputs(&self) -> i64 {
+        match self.task() {
+            Task::Classification { classes } => classes.len() as i64,
+            Task::Regression => 1,
+        }
+    }
+
+    pub(super) fn device(&self) -> Device {
+        self.device
+    }
+
+    /// What networks and optimizers on this device are computed with.
+    pub(super) fn kernels(&self) -> Kernels {
+        self.kernels
+    }
+
+    /// Width of all modalities together.
+    pub(super) fn width(&self) -> i64 {
+        self.modalities().iter().map(|modality| modality.dim as i64).sum()
+    }
+
+    /// The columns of a modality in the concatenated features, as (first, count).
+    pub(super) fn columns(&self, modality: usize) -> (i64, i64) {
+        let before = &self.modalities()[..modality];
+        (before.iter().map(|modality| modality.dim as i64).sum(), self.modalities()[modality].dim as i64)
+    }
+}
+
+fn tensors(dataset: &Dataset, split: Split, device: Device) -> SplitTensors {
+    let view = dataset.split(split);
+    let (labels, truth) = match view.labels() {
+        Labels::Classes(classes) => (Tensor::from_slice(classes), Truth::Classes(classes.to_vec())),
+        Labels::Values(numbers) => (Tensor::from_slice(numbers), Truth::Numbers(numbers.to_vec())),
+    };
+    let features = |modality: usize| {
+        let values = view.features(modality);
+        let size = [view.len(), dataset.steps(), dataset.modalities()[modality].dim].map(|n| n as i64);
+        let bytes = values.as_ptr().cast::<u8>();
+        let strides = [size[1] * size[2], size[2], 1];
+        // SAFETY: the slice has the product of `size` floats in C order and lies in the file's map, which
+        // `Source` keeps longer than its tensors. The map is read-only, and nothing writes to these tensors:
+        // they are only ever selected from.
+        let tensor = unsafe { Tensor::from_blob(bytes, &size, &strides, Kind::Float, Device::Cpu) };
+        tensor.to_device(device)
+    };
+    SplitTensors {
+        features: (0..dataset.modalities().len()).map(features).collect(),
+        labels: labels.to_device(device),
+        truth,
+    }
+}
