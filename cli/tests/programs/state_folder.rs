@@ -148,7 +148,9 @@ fn a_state_folder_that_can_not_be_written_can_be_looked_at() {
     assert!(submit(&lab, "a", &url).status.success());
     coordinator.terminate();
     assert_eq!(coordinator.code(), 0);
-    assert!(!state.join("colearn.db-wal").exists(), "it was closed");
+    for log in ["colearn.db-wal", "logs.db-wal"] {
+        assert!(state.join(log).metadata().map_or(true, |log| log.len() == 0), "{log} was copied");
+    }
     make_read_only(&lab.path().join("disk"));
     can_be_looked_at(&lab);
     drop(disk);
@@ -197,4 +199,25 @@ fn a_worker_that_has_not_come_back_was_not_seen_in_1970() {
     }
     let told = text(&lab.colearn(&["workers", "--coordinator", &url]).stdout);
     assert!(told.contains("not since the restart") && !told.contains("ago"), "{told}");
+}
+
+#[test]
+fn diagnostics_of_any_length_and_number_arrive() {
+    let lab = Lab::new();
+    let (_coordinator, url) = lab.coordinator(ANYWHERE);
+    let entries: Vec<String> =
+        (1..=200).map(|n| format!("  - {{modality_dropuot.audio: 0.{n}, training.epochs: {n}}}")).collect();
+    let typos = SWEEP.replace("include: [{unimodal: true}]", &format!("include:\n{}", entries.join("\n")));
+    let digits = SWEEP.replacen("[0, 0.9]", &format!("[0, 1{}]", "0".repeat(100_000)), 1);
+    for (name, source, all) in [("typos", typos, 50), ("digits", digits, 1)] {
+        let file = format!("{name}.yaml");
+        lab.write(&file, &source);
+        for arguments in [&["submit", file.as_str()][..], &["extend", "small", file.as_str()]] {
+            let output = lab.colearn(&[arguments, &["--coordinator", &url]].concat());
+            let told = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(3), "{told}");
+            assert!(told.matches(&format!("--> {file}:")).count() >= all, "{told}");
+            assert!(told.len() < 64 << 10 && !told.contains("h2"), "{told}");
+        }
+    }
 }

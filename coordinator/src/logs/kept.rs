@@ -124,6 +124,14 @@ impl Kept {
         }
     }
 
+    /// Copies SQLite's log into the table; it is no loss where that fails.
+    pub(super) async fn finish(&self) {
+        if let Self::File { connection, .. } = self {
+            let _ =
+                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(&mut *connection.lock().await).await;
+        }
+    }
+
     pub(super) async fn read(&self, of: &LogOf, after: u64, limit: u32) -> Vec<KeptLine> {
         match self {
             Self::Memory(memory) => {

@@ -120,6 +120,12 @@ impl Logs {
         }
     }
 
+    /// Writes what was appended, so that it can be read where nothing can be written.
+    pub(crate) async fn finish(&self) {
+        self.flush().await;
+        self.kept.finish().await;
+    }
+
     /// Up to `limit` lines that come after number `after`, in order.
     pub(crate) async fn read(&self, of: &LogOf, after: u64, limit: u32) -> Vec<KeptLine> {
         self.kept.read(of, after, limit).await

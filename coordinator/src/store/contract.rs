@@ -67,6 +67,15 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Corrupt`] when a result can not be read; it names the task.
     fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>>;
 
+    /// Called when nothing more will be committed: what is kept is left so that it can be read where nothing can be
+    /// written. It is durable without that.
+    ///
+    /// # Errors
+    /// When that can not be done.
+    fn finish(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// How many results are recorded of each sweep that has any, by sweep: what a start compares with the journal.
     ///
     /// # Errors

@@ -22,7 +22,6 @@ use self::ownership::Ownership;
 use super::{
     contract::{Batch, Entry, ResultRow, Store, StoreFuture},
     error::StoreError,
-    lock::StateLock,
 };
 
 /// Keeps everything in `<state folder>/colearn.db`. One connection writes, another reads.
@@ -31,8 +30,6 @@ pub struct SqliteStore {
     path: PathBuf,
     writer: Arc<Mutex<Writer>>,
     reader: Arc<Mutex<SqliteConnection>>,
-    /// None when the database is only read.
-    _lock: Option<StateLock>,
 }
 
 #[derive(Debug)]
@@ -54,12 +51,13 @@ impl SqliteStore {
 
 impl Drop for SqliteStore {
     /// The last connection that closes copies its log into the tables and removes the log's file. Where somebody has put
-    /// other files in the place of these, that would be done to theirs: then the connections stay open until the
+    /// other files in the place of these, or was given the same lock, that would be done to theirs: then the connections stay open until the
     /// process ends, and what was committed stays where it is.
     fn drop(&mut self) {
         // Nobody holds it any more.
         let Ok(writer) = self.writer.try_lock() else { return };
-        if writer.ownership.as_ref().is_some_and(|ownership| ownership.verify_files().is_err()) {
+        let lost = |owned: &Ownership| owned.verify_lock().is_err() || owned.verify_files().is_err();
+        if writer.ownership.as_ref().is_some_and(lost) {
             std::mem::forget((self.writer.clone(), self.reader.clone()));
         }
     }
@@ -149,6 +147,10 @@ impl Store for SqliteStore {
                 .map_err(|error| self.broken(error))?;
             rows.iter().map(|row| self.result(sweep, row)).collect()
         })
+    }
+
+    fn finish(&self) -> StoreFuture<'_, ()> {
+        Box::pin(self.copy_log())
     }
 
     fn result_counts(&self) -> StoreFuture<'_, Vec<(SweepId, u64)>> {

@@ -42,9 +42,9 @@ impl SqliteStore {
         assert_durable(&mut connection, &path).await?;
         MIGRATIONS.run(&mut connection).await.map_err(|error| migration_failed(&path, error))?;
         let reader = options.read_only(true).create_if_missing(false).connect().await.map_err(broken)?;
-        let ownership = Some(Ownership::claim(&mut connection, folder, &path).await?);
+        let ownership = Some(Ownership::claim(&mut connection, lock, &path).await?);
         let writer = Arc::new(Mutex::new(Writer { connection, ownership }));
-        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)), path, _lock: Some(lock) })
+        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)), path })
     }
 
     /// Opens the database of a state folder to look at it, whether somebody serves it or not, and whether the folder
@@ -92,7 +92,7 @@ impl SqliteStore {
             std::cmp::Ordering::Equal => {}
         }
         let writer = Arc::new(Mutex::new(Writer { connection, ownership: None }));
-        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)), path, _lock: None })
+        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)), path })
     }
 }
 

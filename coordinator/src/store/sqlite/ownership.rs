@@ -12,7 +12,7 @@ use std::{
 
 use sqlx::{Connection as _, SqliteConnection};
 
-use crate::store::{StoreError, files, lock};
+use crate::store::{StoreError, files, lock::StateLock};
 
 /// The owner's mark, and how far the journal goes when nobody else wrote to it. Numbers of entries grow for ever: those
 /// of removed sweeps do not come again.
@@ -23,7 +23,7 @@ const SELECT: &str = "SELECT \
 /// What a commit has to find.
 #[derive(Debug)]
 pub(super) struct Ownership {
-    folder: PathBuf,
+    lock: StateLock,
     path: PathBuf,
     /// A random number that was written when the database was taken over.
     mark: i64,
@@ -53,7 +53,7 @@ impl Ownership {
     /// Takes the database over: whoever had it before can commit nothing more.
     pub(super) async fn claim(
         connection: &mut SqliteConnection,
-        folder: &Path,
+        lock: StateLock,
         path: &Path,
     ) -> Result<Self, StoreError> {
         let broken = |error| StoreError::of(path, error);
@@ -65,7 +65,9 @@ impl Ownership {
             sqlx::query_as(SELECT).fetch_one(&mut *transaction).await.map_err(broken)?;
         transaction.commit().await.map_err(broken)?;
         let files = Files::of(path).map_err(|detail| taken_over(path, detail))?;
-        Ok(Self { folder: folder.to_owned(), path: path.to_owned(), mark, last, files })
+        let claimed = Self { lock, path: path.to_owned(), mark, last, files };
+        claimed.verify_lock()?;
+        Ok(claimed)
     }
 
     /// Looks, in the transaction of a commit, whether nobody else has written to the database or exchanged it.
@@ -75,9 +77,7 @@ impl Ownership {
             .await
             .map_err(|error| StoreError::of(&self.path, error))?;
         if mark != Some(self.mark) {
-            let holder = lock::holder(&self.folder.join("lock"));
-            let detail = format!("it was taken over by another coordinator; the lock file names {holder}");
-            return Err(taken_over(&self.path, detail));
+            return Err(self.taken_by_another());
         }
         if last != self.last {
             let detail = format!(
@@ -89,6 +89,18 @@ impl Ownership {
         self.verify_files()
     }
 
+    /// Looks whether nobody else was given the lock of the state folder: where locks do nothing, those of SQLite do nothing
+    /// either, and it can not be relied upon to show what others write. To be asked before and after each commit.
+    pub(super) fn verify_lock(&self) -> Result<(), StoreError> {
+        if self.lock.is_held() { Ok(()) } else { Err(self.taken_by_another()) }
+    }
+
+    fn taken_by_another(&self) -> StoreError {
+        let holder = self.lock.holder();
+        let detail = format!("it was taken over by another coordinator; the lock file names {holder}");
+        taken_over(&self.path, detail)
+    }
+
     /// Looks whether the files of the database are the ones that are open, as the last commit left them.
     pub(super) fn verify_files(&self) -> Result<(), StoreError> {
         let files = Files::of(&self.path).map_err(|detail| taken_over(&self.path, detail))?;
@@ -98,6 +110,7 @@ impl Ownership {
     /// Notes what a commit leaves behind; `last` is the last entry that it appended.
     pub(super) fn committed(&mut self, last: Option<i64>) -> Result<(), StoreError> {
         self.last = last.unwrap_or(self.last);
+        self.verify_lock()?;
         let files = Files::of(&self.path).map_err(|detail| taken_over(&self.path, detail))?;
         // They may have been exchanged meanwhile.
         let Files { size, modified, .. } = files;

@@ -15,6 +15,7 @@ impl SqliteStore {
         let mut writer = self.writer.lock().await;
         let Writer { connection, ownership } = &mut *writer;
         let Some(ownership) = ownership else { return Err(StoreError::ReadOnly { path: self.path.clone() }) };
+        ownership.verify_lock()?;
         // It has the right to write from its beginning, so that nothing can come between what is verified and what is
         // written. Dropped without a commit, it rolls back.
         let mut transaction =
@@ -36,6 +37,21 @@ impl SqliteStore {
         }
         transaction.commit().await.map_err(|error| self.broken(error))?;
         ownership.committed(last)
+    }
+
+    /// Copies the log into the tables and empties it. Without a log a database can be read where nothing can be written.
+    pub(super) async fn copy_log(&self) -> Result<(), StoreError> {
+        let mut writer = self.writer.lock().await;
+        let Writer { connection, ownership } = &mut *writer;
+        let Some(ownership) = ownership else { return Ok(()) };
+        ownership.verify_lock()?;
+        ownership.verify_files()?;
+        // Somebody who reads may keep it from that, which is no error.
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
+            .fetch_all(&mut *connection)
+            .await
+            .map_err(|error| self.broken(error))?;
+        ownership.committed(None)
     }
 
     /// Appends an entry; returns its number.
