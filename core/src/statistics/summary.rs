@@ -67,15 +67,13 @@ impl Summary {
 /// A power of two by which values are to be multiplied so that neither their squares nor their sums leave the range of
 /// numbers: 1 for all but the very large and the very small.
 pub(super) fn scale_of(values: &[f64]) -> f64 {
-    const LARGE: f64 = 1e100;
+    const USUAL: std::ops::RangeInclusive<f64> = 1e-100..=1e100;
     let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
-    if largest > LARGE {
-        2.0_f64.powi(-900)
-    } else if largest > 0.0 && largest < 1.0 / LARGE {
-        2.0_f64.powi(900)
-    } else {
-        1.0
+    if largest == 0.0 || USUAL.contains(&largest) || !largest.is_finite() {
+        return 1.0;
     }
+    // What is multiplied is near 1; neither this factor nor its inverse is beyond the largest number.
+    2.0_f64.powi(-(largest.log2().floor().clamp(-1000.0, 1000.0) as i32))
 }
 
 /// Quantile of Student's t with `degrees` degrees of freedom; `None` outside its domain.
@@ -107,7 +105,7 @@ mod tests {
     #[test]
     fn numbers_of_any_size_are_summarised_or_left_out() {
         let usual = Summary::of(&[1.0, 1.5, 1.7], 0.95).unwrap();
-        for factor in [1e307, 1e160, 1e-160, 1e-300] {
+        for factor in [1e307, 1e150, 1e101, 1e-101, 1e-150, 1e-300] {
             let found = Summary::of(&[factor, 1.5 * factor, 1.7 * factor], 0.95).unwrap();
             let near = |left: f64, right: f64| (left / factor / right - 1.0).abs() < 1e-12;
             assert!(near(found.mean, usual.mean), "{factor} {found:?}");

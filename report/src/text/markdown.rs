@@ -45,7 +45,7 @@ fn beside(table: &ResultsTable, published: &Matched) -> String {
     for row in &table.configurations {
         for it in published.rows.get(&row.id).into_iter().flatten() {
             let here = row.metrics.get(&it.metric).map(|summary| summary.mean);
-            let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| decimal(it));
+            let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), decimal);
             text.push_str(&line(&[
                 label(row, &columns),
                 it.metric.clone(),
