@@ -6,7 +6,8 @@
 #
 # The first of these that is there is used:
 #   - with LIBTORCH in the environment, the libtorch in that folder, and .libtorch stays as it is;
-#   - what an earlier call left in .libtorch; a CUDA half that is wanted and missing is added;
+#   - what an earlier call left in .libtorch; a CUDA half that is wanted and missing is added, and one that CUDA=1 asks for
+#     and that does not load is replaced;
 #   - the torch 2.11.0 of a Python (the active virtual or conda environment, then python3): .libtorch links to it;
 #   - wheels from PyPI, which carry the C++ libraries and headers. Their versions and digests are in libtorch-wheels.txt,
 #     so that everybody has the same libraries, whatever Python runs pip.
@@ -183,7 +184,7 @@ fetch() {
   esac
   list=$(wheels "$halves") || fail "no pinned wheel for $(uname -s) $(uname -m)$([ "$cuda" = no ] || echo ' with CUDA');" \
     "unpack libtorch $TORCH yourself and set LIBTORCH to its folder"
-  python3 -m pip --version >/dev/null 2>&1 ||
+  python3 -c "import pip" 2>/dev/null ||
     fail "python3 with pip is needed to fetch libtorch: sudo apt-get install python3-pip python3-venv"
   local unpacked megabytes needed free
   unpacked=$(awk '{ bytes += $5 } END { printf "%d", bytes / 1e6 }' <<<"$list")
@@ -248,6 +249,14 @@ if [ -n "${LIBTORCH:-}" ] && [ "$(readlink -m "$LIBTORCH")" != "$(readlink -m "$
   exit 0
 fi
 have=$(state)
+if [ "$have-$asked" = cuda-1 ]; then
+  # Whoever is told to run this by a worker that can not load it is not told that all is well.
+  trouble=$(cuda_trouble "$target")
+  if [ -n "$trouble" ]; then
+    say "the CUDA half in $target does not load, setting it up anew: $trouble"
+    have=none
+  fi
+fi
 if [ "$have" = cuda ] || { [ "$have" != none ] && [ "$cuda" = no ]; }; then
   exit 0
 fi

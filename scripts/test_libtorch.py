@@ -202,6 +202,14 @@ class LibtorchTest(unittest.TestCase):
         self.assertIn("does not load: libcudnn.so.9", said)
         self.assertEqual(self.installed(), self.CPU)
 
+    def test_a_cuda_half_that_has_lost_something_is_set_up_anew_when_asked_for(self):
+        self.call(CUDA="1")
+        self.assertEqual(self.call(CUDA="1"), "")
+        (self.target / "lib/libcudnn.so.9").unlink()
+        self.assertEqual(self.call(), "")
+        self.assertIn("does not load, setting it up anew: libcudnn.so.9", self.call(CUDA="1"))
+        self.assertEqual(self.installed(), self.ALL)
+
     def test_too_small_a_disk_is_said_before_anything_is_fetched(self):
         self.pins.write_text(self.pins.read_text().replace(" 5000000 ", f" {10**18} "))
         said = self.call(1)

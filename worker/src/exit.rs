@@ -63,7 +63,7 @@ pub enum AgentError {
     #[error(transparent)]
     NoTrainer(#[from] NoTrainer),
     /// GPUs were asked for and can not be used.
-    #[error("--device cuda was asked for, but {0}; or use --device cpu")]
+    #[error("--device cuda was asked for and can not be had: {0}; or use --device cpu")]
     Gpu(GpuTrouble),
     /// No slot has a trainer that starts.
     #[error(
