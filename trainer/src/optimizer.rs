@@ -152,7 +152,7 @@ impl Adam {
         AdamState { mean: &self.mean, square: &self.square, steps }
     }
 
-    /// Lets a member continue from where a checkpoint left it: its running means [P] and its steps made.
+    /// Lets a member continue from where a checkpoint left it: its running means `[P]` and its steps made.
     pub fn restore(&mut self, member: usize, mean: &Tensor, square: &Tensor, steps: u32) {
         let _guard = tch::no_grad_guard();
         self.mean.get(member as i64).copy_(mean);

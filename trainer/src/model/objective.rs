@@ -33,7 +33,7 @@ impl Objective {
         }
     }
 
-    /// The sum of the losses of a batch's samples, of each member: [K] in double precision, so that the sums
+    /// The sum of the losses of a batch's samples, of each member: `[K]` in double precision, so that the sums
     /// of batches of different sizes can be added up.
     pub fn sums(self, outputs: &Tensor, labels: &Tensor) -> Tensor {
         let labels = labels.unsqueeze(2);
