@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use colearn_core::failure::{Failure, FailureReason};
+use colearn_core::{
+    failure::{Failure, FailureReason},
+    settings::DataShape,
+};
 use colearn_data_format::{Dataset, Labels, Modality, Split, Task};
 use tch::{Device, Kind, Tensor};
 
@@ -89,8 +92,13 @@ impl Source {
         self.dataset.digest()
     }
 
-    pub(super) fn path(&self) -> &Path {
-        self.dataset.path()
+    /// What settings must fit.
+    pub(super) fn shape(&self) -> DataShape {
+        DataShape {
+            name: self.dataset.path().display().to_string(),
+            modalities: self.modalities().iter().map(|modality| modality.name.clone()).collect(),
+            train_samples: self.train().len(),
+        }
     }
 
     pub(super) fn steps(&self) -> i64 {
