@@ -101,6 +101,7 @@ pub(super) fn worker(worker: &Worker) -> Value {
         "state": worker_state(worker),
         "last_seen": last_seen(worker).map(instant),
         "slots": worker.slots.iter().map(slot).collect::<Value>(),
+        "warnings": worker.warnings,
     })
 }
 

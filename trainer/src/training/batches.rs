@@ -9,8 +9,8 @@ use colearn_core::id::TaskId;
 use tch::{Kind, Tensor};
 
 use super::{
+    modality_dropout::{MaskShape, Presence},
     plan::Plan,
-    presence::{MaskShape, Presence},
     progress::Progress,
     source::Source,
 };

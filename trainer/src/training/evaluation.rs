@@ -25,31 +25,31 @@ pub(super) struct Evaluation {
 /// What was predicted.
 #[derive(Clone, Debug)]
 enum Scores {
-    Classes(Confusion),
-    Numbers(Regression),
+    Classification(Confusion),
+    Regression(Regression),
 }
 
 impl Evaluation {
     pub(super) fn accuracy(&self) -> f64 {
         match &self.scores {
-            Scores::Classes(confusion) => confusion.accuracy(),
-            Scores::Numbers(regression) => regression.accuracy(),
+            Scores::Classification(confusion) => confusion.accuracy(),
+            Scores::Regression(regression) => regression.accuracy(),
         }
     }
 
     /// Every metric of the task, by name.
     pub(super) fn metrics(&self) -> BTreeMap<String, f64> {
         match &self.scores {
-            Scores::Classes(confusion) => confusion.metrics(self.loss),
-            Scores::Numbers(regression) => regression.metrics(self.loss),
+            Scores::Classification(confusion) => confusion.metrics(self.loss),
+            Scores::Regression(regression) => regression.metrics(self.loss),
         }
     }
 
     /// `[truth][predicted]`.
     pub(super) fn confusion(&self) -> Vec<Vec<u64>> {
         match &self.scores {
-            Scores::Classes(confusion) => confusion.counts().to_vec(),
-            Scores::Numbers(regression) => regression.confusion().counts().to_vec(),
+            Scores::Classification(confusion) => confusion.counts().to_vec(),
+            Scores::Regression(regression) => regression.confusion().counts().to_vec(),
         }
     }
 }
@@ -91,7 +91,7 @@ pub(super) fn evaluate(
         let _ = losses.g_add_(&source.objective().sums(&outputs, &batch.labels));
         predictions.push(match &split.truth {
             Truth::Classes(_) => outputs.argmax(-1, false),
-            Truth::Numbers(_) => outputs.to_kind(Kind::Float).squeeze_dim(-1),
+            Truth::Values(_) => outputs.to_kind(Kind::Float).squeeze_dim(-1),
         });
         start += count;
     }
@@ -105,17 +105,17 @@ pub(super) fn evaluate(
                 for (&truth, &predicted) in truth.iter().zip(predicted) {
                     confusion.add(truth as usize, predicted as usize);
                 }
-                Scores::Classes(confusion)
+                Scores::Classification(confusion)
             };
             to_vec::<i64>(&predictions).chunks(truth.len()).map(confusion).collect()
         }
-        Truth::Numbers(truth) => {
+        Truth::Values(truth) => {
             let regression = |predicted: &[f32]| {
                 let mut regression = Regression::default();
                 for (&truth, &predicted) in truth.iter().zip(predicted) {
                     regression.add(f64::from(truth), f64::from(predicted));
                 }
-                Scores::Numbers(regression)
+                Scores::Regression(regression)
             };
             to_vec::<f32>(&predictions).chunks(truth.len()).map(regression).collect()
         }

@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use colearn_core::failure::{Failure, FailureReason};
+use colearn_core::{
+    failure::{Failure, FailureReason},
+    settings::DataShape,
+};
 use colearn_data_format::{Dataset, Labels, Modality, Split, Task};
 use tch::{Device, Kind, Tensor};
 
@@ -42,7 +45,7 @@ pub(super) enum Truth {
     /// Indices into the names of the classes.
     Classes(Vec<i64>),
     /// What a regression is to give.
-    Numbers(Vec<f32>),
+    Values(Vec<f32>),
 }
 
 impl SplitTensors {
@@ -50,7 +53,7 @@ impl SplitTensors {
     pub(super) fn len(&self) -> usize {
         match &self.truth {
             Truth::Classes(classes) => classes.len(),
-            Truth::Numbers(numbers) => numbers.len(),
+            Truth::Values(numbers) => numbers.len(),
         }
     }
 }
@@ -89,8 +92,13 @@ impl Source {
         self.dataset.digest()
     }
 
-    pub(super) fn path(&self) -> &Path {
-        self.dataset.path()
+    /// What settings must fit.
+    pub(super) fn shape(&self) -> DataShape {
+        DataShape {
+            name: self.dataset.path().display().to_string(),
+            modalities: self.modalities().iter().map(|modality| modality.name.clone()).collect(),
+            train_samples: self.train().len(),
+        }
     }
 
     pub(super) fn steps(&self) -> i64 {
@@ -101,7 +109,7 @@ impl Source {
         self.dataset.task()
     }
 
-    /// What is made small in training.
+    /// The loss that training minimises.
     pub(super) fn objective(&self) -> Objective {
         match self.task() {
             Task::Classification { .. } => Objective::CrossEntropy,
@@ -142,7 +150,7 @@ fn tensors(dataset: &Dataset, split: Split, device: Device) -> SplitTensors {
     let view = dataset.split(split);
     let (labels, truth) = match view.labels() {
         Labels::Classes(classes) => (Tensor::from_slice(classes), Truth::Classes(classes.to_vec())),
-        Labels::Values(numbers) => (Tensor::from_slice(numbers), Truth::Numbers(numbers.to_vec())),
+        Labels::Values(numbers) => (Tensor::from_slice(numbers), Truth::Values(numbers.to_vec())),
     };
     let features = |modality: usize| {
         let values = view.features(modality);
