@@ -70,7 +70,10 @@ async fn a_backup_that_takes_the_place_of_an_open_database_stays_as_it_is() {
             fs::remove_file(state.join("colearn.db-shm")).unwrap();
         }
         refused(&store, "restored").await;
+        let connections = (Arc::downgrade(&store.writer), Arc::downgrade(&store.reader));
         drop(store);
+        let open = connections.0.upgrade().is_some() && connections.1.upgrade().is_some();
+        assert!(open, "closing would write to the backup");
         let same = |path: &Path| fs::read(path).unwrap() == fs::read(at("copy.db")).unwrap();
         assert!(same(&database), "closing writes nothing: {in_place} {without_log}");
         assert_eq!(state.join("colearn.db-wal").exists(), !without_log);
