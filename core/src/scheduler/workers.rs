@@ -24,6 +24,8 @@ pub(super) struct Worker {
     pub(super) draining: Option<bool>,
     pub(super) slots: BTreeMap<u32, Offer>,
     pub(super) leases: BTreeSet<LeaseToken>,
+    /// An epoch, or a task, was finished on it.
+    pub(super) has_trained: bool,
     /// Slots with an active lease.
     pub(super) busy: BTreeMap<u32, LeaseToken>,
 }
@@ -189,6 +191,12 @@ impl Scheduler {
             worker.connected = false;
         }
         self.workers.retain(|_, worker| !worker.leases.is_empty());
+        for worker in self.records.keys().cloned().collect::<Vec<_>>() {
+            if !self.workers.contains_key(&worker) {
+                self.forget_record(&worker);
+            }
+        }
+        self.shorten_pauses(now);
         for lease in self.leases.values_mut() {
             lease.lost = false;
         }
@@ -233,6 +241,7 @@ impl Scheduler {
     pub(super) fn forget_if_gone(&mut self, worker: &WorkerId) {
         if self.workers.get(worker).is_some_and(|known| !known.connected && known.leases.is_empty()) {
             self.workers.remove(worker);
+            self.forget_record(worker);
         }
     }
 }

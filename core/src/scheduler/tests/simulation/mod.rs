@@ -1,10 +1,11 @@
-//! Histories in virtual time: messages are lost, doubled and reordered, workers die and are asked to leave, the
-//! coordinator dies and rebuilds itself from its journal, by a clock that was set in between. Invariants are
+//! Histories in virtual time: messages are lost, doubled and reordered, workers die, are asked to leave or are bad
+//! hosts on which nothing succeeds, the coordinator dies and rebuilds itself from its journal, by a clock that was set in between. Invariants are
 //! checked after every event, and at every grant that it goes to whose turn it is.
 //!
 //! A history is a function of its seed. To look at one: `COLEARN_HISTORY=17 cargo test -p colearn-core simulation`;
 //! to run more: `COLEARN_HISTORIES=100000`.
 
+mod bad_hosts;
 mod chance;
 mod ends;
 mod sharing;
@@ -36,8 +37,39 @@ enum Work {
     Report(Event),
 }
 
+/// What is wrong with a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ailment {
+    None,
+    /// Its trainers die at their first work.
+    Crashes,
+    /// It has no data set.
+    NoData,
+    /// Its data set does not fit.
+    Misfit,
+    /// Its data set is another file.
+    OtherData,
+}
+
+impl Ailment {
+    fn data_digest(self) -> String {
+        if self == Self::OtherData { "other" } else { "right" }.to_owned()
+    }
+
+    /// What it says of every task.
+    fn failure(self) -> Option<FailureReason> {
+        match self {
+            Self::Crashes => Some(FailureReason::Crash),
+            Self::NoData => Some(FailureReason::Data),
+            Self::Misfit => Some(FailureReason::Settings),
+            Self::None | Self::OtherData => None,
+        }
+    }
+}
+
 struct SimWorker {
     name: String,
+    ailment: Ailment,
     /// It was asked to leave, and does so when nothing is left to do.
     draining: bool,
     slots: Vec<u32>,
@@ -85,6 +117,10 @@ impl SimWorker {
         for (token, (_, tasks)) in &mut self.leases {
             for (task, work) in tasks {
                 let Work::Training { steps_left, epoch } = work else { continue };
+                if let Some(reason) = self.ailment.failure() {
+                    *work = Work::Report(failed(*token, *task, reason));
+                    continue;
+                }
                 if *steps_left > 0 {
                     *steps_left -= 1;
                     *epoch += 1;
@@ -92,13 +128,11 @@ impl SimWorker {
                     continue;
                 }
                 let (token, task) = (*token, *task);
-                let failed =
-                    |reason| Event::AttemptFailed { token, task, failure: Failure::new(reason, "simulated") };
                 *work = Work::Report(match chance.below(100) {
-                    0..=1 => failed(FailureReason::Diverged),
-                    2..=9 => failed(FailureReason::Crash),
-                    10..=17 => failed(FailureReason::OutOfMemory),
-                    _ => Event::TaskFinished { token, task },
+                    0..=1 => failed(token, task, FailureReason::Diverged),
+                    2..=9 => failed(token, task, FailureReason::Crash),
+                    10..=17 => failed(token, task, FailureReason::OutOfMemory),
+                    _ => Event::TaskFinished { token, task, data_digest: self.ailment.data_digest() },
                 });
             }
         }
@@ -114,6 +148,10 @@ impl SimWorker {
     }
 }
 
+fn failed(token: LeaseToken, task: TaskId, reason: FailureReason) -> Event {
+    Event::AttemptFailed { token, task, failure: Failure::new(reason, "simulated"), unconfirmed: false }
+}
+
 struct World {
     chance: Chance,
     env: TestEnv,
@@ -126,12 +164,19 @@ struct World {
     upstream: Vec<(String, Event)>,
     downstream: Vec<(String, Action)>,
     recorded: BTreeMap<TaskId, usize>,
+    /// The data that the results of each sweep were trained on.
+    trained_on: BTreeMap<SweepId, String>,
+    /// Somebody has copied the right data to all hosts.
+    data_copied: bool,
     acknowledged: BTreeSet<TaskId>,
     /// Workers that heard that they should leave; reports that came within a millisecond of a deadline; starts by
     /// another clock.
     drained: u64,
     races: u64,
     jumps: u64,
+    /// Pauses of workers, and their ends.
+    set_aside: u64,
+    restored: u64,
 }
 
 impl World {
@@ -157,10 +202,14 @@ impl World {
             upstream: Vec::new(),
             downstream: Vec::new(),
             recorded: BTreeMap::new(),
+            trained_on: BTreeMap::new(),
+            data_copied: false,
             acknowledged: BTreeSet::new(),
             drained: 0,
             races: 0,
             jumps: 0,
+            set_aside: 0,
+            restored: 0,
         };
         for _ in 0..3 {
             let newborn = world.newborn();
@@ -172,8 +221,16 @@ impl World {
     fn newborn(&mut self) -> SimWorker {
         self.workers_born += 1;
         let slots = (0..=self.chance.below(2)).map(|_| 1 + self.chance.below(6) as u32).collect();
+        let ailment = match self.chance.below(20) {
+            0..=1 => Ailment::Crashes,
+            2 => Ailment::NoData,
+            3 => Ailment::Misfit,
+            4 => Ailment::OtherData,
+            _ => Ailment::None,
+        };
         SimWorker {
             name: format!("w{}", self.workers_born),
+            ailment,
             draining: false,
             slots,
             connected: false,
@@ -187,8 +244,23 @@ impl World {
 
     /// The coordinator takes in what a worker sent, and its answers go on their way.
     fn arrive(&mut self, from: &str, event: Event) {
+        // As the engine does.
+        let event = match event {
+            Event::TaskFinished { token, task, mut data_digest } => {
+                let expected = self.trained_on.get(&task.sweep).filter(|_| self.data_copied);
+                data_digest = expected.cloned().unwrap_or(data_digest);
+                match self.env.scheduler.wrong_data(task, &data_digest) {
+                    Some(failure) => self.env.scheduler.failed_attempt(token, task, failure),
+                    None => Event::TaskFinished { token, task, data_digest },
+                }
+            }
+            Event::AttemptFailed { token, task, failure, .. } => {
+                self.env.scheduler.failed_attempt(token, task, failure)
+            }
+            event => event,
+        };
         let finished = match &event {
-            Event::TaskFinished { task, .. } => Some(*task),
+            Event::TaskFinished { task, data_digest, .. } => Some((*task, data_digest.clone())),
             _ => None,
         };
         self.env.apply(event);
@@ -197,6 +269,9 @@ impl World {
                 Action::RecordResult { task, .. } => {
                     *self.recorded.entry(*task).or_default() += 1;
                     assert_eq!(self.recorded[task], 1, "{task} was recorded twice");
+                    let (_, digest) = finished.clone().expect("a result comes with its event");
+                    let first = self.trained_on.entry(task.sweep).or_insert_with(|| digest.clone());
+                    assert_eq!(*first, digest, "all results of a sweep are of one data set");
                 }
                 Action::GrantLease { worker, .. }
                 | Action::DropLease { worker, .. }
@@ -204,12 +279,14 @@ impl World {
                     self.downstream.push((worker.to_string(), action));
                 }
                 Action::Acknowledge { task, .. } => {
-                    if finished == Some(*task) {
+                    if finished.as_ref().is_some_and(|(finished, _)| finished == task) {
                         self.acknowledged.insert(*task);
                     }
                     self.downstream.push((from.to_owned(), action));
                 }
                 Action::RefuseReport { .. } => self.downstream.push((from.to_owned(), action)),
+                Action::SetAside { .. } => self.set_aside += 1,
+                Action::Restore { .. } => self.restored += 1,
                 Action::RetryTask { .. } | Action::GiveUpTask { .. } | Action::EndSweep { .. } => {}
             }
         }
@@ -419,9 +496,13 @@ impl World {
     /// From now on nothing goes wrong but the training itself.
     fn calm_down(&mut self) {
         self.crash();
-        // Those that were asked to leave have left.
+        // Those that were asked to leave have left. One of the others may be a bad host.
+        self.data_copied = true;
         for at in 0..self.workers.len() {
             self.workers[at] = self.newborn();
+            if at > 0 {
+                self.workers[at].ailment = Ailment::None;
+            }
         }
         for sweep in [1, 2].map(SweepId) {
             self.arrive("nobody", Event::SweepPaused { sweep, paused: false });
