@@ -1,0 +1,313 @@
+//! The early-fusion bidirectional LSTM of the paper's IEMOCAP experiments.
+//!
+//! Modalities side by side at every step -> stacked bidirectional LSTM (dropout between the layers) -> the
+//! output at the LAST time step -> [`head`]. At the last step the upper layer's backward direction has seen
+//! that one step only, so no more of it is computed, and its recurrent weights never get a gradient.
+
+use tch::{Device, Kind, Tensor};
+
+use super::{
+    Batch, Draws, Flat, Kernels, Model, Objective,
+    dropout::{Dropout, Place},
+    head,
+    layout::{Init, Layout},
+    lstm::{CellShape, Cells, Input, Weights},
+};
+use crate::random::Purpose;
+
+/// The sizes, the same for all members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BiEflstmShape {
+    /// Width of the modalities together.
+    pub features: i64,
+    /// Hidden units per direction, and width of the head.
+    pub hidden: i64,
+    /// Stacked layers, at least 1.
+    pub layers: i64,
+    /// Classes, or 1 number.
+    pub outputs: i64,
+    /// What training makes small.
+    pub objective: Objective,
+}
+
+impl BiEflstmShape {
+    fn parameter_layout(&self) -> Layout {
+        let mut layout = Layout::default();
+        let gates = 4 * self.hidden;
+        let uniform = Init::Uniform(1.0 / (self.hidden as f64).sqrt());
+        for layer in 0..self.layers {
+            let width = if layer == 0 { self.features } else { 2 * self.hidden };
+            for direction in ["", "_reverse"] {
+                let mut push = |name: &str, shape: &[i64]| {
+                    layout.push(format!("lstm.{name}_l{layer}{direction}"), shape, uniform);
+                };
+                push("weight_ih", &[gates, width]);
+                push("weight_hh", &[gates, self.hidden]);
+                push("bias_ih", &[gates]);
+                push("bias_hh", &[gates]);
+            }
+        }
+        head::Parameters::lay_out(&mut layout, 2 * self.hidden, self.hidden, self.outputs);
+        layout
+    }
+
+    /// Both directions of every layer.
+    fn weights(&self, layout: &Layout, flat: &Tensor) -> Vec<[Weights; 2]> {
+        let layer = |layer: i64| {
+            ["", "_reverse"].map(|direction| {
+                let view = |name: &str| layout.view(flat, &format!("lstm.{name}_l{layer}{direction}"));
+                Weights {
+                    input: view("weight_ih"),
+                    hidden: view("weight_hh"),
+                    input_bias: view("bias_ih"),
+                    hidden_bias: view("bias_hh"),
+                }
+            })
+        };
+        (0..self.layers).map(layer).collect()
+    }
+}
+
+/// A cohort of bi-EFLSTMs.
+pub struct BiEflstm {
+    shape: BiEflstmShape,
+    flat: Flat,
+    probabilities: Vec<f64>,
+    kernels: Kernels,
+    dropout: Dropout,
+    views: Views,
+    /// Of the batch sizes seen so far: the full one, and the one of an epoch's last batch.
+    workspaces: Vec<Workspace>,
+}
+
+/// Named views of the flat tensors.
+struct Views {
+    lstm: Vec<[Weights; 2]>,
+    lstm_gradients: Vec<[Weights; 2]>,
+    head: head::Parameters,
+    head_gradients: head::Parameters,
+    running: head::Running,
+}
+
+/// The tensors of one pass.
+struct Workspace {
+    steps: i64,
+    samples: i64,
+    /// All layers but the last, both directions.
+    lower: Vec<Cells>,
+    /// What each of them hands on, [K, T * B, 2H].
+    joined: Vec<Tensor>,
+    /// The last layer forward in time.
+    forward: Cells,
+    /// The last layer backward in time: its first step, which is the last time.
+    backward: Cells,
+}
+
+impl Workspace {
+    fn new(
+        shape: BiEflstmShape,
+        [members, steps, samples]: [i64; 3],
+        kernels: Kernels,
+        options: (Kind, Device),
+    ) -> Self {
+        let cells = |directions: i64, steps: i64| {
+            let shape = CellShape { directions, members, steps, samples, hidden: shape.hidden };
+            Cells::new(shape, kernels, options)
+        };
+        let lower = (1..shape.layers).map(|_| cells(2, steps)).collect();
+        let joined = (1..shape.layers)
+            .map(|_| Tensor::empty([members, steps * samples, 2 * shape.hidden], options))
+            .collect();
+        Self { steps, samples, lower, joined, forward: cells(1, steps), backward: cells(1, 1) }
+    }
+
+    /// Features [K, B, 2H] for the head. `masks` are the dropout masks between the layers, each [K, T * B, 2H].
+    fn forward(&mut self, batch: &Batch, lstm: &[[Weights; 2]], masks: &[Option<Tensor>]) -> Tensor {
+        let mut input = Input { rows: &batch.features, columns: &batch.columns };
+        let hidden = self.forward.shape.hidden;
+        let all = [(0, 2 * hidden)];
+        for (layer, cells) in self.lower.iter_mut().enumerate() {
+            cells.forward(&input, &lstm[layer]);
+            for d in 0..2 {
+                let half = |whole: &Tensor| whole.narrow(2, d * hidden, hidden);
+                let rows = cells.shape.rows(&cells.hidden, d);
+                let mut out = half(&self.joined[layer]);
+                match &masks[layer] {
+                    Some(mask) => drop(rows.mul_out(&out, &half(mask))),
+                    None => out.copy_(&rows),
+                }
+            }
+            input = Input { rows: &self.joined[layer], columns: &all };
+        }
+        let [forward, backward] = &lstm[self.lower.len()];
+        self.forward.forward(&input, std::slice::from_ref(forward));
+        let last = last_rows(input.rows, self.samples);
+        let last = Input { rows: &last, columns: input.columns };
+        self.backward.forward(&last, std::slice::from_ref(backward));
+        let (ahead, back) = (&self.forward.hidden, &self.backward.hidden);
+        Tensor::cat(&[ahead.get(0).select(1, self.steps - 1), back.get(0).select(1, 0)], -1)
+    }
+
+    /// Fills the gradients, given that of the head's features.
+    fn backward(
+        &mut self,
+        batch: &Batch,
+        lstm: &[[Weights; 2]],
+        gradients: &[[Weights; 2]],
+        masks: &[Option<Tensor>],
+        dfeatures: &Tensor,
+    ) {
+        let hidden = self.forward.shape.hidden;
+        for cells in self.lower.iter_mut().chain([&mut self.forward, &mut self.backward]) {
+            cells.prepare_gradients();
+        }
+        let all = [(0, 2 * hidden)];
+        let joined = &self.joined;
+        let input = |layer: usize| match layer {
+            0 => Input { rows: &batch.features, columns: &batch.columns },
+            _ => Input { rows: &joined[layer - 1], columns: &all },
+        };
+
+        let top = self.lower.len();
+        let (ahead, back) = lstm[top].split_at(1);
+        let (ahead_gradients, back_gradients) = gradients[top].split_at(1);
+        for (cells, weights, gradients, column) in [
+            (&mut self.forward, ahead, ahead_gradients, 0),
+            (&mut self.backward, back, back_gradients, hidden),
+        ] {
+            let arriving = dfeatures.narrow(2, column, hidden);
+            cells.gradients().hidden.get(0).select(1, cells.shape.steps - 1).copy_(&arriving);
+            cells.backward(weights, true, None);
+            let Input { rows, columns } = input(top);
+            let rows = if column == 0 { rows.shallow_clone() } else { last_rows(rows, self.samples) };
+            cells.weight_gradients(&Input { rows: &rows, columns }, gradients);
+        }
+        if top == 0 {
+            return;
+        }
+        let mut dinput = self.forward.input_gradient(ahead, None);
+        let _ = self.backward.input_gradient(back, Some(last_rows(&dinput, self.samples)));
+        for layer in (0..top).rev() {
+            let cells = &mut self.lower[layer];
+            for d in 0..2 {
+                let half = |whole: &Tensor| whole.narrow(2, d * hidden, hidden);
+                let mut out = cells.shape.rows(&cells.gradients().hidden, d);
+                match &masks[layer] {
+                    Some(mask) => drop(half(&dinput).mul_out(&out, &half(mask))),
+                    None => out.copy_(&half(&dinput)),
+                }
+            }
+            cells.backward(&lstm[layer], false, None);
+            cells.weight_gradients(&input(layer), &gradients[layer]);
+            if layer > 0 {
+                dinput = cells.input_gradient(&lstm[layer], None);
+            }
+        }
+    }
+}
+
+/// Of rows [K, T * B, F] those of the last time step.
+fn last_rows(rows: &Tensor, samples: i64) -> Tensor {
+    rows.narrow(1, rows.size()[1] - samples, samples)
+}
+
+impl BiEflstm {
+    /// A cohort of one member per seed, initialised as PyTorch initialises these layers.
+    /// `dropout` is the probability of each member, in [0, 1).
+    #[must_use]
+    pub fn new(shape: BiEflstmShape, seeds: &[u64], dropout: &[f64], options: (Kind, Device)) -> Self {
+        let layout = shape.parameter_layout();
+        let mut buffer_layout = Layout::default();
+        head::Running::lay_out(&mut buffer_layout, shape.hidden);
+        let flat = Flat::new(layout, buffer_layout, seeds, options);
+        let views = Views::new(shape, &flat);
+        let kernels = Kernels::of(options.1);
+        Self {
+            shape,
+            flat,
+            probabilities: dropout.to_vec(),
+            kernels,
+            dropout: Dropout::new(kernels),
+            views,
+            workspaces: Vec::new(),
+        }
+    }
+
+    /// With other kernels than the device's own, to compare them.
+    #[must_use]
+    pub fn with_kernels(mut self, kernels: Kernels) -> Self {
+        (self.kernels, self.dropout) = (kernels, Dropout::new(kernels));
+        self.workspaces.clear();
+        self
+    }
+
+    fn new_workspace(&self, batch: &Batch) -> Workspace {
+        let size = [self.probabilities.len() as i64, batch.steps, batch.samples];
+        Workspace::new(self.shape, size, self.kernels, self.flat.options())
+    }
+
+    /// The workspace for batches of this shape.
+    fn workspace(&mut self, batch: &Batch) -> usize {
+        let fits = |w: &Workspace| w.samples == batch.samples && w.steps == batch.steps;
+        self.workspaces.iter().position(fits).unwrap_or_else(|| {
+            self.workspaces.push(self.new_workspace(batch));
+            self.workspaces.len() - 1
+        })
+    }
+}
+
+impl Views {
+    fn new(shape: BiEflstmShape, flat: &Flat) -> Self {
+        let Flat { layout, buffer_layout, parameters, gradients, buffers } = flat;
+        Self {
+            lstm: shape.weights(layout, parameters),
+            lstm_gradients: shape.weights(layout, gradients),
+            head: head::Parameters::view(layout, parameters),
+            head_gradients: head::Parameters::view(layout, gradients),
+            running: head::Running::view(buffer_layout, buffers),
+        }
+    }
+}
+
+impl Model for BiEflstm {
+    fn flat(&self) -> &Flat {
+        &self.flat
+    }
+
+    fn train(&mut self, batch: &Batch, draws: &Draws<'_>) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        let hidden = self.shape.hidden;
+        let place = |purpose, shape| Place { purpose, probabilities: self.probabilities.clone(), shape };
+        let between = [batch.steps * batch.samples, 2 * hidden];
+        let places: Vec<Place> = (1..self.shape.layers)
+            .map(|layer| place(Purpose::LayerDropout(layer as u32 - 1), between))
+            .chain([place(Purpose::HeadDropout, [batch.samples, hidden])])
+            .collect();
+        let mut masks = self.dropout.masks(&places, draws, &self.flat.parameters);
+        let head_mask = masks.pop().flatten();
+
+        let number = self.workspace(batch);
+        let (workspace, views) = (&mut self.workspaces[number], &mut self.views);
+        let features = workspace.forward(batch, &views.lstm, &masks);
+        let (outputs, pass) = head::forward(&views.head, &mut views.running, &features, head_mask.as_ref());
+        let (losses, doutputs) = self.shape.objective.losses_and_slopes(&outputs, &batch.labels);
+        let dfeatures = head::backward(&views.head, &views.head_gradients, &pass, &doutputs);
+        workspace.backward(batch, &views.lstm, &views.lstm_gradients, &masks, &dfeatures);
+        losses
+    }
+
+    fn evaluate(&self, batch: &Batch) -> Tensor {
+        let _guard = tch::no_grad_guard();
+        let masks: Vec<Option<Tensor>> = (1..self.shape.layers).map(|_| None).collect();
+        let features = self.new_workspace(batch).forward(batch, &self.views.lstm, &masks);
+        head::evaluate(&self.views.head, &self.views.running, &features)
+    }
+
+    fn retain(&mut self, members: &[i64]) {
+        let _guard = tch::no_grad_guard();
+        self.flat.retain(members);
+        self.views = Views::new(self.shape, &self.flat);
+        self.probabilities = members.iter().map(|&member| self.probabilities[member as usize]).collect();
+        self.workspaces.clear();
+    }
+}

@@ -1,0 +1,210 @@
+//! The tensors of one pass, and the pass.
+
+use tch::{Device, Kind, Tensor};
+
+use super::{
+    memory::Memory,
+    shape::{MfnShape, Weights},
+};
+use crate::model::{
+    Batch, Kernels,
+    lstm::{CellShape, Cells, Input},
+    perceptron::Perceptron,
+};
+
+/// Dropout masks, [K, T * B, width]; the head's is [K, B, width].
+#[derive(Default)]
+pub(super) struct Masks {
+    pub(super) nn1: Option<Tensor>,
+    pub(super) nn2: Option<Tensor>,
+    pub(super) gammas: [Option<Tensor>; 2],
+    pub(super) out: Option<Tensor>,
+}
+
+/// A is twice the hidden units of all modalities. [K, T * B, width] but for the head.
+pub(super) struct Workspace {
+    pub(super) steps: i64,
+    pub(super) samples: i64,
+    /// By modality.
+    cells: Vec<Cells>,
+    /// The cell states of all modalities at the step before (0 at the first), then those at the step: width A.
+    states: Tensor,
+    /// Softmax of NN1: width A.
+    attention: Tensor,
+    /// Width A.
+    attended: Tensor,
+    nn1_hidden: Tensor,
+    nn2_hidden: Tensor,
+    /// tanh of NN2.
+    candidate: Tensor,
+    memory: Memory,
+    /// What the head reads, [K, B, H + M].
+    features: Tensor,
+    out_hidden: Tensor,
+    slopes: Option<MfnSlopes>,
+}
+
+/// Gradients, of the shapes of what they are the gradients of.
+struct MfnSlopes {
+    /// Of the attended states, then of the states.
+    states: Tensor,
+    attention: Tensor,
+    nn1_hidden: Tensor,
+    nn2_hidden: Tensor,
+    candidate: Tensor,
+    out_hidden: Tensor,
+    /// What arrives at the cell states of each modality, [1, K, T, B, H].
+    cells: Vec<Tensor>,
+}
+
+impl Workspace {
+    pub(super) fn new(shape: &MfnShape, size: [i64; 3], kernels: Kernels, options: (Kind, Device)) -> Self {
+        let [members, steps, samples] = size;
+        let cells = |hidden| {
+            Cells::new(CellShape { directions: 1, members, steps, samples, hidden }, kernels, options)
+        };
+        let tensor = |width: i64| Tensor::empty([members, steps * samples, width], options);
+        let head = |width: i64| Tensor::empty([members, samples, width], options);
+        let states = tensor(2 * shape.hidden());
+        // The states before the first step; no pass writes there.
+        let _ = states.narrow(1, 0, samples).narrow(2, 0, shape.hidden()).zero_();
+        Self {
+            steps,
+            samples,
+            cells: shape.modalities.iter().map(|modality| cells(modality.hidden)).collect(),
+            attention: states.empty_like(),
+            attended: states.empty_like(),
+            states,
+            nn1_hidden: tensor(shape.nn1),
+            nn2_hidden: tensor(shape.nn2),
+            candidate: tensor(shape.memory),
+            memory: Memory::new(size, [shape.gamma1, shape.gamma2], shape.memory, options),
+            features: head(shape.hidden() + shape.memory),
+            out_hidden: head(shape.out),
+            slopes: None,
+        }
+    }
+
+    /// The outputs, [K, B, O].
+    pub(super) fn forward(
+        &mut self,
+        shape: &MfnShape,
+        batch: &Batch,
+        weights: &Weights,
+        masks: &Masks,
+    ) -> Tensor {
+        let (hidden, last) = (shape.hidden(), self.steps - 1);
+        for (m, (modality, place)) in shape.places().enumerate() {
+            let (rows, columns) =
+                (batch.features.narrow(2, modality.first, modality.dim), modality.present(&batch.columns));
+            let cells = &mut self.cells[m];
+            cells.forward(&Input { rows: &rows, columns: &columns }, &weights.lstm[m..=m]);
+            let states = cells.shape.rows(&cells.states(), 0);
+            self.states.narrow(2, hidden + place, modality.hidden).copy_(&states);
+            self.later(&self.states).narrow(2, place, modality.hidden).copy_(&self.earlier(&states));
+            let output = self.cells[m].hidden.get(0).select(1, last);
+            self.features.narrow(2, place, modality.hidden).copy_(&output);
+        }
+        weights.nn1.forward(&self.states, masks.nn1.as_ref(), &self.nn1_hidden, &self.attention);
+        let _ = self.attention.internal_softmax_out(&self.attention, -1, false);
+        let _ = self.attention.mul_out(&self.attended, &self.states);
+        weights.nn2.forward(&self.attended, masks.nn2.as_ref(), &self.nn2_hidden, &self.candidate);
+        let _ = self.candidate.tanh_out(&self.candidate);
+        self.memory.forward(&self.attended, &self.candidate, &weights.gammas, &masks.gammas);
+        self.features.narrow(2, hidden, shape.memory).copy_(&self.memory.last());
+        let out = &weights.out;
+        out.first.forward(&self.features, &self.out_hidden);
+        let outputs = Tensor::empty(
+            [self.features.size()[0], self.samples, shape.outputs],
+            (self.features.kind(), self.features.device()),
+        );
+        out.finish(masks.out.as_ref(), &self.out_hidden, &outputs);
+        outputs
+    }
+
+    /// Fills the gradients, given that of the outputs [K, B, O].
+    pub(super) fn backward(
+        &mut self,
+        shape: &MfnShape,
+        batch: &Batch,
+        (weights, gradients): (&Weights, &Weights),
+        masks: &Masks,
+        doutputs: &Tensor,
+    ) {
+        let hidden = shape.hidden();
+        let slopes = self.slopes.take().unwrap_or_else(|| self.new_slopes());
+        weights.out.arrive(doutputs, masks.out.as_ref(), &self.out_hidden, &slopes.out_hidden);
+        fill(&gradients.out, (&self.features, &self.out_hidden), (&slopes.out_hidden, doutputs));
+        let dfeatures = slopes.out_hidden.bmm(&weights.out.first.weight);
+
+        let dattended = &slopes.states;
+        self.memory.backward(
+            &self.attended,
+            &self.candidate,
+            &weights.gammas,
+            &gradients.gammas,
+            &masks.gammas,
+            &dfeatures.narrow(2, hidden, shape.memory),
+            dattended,
+            &slopes.candidate,
+        );
+        weights.nn2.arrive(&slopes.candidate, masks.nn2.as_ref(), &self.nn2_hidden, &slopes.nn2_hidden);
+        fill(&gradients.nn2, (&self.attended, &self.nn2_hidden), (&slopes.nn2_hidden, &slopes.candidate));
+        let _ = dattended.baddbmm_out(dattended, &slopes.nn2_hidden, &weights.nn2.first.weight);
+
+        let _ = dattended.mul_out(&slopes.attention, &self.states);
+        let (dattention, kind) = (&slopes.attention, self.attention.kind());
+        let _ = Tensor::internal_softmax_backward_data_out(dattention, dattention, &self.attention, -1, kind);
+        weights.nn1.arrive(dattention, masks.nn1.as_ref(), &self.nn1_hidden, &slopes.nn1_hidden);
+        fill(&gradients.nn1, (&self.states, &self.nn1_hidden), (&slopes.nn1_hidden, dattention));
+        // The states reach the loss as what is attended and through the attention.
+        let dstates = dattended;
+        let _ = dstates.mul_out(dstates, &self.attention);
+        let _ = dstates.baddbmm_out(dstates, &slopes.nn1_hidden, &weights.nn1.first.weight);
+
+        for (m, (modality, place)) in shape.places().enumerate() {
+            let dcell = &slopes.cells[m];
+            let mut rows = dcell.get(0).flatten(1, 2);
+            rows.copy_(&dstates.narrow(2, hidden + place, modality.hidden));
+            let _ = self.earlier(&rows).g_add_(&self.later(dstates).narrow(2, place, modality.hidden));
+
+            let cells = &mut self.cells[m];
+            cells.prepare_gradients();
+            let arriving = dfeatures.narrow(2, place, modality.hidden);
+            cells.gradients().hidden.get(0).select(1, self.steps - 1).copy_(&arriving);
+            cells.backward(&weights.lstm[m..=m], true, Some(dcell));
+            let (rows, columns) =
+                (batch.features.narrow(2, modality.first, modality.dim), modality.present(&batch.columns));
+            cells.weight_gradients(&Input { rows: &rows, columns: &columns }, &gradients.lstm[m..=m]);
+        }
+        self.slopes = Some(slopes);
+    }
+
+    fn new_slopes(&self) -> MfnSlopes {
+        MfnSlopes {
+            states: self.states.empty_like(),
+            attention: self.attention.empty_like(),
+            nn1_hidden: self.nn1_hidden.empty_like(),
+            nn2_hidden: self.nn2_hidden.empty_like(),
+            candidate: self.candidate.empty_like(),
+            out_hidden: self.out_hidden.empty_like(),
+            cells: self.cells.iter().map(|cells| cells.hidden.empty_like()).collect(),
+        }
+    }
+
+    /// The rows of all steps but the last.
+    fn earlier(&self, rows: &Tensor) -> Tensor {
+        rows.narrow(1, 0, (self.steps - 1) * self.samples)
+    }
+
+    /// The rows of all steps but the first.
+    fn later(&self, rows: &Tensor) -> Tensor {
+        rows.narrow(1, self.samples, (self.steps - 1) * self.samples)
+    }
+}
+
+/// The gradients of a perceptron from the inputs and the gradients of its two layers.
+fn fill(gradients: &Perceptron, inputs: (&Tensor, &Tensor), slopes: (&Tensor, &Tensor)) {
+    gradients.first.fill(slopes.0, inputs.0);
+    gradients.second.fill(slopes.1, inputs.1);
+}

@@ -1,0 +1,445 @@
+//! Adam over the flat parameters of a cohort.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::{
+    fused::{self, AdamConstants, AdamTensors},
+    model::Kernels,
+};
+
+const EPSILON: f64 = 1e-8;
+/// What `torch.nn.utils.clip_grad_norm_` adds to a norm before it divides by it.
+const NORM_EPSILON: f64 = 1e-6;
+
+/// How one member is optimized.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamSettings {
+    /// Size of a step.
+    pub learning_rate: f64,
+    /// Decay of the running mean of the gradient, per step; in [0, 1).
+    pub beta1: f64,
+    /// Decay of the running mean of the gradient's square, per step; in [0, 1).
+    pub beta2: f64,
+    /// Times the parameters, added to their gradient (L2, as `torch.optim.Adam` means it).
+    pub weight_decay: f64,
+    /// The largest L2 norm of the whole gradient, before weight decay; a longer one is scaled down as
+    /// `torch.nn.utils.clip_grad_norm_` does. 0 leaves it as it is.
+    pub gradient_clip: f64,
+}
+
+/// `torch.optim.Adam`'s.
+impl Default for AdamSettings {
+    fn default() -> Self {
+        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, weight_decay: 0.0, gradient_clip: 0.0 }
+    }
+}
+
+impl AdamSettings {
+    fn constants(&self) -> AdamConstants {
+        let Self { learning_rate, beta1, beta2, weight_decay, .. } = *self;
+        AdamConstants { learning_rate, beta1, beta2, weight_decay, epsilon: EPSILON }
+    }
+
+    fn longest_gradient(&self) -> f64 {
+        if self.gradient_clip > 0.0 { self.gradient_clip } else { f64::INFINITY }
+    }
+}
+
+/// Adam (Kingma and Ba 2015) with `torch.optim.Adam`'s order of operations, over the parameters of a cohort
+/// whose members each have settings of their own and may each have made another number of steps.
+#[derive(Debug)]
+pub struct Adam {
+    kernels: Kernels,
+    members: Vec<Member>,
+    /// The members' steps once more, [K] beside the parameters, where the fused kernel counts them.
+    steps: Tensor,
+    /// Running means of the gradient and of its square, [K, P].
+    mean: Tensor,
+    square: Tensor,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    settings: AdamSettings,
+    steps: u32,
+}
+
+/// What a checkpoint needs beside the settings.
+#[derive(Clone, Debug)]
+pub struct AdamState<'a> {
+    /// Running mean of the gradient, [K, P].
+    pub mean: &'a Tensor,
+    /// Running mean of the gradient's square, [K, P].
+    pub square: &'a Tensor,
+    /// Steps made, of each member.
+    pub steps: Vec<u32>,
+}
+
+/// The factors of one step of one member.
+#[derive(Clone, Copy)]
+struct Factors<T> {
+    /// 1 - beta1.
+    fresh: T,
+    beta2: T,
+    /// 1 - beta2.
+    fresh_square: T,
+    weight_decay: T,
+    /// Learning rate / (1 - beta1^t).
+    size: T,
+    /// sqrt(1 - beta2^t).
+    root: T,
+}
+
+impl Member {
+    fn factors(&self) -> Factors<f64> {
+        let AdamSettings { learning_rate, beta1, beta2, weight_decay, .. } = self.settings;
+        let power = |beta: f64| beta.powi(self.steps.cast_signed());
+        Factors {
+            fresh: 1.0 - beta1,
+            beta2,
+            fresh_square: 1.0 - beta2,
+            weight_decay,
+            size: learning_rate / (1.0 - power(beta1)),
+            root: (1.0 - power(beta2)).sqrt(),
+        }
+    }
+}
+
+impl Factors<f64> {
+    fn single(self) -> Factors<f32> {
+        Factors {
+            fresh: self.fresh as f32,
+            beta2: self.beta2 as f32,
+            fresh_square: self.fresh_square as f32,
+            weight_decay: self.weight_decay as f32,
+            size: self.size as f32,
+            root: self.root as f32,
+        }
+    }
+}
+
+impl Adam {
+    /// For parameters [K, P] and the settings of K members.
+    #[must_use]
+    pub fn new(parameters: &Tensor, settings: &[AdamSettings]) -> Self {
+        let (mean, square) = (parameters.zeros_like(), parameters.zeros_like());
+        let members: Vec<Member> = settings.iter().map(|&settings| Member { settings, steps: 0 }).collect();
+        let steps = Tensor::zeros([members.len() as i64], (Kind::Float, parameters.device()));
+        Self { kernels: Kernels::of(parameters.device()), members, steps, mean, square }
+    }
+
+    /// With other kernels than the device's own, to compare them.
+    #[must_use]
+    pub fn with_kernels(self, kernels: Kernels) -> Self {
+        Self { kernels, ..self }
+    }
+
+    /// The learning rate of a member (its position along K).
+    #[must_use]
+    pub fn learning_rate(&self, member: usize) -> f64 {
+        self.members[member].settings.learning_rate
+    }
+
+    /// Changes the learning rate of a member from its next step on.
+    pub fn set_learning_rate(&mut self, member: usize, rate: f64) {
+        self.members[member].settings.learning_rate = rate;
+    }
+
+    /// What a checkpoint needs to continue with [`Self::restore`].
+    #[must_use]
+    pub fn state(&self) -> AdamState<'_> {
+        let steps = self.members.iter().map(|member| member.steps).collect();
+        AdamState { mean: &self.mean, square: &self.square, steps }
+    }
+
+    /// Lets a member continue from where a checkpoint left it: its running means [P] and its steps made.
+    pub fn restore(&mut self, member: usize, mean: &Tensor, square: &Tensor, steps: u32) {
+        let _guard = tch::no_grad_guard();
+        self.mean.get(member as i64).copy_(mean);
+        self.square.get(member as i64).copy_(square);
+        self.members[member].steps = steps;
+        let _ = self.steps.get(member as i64).fill_(i64::from(steps));
+    }
+
+    /// Changes the parameters by one step against the gradients; both [K, P].
+    pub fn step(&mut self, parameters: &Tensor, gradients: &Tensor) {
+        let _guard = tch::no_grad_guard();
+        for member in &mut self.members {
+            member.steps += 1;
+        }
+        let in_memory = self.kernels == Kernels::InPlace
+            && (parameters.device(), parameters.kind()) == (Device::Cpu, Kind::Float)
+            && parameters.is_contiguous()
+            && gradients.is_contiguous();
+        if in_memory {
+            self.step_in_memory(parameters, gradients);
+        } else {
+            self.step_fused(parameters, gradients);
+        }
+        let _ = self.steps.g_add_scalar_(1.0);
+    }
+
+    /// Any device and kind: libtorch's fused kernel, once for all members that share their settings. It updates each
+    /// number in one pass over memory, and nothing is sent to the device.
+    fn step_fused(&mut self, parameters: &Tensor, gradients: &Tensor) {
+        // The kernel counts from what it is given: this step included.
+        let steps = &self.steps + 1.0;
+        let gradients = self.clipped(gradients);
+        let mut left: Vec<(i64, AdamConstants)> =
+            (0_i64..).zip(&self.members).map(|(row, member)| (row, member.settings.constants())).collect();
+        while let Some(&(_, constants)) = left.first() {
+            let (alike, others) = left.into_iter().partition(|(_, other)| *other == constants);
+            let alike: Vec<(i64, AdamConstants)> = alike;
+            let tensors: Vec<AdamTensors> = alike
+                .iter()
+                .map(|&(row, _)| {
+                    [parameters, &gradients, &self.mean, &self.square, &steps].map(|all| all.get(row))
+                })
+                .collect();
+            fused::adam(&tensors, constants);
+            left = others;
+        }
+    }
+
+    /// The gradients with those of each member scaled down to the length that its settings allow.
+    fn clipped(&self, gradients: &Tensor) -> Tensor {
+        if self.members.iter().all(|member| member.settings.gradient_clip == 0.0) {
+            return gradients.shallow_clone();
+        }
+        let rows = (0_i64..).zip(&self.members).map(|(row, member)| {
+            let gradient = gradients.get(row);
+            match member.settings.gradient_clip {
+                0.0 => gradient,
+                longest => {
+                    let norm = gradient.linalg_norm(2.0, None::<i64>, false, None::<Kind>);
+                    let factor = ((norm + NORM_EPSILON).reciprocal() * longest).clamp_max(1.0);
+                    gradient * factor
+                }
+            }
+        });
+        Tensor::stack(&rows.collect::<Vec<_>>(), 0)
+    }
+
+    /// The same in one pass over the memory of a CPU tensor, which is what bounds it; clipping takes another.
+    fn step_in_memory(&mut self, parameters: &Tensor, gradients: &Tensor) {
+        let count = parameters.size()[1] as usize;
+        for (row, member) in (0_i64..).zip(&self.members) {
+            let [p, g, m, v] = [parameters, gradients, &self.mean, &self.square].map(|flat| flat.get(row));
+            // SAFETY: each is a row of `count` floats of a contiguous CPU tensor that outlives the slices;
+            // the four tensors have storages of their own, and nothing else touches them meanwhile.
+            unsafe {
+                let g = std::slice::from_raw_parts(g.data_ptr().cast::<f32>(), count);
+                update(
+                    std::slice::from_raw_parts_mut(p.data_ptr().cast::<f32>(), count),
+                    g,
+                    std::slice::from_raw_parts_mut(m.data_ptr().cast::<f32>(), count),
+                    std::slice::from_raw_parts_mut(v.data_ptr().cast::<f32>(), count),
+                    clip_factor(g, member.settings.longest_gradient()),
+                    member.factors().single(),
+                );
+            }
+        }
+    }
+
+    /// Keeps these members and forgets the others.
+    pub fn retain(&mut self, members: &[i64]) {
+        let index = Tensor::from_slice(members).to_device(self.mean.device());
+        self.mean = self.mean.index_select(0, &index);
+        self.square = self.square.index_select(0, &index);
+        self.steps = self.steps.index_select(0, &index);
+        self.members = members.iter().map(|&member| self.members[member as usize]).collect();
+    }
+}
+
+/// What a gradient is to be multiplied by.
+fn clip_factor(gradient: &[f32], longest: f64) -> f32 {
+    if longest.is_infinite() {
+        return 1.0;
+    }
+    // Partial sums, so that the additions need not wait for each other.
+    let mut sums = [0.0_f64; 8];
+    for chunk in gradient.chunks(sums.len()) {
+        for (sum, &g) in sums.iter_mut().zip(chunk) {
+            *sum += f64::from(g) * f64::from(g);
+        }
+    }
+    (longest / (sums.iter().sum::<f64>().sqrt() + NORM_EPSILON)).min(1.0) as f32
+}
+
+fn update(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], clip: f32, factors: Factors<f32>) {
+    #[cfg(target_arch = "x86_64")]
+    if std::is_x86_feature_detected!("avx2") {
+        // SAFETY: the processor has the feature that the function is compiled for.
+        unsafe { update_avx2(p, g, m, v, clip, factors) };
+        return;
+    }
+    update_plain(p, g, m, v, clip, factors);
+}
+
+/// The plain loop, compiled for wider vectors than the oldest x86-64 has.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn update_avx2(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], clip: f32, factors: Factors<f32>) {
+    update_plain(p, g, m, v, clip, factors);
+}
+
+#[inline(always)]
+fn update_plain(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], clip: f32, factors: Factors<f32>) {
+    let Factors { fresh, beta2, fresh_square, weight_decay, size, root } = factors;
+    let state = m.iter_mut().zip(v.iter_mut());
+    for ((p, &g), (m, v)) in p.iter_mut().zip(g).zip(state) {
+        let g = g * clip + *p * weight_decay;
+        *m += (g - *m) * fresh;
+        *v = *v * beta2 + (g * g) * fresh_square;
+        *p -= size * *m / (v.sqrt() / root + EPSILON as f32);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PLAIN: AdamSettings =
+        AdamSettings { learning_rate: 0.01, beta1: 0.9, beta2: 0.999, weight_decay: 0.0, gradient_clip: 0.0 };
+    const BOTH: [AdamSettings; 2] = [
+        PLAIN,
+        AdamSettings { learning_rate: 0.3, beta1: 0.7, beta2: 0.95, weight_decay: 0.1, gradient_clip: 0.8 },
+    ];
+
+    /// Plain f64 arithmetic from the paper's algorithm 1.
+    fn reference(start: &[f64], gradients: &[Vec<f64>], s: &AdamSettings) -> Vec<f64> {
+        let mut p = start.to_vec();
+        let (mut m, mut v) = (vec![0.0; p.len()], vec![0.0; p.len()]);
+        for (t, gradient) in (1..).zip(gradients) {
+            let norm = gradient.iter().map(|g| g * g).sum::<f64>().sqrt();
+            let clipped = s.gradient_clip > 0.0 && norm + 1e-6 > s.gradient_clip;
+            let scale = if clipped { s.gradient_clip / (norm + 1e-6) } else { 1.0 };
+            for i in 0..p.len() {
+                let g = gradient[i] * scale + s.weight_decay * p[i];
+                m[i] = s.beta1 * m[i] + (1.0 - s.beta1) * g;
+                v[i] = s.beta2 * v[i] + (1.0 - s.beta2) * g * g;
+                let (mean, square) = (m[i] / (1.0 - s.beta1.powi(t)), v[i] / (1.0 - s.beta2.powi(t)));
+                p[i] -= s.learning_rate * mean / (square.sqrt() + 1e-8);
+            }
+        }
+        p
+    }
+
+    fn gradient(step: usize, member: usize) -> Vec<f64> {
+        let value = |index: i32| {
+            // One value never gets a gradient, as the columns of a modality that is never there.
+            if index == 3 {
+                0.0
+            } else {
+                ((step * 31 + member * 17 + index as usize * 7) as f64).sin() * 10_f64.powi(-index)
+            }
+        };
+        (0..6).map(value).collect()
+    }
+
+    fn start() -> Vec<f64> {
+        (0..12).map(|i| f64::from(i) * 0.1 - 0.5).collect()
+    }
+
+    fn gradients(step: usize, kind: Kind) -> Tensor {
+        Tensor::from_slice(&[gradient(step, 0), gradient(step, 1)].concat()).view([2, 6]).to_kind(kind)
+    }
+
+    #[test]
+    fn both_ways_are_the_papers_algorithm() {
+        for (kind, kernels, tolerance) in [
+            (Kind::Double, Kernels::Fused, 1e-12),
+            (Kind::Float, Kernels::Fused, 3e-6),
+            (Kind::Float, Kernels::InPlace, 3e-6),
+        ] {
+            let parameters = Tensor::from_slice(&start()).view([2, 6]).to_kind(kind);
+            let mut adam = Adam::new(&parameters, &BOTH).with_kernels(kernels);
+            for step in 0..20 {
+                adam.step(&parameters, &gradients(step, kind));
+            }
+            for (k, settings) in BOTH.iter().enumerate() {
+                let all: Vec<Vec<f64>> = (0..20).map(|step| gradient(step, k)).collect();
+                let expected = reference(&start()[6 * k..6 * k + 6], &all, settings);
+                for (i, expected) in expected.into_iter().enumerate() {
+                    let found = parameters.double_value(&[k as i64, i as i64]);
+                    let what = format!("{kind:?} member {k}, {i}: {found}, expected {expected}");
+                    assert!((found - expected).abs() < tolerance, "{what}");
+                }
+            }
+        }
+    }
+
+    /// A long row, so that the vector loop and its remainder both run.
+    #[test]
+    fn the_pass_over_memory_equals_the_tensor_operations() {
+        let values =
+            |n: i64| (Tensor::arange(2 * 1003, (Kind::Float, Device::Cpu)) * n as f64).sin().view([2, 1003]);
+        let (one, two) = (values(3), values(3));
+        let [mut fast, mut plain] = [(&one, Kernels::InPlace), (&two, Kernels::Fused)]
+            .map(|(parameters, kernels)| Adam::new(parameters, &BOTH).with_kernels(kernels));
+        for step in 1..10 {
+            let gradients = values(step);
+            fast.step(&one, &gradients);
+            plain.step(&two, &gradients);
+        }
+        assert!(one.allclose(&two, 1e-5, 1e-6, false));
+        assert!(!one.allclose(&values(3), 1e-2, 1e-2, false));
+    }
+
+    #[test]
+    fn forgetting_a_member_leaves_the_others() {
+        for kernels in [Kernels::InPlace, Kernels::Fused] {
+            check_forgetting(kernels);
+        }
+    }
+
+    fn check_forgetting(kernels: Kernels) {
+        let start = Tensor::ones([3, 4], (Kind::Float, Device::Cpu));
+        let gradients = Tensor::arange(12, (Kind::Float, Device::Cpu)).view([3, 4]);
+        let rates = [0.1, 0.2, 0.3].map(|learning_rate| AdamSettings { learning_rate, ..PLAIN });
+        let new = || Adam::new(&start, &rates).with_kernels(kernels);
+        let (all, mut adam) = (start.copy(), new());
+        let (fewer, mut left) = (start.copy(), new());
+        adam.step(&all, &gradients);
+        left.step(&fewer, &gradients);
+        let two = fewer.index_select(0, &Tensor::from_slice(&[0_i64, 2]));
+        left.retain(&[0, 2]);
+        adam.step(&all, &gradients);
+        left.step(&two, &gradients.index_select(0, &Tensor::from_slice(&[0_i64, 2])));
+        assert!(two.get(0).equal(&all.get(0)) && two.get(1).equal(&all.get(2)));
+    }
+
+    /// A member that a checkpoint brought back goes on beside one that begins, bit for bit as if alone.
+    #[test]
+    fn a_restored_member_goes_on() {
+        for kernels in [Kernels::InPlace, Kernels::Fused] {
+            check_restoring(kernels);
+        }
+    }
+
+    fn check_restoring(kernels: Kernels) {
+        let whole = Tensor::from_slice(&start()).view([2, 6]).to_kind(Kind::Float);
+        let expected = whole.copy();
+        let mut adam = Adam::new(&expected, &BOTH).with_kernels(kernels);
+        for step in 0..7 {
+            adam.step(&expected, &gradients(step, Kind::Float));
+        }
+        let halfway = (expected.copy(), adam.state().mean.copy(), adam.state().square.copy());
+        assert_eq!(adam.state().steps, [7, 7]);
+        for step in 7..12 {
+            adam.set_learning_rate(1, 0.05);
+            adam.step(&expected, &gradients(step, Kind::Float));
+        }
+        assert_eq!(adam.learning_rate(1), 0.05);
+        // Member 1 continues, and in the place of member 0 another one begins.
+        let parameters = Tensor::stack(&[whole.get(0), halfway.0.get(1)], 0);
+        let mut again = Adam::new(&parameters, &BOTH).with_kernels(kernels);
+        again.restore(1, &halfway.1.get(1), &halfway.2.get(1), 7);
+        again.set_learning_rate(1, 0.05);
+        for step in 7..12 {
+            again.step(&parameters, &gradients(step, Kind::Float));
+        }
+        assert_eq!(again.state().steps, [5, 12]);
+        assert!(parameters.get(1).equal(&expected.get(1)));
+    }
+}
