@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
     scheduler::{
-        DropReason, Event, Recovered, Scheduler, SchedulerSettings, Submission, SubmissionError, SweepStatus,
+        DropReason, Event, PauseView, Recovered, RestoreCause, Scheduler, SchedulerSettings, Submission,
+        SubmissionError, SweepStatus, WorkerView,
     },
     sweep::{ScheduleSettings, Sweep},
 };
@@ -22,7 +23,7 @@ use super::{
     handle::EngineHandle,
     input::{
         ConnectionId, FromWorker, Hello, Input, Operated, Operation, OperationError, Outbox, Submitted,
-        ToWorker,
+        ToWorker, UndrainError,
     },
     recovery::Recovery,
     room::Queued,
@@ -92,7 +93,10 @@ impl Engine {
         let settled_before = settled.len();
         let absence = settings.lease / 2;
         let (lease, only, settle_after) = (settings.lease, settings.only, Some(settings.settle_after));
-        let mut scheduler = Scheduler::recovering(SchedulerSettings { lease, only, settle_after }, settled);
+        // Its own worker is the only one that can come.
+        let one_worker = settings.release_leases;
+        let rules = SchedulerSettings { lease, only, settle_after, one_worker };
+        let mut scheduler = Scheduler::recovering(rules, settled);
         let (mut after, mut entries) = (0, 0_u64);
         loop {
             let page = store.journal(after, PAGE).await.map_err(EngineError::Recover)?;
@@ -212,6 +216,10 @@ impl Engine {
                 self.apply(&mut turn, event);
             }
         }
+        while let Some(event) = self.scheduler.next_assessment(now) {
+            self.changed = true;
+            self.apply(&mut turn, event);
+        }
         for event in self.scheduler.next_grants() {
             self.apply(&mut turn, event);
         }
@@ -277,6 +285,10 @@ impl Engine {
                 let view = self.scheduler.workers().find(|view| view.worker == worker && connected);
                 turn.answer(move || drop(reply.send(view)));
             }
+            Input::Undrain { worker, reply } => {
+                let outcome = self.undrain(turn, &worker);
+                turn.answer(move || drop(reply.send(outcome)));
+            }
             Input::Ask(question) => turn.effects.push(Effect::Answer(question(&self.scheduler))),
             Input::Watch { sweep, reply } => {
                 let follower = self.follow(sweep);
@@ -307,14 +319,38 @@ impl Engine {
                 (Event::EpochReported { token, task, epoch }, None)
             }
             FromWorker::Finished { token, task, result } => {
-                (Event::TaskFinished { token, task }, Some(result))
+                match self.scheduler.wrong_data(task, &result.data_digest) {
+                    Some(failure) => (self.scheduler.failed_attempt(token, task, failure), None),
+                    None => {
+                        let data_digest = result.data_digest.clone();
+                        (Event::TaskFinished { token, task, data_digest }, Some(result))
+                    }
+                }
             }
             FromWorker::Failed { token, task, failure } => {
-                (Event::AttemptFailed { token, task, failure }, None)
+                (self.scheduler.failed_attempt(token, task, failure), None)
             }
             FromWorker::Released { token } => (Event::LeaseReleased { token }, None),
         };
         turn.apply(&mut self.scheduler, self.clock.now(), event, Some(connection), result);
+    }
+
+    fn undrain(&mut self, turn: &mut Turn, worker: &WorkerId) -> Result<WorkerView, UndrainError> {
+        let find = |scheduler: &Scheduler| scheduler.workers().find(|view| view.worker == *worker);
+        let before = find(&self.scheduler).ok_or_else(|| UndrainError::Away(worker.clone()))?;
+        if before.leaves_now {
+            return Err(UndrainError::Leaves(worker.clone()));
+        }
+        if !before.draining && before.set_aside.is_empty() {
+            return Err(UndrainError::Nothing(worker.clone()));
+        }
+        self.changed = true;
+        self.apply(turn, Event::UndrainRequested { worker: worker.clone() });
+        for PauseView { data_set, .. } in before.set_aside {
+            let cause = RestoreCause::Person;
+            self.apply(turn, Event::WorkerRestored { worker: worker.clone(), data_set, cause });
+        }
+        find(&self.scheduler).ok_or_else(|| UndrainError::Away(worker.clone()))
     }
 
     fn forget(&mut self, turn: &mut Turn, connection: ConnectionId) {

@@ -60,6 +60,11 @@ pub enum Action {
         /// Without waiting for what runs.
         now: bool,
     },
+    /// Tell a worker to take leases again.
+    UndrainWorker {
+        /// Whom to tell.
+        worker: WorkerId,
+    },
     /// Tell a worker that it was set aside.
     SetAside {
         /// Whom to tell.

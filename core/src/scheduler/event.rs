@@ -176,6 +176,11 @@ pub enum Event {
         /// Without waiting for what runs.
         now: bool,
     },
+    /// A person wants a worker that was asked to leave, but not at once, to stay.
+    UndrainRequested {
+        /// Who.
+        worker: WorkerId,
+    },
     /// A worker's stream ended. Its leases stay until their deadlines.
     WorkerDisconnected {
         /// Who.
@@ -267,6 +272,7 @@ impl Event {
             | Self::SlotsFree { .. }
             | Self::Heartbeat { .. }
             | Self::DrainRequested { .. }
+            | Self::UndrainRequested { .. }
             | Self::WorkerDisconnected { .. }
             | Self::EpochReported { .. }
             | Self::CoordinatorWoke
@@ -297,6 +303,7 @@ impl Event {
             Self::SlotsFree { .. } => "slots_free",
             Self::Heartbeat { .. } => "heartbeat",
             Self::DrainRequested { .. } => "drain_requested",
+            Self::UndrainRequested { .. } => "undrain_requested",
             Self::WorkerDisconnected { .. } => "worker_disconnected",
             Self::EpochReported { .. } => "epoch_reported",
             Self::CoordinatorWoke => "coordinator_woke",

@@ -21,6 +21,9 @@ impl Scheduler {
     pub fn next_grants(&self) -> Vec<Event> {
         let mut grants = Vec::new();
         let mut slots_left = self.free.len();
+        if !self.records.is_empty() {
+            slots_left -= self.free.iter().filter(|slot| self.takes(&slot.worker).is_none()).count();
+        }
         if slots_left == 0 {
             return grants;
         }
@@ -39,15 +42,16 @@ impl Scheduler {
         let mut probing: BTreeSet<(&WorkerId, Scope)> = BTreeSet::new();
         // Ascending capacity: what a small slot can not take of its share goes to the larger ones after it.
         for slot in &self.free {
-            let share = tasks_left.div_ceil(slots_left).min(slot.max_cohort as usize);
-            slots_left -= 1;
             if pickers.is_empty() {
                 return grants;
             }
-            let most = match self.takes(&slot.worker) {
-                Some(Take::Any) => share,
-                Some(Take::One) if probing.insert((&slot.worker, None)) => 1,
-                Some(Take::One) | None => continue,
+            let Some(takes) = self.takes(&slot.worker) else { continue };
+            let share = tasks_left.div_ceil(slots_left).min(slot.max_cohort as usize);
+            slots_left -= 1;
+            let most = match takes {
+                Take::Any => share,
+                Take::One if probing.insert((&slot.worker, None)) => 1,
+                Take::One => continue,
             };
             // Most often the first sweep has something for this worker.
             let taken = pickers.iter_mut().find_map(|(turn, picker)| {

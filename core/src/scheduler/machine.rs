@@ -129,6 +129,7 @@ impl Scheduler {
             Event::SlotsFree { worker, slots } => self.offer(now, &worker, &slots),
             Event::Heartbeat { worker } => self.see_alive(now, &worker),
             Event::DrainRequested { worker, now: at_once } => self.drain(worker, at_once),
+            Event::UndrainRequested { worker } => self.undrain(worker),
             Event::WorkerDisconnected { worker } => self.disconnect(&worker),
             Event::EpochReported { token, task, epoch } => self.report_epoch(now, token, task, epoch),
             Event::CoordinatorWoke => self.renew_leases(now),
@@ -173,6 +174,7 @@ impl Scheduler {
             | Event::SlotsFree { .. }
             | Event::Heartbeat { .. }
             | Event::DrainRequested { .. }
+            | Event::UndrainRequested { .. }
             | Event::WorkerDisconnected { .. }
             | Event::EpochReported { .. }
             | Event::CoordinatorWoke

@@ -156,7 +156,7 @@ impl Scheduler {
 
     /// A worker that proves itself does so with this lease.
     pub(super) fn note_grant(&mut self, worker: &WorkerId, token: LeaseToken, task: TaskId) {
-        if !self.records.get(worker).is_some_and(|record| !record.pauses.is_empty()) {
+        if self.records.get(worker).is_none_or(|record| record.pauses.is_empty()) {
             return;
         }
         let data_set = self.settings_of(task).map(|settings| settings.dataset.clone());

@@ -174,6 +174,8 @@ pub struct WorkerView {
     pub connected: bool,
     /// It was asked to leave, and takes nothing new.
     pub draining: bool,
+    /// It was asked to leave without waiting for what runs.
+    pub leaves_now: bool,
     /// What it is set aside for, until when and why; usually nothing.
     pub set_aside: Vec<PauseView>,
     /// When it last said something.
@@ -314,6 +316,7 @@ impl Scheduler {
                 version: worker.about.version.clone(),
                 connected: worker.connected,
                 draining: worker.draining.is_some(),
+                leaves_now: worker.draining == Some(true),
                 set_aside: self.set_aside_for(id),
                 last_seen: worker.last_seen,
                 slots: slots.into_values().collect(),

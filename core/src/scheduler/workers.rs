@@ -174,6 +174,15 @@ impl Scheduler {
         vec![Action::DrainWorker { worker, now }]
     }
 
+    pub(super) fn undrain(&mut self, worker: WorkerId) -> Vec<Action> {
+        // One that leaves at once has given its leases back.
+        let Some(known) = self.workers.get_mut(&worker).filter(|known| known.draining == Some(false)) else {
+            return Vec::new();
+        };
+        known.draining = None;
+        vec![Action::UndrainWorker { worker }]
+    }
+
     pub(super) fn disconnect(&mut self, worker: &WorkerId) -> Vec<Action> {
         self.clear_offers(worker);
         if let Some(known) = self.workers.get_mut(worker) {

@@ -176,6 +176,20 @@ fn a_task_is_repeated_where_it_failed_when_the_other_worker_leaves() {
 }
 
 #[test]
+fn a_worker_that_was_asked_to_leave_can_stay_unless_it_is_to_leave_at_once() {
+    for at_once in [false, true] {
+        let mut env = TestEnv::with_sweep(1, 1);
+        env.connect("w", &[1], &[]);
+        env.apply(Event::DrainRequested { worker: worker("w"), now: at_once });
+        assert!(env.offer("w", &[0]).is_empty());
+        env.answers();
+        env.apply(Event::UndrainRequested { worker: worker("w") });
+        let told = env.answers() == [Action::UndrainWorker { worker: worker("w") }];
+        assert_eq!((told, env.offer("w", &[0]).len()), (!at_once, usize::from(!at_once)));
+    }
+}
+
+#[test]
 fn a_permanent_failure_is_one_when_a_second_worker_has_it_too() {
     for reason in [FailureReason::Data, FailureReason::Settings] {
         let mut env = TestEnv::with_sweep(1, 1);

@@ -177,8 +177,13 @@ fn no_lease_is_taken_that_would_not_end_an_epoch_in_time() {
 #[test]
 fn without_checkpoints_a_lease_must_end_in_time() {
     let mut env = TestEnv::limited(100 * SECOND);
-    let assignment =
-        Assignment { task: task(1), attempt: 1, settings: Ok(settings()), checkpoint_every_epochs: 0 };
+    let assignment = Assignment {
+        task: task(1),
+        attempt: 1,
+        settings: Ok(settings()),
+        checkpoint_every_epochs: 0,
+        data_digest: String::new(),
+    };
     env.apply(Input::Leased(Lease { token: LeaseToken(7), slot: 0, tasks: vec![assignment] }));
     env.now = env.now.after(10 * SECOND);
     env.epoch(0, 1);

@@ -285,6 +285,7 @@ impl World {
                     self.downstream.push((from.to_owned(), action));
                 }
                 Action::RefuseReport { .. } => self.downstream.push((from.to_owned(), action)),
+                Action::UndrainWorker { .. } => {}
                 Action::SetAside { .. } => self.set_aside += 1,
                 Action::Restore { .. } => self.restored += 1,
                 Action::RetryTask { .. } | Action::GiveUpTask { .. } | Action::EndSweep { .. } => {}
