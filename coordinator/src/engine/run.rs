@@ -48,7 +48,8 @@ pub struct EngineSettings {
     /// Train tasks of this sweep alone; `None` for all.
     pub only: Option<SweepName>,
     /// Release the leases that the journal still holds: nobody who holds one can come back to this
-    /// coordinator. Their tasks keep their attempts.
+    /// coordinator. Their tasks keep their attempts. Such a coordinator has one worker: what fails on it can not be
+    /// tried elsewhere.
     pub release_leases: bool,
     /// How long after its end a sweep is settled: its entries of the journal are not replayed any more.
     pub settle_after: Duration,

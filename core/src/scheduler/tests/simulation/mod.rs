@@ -1,6 +1,6 @@
 //! Histories in virtual time: messages are lost, doubled and reordered, workers die, are asked to leave or are bad
-//! hosts on which nothing succeeds, the coordinator dies and rebuilds itself from its journal, by a clock that was set in between. Invariants are
-//! checked after every event, and at every grant that it goes to whose turn it is.
+//! hosts on which nothing succeeds, the coordinator dies and rebuilds itself from its journal, by a clock that was
+//! set in between. Invariants are checked after every event, and at every grant that it goes to whose turn it is.
 //!
 //! A history is a function of its seed. To look at one: `COLEARN_HISTORY=17 cargo test -p colearn-core simulation`;
 //! to run more: `COLEARN_HISTORIES=100000`.
@@ -9,6 +9,7 @@ mod bad_hosts;
 mod chance;
 mod ends;
 mod sharing;
+mod worker;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,139 +19,13 @@ use std::{
 
 use super::env::{self, TestEnv, settings, sweep};
 use crate::{
-    failure::{Failure, FailureReason},
-    id::{ConfigurationId, LeaseToken, SweepId, TaskId},
-    scheduler::{Action, Event, HeldLease, RetryScope, SchedulerSettings, SweepStatus, TaskState},
+    id::{ConfigurationId, SweepId, TaskId},
+    scheduler::{Action, Event, RetryScope, SchedulerSettings, SweepStatus, TaskState},
     sweep::{Order, Sweep},
     time::Timestamp,
 };
 use chance::Chance;
-
-/// What a worker has of a task.
-#[derive(Clone)]
-enum Work {
-    Training {
-        steps_left: u32,
-        epoch: u32,
-    },
-    /// Kept until it is acknowledged or refused.
-    Report(Event),
-}
-
-/// What is wrong with a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ailment {
-    None,
-    /// Its trainers die at their first work.
-    Crashes,
-    /// It has no data set.
-    NoData,
-    /// Its data set does not fit.
-    Misfit,
-    /// Its data set is another file.
-    OtherData,
-}
-
-impl Ailment {
-    fn data_digest(self) -> String {
-        if self == Self::OtherData { "other" } else { "right" }.to_owned()
-    }
-
-    /// What it says of every task.
-    fn failure(self) -> Option<FailureReason> {
-        match self {
-            Self::Crashes => Some(FailureReason::Crash),
-            Self::NoData => Some(FailureReason::Data),
-            Self::Misfit => Some(FailureReason::Settings),
-            Self::None | Self::OtherData => None,
-        }
-    }
-}
-
-struct SimWorker {
-    name: String,
-    ailment: Ailment,
-    /// It was asked to leave, and does so when nothing is left to do.
-    draining: bool,
-    slots: Vec<u32>,
-    connected: bool,
-    leases: BTreeMap<LeaseToken, (u32, BTreeMap<TaskId, Work>)>,
-}
-
-impl SimWorker {
-    fn hello(&mut self) -> Event {
-        self.connected = true;
-        Event::WorkerConnected {
-            worker: env::worker(&self.name),
-            host: "h".to_owned(),
-            version: "1".to_owned(),
-            slots: env::slots(&self.slots),
-            held: self
-                .leases
-                .iter()
-                .map(|(token, (_, tasks))| HeldLease {
-                    token: *token,
-                    tasks: tasks.keys().copied().collect(),
-                })
-                .collect(),
-        }
-    }
-
-    fn offer(&self) -> Event {
-        let busy: BTreeSet<u32> = self.leases.values().map(|(slot, _)| *slot).collect();
-        let free = |slot: &u32| !busy.contains(slot) && !self.draining;
-        let slots = (0..self.slots.len() as u32).filter(free).collect();
-        Event::SlotsFree { worker: env::worker(&self.name), slots }
-    }
-
-    fn reports(&self) -> Vec<Event> {
-        let works = self.leases.values().flat_map(|(_, tasks)| tasks.values());
-        works
-            .filter_map(|work| match work {
-                Work::Report(report) => Some(report.clone()),
-                Work::Training { .. } => None,
-            })
-            .collect()
-    }
-
-    fn train(&mut self, chance: &mut Chance, epochs: &mut Vec<Event>) {
-        for (token, (_, tasks)) in &mut self.leases {
-            for (task, work) in tasks {
-                let Work::Training { steps_left, epoch } = work else { continue };
-                if let Some(reason) = self.ailment.failure() {
-                    *work = Work::Report(failed(*token, *task, reason));
-                    continue;
-                }
-                if *steps_left > 0 {
-                    *steps_left -= 1;
-                    *epoch += 1;
-                    epochs.push(Event::EpochReported { token: *token, task: *task, epoch: *epoch });
-                    continue;
-                }
-                let (token, task) = (*token, *task);
-                *work = Work::Report(match chance.below(100) {
-                    0..=1 => failed(token, task, FailureReason::Diverged),
-                    2..=9 => failed(token, task, FailureReason::Crash),
-                    10..=17 => failed(token, task, FailureReason::OutOfMemory),
-                    _ => Event::TaskFinished { token, task, data_digest: self.ailment.data_digest() },
-                });
-            }
-        }
-    }
-
-    fn drop_task(&mut self, token: LeaseToken, task: TaskId) {
-        if let Some((_, tasks)) = self.leases.get_mut(&token) {
-            tasks.remove(&task);
-            if tasks.is_empty() {
-                self.leases.remove(&token);
-            }
-        }
-    }
-}
-
-fn failed(token: LeaseToken, task: TaskId, reason: FailureReason) -> Event {
-    Event::AttemptFailed { token, task, failure: Failure::new(reason, "simulated"), unconfirmed: false }
-}
+use worker::{Ailment, SimWorker, Work};
 
 struct World {
     chance: Chance,
