@@ -100,6 +100,7 @@ pub(super) fn worker(worker: &Worker) -> Value {
         "last_seen": instant(worker.last_seen),
         "set_aside": worker.set_aside.iter().map(set_aside).collect::<Value>(),
         "slots": worker.slots.iter().map(slot).collect::<Value>(),
+        "warnings": worker.warnings,
     })
 }
 

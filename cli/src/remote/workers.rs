@@ -32,6 +32,11 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
         for pause in workers.iter().flat_map(|worker| &worker.set_aside) {
             say!("{}", set_aside::explained(pause, now(), &target.typed()));
         }
+        for worker in &workers {
+            for warning in &worker.warnings {
+                tell!("warning: {}: {warning}", worker.worker);
+            }
+        }
     }
     if embedded {
         tell!(

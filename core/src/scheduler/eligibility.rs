@@ -31,7 +31,10 @@ impl Scheduler {
     pub(super) fn may_train(&self, worker: &WorkerId, state: &SweepState, index: u32) -> bool {
         let failed_on = state.failed_on.get(&index);
         let failed_here = failed_on.is_some_and(|workers| workers.contains_key(worker));
-        if failed_here && self.has_other(worker, state, index, false) {
+        if failed_here
+            && !self.waited_enough(worker, state, index)
+            && self.has_other(worker, state, index, false)
+        {
             return false;
         }
         // Where there is only one attempt, any worker is as good as another.
@@ -40,6 +43,14 @@ impl Scheduler {
         let data_set = &state.settings_of(index).dataset;
         let doubtful = last && !self.workers.get(worker).is_some_and(|w| self.is_sound(worker, w, data_set));
         !(doubtful && self.has_other(worker, state, index, true))
+    }
+
+    /// Whether a task has waited so long for another worker, which is busy with something else, that it may be tried
+    /// once more where it failed. A worker that is set aside is no such place.
+    fn waited_enough(&self, worker: &WorkerId, state: &SweepState, index: u32) -> bool {
+        let data_set = Some(state.settings_of(index).dataset.clone());
+        let set_aside = self.pause_of(worker, &None).or(self.pause_of(worker, &data_set)).is_some();
+        !set_aside && state.task(index).not_before.after(Self::LONGEST_PAUSE) <= self.heard_at
     }
 
     /// Whether something got on on a worker, and nothing that matters for a data set is held against it since.

@@ -60,6 +60,8 @@ pub struct Scheduler {
     pub(super) free: BTreeSet<FreeSlot>,
     /// Members of kept leases that their worker came back without.
     pub(super) lost_members: BTreeSet<(LeaseToken, u32)>,
+    /// When it was last told something.
+    pub(super) heard_at: Timestamp,
     /// What is held against workers. Of others there is nothing here.
     pub(super) records: BTreeMap<WorkerId, Record>,
     /// Pauses of workers that are not over, by when they are.
@@ -85,6 +87,7 @@ impl Scheduler {
             workers: BTreeMap::new(),
             free: BTreeSet::new(),
             lost_members: BTreeSet::new(),
+            heard_at: Timestamp(0),
             records: BTreeMap::new(),
             pauses: BTreeSet::new(),
         }
@@ -123,8 +126,8 @@ impl Scheduler {
             }
             Event::WorkerRestored { worker, data_set, cause } => self.restore(&worker, data_set, cause),
             Event::CoordinatorStarted => self.start_again(now),
-            Event::WorkerConnected { worker, host, version, slots, held } => {
-                self.connect(now, worker, About { host, version }, slots, held)
+            Event::WorkerConnected { worker, host, version, warnings, slots, held } => {
+                self.connect(now, worker, About { host, version, warnings }, slots, held)
             }
             Event::SlotsFree { worker, slots } => self.offer(now, &worker, &slots),
             Event::Heartbeat { worker } => self.see_alive(now, &worker),
@@ -195,6 +198,7 @@ impl Scheduler {
 
     /// Makes the tasks ready that have backed off long enough, and the workers whose pause is over.
     fn wake(&mut self, now: Timestamp) {
+        self.heard_at = now;
         self.end_pauses(now);
         while let Some((not_before, sweep, index)) = self.waiting.first().copied() {
             if not_before > now {

@@ -180,6 +180,8 @@ pub struct WorkerView {
     pub set_aside: Vec<PauseView>,
     /// When it last said something.
     pub last_seen: Timestamp,
+    /// What its operator should know.
+    pub warnings: Vec<String>,
     /// Its slots by number.
     pub slots: Vec<SlotView>,
 }
@@ -319,6 +321,7 @@ impl Scheduler {
                 leaves_now: worker.draining == Some(true),
                 set_aside: self.set_aside_for(id),
                 last_seen: worker.last_seen,
+                warnings: worker.about.warnings.clone(),
                 slots: slots.into_values().collect(),
             }
         })

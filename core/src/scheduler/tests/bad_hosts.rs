@@ -163,6 +163,23 @@ fn a_task_is_not_repeated_where_it_failed_while_there_is_another_worker() {
 }
 
 #[test]
+fn a_task_does_not_wait_for_ever_for_a_worker_that_is_busy() {
+    let mut env = TestEnv::with_sweep(2, 1);
+    env.worker("busy", &[1]);
+    let lease = env.worker("a", &[1]).remove(0);
+    env.fail(&lease, lease.tasks[0].0, FailureReason::Crash);
+    assert!(env.offer("a", &[0]).is_empty());
+    let failed_at = env.now;
+    while env.granted().is_empty() {
+        assert!(env.now.since(failed_at) < 2 * Scheduler::LONGEST_PAUSE, "it waits for ever");
+        env.now = env.now.after(LEASE / 2);
+        env.heartbeat("busy");
+        env.heartbeat("a");
+    }
+    assert!(env.now.since(failed_at) >= Scheduler::LONGEST_PAUSE);
+}
+
+#[test]
 fn a_task_is_repeated_where_it_failed_when_the_other_worker_leaves() {
     let mut env = TestEnv::with_sweep(1, 1);
     let lease = env.worker("a", &[1]).remove(0);
