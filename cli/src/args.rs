@@ -14,7 +14,7 @@ use colearn_core::id::SweepName;
 
 pub(crate) use self::{
     listing::{ListArgs, LogArgs, State, StatusArgs, TasksArgs, WorkersArgs},
-    operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs},
+    operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
     reference::{TaskPath, TaskReference},
 };
 
@@ -121,6 +121,8 @@ pub(crate) enum Command {
     Rm(RemoveArgs),
     /// Let a worker take nothing new, and leave when nothing runs on it any more.
     Drain(DrainArgs),
+    /// Undo `drain`, or take a worker back that was set aside because nothing succeeded on it.
+    Undrain(UndrainArgs),
     /// Make and look at data sets.
     #[command(subcommand)]
     Data(DataCommand),

@@ -61,8 +61,8 @@ impl WatchedStore {
         let seen = self.seen();
         seen.results.contains_key(&task)
             || seen.entries.iter().any(|entry| match &entry.event {
-                Event::AttemptFailed { task: failed, failure, .. } => {
-                    *failed == task && failure.reason.policy() == RetryPolicy::Fail
+                Event::AttemptFailed { task: failed, failure, unconfirmed, .. } => {
+                    *failed == task && failure.reason.policy() == RetryPolicy::Fail && !unconfirmed
                 }
                 _ => false,
             })

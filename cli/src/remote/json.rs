@@ -1,8 +1,8 @@
 //! What `--json` prints. The shapes are told in `--help` of each command; see `args/listing.rs`.
 
 use colearn_proto::v1::{
-    LogSource, RecordedLine, RunningTask, SweepSummary, TaskCounts, TaskFailure, TaskRow, TaskState, Worker,
-    WorkerSlot,
+    LogSource, RecordedLine, RunningTask, SetAside, SweepSummary, TaskCounts, TaskFailure, TaskRow,
+    TaskState, Worker, WorkerSlot,
 };
 use serde_json::{Value, json};
 
@@ -100,8 +100,22 @@ pub(super) fn worker(worker: &Worker) -> Value {
         "version": known(&worker.version),
         "state": worker_state(worker),
         "last_seen": last_seen(worker).map(instant),
+        "set_aside": worker.set_aside.iter().map(set_aside).collect::<Value>(),
         "slots": worker.slots.iter().map(slot).collect::<Value>(),
         "warnings": worker.warnings,
+    })
+}
+
+pub(super) fn set_aside(pause: &SetAside) -> Value {
+    let failure = pause.failure.as_ref();
+    json!({
+        "worker": pause.worker,
+        "data_set": (!pause.data_set.is_empty()).then_some(&pause.data_set),
+        "since": instant(pause.since),
+        "until": instant(pause.until),
+        "failures": pause.failures,
+        "reason": failure.map(super::tasks::reason_word),
+        "message": failure.map(|failure| &failure.message),
     })
 }
 

@@ -11,8 +11,9 @@ use super::{
     find::answered,
     json, pages,
     results::failure_line,
+    set_aside,
     submit::summary_of,
-    words::{count, moment, state_for_people},
+    words::{count, moment, now, state_for_people},
 };
 use crate::{
     args::{ListArgs, Named, StatusArgs},
@@ -90,6 +91,7 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
         let mut document = json::summary(&summary);
         document["configurations_progress"] = response.configurations.iter().map(row).collect();
         document["failures"] = response.failures.iter().map(json::failure).collect();
+        document["set_aside"] = response.set_aside.iter().map(json::set_aside).collect();
         say!("{document:#}");
         return Ok(Exit::Success);
     }
@@ -138,6 +140,9 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     }
     for failure in &response.failures {
         say!("{}", failure_line(failure));
+    }
+    for pause in &response.set_aside {
+        say!("{}", set_aside::explained(pause, now(), &target.typed()));
     }
     Ok(Exit::Success)
 }

@@ -1,15 +1,15 @@
-//! `colearn workers` and `colearn drain WORKER`.
+//! `colearn workers`, `colearn drain WORKER` and `colearn undrain WORKER`.
 
 use colearn_proto::v1::{self, RunningTask, Worker};
 use serde_json::json;
 
 use super::{
     columns::{Align, Columns},
-    find, json, pages,
+    find, json, pages, set_aside,
     words::{ago, count, now},
 };
 use crate::{
-    args::{DrainArgs, WorkersArgs},
+    args::{DrainArgs, UndrainArgs, WorkersArgs},
     connect::{Connection, refused},
     exit::{Exit, Failure, Outcome},
 };
@@ -29,6 +29,9 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
         say!("{:#}", json!({ "workers": rows }));
     } else if !workers.is_empty() {
         show!("{}", table(&workers, now()));
+        for pause in workers.iter().flat_map(|worker| &worker.set_aside) {
+            say!("{}", set_aside::explained(pause, now(), &target.typed()));
+        }
         for worker in &workers {
             for warning in &worker.warnings {
                 tell!("warning: {}: {warning}", worker.worker);
@@ -60,6 +63,14 @@ pub(super) fn worker_state(worker: &Worker) -> &'static str {
     }
 }
 
+/// The same for people: whether it gets tasks.
+fn state_for_people(worker: &Worker) -> &'static str {
+    match worker_state(worker) {
+        "connected" if worker.set_aside.iter().any(|pause| pause.data_set.is_empty()) => "set aside",
+        state => state,
+    }
+}
+
 /// One line a slot; of a cohort, one line a task. What is the same as in the line above is left out.
 fn table(workers: &[Worker], now: i64) -> String {
     let mut rows = Vec::new();
@@ -67,7 +78,7 @@ fn table(workers: &[Worker], now: i64) -> String {
         let mut who = [
             worker.worker.clone(),
             if worker.host.is_empty() { "-".to_owned() } else { worker.host.clone() },
-            worker_state(worker).to_owned(),
+            state_for_people(worker).to_owned(),
             last_seen(worker).map_or_else(|| "not since the restart".to_owned(), |seen| ago(seen, now)),
         ];
         if worker.slots.is_empty() {
@@ -134,6 +145,19 @@ pub(crate) async fn drain(arguments: &DrainArgs) -> Outcome {
         (_, true) => say!("{id}: writes checkpoints, gives {tasks} back, and leaves"),
         (_, false) => say!("{id}: takes nothing new, and leaves when its {tasks} ended"),
     }
+    Ok(Exit::Success)
+}
+
+/// `colearn undrain WORKER`.
+pub(crate) async fn undrain(arguments: &UndrainArgs) -> Outcome {
+    let UndrainArgs { worker, target } = arguments;
+    let mut connection = Connection::open_served(target).await?;
+    let client = &mut connection.sweeps;
+    let worker = find::worker(client, worker).await?;
+    let answer = client.undrain_worker(v1::UndrainWorkerRequest { worker: worker.clone() }).await;
+    answer.map_err(|status| refused(&status))?;
+    connection.close().await;
+    say!("{worker}: gets tasks as any other again");
     Ok(Exit::Success)
 }
 

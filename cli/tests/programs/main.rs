@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod bad_hosts;
 mod bad_input;
 #[cfg(target_os = "linux")]
 mod chaos;

@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
-    scheduler::{DropReason, Event, Scheduler, SchedulerSettings, Submission, SubmissionError, SweepStatus},
+    scheduler::{
+        DropReason, Event, PauseView, RestoreCause, Scheduler, SchedulerSettings, Submission,
+        SubmissionError, SweepStatus, WorkerView,
+    },
     sweep::{ScheduleSettings, Sweep},
 };
 use tokio::{
@@ -20,7 +23,7 @@ use super::{
     handle::EngineHandle,
     input::{
         ConnectionId, FromWorker, Hello, Input, Operated, Operation, OperationError, Outbox, Submitted,
-        ToWorker,
+        ToWorker, UndrainError,
     },
     recovery::Recovery,
     replay::{Replayed, replay},
@@ -44,7 +47,8 @@ pub struct EngineSettings {
     /// Train tasks of this sweep alone; `None` for all.
     pub only: Option<SweepName>,
     /// Release the leases that the journal still holds: nobody who holds one can come back to this
-    /// coordinator. Their tasks keep their attempts.
+    /// coordinator. Their tasks keep their attempts. Such a coordinator has one worker: what fails on it can not be
+    /// tried elsewhere.
     pub release_leases: bool,
     /// How long after its end a sweep is settled: its entries of the journal are not replayed any more.
     pub settle_after: Duration,
@@ -94,7 +98,10 @@ impl Engine {
         // What is only looked at stays as it is.
         let settle_after = (!read_only).then_some(settings.settle_after);
         let (lease, only) = (settings.lease, settings.only);
-        let replayed = replay(&*store, SchedulerSettings { lease, only, settle_after }).await?;
+        // Its own worker is the only one that can come.
+        let one_worker = settings.release_leases;
+        let rules = SchedulerSettings { lease, only, settle_after, one_worker };
+        let replayed = replay(&*store, rules).await?;
         let Replayed { mut scheduler, settled: settled_before, entries, problems } = replayed;
         match problems.text() {
             Some(problems) if read_only => tracing::warn!("the state is inconsistent: {problems}"),
@@ -222,6 +229,10 @@ impl Engine {
                 self.apply(&mut turn, event);
             }
         }
+        while let Some(event) = self.scheduler.next_assessment(now) {
+            self.changed = true;
+            self.apply(&mut turn, event);
+        }
         for event in self.scheduler.next_grants() {
             self.apply(&mut turn, event);
         }
@@ -289,6 +300,10 @@ impl Engine {
                 let view = self.scheduler.workers().find(|view| view.worker == worker && connected);
                 turn.answer(move || drop(reply.send(view)));
             }
+            Input::Undrain { worker, reply } => {
+                let outcome = self.undrain(turn, &worker);
+                turn.answer(move || drop(reply.send(outcome)));
+            }
             Input::Ask(question) => turn.effects.push(Effect::Answer(question(&self.scheduler))),
             Input::Watch { sweep, reply } => {
                 let follower = self.follow(sweep);
@@ -319,14 +334,38 @@ impl Engine {
                 (Event::EpochReported { token, task, epoch }, None)
             }
             FromWorker::Finished { token, task, result } => {
-                (Event::TaskFinished { token, task }, Some(result))
+                match self.scheduler.wrong_data(task, &result.data_digest) {
+                    Some(failure) => (self.scheduler.failed_attempt(token, task, failure), None),
+                    None => {
+                        let data_digest = result.data_digest.clone();
+                        (Event::TaskFinished { token, task, data_digest }, Some(result))
+                    }
+                }
             }
             FromWorker::Failed { token, task, failure } => {
-                (Event::AttemptFailed { token, task, failure }, None)
+                (self.scheduler.failed_attempt(token, task, failure), None)
             }
             FromWorker::Released { token } => (Event::LeaseReleased { token }, None),
         };
         turn.apply(&mut self.scheduler, self.clock.now(), event, Some(connection), result);
+    }
+
+    fn undrain(&mut self, turn: &mut Turn, worker: &WorkerId) -> Result<WorkerView, UndrainError> {
+        let find = |scheduler: &Scheduler| scheduler.workers().find(|view| view.worker == *worker);
+        let before = find(&self.scheduler).ok_or_else(|| UndrainError::Away(worker.clone()))?;
+        if before.leaves_now {
+            return Err(UndrainError::Leaves(worker.clone()));
+        }
+        if !before.draining && before.set_aside.is_empty() {
+            return Err(UndrainError::Nothing(worker.clone()));
+        }
+        self.changed = true;
+        self.apply(turn, Event::UndrainRequested { worker: worker.clone() });
+        for PauseView { data_set, .. } in before.set_aside {
+            let cause = RestoreCause::Person;
+            self.apply(turn, Event::WorkerRestored { worker: worker.clone(), data_set, cause });
+        }
+        find(&self.scheduler).ok_or_else(|| UndrainError::Away(worker.clone()))
     }
 
     fn forget(&mut self, turn: &mut Turn, connection: ConnectionId) {

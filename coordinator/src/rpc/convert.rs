@@ -1,9 +1,11 @@
 //! Domain types to wire types and typed errors to statuses.
 
 use colearn_core::{
-    id::{SweepId, SweepName},
+    id::{SweepId, SweepName, WorkerId},
     result::TaskResult,
-    scheduler::{FailedAttempt, HeldLease, RetryError, SlotOffer, SubmissionError, SweepStatus, TaskCounts},
+    scheduler::{
+        FailedAttempt, HeldLease, PauseView, RetryError, SlotOffer, SubmissionError, SweepStatus, TaskCounts,
+    },
     text::{printable, printable_lines, shortened},
 };
 use colearn_proto::{
@@ -127,6 +129,17 @@ pub(super) fn failure(failed: FailedAttempt) -> v1::TaskFailure {
     }
 }
 
+pub(super) fn set_aside(worker: &WorkerId, pause: PauseView) -> v1::SetAside {
+    v1::SetAside {
+        worker: worker.to_string(),
+        data_set: pause.data_set.unwrap_or_default(),
+        since: pause.since.0,
+        until: pause.until.0,
+        failures: pause.failures,
+        failure: Some(pause.failure.into()),
+    }
+}
+
 pub(super) fn result(row: ResultRow) -> v1::RecordedResult {
     v1::RecordedResult {
         task: Some(row.task.into()),
@@ -234,7 +247,7 @@ pub(super) fn from_worker(message: v1::work_request::Message) -> Result<FromWork
 pub(super) fn to_worker(message: ToWorker) -> Result<v1::WorkResponse, serde_json::Error> {
     use v1::work_response::Message;
     let message = match message {
-        ToWorker::Lease { token, slot, tasks, checkpoint_every_epochs } => {
+        ToWorker::Lease { token, slot, tasks, checkpoint_every_epochs, data_digest } => {
             let assignment = |(task, attempt, settings): (colearn_core::id::TaskId, u32, _)| {
                 let settings_json = serde_json::to_string::<colearn_core::settings::TaskSettings>(&settings)?;
                 Ok(v1::Assignment {
@@ -242,6 +255,7 @@ pub(super) fn to_worker(message: ToWorker) -> Result<v1::WorkResponse, serde_jso
                     attempt,
                     settings_json,
                     checkpoint_every_epochs,
+                    data_digest: data_digest.clone(),
                 })
             };
             let tasks = tasks.into_iter().map(assignment).collect::<Result<_, serde_json::Error>>()?;
@@ -251,6 +265,8 @@ pub(super) fn to_worker(message: ToWorker) -> Result<v1::WorkResponse, serde_jso
             Message::Acknowledged(v1::Acknowledged { token: token.0, task: Some(task.into()) })
         }
         ToWorker::Drain { now } => Message::Drain(v1::Drain { now }),
+        ToWorker::Undrain => Message::Undrain(v1::Undrain {}),
+        ToWorker::Notice { text } => Message::Notice(v1::Notice { text }),
         ToWorker::Drop { token, tasks, reason } => Message::Drop(v1::Drop {
             token: token.0,
             tasks: tasks.into_iter().map(Into::into).collect(),

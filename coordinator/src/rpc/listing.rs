@@ -116,7 +116,9 @@ fn most(limit: u32, most: usize) -> usize {
 }
 
 pub(super) fn worker(view: WorkerView) -> v1::Worker {
+    let set_aside = view.set_aside.into_iter().map(|pause| convert::set_aside(&view.worker, pause));
     v1::Worker {
+        set_aside: set_aside.collect(),
         worker: view.worker.to_string(),
         host: view.host,
         version: view.version,

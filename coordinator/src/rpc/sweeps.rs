@@ -23,6 +23,8 @@ use crate::{
     logs::LogOf,
 };
 
+/// The workers that are set aside of which one answer tells at most.
+const MOST_SET_ASIDE: usize = 100;
 /// The longest name of a sweep file, in bytes.
 const LONGEST_ORIGIN: usize = 4096;
 
@@ -102,11 +104,14 @@ impl SweepService for Sweeps {
         let v1::GetSweepRequest { name, from, limit } = request.into_inner();
         let look = move |scheduler: &Scheduler, view: SweepView<'_>| {
             let (configurations, more) = listing::configurations(view, from, limit);
+            let set_aside = scheduler.set_aside_from(view.id()).into_iter().take(MOST_SET_ASIDE);
+            let set_aside = set_aside.map(|(worker, pause)| convert::set_aside(&worker, pause));
             v1::GetSweepResponse {
                 sweep: Some(convert::summary(SweepSummary::of(scheduler, view))),
                 configurations,
                 failures: view.recent_failures().cloned().map(convert::failure).collect(),
                 more,
+                set_aside: set_aside.collect(),
             }
         };
         Ok(Response::new(self.rpc.look(&name, look).await?))
@@ -254,6 +259,16 @@ impl SweepService for Sweeps {
         let away = || refusal(Code::FailedPrecondition, format!("worker `{id}` is not connected"));
         let worker = Some(listing::worker(view.ok_or_else(away)?));
         Ok(Response::new(v1::DrainWorkerResponse { worker }))
+    }
+
+    async fn undrain_worker(
+        &self,
+        request: Request<v1::UndrainWorkerRequest>,
+    ) -> Result<Response<v1::UndrainWorkerResponse>, Status> {
+        let id = WorkerId::new(request.into_inner().worker).map_err(convert::invalid)?;
+        let view = self.rpc.engine.undrain(id).await.map_err(convert::stopped)?;
+        let view = view.map_err(|error| Status::failed_precondition(error.to_string()))?;
+        Ok(Response::new(v1::UndrainWorkerResponse { worker: Some(listing::worker(view)) }))
     }
 
     async fn get_log(

@@ -33,7 +33,10 @@ fn submitted(id: u64) -> Entry {
 }
 
 fn finished(seed: u64) -> Entry {
-    entry(2, Event::TaskFinished { token: LeaseToken(u64::MAX), task: task(1, seed) })
+    entry(
+        2,
+        Event::TaskFinished { token: LeaseToken(u64::MAX), task: task(1, seed), data_digest: String::new() },
+    )
 }
 
 fn task(sweep: u64, seed: u64) -> TaskId {
