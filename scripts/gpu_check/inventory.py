@@ -18,6 +18,10 @@ SLOTS = re.compile(r"(\d+) slot\(s\): (.*)")
 
 def run(part: Part) -> None:
     """The part."""
+
+    def right(slot: str) -> bool:
+        return slot.startswith(part.place.device)
+
     part.note("host", value={"machine": platform.machine(), "kernel": platform.release(), "cores": part.place.cores})
     part.note("glibc", value=platform.libc_ver()[1])
     gpus = host.nvidia_smi("index", "name", "uuid", "driver_version", "memory.total", "memory.used", "compute_mode")
@@ -45,7 +49,10 @@ def run(part: Part) -> None:
         trainer(part)
     with part.attempt("the worker's inventory"):
         slots = worker_slots(part)
-        part.check("the worker's inventory", bool(slots), "; ".join(slots))
+        part.check("the worker's inventory", all(map(right, slots)), "; ".join(slots))
+    with part.attempt("what a worker takes unless told"):
+        slots = worker_slots(part, device="auto")
+        part.check("what a worker takes unless told", all(map(right, slots)) or not part.place.on_gpu, "; ".join(slots))
     visible(part, gpus)
 
 
@@ -80,19 +87,19 @@ def trainer(part: Part) -> None:
     part.check("the trainer takes the device", ready, f"{event}{'; ' + last_words(said.stderr) if said.stderr else ''}")
 
 
-def worker_slots(part: Part, **environment: str) -> list[str]:
+def worker_slots(part: Part, device: str | None = None, **environment: str) -> list[str]:
     """The devices of the worker's slots; it finds no coordinator and ends."""
-    said = worker(part, **environment)
+    said = worker(part, device, **environment)
     found = SLOTS.search(said)
     if not found:
         raise CheckError(f"the worker does not say which slots it has: {last_words(said)}")
     return found[2].split(", ")
 
 
-def worker(part: Part, **environment: str) -> str:
+def worker(part: Part, device: str | None = None, **environment: str) -> str:
     """What a worker says that finds no coordinator."""
     command = [part.place.program("colearn-worker"), "--coordinator", NOBODY, "--connect-timeout", "1s"]
-    command += ["--device", part.place.device, "--data-dir", ".", "--checkpoints", str(part.folder("checkpoints"))]
+    command += ["--device", device or part.place.device, "--data-dir", ".", "--checkpoints", str(part.folder("checkpoints"))]
     return part.run(command, 30, part.place.environment(**environment)).stderr
 
 
