@@ -24,7 +24,7 @@ ROOT = HERE.parent
 sys.path.insert(0, str(HERE))
 
 from gpu_check import command, demo, faults, host, inventory, parity, probe, record, runs, sizes, steps  # noqa: E402
-from gpu_check.part import CheckError, Part, Place  # noqa: E402
+from gpu_check.part import CheckError, Part, Place, TimeUp  # noqa: E402
 from gpu_check.record import Record  # noqa: E402
 from gpu_check.runner import Planned, run_all  # noqa: E402
 
@@ -373,7 +373,7 @@ class PartTest(FolderTest):
         self.assertEqual(modes, [None, None, "1", "1"])
 
     def test_wrong_gradients_fail(self) -> None:
-        for wrong in ({"gradient": 0.1}, {"movement": 1.0}, {"gradient": float("nan")}):
+        for wrong in ({"gradient": 0.1}, {"movement": 1.0}, {"gradient": None}):
             part = self.part()
             with mock.patch.object(parity, "probe", return_value=[self.differences(**wrong)]):
                 parity.run(part)
@@ -387,12 +387,13 @@ class PartTest(FolderTest):
         kernels = {"count": 100, "ms": 5.0, "most": []}
         seen = {"kernels": kernels, "copies": kernels, "host": {"operations": 50, "ms": 3.0}, "wall_ms": 100.0}
         said = [json.dumps({"mode": "eager", "ms": 2.5, "host_ms": 2.0}), json.dumps({"mode": "graph", "error": "no"})]
+        text = "".join(line + "\n" for line in said)
         end = json.dumps({"mode": "profile", "rounds": 10, "profile": seen})
-        outputs = iter(["\n".join(said), "\n".join(said), end, end, "\n".join(said)])
+        outputs = iter([text, text, end, end, text])
         part = self.part()
 
         def answer(_part: Part, what: str, *_arguments: object, **_options: object) -> list[dict]:
-            return [{"profile": seen}] if what == "run" else rows
+            return [{"profile": seen}] if what == "prepare" else rows
 
         with (
             mock.patch.object(steps, "probe", side_effect=answer),
@@ -405,6 +406,16 @@ class PartTest(FolderTest):
         self.assertEqual(ratios[0], {"eager": 10.0}, "40 models in 10 ms, against one in 2.5 ms")
         self.assertIs(self.checks()["bi-eflstm: steps"], False, "a cohort that ran out of memory is told")
         self.assertIs(self.checks()["mfn: profile"], True)
+
+    def test_what_was_measured_before_the_time_was_up_counts(self) -> None:
+        row = json.dumps({"members": 40, "ms": 4.0, "host_ms": 1.0, "train_ms": 3.0, "optimizer_ms": 1.0, "memory": None})
+        with mock.patch.object(steps, "probe", side_effect=TimeUp("it did not end", row + '\n{"members": 1, "m')):
+            found = steps.own(self.part(), sizes.NETWORKS[0], (40, 1), 1.0)
+        self.assertEqual([entry["members"] for entry in found], [40])
+        self.assertIs(self.checks()["bi-eflstm: steps"], False)
+        eager = json.dumps({"mode": "eager", "ms": 2.5, "host_ms": 2.0}) + "\n"
+        with mock.patch.object(Part, "run", side_effect=TimeUp("it did not end", eager)):
+            self.assertEqual(steps.pytorch(self.part(), sizes.NETWORKS[0], ["eager"], 1.0)[0]["ms"], 2.5)
 
     def test_gpu_memory_is_taken_and_told(self) -> None:
         part = self.part()

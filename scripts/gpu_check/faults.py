@@ -62,7 +62,7 @@ def out_of_memory(part: Part) -> None:
     finally:
         if ballast is not None:
             ballast.kill()
-            ballast.wait()
+            ballast.communicate()
     leases = [count for _, count in run.leases()]
     told = "out_of_memory" in run.log()
     attempts = {result["attempt"] for result in results.values()}
@@ -81,7 +81,8 @@ def hold_gpu(part: Part, leave: int) -> subprocess.Popen[str]:
     holder = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment, preexec_fn=processes.die_with_parent)
     line = holder.stdout.readline()
     if not line:
-        raise CheckError(f"the GPU's memory could not be taken: {last_words(holder.stderr.read())}")
+        said = holder.communicate()[1]
+        raise CheckError(f"the GPU's memory could not be taken: {last_words(said)}")
     part.say(f"{json.loads(line)['held'] / 2**30:.1f} GiB of the GPU are taken by another process")
     return holder
 
@@ -97,7 +98,7 @@ def idle_trainer(part: Part) -> int:
         status = Path(f"/proc/{trainer.pid}/status").read_text()
     finally:
         trainer.kill()
-        trainer.wait()
+        trainer.communicate()
     return int(re.search(r"^VmSize:\s*(\d+) kB", status, re.MULTILINE)[1]) * 1024
 
 
@@ -106,7 +107,7 @@ def killed_trainer(part: Part) -> None:
     name = "a killed trainer is replaced"
     before = host.used_memory() if part.place.on_gpu else None
     text = (part.place.bundle / "sweeps" / "demo.yaml").read_text()
-    epochs = "60" if part.place.on_gpu else "12"
+    epochs = "30" if part.place.on_gpu else "12"
     retries = "{max_attempts: 5, initial_backoff: 100ms, max_backoff: 1s}"
     sweep = changed(text, checkpoint="{every_epochs: 1}", epochs=epochs, seeds="[0]", retries=retries)
     run = Run(part, "killed-trainer", sweep, ["--device", part.place.device, "--slots", "1", "--threads", "1", "--max-cohort", "4"])

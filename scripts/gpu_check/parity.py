@@ -40,7 +40,14 @@ def compared(part: Part, network: sizes.Network, mode: dict[str, str]) -> list[d
     """What the probe says, against the CPU in single and in double precision."""
     command = ["parity", network.name, "--device", sizes.device(part.place), "--members", 3, "--rounds", ROUNDS]
     command += ["--threads", max(part.place.cores // 2, 1), *sizes.batch(network)]
-    return probe(part, *command, seconds=40, **mode)
+    return [numbers(found) for found in probe(part, *command, seconds=40, **mode)]
+
+
+def numbers(value: object) -> object:
+    """JSON has no word for what is not a number; here it must not pass for one."""
+    if isinstance(value, dict):
+        return {key: numbers(inner) for key, inner in value.items()}
+    return float("nan") if value is None else value
 
 
 def judge(part: Part, network: str, found: dict) -> None:

@@ -23,6 +23,14 @@ class CheckError(Exception):
     """Something is not as it must be; the message says what."""
 
 
+class TimeUp(CheckError):
+    """A program did not end in time; what it had said until then is kept."""
+
+    def __init__(self, message: str, out: str) -> None:
+        super().__init__(message)
+        self.out = out
+
+
 @dataclass(frozen=True)
 class Place:
     """What is checked, where, and with what."""
@@ -131,9 +139,8 @@ class Part:
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
-            raise CheckError(
-                f"{Path(command[0]).name} did not end within {limit:.0f} s; its last words: {last_words(err or out)}"
-            ) from None
+            message = f"{Path(command[0]).name} did not end within {limit:.0f} s; its last words: {last_words(err or out)}"
+            raise TimeUp(message, out) from None
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
@@ -141,6 +148,12 @@ def last_words(text: str, count: int = 3) -> str:
     """The last lines of what a program said, on one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " | ".join(lines[-count:])[-500:] or "none"
+
+
+def json_lines(text: str) -> list[dict]:
+    """The objects that a program said, one a line; the last line may be cut off."""
+    lines = text.splitlines(keepends=True)
+    return [json.loads(line) for line in lines if line.endswith("\n")]
 
 
 def tail(path: Path, size: int = TAIL) -> str:

@@ -3,8 +3,8 @@
 It is a library, because it can then be loaded into a Python whose torch watches it: torch's profiler sees what our
 steps do. Otherwise a Python without torch loads it.
 
-    python -m gpu_check.probe LIBRARY ARGUMENT...             what the probe says, one JSON object a line
-    python -m gpu_check.probe --profile LIBRARY ARGUMENT...   the same, and a line of what torch's profiler saw
+    python -m gpu_check.probe LIBRARY ARGUMENT...                   what the probe says, one JSON object a line
+    python -m gpu_check.probe --profile N LIBRARY prepare ARGUMENT...   what torch's profiler saw of N steps
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from pathlib import Path
 
 if __name__ != "__main__":
     from . import host
-    from .part import CheckError, Part, last_words
+    from .part import CheckError, Part, json_lines, last_words
 
 
 def probe(
-    part: Part, *arguments: object, seconds: float, python: str | None = None, profile: bool = False, **environment: str
+    part: Part, *arguments: object, seconds: float, python: str | None = None, profile: int = 0, **environment: str
 ) -> list[dict]:
     """Runs the probe in a process of its own; the objects that it said."""
     place = part.place
-    command = [python or sys.executable, "-m", "gpu_check.probe", *(["--profile"] if profile else [])]
+    command = [python or sys.executable, "-m", "gpu_check.probe", *(["--profile", str(profile)] if profile else [])]
     command += [place.program("libgpu_probe.so"), *map(str, arguments)]
     environment = {"PYTHONPATH": str(Path(__file__).resolve().parent.parent), **environment}
     torch = host.torch_of(python) if python else None
@@ -37,7 +37,7 @@ def probe(
     said = part.run(command, seconds, place.environment(**environment))
     if said.returncode != 0:
         raise CheckError(f"the probe ends with {said.returncode}: {last_words(said.stderr)}")
-    return [json.loads(line) for line in said.stdout.splitlines()]
+    return json_lines(said.stdout)
 
 
 def load(library: str) -> object:
@@ -52,25 +52,26 @@ def load(library: str) -> object:
     return call
 
 
-def profiled(library: str, arguments: list[str]) -> int:
-    """Runs the probe under torch's profiler, and prints where the time went."""
+def profiled(library: str, arguments: list[str], rounds: int) -> int:
+    """Lets torch's profiler watch so many steps of what `arguments` prepare, and prints where the time went."""
     import torch  # First, so that the probe finds its libtorch loaded.
     from torch.profiler import ProfilerActivity, profile
 
     call = load(library)
-    # Warm-up, and CUDA's start, outside of what is watched. The probe keeps nothing from one call to the next but
-    # the allocator's memory and the loaded kernels.
-    code = call(arguments)
-    if code != 0:
-        return code
-    cuda = torch.cuda.is_available() and any(argument.startswith("cuda") for argument in arguments)
+    cuda = any(argument.startswith("cuda") for argument in arguments)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
-    began = time.perf_counter()
+    # Kernels are loaded and memory is allocated before anything is watched, and the profiler starts once for nothing.
+    code = call(arguments) or call(["rounds", "--rounds", "4"])
+    with profile(activities=activities):
+        code = code or call(["rounds", "--rounds", "1"])
     with profile(activities=activities) as seen:
-        code = call(arguments)
+        began = time.perf_counter()
+        code = code or call(["rounds", "--rounds", str(rounds)])
+        seconds = time.perf_counter() - began
         if cuda:
             torch.cuda.synchronize()
-    print(json.dumps({"profile": digest(seen.key_averages(), time.perf_counter() - began)}), flush=True)
+    if code == 0:
+        print(json.dumps({"rounds": rounds, "profile": digest(seen.key_averages(), seconds)}), flush=True)
     return code
 
 
@@ -110,7 +111,7 @@ def digest(averages: object, seconds: float) -> dict:
 def main(arguments: list[str]) -> int:
     """The process that `probe` starts."""
     if arguments[0] == "--profile":
-        return profiled(arguments[1], arguments[2:])
+        return profiled(arguments[2], arguments[3:], int(arguments[1]))
     return load(arguments[0])(arguments[1:])
 
 

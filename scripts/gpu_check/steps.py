@@ -9,7 +9,7 @@ from pathlib import Path
 
 from . import host, sizes
 from .parity import ON
-from .part import CheckError, Part, last_words
+from .part import CheckError, Part, TimeUp, json_lines, last_words
 from .probe import probe
 
 # The aim, and what is beyond it: times PyTorch's model-steps per second with the paper's whole grid on one GPU.
@@ -19,7 +19,7 @@ AIM, STRETCH = 25, 60
 def run(part: Part) -> None:
     """The part. What matters most comes first, for the time may end."""
     torch = host.torch_of(part.place.python) is not None
-    seconds = 1.0 if part.place.on_gpu else 0.5
+    seconds = 1.0 if part.place.on_gpu else 0.3
     for network in sizes.networks(part.place):
         ours, theirs = [], []
         with part.attempt(f"{network.name}: steps"):
@@ -53,7 +53,11 @@ def own(
     """Times of our steps."""
     command = ["steps", network.name, "--device", sizes.device(part.place), "--members", ",".join(map(str, members))]
     command += ["--seconds", seconds, "--limit", part.left() * 0.4, *sizes.batch(network)]
-    timed = probe(part, *command, seconds=part.left() * 0.6, **(mode or {}))
+    late = ""
+    try:
+        timed = probe(part, *command, seconds=part.left() * 0.6, **(mode or {}))
+    except TimeUp as error:
+        timed, late = json_lines(error.out), str(error)
     part.note(network.name, name, value=timed)
     failed = [row for row in timed if "error" in row]
     for row in sorted(timed, key=lambda row: row["members"]):
@@ -70,22 +74,28 @@ def own(
     if largest:
         # Smaller cohorts find the memory of the largest in the allocator.
         part.note(network.name, "memory of a member, bytes", value=round(largest["memory"] / largest["members"]))
-    detail = "; ".join(f"K={row['members']}: {row['error']}" for row in failed)
-    part.check(f"{network.name}: {name}", not failed and any("ms" in row for row in timed), detail)
+    detail = "; ".join([*(f"K={row['members']}: {row['error']}" for row in failed), *filter(None, [late])])
+    part.check(f"{network.name}: {name}", not detail and any("ms" in row for row in timed), detail)
     return [row for row in timed if "ms" in row]
 
 
 def pytorch(part: Part, network: sizes.Network, chosen: list[str], seconds: float, limit: float | None = None) -> list[dict]:
     """Times of PyTorch's steps."""
     command = pytorch_command(part, network, seconds) + ["--modes", *chosen]
-    said = part.run(command, limit or part.left() * 0.5, dict(os.environ))
-    timed = [json.loads(line) for line in said.stdout.splitlines()]
+    try:
+        said = part.run(command, limit or part.left() * 0.5, dict(os.environ))
+        out, trouble = said.stdout, last_words(said.stderr)
+    except TimeUp as error:
+        # What was measured until then counts.
+        out, trouble = error.out, str(error)
+        part.note(network.name, "PyTorch", "stopped", value=trouble, text=trouble)
+    timed = json_lines(out)
     for row in timed:
         part.note(network.name, "PyTorch", row["mode"], value=row)
         text = f"{row['ms']:.3f} ms a step and model, host {row['host_ms']:.3f} ms" if "ms" in row else row["error"]
         part.say(f"{network.name} PyTorch, {row['mode']}: {text}")
     if not any("ms" in row for row in timed):
-        raise CheckError(f"PyTorch made no step: {last_words(said.stderr)}")
+        raise CheckError(f"PyTorch made no step: {trouble}")
     return timed
 
 
@@ -125,13 +135,13 @@ def profiles(part: Part, network: sizes.Network, torch: bool) -> None:
     """Where a step's time goes."""
     rounds = 10 if part.place.on_gpu else 3
     members = sizes.GRID if part.place.on_gpu else 5
-    arguments = ["run", network.name, "--device", sizes.device(part.place), "--members", members, "--rounds", rounds]
+    arguments = ["prepare", network.name, "--device", sizes.device(part.place), "--members", members]
     arguments += sizes.batch(network)
     part.note("profilers", value={name: shutil.which(name) for name in ("nsys", "ncu")})
     if not torch:
         part.leave_out(f"{network.name}: profile", f"{part.place.python} has no torch, whose profiler it takes")
         return
-    seen = probe(part, *arguments, seconds=min(40, part.left() * 0.4), python=part.place.python, profile=True)[-1]["profile"]
+    seen = probe(part, *arguments, seconds=min(40, part.left() * 0.4), python=part.place.python, profile=rounds)[-1]["profile"]
     part.note(network.name, "profile", value={"members": members, "rounds": rounds, **seen})
     part.check(f"{network.name}: profile", seen["host"]["operations"] > 0, per_step(seen, rounds))
     said = part.run(pytorch_command(part, network, 1) + ["--modes", "profile"], min(30, part.left() * 0.4), dict(os.environ))

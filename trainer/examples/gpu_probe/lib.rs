@@ -5,7 +5,8 @@
 //! device                                                   what libtorch sees
 //! parity NETWORK --device D [--members K] [--rounds N]     the same steps on D and on the CPU, and how they differ
 //! steps NETWORK --device D --members K,K,... --seconds S   milliseconds a step, and memory, at each K
-//! run NETWORK --device D [--members K] [--rounds N]        steps for a profiler to watch
+//! prepare NETWORK --device D [--members K]                 makes a cohort and its batch, for `rounds` in this process
+//! rounds [--rounds N]                                      nothing but steps, for a profiler to watch
 //! hold --device D --leave BYTES                            takes all of a GPU's memory but so much, until stdin closes
 //! ```
 //!
@@ -70,9 +71,10 @@ fn run(options: &Options) -> Outcome {
         "device" => device(),
         "parity" => parity::run(options),
         "steps" => steps::run(options),
-        "run" => steps::rounds(options),
+        "prepare" => steps::prepare(options),
+        "rounds" => steps::rounds(options),
         "hold" => hold(options),
-        other => Err(format!("`{other}` is not a command: device, parity, steps, run or hold")),
+        other => Err(format!("`{other}` is not a command: device, parity, steps, prepare, rounds or hold")),
     }
 }
 

@@ -1,10 +1,12 @@
 //! Times of training steps.
 
 use std::{
+    cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
     time::{Duration, Instant},
 };
 
+use colearn_trainer::model::Batch;
 use serde_json::{Value, json};
 use tch::{Device, Kind};
 
@@ -42,20 +44,34 @@ pub(crate) fn run(options: &Options) -> Outcome {
     Ok(())
 }
 
-/// Makes steps without measuring anything, for a profiler.
-pub(crate) fn rounds(options: &Options) -> Outcome {
+thread_local! {
+    /// What `prepare` made, with the next step.
+    static PREPARED: RefCell<Option<(Work, Batch, u32)>> = const { RefCell::new(None) };
+}
+
+/// Makes a cohort and its batch. [`rounds`] can then be watched without what only a start costs.
+pub(crate) fn prepare(options: &Options) -> Outcome {
     tch::set_num_threads(options.number("--threads", 1)?);
-    let members = options.number("--members", 40)?;
-    let mut work = Work::new(options, members, Kind::Float, options.device()?)?;
+    let work = Work::new(options, options.number("--members", 40)?, Kind::Float, options.device()?)?;
     let batch = work.random_batch();
-    let rounds = options.number("--rounds", 10)?;
-    for step in 0..rounds {
-        let _ = work.train(&batch, step);
-        work.optimize();
-    }
     work.synchronize();
-    say(&json!({"members": members, "rounds": rounds}));
+    PREPARED.set(Some((work, batch, 0)));
     Ok(())
+}
+
+/// Makes steps and measures nothing.
+pub(crate) fn rounds(options: &Options) -> Outcome {
+    let count: u32 = options.number("--rounds", 10)?;
+    PREPARED.with_borrow_mut(|prepared| {
+        let (work, batch, step) = prepared.as_mut().ok_or("there is no cohort: `prepare` makes one")?;
+        for _ in 0..count {
+            let _ = work.train(batch, *step);
+            work.optimize();
+            *step += 1;
+        }
+        work.synchronize();
+        Ok(())
+    })
 }
 
 fn time(
