@@ -23,7 +23,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(HERE))
 
-from gpu_check import command, demo, faults, host, inventory, parity, probe, record, runs, sizes, steps  # noqa: E402
+from gpu_check import command, demo, faults, host, inventory, parity, probe, processes, record, runs, sizes, steps  # noqa: E402
 from gpu_check.part import CheckError, Part, Place, TimeUp  # noqa: E402
 from gpu_check.record import Record  # noqa: E402
 from gpu_check.runner import Planned, run_all  # noqa: E402
@@ -182,23 +182,27 @@ class RunnerTest(FolderTest):
         """
         return subprocess.Popen([sys.executable, "-c", textwrap.dedent(code)], stdout=subprocess.DEVNULL)
 
+    def wait_for(self, found: object, what: str) -> None:
+        end = time.monotonic() + 30
+        while not found():
+            self.assertLess(time.monotonic(), end, what)
+            time.sleep(0.02)
+
     def test_the_record_is_written_while_a_part_runs(self) -> None:
         (part,) = self.run_parts("reads")
         self.assertEqual(part["outcome"], "passed", part)
 
     def test_a_check_that_is_killed_leaves_what_it_found(self) -> None:
-        for number, outcome in ((signal.SIGKILL, "running"), (signal.SIGTERM, "stopped by SIGTERM")):
+        for number, outcome in ((signal.SIGTERM, "stopped by SIGTERM"), (signal.SIGKILL, "running")):
             with self.subTest(number.name):
                 self.out.unlink(missing_ok=True)
                 process = self.start("good", "hangs")
-                end = time.monotonic() + 30
-                while time.monotonic() < end:
-                    text = self.out.read_text() if self.out.exists() else ""
-                    if '"before": 2' in text:
-                        break
-                    time.sleep(0.02)
+                self.wait_for(lambda: self.out.exists() and '"before": 2' in self.out.read_text(), "the second part runs")
+                (hanging,) = [pid for pid, name in processes.below(process.pid).items() if name.startswith("python")]
                 process.send_signal(number)
-                process.wait(30)
+                self.assertEqual(process.wait(30), 143 if number == signal.SIGTERM else -number)
+                self.wait_for(lambda: not Path(f"/proc/{hanging}").exists(), "its part ends with it")
+                self.assertEqual(list(self.folder.glob("part_hangs-*")) != [], number == signal.SIGKILL, "what is left behind")
                 value = json.loads(self.out.read_text())
                 good, hangs = value["parts"]
                 self.assertEqual((value["outcome"], good["outcome"]), (outcome, "passed"))

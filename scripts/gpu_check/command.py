@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from . import host, processes, record
+from . import host, record
 from .part import Place
 from .record import Record
 from .runner import Planned, run_all
@@ -108,12 +108,13 @@ def main(about: str) -> int:
 
 
 def stop_on_signals(found: Record) -> None:
-    """A check that is told to stop ends what it started, and says in the record that it was stopped."""
+    """A check that is told to stop says so in the record, ends what it started, and leaves nothing behind."""
 
     def stop(number: int, _frame: object) -> None:
+        for other in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(other, signal.SIG_IGN)
         found.close(f"stopped by {signal.Signals(number).name}")
-        processes.end_below(os.getpid(), 2.0)
-        os._exit(128 + number)
+        sys.exit(128 + number)
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)

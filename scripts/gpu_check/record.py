@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tempfile
@@ -26,7 +27,9 @@ def write_json(path: Path, value: object) -> None:
         os.chmod(partial, 0o644)
         os.replace(partial, path)
     except BaseException:
-        os.unlink(partial)
+        # It may have its name already, when a signal ends this.
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(partial)
         raise
 
 
