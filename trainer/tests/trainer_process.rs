@@ -15,7 +15,7 @@ use colearn_core::{
     settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
 };
 use colearn_data_format::{Description, Modality, NewDataset, NewLabels, NewSplit, Task, write};
-use colearn_trainer_protocol::{Command, Event, Member};
+use colearn_trainer_protocol::{Command, Devices, Event, Member};
 use tempfile::TempDir;
 
 fn folder() -> TempDir {
@@ -170,4 +170,32 @@ fn a_device_that_is_not_there_is_said() {
     assert_eq!(output.status.code(), Some(1));
     assert!(output.stdout.is_empty());
     assert!(String::from_utf8_lossy(&output.stderr).contains("`cuda:999` can not be used"));
+}
+
+/// A worker passes its environment on to its trainers.
+#[test]
+fn the_workers_environment_does_not_disturb_a_trainer() {
+    let output = Process::new(env!("CARGO_BIN_EXE_colearn-trainer"))
+        .args(["train", "--data-dir", ".", "--device", "cpu", "--threads", "1"])
+        .envs([
+            ("COLEARN_SLOTS", "many"),
+            ("COLEARN_DATA_DIR", "/nowhere"),
+            ("COLEARN_CHECKPOINTS", "gs://bucket"),
+        ])
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The libtorch of a checkout has no CUDA, unless it was asked for; then this host may still have no GPU.
+#[test]
+fn what_libtorch_can_do_is_one_line_of_json() {
+    let output = Process::new(env!("CARGO_BIN_EXE_colearn-trainer")).arg("devices").output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let devices: Devices = serde_json::from_str(&text).unwrap();
+    assert_eq!(devices.libtorch, "2.11.0");
+    assert!(devices.cuda_library.is_some() || (devices.cuda_error.is_none() && devices.cuda_devices == 0));
 }

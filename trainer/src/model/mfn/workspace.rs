@@ -7,9 +7,8 @@ use super::{
     shape::{MfnShape, Weights},
 };
 use crate::model::{
-    Batch,
-    cells::{CellShape, Cells, Slopes},
-    lstm::Input,
+    Batch, Kernels,
+    lstm::{CellShape, Cells, Input},
     perceptron::Perceptron,
 };
 
@@ -59,10 +58,11 @@ struct MfnSlopes {
 }
 
 impl Workspace {
-    pub(super) fn new(shape: &MfnShape, size: [i64; 3], options: (Kind, Device)) -> Self {
+    pub(super) fn new(shape: &MfnShape, size: [i64; 3], kernels: Kernels, options: (Kind, Device)) -> Self {
         let [members, steps, samples] = size;
-        let cells =
-            |hidden| Cells::new(CellShape { directions: 1, members, steps, samples, hidden }, options);
+        let cells = |hidden| {
+            Cells::new(CellShape { directions: 1, members, steps, samples, hidden }, kernels, options)
+        };
         let tensor = |width: i64| Tensor::empty([members, steps * samples, width], options);
         let head = |width: i64| Tensor::empty([members, samples, width], options);
         let states = tensor(2 * shape.hidden());
@@ -87,7 +87,7 @@ impl Workspace {
 
     /// The outputs, [K, B, O].
     pub(super) fn forward(
-        &self,
+        &mut self,
         shape: &MfnShape,
         batch: &Batch,
         weights: &Weights,
@@ -97,12 +97,12 @@ impl Workspace {
         for (m, (modality, place)) in shape.places().enumerate() {
             let (rows, columns) =
                 (batch.features.narrow(2, modality.first, modality.dim), modality.present(&batch.columns));
-            let cells = &self.cells[m];
+            let cells = &mut self.cells[m];
             cells.forward(&Input { rows: &rows, columns: &columns }, &weights.lstm[m..=m]);
-            let states = cells.shape.rows(&cells.cell, 0);
+            let states = cells.shape.rows(&cells.states(), 0);
             self.states.narrow(2, hidden + place, modality.hidden).copy_(&states);
             self.later(&self.states).narrow(2, place, modality.hidden).copy_(&self.earlier(&states));
-            let output = cells.hidden.get(0).select(1, last);
+            let output = self.cells[m].hidden.get(0).select(1, last);
             self.features.narrow(2, place, modality.hidden).copy_(&output);
         }
         weights.nn1.forward(&self.states, masks.nn1.as_ref(), &self.nn1_hidden, &self.attention);
@@ -168,20 +168,14 @@ impl Workspace {
             rows.copy_(&dstates.narrow(2, hidden + place, modality.hidden));
             let _ = self.earlier(&rows).g_add_(&self.later(dstates).narrow(2, place, modality.hidden));
 
-            let options = (dstates.kind(), dstates.device());
             let cells = &mut self.cells[m];
-            let slopes = cells.slopes.take().unwrap_or_else(|| Slopes::new(cells.shape, options));
+            cells.prepare_gradients();
             let arriving = dfeatures.narrow(2, place, modality.hidden);
-            slopes.hidden.get(0).select(1, self.steps - 1).copy_(&arriving);
-            cells.backward(&slopes, &weights.lstm[m..=m], true, Some(dcell));
+            cells.gradients().hidden.get(0).select(1, self.steps - 1).copy_(&arriving);
+            cells.backward(&weights.lstm[m..=m], true, Some(dcell));
             let (rows, columns) =
                 (batch.features.narrow(2, modality.first, modality.dim), modality.present(&batch.columns));
-            cells.weight_gradients(
-                &slopes,
-                &Input { rows: &rows, columns: &columns },
-                &gradients.lstm[m..=m],
-            );
-            cells.slopes = Some(slopes);
+            cells.weight_gradients(&Input { rows: &rows, columns: &columns }, &gradients.lstm[m..=m]);
         }
         self.slopes = Some(slopes);
     }
@@ -194,7 +188,7 @@ impl Workspace {
             nn2_hidden: self.nn2_hidden.empty_like(),
             candidate: self.candidate.empty_like(),
             out_hidden: self.out_hidden.empty_like(),
-            cells: self.cells.iter().map(|cells| cells.cell.empty_like()).collect(),
+            cells: self.cells.iter().map(|cells| cells.hidden.empty_like()).collect(),
         }
     }
 
