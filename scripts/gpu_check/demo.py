@@ -43,7 +43,9 @@ def run(part: Part) -> None:
         part.check("the demo sweep on the device", right, f"{len(found)} tasks on {', '.join(used)}, a cohort took {seconds:.1f} s")
     with part.attempt("bit-identical after kill -9"):
         interrupted.start()
-        interrupted.wait_until("a first checkpoint", interrupted.checkpoints, 60)
+        interrupted.wait_until(
+            "a checkpoint of each member", lambda: interrupted.tasks_with_checkpoints() >= cohort, 60
+        )
         interrupted.kill()
         interrupted.start()
         again = interrupted.finish(part.left())

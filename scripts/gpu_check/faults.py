@@ -112,7 +112,7 @@ def killed_trainer(part: Part) -> None:
     sweep = changed(text, checkpoint="{every_epochs: 1}", epochs=epochs, seeds="[0]", retries=retries)
     run = Run(part, "killed-trainer", sweep, ["--device", part.place.device, "--slots", "1", "--threads", "1", "--max-cohort", "4"])
     run.start()
-    run.wait_until("a first checkpoint", run.checkpoints, 40)
+    run.wait_until("a checkpoint of each member", lambda: run.tasks_with_checkpoints() >= 4, 40)
     first = run.below("colearn-trainer")
     with_it = host.used_memory() if part.place.on_gpu else None
     if len(first) != 1:

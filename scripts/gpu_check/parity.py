@@ -38,8 +38,8 @@ def run(part: Part) -> None:
 
 def compared(part: Part, network: sizes.Network, mode: dict[str, str]) -> list[dict]:
     """What the probe says, against the CPU in single and in double precision."""
-    command = ["parity", network.name, "--device", sizes.device(part.place), "--members", 3, "--rounds", ROUNDS]
-    command += ["--threads", max(part.place.cores // 2, 1), *sizes.batch(network)]
+    command = ["parity", network.name, "--members", 3, "--rounds", ROUNDS, *sizes.probed(part.place, network)]
+    command += ["--threads", max(part.place.cores // 2, 1)]
     return [numbers(found) for found in probe(part, *command, seconds=40, **mode)]
 
 

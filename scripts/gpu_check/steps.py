@@ -38,6 +38,9 @@ def run(part: Part) -> None:
         for network in sizes.networks(part.place):
             with part.attempt(f"{network.name}: with TF32"):
                 own(part, network, (sizes.GRID,), 0.6, ON, "steps with TF32")
+        for network in sizes.networks(part.place):
+            with part.attempt(f"{network.name}: with the CPU's kernels"):
+                own(part, network, (sizes.GRID,), 0.6, None, "steps with the CPU's kernels", ("--kernels", "in-place"))
     compiled(part, torch)
 
 
@@ -48,11 +51,11 @@ def modes(part: Part) -> list[str]:
 
 def own(
     part: Part, network: sizes.Network, members: tuple[int, ...], seconds: float,
-    mode: dict[str, str] | None = None, name: str = "steps",
+    mode: dict[str, str] | None = None, name: str = "steps", kernels: tuple[str, ...] = (),
 ) -> list[dict]:  # fmt: skip
     """Times of our steps."""
-    command = ["steps", network.name, "--device", sizes.device(part.place), "--members", ",".join(map(str, members))]
-    command += ["--seconds", seconds, "--limit", part.left() * 0.4, *sizes.batch(network)]
+    command = ["steps", network.name, "--members", ",".join(map(str, members)), *sizes.probed(part.place, network)]
+    command += ["--seconds", seconds, "--limit", part.left() * 0.4, *kernels]
     late = ""
     try:
         timed = probe(part, *command, seconds=part.left() * 0.6, **(mode or {}))
@@ -135,8 +138,7 @@ def profiles(part: Part, network: sizes.Network, torch: bool) -> None:
     """Where a step's time goes."""
     rounds = 10 if part.place.on_gpu else 3
     members = sizes.GRID if part.place.on_gpu else 5
-    arguments = ["prepare", network.name, "--device", sizes.device(part.place), "--members", members]
-    arguments += sizes.batch(network)
+    arguments = ["prepare", network.name, "--members", members, *sizes.probed(part.place, network)]
     part.note("profilers", value={name: shutil.which(name) for name in ("nsys", "ncu")})
     if not torch:
         part.leave_out(f"{network.name}: profile", f"{part.place.python} has no torch, whose profiler it takes")

@@ -10,7 +10,7 @@ mod subject;
 use std::{error::Error, time::Instant};
 
 use colearn_trainer::{
-    model::{Batch, Draws, Objective},
+    model::{Batch, Draws, Kernels, Objective},
     optimizer::{Adam, AdamSettings},
     random::{Purpose, Stream},
 };
@@ -33,7 +33,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seeds: Vec<u64> = (0..members as u64).collect();
     let network = option("--model", "bi-eflstm".to_owned())?;
     let Subject { mut model, objective, features: width, columns: mut present, samples, steps } =
-        Subject::of(&network, &seeds, (Kind::Float, Device::Cpu))
+        Subject::of(&network, &seeds, (Kind::Float, Device::Cpu), Kernels::InPlace)
             .ok_or_else(|| format!("--model {network} is not bi-eflstm or mfn"))?;
     let (samples, steps) = (option("--samples", samples)?, option("--steps", steps)?);
     let columns = option("--columns", String::new())?;

@@ -136,6 +136,9 @@ pub fn plan(
             ("OMP_NUM_THREADS".to_owned(), threads.to_string()),
             ("MKL_NUM_THREADS".to_owned(), threads.to_string()),
             ("MKL_CBWR".to_owned(), products.clone()),
+            // A backtrace takes memory. Where there is none left, Rust's runtime reports that in the middle of the
+            // backtrace and waits for its own lock: a trainer that should be replaced would stay for ever.
+            ("RUST_BACKTRACE".to_owned(), "0".to_owned()),
         ]);
         let device = match gpu {
             Some(gpu) => {
@@ -202,6 +205,7 @@ mod tests {
         assert_eq!(slots[1].trainer.environment["CUDA_VISIBLE_DEVICES"], "GPU-1");
         assert_eq!(slots[1].trainer.environment["OMP_NUM_THREADS"], "8");
         assert!(slots[1].trainer.environment.contains_key("MKL_CBWR"));
+        assert_eq!(slots[1].trainer.environment["RUST_BACKTRACE"], "0");
         assert_eq!(shape(&Wanted { device: Device::Cpu, ..wanted() }, 4, 2), (4, 1, 1));
     }
 
@@ -223,7 +227,10 @@ mod tests {
         let two = planned(Wanted { slots: Some(2), ..share.clone() }, 2).unwrap();
         assert_eq!(two.iter().map(of).collect::<Vec<_>>(), ["GPU-0", "GPU-1"]);
         let error = planned(Wanted { slots: Some(3), ..share.clone() }, 1).unwrap_err().to_string();
-        assert!(error.contains("1 GPU(s) with 2 slot(s) each") && error.contains("--slots-per-gpu"), "{error}");
+        assert!(
+            error.contains("1 GPU(s) with 2 slot(s) each") && error.contains("--slots-per-gpu"),
+            "{error}"
+        );
         // On cores it says nothing.
         assert_eq!(shape(&share, 8, 0), (8, 1, 1));
     }

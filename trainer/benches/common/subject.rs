@@ -1,7 +1,7 @@
 //! The networks that are measured, at the sizes of the paper's experiments: shared by the bench and the GPU's probe.
 
 use colearn_trainer::model::{
-    BiEflstm, BiEflstmShape, Mfn, MfnDropout, MfnModality, MfnShape, Model, Objective,
+    BiEflstm, BiEflstmShape, Kernels, Mfn, MfnDropout, MfnModality, MfnShape, Model, Objective,
 };
 use tch::{Device, Kind};
 
@@ -21,26 +21,32 @@ pub(crate) struct Subject {
 
 impl Subject {
     /// A cohort of one member a seed; `None` where the network's name is not known.
-    pub(crate) fn of(network: &str, seeds: &[u64], options: (Kind, Device)) -> Option<Self> {
+    pub(crate) fn of(
+        network: &str,
+        seeds: &[u64],
+        options: (Kind, Device),
+        kernels: Kernels,
+    ) -> Option<Self> {
         match network {
-            "bi-eflstm" => Some(bi_eflstm(seeds, options)),
-            "mfn" => Some(mfn(seeds, options)),
+            "bi-eflstm" => Some(bi_eflstm(seeds, options, kernels)),
+            "mfn" => Some(mfn(seeds, options, kernels)),
             _ => None,
         }
     }
 }
 
 /// On IEMOCAP.
-fn bi_eflstm(seeds: &[u64], options: (Kind, Device)) -> Subject {
+fn bi_eflstm(seeds: &[u64], options: (Kind, Device), kernels: Kernels) -> Subject {
     let (features, objective) = (300 + 80 + 310, Objective::CrossEntropy);
     let shape = BiEflstmShape { features, hidden: 128, layers: 2, outputs: CLASSES, objective };
-    let model = Box::new(BiEflstm::new(shape, seeds, &vec![0.5; seeds.len()], options));
+    let model = BiEflstm::new(shape, seeds, &vec![0.5; seeds.len()], options).with_kernels(kernels);
+    let model = Box::new(model);
     let columns = vec![(0, 300), (300, 80), (380, 310)];
     Subject { model, objective, features, columns, samples: 15, steps: 30 }
 }
 
 /// On MOSI.
-fn mfn(seeds: &[u64], options: (Kind, Device)) -> Subject {
+fn mfn(seeds: &[u64], options: (Kind, Device), kernels: Kernels) -> Subject {
     let modality = |name: &str, first, dim, hidden| MfnModality { name: name.into(), first, dim, hidden };
     let objective = Objective::L1;
     let shape = MfnShape {
@@ -59,7 +65,7 @@ fn mfn(seeds: &[u64], options: (Kind, Device)) -> Subject {
         objective,
     };
     let dropout = MfnDropout { nn1: 0.0, nn2: 0.2, gamma1: 0.0, gamma2: 0.2, out: 0.5 };
-    let model = Box::new(Mfn::new(shape, seeds, &vec![dropout; seeds.len()], options));
+    let model = Box::new(Mfn::new(shape, seeds, &vec![dropout; seeds.len()], options).with_kernels(kernels));
     let columns = vec![(0, 300), (300, 5), (305, 20)];
     Subject { model, objective, features: 325, columns, samples: 128, steps: 20 }
 }

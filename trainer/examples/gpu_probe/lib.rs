@@ -10,8 +10,8 @@
 //! hold --device D --leave BYTES                            takes all of a GPU's memory but so much, until stdin closes
 //! ```
 //!
-//! NETWORK is `bi-eflstm` or `mfn`, at the paper's sizes; `--samples B` and `--steps T` cut a batch. Every line on
-//! standard output is a JSON object.
+//! NETWORK is `bi-eflstm` or `mfn`, at the paper's sizes; `--samples B` and `--steps T` cut a batch; `--kernels fused`
+//! or `in-place` are others than the device's own. Every line on standard output is a JSON object.
 
 mod memory;
 mod options;

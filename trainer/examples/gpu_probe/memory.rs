@@ -30,8 +30,9 @@ pub(crate) fn of_gpu(number: usize) -> Option<(u64, u64)> {
         return None;
     }
     // SAFETY: these are the signatures of the CUDA runtime's functions of these names, in all of its versions.
-    let (set, get) =
-        unsafe { (std::mem::transmute::<*mut _, SetDevice>(set), std::mem::transmute::<*mut _, GetInfo>(get)) };
+    let (set, get) = unsafe {
+        (std::mem::transmute::<*mut _, SetDevice>(set), std::mem::transmute::<*mut _, GetInfo>(get))
+    };
     let (mut free, mut total) = (0_usize, 0_usize);
     // SAFETY: both pointers are to numbers of this function's, and the number of a device that is not there is an
     // error that is returned.

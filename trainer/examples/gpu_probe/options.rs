@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use colearn_trainer::device::TrainingDevice;
+use colearn_trainer::{device::TrainingDevice, model::Kernels};
 use tch::Device;
 
 /// `COMMAND [NETWORK] --name value...`
@@ -47,6 +47,16 @@ impl Options {
         let numbers: Result<Vec<usize>, _> = text.split(',').map(str::parse).collect();
         let numbers = numbers.map_err(|_| format!("{name} {text} is not understood"))?;
         if numbers.contains(&0) { Err(format!("{name} must be at least 1")) } else { Ok(numbers) }
+    }
+
+    /// Those of the device unless told.
+    pub(crate) fn kernels(&self, device: Device) -> Result<Kernels, String> {
+        match self.text("--kernels") {
+            None => Ok(Kernels::of(device)),
+            Some("in-place") => Ok(Kernels::InPlace),
+            Some("fused") => Ok(Kernels::Fused),
+            Some(other) => Err(format!("--kernels {other} is not in-place or fused")),
+        }
     }
 
     pub(crate) fn device(&self) -> Result<Device, String> {

@@ -1,6 +1,6 @@
 //! The same steps on a device and on the CPU.
 
-use colearn_trainer::model::Layout;
+use colearn_trainer::model::{Kernels, Layout};
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
@@ -23,21 +23,22 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let device = options.device()?;
     let threads = options.number("--threads", 1)?;
     tch::set_num_threads(threads);
-    let found = trajectory(options, device, Kind::Float)?;
-    let layout = Work::new(options, 1, Kind::Float, Device::Cpu)?;
+    let kernels = options.kernels(device)?;
+    let found = trajectory(options, (Kind::Float, device), kernels)?;
+    let layout = Work::new(options, 1, (Kind::Float, Device::Cpu), Kernels::InPlace)?;
     let layout = layout.model.layout();
     for (name, kind) in [("cpu, single precision", Kind::Float), ("cpu, double precision", Kind::Double)] {
-        if device == Device::Cpu && kind == Kind::Float {
+        if (device, kind, kernels) == (Device::Cpu, Kind::Float, Kernels::InPlace) {
             continue; // It would be compared with itself.
         }
-        let expected = trajectory(options, Device::Cpu, kind)?;
+        let expected = trajectory(options, (kind, Device::Cpu), Kernels::InPlace)?;
         say(&differences(name, &found, &expected, layout));
     }
     Ok(())
 }
 
-fn trajectory(options: &Options, device: Device, kind: Kind) -> Result<Trajectory, String> {
-    let mut work = Work::new(options, options.number("--members", 3)?, kind, device)?;
+fn trajectory(options: &Options, place: (Kind, Device), kernels: Kernels) -> Result<Trajectory, String> {
+    let mut work = Work::new(options, options.number("--members", 3)?, place, kernels)?;
     let rounds: u32 = options.number("--rounds", 20)?;
     let taken = |tensor: &Tensor| tensor.to_device(Device::Cpu).to_kind(Kind::Double).copy();
     let before = taken(work.model.parameters());
@@ -62,9 +63,8 @@ fn trajectory(options: &Options, device: Device, kind: Kind) -> Result<Trajector
 
 fn differences(name: &str, found: &Trajectory, expected: &Trajectory, layout: &Layout) -> Value {
     let losses = ((&found.losses - &expected.losses) / expected.losses.abs().clamp_min(1e-30)).abs();
-    let [first, last] = [0, 1].map(|which: usize| {
-        by_parameter(&found.gradients[which], &expected.gradients[which], layout)
-    });
+    let [first, last] =
+        [0, 1].map(|which: usize| by_parameter(&found.gradients[which], &expected.gradients[which], layout));
     let moved = &expected.weights[1] - &expected.weights[0];
     let apart = &found.weights[1] - &expected.weights[1];
     json!({

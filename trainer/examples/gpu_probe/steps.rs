@@ -23,7 +23,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let device = options.device()?;
     tch::set_num_threads(options.number("--threads", 1)?);
     let seconds: f64 = options.number("--seconds", 1.0)?;
-    let limit = Duration::try_from_secs_f64(options.number("--limit", 3600.0)?).map_err(|error| error.to_string())?;
+    let limit =
+        Duration::try_from_secs_f64(options.number("--limit", 3600.0)?).map_err(|error| error.to_string())?;
     let mut members = options.numbers("--members", &[1])?;
     members.sort_unstable_by(|a, b| b.cmp(a));
     let began = Instant::now();
@@ -52,7 +53,9 @@ thread_local! {
 /// Makes a cohort and its batch. [`rounds`] can then be watched without what only a start costs.
 pub(crate) fn prepare(options: &Options) -> Outcome {
     tch::set_num_threads(options.number("--threads", 1)?);
-    let work = Work::new(options, options.number("--members", 40)?, Kind::Float, options.device()?)?;
+    let device = options.device()?;
+    let members = options.number("--members", 40)?;
+    let work = Work::new(options, members, (Kind::Float, device), options.kernels(device)?)?;
     let batch = work.random_batch();
     work.synchronize();
     PREPARED.set(Some((work, batch, 0)));
@@ -81,7 +84,7 @@ fn time(
     seconds: f64,
     before: Option<u64>,
 ) -> Result<Value, String> {
-    let mut work = Work::new(options, members, Kind::Float, device)?;
+    let mut work = Work::new(options, members, (Kind::Float, device), options.kernels(device)?)?;
     let batch = work.random_batch();
     let mut step = 0;
     let mut steps = |work: &mut Work, count: u32| {
@@ -101,7 +104,8 @@ fn time(
     let trial = Instant::now();
     steps(&mut work, 1);
     work.synchronize();
-    let count = (seconds / f64::from(BLOCKS) / trial.elapsed().as_secs_f64().max(1e-6)).clamp(1.0, 1000.0) as u32;
+    let count =
+        (seconds / f64::from(BLOCKS) / trial.elapsed().as_secs_f64().max(1e-6)).clamp(1.0, 1000.0) as u32;
 
     // To be told of the work, and to have it done.
     let (mut told, mut done) = (Vec::new(), Vec::new());

@@ -1,7 +1,7 @@
 //! A cohort and its batches.
 
 use colearn_trainer::{
-    model::{Batch, Draws, Model, Objective},
+    model::{Batch, Draws, Kernels, Model, Objective},
     optimizer::{Adam, AdamSettings},
     random::{Purpose, Stream},
 };
@@ -27,22 +27,37 @@ pub(crate) struct Work {
 }
 
 impl Work {
-    pub(crate) fn new(options: &Options, members: usize, kind: Kind, device: Device) -> Result<Self, String> {
+    pub(crate) fn new(
+        options: &Options,
+        members: usize,
+        (kind, device): (Kind, Device),
+        kernels: Kernels,
+    ) -> Result<Self, String> {
         let seeds: Vec<u64> = (0..members as u64).collect();
         let Subject { model, objective, features, columns, samples, steps } =
-            Subject::of(&options.network, &seeds, (kind, device))
+            Subject::of(&options.network, &seeds, (kind, device), kernels)
                 .ok_or_else(|| format!("`{}` is not a network: bi-eflstm or mfn", options.network))?;
         // The batch of the paper's text for IEMOCAP is 15, of its sweep as the authors ran it 30.
         let samples = if options.network == "bi-eflstm" { 30 } else { samples };
-        let (samples, steps) =
-            (options.number("--samples", samples)?, options.number("--steps", steps)?);
+        let (samples, steps) = (options.number("--samples", samples)?, options.number("--steps", steps)?);
         if samples < 2 || steps < 1 {
             return Err("--samples must be at least 2, and --steps at least 1".to_owned());
         }
         let settings = AdamSettings { learning_rate: 1e-4, ..AdamSettings::default() };
-        let adam = Adam::new(model.parameters(), &vec![settings; members]);
+        let adam = Adam::new(model.parameters(), &vec![settings; members]).with_kernels(kernels);
         let epochs = vec![1; members];
-        Ok(Self { model, adam, objective, features, columns, samples, steps, seeds, epochs, options: (kind, device) })
+        Ok(Self {
+            model,
+            adam,
+            objective,
+            features,
+            columns,
+            samples,
+            steps,
+            seeds,
+            epochs,
+            options: (kind, device),
+        })
     }
 
     /// The batch of a step, the same numbers on every device. In every third one the language alone is present.
