@@ -61,7 +61,9 @@ class Place:
         """For our programs: libtorch is found, and nothing of the caller's set-up is in the way."""
         ours = {name: value for name, value in os.environ.items() if not name.startswith("COLEARN_")}
         path = os.pathsep.join([*self.libraries, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
-        return {**ours, "LD_LIBRARY_PATH": path, "MKL_CBWR": "AUTO", **more}
+        # What the worker gives its trainers, for the probe, which is to do as they do.
+        modes = {"MKL_CBWR": "AUTO", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
+        return {**ours, "LD_LIBRARY_PATH": path, **modes, **more}
 
 
 @dataclass

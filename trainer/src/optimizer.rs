@@ -40,7 +40,7 @@ impl AdamSettings {
         AdamConstants { learning_rate, beta1, beta2, weight_decay, epsilon: EPSILON }
     }
 
-    fn longest_gradient(&self) -> f64 {
+    fn max_gradient_norm(&self) -> f64 {
         if self.gradient_clip > 0.0 { self.gradient_clip } else { f64::INFINITY }
     }
 }
@@ -79,15 +79,15 @@ pub struct AdamState<'a> {
 #[derive(Clone, Copy)]
 struct Factors<T> {
     /// 1 - beta1.
-    fresh: T,
+    one_minus_beta1: T,
     beta2: T,
     /// 1 - beta2.
-    fresh_square: T,
+    one_minus_beta2: T,
     weight_decay: T,
     /// Learning rate / (1 - beta1^t).
-    size: T,
+    step_size: T,
     /// sqrt(1 - beta2^t).
-    root: T,
+    bias_correction2_sqrt: T,
 }
 
 impl Member {
@@ -95,12 +95,12 @@ impl Member {
         let AdamSettings { learning_rate, beta1, beta2, weight_decay, .. } = self.settings;
         let power = |beta: f64| beta.powi(self.steps.cast_signed());
         Factors {
-            fresh: 1.0 - beta1,
+            one_minus_beta1: 1.0 - beta1,
             beta2,
-            fresh_square: 1.0 - beta2,
+            one_minus_beta2: 1.0 - beta2,
             weight_decay,
-            size: learning_rate / (1.0 - power(beta1)),
-            root: (1.0 - power(beta2)).sqrt(),
+            step_size: learning_rate / (1.0 - power(beta1)),
+            bias_correction2_sqrt: (1.0 - power(beta2)).sqrt(),
         }
     }
 }
@@ -108,12 +108,12 @@ impl Member {
 impl Factors<f64> {
     fn single(self) -> Factors<f32> {
         Factors {
-            fresh: self.fresh as f32,
+            one_minus_beta1: self.one_minus_beta1 as f32,
             beta2: self.beta2 as f32,
-            fresh_square: self.fresh_square as f32,
+            one_minus_beta2: self.one_minus_beta2 as f32,
             weight_decay: self.weight_decay as f32,
-            size: self.size as f32,
-            root: self.root as f32,
+            step_size: self.step_size as f32,
+            bias_correction2_sqrt: self.bias_correction2_sqrt as f32,
         }
     }
 }
@@ -152,7 +152,7 @@ impl Adam {
         AdamState { mean: &self.mean, square: &self.square, steps }
     }
 
-    /// Lets a member continue from where a checkpoint left it: its running means [P] and its steps made.
+    /// Lets a member continue from where a checkpoint left it: its running means `[P]` and its steps made.
     pub fn restore(&mut self, member: usize, mean: &Tensor, square: &Tensor, steps: u32) {
         let _guard = tch::no_grad_guard();
         self.mean.get(member as i64).copy_(mean);
@@ -210,9 +210,9 @@ impl Adam {
             let gradient = gradients.get(row);
             match member.settings.gradient_clip {
                 0.0 => gradient,
-                longest => {
+                max_norm => {
                     let norm = gradient.linalg_norm(2.0, None::<i64>, false, None::<Kind>);
-                    let factor = ((norm + NORM_EPSILON).reciprocal() * longest).clamp_max(1.0);
+                    let factor = ((norm + NORM_EPSILON).reciprocal() * max_norm).clamp_max(1.0);
                     gradient * factor
                 }
             }
@@ -234,7 +234,7 @@ impl Adam {
                     g,
                     std::slice::from_raw_parts_mut(m.data_ptr().cast::<f32>(), count),
                     std::slice::from_raw_parts_mut(v.data_ptr().cast::<f32>(), count),
-                    clip_factor(g, member.settings.longest_gradient()),
+                    clip_factor(g, member.settings.max_gradient_norm()),
                     member.factors().single(),
                 );
             }
@@ -252,8 +252,8 @@ impl Adam {
 }
 
 /// What a gradient is to be multiplied by.
-fn clip_factor(gradient: &[f32], longest: f64) -> f32 {
-    if longest.is_infinite() {
+fn clip_factor(gradient: &[f32], max_norm: f64) -> f32 {
+    if max_norm.is_infinite() {
         return 1.0;
     }
     // Partial sums, so that the additions need not wait for each other.
@@ -263,7 +263,7 @@ fn clip_factor(gradient: &[f32], longest: f64) -> f32 {
             *sum += f64::from(g) * f64::from(g);
         }
     }
-    (longest / (sums.iter().sum::<f64>().sqrt() + NORM_EPSILON)).min(1.0) as f32
+    (max_norm / (sums.iter().sum::<f64>().sqrt() + NORM_EPSILON)).min(1.0) as f32
 }
 
 fn update(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], clip: f32, factors: Factors<f32>) {
@@ -285,13 +285,14 @@ fn update_avx2(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], clip: f32
 
 #[inline(always)]
 fn update_plain(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], clip: f32, factors: Factors<f32>) {
-    let Factors { fresh, beta2, fresh_square, weight_decay, size, root } = factors;
+    let Factors { one_minus_beta1, beta2, one_minus_beta2, weight_decay, step_size, bias_correction2_sqrt } =
+        factors;
     let state = m.iter_mut().zip(v.iter_mut());
     for ((p, &g), (m, v)) in p.iter_mut().zip(g).zip(state) {
         let g = g * clip + *p * weight_decay;
-        *m += (g - *m) * fresh;
-        *v = *v * beta2 + (g * g) * fresh_square;
-        *p -= size * *m / (v.sqrt() / root + EPSILON as f32);
+        *m += (g - *m) * one_minus_beta1;
+        *v = *v * beta2 + (g * g) * one_minus_beta2;
+        *p -= step_size * *m / (v.sqrt() / bias_correction2_sqrt + EPSILON as f32);
     }
 }
 

@@ -26,7 +26,7 @@ pub struct BiEflstmShape {
     pub layers: i64,
     /// Classes, or 1 number.
     pub outputs: i64,
-    /// What training makes small.
+    /// The loss that training minimises.
     pub objective: Objective,
 }
 
@@ -290,7 +290,7 @@ impl Model for BiEflstm {
         let (workspace, views) = (&mut self.workspaces[number], &mut self.views);
         let features = workspace.forward(batch, &views.lstm, &masks);
         let (outputs, pass) = head::forward(&views.head, &mut views.running, &features, head_mask.as_ref());
-        let (losses, doutputs) = self.shape.objective.losses_and_slopes(&outputs, &batch.labels);
+        let (losses, doutputs) = self.shape.objective.loss_and_grad(&outputs, &batch.labels);
         let dfeatures = head::backward(&views.head, &views.head_gradients, &pass, &doutputs);
         workspace.backward(batch, &views.lstm, &views.lstm_gradients, &masks, &dfeatures);
         losses

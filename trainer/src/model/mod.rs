@@ -52,7 +52,7 @@ pub trait Model {
     fn gradients(&self) -> &Tensor {
         &self.flat().gradients
     }
-    /// One pass forward and backward in training mode. Returns the mean loss of each member, [K].
+    /// One pass forward and backward in training mode. Returns the mean loss of each member, `[K]`.
     fn train(&mut self, batch: &Batch, draws: &Draws<'_>) -> Tensor;
     /// The outputs [K, B, O] in evaluation mode: a logit for each class, or one number.
     fn evaluate(&self, batch: &Batch) -> Tensor;

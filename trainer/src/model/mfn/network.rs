@@ -108,7 +108,7 @@ impl Model for Mfn {
         let number = self.workspace(batch);
         let workspace = &mut self.workspaces[number];
         let outputs = workspace.forward(&self.shape, batch, &self.weights, &masks);
-        let (losses, doutputs) = self.shape.objective.losses_and_slopes(&outputs, &batch.labels);
+        let (losses, doutputs) = self.shape.objective.loss_and_grad(&outputs, &batch.labels);
         let weights = (&self.weights, &self.weight_gradients);
         workspace.backward(&self.shape, batch, weights, &masks, &doutputs);
         losses
