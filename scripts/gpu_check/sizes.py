@@ -30,10 +30,10 @@ def networks(place: Place) -> tuple[Network, ...]:
     return NETWORKS if place.on_gpu else CUT
 
 
-def probed(place: Place, network: Network) -> list[object]:
+def probed(place: Place, network: Network, samples: int | None = None) -> list[object]:
     """For the probe: device and batch. The CPU stands in with the kernels that are a GPU's."""
     kernels = [] if place.on_gpu else ["--kernels", "fused"]
-    return ["--device", device(place), "--samples", network.samples, "--steps", network.steps, *kernels]
+    return ["--device", device(place), "--samples", samples or network.samples, "--steps", network.steps, *kernels]
 
 
 def device(place: Place) -> str:

@@ -95,7 +95,7 @@ def pytorch(part: Part, network: sizes.Network, chosen: list[str], seconds: floa
     timed = json_lines(out)
     for row in timed:
         part.note(network.name, "PyTorch", row["mode"], value=row)
-        text = f"{row['ms']:.3f} ms a step and model, host {row['host_ms']:.3f} ms" if "ms" in row else row["error"]
+        text = f"{row['ms']:.3f} ms a step and model, host {row['host_ms']:.3f} ms" if "ms" in row else row["error"].partition("\n")[0]
         part.say(f"{network.name} PyTorch, {row['mode']}: {text}")
     if not any("ms" in row for row in timed):
         raise CheckError(f"PyTorch made no step: {trouble}")

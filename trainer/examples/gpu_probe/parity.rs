@@ -27,7 +27,15 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let found = trajectory(options, (Kind::Float, device), kernels)?;
     let layout = Work::new(options, 1, (Kind::Float, Device::Cpu), Kernels::InPlace)?;
     let layout = layout.model.layout();
-    for (name, kind) in [("cpu, single precision", Kind::Float), ("cpu, double precision", Kind::Double)] {
+    let wanted = options.text("--against").unwrap_or("single,double");
+    let references = [
+        ("single", "cpu, single precision", Kind::Float),
+        ("double", "cpu, double precision", Kind::Double),
+    ];
+    for (word, name, kind) in references {
+        if !wanted.split(',').any(|one| one == word) {
+            continue;
+        }
         if (device, kind, kernels) == (Device::Cpu, Kind::Float, Kernels::InPlace) {
             continue; // It would be compared with itself.
         }
