@@ -23,7 +23,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(HERE))
 
-from gpu_check import command, demo, faults, host, inventory, parity, probe, processes, record, runs, sizes, steps  # noqa: E402
+from gpu_check import command, demo, faults, host, inventory, parity, probe  # noqa: E402
+from gpu_check import processes, record, runs, sizes, steps  # noqa: E402
 from gpu_check.part import CheckError, Part, Place, TimeUp  # noqa: E402
 from gpu_check.record import Record  # noqa: E402
 from gpu_check.runner import Planned, run_all  # noqa: E402
@@ -63,7 +64,8 @@ PARTS = {
         import subprocess
         def run(part):
             # A shell that ends at once leaves its child behind, in a session of its own.
-            said = subprocess.run("setsid sleep 600 >/dev/null 2>&1 & echo $!", shell=True, capture_output=True, text=True)
+            script = "setsid sleep 600 >/dev/null 2>&1 & echo $!"
+            said = subprocess.run(script, shell=True, capture_output=True, text=True)
             part.note("left", value=int(said.stdout))
     """,
     "reads": """
@@ -197,12 +199,16 @@ class RunnerTest(FolderTest):
             with self.subTest(number.name):
                 self.out.unlink(missing_ok=True)
                 process = self.start("good", "hangs")
-                self.wait_for(lambda: self.out.exists() and '"before": 2' in self.out.read_text(), "the second part runs")
+                self.wait_for(
+                    lambda: self.out.exists() and '"before": 2' in self.out.read_text(), "the second part runs"
+                )
                 (hanging,) = [pid for pid, name in processes.below(process.pid).items() if name.startswith("python")]
                 process.send_signal(number)
                 self.assertEqual(process.wait(30), 143 if number == signal.SIGTERM else -number)
-                self.wait_for(lambda: not Path(f"/proc/{hanging}").exists(), "its part ends with it")
-                self.assertEqual(list(self.folder.glob("part_hangs-*")) != [], number == signal.SIGKILL, "what is left behind")
+                self.wait_for(lambda pid=hanging: not Path(f"/proc/{pid}").exists(), "its part ends with it")
+                self.assertEqual(
+                    list(self.folder.glob("part_hangs-*")) != [], number == signal.SIGKILL, "what is left behind"
+                )
                 value = json.loads(self.out.read_text())
                 good, hangs = value["parts"]
                 self.assertEqual((value["outcome"], good["outcome"]), (outcome, "passed"))
@@ -211,7 +217,7 @@ class RunnerTest(FolderTest):
     def test_messages_of_no_known_kind_are_refused(self) -> None:
         found = Record(self.out, {})
         with self.assertRaises(ValueError):
-            found.add(found.begin("a", "b", 1.0), {"chek": 1})
+            found.add(found.begin("a", "b", 1.0), {"remark": 1})
 
 
 class ComputationTest(unittest.TestCase):
@@ -385,7 +391,15 @@ class PartTest(FolderTest):
 
     def test_steps(self) -> None:
         rows = [
-            {"members": k, "ms": 10.0, "least_ms": 9.0, "host_ms": 5.0, "train_ms": 8.0, "optimizer_ms": 1.0, "memory": 2**30}
+            {
+                "members": k,
+                "ms": 10.0,
+                "least_ms": 9.0,
+                "host_ms": 5.0,
+                "train_ms": 8.0,
+                "optimizer_ms": 1.0,
+                "memory": 2**30,
+            }
             for k in (40, 1)
         ] + [{"members": 200, "error": "CUDA out of memory"}]
         kernels = {"count": 100, "ms": 5.0, "most": []}
@@ -412,7 +426,9 @@ class PartTest(FolderTest):
         self.assertIs(self.checks()["mfn: profile"], True)
 
     def test_what_was_measured_before_the_time_was_up_counts(self) -> None:
-        row = json.dumps({"members": 40, "ms": 4.0, "host_ms": 1.0, "train_ms": 3.0, "optimizer_ms": 1.0, "memory": None})
+        row = json.dumps(
+            {"members": 40, "ms": 4.0, "host_ms": 1.0, "train_ms": 3.0, "optimizer_ms": 1.0, "memory": None}
+        )
         with mock.patch.object(steps, "probe", side_effect=TimeUp("it did not end", row + '\n{"members": 1, "m')):
             found = steps.own(self.part(), sizes.NETWORKS[0], (40, 1), 1.0)
         self.assertEqual([entry["members"] for entry in found], [40])

@@ -36,7 +36,9 @@ def parser(about: str) -> argparse.ArgumentParser:
     names = [planned.name for planned in PARTS]
     parser.add_argument("--cpu", action="store_true", help="let the CPU stand in for the GPU, with smaller networks")
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="what `make gpu-bundle` wrote")
-    parser.add_argument("--out", type=Path, default=Path("gpu-check.json"), metavar="FILE", help="(default: %(default)s)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("gpu-check.json"), metavar="FILE", help="(default: %(default)s)"
+    )
     parser.add_argument("--libtorch", metavar="DIR", help="a libtorch 2.11.0 (default: LIBTORCH, or python's torch)")
     parser.add_argument("--python", default=sys.executable, help="a Python with torch 2.11.0 (default: this one)")
     parser.add_argument("--only", nargs="+", choices=names, metavar="PART", help=f"of {', '.join(names)}")
@@ -55,7 +57,9 @@ def find_bundle(named: Path | None) -> Path | str:
         if not missing:
             return place.resolve()
     where = named or root / "target" / "gpu-bundle"
-    return f"there is no bundle in {where} (bin/{missing[0]} is missing): run make gpu-bundle, or name one with --bundle"
+    return (
+        f"there is no bundle in {where} (bin/{missing[0]} is missing): run make gpu-bundle, or name one with --bundle"
+    )
 
 
 def main(about: str) -> int:
@@ -127,7 +131,9 @@ def summary(found: Record) -> str:
         checks = [check["ok"] for check in part["checks"]]
         counts = f"{checks.count(True)} ok, {checks.count(False)} failed, {checks.count(None)} left out"
         lines.append(f"{part['name']:10} {part['outcome']:10} {part['seconds']:6.1f} s  {counts}")
-        lines.extend(f"           FAIL {check['name']}: {check['detail']}" for check in part["checks"] if check["ok"] is False)
+        lines.extend(
+            f"           FAIL {check['name']}: {check['detail']}" for check in part["checks"] if check["ok"] is False
+        )
         if "error" in part:
             lines.append(f"           FAIL {part['error']}")
     lines.append(f"gpu-check: {found.value['outcome']} after {found.value['seconds']:.0f} s; see {found.path}")

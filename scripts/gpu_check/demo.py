@@ -22,7 +22,11 @@ def run(part: Part) -> None:
     """The part."""
     text = (part.place.bundle / "sweeps" / "demo.yaml").read_text()
     if part.place.on_gpu:
-        sweep, cohort, device = changed(text, checkpoint="{every_epochs: 2}"), 20, ["--device", "cuda", "--threads", "2"]
+        sweep, cohort, device = (
+            changed(text, checkpoint="{every_epochs: 2}"),
+            20,
+            ["--device", "cuda", "--threads", "2"],
+        )
     else:
         sweep = changed(text, checkpoint="{every_epochs: 1}", epochs="4", seeds="[0, 1]")
         cohort, device = 8, ["--device", "cpu", "--slots", "1", "--threads", "1"]
@@ -40,7 +44,11 @@ def run(part: Part) -> None:
         used = sorted({result["device"] for result in found.values()})
         right = all(name.startswith("cuda" if part.place.on_gpu else "cpu") for name in used)
         seconds = max(result["seconds"] for result in found.values())
-        part.check("the demo sweep on the device", right, f"{len(found)} tasks on {', '.join(used)}, a cohort took {seconds:.1f} s")
+        part.check(
+            "the demo sweep on the device",
+            right,
+            f"{len(found)} tasks on {', '.join(used)}, a cohort took {seconds:.1f} s",
+        )
     with part.attempt("bit-identical after kill -9"):
         interrupted.start()
         interrupted.wait_until(
@@ -76,7 +84,9 @@ def compare(part: Part, expected: dict, found: dict) -> None:
         raise CheckError(f"{len(expected)} tasks on the CPU, {len(found)} on the device: not the same ones")
     first = max(first_epoch_difference(expected[task], found[task]) for task in expected)
     part.note("first epoch, largest relative difference", value=first)
-    part.check("the first epoch's losses are the CPU's", first <= FIRST_EPOCH, f"largest relative difference {first:.1e}")
+    part.check(
+        "the first epoch's losses are the CPU's", first <= FIRST_EPOCH, f"largest relative difference {first:.1e}"
+    )
     worst = (0.0, "")
     rows = []
     for configuration in sorted({task[0] for task in expected}):
@@ -86,11 +96,14 @@ def compare(part: Part, expected: dict, found: dict) -> None:
                 for results in (expected, found)
             ]
             distance = standard_errors_apart(*pair)
-            rows.append([configuration, metric, *(round(statistics.fmean(values), 6) for values in pair), round(distance, 2)])
+            rows.append(
+                [configuration, metric, *(round(statistics.fmean(values), 6) for values in pair), round(distance, 2)]
+            )
             worst = max(worst, (distance, f"{metric} of {configuration}"))
     part.note("table", value={"columns": ["configuration", "metric", "cpu", "device", "standard errors"], "rows": rows})
     same = sum(expected[task]["metrics"] == found[task]["metrics"] for task in expected)
-    detail = f"means at most {worst[0]:.1f} standard errors apart ({worst[1]}); {same} of {len(found)} tasks have the same metrics"
+    detail = f"means at most {worst[0]:.1f} standard errors apart ({worst[1]}); "
+    detail += f"{same} of {len(found)} tasks have the same metrics"
     part.check("the table is the CPU's", worst[0] <= STANDARD_ERRORS, detail)
 
 

@@ -49,7 +49,12 @@ def out_of_memory(part: Part) -> None:
     hidden = 512 if part.place.on_gpu else 128
     sweep = LARGE.format(hidden=hidden, seeds=list(range(MEMBERS)))
     threads = str(min(part.place.cores, 4))
-    run = Run(part, "memory", sweep, ["--device", part.place.device, "--slots", "1", "--threads", threads, "--max-cohort", str(MEMBERS)])
+    run = Run(
+        part,
+        "memory",
+        sweep,
+        ["--device", part.place.device, "--slots", "1", "--threads", threads, "--max-cohort", str(MEMBERS)],
+    )
     limit, ballast = None, None
     if part.place.on_gpu:
         ballast = hold_gpu(part, LEFT_ON_GPU)
@@ -78,7 +83,9 @@ def hold_gpu(part: Part, leave: int) -> subprocess.Popen[str]:
     command += ["hold", "--device", "cuda:0", "--leave", str(leave)]
     environment = part.place.environment(PYTHONPATH=str(Path(__file__).resolve().parent.parent))
     pipe = subprocess.PIPE
-    holder = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment, preexec_fn=processes.die_with_parent)
+    holder = subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=environment, preexec_fn=processes.die_with_parent
+    )
     line = holder.stdout.readline()
     if not line:
         said = holder.communicate()[1]
@@ -91,7 +98,15 @@ def idle_trainer(part: Part) -> int:
     """Bytes of address space that a trainer has before it trains."""
     command = [part.place.program("colearn-trainer"), "train", "--device", "cpu", "--threads", "1", "--data-dir", "."]
     pipe = subprocess.PIPE
-    trainer = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=part.place.environment(), preexec_fn=processes.die_with_parent)
+    trainer = subprocess.Popen(
+        command,
+        stdin=pipe,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        env=part.place.environment(),
+        preexec_fn=processes.die_with_parent,
+    )
     try:
         if not trainer.stdout.readline():
             raise CheckError(f"the trainer does not start: {last_words(trainer.stderr.read())}")
@@ -110,7 +125,12 @@ def killed_trainer(part: Part) -> None:
     epochs = "30" if part.place.on_gpu else "12"
     retries = "{max_attempts: 5, initial_backoff: 100ms, max_backoff: 1s}"
     sweep = changed(text, checkpoint="{every_epochs: 1}", epochs=epochs, seeds="[0]", retries=retries)
-    run = Run(part, "killed-trainer", sweep, ["--device", part.place.device, "--slots", "1", "--threads", "1", "--max-cohort", "4"])
+    run = Run(
+        part,
+        "killed-trainer",
+        sweep,
+        ["--device", part.place.device, "--slots", "1", "--threads", "1", "--max-cohort", "4"],
+    )
     run.start()
     run.wait_until("a checkpoint of each member", lambda: run.tasks_with_checkpoints() >= 4, 40)
     first = run.below("colearn-trainer")
@@ -118,7 +138,9 @@ def killed_trainer(part: Part) -> None:
     if len(first) != 1:
         raise CheckError(f"one slot has {len(first)} trainers")
     os.kill(first[0], signal.SIGKILL)
-    second = run.wait_until("another trainer", lambda: [pid for pid in run.below("colearn-trainer") if pid not in first], 20)
+    second = run.wait_until(
+        "another trainer", lambda: [pid for pid in run.below("colearn-trainer") if pid not in first], 20
+    )
     results = run.finish(part.left() * 0.6)
     resumed = sum(bool(result["resumed_after"]) for result in results.values())
     told = "signal 9" in run.log()

@@ -99,7 +99,14 @@ def worker_slots(part: Part, device: str | None = None, **environment: str) -> l
 def worker(part: Part, device: str | None = None, **environment: str) -> str:
     """What a worker says that finds no coordinator."""
     command = [part.place.program("colearn-worker"), "--coordinator", NOBODY, "--connect-timeout", "1s"]
-    command += ["--device", device or part.place.device, "--data-dir", ".", "--checkpoints", str(part.folder("checkpoints"))]
+    command += [
+        "--device",
+        device or part.place.device,
+        "--data-dir",
+        ".",
+        "--checkpoints",
+        str(part.folder("checkpoints")),
+    ]
     return part.run(command, 30, part.place.environment(**environment)).stderr
 
 

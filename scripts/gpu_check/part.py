@@ -141,7 +141,9 @@ class Part:
         except subprocess.TimeoutExpired:
             process.kill()
             out, err = process.communicate()
-            message = f"{Path(command[0]).name} did not end within {limit:.0f} s; its last words: {last_words(err or out)}"
+            message = (
+                f"{Path(command[0]).name} did not end within {limit:.0f} s; its last words: {last_words(err or out)}"
+            )
             raise TimeUp(message, out) from None
         return subprocess.CompletedProcess(command, process.returncode, out, err)
 

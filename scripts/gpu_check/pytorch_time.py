@@ -1,6 +1,6 @@
 """Milliseconds a training step takes in PyTorch on a device, in each way that may be its fastest.
 
-    python -m gpu_check.pytorch_time --networks trainer/benches --network bi-eflstm --device cuda:0 --samples 30 --steps 30
+    python -m gpu_check.pytorch_time --networks trainer/benches --network mfn --device cuda:0 --samples 128 --steps 20
 
 The networks are those of benches/pytorch_step.py: `torch.nn.LSTM`, which is cuDNN on a GPU. Models are stepped one
 after another; a line of JSON is printed as soon as a mode is measured. Needs torch.
@@ -180,7 +180,6 @@ def measure(make: Callable, options: argparse.Namespace) -> dict:
 
 def profile(options: argparse.Namespace) -> dict:
     """Where the time of ten steps goes, by torch's profiler."""
-    import torch
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as watch
 

@@ -48,7 +48,14 @@ class Record:
 
     def begin(self, name: str, title: str, limit: float) -> dict:
         """A part begins: where its findings go."""
-        part = {"name": name, "title": title, "outcome": RUNNING, "limit": round(limit, 1), "checks": [], "findings": {}}
+        part = {
+            "name": name,
+            "title": title,
+            "outcome": RUNNING,
+            "limit": round(limit, 1),
+            "checks": [],
+            "findings": {},
+        }
         self.value["parts"].append(part)
         self.write()
         return part

@@ -66,7 +66,14 @@ def run_one(planned: Planned, part: dict, place: Place, found: Record, limit: fl
     with tempfile.TemporaryDirectory(prefix=f"{planned.name}-", dir=place.work, ignore_cleanup_errors=True) as work:
         fields = {**dataclasses.asdict(place), "work": work, "deadline": deadline}
         reading, writing = os.pipe()
-        command = [sys.executable, "-m", "gpu_check.runner", planned.module, str(writing), json.dumps(fields, default=str)]
+        command = [
+            sys.executable,
+            "-m",
+            "gpu_check.runner",
+            planned.module,
+            str(writing),
+            json.dumps(fields, default=str),
+        ]
         # The modules of tests lie elsewhere.
         path = os.pathsep.join([str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": path}

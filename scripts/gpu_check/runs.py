@@ -11,7 +11,6 @@ import sqlite3
 import subprocess
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from . import processes
 from .part import CheckError, Part, last_words, tail

@@ -46,7 +46,11 @@ def run(part: Part) -> None:
 
 def modes(part: Part) -> list[str]:
     """PyTorch's ways, without the one that may take minutes."""
-    return ["eager", "fused", "graph", "five", "fused, TF32", "graph, TF32"] if part.place.on_gpu else ["eager", "fused", "five"]
+    return (
+        ["eager", "fused", "graph", "five", "fused, TF32", "graph, TF32"]
+        if part.place.on_gpu
+        else ["eager", "fused", "five"]
+    )
 
 
 def own(
@@ -68,8 +72,8 @@ def own(
             each = f"{row['members'] / row['ms'] * 1e3:8.0f} model-steps/s"
             memory = row["memory"] / row["members"] / 2**20 if row["memory"] else 0
             part.say(
-                f"{network.name} K={row['members']:3}: {row['ms']:8.2f} ms a step, {each}; host {row['host_ms']:.2f} ms, "
-                f"train {row['train_ms']:.2f}, optimizer {row['optimizer_ms']:.2f}; at most {memory:.1f} MiB a member"
+                f"{network.name} K={row['members']:3}: {row['ms']:8.2f} ms a step, {each}; "
+                f"host {row['host_ms']:.2f} ms, train {row['train_ms']:.2f}, optimizer {row['optimizer_ms']:.2f}; at most {memory:.1f} MiB a member"
             )
         else:
             part.say(f"{network.name} K={row['members']:3}: {row.get('left_out') or row['error']}")
@@ -82,7 +86,9 @@ def own(
     return [row for row in timed if "ms" in row]
 
 
-def pytorch(part: Part, network: sizes.Network, chosen: list[str], seconds: float, limit: float | None = None) -> list[dict]:
+def pytorch(
+    part: Part, network: sizes.Network, chosen: list[str], seconds: float, limit: float | None = None
+) -> list[dict]:
     """Times of PyTorch's steps."""
     command = pytorch_command(part, network, seconds) + ["--modes", *chosen]
     try:
@@ -95,7 +101,11 @@ def pytorch(part: Part, network: sizes.Network, chosen: list[str], seconds: floa
     timed = json_lines(out)
     for row in timed:
         part.note(network.name, "PyTorch", row["mode"], value=row)
-        text = f"{row['ms']:.3f} ms a step and model, host {row['host_ms']:.3f} ms" if "ms" in row else row["error"].partition("\n")[0]
+        text = (
+            f"{row['ms']:.3f} ms a step and model, host {row['host_ms']:.3f} ms"
+            if "ms" in row
+            else row["error"].partition("\n")[0]
+        )
         part.say(f"{network.name} PyTorch, {row['mode']}: {text}")
     if not any("ms" in row for row in timed):
         raise CheckError(f"PyTorch made no step: {trouble}")
@@ -129,7 +139,8 @@ def ratios(part: Part, network: str, ours: list[dict], theirs: list[dict]) -> No
     if at_grid and plain:
         best = min(plain, key=plain.get)
         usual = at_grid.get("times PyTorch, eager", 0.0)
-        text = f"K={sizes.GRID}: {usual:.1f} times PyTorch, {at_grid[f'times PyTorch, {best}']:.1f} times its best ({best})"
+        most = at_grid[f"times PyTorch, {best}"]
+        text = f"K={sizes.GRID}: {usual:.1f} times PyTorch, {most:.1f} times its best ({best})"
         part.note(network, "ratio at the grid", value={"eager": usual, best: at_grid[f"times PyTorch, {best}"]})
         part.say(f"{network} {text}; aim {AIM}, stretch {STRETCH}")
 
@@ -143,10 +154,14 @@ def profiles(part: Part, network: sizes.Network, torch: bool) -> None:
     if not torch:
         part.leave_out(f"{network.name}: profile", f"{part.place.python} has no torch, whose profiler it takes")
         return
-    seen = probe(part, *arguments, seconds=min(40, part.left() * 0.4), python=part.place.python, profile=rounds)[-1]["profile"]
+    seen = probe(part, *arguments, seconds=min(40, part.left() * 0.4), python=part.place.python, profile=rounds)[-1][
+        "profile"
+    ]
     part.note(network.name, "profile", value={"members": members, "rounds": rounds, **seen})
     part.check(f"{network.name}: profile", seen["host"]["operations"] > 0, per_step(seen, rounds))
-    said = part.run(pytorch_command(part, network, 1) + ["--modes", "profile"], min(30, part.left() * 0.4), dict(os.environ))
+    said = part.run(
+        pytorch_command(part, network, 1) + ["--modes", "profile"], min(30, part.left() * 0.4), dict(os.environ)
+    )
     theirs = json.loads(said.stdout.splitlines()[-1])
     part.note(network.name, "PyTorch", "profile", value=theirs)
     if "profile" in theirs:
@@ -168,7 +183,13 @@ def compiled(part: Part, torch: bool) -> None:
     """torch.compile, if there is time: it takes a minute, and a C compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if not torch or compiler is None or part.left() < 25:
-        why = "there is no torch" if not torch else "there is no C compiler" if compiler is None else "there is no time left"
+        why = (
+            "there is no torch"
+            if not torch
+            else "there is no C compiler"
+            if compiler is None
+            else "there is no time left"
+        )
         return part.leave_out("PyTorch under torch.compile", why)
     network = sizes.networks(part.place)[-1]
     try:
