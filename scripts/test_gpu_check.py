@@ -161,6 +161,7 @@ class RunnerTest(FolderTest):
         left, good = self.run_apart("leaves", "good")
         self.assertEqual(good["outcome"], "passed")
         self.assertFalse(Path(f"/proc/{left['findings']['left']}").exists())
+        self.assertEqual(left["findings"]["processes that it left"], ["sleep"])
 
     def run_apart(self, *names: str) -> list[dict]:
         process = self.start(*names)
@@ -191,7 +192,7 @@ class RunnerTest(FolderTest):
             time.sleep(0.02)
 
     def test_the_record_is_written_while_a_part_runs(self) -> None:
-        (part,) = self.run_parts("reads")
+        (part,) = self.run_parts("reads", whole=10.0)
         self.assertEqual(part["outcome"], "passed", part)
 
     def test_a_check_that_is_killed_leaves_what_it_found(self) -> None:

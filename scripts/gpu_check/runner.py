@@ -52,9 +52,6 @@ def run_all(parts: Sequence[Planned], place: Place, found: Record, whole: float)
         part = found.begin(planned.name, planned.title, limit)
         began = time.monotonic()
         outcome = run_one(planned, part, place, found, limit) if limit > 0 else record.NOT_RUN
-        left = processes.end_below(os.getpid())
-        if left and outcome == record.PASSED:
-            found.add(part, {"note": ["processes that it left"], "value": left})
         found.end(part, outcome, time.monotonic() - began)
         print(f"    {outcome} after {part['seconds']:.1f} s", flush=True)
     return found.passed()
@@ -89,7 +86,9 @@ def run_one(planned: Planned, part: dict, place: Place, found: Record, limit: fl
             if process.poll() is None:
                 process.kill()
                 process.wait()
-            processes.end_below(os.getpid())
+            left = processes.end_below(os.getpid())
+    if left:
+        found.add(part, {"note": ["processes that it left"], "value": left})
     if status is None:
         return record.TIMED_OUT
     if status != 0 and "error" not in part and all(check["ok"] is not False for check in part["checks"]):

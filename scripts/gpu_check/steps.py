@@ -73,7 +73,8 @@ def own(
             memory = row["memory"] / row["members"] / 2**20 if row["memory"] else 0
             part.say(
                 f"{network.name} K={row['members']:3}: {row['ms']:8.2f} ms a step, {each}; "
-                f"host {row['host_ms']:.2f} ms, train {row['train_ms']:.2f}, optimizer {row['optimizer_ms']:.2f}; at most {memory:.1f} MiB a member"
+                f"host {row['host_ms']:.2f} ms, train {row['train_ms']:.2f}, optimizer {row['optimizer_ms']:.2f}; "
+                f"at most {memory:.1f} MiB a member"
             )
         else:
             part.say(f"{network.name} K={row['members']:3}: {row.get('left_out') or row['error']}")
