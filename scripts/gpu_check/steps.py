@@ -78,10 +78,10 @@ def own(
             )
         else:
             part.say(f"{network.name} K={row['members']:3}: {row.get('left_out') or row['error']}")
-    largest = max((row for row in timed if row.get("memory")), key=lambda row: row["members"], default=None)
-    if largest:
-        # Smaller cohorts find the memory of the largest in the allocator.
-        part.note(network.name, "memory of a member, bytes", value=round(largest["memory"] / largest["members"]))
+    first = timed[0] if timed else {}
+    if first.get("memory"):
+        # Those after it find in the allocator what it left.
+        part.note(network.name, "memory of a member, bytes", value=round(first["memory"] / first["members"]))
     detail = "; ".join([*(f"K={row['members']}: {row['error']}" for row in failed), *filter(None, [late])])
     part.check(f"{network.name}: {name}", not detail and any("ms" in row for row in timed), detail)
     return [row for row in timed if "ms" in row]

@@ -17,16 +17,15 @@ const WARM_UP: u32 = 4;
 /// Blocks of steps, of which the median counts.
 const BLOCKS: u32 = 3;
 
-/// Times a step at each number of members, the largest first: the memory that the allocator keeps is then that of the
-/// largest, and the others find it there.
+/// Times a step at each number of members, in the order in which they are given: the first counts most, should the
+/// time end. The memory of the first is its own; those after it find in the allocator what others left.
 pub(crate) fn run(options: &Options) -> Outcome {
     let device = options.device()?;
     tch::set_num_threads(options.number("--threads", 1)?);
     let seconds: f64 = options.number("--seconds", 1.0)?;
     let limit =
         Duration::try_from_secs_f64(options.number("--limit", 3600.0)?).map_err(|error| error.to_string())?;
-    let mut members = options.numbers("--members", &[1])?;
-    members.sort_unstable_by(|a, b| b.cmp(a));
+    let members = options.numbers("--members", &[1])?;
     let began = Instant::now();
     // The context and the first kernels are not a member's.
     drop(tch::Tensor::zeros([1], (Kind::Float, device)));
