@@ -9,6 +9,7 @@ mod commit;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod end_to_end;
+mod gpus;
 mod lab;
 mod operations;
 mod pages;
