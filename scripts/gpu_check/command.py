@@ -19,11 +19,11 @@ from .runner import Planned, run_all
 # The whole, with what lies between the parts, stays under five minutes.
 WHOLE = 290.0
 PARTS = (
-    Planned("gpu_check.inventory", "what is there", 40),
+    Planned("gpu_check.inventory", "what is there", 50),
     Planned("gpu_check.parity", "training steps on the device against the CPU", 40),
     Planned("gpu_check.demo", "the demo sweep: the same table, and the same bits after kill -9", 55),
-    Planned("gpu_check.steps", "time of a training step, beside PyTorch", 95),
-    Planned("gpu_check.faults", "out of memory, a killed trainer, two slots", 55),
+    Planned("gpu_check.steps", "time of a training step, beside PyTorch", 90),
+    Planned("gpu_check.faults", "out of memory, a killed trainer, two slots", 50),
 )
 PROGRAMS = ("colearn", "colearn-worker", "colearn-trainer", "libgpu_probe.so")
 
