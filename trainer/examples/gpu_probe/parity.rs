@@ -28,10 +28,8 @@ pub(crate) fn run(options: &Options) -> Outcome {
     let layout = Work::new(options, 1, (Kind::Float, Device::Cpu), Kernels::InPlace)?;
     let layout = layout.model.layout();
     let wanted = options.text("--against").unwrap_or("single,double");
-    let references = [
-        ("single", "cpu, single precision", Kind::Float),
-        ("double", "cpu, double precision", Kind::Double),
-    ];
+    let references =
+        [("single", "cpu, single precision", Kind::Float), ("double", "cpu, double precision", Kind::Double)];
     for (word, name, kind) in references {
         if !wanted.split(',').any(|one| one == word) {
             continue;
