@@ -50,7 +50,7 @@ mod tests {
         assert_eq!(
             explained(&pause, 30_000, " --state st"),
             "bad-1 is set aside: 3 leases in a row failed there, the last with crash: killed by signal 4\n  \
-             it gets one task to prove itself in 60 s; take it back at once with: colearn undrain bad-1 --state st"
+             it gets one task to prove itself in 1 min 0 s; take it back at once with: colearn undrain bad-1 --state st"
         );
         let pause = SetAside { data_set: "tiny".into(), ..pause };
         let text = explained(&pause, 100_000, "");
