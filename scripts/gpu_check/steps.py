@@ -75,7 +75,8 @@ def own(
             memory = f"; at most {row['memory'] / row['members'] / 2**20:.1f} MiB a member" if shown else ""
             part.say(
                 f"{network.name} K={row['members']:3}: {row['ms']:8.2f} ms a step, {each}; "
-                f"host {row['host_ms']:.2f} ms, train {row['train_ms']:.2f}, optimizer {row['optimizer_ms']:.2f}{memory}"
+                f"host {row['host_ms']:.2f} ms, train {row['train_ms']:.2f}, "
+                f"optimizer {row['optimizer_ms']:.2f}{memory}"
             )
         else:
             part.say(f"{network.name} K={row['members']:3}: {row.get('left_out') or row['error']}")
