@@ -8,7 +8,9 @@ use std::{
 };
 
 use colearn_coordinator::{
-    Config, Coordinator, CoordinatorError, RunningCoordinator, Storage, engine::EngineError,
+    Config, Coordinator, CoordinatorError, RunningCoordinator, Storage,
+    engine::EngineError,
+    store::{self, StoreError},
 };
 use colearn_core::sweep::Sweep;
 use colearn_proto::{LARGEST_MESSAGE, v1::sweep_service_client::SweepServiceClient};
@@ -29,12 +31,30 @@ pub(crate) struct Connection {
     embedded: Option<RunningCoordinator>,
 }
 
+/// What a command wants of a state folder.
+enum Access {
+    Look,
+    Change,
+}
+
 impl Connection {
-    /// Connects to what `target` means.
+    /// Connects to what `target` means, to change something there.
     ///
     /// # Errors
-    /// When nobody answers, or when there is no state folder to look into.
+    /// When nobody answers, or when there is no state folder, or one that can not be written.
     pub(crate) async fn open(target: &Target) -> Result<Self, Failure> {
+        Self::with(target, Access::Change).await
+    }
+
+    /// Connects to what `target` means, only to look at it: at a state folder also where it can not be written.
+    ///
+    /// # Errors
+    /// When nobody answers, or when there is no state folder that can be read.
+    pub(crate) async fn open_to_look(target: &Target) -> Result<Self, Failure> {
+        Self::with(target, Access::Look).await
+    }
+
+    async fn with(target: &Target, access: Access) -> Result<Self, Failure> {
         if let Some(url) = &target.coordinator {
             return Ok(Self { sweeps: connect(url).await?, embedded: None });
         }
@@ -47,21 +67,35 @@ impl Connection {
                 ),
             ));
         }
-        match start(config(&target.state)).await {
-            Ok(running) => {
-                let sweeps = connect(&url_of(&running)).await?;
-                Ok(Self { sweeps, embedded: Some(running) })
-            }
-            // Somebody else serves this folder: ask them.
-            Err(failure) if failure.exit == Exit::State => match read_address(&target.state) {
-                Some(url) => match connect(&url).await {
-                    Ok(sweeps) => Ok(Self { sweeps, embedded: None }),
-                    Err(_) => Err(failure),
-                },
-                None => Err(failure),
-            },
-            Err(failure) => Err(failure),
+        let error = match start(config(&target.state)).await {
+            Ok(running) => return Self::embedded(running).await,
+            Err(error) => error,
+        };
+        // Somebody else serves this folder: ask them.
+        if matches!(error, CoordinatorError::Store(StoreError::Held { .. }))
+            && let Some(url) = read_address(&target.state)
+            && let Ok(sweeps) = connect(&url).await
+        {
+            return Ok(Self { sweeps, embedded: None });
         }
+        match access {
+            Access::Look if can_be_looked_at(&error) => {
+                if let CoordinatorError::Engine(inconsistent @ EngineError::Inconsistent { .. }) = &error {
+                    tell!("warning: {inconsistent}");
+                }
+                let looking =
+                    Config { storage: Storage::ReadOnly(target.state.clone()), ..config(&target.state) };
+                let running =
+                    Coordinator::start(looking).await.map_err(|error| coordinator_failure(&error))?;
+                Self::embedded(running).await
+            }
+            _ => Err(coordinator_failure(&error)),
+        }
+    }
+
+    async fn embedded(running: RunningCoordinator) -> Result<Self, Failure> {
+        let sweeps = connect(&url_of(&running)).await?;
+        Ok(Self { sweeps, embedded: Some(running) })
     }
 
     /// Connects to a coordinator that serves workers: not to one that would be started for the occasion, has
@@ -111,18 +145,34 @@ pub(crate) fn config(state: &Path) -> Config {
 /// Starts a coordinator in this process.
 ///
 /// # Errors
-/// With the exit code that belongs to the cause.
-pub(crate) async fn start(config: Config) -> Result<RunningCoordinator, Failure> {
+/// As the coordinator has it.
+pub(crate) async fn start(config: Config) -> Result<RunningCoordinator, CoordinatorError> {
     let state = match &config.storage {
         Storage::StateDir(folder) => Some(folder.clone()),
-        Storage::Store(_) => None,
+        Storage::ReadOnly(_) | Storage::Store(_) => None,
     };
-    let running = Coordinator::start(config).await.map_err(|error| coordinator_failure(&error))?;
-    // Commands in other terminals find the coordinator of a state folder through this file.
+    let running = Coordinator::start(config).await?;
     if let Some(state) = state {
-        let _ = std::fs::write(address_file(&state), format!("{}\n", url_of(&running)));
+        if let Some(concern) = store::concern(&state) {
+            tell!("warning: {concern}");
+        }
+        // Commands in other terminals find the coordinator of a state folder through this file.
+        let url = format!("{}\n", url_of(&running));
+        let _ = store::replace_private(&address_file(&state), url.as_bytes());
     }
     Ok(running)
+}
+
+/// Whether a state folder that no coordinator can be started on may still be readable.
+fn can_be_looked_at(error: &CoordinatorError) -> bool {
+    match error {
+        CoordinatorError::Store(error) | CoordinatorError::Engine(EngineError::Commit(error)) => matches!(
+            error,
+            StoreError::NotWritable { .. } | StoreError::Foreign { .. } | StoreError::Full { .. }
+        ),
+        CoordinatorError::Engine(EngineError::Inconsistent { .. }) => true,
+        _ => false,
+    }
 }
 
 /// The failure that a coordinator's error is to the command.
@@ -130,7 +180,9 @@ pub(crate) fn coordinator_failure(error: &CoordinatorError) -> Failure {
     let exit = match error {
         CoordinatorError::Listen { .. } => Exit::Address,
         CoordinatorError::Store(_)
-        | CoordinatorError::Engine(EngineError::Recover(_) | EngineError::Commit(_)) => Exit::State,
+        | CoordinatorError::Engine(
+            EngineError::Recover(_) | EngineError::Inconsistent { .. } | EngineError::Commit(_),
+        ) => Exit::State,
         _ => Exit::Failure,
     };
     Failure::new(exit, error)

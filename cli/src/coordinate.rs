@@ -19,7 +19,7 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     config.lease = Duration::from_secs(arguments.lease);
     config.heartbeat = config.lease / 4;
     config.settle_after = Duration::from_secs(arguments.settle_after);
-    let mut running = connect::start(config).await?;
+    let mut running = connect::start(config).await.map_err(|error| coordinator_failure(&error))?;
     if !running.address().ip().is_loopback() {
         tracing::warn!(
             "{} is reachable from other machines, and there is no password: whoever reaches the port can submit and cancel",

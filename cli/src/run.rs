@@ -32,7 +32,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     config.only = Some(sweep.name.clone());
     // The worker of an earlier run that was killed can not find the new port.
     config.release_leases = true;
-    let mut running = connect::start(config).await?;
+    let mut running = connect::start(config).await.map_err(|error| coordinator_failure(&error))?;
     let url = url_of(&running);
     let target = Target { coordinator: None, state: arguments.state.clone() };
     let worked = async {
@@ -142,6 +142,7 @@ fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<String> {
     ];
     for (flag, value) in [
         ("--slots", arguments.slots),
+        ("--slots-per-gpu", arguments.slots_per_gpu),
         ("--threads", arguments.threads),
         ("--max-cohort", arguments.max_cohort),
     ] {
@@ -151,4 +152,30 @@ fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<String> {
         }
     }
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn passed_on(typed: &[&str]) -> Vec<String> {
+        let line = ["colearn", "run", "sweep.yaml"].iter().chain(typed);
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Run(arguments) => worker_arguments(&arguments, "http://127.0.0.1:1"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_the_worker_is_to_know_is_passed_on() {
+        let typed = ["--slots", "4", "--slots-per-gpu", "2", "--threads", "3", "--max-cohort", "20"];
+        let arguments = passed_on(&typed);
+        for pair in typed.chunks(2) {
+            assert!(arguments.windows(2).any(|found| found == pair), "{pair:?} in {arguments:?}");
+        }
+        assert!(!passed_on(&[]).iter().any(|argument| argument == "--slots-per-gpu"));
+    }
 }

@@ -20,7 +20,7 @@ use crate::{
 /// `colearn logs`.
 pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
     let LogArgs { task, worker, target, follow, json } = arguments;
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     // Nobody would ever write another line.
     let alone = connection.is_embedded();
     let follow = *follow && !alone;

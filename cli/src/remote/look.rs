@@ -11,8 +11,9 @@ use super::{
     find::answered,
     json, pages,
     results::failure_line,
+    set_aside,
     submit::summary_of,
-    words::{count, moment, state_for_people},
+    words::{count, moment, now, state_for_people},
 };
 use crate::{
     args::{ListArgs, Named, StatusArgs},
@@ -27,7 +28,7 @@ const MOST_ROWS: u32 = 500;
 /// `colearn list`.
 pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
     let ListArgs { target, json: as_json } = arguments;
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     let sweeps = connection
         .sweeps
         .list_sweeps(v1::ListSweepsRequest {})
@@ -80,7 +81,7 @@ pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
 pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     let StatusArgs { name, target, json: as_json } = arguments;
     let name = name.as_str();
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     let most = (!*as_json && std::io::stdout().is_terminal()).then_some(MOST_ROWS);
     let response = pages::sweep(&mut connection.sweeps, name, most).await?;
     connection.close().await;
@@ -90,6 +91,7 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
         let mut document = json::summary(&summary);
         document["configurations_progress"] = response.configurations.iter().map(row).collect();
         document["failures"] = response.failures.iter().map(json::failure).collect();
+        document["set_aside"] = response.set_aside.iter().map(json::set_aside).collect();
         say!("{document:#}");
         return Ok(Exit::Success);
     }
@@ -139,6 +141,9 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     for failure in &response.failures {
         say!("{}", failure_line(failure));
     }
+    for pause in &response.set_aside {
+        say!("{}", set_aside::explained(pause, now(), &target.typed()));
+    }
     Ok(Exit::Success)
 }
 
@@ -146,7 +151,7 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
 pub(crate) async fn watch(arguments: &Named) -> Outcome {
     let Named { name, target } = arguments;
     let name = name.as_str();
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     if connection.is_embedded() {
         // Nobody works on it: there is something to say only if it has ended.
         let response = pages::sweep(&mut connection.sweeps, name, Some(1)).await?;

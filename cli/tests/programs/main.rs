@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod bad_hosts;
 mod bad_input;
 #[cfg(target_os = "linux")]
 mod chaos;
@@ -20,5 +21,9 @@ mod restarts;
 mod settled;
 #[cfg(target_os = "linux")]
 mod small_disk;
+#[cfg(target_os = "linux")]
+mod state_folder;
 mod tensors;
+#[cfg(target_os = "linux")]
+mod unread;
 mod workers;
