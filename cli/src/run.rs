@@ -132,6 +132,8 @@ fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<String> {
         url.to_owned(),
         "--data-dir".to_owned(),
         path(&arguments.data_dir),
+        // The sweep file and the worker are of the same person.
+        "--allow-data-outside".to_owned(),
         "--checkpoints".to_owned(),
         path(&arguments.state.join("checkpoints")),
         "--device".to_owned(),
