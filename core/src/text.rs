@@ -1,4 +1,4 @@
-//! Texts that must fit somewhere.
+//! Texts that must fit somewhere, and counted nouns.
 
 /// The text, cut at a character's boundary to at most so many bytes.
 #[must_use]
@@ -6,9 +6,36 @@ pub fn shortened(text: &str, most: usize) -> String {
     text[..text.floor_char_boundary(most)].to_owned()
 }
 
+/// `1 task`, `2 tasks`, `1 entry`, `2 entries`: a regular English noun with its number.
+#[must_use]
+pub fn counted(number: u64, noun: &str) -> String {
+    if number == 1 {
+        return format!("1 {noun}");
+    }
+    match noun.strip_suffix('y') {
+        Some(stem) if !stem.ends_with(['a', 'e', 'i', 'o', 'u']) => format!("{number} {stem}ies"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+/// The same for the length of a collection.
+#[must_use]
+pub fn counted_len(number: usize, noun: &str) -> String {
+    counted(number as u64, noun)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::shortened;
+    use super::{counted, shortened};
+
+    #[test]
+    fn nouns_agree_with_their_numbers() {
+        assert_eq!(counted(1, "task"), "1 task");
+        assert_eq!(counted(0, "task"), "0 tasks");
+        assert_eq!(counted(2, "journal entry"), "2 journal entries");
+        assert_eq!(counted(1, "journal entry"), "1 journal entry");
+        assert_eq!(counted(2, "day"), "2 days");
+    }
 
     #[test]
     fn texts_are_cut_between_characters() {
