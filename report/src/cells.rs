@@ -6,6 +6,7 @@ use colearn_core::{
     result::metric,
     statistics::{Comparison, Summary},
     table::{ConfigurationRow, ResultsTable, RowState},
+    text::counted_len,
 };
 use serde_json::Value;
 
@@ -110,8 +111,7 @@ pub(crate) fn verdict(row: &ConfigurationRow, name: &str) -> String {
         text = format!("{verdict} {text}");
     }
     if comparison.pairs < row.expected {
-        let plural = if comparison.pairs == 1 { "" } else { "s" };
-        let _ = write!(text, " over {} pair{plural}", comparison.pairs);
+        let _ = write!(text, " over {}", counted_len(comparison.pairs, "pair"));
     }
     text
 }
@@ -203,9 +203,25 @@ pub fn summary_line(table: &ResultsTable) -> String {
         );
     }
     if missing > 0 {
-        let _ = write!(text, "; {missing} results are missing");
+        let _ = write!(text, "; {} missing", counted_len(missing, "result"));
     }
     text
+}
+
+/// What a reader must know before the numbers are used, a sentence each: that results are of different data.
+#[must_use]
+pub fn warnings(table: &ResultsTable) -> Vec<String> {
+    table.mixed_data().map(|(name, files)| mixed(name, files)).collect()
+}
+
+/// The same for one row.
+pub(crate) fn row_warning(table: &ResultsTable, row: &ConfigurationRow) -> Option<String> {
+    let (name, files) = table.mixed_data().find(|(name, _)| *name == row.settings.dataset)?;
+    Some(mixed(name, files))
+}
+
+fn mixed(name: &str, files: usize) -> String {
+    format!("results were trained on {files} different files of the data set `{name}`: the means mix them")
 }
 
 /// A confidence level in percent, without needless decimals.

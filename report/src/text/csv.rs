@@ -2,7 +2,7 @@
 
 use colearn_core::table::{ConfigurationRow, ResultsTable};
 
-use crate::cells::{all_metrics, setting_columns, value};
+use crate::cells::{all_metrics, row_warning, setting_columns, value};
 
 /// What there is of every metric, in order; the heading is `{metric}_{name}`.
 pub(crate) type NumberColumn = (&'static str, fn(&ConfigurationRow, &str) -> Option<f64>);
@@ -29,7 +29,8 @@ pub(crate) fn verdict(row: &ConfigurationRow, name: &str) -> &'static str {
     row.comparisons.get(name).and_then(|it| it.verdict).map_or("", |verdict| verdict.as_str())
 }
 
-/// One record a configuration: id, settings, how complete it is, and every metric's numbers and verdict.
+/// One record a configuration: id, settings, how complete it is, every metric's numbers and verdict, and what a
+/// reader is warned of.
 #[must_use]
 pub fn csv(table: &ResultsTable) -> String {
     let settings = setting_columns(table);
@@ -41,6 +42,7 @@ pub fn csv(table: &ResultsTable) -> String {
         heading.extend(NUMBERS.iter().map(|(part, _)| format!("{name}_{part}")));
         heading.push(format!("{name}_verdict"));
     }
+    heading.push("warning".to_owned());
     let records = table.configurations.iter().map(|row| {
         let mut cells = vec![row.id.to_string()];
         cells.extend(settings.iter().map(|path| row.values.get(path).map(value).unwrap_or_default()));
@@ -51,6 +53,7 @@ pub fn csv(table: &ResultsTable) -> String {
             cells.extend(numbers.map(|number| number.map(|value| value.to_string()).unwrap_or_default()));
             cells.push(verdict(row, name).to_owned());
         }
+        cells.push(row_warning(table, row).unwrap_or_default());
         cells
     });
     let mut writer = csv::Writer::from_writer(Vec::new());
