@@ -8,7 +8,7 @@ COLEARN := $(TARGET)/release/colearn
 # The demo is about this folder, whatever cluster the shell is set up for.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo test chaos chaos-demo lint bench bench-scale bench-step fuzz build libtorch check-tools clean
+.PHONY: help demo test test-fast chaos chaos-demo lint bench bench-scale bench-step fuzz build libtorch check-tools clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -22,11 +22,15 @@ test: check-tools libtorch .venv/stamp ## every test
 	cargo test --workspace --locked
 	.venv/bin/python -m unittest discover -s datasets -p 'test_*.py' -v
 
+test-fast: check-tools ## the tests that need neither libtorch nor the Python packages
+	cargo test --workspace --locked --exclude colearn-trainer --exclude colearn
+	cargo test --locked -p colearn --bins
+
 KILLS ?= 200
 SEED ?=
 
 chaos: check-tools libtorch ## kill -9 coordinators, workers and trainers at random moments: KILLS=200, SEED=17
-	cargo build --locked -p colearn -p colearn-worker
+	cargo build --locked -p colearn -p colearn-worker -p colearn-trainer
 	COLEARN_CHAOS_KILLS=$(KILLS) COLEARN_CHAOS_SEED=$(SEED) \
 	cargo test --locked -p colearn --test programs -- --exact --nocapture \
 	  chaos::kills_of_anything_at_any_moment_lose_nothing_and_change_no_table
@@ -48,7 +52,7 @@ bench-scale: build ## dispatch, recovery and large sweeps, beside their goals
 	cargo bench --locked -p colearn --bench scale
 
 bench-step: check-tools libtorch .venv-bench/stamp ## a training step beside PyTorch's, as ratios (fetches PyTorch, once)
-	.venv-bench/bin/python worker/benches/compare.py --python .venv-bench/bin/python
+	.venv-bench/bin/python trainer/benches/compare.py --python .venv-bench/bin/python
 
 # cargo-fuzz wants a nightly compiler; this lets the stable one do, without the sanitizer.
 FUZZ_SECONDS ?= 60
@@ -59,8 +63,8 @@ fuzz: check-tools libtorch ## every fuzz target for a minute each (needs cargo-f
 	  RUSTC_BOOTSTRAP=1 cargo fuzz run -s none $$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=10; \
 	done
 
-build: check-tools libtorch ## the two programs, optimised, in target/release
-	cargo build --release --locked -p colearn -p colearn-worker
+build: check-tools libtorch ## the three programs, optimised, in target/release
+	cargo build --release --locked -p colearn -p colearn-worker -p colearn-trainer
 
 libtorch: ## fetch libtorch into .libtorch (about 530 MB, once)
 	@scripts/libtorch.sh

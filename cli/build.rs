@@ -46,7 +46,17 @@ pub(crate) fn watched(root: &Path) -> Vec<PathBuf> {
                 .filter_map(|name| git(root, &["rev-parse", "--git-path", name]))
                 .map(|path| root.join(path)),
         );
-        let crates = ["cli", "coordinator", "core", "data-format", "proto", "report", "worker"];
+        let crates = [
+            "cli",
+            "coordinator",
+            "core",
+            "data-format",
+            "proto",
+            "report",
+            "trainer",
+            "trainer-protocol",
+            "worker",
+        ];
         paths.extend(crates.map(|name| root.join(name).join("src")));
     }
     paths.retain(|path| path.exists());

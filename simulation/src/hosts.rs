@@ -11,7 +11,7 @@ use std::{
 
 use colearn_coordinator::{Config, Coordinator, Storage, SweepParser, engine::Clock, store::Store};
 use colearn_core::{id::WorkerId, sweep::Sweep, time::Timestamp};
-use colearn_worker::agent::{
+use colearn_worker::{
     connection::Connection,
     event::SlotOffer,
     run::{self, Place},

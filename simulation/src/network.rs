@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use colearn_worker::agent::connection::Dial;
+use colearn_worker::connection::Dial;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},

@@ -14,12 +14,10 @@ use colearn_core::{
     id::TaskId,
     result::{EpochRecord, TaskResult, metric},
 };
+use colearn_trainer_protocol::{Command, Event, Member};
 use colearn_worker::{
-    agent::{
-        event::{EndStatus, Input, TrainerEnd},
-        trainer_process::Trainers,
-    },
-    protocol::{Command, Event, Member},
+    event::{EndStatus, Input, TrainerEnd},
+    trainer_process::Trainers,
 };
 use tokio::{
     sync::{mpsc, oneshot},

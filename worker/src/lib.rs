@@ -1,13 +1,25 @@
-//! The worker of colearn: the agent that talks to the coordinator and the trainer that trains.
+//! The worker of colearn, an agent: it talks to the coordinator, keeps one trainer child a slot, and keeps every report until
+//! the coordinator says that it is durable.
+//!
+//! [`state`] decides and does nothing; [`run`] does and decides nothing. Between them are [`event::Input`]
+//! and [`event::Action`].
 
-pub mod agent;
-pub mod checkpoint;
-pub mod device;
-pub mod metrics;
-pub mod model;
-pub mod optimizer;
-pub mod out_of_memory;
-pub mod plateau;
-pub mod protocol;
-pub mod random;
-pub mod trainer;
+pub mod connection;
+pub mod event;
+pub mod exit;
+pub mod gpu;
+pub mod identity;
+pub mod launcher;
+mod lines;
+pub mod log_queue;
+pub mod memory;
+pub mod no_op;
+pub mod options;
+pub mod outbox;
+pub mod plan;
+pub mod run;
+pub mod slot;
+pub mod state;
+pub mod time_limit;
+pub mod trainer_process;
+pub mod wire;

@@ -213,7 +213,7 @@ impl Lab {
         let path = self.path().join("faulty-trainer.sh");
         let text = format!(
             "#!/bin/sh\nwhile IFS= read -r line; do\n{script}\nprintf '%s\\n' \"$line\"\ndone | '{}' \"$@\"\n",
-            worker().display()
+            trainer().display()
         );
         fs::write(&path, text).unwrap();
         fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
@@ -276,6 +276,11 @@ pub(crate) fn colearn() -> PathBuf {
 /// The `colearn-worker` program, built into the same folder.
 pub(crate) fn worker() -> PathBuf {
     colearn().with_file_name("colearn-worker")
+}
+
+/// The `colearn-trainer` program, built into the same folder.
+pub(crate) fn trainer() -> PathBuf {
+    colearn().with_file_name("colearn-trainer")
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

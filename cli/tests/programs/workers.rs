@@ -159,7 +159,7 @@ fn a_configuration_that_keeps_crashing_fails_alone_and_its_last_words_are_kept()
     let faulty =
         r#"case $line in *'"audio":0.5'*) echo "out of cheese" >&2; sleep 0.2; kill -SEGV 0 ;; esac"#;
     let faulty = lab.faulty_trainer(faulty);
-    let environment = [("COLEARN_TRAINER_PROGRAM", faulty.as_str()), ("COLEARN_MAX_COHORT", "6")];
+    let environment = [("COLEARN_TRAINER", faulty.as_str()), ("COLEARN_MAX_COHORT", "6")];
     let _worker = lab.worker_in(&url, "one", &environment);
     let watched = lab.colearn(&["watch", "small", "--coordinator", &url]);
     assert_eq!(watched.status.code(), Some(9), "{}\n{}", text(&watched.stderr), lab.logs());
@@ -192,7 +192,7 @@ fn a_cohort_that_does_not_fit_into_memory_is_halved_and_costs_no_attempt() {
     let faulty = r#"case $line in *'"attempt"'*'"attempt"'*'"attempt"'*)
     echo "terminate called after throwing an instance of 'std::bad_alloc'" >&2; sleep 0.2; kill -ABRT 0 ;; esac"#;
     let faulty = lab.faulty_trainer(faulty);
-    let environment = [("COLEARN_TRAINER_PROGRAM", faulty.as_str()), ("COLEARN_MAX_COHORT", "6")];
+    let environment = [("COLEARN_TRAINER", faulty.as_str()), ("COLEARN_MAX_COHORT", "6")];
     let _worker = lab.worker_in(&url, "one", &environment);
     said(&lab, &url, &["watch", "small"]);
     for task in tasks(&lab, &url) {

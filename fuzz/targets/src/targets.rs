@@ -13,10 +13,8 @@ use colearn_proto::{
     convert,
     v1::{self, get_results_response::Part},
 };
-use colearn_worker::{
-    agent::wire,
-    checkpoint::{Checkpoint, Expected, Header, decode, encode},
-};
+use colearn_trainer_protocol::checkpoint::{Checkpoint, Expected, Header, decode, encode};
+use colearn_worker::wire;
 use prost::Message;
 
 /// A sweep file: it is refused with diagnostics, or is a sweep that survives its journal.

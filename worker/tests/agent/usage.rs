@@ -1,6 +1,7 @@
 //! The command line of the real binary.
 
 use std::{
+    fs,
     net::TcpListener,
     process::{Command, Output, Stdio},
 };
@@ -58,16 +59,23 @@ fn a_coordinator_that_is_not_there_is_named() {
     check(&output, 3, "--connect-timeout");
 }
 
-/// A worker passes its environment on to its trainers.
+/// The worker is looked at alone, in a folder of its own with nothing on the PATH.
 #[test]
-fn the_agents_environment_does_not_disturb_a_trainer() {
-    let environment = [
-        ("COLEARN_COORDINATOR", "http://127.0.0.1:1"),
-        ("COLEARN_SLOTS", "2"),
-        ("COLEARN_DATA_DIR", "/nowhere"),
-        ("COLEARN_CHECKPOINTS", "gs://bucket"),
-    ];
-    let args = ["trainer", "--data-dir", ".", "--device", "cpu", "--threads", "1"];
-    let output = colearn_worker(&args, &environment);
-    assert_ne!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+fn a_worker_without_a_trainer_program_says_how_to_get_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("colearn-worker");
+    fs::copy(env!("CARGO_BIN_EXE_colearn-worker"), &program).unwrap();
+    let run = |trainer: &str| {
+        Command::new(&program)
+            .args(["--coordinator", "http://127.0.0.1:1", "--data-dir", "."])
+            .envs([("PATH", folder.path().as_os_str()), ("COLEARN_TRAINER", trainer.as_ref())])
+            .current_dir(folder.path())
+            .stdin(Stdio::null())
+            .output()
+            .unwrap()
+    };
+    // An empty variable is an unset one.
+    check(&run(""), 4, "there is no `colearn-trainer` beside this program or on the PATH");
+    check(&run(""), 4, "COLEARN_TRAINER");
+    check(&run("/nowhere/trainer"), 4, "COLEARN_TRAINER is `/nowhere/trainer`, which is not a file");
 }

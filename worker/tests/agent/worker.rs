@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::Parser;
-use colearn_worker::agent::{
+use colearn_worker::{
     exit::ExitStatus as AgentStatus,
     launcher::Launcher,
     log_queue::{LogLayer, LogQueue},
@@ -212,7 +212,7 @@ fn agent_process() {
     let options = Cli::parse_from(args).agent.validate().unwrap();
     let launcher = Launcher::new("sh", ["-c", &trainer, "trainer"].map(Into::into));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let status = match runtime.block_on(run::run(options, launcher, logs)) {
+    let status = match runtime.block_on(run::run(options, Some(launcher), logs)) {
         Ok(()) => AgentStatus::Success,
         Err(error) => {
             eprintln!("error: {error}");

@@ -1,0 +1,145 @@
+//! What a trainer trains on.
+
+use std::path::PathBuf;
+
+use colearn_trainer_protocol::Devices;
+use tch::Device;
+
+/// The version of libtorch that `tch` is made for.
+const LIBTORCH: &str = "2.11.0";
+
+/// A device that can not be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DeviceError {
+    /// Neither `cpu` nor `cuda:N`.
+    #[error("`{0}` is not a device: use `cpu` or `cuda:N`")]
+    Unknown(String),
+    /// There is no such GPU, or this libtorch can not use it.
+    #[error(
+        "`{0}` can not be used: this libtorch sees {1} CUDA device(s); its folder needs libtorch_cuda.so, and the host a driver"
+    )]
+    Absent(String, i64),
+}
+
+/// A usable device and what people call it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrainingDevice {
+    /// For libtorch.
+    pub device: Device,
+    /// Such as `cpu x2` or `cuda:0`.
+    pub name: String,
+}
+
+impl TrainingDevice {
+    /// Finds the device that is written `cpu` or `cuda:N`. `threads` is for the name only.
+    ///
+    /// # Errors
+    /// When it is written otherwise or is not there.
+    pub fn find(text: &str, threads: u32) -> Result<Self, DeviceError> {
+        if text == "cpu" {
+            return Ok(Self { device: Device::Cpu, name: format!("cpu x{threads}") });
+        }
+        let number = text.strip_prefix("cuda:").and_then(|number| number.parse::<u16>().ok());
+        let number = number.ok_or_else(|| DeviceError::Unknown(text.to_owned()))?;
+        if let Err(error) = load_cuda() {
+            eprintln!("warning: {error}");
+        }
+        let count = cuda_devices();
+        if i64::from(number) >= count {
+            return Err(DeviceError::Absent(text.to_owned(), count));
+        }
+        Ok(Self { device: Device::Cuda(usize::from(number)), name: text.to_owned() })
+    }
+}
+
+/// What libtorch can do on this host.
+#[must_use]
+pub fn inventory() -> Devices {
+    let (cuda_library, cuda_error) = match load_cuda() {
+        Ok(library) => (library, None),
+        Err(CudaLibraryError { library, why }) => (Some(library), Some(why)),
+    };
+    Devices {
+        libtorch: LIBTORCH.to_owned(),
+        cuda_library: cuda_library.map(|library| library.display().to_string()),
+        cuda_error,
+        cuda_devices: u32::try_from(cuda_devices()).unwrap_or(0),
+    }
+}
+
+fn cuda_devices() -> i64 {
+    if tch::Cuda::is_available() { tch::Cuda::device_count() } else { 0 }
+}
+
+/// The CUDA half of libtorch is there and can not be loaded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("failed to load {}: {why}", library.display())]
+struct CudaLibraryError {
+    library: PathBuf,
+    /// In the dynamic linker's words.
+    why: String,
+}
+
+/// Loads `libtorch_cuda.so` from the folder that libtorch was loaded from, and returns its path; `None` if it is
+/// not there.
+///
+/// The program is linked against the CPU libraries alone, so that it starts on any host. libtorch finds CUDA
+/// through hooks that this library registers when it is loaded, which must be before the first CUDA query.
+#[cfg(target_os = "linux")]
+fn load_cuda() -> Result<Option<PathBuf>, CudaLibraryError> {
+    use std::{ffi::CString, os::unix::ffi::OsStrExt};
+
+    use nix::libc;
+
+    let Some(library) = cuda_library() else {
+        return Ok(None);
+    };
+    let Ok(path) = CString::new(library.as_os_str().as_bytes()) else {
+        return Ok(None);
+    };
+    // SAFETY: the path is a C string that outlives the call. Loading runs the library's constructors, which
+    // register it with the libtorch it was built with and is lying beside. It stays loaded.
+    let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+    if handle.is_null() {
+        // SAFETY: dlerror returns null or a C string that is valid until the next call on this thread.
+        let error = unsafe { libc::dlerror() };
+        let why = if error.is_null() {
+            "no reason given".to_owned()
+        } else {
+            // SAFETY: see above.
+            unsafe { std::ffi::CStr::from_ptr(error) }.to_string_lossy().into_owned()
+        };
+        return Err(CudaLibraryError { library, why });
+    }
+    Ok(Some(library))
+}
+
+/// libtorch has CUDA on Linux only.
+#[cfg(not(target_os = "linux"))]
+fn load_cuda() -> Result<Option<PathBuf>, CudaLibraryError> {
+    Ok(None)
+}
+
+/// The CUDA half of the libtorch that this process runs with; `None` where it has none.
+fn cuda_library() -> Option<PathBuf> {
+    let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
+    // `address permissions offset device inode path`, the path last and perhaps with spaces.
+    let mut paths = maps.lines().filter_map(|line| line.find('/').map(|start| &line[start..]));
+    let cpu = PathBuf::from(paths.find(|path| path.contains("libtorch_cpu.so"))?);
+    Some(cpu.with_file_name("libtorch_cuda.so")).filter(|library| library.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_by_name() {
+        let cpu = TrainingDevice::find("cpu", 3).unwrap();
+        assert_eq!((cpu.device, cpu.name.as_str()), (Device::Cpu, "cpu x3"));
+        for text in ["gpu", "cuda", "cuda:x", "cuda:-1", ""] {
+            assert_eq!(TrainingDevice::find(text, 1), Err(DeviceError::Unknown(text.to_owned())));
+        }
+        assert!(matches!(TrainingDevice::find("cuda:999", 1), Err(DeviceError::Absent(..))));
+    }
+}

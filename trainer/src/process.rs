@@ -1,0 +1,146 @@
+//! The trainer process: commands on standard input, events on standard output.
+
+use std::{
+    io::{self, BufRead, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::mpsc::{Receiver, Sender, channel},
+    thread,
+};
+
+use colearn_core::id::TaskId;
+use colearn_trainer_protocol::{Command, Event, checkpoint::Store};
+use nix::{
+    libc,
+    sys::signal::{SigHandler, Signal, signal},
+};
+
+use crate::{
+    device::TrainingDevice,
+    training::{Control, Session},
+};
+
+/// Runs the trainer process on `cpu` or `cuda:N`, with bare data set names looked up in `data_dir`. It ends when its standard input closes, wherever it is then.
+///
+/// Exit codes: 0 when standard input closed, 1 when the device can not be used or nobody reads the events,
+/// 2 when a command is not understood.
+#[must_use]
+pub fn run(data_dir: PathBuf, checkpoints: Option<&str>, device: &str, threads: u32) -> ExitCode {
+    leave_signals_to_the_agent();
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
+    tch::set_num_interop_threads(1);
+    let device = match TrainingDevice::find(device, threads) {
+        Ok(device) => device,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::from(1);
+        }
+    };
+    let (sender, commands) = channel();
+    thread::spawn(move || read_commands(&sender));
+    let mut pipe = Pipe { commands, abandoned: Vec::new(), parks: false };
+    pipe.emit(Event::Ready { device: device.name.clone() });
+    let checkpoints = checkpoints.and_then(|location| {
+        // Without checkpoints, training is as good as before; only an interruption costs more.
+        Store::open(location).map_err(|error| eprintln!("warning: {error}; no checkpoints are kept")).ok()
+    });
+    let mut session = Session::new(device, data_dir, checkpoints);
+    loop {
+        match pipe.commands.recv() {
+            Ok(Command::Train { members }) => {
+                (pipe.abandoned, pipe.parks) = (Vec::new(), false);
+                session.train(&members, &mut pipe);
+                pipe.emit(Event::Idle);
+            }
+            // Of a cohort that has ended meanwhile.
+            Ok(Command::Abandon { .. } | Command::Park) => {}
+            // The reader never returns; should it have panicked, there is nobody to obey.
+            Err(_) => return ExitCode::from(1),
+        }
+    }
+}
+
+/// Who asks the agent to leave may well ask all of its processes, as `killall` does: a trainer that ended then would
+/// have nothing left to park. It ends with its standard input, and with the agent.
+fn leave_signals_to_the_agent() {
+    for asked in [Signal::SIGTERM, Signal::SIGINT] {
+        // SAFETY: to ignore a signal runs no code of ours.
+        if let Err(error) = unsafe { signal(asked, SigHandler::SigIgn) } {
+            eprintln!("warning: {asked} can not be ignored: {error}");
+        }
+    }
+}
+
+/// Reads commands until there are no more, and then ends the process.
+fn read_commands(sender: &Sender<Command>) {
+    for line in io::stdin().lock().lines() {
+        let command = match line {
+            Ok(line) => serde_json::from_str(&line),
+            Err(error) => {
+                eprintln!("error: failed to read commands: {error}");
+                end(1);
+            }
+        };
+        match command {
+            // Without a receiver the process is ending.
+            Ok(command) => drop(sender.send(command)),
+            Err(error) => {
+                eprintln!("error: failed to understand a command: {error}");
+                end(2);
+            }
+        }
+    }
+    end(0)
+}
+
+/// Ends the process at once. `exit` would run libtorch's destructors while the other thread is using it.
+fn end(code: i32) -> ! {
+    // SAFETY: it does not return, and what was written was flushed line by line.
+    unsafe { libc::_exit(code) }
+}
+
+/// Standard input and output as the training loop sees them.
+struct Pipe {
+    commands: Receiver<Command>,
+    /// Heard, and not passed on yet.
+    abandoned: Vec<TaskId>,
+    /// Heard since the cohort began.
+    parks: bool,
+}
+
+impl Pipe {
+    fn hear(&mut self) {
+        for command in self.commands.try_iter() {
+            match command {
+                Command::Abandon { tasks } => self.abandoned.extend(tasks),
+                Command::Park => self.parks = true,
+                Command::Train { .. } => {
+                    eprintln!("error: told to train while training");
+                    end(2);
+                }
+            }
+        }
+    }
+}
+
+impl Control for Pipe {
+    fn emit(&mut self, event: Event) {
+        let mut line = serde_json::to_vec(&event).expect("events are plain data");
+        line.push(b'\n');
+        let mut out = io::stdout().lock();
+        if out.write_all(&line).and_then(|()| out.flush()).is_err() {
+            eprintln!("error: nobody reads the events");
+            end(1);
+        }
+    }
+
+    fn abandoned(&mut self) -> Vec<TaskId> {
+        self.hear();
+        std::mem::take(&mut self.abandoned)
+    }
+
+    fn parks(&mut self) -> bool {
+        self.hear();
+        self.parks
+    }
+}

@@ -1,0 +1,126 @@
+//! Members between the training loop and checkpoints.
+
+use colearn_trainer_protocol::checkpoint::{Checkpoint, Expected, Header, Store, digest_of_text, encode};
+use tch::{Kind, Tensor};
+
+use super::{
+    cohort::Network,
+    evaluation::to_vec,
+    progress::{Progress, State},
+    source::Source,
+};
+use crate::model::{Layout, Model};
+
+/// The tensors of a member, in the order of [`rows`].
+const TENSORS: [&str; 6] =
+    ["parameters", "buffers", "adam.mean", "adam.square", "best.parameters", "best.buffers"];
+
+/// Writes and reads the checkpoints of a cohort's members.
+pub(super) struct Checkpoints<'a> {
+    store: Option<&'a Store>,
+    data_digest: String,
+    layout_digest: String,
+    /// Of each of [`TENSORS`].
+    lengths: [usize; 6],
+}
+
+impl<'a> Checkpoints<'a> {
+    pub(super) fn new(store: Option<&'a Store>, source: &Source, model: &dyn Model) -> Self {
+        let (parameters, buffers) = (model.layout(), model.buffer_layout());
+        let [p, q] = [parameters, buffers].map(|layout| layout.total() as usize);
+        Self {
+            store,
+            // Reading the whole file, which is of no use without a store.
+            data_digest: store.map(|_| source.digest().to_owned()).unwrap_or_default(),
+            layout_digest: layout_digest([parameters, buffers]),
+            lengths: [p, q, p, p, p, q],
+        }
+    }
+
+    /// Whether there is a place for them.
+    pub(super) fn are_kept(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// Writes a member's checkpoint. When that fails training goes on: the task would start over, or from an
+    /// older one.
+    pub(super) fn save(&self, member: &Progress, k: i64, network: &Network) {
+        let Some(store) = self.store else { return };
+        let (task, epoch) = (member.plan.task, member.state.epoch);
+        let header = Header {
+            task,
+            attempt: member.plan.attempt,
+            epoch,
+            data_digest: self.data_digest.clone(),
+            layout_digest: self.layout_digest.clone(),
+        };
+        let saved =
+            Saved { state: member.state.clone(), optimizer_steps: network.adam.state().steps[k as usize] };
+        let progress = serde_json::to_string(&saved).expect("the state is plain data with finite numbers");
+        let rows = rows(network).map(|flat| to_vec::<f32>(&flat.get(k).to_kind(Kind::Float)));
+        let tensors = TENSORS.map(str::to_owned).into_iter().zip(rows).collect();
+        let bytes = encode(&Checkpoint { header, progress, tensors });
+        if let Err(error) = store.save(task, member.plan.attempt, epoch, bytes) {
+            eprintln!("warning: checkpoint of {task} after epoch {epoch}: {error}");
+        }
+    }
+
+    /// Puts a member where its newest usable checkpoint left it, if there is one.
+    pub(super) fn restore(&self, member: &mut Progress, k: i64, network: &mut Network) {
+        let Some(store) = self.store else { return };
+        let task = member.plan.task;
+        let expected = Expected {
+            task,
+            data_digest: self.data_digest.clone(),
+            layout_digest: self.layout_digest.clone(),
+            tensors: TENSORS.map(str::to_owned).into_iter().zip(self.lengths).collect(),
+        };
+        let warn = &mut |text: String| eprintln!("warning: {text}");
+        let Some(checkpoint) = store.latest(task, &expected, warn) else { return };
+        let saved: Saved = match serde_json::from_str(&checkpoint.progress) {
+            Ok(saved) => saved,
+            Err(error) => {
+                eprintln!(
+                    "warning: the checkpoint of {task} does not say how far it is, so it starts over: {error}"
+                );
+                return;
+            }
+        };
+        let epoch = saved.state.epoch;
+        let values =
+            |name: &str| Tensor::from_slice(&checkpoint.tensors[name]).to_device(network.best[0].device());
+        let now = network.now().into_iter().zip(["parameters", "buffers"]);
+        let best = network.best.iter().zip(["best.parameters", "best.buffers"]);
+        for (flat, name) in now.chain(best) {
+            flat.get(k).copy_(&values(name));
+        }
+        let (mean, square) = (values("adam.mean"), values("adam.square"));
+        network.adam.restore(k as usize, &mean, &square, saved.optimizer_steps);
+        network.adam.set_learning_rate(k as usize, saved.state.learning_rate);
+        member.state = saved.state;
+        member.state.resumed_after.push(epoch);
+        eprintln!("{task} continues after epoch {epoch}");
+    }
+}
+
+/// What a checkpoint says beside the tensors.
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Saved {
+    state: State,
+    /// Steps that the optimizer has taken for this member.
+    optimizer_steps: u32,
+}
+
+/// The tensors [K, ...] that [`TENSORS`] names.
+fn rows(network: &Network) -> [&Tensor; 6] {
+    let ([parameters, buffers], adam) = (network.now(), network.adam.state());
+    let [best_parameters, best_buffers] = &network.best;
+    [parameters, buffers, adam.mean, adam.square, best_parameters, best_buffers]
+}
+
+/// A digest of names and shapes: weights mean nothing in another network.
+fn layout_digest(layouts: [&Layout; 2]) -> String {
+    let entries = layouts.into_iter().flat_map(Layout::entries);
+    digest_of_text(&entries.map(|entry| format!("{} {:?}\n", entry.name, entry.shape)).collect::<String>())
+}

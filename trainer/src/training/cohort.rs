@@ -1,0 +1,340 @@
+//! The training loop of a cohort.
+
+use std::time::Instant;
+
+use colearn_core::{
+    failure::{Failure, FailureReason},
+    id::TaskId,
+    result::{EpochRecord, TaskResult},
+};
+use colearn_trainer_protocol::{Event, Member, checkpoint::Store};
+use tch::{Kind, Tensor};
+
+use super::{
+    batches::gather,
+    checkpoints::Checkpoints,
+    evaluation::{Evaluation, evaluate, to_vec},
+    network::network,
+    plan::Plan,
+    progress::Progress,
+    result::{result, with_subset},
+    source::Source,
+};
+use crate::{
+    model::{Draws, Model},
+    optimizer::{Adam, AdamSettings},
+};
+
+/// Where the training loop tells what happens, and hears what is no longer wanted.
+pub trait Control {
+    /// Something happened.
+    fn emit(&mut self, event: Event);
+    /// The tasks abandoned since the last call; asked before every optimizer step. Nothing more is said of them.
+    fn abandoned(&mut self) -> Vec<TaskId>;
+    /// Whether all members are to be parked. Once so, it stays so to the end of the cohort.
+    fn parks(&mut self) -> bool {
+        false
+    }
+}
+
+/// Trains members together until each is finished, failed, abandoned or parked. Members that can not be trained on
+/// this data set, or not together with the first, fail at once. A member of which `checkpoints` has one goes on
+/// from there, so that members can be at different epochs.
+///
+/// `device` is what results say they were trained on.
+///
+/// # Panics
+/// When libtorch does, for want of memory for example: the caller contains that.
+pub fn train(
+    source: &Source,
+    members: &[Member],
+    device: &str,
+    control: &mut dyn Control,
+    checkpoints: Option<&Store>,
+) {
+    let start = Instant::now();
+    let plans = agreeing_plans(source, members, control);
+    if !plans.is_empty() {
+        Cohort::new(source, plans, checkpoints).run(start, device, control);
+    }
+}
+
+fn agreeing_plans(source: &Source, members: &[Member], control: &mut dyn Control) -> Vec<Plan> {
+    let mut plans: Vec<Plan> = Vec::new();
+    for member in members {
+        let planned = Plan::new(member, source).and_then(|plan| match plans.first() {
+            Some(first) if !plan.agrees_with(first) => {
+                let message = "can not be trained in one cohort: its settings give it other shapes, or a loop \
+                               of another length, than the first member has";
+                Err(Failure::new(FailureReason::Settings, message))
+            }
+            _ => Ok(plan),
+        });
+        match planned {
+            Ok(plan) => plans.push(plan),
+            Err(failure) => control.emit(Event::Failed { task: member.task, failure }),
+        }
+    }
+    plans
+}
+
+/// Members in training: the position in `members` is that along K of every tensor.
+struct Cohort<'a> {
+    source: &'a Source,
+    checkpoints: Checkpoints<'a>,
+    members: Vec<Progress>,
+    network: Network,
+    /// Sum of the losses of the epoch's steps so far, [K].
+    losses: Tensor,
+    /// Reused for every batch, [K, T * B, F].
+    buffer: Option<Tensor>,
+}
+
+/// The tensors of a cohort that outlast an epoch.
+pub(super) struct Network {
+    pub(super) model: Box<dyn Model>,
+    pub(super) adam: Adam,
+    /// Copies of the parameters and buffers of each member's best epoch.
+    pub(super) best: [Tensor; 2],
+}
+
+impl Network {
+    fn new(source: &Source, plans: &[Plan]) -> Self {
+        let model = network(source, plans);
+        let settings: Vec<AdamSettings> = plans
+            .iter()
+            .map(|plan| {
+                let training = plan.training();
+                AdamSettings {
+                    learning_rate: training.learning_rate,
+                    beta1: training.beta1,
+                    beta2: training.beta2,
+                    weight_decay: training.weight_decay,
+                    gradient_clip: training.gradient_clip,
+                }
+            })
+            .collect();
+        let adam = Adam::new(model.parameters(), &settings);
+        let best = [model.parameters(), model.buffers()].map(Tensor::copy);
+        Self { model, adam, best }
+    }
+
+    /// The current parameters and buffers.
+    pub(super) fn now(&self) -> [&Tensor; 2] {
+        [self.model.parameters(), self.model.buffers()]
+    }
+
+    fn keep_as_best(&self, k: i64) {
+        for (best, now) in self.best.iter().zip(self.now()) {
+            best.get(k).copy_(&now.get(k));
+        }
+    }
+
+    fn return_to_best(&self, k: i64) {
+        for (best, now) in self.best.iter().zip(self.now()) {
+            now.get(k).copy_(&best.get(k));
+        }
+    }
+
+    fn retain(&mut self, kept: &[i64]) {
+        let index = Tensor::from_slice(kept).to_device(self.best[0].device());
+        self.model.retain(kept);
+        self.adam.retain(kept);
+        self.best = [0, 1].map(|which: usize| self.best[which].index_select(0, &index));
+    }
+}
+
+impl<'a> Cohort<'a> {
+    fn new(source: &'a Source, plans: Vec<Plan>, checkpoints: Option<&'a Store>) -> Self {
+        let mut network = Network::new(source, &plans);
+        let checkpoints = Checkpoints::new(checkpoints, source, network.model.as_ref());
+        let losses = Tensor::zeros([plans.len() as i64], (Kind::Double, source.device()));
+        let mut members: Vec<Progress> = plans.into_iter().map(Progress::new).collect();
+        for (k, member) in (0_i64..).zip(&mut members) {
+            checkpoints.restore(member, k, &mut network);
+        }
+        Self { source, checkpoints, members, network, losses, buffer: None }
+    }
+
+    /// Epoch by epoch, until no member is left. Every member trains the next of its own epochs.
+    fn run(&mut self, start: Instant, device: &str, control: &mut dyn Control) {
+        while self.finish_done(start, device, control)
+            && !self.park(control)
+            && self.train_epoch(control)
+            && self.close_epoch(control)
+        {}
+    }
+
+    fn train_epoch(&mut self, control: &mut dyn Control) -> bool {
+        let samples = self.source.train().len();
+        let order =
+            |member: &Progress| (member.plan.task, member.plan.order(samples, member.state.epoch + 1));
+        let mut orders: Vec<(TaskId, Vec<i64>)> = self.members.iter().map(order).collect();
+        let mut taken = 0;
+        let _ = self.losses.zero_();
+        for (step, count) in (0_u32..).zip(self.members[0].plan.batches(samples)) {
+            if !self.drop_abandoned(control) || (!self.keeps_checkpoints() && self.park(control)) {
+                return false;
+            }
+            orders.retain(|(task, _)| self.members.iter().any(|member| member.plan.task == *task));
+            let chosen: Vec<&[i64]> = orders.iter().map(|(_, order)| &order[taken..taken + count]).collect();
+            let plans: Vec<&Plan> = self.members.iter().map(|member| &member.plan).collect();
+            let seeds: Vec<u64> = plans.iter().map(|plan| plan.seed()).collect();
+            let epochs: Vec<u32> = self.members.iter().map(|member| member.state.epoch + 1).collect();
+            let batch = gather(self.source, &plans, &chosen, (&epochs, step), &mut self.buffer);
+            let draws = Draws { seeds: &seeds, epochs: &epochs, step };
+            let Network { model, adam, .. } = &mut self.network;
+            let losses = model.train(&batch, &draws);
+            adam.step(model.parameters(), model.gradients());
+            let _ = self.losses.g_add_(&losses);
+            taken += count;
+        }
+        true
+    }
+
+    /// Validates, keeps the best weights, reports and writes checkpoints. A member whose loss is not finite
+    /// fails alone: it can not have touched the others, because nothing is computed across K.
+    fn close_epoch(&mut self, control: &mut dyn Control) -> bool {
+        if !self.drop_abandoned(control) {
+            return false;
+        }
+        let plan = &self.members[0].plan;
+        let steps = plan.batches(self.source.train().len()).len() as f64;
+        let alone = plan.alone();
+        let losses: Vec<f64> = to_vec::<f64>(&self.losses).iter().map(|sum| sum / steps).collect();
+        if !self.drop_diverged("training", &losses, control) {
+            return false;
+        }
+        let losses: Vec<f64> = losses.into_iter().filter(|loss| loss.is_finite()).collect();
+        let evaluations = evaluate(self.network.model.as_ref(), self.source, self.source.valid(), &alone);
+        let valid: Vec<f64> = evaluations.iter().map(|evaluation| evaluation.loss).collect();
+
+        for (k, (member, evaluation)) in self.members.iter_mut().zip(&evaluations).enumerate() {
+            if !evaluation.loss.is_finite() {
+                continue;
+            }
+            let record = EpochRecord {
+                epoch: member.state.epoch + 1,
+                train_loss: losses[k],
+                valid_loss: evaluation.loss,
+                valid_accuracy: evaluation.accuracy(),
+            };
+            if member.take(record.clone()) {
+                self.network.keep_as_best(k as i64);
+            }
+            self.network.adam.set_learning_rate(k, member.state.learning_rate);
+            if member.is_checkpoint_due() {
+                self.checkpoints.save(member, k as i64, &self.network);
+            }
+            let epochs = member.plan.training().epochs;
+            control.emit(Event::Epoch { task: member.plan.task, record, epochs });
+        }
+        self.drop_diverged("validation", &valid, control)
+    }
+
+    /// Tests the members that are done and lets them go; false when nobody is left.
+    fn finish_done(&mut self, start: Instant, device: &str, control: &mut dyn Control) -> bool {
+        let done: Vec<bool> = self.members.iter().map(Progress::is_done).collect();
+        if !done.contains(&true) {
+            return true;
+        }
+        // Those that are not done are evaluated too, which is of no use but does no harm.
+        for (k, member) in self.members.iter().enumerate() {
+            if done[k] && member.keeps_best() {
+                self.network.return_to_best(k as i64);
+            }
+        }
+        let test = |present: &[bool]| {
+            evaluate(self.network.model.as_ref(), self.source, self.source.test(), present)
+        };
+        let plan = &self.members[0].plan;
+        let alone = test(&plan.alone());
+        let subsets: Vec<Vec<Evaluation>> = plan.subsets.iter().map(|present| test(present)).collect();
+        let losses: Vec<f64> = (0..alone.len())
+            .map(|k| subsets.iter().map(|subset| subset[k].loss).fold(alone[k].loss, |a, b| a + b))
+            .collect();
+        for (k, member) in self.members.iter().enumerate() {
+            if !done[k] || !losses[k].is_finite() {
+                continue;
+            }
+            let mut metrics = alone[k].metrics();
+            for (names, subset) in member.plan.settings.evaluate.iter().zip(&subsets) {
+                // A unimodal network is given nothing but its primary modality, whatever the subset.
+                let seen = if member.plan.settings.unimodal { &alone[k] } else { &subset[k] };
+                metrics.extend(with_subset(seen.metrics(), names));
+            }
+            let result = TaskResult {
+                metrics,
+                confusion: alone[k].confusion(),
+                seconds: start.elapsed().as_secs_f64(),
+                device: device.to_owned(),
+                ..result(member, k as i64, &self.network, self.source)
+            };
+            control.emit(Event::Finished { task: member.plan.task, result: Box::new(result) });
+        }
+        let failed: Vec<f64> =
+            losses.iter().zip(&done).map(|(loss, done)| if *done { *loss } else { 0.0 }).collect();
+        self.say_diverged("test", &failed, control);
+        let keep: Vec<bool> = done.iter().map(|done| !done).collect();
+        self.retain(&keep)
+    }
+
+    /// Whether anybody would go on from what a member writes at the end of an epoch. Members of a cohort are of one
+    /// sweep, and so they all do or none.
+    fn keeps_checkpoints(&self) -> bool {
+        self.checkpoints.are_kept() && self.members.iter().any(Progress::keeps_checkpoints)
+    }
+
+    /// Between two epochs, or for members without checkpoints between two steps: leaves all where they are, if
+    /// that is wanted, and says whether it was. Those that were done have been tested before.
+    fn park(&mut self, control: &mut dyn Control) -> bool {
+        if !control.parks() {
+            return false;
+        }
+        for (k, member) in self.members.iter().enumerate() {
+            if member.is_parking_worth_a_checkpoint() {
+                self.checkpoints.save(member, k as i64, &self.network);
+            }
+            control.emit(Event::Parked { task: member.plan.task });
+        }
+        true
+    }
+
+    /// Leaves out what is no longer wanted; false when nobody is left.
+    fn drop_abandoned(&mut self, control: &mut dyn Control) -> bool {
+        let abandoned = control.abandoned();
+        let keep: Vec<bool> = self.members.iter().map(|m| !abandoned.contains(&m.plan.task)).collect();
+        self.retain(&keep)
+    }
+
+    fn drop_diverged(&mut self, what: &str, losses: &[f64], control: &mut dyn Control) -> bool {
+        self.say_diverged(what, losses, control);
+        let keep: Vec<bool> = losses.iter().map(|loss| loss.is_finite()).collect();
+        self.retain(&keep)
+    }
+
+    fn say_diverged(&self, what: &str, losses: &[f64], control: &mut dyn Control) {
+        for (member, loss) in self.members.iter().zip(losses).filter(|(_, loss)| !loss.is_finite()) {
+            let epoch = if member.is_done() { member.tested_epoch() } else { member.state.epoch + 1 };
+            let message = format!(
+                "the {what} loss became {loss} in epoch {epoch}; a lower training.learning_rate (now {}) may help",
+                member.state.learning_rate
+            );
+            let failure = Failure::new(FailureReason::Diverged, message);
+            control.emit(Event::Failed { task: member.plan.task, failure });
+        }
+    }
+
+    /// Keeps the members that are marked; false when nobody is left.
+    fn retain(&mut self, keep: &[bool]) -> bool {
+        let kept: Vec<i64> = (0_i64..).zip(keep).filter(|(_, keep)| **keep).map(|(k, _)| k).collect();
+        if kept.len() < self.members.len() && !kept.is_empty() {
+            let index = Tensor::from_slice(&kept).to_device(self.source.device());
+            self.network.retain(&kept);
+            self.losses = self.losses.index_select(0, &index);
+            let mut keep = keep.iter();
+            self.members.retain(|_| *keep.next().expect("one mark a member"));
+        }
+        !kept.is_empty()
+    }
+}

@@ -1,0 +1,17 @@
+//! Trains cohorts on one device: the loop, and what it keeps between epochs and between cohorts.
+
+mod batches;
+mod checkpoints;
+mod cohort;
+mod evaluation;
+mod network;
+mod plan;
+mod presence;
+mod progress;
+mod result;
+mod session;
+mod source;
+
+pub use cohort::{Control, train};
+pub use session::Session;
+pub use source::Source;

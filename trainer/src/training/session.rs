@@ -1,0 +1,180 @@
+//! What a trainer keeps between cohorts, and the edge at which libtorch's exceptions end.
+
+use std::{
+    any::Any,
+    collections::BTreeSet,
+    fs,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    rc::Rc,
+    time::SystemTime,
+};
+
+use colearn_core::{
+    failure::{Failure, FailureReason},
+    id::TaskId,
+};
+use colearn_data_format::resolve;
+use colearn_trainer_protocol::{Event, Member, checkpoint::Store, out_of_memory};
+
+use super::{
+    cohort::{Control, train},
+    source::Source,
+};
+use crate::device::TrainingDevice;
+
+/// Data sets that are kept: enough for a trainer that alternates between two sweeps.
+const KEPT: usize = 2;
+
+/// A device and the data sets that were used on it last.
+#[derive(Debug)]
+pub struct Session {
+    device: TrainingDevice,
+    data_dir: PathBuf,
+    checkpoints: Option<Store>,
+    /// The last used one last.
+    sources: Vec<(Version, Rc<Source>)>,
+}
+
+/// A file as it was when it was opened; a file that was replaced is opened anew.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Version {
+    path: PathBuf,
+    length: u64,
+    modified: Option<SystemTime>,
+}
+
+impl Session {
+    /// On this device, with bare data set names looked up in this folder, and with a place for checkpoints, if
+    /// any are to be kept.
+    #[must_use]
+    pub fn new(device: TrainingDevice, data_dir: PathBuf, checkpoints: Option<Store>) -> Self {
+        Self { device, data_dir, checkpoints, sources: Vec::new() }
+    }
+
+    /// Trains a cohort to its end. Whatever happens, each member is finished, failed, abandoned or parked afterwards.
+    pub fn train(&mut self, members: &[Member], control: &mut dyn Control) {
+        let open = members.iter().map(|member| member.task).collect();
+        let mut ledger = Ledger { open, control };
+        // Ordinary tch calls panic with libtorch's message. Nothing that the closure leaves half done is used
+        // again but the data sets, which it only reads.
+        let outcome = catch_unwind(AssertUnwindSafe(|| self.train_open(members, &mut ledger)));
+        if let Err(panic) = outcome {
+            let failure = failure_of(panic.as_ref());
+            // Tensors on a device that failed are of no use.
+            self.sources.clear();
+            for task in ledger.open.clone() {
+                ledger.emit(Event::Failed { task, failure: failure.clone() });
+            }
+        }
+    }
+
+    fn train_open(&mut self, members: &[Member], control: &mut dyn Control) {
+        let Some(first) = members.first() else {
+            return;
+        };
+        let path = resolve(&first.settings.dataset, &self.data_dir);
+        let (same, other): (Vec<Member>, Vec<Member>) = members
+            .iter()
+            .cloned()
+            .partition(|member| resolve(&member.settings.dataset, &self.data_dir) == path);
+        for member in other {
+            let failure = Failure::new(
+                FailureReason::Settings,
+                format!("can not be trained in one cohort with a member that uses {}", path.display()),
+            );
+            control.emit(Event::Failed { task: member.task, failure });
+        }
+        match self.source(&path) {
+            Ok(source) => train(&source, &same, &self.device.name, control, self.checkpoints.as_ref()),
+            Err(failure) => {
+                for member in same {
+                    control.emit(Event::Failed { task: member.task, failure: failure.clone() });
+                }
+            }
+        }
+    }
+
+    fn source(&mut self, path: &Path) -> Result<Rc<Source>, Failure> {
+        let metadata = fs::metadata(path).ok();
+        let version = Version {
+            path: path.to_owned(),
+            length: metadata.as_ref().map_or(0, fs::Metadata::len),
+            modified: metadata.and_then(|metadata| metadata.modified().ok()),
+        };
+        let known = self.sources.iter().position(|(known, _)| *known == version);
+        let entry = match known {
+            Some(position) => self.sources.remove(position),
+            None => {
+                self.sources.retain(|(known, _)| known.path != path);
+                if self.sources.len() >= KEPT {
+                    self.sources.remove(0);
+                }
+                (version, Rc::new(Source::open(path, self.device.device)?))
+            }
+        };
+        let source = Rc::clone(&entry.1);
+        self.sources.push(entry);
+        Ok(source)
+    }
+}
+
+/// Passes events on and knows of whom the last word was said.
+struct Ledger<'a> {
+    open: BTreeSet<TaskId>,
+    control: &'a mut dyn Control,
+}
+
+impl Control for Ledger<'_> {
+    fn emit(&mut self, event: Event) {
+        if let Event::Finished { task, .. } | Event::Failed { task, .. } | Event::Parked { task } = &event {
+            self.open.remove(task);
+        }
+        self.control.emit(event);
+    }
+
+    fn abandoned(&mut self) -> Vec<TaskId> {
+        let abandoned = self.control.abandoned();
+        for task in &abandoned {
+            self.open.remove(task);
+        }
+        abandoned
+    }
+
+    fn parks(&mut self) -> bool {
+        self.control.parks()
+    }
+}
+
+/// What a panic of libtorch, or of ours, means.
+fn failure_of(panic: &(dyn Any + Send)) -> Failure {
+    let message = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("the trainer panicked");
+    let reason =
+        if out_of_memory::tells_of_it(message) { FailureReason::OutOfMemory } else { FailureReason::Crash };
+    Failure::new(reason, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reason_of(action: impl FnOnce()) -> FailureReason {
+        failure_of(catch_unwind(AssertUnwindSafe(action)).unwrap_err().as_ref()).reason
+    }
+
+    #[test]
+    fn panics_become_typed_failures() {
+        let options = (tch::Kind::Float, tch::Device::Cpu);
+        // 2^60 bytes: libtorch's allocator refuses, in its own words.
+        let too_large = || drop(tch::Tensor::zeros([1 << 58], options));
+        assert_eq!(reason_of(too_large), FailureReason::OutOfMemory);
+        let wrong_shape =
+            || drop(tch::Tensor::zeros([2, 3], options).mm(&tch::Tensor::zeros([2, 3], options)));
+        assert_eq!(reason_of(wrong_shape), FailureReason::Crash);
+        assert_eq!(reason_of(|| panic!("CUDA out of memory. Tried to allocate")), FailureReason::OutOfMemory);
+    }
+}

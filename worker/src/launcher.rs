@@ -1,0 +1,159 @@
+//! How a trainer child is started.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    io,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use colearn_trainer_protocol::Devices;
+
+#[cfg(target_os = "linux")]
+use nix::sys::signal::Signal;
+use tokio::process::{Child, Command};
+
+/// How the agent starts a trainer: the arguments of `colearn-trainer train`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrainerOptions {
+    /// Folder that bare data set names are looked up in.
+    pub data_dir: PathBuf,
+    /// Where checkpoints lie, see [`colearn_trainer_protocol::checkpoint::Store::open`]; none means that there are none.
+    pub checkpoints: Option<String>,
+    /// `cpu` or `cuda:N`.
+    pub device: String,
+    /// Intra-op threads; 1 or more.
+    pub threads: u32,
+    /// Extra environment, such as OMP_NUM_THREADS.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// The environment variable that names the trainer program.
+const VARIABLE: &str = "COLEARN_TRAINER";
+
+/// There is no trainer program.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoTrainer {
+    /// The environment names something else.
+    #[error("{VARIABLE} is `{0}`, which is not a file")]
+    NotAFile(PathBuf),
+    /// It is in none of the places that are searched.
+    #[error(
+        "there is no `colearn-trainer` beside this program or on the PATH; build it with `make build`, or set {VARIABLE} to it"
+    )]
+    Nowhere,
+}
+
+/// The trainer does not say what it can train on.
+#[derive(Debug, thiserror::Error)]
+#[error("failed to ask `{} devices` for its devices: {why}", program.display())]
+pub struct DevicesError {
+    program: PathBuf,
+    why: String,
+}
+
+/// How long `colearn-trainer devices` may take: it loads libtorch with CUDA, from a network file system perhaps.
+const DEVICES_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// Which program is a trainer.
+#[derive(Clone, Debug)]
+pub struct Launcher {
+    program: PathBuf,
+    arguments: Vec<OsString>,
+}
+
+impl Launcher {
+    /// A program that is called with these arguments, followed by those of `colearn-trainer train`.
+    #[must_use]
+    pub fn new(program: impl Into<PathBuf>, arguments: impl IntoIterator<Item = OsString>) -> Self {
+        Self { program: program.into(), arguments: arguments.into_iter().collect() }
+    }
+
+    /// `colearn-trainer`: the program that the environment variable `COLEARN_TRAINER` names, or the one beside this
+    /// program, or on the PATH.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn find() -> Result<Self, NoTrainer> {
+        const NAME: &str = "colearn-trainer";
+        if let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from) {
+            return if path.is_file() { Ok(Self::train(path)) } else { Err(NoTrainer::NotAFile(path)) };
+        }
+        let beside = env::current_exe()
+            .and_then(|program| program.canonicalize())
+            .ok()
+            .and_then(|program| program.parent().map(|folder| folder.join(NAME)));
+        let on_path = env::var_os("PATH")
+            .map(|paths| env::split_paths(&paths).map(|folder| folder.join(NAME)).collect::<Vec<_>>())
+            .unwrap_or_default();
+        let found = beside.into_iter().chain(on_path).find(|path| path.is_file());
+        found.map(Self::train).ok_or(NoTrainer::Nowhere)
+    }
+
+    fn train(program: PathBuf) -> Self {
+        Self::new(program, ["train".into()])
+    }
+
+    /// Asks the trainer what libtorch can do on this host.
+    ///
+    /// # Errors
+    /// When it can not be started, fails, or says something else.
+    pub async fn devices(&self) -> Result<Devices, DevicesError> {
+        let failed = |why: String| DevicesError { program: self.program.clone(), why };
+        let mut command = Command::new(&self.program);
+        command.arg("devices").stdin(Stdio::null()).kill_on_drop(true);
+        let output = match tokio::time::timeout(DEVICES_TIMEOUT, command.output()).await {
+            Ok(output) => output.map_err(|error| failed(error.to_string()))?,
+            Err(_) => return Err(failed(format!("no answer within {} s", DEVICES_TIMEOUT.as_secs()))),
+        };
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr);
+            return Err(failed(format!("{}: {}", output.status, said.trim_end())));
+        }
+        serde_json::from_slice(&output.stdout)
+            .map_err(|error| failed(format!("its answer is not understood: {error}")))
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
+    /// Starts a child with pipes for all three of its standard streams. It is killed when it is dropped.
+    ///
+    /// # Errors
+    /// When the system can not start the program.
+    pub fn launch(&self, options: &TrainerOptions) -> io::Result<Child> {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.arguments)
+            .arg("--data-dir")
+            .arg(&options.data_dir)
+            .arg("--device")
+            .arg(&options.device)
+            .arg("--threads")
+            .arg(options.threads.to_string())
+            .args(options.checkpoints.iter().flat_map(|location| ["--checkpoints", location]))
+            .envs(&options.environment)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // Its own group, so that Ctrl-C reaches the agent alone, and a kill reaches all it started.
+            .process_group(0)
+            .kill_on_drop(true);
+        #[cfg(target_os = "linux")]
+        {
+            let die_with_parent = || Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?);
+            // The system sends this signal when the *thread* that started the child ends. That is the main
+            // thread, which the agent's single-threaded runtime runs on.
+            //
+            // SAFETY: between fork and exec the closure makes one system call: it neither allocates nor locks.
+            unsafe { command.pre_exec(die_with_parent) };
+        }
+        command.spawn()
+    }
+}

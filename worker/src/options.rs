@@ -1,0 +1,235 @@
+//! The agent's command line: as typed, and as meant.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use colearn_trainer_protocol::checkpoint::Store;
+use tonic::transport::Uri;
+
+use super::{
+    plan::{Device, Wanted},
+    slot::Limits,
+};
+
+/// The agent's options as typed.
+#[derive(Clone, Debug, Args)]
+pub struct AgentArgs {
+    /// Where the coordinator listens, such as http://127.0.0.1:7117
+    #[arg(long, value_name = "URL", env = "COLEARN_COORDINATOR", required = true)]
+    pub coordinator: Option<String>,
+    /// Folder that bare data set names are looked up in
+    #[arg(long, value_name = "DIR", env = "COLEARN_DATA_DIR", default_value = "data")]
+    pub data_dir: PathBuf,
+    /// Where checkpoints lie: a folder, or s3://bucket/prefix. To go on on another host, the same for all hosts
+    #[arg(long, value_name = "LOCATION", env = "COLEARN_CHECKPOINTS", default_value = "checkpoints")]
+    pub checkpoints: String,
+    /// How many tasks or cohorts to train side by side: a number, or auto for one a GPU, or one a core
+    #[arg(long, value_name = "N|auto", env = "COLEARN_SLOTS", default_value = "auto")]
+    pub slots: String,
+    /// Intra-op threads of each slot; 1 on cores unless --slots leaves more
+    #[arg(long, value_name = "N", env = "COLEARN_THREADS")]
+    pub threads: Option<u32>,
+    /// What to train on
+    #[arg(long, env = "COLEARN_DEVICE", value_enum, default_value_t = Device::Auto)]
+    pub device: Device,
+    /// The most tasks a slot trains at once, stacked; 1 on cores and 16 on a GPU unless given
+    #[arg(long, value_name = "K", env = "COLEARN_MAX_COHORT")]
+    pub max_cohort: Option<u32>,
+    /// What to call this worker; the host's name unless given. Random digits are added
+    #[arg(long, env = "COLEARN_WORKER_NAME")]
+    pub name: Option<String>,
+    /// How long to look for a coordinator that was never reached, such as 90s or 5m; 0 means for ever
+    #[arg(long, value_name = "TIME", env = "COLEARN_CONNECT_TIMEOUT", default_value = "60s", value_parser = time)]
+    pub connect_timeout: Duration,
+    /// How long a training trainer may say nothing before it is killed and its tasks fail; 0 means for ever
+    #[arg(long, value_name = "TIME", env = "COLEARN_TRAINER_TIMEOUT", default_value = "1800s", value_parser = time)]
+    pub trainer_timeout: Duration,
+    /// How long trainers may take to finish their epoch and write a checkpoint when the worker is told to stop;
+    /// one that takes longer is killed, and its last checkpoint counts
+    #[arg(long, value_name = "TIME", env = "COLEARN_GRACE", default_value = "30s", value_parser = time)]
+    pub grace: Duration,
+    /// How long this worker may run, such as 90s, 30m, 2h or 1h30m: it takes no lease that it can not use, and stops
+    /// as after a signal before the time is up
+    #[arg(long, value_name = "TIME", env = "COLEARN_TIME_LIMIT", value_parser = time)]
+    pub time_limit: Option<Duration>,
+    /// Leave when standard input closes, as after a signal: for a program that starts a worker of its own
+    #[arg(long)]
+    pub until_stdin_closes: bool,
+    /// What trains: for measuring how fast tasks are handed out
+    #[arg(long, value_enum, default_value_t = TrainerKind::Process, hide = true)]
+    pub trainer: TrainerKind,
+}
+
+/// What trains on the slots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum TrainerKind {
+    /// A child process for each slot.
+    Process,
+    /// Nothing: see [`super::no_op`].
+    NoOp,
+}
+
+/// The agent's options as meant.
+#[derive(Clone, Debug)]
+pub struct AgentOptions {
+    /// Where the coordinator listens.
+    pub coordinator: Uri,
+    /// An existing folder.
+    pub data_dir: PathBuf,
+    /// Where checkpoints lie; it could be opened.
+    pub checkpoints: String,
+    /// The slots that were asked for.
+    pub wanted: Wanted,
+    /// What to call the worker; none means by its host's name.
+    pub name: Option<String>,
+    /// How patient to be.
+    pub limits: Limits,
+    /// Whether the end of standard input asks it to leave.
+    pub until_stdin_closes: bool,
+    /// What trains.
+    pub trainer: TrainerKind,
+}
+
+/// What is wrong with an option.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OptionsError {
+    /// The coordinator's URL is not of the right form.
+    #[error("--coordinator `{url}` {why}: write it as http://host:port, such as http://127.0.0.1:7117")]
+    Coordinator {
+        /// As typed.
+        url: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The data folder is not there.
+    #[error("--data-dir `{0}` is not a folder: make it, or name the one that holds the data sets")]
+    DataDir(PathBuf),
+    /// There is no place for checkpoints.
+    #[error("{0}; name another with --checkpoints")]
+    Checkpoints(String),
+    /// The number of slots is not a number.
+    #[error("--slots `{0}` is neither a number of 1 or more nor `auto`")]
+    Slots(String),
+    /// The time limit leaves no time to train.
+    #[error(
+        "--time-limit leaves no time to train: it must be longer than --grace ({} s) and {} s to deliver results",
+        .grace.as_secs(), .farewell.as_secs()
+    )]
+    TimeLimit {
+        /// For trainers to write checkpoints.
+        grace: Duration,
+        /// For reports to be acknowledged.
+        farewell: Duration,
+    },
+}
+
+impl AgentArgs {
+    /// Checks the options.
+    ///
+    /// # Errors
+    /// When the URL is malformed, the data folder missing, the checkpoint location not usable, the number of
+    /// slots not a number, or the time limit too short.
+    pub fn validate(self) -> Result<AgentOptions, OptionsError> {
+        let coordinator = coordinator(&self.coordinator.unwrap_or_default())?;
+        if !self.data_dir.is_dir() {
+            return Err(OptionsError::DataDir(self.data_dir));
+        }
+        let slots = match self.slots.as_str() {
+            "auto" => None,
+            text => match text.parse::<u32>() {
+                Ok(slots) if slots > 0 => Some(slots),
+                _ => return Err(OptionsError::Slots(self.slots)),
+            },
+        };
+        Store::open(&self.checkpoints).map_err(|error| OptionsError::Checkpoints(error.to_string()))?;
+        let grace = self.grace;
+        let farewell = Limits::default().farewell;
+        if self.time_limit.is_some_and(|limit| limit <= grace.saturating_add(farewell)) {
+            return Err(OptionsError::TimeLimit { grace, farewell });
+        }
+        let unless_zero = |time: Duration| (!time.is_zero()).then_some(time);
+        Ok(AgentOptions {
+            coordinator,
+            data_dir: self.data_dir,
+            checkpoints: self.checkpoints,
+            wanted: Wanted { device: self.device, slots, threads: self.threads, max_cohort: self.max_cohort },
+            name: self.name,
+            limits: Limits {
+                trainer_timeout: unless_zero(self.trainer_timeout),
+                connect_timeout: unless_zero(self.connect_timeout),
+                grace,
+                time_limit: self.time_limit,
+                ..Limits::default()
+            },
+            until_stdin_closes: self.until_stdin_closes,
+            trainer: self.trainer,
+        })
+    }
+}
+
+/// A length of time: with its unit, or a number of seconds.
+fn time(text: &str) -> Result<Duration, humantime::DurationError> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => humantime::parse_duration(text),
+    }
+}
+
+/// A coordinator's URL, checked.
+///
+/// # Errors
+/// When it has not the form `http://host:port`.
+pub fn coordinator(url: &str) -> Result<Uri, OptionsError> {
+    let wrong = |why| OptionsError::Coordinator { url: url.to_owned(), why };
+    let uri: Uri = url.parse().map_err(|_| wrong("is not a URL"))?;
+    match uri.scheme_str() {
+        Some("http") => {}
+        Some("https") => return Err(wrong("asks for TLS, which is not supported yet")),
+        _ => return Err(wrong("does not begin with http://")),
+    }
+    if uri.host().is_none_or(str::is_empty) {
+        return Err(wrong("has no host"));
+    }
+    if uri.port_u16().is_none() {
+        return Err(wrong("has no port"));
+    }
+    if uri.path_and_query().is_some_and(|path| path.as_str() != "/") {
+        return Err(wrong("has a path"));
+    }
+    Ok(uri)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_have_units_or_are_seconds() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("90s", 90), ("1h30m", 5400)] {
+            assert_eq!(time(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "-3", "soon", "1.5", "99999999999999999999"] {
+            assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn coordinators_are_hosts_with_ports() {
+        for good in ["http://127.0.0.1:7117", "http://node-3.cluster:7117/", "http://[::1]:80"] {
+            assert!(coordinator(good).is_ok(), "{good}");
+        }
+        for (bad, why) in [
+            ("", "is not a URL"),
+            ("127.0.0.1:7117", "does not begin with http://"),
+            ("localhost", "does not begin with http://"),
+            ("http://localhost", "has no port"),
+            ("https://localhost:1", "TLS"),
+            ("http://localhost:1/x", "has a path"),
+            ("ftp://localhost:1", "does not begin"),
+            ("http://a b:1", "is not a URL"),
+        ] {
+            let error = coordinator(bad).unwrap_err().to_string();
+            assert!(error.contains(why) && error.contains("http://host:port"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! How a host is cut into slots.
+
+use std::{collections::BTreeMap, path::Path};
+
+use super::{event::SlotOffer, gpu::Gpu, launcher::TrainerOptions};
+
+/// What to train on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Device {
+    /// The GPUs if there are any, the cores otherwise.
+    Auto,
+    /// The cores.
+    Cpu,
+    /// The GPUs.
+    Cuda,
+}
+
+/// What was asked for; what is absent follows from the host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// What to train on.
+    pub device: Device,
+    /// How many slots.
+    pub slots: Option<u32>,
+    /// Intra-op threads of each slot's trainer.
+    pub threads: Option<u32>,
+    /// The most tasks of one cohort.
+    pub max_cohort: Option<u32>,
+}
+
+/// One slot as planned.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlannedSlot {
+    /// What the coordinator is told.
+    pub offer: SlotOffer,
+    /// How its trainer is started.
+    pub trainer: TrainerOptions,
+}
+
+/// Why there is no such plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// A count is zero.
+    #[error("{0} must be at least 1")]
+    Zero(&'static str),
+    /// GPUs were asked for and there is none.
+    #[error(
+        "--device cuda was asked for, but no GPU is visible: check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
+    )]
+    NoGpu,
+    /// More slots than GPUs.
+    #[error(
+        "--slots {slots} was asked for, but {gpus} GPU(s) are visible: each slot has a GPU of its own; to train more tasks at once on one GPU raise --max-cohort"
+    )]
+    TooFewGpus {
+        /// Asked for.
+        slots: u32,
+        /// There.
+        gpus: usize,
+    },
+}
+
+/// The most tasks a GPU trains in one cohort unless told otherwise.
+const GPU_COHORT: u32 = 16;
+
+/// The slots of a host with so many `cores` and such `gpus`, and what a person should know about them.
+///
+/// On cores there is one slot for each `threads`, which is 1 unless given: small models gain more from
+/// more tasks than from more threads. With `slots` alone given, they share the cores. On GPUs there is
+/// one slot a GPU, and each trainer sees only its own, as `cuda:0`.
+///
+/// # Errors
+/// When a count is zero, or there are fewer GPUs than asked for.
+pub fn plan(
+    wanted: &Wanted,
+    cores: u32,
+    gpus: &[Gpu],
+    data_dir: &Path,
+    checkpoints: &str,
+) -> Result<(Vec<PlannedSlot>, Vec<String>), PlanError> {
+    let counts =
+        [("--slots", wanted.slots), ("--threads", wanted.threads), ("--max-cohort", wanted.max_cohort)];
+    for (name, count) in counts {
+        if count == Some(0) {
+            return Err(PlanError::Zero(name));
+        }
+    }
+    let cores = cores.max(1);
+    let on_gpus = match wanted.device {
+        Device::Cpu => false,
+        Device::Auto => !gpus.is_empty(),
+        Device::Cuda if gpus.is_empty() => return Err(PlanError::NoGpu),
+        Device::Cuda => true,
+    };
+    let (slots, threads) = if on_gpus {
+        let all = u32::try_from(gpus.len()).unwrap_or(u32::MAX);
+        let slots = wanted.slots.unwrap_or(all);
+        if slots > all {
+            return Err(PlanError::TooFewGpus { slots, gpus: gpus.len() });
+        }
+        (slots, wanted.threads.unwrap_or_else(|| (cores / slots).max(1)))
+    } else {
+        match (wanted.slots, wanted.threads) {
+            (Some(slots), Some(threads)) => (slots, threads),
+            (Some(slots), None) => (slots, (cores / slots).max(1)),
+            (None, threads) => {
+                let threads = threads.unwrap_or(1);
+                ((cores / threads).max(1), threads)
+            }
+        }
+    };
+    let mut warnings = Vec::new();
+    if slots.saturating_mul(threads) > cores {
+        warnings.push(format!(
+            "{slots} slot(s) of {threads} thread(s) are more than the {cores} core(s) of this host: they will slow each other down"
+        ));
+    }
+    // Without it MKL's products depend on where in memory their operands lie: a member's rounding would depend
+    // on its place in the cohort. Whoever wants the same bits on other processors too sets another mode.
+    let products = std::env::var("MKL_CBWR").unwrap_or_else(|_| "AUTO".to_owned());
+    let planned = |index: u32| {
+        let gpu = if on_gpus { gpus.get(index as usize) } else { None };
+        let mut environment = BTreeMap::from([
+            ("OMP_NUM_THREADS".to_owned(), threads.to_string()),
+            ("MKL_NUM_THREADS".to_owned(), threads.to_string()),
+            ("MKL_CBWR".to_owned(), products.clone()),
+        ]);
+        let device = match gpu {
+            Some(gpu) => {
+                environment.insert("CUDA_VISIBLE_DEVICES".to_owned(), gpu.uuid.clone());
+                format!("cuda:{index} {}", gpu.name)
+            }
+            None => format!("cpu x{threads}"),
+        };
+        let max_cohort = wanted.max_cohort.unwrap_or(if on_gpus { GPU_COHORT } else { 1 });
+        PlannedSlot {
+            offer: SlotOffer { index, device, max_cohort },
+            trainer: TrainerOptions {
+                data_dir: data_dir.to_owned(),
+                checkpoints: Some(checkpoints.to_owned()),
+                device: if on_gpus { "cuda:0" } else { "cpu" }.to_owned(),
+                threads,
+                environment,
+            },
+        }
+    };
+    Ok(((0..slots).map(planned).collect(), warnings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted() -> Wanted {
+        Wanted { device: Device::Auto, slots: None, threads: None, max_cohort: None }
+    }
+
+    fn gpus(count: usize) -> Vec<Gpu> {
+        (0..count).map(|i| Gpu { name: "NVIDIA H100".to_owned(), uuid: format!("GPU-{i}") }).collect()
+    }
+
+    /// Slots, threads and cohort of a plan.
+    fn shape(wanted: &Wanted, cores: u32, gpu_count: usize) -> (usize, u32, u32) {
+        let (slots, _) = plan(wanted, cores, &gpus(gpu_count), Path::new("data"), "checkpoints").unwrap();
+        (slots.len(), slots[0].trainer.threads, slots[0].offer.max_cohort)
+    }
+
+    #[test]
+    fn a_host_without_gpus_has_a_slot_a_core() {
+        assert_eq!(shape(&wanted(), 8, 0), (8, 1, 1));
+        assert_eq!(shape(&Wanted { threads: Some(3), ..wanted() }, 8, 0), (2, 3, 1));
+        assert_eq!(shape(&Wanted { threads: Some(16), ..wanted() }, 8, 0), (1, 16, 1));
+    }
+
+    #[test]
+    fn slots_alone_share_the_cores() {
+        assert_eq!(shape(&Wanted { slots: Some(2), ..wanted() }, 8, 0), (2, 4, 1));
+        assert_eq!(shape(&Wanted { slots: Some(16), ..wanted() }, 8, 0), (16, 1, 1));
+    }
+
+    #[test]
+    fn a_host_with_gpus_has_a_slot_a_gpu_that_sees_no_other() {
+        let (slots, _) = plan(&wanted(), 16, &gpus(2), Path::new("data"), "checkpoints").unwrap();
+        assert_eq!(slots.len(), 2);
+        assert_eq!(
+            slots[1].offer,
+            SlotOffer { index: 1, device: "cuda:1 NVIDIA H100".to_owned(), max_cohort: 16 }
+        );
+        assert_eq!(slots[1].trainer.device, "cuda:0");
+        assert_eq!(slots[1].trainer.environment["CUDA_VISIBLE_DEVICES"], "GPU-1");
+        assert_eq!(slots[1].trainer.environment["OMP_NUM_THREADS"], "8");
+        assert!(slots[1].trainer.environment.contains_key("MKL_CBWR"));
+        assert_eq!(shape(&Wanted { device: Device::Cpu, ..wanted() }, 4, 2), (4, 1, 1));
+    }
+
+    #[test]
+    fn crowding_is_allowed_with_a_warning() {
+        let crowd = Wanted { slots: Some(3), ..wanted() };
+        let (_, warnings) = plan(&crowd, 2, &[], Path::new("data"), "checkpoints").unwrap();
+        assert!(warnings[0].contains("3 slot(s) of 1 thread(s) are more than the 2 core(s)"), "{warnings:?}");
+        assert!(plan(&wanted(), 2, &[], Path::new("data"), "checkpoints").unwrap().1.is_empty());
+    }
+
+    #[test]
+    fn what_can_not_be_is_an_error() {
+        let error = |wanted: Wanted, gpu_count| {
+            plan(&wanted, 2, &gpus(gpu_count), Path::new("data"), "checkpoints").unwrap_err().to_string()
+        };
+        assert_eq!(error(Wanted { slots: Some(0), ..wanted() }, 0), "--slots must be at least 1");
+        assert!(error(Wanted { device: Device::Cuda, ..wanted() }, 0).contains("no GPU is visible"));
+        assert!(error(Wanted { slots: Some(3), ..wanted() }, 2).contains("raise --max-cohort"));
+    }
+}

@@ -1,0 +1,380 @@
+//! The agent's decisions: inputs in, actions out, no clock, no I/O.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use colearn_core::{
+    failure::{Failure, FailureReason, RetryPolicy},
+    id::{LeaseToken, TaskId, WorkerId},
+    time::Timestamp,
+};
+use colearn_trainer_protocol::{Command, Member};
+
+use super::{
+    event::{Action, Assignment, Hello, Input, Lease, LogLevel, Message, Outcome, Report, SlotOffer},
+    log_queue::About,
+    outbox::Outbox,
+    slot::{Cohort, Limits, Slot, Trainer, Training},
+    time_limit::TimeLimit,
+};
+
+mod leaving;
+#[cfg(test)]
+mod tests;
+mod trainers;
+
+/// The agent.
+///
+/// Training does not depend on the stream: while it is down, reports are kept in order, and epochs, which
+/// are only progress, are left out.
+#[derive(Clone, Debug)]
+pub struct Agent {
+    worker: WorkerId,
+    host: String,
+    limits: Limits,
+    slots: BTreeMap<u32, Slot>,
+    outbox: Outbox,
+    link: Link,
+    mode: Mode,
+    time: TimeLimit,
+    /// Until when the first connection must be there; none once it was, or when there is no limit.
+    reach_by: Option<Timestamp>,
+    ever_connected: bool,
+    actions: Vec<Action>,
+}
+
+#[derive(Clone, Debug)]
+enum Link {
+    Down,
+    Up {
+        heartbeat: Duration,
+        beat_at: Timestamp,
+        /// The free slots as the coordinator knows them: told, less those it has granted leases on.
+        offered: Option<Vec<u32>>,
+    },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Mode {
+    Working,
+    /// Takes no new lease.
+    Draining,
+    /// Takes no new lease; what is trained stops at the end of its epoch, and is given back.
+    Parking {
+        outcome: Outcome,
+        until: Timestamp,
+    },
+    /// Nothing is trained; what is owed is delivered as far as it can be.
+    Leaving {
+        outcome: Outcome,
+        until: Timestamp,
+    },
+    Gone,
+}
+
+impl Agent {
+    /// An agent that has not started yet.
+    #[must_use]
+    pub fn new(
+        worker: WorkerId,
+        host: String,
+        slots: impl IntoIterator<Item = SlotOffer>,
+        limits: Limits,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            worker,
+            host,
+            reach_by: limits.connect_timeout.map(|limit| now.after(limit)),
+            time: TimeLimit::new(now, &limits),
+            limits,
+            slots: slots.into_iter().map(|offer| (offer.index, Slot::new(offer, now))).collect(),
+            outbox: Outbox::default(),
+            link: Link::Down,
+            mode: Mode::Working,
+            ever_connected: false,
+            actions: Vec::new(),
+        }
+    }
+
+    /// What to say first on a new stream.
+    #[must_use]
+    pub fn hello(&self) -> Hello {
+        let usable = self.slots.values().filter(|slot| !matches!(slot.trainer, Trainer::Withdrawn));
+        Hello {
+            worker: self.worker.clone(),
+            host: self.host.clone(),
+            slots: usable.map(|slot| slot.offer.clone()).collect(),
+            held: self.outbox.held(),
+        }
+    }
+
+    /// What the trainer of a slot trains, if it does.
+    #[must_use]
+    pub fn trained_on(&self, slot: u32) -> Option<About> {
+        match &self.slots.get(&slot)?.trainer {
+            Trainer::Training(training) if !training.members.is_empty() => {
+                Some(About { token: training.token, tasks: training.members.iter().copied().collect() })
+            }
+            _ => None,
+        }
+    }
+
+    /// When the next [`Input::Tick`] is due, if nothing else happens.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let link = match &self.link {
+            Link::Up { beat_at, .. } => Some(*beat_at),
+            Link::Down => self.reach_by,
+        };
+        let mode = match &self.mode {
+            Mode::Parking { until, .. } | Mode::Leaving { until, .. } => Some(*until),
+            Mode::Gone => return None,
+            Mode::Working => self.time.last_lease(),
+            Mode::Draining => self.time.end(),
+        };
+        let slots = self.slots.values().filter_map(|slot| slot.deadline(&self.limits)).min();
+        [link, mode, slots].into_iter().flatten().min()
+    }
+
+    /// What to do about an input.
+    pub fn apply(&mut self, now: Timestamp, input: Input) -> Vec<Action> {
+        if self.mode == Mode::Gone {
+            return Vec::new();
+        }
+        match input {
+            Input::Started | Input::Tick => {}
+            Input::Connected { heartbeat } => {
+                self.reach_by = None;
+                self.ever_connected = true;
+                self.outbox.disconnected();
+                self.link = Link::Up { heartbeat, beat_at: now.after(heartbeat), offered: None };
+            }
+            Input::Disconnected => {
+                self.link = Link::Down;
+                self.outbox.disconnected();
+            }
+            Input::Refused { why } => self.refused(why),
+            Input::Leased(lease) => self.leased(now, lease),
+            Input::Acknowledged { token, task } => self.acknowledged(token, task),
+            Input::Dropped { token, tasks, why } => self.dropped(now, token, &tasks, &why),
+            Input::Drain => self.drain("finishing what runs, taking nothing new"),
+            Input::TrainerSaid { slot, event } => self.trainer_said(now, slot, event),
+            Input::TrainerBabbled { slot, what } => self.babbled(now, slot, &what),
+            Input::TrainerEnded { slot, end } => self.trainer_ended(now, slot, &end),
+            Input::Stop => self.leave(now, Outcome::Stopped),
+        }
+        self.act_on_time(now);
+        self.speak();
+        self.finish(now);
+        std::mem::take(&mut self.actions)
+    }
+
+    fn log(&mut self, level: LogLevel, text: impl Into<String>) {
+        self.actions.push(Action::Log(level, About::default(), text.into()));
+    }
+
+    /// Logs what is about tasks of a lease: who looks for their log finds it there.
+    fn log_of(&mut self, level: LogLevel, token: LeaseToken, tasks: &[TaskId], text: String) {
+        self.actions.push(Action::Log(level, About { token, tasks: tasks.to_vec() }, text));
+    }
+
+    fn refused(&mut self, why: String) {
+        self.link = Link::Down;
+        self.outbox.disconnected();
+        // A coordinator that once took this worker may be in the middle of being replaced.
+        if !self.ever_connected {
+            self.go(Outcome::Refused { why });
+        }
+    }
+
+    fn leased(&mut self, now: Timestamp, lease: Lease) {
+        if let Link::Up { offered: Some(offered), .. } = &mut self.link {
+            offered.retain(|slot| *slot != lease.slot);
+        }
+        let Lease { token, slot: index, tasks } = lease;
+        if self.outbox.holds(token) {
+            return self.log(LogLevel::Warn, format!("lease {token} came twice; the second is ignored"));
+        }
+        if tasks.is_empty() {
+            return self.log(LogLevel::Warn, format!("lease {token} has no tasks; it is ignored"));
+        }
+        self.outbox.hold(token, index, tasks.iter().map(|assignment| assignment.task));
+        let refusal = match self.slots.get(&index) {
+            None => Some(format!("worker {} has no slot {index}", self.worker)),
+            Some(slot) if tasks.len() > slot.offer.max_cohort as usize => Some(format!(
+                "slot {index} of worker {} takes cohorts of at most {}, not {}",
+                self.worker,
+                slot.offer.max_cohort,
+                tasks.len()
+            )),
+            Some(_) => None,
+        };
+        let mut members = Vec::new();
+        for assignment in tasks {
+            let Assignment { task, attempt, settings, checkpoint_every_epochs } = assignment;
+            match (&refusal, settings) {
+                (Some(why), _) => self.refuse(token, task, why),
+                (None, Err(why)) => {
+                    self.refuse(token, task, &format!("the settings of the task can not be read: {why}"));
+                }
+                (None, Ok(settings)) => {
+                    members.push(Member { task, attempt, settings, checkpoint_every_epochs });
+                }
+            }
+        }
+        if !members.is_empty() {
+            self.place(now, index, Cohort { token, members });
+        }
+    }
+
+    fn refuse(&mut self, token: LeaseToken, task: TaskId, why: &str) {
+        self.failed(token, task, Failure::new(FailureReason::Settings, why));
+    }
+
+    /// Trains a cohort now, lets it wait for a trainer that is being replaced, or gives it back.
+    fn place(&mut self, now: Timestamp, index: u32, cohort: Cohort) {
+        let Some(slot) = self.slots.get_mut(&index) else { return };
+        let token = cohort.token;
+        // Offers and leases may cross on the wire, so that a lease for a slot that is taken is nobody's
+        // fault: it costs the task no attempt.
+        if self.mode != Mode::Working || matches!(slot.trainer, Trainer::Withdrawn) {
+            return self.give_back(token, index, "the slot takes no more leases");
+        }
+        if slot.waiting.is_some() || matches!(slot.trainer, Trainer::Training(_)) {
+            return self.give_back(token, index, "the slot is busy");
+        }
+        if matches!(slot.trainer, Trainer::Idle) {
+            self.train(now, index, cohort);
+        } else {
+            slot.waiting = Some(cohort);
+        }
+    }
+
+    fn give_back(&mut self, token: LeaseToken, slot: u32, why: &str) {
+        let text = format!("lease {token} on slot {slot} is given back: {why}");
+        self.log_of(LogLevel::Warn, token, &[], text);
+        self.outbox.owe(Report::Released { token });
+    }
+
+    fn train(&mut self, now: Timestamp, index: u32, cohort: Cohort) {
+        let Some(slot) = self.slots.get_mut(&index) else { return };
+        let Cohort { token, members } = cohort;
+        slot.trainer = Trainer::Training(Training {
+            token,
+            members: members.iter().map(|member| member.task).collect(),
+            began: now,
+            bore_fruit: false,
+            keeps_checkpoints: members.iter().any(|member| member.checkpoint_every_epochs > 0),
+            heard: now,
+        });
+        let tasks: Vec<TaskId> = members.iter().map(|member| member.task).collect();
+        let names: Vec<String> = tasks.iter().map(ToString::to_string).collect();
+        let text = format!("slot {index} trains {} under lease {token}", names.join(", "));
+        self.log_of(LogLevel::Info, token, &tasks, text);
+        self.actions.push(Action::Command { slot: index, command: Command::Train { members } });
+    }
+
+    fn dropped(&mut self, now: Timestamp, token: LeaseToken, tasks: &[TaskId], why: &str) {
+        let dropped = self.outbox.drop_tasks(token, tasks);
+        if dropped.is_empty() {
+            return;
+        }
+        let text = format!("{} task(s) of lease {token} dropped: {why}", dropped.len());
+        self.log_of(LogLevel::Info, token, &dropped, text);
+        for (&index, slot) in &mut self.slots {
+            if let Some(waiting) = &mut slot.waiting
+                && waiting.token == token
+            {
+                waiting.members.retain(|member| !dropped.contains(&member.task));
+                if waiting.members.is_empty() {
+                    slot.waiting = None;
+                }
+            }
+            if let Trainer::Training(training) = &mut slot.trainer
+                && training.token == token
+            {
+                let abandoned: Vec<TaskId> =
+                    dropped.iter().copied().filter(|task| training.members.remove(task)).collect();
+                if !abandoned.is_empty() {
+                    training.heard = now;
+                    let command = Command::Abandon { tasks: abandoned };
+                    self.actions.push(Action::Command { slot: index, command });
+                }
+            }
+        }
+    }
+
+    /// A result that is durable leaves nothing to go on from, and neither does a failure that is not tried
+    /// again. After another failure there may be one more attempt, and a report that is not durable may be
+    /// lost with this process.
+    fn acknowledged(&mut self, token: LeaseToken, task: TaskId) {
+        let over = match self.outbox.acknowledged(token, task) {
+            Some(Report::Finished { .. }) => {
+                self.log(LogLevel::Debug, format!("result of {task} under lease {token} is recorded"));
+                true
+            }
+            Some(Report::Failed { failure, .. }) => failure.reason.policy() == RetryPolicy::Fail,
+            Some(Report::Released { .. }) | None => false,
+        };
+        if over {
+            self.actions.push(Action::RemoveCheckpoints { task });
+        }
+    }
+
+    fn failed(&mut self, token: LeaseToken, task: TaskId, failure: Failure) {
+        self.log_of(LogLevel::Warn, token, &[task], format!("{task} failed: {failure}"));
+        self.outbox.owe(Report::Failed { token, task, failure });
+    }
+
+    fn act_on_time(&mut self, now: Timestamp) {
+        self.mind_the_time(now);
+        let overdue: Vec<u32> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| slot.deadline(&self.limits).is_some_and(|deadline| deadline <= now))
+            .map(|(&index, _)| index)
+            .collect();
+        for index in overdue {
+            let Some(slot) = self.slots.get_mut(&index) else { continue };
+            match &slot.trainer {
+                Trainer::Absent { .. } => {
+                    slot.trainer = Trainer::Starting { since: now };
+                    self.actions.push(Action::StartTrainer { slot: index });
+                }
+                Trainer::Starting { since } => {
+                    let seconds = now.since(*since).as_secs();
+                    let why = format!("trainer was not ready after {seconds} s");
+                    self.kill(now, index, &Failure::new(FailureReason::Hang, why));
+                }
+                Trainer::Training(training) => {
+                    let seconds = now.since(training.heard).as_secs();
+                    let why = format!("trainer said nothing for {seconds} s");
+                    self.kill(now, index, &Failure::new(FailureReason::Hang, why));
+                }
+                Trainer::Idle | Trainer::Ending | Trainer::Withdrawn => {}
+            }
+        }
+        if let Link::Up { heartbeat, beat_at, .. } = &mut self.link
+            && *beat_at <= now
+        {
+            *beat_at = now.after(*heartbeat);
+            self.actions.push(Action::Send(Message::Heartbeat));
+        }
+    }
+
+    /// Delivers what is owed, then tells which slots are free, so that the coordinator learns of results
+    /// before it grants more.
+    fn speak(&mut self) {
+        let Link::Up { offered, .. } = &mut self.link else { return };
+        for report in self.outbox.deliver() {
+            self.actions.push(Action::Send(Message::Report(report)));
+        }
+        let working = self.mode == Mode::Working;
+        let free: Vec<u32> =
+            self.slots.iter().filter(|(_, s)| working && s.is_free()).map(|(&index, _)| index).collect();
+        if offered.as_ref() != Some(&free) {
+            self.actions.push(Action::Send(Message::FreeSlots(free.clone())));
+            *offered = Some(free);
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! How the agent leaves: what it takes no more of, lets finish, gives back and waits for.
+
+use colearn_core::{id::LeaseToken, time::Timestamp};
+use colearn_trainer_protocol::Command;
+
+use super::{Agent, Mode};
+use crate::{
+    event::{Action, LogLevel, Outcome, Report},
+    slot::{Slot, Trainer},
+};
+
+impl Agent {
+    pub(super) fn drain(&mut self, why: &str) {
+        if self.mode == Mode::Working {
+            self.mode = Mode::Draining;
+            self.log(LogLevel::Info, format!("draining: {why}"));
+        }
+    }
+
+    /// Whether it is about to leave: trainers that end are not replaced, and what is owed is waited for, but not long.
+    #[must_use]
+    pub fn is_leaving(&self) -> bool {
+        matches!(self.mode, Mode::Parking { .. } | Mode::Leaving { .. } | Mode::Gone)
+    }
+
+    /// Has what is trained parked, and leaves as soon as that and what is owed are delivered.
+    pub(super) fn leave(&mut self, now: Timestamp, outcome: Outcome) {
+        if self.is_leaving() {
+            return;
+        }
+        self.mode = Mode::Parking { outcome, until: now.after(self.limits.grace) };
+        for (&index, slot) in &mut self.slots {
+            slot.waiting = None;
+            match &slot.trainer {
+                Trainer::Training(training) if !training.members.is_empty() => {
+                    self.actions.push(Action::Command { slot: index, command: Command::Park });
+                }
+                Trainer::Starting { .. } | Trainer::Idle | Trainer::Training(_) => {
+                    slot.trainer = Trainer::Withdrawn;
+                    self.actions.push(Action::KillTrainer { slot: index });
+                }
+                Trainer::Absent { .. } | Trainer::Ending | Trainer::Withdrawn => {
+                    slot.trainer = Trainer::Withdrawn;
+                }
+            }
+        }
+        self.give_back_untrained();
+    }
+
+    /// A trainer that has parked its cohort is of no more use.
+    pub(super) fn retire(&mut self, index: u32) {
+        if let Some(slot) = self.slots.get_mut(&index) {
+            slot.trainer = Trainer::Withdrawn;
+            self.actions.push(Action::KillTrainer { slot: index });
+        }
+        self.give_back_untrained();
+    }
+
+    /// Gives the leases back of which nothing is trained any more.
+    pub(super) fn give_back_untrained(&mut self) {
+        let trained = |token: LeaseToken| {
+            self.slots.values().any(|slot| matches!(&slot.trainer, Trainer::Training(t) if t.token == token))
+        };
+        let leases: Vec<LeaseToken> =
+            self.outbox.unreported().into_iter().filter(|token| !trained(*token)).collect();
+        for token in leases {
+            let text = format!("lease {token} is given back: the worker leaves");
+            self.log_of(LogLevel::Info, token, &[], text);
+            self.outbox.owe(Report::Released { token });
+        }
+    }
+
+    /// Drains when another lease would be of no use any more, and leaves before the time is up.
+    pub(super) fn mind_the_time(&mut self, now: Timestamp) {
+        if self.time.end().is_some_and(|end| end <= now) {
+            self.leave(now, Outcome::Stopped);
+        } else if self.time.last_lease().is_some_and(|last| last <= now) {
+            self.drain("what is left of --time-limit is too short for another lease");
+        }
+    }
+
+    /// Goes from one way of leaving to the next, and in the end.
+    pub(super) fn finish(&mut self, now: Timestamp) {
+        if let Mode::Parking { outcome, until } = &self.mode {
+            let late = *until <= now;
+            if late || self.slots.values().all(|slot| matches!(slot.trainer, Trainer::Withdrawn)) {
+                let until = now.after(self.limits.farewell);
+                self.mode = Mode::Leaving { outcome: outcome.clone(), until };
+                self.kill_the_late();
+                self.speak();
+            }
+        }
+        match &self.mode {
+            Mode::Gone | Mode::Parking { .. } => {}
+            Mode::Leaving { outcome, until } => {
+                if self.outbox.is_empty() || *until <= now {
+                    self.go(outcome.clone());
+                }
+            }
+            Mode::Draining => {
+                if self.outbox.is_empty() && self.slots.values().all(Slot::is_unoccupied) {
+                    self.go(Outcome::Drained);
+                }
+            }
+            Mode::Working => {
+                if self.reach_by.is_some_and(|deadline| deadline <= now) {
+                    self.go(Outcome::Unreachable);
+                }
+            }
+        }
+    }
+
+    /// What is trained still when the grace is over goes on elsewhere from its last checkpoint.
+    fn kill_the_late(&mut self) {
+        let late: Vec<u32> = self
+            .slots
+            .iter()
+            .filter(|(_, slot)| !matches!(slot.trainer, Trainer::Withdrawn))
+            .map(|(&index, _)| index)
+            .collect();
+        for index in late {
+            self.log(LogLevel::Warn, format!("slot {index}: killing the trainer: its epoch takes too long"));
+            self.retire(index);
+        }
+    }
+
+    pub(super) fn go(&mut self, outcome: Outcome) {
+        if self.mode != Mode::Gone {
+            self.mode = Mode::Gone;
+            self.actions.push(Action::Leave(outcome));
+        }
+    }
+}

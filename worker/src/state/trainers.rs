@@ -1,0 +1,200 @@
+//! What the agent does about its trainers: what they say, and how they end.
+
+use colearn_core::{
+    failure::{Failure, FailureReason},
+    time::Timestamp,
+};
+use colearn_trainer_protocol::Event;
+
+use super::{Agent, Link};
+use crate::{
+    event::{Action, LogLevel, Message, Outcome, Report, TrainerEnd},
+    slot::{MOST_DEATHS_AT_START, Slot, Trainer},
+};
+
+impl Agent {
+    pub(super) fn trainer_said(&mut self, now: Timestamp, index: u32, event: Event) {
+        let parks = self.is_leaving();
+        let Some(slot) = self.slots.get_mut(&index) else { return };
+        match (&mut slot.trainer, event) {
+            // What a trainer says between being killed and being dead no longer counts.
+            (Trainer::Ending | Trainer::Absent { .. } | Trainer::Withdrawn, _) => {}
+            (Trainer::Starting { .. }, Event::Ready { device }) => {
+                slot.trainer = Trainer::Idle;
+                slot.deaths_at_start = 0;
+                let waiting = slot.waiting.take();
+                self.log(LogLevel::Info, format!("slot {index} is ready on {device}"));
+                if let Some(cohort) = waiting {
+                    self.train(now, index, cohort);
+                }
+            }
+            (Trainer::Training(training), Event::Idle) => {
+                if training.members.is_empty() && parks {
+                    self.retire(index);
+                } else if training.members.is_empty() {
+                    slot.trainer = Trainer::Idle;
+                } else {
+                    let left = training.members.len();
+                    self.babbled(now, index, &format!("it is idle with {left} member(s) unreported"));
+                }
+            }
+            (Trainer::Training(training), Event::Epoch { task, record, epochs }) => {
+                if training.members.contains(&task) {
+                    training.heard = now;
+                    slot.deaths = 0;
+                    let token = training.token;
+                    if training.keeps_checkpoints && !training.bore_fruit {
+                        training.bore_fruit = true;
+                        self.time.took(now.since(training.began));
+                    }
+                    self.log(
+                        LogLevel::Debug,
+                        format!("slot {index}: {task} epoch {}/{epochs}", record.epoch),
+                    );
+                    if matches!(self.link, Link::Up { .. }) {
+                        self.actions.push(Action::Send(Message::Epoch { token, task, record, epochs }));
+                    }
+                }
+            }
+            (Trainer::Training(training), Event::Finished { task, result }) => {
+                if training.members.remove(&task) {
+                    training.heard = now;
+                    slot.deaths = 0;
+                    let token = training.token;
+                    if !training.bore_fruit {
+                        self.time.took(now.since(training.began));
+                    }
+                    self.log_of(LogLevel::Info, token, &[task], format!("slot {index}: {task} is done"));
+                    self.outbox.owe(Report::Finished { token, task, result });
+                }
+            }
+            (Trainer::Training(training), Event::Failed { task, failure }) => {
+                if training.members.remove(&task) {
+                    training.heard = now;
+                    let token = training.token;
+                    self.failed(token, task, failure);
+                }
+            }
+            (Trainer::Training(training), Event::Parked { task }) if parks => {
+                if training.members.remove(&task) {
+                    training.heard = now;
+                    let token = training.token;
+                    self.log_of(LogLevel::Info, token, &[task], format!("slot {index}: {task} is parked"));
+                }
+            }
+            // Abandoned members may still be spoken of, and a cohort may end while its abandonment is under way.
+            (Trainer::Idle, Event::Epoch { .. } | Event::Idle) => {}
+            (trainer, event) => {
+                let doing = match trainer {
+                    Trainer::Starting { .. } => "starting",
+                    Trainer::Idle => "idle",
+                    _ => "training",
+                };
+                let name = event_name(&event);
+                self.babbled(now, index, &format!("`{name}` came from a trainer that was {doing}"));
+            }
+        }
+    }
+
+    pub(super) fn babbled(&mut self, now: Timestamp, index: u32, what: &str) {
+        let why = format!("trainer spoke out of protocol: {what}");
+        self.kill(now, index, &Failure::new(FailureReason::Crash, why));
+    }
+
+    /// Kills a trainer and fails what it trained.
+    pub(super) fn kill(&mut self, now: Timestamp, index: u32, failure: &Failure) {
+        let Some(slot) = self.slots.get_mut(&index) else { return };
+        let before = std::mem::replace(&mut slot.trainer, Trainer::Ending);
+        match before {
+            Trainer::Absent { .. } | Trainer::Ending | Trainer::Withdrawn => {
+                slot.trainer = before;
+                return;
+            }
+            Trainer::Starting { .. } => self.died_at_start(now, index, &failure.message),
+            Trainer::Idle => slot.deaths += 1,
+            Trainer::Training(training) => {
+                slot.deaths += 1;
+                for task in training.members {
+                    self.failed(training.token, task, failure.clone());
+                }
+            }
+        }
+        self.log(LogLevel::Warn, format!("slot {index}: killing the trainer: {}", failure.message));
+        self.actions.push(Action::KillTrainer { slot: index });
+    }
+
+    pub(super) fn trainer_ended(&mut self, now: Timestamp, index: u32, end: &TrainerEnd) {
+        let Some(slot) = self.slots.get_mut(&index) else { return };
+        let pause = |slot: &Slot| Trainer::Absent { start_at: now.after(slot.pause()) };
+        match std::mem::replace(&mut slot.trainer, Trainer::Ending) {
+            Trainer::Withdrawn => slot.trainer = Trainer::Withdrawn,
+            Trainer::Starting { .. } => {
+                slot.trainer = pause(slot);
+                self.died_at_start(now, index, &end.to_string());
+            }
+            Trainer::Ending if slot.deaths_at_start >= MOST_DEATHS_AT_START => {
+                slot.trainer = Trainer::Withdrawn;
+            }
+            Trainer::Ending | Trainer::Absent { .. } => slot.trainer = pause(slot),
+            Trainer::Idle => {
+                slot.deaths += 1;
+                slot.trainer = pause(slot);
+                self.log(LogLevel::Warn, format!("slot {index}: idle {end}"));
+            }
+            Trainer::Training(training) => {
+                slot.deaths += 1;
+                slot.trainer = pause(slot);
+                let failure = end.failure();
+                self.log(LogLevel::Warn, format!("slot {index}: {}", failure.message));
+                for task in training.members {
+                    self.failed(training.token, task, failure.clone());
+                }
+            }
+        }
+        if self.is_leaving()
+            && let Some(slot) = self.slots.get_mut(&index)
+        {
+            slot.trainer = Trainer::Withdrawn;
+            self.give_back_untrained();
+        }
+    }
+
+    /// Counts a death before the trainer was ready; withdraws the slot when there were too many.
+    fn died_at_start(&mut self, now: Timestamp, index: u32, why: &str) {
+        let Some(slot) = self.slots.get_mut(&index) else { return };
+        slot.deaths += 1;
+        slot.deaths_at_start += 1;
+        let deaths = slot.deaths_at_start;
+        if deaths < MOST_DEATHS_AT_START {
+            return self
+                .log(LogLevel::Warn, format!("slot {index}: died at its start ({deaths} in a row): {why}"));
+        }
+        if !matches!(slot.trainer, Trainer::Ending) {
+            slot.trainer = Trainer::Withdrawn;
+        }
+        let waiting = slot.waiting.take();
+        self.log(
+            LogLevel::Error,
+            format!(
+                "slot {index} is withdrawn: its trainer died at its start {deaths} times in a row: {why}"
+            ),
+        );
+        if let Some(cohort) = waiting {
+            self.give_back(cohort.token, index, "the slot is withdrawn");
+        }
+        if self.slots.values().all(|slot| slot.deaths_at_start >= MOST_DEATHS_AT_START) {
+            self.leave(now, Outcome::NoUsableSlot { why: why.to_owned() });
+        }
+    }
+}
+
+fn event_name(event: &Event) -> &'static str {
+    match event {
+        Event::Ready { .. } => "ready",
+        Event::Epoch { .. } => "epoch",
+        Event::Finished { .. } => "finished",
+        Event::Failed { .. } => "failed",
+        Event::Parked { .. } => "parked",
+        Event::Idle => "idle",
+    }
+}

@@ -1,0 +1,352 @@
+//! Trainers as child processes: started, spoken to, listened to, killed.
+
+use std::{
+    collections::BTreeMap,
+    io,
+    os::unix::process::ExitStatusExt,
+    process::ExitStatus,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use colearn_core::id::TaskId;
+use colearn_proto::LARGEST_MESSAGE;
+use colearn_trainer_protocol::{self as protocol, checkpoint::Store};
+use nix::{
+    sys::signal::{Signal, killpg},
+    unistd::Pid,
+};
+use tokio::{
+    io::{AsyncWriteExt, BufReader},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout},
+    sync::{Notify, mpsc},
+    task::JoinSet,
+};
+use tracing::{info, warn};
+
+use crate::{
+    event::{EndStatus, Input, TrainerEnd},
+    launcher::{Launcher, TrainerOptions},
+    lines::{Line, Tail, read_line},
+    log_queue::{About, LogQueue, TRAINER_TARGET},
+    memory::OutOfMemoryWatch,
+    wire,
+};
+
+/// The longest line a trainer may say, in bytes. A result that needs more could not be reported: its JSON
+/// is never shorter than its wire form.
+pub const LONGEST_LINE: usize = LARGEST_MESSAGE;
+/// The longest line of a trainer's log that is passed on in one piece.
+const LONGEST_LOG_LINE: usize = 16 << 10;
+/// How long to read on when a trainer has died: a grandchild may hold its pipes open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long a trainer that closed its standard output may take to exit.
+const EXIT: Duration = Duration::from_secs(5);
+
+/// Where trainers come from and whom they talk to.
+pub trait Trainers {
+    /// Starts the trainer of a slot that has none. What it says, and finally its end, comes as inputs.
+    fn start(&mut self, slot: u32);
+    /// Tells a trainer something. One that has just died does not hear it.
+    fn command(&mut self, slot: u32, command: protocol::Command);
+    /// What a trainer logs from now on is about this lease; told before it is told to train.
+    fn log_about(&mut self, _slot: u32, _about: About) {}
+    /// Kills a trainer and everything it started.
+    fn kill(&mut self, slot: u32);
+    /// Removes the checkpoints that trainers left of a task; does nothing where they leave none.
+    fn remove_checkpoints(&mut self, _task: TaskId) {}
+}
+
+/// The trainers of a worker as child processes.
+#[derive(Debug)]
+pub struct TrainerProcesses {
+    launcher: Launcher,
+    options: BTreeMap<u32, TrainerOptions>,
+    running: BTreeMap<u32, Handle>,
+    inputs: mpsc::Sender<Input>,
+    memory: Arc<Mutex<OutOfMemoryWatch>>,
+    logs: LogQueue,
+    tasks: JoinSet<()>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    /// Unbounded, since the agent says at most two things before it waits for an answer.
+    lines: mpsc::UnboundedSender<Vec<u8>>,
+    kill: Arc<Notify>,
+    tail: Tail,
+    about: Arc<Mutex<Arc<About>>>,
+}
+
+impl TrainerProcesses {
+    /// No trainers yet. What they will say goes to `inputs`, what they will log to `logs`.
+    #[must_use]
+    pub fn new(
+        launcher: Launcher,
+        options: impl IntoIterator<Item = (u32, TrainerOptions)>,
+        inputs: mpsc::Sender<Input>,
+        logs: LogQueue,
+    ) -> Self {
+        Self {
+            launcher,
+            options: options.into_iter().collect(),
+            running: BTreeMap::new(),
+            inputs,
+            memory: Arc::new(Mutex::new(OutOfMemoryWatch::begin())),
+            logs,
+            tasks: JoinSet::new(),
+        }
+    }
+
+    /// Kills all trainers and waits until they, and the checkpoints to be removed, are gone. The receiver of the inputs must be gone already.
+    pub async fn shut_down(mut self) {
+        for handle in self.running.values() {
+            handle.kill.notify_one();
+        }
+        while self.tasks.join_next().await.is_some() {}
+    }
+}
+
+impl Trainers for TrainerProcesses {
+    fn start(&mut self, slot: u32) {
+        // Tasks of trainers that have ended.
+        while self.tasks.try_join_next().is_some() {}
+        let Some(options) = self.options.get(&slot) else { return };
+        let inputs = self.inputs.clone();
+        let mut child = match self.launcher.launch(options) {
+            Ok(child) => child,
+            Err(error) => {
+                let why = format!("{}: {error}", self.launcher.program().display());
+                let status = EndStatus::NotStarted(why);
+                let end = TrainerEnd { status, stderr: String::new(), killed_for_memory: false };
+                self.tasks.spawn(async move {
+                    let _ = inputs.send(Input::TrainerEnded { slot, end }).await;
+                });
+                return;
+            }
+        };
+        let (Some(stdin), Some(stdout), Some(stderr)) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take())
+        else {
+            unreachable!("all three were asked for as pipes");
+        };
+        let (lines, to_write) = mpsc::unbounded_channel();
+        let (kill, tail) = (Arc::new(Notify::new()), Tail::default());
+        let about = Arc::<Mutex<Arc<About>>>::default();
+        let supervisor = Supervisor {
+            slot,
+            inputs,
+            kill: Arc::clone(&kill),
+            tail: tail.clone(),
+            memory: Arc::clone(&self.memory),
+            logs: self.logs.clone(),
+            about: Arc::clone(&about),
+        };
+        self.tasks.spawn(supervisor.watch(child, stdin, to_write, stdout, stderr));
+        self.running.insert(slot, Handle { lines, kill, tail, about });
+    }
+
+    fn command(&mut self, slot: u32, command: protocol::Command) {
+        let Some(handle) = self.running.get(&slot) else { return };
+        if matches!(command, protocol::Command::Train { .. }) {
+            // What was logged for an earlier cohort does not explain the death of this one.
+            handle.tail.clear();
+        }
+        let mut line = serde_json::to_vec(&command).expect("commands have text keys and finite numbers only");
+        line.push(b'\n');
+        // A trainer that is gone reports its end by itself.
+        let _ = handle.lines.send(line);
+    }
+
+    fn log_about(&mut self, slot: u32, about: About) {
+        if let Some(handle) = self.running.get(&slot) {
+            *handle.about.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(about);
+        }
+    }
+
+    fn kill(&mut self, slot: u32) {
+        if let Some(handle) = self.running.get(&slot) {
+            handle.kill.notify_one();
+        }
+    }
+
+    fn remove_checkpoints(&mut self, task: TaskId) {
+        while self.tasks.try_join_next().is_some() {}
+        let Some(location) = self.options.values().find_map(|options| options.checkpoints.clone()) else {
+            return;
+        };
+        // Off the main loop: a shared folder or a bucket may be slow.
+        self.tasks.spawn_blocking(move || {
+            let removed = Store::open(&location).and_then(|store| store.remove(task));
+            if let Err(error) = removed {
+                warn!("{error}; nobody needs the checkpoints of task {task} any more");
+            }
+        });
+    }
+}
+
+struct Supervisor {
+    slot: u32,
+    inputs: mpsc::Sender<Input>,
+    kill: Arc<Notify>,
+    tail: Tail,
+    memory: Arc<Mutex<OutOfMemoryWatch>>,
+    logs: LogQueue,
+    /// What it trains, or trained last.
+    about: Arc<Mutex<Arc<About>>>,
+}
+
+impl Supervisor {
+    /// Sees a trainer through to its end. Whatever it says is told before that it has ended.
+    async fn watch(
+        self,
+        mut child: Child,
+        stdin: ChildStdin,
+        to_write: mpsc::UnboundedReceiver<Vec<u8>>,
+        stdout: ChildStdout,
+        stderr: ChildStderr,
+    ) {
+        let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        let kill_group = || {
+            if let Some(group) = group {
+                // It fails only when all of the group are gone already.
+                let _ = killpg(group, Signal::SIGKILL);
+            }
+        };
+        let mut pipes = JoinSet::new();
+        pipes.spawn(write(stdin, to_write));
+        let log = tokio::spawn(log(
+            self.slot,
+            stderr,
+            self.tail.clone(),
+            self.logs.clone(),
+            Arc::clone(&self.about),
+        ));
+        let mut listening = tokio::spawn(listen(self.slot, stdout, self.inputs.clone()));
+        let mut killed = false;
+        let mut said_all = false;
+        let status = loop {
+            tokio::select! {
+                biased;
+                () = self.kill.notified() => {
+                    killed = true;
+                    kill_group();
+                }
+                status = child.wait() => break status,
+                _ = &mut listening, if !said_all => said_all = true,
+                // Without an output it is of no use to anybody.
+                () = tokio::time::sleep(EXIT), if said_all && !killed => {
+                    killed = true;
+                    kill_group();
+                }
+            }
+        };
+        // Whatever it started goes with it. The group's number is free again only when none is left, and
+        // numbers are given out in turn, so that this hits nobody else.
+        kill_group();
+        if !said_all && tokio::time::timeout(LAST_WORDS, &mut listening).await.is_err() {
+            listening.abort();
+        }
+        let log_abort = log.abort_handle();
+        if tokio::time::timeout(LAST_WORDS, log).await.is_err() {
+            log_abort.abort();
+        }
+        let end = self.end(status, killed);
+        let _ = self.inputs.send(Input::TrainerEnded { slot: self.slot, end }).await;
+    }
+
+    fn end(&self, status: io::Result<ExitStatus>, killed: bool) -> TrainerEnd {
+        let status = match status {
+            Ok(status) => match (status.code(), status.signal()) {
+                (Some(code), _) => EndStatus::Exited(code),
+                (None, signal) => EndStatus::Signalled(signal.unwrap_or(0)),
+            },
+            Err(error) => EndStatus::NotStarted(format!("it could not be waited for: {error}")),
+        };
+        let by_nine = status == EndStatus::Signalled(Signal::SIGKILL as i32);
+        let killed_for_memory = by_nine && !killed && {
+            // The counter is sound even if another task panicked while it was claimed from.
+            self.memory.lock().unwrap_or_else(PoisonError::into_inner).claim()
+        };
+        TrainerEnd { status, stderr: self.tail.text(), killed_for_memory }
+    }
+}
+
+async fn write(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<Vec<u8>>) {
+    while let Some(line) = lines.recv().await {
+        if stdin.write_all(&line).await.is_err() || stdin.flush().await.is_err() {
+            // It has closed its input; that it ends is seen elsewhere.
+            return;
+        }
+    }
+}
+
+/// Passes on what a trainer says, until it closes its output or says what is not of the protocol.
+async fn listen(slot: u32, stdout: ChildStdout, inputs: mpsc::Sender<Input>) {
+    let mut stdout = BufReader::new(stdout);
+    let mut line = Vec::new();
+    loop {
+        let input = match read_line(&mut stdout, &mut line, LONGEST_LINE).await {
+            Ok(Line::End) => return,
+            Ok(Line::Whole) => match parse(&line) {
+                Ok(event) => Input::TrainerSaid { slot, event },
+                Err(what) => Input::TrainerBabbled { slot, what },
+            },
+            Ok(Line::TooLong) => {
+                Input::TrainerBabbled { slot, what: format!("a line of more than {LONGEST_LINE} bytes") }
+            }
+            Err(error) => {
+                Input::TrainerBabbled { slot, what: format!("its output can not be read: {error}") }
+            }
+        };
+        let babbled = matches!(input, Input::TrainerBabbled { .. });
+        if inputs.send(input).await.is_err() {
+            return;
+        }
+        if babbled {
+            // It is about to be killed. Until then it must not block on a full pipe, nor be heard.
+            let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
+            return;
+        }
+    }
+}
+
+fn parse(line: &[u8]) -> Result<protocol::Event, String> {
+    let excerpt = || {
+        let text = String::from_utf8_lossy(line);
+        text.trim_end().chars().take(200).collect::<String>()
+    };
+    let event = serde_json::from_slice(line).map_err(|error| format!("{error} in `{}`", excerpt()))?;
+    wire::check(&event).map_err(|error| error.to_string())?;
+    Ok(event)
+}
+
+/// Passes a trainer's log on to the agent's and to the coordinator, and keeps the end of it.
+async fn log(slot: u32, stderr: ChildStderr, tail: Tail, logs: LogQueue, about: Arc<Mutex<Arc<About>>>) {
+    let mut stderr = BufReader::new(stderr);
+    let mut line = Vec::new();
+    loop {
+        match read_line(&mut stderr, &mut line, LONGEST_LOG_LINE).await {
+            Ok(Line::Whole | Line::TooLong) => {
+                tail.keep(&line);
+                let text = String::from_utf8_lossy(&line);
+                info!(target: TRAINER_TARGET, "slot {slot}: {}", text.trim_end());
+                let about = about.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                logs.trainer_says(about, &text);
+            }
+            Ok(Line::End) | Err(_) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_events_or_errors() {
+        assert_eq!(parse(b"{\"event\":\"idle\"}\n"), Ok(protocol::Event::Idle));
+        let error = parse(b"Segmentation fault\n").unwrap_err();
+        assert!(error.contains("`Segmentation fault`"), "{error}");
+    }
+}
