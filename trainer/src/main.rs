@@ -1,6 +1,10 @@
 //! The `colearn-trainer` program.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 use colearn_trainer::{device, process};
@@ -38,14 +42,17 @@ struct TrainArgs {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let cli: Cli = colearn_command_line::parse();
+    match cli.command {
         Command::Train(TrainArgs { data_dir, checkpoints, device, threads }) => {
             process::run(data_dir, checkpoints.as_deref(), &device, threads)
         }
         Command::Devices => {
             let devices = serde_json::to_string(&device::inventory()).expect("it is plain data");
-            println!("{devices}");
-            ExitCode::SUCCESS
+            match writeln!(io::stdout(), "{devices}") {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            }
         }
     }
 }
