@@ -131,7 +131,8 @@ pub(crate) fn note(row: &ConfigurationRow, baseline: bool) -> String {
     if row.baseline && baseline {
         notes.push("baseline".to_owned());
     }
-    if row.state != RowState::Complete {
+    // A row without any result says below why.
+    if row.state == RowState::Partial {
         notes.push(row.state.as_str().to_owned());
     }
     let mut reasons: Vec<&str> = row.failed_seeds.values().map(|reason| reason.as_str()).collect();
