@@ -4,28 +4,30 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use colearn_coordinator::{
     Config, Coordinator, CoordinatorError, RunningCoordinator, Storage, engine::EngineError,
 };
 use colearn_core::sweep::Sweep;
-use colearn_proto::{LARGEST_MESSAGE, v1::sweep_service_client::SweepServiceClient};
-use tonic::{
-    Code, Status,
-    transport::{Channel, Endpoint},
-};
 
 use crate::{
     args::Target,
+    client::Client,
     exit::{Exit, Failure},
 };
+
+/// How long whoever holds a state folder may be out of reach.
+const BRIEFLY: Duration = Duration::from_secs(2);
+/// Pauses between attempts to reach a coordinator again grow from this to that.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// A connection to a coordinator, and the coordinator itself where it runs in this process.
 pub(crate) struct Connection {
     /// The service for people and scripts.
-    pub(crate) sweeps: SweepServiceClient<Channel>,
+    pub(crate) sweeps: Client,
     embedded: Option<RunningCoordinator>,
 }
 
@@ -36,7 +38,7 @@ impl Connection {
     /// When nobody answers, or when there is no state folder to look into.
     pub(crate) async fn open(target: &Target) -> Result<Self, Failure> {
         if let Some(url) = &target.coordinator {
-            return Ok(Self { sweeps: connect(url).await?, embedded: None });
+            return Ok(Self { sweeps: Client::connect(url).await?, embedded: None });
         }
         if !target.state.is_dir() {
             return Err(Failure::new(
@@ -47,20 +49,26 @@ impl Connection {
                 ),
             ));
         }
-        match start(config(&target.state)).await {
-            Ok(running) => {
-                let sweeps = connect(&url_of(&running)).await?;
-                Ok(Self { sweeps, embedded: Some(running) })
-            }
+        let began = Instant::now();
+        loop {
+            let held = match start(config(&target.state)).await {
+                Ok(running) => {
+                    let sweeps = Client::connect(&url_of(&running)).await?;
+                    return Ok(Self { sweeps, embedded: Some(running) });
+                }
+                Err(failure) if failure.exit == Exit::State => failure,
+                Err(failure) => return Err(failure),
+            };
             // Somebody else serves this folder: ask them.
-            Err(failure) if failure.exit == Exit::State => match read_address(&target.state) {
-                Some(url) => match connect(&url).await {
-                    Ok(sweeps) => Ok(Self { sweeps, embedded: None }),
-                    Err(_) => Err(failure),
-                },
-                None => Err(failure),
-            },
-            Err(failure) => Err(failure),
+            let Some(url) = read_address(&target.state) else { return Err(held) };
+            match Client::connect(&url).await {
+                Ok(sweeps) => return Ok(Self { sweeps, embedded: None }),
+                // It has just begun, or was another command, which is done with the folder in a moment.
+                Err(_) if began.elapsed() < BRIEFLY => tokio::time::sleep(SHORTEST_PAUSE).await,
+                Err(unreachable) => {
+                    return Err(Failure { message: format!("{held}; {unreachable}"), ..unreachable });
+                }
+            }
         }
     }
 
@@ -82,6 +90,35 @@ impl Connection {
             ));
         }
         Ok(connection)
+    }
+
+    /// Connects again to a coordinator that went away, for as long as it takes, as workers do.
+    ///
+    /// # Errors
+    /// When there is no use in trying.
+    pub(crate) async fn again(
+        &mut self,
+        target: &Target,
+        lost: Failure,
+        say: impl Fn(&str),
+    ) -> Result<(), Failure> {
+        if !lost.lost || self.is_embedded() {
+            return Err(lost);
+        }
+        say(&format!("{lost}; trying again until it answers, which Ctrl-C ends"));
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            // The next coordinator of a state folder may have another port.
+            let moved = target.coordinator.is_none().then(|| read_address(&target.state)).flatten();
+            let url = moved.unwrap_or_else(|| self.sweeps.url().to_owned());
+            if let Ok(client) = Client::connect(&url).await {
+                say(&format!("the coordinator at {url} answers again"));
+                self.sweeps = client;
+                return Ok(());
+            }
+        }
     }
 
     /// Whether the coordinator runs in this process, and so has no workers.
@@ -155,54 +192,4 @@ fn address_file(state: &Path) -> PathBuf {
 fn read_address(state: &Path) -> Option<String> {
     let text = std::fs::read_to_string(address_file(state)).ok()?;
     Some(text.trim().to_owned())
-}
-
-/// Connects to the coordinator at `url`.
-///
-/// # Errors
-/// When the URL is malformed or nobody answers there.
-pub(crate) async fn connect(url: &str) -> Result<SweepServiceClient<Channel>, Failure> {
-    let endpoint = Endpoint::from_shared(url.to_owned())
-        .ok()
-        .filter(|endpoint| endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some())
-        .ok_or_else(|| {
-            Failure::new(
-                Exit::Usage,
-                format!("`{url}` is not a coordinator's address; it looks like http://HOST:7117"),
-            )
-        })?;
-    let channel = endpoint
-        .connect_timeout(Duration::from_secs(10))
-        // Without keepalive a client never notices that the other end is gone.
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(10))
-        .keep_alive_while_idle(true)
-        .connect()
-        .await
-        .map_err(|error| unreachable_at(url, &error))?;
-    Ok(SweepServiceClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE))
-}
-
-fn unreachable_at(url: &str, error: &dyn std::error::Error) -> Failure {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    Failure::new(
-        Exit::Unreachable,
-        format!(
-            "no coordinator answers at {url} ({cause}); is `colearn coordinator` running there, and the port open?"
-        ),
-    )
-}
-
-/// The failure behind a refused call.
-pub(crate) fn refused(status: &Status) -> Failure {
-    let exit = match status.code() {
-        Code::NotFound => Exit::NotFound,
-        Code::InvalidArgument => Exit::SweepFile,
-        Code::Unavailable => Exit::Unreachable,
-        _ => Exit::Failure,
-    };
-    Failure::new(exit, status.message())
 }

@@ -1,19 +1,21 @@
 //! `colearn run FILE`: coordinator, worker and watcher in one command.
 
-use std::{io::Write as _, path::Path};
+use std::ffi::OsString;
 
-use colearn_proto::v1::{SweepSummary, sweep_service_client::SweepServiceClient};
+use colearn_core::text::counted_len;
+use colearn_proto::v1::SweepSummary;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 
 use crate::{
     args::{RunArgs, Target},
+    client::Client,
     connect::{self, coordinator_failure, url_of},
     data::{check_data, check_same_data},
     exit::{Exit, Failure, Outcome},
     format,
     interrupt::Interrupts,
     local_worker::{LocalWorker, find_program},
+    output,
     plan::parse_file,
     progress::{Progress, has_ended},
     remote::{exit_of, fetch_results, follow, submit_to},
@@ -35,7 +37,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     let url = url_of(&running);
     let target = Target { coordinator: None, state: arguments.state.clone() };
     let worked = async {
-        let mut client = connect::connect(&url).await?;
+        let mut client = Client::connect(&url).await?;
         let summary = submit_to(&mut client, source, &arguments.file, &target).await?;
         let ended = if has_ended(&summary) {
             Some(summary)
@@ -76,11 +78,30 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
         let done: usize = fetched.table.configurations.iter().map(|row| row.n).sum();
         return Err(Failure::new(
             Exit::Interrupted,
-            format!("interrupted; {done} results are kept, and the same command continues where it stopped"),
+            format!(
+                "interrupted; {} kept, and the same command continues where it stopped",
+                counted_len(done, "result")
+            ),
         ));
     };
-    // Who closed our output does not want the table; the sweep has ended all the same.
-    let _ = std::io::stdout().write_all(format::render(&fetched.table, arguments.format).as_bytes());
+    fetched.warn(arguments.format);
+    match output::print(format_args!("{}", format::render(&fetched.table, arguments.format))) {
+        // A reader that has closed the output does not want the table; the sweep has ended all the same.
+        Err(Failure { exit: Exit::PipeClosed, .. }) => {}
+        Err(failure) => {
+            let Target { state, .. } = &target;
+            return Err(Failure {
+                message: format!(
+                    "{failure}; the results are kept in `{}`: colearn results {}{}",
+                    state.display(),
+                    sweep.name,
+                    target.typed()
+                ),
+                ..failure
+            });
+        }
+        Ok(()) => {}
+    }
     if !fetched.failures.is_empty() {
         tell!("the worker's log is {}", arguments.state.join("worker.log").display());
     }
@@ -89,13 +110,13 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
 
 /// Trains until the sweep has ended (its last state) or the person interrupts (`None`).
 async fn work(
-    client: &mut SweepServiceClient<Channel>,
+    client: &mut Client,
     name: &str,
     worker: &LocalWorker,
     interrupts: &mut Interrupts,
 ) -> Result<Option<SweepSummary>, Failure> {
     let stop = CancellationToken::new();
-    let mut progress = Progress::new();
+    let mut progress = Progress::with_own_worker();
     let supervised = worker.supervise(stop.clone().cancelled_owned());
     tokio::pin!(supervised);
     let outcome = tokio::select! {
@@ -118,18 +139,20 @@ async fn work(
     outcome
 }
 
-fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<String> {
-    let path = |path: &Path| path.display().to_string();
-    let mut list = vec![
-        "--coordinator".to_owned(),
-        url.to_owned(),
-        "--data-dir".to_owned(),
-        path(&arguments.data_dir),
-        "--checkpoints".to_owned(),
-        path(&arguments.state.join("checkpoints")),
-        "--device".to_owned(),
-        arguments.device.clone(),
-        "--until-stdin-closes".to_owned(),
+/// What is typed, and what only this command knows; the rest reaches the worker by its variables.
+fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<OsString> {
+    let checkpoints =
+        arguments.checkpoints.clone().unwrap_or_else(|| arguments.state.join("checkpoints").into_os_string());
+    let mut list: Vec<OsString> = vec![
+        "--coordinator".into(),
+        url.into(),
+        "--data-dir".into(),
+        arguments.data_dir.clone().into_os_string(),
+        "--checkpoints".into(),
+        checkpoints,
+        "--device".into(),
+        arguments.device.clone().into(),
+        "--until-stdin-closes".into(),
     ];
     for (flag, value) in [
         ("--slots", arguments.slots),
@@ -137,8 +160,8 @@ fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<String> {
         ("--max-cohort", arguments.max_cohort),
     ] {
         if let Some(value) = value {
-            list.push(flag.to_owned());
-            list.push(value.to_string());
+            list.push(flag.into());
+            list.push(value.to_string().into());
         }
     }
     list

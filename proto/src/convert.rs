@@ -14,6 +14,14 @@ pub enum ConvertError {
     /// A field that must be set is not.
     #[error("the message has no `{0}`")]
     Missing(&'static str),
+    /// A message that must not come at this point.
+    #[error("unexpected `{message}`: {why}")]
+    Unexpected {
+        /// Which message.
+        message: &'static str,
+        /// What is wrong with it here.
+        why: &'static str,
+    },
     /// An identifier is malformed.
     #[error(transparent)]
     Id(#[from] IdError),

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use colearn_core::text::counted;
 use colearn_proto::v1::{self, SweepState, SweepSummary};
 use tonic::Code;
 
 use super::{Client, words::state_word};
 use crate::{
     args::Target,
-    connect::{Connection, refused},
+    connect::Connection,
     exit::{Exit, Failure, Outcome},
 };
 
@@ -31,10 +32,17 @@ pub(crate) async fn submit_to(
 ) -> Result<SweepSummary, Failure> {
     let request = v1::SubmitSweepRequest { source, origin: file.display().to_string() };
     let response = client.submit_sweep(request).await.map_err(|status| {
-        let mut failure = refused(&status);
+        let mut failure = client.failure(&status);
         if status.code() == Code::AlreadyExists {
             failure.message += &format!(
                 "; to add this file's seeds and configurations to it: colearn extend NAME {}{}",
+                file.display(),
+                target.typed()
+            );
+        }
+        if status.code() == Code::FailedPrecondition {
+            failure.message += &format!(
+                "; run it when that has ended, with: colearn run {}{}",
                 file.display(),
                 target.typed()
             );
@@ -49,14 +57,14 @@ pub(crate) async fn submit_to(
     let counts = summary.tasks.unwrap_or_default();
     if response.created {
         tell!(
-            "{}: {} configurations x {} seeds = {} tasks",
+            "{}: {} x {} = {}",
             summary.name,
-            summary.configurations,
-            summary.seeds,
-            counts.total
+            counted(summary.configurations, "configuration"),
+            counted(summary.seeds, "seed"),
+            counted(counts.total, "task")
         );
     } else {
-        tell!("{}: known already; {} of {} tasks are done", summary.name, counts.done, counts.total);
+        tell!("{}: known already; {} of {} done", summary.name, counts.done, counted(counts.total, "task"));
         if matches!(summary.state(), SweepState::Failed | SweepState::Cancelled) {
             tell!(
                 "{}: {}; nothing more of it will run until it is told to: colearn retry {}{}",
@@ -87,7 +95,21 @@ pub(super) fn summary_of(sweep: Option<SweepSummary>) -> Result<SweepSummary, Fa
 
 /// Reads a sweep file.
 pub(crate) fn read_sweep_file(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|error| {
-        Failure::new(Exit::SweepFile, format!("cannot read the sweep file `{}`: {error}", file.display()))
-    })
+    let unreadable = |why: String| {
+        Failure::new(Exit::SweepFile, format!("cannot read the sweep file `{}`: {why}", file.display()))
+    };
+    let bytes = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
+    String::from_utf8(bytes).map_err(|error| unreadable(encoding(&error)))
+}
+
+/// What a text that is not UTF-8 is instead.
+fn encoding(error: &std::string::FromUtf8Error) -> String {
+    let bytes = error.as_bytes();
+    let zeros = bytes.iter().filter(|byte| **byte == 0).count();
+    if matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || zeros * 3 > bytes.len() {
+        return "it is in UTF-16: save it as UTF-8, or convert it with: iconv -f UTF-16 -t UTF-8".to_owned();
+    }
+    let good = &bytes[..error.utf8_error().valid_up_to()];
+    let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+    format!("line {line} is not UTF-8 (byte {:#04x}): save it in that encoding", bytes[good.len()])
 }

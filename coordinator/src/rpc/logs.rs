@@ -12,7 +12,7 @@ use colearn_proto::{convert::ConvertError, v1};
 use tokio::{sync::mpsc, time::timeout};
 use tonic::Status;
 
-use super::{convert, router::Rpc};
+use super::{convert, look, router::Rpc};
 use crate::logs::{KeptLine, LogBatch, LogLine, LogOf, LogSource};
 
 /// Lines of one message to a person.
@@ -51,18 +51,23 @@ fn recorded(kept: KeptLine) -> v1::RecordedLine {
         LogSource::Trainer => v1::LogSource::Trainer,
     };
     let line = v1::LogLine { at: kept.line.at.0, source: source.into(), text: kept.line.text };
-    v1::RecordedLine { line: Some(line), worker: kept.worker.to_string(), token: kept.token.0 }
+    v1::RecordedLine {
+        line: Some(line),
+        worker: kept.worker.to_string(),
+        token: kept.token.0,
+        number: kept.number,
+    }
 }
 
-/// Sends what is kept of a log, and what comes, if it is followed.
+/// Sends what is kept of a log behind the line `after`, and what comes, if it is followed.
 pub(super) async fn stream(
     rpc: Rpc,
     of: LogOf,
     follow: bool,
+    mut after: u64,
     lines: mpsc::Sender<Result<v1::GetLogResponse, Status>>,
 ) {
     let mut written = rpc.logs.written();
-    let mut after = 0;
     let mut over = !follow;
     // What was logged before somebody asked is to be seen.
     rpc.logs.flush().await;
@@ -92,7 +97,8 @@ pub(super) async fn stream(
                 () = lines.closed() => return,
                 changed = timeout(BETWEEN_LOOKS, written.changed()) => {
                     if matches!(changed, Ok(Err(_))) {
-                        return;
+                        // An end without a word would look like that of the task.
+                        return drop(lines.send(Err(look::stopped())).await);
                     }
                 }
             }

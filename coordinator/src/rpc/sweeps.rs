@@ -69,6 +69,11 @@ impl SweepService for Sweeps {
     ) -> Result<Response<v1::SubmitSweepResponse>, Status> {
         let v1::SubmitSweepRequest { source, origin } = request.into_inner();
         let (sweep, warnings) = self.parse(source, origin).await?;
+        // Accepted, it would wait for ever without a word.
+        let only = self.rpc.ask(|scheduler| scheduler.only().cloned()).await?;
+        if let Some(only) = only.filter(|only| *only != sweep.name) {
+            return Err(convert::trains_another(&sweep.name, &only));
+        }
         // It may be there already, and settled.
         let name = sweep.name.clone();
         if let Some(id) = self.rpc.ask(move |scheduler| scheduler.id_of(&name)).await? {
@@ -253,7 +258,7 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::GetLogRequest>,
     ) -> Result<Response<Self::GetLogStream>, Status> {
-        let v1::GetLogRequest { of, follow } = request.into_inner();
+        let v1::GetLogRequest { of, follow, after } = request.into_inner();
         let of = match of {
             Some(v1::get_log_request::Of::Task(v1::TaskOfSweep { name, task })) => {
                 let (name, id) = self.rpc.find(&name).await?;
@@ -271,7 +276,7 @@ impl SweepService for Sweeps {
             None => return Err(Status::invalid_argument("a log is of a task or of a worker")),
         };
         let (lines, stream) = mpsc::channel(4);
-        tokio::spawn(logs::stream(self.rpc.clone(), of, follow, lines));
+        tokio::spawn(logs::stream(self.rpc.clone(), of, follow, after, lines));
         Ok(Response::new(ReceiverStream::new(stream)))
     }
 }
