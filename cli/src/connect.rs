@@ -162,6 +162,23 @@ pub(crate) async fn start(config: Config) -> Result<RunningCoordinator, Failure>
     Ok(running)
 }
 
+/// Starts a coordinator in this process, as [`start`] does; waits a moment for a command that looks into the state
+/// folder, and holds it for that long.
+///
+/// # Errors
+/// With the exit code that belongs to the cause.
+pub(crate) async fn start_soon(config: Config) -> Result<RunningCoordinator, Failure> {
+    let began = Instant::now();
+    loop {
+        match start(config.clone()).await {
+            Err(failure) if failure.exit == Exit::State && began.elapsed() < BRIEFLY => {
+                tokio::time::sleep(SHORTEST_PAUSE).await;
+            }
+            started => return started,
+        }
+    }
+}
+
 /// The failure that a coordinator's error is to the command.
 pub(crate) fn coordinator_failure(error: &CoordinatorError) -> Failure {
     let exit = match error {

@@ -20,7 +20,7 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     config.lease = Duration::from_secs(arguments.lease);
     config.heartbeat = config.lease / 4;
     config.settle_after = Duration::from_secs(arguments.settle_after);
-    let mut running = connect::start(config).await?;
+    let mut running = connect::start_soon(config).await?;
     if let Some(warning) = arguments.listen.unreachable_from_elsewhere() {
         tracing::warn!("{warning}");
     }

@@ -33,7 +33,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     config.only = Some(sweep.name.clone());
     // The worker of an earlier run that was killed can not find the new port.
     config.release_leases = true;
-    let mut running = connect::start(config).await?;
+    let mut running = connect::start_soon(config).await?;
     let url = url_of(&running);
     let target = Target { coordinator: None, state: arguments.state.clone() };
     let worked = async {

@@ -19,7 +19,7 @@ const STATE: &str = ".colearn";
 
 /// Which coordinator is meant, as typed or by variables.
 #[derive(Args, Debug)]
-struct Named {
+struct TargetArgs {
     /// The coordinator's address, such as http://login1:7117.
     #[arg(long, env = "COLEARN_COORDINATOR", value_name = "URL")]
     coordinator: Option<String>,
@@ -41,7 +41,7 @@ impl FromArgMatches for Target {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
         let folder_meant = typed("state") && !typed("coordinator");
-        let Named { coordinator, state } = Named::from_arg_matches(matches)?;
+        let TargetArgs { coordinator, state } = TargetArgs::from_arg_matches(matches)?;
         Ok(Self { coordinator: coordinator.filter(|_| !folder_meant), state })
     }
 
@@ -53,11 +53,11 @@ impl FromArgMatches for Target {
 
 impl Args for Target {
     fn augment_args(command: Command) -> Command {
-        Named::augment_args(command)
+        TargetArgs::augment_args(command)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
-        Named::augment_args_for_update(command)
+        TargetArgs::augment_args_for_update(command)
     }
 }
 

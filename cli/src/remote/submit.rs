@@ -99,17 +99,19 @@ pub(crate) fn read_sweep_file(file: &Path) -> Result<String, Failure> {
         Failure::new(Exit::SweepFile, format!("cannot read the sweep file `{}`: {why}", file.display()))
     };
     let bytes = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
-    String::from_utf8(bytes).map_err(|error| unreadable(encoding(&error)))
+    if is_utf16(&bytes) {
+        let remedy = "save it as UTF-8, or convert it with: iconv -f UTF-16 -t UTF-8";
+        return Err(unreadable(format!("it is in UTF-16: {remedy}")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let (good, bad) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        unreadable(format!("line {line} is not UTF-8 (byte {:#04x}): save it in that encoding", bad[0]))
+    })
 }
 
-/// What a text that is not UTF-8 is instead.
-fn encoding(error: &std::string::FromUtf8Error) -> String {
-    let bytes = error.as_bytes();
+/// Whether a text is in UTF-16: by its mark, or because every other byte of Latin letters is zero there.
+fn is_utf16(bytes: &[u8]) -> bool {
     let zeros = bytes.iter().filter(|byte| **byte == 0).count();
-    if matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || zeros * 3 > bytes.len() {
-        return "it is in UTF-16: save it as UTF-8, or convert it with: iconv -f UTF-16 -t UTF-8".to_owned();
-    }
-    let good = &bytes[..error.utf8_error().valid_up_to()];
-    let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
-    format!("line {line} is not UTF-8 (byte {:#04x}): save it in that encoding", bytes[good.len()])
+    matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || (zeros > 0 && zeros * 3 > bytes.len())
 }

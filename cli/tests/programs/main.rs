@@ -9,9 +9,14 @@ mod commit;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod end_to_end;
+mod environment;
 mod lab;
+mod only_its_own;
 mod operations;
+#[cfg(target_os = "linux")]
+mod outputs;
 mod pages;
+mod reconnecting;
 mod report;
 #[cfg(target_os = "linux")]
 mod restarts;
@@ -20,4 +25,6 @@ mod settled;
 #[cfg(target_os = "linux")]
 mod small_disk;
 mod tensors;
+mod terminals;
+mod unreachable;
 mod workers;
