@@ -19,7 +19,8 @@ demo: build ## generate a small data set, run the demo sweep on it, print the ta
 	$(HERE) $(COLEARN) report demo
 
 test: check-tools libtorch .venv/stamp ## every test
-	cargo test --workspace --locked
+	cargo check --workspace --locked
+	cargo test --workspace --all-features --locked
 	.venv/bin/python -m unittest discover -s datasets -p 'test_*.py' -v
 
 test-fast: check-tools ## the tests that need neither libtorch nor the Python packages
@@ -40,11 +41,12 @@ chaos-demo: build ## the demo with a worker killed every ten seconds, against an
 	cargo test --locked -p colearn --test programs -- --exact --nocapture --ignored \
 	  chaos::demo::the_demo_with_a_worker_killed_every_ten_seconds_ends_with_the_same_table
 
-lint: check-tools libtorch ## formatting, clippy, and licences if cargo-deny is installed
+lint: check-tools libtorch .venv-lint/stamp ## formatting, clippy, docs, spelling; licences if cargo-deny is installed
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --locked -- -D warnings
-	@if command -v cargo-deny >/dev/null; then cargo deny check bans licenses sources; \
-	else echo 'lint: cargo-deny is not installed, licences and bans are not checked (cargo install cargo-deny --locked)'; fi
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features --locked --quiet
+	.venv-lint/bin/typos
+	@scripts/check-dependencies.sh
 
 bench: bench-scale bench-step ## both benches below
 
@@ -78,6 +80,12 @@ check-tools:
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r datasets/requirements.txt
 	@touch $@
 
+# The spell checker of `make lint`.
+.venv-lint/stamp:
+	python3 -m venv .venv-lint
+	.venv-lint/bin/python -m pip install --quiet --disable-pip-version-check typos==1.52.0
+	@touch $@
+
 # PyTorch to compare with: several GB, for `make bench-step` only.
 .venv-bench/stamp:
 	python3 -m venv .venv-bench
@@ -86,4 +94,4 @@ check-tools:
 
 clean: ## remove what was built (not .libtorch, data or results)
 	cargo clean
-	rm -rf .venv .venv-bench
+	rm -rf .venv .venv-bench .venv-lint

@@ -19,8 +19,8 @@ if ! command -v cargo >/dev/null; then
   need "cargo (Rust)" "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
 else
   minor=$(cargo --version | sed -E 's/^cargo [0-9]+\.([0-9]+)\..*/\1/')
-  if [ "$minor" -lt 94 ] 2>/dev/null; then
-    need "Rust 1.94 or later (this is $(cargo --version))" "rustup update stable"
+  if [ "$minor" -lt 95 ] 2>/dev/null; then
+    need "Rust 1.95 or later (this is $(cargo --version))" "rustup update stable"
   fi
 fi
 command -v c++ >/dev/null || command -v g++ >/dev/null || need "a C++ compiler" "$compiler"

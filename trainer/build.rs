@@ -1,13 +1,24 @@
-//! Tells the linker where the built binaries find libtorch: beside the checkout's target folder, or where
-//! LIBTORCH points.
+//! Compiles the C interface to libtorch's fused operators, and tells the linker where the built binaries find
+//! libtorch: beside the checkout's target folder, or where LIBTORCH points.
 
 use std::path::PathBuf;
 
 fn main() {
     println!("cargo:rerun-if-env-changed=LIBTORCH");
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=src/fused/operators.cpp");
     let libtorch = std::env::var_os("LIBTORCH")
+        .filter(|path| !path.is_empty())
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../.libtorch"), PathBuf::from);
+    cc::Build::new()
+        .cpp(true)
+        .std("c++17")
+        .include(libtorch.join("include"))
+        .file("src/fused/operators.cpp")
+        // Warnings of libtorch's own headers.
+        .warnings(false)
+        .compile("colearn_operators");
+
     let lib = libtorch.join("lib");
     let lib = lib.canonicalize().unwrap_or(lib);
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());

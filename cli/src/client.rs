@@ -1,4 +1,4 @@
-//! The client of a coordinator, which knows its address: whatever goes wrong on the way there is told with it.
+//! The client of a coordinator. It knows the coordinator's address, so that every error names it.
 
 use std::{
     error::Error,
@@ -16,11 +16,11 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::exit::{Exit, Failure};
 
-/// How long making a connection may take, and then the first answer on it.
+/// How long connecting may take, and after it the first answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-/// How often the transport asks whether the other end is there, and how long it waits for the answer.
+/// Interval of keepalive pings, and the timeout for their answer.
 const KEEPALIVE: Duration = Duration::from_secs(10);
-/// The service that a coordinator has for people.
+/// The name of the service for people and scripts, for the health check.
 const SERVICE: &str = "colearn.v1.SweepService";
 
 /// The service for people and scripts of the coordinator at an address.
@@ -43,10 +43,10 @@ impl DerefMut for Client {
 }
 
 impl Client {
-    /// Connects to the coordinator at `url`, and makes sure that it is one and answers.
+    /// Connects to the coordinator at `url` and checks that it is a coordinator and answers.
     ///
     /// # Errors
-    /// When the URL is malformed, nothing listens there, or what does is no coordinator or does not answer.
+    /// When the URL is malformed, nothing listens there, or the listener is not a coordinator or does not answer.
     pub(crate) async fn connect(url: &str) -> Result<Self, Failure> {
         let channel = endpoint(url)?.connect().await.map_err(|error| {
             Failure::lost(format!(
@@ -54,7 +54,7 @@ impl Client {
                 root(&error)
             ))
         })?;
-        // Connecting alone says little: a web server accepts connections too, and a process that is stopped.
+        // A successful connect proves little: web servers and stopped processes accept connections too.
         let mut health = HealthClient::new(channel.clone());
         let question = HealthCheckRequest { service: SERVICE.to_owned() };
         match tokio::time::timeout(ANSWER_WITHIN, health.check(question)).await {
@@ -76,10 +76,10 @@ impl Client {
         &self.url
     }
 
-    /// The failure behind a call that was refused, or did not come to its end.
+    /// The failure for a call that the coordinator refused or that the transport could not complete.
     pub(crate) fn failure(&self, status: &Status) -> Failure {
         let url = &self.url;
-        // What the coordinator says has no cause on this side.
+        // A status that the coordinator sent has no source; a status made by the transport has one.
         if let Some(cause) = status.source() {
             return Failure::lost(format!(
                 "the connection to the coordinator at {url} was lost ({}); is `colearn coordinator` running there, and the network up?",
@@ -121,7 +121,7 @@ fn endpoint(url: &str) -> Result<Endpoint, Failure> {
         .keep_alive_while_idle(true))
 }
 
-/// Something answers, or closes the connection, and is no coordinator.
+/// The failure for a listener that answers, or closes the connection, and is not a coordinator.
 fn no_coordinator(url: &str, status: &Status) -> Failure {
     let cause = status.source().map_or_else(|| status.message().to_owned(), root);
     Failure::lost(format!(

@@ -18,11 +18,11 @@ use crate::{
     exit::{Exit, Failure},
 };
 
-/// How long whoever holds a state folder may be out of reach.
-const BRIEFLY: Duration = Duration::from_secs(2);
-/// Pauses between attempts to reach a coordinator again grow from this to that.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// How long to wait for a state folder that another process holds, or for the process that holds it to answer.
+const STATE_HELD_TIMEOUT: Duration = Duration::from_secs(2);
+/// The delay between attempts to reconnect doubles from the first to the second.
+const MIN_RECONNECT_DELAY: Duration = Duration::from_millis(100);
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(5);
 
 /// A connection to a coordinator, and the coordinator itself where it runs in this process.
 pub(crate) struct Connection {
@@ -63,8 +63,10 @@ impl Connection {
             let Some(url) = read_address(&target.state) else { return Err(held) };
             match Client::connect(&url).await {
                 Ok(sweeps) => return Ok(Self { sweeps, embedded: None }),
-                // It has just begun, or was another command, which is done with the folder in a moment.
-                Err(_) if began.elapsed() < BRIEFLY => tokio::time::sleep(SHORTEST_PAUSE).await,
+                // The holder has just started, or was a short command that is about to release the folder.
+                Err(_) if began.elapsed() < STATE_HELD_TIMEOUT => {
+                    tokio::time::sleep(MIN_RECONNECT_DELAY).await;
+                }
                 Err(unreachable) => {
                     return Err(Failure { message: format!("{held}; {unreachable}"), ..unreachable });
                 }
@@ -92,11 +94,11 @@ impl Connection {
         Ok(connection)
     }
 
-    /// Connects again to a coordinator that went away, for as long as it takes, as workers do.
+    /// Reconnects to a coordinator after the connection was lost. Retries without limit, as workers do.
     ///
     /// # Errors
-    /// When there is no use in trying.
-    pub(crate) async fn again(
+    /// With `lost` itself when it is not the loss of a connection.
+    pub(crate) async fn reconnect(
         &mut self,
         target: &Target,
         lost: Failure,
@@ -106,10 +108,10 @@ impl Connection {
             return Err(lost);
         }
         say(&format!("{lost}; trying again until it answers, which Ctrl-C ends"));
-        let mut pause = SHORTEST_PAUSE;
+        let mut pause = MIN_RECONNECT_DELAY;
         loop {
             tokio::time::sleep(pause).await;
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = (pause * 2).min(MAX_RECONNECT_DELAY);
             // The next coordinator of a state folder may have another port.
             let moved = target.coordinator.is_none().then(|| read_address(&target.state)).flatten();
             let url = moved.unwrap_or_else(|| self.sweeps.url().to_owned());
@@ -162,17 +164,17 @@ pub(crate) async fn start(config: Config) -> Result<RunningCoordinator, Failure>
     Ok(running)
 }
 
-/// Starts a coordinator in this process, as [`start`] does; waits a moment for a command that looks into the state
-/// folder, and holds it for that long.
+/// Starts a coordinator in this process, as [`start`] does, but waits a moment while another process holds the state
+/// folder: commands such as `colearn status` hold it while they read it.
 ///
 /// # Errors
 /// With the exit code that belongs to the cause.
-pub(crate) async fn start_soon(config: Config) -> Result<RunningCoordinator, Failure> {
+pub(crate) async fn start_when_free(config: Config) -> Result<RunningCoordinator, Failure> {
     let began = Instant::now();
     loop {
         match start(config.clone()).await {
-            Err(failure) if failure.exit == Exit::State && began.elapsed() < BRIEFLY => {
-                tokio::time::sleep(SHORTEST_PAUSE).await;
+            Err(failure) if failure.exit == Exit::State && began.elapsed() < STATE_HELD_TIMEOUT => {
+                tokio::time::sleep(MIN_RECONNECT_DELAY).await;
             }
             started => return started,
         }

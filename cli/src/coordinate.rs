@@ -20,7 +20,7 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     config.lease = Duration::from_secs(arguments.lease);
     config.heartbeat = config.lease / 4;
     config.settle_after = Duration::from_secs(arguments.settle_after);
-    let mut running = connect::start_soon(config).await?;
+    let mut running = connect::start_when_free(config).await?;
     if let Some(warning) = arguments.listen.unreachable_from_elsewhere() {
         tracing::warn!("{warning}");
     }
@@ -32,7 +32,7 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     }
     let line = format_args!("coordinator: {} (state in {})\n", url_of(&running), arguments.state.display())
         .to_string();
-    // Its work is to serve, whoever reads this. Only who has gone wants to hear nothing of it.
+    // The coordinator serves even if its address can not be printed; a closed pipe needs no warning.
     if let Err(failure) = output::print(format_args!("{line}"))
         && failure.exit != Exit::PipeClosed
     {

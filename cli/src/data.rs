@@ -6,8 +6,8 @@ use std::{
 };
 
 use colearn_core::{
-    settings::{TaskSettings, schema::field},
-    sweep::{Configuration, Sweep, did_you_mean},
+    settings::{DataShape, SettingsError, schema::field},
+    sweep::{Configuration, Sweep},
     table::ResultsTable,
 };
 use colearn_data_format::{Dataset, Split, generate, inspect::Summary, resolve, write};
@@ -77,47 +77,30 @@ pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<BTreeMap<Stri
                 entry.insert(dataset)
             }
         };
-        check_modalities(configuration, dataset)?;
-        check_settings(settings, dataset)?;
+        let shape = shape(dataset);
+        check_written_modalities(configuration, &shape)
+            .and_then(|()| settings.fits(&shape))
+            .map_err(|error| Failure::new(Exit::DataSet, error))?;
     }
     Ok(opened)
 }
 
-/// Checks that the data set has every modality that a configuration names. What makes no difference, such as a
-/// dropout of zero, is not among the settings, but a name that is not there is a mistake at any level.
-fn check_modalities(configuration: &Configuration, dataset: &Dataset) -> Result<(), Failure> {
-    let settings = &configuration.settings;
-    let there = || dataset.modalities().iter().map(|modality| modality.name.as_str());
-    let written = configuration.values.keys().filter_map(|path| {
-        let field = field(path)?;
-        Some((field.by_modality()?.trim_end_matches('.'), field.modality(path)?))
-    });
-    for (key, name) in settings.modalities_named().chain(written) {
-        if !there().any(|modality| modality == name) {
-            let advice = did_you_mean(name, there()).map_or_else(String::new, |advice| format!("; {advice}"));
-            return Err(Failure::new(
-                Exit::DataSet,
-                format!(
-                    "`{key}` names the modality `{name}`, which the data set {} does not have; it has: {}{advice}",
-                    dataset.path().display(),
-                    there().collect::<Vec<_>>().join(", ")
-                ),
-            ));
-        }
+fn shape(dataset: &Dataset) -> DataShape {
+    DataShape {
+        name: format!("the data set {}", dataset.path().display()),
+        modalities: dataset.modalities().iter().map(|modality| modality.name.clone()).collect(),
+        train_samples: dataset.split(Split::Train).len(),
     }
-    Ok(())
 }
 
-/// Checks that a configuration can be trained on its data set.
-fn check_settings(settings: &TaskSettings, dataset: &Dataset) -> Result<(), Failure> {
-    let path = dataset.path().display();
-    let unfit = |message: String| Err(Failure::new(Exit::DataSet, message));
-    let samples = dataset.split(Split::Train).len();
-    if settings.training.drop_last && settings.training.batch_size as usize > samples {
-        return unfit(format!(
-            "training.batch_size is {}, but the training split of {path} has {samples} samples; choose a smaller batch, or set training.drop_last to false",
-            settings.training.batch_size
-        ));
+/// Checks that the data set has every modality that a configuration's parameters name. What makes no difference,
+/// such as a dropout of zero, is not among the settings, but a name that is not there is a mistake at any level.
+fn check_written_modalities(configuration: &Configuration, data: &DataShape) -> Result<(), SettingsError> {
+    for path in configuration.values.keys() {
+        let Some(field) = field(path) else { continue };
+        if let (Some(key), Some(name)) = (field.by_modality(), field.modality(path)) {
+            data.modality(key.trim_end_matches('.'), name)?;
+        }
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// What is printed, after `error: `. May have several lines.
     pub(crate) message: String,
-    /// Whether the connection to the coordinator was lost: another one may do what this one did not.
+    /// Whether the cause is a lost connection to the coordinator, so that reconnecting may help.
     pub(crate) lost: bool,
 }
 
@@ -57,7 +57,7 @@ impl Failure {
         Self { exit, message: message.to_string(), lost: false }
     }
 
-    /// A connection that was lost, or not made.
+    /// A failure because the connection to the coordinator was lost or could not be made.
     pub(crate) fn lost(message: impl fmt::Display) -> Self {
         Self { lost: true, ..Self::new(Exit::Unreachable, message) }
     }

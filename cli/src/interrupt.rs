@@ -1,11 +1,18 @@
 //! Ctrl-C and SIGTERM, as something to wait for.
 
+use std::time::{Duration, Instant};
+
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::{Exit, Failure};
 
+/// Signals within this time are one request to stop: Slurm's preemption sends SIGTERM twice, 28 ms apart.
+const SAME_REQUEST: Duration = Duration::from_secs(2);
+
 /// The signals that ask a command to stop.
 pub(crate) struct Interrupts {
+    /// The last request.
+    last: Option<Instant>,
     interrupt: Signal,
     terminate: Signal,
 }
@@ -21,16 +28,23 @@ impl Interrupts {
                 .map_err(|error| Failure::new(Exit::Failure, format!("cannot listen for signals: {error}")))
         };
         Ok(Self {
+            last: None,
             interrupt: install(SignalKind::interrupt())?,
             terminate: install(SignalKind::terminate())?,
         })
     }
 
-    /// Completes at the next signal.
+    /// Completes at the next request to stop: a signal more than two seconds after the last request.
     pub(crate) async fn next(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+            if self.last.is_none_or(|last| last.elapsed() >= SAME_REQUEST) {
+                self.last = Some(Instant::now());
+                return;
+            }
         }
     }
 }

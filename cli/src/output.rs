@@ -23,10 +23,10 @@ pub(crate) fn text(text: fmt::Arguments<'_>) {
 /// Prints text as it is.
 ///
 /// # Errors
-/// When it can not be written. That its reader has gone is [`Exit::PipeClosed`].
+/// When it can not be written; [`Exit::PipeClosed`] when the reader has closed the pipe.
 pub(crate) fn print(text: fmt::Arguments<'_>) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    // What stays in the buffer would be lost without a word at the end.
+    // An error when the buffer is flushed at exit would go unnoticed.
     stdout.write_fmt(text).and_then(|()| stdout.flush()).map_err(|error| not_written(&error))
 }
 
@@ -34,12 +34,12 @@ pub(crate) fn print(text: fmt::Arguments<'_>) -> Result<(), Failure> {
 pub(crate) struct Output(BufWriter<StdoutLock<'static>>);
 
 impl Output {
-    /// Takes standard output: nothing else is printed while it is there.
+    /// Locks standard output; nothing else can be printed while this value exists.
     pub(crate) fn new() -> Self {
         Self(BufWriter::new(io::stdout().lock()))
     }
 
-    /// Writes text, sooner or later.
+    /// Writes text into the buffer.
     ///
     /// # Errors
     /// When it can not be written.
@@ -47,7 +47,7 @@ impl Output {
         self.0.write_all(text.as_bytes()).map_err(|error| not_written(&error))
     }
 
-    /// Writes what was not written yet.
+    /// Flushes the buffer.
     ///
     /// # Errors
     /// When it can not be written.

@@ -13,7 +13,7 @@ const QUIET: Duration = Duration::from_secs(10);
 pub(crate) struct Progress {
     shown: Shown,
     pace: Pace,
-    /// Whether to say that no worker is connected: not before the worker of one's own has begun.
+    /// Whether to report that no worker is connected; `colearn run` does not until its own worker has connected once.
     workers_matter: bool,
 }
 
@@ -26,7 +26,7 @@ impl Progress {
     /// Starts to show progress.
     pub(crate) fn new() -> Self {
         let bar = ProgressBar::new(1);
-        // Where there is no terminal, or one that can not draw (TERM=dumb, or none), it would show nothing at all.
+        // indicatif hides the bar without a terminal, and on one with TERM=dumb or no TERM.
         let shown = if bar.is_hidden() {
             Shown::Lines { last: None }
         } else {
@@ -40,7 +40,7 @@ impl Progress {
         Self { shown, pace: Pace::default(), workers_matter: true }
     }
 
-    /// The same for a command that has just started a worker of its own.
+    /// The same for a command that starts its own worker.
     pub(crate) fn with_own_worker() -> Self {
         Self { workers_matter: false, ..Self::new() }
     }
@@ -103,13 +103,13 @@ fn portion(sweep: &SweepSummary) -> f64 {
     share(sweep, counts.done + counts.failed + counts.cancelled)
 }
 
-/// The share of the sweep's work that was done, in [0, 1]. A task that failed or was cancelled is not work: many of
-/// them end in a moment, and the time left would be that of such tasks.
+/// The share of the sweep's work that was done, in [0, 1]. Failed and cancelled tasks do not count: many fail at once,
+/// and the estimate of the time left would assume that the others end as fast.
 fn worked(sweep: &SweepSummary) -> f64 {
     share(sweep, sweep.tasks.unwrap_or_default().done)
 }
 
-/// The share that so many tasks and the epochs of running ones are.
+/// The share of `tasks` tasks and of the finished epochs of running tasks.
 fn share(sweep: &SweepSummary, tasks: u64) -> f64 {
     let counts = sweep.tasks.unwrap_or_default();
     if counts.total == 0 {
@@ -175,13 +175,13 @@ struct Pace {
 }
 
 impl Pace {
-    /// What share of the work was done by now.
+    /// Records the share of the work that is done at `now`.
     fn observe(&mut self, now: Instant, worked: f64) {
         self.start.get_or_insert((now, worked));
         self.latest = Some((now, worked));
     }
 
-    /// The time that `remaining` of the work takes at the pace so far; `None` until enough was seen.
+    /// The time for the share `remaining` at the pace so far; `None` until enough was observed.
     fn left(&self, remaining: f64) -> Option<Duration> {
         let ((began, from), (now, to)) = (self.start?, self.latest?);
         let (spent, gained) = (now.duration_since(began).as_secs_f64(), to - from);

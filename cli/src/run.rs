@@ -33,7 +33,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     config.only = Some(sweep.name.clone());
     // The worker of an earlier run that was killed can not find the new port.
     config.release_leases = true;
-    let mut running = connect::start_soon(config).await?;
+    let mut running = connect::start_when_free(config).await?;
     let url = url_of(&running);
     let target = Target { coordinator: None, state: arguments.state.clone() };
     let worked = async {
@@ -86,7 +86,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     };
     fetched.warn(arguments.format);
     match output::print(format_args!("{}", format::render(&fetched.table, arguments.format))) {
-        // A reader that has closed the output does not want the table; the sweep has ended all the same.
+        // The reader has closed the output; the exit code still tells how the sweep ended.
         Err(Failure { exit: Exit::PipeClosed, .. }) => {}
         Err(failure) => {
             let Target { state, .. } = &target;
@@ -139,7 +139,7 @@ async fn work(
     outcome
 }
 
-/// What is typed, and what only this command knows; the rest reaches the worker by its variables.
+/// The arguments of the local worker. Options without a flag of `colearn run` reach it through the environment.
 fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<OsString> {
     let checkpoints =
         arguments.checkpoints.clone().unwrap_or_else(|| arguments.state.join("checkpoints").into_os_string());

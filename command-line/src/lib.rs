@@ -1,7 +1,7 @@
-//! What the programs of colearn share where they meet people: the command line, its variables, and terminals.
+//! What the programs of colearn share: parsing the command line and the environment, and the colours of logs.
 //!
-//! An empty variable is an unset one, a help text that can not be printed is an error, and colours come only where
-//! they are wanted (`NO_COLOR`, `CLICOLOR`) and understood (`TERM`).
+//! Empty variables count as unset. A help text that can not be written is an error. Logs have colours only on a
+//! terminal that supports them (`TERM`) and unless they are turned off (`NO_COLOR`, `CLICOLOR`).
 
 use std::{
     ffi::OsString,
@@ -10,13 +10,12 @@ use std::{
 
 use clap::{Command, Parser, builder::Resettable};
 
-/// The exit code of a program whose reader has gone: what a shell says of programs that a closed pipe ended.
+/// The exit code when the reader has closed the pipe: what shells report for a program that SIGPIPE ended.
 pub const PIPE_CLOSED: u8 = 141;
-/// The exit code of a program that can not write its output.
+/// The exit code when the output can not be written.
 const NOT_WRITTEN: u8 = 1;
 
-/// Parses the command line and the variables of the environment, or ends the program: with its help, its version, or
-/// what is wrong.
+/// Parses the command line and the environment. Ends the program after printing its help, its version or an error.
 #[must_use]
 pub fn parse<P: Parser>() -> P {
     let matches = without_empty_variables(P::command()).try_get_matches();
@@ -26,7 +25,7 @@ pub fn parse<P: Parser>() -> P {
     parsed.unwrap_or_else(|error| end_with(&error))
 }
 
-/// The variable, unless it is unset or empty.
+/// The value of an environment variable; `None` when it is unset or empty.
 #[must_use]
 pub fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
@@ -38,7 +37,7 @@ pub fn stderr_has_colours() -> bool {
     anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
 }
 
-/// The command without the variables that are set to nothing.
+/// The command with all arguments detached from variables that are empty.
 fn without_empty_variables(command: Command) -> Command {
     let unset = |argument: clap::Arg| match argument.get_env() {
         Some(name) if std::env::var_os(name).is_some_and(|value| value.is_empty()) => {
@@ -54,7 +53,7 @@ fn end_with(error: &clap::Error) -> ! {
     let printed = error.print().and_then(|()| io::stdout().flush());
     let code = match printed {
         Ok(()) => error.exit_code(),
-        // An error can not be told where nobody hears.
+        // There is no other place to report an error of standard error.
         Err(_) if error.use_stderr() => error.exit_code(),
         Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => PIPE_CLOSED.into(),
         Err(cause) => {

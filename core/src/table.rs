@@ -185,8 +185,8 @@ impl ResultsTable {
         }
     }
 
-    /// The data sets that results were trained on several different files of, and how many: means over such
-    /// results are of different things.
+    /// The data sets of which results were trained on several different files, and the number of files. Means over
+    /// such results mix different data.
     pub fn mixed_data(&self) -> impl Iterator<Item = (&str, usize)> {
         let counted = self.data_digests.iter().map(|(name, digests)| (name.as_str(), digests.len()));
         counted.filter(|(_, files)| *files > 1)

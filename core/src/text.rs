@@ -1,4 +1,4 @@
-//! Texts that must fit somewhere, and counted nouns.
+//! Shortened texts, and nouns with numbers.
 
 /// The text, cut at a character's boundary to at most so many bytes.
 #[must_use]

@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
-/// A length of time as people write it, in sweep files and on command lines alike: numbers with units, such as
-/// `500ms`, `90s`, `5m`, `1h30m` or `2h 15m`.
+/// Parses a duration as sweep files and command lines write it: numbers with units, such as `500ms`, `90s`, `5m`,
+/// `1h30m` or `2h 15m`.
 ///
 /// # Errors
-/// When the text is none, has no unit, or is longer than can be counted.
+/// When the text is not a duration, has no unit, or overflows.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     humantime::parse_duration(text).map_err(|error| DurationError(error.to_string()))
 }
 
-/// Why a text is no length of time.
+/// The text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct DurationError(String);

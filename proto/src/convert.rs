@@ -14,12 +14,12 @@ pub enum ConvertError {
     /// A field that must be set is not.
     #[error("the message has no `{0}`")]
     Missing(&'static str),
-    /// A message that must not come at this point.
+    /// A message that is not allowed at this point.
     #[error("unexpected `{message}`: {why}")]
     Unexpected {
-        /// Which message.
+        /// The kind of message.
         message: &'static str,
-        /// What is wrong with it here.
+        /// Why it is not allowed.
         why: &'static str,
     },
     /// An identifier is malformed.

@@ -131,7 +131,7 @@ pub(crate) fn note(row: &ConfigurationRow, baseline: bool) -> String {
     if row.baseline && baseline {
         notes.push("baseline".to_owned());
     }
-    // A row without any result says below why.
+    // For a row without results the reasons below suffice.
     if row.state == RowState::Partial {
         notes.push(row.state.as_str().to_owned());
     }
@@ -209,13 +209,13 @@ pub fn summary_line(table: &ResultsTable) -> String {
     text
 }
 
-/// What a reader must know before the numbers are used, a sentence each: that results are of different data.
+/// Warnings about the results, one sentence each: results that were trained on different data.
 #[must_use]
 pub fn warnings(table: &ResultsTable) -> Vec<String> {
     table.mixed_data().map(|(name, files)| mixed(name, files)).collect()
 }
 
-/// The same for one row.
+/// The warning that applies to one row.
 pub(crate) fn row_warning(table: &ResultsTable, row: &ConfigurationRow) -> Option<String> {
     let (name, files) = table.mixed_data().find(|(name, _)| *name == row.settings.dataset)?;
     Some(mixed(name, files))

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use colearn_trainer_protocol::Devices;
 use tch::Device;
 
+use crate::model::Kernels;
+
 /// The version of libtorch that `tch` is made for.
 const LIBTORCH: &str = "2.11.0";
 
@@ -26,18 +28,24 @@ pub enum DeviceError {
 pub struct TrainingDevice {
     /// For libtorch.
     pub device: Device,
+    /// What suits it; others give the same numbers up to rounding.
+    pub kernels: Kernels,
     /// Such as `cpu x2` or `cuda:0`.
     pub name: String,
 }
 
 impl TrainingDevice {
+    fn new(device: Device, name: String) -> Self {
+        Self { device, kernels: Kernels::of(device), name }
+    }
+
     /// Finds the device that is written `cpu` or `cuda:N`. `threads` is for the name only.
     ///
     /// # Errors
     /// When it is written otherwise or is not there.
     pub fn find(text: &str, threads: u32) -> Result<Self, DeviceError> {
         if text == "cpu" {
-            return Ok(Self { device: Device::Cpu, name: format!("cpu x{threads}") });
+            return Ok(Self::new(Device::Cpu, format!("cpu x{threads}")));
         }
         let number = text.strip_prefix("cuda:").and_then(|number| number.parse::<u16>().ok());
         let number = number.ok_or_else(|| DeviceError::Unknown(text.to_owned()))?;
@@ -48,7 +56,7 @@ impl TrainingDevice {
         if i64::from(number) >= count {
             return Err(DeviceError::Absent(text.to_owned(), count));
         }
-        Ok(Self { device: Device::Cuda(usize::from(number)), name: text.to_owned() })
+        Ok(Self::new(Device::Cuda(usize::from(number)), text.to_owned()))
     }
 }
 

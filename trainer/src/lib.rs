@@ -3,6 +3,7 @@
 //! [`process`] reads commands and writes events; [`training`] is the loop; [`model`] holds the networks.
 
 pub mod device;
+mod fused;
 pub mod metrics;
 pub mod model;
 pub mod optimizer;

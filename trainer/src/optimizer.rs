@@ -2,6 +2,11 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::{
+    fused::{self, AdamConstants, AdamTensors},
+    model::Kernels,
+};
+
 const EPSILON: f64 = 1e-8;
 /// What `torch.nn.utils.clip_grad_norm_` adds to a norm before it divides by it.
 const NORM_EPSILON: f64 = 1e-6;
@@ -30,7 +35,12 @@ impl Default for AdamSettings {
 }
 
 impl AdamSettings {
-    fn longest_gradient(&self) -> f64 {
+    fn constants(&self) -> AdamConstants {
+        let Self { learning_rate, beta1, beta2, weight_decay, .. } = *self;
+        AdamConstants { learning_rate, beta1, beta2, weight_decay, epsilon: EPSILON }
+    }
+
+    fn max_gradient_norm(&self) -> f64 {
         if self.gradient_clip > 0.0 { self.gradient_clip } else { f64::INFINITY }
     }
 }
@@ -39,7 +49,10 @@ impl AdamSettings {
 /// whose members each have settings of their own and may each have made another number of steps.
 #[derive(Debug)]
 pub struct Adam {
+    kernels: Kernels,
     members: Vec<Member>,
+    /// The members' steps once more, [K] beside the parameters, where the fused kernel counts them.
+    steps: Tensor,
     /// Running means of the gradient and of its square, [K, P].
     mean: Tensor,
     square: Tensor,
@@ -66,15 +79,15 @@ pub struct AdamState<'a> {
 #[derive(Clone, Copy)]
 struct Factors<T> {
     /// 1 - beta1.
-    fresh: T,
+    one_minus_beta1: T,
     beta2: T,
     /// 1 - beta2.
-    fresh_square: T,
+    one_minus_beta2: T,
     weight_decay: T,
     /// Learning rate / (1 - beta1^t).
-    size: T,
+    step_size: T,
     /// sqrt(1 - beta2^t).
-    root: T,
+    bias_correction2_sqrt: T,
 }
 
 impl Member {
@@ -82,12 +95,12 @@ impl Member {
         let AdamSettings { learning_rate, beta1, beta2, weight_decay, .. } = self.settings;
         let power = |beta: f64| beta.powi(self.steps.cast_signed());
         Factors {
-            fresh: 1.0 - beta1,
+            one_minus_beta1: 1.0 - beta1,
             beta2,
-            fresh_square: 1.0 - beta2,
+            one_minus_beta2: 1.0 - beta2,
             weight_decay,
-            size: learning_rate / (1.0 - power(beta1)),
-            root: (1.0 - power(beta2)).sqrt(),
+            step_size: learning_rate / (1.0 - power(beta1)),
+            bias_correction2_sqrt: (1.0 - power(beta2)).sqrt(),
         }
     }
 }
@@ -95,12 +108,12 @@ impl Member {
 impl Factors<f64> {
     fn single(self) -> Factors<f32> {
         Factors {
-            fresh: self.fresh as f32,
+            one_minus_beta1: self.one_minus_beta1 as f32,
             beta2: self.beta2 as f32,
-            fresh_square: self.fresh_square as f32,
+            one_minus_beta2: self.one_minus_beta2 as f32,
             weight_decay: self.weight_decay as f32,
-            size: self.size as f32,
-            root: self.root as f32,
+            step_size: self.step_size as f32,
+            bias_correction2_sqrt: self.bias_correction2_sqrt as f32,
         }
     }
 }
@@ -110,8 +123,15 @@ impl Adam {
     #[must_use]
     pub fn new(parameters: &Tensor, settings: &[AdamSettings]) -> Self {
         let (mean, square) = (parameters.zeros_like(), parameters.zeros_like());
-        let members = settings.iter().map(|&settings| Member { settings, steps: 0 }).collect();
-        Self { members, mean, square }
+        let members: Vec<Member> = settings.iter().map(|&settings| Member { settings, steps: 0 }).collect();
+        let steps = Tensor::zeros([members.len() as i64], (Kind::Float, parameters.device()));
+        Self { kernels: Kernels::of(parameters.device()), members, steps, mean, square }
+    }
+
+    /// With other kernels than the device's own, to compare them.
+    #[must_use]
+    pub fn with_kernels(self, kernels: Kernels) -> Self {
+        Self { kernels, ..self }
     }
 
     /// The learning rate of a member (its position along K).
@@ -132,12 +152,13 @@ impl Adam {
         AdamState { mean: &self.mean, square: &self.square, steps }
     }
 
-    /// Lets a member continue from where a checkpoint left it: its running means [P] and its steps made.
+    /// Lets a member continue from where a checkpoint left it: its running means `[P]` and its steps made.
     pub fn restore(&mut self, member: usize, mean: &Tensor, square: &Tensor, steps: u32) {
         let _guard = tch::no_grad_guard();
         self.mean.get(member as i64).copy_(mean);
         self.square.get(member as i64).copy_(square);
         self.members[member].steps = steps;
+        let _ = self.steps.get(member as i64).fill_(i64::from(steps));
     }
 
     /// Changes the parameters by one step against the gradients; both [K, P].
@@ -146,44 +167,57 @@ impl Adam {
         for member in &mut self.members {
             member.steps += 1;
         }
-        let in_memory = parameters.device() == Device::Cpu && parameters.kind() == Kind::Float;
-        if in_memory && parameters.is_contiguous() && gradients.is_contiguous() {
+        let in_memory = self.kernels == Kernels::InPlace
+            && (parameters.device(), parameters.kind()) == (Device::Cpu, Kind::Float)
+            && parameters.is_contiguous()
+            && gradients.is_contiguous();
+        if in_memory {
             self.step_in_memory(parameters, gradients);
         } else {
-            self.step_tensors(parameters, gradients);
+            self.step_fused(parameters, gradients);
+        }
+        let _ = self.steps.g_add_scalar_(1.0);
+    }
+
+    /// Any device and kind: libtorch's fused kernel, once for all members that share their settings. It updates each
+    /// number in one pass over memory, and nothing is sent to the device.
+    fn step_fused(&mut self, parameters: &Tensor, gradients: &Tensor) {
+        // The kernel counts from what it is given: this step included.
+        let steps = &self.steps + 1.0;
+        let gradients = self.clipped(gradients);
+        let mut left: Vec<(i64, AdamConstants)> =
+            (0_i64..).zip(&self.members).map(|(row, member)| (row, member.settings.constants())).collect();
+        while let Some(&(_, constants)) = left.first() {
+            let (alike, others) = left.into_iter().partition(|(_, other)| *other == constants);
+            let alike: Vec<(i64, AdamConstants)> = alike;
+            let tensors: Vec<AdamTensors> = alike
+                .iter()
+                .map(|&(row, _)| {
+                    [parameters, &gradients, &self.mean, &self.square, &steps].map(|all| all.get(row))
+                })
+                .collect();
+            fused::adam(&tensors, constants);
+            left = others;
         }
     }
 
-    /// A number of each member, as [K, 1] beside the parameters.
-    fn column(&self, of: impl Fn(&Member) -> f64) -> Tensor {
-        let values: Vec<f64> = self.members.iter().map(of).collect();
-        Tensor::from_slice(&values).unsqueeze(1).to_kind(self.mean.kind()).to_device(self.mean.device())
-    }
-
-    /// Any device and kind, a few passes.
-    fn step_tensors(&mut self, parameters: &Tensor, gradients: &Tensor) {
-        // Shadowed rather than assigned to: the operators that assign would change the caller's gradients.
-        let gradients = if self.members.iter().any(|member| member.settings.gradient_clip > 0.0) {
-            let norms = gradients.linalg_norm(2.0, 1_i64, true, None::<Kind>);
-            let longest = self.column(|member| member.settings.longest_gradient());
-            gradients * (longest / (norms + NORM_EPSILON)).clamp_max(1.0)
-        } else {
-            gradients.shallow_clone()
-        };
-        let gradients = if self.members.iter().any(|member| member.settings.weight_decay != 0.0) {
-            gradients + parameters * self.column(|member| member.settings.weight_decay)
-        } else {
-            gradients
-        };
-        let factor = |of: fn(Factors<f64>) -> f64| self.column(|member| of(member.factors()));
-        let (fresh, beta2, fresh_square) =
-            (factor(|f| f.fresh), factor(|f| f.beta2), factor(|f| f.fresh_square));
-        let (size, root) = (factor(|f| f.size), factor(|f| f.root));
-        let _ = self.mean.lerp_tensor_(&gradients, &fresh);
-        let _ = self.square.g_mul_(&beta2);
-        let _ = self.square.g_add_(&(gradients.square() * fresh_square));
-        let divisor = self.square.sqrt() / root + EPSILON;
-        let _ = parameters.shallow_clone().g_sub_(&(&self.mean / divisor * size));
+    /// The gradients with those of each member scaled down to the length that its settings allow.
+    fn clipped(&self, gradients: &Tensor) -> Tensor {
+        if self.members.iter().all(|member| member.settings.gradient_clip == 0.0) {
+            return gradients.shallow_clone();
+        }
+        let rows = (0_i64..).zip(&self.members).map(|(row, member)| {
+            let gradient = gradients.get(row);
+            match member.settings.gradient_clip {
+                0.0 => gradient,
+                max_norm => {
+                    let norm = gradient.linalg_norm(2.0, None::<i64>, false, None::<Kind>);
+                    let factor = ((norm + NORM_EPSILON).reciprocal() * max_norm).clamp_max(1.0);
+                    gradient * factor
+                }
+            }
+        });
+        Tensor::stack(&rows.collect::<Vec<_>>(), 0)
     }
 
     /// The same in one pass over the memory of a CPU tensor, which is what bounds it; clipping takes another.
@@ -200,7 +234,7 @@ impl Adam {
                     g,
                     std::slice::from_raw_parts_mut(m.data_ptr().cast::<f32>(), count),
                     std::slice::from_raw_parts_mut(v.data_ptr().cast::<f32>(), count),
-                    clip_factor(g, member.settings.longest_gradient()),
+                    clip_factor(g, member.settings.max_gradient_norm()),
                     member.factors().single(),
                 );
             }
@@ -212,13 +246,14 @@ impl Adam {
         let index = Tensor::from_slice(members).to_device(self.mean.device());
         self.mean = self.mean.index_select(0, &index);
         self.square = self.square.index_select(0, &index);
+        self.steps = self.steps.index_select(0, &index);
         self.members = members.iter().map(|&member| self.members[member as usize]).collect();
     }
 }
 
 /// What a gradient is to be multiplied by.
-fn clip_factor(gradient: &[f32], longest: f64) -> f32 {
-    if longest.is_infinite() {
+fn clip_factor(gradient: &[f32], max_norm: f64) -> f32 {
+    if max_norm.is_infinite() {
         return 1.0;
     }
     // Partial sums, so that the additions need not wait for each other.
@@ -228,7 +263,7 @@ fn clip_factor(gradient: &[f32], longest: f64) -> f32 {
             *sum += f64::from(g) * f64::from(g);
         }
     }
-    (longest / (sums.iter().sum::<f64>().sqrt() + NORM_EPSILON)).min(1.0) as f32
+    (max_norm / (sums.iter().sum::<f64>().sqrt() + NORM_EPSILON)).min(1.0) as f32
 }
 
 fn update(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], clip: f32, factors: Factors<f32>) {
@@ -250,13 +285,14 @@ fn update_avx2(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], clip: f32
 
 #[inline(always)]
 fn update_plain(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], clip: f32, factors: Factors<f32>) {
-    let Factors { fresh, beta2, fresh_square, weight_decay, size, root } = factors;
+    let Factors { one_minus_beta1, beta2, one_minus_beta2, weight_decay, step_size, bias_correction2_sqrt } =
+        factors;
     let state = m.iter_mut().zip(v.iter_mut());
     for ((p, &g), (m, v)) in p.iter_mut().zip(g).zip(state) {
         let g = g * clip + *p * weight_decay;
-        *m += (g - *m) * fresh;
-        *v = *v * beta2 + (g * g) * fresh_square;
-        *p -= size * *m / (v.sqrt() / root + EPSILON as f32);
+        *m += (g - *m) * one_minus_beta1;
+        *v = *v * beta2 + (g * g) * one_minus_beta2;
+        *p -= step_size * *m / (v.sqrt() / bias_correction2_sqrt + EPSILON as f32);
     }
 }
 
@@ -310,27 +346,17 @@ mod tests {
         Tensor::from_slice(&[gradient(step, 0), gradient(step, 1)].concat()).view([2, 6]).to_kind(kind)
     }
 
-    fn plain_step(adam: &mut Adam, parameters: &Tensor, gradients: &Tensor) {
-        for member in &mut adam.members {
-            member.steps += 1;
-        }
-        adam.step_tensors(parameters, gradients);
-    }
-
     #[test]
     fn both_ways_are_the_papers_algorithm() {
-        for (kind, in_memory, tolerance) in
-            [(Kind::Double, false, 1e-12), (Kind::Float, false, 3e-6), (Kind::Float, true, 3e-6)]
-        {
+        for (kind, kernels, tolerance) in [
+            (Kind::Double, Kernels::Fused, 1e-12),
+            (Kind::Float, Kernels::Fused, 3e-6),
+            (Kind::Float, Kernels::InPlace, 3e-6),
+        ] {
             let parameters = Tensor::from_slice(&start()).view([2, 6]).to_kind(kind);
-            let mut adam = Adam::new(&parameters, &BOTH);
+            let mut adam = Adam::new(&parameters, &BOTH).with_kernels(kernels);
             for step in 0..20 {
-                let gradients = gradients(step, kind);
-                if in_memory {
-                    adam.step(&parameters, &gradients);
-                } else {
-                    plain_step(&mut adam, &parameters, &gradients);
-                }
+                adam.step(&parameters, &gradients(step, kind));
             }
             for (k, settings) in BOTH.iter().enumerate() {
                 let all: Vec<Vec<f64>> = (0..20).map(|step| gradient(step, k)).collect();
@@ -350,11 +376,12 @@ mod tests {
         let values =
             |n: i64| (Tensor::arange(2 * 1003, (Kind::Float, Device::Cpu)) * n as f64).sin().view([2, 1003]);
         let (one, two) = (values(3), values(3));
-        let (mut fast, mut plain) = (Adam::new(&one, &BOTH), Adam::new(&two, &BOTH));
+        let [mut fast, mut plain] = [(&one, Kernels::InPlace), (&two, Kernels::Fused)]
+            .map(|(parameters, kernels)| Adam::new(parameters, &BOTH).with_kernels(kernels));
         for step in 1..10 {
             let gradients = values(step);
             fast.step(&one, &gradients);
-            plain_step(&mut plain, &two, &gradients);
+            plain.step(&two, &gradients);
         }
         assert!(one.allclose(&two, 1e-5, 1e-6, false));
         assert!(!one.allclose(&values(3), 1e-2, 1e-2, false));
@@ -362,11 +389,18 @@ mod tests {
 
     #[test]
     fn forgetting_a_member_leaves_the_others() {
+        for kernels in [Kernels::InPlace, Kernels::Fused] {
+            check_forgetting(kernels);
+        }
+    }
+
+    fn check_forgetting(kernels: Kernels) {
         let start = Tensor::ones([3, 4], (Kind::Float, Device::Cpu));
         let gradients = Tensor::arange(12, (Kind::Float, Device::Cpu)).view([3, 4]);
         let rates = [0.1, 0.2, 0.3].map(|learning_rate| AdamSettings { learning_rate, ..PLAIN });
-        let (all, mut adam) = (start.copy(), Adam::new(&start, &rates));
-        let (fewer, mut left) = (start.copy(), Adam::new(&start, &rates));
+        let new = || Adam::new(&start, &rates).with_kernels(kernels);
+        let (all, mut adam) = (start.copy(), new());
+        let (fewer, mut left) = (start.copy(), new());
         adam.step(&all, &gradients);
         left.step(&fewer, &gradients);
         let two = fewer.index_select(0, &Tensor::from_slice(&[0_i64, 2]));
@@ -379,9 +413,15 @@ mod tests {
     /// A member that a checkpoint brought back goes on beside one that begins, bit for bit as if alone.
     #[test]
     fn a_restored_member_goes_on() {
+        for kernels in [Kernels::InPlace, Kernels::Fused] {
+            check_restoring(kernels);
+        }
+    }
+
+    fn check_restoring(kernels: Kernels) {
         let whole = Tensor::from_slice(&start()).view([2, 6]).to_kind(Kind::Float);
         let expected = whole.copy();
-        let mut adam = Adam::new(&expected, &BOTH);
+        let mut adam = Adam::new(&expected, &BOTH).with_kernels(kernels);
         for step in 0..7 {
             adam.step(&expected, &gradients(step, Kind::Float));
         }
@@ -394,7 +434,7 @@ mod tests {
         assert_eq!(adam.learning_rate(1), 0.05);
         // Member 1 continues, and in the place of member 0 another one begins.
         let parameters = Tensor::stack(&[whole.get(0), halfway.0.get(1)], 0);
-        let mut again = Adam::new(&parameters, &BOTH);
+        let mut again = Adam::new(&parameters, &BOTH).with_kernels(kernels);
         again.restore(1, &halfway.1.get(1), &halfway.2.get(1), 7);
         again.set_learning_rate(1, 0.05);
         for step in 7..12 {

@@ -50,6 +50,15 @@ pub struct Stream {
     high: u32,
 }
 
+/// A stream's key as 32-bit integers with a sign, which is what tensors hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MaskKeys {
+    /// Enters before the first round.
+    pub(crate) low: i32,
+    /// Enters before the second.
+    pub(crate) high: i32,
+}
+
 /// The finaliser of splitmix64: a bijection in which every input bit reaches every output bit.
 fn mix64(x: u64) -> u64 {
     let x = x.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -98,11 +107,27 @@ impl Stream {
         }
     }
 
+    /// The threshold of a dropout mask, below which bits are dropped, and the value of what is kept.
+    fn threshold_and_kept(p: f64) -> (u32, f32) {
+        ((p * 4_294_967_296.0).round().min(f64::from(u32::MAX)) as u32, (1.0 / (1.0 - p)) as f32)
+    }
+
+    /// The two halves of the key, for drawing bits by tensor operations.
+    pub(crate) fn mask_keys(self) -> MaskKeys {
+        MaskKeys { low: self.low.cast_signed(), high: self.high.cast_signed() }
+    }
+
+    /// What a mask is made with from bits whose highest is turned over: the signed threshold and the value of what
+    /// is kept.
+    pub(crate) fn mask_values(p: f64) -> (i32, f32) {
+        let (threshold, kept) = Self::threshold_and_kept(p);
+        ((threshold ^ (1 << 31)).cast_signed(), kept)
+    }
+
     /// Fills `out` with a dropout mask, by position: 0 with probability `p`, else 1 / (1 - p).
     /// `p` is in [0, 1) and rounded to a multiple of 2^-32.
     pub fn fill_mask(self, p: f64, out: &mut [f32]) {
-        let threshold = (p * 4_294_967_296.0).round().min(f64::from(u32::MAX)) as u32;
-        let kept = (1.0 / (1.0 - p)) as f32;
+        let (threshold, kept) = Self::threshold_and_kept(p);
         #[cfg(target_arch = "x86_64")]
         if std::is_x86_feature_detected!("avx2") {
             // SAFETY: the processor has the feature that the function is compiled for.

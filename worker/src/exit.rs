@@ -22,7 +22,7 @@ pub enum ExitStatus {
     Unreachable = 3,
     /// Not one slot has a trainer that starts.
     NoUsableSlot = 4,
-    /// A second SIGINT or SIGTERM: it left at once, without giving leases back.
+    /// Another SIGINT or SIGTERM, more than two seconds after the first: it left at once, without giving leases back.
     Interrupted = 5,
 }
 

@@ -34,6 +34,11 @@ pub struct TrainerOptions {
 /// The environment variable that names the trainer program.
 const VARIABLE: &str = "COLEARN_TRAINER";
 
+/// Variables by which OpenMP binds threads to cores, as sites set them in their jobs. Each trainer would bind its threads
+/// to the same first cores; without them the system spreads trainers over the cores that the worker may use.
+const AFFINITY: [&str; 5] =
+    ["OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_HW_SUBSET"];
+
 /// There is no trainer program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoTrainer {
@@ -145,6 +150,9 @@ impl Launcher {
             // Its own group, so that Ctrl-C reaches the agent alone, and a kill reaches all it started.
             .process_group(0)
             .kill_on_drop(true);
+        for variable in AFFINITY {
+            command.env_remove(variable);
+        }
         #[cfg(target_os = "linux")]
         {
             let die_with_parent = || Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?);

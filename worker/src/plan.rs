@@ -128,6 +128,8 @@ pub fn plan(
         let device = match gpu {
             Some(gpu) => {
                 environment.insert("CUDA_VISIBLE_DEVICES".to_owned(), gpu.uuid.clone());
+                // cuBLAS repeats its results bit by bit only with a workspace of a fixed size.
+                environment.insert("CUBLAS_WORKSPACE_CONFIG".to_owned(), ":4096:8".to_owned());
                 format!("cuda:{index} {}", gpu.name)
             }
             None => format!("cpu x{threads}"),
@@ -188,6 +190,7 @@ mod tests {
         );
         assert_eq!(slots[1].trainer.device, "cuda:0");
         assert_eq!(slots[1].trainer.environment["CUDA_VISIBLE_DEVICES"], "GPU-1");
+        assert_eq!(slots[1].trainer.environment["CUBLAS_WORKSPACE_CONFIG"], ":4096:8");
         assert_eq!(slots[1].trainer.environment["OMP_NUM_THREADS"], "8");
         assert!(slots[1].trainer.environment.contains_key("MKL_CBWR"));
         assert_eq!(shape(&Wanted { device: Device::Cpu, ..wanted() }, 4, 2), (4, 1, 1));

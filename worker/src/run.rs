@@ -30,6 +30,8 @@ use super::{
 const INPUTS: usize = 256;
 /// How long a leaving worker waits for the coordinator to end its side of the stream.
 const FAREWELL: Duration = Duration::from_secs(2);
+/// Signals within this time are one request to stop: Slurm's preemption sends SIGTERM twice, 28 ms apart.
+const SAME_REQUEST: Duration = Duration::from_secs(2);
 
 /// Runs a worker on this host until it is stopped or drained. Call it on the main thread of a
 /// single-threaded runtime: trainers die with the thread that started them. Without a launcher its trainers
@@ -130,7 +132,8 @@ pub struct Place {
 
 /// Takes inputs from everywhere, one at a time, and performs what follows, until the agent leaves.
 ///
-/// `stops` carries one item a signal: the first asks the agent to leave, the second ends it at once.
+/// `stops` carries one item a signal: the first asks the agent to leave, one that comes more than two seconds later
+/// ends it at once.
 ///
 /// # Errors
 /// When the agent leaves in any other way than drained or stopped.
@@ -144,7 +147,7 @@ pub async fn serve(
 ) -> Result<(), AgentError> {
     let began = Instant::now();
     let now = || Timestamp(0).after(began.elapsed());
-    let mut stopping = false;
+    let mut stopping: Option<Instant> = None;
     let mut cause = "no answer".to_owned();
     let mut input = Input::Started;
     loop {
@@ -176,14 +179,15 @@ pub async fn serve(
         let deadline = agent.next_deadline().map(|at| began + at.since(Timestamp(0)));
         input = tokio::select! {
             biased;
-            Some(()) = stops.recv() => {
-                if stopping {
-                    return Err(AgentError::Interrupted);
+            Some(()) = stops.recv() => match stopping {
+                Some(first) if first.elapsed() < SAME_REQUEST => continue_with_nothing(),
+                Some(_) => return Err(AgentError::Interrupted),
+                None => {
+                    stopping = Some(Instant::now());
+                    info!("stopping: trainers finish their epochs, then leases are given back; a second signal, after {} s, ends the worker at once", SAME_REQUEST.as_secs());
+                    Input::Stop
                 }
-                stopping = true;
-                info!("stopping: trainers finish their epochs, then leases are given back; a second signal ends the worker at once");
-                Input::Stop
-            }
+            },
             happened = connection.next() => match happened {
                 Happened::Due => {
                     connection.open(agent.hello());

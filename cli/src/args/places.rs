@@ -1,4 +1,4 @@
-//! Coordinators, folders and addresses as people name them.
+//! Arguments that name a coordinator, a path or an address to listen on.
 
 use std::{
     ffi::OsStr,
@@ -17,7 +17,7 @@ use colearn_command_line::variable;
 /// The state folder, unless another is named.
 const STATE: &str = ".colearn";
 
-/// Which coordinator is meant, as typed or by variables.
+/// The coordinator to use, from the command line or the environment.
 #[derive(Args, Debug)]
 struct TargetArgs {
     /// The coordinator's address, such as http://login1:7117.
@@ -28,10 +28,11 @@ struct TargetArgs {
     state: PathBuf,
 }
 
-/// Which coordinator is meant. What is typed wins over the environment: `--state DIR` over `COLEARN_COORDINATOR`.
+/// The coordinator to use. The command line takes precedence over the environment: a typed `--state DIR` over
+/// `COLEARN_COORDINATOR`.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// The coordinator's address; none for the one of the state folder.
+    /// The coordinator's address; `None` means the coordinator of the state folder.
     pub(crate) coordinator: Option<String>,
     /// The state folder.
     pub(crate) state: PathBuf,
@@ -76,8 +77,8 @@ impl Target {
     }
 }
 
-/// A path on this machine. One that begins with `~` is refused: a shell replaces that at the beginning of a word and
-/// nowhere else, so that `--state=~/x` would make a folder called `~`.
+/// Parses a path on this machine. A path that begins with `~` is refused: shells expand `~` only at the beginning of
+/// a word, so that `--state=~/x` would create a folder called `~`.
 pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
     PathBufValueParser::new().try_map(|path| match path.components().next() {
         Some(Component::Normal(first)) if first.as_encoded_bytes().starts_with(b"~") => Err(format!(
@@ -88,7 +89,7 @@ pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
     })
 }
 
-/// An address to listen on, as typed and as it was found.
+/// An address to listen on, with the host as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listen {
     /// Where to listen.
@@ -107,7 +108,7 @@ impl FromStr for Listen {
 }
 
 impl Listen {
-    /// The first address that others can reach, or the first.
+    /// The first address that is not loopback; otherwise the first address.
     fn of(text: &str, found: impl Iterator<Item = SocketAddr>) -> Option<Self> {
         let host = text.rsplit_once(':').map_or(text, |(host, _)| host).trim_matches(['[', ']']);
         let found: Vec<SocketAddr> = found.collect();
@@ -116,8 +117,8 @@ impl Listen {
         Some(Self { address, host: host.to_owned() })
     }
 
-    /// Warns of a name that was meant for other machines and is one of this machine alone, as many systems have their
-    /// own name in /etc/hosts.
+    /// The warning for a host name that resolves to loopback, as the machine's own name does on many systems through
+    /// /etc/hosts: no other machine can connect.
     pub(crate) fn unreachable_from_elsewhere(&self) -> Option<String> {
         let Self { address, host } = self;
         let local = host == "localhost" || host.ends_with(".localhost") || host.parse::<IpAddr>().is_ok();

@@ -33,7 +33,7 @@ pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
         if !follow {
             return Err(failure);
         }
-        connection.again(target, failure, |line| tell!("{line}")).await?;
+        connection.reconnect(target, failure, |line| tell!("{line}")).await?;
     }
     let missing = match of {
         Log::Worker(worker) if !printer.found => Some(unknown(&mut connection.sweeps, worker).await),
@@ -52,17 +52,17 @@ pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Whose log.
+/// The log to print.
 enum Log<'a> {
     Task(&'a TaskPath),
     Worker(&'a str),
 }
 
-/// Prints lines, and knows which was the last.
+/// Prints lines and keeps the number of the last one, so that a new connection can continue after it.
 struct Printer {
     out: Output,
     json: bool,
-    /// The number of the line that was printed last.
+    /// The number of the last printed line.
     last: u64,
     found: bool,
 }

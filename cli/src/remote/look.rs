@@ -168,7 +168,7 @@ pub(crate) async fn watch(arguments: &Named) -> Outcome {
         match follow(&mut connection.sweeps, name, &mut progress).await {
             Ok(summary) => break Ok(summary),
             Err(failure) => {
-                if let Err(failure) = connection.again(target, failure, |line| progress.say(line)).await {
+                if let Err(failure) = connection.reconnect(target, failure, |line| progress.say(line)).await {
                     break Err(failure);
                 }
             }
@@ -217,7 +217,7 @@ pub(crate) async fn follow(
     ))
 }
 
-/// That nobody trains the sweep here, where that is so.
+/// The message for a sweep that this coordinator will never train.
 pub(super) fn trains_another(summary: &SweepSummary) -> Option<String> {
     let SweepSummary { name, trains_only, .. } = summary;
     let waits = !trains_only.is_empty() && trains_only != name && !has_ended(summary);

@@ -46,14 +46,14 @@ pub(crate) struct Fetched {
 }
 
 impl Fetched {
-    /// Warns of what the numbers do not show; a table says it itself, where people read it.
+    /// Prints the warnings on standard error, unless the format is the table, which contains them.
     pub(crate) fn warn(&self, format: Format) {
         if format != Format::Table {
             self.warn_anyway();
         }
     }
 
-    /// The same, whatever the format.
+    /// Prints the warnings on standard error.
     pub(crate) fn warn_anyway(&self) {
         for warning in warnings(&self.table) {
             tell!("warning: {}: {warning}", self.table.sweep);

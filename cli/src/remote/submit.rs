@@ -110,7 +110,7 @@ pub(crate) fn read_sweep_file(file: &Path) -> Result<String, Failure> {
     })
 }
 
-/// Whether a text is in UTF-16: by its mark, or because every other byte of Latin letters is zero there.
+/// Whether a text is in UTF-16: by its byte order mark, or because many of its bytes are zero.
 fn is_utf16(bytes: &[u8]) -> bool {
     let zeros = bytes.iter().filter(|byte| **byte == 0).count();
     matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || (zeros > 0 && zeros * 3 > bytes.len())

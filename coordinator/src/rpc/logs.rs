@@ -59,7 +59,7 @@ fn recorded(kept: KeptLine) -> v1::RecordedLine {
     }
 }
 
-/// Sends what is kept of a log behind the line `after`, and what comes, if it is followed.
+/// Sends the stored lines of a log after line `after`, and new lines if the log is followed.
 pub(super) async fn stream(
     rpc: Rpc,
     of: LogOf,
@@ -97,7 +97,7 @@ pub(super) async fn stream(
                 () = lines.closed() => return,
                 changed = timeout(BETWEEN_LOOKS, written.changed()) => {
                     if matches!(changed, Ok(Err(_))) {
-                        // An end without a word would look like that of the task.
+                        // Without an error this would look like the end of the task.
                         return drop(lines.send(Err(look::stopped())).await);
                     }
                 }

@@ -69,7 +69,7 @@ impl SweepService for Sweeps {
     ) -> Result<Response<v1::SubmitSweepResponse>, Status> {
         let v1::SubmitSweepRequest { source, origin } = request.into_inner();
         let (sweep, warnings) = self.parse(source, origin).await?;
-        // Accepted, it would wait for ever without a word.
+        // An accepted sweep would stay pending for ever.
         let only = self.rpc.ask(|scheduler| scheduler.only().cloned()).await?;
         if let Some(only) = only.filter(|only| *only != sweep.name) {
             return Err(convert::trains_another(&sweep.name, &only));

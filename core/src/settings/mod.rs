@@ -5,6 +5,7 @@ mod fields;
 mod resolve;
 pub mod schema;
 mod types;
+mod validate;
 
 pub(crate) use canonical::{cohort_key, configuration_id, is_absent};
 pub(crate) use resolve::resolve;
@@ -12,3 +13,4 @@ pub use types::{
     BiEflstmSettings, Keep, MfnSettings, ModalityDraw, ModalityGranularity, ModalityPart, ModelSettings,
     Schedule, Shuffle, TaskSettings, TrainingSettings,
 };
+pub use validate::{DataShape, SettingsError};

@@ -51,9 +51,9 @@ pub enum Kind {
     Word(&'static [&'static str]),
     /// The name of a modality: a letter or `_`, then letters, digits, `_` or `-`; at most 64 bytes.
     Modality,
-    /// A text that is not empty; at most [`LONGEST_TEXT`] bytes.
+    /// A text that is not empty; at most [`MAX_TEXT_BYTES`] bytes.
     Text,
-    /// A list of sets of modalities, none of them empty; at most [`MOST_SUBSETS`].
+    /// A list of sets of modalities, none of them empty; at most [`MAX_SUBSETS`].
     Subsets,
 }
 
@@ -84,16 +84,16 @@ pub enum Preset {
 }
 
 /// Longest text of a setting, in bytes.
-pub const LONGEST_TEXT: usize = 1024;
+pub const MAX_TEXT_BYTES: usize = 1024;
 
 /// Most subsets of modalities that one configuration can be tested with.
-pub const MOST_SUBSETS: usize = 16;
+pub const MAX_SUBSETS: usize = 16;
 
 /// Most bytes of the names in one of them, with what joins them.
-pub const LONGEST_SUBSET: usize = 900;
+pub const MAX_SUBSET_BYTES: usize = 900;
 
 /// Most modalities that one sweep can name.
-pub const MOST_MODALITIES: usize = 64;
+pub const MAX_MODALITIES: usize = 64;
 
 /// What the paths of modality dropouts begin with; the modality's name follows.
 pub const MODALITY_DROPOUT: &str = "modality_dropout.";

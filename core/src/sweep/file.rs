@@ -18,7 +18,7 @@ use super::{
 use crate::{
     id::SweepName,
     result::metric,
-    settings::schema::{self, FIELDS, Field, MODALITY_DROPOUT, MOST_MODALITIES},
+    settings::schema::{self, FIELDS, Field, MAX_MODALITIES, MODALITY_DROPOUT},
 };
 
 /// Keys of a sweep file beside the settings: name, what stands there, and its default.
@@ -333,7 +333,7 @@ pub(crate) struct Mentions {
 impl Mentions {
     fn modality(&mut self, modality: &str, span: Span) {
         self.modalities.insert(modality.to_owned());
-        if self.modalities.len() > MOST_MODALITIES {
+        if self.modalities.len() > MAX_MODALITIES {
             self.too_many.get_or_insert(span);
         }
     }
@@ -398,7 +398,7 @@ impl Mentions {
 
     fn check(&mut self, problems: &mut Problems<'_>) {
         if let Some(span) = self.too_many {
-            problems.error(span, format!("more than {MOST_MODALITIES} modalities are named"));
+            problems.error(span, format!("more than {MAX_MODALITIES} modalities are named"));
         }
         if self.models.is_empty() {
             let default = schema::field("model.kind").and_then(|field| field.default);

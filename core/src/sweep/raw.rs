@@ -15,7 +15,7 @@ use super::diagnostic::{Problems, Source, Span};
 pub(crate) const MAX_BYTES: usize = 1 << 20;
 /// Most keys, values and collections in a sweep file.
 pub(crate) const MAX_NODES: usize = 20_000;
-/// Most documents in a file: all but one of them are empty, such as the one after a last `---`.
+/// Most documents in a file. All but one must be empty, such as the one after a final `---`.
 const MAX_DOCUMENTS: usize = 100;
 /// Most anchors, and most aliases, in a sweep file.
 const MAX_ANCHORS: usize = 100;
@@ -75,7 +75,7 @@ pub(crate) fn read(problems: &mut Problems<'_>) -> Option<Node> {
             .error(Span::default(), format!("the file has {size} bytes; at most {MAX_BYTES} are allowed"));
         return None;
     }
-    // Documents without anything in them are left out.
+    // Empty documents are skipped.
     match serde_yaml::from_multiple_with_options::<Spanned<Parsed>>(source.text, options()) {
         Ok(documents) => {
             let mut documents = documents.into_iter();
@@ -127,7 +127,7 @@ fn too_large() -> String {
     format!("the file is too large or too deeply nested: at most {MAX_NODES} values, {MAX_DEPTH} levels deep")
 }
 
-/// Which limit the file exceeds.
+/// The message for the limit that the file exceeds.
 fn exceeded(breach: &BudgetBreach) -> String {
     match breach {
         BudgetBreach::Documents { .. } => {

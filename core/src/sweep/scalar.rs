@@ -10,14 +10,13 @@ use super::{
 };
 use crate::{
     settings::schema::{
-        self, Bound, FIELDS, Field, Kind, LONGEST_SUBSET, LONGEST_TEXT, MODALITY_DROPOUT, MOST_MODALITIES,
-        MOST_SUBSETS,
+        self, FIELDS, Field, Kind, MAX_SUBSET_BYTES, MAX_SUBSETS, MAX_TEXT_BYTES, MODALITY_DROPOUT,
     },
     time::parse_duration,
 };
 
-/// The longest duration.
-const LONGEST_DURATION: Duration = Duration::from_hours(168);
+/// The longest duration of a sweep file.
+const MAX_DURATION: Duration = Duration::from_hours(168);
 
 /// The value of a setting, of exactly its field's type; anything else is an error at the value.
 pub(crate) fn setting(
@@ -38,39 +37,24 @@ pub(crate) fn setting(
 }
 
 fn typed(kind: &Kind, raw: &Raw) -> Option<Value> {
+    json(kind, raw).filter(|value| kind.accepts(value))
+}
+
+/// What is written as JSON, if it is of the right type.
+fn json(kind: &Kind, raw: &Raw) -> Option<Value> {
     match (kind, raw) {
         (Kind::Bool, Raw::Bool(value)) => Some((*value).into()),
-        (Kind::Integer { min, max }, Raw::Integer(value)) => {
-            let value = u64::try_from(*value).ok()?;
-            (*min..=*max).contains(&value).then(|| value.into())
-        }
-        (Kind::Number { min, max }, Raw::Integer(_) | Raw::Float(_)) => {
-            let value = number(raw)?;
-            within(value, *min, *max).then(|| value.into())
-        }
-        (Kind::Word(words), Raw::Text(text)) => words.contains(&text.as_str()).then(|| text.as_str().into()),
-        (Kind::Modality, Raw::Text(text)) => schema::is_modality(text).then(|| text.as_str().into()),
-        (Kind::Text, Raw::Text(text)) => {
-            let plain = !text.trim().is_empty() && !text.chars().any(char::is_control);
-            (plain && text.len() <= LONGEST_TEXT).then(|| text.as_str().into())
-        }
-        (Kind::Subsets, Raw::List(items)) if items.len() <= MOST_SUBSETS => {
-            items.iter().map(subset).collect()
-        }
+        (Kind::Integer { .. }, Raw::Integer(value)) => Some(u64::try_from(*value).ok()?.into()),
+        (Kind::Number { .. }, Raw::Integer(_) | Raw::Float(_)) => Some(number(raw)?.into()),
+        (Kind::Word(_) | Kind::Modality | Kind::Text, Raw::Text(text)) => Some(text.as_str().into()),
+        (Kind::Subsets, Raw::List(subsets)) => subsets.iter().map(subset).collect(),
         _ => None,
     }
 }
 
-/// A list of modalities, at least one.
 fn subset(node: &Node) -> Option<Value> {
     let Raw::List(names) = &node.value else { return None };
-    if names.is_empty() || names.len() > MOST_MODALITIES {
-        return None;
-    }
-    let names: Option<Vec<Value>> = names.iter().map(|name| typed(&Kind::Modality, &name.value)).collect();
-    // They are joined to the names of metrics, which have an end.
-    let joined: usize = names.iter().flatten().filter_map(Value::as_str).map(|name| name.len() + 1).sum();
-    names.filter(|_| joined <= LONGEST_SUBSET).map(Value::Array)
+    names.iter().map(|name| json(&Kind::Modality, &name.value)).collect()
 }
 
 /// A finite number as a float; -0.0 is 0.0.
@@ -82,20 +66,6 @@ pub(crate) fn number(raw: &Raw) -> Option<f64> {
         _ => return None,
     };
     value.is_finite().then_some(value + 0.0)
-}
-
-fn within(value: f64, min: Bound, max: Bound) -> bool {
-    let above = match min {
-        Bound::None => true,
-        Bound::Including(min) => value >= min,
-        Bound::Excluding(min) => value > min,
-    };
-    let below = match max {
-        Bound::None => true,
-        Bound::Including(max) => value <= max,
-        Bound::Excluding(max) => value < max,
-    };
-    above && below
 }
 
 /// What to do about a value of the wrong type, where that can be guessed.
@@ -122,9 +92,9 @@ fn advice(kind: &Kind, raw: &Raw) -> Option<String> {
             "a modality's name has up to 64 letters, digits, `_` and `-`, beginning with a letter or `_`"
                 .to_owned(),
         ),
-        (Kind::Text, Raw::Text(_)) => Some(format!("it has 1 to {LONGEST_TEXT} bytes on one line")),
+        (Kind::Text, Raw::Text(_)) => Some(format!("it has 1 to {MAX_TEXT_BYTES} bytes on one line")),
         (Kind::Subsets, _) => Some(format!(
-            "such as `[[language], [language, audio]]`; at most {MOST_SUBSETS} subsets, none of them empty or with names of more than {LONGEST_SUBSET} bytes in all"
+            "such as `[[language], [language, audio]]`; at most {MAX_SUBSETS} subsets, none of them empty or with names of more than {MAX_SUBSET_BYTES} bytes in all"
         )),
         (_, Raw::List(_) | Raw::Map(_)) => {
             Some("to try several values, list them under `parameters`".to_owned())
@@ -246,7 +216,7 @@ pub(crate) fn duration(node: &Node, what: &str, problems: &mut Problems<'_>) -> 
         Raw::Text(text) => parse_duration(text).ok(),
         _ => None,
     };
-    let value = value.filter(|duration| *duration <= LONGEST_DURATION);
+    let value = value.filter(|duration| *duration <= MAX_DURATION);
     if value.is_none() {
         let found = node.value.describe();
         problems

@@ -29,8 +29,8 @@ pub(crate) fn verdict(row: &ConfigurationRow, name: &str) -> &'static str {
     row.comparisons.get(name).and_then(|it| it.verdict).map_or("", |verdict| verdict.as_str())
 }
 
-/// One record a configuration: id, settings, how complete it is, every metric's numbers and verdict, and what a
-/// reader is warned of.
+/// One record a configuration: id, settings, how complete it is, every metric's numbers and verdict, and a
+/// warning.
 #[must_use]
 pub fn csv(table: &ResultsTable) -> String {
     let settings = setting_columns(table);

@@ -1,4 +1,4 @@
-//! Results of different files of one data set are warned of wherever they are exported.
+//! Every export warns of results that were trained on different files of one data set.
 
 use colearn_core::table::Outcome;
 use colearn_report::{Material, text, warnings};

@@ -32,10 +32,10 @@ pub struct Draws<'a> {
 }
 
 impl Draws<'_> {
-    /// A tensor [K, shape...] of dropout masks (0 or 1 / (1 - p)), on the device and of the kind of `like`.
-    /// None when no member drops anything.
+    /// A tensor [K, rows, width] of dropout masks (0 or 1 / (1 - p)), on the device and of the kind of `like`, drawn
+    /// on the host. None when no member drops anything.
     #[must_use]
-    pub fn mask(&self, purpose: Purpose, dropout: &[f64], shape: &[i64], like: &Tensor) -> Option<Tensor> {
+    pub fn mask(&self, purpose: Purpose, dropout: &[f64], shape: &[i64; 2], like: &Tensor) -> Option<Tensor> {
         if dropout.iter().all(|&p| p == 0.0) {
             return None;
         }
@@ -45,7 +45,7 @@ impl Draws<'_> {
         for (values, ((&seed, &epoch), &p)) in values.chunks_mut(count).zip(members) {
             Stream::new(seed, purpose, epoch, self.step).fill_mask(p, values);
         }
-        let full: Vec<i64> = std::iter::once(self.seeds.len() as i64).chain(shape.iter().copied()).collect();
-        Some(Tensor::from_slice(&values).view(full.as_slice()).to_kind(like.kind()).to_device(like.device()))
+        let mask = Tensor::from_slice(&values).view([self.seeds.len() as i64, shape[0], shape[1]]);
+        Some(mask.to_kind(like.kind()).to_device(like.device()))
     }
 }

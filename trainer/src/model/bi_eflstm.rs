@@ -7,11 +7,11 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    Batch, Draws, Flat, Model, Objective,
-    cells::{CellShape, Cells, Slopes},
+    Batch, Draws, Flat, Kernels, Model, Objective,
+    dropout::{Dropout, Place},
     head,
     layout::{Init, Layout},
-    lstm::{Input, Weights},
+    lstm::{CellShape, Cells, Input, Weights},
 };
 use crate::random::Purpose;
 
@@ -26,7 +26,7 @@ pub struct BiEflstmShape {
     pub layers: i64,
     /// Classes, or 1 number.
     pub outputs: i64,
-    /// What training makes small.
+    /// The loss that training minimises.
     pub objective: Objective,
 }
 
@@ -72,7 +72,9 @@ impl BiEflstmShape {
 pub struct BiEflstm {
     shape: BiEflstmShape,
     flat: Flat,
-    dropout: Vec<f64>,
+    probabilities: Vec<f64>,
+    kernels: Kernels,
+    dropout: Dropout,
     views: Views,
     /// Of the batch sizes seen so far: the full one, and the one of an epoch's last batch.
     workspaces: Vec<Workspace>,
@@ -102,9 +104,15 @@ struct Workspace {
 }
 
 impl Workspace {
-    fn new(shape: BiEflstmShape, members: i64, steps: i64, samples: i64, options: (Kind, Device)) -> Self {
+    fn new(
+        shape: BiEflstmShape,
+        [members, steps, samples]: [i64; 3],
+        kernels: Kernels,
+        options: (Kind, Device),
+    ) -> Self {
         let cells = |directions: i64, steps: i64| {
-            Cells::new(CellShape { directions, members, steps, samples, hidden: shape.hidden }, options)
+            let shape = CellShape { directions, members, steps, samples, hidden: shape.hidden };
+            Cells::new(shape, kernels, options)
         };
         let lower = (1..shape.layers).map(|_| cells(2, steps)).collect();
         let joined = (1..shape.layers)
@@ -114,11 +122,11 @@ impl Workspace {
     }
 
     /// Features [K, B, 2H] for the head. `masks` are the dropout masks between the layers, each [K, T * B, 2H].
-    fn forward(&self, batch: &Batch, lstm: &[[Weights; 2]], masks: &[Option<Tensor>]) -> Tensor {
+    fn forward(&mut self, batch: &Batch, lstm: &[[Weights; 2]], masks: &[Option<Tensor>]) -> Tensor {
         let mut input = Input { rows: &batch.features, columns: &batch.columns };
         let hidden = self.forward.shape.hidden;
         let all = [(0, 2 * hidden)];
-        for (layer, cells) in self.lower.iter().enumerate() {
+        for (layer, cells) in self.lower.iter_mut().enumerate() {
             cells.forward(&input, &lstm[layer]);
             for d in 0..2 {
                 let half = |whole: &Tensor| whole.narrow(2, d * hidden, hidden);
@@ -133,7 +141,8 @@ impl Workspace {
         }
         let [forward, backward] = &lstm[self.lower.len()];
         self.forward.forward(&input, std::slice::from_ref(forward));
-        let last = Input { rows: &self.last_rows(input.rows), columns: input.columns };
+        let last = last_rows(input.rows, self.samples);
+        let last = Input { rows: &last, columns: input.columns };
         self.backward.forward(&last, std::slice::from_ref(backward));
         let (ahead, back) = (&self.forward.hidden, &self.backward.hidden);
         Tensor::cat(&[ahead.get(0).select(1, self.steps - 1), back.get(0).select(1, 0)], -1)
@@ -149,61 +158,57 @@ impl Workspace {
         dfeatures: &Tensor,
     ) {
         let hidden = self.forward.shape.hidden;
-        let options = (dfeatures.kind(), dfeatures.device());
         for cells in self.lower.iter_mut().chain([&mut self.forward, &mut self.backward]) {
-            cells.slopes.get_or_insert_with(|| Slopes::new(cells.shape, options));
+            cells.prepare_gradients();
         }
         let all = [(0, 2 * hidden)];
+        let joined = &self.joined;
         let input = |layer: usize| match layer {
             0 => Input { rows: &batch.features, columns: &batch.columns },
-            _ => Input { rows: &self.joined[layer - 1], columns: &all },
+            _ => Input { rows: &joined[layer - 1], columns: &all },
         };
 
         let top = self.lower.len();
-        let ahead = (&self.forward, &lstm[top][..1], &gradients[top][..1], 0);
-        let back = (&self.backward, &lstm[top][1..], &gradients[top][1..], hidden);
-        for (cells, weights, gradients, column) in [ahead, back] {
-            let slopes = made(cells);
+        let (ahead, back) = lstm[top].split_at(1);
+        let (ahead_gradients, back_gradients) = gradients[top].split_at(1);
+        for (cells, weights, gradients, column) in [
+            (&mut self.forward, ahead, ahead_gradients, 0),
+            (&mut self.backward, back, back_gradients, hidden),
+        ] {
             let arriving = dfeatures.narrow(2, column, hidden);
-            slopes.hidden.get(0).select(1, cells.shape.steps - 1).copy_(&arriving);
-            cells.backward(slopes, weights, true, None);
-            let rows = input(top).rows;
-            let rows = if column == 0 { rows.shallow_clone() } else { self.last_rows(rows) };
-            let input = Input { rows: &rows, columns: input(top).columns };
-            cells.weight_gradients(slopes, &input, gradients);
+            cells.gradients().hidden.get(0).select(1, cells.shape.steps - 1).copy_(&arriving);
+            cells.backward(weights, true, None);
+            let Input { rows, columns } = input(top);
+            let rows = if column == 0 { rows.shallow_clone() } else { last_rows(rows, self.samples) };
+            cells.weight_gradients(&Input { rows: &rows, columns }, gradients);
         }
         if top == 0 {
             return;
         }
-        let mut dinput = self.forward.input_gradient(made(&self.forward), ahead.1, None);
-        let _ = self.backward.input_gradient(made(&self.backward), back.1, Some(self.last_rows(&dinput)));
+        let mut dinput = self.forward.input_gradient(ahead, None);
+        let _ = self.backward.input_gradient(back, Some(last_rows(&dinput, self.samples)));
         for layer in (0..top).rev() {
-            let cells = &self.lower[layer];
-            let slopes = made(cells);
+            let cells = &mut self.lower[layer];
             for d in 0..2 {
                 let half = |whole: &Tensor| whole.narrow(2, d * hidden, hidden);
-                let mut out = cells.shape.rows(&slopes.hidden, d);
+                let mut out = cells.shape.rows(&cells.gradients().hidden, d);
                 match &masks[layer] {
                     Some(mask) => drop(half(&dinput).mul_out(&out, &half(mask))),
                     None => out.copy_(&half(&dinput)),
                 }
             }
-            cells.backward(slopes, &lstm[layer], false, None);
-            cells.weight_gradients(slopes, &input(layer), &gradients[layer]);
+            cells.backward(&lstm[layer], false, None);
+            cells.weight_gradients(&input(layer), &gradients[layer]);
             if layer > 0 {
-                dinput = cells.input_gradient(slopes, &lstm[layer], None);
+                dinput = cells.input_gradient(&lstm[layer], None);
             }
         }
     }
-
-    /// Of rows [K, T * B, F] those of the last time step.
-    fn last_rows(&self, rows: &Tensor) -> Tensor {
-        rows.narrow(1, (self.steps - 1) * self.samples, self.samples)
-    }
 }
 
-fn made(cells: &Cells) -> &Slopes {
-    cells.slopes.as_ref().expect("the backward pass makes them before it uses them")
+/// Of rows [K, T * B, F] those of the last time step.
+fn last_rows(rows: &Tensor, samples: i64) -> Tensor {
+    rows.narrow(1, rows.size()[1] - samples, samples)
 }
 
 impl BiEflstm {
@@ -216,12 +221,29 @@ impl BiEflstm {
         head::Running::lay_out(&mut buffer_layout, shape.hidden);
         let flat = Flat::new(layout, buffer_layout, seeds, options);
         let views = Views::new(shape, &flat);
-        Self { shape, flat, dropout: dropout.to_vec(), views, workspaces: Vec::new() }
+        let kernels = Kernels::of(options.1);
+        Self {
+            shape,
+            flat,
+            probabilities: dropout.to_vec(),
+            kernels,
+            dropout: Dropout::new(kernels),
+            views,
+            workspaces: Vec::new(),
+        }
+    }
+
+    /// With other kernels than the device's own, to compare them.
+    #[must_use]
+    pub fn with_kernels(mut self, kernels: Kernels) -> Self {
+        (self.kernels, self.dropout) = (kernels, Dropout::new(kernels));
+        self.workspaces.clear();
+        self
     }
 
     fn new_workspace(&self, batch: &Batch) -> Workspace {
-        let members = self.dropout.len() as i64;
-        Workspace::new(self.shape, members, batch.steps, batch.samples, self.flat.options())
+        let size = [self.probabilities.len() as i64, batch.steps, batch.samples];
+        Workspace::new(self.shape, size, self.kernels, self.flat.options())
     }
 
     /// The workspace for batches of this shape.
@@ -255,18 +277,20 @@ impl Model for BiEflstm {
     fn train(&mut self, batch: &Batch, draws: &Draws<'_>) -> Tensor {
         let _guard = tch::no_grad_guard();
         let hidden = self.shape.hidden;
-        let mask = |purpose, shape: &[i64]| draws.mask(purpose, &self.dropout, shape, &self.flat.parameters);
+        let place = |purpose, shape| Place { purpose, probabilities: self.probabilities.clone(), shape };
         let between = [batch.steps * batch.samples, 2 * hidden];
-        let masks: Vec<Option<Tensor>> = (1..self.shape.layers)
-            .map(|layer| mask(Purpose::LayerDropout(layer as u32 - 1), &between))
+        let places: Vec<Place> = (1..self.shape.layers)
+            .map(|layer| place(Purpose::LayerDropout(layer as u32 - 1), between))
+            .chain([place(Purpose::HeadDropout, [batch.samples, hidden])])
             .collect();
-        let head_mask = mask(Purpose::HeadDropout, &[batch.samples, hidden]);
+        let mut masks = self.dropout.masks(&places, draws, &self.flat.parameters);
+        let head_mask = masks.pop().flatten();
 
         let number = self.workspace(batch);
         let (workspace, views) = (&mut self.workspaces[number], &mut self.views);
         let features = workspace.forward(batch, &views.lstm, &masks);
         let (outputs, pass) = head::forward(&views.head, &mut views.running, &features, head_mask.as_ref());
-        let (losses, doutputs) = self.shape.objective.losses_and_slopes(&outputs, &batch.labels);
+        let (losses, doutputs) = self.shape.objective.loss_and_grad(&outputs, &batch.labels);
         let dfeatures = head::backward(&views.head, &views.head_gradients, &pass, &doutputs);
         workspace.backward(batch, &views.lstm, &views.lstm_gradients, &masks, &dfeatures);
         losses
@@ -283,7 +307,7 @@ impl Model for BiEflstm {
         let _guard = tch::no_grad_guard();
         self.flat.retain(members);
         self.views = Views::new(self.shape, &self.flat);
-        self.dropout = members.iter().map(|&member| self.dropout[member as usize]).collect();
+        self.probabilities = members.iter().map(|&member| self.probabilities[member as usize]).collect();
         self.workspaces.clear();
     }
 }

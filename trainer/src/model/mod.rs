@@ -5,9 +5,10 @@
 
 mod batch;
 mod bi_eflstm;
-mod cells;
+mod dropout;
 mod flat;
 mod head;
+mod kernels;
 mod layout;
 mod linear;
 mod lstm;
@@ -18,6 +19,7 @@ mod perceptron;
 pub use batch::{Batch, Draws};
 pub use bi_eflstm::{BiEflstm, BiEflstmShape};
 pub use flat::Flat;
+pub use kernels::Kernels;
 pub use layout::{Entry, Init, Layout};
 pub use mfn::{Mfn, MfnDropout, MfnModality, MfnShape};
 pub use objective::Objective;
@@ -50,7 +52,7 @@ pub trait Model {
     fn gradients(&self) -> &Tensor {
         &self.flat().gradients
     }
-    /// One pass forward and backward in training mode. Returns the mean loss of each member, [K].
+    /// One pass forward and backward in training mode. Returns the mean loss of each member, `[K]`.
     fn train(&mut self, batch: &Batch, draws: &Draws<'_>) -> Tensor;
     /// The outputs [K, B, O] in evaluation mode: a logit for each class, or one number.
     fn evaluate(&self, batch: &Batch) -> Tensor;

@@ -1,4 +1,4 @@
-//! What a network is trained to make small.
+//! The loss that training minimises.
 
 use tch::{Kind, Tensor};
 
@@ -13,7 +13,7 @@ pub enum Objective {
 
 impl Objective {
     /// The mean loss of each member [K], and its gradient with respect to the outputs [K, B, O].
-    pub(super) fn losses_and_slopes(self, outputs: &Tensor, labels: &Tensor) -> (Tensor, Tensor) {
+    pub(super) fn loss_and_grad(self, outputs: &Tensor, labels: &Tensor) -> (Tensor, Tensor) {
         let samples = outputs.size()[1] as f64;
         let labels = labels.unsqueeze(2);
         let mean = |x: &Tensor| x.mean_dim([1_i64, 2].as_slice(), false, None::<Kind>);
@@ -33,7 +33,7 @@ impl Objective {
         }
     }
 
-    /// The sum of the losses of a batch's samples, of each member: [K] in double precision, so that the sums
+    /// The sum of the losses of a batch's samples, of each member: `[K]` in double precision, so that the sums
     /// of batches of different sizes can be added up.
     pub fn sums(self, outputs: &Tensor, labels: &Tensor) -> Tensor {
         let labels = labels.unsqueeze(2);
@@ -62,7 +62,7 @@ mod tests {
         labels: &Tensor,
         loss: impl Fn(&Tensor, &Tensor) -> Tensor,
     ) {
-        let (losses, slopes) = objective.losses_and_slopes(outputs, labels);
+        let (losses, grads) = objective.loss_and_grad(outputs, labels);
         let sums = objective.sums(&outputs.to_kind(Kind::Float), labels);
         assert_eq!(sums.kind(), Kind::Double);
         for k in 0..2 {
@@ -71,7 +71,7 @@ mod tests {
             expected.backward();
             assert!((losses.get(k) - &expected).abs().double_value(&[]) < 1e-14);
             assert!((sums.get(k) / 3.0 - expected).abs().double_value(&[]) < 1e-6);
-            assert!((slopes.get(k) - leaf.grad()).abs().max().double_value(&[]) < 1e-15);
+            assert!((grads.get(k) - leaf.grad()).abs().max().double_value(&[]) < 1e-15);
         }
     }
 
@@ -92,7 +92,7 @@ mod tests {
         check(Objective::L1, &outputs, &labels, |outputs, labels| {
             outputs.squeeze_dim(1).l1_loss(labels, tch::Reduction::Mean)
         });
-        let (_, slopes) = Objective::L1.losses_and_slopes(&outputs, &labels);
-        assert_eq!(slopes.double_value(&[1, 2, 0]), 0.0);
+        let (_, grads) = Objective::L1.loss_and_grad(&outputs, &labels);
+        assert_eq!(grads.double_value(&[1, 2, 0]), 0.0);
     }
 }

@@ -1,62 +1,198 @@
-//! Gathers the samples of training batches.
+//! The training batches of an epoch.
+//!
+//! What the host decides, which samples a member sees and which of their modalities, is brought to the device for many
+//! steps at once: bringing waits for the device, so that it does not happen in every step.
 
+use std::ops::Range;
+
+use colearn_core::id::TaskId;
 use tch::{Kind, Tensor};
 
 use super::{
+    modality_dropout::{MaskShape, Presence},
     plan::Plan,
-    presence::{MaskShape, Presence},
+    progress::Progress,
     source::Source,
 };
 use crate::model::Batch;
 
-/// A batch for every member: member k sees its own samples with its own modalities.
-///
-/// `samples` are the [K][B] positions in the training split, `epochs` the members' epochs. `buffer`
-/// [K, T * B, F] is reused between calls. A modality that no member has is not copied, and its columns are
-/// left out.
-pub(super) fn gather(
-    source: &Source,
-    plans: &[&Plan],
-    samples: &[&[i64]],
-    (epochs, step): (&[u32], u32),
-    buffer: &mut Option<Tensor>,
-) -> Batch {
-    let device = source.device();
-    let (members, count) = (plans.len() as i64, samples[0].len() as i64);
-    let (steps, width) = (source.steps(), source.width());
-    let size = [members, steps, count, width];
-    let flat = [members, steps * count, width];
-    let features = match buffer.take() {
-        Some(tensor) if tensor.size() == flat => tensor,
-        _ => Tensor::empty(flat, (Kind::Float, device)),
-    };
-    let index = Tensor::from_slice(&samples.concat()).to_device(device);
-    let split = source.train();
+/// Mask values that are brought to the device at once, unless one step needs more.
+const MAX_MASK_VALUES: usize = 1 << 22;
 
-    let mut columns: Vec<(i64, i64)> = Vec::new();
-    for (modality, whole) in split.features.iter().enumerate() {
-        let (first, dim) = source.columns(modality);
-        let batch = MaskShape { steps: steps as usize, samples: count as usize, features: dim as usize };
-        let (shape, mask) = mask(plans, epochs, step, modality, batch);
-        if mask.iter().all(|&here| here == 0.0) {
-            continue;
+/// The batches of one epoch of each member.
+pub(super) struct Batches<'a> {
+    source: &'a Source,
+    /// The members, in the order of K.
+    tasks: Vec<TaskId>,
+    epochs: Vec<u32>,
+    /// The positions of the samples in the training split, [K, N].
+    order: Tensor,
+    /// The samples of each step.
+    ranges: Vec<Range<usize>>,
+    masks: Option<Masks>,
+}
+
+impl<'a> Batches<'a> {
+    /// Of the members' next epochs.
+    pub(super) fn new(source: &'a Source, members: &[Progress]) -> Self {
+        let samples = source.train().len();
+        let epochs: Vec<u32> = members.iter().map(|member| member.state.epoch + 1).collect();
+        let order: Vec<i64> = members
+            .iter()
+            .zip(&epochs)
+            .flat_map(|(member, &epoch)| member.plan.order(samples, epoch))
+            .collect();
+        let mut taken = 0;
+        let range = |count: usize| {
+            taken += count;
+            taken - count..taken
+        };
+        Self {
+            source,
+            tasks: members.iter().map(|member| member.plan.task).collect(),
+            epochs,
+            order: Tensor::from_slice(&order)
+                .view([members.len() as i64, samples as i64])
+                .to_device(source.device()),
+            ranges: members[0].plan.batches(samples).into_iter().map(range).collect(),
+            masks: None,
         }
-        let chosen = whole.index_select(0, &index).view([members, count, steps, dim]).permute([0, 2, 1, 3]);
-        let mut place = features.view(size).narrow(3, first, dim);
-        if mask.iter().all(|&here| here == 1.0) {
-            place.copy_(&chosen);
-        } else {
-            let shape = [shape.steps, shape.samples, shape.features].map(|n| n as i64);
-            let mask = Tensor::from_slice(&mask).view([members, shape[0], shape[1], shape[2]]);
-            let _ = chosen.mul_out(&place, &mask.to_device(device));
-        }
-        // Never merged with its neighbours, present or not: how a product is split would then depend on what
-        // the other members have, and with it the rounding. A product with zeros adds nothing, bit by bit.
-        columns.push((first, dim));
     }
-    let labels = split.labels.index_select(0, &index).view([members, count]);
-    *buffer = Some(features.shallow_clone());
-    Batch { features, columns, steps, samples: count, labels }
+
+    /// How many steps the epoch has.
+    pub(super) fn steps(&self) -> u32 {
+        u32::try_from(self.ranges.len()).unwrap_or(u32::MAX)
+    }
+
+    /// The members' epochs.
+    pub(super) fn epochs(&self) -> &[u32] {
+        &self.epochs
+    }
+
+    /// Forgets the members that are not among `members` any more.
+    pub(super) fn keep(&mut self, members: &[Progress]) {
+        let kept: Vec<usize> = (0..self.tasks.len())
+            .filter(|&k| members.iter().any(|member| member.plan.task == self.tasks[k]))
+            .collect();
+        if kept.len() == self.tasks.len() {
+            return;
+        }
+        let index: Vec<i64> = kept.iter().map(|&k| k as i64).collect();
+        self.order = self.order.index_select(0, &Tensor::from_slice(&index).to_device(self.order.device()));
+        self.tasks = kept.iter().map(|&k| self.tasks[k]).collect();
+        self.epochs = kept.iter().map(|&k| self.epochs[k]).collect();
+        self.masks = None;
+    }
+
+    /// The batch of a step: member k sees its own samples with its own modalities. `plans` are those of the members,
+    /// `buffer` [K, T * B, F] is reused between calls. A modality that no member has is not copied, and its columns
+    /// are left out.
+    pub(super) fn gather(&mut self, plans: &[&Plan], step: u32, buffer: &mut Option<Tensor>) -> Batch {
+        let source = self.source;
+        let masks = match self.masks.take().filter(|masks| masks.covers(step)) {
+            Some(masks) => masks,
+            None => Masks::new(self, plans, step),
+        };
+        let range = &self.ranges[step as usize];
+        let (members, count) = (plans.len() as i64, range.len() as i64);
+        let (steps, width) = (source.steps(), source.width());
+        let size = [members, steps, count, width];
+        let flat = [members, steps * count, width];
+        let features = match buffer.take() {
+            Some(tensor) if tensor.size() == flat => tensor,
+            _ => Tensor::empty(flat, (Kind::Float, source.device())),
+        };
+        let index = self.order.narrow(1, range.start as i64, count).reshape([-1]);
+        let split = source.train();
+
+        let mut columns: Vec<(i64, i64)> = Vec::new();
+        for (modality, whole) in split.features.iter().enumerate() {
+            let (first, dim) = source.columns(modality);
+            let mask = masks.of(step, modality);
+            if matches!(mask, Mask::Absent) {
+                continue;
+            }
+            let chosen =
+                whole.index_select(0, &index).view([members, count, steps, dim]).permute([0, 2, 1, 3]);
+            let mut place = features.view(size).narrow(3, first, dim);
+            match masks.values(mask, members) {
+                None => place.copy_(&chosen),
+                Some(mask) => drop(chosen.mul_out(&place, &mask)),
+            }
+            // Never merged with its neighbours, present or not: how a product is split would then depend on what
+            // the other members have, and with it the rounding. A product with zeros adds nothing, bit by bit.
+            columns.push((first, dim));
+        }
+        let labels = split.labels.index_select(0, &index).view([members, count]);
+        self.masks = Some(masks);
+        *buffer = Some(features.shallow_clone());
+        Batch { features, columns, steps, samples: count, labels }
+    }
+}
+
+/// What of a modality the members see in a batch.
+#[derive(Clone, Copy, Debug)]
+enum Mask {
+    /// Nobody sees any of it.
+    Absent,
+    /// All see all of it.
+    Whole,
+    /// Values of this shape for each member, from a position on.
+    Partial { first: i64, shape: MaskShape },
+}
+
+/// The masks of several steps.
+struct Masks {
+    first_step: u32,
+    /// By step, by modality.
+    steps: Vec<Vec<Mask>>,
+    /// All values of all partial masks, on the device.
+    values: Tensor,
+}
+
+impl Masks {
+    fn new(batches: &Batches<'_>, plans: &[&Plan], first_step: u32) -> Self {
+        let source = batches.source;
+        let mut values: Vec<f32> = Vec::new();
+        let mut steps = Vec::new();
+        for (step, range) in (first_step..).zip(&batches.ranges[first_step as usize..]) {
+            if values.len() > MAX_MASK_VALUES {
+                break;
+            }
+            let of_modality = |modality: usize| {
+                let features = source.columns(modality).1 as usize;
+                let batch = MaskShape { steps: source.steps() as usize, samples: range.len(), features };
+                let (shape, mask) = mask(plans, &batches.epochs, step, modality, batch);
+                if mask.iter().all(|&here| here == 0.0) {
+                    Mask::Absent
+                } else if mask.iter().all(|&here| here == 1.0) {
+                    Mask::Whole
+                } else {
+                    let first = values.len() as i64;
+                    values.extend(mask);
+                    Mask::Partial { first, shape }
+                }
+            };
+            steps.push((0..source.modalities().len()).map(of_modality).collect());
+        }
+        Self { first_step, steps, values: Tensor::from_slice(&values).to_device(source.device()) }
+    }
+
+    fn covers(&self, step: u32) -> bool {
+        step >= self.first_step && ((step - self.first_step) as usize) < self.steps.len()
+    }
+
+    fn of(&self, step: u32, modality: usize) -> Mask {
+        self.steps[(step - self.first_step) as usize][modality]
+    }
+
+    /// The values of a partial mask, [K, steps, samples, features].
+    fn values(&self, mask: Mask, members: i64) -> Option<Tensor> {
+        let Mask::Partial { first, shape } = mask else { return None };
+        let [steps, samples, features] = [shape.steps, shape.samples, shape.features].map(|n| n as i64);
+        let size = [members, steps, samples, features];
+        Some(self.values.narrow(0, first, size.iter().product()).view(size))
+    }
 }
 
 /// The masks [K, steps, samples, features] of a modality in the smallest shape that can say them.

@@ -11,7 +11,7 @@ use colearn_trainer_protocol::{Event, Member, checkpoint::Store};
 use tch::{Kind, Tensor};
 
 use super::{
-    batches::gather,
+    batches::Batches,
     checkpoints::Checkpoints,
     evaluation::{Evaluation, evaluate, to_vec},
     network::network,
@@ -114,7 +114,7 @@ impl Network {
                 }
             })
             .collect();
-        let adam = Adam::new(model.parameters(), &settings);
+        let adam = Adam::new(model.parameters(), &settings).with_kernels(source.kernels());
         let best = [model.parameters(), model.buffers()].map(Tensor::copy);
         Self { model, adam, best }
     }
@@ -166,28 +166,21 @@ impl<'a> Cohort<'a> {
     }
 
     fn train_epoch(&mut self, control: &mut dyn Control) -> bool {
-        let samples = self.source.train().len();
-        let order =
-            |member: &Progress| (member.plan.task, member.plan.order(samples, member.state.epoch + 1));
-        let mut orders: Vec<(TaskId, Vec<i64>)> = self.members.iter().map(order).collect();
-        let mut taken = 0;
+        let mut batches = Batches::new(self.source, &self.members);
         let _ = self.losses.zero_();
-        for (step, count) in (0_u32..).zip(self.members[0].plan.batches(samples)) {
+        for step in 0..batches.steps() {
             if !self.drop_abandoned(control) || (!self.keeps_checkpoints() && self.park(control)) {
                 return false;
             }
-            orders.retain(|(task, _)| self.members.iter().any(|member| member.plan.task == *task));
-            let chosen: Vec<&[i64]> = orders.iter().map(|(_, order)| &order[taken..taken + count]).collect();
+            batches.keep(&self.members);
             let plans: Vec<&Plan> = self.members.iter().map(|member| &member.plan).collect();
             let seeds: Vec<u64> = plans.iter().map(|plan| plan.seed()).collect();
-            let epochs: Vec<u32> = self.members.iter().map(|member| member.state.epoch + 1).collect();
-            let batch = gather(self.source, &plans, &chosen, (&epochs, step), &mut self.buffer);
-            let draws = Draws { seeds: &seeds, epochs: &epochs, step };
+            let batch = batches.gather(&plans, step, &mut self.buffer);
+            let draws = Draws { seeds: &seeds, epochs: batches.epochs(), step };
             let Network { model, adam, .. } = &mut self.network;
             let losses = model.train(&batch, &draws);
             adam.step(model.parameters(), model.gradients());
             let _ = self.losses.g_add_(&losses);
-            taken += count;
         }
         true
     }

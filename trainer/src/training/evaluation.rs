@@ -10,8 +10,9 @@ use crate::{
     model::{Batch, Model},
 };
 
-/// Samples that are evaluated at a time, to bound memory.
+/// Samples that are evaluated at a time, to bound memory: of one member, and of all members of a large cohort.
 const CHUNK: i64 = 256;
+const COHORT_CHUNK: i64 = 16 * CHUNK;
 
 /// One member's outcome on a split.
 #[derive(Clone, Debug)]
@@ -24,31 +25,31 @@ pub(super) struct Evaluation {
 /// What was predicted.
 #[derive(Clone, Debug)]
 enum Scores {
-    Classes(Confusion),
-    Numbers(Regression),
+    Classification(Confusion),
+    Regression(Regression),
 }
 
 impl Evaluation {
     pub(super) fn accuracy(&self) -> f64 {
         match &self.scores {
-            Scores::Classes(confusion) => confusion.accuracy(),
-            Scores::Numbers(regression) => regression.accuracy(),
+            Scores::Classification(confusion) => confusion.accuracy(),
+            Scores::Regression(regression) => regression.accuracy(),
         }
     }
 
     /// Every metric of the task, by name.
     pub(super) fn metrics(&self) -> BTreeMap<String, f64> {
         match &self.scores {
-            Scores::Classes(confusion) => confusion.metrics(self.loss),
-            Scores::Numbers(regression) => regression.metrics(self.loss),
+            Scores::Classification(confusion) => confusion.metrics(self.loss),
+            Scores::Regression(regression) => regression.metrics(self.loss),
         }
     }
 
     /// `[truth][predicted]`.
     pub(super) fn confusion(&self) -> Vec<Vec<u64>> {
         match &self.scores {
-            Scores::Classes(confusion) => confusion.counts().to_vec(),
-            Scores::Numbers(regression) => regression.confusion().counts().to_vec(),
+            Scores::Classification(confusion) => confusion.counts().to_vec(),
+            Scores::Regression(regression) => regression.confusion().counts().to_vec(),
         }
     }
 }
@@ -63,16 +64,15 @@ pub(super) fn evaluate(
     let members = model.parameters().size()[0];
     let steps = source.steps();
     let all = split.len() as i64;
-    let scores = match &split.truth {
-        Truth::Classes(_) => Scores::Classes(Confusion::new(source.outputs() as usize)),
-        Truth::Numbers(_) => Scores::Numbers(Regression::default()),
-    };
-    let mut evaluations = vec![Evaluation { loss: 0.0, scores }; members as usize];
     let there = || present.iter().enumerate().filter(|(_, present)| **present).map(|(modality, _)| modality);
     let columns: Vec<(i64, i64)> = there().map(|modality| source.columns(modality)).collect();
+    // Nothing is fetched before the end, so that a device is waited for once.
+    let mut losses = Tensor::zeros([members], (Kind::Double, source.device()));
+    let mut predictions = Vec::new();
+    let chunk = CHUNK.min((COHORT_CHUNK / members).max(1));
     let mut start = 0;
     while start < all {
-        let count = CHUNK.min(all - start);
+        let count = chunk.min(all - start);
         let features = Tensor::empty([1, steps * count, source.width()], (Kind::Float, source.device()));
         for modality in there() {
             let (first, dim) = source.columns(modality);
@@ -88,42 +88,39 @@ pub(super) fn evaluate(
             labels,
         };
         let outputs = model.evaluate(&batch);
-        let losses = to_vec::<f64>(&source.objective().sums(&outputs, &batch.labels));
-        for (evaluation, loss) in evaluations.iter_mut().zip(losses) {
-            evaluation.loss += loss;
-        }
-        score(&mut evaluations, &outputs, &split.truth, start as usize..(start + count) as usize);
+        let _ = losses.g_add_(&source.objective().sums(&outputs, &batch.labels));
+        predictions.push(match &split.truth {
+            Truth::Classes(_) => outputs.argmax(-1, false),
+            Truth::Values(_) => outputs.to_kind(Kind::Float).squeeze_dim(-1),
+        });
         start += count;
     }
-    for evaluation in &mut evaluations {
-        evaluation.loss /= all as f64;
-    }
-    evaluations
-}
-
-/// Counts what a chunk's outputs [K, B, O] predict.
-fn score(evaluations: &mut [Evaluation], outputs: &Tensor, truth: &Truth, range: std::ops::Range<usize>) {
-    let count = range.len();
-    match truth {
+    let losses = to_vec::<f64>(&losses).into_iter().map(|sum| sum / all as f64);
+    let predictions = Tensor::cat(&predictions, 1);
+    let scores: Vec<Scores> = match &split.truth {
         Truth::Classes(truth) => {
-            let predicted = to_vec::<i64>(&outputs.argmax(-1, false));
-            for (evaluation, predicted) in evaluations.iter_mut().zip(predicted.chunks(count)) {
-                let Scores::Classes(confusion) = &mut evaluation.scores else { continue };
-                for (&truth, &predicted) in truth[range.clone()].iter().zip(predicted) {
+            let classes = source.outputs() as usize;
+            let confusion = |predicted: &[i64]| {
+                let mut confusion = Confusion::new(classes);
+                for (&truth, &predicted) in truth.iter().zip(predicted) {
                     confusion.add(truth as usize, predicted as usize);
                 }
-            }
+                Scores::Classification(confusion)
+            };
+            to_vec::<i64>(&predictions).chunks(truth.len()).map(confusion).collect()
         }
-        Truth::Numbers(truth) => {
-            let predicted = to_vec::<f32>(&outputs.to_kind(Kind::Float));
-            for (evaluation, predicted) in evaluations.iter_mut().zip(predicted.chunks(count)) {
-                let Scores::Numbers(regression) = &mut evaluation.scores else { continue };
-                for (&truth, &predicted) in truth[range.clone()].iter().zip(predicted) {
+        Truth::Values(truth) => {
+            let regression = |predicted: &[f32]| {
+                let mut regression = Regression::default();
+                for (&truth, &predicted) in truth.iter().zip(predicted) {
                     regression.add(f64::from(truth), f64::from(predicted));
                 }
-            }
+                Scores::Regression(regression)
+            };
+            to_vec::<f32>(&predictions).chunks(truth.len()).map(regression).collect()
         }
-    }
+    };
+    losses.zip(scores).map(|(loss, scores)| Evaluation { loss, scores }).collect()
 }
 
 /// The values of a tensor in memory.

@@ -26,7 +26,7 @@ pub(super) fn network(source: &Source, plans: &[Plan]) -> Box<dyn Model> {
                     ModelSettings::Mfn(_) => None,
                 })
                 .collect();
-            Box::new(BiEflstm::new(shape, &seeds, &dropout, options))
+            Box::new(BiEflstm::new(shape, &seeds, &dropout, options).with_kernels(source.kernels()))
         }
         ModelSettings::Mfn(model) => {
             let dropout: Vec<MfnDropout> = plans
@@ -42,7 +42,8 @@ pub(super) fn network(source: &Source, plans: &[Plan]) -> Box<dyn Model> {
                     }),
                 })
                 .collect();
-            Box::new(Mfn::new(mfn_shape(source, model), &seeds, &dropout, options))
+            let shape = mfn_shape(source, model);
+            Box::new(Mfn::new(shape, &seeds, &dropout, options).with_kernels(source.kernels()))
         }
     }
 }

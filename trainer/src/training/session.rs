@@ -110,7 +110,7 @@ impl Session {
                 if self.sources.len() >= KEPT {
                     self.sources.remove(0);
                 }
-                (version, Rc::new(Source::open(path, self.device.device)?))
+                (version, Rc::new(Source::open(path, &self.device)?))
             }
         };
         let source = Rc::clone(&entry.1);

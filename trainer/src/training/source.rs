@@ -2,11 +2,17 @@
 
 use std::path::Path;
 
-use colearn_core::failure::{Failure, FailureReason};
+use colearn_core::{
+    failure::{Failure, FailureReason},
+    settings::DataShape,
+};
 use colearn_data_format::{Dataset, Labels, Modality, Split, Task};
 use tch::{Device, Kind, Tensor};
 
-use crate::model::Objective;
+use crate::{
+    device::TrainingDevice,
+    model::{Kernels, Objective},
+};
 
 /// A data set on the device that it is trained on.
 ///
@@ -18,6 +24,7 @@ pub struct Source {
     // point into the map that `dataset` holds.
     splits: [SplitTensors; 3],
     device: Device,
+    kernels: Kernels,
     dataset: Dataset,
 }
 
@@ -38,7 +45,7 @@ pub(super) enum Truth {
     /// Indices into the names of the classes.
     Classes(Vec<i64>),
     /// What a regression is to give.
-    Numbers(Vec<f32>),
+    Values(Vec<f32>),
 }
 
 impl SplitTensors {
@@ -46,7 +53,7 @@ impl SplitTensors {
     pub(super) fn len(&self) -> usize {
         match &self.truth {
             Truth::Classes(classes) => classes.len(),
-            Truth::Numbers(numbers) => numbers.len(),
+            Truth::Values(numbers) => numbers.len(),
         }
     }
 }
@@ -56,11 +63,12 @@ impl Source {
     ///
     /// # Errors
     /// [`FailureReason::Data`] when it is missing or malformed.
-    pub fn open(path: &Path, device: Device) -> Result<Self, Failure> {
+    pub fn open(path: &Path, device: &TrainingDevice) -> Result<Self, Failure> {
+        let TrainingDevice { device, kernels, .. } = *device;
         let dataset =
             Dataset::open(path).map_err(|error| Failure::new(FailureReason::Data, error.to_string()))?;
         let splits = [Split::Train, Split::Valid, Split::Test].map(|split| tensors(&dataset, split, device));
-        Ok(Self { splits, device, dataset })
+        Ok(Self { splits, device, kernels, dataset })
     }
 
     pub(super) fn train(&self) -> &SplitTensors {
@@ -84,8 +92,13 @@ impl Source {
         self.dataset.digest()
     }
 
-    pub(super) fn path(&self) -> &Path {
-        self.dataset.path()
+    /// What settings must fit.
+    pub(super) fn shape(&self) -> DataShape {
+        DataShape {
+            name: self.dataset.path().display().to_string(),
+            modalities: self.modalities().iter().map(|modality| modality.name.clone()).collect(),
+            train_samples: self.train().len(),
+        }
     }
 
     pub(super) fn steps(&self) -> i64 {
@@ -96,7 +109,7 @@ impl Source {
         self.dataset.task()
     }
 
-    /// What is made small in training.
+    /// The loss that training minimises.
     pub(super) fn objective(&self) -> Objective {
         match self.task() {
             Task::Classification { .. } => Objective::CrossEntropy,
@@ -116,6 +129,11 @@ impl Source {
         self.device
     }
 
+    /// What networks and optimizers on this device are computed with.
+    pub(super) fn kernels(&self) -> Kernels {
+        self.kernels
+    }
+
     /// Width of all modalities together.
     pub(super) fn width(&self) -> i64 {
         self.modalities().iter().map(|modality| modality.dim as i64).sum()
@@ -132,7 +150,7 @@ fn tensors(dataset: &Dataset, split: Split, device: Device) -> SplitTensors {
     let view = dataset.split(split);
     let (labels, truth) = match view.labels() {
         Labels::Classes(classes) => (Tensor::from_slice(classes), Truth::Classes(classes.to_vec())),
-        Labels::Values(numbers) => (Tensor::from_slice(numbers), Truth::Numbers(numbers.to_vec())),
+        Labels::Values(numbers) => (Tensor::from_slice(numbers), Truth::Values(numbers.to_vec())),
     };
     let features = |modality: usize| {
         let values = view.features(modality);

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use colearn_trainer::{
     model::{
-        Batch, BiEflstm, BiEflstmShape, Draws, Layout, Mfn, MfnDropout, MfnModality, MfnShape, Model,
-        Objective,
+        Batch, BiEflstm, BiEflstmShape, Draws, Kernels, Layout, Mfn, MfnDropout, MfnModality, MfnShape,
+        Model, Objective,
     },
     optimizer::{Adam, AdamSettings},
 };
@@ -20,11 +20,11 @@ const OPTIONS: [(Kind, f64); 2] = [(Kind::Double, 1e-9), (Kind::Float, 1e-5)];
 /// A network's fixture: everything of member k has a name that ends in `.k`.
 struct Fixture {
     tensors: HashMap<String, Tensor>,
-    new: fn(&[u64], Kind) -> Box<dyn Model>,
+    new: fn(&[u64], Kernels, Kind) -> Box<dyn Model>,
 }
 
 impl Fixture {
-    fn open(name: &str, new: fn(&[u64], Kind) -> Box<dyn Model>) -> Self {
+    fn open(name: &str, new: fn(&[u64], Kernels, Kind) -> Box<dyn Model>) -> Self {
         let tensors = Tensor::read_safetensors(fixture(name)).expect("the fixture is committed");
         Self { tensors: tensors.into_iter().collect(), new }
     }
@@ -34,9 +34,9 @@ impl Fixture {
         self.tensors.get(&name).unwrap_or_else(|| panic!("the fixture has no {name}"))
     }
 
-    fn model(&self, members: &[usize], kind: Kind) -> Box<dyn Model> {
+    fn model(&self, members: &[usize], kernels: Kernels, kind: Kind) -> Box<dyn Model> {
         // The seeds do not matter: all that they gave is written over.
-        let model = (self.new)(&vec![9; members.len()], kind);
+        let model = (self.new)(&vec![9; members.len()], kernels, kind);
         for (layout, flat) in [(model.layout(), model.parameters()), (model.buffer_layout(), model.buffers())]
         {
             for entry in layout.entries() {
@@ -63,41 +63,45 @@ impl Fixture {
 
     fn check(&self) {
         for (kind, tolerance) in OPTIONS {
-            for members in COHORTS {
-                self.check_one_pass(members, kind, tolerance);
-                for run in ["plain", "full"] {
-                    self.check_adam(run, members, kind, tolerance);
+            for kernels in [Kernels::InPlace, Kernels::Fused] {
+                for members in COHORTS {
+                    self.check_one_pass(members, (kernels, kind), tolerance);
+                    for run in ["plain", "full"] {
+                        self.check_adam(run, members, (kernels, kind), tolerance);
+                    }
                 }
             }
         }
     }
 
-    fn check_one_pass(&self, members: &[usize], kind: Kind, tolerance: f64) {
-        let mut model = self.model(members, kind);
+    fn check_one_pass(&self, members: &[usize], (kernels, kind): (Kernels, Kind), tolerance: f64) {
+        let mut model = self.model(members, kernels, kind);
         let batch = self.batch(members, 0, kind);
         let outputs = model.evaluate(&batch);
         let losses = train(model.as_mut(), &batch, members.len());
         for (k, &member) in members.iter().enumerate() {
             let row = k as i64;
-            let what = |name: &str| format!("{kind:?}, members {members:?}, {name} of {member}");
+            let what = |name: &str| format!("{kernels:?}, {kind:?}, members {members:?}, {name} of {member}");
             assert_close(&outputs.get(row), self.get("outputs_eval", member), tolerance, &what("outputs"));
             assert_close(&losses.narrow(0, row, 1), self.get("loss", member), tolerance, &what("loss"));
             self.compare("gradient", member, (model.layout(), model.gradients(), row), tolerance, &what);
         }
     }
 
-    fn check_adam(&self, run: &str, members: &[usize], kind: Kind, tolerance: f64) {
-        let model = &mut self.model(members, kind);
+    fn check_adam(&self, run: &str, members: &[usize], (kernels, kind): (Kernels, Kind), tolerance: f64) {
+        let model = &mut self.model(members, kernels, kind);
         let all = scalars();
         let settings: Vec<AdamSettings> = members.iter().map(|&member| settings(&all[run][member])).collect();
-        let mut adam = Adam::new(model.parameters(), &settings);
+        let mut adam = Adam::new(model.parameters(), &settings).with_kernels(kernels);
         for step in 0..self.get("x", 0).size()[0] {
             let _ = train(model.as_mut(), &self.batch(members, step, kind), members.len());
             adam.step(model.parameters(), model.gradients());
         }
         for (k, &member) in members.iter().enumerate() {
             let row = k as i64;
-            let what = |name: &str| format!("{kind:?}, members {members:?}, {run} run, {name} of {member}");
+            let what = |name: &str| {
+                format!("{kernels:?}, {kind:?}, members {members:?}, {run} run, {name} of {member}")
+            };
             self.compare(run, member, (model.layout(), model.parameters(), row), tolerance, &what);
             self.compare(run, member, (model.buffer_layout(), model.buffers(), row), tolerance, &what);
         }
@@ -150,17 +154,18 @@ fn assert_close(found: &Tensor, expected: &Tensor, tolerance: f64, what: &str) {
 
 #[test]
 fn the_bi_eflstm_is_pytorchs() {
-    let new = |seeds: &[u64], kind| -> Box<dyn Model> {
+    let new = |seeds: &[u64], kernels, kind| -> Box<dyn Model> {
         let objective = Objective::CrossEntropy;
         let shape = BiEflstmShape { features: 9, hidden: 4, layers: 2, outputs: 3, objective };
-        Box::new(BiEflstm::new(shape, seeds, &vec![0.0; seeds.len()], (kind, Device::Cpu)))
+        let model = BiEflstm::new(shape, seeds, &vec![0.0; seeds.len()], (kind, Device::Cpu));
+        Box::new(model.with_kernels(kernels))
     };
     Fixture::open("bi_eflstm.safetensors", new).check();
 }
 
 #[test]
 fn the_memory_fusion_network_is_pytorchs() {
-    let new = |seeds: &[u64], kind| -> Box<dyn Model> {
+    let new = |seeds: &[u64], kernels, kind| -> Box<dyn Model> {
         let modality = |name: &str, first, dim, hidden| MfnModality { name: name.into(), first, dim, hidden };
         let shape = MfnShape {
             modalities: vec![
@@ -177,7 +182,8 @@ fn the_memory_fusion_network_is_pytorchs() {
             outputs: 1,
             objective: Objective::L1,
         };
-        Box::new(Mfn::new(shape, seeds, &vec![MfnDropout::default(); seeds.len()], (kind, Device::Cpu)))
+        let dropout = vec![MfnDropout::default(); seeds.len()];
+        Box::new(Mfn::new(shape, seeds, &dropout, (kind, Device::Cpu)).with_kernels(kernels))
     };
     Fixture::open("mfn.safetensors", new).check();
 }

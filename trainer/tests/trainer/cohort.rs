@@ -155,21 +155,25 @@ fn what_can_not_be_trained_is_said_and_the_others_go_on() {
         (
             member(1, |s| s.primary = "word".to_owned()),
             FailureReason::Settings,
-            "did you mean `words`? (it has words, voice, face)",
+            "it has: words, voice, face; did you mean `words`?",
         ),
         (
             member(2, |s| s.modality_dropout.extend([("smell".to_owned(), 0.5)])),
             FailureReason::Settings,
-            "modality_dropout.smell: ",
+            "`modality_dropout` names the modality `smell`",
         ),
         (member(3, |s| s.training.batch_size = 122), FailureReason::Settings, "has 121 samples"),
-        (member(4, |s| s.training.batch_size = 1), FailureReason::Settings, "it is at least 2"),
+        (
+            member(4, |s| s.training.batch_size = 1),
+            FailureReason::Settings,
+            "`training.batch_size` must be an integer of at least 2, found 1",
+        ),
         (member(5, |s| s.training.epochs = 3), FailureReason::Settings, "one cohort"),
         (member(6, |s| s.dataset = "large".to_owned()), FailureReason::Settings, "one cohort"),
         (
             member(7, |s| {
                 s.model =
-                    ModelSettings::BiEflstm(BiEflstmSettings { hidden: u32::MAX, layers: 9, dropout: 0.0 });
+                    ModelSettings::BiEflstm(BiEflstmSettings { hidden: 65_536, layers: 17, dropout: 0.0 });
             }),
             FailureReason::Settings,
             "too large",
@@ -197,7 +201,7 @@ fn a_cohort_too_large_for_memory_fails_and_the_next_trains() {
     let mut session = session(folder.path());
     let mut recorder = Recorder::default();
     let huge = member(1, |s| {
-        s.model = ModelSettings::BiEflstm(BiEflstmSettings { hidden: 1 << 17, layers: 4, dropout: 0.0 });
+        s.model = ModelSettings::BiEflstm(BiEflstmSettings { hidden: 1 << 16, layers: 4, dropout: 0.0 });
     });
     session.train(std::slice::from_ref(&huge), &mut recorder);
     assert_eq!(recorder.failed[&huge.task].reason, FailureReason::OutOfMemory, "{:?}", recorder.failed);

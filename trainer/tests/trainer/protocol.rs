@@ -179,5 +179,5 @@ fn subsets_are_evaluated_beside_the_primary_modality() {
     let unknown = member(1, |settings| settings.evaluate = vec![vec!["faces".to_owned()]]);
     let failure = train(&[unknown]).failed.into_values().next().unwrap();
     assert_eq!(failure.reason, FailureReason::Settings);
-    assert!(failure.message.contains("evaluate: ") && failure.message.contains("did you mean `face`"));
+    assert!(failure.message.contains("`evaluate` names") && failure.message.contains("did you mean `face`"));
 }

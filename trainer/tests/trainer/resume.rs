@@ -16,6 +16,7 @@ use colearn_core::{
 use colearn_data_format::write;
 use colearn_trainer::{
     device::TrainingDevice,
+    model::Kernels,
     random::{Purpose, Stream},
     training::{Control, Session},
 };
@@ -70,34 +71,48 @@ impl Control for Parking {
 
 fn park(data: &Path, checkpoints: &Path, members: &[Member], after: usize) -> Parking {
     let mut control = Parking { recorder: Recorder::default(), after, parked: Vec::new() };
-    session(data, checkpoints).train(members, &mut control);
+    session(data, checkpoints, Kernels::InPlace).train(members, &mut control);
     assert!(control.recorder.failed.is_empty(), "{:?}", control.recorder.failed);
     control
 }
 
 /// A session as another process would begin it.
-fn session(data: &Path, checkpoints: &Path) -> Session {
+fn session(data: &Path, checkpoints: &Path, kernels: Kernels) -> Session {
     tch::set_num_threads(1);
     let store = Store::open(checkpoints.to_str().unwrap()).unwrap();
-    Session::new(TrainingDevice::find("cpu", 1).unwrap(), data.to_owned(), Some(store))
+    let device = TrainingDevice { kernels, ..TrainingDevice::find("cpu", 1).unwrap() };
+    Session::new(device, data.to_owned(), Some(store))
 }
 
 fn run(data: &Path, checkpoints: &Path, members: &[Member], after: usize) -> Recorder {
+    run_with(Kernels::InPlace, data, checkpoints, members, after)
+}
+
+fn run_with(kernels: Kernels, data: &Path, checkpoints: &Path, members: &[Member], after: usize) -> Recorder {
     let all = members.iter().map(|member| member.task).collect();
     let mut control = Interrupted { recorder: Recorder::default(), after, all };
-    session(data, checkpoints).train(members, &mut control);
+    session(data, checkpoints, kernels).train(members, &mut control);
     assert!(control.recorder.failed.is_empty(), "{:?}", control.recorder.failed);
     control.recorder
 }
 
 /// Interrupts at each of these numbers of steps, then lets it end. What is finished is not trained again.
 fn interrupted(data: &Path, members: &[Member], at: &[usize]) -> BTreeMap<TaskId, TaskResult> {
+    interrupted_with(Kernels::InPlace, data, members, at)
+}
+
+fn interrupted_with(
+    kernels: Kernels,
+    data: &Path,
+    members: &[Member],
+    at: &[usize],
+) -> BTreeMap<TaskId, TaskResult> {
     let checkpoints = TempDir::new().unwrap();
     let mut finished = BTreeMap::new();
     for after in at.iter().copied().chain([usize::MAX]) {
         let left: Vec<Member> =
             members.iter().filter(|member| !finished.contains_key(&member.task)).cloned().collect();
-        finished.extend(run(data, checkpoints.path(), &left, after).finished);
+        finished.extend(run_with(kernels, data, checkpoints.path(), &left, after).finished);
     }
     finished
 }
@@ -166,13 +181,41 @@ proptest! {
         every in 1_u32..6,
         memory_fusion: bool,
         of_numbers: bool,
+        fused: bool,
     ) {
+        let kernels = if fused { Kernels::Fused } else { Kernels::InPlace };
         let data = problem(of_numbers);
         let member = busy(7, every, |settings| if memory_fusion { mfn(settings) });
         let members = std::slice::from_ref(&member);
-        let found = interrupted(data.path(), members, &at);
-        let expected = undisturbed(data.path(), members);
+        let found = interrupted_with(kernels, data.path(), members, &at);
+        let expected = interrupted_with(kernels, data.path(), members, &[]);
         assert_identical(&found[&member.task], &expected[&member.task]);
+    }
+}
+
+/// A cohort of members that differ, some of which leave early, with partial drops and everything else in use.
+#[test]
+fn the_kernels_of_gpus_train_as_those_of_cpus_do() {
+    for (of_numbers, memory_fusion) in [(false, false), (true, true)] {
+        let data = problem(of_numbers);
+        let members: Vec<Member> = (0..3_u32)
+            .map(|seed| {
+                busy(seed.into(), 0, |settings| {
+                    if memory_fusion {
+                        mfn(settings);
+                    }
+                    settings.training.learning_rate = 0.002 * f64::from(seed + 1);
+                    settings.training.patience = 2 * seed;
+                })
+            })
+            .collect();
+        let [on_cpus, on_gpus] = [Kernels::InPlace, Kernels::Fused]
+            .map(|kernels| interrupted_with(kernels, data.path(), &members, &[]));
+        for member in &members {
+            let (found, expected) = (&on_gpus[&member.task], &on_cpus[&member.task]);
+            assert_near(found, expected);
+            assert_ne!(found.weights_digest, expected.weights_digest, "they are not the same code");
+        }
     }
 }
 

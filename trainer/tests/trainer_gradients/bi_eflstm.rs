@@ -1,7 +1,7 @@
 //! The bi-EFLSTM.
 
 use colearn_trainer::{
-    model::{Batch, BiEflstm, BiEflstmShape, Draws, Model, Objective},
+    model::{Batch, BiEflstm, BiEflstmShape, Draws, Kernels, Model, Objective},
     random::Purpose,
 };
 use tch::{Device, Kind, Tensor};
@@ -26,9 +26,10 @@ struct Case {
 }
 
 impl Case {
-    fn model(&self, kind: Kind) -> Box<dyn Model> {
+    fn model(&self, kernels: Kernels, kind: Kind) -> Box<dyn Model> {
         let shape = shape(self.layers, self.objective);
-        Box::new(BiEflstm::new(shape, self.seeds, self.dropout, (kind, Device::Cpu)))
+        let model = BiEflstm::new(shape, self.seeds, self.dropout, (kind, Device::Cpu));
+        Box::new(model.with_kernels(kernels))
     }
 
     fn batch(&self, kind: Kind) -> Batch {
@@ -79,8 +80,15 @@ impl Leaves<'_> {
     }
 }
 
+/// With the kernels of CPUs and with those of GPUs.
 fn check(case: &Case, kind: Kind, tolerance: f64) {
-    let mut model = case.model(kind);
+    for kernels in [Kernels::InPlace, Kernels::Fused] {
+        check_kernels(case, kernels, kind, tolerance);
+    }
+}
+
+fn check_kernels(case: &Case, kernels: Kernels, kind: Kind, tolerance: f64) {
+    let mut model = case.model(kernels, kind);
     // Twice with different batches: the second pass runs on used workspaces and moved running means.
     for (step, columns) in [ALL, case.columns].into_iter().enumerate() {
         let case = Case { columns, ..*case };
@@ -90,7 +98,7 @@ fn check(case: &Case, kind: Kind, tolerance: f64) {
         let losses = model.train(&batch, &draws);
 
         let width = [STEPS * SAMPLES, 10];
-        let mask = |purpose, shape: &[i64]| draws.mask(purpose, case.dropout, shape, model.parameters());
+        let mask = |purpose, shape: &[i64; 2]| draws.mask(purpose, case.dropout, shape, model.parameters());
         let mut masks: Vec<Option<Tensor>> =
             (1..case.layers).map(|l| mask(Purpose::LayerDropout(l as u32 - 1), &width)).collect();
         masks.push(mask(Purpose::HeadDropout, &[SAMPLES, 5]));
@@ -194,7 +202,7 @@ fn no_columns_at_all() {
         let mut batch = case.batch(Kind::Double);
         let _ = batch.features.zero_();
         batch.columns = columns.to_vec();
-        let mut model = case.model(Kind::Double);
+        let mut model = case.model(Kernels::InPlace, Kind::Double);
         let loss =
             model.train(&batch, &Draws { seeds: case.seeds, epochs: &[1; 3][..case.seeds.len()], step: 0 });
         (loss, model.gradients().copy())
@@ -222,8 +230,8 @@ fn the_papers_network_has_the_papers_size() {
 fn members_do_not_see_each_other() {
     let case =
         Case { layers: 2, seeds: &[1, 2, 3], dropout: &[0.5, 0.2, 0.0], columns: ALL, objective: CLASSES };
-    let mut together = case.model(Kind::Double);
-    let mut alone = Case { seeds: &[2], dropout: &[0.2], ..case }.model(Kind::Double);
+    let mut together = case.model(Kernels::InPlace, Kind::Double);
+    let mut alone = Case { seeds: &[2], dropout: &[0.2], ..case }.model(Kernels::InPlace, Kind::Double);
     let all = case.batch(Kind::Double);
     let one = Batch {
         features: all.features.narrow(0, 1, 1),

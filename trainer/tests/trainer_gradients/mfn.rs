@@ -1,7 +1,7 @@
 //! The Memory Fusion Network.
 
 use colearn_trainer::{
-    model::{Batch, Draws, Mfn, MfnDropout, MfnModality, MfnShape, Model, Objective},
+    model::{Batch, Draws, Kernels, Mfn, MfnDropout, MfnModality, MfnShape, Model, Objective},
     random::Purpose,
 };
 use tch::{Device, Kind, Tensor};
@@ -44,8 +44,9 @@ struct Case {
 }
 
 impl Case {
-    fn model(&self, kind: Kind) -> Box<dyn Model> {
-        Box::new(Mfn::new(shape(self.objective), self.seeds, self.dropout, (kind, Device::Cpu)))
+    fn model(&self, kernels: Kernels, kind: Kind) -> Box<dyn Model> {
+        let model = Mfn::new(shape(self.objective), self.seeds, self.dropout, (kind, Device::Cpu));
+        Box::new(model.with_kernels(kernels))
     }
 
     fn batch(&self, kind: Kind) -> Batch {
@@ -113,9 +114,16 @@ fn reference(p: &Leaves<'_>, shape: &MfnShape, x: &Tensor, masks: &[Option<Tenso
     perceptron(4, "out", &Tensor::cat(&last, 1), 0)
 }
 
+/// With the kernels of CPUs and with those of GPUs.
 fn check(case: &Case, kind: Kind, tolerance: f64) {
+    for kernels in [Kernels::InPlace, Kernels::Fused] {
+        check_kernels(case, kernels, kind, tolerance);
+    }
+}
+
+fn check_kernels(case: &Case, kernels: Kernels, kind: Kind, tolerance: f64) {
     let shape = shape(case.objective);
-    let mut model = case.model(kind);
+    let mut model = case.model(kernels, kind);
     // Twice with different batches: the second pass runs on used workspaces.
     for (step, columns) in [ALL, case.columns].into_iter().enumerate() {
         let case = Case { columns, ..*case };
@@ -209,7 +217,7 @@ fn the_authors_network_has_its_size() {
 fn the_smallest_batches() {
     let case = Case { seeds: &[5], dropout: &[NONE], columns: ALL, objective: L1 };
     let whole = case.batch(Kind::Double);
-    let mut model = case.model(Kind::Double);
+    let mut model = case.model(Kernels::InPlace, Kind::Double);
     for (steps, samples) in [(1, SAMPLES), (STEPS, 1), (1, 1)] {
         let x = member_features(&whole, 0).narrow(0, 0, steps).narrow(1, 0, samples);
         let features = x.reshape([1, steps * samples, FEATURES]);
@@ -234,8 +242,8 @@ fn the_smallest_batches() {
 #[test]
 fn members_do_not_see_each_other() {
     let case = Case { seeds: &[1, 2, 3], dropout: &[SOME, LESS, NONE], columns: ALL, objective: L1 };
-    let mut together = case.model(Kind::Double);
-    let mut alone = Case { seeds: &[2], dropout: &[LESS], ..case }.model(Kind::Double);
+    let mut together = case.model(Kernels::InPlace, Kind::Double);
+    let mut alone = Case { seeds: &[2], dropout: &[LESS], ..case }.model(Kernels::InPlace, Kind::Double);
     let all = case.batch(Kind::Double);
     let one = Batch {
         features: all.features.narrow(0, 1, 1),

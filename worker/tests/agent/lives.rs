@@ -1,5 +1,7 @@
 //! Trainers and agents that die, and those that are asked to.
 
+use std::time::{Duration, Instant};
+
 use colearn_proto::v1::{self, FailureReason, work_response};
 use nix::sys::signal::{Signal, kill};
 
@@ -53,6 +55,23 @@ async fn a_worker_whose_trainers_do_not_start_gives_up() {
     worker.expect_log("slot 0 is withdrawn");
     worker.expect_log("error: no slot is usable");
     assert_eq!(worker.expect_exit().code(), Some(4));
+}
+
+/// As jobs of Slurm have them in their environment: each trainer would bind itself to the same core.
+#[tokio::test]
+async fn trainers_are_not_bound_to_cores_by_the_environment() {
+    let coordinator = Coordinator::start().await;
+    let said = r#"echo "bound by [$OMP_PROC_BIND$OMP_PLACES$GOMP_CPU_AFFINITY$KMP_AFFINITY], $OMP_NUM_THREADS thread" >&2; exit 3"#;
+    let environment = [
+        ("OMP_PROC_BIND", "true"),
+        ("OMP_PLACES", "cores"),
+        ("GOMP_CPU_AFFINITY", "0-1"),
+        ("KMP_AFFINITY", "compact"),
+        ("OMP_NUM_THREADS", "64"),
+        ("COLEARN_THREADS", "1"),
+    ];
+    let worker = Worker::start_in(coordinator.address, said, &environment);
+    worker.expect_log("bound by [], 1 thread");
 }
 
 #[tokio::test]
@@ -130,8 +149,25 @@ async fn a_second_signal_does_not_wait_for_acknowledgements() {
     coordinator.expect_finished().await;
     worker.signal(Signal::SIGTERM);
     worker.expect_log("stopping");
+    // Those of the first two seconds count as the first.
+    let began = Instant::now();
+    let status = worker.signal_until_exit(Signal::SIGTERM);
+    assert_eq!(status.code(), Some(5));
+    assert!(began.elapsed() > Duration::from_millis(1500), "{:?}", began.elapsed());
+}
+
+/// As Slurm's preemption does: two signals, 28 ms apart.
+#[tokio::test]
+async fn two_signals_at_once_are_one() {
+    let (mut coordinator, mut worker) = pair().await;
+    coordinator.lease(7, seed::TRAIN).await;
+    worker.expect_log("trains for ever");
     worker.signal(Signal::SIGTERM);
-    assert_eq!(worker.expect_exit().code(), Some(5));
+    worker.expect_log("stopping");
+    worker.signal(Signal::SIGTERM);
+    worker.expect_log("is parked");
+    coordinator.expect_released(7).await;
+    assert_eq!(worker.expect_exit().code(), Some(0));
 }
 
 #[tokio::test]

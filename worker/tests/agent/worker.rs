@@ -97,7 +97,8 @@ impl Worker {
         Self::start_in(coordinator, TRAINER, environment)
     }
 
-    fn start_in(coordinator: SocketAddr, trainer: &str, environment: &[(&str, &str)]) -> Self {
+    /// Both.
+    pub(crate) fn start_in(coordinator: SocketAddr, trainer: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // This very test program, with the environment that makes `agent_process` an agent.
         let mut child = Command::new(std::env::current_exe().unwrap())
@@ -158,6 +159,19 @@ impl Worker {
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
+    }
+
+    /// Signals until the agent has ended.
+    pub(crate) fn signal_until_exit(&mut self, signal: Signal) -> ExitStatus {
+        let mut status = None;
+        until("the agent has ended", || {
+            status = self.child.try_wait().unwrap();
+            if status.is_none() {
+                self.signal(signal);
+            }
+            status.is_some()
+        });
+        status.unwrap()
     }
 
     /// Waits until the agent has ended.

@@ -13,7 +13,7 @@ pub(super) struct Memory {
     samples: i64,
     gates: [Gate; 2],
     values: Tensor,
-    slopes: Option<Slopes>,
+    grads: Option<Gradients>,
 }
 
 /// After the dropout, and after the sigmoid.
@@ -24,7 +24,7 @@ struct Gate {
 
 /// The gradients of the gates' preactivations (`hidden`: of the first layer, `value`: of the second), and
 /// what arrives at the memory.
-struct Slopes {
+struct Gradients {
     gates: [Gate; 2],
     values: Tensor,
 }
@@ -38,7 +38,7 @@ impl Memory {
         let [members, steps, samples] = size;
         let tensor = |width: i64| Tensor::empty([members, steps * samples, width], options);
         let gates = widths.map(|width| Gate { hidden: tensor(width), value: tensor(memory) });
-        Self { steps, samples, gates, values: tensor(memory), slopes: None }
+        Self { steps, samples, gates, values: tensor(memory), grads: None }
     }
 
     /// Runs over time. `attended` [K, T * B, A]; `candidate` [K, T * B, M].
@@ -89,48 +89,48 @@ impl Memory {
         dattended: &Tensor,
         dcandidate: &Tensor,
     ) {
-        let slopes = self.slopes.take().unwrap_or_else(|| self.new_slopes());
+        let grads = self.grads.take().unwrap_or_else(|| self.new_gradients());
         let width = attended.size()[2];
         let parts = self.parts(weights, masks);
         let [keep, take] = self.gates.each_ref().map(|gate| &gate.value);
         // The factors that do not depend on what arrives. Before the first step there is no memory to keep.
-        let (before, now) = (self.earlier(&self.values), self.later(&slopes.gates[0].value));
-        let _ = self.at(&slopes.gates[0].value, 0).zero_();
+        let (before, now) = (self.earlier(&self.values), self.later(&grads.gates[0].value));
+        let _ = self.at(&grads.gates[0].value, 0).zero_();
         let _ = Tensor::sigmoid_backward_grad_input(&now, &before, &self.later(keep));
-        let _ = Tensor::sigmoid_backward_grad_input(&slopes.gates[1].value, candidate, take);
+        let _ = Tensor::sigmoid_backward_grad_input(&grads.gates[1].value, candidate, take);
 
-        self.at(&slopes.values, self.steps - 1).copy_(dlast);
+        self.at(&grads.values, self.steps - 1).copy_(dlast);
         for step in (0..self.steps).rev() {
             let at = |whole: &Tensor| self.at(whole, step);
-            let dvalues = at(&slopes.values);
-            for ((weights, mask, gate), slope) in parts.iter().zip(&slopes.gates) {
-                let dvalue = at(&slope.value);
+            let dvalues = at(&grads.values);
+            for ((weights, mask, gate), grad) in parts.iter().zip(&grads.gates) {
+                let dvalue = at(&grad.value);
                 let _ = dvalue.mul_out(&dvalue, &dvalues);
-                weights.arrive(&dvalue, mask.map(at).as_ref(), &at(&gate.hidden), &at(&slope.hidden));
+                weights.arrive(&dvalue, mask.map(at).as_ref(), &at(&gate.hidden), &at(&grad.hidden));
             }
             if step > 0 {
-                let before = self.at(&slopes.values, step - 1);
+                let before = self.at(&grads.values, step - 1);
                 let _ = dvalues.mul_out(&before, &at(keep));
-                for ((weights, ..), slope) in parts.iter().zip(&slopes.gates) {
+                for ((weights, ..), grad) in parts.iter().zip(&grads.gates) {
                     let matrix = memory_columns(weights, width);
-                    let _ = before.baddbmm_out(&before, &at(&slope.hidden), &matrix);
+                    let _ = before.baddbmm_out(&before, &at(&grad.hidden), &matrix);
                 }
             }
         }
 
         let _ = dattended.shallow_clone().zero_();
-        let _ = slopes.values.mul_out(dcandidate, take);
+        let _ = grads.values.mul_out(dcandidate, take);
         let _ = Tensor::tanh_backward_grad_input(dcandidate, dcandidate, candidate);
-        for (((weights, _, gate), slope), gradients) in parts.iter().zip(&slopes.gates).zip(gradients) {
-            gradients.second.fill(&slope.value, &gate.hidden);
-            gradients.first.columns((0, width)).fill(&slope.hidden, attended);
+        for (((weights, _, gate), grad), gradients) in parts.iter().zip(&grads.gates).zip(gradients) {
+            gradients.second.fill(&grad.value, &gate.hidden);
+            gradients.first.columns((0, width)).fill(&grad.hidden, attended);
             let place = memory_columns(gradients, width);
-            let later = self.later(&slope.hidden).transpose(1, 2);
+            let later = self.later(&grad.hidden).transpose(1, 2);
             let _ = later.bmm_out(&place, &self.earlier(&self.values));
             let first = weights.first.weight.narrow(2, 0, width);
-            let _ = dattended.baddbmm_out(dattended, &slope.hidden, &first);
+            let _ = dattended.baddbmm_out(dattended, &grad.hidden, &first);
         }
-        self.slopes = Some(slopes);
+        self.grads = Some(grads);
     }
 
     /// The memory after the last step, [K, B, M].
@@ -138,12 +138,12 @@ impl Memory {
         self.at(&self.values, self.steps - 1)
     }
 
-    fn new_slopes(&self) -> Slopes {
+    fn new_gradients(&self) -> Gradients {
         let gates = self
             .gates
             .each_ref()
             .map(|gate| Gate { hidden: gate.hidden.empty_like(), value: gate.value.empty_like() });
-        Slopes { gates, values: self.values.empty_like() }
+        Gradients { gates, values: self.values.empty_like() }
     }
 
     fn parts<'a>(&'a self, weights: &'a [Perceptron; 2], masks: &'a [Option<Tensor>; 2]) -> [Part<'a>; 2] {

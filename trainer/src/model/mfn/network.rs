@@ -11,7 +11,11 @@ use super::{
     workspace::{Masks, Workspace},
 };
 use crate::{
-    model::{Batch, Draws, Flat, Model, layout::Layout},
+    model::{
+        Batch, Draws, Flat, Kernels, Model,
+        dropout::{Dropout, Place},
+        layout::Layout,
+    },
     random::Purpose,
 };
 
@@ -20,7 +24,9 @@ pub struct Mfn {
     shape: MfnShape,
     /// The network carries nothing beside its parameters: the buffers are [K, 0].
     flat: Flat,
-    dropout: Vec<MfnDropout>,
+    probabilities: Vec<MfnDropout>,
+    kernels: Kernels,
+    dropout: Dropout,
     weights: Weights,
     weight_gradients: Weights,
     /// Of the batch sizes seen so far: the full one, and the one of an epoch's last batch.
@@ -34,12 +40,30 @@ impl Mfn {
         let flat = Flat::new(shape.parameter_layout(), Layout::default(), seeds, options);
         let weights = shape.weights(&flat.layout, &flat.parameters);
         let weight_gradients = shape.weights(&flat.layout, &flat.gradients);
-        Self { shape, flat, dropout: dropout.to_vec(), weights, weight_gradients, workspaces: Vec::new() }
+        let kernels = Kernels::of(options.1);
+        Self {
+            shape,
+            flat,
+            probabilities: dropout.to_vec(),
+            kernels,
+            dropout: Dropout::new(kernels),
+            weights,
+            weight_gradients,
+            workspaces: Vec::new(),
+        }
+    }
+
+    /// With other kernels than the device's own, to compare them.
+    #[must_use]
+    pub fn with_kernels(mut self, kernels: Kernels) -> Self {
+        (self.kernels, self.dropout) = (kernels, Dropout::new(kernels));
+        self.workspaces.clear();
+        self
     }
 
     fn new_workspace(&self, batch: &Batch) -> Workspace {
-        let size = [self.dropout.len() as i64, batch.steps, batch.samples];
-        Workspace::new(&self.shape, size, self.flat.options())
+        let size = [self.probabilities.len() as i64, batch.steps, batch.samples];
+        Workspace::new(&self.shape, size, self.kernels, self.flat.options())
     }
 
     /// The workspace for batches of this shape.
@@ -51,22 +75,25 @@ impl Mfn {
         })
     }
 
-    fn masks(&self, batch: &Batch, draws: &Draws<'_>) -> Masks {
-        let mask = |purpose, probability: fn(&MfnDropout) -> f64, rows: i64, width: i64| {
-            let probabilities: Vec<f64> = self.dropout.iter().map(probability).collect();
-            draws.mask(purpose, &probabilities, &[rows, width], &self.flat.parameters)
+    fn masks(&mut self, batch: &Batch, draws: &Draws<'_>) -> Masks {
+        let place = |purpose, probability: fn(&MfnDropout) -> f64, rows: i64, width: i64| Place {
+            purpose,
+            probabilities: self.probabilities.iter().map(probability).collect(),
+            shape: [rows, width],
         };
         let (shape, all) = (&self.shape, batch.steps * batch.samples);
         let part = Purpose::PerceptronDropout;
-        Masks {
-            nn1: mask(part(0), |d| d.nn1, all, shape.nn1),
-            nn2: mask(part(1), |d| d.nn2, all, shape.nn2),
-            gammas: [
-                mask(part(2), |d| d.gamma1, all, shape.gamma1),
-                mask(part(3), |d| d.gamma2, all, shape.gamma2),
-            ],
-            out: mask(Purpose::HeadDropout, |d| d.out, batch.samples, shape.out),
-        }
+        let places = [
+            place(part(0), |d| d.nn1, all, shape.nn1),
+            place(part(1), |d| d.nn2, all, shape.nn2),
+            place(part(2), |d| d.gamma1, all, shape.gamma1),
+            place(part(3), |d| d.gamma2, all, shape.gamma2),
+            place(Purpose::HeadDropout, |d| d.out, batch.samples, shape.out),
+        ];
+        let masks = self.dropout.masks(&places, draws, &self.flat.parameters);
+        let [nn1, nn2, gamma1, gamma2, out] =
+            <[Option<Tensor>; 5]>::try_from(masks).expect("there is one for each place");
+        Masks { nn1, nn2, gammas: [gamma1, gamma2], out }
     }
 }
 
@@ -81,7 +108,7 @@ impl Model for Mfn {
         let number = self.workspace(batch);
         let workspace = &mut self.workspaces[number];
         let outputs = workspace.forward(&self.shape, batch, &self.weights, &masks);
-        let (losses, doutputs) = self.shape.objective.losses_and_slopes(&outputs, &batch.labels);
+        let (losses, doutputs) = self.shape.objective.loss_and_grad(&outputs, &batch.labels);
         let weights = (&self.weights, &self.weight_gradients);
         workspace.backward(&self.shape, batch, weights, &masks, &doutputs);
         losses
@@ -97,7 +124,7 @@ impl Model for Mfn {
         self.flat.retain(members);
         self.weights = self.shape.weights(&self.flat.layout, &self.flat.parameters);
         self.weight_gradients = self.shape.weights(&self.flat.layout, &self.flat.gradients);
-        self.dropout = members.iter().map(|&member| self.dropout[member as usize]).collect();
+        self.probabilities = members.iter().map(|&member| self.probabilities[member as usize]).collect();
         self.workspaces.clear();
     }
 }

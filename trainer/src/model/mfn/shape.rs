@@ -41,7 +41,7 @@ pub struct MfnShape {
     pub out: i64,
     /// Classes, or 1 number.
     pub outputs: i64,
-    /// What training makes small.
+    /// The loss that training minimises.
     pub objective: Objective,
 }
 

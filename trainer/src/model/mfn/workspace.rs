@@ -7,9 +7,8 @@ use super::{
     shape::{MfnShape, Weights},
 };
 use crate::model::{
-    Batch,
-    cells::{CellShape, Cells, Slopes},
-    lstm::Input,
+    Batch, Kernels,
+    lstm::{CellShape, Cells, Input},
     perceptron::Perceptron,
 };
 
@@ -42,11 +41,11 @@ pub(super) struct Workspace {
     /// What the head reads, [K, B, H + M].
     features: Tensor,
     out_hidden: Tensor,
-    slopes: Option<MfnSlopes>,
+    grads: Option<MfnGradients>,
 }
 
 /// Gradients, of the shapes of what they are the gradients of.
-struct MfnSlopes {
+struct MfnGradients {
     /// Of the attended states, then of the states.
     states: Tensor,
     attention: Tensor,
@@ -59,10 +58,11 @@ struct MfnSlopes {
 }
 
 impl Workspace {
-    pub(super) fn new(shape: &MfnShape, size: [i64; 3], options: (Kind, Device)) -> Self {
+    pub(super) fn new(shape: &MfnShape, size: [i64; 3], kernels: Kernels, options: (Kind, Device)) -> Self {
         let [members, steps, samples] = size;
-        let cells =
-            |hidden| Cells::new(CellShape { directions: 1, members, steps, samples, hidden }, options);
+        let cells = |hidden| {
+            Cells::new(CellShape { directions: 1, members, steps, samples, hidden }, kernels, options)
+        };
         let tensor = |width: i64| Tensor::empty([members, steps * samples, width], options);
         let head = |width: i64| Tensor::empty([members, samples, width], options);
         let states = tensor(2 * shape.hidden());
@@ -81,13 +81,13 @@ impl Workspace {
             memory: Memory::new(size, [shape.gamma1, shape.gamma2], shape.memory, options),
             features: head(shape.hidden() + shape.memory),
             out_hidden: head(shape.out),
-            slopes: None,
+            grads: None,
         }
     }
 
     /// The outputs, [K, B, O].
     pub(super) fn forward(
-        &self,
+        &mut self,
         shape: &MfnShape,
         batch: &Batch,
         weights: &Weights,
@@ -97,12 +97,12 @@ impl Workspace {
         for (m, (modality, place)) in shape.places().enumerate() {
             let (rows, columns) =
                 (batch.features.narrow(2, modality.first, modality.dim), modality.present(&batch.columns));
-            let cells = &self.cells[m];
+            let cells = &mut self.cells[m];
             cells.forward(&Input { rows: &rows, columns: &columns }, &weights.lstm[m..=m]);
-            let states = cells.shape.rows(&cells.cell, 0);
+            let states = cells.shape.rows(&cells.states(), 0);
             self.states.narrow(2, hidden + place, modality.hidden).copy_(&states);
             self.later(&self.states).narrow(2, place, modality.hidden).copy_(&self.earlier(&states));
-            let output = cells.hidden.get(0).select(1, last);
+            let output = self.cells[m].hidden.get(0).select(1, last);
             self.features.narrow(2, place, modality.hidden).copy_(&output);
         }
         weights.nn1.forward(&self.states, masks.nn1.as_ref(), &self.nn1_hidden, &self.attention);
@@ -132,12 +132,12 @@ impl Workspace {
         doutputs: &Tensor,
     ) {
         let hidden = shape.hidden();
-        let slopes = self.slopes.take().unwrap_or_else(|| self.new_slopes());
-        weights.out.arrive(doutputs, masks.out.as_ref(), &self.out_hidden, &slopes.out_hidden);
-        fill(&gradients.out, (&self.features, &self.out_hidden), (&slopes.out_hidden, doutputs));
-        let dfeatures = slopes.out_hidden.bmm(&weights.out.first.weight);
+        let grads = self.grads.take().unwrap_or_else(|| self.new_gradients());
+        weights.out.arrive(doutputs, masks.out.as_ref(), &self.out_hidden, &grads.out_hidden);
+        fill(&gradients.out, (&self.features, &self.out_hidden), (&grads.out_hidden, doutputs));
+        let dfeatures = grads.out_hidden.bmm(&weights.out.first.weight);
 
-        let dattended = &slopes.states;
+        let dattended = &grads.states;
         self.memory.backward(
             &self.attended,
             &self.candidate,
@@ -146,55 +146,49 @@ impl Workspace {
             &masks.gammas,
             &dfeatures.narrow(2, hidden, shape.memory),
             dattended,
-            &slopes.candidate,
+            &grads.candidate,
         );
-        weights.nn2.arrive(&slopes.candidate, masks.nn2.as_ref(), &self.nn2_hidden, &slopes.nn2_hidden);
-        fill(&gradients.nn2, (&self.attended, &self.nn2_hidden), (&slopes.nn2_hidden, &slopes.candidate));
-        let _ = dattended.baddbmm_out(dattended, &slopes.nn2_hidden, &weights.nn2.first.weight);
+        weights.nn2.arrive(&grads.candidate, masks.nn2.as_ref(), &self.nn2_hidden, &grads.nn2_hidden);
+        fill(&gradients.nn2, (&self.attended, &self.nn2_hidden), (&grads.nn2_hidden, &grads.candidate));
+        let _ = dattended.baddbmm_out(dattended, &grads.nn2_hidden, &weights.nn2.first.weight);
 
-        let _ = dattended.mul_out(&slopes.attention, &self.states);
-        let (dattention, kind) = (&slopes.attention, self.attention.kind());
+        let _ = dattended.mul_out(&grads.attention, &self.states);
+        let (dattention, kind) = (&grads.attention, self.attention.kind());
         let _ = Tensor::internal_softmax_backward_data_out(dattention, dattention, &self.attention, -1, kind);
-        weights.nn1.arrive(dattention, masks.nn1.as_ref(), &self.nn1_hidden, &slopes.nn1_hidden);
-        fill(&gradients.nn1, (&self.states, &self.nn1_hidden), (&slopes.nn1_hidden, dattention));
+        weights.nn1.arrive(dattention, masks.nn1.as_ref(), &self.nn1_hidden, &grads.nn1_hidden);
+        fill(&gradients.nn1, (&self.states, &self.nn1_hidden), (&grads.nn1_hidden, dattention));
         // The states reach the loss as what is attended and through the attention.
         let dstates = dattended;
         let _ = dstates.mul_out(dstates, &self.attention);
-        let _ = dstates.baddbmm_out(dstates, &slopes.nn1_hidden, &weights.nn1.first.weight);
+        let _ = dstates.baddbmm_out(dstates, &grads.nn1_hidden, &weights.nn1.first.weight);
 
         for (m, (modality, place)) in shape.places().enumerate() {
-            let dcell = &slopes.cells[m];
+            let dcell = &grads.cells[m];
             let mut rows = dcell.get(0).flatten(1, 2);
             rows.copy_(&dstates.narrow(2, hidden + place, modality.hidden));
             let _ = self.earlier(&rows).g_add_(&self.later(dstates).narrow(2, place, modality.hidden));
 
-            let options = (dstates.kind(), dstates.device());
             let cells = &mut self.cells[m];
-            let slopes = cells.slopes.take().unwrap_or_else(|| Slopes::new(cells.shape, options));
+            cells.prepare_gradients();
             let arriving = dfeatures.narrow(2, place, modality.hidden);
-            slopes.hidden.get(0).select(1, self.steps - 1).copy_(&arriving);
-            cells.backward(&slopes, &weights.lstm[m..=m], true, Some(dcell));
+            cells.gradients().hidden.get(0).select(1, self.steps - 1).copy_(&arriving);
+            cells.backward(&weights.lstm[m..=m], true, Some(dcell));
             let (rows, columns) =
                 (batch.features.narrow(2, modality.first, modality.dim), modality.present(&batch.columns));
-            cells.weight_gradients(
-                &slopes,
-                &Input { rows: &rows, columns: &columns },
-                &gradients.lstm[m..=m],
-            );
-            cells.slopes = Some(slopes);
+            cells.weight_gradients(&Input { rows: &rows, columns: &columns }, &gradients.lstm[m..=m]);
         }
-        self.slopes = Some(slopes);
+        self.grads = Some(grads);
     }
 
-    fn new_slopes(&self) -> MfnSlopes {
-        MfnSlopes {
+    fn new_gradients(&self) -> MfnGradients {
+        MfnGradients {
             states: self.states.empty_like(),
             attention: self.attention.empty_like(),
             nn1_hidden: self.nn1_hidden.empty_like(),
             nn2_hidden: self.nn2_hidden.empty_like(),
             candidate: self.candidate.empty_like(),
             out_hidden: self.out_hidden.empty_like(),
-            cells: self.cells.iter().map(|cells| cells.cell.empty_like()).collect(),
+            cells: self.cells.iter().map(|cells| cells.hidden.empty_like()).collect(),
         }
     }
 
@@ -210,7 +204,7 @@ impl Workspace {
 }
 
 /// The gradients of a perceptron from the inputs and the gradients of its two layers.
-fn fill(gradients: &Perceptron, inputs: (&Tensor, &Tensor), slopes: (&Tensor, &Tensor)) {
-    gradients.first.fill(slopes.0, inputs.0);
-    gradients.second.fill(slopes.1, inputs.1);
+fn fill(gradients: &Perceptron, inputs: (&Tensor, &Tensor), grads: (&Tensor, &Tensor)) {
+    gradients.first.fill(grads.0, inputs.0);
+    gradients.second.fill(grads.1, inputs.1);
 }

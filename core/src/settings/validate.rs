@@ -1,0 +1,306 @@
+//! Whether settings can be trained: each within its range, and all of them on a data set.
+//!
+//! Sweep files are checked value by value as they are read, with the place of each mistake; the ranges are the same
+//! rows of the table. Here settings are checked that come from elsewhere, and against data.
+
+use serde_json::Value;
+
+use super::{
+    ModelSettings, TaskSettings,
+    schema::{self, Bound, Kind, MAX_MODALITIES, MAX_SUBSET_BYTES, MAX_SUBSETS, MAX_TEXT_BYTES},
+};
+use crate::sweep::did_you_mean;
+
+/// Networks with more weights are a slip of the pen; the bound also keeps every product of sizes within 64 bits.
+const MAX_WEIGHTS: u128 = 1 << 36;
+
+/// Why settings cannot be trained.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// A value is not what its row of the table allows.
+    #[error("`{path}` must be {expected}, found {found}")]
+    Value {
+        /// The dotted path of the setting.
+        path: String,
+        /// What the row allows.
+        expected: String,
+        /// What is there, as JSON.
+        found: String,
+    },
+    /// There is no such setting.
+    #[error("there is no setting `{0}`")]
+    Unknown(String),
+    /// The network is larger than anything that could be trained.
+    #[error("the network is too large: choose smaller values for `{0}`")]
+    TooLarge(&'static str),
+    /// The data set lacks a modality.
+    #[error("`{key}` names the modality `{name}`, which {data} does not have; it has: {}{}", modalities.join(", "), advice(name, modalities))]
+    NoModality {
+        /// The setting.
+        key: String,
+        /// The modality that it names.
+        name: String,
+        /// What the data set is called.
+        data: String,
+        /// What it has.
+        modalities: Vec<String>,
+    },
+    /// An epoch would have no batch.
+    #[error(
+        "training.batch_size is {batch_size}, but the training split of {data} has {samples} samples; choose a smaller batch, or set training.drop_last to false"
+    )]
+    NoBatch {
+        /// The setting.
+        batch_size: u32,
+        /// What the data set is called.
+        data: String,
+        /// How many samples it trains on.
+        samples: usize,
+    },
+}
+
+fn advice(name: &str, modalities: &[String]) -> String {
+    did_you_mean(name, modalities.iter().map(String::as_str))
+        .map_or_else(String::new, |advice| format!("; {advice}"))
+}
+
+/// What of a data set decides whether settings fit it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataShape {
+    /// What messages call it: its path, with a word before it if that helps.
+    pub name: String,
+    /// The modalities, in the order of the data set.
+    pub modalities: Vec<String>,
+    /// Samples of the training split.
+    pub train_samples: usize,
+}
+
+impl DataShape {
+    /// The position of a modality that a setting names.
+    ///
+    /// # Errors
+    /// When the data set does not have it.
+    pub fn modality(&self, key: &str, name: &str) -> Result<usize, SettingsError> {
+        self.modalities.iter().position(|modality| modality == name).ok_or_else(|| {
+            SettingsError::NoModality {
+                key: key.to_owned(),
+                name: name.to_owned(),
+                data: self.name.clone(),
+                modalities: self.modalities.clone(),
+            }
+        })
+    }
+}
+
+impl Kind {
+    /// Whether a value is one of those that are allowed.
+    #[must_use]
+    pub fn accepts(&self, value: &Value) -> bool {
+        match self {
+            Self::Bool => value.is_boolean(),
+            Self::Integer { min, max } => value.as_u64().is_some_and(|value| (*min..=*max).contains(&value)),
+            Self::Number { min, max } => value.as_f64().is_some_and(|value| within(value, *min, *max)),
+            Self::Word(words) => value.as_str().is_some_and(|text| words.contains(&text)),
+            Self::Modality => value.as_str().is_some_and(schema::is_modality),
+            Self::Text => value.as_str().is_some_and(is_text),
+            Self::Subsets => value
+                .as_array()
+                .is_some_and(|subsets| subsets.len() <= MAX_SUBSETS && subsets.iter().all(is_subset)),
+        }
+    }
+}
+
+fn within(value: f64, min: Bound, max: Bound) -> bool {
+    let above = match min {
+        Bound::None => true,
+        Bound::Including(min) => value >= min,
+        Bound::Excluding(min) => value > min,
+    };
+    let below = match max {
+        Bound::None => true,
+        Bound::Including(max) => value <= max,
+        Bound::Excluding(max) => value < max,
+    };
+    value.is_finite() && above && below
+}
+
+fn is_text(text: &str) -> bool {
+    !text.trim().is_empty() && !text.chars().any(char::is_control) && text.len() <= MAX_TEXT_BYTES
+}
+
+/// A list of modalities, at least one. They are joined to the names of metrics, which have an end.
+fn is_subset(value: &Value) -> bool {
+    let Some(names) = value.as_array() else { return false };
+    let joined: usize = names.iter().filter_map(Value::as_str).map(|name| name.len() + 1).sum();
+    (1..=MAX_MODALITIES).contains(&names.len())
+        && names.iter().all(|name| Kind::Modality.accepts(name))
+        && joined <= MAX_SUBSET_BYTES
+}
+
+impl TaskSettings {
+    /// Checks every value against its row of the table.
+    ///
+    /// # Errors
+    /// Naming the first setting that is out of its range.
+    pub fn validate(&self) -> Result<(), SettingsError> {
+        for (path, value) in self.flat() {
+            let Some(field) = schema::field(&path) else { return Err(SettingsError::Unknown(path)) };
+            if !field.kind.accepts(&value) {
+                let (expected, found) = (field.kind.to_string(), value.to_string());
+                return Err(SettingsError::Value { path, expected, found });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that valid settings can be trained on a data set.
+    ///
+    /// # Errors
+    /// When the data set lacks a modality that they name or has too few samples for a batch, or when the network
+    /// is too large for any memory.
+    pub fn fits(&self, data: &DataShape) -> Result<(), SettingsError> {
+        for (key, name) in self.modalities_named() {
+            data.modality(key, name)?;
+        }
+        let (weights, sizes) = match &self.model {
+            ModelSettings::BiEflstm(model) => {
+                (u128::from(model.hidden).pow(2) * u128::from(model.layers), "model.hidden or model.layers")
+            }
+            ModelSettings::Mfn(model) => {
+                let hidden = data.modalities.iter().map(|name| u128::from(model.hidden_of(name)));
+                let widths = [model.memory, model.nn1, model.nn2, model.gamma1, model.gamma2, model.out];
+                let inner: u128 = widths.into_iter().map(u128::from).sum();
+                ((2 * hidden.sum::<u128>() + inner).pow(2), "model.hidden and the widths beside it")
+            }
+        };
+        if weights > MAX_WEIGHTS {
+            return Err(SettingsError::TooLarge(sizes));
+        }
+        if self.batch_sizes(data.train_samples).is_empty() {
+            return Err(SettingsError::NoBatch {
+                batch_size: self.training.batch_size,
+                data: data.name.clone(),
+                samples: data.train_samples,
+            });
+        }
+        Ok(())
+    }
+
+    /// The numbers of samples of an epoch's batches. Batch norm needs two samples: a last batch of a single one is
+    /// left out where there is a batch norm.
+    #[must_use]
+    pub fn batch_sizes(&self, samples: usize) -> Vec<usize> {
+        let least = match self.model {
+            ModelSettings::BiEflstm(_) => 2,
+            ModelSettings::Mfn(_) => 1,
+        };
+        let size = self.training.batch_size as usize;
+        let mut batches = vec![size; samples.checked_div(size).unwrap_or(0)];
+        let rest = samples.checked_rem(size).unwrap_or(0);
+        if !self.training.drop_last && rest >= least {
+            batches.push(rest);
+        }
+        batches
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::settings::{BiEflstmSettings, TrainingSettings};
+
+    fn settings() -> TaskSettings {
+        TaskSettings {
+            dataset: "d".into(),
+            primary: "language".into(),
+            unimodal: false,
+            model: ModelSettings::BiEflstm(BiEflstmSettings { hidden: 4, layers: 1, dropout: 0.0 }),
+            training: TrainingSettings { batch_size: 4, drop_last: false, ..TrainingSettings::default() },
+            modality_dropout: [("audio".to_owned(), 0.5)].into(),
+            evaluate: Vec::new(),
+        }
+    }
+
+    fn data() -> DataShape {
+        DataShape {
+            name: "d.safetensors".into(),
+            modalities: ["language", "audio"].map(str::to_owned).into(),
+            train_samples: 10,
+        }
+    }
+
+    fn invalid(change: impl FnOnce(&mut TaskSettings)) -> String {
+        let mut settings = settings();
+        change(&mut settings);
+        settings.validate().unwrap_err().to_string()
+    }
+
+    fn unfit(change: impl FnOnce(&mut TaskSettings)) -> String {
+        let mut settings = settings();
+        change(&mut settings);
+        settings.validate().unwrap();
+        settings.fits(&data()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn each_value_is_held_against_its_row() {
+        assert_eq!(settings().validate(), Ok(()));
+        assert_eq!(
+            invalid(|s| s.training.learning_rate = 0.0),
+            "`training.learning_rate` must be a number in (0, inf), found 0.0"
+        );
+        assert!(invalid(|s| s.training.learning_rate = f64::NAN).contains("found null"));
+        assert!(invalid(|s| s.training.learning_rate = f64::INFINITY).contains("learning_rate"));
+        assert!(invalid(|s| s.training.batch_size = 1).contains("`training.batch_size`"));
+        assert!(invalid(|s| s.training.epochs = 0).contains("`training.epochs`"));
+        assert!(invalid(|s| s.training.beta2 = 1.0).contains("`training.beta2` must be a number in [0, 1)"));
+        assert!(
+            invalid(|s| s.modality_dropout = [("audio".into(), 1.5)].into())
+                .contains("`modality_dropout.audio` must be a number in [0, 1], found 1.5")
+        );
+        assert!(
+            invalid(|s| s.primary = "two words".into()).contains("`primary` must be the name of a modality")
+        );
+        assert!(invalid(|s| s.evaluate = vec![vec![]]).contains("`evaluate`"));
+        for dropout in [1.0, -0.1, f64::NAN] {
+            let model = ModelSettings::BiEflstm(BiEflstmSettings { hidden: 4, layers: 1, dropout });
+            assert!(invalid(|s| s.model = model).contains("`model.dropout` must be a number in [0, 1)"));
+        }
+        let model = ModelSettings::BiEflstm(BiEflstmSettings { hidden: 0, layers: 1, dropout: 0.0 });
+        assert!(invalid(|s| s.model = model).contains("`model.hidden`"));
+    }
+
+    #[test]
+    fn settings_must_fit_their_data() {
+        assert_eq!(settings().fits(&data()), Ok(()));
+        assert_eq!(
+            unfit(|s| s.primary = "langage".into()),
+            "`primary` names the modality `langage`, which d.safetensors does not have; it has: language, audio; did you mean `language`?"
+        );
+        assert!(
+            unfit(|s| s.modality_dropout = [("smell".into(), 0.5)].into()).contains("`modality_dropout`")
+        );
+        assert!(unfit(|s| s.evaluate = vec![vec!["audio".into(), "video".into()]]).contains("`video`"));
+        assert!(
+            unfit(|s| {
+                s.training.batch_size = 11;
+                s.training.drop_last = true;
+            })
+            .contains("training.batch_size is 11, but the training split of d.safetensors has 10 samples")
+        );
+        let wide = BiEflstmSettings { hidden: 65_536, layers: 17, dropout: 0.0 };
+        assert!(unfit(|s| s.model = ModelSettings::BiEflstm(wide)).contains("too large"));
+    }
+
+    #[test]
+    fn batches_of_an_epoch() {
+        let mut settings = settings();
+        assert_eq!(settings.batch_sizes(10), [4, 4, 2]);
+        assert_eq!(settings.batch_sizes(9), [4, 4], "batch norm needs two samples");
+        assert_eq!(settings.batch_sizes(8), [4, 4]);
+        settings.training.drop_last = true;
+        assert_eq!(settings.batch_sizes(10), [4, 4]);
+        settings.training.batch_size = 0;
+        assert!(settings.batch_sizes(10).is_empty());
+    }
+}

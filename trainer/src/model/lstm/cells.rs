@@ -1,0 +1,176 @@
+//! What is common to all ways of running LSTM cells over time.
+//!
+//! The input's products for all time steps are one matrix product, and so is every weight's gradient; only
+//! the product with the previous output remains in the loop over time, which is a [`Recurrence`]. The equations are PyTorch's
+//! (`torch.nn.LSTM`): i, f, o = sigmoid(..), g = tanh(..), c = f c' + i g, h = o tanh(c).
+
+use tch::{Device, Kind, Tensor};
+
+use super::{fused::Fused, in_place::InPlace, shape::CellShape};
+use crate::model::Kernels;
+
+/// The parameters of one direction of one layer, or their gradients: [K, 4H, F], [K, 4H, H], [K, 4H] twice.
+pub(in crate::model) struct Weights {
+    pub(in crate::model) input: Tensor,
+    pub(in crate::model) hidden: Tensor,
+    pub(in crate::model) input_bias: Tensor,
+    pub(in crate::model) hidden_bias: Tensor,
+}
+
+/// What the cells read: rows [K, T * B, F], and which of their columns are present as (first, count).
+pub(in crate::model) struct Input<'a> {
+    pub(in crate::model) rows: &'a Tensor,
+    pub(in crate::model) columns: &'a [(i64, i64)],
+}
+
+impl Input<'_> {
+    fn parts(&self) -> impl Iterator<Item = (i64, i64, Tensor)> + '_ {
+        self.columns.iter().map(|&(first, count)| (first, count, self.rows.narrow(2, first, count)))
+    }
+}
+
+/// The passes over time of one run of cells. A recurrence is made for the `gates` and `hidden` of one [`Cells`].
+pub(super) trait Recurrence {
+    /// Runs over time. The gates hold the input's share of their preactivations; afterwards `hidden` holds the
+    /// outputs.
+    fn forward(&mut self, weights: &[Weights]);
+    /// The cell states of the last forward pass, [directions, K, T, B, H].
+    fn states(&self) -> Tensor;
+    /// See [`Cells::backward`].
+    fn backward(
+        &mut self,
+        gradients: &CellGradients,
+        weights: &[Weights],
+        only_last: bool,
+        states: Option<&Tensor>,
+    );
+}
+
+/// Gradients of one run of cells.
+pub(in crate::model) struct CellGradients {
+    /// Of the gates' preactivations: [directions, K, T, B, 4H].
+    pub(super) gates: Tensor,
+    /// Of the outputs: [directions, K, T, B, H]. The caller fills it; the pass may add to it.
+    pub(in crate::model) hidden: Tensor,
+}
+
+/// One run of cells over time.
+pub(in crate::model) struct Cells {
+    pub(in crate::model) shape: CellShape,
+    /// In PyTorch's order i, f, g, o: [directions, K, T, B, 4H].
+    gates: Tensor,
+    /// The outputs: [directions, K, T, B, H].
+    pub(in crate::model) hidden: Tensor,
+    recurrence: Box<dyn Recurrence>,
+    /// Made when a backward pass first asks.
+    gradients: Option<CellGradients>,
+}
+
+impl Cells {
+    pub(in crate::model) fn new(shape: CellShape, kernels: Kernels, options: (Kind, Device)) -> Self {
+        let [gates, hidden] = [4 * shape.hidden, shape.hidden].map(|width| shape.tensor(width, options));
+        let recurrence: Box<dyn Recurrence> = match kernels {
+            Kernels::InPlace => Box::new(InPlace::new(shape, &gates, &hidden)),
+            Kernels::Fused => Box::new(Fused::new(shape, &gates, &hidden)),
+        };
+        Self { shape, gates, hidden, recurrence, gradients: None }
+    }
+
+    /// Runs the cells over time; afterwards `hidden` holds their outputs.
+    pub(in crate::model) fn forward(&mut self, input: &Input<'_>, weights: &[Weights]) {
+        for (d, weights) in (0_i64..).zip(weights) {
+            let gates = self.shape.rows(&self.gates, d);
+            let bias = (&weights.input_bias + &weights.hidden_bias).unsqueeze(1).expand_as(&gates);
+            let mut started = false;
+            for (first, count, part) in input.parts() {
+                let matrix = weights.input.narrow(2, first, count).transpose(1, 2);
+                let base = if started { &gates } else { &bias };
+                let _ = base.baddbmm_out(&gates, &part, &matrix);
+                started = true;
+            }
+            if !started {
+                gates.shallow_clone().copy_(&bias);
+            }
+        }
+        self.recurrence.forward(weights);
+    }
+
+    /// The cell states of the last forward pass, [directions, K, T, B, H].
+    pub(in crate::model) fn states(&self) -> Tensor {
+        self.recurrence.states()
+    }
+
+    /// Makes room for gradients, if there is none yet.
+    pub(in crate::model) fn prepare_gradients(&mut self) {
+        let (shape, options) = (self.shape, (self.gates.kind(), self.gates.device()));
+        self.gradients.get_or_insert_with(|| CellGradients {
+            gates: shape.tensor(4 * shape.hidden, options),
+            hidden: shape.tensor(shape.hidden, options),
+        });
+    }
+
+    /// # Panics
+    /// Before [`Self::prepare_gradients`].
+    pub(in crate::model) fn gradients(&self) -> &CellGradients {
+        self.gradients.as_ref().expect("the backward pass makes room before it uses it")
+    }
+
+    /// Turns the gradients of the outputs (filled by the caller: at every step, or with `only_last` at the last one
+    /// alone) and of the cell states (`states` [directions, K, T, B, H], if anything but the outputs reads them) into
+    /// those of the gates' preactivations.
+    pub(in crate::model) fn backward(
+        &mut self,
+        weights: &[Weights],
+        only_last: bool,
+        states: Option<&Tensor>,
+    ) {
+        let gradients = self.gradients.as_ref().expect("the caller has filled them");
+        self.recurrence.backward(gradients, weights, only_last, states);
+    }
+
+    /// The gradients of the parameters, from the gates' gradients.
+    pub(in crate::model) fn weight_gradients(&self, input: &Input<'_>, gradients: &[Weights]) {
+        let more = self.shape.steps - 1;
+        for (d, gradient) in (0_i64..).zip(gradients) {
+            let rows = self.shape.rows(&self.gradients().gates, d);
+            let transposed = rows.transpose(1, 2);
+            let mut end = 0;
+            for (first, count, part) in input.parts() {
+                zero(&gradient.input, end, first);
+                let _ = transposed.bmm_out(&gradient.input.narrow(2, first, count), &part);
+                end = first + count;
+            }
+            zero(&gradient.input, end, gradient.input.size()[2]);
+
+            let (now, before) = if d == 0 { (1, 0) } else { (0, 1) };
+            let at = |whole: &Tensor, time: i64| whole.get(d).narrow(1, time, more).flatten(1, 2);
+            if more > 0 {
+                let gates = at(&self.gradients().gates, now).transpose(1, 2);
+                let _ = gates.bmm_out(&gradient.hidden, &at(&self.hidden, before));
+            } else {
+                let _ = gradient.hidden.shallow_clone().zero_();
+            }
+            let _ = rows.sum_intlist_out(&gradient.input_bias, 1_i64, false, rows.kind());
+            gradient.hidden_bias.shallow_clone().copy_(&gradient.input_bias);
+        }
+    }
+
+    /// The gradient with respect to the input's rows, [K, T * B, F]: with `out` None a new tensor, else added to it.
+    pub(in crate::model) fn input_gradient(&self, weights: &[Weights], out: Option<Tensor>) -> Tensor {
+        let products = (0_i64..).zip(weights).fold(out, |out, (d, weights)| {
+            let rows = self.shape.rows(&self.gradients().gates, d);
+            Some(match out {
+                None => rows.bmm(&weights.input),
+                Some(out) => out.baddbmm_out(&out, &rows, &weights.input),
+            })
+        });
+        products.expect("cells run in at least one direction")
+    }
+}
+
+/// Columns that were absent have no gradient.
+fn zero(gradient: &Tensor, first: i64, end: i64) {
+    if end > first {
+        let _ = gradient.narrow(2, first, end - first).zero_();
+    }
+}
