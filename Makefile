@@ -22,6 +22,7 @@ test: check-tools libtorch .venv/stamp ## every test
 	cargo check --workspace --locked
 	cargo test --workspace --all-features --locked
 	.venv/bin/python -m unittest discover -s datasets -p 'test_*.py' -v
+	.venv/bin/python -m unittest discover -s scripts -p 'test_*.py' -v
 
 test-fast: check-tools ## the tests that need neither libtorch nor the Python packages
 	cargo test --workspace --locked --exclude colearn-trainer --exclude colearn
@@ -68,8 +69,9 @@ fuzz: check-tools libtorch ## every fuzz target for a minute each (needs cargo-f
 build: check-tools libtorch ## the three programs, optimised, in target/release
 	cargo build --release --locked -p colearn -p colearn-worker -p colearn-trainer
 
-libtorch: ## fetch libtorch into .libtorch (about 530 MB, once)
-	@scripts/libtorch.sh
+# CUDA=1: with the CUDA half in any case, CUDA=0: without it; otherwise where nvidia-smi lists a GPU.
+libtorch: ## set up libtorch in .libtorch, once: 540 MB to fetch; with a GPU or CUDA=1 2500 MB
+	@CUDA="$(CUDA)" scripts/libtorch.sh
 
 check-tools:
 	@scripts/check-tools.sh

@@ -19,8 +19,8 @@ fn main() {
         .warnings(false)
         .compile("colearn_operators");
 
-    let lib = libtorch.join("lib");
-    let lib = lib.canonicalize().unwrap_or(lib);
+    // Not `lib` itself, which may be a link into a Python's torch: what .libtorch links to next is found as well.
+    let lib = libtorch.canonicalize().unwrap_or(libtorch).join("lib");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
     // Binaries that were moved together with a `lib` folder beside them.
     if cfg!(target_os = "macos") {

@@ -29,6 +29,7 @@ mod descriptors;
 mod exit;
 mod format;
 mod interrupt;
+mod introduction;
 mod local_worker;
 mod output;
 mod plan;

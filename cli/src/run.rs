@@ -14,6 +14,7 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     format,
     interrupt::Interrupts,
+    introduction::introduction,
     local_worker::{LocalWorker, find_program},
     output,
     plan::parse_file,
@@ -119,8 +120,14 @@ async fn work(
     let mut progress = Progress::with_own_worker();
     let supervised = worker.supervise(stop.clone().cancelled_owned());
     tokio::pin!(supervised);
+    let trained = async {
+        for line in introduction(client).await? {
+            progress.say(&line);
+        }
+        follow(client, name, &mut progress).await
+    };
     let outcome = tokio::select! {
-        ended = follow(client, name, &mut progress) => ended.map(Some),
+        ended = trained => ended.map(Some),
         died = &mut supervised => {
             progress.finish();
             return died.map(|()| None);

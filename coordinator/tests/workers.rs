@@ -220,3 +220,22 @@ async fn a_stream_that_does_not_begin_with_a_proper_hello_is_refused() {
     assert_eq!(refused.message(), "unexpected `hello`: a stream has one, at its beginning");
     coordinator.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn what_is_odd_about_a_worker_is_told_with_it_within_limits() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    // The thousandth byte and the next twenty-four are of two-byte letters, with a half one at the limit.
+    let long = format!("{}{}", "x".repeat(1001), "é".repeat(100));
+    let mut warnings = vec!["no \u{1b}[31mGPU".to_owned(), long];
+    warnings.resize(100, "more".to_owned());
+    let hello = v1::Hello { worker: "w".to_owned(), warnings, ..v1::Hello::default() };
+    let _worker = ScriptedWorker::open(&coordinator, work_request::Message::Hello(hello)).await.unwrap();
+    let mut person = Person::at(&coordinator).await;
+    let listed = person.0.list_workers(v1::ListWorkersRequest::default()).await.unwrap().into_inner();
+    let told = &listed.workers[0].warnings;
+    assert_eq!(told.len(), 8);
+    assert_eq!(told[0], "no [31mGPU");
+    assert_eq!(told[1], format!("{}{}", "x".repeat(1001), "é".repeat(11)));
+    coordinator.stop().await.unwrap();
+}

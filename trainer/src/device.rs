@@ -1,6 +1,6 @@
 //! What a trainer trains on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use colearn_trainer_protocol::Devices;
 use tch::Device;
@@ -18,7 +18,7 @@ pub enum DeviceError {
     Unknown(String),
     /// There is no such GPU, or this libtorch can not use it.
     #[error(
-        "`{0}` can not be used: this libtorch sees {1} CUDA device(s); its folder needs libtorch_cuda.so, and the host a driver"
+        "`{0}` can not be used: this libtorch sees {1} CUDA device(s); its folder needs libtorch_cuda.so (`make libtorch CUDA=1`), and the host a driver"
     )]
     Absent(String, i64),
 }
@@ -93,39 +93,63 @@ struct CudaLibraryError {
 ///
 /// The program is linked against the CPU libraries alone, so that it starts on any host. libtorch finds CUDA
 /// through hooks that this library registers when it is loaded, which must be before the first CUDA query.
-#[cfg(target_os = "linux")]
 fn load_cuda() -> Result<Option<PathBuf>, CudaLibraryError> {
-    use std::{ffi::CString, os::unix::ffi::OsStrExt};
-
-    use nix::libc;
-
     let Some(library) = cuda_library() else {
         return Ok(None);
     };
-    let Ok(path) = CString::new(library.as_os_str().as_bytes()) else {
-        return Ok(None);
-    };
-    // SAFETY: the path is a C string that outlives the call. Loading runs the library's constructors, which
-    // register it with the libtorch it was built with and is lying beside. It stays loaded.
-    let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
-    if handle.is_null() {
-        // SAFETY: dlerror returns null or a C string that is valid until the next call on this thread.
-        let error = unsafe { libc::dlerror() };
-        let why = if error.is_null() {
-            "no reason given".to_owned()
-        } else {
-            // SAFETY: see above.
-            unsafe { std::ffi::CStr::from_ptr(error) }.to_string_lossy().into_owned()
-        };
+    if let Err(why) = load(&library) {
         return Err(CudaLibraryError { library, why });
+    }
+    // CUDA's compiler looks for this library by its bare name, which no path of this program leads to.
+    for builtins in nvrtc_builtins(&library) {
+        if let Err(why) = load(&builtins) {
+            eprintln!("warning: {}", CudaLibraryError { library: builtins, why });
+        }
     }
     Ok(Some(library))
 }
 
+/// What `libnvrtc.so` needs to compile kernels, which cuDNN asks it for: beside the CUDA half of libtorch, or where the
+/// wheels of PyPI have it.
+fn nvrtc_builtins(cuda_library: &Path) -> Vec<PathBuf> {
+    let Some(beside) = cuda_library.parent() else {
+        return Vec::new();
+    };
+    let folders = [beside.to_owned(), beside.join("../../nvidia/cu13/lib")];
+    let files = folders.iter().filter_map(|folder| folder.read_dir().ok()).flatten().flatten();
+    files
+        .filter(|file| file.file_name().as_encoded_bytes().starts_with(b"libnvrtc-builtins.so."))
+        .map(|file| file.path())
+        .collect()
+}
+
+/// Loads a shared library for good. The error is in the dynamic linker's words.
+#[cfg(target_os = "linux")]
+fn load(library: &Path) -> Result<(), String> {
+    use std::{ffi::CString, os::unix::ffi::OsStrExt};
+
+    use nix::libc;
+
+    let path = CString::new(library.as_os_str().as_bytes()).map_err(|error| error.to_string())?;
+    // SAFETY: the path is a C string that outlives the call. Loading runs the library's constructors; those of
+    // `libtorch_cuda.so` register it with the libtorch it was built with and is lying beside. It stays loaded.
+    let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
+    if !handle.is_null() {
+        return Ok(());
+    }
+    // SAFETY: dlerror returns null or a C string that is valid until the next call on this thread.
+    let error = unsafe { libc::dlerror() };
+    if error.is_null() {
+        return Err("no reason given".to_owned());
+    }
+    // SAFETY: see above.
+    Err(unsafe { std::ffi::CStr::from_ptr(error) }.to_string_lossy().into_owned())
+}
+
 /// libtorch has CUDA on Linux only.
 #[cfg(not(target_os = "linux"))]
-fn load_cuda() -> Result<Option<PathBuf>, CudaLibraryError> {
-    Ok(None)
+fn load(_library: &Path) -> Result<(), String> {
+    Err("there is no CUDA on this system".to_owned())
 }
 
 /// The CUDA half of the libtorch that this process runs with; `None` where it has none.
@@ -140,6 +164,27 @@ fn cuda_library() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_the_compiler_of_kernels_needs_is_found_in_both_layouts() {
+        let folder = tempfile::tempdir().unwrap();
+        let (torch, nvidia) = (folder.path().join("torch/lib"), folder.path().join("nvidia/cu13/lib"));
+        for (folder, name) in [
+            (&torch, "libnvrtc-builtins.so.13.0"),
+            (&torch, "libnvrtc.so.13"),
+            (&nvidia, "libnvrtc-builtins.so.13.0"),
+            (&nvidia, "libnvrtc-builtins.alt.so.13.0"),
+        ] {
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::write(folder.join(name), "").unwrap();
+        }
+        let found = nvrtc_builtins(&torch.join("libtorch_cuda.so"));
+        let found: Vec<PathBuf> = found.iter().map(|path| path.canonicalize().unwrap()).collect();
+        let expected =
+            [&torch, &nvidia].map(|folder| folder.canonicalize().unwrap().join("libnvrtc-builtins.so.13.0"));
+        assert_eq!(found, expected);
+        assert_eq!(nvrtc_builtins(Path::new("/nowhere/libtorch_cuda.so")), [] as [PathBuf; 0]);
+    }
 
     #[test]
     fn devices_by_name() {

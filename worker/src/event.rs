@@ -204,6 +204,8 @@ pub struct Hello {
     pub slots: Vec<SlotOffer>,
     /// What is trained or not acknowledged.
     pub held: Vec<Held>,
+    /// What the operator should know.
+    pub warnings: Vec<String>,
 }
 
 /// A slot as the coordinator sees it.

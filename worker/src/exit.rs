@@ -2,11 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{
-    launcher::{DevicesError, NoTrainer},
-    options::OptionsError,
-    plan::PlanError,
-};
+use super::{cuda::GpuTrouble, launcher::NoTrainer, options::OptionsError, plan::PlanError};
 
 /// What the process says to its parent when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +62,9 @@ pub enum AgentError {
     /// There is no trainer program.
     #[error(transparent)]
     NoTrainer(#[from] NoTrainer),
-    /// The trainer program does not work at all.
-    #[error(transparent)]
-    Devices(#[from] DevicesError),
+    /// GPUs were asked for and can not be used.
+    #[error("--device cuda was asked for and can not be had: {0}; or use --device cpu")]
+    Gpu(GpuTrouble),
     /// No slot has a trainer that starts.
     #[error(
         "no slot is usable: every trainer died at its start, the last one like this: {why}; try `colearn-trainer devices` by hand, or --device cpu"
@@ -97,7 +93,7 @@ impl AgentError {
         match self {
             Self::Options(_) | Self::Plan(_) => ExitStatus::Usage,
             Self::Unreachable { .. } | Self::Refused { .. } => ExitStatus::Unreachable,
-            Self::NoTrainer(_) | Self::Devices(_) | Self::NoUsableSlot { .. } => ExitStatus::NoUsableSlot,
+            Self::NoTrainer(_) | Self::Gpu(_) | Self::NoUsableSlot { .. } => ExitStatus::NoUsableSlot,
             Self::Interrupted => ExitStatus::Interrupted,
             Self::System { .. } => ExitStatus::Failure,
         }

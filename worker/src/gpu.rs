@@ -1,8 +1,15 @@
 //! Which GPUs this process may use.
 
-use std::{io, process::Stdio, time::Duration};
+use std::{
+    io,
+    path::Path,
+    process::{Output, Stdio},
+    time::Duration,
+};
 
 use tokio::process::Command;
+
+use super::cuda::GpuTrouble;
 
 /// How long `nvidia-smi` may take; it hangs where the driver does.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -16,28 +23,57 @@ pub struct Gpu {
     pub uuid: String,
 }
 
+/// What `nvidia-smi` says where there is no GPU, with an exit code that is not 0 in some versions.
+const NO_DEVICES: &str = "No devices were found";
+
 /// The GPUs that `nvidia-smi` lists and CUDA_VISIBLE_DEVICES allows, in CUDA's order; none where there is no
-/// `nvidia-smi` or it fails, with the reason if that is surprising.
-#[must_use]
-pub async fn inventory() -> (Vec<Gpu>, Option<String>) {
-    let query = ["--query-gpu=index,name,uuid", "--format=csv,noheader"];
-    let asked = Command::new("nvidia-smi").args(query).stdin(Stdio::null()).kill_on_drop(true).output();
-    let output = match tokio::time::timeout(PATIENCE, asked).await {
-        Ok(output) => output,
-        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer")),
-    };
-    let listing = match output {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return (Vec::new(), None),
-        Err(error) => return (Vec::new(), Some(format!("nvidia-smi could not be run: {error}"))),
+/// `nvidia-smi`.
+///
+/// # Errors
+/// When there seem to be some and they can not be listed.
+pub async fn inventory() -> Result<Vec<Gpu>, GpuTrouble> {
+    let listing = match ask("index,name,uuid").await {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return unlisted(Path::new("/dev")).map_or(Ok(Vec::new()), Err);
+        }
+        Err(error) => return Err(GpuTrouble::NotListed(format!("nvidia-smi could not be run: {error}"))),
         Ok(output) if !output.status.success() => {
             let said = String::from_utf8_lossy(&output.stdout);
-            let reason = said.lines().next().unwrap_or("no reason given").to_owned();
-            return (Vec::new(), Some(format!("nvidia-smi failed: {reason}")));
+            let reason = said.lines().next().unwrap_or("no reason given");
+            if reason.starts_with(NO_DEVICES) {
+                return Ok(Vec::new());
+            }
+            return Err(GpuTrouble::NotListed(format!("nvidia-smi failed: {reason}")));
         }
         Ok(output) => String::from_utf8_lossy(&output.stdout).into_owned(),
     };
     let allowed = std::env::var("CUDA_VISIBLE_DEVICES").ok();
-    (visible(&parse(&listing), allowed.as_deref()), None)
+    Ok(visible(&parse(&listing), allowed.as_deref()))
+}
+
+/// The driver's version, such as `580.65.06`; `None` where it can not be had.
+pub async fn driver() -> Option<String> {
+    let output = ask("driver_version").await.ok()?;
+    let listing = String::from_utf8_lossy(&output.stdout);
+    let version = listing.lines().next()?.trim();
+    version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
+}
+
+/// Asks `nvidia-smi` for some of its fields.
+async fn ask(fields: &str) -> io::Result<Output> {
+    let query = [format!("--query-gpu={fields}"), "--format=csv,noheader".to_owned()];
+    let asked = Command::new("nvidia-smi").args(query).stdin(Stdio::null()).kill_on_drop(true).output();
+    match tokio::time::timeout(PATIENCE, asked).await {
+        Ok(output) => output,
+        Err(_) => Err(io::Error::new(io::ErrorKind::TimedOut, "it does not answer")),
+    }
+}
+
+/// What there is to say where there is no `nvidia-smi`: a container may have the device without the program.
+fn unlisted(devices: &Path) -> Option<GpuTrouble> {
+    let device = devices.join("nvidia0");
+    let text = || format!("{} is here, but nvidia-smi is not on the PATH", device.display());
+    device.exists().then(|| GpuTrouble::NotListed(text()))
 }
 
 fn parse(listing: &str) -> Vec<Gpu> {
@@ -83,6 +119,14 @@ mod tests {
     fn listings_are_read() {
         assert_eq!(parse(LISTING)[0].name, "NVIDIA H100 80GB HBM3");
         assert_eq!(parse("No devices were found\n"), []);
+    }
+
+    #[test]
+    fn a_device_that_nothing_lists_is_noticed() {
+        let devices = tempfile::tempdir().unwrap();
+        assert_eq!(unlisted(devices.path()), None);
+        std::fs::write(devices.path().join("nvidia0"), "").unwrap();
+        assert!(unlisted(devices.path()).unwrap().to_string().contains("nvidia-smi is not on the PATH"));
     }
 
     #[test]

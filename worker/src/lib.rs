@@ -5,6 +5,7 @@
 //! and [`event::Action`].
 
 pub mod connection;
+pub mod cuda;
 pub mod event;
 pub mod exit;
 pub mod gpu;

@@ -13,9 +13,10 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     connection::{Connection, Dial, Happened},
+    cuda,
     event::{Action, Input, LogLevel, Outcome, SlotOffer},
     exit::AgentError,
-    gpu::{self, Gpu},
+    gpu::Gpu,
     identity,
     launcher::Launcher,
     log_queue::{AGENT_TARGET, LogQueue},
@@ -46,7 +47,7 @@ pub async fn run(
     launcher: Option<Launcher>,
     logs: LogQueue,
 ) -> Result<(), AgentError> {
-    let slots = slots(&options, launcher.as_ref()).await?;
+    let (slots, warnings) = slots(&options, launcher.as_ref()).await?;
     let host = identity::host();
     let name = options.name.as_deref().unwrap_or(&host);
     let worker = identity::worker_id(name).map_err(|error| AgentError::System {
@@ -58,6 +59,7 @@ pub async fn run(
 
     let offers: Vec<SlotOffer> = slots.iter().map(|slot| slot.offer.clone()).collect();
     let agent = Agent::new(worker.clone(), host, offers.clone(), options.limits.clone(), Timestamp(0));
+    let agent = agent.with_warnings(warnings);
     let dial = Dial::tcp(options.coordinator.clone());
     let connection = Connection::new(dial, worker).with_logs(logs.clone());
     let stops = stops(options.until_stdin_closes)
@@ -82,8 +84,11 @@ pub async fn run(
     }
 }
 
-/// The slots of this host, with warnings about what is odd.
-async fn slots(options: &AgentOptions, launcher: Option<&Launcher>) -> Result<Vec<PlannedSlot>, AgentError> {
+/// The slots of this host, and what its operator should know.
+async fn slots(
+    options: &AgentOptions,
+    launcher: Option<&Launcher>,
+) -> Result<(Vec<PlannedSlot>, Vec<String>), AgentError> {
     let cores =
         std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     let plan = |wanted: &Wanted, gpus: &[Gpu]| {
@@ -95,30 +100,23 @@ async fn slots(options: &AgentOptions, launcher: Option<&Launcher>) -> Result<Ve
         for slot in &mut slots {
             slot.offer.device = no_op::DEVICE.to_owned();
         }
-        return Ok(slots);
+        return Ok((slots, Vec::new()));
     };
-    let (mut gpus, trouble) = match options.wanted.device {
-        Device::Cpu => (Vec::new(), None),
-        Device::Auto | Device::Cuda => gpu::inventory().await,
+    let usable = match options.wanted.device {
+        Device::Cpu => Ok(Vec::new()),
+        Device::Auto | Device::Cuda => cuda::usable_gpus(launcher).await,
     };
-    if options.wanted.device == Device::Auto && !gpus.is_empty() {
-        let devices = launcher.devices().await?;
-        if devices.cuda_library.is_none() {
-            warn!(
-                "this host has {} GPU(s), but this libtorch has no CUDA: training on the cores; point LD_LIBRARY_PATH at a libtorch with libtorch_cuda.so to use them",
-                gpus.len()
-            );
-            gpus.clear();
-        }
-    }
-    if let Some(trouble) = trouble {
-        warn!("{trouble}; no GPU is used");
-    }
-    let (slots, warnings) = plan(&options.wanted, &gpus)?;
-    for warning in warnings {
+    let (gpus, trouble) = match usable {
+        Ok(gpus) => (gpus, None),
+        Err(trouble) if options.wanted.device == Device::Cuda => return Err(AgentError::Gpu(trouble)),
+        Err(trouble) => (Vec::new(), Some(format!("{trouble}; training on the cores"))),
+    };
+    let (slots, odd) = plan(&options.wanted, &gpus)?;
+    let warnings: Vec<String> = trouble.into_iter().chain(odd).collect();
+    for warning in &warnings {
         warn!("{warning}");
     }
-    Ok(slots)
+    Ok((slots, warnings))
 }
 
 /// Where the coordinator was looked for, and for how long: for error messages.

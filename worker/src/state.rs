@@ -30,6 +30,7 @@ mod trainers;
 pub struct Agent {
     worker: WorkerId,
     host: String,
+    warnings: Vec<String>,
     limits: Limits,
     slots: BTreeMap<u32, Slot>,
     outbox: Outbox,
@@ -84,6 +85,7 @@ impl Agent {
         Self {
             worker,
             host,
+            warnings: Vec::new(),
             reach_by: limits.connect_timeout.map(|limit| now.after(limit)),
             time: TimeLimit::new(now, &limits),
             limits,
@@ -96,6 +98,12 @@ impl Agent {
         }
     }
 
+    /// The same, with what its operator should know of this host.
+    #[must_use]
+    pub fn with_warnings(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
+    }
+
     /// What to say first on a new stream.
     #[must_use]
     pub fn hello(&self) -> Hello {
@@ -105,6 +113,7 @@ impl Agent {
             host: self.host.clone(),
             slots: usable.map(|slot| slot.offer.clone()).collect(),
             held: self.outbox.held(),
+            warnings: self.warnings.clone(),
         }
     }
 

@@ -60,6 +60,7 @@ fn assignment(assignment: v1::Assignment) -> Result<Assignment, ConvertError> {
 pub fn hello(hello: Hello) -> v1::WorkRequest {
     let slots = hello.slots.into_iter();
     let held = hello.held.into_iter();
+    let warnings = hello.warnings;
     request(work_request::Message::Hello(v1::Hello {
         worker: hello.worker.into(),
         host: hello.host,
@@ -74,6 +75,7 @@ pub fn hello(hello: Hello) -> v1::WorkRequest {
                 tasks: h.tasks.into_iter().map(Into::into).collect(),
             })
             .collect(),
+        warnings,
     }))
 }
 

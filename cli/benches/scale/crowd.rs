@@ -93,6 +93,7 @@ impl Worker {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             slots,
             held: Vec::new(),
+            ..v1::Hello::default()
         };
         let (requests, stream) = mpsc::channel(16);
         requests.send(request(work_request::Message::Hello(hello))).await?;

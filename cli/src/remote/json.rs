@@ -100,6 +100,7 @@ pub(super) fn worker(worker: &Worker) -> Value {
         "state": worker_state(worker),
         "last_seen": instant(worker.last_seen),
         "slots": worker.slots.iter().map(slot).collect::<Value>(),
+        "warnings": worker.warnings,
     })
 }
 

@@ -19,7 +19,7 @@ pub(crate) use self::{
     logs::logs,
     look::{exit_of, follow, list, status, watch},
     operate::{cancel, extend, pause, priority, remove, retry},
-    pages::sweep as get_sweep,
+    pages::{sweep as get_sweep, workers as all_workers},
     results::{failure_note, fetch_results, results},
     submit::{read_sweep_file, submit, submit_to},
     tasks::tasks,

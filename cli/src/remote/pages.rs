@@ -32,7 +32,7 @@ pub(crate) async fn sweep(
 ///
 /// # Errors
 /// When there is no answer.
-pub(super) async fn workers(client: &mut Client) -> Result<Vec<v1::Worker>, Failure> {
+pub(crate) async fn workers(client: &mut Client) -> Result<Vec<v1::Worker>, Failure> {
     let mut workers: Vec<v1::Worker> = Vec::new();
     loop {
         let after = workers.last().map(|worker| worker.worker.clone()).unwrap_or_default();

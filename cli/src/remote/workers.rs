@@ -30,6 +30,11 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
         say!("{:#}", json!({ "workers": rows }));
     } else if !workers.is_empty() {
         show!("{}", table(&workers, now()));
+        for worker in &workers {
+            for warning in &worker.warnings {
+                tell!("warning: {}: {warning}", worker.worker);
+            }
+        }
     }
     if embedded {
         tell!(

@@ -123,6 +123,12 @@ impl Lab {
         self.command(&colearn(), arguments).output().unwrap()
     }
 
+    /// The same, with options by their environment.
+    pub(crate) fn colearn_in(&self, arguments: &[&str], environment: &[(&str, String)]) -> Output {
+        let mut command = self.command(&colearn(), arguments);
+        command.envs(environment.iter().map(|(name, value)| (name, value))).output().unwrap()
+    }
+
     /// Runs `colearn` with its output going elsewhere.
     pub(crate) fn colearn_into(
         &self,
@@ -196,7 +202,7 @@ impl Lab {
     }
 
     /// What it logs, with every acknowledged result, is added to `<name>.log`.
-    fn start_worker(
+    pub(crate) fn start_worker(
         &self,
         url: &str,
         name: &str,

@@ -10,6 +10,7 @@ mod commit;
 mod descriptors;
 mod end_to_end;
 mod environment;
+mod gpus;
 mod lab;
 mod only_its_own;
 mod operations;

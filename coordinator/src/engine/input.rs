@@ -29,6 +29,8 @@ pub struct Hello {
     pub host: String,
     /// Its version.
     pub version: String,
+    /// What its operator should know.
+    pub warnings: Vec<String>,
     /// What it trains on.
     pub slots: Vec<SlotOffer>,
     /// Leases that it holds from an earlier stream.

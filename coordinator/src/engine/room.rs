@@ -93,7 +93,7 @@ mod tests {
 
     async fn connect(engine: &EngineHandle) -> Result<Line, Elapsed> {
         let (worker, host, version) = (WorkerId::new("w").unwrap(), String::new(), String::new());
-        let hello = Hello { worker, host, version, slots: vec![], held: vec![] };
+        let hello = Hello { worker, host, version, warnings: vec![], slots: vec![], held: vec![] };
         let (outbox, ..) = Outbox::new(1);
         Ok(at_once(engine.connect(hello, 100, outbox)).await?.unwrap())
     }

@@ -239,14 +239,14 @@ impl Engine {
     fn take(&mut self, turn: &mut Turn, input: Input) {
         match input {
             Input::Connected { connection, hello, outbox } => {
-                let Hello { worker, host, version, slots, held } = hello;
+                let Hello { worker, host, version, warnings, slots, held } = hello;
                 tracing::info!(%worker, host, slots = slots.len(), held = held.len(), "worker connected");
                 if let Some(old) = self.by_worker.insert(worker.clone(), connection) {
                     self.connections.remove(&old);
                 }
                 self.connections.insert(connection, Connection { worker: worker.clone(), outbox });
                 self.changed = true;
-                let event = Event::WorkerConnected { worker, host, version, slots, held };
+                let event = Event::WorkerConnected { worker, host, version, warnings, slots, held };
                 turn.apply(&mut self.scheduler, self.clock.now(), event, Some(connection), None);
             }
             Input::FromWorker { connection, message } => self.hear(turn, connection, message),

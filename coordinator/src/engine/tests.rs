@@ -113,7 +113,7 @@ impl Rig {
         let (outbox, inbox, _closed) = Outbox::new(capacity);
         let slots = vec![SlotOffer { index: 0, device: "cpu x1".to_owned(), max_cohort: 8 }];
         let (worker, host, version) = (WorkerId::new("w").unwrap(), String::new(), String::new());
-        let hello = Hello { worker, host, version, slots, held };
+        let hello = Hello { worker, host, version, warnings: vec![], slots, held };
         Some((self.engine.connect(hello, 0, outbox).await.ok()?, inbox))
     }
 

@@ -23,6 +23,10 @@ const MOST_SLOTS: usize = 1024;
 const LARGEST_COHORT: u32 = 1024;
 /// The longest text of a refusal, in bytes.
 const LONGEST_REFUSAL: usize = 1024;
+/// The most warnings of a worker that are kept.
+const MOST_WARNINGS: usize = 8;
+/// As much of a warning is kept, in bytes.
+const LONGEST_WARNING: usize = 1024;
 /// The longest name of a host, a version or a device, in bytes.
 pub(super) const LONGEST_NAME: usize = 256;
 /// The most leases, and tasks of a lease, a connecting worker may hold.
@@ -147,6 +151,16 @@ pub(super) fn slots(slots: Vec<v1::Slot>) -> Result<Vec<SlotOffer>, ConvertError
         Ok(SlotOffer { index: slot.index, device, max_cohort: slot.max_cohort.clamp(1, LARGEST_COHORT) })
     };
     slots.into_iter().map(offer).collect()
+}
+
+/// What a worker's operator should know, as much of it as is kept.
+pub(super) fn warnings(warnings: Vec<String>) -> Vec<String> {
+    let short = |text| {
+        let mut text = printable(text);
+        text.truncate(text.floor_char_boundary(LONGEST_WARNING));
+        text
+    };
+    warnings.into_iter().take(MOST_WARNINGS).map(short).collect()
 }
 
 /// Text of a worker without what could play with a terminal.

@@ -102,6 +102,8 @@ pub(super) fn workers(scheduler: &Scheduler, after: &str, limit: u32) -> (Vec<Wo
             return (workers, true);
         }
         size += 1 + view.slots.iter().map(|slot| 1 + slot.tasks.len()).sum::<usize>();
+        // A task is some 64 bytes of a message.
+        size += view.warnings.iter().map(|warning| warning.len().div_ceil(64)).sum::<usize>();
         workers.push(view);
     }
     (workers, false)
@@ -120,6 +122,7 @@ pub(super) fn worker(view: WorkerView) -> v1::Worker {
         connected: view.connected,
         draining: view.draining,
         last_seen: view.last_seen.0,
+        warnings: view.warnings,
         slots: view.slots.into_iter().map(slot).collect(),
     }
 }

@@ -53,13 +53,14 @@ impl Session {
         convert::limit("host", hello.host.len(), convert::LONGEST_NAME).map_err(convert::invalid)?;
         convert::limit("version", hello.version.len(), convert::LONGEST_NAME).map_err(convert::invalid)?;
         let (host, version) = (convert::printable(hello.host), convert::printable(hello.version));
+        let warnings = convert::warnings(hello.warnings);
         let ours = env!("CARGO_PKG_VERSION");
         if version != ours {
             tracing::warn!(%worker, theirs = version, ours, "worker has another version");
         }
         self.welcome(ours).await?;
         let (outbox, inbox, closed) = Outbox::new(OUTBOX);
-        let hello = Hello { worker: worker.clone(), host, version, slots, held };
+        let hello = Hello { worker: worker.clone(), host, version, warnings, slots, held };
         let line = self.rpc.engine.connect(hello, bytes, outbox).await.map_err(convert::stopped)?;
         // When one direction ends, so does the other.
         let over = CancellationToken::new();

@@ -130,6 +130,7 @@ impl ScriptedWorker {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             slots: slots.collect(),
             held,
+            warnings: vec![],
         };
         Self::open(coordinator, work_request::Message::Hello(hello)).await.unwrap()
     }

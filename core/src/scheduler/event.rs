@@ -117,6 +117,9 @@ pub enum Event {
         host: String,
         /// Which version of colearn it is, for people.
         version: String,
+        /// What its operator should know, for people.
+        #[serde(default)]
+        warnings: Vec<String>,
         /// What it can train on.
         slots: Vec<SlotOffer>,
         /// What it brought along: trained still, or not acknowledged yet.

@@ -106,8 +106,8 @@ impl Scheduler {
             Event::SweepPrioritized { sweep, priority } => self.prioritize(sweep, priority),
             Event::SweepRemoved { sweep } => self.remove(sweep),
             Event::CoordinatorStarted => self.start_again(now),
-            Event::WorkerConnected { worker, host, version, slots, held } => {
-                self.connect(now, worker, About { host, version }, slots, held)
+            Event::WorkerConnected { worker, host, version, warnings, slots, held } => {
+                self.connect(now, worker, About { host, version, warnings }, slots, held)
             }
             Event::SlotsFree { worker, slots } => self.offer(now, &worker, &slots),
             Event::Heartbeat { worker } => self.see_alive(now, &worker),

@@ -175,6 +175,8 @@ pub struct WorkerView {
     pub draining: bool,
     /// When it last said something.
     pub last_seen: Timestamp,
+    /// What its operator should know.
+    pub warnings: Vec<String>,
     /// Its slots by number.
     pub slots: Vec<SlotView>,
 }
@@ -318,6 +320,7 @@ impl Scheduler {
                 connected: worker.connected,
                 draining: worker.draining.is_some(),
                 last_seen: worker.last_seen,
+                warnings: worker.about.warnings.clone(),
                 slots: slots.into_values().collect(),
             }
         })

@@ -33,6 +33,7 @@ pub(super) struct Worker {
 pub(super) struct About {
     pub(super) host: String,
     pub(super) version: String,
+    pub(super) warnings: Vec<String>,
 }
 
 /// What a slot has to offer.

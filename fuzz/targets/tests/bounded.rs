@@ -67,8 +67,14 @@ fn messages_of_workers() {
     use work_request::Message as Said;
     let held = vec![v1::HeldLease { token: 7, slot: 0, tasks: task().into_iter().collect() }];
     let slots = vec![v1::Slot { index: 0, device: "cpu x1".to_owned(), max_cohort: 2 }];
-    let hello =
-        v1::Hello { worker: "w".to_owned(), host: "h".to_owned(), version: "1".to_owned(), slots, held };
+    let hello = v1::Hello {
+        worker: "w".to_owned(),
+        host: "h".to_owned(),
+        version: "1".to_owned(),
+        slots,
+        held,
+        warnings: vec![],
+    };
     let line = v1::LogLine { at: 1, source: v1::LogSource::Trainer.into(), text: "a line".to_owned() };
     let messages = [
         Said::Hello(hello),

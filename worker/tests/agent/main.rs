@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests; clippy takes their helpers for something else")]
 
 mod coordinator;
+mod gpus;
 mod lives;
 mod no_op;
 mod stories;

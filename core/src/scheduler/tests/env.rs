@@ -204,6 +204,7 @@ impl TestEnv {
             worker: worker(name),
             host: "host".to_owned(),
             version: "1".to_owned(),
+            warnings: vec![],
             slots: slots(max_cohorts),
             held: held
                 .iter()

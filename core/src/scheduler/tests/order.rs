@@ -176,9 +176,14 @@ fn a_million_tasks_are_no_burden() {
     env.scheduler.apply(now, super::super::Event::SweepSubmitted { id, sweep: large });
     let slots = super::env::slots(&[64; 64]);
     let worker = super::env::worker("w");
-    let (host, version, held) = ("h".to_owned(), "1".to_owned(), Vec::new());
-    let connected =
-        super::super::Event::WorkerConnected { worker: worker.clone(), host, version, slots, held };
+    let connected = super::super::Event::WorkerConnected {
+        worker: worker.clone(),
+        host: "h".to_owned(),
+        version: "1".to_owned(),
+        warnings: vec![],
+        slots,
+        held: vec![],
+    };
     env.scheduler.apply(now, connected);
     env.scheduler.apply(now, super::super::Event::SlotsFree { worker, slots: (0..64).collect() });
     let mut finished = 0;

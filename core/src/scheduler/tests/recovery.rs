@@ -28,10 +28,17 @@ fn a_heartbeat_does_not_revive_a_lost_lease() {
     let mut env = TestEnv::with_sweep(1, 1);
     env.worker("w", &[1]);
     // As in one batch of the engine, which asks for what has expired only at its end.
-    let (worker, host, version) = (worker("w"), String::new(), String::new());
+    let worker = worker("w");
     env.scheduler.apply(
         env.now,
-        Event::WorkerConnected { worker: worker.clone(), host, version, slots: vec![], held: vec![] },
+        Event::WorkerConnected {
+            worker: worker.clone(),
+            host: String::new(),
+            version: String::new(),
+            warnings: vec![],
+            slots: vec![],
+            held: vec![],
+        },
     );
     env.scheduler.apply(env.now, Event::Heartbeat { worker });
     assert_eq!(

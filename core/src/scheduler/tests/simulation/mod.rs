@@ -52,6 +52,7 @@ impl SimWorker {
             worker: env::worker(&self.name),
             host: "h".to_owned(),
             version: "1".to_owned(),
+            warnings: vec![],
             slots: env::slots(&self.slots),
             held: self
                 .leases

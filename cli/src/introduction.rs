@@ -1,0 +1,64 @@
+//! What `colearn run` trains on, said when its worker is there.
+
+use std::time::Duration;
+
+use colearn_proto::v1::{Worker, sweep_service_client::SweepServiceClient};
+use tonic::transport::Channel;
+
+use crate::{exit::Failure, remote::all_workers};
+
+/// How often the coordinator is asked whether the worker is there.
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// Waits until a worker is connected; the lines about it for people.
+///
+/// # Errors
+/// When the coordinator does not answer.
+pub(crate) async fn introduction(client: &mut SweepServiceClient<Channel>) -> Result<Vec<String>, Failure> {
+    loop {
+        let workers = all_workers(client).await?;
+        if let Some(worker) = workers.iter().find(|worker| worker.connected) {
+            return Ok(lines(worker));
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
+fn lines(worker: &Worker) -> Vec<String> {
+    let mut devices: Vec<&str> = Vec::new();
+    for slot in &worker.slots {
+        if !devices.contains(&slot.device.as_str()) {
+            devices.push(&slot.device);
+        }
+    }
+    let slots = if worker.slots.len() == 1 { "slot" } else { "slots" };
+    let trains_on = format!("{} {slots}: {}", worker.slots.len(), devices.join(", "));
+    let warnings = worker.warnings.iter().map(|warning| format!("warning: {warning}"));
+    std::iter::once(trains_on).chain(warnings).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use colearn_proto::v1::WorkerSlot;
+
+    use super::*;
+
+    fn worker(devices: &[&str]) -> Worker {
+        let slot = |device: &&str| WorkerSlot { device: (*device).to_owned(), ..WorkerSlot::default() };
+        Worker { slots: devices.iter().map(slot).collect(), ..Worker::default() }
+    }
+
+    #[test]
+    fn what_is_trained_on_is_said_in_a_line() {
+        assert_eq!(lines(&worker(&["cpu x1", "cpu x1"])), ["2 slots: cpu x1"]);
+        assert_eq!(lines(&worker(&["cuda:0 NVIDIA H100"])), ["1 slot: cuda:0 NVIDIA H100"]);
+        let both = worker(&["cuda:0 NVIDIA H100", "cuda:1 NVIDIA H100"]);
+        assert_eq!(lines(&both), ["2 slots: cuda:0 NVIDIA H100, cuda:1 NVIDIA H100"]);
+    }
+
+    #[test]
+    fn warnings_follow() {
+        let warned = Worker { warnings: vec!["this host has 1 GPU".to_owned()], ..worker(&["cpu x1"]) };
+        assert_eq!(lines(&warned), ["1 slot: cpu x1", "warning: this host has 1 GPU"]);
+    }
+}
