@@ -8,7 +8,7 @@ COLEARN := $(TARGET)/release/colearn
 # The demo is about this folder, whatever cluster the shell is set up for.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo test test-fast chaos chaos-demo lint bench bench-scale bench-step fuzz build libtorch check-tools clean
+.PHONY: help demo test test-fast chaos chaos-demo lint bench bench-scale bench-step gpu-bundle gpu-check fuzz build libtorch check-tools clean
 
 help: ## show this
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -27,6 +27,7 @@ test: check-tools libtorch .venv/stamp ## every test
 test-fast: check-tools ## the tests that need neither libtorch nor the Python packages
 	cargo test --workspace --locked --exclude colearn-trainer --exclude colearn
 	cargo test --locked -p colearn --bins
+	python3 -m unittest discover -s scripts -p 'test_*.py' -v
 
 KILLS ?= 200
 SEED ?=
@@ -56,6 +57,14 @@ bench-scale: build ## dispatch, recovery and large sweeps, beside their goals
 
 bench-step: check-tools libtorch .venv-bench/stamp ## a training step beside PyTorch's, as ratios (fetches PyTorch, once)
 	.venv-bench/bin/python trainer/benches/compare.py --python .venv-bench/bin/python
+
+gpu-bundle: build .venv/stamp ## what the check of a GPU needs, in target/gpu-bundle: copy it to a host with one
+	cargo build --release --locked -p colearn-trainer --example gpu_probe
+	scripts/gpu-bundle.sh $(TARGET) .venv/bin/python
+
+GPU_CHECK ?=
+gpu-check: gpu-bundle ## check and measure colearn on this host's GPU; GPU_CHECK=--cpu: every part of it on the CPU
+	scripts/gpu-check --bundle $(TARGET)/gpu-bundle $(GPU_CHECK)
 
 # cargo-fuzz wants a nightly compiler; this lets the stable one do, without the sanitizer.
 FUZZ_SECONDS ?= 60

@@ -12,7 +12,7 @@ use colearn_core::id::SweepName;
 
 pub(crate) use self::{
     listing::{ListArgs, LogArgs, State, StatusArgs, TasksArgs, WorkersArgs},
-    operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs},
+    operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
     places::{Listen, Target},
     reference::{TaskPath, TaskReference},
 };
@@ -121,6 +121,8 @@ pub(crate) enum Command {
     Rm(RemoveArgs),
     /// Let a worker take nothing new, and leave when nothing runs on it any more.
     Drain(DrainArgs),
+    /// Undo `drain`, or take a worker back that was set aside because nothing succeeded on it.
+    Undrain(UndrainArgs),
     /// Make and look at data sets.
     #[command(subcommand)]
     Data(DataCommand),
@@ -156,6 +158,9 @@ pub(crate) struct RunArgs {
     /// Slots of the local worker: tasks (or cohorts) trained at the same time [default: one per GPU, or per core].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) slots: Option<u32>,
+    /// Slots that may share a GPU: each trains cohorts of its own, and they share its memory [default: 1].
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub(crate) slots_per_gpu: Option<u32>,
     /// Threads of each slot [default: cores / slots].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,

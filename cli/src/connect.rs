@@ -8,7 +8,9 @@ use std::{
 };
 
 use colearn_coordinator::{
-    Config, Coordinator, CoordinatorError, RunningCoordinator, Storage, engine::EngineError,
+    Config, Coordinator, CoordinatorError, RunningCoordinator, Storage,
+    engine::EngineError,
+    store::{self, StoreError},
 };
 use colearn_core::sweep::Sweep;
 
@@ -31,12 +33,30 @@ pub(crate) struct Connection {
     embedded: Option<RunningCoordinator>,
 }
 
+/// What a command wants of a state folder.
+enum Access {
+    Look,
+    Change,
+}
+
 impl Connection {
-    /// Connects to what `target` means.
+    /// Connects to what `target` means, to change something there.
     ///
     /// # Errors
-    /// When nobody answers, or when there is no state folder to look into.
+    /// When nobody answers, or when there is no state folder, or one that can not be written.
     pub(crate) async fn open(target: &Target) -> Result<Self, Failure> {
+        Self::with(target, Access::Change).await
+    }
+
+    /// Connects to what `target` means, only to look at it: at a state folder also where it can not be written.
+    ///
+    /// # Errors
+    /// When nobody answers, or when there is no state folder that can be read.
+    pub(crate) async fn open_to_look(target: &Target) -> Result<Self, Failure> {
+        Self::with(target, Access::Look).await
+    }
+
+    async fn with(target: &Target, access: Access) -> Result<Self, Failure> {
         if let Some(url) = &target.coordinator {
             return Ok(Self { sweeps: Client::connect(url).await?, embedded: None });
         }
@@ -50,17 +70,14 @@ impl Connection {
             ));
         }
         let began = Instant::now();
-        loop {
-            let held = match start(config(&target.state)).await {
-                Ok(running) => {
-                    let sweeps = Client::connect(&url_of(&running)).await?;
-                    return Ok(Self { sweeps, embedded: Some(running) });
-                }
-                Err(failure) if failure.exit == Exit::State => failure,
-                Err(failure) => return Err(failure),
+        let error = loop {
+            let error = match start(config(&target.state)).await {
+                Ok(running) => return Self::embedded(running).await,
+                Err(error) => error,
             };
-            // Somebody else serves this folder: ask them.
-            let Some(url) = read_address(&target.state) else { return Err(held) };
+            // Another process serves this folder: ask it.
+            let held = matches!(error, CoordinatorError::Store(StoreError::Held { .. }));
+            let Some(url) = held.then(|| read_address(&target.state)).flatten() else { break error };
             match Client::connect(&url).await {
                 Ok(sweeps) => return Ok(Self { sweeps, embedded: None }),
                 // The holder has just started, or was a short command that is about to release the folder.
@@ -68,10 +85,28 @@ impl Connection {
                     tokio::time::sleep(MIN_RECONNECT_DELAY).await;
                 }
                 Err(unreachable) => {
-                    return Err(Failure { message: format!("{held}; {unreachable}"), ..unreachable });
+                    return Err(Failure { message: format!("{error}; {unreachable}"), ..unreachable });
                 }
             }
+        };
+        match access {
+            Access::Look if can_be_looked_at(&error) => {
+                if let CoordinatorError::Engine(inconsistent @ EngineError::Inconsistent { .. }) = &error {
+                    tell!("warning: {inconsistent}");
+                }
+                let looking =
+                    Config { storage: Storage::ReadOnly(target.state.clone()), ..config(&target.state) };
+                let running =
+                    Coordinator::start(looking).await.map_err(|error| coordinator_failure(&error))?;
+                Self::embedded(running).await
+            }
+            _ => Err(coordinator_failure(&error)),
         }
+    }
+
+    async fn embedded(running: RunningCoordinator) -> Result<Self, Failure> {
+        let sweeps = Client::connect(&url_of(&running)).await?;
+        Ok(Self { sweeps, embedded: Some(running) })
     }
 
     /// Connects to a coordinator that serves workers: not to one that would be started for the occasion, has
@@ -150,16 +185,20 @@ pub(crate) fn config(state: &Path) -> Config {
 /// Starts a coordinator in this process.
 ///
 /// # Errors
-/// With the exit code that belongs to the cause.
-pub(crate) async fn start(config: Config) -> Result<RunningCoordinator, Failure> {
+/// As the coordinator has it.
+pub(crate) async fn start(config: Config) -> Result<RunningCoordinator, CoordinatorError> {
     let state = match &config.storage {
         Storage::StateDir(folder) => Some(folder.clone()),
-        Storage::Store(_) => None,
+        Storage::ReadOnly(_) | Storage::Store(_) => None,
     };
-    let running = Coordinator::start(config).await.map_err(|error| coordinator_failure(&error))?;
-    // Commands in other terminals find the coordinator of a state folder through this file.
+    let running = Coordinator::start(config).await?;
     if let Some(state) = state {
-        let _ = std::fs::write(address_file(&state), format!("{}\n", url_of(&running)));
+        if let Some(concern) = store::concern(&state) {
+            tell!("warning: {concern}");
+        }
+        // Commands in other terminals find the coordinator of a state folder through this file.
+        let url = format!("{}\n", url_of(&running));
+        let _ = store::replace_private(&address_file(&state), url.as_bytes());
     }
     Ok(running)
 }
@@ -173,11 +212,23 @@ pub(crate) async fn start_when_free(config: Config) -> Result<RunningCoordinator
     let began = Instant::now();
     loop {
         match start(config.clone()).await {
-            Err(failure) if failure.exit == Exit::State && began.elapsed() < STATE_HELD_TIMEOUT => {
+            Err(CoordinatorError::Store(StoreError::Held { .. })) if began.elapsed() < STATE_HELD_TIMEOUT => {
                 tokio::time::sleep(MIN_RECONNECT_DELAY).await;
             }
-            started => return started,
+            started => return started.map_err(|error| coordinator_failure(&error)),
         }
+    }
+}
+
+/// Whether a state folder that no coordinator can be started on may still be readable.
+fn can_be_looked_at(error: &CoordinatorError) -> bool {
+    match error {
+        CoordinatorError::Store(error) | CoordinatorError::Engine(EngineError::Commit(error)) => matches!(
+            error,
+            StoreError::NotWritable { .. } | StoreError::Foreign { .. } | StoreError::Full { .. }
+        ),
+        CoordinatorError::Engine(EngineError::Inconsistent { .. }) => true,
+        _ => false,
     }
 }
 
@@ -186,7 +237,9 @@ pub(crate) fn coordinator_failure(error: &CoordinatorError) -> Failure {
     let exit = match error {
         CoordinatorError::Listen { .. } => Exit::Address,
         CoordinatorError::Store(_)
-        | CoordinatorError::Engine(EngineError::Recover(_) | EngineError::Commit(_)) => Exit::State,
+        | CoordinatorError::Engine(
+            EngineError::Recover(_) | EngineError::Inconsistent { .. } | EngineError::Commit(_),
+        ) => Exit::State,
         _ => Exit::Failure,
     };
     Failure::new(exit, error)

@@ -8,6 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use colearn_coordinator::store;
 use tokio::process::{Child, Command};
 
 use crate::exit::{Exit, Failure};
@@ -83,10 +84,7 @@ impl LocalWorker {
         let failed = |what: &str, path: &Path, error: &std::io::Error| {
             Failure::new(Exit::Workers, format!("cannot {what} `{}`: {error}", path.display()))
         };
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.log)
+        let log = store::open_private(&self.log, OpenOptions::new().append(true))
             .map_err(|error| failed("write the worker's log", &self.log, &error))?;
         let duplicate = |log: &File| log.try_clone().map_err(|error| failed("write", &self.log, &error));
         Command::new(&self.program)

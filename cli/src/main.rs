@@ -102,6 +102,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Cancel(named) => block_on(remote::cancel(&named)),
         Command::Rm(arguments) => block_on(remote::remove(&arguments)),
         Command::Drain(arguments) => block_on(remote::drain(&arguments)),
+        Command::Undrain(arguments) => block_on(remote::undrain(&arguments)),
     }
 }
 

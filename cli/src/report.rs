@@ -15,7 +15,7 @@ use crate::{
 
 /// Fetches what there is and writes the report.
 pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
-    let mut connection = Connection::open(&arguments.target).await?;
+    let mut connection = Connection::open_to_look(&arguments.target).await?;
     let fetched = fetch_results(&mut connection.sweeps, arguments.name.as_str()).await?;
     let response = get_sweep(&mut connection.sweeps, arguments.name.as_str(), Some(1)).await?;
     connection.close().await;

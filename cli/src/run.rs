@@ -163,6 +163,7 @@ fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<OsString> {
     ];
     for (flag, value) in [
         ("--slots", arguments.slots),
+        ("--slots-per-gpu", arguments.slots_per_gpu),
         ("--threads", arguments.threads),
         ("--max-cohort", arguments.max_cohort),
     ] {
@@ -172,4 +173,30 @@ fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<OsString> {
         }
     }
     list
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn passed_on(typed: &[&str]) -> Vec<OsString> {
+        let line = ["colearn", "run", "sweep.yaml"].iter().chain(typed);
+        match Cli::try_parse_from(line).unwrap().command {
+            Command::Run(arguments) => worker_arguments(&arguments, "http://127.0.0.1:1"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_the_worker_is_to_know_is_passed_on() {
+        let typed = ["--slots", "4", "--slots-per-gpu", "2", "--threads", "3", "--max-cohort", "20"];
+        let arguments = passed_on(&typed);
+        for pair in typed.chunks(2) {
+            assert!(arguments.windows(2).any(|found| found == pair), "{pair:?} in {arguments:?}");
+        }
+        assert!(!passed_on(&[]).iter().any(|argument| argument == "--slots-per-gpu"));
+    }
 }

@@ -16,8 +16,8 @@ use tokio::{
     time::{Sleep, sleep},
 };
 use tokio_stream::Stream;
-use tokio_util::sync::PollSemaphore;
-use tonic::transport::server::{Connected, TcpConnectInfo};
+use tokio_util::sync::{CancellationToken, PollSemaphore, WaitForCancellationFutureOwned};
+use tonic::transport::server::Connected;
 
 /// What every HTTP/2 client sends first has so many bytes. Keepalive looks after connections from then on, and
 /// not before.
@@ -62,7 +62,10 @@ impl Stream for Incoming {
                     // What can not be had is only a little slower.
                     let _ = stream.set_nodelay(true);
                     let preface = Some((PREFACE, Box::pin(sleep(PREFACE_WITHIN))));
-                    return Poll::Ready(Some(Ok(Guarded { stream, preface, _place: this.place.take() })));
+                    let peer = Peer { cut: CancellationToken::new() };
+                    let cut = Box::pin(peer.cut.clone().cancelled_owned());
+                    let guarded = Guarded { stream, peer, cut, preface, _place: this.place.take() };
+                    return Poll::Ready(Some(Ok(guarded)));
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection can not be accepted");
@@ -73,19 +76,29 @@ impl Stream for Incoming {
     }
 }
 
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub(crate) struct Peer {
+    /// Cuts the connection off, with every stream on it.
+    pub(crate) cut: CancellationToken,
+}
+
 /// A connection that is cut off unless its client begins to speak soon.
 pub(crate) struct Guarded {
     stream: TcpStream,
+    peer: Peer,
+    /// Completes when it is cut off.
+    cut: Pin<Box<WaitForCancellationFutureOwned>>,
     /// Bytes that are yet to come, and until when; none once they are there.
     preface: Option<(usize, Pin<Box<Sleep>>)>,
     _place: Option<OwnedSemaphorePermit>,
 }
 
 impl Connected for Guarded {
-    type ConnectInfo = TcpConnectInfo;
+    type ConnectInfo = Peer;
 
-    fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+    fn connect_info(&self) -> Peer {
+        self.peer.clone()
     }
 }
 
@@ -95,6 +108,9 @@ impl AsyncRead for Guarded {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.cut.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         if let Some((_, deadline)) = &mut self.preface
             && deadline.as_mut().poll(cx).is_ready()
         {

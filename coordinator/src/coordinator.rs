@@ -69,6 +69,8 @@ impl Config {
 pub enum Storage {
     /// In SQLite in this folder, which is created if it is not there.
     StateDir(PathBuf),
+    /// In SQLite in this folder, which is only looked at and may be read-only: see [`EngineSettings::read_only`].
+    ReadOnly(PathBuf),
     /// In a store that is open already.
     Store(Arc<dyn Store>),
 }
@@ -150,23 +152,30 @@ impl Coordinator {
         check(&config)?;
         let Config { storage, listen: address, lease, heartbeat, only, release_leases, settle_after, parser } =
             config;
+        let read_only = matches!(storage, Storage::ReadOnly(_));
         let (store, logs): (Arc<dyn Store>, _) = match storage {
             Storage::StateDir(folder) => {
                 let store = Arc::new(SqliteStore::open(&folder).await?);
                 (store, Logs::open(Some(&folder)).await)
             }
+            Storage::ReadOnly(folder) => {
+                let store = Arc::new(SqliteStore::open_to_read(&folder).await?);
+                (store, Logs::open_to_read(&folder).await)
+            }
             Storage::Store(store) => (store, Logs::open(None).await),
         };
-        let settings = EngineSettings { lease, only, release_leases, settle_after };
+        let settings = EngineSettings { lease, only, release_leases, settle_after, read_only };
         let (engine, handle) = Engine::recover(store.clone(), clock, settings).await?;
         let rules = WorkerRules { lease, heartbeat };
-        let router = rpc::router(&Rpc { engine: handle, store, logs: logs.clone(), parser, rules }).await?;
+        let router =
+            rpc::router(&Rpc { engine: handle, store: store.clone(), logs: logs.clone(), parser, rules })
+                .await?;
 
         let stop = CancellationToken::new();
         let closed = CancellationToken::new();
         let server =
             tokio::spawn(router.serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned()));
-        let supervisor = tokio::spawn(supervise(engine, server, logs, stop.clone(), closed));
+        let supervisor = tokio::spawn(supervise(engine, server, (store, logs), stop.clone(), closed));
         tracing::info!(%address, "coordinator listens");
         Ok(RunningCoordinator { address, stop: stop.drop_guard(), supervisor, over: false })
     }
@@ -193,7 +202,7 @@ fn check(config: &Config) -> Result<(), CoordinatorError> {
 async fn supervise(
     engine: Engine,
     mut server: JoinHandle<Result<(), tonic::transport::Error>>,
-    logs: Logs,
+    (store, logs): (Arc<dyn Store>, Logs),
     stop: CancellationToken,
     closed: CancellationToken,
 ) -> Result<(), CoordinatorError> {
@@ -213,8 +222,12 @@ async fn supervise(
         Ok(served) => served??,
         Err(_) => server.abort(),
     }
-    logs.flush().await;
-    Ok(engine_ended??)
+    logs.finish().await;
+    engine_ended??;
+    if let Err(error) = store.finish().await {
+        tracing::warn!(%error, "everything is stored, but can not be read where nothing can be written");
+    }
+    Ok(())
 }
 
 /// A coordinator that serves. Dropping it stops it without waiting.

@@ -6,7 +6,11 @@ mod support;
 
 use std::path::Path;
 
-use colearn_coordinator::store::{backup, check};
+use colearn_coordinator::{
+    Storage,
+    store::{backup, check},
+};
+use colearn_proto::v1;
 use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
 use support::{Person, ScriptedWorker, config, small_sweep, start_with, tasks};
 
@@ -90,4 +94,68 @@ async fn every_kind_of_damage_is_found_and_named() {
         let problems = check(damaged.path()).await.unwrap().problems;
         assert!(problems.iter().any(|problem| problem.contains(named)), "{statement}: {problems:?}");
     }
+}
+
+#[tokio::test]
+async fn a_start_refuses_what_a_check_would_call_inconsistent_and_it_can_still_be_looked_at() {
+    let whole = tempfile::tempdir().unwrap();
+    two_sweeps(whole.path()).await;
+    for (statement, named) in [
+        ("DELETE FROM results WHERE sweep = 2 AND configuration LIKE '%1'", "2 tasks of sweep 2 are done"),
+        // A settled one, whose history a start does not go through.
+        ("DELETE FROM results WHERE sweep = 1 AND configuration LIKE '%1'", "2 tasks of sweep 1 are done"),
+        (
+            "INSERT INTO results SELECT sweep, 99, '00000000000000ff', seed, attempt, worker, token, recorded_at, \
+             result FROM results WHERE sweep = 2 LIMIT 1",
+            "3 results are recorded",
+        ),
+        ("DELETE FROM journal WHERE sweep = 2 AND kind = 'lease_granted'", "task_finished of sweep 2"),
+        ("DELETE FROM journal WHERE sweep = 2 AND kind = 'sweep_submitted'", "lease_granted of sweep 2"),
+        // What two coordinators at once write.
+        (
+            "INSERT INTO journal (at, kind, body, sweep) \
+             SELECT at, kind, replace(body, 'second', 'third'), sweep FROM journal \
+             WHERE sweep = 2 AND kind = 'sweep_submitted'",
+            "sweep_submitted of sweep 2",
+        ),
+        ("UPDATE marks SET value = 1 WHERE name = 'last_sweep'", "marks are behind"),
+        ("UPDATE marks SET value = 1 WHERE name = 'last_token'", "marks are behind"),
+    ] {
+        let damaged = tempfile::tempdir().unwrap();
+        backup(whole.path(), &damaged.path().join("colearn.db")).await.unwrap();
+        damage(damaged.path(), statement).await;
+        let error = start_with(config(damaged.path())).await.unwrap_err().to_string();
+        assert!(error.contains("inconsistent") && error.contains(named), "{statement}: {error}");
+        assert!(!check(damaged.path()).await.unwrap().problems.is_empty(), "{statement}");
+        let mut looking = config(damaged.path());
+        looking.storage = Storage::ReadOnly(damaged.path().to_owned());
+        let coordinator = start_with(looking).await.unwrap();
+        let mut person = Person::at(&coordinator).await;
+        let request = v1::ListSweepsRequest::default();
+        assert!(!person.0.list_sweeps(request).await.unwrap().into_inner().sweeps.is_empty(), "{statement}");
+        coordinator.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_only_looked_at_is_not_changed() {
+    let whole = tempfile::tempdir().unwrap();
+    two_sweeps(whole.path()).await;
+    let before = check(whole.path()).await.unwrap();
+    let mut looking = config(whole.path());
+    looking.storage = Storage::ReadOnly(whole.path().to_owned());
+    looking.settle_after = std::time::Duration::ZERO;
+    let coordinator = start_with(looking).await.unwrap();
+    let mut person = Person::at(&coordinator).await;
+    for name in ["first", "second"] {
+        assert_eq!(person.results(name).await.len(), 3, "the sweep and two results");
+    }
+    let request = v1::SubmitSweepRequest {
+        source: serde_json::to_string(&small_sweep("third", 1, 1)).unwrap(),
+        origin: "x".to_owned(),
+    };
+    let refused = person.0.submit_sweep(request).await.unwrap_err();
+    assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused:?}");
+    coordinator.stop().await.unwrap();
+    assert_eq!(check(whole.path()).await.unwrap(), before);
 }

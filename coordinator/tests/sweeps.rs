@@ -215,6 +215,10 @@ impl Store for FullDisk {
     fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
         self.inner.results(sweep, from, limit)
     }
+
+    fn result_counts(&self) -> StoreFuture<'_, Vec<(SweepId, u64)>> {
+        self.inner.result_counts()
+    }
 }
 
 #[tokio::test]

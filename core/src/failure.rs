@@ -53,11 +53,11 @@ impl FailureReason {
         Self::Cancelled,
     ];
 
-    /// What follows from a failure of this type.
+    /// What follows from a failure of this type, once it is known to be the task's, see
+    /// [`Self::needs_confirmation`].
     ///
-    /// Training is a function of configuration and seed, so what diverged diverges again, and a data set
-    /// that is wrong on one worker is most likely wrong on the next. A trainer that died or hangs does so with
-    /// its whole cohort, though most likely for one member: halving finds out which.
+    /// Training is a function of configuration and seed, so what diverged diverges again. A trainer that died
+    /// or hangs does so with its whole cohort, though most likely for one member: halving finds out which.
     #[must_use]
     pub fn policy(self) -> RetryPolicy {
         match self {
@@ -65,6 +65,20 @@ impl FailureReason {
             Self::OutOfMemory | Self::Crash | Self::Hang => RetryPolicy::RetryAtLowerDensity,
             Self::LeaseExpired => RetryPolicy::Retry,
         }
+    }
+
+    /// Whether a second worker has to see the same before it is the task's: a data set that is missing on one
+    /// host, or older there, is fine on the next.
+    #[must_use]
+    pub fn needs_confirmation(self) -> bool {
+        matches!(self, Self::Data | Self::Settings)
+    }
+
+    /// Whether a failure of this type can be the fault of the worker. What diverged was trained, and what was
+    /// cancelled says nothing.
+    #[must_use]
+    pub fn may_be_the_workers(self) -> bool {
+        !matches!(self, Self::Diverged | Self::Cancelled)
     }
 
     /// The word for it in files, tables and logs.

@@ -1,4 +1,4 @@
-//! Shortened texts, and nouns with numbers.
+//! Shortened texts, nouns with numbers, and texts without characters that steer a terminal.
 
 /// The text, cut at a character's boundary to at most so many bytes.
 #[must_use]
@@ -24,9 +24,46 @@ pub fn counted_len(number: usize, noun: &str) -> String {
     counted(number as u64, noun)
 }
 
+/// Whether a character does something else than to be shown: it could steer a terminal, or change the order or the lines
+/// in which the text around it appears (<https://www.unicode.org/reports/tr9/>), so that one reads another text than is
+/// there.
+#[must_use]
+pub fn is_unprintable(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            // Arabic letter mark, left-to-right and right-to-left mark.
+            '\u{061c}' | '\u{200e}' | '\u{200f}'
+            // Line and paragraph separator; embeddings and overrides.
+            | '\u{2028}'..='\u{202e}'
+            // Isolates.
+            | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// The text without what [`is_unprintable`].
+#[must_use]
+pub fn printable(mut text: String) -> String {
+    text.retain(|character| !is_unprintable(character));
+    text
+}
+
+/// The same of text that may have several lines.
+#[must_use]
+pub fn printable_lines(mut text: String) -> String {
+    text.retain(|character| !is_unprintable(character) || matches!(character, '\n' | '\t'));
+    text
+}
+
+/// The text on one line, with a space for each character that [`is_unprintable`].
+#[must_use]
+pub fn one_line(text: &str) -> String {
+    text.chars().map(|character| if is_unprintable(character) { ' ' } else { character }).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{counted, shortened};
+    use super::{counted, one_line, printable, printable_lines, shortened};
 
     #[test]
     fn nouns_agree_with_their_numbers() {
@@ -35,6 +72,18 @@ mod tests {
         assert_eq!(counted(2, "journal entry"), "2 journal entries");
         assert_eq!(counted(1, "journal entry"), "1 journal entry");
         assert_eq!(counted(2, "day"), "2 days");
+    }
+
+    /// Everything that Unicode has for changing the direction of text, and what terminals obey.
+    const STEERING: &str = "\u{1b}\u{7f}\u{9b}\r\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
+
+    #[test]
+    fn what_steers_is_left_out_and_what_is_read_stays() {
+        let text = |inside: &str| format!("Grüße{inside}\tשלום\n日本 👩‍🔬");
+        assert_eq!(printable_lines(text(STEERING)), text(""));
+        assert_eq!(printable(text(STEERING)), "Grüßeשלום日本 👩‍🔬");
+        let spaces = " ".repeat(STEERING.chars().count());
+        assert_eq!(one_line(&text(STEERING)), format!("Grüße{spaces} שלום 日本 👩‍🔬"));
     }
 
     #[test]

@@ -237,7 +237,26 @@ impl Summary {
     }
 }
 
-/// A file's text must not paint the terminal: control characters become spaces.
+/// A file's text must not paint the terminal, nor change the order in which it is read: control characters, line and
+/// paragraph separators and marks of direction become spaces, as in `colearn-core`'s `text`.
 fn one_line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    let unprintable = |c: char| {
+        let direction = matches!(
+            c,
+            '\u{061c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        );
+        c.is_control() || direction
+    };
+    text.chars().map(|c| if unprintable(c) { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::one_line;
+
+    #[test]
+    fn what_steers_a_terminal_is_a_space() {
+        assert_eq!(one_line("a\u{1b}b\u{202e}c\u{2066}d\u{200f}e\u{2028}f\ng"), "a b c d e f g");
+        assert_eq!(one_line("Grüße שלום"), "Grüße שלום");
+    }
 }

@@ -86,19 +86,32 @@ pub(crate) fn count(row: &ConfigurationRow) -> String {
     if row.n == row.expected { row.n.to_string() } else { format!("{} of {}", row.n, row.expected) }
 }
 
+/// From this size on a number is written with an exponent: the largest there is has 309 digits.
+const LARGE: f64 = 1e9;
+
+/// A number with three decimals.
+pub(crate) fn decimal(number: f64) -> String {
+    if number.abs() < LARGE { format!("{number:.3}") } else { format!("{number:.3e}") }
+}
+
+/// The same with its sign.
+pub(crate) fn signed(number: f64) -> String {
+    if number.abs() < LARGE { format!("{number:+.3}") } else { format!("{number:+.3e}") }
+}
+
 pub(crate) fn mean_and_deviation(summary: Option<&Summary>) -> String {
     match summary {
         None => "-".to_owned(),
-        Some(Summary { mean, std: None, .. }) => format!("{mean:.3}"),
-        Some(Summary { mean, std: Some(std), .. }) => format!("{mean:.3} ± {std:.3}"),
+        Some(Summary { mean, std: None, .. }) => decimal(*mean),
+        Some(Summary { mean, std: Some(std), .. }) => format!("{} ± {}", decimal(*mean), decimal(*std)),
     }
 }
 
 /// `+0.031 [0.010, 0.052]`.
 pub(crate) fn difference(comparison: &Comparison) -> String {
-    let mut text = format!("{:+.3}", comparison.mean_difference);
+    let mut text = signed(comparison.mean_difference);
     if let (Some(low), Some(high)) = (comparison.ci_low, comparison.ci_high) {
-        let _ = write!(text, " [{low:.3}, {high:.3}]");
+        let _ = write!(text, " [{}, {}]", decimal(low), decimal(high));
     }
     text
 }

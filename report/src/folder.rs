@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeSet,
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Component, Path, PathBuf},
 };
 
@@ -88,17 +89,24 @@ pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError>
         move |source| ReportError::Write { path, source }
     };
     let plots = folder.join("plots");
+    if plots.is_symlink() {
+        return Err(ReportError::Foreign { path: plots });
+    }
     fs::create_dir_all(&plots).map_err(bad(&plots))?;
     let earlier = earlier_files(folder)?;
     let names: BTreeSet<String> = files.iter().map(|(name, _)| name.clone()).collect();
-    if let Some(path) = names.difference(&earlier).map(|name| folder.join(name)).find(|path| path.is_file()) {
+    if let Some(path) = names
+        .difference(&earlier)
+        .map(|name| folder.join(name))
+        .find(|path| path.is_file() || path.is_symlink())
+    {
         return Err(ReportError::Foreign { path });
     }
     // Until all is done the list has both, so that nothing is forgotten when this is interrupted.
     write_list(folder, names.union(&earlier))?;
     for (name, bytes) in files {
         let path = folder.join(name);
-        fs::write(&path, bytes).map_err(bad(&path))?;
+        put(&path, &bytes).map_err(bad(&path))?;
     }
     for name in earlier.difference(&names) {
         let path = folder.join(name);
@@ -109,6 +117,15 @@ pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError>
     }
     write_list(folder, names.iter())?;
     Ok(folder.join("index.html"))
+}
+
+/// Writes a file anew. A symbolic link in its place is replaced, and what it leads to, there or not, is left alone.
+fn put(path: &Path, content: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    fs::File::create_new(path)?.write_all(content)
 }
 
 /// The files of earlier reports by the list in the folder, which a person may have edited: only plain paths
@@ -129,5 +146,5 @@ fn earlier_files(folder: &Path) -> Result<BTreeSet<String>, ReportError> {
 fn write_list<'n>(folder: &Path, names: impl Iterator<Item = &'n String>) -> Result<(), ReportError> {
     let lines: Vec<&str> = std::iter::once(LIST_HEADING).chain(names.map(String::as_str)).collect();
     let path = folder.join(LIST);
-    fs::write(&path, lines.join("\n") + "\n").map_err(|source| ReportError::Write { path, source })
+    put(&path, (lines.join("\n") + "\n").as_bytes()).map_err(|source| ReportError::Write { path, source })
 }

@@ -66,15 +66,15 @@ impl<'a> Auditor<'a> {
                 self.sweeps.insert(*id, sweep.clone());
             }
             Event::LeaseGranted { token, tasks, .. } => self.grant(*token, tasks),
-            Event::TaskFinished { token, task } => {
+            Event::TaskFinished { token, task, .. } => {
                 self.report(*token, *task, "finished");
                 if self.finished.insert(*task, *token).is_some() {
                     self.trace.wrong(format_args!("{task} finished twice"));
                 }
             }
-            Event::AttemptFailed { token, task, failure } => {
+            Event::AttemptFailed { token, task, failure, unconfirmed } => {
                 self.report(*token, *task, "failed");
-                self.fail(*token, *task, failure);
+                self.fail(*token, *task, failure, *unconfirmed);
             }
             Event::LeaseExpired { token, progressed } => {
                 for (task, _) in progressed {
@@ -135,8 +135,9 @@ impl<'a> Auditor<'a> {
         }
     }
 
-    fn fail(&mut self, token: LeaseToken, task: TaskId, failure: &Failure) {
+    fn fail(&mut self, token: LeaseToken, task: TaskId, failure: &Failure, unconfirmed: bool) {
         match failure.reason.policy() {
+            RetryPolicy::Fail if unconfirmed => {}
             RetryPolicy::Fail => {
                 self.hopeless.insert(task);
             }

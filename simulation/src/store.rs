@@ -61,8 +61,8 @@ impl WatchedStore {
         let seen = self.seen();
         seen.results.contains_key(&task)
             || seen.entries.iter().any(|entry| match &entry.event {
-                Event::AttemptFailed { task: failed, failure, .. } => {
-                    *failed == task && failure.reason.policy() == RetryPolicy::Fail
+                Event::AttemptFailed { task: failed, failure, unconfirmed, .. } => {
+                    *failed == task && failure.reason.policy() == RetryPolicy::Fail && !unconfirmed
                 }
                 _ => false,
             })
@@ -123,5 +123,9 @@ impl Store for WatchedStore {
 
     fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
         self.kept.results(sweep, from, limit)
+    }
+
+    fn result_counts(&self) -> StoreFuture<'_, Vec<(SweepId, u64)>> {
+        self.kept.result_counts()
     }
 }

@@ -45,6 +45,16 @@ pub struct ScriptedTrainers {
     chance: Chance,
     inputs: mpsc::Sender<Input>,
     running: BTreeMap<u32, Running>,
+    ailment: Option<Ailment>,
+}
+
+/// What is wrong with a host on which nothing succeeds.
+#[derive(Clone, Copy, Debug)]
+enum Ailment {
+    /// Trainers die at their first work.
+    Crashes,
+    /// It has no data set.
+    NoData,
 }
 
 struct Running {
@@ -56,8 +66,16 @@ impl ScriptedTrainers {
     /// No trainers yet. What they will say goes to `inputs`.
     #[must_use]
     pub fn new(seed: u64, around: Surroundings, inputs: mpsc::Sender<Input>) -> Self {
-        let chance = Chance::new(seed, &around.worker);
-        Self { around, chance, inputs, running: BTreeMap::new() }
+        let mut chance = Chance::new(seed, &around.worker);
+        let ailment = match chance.below(8) {
+            0 => Some(Ailment::Crashes),
+            1 => Some(Ailment::NoData),
+            _ => None,
+        };
+        if let Some(ailment) = ailment {
+            around.trace.note(&around.worker, format_args!("is a bad host: {ailment:?}"));
+        }
+        Self { around, chance, inputs, running: BTreeMap::new(), ailment }
     }
 }
 
@@ -66,7 +84,8 @@ impl Trainers for ScriptedTrainers {
         let (commands, heard) = mpsc::unbounded_channel();
         let (kill, killed) = oneshot::channel();
         let chance = Chance::new(self.chance.draw(), "trainer");
-        let trainer = Trainer { slot, around: self.around.clone(), chance, inputs: self.inputs.clone() };
+        let (around, inputs, ailment) = (self.around.clone(), self.inputs.clone(), self.ailment);
+        let trainer = Trainer { slot, around, chance, inputs, ailment };
         tokio::spawn(trainer.live(heard, killed));
         self.running.insert(slot, Running { commands, kill });
     }
@@ -112,6 +131,7 @@ struct Trainer {
     around: Surroundings,
     chance: Chance,
     inputs: mpsc::Sender<Input>,
+    ailment: Option<Ailment>,
 }
 
 impl Trainer {
@@ -168,6 +188,17 @@ impl Trainer {
         let names: Vec<String> =
             members.iter().map(|member| format!("{} attempt {}", member.task, member.attempt)).collect();
         self.around.trace.note(&self.around.worker, format_args!("slot {slot} trains {}", names.join(", ")));
+        match self.ailment.filter(|_| !self.calm()) {
+            Some(Ailment::Crashes) => return Some(ended(EndStatus::Signalled(4))),
+            Some(Ailment::NoData) => {
+                let failure = Failure::new(FailureReason::Data, "there is no such file");
+                for member in members {
+                    self.say(Event::Failed { task: member.task, failure: failure.clone() }).await;
+                }
+                return None;
+            }
+            None => {}
+        }
         let fate = if self.whim(30) {
             let fates = [
                 Fate::Dies(1),

@@ -17,7 +17,7 @@ const HISTORIES: u64 = 30;
 const TWICE: u64 = 3;
 
 /// What must have come about in all histories together, so that they mean something: texts of the trace.
-const VARIETY: [&str; 20] = [
+const VARIETY: [&str; 23] = [
     "LeaseExpired",
     "LeaseReleased",
     "reason: Diverged",
@@ -38,6 +38,9 @@ const VARIETY: [&str; 20] = [
     "CutOneWay",
     "Loss",
     "drained",
+    "is a bad host",
+    "WorkerSetAside",
+    "WorkerRestored",
 ];
 
 #[test]

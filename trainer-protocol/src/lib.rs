@@ -47,6 +47,9 @@ pub struct Member {
     /// Epochs between one checkpoint and the next; 0 means that there are none.
     #[serde(default)]
     pub checkpoint_every_epochs: u32,
+    /// The digest that the data set must have, so that all results of a sweep are of one; empty for any.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub data_digest: String,
 }
 
 /// From trainer to agent.

@@ -4,19 +4,18 @@
 //! [--columns FIRST:COUNT,...] [--rounds N]`; the last line is the result as JSON. The sizes are those of the paper's
 //! experiments. `benches/compare.py` runs it in turns with PyTorch.
 
+#[path = "common/subject.rs"]
+mod subject;
+
 use std::{error::Error, time::Instant};
 
 use colearn_trainer::{
-    model::{
-        Batch, BiEflstm, BiEflstmShape, Draws, Mfn, MfnDropout, MfnModality, MfnShape, Model, Objective,
-    },
+    model::{Batch, Draws, Kernels, Objective},
     optimizer::{Adam, AdamSettings},
     random::{Purpose, Stream},
 };
+use subject::{CLASSES, Subject};
 use tch::{Device, Kind, Tensor};
-
-const CLASSES: i64 = 9;
-const OPTIONS: (Kind, Device) = (Kind::Float, Device::Cpu);
 
 fn option<T: std::str::FromStr>(name: &str, default: T) -> Result<T, String> {
     let mut arguments = std::env::args().skip_while(|argument| argument != name);
@@ -27,64 +26,21 @@ fn option<T: std::str::FromStr>(name: &str, default: T) -> Result<T, String> {
     }
 }
 
-/// What is measured, with the usual batch.
-struct Subject {
-    model: Box<dyn Model>,
-    objective: Objective,
-    features: i64,
-    columns: &'static str,
-    samples: i64,
-    steps: i64,
-}
-
-/// On IEMOCAP.
-fn bi_eflstm(seeds: &[u64]) -> Subject {
-    let (features, objective) = (300 + 80 + 310, Objective::CrossEntropy);
-    let shape = BiEflstmShape { features, hidden: 128, layers: 2, outputs: CLASSES, objective };
-    let model = Box::new(BiEflstm::new(shape, seeds, &vec![0.5; seeds.len()], OPTIONS));
-    Subject { model, objective, features, columns: "0:300,300:80,380:310", samples: 15, steps: 30 }
-}
-
-/// On MOSI.
-fn mfn(seeds: &[u64]) -> Subject {
-    let modality = |name: &str, first, dim, hidden| MfnModality { name: name.into(), first, dim, hidden };
-    let objective = Objective::L1;
-    let shape = MfnShape {
-        modalities: vec![
-            modality("language", 0, 300, 128),
-            modality("audio", 300, 5, 32),
-            modality("video", 305, 20, 32),
-        ],
-        memory: 128,
-        nn1: 128,
-        nn2: 64,
-        gamma1: 256,
-        gamma2: 64,
-        out: 64,
-        outputs: 1,
-        objective,
-    };
-    let dropout = MfnDropout { nn1: 0.0, nn2: 0.2, gamma1: 0.0, gamma2: 0.2, out: 0.5 };
-    let model = Box::new(Mfn::new(shape, seeds, &vec![dropout; seeds.len()], OPTIONS));
-    Subject { model, objective, features: 325, columns: "0:300,300:5,305:20", samples: 128, steps: 20 }
-}
-
 fn main() -> Result<(), Box<dyn Error>> {
     tch::set_num_threads(1);
     tch::set_num_interop_threads(1);
     let (members, rounds) = (option("--members", 1_i64)?, option("--rounds", 40_u32)?);
     let seeds: Vec<u64> = (0..members as u64).collect();
-    let Subject { mut model, objective, features: width, columns, samples, steps } =
-        match option("--model", "bi-eflstm".to_owned())?.as_str() {
-            "bi-eflstm" => bi_eflstm(&seeds),
-            "mfn" => mfn(&seeds),
-            other => return Err(format!("--model {other} is not bi-eflstm or mfn").into()),
-        };
+    let network = option("--model", "bi-eflstm".to_owned())?;
+    let Subject { mut model, objective, features: width, columns: mut present, samples, steps } =
+        Subject::of(&network, &seeds, (Kind::Float, Device::Cpu), Kernels::InPlace)
+            .ok_or_else(|| format!("--model {network} is not bi-eflstm or mfn"))?;
     let (samples, steps) = (option("--samples", samples)?, option("--steps", steps)?);
-    // By modality, as the training loop gives them.
-    let columns: String = option("--columns", columns.to_owned())?;
-    let mut present = Vec::new();
-    for part in columns.split(',') {
+    let columns = option("--columns", String::new())?;
+    if !columns.is_empty() {
+        present.clear();
+    }
+    for part in columns.split(',').filter(|part| !part.is_empty()) {
         let (first, count) = part.split_once(':').ok_or("--columns is written FIRST:COUNT,...")?;
         present.push((first.parse()?, count.parse()?));
     }

@@ -100,6 +100,7 @@ fn member(seed: u64, epochs: u32) -> Member {
             evaluate: Vec::new(),
         },
         checkpoint_every_epochs: 0,
+        data_digest: String::new(),
     }
 }
 

@@ -49,6 +49,13 @@ pub enum Input {
     },
     /// The coordinator asks the worker to finish what runs and leave.
     Drain,
+    /// The coordinator wants the worker, which it had asked to finish and leave, to stay.
+    Undrain,
+    /// The coordinator says something for the log.
+    Notice {
+        /// What.
+        text: String,
+    },
     /// A trainer said something.
     TrainerSaid {
         /// Its slot.
@@ -252,6 +259,8 @@ pub struct Assignment {
     pub settings: Result<TaskSettings, String>,
     /// See [`protocol::Member::checkpoint_every_epochs`].
     pub checkpoint_every_epochs: u32,
+    /// See [`protocol::Member::data_digest`].
+    pub data_digest: String,
 }
 
 /// How a trainer ended.

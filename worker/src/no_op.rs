@@ -122,6 +122,7 @@ mod tests {
             attempt: 1,
             settings: settings.clone(),
             checkpoint_every_epochs: 5,
+            data_digest: String::new(),
         };
         (0..count).map(member).collect()
     }

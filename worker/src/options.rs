@@ -27,6 +27,9 @@ pub struct AgentArgs {
     /// How many tasks or cohorts to train side by side: a number, or auto for one a GPU, or one a core
     #[arg(long, value_name = "N|auto", env = "COLEARN_SLOTS", default_value = "auto")]
     pub slots: String,
+    /// How many slots may share a GPU; 1 unless given. Each has a trainer, whose cohorts share the GPU's memory
+    #[arg(long, value_name = "N", env = "COLEARN_SLOTS_PER_GPU")]
+    pub slots_per_gpu: Option<u32>,
     /// Intra-op threads of each slot; 1 on cores unless --slots leaves more
     #[arg(long, value_name = "N", env = "COLEARN_THREADS")]
     pub threads: Option<u32>,
@@ -153,7 +156,13 @@ impl AgentArgs {
             coordinator,
             data_dir: self.data_dir,
             checkpoints: self.checkpoints,
-            wanted: Wanted { device: self.device, slots, threads: self.threads, max_cohort: self.max_cohort },
+            wanted: Wanted {
+                device: self.device,
+                slots,
+                slots_per_gpu: self.slots_per_gpu,
+                threads: self.threads,
+                max_cohort: self.max_cohort,
+            },
             name: self.name,
             limits: Limits {
                 trainer_timeout: unless_zero(self.trainer_timeout),

@@ -22,6 +22,8 @@ pub struct Wanted {
     pub device: Device,
     /// How many slots.
     pub slots: Option<u32>,
+    /// The most slots of one GPU; of no meaning on cores.
+    pub slots_per_gpu: Option<u32>,
     /// Intra-op threads of each slot's trainer.
     pub threads: Option<u32>,
     /// The most tasks of one cohort.
@@ -48,15 +50,17 @@ pub enum PlanError {
         "--device cuda was asked for, but no GPU is visible: check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
     )]
     NoGpu,
-    /// More slots than GPUs.
+    /// More slots than GPUs have.
     #[error(
-        "--slots {slots} was asked for, but {gpus} GPU(s) are visible: each slot has a GPU of its own; to train more tasks at once on one GPU raise --max-cohort"
+        "--slots {slots} was asked for, but {gpus} GPU(s) with {per_gpu} slot(s) each are visible: to train more tasks at once on one GPU raise --max-cohort, or let several trainers share it with --slots-per-gpu"
     )]
     TooFewGpus {
         /// Asked for.
         slots: u32,
         /// There.
         gpus: usize,
+        /// On each.
+        per_gpu: u32,
     },
 }
 
@@ -67,7 +71,8 @@ const GPU_COHORT: u32 = 16;
 ///
 /// On cores there is one slot for each `threads`, which is 1 unless given: small models gain more from
 /// more tasks than from more threads. With `slots` alone given, they share the cores. On GPUs there is
-/// one slot a GPU, and each trainer sees only its own, as `cuda:0`.
+/// one slot a GPU, or as many as `slots_per_gpu`: each GPU has its first before one has its second. Each trainer
+/// sees only its own GPU, as `cuda:0`.
 ///
 /// # Errors
 /// When a count is zero, or there are fewer GPUs than asked for.
@@ -78,8 +83,12 @@ pub fn plan(
     data_dir: &Path,
     checkpoints: &str,
 ) -> Result<(Vec<PlannedSlot>, Vec<String>), PlanError> {
-    let counts =
-        [("--slots", wanted.slots), ("--threads", wanted.threads), ("--max-cohort", wanted.max_cohort)];
+    let counts = [
+        ("--slots", wanted.slots),
+        ("--slots-per-gpu", wanted.slots_per_gpu),
+        ("--threads", wanted.threads),
+        ("--max-cohort", wanted.max_cohort),
+    ];
     for (name, count) in counts {
         if count == Some(0) {
             return Err(PlanError::Zero(name));
@@ -93,10 +102,11 @@ pub fn plan(
         Device::Cuda => true,
     };
     let (slots, threads) = if on_gpus {
-        let all = u32::try_from(gpus.len()).unwrap_or(u32::MAX);
+        let per_gpu = wanted.slots_per_gpu.unwrap_or(1);
+        let all = u32::try_from(gpus.len()).unwrap_or(u32::MAX).saturating_mul(per_gpu);
         let slots = wanted.slots.unwrap_or(all);
         if slots > all {
-            return Err(PlanError::TooFewGpus { slots, gpus: gpus.len() });
+            return Err(PlanError::TooFewGpus { slots, gpus: gpus.len(), per_gpu });
         }
         (slots, wanted.threads.unwrap_or_else(|| (cores / slots).max(1)))
     } else {
@@ -119,18 +129,23 @@ pub fn plan(
     // on its place in the cohort. Whoever wants the same bits on other processors too sets another mode.
     let products = std::env::var("MKL_CBWR").unwrap_or_else(|_| "AUTO".to_owned());
     let planned = |index: u32| {
-        let gpu = if on_gpus { gpus.get(index as usize) } else { None };
+        // Round and round: two slots of two GPUs are one of each, however many a GPU may have.
+        let number = index as usize % gpus.len().max(1);
+        let gpu = if on_gpus { gpus.get(number) } else { None };
         let mut environment = BTreeMap::from([
             ("OMP_NUM_THREADS".to_owned(), threads.to_string()),
             ("MKL_NUM_THREADS".to_owned(), threads.to_string()),
             ("MKL_CBWR".to_owned(), products.clone()),
+            // A backtrace takes memory. Where there is none left, Rust's runtime reports that in the middle of the
+            // backtrace and waits for its own lock: a trainer that should be replaced would stay for ever.
+            ("RUST_BACKTRACE".to_owned(), "0".to_owned()),
         ]);
         let device = match gpu {
             Some(gpu) => {
                 environment.insert("CUDA_VISIBLE_DEVICES".to_owned(), gpu.uuid.clone());
                 // cuBLAS repeats its results bit by bit only with a workspace of a fixed size.
                 environment.insert("CUBLAS_WORKSPACE_CONFIG".to_owned(), ":4096:8".to_owned());
-                format!("cuda:{index} {}", gpu.name)
+                format!("cuda:{number} {}", gpu.name)
             }
             None => format!("cpu x{threads}"),
         };
@@ -154,7 +169,7 @@ mod tests {
     use super::*;
 
     fn wanted() -> Wanted {
-        Wanted { device: Device::Auto, slots: None, threads: None, max_cohort: None }
+        Wanted { device: Device::Auto, slots: None, slots_per_gpu: None, threads: None, max_cohort: None }
     }
 
     fn gpus(count: usize) -> Vec<Gpu> {
@@ -193,7 +208,34 @@ mod tests {
         assert_eq!(slots[1].trainer.environment["CUBLAS_WORKSPACE_CONFIG"], ":4096:8");
         assert_eq!(slots[1].trainer.environment["OMP_NUM_THREADS"], "8");
         assert!(slots[1].trainer.environment.contains_key("MKL_CBWR"));
+        assert_eq!(slots[1].trainer.environment["RUST_BACKTRACE"], "0");
         assert_eq!(shape(&Wanted { device: Device::Cpu, ..wanted() }, 4, 2), (4, 1, 1));
+    }
+
+    #[test]
+    fn several_slots_can_share_a_gpu() {
+        let planned = |wanted: Wanted, gpu_count| {
+            plan(&wanted, 16, &gpus(gpu_count), Path::new("data"), "checkpoints").map(|(slots, _)| slots)
+        };
+        let share = Wanted { slots_per_gpu: Some(2), ..wanted() };
+        let slots = planned(share.clone(), 2).unwrap();
+        let of = |slot: &PlannedSlot| slot.trainer.environment["CUDA_VISIBLE_DEVICES"].clone();
+        assert_eq!(slots.iter().map(of).collect::<Vec<_>>(), ["GPU-0", "GPU-1", "GPU-0", "GPU-1"]);
+        let numbers: Vec<u32> = slots.iter().map(|slot| slot.offer.index).collect();
+        assert_eq!(numbers, [0, 1, 2, 3]);
+        assert_eq!(slots[2].offer.device, "cuda:0 NVIDIA H100");
+        assert_eq!(slots[2].trainer.device, "cuda:0");
+        assert_eq!(slots[2].trainer.threads, 4, "they share the cores");
+
+        let two = planned(Wanted { slots: Some(2), ..share.clone() }, 2).unwrap();
+        assert_eq!(two.iter().map(of).collect::<Vec<_>>(), ["GPU-0", "GPU-1"]);
+        let error = planned(Wanted { slots: Some(3), ..share.clone() }, 1).unwrap_err().to_string();
+        assert!(
+            error.contains("1 GPU(s) with 2 slot(s) each") && error.contains("--slots-per-gpu"),
+            "{error}"
+        );
+        // On cores it says nothing.
+        assert_eq!(shape(&share, 8, 0), (8, 1, 1));
     }
 
     #[test]
@@ -210,6 +252,8 @@ mod tests {
             plan(&wanted, 2, &gpus(gpu_count), Path::new("data"), "checkpoints").unwrap_err().to_string()
         };
         assert_eq!(error(Wanted { slots: Some(0), ..wanted() }, 0), "--slots must be at least 1");
+        let none = Wanted { slots_per_gpu: Some(0), ..wanted() };
+        assert_eq!(error(none, 1), "--slots-per-gpu must be at least 1");
         assert!(error(Wanted { device: Device::Cuda, ..wanted() }, 0).contains("no GPU is visible"));
         assert!(error(Wanted { slots: Some(3), ..wanted() }, 2).contains("raise --max-cohort"));
     }

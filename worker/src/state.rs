@@ -167,6 +167,8 @@ impl Agent {
             Input::Acknowledged { token, task } => self.acknowledged(token, task),
             Input::Dropped { token, tasks, why } => self.dropped(now, token, &tasks, &why),
             Input::Drain => self.drain("finishing what runs, taking nothing new"),
+            Input::Undrain => self.undrain(),
+            Input::Notice { text } => self.log(LogLevel::Warn, format!("the coordinator says: {text}")),
             Input::TrainerSaid { slot, event } => self.trainer_said(now, slot, event),
             Input::TrainerBabbled { slot, what } => self.babbled(now, slot, &what),
             Input::TrainerEnded { slot, end } => self.trainer_ended(now, slot, &end),
@@ -220,14 +222,14 @@ impl Agent {
         };
         let mut members = Vec::new();
         for assignment in tasks {
-            let Assignment { task, attempt, settings, checkpoint_every_epochs } = assignment;
+            let Assignment { task, attempt, settings, checkpoint_every_epochs, data_digest } = assignment;
             match (&refusal, settings) {
                 (Some(why), _) => self.refuse(token, task, why),
                 (None, Err(why)) => {
                     self.refuse(token, task, &format!("the settings of the task can not be read: {why}"));
                 }
                 (None, Ok(settings)) => {
-                    members.push(Member { task, attempt, settings, checkpoint_every_epochs });
+                    members.push(Member { task, attempt, settings, checkpoint_every_epochs, data_digest });
                 }
             }
         }
@@ -322,7 +324,9 @@ impl Agent {
                 self.log(LogLevel::Debug, format!("result of {task} under lease {token} is recorded"));
                 true
             }
-            Some(Report::Failed { failure, .. }) => failure.reason.policy() == RetryPolicy::Fail,
+            Some(Report::Failed { failure, .. }) => {
+                failure.reason.policy() == RetryPolicy::Fail && !failure.reason.needs_confirmation()
+            }
             Some(Report::Released { .. }) | None => false,
         };
         if over {

@@ -36,6 +36,8 @@ pub fn input(response: v1::WorkResponse) -> Result<Input, ConvertError> {
             tasks: drop.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
             why: drop.reason,
         },
+        work_response::Message::Undrain(v1::Undrain {}) => Input::Undrain,
+        work_response::Message::Notice(v1::Notice { text }) => Input::Notice { text },
         work_response::Message::Drain(v1::Drain { now }) => {
             if now {
                 Input::Stop
@@ -51,6 +53,7 @@ fn assignment(assignment: v1::Assignment) -> Result<Assignment, ConvertError> {
         task: convert::task(assignment.task)?,
         attempt: assignment.attempt,
         checkpoint_every_epochs: assignment.checkpoint_every_epochs,
+        data_digest: assignment.data_digest,
         settings: serde_json::from_str(&assignment.settings_json).map_err(|error| error.to_string()),
     })
 }
@@ -156,6 +159,7 @@ mod tests {
                     attempt: 1,
                     settings_json: settings_json.to_owned(),
                     checkpoint_every_epochs: 5,
+                    data_digest: String::new(),
                 }],
             })),
         }

@@ -63,7 +63,10 @@ async fn write(folder: &Path, tasks: u32) -> Outcome {
             let tasks = vec![(*task, 1)];
             let granted = Event::LeaseGranted { token, worker: worker.clone(), slot: 0, tasks };
             batch.entries.push(entry(at, granted));
-            batch.entries.push(entry(at, Event::TaskFinished { token, task: *task }));
+            batch.entries.push(entry(
+                at,
+                Event::TaskFinished { token, task: *task, data_digest: result().data_digest },
+            ));
             batch.results.push(ResultRow {
                 task: *task,
                 position: *position,

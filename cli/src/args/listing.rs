@@ -27,7 +27,8 @@ pub(super) const LIST_JSON: &str = json_help!(
 pub(super) const STATUS_JSON: &str = json_help!(
     "  What `colearn list --json` says of a sweep, and: configurations_progress [{id, tasks}, ...] with the counts
   of each configuration, failures [{configuration, seed, attempt, final, reason, message}, ...], the newest
-  first, at most 100."
+  first, at most 100; set_aside [{worker, data_set (null: all), since, until, failures, reason, message}, ...], the
+  workers that get none of its tasks, or only one to prove themselves with."
 );
 
 pub(super) const TASKS_JSON: &str = json_help!(
@@ -37,8 +38,8 @@ pub(super) const TASKS_JSON: &str = json_help!(
 );
 
 pub(super) const WORKERS_JSON: &str = json_help!(
-    "  {\"workers\": [WORKER, ...]}. A WORKER has: id, host, version, state (connected, draining, away), last_seen,
-  slots [{index, device, max_cohort, tasks [{sweep, configuration, seed, attempt, epoch, epochs}, ...]}, ...]."
+    "  {\"workers\": [WORKER, ...]}. A WORKER has: id, host, version, state (connected, draining, away), last_seen
+  (null, as host and version are, if it has not come back since the coordinator's start), set_aside (as of `colearn status --json`), slots [{index, device, max_cohort, tasks [{sweep, configuration, seed, attempt, epoch, epochs}, ...]}, ...]."
 );
 
 pub(super) const LOGS_JSON: &str = json_help!(

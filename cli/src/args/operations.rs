@@ -58,6 +58,15 @@ pub(crate) struct RemoveArgs {
     pub(crate) yes: bool,
 }
 
+/// `colearn undrain`.
+#[derive(Args, Debug)]
+pub(crate) struct UndrainArgs {
+    /// The worker; the beginning of its id is enough.
+    pub(crate) worker: String,
+    #[command(flatten)]
+    pub(crate) target: Target,
+}
+
 /// `colearn drain`.
 #[derive(Args, Debug)]
 pub(crate) struct DrainArgs {

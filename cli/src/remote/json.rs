@@ -1,15 +1,15 @@
 //! What `--json` prints. The shapes are told in `--help` of each command; see `args/listing.rs`.
 
 use colearn_proto::v1::{
-    LogSource, RecordedLine, RunningTask, SweepSummary, TaskCounts, TaskFailure, TaskRow, TaskState, Worker,
-    WorkerSlot,
+    LogSource, RecordedLine, RunningTask, SetAside, SweepSummary, TaskCounts, TaskFailure, TaskRow,
+    TaskState, Worker, WorkerSlot,
 };
 use serde_json::{Value, json};
 
 use super::{
     results::failure_parts,
     words::{instant, source_word, state_word, task_state_word},
-    workers::worker_state,
+    workers::{last_seen, worker_state},
 };
 
 pub(super) fn counts(counts: &TaskCounts) -> Value {
@@ -74,6 +74,8 @@ pub(super) fn task(row: &TaskRow) -> Value {
 }
 
 pub(super) fn worker(worker: &Worker) -> Value {
+    // A worker that has not come back since the coordinator's start is known by its leases alone.
+    let known = |text: &String| (!text.is_empty()).then(|| text.clone());
     let running = |task: &RunningTask| {
         let id = task.task.clone().unwrap_or_default();
         json!({
@@ -95,12 +97,26 @@ pub(super) fn worker(worker: &Worker) -> Value {
     };
     json!({
         "id": worker.worker,
-        "host": worker.host,
-        "version": worker.version,
+        "host": known(&worker.host),
+        "version": known(&worker.version),
         "state": worker_state(worker),
-        "last_seen": instant(worker.last_seen),
+        "last_seen": last_seen(worker).map(instant),
+        "set_aside": worker.set_aside.iter().map(set_aside).collect::<Value>(),
         "slots": worker.slots.iter().map(slot).collect::<Value>(),
         "warnings": worker.warnings,
+    })
+}
+
+pub(super) fn set_aside(pause: &SetAside) -> Value {
+    let failure = pause.failure.as_ref();
+    json!({
+        "worker": pause.worker,
+        "data_set": (!pause.data_set.is_empty()).then_some(&pause.data_set),
+        "since": instant(pause.since),
+        "until": instant(pause.until),
+        "failures": pause.failures,
+        "reason": failure.map(super::tasks::reason_word),
+        "message": failure.map(|failure| &failure.message),
     })
 }
 

@@ -24,7 +24,7 @@ pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
         (None, Some(worker)) => Log::Worker(worker),
         (None, None) => return Err(Failure::new(Exit::Usage, "name a task, or a worker with --worker")),
     };
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     // Nobody would ever write another line.
     let alone = connection.is_embedded();
     let follow = *follow && !alone;

@@ -12,8 +12,9 @@ use super::{
     find::answered,
     json, pages,
     results::failure_line,
+    set_aside,
     submit::summary_of,
-    words::{moment, state_for_people},
+    words::{moment, now, state_for_people},
 };
 use crate::{
     args::{ListArgs, Named, StatusArgs},
@@ -28,7 +29,7 @@ const MOST_ROWS: u32 = 500;
 /// `colearn list`.
 pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
     let ListArgs { target, json: as_json } = arguments;
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     let client = &mut connection.sweeps;
     let answer = client.list_sweeps(v1::ListSweepsRequest {}).await;
     let sweeps = answer.map_err(|status| client.failure(&status))?.into_inner().sweeps;
@@ -77,7 +78,7 @@ pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
 pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     let StatusArgs { name, target, json: as_json } = arguments;
     let name = name.as_str();
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     let most = (!*as_json && std::io::stdout().is_terminal()).then_some(MOST_ROWS);
     let response = pages::sweep(&mut connection.sweeps, name, most).await?;
     connection.close().await;
@@ -87,6 +88,7 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
         let mut document = json::summary(&summary);
         document["configurations_progress"] = response.configurations.iter().map(row).collect();
         document["failures"] = response.failures.iter().map(json::failure).collect();
+        document["set_aside"] = response.set_aside.iter().map(json::set_aside).collect();
         say!("{document:#}");
         return Ok(Exit::Success);
     }
@@ -142,6 +144,9 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     for failure in &response.failures {
         say!("{}", failure_line(failure));
     }
+    for pause in &response.set_aside {
+        say!("{}", set_aside::explained(pause, now(), &target.typed()));
+    }
     Ok(Exit::Success)
 }
 
@@ -149,7 +154,7 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
 pub(crate) async fn watch(arguments: &Named) -> Outcome {
     let Named { name, target } = arguments;
     let name = name.as_str();
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     if connection.is_embedded() {
         // Nobody works on it: there is something to say only if it has ended.
         let response = pages::sweep(&mut connection.sweeps, name, Some(1)).await?;

@@ -8,6 +8,7 @@ mod look;
 mod operate;
 mod pages;
 mod results;
+mod set_aside;
 mod submit;
 mod tasks;
 mod words;
@@ -24,5 +25,5 @@ pub(crate) use self::{
     submit::{read_sweep_file, submit, submit_to},
     tasks::tasks,
     words::moment,
-    workers::{drain, workers},
+    workers::{drain, undrain, workers},
 };

@@ -13,7 +13,7 @@ use super::{
     find::{self, answered},
     look::trains_another,
     pages,
-    submit::{read_sweep_file, summary_of},
+    submit::{file_refused, read_sweep_file, summary_of},
     words::state_word,
 };
 use crate::{
@@ -58,6 +58,9 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
         // The message shows where the file and the sweep differ.
         Err(status) if status.code() == Code::FailedPrecondition => {
             return Err(Failure::new(Exit::SweepFile, status.message()));
+        }
+        Err(status) if status.code() == Code::InvalidArgument => {
+            return Err(file_refused(client, &status, &source, &file.display().to_string()));
         }
         answer => answered(client, name, answer).await?,
     };

@@ -23,7 +23,7 @@ use crate::{
 
 /// `colearn results NAME`.
 pub(crate) async fn results(name: &str, target: &Target, format: Format) -> Outcome {
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     let fetched = fetch_results(&mut connection.sweeps, name).await?;
     connection.close().await;
     fetched.warn(format);

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use colearn_core::text::counted;
+use colearn_core::{sweep::Sweep, text::counted};
 use colearn_proto::v1::{self, SweepState, SweepSummary};
-use tonic::Code;
+use tonic::{Code, Status};
 
 use super::{Client, words::state_word};
 use crate::{
@@ -31,8 +31,8 @@ pub(crate) async fn submit_to(
     target: &Target,
 ) -> Result<SweepSummary, Failure> {
     let request = v1::SubmitSweepRequest { source, origin: file.display().to_string() };
-    let response = client.submit_sweep(request).await.map_err(|status| {
-        let mut failure = client.failure(&status);
+    let response = client.submit_sweep(request.clone()).await.map_err(|status| {
+        let mut failure = file_refused(client, &status, &request.source, &request.origin);
         if status.code() == Code::AlreadyExists {
             failure.message += &format!(
                 "; to add this file's seeds and configurations to it: colearn extend NAME {}{}",
@@ -84,6 +84,17 @@ pub(crate) async fn submit_to(
         }
     }
     Ok(summary)
+}
+
+/// The failure behind a refused sweep file. The text of a refusal is bounded: what is wrong with the file is told by this
+/// program, as far as it thinks so too.
+pub(super) fn file_refused(client: &Client, status: &Status, source: &str, origin: &str) -> Failure {
+    match Sweep::parse(source, origin) {
+        Err(diagnostics) if status.code() == Code::InvalidArgument => {
+            Failure::new(Exit::SweepFile, diagnostics)
+        }
+        _ => client.failure(status),
+    }
 }
 
 /// The sweep of an answer, which always has one.

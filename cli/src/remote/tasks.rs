@@ -23,7 +23,7 @@ use crate::{
 pub(crate) async fn tasks(arguments: &TasksArgs) -> Outcome {
     let TasksArgs { name, target, only, json } = arguments;
     let name = name.as_str();
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     let client = &mut connection.sweeps;
     let states = only.iter().map(|state| wire(*state).into()).collect();
     let answer = client.list_tasks(v1::ListTasksRequest { name: name.to_owned(), states }).await;

@@ -65,6 +65,11 @@ fn formatted(millis: i64, format: &str) -> String {
         .unwrap_or_else(|_| "-".to_owned())
 }
 
+/// How long until a moment, for people.
+pub(super) fn ahead(until: i64, now: i64) -> String {
+    human(Duration::from_millis(u64::try_from(until.saturating_sub(now)).unwrap_or(0)))
+}
+
 /// Milliseconds since the Unix epoch, now.
 pub(super) fn now() -> i64 {
     Timestamp::now().as_millisecond()
@@ -78,7 +83,7 @@ pub(super) fn ago(then: i64, now: i64) -> String {
 
 /// A text from elsewhere on one line, and without what a terminal would obey.
 pub(super) fn one_line(text: &str) -> String {
-    text.trim_end().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    colearn_core::text::one_line(text.trim_end())
 }
 
 #[cfg(test)]

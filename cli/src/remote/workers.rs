@@ -1,4 +1,4 @@
-//! `colearn workers` and `colearn drain WORKER`.
+//! `colearn workers`, `colearn drain WORKER` and `colearn undrain WORKER`.
 
 use colearn_core::text::counted;
 use colearn_proto::v1::{self, RunningTask, Worker};
@@ -6,11 +6,11 @@ use serde_json::json;
 
 use super::{
     columns::{Align, Columns},
-    find, json, pages,
+    find, json, pages, set_aside,
     words::{ago, now},
 };
 use crate::{
-    args::{DrainArgs, WorkersArgs},
+    args::{DrainArgs, UndrainArgs, WorkersArgs},
     connect::Connection,
     exit::{Exit, Failure, Outcome},
 };
@@ -21,7 +21,7 @@ const MOST_TASKS: usize = 4;
 /// `colearn workers`.
 pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
     let WorkersArgs { target, json } = arguments;
-    let mut connection = Connection::open(target).await?;
+    let mut connection = Connection::open_to_look(target).await?;
     let workers = pages::workers(&mut connection.sweeps).await?;
     let embedded = connection.is_embedded();
     connection.close().await;
@@ -30,6 +30,9 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
         say!("{:#}", json!({ "workers": rows }));
     } else if !workers.is_empty() {
         show!("{}", table(&workers, now()));
+        for pause in workers.iter().flat_map(|worker| &worker.set_aside) {
+            say!("{}", set_aside::explained(pause, now(), &target.typed()));
+        }
         for worker in &workers {
             for warning in &worker.warnings {
                 tell!("warning: {}: {warning}", worker.worker);
@@ -47,6 +50,11 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
+/// When the coordinator last heard of a worker; `None` when it has not since its own start.
+pub(super) fn last_seen(worker: &Worker) -> Option<i64> {
+    (worker.last_seen > 0).then_some(worker.last_seen)
+}
+
 /// Where a worker is, in a word.
 pub(super) fn worker_state(worker: &Worker) -> &'static str {
     match worker {
@@ -56,15 +64,23 @@ pub(super) fn worker_state(worker: &Worker) -> &'static str {
     }
 }
 
+/// The same for people: whether it gets tasks.
+fn state_for_people(worker: &Worker) -> &'static str {
+    match worker_state(worker) {
+        "connected" if worker.set_aside.iter().any(|pause| pause.data_set.is_empty()) => "set aside",
+        state => state,
+    }
+}
+
 /// One line a slot; of a cohort, one line a task. What is the same as in the line above is left out.
 fn table(workers: &[Worker], now: i64) -> String {
     let mut rows = Vec::new();
     for worker in workers {
         let mut who = [
             worker.worker.clone(),
-            worker.host.clone(),
-            worker_state(worker).to_owned(),
-            ago(worker.last_seen, now),
+            if worker.host.is_empty() { "-".to_owned() } else { worker.host.clone() },
+            state_for_people(worker).to_owned(),
+            last_seen(worker).map_or_else(|| "not since the restart".to_owned(), |seen| ago(seen, now)),
         ];
         if worker.slots.is_empty() {
             let [id, host, state, seen] = std::mem::take(&mut who);
@@ -133,9 +149,38 @@ pub(crate) async fn drain(arguments: &DrainArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
+/// `colearn undrain WORKER`.
+pub(crate) async fn undrain(arguments: &UndrainArgs) -> Outcome {
+    let UndrainArgs { worker, target } = arguments;
+    let mut connection = Connection::open_served(target).await?;
+    let client = &mut connection.sweeps;
+    let worker = find::worker(client, worker).await?;
+    let answer = client.undrain_worker(v1::UndrainWorkerRequest { worker: worker.clone() }).await;
+    answer.map_err(|status| client.failure(&status))?;
+    connection.close().await;
+    say!("{worker}: gets tasks as any other again");
+    Ok(Exit::Success)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_worker_that_has_not_come_back_was_not_seen_in_1970() {
+        let away = Worker { worker: "gpu01-ab".into(), ..Worker::default() };
+        let told = table(std::slice::from_ref(&away), 4000);
+        assert!(told.contains("gpu01-ab  -     away   not since the restart"), "{told}");
+        let object = json::worker(&away);
+        for field in ["last_seen", "host", "version"] {
+            assert_eq!(object[field], serde_json::Value::Null, "{field}");
+        }
+        let seen = json::worker(&Worker { last_seen: 1000, host: "h".into(), ..away });
+        assert_eq!(
+            (seen["last_seen"].as_str(), seen["host"].as_str()),
+            (Some("1970-01-01T00:00:01.000Z"), Some("h"))
+        );
+    }
 
     #[test]
     fn workers_are_told_with_what_they_train() {

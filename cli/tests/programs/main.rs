@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod bad_hosts;
 mod bad_input;
 #[cfg(target_os = "linux")]
 mod chaos;
@@ -25,7 +26,11 @@ mod restarts;
 mod settled;
 #[cfg(target_os = "linux")]
 mod small_disk;
+#[cfg(target_os = "linux")]
+mod state_folder;
 mod tensors;
 mod terminals;
 mod unreachable;
+#[cfg(target_os = "linux")]
+mod unread;
 mod workers;

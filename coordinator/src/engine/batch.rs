@@ -7,7 +7,10 @@ use colearn_core::{
     time::Timestamp,
 };
 
-use super::input::{Answer, ConnectionId, ToWorker};
+use super::{
+    input::{Answer, ConnectionId, ToWorker},
+    notice,
+};
 use crate::store::{Batch, Entry, ResultRow};
 
 /// Where a word to a worker goes.
@@ -75,8 +78,11 @@ impl Turn {
                 // A lease is of one sweep.
                 let sweep = tasks.first().and_then(|(task, _)| scheduler.sweep(task.sweep));
                 let checkpoint_every_epochs = sweep.map_or(0, |view| view.sweep().checkpoint.every_epochs);
+                // Members of a cohort are trained on one data set.
+                let data_digest = tasks.first().and_then(|(task, _)| scheduler.data_digest_of(*task));
+                let data_digest = data_digest.unwrap_or_default().to_owned();
                 let tasks = tasks.into_iter().filter_map(with_settings).collect();
-                let lease = ToWorker::Lease { token, slot, tasks, checkpoint_every_epochs };
+                let lease = ToWorker::Lease { token, slot, tasks, checkpoint_every_epochs, data_digest };
                 self.effects.push(Effect::Tell(To::Worker(worker), lease));
             }
             Action::Acknowledge { token, task } => answer(ToWorker::Acknowledged { token, task }),
@@ -91,6 +97,20 @@ impl Turn {
             Action::DrainWorker { worker, now } => {
                 tracing::info!(%worker, now, "worker is asked to leave");
                 self.effects.push(Effect::Tell(To::Worker(worker), ToWorker::Drain { now }));
+            }
+            Action::UndrainWorker { worker } => {
+                tracing::info!(%worker, "worker stays");
+                self.effects.push(Effect::Tell(To::Worker(worker), ToWorker::Undrain));
+            }
+            Action::SetAside { worker, pause } => {
+                let text = notice::set_aside(&worker, &pause, now);
+                tracing::warn!(%worker, "{text}");
+                self.effects.push(Effect::Tell(To::Worker(worker), ToWorker::Notice { text }));
+            }
+            Action::Restore { worker, data_set, cause } => {
+                let text = notice::restored(data_set.as_deref(), cause);
+                tracing::info!(%worker, "{text}");
+                self.effects.push(Effect::Tell(To::Worker(worker), ToWorker::Notice { text }));
             }
             Action::RecordResult { task, token, attempt, worker } => {
                 let (Some(result), Some(position)) = (result.take(), scheduler.position_of(task)) else {

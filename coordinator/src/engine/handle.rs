@@ -13,7 +13,10 @@ use colearn_core::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
-    input::{ConnectionId, FromWorker, Hello, Input, Operated, Operation, OperationError, Outbox, Submitted},
+    input::{
+        ConnectionId, FromWorker, Hello, Input, Operated, Operation, OperationError, Outbox, Submitted,
+        UndrainError,
+    },
     room::{Allowance, Queued, Room},
     summary::SweepSummary,
 };
@@ -94,6 +97,16 @@ impl EngineHandle {
     pub async fn drain(&self, worker: WorkerId, now: bool) -> Result<Option<WorkerView>, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.send(Input::Drain { worker, now, reply }).await?;
+        answer.await.map_err(|_| Stopped)
+    }
+
+    /// Takes a worker back that is set aside, or was asked to leave when it is idle.
+    ///
+    /// # Errors
+    /// When the engine has stopped; inside, when there is nothing to undo.
+    pub async fn undrain(&self, worker: WorkerId) -> Result<Result<WorkerView, UndrainError>, Stopped> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Input::Undrain { worker, reply }).await?;
         answer.await.map_err(|_| Stopped)
     }
 

@@ -104,6 +104,8 @@ pub enum ToWorker {
         tasks: Vec<(TaskId, u32, TaskSettings)>,
         /// Epochs between one checkpoint and the next; 0 means that there are none.
         checkpoint_every_epochs: u32,
+        /// The digest that the data set must have; empty for any.
+        data_digest: String,
     },
     /// A report is durable.
     Acknowledged {
@@ -116,6 +118,13 @@ pub enum ToWorker {
     Drain {
         /// Do not wait for what runs.
         now: bool,
+    },
+    /// Take leases again.
+    Undrain,
+    /// Something for the worker's log.
+    Notice {
+        /// What.
+        text: String,
     },
     /// Stop training under a lease.
     Drop {
@@ -210,6 +219,20 @@ pub enum OperationError {
     Removal(#[from] RemovalError),
 }
 
+/// Why there was nothing to undo for a worker.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum UndrainError {
+    /// The coordinator knows no such worker.
+    #[error("worker `{0}` is not connected")]
+    Away(WorkerId),
+    /// It was asked to leave at once.
+    #[error("worker `{0}` has given its tasks back and leaves: start it again")]
+    Leaves(WorkerId),
+    /// It gets tasks as any other.
+    #[error("worker `{0}` is neither draining nor set aside")]
+    Nothing(WorkerId),
+}
+
 /// An answer that waits for the batch it belongs to.
 pub(super) type Answer = Box<dyn FnOnce() + Send>;
 
@@ -250,9 +273,20 @@ pub(super) enum Input {
         now: bool,
         reply: oneshot::Sender<Option<WorkerView>>,
     },
+    Undrain {
+        worker: WorkerId,
+        reply: oneshot::Sender<Result<WorkerView, UndrainError>>,
+    },
     Ask(Question),
     Watch {
         sweep: SweepId,
         reply: oneshot::Sender<Option<watch::Receiver<SweepSummary>>>,
     },
+}
+
+impl Input {
+    /// Whether it leaves everything as it is.
+    pub(super) fn only_looks(&self) -> bool {
+        matches!(self, Self::Ask(_) | Self::Watch { .. })
+    }
 }

@@ -8,7 +8,9 @@ mod clock;
 mod error;
 mod handle;
 mod input;
+mod notice;
 mod recovery;
+mod replay;
 mod room;
 mod run;
 mod summary;
@@ -19,6 +21,8 @@ mod tests;
 pub use clock::Clock;
 pub use error::EngineError;
 pub use handle::{EngineHandle, Line, Stopped};
-pub use input::{FromWorker, Hello, Operated, Operation, OperationError, Outbox, Submitted, ToWorker};
+pub use input::{
+    FromWorker, Hello, Operated, Operation, OperationError, Outbox, Submitted, ToWorker, UndrainError,
+};
 pub use run::{Engine, EngineSettings};
 pub use summary::SweepSummary;

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
     scheduler::{
-        DropReason, Event, Recovered, Scheduler, SchedulerSettings, Submission, SubmissionError, SweepStatus,
+        DropReason, Event, PauseView, RestoreCause, Scheduler, SchedulerSettings, Submission,
+        SubmissionError, SweepStatus, WorkerView,
     },
     sweep::{ScheduleSettings, Sweep},
 };
@@ -22,9 +23,10 @@ use super::{
     handle::EngineHandle,
     input::{
         ConnectionId, FromWorker, Hello, Input, Operated, Operation, OperationError, Outbox, Submitted,
-        ToWorker,
+        ToWorker, UndrainError,
     },
     recovery::Recovery,
+    replay::{Replayed, replay},
     room::Queued,
     summary::SweepSummary,
 };
@@ -34,8 +36,6 @@ use crate::store::Store;
 const QUEUE: usize = 1024;
 /// Inputs that are committed together at most.
 const LARGEST_BATCH: usize = 512;
-/// Journal entries that are read at once on recovery.
-const PAGE: u32 = 4096;
 /// Followers of a sweep hear of changes no more often than this.
 const BETWEEN_UPDATES: Duration = Duration::from_millis(200);
 
@@ -47,10 +47,14 @@ pub struct EngineSettings {
     /// Train tasks of this sweep alone; `None` for all.
     pub only: Option<SweepName>,
     /// Release the leases that the journal still holds: nobody who holds one can come back to this
-    /// coordinator. Their tasks keep their attempts.
+    /// coordinator. Their tasks keep their attempts. Such a coordinator has one worker: what fails on it can not be
+    /// tried elsewhere.
     pub release_leases: bool,
     /// How long after its end a sweep is settled: its entries of the journal are not replayed any more.
     pub settle_after: Duration,
+    /// Answer questions, and change nothing: nothing is committed, nobody can connect or submit. What is inconsistent
+    /// is shown all the same.
+    pub read_only: bool,
 }
 
 /// Owns the scheduler.
@@ -69,6 +73,8 @@ pub struct Engine {
     /// their silence.
     listened: Instant,
     absence: Duration,
+    /// Only questions are answered.
+    read_only: bool,
 }
 
 struct Connection {
@@ -80,31 +86,28 @@ impl Engine {
     /// Rebuilds the state from the store's journal.
     ///
     /// # Errors
-    /// When the journal can not be read, or the start itself can not be journaled.
+    /// When the journal can not be read or is inconsistent, or the start itself can not be journaled.
     pub async fn recover(
         store: Arc<dyn Store>,
         clock: Clock,
         settings: EngineSettings,
     ) -> Result<(Self, EngineHandle), EngineError> {
         let began = Instant::now();
-        let Recovered { last_sweep, last_token, settled } =
-            store.recovered().await.map_err(EngineError::Recover)?;
-        let settled_before = settled.len();
         let absence = settings.lease / 2;
-        let (lease, only, settle_after) = (settings.lease, settings.only, Some(settings.settle_after));
-        let mut scheduler = Scheduler::recovering(SchedulerSettings { lease, only, settle_after }, settled);
-        let (mut after, mut entries) = (0, 0_u64);
-        loop {
-            let page = store.journal(after, PAGE).await.map_err(EngineError::Recover)?;
-            let Some((last, _)) = page.last() else { break };
-            after = *last;
-            entries += page.len() as u64;
-            for (_, entry) in page {
-                // What followed from it was done, or will be asked for again.
-                drop(scheduler.apply(entry.at, entry.event));
-            }
+        let read_only = settings.read_only;
+        // What is only looked at stays as it is.
+        let settle_after = (!read_only).then_some(settings.settle_after);
+        let (lease, only) = (settings.lease, settings.only);
+        // Its own worker is the only one that can come.
+        let one_worker = settings.release_leases;
+        let rules = SchedulerSettings { lease, only, settle_after, one_worker };
+        let replayed = replay(&*store, rules).await?;
+        let Replayed { mut scheduler, settled: settled_before, entries, problems } = replayed;
+        match problems.text() {
+            Some(problems) if read_only => tracing::warn!("the state is inconsistent: {problems}"),
+            Some(problems) => return Err(EngineError::Inconsistent { problems }),
+            None => {}
         }
-        scheduler.recovered(last_sweep, last_token);
         let at = clock.now();
         let mut start = Turn::default();
         start.apply(&mut scheduler, at, Event::CoordinatorStarted, None, None);
@@ -113,7 +116,9 @@ impl Engine {
                 start.apply(&mut scheduler, at, Event::LeaseReleased { token }, None, None);
             }
         }
-        store.commit(start.batch).await.map_err(EngineError::Commit)?;
+        if !read_only {
+            store.commit(start.batch).await.map_err(EngineError::Commit)?;
+        }
         let counts = scheduler.sweeps().map(|view| view.counts());
         let (tasks, done) =
             counts.fold((0, 0), |(tasks, done), counts| (tasks + counts.total(), done + counts.done));
@@ -140,6 +145,7 @@ impl Engine {
             updated: began,
             listened: Instant::now(),
             absence,
+            read_only,
         };
         Ok((engine, EngineHandle::new(sender)))
     }
@@ -166,9 +172,12 @@ impl Engine {
     /// Waits until there is something to do. Says whether this is the end.
     async fn wait(&mut self, queued: &mut Vec<Queued>, stop: &CancellationToken) -> bool {
         let deadline = self.scheduler.next_deadline().map(|deadline| self.clock.instant_of(deadline));
+        // Leases of others are theirs to watch over.
+        let deadline = deadline.filter(|_| !self.read_only);
         let update = self.changed.then(|| self.updated + BETWEEN_UPDATES);
         // To know of an absence it has to be present now and then.
-        let roll_call = (self.scheduler.lease_count() > 0).then(|| self.listened + self.absence / 2);
+        let watched = self.scheduler.lease_count() > 0 && !self.read_only;
+        let roll_call = watched.then(|| self.listened + self.absence / 2);
         let next = deadline.into_iter().chain(update).chain(roll_call).min();
         let alarm = async {
             match next {
@@ -193,6 +202,14 @@ impl Engine {
     async fn turn(&mut self, queued: Vec<Input>, all_heard: bool) -> Result<(), EngineError> {
         let now = self.clock.now();
         let mut turn = Turn::default();
+        if self.read_only {
+            // What asks for a change is dropped, which says that nobody serves it.
+            for input in queued.into_iter().filter(Input::only_looks) {
+                self.take(&mut turn, input);
+            }
+            turn.effects.into_iter().for_each(|effect| self.perform(effect));
+            return Ok(());
+        }
         let away = mem::replace(&mut self.listened, Instant::now()).elapsed();
         if away > self.absence {
             if self.scheduler.lease_count() > 0 {
@@ -212,6 +229,10 @@ impl Engine {
                 self.apply(&mut turn, event);
             }
         }
+        while let Some(event) = self.scheduler.next_assessment(now) {
+            self.changed = true;
+            self.apply(&mut turn, event);
+        }
         for event in self.scheduler.next_grants() {
             self.apply(&mut turn, event);
         }
@@ -223,13 +244,15 @@ impl Engine {
             self.changed = true;
             self.store.commit(batch).await.map_err(EngineError::Commit)?;
         }
-        for effect in effects {
-            match effect {
-                Effect::Tell(to, message) => self.tell(&to, message),
-                Effect::Answer(answer) => answer(),
-            }
-        }
+        effects.into_iter().for_each(|effect| self.perform(effect));
         Ok(())
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Tell(to, message) => self.tell(&to, message),
+            Effect::Answer(answer) => answer(),
+        }
     }
 
     fn apply(&mut self, turn: &mut Turn, event: Event) {
@@ -277,6 +300,10 @@ impl Engine {
                 let view = self.scheduler.workers().find(|view| view.worker == worker && connected);
                 turn.answer(move || drop(reply.send(view)));
             }
+            Input::Undrain { worker, reply } => {
+                let outcome = self.undrain(turn, &worker);
+                turn.answer(move || drop(reply.send(outcome)));
+            }
             Input::Ask(question) => turn.effects.push(Effect::Answer(question(&self.scheduler))),
             Input::Watch { sweep, reply } => {
                 let follower = self.follow(sweep);
@@ -307,14 +334,38 @@ impl Engine {
                 (Event::EpochReported { token, task, epoch }, None)
             }
             FromWorker::Finished { token, task, result } => {
-                (Event::TaskFinished { token, task }, Some(result))
+                match self.scheduler.wrong_data(task, &result.data_digest) {
+                    Some(failure) => (self.scheduler.failed_attempt(token, task, failure), None),
+                    None => {
+                        let data_digest = result.data_digest.clone();
+                        (Event::TaskFinished { token, task, data_digest }, Some(result))
+                    }
+                }
             }
             FromWorker::Failed { token, task, failure } => {
-                (Event::AttemptFailed { token, task, failure }, None)
+                (self.scheduler.failed_attempt(token, task, failure), None)
             }
             FromWorker::Released { token } => (Event::LeaseReleased { token }, None),
         };
         turn.apply(&mut self.scheduler, self.clock.now(), event, Some(connection), result);
+    }
+
+    fn undrain(&mut self, turn: &mut Turn, worker: &WorkerId) -> Result<WorkerView, UndrainError> {
+        let find = |scheduler: &Scheduler| scheduler.workers().find(|view| view.worker == *worker);
+        let before = find(&self.scheduler).ok_or_else(|| UndrainError::Away(worker.clone()))?;
+        if before.leaves_now {
+            return Err(UndrainError::Leaves(worker.clone()));
+        }
+        if !before.draining && before.set_aside.is_empty() {
+            return Err(UndrainError::Nothing(worker.clone()));
+        }
+        self.changed = true;
+        self.apply(turn, Event::UndrainRequested { worker: worker.clone() });
+        for PauseView { data_set, .. } in before.set_aside {
+            let cause = RestoreCause::Person;
+            self.apply(turn, Event::WorkerRestored { worker: worker.clone(), data_set, cause });
+        }
+        find(&self.scheduler).ok_or_else(|| UndrainError::Away(worker.clone()))
     }
 
     fn forget(&mut self, turn: &mut Turn, connection: ConnectionId) {

@@ -77,6 +77,10 @@ impl Store for Gate {
     fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
         self.inner.results(sweep, from, limit)
     }
+
+    fn result_counts(&self) -> StoreFuture<'_, Vec<(SweepId, u64)>> {
+        self.inner.result_counts()
+    }
 }
 
 struct Rig {
@@ -92,8 +96,13 @@ impl Rig {
         let (asked, fails_from) = (AtomicUsize::new(0), AtomicUsize::new(usize::MAX));
         let disk_gone = AtomicBool::new(false);
         let store = Arc::new(Gate { inner: MemoryStore::new(), permits, asked, fails_from, disk_gone });
-        let settings =
-            EngineSettings { lease: LEASE, only: None, release_leases: false, settle_after: SETTLE_AFTER };
+        let settings = EngineSettings {
+            lease: LEASE,
+            only: None,
+            release_leases: false,
+            settle_after: SETTLE_AFTER,
+            read_only: false,
+        };
         let (engine, handle) = Engine::recover(store.clone(), Clock::of_the_host(), settings).await.unwrap();
         let stop = CancellationToken::new();
         let running = tokio::spawn(engine.run(stop.clone()));

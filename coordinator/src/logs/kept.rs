@@ -20,6 +20,7 @@ use sqlx::{
 };
 
 use super::{KeptLine, LogBatch, LogLine, LogOf, LogSource, MOST_LINES};
+use crate::store::{has_log, make_private_database};
 
 const SCHEMA: &str = "\
 CREATE TABLE IF NOT EXISTS lines (
@@ -65,14 +66,38 @@ impl Kept {
     pub(super) async fn open(folder: Option<&Path>) -> Self {
         let Some(folder) = folder else { return Self::Memory(Mutex::default()) };
         let path = folder.join("logs.db");
-        match open(&path).await {
+        if let Err(error) = make_private_database(folder, "logs.db") {
+            tracing::warn!(%error, "logs of workers are kept in memory only");
+            return Self::Memory(Mutex::default());
+        }
+        let opened = open(&path).await;
+        Self::of(path, opened, "logs of workers are kept in memory only")
+    }
+
+    /// What is there, to be read.
+    pub(super) async fn open_to_read(folder: &Path) -> Self {
+        let path = folder.join("logs.db");
+        if !path.is_file() {
+            return Self::Memory(Mutex::default());
+        }
+        let options = SqliteConnectOptions::new().filename(&path).read_only(true).disable_statement_logging();
+        let mut opened = probe(&options).await;
+        // Without a log nobody writes to it: see the store.
+        if opened.is_err() && !has_log(&path) {
+            opened = probe(&options.immutable(true)).await;
+        }
+        Self::of(path, opened, "logs of workers can not be read")
+    }
+
+    fn of(path: PathBuf, opened: Result<SqliteConnection, sqlx::Error>, otherwise: &str) -> Self {
+        match opened {
             Ok(connection) => {
                 let connection = tokio::sync::Mutex::new(connection);
                 Self::File { path, connection, complained: AtomicBool::new(false) }
             }
             Err(error) => {
                 let path = path.display();
-                tracing::warn!(%path, %error, "logs of workers are kept in memory only");
+                tracing::warn!(%path, %error, "{otherwise}");
                 Self::Memory(Mutex::default())
             }
         }
@@ -96,6 +121,14 @@ impl Kept {
                     Err(_) => {}
                 }
             }
+        }
+    }
+
+    /// Copies SQLite's log into the table; it is no loss where that fails.
+    pub(super) async fn finish(&self) {
+        if let Self::File { connection, .. } = self {
+            let _ =
+                sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_all(&mut *connection.lock().await).await;
         }
     }
 
@@ -168,6 +201,13 @@ async fn open(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
         .connect()
         .await?;
     sqlx::raw_sql(SCHEMA).execute(&mut connection).await?;
+    Ok(connection)
+}
+
+/// A connection that can really read.
+async fn probe(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    sqlx::query("SELECT MAX(number) FROM lines").fetch_one(&mut connection).await?;
     Ok(connection)
 }
 

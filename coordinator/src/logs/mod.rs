@@ -90,7 +90,16 @@ pub(crate) struct Logs {
 impl Logs {
     /// Logs in this folder; in memory when there is none, or when it can not be written.
     pub(crate) async fn open(folder: Option<&Path>) -> Self {
-        let kept = Arc::new(Kept::open(folder).await);
+        Self::over(Kept::open(folder).await)
+    }
+
+    /// Logs in this folder as they are.
+    pub(crate) async fn open_to_read(folder: &Path) -> Self {
+        Self::over(Kept::open_to_read(folder).await)
+    }
+
+    fn over(kept: Kept) -> Self {
+        let kept = Arc::new(kept);
         let (orders, waiting) = mpsc::channel(QUEUE);
         let (news, written) = watch::channel(0);
         tokio::spawn(write(kept.clone(), waiting, news));
@@ -109,6 +118,12 @@ impl Logs {
             // Without an answer the writer has ended: there is nothing to wait for.
             let _ = flushed.await;
         }
+    }
+
+    /// Writes what was appended, so that it can be read where nothing can be written.
+    pub(crate) async fn finish(&self) {
+        self.flush().await;
+        self.kept.finish().await;
     }
 
     /// Up to `limit` lines that come after number `after`, in order.

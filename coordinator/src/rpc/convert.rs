@@ -1,17 +1,20 @@
 //! Domain types to wire types and typed errors to statuses.
 
 use colearn_core::{
-    id::{SweepId, SweepName},
+    id::{SweepId, SweepName, WorkerId},
     result::TaskResult,
-    scheduler::{FailedAttempt, HeldLease, RetryError, SlotOffer, SubmissionError, SweepStatus, TaskCounts},
-    text::shortened,
+    scheduler::{
+        FailedAttempt, HeldLease, PauseView, RetryError, SlotOffer, SubmissionError, SweepStatus, TaskCounts,
+    },
+    text::{printable, printable_lines, shortened},
 };
 use colearn_proto::{
     convert::{self, ConvertError},
     v1,
 };
-use tonic::Status;
+use tonic::{Code, Status};
 
+use super::refusal::refusal;
 use crate::{
     engine::{FromWorker, OperationError, Stopped, SweepSummary, ToWorker},
     store::{ResultRow, StoreError},
@@ -21,8 +24,8 @@ use crate::{
 const MOST_SLOTS: usize = 1024;
 /// The most tasks a worker gets in one lease, whatever it offers: more would not fit into one message.
 const LARGEST_COHORT: u32 = 1024;
-/// The longest text of a refusal, in bytes.
-const LONGEST_REFUSAL: usize = 1024;
+/// The longest text about what a client sent, in bytes.
+const LONGEST_QUOTE: usize = 1024;
 /// The most warnings of a worker that are kept.
 const MOST_WARNINGS: usize = 8;
 /// As much of a warning is kept, in bytes.
@@ -33,51 +36,53 @@ pub(super) const LONGEST_NAME: usize = 256;
 pub(super) const MOST_HELD: usize = 65_536;
 
 pub(super) fn stopped(error: Stopped) -> Status {
-    Status::unavailable(error.to_string())
+    refusal(Code::Unavailable, error)
 }
 
-/// What is wrong may quote what came, which may be of any length: a status travels in headers, and is logged.
+/// What a client sent is not acceptable. The text may quote it, and is logged.
 pub(super) fn invalid(error: impl std::fmt::Display) -> Status {
-    Status::invalid_argument(shortened(&printable(error.to_string()), LONGEST_REFUSAL))
+    refusal(Code::InvalidArgument, shortened(&error.to_string(), LONGEST_QUOTE))
 }
 
 pub(super) fn submission_refused(error: &SubmissionError) -> Status {
     match error {
-        SubmissionError::OtherTasks { .. } => Status::already_exists(error.to_string()),
+        SubmissionError::OtherTasks { .. } => refusal(Code::AlreadyExists, error),
         SubmissionError::TooManyTasks { .. } | SubmissionError::Empty(_) => invalid(error),
-        SubmissionError::Settled(_) => Status::unavailable(error.to_string()),
+        SubmissionError::Settled(_) => refusal(Code::Unavailable, error),
     }
 }
 
 pub(super) fn operation_refused(error: &OperationError) -> Status {
-    let text = error.to_string();
-    match error {
-        OperationError::Gone | OperationError::Retry(RetryError::Unknown { .. }) => Status::not_found(text),
-        OperationError::Settled => Status::unavailable(text),
-        OperationError::Priority(_) => Status::invalid_argument(text),
+    let code = match error {
+        OperationError::Gone | OperationError::Retry(RetryError::Unknown { .. }) => Code::NotFound,
+        OperationError::Settled => Code::Unavailable,
+        OperationError::Priority(_) => Code::InvalidArgument,
         OperationError::Ended(_)
         | OperationError::Retry(RetryError::Done { .. })
         | OperationError::Extension(_)
-        | OperationError::Removal(_) => Status::failed_precondition(text),
-    }
+        | OperationError::Removal(_) => Code::FailedPrecondition,
+    };
+    refusal(code, error)
 }
 
 pub(super) fn unknown_task(sweep: &SweepName, task: colearn_core::id::TaskId) -> Status {
-    Status::not_found(format!("sweep `{sweep}` has no task {}/{}", task.configuration, task.seed))
+    let text = format!("sweep `{sweep}` has no task {}/{}", task.configuration, task.seed);
+    refusal(Code::NotFound, text)
 }
 
 pub(super) fn trains_another(submitted: &SweepName, only: &SweepName) -> Status {
-    Status::failed_precondition(format!(
+    let text = format!(
         "this coordinator belongs to `colearn run` and trains its sweep `{only}` alone: it would never train `{submitted}`"
-    ))
+    );
+    refusal(Code::FailedPrecondition, text)
 }
 
 pub(super) fn unknown_sweep(name: &SweepName) -> Status {
-    Status::not_found(format!("there is no sweep `{name}`"))
+    refusal(Code::NotFound, format!("there is no sweep `{name}`"))
 }
 
 pub(super) fn store_failed(error: &StoreError) -> Status {
-    Status::internal(error.to_string())
+    refusal(Code::Internal, error)
 }
 
 fn counts(counts: TaskCounts) -> v1::TaskCounts {
@@ -132,6 +137,17 @@ pub(super) fn failure(failed: FailedAttempt) -> v1::TaskFailure {
     }
 }
 
+pub(super) fn set_aside(worker: &WorkerId, pause: PauseView) -> v1::SetAside {
+    v1::SetAside {
+        worker: worker.to_string(),
+        data_set: pause.data_set.unwrap_or_default(),
+        since: pause.since.0,
+        until: pause.until.0,
+        failures: pause.failures,
+        failure: Some(pause.failure.into()),
+    }
+}
+
 pub(super) fn result(row: ResultRow) -> v1::RecordedResult {
     v1::RecordedResult {
         task: Some(row.task.into()),
@@ -155,24 +171,8 @@ pub(super) fn slots(slots: Vec<v1::Slot>) -> Result<Vec<SlotOffer>, ConvertError
 
 /// What a worker's operator should know, as much of it as is kept.
 pub(super) fn warnings(warnings: Vec<String>) -> Vec<String> {
-    let short = |text| {
-        let mut text = printable(text);
-        text.truncate(text.floor_char_boundary(LONGEST_WARNING));
-        text
-    };
+    let short = |text| shortened(&printable(text), LONGEST_WARNING);
     warnings.into_iter().take(MOST_WARNINGS).map(short).collect()
-}
-
-/// Text of a worker without what could play with a terminal.
-pub(super) fn printable(mut text: String) -> String {
-    text.retain(|c| !c.is_control());
-    text
-}
-
-/// The same for text that may have several lines.
-fn printable_lines(mut text: String) -> String {
-    text.retain(|c| !c.is_control() || matches!(c, '\n' | '\t'));
-    text
 }
 
 /// Names in a result are shown to people, too.
@@ -259,7 +259,7 @@ pub(super) fn from_worker(message: v1::work_request::Message) -> Result<FromWork
 pub(super) fn to_worker(message: ToWorker) -> Result<v1::WorkResponse, serde_json::Error> {
     use v1::work_response::Message;
     let message = match message {
-        ToWorker::Lease { token, slot, tasks, checkpoint_every_epochs } => {
+        ToWorker::Lease { token, slot, tasks, checkpoint_every_epochs, data_digest } => {
             let assignment = |(task, attempt, settings): (colearn_core::id::TaskId, u32, _)| {
                 let settings_json = serde_json::to_string::<colearn_core::settings::TaskSettings>(&settings)?;
                 Ok(v1::Assignment {
@@ -267,6 +267,7 @@ pub(super) fn to_worker(message: ToWorker) -> Result<v1::WorkResponse, serde_jso
                     attempt,
                     settings_json,
                     checkpoint_every_epochs,
+                    data_digest: data_digest.clone(),
                 })
             };
             let tasks = tasks.into_iter().map(assignment).collect::<Result<_, serde_json::Error>>()?;
@@ -276,6 +277,8 @@ pub(super) fn to_worker(message: ToWorker) -> Result<v1::WorkResponse, serde_jso
             Message::Acknowledged(v1::Acknowledged { token: token.0, task: Some(task.into()) })
         }
         ToWorker::Drain { now } => Message::Drain(v1::Drain { now }),
+        ToWorker::Undrain => Message::Undrain(v1::Undrain {}),
+        ToWorker::Notice { text } => Message::Notice(v1::Notice { text }),
         ToWorker::Drop { token, tasks, reason } => Message::Drop(v1::Drop {
             token: token.0,
             tasks: tasks.into_iter().map(Into::into).collect(),

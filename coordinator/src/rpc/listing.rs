@@ -5,7 +5,6 @@ use colearn_core::{
     scheduler::{RunningTask, Scheduler, SlotView, SweepView, TaskState, TaskView, WorkerView},
 };
 use colearn_proto::v1;
-use tokio::sync::mpsc;
 use tonic::Status;
 
 use super::{convert, router::Rpc};
@@ -18,22 +17,24 @@ const MOST_CONFIGURATIONS: usize = 16_384;
 /// Workers, slots and running tasks of one answer; one worker more may be begun.
 const MOST_OF_WORKERS: usize = 8192;
 
-type Pages = mpsc::Sender<Result<v1::ListTasksResponse, Status>>;
+type Pages = super::parts::Parts<v1::ListTasksResponse>;
 
 /// Sends the tasks of a sweep that are in one of these states, in the order of the grid; all when `states` is
 /// empty. A page is as of one moment, not the whole.
-pub(super) async fn tasks(rpc: Rpc, name: String, states: Vec<i32>, pages: Pages) {
+pub(super) async fn tasks(rpc: Rpc, name: String, states: Vec<i32>, mut pages: Pages) {
     let mut from = 0;
     loop {
+        if pages.ready().await.is_err() {
+            return;
+        }
         let wanted = states.clone();
         let page = rpc.look(&name, move |scheduler, view| page(scheduler, view.id(), from, &wanted)).await;
         let (tasks, seen) = match page {
             Ok(page) => page,
-            // Who asked may have gone away.
-            Err(status) => return drop(pages.send(Err(status)).await),
+            Err(status) => return pages.fail(status).await,
         };
         from += seen;
-        if !tasks.is_empty() && pages.send(Ok(v1::ListTasksResponse { tasks })).await.is_err() {
+        if !tasks.is_empty() && pages.send(v1::ListTasksResponse { tasks }).await.is_err() {
             return;
         }
         if seen < PAGE {
@@ -115,7 +116,9 @@ fn most(limit: u32, most: usize) -> usize {
 }
 
 pub(super) fn worker(view: WorkerView) -> v1::Worker {
+    let set_aside = view.set_aside.into_iter().map(|pause| convert::set_aside(&view.worker, pause));
     v1::Worker {
+        set_aside: set_aside.collect(),
         worker: view.worker.to_string(),
         host: view.host,
         version: view.version,

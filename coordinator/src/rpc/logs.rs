@@ -5,18 +5,19 @@ use std::time::Duration;
 use colearn_core::{
     id::{LeaseToken, WorkerId},
     scheduler::TaskState,
-    text::shortened,
+    text::{printable, shortened},
     time::Timestamp,
 };
 use colearn_proto::{convert::ConvertError, v1};
-use tokio::{sync::mpsc, time::timeout};
+use tokio::time::timeout;
 use tonic::Status;
 
-use super::{convert, look, router::Rpc};
+use super::{convert, look, parts::Parts, router::Rpc};
 use crate::logs::{KeptLine, LogBatch, LogLine, LogOf, LogSource};
 
-/// Lines of one message to a person.
-const PAGE: u32 = 256;
+/// Lines of one message to a person at most, and bytes: somebody who does not read makes one wait.
+const PAGE: u32 = 64;
+const PAGE_BYTES: usize = 64 << 10;
 /// The most lines of one message of a worker, and of each the most bytes.
 const MOST_LINES: usize = 256;
 const LONGEST_LINE: usize = 4096;
@@ -35,7 +36,7 @@ pub(super) fn batch(worker: &WorkerId, logged: v1::LogLines) -> Result<LogBatch,
             v1::LogSource::Trainer => LogSource::Trainer,
             v1::LogSource::Worker | v1::LogSource::Unspecified => LogSource::Worker,
         },
-        text: shortened(&convert::printable(line.text), LONGEST_LINE),
+        text: shortened(&printable(line.text), LONGEST_LINE),
     };
     Ok(LogBatch {
         worker: worker.clone(),
@@ -59,13 +60,23 @@ fn recorded(kept: KeptLine) -> v1::RecordedLine {
     }
 }
 
+/// How many lines fit into one message: one at least.
+fn as_many_as_fit(lines: &[KeptLine]) -> usize {
+    let mut bytes = 0;
+    let fits = |kept: &&KeptLine| {
+        bytes += kept.line.text.len();
+        bytes <= PAGE_BYTES
+    };
+    lines.iter().take_while(fits).count().max(1)
+}
+
 /// Sends the stored lines of a log after line `after`, and new lines if the log is followed.
 pub(super) async fn stream(
     rpc: Rpc,
     of: LogOf,
     follow: bool,
     mut after: u64,
-    lines: mpsc::Sender<Result<v1::GetLogResponse, Status>>,
+    mut lines: Parts<v1::GetLogResponse>,
 ) {
     let mut written = rpc.logs.written();
     let mut over = !follow;
@@ -74,11 +85,15 @@ pub(super) async fn stream(
     loop {
         written.mark_unchanged();
         loop {
-            let page = rpc.logs.read(&of, after, PAGE).await;
+            if lines.ready().await.is_err() {
+                return;
+            }
+            let mut page = rpc.logs.read(&of, after, PAGE).await;
+            page.truncate(as_many_as_fit(&page));
             let Some(last) = page.last() else { break };
             after = last.number;
             let page = v1::GetLogResponse { lines: page.into_iter().map(recorded).collect() };
-            if lines.send(Ok(page)).await.is_err() {
+            if lines.send(page).await.is_err() {
                 return;
             }
         }
@@ -88,8 +103,7 @@ pub(super) async fn stream(
         match has_ended(&rpc, &of).await {
             // Its last lines may have come meanwhile.
             Ok(ended) => over = ended,
-            // Who asked may have gone away.
-            Err(status) => return drop(lines.send(Err(status)).await),
+            Err(status) => return lines.fail(status).await,
         }
         if !over {
             tokio::select! {
@@ -98,7 +112,7 @@ pub(super) async fn stream(
                 changed = timeout(BETWEEN_LOOKS, written.changed()) => {
                     if matches!(changed, Ok(Err(_))) {
                         // Without an error this would look like the end of the task.
-                        return drop(lines.send(Err(look::stopped())).await);
+                        return lines.fail(look::stopped()).await;
                     }
                 }
             }

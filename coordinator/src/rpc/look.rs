@@ -4,9 +4,9 @@ use colearn_core::{
     id::{SweepId, SweepName},
     scheduler::{Scheduler, SweepView},
 };
-use tonic::Status;
+use tonic::{Code, Status};
 
-use super::{convert, router::Rpc};
+use super::{convert, refusal::refusal, router::Rpc};
 use crate::engine::Stopped;
 
 /// Journal entries that are read at once.
@@ -43,7 +43,7 @@ impl Rpc {
                 Some(question(&alone, view))
             })
             .await
-            .map_err(|error| Status::internal(error.to_string()))?,
+            .map_err(|error| refusal(Code::Internal, error))?,
             None => self.ask(move |scheduler| Some(question(scheduler, scheduler.sweep(id)?))).await?,
         };
         seen.ok_or_else(|| convert::unknown_sweep(&name))
@@ -70,7 +70,7 @@ impl Rpc {
             entries.extend(page.into_iter().map(|(_, entry)| (entry.at, entry.event)));
         }
         let rebuilt = tokio::task::spawn_blocking(move || Scheduler::of_one_sweep(entries)).await;
-        rebuilt.map(Some).map_err(|error| Status::internal(error.to_string()))
+        rebuilt.map(Some).map_err(|error| refusal(Code::Internal, error))
     }
 }
 

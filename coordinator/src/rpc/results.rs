@@ -4,17 +4,16 @@ use std::sync::Arc;
 
 use colearn_core::{id::SweepId, scheduler::FailedAttempt, sweep::Sweep};
 use colearn_proto::v1::{GetResultsResponse, get_results_response::Part};
-use tokio::sync::mpsc;
-use tonic::Status;
+use tonic::{Code, Status};
 
-use super::convert;
+use super::{convert, parts::Gone, refusal::refusal};
 use crate::store::Store;
 
 /// Results that are read at once.
 const PAGE: u32 = 256;
 /// The sweep's JSON is sent in parts of this many bytes, to be put together again: a message is bounded, a
-/// sweep's size is not.
-const SWEEP_PART: usize = 1 << 20;
+/// sweep's size is not, and nor is what waits for a client that does not read.
+const SWEEP_PART: usize = 64 << 10;
 
 /// What to tell of a sweep.
 pub(super) struct Source {
@@ -24,29 +23,32 @@ pub(super) struct Source {
     pub(super) failures: Vec<(u64, FailedAttempt)>,
 }
 
-type Parts = mpsc::Sender<Result<GetResultsResponse, Status>>;
-
-/// The listener has gone away.
-struct Gone;
+type Parts = super::parts::Parts<GetResultsResponse>;
 
 /// Sends the sweep, then results and failures in the order of the grid.
-pub(super) async fn stream(source: Source, store: Arc<dyn Store>, parts: Parts) {
+pub(super) async fn stream(source: Source, store: Arc<dyn Store>, mut parts: Parts) {
     // That the listener has gone away is nobody's concern.
-    let _: Result<(), Gone> = send_all(source, &*store, &parts).await;
+    let _: Result<(), Gone> = send_all(source, &*store, &mut parts).await;
 }
 
-async fn send_all(source: Source, store: &dyn Store, parts: &Parts) -> Result<(), Gone> {
+async fn send_all(source: Source, store: &dyn Store, parts: &mut Parts) -> Result<(), Gone> {
+    let of_failure = |(_, failed): &(u64, FailedAttempt)| size_of_val(failed) + failed.failure.message.len();
+    let failures: usize = source.failures.iter().map(of_failure).sum();
     match serde_json::to_string(source.sweep.as_ref()) {
         Ok(json) => {
+            parts.holds(failures + json.len());
             for part in pieces(&json, SWEEP_PART) {
                 send(parts, Part::SweepJson(part.to_owned())).await?;
             }
+            drop(json);
+            parts.holds(failures);
         }
-        Err(error) => return fail(parts, Status::internal(error.to_string())).await,
+        Err(error) => return fail(parts, refusal(Code::Internal, error)).await,
     }
     let mut failures = source.failures.into_iter().peekable();
     let mut from = 0;
     loop {
+        parts.ready().await?;
         let rows = match store.results(source.id, from, PAGE).await {
             Ok(rows) => rows,
             Err(error) => return fail(parts, convert::store_failed(&error)).await,
@@ -66,12 +68,13 @@ async fn send_all(source: Source, store: &dyn Store, parts: &Parts) -> Result<()
     Ok(())
 }
 
-async fn send(parts: &Parts, part: Part) -> Result<(), Gone> {
-    parts.send(Ok(GetResultsResponse { part: Some(part) })).await.map_err(|_| Gone)
+async fn send(parts: &mut Parts, part: Part) -> Result<(), Gone> {
+    parts.send(GetResultsResponse { part: Some(part) }).await
 }
 
-async fn fail(parts: &Parts, status: Status) -> Result<(), Gone> {
-    parts.send(Err(status)).await.map_err(|_| Gone)
+async fn fail(parts: &mut Parts, status: Status) -> Result<(), Gone> {
+    parts.fail(status).await;
+    Ok(())
 }
 
 /// Cuts text into pieces of at most `most` bytes, between characters.

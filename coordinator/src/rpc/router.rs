@@ -15,8 +15,8 @@ use crate::{engine::EngineHandle, logs::Logs, store::Store};
 /// Makes a sweep, and warnings, of a sweep file's text and its name; or rendered diagnostics.
 pub type SweepParser = Arc<dyn Fn(&str, &str) -> Result<(Sweep, Vec<String>), String> + Send + Sync>;
 
-/// Without keepalive neither side notices a partition.
-const KEEPALIVE: Duration = Duration::from_secs(10);
+/// Without keepalive neither side notices a partition. A host that lost its power counts as connected for twice as long.
+const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// Streams that a client may have open on one connection. Each may hold one message that is not complete.
 const MOST_STREAMS: u32 = 64;

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use colearn_core::id::WorkerId;
+use colearn_core::{id::WorkerId, text::printable};
 use colearn_proto::v1::{self, work_request, work_response};
 use prost::Message as _;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
-use tonic::{Status, Streaming};
+use tonic::{Code, Status, Streaming};
 
-use super::{convert, logs, rate::Rate, router::Rpc};
+use super::{convert, logs, rate::Rate, refusal::refusal, router::Rpc};
 use crate::engine::{Hello, Line, Outbox, ToWorker};
 
 /// Who says nothing for so long after opening a stream is no worker.
@@ -52,7 +52,7 @@ impl Session {
         let held = convert::held(hello.held).map_err(convert::invalid)?;
         convert::limit("host", hello.host.len(), convert::LONGEST_NAME).map_err(convert::invalid)?;
         convert::limit("version", hello.version.len(), convert::LONGEST_NAME).map_err(convert::invalid)?;
-        let (host, version) = (convert::printable(hello.host), convert::printable(hello.version));
+        let (host, version) = (printable(hello.host), printable(hello.version));
         let warnings = convert::warnings(hello.warnings);
         let ours = env!("CARGO_PKG_VERSION");
         if version != ours {
@@ -80,11 +80,11 @@ impl Session {
     }
 
     async fn hello(&mut self) -> Result<v1::Hello, Status> {
-        let late = |_| Status::deadline_exceeded("no hello came in time");
+        let late = |_| refusal(Code::DeadlineExceeded, "no hello came in time");
         let first = timeout(HELLO_WITHIN, self.requests.message()).await.map_err(late)??;
         match first.and_then(|request| request.message) {
             Some(work_request::Message::Hello(hello)) => Ok(hello),
-            _ => Err(Status::invalid_argument("the first message on a stream must be a hello")),
+            _ => Err(convert::invalid("the first message on a stream must be a hello")),
         }
     }
 
@@ -96,7 +96,7 @@ impl Session {
             coordinator_version: version.to_owned(),
         };
         let message = Some(work_response::Message::Welcome(welcome));
-        let gone = |_| Status::cancelled("the worker is gone");
+        let gone = |_| refusal(Code::Cancelled, "the worker is gone");
         self.responses.send(Ok(v1::WorkResponse { message })).await.map_err(gone)
     }
 
@@ -140,7 +140,7 @@ async fn forward(
 ) {
     let _over = over.drop_guard();
     while let Some(message) = inbox.recv().await {
-        let response = convert::to_worker(message).map_err(|error| Status::internal(error.to_string()));
+        let response = convert::to_worker(message).map_err(|error| refusal(Code::Internal, error));
         match timeout(TAKE_WITHIN, responses.send(response)).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return,

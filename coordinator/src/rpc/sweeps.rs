@@ -8,16 +8,23 @@ use colearn_core::{
     sweep::Sweep,
 };
 use colearn_proto::v1::{self, sweep_service_server::SweepService};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status};
+use tokio::sync::Semaphore;
+use tonic::{Code, Request, Response, Status};
 
-use super::{convert, listing, logs, look, results, router::Rpc};
+use super::{
+    convert, listing, logs, look,
+    parts::{Answers, PartStream},
+    refusal::refusal,
+    results,
+    router::Rpc,
+};
 use crate::{
     engine::{Operated, Operation, SweepSummary},
     logs::LogOf,
 };
 
+/// The workers that are set aside of which one answer tells at most.
+const MOST_SET_ASIDE: usize = 100;
 /// The longest name of a sweep file, in bytes.
 const LONGEST_ORIGIN: usize = 4096;
 
@@ -25,27 +32,28 @@ const LONGEST_ORIGIN: usize = 4096;
 pub(super) struct Sweeps {
     rpc: Rpc,
     parsers: Arc<Semaphore>,
+    answers: Answers,
 }
 
 impl Sweeps {
     pub(super) fn new(rpc: Rpc, parsers: usize) -> Self {
-        Self { rpc, parsers: Arc::new(Semaphore::new(parsers)) }
+        Self { rpc, parsers: Arc::new(Semaphore::new(parsers)), answers: Answers::default() }
     }
 
     /// Apart from everything that waits for nobody: a large sweep file keeps a core busy for seconds.
     async fn parse(&self, source: String, origin: String) -> Result<(Sweep, Vec<String>), Status> {
         if origin.len() > LONGEST_ORIGIN {
-            return Err(Status::invalid_argument(format!("`origin` is longer than {LONGEST_ORIGIN} bytes")));
+            return Err(convert::invalid(format!("`origin` is longer than {LONGEST_ORIGIN} bytes")));
         }
-        let internal = |error: String| Status::internal(error);
-        let turn = self.parsers.clone().acquire_owned().await.map_err(|error| internal(error.to_string()))?;
+        let internal = |error: &dyn std::fmt::Display| refusal(Code::Internal, error);
+        let turn = self.parsers.clone().acquire_owned().await.map_err(|error| internal(&error))?;
         let parser = self.rpc.parser.clone();
         let parse = move || {
             let _turn = turn;
             parser(&source, &origin)
         };
-        let parsed = tokio::task::spawn_blocking(parse).await.map_err(|error| internal(error.to_string()))?;
-        parsed.map_err(Status::invalid_argument)
+        let parsed = tokio::task::spawn_blocking(parse).await.map_err(|error| internal(&error))?;
+        parsed.map_err(|diagnostics| refusal(Code::InvalidArgument, diagnostics))
     }
 
     async fn operate(&self, name: &str, operation: Operation) -> Result<Operated, Status> {
@@ -58,10 +66,10 @@ impl Sweeps {
 
 #[tonic::async_trait]
 impl SweepService for Sweeps {
-    type WatchSweepStream = ReceiverStream<Result<v1::WatchSweepResponse, Status>>;
-    type GetResultsStream = ReceiverStream<Result<v1::GetResultsResponse, Status>>;
-    type ListTasksStream = ReceiverStream<Result<v1::ListTasksResponse, Status>>;
-    type GetLogStream = ReceiverStream<Result<v1::GetLogResponse, Status>>;
+    type WatchSweepStream = PartStream<v1::WatchSweepResponse>;
+    type GetResultsStream = PartStream<v1::GetResultsResponse>;
+    type ListTasksStream = PartStream<v1::ListTasksResponse>;
+    type GetLogStream = PartStream<v1::GetLogResponse>;
 
     async fn submit_sweep(
         &self,
@@ -101,11 +109,14 @@ impl SweepService for Sweeps {
         let v1::GetSweepRequest { name, from, limit } = request.into_inner();
         let look = move |scheduler: &Scheduler, view: SweepView<'_>| {
             let (configurations, more) = listing::configurations(view, from, limit);
+            let set_aside = scheduler.set_aside_from(view.id()).into_iter().take(MOST_SET_ASIDE);
+            let set_aside = set_aside.map(|(worker, pause)| convert::set_aside(&worker, pause));
             v1::GetSweepResponse {
                 sweep: Some(convert::summary(SweepSummary::of(scheduler, view))),
                 configurations,
                 failures: view.recent_failures().cloned().map(convert::failure).collect(),
                 more,
+                set_aside: set_aside.collect(),
             }
         };
         Ok(Response::new(self.rpc.look(&name, look).await?))
@@ -115,36 +126,36 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::WatchSweepRequest>,
     ) -> Result<Response<Self::WatchSweepStream>, Status> {
+        let peer = request.extensions().get().cloned();
         let (name, id) = self.rpc.find(&request.into_inner().name).await?;
         let follower = self.rpc.engine.watch(id).await.map_err(convert::stopped)?;
         let mut follower = follower.ok_or_else(|| convert::unknown_sweep(&name))?;
-        let (updates, stream) = mpsc::channel(1);
+        let (mut updates, stream) = self.answers.begin(peer.as_ref(), 1)?;
         tokio::spawn(async move {
             loop {
                 let summary = follower.borrow_and_update().clone();
                 let ended = summary.status != SweepStatus::Active;
                 let update = v1::WatchSweepResponse { sweep: Some(convert::summary(summary)) };
-                if updates.send(Ok(update)).await.is_err() || ended {
+                if updates.send(update).await.is_err() || ended {
                     return;
                 }
                 tokio::select! {
                     biased;
                     changed = follower.changed() => if changed.is_err() {
-                        // Who watched may have gone away.
-                        drop(updates.send(Err(look::stopped())).await);
-                        return;
+                        return updates.fail(look::stopped()).await;
                     },
                     () = updates.closed() => return,
                 }
             }
         });
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(stream))
     }
 
     async fn get_results(
         &self,
         request: Request<v1::GetResultsRequest>,
     ) -> Result<Response<Self::GetResultsStream>, Status> {
+        let peer = request.extensions().get().cloned();
         let name = request.into_inner().name;
         let look = |_: &Scheduler, view: SweepView<'_>| {
             let failures = view.failures();
@@ -152,9 +163,9 @@ impl SweepService for Sweeps {
             results::Source { id: view.id(), sweep: view.sweep().clone(), failures: failures.collect() }
         };
         let source = self.rpc.look(&name, look).await?;
-        let (parts, stream) = mpsc::channel(16);
+        let (parts, stream) = self.answers.begin(peer.as_ref(), 16)?;
         tokio::spawn(results::stream(source, self.rpc.store.clone(), parts));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(stream))
     }
 
     async fn cancel_sweep(
@@ -225,11 +236,12 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::ListTasksRequest>,
     ) -> Result<Response<Self::ListTasksStream>, Status> {
+        let peer = request.extensions().get().cloned();
         let v1::ListTasksRequest { name, states } = request.into_inner();
         self.rpc.find(&name).await?;
-        let (pages, stream) = mpsc::channel(2);
+        let (pages, stream) = self.answers.begin(peer.as_ref(), 1)?;
         tokio::spawn(listing::tasks(self.rpc.clone(), name, states, pages));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(stream))
     }
 
     async fn list_workers(
@@ -249,20 +261,31 @@ impl SweepService for Sweeps {
         let v1::DrainWorkerRequest { worker, now } = request.into_inner();
         let id = WorkerId::new(worker).map_err(convert::invalid)?;
         let view = self.rpc.engine.drain(id.clone(), now).await.map_err(convert::stopped)?;
-        let away = || Status::failed_precondition(format!("worker `{id}` is not connected"));
+        let away = || refusal(Code::FailedPrecondition, format!("worker `{id}` is not connected"));
         let worker = Some(listing::worker(view.ok_or_else(away)?));
         Ok(Response::new(v1::DrainWorkerResponse { worker }))
+    }
+
+    async fn undrain_worker(
+        &self,
+        request: Request<v1::UndrainWorkerRequest>,
+    ) -> Result<Response<v1::UndrainWorkerResponse>, Status> {
+        let id = WorkerId::new(request.into_inner().worker).map_err(convert::invalid)?;
+        let view = self.rpc.engine.undrain(id).await.map_err(convert::stopped)?;
+        let view = view.map_err(|error| refusal(Code::FailedPrecondition, error))?;
+        Ok(Response::new(v1::UndrainWorkerResponse { worker: Some(listing::worker(view)) }))
     }
 
     async fn get_log(
         &self,
         request: Request<v1::GetLogRequest>,
     ) -> Result<Response<Self::GetLogStream>, Status> {
+        let peer = request.extensions().get().cloned();
         let v1::GetLogRequest { of, follow, after } = request.into_inner();
         let of = match of {
             Some(v1::get_log_request::Of::Task(v1::TaskOfSweep { name, task })) => {
                 let (name, id) = self.rpc.find(&name).await?;
-                let task = task.ok_or_else(|| Status::invalid_argument("`task` names no task"))?;
+                let task = task.ok_or_else(|| convert::invalid("`task` names no task"))?;
                 let task = listing::reference(id, &task)?;
                 let known = move |_: &Scheduler, view: SweepView<'_>| view.has_task(task);
                 if !self.rpc.look(name.as_str(), known).await? {
@@ -273,10 +296,10 @@ impl SweepService for Sweeps {
             Some(v1::get_log_request::Of::Worker(worker)) => {
                 LogOf::Worker(WorkerId::new(worker).map_err(convert::invalid)?)
             }
-            None => return Err(Status::invalid_argument("a log is of a task or of a worker")),
+            None => return Err(convert::invalid("a log is of a task or of a worker")),
         };
-        let (lines, stream) = mpsc::channel(4);
+        let (lines, stream) = self.answers.begin(peer.as_ref(), 1)?;
         tokio::spawn(logs::stream(self.rpc.clone(), of, follow, after, lines));
-        Ok(Response::new(ReceiverStream::new(stream)))
+        Ok(Response::new(stream))
     }
 }

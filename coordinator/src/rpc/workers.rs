@@ -5,9 +5,9 @@ use std::sync::Arc;
 use colearn_proto::v1::{self, worker_service_server::WorkerService};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::{Request, Response, Status, Streaming};
+use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{router::Rpc, session::Session};
+use super::{refusal::refusal, router::Rpc, session::Session};
 
 /// Messages to one worker that may wait.
 const OUTBOX: usize = 256;
@@ -35,8 +35,9 @@ impl WorkerService for Workers {
         &self,
         request: Request<Streaming<v1::WorkRequest>>,
     ) -> Result<Response<Self::WorkStream>, Status> {
-        let full =
-            |_| Status::resource_exhausted(format!("{MOST_WORKERS} workers are connected, and no more fit"));
+        let full = |_| {
+            refusal(Code::ResourceExhausted, format!("{MOST_WORKERS} workers are connected, and no more fit"))
+        };
         let place = self.places.clone().try_acquire_owned().map_err(full)?;
         // Answered before the hello has come: a client may want the answer before it says anything.
         let (responses, stream) = mpsc::channel(OUTBOX);

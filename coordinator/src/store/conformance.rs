@@ -33,7 +33,10 @@ fn submitted(id: u64) -> Entry {
 }
 
 fn finished(seed: u64) -> Entry {
-    entry(2, Event::TaskFinished { token: LeaseToken(u64::MAX), task: task(1, seed) })
+    entry(
+        2,
+        Event::TaskFinished { token: LeaseToken(u64::MAX), task: task(1, seed), data_digest: String::new() },
+    )
 }
 
 fn task(sweep: u64, seed: u64) -> TaskId {
@@ -235,4 +238,46 @@ async fn sqlite_is_opened_by_one_at_a_time() {
     let _store = SqliteStore::open(folder.path()).await.unwrap();
     let error = SqliteStore::open(folder.path()).await.unwrap_err();
     assert!(matches!(error, StoreError::Held { .. }), "{error:?}");
+}
+
+/// A second coordinator whom no lock keeps out: it has all that the first committed, and the first commits nothing
+/// more.
+async fn is_taken_over_by_whoever_opens_it_next(open: impl AsyncFn() -> Box<dyn Store>) {
+    let first = open().await;
+    let before = batch(vec![submitted(1), finished(0)], vec![row(1, 0, 0)]);
+    first.commit(before.clone()).await.unwrap();
+    let second = open().await;
+    assert_eq!(journal(&*second).await, before.entries, "what was acknowledged is there");
+    for late in [
+        batch(vec![finished(1)], vec![row(1, 1, 1)]),
+        Batch { settled: vec![outcome(1)], ..Batch::default() },
+    ] {
+        let error = first.commit(late).await.unwrap_err();
+        assert!(matches!(error, StoreError::TakenOver { .. }), "{error:?}");
+    }
+    let after = batch(vec![submitted(2)], vec![row(1, 2, 2)]);
+    second.commit(after.clone()).await.unwrap();
+    let error = first.commit(batch(vec![submitted(3)], vec![])).await.unwrap_err();
+    assert!(matches!(error, StoreError::TakenOver { .. }), "{error:?}");
+    second.commit(batch(vec![submitted(4)], vec![])).await.unwrap();
+    assert_eq!(journal(&*second).await, [before.entries, after.entries, vec![submitted(4)]].concat());
+    assert_eq!(second.result_counts().await.unwrap(), [(SweepId(1), 2)]);
+    assert_eq!(second.recovered().await.unwrap().settled, []);
+}
+
+#[tokio::test]
+async fn memory_is_taken_over_by_whoever_opens_it_next() {
+    let kept = MemoryStore::new();
+    is_taken_over_by_whoever_opens_it_next(async || Box::new(kept.take_over()) as Box<dyn Store>).await;
+}
+
+#[tokio::test]
+async fn sqlite_is_taken_over_by_whoever_opens_it_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let open = async || {
+        // The lock's file is gone, or the file system knows no locks.
+        let _ = std::fs::remove_file(folder.path().join("lock"));
+        Box::new(SqliteStore::open(folder.path()).await.unwrap()) as Box<dyn Store>
+    };
+    is_taken_over_by_whoever_opens_it_next(open).await;
 }

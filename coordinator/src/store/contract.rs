@@ -21,6 +21,10 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 ///
 /// There is one writer, the engine; it waits for a commit before it starts the next. Reading may happen at
 /// any time beside it, and sees whole batches only.
+///
+/// Whoever opens what a store keeps takes it over: from then on nobody who had it before can commit. Nor can anybody
+/// when the journal does not end where their last commit left it, or when something else has taken the place of what
+/// they opened. Locks alone do not see to that: they can be removed, and some file systems have none that work.
 pub trait Store: Send + Sync + 'static {
     /// Appends entries to the journal, in their order, and records results.
     ///
@@ -32,7 +36,8 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::AlreadyRecorded`] when a result of the same task is there: at most one is ever kept.
     /// [`StoreError::NotAFact`] when an entry's event is volatile. [`StoreError::UnknownSweep`] when a result
     /// belongs to a sweep that neither the journal nor this batch has submitted. [`StoreError::Full`] when
-    /// there is no space left. Others as the backend has it.
+    /// there is no space left. [`StoreError::TakenOver`] when what is kept is not this store's any more; nothing that
+    /// is committed afterwards can be relied upon, so the engine stops. Others as the backend has it.
     fn commit(&self, batch: Batch) -> StoreFuture<'_, ()>;
 
     /// Up to `limit` entries of the journal that are to be replayed and come after entry number `after`, in
@@ -61,6 +66,21 @@ pub trait Store: Send + Sync + 'static {
     /// # Errors
     /// [`StoreError::Corrupt`] when a result can not be read; it names the task.
     fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>>;
+
+    /// Called when nothing more will be committed: what is kept is left so that it can be read where nothing can be
+    /// written. It is durable without that.
+    ///
+    /// # Errors
+    /// When that can not be done.
+    fn finish(&self) -> StoreFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// How many results are recorded of each sweep that has any, by sweep: what a start compares with the journal.
+    ///
+    /// # Errors
+    /// When they can not be counted.
+    fn result_counts(&self) -> StoreFuture<'_, Vec<(SweepId, u64)>>;
 }
 
 /// What is committed at once.

@@ -29,6 +29,43 @@ pub enum StoreError {
         /// Who uses it.
         holder: String,
     },
+    /// The state folder is another user's.
+    #[error(
+        "state folder {path} belongs to the user with number {owner}, who could exchange everything in it: choose a folder of your own with --state"
+    )]
+    Foreign {
+        /// The folder.
+        path: PathBuf,
+        /// The number of its owner.
+        owner: u32,
+    },
+    /// Somebody else has taken the database over, written to it or exchanged it, since it was opened.
+    #[error(
+        "database {path} is not this coordinator's any more ({detail}): nothing was written to it; start one coordinator alone on a state folder, and stop it before the folder is moved or restored"
+    )]
+    TakenOver {
+        /// The database.
+        path: PathBuf,
+        /// How that shows.
+        detail: String,
+    },
+    /// The database was opened to be read.
+    #[error("database {path} was opened only to be read")]
+    ReadOnly {
+        /// The database.
+        path: PathBuf,
+    },
+    /// The newest commits are in a log that can not be read.
+    #[error(
+        "database {path} has a log beside it, {path}-wal, which can not be read without writing to the folder ({cause}): copy the folder to where you may write and name the copy with --state, or have its coordinator stopped by a signal, which leaves no log",
+        path = path.display()
+    )]
+    LogNotReadable {
+        /// The database.
+        path: PathBuf,
+        /// What the system said.
+        cause: io::Error,
+    },
     /// The database is damaged.
     #[error("database {path} is damaged ({detail}): restore it from a backup, or move it away to begin anew")]
     Corrupt {

@@ -1,28 +1,41 @@
 //! One coordinator a state folder.
 
 use std::{
-    env, fs,
-    fs::{File, TryLockError},
-    io::{self, Write},
+    env,
+    fs::{File, OpenOptions, TryLockError},
+    io::{self, Read as _, Write},
     path::{Path, PathBuf},
     process,
 };
 
-use super::error::StoreError;
+use colearn_core::text::{one_line, shortened};
+use uuid::Uuid;
+
+use super::{error::StoreError, files};
+
+/// The longest description of a holder that is written, in bytes, and what is read of it.
+const LONGEST_COMMAND: usize = 2048;
+const LONGEST_HOLDER: u64 = 4096;
 
 /// The right to use a state folder; gone with the process, however it ends.
+///
+/// There are file systems on which everybody is given a lock, or everybody on a host of their own. So its file says whose it
+/// is, with a mark that comes once, and [`StateLock::is_held`] reads it.
 #[derive(Debug)]
 pub(super) struct StateLock {
     _file: File,
+    path: PathBuf,
+    mark: String,
 }
 
 impl StateLock {
     /// Creates the folder if it is not there, and takes it.
     pub(super) fn take(folder: &Path) -> Result<Self, StoreError> {
         let not_writable = |cause| StoreError::NotWritable { path: folder.to_owned(), cause };
-        fs::create_dir_all(folder).map_err(not_writable)?;
+        files::make_private_folder(folder).map_err(not_writable)?;
+        files::refuse_foreign(folder)?;
         let path = folder.join("lock");
-        let file = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let file = files::open_private(&path, OpenOptions::new().read(true).write(true));
         let mut file = file.map_err(not_writable)?;
         match file.try_lock() {
             Ok(()) => {}
@@ -31,27 +44,57 @@ impl StateLock {
             }
             Err(TryLockError::Error(cause)) => return Err(not_writable(cause)),
         }
-        // Who holds it is for people; that somebody does is the lock's word, not the text's.
-        note_holder(&mut file).map_err(not_writable)?;
-        Ok(Self { _file: file })
+        let mark = Uuid::new_v4().to_string();
+        note_holder(&mut file, &mark).map_err(not_writable)?;
+        Ok(Self { _file: file, path, mark })
+    }
+
+    /// Who holds it now, as its file has it.
+    pub(super) fn holder(&self) -> String {
+        holder(&self.path)
+    }
+
+    /// Whether nobody else has been given the lock since. Not where its file can not be read: it may have been deleted,
+    /// or there are too many open files.
+    pub(super) fn is_held(&self) -> bool {
+        read(&self.path).map_or(true, |text| text.lines().last() == Some(&self.mark))
     }
 }
 
-fn note_holder(file: &mut File) -> io::Result<()> {
+/// Who holds it, for people, and the mark.
+fn note_holder(file: &mut File, mark: &str) -> io::Result<()> {
     let command: Vec<String> = env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     file.set_len(0)?;
-    writeln!(file, "process {} (`{}`)", process::id(), command.join(" "))
+    let holder = one_line(&format!(
+        "process {} (`{}`)",
+        process::id(),
+        shortened(&command.join(" "), LONGEST_COMMAND)
+    ));
+    file.write_all(format!("{holder}\n{mark}\n").as_bytes())
 }
 
-fn holder(path: &PathBuf) -> String {
-    match fs::read_to_string(path) {
-        Ok(text) if !text.trim().is_empty() => text.trim().to_owned(),
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(LONGEST_HOLDER).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Who holds the lock, as the lock's file has it.
+fn holder(path: &Path) -> String {
+    let text = read(path).unwrap_or_default();
+    match text.lines().next().map(str::trim) {
+        Some(holder) if !holder.is_empty() => one_line(holder),
         _ => "another process".to_owned(),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        fs,
+        os::unix::fs::{PermissionsExt as _, symlink},
+    };
+
     use super::*;
 
     #[test]
@@ -73,5 +116,41 @@ mod tests {
         let error = StateLock::take(&file.join("state")).unwrap_err();
         assert!(matches!(error, StoreError::NotWritable { .. }), "{error}");
         assert!(error.to_string().contains("--state"), "{error}");
+    }
+
+    #[test]
+    fn a_lock_that_somebody_else_was_given_too_is_not_held_any_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let first = StateLock::take(folder.path()).unwrap();
+        assert!(first.is_held());
+        // On a file system without locks.
+        let other = OpenOptions::new().write(true).open(folder.path().join("lock"));
+        note_holder(&mut other.unwrap(), "another mark").unwrap();
+        assert!(!first.is_held());
+        fs::remove_file(folder.path().join("lock")).unwrap();
+        assert!(first.is_held(), "nobody else has it");
+        let second = StateLock::take(folder.path()).unwrap();
+        assert!(second.is_held() && !first.is_held());
+    }
+
+    #[test]
+    fn a_lock_that_is_a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (state, victim) = (folder.path().join("state"), folder.path().join("victim"));
+        fs::create_dir(&state).unwrap();
+        fs::write(&victim, "precious").unwrap();
+        symlink(&victim, state.join("lock")).unwrap();
+        let error = StateLock::take(&state).unwrap_err().to_string();
+        assert!(error.contains("lock is a symbolic link"), "{error}");
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+    }
+
+    #[test]
+    fn a_new_state_folder_is_for_its_owner_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let _lock = StateLock::take(&state).unwrap();
+        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&state), mode(&state.join("lock"))), (0o700, 0o600));
     }
 }

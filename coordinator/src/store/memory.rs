@@ -2,7 +2,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use colearn_core::{
@@ -15,10 +18,13 @@ use super::{
     error::StoreError,
 };
 
-/// Keeps everything in memory. "Durable" means as long as the value lives.
+/// Keeps everything in memory. "Durable" means as long as the value lives, or one that took it over.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
-    kept: Mutex<Kept>,
+    kept: Arc<Mutex<Kept>>,
+    owner: u64,
+    /// The last entry of the journal, as this store left it.
+    left_at: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -27,6 +33,8 @@ struct Kept {
     journal: BTreeMap<u64, Entry>,
     last_entry: u64,
     sweeps: BTreeSet<SweepId>,
+    /// Counts those who took it over.
+    owner: u64,
     results: BTreeMap<(SweepId, u64), ResultRow>,
     recorded: BTreeSet<TaskId>,
     settled: BTreeMap<SweepId, SettledSweep>,
@@ -39,6 +47,22 @@ impl MemoryStore {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Takes over what this store keeps, as opening it again does: this one can commit nothing more.
+    #[must_use]
+    pub fn take_over(&self) -> Self {
+        let mut kept = self.kept();
+        kept.owner += 1;
+        Self { kept: self.kept.clone(), owner: kept.owner, left_at: kept.last_entry.into() }
+    }
+
+    fn verify(&self, kept: &Kept) -> Result<(), StoreError> {
+        if kept.owner == self.owner && kept.last_entry == self.left_at.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        let detail = "it was taken over by another coordinator".to_owned();
+        Err(StoreError::TakenOver { path: "(in memory)".into(), detail })
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
@@ -117,8 +141,10 @@ impl Store for MemoryStore {
     fn commit(&self, batch: Batch) -> StoreFuture<'_, ()> {
         Box::pin(async move {
             let mut kept = self.kept();
+            self.verify(&kept)?;
             kept.check(&batch)?;
             kept.keep(batch);
+            self.left_at.store(kept.last_entry, Ordering::Relaxed);
             Ok(())
         })
     }
@@ -148,6 +174,16 @@ impl Store for MemoryStore {
             let kept = self.kept();
             let rows = kept.results.range((sweep, from)..=(sweep, u64::MAX));
             Ok(rows.take(limit as usize).map(|(_, row)| row.clone()).collect())
+        })
+    }
+
+    fn result_counts(&self) -> StoreFuture<'_, Vec<(SweepId, u64)>> {
+        Box::pin(async move {
+            let mut counts = BTreeMap::new();
+            for (sweep, _) in self.kept().results.keys() {
+                *counts.entry(*sweep).or_default() += 1;
+            }
+            Ok(counts.into_iter().collect())
         })
     }
 }

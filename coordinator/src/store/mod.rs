@@ -3,6 +3,7 @@
 mod check;
 mod contract;
 mod error;
+mod files;
 mod lock;
 mod memory;
 mod sqlite;
@@ -13,5 +14,7 @@ mod conformance;
 pub use check::{CheckReport, backup, check};
 pub use contract::{Batch, Entry, ResultRow, Store, StoreFuture};
 pub use error::StoreError;
+pub use files::{concern, open_private, replace_private};
+pub(crate) use files::{has_log, make_private_database};
 pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;

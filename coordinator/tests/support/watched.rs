@@ -55,4 +55,8 @@ impl Store for Watched {
         self.results_asked.fetch_add(1, Ordering::SeqCst);
         self.inner.results(sweep, from, limit)
     }
+
+    fn result_counts(&self) -> StoreFuture<'_, Vec<(SweepId, u64)>> {
+        self.inner.result_counts()
+    }
 }

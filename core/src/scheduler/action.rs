@@ -8,7 +8,7 @@ use crate::{
     time::Timestamp,
 };
 
-use super::task::SweepStatus;
+use super::{event::RestoreCause, pauses::PauseView, task::SweepStatus};
 
 /// An effect of an event. It may be performed only once the event is durable; on recovery the actions of
 /// replayed events are dropped.
@@ -59,6 +59,27 @@ pub enum Action {
         worker: WorkerId,
         /// Without waiting for what runs.
         now: bool,
+    },
+    /// Tell a worker to take leases again.
+    UndrainWorker {
+        /// Whom to tell.
+        worker: WorkerId,
+    },
+    /// Tell a worker that it was set aside.
+    SetAside {
+        /// Whom to tell.
+        worker: WorkerId,
+        /// For what, until when, and why.
+        pause: PauseView,
+    },
+    /// Tell a worker that it gets tasks as any other again.
+    Restore {
+        /// Whom to tell.
+        worker: WorkerId,
+        /// The data set it was set aside for; none means for all.
+        data_set: Option<String>,
+        /// Why.
+        cause: RestoreCause,
     },
     /// Keep the result that came with the report, in the same transaction as the event. Happens once a task.
     RecordResult {

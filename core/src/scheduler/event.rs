@@ -12,7 +12,7 @@ use crate::{
 
 /// Something that happened.
 ///
-/// The first thirteen are *durable*: facts that the journal keeps and recovery replays. The others are
+/// The first fifteen are *durable*: facts that the journal keeps and recovery replays. The others are
 /// *volatile*: they say who is there and alive now, which nobody needs to know after a restart.
 ///
 /// The serialised form of the durable ones is what journals are made of: add variants, and fields with a
@@ -44,6 +44,9 @@ pub enum Event {
         token: LeaseToken,
         /// Which.
         task: TaskId,
+        /// The digest of the data set it was trained on; empty when it is not known.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        data_digest: String,
     },
     /// An attempt at a task failed; the other members of its lease go on.
     AttemptFailed {
@@ -53,6 +56,10 @@ pub enum Event {
         task: TaskId,
         /// Why.
         failure: Failure,
+        /// The failure would be permanent, but may be the worker's: the task is tried again as long as attempts
+        /// are left, see [`super::Scheduler::failed_attempt`].
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        unconfirmed: bool,
     },
     /// A lease's worker was silent for too long, or came back without it.
     LeaseExpired {
@@ -106,6 +113,33 @@ pub enum Event {
         /// Which. Its number is not given again.
         sweep: SweepId,
     },
+    /// A worker on which nothing succeeds gets nothing for a while, and then one task at a time until one
+    /// succeeds; see [`super::Scheduler::next_assessment`].
+    WorkerSetAside {
+        /// Which.
+        worker: WorkerId,
+        /// Only for tasks that are trained on this data set; none means for all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data_set: Option<String>,
+        /// How many pauses in a row this makes.
+        pauses: u32,
+        /// How long it gets nothing, in milliseconds.
+        pause_millis: u64,
+        /// Leases that failed in a row.
+        failures: u32,
+        /// The last failure.
+        failure: Failure,
+    },
+    /// A worker that was set aside gets tasks as any other again.
+    WorkerRestored {
+        /// Which.
+        worker: WorkerId,
+        /// Which of its pauses ends: that for a data set, or that for all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        data_set: Option<String>,
+        /// Why.
+        cause: RestoreCause,
+    },
     /// The coordinator started on what an earlier one left: every worker has time to come back.
     CoordinatorStarted,
 
@@ -145,6 +179,11 @@ pub enum Event {
         /// Without waiting for what runs.
         now: bool,
     },
+    /// A person wants a worker that was asked to leave, but not at once, to stay.
+    UndrainRequested {
+        /// Who.
+        worker: WorkerId,
+    },
     /// A worker's stream ended. Its leases stay until their deadlines.
     WorkerDisconnected {
         /// Who.
@@ -176,6 +215,20 @@ pub enum RetryScope {
     FailedAndCancelled,
     /// These.
     Tasks(Vec<TaskId>),
+}
+
+/// Why a worker that was set aside gets tasks again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RestoreCause {
+    /// A task succeeded on it.
+    Succeeded,
+    /// A person said so.
+    Person,
+    /// What failed on it failed on other workers too.
+    Exonerated,
+    /// It has not been there for long, and is forgotten.
+    Gone,
 }
 
 /// One slot of a worker.
@@ -215,11 +268,14 @@ impl Event {
             | Self::SweepPaused { .. }
             | Self::SweepPrioritized { .. }
             | Self::SweepRemoved { .. }
+            | Self::WorkerSetAside { .. }
+            | Self::WorkerRestored { .. }
             | Self::CoordinatorStarted => true,
             Self::WorkerConnected { .. }
             | Self::SlotsFree { .. }
             | Self::Heartbeat { .. }
             | Self::DrainRequested { .. }
+            | Self::UndrainRequested { .. }
             | Self::WorkerDisconnected { .. }
             | Self::EpochReported { .. }
             | Self::CoordinatorWoke
@@ -243,11 +299,14 @@ impl Event {
             Self::SweepPaused { .. } => "sweep_paused",
             Self::SweepPrioritized { .. } => "sweep_prioritized",
             Self::SweepRemoved { .. } => "sweep_removed",
+            Self::WorkerSetAside { .. } => "worker_set_aside",
+            Self::WorkerRestored { .. } => "worker_restored",
             Self::CoordinatorStarted => "coordinator_started",
             Self::WorkerConnected { .. } => "worker_connected",
             Self::SlotsFree { .. } => "slots_free",
             Self::Heartbeat { .. } => "heartbeat",
             Self::DrainRequested { .. } => "drain_requested",
+            Self::UndrainRequested { .. } => "undrain_requested",
             Self::WorkerDisconnected { .. } => "worker_disconnected",
             Self::EpochReported { .. } => "epoch_reported",
             Self::CoordinatorWoke => "coordinator_woke",

@@ -36,6 +36,26 @@ impl Scheduler {
         assert!(last.is_none_or(|last| *last <= self.last_sweep), "numbers of sweeps only grow");
         self.check_leases();
         self.check_workers();
+        self.check_records();
+    }
+
+    fn check_records(&self) {
+        let mut waiting = 0;
+        for (id, record) in &self.records {
+            assert!(!record.is_clean(), "nothing is kept of a worker against which nothing is held");
+            let there = self.workers.contains_key(id);
+            assert!(there || !record.pauses.is_empty(), "worker {id} has left and is not set aside");
+            for (scope, pause) in &record.pauses {
+                let waits = self.pauses.contains(&(pause.until, id.clone(), scope.clone()));
+                assert_eq!(waits, !pause.over, "a pause that is not over is waited for");
+                waiting += usize::from(waits);
+                assert!(pause.pauses >= 1);
+                let Some(probe) = pause.probe else { continue };
+                let lease = self.leases.get(&probe).expect("a worker proves itself with an active lease");
+                assert_eq!((&lease.worker, lease.size), (id, 1), "it proves itself with one task");
+            }
+        }
+        assert_eq!(self.pauses.len(), waiting, "what is waited for is a pause");
     }
 
     fn check_leases(&self) {
@@ -105,6 +125,9 @@ impl SweepState {
             assert_eq!(failed, self.failures.contains_key(&index), "a failed task has its reason");
             assert_eq!(self.index_of(self.task_id(index)), Some(index), "ids and indices agree");
             assert!(task.density >= 1);
+            let failed_on = self.failed_on.get(&index);
+            assert!(failed_on.is_none_or(|workers| !workers.is_empty()));
+            assert!(task.phase != Phase::Done || failed_on.is_none(), "what is done has not failed");
         }
         assert_eq!(counts, self.counts, "counters of sweep {}", self.id);
         assert_eq!(by_configuration, self.configuration_counts, "counters of its configurations");

@@ -74,6 +74,7 @@ impl Scheduler {
         holder.leases.insert(token);
         holder.busy.insert(slot, token);
         self.take_slot(&worker, slot);
+        self.note_grant(&worker, token, tasks[0].0);
         let lease = Lease { worker: worker.clone(), slot, sweep, size, members, deadline, lost: false };
         self.leases.insert(token, lease);
         vec![Action::GrantLease { token, worker, slot, tasks }]
@@ -82,16 +83,27 @@ impl Scheduler {
     /// The leases, and members of leases, that are lost by now, as events to apply.
     #[must_use]
     pub fn expired(&self, now: Timestamp) -> Vec<Event> {
-        let leases =
-            self.deadlines.iter().take_while(|(deadline, _)| *deadline <= now).map(|(_, token)| {
-                Event::LeaseExpired { token: *token, progressed: self.progress_of(*token) }
-            });
+        let leases = self.deadlines.iter().take_while(|(deadline, _)| *deadline <= now).map(|(_, token)| {
+            if self.never_arrived(*token) {
+                return Event::LeaseReleased { token: *token };
+            }
+            Event::LeaseExpired { token: *token, progressed: self.progress_of(*token) }
+        });
         let members = self.lost_members.iter().filter_map(|(token, index)| {
             let state = self.sweeps.get(&self.leases.get(token)?.sweep)?;
             let failure = Failure::new(FailureReason::LeaseExpired, "the worker came back without the task");
-            Some(Event::AttemptFailed { token: *token, task: state.task_id(*index), failure })
+            Some(self.failed_attempt(*token, state.task_id(*index), failure))
         });
         leases.chain(members).collect()
+    }
+
+    /// Whether a lease was granted and its worker does not know of it: it came back without it, and a worker holds
+    /// what it was given until it is told otherwise. The coordinator, or the stream, ended between the grant and the
+    /// worker.
+    fn never_arrived(&self, token: LeaseToken) -> bool {
+        self.leases
+            .get(&token)
+            .is_some_and(|lease| lease.lost && lease.members.values().all(|epochs| *epochs == 0))
     }
 
     /// The members of a lease that got further than ever before, and left a checkpoint to go on from.
@@ -111,6 +123,7 @@ impl Scheduler {
         token: LeaseToken,
         progressed: &[(TaskId, u32)],
     ) -> Vec<Action> {
+        self.note_expiry(token, progressed);
         let Some(lease) = self.end_lease(token) else { return Vec::new() };
         if let Some(state) = self.sweeps.get_mut(&lease.sweep) {
             for (task, epochs) in progressed {
@@ -121,12 +134,11 @@ impl Scheduler {
                 task.forgiven = task.attempts.saturating_sub(1);
             }
         }
-        let lost = format!("worker {} was lost, or came back without its lease", lease.worker);
-        let failure = Failure::new(FailureReason::LeaseExpired, lost);
+        let failure = lost_with(&lease.worker);
         let (worker, reason) = (lease.worker, DropReason::Expired);
         let mut actions = vec![Action::DropLease { worker, token, tasks: Vec::new(), reason }];
         for index in lease.members.into_keys() {
-            actions.push(self.charge(now, lease.sweep, index, &failure, lease.size));
+            actions.push(self.charge(now, lease.sweep, index, &failure, lease.size, false));
             if let Some(state) = self.sweeps.get_mut(&lease.sweep) {
                 state.task_mut(index).token = Task::NO_LEASE;
             }
@@ -149,6 +161,15 @@ impl Scheduler {
         vec![Action::DropLease { worker, token, tasks: Vec::new(), reason }]
     }
 
+    /// A worker that is lost with what it trains again and again is a bad one, unless the tasks get on.
+    fn note_expiry(&mut self, token: LeaseToken, progressed: &[(TaskId, u32)]) {
+        let Some(lease) = self.leases.get(&token).filter(|_| progressed.is_empty()) else { return };
+        let Some(state) = self.sweeps.get(&lease.sweep) else { return };
+        let tasks = lease.members.keys().map(|index| state.task_id(*index)).collect();
+        let worker = lease.worker.clone();
+        self.note_silence(&worker, token, tasks, &lost_with(&worker));
+    }
+
     /// Decides what becomes of a task whose attempt failed in a cohort of `cohort` members.
     pub(super) fn charge(
         &mut self,
@@ -157,6 +178,7 @@ impl Scheduler {
         index: u32,
         failure: &Failure,
         cohort: u32,
+        unconfirmed: bool,
     ) -> Action {
         let state = self.sweeps.get_mut(&sweep).expect("a lease's sweep is never removed");
         let task = state.task_id(index);
@@ -164,7 +186,7 @@ impl Scheduler {
         let retries = &state.sweep.retries;
         let charged = state.task(index).charged();
         let too_dense = failure.reason.policy() == RetryPolicy::RetryAtLowerDensity && cohort > 1;
-        let hopeless = failure.reason.policy() == RetryPolicy::Fail;
+        let hopeless = failure.reason.policy() == RetryPolicy::Fail && !unconfirmed;
         let failure_noted = failure.clone();
         if hopeless || (!too_dense && charged >= retries.max_attempts) {
             state.move_to(index, Phase::Failed(failure.reason));
@@ -222,6 +244,7 @@ impl Scheduler {
         if let Some(worker) = self.workers.get_mut(&lease.worker) {
             worker.leases.remove(&token);
             worker.busy.retain(|_, busy_with| *busy_with != token);
+            self.note_end(&lease.worker, token);
             self.forget_if_gone(&lease.worker);
         }
         Some(lease)
@@ -245,4 +268,9 @@ impl Scheduler {
         lease.lost = true;
         self.deadlines.insert((now, token));
     }
+}
+
+fn lost_with(worker: &WorkerId) -> Failure {
+    let lost = format!("worker {worker} was lost, or came back without its lease");
+    Failure::new(FailureReason::LeaseExpired, lost)
 }

@@ -14,6 +14,7 @@ use super::{
     action::Action,
     event::Event,
     leases::Lease,
+    pauses::{Pause, Record, Scope},
     reports::Verdict,
     settle::SettledSweep,
     sweep_state::SweepState,
@@ -30,6 +31,8 @@ pub struct SchedulerSettings {
     pub only: Option<SweepName>,
     /// How long after its end a sweep is settled, see [`Scheduler::to_settle`]; `None` for never.
     pub settle_after: Option<Duration>,
+    /// There is one worker and there will be no other: what fails on it can not be tried elsewhere.
+    pub one_worker: bool,
 }
 
 /// Which task is trained where. See the module's documentation.
@@ -57,6 +60,12 @@ pub struct Scheduler {
     pub(super) free: BTreeSet<FreeSlot>,
     /// Members of kept leases that their worker came back without.
     pub(super) lost_members: BTreeSet<(LeaseToken, u32)>,
+    /// When it was last told something.
+    pub(super) heard_at: Timestamp,
+    /// What is held against workers. Of others there is nothing here.
+    pub(super) records: BTreeMap<WorkerId, Record>,
+    /// Pauses of workers that are not over, by when they are.
+    pub(super) pauses: BTreeSet<(Timestamp, WorkerId, Scope)>,
 }
 
 impl Scheduler {
@@ -78,6 +87,9 @@ impl Scheduler {
             workers: BTreeMap::new(),
             free: BTreeSet::new(),
             lost_members: BTreeSet::new(),
+            heard_at: Timestamp(0),
+            records: BTreeMap::new(),
+            pauses: BTreeSet::new(),
         }
     }
 
@@ -85,7 +97,8 @@ impl Scheduler {
     ///
     /// A durable event that is not news (see [`Scheduler::is_news`]) changes nothing, but may still be
     /// answered: a repeated report is acknowledged, a stale one refused. Afterwards ask
-    /// [`Scheduler::expired`], then [`Scheduler::next_grants`], and apply what they propose; and now and then
+    /// [`Scheduler::expired`], then [`Scheduler::next_assessment`] until it has none, then
+    /// [`Scheduler::next_grants`], and apply what they propose; and now and then
     /// [`Scheduler::to_settle`].
     pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Action> {
         self.wake(now);
@@ -95,8 +108,10 @@ impl Scheduler {
         match event {
             Event::SweepSubmitted { id, sweep } => self.submit(now, id, sweep),
             Event::LeaseGranted { token, worker, slot, tasks } => self.grant(now, token, worker, slot, tasks),
-            Event::TaskFinished { token, task } => self.finish(now, token, task),
-            Event::AttemptFailed { token, task, failure } => self.fail_attempt(now, token, task, &failure),
+            Event::TaskFinished { token, task, data_digest } => self.finish(now, token, task, data_digest),
+            Event::AttemptFailed { token, task, failure, unconfirmed } => {
+                self.fail_attempt(now, token, task, &failure, unconfirmed)
+            }
             Event::LeaseExpired { token, progressed } => self.expire(now, token, &progressed),
             Event::LeaseReleased { token } => self.release(token),
             Event::SweepCancelled { sweep } => self.cancel(now, sweep),
@@ -105,6 +120,11 @@ impl Scheduler {
             Event::SweepPaused { sweep, paused } => self.pause(sweep, paused),
             Event::SweepPrioritized { sweep, priority } => self.prioritize(sweep, priority),
             Event::SweepRemoved { sweep } => self.remove(sweep),
+            Event::WorkerSetAside { worker, data_set, pauses, pause_millis, failures, failure } => {
+                let until = now.after(Duration::from_millis(pause_millis));
+                self.set_aside(worker, data_set, Pause::new(now, until, pauses, failures, failure))
+            }
+            Event::WorkerRestored { worker, data_set, cause } => self.restore(&worker, data_set, cause),
             Event::CoordinatorStarted => self.start_again(now),
             Event::WorkerConnected { worker, host, version, warnings, slots, held } => {
                 self.connect(now, worker, About { host, version, warnings }, slots, held)
@@ -112,6 +132,7 @@ impl Scheduler {
             Event::SlotsFree { worker, slots } => self.offer(now, &worker, &slots),
             Event::Heartbeat { worker } => self.see_alive(now, &worker),
             Event::DrainRequested { worker, now: at_once } => self.drain(worker, at_once),
+            Event::UndrainRequested { worker } => self.undrain(worker),
             Event::WorkerDisconnected { worker } => self.disconnect(&worker),
             Event::EpochReported { token, task, epoch } => self.report_epoch(now, token, task, epoch),
             Event::CoordinatorWoke => self.renew_leases(now),
@@ -126,7 +147,7 @@ impl Scheduler {
         match event {
             Event::SweepSubmitted { id, sweep } => self.submission_is_news(*id, sweep),
             Event::LeaseGranted { token, tasks, .. } => self.grant_is_news(*token, tasks),
-            Event::TaskFinished { token, task } => {
+            Event::TaskFinished { token, task, .. } => {
                 matches!(self.judge(*token, *task, true), Verdict::Accepted { .. })
             }
             Event::AttemptFailed { token, task, .. } => {
@@ -147,11 +168,16 @@ impl Scheduler {
                 self.sweeps.get(sweep).is_some_and(|state| state.priority != *priority)
             }
             Event::SweepRemoved { sweep } => self.removal_is_news(*sweep),
+            Event::WorkerSetAside { worker, data_set, pauses, .. } => {
+                self.pause_of(worker, data_set).is_none_or(|pause| pause.pauses < *pauses)
+            }
+            Event::WorkerRestored { worker, data_set, .. } => self.pause_of(worker, data_set).is_some(),
             Event::CoordinatorStarted => true,
             Event::WorkerConnected { .. }
             | Event::SlotsFree { .. }
             | Event::Heartbeat { .. }
             | Event::DrainRequested { .. }
+            | Event::UndrainRequested { .. }
             | Event::WorkerDisconnected { .. }
             | Event::EpochReported { .. }
             | Event::CoordinatorWoke
@@ -160,17 +186,20 @@ impl Scheduler {
     }
 
     /// When something will have to be done though nothing happens: a lease runs out, a task has backed off
-    /// long enough, or a sweep is to be settled. Apply [`Event::Tick`] then.
+    /// long enough, a pause of a worker is over, or a sweep is to be settled. Apply [`Event::Tick`] then.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let lease = self.deadlines.first().map(|(deadline, _)| *deadline);
         let task = self.waiting.first().map(|(not_before, ..)| *not_before);
         let settle = self.settling.first().map(|(at, _)| *at);
-        lease.into_iter().chain(task).chain(settle).min()
+        let pause = self.pauses.first().map(|(until, ..)| *until);
+        lease.into_iter().chain(task).chain(settle).chain(pause).min()
     }
 
-    /// Makes the tasks ready that have backed off long enough.
+    /// Makes the tasks ready that have backed off long enough, and the workers whose pause is over.
     fn wake(&mut self, now: Timestamp) {
+        self.heard_at = now;
+        self.end_pauses(now);
         while let Some((not_before, sweep, index)) = self.waiting.first().copied() {
             if not_before > now {
                 break;

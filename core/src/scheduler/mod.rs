@@ -7,13 +7,16 @@
 //! a journal never repeats a decision: a later version may decide otherwise without misreading old journals.
 
 mod action;
+mod assessment;
 mod backoff;
+mod eligibility;
 mod event;
 mod grants;
 mod invariants;
 mod leases;
 mod machine;
 mod operations;
+mod pauses;
 mod reports;
 mod settle;
 mod sweep_state;
@@ -26,9 +29,10 @@ mod workers;
 mod tests;
 
 pub use action::{Action, DropReason};
-pub use event::{Event, HeldLease, RetryScope, SlotOffer};
+pub use event::{Event, HeldLease, RestoreCause, RetryScope, SlotOffer};
 pub use machine::{Scheduler, SchedulerSettings};
 pub use operations::{ExtensionError, RemovalError, RetryError};
+pub use pauses::PauseView;
 pub use settle::{Recovered, SettledSweep};
 pub use sweep_state::FailedAttempt;
 pub use sweeps::{Submission, SubmissionError};

@@ -139,7 +139,7 @@ impl Scheduler {
             task.forgiven = task.attempts;
             // Whatever was too large for it then may have been mended.
             task.density = Task::new().density;
-            state.failures.remove(&index);
+            state.forget_failures_of(index);
             state.move_to(index, Phase::Ready);
         }
         self.go_on(sweep);

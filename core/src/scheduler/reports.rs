@@ -47,7 +47,7 @@ impl Scheduler {
     /// The answer to a durable event that changes nothing.
     pub(super) fn answer_old_news(&self, event: &Event) -> Vec<Action> {
         let (token, task, finished) = match event {
-            Event::TaskFinished { token, task } => (*token, *task, true),
+            Event::TaskFinished { token, task, .. } => (*token, *task, true),
             Event::AttemptFailed { token, task, .. } => (*token, *task, false),
             _ => return Vec::new(),
         };
@@ -63,13 +63,28 @@ impl Scheduler {
         self.leases.get(&token).map(|lease| &lease.worker)
     }
 
-    pub(super) fn finish(&mut self, now: Timestamp, token: LeaseToken, task: TaskId) -> Vec<Action> {
+    pub(super) fn finish(
+        &mut self,
+        now: Timestamp,
+        token: LeaseToken,
+        task: TaskId,
+        data_digest: String,
+    ) -> Vec<Action> {
         let Verdict::Accepted { sweep, index } = self.judge(token, task, true) else { return Vec::new() };
         let worker = self.leases.get(&token).map(|lease| lease.worker.clone());
+        self.note_progress(token);
+        if let Some(worker) = &worker {
+            self.note_success(worker, task);
+        }
         self.end_member(token, index);
         let mut actions = Vec::new();
         if let (Some(worker), Some(state)) = (worker, self.sweeps.get_mut(&sweep)) {
             state.move_to(index, Phase::Done);
+            state.failed_on.remove(&index);
+            if !data_digest.is_empty() {
+                let data_set = state.settings_of(index).dataset.clone();
+                state.data_digests.entry(data_set).or_insert(data_digest);
+            }
             let attempt = state.task(index).attempts;
             actions.push(Action::RecordResult { task, token, attempt, worker });
         }
@@ -84,11 +99,19 @@ impl Scheduler {
         token: LeaseToken,
         task: TaskId,
         failure: &Failure,
+        unconfirmed: bool,
     ) -> Vec<Action> {
         let Verdict::Accepted { sweep, index } = self.judge(token, task, false) else { return Vec::new() };
-        let cohort = self.leases.get(&token).map_or(1, |lease| lease.size);
+        let lease = self.leases.get(&token).map(|lease| (lease.worker.clone(), lease.size));
+        let cohort = lease.as_ref().map_or(1, |(_, size)| *size);
+        if let Some((worker, _)) = lease {
+            self.note_failure(&worker, token, task, failure, cohort);
+            if let Some(state) = self.sweeps.get_mut(&sweep) {
+                state.note_failed_on(index, worker, failure.reason);
+            }
+        }
         self.end_member(token, index);
-        let mut actions = vec![self.charge(now, sweep, index, failure, cohort)];
+        let mut actions = vec![self.charge(now, sweep, index, failure, cohort, unconfirmed)];
         actions.push(Action::Acknowledge { token, task });
         actions.extend(self.end_if_over(now, sweep));
         actions
@@ -112,6 +135,7 @@ impl Scheduler {
                     state.epochs_done = state.epochs_done - u64::from(*done) + u64::from(epoch);
                     *done = epoch;
                 }
+                self.note_progress(token);
                 self.extend(now, token);
                 Vec::new()
             }

@@ -111,7 +111,8 @@ impl Scheduler {
     #[must_use]
     pub fn of_one_sweep(entries: impl IntoIterator<Item = (Timestamp, Event)>) -> Self {
         let lease = std::time::Duration::MAX;
-        let mut scheduler = Self::new(SchedulerSettings { lease, only: None, settle_after: None });
+        let mut scheduler =
+            Self::new(SchedulerSettings { lease, only: None, settle_after: None, one_worker: false });
         for (at, event) in entries {
             drop(scheduler.apply(at, event));
         }

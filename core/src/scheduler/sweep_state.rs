@@ -6,8 +6,8 @@ use std::{
 };
 
 use crate::{
-    failure::Failure,
-    id::{ConfigurationId, SweepId, TaskId},
+    failure::{Failure, FailureReason},
+    id::{ConfigurationId, SweepId, TaskId, WorkerId},
     sweep::{Order, Sweep},
     time::Timestamp,
 };
@@ -16,6 +16,9 @@ use super::task::{Phase, SweepStatus, Task, TaskCounts};
 
 /// The failed attempts that are kept for people to look at, a sweep.
 pub(super) const RECENT_FAILURES: usize = 100;
+
+/// The workers that are kept of those on which a configuration failed: more than one worker, whichever it is.
+const WORKERS_KEPT: usize = 4;
 
 /// A failed attempt.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +64,13 @@ pub(super) struct SweepState {
     pub(super) recent_failures: VecDeque<FailedAttempt>,
     /// Why the failed tasks failed.
     pub(super) failures: BTreeMap<u32, FailedAttempt>,
+    /// On which workers a task that is not done has failed since a person last had it retried, and how the last
+    /// time. A worker that was lost with it is none of them.
+    pub(super) failed_on: BTreeMap<u32, BTreeMap<WorkerId, FailureReason>>,
+    /// The same for configurations by their places; of many workers, some.
+    pub(super) configurations_failed_on: BTreeMap<usize, BTreeSet<WorkerId>>,
+    /// The digests of the data sets that its results were trained on.
+    pub(super) data_digests: BTreeMap<String, String>,
     pub(super) epochs_done: u64,
     pub(super) epochs_total: u64,
     configuration_indices: BTreeMap<ConfigurationId, u32>,
@@ -97,6 +107,9 @@ impl SweepState {
             retried: 0,
             recent_failures: VecDeque::new(),
             failures: BTreeMap::new(),
+            failed_on: BTreeMap::new(),
+            configurations_failed_on: BTreeMap::new(),
+            data_digests: BTreeMap::new(),
             epochs_done: 0,
             epochs_total: 0,
             configuration_indices: (0..).zip(&sweep.configurations).map(|(i, c)| (c.id, i)).collect(),
@@ -175,6 +188,11 @@ impl SweepState {
         let failures = std::mem::take(&mut self.failures).into_iter();
         new.failures = failures.map(|(old, failed)| (moved[old as usize], failed)).collect();
         new.recent_failures = std::mem::take(&mut self.recent_failures);
+        let failed_on = std::mem::take(&mut self.failed_on).into_iter();
+        new.failed_on = failed_on.map(|(old, workers)| (moved[old as usize], workers)).collect();
+        // Configurations keep their places.
+        new.configurations_failed_on = std::mem::take(&mut self.configurations_failed_on);
+        new.data_digests = std::mem::take(&mut self.data_digests);
         (new.paused, new.priority, new.ended_at, new.leases) =
             (self.paused, self.priority, self.ended_at, self.leases);
         (new.retried, new.epochs_done, new.epochs_total) =
@@ -240,6 +258,23 @@ impl SweepState {
         } else {
             self.retried += 1;
         }
+    }
+
+    pub(super) fn note_failed_on(&mut self, index: u32, worker: WorkerId, reason: FailureReason) {
+        let configuration = self.configuration_of(index);
+        let workers = self.configurations_failed_on.entry(configuration).or_default();
+        if workers.len() < WORKERS_KEPT {
+            workers.insert(worker.clone());
+        }
+        self.failed_on.entry(index).or_default().insert(worker, reason);
+    }
+
+    /// A person has a task tried again: whatever it failed for may have been mended.
+    pub(super) fn forget_failures_of(&mut self, index: u32) {
+        let configuration = self.configuration_of(index);
+        self.configurations_failed_on.remove(&configuration);
+        self.failed_on.remove(&index);
+        self.failures.remove(&index);
     }
 
     pub(super) fn has_ended(&self) -> bool {

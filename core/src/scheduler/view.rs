@@ -13,6 +13,7 @@ use crate::{
 use super::{
     event::Event,
     machine::Scheduler,
+    pauses::PauseView,
     sweep_state::{FailedAttempt, SweepState},
     task::{SweepStatus, TaskCounts, TaskState},
 };
@@ -173,6 +174,10 @@ pub struct WorkerView {
     pub connected: bool,
     /// It was asked to leave, and takes nothing new.
     pub draining: bool,
+    /// It was asked to leave without waiting for what runs.
+    pub leaves_now: bool,
+    /// What it is set aside for, until when and why; usually nothing.
+    pub set_aside: Vec<PauseView>,
     /// When it last said something.
     pub last_seen: Timestamp,
     /// What its operator should know.
@@ -319,11 +324,32 @@ impl Scheduler {
                 version: worker.about.version.clone(),
                 connected: worker.connected,
                 draining: worker.draining.is_some(),
+                leaves_now: worker.draining == Some(true),
+                set_aside: self.set_aside_for(id),
                 last_seen: worker.last_seen,
                 warnings: worker.about.warnings.clone(),
                 slots: slots.into_values().collect(),
             }
         })
+    }
+
+    /// What a worker is set aside for.
+    #[must_use]
+    pub fn set_aside_for(&self, worker: &WorkerId) -> Vec<PauseView> {
+        let pauses = self.records.get(worker).into_iter().flat_map(|record| &record.pauses);
+        pauses.map(|(scope, pause)| PauseView::of(scope, pause)).collect()
+    }
+
+    /// The workers that are there and get no task, or only one to prove themselves with, of those of a sweep, and
+    /// why.
+    #[must_use]
+    pub fn set_aside_from(&self, sweep: SweepId) -> Vec<(WorkerId, PauseView)> {
+        let Some(state) = self.sweeps.get(&sweep) else { return Vec::new() };
+        let uses = |name: &String| state.sweep.configurations.iter().any(|c| c.settings.dataset == *name);
+        let there = self.records.keys().filter(|worker| self.workers.contains_key(worker));
+        let pauses = there
+            .flat_map(|worker| self.set_aside_for(worker).into_iter().map(|pause| (worker.clone(), pause)));
+        pauses.filter(|(_, pause)| pause.data_set.as_ref().is_none_or(uses)).collect()
     }
 
     /// What is trained under a lease.

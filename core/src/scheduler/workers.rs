@@ -24,6 +24,8 @@ pub(super) struct Worker {
     pub(super) draining: Option<bool>,
     pub(super) slots: BTreeMap<u32, Offer>,
     pub(super) leases: BTreeSet<LeaseToken>,
+    /// An epoch, or a task, was finished on it.
+    pub(super) has_trained: bool,
     /// Slots with an active lease.
     pub(super) busy: BTreeMap<u32, LeaseToken>,
 }
@@ -173,6 +175,15 @@ impl Scheduler {
         vec![Action::DrainWorker { worker, now }]
     }
 
+    pub(super) fn undrain(&mut self, worker: WorkerId) -> Vec<Action> {
+        // One that leaves at once has given its leases back.
+        let Some(known) = self.workers.get_mut(&worker).filter(|known| known.draining == Some(false)) else {
+            return Vec::new();
+        };
+        known.draining = None;
+        vec![Action::UndrainWorker { worker }]
+    }
+
     pub(super) fn disconnect(&mut self, worker: &WorkerId) -> Vec<Action> {
         self.clear_offers(worker);
         if let Some(known) = self.workers.get_mut(worker) {
@@ -190,6 +201,12 @@ impl Scheduler {
             worker.connected = false;
         }
         self.workers.retain(|_, worker| !worker.leases.is_empty());
+        for worker in self.records.keys().cloned().collect::<Vec<_>>() {
+            if !self.workers.contains_key(&worker) {
+                self.forget_record(&worker);
+            }
+        }
+        self.shorten_pauses(now);
         for lease in self.leases.values_mut() {
             lease.lost = false;
         }
@@ -234,6 +251,7 @@ impl Scheduler {
     pub(super) fn forget_if_gone(&mut self, worker: &WorkerId) {
         if self.workers.get(worker).is_some_and(|known| !known.connected && known.leases.is_empty()) {
             self.workers.remove(worker);
+            self.forget_record(worker);
         }
     }
 }

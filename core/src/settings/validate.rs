@@ -125,7 +125,7 @@ fn within(value: f64, min: Bound, max: Bound) -> bool {
 }
 
 fn is_text(text: &str) -> bool {
-    !text.trim().is_empty() && !text.chars().any(char::is_control) && text.len() <= MAX_TEXT_BYTES
+    !text.trim().is_empty() && !text.chars().any(crate::text::is_unprintable) && text.len() <= MAX_TEXT_BYTES
 }
 
 /// A list of modalities, at least one. They are joined to the names of metrics, which have an end.

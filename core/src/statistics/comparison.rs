@@ -5,7 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::{summary::Summary, wilcoxon::signed_rank};
+use super::{
+    summary::{Summary, scale_of},
+    wilcoxon::signed_rank,
+};
 
 /// One metric of a configuration against the baseline, over the seeds that both have.
 ///
@@ -73,9 +76,16 @@ impl fmt::Display for Verdict {
 
 impl Comparison {
     /// Compares pairs of (configuration, baseline), one a seed, at confidence level `confidence` in (0, 1).
-    /// `None` without pairs. The corrected p-values are left out: they need the other configurations.
+    /// `None` without pairs, and where the mean difference is beyond the largest number. The corrected p-values are left out: they need the other configurations.
     #[must_use]
     pub fn of(pairs: &[(f64, f64)], higher_is_better: bool, confidence: f64) -> Option<Self> {
+        let values: Vec<f64> = pairs.iter().flat_map(|(ours, baseline)| [*ours, *baseline]).collect();
+        let scale = scale_of(&values);
+        if scale != 1.0 {
+            let scaled: Vec<_> =
+                pairs.iter().map(|(ours, baseline)| (ours * scale, baseline * scale)).collect();
+            return Self::of(&scaled, higher_is_better, confidence)?.scaled(1.0 / scale);
+        }
         let differences: Vec<f64> = pairs.iter().map(|(ours, baseline)| ours - baseline).collect();
         let Summary { mean, std, ci_low, ci_high } = Summary::of(&differences, confidence)?;
         // Equal differences come out as nearly equal ones: what is left is the rounding of the values
@@ -104,6 +114,20 @@ impl Comparison {
             wilcoxon_p: signed_rank(&differences),
             wilcoxon_p_holm: None,
             verdict,
+        })
+    }
+}
+
+impl Comparison {
+    /// What has no unit stays as it is.
+    fn scaled(self, factor: f64) -> Option<Self> {
+        let finite = |value: f64| Some(value * factor).filter(|value| value.is_finite());
+        let ends = self.ci_low.and_then(finite).zip(self.ci_high.and_then(finite));
+        Some(Self {
+            mean_difference: finite(self.mean_difference)?,
+            ci_low: ends.map(|(low, _)| low),
+            ci_high: ends.map(|(_, high)| high),
+            ..self
         })
     }
 }
@@ -180,6 +204,21 @@ mod tests {
             Some(Verdict::Neutral),
             "an interval decides, not the mean"
         );
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_compared_or_left_out() {
+        let usual = Comparison::of(&pairs(&OURS, &BASELINE), true, 0.95).unwrap();
+        // Powers of two, which round nothing: differences that are equal stay so.
+        for factor in [1020, 500, 340, -340, -500, -1000].map(|power| 2.0_f64.powi(power)) {
+            let by = |values: &[f64]| values.iter().map(|value| value * factor).collect::<Vec<_>>();
+            let found = Comparison::of(&pairs(&by(&OURS), &by(&BASELINE)), true, 0.95).unwrap();
+            assert!((found.mean_difference / factor / usual.mean_difference - 1.0).abs() < 1e-9, "{found:?}");
+            assert!((found.effect_size.unwrap() - usual.effect_size.unwrap()).abs() < 1e-9, "{found:?}");
+            assert!((found.t_p.unwrap() - usual.t_p.unwrap()).abs() < 1e-9, "{found:?}");
+            assert_eq!((found.verdict, found.wilcoxon_p), (usual.verdict, usual.wilcoxon_p));
+        }
+        assert_eq!(Comparison::of(&[(1.7e308, -1.7e308), (1.7e308, -1.7e308)], true, 0.95), None);
     }
 
     #[test]

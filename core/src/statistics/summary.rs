@@ -6,26 +6,32 @@ use statrs::distribution::{ContinuousCDF, StudentsT};
 /// Mean of one metric over the seeds of a configuration, with its spread.
 ///
 /// With one value there is a mean and nothing else: a deviation from one draw is not known, and is not
-/// reported as zero.
+/// reported as zero. Nor is what is beyond the largest number there is.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Arithmetic mean.
     pub mean: f64,
-    /// Sample standard deviation (n - 1 in the denominator); `None` for one value.
+    /// Sample standard deviation (n - 1 in the denominator); `None` for one value, and beyond the largest number.
     pub std: Option<f64>,
-    /// Lower end of the two-sided Student's t interval of the mean; `None` for one value.
+    /// Lower end of the two-sided Student's t interval of the mean; `None` for one value, and where one of the ends is
+    /// beyond the largest number.
     pub ci_low: Option<f64>,
     /// Upper end of it.
     pub ci_high: Option<f64>,
 }
 
 impl Summary {
-    /// Summarises `values` at confidence level `confidence` in (0, 1); `None` where there is no value.
+    /// Summarises finite `values` at confidence level `confidence` in (0, 1); `None` where there is no value.
     #[must_use]
     pub fn of(values: &[f64], confidence: f64) -> Option<Self> {
         let count = values.len();
         if count == 0 {
             return None;
+        }
+        let scale = scale_of(values);
+        if scale != 1.0 {
+            let scaled: Vec<f64> = values.iter().map(|value| value * scale).collect();
+            return Self::of(&scaled, confidence).map(|summary| summary.scaled(1.0 / scale));
         }
         let n = count as f64;
         let mean = values.iter().sum::<f64>() / n;
@@ -42,6 +48,32 @@ impl Summary {
             ci_high: half.map(|half| mean + half),
         })
     }
+}
+
+impl Summary {
+    fn scaled(self, factor: f64) -> Self {
+        let finite = |value: Option<f64>| value.map(|value| value * factor).filter(|value| value.is_finite());
+        let ends = finite(self.ci_low).zip(finite(self.ci_high));
+        Self {
+            // Between the smallest and the largest value, but for rounding.
+            mean: (self.mean * factor).clamp(f64::MIN, f64::MAX),
+            std: finite(self.std),
+            ci_low: ends.map(|(low, _)| low),
+            ci_high: ends.map(|(_, high)| high),
+        }
+    }
+}
+
+/// A power of two by which values are to be multiplied so that neither their squares nor their sums leave the range of
+/// numbers: 1 for all but the very large and the very small.
+pub(super) fn scale_of(values: &[f64]) -> f64 {
+    const USUAL: std::ops::RangeInclusive<f64> = 1e-100..=1e100;
+    let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    if largest == 0.0 || USUAL.contains(&largest) || !largest.is_finite() {
+        return 1.0;
+    }
+    // What is multiplied is near 1; neither this factor nor its inverse is beyond the largest number.
+    2.0_f64.powi(-(largest.log2().floor().clamp(-1000.0, 1000.0) as i32))
 }
 
 /// Quantile of Student's t with `degrees` degrees of freedom; `None` outside its domain.
@@ -68,6 +100,24 @@ mod tests {
         assert!(close(summary.std.unwrap(), 0.015_811_388_300_841_896));
         assert!(close(summary.ci_low.unwrap(), 0.430_367_568_385_225_8), "{summary:?}");
         assert!(close(summary.ci_high.unwrap(), 0.469_632_431_614_774_2), "{summary:?}");
+    }
+
+    #[test]
+    fn numbers_of_any_size_are_summarised_or_left_out() {
+        let usual = Summary::of(&[1.0, 1.5, 1.7], 0.95).unwrap();
+        for factor in [1e307, 1e150, 1e101, 1e-101, 1e-150, 1e-300] {
+            let found = Summary::of(&[factor, 1.5 * factor, 1.7 * factor], 0.95).unwrap();
+            let near = |left: f64, right: f64| (left / factor / right - 1.0).abs() < 1e-12;
+            assert!(near(found.mean, usual.mean), "{factor} {found:?}");
+            assert!(near(found.std.unwrap(), usual.std.unwrap()), "{factor} {found:?}");
+            assert!(near(found.ci_low.unwrap(), usual.ci_low.unwrap()), "{factor} {found:?}");
+        }
+        let same = Summary::of(&[1.7e308, 1.7e308], 0.95).unwrap();
+        assert_eq!((same.mean, same.std, same.ci_high), (1.7e308, Some(0.0), Some(1.7e308)));
+        let opposite = Summary::of(&[-1.7e308, 1.7e308], 0.95).unwrap();
+        assert_eq!(opposite, Summary { mean: 0.0, std: None, ci_low: None, ci_high: None });
+        let largest = Summary::of(&[f64::MAX, f64::MAX, f64::MAX], 0.95).unwrap();
+        assert!(largest.mean.is_finite());
     }
 
     #[test]

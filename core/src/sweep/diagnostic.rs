@@ -4,6 +4,8 @@ use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
+use crate::text::{is_unprintable, one_line};
+
 /// Bytes of the source text: where something stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -15,6 +17,11 @@ pub(crate) struct Span {
 const WINDOW: usize = 120;
 /// How much of a long line is shown before the place.
 const BEFORE: usize = 30;
+
+/// Longest text about a place that is kept, in characters, and how much of its end. It may quote the file, in which a
+/// number can have a hundred thousand digits.
+const LONGEST_TEXT: usize = 500;
+const END: usize = 150;
 
 /// A place in a sweep file, with its line to show it by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -121,7 +128,7 @@ impl fmt::Display for Diagnostic {
 fn show(f: &mut fmt::Formatter<'_>, origin: &str, place: &Place, mark: char, margin: usize) -> fmt::Result {
     let Place { line, column, length, text, cut } = place;
     // One column a character, whatever a terminal would do with tabs and escapes.
-    let shown: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let shown = one_line(text);
     let before = (column - 1).saturating_sub(*cut);
     let length = (*length).min(WINDOW.saturating_sub(before)).max(1);
     let marks: String = std::iter::repeat_n(mark, length).collect();
@@ -138,10 +145,21 @@ impl fmt::Display for Plain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         use fmt::Write as _;
         for c in self.0.chars() {
-            if c.is_control() { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
+            if is_unprintable(c) { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
         }
         Ok(())
     }
+}
+
+/// The text, of a long one its beginning and its end.
+fn abridged(text: String) -> String {
+    let count = text.chars().count();
+    if count <= LONGEST_TEXT {
+        return text;
+    }
+    let beginning: String = text.chars().take(LONGEST_TEXT - END).collect();
+    let end: String = text.chars().skip(count - END).collect();
+    format!("{beginning}...{end}")
 }
 
 /// The text of a sweep file, with which spans become places.
@@ -213,7 +231,7 @@ impl<'a> Problems<'a> {
         }
         self.found.push(Diagnostic {
             severity,
-            message,
+            message: abridged(message),
             origin: source.origin.clone(),
             place: source.place(span),
             notes: Vec::new(),
@@ -254,15 +272,45 @@ impl Report<'_> {
 
     pub(crate) fn maybe_help(mut self, help: Option<String>) -> Self {
         if let Some(diagnostic) = &mut self.diagnostic {
-            diagnostic.help = help;
+            diagnostic.help = help.map(abridged);
         }
         self
     }
 
     pub(crate) fn note(mut self, span: Span, message: impl Into<String>) -> Self {
         if let Some(diagnostic) = &mut self.diagnostic {
-            diagnostic.notes.push(Note { message: message.into(), place: self.source.place(span) });
+            diagnostic.notes.push(Note { message: abridged(message.into()), place: self.source.place(span) });
         }
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_that_quote_much_are_abridged() {
+        let source = Source::new("a: 1\n", "x.yaml");
+        let mut problems = Problems::new(&source);
+        let span = Span { start: 3, end: 4 };
+        let long = || format!("it is {}, and must be at most 1", "9".repeat(100_000));
+        problems.error(span, long()).help(long()).note(span, long());
+        let [told] = &problems.fail().all[..] else { panic!("one was noted") };
+        for text in [&told.message, told.help.as_ref().unwrap(), &told.notes[0].message] {
+            assert!(text.starts_with("it is 999") && text.ends_with("9, and must be at most 1"), "{text}");
+            assert!(text.len() < 600);
+        }
+    }
+
+    #[test]
+    fn what_steers_a_terminal_is_shown_and_not_obeyed() {
+        let text = "a: \u{202e}1\n";
+        let source = Source::new(text, "x\u{202e}.yaml");
+        let mut problems = Problems::new(&source);
+        problems.error(Span { start: 3, end: 7 }, "there is no `\u{202e}1`");
+        let told = problems.fail().to_string();
+        assert!(told.contains("no `\\u{202e}1`") && told.contains("x\\u{202e}.yaml:1:4"), "{told}");
+        assert!(!told.contains('\u{202e}'), "{told}");
     }
 }

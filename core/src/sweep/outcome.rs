@@ -13,7 +13,7 @@ use super::{
     raw::{Node, Raw},
     scalar::{self, did_you_mean},
 };
-use crate::{result::metric, settings::schema::MAX_TEXT_BYTES};
+use crate::{result::metric, settings::schema::MAX_TEXT_BYTES, text::is_unprintable};
 
 /// Seeds stay exact in tools that read every number as a double.
 const LARGEST_SEED: u64 = (1 << 53) - 1;
@@ -129,7 +129,7 @@ pub(crate) fn read_report(
 /// The name of a file, which is not looked for: it is read when a report is made.
 fn read_reference(node: &Node, problems: &mut Problems<'_>) -> Option<String> {
     let path = scalar::text(node, "report.reference", problems)?;
-    if path.trim().is_empty() || path.len() > MAX_TEXT_BYTES || path.chars().any(char::is_control) {
+    if path.trim().is_empty() || path.len() > MAX_TEXT_BYTES || path.chars().any(is_unprintable) {
         let message = format!(
             "`report.reference` must be the path of a file, of 1 to {MAX_TEXT_BYTES} bytes on one line"
         );

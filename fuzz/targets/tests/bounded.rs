@@ -98,6 +98,7 @@ fn messages_to_workers() {
         settings_json: r#"{"dataset":"demo","primary":"words","unimodal":false,"modality_dropout":{}}"#
             .to_owned(),
         checkpoint_every_epochs: 5,
+        data_digest: String::new(),
     };
     let messages = [
         Said::Welcome(v1::Welcome {

@@ -24,9 +24,11 @@ pub(super) fn range(means: &[f64], ends: &[f64], bounds: Option<(f64, f64)>) -> 
     let reach = if highest > lowest { 1.5 * (highest - lowest) } else { f64::INFINITY };
     let low = ends.iter().copied().fold(lowest, f64::min).max(lowest - reach);
     let high = ends.iter().copied().fold(highest, f64::max).min(highest + reach);
-    let pad = 0.06 * (high - low);
+    // Where the means are as far apart as numbers can be, it all ends with these.
+    let pad = 0.06 * high - 0.06 * low;
     let (floor, ceiling) = bounds.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
-    ((low - pad).max(floor.min(lowest)), (high + pad).min(ceiling.max(highest)))
+    let (low, high) = ((low - pad).max(floor.min(lowest)), (high + pad).min(ceiling.max(highest)));
+    (low.max(f64::MIN), high.min(f64::MAX))
 }
 
 /// Values that a metric can not leave.
@@ -84,5 +86,6 @@ mod tests {
         let bounded = range(&[0.1, 0.95], &[0.05, 1.2], Some((0.0, 1.0)));
         assert!(close(bounded, (0.0, 1.0)), "{bounded:?}");
         assert_eq!(range(&[], &[], None), (0.0, 1.0));
+        assert_eq!(range(&[-1.7e308, 1.7e308], &[-1.7e308], None), (f64::MIN, f64::MAX));
     }
 }

@@ -36,7 +36,10 @@ pub(super) fn section(table: &ResultsTable) -> String {
         for row in &table.configurations {
             let Some(comparison) = row.comparisons.get(name) else { continue };
             compared = true;
-            let effect = comparison.effect_size.map_or_else(|| "-".to_owned(), |it| format!("{it:+.2}"));
+            let effect = comparison.effect_size.map_or_else(
+                || "-".to_owned(),
+                |it| if it.abs() < 1e6 { format!("{it:+.2}") } else { format!("{it:+.2e}") },
+            );
             grid.row(
                 "",
                 &[

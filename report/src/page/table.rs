@@ -10,8 +10,8 @@ use colearn_core::{
 
 use crate::{
     cells::{
-        self, count, label, mean_and_deviation, metric_heading, note, setting, setting_columns,
-        verdict_heading,
+        self, count, decimal, label, mean_and_deviation, metric_heading, note, setting, setting_columns,
+        signed, verdict_heading,
     },
     material::{Material, best},
     reference::{Matched, Reference},
@@ -158,7 +158,7 @@ pub(super) fn published(table: &ResultsTable, reference: &Reference, published: 
         for name in &names {
             let said = means.iter().find(|it| it.metric == *name);
             let here = row.metrics.get(*name);
-            let both = said.zip(here).map(|(said, here)| format!("{:+.3}", here.mean - said.mean));
+            let both = said.zip(here).map(|(said, here)| signed(here.mean - said.mean));
             cells.push(Cell::new(said.map_or("-", |it| &it.written)));
             cells.push(Cell::new(&mean_and_deviation(here)));
             cells.push(Cell::new(both.as_deref().unwrap_or("-")));
@@ -181,9 +181,9 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
     for row in &table.configurations {
         let mut cells = vec![Cell::left(&label(row, &columns))];
         cells.extend(seeds.iter().map(|seed| match material.outcomes.get(&(row.id, *seed)) {
-            Some(Outcome::Done(result)) => Cell::new(
-                &result.metrics.get(name).map_or_else(|| "-".to_owned(), |value| format!("{value:.3}")),
-            ),
+            Some(Outcome::Done(result)) => {
+                Cell::new(&result.metrics.get(name).map_or_else(|| "-".to_owned(), |value| decimal(*value)))
+            }
             Some(Outcome::Failed(reason)) => Cell::html("ncl", escape(reason.as_str())),
             None => Cell::html("neutral", "missing".to_owned()),
         }));

@@ -1,7 +1,9 @@
 //! Text that means itself, in HTML and SVG.
 
+use colearn_core::text::is_unprintable;
+
 /// Escapes text for element content and for attribute values in double or single quotes. Control characters,
-/// which XML does not allow, become the replacement character.
+/// which XML does not allow, and marks of direction become the replacement character.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
@@ -12,7 +14,7 @@ pub(crate) fn escape(text: &str) -> String {
             '"' => escaped.push_str("&quot;"),
             '\'' => escaped.push_str("&#39;"),
             '\n' | '\t' => escaped.push(character),
-            other if other.is_control() => escaped.push(char::REPLACEMENT_CHARACTER),
+            other if is_unprintable(other) => escaped.push(char::REPLACEMENT_CHARACTER),
             other => escaped.push(other),
         }
     }
@@ -25,6 +27,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_that_could_end_a_text_or_an_attribute() {
+        assert_eq!(escape("abc\u{202e}fdp.exe\u{2066}"), "abc\u{fffd}fdp.exe\u{fffd}");
         assert_eq!(escape("<a b=\"c\" d='e'>&\u{0}"), "&lt;a b=&quot;c&quot; d=&#39;e&#39;&gt;&amp;\u{fffd}");
     }
 }

@@ -13,11 +13,12 @@ pub(crate) struct Scale {
 impl Scale {
     /// The values `low..=high` from place `from` to place `to`. A range of nothing is widened.
     pub(crate) fn linear(low: f64, high: f64, from: f64, to: f64) -> Self {
-        let (low, high) = if high - low > 1e-12 * high.abs().max(low.abs()) {
+        // Half as large, so that the range of numbers of any size is a number.
+        let (low, high) = if high / 2.0 - low / 2.0 > 1e-12 * (high / 2.0).abs().max((low / 2.0).abs()) {
             (low, high)
         } else {
             let half = (low.abs() * 0.05).max(0.05);
-            (low - half, high + half)
+            ((low - half).max(f64::MIN), (high + half).min(f64::MAX))
         };
         Self { low, high, from, to, log: false }
     }
@@ -30,7 +31,8 @@ impl Scale {
     /// Where a value lies.
     pub(crate) fn place(&self, value: f64) -> f64 {
         let value = if self.log { value.log10() } else { value };
-        self.from + (value - self.low) / (self.high - self.low) * (self.to - self.from)
+        let (low, high) = (self.low / 2.0, self.high / 2.0);
+        self.from + (value / 2.0 - low) / (high - low) * (self.to - self.from)
     }
 
     /// The same, but never off the axis.
@@ -47,7 +49,7 @@ impl Scale {
         }
         let (low, high) =
             if self.log { (10_f64.powf(self.low), 10_f64.powf(self.high)) } else { (self.low, self.high) };
-        let (step, decimals) = round_step((high - low) / count.max(1) as f64);
+        let (step, decimals) = round_step(high / count.max(1) as f64 - low / count.max(1) as f64);
         let first = (low / step - 1e-9).ceil() as i64;
         let last = (high / step + 1e-9).floor() as i64;
         (first..=last)
@@ -55,6 +57,7 @@ impl Scale {
                 let value = index as f64 * step;
                 (value, in_decimals(value, decimals))
             })
+            .filter(|(value, _)| value.is_finite())
             .collect()
     }
 }
@@ -106,6 +109,28 @@ mod tests {
         assert!((scale.place(0.5) - 50.0).abs() < 1e-9);
         assert!(!texts(&scale).is_empty());
         assert!(!texts(&Scale::linear(0.0, 0.0, 0.0, 1.0)).is_empty());
+    }
+
+    #[test]
+    fn numbers_of_any_size_have_an_axis() {
+        for (low, high) in [
+            (f64::MIN, f64::MAX),
+            (-1.7e308, 1.7e308),
+            (0.0, f64::MAX),
+            (f64::MAX, f64::MAX),
+            (1e-320, 2e-320),
+        ] {
+            let scale = Scale::linear(low, high, 0.0, 100.0);
+            for value in [low, high] {
+                let place = scale.place(value);
+                assert!((-1e-6..=100.0 + 1e-6).contains(&place), "{low} {high} {place}");
+            }
+            let ticks = scale.ticks(5);
+            assert!((1..20).contains(&ticks.len()), "{low} {high} {ticks:?}");
+            for (value, text) in ticks {
+                assert!(scale.place(value).is_finite() && text.len() < 10, "{value} {text}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! Comma-separated values, for spreadsheets and data frames.
 
-use colearn_core::table::{ConfigurationRow, ResultsTable};
+use colearn_core::{
+    table::{ConfigurationRow, ResultsTable},
+    text::one_line,
+};
+use serde_json::Value;
 
 use crate::cells::{all_metrics, row_warning, setting_columns, value};
 
@@ -29,31 +33,56 @@ pub(crate) fn verdict(row: &ConfigurationRow, name: &str) -> &'static str {
     row.comparisons.get(name).and_then(|it| it.verdict).map_or("", |verdict| verdict.as_str())
 }
 
+/// A number with all its digits: the largest there is would have 309 without an exponent.
+fn digits(number: f64) -> String {
+    if number.abs() < 1e16 { number.to_string() } else { format!("{number:e}") }
+}
+
+/// A setting. Numbers are numbers, whatever they begin with.
+fn cell(setting: &Value) -> String {
+    match setting {
+        Value::String(text) => plain_text(text),
+        setting => value(setting),
+    }
+}
+
+/// Text that a spreadsheet takes for text: what begins like a formula is preceded by an apostrophe
+/// (<https://owasp.org/www-community/attacks/CSV_Injection>), and what steers a terminal is left out.
+fn plain_text(text: &str) -> String {
+    let text = one_line(text);
+    // A spreadsheet skips blanks before it looks.
+    if text.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) {
+        return format!("'{text}");
+    }
+    text
+}
+
 /// One record a configuration: id, settings, how complete it is, every metric's numbers and verdict, and a
 /// warning.
 #[must_use]
 pub fn csv(table: &ResultsTable) -> String {
     let settings = setting_columns(table);
+    let text = |path: &String| plain_text(path);
     let metrics = all_metrics(table);
     let mut heading: Vec<String> = vec!["id".into()];
-    heading.extend(settings.iter().cloned());
+    heading.extend(settings.iter().map(text));
     heading.extend(["baseline", "n", "expected", "state"].map(String::from));
     for name in &metrics {
-        heading.extend(NUMBERS.iter().map(|(part, _)| format!("{name}_{part}")));
-        heading.push(format!("{name}_verdict"));
+        heading.extend(NUMBERS.iter().map(|(part, _)| plain_text(&format!("{name}_{part}"))));
+        heading.push(plain_text(&format!("{name}_verdict")));
     }
     heading.push("warning".to_owned());
     let records = table.configurations.iter().map(|row| {
         let mut cells = vec![row.id.to_string()];
-        cells.extend(settings.iter().map(|path| row.values.get(path).map(value).unwrap_or_default()));
+        cells.extend(settings.iter().map(|path| row.values.get(path).map(cell).unwrap_or_default()));
         cells.extend([row.baseline.to_string(), row.n.to_string(), row.expected.to_string()]);
         cells.push(row.state.as_str().to_owned());
         for name in &metrics {
             let numbers = NUMBERS.iter().map(|(_, number)| number(row, name));
-            cells.extend(numbers.map(|number| number.map(|value| value.to_string()).unwrap_or_default()));
+            cells.extend(numbers.map(|number| number.map(digits).unwrap_or_default()));
             cells.push(verdict(row, name).to_owned());
         }
-        cells.push(row_warning(table, row).unwrap_or_default());
+        cells.push(row_warning(table, row).map(|warning| plain_text(&warning)).unwrap_or_default());
         cells
     });
     let mut writer = csv::Writer::from_writer(Vec::new());
@@ -62,4 +91,29 @@ pub fn csv(table: &ResultsTable) -> String {
     }
     let bytes = writer.into_inner().expect("flushing to memory");
     String::from_utf8(bytes).expect("all cells are UTF-8")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn text_that_begins_like_a_formula_is_text() {
+        for formula in ["=cmd|' /C calc'!A0", "@SUM(1)", "-1+1", "+1", "\t=1", " =1", "\r@x", "＝1"] {
+            let cell = cell(&json!(formula));
+            assert!(cell.starts_with('\''), "{cell:?}");
+            assert!(cell.ends_with(formula.trim_start()), "{cell:?}");
+        }
+        for (plain, written) in [
+            (json!(-0.5), "-0.5"),
+            (json!(1e300), "1e+300"),
+            (json!("data/a=b.safetensors"), "data/a=b.safetensors"),
+            (json!("abc\u{202e}fdp"), "abc fdp"),
+            (json!(true), "true"),
+        ] {
+            assert_eq!(cell(&plain), written);
+        }
+    }
 }

@@ -5,7 +5,9 @@ use std::fmt::Write as _;
 use colearn_core::{statistics::Summary, table::ResultsTable, text::counted_len};
 
 use crate::{
-    cells::{count, metric_heading, percent, setting, setting_columns, verdict_heading, warnings},
+    cells::{
+        count, decimal, metric_heading, percent, setting, setting_columns, signed, verdict_heading, warnings,
+    },
     material::best,
 };
 
@@ -42,7 +44,7 @@ pub fn latex(table: &ResultsTable) -> String {
             let comparison = table.verdict_metric().and_then(|name| row.comparisons.get(name));
             cells.push(comparison.map_or_else(String::new, |it| {
                 let word = it.verdict.map_or("", |verdict| verdict.as_str());
-                format!("{word} ${:+.3}$", it.mean_difference).trim_start().to_owned()
+                format!("{word} ${}$", signed(it.mean_difference)).trim_start().to_owned()
             }));
         }
         let _ = writeln!(text, "    {} \\\\", cells.join(" & "));
@@ -73,8 +75,8 @@ pub fn latex(table: &ResultsTable) -> String {
 fn number(summary: Option<&Summary>, bold: bool) -> String {
     let text = match summary {
         None => return "--".to_owned(),
-        Some(Summary { mean, std: None, .. }) => format!("{mean:.3}"),
-        Some(Summary { mean, std: Some(std), .. }) => format!("{mean:.3} \\pm {std:.3}"),
+        Some(Summary { mean, std: None, .. }) => decimal(*mean),
+        Some(Summary { mean, std: Some(std), .. }) => format!("{} \\pm {}", decimal(*mean), decimal(*std)),
     };
     if bold { format!("$\\mathbf{{{text}}}$") } else { format!("${text}$") }
 }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use colearn_core::table::ResultsTable;
+use colearn_core::{table::ResultsTable, text::one_line};
 
 use crate::{
-    cells::{heading_and_rows, label, setting_columns, summary_line, warnings},
+    cells::{decimal, heading_and_rows, label, setting_columns, signed, summary_line, warnings},
     reference::Matched,
 };
 
@@ -37,7 +37,7 @@ fn line(cells: &[String]) -> String {
 
 /// A cell is one line; a bar would end it, and an angle bracket begin a tag.
 fn escape(cell: &str) -> String {
-    cell.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace(['\n', '\r'], " ")
+    one_line(cell).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;")
 }
 
 fn beside(table: &ResultsTable, published: &Matched) -> String {
@@ -48,13 +48,13 @@ fn beside(table: &ResultsTable, published: &Matched) -> String {
     for row in &table.configurations {
         for it in published.rows.get(&row.id).into_iter().flatten() {
             let here = row.metrics.get(&it.metric).map(|summary| summary.mean);
-            let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| format!("{it:.3}"));
+            let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), decimal);
             text.push_str(&line(&[
                 label(row, &columns),
                 it.metric.clone(),
                 it.written.clone(),
                 number(here),
-                here.map_or_else(|| "-".to_owned(), |here| format!("{:+.3}", here - it.mean)),
+                here.map_or_else(|| "-".to_owned(), |here| signed(here - it.mean)),
             ]));
         }
     }

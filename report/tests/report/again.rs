@@ -1,6 +1,6 @@
 //! Reporting into a folder that an earlier report was written into.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::Path};
 
 use crate::made_up;
 
@@ -97,4 +97,41 @@ fn a_report_that_was_interrupted_is_cleaned_up_by_the_next() {
     assert_eq!(leftovers(None, &made_up::regression()), BTreeSet::new(), "of the one that was interrupted");
     let regression = made_up::regression();
     assert_eq!(leftovers(Some(&regression), &made_up::paper()), BTreeSet::new(), "of the one before it");
+}
+
+#[test]
+fn links_in_the_folder_are_not_followed() {
+    let outside = tempfile::tempdir().unwrap();
+    let nowhere = outside.path().join("nowhere");
+    for (name, target) in
+        [("results.csv", "../nowhere"), ("plots/accuracy.svg", "../../nowhere"), ("index.html", "../nowhere")]
+    {
+        let folder = tempfile::tempdir_in(outside.path()).unwrap();
+        let link = folder.path().join(name);
+        fs::create_dir_all(link.parent().unwrap()).unwrap();
+        symlink(target, &link).unwrap();
+        let error = colearn_report::write(&made_up::paper(), folder.path()).unwrap_err().to_string();
+        assert!(error.contains(name) && error.contains("no report wrote it"), "{error}");
+        assert!(!nowhere.exists(), "{name}");
+    }
+    // Of a file that a report wrote, the link in its place is replaced.
+    let folder = outside.path().join("report");
+    colearn_report::write(&made_up::paper(), &folder).unwrap();
+    for name in ["results.csv", ".colearn-report"] {
+        let moved = outside.path().join("moved");
+        fs::rename(folder.join(name), &moved).unwrap();
+        symlink(&moved, folder.join(name)).unwrap();
+        fs::write(&moved, fs::read_to_string(&moved).unwrap() + "\n").unwrap();
+        let before = fs::read(&moved).unwrap();
+        colearn_report::write(&made_up::paper(), &folder).unwrap();
+        assert_eq!(fs::read(&moved).unwrap(), before, "{name}");
+        assert!(!folder.join(name).is_symlink(), "{name}");
+    }
+    let plots = outside.path().join("elsewhere");
+    fs::create_dir(&plots).unwrap();
+    let linked = outside.path().join("linked");
+    fs::create_dir(&linked).unwrap();
+    symlink(&plots, linked.join("plots")).unwrap();
+    colearn_report::write(&made_up::paper(), &linked).unwrap_err();
+    assert_eq!(fs::read_dir(&plots).unwrap().count(), 0);
 }

@@ -176,3 +176,32 @@ fn a_folder_that_can_not_be_written_is_named() {
     let error = colearn_report::write(&made_up::paper(), &file.join("report")).unwrap_err();
     assert!(error.to_string().starts_with("cannot write `"), "{error}");
 }
+
+#[test]
+fn numbers_of_any_size_are_told_in_a_few_digits_and_are_never_infinite() {
+    for size in [1.7e308, f64::MAX, 1e150, 3e12] {
+        let mut material = made_up::paper();
+        for ((id, seed), outcome) in &mut material.outcomes {
+            let Outcome::Done(result) = outcome else { continue };
+            let sign = if (id.0 ^ seed).is_multiple_of(2) { -1.0 } else { 1.0 };
+            result.metrics.values_mut().for_each(|value| *value = sign * size);
+            for epoch in &mut result.history {
+                (epoch.train_loss, epoch.valid_loss) = (size, sign * size);
+            }
+        }
+        let report = Written::new(&material);
+        let mut files: Vec<String> = report.plots().iter().map(|name| format!("plots/{name}")).collect();
+        files.extend(["index.html", "results.md", "results.tex", "results.csv"].map(str::to_owned));
+        for name in files {
+            let text = report.file(&name);
+            let words = text.split(|character: char| !character.is_alphanumeric());
+            for word in words {
+                let word = word.to_lowercase();
+                assert!(word != "inf" && word != "nan" && word != "infinity", "{name}: {text}");
+                // Digests have 64 digits.
+                let digits = word.len() > 64 && word.bytes().all(|byte| byte.is_ascii_digit());
+                assert!(!digits, "{name}: {word}");
+            }
+        }
+    }
+}

@@ -85,13 +85,30 @@ impl Session {
             );
             control.emit(Event::Failed { task: member.task, failure });
         }
-        match self.source(&path) {
-            Ok(source) => train(&source, &same, &self.device.name, control, self.checkpoints.as_ref()),
+        let source = match self.source(&path) {
+            Ok(source) => source,
             Err(failure) => {
                 for member in same {
                     control.emit(Event::Failed { task: member.task, failure: failure.clone() });
                 }
+                return;
             }
+        };
+        let (right, wrong): (Vec<Member>, Vec<Member>) = same
+            .into_iter()
+            .partition(|member| member.data_digest.is_empty() || member.data_digest == source.digest());
+        for member in wrong {
+            let short = |digest: &str| digest.chars().take(12).collect::<String>();
+            let (here, expected) = (short(source.digest()), short(&member.data_digest));
+            let why = format!(
+                "{} has the digest {here}, but the sweep is trained on {expected}: copy the same file to all workers",
+                path.display()
+            );
+            let failure = Failure::new(FailureReason::Data, why);
+            control.emit(Event::Failed { task: member.task, failure });
+        }
+        if !right.is_empty() {
+            train(&source, &right, &self.device.name, control, self.checkpoints.as_ref());
         }
     }
 

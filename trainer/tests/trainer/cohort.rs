@@ -194,6 +194,20 @@ fn what_can_not_be_trained_is_said_and_the_others_go_on() {
     assert!(failure.message.contains("large.safetensors"), "{failure}");
 }
 
+#[test]
+fn a_member_whose_sweep_is_trained_on_another_data_set_is_not_trained() {
+    let trained = train(&[member(1, |_| {})]);
+    let here = trained.finished.values().next().unwrap().data_digest.clone();
+    let right = Member { data_digest: here, ..member(2, |_| {}) };
+    let wrong = Member { data_digest: "ab".repeat(32), ..member(3, |_| {}) };
+    let recorder = train(&[wrong.clone(), right.clone()]);
+    assert!(recorder.finished.contains_key(&right.task), "{:?}", recorder.failed);
+    let failure = &recorder.failed[&wrong.task];
+    assert_eq!(failure.reason, FailureReason::Data);
+    assert!(failure.message.contains("the sweep is trained on abababababab:"), "{failure}");
+    assert!(!recorder.epochs.contains_key(&wrong.task), "not one epoch");
+}
+
 /// The session survives what kills a cohort: memory for this one would have to be 64 GiB a copy.
 #[test]
 fn a_cohort_too_large_for_memory_fails_and_the_next_trains() {

@@ -89,6 +89,7 @@ pub(crate) fn member(seed: u64, change: impl FnOnce(&mut TaskSettings)) -> Membe
         attempt: 1,
         settings,
         checkpoint_every_epochs: 0,
+        data_digest: String::new(),
     }
 }
 

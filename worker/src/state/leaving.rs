@@ -17,6 +17,14 @@ impl Agent {
         }
     }
 
+    /// Stays after all. If its time is nearly up it drains again at once.
+    pub(super) fn undrain(&mut self) {
+        if self.mode == Mode::Draining {
+            self.mode = Mode::Working;
+            self.log(LogLevel::Info, "taking leases again");
+        }
+    }
+
     /// Whether it is about to leave: trainers that end are not replaced, and what is owed is waited for, but not long.
     #[must_use]
     pub fn is_leaving(&self) -> bool {

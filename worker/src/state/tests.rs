@@ -136,6 +136,7 @@ impl TestEnv {
             attempt: 1,
             settings: Ok(settings()),
             checkpoint_every_epochs: 5,
+            data_digest: String::new(),
         };
         let tasks = seeds.iter().map(assignment).collect();
         self.apply(Input::Leased(Lease { token: LeaseToken(token), slot, tasks }))
@@ -514,8 +515,15 @@ fn settings_that_can_not_be_read_fail_their_task_alone() {
         attempt: 1,
         settings: Err("expected a string".to_owned()),
         checkpoint_every_epochs: 5,
+        data_digest: String::new(),
     };
-    let good = Assignment { task: task(2), attempt: 1, settings: Ok(settings()), checkpoint_every_epochs: 5 };
+    let good = Assignment {
+        task: task(2),
+        attempt: 1,
+        settings: Ok(settings()),
+        checkpoint_every_epochs: 5,
+        data_digest: String::new(),
+    };
     let actions = env.apply(Input::Leased(Lease { token: LeaseToken(7), slot: 0, tasks: vec![bad, good] }));
     assert_eq!(failures(&actions)[0].2.reason, FailureReason::Settings);
     let trains = |a: &Action| matches!(a, Action::Command { command: Command::Train { members }, .. } if members.len() == 1);

@@ -172,6 +172,7 @@ impl Coordinator {
             attempt: 1,
             settings_json: SETTINGS.to_owned(),
             checkpoint_every_epochs: 5,
+            data_digest: String::new(),
         };
         self.say(work_response::Message::Lease(v1::Lease { token, slot: 0, tasks: vec![assignment] })).await;
     }

@@ -6,8 +6,8 @@ use crate::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, LeaseToken, SweepId, SweepName, TaskId, WorkerId},
     scheduler::{
-        Action, Event, HeldLease, Scheduler, SchedulerSettings, SettledSweep, SlotOffer, Submission,
-        TaskState,
+        Action, Event, HeldLease, PauseView, Scheduler, SchedulerSettings, SettledSweep, SlotOffer,
+        Submission, TaskState,
         sweep_state::SweepState,
         task::{Phase, Task},
     },
@@ -63,7 +63,7 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
 }
 
 pub(super) fn settings() -> SchedulerSettings {
-    SchedulerSettings { lease: LEASE, only: None, settle_after: None }
+    SchedulerSettings { lease: LEASE, only: None, settle_after: None, one_worker: false }
 }
 
 /// Slots with so many places each.
@@ -162,6 +162,9 @@ impl TestEnv {
         for event in self.scheduler.expired(self.now) {
             self.apply_one(event);
         }
+        while let Some(event) = self.scheduler.next_assessment(self.now) {
+            self.apply_one(event);
+        }
         for event in self.scheduler.next_grants() {
             self.check_turn(&event);
             self.apply_one(event);
@@ -171,6 +174,7 @@ impl TestEnv {
             self.settled.insert(sweep, settled);
             self.scheduler.check_invariants();
         }
+        assert_eq!(self.scheduler.next_assessment(self.now), None, "nothing is left to be assessed");
         assert!(self.scheduler.next_grants().is_empty(), "nothing is left to be granted");
         assert!(self.scheduler.expired(self.now).is_empty(), "nothing is left to expire");
     }
@@ -239,7 +243,7 @@ impl TestEnv {
     }
 
     pub(super) fn finish(&mut self, lease: &Granted, task: TaskId) {
-        self.apply(Event::TaskFinished { token: lease.token, task });
+        self.apply(Event::TaskFinished { token: lease.token, task, data_digest: String::new() });
     }
 
     pub(super) fn finish_all(&mut self, lease: &Granted) {
@@ -250,7 +254,7 @@ impl TestEnv {
 
     pub(super) fn fail(&mut self, lease: &Granted, task: TaskId, reason: FailureReason) {
         let failure = Failure::new(reason, "told so by the test");
-        self.apply(Event::AttemptFailed { token: lease.token, task, failure });
+        self.apply(self.scheduler.failed_attempt(lease.token, task, failure));
     }
 
     pub(super) fn heartbeat(&mut self, name: &str) {
@@ -304,11 +308,18 @@ impl TestEnv {
     /// That a lease goes to whose turn it is: to a sweep of the highest priority that has room, among these to one
     /// with the fewest slots, and to the first of its tasks that are ready.
     fn check_turn(&self, event: &Event) {
-        let Event::LeaseGranted { tasks, .. } = event else { return };
+        let Event::LeaseGranted { worker, tasks, .. } = event else { return };
         let id = tasks[0].0.sweep;
+        let scheduler = &self.scheduler;
+        assert!(scheduler.takes(worker).is_some(), "{worker} is set aside");
+        // Whether something of it is for this worker.
+        let may = |state: &SweepState, index: u32| {
+            scheduler.takes_data_set(worker, &state.settings_of(index).dataset).is_some()
+                && scheduler.may_train(worker, state, index)
+        };
         let has_room = |state: &&SweepState| {
             let most = state.sweep.schedule.max_concurrent_tasks.unwrap_or(u32::MAX);
-            !state.paused && !state.ready.is_empty() && state.counts.running < most
+            !state.paused && state.counts.running < most && state.ready.iter().any(|index| may(state, *index))
         };
         let granted = &self.scheduler.sweeps[&id];
         assert!(has_room(&granted), "{id} has no room");
@@ -335,7 +346,8 @@ impl TestEnv {
                 Order::ByConfiguration => (configuration, seed),
             }
         };
-        let first = granted.ready.iter().map(|index| granted.task_id(*index)).min_by_key(|task| place(*task));
+        let ready = granted.ready.iter().filter(|index| may(granted, **index));
+        let first = ready.map(|index| granted.task_id(*index)).min_by_key(|task| place(*task));
         assert_eq!(first, Some(tasks[0].0), "the first task that is ready goes first");
     }
 }
@@ -363,11 +375,20 @@ pub(super) fn assert_same(a: &Scheduler, b: &Scheduler) {
         assert_eq!((&a.ready, &a.groups), (&b.ready, &b.groups));
         assert_eq!((a.retried, &a.failures), (b.retried, &b.failures));
         assert_eq!(a.recent_failures, b.recent_failures);
+        assert_eq!((&a.failed_on, &a.data_digests), (&b.failed_on, &b.data_digests));
+        assert_eq!(a.configurations_failed_on, b.configurations_failed_on);
         assert_eq!(a.epochs_total, b.epochs_total);
     }
+    assert_eq!(pauses(a), pauses(b));
     assert_eq!(a.leases.len(), b.leases.len());
     for ((token, a), (other, b)) in a.leases.iter().zip(&b.leases) {
         assert_eq!((token, &a.worker, a.slot, a.sweep, a.size), (other, &b.worker, b.slot, b.sweep, b.size));
         assert!(a.members.keys().eq(b.members.keys()));
     }
+}
+
+/// The workers that are set aside, less whether their pause is over, which depends on when one looks.
+fn pauses(scheduler: &Scheduler) -> Vec<(&WorkerId, Vec<PauseView>)> {
+    let workers = scheduler.records.iter().filter(|(_, record)| !record.pauses.is_empty());
+    workers.map(|(worker, _)| (worker, scheduler.set_aside_for(worker))).collect()
 }

@@ -1,5 +1,6 @@
 //! Stories, one for each way a report can come late, twice or never; and a simulation of all of them at once.
 
+mod bad_hosts;
 mod env;
 mod operations;
 mod order;

@@ -140,7 +140,7 @@ fn failed_tasks_are_tried_again_with_all_their_attempts() {
     assert_eq!(again.tasks, [(task(1, 0), 4)], "attempts go on counting: checkpoints are ordered by them");
     env.fail(&again, task(1, 0), FailureReason::Crash);
     assert!(env.is_pending(task(1, 0)), "it has three again");
-    let stale = Event::TaskFinished { token: leases[0].token, task: task(1, 0) };
+    let stale = Event::TaskFinished { token: leases[0].token, task: task(1, 0), data_digest: String::new() };
     env.answers();
     env.apply(stale);
     assert!(matches!(env.answers().as_slice(), [Action::RefuseReport { reason: DropReason::Stale, .. }]));
@@ -312,6 +312,6 @@ fn a_removed_sweep_leaves_its_number_behind() {
     env.crash();
     assert_eq!(env.submit(sweep("first", 1, 1)), SweepId(2));
     env.answers();
-    env.apply(Event::TaskFinished { token: lease.token, task: task(1, 0) });
+    env.apply(Event::TaskFinished { token: lease.token, task: task(1, 0), data_digest: String::new() });
     assert!(matches!(env.answers().as_slice(), [Action::RefuseReport { reason: DropReason::Unknown, .. }]));
 }

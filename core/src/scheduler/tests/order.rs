@@ -191,7 +191,10 @@ fn a_million_tasks_are_no_burden() {
         for action in env.scheduler.apply(now, grant) {
             let super::super::Action::GrantLease { token, tasks, .. } = action else { continue };
             for (task, _) in tasks {
-                env.scheduler.apply(now, super::super::Event::TaskFinished { token, task });
+                env.scheduler.apply(
+                    now,
+                    super::super::Event::TaskFinished { token, task, data_digest: String::new() },
+                );
                 finished += 1;
             }
         }
@@ -209,6 +212,7 @@ fn a_coordinator_that_is_there_for_one_sweep_leaves_the_others_pending() {
         lease: Duration::from_secs(30),
         only: Some(SweepName::new("second").unwrap()),
         settle_after: None,
+        one_worker: false,
     });
     env.submit(sweep("first", 1, 1));
     env.submit(sweep("second", 1, 1));

@@ -188,14 +188,15 @@ fn reports_about_strangers_are_refused() {
     let mut env = TestEnv::with_sweep(1, 1);
     let mut stranger = task(1, 0);
     stranger.seed = 77;
-    env.apply(Event::TaskFinished { token: LeaseToken(1), task: stranger });
+    env.apply(Event::TaskFinished { token: LeaseToken(1), task: stranger, data_digest: String::new() });
     stranger.sweep = SweepId(9);
-    env.apply(Event::TaskFinished { token: LeaseToken(1), task: stranger });
-    env.apply(Event::TaskFinished { token: LeaseToken(0), task: task(1, 0) });
+    env.apply(Event::TaskFinished { token: LeaseToken(1), task: stranger, data_digest: String::new() });
+    env.apply(Event::TaskFinished { token: LeaseToken(0), task: task(1, 0), data_digest: String::new() });
     env.apply(Event::AttemptFailed {
         token: LeaseToken(0),
         task: task(1, 0),
         failure: crate::failure::Failure::new(FailureReason::Crash, "x"),
+        unconfirmed: false,
     });
     assert_eq!(
         refusals(&env.answers()),

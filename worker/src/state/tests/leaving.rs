@@ -177,8 +177,13 @@ fn no_lease_is_taken_that_would_not_end_an_epoch_in_time() {
 #[test]
 fn without_checkpoints_a_lease_must_end_in_time() {
     let mut env = TestEnv::limited(100 * SECOND);
-    let assignment =
-        Assignment { task: task(1), attempt: 1, settings: Ok(settings()), checkpoint_every_epochs: 0 };
+    let assignment = Assignment {
+        task: task(1),
+        attempt: 1,
+        settings: Ok(settings()),
+        checkpoint_every_epochs: 0,
+        data_digest: String::new(),
+    };
     env.apply(Input::Leased(Lease { token: LeaseToken(7), slot: 0, tasks: vec![assignment] }));
     env.now = env.now.after(10 * SECOND);
     env.epoch(0, 1);
@@ -186,4 +191,27 @@ fn without_checkpoints_a_lease_must_end_in_time() {
     // 40 s are more than what is left of 65.
     assert_eq!(env.finish(0, 1), [Action::Send(Message::Heartbeat), finished(7, 1)]);
     assert_eq!(env.acknowledge(7, 1), [forgotten(1), left(Outcome::Drained)]);
+}
+
+#[test]
+fn a_draining_worker_that_is_to_stay_takes_leases_again_unless_its_time_is_up() {
+    let mut env = TestEnv::online(2);
+    env.train(7, 0, &[1]);
+    assert_eq!(env.apply(Input::Drain), [free(&[])]);
+    assert_eq!(env.apply(Input::Undrain), [free(&[1])]);
+    assert_eq!(env.apply(Input::Undrain), [], "twice is once");
+    env.train(8, 1, &[2]);
+    env.apply(Input::Stop);
+    assert_eq!(env.apply(Input::Undrain), [], "one that parks what it trains leaves");
+    assert!(env.agent.is_leaving());
+}
+
+#[test]
+fn what_the_coordinator_says_is_logged() {
+    let mut env = TestEnv::online(1);
+    let text = "this worker is set aside".to_owned();
+    let actions = env.agent.apply(env.now, Input::Notice { text: text.clone() });
+    let logged =
+        |action: &Action| matches!(action, Action::Log(LogLevel::Warn, _, line) if line.contains(&text));
+    assert!(actions.len() == 1 && logged(&actions[0]), "{actions:?}");
 }

@@ -18,6 +18,8 @@ struct Seen {
     drained: u64,
     races: u64,
     jumps: u64,
+    set_aside: u64,
+    restored: u64,
 }
 
 fn history(seed: u64) -> Seen {
@@ -34,6 +36,8 @@ fn history(seed: u64) -> Seen {
         drained: world.drained,
         races: world.races,
         jumps: world.jumps,
+        set_aside: world.set_aside,
+        restored: world.restored,
         ..Seen::default()
     };
     for view in world.env.scheduler.sweeps() {
@@ -59,6 +63,8 @@ fn every_task_ends_exactly_once_in_every_history() {
         all.drained += seen.drained;
         all.races += seen.races;
         all.jumps += seen.jumps;
+        all.set_aside += seen.set_aside;
+        all.restored += seen.restored;
     });
     println!("{all:?}");
     if run < HISTORIES {
@@ -67,6 +73,7 @@ fn every_task_ends_exactly_once_in_every_history() {
     let varied = all.done > 10_000 && all.failed > 500 && all.cancelled > 200 && all.retried > 5000;
     let varied = varied && all.operations > 5000 && all.removed > 20;
     let varied = varied && all.drained > 500 && all.races > 500 && all.jumps > 1000;
+    let varied = varied && all.set_aside > 400 && all.restored > 50;
     assert!(varied, "the histories are too tame to mean anything: {all:?}");
 }
 

@@ -1,13 +1,15 @@
-//! Histories in virtual time: messages are lost, doubled and reordered, workers die and are asked to leave, the
-//! coordinator dies and rebuilds itself from its journal, by a clock that was set in between. Invariants are
-//! checked after every event, and at every grant that it goes to whose turn it is.
+//! Histories in virtual time: messages are lost, doubled and reordered, workers die, are asked to leave or are bad
+//! hosts on which nothing succeeds, the coordinator dies and rebuilds itself from its journal, by a clock that was
+//! set in between. Invariants are checked after every event, and at every grant that it goes to whose turn it is.
 //!
 //! A history is a function of its seed. To look at one: `COLEARN_HISTORY=17 cargo test -p colearn-core simulation`;
 //! to run more: `COLEARN_HISTORIES=100000`.
 
+mod bad_hosts;
 mod chance;
 mod ends;
 mod sharing;
+mod worker;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,103 +19,13 @@ use std::{
 
 use super::env::{self, TestEnv, settings, sweep};
 use crate::{
-    failure::{Failure, FailureReason},
-    id::{ConfigurationId, LeaseToken, SweepId, TaskId},
-    scheduler::{Action, Event, HeldLease, RetryScope, SchedulerSettings, SweepStatus, TaskState},
+    id::{ConfigurationId, SweepId, TaskId},
+    scheduler::{Action, Event, RetryScope, SchedulerSettings, SweepStatus, TaskState},
     sweep::{Order, Sweep},
     time::Timestamp,
 };
 use chance::Chance;
-
-/// What a worker has of a task.
-#[derive(Clone)]
-enum Work {
-    Training {
-        steps_left: u32,
-        epoch: u32,
-    },
-    /// Kept until it is acknowledged or refused.
-    Report(Event),
-}
-
-struct SimWorker {
-    name: String,
-    /// It was asked to leave, and does so when nothing is left to do.
-    draining: bool,
-    slots: Vec<u32>,
-    connected: bool,
-    leases: BTreeMap<LeaseToken, (u32, BTreeMap<TaskId, Work>)>,
-}
-
-impl SimWorker {
-    fn hello(&mut self) -> Event {
-        self.connected = true;
-        Event::WorkerConnected {
-            worker: env::worker(&self.name),
-            host: "h".to_owned(),
-            version: "1".to_owned(),
-            warnings: vec![],
-            slots: env::slots(&self.slots),
-            held: self
-                .leases
-                .iter()
-                .map(|(token, (_, tasks))| HeldLease {
-                    token: *token,
-                    tasks: tasks.keys().copied().collect(),
-                })
-                .collect(),
-        }
-    }
-
-    fn offer(&self) -> Event {
-        let busy: BTreeSet<u32> = self.leases.values().map(|(slot, _)| *slot).collect();
-        let free = |slot: &u32| !busy.contains(slot) && !self.draining;
-        let slots = (0..self.slots.len() as u32).filter(free).collect();
-        Event::SlotsFree { worker: env::worker(&self.name), slots }
-    }
-
-    fn reports(&self) -> Vec<Event> {
-        let works = self.leases.values().flat_map(|(_, tasks)| tasks.values());
-        works
-            .filter_map(|work| match work {
-                Work::Report(report) => Some(report.clone()),
-                Work::Training { .. } => None,
-            })
-            .collect()
-    }
-
-    fn train(&mut self, chance: &mut Chance, epochs: &mut Vec<Event>) {
-        for (token, (_, tasks)) in &mut self.leases {
-            for (task, work) in tasks {
-                let Work::Training { steps_left, epoch } = work else { continue };
-                if *steps_left > 0 {
-                    *steps_left -= 1;
-                    *epoch += 1;
-                    epochs.push(Event::EpochReported { token: *token, task: *task, epoch: *epoch });
-                    continue;
-                }
-                let (token, task) = (*token, *task);
-                let failed =
-                    |reason| Event::AttemptFailed { token, task, failure: Failure::new(reason, "simulated") };
-                *work = Work::Report(match chance.below(100) {
-                    0..=1 => failed(FailureReason::Diverged),
-                    2..=9 => failed(FailureReason::Crash),
-                    10..=17 => failed(FailureReason::OutOfMemory),
-                    _ => Event::TaskFinished { token, task },
-                });
-            }
-        }
-    }
-
-    fn drop_task(&mut self, token: LeaseToken, task: TaskId) {
-        if let Some((_, tasks)) = self.leases.get_mut(&token) {
-            tasks.remove(&task);
-            if tasks.is_empty() {
-                self.leases.remove(&token);
-            }
-        }
-    }
-}
+use worker::{Ailment, SimWorker, Work};
 
 struct World {
     chance: Chance,
@@ -127,12 +39,19 @@ struct World {
     upstream: Vec<(String, Event)>,
     downstream: Vec<(String, Action)>,
     recorded: BTreeMap<TaskId, usize>,
+    /// The data that the results of each sweep were trained on.
+    trained_on: BTreeMap<SweepId, String>,
+    /// Somebody has copied the right data to all hosts.
+    data_copied: bool,
     acknowledged: BTreeSet<TaskId>,
     /// Workers that heard that they should leave; reports that came within a millisecond of a deadline; starts by
     /// another clock.
     drained: u64,
     races: u64,
     jumps: u64,
+    /// Pauses of workers, and their ends.
+    set_aside: u64,
+    restored: u64,
 }
 
 impl World {
@@ -158,10 +77,14 @@ impl World {
             upstream: Vec::new(),
             downstream: Vec::new(),
             recorded: BTreeMap::new(),
+            trained_on: BTreeMap::new(),
+            data_copied: false,
             acknowledged: BTreeSet::new(),
             drained: 0,
             races: 0,
             jumps: 0,
+            set_aside: 0,
+            restored: 0,
         };
         for _ in 0..3 {
             let newborn = world.newborn();
@@ -173,8 +96,16 @@ impl World {
     fn newborn(&mut self) -> SimWorker {
         self.workers_born += 1;
         let slots = (0..=self.chance.below(2)).map(|_| 1 + self.chance.below(6) as u32).collect();
+        let ailment = match self.chance.below(20) {
+            0..=1 => Ailment::Crashes,
+            2 => Ailment::NoData,
+            3 => Ailment::Misfit,
+            4 => Ailment::OtherData,
+            _ => Ailment::None,
+        };
         SimWorker {
             name: format!("w{}", self.workers_born),
+            ailment,
             draining: false,
             slots,
             connected: false,
@@ -188,8 +119,23 @@ impl World {
 
     /// The coordinator takes in what a worker sent, and its answers go on their way.
     fn arrive(&mut self, from: &str, event: Event) {
+        // As the engine does.
+        let event = match event {
+            Event::TaskFinished { token, task, mut data_digest } => {
+                let expected = self.trained_on.get(&task.sweep).filter(|_| self.data_copied);
+                data_digest = expected.cloned().unwrap_or(data_digest);
+                match self.env.scheduler.wrong_data(task, &data_digest) {
+                    Some(failure) => self.env.scheduler.failed_attempt(token, task, failure),
+                    None => Event::TaskFinished { token, task, data_digest },
+                }
+            }
+            Event::AttemptFailed { token, task, failure, .. } => {
+                self.env.scheduler.failed_attempt(token, task, failure)
+            }
+            event => event,
+        };
         let finished = match &event {
-            Event::TaskFinished { task, .. } => Some(*task),
+            Event::TaskFinished { task, data_digest, .. } => Some((*task, data_digest.clone())),
             _ => None,
         };
         self.env.apply(event);
@@ -198,6 +144,9 @@ impl World {
                 Action::RecordResult { task, .. } => {
                     *self.recorded.entry(*task).or_default() += 1;
                     assert_eq!(self.recorded[task], 1, "{task} was recorded twice");
+                    let (_, digest) = finished.clone().expect("a result comes with its event");
+                    let first = self.trained_on.entry(task.sweep).or_insert_with(|| digest.clone());
+                    assert_eq!(*first, digest, "all results of a sweep are of one data set");
                 }
                 Action::GrantLease { worker, .. }
                 | Action::DropLease { worker, .. }
@@ -205,12 +154,15 @@ impl World {
                     self.downstream.push((worker.to_string(), action));
                 }
                 Action::Acknowledge { task, .. } => {
-                    if finished == Some(*task) {
+                    if finished.as_ref().is_some_and(|(finished, _)| finished == task) {
                         self.acknowledged.insert(*task);
                     }
                     self.downstream.push((from.to_owned(), action));
                 }
                 Action::RefuseReport { .. } => self.downstream.push((from.to_owned(), action)),
+                Action::UndrainWorker { .. } => {}
+                Action::SetAside { .. } => self.set_aside += 1,
+                Action::Restore { .. } => self.restored += 1,
                 Action::RetryTask { .. } | Action::GiveUpTask { .. } | Action::EndSweep { .. } => {}
             }
         }
@@ -420,9 +372,13 @@ impl World {
     /// From now on nothing goes wrong but the training itself.
     fn calm_down(&mut self) {
         self.crash();
-        // Those that were asked to leave have left.
+        // Those that were asked to leave have left. One of the others may be a bad host.
+        self.data_copied = true;
         for at in 0..self.workers.len() {
             self.workers[at] = self.newborn();
+            if at > 0 {
+                self.workers[at].ailment = Ailment::None;
+            }
         }
         for sweep in [1, 2].map(SweepId) {
             self.arrive("nobody", Event::SweepPaused { sweep, paused: false });

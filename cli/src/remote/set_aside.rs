@@ -1,0 +1,57 @@
+//! Workers on which nothing succeeds, as people read of them.
+
+use colearn_core::text::{counted, shortened};
+use colearn_proto::v1::SetAside;
+
+use super::{tasks::reason_word, words::ahead};
+
+/// The longest text of a failure, in bytes.
+const MAX_FAILURE: usize = 400;
+
+/// Why a worker gets no tasks, until when, and the way back: two lines. `typed` is how the coordinator was named.
+pub(super) fn explained(pause: &SetAside, now: i64, typed: &str) -> String {
+    let SetAside { worker, data_set, until, failures, failure, .. } = pause;
+    let failure = failure.as_ref();
+    let reason = failure.map_or("unknown", reason_word);
+    let message = shortened(failure.map_or("", |failure| &failure.message), MAX_FAILURE);
+    let what = if data_set.is_empty() {
+        let leases = counted(u64::from(*failures), "lease");
+        format!("{worker} is set aside: {leases} in a row failed there, the last with {reason}: {message}")
+    } else {
+        format!("{worker} gets no tasks of data set {data_set}: {reason}: {message}")
+    };
+    let next = if *until > now {
+        format!("it gets one task to prove itself in {}", ahead(*until, now))
+    } else {
+        "it may prove itself with one task now".to_owned()
+    };
+    format!("{what}\n  {next}; take it back at once with: colearn undrain {worker}{typed}")
+}
+
+#[cfg(test)]
+mod tests {
+    use colearn_proto::v1::{Failure, FailureReason};
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_is_set_aside_is_named_with_the_reason_and_the_way_back() {
+        let failure = Failure { reason: FailureReason::Crash.into(), message: "killed by signal 4".into() };
+        let pause = SetAside {
+            worker: "bad-1".into(),
+            until: 90_000,
+            failures: 3,
+            failure: Some(failure),
+            ..SetAside::default()
+        };
+        assert_eq!(
+            explained(&pause, 30_000, " --state st"),
+            "bad-1 is set aside: 3 leases in a row failed there, the last with crash: killed by signal 4\n  \
+             it gets one task to prove itself in 60 s; take it back at once with: colearn undrain bad-1 --state st"
+        );
+        let pause = SetAside { data_set: "tiny".into(), ..pause };
+        let text = explained(&pause, 100_000, "");
+        assert!(text.starts_with("bad-1 gets no tasks of data set tiny: crash: killed"), "{text}");
+        assert!(text.contains("may prove itself with one task now"), "{text}");
+    }
+}

@@ -1,0 +1,77 @@
+//! What a worker is told for its log, and the coordinator says in its own.
+
+use colearn_core::{
+    id::WorkerId,
+    scheduler::{PauseView, RestoreCause},
+    text::shortened,
+    time::Timestamp,
+};
+
+/// The longest text of a failure in a notice, in bytes.
+const MAX_FAILURE: usize = 512;
+
+/// That a worker is set aside, why, and the way back.
+pub(super) fn set_aside(worker: &WorkerId, pause: &PauseView, now: Timestamp) -> String {
+    let seconds = pause.until.since(now).as_secs();
+    let failure = shortened(&pause.failure.to_string(), MAX_FAILURE);
+    let (what, why) = match &pause.data_set {
+        Some(data_set) => (
+            format!("this worker gets no tasks of data set `{data_set}` for {seconds} s"),
+            format!("it could not be used here ({failure})"),
+        ),
+        None => (
+            format!("this worker is set aside and gets no tasks for {seconds} s"),
+            format!("{} in a row failed here, the last with {failure}", pause.failures),
+        ),
+    };
+    format!(
+        "{what}: {why}; it then gets one task to prove itself, or take it back with: colearn undrain {worker}"
+    )
+}
+
+/// That a worker gets tasks as before.
+pub(super) fn restored(data_set: Option<&str>, cause: RestoreCause) -> String {
+    let what = match data_set {
+        Some(data_set) => format!("this worker gets tasks of data set `{data_set}` again"),
+        None => "this worker gets tasks as before".to_owned(),
+    };
+    let why = match cause {
+        RestoreCause::Succeeded => "a task succeeded",
+        RestoreCause::Person => "somebody took it back",
+        RestoreCause::Exonerated => "what failed here failed on other workers too",
+        RestoreCause::Gone => "it has not been there for a day",
+    };
+    format!("{what}: {why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use colearn_core::failure::{Failure, FailureReason};
+
+    use super::*;
+
+    #[test]
+    fn a_notice_names_the_reason_and_the_way_back() {
+        let worker = WorkerId::new("bad-1").unwrap();
+        let mut pause = PauseView {
+            data_set: None,
+            since: Timestamp(0),
+            until: Timestamp(60_000),
+            failures: 3,
+            failure: Failure::new(FailureReason::Crash, "trainer was killed by signal 4"),
+        };
+        let text = set_aside(&worker, &pause, Timestamp(30_000));
+        assert_eq!(
+            text,
+            "this worker is set aside and gets no tasks for 30 s: 3 in a row failed here, the last with crash: \
+             trainer was killed by signal 4; it then gets one task to prove itself, or take it back with: \
+             colearn undrain bad-1"
+        );
+        pause.data_set = Some("tiny".to_owned());
+        pause.failure = Failure::new(FailureReason::Data, "gone".repeat(1000));
+        let text = set_aside(&worker, &pause, Timestamp(0));
+        assert!(text.starts_with("this worker gets no tasks of data set `tiny` for 60 s: "), "{text}");
+        assert!(text.len() < 1024 && text.ends_with("colearn undrain bad-1"), "{text}");
+        assert!(restored(Some("tiny"), RestoreCause::Person).contains("`tiny`"));
+    }
+}

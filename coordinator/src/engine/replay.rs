@@ -1,0 +1,117 @@
+//! From the journal to the scheduler, and whether journal, results and marks agree.
+
+use std::collections::BTreeMap;
+
+use colearn_core::{
+    id::{LeaseToken, SweepId},
+    scheduler::{Event, Recovered, Scheduler, SchedulerSettings},
+};
+
+use super::error::EngineError;
+use crate::store::{Entry, Store};
+
+/// Journal entries that are read at once.
+const PAGE: u32 = 4096;
+/// Problems that are told.
+const MOST_PROBLEMS: usize = 5;
+
+/// What a store led to.
+pub(super) struct Replayed {
+    pub(super) scheduler: Scheduler,
+    /// Sweeps that were settled before.
+    pub(super) settled: usize,
+    /// Entries that were replayed.
+    pub(super) entries: u64,
+    pub(super) problems: Problems,
+}
+
+/// What does not agree, the first few in full.
+#[derive(Debug, Default)]
+pub(super) struct Problems {
+    told: Vec<String>,
+    more: usize,
+}
+
+impl Problems {
+    fn add(&mut self, problem: impl FnOnce() -> String) {
+        if self.told.len() < MOST_PROBLEMS {
+            self.told.push(problem());
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// All in one text; none when there are none.
+    pub(super) fn text(&self) -> Option<String> {
+        let mut text = self.told.join("; ");
+        if self.more > 0 {
+            text += &format!("; and {} more", self.more);
+        }
+        (!text.is_empty()).then_some(text)
+    }
+}
+
+/// Replays the journal. Of settled sweeps, whose history is not gone through, only the number of results is compared.
+pub(super) async fn replay(store: &dyn Store, settings: SchedulerSettings) -> Result<Replayed, EngineError> {
+    let Recovered { last_sweep, last_token, settled } =
+        store.recovered().await.map_err(EngineError::Recover)?;
+    let mut done: BTreeMap<SweepId, u64> =
+        settled.iter().map(|settled| (settled.id, settled.counts.done.into())).collect();
+    let settled_before = settled.len();
+    let mut scheduler = Scheduler::recovering(settings, settled);
+    let (mut after, mut entries) = (0, 0_u64);
+    let (mut problems, mut greatest) = (Problems::default(), (SweepId(0), LeaseToken(0)));
+    loop {
+        let page = store.journal(after, PAGE).await.map_err(EngineError::Recover)?;
+        let Some((last, _)) = page.last() else { break };
+        after = *last;
+        entries += page.len() as u64;
+        for (number, Entry { at, sweep, event }) in page {
+            // Only what changed something was ever journaled.
+            if let Some(sweep) = sweep
+                && !scheduler.is_news(&event)
+            {
+                let kind = event.kind();
+                problems.add(|| {
+                    format!(
+                        "journal entry {number} ({kind} of sweep {sweep}) does not follow from those before it"
+                    )
+                });
+            }
+            match &event {
+                Event::SweepSubmitted { id, .. } => greatest.0 = greatest.0.max(*id),
+                Event::LeaseGranted { token, .. } => greatest.1 = greatest.1.max(*token),
+                _ => {}
+            }
+            // What followed from it was done, or will be asked for again.
+            drop(scheduler.apply(at, event));
+        }
+    }
+    if greatest.0 > last_sweep || greatest.1 > last_token {
+        problems.add(|| "the marks are behind the journal".to_owned());
+    }
+    done.extend(scheduler.sweeps().map(|view| (view.id(), u64::from(view.counts().done))));
+    let counted = store.result_counts().await.map_err(EngineError::Recover)?;
+    compare(done, counted, &mut problems);
+    scheduler.recovered(last_sweep, last_token);
+    Ok(Replayed { scheduler, settled: settled_before, entries, problems })
+}
+
+fn compare(mut done: BTreeMap<SweepId, u64>, counted: Vec<(SweepId, u64)>, problems: &mut Problems) {
+    let mut differ = |sweep, done, recorded| {
+        problems.add(|| {
+            format!(
+                "{done} tasks of sweep {sweep} are done by the journal, and {recorded} results are recorded"
+            )
+        });
+    };
+    for (sweep, recorded) in counted {
+        match done.remove(&sweep).unwrap_or(0) {
+            done if done == recorded => {}
+            done => differ(sweep, done, recorded),
+        }
+    }
+    for (sweep, done) in done.into_iter().filter(|(_, done)| *done > 0) {
+        differ(sweep, done, 0);
+    }
+}

@@ -1,0 +1,168 @@
+//! The embedded default: one SQLite database in the state folder.
+
+mod inspect;
+mod open;
+mod ownership;
+mod rows;
+mod write;
+
+#[cfg(test)]
+mod tests;
+
+use std::{path::PathBuf, sync::Arc};
+
+use colearn_core::{
+    id::{LeaseToken, SweepId},
+    scheduler::Recovered,
+};
+use sqlx::SqliteConnection;
+use tokio::sync::Mutex;
+
+use self::ownership::Ownership;
+use super::{
+    contract::{Batch, Entry, ResultRow, Store, StoreFuture},
+    error::StoreError,
+};
+
+/// Keeps everything in `<state folder>/colearn.db`. One connection writes, another reads.
+#[derive(Debug)]
+pub struct SqliteStore {
+    path: PathBuf,
+    writer: Arc<Mutex<Writer>>,
+    reader: Arc<Mutex<SqliteConnection>>,
+}
+
+#[derive(Debug)]
+struct Writer {
+    connection: SqliteConnection,
+    /// None when the database is only read.
+    ownership: Option<Ownership>,
+}
+
+impl SqliteStore {
+    fn broken(&self, error: sqlx::Error) -> StoreError {
+        StoreError::of(&self.path, error)
+    }
+
+    fn corrupt(&self, detail: String) -> StoreError {
+        StoreError::Corrupt { path: self.path.clone(), detail }
+    }
+}
+
+impl Drop for SqliteStore {
+    /// The last connection that closes copies its log into the tables and removes the log's file. Where somebody has put
+    /// other files in the place of these, or was given the same lock, that would be done to theirs: then the connections stay open until the
+    /// process ends, and what was committed stays where it is.
+    fn drop(&mut self) {
+        // Nobody holds it any more.
+        let Ok(writer) = self.writer.try_lock() else { return };
+        let lost = |owned: &Ownership| owned.verify_lock().is_err() || owned.verify_files().is_err();
+        if writer.ownership.as_ref().is_some_and(lost) {
+            std::mem::forget((self.writer.clone(), self.reader.clone()));
+        }
+    }
+}
+
+impl Store for SqliteStore {
+    fn commit(&self, batch: Batch) -> StoreFuture<'_, ()> {
+        Box::pin(async move { self.write(&batch).await })
+    }
+
+    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+        Box::pin(async move {
+            let mut reader = self.reader.lock().await;
+            // What comes before the oldest sweep that is not settled is not even looked at.
+            let select = "SELECT sequence, at, body, sweep FROM journal \
+                WHERE sequence > ? AND (NOT EXISTS (SELECT 1 FROM sweeps WHERE settled IS NOT NULL) \
+                    OR sequence >= COALESCE((SELECT MIN(first) FROM sweeps WHERE settled IS NULL), \
+                        (SELECT MAX(sequence) FROM journal))) \
+                AND (sweep IS NULL OR sweep NOT IN (SELECT id FROM sweeps WHERE settled IS NOT NULL)) \
+                ORDER BY sequence LIMIT ?";
+            let rows = sqlx::query(select)
+                .bind(after.cast_signed())
+                .bind(limit)
+                .fetch_all(&mut *reader)
+                .await
+                .map_err(|error| self.broken(error))?;
+            rows.iter().map(|row| self.entry(row)).collect()
+        })
+    }
+
+    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+        Box::pin(async move {
+            let mut reader = self.reader.lock().await;
+            let select = "SELECT sequence, at, body, sweep FROM journal \
+                WHERE sweep = ? AND sequence > ? ORDER BY sequence LIMIT ?";
+            let rows = sqlx::query(select)
+                .bind(sweep.0.cast_signed())
+                .bind(after.cast_signed())
+                .bind(limit)
+                .fetch_all(&mut *reader)
+                .await
+                .map_err(|error| self.broken(error))?;
+            rows.iter().map(|row| self.entry(row)).collect()
+        })
+    }
+
+    fn recovered(&self) -> StoreFuture<'_, Recovered> {
+        Box::pin(async move {
+            let mut reader = self.reader.lock().await;
+            let marks: Vec<(String, i64)> = sqlx::query_as("SELECT name, value FROM marks")
+                .fetch_all(&mut *reader)
+                .await
+                .map_err(|error| self.broken(error))?;
+            let mark = |name| {
+                let found =
+                    marks.iter().find(|(known, _)| known == name).map(|(_, value)| value.cast_unsigned());
+                found.ok_or_else(|| self.corrupt(format!("the mark `{name}` is missing")))
+            };
+            let settled: Vec<(i64, String)> =
+                sqlx::query_as("SELECT id, settled FROM sweeps WHERE settled IS NOT NULL ORDER BY id")
+                    .fetch_all(&mut *reader)
+                    .await
+                    .map_err(|error| self.broken(error))?;
+            let outcome = |(id, text): (i64, String)| {
+                serde_json::from_str(&text)
+                    .map_err(|error| self.corrupt(format!("outcome of sweep {id}: {error}")))
+            };
+            Ok(Recovered {
+                last_sweep: SweepId(mark("last_sweep")?),
+                last_token: LeaseToken(mark("last_token")?),
+                settled: settled.into_iter().map(outcome).collect::<Result<_, _>>()?,
+            })
+        })
+    }
+
+    fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
+        Box::pin(async move {
+            let mut reader = self.reader.lock().await;
+            let select = "SELECT configuration, seed, position, attempt, worker, token, recorded_at, result \
+                FROM results WHERE sweep = ? AND position >= ? ORDER BY position LIMIT ?";
+            let rows = sqlx::query(select)
+                .bind(sweep.0.cast_signed())
+                .bind(from.cast_signed())
+                .bind(limit)
+                .fetch_all(&mut *reader)
+                .await
+                .map_err(|error| self.broken(error))?;
+            rows.iter().map(|row| self.result(sweep, row)).collect()
+        })
+    }
+
+    fn finish(&self) -> StoreFuture<'_, ()> {
+        Box::pin(self.copy_log())
+    }
+
+    fn result_counts(&self) -> StoreFuture<'_, Vec<(SweepId, u64)>> {
+        Box::pin(async move {
+            let mut reader = self.reader.lock().await;
+            let counts: Vec<(i64, i64)> =
+                sqlx::query_as("SELECT sweep, COUNT(*) FROM results GROUP BY sweep ORDER BY sweep")
+                    .fetch_all(&mut *reader)
+                    .await
+                    .map_err(|error| self.broken(error))?;
+            let unsigned = |(id, count): (i64, i64)| (SweepId(id.cast_unsigned()), count.cast_unsigned());
+            Ok(counts.into_iter().map(unsigned).collect())
+        })
+    }
+}

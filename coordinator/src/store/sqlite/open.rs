@@ -1,0 +1,162 @@
+//! Opening the database: to serve it, or only to read it.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use sqlx::{
+    ConnectOptions as _, SqliteConnection,
+    migrate::{MigrateError, Migrator},
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
+};
+use tokio::sync::Mutex;
+
+use super::{Ownership, SqliteStore, Writer};
+use crate::store::{StoreError, files, lock::StateLock};
+
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+
+/// The oldest SQLite without the WAL-reset bug, which could lose commits when two connections were open.
+const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
+
+impl SqliteStore {
+    /// Takes the state folder, which is created if it is not there, brings the database's schema up to date, and takes
+    /// the database over: see [`crate::store::Store`].
+    ///
+    /// # Errors
+    /// When the folder can not be written, is in use or belongs to another user, when the database is damaged, is a
+    /// symbolic link or was written by a newer version, when no space is left, or when durability can not be had there.
+    pub async fn open(folder: &Path) -> Result<Self, StoreError> {
+        let lock = StateLock::take(folder)?;
+        let path = folder.join("colearn.db");
+        files::make_private_database(folder, "colearn.db")?;
+        let broken = |error| StoreError::of(&path, error);
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // With NORMAL a power cut takes back the newest commits; they were acknowledged.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(10))
+            .disable_statement_logging();
+        let mut connection = options.clone().connect().await.map_err(broken)?;
+        assert_durable(&mut connection, &path).await?;
+        MIGRATIONS.run(&mut connection).await.map_err(|error| migration_failed(&path, error))?;
+        let reader = options.read_only(true).create_if_missing(false).connect().await.map_err(broken)?;
+        let ownership = Some(Ownership::claim(&mut connection, lock, &path).await?);
+        let writer = Arc::new(Mutex::new(Writer { connection, ownership }));
+        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)), path })
+    }
+
+    /// Opens the database of a state folder to look at it, whether somebody serves it or not, and whether the folder
+    /// can be written or not. Nothing can be committed.
+    ///
+    /// # Errors
+    /// When there is no database, when it is damaged or of another version, and when its newest commits are in a log
+    /// that can not be read without writing to the folder.
+    pub async fn open_to_read(folder: &Path) -> Result<Self, StoreError> {
+        let path = folder.join("colearn.db");
+        if !path.is_file() {
+            return Err(StoreError::Missing { path });
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(&path)
+            .read_only(true)
+            .busy_timeout(Duration::from_secs(10))
+            .disable_statement_logging();
+        match Self::connect_to_read(&path, &options).await {
+            // Beside a database with a log, SQLite needs a file that it shares with other processes, and makes it.
+            Err(StoreError::NotWritable { cause, .. }) => {
+                if files::has_log(&path) {
+                    return Err(StoreError::LogNotReadable { path, cause });
+                }
+                // Without a log nobody serves it, and the database alone is all there is.
+                Self::connect_to_read(&path, &options.immutable(true)).await
+            }
+            opened => opened,
+        }
+    }
+
+    async fn connect_to_read(path: &Path, options: &SqliteConnectOptions) -> Result<Self, StoreError> {
+        let path = path.to_owned();
+        let broken = |error| StoreError::of(&path, error);
+        let connection = options.clone().connect().await.map_err(broken)?;
+        let mut reader = options.connect().await.map_err(broken)?;
+        let version: i64 = sqlx::query_scalar("SELECT MAX(version) FROM _sqlx_migrations")
+            .fetch_one(&mut reader)
+            .await
+            .map_err(broken)?;
+        let newest = MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0);
+        match version.cmp(&newest) {
+            std::cmp::Ordering::Less => return Err(StoreError::Older { path }),
+            std::cmp::Ordering::Greater => return Err(StoreError::Newer { path, version }),
+            std::cmp::Ordering::Equal => {}
+        }
+        let writer = Arc::new(Mutex::new(Writer { connection, ownership: None }));
+        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)), path })
+    }
+}
+
+/// What is acknowledged must survive a power cut; these are the settings that this depends on.
+async fn assert_durable(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+    let broken = |error| StoreError::of(path, error);
+    let found: String =
+        sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut *connection).await.map_err(broken)?;
+    if !is_recent(&found) {
+        return Err(StoreError::OldSqlite { found });
+    }
+    let mode: String =
+        sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await.map_err(broken)?;
+    if mode != "wal" {
+        let setting = "journal_mode = wal";
+        return Err(StoreError::NotDurable { path: path.to_owned(), setting, found: mode });
+    }
+    let synchronous: i64 =
+        sqlx::query_scalar("PRAGMA synchronous").fetch_one(&mut *connection).await.map_err(broken)?;
+    if synchronous != 2 {
+        let setting = "synchronous = full";
+        return Err(StoreError::NotDurable {
+            path: path.to_owned(),
+            setting,
+            found: synchronous.to_string(),
+        });
+    }
+    Ok(())
+}
+
+fn is_recent(version: &str) -> bool {
+    let parts: Vec<u32> = version.split('.').map_while(|part| part.parse().ok()).collect();
+    parts.as_slice() >= OLDEST_SQLITE.as_slice()
+}
+
+fn migration_failed(path: &Path, error: MigrateError) -> StoreError {
+    let path = path.to_owned();
+    match error {
+        MigrateError::VersionMissing(version) => StoreError::Newer { path, version },
+        MigrateError::VersionMismatch(version) | MigrateError::Dirty(version) => {
+            StoreError::Corrupt { path, detail: format!("its schema is not that of version {version}") }
+        }
+        MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => {
+            StoreError::of(&path, source)
+        }
+        other => StoreError::Database { path, cause: other.into() },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_recent;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        for (version, recent) in [
+            ("3.51.3", true),
+            ("3.51.2", false),
+            ("3.52.0", true),
+            ("3.9.99", false),
+            ("4.0.0", true),
+            ("x", false),
+        ] {
+            assert_eq!(is_recent(version), recent, "{version}");
+        }
+    }
+}

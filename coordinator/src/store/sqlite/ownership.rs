@@ -1,0 +1,160 @@
+//! Whether the database is still the one that this store took over, and as this store left it.
+//!
+//! The lock of the state folder keeps two coordinators apart; but its file can be deleted, there are file systems on
+//! which locks do nothing, and a folder can be moved away, or a backup be put in its place. What is acknowledged must
+//! be there afterwards all the same, so every commit looks whether its place is still the one it thinks of.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use sqlx::{Connection as _, SqliteConnection};
+
+use crate::store::{StoreError, files, lock::StateLock};
+
+/// The owner's mark, and how far the journal goes when nobody else wrote to it. Numbers of entries grow for ever: those
+/// of removed sweeps do not come again.
+const SELECT: &str = "SELECT \
+    (SELECT value FROM marks WHERE name = 'owner'), \
+    COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'journal'), 0)";
+
+/// What a commit has to find.
+#[derive(Debug)]
+pub(super) struct Ownership {
+    lock: StateLock,
+    path: PathBuf,
+    /// A random number that was written when the database was taken over.
+    mark: i64,
+    /// The last entry of the journal.
+    last: i64,
+    files: Files,
+}
+
+/// The files of the database, as the last commit left them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Files {
+    database: FileId,
+    log: FileId,
+    /// Only a commit changes the file of the tables, when it has copied the log into it.
+    size: u64,
+    modified: (i64, i64),
+}
+
+/// Which file a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileId {
+    device: u64,
+    inode: u64,
+}
+
+impl Ownership {
+    /// Takes the database over: whoever had it before can commit nothing more.
+    pub(super) async fn claim(
+        connection: &mut SqliteConnection,
+        lock: StateLock,
+        path: &Path,
+    ) -> Result<Self, StoreError> {
+        let broken = |error| StoreError::of(path, error);
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await.map_err(broken)?;
+        let insert = "INSERT INTO marks (name, value) VALUES ('owner', random()) \
+            ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+        sqlx::query(insert).execute(&mut *transaction).await.map_err(broken)?;
+        let (mark, last): (i64, i64) =
+            sqlx::query_as(SELECT).fetch_one(&mut *transaction).await.map_err(broken)?;
+        transaction.commit().await.map_err(broken)?;
+        let files = Files::of(path).map_err(|detail| taken_over(path, detail))?;
+        let claimed = Self { lock, path: path.to_owned(), mark, last, files };
+        claimed.verify_lock()?;
+        Ok(claimed)
+    }
+
+    /// Looks, in the transaction of a commit, whether nobody else has written to the database or exchanged it.
+    pub(super) async fn verify(&self, transaction: &mut SqliteConnection) -> Result<(), StoreError> {
+        let (mark, last): (Option<i64>, i64) = sqlx::query_as(SELECT)
+            .fetch_one(transaction)
+            .await
+            .map_err(|error| StoreError::of(&self.path, error))?;
+        if mark != Some(self.mark) {
+            return Err(self.taken_by_another());
+        }
+        if last != self.last {
+            let detail = format!(
+                "its journal ends at entry {last}, and not at entry {}, where this coordinator left it",
+                self.last
+            );
+            return Err(taken_over(&self.path, detail));
+        }
+        self.verify_files()
+    }
+
+    /// Looks whether nobody else was given the lock of the state folder: where locks do nothing, those of SQLite do nothing
+    /// either, and it can not be relied upon to show what others write. To be asked before and after each commit.
+    pub(super) fn verify_lock(&self) -> Result<(), StoreError> {
+        if self.lock.is_held() { Ok(()) } else { Err(self.taken_by_another()) }
+    }
+
+    fn taken_by_another(&self) -> StoreError {
+        let holder = self.lock.holder();
+        let detail = format!("it was taken over by another coordinator; the lock file names {holder}");
+        taken_over(&self.path, detail)
+    }
+
+    /// Looks whether the files of the database are the ones that are open, as the last commit left them.
+    pub(super) fn verify_files(&self) -> Result<(), StoreError> {
+        let files = Files::of(&self.path).map_err(|detail| taken_over(&self.path, detail))?;
+        self.files.compare(files).map_err(|detail| taken_over(&self.path, detail.to_owned()))
+    }
+
+    /// Notes what a commit leaves behind; `last` is the last entry that it appended.
+    pub(super) fn committed(&mut self, last: Option<i64>) -> Result<(), StoreError> {
+        self.last = last.unwrap_or(self.last);
+        self.verify_lock()?;
+        let files = Files::of(&self.path).map_err(|detail| taken_over(&self.path, detail))?;
+        // They may have been exchanged meanwhile.
+        let Files { size, modified, .. } = files;
+        let expected = Files { size, modified, ..self.files };
+        expected.compare(files).map_err(|detail| taken_over(&self.path, detail.to_owned()))?;
+        self.files = files;
+        Ok(())
+    }
+}
+
+impl Files {
+    fn of(path: &Path) -> Result<Self, String> {
+        let look = |path: &Path| {
+            fs::symlink_metadata(path).map_err(|error| {
+                format!("{}: {error}: the state folder was moved or restored", path.display())
+            })
+        };
+        let id = |file: &fs::Metadata| FileId { device: file.dev(), inode: file.ino() };
+        let database = look(path)?;
+        let log = look(&files::beside(path, "-wal"))?;
+        Ok(Self {
+            database: id(&database),
+            log: id(&log),
+            size: database.size(),
+            modified: (database.mtime(), database.mtime_nsec()),
+        })
+    }
+
+    fn compare(self, found: Self) -> Result<(), &'static str> {
+        if self.database != found.database {
+            return Err("another file has taken its place: the state folder was moved or restored");
+        }
+        if self.log != found.log {
+            return Err("another log has taken the place of its own: the state folder was restored");
+        }
+        if self != found {
+            return Err(
+                "something else has written to its file: it was restored, or another program has it open",
+            );
+        }
+        Ok(())
+    }
+}
+
+fn taken_over(path: &Path, detail: String) -> StoreError {
+    StoreError::TakenOver { path: path.to_owned(), detail }
+}

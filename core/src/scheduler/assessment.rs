@@ -1,0 +1,183 @@
+//! Whom to set aside, and whom to take back.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use crate::{
+    failure::{Failure, FailureReason},
+    id::{LeaseToken, TaskId, WorkerId},
+    time::Timestamp,
+};
+
+use super::{
+    event::{Event, RestoreCause},
+    machine::Scheduler,
+    pauses::{Record, Scope, Strike},
+};
+
+/// Leases that fail in a row on a worker before it is set aside.
+const FAILURES_IN_A_ROW: usize = 3;
+/// The first pause of a worker; each one after it is twice as long.
+const FIRST_PAUSE: Duration = Duration::from_secs(30);
+/// A worker that was set aside and has not been there for so long is forgotten. If it is restarted, it has another
+/// id anyway.
+const FORGET_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What a failure says about the worker that it happened on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    /// Nothing: the same fails elsewhere.
+    None,
+    /// It is the worker's or the task's, nobody knows.
+    Some,
+    /// It is the worker's: the same was trained before.
+    Full,
+}
+
+impl Scheduler {
+    /// A worker gets nothing for this long at most before it may prove itself.
+    pub const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
+
+    /// A failure that a worker reports, as the event to apply: whether it is permanent for the task depends on
+    /// whom else it failed on. A worker that is set aside confirms nothing.
+    #[must_use]
+    pub fn failed_attempt(&self, token: LeaseToken, task: TaskId, failure: Failure) -> Event {
+        let unconfirmed = failure.reason.needs_confirmation()
+            && !self.settings.one_worker
+            && !self.is_confirmed(token, task, failure.reason);
+        Event::AttemptFailed { token, task, failure, unconfirmed }
+    }
+
+    fn is_confirmed(&self, token: LeaseToken, task: TaskId, reason: FailureReason) -> bool {
+        let (Some(worker), Some((state, index))) = (self.lease_holder(token), self.find(task)) else {
+            return false;
+        };
+        let data_set = Some(state.settings_of(index).dataset.clone());
+        let set_aside = self.pause_of(worker, &None).or(self.pause_of(worker, &data_set)).is_some();
+        let failed_on = state.failed_on.get(&index).into_iter().flatten();
+        let mut others = failed_on.filter(|(other, same)| *other != worker && **same == reason);
+        !set_aside && others.next().is_some()
+    }
+
+    /// Why a result that was trained on this data is no result of its sweep: all of them are of one data set.
+    #[must_use]
+    pub fn wrong_data(&self, task: TaskId, data_digest: &str) -> Option<Failure> {
+        let expected = self.data_digest_of(task).filter(|_| !data_digest.is_empty())?;
+        let (state, index) = self.find(task)?;
+        let data_set = &state.settings_of(index).dataset;
+        let short = |digest: &str| digest.chars().take(12).collect::<String>();
+        let why = format!(
+            "data set `{data_set}` has the digest {} here, but the sweep is trained on {}: copy the same file to all workers",
+            short(data_digest),
+            short(expected)
+        );
+        (expected != data_digest).then(|| Failure::new(FailureReason::Data, why))
+    }
+
+    /// The digest of the data set that the sweep's results were trained on so far; none when there are none.
+    #[must_use]
+    pub fn data_digest_of(&self, task: TaskId) -> Option<&str> {
+        let (state, index) = self.find(task)?;
+        state.data_digests.get(&state.settings_of(index).dataset).map(String::as_str)
+    }
+
+    /// Whom to set aside or to take back now, as an event to apply; nothing is changed by asking. To be asked again
+    /// afterwards, until there is none.
+    #[must_use]
+    pub fn next_assessment(&self, now: Timestamp) -> Option<Event> {
+        if self.settings.one_worker {
+            return None;
+        }
+        self.records.iter().find_map(|(worker, record)| {
+            self.assess_pauses(now, worker, record).or_else(|| self.assess_failures(worker, record))
+        })
+    }
+
+    fn assess_pauses(&self, now: Timestamp, worker: &WorkerId, record: &Record) -> Option<Event> {
+        let there = self.workers.contains_key(worker);
+        record.pauses.iter().find_map(|(scope, pause)| {
+            let restored =
+                |cause| Event::WorkerRestored { worker: worker.clone(), data_set: scope.clone(), cause };
+            let exonerated = || scope.is_none() && self.is_exonerated(worker, record);
+            match pause.proven {
+                Some(true) => Some(restored(RestoreCause::Succeeded)),
+                _ if exonerated() => Some(restored(RestoreCause::Exonerated)),
+                Some(false) => {
+                    let failure = record.last_failure(scope).unwrap_or(&pause.failure);
+                    Some(set_aside(worker, scope, pause.pauses + 1, pause.failures + 1, failure))
+                }
+                None if !there && pause.since.after(FORGET_AFTER) <= now => {
+                    Some(restored(RestoreCause::Gone))
+                }
+                None => None,
+            }
+        })
+    }
+
+    fn assess_failures(&self, worker: &WorkerId, record: &Record) -> Option<Event> {
+        if !self.workers.contains_key(worker) || record.pauses.contains_key(&None) {
+            return None;
+        }
+        for (data_set, (sweep, failure)) in &record.unusable {
+            let scope = Some(data_set.clone());
+            // That the sweep has results tells that the data set is somewhere.
+            let trained = self.sweeps.get(sweep).is_some_and(|s| s.data_digests.contains_key(data_set));
+            let elsewhere = || self.has_other_for(worker, &[data_set.clone()].into());
+            if !record.pauses.contains_key(&scope) && (trained || elsewhere()) {
+                return Some(set_aside(worker, &scope, 1, 1, failure));
+            }
+        }
+        let weights: Vec<Weight> = self.weights(worker, record);
+        let count = |least| weights.iter().filter(|weight| **weight >= least).count();
+        let enough = count(Weight::Full) >= FAILURES_IN_A_ROW
+            || count(Weight::Some) >= FAILURES_IN_A_ROW && self.has_other_for(worker, &BTreeSet::new());
+        let failure = record.last_failure(&None).filter(|_| enough)?;
+        Some(set_aside(worker, &None, 1, record.strikes.len() as u32, failure))
+    }
+
+    /// Whether what a worker was set aside for has turned out to be the fault of its tasks.
+    fn is_exonerated(&self, worker: &WorkerId, record: &Record) -> bool {
+        let weights = self.weights(worker, record);
+        let held_against = weights.iter().filter(|weight| **weight > Weight::None).count();
+        weights.len() >= FAILURES_IN_A_ROW && held_against < FAILURES_IN_A_ROW
+    }
+
+    fn weights(&self, worker: &WorkerId, record: &Record) -> Vec<Weight> {
+        record.strikes.iter().map(|strike| self.weight(worker, strike)).collect()
+    }
+
+    fn weight(&self, worker: &WorkerId, strike: &Strike) -> Weight {
+        let found = strike.tasks.first().and_then(|task| self.find(*task));
+        let Some((state, index)) = found.filter(|_| strike.silent_since.is_none()) else {
+            return Weight::Some;
+        };
+        let configuration = state.configuration_of(index);
+        if state.configuration_counts[configuration].done > 0 {
+            return Weight::Full;
+        }
+        let fails_on = state.configurations_failed_on.get(&configuration);
+        let elsewhere = fails_on.is_some_and(|workers| workers.iter().any(|other| other != worker));
+        if elsewhere { Weight::None } else { Weight::Some }
+    }
+}
+
+impl Record {
+    fn last_failure(&self, scope: &Scope) -> Option<&Failure> {
+        match scope {
+            None => self.strikes.back().map(|strike| &strike.failure),
+            Some(data_set) => self.unusable.get(data_set).map(|(_, failure)| failure),
+        }
+    }
+}
+
+fn set_aside(worker: &WorkerId, scope: &Scope, pauses: u32, failures: u32, failure: &Failure) -> Event {
+    let pause = FIRST_PAUSE.saturating_mul(1 << pauses.saturating_sub(1).min(10));
+    let pause = pause.min(Scheduler::LONGEST_PAUSE);
+    Event::WorkerSetAside {
+        worker: worker.clone(),
+        data_set: scope.clone(),
+        pauses,
+        pause_millis: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+        failures,
+        failure: failure.clone(),
+    }
+}

@@ -1,0 +1,293 @@
+//! What is held against workers, and the pauses that follow from it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use crate::{
+    failure::{Failure, FailureReason},
+    id::{LeaseToken, SweepId, TaskId, WorkerId},
+    time::Timestamp,
+};
+
+use super::{action::Action, event::RestoreCause, machine::Scheduler};
+
+/// What a worker is set aside for: the tasks of one data set, or all tasks.
+pub(super) type Scope = Option<String>;
+
+/// Failures in a row that are kept of a worker: more than are needed to set it aside, because some of them may
+/// turn out to be those of their tasks.
+const STRIKES_KEPT: usize = 8;
+
+/// What is held against a worker.
+///
+/// Failures and successes follow from facts, but those of sweeps that are settled are not replayed: after a restart
+/// less may be known. Pauses are facts themselves.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Record {
+    /// What failed since something succeeded, oldest first.
+    pub(super) strikes: VecDeque<Strike>,
+    /// Data sets that it could not open and has not trained on since.
+    pub(super) unusable: BTreeMap<String, (SweepId, Failure)>,
+    pub(super) pauses: BTreeMap<Scope, Pause>,
+}
+
+/// A lease that failed: one, however many members it had.
+#[derive(Clone, Debug)]
+pub(super) struct Strike {
+    pub(super) token: LeaseToken,
+    pub(super) tasks: BTreeSet<TaskId>,
+    /// When the worker was heard for the last time, if that is what failed: all leases that ran out in one silence
+    /// are one failure.
+    pub(super) silent_since: Option<Timestamp>,
+    pub(super) failure: Failure,
+}
+
+/// A worker gets nothing until a moment, and then one task at a time.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Pause {
+    pub(super) since: Timestamp,
+    pub(super) until: Timestamp,
+    /// How many in a row this makes.
+    pub(super) pauses: u32,
+    pub(super) failures: u32,
+    pub(super) failure: Failure,
+    /// It is over: the worker may prove itself.
+    pub(super) over: bool,
+    /// The lease with which the worker proves itself now.
+    pub(super) probe: Option<LeaseToken>,
+    /// What came of it, until that has been assessed.
+    pub(super) proven: Option<bool>,
+}
+
+impl Pause {
+    pub(super) fn new(
+        since: Timestamp,
+        until: Timestamp,
+        pauses: u32,
+        failures: u32,
+        failure: Failure,
+    ) -> Self {
+        Self { since, until, pauses, failures, failure, over: false, probe: None, proven: None }
+    }
+
+    /// Whether the worker may get one task.
+    pub(super) fn allows_one(&self) -> bool {
+        self.over && self.probe.is_none() && self.proven.is_none()
+    }
+}
+
+/// A pause of a worker as it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PauseView {
+    /// Only for tasks that are trained on this data set; none means for all.
+    pub data_set: Option<String>,
+    /// When the worker was set aside.
+    pub since: Timestamp,
+    /// When it gets one task to prove itself.
+    pub until: Timestamp,
+    /// Leases that failed in a row.
+    pub failures: u32,
+    /// The last failure.
+    pub failure: Failure,
+}
+
+impl PauseView {
+    pub(super) fn of(scope: &Scope, pause: &Pause) -> Self {
+        Self {
+            data_set: scope.clone(),
+            since: pause.since,
+            until: pause.until,
+            failures: pause.failures,
+            failure: pause.failure.clone(),
+        }
+    }
+}
+
+impl Scheduler {
+    pub(super) fn pause_of(&self, worker: &WorkerId, scope: &Scope) -> Option<&Pause> {
+        self.records.get(worker)?.pauses.get(scope)
+    }
+
+    pub(super) fn set_aside(&mut self, worker: WorkerId, scope: Scope, mut pause: Pause) -> Vec<Action> {
+        self.pauses.insert((pause.until, worker.clone(), scope.clone()));
+        let record = self.records.entry(worker.clone()).or_default();
+        if let Some(before) = record.pauses.get(&scope) {
+            self.pauses.remove(&(before.until, worker.clone(), scope.clone()));
+            self.pauses.insert((pause.until, worker.clone(), scope.clone()));
+            pause.since = before.since;
+        }
+        let view = PauseView::of(&scope, &pause);
+        record.pauses.insert(scope, pause);
+        vec![Action::SetAside { worker, pause: view }]
+    }
+
+    pub(super) fn restore(&mut self, worker: &WorkerId, scope: Scope, cause: RestoreCause) -> Vec<Action> {
+        let Some(record) = self.records.get_mut(worker) else { return Vec::new() };
+        let Some(pause) = record.pauses.remove(&scope) else { return Vec::new() };
+        self.pauses.remove(&(pause.until, worker.clone(), scope.clone()));
+        match &scope {
+            None => record.strikes.clear(),
+            Some(data_set) => drop(record.unusable.remove(data_set)),
+        }
+        self.tidy_record(worker);
+        vec![Action::Restore { worker: worker.clone(), data_set: scope, cause }]
+    }
+
+    pub(super) fn end_pauses(&mut self, now: Timestamp) {
+        while let Some((until, ..)) = self.pauses.first()
+            && *until <= now
+            && let Some((_, worker, scope)) = self.pauses.pop_first()
+        {
+            if let Some(pause) = self.records.get_mut(&worker).and_then(|r| r.pauses.get_mut(&scope)) {
+                pause.over = true;
+            }
+        }
+    }
+
+    /// No pause is longer than it would be if it began now, even if the host's clock was set back.
+    pub(super) fn shorten_pauses(&mut self, now: Timestamp) {
+        for (until, worker, scope) in std::mem::take(&mut self.pauses) {
+            let Some(pause) = self.records.get_mut(&worker).and_then(|r| r.pauses.get_mut(&scope)) else {
+                continue;
+            };
+            pause.until = until.min(now.after(Self::LONGEST_PAUSE));
+            self.pauses.insert((pause.until, worker, scope));
+        }
+    }
+
+    /// A worker that proves itself does so with this lease.
+    pub(super) fn note_grant(&mut self, worker: &WorkerId, token: LeaseToken, task: TaskId) {
+        if self.records.get(worker).is_none_or(|record| record.pauses.is_empty()) {
+            return;
+        }
+        let data_set = self.settings_of(task).map(|settings| settings.dataset.clone());
+        for (scope, pause) in self.records.get_mut(worker).into_iter().flat_map(|r| r.pauses.iter_mut()) {
+            if scope.is_none() || *scope == data_set {
+                pause.probe = Some(token);
+            }
+        }
+    }
+
+    /// A lease has ended; what came of it was noted before.
+    pub(super) fn note_end(&mut self, worker: &WorkerId, token: LeaseToken) {
+        for pause in self.records.get_mut(worker).into_iter().flat_map(|r| r.pauses.values_mut()) {
+            pause.probe = pause.probe.filter(|probe| *probe != token);
+        }
+    }
+
+    /// Something gets on under a lease.
+    pub(super) fn note_progress(&mut self, token: LeaseToken) {
+        if let Some(lease) = self.leases.get(&token)
+            && let Some(worker) = self.workers.get_mut(&lease.worker)
+        {
+            worker.has_trained = true;
+        }
+    }
+
+    pub(super) fn note_success(&mut self, worker: &WorkerId, task: TaskId) {
+        if !self.records.contains_key(worker) {
+            return;
+        }
+        let data_set = self.settings_of(task).map(|settings| settings.dataset.clone());
+        let Some(record) = self.records.get_mut(worker) else { return };
+        record.strikes.clear();
+        if let Some(data_set) = &data_set {
+            record.unusable.remove(data_set);
+        }
+        for (scope, pause) in &mut record.pauses {
+            if scope.is_none() || *scope == data_set {
+                pause.proven = Some(true);
+            }
+        }
+        self.tidy_record(worker);
+    }
+
+    /// An attempt failed on a worker in a cohort of `cohort` members.
+    pub(super) fn note_failure(
+        &mut self,
+        worker: &WorkerId,
+        token: LeaseToken,
+        task: TaskId,
+        failure: &Failure,
+        cohort: u32,
+    ) {
+        // A cohort that did not fit was too large, which is not the worker's fault either.
+        let too_large = failure.reason == FailureReason::OutOfMemory && cohort > 1;
+        if !failure.reason.may_be_the_workers() || too_large {
+            return;
+        }
+        let data_set = self.settings_of(task).map(|settings| settings.dataset.clone());
+        let record = self.records.entry(worker.clone()).or_default();
+        if failure.reason == FailureReason::Data
+            && let Some(data_set) = data_set
+        {
+            record.unusable.insert(data_set, (task.sweep, failure.clone()));
+        } else {
+            record.strike(token, [task].into(), None, failure);
+        }
+        record.disprove(token);
+    }
+
+    /// A lease ran out because its worker was silent.
+    pub(super) fn note_silence(
+        &mut self,
+        worker: &WorkerId,
+        token: LeaseToken,
+        tasks: BTreeSet<TaskId>,
+        failure: &Failure,
+    ) {
+        let heard = self.workers.get(worker).map(|known| known.last_seen).unwrap_or_default();
+        let record = self.records.entry(worker.clone()).or_default();
+        record.strike(token, tasks, Some(heard), failure);
+        record.disprove(token);
+    }
+
+    /// Forgets what is held against a worker that has left, unless it is set aside.
+    pub(super) fn forget_record(&mut self, worker: &WorkerId) {
+        if let Some(record) = self.records.get_mut(worker) {
+            record.strikes.clear();
+            record.unusable.retain(|data_set, _| record.pauses.contains_key(&Some(data_set.clone())));
+        }
+        self.tidy_record(worker);
+    }
+
+    fn tidy_record(&mut self, worker: &WorkerId) {
+        if self.records.get(worker).is_some_and(Record::is_clean) {
+            self.records.remove(worker);
+        }
+    }
+}
+
+impl Record {
+    pub(super) fn is_clean(&self) -> bool {
+        self.strikes.is_empty() && self.unusable.is_empty() && self.pauses.is_empty()
+    }
+
+    fn strike(
+        &mut self,
+        token: LeaseToken,
+        tasks: BTreeSet<TaskId>,
+        silent_since: Option<Timestamp>,
+        failure: &Failure,
+    ) {
+        let same_silence = |strike: &Strike| silent_since.is_some() && strike.silent_since == silent_since;
+        if let Some(known) = self.strikes.iter_mut().find(|s| s.token == token || same_silence(s)) {
+            known.tasks.extend(tasks);
+            return;
+        }
+        // The same task again says nothing new about the worker. Silence is always the worker's.
+        let known = |task| self.strikes.iter().any(|strike| strike.tasks.contains(task));
+        if silent_since.is_none() && tasks.iter().any(known) {
+            return;
+        }
+        if self.strikes.len() == STRIKES_KEPT {
+            self.strikes.pop_front();
+        }
+        self.strikes.push_back(Strike { token, tasks, silent_since, failure: failure.clone() });
+    }
+
+    fn disprove(&mut self, token: LeaseToken) {
+        for pause in self.pauses.values_mut().filter(|pause| pause.probe == Some(token)) {
+            pause.proven = Some(false);
+        }
+    }
+}

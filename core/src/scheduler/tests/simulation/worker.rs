@@ -1,0 +1,137 @@
+//! Workers that train as chance has it, and the hosts they run on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{super::env, chance::Chance};
+use crate::{
+    failure::{Failure, FailureReason},
+    id::{LeaseToken, TaskId},
+    scheduler::{Event, HeldLease},
+};
+
+/// What a worker has of a task.
+#[derive(Clone)]
+pub(super) enum Work {
+    Training {
+        steps_left: u32,
+        epoch: u32,
+    },
+    /// Kept until it is acknowledged or refused.
+    Report(Event),
+}
+
+/// What is wrong with a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ailment {
+    None,
+    /// Its trainers die at their first work.
+    Crashes,
+    /// It has no data set.
+    NoData,
+    /// Its data set does not fit.
+    Misfit,
+    /// Its data set is another file.
+    OtherData,
+}
+
+impl Ailment {
+    pub(super) fn data_digest(self) -> String {
+        if self == Self::OtherData { "other" } else { "right" }.to_owned()
+    }
+
+    /// What it says of every task.
+    pub(super) fn failure(self) -> Option<FailureReason> {
+        match self {
+            Self::Crashes => Some(FailureReason::Crash),
+            Self::NoData => Some(FailureReason::Data),
+            Self::Misfit => Some(FailureReason::Settings),
+            Self::None | Self::OtherData => None,
+        }
+    }
+}
+
+pub(super) struct SimWorker {
+    pub(super) name: String,
+    pub(super) ailment: Ailment,
+    /// It was asked to leave, and does so when nothing is left to do.
+    pub(super) draining: bool,
+    pub(super) slots: Vec<u32>,
+    pub(super) connected: bool,
+    pub(super) leases: BTreeMap<LeaseToken, (u32, BTreeMap<TaskId, Work>)>,
+}
+
+impl SimWorker {
+    pub(super) fn hello(&mut self) -> Event {
+        self.connected = true;
+        Event::WorkerConnected {
+            worker: env::worker(&self.name),
+            host: "h".to_owned(),
+            version: "1".to_owned(),
+            warnings: vec![],
+            slots: env::slots(&self.slots),
+            held: self
+                .leases
+                .iter()
+                .map(|(token, (_, tasks))| HeldLease {
+                    token: *token,
+                    tasks: tasks.keys().copied().collect(),
+                })
+                .collect(),
+        }
+    }
+
+    pub(super) fn offer(&self) -> Event {
+        let busy: BTreeSet<u32> = self.leases.values().map(|(slot, _)| *slot).collect();
+        let free = |slot: &u32| !busy.contains(slot) && !self.draining;
+        let slots = (0..self.slots.len() as u32).filter(free).collect();
+        Event::SlotsFree { worker: env::worker(&self.name), slots }
+    }
+
+    pub(super) fn reports(&self) -> Vec<Event> {
+        let works = self.leases.values().flat_map(|(_, tasks)| tasks.values());
+        works
+            .filter_map(|work| match work {
+                Work::Report(report) => Some(report.clone()),
+                Work::Training { .. } => None,
+            })
+            .collect()
+    }
+
+    pub(super) fn train(&mut self, chance: &mut Chance, epochs: &mut Vec<Event>) {
+        for (token, (_, tasks)) in &mut self.leases {
+            for (task, work) in tasks {
+                let Work::Training { steps_left, epoch } = work else { continue };
+                if let Some(reason) = self.ailment.failure() {
+                    *work = Work::Report(failed(*token, *task, reason));
+                    continue;
+                }
+                if *steps_left > 0 {
+                    *steps_left -= 1;
+                    *epoch += 1;
+                    epochs.push(Event::EpochReported { token: *token, task: *task, epoch: *epoch });
+                    continue;
+                }
+                let (token, task) = (*token, *task);
+                *work = Work::Report(match chance.below(100) {
+                    0..=1 => failed(token, task, FailureReason::Diverged),
+                    2..=9 => failed(token, task, FailureReason::Crash),
+                    10..=17 => failed(token, task, FailureReason::OutOfMemory),
+                    _ => Event::TaskFinished { token, task, data_digest: self.ailment.data_digest() },
+                });
+            }
+        }
+    }
+
+    pub(super) fn drop_task(&mut self, token: LeaseToken, task: TaskId) {
+        if let Some((_, tasks)) = self.leases.get_mut(&token) {
+            tasks.remove(&task);
+            if tasks.is_empty() {
+                self.leases.remove(&token);
+            }
+        }
+    }
+}
+
+pub(super) fn failed(token: LeaseToken, task: TaskId, reason: FailureReason) -> Event {
+    Event::AttemptFailed { token, task, failure: Failure::new(reason, "simulated"), unconfirmed: false }
+}
