@@ -2,12 +2,10 @@
 
 mod listing;
 mod operations;
+mod places;
 mod reference;
 
-use std::{
-    net::{SocketAddr, ToSocketAddrs as _},
-    path::{Path, PathBuf},
-};
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use colearn_core::id::SweepName;
@@ -15,6 +13,7 @@ use colearn_core::id::SweepName;
 pub(crate) use self::{
     listing::{ListArgs, LogArgs, State, StatusArgs, TasksArgs, WorkersArgs},
     operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
+    places::{Listen, Target},
     reference::{TaskPath, TaskReference},
 };
 
@@ -65,6 +64,7 @@ pub(crate) enum Command {
     /// Submit a sweep to a coordinator. Submitting the same sweep again changes nothing.
     Submit {
         /// The sweep file.
+        #[arg(value_parser = places::path())]
         file: PathBuf,
         #[command(flatten)]
         target: Target,
@@ -140,41 +140,17 @@ pub(crate) struct Named {
     pub(crate) target: Target,
 }
 
-/// Which coordinator is meant.
-#[derive(Args, Clone, Debug)]
-pub(crate) struct Target {
-    /// The coordinator's address, such as http://login1:7117.
-    #[arg(long, env = "COLEARN_COORDINATOR", value_name = "URL")]
-    pub(crate) coordinator: Option<String>,
-    /// Without --coordinator: the state folder of `colearn run` on this machine.
-    #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
-    pub(crate) state: PathBuf,
-}
-
-impl Target {
-    /// What has to be typed after a command so that it means the same coordinator: nothing where the environment
-    /// or the default says so already.
-    pub(crate) fn typed(&self) -> String {
-        let said = |name| std::env::var_os(name).is_some();
-        match &self.coordinator {
-            Some(_) if said("COLEARN_COORDINATOR") => String::new(),
-            Some(url) => format!(" --coordinator {url}"),
-            None if said("COLEARN_STATE") || self.state == Path::new(".colearn") => String::new(),
-            None => format!(" --state {}", self.state.display()),
-        }
-    }
-}
-
 /// `colearn run`.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
     /// The sweep file.
+    #[arg(value_parser = places::path())]
     pub(crate) file: PathBuf,
     /// Folder that holds what was recorded.
-    #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
+    #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR", value_parser = places::path())]
     pub(crate) state: PathBuf,
     /// Folder that bare data set names are looked up in.
-    #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR")]
+    #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
     pub(crate) data_dir: PathBuf,
     /// How to print the results at the end.
     #[arg(long, value_enum, default_value_t = Format::Table)]
@@ -192,14 +168,18 @@ pub(crate) struct RunArgs {
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) max_cohort: Option<u32>,
     /// Where to train.
-    #[arg(long, default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
+    #[arg(long, env = "COLEARN_DEVICE", default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
     pub(crate) device: String,
+    /// Where checkpoints lie: a folder, or s3://bucket/prefix [default: checkpoints in the state folder].
+    #[arg(long, env = "COLEARN_CHECKPOINTS", value_name = "LOCATION")]
+    pub(crate) checkpoints: Option<OsString>,
 }
 
 /// `colearn plan`.
 #[derive(Args, Debug)]
 pub(crate) struct PlanArgs {
     /// The sweep file.
+    #[arg(value_parser = places::path())]
     pub(crate) file: PathBuf,
     /// Print JSON.
     #[arg(long)]
@@ -213,10 +193,10 @@ pub(crate) struct PlanArgs {
 #[derive(Args, Debug)]
 pub(crate) struct CoordinatorArgs {
     /// Address to listen on. Anything but loopback is open to everybody who can reach it.
-    #[arg(long, env = "COLEARN_LISTEN", default_value = "127.0.0.1:7117", value_name = "HOST:PORT", value_parser = address)]
-    pub(crate) listen: SocketAddr,
+    #[arg(long, env = "COLEARN_LISTEN", default_value = "127.0.0.1:7117", value_name = "HOST:PORT")]
+    pub(crate) listen: Listen,
     /// Folder that holds what was recorded; one coordinator at a time.
-    #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
+    #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR", value_parser = places::path())]
     pub(crate) state: PathBuf,
     /// Seconds of silence after which a worker's tasks go to others.
     #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
@@ -234,20 +214,12 @@ pub(crate) struct ReportArgs {
     #[command(flatten)]
     pub(crate) target: Target,
     /// Folder to write; files of an earlier report are replaced or removed [default: reports/NAME].
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = places::path())]
     pub(crate) out: Option<PathBuf>,
     /// The sweep file, which the path of `report.reference` (published means) is relative to [default: that path
     /// from here].
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", value_parser = places::path())]
     pub(crate) sweep_file: Option<PathBuf>,
-}
-
-/// An address from `HOST:PORT`, where the host may be a name.
-fn address(text: &str) -> Result<SocketAddr, String> {
-    let mut found = text
-        .to_socket_addrs()
-        .map_err(|error| format!("it must be HOST:PORT, such as 127.0.0.1:7117 ({error})"))?;
-    found.next().ok_or_else(|| "the host has no address".to_owned())
 }
 
 /// How results are printed.
@@ -269,7 +241,7 @@ pub(crate) enum DataCommand {
     /// Generate the demo data set: artificial, with a planted co-learning problem.
     Generate {
         /// File to write.
-        #[arg(long, default_value = "data/demo.safetensors", value_name = "FILE")]
+        #[arg(long, default_value = "data/demo.safetensors", value_name = "FILE", value_parser = places::path())]
         out: PathBuf,
         /// Seed of the generator.
         #[arg(long, default_value_t = 0)]
@@ -278,9 +250,10 @@ pub(crate) enum DataCommand {
     /// Check a data set and print what it holds.
     Inspect {
         /// The data set: a file, or a bare name as in sweep files.
+        #[arg(value_parser = places::path())]
         file: PathBuf,
         /// Folder that bare names are looked up in.
-        #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR")]
+        #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
         data_dir: PathBuf,
         /// Print JSON.
         #[arg(long)]
@@ -296,7 +269,7 @@ pub(crate) enum DbCommand {
     /// Exits with 6 when something is inconsistent.
     Check {
         /// The state folder.
-        #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
+        #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR", value_parser = places::path())]
         state: PathBuf,
     },
     /// Copy the database, as it is at one moment, to a file that is not there yet.
@@ -305,9 +278,10 @@ pub(crate) enum DbCommand {
     /// state, when no worker of the old one is left: tokens begin again where they were when the copy was made.
     Backup {
         /// The file to write.
+        #[arg(value_parser = places::path())]
         file: PathBuf,
         /// The state folder.
-        #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR")]
+        #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR", value_parser = places::path())]
         state: PathBuf,
     },
 }

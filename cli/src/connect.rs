@@ -4,7 +4,7 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use colearn_coordinator::{
@@ -13,21 +13,23 @@ use colearn_coordinator::{
     store::{self, StoreError},
 };
 use colearn_core::sweep::Sweep;
-use colearn_proto::{LARGEST_MESSAGE, v1::sweep_service_client::SweepServiceClient};
-use tonic::{
-    Code, Status,
-    transport::{Channel, Endpoint},
-};
 
 use crate::{
     args::Target,
+    client::Client,
     exit::{Exit, Failure},
 };
+
+/// How long to wait for a state folder that another process holds, or for the process that holds it to answer.
+const STATE_HELD_TIMEOUT: Duration = Duration::from_secs(2);
+/// The delay between attempts to reconnect doubles from the first to the second.
+const MIN_RECONNECT_DELAY: Duration = Duration::from_millis(100);
+const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(5);
 
 /// A connection to a coordinator, and the coordinator itself where it runs in this process.
 pub(crate) struct Connection {
     /// The service for people and scripts.
-    pub(crate) sweeps: SweepServiceClient<Channel>,
+    pub(crate) sweeps: Client,
     embedded: Option<RunningCoordinator>,
 }
 
@@ -56,7 +58,7 @@ impl Connection {
 
     async fn with(target: &Target, access: Access) -> Result<Self, Failure> {
         if let Some(url) = &target.coordinator {
-            return Ok(Self { sweeps: connect(url).await?, embedded: None });
+            return Ok(Self { sweeps: Client::connect(url).await?, embedded: None });
         }
         if !target.state.is_dir() {
             return Err(Failure::new(
@@ -67,17 +69,26 @@ impl Connection {
                 ),
             ));
         }
-        let error = match start(config(&target.state)).await {
-            Ok(running) => return Self::embedded(running).await,
-            Err(error) => error,
+        let began = Instant::now();
+        let error = loop {
+            let error = match start(config(&target.state)).await {
+                Ok(running) => return Self::embedded(running).await,
+                Err(error) => error,
+            };
+            // Another process serves this folder: ask it.
+            let held = matches!(error, CoordinatorError::Store(StoreError::Held { .. }));
+            let Some(url) = held.then(|| read_address(&target.state)).flatten() else { break error };
+            match Client::connect(&url).await {
+                Ok(sweeps) => return Ok(Self { sweeps, embedded: None }),
+                // The holder has just started, or was a short command that is about to release the folder.
+                Err(_) if began.elapsed() < STATE_HELD_TIMEOUT => {
+                    tokio::time::sleep(MIN_RECONNECT_DELAY).await;
+                }
+                Err(unreachable) => {
+                    return Err(Failure { message: format!("{error}; {unreachable}"), ..unreachable });
+                }
+            }
         };
-        // Somebody else serves this folder: ask them.
-        if matches!(error, CoordinatorError::Store(StoreError::Held { .. }))
-            && let Some(url) = read_address(&target.state)
-            && let Ok(sweeps) = connect(&url).await
-        {
-            return Ok(Self { sweeps, embedded: None });
-        }
         match access {
             Access::Look if can_be_looked_at(&error) => {
                 if let CoordinatorError::Engine(inconsistent @ EngineError::Inconsistent { .. }) = &error {
@@ -94,7 +105,7 @@ impl Connection {
     }
 
     async fn embedded(running: RunningCoordinator) -> Result<Self, Failure> {
-        let sweeps = connect(&url_of(&running)).await?;
+        let sweeps = Client::connect(&url_of(&running)).await?;
         Ok(Self { sweeps, embedded: Some(running) })
     }
 
@@ -116,6 +127,35 @@ impl Connection {
             ));
         }
         Ok(connection)
+    }
+
+    /// Reconnects to a coordinator after the connection was lost. Retries without limit, as workers do.
+    ///
+    /// # Errors
+    /// With `lost` itself when it is not the loss of a connection.
+    pub(crate) async fn reconnect(
+        &mut self,
+        target: &Target,
+        lost: Failure,
+        say: impl Fn(&str),
+    ) -> Result<(), Failure> {
+        if !lost.lost || self.is_embedded() {
+            return Err(lost);
+        }
+        say(&format!("{lost}; trying again until it answers, which Ctrl-C ends"));
+        let mut pause = MIN_RECONNECT_DELAY;
+        loop {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(MAX_RECONNECT_DELAY);
+            // The next coordinator of a state folder may have another port.
+            let moved = target.coordinator.is_none().then(|| read_address(&target.state)).flatten();
+            let url = moved.unwrap_or_else(|| self.sweeps.url().to_owned());
+            if let Ok(client) = Client::connect(&url).await {
+                say(&format!("the coordinator at {url} answers again"));
+                self.sweeps = client;
+                return Ok(());
+            }
+        }
     }
 
     /// Whether the coordinator runs in this process, and so has no workers.
@@ -163,6 +203,23 @@ pub(crate) async fn start(config: Config) -> Result<RunningCoordinator, Coordina
     Ok(running)
 }
 
+/// Starts a coordinator in this process, as [`start`] does, but waits a moment while another process holds the state
+/// folder: commands such as `colearn status` hold it while they read it.
+///
+/// # Errors
+/// With the exit code that belongs to the cause.
+pub(crate) async fn start_when_free(config: Config) -> Result<RunningCoordinator, Failure> {
+    let began = Instant::now();
+    loop {
+        match start(config.clone()).await {
+            Err(CoordinatorError::Store(StoreError::Held { .. })) if began.elapsed() < STATE_HELD_TIMEOUT => {
+                tokio::time::sleep(MIN_RECONNECT_DELAY).await;
+            }
+            started => return started.map_err(|error| coordinator_failure(&error)),
+        }
+    }
+}
+
 /// Whether a state folder that no coordinator can be started on may still be readable.
 fn can_be_looked_at(error: &CoordinatorError) -> bool {
     match error {
@@ -207,54 +264,4 @@ fn address_file(state: &Path) -> PathBuf {
 fn read_address(state: &Path) -> Option<String> {
     let text = std::fs::read_to_string(address_file(state)).ok()?;
     Some(text.trim().to_owned())
-}
-
-/// Connects to the coordinator at `url`.
-///
-/// # Errors
-/// When the URL is malformed or nobody answers there.
-pub(crate) async fn connect(url: &str) -> Result<SweepServiceClient<Channel>, Failure> {
-    let endpoint = Endpoint::from_shared(url.to_owned())
-        .ok()
-        .filter(|endpoint| endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some())
-        .ok_or_else(|| {
-            Failure::new(
-                Exit::Usage,
-                format!("`{url}` is not a coordinator's address; it looks like http://HOST:7117"),
-            )
-        })?;
-    let channel = endpoint
-        .connect_timeout(Duration::from_secs(10))
-        // Without keepalive a client never notices that the other end is gone.
-        .http2_keep_alive_interval(Duration::from_secs(10))
-        .keep_alive_timeout(Duration::from_secs(10))
-        .keep_alive_while_idle(true)
-        .connect()
-        .await
-        .map_err(|error| unreachable_at(url, &error))?;
-    Ok(SweepServiceClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE))
-}
-
-fn unreachable_at(url: &str, error: &dyn std::error::Error) -> Failure {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    Failure::new(
-        Exit::Unreachable,
-        format!(
-            "no coordinator answers at {url} ({cause}); is `colearn coordinator` running there, and the port open?"
-        ),
-    )
-}
-
-/// The failure behind a refused call.
-pub(crate) fn refused(status: &Status) -> Failure {
-    let exit = match status.code() {
-        Code::NotFound => Exit::NotFound,
-        Code::InvalidArgument => Exit::SweepFile,
-        Code::Unavailable => Exit::Unreachable,
-        _ => Exit::Failure,
-    };
-    Failure::new(exit, status.message())
 }

@@ -1,6 +1,6 @@
 //! `colearn coordinator`.
 
-use std::{io::Write as _, time::Duration};
+use std::time::Duration;
 
 use crate::{
     args::CoordinatorArgs,
@@ -8,6 +8,7 @@ use crate::{
     descriptors,
     exit::{Exit, Outcome},
     interrupt::Interrupts,
+    output,
 };
 
 /// Serves until a signal comes or the coordinator can not go on.
@@ -15,23 +16,28 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     let mut interrupts = Interrupts::install()?;
     descriptors::raise_limit();
     let mut config = connect::config(&arguments.state);
-    config.listen = arguments.listen;
+    config.listen = arguments.listen.address;
     config.lease = Duration::from_secs(arguments.lease);
     config.heartbeat = config.lease / 4;
     config.settle_after = Duration::from_secs(arguments.settle_after);
-    let mut running = connect::start(config).await.map_err(|error| coordinator_failure(&error))?;
+    let mut running = connect::start_when_free(config).await?;
+    if let Some(warning) = arguments.listen.unreachable_from_elsewhere() {
+        tracing::warn!("{warning}");
+    }
     if !running.address().ip().is_loopback() {
         tracing::warn!(
             "{} is reachable from other machines, and there is no password: whoever reaches the port can submit and cancel",
             running.address()
         );
     }
-    let _ = writeln!(
-        std::io::stdout(),
-        "coordinator: {} (state in {})",
-        url_of(&running),
-        arguments.state.display()
-    );
+    let line = format_args!("coordinator: {} (state in {})\n", url_of(&running), arguments.state.display())
+        .to_string();
+    // The coordinator serves even if its address can not be printed; a closed pipe needs no warning.
+    if let Err(failure) = output::print(format_args!("{line}"))
+        && failure.exit != Exit::PipeClosed
+    {
+        tracing::warn!("{failure}; this coordinator serves at {}", url_of(&running));
+    }
     let died = tokio::select! {
         ended = running.wait() => Some(ended),
         () = interrupts.next() => None,

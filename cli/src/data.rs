@@ -63,7 +63,14 @@ pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<BTreeMap<Stri
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let path = resolve(&settings.dataset, data_dir);
-                let dataset = Dataset::open(&path).map_err(|error| Failure::new(Exit::DataSet, error))?;
+                let dataset = Dataset::open(&path).map_err(|error| {
+                    let advice = if settings.dataset.starts_with('~') {
+                        "; `~` means the home folder to shells alone: write the path out"
+                    } else {
+                        ""
+                    };
+                    Failure::new(Exit::DataSet, format!("{error}{advice}"))
+                })?;
                 for warning in dataset.warnings() {
                     tell!("warning: {}: {warning}", path.display());
                 }

@@ -1,6 +1,7 @@
 //! `colearn db`: checking and copying what a coordinator has recorded.
 
 use colearn_coordinator::store::{self, CheckReport, StoreError};
+use colearn_core::text::counted;
 
 use crate::{
     args::DbCommand,
@@ -13,7 +14,13 @@ pub(crate) async fn db(command: &DbCommand) -> Outcome {
         DbCommand::Check { state } => {
             let report = store::check(state).await.map_err(|error| failure(&error))?;
             let CheckReport { sweeps, tasks, entries, results, problems, more } = report;
-            say!("{sweeps} sweeps, {tasks} tasks, {entries} journal entries, {results} results");
+            say!(
+                "{}, {}, {}, {}",
+                counted(sweeps, "sweep"),
+                counted(tasks, "task"),
+                counted(entries, "journal entry"),
+                counted(results, "result")
+            );
             if problems.is_empty() {
                 say!("the journal and the results agree");
                 return Ok(Exit::Success);
@@ -31,7 +38,7 @@ pub(crate) async fn db(command: &DbCommand) -> Outcome {
         DbCommand::Backup { file, state } => {
             store::backup(state, file).await.map_err(|error| failure(&error))?;
             let bytes = std::fs::metadata(file)?.len();
-            say!("{} has {bytes} bytes", file.display());
+            say!("{} has {}", file.display(), counted(bytes, "byte"));
             Ok(Exit::Success)
         }
     }

@@ -29,7 +29,7 @@ pub(crate) enum Exit {
     /// Workers could not be started, or kept dying.
     Workers = 10,
     /// Whoever read the output has stopped reading: what a shell says of programs that a closed pipe ended.
-    PipeClosed = 141,
+    PipeClosed = colearn_command_line::PIPE_CLOSED,
     /// Ctrl-C; everything recorded is kept.
     Interrupted = 130,
 }
@@ -47,12 +47,19 @@ pub(crate) struct Failure {
     pub(crate) exit: Exit,
     /// What is printed, after `error: `. May have several lines.
     pub(crate) message: String,
+    /// Whether the cause is a lost connection to the coordinator, so that reconnecting may help.
+    pub(crate) lost: bool,
 }
 
 impl Failure {
     /// A failure with its message.
     pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Self { exit, message: message.to_string() }
+        Self { exit, message: message.to_string(), lost: false }
+    }
+
+    /// A failure because the connection to the coordinator was lost or could not be made.
+    pub(crate) fn lost(message: impl fmt::Display) -> Self {
+        Self { lost: true, ..Self::new(Exit::Unreachable, message) }
     }
 }
 
@@ -64,8 +71,7 @@ impl fmt::Display for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        let closed = error.kind() == std::io::ErrorKind::BrokenPipe;
-        Self::new(if closed { Exit::PipeClosed } else { Exit::Failure }, error)
+        Self::new(Exit::Failure, error)
     }
 }
 

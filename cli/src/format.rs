@@ -1,7 +1,7 @@
 //! The results table as text.
 
 use colearn_core::{settings::schema::MODALITY_DROPOUT, table::ResultsTable};
-use colearn_report::{heading_and_rows, setting_columns, short_path, summary_line, text};
+use colearn_report::{heading_and_rows, setting_columns, short_path, summary_line, text, warnings};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use crate::args::Format;
@@ -45,7 +45,11 @@ fn for_people(table: &ResultsTable) -> String {
         let words = heading[index] == "note" || heading[index].contains("baseline");
         column.set_cell_alignment(if words { CellAlignment::Left } else { CellAlignment::Right });
     }
-    format!("sweep {}\n{}\n{}\n", table.sweep, text.trim_fmt(), summary_line(table))
+    let mut text = format!("sweep {}\n{}\n{}\n", table.sweep, text.trim_fmt(), summary_line(table));
+    for warning in warnings(table) {
+        text += &format!("warning: {warning}\n");
+    }
+    text
 }
 
 #[cfg(test)]

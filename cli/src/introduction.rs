@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use colearn_proto::v1::{Worker, sweep_service_client::SweepServiceClient};
-use tonic::transport::Channel;
+use colearn_core::text::counted_len;
+use colearn_proto::v1::Worker;
 
-use crate::{exit::Failure, remote::all_workers};
+use crate::{client::Client, exit::Failure, remote::all_workers};
 
 /// How often the coordinator is asked whether the worker is there.
 const PERIOD: Duration = Duration::from_millis(50);
@@ -14,7 +14,7 @@ const PERIOD: Duration = Duration::from_millis(50);
 ///
 /// # Errors
 /// When the coordinator does not answer.
-pub(crate) async fn introduction(client: &mut SweepServiceClient<Channel>) -> Result<Vec<String>, Failure> {
+pub(crate) async fn introduction(client: &mut Client) -> Result<Vec<String>, Failure> {
     loop {
         let workers = all_workers(client).await?;
         if let Some(worker) = workers.iter().find(|worker| worker.connected) {
@@ -31,8 +31,7 @@ fn lines(worker: &Worker) -> Vec<String> {
             devices.push(&slot.device);
         }
     }
-    let slots = if worker.slots.len() == 1 { "slot" } else { "slots" };
-    let trains_on = format!("{} {slots}: {}", worker.slots.len(), devices.join(", "));
+    let trains_on = format!("{}: {}", counted_len(worker.slots.len(), "slot"), devices.join(", "));
     let warnings = worker.warnings.iter().map(|warning| format!("warning: {warning}"));
     std::iter::once(trains_on).chain(warnings).collect()
 }

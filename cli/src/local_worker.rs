@@ -1,6 +1,7 @@
 //! The worker beside `colearn run`: started as a child process, replaced when it dies, stopped with us.
 
 use std::{
+    ffi::OsString,
     fs::{File, OpenOptions},
     path::{Path, PathBuf},
     process::Stdio,
@@ -23,13 +24,13 @@ const PATIENCE: Duration = Duration::from_secs(45);
 /// How to start the local worker.
 pub(crate) struct LocalWorker {
     program: PathBuf,
-    arguments: Vec<String>,
+    arguments: Vec<OsString>,
     log: PathBuf,
 }
 
 impl LocalWorker {
     /// A worker started from `program`; what it prints goes to `log`.
-    pub(crate) fn new(program: PathBuf, arguments: Vec<String>, log: PathBuf) -> Self {
+    pub(crate) fn new(program: PathBuf, arguments: Vec<OsString>, log: PathBuf) -> Self {
         Self { program, arguments, log }
     }
 
@@ -58,10 +59,15 @@ impl LocalWorker {
             // Wrong usage, a coordinator that turned it away, no usable slot: the next one would end the same way.
             let hopeless = matches!(status.code(), Some(2..=4));
             if hopeless || short_lives >= SHORT_LIVES {
+                let what = if hopeless {
+                    format!("the worker can not work here and ended with {status}")
+                } else {
+                    format!("the worker ended again and again, the last time with {status}")
+                };
                 return Err(Failure::new(
                     Exit::Workers,
                     format!(
-                        "the worker ended again and again, the last time with {status}; its last words, from {}:\n{}",
+                        "{what}; its last words, from {}:\n{}",
                         self.log.display(),
                         last_lines(&self.log, 12)
                     ),
@@ -115,7 +121,7 @@ fn last_lines(log: &Path, count: usize) -> String {
 /// Naming the places that were tried.
 pub(crate) fn find_program() -> Result<PathBuf, Failure> {
     const NAME: &str = "colearn-worker";
-    if let Some(path) = std::env::var_os("COLEARN_WORKER") {
+    if let Some(path) = colearn_command_line::variable("COLEARN_WORKER") {
         let path = PathBuf::from(path);
         if path.is_file() {
             return Ok(path);

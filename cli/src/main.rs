@@ -20,6 +20,7 @@ macro_rules! show {
 }
 
 mod args;
+mod client;
 mod connect;
 mod coordinate;
 mod data;
@@ -37,12 +38,8 @@ mod remote;
 mod report;
 mod run;
 
-use std::{
-    io::{IsTerminal as _, Write as _},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
-use clap::Parser as _;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -51,7 +48,7 @@ use crate::{
 };
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = colearn_command_line::parse();
     // A coordinator's log is its only voice; the other commands speak for themselves.
     let level = if matches!(cli.command, Command::Coordinator(_)) { "info" } else { "error" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
@@ -59,7 +56,7 @@ fn main() -> ExitCode {
         // Its complaints go through `eprintln!`, which panics where standard error can not be written.
         .log_internal_errors(false)
         .with_env_filter(filter)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(colearn_command_line::stderr_has_colours())
         .with_writer(std::io::stderr)
         .with_target(false)
         .init();
@@ -67,14 +64,13 @@ fn main() -> ExitCode {
         Ok(exit) => exit,
         // Nobody reads: there is nobody to tell.
         Err(Failure { exit: Exit::PipeClosed, .. }) => Exit::PipeClosed,
-        Err(Failure { exit, message }) => {
+        Err(Failure { exit, message, .. }) => {
             // Diagnostics of a sweep file begin with `error:` themselves.
             let prefix = if message.starts_with("error") { "" } else { "error: " };
             tell!("{prefix}{}", message.trim_end());
             exit
         }
     };
-    let _ = std::io::stdout().flush();
     exit.into()
 }
 

@@ -1,30 +1,70 @@
-//! Standard output, behind the macros `say!` and `show!`.
+//! Standard output, behind the macros `say!` and `show!`. Everything that goes there is checked.
 //!
 //! The signal that ends other programs when they print into a closed pipe is of no use here: it would also come when
 //! a coordinator closes a connection.
 
 use std::{
     fmt,
-    io::{self, Write as _},
+    io::{self, BufWriter, StdoutLock, Write as _},
 };
 
 use crate::exit::{Exit, Failure};
 
-/// Prints a line.
+/// Prints a line, or ends the command.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
-    end_on_error(writeln!(io::stdout(), "{text}"));
+    print(format_args!("{text}\n")).unwrap_or_else(|failure| end(&failure));
+}
+
+/// Prints text as it is, or ends the command.
+pub(crate) fn text(text: fmt::Arguments<'_>) {
+    print(text).unwrap_or_else(|failure| end(&failure));
 }
 
 /// Prints text as it is.
-pub(crate) fn text(text: fmt::Arguments<'_>) {
-    end_on_error(io::stdout().write_fmt(text));
+///
+/// # Errors
+/// When it can not be written; [`Exit::PipeClosed`] when the reader has closed the pipe.
+pub(crate) fn print(text: fmt::Arguments<'_>) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    // An error when the buffer is flushed at exit would go unnoticed.
+    stdout.write_fmt(text).and_then(|()| stdout.flush()).map_err(|error| not_written(&error))
 }
 
-fn end_on_error(printed: io::Result<()>) {
-    let Err(error) = printed else { return };
-    let Failure { exit, message } = Failure::from(error);
-    if exit != Exit::PipeClosed {
-        tell!("error: the output can not be written: {message}");
+/// Standard output for many small pieces of text.
+pub(crate) struct Output(BufWriter<StdoutLock<'static>>);
+
+impl Output {
+    /// Locks standard output; nothing else can be printed while this value exists.
+    pub(crate) fn new() -> Self {
+        Self(BufWriter::new(io::stdout().lock()))
     }
-    std::process::exit(i32::from(exit as u8));
+
+    /// Writes text into the buffer.
+    ///
+    /// # Errors
+    /// When it can not be written.
+    pub(crate) fn write(&mut self, text: &str) -> Result<(), Failure> {
+        self.0.write_all(text.as_bytes()).map_err(|error| not_written(&error))
+    }
+
+    /// Flushes the buffer.
+    ///
+    /// # Errors
+    /// When it can not be written.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.0.flush().map_err(|error| not_written(&error))
+    }
+}
+
+fn not_written(error: &io::Error) -> Failure {
+    let closed = error.kind() == io::ErrorKind::BrokenPipe;
+    let exit = if closed { Exit::PipeClosed } else { Exit::Failure };
+    Failure::new(exit, format!("the output can not be written: {error}"))
+}
+
+fn end(failure: &Failure) -> ! {
+    if failure.exit != Exit::PipeClosed {
+        tell!("error: {failure}");
+    }
+    std::process::exit(i32::from(failure.exit as u8));
 }

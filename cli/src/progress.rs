@@ -1,10 +1,8 @@
-//! Progress of a sweep: a bar on a terminal, plain lines elsewhere.
+//! Progress of a sweep: a bar on a terminal that can draw one, plain lines elsewhere.
 
-use std::{
-    io::IsTerminal as _,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
+use colearn_core::text::counted;
 use colearn_proto::v1::{SweepState, SweepSummary, TaskCounts};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -15,6 +13,8 @@ const QUIET: Duration = Duration::from_secs(10);
 pub(crate) struct Progress {
     shown: Shown,
     pace: Pace,
+    /// Whether to report that no worker is connected; `colearn run` does not until its own worker has connected once.
+    workers_matter: bool,
 }
 
 enum Shown {
@@ -25,18 +25,24 @@ enum Shown {
 impl Progress {
     /// Starts to show progress.
     pub(crate) fn new() -> Self {
-        let shown = if std::io::stderr().is_terminal() {
-            let bar = ProgressBar::new(1);
+        let bar = ProgressBar::new(1);
+        // indicatif hides the bar without a terminal, and on one with TERM=dumb or no TERM.
+        let shown = if bar.is_hidden() {
+            Shown::Lines { last: None }
+        } else {
             let style = ProgressStyle::with_template("{prefix} [{bar:32}] {msg}")
                 .unwrap_or_else(|_| ProgressStyle::default_bar())
                 .progress_chars("=> ");
             bar.set_style(style);
             bar.enable_steady_tick(Duration::from_millis(500));
             Shown::Bar(bar)
-        } else {
-            Shown::Lines { last: None }
         };
-        Self { shown, pace: Pace::default() }
+        Self { shown, pace: Pace::default(), workers_matter: true }
+    }
+
+    /// The same for a command that starts its own worker.
+    pub(crate) fn with_own_worker() -> Self {
+        Self { workers_matter: false, ..Self::new() }
     }
 
     /// Shows the state of `sweep`.
@@ -45,8 +51,9 @@ impl Progress {
         let counts = sweep.tasks.unwrap_or_default();
         let ended = counts.done + counts.failed + counts.cancelled;
         let portion = portion(sweep);
-        self.pace.observe(now, portion);
-        let text = describe(&counts, sweep, self.pace.left(portion));
+        self.pace.observe(now, worked(sweep));
+        self.workers_matter |= sweep.workers > 0;
+        let text = describe(&counts, sweep, self.pace.left(1.0 - portion), self.workers_matter);
         match &mut self.shown {
             Shown::Bar(bar) => {
                 bar.set_length(1000);
@@ -90,23 +97,40 @@ pub(crate) fn has_ended(sweep: &SweepSummary) -> bool {
     matches!(sweep.state(), SweepState::Complete | SweepState::Failed | SweepState::Cancelled)
 }
 
-/// The share of the sweep's work that is done, in [0, 1]; epochs of running tasks count.
+/// The share of the sweep that is over, in [0, 1]; epochs of running tasks count.
 fn portion(sweep: &SweepSummary) -> f64 {
+    let counts = sweep.tasks.unwrap_or_default();
+    share(sweep, counts.done + counts.failed + counts.cancelled)
+}
+
+/// The share of the sweep's work that was done, in [0, 1]. Failed and cancelled tasks do not count: many fail at once,
+/// and the estimate of the time left would assume that the others end as fast.
+fn worked(sweep: &SweepSummary) -> f64 {
+    share(sweep, sweep.tasks.unwrap_or_default().done)
+}
+
+/// The share of `tasks` tasks and of the finished epochs of running tasks.
+fn share(sweep: &SweepSummary, tasks: u64) -> f64 {
     let counts = sweep.tasks.unwrap_or_default();
     if counts.total == 0 {
         return 0.0;
     }
-    let ended = (counts.done + counts.failed + counts.cancelled) as f64;
     let running = if sweep.running_epochs_total == 0 {
         0.0
     } else {
         counts.running as f64 * sweep.running_epochs_done as f64 / sweep.running_epochs_total as f64
     };
-    ((ended + running) / counts.total as f64).min(1.0)
+    ((tasks as f64 + running) / counts.total as f64).min(1.0)
 }
 
-fn describe(counts: &TaskCounts, sweep: &SweepSummary, left: Option<Duration>) -> String {
-    let mut text = format!("{}/{} tasks done, {} running", counts.done, counts.total, counts.running);
+fn describe(
+    counts: &TaskCounts,
+    sweep: &SweepSummary,
+    left: Option<Duration>,
+    workers_matter: bool,
+) -> String {
+    let mut text =
+        format!("{}/{} done, {} running", counts.done, counted(counts.total, "task"), counts.running);
     if counts.failed > 0 {
         text += &format!(", {} failed", counts.failed);
     }
@@ -120,13 +144,13 @@ fn describe(counts: &TaskCounts, sweep: &SweepSummary, left: Option<Duration>) -
     if sweep.paused {
         text += ", paused";
     }
-    if sweep.workers == 0 && !has_ended(sweep) {
+    if sweep.workers == 0 && workers_matter && !has_ended(sweep) {
         text += ", no worker is connected";
     }
     // At a pace at which nothing starts it would never end.
     if let Some(left) = left.filter(|_| starts) {
         let seconds = left.as_secs_f64();
-        let pace = (counts.total as f64 - counts.done as f64).max(0.0) / seconds.max(0.001) * 60.0;
+        let pace = (counts.pending + counts.running) as f64 / seconds.max(0.001) * 60.0;
         text += &format!(", {pace:.1} tasks/min, about {} left", human(left));
     }
     text
@@ -151,19 +175,20 @@ struct Pace {
 }
 
 impl Pace {
-    fn observe(&mut self, now: Instant, portion: f64) {
-        self.start.get_or_insert((now, portion));
-        self.latest = Some((now, portion));
+    /// Records the share of the work that is done at `now`.
+    fn observe(&mut self, now: Instant, worked: f64) {
+        self.start.get_or_insert((now, worked));
+        self.latest = Some((now, worked));
     }
 
-    /// The time left at the pace so far; `None` until enough was seen.
-    fn left(&self, portion: f64) -> Option<Duration> {
+    /// The time for the share `remaining` at the pace so far; `None` until enough was observed.
+    fn left(&self, remaining: f64) -> Option<Duration> {
         let ((began, from), (now, to)) = (self.start?, self.latest?);
         let (spent, gained) = (now.duration_since(began).as_secs_f64(), to - from);
         if spent < 3.0 || gained <= 0.0 {
             return None;
         }
-        Duration::try_from_secs_f64((1.0 - portion) * spent / gained).ok()
+        Duration::try_from_secs_f64(remaining * spent / gained).ok()
     }
 }
 
@@ -174,7 +199,13 @@ mod tests {
     fn sweep(done: u64, running: u64, epochs: (u64, u64)) -> SweepSummary {
         SweepSummary {
             name: "s".into(),
-            tasks: Some(TaskCounts { total: 10, done, running, ..TaskCounts::default() }),
+            tasks: Some(TaskCounts {
+                total: 10,
+                done,
+                running,
+                pending: 10 - done - running,
+                ..TaskCounts::default()
+            }),
             running_epochs_done: epochs.0,
             running_epochs_total: epochs.1,
             workers: 1,
@@ -196,14 +227,38 @@ mod tests {
         pace.observe(start, 0.5);
         assert_eq!(pace.left(0.5), None);
         pace.observe(start + Duration::from_secs(10), 0.75);
-        assert_eq!(pace.left(0.75), Some(Duration::from_secs(10)));
+        assert_eq!(pace.left(0.25), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn tasks_that_failed_are_no_progress() {
+        let failed = |done, failed| SweepSummary {
+            tasks: Some(TaskCounts { total: 10, done, failed, ..TaskCounts::default() }),
+            ..SweepSummary::default()
+        };
+        let mut pace = Pace::default();
+        let start = Instant::now();
+        pace.observe(start, worked(&failed(0, 0)));
+        // One task was done, and six failed at once: three are left, of ten seconds each.
+        let now = failed(1, 6);
+        pace.observe(start + Duration::from_secs(10), worked(&now));
+        let left = pace.left(1.0 - portion(&now)).unwrap();
+        assert!(left.abs_diff(Duration::from_secs(30)) < Duration::from_millis(1), "{left:?}");
+    }
+
+    #[test]
+    fn a_worker_of_ones_own_is_not_missed_before_it_is_there() {
+        let alone = SweepSummary { workers: 0, ..sweep(0, 0, (0, 0)) };
+        let told = |workers_matter| describe(&alone.tasks.unwrap(), &alone, None, workers_matter);
+        assert_eq!(told(false), "0/10 tasks done, 0 running");
+        assert_eq!(told(true), "0/10 tasks done, 0 running, no worker is connected");
     }
 
     #[test]
     fn who_waits_for_a_paused_sweep_is_told() {
         let told = |paused| {
             let sweep = SweepSummary { paused, ..sweep(4, 2, (0, 0)) };
-            describe(&sweep.tasks.unwrap(), &sweep, Some(Duration::from_secs(60)))
+            describe(&sweep.tasks.unwrap(), &sweep, Some(Duration::from_secs(60)), true)
         };
         assert_eq!(told(false), "4/10 tasks done, 2 running, 6.0 tasks/min, about 1 min 0 s left");
         assert_eq!(told(true), "4/10 tasks done, 2 running, paused");

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use colearn_core::sweep::Sweep;
+use colearn_core::{sweep::Sweep, text::counted_len};
 use colearn_report::{Material, Provenance, Reference};
 
 use crate::{
@@ -19,6 +19,7 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let fetched = fetch_results(&mut connection.sweeps, arguments.name.as_str()).await?;
     let response = get_sweep(&mut connection.sweeps, arguments.name.as_str(), Some(1)).await?;
     connection.close().await;
+    fetched.warn_anyway();
 
     // Attempts that were tried again come with the sweep's state; the others came with the results.
     let mut failures = fetched.notes;
@@ -53,7 +54,7 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let page = colearn_report::write(&material, &out).map_err(|error| Failure::new(Exit::Failure, error))?;
     let missing: usize = fetched.table.configurations.iter().map(|row| row.expected - row.n).sum();
     if missing > 0 {
-        tell!("{missing} results are missing; the report shows which");
+        tell!("{} missing; the report shows which", counted_len(missing, "result"));
     }
     say!("{}", page.display());
     Ok(Exit::Success)

@@ -1,13 +1,14 @@
 //! `colearn run FILE`: coordinator, worker and watcher in one command.
 
-use std::{io::Write as _, path::Path};
+use std::ffi::OsString;
 
-use colearn_proto::v1::{SweepSummary, sweep_service_client::SweepServiceClient};
+use colearn_core::text::counted_len;
+use colearn_proto::v1::SweepSummary;
 use tokio_util::sync::CancellationToken;
-use tonic::transport::Channel;
 
 use crate::{
     args::{RunArgs, Target},
+    client::Client,
     connect::{self, coordinator_failure, url_of},
     data::{check_data, check_same_data},
     exit::{Exit, Failure, Outcome},
@@ -15,6 +16,7 @@ use crate::{
     interrupt::Interrupts,
     introduction::introduction,
     local_worker::{LocalWorker, find_program},
+    output,
     plan::parse_file,
     progress::{Progress, has_ended},
     remote::{exit_of, fetch_results, follow, submit_to},
@@ -32,11 +34,11 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     config.only = Some(sweep.name.clone());
     // The worker of an earlier run that was killed can not find the new port.
     config.release_leases = true;
-    let mut running = connect::start(config).await.map_err(|error| coordinator_failure(&error))?;
+    let mut running = connect::start_when_free(config).await?;
     let url = url_of(&running);
     let target = Target { coordinator: None, state: arguments.state.clone() };
     let worked = async {
-        let mut client = connect::connect(&url).await?;
+        let mut client = Client::connect(&url).await?;
         let summary = submit_to(&mut client, source, &arguments.file, &target).await?;
         let ended = if has_ended(&summary) {
             Some(summary)
@@ -77,11 +79,30 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
         let done: usize = fetched.table.configurations.iter().map(|row| row.n).sum();
         return Err(Failure::new(
             Exit::Interrupted,
-            format!("interrupted; {done} results are kept, and the same command continues where it stopped"),
+            format!(
+                "interrupted; {} kept, and the same command continues where it stopped",
+                counted_len(done, "result")
+            ),
         ));
     };
-    // Who closed our output does not want the table; the sweep has ended all the same.
-    let _ = std::io::stdout().write_all(format::render(&fetched.table, arguments.format).as_bytes());
+    fetched.warn(arguments.format);
+    match output::print(format_args!("{}", format::render(&fetched.table, arguments.format))) {
+        // The reader has closed the output; the exit code still tells how the sweep ended.
+        Err(Failure { exit: Exit::PipeClosed, .. }) => {}
+        Err(failure) => {
+            let Target { state, .. } = &target;
+            return Err(Failure {
+                message: format!(
+                    "{failure}; the results are kept in `{}`: colearn results {}{}",
+                    state.display(),
+                    sweep.name,
+                    target.typed()
+                ),
+                ..failure
+            });
+        }
+        Ok(()) => {}
+    }
     if !fetched.failures.is_empty() {
         tell!("the worker's log is {}", arguments.state.join("worker.log").display());
     }
@@ -90,13 +111,13 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
 
 /// Trains until the sweep has ended (its last state) or the person interrupts (`None`).
 async fn work(
-    client: &mut SweepServiceClient<Channel>,
+    client: &mut Client,
     name: &str,
     worker: &LocalWorker,
     interrupts: &mut Interrupts,
 ) -> Result<Option<SweepSummary>, Failure> {
     let stop = CancellationToken::new();
-    let mut progress = Progress::new();
+    let mut progress = Progress::with_own_worker();
     let supervised = worker.supervise(stop.clone().cancelled_owned());
     tokio::pin!(supervised);
     let trained = async {
@@ -125,20 +146,22 @@ async fn work(
     outcome
 }
 
-fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<String> {
-    let path = |path: &Path| path.display().to_string();
-    let mut list = vec![
-        "--coordinator".to_owned(),
-        url.to_owned(),
-        "--data-dir".to_owned(),
-        path(&arguments.data_dir),
+/// The arguments of the local worker. Options without a flag of `colearn run` reach it through the environment.
+fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<OsString> {
+    let checkpoints =
+        arguments.checkpoints.clone().unwrap_or_else(|| arguments.state.join("checkpoints").into_os_string());
+    let mut list: Vec<OsString> = vec![
+        "--coordinator".into(),
+        url.into(),
+        "--data-dir".into(),
+        arguments.data_dir.clone().into_os_string(),
         // The sweep file and the worker are of the same person.
-        "--allow-data-outside".to_owned(),
-        "--checkpoints".to_owned(),
-        path(&arguments.state.join("checkpoints")),
-        "--device".to_owned(),
-        arguments.device.clone(),
-        "--until-stdin-closes".to_owned(),
+        "--allow-data-outside".into(),
+        "--checkpoints".into(),
+        checkpoints,
+        "--device".into(),
+        arguments.device.clone().into(),
+        "--until-stdin-closes".into(),
     ];
     for (flag, value) in [
         ("--slots", arguments.slots),
@@ -147,8 +170,8 @@ fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<String> {
         ("--max-cohort", arguments.max_cohort),
     ] {
         if let Some(value) = value {
-            list.push(flag.to_owned());
-            list.push(value.to_string());
+            list.push(flag.into());
+            list.push(value.to_string().into());
         }
     }
     list
@@ -161,7 +184,7 @@ mod tests {
     use super::*;
     use crate::args::{Cli, Command};
 
-    fn passed_on(typed: &[&str]) -> Vec<String> {
+    fn passed_on(typed: &[&str]) -> Vec<OsString> {
         let line = ["colearn", "run", "sweep.yaml"].iter().chain(typed);
         match Cli::try_parse_from(line).unwrap().command {
             Command::Run(arguments) => worker_arguments(&arguments, "http://127.0.0.1:1"),

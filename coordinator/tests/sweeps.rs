@@ -287,3 +287,24 @@ async fn probes_and_explorers_find_their_way() {
     }
     coordinator.stop().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_coordinator_of_one_sweep_refuses_others_and_says_which_it_trains() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = start(folder.path()).await;
+    Person::at(&all).await.submit(&small_sweep("waiting", 1, 1)).await;
+    all.stop().await.unwrap();
+
+    let only = Some(colearn_core::id::SweepName::new("own").unwrap());
+    let coordinator =
+        start_with(colearn_coordinator::Config { only, ..config(folder.path()) }).await.unwrap();
+    let mut person = Person::at(&coordinator).await;
+    for other in ["other", "waiting"] {
+        let refused = person.try_submit(&small_sweep(other, 1, 1)).await.unwrap_err();
+        assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
+        assert!(refused.message().contains("`own` alone") && refused.message().contains(other), "{refused}");
+    }
+    assert_eq!(person.submit(&small_sweep("own", 1, 1)).await.sweep.unwrap().trains_only, "own");
+    assert_eq!(person.get("waiting").await.sweep.unwrap().trains_only, "own");
+    coordinator.stop().await.unwrap();
+}

@@ -214,6 +214,10 @@ async fn a_stream_that_does_not_begin_with_a_proper_hello_is_refused() {
     let nonsense = v1::TaskFinished { token: 1, task: None, result: None };
     worker.say(work_request::Message::Finished(nonsense)).await;
     assert_eq!(worker.end().await.unwrap_err().code(), Code::InvalidArgument);
+    let mut worker = ScriptedWorker::connect(&coordinator, "v", &[1], vec![]).await;
+    worker.say(work_request::Message::Hello(v1::Hello::default())).await;
+    let refused = worker.end().await.unwrap_err();
+    assert_eq!(refused.message(), "unexpected `hello`: a stream has one, at its beginning");
     coordinator.stop().await.unwrap();
 }
 

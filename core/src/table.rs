@@ -185,6 +185,13 @@ impl ResultsTable {
         }
     }
 
+    /// The data sets of which results were trained on several different files, and the number of files. Means over
+    /// such results mix different data.
+    pub fn mixed_data(&self) -> impl Iterator<Item = (&str, usize)> {
+        let counted = self.data_digests.iter().map(|(name, digests)| (name.as_str(), digests.len()));
+        counted.filter(|(_, files)| *files > 1)
+    }
+
     /// The metric that verdicts are about: the first of those shown.
     #[must_use]
     pub fn verdict_metric(&self) -> Option<&str> {

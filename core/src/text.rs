@@ -1,9 +1,27 @@
-//! Texts that must fit somewhere, and that must do nothing but be read.
+//! Shortened texts, nouns with numbers, and texts without characters that steer a terminal.
 
 /// The text, cut at a character's boundary to at most so many bytes.
 #[must_use]
 pub fn shortened(text: &str, most: usize) -> String {
     text[..text.floor_char_boundary(most)].to_owned()
+}
+
+/// `1 task`, `2 tasks`, `1 entry`, `2 entries`: a regular English noun with its number.
+#[must_use]
+pub fn counted(number: u64, noun: &str) -> String {
+    if number == 1 {
+        return format!("1 {noun}");
+    }
+    match noun.strip_suffix('y') {
+        Some(stem) if !stem.ends_with(['a', 'e', 'i', 'o', 'u']) => format!("{number} {stem}ies"),
+        _ => format!("{number} {noun}s"),
+    }
+}
+
+/// The same for the length of a collection.
+#[must_use]
+pub fn counted_len(number: usize, noun: &str) -> String {
+    counted(number as u64, noun)
 }
 
 /// Whether a character does something else than to be shown: it could steer a terminal, or change the order or the lines
@@ -45,7 +63,16 @@ pub fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{one_line, printable, printable_lines, shortened};
+    use super::{counted, one_line, printable, printable_lines, shortened};
+
+    #[test]
+    fn nouns_agree_with_their_numbers() {
+        assert_eq!(counted(1, "task"), "1 task");
+        assert_eq!(counted(0, "task"), "0 tasks");
+        assert_eq!(counted(2, "journal entry"), "2 journal entries");
+        assert_eq!(counted(1, "journal entry"), "1 journal entry");
+        assert_eq!(counted(2, "day"), "2 days");
+    }
 
     /// Everything that Unicode has for changing the direction of text, and what terminals obey.
     const STEERING: &str = "\u{1b}\u{7f}\u{9b}\r\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";

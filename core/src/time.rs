@@ -9,6 +9,20 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Timestamp(pub i64);
 
+/// Parses a duration as sweep files and command lines write it: numbers with units, such as `500ms`, `90s`, `5m`,
+/// `1h30m` or `2h 15m`.
+///
+/// # Errors
+/// When the text is not a duration, has no unit, or overflows.
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    humantime::parse_duration(text).map_err(|error| DurationError(error.to_string()))
+}
+
+/// The text is not a duration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct DurationError(String);
+
 impl Timestamp {
     /// This moment plus `duration`, saturating at the end of time.
     #[must_use]
@@ -27,5 +41,29 @@ impl Timestamp {
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ms", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_numbers_with_units() {
+        for (text, millis) in [
+            ("500ms", 500),
+            ("5s", 5_000),
+            ("5m", 300_000),
+            ("2h", 7_200_000),
+            ("1h30m", 5_400_000),
+            ("1h 30m", 5_400_000),
+            ("1.5s", 1_500),
+            ("0s", 0),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "5", "s", "-5s", "soon", "5x", "18446744073709551615h", "99999999999999999999s"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
     }
 }

@@ -236,13 +236,13 @@ error: this is not valid YAML: unclosed bracket '{'
 #[test]
 fn everything_that_is_wrong_is_said_at_once_and_in_order() {
     assert_eq!(
-        messages("seeds: 5\nmodel: {hidden: 0, widht: 3}\ndataste: d\nretries: {max_backoff: 1d}"),
+        messages("seeds: 5\nmodel: {hidden: 0, widht: 3}\ndataste: d\nretries: {max_backoff: 1x}"),
         [
             "4:8 `seeds` must be a list or {count, base}, found the integer 5",
             "5:17 `model.hidden` must be an integer from 1 to 65536, found the integer 0",
             "5:20 there is no key `widht` in `model`",
             "6:1 there is no key `dataste`",
-            "7:24 `retries.max_backoff` must be a duration of at most 168h, found the text `1d`",
+            "7:24 `retries.max_backoff` must be a duration of at most 168h, found the text `1x`",
         ]
     );
 }
@@ -481,4 +481,69 @@ error: a mfn model has no `model.hidden`
         messages("model: {kind: mfn, hidden: {a b: 3}}"),
         ["4:29 `a b` can not be the name of a modality"]
     );
+}
+
+#[test]
+fn documents_without_anything_in_them_are_none() {
+    for end in ["---", "---\n# only a comment", "...", "...\n---\n", "---\n---\n---"] {
+        assert!(parses(end).warnings.is_empty(), "{end}");
+    }
+    assert!(Sweep::parse(&format!("---\n---\n{HEAD}"), "x.yaml").is_ok(), "empty ones before it");
+}
+
+#[test]
+fn two_sweeps_in_one_file() {
+    assert_shown(
+        "---\nname: y",
+        "
+error: one file holds one sweep, but a second document begins here
+ --> x.yaml:5:1
+  |
+5 | name: y
+  | ^
+  = help: a line `---` ends the first: write each sweep to a file of its own",
+    );
+    let storm = "---\n- 1\n".repeat(200);
+    assert!(messages(&storm)[0].contains("more than 100 documents"), "{:?}", messages(&storm));
+}
+
+#[test]
+fn a_limit_that_is_exceeded_is_the_one_that_is_named() {
+    let anchors: String = (0..200).map(|index| format!("- &a{index} 1\n")).collect();
+    assert!(messages(&format!("x:\n{anchors}"))[0].contains("too many anchors"), "anchors");
+}
+
+#[test]
+fn blanks_that_are_letters_for_yaml() {
+    let indented = fails("training:\n\u{a0}\u{a0}epochs: 3");
+    let warned = indented.all.iter().find(|d| d.severity == Severity::Warning).expect("a warning");
+    assert_eq!((warned.place.line, warned.place.column), (5, 1));
+    assert_eq!(warned.message, "this is a no-break space (U+00A0), which YAML takes for a letter");
+    let glued = fails("training:\u{a0}{epochs: 3}").to_string();
+    assert!(glued.contains("U+00A0") && glued.contains("x.yaml:4:10"), "{glued}");
+
+    // What can be read all the same may not be what was meant.
+    let trailing = parses("report: {reference: a.csv\u{200b}}").warnings;
+    assert_eq!(trailing.len(), 1, "{trailing:?}");
+    assert!(trailing[0].message.contains("zero-width space (U+200B)"), "{trailing:?}");
+    for harmless in ["# a\u{a0}comment", "description: s\u{e9}rie\u{a0}1", "max_tasks: 100 # \u{a0}"] {
+        assert!(parses(harmless).warnings.is_empty(), "{harmless}");
+    }
+    assert!(Sweep::parse(&format!("\u{feff}{HEAD}"), "x.yaml").expect("a sweep").warnings.is_empty());
+}
+
+#[test]
+fn durations_are_written_as_on_command_lines() {
+    let retries = |text: &str| parses(&format!("retries: {{max_backoff: {text}}}")).sweep.retries;
+    assert_eq!(retries("1h30m").max_backoff.as_secs(), 5_400);
+    assert_eq!(retries("\"2h 15m\"").max_backoff.as_secs(), 8_100);
+    for bad in ["169h", "8d", "5", "soon"] {
+        let message = &messages(&format!("retries: {{max_backoff: {bad}}}"))[0];
+        assert!(message.contains("`retries.max_backoff` must be a duration of at most 168h"), "{message}");
+    }
+}
+
+#[test]
+fn a_null_says_how_it_is_written() {
+    assert!(messages("training: {epochs: ~}")[0].contains("found nothing (`~`, `null` or no value)"));
 }

@@ -14,6 +14,14 @@ pub enum ConvertError {
     /// A field that must be set is not.
     #[error("the message has no `{0}`")]
     Missing(&'static str),
+    /// A message that is not allowed at this point.
+    #[error("unexpected `{message}`: {why}")]
+    Unexpected {
+        /// The kind of message.
+        message: &'static str,
+        /// Why it is not allowed.
+        why: &'static str,
+    },
     /// An identifier is malformed.
     #[error(transparent)]
     Id(#[from] IdError),

@@ -6,6 +6,7 @@ use colearn_core::{
     result::metric,
     statistics::{Comparison, Summary},
     table::{ConfigurationRow, ResultsTable, RowState},
+    text::counted_len,
 };
 use serde_json::Value;
 
@@ -123,8 +124,7 @@ pub(crate) fn verdict(row: &ConfigurationRow, name: &str) -> String {
         text = format!("{verdict} {text}");
     }
     if comparison.pairs < row.expected {
-        let plural = if comparison.pairs == 1 { "" } else { "s" };
-        let _ = write!(text, " over {} pair{plural}", comparison.pairs);
+        let _ = write!(text, " over {}", counted_len(comparison.pairs, "pair"));
     }
     text
 }
@@ -144,7 +144,8 @@ pub(crate) fn note(row: &ConfigurationRow, baseline: bool) -> String {
     if row.baseline && baseline {
         notes.push("baseline".to_owned());
     }
-    if row.state != RowState::Complete {
+    // For a row without results the reasons below suffice.
+    if row.state == RowState::Partial {
         notes.push(row.state.as_str().to_owned());
     }
     let mut reasons: Vec<&str> = row.failed_seeds.values().map(|reason| reason.as_str()).collect();
@@ -216,9 +217,25 @@ pub fn summary_line(table: &ResultsTable) -> String {
         );
     }
     if missing > 0 {
-        let _ = write!(text, "; {missing} results are missing");
+        let _ = write!(text, "; {} missing", counted_len(missing, "result"));
     }
     text
+}
+
+/// Warnings about the results, one sentence each: results that were trained on different data.
+#[must_use]
+pub fn warnings(table: &ResultsTable) -> Vec<String> {
+    table.mixed_data().map(|(name, files)| mixed(name, files)).collect()
+}
+
+/// The warning that applies to one row.
+pub(crate) fn row_warning(table: &ResultsTable, row: &ConfigurationRow) -> Option<String> {
+    let (name, files) = table.mixed_data().find(|(name, _)| *name == row.settings.dataset)?;
+    Some(mixed(name, files))
+}
+
+fn mixed(name: &str, files: usize) -> String {
+    format!("results were trained on {files} different files of the data set `{name}`: the means mix them")
 }
 
 /// A confidence level in percent, without needless decimals.

@@ -13,7 +13,7 @@ mod reference;
 mod svg;
 pub mod text;
 
-pub use cells::{heading_and_rows, metric_heading, setting_columns, short_path, summary_line};
+pub use cells::{heading_and_rows, metric_heading, setting_columns, short_path, summary_line, warnings};
 pub use folder::{ReportError, write};
 pub use material::{FailureNote, Material, Provenance};
 pub use reference::{Matched, Published, Reference, ReferenceError};

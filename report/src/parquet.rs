@@ -12,7 +12,7 @@ use parquet::{
 };
 
 use crate::{
-    cells::{all_metrics, setting_columns, value},
+    cells::{all_metrics, row_warning, setting_columns, value},
     folder::ReportError,
     text::{NUMBERS, verdict},
 };
@@ -57,6 +57,7 @@ fn columns(table: &ResultsTable) -> Vec<(String, Column)> {
         let verdicts = text(&|row| Some(verdict(row, &name).to_owned()).filter(|word| !word.is_empty()));
         columns.push((format!("{name}_verdict"), verdicts));
     }
+    columns.push(("warning".to_owned(), text(&|row| row_warning(table, row))));
     columns
 }
 

@@ -1,6 +1,10 @@
 //! The `colearn-trainer` program.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use clap::{Args, Parser, Subcommand};
 use colearn_data_format::DataFolder;
@@ -42,7 +46,8 @@ struct TrainArgs {
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
+    let cli: Cli = colearn_command_line::parse();
+    match cli.command {
         Command::Train(TrainArgs { data_dir, allow_data_outside, checkpoints, device, threads }) => {
             let data = if allow_data_outside {
                 DataFolder::unconfined(data_dir)
@@ -53,8 +58,10 @@ fn main() -> ExitCode {
         }
         Command::Devices => {
             let devices = serde_json::to_string(&device::inventory()).expect("it is plain data");
-            println!("{devices}");
-            ExitCode::SUCCESS
+            match writeln!(io::stdout(), "{devices}") {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(_) => ExitCode::FAILURE,
+            }
         }
     }
 }

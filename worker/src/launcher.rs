@@ -86,7 +86,7 @@ impl Launcher {
     /// When there is none.
     pub fn find() -> Result<Self, NoTrainer> {
         const NAME: &str = "colearn-trainer";
-        if let Some(path) = env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from) {
+        if let Some(path) = colearn_command_line::variable(VARIABLE).map(PathBuf::from) {
             return if path.is_file() { Ok(Self::train(path)) } else { Err(NoTrainer::NotAFile(path)) };
         }
         let beside = env::current_exe()

@@ -1,6 +1,6 @@
 //! The `colearn-worker` program: the agent.
 
-use std::{io::IsTerminal as _, process::ExitCode};
+use std::{io::Write as _, process::ExitCode};
 
 use clap::Parser;
 use colearn_worker::{
@@ -27,14 +27,14 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    let Cli { agent: args } = Cli::parse();
+    let Cli { agent: args } = colearn_command_line::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // A log that can not be written (a full disk) must not end the work: by default the subscriber complains
     // about it with `eprintln!`, which panics where standard error is that very log.
     let own = tracing_subscriber::fmt::layer()
         .log_internal_errors(false)
         .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
+        .with_ansi(colearn_command_line::stderr_has_colours())
         .with_writer(std::io::stderr)
         .with_filter(filter);
     let logs = LogQueue::default();
@@ -44,7 +44,8 @@ fn main() -> ExitCode {
     match worked {
         Ok(()) => ExitStatus::Success.into(),
         Err(error) => {
-            eprintln!("error: {error}");
+            // `eprintln!` would panic where nobody reads any more.
+            let _ = writeln!(std::io::stderr(), "error: {error}");
             error.status().into()
         }
     }

@@ -3,6 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
+use colearn_core::time::{DurationError, parse_duration};
 use colearn_trainer_protocol::checkpoint::Store;
 use tonic::transport::Uri;
 
@@ -182,10 +183,10 @@ impl AgentArgs {
 }
 
 /// A length of time: with its unit, or a number of seconds.
-fn time(text: &str) -> Result<Duration, humantime::DurationError> {
+fn time(text: &str) -> Result<Duration, DurationError> {
     match text.parse() {
         Ok(seconds) => Ok(Duration::from_secs(seconds)),
-        Err(_) => humantime::parse_duration(text),
+        Err(_) => parse_duration(text),
     }
 }
 

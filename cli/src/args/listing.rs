@@ -20,7 +20,8 @@ macro_rules! json_help {
 pub(super) const LIST_JSON: &str = json_help!(
     "  {\"sweeps\": [SWEEP, ...]}, in the order of submission. A SWEEP has: name, id, state (active, complete,
   failed, cancelled), paused, priority, max_concurrent_tasks, tasks {total, pending, running, done, failed,
-  cancelled}, configurations, seeds, submitted_at, retried (attempts that were tried again), workers, slots."
+  cancelled}, configurations, seeds, submitted_at, retried (attempts that were tried again), workers, slots,
+  trains_only (the one sweep that the coordinator trains, as that of a `colearn run`; null when it trains all)."
 );
 
 pub(super) const STATUS_JSON: &str = json_help!(

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use colearn_core::id::SweepName;
 
-use super::{Target, TaskReference};
+use super::{Target, TaskReference, places::path};
 
 /// `colearn retry`.
 #[derive(Args, Debug)]
@@ -28,6 +28,7 @@ pub(crate) struct ExtendArgs {
     /// The sweep's name.
     pub(crate) name: SweepName,
     /// The sweep file that has more.
+    #[arg(value_parser = path())]
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) target: Target,

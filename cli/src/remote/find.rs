@@ -7,7 +7,6 @@ use tonic::{Code, Response, Status};
 use super::{Client, pages};
 use crate::{
     args::TaskReference,
-    connect::refused,
     exit::{Exit, Failure},
 };
 
@@ -24,7 +23,7 @@ pub(super) async fn answered<T>(
         Ok(response) => return Ok(response.into_inner()),
         Err(status) => status,
     };
-    let mut failure = refused(&status);
+    let mut failure = client.failure(&status);
     if status.code() == Code::NotFound
         && let Ok(listed) = client.list_sweeps(v1::ListSweepsRequest {}).await
     {

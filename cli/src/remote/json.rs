@@ -30,6 +30,7 @@ pub(super) fn summary(sweep: &SweepSummary) -> Value {
         "state": state_word(sweep.state()),
         "paused": sweep.paused,
         "priority": sweep.priority,
+        "trains_only": Some(&sweep.trains_only).filter(|only| !only.is_empty()),
         "max_concurrent_tasks": (sweep.max_concurrent_tasks > 0).then_some(sweep.max_concurrent_tasks),
         "tasks": counts(&sweep.tasks.unwrap_or_default()),
         "configurations": sweep.configurations,

@@ -1,7 +1,5 @@
 //! `colearn logs TASK` and `colearn logs --worker WORKER`.
 
-use std::io::{BufWriter, Write as _};
-
 use colearn_proto::v1::{self, LogSource, RecordedLine, get_log_request::Of};
 use tonic::Code;
 
@@ -13,45 +11,39 @@ use super::{
 };
 use crate::{
     args::{LogArgs, TaskPath},
-    connect::{Connection, refused},
+    connect::Connection,
     exit::{Exit, Failure, Outcome},
+    output::Output,
 };
 
 /// `colearn logs`.
 pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
     let LogArgs { task, worker, target, follow, json } = arguments;
+    let of = match (task, worker) {
+        (Some(task), _) => Log::Task(task),
+        (None, Some(worker)) => Log::Worker(worker),
+        (None, None) => return Err(Failure::new(Exit::Usage, "name a task, or a worker with --worker")),
+    };
     let mut connection = Connection::open_to_look(target).await?;
     // Nobody would ever write another line.
     let alone = connection.is_embedded();
     let follow = *follow && !alone;
-    let client = &mut connection.sweeps;
-    let mut parts = match (task, worker) {
-        (Some(task), _) => of_task(client, task, follow).await?,
-        (None, Some(worker)) => of_worker(client, worker, follow).await?,
-        (None, None) => return Err(Failure::new(Exit::Usage, "name a task, or a worker with --worker")),
-    };
-    let mut out = BufWriter::new(std::io::stdout().lock());
-    let mut found = false;
-    while let Some(part) = parts.message().await.map_err(|status| refused(&status))? {
-        for line in &part.lines {
-            if *json {
-                writeln!(out, "{}", json::line(line))?;
-            } else {
-                writeln!(out, "{}", plain(line))?;
-            }
+    let mut printer = Printer { out: Output::new(), json: *json, last: 0, found: false };
+    while let Err(failure) = printer.print(&mut connection.sweeps, &of, follow).await {
+        if !follow {
+            return Err(failure);
         }
-        found |= !part.lines.is_empty();
-        out.flush()?;
+        connection.reconnect(target, failure, |line| tell!("{line}")).await?;
     }
-    let missing = match worker {
-        Some(worker) if !found => Some(unknown(&mut connection.sweeps, worker).await),
+    let missing = match of {
+        Log::Worker(worker) if !printer.found => Some(unknown(&mut connection.sweeps, worker).await),
         _ => None,
     };
     connection.close().await;
     if let Some(missing) = missing {
         return Err(missing);
     }
-    if !found {
+    if !printer.found {
         tell!("no line is kept of it");
     }
     if alone && arguments.follow {
@@ -60,22 +52,58 @@ pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
+/// The log to print.
+enum Log<'a> {
+    Task(&'a TaskPath),
+    Worker(&'a str),
+}
+
+/// Prints lines and keeps the number of the last one, so that a new connection can continue after it.
+struct Printer {
+    out: Output,
+    json: bool,
+    /// The number of the last printed line.
+    last: u64,
+    found: bool,
+}
+
+impl Printer {
+    /// Prints the lines after the last one; with `follow`, until nothing more will be logged.
+    async fn print(&mut self, client: &mut Client, of: &Log<'_>, follow: bool) -> Result<(), Failure> {
+        let mut parts = match of {
+            Log::Task(task) => of_task(client, task, follow, self.last).await?,
+            Log::Worker(worker) => of_worker(client, worker, follow, self.last).await?,
+        };
+        while let Some(part) = parts.message().await.map_err(|status| client.failure(&status))? {
+            for line in &part.lines {
+                let text = if self.json { json::line(line).to_string() } else { plain(line) };
+                self.out.write(&text)?;
+                self.out.write("\n")?;
+                self.last = self.last.max(line.number);
+            }
+            self.found |= !part.lines.is_empty();
+            self.out.flush()?;
+        }
+        Ok(())
+    }
+}
+
 type Parts = tonic::Streaming<v1::GetLogResponse>;
 
-async fn of_task(client: &mut Client, path: &TaskPath, follow: bool) -> Result<Parts, Failure> {
+async fn of_task(client: &mut Client, path: &TaskPath, follow: bool, after: u64) -> Result<Parts, Failure> {
     let name = path.sweep.as_str();
     let task = find::tasks(client, name, std::slice::from_ref(&path.task)).await?.pop();
     let of = Of::Task(v1::TaskOfSweep { name: name.to_owned(), task });
-    let answer = client.get_log(v1::GetLogRequest { of: Some(of), follow }).await;
+    let answer = client.get_log(v1::GetLogRequest { of: Some(of), follow, after }).await;
     answered(client, name, answer).await
 }
 
-async fn of_worker(client: &mut Client, wanted: &str, follow: bool) -> Result<Parts, Failure> {
-    let request = v1::GetLogRequest { of: Some(Of::Worker(wanted.to_owned())), follow };
+async fn of_worker(client: &mut Client, wanted: &str, follow: bool, after: u64) -> Result<Parts, Failure> {
+    let request = v1::GetLogRequest { of: Some(Of::Worker(wanted.to_owned())), follow, after };
     match client.get_log(request).await {
         // What can not be a worker's name is no worker.
         Err(status) if status.code() == Code::InvalidArgument => Err(unknown(client, wanted).await),
-        answer => Ok(answer.map_err(|status| refused(&status))?.into_inner()),
+        answer => Ok(answer.map_err(|status| client.failure(&status))?.into_inner()),
     }
 }
 
@@ -109,6 +137,7 @@ mod tests {
             line: Some(v1::LogLine { at: 1_700_000_000_123, source: source.into(), text: text.into() }),
             worker: "gpu01-ab".into(),
             token,
+            number: 0,
         };
         assert_eq!(
             plain(&line(LogSource::Trainer, 7, "loss is \u{1b}[31mNaN")),

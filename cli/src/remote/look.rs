@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal as _;
 
+use colearn_core::text::counted;
 use colearn_proto::v1::{self, SweepState, SweepSummary};
 use comfy_table::{Table, presets};
 use serde_json::{Value, json as object};
@@ -13,11 +14,11 @@ use super::{
     results::failure_line,
     set_aside,
     submit::summary_of,
-    words::{count, moment, now, state_for_people},
+    words::{moment, now, state_for_people},
 };
 use crate::{
     args::{ListArgs, Named, StatusArgs},
-    connect::{Connection, refused},
+    connect::Connection,
     exit::{Exit, Failure, Outcome},
     progress::{Progress, has_ended},
 };
@@ -29,13 +30,9 @@ const MOST_ROWS: u32 = 500;
 pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
     let ListArgs { target, json: as_json } = arguments;
     let mut connection = Connection::open_to_look(target).await?;
-    let sweeps = connection
-        .sweeps
-        .list_sweeps(v1::ListSweepsRequest {})
-        .await
-        .map_err(|status| refused(&status))?
-        .into_inner()
-        .sweeps;
+    let client = &mut connection.sweeps;
+    let answer = client.list_sweeps(v1::ListSweepsRequest {}).await;
+    let sweeps = answer.map_err(|status| client.failure(&status))?.into_inner().sweeps;
     connection.close().await;
     if *as_json {
         let rows: Vec<Value> = sweeps.iter().map(json::summary).collect();
@@ -97,27 +94,30 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     }
     let counts = summary.tasks.unwrap_or_default();
     say!(
-        "{}: {}, submitted {}\n{} configurations x {} seeds = {} tasks: {} done, {} running, {} pending, {} failed, {} cancelled; {} attempts tried again\n{} workers with {} slots are connected",
+        "{}: {}, submitted {}\n{} x {} = {}: {} done, {} running, {} pending, {} failed, {} cancelled; {} tried again\nconnected: {} with {}",
         summary.name,
         state_for_people(&summary),
         moment(summary.submitted_at),
-        summary.configurations,
-        summary.seeds,
-        counts.total,
+        counted(summary.configurations, "configuration"),
+        counted(summary.seeds, "seed"),
+        counted(counts.total, "task"),
         counts.done,
         counts.running,
         counts.pending,
         counts.failed,
         counts.cancelled,
-        summary.retried,
-        summary.workers,
-        summary.slots,
+        counted(summary.retried, "attempt"),
+        counted(summary.workers.into(), "worker"),
+        counted(summary.slots.into(), "slot"),
     );
+    if let Some(other) = trains_another(&summary) {
+        say!("{other}");
+    }
     if summary.priority != 0 {
         say!("priority {}", summary.priority);
     }
     if summary.max_concurrent_tasks > 0 {
-        say!("at most {} at a time", count(summary.max_concurrent_tasks.into(), "task"));
+        say!("at most {} at a time", counted(summary.max_concurrent_tasks.into(), "task"));
     }
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
@@ -136,7 +136,10 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     if response.more {
         let left_out = summary.configurations.saturating_sub(response.configurations.len() as u64);
         let typed = target.typed();
-        say!("and {left_out} configurations more; see all with: colearn status {name}{typed} | less");
+        say!(
+            "and {} more; see all with: colearn status {name}{typed} | less",
+            counted(left_out, "configuration")
+        );
     }
     for failure in &response.failures {
         say!("{}", failure_line(failure));
@@ -166,17 +169,26 @@ pub(crate) async fn watch(arguments: &Named) -> Outcome {
         }
     }
     let mut progress = Progress::new();
-    let last = follow(&mut connection.sweeps, name, &mut progress).await;
+    let last = loop {
+        match follow(&mut connection.sweeps, name, &mut progress).await {
+            Ok(summary) => break Ok(summary),
+            Err(failure) => {
+                if let Err(failure) = connection.reconnect(target, failure, |line| progress.say(line)).await {
+                    break Err(failure);
+                }
+            }
+        }
+    };
     progress.finish();
     let summary = last?;
     connection.close().await;
     let counts = summary.tasks.unwrap_or_default();
     say!(
-        "{}: {}, {} of {} tasks done, {} failed",
+        "{}: {}, {} of {} done, {} failed",
         summary.name,
         state_for_people(&summary),
         counts.done,
-        counts.total,
+        counted(counts.total, "task"),
         counts.failed
     );
     Ok(exit_of(&summary))
@@ -191,8 +203,11 @@ pub(crate) async fn follow(
     let request = v1::WatchSweepRequest { name: name.to_owned() };
     let answer = client.watch_sweep(request).await;
     let mut updates = answered(client, name, answer).await?;
-    while let Some(update) = updates.message().await.map_err(|status| refused(&status))? {
+    while let Some(update) = updates.message().await.map_err(|status| client.failure(&status))? {
         let Some(summary) = update.sweep else { continue };
+        if let Some(other) = trains_another(&summary) {
+            return Err(Failure::new(Exit::Unreachable, other));
+        }
         progress.update(&summary);
         if has_ended(&summary) {
             return Ok(summary);
@@ -200,8 +215,22 @@ pub(crate) async fn follow(
     }
     Err(Failure::new(
         Exit::Unreachable,
-        "the coordinator stopped before the sweep ended; what was recorded is kept, and workers go on by themselves",
+        format!(
+            "the coordinator at {} stopped before the sweep ended; what was recorded is kept, and workers go on by themselves",
+            client.url()
+        ),
     ))
+}
+
+/// The message for a sweep that this coordinator will never train.
+pub(super) fn trains_another(summary: &SweepSummary) -> Option<String> {
+    let SweepSummary { name, trains_only, .. } = summary;
+    let waits = !trains_only.is_empty() && trains_only != name && !has_ended(summary);
+    waits.then(|| {
+        format!(
+            "this coordinator belongs to `colearn run` and trains its sweep `{trains_only}` alone: train `{name}` with `colearn run FILE` when that has ended"
+        )
+    })
 }
 
 /// The exit code that an ended sweep has.

@@ -14,8 +14,7 @@ mod tasks;
 mod words;
 mod workers;
 
-use colearn_proto::v1::sweep_service_client::SweepServiceClient;
-use tonic::transport::Channel;
+use crate::client::Client;
 
 pub(crate) use self::{
     logs::logs,
@@ -28,5 +27,3 @@ pub(crate) use self::{
     words::moment,
     workers::{drain, undrain, workers},
 };
-
-type Client = SweepServiceClient<Channel>;

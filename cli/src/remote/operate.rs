@@ -5,15 +5,16 @@ use std::{
     path::Path,
 };
 
-use colearn_core::sweep::Sweep;
+use colearn_core::{sweep::Sweep, text::counted};
 use colearn_proto::v1::{self, SweepSummary};
 use tonic::Code;
 
 use super::{
     find::{self, answered},
+    look::trains_another,
     pages,
     submit::{file_refused, read_sweep_file, summary_of},
-    words::{count, state_word},
+    words::state_word,
 };
 use crate::{
     args::{ExtendArgs, Named, PriorityArgs, RemoveArgs, RetryArgs, Target},
@@ -37,7 +38,7 @@ pub(crate) async fn retry(arguments: &RetryArgs) -> Outcome {
         let which = if *failed { "has failed" } else { "has failed or was cancelled" };
         say!("{name}: nothing to retry, no task {which}");
     } else {
-        say!("{name}: {} pending again", count(response.retried, "task"));
+        say!("{name}: {} pending again", counted(response.retried, "task"));
         say!("{}", continues(&connection, target, &summary, Path::new("FILE")));
     }
     connection.close().await;
@@ -59,7 +60,7 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
             return Err(Failure::new(Exit::SweepFile, status.message()));
         }
         Err(status) if status.code() == Code::InvalidArgument => {
-            return Err(file_refused(&status, &source, &file.display().to_string()));
+            return Err(file_refused(client, &status, &source, &file.display().to_string()));
         }
         answer => answered(client, name, answer).await?,
     };
@@ -73,10 +74,10 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
         let counts = summary.tasks.unwrap_or_default();
         say!(
             "{name}: {} added; now {} and {}, {}, {} done",
-            count(response.added, "task"),
-            count(summary.configurations, "configuration"),
-            count(summary.seeds, "seed"),
-            count(counts.total, "task"),
+            counted(response.added, "task"),
+            counted(summary.configurations, "configuration"),
+            counted(summary.seeds, "seed"),
+            counted(counts.total, "task"),
             counts.done
         );
     }
@@ -143,8 +144,8 @@ pub(crate) async fn cancel(arguments: &Named) -> Outcome {
     say!(
         "{name}: {}; {} kept, {} will not run",
         state_word(summary.state()),
-        count(counts.done, "result"),
-        count(counts.cancelled, "task")
+        counted(counts.done, "result"),
+        counted(counts.cancelled, "task")
     );
     Ok(Exit::Success)
 }
@@ -172,7 +173,7 @@ pub(crate) async fn remove(arguments: &RemoveArgs) -> Outcome {
     let answer = client.remove_sweep(v1::RemoveSweepRequest { name: name.to_owned() }).await;
     let summary = summary_of(answered(client, name, answer).await?.sweep)?;
     connection.close().await;
-    let results = count(summary.tasks.unwrap_or_default().done, "result");
+    let results = counted(summary.tasks.unwrap_or_default().done, "result");
     say!("{name}: removed, and {results} with it");
     Ok(Exit::Success)
 }
@@ -180,7 +181,7 @@ pub(crate) async fn remove(arguments: &RemoveArgs) -> Outcome {
 /// Asks on the terminal whether the sweep may go.
 fn ask(sweep: &SweepSummary) -> Result<bool, Failure> {
     let mut terminal = std::io::stderr();
-    let results = count(sweep.tasks.unwrap_or_default().done, "result");
+    let results = counted(sweep.tasks.unwrap_or_default().done, "result");
     write!(terminal, "{} has {results}, which would be gone for good. Remove it? [y/N] ", sweep.name)?;
     terminal.flush()?;
     let mut answer = String::new();
@@ -199,6 +200,8 @@ fn continues(connection: &Connection, target: &Target, sweep: &SweepSummary, fil
     let typed = target.typed();
     if sweep.paused {
         format!("it is paused; resume it with: colearn resume {name}{typed}")
+    } else if let Some(other) = trains_another(sweep) {
+        other
     } else if connection.is_embedded() {
         format!("nobody works on it here; continue it with: colearn run {}{typed}", file.display())
     } else if sweep.workers == 0 {

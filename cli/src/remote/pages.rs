@@ -3,7 +3,7 @@
 use colearn_proto::v1;
 
 use super::{Client, find::answered};
-use crate::{connect::refused, exit::Failure};
+use crate::exit::Failure;
 
 /// The sweep `name` with at most so many of its configurations; all for `None`.
 ///
@@ -37,7 +37,7 @@ pub(crate) async fn workers(client: &mut Client) -> Result<Vec<v1::Worker>, Fail
     loop {
         let after = workers.last().map(|worker| worker.worker.clone()).unwrap_or_default();
         let answer = client.list_workers(v1::ListWorkersRequest { after, limit: 0 }).await;
-        let page = answer.map_err(|status| refused(&status))?.into_inner();
+        let page = answer.map_err(|status| client.failure(&status))?.into_inner();
         let over = !page.more || page.workers.is_empty();
         workers.extend(page.workers);
         if over {

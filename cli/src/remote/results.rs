@@ -11,12 +11,12 @@ use colearn_proto::{
     convert::{self, ConvertError},
     v1::{self, get_results_response::Part},
 };
-use colearn_report::FailureNote;
+use colearn_report::{FailureNote, warnings};
 
 use super::{Client, find::answered, tasks::reason_word};
 use crate::{
     args::{Format, Target},
-    connect::{Connection, refused},
+    connect::Connection,
     exit::{Exit, Failure, Outcome},
     format,
 };
@@ -26,6 +26,7 @@ pub(crate) async fn results(name: &str, target: &Target, format: Format) -> Outc
     let mut connection = Connection::open_to_look(target).await?;
     let fetched = fetch_results(&mut connection.sweeps, name).await?;
     connection.close().await;
+    fetched.warn(format);
     show!("{}", format::render(&fetched.table, format));
     Ok(Exit::Success)
 }
@@ -44,6 +45,22 @@ pub(crate) struct Fetched {
     pub(crate) failures: Vec<String>,
 }
 
+impl Fetched {
+    /// Prints the warnings on standard error, unless the format is the table, which contains them.
+    pub(crate) fn warn(&self, format: Format) {
+        if format != Format::Table {
+            self.warn_anyway();
+        }
+    }
+
+    /// Prints the warnings on standard error.
+    pub(crate) fn warn_anyway(&self) {
+        for warning in warnings(&self.table) {
+            tell!("warning: {}: {warning}", self.table.sweep);
+        }
+    }
+}
+
 /// Fetches all results of a sweep and averages them.
 pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fetched, Failure> {
     let bad = |error: &dyn std::fmt::Display| {
@@ -59,7 +76,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     let mut outcomes = HashMap::new();
     let mut failures = Vec::new();
     let mut notes = Vec::new();
-    while let Some(message) = parts.message().await.map_err(|status| refused(&status))? {
+    while let Some(message) = parts.message().await.map_err(|status| client.failure(&status))? {
         match message.part {
             // A large sweep comes in several parts.
             Some(Part::SweepJson(text)) => sweep_json += &text,
@@ -81,13 +98,6 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     }
     let sweep: Sweep = serde_json::from_str(&sweep_json).map_err(|error| bad(&error))?;
     let table = ResultsTable::of(&sweep, &outcomes);
-    for (name, digests) in table.data_digests.iter().filter(|(_, digests)| digests.len() > 1) {
-        tell!(
-            "warning: results of {} were trained on {} different files of the data set `{name}`: the means mix them",
-            table.sweep,
-            digests.len()
-        );
-    }
     Ok(Fetched { table, sweep, outcomes, notes, failures })
 }
 

@@ -1,12 +1,9 @@
 //! Workers on which nothing succeeds, as people read of them.
 
-use colearn_core::text::shortened;
+use colearn_core::text::{counted, shortened};
 use colearn_proto::v1::SetAside;
 
-use super::{
-    tasks::reason_word,
-    words::{ahead, count},
-};
+use super::{tasks::reason_word, words::ahead};
 
 /// The longest text of a failure, in bytes.
 const MAX_FAILURE: usize = 400;
@@ -18,7 +15,7 @@ pub(super) fn explained(pause: &SetAside, now: i64, typed: &str) -> String {
     let reason = failure.map_or("unknown", reason_word);
     let message = shortened(failure.map_or("", |failure| &failure.message), MAX_FAILURE);
     let what = if data_set.is_empty() {
-        let leases = count(u64::from(*failures), "lease");
+        let leases = counted(u64::from(*failures), "lease");
         format!("{worker} is set aside: {leases} in a row failed there, the last with {reason}: {message}")
     } else {
         format!("{worker} gets no tasks of data set {data_set}: {reason}: {message}")

@@ -2,14 +2,14 @@
 
 use std::path::Path;
 
-use colearn_core::sweep::Sweep;
+use colearn_core::{sweep::Sweep, text::counted};
 use colearn_proto::v1::{self, SweepState, SweepSummary};
 use tonic::{Code, Status};
 
 use super::{Client, words::state_word};
 use crate::{
     args::Target,
-    connect::{Connection, refused},
+    connect::Connection,
     exit::{Exit, Failure, Outcome},
 };
 
@@ -32,10 +32,17 @@ pub(crate) async fn submit_to(
 ) -> Result<SweepSummary, Failure> {
     let request = v1::SubmitSweepRequest { source, origin: file.display().to_string() };
     let response = client.submit_sweep(request.clone()).await.map_err(|status| {
-        let mut failure = file_refused(&status, &request.source, &request.origin);
+        let mut failure = file_refused(client, &status, &request.source, &request.origin);
         if status.code() == Code::AlreadyExists {
             failure.message += &format!(
                 "; to add this file's seeds and configurations to it: colearn extend NAME {}{}",
+                file.display(),
+                target.typed()
+            );
+        }
+        if status.code() == Code::FailedPrecondition {
+            failure.message += &format!(
+                "; run it when that has ended, with: colearn run {}{}",
                 file.display(),
                 target.typed()
             );
@@ -50,14 +57,14 @@ pub(crate) async fn submit_to(
     let counts = summary.tasks.unwrap_or_default();
     if response.created {
         tell!(
-            "{}: {} configurations x {} seeds = {} tasks",
+            "{}: {} x {} = {}",
             summary.name,
-            summary.configurations,
-            summary.seeds,
-            counts.total
+            counted(summary.configurations, "configuration"),
+            counted(summary.seeds, "seed"),
+            counted(counts.total, "task")
         );
     } else {
-        tell!("{}: known already; {} of {} tasks are done", summary.name, counts.done, counts.total);
+        tell!("{}: known already; {} of {} done", summary.name, counts.done, counted(counts.total, "task"));
         if matches!(summary.state(), SweepState::Failed | SweepState::Cancelled) {
             tell!(
                 "{}: {}; nothing more of it will run until it is told to: colearn retry {}{}",
@@ -81,12 +88,12 @@ pub(crate) async fn submit_to(
 
 /// The failure behind a refused sweep file. The text of a refusal is bounded: what is wrong with the file is told by this
 /// program, as far as it thinks so too.
-pub(super) fn file_refused(status: &Status, source: &str, origin: &str) -> Failure {
+pub(super) fn file_refused(client: &Client, status: &Status, source: &str, origin: &str) -> Failure {
     match Sweep::parse(source, origin) {
         Err(diagnostics) if status.code() == Code::InvalidArgument => {
             Failure::new(Exit::SweepFile, diagnostics)
         }
-        _ => refused(status),
+        _ => client.failure(status),
     }
 }
 
@@ -99,7 +106,23 @@ pub(super) fn summary_of(sweep: Option<SweepSummary>) -> Result<SweepSummary, Fa
 
 /// Reads a sweep file.
 pub(crate) fn read_sweep_file(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|error| {
-        Failure::new(Exit::SweepFile, format!("cannot read the sweep file `{}`: {error}", file.display()))
+    let unreadable = |why: String| {
+        Failure::new(Exit::SweepFile, format!("cannot read the sweep file `{}`: {why}", file.display()))
+    };
+    let bytes = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
+    if is_utf16(&bytes) {
+        let remedy = "save it as UTF-8, or convert it with: iconv -f UTF-16 -t UTF-8";
+        return Err(unreadable(format!("it is in UTF-16: {remedy}")));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let (good, bad) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        unreadable(format!("line {line} is not UTF-8 (byte {:#04x}): save it in that encoding", bad[0]))
     })
+}
+
+/// Whether a text is in UTF-16: by its byte order mark, or because many of its bytes are zero.
+fn is_utf16(bytes: &[u8]) -> bool {
+    let zeros = bytes.iter().filter(|byte| **byte == 0).count();
+    matches!(bytes, [0xff, 0xfe, ..] | [0xfe, 0xff, ..]) || (zeros > 0 && zeros * 3 > bytes.len())
 }

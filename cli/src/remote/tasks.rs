@@ -1,7 +1,5 @@
 //! `colearn tasks NAME`: printed as it comes, because a sweep may have a hundred thousand of them.
 
-use std::io::{BufWriter, Write as _};
-
 use colearn_proto::{
     convert,
     v1::{self, TaskRow, TaskState},
@@ -15,8 +13,9 @@ use super::{
 };
 use crate::{
     args::{State, TasksArgs},
-    connect::{Connection, refused},
+    connect::Connection,
     exit::{Exit, Outcome},
+    output::Output,
     progress::human,
 };
 
@@ -30,14 +29,14 @@ pub(crate) async fn tasks(arguments: &TasksArgs) -> Outcome {
     let answer = client.list_tasks(v1::ListTasksRequest { name: name.to_owned(), states }).await;
     let mut parts = answered(client, name, answer).await?;
     let mut printer = Printer::new(name, *json);
-    let mut out = BufWriter::new(std::io::stdout().lock());
+    let mut out = Output::new();
     let mut found = false;
-    while let Some(part) = parts.message().await.map_err(|status| refused(&status))? {
+    while let Some(part) = parts.message().await.map_err(|status| client.failure(&status))? {
         found |= !part.tasks.is_empty();
-        out.write_all(printer.rows(&part.tasks, now()).as_bytes())?;
+        out.write(&printer.rows(&part.tasks, now()))?;
         out.flush()?;
     }
-    out.write_all(printer.end().as_bytes())?;
+    out.write(&printer.end())?;
     out.flush()?;
     connection.close().await;
     if !found && !json {

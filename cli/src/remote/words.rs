@@ -81,11 +81,6 @@ pub(super) fn ago(then: i64, now: i64) -> String {
     format!("{} ago", human(Duration::from_millis(millis)))
 }
 
-/// `1 task`, `2 tasks`.
-pub(super) fn count(number: u64, noun: &str) -> String {
-    if number == 1 { format!("1 {noun}") } else { format!("{number} {noun}s") }
-}
-
 /// A text from elsewhere on one line, and without what a terminal would obey.
 pub(super) fn one_line(text: &str) -> String {
     colearn_core::text::one_line(text.trim_end())

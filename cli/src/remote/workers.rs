@@ -1,16 +1,17 @@
 //! `colearn workers`, `colearn drain WORKER` and `colearn undrain WORKER`.
 
+use colearn_core::text::counted;
 use colearn_proto::v1::{self, RunningTask, Worker};
 use serde_json::json;
 
 use super::{
     columns::{Align, Columns},
     find, json, pages, set_aside,
-    words::{ago, count, now},
+    words::{ago, now},
 };
 use crate::{
     args::{DrainArgs, UndrainArgs, WorkersArgs},
-    connect::{Connection, refused},
+    connect::Connection,
     exit::{Exit, Failure, Outcome},
 };
 
@@ -132,13 +133,13 @@ pub(crate) async fn drain(arguments: &DrainArgs) -> Outcome {
     let client = &mut connection.sweeps;
     let worker = find::worker(client, worker).await?;
     let answer = client.drain_worker(v1::DrainWorkerRequest { worker, now: *now }).await;
-    let response = answer.map_err(|status| refused(&status))?.into_inner();
+    let response = answer.map_err(|status| client.failure(&status))?.into_inner();
     connection.close().await;
     let worker = response.worker.ok_or_else(|| {
         Failure::new(Exit::Failure, "the coordinator's answer has no worker; are both of one version?")
     })?;
     let running = worker.slots.iter().map(|slot| slot.tasks.len() as u64).sum();
-    let tasks = count(running, "task");
+    let tasks = counted(running, "task");
     let id = &worker.worker;
     match (running, *now) {
         (0, _) => say!("{id}: trains nothing, and leaves"),
@@ -155,7 +156,7 @@ pub(crate) async fn undrain(arguments: &UndrainArgs) -> Outcome {
     let client = &mut connection.sweeps;
     let worker = find::worker(client, worker).await?;
     let answer = client.undrain_worker(v1::UndrainWorkerRequest { worker: worker.clone() }).await;
-    answer.map_err(|status| refused(&status))?;
+    answer.map_err(|status| client.failure(&status))?;
     connection.close().await;
     say!("{worker}: gets tasks as any other again");
     Ok(Exit::Success)

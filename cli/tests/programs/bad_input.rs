@@ -296,3 +296,22 @@ fn a_pipe_that_is_closed_is_no_panic() {
         assert_ne!(status.code(), Some(101), "colearn {arguments:?} panicked");
     }
 }
+
+#[test]
+fn sweep_files_in_other_encodings() {
+    let lab = Lab::new();
+    let utf16: Vec<u8> = SWEEP.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let with_mark = [&[0xff, 0xfe], utf16.as_slice()].concat();
+    let latin1 = [SWEEP.as_bytes(), b"description: s\xe9rie\n"].concat();
+    for (bytes, words) in [
+        (utf16, &["bad.yaml", "UTF-16", "iconv -f UTF-16 -t UTF-8"][..]),
+        (with_mark, &["bad.yaml", "UTF-16"]),
+        (latin1, &["bad.yaml", "line 12 is not UTF-8 (byte 0xe9)"]),
+    ] {
+        std::fs::write(lab.path().join("bad.yaml"), bytes).unwrap();
+        refused(&lab.colearn(&["plan", "bad.yaml"]), 3, words);
+        refused(&lab.colearn(&["submit", "bad.yaml", "--coordinator", "http://127.0.0.1:1"]), 3, words);
+    }
+    lab.write("bad.yaml", &SWEEP.replace("epochs: 6", "\u{a0}epochs: 6"));
+    refused(&lab.colearn(&["plan", "bad.yaml"]), 3, &["a no-break space (U+00A0)", "bad.yaml:5:12"]);
+}

@@ -81,7 +81,7 @@ fn a_run_that_is_interrupted_continues_without_repeating_a_finished_task() {
     assert!(kept >= done(&before) && kept < 6, "{kept} results after the interruption");
     let output = lab.colearn(&run);
     assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
-    assert!(text(&output.stderr).contains(&format!("known already; {kept} of 6 tasks are done")));
+    assert!(text(&output.stderr).contains(&format!("known already; {kept} of 6 tasks done")));
 
     let results = ["results", "small", "--state", "state", "--format", "json"];
     let difference = largest_difference(&expected, &lab.json(&results));

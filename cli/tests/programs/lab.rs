@@ -100,11 +100,22 @@ impl Lab {
     fn command(&self, program: &Path, arguments: &[&str]) -> Command {
         let mut command = Command::new(program);
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
-        for name in ["COLEARN_COORDINATOR", "COLEARN_STATE", "COLEARN_DATA_DIR", "COLEARN_WORKER", "RUST_LOG"]
-        {
+        let ours = std::env::vars_os().map(|(name, _)| name);
+        let ours = ours.filter(|name| name.as_encoded_bytes().starts_with(b"COLEARN_"));
+        for name in ours.chain(["RUST_LOG", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"].map(Into::into)) {
             command.env_remove(name);
         }
         command
+    }
+
+    /// `colearn`, to be given variables and other streams.
+    pub(crate) fn colearn_command(&self, arguments: &[&str]) -> Command {
+        self.command(&colearn(), arguments)
+    }
+
+    /// `colearn-worker` in the same way.
+    pub(crate) fn worker_command(&self, arguments: &[&str]) -> Command {
+        self.command(&worker(), arguments)
     }
 
     /// Runs `colearn` to its end.

@@ -10,10 +10,15 @@ mod commit;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod end_to_end;
+mod environment;
 mod gpus;
 mod lab;
+mod only_its_own;
 mod operations;
+#[cfg(target_os = "linux")]
+mod outputs;
 mod pages;
+mod reconnecting;
 mod report;
 #[cfg(target_os = "linux")]
 mod restarts;
@@ -24,6 +29,8 @@ mod small_disk;
 #[cfg(target_os = "linux")]
 mod state_folder;
 mod tensors;
+mod terminals;
+mod unreachable;
 #[cfg(target_os = "linux")]
 mod unread;
 mod workers;

@@ -34,7 +34,7 @@ async fn channel(url: &str) -> Channel {
 }
 
 fn log_of_the_talker() -> v1::GetLogRequest {
-    v1::GetLogRequest { of: Some(Of::Worker("talker".to_owned())), follow: true }
+    v1::GetLogRequest { of: Some(Of::Worker("talker".to_owned())), follow: true, after: 0 }
 }
 
 /// A worker that trains nothing and logs without end.

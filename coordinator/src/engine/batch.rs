@@ -125,7 +125,8 @@ impl Turn {
                 tracing::warn!(%task, attempt, %failure, ?wait, "attempt failed; it will be repeated");
             }
             Action::GiveUpTask { task, attempt, failure } => {
-                tracing::error!(%task, attempt, %failure, "task failed");
+                // A warning: the task failed, not the coordinator.
+                tracing::warn!(%task, attempt, %failure, "task failed");
             }
             Action::EndSweep { sweep, status } => tracing::info!(%sweep, ?status, "sweep ended"),
         }

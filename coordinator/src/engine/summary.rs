@@ -35,6 +35,8 @@ pub struct SweepSummary {
     pub paused: bool,
     /// The most tasks that may run at a time.
     pub max_concurrent_tasks: Option<u32>,
+    /// The one sweep that this coordinator trains, if it does not train all.
+    pub trains_only: Option<SweepName>,
 }
 
 impl SweepSummary {
@@ -55,6 +57,7 @@ impl SweepSummary {
             priority: view.priority(),
             paused: view.paused(),
             max_concurrent_tasks: view.sweep().schedule.max_concurrent_tasks,
+            trains_only: scheduler.only().cloned(),
         }
     }
 
@@ -75,6 +78,7 @@ impl SweepSummary {
             priority: settled.priority,
             paused: false,
             max_concurrent_tasks: settled.max_concurrent_tasks,
+            trains_only: scheduler.only().cloned(),
         }
     }
 

@@ -70,6 +70,13 @@ pub(super) fn unknown_task(sweep: &SweepName, task: colearn_core::id::TaskId) ->
     refusal(Code::NotFound, text)
 }
 
+pub(super) fn trains_another(submitted: &SweepName, only: &SweepName) -> Status {
+    let text = format!(
+        "this coordinator belongs to `colearn run` and trains its sweep `{only}` alone: it would never train `{submitted}`"
+    );
+    refusal(Code::FailedPrecondition, text)
+}
+
 pub(super) fn unknown_sweep(name: &SweepName) -> Status {
     refusal(Code::NotFound, format!("there is no sweep `{name}`"))
 }
@@ -117,6 +124,7 @@ pub(super) fn summary(summary: SweepSummary) -> v1::SweepSummary {
         priority: summary.priority,
         paused: summary.paused,
         max_concurrent_tasks: summary.max_concurrent_tasks.unwrap_or(0),
+        trains_only: summary.trains_only.map(|name| name.to_string()).unwrap_or_default(),
     }
 }
 
@@ -203,7 +211,10 @@ pub(super) fn from_worker(message: v1::work_request::Message) -> Result<FromWork
     };
     use v1::work_request::Message;
     Ok(match message {
-        Message::Hello(_) => return Err(ConvertError::Missing("message other than a second hello")),
+        Message::Hello(_) => {
+            let why = "a stream has one, at its beginning";
+            return Err(ConvertError::Unexpected { message: "hello", why });
+        }
         Message::FreeSlots(free) => {
             limit("slots", free.slots.len(), MOST_SLOTS)?;
             FromWorker::SlotsFree(free.slots)
@@ -237,7 +248,8 @@ pub(super) fn from_worker(message: v1::work_request::Message) -> Result<FromWork
             FromWorker::Failed { token: LeaseToken(report.token), task: convert::task(report.task)?, failure }
         }
         Message::Log(_) => {
-            return Err(ConvertError::Missing("log's way: it does not come through the engine"));
+            let why = "lines of logs do not pass through the engine";
+            return Err(ConvertError::Unexpected { message: "log", why });
         }
         Message::Released(report) => FromWorker::Released { token: LeaseToken(report.token) },
     })

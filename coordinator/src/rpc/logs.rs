@@ -12,7 +12,7 @@ use colearn_proto::{convert::ConvertError, v1};
 use tokio::time::timeout;
 use tonic::Status;
 
-use super::{convert, parts::Parts, router::Rpc};
+use super::{convert, look, parts::Parts, router::Rpc};
 use crate::logs::{KeptLine, LogBatch, LogLine, LogOf, LogSource};
 
 /// Lines of one message to a person at most, and bytes: somebody who does not read makes one wait.
@@ -52,7 +52,12 @@ fn recorded(kept: KeptLine) -> v1::RecordedLine {
         LogSource::Trainer => v1::LogSource::Trainer,
     };
     let line = v1::LogLine { at: kept.line.at.0, source: source.into(), text: kept.line.text };
-    v1::RecordedLine { line: Some(line), worker: kept.worker.to_string(), token: kept.token.0 }
+    v1::RecordedLine {
+        line: Some(line),
+        worker: kept.worker.to_string(),
+        token: kept.token.0,
+        number: kept.number,
+    }
 }
 
 /// How many lines fit into one message: one at least.
@@ -65,10 +70,15 @@ fn as_many_as_fit(lines: &[KeptLine]) -> usize {
     lines.iter().take_while(fits).count().max(1)
 }
 
-/// Sends what is kept of a log, and what comes, if it is followed.
-pub(super) async fn stream(rpc: Rpc, of: LogOf, follow: bool, mut lines: Parts<v1::GetLogResponse>) {
+/// Sends the stored lines of a log after line `after`, and new lines if the log is followed.
+pub(super) async fn stream(
+    rpc: Rpc,
+    of: LogOf,
+    follow: bool,
+    mut after: u64,
+    mut lines: Parts<v1::GetLogResponse>,
+) {
     let mut written = rpc.logs.written();
-    let mut after = 0;
     let mut over = !follow;
     // What was logged before somebody asked is to be seen.
     rpc.logs.flush().await;
@@ -101,7 +111,8 @@ pub(super) async fn stream(rpc: Rpc, of: LogOf, follow: bool, mut lines: Parts<v
                 () = lines.closed() => return,
                 changed = timeout(BETWEEN_LOOKS, written.changed()) => {
                     if matches!(changed, Ok(Err(_))) {
-                        return;
+                        // Without an error this would look like the end of the task.
+                        return lines.fail(look::stopped()).await;
                     }
                 }
             }

@@ -77,6 +77,11 @@ impl SweepService for Sweeps {
     ) -> Result<Response<v1::SubmitSweepResponse>, Status> {
         let v1::SubmitSweepRequest { source, origin } = request.into_inner();
         let (sweep, warnings) = self.parse(source, origin).await?;
+        // An accepted sweep would stay pending for ever.
+        let only = self.rpc.ask(|scheduler| scheduler.only().cloned()).await?;
+        if let Some(only) = only.filter(|only| *only != sweep.name) {
+            return Err(convert::trains_another(&sweep.name, &only));
+        }
         // It may be there already, and settled.
         let name = sweep.name.clone();
         if let Some(id) = self.rpc.ask(move |scheduler| scheduler.id_of(&name)).await? {
@@ -267,7 +272,7 @@ impl SweepService for Sweeps {
     ) -> Result<Response<v1::UndrainWorkerResponse>, Status> {
         let id = WorkerId::new(request.into_inner().worker).map_err(convert::invalid)?;
         let view = self.rpc.engine.undrain(id).await.map_err(convert::stopped)?;
-        let view = view.map_err(|error| Status::failed_precondition(error.to_string()))?;
+        let view = view.map_err(|error| refusal(Code::FailedPrecondition, error))?;
         Ok(Response::new(v1::UndrainWorkerResponse { worker: Some(listing::worker(view)) }))
     }
 
@@ -276,7 +281,7 @@ impl SweepService for Sweeps {
         request: Request<v1::GetLogRequest>,
     ) -> Result<Response<Self::GetLogStream>, Status> {
         let peer = request.extensions().get().cloned();
-        let v1::GetLogRequest { of, follow } = request.into_inner();
+        let v1::GetLogRequest { of, follow, after } = request.into_inner();
         let of = match of {
             Some(v1::get_log_request::Of::Task(v1::TaskOfSweep { name, task })) => {
                 let (name, id) = self.rpc.find(&name).await?;
@@ -294,7 +299,7 @@ impl SweepService for Sweeps {
             None => return Err(convert::invalid("a log is of a task or of a worker")),
         };
         let (lines, stream) = self.answers.begin(peer.as_ref(), 1)?;
-        tokio::spawn(logs::stream(self.rpc.clone(), of, follow, lines));
+        tokio::spawn(logs::stream(self.rpc.clone(), of, follow, after, lines));
         Ok(Response::new(stream))
     }
 }

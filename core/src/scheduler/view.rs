@@ -286,6 +286,12 @@ impl Scheduler {
         self.leases.len()
     }
 
+    /// The one sweep whose tasks are granted; `None` when those of all sweeps are.
+    #[must_use]
+    pub fn only(&self) -> Option<&SweepName> {
+        self.settings.only.as_ref()
+    }
+
     /// Workers that are connected now, and the slots they have.
     #[must_use]
     pub fn workforce(&self) -> (u32, u32) {

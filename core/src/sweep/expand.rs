@@ -13,6 +13,7 @@ use super::{
 use crate::{
     id::ConfigurationId,
     settings::{self, ModalityPart},
+    text::counted_len,
 };
 
 /// One direction of the grid: a parameter, or a group of zipped ones. Holds indices into the parameters.
@@ -80,9 +81,9 @@ pub(crate) fn check_size(outline: &Outline, problems: &mut Problems<'_>) {
         .error(
             span,
             format!(
-                "the sweep has {number} tasks, more than the limit of {}: {sum} x {} seeds",
+                "the sweep has {number} tasks, more than the limit of {}: {sum} x {}",
                 outline.max_tasks,
-                outline.seeds.len()
+                counted_len(outline.seeds.len(), "seed")
             ),
         )
         .help("sweep over fewer values, or set `max_tasks` (at most 1000000); `exclude` is not counted");

@@ -1,5 +1,6 @@
 //! Sweeps: from the file a person wrote to the tasks that are trained.
 
+mod blanks;
 mod definition;
 mod diagnostic;
 mod exclude;

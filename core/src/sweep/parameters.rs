@@ -9,7 +9,10 @@ use super::{
     raw::{Entry, Node, Raw},
     scalar::{self, did_you_mean},
 };
-use crate::settings::schema::{Field, Kind};
+use crate::{
+    settings::schema::{Field, Kind},
+    text::counted_len,
+};
 
 /// One swept field.
 #[derive(Debug)]
@@ -271,8 +274,8 @@ fn check_lengths(members: &[(usize, Span)], parameters: &[Parameter], problems: 
                 b.values.len()
             ),
         )
-        .note(a.span, format!("{} values", a.values.len()))
-        .note(b.span, format!("{} values", b.values.len()))
+        .note(a.span, counted_len(a.values.len(), "value"))
+        .note(b.span, counted_len(b.values.len(), "value"))
         .help("make them equally long, or take one out of the group to combine each with each");
 }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{
+    blanks,
     definition::Sweep,
     diagnostic::{Diagnostic, Diagnostics, Problems, Source},
     expand, file, raw,
@@ -31,7 +32,9 @@ impl Sweep {
     pub fn parse(source: &str, origin: &str) -> Result<Parsed, Diagnostics> {
         let source = Source::new(source, origin);
         let mut problems = Problems::new(&source);
-        let Some(root) = raw::read(&mut problems) else { return Err(problems.fail()) };
+        let root = raw::read(&mut problems);
+        blanks::warn(&mut problems);
+        let Some(root) = root else { return Err(problems.fail()) };
         let outline = file::read(&root, &mut problems);
         // A parameter in error has no values, which would make any size wrong.
         if outline.parameters.iter().all(|parameter| !parameter.values.is_empty()) {

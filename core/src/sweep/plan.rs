@@ -15,6 +15,7 @@ use super::{
 use crate::{
     id::{ConfigurationId, SweepName},
     settings::schema::{FIELDS, Field},
+    text::counted,
 };
 
 /// What a sweep file would run. `Display` is for people, `Serialize` for scripts.
@@ -236,10 +237,6 @@ impl fmt::Display for Plan {
             None => Ok(()),
         }
     }
-}
-
-fn counted(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn width<'t>(texts: impl Iterator<Item = &'t str>) -> usize {

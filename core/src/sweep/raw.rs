@@ -5,6 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_yaml::{
     MergeKeyPolicy, NonFiniteFloatPolicy, Options, Spanned,
+    budget::BudgetBreach,
     options::{AliasLimits, DuplicateKeyPolicy},
 };
 
@@ -14,6 +15,11 @@ use super::diagnostic::{Problems, Source, Span};
 pub(crate) const MAX_BYTES: usize = 1 << 20;
 /// Most keys, values and collections in a sweep file.
 pub(crate) const MAX_NODES: usize = 20_000;
+/// Most documents in a file. All but one must be empty, such as the one after a final `---`.
+const MAX_DOCUMENTS: usize = 100;
+/// Most anchors, and most aliases, in a sweep file.
+const MAX_ANCHORS: usize = 100;
+const MAX_ALIASES: usize = 1_000;
 /// Deepest nesting.
 pub(crate) const MAX_DEPTH: usize = 32;
 
@@ -48,7 +54,7 @@ impl Raw {
     /// What it is, for messages: `found ...`.
     pub(crate) fn describe(&self) -> String {
         match self {
-            Self::Null => "nothing".to_owned(),
+            Self::Null => "nothing (`~`, `null` or no value)".to_owned(),
             Self::Bool(value) => format!("`{value}`"),
             Self::Integer(value) => format!("the integer {value}"),
             Self::Float(value) => format!("the number {value:?}"),
@@ -69,8 +75,21 @@ pub(crate) fn read(problems: &mut Problems<'_>) -> Option<Node> {
             .error(Span::default(), format!("the file has {size} bytes; at most {MAX_BYTES} are allowed"));
         return None;
     }
-    match serde_yaml::from_str_with_options::<Spanned<Parsed>>(source.text, options()) {
-        Ok(tree) => Some(convert(tree, problems)),
+    // Empty documents are skipped.
+    match serde_yaml::from_multiple_with_options::<Spanned<Parsed>>(source.text, options()) {
+        Ok(documents) => {
+            let mut documents = documents.into_iter();
+            let first = documents.next();
+            if let Some(second) = documents.next() {
+                let span = span_of(&second, source);
+                problems
+                    .error(span, "one file holds one sweep, but a second document begins here")
+                    .help("a line `---` ends the first: write each sweep to a file of its own");
+                return None;
+            }
+            let nothing = Node { value: Raw::Null, span: Span::default() };
+            Some(first.map_or(nothing, |tree| convert(tree, problems)))
+        }
         Err(error) => {
             let span = error.location().map_or_else(Span::default, |at| {
                 let start = source.offset(index(at.line()), index(at.column()));
@@ -93,20 +112,37 @@ fn explain(error: &serde_yaml::Error) -> String {
     use serde_yaml::Error;
     match error {
         Error::AliasError { error, .. } => explain(error),
-        Error::Budget { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. } => format!(
-            "the file is too large or too deeply nested: at most {MAX_NODES} values, {MAX_DEPTH} levels deep"
-        ),
+        Error::Budget { breach, .. } => exceeded(breach),
+        Error::AliasReplayLimitExceeded { .. } | Error::AliasReplayStackDepthExceeded { .. } => too_large(),
         Error::MergeKeyNotAllowed { .. } => "`<<` is not allowed".to_owned(),
-        Error::MultipleDocuments { .. } => {
-            "one file holds one sweep, but a second document begins here".to_owned()
-        }
         error => {
             let text = error.to_string();
             let text = text.split(" at line ").next().unwrap_or(&text);
             format!("this is not valid YAML: {text}")
         }
+    }
+}
+
+fn too_large() -> String {
+    format!("the file is too large or too deeply nested: at most {MAX_NODES} values, {MAX_DEPTH} levels deep")
+}
+
+/// The message for the limit that the file exceeds.
+fn exceeded(breach: &BudgetBreach) -> String {
+    match breach {
+        BudgetBreach::Documents { .. } => {
+            format!("the file has more than {MAX_DOCUMENTS} documents; one file holds one sweep")
+        }
+        BudgetBreach::Anchors { .. }
+        | BudgetBreach::Aliases { .. }
+        | BudgetBreach::AliasAnchorRatio { .. }
+        | BudgetBreach::RecordedAnchorEvents { .. }
+        | BudgetBreach::RecordedAnchorBytes { .. } => {
+            format!(
+                "the file has too many anchors or aliases: at most {MAX_ANCHORS} `&` and {MAX_ALIASES} `*`"
+            )
+        }
+        _ => too_large(),
     }
 }
 
@@ -117,9 +153,9 @@ fn options() -> Options {
             max_events: 3 * MAX_NODES,
             max_depth: MAX_DEPTH,
             flow_nesting_limit: MAX_DEPTH,
-            max_documents: 1,
-            max_aliases: 1_000,
-            max_anchors: 100,
+            max_documents: MAX_DOCUMENTS,
+            max_aliases: MAX_ALIASES,
+            max_anchors: MAX_ANCHORS,
             max_recorded_anchor_events: MAX_NODES,
             max_total_scalar_bytes: MAX_BYTES,
         },

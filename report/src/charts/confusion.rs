@@ -1,6 +1,9 @@
 //! Confusion matrices side by side: the paper's figure 4.
 
-use colearn_core::table::{ConfigurationRow, ResultsTable};
+use colearn_core::{
+    table::{ConfigurationRow, ResultsTable},
+    text::counted_len,
+};
 
 use super::{Chart, Group};
 use crate::{
@@ -42,12 +45,8 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
             let (counts, seeds) = sum(material, row)?;
             let classes = classes(material, row, counts.len());
             named |= classes.is_some();
-            let title = format!(
-                "{}: {} ({seeds} seed{})",
-                roles.join(", "),
-                label(row, &columns),
-                if seeds == 1 { "" } else { "s" }
-            );
+            let title =
+                format!("{}: {} ({})", roles.join(", "), label(row, &columns), counted_len(seeds, "seed"));
             let names = classes.unwrap_or_else(|| (0..counts.len()).map(|class| class.to_string()).collect());
             let svg = draw(&counts, &names, &title);
             Some(Chart { file: format!("confusion-{}", row.id), title, svg })

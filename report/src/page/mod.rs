@@ -7,7 +7,7 @@ mod table;
 
 use std::fmt::Write as _;
 
-use colearn_core::{statistics::Verdict, table::ResultsTable};
+use colearn_core::{statistics::Verdict, table::ResultsTable, text::counted_len};
 
 use crate::{
     cells::{count, label, mean_and_deviation, metric_heading, setting_columns, summary_line},
@@ -64,12 +64,10 @@ impl Page<'_> {
         let (done, all) =
             table.configurations.iter().fold((0, 0), |(done, all), row| (done + row.n, all + row.expected));
         let mut text = format!(
-            "<p class=\"lead\">{} configuration{} × {} seed{}; {done} of {all} result{}.",
-            table.configurations.len(),
-            plural(table.configurations.len()),
-            self.material.sweep.seeds.len(),
-            plural(self.material.sweep.seeds.len()),
-            plural(all),
+            "<p class=\"lead\">{} × {}; {done} of {}.",
+            counted_len(table.configurations.len(), "configuration"),
+            counted_len(self.material.sweep.seeds.len(), "seed"),
+            counted_len(all, "result"),
         );
         if let Some(name) = table.verdict_metric()
             && let Some(row) = best(table, name)
@@ -114,10 +112,6 @@ impl Page<'_> {
         let _ = writeln!(text, "<p class=\"note\">The same as files: {}.</p>", links.join(", "));
         text
     }
-}
-
-pub(super) fn plural(count: usize) -> &'static str {
-    if count == 1 { "" } else { "s" }
 }
 
 /// A section, unless there is nothing to say.

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
-use colearn_core::table::ResultsTable;
+use colearn_core::{
+    table::ResultsTable,
+    text::{counted, counted_len},
+};
 
 use crate::{
     cells::{self, label, percent, setting_columns, some},
@@ -36,7 +39,7 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
     let devices = material.devices();
     let trained: Vec<String> = devices
         .iter()
-        .map(|(device, (tasks, _))| format!("{device} ({tasks} task{})", if *tasks == 1 { "" } else { "s" }))
+        .map(|(device, (tasks, _))| format!("{device} ({})", counted_len(*tasks, "task")))
         .collect();
     if !trained.is_empty() {
         fact("trained on", trained.join(", "));
@@ -92,8 +95,10 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
     fact(
         "retries",
         format!(
-            "{} attempts, waiting {:?} to {:?}",
-            sweep.retries.max_attempts, sweep.retries.initial_backoff, sweep.retries.max_backoff
+            "{}, waiting {:?} to {:?}",
+            counted(sweep.retries.max_attempts.into(), "attempt"),
+            sweep.retries.initial_backoff,
+            sweep.retries.max_backoff
         ),
     );
     let mut text = list(&facts);

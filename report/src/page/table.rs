@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use colearn_core::{
     statistics::Verdict,
     table::{ConfigurationRow, Outcome, ResultsTable},
+    text::counted_len,
 };
 
 use crate::{
@@ -111,8 +112,8 @@ pub(super) fn results(table: &ResultsTable) -> String {
             let comparison = row.comparisons.get(name);
             let text = comparison.map_or_else(String::new, cells::difference);
             let missing = comparison.filter(|it| it.pairs < row.expected);
-            let pairs = missing
-                .map_or_else(String::new, |it| format!(" ({} pair{})", it.pairs, super::plural(it.pairs)));
+            let pairs =
+                missing.map_or_else(String::new, |it| format!(" ({})", counted_len(it.pairs, "pair")));
             let html = match row.baseline {
                 true => "<span class=\"neutral\">baseline</span>".to_owned(),
                 false => format!("{}{}{pairs}", badge(table.verdict(row)), escape(&text)),
@@ -189,7 +190,8 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
         grid.row(class_of(row), &cells);
     }
     let more = material.sweep.seeds.len() - seeds.len();
-    let more = if more > 0 { format!(" ({more} seeds more are not shown)") } else { String::new() };
+    let more =
+        if more > 0 { format!(" ({} more not shown)", counted_len(more, "seed")) } else { String::new() };
     format!(
         "<details><summary>{} of every task{more}</summary>\n{}</details>\n",
         escape(&metric_heading(name)),
@@ -207,8 +209,8 @@ pub(super) fn failures(material: &Material, table: &ResultsTable) -> String {
     if failed + without > 0 {
         let _ = writeln!(
             text,
-            "<p>{failed} task{} failed for good, {without} without a result yet. Means are over the seeds that have one; comparisons over those that both sides have.</p>",
-            super::plural(failed)
+            "<p>{} failed for good, {without} without a result yet. Means are over the seeds that have one; comparisons over those that both sides have.</p>",
+            counted_len(failed, "task")
         );
     }
     if material.failures.is_empty() {

@@ -6,7 +6,7 @@ use colearn_core::{
 };
 use serde_json::Value;
 
-use crate::cells::{all_metrics, setting_columns, value};
+use crate::cells::{all_metrics, row_warning, setting_columns, value};
 
 /// What there is of every metric, in order; the heading is `{metric}_{name}`.
 pub(crate) type NumberColumn = (&'static str, fn(&ConfigurationRow, &str) -> Option<f64>);
@@ -57,7 +57,8 @@ fn plain_text(text: &str) -> String {
     text
 }
 
-/// One record a configuration: id, settings, how complete it is, and every metric's numbers and verdict.
+/// One record a configuration: id, settings, how complete it is, every metric's numbers and verdict, and a
+/// warning.
 #[must_use]
 pub fn csv(table: &ResultsTable) -> String {
     let settings = setting_columns(table);
@@ -70,6 +71,7 @@ pub fn csv(table: &ResultsTable) -> String {
         heading.extend(NUMBERS.iter().map(|(part, _)| plain_text(&format!("{name}_{part}"))));
         heading.push(plain_text(&format!("{name}_verdict")));
     }
+    heading.push("warning".to_owned());
     let records = table.configurations.iter().map(|row| {
         let mut cells = vec![row.id.to_string()];
         cells.extend(settings.iter().map(|path| row.values.get(path).map(cell).unwrap_or_default()));
@@ -80,6 +82,7 @@ pub fn csv(table: &ResultsTable) -> String {
             cells.extend(numbers.map(|number| number.map(digits).unwrap_or_default()));
             cells.push(verdict(row, name).to_owned());
         }
+        cells.push(row_warning(table, row).map(|warning| plain_text(&warning)).unwrap_or_default());
         cells
     });
     let mut writer = csv::Writer::from_writer(Vec::new());

@@ -3,7 +3,7 @@
 use colearn_core::table::{ConfigurationRow, ResultsTable};
 use serde_json::{Value, json};
 
-use crate::reference::Matched;
+use crate::{cells::warnings, reference::Matched};
 
 /// The whole table. Keys may be added; none is renamed or removed.
 #[must_use]
@@ -36,6 +36,7 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
         "confidence": table.confidence,
         "verdict_metric": table.verdict_metric(),
         "data_digests": table.data_digests,
+        "warnings": warnings(table),
         "configurations": configurations,
     });
     format!("{document:#}\n")

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
-use colearn_core::{statistics::Summary, table::ResultsTable};
+use colearn_core::{statistics::Summary, table::ResultsTable, text::counted_len};
 
 use crate::{
-    cells::{count, decimal, metric_heading, percent, setting, setting_columns, signed, verdict_heading},
+    cells::{
+        count, decimal, metric_heading, percent, setting, setting_columns, signed, verdict_heading, warnings,
+    },
     material::best,
 };
 
@@ -61,7 +63,10 @@ pub fn latex(table: &ResultsTable) -> String {
         );
     }
     if missing > 0 {
-        let _ = write!(caption, " {missing} results are missing.");
+        let _ = write!(caption, " {} missing.", counted_len(missing, "result"));
+    }
+    for warning in warnings(table) {
+        let _ = write!(caption, " \\textbf{{Warning: {}.}}", escape(&warning));
     }
     let _ = writeln!(text, "  \\caption{{{caption}}}\n\\end{{table}}");
     text

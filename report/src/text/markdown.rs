@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use colearn_core::{table::ResultsTable, text::one_line};
 
 use crate::{
-    cells::{decimal, heading_and_rows, label, setting_columns, signed, summary_line},
+    cells::{decimal, heading_and_rows, label, setting_columns, signed, summary_line, warnings},
     reference::Matched,
 };
 
@@ -21,6 +21,9 @@ pub fn markdown(table: &ResultsTable, published: Option<&Matched>) -> String {
         text.push_str(&line(row));
     }
     let _ = writeln!(text, "\n{}", summary_line(table));
+    for warning in warnings(table) {
+        let _ = writeln!(text, "\n**Warning: {}.**", escape(&warning));
+    }
     if let Some(published) = published {
         text.push_str(&beside(table, published));
     }

@@ -5,6 +5,7 @@
 mod again;
 mod files;
 mod made_up;
+mod mixed_data;
 mod odd_sweeps;
 mod reference;
 mod regression;

@@ -1,0 +1,139 @@
+//! The client of a coordinator. It knows the coordinator's address, so that every error names it.
+
+use std::{
+    error::Error,
+    ops::{Deref, DerefMut},
+    sync::Arc,
+    time::Duration,
+};
+
+use colearn_proto::{LARGEST_MESSAGE, v1::sweep_service_client::SweepServiceClient};
+use tonic::{
+    Code, Status,
+    transport::{Channel, Endpoint},
+};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+use crate::exit::{Exit, Failure};
+
+/// How long connecting may take, and after it the first answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// Interval of keepalive pings, and the timeout for their answer.
+const KEEPALIVE: Duration = Duration::from_secs(10);
+/// The name of the service for people and scripts, for the health check.
+const SERVICE: &str = "colearn.v1.SweepService";
+
+/// The service for people and scripts of the coordinator at an address.
+pub(crate) struct Client {
+    service: SweepServiceClient<Channel>,
+    url: Arc<str>,
+}
+
+impl Deref for Client {
+    type Target = SweepServiceClient<Channel>;
+    fn deref(&self) -> &Self::Target {
+        &self.service
+    }
+}
+
+impl DerefMut for Client {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.service
+    }
+}
+
+impl Client {
+    /// Connects to the coordinator at `url` and checks that it is a coordinator and answers.
+    ///
+    /// # Errors
+    /// When the URL is malformed, nothing listens there, or the listener is not a coordinator or does not answer.
+    pub(crate) async fn connect(url: &str) -> Result<Self, Failure> {
+        let channel = endpoint(url)?.connect().await.map_err(|error| {
+            Failure::lost(format!(
+                "no coordinator answers at {url} ({}); is `colearn coordinator` running there, and the port open?",
+                root(&error)
+            ))
+        })?;
+        // A successful connect proves little: web servers and stopped processes accept connections too.
+        let mut health = HealthClient::new(channel.clone());
+        let question = HealthCheckRequest { service: SERVICE.to_owned() };
+        match tokio::time::timeout(ANSWER_WITHIN, health.check(question)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(status)) => return Err(no_coordinator(url, &status)),
+            Err(_) => {
+                return Err(Failure::lost(format!(
+                    "what listens at {url} does not answer within {} s: is its process stopped or overloaded, or is it no coordinator?",
+                    ANSWER_WITHIN.as_secs()
+                )));
+            }
+        }
+        let service = SweepServiceClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE);
+        Ok(Self { service, url: url.into() })
+    }
+
+    /// Where the coordinator is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The failure for a call that the coordinator refused or that the transport could not complete.
+    pub(crate) fn failure(&self, status: &Status) -> Failure {
+        let url = &self.url;
+        // A status that the coordinator sent has no source; a status made by the transport has one.
+        if let Some(cause) = status.source() {
+            return Failure::lost(format!(
+                "the connection to the coordinator at {url} was lost ({}); is `colearn coordinator` running there, and the network up?",
+                root(cause)
+            ));
+        }
+        let (exit, message) = (status.code(), status.message());
+        match exit {
+            Code::NotFound => Failure::new(Exit::NotFound, message),
+            Code::InvalidArgument => Failure::new(Exit::SweepFile, message),
+            Code::Unavailable => Failure::new(Exit::Unreachable, format!("{message} (it is at {url})")),
+            Code::Cancelled | Code::DeadlineExceeded => {
+                Failure::new(Exit::Unreachable, format!("the coordinator at {url} took too long to answer"))
+            }
+            Code::Unimplemented => Failure::new(
+                Exit::Failure,
+                format!("the coordinator at {url} does not know this command: are both of one version?"),
+            ),
+            _ => Failure::new(Exit::Failure, message),
+        }
+    }
+}
+
+fn endpoint(url: &str) -> Result<Endpoint, Failure> {
+    let endpoint = Endpoint::from_shared(url.to_owned())
+        .ok()
+        .filter(|endpoint| endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some())
+        .ok_or_else(|| {
+            Failure::new(
+                Exit::Usage,
+                format!("`{url}` is not a coordinator's address; it looks like http://HOST:7117"),
+            )
+        })?;
+    Ok(endpoint
+        .connect_timeout(ANSWER_WITHIN)
+        // Without keepalive a client never notices that the other end is gone.
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_while_idle(true))
+}
+
+/// The failure for a listener that answers, or closes the connection, and is not a coordinator.
+fn no_coordinator(url: &str, status: &Status) -> Failure {
+    let cause = status.source().map_or_else(|| status.message().to_owned(), root);
+    Failure::lost(format!(
+        "what answers at {url} is not a coordinator ({cause}): take the address that `colearn coordinator` printed; if this is a tunnel, see whether its far end is up"
+    ))
+}
+
+/// The innermost cause: the outer ones only say that there was a transport error.
+fn root(error: &(dyn Error + 'static)) -> String {
+    let mut innermost = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

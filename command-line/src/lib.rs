@@ -1,0 +1,65 @@
+//! What the programs of colearn share: parsing the command line and the environment, and the colours of logs.
+//!
+//! Empty variables count as unset. A help text that can not be written is an error. Logs have colours only on a
+//! terminal that supports them (`TERM`) and unless they are turned off (`NO_COLOR`, `CLICOLOR`).
+
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+};
+
+use clap::{Command, Parser, builder::Resettable};
+
+/// The exit code when the reader has closed the pipe: what shells report for a program that SIGPIPE ended.
+pub const PIPE_CLOSED: u8 = 141;
+/// The exit code when the output can not be written.
+const NOT_WRITTEN: u8 = 1;
+
+/// Parses the command line and the environment. Ends the program after printing its help, its version or an error.
+#[must_use]
+pub fn parse<P: Parser>() -> P {
+    let matches = without_empty_variables(P::command()).try_get_matches();
+    let parsed = matches.and_then(|mut matches| {
+        P::from_arg_matches_mut(&mut matches).map_err(|error| error.format(&mut P::command()))
+    });
+    parsed.unwrap_or_else(|error| end_with(&error))
+}
+
+/// The value of an environment variable; `None` when it is unset or empty.
+#[must_use]
+pub fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+/// Whether a log on standard error may have colours.
+#[must_use]
+pub fn stderr_has_colours() -> bool {
+    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+}
+
+/// The command with all arguments detached from variables that are empty.
+fn without_empty_variables(command: Command) -> Command {
+    let unset = |argument: clap::Arg| match argument.get_env() {
+        Some(name) if std::env::var_os(name).is_some_and(|value| value.is_empty()) => {
+            argument.env(Resettable::<clap::builder::OsStr>::Reset)
+        }
+        _ => argument,
+    };
+    command.mut_args(unset).mut_subcommands(without_empty_variables)
+}
+
+/// Prints a help text, a version or an error of the command line, and ends the program.
+fn end_with(error: &clap::Error) -> ! {
+    let printed = error.print().and_then(|()| io::stdout().flush());
+    let code = match printed {
+        Ok(()) => error.exit_code(),
+        // There is no other place to report an error of standard error.
+        Err(_) if error.use_stderr() => error.exit_code(),
+        Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => PIPE_CLOSED.into(),
+        Err(cause) => {
+            let _ = writeln!(io::stderr(), "error: the output can not be written: {cause}");
+            NOT_WRITTEN.into()
+        }
+    };
+    std::process::exit(code)
+}
