@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use colearn_proto::{LARGEST_MESSAGE, v1::sweep_service_client::SweepServiceClient};
+use colearn_proto::{MAX_MESSAGE_BYTES, v1::sweep_service_client::SweepServiceClient};
 use tonic::{
     Code, Status,
     transport::{Channel, Endpoint},
@@ -67,7 +67,7 @@ impl Client {
                 )));
             }
         }
-        let service = SweepServiceClient::new(channel).max_decoding_message_size(LARGEST_MESSAGE);
+        let service = SweepServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
         Ok(Self { service, url: url.into() })
     }
 

@@ -92,7 +92,7 @@ impl Connection {
         match access {
             Access::Look if can_be_looked_at(&error) => {
                 if let CoordinatorError::Engine(inconsistent @ EngineError::Inconsistent { .. }) = &error {
-                    tell!("warning: {inconsistent}");
+                    errln!("warning: {inconsistent}");
                 }
                 let looking =
                     Config { storage: Storage::ReadOnly(target.state.clone()), ..config(&target.state) };
@@ -194,7 +194,7 @@ pub(crate) async fn start(config: Config) -> Result<RunningCoordinator, Coordina
     let running = Coordinator::start(config).await?;
     if let Some(state) = state {
         if let Some(concern) = store::concern(&state) {
-            tell!("warning: {concern}");
+            errln!("warning: {concern}");
         }
         // Commands in other terminals find the coordinator of a state folder through this file.
         let url = format!("{}\n", url_of(&running));

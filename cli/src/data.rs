@@ -32,7 +32,7 @@ pub(crate) fn data(command: &DataCommand) -> Outcome {
             }
             let dataset = generate::demo(&options).map_err(|error| Failure::new(Exit::DataSet, error))?;
             write(out, &dataset).map_err(|error| Failure::new(Exit::DataSet, error))?;
-            say!("wrote {} (generated, seed {seed})", out.display());
+            outln!("wrote {} (generated, seed {seed})", out.display());
         }
         DataCommand::Inspect { file, data_dir, json } => {
             // As in a sweep file: a bare name is looked up in the data folder. What is there goes first.
@@ -42,9 +42,9 @@ pub(crate) fn data(command: &DataCommand) -> Outcome {
             if *json {
                 let text = serde_json::to_string_pretty(&summary)
                     .map_err(|error| Failure::new(Exit::Failure, error))?;
-                say!("{text}");
+                outln!("{text}");
             } else {
-                show!("{summary}");
+                out!("{summary}");
             }
         }
     }
@@ -72,7 +72,7 @@ pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<BTreeMap<Stri
                     Failure::new(Exit::DataSet, format!("{error}{advice}"))
                 })?;
                 for warning in dataset.warnings() {
-                    tell!("warning: {}: {warning}", path.display());
+                    errln!("warning: {}: {warning}", path.display());
                 }
                 entry.insert(dataset)
             }

@@ -14,7 +14,7 @@ pub(crate) async fn db(command: &DbCommand) -> Outcome {
         DbCommand::Check { state } => {
             let report = store::check(state).await.map_err(|error| failure(&error))?;
             let CheckReport { sweeps, tasks, entries, results, problems, more } = report;
-            say!(
+            outln!(
                 "{}, {}, {}, {}",
                 counted(sweeps, "sweep"),
                 counted(tasks, "task"),
@@ -22,7 +22,7 @@ pub(crate) async fn db(command: &DbCommand) -> Outcome {
                 counted(results, "result")
             );
             if problems.is_empty() {
-                say!("the journal and the results agree");
+                outln!("the journal and the results agree");
                 return Ok(Exit::Success);
             }
             let mut message = format!("{} is inconsistent", state.join("colearn.db").display());
@@ -38,7 +38,7 @@ pub(crate) async fn db(command: &DbCommand) -> Outcome {
         DbCommand::Backup { file, state } => {
             store::backup(state, file).await.map_err(|error| failure(&error))?;
             let bytes = std::fs::metadata(file)?.len();
-            say!("{} has {}", file.display(), counted(bytes, "byte"));
+            outln!("{} has {}", file.display(), counted(bytes, "byte"));
             Ok(Exit::Success)
         }
     }

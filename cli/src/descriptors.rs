@@ -6,7 +6,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 /// Beside connections: the databases, the log, the listener and what the runtime needs.
 const OTHERS: u64 = 64;
 /// What a coordinator needs that serves as many as it can.
-const ENOUGH: u64 = Coordinator::MOST_CONNECTIONS as u64 + OTHERS;
+const ENOUGH: u64 = Coordinator::MAX_CONNECTIONS as u64 + OTHERS;
 
 /// Raises the limit of this process as far as it is useful and allowed, and warns when that is not enough. Shells and
 /// service managers often start with 1024.
@@ -24,7 +24,7 @@ pub(crate) fn raise_limit() {
         tracing::warn!(
             "{most} files can be open, which is enough for about {} connections, not for {}: raise the hard limit (ulimit -Hn, or LimitNOFILE= of systemd) to {ENOUGH} if so many workers are to come",
             most.saturating_sub(OTHERS),
-            Coordinator::MOST_CONNECTIONS
+            Coordinator::MAX_CONNECTIONS
         );
     }
 }

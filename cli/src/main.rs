@@ -1,28 +1,28 @@
 //! The `colearn` command. It embeds the coordinator for `colearn run` and does not link libtorch.
 
 /// Prints a line for people on standard error. Unlike `eprintln!` it does not panic when nobody listens any more.
-macro_rules! tell {
+macro_rules! errln {
     ($($argument:tt)*) => {{
         use std::io::Write as _;
         let _ = writeln!(std::io::stderr(), $($argument)*);
     }};
 }
 
-/// Prints a line on standard output, as [`show!`] does.
-macro_rules! say {
+/// Prints a line on standard output, as [`out!`] does.
+macro_rules! outln {
     ($($argument:tt)*) => { $crate::output::line(format_args!($($argument)*)) };
 }
 
 /// Prints on standard output. A pipe that was closed (`colearn list | head -1`) ends the command quietly, as people
 /// expect, and not with a panic.
-macro_rules! show {
+macro_rules! out {
     ($($argument:tt)*) => { $crate::output::text(format_args!($($argument)*)) };
 }
 
 mod args;
 mod client;
 mod connect;
-mod coordinate;
+mod coordinator;
 mod data;
 mod db;
 mod descriptors;
@@ -67,7 +67,7 @@ fn main() -> ExitCode {
         Err(Failure { exit, message, .. }) => {
             // Diagnostics of a sweep file begin with `error:` themselves.
             let prefix = if message.starts_with("error") { "" } else { "error: " };
-            tell!("{prefix}{}", message.trim_end());
+            errln!("{prefix}{}", message.trim_end());
             exit
         }
     };
@@ -82,7 +82,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Db(command) => block_on(db::db(&command)),
         Command::Worker { arguments } => worker(&arguments),
         Command::Run(arguments) => block_on(run::run(&arguments)),
-        Command::Coordinator(arguments) => block_on(coordinate::coordinator(&arguments)),
+        Command::Coordinator(arguments) => block_on(coordinator::coordinator(&arguments)),
         Command::Submit { file, target } => block_on(remote::submit(&file, &target)),
         Command::List(arguments) => block_on(remote::list(&arguments)),
         Command::Status(arguments) => block_on(remote::status(&arguments)),

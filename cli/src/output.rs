@@ -1,4 +1,4 @@
-//! Standard output, behind the macros `say!` and `show!`. Everything that goes there is checked.
+//! Standard output, behind the macros `outln!` and `out!`. Everything that goes there is checked.
 //!
 //! The signal that ends other programs when they print into a closed pipe is of no use here: it would also come when
 //! a coordinator closes a connection.
@@ -64,7 +64,7 @@ fn not_written(error: &io::Error) -> Failure {
 
 fn end(failure: &Failure) -> ! {
     if failure.exit != Exit::PipeClosed {
-        tell!("error: {failure}");
+        errln!("error: {failure}");
     }
     std::process::exit(i32::from(failure.exit as u8));
 }

@@ -16,9 +16,9 @@ pub(crate) fn plan(arguments: &PlanArgs) -> Outcome {
     let plan = Plan::of(&parsed, arguments.first);
     if arguments.json {
         let text = serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(Exit::Failure, error))?;
-        say!("{text}");
+        outln!("{text}");
     } else {
-        say!("{plan}");
+        outln!("{plan}");
     }
     Ok(Exit::Success)
 }
@@ -32,13 +32,13 @@ pub(crate) fn parse_file(file: &Path) -> Result<(String, Parsed), Failure> {
     let parsed = Sweep::parse(&source, &file.display().to_string())
         .map_err(|diagnostics| Failure::new(Exit::SweepFile, diagnostics))?;
     for warning in &parsed.warnings {
-        tell!("{warning}");
+        errln!("{warning}");
     }
     Ok((source, parsed))
 }
 
 /// Runs `colearn settings`.
 pub(crate) fn settings() -> Outcome {
-    show!("{}", colearn_core::sweep::reference());
+    out!("{}", colearn_core::sweep::reference());
     Ok(Exit::Success)
 }

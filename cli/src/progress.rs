@@ -69,7 +69,7 @@ impl Progress {
                     }
                 };
                 if due {
-                    tell!("{}: {text}", sweep.name);
+                    errln!("{}: {text}", sweep.name);
                     *last = Some((now, ended));
                 }
             }
@@ -79,8 +79,8 @@ impl Progress {
     /// Prints a line above the bar.
     pub(crate) fn say(&self, line: &str) {
         match &self.shown {
-            Shown::Bar(bar) => bar.suspend(|| tell!("{line}")),
-            Shown::Lines { .. } => tell!("{line}"),
+            Shown::Bar(bar) => bar.suspend(|| errln!("{line}")),
+            Shown::Lines { .. } => errln!("{line}"),
         }
     }
 

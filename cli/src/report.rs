@@ -34,7 +34,7 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
         let matched =
             reference.beside(&fetched.table).map_err(|error| Failure::new(Exit::SweepFile, error))?;
         for warning in matched.warnings {
-            tell!("warning: {warning}");
+            errln!("warning: {warning}");
         }
     }
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("reports").join(fetched.sweep.name.as_str()));
@@ -54,9 +54,9 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let page = colearn_report::write(&material, &out).map_err(|error| Failure::new(Exit::Failure, error))?;
     let missing: usize = fetched.table.configurations.iter().map(|row| row.expected - row.n).sum();
     if missing > 0 {
-        tell!("{} missing; the report shows which", counted_len(missing, "result"));
+        errln!("{} missing; the report shows which", counted_len(missing, "result"));
     }
-    say!("{}", page.display());
+    outln!("{}", page.display());
     Ok(Exit::Success)
 }
 
@@ -91,7 +91,7 @@ fn reference_from_here(sweep: &Sweep) -> Result<Option<Reference>, Failure> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse_reference(&text, path).map(Some),
         Err(error) => {
-            tell!(
+            errln!(
                 "warning: the published means are left out: cannot read `{}`: {error}; the path is relative to the sweep file, so name that with --sweep-file",
                 path.display()
             );

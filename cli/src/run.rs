@@ -73,7 +73,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     let (ended, fetched) = outcome?;
 
     for failure in &fetched.failures {
-        tell!("{failure}");
+        errln!("{failure}");
     }
     let Some(summary) = ended else {
         let done: usize = fetched.table.configurations.iter().map(|row| row.n).sum();
@@ -104,7 +104,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
         Ok(()) => {}
     }
     if !fetched.failures.is_empty() {
-        tell!("the worker's log is {}", arguments.state.join("worker.log").display());
+        errln!("the worker's log is {}", arguments.state.join("worker.log").display());
     }
     Ok(exit_of(&summary))
 }

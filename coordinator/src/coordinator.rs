@@ -119,7 +119,7 @@ pub struct Coordinator;
 
 impl Coordinator {
     /// Connections at a time. Who comes then waits in the system's queue until another has gone.
-    pub const MOST_CONNECTIONS: usize = 4096;
+    pub const MAX_CONNECTIONS: usize = 4096;
 
     /// Opens the state, recovers from it, and serves.
     ///
@@ -131,7 +131,7 @@ impl Coordinator {
         let refused = |cause| CoordinatorError::Listen { address: config.listen, cause };
         let listener = listen(config.listen).map_err(refused)?;
         config.listen = listener.local_addr().map_err(refused)?;
-        let incoming = Incoming::new(listener, Self::MOST_CONNECTIONS);
+        let incoming = Incoming::new(listener, Self::MAX_CONNECTIONS);
         Self::serve(config, incoming, Clock::of_the_host()).await
     }
 
@@ -188,7 +188,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // A coordinator that is started again takes its port back at once.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
-    socket.listen(Coordinator::MOST_CONNECTIONS as u32)
+    socket.listen(Coordinator::MAX_CONNECTIONS as u32)
 }
 
 fn check(config: &Config) -> Result<(), CoordinatorError> {

@@ -114,13 +114,13 @@ pub struct Failure {
 
 impl Failure {
     /// The longest message that is kept, in bytes.
-    pub const LONGEST_MESSAGE: usize = 4096;
+    pub const MAX_MESSAGE_CHARS: usize = 4096;
 
-    /// A failure with its message cut to [`Self::LONGEST_MESSAGE`].
+    /// A failure with its message cut to [`Self::MAX_MESSAGE_CHARS`].
     #[must_use]
     pub fn new(reason: FailureReason, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { reason, message: shortened(&message, Self::LONGEST_MESSAGE) }
+        Self { reason, message: shortened(&message, Self::MAX_MESSAGE_CHARS) }
     }
 }
 

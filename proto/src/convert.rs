@@ -49,15 +49,15 @@ pub enum ConvertError {
 }
 
 /// The most metrics a result may carry.
-pub const MOST_METRICS: usize = 256;
+pub const MAX_METRICS: usize = 256;
 /// The longest metric name, in bytes.
-pub const LONGEST_METRIC_NAME: usize = 1024;
+pub const MAX_METRIC_NAME: usize = 1024;
 /// The most classes a confusion matrix may have.
-pub const MOST_CLASSES: usize = 1024;
+pub const MAX_CLASSES: usize = 1024;
 /// The longest name of a class, in bytes.
-pub const LONGEST_CLASS_NAME: usize = 256;
+pub const MAX_CLASS_NAME: usize = 256;
 /// The most epochs a history may have.
-pub const MOST_EPOCHS: usize = 100_000;
+pub const MAX_EPOCHS: usize = 100_000;
 
 fn limit(field: &'static str, length: usize, limit: usize) -> Result<(), ConvertError> {
     if length > limit { Err(ConvertError::TooLarge { field, length, limit }) } else { Ok(()) }
@@ -178,19 +178,19 @@ impl From<TaskResult> for v1::TaskResult {
 impl TryFrom<v1::TaskResult> for TaskResult {
     type Error = ConvertError;
     fn try_from(result: v1::TaskResult) -> Result<Self, ConvertError> {
-        limit("metrics", result.metrics.len(), MOST_METRICS)?;
-        limit("confusion", result.confusion.len(), MOST_CLASSES)?;
-        limit("history", result.history.len(), MOST_EPOCHS)?;
+        limit("metrics", result.metrics.len(), MAX_METRICS)?;
+        limit("confusion", result.confusion.len(), MAX_CLASSES)?;
+        limit("history", result.history.len(), MAX_EPOCHS)?;
         limit("device", result.device.len(), 256)?;
         limit("data_digest", result.data_digest.len(), 128)?;
         limit("weights_digest", result.weights_digest.len(), 128)?;
-        limit("resumed_after", result.resumed_after.len(), MOST_EPOCHS)?;
+        limit("resumed_after", result.resumed_after.len(), MAX_EPOCHS)?;
         limit("classes", result.classes.len(), result.confusion.len())?;
         for class in &result.classes {
-            limit("class name", class.len(), LONGEST_CLASS_NAME)?;
+            limit("class name", class.len(), MAX_CLASS_NAME)?;
         }
         for (name, value) in &result.metrics {
-            limit("metric name", name.len(), LONGEST_METRIC_NAME)?;
+            limit("metric name", name.len(), MAX_METRIC_NAME)?;
             if !value.is_finite() {
                 return Err(ConvertError::NotFinite(name.clone()));
             }
@@ -281,7 +281,7 @@ mod tests {
     #[test]
     fn oversized_results_are_refused() {
         let mut wire = v1::TaskResult::from(result());
-        wire.metrics = (0..=MOST_METRICS).map(|i| (format!("m{i}"), 0.0)).collect();
+        wire.metrics = (0..=MAX_METRICS).map(|i| (format!("m{i}"), 0.0)).collect();
         assert!(matches!(TaskResult::try_from(wire), Err(ConvertError::TooLarge { field: "metrics", .. })));
     }
 }

@@ -21,4 +21,4 @@ pub mod v1 {
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 /// The largest message either side accepts, in bytes. It also bounds what a compressed message may expand to.
-pub const LARGEST_MESSAGE: usize = 4 << 20;
+pub const MAX_MESSAGE_BYTES: usize = 4 << 20;

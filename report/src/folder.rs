@@ -7,7 +7,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::{charts::Charts, material::Material, page::Page, reference::ReferenceError, text};
+use crate::{charts::Charts, page::Page, reference::ReferenceError, report_data::Material, text};
 
 /// Why a report could not be written.
 #[derive(Debug, thiserror::Error)]

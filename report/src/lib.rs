@@ -5,15 +5,15 @@
 mod cells;
 mod charts;
 mod folder;
-mod material;
 mod page;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod reference;
+mod report_data;
 mod svg;
 pub mod text;
 
 pub use cells::{heading_and_rows, metric_heading, setting_columns, short_path, summary_line, warnings};
 pub use folder::{ReportError, write};
-pub use material::{FailureNote, Material, Provenance};
 pub use reference::{Matched, Published, Reference, ReferenceError};
+pub use report_data::{FailureNote, Material, Provenance};

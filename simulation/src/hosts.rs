@@ -13,7 +13,7 @@ use colearn_coordinator::{Config, Coordinator, Storage, SweepParser, engine::Clo
 use colearn_core::{id::WorkerId, sweep::Sweep, time::Timestamp};
 use colearn_worker::{
     connection::Connection,
-    event::SlotOffer,
+    input::SlotOffer,
     run::{self, Place},
     slot::Limits,
     state::Agent,
@@ -128,7 +128,7 @@ pub async fn worker(shared: Shared, host: &'static str, cohorts: &'static [u32])
             idle_timeout: Duration::from_secs(4),
             connect_timeout: None,
             grace: Duration::from_secs(2),
-            farewell: Duration::from_secs(3),
+            shutdown_timeout: Duration::from_secs(3),
             // Some lives are short from the beginning, as in a job of a batch system.
             time_limit: chance.percent(25).then(|| chance.millis(15_000, 60_000)),
         };

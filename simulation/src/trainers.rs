@@ -16,7 +16,7 @@ use colearn_core::{
 };
 use colearn_trainer_protocol::{Command, Event, Member};
 use colearn_worker::{
-    event::{EndStatus, Input, TrainerEnd},
+    input::{EndStatus, Input, TrainerEnd},
     trainer_process::Trainers,
 };
 use tokio::{
@@ -245,7 +245,7 @@ impl Trainer {
                     Fate::Babbles => {
                         let what = "it sings".to_owned();
                         // The agent may be gone.
-                        let _ = self.inputs.send(Input::TrainerBabbled { slot, what }).await;
+                        let _ = self.inputs.send(Input::ProtocolViolation { slot, what }).await;
                     }
                     Fate::IdlesEarly => self.say(Event::Idle).await,
                 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use colearn_core::id::WorkerId;
-use colearn_proto::{LARGEST_MESSAGE, v1};
+use colearn_proto::{MAX_MESSAGE_BYTES, v1};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::{
@@ -17,7 +17,7 @@ use tonic::{
 };
 
 use super::{
-    event::{Hello, Input, LogLevel, Message},
+    input::{Hello, Input, LogLevel, Message},
     log_queue::{About, LogQueue},
     wire,
 };
@@ -27,9 +27,9 @@ const OPENING: Duration = Duration::from_secs(10);
 /// How often the transport asks whether the other end is there, and how long it waits for the answer.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
-const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// The same for a worker that leaves: it waits a few seconds for what it owes to be acknowledged, and no longer.
-const LONGEST_BACKOFF_OF_LEAVING: Duration = Duration::from_secs(1);
+const MAX_BACKOFF_OF_LEAVING: Duration = Duration::from_secs(1);
 /// A stream that lasted this long is not one of a row of failures.
 const STEADY: Duration = Duration::from_secs(5);
 /// Messages that wait for the transport. A coordinator that lets more pile up does not read any more.
@@ -141,12 +141,12 @@ enum Link {
 
 /// What happened on the connection.
 #[derive(Debug)]
-pub enum Happened {
+pub enum ConnectionEvent {
     /// It is time to open a stream: call [`Connection::open`].
     Due,
     /// The coordinator said something.
     Said(Input),
-    /// The stream, or the attempt to open one, is no more. [`Happened::Due`] follows after a pause.
+    /// The stream, or the attempt to open one, is no more. [`ConnectionEvent::Due`] follows after a pause.
     Lost(LinkError),
 }
 
@@ -168,7 +168,7 @@ impl Connection {
     pub fn new(dial: Dial, worker: WorkerId) -> Self {
         let now = Instant::now();
         let link = Link::Resting { until: now };
-        let longest_backoff = LONGEST_BACKOFF;
+        let longest_backoff = MAX_BACKOFF;
         Self { dial, worker, link, failures: 0, longest_backoff, logs: None, next_logs: now }
     }
 
@@ -192,7 +192,7 @@ impl Connection {
 
     /// From now on pauses are short: there is not much time left to deliver anything.
     pub fn hurry(&mut self) {
-        self.longest_backoff = LONGEST_BACKOFF_OF_LEAVING;
+        self.longest_backoff = MAX_BACKOFF_OF_LEAVING;
         if let Link::Resting { until } = &mut self.link {
             *until = (*until).min(Instant::now() + self.longest_backoff);
         }
@@ -211,17 +211,17 @@ impl Connection {
     }
 
     /// Waits for what happens next. Nothing is lost when the returned future is dropped.
-    pub async fn next(&mut self) -> Happened {
+    pub async fn next(&mut self) -> ConnectionEvent {
         let lost = match &mut self.link {
             Link::Resting { until } => {
                 tokio::time::sleep_until(*until).await;
-                return Happened::Due;
+                return ConnectionEvent::Due;
             }
             Link::Broken(error) => std::mem::replace(error, LinkError::Closed),
             Link::Opening(opening) => match opening.await {
                 Ok(Opened { requests, responses, welcome }) => {
                     self.link = Link::Open { requests, responses, since: Instant::now() };
-                    return Happened::Said(welcome);
+                    return ConnectionEvent::Said(welcome);
                 }
                 Err(error) => error,
             },
@@ -239,7 +239,7 @@ impl Connection {
                         Ok(Input::Connected { .. }) => {
                             LinkError::Protocol("a second welcome on the same stream".to_owned())
                         }
-                        Ok(input) => return Happened::Said(input),
+                        Ok(input) => return ConnectionEvent::Said(input),
                         Err(error) => LinkError::Protocol(error.to_string()),
                     },
                     Some(Err(status)) => LinkError::from(Box::new(status)),
@@ -248,10 +248,10 @@ impl Connection {
             },
         };
         self.rest();
-        Happened::Lost(lost)
+        ConnectionEvent::Lost(lost)
     }
 
-    /// Sends a message, if the stream is up. If it turns out not to be, [`Happened::Lost`] comes next.
+    /// Sends a message, if the stream is up. If it turns out not to be, [`ConnectionEvent::Lost`] comes next.
     pub fn send(&mut self, message: Message) {
         let Link::Open { requests, since, .. } = &self.link else { return };
         let error = match requests.try_send(wire::message(message)) {
@@ -311,7 +311,7 @@ fn send_logs(logs: Option<&LogQueue>, requests: &mpsc::Sender<v1::WorkRequest>) 
 async fn open(dial: Dial, hello: Hello) -> Result<Opened, LinkError> {
     let channel = (dial.0)().await?;
     let mut client = v1::worker_service_client::WorkerServiceClient::new(channel)
-        .max_decoding_message_size(LARGEST_MESSAGE);
+        .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let (requests, outgoing) = mpsc::channel(UNSENT);
     // The hello must be on its way before the call: the coordinator may answer only when it has read it.
     requests.try_send(wire::hello(hello)).map_err(|_| LinkError::Congested)?;
@@ -329,7 +329,7 @@ async fn open(dial: Dial, hello: Hello) -> Result<Opened, LinkError> {
 /// so that the workers of a restarted coordinator do not come back all at once. What is taken off is a
 /// function of the worker and the count, so that a simulation can be repeated.
 fn backoff(worker: &WorkerId, failures: u32) -> Duration {
-    let full = SHORTEST_BACKOFF.saturating_mul(1 << failures.min(16)).min(LONGEST_BACKOFF);
+    let full = SHORTEST_BACKOFF.saturating_mul(1 << failures.min(16)).min(MAX_BACKOFF);
     let mut hasher = DefaultHasher::new();
     (worker, failures).hash(&mut hasher);
     let part = u32::try_from(hasher.finish() % 1000).unwrap_or(0);
@@ -344,7 +344,7 @@ mod tests {
     fn pauses_grow_to_ten_seconds_and_differ_between_workers() {
         let one = WorkerId::new("one").unwrap();
         for failures in 0..40 {
-            let full = SHORTEST_BACKOFF.saturating_mul(1 << failures.min(16)).min(LONGEST_BACKOFF);
+            let full = SHORTEST_BACKOFF.saturating_mul(1 << failures.min(16)).min(MAX_BACKOFF);
             let pause = backoff(&one, failures);
             assert!(pause <= full && pause > full / 2, "{failures}: {pause:?}");
         }
@@ -361,11 +361,11 @@ mod tests {
         };
         connection.failures = 40;
         connection.rest();
-        assert!(rests(&connection) > LONGEST_BACKOFF_OF_LEAVING);
+        assert!(rests(&connection) > MAX_BACKOFF_OF_LEAVING);
         connection.hurry();
-        assert!(rests(&connection) <= LONGEST_BACKOFF_OF_LEAVING, "the pause that it was in");
+        assert!(rests(&connection) <= MAX_BACKOFF_OF_LEAVING, "the pause that it was in");
         connection.rest();
-        assert!(rests(&connection) <= LONGEST_BACKOFF_OF_LEAVING, "the next pause");
+        assert!(rests(&connection) <= MAX_BACKOFF_OF_LEAVING, "the next pause");
     }
 
     #[test]

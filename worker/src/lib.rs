@@ -1,15 +1,15 @@
 //! The worker of colearn, an agent: it talks to the coordinator, keeps one trainer child a slot, and keeps every report until
 //! the coordinator says that it is durable.
 //!
-//! [`state`] decides and does nothing; [`run`] does and decides nothing. Between them are [`event::Input`]
-//! and [`event::Action`].
+//! [`state`] decides and does nothing; [`run`] does and decides nothing. Between them are [`input::Input`]
+//! and [`input::Action`].
 
 pub mod connection;
 pub mod cuda;
-pub mod event;
 pub mod exit;
 pub mod gpu;
 pub mod identity;
+pub mod input;
 pub mod launcher;
 mod lines;
 pub mod log_queue;

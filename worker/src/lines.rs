@@ -8,7 +8,7 @@ use std::{
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
-use super::event::TrainerEnd;
+use super::input::TrainerEnd;
 
 /// What was read.
 pub(super) enum Line {

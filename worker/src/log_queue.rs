@@ -23,15 +23,15 @@ use tracing::{
 use tracing_subscriber::{Layer, layer::Context};
 
 /// Lines that wait; about a megabyte of usual ones.
-const MOST_WAITING: usize = 2048;
+const MAX_WAITING: usize = 2048;
 /// The longest line, in bytes; the rest of a longer one is cut off.
-const LONGEST_LINE: usize = 4096;
+const MAX_LINE_BYTES: usize = 4096;
 /// How often lines are sent, and how many at once, those that count others included: 800 a second at most, where
 /// the coordinator takes 1000.
 const BETWEEN_SENDS: Duration = Duration::from_millis(250);
 const LINES_A_SEND: usize = 200;
 /// Leases for which lines that were left out are counted apart.
-const MOST_COUNTS: usize = 64;
+const MAX_COUNTS: usize = 64;
 /// The target of trainers' lines in the agent's own log, which are not to be sent a second time.
 pub(super) const TRAINER_TARGET: &str = "trainer";
 /// The target of what the agent's state machine logs, which is put into the queue with what it is about.
@@ -75,7 +75,7 @@ impl LogQueue {
 
     fn put(&self, about: Arc<About>, source: v1::LogSource, text: &str) {
         let mut waiting = self.waiting();
-        if waiting.lines.len() >= MOST_WAITING
+        if waiting.lines.len() >= MAX_WAITING
             && let Some((about, _)) = waiting.lines.pop_front()
         {
             waiting.leave_out(about);
@@ -117,7 +117,7 @@ impl LogQueue {
             let text = format!("{count} lines were left out here: they came faster than they could be sent");
             put(about, line(v1::LogSource::Worker, &text));
         }
-        let count = waiting.lines.len().min(LINES_A_SEND - MOST_COUNTS);
+        let count = waiting.lines.len().min(LINES_A_SEND - MAX_COUNTS);
         for (about, line) in waiting.lines.drain(..count) {
             put(about, line);
         }
@@ -139,7 +139,7 @@ impl LogQueue {
 
 impl Waiting {
     fn leave_out(&mut self, about: Arc<About>) {
-        let known = self.left_out.contains_key(&about.token) || self.left_out.len() < MOST_COUNTS - 1;
+        let known = self.left_out.contains_key(&about.token) || self.left_out.len() < MAX_COUNTS - 1;
         // Of too many leases, nobody would look for the gap in the log of each.
         let about = if known { about } else { Arc::default() };
         self.left_out.entry(about.token).or_insert((about, 0)).1 += 1;
@@ -149,7 +149,7 @@ impl Waiting {
 fn line(source: v1::LogSource, text: &str) -> v1::LogLine {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let at = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-    v1::LogLine { at, source: source.into(), text: shortened(text.trim_end(), LONGEST_LINE) }
+    v1::LogLine { at, source: source.into(), text: shortened(text.trim_end(), MAX_LINE_BYTES) }
 }
 
 /// Puts what the agent logs into the queue too, from `info` up.
@@ -246,7 +246,7 @@ mod tests {
     fn what_does_not_fit_is_counted_where_it_is_missing() {
         let queue = LogQueue::default();
         queue.trainer_says(about(7), "lost");
-        for number in 0..MOST_WAITING + 1 {
+        for number in 0..MAX_WAITING + 1 {
             queue.worker_says(About::default(), &number.to_string());
         }
         let (messages, _) = queue.take();
@@ -265,11 +265,11 @@ mod tests {
         for token in 1..=200 {
             queue.trainer_says(about(token), "lost");
         }
-        for _ in 0..MOST_WAITING {
+        for _ in 0..MAX_WAITING {
             queue.worker_says(About::default(), "kept");
         }
         let (messages, _) = queue.take();
-        assert_eq!(messages.len(), MOST_COUNTS);
+        assert_eq!(messages.len(), MAX_COUNTS);
         assert!(messages.iter().map(|message| message.lines.len()).sum::<usize>() <= LINES_A_SEND);
     }
 }

@@ -11,7 +11,7 @@ use colearn_trainer_protocol::{Command, Event};
 use tokio::sync::mpsc;
 
 use super::{
-    event::{EndStatus, Input, SlotOffer, TrainerEnd},
+    input::{EndStatus, Input, SlotOffer, TrainerEnd},
     trainer_process::Trainers,
 };
 

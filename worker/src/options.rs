@@ -119,13 +119,13 @@ pub enum OptionsError {
     /// The time limit leaves no time to train.
     #[error(
         "--time-limit leaves no time to train: it must be longer than --grace ({} s) and {} s to deliver results",
-        .grace.as_secs(), .farewell.as_secs()
+        .grace.as_secs(), .shutdown_timeout.as_secs()
     )]
     TimeLimit {
         /// For trainers to write checkpoints.
         grace: Duration,
         /// For reports to be acknowledged.
-        farewell: Duration,
+        shutdown_timeout: Duration,
     },
 }
 
@@ -149,9 +149,9 @@ impl AgentArgs {
         };
         Store::open(&self.checkpoints).map_err(|error| OptionsError::Checkpoints(error.to_string()))?;
         let grace = self.grace;
-        let farewell = Limits::default().farewell;
-        if self.time_limit.is_some_and(|limit| limit <= grace.saturating_add(farewell)) {
-            return Err(OptionsError::TimeLimit { grace, farewell });
+        let shutdown_timeout = Limits::default().shutdown_timeout;
+        if self.time_limit.is_some_and(|limit| limit <= grace.saturating_add(shutdown_timeout)) {
+            return Err(OptionsError::TimeLimit { grace, shutdown_timeout });
         }
         let unless_zero = |time: Duration| (!time.is_zero()).then_some(time);
         Ok(AgentOptions {

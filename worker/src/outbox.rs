@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use colearn_core::id::{LeaseToken, TaskId};
 
-use super::event::{Held, Report};
+use super::input::{Held, Report};
 
 /// What is owed to the coordinator, in the order in which it happened.
 ///

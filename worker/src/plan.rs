@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use super::{event::SlotOffer, gpu::Gpu, launcher::TrainerOptions};
+use super::{gpu::Gpu, input::SlotOffer, launcher::TrainerOptions};
 
 /// What to train on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

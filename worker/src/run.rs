@@ -12,12 +12,12 @@ use tonic::transport::Uri;
 use tracing::{debug, error, info, warn};
 
 use super::{
-    connection::{Connection, Dial, Happened},
+    connection::{Connection, ConnectionEvent, Dial},
     cuda,
-    event::{Action, Input, LogLevel, Outcome, SlotOffer},
     exit::AgentError,
     gpu::Gpu,
     identity,
+    input::{Action, Input, LogLevel, Outcome, SlotOffer},
     launcher::Launcher,
     log_queue::{AGENT_TARGET, LogQueue},
     no_op::{self, NoOpTrainers},
@@ -30,7 +30,7 @@ use super::{
 /// Inputs of trainers that wait to be handled. Trainers that say more have to wait.
 const INPUTS: usize = 256;
 /// How long a leaving worker waits for the coordinator to end its side of the stream.
-const FAREWELL: Duration = Duration::from_secs(2);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Signals within this time are one request to stop: Slurm's preemption sends SIGTERM twice, 28 ms apart.
 const SAME_REQUEST: Duration = Duration::from_secs(2);
 
@@ -164,7 +164,7 @@ pub async fn serve(
                     connection.log(level, about, &text);
                 }
                 Action::Leave(outcome) => {
-                    connection.close(FAREWELL).await;
+                    connection.close(SHUTDOWN_TIMEOUT).await;
                     return outcome_of(outcome, place, cause);
                 }
             }
@@ -184,18 +184,18 @@ pub async fn serve(
                     Input::Stop
                 }
             },
-            happened = connection.next() => match happened {
-                Happened::Due => {
+            event = connection.next() => match event {
+                ConnectionEvent::Due => {
                     connection.open(agent.hello());
                     continue_with_nothing()
                 }
-                Happened::Said(input) => {
+                ConnectionEvent::Said(input) => {
                     if matches!(input, Input::Connected { .. }) {
                         info!("connected to the coordinator at {}", place.url);
                     }
                     input
                 }
-                Happened::Lost(error) => {
+                ConnectionEvent::Lost(error) => {
                     warn!("no connection to the coordinator at {}: {error}; trying again", place.url);
                     cause = error.to_string();
                     if error.is_refusal() { Input::Refused { why: cause.clone() } } else { Input::Disconnected }

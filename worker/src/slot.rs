@@ -8,7 +8,7 @@ use colearn_core::{
 };
 use colearn_trainer_protocol::Member;
 
-use super::event::SlotOffer;
+use super::input::SlotOffer;
 
 /// How patient the agent is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,8 +24,8 @@ pub struct Limits {
     /// How long a worker that was told to stop lets its trainers finish their epochs.
     pub grace: Duration,
     /// How long it waits for its reports to be acknowledged after that.
-    pub farewell: Duration,
-    /// How long the worker has been given; none means for ever. It leaves so early that grace and farewell fit.
+    pub shutdown_timeout: Duration,
+    /// How long the worker has been given; none means for ever. It leaves so early that grace and shutdown_timeout fit.
     pub time_limit: Option<Duration>,
 }
 
@@ -38,17 +38,17 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(5),
             connect_timeout: Some(Duration::from_secs(60)),
             grace: Duration::from_secs(30),
-            farewell: Duration::from_secs(5),
+            shutdown_timeout: Duration::from_secs(5),
             time_limit: None,
         }
     }
 }
 
 /// A slot that dies this often in a row before it is ready is withdrawn.
-pub const MOST_DEATHS_AT_START: u32 = 5;
+pub const MAX_DEATHS_AT_START: u32 = 5;
 
 /// The longest pause before a trainer is started again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// One slot.
 #[derive(Clone, Debug)]
@@ -108,7 +108,7 @@ pub struct Training {
     pub began: Timestamp,
     /// Whether it got so far that its successor has something to go on from, see [`super::time_limit`]; never where
     /// no checkpoints are kept.
-    pub bore_fruit: bool,
+    pub made_progress: bool,
     /// Whether its members keep checkpoints.
     pub keeps_checkpoints: bool,
     /// When the trainer last said something; or when the last member ended, if none is left.
@@ -156,7 +156,7 @@ impl Slot {
     pub fn pause(&self) -> Duration {
         match self.deaths {
             0 | 1 => Duration::ZERO,
-            deaths => Duration::from_millis(500).saturating_mul(1 << (deaths - 2).min(16)).min(LONGEST_PAUSE),
+            deaths => Duration::from_millis(500).saturating_mul(1 << (deaths - 2).min(16)).min(MAX_PAUSE),
         }
     }
 }

@@ -10,7 +10,7 @@ use colearn_core::{
 use colearn_trainer_protocol::{Command, Member};
 
 use super::{
-    event::{Action, Assignment, Hello, Input, Lease, LogLevel, Message, Outcome, Report, SlotOffer},
+    input::{Action, Assignment, Hello, Input, Lease, LogLevel, Message, Outcome, Report, SlotOffer},
     log_queue::About,
     outbox::Outbox,
     slot::{Cohort, Limits, Slot, Trainer, Training},
@@ -170,7 +170,7 @@ impl Agent {
             Input::Undrain => self.undrain(),
             Input::Notice { text } => self.log(LogLevel::Warn, format!("the coordinator says: {text}")),
             Input::TrainerSaid { slot, event } => self.trainer_said(now, slot, event),
-            Input::TrainerBabbled { slot, what } => self.babbled(now, slot, &what),
+            Input::ProtocolViolation { slot, what } => self.violated(now, slot, &what),
             Input::TrainerEnded { slot, end } => self.trainer_ended(now, slot, &end),
             Input::Stop => self.leave(now, Outcome::Stopped),
         }
@@ -274,7 +274,7 @@ impl Agent {
             token,
             members: members.iter().map(|member| member.task).collect(),
             began: now,
-            bore_fruit: false,
+            made_progress: false,
             keeps_checkpoints: members.iter().any(|member| member.checkpoint_every_epochs > 0),
             heard: now,
         });
@@ -340,7 +340,7 @@ impl Agent {
     }
 
     fn act_on_time(&mut self, now: Timestamp) {
-        self.mind_the_time(now);
+        self.enforce_time_limit(now);
         let overdue: Vec<u32> = self
             .slots
             .iter()

@@ -21,9 +21,9 @@ impl TimeLimit {
     /// For a worker that starts now.
     #[must_use]
     pub fn new(now: Timestamp, limits: &Limits) -> Self {
-        let end = limits
-            .time_limit
-            .map(|limit| now.after(limit.saturating_sub(limits.grace).saturating_sub(limits.farewell)));
+        let end = limits.time_limit.map(|limit| {
+            now.after(limit.saturating_sub(limits.grace).saturating_sub(limits.shutdown_timeout))
+        });
         Self { end, longest: Duration::ZERO }
     }
 

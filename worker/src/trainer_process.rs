@@ -10,7 +10,7 @@ use std::{
 };
 
 use colearn_core::id::TaskId;
-use colearn_proto::LARGEST_MESSAGE;
+use colearn_proto::MAX_MESSAGE_BYTES;
 use colearn_trainer_protocol::{self as protocol, checkpoint::Store};
 use nix::{
     sys::signal::{Signal, killpg},
@@ -25,7 +25,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
-    event::{EndStatus, Input, TrainerEnd},
+    input::{EndStatus, Input, TrainerEnd},
     launcher::{Launcher, TrainerOptions},
     lines::{Line, Tail, read_line},
     log_queue::{About, LogQueue, TRAINER_TARGET},
@@ -35,9 +35,9 @@ use crate::{
 
 /// The longest line a trainer may say, in bytes. A result that needs more could not be reported: its JSON
 /// is never shorter than its wire form.
-pub const LONGEST_LINE: usize = LARGEST_MESSAGE;
+pub const MAX_LINE_BYTES: usize = MAX_MESSAGE_BYTES;
 /// The longest line of a trainer's log that is passed on in one piece.
-const LONGEST_LOG_LINE: usize = 16 << 10;
+const MAX_LOG_LINE_BYTES: usize = 16 << 10;
 /// How long to read on when a trainer has died: a grandchild may hold its pipes open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long a trainer that closed its standard output may take to exit.
@@ -286,24 +286,24 @@ async fn listen(slot: u32, stdout: ChildStdout, inputs: mpsc::Sender<Input>) {
     let mut stdout = BufReader::new(stdout);
     let mut line = Vec::new();
     loop {
-        let input = match read_line(&mut stdout, &mut line, LONGEST_LINE).await {
+        let input = match read_line(&mut stdout, &mut line, MAX_LINE_BYTES).await {
             Ok(Line::End) => return,
             Ok(Line::Whole) => match parse(&line) {
                 Ok(event) => Input::TrainerSaid { slot, event },
-                Err(what) => Input::TrainerBabbled { slot, what },
+                Err(what) => Input::ProtocolViolation { slot, what },
             },
             Ok(Line::TooLong) => {
-                Input::TrainerBabbled { slot, what: format!("a line of more than {LONGEST_LINE} bytes") }
+                Input::ProtocolViolation { slot, what: format!("a line of more than {MAX_LINE_BYTES} bytes") }
             }
             Err(error) => {
-                Input::TrainerBabbled { slot, what: format!("its output can not be read: {error}") }
+                Input::ProtocolViolation { slot, what: format!("its output can not be read: {error}") }
             }
         };
-        let babbled = matches!(input, Input::TrainerBabbled { .. });
+        let violated = matches!(input, Input::ProtocolViolation { .. });
         if inputs.send(input).await.is_err() {
             return;
         }
-        if babbled {
+        if violated {
             // It is about to be killed. Until then it must not block on a full pipe, nor be heard.
             let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
             return;
@@ -326,7 +326,7 @@ async fn log(slot: u32, stderr: ChildStderr, tail: Tail, logs: LogQueue, about: 
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();
     loop {
-        match read_line(&mut stderr, &mut line, LONGEST_LOG_LINE).await {
+        match read_line(&mut stderr, &mut line, MAX_LOG_LINE_BYTES).await {
             Ok(Line::Whole | Line::TooLong) => {
                 tail.keep(&line);
                 let text = String::from_utf8_lossy(&line);

@@ -9,7 +9,7 @@ use colearn_proto::{
 };
 use colearn_trainer_protocol::Event;
 
-use super::event::{Assignment, Hello, Input, Lease, Message, Report};
+use super::input::{Assignment, Hello, Input, Lease, Message, Report};
 
 /// The shortest pause between heartbeats, whatever the coordinator asks for.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
@@ -183,7 +183,7 @@ mod tests {
     fn results_that_could_not_be_delivered_are_caught() {
         let task = TaskId { sweep: SweepId(1), configuration: ConfigurationId(2), seed: 3 };
         let result = TaskResult {
-            metrics: (0..=convert::MOST_METRICS).map(|i| (format!("m{i}"), 0.0)).collect(),
+            metrics: (0..=convert::MAX_METRICS).map(|i| (format!("m{i}"), 0.0)).collect(),
             confusion: vec![],
             history: vec![],
             best_epoch: 1,

@@ -8,7 +8,7 @@ use std::{
 };
 
 use colearn_proto::{
-    LARGEST_MESSAGE,
+    MAX_MESSAGE_BYTES,
     v1::{self, get_results_response::Part, sweep_service_client::SweepServiceClient},
 };
 use tokio::{
@@ -83,7 +83,7 @@ impl Coordinator {
     }
 
     pub(crate) async fn client(&self) -> Outcome<SweepServiceClient<Channel>> {
-        Ok(SweepServiceClient::new(self.channel().await?).max_decoding_message_size(LARGEST_MESSAGE))
+        Ok(SweepServiceClient::new(self.channel().await?).max_decoding_message_size(MAX_MESSAGE_BYTES))
     }
 
     pub(crate) async fn submit(&self, name: &str, tasks: u32) -> Outcome {

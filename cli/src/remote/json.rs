@@ -7,8 +7,8 @@ use colearn_proto::v1::{
 use serde_json::{Value, json};
 
 use super::{
+    labels::{instant, source_word, state_word, task_state_word},
     results::failure_parts,
-    words::{instant, source_word, state_word, task_state_word},
     workers::{last_seen, worker_state},
 };
 

@@ -4,10 +4,9 @@ use colearn_proto::v1::{self, LogSource, RecordedLine, get_log_request::Of};
 use tonic::Code;
 
 use super::{
-    Client,
-    find::{self, answered},
-    json,
-    words::{log_moment, one_line, source_word},
+    Client, json,
+    labels::{log_moment, one_line, source_word},
+    resolve::{self, answered},
 };
 use crate::{
     args::{LogArgs, TaskPath},
@@ -33,7 +32,7 @@ pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
         if !follow {
             return Err(failure);
         }
-        connection.reconnect(target, failure, |line| tell!("{line}")).await?;
+        connection.reconnect(target, failure, |line| errln!("{line}")).await?;
     }
     let missing = match of {
         Log::Worker(worker) if !printer.found => Some(unknown(&mut connection.sweeps, worker).await),
@@ -44,10 +43,10 @@ pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
         return Err(missing);
     }
     if !printer.found {
-        tell!("no line is kept of it");
+        errln!("no line is kept of it");
     }
     if alone && arguments.follow {
-        tell!("nobody serves the state folder `{}`: there is nothing to follow", target.state.display());
+        errln!("nobody serves the state folder `{}`: there is nothing to follow", target.state.display());
     }
     Ok(Exit::Success)
 }
@@ -92,7 +91,7 @@ type Parts = tonic::Streaming<v1::GetLogResponse>;
 
 async fn of_task(client: &mut Client, path: &TaskPath, follow: bool, after: u64) -> Result<Parts, Failure> {
     let name = path.sweep.as_str();
-    let task = find::tasks(client, name, std::slice::from_ref(&path.task)).await?.pop();
+    let task = resolve::tasks(client, name, std::slice::from_ref(&path.task)).await?.pop();
     let of = Of::Task(v1::TaskOfSweep { name: name.to_owned(), task });
     let answer = client.get_log(v1::GetLogRequest { of: Some(of), follow, after }).await;
     answered(client, name, answer).await
@@ -109,7 +108,7 @@ async fn of_worker(client: &mut Client, wanted: &str, follow: bool, after: u64) 
 
 /// That there is no such worker, and which there are.
 async fn unknown(client: &mut Client, wanted: &str) -> Failure {
-    match find::worker(client, wanted).await {
+    match resolve::worker(client, wanted).await {
         Err(unlisted) => unlisted,
         Ok(worker) => Failure::new(Exit::Failure, format!("no line is kept of worker {worker}")),
     }

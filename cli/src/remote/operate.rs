@@ -10,11 +10,11 @@ use colearn_proto::v1::{self, SweepSummary};
 use tonic::Code;
 
 use super::{
-    find::{self, answered},
-    look::trains_another,
+    labels::state_word,
     pages,
+    resolve::{self, answered},
+    status::trains_another,
     submit::{file_refused, read_sweep_file, summary_of},
-    words::state_word,
 };
 use crate::{
     args::{ExtendArgs, Named, PriorityArgs, RemoveArgs, RetryArgs, Target},
@@ -29,17 +29,17 @@ pub(crate) async fn retry(arguments: &RetryArgs) -> Outcome {
     let name = name.as_str();
     let mut connection = Connection::open(target).await?;
     let client = &mut connection.sweeps;
-    let tasks = find::tasks(client, name, task).await?;
+    let tasks = resolve::tasks(client, name, task).await?;
     let request = v1::RetrySweepRequest { name: name.to_owned(), failed_only: *failed, tasks };
     let answer = client.retry_sweep(request).await;
     let response = answered(client, name, answer).await?;
     let summary = summary_of(response.sweep)?;
     if response.retried == 0 {
         let which = if *failed { "has failed" } else { "has failed or was cancelled" };
-        say!("{name}: nothing to retry, no task {which}");
+        outln!("{name}: nothing to retry, no task {which}");
     } else {
-        say!("{name}: {} pending again", counted(response.retried, "task"));
-        say!("{}", continues(&connection, target, &summary, Path::new("FILE")));
+        outln!("{name}: {} pending again", counted(response.retried, "task"));
+        outln!("{}", continues(&connection, target, &summary, Path::new("FILE")));
     }
     connection.close().await;
     Ok(Exit::Success)
@@ -65,14 +65,14 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
         answer => answered(client, name, answer).await?,
     };
     for warning in &response.warnings {
-        tell!("{warning}");
+        errln!("{warning}");
     }
     let summary = summary_of(response.sweep)?;
     if response.added == 0 {
-        say!("{name}: nothing to add, it has the seeds and configurations of {} already", file.display());
+        outln!("{name}: nothing to add, it has the seeds and configurations of {} already", file.display());
     } else {
         let counts = summary.tasks.unwrap_or_default();
-        say!(
+        outln!(
             "{name}: {} added; now {} and {}, {}, {} done",
             counted(response.added, "task"),
             counted(summary.configurations, "configuration"),
@@ -82,10 +82,10 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
         );
     }
     if !has_ended(&summary) {
-        say!("{}", continues(&connection, target, &summary, file));
+        outln!("{}", continues(&connection, target, &summary, file));
         let called = Sweep::parse(&source, "").ok().map(|parsed| parsed.sweep.name);
         if connection.is_embedded() && called.is_some_and(|called| called.as_str() != name) {
-            say!("with `name: {name}` in that file, which is called otherwise now");
+            outln!("with `name: {name}` in that file, which is called otherwise now");
         }
     }
     connection.close().await;
@@ -103,15 +103,15 @@ pub(crate) async fn pause(arguments: &Named, paused: bool) -> Outcome {
     let counts = summary.tasks.unwrap_or_default();
     let waiting = format!("{} running, {} pending", counts.running, counts.pending);
     if has_ended(&summary) {
-        say!("{name}: {}; there is nothing to start", state_word(summary.state()));
+        outln!("{name}: {}; there is nothing to start", state_word(summary.state()));
     } else if paused {
-        say!(
+        outln!(
             "{name}: paused; {waiting}; nothing more of it starts until: colearn resume {name}{}",
             target.typed()
         );
     } else {
-        say!("{name}: {waiting}");
-        say!("{}", continues(&connection, target, &summary, Path::new("FILE")));
+        outln!("{name}: {waiting}");
+        outln!("{}", continues(&connection, target, &summary, Path::new("FILE")));
     }
     connection.close().await;
     Ok(Exit::Success)
@@ -126,7 +126,7 @@ pub(crate) async fn priority(arguments: &PriorityArgs) -> Outcome {
     let request = v1::PrioritizeSweepRequest { name: name.to_owned(), priority: *priority };
     let answer = client.prioritize_sweep(request).await;
     let summary = summary_of(answered(client, name, answer).await?.sweep)?;
-    say!("{name}: priority {}", summary.priority);
+    outln!("{name}: priority {}", summary.priority);
     connection.close().await;
     Ok(Exit::Success)
 }
@@ -141,7 +141,7 @@ pub(crate) async fn cancel(arguments: &Named) -> Outcome {
     let summary = summary_of(answered(client, name, answer).await?.sweep)?;
     connection.close().await;
     let counts = summary.tasks.unwrap_or_default();
-    say!(
+    outln!(
         "{name}: {}; {} kept, {} will not run",
         state_word(summary.state()),
         counted(counts.done, "result"),
@@ -174,7 +174,7 @@ pub(crate) async fn remove(arguments: &RemoveArgs) -> Outcome {
     let summary = summary_of(answered(client, name, answer).await?.sweep)?;
     connection.close().await;
     let results = counted(summary.tasks.unwrap_or_default().done, "result");
-    say!("{name}: removed, and {results} with it");
+    outln!("{name}: removed, and {results} with it");
     Ok(Exit::Success)
 }
 

@@ -13,7 +13,7 @@ use colearn_proto::{
 };
 use colearn_report::{FailureNote, warnings};
 
-use super::{Client, find::answered, tasks::reason_word};
+use super::{Client, resolve::answered, tasks::reason_word};
 use crate::{
     args::{Format, Target},
     connect::Connection,
@@ -27,7 +27,7 @@ pub(crate) async fn results(name: &str, target: &Target, format: Format) -> Outc
     let fetched = fetch_results(&mut connection.sweeps, name).await?;
     connection.close().await;
     fetched.warn(format);
-    show!("{}", format::render(&fetched.table, format));
+    out!("{}", format::render(&fetched.table, format));
     Ok(Exit::Success)
 }
 
@@ -56,7 +56,7 @@ impl Fetched {
     /// Prints the warnings on standard error.
     pub(crate) fn warn_anyway(&self) {
         for warning in warnings(&self.table) {
-            tell!("warning: {}: {warning}", self.table.sweep);
+            errln!("warning: {}: {warning}", self.table.sweep);
         }
     }
 }

@@ -3,7 +3,7 @@
 use colearn_core::text::{counted, shortened};
 use colearn_proto::v1::SetAside;
 
-use super::{tasks::reason_word, words::ahead};
+use super::{labels::ahead, tasks::reason_word};
 
 /// The longest text of a failure, in bytes.
 const MAX_FAILURE: usize = 400;

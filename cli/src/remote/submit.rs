@@ -6,7 +6,7 @@ use colearn_core::{sweep::Sweep, text::counted};
 use colearn_proto::v1::{self, SweepState, SweepSummary};
 use tonic::{Code, Status};
 
-use super::{Client, words::state_word};
+use super::{Client, labels::state_word};
 use crate::{
     args::Target,
     connect::Connection,
@@ -19,7 +19,7 @@ pub(crate) async fn submit(file: &Path, target: &Target) -> Outcome {
     let mut connection = Connection::open_served(target).await?;
     let summary = submit_to(&mut connection.sweeps, source, file, target).await?;
     connection.close().await;
-    say!("watch it with: colearn watch {}{}", summary.name, target.typed());
+    outln!("watch it with: colearn watch {}{}", summary.name, target.typed());
     Ok(Exit::Success)
 }
 
@@ -51,12 +51,12 @@ pub(crate) async fn submit_to(
     })?;
     let response = response.into_inner();
     for warning in &response.warnings {
-        tell!("{warning}");
+        errln!("{warning}");
     }
     let summary = summary_of(response.sweep)?;
     let counts = summary.tasks.unwrap_or_default();
     if response.created {
-        tell!(
+        errln!(
             "{}: {} x {} = {}",
             summary.name,
             counted(summary.configurations, "configuration"),
@@ -64,9 +64,9 @@ pub(crate) async fn submit_to(
             counted(counts.total, "task")
         );
     } else {
-        tell!("{}: known already; {} of {} done", summary.name, counts.done, counted(counts.total, "task"));
+        errln!("{}: known already; {} of {} done", summary.name, counts.done, counted(counts.total, "task"));
         if matches!(summary.state(), SweepState::Failed | SweepState::Cancelled) {
-            tell!(
+            errln!(
                 "{}: {}; nothing more of it will run until it is told to: colearn retry {}{}",
                 summary.name,
                 state_word(summary.state()),
@@ -75,7 +75,7 @@ pub(crate) async fn submit_to(
             );
         }
         if summary.paused {
-            tell!(
+            errln!(
                 "{}: paused; nothing more of it starts until: colearn resume {}{}",
                 summary.name,
                 summary.name,

@@ -7,9 +7,9 @@ use colearn_proto::{
 
 use super::{
     columns::{Align, Columns},
-    find::answered,
     json,
-    words::{now, one_line, task_state_word},
+    labels::{now, one_line, task_state_word},
+    resolve::answered,
 };
 use crate::{
     args::{State, TasksArgs},
@@ -40,7 +40,7 @@ pub(crate) async fn tasks(arguments: &TasksArgs) -> Outcome {
     out.flush()?;
     connection.close().await;
     if !found && !json {
-        tell!("{name}: no task is in the states asked for");
+        errln!("{name}: no task is in the states asked for");
     }
     Ok(Exit::Success)
 }

@@ -6,8 +6,9 @@ use serde_json::json;
 
 use super::{
     columns::{Align, Columns},
-    find, json, pages, set_aside,
-    words::{ago, now},
+    json,
+    labels::{ago, now},
+    pages, resolve, set_aside,
 };
 use crate::{
     args::{DrainArgs, UndrainArgs, WorkersArgs},
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// How many tasks of a cohort are told to people.
-const MOST_TASKS: usize = 4;
+const MAX_TASKS: usize = 4;
 
 /// `colearn workers`.
 pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
@@ -27,25 +28,25 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
     connection.close().await;
     if *json {
         let rows: Vec<_> = workers.iter().map(json::worker).collect();
-        say!("{:#}", json!({ "workers": rows }));
+        outln!("{:#}", json!({ "workers": rows }));
     } else if !workers.is_empty() {
-        show!("{}", table(&workers, now()));
+        out!("{}", table(&workers, now()));
         for pause in workers.iter().flat_map(|worker| &worker.set_aside) {
-            say!("{}", set_aside::explained(pause, now(), &target.typed()));
+            outln!("{}", set_aside::explained(pause, now(), &target.typed()));
         }
         for worker in &workers {
             for warning in &worker.warnings {
-                tell!("warning: {}: {warning}", worker.worker);
+                errln!("warning: {}: {warning}", worker.worker);
             }
         }
     }
     if embedded {
-        tell!(
+        errln!(
             "nobody serves the state folder `{}`, so that no worker can be connected",
             target.state.display()
         );
     } else if workers.is_empty() {
-        tell!("no worker is connected; start one with: colearn-worker --coordinator URL");
+        errln!("no worker is connected; start one with: colearn-worker --coordinator URL");
     }
     Ok(Exit::Success)
 }
@@ -119,9 +120,9 @@ fn trains(tasks: &[RunningTask]) -> Vec<String> {
             task.sweep, id.configuration, id.seed, task.attempt, task.epoch, task.epochs
         )
     };
-    let mut lines: Vec<String> = tasks.iter().take(MOST_TASKS).map(line).collect();
-    if tasks.len() > MOST_TASKS {
-        lines.push(format!("and {} more", tasks.len() - MOST_TASKS));
+    let mut lines: Vec<String> = tasks.iter().take(MAX_TASKS).map(line).collect();
+    if tasks.len() > MAX_TASKS {
+        lines.push(format!("and {} more", tasks.len() - MAX_TASKS));
     }
     lines
 }
@@ -131,7 +132,7 @@ pub(crate) async fn drain(arguments: &DrainArgs) -> Outcome {
     let DrainArgs { worker, target, now } = arguments;
     let mut connection = Connection::open_served(target).await?;
     let client = &mut connection.sweeps;
-    let worker = find::worker(client, worker).await?;
+    let worker = resolve::worker(client, worker).await?;
     let answer = client.drain_worker(v1::DrainWorkerRequest { worker, now: *now }).await;
     let response = answer.map_err(|status| client.failure(&status))?.into_inner();
     connection.close().await;
@@ -142,9 +143,9 @@ pub(crate) async fn drain(arguments: &DrainArgs) -> Outcome {
     let tasks = counted(running, "task");
     let id = &worker.worker;
     match (running, *now) {
-        (0, _) => say!("{id}: trains nothing, and leaves"),
-        (_, true) => say!("{id}: writes checkpoints, gives {tasks} back, and leaves"),
-        (_, false) => say!("{id}: takes nothing new, and leaves when its {tasks} ended"),
+        (0, _) => outln!("{id}: trains nothing, and leaves"),
+        (_, true) => outln!("{id}: writes checkpoints, gives {tasks} back, and leaves"),
+        (_, false) => outln!("{id}: takes nothing new, and leaves when its {tasks} ended"),
     }
     Ok(Exit::Success)
 }
@@ -154,11 +155,11 @@ pub(crate) async fn undrain(arguments: &UndrainArgs) -> Outcome {
     let UndrainArgs { worker, target } = arguments;
     let mut connection = Connection::open_served(target).await?;
     let client = &mut connection.sweeps;
-    let worker = find::worker(client, worker).await?;
+    let worker = resolve::worker(client, worker).await?;
     let answer = client.undrain_worker(v1::UndrainWorkerRequest { worker: worker.clone() }).await;
     answer.map_err(|status| client.failure(&status))?;
     connection.close().await;
-    say!("{worker}: gets tasks as any other again");
+    outln!("{worker}: gets tasks as any other again");
     Ok(Exit::Success)
 }
 

@@ -18,7 +18,7 @@ const FOLLOWERS: usize = 30;
 const LINES: usize = 3000;
 /// What a coordinator in a debug build and some of those lines may take. Followers that were given all that they asked for
 /// would take 5 MB each.
-const MOST_MEGABYTES: u64 = 300;
+const MAX_MEGABYTES: u64 = 300;
 
 /// What the program has in memory.
 fn megabytes(program: &Running) -> u64 {
@@ -83,11 +83,11 @@ fn log_followers_that_never_read_do_not_fill_the_memory() {
             read += part.lines.len();
         }
         let full = megabytes(&coordinator);
-        assert!(full < MOST_MEGABYTES, "{full} MB with {} followers that do not read", deaf.len());
+        assert!(full < MAX_MEGABYTES, "{full} MB with {} followers that do not read", deaf.len());
         drop(deaf);
     });
     drop(runtime);
     let left = megabytes(&coordinator);
-    assert!(left < MOST_MEGABYTES, "{left} MB when they have gone");
+    assert!(left < MAX_MEGABYTES, "{left} MB when they have gone");
     println!("{left} MB when they have gone");
 }

@@ -47,7 +47,7 @@ impl Turn {
         sender: Option<ConnectionId>,
         mut result: Option<Box<TaskResult>>,
     ) {
-        if event.is_durable() && scheduler.is_news(&event) {
+        if event.is_durable() && scheduler.changes_state(&event) {
             let sweep = scheduler.sweep_of(&event);
             self.batch.entries.push(Entry { at: now, sweep, event: event.clone() });
         }

@@ -13,11 +13,11 @@ use colearn_core::{
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
+    backpressure::{Budget, Queued, StreamBudget},
     input::{
         ConnectionId, FromWorker, Hello, Input, Operated, Operation, OperationError, Outbox, Submitted,
         UndrainError,
     },
-    room::{Allowance, Queued, Room},
     summary::SweepSummary,
 };
 
@@ -31,12 +31,12 @@ pub struct Stopped;
 pub struct EngineHandle {
     inputs: mpsc::Sender<Queued>,
     connections: Arc<AtomicU64>,
-    room: Room,
+    room: Budget,
 }
 
 impl EngineHandle {
     pub(super) fn new(inputs: mpsc::Sender<Queued>) -> Self {
-        Self { inputs, connections: Arc::default(), room: Room::new() }
+        Self { inputs, connections: Arc::default(), room: Budget::new() }
     }
 
     async fn send(&self, input: Input) -> Result<(), Stopped> {
@@ -145,7 +145,7 @@ impl EngineHandle {
 pub struct Line {
     engine: EngineHandle,
     connection: ConnectionId,
-    allowance: Allowance,
+    allowance: StreamBudget,
 }
 
 impl Line {

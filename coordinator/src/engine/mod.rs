@@ -3,6 +3,7 @@
 //! Take what is queued, apply it, commit the batch, and only then perform what follows from it: nobody is told
 //! anything that a crash could take back.
 
+mod backpressure;
 mod batch;
 mod clock;
 mod error;
@@ -11,7 +12,6 @@ mod input;
 mod notice;
 mod recovery;
 mod replay;
-mod room;
 mod run;
 mod summary;
 

@@ -13,7 +13,7 @@ use crate::store::{Entry, Store};
 /// Journal entries that are read at once.
 const PAGE: u32 = 4096;
 /// Problems that are told.
-const MOST_PROBLEMS: usize = 5;
+const MAX_PROBLEMS: usize = 5;
 
 /// What a store led to.
 pub(super) struct Replayed {
@@ -34,7 +34,7 @@ pub(super) struct Problems {
 
 impl Problems {
     fn add(&mut self, problem: impl FnOnce() -> String) {
-        if self.told.len() < MOST_PROBLEMS {
+        if self.told.len() < MAX_PROBLEMS {
             self.told.push(problem());
         } else {
             self.more += 1;
@@ -69,7 +69,7 @@ pub(super) async fn replay(store: &dyn Store, settings: SchedulerSettings) -> Re
         for (number, Entry { at, sweep, event }) in page {
             // Only what changed something was ever journaled.
             if let Some(sweep) = sweep
-                && !scheduler.is_news(&event)
+                && !scheduler.changes_state(&event)
             {
                 let kind = event.kind();
                 problems.add(|| {

@@ -17,6 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    backpressure::Queued,
     batch::{Effect, To, Turn},
     clock::Clock,
     error::EngineError,
@@ -27,7 +28,6 @@ use super::{
     },
     recovery::Recovery,
     replay::{Replayed, replay},
-    room::Queued,
     summary::SweepSummary,
 };
 use crate::store::Store;
@@ -35,7 +35,7 @@ use crate::store::Store;
 /// Inputs that may wait.
 const QUEUE: usize = 1024;
 /// Inputs that are committed together at most.
-const LARGEST_BATCH: usize = 512;
+const MAX_BATCH: usize = 512;
 /// Followers of a sweep hear of changes no more often than this.
 const BETWEEN_UPDATES: Duration = Duration::from_millis(200);
 
@@ -159,7 +159,7 @@ impl Engine {
             let mut queued = Vec::new();
             let stopping = self.wait(&mut queued, &stop).await;
             // What is queued may hold the heartbeat of a lease that looks expired: look only at the end of it.
-            let all_heard = queued.len() < LARGEST_BATCH;
+            let all_heard = queued.len() < MAX_BATCH;
             let queued = queued.into_iter().map(Queued::taken).collect();
             self.turn(queued, all_heard).await?;
             self.update_followers(stopping);
@@ -177,8 +177,8 @@ impl Engine {
         let update = self.changed.then(|| self.updated + BETWEEN_UPDATES);
         // To know of an absence it has to be present now and then.
         let watched = self.scheduler.lease_count() > 0 && !self.read_only;
-        let roll_call = watched.then(|| self.listened + self.absence / 2);
-        let next = deadline.into_iter().chain(update).chain(roll_call).min();
+        let liveness_check = watched.then(|| self.listened + self.absence / 2);
+        let next = deadline.into_iter().chain(update).chain(liveness_check).min();
         let alarm = async {
             match next {
                 Some(next) => sleep_until(next).await,
@@ -189,12 +189,12 @@ impl Engine {
             biased;
             () = stop.cancelled() => {
                 self.inputs.close();
-                while queued.len() < LARGEST_BATCH && let Ok(input) = self.inputs.try_recv() {
+                while queued.len() < MAX_BATCH && let Ok(input) = self.inputs.try_recv() {
                     queued.push(input);
                 }
                 true
             }
-            received = self.inputs.recv_many(queued, LARGEST_BATCH) => received == 0,
+            received = self.inputs.recv_many(queued, MAX_BATCH) => received == 0,
             () = alarm => false,
         }
     }

@@ -4,7 +4,7 @@
 //! commit waits for a log. What comes faster than it can be written is left out, and so are the oldest lines when
 //! there are too many.
 
-mod kept;
+mod buffer;
 
 use std::{path::Path, sync::Arc};
 
@@ -14,14 +14,14 @@ use colearn_core::{
 };
 use tokio::sync::{mpsc, oneshot, watch};
 
-pub(crate) use kept::Kept;
+pub(crate) use buffer::Kept;
 
 /// Batches that wait to be written.
 const QUEUE: usize = 256;
 /// Batches that are written together at most.
-const LARGEST_WRITE: usize = 64;
+const MAX_WRITE: usize = 64;
 /// The most lines that are kept.
-pub(crate) const MOST_LINES: u64 = 200_000;
+pub(crate) const MAX_LINES: u64 = 200_000;
 
 /// Whose log is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ impl Logs {
 
 async fn write(kept: Arc<Kept>, mut waiting: mpsc::Receiver<Order>, news: watch::Sender<u64>) {
     let mut orders = Vec::new();
-    while waiting.recv_many(&mut orders, LARGEST_WRITE).await > 0 {
+    while waiting.recv_many(&mut orders, MAX_WRITE).await > 0 {
         let (mut batches, mut flushed) = (Vec::new(), Vec::new());
         for order in orders.drain(..) {
             match order {

@@ -21,19 +21,19 @@ use crate::{
 };
 
 /// The most slots a worker may have.
-const MOST_SLOTS: usize = 1024;
+const MAX_SLOTS: usize = 1024;
 /// The most tasks a worker gets in one lease, whatever it offers: more would not fit into one message.
-const LARGEST_COHORT: u32 = 1024;
+const MAX_COHORT: u32 = 1024;
 /// The longest text about what a client sent, in bytes.
-const LONGEST_QUOTE: usize = 1024;
+const MAX_QUOTE: usize = 1024;
 /// The most warnings of a worker that are kept.
-const MOST_WARNINGS: usize = 8;
+const MAX_WARNINGS: usize = 8;
 /// As much of a warning is kept, in bytes.
-const LONGEST_WARNING: usize = 1024;
+const MAX_WARNING: usize = 1024;
 /// The longest name of a host, a version or a device, in bytes.
-pub(super) const LONGEST_NAME: usize = 256;
+pub(super) const MAX_NAME: usize = 256;
 /// The most leases, and tasks of a lease, a connecting worker may hold.
-pub(super) const MOST_HELD: usize = 65_536;
+pub(super) const MAX_HELD: usize = 65_536;
 
 pub(super) fn stopped(error: Stopped) -> Status {
     refusal(Code::Unavailable, error)
@@ -41,7 +41,7 @@ pub(super) fn stopped(error: Stopped) -> Status {
 
 /// What a client sent is not acceptable. The text may quote it, and is logged.
 pub(super) fn invalid(error: impl std::fmt::Display) -> Status {
-    refusal(Code::InvalidArgument, shortened(&error.to_string(), LONGEST_QUOTE))
+    refusal(Code::InvalidArgument, shortened(&error.to_string(), MAX_QUOTE))
 }
 
 pub(super) fn submission_refused(error: &SubmissionError) -> Status {
@@ -160,19 +160,19 @@ pub(super) fn result(row: ResultRow) -> v1::RecordedResult {
 
 /// A worker's slots.
 pub(super) fn slots(slots: Vec<v1::Slot>) -> Result<Vec<SlotOffer>, ConvertError> {
-    limit("slots", slots.len(), MOST_SLOTS)?;
+    limit("slots", slots.len(), MAX_SLOTS)?;
     let offer = |slot: v1::Slot| {
-        limit("device", slot.device.len(), LONGEST_NAME)?;
+        limit("device", slot.device.len(), MAX_NAME)?;
         let device = printable(slot.device);
-        Ok(SlotOffer { index: slot.index, device, max_cohort: slot.max_cohort.clamp(1, LARGEST_COHORT) })
+        Ok(SlotOffer { index: slot.index, device, max_cohort: slot.max_cohort.clamp(1, MAX_COHORT) })
     };
     slots.into_iter().map(offer).collect()
 }
 
 /// What a worker's operator should know, as much of it as is kept.
 pub(super) fn warnings(warnings: Vec<String>) -> Vec<String> {
-    let short = |text| shortened(&printable(text), LONGEST_WARNING);
-    warnings.into_iter().take(MOST_WARNINGS).map(short).collect()
+    let short = |text| shortened(&printable(text), MAX_WARNING);
+    warnings.into_iter().take(MAX_WARNINGS).map(short).collect()
 }
 
 /// Names in a result are shown to people, too.
@@ -189,10 +189,10 @@ fn printable_names(result: TaskResult) -> TaskResult {
 
 /// The leases a connecting worker holds.
 pub(super) fn held(held: Vec<v1::HeldLease>) -> Result<Vec<HeldLease>, ConvertError> {
-    limit("held", held.len(), MOST_HELD)?;
+    limit("held", held.len(), MAX_HELD)?;
     held.into_iter()
         .map(|lease| {
-            limit("held tasks", lease.tasks.len(), MOST_HELD)?;
+            limit("held tasks", lease.tasks.len(), MAX_HELD)?;
             let tasks = lease.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?;
             Ok(HeldLease { token: colearn_core::id::LeaseToken(lease.token), tasks })
         })
@@ -216,7 +216,7 @@ pub(super) fn from_worker(message: v1::work_request::Message) -> Result<FromWork
             return Err(ConvertError::Unexpected { message: "hello", why });
         }
         Message::FreeSlots(free) => {
-            limit("slots", free.slots.len(), MOST_SLOTS)?;
+            limit("slots", free.slots.len(), MAX_SLOTS)?;
             FromWorker::SlotsFree(free.slots)
         }
         Message::Heartbeat(v1::Heartbeat {}) => FromWorker::Heartbeat,

@@ -13,9 +13,9 @@ use super::{convert, router::Rpc};
 const PAGE: usize = 1024;
 
 /// Configurations of one answer at most: of these a fifth of what fits into a message.
-const MOST_CONFIGURATIONS: usize = 16_384;
+const MAX_CONFIGURATIONS: usize = 16_384;
 /// Workers, slots and running tasks of one answer; one worker more may be begun.
-const MOST_OF_WORKERS: usize = 8192;
+const MAX_OF_WORKERS: usize = 8192;
 
 type Pages = super::parts::Parts<v1::ListTasksResponse>;
 
@@ -88,7 +88,7 @@ pub(super) fn configurations(
 ) -> (Vec<v1::ConfigurationProgress>, bool) {
     let all = &view.sweep().configurations;
     let from = all.len().min(from as usize);
-    let to = all.len().min(from + most(limit, MOST_CONFIGURATIONS));
+    let to = all.len().min(from + most(limit, MAX_CONFIGURATIONS));
     let rows = all[from..to].iter().zip(&view.configuration_counts()[from..to]);
     let rows = rows.map(|(configuration, counts)| convert::progress(configuration.id.to_string(), *counts));
     (rows.collect(), to < all.len())
@@ -97,9 +97,9 @@ pub(super) fn configurations(
 /// The workers after one, by their ids, and whether there are more than are told.
 pub(super) fn workers(scheduler: &Scheduler, after: &str, limit: u32) -> (Vec<WorkerView>, bool) {
     let (mut workers, mut size) = (Vec::new(), 0);
-    let most = most(limit, MOST_OF_WORKERS);
+    let most = most(limit, MAX_OF_WORKERS);
     for view in scheduler.workers().filter(|view| view.worker.as_str() > after) {
-        if workers.len() == most || size >= MOST_OF_WORKERS {
+        if workers.len() == most || size >= MAX_OF_WORKERS {
             return (workers, true);
         }
         size += 1 + view.slots.iter().map(|slot| 1 + slot.tasks.len()).sum::<usize>();

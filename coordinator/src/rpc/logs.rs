@@ -12,31 +12,31 @@ use colearn_proto::{convert::ConvertError, v1};
 use tokio::time::timeout;
 use tonic::Status;
 
-use super::{convert, look, parts::Parts, router::Rpc};
+use super::{convert, parts::Parts, query, router::Rpc};
 use crate::logs::{KeptLine, LogBatch, LogLine, LogOf, LogSource};
 
 /// Lines of one message to a person at most, and bytes: somebody who does not read makes one wait.
 const PAGE: u32 = 64;
 const PAGE_BYTES: usize = 64 << 10;
 /// The most lines of one message of a worker, and of each the most bytes.
-const MOST_LINES: usize = 256;
-const LONGEST_LINE: usize = 4096;
+const MAX_LINES: usize = 256;
+const MAX_LINE_BYTES: usize = 4096;
 /// The most tasks they may be about: more than a lease has.
-const MOST_TASKS: usize = 1024;
+const MAX_TASKS: usize = 1024;
 /// Whether a followed task has ended is looked at this often.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// What a worker logged. What is too long is cut, what could play with a terminal is left out.
 pub(super) fn batch(worker: &WorkerId, logged: v1::LogLines) -> Result<LogBatch, ConvertError> {
-    convert::limit("lines", logged.lines.len(), MOST_LINES)?;
-    convert::limit("tasks", logged.tasks.len(), MOST_TASKS)?;
+    convert::limit("lines", logged.lines.len(), MAX_LINES)?;
+    convert::limit("tasks", logged.tasks.len(), MAX_TASKS)?;
     let line = |line: v1::LogLine| LogLine {
         at: Timestamp(line.at),
         source: match line.source() {
             v1::LogSource::Trainer => LogSource::Trainer,
             v1::LogSource::Worker | v1::LogSource::Unspecified => LogSource::Worker,
         },
-        text: shortened(&printable(line.text), LONGEST_LINE),
+        text: shortened(&printable(line.text), MAX_LINE_BYTES),
     };
     Ok(LogBatch {
         worker: worker.clone(),
@@ -112,7 +112,7 @@ pub(super) async fn stream(
                 changed = timeout(BETWEEN_LOOKS, written.changed()) => {
                     if matches!(changed, Ok(Err(_))) {
                         // Without an error this would look like the end of the task.
-                        return lines.fail(look::stopped()).await;
+                        return lines.fail(query::stopped()).await;
                     }
                 }
             }

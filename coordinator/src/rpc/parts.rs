@@ -23,9 +23,9 @@ use super::refusal::refusal;
 use crate::connections::Peer;
 
 /// Answers at a time.
-const MOST_ANSWERS: usize = 1024;
+const MAX_ANSWERS: usize = 1024;
 /// Bytes of parts that may wait for all clients together.
-const MOST_BYTES: usize = 64 << 20;
+const MAX_BYTES: usize = 64 << 20;
 /// The client of a part that is left unread for so long is cut off: a person who reads in a pager takes a while.
 const UNREAD: Duration = Duration::from_mins(10);
 /// When there is no room for others, after so long.
@@ -89,8 +89,8 @@ impl Answers {
         let (sender, receiver) = mpsc::channel(waiting);
         let cut = Cut { answer: CancellationToken::new(), connection: peer.map(|peer| peer.cut.clone()) };
         let mut registry = self.registry();
-        if registry.answers.len() >= MOST_ANSWERS && !registry.cut_one(None) {
-            let text = format!("{MOST_ANSWERS} answers are being read, and no more fit: try again later");
+        if registry.answers.len() >= MAX_ANSWERS && !registry.cut_one(None) {
+            let text = format!("{MAX_ANSWERS} answers are being read, and no more fit: try again later");
             return Err(refusal(Code::ResourceExhausted, text));
         }
         let number = registry.next;
@@ -220,7 +220,7 @@ impl<T: prost::Message> Parts<T> {
         let before = std::mem::replace(&mut answer.bytes, bytes);
         registry.bytes = registry.bytes - before + bytes;
         // One alone may hold as much as it needs.
-        while bytes > before && registry.bytes > MOST_BYTES && registry.bytes > bytes {
+        while bytes > before && registry.bytes > MAX_BYTES && registry.bytes > bytes {
             if !registry.cut_one(Some(self.number)) {
                 return false;
             }
@@ -260,18 +260,18 @@ mod tests {
     async fn clients_that_do_not_read_hold_little_and_are_cut_off_when_others_need_the_room() {
         let answers = Answers::default();
         let mut deaf = Vec::new();
-        for _ in 0..MOST_ANSWERS - 1 {
+        for _ in 0..MAX_ANSWERS - 1 {
             let peer = peer();
             let (mut parts, stream) = answers.begin(Some(&peer), 1).unwrap();
             let sending = tokio::spawn(async move { while parts.send(part()).await.is_ok() {} });
             deaf.push((peer, stream, sending));
             sleep(Duration::from_millis(200)).await;
-            assert!(bytes(&answers) <= MOST_BYTES + (2 << 20), "{}", bytes(&answers));
+            assert!(bytes(&answers) <= MAX_BYTES + (2 << 20), "{}", bytes(&answers));
         }
         let cut = deaf.iter().take_while(|(peer, ..)| peer.cut.is_cancelled()).count();
         let all = deaf.iter().filter(|(peer, ..)| peer.cut.is_cancelled()).count();
         assert_eq!(cut, all, "those who left it unread longest");
-        assert!(all > MOST_ANSWERS - 80, "{all}");
+        assert!(all > MAX_ANSWERS - 80, "{all}");
         // Whoever reads gets everything.
         let peer = peer();
         let (mut parts, mut stream) = answers.begin(Some(&peer), 1).unwrap();
@@ -312,7 +312,7 @@ mod tests {
     async fn a_client_too_many_is_refused_unless_another_does_not_read() {
         let answers = Answers::default();
         let mut open = Vec::new();
-        for _ in 0..MOST_ANSWERS {
+        for _ in 0..MAX_ANSWERS {
             open.push(answers.begin::<GetResultsResponse>(None, 1).unwrap());
         }
         let refused = answers.begin::<GetResultsResponse>(None, 1).unwrap_err();

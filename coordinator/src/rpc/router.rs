@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use colearn_core::sweep::Sweep;
 use colearn_proto::{
-    DESCRIPTORS, LARGEST_MESSAGE,
+    DESCRIPTORS, MAX_MESSAGE_BYTES,
     v1::{sweep_service_server::SweepServiceServer, worker_service_server::WorkerServiceServer},
 };
 use tonic::transport::{Server, server::Router};
@@ -19,16 +19,16 @@ pub type SweepParser = Arc<dyn Fn(&str, &str) -> Result<(Sweep, Vec<String>), St
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
 /// Streams that a client may have open on one connection. Each may hold one message that is not complete.
-const MOST_STREAMS: u32 = 64;
+const MAX_STREAMS: u32 = 64;
 /// Bytes that a client may send ahead on one stream, and on all of a connection.
 const WINDOW: u32 = 1 << 20;
 /// Bytes of the headers of one request.
-const LARGEST_HEADERS: u32 = 16 << 10;
+const MAX_HEADERS_BYTES: u32 = 16 << 10;
 /// How long an answer may take, or the beginning of a stream: longer than the largest sweep, but who sends half a
 /// request and no more does not stay for ever.
 const ANSWER_WITHIN: Duration = Duration::from_mins(2);
 /// Sweep files that are parsed at once: they take a core each, and the engine needs one too.
-const MOST_PARSERS: usize = 2;
+const MAX_PARSERS: usize = 2;
 
 /// What the services work with.
 #[derive(Clone)]
@@ -48,10 +48,10 @@ pub(crate) struct WorkerRules {
 }
 
 pub(crate) async fn router(rpc: &Rpc) -> Result<Router, tonic_reflection::server::Error> {
-    let sweeps = Sweeps::new(rpc.clone(), MOST_PARSERS);
-    let sweeps = SweepServiceServer::new(sweeps).max_decoding_message_size(LARGEST_MESSAGE);
+    let sweeps = Sweeps::new(rpc.clone(), MAX_PARSERS);
+    let sweeps = SweepServiceServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let workers =
-        WorkerServiceServer::new(Workers::new(rpc.clone())).max_decoding_message_size(LARGEST_MESSAGE);
+        WorkerServiceServer::new(Workers::new(rpc.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<SweepServiceServer<Sweeps>>().await;
     health.set_serving::<WorkerServiceServer<Workers>>().await;
@@ -61,10 +61,10 @@ pub(crate) async fn router(rpc: &Rpc) -> Result<Router, tonic_reflection::server
         .build_v1()?;
     Ok(Server::builder()
         .timeout(ANSWER_WITHIN)
-        .max_concurrent_streams(MOST_STREAMS)
+        .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW)
-        .http2_max_header_list_size(LARGEST_HEADERS)
+        .http2_max_header_list_size(MAX_HEADERS_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .add_service(health_service)

@@ -50,8 +50,8 @@ impl Session {
         let worker = WorkerId::new(hello.worker).map_err(convert::invalid)?;
         let slots = convert::slots(hello.slots).map_err(convert::invalid)?;
         let held = convert::held(hello.held).map_err(convert::invalid)?;
-        convert::limit("host", hello.host.len(), convert::LONGEST_NAME).map_err(convert::invalid)?;
-        convert::limit("version", hello.version.len(), convert::LONGEST_NAME).map_err(convert::invalid)?;
+        convert::limit("host", hello.host.len(), convert::MAX_NAME).map_err(convert::invalid)?;
+        convert::limit("version", hello.version.len(), convert::MAX_NAME).map_err(convert::invalid)?;
         let (host, version) = (printable(hello.host), printable(hello.version));
         let warnings = convert::warnings(hello.warnings);
         let ours = env!("CARGO_PKG_VERSION");

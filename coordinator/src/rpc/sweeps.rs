@@ -12,8 +12,9 @@ use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 
 use super::{
-    convert, listing, logs, look,
+    convert, listing, logs,
     parts::{Answers, PartStream},
+    query,
     refusal::refusal,
     results,
     router::Rpc,
@@ -24,9 +25,9 @@ use crate::{
 };
 
 /// The workers that are set aside of which one answer tells at most.
-const MOST_SET_ASIDE: usize = 100;
+const MAX_SET_ASIDE: usize = 100;
 /// The longest name of a sweep file, in bytes.
-const LONGEST_ORIGIN: usize = 4096;
+const MAX_ORIGIN: usize = 4096;
 
 #[derive(Clone)]
 pub(super) struct Sweeps {
@@ -42,8 +43,8 @@ impl Sweeps {
 
     /// Apart from everything that waits for nobody: a large sweep file keeps a core busy for seconds.
     async fn parse(&self, source: String, origin: String) -> Result<(Sweep, Vec<String>), Status> {
-        if origin.len() > LONGEST_ORIGIN {
-            return Err(convert::invalid(format!("`origin` is longer than {LONGEST_ORIGIN} bytes")));
+        if origin.len() > MAX_ORIGIN {
+            return Err(convert::invalid(format!("`origin` is longer than {MAX_ORIGIN} bytes")));
         }
         let internal = |error: &dyn std::fmt::Display| refusal(Code::Internal, error);
         let turn = self.parsers.clone().acquire_owned().await.map_err(|error| internal(&error))?;
@@ -109,7 +110,7 @@ impl SweepService for Sweeps {
         let v1::GetSweepRequest { name, from, limit } = request.into_inner();
         let look = move |scheduler: &Scheduler, view: SweepView<'_>| {
             let (configurations, more) = listing::configurations(view, from, limit);
-            let set_aside = scheduler.set_aside_from(view.id()).into_iter().take(MOST_SET_ASIDE);
+            let set_aside = scheduler.set_aside_from(view.id()).into_iter().take(MAX_SET_ASIDE);
             let set_aside = set_aside.map(|(worker, pause)| convert::set_aside(&worker, pause));
             v1::GetSweepResponse {
                 sweep: Some(convert::summary(SweepSummary::of(scheduler, view))),
@@ -142,7 +143,7 @@ impl SweepService for Sweeps {
                 tokio::select! {
                     biased;
                     changed = follower.changed() => if changed.is_err() {
-                        return updates.fail(look::stopped()).await;
+                        return updates.fail(query::stopped()).await;
                     },
                     () = updates.closed() => return,
                 }

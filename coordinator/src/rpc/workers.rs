@@ -13,7 +13,7 @@ use super::{refusal::refusal, router::Rpc, session::Session};
 const OUTBOX: usize = 256;
 
 /// Streams of workers at a time.
-const MOST_WORKERS: usize = 4096;
+const MAX_WORKERS: usize = 4096;
 
 #[derive(Clone)]
 pub(super) struct Workers {
@@ -23,7 +23,7 @@ pub(super) struct Workers {
 
 impl Workers {
     pub(super) fn new(rpc: Rpc) -> Self {
-        Self { rpc, places: Arc::new(Semaphore::new(MOST_WORKERS)) }
+        Self { rpc, places: Arc::new(Semaphore::new(MAX_WORKERS)) }
     }
 }
 
@@ -36,7 +36,7 @@ impl WorkerService for Workers {
         request: Request<Streaming<v1::WorkRequest>>,
     ) -> Result<Response<Self::WorkStream>, Status> {
         let full = |_| {
-            refusal(Code::ResourceExhausted, format!("{MOST_WORKERS} workers are connected, and no more fit"))
+            refusal(Code::ResourceExhausted, format!("{MAX_WORKERS} workers are connected, and no more fit"))
         };
         let place = self.places.clone().try_acquire_owned().map_err(full)?;
         // Answered before the hello has come: a client may want the answer before it says anything.

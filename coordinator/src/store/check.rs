@@ -19,7 +19,7 @@ use super::{Store, StoreError, sqlite::SqliteStore};
 /// Rows that are read at once.
 const PAGE: u32 = 4096;
 /// Problems that are told in full.
-const MOST_PROBLEMS: usize = 100;
+const MAX_PROBLEMS: usize = 100;
 
 /// What [`check`] found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ pub struct CheckReport {
 
 impl CheckReport {
     fn problem(&mut self, text: String) {
-        if self.problems.len() < MOST_PROBLEMS {
+        if self.problems.len() < MAX_PROBLEMS {
             self.problems.push(text);
         } else {
             self.more += 1;
@@ -133,7 +133,7 @@ async fn replay(
         after = *last;
         for (number, entry) in page {
             report.entries += 1;
-            if !alone.is_news(&entry.event) {
+            if !alone.changes_state(&entry.event) {
                 let kind = entry.event.kind();
                 report.problem(format!(
                     "sweep {sweep} (`{name}`): journal entry {number} ({kind}) does not follow from those before it"

@@ -14,8 +14,8 @@ use uuid::Uuid;
 use super::{error::StoreError, files};
 
 /// The longest description of a holder that is written, in bytes, and what is read of it.
-const LONGEST_COMMAND: usize = 2048;
-const LONGEST_HOLDER: u64 = 4096;
+const MAX_COMMAND: usize = 2048;
+const MAX_HOLDER: u64 = 4096;
 
 /// The right to use a state folder; gone with the process, however it ends.
 ///
@@ -65,17 +65,14 @@ impl StateLock {
 fn note_holder(file: &mut File, mark: &str) -> io::Result<()> {
     let command: Vec<String> = env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     file.set_len(0)?;
-    let holder = one_line(&format!(
-        "process {} (`{}`)",
-        process::id(),
-        shortened(&command.join(" "), LONGEST_COMMAND)
-    ));
+    let holder =
+        one_line(&format!("process {} (`{}`)", process::id(), shortened(&command.join(" "), MAX_COMMAND)));
     file.write_all(format!("{holder}\n{mark}\n").as_bytes())
 }
 
 fn read(path: &Path) -> io::Result<String> {
     let mut text = String::new();
-    File::open(path)?.take(LONGEST_HOLDER).read_to_string(&mut text)?;
+    File::open(path)?.take(MAX_HOLDER).read_to_string(&mut text)?;
     Ok(text)
 }
 

@@ -35,7 +35,7 @@ enum Weight {
 
 impl Scheduler {
     /// A worker gets nothing for this long at most before it may prove itself.
-    pub const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
+    pub const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
 
     /// A failure that a worker reports, as the event to apply: whether it is permanent for the task depends on
     /// whom else it failed on. A worker that is set aside confirms nothing.
@@ -171,7 +171,7 @@ impl Record {
 
 fn set_aside(worker: &WorkerId, scope: &Scope, pauses: u32, failures: u32, failure: &Failure) -> Event {
     let pause = FIRST_PAUSE.saturating_mul(1 << pauses.saturating_sub(1).min(10));
-    let pause = pause.min(Scheduler::LONGEST_PAUSE);
+    let pause = pause.min(Scheduler::MAX_PAUSE);
     Event::WorkerSetAside {
         worker: worker.clone(),
         data_set: scope.clone(),

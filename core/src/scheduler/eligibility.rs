@@ -50,7 +50,7 @@ impl Scheduler {
     fn waited_enough(&self, worker: &WorkerId, state: &SweepState, index: u32) -> bool {
         let data_set = Some(state.settings_of(index).dataset.clone());
         let set_aside = self.pause_of(worker, &None).or(self.pause_of(worker, &data_set)).is_some();
-        !set_aside && state.task(index).not_before.after(Self::LONGEST_PAUSE) <= self.heard_at
+        !set_aside && state.task(index).not_before.after(Self::MAX_PAUSE) <= self.heard_at
     }
 
     /// Whether something got on on a worker, and nothing that matters for a data set is held against it since.

@@ -143,11 +143,11 @@ impl<'a> Picker<'a> {
             probing.insert(scope(first));
             most = 1;
         }
-        let group @ (_, density) = state.group_of(first);
+        let group @ (_, max_cohort) = state.group_of(first);
         let after = state.groups.get(&group).into_iter().flat_map(|queue| queue.range(first + 1..)).copied();
         let others = after.filter(|index| !self.taken.contains(index) && may(*index, probing));
         let mut members = vec![first];
-        members.extend(others.take(most.min(density as usize).saturating_sub(1)));
+        members.extend(others.take(most.min(max_cohort as usize).saturating_sub(1)));
         for index in &members {
             self.left.remove(index);
             self.taken.insert(*index);

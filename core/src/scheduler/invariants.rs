@@ -23,7 +23,10 @@ impl Scheduler {
                 assert!(task.token <= self.last_token, "tokens only grow");
                 if task.phase == Phase::Running {
                     assert!(task.attempts >= 1, "a running task has begun an attempt");
-                    assert!(lease.is_none_or(|lease| lease.size <= task.density), "cohorts keep the density");
+                    assert!(
+                        lease.is_none_or(|lease| lease.size <= task.max_cohort),
+                        "cohorts keep the max_cohort"
+                    );
                 }
             }
         }
@@ -124,7 +127,7 @@ impl SweepState {
             let failed = matches!(task.phase, Phase::Failed(_));
             assert_eq!(failed, self.failures.contains_key(&index), "a failed task has its reason");
             assert_eq!(self.index_of(self.task_id(index)), Some(index), "ids and indices agree");
-            assert!(task.density >= 1);
+            assert!(task.max_cohort >= 1);
             let failed_on = self.failed_on.get(&index);
             assert!(failed_on.is_none_or(|workers| !workers.is_empty()));
             assert!(task.phase != Phase::Done || failed_on.is_none(), "what is done has not failed");

@@ -138,7 +138,7 @@ impl Scheduler {
         let (worker, reason) = (lease.worker, DropReason::Expired);
         let mut actions = vec![Action::DropLease { worker, token, tasks: Vec::new(), reason }];
         for index in lease.members.into_keys() {
-            actions.push(self.charge(now, lease.sweep, index, &failure, lease.size, false));
+            actions.push(self.retry_or_fail(now, lease.sweep, index, &failure, lease.size, false));
             if let Some(state) = self.sweeps.get_mut(&lease.sweep) {
                 state.task_mut(index).token = Task::NO_LEASE;
             }
@@ -171,7 +171,7 @@ impl Scheduler {
     }
 
     /// Decides what becomes of a task whose attempt failed in a cohort of `cohort` members.
-    pub(super) fn charge(
+    pub(super) fn retry_or_fail(
         &mut self,
         now: Timestamp,
         sweep: SweepId,
@@ -198,7 +198,7 @@ impl Scheduler {
             // back. This ends, for the limit halves each time and a task alone is charged.
             let halved = state.task_mut(index);
             halved.attempts = attempt.saturating_sub(1);
-            halved.density = halved.density.min(cohort / 2);
+            halved.max_cohort = halved.max_cohort.min(cohort / 2);
             now
         } else {
             now.after(backoff::wait(retries, task, charged))
@@ -261,7 +261,7 @@ impl Scheduler {
     }
 
     /// Brings the deadline of a lease that its worker came back without to now.
-    pub(super) fn lose(&mut self, now: Timestamp, token: LeaseToken) {
+    pub(super) fn expire_now(&mut self, now: Timestamp, token: LeaseToken) {
         let Some(lease) = self.leases.get_mut(&token) else { return };
         self.deadlines.remove(&(lease.deadline, token));
         lease.deadline = now;

@@ -15,7 +15,7 @@ use super::{
     event::Event,
     leases::Lease,
     pauses::{Pause, Record, Scope},
-    reports::Verdict,
+    reports::ReportStatus,
     settle::SettledSweep,
     sweep_state::SweepState,
     task::Phase,
@@ -95,15 +95,15 @@ impl Scheduler {
 
     /// Takes in what happened and says what follows from it.
     ///
-    /// A durable event that is not news (see [`Scheduler::is_news`]) changes nothing, but may still be
+    /// A durable event that is not news (see [`Scheduler::changes_state`]) changes nothing, but may still be
     /// answered: a repeated report is acknowledged, a stale one refused. Afterwards ask
     /// [`Scheduler::expired`], then [`Scheduler::next_assessment`] until it has none, then
     /// [`Scheduler::next_grants`], and apply what they propose; and now and then
     /// [`Scheduler::to_settle`].
     pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Action> {
         self.wake(now);
-        if event.is_durable() && !self.is_news(&event) {
-            return self.answer_old_news(&event);
+        if event.is_durable() && !self.changes_state(&event) {
+            return self.answer_duplicate(&event);
         }
         match event {
             Event::SweepSubmitted { id, sweep } => self.submit(now, id, sweep),
@@ -143,15 +143,15 @@ impl Scheduler {
     /// Whether a durable event would change anything. Only news belongs into the journal; a report that is
     /// stale or repeated is none.
     #[must_use]
-    pub fn is_news(&self, event: &Event) -> bool {
+    pub fn changes_state(&self, event: &Event) -> bool {
         match event {
             Event::SweepSubmitted { id, sweep } => self.submission_is_news(*id, sweep),
             Event::LeaseGranted { token, tasks, .. } => self.grant_is_news(*token, tasks),
             Event::TaskFinished { token, task, .. } => {
-                matches!(self.judge(*token, *task, true), Verdict::Accepted { .. })
+                matches!(self.classify_report(*token, *task, true), ReportStatus::Accepted { .. })
             }
             Event::AttemptFailed { token, task, .. } => {
-                matches!(self.judge(*token, *task, false), Verdict::Accepted { .. })
+                matches!(self.classify_report(*token, *task, false), ReportStatus::Accepted { .. })
             }
             Event::LeaseExpired { token, .. } | Event::LeaseReleased { token } => {
                 self.leases.contains_key(token)

@@ -138,7 +138,7 @@ impl Scheduler {
             task.token = Task::NO_LEASE;
             task.forgiven = task.attempts;
             // Whatever was too large for it then may have been mended.
-            task.density = Task::new().density;
+            task.max_cohort = Task::new().max_cohort;
             state.forget_failures_of(index);
             state.move_to(index, Phase::Ready);
         }
@@ -192,9 +192,9 @@ impl Scheduler {
         let known: BTreeSet<u64> = there.seeds.iter().copied().collect();
         sweep.seeds.extend(newer.seeds.iter().filter(|seed| !known.contains(seed)));
         let tasks = sweep.task_count();
-        if tasks > Self::MOST_TASKS {
+        if tasks > Self::MAX_TASKS {
             let name = sweep.name;
-            return Err(ExtensionError::TooManyTasks { name, tasks, limit: Self::MOST_TASKS });
+            return Err(ExtensionError::TooManyTasks { name, tasks, limit: Self::MAX_TASKS });
         }
         Ok(sweep)
     }

@@ -149,7 +149,7 @@ impl Scheduler {
             let Some(pause) = self.records.get_mut(&worker).and_then(|r| r.pauses.get_mut(&scope)) else {
                 continue;
             };
-            pause.until = until.min(now.after(Self::LONGEST_PAUSE));
+            pause.until = until.min(now.after(Self::MAX_PAUSE));
             self.pauses.insert((pause.until, worker, scope));
         }
     }

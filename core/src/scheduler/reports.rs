@@ -16,7 +16,7 @@ use super::{
 
 /// What a report is worth.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum ReportStatus {
     /// The task runs under this token.
     Accepted { sweep: SweepId, index: u32 },
     /// The same report under the same token was accepted before.
@@ -31,29 +31,33 @@ impl Scheduler {
         Some((state, state.index_of(task)?))
     }
 
-    pub(super) fn judge(&self, token: LeaseToken, task: TaskId, finished: bool) -> Verdict {
-        let Some((state, index)) = self.find(task) else { return Verdict::Refused(DropReason::Unknown) };
+    pub(super) fn classify_report(&self, token: LeaseToken, task: TaskId, finished: bool) -> ReportStatus {
+        let Some((state, index)) = self.find(task) else { return ReportStatus::Refused(DropReason::Unknown) };
         let known = state.task(index);
         let same_token = known.token == token && self.last_token >= token && token.0 > 0;
         match known.phase {
-            Phase::Running if same_token => Verdict::Accepted { sweep: task.sweep, index },
-            Phase::Done if same_token && finished => Verdict::Repeated,
-            Phase::Ready | Phase::Waiting | Phase::Failed(_) if same_token && !finished => Verdict::Repeated,
-            Phase::Cancelled => Verdict::Refused(DropReason::Cancelled),
-            _ => Verdict::Refused(DropReason::Stale),
+            Phase::Running if same_token => ReportStatus::Accepted { sweep: task.sweep, index },
+            Phase::Done if same_token && finished => ReportStatus::Repeated,
+            Phase::Ready | Phase::Waiting | Phase::Failed(_) if same_token && !finished => {
+                ReportStatus::Repeated
+            }
+            Phase::Cancelled => ReportStatus::Refused(DropReason::Cancelled),
+            _ => ReportStatus::Refused(DropReason::Stale),
         }
     }
 
     /// The answer to a durable event that changes nothing.
-    pub(super) fn answer_old_news(&self, event: &Event) -> Vec<Action> {
+    pub(super) fn answer_duplicate(&self, event: &Event) -> Vec<Action> {
         let (token, task, finished) = match event {
             Event::TaskFinished { token, task, .. } => (*token, *task, true),
             Event::AttemptFailed { token, task, .. } => (*token, *task, false),
             _ => return Vec::new(),
         };
-        match self.judge(token, task, finished) {
-            Verdict::Refused(reason) => vec![Action::RefuseReport { token, task, reason }],
-            Verdict::Repeated | Verdict::Accepted { .. } => vec![Action::Acknowledge { token, task }],
+        match self.classify_report(token, task, finished) {
+            ReportStatus::Refused(reason) => vec![Action::RefuseReport { token, task, reason }],
+            ReportStatus::Repeated | ReportStatus::Accepted { .. } => {
+                vec![Action::Acknowledge { token, task }]
+            }
         }
     }
 
@@ -70,7 +74,9 @@ impl Scheduler {
         task: TaskId,
         data_digest: String,
     ) -> Vec<Action> {
-        let Verdict::Accepted { sweep, index } = self.judge(token, task, true) else { return Vec::new() };
+        let ReportStatus::Accepted { sweep, index } = self.classify_report(token, task, true) else {
+            return Vec::new();
+        };
         let worker = self.leases.get(&token).map(|lease| lease.worker.clone());
         self.note_progress(token);
         if let Some(worker) = &worker {
@@ -101,7 +107,9 @@ impl Scheduler {
         failure: &Failure,
         unconfirmed: bool,
     ) -> Vec<Action> {
-        let Verdict::Accepted { sweep, index } = self.judge(token, task, false) else { return Vec::new() };
+        let ReportStatus::Accepted { sweep, index } = self.classify_report(token, task, false) else {
+            return Vec::new();
+        };
         let lease = self.leases.get(&token).map(|lease| (lease.worker.clone(), lease.size));
         let cohort = lease.as_ref().map_or(1, |(_, size)| *size);
         if let Some((worker, _)) = lease {
@@ -111,7 +119,7 @@ impl Scheduler {
             }
         }
         self.end_member(token, index);
-        let mut actions = vec![self.charge(now, sweep, index, failure, cohort, unconfirmed)];
+        let mut actions = vec![self.retry_or_fail(now, sweep, index, failure, cohort, unconfirmed)];
         actions.push(Action::Acknowledge { token, task });
         actions.extend(self.end_if_over(now, sweep));
         actions
@@ -124,10 +132,10 @@ impl Scheduler {
         task: TaskId,
         epoch: u32,
     ) -> Vec<Action> {
-        match self.judge(token, task, true) {
-            Verdict::Refused(reason) => vec![Action::RefuseReport { token, task, reason }],
-            Verdict::Repeated => Vec::new(),
-            Verdict::Accepted { sweep, index } => {
+        match self.classify_report(token, task, true) {
+            ReportStatus::Refused(reason) => vec![Action::RefuseReport { token, task, reason }],
+            ReportStatus::Repeated => Vec::new(),
+            ReportStatus::Accepted { sweep, index } => {
                 if let (Some(lease), Some(state)) = (self.leases.get_mut(&token), self.sweeps.get_mut(&sweep))
                     && let Some(done) = lease.members.get_mut(&index)
                 {

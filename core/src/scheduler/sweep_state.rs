@@ -33,7 +33,7 @@ pub struct FailedAttempt {
     pub last: bool,
 }
 
-/// Which tasks may share a cohort: equal cohort key, and equal density limit.
+/// Which tasks may share a cohort: equal cohort key, and equal max_cohort limit.
 pub(super) type Group = (u64, u32);
 
 /// One sweep's tasks, queues and counters.
@@ -89,7 +89,7 @@ impl SweepState {
                 Order::ByConfiguration => index / seeds,
             };
             let key = sweep.configurations[configuration as usize].cohort_key;
-            by_key.entry((key, Task::new().density)).or_default().push(index);
+            by_key.entry((key, Task::new().max_cohort)).or_default().push(index);
         }
         let counts_of = |pending| TaskCounts { pending, ..TaskCounts::default() };
         Self {
@@ -180,7 +180,7 @@ impl SweepState {
             .collect();
         for (task, index) in self.tasks.iter().zip(&moved) {
             let phase = task.phase;
-            // Out of the queues under the density it has there, into them under its own.
+            // Out of the queues under the max_cohort it has there, into them under its own.
             new.move_to(*index, Phase::Running);
             *new.task_mut(*index) = Task { phase: Phase::Running, ..task.clone() };
             new.move_to(*index, phase);
@@ -213,14 +213,14 @@ impl SweepState {
         &self.tasks[index as usize]
     }
 
-    /// A task, to change anything but its phase; its density only while it is not ready.
+    /// A task, to change anything but its phase; its max_cohort only while it is not ready.
     pub(super) fn task_mut(&mut self, index: u32) -> &mut Task {
         &mut self.tasks[index as usize]
     }
 
     pub(super) fn group_of(&self, index: u32) -> Group {
         let configuration = &self.sweep.configurations[self.configuration_of(index)];
-        (configuration.cohort_key, self.task(index).density)
+        (configuration.cohort_key, self.task(index).max_cohort)
     }
 
     /// The one place where a task changes its phase: counters and queues follow.

@@ -65,7 +65,7 @@ pub enum SubmissionError {
 
 impl Scheduler {
     /// The most tasks a sweep may have.
-    pub const MOST_TASKS: u64 = 10_000_000;
+    pub const MAX_TASKS: u64 = 10_000_000;
 
     /// What submitting `sweep` would do; to be asked before [`super::Event::SweepSubmitted`] is journaled.
     ///
@@ -77,8 +77,8 @@ impl Scheduler {
         if tasks == 0 {
             return Err(SubmissionError::Empty(name()));
         }
-        if tasks > Self::MOST_TASKS {
-            return Err(SubmissionError::TooManyTasks { name: name(), tasks, limit: Self::MOST_TASKS });
+        if tasks > Self::MAX_TASKS {
+            return Err(SubmissionError::TooManyTasks { name: name(), tasks, limit: Self::MAX_TASKS });
         }
         let Some(id) = self.names.get(&sweep.name) else {
             return Ok(Submission::New(SweepId(self.last_sweep.0 + 1)));

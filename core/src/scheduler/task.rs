@@ -20,7 +20,7 @@ pub(super) struct Task {
     /// The most epochs any of its lost attempts had finished.
     pub(super) furthest: u32,
     /// The most members a cohort with it may have.
-    pub(super) density: u32,
+    pub(super) max_cohort: u32,
     pub(super) phase: Phase,
 }
 
@@ -58,7 +58,7 @@ impl Task {
             attempts: 0,
             forgiven: 0,
             furthest: 0,
-            density: u32::MAX,
+            max_cohort: u32::MAX,
             phase: Phase::Ready,
         }
     }

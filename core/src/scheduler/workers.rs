@@ -11,7 +11,7 @@ use super::{
     action::{Action, DropReason},
     event::{HeldLease, SlotOffer},
     machine::Scheduler,
-    reports::Verdict,
+    reports::ReportStatus,
 };
 
 /// A worker that is connected or has leases.
@@ -88,10 +88,10 @@ impl Scheduler {
             if kept && tasks.is_empty() {
                 continue;
             }
-            actions.extend(self.sort_out(&worker, token, tasks));
+            actions.extend(self.reconcile_lease(&worker, token, tasks));
         }
         for token in missing {
-            self.lose(now, token);
+            self.expire_now(now, token);
         }
         actions
     }
@@ -116,17 +116,17 @@ impl Scheduler {
 
     /// What a connecting worker is told of a lease it holds: reports that arrived before are acknowledged,
     /// tasks that are not its own any more are to be dropped.
-    fn sort_out(&self, worker: &WorkerId, token: LeaseToken, tasks: Vec<TaskId>) -> Vec<Action> {
+    fn reconcile_lease(&self, worker: &WorkerId, token: LeaseToken, tasks: Vec<TaskId>) -> Vec<Action> {
         let mut actions = Vec::new();
         let mut stale = Vec::new();
         let all = tasks.len();
         let mut reason = DropReason::Stale;
         for task in tasks {
-            let finished = self.judge(token, task, true);
-            let failed = self.judge(token, task, false);
-            if finished == Verdict::Repeated || failed == Verdict::Repeated {
+            let finished = self.classify_report(token, task, true);
+            let failed = self.classify_report(token, task, false);
+            if finished == ReportStatus::Repeated || failed == ReportStatus::Repeated {
                 actions.push(Action::Acknowledge { token, task });
-            } else if let Verdict::Refused(why) = finished {
+            } else if let ReportStatus::Refused(why) = finished {
                 reason = why;
                 stale.push(task);
             }

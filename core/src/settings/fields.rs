@@ -9,7 +9,7 @@ const LSTM: &[&str] = &["bi-eflstm"];
 const MFN: &[&str] = &["mfn"];
 
 /// The largest integer of a setting that has no bound of its own.
-pub(crate) const LARGEST: u64 = u32::MAX as u64;
+pub(crate) const MAX_INTEGER: u64 = u32::MAX as u64;
 
 const PROBABILITY: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::Including(1.0) };
 /// Of dropout that scales up what survives: at 1 nothing would.
@@ -97,7 +97,7 @@ pub const FIELDS: &[Field] = &[
     row(
         "training.batch_size",
         // Batch normalisation has no variance to divide by in a batch of one.
-        Kind::Integer { min: 2, max: LARGEST },
+        Kind::Integer { min: 2, max: MAX_INTEGER },
         integer(15),
         "samples per optimizer step",
     )
@@ -131,13 +131,13 @@ pub const FIELDS: &[Field] = &[
     ),
     row(
         "training.plateau_patience",
-        Kind::Integer { min: 0, max: LARGEST },
+        Kind::Integer { min: 0, max: MAX_INTEGER },
         integer(10),
         "epochs without a lower validation loss that are no plateau yet",
     ),
     row(
         "training.patience",
-        Kind::Integer { min: 0, max: LARGEST },
+        Kind::Integer { min: 0, max: MAX_INTEGER },
         integer(0),
         "stop after so many epochs without a lower validation loss; 0 for never",
     ),

@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::fields::LARGEST;
+use super::fields::MAX_INTEGER;
 pub use super::fields::{FIELDS, MODEL_KINDS};
 
 /// One field of the settings.
@@ -164,7 +164,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bool => f.write_str("true or false"),
-            Self::Integer { min, max } if *max >= LARGEST => write!(f, "an integer of at least {min}"),
+            Self::Integer { min, max } if *max >= MAX_INTEGER => write!(f, "an integer of at least {min}"),
             Self::Integer { min, max } => write!(f, "an integer from {min} to {max}"),
             Self::Number { min, max } => {
                 let (left, from) = match min {

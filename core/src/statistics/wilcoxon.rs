@@ -4,8 +4,8 @@ use statrs::distribution::{ContinuousCDF, Normal};
 
 /// Most differences for which the distribution is computed exactly, without ties and with them. The bounds
 /// are scipy's, so that the p-value is the one that `scipy.stats.wilcoxon` gives.
-const MOST_EXACT: usize = 50;
-const MOST_EXACT_WITH_TIES: usize = 13;
+const MAX_EXACT: usize = 50;
+const MAX_EXACT_WITH_TIES: usize = 13;
 
 /// Two-sided p-value of Wilcoxon's signed-rank test that `differences` are symmetric about zero, as
 /// `scipy.stats.wilcoxon(differences)` (1.13 or later) with its defaults: differences of zero are dropped,
@@ -38,7 +38,7 @@ pub fn signed_rank(differences: &[f64]) -> Option<f64> {
     }
 
     let plain = groups.len() == differences.len();
-    let p = if differences.len() <= if plain { MOST_EXACT } else { MOST_EXACT_WITH_TIES } {
+    let p = if differences.len() <= if plain { MAX_EXACT } else { MAX_EXACT_WITH_TIES } {
         exact(&ranks, positive)
     } else {
         let n = sorted.len() as f64;

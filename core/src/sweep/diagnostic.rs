@@ -20,7 +20,7 @@ const BEFORE: usize = 30;
 
 /// Longest text about a place that is kept, in characters, and how much of its end. It may quote the file, in which a
 /// number can have a hundred thousand digits.
-const LONGEST_TEXT: usize = 500;
+const MAX_TEXT: usize = 500;
 const END: usize = 150;
 
 /// A place in a sweep file, with its line to show it by.
@@ -154,10 +154,10 @@ impl fmt::Display for Plain<'_> {
 /// The text, of a long one its beginning and its end.
 fn abridged(text: String) -> String {
     let count = text.chars().count();
-    if count <= LONGEST_TEXT {
+    if count <= MAX_TEXT {
         return text;
     }
-    let beginning: String = text.chars().take(LONGEST_TEXT - END).collect();
+    let beginning: String = text.chars().take(MAX_TEXT - END).collect();
     let end: String = text.chars().skip(count - END).collect();
     format!("{beginning}...{end}")
 }

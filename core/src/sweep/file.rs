@@ -10,10 +10,9 @@ use serde_json::Value;
 use super::{
     definition::{CheckpointSettings, ReportSettings, RetrySettings, ScheduleSettings},
     diagnostic::{Problems, Span},
-    outcome,
     parameters::{self, Parameter},
     raw::{Entry, Node, Raw},
-    scalar,
+    scalar, sections,
 };
 use crate::{
     id::SweepName,
@@ -86,7 +85,7 @@ pub(crate) struct Outline {
 }
 
 /// The largest `max_tasks`.
-const MOST_TASKS: u64 = 1_000_000;
+const MAX_TASKS: u64 = 1_000_000;
 
 /// Reads the tree; what is wrong is noted and left out.
 pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
@@ -98,9 +97,9 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
         include: Vec::new(),
         exclude: Vec::new(),
         seeds: (0..5).collect(),
-        report: outcome::default_report(),
+        report: sections::default_report(),
         baseline: None,
-        retries: outcome::default_retries(),
+        retries: sections::default_retries(),
         checkpoint: CheckpointSettings::default(),
         schedule: ScheduleSettings::default(),
         max_tasks: 10_000,
@@ -169,21 +168,21 @@ impl Outline {
                         .error(point.span, "an entry of `exclude` without values would match every point");
                 }
             }
-            "seeds" => self.seeds = outcome::read_seeds(node, problems).unwrap_or_default(),
-            "report" => (self.report, self.baseline) = outcome::read_report(node, mentions, problems),
-            "retries" => self.retries = outcome::read_retries(node, problems),
-            "checkpoint" => self.checkpoint = outcome::read_checkpoint(node, problems),
-            "order" => self.schedule.order = outcome::read_order(node, problems),
-            "priority" => self.schedule.priority = outcome::read_priority(node, problems),
+            "seeds" => self.seeds = sections::read_seeds(node, problems).unwrap_or_default(),
+            "report" => (self.report, self.baseline) = sections::read_report(node, mentions, problems),
+            "retries" => self.retries = sections::read_retries(node, problems),
+            "checkpoint" => self.checkpoint = sections::read_checkpoint(node, problems),
+            "order" => self.schedule.order = sections::read_order(node, problems),
+            "priority" => self.schedule.priority = sections::read_priority(node, problems),
             "max_concurrent_tasks" => {
                 let what = "`max_concurrent_tasks`";
-                let most = scalar::integer(node, what, 1, MOST_TASKS, problems);
+                let most = scalar::integer(node, what, 1, MAX_TASKS, problems);
                 self.schedule.max_concurrent_tasks = most.and_then(|most| u32::try_from(most).ok());
             }
             "max_tasks" => {
                 self.max_tasks_span = Some(node.span);
                 self.max_tasks =
-                    scalar::integer(node, "`max_tasks`", 1, MOST_TASKS, problems).unwrap_or(MOST_TASKS);
+                    scalar::integer(node, "`max_tasks`", 1, MAX_TASKS, problems).unwrap_or(MAX_TASKS);
             }
             key => match schema::field(key) {
                 Some(field) if field.section().is_none() => {

@@ -6,12 +6,12 @@ mod diagnostic;
 mod exclude;
 mod expand;
 mod file;
-mod outcome;
 mod parameters;
 mod parse;
 mod plan;
 mod raw;
 mod scalar;
+mod sections;
 
 pub use definition::{
     CheckpointSettings, Configuration, Order, ReportSettings, RetrySettings, ScheduleSettings, Sweep,

@@ -26,7 +26,7 @@ pub(crate) struct Parameter {
 }
 
 /// Most values a `{min, max, count}` can stand for.
-const LONGEST_RANGE: u64 = 10_000;
+const MAX_RANGE: u64 = 10_000;
 
 /// Reads `parameters`.
 pub(crate) fn read(node: &Node, problems: &mut Problems<'_>) -> Vec<Parameter> {
@@ -140,7 +140,7 @@ fn read_range(
     };
     let first = scalar::setting(field, path, min, problems);
     let last = scalar::setting(field, path, max, problems);
-    let steps = scalar::integer(count, &format!("`{path}.count`"), 2, LONGEST_RANGE, problems);
+    let steps = scalar::integer(count, &format!("`{path}.count`"), 2, MAX_RANGE, problems);
     let (first, last, logarithmic) = (first?, last?, logarithmic?);
     let (low, high) = (first.as_f64()?, last.as_f64()?);
     if low >= high {

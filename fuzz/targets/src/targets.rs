@@ -65,7 +65,7 @@ pub fn sweep_service(bytes: &[u8]) {
             // Refused or understood: both are answers.
             let _ = convert::task(failed.task);
             if let Ok(failure) = Failure::try_from(failed.failure.unwrap_or_default()) {
-                assert!(failure.message.len() <= Failure::LONGEST_MESSAGE, "messages are bounded");
+                assert!(failure.message.len() <= Failure::MAX_MESSAGE_CHARS, "messages are bounded");
             }
         }
         Some(Part::SweepJson(_)) | None => {}

@@ -8,7 +8,7 @@ use colearn_core::{
 use super::{Chart, Group};
 use crate::{
     cells::{label, setting_columns},
-    material::{Material, best},
+    report_data::{Material, best},
     svg::{Anchor, Canvas, Ink, fitted},
 };
 
@@ -16,7 +16,7 @@ const WIDTH: f64 = 420.0;
 /// Right of the cells and below them.
 const RIGHT: f64 = 14.0;
 /// Most classes whose shares are written into the cells.
-const MOST_WRITTEN: usize = 12;
+const MAX_WRITTEN: usize = 12;
 
 /// Without modality dropout, the best, and the baseline.
 pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
@@ -161,7 +161,7 @@ fn draw(counts: &[Vec<u64>], names: &[String], title: &str) -> String {
             let shade = 0.04 + 0.56 * share;
             let gap = if classes <= 40 { 1.0 } else { 0.0 };
             canvas.rect(corner, (cell - gap, cell - gap), Ink::ACCENT, shade, &hint);
-            if classes <= MOST_WRITTEN && *count > 0 {
+            if classes <= MAX_WRITTEN && *count > 0 {
                 let middle = (corner.0 + cell / 2.0, corner.1 + cell / 2.0 + 4.5);
                 canvas.text(middle, Anchor::Middle, Ink::Text, 12.0, &format!("{:.0}", 100.0 * share));
             }

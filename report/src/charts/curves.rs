@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     cells::{label, percent, setting_columns},
-    material::{Material, best},
+    report_data::{Material, best},
     svg::{Canvas, Glyph, Ink, Legend, Scale},
 };
 

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     cells::{count, label, mean_and_deviation, metric_heading, setting_columns},
-    material::best,
     reference::{Matched, Published},
+    report_data::best,
     svg::{Canvas, Glyph, Ink, Legend, Scale},
 };
 

@@ -14,8 +14,8 @@ use colearn_core::{result::metric, table::ResultsTable};
 
 use crate::{
     cells::{metric_heading, percent},
-    material::Material,
     reference::Matched,
+    report_data::Material,
 };
 
 /// A drawing with its words.

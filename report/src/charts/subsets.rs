@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     cells::all_metrics,
-    material::best,
+    report_data::best,
     svg::{Glyph, Ink, Legend},
 };
 

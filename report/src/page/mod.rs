@@ -12,8 +12,8 @@ use colearn_core::{statistics::Verdict, table::ResultsTable, text::counted_len};
 use crate::{
     cells::{count, label, mean_and_deviation, metric_heading, setting_columns, summary_line},
     charts::{Charts, Group},
-    material::{Material, best},
     reference::Matched,
+    report_data::{Material, best},
     svg::escape,
 };
 

@@ -9,7 +9,7 @@ use colearn_core::{
 
 use crate::{
     cells::{self, label, percent, setting_columns, some},
-    material::Material,
+    report_data::Material,
     svg::escape,
 };
 

@@ -13,8 +13,8 @@ use crate::{
         self, count, decimal, label, mean_and_deviation, metric_heading, note, setting, setting_columns,
         signed, verdict_heading,
     },
-    material::{Material, best},
     reference::{Matched, Reference},
+    report_data::{Material, best},
     svg::escape,
 };
 

@@ -8,7 +8,7 @@ use crate::{
     cells::{
         count, decimal, metric_heading, percent, setting, setting_columns, signed, verdict_heading, warnings,
     },
-    material::best,
+    report_data::best,
 };
 
 /// A `table` environment in the style of the booktabs package: mean and deviation, the best of a metric in bold.

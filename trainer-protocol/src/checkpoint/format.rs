@@ -25,7 +25,7 @@ const VERSION: u32 = 1;
 const LENGTH_BYTES: usize = 8;
 /// The most bytes of a header that is read. Nearly all of it is the progress: 30,000 epochs, the most that a
 /// task may have, need about 5 MB.
-pub const LARGEST_HEADER: u64 = 64 << 20;
+pub const MAX_HEADER_BYTES: u64 = 64 << 20;
 
 /// How far a task was at the end of an epoch.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,7 +71,7 @@ impl Expected {
     #[must_use]
     pub fn largest(&self) -> u64 {
         let floats: u64 = self.tensors.values().map(|&length| length as u64).sum();
-        LENGTH_BYTES as u64 + LARGEST_HEADER + 4 * floats
+        LENGTH_BYTES as u64 + MAX_HEADER_BYTES + 4 * floats
     }
 }
 
@@ -159,7 +159,7 @@ fn split(bytes: &[u8]) -> Result<(Metadata, &[u8]), CheckpointError> {
     let length = u64::from_le_bytes(*length);
     let (header, data) = usize::try_from(length)
         .ok()
-        .filter(|_| length <= LARGEST_HEADER)
+        .filter(|_| length <= MAX_HEADER_BYTES)
         .and_then(|length| rest.split_at_checked(length))
         .ok_or_else(|| wrong(format!("its header would have {length} bytes")))?;
     // `SafeTensors::deserialize` adds sizes from the file without a check for overflow; its `Metadata` alone

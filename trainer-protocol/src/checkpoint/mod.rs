@@ -8,5 +8,5 @@ mod format;
 mod store;
 
 pub use error::{CheckpointError, ObjectError, StoreError};
-pub use format::{Checkpoint, Expected, Header, LARGEST_HEADER, decode, digest_of_text, encode};
+pub use format::{Checkpoint, Expected, Header, MAX_HEADER_BYTES, decode, digest_of_text, encode};
 pub use store::{Entry, Store};

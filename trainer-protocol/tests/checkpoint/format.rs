@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use colearn_core::id::{ConfigurationId, SweepId, TaskId};
 use colearn_trainer_protocol::checkpoint::{
-    Checkpoint, CheckpointError, Expected, LARGEST_HEADER, decode, encode,
+    Checkpoint, CheckpointError, Expected, MAX_HEADER_BYTES, decode, encode,
 };
 use proptest::prelude::*;
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
@@ -26,7 +26,7 @@ fn a_long_history_fits() {
     let mut written = checkpoint(3, 1, 100_000);
     written.progress = record.repeat(100_000);
     let bytes = encode(&written);
-    assert!((bytes.len() as u64) < LARGEST_HEADER / 2, "{}", bytes.len());
+    assert!((bytes.len() as u64) < MAX_HEADER_BYTES / 2, "{}", bytes.len());
     assert!(same(&written, &decode(&bytes, &expected(3)).unwrap()));
 }
 

@@ -5,7 +5,7 @@ use colearn_trainer_protocol::Command;
 
 use super::{Agent, Mode};
 use crate::{
-    event::{Action, LogLevel, Outcome, Report},
+    input::{Action, LogLevel, Outcome, Report},
     slot::{Slot, Trainer},
 };
 
@@ -79,7 +79,7 @@ impl Agent {
     }
 
     /// Drains when another lease would be of no use any more, and leaves before the time is up.
-    pub(super) fn mind_the_time(&mut self, now: Timestamp) {
+    pub(super) fn enforce_time_limit(&mut self, now: Timestamp) {
         if self.time.end().is_some_and(|end| end <= now) {
             self.leave(now, Outcome::Stopped);
         } else if self.time.last_lease().is_some_and(|last| last <= now) {
@@ -92,9 +92,9 @@ impl Agent {
         if let Mode::Parking { outcome, until } = &self.mode {
             let late = *until <= now;
             if late || self.slots.values().all(|slot| matches!(slot.trainer, Trainer::Withdrawn)) {
-                let until = now.after(self.limits.farewell);
+                let until = now.after(self.limits.shutdown_timeout);
                 self.mode = Mode::Leaving { outcome: outcome.clone(), until };
-                self.kill_the_late();
+                self.kill_overdue();
                 self.speak();
             }
         }
@@ -119,7 +119,7 @@ impl Agent {
     }
 
     /// What is trained still when the grace is over goes on elsewhere from its last checkpoint.
-    fn kill_the_late(&mut self) {
+    fn kill_overdue(&mut self) {
         let late: Vec<u32> = self
             .slots
             .iter()

@@ -8,7 +8,7 @@ use colearn_core::{
 use colearn_trainer_protocol::Event;
 
 use super::*;
-use crate::event::{Assignment, EndStatus, Held, TrainerEnd};
+use crate::input::{Assignment, EndStatus, Held, TrainerEnd};
 
 mod leaving;
 
@@ -476,7 +476,7 @@ fn a_trainer_that_says_nothing_for_too_long_is_killed() {
 fn nonsense_costs_a_trainer_its_life() {
     let mut env = TestEnv::online(1);
     env.train(7, 0, &[1]);
-    let actions = env.apply(Input::TrainerBabbled { slot: 0, what: "expected value in `hi`".to_owned() });
+    let actions = env.apply(Input::ProtocolViolation { slot: 0, what: "expected value in `hi`".to_owned() });
     let why = Failure::new(
         FailureReason::Crash,
         "trainer spoke out of protocol: expected value in `hi`".to_owned(),

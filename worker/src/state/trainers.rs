@@ -8,8 +8,8 @@ use colearn_trainer_protocol::Event;
 
 use super::{Agent, Link};
 use crate::{
-    event::{Action, LogLevel, Message, Outcome, Report, TrainerEnd},
-    slot::{MOST_DEATHS_AT_START, Slot, Trainer},
+    input::{Action, LogLevel, Message, Outcome, Report, TrainerEnd},
+    slot::{MAX_DEATHS_AT_START, Slot, Trainer},
 };
 
 impl Agent {
@@ -35,7 +35,7 @@ impl Agent {
                     slot.trainer = Trainer::Idle;
                 } else {
                     let left = training.members.len();
-                    self.babbled(now, index, &format!("it is idle with {left} member(s) unreported"));
+                    self.violated(now, index, &format!("it is idle with {left} member(s) unreported"));
                 }
             }
             (Trainer::Training(training), Event::Epoch { task, record, epochs }) => {
@@ -43,8 +43,8 @@ impl Agent {
                     training.heard = now;
                     slot.deaths = 0;
                     let token = training.token;
-                    if training.keeps_checkpoints && !training.bore_fruit {
-                        training.bore_fruit = true;
+                    if training.keeps_checkpoints && !training.made_progress {
+                        training.made_progress = true;
                         self.time.took(now.since(training.began));
                     }
                     self.log(
@@ -61,7 +61,7 @@ impl Agent {
                     training.heard = now;
                     slot.deaths = 0;
                     let token = training.token;
-                    if !training.bore_fruit {
+                    if !training.made_progress {
                         self.time.took(now.since(training.began));
                     }
                     self.log_of(LogLevel::Info, token, &[task], format!("slot {index}: {task} is done"));
@@ -91,12 +91,12 @@ impl Agent {
                     _ => "training",
                 };
                 let name = event_name(&event);
-                self.babbled(now, index, &format!("`{name}` came from a trainer that was {doing}"));
+                self.violated(now, index, &format!("`{name}` came from a trainer that was {doing}"));
             }
         }
     }
 
-    pub(super) fn babbled(&mut self, now: Timestamp, index: u32, what: &str) {
+    pub(super) fn violated(&mut self, now: Timestamp, index: u32, what: &str) {
         let why = format!("trainer spoke out of protocol: {what}");
         self.kill(now, index, &Failure::new(FailureReason::Crash, why));
     }
@@ -132,7 +132,7 @@ impl Agent {
                 slot.trainer = pause(slot);
                 self.died_at_start(now, index, &end.to_string());
             }
-            Trainer::Ending if slot.deaths_at_start >= MOST_DEATHS_AT_START => {
+            Trainer::Ending if slot.deaths_at_start >= MAX_DEATHS_AT_START => {
                 slot.trainer = Trainer::Withdrawn;
             }
             Trainer::Ending | Trainer::Absent { .. } => slot.trainer = pause(slot),
@@ -165,7 +165,7 @@ impl Agent {
         slot.deaths += 1;
         slot.deaths_at_start += 1;
         let deaths = slot.deaths_at_start;
-        if deaths < MOST_DEATHS_AT_START {
+        if deaths < MAX_DEATHS_AT_START {
             return self
                 .log(LogLevel::Warn, format!("slot {index}: died at its start ({deaths} in a row): {why}"));
         }
@@ -182,7 +182,7 @@ impl Agent {
         if let Some(cohort) = waiting {
             self.give_back(cohort.token, index, "the slot is withdrawn");
         }
-        if self.slots.values().all(|slot| slot.deaths_at_start >= MOST_DEATHS_AT_START) {
+        if self.slots.values().all(|slot| slot.deaths_at_start >= MAX_DEATHS_AT_START) {
             self.leave(now, Outcome::NoUsableSlot { why: why.to_owned() });
         }
     }

@@ -5,7 +5,7 @@
 
 mod coordinator;
 mod gpus;
-mod lives;
+mod lifecycle;
 mod no_op;
 mod stories;
 mod usage;

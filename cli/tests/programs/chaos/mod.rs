@@ -5,8 +5,8 @@
 
 mod cluster;
 mod demo;
-mod dice;
 mod ledger;
+mod rng;
 
 use std::{
     env,
@@ -15,7 +15,7 @@ use std::{
 
 use serde_json::Value;
 
-use self::dice::Dice;
+use self::rng::Dice;
 pub(crate) use self::{
     cluster::{Cluster, Setup, Victim},
     ledger::Ledger,

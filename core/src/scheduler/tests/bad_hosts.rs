@@ -139,9 +139,9 @@ fn a_person_takes_a_worker_back() {
     let mut env = set_aside();
     let (cause, worker) = (RestoreCause::Person, worker("bad"));
     let event = Event::WorkerRestored { worker: worker.clone(), data_set: None, cause };
-    assert!(env.scheduler.is_news(&event));
+    assert!(env.scheduler.changes_state(&event));
     env.apply(event.clone());
-    assert!(!env.scheduler.is_news(&event), "twice is once");
+    assert!(!env.scheduler.changes_state(&event), "twice is once");
     assert_eq!(env.granted().len(), 1, "at once");
     assert!(env.scheduler.set_aside_for(&worker).is_empty());
 }
@@ -171,12 +171,12 @@ fn a_task_does_not_wait_for_ever_for_a_worker_that_is_busy() {
     assert!(env.offer("a", &[0]).is_empty());
     let failed_at = env.now;
     while env.granted().is_empty() {
-        assert!(env.now.since(failed_at) < 2 * Scheduler::LONGEST_PAUSE, "it waits for ever");
+        assert!(env.now.since(failed_at) < 2 * Scheduler::MAX_PAUSE, "it waits for ever");
         env.now = env.now.after(LEASE / 2);
         env.heartbeat("busy");
         env.heartbeat("a");
     }
-    assert!(env.now.since(failed_at) >= Scheduler::LONGEST_PAUSE);
+    assert!(env.now.since(failed_at) >= Scheduler::MAX_PAUSE);
 }
 
 #[test]
@@ -451,10 +451,10 @@ fn a_clock_that_was_set_back_does_not_prolong_a_pause() {
     let mut env = set_aside();
     env.start_again_at(crate::time::Timestamp(env.now.0 / 2));
     let pause = pauses(&env, "bad")[0];
-    assert!(pause <= Scheduler::LONGEST_PAUSE, "{pause:?}");
+    assert!(pause <= Scheduler::MAX_PAUSE, "{pause:?}");
     env.connect("good", &[1], &[]);
     env.worker("bad", &[1]);
-    env.now = env.now.after(Scheduler::LONGEST_PAUSE);
+    env.now = env.now.after(Scheduler::MAX_PAUSE);
     env.heartbeat("good");
     env.heartbeat("bad");
     assert!(env.granted().iter().any(|lease| lease.worker == worker("bad")));

@@ -138,12 +138,12 @@ impl TestEnv {
     }
 
     fn apply_one(&mut self, event: Event) {
-        if event.is_durable() && self.scheduler.is_news(&event) {
+        if event.is_durable() && self.scheduler.changes_state(&event) {
             self.owners.push(self.scheduler.sweep_of(&event));
             self.journal.push((self.now, event.clone()));
         }
         if let Event::SweepRemoved { sweep } = &event
-            && self.scheduler.is_news(&event)
+            && self.scheduler.changes_state(&event)
         {
             self.settled.remove(sweep);
             let of_others: Vec<bool> = self.owners.iter().map(|owner| owner != &Some(*sweep)).collect();

@@ -144,7 +144,7 @@ fn a_worker_out_of_time_parks_what_it_trains_and_leaves() {
     let mut env = TestEnv::limited(100 * SECOND);
     env.train(7, 0, &[1]);
     env.apply(Input::Disconnected);
-    // The grace of 30 s and the farewell of 5 s have to fit.
+    // The grace of 30 s and the shutdown_timeout of 5 s have to fit.
     assert_eq!(env.wait(), (65 * SECOND, vec![park(0)]));
     env.parked(0, 1);
     env.said(0, Event::Idle);

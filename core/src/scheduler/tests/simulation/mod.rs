@@ -298,7 +298,7 @@ impl World {
             }
             _ => return,
         };
-        if matches!(event, Event::SweepRemoved { .. }) && self.env.scheduler.is_news(&event) {
+        if matches!(event, Event::SweepRemoved { .. }) && self.env.scheduler.changes_state(&event) {
             self.removed.insert(sweep);
             // Its results go with it.
             self.recorded.retain(|task, _| task.sweep != sweep);

@@ -19,7 +19,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteRow, SqliteSynchronous},
 };
 
-use super::{KeptLine, LogBatch, LogLine, LogOf, LogSource, MOST_LINES};
+use super::{KeptLine, LogBatch, LogLine, LogOf, LogSource, MAX_LINES};
 use crate::store::{has_log, make_private_database};
 
 const SCHEMA: &str = "\
@@ -159,7 +159,7 @@ impl InMemory {
             let number = self.last;
             self.lines.insert(number, KeptLine { number, worker: worker.clone(), token, line });
         }
-        while self.lines.len() as u64 > MOST_LINES
+        while self.lines.len() as u64 > MAX_LINES
             && let Some((_, gone)) = self.lines.pop_first()
         {
             self.forget_line_of(gone.token);
@@ -240,7 +240,7 @@ async fn write(connection: &mut SqliteConnection, batches: &[LogBatch]) -> Resul
         }
     }
     let gone = sqlx::query("DELETE FROM lines WHERE number <= (SELECT MAX(number) FROM lines) - ?")
-        .bind(MOST_LINES.cast_signed())
+        .bind(MAX_LINES.cast_signed())
         .execute(&mut *transaction)
         .await?;
     if gone.rows_affected() > 0 {
@@ -367,7 +367,7 @@ mod tests {
         for kept in [Kept::open(None).await, Kept::open(Some(folder.path())).await] {
             kept.write(vec![batch(1, &[1], &["oldest"])]).await;
             let many = vec!["x"; 10_000];
-            for _ in 0..MOST_LINES / 10_000 {
+            for _ in 0..MAX_LINES / 10_000 {
                 kept.write(vec![batch(2, &[2], &many)]).await;
             }
             assert!(texts(&kept, LogOf::Task(task(1)), 0, 9).await.is_empty());

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How many names an error lists at most.
-const MOST_LISTED: usize = 10;
+const MAX_LISTED: usize = 10;
 
 /// The answer to a question about the sweep `name`. Where there is none of that name, the failure says what there is.
 pub(super) async fn answered<T>(
@@ -46,7 +46,7 @@ fn others(name: &str, known: &[String], noun: &str) -> String {
 }
 
 fn listed(names: &[impl AsRef<str>]) -> String {
-    let shown: Vec<&str> = names.iter().take(MOST_LISTED).map(AsRef::as_ref).collect();
+    let shown: Vec<&str> = names.iter().take(MAX_LISTED).map(AsRef::as_ref).collect();
     let more = match names.len().saturating_sub(shown.len()) {
         0 => String::new(),
         more => format!(" and {more} more"),

@@ -14,41 +14,41 @@ const OF_ONE_STREAM: u32 = 256;
 /// Units of all streams that may wait: 256 MiB. A turn takes them all at once, and as much may wait meanwhile.
 const OF_ALL: usize = (256 << 20) / UNIT;
 
-/// Room for what all streams say.
+/// Budget for what all streams say.
 #[derive(Clone)]
-pub(super) struct Room(Arc<Semaphore>);
+pub(super) struct Budget(Arc<Semaphore>);
 
-impl Room {
+impl Budget {
     pub(super) fn new() -> Self {
         Self(Arc::new(Semaphore::new(OF_ALL)))
     }
 
     /// The allowance of one more stream.
-    pub(super) fn allowance(&self) -> Allowance {
-        Allowance { of_all: self.0.clone(), of_one: Arc::new(Semaphore::new(OF_ONE_STREAM as usize)) }
+    pub(super) fn allowance(&self) -> StreamBudget {
+        StreamBudget { of_all: self.0.clone(), of_one: Arc::new(Semaphore::new(OF_ONE_STREAM as usize)) }
     }
 }
 
 /// What one stream may have waiting.
-pub(super) struct Allowance {
+pub(super) struct StreamBudget {
     of_all: Arc<Semaphore>,
     of_one: Arc<Semaphore>,
 }
 
-impl Allowance {
+impl StreamBudget {
     /// Waits until there is room for so many bytes. Who waits is served in order.
-    pub(super) async fn take(&self, bytes: usize) -> Result<Place, AcquireError> {
+    pub(super) async fn take(&self, bytes: usize) -> Result<Permit, AcquireError> {
         // More than there is at all would be waited for in vain.
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, OF_ONE_STREAM);
         // First one's own: a stream that has used it up keeps nothing of what is for all.
         let of_one = self.of_one.clone().acquire_many_owned(units).await?;
         let of_all = self.of_all.clone().acquire_many_owned(units).await?;
-        Ok(Place { _of_one: of_one, _of_all: of_all })
+        Ok(Permit { _of_one: of_one, _of_all: of_all })
     }
 }
 
-/// Room that is taken until this is dropped.
-pub(super) struct Place {
+/// Budget that is taken until this is dropped.
+pub(super) struct Permit {
     _of_one: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
@@ -57,11 +57,11 @@ pub(super) struct Place {
 pub(super) struct Queued {
     input: Input,
     /// None for what people ask: they wait for the answer before they ask again.
-    _place: Option<Place>,
+    _place: Option<Permit>,
 }
 
 impl Queued {
-    pub(super) fn new(input: Input, place: Option<Place>) -> Self {
+    pub(super) fn new(input: Input, place: Option<Permit>) -> Self {
         Self { input, _place: place }
     }
 

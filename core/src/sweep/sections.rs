@@ -16,11 +16,11 @@ use super::{
 use crate::{result::metric, settings::schema::MAX_TEXT_BYTES, text::is_unprintable};
 
 /// Seeds stay exact in tools that read every number as a double.
-const LARGEST_SEED: u64 = (1 << 53) - 1;
+const MAX_SEED: u64 = (1 << 53) - 1;
 /// Most seeds of a `{count, base}`.
-const MOST_SEEDS: u64 = 1_000_000;
+const MAX_SEEDS: u64 = 1_000_000;
 /// The largest `checkpoint.every_epochs`.
-const MOST_EPOCHS_BETWEEN: u64 = 100_000;
+const MAX_EPOCHS_BETWEEN: u64 = 100_000;
 
 /// Reads `seeds`; nothing when there was an error.
 pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec<u64>> {
@@ -33,7 +33,7 @@ pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec
             let mut seen = HashMap::new();
             let mut seeds = Vec::new();
             for item in items {
-                let Some(seed) = scalar::integer(item, "a seed", 0, LARGEST_SEED, problems) else { continue };
+                let Some(seed) = scalar::integer(item, "a seed", 0, MAX_SEED, problems) else { continue };
                 if let Some(first) = seen.insert(seed, item.span) {
                     problems
                         .error(item.span, format!("the seed {seed} is given twice"))
@@ -48,18 +48,18 @@ pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec
             for entry in entries {
                 match entry.key.as_str() {
                     "count" => {
-                        count = scalar::integer(&entry.value, "`seeds.count`", 1, MOST_SEEDS, problems)
+                        count = scalar::integer(&entry.value, "`seeds.count`", 1, MAX_SEEDS, problems)
                             .unwrap_or(1);
                     }
                     "base" => {
-                        base = scalar::integer(&entry.value, "`seeds.base`", 0, LARGEST_SEED, problems)
-                            .unwrap_or(0);
+                        base =
+                            scalar::integer(&entry.value, "`seeds.base`", 0, MAX_SEED, problems).unwrap_or(0);
                     }
                     _ => scalar::unknown_key(entry, "seeds", &["count", "base"], problems),
                 }
             }
-            if base > LARGEST_SEED - (count - 1) {
-                problems.error(node.span, format!("the last seed is larger than {LARGEST_SEED}"));
+            if base > MAX_SEED - (count - 1) {
+                problems.error(node.span, format!("the last seed is larger than {MAX_SEED}"));
                 return None;
             }
             (base..base + count).collect()
@@ -221,7 +221,7 @@ pub(crate) fn read_checkpoint(node: &Node, problems: &mut Problems<'_>) -> Check
         match entry.key.as_str() {
             "every_epochs" => {
                 let what = "`checkpoint.every_epochs`";
-                let epochs = scalar::integer(&entry.value, what, 0, MOST_EPOCHS_BETWEEN, problems);
+                let epochs = scalar::integer(&entry.value, what, 0, MAX_EPOCHS_BETWEEN, problems);
                 checkpoint.every_epochs = epochs.and_then(|value| u32::try_from(value).ok()).unwrap_or(0);
             }
             _ => scalar::unknown_key(entry, "checkpoint", &["every_epochs"], problems),

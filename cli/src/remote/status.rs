@@ -8,13 +8,13 @@ use comfy_table::{Table, presets};
 use serde_json::{Value, json as object};
 
 use super::{
-    Client,
-    find::answered,
-    json, pages,
+    Client, json,
+    labels::{moment, now, state_for_people},
+    pages,
+    resolve::answered,
     results::failure_line,
     set_aside,
     submit::summary_of,
-    words::{moment, now, state_for_people},
 };
 use crate::{
     args::{ListArgs, Named, StatusArgs},
@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// Configurations that a terminal is shown.
-const MOST_ROWS: u32 = 500;
+const MAX_ROWS: u32 = 500;
 
 /// `colearn list`.
 pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
@@ -36,11 +36,11 @@ pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
     connection.close().await;
     if *as_json {
         let rows: Vec<Value> = sweeps.iter().map(json::summary).collect();
-        say!("{:#}", object!({ "sweeps": rows }));
+        outln!("{:#}", object!({ "sweeps": rows }));
         return Ok(Exit::Success);
     }
     if sweeps.is_empty() {
-        say!("no sweeps yet; submit one with: colearn submit FILE");
+        outln!("no sweeps yet; submit one with: colearn submit FILE");
         return Ok(Exit::Success);
     }
     let mut table = Table::new();
@@ -70,7 +70,7 @@ pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
             moment(sweep.submitted_at),
         ]);
     }
-    say!("{table}");
+    outln!("{table}");
     Ok(Exit::Success)
 }
 
@@ -79,7 +79,7 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     let StatusArgs { name, target, json: as_json } = arguments;
     let name = name.as_str();
     let mut connection = Connection::open_to_look(target).await?;
-    let most = (!*as_json && std::io::stdout().is_terminal()).then_some(MOST_ROWS);
+    let most = (!*as_json && std::io::stdout().is_terminal()).then_some(MAX_ROWS);
     let response = pages::sweep(&mut connection.sweeps, name, most).await?;
     connection.close().await;
     let summary = summary_of(response.sweep)?;
@@ -89,11 +89,11 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
         document["configurations_progress"] = response.configurations.iter().map(row).collect();
         document["failures"] = response.failures.iter().map(json::failure).collect();
         document["set_aside"] = response.set_aside.iter().map(json::set_aside).collect();
-        say!("{document:#}");
+        outln!("{document:#}");
         return Ok(Exit::Success);
     }
     let counts = summary.tasks.unwrap_or_default();
-    say!(
+    outln!(
         "{}: {}, submitted {}\n{} x {} = {}: {} done, {} running, {} pending, {} failed, {} cancelled; {} tried again\nconnected: {} with {}",
         summary.name,
         state_for_people(&summary),
@@ -111,13 +111,13 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
         counted(summary.slots.into(), "slot"),
     );
     if let Some(other) = trains_another(&summary) {
-        say!("{other}");
+        outln!("{other}");
     }
     if summary.priority != 0 {
-        say!("priority {}", summary.priority);
+        outln!("priority {}", summary.priority);
     }
     if summary.max_concurrent_tasks > 0 {
-        say!("at most {} at a time", counted(summary.max_concurrent_tasks.into(), "task"));
+        outln!("at most {} at a time", counted(summary.max_concurrent_tasks.into(), "task"));
     }
     let mut table = Table::new();
     table.load_style(presets::UTF8_HORIZONTAL_ONLY);
@@ -132,20 +132,20 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
             counts.failed.to_string(),
         ]);
     }
-    say!("{table}");
+    outln!("{table}");
     if response.more {
         let left_out = summary.configurations.saturating_sub(response.configurations.len() as u64);
         let typed = target.typed();
-        say!(
+        outln!(
             "and {} more; see all with: colearn status {name}{typed} | less",
             counted(left_out, "configuration")
         );
     }
     for failure in &response.failures {
-        say!("{}", failure_line(failure));
+        outln!("{}", failure_line(failure));
     }
     for pause in &response.set_aside {
-        say!("{}", set_aside::explained(pause, now(), &target.typed()));
+        outln!("{}", set_aside::explained(pause, now(), &target.typed()));
     }
     Ok(Exit::Success)
 }
@@ -183,7 +183,7 @@ pub(crate) async fn watch(arguments: &Named) -> Outcome {
     let summary = last?;
     connection.close().await;
     let counts = summary.tasks.unwrap_or_default();
-    say!(
+    outln!(
         "{}: {}, {} of {} done, {} failed",
         summary.name,
         state_for_people(&summary),

@@ -64,7 +64,7 @@ pub enum Input {
         event: protocol::Event,
     },
     /// A trainer said something that is not of the protocol. It still runs.
-    TrainerBabbled {
+    ProtocolViolation {
         /// Its slot.
         slot: u32,
         /// What is wrong with what it said.
@@ -288,7 +288,7 @@ pub enum EndStatus {
 impl TrainerEnd {
     /// How much of a trainer's standard error is kept, in bytes: what fits into a failure's message together
     /// with how the trainer ended, since a message that is too long loses its end.
-    pub const STDERR_KEPT: usize = Failure::LONGEST_MESSAGE - 256;
+    pub const STDERR_KEPT: usize = Failure::MAX_MESSAGE_CHARS - 256;
 
     /// What this end means for the tasks that were being trained.
     #[must_use]
