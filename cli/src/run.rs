@@ -155,6 +155,8 @@ fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<OsString> {
         url.into(),
         "--data-dir".into(),
         arguments.data_dir.clone().into_os_string(),
+        // The sweep file and the worker belong to the same person.
+        "--allow-data-outside".into(),
         "--checkpoints".into(),
         checkpoints,
         "--device".into(),

@@ -9,7 +9,7 @@ use tonic::Code;
 async fn undrain(person: &mut Person, worker: &str) -> Result<v1::Worker, tonic::Status> {
     let request = v1::UndrainWorkerRequest { worker: worker.to_owned() };
     let answer = person.0.undrain_worker(request).await?.into_inner();
-    answer.worker.ok_or_else(|| tonic::Status::internal("the answer names no worker"))
+    Ok(answer.worker.expect("the answer names the worker"))
 }
 
 /// What the worker is told for its log next.

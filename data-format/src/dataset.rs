@@ -1,8 +1,6 @@
 //! An opened data set: checked once, shared by the page cache, read in place.
 
 use std::fmt::{self, Write as _};
-use std::fs::File;
-use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -13,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::check::Check;
 use crate::error::DatasetError;
+use crate::file::DataFile;
 use crate::header::Header;
 use crate::layout::{Description, Modality, Split, Task};
 
@@ -91,19 +90,28 @@ pub struct SplitView<'a> {
 }
 
 impl Dataset {
-    /// Map a data set and check everything about it.
+    /// Opens a data set, wherever it lies, and checks everything about it.
     ///
     /// # Errors
     /// [`DatasetError`] names the file and the tensor or header entry, and what to do.
     pub fn open(path: &Path) -> Result<Self, DatasetError> {
-        Self::open_as(path, path)
+        Self::read(DataFile::open(path)?)
     }
 
-    /// Open `file`, naming it `path` in errors: a writer checks its temporary file so.
-    pub(crate) fn open_as(file: &Path, path: &Path) -> Result<Self, DatasetError> {
-        let map = map_file(file, path)?;
-        let header = Header::parse(path, &map)?;
-        let check = Check { path, map: &map, header: &header };
+    /// Maps an open file and checks everything about it.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`].
+    pub fn read(file: DataFile) -> Result<Self, DatasetError> {
+        let (path, file) = file.into_parts();
+        // SAFETY: the map is read-only and the file is, by the contract of `Dataset`, replaced but never
+        // changed in place while it is open.
+        let map = match unsafe { Mmap::map(&file) } {
+            Ok(map) => map,
+            Err(source) => return Err(DatasetError::Io { path, verb: "read", source }),
+        };
+        let header = Header::parse(&path, &map)?;
+        let check = Check { path: &path, map: &map, header: &header };
         check.no_unexpected_tensors()?;
 
         let (steps, modalities) = check.training_shapes()?;
@@ -115,17 +123,7 @@ impl Dataset {
         let warnings = warnings(&header.task, &splits);
         let Header { task, description, .. } = header;
         let digest = OnceLock::new();
-        Ok(Self {
-            path: path.to_owned(),
-            map,
-            modalities,
-            steps,
-            task,
-            description,
-            splits,
-            warnings,
-            digest,
-        })
+        Ok(Self { path, map, modalities, steps, task, description, splits, warnings, digest })
     }
 
     /// The file.
@@ -238,29 +236,6 @@ impl OwnedLabels {
             Self::Classes(labels) => Labels::Classes(labels),
             Self::Values(labels) => Labels::Values(labels),
         }
-    }
-}
-
-fn map_file(file: &Path, path: &Path) -> Result<Mmap, DatasetError> {
-    let failed = |source| DatasetError::Io { path: path.to_owned(), verb: "read", source };
-    let opened = File::open(file).map_err(|source| match source.kind() {
-        ErrorKind::NotFound => DatasetError::Missing { path: path.to_owned(), remedy: remedy(path) },
-        _ => failed(source),
-    })?;
-    if !opened.metadata().map_err(failed)?.is_file() {
-        return Err(failed(ErrorKind::IsADirectory.into()));
-    }
-    // SAFETY: the map is read-only and the file is, by the contract of `Dataset`, replaced but never
-    // changed in place while it is open.
-    unsafe { Mmap::map(&opened) }.map_err(failed)
-}
-
-/// How to obtain a data set that is not there, by its name.
-fn remedy(path: &Path) -> &'static str {
-    match path.file_stem().and_then(|stem| stem.to_str()) {
-        Some("demo") => "run `colearn data generate` to make the demo set",
-        Some("utd-mhad" | "utd-mhad-3") => "datasets/README.md says how to obtain and prepare it",
-        _ => "check the name and the data folder; datasets/README.md says how sets are made",
     }
 }
 

@@ -16,6 +16,24 @@ pub enum DatasetError {
         /// How to obtain it.
         remedy: &'static str,
     },
+    /// The file, or what the name would lead to, is not under the folder that data sets are confined to. Nothing
+    /// outside was looked at.
+    #[error(
+        "data set `{name}` is outside this worker's data folder: put it there and give its bare name, \
+         or start the worker with --allow-data-outside"
+    )]
+    Outside {
+        /// As the sweep has it.
+        name: String,
+    },
+    /// There is something else than a file.
+    #[error("{} is {kind}; a data set is a regular file", path.display())]
+    NotAFile {
+        /// Where it lies.
+        path: PathBuf,
+        /// What it is, with its article.
+        kind: &'static str,
+    },
     /// The operating system refuses.
     #[error("cannot {verb} {}: {source}", path.display())]
     Io {
@@ -45,13 +63,13 @@ pub enum DatasetError {
         found: u64,
     },
     /// A safetensors file of another kind, or of a later version.
-    #[error("{} has format {}, expected `colearn-dataset/1`; \
+    #[error("{} has {}, expected `colearn-dataset/1`; \
              `colearn data generate` and the scripts in datasets/ write it", path.display(),
-             found.as_ref().map_or_else(|| "none in its header".to_owned(), |f| format!("`{f}`")))]
+             found.as_ref().map_or_else(|| "another format".to_owned(), |f| format!("format `{f}`")))]
     Format {
         /// The file.
         path: PathBuf,
-        /// Its `format` entry, if it has one.
+        /// Its `format` entry, if that is one of a data set of ours.
         found: Option<String>,
     },
     /// An entry of the header's metadata is missing or wrong.

@@ -12,6 +12,8 @@ use crate::layout::{Description, FORMAT, LABELS, Task};
 const LENGTH_BYTES: usize = 8;
 /// No data set needs more; safetensors' own limit is 100 MB.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
+/// What the format entry of every version begins with.
+const FORMAT_NAME: &str = "colearn-dataset/";
 /// Modality names become keys and columns everywhere.
 const MAX_NAME_BYTES: usize = 64;
 
@@ -29,6 +31,9 @@ pub(crate) struct Header {
 
 impl Header {
     /// Read and check the header of a whole file's bytes.
+    ///
+    /// It may be any file that somebody named. Until it is known to be a data set, errors do not quote it: they are
+    /// told to whoever submitted the sweep.
     pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, DatasetError> {
         let not_safetensors = |reason: String| DatasetError::NotSafetensors { path: path.to_owned(), reason };
         let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
@@ -36,21 +41,17 @@ impl Header {
         };
         let length = u64::from_le_bytes(*length);
         if length > MAX_HEADER_BYTES {
-            return Err(not_safetensors(format!("its header would have {length} bytes")));
+            return Err(not_safetensors("its first 8 bytes are not the length of a header".to_owned()));
         }
         // Fits: at most MAX_HEADER_BYTES.
         let header_end = LENGTH_BYTES + length as usize;
         let Some(header) = rest.get(..length as usize) else {
-            return Err(DatasetError::Size {
-                path: path.to_owned(),
-                expected: header_end as u64,
-                found: bytes.len() as u64,
-            });
+            return Err(not_safetensors("it ends before its header does; copy or make it again".to_owned()));
         };
         // `SafeTensors::deserialize` adds sizes from the file without a check for overflow; its `Metadata`
         // alone does not, so the comparison with the file's size is made here.
-        let tensors: Metadata =
-            serde_json::from_slice(header).map_err(|error| not_safetensors(error.to_string()))?;
+        let tensors: Metadata = serde_json::from_slice(header)
+            .map_err(|_| not_safetensors("its header is not a list of tensors".to_owned()))?;
         let expected = (header_end as u64).saturating_add(tensors.data_len() as u64);
         if expected != bytes.len() as u64 {
             return Err(DatasetError::Size { path: path.to_owned(), expected, found: bytes.len() as u64 });
@@ -88,7 +89,10 @@ impl Entries<'_> {
     fn check_format(&self) -> Result<(), DatasetError> {
         match self.entries.get("format") {
             Some(format) if format == FORMAT => Ok(()),
-            found => Err(DatasetError::Format { path: self.path.to_owned(), found: found.cloned() }),
+            other => {
+                let found = other.filter(|format| format.starts_with(FORMAT_NAME)).cloned();
+                Err(DatasetError::Format { path: self.path.to_owned(), found })
+            }
         }
     }
 

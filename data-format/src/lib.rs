@@ -15,6 +15,7 @@ compile_error!("safetensors stores little-endian numbers and this crate reads th
 mod check;
 mod dataset;
 mod error;
+mod file;
 pub mod generate;
 mod header;
 pub mod inspect;
@@ -25,6 +26,7 @@ mod write;
 
 pub use dataset::{Dataset, Labels, SplitView, Warning};
 pub use error::{DatasetError, TensorProblem};
+pub use file::{DataFile, DataFolder};
 pub use layout::{Description, Modality, Split, Task};
 pub use path::resolve;
 pub use write::{NewDataset, NewLabels, NewSplit, write};

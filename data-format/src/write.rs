@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::dataset::Dataset;
 use crate::error::{DatasetError, TensorProblem};
+use crate::file::DataFile;
 use crate::layout::{Description, FORMAT, LABELS, Modality, Split, Task, tensor_name};
 
 /// A data set in memory, to be written.
@@ -68,7 +69,7 @@ pub fn write(path: &Path, dataset: &NewDataset) -> Result<(), DatasetError> {
     fs::create_dir_all(folder).map_err(failed)?;
     let temporary = Temporary::beside(folder, path).map_err(failed)?;
     write_file(&temporary.path, &header(dataset, &tensors), &tensors).map_err(failed)?;
-    Dataset::open_as(&temporary.path, path)?;
+    Dataset::read(DataFile::open_as(&temporary.path, path)?)?;
     fs::rename(&temporary.path, path).map_err(failed)?;
     // The rename itself is on disk only when the folder is.
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)

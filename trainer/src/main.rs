@@ -7,6 +7,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use colearn_data_format::DataFolder;
 use colearn_trainer::{device, process};
 
 /// Trains cohorts of tasks with libtorch, for a worker of colearn.
@@ -27,9 +28,12 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct TrainArgs {
-    /// Folder that bare data set names are looked up in
+    /// Folder that holds the data sets
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
+    /// Also open data sets outside that folder
+    #[arg(long)]
+    allow_data_outside: bool,
     /// Where checkpoints lie: a folder, or s3://bucket/prefix; none are kept unless given
     #[arg(long, value_name = "LOCATION")]
     checkpoints: Option<String>,
@@ -44,8 +48,13 @@ struct TrainArgs {
 fn main() -> ExitCode {
     let cli: Cli = colearn_command_line::parse();
     match cli.command {
-        Command::Train(TrainArgs { data_dir, checkpoints, device, threads }) => {
-            process::run(data_dir, checkpoints.as_deref(), &device, threads)
+        Command::Train(TrainArgs { data_dir, allow_data_outside, checkpoints, device, threads }) => {
+            let data = if allow_data_outside {
+                DataFolder::unconfined(data_dir)
+            } else {
+                DataFolder::confined(data_dir)
+            };
+            process::run(data, checkpoints.as_deref(), &device, threads)
         }
         Command::Devices => {
             let devices = serde_json::to_string(&device::inventory()).expect("it is plain data");

@@ -2,13 +2,13 @@
 
 use std::{
     io::{self, BufRead, Write},
-    path::PathBuf,
     process::ExitCode,
     sync::mpsc::{Receiver, Sender, channel},
     thread,
 };
 
 use colearn_core::id::TaskId;
+use colearn_data_format::DataFolder;
 use colearn_trainer_protocol::{Command, Event, checkpoint::Store};
 use nix::{
     libc,
@@ -20,12 +20,13 @@ use crate::{
     training::{Control, Session},
 };
 
-/// Runs the trainer process on `cpu` or `cuda:N`, with bare data set names looked up in `data_dir`. It ends when its standard input closes, wherever it is then.
+/// Runs the trainer process on `cpu` or `cuda:N`, with data sets from `data`. It ends when its standard input closes,
+/// wherever it is then.
 ///
 /// Exit codes: 0 when standard input closed, 1 when the device can not be used or nobody reads the events,
 /// 2 when a command is not understood.
 #[must_use]
-pub fn run(data_dir: PathBuf, checkpoints: Option<&str>, device: &str, threads: u32) -> ExitCode {
+pub fn run(data: DataFolder, checkpoints: Option<&str>, device: &str, threads: u32) -> ExitCode {
     leave_signals_to_the_agent();
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
     tch::set_num_interop_threads(1);
@@ -44,7 +45,7 @@ pub fn run(data_dir: PathBuf, checkpoints: Option<&str>, device: &str, threads: 
         // Without checkpoints, training is as good as before; only an interruption costs more.
         Store::open(location).map_err(|error| eprintln!("warning: {error}; no checkpoints are kept")).ok()
     });
-    let mut session = Session::new(device, data_dir, checkpoints);
+    let mut session = Session::new(device, data, checkpoints);
     loop {
         match pipe.commands.recv() {
             Ok(Command::Train { members }) => {

@@ -11,6 +11,7 @@ use std::{
 };
 
 use colearn_core::{
+    failure::FailureReason,
     id::{ConfigurationId, SweepId, TaskId},
     settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
 };
@@ -45,9 +46,14 @@ struct Trainer {
 
 impl Trainer {
     fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    fn start_with(folder: &Path, options: &[&str]) -> Self {
         let mut child = Process::new(env!("CARGO_BIN_EXE_colearn-trainer"))
             .args(["train", "--device", "cpu", "--threads", "1", "--data-dir"])
             .arg(folder)
+            .args(options)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -126,7 +132,7 @@ fn it_trains_cohort_after_cohort_and_ends_with_its_input() {
 fn abandoned_cohorts_end() {
     let folder = folder();
     let mut trainer = Trainer::start(folder.path());
-    let members = vec![member(1, u32::MAX), member(2, u32::MAX)];
+    let members = vec![member(1, 30_000), member(2, 30_000)];
     let tasks = members.iter().map(|member| member.task).collect();
     trainer.tell(&Command::Train { members });
     assert!(matches!(trainer.event(), Some(Event::Epoch { .. })));
@@ -148,9 +154,34 @@ fn abandoned_cohorts_end() {
 fn it_does_not_outlive_its_input_while_it_trains() {
     let folder = folder();
     let mut trainer = Trainer::start(folder.path());
-    trainer.tell(&Command::Train { members: vec![member(1, u32::MAX)] });
+    trainer.tell(&Command::Train { members: vec![member(1, 30_000)] });
     assert!(matches!(trainer.event(), Some(Event::Epoch { .. })));
     assert_eq!(trainer.exit_code(), Some(0));
+}
+
+/// A worker's tasks come from whoever reaches the coordinator.
+#[test]
+fn data_sets_outside_the_data_folder_are_opened_only_where_that_is_allowed() {
+    let (data, elsewhere) = (folder(), folder());
+    let naming = |name: &str| {
+        let mut member = member(1, 1);
+        member.settings.dataset = elsewhere.path().join(name).display().to_string();
+        Command::Train { members: vec![member] }
+    };
+    let mut trainer = Trainer::start(data.path());
+    for name in ["tiny.safetensors", "nothing.safetensors"] {
+        trainer.tell(&naming(name));
+        let Some(Event::Failed { failure, .. }) = trainer.event() else { panic!("{name} was trained on") };
+        assert_eq!(failure.reason, FailureReason::Data);
+        let named = elsewhere.path().join(name);
+        let expected = format!("data set `{}` is outside this worker's data folder: ", named.display());
+        assert!(failure.message.starts_with(&expected), "{}", failure.message);
+        assert_eq!(trainer.event(), Some(Event::Idle));
+    }
+    let mut trainer = Trainer::start_with(data.path(), &["--allow-data-outside"]);
+    trainer.tell(&naming("tiny.safetensors"));
+    assert!(matches!(trainer.event(), Some(Event::Epoch { .. })));
+    assert!(matches!(trainer.event(), Some(Event::Finished { .. })));
 }
 
 #[test]

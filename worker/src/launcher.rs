@@ -19,8 +19,10 @@ use tokio::process::{Child, Command};
 /// How the agent starts a trainer: the arguments of `colearn-trainer train`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainerOptions {
-    /// Folder that bare data set names are looked up in.
+    /// Folder that holds the data sets.
     pub data_dir: PathBuf,
+    /// Whether data sets outside that folder may be opened too.
+    pub allow_data_outside: bool,
     /// Where checkpoints lie, see [`colearn_trainer_protocol::checkpoint::Store::open`]; none means that there are none.
     pub checkpoints: Option<String>,
     /// `cpu` or `cuda:N`.
@@ -138,6 +140,7 @@ impl Launcher {
             .args(&self.arguments)
             .arg("--data-dir")
             .arg(&options.data_dir)
+            .args(options.allow_data_outside.then_some("--allow-data-outside"))
             .arg("--device")
             .arg(&options.device)
             .arg("--threads")
@@ -163,5 +166,31 @@ impl Launcher {
             unsafe { command.pre_exec(die_with_parent) };
         }
         command.spawn()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn trainers_are_told_what_the_worker_was_told() {
+        let launcher = Launcher::new("sh", ["-c", "echo $@", "trainer"].map(Into::into));
+        let mut options = TrainerOptions {
+            data_dir: "sets".into(),
+            allow_data_outside: false,
+            checkpoints: Some("here".to_owned()),
+            device: "cpu".to_owned(),
+            threads: 2,
+            environment: BTreeMap::new(),
+        };
+        for (allowed, said) in [
+            (false, "--data-dir sets --device cpu --threads 2 --checkpoints here\n"),
+            (true, "--data-dir sets --allow-data-outside --device cpu --threads 2 --checkpoints here\n"),
+        ] {
+            options.allow_data_outside = allowed;
+            let output = launcher.launch(&options).unwrap().wait_with_output().await.unwrap();
+            assert_eq!(String::from_utf8_lossy(&output.stdout), said);
+        }
     }
 }

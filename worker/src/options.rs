@@ -8,7 +8,7 @@ use colearn_trainer_protocol::checkpoint::Store;
 use tonic::transport::Uri;
 
 use super::{
-    plan::{Device, Wanted},
+    plan::{Device, Locations, Wanted},
     slot::Limits,
 };
 
@@ -18,9 +18,13 @@ pub struct AgentArgs {
     /// Where the coordinator listens, such as http://127.0.0.1:7117
     #[arg(long, value_name = "URL", env = "COLEARN_COORDINATOR", required = true)]
     pub coordinator: Option<String>,
-    /// Folder that bare data set names are looked up in
+    /// Folder that holds the data sets; others are not opened, whatever a sweep names
     #[arg(long, value_name = "DIR", env = "COLEARN_DATA_DIR", default_value = "data")]
     pub data_dir: PathBuf,
+    /// Also open data sets outside the data folder, by any path that a sweep names or a link leads to: only where
+    /// whoever can submit sweeps may read this worker's files
+    #[arg(long)]
+    pub allow_data_outside: bool,
     /// Where checkpoints lie: a folder, or s3://bucket/prefix. To go on on another host, the same for all hosts
     #[arg(long, value_name = "LOCATION", env = "COLEARN_CHECKPOINTS", default_value = "checkpoints")]
     pub checkpoints: String,
@@ -78,10 +82,8 @@ pub enum TrainerKind {
 pub struct AgentOptions {
     /// Where the coordinator listens.
     pub coordinator: Uri,
-    /// An existing folder.
-    pub data_dir: PathBuf,
-    /// Where checkpoints lie; it could be opened.
-    pub checkpoints: String,
+    /// An existing data folder, and a location for checkpoints that could be opened.
+    pub locations: Locations,
     /// The slots that were asked for.
     pub wanted: Wanted,
     /// What to call the worker; none means by its host's name.
@@ -154,8 +156,11 @@ impl AgentArgs {
         let unless_zero = |time: Duration| (!time.is_zero()).then_some(time);
         Ok(AgentOptions {
             coordinator,
-            data_dir: self.data_dir,
-            checkpoints: self.checkpoints,
+            locations: Locations {
+                data_dir: self.data_dir,
+                allow_data_outside: self.allow_data_outside,
+                checkpoints: self.checkpoints,
+            },
             wanted: Wanted {
                 device: self.device,
                 slots,
@@ -220,6 +225,23 @@ mod tests {
         }
         for text in ["", "-3", "soon", "1.5", "99999999999999999999"] {
             assert!(time(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn data_outside_the_folder_is_allowed_by_a_flag_alone() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            agent: AgentArgs,
+        }
+        let checkpoints = tempfile::tempdir().unwrap();
+        let place = checkpoints.path().to_str().unwrap();
+        let typed =
+            ["worker", "--coordinator", "http://127.0.0.1:1", "--data-dir", ".", "--checkpoints", place];
+        for (flag, allowed) in [(None, false), (Some("--allow-data-outside"), true)] {
+            let cli: Cli = clap::Parser::parse_from(typed.into_iter().chain(flag));
+            assert_eq!(cli.agent.validate().unwrap().locations.allow_data_outside, allowed);
         }
     }
 

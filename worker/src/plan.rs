@@ -1,6 +1,6 @@
 //! How a host is cut into slots.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use super::{event::SlotOffer, gpu::Gpu, launcher::TrainerOptions};
 
@@ -64,6 +64,17 @@ pub enum PlanError {
     },
 }
 
+/// Where trainers find data sets and leave checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Locations {
+    /// Folder that holds the data sets.
+    pub data_dir: PathBuf,
+    /// Whether data sets outside it may be opened too.
+    pub allow_data_outside: bool,
+    /// Where checkpoints lie.
+    pub checkpoints: String,
+}
+
 /// The most tasks a GPU trains in one cohort unless told otherwise.
 const GPU_COHORT: u32 = 16;
 
@@ -80,8 +91,7 @@ pub fn plan(
     wanted: &Wanted,
     cores: u32,
     gpus: &[Gpu],
-    data_dir: &Path,
-    checkpoints: &str,
+    locations: &Locations,
 ) -> Result<(Vec<PlannedSlot>, Vec<String>), PlanError> {
     let counts = [
         ("--slots", wanted.slots),
@@ -153,8 +163,9 @@ pub fn plan(
         PlannedSlot {
             offer: SlotOffer { index, device, max_cohort },
             trainer: TrainerOptions {
-                data_dir: data_dir.to_owned(),
-                checkpoints: Some(checkpoints.to_owned()),
+                data_dir: locations.data_dir.clone(),
+                allow_data_outside: locations.allow_data_outside,
+                checkpoints: Some(locations.checkpoints.clone()),
                 device: if on_gpus { "cuda:0" } else { "cpu" }.to_owned(),
                 threads,
                 environment,
@@ -176,9 +187,13 @@ mod tests {
         (0..count).map(|i| Gpu { name: "NVIDIA H100".to_owned(), uuid: format!("GPU-{i}") }).collect()
     }
 
+    fn locations() -> Locations {
+        Locations { data_dir: "data".into(), allow_data_outside: true, checkpoints: "checkpoints".to_owned() }
+    }
+
     /// Slots, threads and cohort of a plan.
     fn shape(wanted: &Wanted, cores: u32, gpu_count: usize) -> (usize, u32, u32) {
-        let (slots, _) = plan(wanted, cores, &gpus(gpu_count), Path::new("data"), "checkpoints").unwrap();
+        let (slots, _) = plan(wanted, cores, &gpus(gpu_count), &locations()).unwrap();
         (slots.len(), slots[0].trainer.threads, slots[0].offer.max_cohort)
     }
 
@@ -197,13 +212,14 @@ mod tests {
 
     #[test]
     fn a_host_with_gpus_has_a_slot_a_gpu_that_sees_no_other() {
-        let (slots, _) = plan(&wanted(), 16, &gpus(2), Path::new("data"), "checkpoints").unwrap();
+        let (slots, _) = plan(&wanted(), 16, &gpus(2), &locations()).unwrap();
         assert_eq!(slots.len(), 2);
         assert_eq!(
             slots[1].offer,
             SlotOffer { index: 1, device: "cuda:1 NVIDIA H100".to_owned(), max_cohort: 16 }
         );
         assert_eq!(slots[1].trainer.device, "cuda:0");
+        assert!(slots[1].trainer.allow_data_outside);
         assert_eq!(slots[1].trainer.environment["CUDA_VISIBLE_DEVICES"], "GPU-1");
         assert_eq!(slots[1].trainer.environment["CUBLAS_WORKSPACE_CONFIG"], ":4096:8");
         assert_eq!(slots[1].trainer.environment["OMP_NUM_THREADS"], "8");
@@ -215,7 +231,7 @@ mod tests {
     #[test]
     fn several_slots_can_share_a_gpu() {
         let planned = |wanted: Wanted, gpu_count| {
-            plan(&wanted, 16, &gpus(gpu_count), Path::new("data"), "checkpoints").map(|(slots, _)| slots)
+            plan(&wanted, 16, &gpus(gpu_count), &locations()).map(|(slots, _)| slots)
         };
         let share = Wanted { slots_per_gpu: Some(2), ..wanted() };
         let slots = planned(share.clone(), 2).unwrap();
@@ -241,15 +257,15 @@ mod tests {
     #[test]
     fn crowding_is_allowed_with_a_warning() {
         let crowd = Wanted { slots: Some(3), ..wanted() };
-        let (_, warnings) = plan(&crowd, 2, &[], Path::new("data"), "checkpoints").unwrap();
+        let (_, warnings) = plan(&crowd, 2, &[], &locations()).unwrap();
         assert!(warnings[0].contains("3 slot(s) of 1 thread(s) are more than the 2 core(s)"), "{warnings:?}");
-        assert!(plan(&wanted(), 2, &[], Path::new("data"), "checkpoints").unwrap().1.is_empty());
+        assert!(plan(&wanted(), 2, &[], &locations()).unwrap().1.is_empty());
     }
 
     #[test]
     fn what_can_not_be_is_an_error() {
         let error = |wanted: Wanted, gpu_count| {
-            plan(&wanted, 2, &gpus(gpu_count), Path::new("data"), "checkpoints").unwrap_err().to_string()
+            plan(&wanted, 2, &gpus(gpu_count), &locations()).unwrap_err().to_string()
         };
         assert_eq!(error(Wanted { slots: Some(0), ..wanted() }, 0), "--slots must be at least 1");
         let none = Wanted { slots_per_gpu: Some(0), ..wanted() };

@@ -91,9 +91,7 @@ async fn slots(
 ) -> Result<(Vec<PlannedSlot>, Vec<String>), AgentError> {
     let cores =
         std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-    let plan = |wanted: &Wanted, gpus: &[Gpu]| {
-        plan::plan(wanted, cores, gpus, &options.data_dir, &options.checkpoints)
-    };
+    let plan = |wanted: &Wanted, gpus: &[Gpu]| plan::plan(wanted, cores, gpus, &options.locations);
     let Some(launcher) = launcher else {
         // They use neither GPUs nor cores, so that any number of them is as good as another.
         let (mut slots, _) = plan(&Wanted { device: Device::Cpu, ..options.wanted.clone() }, &[])?;

@@ -39,7 +39,7 @@ mod tests {
         let failure = Failure { reason: FailureReason::Crash.into(), message: "killed by signal 4".into() };
         let pause = SetAside {
             worker: "bad-1".into(),
-            until: 90_000,
+            until: 75_000,
             failures: 3,
             failure: Some(failure),
             ..SetAside::default()
@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(
             explained(&pause, 30_000, " --state st"),
             "bad-1 is set aside: 3 leases in a row failed there, the last with crash: killed by signal 4\n  \
-             it gets one task to prove itself in 60 s; take it back at once with: colearn undrain bad-1 --state st"
+             it gets one task to prove itself in 45 s; take it back at once with: colearn undrain bad-1 --state st"
         );
         let pause = SetAside { data_set: "tiny".into(), ..pause };
         let text = explained(&pause, 100_000, "");

@@ -1,6 +1,6 @@
 //! Each mistake gets one clear error, its exit code, and leaves what was recorded alone.
 
-use std::{net::TcpListener, process::Output};
+use std::{collections::BTreeSet, net::TcpListener, process::Output};
 
 #[cfg(target_os = "linux")]
 use crate::small_disk::SmallDisk;
@@ -94,6 +94,45 @@ fn data_sets() {
     std::fs::write(lab.path().join("data/text.safetensors"), "hello").unwrap();
     refused(&lab.colearn(&["data", "inspect", "data/text.safetensors"]), 4, &["text.safetensors"]);
     assert!(!lab.path().join(".colearn").exists(), "a refused data set leaves no state folder");
+}
+
+/// Who runs a sweep may read what it names; who submits one may not be the person whose files a worker can read.
+#[test]
+fn a_data_set_outside_the_data_folder_is_for_run_alone() {
+    let lab = Lab::new();
+    std::fs::rename(lab.path().join("data/demo.safetensors"), lab.path().join("elsewhere.safetensors"))
+        .unwrap();
+    let (outside, nothing) =
+        (lab.path().join("elsewhere.safetensors"), lab.path().join("nothing.safetensors"));
+    let quick = SWEEP
+        .replace("dataset: demo", &format!("dataset: {}", outside.display()))
+        .replace("epochs: 6", "epochs: 1")
+        .replace("[0, 0.9]", "[0]")
+        .replace("[0, 1]", "[0]");
+    lab.write("small.yaml", &quick);
+    let output = lab.colearn(&["run", "small.yaml", "--slots", "1", "--device", "cpu"]);
+    assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
+
+    // The same to a cluster, with a data set beside it that is not even there.
+    let other = format!("include: [{{dataset: {}}}]", nothing.display());
+    let both = quick.replace("include: [{unimodal: true}]", &other);
+    lab.write("small.yaml", &format!("{both}retries: {{initial_backoff: 0s, max_attempts: 1}}\n"));
+    let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
+    let _worker = lab.worker(&url, "one");
+    let output = lab.colearn(&["submit", "small.yaml", "--coordinator", &url]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    lab.wait_until(&["--coordinator", &url], |status| status["state"] != "active");
+    let tasks = lab.json(&["tasks", "small", "--json", "--coordinator", &url]);
+    let told: BTreeSet<String> = tasks["tasks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|task| format!("{} {}", task["reason"], task["message"]))
+        .map(|told| told.replace("elsewhere.safetensors", "X").replace("nothing.safetensors", "X"))
+        .collect();
+    assert_eq!(told.len(), 1, "a file that is there is told from one that is not: {told:?}");
+    assert!(told.first().unwrap().contains("X` is outside this worker's data folder"), "{told:?}");
+    assert_eq!(tasks["tasks"].as_array().unwrap().len(), 2);
 }
 
 #[test]

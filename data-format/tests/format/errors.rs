@@ -52,7 +52,7 @@ fn a_missing_file_says_what_to_do() {
 fn a_folder_is_not_a_data_set() {
     let folder = tempfile::tempdir().unwrap();
     let error = Dataset::open(folder.path()).unwrap_err();
-    assert!(matches!(error, DatasetError::Io { verb: "read", .. }), "{error}");
+    assert!(matches!(error, DatasetError::NotAFile { kind: "a directory", .. }), "{error}");
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn sizes_that_overflow_are_refused() {
 
 #[test]
 fn a_truncated_or_grown_file_is_damaged() {
-    for removed in [1, 100, 900] {
+    for removed in [1, 100] {
         let (_folder, path) = written();
         change_file(&path, |bytes| bytes[..bytes.len() - removed].to_vec());
         match Dataset::open(&path).unwrap_err() {
@@ -106,6 +106,10 @@ fn a_truncated_or_grown_file_is_damaged() {
             other => panic!("{other}"),
         }
     }
+    let (_folder, path) = written();
+    change_file(&path, |bytes| bytes[..100].to_vec());
+    let error = Dataset::open(&path).unwrap_err().to_string();
+    assert!(error.ends_with("it ends before its header does; copy or make it again"), "{error}");
     let (_folder, path) = written();
     change_file(&path, |bytes| [bytes, b"x"].concat());
     assert!(matches!(Dataset::open(&path).unwrap_err(), DatasetError::Size { .. }));

@@ -1,6 +1,6 @@
 //! What can be wrong with a checkpoint, or with the place where checkpoints lie.
 
-use std::fmt;
+use std::io;
 
 /// Why bytes are not a checkpoint that the task can go on from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -73,14 +73,14 @@ pub enum StoreError {
         why: String,
     },
     /// An operation failed.
-    #[error("failed to {verb} checkpoint {path}: {}", Innermost(.cause))]
+    #[error("failed to {verb} checkpoint {path}: {cause}")]
     Failed {
         /// `save`, `list`, `load` or `remove`.
         verb: &'static str,
         /// The object or folder, within the location.
         path: String,
         /// Why.
-        cause: object_store::Error,
+        cause: ObjectError,
     },
     /// An object is larger than it may be; none of it was read.
     #[error("checkpoint {path} has {found} bytes; at most {largest} are expected")]
@@ -94,16 +94,57 @@ pub enum StoreError {
     },
 }
 
+/// Why an object can not be read, written or removed.
+#[derive(Debug, thiserror::Error)]
+pub enum ObjectError {
+    /// The system refuses.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// A folder within the location is a link.
+    #[error("`{0}` is a link, which is not followed; put a folder in its place")]
+    Link(String),
+    /// There is something else where a checkpoint should be.
+    #[error("it is {0}, not a regular file")]
+    NotAFile(&'static str),
+    /// A folder can not be removed for what else is in it.
+    #[error("it holds `{0}`, which is not a checkpoint and stays")]
+    Occupied(String),
+    /// It is larger than it may be; none of it was kept.
+    #[error("it has {found} bytes, more than are expected")]
+    Oversized {
+        /// Bytes.
+        found: u64,
+    },
+    /// The bucket's answer.
+    #[cfg(feature = "s3")]
+    #[error("{}", Innermost(.0))]
+    Bucket(#[from] object_store::Error),
+}
+
+impl ObjectError {
+    pub(super) fn is_not_found(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+}
+
+impl From<nix::errno::Errno> for ObjectError {
+    fn from(errno: nix::errno::Errno) -> Self {
+        Self::Io(errno.into())
+    }
+}
+
 /// Shows an error as its innermost cause: what the system says, such as `No space left on device`. The outer
 /// ones name the place again, with words of a library.
-pub(super) struct Innermost<'a>(pub(super) &'a object_store::Error);
+#[cfg(feature = "s3")]
+struct Innermost<'a>(&'a object_store::Error);
 
-impl fmt::Display for Innermost<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+#[cfg(feature = "s3")]
+impl std::fmt::Display for Innermost<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let mut innermost: &dyn std::error::Error = self.0;
         while let Some(source) = innermost.source() {
             innermost = source;
         }
-        fmt::Display::fmt(innermost, f)
+        std::fmt::Display::fmt(innermost, f)
     }
 }

@@ -1,9 +1,12 @@
 //! Checkpoints of tasks in training: their format and where they lie. Nothing here knows of libtorch.
 
+#[cfg(feature = "s3")]
+mod bucket;
 mod error;
+mod folder;
 mod format;
 mod store;
 
-pub use error::{CheckpointError, StoreError};
+pub use error::{CheckpointError, ObjectError, StoreError};
 pub use format::{Checkpoint, Expected, Header, LARGEST_HEADER, decode, digest_of_text, encode};
 pub use store::{Entry, Store};

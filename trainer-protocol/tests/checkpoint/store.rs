@@ -3,11 +3,15 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
+    sync::mpsc,
     thread,
+    time::Duration,
 };
 
 use colearn_trainer_protocol::checkpoint::{Checkpoint, Store, StoreError, encode};
+use nix::{sys::stat::Mode, unistd::mkfifo};
 use tempfile::TempDir;
 
 use crate::{checkpoint, expected, same, task};
@@ -145,6 +149,117 @@ fn other_names_are_left_alone() {
     assert_eq!(env.latest(1).0.unwrap().header.epoch, 15);
     assert!(others.iter().all(|other| env.files(1).contains(*other)), "{:?}", env.files(1));
     assert_eq!(env.files(1).len(), others.len() + 3);
+}
+
+/// What a call returns, which must not take long.
+fn promptly<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || sender.send(call()));
+    receiver.recv_timeout(Duration::from_secs(30)).expect("the call ends")
+}
+
+/// A named pipe would be waited for until somebody writes into it, and this device never ends.
+#[test]
+fn what_is_not_a_regular_file_is_ignored_with_a_warning() {
+    let env = TestEnv::new();
+    env.save(1, 1, 5);
+    let name = |epoch: u32| format!("{epoch:08}-00000001.safetensors");
+    let folder = env.of_task(1);
+    let at = |epoch: u32| folder.join(name(epoch));
+    mkfifo(&at(10), Mode::S_IRWXU).unwrap();
+    symlink("/dev/zero", at(11)).unwrap();
+    symlink(name(5), at(12)).unwrap();
+    fs::create_dir(at(13)).unwrap();
+    let others: BTreeSet<String> = (10..14).map(name).collect();
+    let (env, latest, warnings) = promptly(move || {
+        let (latest, warnings) = env.latest(1);
+        (env, latest, warnings)
+    });
+    assert_eq!(latest.unwrap().header.epoch, 5);
+    let told = |epoch, kind| {
+        format!("checkpoint {} is {kind}, not a regular file, and is ignored", at(epoch).display())
+    };
+    let more = format!("{} holds 1 more of the kind", env.of_task(1).display());
+    assert_eq!(warnings, [told(10, "a named pipe"), told(11, "a link"), told(12, "a link"), more]);
+    // They neither count as checkpoints nor are removed.
+    env.save(1, 1, 20);
+    env.save(1, 1, 25);
+    let kept: BTreeSet<String> = others.iter().cloned().chain([name(20), name(25)]).collect();
+    assert_eq!(env.files(1), kept);
+    let error = env.store.remove(task(1)).unwrap_err().to_string();
+    let expected =
+        format!("failed to remove checkpoint {}: it holds `{}`", env.of_task(1).display(), name(10));
+    assert!(error.starts_with(&expected), "{error}");
+    assert_eq!(env.files(1), others);
+}
+
+/// What was a checkpoint when it was listed may be something else when it is read.
+#[test]
+fn what_is_swapped_in_for_a_listed_checkpoint_is_not_read() {
+    let env = TestEnv::new();
+    env.save(1, 1, 5);
+    let listed = env.store.newest_first(task(1)).unwrap().remove(0);
+    let file = env.of_task(1).join("00000005-00000001.safetensors");
+    let swap = |kind: &str, make: &dyn Fn()| {
+        fs::remove_file(&file).unwrap();
+        make();
+        let (store, listed) = (Store::open(env.folder.path().to_str().unwrap()).unwrap(), listed.clone());
+        let error = promptly(move || store.load(&listed, 1 << 20)).unwrap_err().to_string();
+        assert!(error.ends_with(&format!("it is {kind}, not a regular file")), "{error}");
+    };
+    fs::write(env.folder.path().join("elsewhere"), "secret").unwrap();
+    swap("a link", &|| symlink("../../elsewhere", &file).unwrap());
+    swap("a link", &|| symlink("/dev/zero", &file).unwrap());
+    swap("a named pipe", &|| mkfifo(&file, Mode::S_IRWXU).unwrap());
+}
+
+#[test]
+fn linked_folders_are_not_followed() {
+    let outside = tempfile::tempdir().unwrap();
+    let precious = ["00000001-00000001.safetensors", "00000002-00000001.safetensors#1", "keep.txt"];
+    let write_precious = |folder: &Path| {
+        fs::create_dir_all(folder).unwrap();
+        for name in precious {
+            fs::write(folder.join(name), "precious").unwrap();
+        }
+    };
+    write_precious(outside.path());
+    write_precious(&outside.path().join("000000000000feed-1"));
+    let linked_task = TestEnv::new();
+    fs::create_dir_all(linked_task.of_task(1).parent().unwrap()).unwrap();
+    symlink(outside.path(), linked_task.of_task(1)).unwrap();
+    let linked_sweep = TestEnv::new();
+    symlink(outside.path(), linked_sweep.of_task(1).parent().unwrap()).unwrap();
+    for (env, link) in [(linked_task, "000000000000feed-1"), (linked_sweep, "000000000000001a")] {
+        let told = format!("`{link}` is a link, which is not followed; put a folder in its place");
+        let saved = env.store.save(task(1), 1, 5, encode(&checkpoint(1, 1, 5))).unwrap_err().to_string();
+        assert!(saved.starts_with("failed to save checkpoint ") && saved.ends_with(&told), "{saved}");
+        let removed = env.store.remove(task(1)).unwrap_err().to_string();
+        assert!(removed.ends_with(&told), "{removed}");
+        let (latest, warnings) = env.latest(1);
+        assert_eq!(latest, None);
+        assert!(warnings[0].contains(&told) && warnings[0].ends_with(" starts over"), "{warnings:?}");
+        for folder in [outside.path().to_owned(), outside.path().join("000000000000feed-1")] {
+            for name in precious {
+                assert_eq!(fs::read(folder.join(name)).unwrap(), b"precious");
+            }
+        }
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), precious.len() + 1);
+    }
+}
+
+#[test]
+fn the_location_itself_may_be_a_link_and_be_made_again() {
+    let place = tempfile::tempdir().unwrap();
+    fs::create_dir(place.path().join("real")).unwrap();
+    symlink("real", place.path().join("link")).unwrap();
+    let store = Store::open(place.path().join("link").to_str().unwrap()).unwrap();
+    for epoch in [5, 10] {
+        store.save(task(1), 1, epoch, encode(&checkpoint(1, 1, epoch))).unwrap();
+        let found = store.latest(task(1), &expected(1), &mut |warning| panic!("{warning}")).unwrap();
+        assert_eq!(found.header.epoch, epoch);
+        fs::remove_dir_all(place.path().join("real")).unwrap();
+    }
 }
 
 #[test]

@@ -3,9 +3,8 @@
 use std::{
     any::Any,
     collections::BTreeSet,
-    fs,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::{Path, PathBuf},
+    path::PathBuf,
     rc::Rc,
     time::SystemTime,
 };
@@ -14,7 +13,7 @@ use colearn_core::{
     failure::{Failure, FailureReason},
     id::TaskId,
 };
-use colearn_data_format::resolve;
+use colearn_data_format::{DataFile, DataFolder, Dataset, DatasetError};
 use colearn_trainer_protocol::{Event, Member, checkpoint::Store, out_of_memory};
 
 use super::{
@@ -30,7 +29,7 @@ const KEPT: usize = 2;
 #[derive(Debug)]
 pub struct Session {
     device: TrainingDevice,
-    data_dir: PathBuf,
+    data: DataFolder,
     checkpoints: Option<Store>,
     /// The last used one last.
     sources: Vec<(Version, Rc<Source>)>,
@@ -44,12 +43,18 @@ struct Version {
     modified: Option<SystemTime>,
 }
 
+impl Version {
+    fn of(file: &DataFile) -> Self {
+        let (path, metadata) = (file.path().to_owned(), file.metadata());
+        Self { path, length: metadata.len(), modified: metadata.modified().ok() }
+    }
+}
+
 impl Session {
-    /// On this device, with bare data set names looked up in this folder, and with a place for checkpoints, if
-    /// any are to be kept.
+    /// On this device, with data sets from this folder, and with a place for checkpoints, if any are to be kept.
     #[must_use]
-    pub fn new(device: TrainingDevice, data_dir: PathBuf, checkpoints: Option<Store>) -> Self {
-        Self { device, data_dir, checkpoints, sources: Vec::new() }
+    pub fn new(device: TrainingDevice, data: DataFolder, checkpoints: Option<Store>) -> Self {
+        Self { device, data, checkpoints, sources: Vec::new() }
     }
 
     /// Trains a cohort to its end. Whatever happens, each member is finished, failed, abandoned or parked afterwards.
@@ -73,11 +78,9 @@ impl Session {
         let Some(first) = members.first() else {
             return;
         };
-        let path = resolve(&first.settings.dataset, &self.data_dir);
-        let (same, other): (Vec<Member>, Vec<Member>) = members
-            .iter()
-            .cloned()
-            .partition(|member| resolve(&member.settings.dataset, &self.data_dir) == path);
+        let path = self.data.path(&first.settings.dataset);
+        let (same, other): (Vec<Member>, Vec<Member>) =
+            members.iter().cloned().partition(|member| self.data.path(&member.settings.dataset) == path);
         for member in other {
             let failure = Failure::new(
                 FailureReason::Settings,
@@ -85,9 +88,10 @@ impl Session {
             );
             control.emit(Event::Failed { task: member.task, failure });
         }
-        let source = match self.source(&path) {
+        let source = match self.source(&first.settings.dataset) {
             Ok(source) => source,
-            Err(failure) => {
+            Err(error) => {
+                let failure = Failure::new(FailureReason::Data, error.to_string());
                 for member in same {
                     control.emit(Event::Failed { task: member.task, failure: failure.clone() });
                 }
@@ -112,22 +116,18 @@ impl Session {
         }
     }
 
-    fn source(&mut self, path: &Path) -> Result<Rc<Source>, Failure> {
-        let metadata = fs::metadata(path).ok();
-        let version = Version {
-            path: path.to_owned(),
-            length: metadata.as_ref().map_or(0, fs::Metadata::len),
-            modified: metadata.and_then(|metadata| metadata.modified().ok()),
-        };
+    fn source(&mut self, name: &str) -> Result<Rc<Source>, DatasetError> {
+        let file = self.data.open(name)?;
+        let version = Version::of(&file);
         let known = self.sources.iter().position(|(known, _)| *known == version);
         let entry = match known {
             Some(position) => self.sources.remove(position),
             None => {
-                self.sources.retain(|(known, _)| known.path != path);
+                self.sources.retain(|(known, _)| known.path != version.path);
                 if self.sources.len() >= KEPT {
                     self.sources.remove(0);
                 }
-                (version, Rc::new(Source::open(path, &self.device)?))
+                (version, Rc::new(Source::new(Dataset::read(file)?, &self.device)))
             }
         };
         let source = Rc::clone(&entry.1);

@@ -1,11 +1,6 @@
 //! A data set as tensors on the training device.
 
-use std::path::Path;
-
-use colearn_core::{
-    failure::{Failure, FailureReason},
-    settings::DataShape,
-};
+use colearn_core::settings::DataShape;
 use colearn_data_format::{Dataset, Labels, Modality, Split, Task};
 use tch::{Device, Kind, Tensor};
 
@@ -59,16 +54,12 @@ impl SplitTensors {
 }
 
 impl Source {
-    /// Opens a data set.
-    ///
-    /// # Errors
-    /// [`FailureReason::Data`] when it is missing or malformed.
-    pub fn open(path: &Path, device: &TrainingDevice) -> Result<Self, Failure> {
+    /// Brings a data set to a device.
+    #[must_use]
+    pub fn new(dataset: Dataset, device: &TrainingDevice) -> Self {
         let TrainingDevice { device, kernels, .. } = *device;
-        let dataset =
-            Dataset::open(path).map_err(|error| Failure::new(FailureReason::Data, error.to_string()))?;
         let splits = [Split::Train, Split::Valid, Split::Test].map(|split| tensors(&dataset, split, device));
-        Ok(Self { splits, device, kernels, dataset })
+        Self { splits, device, kernels, dataset }
     }
 
     pub(super) fn train(&self) -> &SplitTensors {

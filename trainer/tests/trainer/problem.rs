@@ -10,7 +10,7 @@ use colearn_core::{
         BiEflstmSettings, MfnSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings,
     },
 };
-use colearn_data_format::{Description, Modality, NewDataset, NewLabels, NewSplit, Task, write};
+use colearn_data_format::{DataFolder, Description, Modality, NewDataset, NewLabels, NewSplit, Task, write};
 use colearn_trainer::{
     device::TrainingDevice,
     random::{Purpose, Stream},
@@ -149,7 +149,7 @@ impl Control for Recorder {
 
 pub(crate) fn session(folder: &Path) -> Session {
     tch::set_num_threads(1);
-    Session::new(TrainingDevice::find("cpu", 1).unwrap(), folder.to_owned(), None)
+    Session::new(TrainingDevice::find("cpu", 1).unwrap(), DataFolder::confined(folder.to_owned()), None)
 }
 
 pub(crate) fn train(members: &[Member]) -> Recorder {

@@ -13,7 +13,7 @@ use colearn_core::{
         TaskSettings,
     },
 };
-use colearn_data_format::write;
+use colearn_data_format::{DataFolder, write};
 use colearn_trainer::{
     device::TrainingDevice,
     model::Kernels,
@@ -81,7 +81,7 @@ fn session(data: &Path, checkpoints: &Path, kernels: Kernels) -> Session {
     tch::set_num_threads(1);
     let store = Store::open(checkpoints.to_str().unwrap()).unwrap();
     let device = TrainingDevice { kernels, ..TrainingDevice::find("cpu", 1).unwrap() };
-    Session::new(device, data.to_owned(), Some(store))
+    Session::new(device, DataFolder::confined(data.to_owned()), Some(store))
 }
 
 fn run(data: &Path, checkpoints: &Path, members: &[Member], after: usize) -> Recorder {
