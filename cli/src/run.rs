@@ -155,7 +155,7 @@ fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<OsString> {
         url.into(),
         "--data-dir".into(),
         arguments.data_dir.clone().into_os_string(),
-        // The sweep file and the worker are of the same person.
+        // The sweep file and the worker belong to the same person.
         "--allow-data-outside".into(),
         "--checkpoints".into(),
         checkpoints,
