@@ -176,7 +176,13 @@ mod tests {
                 slots: vec![slot(0, (0..6).map(running).collect()), slot(1, vec![])],
                 ..Worker::default()
             },
-            Worker { worker: "gpu02-cd".into(), host: "gpu02".into(), draining: true, ..Worker::default() },
+            Worker {
+                worker: "gpu02-cd".into(),
+                host: "gpu02".into(),
+                draining: true,
+                last_seen: 1,
+                ..Worker::default()
+            },
         ];
         assert_eq!(
             table(&workers, 4000),
@@ -188,7 +194,7 @@ gpu01-ab  gpu01  connected    3 s ago     0  cpu x1  small/0123456789abcdef/0, a
                                                      small/0123456789abcdef/3, attempt 1, epoch 3/40
                                                      and 2 more
                                           1  cpu x1  idle
-gpu02-cd  gpu02  away         4 s ago
+gpu02-cd  gpu02  away         3 s ago
 "
         );
     }
