@@ -8,7 +8,7 @@ macro_rules! errln {
     }};
 }
 
-/// Prints a line on standard output, as [`out!`] does.
+/// Prints a line on standard output, as `out!` does.
 macro_rules! outln {
     ($($argument:tt)*) => { $crate::output::line(format_args!($($argument)*)) };
 }

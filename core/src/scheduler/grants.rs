@@ -16,7 +16,7 @@ impl Scheduler {
     /// the one that has the fewest slots, then to the oldest. A slot gets as many tasks of one cohort as it
     /// takes, unless there are fewer tasks than free places: then they are spread, for two half-full slots are
     /// faster than a full one beside an idle one. A worker gets no task that it should not, see
-    /// [`Scheduler::may_train`].
+    /// `Scheduler::may_train`.
     #[must_use]
     pub fn next_grants(&self) -> Vec<Event> {
         let mut grants = Vec::new();
