@@ -34,7 +34,11 @@ pub fn variable(name: &str) -> Option<OsString> {
 /// Whether a log on standard error may have colours.
 #[must_use]
 pub fn stderr_has_colours() -> bool {
-    anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
+    // Where CI is set, as on build machines, anstream takes any terminal for one with colours.
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    let understood = set("TERM").is_some_and(|term| term != "dumb");
+    let forced = set("CLICOLOR_FORCE").is_some_and(|force| force != "0");
+    (understood || forced) && anstream::AutoStream::choice(&io::stderr()) != anstream::ColorChoice::Never
 }
 
 /// The command with all arguments detached from variables that are empty.

@@ -86,7 +86,9 @@ fn logs_have_colours_only_where_they_are_wanted_and_understood() {
     };
     assert!(coloured(&[("TERM", "xterm")], 0));
     for (number, environment) in
-        [&[("TERM", "xterm"), ("NO_COLOR", "1")][..], &[("TERM", "dumb")], &[]].into_iter().enumerate()
+        [&[("TERM", "xterm"), ("NO_COLOR", "1")][..], &[("TERM", "dumb"), ("CI", "true")], &[]]
+            .into_iter()
+            .enumerate()
     {
         assert!(!coloured(environment, number + 1), "{environment:?}");
     }
