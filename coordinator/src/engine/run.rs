@@ -222,21 +222,14 @@ impl Engine {
         for input in queued {
             self.take(&mut turn, input);
         }
-        if all_heard {
-            for event in self.scheduler.expired(now) {
-                self.apply(&mut turn, event);
+        loop {
+            let proposals = self.scheduler.proposals(now, all_heard);
+            if proposals.is_empty() {
+                break;
             }
+            proposals.into_iter().for_each(|event| self.apply(&mut turn, event));
         }
-        while let Some(event) = self.scheduler.next_assessment(now) {
-            self.changed = true;
-            self.apply(&mut turn, event);
-        }
-        for event in self.scheduler.next_grants() {
-            self.apply(&mut turn, event);
-        }
-        for sweep in self.scheduler.to_settle(now) {
-            turn.batch.settled.extend(self.scheduler.settle(sweep));
-        }
+        turn.batch.settled.extend(self.scheduler.settle_due(now));
         let Turn { batch, effects } = turn;
         if !batch.is_empty() {
             self.changed = true;
