@@ -6,6 +6,7 @@
 
 pub mod connection;
 pub mod cuda;
+pub mod data_folder;
 pub mod exit;
 pub mod gpu;
 pub mod identity;

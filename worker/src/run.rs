@@ -14,7 +14,7 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     connection::{Connection, ConnectionEvent, Dial},
-    cuda,
+    cuda, data_folder,
     exit::AgentError,
     gpu::Gpu,
     identity,
@@ -60,7 +60,9 @@ pub async fn run(
 
     let offers: Vec<SlotOffer> = slots.iter().map(|slot| slot.offer.clone()).collect();
     let agent = Agent::new(worker.clone(), host, offers.clone(), options.limits.clone(), Timestamp(0));
-    let agent = agent.with_warnings(warnings);
+    let data_dir = launcher.is_some().then(|| options.locations.data_dir.clone());
+    let listing = data_dir.as_deref().and_then(data_folder::list);
+    let agent = agent.with_warnings(warnings).with_data_folder(listing.clone());
     let dial = Dial::tcp(options.coordinator.clone());
     let connection = Connection::new(dial, worker).with_logs(logs.clone());
     let stops = stops(options.until_stdin_closes)
@@ -72,6 +74,9 @@ pub async fn run(
     match launcher {
         Some(launcher) => {
             let (inputs, said) = mpsc::channel(INPUTS);
+            if let Some(data_dir) = data_dir {
+                tokio::spawn(data_folder::watch(data_dir, listing, inputs.clone()));
+            }
             let options = slots.into_iter().map(|slot| (slot.offer.index, slot.trainer));
             let mut trainers = TrainerProcesses::new(launcher, options, inputs, logs);
             let ended = serve(agent, connection, &mut trainers, said, stops, &place).await;

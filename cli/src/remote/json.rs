@@ -1,8 +1,8 @@
 //! What `--json` prints. The shapes are told in `--help` of each command; see `args/listing.rs`.
 
 use colearn_proto::v1::{
-    LogSource, RecordedLine, RunningTask, SetAside, SweepSummary, TaskCounts, TaskFailure, TaskRow,
-    TaskState, Worker, WorkerSlot,
+    DataSet, DataSets, LogSource, RecordedLine, RunningTask, SetAside, SweepSummary, TaskCounts, TaskFailure,
+    TaskRow, TaskState, WithoutData, Worker, WorkerSlot,
 };
 use serde_json::{Value, json};
 
@@ -104,6 +104,23 @@ pub(super) fn worker(worker: &Worker) -> Value {
         "set_aside": worker.set_aside.iter().map(set_aside).collect::<Value>(),
         "slots": worker.slots.iter().map(slot).collect::<Value>(),
         "warnings": worker.warnings,
+        "data_sets": worker.data_sets.as_ref().map(data_sets),
+    })
+}
+
+fn data_sets(data_sets: &DataSets) -> Value {
+    let digest = |set: &DataSet| (!set.digest.is_empty()).then(|| set.digest.clone());
+    let known: serde_json::Map<String, Value> =
+        data_sets.known.iter().map(|set| (set.name.clone(), digest(set).into())).collect();
+    json!({ "complete": data_sets.complete, "digests": known })
+}
+
+pub(super) fn without_data(without: &WithoutData) -> Value {
+    let other = &without.other_digest;
+    json!({
+        "worker": without.worker,
+        "data_set": without.data_set,
+        "other_digest": (!other.is_empty()).then_some(other),
     })
 }
 

@@ -319,6 +319,7 @@ impl Engine {
         }
         let (event, result) = match message {
             FromWorker::FreeSlots(slots) => (Event::SlotsFree { worker, slots }, None),
+            FromWorker::DataSets(data_sets) => (Event::DataSetsKnown { worker, data_sets }, None),
             FromWorker::Heartbeat => (Event::Heartbeat { worker }, None),
             FromWorker::Epoch { token, task, record, .. } => {
                 self.changed = true;

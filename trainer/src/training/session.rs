@@ -98,6 +98,8 @@ impl Session {
                 return;
             }
         };
+        let (data_set, digest) = (first.settings.dataset.clone(), source.digest().to_owned());
+        control.emit(Event::Opened { data_set, digest });
         let (right, wrong): (Vec<Member>, Vec<Member>) = same
             .into_iter()
             .partition(|member| member.data_digest.is_empty() || member.data_digest == source.digest());

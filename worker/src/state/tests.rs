@@ -5,7 +5,7 @@ use colearn_core::{
     result::{EpochRecord, TaskResult},
     settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
 };
-use colearn_proto::worker::{HeldLease, UnreadableSettings, Welcome};
+use colearn_proto::worker::{DataSets, HeldLease, UnreadableSettings, Welcome};
 use colearn_trainer_protocol::Event;
 
 use super::*;
@@ -511,6 +511,24 @@ fn leases_that_do_not_fit_are_refused_with_a_reason() {
     assert_eq!(failures(&actions).len(), 3);
     assert!(failures(&actions)[0].2.message.contains("cohorts of at most 2, not 3"));
     assert_eq!(actions.last(), Some(&free(&[0])), "the slot is still free");
+}
+
+#[test]
+fn the_coordinator_knows_the_data_sets_before_it_grants_and_when_more_is_known() {
+    let listing = crate::data_folder::list(std::path::Path::new("/nowhere")).unwrap();
+    let mut env = TestEnv::offline(1);
+    env.apply(Input::DataFolder(Some(listing)));
+    let known = |digests: &[(&str, &str)]| {
+        let known = digests.iter().map(|(name, digest)| ((*name).to_owned(), Some((*digest).to_owned())));
+        Action::Send(FromWorker::DataSets(DataSets { known: known.collect(), complete: true }))
+    };
+    assert_eq!(env.connect(), [known(&[]), free(&[0])]);
+    env.train(7, 0, &[1]);
+    let opened = || Event::Opened { data_set: "demo".to_owned(), digest: "d".to_owned() };
+    assert_eq!(env.said(0, opened()), [known(&[("demo", "d")])]);
+    assert_eq!(env.said(0, opened()), [], "that is no news");
+    env.apply(Input::Disconnected);
+    assert_eq!(env.connect(), [known(&[("demo", "d")]), free(&[])], "another stream knows nothing");
 }
 
 #[test]

@@ -39,6 +39,12 @@ impl Agent {
                     self.violated(now, index, &format!("it is idle with {left} member(s) unreported"));
                 }
             }
+            (Trainer::Training(training), Event::Opened { data_set, digest }) => {
+                training.heard = now;
+                if self.data_sets.opened(data_set, digest) {
+                    self.tell_data_sets();
+                }
+            }
             (Trainer::Training(training), Event::Epoch { task, record, epochs }) => {
                 if training.members.contains(&task) {
                     training.heard = now;
@@ -84,7 +90,7 @@ impl Agent {
                 }
             }
             // Abandoned members may still be spoken of, and a cohort may end while its abandonment is under way.
-            (Trainer::Idle, Event::Epoch { .. } | Event::Idle) => {}
+            (Trainer::Idle, Event::Opened { .. } | Event::Epoch { .. } | Event::Idle) => {}
             (trainer, event) => {
                 let doing = match trainer {
                     Trainer::Starting { .. } => "starting",
@@ -192,6 +198,7 @@ impl Agent {
 fn event_name(event: &Event) -> &'static str {
     match event {
         Event::Ready { .. } => "ready",
+        Event::Opened { .. } => "opened",
         Event::Epoch { .. } => "epoch",
         Event::Finished { .. } => "finished",
         Event::Failed { .. } => "failed",
