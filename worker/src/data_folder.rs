@@ -18,7 +18,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(10);
 const ENDING: &str = ".safetensors";
 
 /// The data sets in a folder by name, and what tells when a file was replaced; `None` when the folder can not be listed.
-pub type Listing = Option<BTreeMap<String, Stamp>>;
+pub(crate) type Listing = Option<BTreeMap<String, Stamp>>;
 
 /// Differs when a file was replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct Stamp {
 
 /// Lists a data folder. One that is not there has no data sets; one that is too large to tell, or can not be read, says nothing.
 #[must_use]
-pub fn list(folder: &Path) -> Listing {
+pub(crate) fn list(folder: &Path) -> Listing {
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(BTreeMap::new()),
@@ -55,7 +55,7 @@ pub fn list(folder: &Path) -> Listing {
 }
 
 /// Tells of a folder whenever what is in it has changed, until nobody listens any more.
-pub async fn watch(folder: PathBuf, mut last: Listing, inputs: mpsc::Sender<Input>) {
+pub(crate) async fn watch(folder: PathBuf, mut last: Listing, inputs: mpsc::Sender<Input>) {
     loop {
         tokio::time::sleep(BETWEEN_LOOKS).await;
         let folder = folder.clone();
@@ -72,7 +72,7 @@ pub async fn watch(folder: PathBuf, mut last: Listing, inputs: mpsc::Sender<Inpu
 
 /// What a worker knows of its data sets.
 #[derive(Clone, Debug, Default)]
-pub struct Inventory {
+pub(crate) struct Inventory {
     listing: Listing,
     /// Digests of the data sets that trainers have opened.
     digests: BTreeMap<String, String>,
@@ -80,7 +80,7 @@ pub struct Inventory {
 
 impl Inventory {
     /// The folder was listed. Of files that are gone or were replaced nothing more is known.
-    pub fn listed(&mut self, listing: Listing) {
+    pub(crate) fn listed(&mut self, listing: Listing) {
         if let Some(now) = &listing {
             let before = self.listing.as_ref();
             self.digests.retain(|name, _| {
@@ -92,7 +92,7 @@ impl Inventory {
     }
 
     /// A trainer opened a data set. Says whether that is news.
-    pub fn opened(&mut self, name: String, digest: String) -> bool {
+    pub(crate) fn opened(&mut self, name: String, digest: String) -> bool {
         let room = self.digests.len() < DataSets::MAX_KNOWN && name.len() <= DataSets::MAX_NAME_BYTES;
         if self.digests.get(&name) == Some(&digest) || !room {
             return false;
@@ -103,7 +103,7 @@ impl Inventory {
 
     /// What the coordinator is told; `None` when there is nothing to tell.
     #[must_use]
-    pub fn known(&self) -> Option<DataSets> {
+    pub(crate) fn known(&self) -> Option<DataSets> {
         if self.listing.is_none() && self.digests.is_empty() {
             return None;
         }

@@ -82,7 +82,7 @@ pub enum Action {
     /// A line for the log, and what it is about.
     Log(LogLevel, About, String),
     /// End the process. Nothing follows.
-    Leave(Outcome),
+    Leave(AgentOutcome),
 }
 
 /// How much a log line matters.
@@ -100,7 +100,7 @@ pub enum LogLevel {
 
 /// Why the agent leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AgentOutcome {
     /// The coordinator drained it, and everything is delivered.
     Drained,
     /// It was stopped; leases were given back.

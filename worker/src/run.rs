@@ -18,7 +18,7 @@ use super::{
     exit::AgentError,
     gpu::Gpu,
     identity,
-    input::{Action, Input, LogLevel, Outcome},
+    input::{Action, AgentOutcome, Input, LogLevel},
     launcher::Launcher,
     log_queue::{AGENT_TARGET, LogQueue},
     no_op::{self, NoOpTrainers},
@@ -67,7 +67,7 @@ pub async fn run(
     let connection = Connection::new(dial, worker).with_logs(logs.clone());
     let stops = stops(options.until_stdin_closes)
         .map_err(|cause| AgentError::System { what: "listen for signals", cause })?;
-    let place = Place {
+    let place = CoordinatorAddress {
         url: options.coordinator,
         connect_timeout: options.limits.connect_timeout.unwrap_or_default(),
     };
@@ -125,7 +125,7 @@ async fn slots(
 
 /// Where the coordinator was looked for, and for how long: for error messages.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct CoordinatorAddress {
     /// Its URL.
     pub url: Uri,
     /// How long it was looked for.
@@ -145,7 +145,7 @@ pub async fn serve(
     trainers: &mut impl Trainers,
     mut said: mpsc::Receiver<Input>,
     mut stops: mpsc::Receiver<()>,
-    place: &Place,
+    place: &CoordinatorAddress,
 ) -> Result<(), AgentError> {
     let began = Instant::now();
     let now = || Timestamp(0).after(began.elapsed());
@@ -234,15 +234,15 @@ fn log(level: LogLevel, text: &str) {
     }
 }
 
-fn outcome_of(outcome: Outcome, place: &Place, cause: String) -> Result<(), AgentError> {
+fn outcome_of(outcome: AgentOutcome, place: &CoordinatorAddress, cause: String) -> Result<(), AgentError> {
     let url = place.url.to_string();
     match outcome {
-        Outcome::Drained | Outcome::Stopped => Ok(()),
-        Outcome::Unreachable => {
+        AgentOutcome::Drained | AgentOutcome::Stopped => Ok(()),
+        AgentOutcome::Unreachable => {
             Err(AgentError::Unreachable { url, seconds: place.connect_timeout.as_secs(), cause })
         }
-        Outcome::Refused { why } => Err(AgentError::Refused { url, why }),
-        Outcome::NoUsableSlot { why } => Err(AgentError::NoUsableSlot { why }),
+        AgentOutcome::Refused { why } => Err(AgentError::Refused { url, why }),
+        AgentOutcome::NoUsableSlot { why } => Err(AgentError::NoUsableSlot { why }),
     }
 }
 

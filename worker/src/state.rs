@@ -12,9 +12,9 @@ use colearn_trainer_protocol::{Command, Member};
 
 use super::{
     data_folder::{Inventory, Listing},
-    input::{Action, Input, LogLevel, Outcome},
+    input::{Action, AgentOutcome, Input, LogLevel},
     log_queue::About,
-    outbox::Outbox,
+    outbox::ReportOutbox,
     slot::{Cohort, Limits, Slot, Trainer, Training},
     time_limit::TimeLimit,
 };
@@ -38,7 +38,7 @@ pub struct Agent {
     warnings: Vec<String>,
     limits: Limits,
     slots: BTreeMap<u32, Slot>,
-    outbox: Outbox,
+    outbox: ReportOutbox,
     data_sets: Inventory,
     link: Link,
     mode: Mode,
@@ -69,12 +69,12 @@ enum Mode {
     Draining,
     /// Takes no new lease; what is trained stops at the end of its epoch, and is given back.
     Parking {
-        outcome: Outcome,
+        outcome: AgentOutcome,
         until: Timestamp,
     },
     /// Nothing is trained; what is owed is delivered as far as it can be.
     Leaving {
-        outcome: Outcome,
+        outcome: AgentOutcome,
         until: Timestamp,
     },
     Gone,
@@ -98,7 +98,7 @@ impl Agent {
             time: TimeLimit::new(now, &limits),
             limits,
             slots: slots.into_iter().map(|offer| (offer.index, Slot::new(offer, now))).collect(),
-            outbox: Outbox::default(),
+            outbox: ReportOutbox::default(),
             data_sets: Inventory::default(),
             link: Link::Down,
             mode: Mode::Working,
@@ -182,7 +182,7 @@ impl Agent {
             Input::TrainerSaid { slot, event } => self.trainer_said(now, slot, event),
             Input::ProtocolViolation { slot, what } => self.violated(now, slot, &what),
             Input::TrainerEnded { slot, end } => self.trainer_ended(now, slot, &end),
-            Input::Stop => self.leave(now, Outcome::Stopped),
+            Input::Stop => self.leave(now, AgentOutcome::Stopped),
         }
         self.act_on_time(now);
         self.speak();
@@ -196,7 +196,7 @@ impl Agent {
             ToWorker::Lease(lease) => self.leased(now, lease),
             ToWorker::Acknowledged { token, task } => self.acknowledged(token, task),
             ToWorker::Drop { token, tasks, reason } => self.dropped(now, token, &tasks, &reason),
-            ToWorker::Drain { now: true } => self.leave(now, Outcome::Stopped),
+            ToWorker::Drain { now: true } => self.leave(now, AgentOutcome::Stopped),
             ToWorker::Drain { now: false } => self.drain("finishing what runs, taking nothing new"),
             ToWorker::Undrain => self.undrain(),
             ToWorker::Notice { text } => self.log(LogLevel::Warn, format!("the coordinator says: {text}")),
@@ -232,7 +232,7 @@ impl Agent {
         self.outbox.disconnected();
         // A coordinator that once took this worker may be in the middle of being replaced.
         if !self.ever_connected {
-            self.go(Outcome::Refused { why });
+            self.go(AgentOutcome::Refused { why });
         }
     }
 

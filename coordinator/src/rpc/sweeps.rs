@@ -164,7 +164,7 @@ impl SweepService for Sweeps {
         let look = |_: &Scheduler, view: SweepView<'_>| {
             let failures = view.failures();
             let failures = failures.into_iter().map(|(position, failed)| (position, failed.clone()));
-            results::Source { id: view.id(), sweep: view.sweep().clone(), failures: failures.collect() }
+            results::ResultSource { id: view.id(), sweep: view.sweep().clone(), failures: failures.collect() }
         };
         let source = self.rpc.look(&name, look).await?;
         let (parts, stream) = self.answers.begin(peer.as_ref(), 16)?;

@@ -9,7 +9,7 @@ use colearn_trainer_protocol::Event;
 
 use super::{Agent, Link};
 use crate::{
-    input::{Action, LogLevel, Outcome, TrainerEnd},
+    input::{Action, AgentOutcome, LogLevel, TrainerEnd},
     slot::{MAX_DEATHS_AT_START, Slot, Trainer},
 };
 
@@ -190,7 +190,7 @@ impl Agent {
             self.give_back(cohort.token, index, "the slot is withdrawn");
         }
         if self.slots.values().all(|slot| slot.deaths_at_start >= MAX_DEATHS_AT_START) {
-            self.leave(now, Outcome::NoUsableSlot { why: why.to_owned() });
+            self.leave(now, AgentOutcome::NoUsableSlot { why: why.to_owned() });
         }
     }
 }
