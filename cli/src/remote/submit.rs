@@ -6,7 +6,7 @@ use colearn_core::{sweep::Sweep, text::counted};
 use colearn_proto::v1::{self, SweepState, SweepSummary};
 use tonic::{Code, Status};
 
-use super::{Client, labels::state_word};
+use super::{Client, labels::state_word, request::summary_of};
 use crate::{
     args::Target,
     connect::Connection,
@@ -95,13 +95,6 @@ pub(super) fn file_refused(client: &Client, status: &Status, source: &str, origi
         }
         _ => client.failure(status),
     }
-}
-
-/// The sweep of an answer, which always has one.
-pub(super) fn summary_of(sweep: Option<SweepSummary>) -> Result<SweepSummary, Failure> {
-    sweep.ok_or_else(|| {
-        Failure::new(Exit::Failure, "the coordinator's answer has no sweep; are both of one version?")
-    })
 }
 
 /// Reads a sweep file.
