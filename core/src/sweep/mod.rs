@@ -1,14 +1,17 @@
 //! Sweeps: from the file a person wrote to the tasks that are trained.
 
+mod axes;
 mod blanks;
 mod definition;
 mod diagnostic;
 mod exclude;
 mod expand;
 mod file;
+mod mentions;
 mod parameters;
 mod parse;
 mod plan;
+mod point;
 mod raw;
 mod scalar;
 mod sections;
