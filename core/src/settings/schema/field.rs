@@ -1,15 +1,8 @@
-//! The table of settings: one row a field, with its path in a sweep file, its bounds, default and meaning.
-//!
-//! Everything that knows the fields by name reads this table: the reader of sweep files, what can be swept,
-//! "did you mean", the identity of a cohort and the printed reference. The rows and the types of
-//! [`TaskSettings`](super::TaskSettings) are two views of the same thing; a test compares them.
+//! What a row of the table of settings says of a field: what it can be, its default, and which models have it.
 
 use std::fmt;
 
 use serde_json::Value;
-
-use super::fields::MAX_INTEGER;
-pub use super::fields::{FIELDS, MODEL_KINDS};
 
 /// One field of the settings.
 #[derive(Debug)]
@@ -83,6 +76,9 @@ pub enum Preset {
     Empty,
 }
 
+/// The largest integer of a setting that has no bound of its own.
+pub(crate) const MAX_INTEGER: u64 = u32::MAX as u64;
+
 /// Longest text of a setting, in bytes.
 pub const MAX_TEXT_BYTES: usize = 1024;
 
@@ -126,24 +122,7 @@ impl Field {
 }
 
 /// What stands for a modality's name in the path of a row.
-const MODALITY: &str = "<modality>";
-
-/// The row of a dotted path, such as `training.epochs` or `modality_dropout.audio`.
-#[must_use]
-pub fn field(path: &str) -> Option<&'static Field> {
-    FIELDS.iter().find(|field| match field.by_modality() {
-        Some(_) => field.modality(path).is_some_and(is_modality),
-        None => field.path == path,
-    })
-}
-
-/// Whether this can be the name of a modality.
-#[must_use]
-pub fn is_modality(name: &str) -> bool {
-    let mut bytes = name.bytes();
-    let first = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
-    first && name.len() <= 64 && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
-}
+pub(super) const MODALITY: &str = "<modality>";
 
 impl Preset {
     /// As JSON.
@@ -194,131 +173,5 @@ impl fmt::Display for Kind {
             Self::Text => f.write_str("a text"),
             Self::Subsets => f.write_str("a list of lists of modalities"),
         }
-    }
-}
-
-/// The table as text, a field a line, for people.
-#[must_use]
-pub fn reference() -> String {
-    use fmt::Write as _;
-    let mut text = String::new();
-    let widest = FIELDS.iter().map(|field| field.path.len()).max().unwrap_or(0);
-    for field in FIELDS {
-        let default = match field.default.map(Preset::value) {
-            None => "required".to_owned(),
-            Some(Value::String(word)) => format!("default {word}"),
-            Some(value) => format!("default {value}"),
-        };
-        let models = match field.models {
-            [] => String::new(),
-            models => format!("; {}", models.join(", ")),
-        };
-        // Writing to a String can not fail.
-        let _ = writeln!(text, "{:widest$}  {}; {} ({default}{models})", field.path, field.doc, field.kind);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
-
-    use super::*;
-    use crate::settings::{ModelSettings, TrainingSettings, resolve, types::DEFAULT_HIDDEN};
-
-    /// Values for the fields that have no default.
-    fn required() -> BTreeMap<String, Value> {
-        FIELDS
-            .iter()
-            .filter(|field| field.default.is_none())
-            .map(|field| (field.path.to_owned(), "x".into()))
-            .collect()
-    }
-
-    #[test]
-    fn the_table_has_exactly_the_fields_of_the_types() {
-        for kind in MODEL_KINDS {
-            let mut values = required();
-            values.insert("model.kind".to_owned(), (*kind).into());
-            values.insert("modality_dropout.audio".to_owned(), 0.5.into());
-            values.insert("model.hidden.audio".to_owned(), 64.into());
-            // Fields that the types lack would be refused, those that the table lacks would be missing.
-            let flat = resolve(&values).flat();
-            let found: BTreeSet<_> = flat.keys().map(String::as_str).collect();
-            let described: BTreeSet<_> = FIELDS
-                .iter()
-                .filter(|field| field.belongs_to(kind))
-                .map(|field| field.path.replace(MODALITY, "audio"))
-                .collect();
-            assert_eq!(found, described.iter().map(String::as_str).collect());
-        }
-    }
-
-    /// What an old journal does not say is what a new file that does not say it means.
-    #[test]
-    fn the_types_have_the_defaults_of_the_table() {
-        assert_eq!(resolve(&required()).training, TrainingSettings::default());
-        let mut values = required();
-        values.insert("model.kind".to_owned(), "mfn".into());
-        values.insert("model.hidden.audio".to_owned(), DEFAULT_HIDDEN.into());
-        let ModelSettings::Mfn(model) = resolve(&values).model else { panic!("the kind is mfn") };
-        assert!(model.hidden.is_empty(), "{DEFAULT_HIDDEN} is the default and need not be said");
-        let hidden = field("model.hidden.audio").unwrap().default.unwrap().value();
-        assert_eq!(hidden, DEFAULT_HIDDEN);
-    }
-
-    #[test]
-    fn each_value_a_row_allows_fits_its_type() {
-        for field in FIELDS {
-            let path = field.path.replace(MODALITY, "audio");
-            let extremes: Vec<Value> = match field.kind {
-                Kind::Bool => vec![true.into(), false.into()],
-                Kind::Integer { min, max } => vec![min.into(), max.into()],
-                Kind::Number { .. } => vec![0.25.into()],
-                Kind::Word(words) => words.iter().map(|word| (*word).into()).collect(),
-                Kind::Modality | Kind::Text => vec!["x".into()],
-                Kind::Subsets => vec![serde_json::json!([]), serde_json::json!([["audio"], ["audio", "x"]])],
-            };
-            for value in extremes {
-                let mut values = required();
-                if let Some(model) = field.models.first() {
-                    values.insert("model.kind".to_owned(), (*model).into());
-                }
-                values.insert("training.schedule".to_owned(), "plateau".into());
-                values.insert("training.modality_part".to_owned(), "steps".into());
-                values.insert(path.clone(), value.clone());
-                assert_eq!(resolve(&values).flat()[&path], value, "{path}");
-            }
-        }
-    }
-
-    #[test]
-    fn fields_of_one_kind_of_model_do_not_belong_to_others() {
-        let hidden = field("model.hidden").unwrap();
-        assert!(hidden.belongs_to("bi-eflstm") && !hidden.belongs_to("another"));
-        assert!(field("training.epochs").unwrap().belongs_to("another"));
-    }
-
-    #[test]
-    fn dropouts_are_open_for_every_modality() {
-        let dropout = field("modality_dropout.eye-tracking_2").unwrap();
-        assert_eq!(dropout.modality("modality_dropout.eye-tracking_2"), Some("eye-tracking_2"));
-        assert_eq!(field("model.hidden.audio").unwrap().models, ["mfn"]);
-        assert_eq!(field("model.hidden").unwrap().models, ["bi-eflstm"]);
-        for path in
-            ["modality_dropout", "modality_dropout.", "modality_dropout.2d", "modality_dropout.a.b", "model"]
-        {
-            assert!(field(path).is_none(), "{path}");
-        }
-        assert!(!is_modality(&"x".repeat(65)));
-    }
-
-    #[test]
-    fn the_reference_names_each_field_with_its_range_and_default() {
-        let text = reference();
-        assert_eq!(text.lines().count(), FIELDS.len());
-        assert!(text.contains("model.dropout                  dropout between the layers and in the head; a number in [0, 1) (default 0.5; bi-eflstm)"));
-        assert!(text.contains("a number in (0, inf)"));
-        assert!(text.contains("`once` or `every_epoch` (default every_epoch)"));
     }
 }
