@@ -5,6 +5,7 @@ mod bucket;
 mod error;
 mod folder;
 mod format;
+mod objects;
 mod store;
 
 pub use error::{CheckpointError, ObjectError, StoreError};

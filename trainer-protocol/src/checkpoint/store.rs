@@ -1,6 +1,6 @@
 //! Where checkpoints lie: a folder, or a bucket, with one object a checkpoint.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
 use colearn_core::id::TaskId;
 
@@ -8,9 +8,8 @@ use super::{
     error::{CheckpointError, ObjectError, StoreError},
     folder::Folder,
     format::{Checkpoint, Expected, decode},
+    objects::{Listing, Objects, Others, folder_names, name_of, numbers_of},
 };
-
-const SUFFIX: &str = ".safetensors";
 
 /// Files of a checkpoint's name that are not regular, of which a warning says more than how many they are.
 const NAMED_OTHERS: usize = 3;
@@ -31,32 +30,6 @@ pub struct Store {
     /// As it was given, for messages.
     location: String,
 }
-
-/// What a folder and a bucket have in common: objects that are named by their task and a file name.
-pub(super) trait Objects: fmt::Debug + Send + Sync {
-    /// Writes an object as a whole.
-    fn put(&self, task: TaskId, name: &str, bytes: Vec<u8>) -> Result<(), ObjectError>;
-    /// The objects of a task, of which there may be none.
-    fn list(&self, task: TaskId) -> Result<Listing, ObjectError>;
-    /// An object of at most so many bytes.
-    fn get(&self, task: TaskId, name: &str, largest: u64) -> Result<Vec<u8>, ObjectError>;
-    /// Removes an object, if it is there.
-    fn delete(&self, task: TaskId, name: &str) -> Result<(), ObjectError>;
-    /// Removes what is left of a task without objects.
-    fn remove_place(&self, task: TaskId) -> Result<(), ObjectError>;
-}
-
-/// What there is of a task.
-#[derive(Debug, Default)]
-pub(super) struct Listing {
-    /// Names and sizes.
-    pub(super) objects: Vec<(String, u64)>,
-    /// Names of checkpoints, with what there is instead.
-    pub(super) others: Others,
-}
-
-/// Names, each with what there is instead of a checkpoint, with its article.
-type Others = Vec<(String, &'static str)>;
 
 /// A checkpoint in a store, not opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -228,25 +201,6 @@ impl Store {
         let parts = [self.location.trim_end_matches('/'), &folders[0], &folders[1]];
         parts.into_iter().chain(name).collect::<Vec<_>>().join("/")
     }
-}
-
-/// The folders that a task's checkpoints lie in: its sweep's, and therein its own.
-pub(super) fn folder_names(TaskId { sweep, configuration, seed }: TaskId) -> [String; 2] {
-    [format!("{:016x}", sweep.0), format!("{configuration}-{seed}")]
-}
-
-fn name_of(epoch: u32, attempt: u32) -> String {
-    format!("{epoch:08}-{attempt:08}{SUFFIX}")
-}
-
-/// The epoch and attempt that a name tells, if it is that of a checkpoint.
-pub(super) fn numbers_of(name: &str) -> Option<(u32, u32)> {
-    let (epoch, attempt) = name.strip_suffix(SUFFIX)?.split_once('-')?;
-    let number = |digits: &str| {
-        let plain = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        plain.then(|| digits.parse().ok()).flatten()
-    };
-    Some((number(epoch)?, number(attempt)?))
 }
 
 #[cfg(feature = "s3")]
