@@ -4,8 +4,8 @@ use colearn_trainer_protocol::checkpoint::{Checkpoint, Expected, Header, Store, 
 use tch::{Kind, Tensor};
 
 use super::{
-    cohort::Network,
     evaluation::to_vec,
+    network::Network,
     progress::{Progress, State},
     source::Source,
 };

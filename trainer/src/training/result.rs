@@ -10,7 +10,7 @@ use colearn_data_format::Task;
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
-use super::{cohort::Network, evaluation::to_vec, progress::Progress, source::Source};
+use super::{evaluation::to_vec, network::Network, progress::Progress, source::Source};
 use crate::metrics::Regression;
 
 /// The parts of a result that do not depend on the test.
