@@ -89,11 +89,16 @@ pub(crate) async fn submit_to(
 /// The failure behind a refused sweep file. The text of a refusal is bounded: what is wrong with the file is told by this
 /// program, as far as it thinks so too.
 pub(super) fn file_refused(client: &Client, status: &Status, source: &str, origin: &str) -> Failure {
+    if status.code() != Code::InvalidArgument {
+        return client.failure(status);
+    }
     match Sweep::parse(source, origin) {
-        Err(diagnostics) if status.code() == Code::InvalidArgument => {
-            Failure::new(Exit::SweepFile, diagnostics)
+        Err(diagnostics) => Failure::invalid_sweep(&diagnostics),
+        // The coordinator is of another version, or what it refuses is not a mistake in the file.
+        Ok(_) => {
+            let why = status.message();
+            Failure::new(Exit::SweepFile, format!("the coordinator does not take `{origin}`: {why}"))
         }
-        _ => client.failure(status),
     }
 }
 
