@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use colearn_core::{
     id::ConfigurationId,
     sweep::Sweep,
-    table::{Outcome as TaskOutcome, ResultsTable},
+    table::{ResultsTable, TaskOutcome},
 };
 use colearn_proto::{
     convert::{self, ConvertError},

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     comparisons::{comparisons, correct},
-    rows::{ConfigurationRow, Outcome, ResultsTable, RowState},
+    rows::{ConfigurationRow, ResultsTable, RowState, TaskOutcome},
 };
 use crate::{
     failure::FailureReason,
@@ -18,7 +18,7 @@ impl ResultsTable {
     /// Averages `outcomes` over the seeds of each configuration of `sweep`. Outcomes of tasks that the sweep
     /// does not have are ignored.
     #[must_use]
-    pub fn of(sweep: &Sweep, outcomes: &HashMap<(ConfigurationId, u64), Outcome>) -> Self {
+    pub fn of(sweep: &Sweep, outcomes: &HashMap<(ConfigurationId, u64), TaskOutcome>) -> Self {
         let known = Known { sweep, outcomes };
         let baseline = sweep.configurations.iter().find(|configuration| configuration.baseline);
         let mut configurations: Vec<ConfigurationRow> =
@@ -38,7 +38,7 @@ impl ResultsTable {
 /// A sweep with what is known of its tasks.
 struct Known<'a> {
     sweep: &'a Sweep,
-    outcomes: &'a HashMap<(ConfigurationId, u64), Outcome>,
+    outcomes: &'a HashMap<(ConfigurationId, u64), TaskOutcome>,
 }
 
 impl<'a> Known<'a> {
@@ -67,8 +67,8 @@ impl<'a> Known<'a> {
 
     fn result(&self, configuration: &Configuration, seed: u64) -> Option<&'a TaskResult> {
         match self.outcomes.get(&(configuration.id, seed))? {
-            Outcome::Done(result) => Some(result),
-            Outcome::Failed(_) => None,
+            TaskOutcome::Done(result) => Some(result),
+            TaskOutcome::Failed(_) => None,
         }
     }
 
@@ -85,8 +85,8 @@ impl<'a> Known<'a> {
 
     fn failed_seeds(&self, configuration: &Configuration) -> BTreeMap<u64, FailureReason> {
         let failed = |seed: &u64| match self.outcomes.get(&(configuration.id, *seed))? {
-            Outcome::Failed(reason) => Some((*seed, *reason)),
-            Outcome::Done(_) => None,
+            TaskOutcome::Failed(reason) => Some((*seed, *reason)),
+            TaskOutcome::Done(_) => None,
         };
         self.sweep.seeds.iter().filter_map(failed).collect()
     }

@@ -6,4 +6,4 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
-pub use self::rows::{ConfigurationRow, Outcome, ResultsTable, RowState};
+pub use self::rows::{ConfigurationRow, ResultsTable, RowState, TaskOutcome};

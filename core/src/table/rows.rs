@@ -19,7 +19,7 @@ use crate::{
     clippy::large_enum_variant,
     reason = "nearly every outcome is a result, and a box for each saves nothing"
 )]
-pub enum Outcome {
+pub enum TaskOutcome {
     /// It has its result.
     Done(TaskResult),
     /// It has failed for good.

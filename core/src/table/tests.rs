@@ -55,8 +55,8 @@ fn sweep(configurations: u64, seeds: u64) -> Sweep {
     }
 }
 
-fn done(accuracy: f64) -> Outcome {
-    Outcome::Done(TaskResult {
+fn done(accuracy: f64) -> TaskOutcome {
+    TaskOutcome::Done(TaskResult {
         metrics: [("accuracy".to_owned(), accuracy)].into(),
         confusion: vec![],
         history: vec![],
@@ -75,9 +75,9 @@ fn a_mean_never_hides_a_missing_seed() {
         outcomes.insert((ConfigurationId(0), seed), done(0.5));
     }
     outcomes.insert((ConfigurationId(1), 0), done(0.2));
-    outcomes.insert((ConfigurationId(1), 1), Outcome::Failed(FailureReason::Diverged));
+    outcomes.insert((ConfigurationId(1), 1), TaskOutcome::Failed(FailureReason::Diverged));
     for seed in 0..3 {
-        outcomes.insert((ConfigurationId(2), seed), Outcome::Failed(FailureReason::Crash));
+        outcomes.insert((ConfigurationId(2), seed), TaskOutcome::Failed(FailureReason::Crash));
     }
     let table = ResultsTable::of(&sweep(4, 3), &outcomes);
     let rows = &table.configurations;
@@ -118,9 +118,9 @@ fn the_papers_words_are_about_one_network() {
 #[test]
 fn results_of_different_files_of_one_name_are_told_apart() {
     let with = |digest: &str| {
-        let Outcome::Done(mut result) = done(0.5) else { unreachable!("it is done") };
+        let TaskOutcome::Done(mut result) = done(0.5) else { unreachable!("it is done") };
         result.data_digest = digest.to_owned();
-        Outcome::Done(result)
+        TaskOutcome::Done(result)
     };
     let outcomes = [
         ((ConfigurationId(0), 0), with("aa")),
