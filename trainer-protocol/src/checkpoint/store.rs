@@ -33,7 +33,7 @@ pub struct Store {
 
 /// A checkpoint in a store, not opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct StoredCheckpoint {
     /// The task that it is of.
     pub task: TaskId,
     /// The last epoch that is finished.
@@ -44,7 +44,7 @@ pub struct Entry {
     pub size: u64,
 }
 
-impl Entry {
+impl StoredCheckpoint {
     /// Later attempts are newer: they went on from what they found worth going on from.
     fn age(&self) -> (u32, u32) {
         (self.attempt, self.epoch)
@@ -101,19 +101,19 @@ impl Store {
     ///
     /// # Errors
     /// When the location can not be read. That there is none is no error.
-    pub fn newest_first(&self, task: TaskId) -> Result<Vec<Entry>, StoreError> {
+    pub fn newest_first(&self, task: TaskId) -> Result<Vec<StoredCheckpoint>, StoreError> {
         Ok(self.list(task)?.0)
     }
 
     /// The same, and what is named like a checkpoint and is none.
-    fn list(&self, task: TaskId) -> Result<(Vec<Entry>, Others), StoreError> {
+    fn list(&self, task: TaskId) -> Result<(Vec<StoredCheckpoint>, Others), StoreError> {
         let Listing { objects, mut others } =
             self.objects.list(task).map_err(|cause| self.failed("list", task, None, cause))?;
         let entry = |(name, size): (String, u64)| {
             let (epoch, attempt) = numbers_of(&name)?;
-            Some(Entry { task, epoch, attempt, size })
+            Some(StoredCheckpoint { task, epoch, attempt, size })
         };
-        let mut entries: Vec<Entry> = objects.into_iter().filter_map(entry).collect();
+        let mut entries: Vec<StoredCheckpoint> = objects.into_iter().filter_map(entry).collect();
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.age()));
         others.sort();
         Ok((entries, others))
@@ -123,7 +123,7 @@ impl Store {
     ///
     /// # Errors
     /// When it is larger than `largest` bytes, in which case none of it is read, not a regular file, or can not be read.
-    pub fn load(&self, entry: &Entry, largest: u64) -> Result<Vec<u8>, StoreError> {
+    pub fn load(&self, entry: &StoredCheckpoint, largest: u64) -> Result<Vec<u8>, StoreError> {
         let name = entry.name();
         self.objects.get(entry.task, &name, largest).map_err(|cause| match cause {
             ObjectError::Oversized { found } => {
@@ -181,11 +181,11 @@ impl Store {
         None
     }
 
-    fn refusal(&self, entry: &Entry, error: &CheckpointError) -> String {
+    fn refusal(&self, entry: &StoredCheckpoint, error: &CheckpointError) -> String {
         format!("checkpoint {} is refused: {error}", self.shown(entry.task, Some(&entry.name())))
     }
 
-    fn delete(&self, entry: &Entry) -> Result<(), StoreError> {
+    fn delete(&self, entry: &StoredCheckpoint) -> Result<(), StoreError> {
         let name = entry.name();
         let deleted = self.objects.delete(entry.task, &name);
         deleted.map_err(|cause| self.failed("remove", entry.task, Some(&name), cause))
