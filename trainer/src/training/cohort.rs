@@ -18,7 +18,7 @@ use super::{
     plan::Plan,
     progress::Progress,
     result::{result, with_subset},
-    source::Source,
+    source::DataSource,
 };
 use crate::model::Draws;
 
@@ -43,7 +43,7 @@ pub trait Control {
 /// # Panics
 /// When libtorch does, for want of memory for example: the caller contains that.
 pub fn train(
-    source: &Source,
+    source: &DataSource,
     members: &[Member],
     device: &str,
     control: &mut dyn Control,
@@ -56,7 +56,7 @@ pub fn train(
     }
 }
 
-fn agreeing_plans(source: &Source, members: &[Member], control: &mut dyn Control) -> Vec<Plan> {
+fn agreeing_plans(source: &DataSource, members: &[Member], control: &mut dyn Control) -> Vec<Plan> {
     let mut plans: Vec<Plan> = Vec::new();
     for member in members {
         let planned = Plan::new(member, source).and_then(|plan| match plans.first() {
@@ -77,7 +77,7 @@ fn agreeing_plans(source: &Source, members: &[Member], control: &mut dyn Control
 
 /// Members in training: the position in `members` is that along K of every tensor.
 struct Cohort<'a> {
-    source: &'a Source,
+    source: &'a DataSource,
     checkpoints: Checkpoints<'a>,
     members: Vec<Progress>,
     network: Network,
@@ -88,7 +88,7 @@ struct Cohort<'a> {
 }
 
 impl<'a> Cohort<'a> {
-    fn new(source: &'a Source, plans: Vec<Plan>, checkpoints: Option<&'a Store>) -> Self {
+    fn new(source: &'a DataSource, plans: Vec<Plan>, checkpoints: Option<&'a Store>) -> Self {
         let mut network = Network::new(source, &plans);
         let checkpoints = Checkpoints::new(checkpoints, source, network.model.as_ref());
         let losses = Tensor::zeros([plans.len() as i64], (Kind::Double, source.device()));

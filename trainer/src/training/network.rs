@@ -3,7 +3,7 @@
 use colearn_core::settings::{BiEflstmSettings, MfnSettings, ModelSettings};
 use tch::{Kind, Tensor};
 
-use super::{plan::Plan, source::Source};
+use super::{plan::Plan, source::DataSource};
 use crate::{
     model::{BiEflstm, BiEflstmShape, Mfn, MfnDropout, MfnModality, MfnShape, Model},
     optimizer::{Adam, AdamSettings},
@@ -18,7 +18,7 @@ pub(super) struct Network {
 }
 
 impl Network {
-    pub(super) fn new(source: &Source, plans: &[Plan]) -> Self {
+    pub(super) fn new(source: &DataSource, plans: &[Plan]) -> Self {
         let model = model(source, plans);
         let settings: Vec<AdamSettings> = plans
             .iter()
@@ -64,7 +64,7 @@ impl Network {
 }
 
 /// A model with a member for each plan; all have the shape of the first.
-fn model(source: &Source, plans: &[Plan]) -> Box<dyn Model> {
+fn model(source: &DataSource, plans: &[Plan]) -> Box<dyn Model> {
     let seeds: Vec<u64> = plans.iter().map(Plan::seed).collect();
     let options = (Kind::Float, source.device());
     match &plans[0].settings.model {
@@ -105,7 +105,7 @@ fn model(source: &Source, plans: &[Plan]) -> Box<dyn Model> {
     }
 }
 
-fn mfn_shape(source: &Source, model: &MfnSettings) -> MfnShape {
+fn mfn_shape(source: &DataSource, model: &MfnSettings) -> MfnShape {
     let modality = |number: usize| {
         let (first, dim) = source.columns(number);
         let name = source.modalities()[number].name.clone();

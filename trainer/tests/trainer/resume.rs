@@ -18,7 +18,7 @@ use colearn_trainer::{
     device::TrainingDevice,
     model::Kernels,
     random::{Purpose, Stream},
-    training::{Control, Session},
+    training::{Control, TrainingSession},
 };
 use colearn_trainer_protocol::{Event, Member, checkpoint::Store};
 use proptest::prelude::*;
@@ -77,11 +77,11 @@ fn park(data: &Path, checkpoints: &Path, members: &[Member], after: usize) -> Pa
 }
 
 /// A session as another process would begin it.
-fn session(data: &Path, checkpoints: &Path, kernels: Kernels) -> Session {
+fn session(data: &Path, checkpoints: &Path, kernels: Kernels) -> TrainingSession {
     tch::set_num_threads(1);
     let store = Store::open(checkpoints.to_str().unwrap()).unwrap();
     let device = TrainingDevice { kernels, ..TrainingDevice::find("cpu", 1).unwrap() };
-    Session::new(device, DataFolder::confined(data.to_owned()), Some(store))
+    TrainingSession::new(device, DataFolder::confined(data.to_owned()), Some(store))
 }
 
 fn run(data: &Path, checkpoints: &Path, members: &[Member], after: usize) -> Recorder {
