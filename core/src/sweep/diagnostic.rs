@@ -25,7 +25,7 @@ const END: usize = 150;
 
 /// A place in a sweep file, with its line to show it by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Place {
+pub struct SourcePlace {
     /// Counting from 1.
     pub line: usize,
     /// Counting from 1, in characters.
@@ -54,7 +54,7 @@ pub struct Note {
     /// A lower-case fragment.
     pub message: String,
     /// What it is about.
-    pub place: Place,
+    pub place: SourcePlace,
 }
 
 /// One thing that is wrong with a sweep file. `Display` shows it with its line and a caret under the place.
@@ -67,7 +67,7 @@ pub struct Diagnostic {
     /// The file's name as the caller gave it.
     pub origin: Arc<str>,
     /// Where.
-    pub place: Place,
+    pub place: SourcePlace,
     /// Other places that matter.
     pub notes: Vec<Note>,
     /// What to do about it.
@@ -125,8 +125,14 @@ impl fmt::Display for Diagnostic {
 }
 
 /// Writes the place, its line and a mark under it.
-fn show(f: &mut fmt::Formatter<'_>, origin: &str, place: &Place, mark: char, margin: usize) -> fmt::Result {
-    let Place { line, column, length, text, cut } = place;
+fn show(
+    f: &mut fmt::Formatter<'_>,
+    origin: &str,
+    place: &SourcePlace,
+    mark: char,
+    margin: usize,
+) -> fmt::Result {
+    let SourcePlace { line, column, length, text, cut } = place;
     // One column a character, whatever a terminal would do with tabs and escapes.
     let shown = one_line(text);
     let before = (column - 1).saturating_sub(*cut);
@@ -183,7 +189,7 @@ impl<'a> Source<'a> {
         start + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(at, _)| at)
     }
 
-    pub(crate) fn place(&self, span: Span) -> Place {
+    pub(crate) fn place(&self, span: Span) -> SourcePlace {
         let start = self.text.floor_char_boundary(span.start.min(self.text.len()));
         let end = self.text.floor_char_boundary(span.end.clamp(start, self.text.len()));
         let line = self.lines.partition_point(|&first| first <= start);
@@ -195,7 +201,7 @@ impl<'a> Source<'a> {
         // A long line is cut to a window that begins a little before the place.
         let long = text.chars().nth(WINDOW).is_some();
         let cut = if long { (column - 1).saturating_sub(BEFORE) } else { 0 };
-        Place { line, column, length, text: text.chars().skip(cut).take(WINDOW).collect(), cut }
+        SourcePlace { line, column, length, text: text.chars().skip(cut).take(WINDOW).collect(), cut }
     }
 }
 

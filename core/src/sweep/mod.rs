@@ -19,7 +19,7 @@ mod sections;
 pub use definition::{
     CheckpointSettings, Configuration, Order, ReportSettings, RetrySettings, ScheduleSettings, Sweep,
 };
-pub use diagnostic::{Diagnostic, Diagnostics, Note, Place, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, SourcePlace};
 pub use file::reference;
 pub use parse::Parsed;
 pub use plan::{Decided, Plan, PlannedConfiguration, PlannedParameter, PlannedSetting};
