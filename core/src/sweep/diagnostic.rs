@@ -169,14 +169,14 @@ fn abridged(text: String) -> String {
 }
 
 /// The text of a sweep file, with which spans become places.
-pub(crate) struct Source<'a> {
+pub(crate) struct SweepSource<'a> {
     pub(crate) text: &'a str,
     pub(crate) origin: Arc<str>,
     /// Byte offset of the beginning of every line.
     lines: Vec<usize>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> SweepSource<'a> {
     pub(crate) fn new(text: &'a str, origin: &str) -> Self {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { text, origin: origin.into(), lines }
@@ -207,14 +207,14 @@ impl<'a> Source<'a> {
 
 /// Collects what is wrong while a file is read.
 pub(crate) struct Problems<'a> {
-    pub(crate) source: &'a Source<'a>,
+    pub(crate) source: &'a SweepSource<'a>,
     found: Vec<Diagnostic>,
     errors: usize,
     left_out: usize,
 }
 
 impl<'a> Problems<'a> {
-    pub(crate) fn new(source: &'a Source<'a>) -> Self {
+    pub(crate) fn new(source: &'a SweepSource<'a>) -> Self {
         Self { source, found: Vec::new(), errors: 0, left_out: 0 }
     }
 
@@ -266,7 +266,7 @@ impl<'a> Problems<'a> {
 
 /// A diagnostic that was just noted.
 pub(crate) struct Report<'p> {
-    source: &'p Source<'p>,
+    source: &'p SweepSource<'p>,
     /// None beyond [`Diagnostics::MOST`].
     diagnostic: Option<&'p mut Diagnostic>,
 }
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn texts_that_quote_much_are_abridged() {
-        let source = Source::new("a: 1\n", "x.yaml");
+        let source = SweepSource::new("a: 1\n", "x.yaml");
         let mut problems = Problems::new(&source);
         let span = Span { start: 3, end: 4 };
         let long = || format!("it is {}, and must be at most 1", "9".repeat(100_000));
@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn what_steers_a_terminal_is_shown_and_not_obeyed() {
         let text = "a: \u{202e}1\n";
-        let source = Source::new(text, "x\u{202e}.yaml");
+        let source = SweepSource::new(text, "x\u{202e}.yaml");
         let mut problems = Problems::new(&source);
         problems.error(Span { start: 3, end: 7 }, "there is no `\u{202e}1`");
         let told = problems.fail().to_string();

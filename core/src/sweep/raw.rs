@@ -9,7 +9,7 @@ use serde_yaml::{
     options::{AliasLimits, DuplicateKeyPolicy},
 };
 
-use super::diagnostic::{Problems, Source, Span};
+use super::diagnostic::{Problems, Span, SweepSource};
 
 /// Longest sweep file, in bytes.
 pub(crate) const MAX_BYTES: usize = 1 << 20;
@@ -293,7 +293,7 @@ fn convert_entries(map: Vec<(Spanned<Parsed>, Spanned<Parsed>)>, problems: &mut 
 }
 
 /// Where the value is *used*: for an alias, the alias.
-fn span_of(tree: &Spanned<Parsed>, source: &Source<'_>) -> Span {
+fn span_of(tree: &Spanned<Parsed>, source: &SweepSource<'_>) -> Span {
     let at = tree.referenced;
     match (at.span().byte_offset(), at.span().byte_len()) {
         (Some(start), Some(len)) => Span { start: index(start), end: index(start) + index(len) },
