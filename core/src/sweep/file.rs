@@ -13,7 +13,7 @@ use super::{
     mentions::Mentions,
     parameters::{self, Parameter},
     point::{Point, read_points},
-    raw::{Entry, Node, Raw},
+    raw::{MapEntry, Node, Raw},
     scalar, sections,
 };
 use crate::{
@@ -139,7 +139,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
 }
 
 impl Outline {
-    fn read_key(&mut self, entry: &Entry, mentions: &mut Mentions, problems: &mut Problems<'_>) {
+    fn read_key(&mut self, entry: &MapEntry, mentions: &mut Mentions, problems: &mut Problems<'_>) {
         let node = &entry.value;
         match entry.key.as_str() {
             "name" => self.name = read_name(node, problems),
@@ -242,7 +242,7 @@ impl Outline {
         &mut self,
         field: &'static Field,
         path: &str,
-        entry: &Entry,
+        entry: &MapEntry,
         mentions: &mut Mentions,
         problems: &mut Problems<'_>,
     ) {

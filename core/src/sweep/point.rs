@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     diagnostic::{Problems, Span},
     mentions::Mentions,
-    raw::{Entry, Node, Raw},
+    raw::{MapEntry, Node, Raw},
     scalar,
 };
 
@@ -19,7 +19,11 @@ pub(crate) struct Point {
 }
 
 /// Reads a list of them.
-pub(crate) fn read_points(entry: &Entry, mentions: &mut Mentions, problems: &mut Problems<'_>) -> Vec<Point> {
+pub(crate) fn read_points(
+    entry: &MapEntry,
+    mentions: &mut Mentions,
+    problems: &mut Problems<'_>,
+) -> Vec<Point> {
     let Some(items) = scalar::list(&entry.value, &entry.key, problems) else { return Vec::new() };
     items.iter().filter_map(|item| read_point(item, &entry.key, mentions, problems)).collect()
 }
