@@ -41,7 +41,8 @@ impl<'a> SplitView<'a> {
         self.labels().len()
     }
 
-    /// The features of one modality, in place: `[N, T, D]` in C order. The index is that of [`Dataset::modalities`](crate::Dataset::modalities).
+    /// The features of one modality, in place: `[N, T, D]` in C order. The index is that of
+    /// [`Dataset::modalities`](crate::Dataset::modalities).
     ///
     /// # Panics
     /// Where there is no such modality.

@@ -10,7 +10,8 @@ pub(in crate::model) struct Weights {
     pub(in crate::model) hidden_bias: Tensor,
 }
 
-/// The passes over time of one run of cells. A recurrence is made for the `gates` and `hidden` of one [`Cells`](super::Cells).
+/// The passes over time of one run of cells. A recurrence is made for the `gates` and `hidden` of one
+/// [`Cells`](super::Cells).
 pub(super) trait Recurrence {
     /// Runs over time. The gates hold the input's share of their preactivations; afterwards `hidden` holds the
     /// outputs.
