@@ -6,10 +6,8 @@ use colearn_proto::v1::{
 };
 use serde_json::{Value, json};
 
-use super::{
-    labels::{instant, source_word, state_word, task_state_word},
-    results::failure_parts,
-    workers::{last_seen, worker_state},
+use super::labels::{
+    failure_parts, instant, last_seen, reason_word, source_word, state_word, task_state_word, worker_state,
 };
 
 pub(super) fn counts(counts: &TaskCounts) -> Value {
@@ -67,7 +65,7 @@ pub(super) fn task(row: &TaskRow) -> Value {
         "slot": running.then_some(row.slot),
         "epoch": running.then_some(row.epoch),
         "epochs": running.then_some(row.epochs),
-        "reason": failure.map(super::tasks::reason_word),
+        "reason": failure.map(reason_word),
         "message": failure.map(|failure| &failure.message),
         "not_before": (row.not_before > 0).then(|| instant(row.not_before)),
     })
@@ -132,7 +130,7 @@ pub(super) fn set_aside(pause: &SetAside) -> Value {
         "since": instant(pause.since),
         "until": instant(pause.until),
         "failures": pause.failures,
-        "reason": failure.map(super::tasks::reason_word),
+        "reason": failure.map(reason_word),
         "message": failure.map(|failure| &failure.message),
     })
 }

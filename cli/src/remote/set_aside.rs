@@ -3,7 +3,7 @@
 use colearn_core::text::{counted, shortened};
 use colearn_proto::v1::{SetAside, WithoutData};
 
-use super::{labels::ahead, tasks::reason_word};
+use super::labels::{ahead, reason_word};
 
 /// The longest text of a failure, in bytes.
 const MAX_FAILURE: usize = 400;

@@ -9,12 +9,10 @@ use serde_json::{Value, json as object};
 
 use super::{
     Client, json,
-    labels::{moment, now, state_for_people},
+    labels::{failure_line, moment, now, state_for_people},
     pages,
-    resolve::answered,
-    results::failure_line,
+    request::{answered, summary_of},
     set_aside,
-    submit::summary_of,
 };
 use crate::{
     args::{ListArgs, Named, StatusArgs},
