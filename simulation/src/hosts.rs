@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use colearn_coordinator::{Config, Coordinator, Storage, SweepParser, engine::Clock, store::Store};
-use colearn_core::{id::WorkerId, sweep::Sweep, time::Timestamp};
+use colearn_coordinator::{Config, Coordinator, Storage, engine::Clock, store::Store};
+use colearn_core::{id::WorkerId, time::Timestamp};
 use colearn_proto::worker::SlotOffer;
 use colearn_worker::{
     connection::Connection,
@@ -79,16 +79,6 @@ impl Shared {
     }
 }
 
-/// The sweep files' own parser, as the command gives it to its coordinator.
-fn parser() -> SweepParser {
-    Arc::new(|source, origin| match Sweep::parse(source, origin) {
-        Ok(parsed) => {
-            Ok((parsed.sweep, parsed.warnings.iter().map(|warning| format!("{warning:?}")).collect()))
-        }
-        Err(diagnostics) => Err(diagnostics.to_string()),
-    })
-}
-
 /// One life of a coordinator.
 ///
 /// # Errors
@@ -100,7 +90,7 @@ pub async fn coordinator(shared: Shared) -> turmoil::Result {
     shared.trace.note("coordinator", format_args!("starts at {}", clock.now()));
     let store: Arc<dyn Store> = shared.store;
     let listen = ([0, 0, 0, 0], PORT).into();
-    let mut config = Config::new(Storage::Store(store), listen, parser());
+    let mut config = Config::new(Storage::Store(store), listen);
     (config.lease, config.heartbeat) = (LEASE, HEARTBEAT);
     config.settle_after = Duration::from_secs(4);
     let mut running = Coordinator::serve(config, network::incoming().await?, clock).await?;
