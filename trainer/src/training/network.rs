@@ -6,7 +6,7 @@ use tch::Kind;
 use super::{plan::Plan, source::Source};
 use crate::model::{BiEflstm, BiEflstmShape, Mfn, MfnDropout, MfnModality, MfnShape, Model};
 
-/// A network with a member for each plan; all have the shape of the first.
+/// A network with a member for each plan. All members have the shape of the first.
 pub(super) fn network(source: &Source, plans: &[Plan]) -> Box<dyn Model> {
     let seeds: Vec<u64> = plans.iter().map(Plan::seed).collect();
     let options = (Kind::Float, source.device());

@@ -1,4 +1,4 @@
-//! Interrupted and continued training, compared with training that was not.
+//! Compares interrupted and continued training with uninterrupted training.
 
 use std::{
     collections::BTreeMap,
@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use crate::problem::{Recorder, dataset, dropping, five, folder, member, mfn, regression};
 
-/// Stops everything at a call of `abandoned`, as a power cut would.
+/// Stops everything at a given call of `abandoned`, like a power cut.
 struct Interrupted {
     recorder: Recorder,
     after: usize,
@@ -45,7 +45,7 @@ impl Control for Interrupted {
     }
 }
 
-/// Is asked to park at a call of `abandoned`.
+/// Requests parking at a given call of `abandoned`.
 struct Parking {
     recorder: Recorder,
     after: usize,
@@ -76,7 +76,7 @@ fn park(data: &Path, checkpoints: &Path, members: &[Member], after: usize) -> Pa
     control
 }
 
-/// A session as another process would begin it.
+/// A session as a new process would begin it.
 fn session(data: &Path, checkpoints: &Path, kernels: Kernels) -> Session {
     tch::set_num_threads(1);
     let store = Store::open(checkpoints.to_str().unwrap()).unwrap();
@@ -96,7 +96,7 @@ fn run_with(kernels: Kernels, data: &Path, checkpoints: &Path, members: &[Member
     control.recorder
 }
 
-/// Interrupts at each of these numbers of steps, then lets it end. What is finished is not trained again.
+/// Interrupts at each of these numbers of steps, then trains to the end. Finished tasks are not trained again.
 fn interrupted(data: &Path, members: &[Member], at: &[usize]) -> BTreeMap<TaskId, TaskResult> {
     interrupted_with(Kernels::InPlace, data, members, at)
 }
@@ -121,7 +121,7 @@ fn undisturbed(data: &Path, members: &[Member]) -> BTreeMap<TaskId, TaskResult> 
     interrupted(data, members, &[])
 }
 
-/// Bit by bit: floats that print alike are alike, and the digest is of the weights' bytes.
+/// Equal bit by bit: floats that print alike are alike, and the digest covers the bytes of the weights.
 fn assert_identical(found: &TaskResult, expected: &TaskResult) {
     let same = TaskResult {
         seconds: expected.seconds,
@@ -140,7 +140,7 @@ fn assert_near(found: &TaskResult, expected: &TaskResult) {
     }
 }
 
-/// Everything that has a state of its own is in use.
+/// A member that uses every part with a state of its own.
 fn busy(seed: u64, every: u32, change: impl FnOnce(&mut TaskSettings)) -> Member {
     let mut member = member(seed, |settings| {
         dropping(0.5)(settings);
@@ -174,7 +174,7 @@ proptest! {
     // A case trains several small networks, which takes about a second.
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
-    /// A task of 12 epochs of 14 steps is cut off up to four times, anywhere.
+    /// A task of 12 epochs of 14 steps is interrupted up to four times, at any step.
     #[test]
     fn interrupted_at_random_places_it_ends_bit_by_bit_the_same(
         at in prop::collection::vec(0_usize..170, 1..5),
@@ -193,7 +193,7 @@ proptest! {
     }
 }
 
-/// A cohort of members that differ, some of which leave early, with partial drops and everything else in use.
+/// A cohort of different members, some of which leave early, with partial drops and every other feature in use.
 #[test]
 fn the_kernels_of_gpus_train_as_those_of_cpus_do() {
     for (of_numbers, memory_fusion) in [(false, false), (true, true)] {
@@ -225,7 +225,7 @@ fn it_goes_on_from_the_newest_checkpoint() {
     let checkpoints = TempDir::new().unwrap();
     let member = busy(1, 2, |_| {});
     let members = std::slice::from_ref(&member);
-    // 14 batches an epoch and a question at its end: this is within the sixth epoch.
+    // 14 batches an epoch and one query at its end: this is within the sixth epoch.
     let first = run(data.path(), checkpoints.path(), members, 5 * 15 + 3);
     assert_eq!(first.epochs[&member.task].len(), 5);
     let second = run(data.path(), checkpoints.path(), members, 4 * 15 + 1);
@@ -240,7 +240,7 @@ fn it_goes_on_from_the_newest_checkpoint() {
     assert_eq!(result.history.len(), 12);
 }
 
-/// Cohorts of one size: who the others are, and how far they are, changes nothing.
+/// In cohorts of one size the identity and the progress of the other members change nothing.
 #[test]
 fn a_member_can_go_on_beside_others_than_before() {
     let data = problem(false);
@@ -255,14 +255,14 @@ fn a_member_can_go_on_beside_others_than_before() {
     let mixed = run(data.path(), checkpoints.path(), &pair(2, 1), usize::MAX);
     let first = |task| mixed.epochs[&task][0].epoch;
     assert_eq!((first(members[2].task), first(members[1].task)), (3, 6));
-    // Member 1 ends first and leaves member 2 alone for three epochs, which are of another cohort size.
+    // Member 1 ends first. Member 2 then trains alone for three epochs, which have another cohort size.
     assert_identical(&mixed.finished[&members[1].task], &expected[&members[1].task]);
     let alone = undisturbed(data.path(), &pair(2, 3));
     assert_near(&mixed.finished[&members[2].task], &alone[&members[2].task]);
 }
 
-/// Whole batches are dropped, so that columns which nobody in the cohort has are left out of the products. What
-/// the others have must not show in a member's rounding.
+/// Whole batches are dropped, so columns that no member has are left out of the products. The modalities of the other
+/// members must not influence a member's rounding.
 #[test]
 fn what_the_others_drop_changes_nothing() {
     let data = problem(false);
@@ -282,7 +282,7 @@ fn what_the_others_drop_changes_nothing() {
     for other in [member(3, 0.0), member(4, 0.3), member(5, 1.0)] {
         let checkpoints = TempDir::new().unwrap();
         run(data.path(), checkpoints.path(), &[member(1, 0.6), member(2, 0.9)], 4 * 15 + 6);
-        // It is as far as the first, so that both end together and the cohort keeps its size.
+        // This member is as far as the first, so that both end together and the cohort keeps its size.
         run(data.path(), checkpoints.path(), &[other.clone(), member(6, 0.5)], 4 * 15 + 6);
         let found = run(data.path(), checkpoints.path(), &[other, member(1, 0.6)], usize::MAX);
         let task = member(1, 0.6).task;
@@ -290,7 +290,7 @@ fn what_the_others_drop_changes_nothing() {
     }
 }
 
-/// Another size of the cohort changes the rounding and nothing else.
+/// Another cohort size changes the rounding and nothing else.
 #[test]
 fn a_member_can_go_on_in_a_cohort_of_another_size() {
     let data = folder();
@@ -347,7 +347,7 @@ fn checkpoints_that_are_of_no_use_are_refused_and_the_task_starts_over() {
         assert_eq!(again.epochs[&member.task][0].epoch, 1, "{what}");
         assert_identical(&again.finished[&member.task], &expected[&member.task]);
     }
-    // Those of another task in the place of this one's.
+    // The checkpoints of another task replace those of this one.
     let (checkpoints, others) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     run(data.path(), checkpoints.path(), members, 5 * 15 + 3);
     run(data.path(), others.path(), std::slice::from_ref(&busy(2, 2, |_| {})), 5 * 15 + 3);
@@ -360,7 +360,7 @@ fn checkpoints_that_are_of_no_use_are_refused_and_the_task_starts_over() {
     assert_eq!(again.epochs[&member.task][0].epoch, 1);
 }
 
-/// Another data set under the same name: the weights are not continued on it.
+/// If the data set under the same name changed, training does not continue with the old weights.
 #[test]
 fn a_checkpoint_of_other_data_is_refused() {
     let data = problem(false);
@@ -373,7 +373,7 @@ fn a_checkpoint_of_other_data_is_refused() {
     assert_eq!(again.epochs[&member.task][0].epoch, 1);
 }
 
-/// One draw for the test of its own helper: interruptions really come at different places.
+/// One draw that tests the helper itself: interruptions come at different places.
 #[test]
 fn an_interruption_stops_everything_at_its_step() {
     let data = problem(false);
@@ -388,7 +388,7 @@ fn an_interruption_stops_everything_at_its_step() {
     assert!(files(checkpoints.path()).is_empty(), "every 0 epochs is never");
 }
 
-/// Epochs have 14 steps and one more look; checkpoints are due after the fifth and the tenth.
+/// Epochs have 14 steps and one more query; checkpoints are due after the fifth and the tenth epoch.
 #[test]
 fn a_parked_cohort_goes_on_after_the_epoch_it_was_in_bit_by_bit() {
     let data = problem(false);
@@ -396,7 +396,7 @@ fn a_parked_cohort_goes_on_after_the_epoch_it_was_in_bit_by_bit() {
     let tasks: Vec<TaskId> = members.iter().map(|member| member.task).collect();
     let expected = undisturbed(data.path(), &members);
     let checkpoints = TempDir::new().unwrap();
-    // In the middle of the third epoch; at once in the attempt after it; at the end of the fourth.
+    // In the middle of the third epoch; at once in the next attempt; at the end of the fourth epoch.
     for (after, epochs) in [(35, 3), (0, 1)] {
         let parked = park(data.path(), checkpoints.path(), &members, after);
         assert_eq!(parked.parked, tasks);
