@@ -1,4 +1,4 @@
-//! Where checkpoints lie: a folder, or a bucket, with one object a checkpoint.
+//! The storage of checkpoints: a folder or a bucket, with one object per checkpoint.
 
 use std::{fmt, path::Path};
 
@@ -12,67 +12,68 @@ use super::{
 
 const SUFFIX: &str = ".safetensors";
 
-/// Files of a checkpoint's name that are not regular, of which a warning says more than how many they are.
+/// Number of objects that are named in warnings because they are not regular files; of the others only the count is
+/// shown.
 const NAMED_OTHERS: usize = 3;
 
 /// Checkpoints of any number of tasks, under
 /// `<sweep, 16 hexadecimal digits>/<configuration>-<seed>/<epoch, 8 digits>-<attempt, 8 digits>.safetensors`.
-/// What is named otherwise is left alone.
+/// Objects with other names are left alone.
 ///
-/// An object is there as a whole or not at all. In a folder it is written under another name, synced, renamed
-/// and its folder synced before [`Store::save`] returns; links are not followed, and what is not a regular file is
-/// ignored. Several programs may use one location: what one of them replaces or removes under another's hands is
-/// missing there, and nothing worse.
+/// An object exists as a whole or not at all. In a folder it is written under another name, synced and renamed, and
+/// its folder is synced before [`Store::save`] returns. Links are not followed, and objects that are not regular
+/// files are ignored. Several programs may use one location. If one of them replaces or removes an object that
+/// another uses, the other finds it missing, which does no further harm.
 ///
-/// Calls block; they must not be made, nor the store dropped, on a thread that runs asynchronous code.
+/// Calls block. They must not be made, nor the store dropped, on a thread that runs asynchronous code.
 #[derive(Debug)]
 pub struct Store {
     objects: Box<dyn Objects>,
-    /// As it was given, for messages.
+    /// The location as it was given, for messages.
     location: String,
 }
 
-/// What a folder and a bucket have in common: objects that are named by their task and a file name.
+/// The operations that a folder and a bucket share: objects are named by their task and a file name.
 pub(super) trait Objects: fmt::Debug + Send + Sync {
     /// Writes an object as a whole.
     fn put(&self, task: TaskId, name: &str, bytes: Vec<u8>) -> Result<(), ObjectError>;
-    /// The objects of a task, of which there may be none.
+    /// The objects of a task. There may be none.
     fn list(&self, task: TaskId) -> Result<Listing, ObjectError>;
-    /// An object of at most so many bytes.
+    /// Reads an object of at most `largest` bytes.
     fn get(&self, task: TaskId, name: &str, largest: u64) -> Result<Vec<u8>, ObjectError>;
-    /// Removes an object, if it is there.
+    /// Removes an object, if it exists.
     fn delete(&self, task: TaskId, name: &str) -> Result<(), ObjectError>;
-    /// Removes what is left of a task without objects.
+    /// Removes what remains of a task without objects.
     fn remove_place(&self, task: TaskId) -> Result<(), ObjectError>;
 }
 
-/// What there is of a task.
+/// Everything that is stored for a task.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     /// Names and sizes.
     pub(super) objects: Vec<(String, u64)>,
-    /// Names of checkpoints, with what there is instead.
+    /// Names of checkpoints that are not regular files, with their kind.
     pub(super) others: Others,
 }
 
-/// Names, each with what there is instead of a checkpoint, with its article.
+/// Names, each with the kind of the object and its article.
 type Others = Vec<(String, &'static str)>;
 
-/// A checkpoint in a store, not opened.
+/// A checkpoint in a store that was not opened yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The task that it is of.
+    /// The task of the checkpoint.
     pub task: TaskId,
-    /// The last epoch that is finished.
+    /// The last finished epoch.
     pub epoch: u32,
-    /// The attempt that wrote it.
+    /// The attempt that wrote the checkpoint.
     pub attempt: u32,
-    /// In bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
 impl Entry {
-    /// Later attempts are newer: they went on from what they found worth going on from.
+    /// Later attempts are newer: they continued from the best checkpoint that they found.
     fn age(&self) -> (u32, u32) {
         (self.attempt, self.epoch)
     }
@@ -83,12 +84,12 @@ impl Entry {
 }
 
 impl Store {
-    /// Opens a location: the path of a folder, which is made, or `s3://bucket/prefix`, with credentials, region
-    /// and endpoint from the environment variables that AWS's own tools read.
+    /// Opens a location: the path of a folder, which is made if it does not exist, or `s3://bucket/prefix`.
+    /// Credentials, region and endpoint of a bucket come from the environment variables that AWS's own tools read.
     ///
     /// # Errors
-    /// When the folder can not be made, the URL is of another kind or malformed, or this program was built
-    /// without the feature `s3`.
+    /// If the folder cannot be made, the URL is malformed or of another kind, or this program was built without the
+    /// feature `s3`.
     pub fn open(location: &str) -> Result<Self, StoreError> {
         let wrong = |why: String| StoreError::Open { location: location.to_owned(), why };
         let objects: Box<dyn Objects> = match location.split_once("://") {
@@ -106,12 +107,12 @@ impl Store {
         Ok(Self { objects, location: location.to_owned() })
     }
 
-    /// Keeps a checkpoint. Then removes others of the task, so that this one and the newest of the others
-    /// remain. This one stays even when others look newer: they may be what a trainer had to refuse.
+    /// Saves a checkpoint. Then removes others of the task, so that this one and the newest of the others remain.
+    /// This one stays even if others look newer, because the trainer may have refused those.
     ///
     /// # Errors
-    /// When it can not be written, or older ones not be listed or removed, which the text says; it is fit for a
-    /// warning, and training may go on.
+    /// If the checkpoint cannot be written, or older ones cannot be listed or removed. The message says which, and
+    /// can be shown as a warning: training may continue.
     pub fn save(&self, task: TaskId, attempt: u32, epoch: u32, bytes: Vec<u8>) -> Result<(), StoreError> {
         let name = name_of(epoch, attempt);
         self.objects
@@ -124,15 +125,15 @@ impl Store {
         Ok(())
     }
 
-    /// The checkpoints of a task: later attempts first, and of one attempt later epochs first.
+    /// The checkpoints of a task: later attempts first, and within an attempt later epochs first.
     ///
     /// # Errors
-    /// When the location can not be read. That there is none is no error.
+    /// If the location cannot be read. It is no error if there are no checkpoints.
     pub fn newest_first(&self, task: TaskId) -> Result<Vec<Entry>, StoreError> {
         Ok(self.list(task)?.0)
     }
 
-    /// The same, and what is named like a checkpoint and is none.
+    /// The checkpoints, and the objects that have the name of a checkpoint but are none.
     fn list(&self, task: TaskId) -> Result<(Vec<Entry>, Others), StoreError> {
         let Listing { objects, mut others } =
             self.objects.list(task).map_err(|cause| self.failed("list", task, None, cause))?;
@@ -146,10 +147,10 @@ impl Store {
         Ok((entries, others))
     }
 
-    /// The bytes of a checkpoint.
+    /// Reads the bytes of a checkpoint.
     ///
     /// # Errors
-    /// When it is larger than `largest` bytes, in which case none of it is read, not a regular file, or can not be read.
+    /// If it is larger than `largest` bytes (then none of it is read), is not a regular file, or cannot be read.
     pub fn load(&self, entry: &Entry, largest: u64) -> Result<Vec<u8>, StoreError> {
         let name = entry.name();
         self.objects.get(entry.task, &name, largest).map_err(|cause| match cause {
@@ -160,10 +161,11 @@ impl Store {
         })
     }
 
-    /// Removes all checkpoints of a task, finished or not, and in a folder the task's own.
+    /// Removes all checkpoints of a task, also unfinished ones; in a folder, the folder of the task too.
     ///
     /// # Errors
-    /// When one can not be removed, or something else lies among them, which stays. That there is none is no error.
+    /// If an object cannot be removed, or something else lies among them, which is kept. It is no error if there are
+    /// none.
     pub fn remove(&self, task: TaskId) -> Result<(), StoreError> {
         for entry in self.newest_first(task)? {
             self.delete(&entry)?;
@@ -171,7 +173,8 @@ impl Store {
         self.objects.remove_place(task).map_err(|cause| self.failed("remove", task, None, cause))
     }
 
-    /// The newest checkpoint of a task that is as expected. Says of each that is not, why, and what follows.
+    /// The newest checkpoint of a task that matches `expected`. For each newer one, `warn` gets the reason and the
+    /// consequence.
     pub fn latest(
         &self,
         task: TaskId,
@@ -190,7 +193,10 @@ impl Store {
             warn(format!("checkpoint {path} is {kind}, not a regular file, and is ignored"));
         }
         if let Some(more @ 1..) = others.len().checked_sub(NAMED_OTHERS) {
-            warn(format!("{} holds {more} more of the kind", self.shown(task, None)));
+            warn(format!(
+                "{} holds {more} more object(s) that are not regular files",
+                self.shown(task, None)
+            ));
         }
         for (position, entry) in entries.iter().enumerate() {
             let refused = match self.load(entry, expected.largest()) {
@@ -222,7 +228,7 @@ impl Store {
         StoreError::Failed { verb, path: self.shown(task, name), cause }
     }
 
-    /// An object, or the place of a task's, as a person would look for it.
+    /// The path of an object, or of a task's folder, for messages.
     fn shown(&self, task: TaskId, name: Option<&str>) -> String {
         let folders = folder_names(task);
         let parts = [self.location.trim_end_matches('/'), &folders[0], &folders[1]];
@@ -230,7 +236,7 @@ impl Store {
     }
 }
 
-/// The folders that a task's checkpoints lie in: its sweep's, and therein its own.
+/// The folders of a task's checkpoints: that of its sweep, and within it that of the task.
 pub(super) fn folder_names(TaskId { sweep, configuration, seed }: TaskId) -> [String; 2] {
     [format!("{:016x}", sweep.0), format!("{configuration}-{seed}")]
 }
@@ -239,7 +245,7 @@ fn name_of(epoch: u32, attempt: u32) -> String {
     format!("{epoch:08}-{attempt:08}{SUFFIX}")
 }
 
-/// The epoch and attempt that a name tells, if it is that of a checkpoint.
+/// The epoch and attempt in the name of a checkpoint; `None` for other names.
 pub(super) fn numbers_of(name: &str) -> Option<(u32, u32)> {
     let (epoch, attempt) = name.strip_suffix(SUFFIX)?.split_once('-')?;
     let number = |digits: &str| {
