@@ -1,5 +1,5 @@
 """Compares a training step of colearn with PyTorch's, in turns within one run, so that other load on the
-machine meets both.
+machine affects both.
 
     python trainer/benches/compare.py [--python PYTHON_WITH_TORCH_2.11] [--turns 3]
 
@@ -38,7 +38,7 @@ def measure(command: list[str]) -> dict:
 
 
 def rows(model: str, bench: str, python: list[str]) -> dict[str, list[str]]:
-    """What is run in one turn for a model."""
+    """The measurements of one turn for a model."""
     torch, own = [*python, "--model", model, "--rounds"], [bench, "--model", model, "--rounds"]
     return {
         PYTORCH: [*torch, "15"],

@@ -1,15 +1,15 @@
 # /// script
 # dependencies = ["torch==2.11.0", "numpy", "scikit-learn", "scipy", "safetensors"]
 # ///
-"""Writes the fixtures that `trainer/tests/parity` compares with: what PyTorch, scikit-learn, SciPy and NumPy
-compute for the same weights and data.
+"""Writes the fixtures for `trainer/tests/parity`: the values that PyTorch, scikit-learn, SciPy and NumPy compute
+for the same weights and data.
 
     python trainer/tests/parity/make_fixtures.py
 
 The networks are written here as plain modules, in double precision. Their members differ in weights, data and
-learning rate, so that one fixture serves a cohort of one and one of three. Dropout is off: its masks are not
-PyTorch's. The gradient of the bias before the batch norm is set to zero, which it truly is; PyTorch computes
-rounding noise there, and Adam turns that into full steps.
+learning rate, so that one fixture can be used for a cohort of one and one of three. Dropout is off, because colearn's
+masks differ from PyTorch's. The gradient of the bias before the batch norm is set to its true value of zero; PyTorch
+computes rounding noise there, and Adam turns that into full steps.
 """
 
 import json
