@@ -1,4 +1,4 @@
-//! The results table: every configuration's metrics averaged over its seeds, and how many seeds that were.
+//! The results table: the metrics of every configuration averaged over its seeds, with the number of seeds.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -14,34 +14,34 @@ use crate::{
     sweep::{Configuration, Sweep},
 };
 
-/// What became of one task, as far as it is known.
+/// The outcome of one task, as far as it is known.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly every outcome is a result, and a box for each saves nothing"
 )]
 pub enum Outcome {
-    /// It has its result.
+    /// The task has its result.
     Done(TaskResult),
-    /// It has failed for good.
+    /// The task has failed and is not tried again.
     Failed(FailureReason),
 }
 
-/// All configurations of a sweep with what is known of them.
+/// All configurations of a sweep, with their results so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResultsTable {
     /// The sweep's name.
     pub sweep: SweepName,
-    /// The swept paths: the columns that tell configurations apart.
+    /// The swept paths: the columns that distinguish configurations.
     pub parameters: Vec<String>,
-    /// The metrics shown, in column order. The first is the one that verdicts are about.
+    /// The metrics shown, in column order. Verdicts are about the first one.
     pub metrics: Vec<String>,
     /// Confidence level of the intervals.
     pub confidence: f64,
-    /// In the order of the grid.
+    /// One row per configuration, in the order of the grid.
     pub configurations: Vec<ConfigurationRow>,
-    /// The files that results were trained on, as SHA-256, by the data set's name. More than one of a name means
-    /// that the file was changed in between, and that the means are of different things.
+    /// For each data set name, the SHA-256 digests of the files that results were trained on. More than one digest
+    /// means that the file was changed in between, and that means mix different data.
     #[serde(default)]
     pub data_digests: BTreeMap<String, BTreeSet<String>>,
 }
@@ -49,37 +49,37 @@ pub struct ResultsTable {
 /// One configuration of the table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConfigurationRow {
-    /// Its id.
+    /// Id of the configuration.
     pub id: ConfigurationId,
     /// The resolved settings.
     pub settings: TaskSettings,
-    /// The swept paths it sets, with their values.
+    /// The swept paths that the configuration sets, with their values.
     pub values: BTreeMap<String, Value>,
-    /// Whether the others are compared with it.
+    /// Whether the other configurations are compared with this one.
     pub baseline: bool,
-    /// Seeds that have a result.
+    /// Number of seeds that have a result.
     pub n: usize,
-    /// Seeds there are.
+    /// Number of all seeds.
     pub expected: usize,
-    /// Whether the means can be taken at their word.
+    /// Whether the means are complete.
     pub state: RowState,
-    /// Seeds without a result that have failed for good, with the reason.
+    /// Seeds without a result that have failed, with the reason.
     pub failed_seeds: BTreeMap<u64, FailureReason>,
-    /// Metric name to its summary over the `n` seeds. A metric that a result lacks is absent.
+    /// Summary over the `n` seeds, by metric name. A metric that a result lacks is absent.
     pub metrics: BTreeMap<String, Summary>,
-    /// Metric name to how it compares with the baseline, over the seeds that both have. Empty for the baseline
-    /// itself, without a baseline, and where no seed has both.
+    /// Comparison with the baseline over the seeds that both have, by metric name. Empty for the baseline itself,
+    /// without a baseline, and if no seed has both results.
     #[serde(default)]
     pub comparisons: BTreeMap<String, Comparison>,
 }
 
-/// How complete a configuration is.
+/// The completeness of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RowState {
     /// Every seed has its result.
     Complete,
-    /// Some seeds have none (yet).
+    /// Some seeds have no result, or none yet.
     Partial,
     /// Every seed has failed.
     Failed,
@@ -98,8 +98,8 @@ impl RowState {
 }
 
 impl ResultsTable {
-    /// Averages `outcomes` over the seeds of each configuration of `sweep`. Outcomes of tasks that the sweep
-    /// does not have are ignored.
+    /// Averages `outcomes` over the seeds of each configuration of `sweep`. Outcomes of tasks that the sweep does not
+    /// have are ignored.
     #[must_use]
     pub fn of(sweep: &Sweep, outcomes: &HashMap<(ConfigurationId, u64), Outcome>) -> Self {
         let baseline = sweep.configurations.iter().find(|configuration| configuration.baseline);
@@ -142,12 +142,12 @@ impl ResultsTable {
                 }
                 let mut comparisons = comparisons(&pairs, sweep.report.confidence);
                 if baseline.is_some_and(|baseline| !same_but_for_modalities(baseline, configuration)) {
-                    // The difference stands, but it is not what co-learning did.
+                    // The difference is kept, but co-learning is not its only cause.
                     comparisons.values_mut().for_each(|comparison| comparison.verdict = None);
                 }
                 for (name, comparison) in &mut comparisons {
-                    // A unimodal baseline is given its primary modality whatever the subset, so that the difference is
-                    // as much one of the input as of the training.
+                    // A unimodal baseline gets only its primary modality, for every subset. The difference is
+                    // therefore caused by the input as well as by the training.
                     if metric::split(name).1.is_some() {
                         comparison.verdict = None;
                     }
@@ -185,41 +185,41 @@ impl ResultsTable {
         }
     }
 
-    /// The data sets of which results were trained on several different files, and the number of files. Means over
-    /// such results mix different data.
+    /// The data sets whose results were trained on several different files, and the number of files. Means over such
+    /// results mix different data.
     pub fn mixed_data(&self) -> impl Iterator<Item = (&str, usize)> {
         let counted = self.data_digests.iter().map(|(name, digests)| (name.as_str(), digests.len()));
         counted.filter(|(_, files)| *files > 1)
     }
 
-    /// The metric that verdicts are about: the first of those shown.
+    /// The metric of the verdicts: the first of the shown metrics.
     #[must_use]
     pub fn verdict_metric(&self) -> Option<&str> {
         self.metrics.first().map(String::as_str)
     }
 
-    /// Whether the results are those of a regression, whose metrics of the same name mean something else.
+    /// Whether the results are those of a regression. Its metrics have other meanings under the same names.
     #[must_use]
     pub fn is_regression(&self) -> bool {
         self.configurations.iter().any(|row| row.metrics.contains_key(metric::MAE))
     }
 
-    /// What the others are compared with.
+    /// The row of the baseline.
     #[must_use]
     pub fn baseline(&self) -> Option<&ConfigurationRow> {
         self.configurations.iter().find(|row| row.baseline)
     }
 
-    /// The verdict on a row, about [`Self::verdict_metric`]. `None` for the baseline, where fewer than two
-    /// seeds have both results, and where more than the modalities differs from the baseline: the paper's
-    /// words are about the same network with and without the others.
+    /// The verdict on a row, for [`Self::verdict_metric`]. `None` for the baseline, if fewer than two seeds have both
+    /// results, and if more than the modalities differs from the baseline: the paper's terms are about the same
+    /// network with and without the other modalities.
     #[must_use]
     pub fn verdict(&self, row: &ConfigurationRow) -> Option<Verdict> {
         row.comparisons.get(self.verdict_metric()?)?.verdict
     }
 }
 
-/// Whether two configurations train the same network in the same way, but for which modalities it sees.
+/// Whether two configurations train the same network in the same way, except for the modalities it sees.
 fn same_but_for_modalities(left: &Configuration, right: &Configuration) -> bool {
     let bare = |configuration: &Configuration| {
         let mut settings = configuration.settings.clone();
@@ -235,7 +235,7 @@ fn same_but_for_modalities(left: &Configuration, right: &Configuration) -> bool 
     bare(left) == bare(right)
 }
 
-/// Every metric that all results have.
+/// Summaries of every metric that all results have.
 fn summaries(done: &[&TaskResult], confidence: f64) -> BTreeMap<String, Summary> {
     let Some(first) = done.first() else { return BTreeMap::new() };
     first
@@ -249,7 +249,7 @@ fn summaries(done: &[&TaskResult], confidence: f64) -> BTreeMap<String, Summary>
         .collect()
 }
 
-/// Every metric that both results of all pairs of (configuration, baseline) have.
+/// Comparisons of every metric that both results of all pairs (configuration, baseline) have.
 fn comparisons(pairs: &[(&TaskResult, &TaskResult)], confidence: f64) -> BTreeMap<String, Comparison> {
     let Some((first, _)) = pairs.first() else { return BTreeMap::new() };
     first
@@ -266,7 +266,7 @@ fn comparisons(pairs: &[(&TaskResult, &TaskResult)], confidence: f64) -> BTreeMa
         .collect()
 }
 
-/// Fills in the corrected p-values: one family is one metric and one test over all rows that are compared.
+/// Fills in the corrected p-values. One family is one metric and one test over all compared rows.
 fn correct(rows: &mut [ConfigurationRow]) {
     let names: BTreeSet<String> = rows.iter().flat_map(|row| row.comparisons.keys().cloned()).collect();
     let plain: [fn(&Comparison) -> Option<f64>; 2] = [|it| it.t_p, |it| it.wilcoxon_p];
@@ -423,7 +423,8 @@ mod tests {
     #[test]
     fn compares_seed_with_seed_over_those_that_both_have() {
         let mut outcomes = HashMap::new();
-        // The baseline has seeds 0 to 3, configuration 1 has 1 to 4: three pairs, each 0.1 better or a little more.
+        // The baseline has seeds 0 to 3, configuration 1 has 1 to 4: three pairs, each better by 0.1 or slightly
+        // more.
         for seed in 0..4 {
             outcomes.insert((ConfigurationId(0), seed), done(0.5 + 0.05 * seed as f64));
         }
@@ -444,7 +445,8 @@ mod tests {
         assert_eq!((compared(2).unwrap().pairs, compared(2).unwrap().verdict), (1, None));
         assert!((compared(2).unwrap().mean_difference + 0.4).abs() < 1e-12);
         assert_eq!(compared(3), None);
-        // Only configuration 1 has a t-test: a family of one. Wilcoxon's is 0.25 of it and 1 of configuration 2.
+        // Only configuration 1 has a t-test: a family of one. Its Wilcoxon p-value is 0.25, that of configuration 2
+        // is 1.
         assert_eq!(one.t_p_holm, one.t_p);
         assert_eq!((one.wilcoxon_p, one.wilcoxon_p_holm), (Some(0.25), Some(0.5)));
     }

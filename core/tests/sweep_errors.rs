@@ -1,8 +1,8 @@
-//! What a person sees who makes one of the likely mistakes in a sweep file.
+//! The messages for likely mistakes in a sweep file.
 
 use colearn_core::sweep::{Diagnostics, Parsed, Severity, Sweep};
 
-/// The lines that every sweep needs; the rest begins on line 4.
+/// The lines that every sweep needs; the text under test begins on line 4.
 const HEAD: &str = "name: x\ndataset: d\nprimary: language\n";
 
 fn fails(rest: &str) -> Diagnostics {
@@ -315,7 +315,7 @@ fn lists_do_not_repeat_values_however_they_are_spelt() {
             "4:69 `model.hidden` has the value 8 twice"
         ]
     );
-    // Zipped, a value may come again as long as the others differ.
+    // In a zip, a value may occur again if the others differ.
     let zip = "zip: [[modality_dropout.a, modality_dropout.b]]";
     parses(&format!("parameters: {{modality_dropout.a: [0, 0], modality_dropout.b: [0, 0.5]}}\n{zip}"));
     fails(&format!("parameters: {{modality_dropout.a: [0, 0], modality_dropout.b: [0.5, 0.5]}}\n{zip}"));
@@ -344,7 +344,7 @@ fn the_primary_modality_is_not_always_dropped() {
             "4:45 the primary modality `language` can not always be dropped: nothing would be left to learn from"
         ]
     );
-    // Another primary, another answer.
+    // With another primary modality the answer differs.
     parses("include: [{primary: audio, modality_dropout.language: 1}]");
     fails("include: [{primary: audio, modality_dropout.audio: 1}]");
 }
@@ -522,7 +522,7 @@ fn blanks_that_are_letters_for_yaml() {
     let glued = fails("training:\u{a0}{epochs: 3}").to_string();
     assert!(glued.contains("U+00A0") && glued.contains("x.yaml:4:10"), "{glued}");
 
-    // What can be read all the same may not be what was meant.
+    // A valid text that may not be what the author meant.
     let trailing = parses("report: {reference: a.csv\u{200b}}").warnings;
     assert_eq!(trailing.len(), 1, "{trailing:?}");
     assert!(trailing[0].message.contains("zero-width space (U+200B)"), "{trailing:?}");
