@@ -132,7 +132,7 @@ fn load(library: &Path) -> Result<(), String> {
 
     let path = CString::new(library.as_os_str().as_bytes()).map_err(|error| error.to_string())?;
     // SAFETY: the path is a C string that outlives the call. Loading runs the library's constructors; those of
-    // `libtorch_cuda.so` register it with the libtorch that it was built with and lies beside. The library is never
+    // `libtorch_cuda.so` register it with the libtorch that it was built with, in the same folder. The library is never
     // unloaded.
     let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
     if !handle.is_null() {

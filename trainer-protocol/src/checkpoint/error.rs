@@ -65,7 +65,7 @@ pub enum CheckpointError {
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The place cannot be used at all.
-    #[error("the checkpoint location `{location}` can not be used: {why}")]
+    #[error("the checkpoint location `{location}` cannot be used: {why}")]
     Open {
         /// The location as it was given.
         location: String,

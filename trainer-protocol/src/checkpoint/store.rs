@@ -164,7 +164,7 @@ impl Store {
     /// Removes all checkpoints of a task, also unfinished ones; in a folder, the folder of the task too.
     ///
     /// # Errors
-    /// If an object cannot be removed, or something else lies among them, which is kept. It is no error if there are
+    /// If an object cannot be removed, or the folder holds something else, which is kept. It is no error if there are
     /// none.
     pub fn remove(&self, task: TaskId) -> Result<(), StoreError> {
         for entry in self.newest_first(task)? {

@@ -7,7 +7,7 @@
 //! steps NETWORK --device D --members K,K,... --seconds S   milliseconds a step, and memory, at each K
 //! prepare NETWORK --device D [--members K]                 makes a cohort and its batch, for `rounds` in this process
 //! rounds [--rounds N]                                      nothing but steps, for a profiler to watch
-//! hold --device D --leave BYTES                            takes all of a GPU's memory but so much, until stdin closes
+//! hold --device D --leave BYTES                            takes all of a GPU's memory but BYTES, until stdin closes
 //! ```
 //!
 //! NETWORK is `bi-eflstm` or `mfn`, at the paper's sizes. `--samples B` and `--steps T` make the batch smaller.
