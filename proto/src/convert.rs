@@ -228,6 +228,14 @@ impl TryFrom<v1::TaskResult> for TaskResult {
     }
 }
 
+/// Checks that a result can be told to a coordinator. One that it would not accept would be sent again for ever.
+///
+/// # Errors
+/// When a limit of the wire format is exceeded or a metric is not finite.
+pub fn check_result(result: &TaskResult) -> Result<(), ConvertError> {
+    TaskResult::try_from(v1::TaskResult::from(result.clone())).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use colearn_core::id::SweepId;
@@ -276,6 +284,13 @@ mod tests {
         let mut wire = v1::TaskResult::from(result());
         wire.metrics.insert("loss".to_owned(), f64::NAN);
         assert_eq!(TaskResult::try_from(wire), Err(ConvertError::NotFinite("loss".to_owned())));
+    }
+
+    #[test]
+    fn results_that_could_not_be_delivered_are_caught() {
+        assert_eq!(check_result(&result()), Ok(()));
+        let metrics = (0..=MAX_METRICS).map(|i| (format!("m{i}"), 0.0)).collect();
+        assert!(check_result(&TaskResult { metrics, ..result() }).is_err());
     }
 
     #[test]

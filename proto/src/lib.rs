@@ -1,9 +1,11 @@
 //! The wire format of colearn and its conversions to and from core types.
 //!
 //! The generated types are used only at the edges of coordinator, agent and command: everything inside uses
-//! `colearn_core`. [`convert`] is the only place that converts between the two.
+//! `colearn_core`, and [`worker`] for the messages between workers and coordinator. [`convert`] and [`worker`] are the
+//! only places that convert wire types.
 
 pub mod convert;
+pub mod worker;
 
 /// The generated types and services of `colearn.v1`.
 #[expect(

@@ -11,9 +11,9 @@ use std::{
 
 use colearn_coordinator::{Config, Coordinator, Storage, SweepParser, engine::Clock, store::Store};
 use colearn_core::{id::WorkerId, sweep::Sweep, time::Timestamp};
+use colearn_proto::worker::SlotOffer;
 use colearn_worker::{
     connection::Connection,
-    input::SlotOffer,
     run::{self, Place},
     slot::Limits,
     state::Agent,

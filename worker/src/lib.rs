@@ -23,4 +23,3 @@ pub mod slot;
 pub mod state;
 pub mod time_limit;
 pub mod trainer_process;
-pub mod wire;

@@ -7,11 +7,12 @@ use colearn_core::{
     id::TaskId,
     result::{EpochRecord, TaskResult, metric},
 };
+use colearn_proto::worker::SlotOffer;
 use colearn_trainer_protocol::{Command, Event};
 use tokio::sync::mpsc;
 
 use super::{
-    input::{EndStatus, Input, SlotOffer, TrainerEnd},
+    input::{EndStatus, Input, TrainerEnd},
     trainer_process::Trainers,
 };
 
@@ -105,9 +106,8 @@ mod tests {
     use colearn_core::id::{ConfigurationId, SweepId};
 
     use super::*;
+    use colearn_proto::convert::check_result;
     use colearn_trainer_protocol::Member;
-
-    use crate::wire;
 
     fn members(count: u32) -> Vec<Member> {
         let settings = serde_json::from_str(
@@ -142,10 +142,10 @@ mod tests {
         while let Ok(input) = said.try_recv() {
             match input {
                 Input::TrainerSaid { slot, event } => {
-                    wire::check(&event).unwrap();
                     let word = match event {
                         Event::Ready { .. } => "ready".to_owned(),
                         Event::Finished { task, result } => {
+                            check_result(&result).unwrap();
                             format!("{} {}", task.seed, result.metrics["accuracy"])
                         }
                         Event::Idle => "idle".to_owned(),

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use super::{gpu::Gpu, input::SlotOffer, launcher::TrainerOptions};
+use colearn_proto::worker::SlotOffer;
+
+use super::{gpu::Gpu, launcher::TrainerOptions};
 
 /// What to train on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]

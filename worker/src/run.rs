@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use colearn_core::time::Timestamp;
+use colearn_proto::worker::{SlotOffer, ToWorker};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -17,7 +18,7 @@ use super::{
     exit::AgentError,
     gpu::Gpu,
     identity,
-    input::{Action, Input, LogLevel, Outcome, SlotOffer},
+    input::{Action, Input, LogLevel, Outcome},
     launcher::Launcher,
     log_queue::{AGENT_TARGET, LogQueue},
     no_op::{self, NoOpTrainers},
@@ -189,11 +190,11 @@ pub async fn serve(
                     connection.open(agent.hello());
                     continue_with_nothing()
                 }
-                ConnectionEvent::Said(input) => {
-                    if matches!(input, Input::Connected { .. }) {
+                ConnectionEvent::Said(message) => {
+                    if matches!(message, ToWorker::Welcome(_)) {
                         info!("connected to the coordinator at {}", place.url);
                     }
-                    input
+                    Input::Received(message)
                 }
                 ConnectionEvent::Lost(error) => {
                     warn!("no connection to the coordinator at {}: {error}; trying again", place.url);

@@ -6,9 +6,8 @@ use colearn_core::{
     id::{LeaseToken, TaskId},
     time::Timestamp,
 };
+use colearn_proto::worker::SlotOffer;
 use colearn_trainer_protocol::Member;
-
-use super::input::SlotOffer;
 
 /// How patient the agent is.
 #[derive(Clone, Debug, PartialEq, Eq)]

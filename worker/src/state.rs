@@ -7,15 +7,19 @@ use colearn_core::{
     id::{LeaseToken, TaskId, WorkerId},
     time::Timestamp,
 };
+use colearn_proto::worker::{Assignment, FromWorker, Hello, Lease, Report, SlotOffer, ToWorker};
 use colearn_trainer_protocol::{Command, Member};
 
 use super::{
-    input::{Action, Assignment, Hello, Input, Lease, LogLevel, Message, Outcome, Report, SlotOffer},
+    input::{Action, Input, LogLevel, Outcome},
     log_queue::About,
     outbox::Outbox,
     slot::{Cohort, Limits, Slot, Trainer, Training},
     time_limit::TimeLimit,
 };
+
+/// The shortest pause between heartbeats, whatever the coordinator asks for.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
 
 mod leaving;
 #[cfg(test)]
@@ -111,6 +115,7 @@ impl Agent {
         Hello {
             worker: self.worker.clone(),
             host: self.host.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             slots: usable.map(|slot| slot.offer.clone()).collect(),
             held: self.outbox.held(),
             warnings: self.warnings.clone(),
@@ -152,23 +157,12 @@ impl Agent {
         }
         match input {
             Input::Started | Input::Tick => {}
-            Input::Connected { heartbeat } => {
-                self.reach_by = None;
-                self.ever_connected = true;
-                self.outbox.disconnected();
-                self.link = Link::Up { heartbeat, beat_at: now.after(heartbeat), offered: None };
-            }
+            Input::Received(message) => self.received(now, message),
             Input::Disconnected => {
                 self.link = Link::Down;
                 self.outbox.disconnected();
             }
             Input::Refused { why } => self.refused(why),
-            Input::Leased(lease) => self.leased(now, lease),
-            Input::Acknowledged { token, task } => self.acknowledged(token, task),
-            Input::Dropped { token, tasks, why } => self.dropped(now, token, &tasks, &why),
-            Input::Drain => self.drain("finishing what runs, taking nothing new"),
-            Input::Undrain => self.undrain(),
-            Input::Notice { text } => self.log(LogLevel::Warn, format!("the coordinator says: {text}")),
             Input::TrainerSaid { slot, event } => self.trainer_said(now, slot, event),
             Input::ProtocolViolation { slot, what } => self.violated(now, slot, &what),
             Input::TrainerEnded { slot, end } => self.trainer_ended(now, slot, &end),
@@ -178,6 +172,27 @@ impl Agent {
         self.speak();
         self.finish(now);
         std::mem::take(&mut self.actions)
+    }
+
+    fn received(&mut self, now: Timestamp, message: ToWorker) {
+        match message {
+            ToWorker::Welcome(welcome) => self.connected(now, welcome.heartbeat),
+            ToWorker::Lease(lease) => self.leased(now, lease),
+            ToWorker::Acknowledged { token, task } => self.acknowledged(token, task),
+            ToWorker::Drop { token, tasks, reason } => self.dropped(now, token, &tasks, &reason),
+            ToWorker::Drain { now: true } => self.leave(now, Outcome::Stopped),
+            ToWorker::Drain { now: false } => self.drain("finishing what runs, taking nothing new"),
+            ToWorker::Undrain => self.undrain(),
+            ToWorker::Notice { text } => self.log(LogLevel::Warn, format!("the coordinator says: {text}")),
+        }
+    }
+
+    fn connected(&mut self, now: Timestamp, heartbeat: Duration) {
+        let heartbeat = heartbeat.max(SHORTEST_HEARTBEAT);
+        self.reach_by = None;
+        self.ever_connected = true;
+        self.outbox.disconnected();
+        self.link = Link::Up { heartbeat, beat_at: now.after(heartbeat), offered: None };
     }
 
     fn log(&mut self, level: LogLevel, text: impl Into<String>) {
@@ -209,7 +224,7 @@ impl Agent {
         if tasks.is_empty() {
             return self.log(LogLevel::Warn, format!("lease {token} has no tasks; it is ignored"));
         }
-        self.outbox.hold(token, index, tasks.iter().map(|assignment| assignment.task));
+        self.outbox.hold(token, tasks.iter().map(|assignment| assignment.task));
         let refusal = match self.slots.get(&index) {
             None => Some(format!("worker {} has no slot {index}", self.worker)),
             Some(slot) if tasks.len() > slot.offer.max_cohort as usize => Some(format!(
@@ -225,9 +240,7 @@ impl Agent {
             let Assignment { task, attempt, settings, checkpoint_every_epochs, data_digest } = assignment;
             match (&refusal, settings) {
                 (Some(why), _) => self.refuse(token, task, why),
-                (None, Err(why)) => {
-                    self.refuse(token, task, &format!("the settings of the task can not be read: {why}"));
-                }
+                (None, Err(unreadable)) => self.refuse(token, task, &unreadable.to_string()),
                 (None, Ok(settings)) => {
                     members.push(Member { task, attempt, settings, checkpoint_every_epochs, data_digest });
                 }
@@ -371,7 +384,7 @@ impl Agent {
             && *beat_at <= now
         {
             *beat_at = now.after(*heartbeat);
-            self.actions.push(Action::Send(Message::Heartbeat));
+            self.actions.push(Action::Send(FromWorker::Heartbeat));
         }
     }
 
@@ -380,13 +393,13 @@ impl Agent {
     fn speak(&mut self) {
         let Link::Up { offered, .. } = &mut self.link else { return };
         for report in self.outbox.deliver() {
-            self.actions.push(Action::Send(Message::Report(report)));
+            self.actions.push(Action::Send(FromWorker::Report(report)));
         }
         let working = self.mode == Mode::Working;
         let free: Vec<u32> =
             self.slots.iter().filter(|(_, s)| working && s.is_free()).map(|(&index, _)| index).collect();
         if offered.as_ref() != Some(&free) {
-            self.actions.push(Action::Send(Message::FreeSlots(free.clone())));
+            self.actions.push(Action::Send(FromWorker::FreeSlots(free.clone())));
             *offered = Some(free);
         }
     }

@@ -10,7 +10,7 @@ use std::{
 };
 
 use colearn_core::id::TaskId;
-use colearn_proto::MAX_MESSAGE_BYTES;
+use colearn_proto::{MAX_MESSAGE_BYTES, convert::check_result};
 use colearn_trainer_protocol::{self as protocol, checkpoint::Store};
 use nix::{
     sys::signal::{Signal, killpg},
@@ -30,7 +30,6 @@ use crate::{
     lines::{Line, Tail, read_line},
     log_queue::{About, LogQueue, TRAINER_TARGET},
     memory::OutOfMemoryWatch,
-    wire,
 };
 
 /// The longest line a trainer may say, in bytes. A result that needs more could not be reported: its JSON
@@ -317,7 +316,9 @@ fn parse(line: &[u8]) -> Result<protocol::Event, String> {
         text.trim_end().chars().take(200).collect::<String>()
     };
     let event = serde_json::from_slice(line).map_err(|error| format!("{error} in `{}`", excerpt()))?;
-    wire::check(&event).map_err(|error| error.to_string())?;
+    if let protocol::Event::Finished { result, .. } = &event {
+        check_result(result).map_err(|error| error.to_string())?;
+    }
     Ok(event)
 }
 

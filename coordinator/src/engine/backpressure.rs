@@ -76,6 +76,7 @@ mod tests {
     use std::time::Duration;
 
     use colearn_core::id::WorkerId;
+    use colearn_proto::worker::{FromWorker, Hello};
     use tokio::{
         sync::mpsc,
         task::yield_now,
@@ -83,7 +84,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::engine::{EngineHandle, FromWorker, Hello, Line, Outbox};
+    use crate::engine::{EngineHandle, Line, Outbox};
 
     /// The way to an engine that is busy, and what waits for it.
     fn busy_engine() -> (EngineHandle, mpsc::Receiver<Queued>) {

@@ -10,14 +10,12 @@ use colearn_core::{
     scheduler::{Scheduler, SubmissionError, WorkerView},
     sweep::Sweep,
 };
+use colearn_proto::worker::{FromWorker, Hello};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     backpressure::{Budget, Queued, StreamBudget},
-    input::{
-        ConnectionId, FromWorker, Hello, Input, Operated, Operation, OperationError, Outbox, Submitted,
-        UndrainError,
-    },
+    input::{ConnectionId, Input, Operated, Operation, OperationError, Outbox, Submitted, UndrainError},
     summary::SweepSummary,
 };
 

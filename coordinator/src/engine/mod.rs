@@ -21,8 +21,6 @@ mod tests;
 pub use clock::Clock;
 pub use error::EngineError;
 pub use handle::{EngineHandle, Line, Stopped};
-pub use input::{
-    FromWorker, Hello, Operated, Operation, OperationError, Outbox, Submitted, ToWorker, UndrainError,
-};
+pub use input::{Operated, Operation, OperationError, Outbox, Submitted, UndrainError};
 pub use run::{Engine, EngineSettings};
 pub use summary::SweepSummary;

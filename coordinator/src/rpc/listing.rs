@@ -7,7 +7,7 @@ use colearn_core::{
 use colearn_proto::v1;
 use tonic::Status;
 
-use super::{convert, router::Rpc};
+use super::{context::Rpc, convert};
 
 /// Tasks of one message, and of one question to the engine.
 const PAGE: usize = 1024;

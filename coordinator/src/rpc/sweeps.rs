@@ -12,12 +12,12 @@ use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 
 use super::{
+    context::Rpc,
     convert, listing, logs,
     parts::{Answers, PartStream},
     query,
     refusal::refusal,
     results,
-    router::Rpc,
 };
 use crate::{
     engine::{Operated, Operation, SweepSummary},

@@ -7,7 +7,7 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{refusal::refusal, router::Rpc, session::Session};
+use super::{context::Rpc, refusal::refusal, session::Session};
 
 /// Messages to one worker that may wait.
 const OUTBOX: usize = 256;

@@ -82,8 +82,7 @@ impl Scheduler {
 
     /// Whom to set aside or to take back now, as an event to apply; nothing is changed by asking. To be asked again
     /// afterwards, until there is none.
-    #[must_use]
-    pub fn next_assessment(&self, now: Timestamp) -> Option<Event> {
+    pub(super) fn next_assessment(&self, now: Timestamp) -> Option<Event> {
         if self.settings.one_worker {
             return None;
         }

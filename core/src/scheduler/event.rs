@@ -114,7 +114,7 @@ pub enum Event {
         sweep: SweepId,
     },
     /// A worker on which nothing succeeds gets nothing for a while, and then one task at a time until one
-    /// succeeds; see [`super::Scheduler::next_assessment`].
+    /// succeeds; see [`super::Scheduler::proposals`].
     WorkerSetAside {
         /// Which.
         worker: WorkerId,

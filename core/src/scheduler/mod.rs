@@ -3,7 +3,7 @@
 //! What happens is an [`Event`], what follows is a list of [`Action`]s, and [`Scheduler::apply`] is the only
 //! way from one to the other, for living and for recovery alike. The durable events are *facts*: the journal
 //! holds "lease 7 was granted to w1", not "w1 offered a slot". What to grant and what has expired is proposed
-//! by [`Scheduler::next_grants`] and [`Scheduler::expired`] and comes back through `apply`, so that replaying
+//! by [`Scheduler::proposals`] and comes back through `apply`, so that replaying
 //! a journal never repeats a decision: a later version may decide otherwise without misreading old journals.
 
 mod action;
@@ -22,6 +22,7 @@ mod settle;
 mod sweep_state;
 mod sweeps;
 mod task;
+mod turn;
 mod view;
 mod workers;
 

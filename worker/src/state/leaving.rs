@@ -1,11 +1,12 @@
 //! How the agent leaves: what it takes no more of, lets finish, gives back and waits for.
 
 use colearn_core::{id::LeaseToken, time::Timestamp};
+use colearn_proto::worker::Report;
 use colearn_trainer_protocol::Command;
 
 use super::{Agent, Mode};
 use crate::{
-    input::{Action, LogLevel, Outcome, Report},
+    input::{Action, LogLevel, Outcome},
     slot::{Slot, Trainer},
 };
 

@@ -4,11 +4,12 @@ use colearn_core::{
     failure::{Failure, FailureReason},
     time::Timestamp,
 };
+use colearn_proto::worker::{FromWorker, Report};
 use colearn_trainer_protocol::Event;
 
 use super::{Agent, Link};
 use crate::{
-    input::{Action, LogLevel, Message, Outcome, Report, TrainerEnd},
+    input::{Action, LogLevel, Outcome, TrainerEnd},
     slot::{MAX_DEATHS_AT_START, Slot, Trainer},
 };
 
@@ -52,7 +53,7 @@ impl Agent {
                         format!("slot {index}: {task} epoch {}/{epochs}", record.epoch),
                     );
                     if matches!(self.link, Link::Up { .. }) {
-                        self.actions.push(Action::Send(Message::Epoch { token, task, record, epochs }));
+                        self.actions.push(Action::Send(FromWorker::Epoch { token, task, record, epochs }));
                     }
                 }
             }

@@ -76,7 +76,7 @@ fn an_epoch_that_takes_longer_than_the_grace_is_cut_off() {
     env.apply(Input::Stop);
     assert_eq!(
         env.pass(29 * SECOND),
-        [Action::Send(Message::Heartbeat)],
+        [Action::Send(FromWorker::Heartbeat)],
         "its lease must not expire meanwhile"
     );
     let actions = env.pass(SECOND);
@@ -184,12 +184,12 @@ fn without_checkpoints_a_lease_must_end_in_time() {
         checkpoint_every_epochs: 0,
         data_digest: String::new(),
     };
-    env.apply(Input::Leased(Lease { token: LeaseToken(7), slot: 0, tasks: vec![assignment] }));
+    env.received(ToWorker::Lease(Lease { token: LeaseToken(7), slot: 0, tasks: vec![assignment] }));
     env.now = env.now.after(10 * SECOND);
     env.epoch(0, 1);
     env.now = env.now.after(30 * SECOND);
     // 40 s are more than what is left of 65.
-    assert_eq!(env.finish(0, 1), [Action::Send(Message::Heartbeat), finished(7, 1)]);
+    assert_eq!(env.finish(0, 1), [Action::Send(FromWorker::Heartbeat), finished(7, 1)]);
     assert_eq!(env.acknowledge(7, 1), [forgotten(1), left(Outcome::Drained)]);
 }
 
@@ -197,12 +197,12 @@ fn without_checkpoints_a_lease_must_end_in_time() {
 fn a_draining_worker_that_is_to_stay_takes_leases_again_unless_its_time_is_up() {
     let mut env = TestEnv::online(2);
     env.train(7, 0, &[1]);
-    assert_eq!(env.apply(Input::Drain), [free(&[])]);
-    assert_eq!(env.apply(Input::Undrain), [free(&[1])]);
-    assert_eq!(env.apply(Input::Undrain), [], "twice is once");
+    assert_eq!(env.received(ToWorker::Drain { now: false }), [free(&[])]);
+    assert_eq!(env.received(ToWorker::Undrain), [free(&[1])]);
+    assert_eq!(env.received(ToWorker::Undrain), [], "twice is once");
     env.train(8, 1, &[2]);
     env.apply(Input::Stop);
-    assert_eq!(env.apply(Input::Undrain), [], "one that parks what it trains leaves");
+    assert_eq!(env.received(ToWorker::Undrain), [], "one that parks what it trains leaves");
     assert!(env.agent.is_leaving());
 }
 
@@ -210,7 +210,7 @@ fn a_draining_worker_that_is_to_stay_takes_leases_again_unless_its_time_is_up() 
 fn what_the_coordinator_says_is_logged() {
     let mut env = TestEnv::online(1);
     let text = "this worker is set aside".to_owned();
-    let actions = env.agent.apply(env.now, Input::Notice { text: text.clone() });
+    let actions = env.agent.apply(env.now, Input::Received(ToWorker::Notice { text: text.clone() }));
     let logged =
         |action: &Action| matches!(action, Action::Log(LogLevel::Warn, _, line) if line.contains(&text));
     assert!(actions.len() == 1 && logged(&actions[0]), "{actions:?}");
