@@ -111,7 +111,7 @@ pub(crate) enum Command {
     Extend(ExtendArgs),
     /// Start no new tasks of a sweep; running tasks continue.
     Pause(Named),
-    /// Start new tasks of a paused sweep again.
+    /// Resume a paused sweep.
     Resume(Named),
     /// Set the priority of a sweep relative to others.
     Priority(PriorityArgs),

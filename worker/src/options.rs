@@ -50,7 +50,7 @@ pub struct AgentArgs {
     /// How long to try to reach the coordinator for the first time, such as 90s or 5m; 0 means forever
     #[arg(long, value_name = "TIME", env = "COLEARN_CONNECT_TIMEOUT", default_value = "60s", value_parser = time)]
     pub connect_timeout: Duration,
-    /// How long a trainer may make no progress before it is killed and its tasks fail; 0 means forever
+    /// How long a trainer may be silent while it trains before it is killed and its tasks fail; 0 means forever
     #[arg(long, value_name = "TIME", env = "COLEARN_TRAINER_TIMEOUT", default_value = "1800s", value_parser = time)]
     pub trainer_timeout: Duration,
     /// How long trainers may take to finish their epoch and write a checkpoint when the worker is stopped. A trainer

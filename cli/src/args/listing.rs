@@ -18,35 +18,38 @@ macro_rules! json_help {
 }
 
 pub(super) const LIST_JSON: &str = json_help!(
-    "  {\"sweeps\": [SWEEP, ...]}, in the order of submission. A SWEEP has: name, id, state (active, complete,
-  failed, cancelled), paused, priority, max_concurrent_tasks, tasks {total, pending, running, done, failed,
-  cancelled}, configurations, seeds, submitted_at, retried (failed attempts that were repeated), workers, slots,
-  trains_only (the only sweep that this coordinator trains, as for `colearn run`; null if it trains all)."
+    "  {\"sweeps\": [SWEEP, ...]}, in the order of submission. A SWEEP has: name, id, state (active,
+  complete, failed, cancelled), paused, priority, max_concurrent_tasks, tasks {total, pending,
+  running, done, failed, cancelled}, configurations, seeds, submitted_at, retried (failed
+  attempts that were repeated), workers, slots, trains_only (the only sweep that this
+  coordinator trains, as for `colearn run`; null if it trains all)."
 );
 
 pub(super) const STATUS_JSON: &str = json_help!(
-    "  The keys of a SWEEP of `colearn list --json`, and: configurations_progress [{id, tasks}, ...] with the counts
-  of each configuration, failures [{configuration, seed, attempt, final, reason, message}, ...], the newest
-  first, at most 100; set_aside [{worker, data_set (null: all), since, until, failures, reason, message}, ...], the
-  workers that get none of its tasks, or only one at a time as a test."
+    "  The keys of a SWEEP of `colearn list --json`, and: configurations_progress [{id, tasks}, ...]
+  with the counts of each configuration, failures [{configuration, seed, attempt, final, reason,
+  message}, ...], the newest first, at most 100; set_aside [{worker, data_set (null: all),
+  since, until, failures, reason, message}, ...], the workers that get none of its tasks, or
+  only one at a time as a test."
 );
 
 pub(super) const TASKS_JSON: &str = json_help!(
     "  {\"sweep\": NAME, \"tasks\": [TASK, ...]}, one task a line, in the order of the grid. A TASK has:
-  configuration, seed, state (pending, running, done, failed, cancelled), attempts (begun), worker, slot, epoch,
-  epochs, reason, message, not_before (the earliest start of a task's next attempt)."
+  configuration, seed, state (pending, running, done, failed, cancelled), attempts (begun),
+  worker, slot, epoch, epochs, reason, message, not_before (the earliest start of a task's next
+  attempt)."
 );
 
 pub(super) const WORKERS_JSON: &str = json_help!(
-    "  {\"workers\": [WORKER, ...]}. A WORKER has: id, host, version, state (connected, draining, away), last_seen
-  (null, like host and version, if it has not reconnected since the coordinator's start), set_aside (as in
-  `colearn status --json`), slots [{index, device, max_cohort, tasks [{sweep, configuration, seed, attempt, epoch,
-  epochs}, ...]}, ...]."
+    "  {\"workers\": [WORKER, ...]}. A WORKER has: id, host, version, state (connected, draining,
+  away), last_seen (null, like host and version, if it has not reconnected since the
+  coordinator's start), set_aside (as in `colearn status --json`), slots [{index, device,
+  max_cohort, tasks [{sweep, configuration, seed, attempt, epoch, epochs}, ...]}, ...]."
 );
 
 pub(super) const LOGS_JSON: &str = json_help!(
-    "  One object a line: at, worker, source (worker, trainer), token (of the lease; null for lines of the worker
-  itself), text."
+    "  One object a line: at, worker, source (worker, trainer), token (of the lease; null for lines
+  of the worker itself), text."
 );
 
 /// `colearn list`.
