@@ -4,6 +4,7 @@ use colearn_core::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, IdError, TaskId},
     result::{EpochRecord, TaskResult},
+    scheduler::DataSets,
 };
 
 use crate::v1;
@@ -86,6 +87,24 @@ impl TryFrom<v1::TaskId> for TaskId {
 /// If it is missing or malformed.
 pub fn task(task: Option<v1::TaskId>) -> Result<TaskId, ConvertError> {
     task.ok_or(ConvertError::Missing("task"))?.try_into()
+}
+
+impl From<DataSets> for v1::DataSets {
+    fn from(data_sets: DataSets) -> Self {
+        let known = data_sets.known.into_iter();
+        let data_set = |(name, digest): (String, Option<String>)| v1::DataSet {
+            name,
+            digest: digest.unwrap_or_default(),
+        };
+        Self { known: known.map(data_set).collect(), complete: data_sets.complete }
+    }
+}
+
+impl From<v1::DataSets> for DataSets {
+    fn from(data_sets: v1::DataSets) -> Self {
+        let data_set = |set: v1::DataSet| (set.name, Some(set.digest).filter(|digest| !digest.is_empty()));
+        Self { known: data_sets.known.into_iter().map(data_set).collect(), complete: data_sets.complete }
+    }
 }
 
 impl From<FailureReason> for v1::FailureReason {

@@ -12,7 +12,7 @@ use colearn_core::{
     settings::TaskSettings,
 };
 
-pub use colearn_core::scheduler::{HeldLease, SlotOffer};
+pub use colearn_core::scheduler::{DataSets, HeldLease, SlotOffer};
 
 use crate::{
     convert::{self, ConvertError},
@@ -43,6 +43,8 @@ pub enum FromWorker {
     FreeSlots(Vec<u32>),
     /// The worker is alive.
     Heartbeat,
+    /// The data sets that the worker has, as far as it knows them. Replaces what it said before on this stream.
+    DataSets(DataSets),
     /// A task finished an epoch. May be lost without harm.
     Epoch {
         /// The lease under which the task is trained.
@@ -111,7 +113,7 @@ impl FromWorker {
     #[must_use]
     pub fn subject(&self) -> Option<(LeaseToken, Option<TaskId>)> {
         match self {
-            Self::FreeSlots(_) | Self::Heartbeat => None,
+            Self::FreeSlots(_) | Self::Heartbeat | Self::DataSets(_) => None,
             Self::Epoch { token, task, .. } => Some((*token, Some(*task))),
             Self::Report(report) => Some((report.token(), report.task())),
         }
@@ -249,6 +251,7 @@ impl From<FromWorker> for v1::WorkRequest {
     fn from(message: FromWorker) -> Self {
         request(match message {
             FromWorker::FreeSlots(slots) => work_request::Message::FreeSlots(v1::FreeSlots { slots }),
+            FromWorker::DataSets(data_sets) => work_request::Message::DataSets(data_sets.into()),
             FromWorker::Heartbeat => work_request::Message::Heartbeat(v1::Heartbeat {}),
             FromWorker::Epoch { token, task, record, epochs } => {
                 let (task, record) = (Some(task.into()), Some(record.into()));
@@ -285,6 +288,7 @@ impl TryFrom<work_request::Message> for FromWorker {
             }
             Message::FreeSlots(free) => Self::FreeSlots(free.slots),
             Message::Heartbeat(v1::Heartbeat {}) => Self::Heartbeat,
+            Message::DataSets(data_sets) => Self::DataSets(data_sets.into()),
             Message::Epoch(report) => Self::Epoch {
                 token: LeaseToken(report.token),
                 task: convert::task(report.task)?,

@@ -12,8 +12,8 @@ use colearn_proto::{
     convert::ConvertError,
     v1::{self, work_request, work_response},
     worker::{
-        Assignment, FromWorker, HeldLease, Hello, Lease, Report, SlotOffer, ToWorker, UnreadableSettings,
-        Welcome,
+        Assignment, DataSets, FromWorker, HeldLease, Hello, Lease, Report, SlotOffer, ToWorker,
+        UnreadableSettings, Welcome,
     },
 };
 
@@ -60,6 +60,10 @@ fn what_a_worker_says_survives_the_wire() {
     for message in [
         FromWorker::FreeSlots(vec![0, 4]),
         FromWorker::Heartbeat,
+        FromWorker::DataSets(DataSets {
+            known: [("demo".to_owned(), None), ("waves".to_owned(), Some("0f".repeat(32)))].into(),
+            complete: true,
+        }),
         FromWorker::Epoch { token, task, record, epochs: 40 },
         FromWorker::Report(Report::Finished { token, task, result: Box::new(result) }),
         FromWorker::Report(Report::Failed { token, task, failure }),

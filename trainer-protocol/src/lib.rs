@@ -64,6 +64,13 @@ pub enum Event {
         /// The device of the trainer, such as `cpu x1` or `cuda:0 NVIDIA H100`.
         device: String,
     },
+    /// The data set of the cohort was opened. At most once a cohort, before anything else is said of its members.
+    Opened {
+        /// The data set, as the members' settings name it.
+        data_set: String,
+        /// Its SHA-256, in hexadecimal.
+        digest: String,
+    },
     /// A member finished an epoch.
     Epoch {
         /// The task of the member.

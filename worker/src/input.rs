@@ -7,7 +7,7 @@ use colearn_core::{
 use colearn_proto::worker::{FromWorker, ToWorker};
 use colearn_trainer_protocol::{self as protocol, out_of_memory};
 
-use super::log_queue::About;
+use super::{data_folder::Listing, log_queue::About};
 
 /// Everything that can happen to the agent.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,8 @@ pub enum Input {
         /// What it said.
         why: String,
     },
+    /// The data folder was looked at, and it has changed.
+    DataFolder(Listing),
     /// A trainer said something.
     TrainerSaid {
         /// Its slot.
@@ -80,7 +82,7 @@ pub enum Action {
     /// A line for the log, and what it is about.
     Log(LogLevel, About, String),
     /// End the process. Nothing follows.
-    Leave(Outcome),
+    Leave(AgentOutcome),
 }
 
 /// How much a log line matters.
@@ -98,7 +100,7 @@ pub enum LogLevel {
 
 /// Why the agent leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AgentOutcome {
     /// The coordinator drained it, and everything is delivered.
     Drained,
     /// It was stopped; leases were given back.

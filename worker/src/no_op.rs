@@ -17,14 +17,14 @@ use super::{
 };
 
 /// What these trainers say they train on.
-pub const DEVICE: &str = "no-op";
+pub(crate) const DEVICE: &str = "no-op";
 
 /// What one trainer says at most beside the ends of its members: that it is ready, idle, and killed.
 const BESIDE_MEMBERS: usize = 3;
 
 /// Trainers that answer every cohort at once with a made-up result for each member.
 #[derive(Debug)]
-pub struct NoOpTrainers {
+pub(crate) struct NoOpTrainers {
     inputs: mpsc::Sender<Input>,
     running: BTreeSet<u32>,
 }
@@ -35,7 +35,7 @@ impl NoOpTrainers {
     /// # Panics
     /// When there are no slots.
     #[must_use]
-    pub fn new(slots: &[SlotOffer]) -> (Self, mpsc::Receiver<Input>) {
+    pub(crate) fn new(slots: &[SlotOffer]) -> (Self, mpsc::Receiver<Input>) {
         // The agent tells a trainer nothing new before it has read the last answer, so that this is never full.
         let answers = slots.iter().map(|slot| slot.max_cohort as usize + BESIDE_MEMBERS).sum();
         let (inputs, said) = mpsc::channel(answers);

@@ -74,7 +74,7 @@ pub struct AgentArgs {
 pub enum TrainerKind {
     /// A child process for each slot.
     Process,
-    /// No training: see [`super::no_op`].
+    /// No training: every task is answered at once with an artificial result.
     NoOp,
 }
 

@@ -10,61 +10,63 @@ use colearn_proto::worker::{HeldLease, Report};
 /// A task is *held* from its lease until its report is acknowledged or its lease dropped, which is also the
 /// answer to one that is given back. A report stays, over any number of reconnects, until then.
 #[derive(Clone, Debug, Default)]
-pub struct Outbox {
+pub(crate) struct ReportOutbox {
     held: BTreeMap<LeaseToken, BTreeSet<TaskId>>,
     owed: VecDeque<Report>,
     /// How many of the first of `owed` were sent on the stream that is up.
     sent: usize,
 }
 
-impl Outbox {
+impl ReportOutbox {
     /// Takes the tasks of a lease on.
-    pub fn hold(&mut self, token: LeaseToken, tasks: impl IntoIterator<Item = TaskId>) {
+    pub(crate) fn hold(&mut self, token: LeaseToken, tasks: impl IntoIterator<Item = TaskId>) {
         self.held.insert(token, tasks.into_iter().collect());
     }
 
     /// Whether there is any business left with a lease.
     #[must_use]
-    pub fn holds(&self, token: LeaseToken) -> bool {
+    pub(crate) fn holds(&self, token: LeaseToken) -> bool {
         self.held.contains_key(&token)
     }
 
+    #[cfg(test)]
     /// Whether a task of a lease is held.
     #[must_use]
-    pub fn holds_task(&self, token: LeaseToken, task: TaskId) -> bool {
+    pub(crate) fn holds_task(&self, token: LeaseToken, task: TaskId) -> bool {
         self.held.get(&token).is_some_and(|tasks| tasks.contains(&task))
     }
 
     /// Whether nothing is owed.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.owed.is_empty()
     }
 
+    #[cfg(test)]
     /// What is owed.
-    pub fn owed(&self) -> impl Iterator<Item = &Report> {
+    pub(crate) fn owed(&self) -> impl Iterator<Item = &Report> {
         self.owed.iter()
     }
 
     /// Owes a report from now on.
-    pub fn owe(&mut self, report: Report) {
+    pub(crate) fn owe(&mut self, report: Report) {
         self.owed.push_back(report);
     }
 
     /// The stream is gone: whatever is owed must be sent again on the next.
-    pub fn disconnected(&mut self) {
+    pub(crate) fn disconnected(&mut self) {
         self.sent = 0;
     }
 
     /// What has not been sent on this stream yet.
-    pub fn deliver(&mut self) -> Vec<Report> {
+    pub(crate) fn deliver(&mut self) -> Vec<Report> {
         let fresh = self.owed.iter().skip(self.sent).cloned().collect();
         self.sent = self.owed.len();
         fresh
     }
 
     /// Forgets what is durable, and returns it.
-    pub fn acknowledged(&mut self, token: LeaseToken, task: TaskId) -> Option<Report> {
+    pub(crate) fn acknowledged(&mut self, token: LeaseToken, task: TaskId) -> Option<Report> {
         let report = self.forget(token, Some(task))?;
         self.let_go(token, task);
         Some(report)
@@ -72,7 +74,7 @@ impl Outbox {
 
     /// Forgets tasks of a lease, with any report of them; all of its tasks when `tasks` is empty. Returns
     /// those that were held.
-    pub fn drop_tasks(&mut self, token: LeaseToken, tasks: &[TaskId]) -> Vec<TaskId> {
+    pub(crate) fn drop_tasks(&mut self, token: LeaseToken, tasks: &[TaskId]) -> Vec<TaskId> {
         let Some(held) = self.held.get(&token) else { return Vec::new() };
         let dropped: Vec<TaskId> =
             held.iter().copied().filter(|task| tasks.is_empty() || tasks.contains(task)).collect();
@@ -88,7 +90,7 @@ impl Outbox {
 
     /// What is held, for the hello.
     #[must_use]
-    pub fn held(&self) -> Vec<HeldLease> {
+    pub(crate) fn held(&self) -> Vec<HeldLease> {
         let held = |(token, tasks): (&LeaseToken, &BTreeSet<TaskId>)| HeldLease {
             token: *token,
             tasks: tasks.iter().copied().collect(),
@@ -98,7 +100,7 @@ impl Outbox {
 
     /// The leases that have a task which is neither reported nor given back.
     #[must_use]
-    pub fn unreported(&self) -> Vec<LeaseToken> {
+    pub(crate) fn unreported(&self) -> Vec<LeaseToken> {
         let open = |(token, tasks): (&LeaseToken, &BTreeSet<TaskId>)| {
             let given_back = self.owed.iter().any(|r| *r == Report::Released { token: *token });
             let reported: BTreeSet<TaskId> = self.reported(*token).collect();
@@ -144,7 +146,7 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_hides_no_later_report() {
-        let mut outbox = Outbox::default();
+        let mut outbox = ReportOutbox::default();
         outbox.hold(LeaseToken(7), (1..=2).filter_map(|seed| failed(seed).task()));
         outbox.owe(failed(1));
         assert_eq!(outbox.deliver(), [failed(1)]);

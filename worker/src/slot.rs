@@ -105,7 +105,7 @@ pub struct Training {
     pub members: BTreeSet<TaskId>,
     /// When it began.
     pub began: Timestamp,
-    /// Whether it got so far that its successor has something to go on from, see [`super::time_limit`]; never where
+    /// Whether it got so far that its successor has something to go on from, see `time_limit.rs`; never where
     /// no checkpoints are kept.
     pub made_progress: bool,
     /// Whether its members keep checkpoints.

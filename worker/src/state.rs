@@ -11,9 +11,10 @@ use colearn_proto::worker::{Assignment, FromWorker, Hello, Lease, Report, SlotOf
 use colearn_trainer_protocol::{Command, Member};
 
 use super::{
-    input::{Action, Input, LogLevel, Outcome},
+    data_folder::{Inventory, Listing},
+    input::{Action, AgentOutcome, Input, LogLevel},
     log_queue::About,
-    outbox::Outbox,
+    outbox::ReportOutbox,
     slot::{Cohort, Limits, Slot, Trainer, Training},
     time_limit::TimeLimit,
 };
@@ -37,7 +38,8 @@ pub struct Agent {
     warnings: Vec<String>,
     limits: Limits,
     slots: BTreeMap<u32, Slot>,
-    outbox: Outbox,
+    outbox: ReportOutbox,
+    data_sets: Inventory,
     link: Link,
     mode: Mode,
     time: TimeLimit,
@@ -55,6 +57,8 @@ enum Link {
         beat_at: Timestamp,
         /// The free slots as the coordinator knows them: told, less those it has granted leases on.
         offered: Option<Vec<u32>>,
+        /// The coordinator knows what `data_sets` says.
+        data_sets_told: bool,
     },
 }
 
@@ -65,12 +69,12 @@ enum Mode {
     Draining,
     /// Takes no new lease; what is trained stops at the end of its epoch, and is given back.
     Parking {
-        outcome: Outcome,
+        outcome: AgentOutcome,
         until: Timestamp,
     },
     /// Nothing is trained; what is owed is delivered as far as it can be.
     Leaving {
-        outcome: Outcome,
+        outcome: AgentOutcome,
         until: Timestamp,
     },
     Gone,
@@ -94,7 +98,8 @@ impl Agent {
             time: TimeLimit::new(now, &limits),
             limits,
             slots: slots.into_iter().map(|offer| (offer.index, Slot::new(offer, now))).collect(),
-            outbox: Outbox::default(),
+            outbox: ReportOutbox::default(),
+            data_sets: Inventory::default(),
             link: Link::Down,
             mode: Mode::Working,
             ever_connected: false,
@@ -106,6 +111,13 @@ impl Agent {
     #[must_use]
     pub fn with_warnings(self, warnings: Vec<String>) -> Self {
         Self { warnings, ..self }
+    }
+
+    /// The same, with what lies in its data folder.
+    #[must_use]
+    pub fn with_data_folder(mut self, listing: Listing) -> Self {
+        self.data_sets.listed(listing);
+        self
     }
 
     /// What to say first on a new stream.
@@ -163,10 +175,14 @@ impl Agent {
                 self.outbox.disconnected();
             }
             Input::Refused { why } => self.refused(why),
+            Input::DataFolder(listing) => {
+                self.data_sets.listed(listing);
+                self.tell_data_sets();
+            }
             Input::TrainerSaid { slot, event } => self.trainer_said(now, slot, event),
             Input::ProtocolViolation { slot, what } => self.violated(now, slot, &what),
             Input::TrainerEnded { slot, end } => self.trainer_ended(now, slot, &end),
-            Input::Stop => self.leave(now, Outcome::Stopped),
+            Input::Stop => self.leave(now, AgentOutcome::Stopped),
         }
         self.act_on_time(now);
         self.speak();
@@ -180,7 +196,7 @@ impl Agent {
             ToWorker::Lease(lease) => self.leased(now, lease),
             ToWorker::Acknowledged { token, task } => self.acknowledged(token, task),
             ToWorker::Drop { token, tasks, reason } => self.dropped(now, token, &tasks, &reason),
-            ToWorker::Drain { now: true } => self.leave(now, Outcome::Stopped),
+            ToWorker::Drain { now: true } => self.leave(now, AgentOutcome::Stopped),
             ToWorker::Drain { now: false } => self.drain("finishing what runs, taking nothing new"),
             ToWorker::Undrain => self.undrain(),
             ToWorker::Notice { text } => self.log(LogLevel::Warn, format!("the coordinator says: {text}")),
@@ -192,7 +208,14 @@ impl Agent {
         self.reach_by = None;
         self.ever_connected = true;
         self.outbox.disconnected();
-        self.link = Link::Up { heartbeat, beat_at: now.after(heartbeat), offered: None };
+        self.link =
+            Link::Up { heartbeat, beat_at: now.after(heartbeat), offered: None, data_sets_told: false };
+    }
+
+    fn tell_data_sets(&mut self) {
+        if let Link::Up { data_sets_told, .. } = &mut self.link {
+            *data_sets_told = false;
+        }
     }
 
     fn log(&mut self, level: LogLevel, text: impl Into<String>) {
@@ -209,7 +232,7 @@ impl Agent {
         self.outbox.disconnected();
         // A coordinator that once took this worker may be in the middle of being replaced.
         if !self.ever_connected {
-            self.go(Outcome::Refused { why });
+            self.go(AgentOutcome::Refused { why });
         }
     }
 
@@ -391,7 +414,13 @@ impl Agent {
     /// Delivers what is owed, then tells which slots are free, so that the coordinator learns of results
     /// before it grants more.
     fn speak(&mut self) {
-        let Link::Up { offered, .. } = &mut self.link else { return };
+        let Link::Up { offered, data_sets_told, .. } = &mut self.link else { return };
+        // Before free slots, so that no lease comes whose data set is not here.
+        if !std::mem::replace(data_sets_told, true)
+            && let Some(known) = self.data_sets.known()
+        {
+            self.actions.push(Action::Send(FromWorker::DataSets(known)));
+        }
         for report in self.outbox.deliver() {
             self.actions.push(Action::Send(FromWorker::Report(report)));
         }

@@ -27,7 +27,7 @@ use tracing::{info, warn};
 use crate::{
     input::{EndStatus, Input, TrainerEnd},
     launcher::{Launcher, TrainerOptions},
-    lines::{Line, Tail, read_line},
+    lines::{ReadLine, Tail, read_line},
     log_queue::{About, LogQueue, TRAINER_TARGET},
     memory::OutOfMemoryWatch,
 };
@@ -286,12 +286,12 @@ async fn listen(slot: u32, stdout: ChildStdout, inputs: mpsc::Sender<Input>) {
     let mut line = Vec::new();
     loop {
         let input = match read_line(&mut stdout, &mut line, MAX_LINE_BYTES).await {
-            Ok(Line::End) => return,
-            Ok(Line::Whole) => match parse(&line) {
+            Ok(ReadLine::End) => return,
+            Ok(ReadLine::Whole) => match parse(&line) {
                 Ok(event) => Input::TrainerSaid { slot, event },
                 Err(what) => Input::ProtocolViolation { slot, what },
             },
-            Ok(Line::TooLong) => {
+            Ok(ReadLine::TooLong) => {
                 Input::ProtocolViolation { slot, what: format!("a line of more than {MAX_LINE_BYTES} bytes") }
             }
             Err(error) => {
@@ -328,14 +328,14 @@ async fn log(slot: u32, stderr: ChildStderr, tail: Tail, logs: LogQueue, about: 
     let mut line = Vec::new();
     loop {
         match read_line(&mut stderr, &mut line, MAX_LOG_LINE_BYTES).await {
-            Ok(Line::Whole | Line::TooLong) => {
+            Ok(ReadLine::Whole | ReadLine::TooLong) => {
                 tail.keep(&line);
                 let text = String::from_utf8_lossy(&line);
                 info!(target: TRAINER_TARGET, "slot {slot}: {}", text.trim_end());
                 let about = about.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 logs.trainer_says(about, &text);
             }
-            Ok(Line::End) | Err(_) => return,
+            Ok(ReadLine::End) | Err(_) => return,
         }
     }
 }

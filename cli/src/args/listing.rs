@@ -30,7 +30,8 @@ pub(super) const STATUS_JSON: &str = json_help!(
   with the counts of each configuration, failures [{configuration, seed, attempt, final, reason,
   message}, ...], the newest first, at most 100; set_aside [{worker, data_set (null: all),
   since, until, failures, reason, message}, ...], the workers that get none of its tasks, or
-  only one at a time as a test."
+  only one at a time as a test; without_data [{worker, data_set, other_digest}, ...], the workers
+  that lack its data set, or have another one of that name (then other_digest is not null)."
 );
 
 pub(super) const TASKS_JSON: &str = json_help!(
@@ -44,7 +45,9 @@ pub(super) const WORKERS_JSON: &str = json_help!(
     "  {\"workers\": [WORKER, ...]}. A WORKER has: id, host, version, state (connected, draining,
   away), last_seen (null, like host and version, if it has not reconnected since the
   coordinator's start), set_aside (as in `colearn status --json`), slots [{index, device,
-  max_cohort, tasks [{sweep, configuration, seed, attempt, epoch, epochs}, ...]}, ...]."
+  max_cohort, tasks [{sweep, configuration, seed, attempt, epoch, epochs}, ...]}, ...],
+  warnings [...], data_sets {complete, digests {name: digest}}: a digest is null if no trainer has
+  opened the data set yet; complete is true if all data sets of the data folder are named."
 );
 
 pub(super) const LOGS_JSON: &str = json_help!(

@@ -84,7 +84,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::engine::{EngineHandle, Line, Outbox};
+    use crate::engine::{EngineHandle, WorkerOutbox, WorkerStream};
 
     /// The way to an engine that is busy, and what waits for it.
     fn busy_engine() -> (EngineHandle, mpsc::Receiver<Queued>) {
@@ -92,10 +92,10 @@ mod tests {
         (EngineHandle::new(sender), waiting)
     }
 
-    async fn connect(engine: &EngineHandle) -> Result<Line, Elapsed> {
+    async fn connect(engine: &EngineHandle) -> Result<WorkerStream, Elapsed> {
         let (worker, host, version) = (WorkerId::new("w").unwrap(), String::new(), String::new());
         let hello = Hello { worker, host, version, warnings: vec![], slots: vec![], held: vec![] };
-        let (outbox, ..) = Outbox::new(1);
+        let (outbox, ..) = WorkerOutbox::new(1);
         Ok(at_once(engine.connect(hello, 100, outbox)).await?.unwrap())
     }
 
@@ -106,7 +106,7 @@ mod tests {
     }
 
     /// How many messages of so many bytes the stream gets rid of, of a thousand.
-    async fn flood(line: &Line, bytes: usize) -> usize {
+    async fn flood(line: &WorkerStream, bytes: usize) -> usize {
         for sent in 0..1000 {
             if at_once(line.hear(FromWorker::Heartbeat, bytes)).await.is_err() {
                 return sent;

@@ -12,7 +12,7 @@ use super::{
     input::{Answer, ConnectionId},
     notice,
 };
-use crate::store::{Batch, Entry, ResultRow};
+use crate::store::{Batch, JournalEntry, ResultRow};
 
 /// Where a word to a worker goes.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl Turn {
     ) {
         if event.is_durable() && scheduler.changes_state(&event) {
             let sweep = scheduler.sweep_of(&event);
-            self.batch.entries.push(Entry { at: now, sweep, event: event.clone() });
+            self.batch.entries.push(JournalEntry { at: now, sweep, event: event.clone() });
         }
         for action in scheduler.apply(now, event) {
             self.take(scheduler, now, action, sender, &mut result);

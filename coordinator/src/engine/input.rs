@@ -19,12 +19,12 @@ pub(super) struct ConnectionId(pub(super) u64);
 
 /// How a worker is told things.
 #[derive(Debug)]
-pub struct Outbox {
+pub struct WorkerOutbox {
     pub(super) messages: mpsc::Sender<ToWorker>,
     _open: DropGuard,
 }
 
-impl Outbox {
+impl WorkerOutbox {
     /// With room for so many messages: where they come out, and what is cancelled when the engine has closed it.
     #[must_use]
     pub fn new(capacity: usize) -> (Self, mpsc::Receiver<ToWorker>, CancellationToken) {
@@ -124,7 +124,7 @@ pub(super) enum Input {
     Connected {
         connection: ConnectionId,
         hello: Hello,
-        outbox: Outbox,
+        outbox: WorkerOutbox,
     },
     FromWorker {
         connection: ConnectionId,

@@ -23,7 +23,9 @@ use super::{
     clock::Clock,
     error::EngineError,
     handle::EngineHandle,
-    input::{ConnectionId, Input, Operated, Operation, OperationError, Outbox, Submitted, UndrainError},
+    input::{
+        ConnectionId, Input, Operated, Operation, OperationError, Submitted, UndrainError, WorkerOutbox,
+    },
     recovery::Recovery,
     replay::{Replayed, replay},
     summary::SweepSummary,
@@ -77,7 +79,7 @@ pub struct Engine {
 
 struct Connection {
     worker: WorkerId,
-    outbox: Outbox,
+    outbox: WorkerOutbox,
 }
 
 impl Engine {
@@ -319,6 +321,7 @@ impl Engine {
         }
         let (event, result) = match message {
             FromWorker::FreeSlots(slots) => (Event::SlotsFree { worker, slots }, None),
+            FromWorker::DataSets(data_sets) => (Event::DataSetsKnown { worker, data_sets }, None),
             FromWorker::Heartbeat => (Event::Heartbeat { worker }, None),
             FromWorker::Epoch { token, task, record, .. } => {
                 self.changed = true;

@@ -22,9 +22,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{Clock, Engine, EngineError, EngineHandle, EngineSettings, Line, Outbox};
+use super::{Clock, Engine, EngineError, EngineHandle, EngineSettings, WorkerOutbox, WorkerStream};
 use crate::{
-    store::{Batch, Entry, MemoryStore, ResultRow, Store, StoreError, StoreFuture},
+    store::{Batch, JournalEntry, MemoryStore, ResultRow, Store, StoreError, StoreFuture},
     testing::small_sweep,
 };
 
@@ -61,11 +61,16 @@ impl Store for Gate {
         })
     }
 
-    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         self.inner.journal(after, limit)
     }
 
-    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+    fn journal_of(
+        &self,
+        sweep: SweepId,
+        after: u64,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         self.inner.journal_of(sweep, after, limit)
     }
 
@@ -108,7 +113,11 @@ impl Rig {
         Self { store, engine: handle, stop, running }
     }
 
-    async fn connect(&self, capacity: usize, held: Vec<HeldLease>) -> (Line, mpsc::Receiver<ToWorker>) {
+    async fn connect(
+        &self,
+        capacity: usize,
+        held: Vec<HeldLease>,
+    ) -> (WorkerStream, mpsc::Receiver<ToWorker>) {
         self.try_connect(capacity, held).await.unwrap()
     }
 
@@ -117,8 +126,8 @@ impl Rig {
         &self,
         capacity: usize,
         held: Vec<HeldLease>,
-    ) -> Option<(Line, mpsc::Receiver<ToWorker>)> {
-        let (outbox, inbox, _closed) = Outbox::new(capacity);
+    ) -> Option<(WorkerStream, mpsc::Receiver<ToWorker>)> {
+        let (outbox, inbox, _closed) = WorkerOutbox::new(capacity);
         let slots = vec![SlotOffer { index: 0, device: "cpu x1".to_owned(), max_cohort: 8 }];
         let (worker, host, version) = (WorkerId::new("w").unwrap(), String::new(), String::new());
         let hello = Hello { worker, host, version, warnings: vec![], slots, held };
@@ -126,7 +135,7 @@ impl Rig {
     }
 
     /// A worker with a lease of `tasks` tasks.
-    async fn leased(&self, tasks: u64) -> (Line, mpsc::Receiver<ToWorker>, LeaseToken, Vec<TaskId>) {
+    async fn leased(&self, tasks: u64) -> (WorkerStream, mpsc::Receiver<ToWorker>, LeaseToken, Vec<TaskId>) {
         self.store.permits.add_permits(2);
         self.engine.submit(small_sweep("first", tasks, 1)).await.unwrap().unwrap();
         let (connection, mut inbox) = self.connect(64, vec![]).await;
@@ -138,7 +147,7 @@ impl Rig {
         (connection, inbox, token, tasks.into_iter().map(|assignment| assignment.task).collect())
     }
 
-    async fn finish(&self, connection: &Line, token: LeaseToken, task: TaskId) {
+    async fn finish(&self, connection: &WorkerStream, token: LeaseToken, task: TaskId) {
         let result = TaskResult {
             metrics: [("accuracy".to_owned(), 0.5)].into(),
             confusion: vec![],

@@ -2,7 +2,9 @@
 
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
-    scheduler::{FailedAttempt, PauseView, RetryError, SubmissionError, SweepStatus, TaskCounts},
+    scheduler::{
+        FailedAttempt, PauseView, RetryError, SubmissionError, SweepStatus, TaskCounts, WithoutData,
+    },
     text::shortened,
 };
 use colearn_proto::v1;
@@ -115,6 +117,14 @@ pub(super) fn failure(failed: FailedAttempt) -> v1::TaskFailure {
         attempt: failed.attempt,
         failure: Some(failed.failure.into()),
         r#final: failed.last,
+    }
+}
+
+pub(super) fn without_data(without: WithoutData) -> v1::WithoutData {
+    v1::WithoutData {
+        worker: without.worker.to_string(),
+        data_set: without.data_set,
+        other_digest: without.other.unwrap_or_default(),
     }
 }
 

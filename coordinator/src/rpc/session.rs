@@ -19,7 +19,7 @@ use super::{
     refusal::refusal,
     untrusted,
 };
-use crate::engine::{Line, Outbox};
+use crate::engine::{WorkerOutbox, WorkerStream};
 
 /// Who says nothing for so long after opening a stream is no worker.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -36,15 +36,15 @@ const LINES_A_SECOND: u32 = 1024;
 const RELEASES_AT_ONCE: u32 = 1024;
 const RELEASES_A_SECOND: u32 = 1;
 /// What the engine may have for one worker at once.
-const OUTBOX: usize = 1024;
+const WAITING_FOR_WORKER: usize = 1024;
 
-pub(super) struct Session {
+pub(super) struct WorkerSession {
     pub(super) rpc: Rpc,
     pub(super) requests: Streaming<v1::WorkRequest>,
     pub(super) responses: mpsc::Sender<Result<v1::WorkResponse, Status>>,
 }
 
-impl Session {
+impl WorkerSession {
     pub(super) async fn run(mut self) {
         if let Err(status) = self.talk().await {
             tracing::warn!(code = ?status.code(), reason = status.message(), "worker's stream ended");
@@ -63,7 +63,7 @@ impl Session {
             tracing::warn!(%worker, theirs = hello.version, ours, "worker has another version");
         }
         self.welcome(ours).await?;
-        let (outbox, inbox, closed) = Outbox::new(OUTBOX);
+        let (outbox, inbox, closed) = WorkerOutbox::new(WAITING_FOR_WORKER);
         let line = self.rpc.engine.connect(hello, bytes, outbox).await.map_err(convert::stopped)?;
         // When one direction ends, so does the other.
         let over = CancellationToken::new();
@@ -98,7 +98,7 @@ impl Session {
         self.responses.send(Ok(welcome.into())).await.map_err(gone)
     }
 
-    async fn listen(&mut self, worker: &WorkerId, line: &Line) -> Result<(), Status> {
+    async fn listen(&mut self, worker: &WorkerId, line: &WorkerStream) -> Result<(), Status> {
         let mut epochs = Rate::new(EPOCHS_A_SECOND, EPOCHS_A_SECOND);
         let mut lines = Rate::new(LINES_A_SECOND, LINES_A_SECOND);
         let mut releases = Rate::new(RELEASES_AT_ONCE, RELEASES_A_SECOND);

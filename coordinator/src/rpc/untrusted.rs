@@ -11,7 +11,7 @@ use colearn_core::{
 use colearn_proto::{
     convert::ConvertError,
     v1::{self, work_request},
-    worker::{FromWorker, Hello, Report},
+    worker::{DataSets, FromWorker, Hello, Report},
 };
 
 use crate::logs::{LogBatch, LogLine, LogSource};
@@ -20,6 +20,9 @@ use crate::logs::{LogBatch, LogLine, LogSource};
 const MAX_SLOTS: usize = 1024;
 /// The most tasks that a worker gets in one lease, whatever it offers: more would not fit into one message.
 const MAX_COHORT: u32 = 1024;
+/// The most data sets of a worker, and the longest name of one, in bytes.
+const MAX_DATA_SETS: usize = DataSets::MAX_KNOWN;
+const MAX_DATA_SET_NAME: usize = DataSets::MAX_NAME_BYTES;
 /// The most warnings of a worker that are kept.
 const MAX_WARNINGS: usize = 8;
 /// The most bytes of a warning that are kept.
@@ -67,7 +70,18 @@ pub(super) fn from_worker(wire: work_request::Message) -> Result<FromWorker, Con
     if let work_request::Message::FreeSlots(free) = &wire {
         limit("slots", free.slots.len(), MAX_SLOTS)?;
     }
+    if let work_request::Message::DataSets(data_sets) = &wire {
+        limit("data sets", data_sets.known.len(), MAX_DATA_SETS)?;
+        for data_set in &data_sets.known {
+            limit("name of a data set", data_set.name.len(), MAX_DATA_SET_NAME)?;
+            limit("digest", data_set.digest.len(), MAX_NAME)?;
+        }
+    }
     Ok(match FromWorker::try_from(wire)? {
+        FromWorker::DataSets(DataSets { known, complete }) => {
+            let known = known.into_iter().map(|(name, digest)| (printable(name), digest.map(printable)));
+            FromWorker::DataSets(DataSets { known: known.collect(), complete })
+        }
         FromWorker::Report(Report::Finished { token, task, result }) => {
             let result = Box::new(printable_names(*result));
             FromWorker::Report(Report::Finished { token, task, result })

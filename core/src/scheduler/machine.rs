@@ -127,6 +127,7 @@ impl Scheduler {
             Event::WorkerConnected { worker, host, version, warnings, slots, held } => {
                 self.connect(now, worker, About { host, version, warnings }, slots, held)
             }
+            Event::DataSetsKnown { worker, data_sets } => self.learn_data_sets(&worker, data_sets),
             Event::SlotsFree { worker, slots } => self.offer(now, &worker, &slots),
             Event::Heartbeat { worker } => self.see_alive(now, &worker),
             Event::DrainRequested { worker, now: at_once } => self.drain(worker, at_once),
@@ -172,6 +173,7 @@ impl Scheduler {
             Event::WorkerRestored { worker, data_set, .. } => self.pause_of(worker, data_set).is_some(),
             Event::CoordinatorStarted => true,
             Event::WorkerConnected { .. }
+            | Event::DataSetsKnown { .. }
             | Event::SlotsFree { .. }
             | Event::Heartbeat { .. }
             | Event::DrainRequested { .. }

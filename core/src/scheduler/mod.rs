@@ -9,6 +9,7 @@
 mod action;
 mod assessment;
 mod backoff;
+mod data_sets;
 mod eligibility;
 mod event;
 mod grants;
@@ -30,6 +31,7 @@ mod workers;
 mod tests;
 
 pub use action::{Action, DropReason};
+pub use data_sets::{DataSets, is_in_data_folder};
 pub use event::{Event, HeldLease, RestoreCause, RetryScope, SlotOffer};
 pub use machine::{Scheduler, SchedulerSettings};
 pub use operations::{ExtensionError, RemovalError, RetryError};
@@ -38,4 +40,4 @@ pub use settle::{Recovered, SettledSweep};
 pub use sweep_state::FailedAttempt;
 pub use sweeps::{Submission, SubmissionError};
 pub use task::{SweepStatus, TaskCounts, TaskState};
-pub use view::{RunningTask, SlotView, SweepView, TaskView, WorkerView};
+pub use view::{RunningTask, SlotView, SweepView, TaskView, WithoutData, WorkerView};

@@ -21,7 +21,7 @@ use nix::{
 
 use super::{
     error::ObjectError,
-    store::{Listing, Objects, folder_names, numbers_of},
+    objects::{Listing, Objects, folder_names, numbers_of},
 };
 
 /// Flags to enter a folder, list it and sync it.

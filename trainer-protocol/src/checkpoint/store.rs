@@ -1,6 +1,6 @@
 //! The storage of checkpoints: a folder or a bucket, with one object per checkpoint.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
 use colearn_core::id::TaskId;
 
@@ -8,9 +8,8 @@ use super::{
     error::{CheckpointError, ObjectError, StoreError},
     folder::Folder,
     format::{Checkpoint, Expected, decode},
+    objects::{Listing, Objects, Others, folder_names, name_of, numbers_of},
 };
-
-const SUFFIX: &str = ".safetensors";
 
 /// Number of objects that are named in warnings because they are not regular files; of the others only the count is
 /// shown.
@@ -33,35 +32,9 @@ pub struct Store {
     location: String,
 }
 
-/// The operations that a folder and a bucket share: objects are named by their task and a file name.
-pub(super) trait Objects: fmt::Debug + Send + Sync {
-    /// Writes an object as a whole.
-    fn put(&self, task: TaskId, name: &str, bytes: Vec<u8>) -> Result<(), ObjectError>;
-    /// The objects of a task. There may be none.
-    fn list(&self, task: TaskId) -> Result<Listing, ObjectError>;
-    /// Reads an object of at most `largest` bytes.
-    fn get(&self, task: TaskId, name: &str, largest: u64) -> Result<Vec<u8>, ObjectError>;
-    /// Removes an object, if it exists.
-    fn delete(&self, task: TaskId, name: &str) -> Result<(), ObjectError>;
-    /// Removes what remains of a task without objects.
-    fn remove_place(&self, task: TaskId) -> Result<(), ObjectError>;
-}
-
-/// Everything that is stored for a task.
-#[derive(Debug, Default)]
-pub(super) struct Listing {
-    /// Names and sizes.
-    pub(super) objects: Vec<(String, u64)>,
-    /// Names of checkpoints that are not regular files, with their kind.
-    pub(super) others: Others,
-}
-
-/// Names, each with the kind of the object and its article.
-type Others = Vec<(String, &'static str)>;
-
 /// A checkpoint in a store that was not opened yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct StoredCheckpoint {
     /// The task of the checkpoint.
     pub task: TaskId,
     /// The last finished epoch.
@@ -72,7 +45,7 @@ pub struct Entry {
     pub size: u64,
 }
 
-impl Entry {
+impl StoredCheckpoint {
     /// Later attempts are newer: they continued from the best checkpoint that they found.
     fn age(&self) -> (u32, u32) {
         (self.attempt, self.epoch)
@@ -129,19 +102,19 @@ impl Store {
     ///
     /// # Errors
     /// If the location cannot be read. It is no error if there are no checkpoints.
-    pub fn newest_first(&self, task: TaskId) -> Result<Vec<Entry>, StoreError> {
+    pub fn newest_first(&self, task: TaskId) -> Result<Vec<StoredCheckpoint>, StoreError> {
         Ok(self.list(task)?.0)
     }
 
     /// The checkpoints, and the objects that have the name of a checkpoint but are none.
-    fn list(&self, task: TaskId) -> Result<(Vec<Entry>, Others), StoreError> {
+    fn list(&self, task: TaskId) -> Result<(Vec<StoredCheckpoint>, Others), StoreError> {
         let Listing { objects, mut others } =
             self.objects.list(task).map_err(|cause| self.failed("list", task, None, cause))?;
         let entry = |(name, size): (String, u64)| {
             let (epoch, attempt) = numbers_of(&name)?;
-            Some(Entry { task, epoch, attempt, size })
+            Some(StoredCheckpoint { task, epoch, attempt, size })
         };
-        let mut entries: Vec<Entry> = objects.into_iter().filter_map(entry).collect();
+        let mut entries: Vec<StoredCheckpoint> = objects.into_iter().filter_map(entry).collect();
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.age()));
         others.sort();
         Ok((entries, others))
@@ -151,7 +124,7 @@ impl Store {
     ///
     /// # Errors
     /// If it is larger than `largest` bytes (then none of it is read), is not a regular file, or cannot be read.
-    pub fn load(&self, entry: &Entry, largest: u64) -> Result<Vec<u8>, StoreError> {
+    pub fn load(&self, entry: &StoredCheckpoint, largest: u64) -> Result<Vec<u8>, StoreError> {
         let name = entry.name();
         self.objects.get(entry.task, &name, largest).map_err(|cause| match cause {
             ObjectError::Oversized { found } => {
@@ -164,7 +137,7 @@ impl Store {
     /// Removes all checkpoints of a task, also unfinished ones; in a folder, the folder of the task too.
     ///
     /// # Errors
-    /// If an object cannot be removed, or the folder holds something else, which is kept. It is no error if there are
+    /// If an object cannot be removed, or something else lies among them, which is kept. It is no error if there are
     /// none.
     pub fn remove(&self, task: TaskId) -> Result<(), StoreError> {
         for entry in self.newest_first(task)? {
@@ -193,10 +166,7 @@ impl Store {
             warn(format!("checkpoint {path} is {kind}, not a regular file, and is ignored"));
         }
         if let Some(more @ 1..) = others.len().checked_sub(NAMED_OTHERS) {
-            warn(format!(
-                "{} holds {more} more object(s) that are not regular files",
-                self.shown(task, None)
-            ));
+            warn(format!("{} holds {more} more objects that are not regular files", self.shown(task, None)));
         }
         for (position, entry) in entries.iter().enumerate() {
             let refused = match self.load(entry, expected.largest()) {
@@ -214,11 +184,11 @@ impl Store {
         None
     }
 
-    fn refusal(&self, entry: &Entry, error: &CheckpointError) -> String {
+    fn refusal(&self, entry: &StoredCheckpoint, error: &CheckpointError) -> String {
         format!("checkpoint {} is refused: {error}", self.shown(entry.task, Some(&entry.name())))
     }
 
-    fn delete(&self, entry: &Entry) -> Result<(), StoreError> {
+    fn delete(&self, entry: &StoredCheckpoint) -> Result<(), StoreError> {
         let name = entry.name();
         let deleted = self.objects.delete(entry.task, &name);
         deleted.map_err(|cause| self.failed("remove", entry.task, Some(&name), cause))
@@ -234,25 +204,6 @@ impl Store {
         let parts = [self.location.trim_end_matches('/'), &folders[0], &folders[1]];
         parts.into_iter().chain(name).collect::<Vec<_>>().join("/")
     }
-}
-
-/// The folders of a task's checkpoints: that of its sweep, and within it that of the task.
-pub(super) fn folder_names(TaskId { sweep, configuration, seed }: TaskId) -> [String; 2] {
-    [format!("{:016x}", sweep.0), format!("{configuration}-{seed}")]
-}
-
-fn name_of(epoch: u32, attempt: u32) -> String {
-    format!("{epoch:08}-{attempt:08}{SUFFIX}")
-}
-
-/// The epoch and attempt in the name of a checkpoint; `None` for other names.
-pub(super) fn numbers_of(name: &str) -> Option<(u32, u32)> {
-    let (epoch, attempt) = name.strip_suffix(SUFFIX)?.split_once('-')?;
-    let number = |digits: &str| {
-        let plain = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        plain.then(|| digits.parse().ok()).flatten()
-    };
-    Some((number(epoch)?, number(attempt)?))
 }
 
 #[cfg(feature = "s3")]

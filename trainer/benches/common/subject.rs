@@ -1,4 +1,5 @@
-//! The networks that are measured, at the sizes of the paper's experiments. The bench and the GPU probe share them.
+//! The networks that are measured, at the sizes of the paper's experiments. The bench, the GPU probe and the tests
+//! share them.
 
 use colearn_trainer::model::{
     BiEflstm, BiEflstmShape, Kernels, Mfn, MfnDropout, MfnModality, MfnShape, Model, Objective,

@@ -18,7 +18,7 @@ use colearn_trainer_protocol::{Event, Member, checkpoint::Store, out_of_memory};
 
 use super::{
     cohort::{Control, train},
-    source::Source,
+    source::DataSource,
 };
 use crate::device::TrainingDevice;
 
@@ -27,12 +27,12 @@ const KEPT: usize = 2;
 
 /// A device and the data sets that were last used on it.
 #[derive(Debug)]
-pub struct Session {
+pub struct TrainingSession {
     device: TrainingDevice,
     data: DataFolder,
     checkpoints: Option<Store>,
     /// The most recently used one is last.
-    sources: Vec<(Version, Rc<Source>)>,
+    sources: Vec<(Version, Rc<DataSource>)>,
 }
 
 /// Identity of a file when it was opened. A file that was replaced is opened again.
@@ -50,7 +50,7 @@ impl Version {
     }
 }
 
-impl Session {
+impl TrainingSession {
     /// A session on this device, with data sets from this folder, and with a store for checkpoints if they are to be
     /// kept.
     #[must_use]
@@ -99,6 +99,8 @@ impl Session {
                 return;
             }
         };
+        let (data_set, digest) = (first.settings.dataset.clone(), source.digest().to_owned());
+        control.emit(Event::Opened { data_set, digest });
         let (right, wrong): (Vec<Member>, Vec<Member>) = same
             .into_iter()
             .partition(|member| member.data_digest.is_empty() || member.data_digest == source.digest());
@@ -117,7 +119,7 @@ impl Session {
         }
     }
 
-    fn source(&mut self, name: &str) -> Result<Rc<Source>, DatasetError> {
+    fn source(&mut self, name: &str) -> Result<Rc<DataSource>, DatasetError> {
         let file = self.data.open(name)?;
         let version = Version::of(&file);
         let known = self.sources.iter().position(|(known, _)| *known == version);
@@ -128,7 +130,7 @@ impl Session {
                 if self.sources.len() >= KEPT {
                     self.sources.remove(0);
                 }
-                (version, Rc::new(Source::new(Dataset::read(file)?, &self.device)))
+                (version, Rc::new(DataSource::new(Dataset::read(file)?, &self.device)))
             }
         };
         let source = Rc::clone(&entry.1);

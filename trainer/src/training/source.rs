@@ -14,7 +14,7 @@ use crate::{
 /// On the CPU its feature tensors are views of the mapped file: all trainers of a host share one copy through the
 /// page cache. On other devices they are copies.
 #[derive(Debug)]
-pub struct Source {
+pub struct DataSource {
     // The tensors must be dropped first: fields are dropped in the order of their declaration, and on the CPU the
     // tensors point into the map that `dataset` holds.
     splits: [SplitTensors; 3],
@@ -53,7 +53,7 @@ impl SplitTensors {
     }
 }
 
-impl Source {
+impl DataSource {
     /// Copies a data set to a device.
     #[must_use]
     pub fn new(dataset: Dataset, device: &TrainingDevice) -> Self {
@@ -148,9 +148,9 @@ fn tensors(dataset: &Dataset, split: Split, device: Device) -> SplitTensors {
         let size = [view.len(), dataset.steps(), dataset.modalities()[modality].dim].map(|n| n as i64);
         let bytes = values.as_ptr().cast::<u8>();
         let strides = [size[1] * size[2], size[2], 1];
-        // SAFETY: the slice has the product of `size` floats in C order and lies in the file's map, which `Source`
-        // keeps longer than its tensors. The map is read-only, and nothing writes to these tensors: they are only
-        // selected from.
+        // SAFETY: the slice has the product of `size` floats in C order and lies in the file's map, which
+        // `DataSource` keeps longer than its tensors. The map is read-only, and nothing writes to these tensors:
+        // they are only selected from.
         let tensor = unsafe { Tensor::from_blob(bytes, &size, &strides, Kind::Float, Device::Cpu) };
         tensor.to_device(device)
     };

@@ -5,7 +5,7 @@ use colearn_core::{
     result::{EpochRecord, TaskResult},
     settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
 };
-use colearn_proto::worker::{HeldLease, UnreadableSettings, Welcome};
+use colearn_proto::worker::{DataSets, HeldLease, UnreadableSettings, Welcome};
 use colearn_trainer_protocol::Event;
 
 use super::*;
@@ -452,7 +452,7 @@ fn a_worker_whose_slots_are_all_withdrawn_gives_everything_back_and_leaves() {
     }
     let why = "trainer could not be started: no such file".to_owned();
     assert_eq!(last, [released(7)]);
-    assert_eq!(env.drop_tasks(7, &[]), [Action::Leave(Outcome::NoUsableSlot { why })]);
+    assert_eq!(env.drop_tasks(7, &[]), [Action::Leave(AgentOutcome::NoUsableSlot { why })]);
 }
 
 #[test]
@@ -514,6 +514,24 @@ fn leases_that_do_not_fit_are_refused_with_a_reason() {
 }
 
 #[test]
+fn the_coordinator_knows_the_data_sets_before_it_grants_and_when_more_is_known() {
+    let listing = crate::data_folder::list(std::path::Path::new("/nowhere")).unwrap();
+    let mut env = TestEnv::offline(1);
+    env.apply(Input::DataFolder(Some(listing)));
+    let known = |digests: &[(&str, &str)]| {
+        let known = digests.iter().map(|(name, digest)| ((*name).to_owned(), Some((*digest).to_owned())));
+        Action::Send(FromWorker::DataSets(DataSets { known: known.collect(), complete: true }))
+    };
+    assert_eq!(env.connect(), [known(&[]), free(&[0])]);
+    env.train(7, 0, &[1]);
+    let opened = || Event::Opened { data_set: "demo".to_owned(), digest: "d".to_owned() };
+    assert_eq!(env.said(0, opened()), [known(&[("demo", "d")])]);
+    assert_eq!(env.said(0, opened()), [], "that is no news");
+    env.apply(Input::Disconnected);
+    assert_eq!(env.connect(), [known(&[("demo", "d")]), free(&[])], "another stream knows nothing");
+}
+
+#[test]
 fn settings_that_can_not_be_read_fail_their_task_alone() {
     let mut env = TestEnv::online(1);
     let bad = Assignment {
@@ -558,13 +576,16 @@ fn a_drained_worker_finishes_delivers_and_leaves() {
     assert_eq!(env.finish(0, 1), []);
     assert_eq!(env.said(0, Event::Idle), [], "the result is not delivered yet");
     assert_eq!(env.connect(), [finished(7, 1), free(&[])]);
-    assert_eq!(env.acknowledge(7, 1), [forgotten(1), Action::Leave(Outcome::Drained)]);
+    assert_eq!(env.acknowledge(7, 1), [forgotten(1), Action::Leave(AgentOutcome::Drained)]);
 }
 
 #[test]
 fn an_idle_worker_that_is_drained_leaves_at_once() {
     let mut env = TestEnv::online(1);
-    assert_eq!(env.received(ToWorker::Drain { now: false }), [free(&[]), Action::Leave(Outcome::Drained)]);
+    assert_eq!(
+        env.received(ToWorker::Drain { now: false }),
+        [free(&[]), Action::Leave(AgentOutcome::Drained)]
+    );
     assert_eq!(env.ready(0), [], "nothing follows");
 }
 
@@ -572,7 +593,7 @@ fn an_idle_worker_that_is_drained_leaves_at_once() {
 fn a_coordinator_that_is_never_reached_is_given_up() {
     let mut env = TestEnv::offline(1);
     env.apply(Input::Disconnected);
-    assert_eq!(env.wait(), (Duration::from_secs(60), vec![Action::Leave(Outcome::Unreachable)]));
+    assert_eq!(env.wait(), (Duration::from_secs(60), vec![Action::Leave(AgentOutcome::Unreachable)]));
     // Once reached, it is waited for without end.
     let mut env = TestEnv::online(1);
     env.apply(Input::Disconnected);
@@ -584,7 +605,7 @@ fn a_refusal_counts_only_before_the_first_welcome() {
     let refused = || Input::Refused { why: "too old".to_owned() };
     let mut env = TestEnv::offline(1);
     let why = "too old".to_owned();
-    assert_eq!(env.apply(refused()), [Action::Leave(Outcome::Refused { why })]);
+    assert_eq!(env.apply(refused()), [Action::Leave(AgentOutcome::Refused { why })]);
     let mut env = TestEnv::online(1);
     assert_eq!(env.apply(refused()), []);
     assert_eq!(env.connect(), [free(&[0])]);

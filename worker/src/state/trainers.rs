@@ -9,7 +9,7 @@ use colearn_trainer_protocol::Event;
 
 use super::{Agent, Link};
 use crate::{
-    input::{Action, LogLevel, Outcome, TrainerEnd},
+    input::{Action, AgentOutcome, LogLevel, TrainerEnd},
     slot::{MAX_DEATHS_AT_START, Slot, Trainer},
 };
 
@@ -37,6 +37,12 @@ impl Agent {
                 } else {
                     let left = training.members.len();
                     self.violated(now, index, &format!("it is idle with {left} member(s) unreported"));
+                }
+            }
+            (Trainer::Training(training), Event::Opened { data_set, digest }) => {
+                training.heard = now;
+                if self.data_sets.opened(data_set, digest) {
+                    self.tell_data_sets();
                 }
             }
             (Trainer::Training(training), Event::Epoch { task, record, epochs }) => {
@@ -84,7 +90,7 @@ impl Agent {
                 }
             }
             // Abandoned members may still be spoken of, and a cohort may end while its abandonment is under way.
-            (Trainer::Idle, Event::Epoch { .. } | Event::Idle) => {}
+            (Trainer::Idle, Event::Opened { .. } | Event::Epoch { .. } | Event::Idle) => {}
             (trainer, event) => {
                 let doing = match trainer {
                     Trainer::Starting { .. } => "starting",
@@ -184,7 +190,7 @@ impl Agent {
             self.give_back(cohort.token, index, "the slot is withdrawn");
         }
         if self.slots.values().all(|slot| slot.deaths_at_start >= MAX_DEATHS_AT_START) {
-            self.leave(now, Outcome::NoUsableSlot { why: why.to_owned() });
+            self.leave(now, AgentOutcome::NoUsableSlot { why: why.to_owned() });
         }
     }
 }
@@ -192,6 +198,7 @@ impl Agent {
 fn event_name(event: &Event) -> &'static str {
     match event {
         Event::Ready { .. } => "ready",
+        Event::Opened { .. } => "opened",
         Event::Epoch { .. } => "epoch",
         Event::Finished { .. } => "finished",
         Event::Failed { .. } => "failed",

@@ -1,0 +1,132 @@
+//! The table and its rows.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{
+    failure::FailureReason,
+    id::{ConfigurationId, SweepName},
+    result::{TaskResult, metric},
+    settings::TaskSettings,
+    statistics::{Comparison, Summary, Verdict},
+};
+
+/// The outcome of one task, as far as it is known.
+#[derive(Clone, Debug, PartialEq)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every outcome is a result, and a box for each saves nothing"
+)]
+pub enum TaskOutcome {
+    /// The task has its result.
+    Done(TaskResult),
+    /// The task has failed and is not tried again.
+    Failed(FailureReason),
+}
+
+/// All configurations of a sweep, with their results so far.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ResultsTable {
+    /// The sweep's name.
+    pub sweep: SweepName,
+    /// The swept paths: the columns that distinguish configurations.
+    pub parameters: Vec<String>,
+    /// The metrics shown, in column order. Verdicts are about the first one.
+    pub metrics: Vec<String>,
+    /// Confidence level of the intervals.
+    pub confidence: f64,
+    /// One row per configuration, in the order of the grid.
+    pub configurations: Vec<ConfigurationRow>,
+    /// For each data set name, the SHA-256 digests of the files that results were trained on. More than one digest
+    /// means that the file was changed in between, and that means mix different data.
+    #[serde(default)]
+    pub data_digests: BTreeMap<String, BTreeSet<String>>,
+}
+
+/// One configuration of the table.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConfigurationRow {
+    /// Id of the configuration.
+    pub id: ConfigurationId,
+    /// The resolved settings.
+    pub settings: TaskSettings,
+    /// The swept paths that the configuration sets, with their values.
+    pub values: BTreeMap<String, Value>,
+    /// Whether the others are compared with it.
+    pub baseline: bool,
+    /// Number of seeds that have a result.
+    pub n: usize,
+    /// Number of all seeds.
+    pub expected: usize,
+    /// Whether the means are complete.
+    pub state: RowState,
+    /// Seeds without a result that have failed, with the reason.
+    pub failed_seeds: BTreeMap<u64, FailureReason>,
+    /// Summary over the `n` seeds, by metric name. A metric that a result lacks is absent.
+    pub metrics: BTreeMap<String, Summary>,
+    /// Comparison with the baseline over the seeds that both have, by metric name. Empty for the baseline itself,
+    /// without a baseline, and if no seed has both results.
+    #[serde(default)]
+    pub comparisons: BTreeMap<String, Comparison>,
+}
+
+/// The completeness of a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RowState {
+    /// Every seed has its result.
+    Complete,
+    /// Some seeds have no result, or none yet.
+    Partial,
+    /// Every seed has failed.
+    Failed,
+}
+
+impl RowState {
+    /// The word for it in tables.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+impl ResultsTable {
+    /// The data sets whose results were trained on several different files, and the number of files. Means over such
+    /// results mix different data.
+    pub fn mixed_data(&self) -> impl Iterator<Item = (&str, usize)> {
+        let counted = self.data_digests.iter().map(|(name, digests)| (name.as_str(), digests.len()));
+        counted.filter(|(_, files)| *files > 1)
+    }
+
+    /// The metric of the verdicts: the first of the shown metrics.
+    #[must_use]
+    pub fn verdict_metric(&self) -> Option<&str> {
+        self.metrics.first().map(String::as_str)
+    }
+
+    /// Whether the results are those of a regression. Its metrics have other meanings under the same names.
+    #[must_use]
+    pub fn is_regression(&self) -> bool {
+        self.configurations.iter().any(|row| row.metrics.contains_key(metric::MAE))
+    }
+
+    /// The row of the baseline.
+    #[must_use]
+    pub fn baseline(&self) -> Option<&ConfigurationRow> {
+        self.configurations.iter().find(|row| row.baseline)
+    }
+
+    /// The verdict on a row, for [`Self::verdict_metric`]. `None` for the baseline, if fewer than two seeds have both
+    /// results, and if more than the modalities differs from the baseline: the paper's terms are about the same
+    /// network with and without the other modalities.
+    #[must_use]
+    pub fn verdict(&self, row: &ConfigurationRow) -> Option<Verdict> {
+        row.comparisons.get(self.verdict_metric()?)?.verdict
+    }
+}

@@ -1,0 +1,55 @@
+//! The interface that folders and buckets share, and the names of checkpoints in both.
+
+use std::fmt;
+
+use colearn_core::id::TaskId;
+
+use super::error::ObjectError;
+
+const SUFFIX: &str = ".safetensors";
+
+/// Objects that are named by their task and a file name.
+pub(super) trait Objects: fmt::Debug + Send + Sync {
+    /// Writes an object as a whole.
+    fn put(&self, task: TaskId, name: &str, bytes: Vec<u8>) -> Result<(), ObjectError>;
+    /// The objects of a task. There may be none.
+    fn list(&self, task: TaskId) -> Result<Listing, ObjectError>;
+    /// Reads an object of at most `largest` bytes.
+    fn get(&self, task: TaskId, name: &str, largest: u64) -> Result<Vec<u8>, ObjectError>;
+    /// Removes an object, if it exists.
+    fn delete(&self, task: TaskId, name: &str) -> Result<(), ObjectError>;
+    /// Removes what remains of a task without objects.
+    fn remove_place(&self, task: TaskId) -> Result<(), ObjectError>;
+}
+
+/// Everything that is stored for a task.
+#[derive(Debug, Default)]
+pub(super) struct Listing {
+    /// Names and sizes.
+    pub(super) objects: Vec<(String, u64)>,
+    /// Names of checkpoints that are not regular files, with their kind.
+    pub(super) others: Others,
+}
+
+/// Names, each with the kind of the object and its article.
+pub(super) type Others = Vec<(String, &'static str)>;
+
+/// The folders of a task's checkpoints: that of its sweep, and within it that of the task.
+pub(super) fn folder_names(TaskId { sweep, configuration, seed }: TaskId) -> [String; 2] {
+    [format!("{:016x}", sweep.0), format!("{configuration}-{seed}")]
+}
+
+/// The name of a checkpoint.
+pub(super) fn name_of(epoch: u32, attempt: u32) -> String {
+    format!("{epoch:08}-{attempt:08}{SUFFIX}")
+}
+
+/// The epoch and attempt in the name of a checkpoint; `None` for other names.
+pub(super) fn numbers_of(name: &str) -> Option<(u32, u32)> {
+    let (epoch, attempt) = name.strip_suffix(SUFFIX)?.split_once('-')?;
+    let number = |digits: &str| {
+        let plain = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
+        plain.then(|| digits.parse().ok()).flatten()
+    };
+    Some((number(epoch)?, number(attempt)?))
+}
