@@ -166,7 +166,10 @@ impl Store {
             warn(format!("checkpoint {path} is {kind}, not a regular file, and is ignored"));
         }
         if let Some(more @ 1..) = others.len().checked_sub(NAMED_OTHERS) {
-            warn(format!("{} holds {more} more objects that are not regular files", self.shown(task, None)));
+            warn(format!(
+                "{} holds {more} more object(s) that are not regular files",
+                self.shown(task, None)
+            ));
         }
         for (position, entry) in entries.iter().enumerate() {
             let refused = match self.load(entry, expected.largest()) {
