@@ -1,4 +1,4 @@
-//! What people and scripts see, and how a coordinator starts and stops.
+//! The view of users and scripts, and starts and stops of a coordinator.
 
 mod support;
 

@@ -72,7 +72,7 @@ async fn a_worker_keeps_its_lease_over_a_restart_of_the_coordinator() {
     assert_eq!(worker.next().await, None, "the stream ends");
 
     let coordinator = start(folder.path()).await;
-    // The acknowledgement of the first may have been lost, as far as the worker knows.
+    // The acknowledgement of the first may have been lost, from the worker's point of view.
     let mut worker = ScriptedWorker::connect(&coordinator, "w", &[4], vec![held(&lease)]).await;
     assert_eq!(worker.acknowledged().await.task, Some(one.clone()));
     worker.finish(lease.token, &two, 0.25).await;
@@ -225,7 +225,7 @@ async fn a_stream_that_does_not_begin_with_a_proper_hello_is_refused() {
 async fn what_is_odd_about_a_worker_is_told_with_it_within_limits() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = start(folder.path()).await;
-    // The thousandth byte and the next twenty-four are of two-byte letters, with a half one at the limit.
+    // The thousandth byte and the next twenty-four are of two-byte letters; the limit cuts one of them in half.
     let long = format!("{}{}", "x".repeat(1001), "é".repeat(100));
     let mut warnings = vec!["no \u{1b}[31mGPU".to_owned(), long];
     warnings.resize(100, "more".to_owned());

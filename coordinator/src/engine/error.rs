@@ -1,11 +1,11 @@
-//! Why the engine stops.
+//! Errors that stop the engine.
 
 use crate::store::StoreError;
 
-/// Why the engine could not start or had to stop.
+/// The reason why the engine could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// The journal can not be read.
+    /// The journal cannot be read.
     #[error("the journal can not be replayed: {0}")]
     Recover(StoreError),
     /// Journal, results and marks contradict each other.
@@ -13,7 +13,7 @@ pub enum EngineError {
         "the state is inconsistent ({problems}), so nothing is trained on it: `colearn db check` with the same --state says all that is wrong, `colearn results NAME --format json` saves what can still be read, and a backup can take its place"
     )]
     Inconsistent {
-        /// What is wrong.
+        /// The contradictions.
         problems: String,
     },
     /// A batch could not be made durable.

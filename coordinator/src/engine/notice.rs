@@ -1,4 +1,4 @@
-//! What a worker is told for its log, and the coordinator says in its own.
+//! Texts for the log of a worker and for the coordinator's own log.
 
 use colearn_core::{
     id::WorkerId,
@@ -7,10 +7,10 @@ use colearn_core::{
     time::Timestamp,
 };
 
-/// The longest text of a failure in a notice, in bytes.
+/// Maximum length of a failure's text in a notice, in bytes.
 const MAX_FAILURE: usize = 512;
 
-/// That a worker is set aside, why, and the way back.
+/// The text that a worker is set aside: why, and how to restore it.
 pub(super) fn set_aside(worker: &WorkerId, pause: &PauseView, now: Timestamp) -> String {
     let seconds = pause.until.since(now).as_secs();
     let failure = shortened(&pause.failure.to_string(), MAX_FAILURE);
@@ -29,7 +29,7 @@ pub(super) fn set_aside(worker: &WorkerId, pause: &PauseView, now: Timestamp) ->
     )
 }
 
-/// That a worker gets tasks as before.
+/// The text that a worker gets tasks again.
 pub(super) fn restored(data_set: Option<&str>, cause: RestoreCause) -> String {
     let what = match data_set {
         Some(data_set) => format!("this worker gets tasks of data set `{data_set}` again"),

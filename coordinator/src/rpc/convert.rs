@@ -1,4 +1,4 @@
-//! Domain types to wire types and typed errors to statuses.
+//! Converts domain types to wire types, and typed errors to statuses.
 
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
@@ -16,13 +16,13 @@ use crate::{
     store::{ResultRow, StoreError},
 };
 
-/// The longest text about what a client sent, in bytes.
+/// Maximum length of a text about a client's message, in bytes.
 const MAX_QUOTE: usize = 1024;
 pub(super) fn stopped(error: Stopped) -> Status {
     refusal(Code::Unavailable, error)
 }
 
-/// What a client sent is not acceptable. The text may quote it, and is logged.
+/// The status for an invalid request. The text may quote the request, and is logged.
 pub(super) fn invalid(error: impl std::fmt::Display) -> Status {
     refusal(Code::InvalidArgument, shortened(&error.to_string(), MAX_QUOTE))
 }

@@ -1,6 +1,6 @@
-//! Looking at a state folder from outside: is what it holds consistent, and a copy of it.
+//! Checks and copies a state folder from outside.
 //!
-//! Both work while a coordinator serves the folder, and change nothing in it.
+//! Both work while a coordinator uses the folder, and change nothing in it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,25 +16,25 @@ use colearn_core::{
 
 use super::{Store, StoreError, sqlite::SqliteStore};
 
-/// Rows that are read at once.
+/// Number of rows that are read at once.
 const PAGE: u32 = 4096;
-/// Problems that are told in full.
+/// Maximum number of problems with text.
 const MAX_PROBLEMS: usize = 100;
 
-/// What [`check`] found.
+/// The report of [`check`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckReport {
-    /// Sweeps that were replayed.
+    /// Number of replayed sweeps.
     pub sweeps: u64,
-    /// Their tasks.
+    /// Number of their tasks.
     pub tasks: u64,
-    /// Entries of the journal.
+    /// Number of journal entries.
     pub entries: u64,
-    /// Recorded results.
+    /// Number of recorded results.
     pub results: u64,
-    /// What is wrong, a sentence each; the first hundred. Empty when all is well.
+    /// The problems, one sentence each; at most a hundred. Empty if there are none.
     pub problems: Vec<String>,
-    /// Problems beyond those.
+    /// Number of further problems.
     pub more: u64,
 }
 
@@ -48,11 +48,11 @@ impl CheckReport {
     }
 }
 
-/// Checks the database itself, then replays the journal sweep by sweep and compares what comes out with the
-/// recorded results, the outcomes of settled sweeps and the marks: as it is at one moment.
+/// Checks the database itself, then replays the journal sweep by sweep and compares the outcome with the recorded
+/// results, the outcomes of settled sweeps and the marks. Everything is read as of one moment.
 ///
 /// # Errors
-/// When the database can not be read at all. What is inconsistent in it is in the report.
+/// If the database cannot be read at all. Inconsistencies in it are in the report.
 pub async fn check(folder: &Path) -> Result<CheckReport, StoreError> {
     let store = SqliteStore::open_to_read(folder).await?;
     store.begin_snapshot().await?;
@@ -114,11 +114,11 @@ pub async fn check(folder: &Path) -> Result<CheckReport, StoreError> {
     Ok(report)
 }
 
-/// Who was granted what under which token: each task with the number of its attempt.
+/// The worker and the tasks of each token; each task with the number of its attempt.
 type Grants = BTreeMap<LeaseToken, (WorkerId, BTreeMap<TaskId, u32>)>;
 
-/// Rebuilds a sweep from its entries. Only what changed something was ever journaled: an entry that changes nothing
-/// shows that another is missing, or that it is not where it was written.
+/// Rebuilds a sweep from its entries. Only events that changed something were journaled: an entry without effect
+/// shows that another entry is missing, or that it is not at its original position.
 async fn replay(
     store: &SqliteStore,
     sweep: SweepId,
@@ -147,8 +147,8 @@ async fn replay(
     }
 }
 
-/// Compares the recorded results of a sweep with the state that its journal leads to; returns how many there are
-/// of tasks that are done.
+/// Compares the recorded results of a sweep with the state that its journal leads to; returns the number of results
+/// of finished tasks.
 async fn check_results(
     store: &SqliteStore,
     alone: &Scheduler,
@@ -192,11 +192,11 @@ async fn check_results(
     }
 }
 
-/// Copies the database of a state folder, as it is at one moment, to a file that is not there yet. The copy is
-/// complete and durable, or not there.
+/// Copies the database of a state folder, as of one moment, to a new file. The copy is complete and durable, or does
+/// not exist.
 ///
 /// # Errors
-/// When the file is there already or can not be written, or the database can not be read.
+/// If the file exists or cannot be written, or the database cannot be read.
 pub async fn backup(folder: &Path, to: &Path) -> Result<(), StoreError> {
     let not_written = |cause: io::Error| StoreError::BackupNotWritten { path: to.to_owned(), cause };
     if to.symlink_metadata().is_ok() {
@@ -216,7 +216,7 @@ pub async fn backup(folder: &Path, to: &Path) -> Result<(), StoreError> {
     };
     let copied = copied.await;
     if copied.is_err() {
-        // It may never have been made.
+        // The file may not exist.
         let _ = std::fs::remove_file(&beside);
     }
     copied
