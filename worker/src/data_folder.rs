@@ -1,4 +1,4 @@
-//! What lies in the data folder, looked at now and then.
+//! The contents of the data folder, listed at intervals.
 
 use std::{
     collections::BTreeMap,
@@ -12,22 +12,23 @@ use tokio::sync::mpsc;
 
 use super::input::Input;
 
-/// How often the folder is looked at: a data set that is copied to a host is used this soon.
+/// Interval between listings: a data set that is copied to a host is noticed after at most this time.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(10);
-/// The ending of a data set's file.
+/// File name extension of a data set.
 const ENDING: &str = ".safetensors";
 
-/// The data sets in a folder by name, and what tells when a file was replaced; `None` when the folder can not be listed.
+/// The data sets in a folder by name, each with its stamp; `None` if the folder cannot be listed.
 pub(crate) type Listing = Option<BTreeMap<String, Stamp>>;
 
-/// Differs when a file was replaced.
+/// Changes when the file is replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stamp {
     length: u64,
     modified: Option<SystemTime>,
 }
 
-/// Lists a data folder. One that is not there has no data sets; one that is too large to tell, or can not be read, says nothing.
+/// Lists a data folder. A missing folder has no data sets. The result is `None` if the folder is too large or cannot
+/// be read.
 #[must_use]
 pub(crate) fn list(folder: &Path) -> Listing {
     let entries = match fs::read_dir(folder) {
@@ -40,7 +41,7 @@ pub(crate) fn list(folder: &Path) -> Listing {
         let entry = entry.ok()?;
         let file_name = entry.file_name();
         let Some(name) = file_name.to_str().and_then(|name| name.strip_suffix(ENDING)) else { continue };
-        // A link leads out of the folder perhaps; whether it may be followed is for the trainer to say.
+        // A link may lead out of the folder; the trainer decides whether it may be followed.
         let metadata = fs::metadata(entry.path()).ok();
         let stamp = Stamp {
             length: metadata.as_ref().map_or(0, fs::Metadata::len),
@@ -54,12 +55,12 @@ pub(crate) fn list(folder: &Path) -> Listing {
     Some(listed)
 }
 
-/// Tells of a folder whenever what is in it has changed, until nobody listens any more.
+/// Sends the listing of a folder whenever it has changed, until the receiver is dropped.
 pub(crate) async fn watch(folder: PathBuf, mut last: Listing, inputs: mpsc::Sender<Input>) {
     loop {
         tokio::time::sleep(BETWEEN_LOOKS).await;
         let folder = folder.clone();
-        // A network file system may take its time.
+        // In a separate thread: a network file system may be slow.
         let Ok(listing) = tokio::task::spawn_blocking(move || list(&folder)).await else { return };
         if listing != last {
             last = listing.clone();
@@ -70,7 +71,7 @@ pub(crate) async fn watch(folder: PathBuf, mut last: Listing, inputs: mpsc::Send
     }
 }
 
-/// What a worker knows of its data sets.
+/// The data sets of a worker, as far as it knows them.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inventory {
     listing: Listing,
@@ -79,7 +80,7 @@ pub(crate) struct Inventory {
 }
 
 impl Inventory {
-    /// The folder was listed. Of files that are gone or were replaced nothing more is known.
+    /// The folder was listed. The digests of removed and replaced files are dropped.
     pub(crate) fn listed(&mut self, listing: Listing) {
         if let Some(now) = &listing {
             let before = self.listing.as_ref();
@@ -91,7 +92,7 @@ impl Inventory {
         self.listing = listing;
     }
 
-    /// A trainer opened a data set. Says whether that is news.
+    /// A trainer opened a data set. Returns whether that is news.
     pub(crate) fn opened(&mut self, name: String, digest: String) -> bool {
         let room = self.digests.len() < DataSets::MAX_KNOWN && name.len() <= DataSets::MAX_NAME_BYTES;
         if self.digests.get(&name) == Some(&digest) || !room {
@@ -101,7 +102,7 @@ impl Inventory {
         true
     }
 
-    /// What the coordinator is told; `None` when there is nothing to tell.
+    /// The report for the coordinator; `None` if nothing is known.
     #[must_use]
     pub(crate) fn known(&self) -> Option<DataSets> {
         if self.listing.is_none() && self.digests.is_empty() {

@@ -105,7 +105,7 @@ pub enum OptionsError {
     Coordinator {
         /// The URL as typed.
         url: String,
-        /// What is wrong with the URL.
+        /// The error in the URL.
         why: &'static str,
     },
     /// The data folder does not exist.

@@ -1,4 +1,4 @@
-//! What the agent does about its trainers: what they say, and how they end.
+//! How the agent reacts to its trainers: to their events and their ends.
 
 use colearn_core::{
     failure::{Failure, FailureReason},
@@ -18,7 +18,7 @@ impl Agent {
         let parks = self.is_leaving();
         let Some(slot) = self.slots.get_mut(&index) else { return };
         match (&mut slot.trainer, event) {
-            // What a trainer says between being killed and being dead no longer counts.
+            // Events between the kill and the end of a trainer are ignored.
             (Trainer::Ending | Trainer::Absent { .. } | Trainer::Withdrawn, _) => {}
             (Trainer::Starting { .. }, Event::Ready { device }) => {
                 slot.trainer = Trainer::Idle;
@@ -89,7 +89,8 @@ impl Agent {
                     self.log_of(LogLevel::Info, token, &[task], format!("slot {index}: {task} is parked"));
                 }
             }
-            // Abandoned members may still be spoken of, and a cohort may end while its abandonment is under way.
+            // There may still be events of abandoned members, and a cohort may end while its abandonment is under
+            // way.
             (Trainer::Idle, Event::Opened { .. } | Event::Epoch { .. } | Event::Idle) => {}
             (trainer, event) => {
                 let doing = match trainer {
@@ -108,7 +109,7 @@ impl Agent {
         self.kill(now, index, &Failure::new(FailureReason::Crash, why));
     }
 
-    /// Kills a trainer and fails what it trained.
+    /// Kills a trainer and fails its tasks.
     pub(super) fn kill(&mut self, now: Timestamp, index: u32, failure: &Failure) {
         let Some(slot) = self.slots.get_mut(&index) else { return };
         let before = std::mem::replace(&mut slot.trainer, Trainer::Ending);
@@ -166,7 +167,7 @@ impl Agent {
         }
     }
 
-    /// Counts a death before the trainer was ready; withdraws the slot when there were too many.
+    /// Counts an end before the trainer was ready; withdraws the slot after too many.
     fn died_at_start(&mut self, now: Timestamp, index: u32, why: &str) {
         let Some(slot) = self.slots.get_mut(&index) else { return };
         slot.deaths += 1;
