@@ -1,4 +1,4 @@
-//! Which data sets a worker has.
+//! The data sets of a worker.
 
 use std::collections::BTreeMap;
 
@@ -9,19 +9,19 @@ use serde::{Deserialize, Serialize};
 /// A worker lists its data folder, which costs nothing, and learns the digest of a data set when a trainer opens it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataSets {
-    /// By the name that sweeps call them: the SHA-256 digest, in hexadecimal, of those that were opened.
+    /// The data sets by the name that sweeps use, each with its SHA-256 digest in hexadecimal if it was opened.
     pub known: BTreeMap<String, Option<String>>,
     /// Whether all data sets of the worker's data folder are in `known`.
     pub complete: bool,
 }
 
 impl DataSets {
-    /// The most data sets that a coordinator takes from a worker.
+    /// Maximum number of data sets that a coordinator accepts from a worker.
     pub const MAX_KNOWN: usize = 1024;
-    /// The longest name of one that it takes, in bytes.
+    /// Maximum length of an accepted name, in bytes.
     pub const MAX_NAME_BYTES: usize = 256;
 
-    /// Whether tasks of this data set may be trained there. With a digest it has to be the data set of this digest.
+    /// Whether tasks of this data set may be trained on the worker. If a digest is given, the data set must have it.
     #[must_use]
     pub fn may_have(&self, name: &str, digest: Option<&str>) -> bool {
         match self.known.get(name) {
@@ -31,7 +31,7 @@ impl DataSets {
         }
     }
 
-    /// Whether a trainer of the worker has opened this data set. With a digest it has to be the data set of this digest.
+    /// Whether a trainer of the worker has opened this data set. If a digest is given, the data set must have it.
     #[must_use]
     pub fn has_opened(&self, name: &str, digest: Option<&str>) -> bool {
         let known = self.known.get(name).and_then(Option::as_deref);
@@ -39,7 +39,7 @@ impl DataSets {
     }
 }
 
-/// Whether a sweep that names this data set means one in the worker's data folder: a bare name, and not a path.
+/// Whether this name of a data set means one in the worker's data folder: it is a bare name, not a path.
 #[must_use]
 pub fn is_in_data_folder(name: &str) -> bool {
     !name.contains('/') && !name.ends_with(".safetensors")

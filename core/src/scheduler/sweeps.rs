@@ -15,12 +15,12 @@ use super::{
     task::{Phase, Task},
 };
 
-/// What submitting a sweep would do.
+/// The effect of a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Submission {
-    /// It is new and gets this number.
+    /// The sweep is new and gets this number.
     New(SweepId),
-    /// A sweep of this name and these tasks is there already.
+    /// A sweep with this name and these tasks exists.
     Known {
         /// Its number.
         id: SweepId,
@@ -29,10 +29,10 @@ pub enum Submission {
     },
 }
 
-/// Why a sweep can not be submitted.
+/// The reason why a sweep cannot be submitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmissionError {
-    /// The name is taken by a sweep with other tasks.
+    /// The name is used by a sweep with other tasks.
     #[error(
         "sweep `{name}` is there already and has other tasks ({there} then, {submitted} now): \
          give the changed sweep another name, or add to the one that is there with `colearn extend`"
@@ -40,9 +40,9 @@ pub enum SubmissionError {
     OtherTasks {
         /// The name.
         name: SweepName,
-        /// Tasks of the sweep that is there.
+        /// Number of tasks of the existing sweep.
         there: u64,
-        /// Tasks of the submitted sweep.
+        /// Number of tasks of the submitted sweep.
         submitted: u64,
     },
     /// There are more tasks than can be numbered.
@@ -50,27 +50,27 @@ pub enum SubmissionError {
     TooManyTasks {
         /// The name.
         name: SweepName,
-        /// How many it has.
+        /// Number of its tasks.
         tasks: u64,
-        /// How many it may have.
+        /// Maximum number of tasks.
         limit: u64,
     },
     /// There is nothing to train.
     #[error("sweep `{0}` has no tasks: it needs at least one configuration and one seed")]
     Empty(SweepName),
-    /// A sweep of this name has ended and is settled: it has to be revived to be compared.
+    /// A sweep of this name has ended and is settled: it has to be revived before the comparison.
     #[error("sweep `{0}` has been put away just now: try again")]
     Settled(SweepName),
 }
 
 impl Scheduler {
-    /// The most tasks a sweep may have.
+    /// Maximum number of tasks of a sweep.
     pub const MAX_TASKS: u64 = 10_000_000;
 
-    /// What submitting `sweep` would do; to be asked before [`super::Event::SweepSubmitted`] is journaled.
+    /// The effect of submitting `sweep`; to be called before [`super::Event::SweepSubmitted`] is journaled.
     ///
     /// # Errors
-    /// When the name is taken by a sweep with other tasks, or the number of tasks is out of bounds.
+    /// If the name is used by a sweep with other tasks, or the number of tasks is out of bounds.
     pub fn submission(&self, sweep: &Sweep) -> Result<Submission, SubmissionError> {
         let name = || sweep.name.clone();
         let tasks = sweep.task_count();
@@ -107,7 +107,7 @@ impl Scheduler {
     pub(super) fn submit(&mut self, now: Timestamp, id: SweepId, sweep: Arc<Sweep>) -> Vec<Action> {
         if let Some(state) = self.sweeps.get_mut(&id) {
             let newer = Arc::new(with_settings_of(&state.sweep, &sweep));
-            // What a person said since holds, unless the file says something else than before.
+            // A later change by a person is kept, unless the file has changed since.
             if newer.schedule.priority != state.sweep.schedule.priority {
                 state.priority = newer.schedule.priority;
             }
@@ -125,7 +125,7 @@ impl Scheduler {
         Vec::new()
     }
 
-    /// Numbers the tasks of a sweep anew, wherever they are known by number.
+    /// Numbers the tasks of a sweep again, in every place that uses the numbers.
     pub(super) fn renumber(&mut self, id: SweepId, sweep: Arc<Sweep>) {
         let Some(state) = self.sweeps.get_mut(&id) else { return };
         let moved = state.renumber(sweep);
@@ -169,7 +169,7 @@ impl Scheduler {
         actions
     }
 
-    /// To be asked whenever a task of the sweep has ended.
+    /// To be called whenever a task of the sweep has ended.
     pub(super) fn end_if_over(&mut self, now: Timestamp, sweep: SweepId) -> Option<Action> {
         let state = self.sweeps.get_mut(&sweep)?;
         if state.has_ended() && self.active.remove(&sweep) {
@@ -195,9 +195,8 @@ fn same_tasks(a: &Sweep, b: &Sweep) -> bool {
         && sorted(a.configurations.iter().map(|c| c.id)) == sorted(b.configurations.iter().map(|c| c.id))
 }
 
-/// `there`, with everything taken from `newer` that is no part of what is trained: how results are shown, when
-/// attempts are repeated, when checkpoints are written, what goes out when. Configurations and seeds keep their
-/// order, for results are recorded by it.
+/// `there`, with all settings from `newer` that are not part of training: reports, retries, checkpoints and order.
+/// Configurations and seeds keep their order, because results are recorded by it.
 pub(super) fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
     let baselines: BTreeSet<_> = newer.configurations.iter().filter(|c| c.baseline).map(|c| c.id).collect();
     let mut sweep = there.clone();

@@ -1,4 +1,4 @@
-//! Sweeps: from the file a person wrote to the tasks that are trained.
+//! Sweeps: from the sweep file to the tasks that are trained.
 
 mod axes;
 mod blanks;

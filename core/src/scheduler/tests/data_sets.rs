@@ -1,4 +1,4 @@
-//! Workers that say which data sets they have.
+//! Workers that report their data sets.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn a_task_does_not_go_where_its_data_set_is_missing_while_it_may_be_elsewhere() 
     assert!(env.offer("without", &[0]).is_empty(), "the other one may have it");
     assert_eq!(env.offer("with", &[0]).len(), 1);
     assert!(env.offer("without", &[0]).is_empty(), "a busy worker is waited for");
-    // Somebody copies the file.
+    // The file is copied to the worker.
     says(&mut env, "without", &[("ripples", None), (NAME, None)]);
     assert_eq!(env.offer("without", &[0])[0].tasks.len(), 3);
 }
@@ -56,7 +56,7 @@ fn a_task_does_not_go_where_another_data_set_has_its_name() {
     env.connect("wrong", &[1], &[]);
     says(&mut env, "wrong", &[(NAME, Some("wrong"))]);
     assert!(env.offer("wrong", &[0]).is_empty());
-    // The file was replaced and nobody has opened the new one yet.
+    // The file was replaced, and no trainer has opened the new one yet.
     says(&mut env, "wrong", &[(NAME, None)]);
     assert_eq!(env.offer("wrong", &[0]).len(), 1);
 }
@@ -64,7 +64,7 @@ fn a_task_does_not_go_where_another_data_set_has_its_name() {
 #[test]
 fn that_two_workers_can_not_open_a_data_set_is_no_fault_of_the_task_when_a_third_has_opened_it() {
     let mut env = TestEnv::with_sweep(1, 1);
-    // It was busy with something else.
+    // This worker is busy with other tasks.
     env.connect("good", &[1], &[]);
     says(&mut env, "good", &[(NAME, Some("right"))]);
     for name in ["first", "second"] {

@@ -1,15 +1,15 @@
-//! The rows of the table of settings.
+//! The rows of the settings table.
 
 use super::field::{Bound, Field, Kind, MAX_INTEGER, Preset};
 
-/// Kinds of model, as `model.kind` names them.
+/// The kinds of models, as in `model.kind`.
 pub const MODEL_KINDS: &[&str] = &["bi-eflstm", "mfn"];
 
 const LSTM: &[&str] = &["bi-eflstm"];
 const MFN: &[&str] = &["mfn"];
 
 const PROBABILITY: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::Including(1.0) };
-/// Of dropout that scales up what survives: at 1 nothing would.
+/// For dropout that scales up the kept values: at 1 no value is kept.
 const DROPOUT: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::Excluding(1.0) };
 const DECAY: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::Excluding(1.0) };
 const NOT_NEGATIVE: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::None };
@@ -32,18 +32,18 @@ const fn row(path: &'static str, kind: Kind, default: Option<Preset>, doc: &'sta
 }
 
 impl Field {
-    /// All members of a cohort must have the same value.
+    /// Marks a field that must have the same value in all members of a cohort.
     const fn shared(self) -> Self {
         Self { shared_in_cohort: true, ..self }
     }
 
-    /// Only these kinds of model have it.
+    /// Marks a field that only these kinds of models have.
     const fn of(self, models: &'static [&'static str]) -> Self {
         Self { models, ..self }
     }
 }
 
-/// Every field, in the order people read them.
+/// All fields, in the order of the printed reference.
 pub const FIELDS: &[Field] = &[
     row(
         "dataset",
@@ -84,7 +84,7 @@ pub const FIELDS: &[Field] = &[
     row("model.out", WIDTH, integer(64), "width of the head").shared().of(MFN),
     row("model.out_dropout", DROPOUT, number(0.5), "dropout in it").of(MFN),
     row(
-        // The history of more would be larger than the messages that carry it.
+        // A longer history would exceed the size of messages.
         "training.epochs",
         Kind::Integer { min: 1, max: 30_000 },
         integer(40),
@@ -93,7 +93,7 @@ pub const FIELDS: &[Field] = &[
     .shared(),
     row(
         "training.batch_size",
-        // Batch normalisation has no variance to divide by in a batch of one.
+        // Batch normalisation has no variance in a batch of one sample.
         Kind::Integer { min: 2, max: MAX_INTEGER },
         integer(15),
         "samples per optimizer step",
