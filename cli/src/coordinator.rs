@@ -11,7 +11,7 @@ use crate::{
     output,
 };
 
-/// Serves until a signal comes or the coordinator can not go on.
+/// Serves until a signal arrives or the coordinator cannot continue.
 pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     let mut interrupts = Interrupts::install()?;
     descriptors::raise_limit();
@@ -32,7 +32,7 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     }
     let line = format_args!("coordinator: {} (state in {})\n", url_of(&running), arguments.state.display())
         .to_string();
-    // The coordinator serves even if its address can not be printed; a closed pipe needs no warning.
+    // The coordinator serves even if its address cannot be printed; a closed pipe needs no warning.
     if let Err(failure) = output::print(format_args!("{line}"))
         && failure.exit != Exit::PipeClosed
     {

@@ -1,4 +1,4 @@
-//! `colearn data`, and checking that a sweep fits its data sets.
+//! `colearn data`, and the check whether a sweep fits its data sets.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -35,7 +35,7 @@ pub(crate) fn data(command: &DataCommand) -> Outcome {
             outln!("wrote {} (generated, seed {seed})", out.display());
         }
         DataCommand::Inspect { file, data_dir, json } => {
-            // As in a sweep file: a bare name is looked up in the data folder. What is there goes first.
+            // As in a sweep file, a bare name is looked up in the data folder. An existing file takes precedence.
             let path = if file.is_file() { file.clone() } else { resolve(&file.to_string_lossy(), data_dir) };
             let dataset = Dataset::open(&path).map_err(|error| Failure::new(Exit::DataSet, error))?;
             let summary = Summary::new(&dataset);
@@ -51,10 +51,10 @@ pub(crate) fn data(command: &DataCommand) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Opens every data set of `sweep`, checks that it can be trained on, and returns them by name.
+/// Opens all data sets of `sweep`, checks that they fit, and returns them by name.
 ///
 /// # Errors
-/// Naming the data set and what it lacks.
+/// Names the data set and the problem.
 pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<BTreeMap<String, Dataset>, Failure> {
     let mut opened: BTreeMap<String, Dataset> = BTreeMap::new();
     for configuration in &sweep.configurations {
@@ -93,8 +93,8 @@ fn shape(dataset: &Dataset) -> DataShape {
     }
 }
 
-/// Checks that the data set has every modality that a configuration's parameters name. What makes no difference,
-/// such as a dropout of zero, is not among the settings, but a name that is not there is a mistake at any level.
+/// Checks that the data set has every modality that a configuration's parameters name. Settings omit values without
+/// effect, such as a dropout of zero, but an unknown name is an error at any level.
 fn check_written_modalities(configuration: &Configuration, data: &DataShape) -> Result<(), SettingsError> {
     for path in configuration.values.keys() {
         let Some(field) = field(path) else { continue };
@@ -105,10 +105,10 @@ fn check_written_modalities(configuration: &Configuration, data: &DataShape) -> 
     Ok(())
 }
 
-/// Refuses to continue a sweep on other data than its recorded results were trained on.
+/// Refuses to continue a sweep with other data than that of its recorded results.
 ///
 /// # Errors
-/// Naming the data set that was changed.
+/// Names the changed data set.
 pub(crate) fn check_same_data(
     table: &ResultsTable,
     datasets: &BTreeMap<String, Dataset>,

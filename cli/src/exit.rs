@@ -1,16 +1,16 @@
-//! Exit codes. They are part of the interface: scripts may rely on them, and they do not change meaning.
+//! Exit codes. They are part of the interface: scripts may rely on them, and their meaning does not change.
 
 use std::{fmt, process::ExitCode};
 
 use colearn_core::sweep::Diagnostics;
 
-/// How the command ended.
+/// The outcome of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// It did what was asked; a sweep that was waited for is complete.
+    /// Success; a sweep that was waited for is complete.
     Success = 0,
-    /// Something else went wrong; the message says what.
+    /// Another error; the message names it.
     Failure = 1,
     /// The command line is wrong (clap's own code).
     Usage = 2,
@@ -20,19 +20,19 @@ pub(crate) enum Exit {
     DataSet = 4,
     /// No coordinator answers at the address given.
     Unreachable = 5,
-    /// The state folder is held by another process, not writable, corrupt or full.
+    /// The state folder is used by another process, not writable, corrupt or full.
     State = 6,
-    /// The address to listen on is taken.
+    /// The address to listen on is in use.
     Address = 7,
-    /// There is no sweep of that name.
+    /// There is no sweep, task or worker of this name.
     NotFound = 8,
-    /// The sweep ended, but some tasks failed or it was cancelled.
+    /// The sweep ended with failed tasks, or was cancelled.
     Incomplete = 9,
-    /// Workers could not be started, or kept dying.
+    /// Workers could not be started, or crashed repeatedly.
     Workers = 10,
-    /// Whoever read the output has stopped reading: what a shell says of programs that a closed pipe ended.
+    /// The reader closed the pipe: the code that a shell reports for a program ended by SIGPIPE.
     PipeClosed = colearn_command_line::PIPE_CLOSED,
-    /// Ctrl-C; everything recorded is kept.
+    /// Ctrl-C; all recorded results are kept.
     Interrupted = 130,
 }
 
@@ -42,20 +42,20 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An error that knows its exit code. Everything the command fails with is one of these.
+/// An error with its exit code. Every command fails with this type.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// The exit code.
     pub(crate) exit: Exit,
-    /// What went wrong. May have several lines.
+    /// The error. May have several lines.
     pub(crate) message: String,
     kind: Kind,
 }
 
-/// What distinguishes failures of one exit code.
+/// The kind of a failure, to distinguish failures of one exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Nothing: the message is all there is.
+    /// There is nothing but the message.
     Plain,
     /// The connection to the coordinator was lost, so that reconnecting may help.
     LostConnection,
@@ -64,7 +64,7 @@ enum Kind {
 }
 
 impl Failure {
-    /// A failure with its message.
+    /// A failure with a message.
     pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
         Self { exit, message: message.to_string(), kind: Kind::Plain }
     }
@@ -111,7 +111,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// What every subcommand returns.
+/// The result of every subcommand.
 pub(crate) type Outcome = Result<Exit, Failure>;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! How things are called.
+//! Names and times as text.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ pub(super) fn state_word(state: SweepState) -> &'static str {
     }
 }
 
-/// A sweep's state as people read it: that it is paused matters as long as there is something to start.
+/// A sweep's state for people. "paused" matters only while tasks are left to start.
 pub(super) fn state_for_people(sweep: &SweepSummary) -> &'static str {
     match sweep.state() {
         SweepState::Active if sweep.paused => "paused",
@@ -70,12 +70,12 @@ pub(super) fn failure_line(failed: &TaskFailure) -> String {
     )
 }
 
-/// When the coordinator last heard of a worker; `None` when it has not since its own start.
+/// The last contact with a worker; `None` if there was none since the coordinator's start.
 pub(super) fn last_seen(worker: &Worker) -> Option<i64> {
     (worker.last_seen > 0).then_some(worker.last_seen)
 }
 
-/// Where a worker is, in a word.
+/// The state of a worker as one word.
 pub(super) fn worker_state(worker: &Worker) -> &'static str {
     match worker {
         Worker { connected: false, .. } => "away",
@@ -84,7 +84,7 @@ pub(super) fn worker_state(worker: &Worker) -> &'static str {
     }
 }
 
-/// The same for people: whether it gets tasks.
+/// The state of a worker for people: whether it gets tasks.
 pub(super) fn worker_state_for_people(worker: &Worker) -> &'static str {
     match worker_state(worker) {
         "connected" if worker.set_aside.iter().any(|pause| pause.data_set.is_empty()) => "set aside",
@@ -92,17 +92,17 @@ pub(super) fn worker_state_for_people(worker: &Worker) -> &'static str {
     }
 }
 
-/// A moment for people, from milliseconds since the Unix epoch.
+/// A time for people, from milliseconds since the Unix epoch.
 pub(crate) fn moment(millis: i64) -> String {
     formatted(millis, "%Y-%m-%d %H:%M:%S UTC")
 }
 
-/// A moment of a log, to the millisecond.
+/// A time of a log line, to the millisecond.
 pub(super) fn log_moment(millis: i64) -> String {
     formatted(millis, "%Y-%m-%d %H:%M:%S%.3f")
 }
 
-/// A moment for programs: RFC 3339, to the millisecond.
+/// A time for programs: RFC 3339, to the millisecond.
 pub(super) fn instant(millis: i64) -> String {
     formatted(millis, "%Y-%m-%dT%H:%M:%S%.3fZ")
 }
@@ -113,23 +113,23 @@ fn formatted(millis: i64, format: &str) -> String {
         .unwrap_or_else(|_| "-".to_owned())
 }
 
-/// How long until a moment, for people.
+/// The time until `until`, for people.
 pub(super) fn ahead(until: i64, now: i64) -> String {
     human(Duration::from_millis(u64::try_from(until.saturating_sub(now)).unwrap_or(0)))
 }
 
-/// Milliseconds since the Unix epoch, now.
+/// The current time in milliseconds since the Unix epoch.
 pub(super) fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
-/// How long ago `then` was; clocks of two hosts need not agree, so that it may seem to lie ahead.
+/// The time since `then`. Clocks of two hosts may differ, so `then` may be in the future.
 pub(super) fn ago(then: i64, now: i64) -> String {
     let millis = u64::try_from(now.saturating_sub(then)).unwrap_or(0);
     format!("{} ago", human(Duration::from_millis(millis)))
 }
 
-/// A text from elsewhere on one line, and without what a terminal would obey.
+/// A text from another program as one line, without characters that control a terminal.
 pub(super) fn one_line(text: &str) -> String {
     colearn_core::text::one_line(text.trim_end())
 }

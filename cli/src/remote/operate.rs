@@ -1,4 +1,4 @@
-//! Commands that change what becomes of a sweep: retry, extend, pause, resume, priority, cancel, rm.
+//! Commands that change a sweep: retry, extend, pause, resume, priority, cancel, rm.
 
 use std::{
     io::{BufRead as _, IsTerminal as _, Write as _},
@@ -56,7 +56,7 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
     let origin = file.display().to_string();
     let request = v1::ExtendSweepRequest { name: name.to_owned(), source: source.clone(), origin };
     let response = match client.extend_sweep(request).await {
-        // The message shows where the file and the sweep differ.
+        // The message shows the differences between file and sweep.
         Err(status) if status.code() == Code::FailedPrecondition => {
             return Err(Failure::new(Exit::SweepFile, status.message()));
         }
@@ -179,7 +179,7 @@ pub(crate) async fn remove(arguments: &RemoveArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Asks on the terminal whether the sweep may go.
+/// Asks on the terminal whether the sweep may be deleted.
 fn ask(sweep: &SweepSummary) -> Result<bool, Failure> {
     let mut terminal = std::io::stderr();
     let results = counted(sweep.tasks.unwrap_or_default().done, "result");
@@ -195,7 +195,7 @@ fn agrees(answer: &str, name: &str) -> bool {
     answer == name || matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
-/// Who works on what is pending now, or what has to be typed so that somebody does.
+/// How the pending tasks of a sweep will be trained, or the command that starts work on them.
 fn continues(connection: &Connection, target: &Target, sweep: &SweepSummary, file: &Path) -> String {
     let name = &sweep.name;
     let typed = target.typed();

@@ -1,14 +1,15 @@
-//! Workers that get no tasks, as people read of them.
+//! Texts about workers that get no tasks.
 
 use colearn_core::text::{counted, shortened};
 use colearn_proto::v1::{SetAside, WithoutData};
 
 use super::labels::{ahead, reason_word};
 
-/// The longest text of a failure, in bytes.
+/// Maximum length of a failure's text, in bytes.
 const MAX_FAILURE: usize = 400;
 
-/// Why a worker gets no tasks, until when, and the way back: two lines. `typed` is how the coordinator was named.
+/// Two lines: why a worker gets no tasks, until when, and how to restore it. `typed` are the options that name the
+/// coordinator.
 pub(super) fn explained(pause: &SetAside, now: i64, typed: &str) -> String {
     let SetAside { worker, data_set, until, failures, failure, .. } = pause;
     let failure = failure.as_ref();
@@ -28,7 +29,7 @@ pub(super) fn explained(pause: &SetAside, now: i64, typed: &str) -> String {
     format!("{what}\n  {next}; take it back at once with: colearn undrain {worker}{typed}")
 }
 
-/// Why a worker gets no tasks of a data set.
+/// The text that a worker gets no tasks of a data set, with the reason.
 pub(super) fn without_data(without: &WithoutData) -> String {
     let WithoutData { worker, data_set, other_digest } = without;
     let why = if other_digest.is_empty() {

@@ -1,4 +1,4 @@
-//! Looking at sweeps: list, status, watch.
+//! Commands that show sweeps: list, status, watch.
 
 use std::io::IsTerminal as _;
 
@@ -21,7 +21,7 @@ use crate::{
     progress::{Progress, has_ended},
 };
 
-/// Configurations that a terminal is shown.
+/// Maximum number of configurations shown on a terminal.
 const MAX_ROWS: u32 = 500;
 
 /// `colearn list`.
@@ -158,7 +158,7 @@ pub(crate) async fn watch(arguments: &Named) -> Outcome {
     let name = name.as_str();
     let mut connection = Connection::open_to_look(target).await?;
     if connection.is_embedded() {
-        // Nobody works on it: there is something to say only if it has ended.
+        // No worker trains the sweep: there is an outcome only if the sweep has ended.
         let response = pages::sweep(&mut connection.sweeps, name, Some(1)).await?;
         if !response.sweep.is_some_and(|summary| has_ended(&summary)) {
             connection.close().await;
@@ -196,7 +196,7 @@ pub(crate) async fn watch(arguments: &Named) -> Outcome {
     Ok(exit_of(&summary))
 }
 
-/// Shows progress until the sweep has ended, or until the coordinator says no more.
+/// Shows progress until the sweep has ended, or until the coordinator ends the stream.
 pub(crate) async fn follow(
     client: &mut Client,
     name: &str,
@@ -224,7 +224,7 @@ pub(crate) async fn follow(
     ))
 }
 
-/// The message for a sweep that this coordinator will never train.
+/// The message about a sweep that this coordinator will never train.
 pub(super) fn trains_another(summary: &SweepSummary) -> Option<String> {
     let SweepSummary { name, trains_only, .. } = summary;
     let waits = !trains_only.is_empty() && trains_only != name && !has_ended(summary);
@@ -235,7 +235,7 @@ pub(super) fn trains_another(summary: &SweepSummary) -> Option<String> {
     })
 }
 
-/// The exit code that an ended sweep has.
+/// The exit code for an ended sweep.
 pub(crate) fn exit_of(summary: &SweepSummary) -> Exit {
     if summary.state() == SweepState::Complete { Exit::Success } else { Exit::Incomplete }
 }

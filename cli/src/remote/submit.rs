@@ -1,4 +1,4 @@
-//! `colearn submit FILE`, which `colearn run` does as well.
+//! `colearn submit FILE`; `colearn run` uses it too.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub(crate) async fn submit(file: &Path, target: &Target) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Submits and says what came of it.
+/// Submits the sweep and prints the outcome.
 pub(crate) async fn submit_to(
     client: &mut Client,
     source: String,
@@ -86,8 +86,8 @@ pub(crate) async fn submit_to(
     Ok(summary)
 }
 
-/// The failure behind a refused sweep file. The text of a refusal is bounded: what is wrong with the file is told by this
-/// program, as far as it thinks so too.
+/// The failure for a refused sweep file. The length of a refusal is limited, so this program shows its own
+/// diagnostics of the file, if it finds errors too.
 pub(super) fn file_refused(client: &Client, status: &Status, source: &str, origin: &str) -> Failure {
     if status.code() != Code::InvalidArgument {
         return client.failure(status);

@@ -16,7 +16,7 @@ use crate::{
     exit::{Exit, Failure, Outcome},
 };
 
-/// How many tasks of a cohort are told to people.
+/// Maximum number of tasks of a cohort that are listed for people.
 const MAX_TASKS: usize = 4;
 
 /// `colearn workers`.
@@ -51,7 +51,7 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// One line a slot; of a cohort, one line a task. What is the same as in the line above is left out.
+/// One line per slot; for a cohort, one line per task. Cells equal to those of the previous line are left empty.
 fn table(workers: &[Worker], now: i64) -> String {
     let mut rows = Vec::new();
     for worker in workers {
@@ -86,7 +86,7 @@ fn table(workers: &[Worker], now: i64) -> String {
     columns.lines(&rows)
 }
 
-/// What a slot does, in lines.
+/// The tasks of a slot, as lines.
 fn trains(tasks: &[RunningTask]) -> Vec<String> {
     if tasks.is_empty() {
         return vec!["idle".to_owned()];

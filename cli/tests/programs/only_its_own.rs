@@ -1,4 +1,4 @@
-//! The coordinator of a `colearn run` trains the sweep of that run alone, and says so to whoever asks for another.
+//! The coordinator of a `colearn run` trains only the sweep of that run, and says so to clients that ask for another.
 
 use crate::lab::{Lab, SWEEP, text};
 
@@ -8,7 +8,7 @@ fn another_sweep_is_refused_and_known_ones_are_told_to_wait() {
     let target = ["--state", "state"];
     lab.write("other.yaml", &SWEEP.replace("name: small", "name: other"));
     lab.write("third.yaml", &SWEEP.replace("name: small", "name: third"));
-    // It waits in the folder from before.
+    // The other sweep already waits in the folder.
     let (coordinator, _) = lab.coordinator("127.0.0.1:0");
     assert!(lab.colearn(&["submit", "other.yaml", "--state", "state"]).status.success());
     coordinator.terminate();
