@@ -141,7 +141,7 @@ impl fmt::Display for DropReason {
         f.write_str(match self {
             Self::Cancelled => "the sweep was cancelled",
             Self::Expired => "the lease expired",
-            Self::Released => "the lease was given back",
+            Self::Released => "the lease was returned",
             Self::Stale => "the lease no longer holds the task",
             Self::Unknown => "the coordinator knows no such task",
         })

@@ -58,7 +58,7 @@ pub enum RemovalError {
 pub enum ExtensionError {
     /// Existing seeds are missing in the file.
     #[error(
-        "the file has no seed {} any more: extending adds to what is there and takes nothing away; list the old \
+        "the file no longer has the seed {}: extending adds seeds and removes none; list the old \
          seeds too",
         list(.seeds)
     )]
@@ -262,8 +262,8 @@ impl Scheduler {
 /// same swept values.
 fn changes(there: &Sweep, newer: &Sweep, changed: &[&Configuration]) -> String {
     let mut text = format!(
-        "{} of the {} configurations of sweep `{}` are not in the file: extending adds to what is there and \
-         changes nothing",
+        "{} of the {} configurations of sweep `{}` are not in the file: extending adds \
+         configurations and changes none",
         changed.len(),
         there.configurations.len(),
         there.name

@@ -34,8 +34,8 @@ pub enum Submission {
 pub enum SubmissionError {
     /// The name is used by a sweep with other tasks.
     #[error(
-        "sweep `{name}` is there already and has other tasks ({there} then, {submitted} now): \
-         give the changed sweep another name, or add to the one that is there with `colearn extend`"
+        "sweep `{name}` exists already and has other tasks ({there} then, {submitted} now): \
+         give the changed sweep another name, or add to the existing one with `colearn extend`"
     )]
     OtherTasks {
         /// The name.
@@ -59,7 +59,7 @@ pub enum SubmissionError {
     #[error("sweep `{0}` has no tasks: it needs at least one configuration and one seed")]
     Empty(SweepName),
     /// A sweep of this name has ended and is settled: it has to be revived before the comparison.
-    #[error("sweep `{0}` has been put away just now: try again")]
+    #[error("sweep `{0}` was settled just now: try again")]
     Settled(SweepName),
 }
 

@@ -29,7 +29,7 @@ pub(super) fn warn(problems: &mut Problems<'_>) {
         if let Some((at, c)) = found.filter(|_| !code.starts_with("description:")) {
             let span = Span { start: start + at, end: start + at + c.len_utf8() };
             let message =
-                format!("this is {} (U+{:04X}), which YAML takes for a letter", name(c), u32::from(c));
+                format!("this is {} (U+{:04X}), which YAML treats as a letter", name(c), u32::from(c));
             problems.warning(span, message).help("replace it by a space that is typed on the keyboard");
         }
         start += line.len();

@@ -99,13 +99,13 @@ pub(crate) fn expand(outline: &Outline, problems: &mut Problems<'_>) -> Vec<Conf
     }
     for extra in &outline.include {
         if !expansion.add(extra.values.clone()) {
-            problems.warning(extra.span, "this configuration is there already, and was merged with it");
+            problems.warning(extra.span, "this configuration is already in the grid, and was merged with it");
         }
     }
     for (modality, span) in &outline.always_dropped {
         if expansion.blinded.contains(modality) {
             problems
-                .error(*span, format!("the primary modality `{modality}` can not always be dropped: nothing would be left to learn from"))
+                .error(*span, format!("the primary modality `{modality}` cannot always be dropped: nothing would be left to learn from"))
                 .help("give it a probability below 1, or drop part of it: `training.modality_part`");
         }
     }

@@ -23,8 +23,8 @@ use crate::{
 
 /// Keys of a sweep file besides the settings: name, allowed value, and default.
 const KEYS: &[(&str, &str)] = &[
-    ("name", "what the sweep is called; unique within a coordinator (required)"),
-    ("description", "free text, not used"),
+    ("name", "name of the sweep; unique within a coordinator (required)"),
+    ("description", "free text, ignored"),
     ("parameters", "setting -> value, list, {values: [...]} or {min, max, count, scale: linear|log}"),
     ("zip", "groups of parameters that move together instead of being combined"),
     ("include", "extra configurations: values on top of the settings of the file"),
@@ -32,10 +32,13 @@ const KEYS: &[(&str, &str)] = &[
     ("seeds", "list of seeds, or {count, base} (default {count: 5, base: 0})"),
     ("report", "{metrics: [...], baseline: {...}, confidence: 0.95, reference: FILE of published means}"),
     ("retries", "{max_attempts: 3, initial_backoff: 5s, max_backoff: 5m}"),
-    ("checkpoint", "{every_epochs: 5}: how often training is written down to go on from; 0 for never"),
-    ("order", "by_seed (default): every configuration at one seed, then the next; or by_configuration"),
-    ("priority", "sweeps of a higher priority go first, equal ones share evenly (default 0, -1000 to 1000)"),
-    ("max_concurrent_tasks", "the most tasks that run at a time (default: as many as there is room for)"),
+    ("checkpoint", "{every_epochs: 5}: how often a checkpoint is written; 0 for never"),
+    ("order", "by_seed (default): all configurations with one seed, then the next seed; or by_configuration"),
+    (
+        "priority",
+        "sweeps with a higher priority come first, equal ones share evenly (default 0, -1000 to 1000)",
+    ),
+    ("max_concurrent_tasks", "maximum number of tasks that run at a time (default: no limit)"),
     ("max_tasks", "refuse a larger sweep (default 10000, at most 1000000)"),
 ];
 

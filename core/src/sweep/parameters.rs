@@ -147,14 +147,14 @@ fn read_range(
         problems
             .error(
                 max.span,
-                format!("the range of `{path}` ends at {last}, where it does not begin below: {first}"),
+                format!("the range of `{path}` begins at {first}, which is not below its end {last}"),
             )
             .help("`min` must be less than `max`");
         return None;
     }
     if logarithmic && low <= 0.0 {
         problems
-            .error(min.span, format!("a logarithmic range can not begin at {first}"))
+            .error(min.span, format!("a logarithmic range cannot begin at {first}"))
             .help("begin above 0, or use `scale: linear`");
         return None;
     }

@@ -109,7 +109,7 @@ pub(crate) fn path_field(path: &str, span: Span, problems: &mut Problems<'_>) ->
         return Some(field);
     }
     if let Some(modality) = FIELDS.iter().find_map(|field| field.modality(path)) {
-        problems.error(span, format!("`{modality}` can not be the name of a modality")).help(
+        problems.error(span, format!("`{modality}` cannot be the name of a modality")).help(
             "a modality's name has up to 64 letters, digits, `_` and `-`, beginning with a letter or `_`",
         );
         return None;

@@ -253,6 +253,6 @@ pub(crate) fn read_priority(node: &Node, problems: &mut Problems<'_>) -> i32 {
     }
     let found = node.value.describe();
     let message = format!("`priority` must be an integer from {lowest} to {highest}, found {found}");
-    problems.error(node.span, message).help("0 is usual; sweeps of a higher priority go first");
+    problems.error(node.span, message).help("0 is usual; sweeps with a higher priority come first");
     0
 }

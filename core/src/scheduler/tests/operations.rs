@@ -291,10 +291,7 @@ fn a_sweep_that_ended_long_ago_is_settled_and_comes_back_when_needed() {
     env.crash();
     assert_eq!(env.scheduler.last_token, LeaseToken(1), "tokens do not come again");
     let again = env.scheduler.submission(&sweep("first", 1, 1));
-    assert!(
-        matches!(again, Err(SubmissionError::Settled(_))),
-        "it can not be compared with what is not here"
-    );
+    assert!(matches!(again, Err(SubmissionError::Settled(_))), "it cannot be compared with what is not here");
     env.revive(FIRST);
     extend(&mut env, &sweep("first", 1, 2));
     assert_eq!(env.worker("v", &[1])[0].names(), [(1, 1)]);
