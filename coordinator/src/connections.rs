@@ -66,7 +66,7 @@ impl Stream for Incoming {
                     return Poll::Ready(Some(Ok(guarded)));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection can not be accepted");
+                    tracing::warn!(%error, "a connection cannot be accepted");
                     this.pause = Some(Box::pin(sleep(AFTER_AN_ERROR)));
                 }
             }

@@ -81,7 +81,7 @@ pub enum Storage {
 #[derive(Debug, thiserror::Error)]
 pub enum CoordinatorError {
     /// The address cannot be listened on.
-    #[error("{address} can not be listened on ({cause}): stop what uses it, or choose another with --listen")]
+    #[error("{address} cannot be listened on ({cause}): stop what uses it, or choose another with --listen")]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -90,7 +90,7 @@ pub enum CoordinatorError {
     },
     /// The heartbeat interval is too long to keep a lease.
     #[error(
-        "a heartbeat every {heartbeat:?} can not keep a lease of {lease:?}: it must be at most half as long, and not zero"
+        "a heartbeat every {heartbeat:?} cannot keep a lease of {lease:?}: it must be at most half as long, and not zero"
     )]
     Heartbeat {
         /// The configured heartbeat interval.
@@ -108,7 +108,7 @@ pub enum CoordinatorError {
     #[error("the gRPC server failed")]
     Serve(#[from] tonic::transport::Error),
     /// The description of the services cannot be read: a defect of the build.
-    #[error("the services can not be described")]
+    #[error("the services cannot be described")]
     Describe(#[from] tonic_reflection::server::Error),
     /// A defect of the coordinator.
     #[error("the coordinator has a defect")]
@@ -227,7 +227,7 @@ async fn supervise(
     logs.finish().await;
     engine_ended??;
     if let Err(error) = store.finish().await {
-        tracing::warn!(%error, "everything is stored, but can not be read where nothing can be written");
+        tracing::warn!(%error, "everything is stored, but cannot be read from a read-only folder");
     }
     Ok(())
 }

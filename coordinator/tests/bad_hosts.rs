@@ -53,7 +53,7 @@ async fn a_worker_without_the_data_set_is_set_aside_named_and_taken_back() {
     assert_eq!(other.code(), Code::FailedPrecondition);
     assert!(other.message().contains("neither draining nor set aside"), "{other}");
     assert!(undrain(&mut person, "bad").await.unwrap().set_aside.is_empty());
-    assert!(notice(&mut bad).await.contains("again: somebody took it back"));
+    assert!(notice(&mut bad).await.contains("again: a person restored it"));
     let lease = bad.lease().await;
     assert_eq!(lease.tasks[0].data_digest, "", "nothing was trained yet: any data set may be the right one");
     let right = v1::TaskResult { data_digest: "abc".to_owned(), ..result(0.5) };

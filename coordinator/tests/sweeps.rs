@@ -307,7 +307,10 @@ async fn a_coordinator_of_one_sweep_refuses_others_and_says_which_it_trains() {
     for other in ["other", "waiting"] {
         let refused = person.try_submit(&small_sweep(other, 1, 1)).await.unwrap_err();
         assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
-        assert!(refused.message().contains("`own` alone") && refused.message().contains(other), "{refused}");
+        assert!(
+            refused.message().contains("trains only its sweep `own`") && refused.message().contains(other),
+            "{refused}"
+        );
     }
     assert_eq!(person.submit(&small_sweep("own", 1, 1)).await.sweep.unwrap().trains_only, "own");
     assert_eq!(person.get("waiting").await.sweep.unwrap().trains_only, "own");

@@ -193,7 +193,7 @@ async fn a_released_lease_is_granted_again_with_the_same_attempt() {
     let lease = worker.lease().await;
     worker.say(work_request::Message::Released(v1::LeaseReleased { token: lease.token })).await;
     let answer = worker.dropped().await;
-    assert_eq!((answer.token, &answer.reason[..]), (lease.token, "the lease was given back"));
+    assert_eq!((answer.token, &answer.reason[..]), (lease.token, "the lease was returned"));
     worker.offer(&[0]).await;
     let again = worker.lease().await;
     assert_eq!(again.tasks[0].attempt, 1);

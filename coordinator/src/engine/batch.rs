@@ -99,7 +99,7 @@ impl Turn {
                 self.effects.push(Effect::Tell(To::Worker(worker), drop));
             }
             Action::DrainWorker { worker, now } => {
-                tracing::info!(%worker, now, "worker is asked to leave");
+                tracing::info!(%worker, now, "worker is asked to exit");
                 self.effects.push(Effect::Tell(To::Worker(worker), ToWorker::Drain { now }));
             }
             Action::UndrainWorker { worker } => {

@@ -6,11 +6,11 @@ use crate::store::StoreError;
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The journal cannot be read.
-    #[error("the journal can not be replayed: {0}")]
+    #[error("the journal cannot be replayed: {0}")]
     Recover(StoreError),
     /// Journal, results and marks contradict each other.
     #[error(
-        "the state is inconsistent ({problems}), so nothing is trained on it: `colearn db check` with the same --state says all that is wrong, `colearn results NAME --format json` saves what can still be read, and a backup can take its place"
+        "the state is inconsistent ({problems}), so nothing is trained on it: `colearn db check` with the same --state lists all problems, `colearn results NAME --format json` saves the data that can still be read, and a backup can replace the folder"
     )]
     Inconsistent {
         /// The contradictions.
@@ -18,7 +18,7 @@ pub enum EngineError {
     },
     /// A batch could not be made durable.
     #[error(
-        "results can not be stored, so the coordinator stops, and workers keep what was not acknowledged: {0}"
+        "results cannot be stored, so the coordinator stops, and workers keep unacknowledged results: {0}"
     )]
     Commit(StoreError),
 }

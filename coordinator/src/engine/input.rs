@@ -74,10 +74,10 @@ pub struct Operated {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OperationError {
     /// The sweep does not exist any more.
-    #[error("the sweep is gone")]
+    #[error("the sweep does not exist any more")]
     Gone,
     /// The sweep is settled: it has to be revived first.
-    #[error("the sweep has been put away just now: try again")]
+    #[error("the sweep was settled just now: try again")]
     Settled,
     /// The sweep has ended, and the operation needs an active sweep.
     #[error("sweep `{0}` has ended: there is nothing to pause or resume")]
@@ -107,7 +107,7 @@ pub enum UndrainError {
     #[error("worker `{0}` is not connected")]
     Away(WorkerId),
     /// The worker was asked to exit at once.
-    #[error("worker `{0}` has given its tasks back and leaves: start it again")]
+    #[error("worker `{0}` has returned its tasks and is exiting: start it again")]
     Leaves(WorkerId),
     /// The worker gets tasks like any other.
     #[error("worker `{0}` is neither draining nor set aside")]

@@ -25,7 +25,7 @@ pub(super) fn set_aside(worker: &WorkerId, pause: &PauseView, now: Timestamp) ->
         ),
     };
     format!(
-        "{what}: {why}; it then gets one task to prove itself, or take it back with: colearn undrain {worker}"
+        "{what}: {why}; it then gets one task as a test; restore it earlier with: colearn undrain {worker}"
     )
 }
 
@@ -33,13 +33,13 @@ pub(super) fn set_aside(worker: &WorkerId, pause: &PauseView, now: Timestamp) ->
 pub(super) fn restored(data_set: Option<&str>, cause: RestoreCause) -> String {
     let what = match data_set {
         Some(data_set) => format!("this worker gets tasks of data set `{data_set}` again"),
-        None => "this worker gets tasks as before".to_owned(),
+        None => "this worker gets tasks again".to_owned(),
     };
     let why = match cause {
         RestoreCause::Succeeded => "a task succeeded",
-        RestoreCause::Person => "somebody took it back",
-        RestoreCause::Exonerated => "what failed here failed on other workers too",
-        RestoreCause::Gone => "it has not been there for a day",
+        RestoreCause::Person => "a person restored it",
+        RestoreCause::Exonerated => "the tasks that failed here failed on other workers too",
+        RestoreCause::Gone => "it was not connected for a day",
     };
     format!("{what}: {why}")
 }
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(
             text,
             "this worker is set aside and gets no tasks for 30 s: 3 in a row failed here, the last with crash: \
-             trainer was killed by signal 4; it then gets one task to prove itself, or take it back with: \
+             trainer was killed by signal 4; it then gets one task as a test; restore it earlier with: \
              colearn undrain bad-1"
         );
         pause.data_set = Some("tiny".to_owned());

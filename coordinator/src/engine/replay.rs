@@ -101,7 +101,7 @@ fn compare(mut done: BTreeMap<SweepId, u64>, counted: Vec<(SweepId, u64)>, probl
     let mut differ = |sweep, done, recorded| {
         problems.add(|| {
             format!(
-                "{done} tasks of sweep {sweep} are done by the journal, and {recorded} results are recorded"
+                "{done} tasks of sweep {sweep} are done according to the journal, and {recorded} results are recorded"
             )
         });
     };

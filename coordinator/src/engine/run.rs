@@ -216,7 +216,7 @@ impl Engine {
             if self.scheduler.lease_count() > 0 {
                 tracing::warn!(
                     ?away,
-                    "nobody was listened to for a while; all leases have their full time again"
+                    "no messages were processed for a while; all leases have their full time again"
                 );
             }
             self.apply(&mut turn, Event::CoordinatorWoke);
@@ -469,7 +469,7 @@ impl Engine {
         let Some(Connection { worker, outbox }) = self.connections.get(&connection) else { return };
         if let Err(error) = outbox.messages.try_send(message) {
             // The worker will reconnect with the leases that it holds, and then get the messages that it missed.
-            tracing::warn!(%worker, %error, "worker does not take what it is told; its stream is closed");
+            tracing::warn!(%worker, %error, "worker does not read its messages; its stream is closed");
             if let Some(worker) = self.close(connection) {
                 // A volatile event has no actions.
                 drop(self.scheduler.apply(self.clock.now(), Event::WorkerDisconnected { worker }));

@@ -86,7 +86,7 @@ impl Kept {
         if opened.is_err() && !has_log(&path) {
             opened = probe(&options.immutable(true)).await;
         }
-        Self::of(path, opened, "logs of workers can not be read")
+        Self::of(path, opened, "logs of workers cannot be read")
     }
 
     fn of(path: PathBuf, opened: Result<SqliteConnection, sqlx::Error>, otherwise: &str) -> Self {
@@ -140,7 +140,7 @@ impl Kept {
             Self::File { path, connection, .. } => {
                 let read = read(&mut *connection.lock().await, of, after, limit).await;
                 read.unwrap_or_else(|error| {
-                    tracing::warn!(path = %path.display(), %error, "logs of workers can not be read");
+                    tracing::warn!(path = %path.display(), %error, "logs of workers cannot be read");
                     Vec::new()
                 })
             }

@@ -55,7 +55,7 @@ pub(super) fn unknown_task(sweep: &SweepName, task: colearn_core::id::TaskId) ->
 
 pub(super) fn trains_another(submitted: &SweepName, only: &SweepName) -> Status {
     let text = format!(
-        "this coordinator belongs to `colearn run` and trains its sweep `{only}` alone: it would never train `{submitted}`"
+        "this coordinator belongs to `colearn run` and trains only its sweep `{only}`: it would never train `{submitted}`"
     );
     refusal(Code::FailedPrecondition, text)
 }

@@ -91,7 +91,7 @@ impl Answers {
         let cut = Cut { answer: CancellationToken::new(), connection: peer.map(|peer| peer.cut.clone()) };
         let mut registry = self.registry();
         if registry.answers.len() >= MAX_ANSWERS && !registry.cut_one(None) {
-            let text = format!("{MAX_ANSWERS} answers are being read, and no more fit: try again later");
+            let text = format!("{MAX_ANSWERS} answers are being read, which is the maximum: try again later");
             return Err(refusal(Code::ResourceExhausted, text));
         }
         let number = registry.next;
@@ -117,7 +117,7 @@ impl Registry {
         if since.elapsed() < UNREAD_IN_NEED {
             return false;
         }
-        tracing::warn!("a client that does not read what it has asked for is cut off: others need the room");
+        tracing::warn!("a client that does not read its answer is disconnected: others need the room");
         if let Some(answer) = self.answers.get(&number) {
             answer.cut.off();
         }
@@ -160,7 +160,7 @@ impl<T: prost::Message> Parts<T> {
             () = self.cut.answer.cancelled() => Err(Gone),
             room = self.sender.reserve() => room.map(drop).map_err(|_| Gone),
             () = sleep(UNREAD) => {
-                tracing::warn!("a client that does not read what it has asked for is cut off");
+                tracing::warn!("a client that does not read its answer is disconnected");
                 self.cut.off();
                 Err(Gone)
             }
@@ -182,7 +182,7 @@ impl<T: prost::Message> Parts<T> {
             return Ok(());
         }
         self.cut.answer.cancel();
-        let text = "more is being read than there is room for: try again later";
+        let text = "too much data waits to be read by clients: try again later";
         let last = self.sender.send(Err(refusal(Code::ResourceExhausted, text)));
         // The client may not read this message either.
         drop(timeout(LAST_WORD, last).await);

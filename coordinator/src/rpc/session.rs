@@ -84,7 +84,7 @@ impl WorkerSession {
     }
 
     async fn hello(&mut self) -> Result<v1::Hello, Status> {
-        let late = |_| refusal(Code::DeadlineExceeded, "no hello came in time");
+        let late = |_| refusal(Code::DeadlineExceeded, "no hello arrived in time");
         let first = timeout(HELLO_WITHIN, self.requests.message()).await.map_err(late)??;
         match first.and_then(|request| request.message) {
             Some(work_request::Message::Hello(hello)) => Ok(hello),
@@ -95,7 +95,7 @@ impl WorkerSession {
     async fn welcome(&self, version: &str) -> Result<(), Status> {
         let WorkerRules { lease, heartbeat } = self.rpc.rules;
         let welcome = ToWorker::Welcome(Welcome { lease, heartbeat, version: version.to_owned() });
-        let gone = |_| refusal(Code::Cancelled, "the worker is gone");
+        let gone = |_| refusal(Code::Cancelled, "the worker has disconnected");
         self.responses.send(Ok(welcome.into())).await.map_err(gone)
     }
 

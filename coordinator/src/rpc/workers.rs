@@ -36,7 +36,10 @@ impl WorkerService for Workers {
         request: Request<Streaming<v1::WorkRequest>>,
     ) -> Result<Response<Self::WorkStream>, Status> {
         let full = |_| {
-            refusal(Code::ResourceExhausted, format!("{MAX_WORKERS} workers are connected, and no more fit"))
+            refusal(
+                Code::ResourceExhausted,
+                format!("{MAX_WORKERS} workers are connected, which is the maximum"),
+            )
         };
         let place = self.places.clone().try_acquire_owned().map_err(full)?;
         // The answer begins before the hello arrives: a client may wait for the answer before it sends anything.

@@ -63,7 +63,7 @@ pub async fn check(folder: &Path) -> Result<CheckReport, StoreError> {
     let recovered = store.recovered().await?;
     let sweeps = store.sweep_names().await?;
     for sweep in store.orphans().await? {
-        report.problem(format!("the journal has entries of sweep {sweep}, which is not there"));
+        report.problem(format!("the journal has entries of sweep {sweep}, which does not exist"));
     }
     let mut last_token = 0;
     for (id, name) in &sweeps {
@@ -97,7 +97,7 @@ pub async fn check(folder: &Path) -> Result<CheckReport, StoreError> {
         };
         if recorded != done {
             report.problem(format!(
-                "sweep {id} (`{name}`): {done} tasks are done by the journal, {recorded} results are recorded"
+                "sweep {id} (`{name}`): {done} tasks are done according to the journal, {recorded} results are recorded"
             ));
         }
         if let Some(settled) = recovered.settled.iter().find(|settled| settled.id == *id)
@@ -109,7 +109,7 @@ pub async fn check(folder: &Path) -> Result<CheckReport, StoreError> {
     }
     let last_sweep = sweeps.iter().map(|(id, _)| id.0).max().unwrap_or(0);
     if recovered.last_sweep.0 < last_sweep || recovered.last_token.0 < last_token {
-        report.problem("the marks are behind the journal: numbers could be given twice".to_owned());
+        report.problem("the marks are behind the journal: numbers could be assigned twice".to_owned());
     }
     Ok(report)
 }
@@ -167,12 +167,14 @@ async fn check_results(
             match alone.state_of(task) {
                 Some(TaskState::Done) => drop(seen.insert(task)),
                 Some(state) => {
-                    report.problem(format!("task {task} has a result, but is {state:?} by the journal"));
+                    report.problem(format!(
+                        "task {task} has a result, but is {state:?} according to the journal"
+                    ));
                 }
                 None => report.problem(format!("task {task} has a result, but its sweep has no such task")),
             }
             if alone.position_of(task).is_some_and(|position| position != row.position) {
-                report.problem(format!("the result of task {task} has another place than the task"));
+                report.problem(format!("the result of task {task} has another position than the task"));
             }
             if alone.finished_under(task).is_some_and(|token| token != row.token) {
                 report.problem(format!("the result of task {task} is of another lease than the journal's"));
@@ -200,7 +202,7 @@ async fn check_results(
 pub async fn backup(folder: &Path, to: &Path) -> Result<(), StoreError> {
     let not_written = |cause: io::Error| StoreError::BackupNotWritten { path: to.to_owned(), cause };
     if to.symlink_metadata().is_ok() {
-        return Err(not_written(io::Error::other("it is there already; name another file")));
+        return Err(not_written(io::Error::other("it exists already; name another file")));
     }
     let store = SqliteStore::open_to_read(folder).await?;
     let beside = PathBuf::from(format!("{}.part-{}", to.display(), std::process::id()));

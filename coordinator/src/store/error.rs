@@ -11,7 +11,7 @@ use colearn_core::id::{SweepId, TaskId};
 pub enum StoreError {
     /// The state folder cannot be created or written.
     #[error(
-        "state folder {path} can not be written ({cause}): choose another with --state, or change its permissions"
+        "state folder {path} cannot be written ({cause}): choose another with --state, or change its permissions"
     )]
     NotWritable {
         /// Path of the folder.
@@ -31,7 +31,7 @@ pub enum StoreError {
     },
     /// The state folder belongs to another user.
     #[error(
-        "state folder {path} belongs to the user with number {owner}, who could exchange everything in it: choose a folder of your own with --state"
+        "state folder {path} belongs to user id {owner}, who could replace its files: choose a folder of your own with --state"
     )]
     Foreign {
         /// Path of the folder.
@@ -41,7 +41,7 @@ pub enum StoreError {
     },
     /// Another process has taken over, changed or replaced the database since it was opened.
     #[error(
-        "database {path} is not this coordinator's any more ({detail}): nothing was written to it; start one coordinator alone on a state folder, and stop it before the folder is moved or restored"
+        "database {path} no longer belongs to this coordinator ({detail}): nothing was written to it; start only one coordinator on a state folder, and stop it before the folder is moved or restored"
     )]
     TakenOver {
         /// Path of the database.
@@ -50,14 +50,14 @@ pub enum StoreError {
         detail: String,
     },
     /// The database was opened for reading only.
-    #[error("database {path} was opened only to be read")]
+    #[error("database {path} was opened for reading only")]
     ReadOnly {
         /// Path of the database.
         path: PathBuf,
     },
     /// The newest commits are in a log that cannot be read.
     #[error(
-        "database {path} has a log beside it, {path}-wal, which can not be read without writing to the folder ({cause}): copy the folder to where you may write and name the copy with --state, or have its coordinator stopped by a signal, which leaves no log",
+        "database {path} has a log beside it, {path}-wal, which cannot be read without writing to the folder ({cause}): copy the folder to a writable place and name the copy with --state, or let its coordinator be stopped by a signal, which leaves no log",
         path = path.display()
     )]
     LogNotReadable {
@@ -67,7 +67,9 @@ pub enum StoreError {
         cause: io::Error,
     },
     /// The database is damaged.
-    #[error("database {path} is damaged ({detail}): restore it from a backup, or move it away to begin anew")]
+    #[error(
+        "database {path} is damaged ({detail}): restore it from a backup, or move it away to start with an empty one"
+    )]
     Corrupt {
         /// Path of the database.
         path: PathBuf,
@@ -86,7 +88,7 @@ pub enum StoreError {
     },
     /// The database was written by an earlier version, and is opened for reading only.
     #[error(
-        "database {path} was written by an older colearn: start a coordinator on it once, which brings it up to date"
+        "database {path} was written by an older colearn: start a coordinator on it once, which updates it"
     )]
     Older {
         /// Path of the database.
@@ -101,7 +103,7 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// A copy could not be written.
-    #[error("backup {path} can not be written ({cause})")]
+    #[error("backup {path} cannot be written ({cause})")]
     BackupNotWritten {
         /// Path of the copy.
         path: PathBuf,
@@ -123,7 +125,7 @@ pub enum StoreError {
     #[error("sweep {0} was never submitted")]
     UnknownSweep(SweepId),
     /// A volatile event cannot be journaled.
-    #[error("event `{0}` is volatile and does not belong into the journal")]
+    #[error("event `{0}` is volatile and does not belong in the journal")]
     NotAFact(&'static str),
     /// The bundled SQLite is too old to be safe.
     #[error(
@@ -135,7 +137,7 @@ pub enum StoreError {
     },
     /// A setting that durability depends on did not take effect.
     #[error(
-        "database {path} does not keep `{setting}` (it says `{found}`): keep the state folder on a local disk"
+        "database {path} does not keep `{setting}` (it reports `{found}`): keep the state folder on a local disk"
     )]
     NotDurable {
         /// Path of the database.

@@ -115,7 +115,7 @@ fn concern_about(folder: &Path, owner: u32, user: u32, mode: u32) -> Option<Stri
     let folder = folder.display();
     if owner != user && owner != ROOT {
         return Some(format!(
-            "state folder {folder} belongs to the user with number {owner}, who can change everything in it: choose another with --state, or change its owner"
+            "state folder {folder} belongs to user id {owner}, who can replace its files: choose another with --state, or change its owner"
         ));
     }
     (mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0).then(|| {
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(concern(0, 1000, 0o755), None);
         assert_eq!(concern(1000, 1000, 0o1777), None, "each leaves the files of the others alone");
         assert!(concern(1000, 1000, 0o777).unwrap().contains("chmod o-w st"));
-        assert!(concern(1000, 0, 0o700).unwrap().contains("number 1000"));
+        assert!(concern(1000, 0, 0o700).unwrap().contains("user id 1000"));
     }
 
     #[test]

@@ -141,14 +141,14 @@ impl Files {
 
     fn compare(self, found: Self) -> Result<(), &'static str> {
         if self.database != found.database {
-            return Err("another file has taken its place: the state folder was moved or restored");
+            return Err("another file has replaced it: the state folder was moved or restored");
         }
         if self.log != found.log {
-            return Err("another log has taken the place of its own: the state folder was restored");
+            return Err("another log has replaced its own: the state folder was restored");
         }
         if self != found {
             return Err(
-                "something else has written to its file: it was restored, or another program has it open",
+                "another program has written to its file: it was restored, or another program has it open",
             );
         }
         Ok(())
