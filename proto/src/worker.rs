@@ -197,7 +197,7 @@ pub struct Assignment {
 
 /// Settings that this version cannot read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the settings of the task can not be read: {why}")]
+#[error("the settings of the task cannot be read: {why}")]
 pub struct UnreadableSettings {
     /// The received JSON.
     pub json: String,

@@ -90,7 +90,7 @@ pub enum LinkError {
     #[error("no answer within {} s", .0.as_secs())]
     Silent(Duration),
     /// The coordinator sent an invalid message.
-    #[error("the coordinator spoke out of protocol: {0}")]
+    #[error("the coordinator violated the protocol: {0}")]
     Protocol(String),
     /// The coordinator does not read.
     #[error("the coordinator does not read what it is sent")]

@@ -41,7 +41,7 @@ pub enum AgentError {
     Plan(#[from] PlanError),
     /// The coordinator was never reached.
     #[error(
-        "could not reach the coordinator at {url} within {seconds} s ({cause}): check that it runs, that the URL is right and that no firewall is between, or wait longer with --connect-timeout"
+        "could not reach the coordinator at {url} within {seconds} s ({cause}): check that it runs, that the URL is right and that no firewall blocks it, or wait longer with --connect-timeout"
     )]
     Unreachable {
         /// URL of the coordinator.
@@ -52,9 +52,7 @@ pub enum AgentError {
         cause: String,
     },
     /// The coordinator refused the worker.
-    #[error(
-        "the coordinator at {url} turned this worker away: {why}; check that both are of the same version"
-    )]
+    #[error("the coordinator at {url} refused this worker: {why}; check that both are of the same version")]
     Refused {
         /// URL of the coordinator.
         url: String,
@@ -65,18 +63,18 @@ pub enum AgentError {
     #[error(transparent)]
     NoTrainer(#[from] NoTrainer),
     /// GPUs were requested and cannot be used.
-    #[error("--device cuda was asked for and can not be had: {0}; or use --device cpu")]
+    #[error("--device cuda is not available: {0}; or use --device cpu")]
     Gpu(GpuTrouble),
     /// No slot has a trainer that starts.
     #[error(
-        "no slot is usable: every trainer died at its start, the last one like this: {why}; try `colearn-trainer devices` by hand, or --device cpu"
+        "no slot is usable: every trainer ended before it was ready, the last one with: {why}; try `colearn-trainer devices` by hand, or --device cpu"
     )]
     NoUsableSlot {
         /// The failure of the last one.
         why: String,
     },
     /// There was a second signal.
-    #[error("interrupted by a second signal: leases were not given back and will expire")]
+    #[error("interrupted by a second signal: leases were not returned and will expire")]
     Interrupted,
     /// The operating system reported an error.
     #[error("failed to {what}: {cause}")]

@@ -71,7 +71,7 @@ async fn ask(fields: &str) -> io::Result<Output> {
 /// The error without `nvidia-smi`: a container may have the device without the program.
 fn unlisted(devices: &Path) -> Option<GpuTrouble> {
     let device = devices.join("nvidia0");
-    let text = || format!("{} is here, but nvidia-smi is not on the PATH", device.display());
+    let text = || format!("{} exists, but nvidia-smi is not on the PATH", device.display());
     device.exists().then(|| GpuTrouble::NotListed(text()))
 }
 

@@ -7,7 +7,7 @@ pub(crate) const OLDEST_DRIVER: u32 = 580;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GpuTrouble {
     /// The GPUs cannot be listed.
-    #[error("GPUs can not be listed: {0}; check the driver, which nvidia-smi must be able to reach")]
+    #[error("GPUs cannot be listed: {0}; check the driver, which nvidia-smi must be able to reach")]
     NotListed(String),
     /// The trainer does not report what it can use.
     #[error("this host has {gpus}, but {why}")]

@@ -19,7 +19,7 @@ use tracing_subscriber::{
 #[command(version)]
 #[command(
     after_help = "Exit codes: 0 stopped, drained or out of time; 1 failure; 2 wrong usage; 3 the coordinator was never \
-reached or turned the worker away; 4 no usable slot; 5 interrupted twice."
+reached or refused the worker; 4 no usable slot; 5 interrupted twice."
 )]
 struct Cli {
     #[command(flatten)]

@@ -49,7 +49,7 @@ pub enum PlanError {
     Zero(&'static str),
     /// GPUs were requested and there is none.
     #[error(
-        "--device cuda was asked for, but no GPU is visible: check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
+        "--device cuda was requested, but no GPU is visible: check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
     )]
     NoGpu,
     /// More slots were requested than the GPUs have.

@@ -185,7 +185,7 @@ pub async fn serve(
                 Some(_) => return Err(AgentError::Interrupted),
                 None => {
                     stopping = Some(Instant::now());
-                    info!("stopping: trainers finish their epochs, then leases are given back; a second signal, after {} s, ends the worker at once", SAME_REQUEST.as_secs());
+                    info!("stopping: trainers finish their epochs, then leases are returned; a second signal, after {} s, ends the worker at once", SAME_REQUEST.as_secs());
                     Input::Stop
                 }
             },

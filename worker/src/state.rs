@@ -197,7 +197,7 @@ impl Agent {
             ToWorker::Acknowledged { token, task } => self.acknowledged(token, task),
             ToWorker::Drop { token, tasks, reason } => self.dropped(now, token, &tasks, &reason),
             ToWorker::Drain { now: true } => self.leave(now, AgentOutcome::Stopped),
-            ToWorker::Drain { now: false } => self.drain("finishing what runs, taking nothing new"),
+            ToWorker::Drain { now: false } => self.drain("finishing running tasks, taking no new ones"),
             ToWorker::Undrain => self.undrain(),
             ToWorker::Notice { text } => self.log(LogLevel::Warn, format!("the coordinator says: {text}")),
         }
@@ -242,7 +242,7 @@ impl Agent {
         }
         let Lease { token, slot: index, tasks } = lease;
         if self.outbox.holds(token) {
-            return self.log(LogLevel::Warn, format!("lease {token} came twice; the second is ignored"));
+            return self.log(LogLevel::Warn, format!("lease {token} arrived twice; the second is ignored"));
         }
         if tasks.is_empty() {
             return self.log(LogLevel::Warn, format!("lease {token} has no tasks; it is ignored"));
@@ -298,7 +298,7 @@ impl Agent {
     }
 
     fn give_back(&mut self, token: LeaseToken, slot: u32, why: &str) {
-        let text = format!("lease {token} on slot {slot} is given back: {why}");
+        let text = format!("lease {token} on slot {slot} is returned: {why}");
         self.log_of(LogLevel::Warn, token, &[], text);
         self.outbox.owe(Report::Released { token });
     }
@@ -396,7 +396,7 @@ impl Agent {
                 }
                 Trainer::Training(training) => {
                     let seconds = now.since(training.heard).as_secs();
-                    let why = format!("trainer said nothing for {seconds} s");
+                    let why = format!("trainer sent nothing for {seconds} s");
                     self.kill(now, index, &Failure::new(FailureReason::Hang, why));
                 }
                 Trainer::Idle | Trainer::Ending | Trainer::Withdrawn => {}

@@ -179,7 +179,7 @@ impl Trainers for TrainerProcesses {
         self.tasks.spawn_blocking(move || {
             let removed = Store::open(&location).and_then(|store| store.remove(task));
             if let Err(error) = removed {
-                warn!("{error}; nobody needs the checkpoints of task {task} any more");
+                warn!("{error}; the checkpoints of task {task} are no longer needed");
             }
         });
     }
@@ -296,7 +296,7 @@ async fn listen(slot: u32, stdout: ChildStdout, inputs: mpsc::Sender<Input>) {
                 Input::ProtocolViolation { slot, what: format!("a line of more than {MAX_LINE_BYTES} bytes") }
             }
             Err(error) => {
-                Input::ProtocolViolation { slot, what: format!("its output can not be read: {error}") }
+                Input::ProtocolViolation { slot, what: format!("its output cannot be read: {error}") }
             }
         };
         let violated = matches!(input, Input::ProtocolViolation { .. });

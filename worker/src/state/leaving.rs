@@ -74,7 +74,7 @@ impl Agent {
         let leases: Vec<LeaseToken> =
             self.outbox.unreported().into_iter().filter(|token| !trained(*token)).collect();
         for token in leases {
-            let text = format!("lease {token} is given back: the worker leaves");
+            let text = format!("lease {token} is returned: the worker exits");
             self.log_of(LogLevel::Info, token, &[], text);
             self.outbox.owe(Report::Released { token });
         }
@@ -85,7 +85,7 @@ impl Agent {
         if self.time.end().is_some_and(|end| end <= now) {
             self.leave(now, AgentOutcome::Stopped);
         } else if self.time.last_lease().is_some_and(|last| last <= now) {
-            self.drain("what is left of --time-limit is too short for another lease");
+            self.drain("the rest of --time-limit is too short for another lease");
         }
     }
 

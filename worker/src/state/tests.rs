@@ -485,7 +485,7 @@ fn nonsense_costs_a_trainer_its_life() {
     let actions = env.apply(Input::ProtocolViolation { slot: 0, what: "expected value in `hi`".to_owned() });
     let why = Failure::new(
         FailureReason::Crash,
-        "trainer spoke out of protocol: expected value in `hi`".to_owned(),
+        "trainer violated the protocol: expected value in `hi`".to_owned(),
     );
     assert_eq!(failures(&actions), [(7, 1, &why)]);
     assert!(actions.contains(&Action::KillTrainer { slot: 0 }));

@@ -99,13 +99,13 @@ impl Agent {
                     _ => "training",
                 };
                 let name = event_name(&event);
-                self.violated(now, index, &format!("`{name}` came from a trainer that was {doing}"));
+                self.violated(now, index, &format!("`{name}` was received from a trainer that was {doing}"));
             }
         }
     }
 
     pub(super) fn violated(&mut self, now: Timestamp, index: u32, what: &str) {
-        let why = format!("trainer spoke out of protocol: {what}");
+        let why = format!("trainer violated the protocol: {what}");
         self.kill(now, index, &Failure::new(FailureReason::Crash, why));
     }
 
@@ -174,8 +174,10 @@ impl Agent {
         slot.deaths_at_start += 1;
         let deaths = slot.deaths_at_start;
         if deaths < MAX_DEATHS_AT_START {
-            return self
-                .log(LogLevel::Warn, format!("slot {index}: died at its start ({deaths} in a row): {why}"));
+            return self.log(
+                LogLevel::Warn,
+                format!("slot {index}: the trainer ended before it was ready ({deaths} in a row): {why}"),
+            );
         }
         if !matches!(slot.trainer, Trainer::Ending) {
             slot.trainer = Trainer::Withdrawn;
@@ -184,7 +186,7 @@ impl Agent {
         self.log(
             LogLevel::Error,
             format!(
-                "slot {index} is withdrawn: its trainer died at its start {deaths} times in a row: {why}"
+                "slot {index} is withdrawn: its trainer ended {deaths} times in a row before it was ready: {why}"
             ),
         );
         if let Some(cohort) = waiting {

@@ -162,7 +162,7 @@ impl Coordinator {
             _ => None,
         };
         assert_eq!(self.expect("a released lease", released).await, token);
-        let drop = v1::Drop { token, tasks: vec![], reason: "the lease was given back".to_owned() };
+        let drop = v1::Drop { token, tasks: vec![], reason: "the lease was returned".to_owned() };
         self.say(work_response::Message::Drop(drop)).await;
     }
 

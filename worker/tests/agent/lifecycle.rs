@@ -41,7 +41,7 @@ async fn a_trainer_that_babbles_is_killed_and_replaced() {
     coordinator.lease(7, seed::BABBLE).await;
     let (token, reason, message) = coordinator.expect_failure().await;
     assert_eq!((token, reason), (7, FailureReason::Crash));
-    assert!(message.starts_with("trainer spoke out of protocol: "), "{message}");
+    assert!(message.starts_with("trainer violated the protocol: "), "{message}");
     assert!(message.contains("I am not JSON"), "{message}");
     coordinator.expect_free(&[0]).await;
     assert_eq!(worker.trainers().len(), 2);
@@ -137,7 +137,7 @@ async fn a_trainer_that_is_busy_without_progress_hangs() {
     coordinator.lease(7, seed::BUSY).await;
     let (token, reason, message) = coordinator.expect_failure().await;
     assert_eq!((token, reason), (7, FailureReason::Hang));
-    assert!(message.starts_with("trainer said nothing for "), "{message}");
+    assert!(message.starts_with("trainer sent nothing for "), "{message}");
     coordinator.expect_free(&[0]).await;
     until("the first trainer is gone", || is_gone(worker.trainers()[0]));
 }

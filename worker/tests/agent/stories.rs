@@ -113,7 +113,7 @@ async fn a_worker_that_is_turned_away_says_why_and_exits() {
     let why = Status::invalid_argument("version 0.0.9 is too old");
     let coordinator = Coordinator::start_refusing(why).await;
     let mut worker = Worker::start(coordinator.address);
-    worker.expect_log("turned this worker away: ");
+    worker.expect_log("refused this worker: ");
     assert_eq!(worker.expect_exit().code(), Some(3));
 }
 
