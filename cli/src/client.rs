@@ -62,7 +62,7 @@ impl Client {
             Ok(Err(status)) => return Err(no_coordinator(url, &status)),
             Err(_) => {
                 return Err(Failure::lost(format!(
-                    "what listens at {url} does not answer within {} s: is its process stopped or overloaded, or is it no coordinator?",
+                    "the program at {url} does not answer within {} s: is it stopped or overloaded, or not a coordinator?",
                     ANSWER_WITHIN.as_secs()
                 )));
             }
@@ -125,7 +125,7 @@ fn endpoint(url: &str) -> Result<Endpoint, Failure> {
 fn no_coordinator(url: &str, status: &Status) -> Failure {
     let cause = status.source().map_or_else(|| status.message().to_owned(), root);
     Failure::lost(format!(
-        "what answers at {url} is not a coordinator ({cause}): take the address that `colearn coordinator` printed; if this is a tunnel, see whether its far end is up"
+        "the program at {url} is not a coordinator ({cause}): use the address that `colearn coordinator` printed; if this is a tunnel, check that its far end is up"
     ))
 }
 

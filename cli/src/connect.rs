@@ -120,7 +120,7 @@ impl Connection {
             return Err(Failure::new(
                 Exit::Unreachable,
                 format!(
-                    "nobody serves the state folder `{}`: name a running coordinator with --coordinator URL, or train here with `colearn run FILE`",
+                    "no coordinator uses the state folder `{}`: name a running coordinator with --coordinator URL, or train here with `colearn run FILE`",
                     target.state.display()
                 ),
             ));
@@ -141,7 +141,7 @@ impl Connection {
         if !lost.is_lost_connection() || self.is_embedded() {
             return Err(lost);
         }
-        say(&format!("{lost}; trying again until it answers, which Ctrl-C ends"));
+        say(&format!("{lost}; trying again until it answers; Ctrl-C to stop"));
         let mut pause = MIN_RECONNECT_DELAY;
         loop {
             tokio::time::sleep(pause).await;

@@ -26,7 +26,7 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     }
     if !running.address().ip().is_loopback() {
         tracing::warn!(
-            "{} is reachable from other machines, and there is no password: whoever reaches the port can submit and cancel",
+            "{} is reachable from other machines, and there is no password: everybody who reaches the port can submit and cancel",
             running.address()
         );
     }
@@ -45,7 +45,7 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     let stopped = match died {
         Some(ended) => ended,
         None => {
-            tracing::info!("stopping; workers go on and reconnect when a coordinator is back");
+            tracing::info!("stopping; workers continue and reconnect to the next coordinator");
             tokio::select! {
                 stopped = running.stop() => stopped,
                 () = interrupts.next() => Ok(()),

@@ -65,7 +65,7 @@ pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<BTreeMap<Stri
                 let path = resolve(&settings.dataset, data_dir);
                 let dataset = Dataset::open(&path).map_err(|error| {
                     let advice = if settings.dataset.starts_with('~') {
-                        "; `~` means the home folder to shells alone: write the path out"
+                        "; only shells replace `~` by the home folder: write the path out"
                     } else {
                         ""
                     };
@@ -120,7 +120,7 @@ pub(crate) fn check_same_data(
             return Err(Failure::new(
                 Exit::DataSet,
                 format!(
-                    "results of sweep {} were recorded on another version of {} (sha256 {:.12}..., now {digest:.12}...): put that file back, or start over under another name or with another --state",
+                    "results of sweep {} were recorded on another version of {} (sha256 {:.12}..., now {digest:.12}...): restore that file, or start over under another name or with another --state",
                     table.sweep,
                     dataset.path().display(),
                     other

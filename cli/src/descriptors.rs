@@ -22,7 +22,7 @@ pub(crate) fn raise_limit() {
     };
     if most < ENOUGH {
         tracing::warn!(
-            "{most} files can be open, which is enough for about {} connections, not for {}: raise the hard limit (ulimit -Hn, or LimitNOFILE= of systemd) to {ENOUGH} if so many workers are to come",
+            "{most} files can be open, which is enough for about {} connections, not for {}: raise the hard limit (ulimit -Hn, or LimitNOFILE= of systemd) to {ENOUGH} for that many workers",
             most.saturating_sub(OTHERS),
             Coordinator::MAX_CONNECTIONS
         );

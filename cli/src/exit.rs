@@ -122,8 +122,8 @@ mod tests {
 
     #[test]
     fn a_message_is_reported_as_an_error_whatever_it_begins_with() {
-        let failure = Failure::new(Exit::Failure, "errors.csv can not be written\n");
-        assert_eq!(failure.report(), "error: errors.csv can not be written");
+        let failure = Failure::new(Exit::Failure, "errors.csv cannot be written\n");
+        assert_eq!(failure.report(), "error: errors.csv cannot be written");
         assert_eq!(Failure::lost("gone").report(), "error: gone");
     }
 

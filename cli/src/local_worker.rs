@@ -61,14 +61,14 @@ impl LocalWorker {
             let hopeless = matches!(status.code(), Some(2..=4));
             if hopeless || short_lives >= SHORT_LIVES {
                 let what = if hopeless {
-                    format!("the worker can not work here and ended with {status}")
+                    format!("the worker cannot work here and exited with {status}")
                 } else {
-                    format!("the worker ended again and again, the last time with {status}")
+                    format!("the worker ended several times in a row, the last time with {status}")
                 };
                 return Err(Failure::new(
                     Exit::Workers,
                     format!(
-                        "{what}; its last words, from {}:\n{}",
+                        "{what}; the end of its log {}:\n{}",
                         self.log.display(),
                         last_lines(&self.log, 12)
                     ),
@@ -110,7 +110,7 @@ async fn leave_or_die(child: &mut Child) {
 }
 
 fn last_lines(log: &Path, count: usize) -> String {
-    let Ok(bytes) = std::fs::read(log) else { return "(the log can not be read)".to_owned() };
+    let Ok(bytes) = std::fs::read(log) else { return "(the log cannot be read)".to_owned() };
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")

@@ -59,7 +59,7 @@ impl Output {
 fn not_written(error: &io::Error) -> Failure {
     let closed = error.kind() == io::ErrorKind::BrokenPipe;
     let exit = if closed { Exit::PipeClosed } else { Exit::Failure };
-    Failure::new(exit, format!("the output can not be written: {error}"))
+    Failure::new(exit, format!("the output cannot be written: {error}"))
 }
 
 fn end(failure: &Failure) -> ! {

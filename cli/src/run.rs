@@ -134,7 +134,7 @@ async fn work(
         () = interrupts.next() => Ok(None),
     };
     if matches!(outcome, Ok(None)) {
-        progress.say("stopping; once more, after two seconds, to stop at once");
+        progress.say("stopping; interrupt again after two seconds to stop at once");
     }
     progress.finish();
     stop.cancel();

@@ -44,10 +44,13 @@ pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
         return Err(missing);
     }
     if !printer.found {
-        errln!("no line is kept of it");
+        errln!("no log lines of it are kept");
     }
     if alone && arguments.follow {
-        errln!("nobody serves the state folder `{}`: there is nothing to follow", target.state.display());
+        errln!(
+            "no coordinator uses the state folder `{}`: there is nothing to follow",
+            target.state.display()
+        );
     }
     Ok(Exit::Success)
 }
@@ -111,7 +114,7 @@ async fn of_worker(client: &mut Client, wanted: &str, follow: bool, after: u64) 
 async fn unknown(client: &mut Client, wanted: &str) -> Failure {
     match resolve::worker(client, wanted).await {
         Err(unlisted) => unlisted,
-        Ok(worker) => Failure::new(Exit::Failure, format!("no line is kept of worker {worker}")),
+        Ok(worker) => Failure::new(Exit::Failure, format!("no log lines of worker {worker} are kept")),
     }
 }
 

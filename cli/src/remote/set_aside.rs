@@ -22,11 +22,11 @@ pub(super) fn explained(pause: &SetAside, now: i64, typed: &str) -> String {
         format!("{worker} gets no tasks of data set {data_set}: {reason}: {message}")
     };
     let next = if *until > now {
-        format!("it gets one task to prove itself in {}", ahead(*until, now))
+        format!("it gets one task as a test in {}", ahead(*until, now))
     } else {
-        "it may prove itself with one task now".to_owned()
+        "it may get one task as a test now".to_owned()
     };
-    format!("{what}\n  {next}; take it back at once with: colearn undrain {worker}{typed}")
+    format!("{what}\n  {next}; restore it at once with: colearn undrain {worker}{typed}")
 }
 
 /// The text that a worker gets no tasks of a data set, with the reason.
@@ -37,7 +37,7 @@ pub(super) fn without_data(without: &WithoutData) -> String {
     } else {
         let short: String = other_digest.chars().take(12).collect();
         format!(
-            "its file of that name has the digest {short}, and the sweep is trained on another; copy that file there"
+            "its file of that name has the digest {short}, but the sweep is trained on another file; copy that file there"
         )
     };
     format!("{worker} gets no tasks of data set {data_set}: {why}")
@@ -62,11 +62,11 @@ mod tests {
         assert_eq!(
             explained(&pause, 30_000, " --state st"),
             "bad-1 is set aside: 3 leases in a row failed there, the last with crash: killed by signal 4\n  \
-             it gets one task to prove itself in 45 s; take it back at once with: colearn undrain bad-1 --state st"
+             it gets one task as a test in 45 s; restore it at once with: colearn undrain bad-1 --state st"
         );
         let pause = SetAside { data_set: "tiny".into(), ..pause };
         let text = explained(&pause, 100_000, "");
         assert!(text.starts_with("bad-1 gets no tasks of data set tiny: crash: killed"), "{text}");
-        assert!(text.contains("may prove itself with one task now"), "{text}");
+        assert!(text.contains("may get one task as a test now"), "{text}");
     }
 }

@@ -165,7 +165,7 @@ pub(crate) async fn watch(arguments: &Named) -> Outcome {
             return Err(Failure::new(
                 Exit::Unreachable,
                 format!(
-                    "nobody works on `{name}`: continue it with `colearn run FILE`, or name its coordinator with --coordinator URL"
+                    "no worker trains `{name}`: continue it with `colearn run FILE`, or name its coordinator with --coordinator URL"
                 ),
             ));
         }
@@ -218,7 +218,7 @@ pub(crate) async fn follow(
     Err(Failure::new(
         Exit::Unreachable,
         format!(
-            "the coordinator at {} stopped before the sweep ended; what was recorded is kept, and workers go on by themselves",
+            "the coordinator at {} stopped before the sweep ended; recorded results are kept, and workers continue by themselves",
             client.url()
         ),
     ))
@@ -230,7 +230,7 @@ pub(super) fn trains_another(summary: &SweepSummary) -> Option<String> {
     let waits = !trains_only.is_empty() && trains_only != name && !has_ended(summary);
     waits.then(|| {
         format!(
-            "this coordinator belongs to `colearn run` and trains its sweep `{trains_only}` alone: train `{name}` with `colearn run FILE` when that has ended"
+            "this coordinator belongs to `colearn run` and trains only its sweep `{trains_only}`: train `{name}` with `colearn run FILE` when that has ended"
         )
     })
 }

@@ -67,7 +67,7 @@ pub(crate) async fn submit_to(
         errln!("{}: known already; {} of {} done", summary.name, counts.done, counted(counts.total, "task"));
         if matches!(summary.state(), SweepState::Failed | SweepState::Cancelled) {
             errln!(
-                "{}: {}; nothing more of it will run until it is told to: colearn retry {}{}",
+                "{}: {}; no more of its tasks will run until: colearn retry {}{}",
                 summary.name,
                 state_word(summary.state()),
                 summary.name,
@@ -76,7 +76,7 @@ pub(crate) async fn submit_to(
         }
         if summary.paused {
             errln!(
-                "{}: paused; nothing more of it starts until: colearn resume {}{}",
+                "{}: paused; no new tasks start until: colearn resume {}{}",
                 summary.name,
                 summary.name,
                 target.typed()
@@ -97,7 +97,7 @@ pub(super) fn file_refused(client: &Client, status: &Status, source: &str, origi
         // The coordinator is of another version, or what it refuses is not a mistake in the file.
         Ok(_) => {
             let why = status.message();
-            Failure::new(Exit::SweepFile, format!("the coordinator does not take `{origin}`: {why}"))
+            Failure::new(Exit::SweepFile, format!("the coordinator does not accept `{origin}`: {why}"))
         }
     }
 }

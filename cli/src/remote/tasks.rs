@@ -37,7 +37,7 @@ pub(crate) async fn tasks(arguments: &TasksArgs) -> Outcome {
     out.flush()?;
     connection.close().await;
     if !found && !json {
-        errln!("{name}: no task is in the states asked for");
+        errln!("{name}: no task is in the requested states");
     }
     Ok(Exit::Success)
 }

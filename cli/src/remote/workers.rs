@@ -42,7 +42,7 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
     }
     if embedded {
         errln!(
-            "nobody serves the state folder `{}`, so that no worker can be connected",
+            "no coordinator uses the state folder `{}`, so that no worker can be connected",
             target.state.display()
         );
     } else if workers.is_empty() {
@@ -121,9 +121,9 @@ pub(crate) async fn drain(arguments: &DrainArgs) -> Outcome {
     let tasks = counted(running, "task");
     let id = &worker.worker;
     match (running, *now) {
-        (0, _) => outln!("{id}: trains nothing, and leaves"),
-        (_, true) => outln!("{id}: writes checkpoints, gives {tasks} back, and leaves"),
-        (_, false) => outln!("{id}: takes nothing new, and leaves when its {tasks} ended"),
+        (0, _) => outln!("{id}: is idle, and exits"),
+        (_, true) => outln!("{id}: writes checkpoints, returns {tasks}, and exits"),
+        (_, false) => outln!("{id}: takes no new tasks, and exits when its {tasks} have ended"),
     }
     Ok(Exit::Success)
 }
@@ -137,7 +137,7 @@ pub(crate) async fn undrain(arguments: &UndrainArgs) -> Outcome {
     let answer = client.undrain_worker(v1::UndrainWorkerRequest { worker: worker.clone() }).await;
     answer.map_err(|status| client.failure(&status))?;
     connection.close().await;
-    outln!("{worker}: gets tasks as any other again");
+    outln!("{worker}: gets tasks again");
     Ok(Exit::Success)
 }
 

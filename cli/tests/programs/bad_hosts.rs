@@ -65,7 +65,7 @@ fn hosts_without_the_data_set_do_not_fail_the_sweep() {
     assert!(lab.colearn(&["submit", "small.yaml", "--coordinator", &url]).status.success());
     all_is_done(&lab, &url, 1);
     let no_tasks = "gets no tasks of data set demo: data: ";
-    named(&lab, &url, &["three-", no_tasks, "take it back at once with: colearn undrain "]);
+    named(&lab, &url, &["three-", no_tasks, "restore it at once with: colearn undrain "]);
     let log = fs::read_to_string(lab.path().join("three.log")).unwrap();
     assert!(log.contains("the coordinator says: this worker gets no tasks of data set `demo`"), "{log}");
     // The worker that reports that it has no data set was never tried.

@@ -38,7 +38,7 @@ fn a_coordinator_out_of_files_serves_who_is_there_and_accepts_again_later() {
             hog
         })
         .collect();
-    lab.wait_for("the end of files", || log().contains("a connection can not be accepted"));
+    lab.wait_for("the end of files", || log().contains("a connection cannot be accepted"));
     let before = acknowledged(&mut ledger);
     lab.wait_for("another hundred results", || acknowledged(&mut ledger) >= before + 100);
 

@@ -80,7 +80,7 @@ fn what_the_worker_of_a_run_is_told_by_variables_reaches_it() {
         let output = command.env("COLEARN_WORKER", &worker).envs(variables.iter().copied()).output().unwrap();
         assert_eq!(output.status.code(), Some(10), "{}", text(&output.stderr));
         let message = text(&output.stderr);
-        assert!(message.contains("the worker can not work here") && message.contains("refused"), "{message}");
+        assert!(message.contains("the worker cannot work here") && message.contains("refused"), "{message}");
         let given = fs::read_to_string(lab.path().join("arguments")).unwrap();
         let given: Vec<String> = given.lines().map(str::to_owned).collect();
         let after = |flag: &str| given[1 + given.iter().position(|it| it == flag).unwrap()].clone();

@@ -21,7 +21,7 @@ fn another_sweep_is_refused_and_known_ones_are_told_to_wait() {
         let output = lab.colearn(&[arguments, &target].concat());
         let told = text(&output.stdout) + &text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "colearn {arguments:?}: {told}");
-        assert!(told.contains("trains its sweep `small` alone"), "colearn {arguments:?}: {told}");
+        assert!(told.contains("trains only its sweep `small`"), "colearn {arguments:?}: {told}");
         told
     };
     let refused = told(&["submit", "third.yaml"], 1);
@@ -36,7 +36,7 @@ fn another_sweep_is_refused_and_known_ones_are_told_to_wait() {
     assert_eq!(names["sweeps"][0]["trains_only"], "small");
 
     let own = text(&lab.colearn(&["status", "small", "--state", "state"]).stdout);
-    assert!(!own.contains("alone"), "{own}");
+    assert!(!own.contains("trains only"), "{own}");
     let again = lab.colearn(&["submit", "small.yaml", "--state", "state"]);
     assert!(again.status.success(), "its own may be submitted again: {}", text(&again.stderr));
     run.interrupt();

@@ -117,7 +117,7 @@ fn a_cluster_is_operated_while_it_works() {
     on(&["submit", "small.yaml"]);
     assert!(on(&["pause", "small"]).contains("paused"));
     let again = text(&lab.colearn(&with(&["submit", "small.yaml"], &target)).stderr);
-    assert!(again.contains("nothing more of it starts until: colearn resume small"), "{again}");
+    assert!(again.contains("no new tasks start until: colearn resume small"), "{again}");
     let worker = lab.worker(&url, "one");
     let workers = || lab.json(&with(&["workers", "--json"], &target))["workers"].clone();
     lab.wait_for("the worker", || workers()[0]["state"] == "connected");

@@ -17,7 +17,7 @@ fn refused(lab: &Lab, arguments: &[&str]) -> String {
     let output = onto_a_full_disk(lab, arguments);
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "colearn {arguments:?}: {message}");
-    assert!(message.contains("the output can not be written: No space left"), "{arguments:?}: {message}");
+    assert!(message.contains("the output cannot be written: No space left"), "{arguments:?}: {message}");
     message
 }
 
@@ -74,7 +74,7 @@ fn a_coordinator_serves_though_its_address_can_not_be_printed() {
     let arguments = ["coordinator", "--listen", "127.0.0.1:0", "--state", "state"];
     let mut command = lab.colearn_command(&arguments);
     let coordinator = crate::lab::Running(command.stdout(full).stderr(log).spawn().unwrap());
-    lab.wait_for("the warning", || lab.logs().contains("the output can not be written"));
+    lab.wait_for("the warning", || lab.logs().contains("the output cannot be written"));
     assert!(lab.logs().contains("this coordinator serves at http://127.0.0.1:"), "{}", lab.logs());
     assert!(lab.json(&["list", "--json", "--state", "state"])["sweeps"].as_array().unwrap().is_empty());
     coordinator.terminate();

@@ -108,7 +108,7 @@ fn a_coordinator_whose_disk_is_full_stops_and_goes_on_when_there_is_space() {
     assert_eq!(coordinator.code(), 6, "{}", lab.logs());
     let said = log(&lab, "coordinator.log");
     let error = said.lines().last().unwrap();
-    assert!(error.starts_with("error: results can not be stored, so the coordinator stops"), "{said}");
+    assert!(error.starts_with("error: results cannot be stored, so the coordinator stops"), "{said}");
     assert!(error.contains("no space is left for database disk/state/colearn.db: free some"), "{error}");
     assert!(!said.contains("panicked"), "{said}");
 

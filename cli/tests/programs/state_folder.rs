@@ -171,7 +171,7 @@ fn a_log_that_can_not_be_read_is_named_with_the_remedy() {
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(6), "{told}");
     assert!(
-        told.contains("colearn.db-wal, which can not be read") && told.contains("copy the folder"),
+        told.contains("colearn.db-wal, which cannot be read") && told.contains("copy the folder"),
         "{told}"
     );
     let copied = Command::new("cp").args(["-r", "disk/state", "mine"]).current_dir(lab.path()).status();
