@@ -52,7 +52,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show what a sweep file expands to, without running anything.
     Plan(PlanArgs),
-    /// Write a commented sweep file for a data set, to begin with.
+    /// Write a commented first sweep file for a data set.
     Init(InitArgs),
     /// Print every key and setting of a sweep file, with its range and default.
     Settings,
@@ -175,9 +175,9 @@ pub(crate) struct RunArgs {
 /// `colearn init`.
 #[derive(Args, Debug)]
 pub(crate) struct InitArgs {
-    /// The data set: a bare name in the data folder, or a path, as sweep files have it.
+    /// The data set: a bare name in the data folder, or a path, as in sweep files.
     pub(crate) dataset: String,
-    /// Folder that bare data set names are looked up in.
+    /// Folder in which bare data set names are looked up.
     #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
     pub(crate) data_dir: PathBuf,
     /// File to write, which must not exist yet; `-` for standard output [default: DATASET.yaml].
@@ -192,7 +192,7 @@ pub(crate) struct SubmitArgs {
     pub(crate) sweep_file: SweepFileArgs,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Folder that bare data set names are looked up in, to check the settings against the data before anything runs.
+    /// Folder in which bare data set names are looked up, to check the settings against the data before the submission.
     #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
     pub(crate) data_dir: PathBuf,
 }
@@ -203,7 +203,7 @@ pub(crate) struct PlanArgs {
     /// The sweep file; `-` for standard input.
     #[arg(value_parser = places::path())]
     pub(crate) file: PathBuf,
-    /// Folder that bare data set names are looked up in, to check the settings against the data.
+    /// Folder in which bare data set names are looked up, to check the settings against the data.
     #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
     pub(crate) data_dir: PathBuf,
     /// Print JSON.

@@ -18,7 +18,7 @@ use crate::{
 pub(crate) async fn submit(arguments: &SubmitArgs) -> Outcome {
     let SubmitArgs { sweep_file, target, data_dir } = arguments;
     let source = read_sweep_file(&sweep_file.file)?;
-    // What the file's mistakes are, the coordinator says too, which may be of another version.
+    // Mistakes in the file are reported by the coordinator, which may be of another version.
     if let Ok(parsed) = Sweep::parse(&source, &origin_of(&sweep_file.file)) {
         check_data_that_is_here(&parsed.sweep, data_dir)?;
     }

@@ -1,10 +1,10 @@
-//! Sweep files on their way to a coordinator: from standard input, under another name, changed, and looked at beside the data.
+//! Submissions of sweep files: from standard input, under another name, changed, and checked against the data.
 
 use std::{io::Write as _, process::Stdio};
 
 use crate::lab::{Lab, SWEEP, text};
 
-/// A sweep that is trained in a moment.
+/// A sweep whose training takes a moment.
 fn quick() -> String {
     SWEEP.replace("epochs: 6", "epochs: 1")
 }
