@@ -25,7 +25,7 @@ async fn the_same_sweep_submitted_twice_is_one() {
     assert_eq!(first.sweep.unwrap().id, second.sweep.unwrap().id);
     let other = person.try_submit(&small_sweep("first", 3, 2)).await.unwrap_err();
     assert_eq!(other.code(), Code::AlreadyExists);
-    assert!(other.message().contains("another name"), "{}", other.message());
+    assert!(other.message().contains("has other tasks"), "{}", other.message());
     person.submit(&small_sweep("second", 1, 1)).await;
     let sweeps = person.0.list_sweeps(v1::ListSweepsRequest {}).await.unwrap().into_inner().sweeps;
     let names: Vec<_> = sweeps.iter().map(|sweep| sweep.name.as_str()).collect();
