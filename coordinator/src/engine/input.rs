@@ -81,6 +81,9 @@ pub enum OperationError {
     /// It has ended, and that is not for ended sweeps.
     #[error("sweep `{0}` has ended: there is nothing to pause or resume")]
     Ended(SweepName),
+    /// The extended sweep does not fit the data set of any worker.
+    #[error(transparent)]
+    Misfit(SubmissionError),
     /// A priority out of range.
     #[error(
         "a priority is from {lowest} to {highest}, not {0}",

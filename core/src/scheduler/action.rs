@@ -112,6 +112,13 @@ pub enum Action {
         /// Why.
         failure: Failure,
     },
+    /// Note that a sweep does not fit its data set, and that its tasks have failed.
+    RefuseSweep {
+        /// The sweep.
+        sweep: SweepId,
+        /// What does not fit.
+        failure: Failure,
+    },
     /// Tell who waits for it that a sweep has ended.
     EndSweep {
         /// Which.

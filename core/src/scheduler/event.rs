@@ -14,7 +14,7 @@ use super::data_sets::DataSets;
 
 /// Something that happened.
 ///
-/// The first fifteen are *durable*: facts that the journal keeps and recovery replays. The others are
+/// The first sixteen are *durable*: facts that the journal keeps and recovery replays. The others are
 /// *volatile*: they say who is there and alive now, which nobody needs to know after a restart.
 ///
 /// The serialised form of the durable ones is what journals are made of: add variants, and fields with a
@@ -81,6 +81,13 @@ pub enum Event {
     SweepCancelled {
         /// Which.
         sweep: SweepId,
+    },
+    /// A sweep does not fit its data set: its tasks that are not done have failed.
+    SweepRefused {
+        /// The sweep.
+        sweep: SweepId,
+        /// What does not fit.
+        failure: Failure,
     },
     /// A person wants tasks that have ended without a result to be tried again, with all their attempts.
     TasksRetried {
@@ -272,6 +279,7 @@ impl Event {
             | Self::LeaseExpired { .. }
             | Self::LeaseReleased { .. }
             | Self::SweepCancelled { .. }
+            | Self::SweepRefused { .. }
             | Self::TasksRetried { .. }
             | Self::SweepExtended { .. }
             | Self::SweepPaused { .. }
@@ -304,6 +312,7 @@ impl Event {
             Self::LeaseExpired { .. } => "lease_expired",
             Self::LeaseReleased { .. } => "lease_released",
             Self::SweepCancelled { .. } => "sweep_cancelled",
+            Self::SweepRefused { .. } => "sweep_refused",
             Self::TasksRetried { .. } => "tasks_retried",
             Self::SweepExtended { .. } => "sweep_extended",
             Self::SweepPaused { .. } => "sweep_paused",

@@ -8,7 +8,8 @@ impl Scheduler {
     /// The events that follow from what is known now. A turn applies everything that has happened, then applies these, and
     /// asks again until there are none; then it calls [`Scheduler::settle_due`].
     ///
-    /// First come the leases that have run out, then whom to set aside or to take back, then grants: what is lost is granted
+    /// First come the leases that have run out, then sweeps that do not fit their data, whom to set aside or to take back,
+    /// and grants: what is lost is granted
     /// again in the same turn, and not to a worker that is set aside for it. With `all_heard` false something that has
     /// happened is not applied yet, and it may be the heartbeat of a lease that looks expired: no lease runs out then.
     ///
@@ -19,8 +20,8 @@ impl Scheduler {
         if !expired.is_empty() {
             return expired;
         }
-        match self.next_assessment(now) {
-            Some(assessment) => vec![assessment],
+        match self.next_refusal(now).or_else(|| self.next_assessment(now)) {
+            Some(event) => vec![event],
             None => self.next_grants(),
         }
     }
