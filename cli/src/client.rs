@@ -90,6 +90,7 @@ impl Client {
         match exit {
             Code::NotFound => Failure::new(Exit::NotFound, message),
             Code::InvalidArgument => Failure::new(Exit::SweepFile, message),
+            Code::OutOfRange => Failure::new(Exit::DataSet, message),
             Code::Unavailable => Failure::new(Exit::Unreachable, format!("{message} (it is at {url})")),
             Code::Cancelled | Code::DeadlineExceeded => {
                 Failure::new(Exit::Unreachable, format!("the coordinator at {url} took too long to answer"))

@@ -1,16 +1,8 @@
 //! `colearn data`, and the check whether a sweep fits its data sets.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
-use colearn_core::{
-    settings::{DataShape, SettingsError, schema::field},
-    sweep::{Configuration, Sweep},
-    table::ResultsTable,
-    text::counted_len,
-};
+use colearn_core::{settings::DataShape, sweep::Sweep, table::ResultsTable};
 use colearn_data_format::{Dataset, Split, generate, inspect::Summary, resolve, write};
 
 use crate::{
@@ -58,7 +50,7 @@ pub(crate) fn data(command: &DataCommand) -> Outcome {
 /// Names the data set, and everything in the sweep that does not fit it.
 pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<BTreeMap<String, Dataset>, Failure> {
     let mut opened: BTreeMap<String, Dataset> = BTreeMap::new();
-    for name in names(sweep) {
+    for name in sweep.data_sets() {
         let path = resolve(name, data_dir);
         let dataset = Dataset::open(&path).map_err(|error| {
             let advice = if name.starts_with('~') {
@@ -84,7 +76,7 @@ pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<BTreeMap<Stri
 /// Names the data set, and everything in the sweep that does not fit it.
 pub(crate) fn check_data_that_is_here(sweep: &Sweep, data_dir: &Path) -> Result<(), Failure> {
     let mut opened = BTreeMap::new();
-    for name in names(sweep) {
+    for name in sweep.data_sets() {
         let path = resolve(name, data_dir);
         if !path.exists() {
             errln!(
@@ -99,35 +91,11 @@ pub(crate) fn check_data_that_is_here(sweep: &Sweep, data_dir: &Path) -> Result<
     check_fit(sweep, &opened)
 }
 
-fn names(sweep: &Sweep) -> BTreeSet<&str> {
-    sweep.configurations.iter().map(|configuration| configuration.settings.dataset.as_str()).collect()
-}
-
 /// Checks every configuration against its data set, if it is open.
 fn check_fit(sweep: &Sweep, opened: &BTreeMap<String, Dataset>) -> Result<(), Failure> {
-    let shapes: BTreeMap<&str, DataShape> =
-        opened.iter().map(|(name, dataset)| (name.as_str(), shape(dataset))).collect();
-    let mut mistakes: Vec<(String, usize)> = Vec::new();
-    for configuration in &sweep.configurations {
-        let settings = &configuration.settings;
-        let Some(shape) = shapes.get(settings.dataset.as_str()) else { continue };
-        let fits = check_written_modalities(configuration, shape).and_then(|()| settings.fits(shape));
-        let Err(mistake) = fits.map_err(|error| error.to_string()) else { continue };
-        match mistakes.iter_mut().find(|(text, _)| *text == mistake) {
-            Some((_, times)) => *times += 1,
-            None => mistakes.push((mistake, 1)),
-        }
-    }
-    if mistakes.is_empty() {
-        return Ok(());
-    }
-    let all = sweep.configurations.len();
-    let line = |(mistake, times): (String, usize)| match times {
-        times if times == all => mistake,
-        times => format!("{mistake} (in {times} of {})", counted_len(all, "configuration")),
-    };
-    let lines: Vec<String> = mistakes.into_iter().map(line).collect();
-    Err(Failure::new(Exit::DataSet, lines.join("\n")))
+    let mistakes: Vec<String> =
+        opened.iter().flat_map(|(name, dataset)| sweep.misfits(name, &shape(dataset))).collect();
+    if mistakes.is_empty() { Ok(()) } else { Err(Failure::new(Exit::DataSet, mistakes.join("\n"))) }
 }
 
 fn shape(dataset: &Dataset) -> DataShape {
@@ -136,18 +104,6 @@ fn shape(dataset: &Dataset) -> DataShape {
         modalities: dataset.modalities().iter().map(|modality| modality.name.clone()).collect(),
         train_samples: dataset.split(Split::Train).len(),
     }
-}
-
-/// Checks that the data set has every modality that a configuration's parameters name. Settings omit values without
-/// effect, such as a dropout of zero, but an unknown name is an error at any level.
-fn check_written_modalities(configuration: &Configuration, data: &DataShape) -> Result<(), SettingsError> {
-    for path in configuration.values.keys() {
-        let Some(field) = field(path) else { continue };
-        if let (Some(key), Some(name)) = (field.by_modality(), field.modality(path)) {
-            data.modality(key.trim_end_matches('.'), name)?;
-        }
-    }
-    Ok(())
 }
 
 /// Refuses to continue a sweep with other data than that of its recorded results.

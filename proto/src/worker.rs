@@ -12,7 +12,7 @@ use colearn_core::{
     settings::TaskSettings,
 };
 
-pub use colearn_core::scheduler::{DataSets, HeldLease, SlotOffer};
+pub use colearn_core::scheduler::{DataSetShape, DataSets, HeldLease, KnownDataSet, SlotOffer};
 
 use crate::{
     convert::{self, ConvertError},

@@ -7,7 +7,8 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use colearn_proto::worker::DataSets;
+use colearn_data_format::{DataFolder, Outline};
+use colearn_proto::worker::{DataSetShape, DataSets, KnownDataSet};
 use tokio::sync::mpsc;
 
 use super::input::Input;
@@ -17,21 +18,23 @@ const BETWEEN_LOOKS: Duration = Duration::from_secs(10);
 /// File name extension of a data set.
 const ENDING: &str = ".safetensors";
 
-/// The data sets in a folder by name, each with its stamp; `None` if the folder cannot be listed.
-pub(crate) type Listing = Option<BTreeMap<String, Stamp>>;
+/// The data sets in a folder by name, each with its file; `None` if the folder cannot be listed.
+pub(crate) type Listing = Option<BTreeMap<String, ListedFile>>;
 
-/// Changes when the file is replaced.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
+/// The file of a data set. A replaced file gives a different value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedFile {
     length: u64,
     modified: Option<SystemTime>,
+    /// The contents of its header, if it can be read.
+    shape: Option<DataSetShape>,
 }
 
 /// Lists a data folder. A missing folder has no data sets. The result is `None` if the folder is too large or cannot
-/// be read.
+/// be read. Headers of files that are unchanged since an earlier listing are not read again.
 #[must_use]
-pub(crate) fn list(folder: &Path) -> Listing {
-    let entries = match fs::read_dir(folder) {
+pub(crate) fn list(folder: &DataFolder, root: &Path, before: &Listing) -> Listing {
+    let entries = match fs::read_dir(root) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Some(BTreeMap::new()),
         Err(_) => return None,
@@ -41,27 +44,39 @@ pub(crate) fn list(folder: &Path) -> Listing {
         let entry = entry.ok()?;
         let file_name = entry.file_name();
         let Some(name) = file_name.to_str().and_then(|name| name.strip_suffix(ENDING)) else { continue };
-        // A link may lead out of the folder; the trainer decides whether it may be followed.
-        let metadata = fs::metadata(entry.path()).ok();
-        let stamp = Stamp {
-            length: metadata.as_ref().map_or(0, fs::Metadata::len),
-            modified: metadata.and_then(|metadata| metadata.modified().ok()),
-        };
         if name.len() > DataSets::MAX_NAME_BYTES || listed.len() == DataSets::MAX_KNOWN {
             return None;
         }
-        listed.insert(name.to_owned(), stamp);
+        let metadata = fs::metadata(entry.path()).ok();
+        let length = metadata.as_ref().map_or(0, fs::Metadata::len);
+        let modified = metadata.and_then(|metadata| metadata.modified().ok());
+        let same = |file: &&ListedFile| file.length == length && file.modified == modified;
+        let known = before.as_ref().and_then(|before| before.get(name)).filter(same);
+        let shape = match known {
+            Some(known) => known.shape.clone(),
+            // The folder decides whether a link out of it may be followed.
+            None => folder.open(name).and_then(Outline::read).ok().map(shape_of),
+        };
+        listed.insert(name.to_owned(), ListedFile { length, modified, shape });
     }
     Some(listed)
 }
 
+fn shape_of(outline: Outline) -> DataSetShape {
+    let mut modalities = outline.modalities;
+    // No data set has more modalities, and a coordinator accepts no more.
+    modalities.truncate(DataSets::MAX_MODALITIES);
+    DataSetShape { modalities, train_samples: outline.train_samples as u64 }
+}
+
 /// Sends the listing of a folder whenever it has changed, until the receiver is dropped.
-pub(crate) async fn watch(folder: PathBuf, mut last: Listing, inputs: mpsc::Sender<Input>) {
+pub(crate) async fn watch(folder: DataFolder, root: PathBuf, mut last: Listing, inputs: mpsc::Sender<Input>) {
     loop {
         tokio::time::sleep(BETWEEN_LOOKS).await;
-        let folder = folder.clone();
+        let (folder, root, before) = (folder.clone(), root.clone(), last.clone());
         // In a separate thread: a network file system may be slow.
-        let Ok(listing) = tokio::task::spawn_blocking(move || list(&folder)).await else { return };
+        let listed = tokio::task::spawn_blocking(move || list(&folder, &root, &before)).await;
+        let Ok(listing) = listed else { return };
         if listing != last {
             last = listing.clone();
             if inputs.send(Input::DataFolder(listing)).await.is_err() {
@@ -85,8 +100,8 @@ impl Inventory {
         if let Some(now) = &listing {
             let before = self.listing.as_ref();
             self.digests.retain(|name, _| {
-                let stamp = before.and_then(|before| before.get(name));
-                stamp.is_none_or(|stamp| now.get(name) == Some(stamp))
+                let file = before.and_then(|before| before.get(name));
+                file.is_none_or(|file| now.get(name) == Some(file))
             });
         }
         self.listing = listing;
@@ -108,11 +123,13 @@ impl Inventory {
         if self.listing.is_none() && self.digests.is_empty() {
             return None;
         }
-        let listed = self.listing.iter().flatten().map(|(name, _)| (name.clone(), None));
-        let mut known: BTreeMap<String, Option<String>> = listed.collect();
+        let listed = self.listing.iter().flatten();
+        let listed = listed
+            .map(|(name, file)| (name.clone(), KnownDataSet { digest: None, shape: file.shape.clone() }));
+        let mut known: BTreeMap<String, KnownDataSet> = listed.collect();
         for (name, digest) in &self.digests {
             if known.len() < DataSets::MAX_KNOWN || known.contains_key(name) {
-                known.insert(name.clone(), Some(digest.clone()));
+                known.entry(name.clone()).or_default().digest = Some(digest.clone());
             }
         }
         Some(DataSets { known, complete: self.listing.is_some() })
@@ -123,16 +140,21 @@ impl Inventory {
 mod tests {
     use super::*;
 
-    fn stamp(length: u64) -> Stamp {
-        Stamp { length, modified: None }
+    fn file(length: u64) -> ListedFile {
+        ListedFile { length, modified: None, shape: None }
+    }
+
+    fn listed(folder: &Path) -> Listing {
+        list(&DataFolder::confined(folder.to_owned()), folder, &None)
     }
 
     fn listing(files: &[(&str, u64)]) -> Listing {
-        Some(files.iter().map(|(name, length)| ((*name).to_owned(), stamp(*length))).collect())
+        Some(files.iter().map(|(name, length)| ((*name).to_owned(), file(*length))).collect())
     }
 
     fn digests(inventory: &Inventory) -> Vec<(String, Option<String>)> {
-        inventory.known().unwrap().known.into_iter().collect()
+        let known = inventory.known().unwrap().known.into_iter();
+        known.map(|(name, known)| (name, known.digest)).collect()
     }
 
     #[test]
@@ -141,12 +163,28 @@ mod tests {
         for name in ["demo.safetensors", "waves.v2.safetensors", "notes.txt", ".safetensors.tmp"] {
             fs::write(folder.path().join(name), name).unwrap();
         }
-        let listed = list(folder.path()).unwrap();
-        assert_eq!(listed.keys().collect::<Vec<_>>(), ["demo", "waves.v2"]);
+        let names = listed(folder.path()).unwrap();
+        assert_eq!(names.keys().collect::<Vec<_>>(), ["demo", "waves.v2"]);
         fs::write(folder.path().join("demo.safetensors"), "another length").unwrap();
-        assert_ne!(list(folder.path()).unwrap()["demo"], listed["demo"]);
-        assert_eq!(list(&folder.path().join("absent")), Some(BTreeMap::new()), "it has none");
-        assert_eq!(list(&folder.path().join("notes.txt")), None, "nobody knows");
+        assert_ne!(listed(folder.path()).unwrap()["demo"], names["demo"]);
+        assert_eq!(listed(&folder.path().join("absent")), Some(BTreeMap::new()), "it has none");
+        assert_eq!(listed(&folder.path().join("notes.txt")), None, "nobody knows");
+    }
+
+    #[test]
+    fn headers_are_read_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("demo.safetensors");
+        let demo = colearn_data_format::generate::demo(&Default::default()).unwrap();
+        colearn_data_format::write(&path, &demo).unwrap();
+        let first = listed(folder.path());
+        let shape = first.as_ref().unwrap()["demo"].shape.clone().unwrap();
+        assert_eq!(shape.modalities, ["language", "audio", "video"]);
+        assert!(shape.train_samples > 100, "{shape:?}");
+        // A different header of the same length and time is not noticed, because the file is not opened.
+        let confined = DataFolder::confined("/nowhere".into());
+        assert_eq!(list(&confined, folder.path(), &first), first);
+        assert_eq!(list(&confined, folder.path(), &None).unwrap()["demo"].shape, None);
     }
 
     #[test]

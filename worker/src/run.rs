@@ -1,8 +1,9 @@
 //! Runs the agent: passes inputs to the state machine and performs its actions.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use colearn_core::time::Timestamp;
+use colearn_data_format::DataFolder;
 use colearn_proto::worker::{SlotOffer, ToWorker};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -23,7 +24,7 @@ use super::{
     log_queue::{AGENT_TARGET, LogQueue},
     no_op::{self, NoOpTrainers},
     options::AgentOptions,
-    plan::{self, Device, PlannedSlot, Wanted},
+    plan::{self, Device, Locations, PlannedSlot, Wanted},
     state::Agent,
     trainer_process::{TrainerProcesses, Trainers},
 };
@@ -59,8 +60,8 @@ pub async fn run(
 
     let offers: Vec<SlotOffer> = slots.iter().map(|slot| slot.offer.clone()).collect();
     let agent = Agent::new(worker.clone(), host, offers.clone(), options.limits.clone(), Timestamp(0));
-    let data_dir = launcher.is_some().then(|| options.locations.data_dir.clone());
-    let listing = data_dir.as_deref().and_then(data_folder::list);
+    let data = launcher.is_some().then(|| data_folder(&options.locations));
+    let listing = data.as_ref().and_then(|(folder, root)| data_folder::list(folder, root, &None));
     let agent = agent.with_warnings(warnings).with_data_folder(listing.clone());
     let dial = Dial::tcp(options.coordinator.clone());
     let connection = Connection::new(dial, worker).with_logs(logs.clone());
@@ -73,8 +74,8 @@ pub async fn run(
     match launcher {
         Some(launcher) => {
             let (inputs, said) = mpsc::channel(INPUTS);
-            if let Some(data_dir) = data_dir {
-                tokio::spawn(data_folder::watch(data_dir, listing, inputs.clone()));
+            if let Some((folder, root)) = data {
+                tokio::spawn(data_folder::watch(folder, root, listing, inputs.clone()));
             }
             let options = slots.into_iter().map(|slot| (slot.offer.index, slot.trainer));
             let mut trainers = TrainerProcesses::new(launcher, options, inputs, logs);
@@ -87,6 +88,17 @@ pub async fn run(
             serve(agent, connection, &mut trainers, said, stops, &place).await
         }
     }
+}
+
+/// The folder with the data sets, as trainers open them, and its path.
+fn data_folder(locations: &Locations) -> (DataFolder, PathBuf) {
+    let root = locations.data_dir.clone();
+    let folder = if locations.allow_data_outside {
+        DataFolder::unconfined(root.clone())
+    } else {
+        DataFolder::confined(root.clone())
+    };
+    (folder, root)
 }
 
 /// The slots of this host, and warnings for its operator.

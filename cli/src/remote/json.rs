@@ -107,10 +107,16 @@ pub(super) fn worker(worker: &Worker) -> Value {
 }
 
 fn data_sets(data_sets: &DataSets) -> Value {
-    let digest = |set: &DataSet| (!set.digest.is_empty()).then(|| set.digest.clone());
-    let known: serde_json::Map<String, Value> =
-        data_sets.known.iter().map(|set| (set.name.clone(), digest(set).into())).collect();
-    json!({ "complete": data_sets.complete, "digests": known })
+    let data_set = |set: &DataSet| {
+        let value = json!({
+            "digest": (!set.digest.is_empty()).then_some(&set.digest),
+            "modalities": (!set.modalities.is_empty()).then_some(&set.modalities),
+            "train_samples": (!set.modalities.is_empty()).then_some(set.train_samples),
+        });
+        (set.name.clone(), value)
+    };
+    let known: serde_json::Map<String, Value> = data_sets.known.iter().map(data_set).collect();
+    json!({ "complete": data_sets.complete, "known": known })
 }
 
 pub(super) fn without_data(without: &WithoutData) -> Value {

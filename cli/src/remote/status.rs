@@ -87,6 +87,7 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
         document["configurations_progress"] = response.configurations.iter().map(row).collect();
         document["failures"] = response.failures.iter().map(json::failure).collect();
         document["set_aside"] = response.set_aside.iter().map(json::set_aside).collect();
+        document["misfit"] = (!response.misfit.is_empty()).then_some(response.misfit).into();
         document["without_data"] = response.without_data.iter().map(json::without_data).collect();
         outln!("{document:#}");
         return Ok(Exit::Success);
@@ -142,6 +143,12 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     }
     for failure in &response.failures {
         outln!("{}", failure_line(failure));
+    }
+    if !response.misfit.is_empty() {
+        outln!(
+            "nothing is trained, because the settings do not fit the data of any worker:\n{}\nthe sweep fails if no other worker connects within a minute",
+            response.misfit
+        );
     }
     for without in &response.without_data {
         outln!("{}", set_aside::without_data(without));

@@ -101,7 +101,7 @@ fn a_sweep_on_a_state_folder_is_extended_retried_and_removed() {
     assert!(said(&lab, &["db", "check", "--state", "state"]).contains("agree"));
     said(&lab, &["db", "backup", "colearn-copy.db", "--state", "state"]);
     let again = refused(&lab, &["db", "backup", "colearn-copy.db", "--state", "state"], 6);
-    assert!(again.contains("there already"), "{again}");
+    assert!(again.contains("exists already"), "{again}");
     std::fs::create_dir(lab.path().join("restored")).unwrap();
     std::fs::rename(lab.path().join("colearn-copy.db"), lab.path().join("restored/colearn.db")).unwrap();
     let restored = lab.json(&["results", "small", "--format", "json", "--state", "restored"]);

@@ -132,6 +132,7 @@ impl Turn {
                 // This is a warning and not an error: the task failed, not the coordinator.
                 tracing::warn!(%task, attempt, %failure, "task failed");
             }
+            Action::RefuseSweep { sweep, failure } => tracing::warn!(%sweep, %failure, "sweep refused"),
             Action::EndSweep { sweep, status } => tracing::info!(%sweep, ?status, "sweep ended"),
         }
     }

@@ -82,6 +82,9 @@ pub enum OperationError {
     /// The sweep has ended, and the operation needs an active sweep.
     #[error("sweep `{0}` has ended: there is nothing to pause or resume")]
     Ended(SweepName),
+    /// The extended sweep does not fit the data set of any worker.
+    #[error(transparent)]
+    Misfit(SubmissionError),
     /// A priority out of range.
     #[error(
         "a priority is from {lowest} to {highest}, not {0}",

@@ -380,7 +380,10 @@ impl Engine {
 
     fn submit(&mut self, turn: &mut Turn, sweep: Sweep) -> Result<Submitted, SubmissionError> {
         let (id, created) = match self.scheduler.submission(&sweep)? {
-            Submission::New(id) => (id, true),
+            Submission::New(id) => {
+                self.scheduler.check_data(&sweep)?;
+                (id, true)
+            }
             Submission::Known { id, .. } => (id, false),
         };
         let name = sweep.name.clone();
@@ -409,6 +412,7 @@ impl Engine {
             }
             Operation::Extend(newer) => {
                 let extended = self.scheduler.extension(sweep, &newer)?;
+                self.scheduler.check_data(&extended).map_err(OperationError::Misfit)?;
                 tasks = extended.task_count() - u64::from(before.counts.total());
                 Event::SweepExtended { id: sweep, sweep: Arc::new(extended) }
             }

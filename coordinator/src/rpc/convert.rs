@@ -30,6 +30,7 @@ pub(super) fn invalid(error: impl std::fmt::Display) -> Status {
 pub(super) fn submission_refused(error: &SubmissionError) -> Status {
     match error {
         SubmissionError::OtherTasks { .. } => refusal(Code::AlreadyExists, error),
+        SubmissionError::Misfit { .. } => refusal(Code::OutOfRange, error),
         SubmissionError::TooManyTasks { .. } | SubmissionError::Empty(_) => invalid(error),
         SubmissionError::Settled(_) => refusal(Code::Unavailable, error),
     }
@@ -40,6 +41,7 @@ pub(super) fn operation_refused(error: &OperationError) -> Status {
         OperationError::Gone | OperationError::Retry(RetryError::Unknown { .. }) => Code::NotFound,
         OperationError::Settled => Code::Unavailable,
         OperationError::Priority(_) => Code::InvalidArgument,
+        OperationError::Misfit(_) => Code::OutOfRange,
         OperationError::Ended(_)
         | OperationError::Retry(RetryError::Done { .. })
         | OperationError::Extension(_)

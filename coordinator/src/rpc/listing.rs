@@ -2,7 +2,7 @@
 
 use colearn_core::{
     id::SweepId,
-    scheduler::{RunningTask, Scheduler, SlotView, SweepView, TaskState, TaskView, WorkerView},
+    scheduler::{KnownDataSet, RunningTask, Scheduler, SlotView, SweepView, TaskState, TaskView, WorkerView},
 };
 use colearn_proto::v1;
 use tonic::Status;
@@ -104,7 +104,12 @@ pub(super) fn workers(scheduler: &Scheduler, after: &str, limit: u32) -> (Vec<Wo
         }
         size += 1 + view.slots.iter().map(|slot| 1 + slot.tasks.len()).sum::<usize>();
         // A task has about 64 bytes in a message.
-        size += view.data_sets.known.keys().map(|name| 1 + name.len().div_ceil(64)).sum::<usize>();
+        let data_set = |(name, known): (&String, &KnownDataSet)| {
+            let modalities =
+                known.shape.iter().flat_map(|shape| &shape.modalities).map(String::len).sum::<usize>();
+            1 + (name.len() + modalities).div_ceil(64)
+        };
+        size += view.data_sets.known.iter().map(data_set).sum::<usize>();
         size += view.warnings.iter().map(|warning| warning.len().div_ceil(64)).sum::<usize>();
         workers.push(view);
     }

@@ -131,6 +131,10 @@ impl SweepService for Sweeps {
                 more,
                 set_aside: set_aside.collect(),
                 without_data: without_data.collect(),
+                misfit: scheduler
+                    .misfit(view.id())
+                    .map(|failure| failure.message.clone())
+                    .unwrap_or_default(),
             }
         };
         Ok(Response::new(self.rpc.look(&name, look).await?))

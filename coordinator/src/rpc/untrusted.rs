@@ -11,7 +11,7 @@ use colearn_core::{
 use colearn_proto::{
     convert::ConvertError,
     v1::{self, work_request},
-    worker::{DataSets, FromWorker, Hello, Report},
+    worker::{DataSetShape, DataSets, FromWorker, Hello, KnownDataSet, Report},
 };
 
 use crate::logs::{LogBatch, LogLine, LogSource};
@@ -76,12 +76,24 @@ pub(super) fn from_worker(wire: work_request::Message) -> Result<FromWorker, Con
         for data_set in &data_sets.known {
             limit("name of a data set", data_set.name.len(), MAX_DATA_SET_NAME)?;
             limit("digest", data_set.digest.len(), MAX_NAME)?;
+            limit("modalities", data_set.modalities.len(), DataSets::MAX_MODALITIES)?;
+            for modality in &data_set.modalities {
+                limit("name of a modality", modality.len(), MAX_NAME)?;
+            }
         }
     }
     Ok(match FromWorker::try_from(wire)? {
         FromWorker::DataSets(DataSets { known, complete }) => {
-            let known = known.into_iter().map(|(name, digest)| (printable(name), digest.map(printable)));
-            FromWorker::DataSets(DataSets { known: known.collect(), complete })
+            let shape = |shape: DataSetShape| DataSetShape {
+                modalities: shape.modalities.into_iter().map(printable).collect(),
+                ..shape
+            };
+            let data_set = |(name, known): (String, KnownDataSet)| {
+                let known =
+                    KnownDataSet { digest: known.digest.map(printable), shape: known.shape.map(shape) };
+                (printable(name), known)
+            };
+            FromWorker::DataSets(DataSets { known: known.into_iter().map(data_set).collect(), complete })
         }
         FromWorker::Report(Report::Finished { token, task, result }) => {
             let result = Box::new(printable_names(*result));

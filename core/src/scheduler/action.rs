@@ -112,6 +112,13 @@ pub enum Action {
         /// The failure.
         failure: Failure,
     },
+    /// Record that a sweep does not fit its data set, and that its tasks have failed.
+    RefuseSweep {
+        /// The sweep.
+        sweep: SweepId,
+        /// The mistakes, as a failure.
+        failure: Failure,
+    },
     /// Tell waiting clients that a sweep has ended.
     EndSweep {
         /// The sweep.

@@ -14,7 +14,7 @@ use super::data_sets::DataSets;
 
 /// An event.
 ///
-/// The first fifteen are *durable*: the journal keeps them and recovery replays them. The others are *volatile*: they
+/// The first sixteen are *durable*: the journal keeps them and recovery replays them. The others are *volatile*: they
 /// say which workers are connected now, which is not needed after a restart.
 ///
 /// Journals consist of the serialised form of the durable events. Variants may be added, and fields with a default;
@@ -81,6 +81,13 @@ pub enum Event {
     SweepCancelled {
         /// The sweep.
         sweep: SweepId,
+    },
+    /// A sweep does not fit its data set: its tasks that are not done have failed.
+    SweepRefused {
+        /// The sweep.
+        sweep: SweepId,
+        /// The mistakes, as a failure.
+        failure: Failure,
     },
     /// A person retried tasks that ended without a result, with their full number of attempts.
     TasksRetried {
@@ -272,6 +279,7 @@ impl Event {
             | Self::LeaseExpired { .. }
             | Self::LeaseReleased { .. }
             | Self::SweepCancelled { .. }
+            | Self::SweepRefused { .. }
             | Self::TasksRetried { .. }
             | Self::SweepExtended { .. }
             | Self::SweepPaused { .. }
@@ -304,6 +312,7 @@ impl Event {
             Self::LeaseExpired { .. } => "lease_expired",
             Self::LeaseReleased { .. } => "lease_released",
             Self::SweepCancelled { .. } => "sweep_cancelled",
+            Self::SweepRefused { .. } => "sweep_refused",
             Self::TasksRetried { .. } => "tasks_retried",
             Self::SweepExtended { .. } => "sweep_extended",
             Self::SweepPaused { .. } => "sweep_paused",

@@ -30,7 +30,8 @@ impl Scheduler {
             .active
             .iter()
             .filter_map(|id| self.sweeps.get(id))
-            .filter(|state| only.is_none_or(|name| state.sweep.name == *name));
+            .filter(|state| only.is_none_or(|name| state.sweep.name == *name))
+            .filter(|state| !self.misfits.contains_key(&state.id));
         let mut pickers: BTreeMap<Turn, Picker<'_>> = states
             .map(|state| (Turn::of(state), Picker::new(state)))
             .filter(|(_, picker)| picker.room > 0)

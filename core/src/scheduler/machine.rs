@@ -12,6 +12,7 @@ use crate::{
 
 use super::{
     action::Action,
+    data_fit::Misfit,
     event::Event,
     leases::Lease,
     pauses::{Pause, Record, Scope},
@@ -60,6 +61,8 @@ pub struct Scheduler {
     pub(super) free: BTreeSet<FreeSlot>,
     /// Members of active leases that their worker reconnected without.
     pub(super) lost_members: BTreeSet<(LeaseToken, u32)>,
+    /// Active sweeps that do not fit the data set of any worker: none of their tasks is granted.
+    pub(super) misfits: BTreeMap<SweepId, Misfit>,
     /// Time of the last event.
     pub(super) heard_at: Timestamp,
     /// Failure records of workers. Workers without failures have none.
@@ -88,6 +91,7 @@ impl Scheduler {
             free: BTreeSet::new(),
             lost_members: BTreeSet::new(),
             heard_at: Timestamp(0),
+            misfits: BTreeMap::new(),
             records: BTreeMap::new(),
             pauses: BTreeSet::new(),
         }
@@ -113,6 +117,7 @@ impl Scheduler {
             Event::LeaseExpired { token, progressed } => self.expire(now, token, &progressed),
             Event::LeaseReleased { token } => self.release(token),
             Event::SweepCancelled { sweep } => self.cancel(now, sweep),
+            Event::SweepRefused { sweep, failure } => self.refuse(now, sweep, &failure),
             Event::TasksRetried { sweep, scope } => self.retry(sweep, &scope),
             Event::SweepExtended { id, sweep } => self.extend_sweep(id, sweep),
             Event::SweepPaused { sweep, paused } => self.pause(sweep, paused),
@@ -155,7 +160,9 @@ impl Scheduler {
             Event::LeaseExpired { token, .. } | Event::LeaseReleased { token } => {
                 self.leases.contains_key(token)
             }
-            Event::SweepCancelled { sweep } => self.active.contains(sweep),
+            Event::SweepCancelled { sweep } | Event::SweepRefused { sweep, .. } => {
+                self.active.contains(sweep)
+            }
             Event::TasksRetried { sweep, scope } => {
                 self.retryable(*sweep, scope).is_ok_and(|tasks| !tasks.is_empty())
             }
@@ -193,7 +200,8 @@ impl Scheduler {
         let task = self.waiting.first().map(|(not_before, ..)| *not_before);
         let settle = self.settling.first().map(|(at, _)| *at);
         let pause = self.pauses.first().map(|(until, ..)| *until);
-        lease.into_iter().chain(task).chain(settle).chain(pause).min()
+        let refusal = self.refusal_deadline();
+        lease.into_iter().chain(task).chain(settle).chain(pause).chain(refusal).min()
     }
 
     /// Makes tasks ready whose backoff is over, and ends pauses of workers that are over.

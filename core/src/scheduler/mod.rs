@@ -8,6 +8,7 @@
 mod action;
 mod assessment;
 mod backoff;
+mod data_fit;
 mod data_sets;
 mod eligibility;
 mod event;
@@ -30,7 +31,7 @@ mod workers;
 mod tests;
 
 pub use action::{Action, DropReason};
-pub use data_sets::{DataSets, is_in_data_folder};
+pub use data_sets::{DataSetShape, DataSets, KnownDataSet, is_in_data_folder};
 pub use event::{Event, HeldLease, RestoreCause, RetryScope, SlotOffer};
 pub use machine::{Scheduler, SchedulerSettings};
 pub use operations::{ExtensionError, RemovalError, RetryError};

@@ -153,6 +153,8 @@ impl Scheduler {
             state.ended_at = None;
             self.active.insert(sweep);
             self.settling.retain(|(_, settling)| *settling != sweep);
+            state.fits_data = false;
+            self.review_data_fit();
         }
     }
 

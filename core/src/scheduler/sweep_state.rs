@@ -72,6 +72,8 @@ pub(super) struct SweepState {
     pub(super) configurations_failed_on: BTreeMap<usize, BTreeSet<WorkerId>>,
     /// Digests of the data sets that its results were trained on.
     pub(super) data_digests: BTreeMap<String, String>,
+    /// Whether the sweep is known to fit its data sets.
+    pub(super) fits_data: bool,
     pub(super) epochs_done: u64,
     pub(super) epochs_total: u64,
     configuration_indices: BTreeMap<ConfigurationId, u32>,
@@ -111,6 +113,7 @@ impl SweepState {
             failed_on: BTreeMap::new(),
             configurations_failed_on: BTreeMap::new(),
             data_digests: BTreeMap::new(),
+            fits_data: false,
             epochs_done: 0,
             epochs_total: 0,
             configuration_indices: (0..).zip(&sweep.configurations).map(|(i, c)| (c.id, i)).collect(),
@@ -200,6 +203,12 @@ impl SweepState {
             (self.retried, self.epochs_done, self.epochs_total);
         *self = new;
         moved
+    }
+
+    /// The tasks that are pending or running.
+    pub(super) fn unfinished(&self) -> Vec<u32> {
+        let open = |task: &Task| task.phase.is_pending() || task.phase == Phase::Running;
+        (0..).zip(&self.tasks).filter(|(_, task)| open(task)).map(|(index, _)| index).collect()
     }
 
     pub(super) fn epochs_of(&self, index: u32) -> u32 {

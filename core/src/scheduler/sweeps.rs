@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
+    failure::Failure,
     id::{LeaseToken, SweepId, SweepName},
     sweep::Sweep,
     time::Timestamp,
@@ -43,6 +44,14 @@ pub enum SubmissionError {
         submitted: u64,
         /// The differences, one line per setting.
         changes: Vec<String>,
+    },
+    /// Its settings do not fit the data set of any worker.
+    #[error("sweep `{name}` does not fit its data set: {mistakes}")]
+    Misfit {
+        /// The name.
+        name: SweepName,
+        /// The mistakes, one per line.
+        mistakes: String,
     },
     /// There are more tasks than can be numbered.
     #[error("sweep `{name}` has {tasks} tasks; the limit is {limit}: split it into several sweeps")]
@@ -151,32 +160,50 @@ impl Scheduler {
     }
 
     pub(super) fn cancel(&mut self, now: Timestamp, sweep: SweepId) -> Vec<Action> {
-        let leases: Vec<_> =
-            self.leases.iter().filter(|(_, lease)| lease.sweep == sweep).map(|(token, _)| *token).collect();
-        let mut actions = Vec::new();
-        for token in leases {
-            if let Some(lease) = self.end_lease(token) {
-                let (worker, reason) = (lease.worker, DropReason::Cancelled);
-                actions.push(Action::DropLease { worker, token, tasks: Vec::new(), reason });
-            }
-        }
-        self.waiting.retain(|(_, of, _)| *of != sweep);
+        let mut actions = self.drop_leases_of(sweep);
         let Some(state) = self.sweeps.get_mut(&sweep) else { return actions };
-        for index in 0..state.tasks.len() as u32 {
-            let phase = state.task(index).phase;
-            if phase.is_pending() || phase == Phase::Running {
-                state.task_mut(index).token = Task::NO_LEASE;
-                state.move_to(index, Phase::Cancelled);
-            }
+        for index in state.unfinished() {
+            state.task_mut(index).token = Task::NO_LEASE;
+            state.move_to(index, Phase::Cancelled);
         }
         actions.extend(self.end_if_over(now, sweep));
         actions
+    }
+
+    /// Fails the unfinished tasks of a sweep that does not fit its data set.
+    pub(super) fn refuse(&mut self, now: Timestamp, sweep: SweepId, failure: &Failure) -> Vec<Action> {
+        let mut actions = self.drop_leases_of(sweep);
+        let Some(state) = self.sweeps.get_mut(&sweep) else { return actions };
+        for index in state.unfinished() {
+            let task = state.task_mut(index);
+            task.token = Task::NO_LEASE;
+            let attempt = task.attempts;
+            state.move_to(index, Phase::Failed(failure.reason));
+            state.note_failure(index, attempt, failure, true);
+        }
+        actions.push(Action::RefuseSweep { sweep, failure: failure.clone() });
+        actions.extend(self.end_if_over(now, sweep));
+        actions
+    }
+
+    /// Ends all leases of a sweep. Its running tasks keep their state; the caller changes it.
+    fn drop_leases_of(&mut self, sweep: SweepId) -> Vec<Action> {
+        let leases: Vec<_> =
+            self.leases.iter().filter(|(_, lease)| lease.sweep == sweep).map(|(token, _)| *token).collect();
+        self.waiting.retain(|(_, of, _)| *of != sweep);
+        let drop = |token: LeaseToken| {
+            let lease = self.end_lease(token)?;
+            let (worker, reason) = (lease.worker, DropReason::Cancelled);
+            Some(Action::DropLease { worker, token, tasks: Vec::new(), reason })
+        };
+        leases.into_iter().filter_map(drop).collect()
     }
 
     /// To be called whenever a task of the sweep has ended.
     pub(super) fn end_if_over(&mut self, now: Timestamp, sweep: SweepId) -> Option<Action> {
         let state = self.sweeps.get_mut(&sweep)?;
         if state.has_ended() && self.active.remove(&sweep) {
+            self.misfits.remove(&sweep);
             state.ended_at = Some(now);
             state.paused = false;
             let status = state.status();

@@ -258,6 +258,7 @@ impl Scheduler {
                 self.leases.get(token).map(|lease| lease.sweep)
             }
             Event::SweepCancelled { sweep }
+            | Event::SweepRefused { sweep, .. }
             | Event::TasksRetried { sweep, .. }
             | Event::SweepPaused { sweep, .. }
             | Event::SweepPrioritized { sweep, .. } => Some(*sweep),
@@ -380,7 +381,7 @@ impl Scheduler {
             for name in &names {
                 let digest = state.data_digests.get(*name).map(String::as_str);
                 if !worker.data_sets.may_have(name, digest) {
-                    let other = worker.data_sets.known.get(*name).cloned().flatten();
+                    let other = worker.data_sets.known.get(*name).and_then(|known| known.digest.clone());
                     without.push(WithoutData { worker: id.clone(), data_set: (*name).to_owned(), other });
                 }
             }

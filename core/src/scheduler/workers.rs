@@ -147,6 +147,7 @@ impl Scheduler {
     pub(super) fn learn_data_sets(&mut self, worker: &WorkerId, data_sets: DataSets) -> Vec<Action> {
         if let Some(known) = self.workers.get_mut(worker) {
             known.data_sets = data_sets;
+            self.review_data_fit();
         }
         Vec::new()
     }
@@ -200,6 +201,7 @@ impl Scheduler {
         if let Some(known) = self.workers.get_mut(worker) {
             known.connected = false;
         }
+        self.review_data_fit();
         self.forget_if_gone(worker);
         Vec::new()
     }

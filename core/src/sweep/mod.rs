@@ -8,6 +8,7 @@ mod diagnostic;
 mod exclude;
 mod expand;
 mod file;
+mod fit;
 mod mentions;
 mod parameters;
 mod parse;

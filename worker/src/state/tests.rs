@@ -5,7 +5,7 @@ use colearn_core::{
     result::{EpochRecord, TaskResult},
     settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
 };
-use colearn_proto::worker::{DataSets, HeldLease, UnreadableSettings, Welcome};
+use colearn_proto::worker::{DataSets, HeldLease, KnownDataSet, UnreadableSettings, Welcome};
 use colearn_trainer_protocol::Event;
 
 use super::*;
@@ -515,11 +515,11 @@ fn leases_that_do_not_fit_are_refused_with_a_reason() {
 
 #[test]
 fn the_coordinator_knows_the_data_sets_before_it_grants_and_when_more_is_known() {
-    let listing = crate::data_folder::list(std::path::Path::new("/nowhere")).unwrap();
     let mut env = TestEnv::offline(1);
-    env.apply(Input::DataFolder(Some(listing)));
+    env.apply(Input::DataFolder(Some(BTreeMap::new())));
     let known = |digests: &[(&str, &str)]| {
-        let known = digests.iter().map(|(name, digest)| ((*name).to_owned(), Some((*digest).to_owned())));
+        let digest = |digest: &str| KnownDataSet { digest: Some(digest.to_owned()), shape: None };
+        let known = digests.iter().map(|(name, known)| ((*name).to_owned(), digest(known)));
         Action::Send(FromWorker::DataSets(DataSets { known: known.collect(), complete: true }))
     };
     assert_eq!(env.connect(), [known(&[]), free(&[0])]);

@@ -164,7 +164,10 @@ impl World {
                 Action::UndrainWorker { .. } => {}
                 Action::SetAside { .. } => self.set_aside += 1,
                 Action::Restore { .. } => self.restored += 1,
-                Action::RetryTask { .. } | Action::GiveUpTask { .. } | Action::EndSweep { .. } => {}
+                Action::RefuseSweep { .. }
+                | Action::RetryTask { .. }
+                | Action::GiveUpTask { .. }
+                | Action::EndSweep { .. } => {}
             }
         }
     }
