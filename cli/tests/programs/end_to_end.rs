@@ -234,7 +234,7 @@ fn cancelling_stops_and_keeps() {
     let cancelled = lab.colearn(&["cancel", "small", "--coordinator", &url]);
     let again = lab.colearn(&["submit", "small.yaml", "--coordinator", &url]);
     assert!(
-        text(&again.stderr).contains("small: cancelled; nothing more of it will run"),
+        text(&again.stderr).contains("small: cancelled; no more of its tasks will run"),
         "{}",
         text(&again.stderr)
     );

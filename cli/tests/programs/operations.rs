@@ -63,7 +63,7 @@ fn a_sweep_on_a_state_folder_is_extended_retried_and_removed() {
     assert!(diff.contains("- training.epochs: 6\n    + training.epochs: 7"), "{diff}");
     lab.write("fewer.yaml", &SWEEP.replace("[0, 1]", "[1]"));
     let gone = refused(&lab, &with(&["extend", "small", "fewer.yaml"], &target), 3);
-    assert!(gone.contains("no seed 0 any more"), "{gone}");
+    assert!(gone.contains("no longer has the seed 0"), "{gone}");
 
     lab.write("larger.yaml", &larger());
     let added = said(&lab, &with(&["extend", "small", "larger.yaml"], &target));

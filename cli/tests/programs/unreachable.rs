@@ -44,7 +44,7 @@ fn a_web_server_is_no_coordinator() {
 #[test]
 fn a_tunnel_without_a_far_end_is_no_coordinator() {
     let lab = Lab::new();
-    told(&lab, &serve(drop), "see whether its far end is up");
+    told(&lab, &serve(drop), "check that its far end is up");
 }
 
 #[test]
