@@ -1,0 +1,163 @@
+//! Which samples there are, and which row of every file is about which of them.
+
+use std::collections::HashMap;
+
+use crate::{
+    mistake::{Mistake, Mistakes, counted, some},
+    modality::Loaded,
+    table::{Column, Values},
+};
+
+/// The samples in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Samples {
+    /// One a sample; the numbers from 0 if nothing names them.
+    pub(crate) ids: Vec<String>,
+    /// Whether something names them.
+    pub(crate) named: bool,
+}
+
+impl Samples {
+    /// Finds the samples: named by `--ids`, else by the files of a folder, else by the column `id` of a table, else
+    /// counted. Arrays have to have as many; in folders, samples are looked up by their names.
+    pub(crate) fn find(
+        loaded: &[Loaded],
+        ids: Option<Column>,
+        tables: &[&Column],
+        mistakes: &mut Mistakes,
+    ) -> Option<Self> {
+        let folder = loaded.iter().find_map(|it| it.ids.clone().map(|ids| (it.place.clone(), ids)));
+        let given = ids.map(|column| (column.place, column.values.into_texts())).or(folder);
+        if let Some((place, ids)) = given {
+            let samples = Self { ids, named: true };
+            samples.check_counts(&place, loaded, tables, mistakes);
+            return Some(samples);
+        }
+        let counts: Vec<(&str, usize)> = loaded
+            .iter()
+            .map(|it| (it.place.as_str(), it.samples()))
+            .chain(tables.iter().filter(|it| it.ids.is_none()).map(|it| (it.place.as_str(), it.values.len())))
+            .collect();
+        let &(_, count) = counts.first()?;
+        if counts.iter().any(|(_, other)| *other != count) {
+            let each: Vec<String> =
+                counts.iter().map(|(place, count)| format!("{place} has {count}")).collect();
+            mistakes.add(Mistake::new("samples", format_args!("their numbers differ: {}", each.join(", "))).help(
+                "every file has one entry a sample, in the same order; if entries are missing, give tables a column `id` \
+                 and the arrays' order with --ids",
+            ));
+            return None;
+        }
+        match tables.iter().filter_map(|table| table.ids.as_ref().map(|ids| (table, ids))).next() {
+            Some((_, ids)) if ids.len() == count => Some(Self { ids: ids.clone(), named: true }),
+            Some((table, ids)) => {
+                let problem =
+                    format!("has {}, the arrays {}", counted(ids.len(), "row"), counted(count, "sample"));
+                mistakes.add(
+                    Mistake::new(&table.place, problem)
+                        .help("give the ids of the arrays' samples in their order with --ids, or leave out the other rows"),
+                );
+                None
+            }
+            None => Some(Self::counted(count)),
+        }
+    }
+
+    /// What has no names has to have as many entries as there are samples.
+    fn check_counts(&self, place: &str, loaded: &[Loaded], tables: &[&Column], mistakes: &mut Mistakes) {
+        let arrays = loaded.iter().filter(|it| it.ids.is_none()).map(|it| (&it.place, it.samples()));
+        let columns = tables.iter().filter(|it| it.ids.is_none()).map(|it| (&it.place, it.values.len()));
+        for (other, count) in arrays.chain(columns).filter(|(_, count)| *count != self.ids.len()) {
+            let problem = format!(
+                "has {}, {place} has {}",
+                counted(count, "entry").replace("entrys", "entries"),
+                self.ids.len()
+            );
+            mistakes.add(Mistake::new(other, problem).help(
+                "it needs one entry a sample, in the same order; a table may have a column `id` instead",
+            ));
+        }
+    }
+
+    /// How a sample is called in messages.
+    pub(crate) fn name(&self, index: usize) -> String {
+        match self.ids.get(index) {
+            Some(id) if self.named => format!("sample {id:?} ({index})"),
+            _ => format!("sample {index}"),
+        }
+    }
+
+    /// The entry of each sample in a folder of names, or by position.
+    pub(crate) fn rows(
+        &self,
+        names: Option<&[String]>,
+        place: &str,
+        what: &str,
+    ) -> Result<Vec<usize>, Mistake> {
+        let Some(names) = names else { return Ok((0..self.ids.len()).collect()) };
+        if names == self.ids {
+            return Ok((0..names.len()).collect());
+        }
+        let mut by_name: HashMap<&str, usize> = HashMap::new();
+        for (row, name) in names.iter().enumerate() {
+            by_name.entry(name).or_insert(row);
+        }
+        let found: Vec<Option<usize>> = self.ids.iter().map(|id| by_name.get(id.as_str()).copied()).collect();
+        let missing: Vec<&String> =
+            self.ids.iter().zip(&found).filter(|(_, row)| row.is_none()).map(|(id, _)| id).collect();
+        if missing.is_empty() {
+            return Ok(found.into_iter().flatten().collect());
+        }
+        let known: Vec<&String> = names.iter().collect();
+        let problem = format!("has no {what} for {}: {}", counted(missing.len(), "sample"), some(missing));
+        Err(Mistake::new(place, problem)
+            .help(format_args!("it has {}; leave the samples out with --ids, or add them", some(known))))
+    }
+
+    /// Samples without names.
+    pub(crate) fn counted(count: usize) -> Self {
+        Self { ids: (0..count).map(|index| index.to_string()).collect(), named: false }
+    }
+
+    /// The values of a column in the order of the samples; none if it has another number, which was told before.
+    pub(crate) fn align(&self, column: &Column) -> Result<Option<Values>, Mistake> {
+        let Column { place, role, ids, values, .. } = column;
+        if let Some(ids) = ids.as_ref().filter(|ids| **ids != self.ids) {
+            contradiction(place, ids, values)?;
+        }
+        let what = match role {
+            crate::table::Role::Labels => "label",
+            crate::table::Role::Split => "split",
+            _ => "row",
+        };
+        let rows = self.rows(ids.as_deref(), place, what)?;
+        if rows.iter().any(|row| *row >= values.len()) || (ids.is_none() && values.len() != rows.len()) {
+            return Ok(None);
+        }
+        Ok(Some(match values {
+            Values::Numbers(values) => Values::Numbers(rows.iter().map(|row| values[*row]).collect()),
+            Values::Texts(values) => Values::Texts(rows.iter().map(|row| values[*row].clone()).collect()),
+        }))
+    }
+
+    /// Entries of a folder or table that are about no sample.
+    pub(crate) fn unused(&self, names: &[String]) -> usize {
+        let known: std::collections::HashSet<&String> = self.ids.iter().collect();
+        names.iter().filter(|name| !known.contains(name)).count()
+    }
+}
+
+/// Refuses a table that says two things about one id.
+fn contradiction(place: &str, ids: &[String], values: &Values) -> Result<(), Mistake> {
+    let texts = values.clone().into_texts();
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for (row, id) in ids.iter().enumerate() {
+        let first = *seen.entry(id).or_insert(row);
+        if texts[first] != texts[row] {
+            let problem =
+                format!("id {id:?} stands there twice, with {:?} and {:?}", texts[first], texts[row]);
+            return Err(Mistake::new(place, problem).help("leave one of the rows out"));
+        }
+    }
+    Ok(())
+}
