@@ -1,5 +1,6 @@
 //! The command line.
 
+mod import;
 mod listing;
 mod operations;
 mod places;
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use colearn_core::id::SweepName;
 
 pub(crate) use self::{
+    import::ImportArgs,
     listing::{ListArgs, LogArgs, State, StatusArgs, TasksArgs, WorkersArgs},
     operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
     places::{Listen, Target},
@@ -247,6 +249,12 @@ pub(crate) enum DataCommand {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
+    /// Make a data set of NumPy's arrays, folders of them, and tables of labels and splits.
+    ///
+    /// Says what was converted, and prints what the data set holds. Every mistake is told at once. Parquet is read by
+    /// programs built with the cargo feature `parquet`; `python/colearn.py` does the same from arrays in memory.
+    #[command(after_help = import::EXAMPLES)]
+    Import(Box<ImportArgs>),
     /// Check a data set and print what it holds.
     Inspect {
         /// The data set: a file, or a bare name as in sweep files.

@@ -1,0 +1,35 @@
+//! `colearn data import`: a data set of arrays and tables.
+
+use colearn_core::text::printable_lines;
+use colearn_data_format::{Dataset, inspect::Summary, write};
+use colearn_data_import::{Imported, import};
+
+use crate::{
+    args::ImportArgs,
+    exit::{Exit, Failure, Outcome},
+};
+
+pub(crate) fn run(arguments: &ImportArgs) -> Outcome {
+    let failed = |error: &dyn std::fmt::Display| {
+        // Names of columns, files and classes are other people's text.
+        Failure::new(Exit::DataSet, printable_lines(error.to_string()))
+    };
+    let Imported { dataset, notes, warnings } =
+        import(&arguments.request()).map_err(|error| failed(&error))?;
+    for note in notes {
+        outln!("{}", printable_lines(note));
+    }
+    for warning in warnings {
+        errln!("warning: {}", printable_lines(warning));
+    }
+    write(&arguments.out, &dataset).map_err(|error| failed(&error))?;
+    let written = Dataset::open(&arguments.out).map_err(|error| failed(&error))?;
+    out!("\nwrote {}", Summary::new(&written));
+    let names: Vec<&str> = written.modalities().iter().map(|modality| modality.name.as_str()).collect();
+    outln!(
+        "\nin a sweep file: `dataset: {}` and `primary:` one of {}",
+        arguments.out.display(),
+        names.join(", ")
+    );
+    Ok(Exit::Success)
+}
