@@ -37,7 +37,7 @@ pub fn import(request: &Request) -> Result<Imported, ImportError> {
     let samples = Samples::find(&inputs.modalities, inputs.ids.clone(), &tables, &mut mistakes);
 
     for loaded in &inputs.modalities {
-        let own = loaded.ids.clone().map(|ids| Samples { ids, named: true });
+        let own = loaded.ids.clone().map(|ids| Samples { ids, named_by: Some(loaded.place.clone()) });
         let fits = samples.clone().filter(|samples| samples.ids.len() == loaded.samples());
         let names = own.or(fits).unwrap_or_else(|| Samples::counted(loaded.samples()));
         for mistake in modality::faults(loaded, &|sample| names.name(sample)) {
@@ -169,7 +169,7 @@ fn aligned(column: &Column, samples: Option<&Samples>, mistakes: &mut Mistakes) 
         return Some((values, samples.clone()));
     }
     let own = match &column.ids {
-        Some(ids) => Samples { ids: ids.clone(), named: true },
+        Some(ids) => Samples { ids: ids.clone(), named_by: Some(column.place.clone()) },
         None => Samples::counted(column.values.len()),
     };
     Some((column.values.clone(), own))

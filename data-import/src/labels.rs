@@ -68,12 +68,13 @@ impl Reader<'_> {
         let count = values.iter().filter(|value| is_wrong(**value)).count();
         let (value, name) = (values[first], self.samples.name(first));
         let many = counted(count, "label");
-        Some(Mistake::new(self.place, format_args!("{many} {problem}, the first is {value} at {name}")))
+        let are = if count == 1 { "is" } else { "are" };
+        Some(Mistake::new(self.place, format_args!("{many} {are} {problem}, the first is {value} at {name}")))
     }
 
     fn regression(&self, values: &[f64]) -> Result<Labels, Vec<Mistake>> {
         let too_large = |value: f64| !(value as f32).is_finite();
-        if let Some(mistake) = self.wrong(values, "can not be stored as a finite float32", too_large) {
+        if let Some(mistake) = self.wrong(values, "not finite as a float32", too_large) {
             return Err(vec![mistake.help("leave the samples out, or correct the labels")]);
         }
         let mut mistakes = Vec::new();
@@ -200,8 +201,9 @@ impl Reader<'_> {
         if let Some(first) = unknown.first() {
             let distinct: BTreeSet<&String> = unknown.iter().map(|at| &texts[*at]).collect();
             let problem = format!(
-                "{} not among --class-names: {}, the first at {}",
+                "{} {} not among --class-names: {}, the first at {}",
                 counted(unknown.len(), "label"),
+                if unknown.len() == 1 { "is" } else { "are" },
                 some(distinct),
                 self.samples.name(*first)
             );

@@ -68,14 +68,14 @@ impl Mistakes {
     }
 }
 
-/// `1 sample`, `2 samples`.
+/// `1 sample`, `2 samples`; a regular English noun that does not end in a vowel and `y`.
 pub(crate) fn counted(number: usize, noun: &str) -> String {
-    let end = match number {
-        1 => "",
-        _ if noun.ends_with("ss") => "es",
-        _ => "s",
-    };
-    format!("{number} {noun}{end}")
+    match (number, noun.strip_suffix('y')) {
+        (1, _) => format!("1 {noun}"),
+        (_, Some(stem)) => format!("{number} {stem}ies"),
+        _ if noun.ends_with("ss") => format!("{number} {noun}es"),
+        _ => format!("{number} {noun}s"),
+    }
 }
 
 /// The first few of a list, quoted, and how many more there are.

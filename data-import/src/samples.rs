@@ -13,8 +13,8 @@ use crate::{
 pub(crate) struct Samples {
     /// One a sample; the numbers from 0 if nothing names them.
     pub(crate) ids: Vec<String>,
-    /// Whether something names them.
-    pub(crate) named: bool,
+    /// What names them, if anything does.
+    pub(crate) named_by: Option<String>,
 }
 
 impl Samples {
@@ -29,7 +29,7 @@ impl Samples {
         let folder = loaded.iter().find_map(|it| it.ids.clone().map(|ids| (it.place.clone(), ids)));
         let given = ids.map(|column| (column.place, column.values.into_texts())).or(folder);
         if let Some((place, ids)) = given {
-            let samples = Self { ids, named: true };
+            let samples = Self { ids, named_by: Some(place.clone()) };
             samples.check_counts(&place, loaded, tables, mistakes);
             return Some(samples);
         }
@@ -49,7 +49,9 @@ impl Samples {
             return None;
         }
         match tables.iter().filter_map(|table| table.ids.as_ref().map(|ids| (table, ids))).next() {
-            Some((_, ids)) if ids.len() == count => Some(Self { ids: ids.clone(), named: true }),
+            Some((table, ids)) if ids.len() == count => {
+                Some(Self { ids: ids.clone(), named_by: Some(table.place.clone()) })
+            }
             Some((table, ids)) => {
                 let problem =
                     format!("has {}, the arrays {}", counted(ids.len(), "row"), counted(count, "sample"));
@@ -68,11 +70,7 @@ impl Samples {
         let arrays = loaded.iter().filter(|it| it.ids.is_none()).map(|it| (&it.place, it.samples()));
         let columns = tables.iter().filter(|it| it.ids.is_none()).map(|it| (&it.place, it.values.len()));
         for (other, count) in arrays.chain(columns).filter(|(_, count)| *count != self.ids.len()) {
-            let problem = format!(
-                "has {}, {place} has {}",
-                counted(count, "entry").replace("entrys", "entries"),
-                self.ids.len()
-            );
+            let problem = format!("has {}, {place} has {}", counted(count, "entry"), self.ids.len());
             mistakes.add(Mistake::new(other, problem).help(
                 "it needs one entry a sample, in the same order; a table may have a column `id` instead",
             ));
@@ -82,7 +80,7 @@ impl Samples {
     /// How a sample is called in messages.
     pub(crate) fn name(&self, index: usize) -> String {
         match self.ids.get(index) {
-            Some(id) if self.named => format!("sample {id:?} ({index})"),
+            Some(id) if self.named_by.is_some() => format!("sample {id:?} ({index})"),
             _ => format!("sample {index}"),
         }
     }
@@ -116,7 +114,7 @@ impl Samples {
 
     /// Samples without names.
     pub(crate) fn counted(count: usize) -> Self {
-        Self { ids: (0..count).map(|index| index.to_string()).collect(), named: false }
+        Self { ids: (0..count).map(|index| index.to_string()).collect(), named_by: None }
     }
 
     /// The values of a column in the order of the samples; none if it has another number, which was told before.

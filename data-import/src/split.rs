@@ -196,9 +196,11 @@ pub(crate) fn check_division(
     mistakes: &mut Mistakes,
 ) {
     for split in Split::ALL.into_iter().filter(|split| !splits.contains(split)) {
-        mistakes.add(Mistake::new(place, format_args!("the {split} split is empty")).help(
-            "every split needs at least one sample; see how many samples or groups there are to divide",
-        ));
+        mistakes.add(
+            Mistake::new(place, format_args!("the {split} split is empty")).help(
+                "every split needs at least one sample: there may be too few samples or groups to divide",
+            ),
+        );
     }
     let Some((place, groups)) = groups else { return };
     let mut found: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
@@ -237,7 +239,7 @@ pub(crate) fn leaks(samples: &Samples, splits: &[Split], digests: &[[u8; 32]]) -
             if same.len() > 1 { " are the first" } else { "" }
         ));
     };
-    if samples.named {
+    if samples.named_by.is_some() {
         pairs("the same id", in_two_splits(&samples.ids, splits));
     }
     pairs("the same content, bit for bit", in_two_splits(digests, splits));

@@ -76,7 +76,8 @@ fn arrays_and_tables_become_a_data_set() {
             format!("audio: float64 -> float32, 8 x 2 x 3, from {path}/audio.npy"),
             format!("video: float64 -> float32, 8 x 2 x 1, from {path}/video.npy"),
             format!("labels: CSV, 2 classes, from {path}/labels.csv"),
-            "split: 8 samples, as in split.csv".to_owned(),
+            format!("samples: 8, named by {path}/labels.csv"),
+            "split: as in split.csv".to_owned(),
         ]
     );
     assert!(imported.warnings.is_empty(), "{:?}", imported.warnings);
@@ -100,7 +101,7 @@ fn what_has_other_numbers_of_samples_is_told_with_the_numbers() {
         &[
             "samples: their numbers differ: audio.npy has 7, video.npy has 8, labels.csv has 9",
             "help: every file has one entry a sample",
-            "labels.csv: 1 label not whole numbers, the first is 0.5 at sample 8",
+            "labels.csv: 1 label is not whole numbers, the first is 0.5 at sample 8",
             "2 mistakes; nothing was written",
         ],
     );
@@ -123,7 +124,7 @@ fn labels_and_splits_are_looked_up_by_id() {
     let imported = import(&by_id).unwrap();
     assert_eq!(imported.dataset.train.labels, NewLabels::Classes(vec![0, 1, 0, 0]));
     assert!(
-        imported.warnings[0].ends_with("labels.csv: 1 row of no sample left out"),
+        imported.warnings[0].ends_with("labels.csv: left out 1 row of no sample"),
         "{:?}",
         imported.warnings
     );
@@ -224,7 +225,11 @@ fn folders_of_samples_are_padded_and_cut() {
         "{}",
         imported.notes[0]
     );
-    assert!(imported.warnings[0].contains("1 entry that are no .npy files"), "{:?}", imported.warnings);
+    assert!(
+        imported.warnings[0].contains("left out 1 entry without the ending .npy"),
+        "{:?}",
+        imported.warnings
+    );
     (request.pad, request.cut) = (Side::Back, Side::Back);
     let imported = import(&request).unwrap();
     assert_eq!(imported.dataset.train.features[0], [0.5, 0.0, 0.5, 1.5, 0.5, 1.5, 0.5, 1.5]);
@@ -261,7 +266,10 @@ fn folders_are_matched_by_name() {
         NewLabels::Classes(vec![0, 1, 0]),
         "c, b, a: in the order of --ids"
     );
-    contains(&imported.warnings.join("\n"), &["speech: 1 file of no sample", "face: 1 file of no sample"]);
+    contains(
+        &imported.warnings.join("\n"),
+        &["speech: left out 1 file of no sample", "face: left out 1 file of no sample"],
+    );
 
     // An array beside a folder has the order of the file names, which is worth a warning.
     let mixed = Request { ids: None, ..self::request(folder.path(), &["audio.npy", "speech"]) };

@@ -56,7 +56,9 @@ impl Told {
                 format!("fold {fold} of {count} with seed {seed}, validated on fold {}", (fold + 1) % count)
             }
         };
-        self.notes.push(format!("split: {}, {how}{groups}", counted(samples.ids.len(), "sample")));
+        let named = samples.named_by.as_ref().map_or_else(String::new, |place| format!(", named by {place}"));
+        self.notes.push(format!("samples: {}{named}", samples.ids.len()));
+        self.notes.push(format!("split: {how}{groups}"));
         self.preparation.push(format!("split {how}{groups}"));
     }
 
@@ -75,12 +77,12 @@ impl Told {
                 self.warnings.push(format!("{name}: {many} beyond 16777216 rounded to the next float32"));
             }
             if *ignored > 0 {
-                let many = counted(*ignored, "entry").replace("entrys", "entries");
-                self.warnings.push(format!("{place}: {many} that are no .npy files left out"));
+                let many = counted(*ignored, "entry");
+                self.warnings.push(format!("{place}: left out {many} without the ending .npy"));
             }
             let unused = ids.as_ref().map_or(0, |ids| samples.unused(ids));
             if unused > 0 {
-                self.warnings.push(format!("{place}: {} of no sample left out", counted(unused, "file")));
+                self.warnings.push(format!("{place}: left out {} of no sample", counted(unused, "file")));
             }
             if let (None, Some(folder), None) = (ids, folder, &inputs.ids) {
                 self.warnings.push(format!(
@@ -98,7 +100,7 @@ impl Told {
             let unused = column.ids.as_ref().map_or(0, |ids| samples.unused(ids));
             if unused > 0 {
                 self.warnings.push(format!(
-                    "{}: {} of no sample left out",
+                    "{}: left out {} of no sample",
                     column.place,
                     counted(unused, "row")
                 ));

@@ -70,10 +70,10 @@ fn labels_that_are_no_classes_are_counted_and_placed() {
     for (values, words) in [
         (
             texts(&["0", "0.5", "1.5", "1"]),
-            &["2 labels not whole numbers, the first is 0.5 at sample 1", "--regression"][..],
+            &["2 labels are not whole numbers, the first is 0.5 at sample 1", "--regression"][..],
         ),
-        (texts(&["0", "-1", "1"]), &["1 label below 0", "-1 at sample 1"]),
-        (Values::Numbers(vec![0.0, f64::NAN, 1.0]), &["1 label missing", "NaN at sample 1"]),
+        (texts(&["0", "-1", "1"]), &["1 label is below 0", "-1 at sample 1"]),
+        (Values::Numbers(vec![0.0, f64::NAN, 1.0]), &["1 label is missing", "NaN at sample 1"]),
         (texts(&["sad", "", "happy"]), &["1 sample without a label, the first is sample 1"]),
         (texts(&["0", "1000000000000"]), &["go up to 1000000000000, with 2 samples only"]),
         (texts(&["0", "0"]), &["every sample has the label \"0\""]),
@@ -90,12 +90,14 @@ fn labels_that_are_no_classes_are_counted_and_placed() {
 fn names_have_to_cover_the_labels() {
     let error = read(texts(&["0", "2", "1"]), &names(&["a", "b"])).unwrap_err();
     assert!(
-        error.contains("1 label beyond the 2 classes of --class-names (0 to 1), the first is 2 at sample 1"),
+        error.contains(
+            "1 label is beyond the 2 classes of --class-names (0 to 1), the first is 2 at sample 1"
+        ),
         "{error}"
     );
     let error = read(texts(&["a", "x", "x", "y"]), &names(&["a", "b"])).unwrap_err();
     assert!(
-        error.contains("3 labels not among --class-names: \"x\", \"y\", the first at sample 1"),
+        error.contains("3 labels are not among --class-names: \"x\", \"y\", the first at sample 1"),
         "{error}"
     );
     for (given, words) in
@@ -112,7 +114,7 @@ fn values_to_regress_are_finite_float32() {
     let read_values = read(texts(&["-3", "0.5", "2"]), &options).unwrap();
     assert_eq!((read_values.labels, read_values.classes), (NewLabels::Values(vec![-3.0, 0.5, 2.0]), None));
     for (values, words) in [
-        (texts(&["0", "nan"]), "1 label can not be stored as a finite float32, the first is NaN at sample 1"),
+        (texts(&["0", "nan"]), "1 label is not finite as a float32, the first is NaN at sample 1"),
         (texts(&["1e300", "2"]), "at sample 0"),
         (texts(&["1", "high"]), "label \"high\" at sample 1 is no number"),
     ] {

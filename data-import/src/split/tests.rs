@@ -1,7 +1,10 @@
 use super::*;
 
 fn samples(count: usize) -> Samples {
-    Samples { ids: (0..count).map(|index| format!("u{index}")).collect(), named: true }
+    Samples {
+        ids: (0..count).map(|index| format!("u{index}")).collect(),
+        named_by: Some("ids.txt".to_owned()),
+    }
 }
 
 fn counts(splits: &[Split]) -> [usize; 3] {
