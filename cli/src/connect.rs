@@ -85,7 +85,8 @@ impl Connection {
                     tokio::time::sleep(MIN_RECONNECT_DELAY).await;
                 }
                 Err(unreachable) => {
-                    return Err(Failure { message: format!("{error}; {unreachable}"), ..unreachable });
+                    let message = format!("{error}; {unreachable}");
+                    return Err(unreachable.with_message(message));
                 }
             }
         };
@@ -139,7 +140,7 @@ impl Connection {
         lost: Failure,
         say: impl Fn(&str),
     ) -> Result<(), Failure> {
-        if !lost.lost || self.is_embedded() {
+        if !lost.is_lost_connection() || self.is_embedded() {
             return Err(lost);
         }
         say(&format!("{lost}; trying again until it answers, which Ctrl-C ends"));

@@ -2,6 +2,8 @@
 
 use std::{fmt, process::ExitCode};
 
+use colearn_core::sweep::Diagnostics;
+
 /// How the command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
@@ -45,21 +47,55 @@ impl From<Exit> for ExitCode {
 pub(crate) struct Failure {
     /// The exit code.
     pub(crate) exit: Exit,
-    /// What is printed, after `error: `. May have several lines.
+    /// What went wrong. May have several lines.
     pub(crate) message: String,
-    /// Whether the cause is a lost connection to the coordinator, so that reconnecting may help.
-    pub(crate) lost: bool,
+    kind: Kind,
+}
+
+/// What distinguishes failures of one exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// Nothing: the message is all there is.
+    Plain,
+    /// The connection to the coordinator was lost, so that reconnecting may help.
+    LostConnection,
+    /// The message consists of diagnostics of a sweep file, each of which begins with its severity.
+    Diagnostics,
 }
 
 impl Failure {
     /// A failure with its message.
     pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Self { exit, message: message.to_string(), lost: false }
+        Self { exit, message: message.to_string(), kind: Kind::Plain }
     }
 
     /// A failure because the connection to the coordinator was lost or could not be made.
     pub(crate) fn lost(message: impl fmt::Display) -> Self {
-        Self { lost: true, ..Self::new(Exit::Unreachable, message) }
+        Self { kind: Kind::LostConnection, ..Self::new(Exit::Unreachable, message) }
+    }
+
+    /// A failure because a sweep file is not valid.
+    pub(crate) fn invalid_sweep(diagnostics: &Diagnostics) -> Self {
+        Self { kind: Kind::Diagnostics, ..Self::new(Exit::SweepFile, diagnostics) }
+    }
+
+    /// The same failure with another message.
+    pub(crate) fn with_message(self, message: String) -> Self {
+        Self { message, ..self }
+    }
+
+    /// Whether the connection to the coordinator was lost, so that reconnecting may help.
+    pub(crate) fn is_lost_connection(&self) -> bool {
+        self.kind == Kind::LostConnection
+    }
+
+    /// The text to print when the command ends with this failure.
+    pub(crate) fn report(&self) -> String {
+        let message = self.message.trim_end();
+        match self.kind {
+            Kind::Diagnostics => message.to_owned(),
+            Kind::Plain | Kind::LostConnection => format!("error: {message}"),
+        }
     }
 }
 
@@ -77,3 +113,28 @@ impl From<std::io::Error> for Failure {
 
 /// What every subcommand returns.
 pub(crate) type Outcome = Result<Exit, Failure>;
+
+#[cfg(test)]
+mod tests {
+    use colearn_core::sweep::Sweep;
+
+    use super::*;
+
+    #[test]
+    fn a_message_is_reported_as_an_error_whatever_it_begins_with() {
+        let failure = Failure::new(Exit::Failure, "errors.csv can not be written\n");
+        assert_eq!(failure.report(), "error: errors.csv can not be written");
+        assert_eq!(Failure::lost("gone").report(), "error: gone");
+    }
+
+    #[test]
+    fn diagnostics_say_themselves_how_bad_they_are() {
+        // The no-break space is a warning, the unknown key below it an error.
+        let source = "name: x\ndataset: a\u{a0}b\nprimary: p\nno_such_key: 1\n";
+        let failure = Failure::invalid_sweep(&Sweep::parse(source, "x.yaml").unwrap_err());
+        assert_eq!(failure.exit, Exit::SweepFile);
+        let report = failure.report();
+        assert!(report.starts_with("warning: "), "{report}");
+        assert!(report.contains("\n\nerror: "), "{report}");
+    }
+}

@@ -59,7 +59,7 @@ mod tests {
     use colearn_core::{
         result::TaskResult,
         sweep::Sweep,
-        table::{Outcome, ResultsTable},
+        table::{ResultsTable, TaskOutcome},
     };
 
     use super::*;
@@ -78,7 +78,7 @@ mod tests {
                 let value = 0.7 + sign * 0.01 * (1 + index) as f64;
                 let metrics = sweep.report.metrics.iter().map(|name| (name.clone(), value)).collect();
                 let result = TaskResult { metrics, ..TaskResult::default() };
-                outcomes.insert((configuration.id, *seed), Outcome::Done(result));
+                outcomes.insert((configuration.id, *seed), TaskOutcome::Done(result));
             }
         }
         ResultsTable::of(&sweep, &outcomes)

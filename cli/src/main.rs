@@ -64,11 +64,9 @@ fn main() -> ExitCode {
         Ok(exit) => exit,
         // Nobody reads: there is nobody to tell.
         Err(Failure { exit: Exit::PipeClosed, .. }) => Exit::PipeClosed,
-        Err(Failure { exit, message, .. }) => {
-            // Diagnostics of a sweep file begin with `error:` themselves.
-            let prefix = if message.starts_with("error") { "" } else { "error: " };
-            errln!("{prefix}{}", message.trim_end());
-            exit
+        Err(failure) => {
+            errln!("{}", failure.report());
+            failure.exit
         }
     };
     exit.into()

@@ -64,7 +64,7 @@ fn not_written(error: &io::Error) -> Failure {
 
 fn end(failure: &Failure) -> ! {
     if failure.exit != Exit::PipeClosed {
-        errln!("error: {failure}");
+        errln!("{}", failure.report());
     }
     std::process::exit(i32::from(failure.exit as u8));
 }

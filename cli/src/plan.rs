@@ -30,7 +30,7 @@ pub(crate) fn plan(arguments: &PlanArgs) -> Outcome {
 pub(crate) fn parse_file(file: &Path) -> Result<(String, Parsed), Failure> {
     let source = read_sweep_file(file)?;
     let parsed = Sweep::parse(&source, &file.display().to_string())
-        .map_err(|diagnostics| Failure::new(Exit::SweepFile, diagnostics))?;
+        .map_err(|diagnostics| Failure::invalid_sweep(&diagnostics))?;
     for warning in &parsed.warnings {
         errln!("{warning}");
     }

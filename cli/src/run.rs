@@ -91,15 +91,13 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
         Err(Failure { exit: Exit::PipeClosed, .. }) => {}
         Err(failure) => {
             let Target { state, .. } = &target;
-            return Err(Failure {
-                message: format!(
-                    "{failure}; the results are kept in `{}`: colearn results {}{}",
-                    state.display(),
-                    sweep.name,
-                    target.typed()
-                ),
-                ..failure
-            });
+            let message = format!(
+                "{failure}; the results are kept in `{}`: colearn results {}{}",
+                state.display(),
+                sweep.name,
+                target.typed()
+            );
+            return Err(failure.with_message(message));
         }
         Ok(()) => {}
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use colearn_coordinator::{
     CoordinatorError, Storage,
     engine::EngineError,
-    store::{Batch, Entry, MemoryStore, ResultRow, Store, StoreError, StoreFuture},
+    store::{Batch, JournalEntry, MemoryStore, ResultRow, Store, StoreError, StoreFuture},
 };
 use colearn_core::{id::SweepId, scheduler::Recovered};
 use colearn_proto::v1::{self, SweepState};
@@ -200,11 +200,16 @@ impl Store for FullDisk {
         self.inner.commit(batch)
     }
 
-    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         self.inner.journal(after, limit)
     }
 
-    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+    fn journal_of(
+        &self,
+        sweep: SweepId,
+        after: u64,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         self.inner.journal_of(sweep, after, limit)
     }
 

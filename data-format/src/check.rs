@@ -6,11 +6,11 @@ use std::path::Path;
 use safetensors::Dtype;
 use safetensors::tensor::TensorInfo;
 
-use crate::dataset::{OwnedLabels, SplitIndex, as_f32};
 use crate::error::{DatasetError, TensorProblem};
 use crate::header::Header;
 use crate::layout::{LABELS, Modality, Split, Task, tensor_name};
 use crate::scan;
+use crate::split::{OwnedLabels, SplitIndex, as_f32};
 
 /// A file whose header was read.
 pub(crate) struct Check<'a> {

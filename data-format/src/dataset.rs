@@ -1,7 +1,6 @@
 //! An opened data set: checked once, shared by the page cache, read in place.
 
 use std::fmt::{self, Write as _};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
@@ -14,6 +13,7 @@ use crate::error::DatasetError;
 use crate::file::DataFile;
 use crate::header::Header;
 use crate::layout::{Description, Modality, Split, Task};
+use crate::split::{OwnedLabels, SplitIndex, SplitView};
 
 /// An open, checked data set.
 ///
@@ -31,30 +31,6 @@ pub struct Dataset {
     splits: [SplitIndex; 3],
     warnings: Vec<Warning>,
     digest: OnceLock<String>,
-}
-
-/// Where a split's tensors lie.
-#[derive(Debug)]
-pub(crate) struct SplitIndex {
-    /// Bytes of the file, by modality. In bounds, aligned and a whole number of f32, as `Check::split` saw.
-    pub(crate) features: Vec<Range<usize>>,
-    pub(crate) labels: OwnedLabels,
-}
-
-/// Labels are few and may lie unaligned for i64 in the file: they are copied.
-#[derive(Debug)]
-pub(crate) enum OwnedLabels {
-    Classes(Vec<i64>),
-    Values(Vec<f32>),
-}
-
-/// The labels of a split, by sample.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Labels<'a> {
-    /// Classification: indices into the class names.
-    Classes(&'a [i64]),
-    /// Regression: finite values.
-    Values(&'a [f32]),
 }
 
 /// Something that can be trained on but that a person should know.
@@ -80,13 +56,6 @@ impl fmt::Display for Warning {
             }
         }
     }
-}
-
-/// One split of an open data set.
-#[derive(Clone, Copy, Debug)]
-pub struct SplitView<'a> {
-    map: &'a [u8],
-    index: &'a SplitIndex,
 }
 
 impl Dataset {
@@ -191,59 +160,6 @@ impl Dataset {
             })
         })
     }
-}
-
-impl<'a> SplitView<'a> {
-    /// Number of samples (N).
-    #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "an empty split is refused at opening")]
-    pub fn len(&self) -> usize {
-        self.labels().len()
-    }
-
-    /// The features of one modality, in place: `[N, T, D]` in C order. The index is that of [`Dataset::modalities`].
-    ///
-    /// # Panics
-    /// Where there is no such modality.
-    #[must_use]
-    pub fn features(&self, modality: usize) -> &'a [f32] {
-        let bytes = &self.map[self.index.features[modality].clone()];
-        as_f32(bytes).expect("alignment was checked at opening and a map does not move")
-    }
-
-    /// The labels, by sample.
-    #[must_use]
-    pub fn labels(&self) -> Labels<'a> {
-        self.index.labels.view()
-    }
-}
-
-impl Labels<'_> {
-    /// Number of samples.
-    #[must_use]
-    #[expect(clippy::len_without_is_empty, reason = "an empty split is refused at opening")]
-    pub fn len(&self) -> usize {
-        match self {
-            Self::Classes(labels) => labels.len(),
-            Self::Values(labels) => labels.len(),
-        }
-    }
-}
-
-impl OwnedLabels {
-    pub(crate) fn view(&self) -> Labels<'_> {
-        match self {
-            Self::Classes(labels) => Labels::Classes(labels),
-            Self::Values(labels) => Labels::Values(labels),
-        }
-    }
-}
-
-/// The same bytes as numbers, if they start where an f32 may.
-pub(crate) fn as_f32(bytes: &[u8]) -> Option<&[f32]> {
-    // SAFETY: every bit pattern is an f32; `align_to` takes care of bounds and alignment.
-    let (before, values, after) = unsafe { bytes.align_to::<f32>() };
-    (before.is_empty() && after.is_empty()).then_some(values)
 }
 
 fn warnings(task: &Task, splits: &[SplitIndex; 3]) -> Vec<Warning> {

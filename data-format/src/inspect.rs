@@ -4,8 +4,9 @@ use std::fmt;
 
 use serde::Serialize;
 
-use crate::dataset::{Dataset, Labels, Warning};
+use crate::dataset::{Dataset, Warning};
 use crate::layout::{Description, Split, Task};
+use crate::split::Labels;
 
 /// A data set in numbers. `Display` is text for people, `Serialize` for programs.
 #[derive(Clone, Debug, PartialEq, Serialize)]

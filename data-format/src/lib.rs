@@ -22,11 +22,13 @@ pub mod inspect;
 mod layout;
 mod path;
 mod scan;
+mod split;
 mod write;
 
-pub use dataset::{Dataset, Labels, SplitView, Warning};
+pub use dataset::{Dataset, Warning};
 pub use error::{DatasetError, TensorProblem};
 pub use file::{DataFile, DataFolder};
 pub use layout::{Description, Modality, Split, Task};
 pub use path::resolve;
+pub use split::{Labels, SplitView};
 pub use write::{NewDataset, NewLabels, NewSplit, write};

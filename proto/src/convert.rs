@@ -4,6 +4,7 @@ use colearn_core::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, IdError, TaskId},
     result::{EpochRecord, TaskResult},
+    scheduler::DataSets,
 };
 
 use crate::v1;
@@ -86,6 +87,24 @@ impl TryFrom<v1::TaskId> for TaskId {
 /// When it is absent or malformed.
 pub fn task(task: Option<v1::TaskId>) -> Result<TaskId, ConvertError> {
     task.ok_or(ConvertError::Missing("task"))?.try_into()
+}
+
+impl From<DataSets> for v1::DataSets {
+    fn from(data_sets: DataSets) -> Self {
+        let known = data_sets.known.into_iter();
+        let data_set = |(name, digest): (String, Option<String>)| v1::DataSet {
+            name,
+            digest: digest.unwrap_or_default(),
+        };
+        Self { known: known.map(data_set).collect(), complete: data_sets.complete }
+    }
+}
+
+impl From<v1::DataSets> for DataSets {
+    fn from(data_sets: v1::DataSets) -> Self {
+        let data_set = |set: v1::DataSet| (set.name, Some(set.digest).filter(|digest| !digest.is_empty()));
+        Self { known: data_sets.known.into_iter().map(data_set).collect(), complete: data_sets.complete }
+    }
 }
 
 impl From<FailureReason> for v1::FailureReason {
@@ -228,6 +247,14 @@ impl TryFrom<v1::TaskResult> for TaskResult {
     }
 }
 
+/// Checks that a result can be told to a coordinator. One that it would not accept would be sent again for ever.
+///
+/// # Errors
+/// When a limit of the wire format is exceeded or a metric is not finite.
+pub fn check_result(result: &TaskResult) -> Result<(), ConvertError> {
+    TaskResult::try_from(v1::TaskResult::from(result.clone())).map(drop)
+}
+
 #[cfg(test)]
 mod tests {
     use colearn_core::id::SweepId;
@@ -276,6 +303,13 @@ mod tests {
         let mut wire = v1::TaskResult::from(result());
         wire.metrics.insert("loss".to_owned(), f64::NAN);
         assert_eq!(TaskResult::try_from(wire), Err(ConvertError::NotFinite("loss".to_owned())));
+    }
+
+    #[test]
+    fn results_that_could_not_be_delivered_are_caught() {
+        assert_eq!(check_result(&result()), Ok(()));
+        let metrics = (0..=MAX_METRICS).map(|i| (format!("m{i}"), 0.0)).collect();
+        assert!(check_result(&TaskResult { metrics, ..result() }).is_err());
     }
 
     #[test]

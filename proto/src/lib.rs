@@ -1,9 +1,11 @@
 //! The wire format of colearn and its conversions to and from core types.
 //!
 //! The generated types stop here and at the edges of coordinator, agent and command: everything inside
-//! speaks `colearn_core`. [`convert`] is the one place where the two meet.
+//! speaks `colearn_core`, and [`worker`] for what workers and the coordinator say to each other. [`convert`] and [`worker`]
+//! are the two places where wire types and these meet.
 
 pub mod convert;
+pub mod worker;
 
 /// The generated types and services of `colearn.v1`.
 #[expect(

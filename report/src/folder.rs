@@ -7,45 +7,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::{charts::Charts, page::Page, reference::ReferenceError, report_data::Material, text};
-
-/// Why a report could not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum ReportError {
-    /// A file or folder could not be written.
-    #[error("cannot write `{}`: {source}", path.display())]
-    Write {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The list of an earlier report's files could not be read.
-    #[error("cannot read `{}`, the list of the files of an earlier report: {source}; remove it, or report into another folder", path.display())]
-    Read {
-        /// Which.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file of one of a report's names is there already, and no report wrote it.
-    #[error("`{}` is there already and no report wrote it: report into another folder, or remove it", path.display())]
-    Foreign {
-        /// Which.
-        path: PathBuf,
-    },
-    /// The published means are those of another sweep.
-    #[error(transparent)]
-    Reference(#[from] ReferenceError),
-    /// A file could not be encoded.
-    #[error("cannot encode `{file}`: {message}")]
-    Encode {
-        /// Which.
-        file: &'static str,
-        /// Why.
-        message: String,
-    },
-}
+use crate::{charts::Charts, error::ReportError, page::Page, report_data::Material, text};
 
 /// The list of the files that a report wrote, so that the next one can remove those that it does not write. A
 /// folder may hold other files as well, which are nobody's to remove.

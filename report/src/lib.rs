@@ -4,6 +4,7 @@
 
 mod cells;
 mod charts;
+mod error;
 mod folder;
 mod page;
 #[cfg(feature = "parquet")]
@@ -14,6 +15,7 @@ mod svg;
 pub mod text;
 
 pub use cells::{heading_and_rows, metric_heading, setting_columns, short_path, summary_line, warnings};
-pub use folder::{ReportError, write};
+pub use error::ReportError;
+pub use folder::write;
 pub use reference::{Matched, Published, Reference, ReferenceError};
 pub use report_data::{FailureNote, Material, Provenance};

@@ -13,7 +13,7 @@ use parquet::{
 
 use crate::{
     cells::{all_metrics, row_warning, setting_columns, value},
-    folder::ReportError,
+    error::ReportError,
     text::{NUMBERS, verdict},
 };
 

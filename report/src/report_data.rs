@@ -6,7 +6,7 @@ use colearn_core::{
     id::ConfigurationId,
     result::{TaskResult, metric},
     sweep::Sweep,
-    table::{ConfigurationRow, Outcome, ResultsTable},
+    table::{ConfigurationRow, ResultsTable, TaskOutcome},
 };
 
 use crate::reference::Reference;
@@ -17,7 +17,7 @@ pub struct Material {
     /// The sweep as it was resolved.
     pub sweep: Sweep,
     /// What became of its tasks, as far as it is known.
-    pub outcomes: HashMap<(ConfigurationId, u64), Outcome>,
+    pub outcomes: HashMap<(ConfigurationId, u64), TaskOutcome>,
     /// Attempts that failed.
     pub failures: Vec<FailureNote>,
     /// Published means to show beside the results.
@@ -71,7 +71,7 @@ impl Material {
             .seeds
             .iter()
             .filter_map(|seed| match self.outcomes.get(&(configuration, *seed)) {
-                Some(Outcome::Done(result)) => Some((*seed, result)),
+                Some(TaskOutcome::Done(result)) => Some((*seed, result)),
                 _ => None,
             })
             .collect()
@@ -91,7 +91,7 @@ impl Material {
     pub(crate) fn devices(&self) -> BTreeMap<&str, (usize, f64)> {
         let mut devices: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
         for outcome in self.outcomes.values() {
-            if let Outcome::Done(result) = outcome {
+            if let TaskOutcome::Done(result) = outcome {
                 let device = devices.entry(&result.device).or_default();
                 device.0 += 1;
                 device.1 += result.seconds;

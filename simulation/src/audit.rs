@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use colearn_coordinator::store::{Entry, ResultRow};
+use colearn_coordinator::store::{JournalEntry, ResultRow};
 use colearn_core::{
     failure::{Failure, RetryPolicy},
     id::{LeaseToken, SweepId, TaskId},
@@ -53,7 +53,7 @@ impl<'a> Auditor<'a> {
         }
     }
 
-    fn take(&mut self, entry: &Entry) {
+    fn take(&mut self, entry: &JournalEntry) {
         match &entry.event {
             Event::SweepSubmitted { id, sweep } => {
                 let name = sweep.name.to_string();

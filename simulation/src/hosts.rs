@@ -11,10 +11,10 @@ use std::{
 
 use colearn_coordinator::{Config, Coordinator, Storage, SweepParser, engine::Clock, store::Store};
 use colearn_core::{id::WorkerId, sweep::Sweep, time::Timestamp};
+use colearn_proto::worker::SlotOffer;
 use colearn_worker::{
     connection::Connection,
-    input::SlotOffer,
-    run::{self, Place},
+    run::{self, CoordinatorAddress},
     slot::Limits,
     state::Agent,
 };
@@ -144,7 +144,7 @@ pub async fn worker(shared: Shared, host: &'static str, cohorts: &'static [u32])
         let mut trainers = ScriptedTrainers::new(shared.seed, around, inputs);
         let (stop, stops) = mpsc::channel(2);
         shared.stops.lock().unwrap_or_else(PoisonError::into_inner).insert(host, stop);
-        let place = Place { url: network::coordinator(), connect_timeout: Duration::ZERO };
+        let place = CoordinatorAddress { url: network::coordinator(), connect_timeout: Duration::ZERO };
         let left = run::serve(agent, connection, &mut trainers, said, stops, &place).await;
         shared.trace.note(worker.as_str(), format_args!("has left: {left:?}"));
         drop(trainers);

@@ -12,7 +12,7 @@ use colearn_core::{
     id::{ConfigurationId, SweepId, TaskId},
     result::TaskResult,
     sweep::Sweep,
-    table::{Outcome, ResultsTable},
+    table::{ResultsTable, TaskOutcome},
 };
 use colearn_proto::{
     convert,
@@ -297,12 +297,12 @@ impl Person {
             }
             let sweep: Sweep = serde_json::from_str(&json).map_err(|error| bad(&error))?;
             let done = results.iter().map(|(task, result): (&TaskId, &TaskResult)| {
-                ((task.configuration, task.seed), Outcome::Done(result.clone()))
+                ((task.configuration, task.seed), TaskOutcome::Done(result.clone()))
             });
             let not = failed.iter().map(|(task, reason): (&TaskId, _)| {
-                ((task.configuration, task.seed), Outcome::Failed(*reason))
+                ((task.configuration, task.seed), TaskOutcome::Failed(*reason))
             });
-            let outcomes: HashMap<(ConfigurationId, u64), Outcome> = done.chain(not).collect();
+            let outcomes: HashMap<(ConfigurationId, u64), TaskOutcome> = done.chain(not).collect();
             let table = ResultsTable::of(&sweep, &outcomes);
             Ok(Found { sweep, results, failed, table })
         })

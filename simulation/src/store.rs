@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use colearn_coordinator::store::{Batch, Entry, MemoryStore, ResultRow, Store, StoreFuture};
+use colearn_coordinator::store::{Batch, JournalEntry, MemoryStore, ResultRow, Store, StoreFuture};
 use colearn_core::{
     failure::RetryPolicy,
     id::{SweepId, TaskId},
@@ -25,7 +25,7 @@ pub struct WatchedStore {
 
 struct Seen {
     chance: Chance,
-    entries: Vec<Entry>,
+    entries: Vec<JournalEntry>,
     results: BTreeMap<TaskId, ResultRow>,
 }
 
@@ -45,7 +45,7 @@ impl WatchedStore {
 
     /// Everything that was ever committed, in order.
     #[must_use]
-    pub fn entries(&self) -> Vec<Entry> {
+    pub fn entries(&self) -> Vec<JournalEntry> {
         self.seen().entries.clone()
     }
 
@@ -109,11 +109,16 @@ impl Store for WatchedStore {
         })
     }
 
-    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         self.kept.journal(after, limit)
     }
 
-    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+    fn journal_of(
+        &self,
+        sweep: SweepId,
+        after: u64,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         self.kept.journal_of(sweep, after, limit)
     }
 

@@ -61,6 +61,13 @@ pub enum Event {
         /// What it trains on, such as `cpu x1` or `cuda:0 NVIDIA H100`.
         device: String,
     },
+    /// The data set of the cohort was opened. At most once a cohort, before anything else is said of its members.
+    Opened {
+        /// The data set, as the members' settings name it.
+        data_set: String,
+        /// Its SHA-256, in hexadecimal.
+        digest: String,
+    },
     /// A member finished an epoch.
     Epoch {
         /// Which member.

@@ -17,7 +17,7 @@ use nix::{
 
 use crate::{
     device::TrainingDevice,
-    training::{Control, Session},
+    training::{Control, TrainingSession},
 };
 
 /// Runs the trainer process on `cpu` or `cuda:N`, with data sets from `data`. It ends when its standard input closes,
@@ -45,7 +45,7 @@ pub fn run(data: DataFolder, checkpoints: Option<&str>, device: &str, threads: u
         // Without checkpoints, training is as good as before; only an interruption costs more.
         Store::open(location).map_err(|error| eprintln!("warning: {error}; no checkpoints are kept")).ok()
     });
-    let mut session = Session::new(device, data, checkpoints);
+    let mut session = TrainingSession::new(device, data, checkpoints);
     loop {
         match pipe.commands.recv() {
             Ok(Command::Train { members }) => {

@@ -8,7 +8,10 @@ use std::{
 };
 
 use colearn_core::id::WorkerId;
-use colearn_proto::{MAX_MESSAGE_BYTES, v1};
+use colearn_proto::{
+    MAX_MESSAGE_BYTES, v1,
+    worker::{FromWorker, Hello, ToWorker, Welcome},
+};
 use tokio::{sync::mpsc, time::Instant};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::{
@@ -17,9 +20,8 @@ use tonic::{
 };
 
 use super::{
-    input::{Hello, Input, LogLevel, Message},
+    input::LogLevel,
     log_queue::{About, LogQueue},
-    wire,
 };
 
 /// How long opening a stream may take, from the first packet to the welcome.
@@ -122,7 +124,7 @@ impl LinkError {
 struct Opened {
     requests: mpsc::Sender<v1::WorkRequest>,
     responses: Box<Streaming<v1::WorkResponse>>,
-    welcome: Input,
+    welcome: Welcome,
 }
 
 enum Link {
@@ -145,7 +147,7 @@ pub enum ConnectionEvent {
     /// It is time to open a stream: call [`Connection::open`].
     Due,
     /// The coordinator said something.
-    Said(Input),
+    Said(ToWorker),
     /// The stream, or the attempt to open one, is no more. [`ConnectionEvent::Due`] follows after a pause.
     Lost(LinkError),
 }
@@ -221,7 +223,7 @@ impl Connection {
             Link::Opening(opening) => match opening.await {
                 Ok(Opened { requests, responses, welcome }) => {
                     self.link = Link::Open { requests, responses, since: Instant::now() };
-                    return ConnectionEvent::Said(welcome);
+                    return ConnectionEvent::Said(ToWorker::Welcome(welcome));
                 }
                 Err(error) => error,
             },
@@ -235,11 +237,11 @@ impl Connection {
                     }
                 };
                 break match response {
-                    Some(Ok(response)) => match wire::input(response) {
-                        Ok(Input::Connected { .. }) => {
+                    Some(Ok(response)) => match ToWorker::try_from(response) {
+                        Ok(ToWorker::Welcome(_)) => {
                             LinkError::Protocol("a second welcome on the same stream".to_owned())
                         }
-                        Ok(input) => return ConnectionEvent::Said(input),
+                        Ok(message) => return ConnectionEvent::Said(message),
                         Err(error) => LinkError::Protocol(error.to_string()),
                     },
                     Some(Err(status)) => LinkError::from(Box::new(status)),
@@ -252,9 +254,9 @@ impl Connection {
     }
 
     /// Sends a message, if the stream is up. If it turns out not to be, [`ConnectionEvent::Lost`] comes next.
-    pub fn send(&mut self, message: Message) {
+    pub fn send(&mut self, message: FromWorker) {
         let Link::Open { requests, since, .. } = &self.link else { return };
-        let error = match requests.try_send(wire::message(message)) {
+        let error = match requests.try_send(message.into()) {
             Ok(()) => return,
             Err(mpsc::error::TrySendError::Full(_)) => LinkError::Congested,
             Err(mpsc::error::TrySendError::Closed(_)) => LinkError::Closed,
@@ -301,9 +303,10 @@ async fn logs_due(logs: Option<&LogQueue>, not_before: Instant) {
 fn send_logs(logs: Option<&LogQueue>, requests: &mpsc::Sender<v1::WorkRequest>) -> Instant {
     let Some(logs) = logs else { return Instant::now() };
     let (messages, next) = if requests.capacity() < ROOM_FOR_LOGS { logs.not_now() } else { logs.take() };
-    for message in messages {
+    for lines in messages {
+        let message = Some(v1::work_request::Message::Log(lines));
         // There was room; that the stream is gone is noticed where it is read.
-        let _ = requests.try_send(wire::logged(message));
+        let _ = requests.try_send(v1::WorkRequest { message });
     }
     next
 }
@@ -314,12 +317,12 @@ async fn open(dial: Dial, hello: Hello) -> Result<Opened, LinkError> {
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let (requests, outgoing) = mpsc::channel(UNSENT);
     // The hello must be on its way before the call: the coordinator may answer only when it has read it.
-    requests.try_send(wire::hello(hello)).map_err(|_| LinkError::Congested)?;
+    requests.try_send(hello.into()).map_err(|_| LinkError::Congested)?;
     let mut responses =
         Box::new(client.work(ReceiverStream::new(outgoing)).await.map_err(Box::new)?.into_inner());
     let first = responses.message().await.map_err(Box::new)?.ok_or(LinkError::Closed)?;
-    match wire::input(first) {
-        Ok(welcome @ Input::Connected { .. }) => Ok(Opened { requests, responses, welcome }),
+    match ToWorker::try_from(first) {
+        Ok(ToWorker::Welcome(welcome)) => Ok(Opened { requests, responses, welcome }),
         Ok(_) => Err(LinkError::Protocol("the first message is not a welcome".to_owned())),
         Err(error) => Err(LinkError::Protocol(error.to_string())),
     }

@@ -72,7 +72,7 @@ pub enum GpuTrouble {
 ///
 /// # Errors
 /// When there are some and they can not be used.
-pub async fn usable_gpus(launcher: &Launcher) -> Result<Vec<Gpu>, GpuTrouble> {
+pub(crate) async fn usable_gpus(launcher: &Launcher) -> Result<Vec<Gpu>, GpuTrouble> {
     let gpus = gpu::inventory().await?;
     if !gpus.is_empty() {
         let devices = launcher.devices().await;

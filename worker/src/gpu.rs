@@ -16,7 +16,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gpu {
+pub(crate) struct Gpu {
     /// Its name, such as `NVIDIA H100 80GB HBM3`.
     pub name: String,
     /// What CUDA_VISIBLE_DEVICES accepts and no reordering changes, such as `GPU-0a1b...`.
@@ -31,7 +31,7 @@ const NO_DEVICES: &str = "No devices were found";
 ///
 /// # Errors
 /// When there seem to be some and they can not be listed.
-pub async fn inventory() -> Result<Vec<Gpu>, GpuTrouble> {
+pub(crate) async fn inventory() -> Result<Vec<Gpu>, GpuTrouble> {
     let listing = match ask("index,name,uuid").await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return unlisted(Path::new("/dev")).map_or(Ok(Vec::new()), Err);
@@ -52,7 +52,7 @@ pub async fn inventory() -> Result<Vec<Gpu>, GpuTrouble> {
 }
 
 /// The driver's version, such as `580.65.06`; `None` where it can not be had.
-pub async fn driver() -> Option<String> {
+pub(crate) async fn driver() -> Option<String> {
     let output = ask("driver_version").await.ok()?;
     let listing = String::from_utf8_lossy(&output.stdout);
     let version = listing.lines().next()?.trim();

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 /// The name of this host, or `unknown-host`.
 #[must_use]
-pub fn host() -> String {
+pub(crate) fn host() -> String {
     nix::unistd::gethostname()
         .ok()
         .and_then(|name| name.into_string().ok())
@@ -18,7 +18,7 @@ pub fn host() -> String {
 ///
 /// # Errors
 /// When nothing of the name can be used; never with a name that has a letter.
-pub fn worker_id(name: &str) -> Result<WorkerId, IdError> {
+pub(crate) fn worker_id(name: &str) -> Result<WorkerId, IdError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let name: String = name.chars().map(|c| if allowed(c) { c } else { '-' }).take(100).collect();
     let mut digits = Uuid::new_v4().simple().to_string();

@@ -1,27 +1,21 @@
 //! What can happen to the agent, and what it can do about it.
 
-use std::time::Duration;
-
 use colearn_core::{
     failure::{Failure, FailureReason},
-    id::{LeaseToken, TaskId, WorkerId},
-    result::{EpochRecord, TaskResult},
-    settings::TaskSettings,
+    id::TaskId,
 };
+use colearn_proto::worker::{FromWorker, ToWorker};
 use colearn_trainer_protocol::{self as protocol, out_of_memory};
 
-use super::log_queue::About;
+use super::{data_folder::Listing, log_queue::About};
 
 /// Everything that can happen to the agent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
     /// The process has started. Always the first.
     Started,
-    /// The coordinator answered the hello: the stream is up.
-    Connected {
-        /// How often it wants to hear from the worker.
-        heartbeat: Duration,
-    },
+    /// The coordinator said something. A welcome, which is the first on a stream, means that the stream is up.
+    Received(ToWorker),
     /// The stream, or the attempt to open one, is no more.
     Disconnected,
     /// The coordinator turned the worker away, in a way that trying again does not mend.
@@ -29,33 +23,8 @@ pub enum Input {
         /// What it said.
         why: String,
     },
-    /// The coordinator granted a lease.
-    Leased(Lease),
-    /// A report is durable.
-    Acknowledged {
-        /// The lease it was under.
-        token: LeaseToken,
-        /// The task it was about.
-        task: TaskId,
-    },
-    /// Tasks of a lease are no longer this worker's.
-    Dropped {
-        /// The lease.
-        token: LeaseToken,
-        /// Which tasks of it; empty means all.
-        tasks: Vec<TaskId>,
-        /// For people.
-        why: String,
-    },
-    /// The coordinator asks the worker to finish what runs and leave.
-    Drain,
-    /// The coordinator wants the worker, which it had asked to finish and leave, to stay.
-    Undrain,
-    /// The coordinator says something for the log.
-    Notice {
-        /// What.
-        text: String,
-    },
+    /// The data folder was looked at, and it has changed.
+    DataFolder(Listing),
     /// A trainer said something.
     TrainerSaid {
         /// Its slot.
@@ -87,7 +56,7 @@ pub enum Input {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Send a message on the stream, which is up.
-    Send(Message),
+    Send(FromWorker),
     /// Start the trainer of a slot, which has none.
     StartTrainer {
         /// The slot.
@@ -113,7 +82,7 @@ pub enum Action {
     /// A line for the log, and what it is about.
     Log(LogLevel, About, String),
     /// End the process. Nothing follows.
-    Leave(Outcome),
+    Leave(AgentOutcome),
 }
 
 /// How much a log line matters.
@@ -131,7 +100,7 @@ pub enum LogLevel {
 
 /// Why the agent leaves.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AgentOutcome {
     /// The coordinator drained it, and everything is delivered.
     Drained,
     /// It was stopped; leases were given back.
@@ -148,119 +117,6 @@ pub enum Outcome {
         /// How the last one failed.
         why: String,
     },
-}
-
-/// What the agent tells the coordinator, after its hello.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Message {
-    /// These slots, and no others, are free.
-    FreeSlots(Vec<u32>),
-    /// The worker is alive.
-    Heartbeat,
-    /// A member finished an epoch. Lost without harm.
-    Epoch {
-        /// The lease.
-        token: LeaseToken,
-        /// The task.
-        task: TaskId,
-        /// What happened in it.
-        record: EpochRecord,
-        /// How many epochs there are in all.
-        epochs: u32,
-    },
-    /// What is kept until it is acknowledged.
-    Report(Report),
-}
-
-/// What must reach the coordinator.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Report {
-    /// A task is done.
-    Finished {
-        /// The lease.
-        token: LeaseToken,
-        /// The task.
-        task: TaskId,
-        /// What came out.
-        result: Box<TaskResult>,
-    },
-    /// An attempt failed.
-    Failed {
-        /// The lease.
-        token: LeaseToken,
-        /// The task.
-        task: TaskId,
-        /// Why.
-        failure: Failure,
-    },
-    /// The lease's unreported tasks are given back. Kept until the lease is dropped.
-    Released {
-        /// The lease.
-        token: LeaseToken,
-    },
-}
-
-/// The first message on every stream.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hello {
-    /// Who speaks.
-    pub worker: WorkerId,
-    /// On which host.
-    pub host: String,
-    /// The slots that have, or will have, a trainer.
-    pub slots: Vec<SlotOffer>,
-    /// What is trained or not acknowledged.
-    pub held: Vec<Held>,
-    /// What the operator should know.
-    pub warnings: Vec<String>,
-}
-
-/// A slot as the coordinator sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SlotOffer {
-    /// Counting from 0.
-    pub index: u32,
-    /// Such as `cpu x1` or `cuda:0 NVIDIA H100`.
-    pub device: String,
-    /// The most tasks of one cohort; 1 or more.
-    pub max_cohort: u32,
-}
-
-/// A lease the worker still has business with.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Held {
-    /// The lease.
-    pub token: LeaseToken,
-    /// Where it trains or trained.
-    pub slot: u32,
-    /// The tasks that are trained or not acknowledged.
-    pub tasks: Vec<TaskId>,
-}
-
-/// A lease as it was granted.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Lease {
-    /// Echoed in every report.
-    pub token: LeaseToken,
-    /// Where to train.
-    pub slot: u32,
-    /// What to train.
-    pub tasks: Vec<Assignment>,
-}
-
-/// One task of a lease.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Assignment {
-    /// Which task.
-    pub task: TaskId,
-    /// Counting from 1.
-    pub attempt: u32,
-    /// What to train, or why the settings can not be read.
-    pub settings: Result<TaskSettings, String>,
-    /// See [`protocol::Member::checkpoint_every_epochs`].
-    pub checkpoint_every_epochs: u32,
-    /// See [`protocol::Member::data_digest`].
-    pub data_digest: String,
 }
 
 /// How a trainer ended.

@@ -41,6 +41,11 @@ const VARIABLE: &str = "COLEARN_TRAINER";
 const AFFINITY: [&str; 5] =
     ["OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_HW_SUBSET"];
 
+/// MKL's mode of reproducible products. Without one they depend on where in memory their operands lie: a member's rounding
+/// would depend on its place in the cohort. The environment may name another mode, such as one that gives the same bits on
+/// other processors too.
+const REPRODUCIBLE_PRODUCTS: &str = "MKL_CBWR";
+
 /// There is no trainer program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoTrainer {
@@ -156,6 +161,9 @@ impl Launcher {
         for variable in AFFINITY {
             command.env_remove(variable);
         }
+        if env::var_os(REPRODUCIBLE_PRODUCTS).is_none() {
+            command.env(REPRODUCIBLE_PRODUCTS, "AUTO");
+        }
         #[cfg(target_os = "linux")]
         {
             let die_with_parent = || Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?);
@@ -174,16 +182,28 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn trainers_are_told_what_the_worker_was_told() {
-        let launcher = Launcher::new("sh", ["-c", "echo $@", "trainer"].map(Into::into));
-        let mut options = TrainerOptions {
+    async fn products_are_reproducible() {
+        let launcher = Launcher::new("sh", ["-c", "echo $MKL_CBWR", "trainer"].map(Into::into));
+        let output = launcher.launch(&options()).unwrap().wait_with_output().await.unwrap();
+        let expected = env::var("MKL_CBWR").unwrap_or_else(|_| "AUTO".to_owned());
+        assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), expected);
+    }
+
+    fn options() -> TrainerOptions {
+        TrainerOptions {
             data_dir: "sets".into(),
             allow_data_outside: false,
             checkpoints: Some("here".to_owned()),
             device: "cpu".to_owned(),
             threads: 2,
             environment: BTreeMap::new(),
-        };
+        }
+    }
+
+    #[tokio::test]
+    async fn trainers_are_told_what_the_worker_was_told() {
+        let launcher = Launcher::new("sh", ["-c", "echo $@", "trainer"].map(Into::into));
+        let mut options = options();
         for (allowed, said) in [
             (false, "--data-dir sets --device cpu --threads 2 --checkpoints here\n"),
             (true, "--data-dir sets --allow-data-outside --device cpu --threads 2 --checkpoints here\n"),

@@ -5,22 +5,22 @@
 //! and [`input::Action`].
 
 pub mod connection;
-pub mod cuda;
+mod cuda;
+mod data_folder;
 pub mod exit;
-pub mod gpu;
-pub mod identity;
+mod gpu;
+mod identity;
 pub mod input;
 pub mod launcher;
 mod lines;
 pub mod log_queue;
-pub mod memory;
-pub mod no_op;
+mod memory;
+mod no_op;
 pub mod options;
-pub mod outbox;
-pub mod plan;
+mod outbox;
+mod plan;
 pub mod run;
 pub mod slot;
 pub mod state;
-pub mod time_limit;
+mod time_limit;
 pub mod trainer_process;
-pub mod wire;

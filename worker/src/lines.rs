@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 use super::input::TrainerEnd;
 
 /// What was read.
-pub(super) enum Line {
+pub(super) enum ReadLine {
     /// A line, or what came after the last.
     Whole,
     /// Only its beginning was read; the rest comes as further lines.
@@ -25,15 +25,15 @@ pub(super) async fn read_line(
     from: &mut BufReader<impl AsyncRead + Unpin>,
     line: &mut Vec<u8>,
     longest: usize,
-) -> io::Result<Line> {
+) -> io::Result<ReadLine> {
     line.clear();
     let limit = u64::try_from(longest).unwrap_or(u64::MAX);
     let read = from.take(limit).read_until(b'\n', line).await?;
     Ok(match line.last() {
-        None => Line::End,
-        Some(b'\n') => Line::Whole,
-        Some(_) if read >= longest => Line::TooLong,
-        Some(_) => Line::Whole,
+        None => ReadLine::End,
+        Some(b'\n') => ReadLine::Whole,
+        Some(_) if read >= longest => ReadLine::TooLong,
+        Some(_) => ReadLine::Whole,
     })
 }
 
@@ -86,11 +86,11 @@ mod tests {
     async fn lines_have_a_limit() {
         let mut from = BufReader::new(&b"short\nmuch too long\nend"[..]);
         let mut line = Vec::new();
-        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(Line::Whole)));
-        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(Line::TooLong)));
-        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(Line::Whole)));
-        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(Line::Whole)));
+        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(ReadLine::Whole)));
+        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(ReadLine::TooLong)));
+        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(ReadLine::Whole)));
+        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(ReadLine::Whole)));
         assert_eq!(line, b"end");
-        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(Line::End)));
+        assert!(matches!(read_line(&mut from, &mut line, 8).await, Ok(ReadLine::End)));
     }
 }

@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf};
 ///
 /// A process killed by it looks like any other killed by signal 9; that the counter grew tells them apart.
 #[derive(Debug)]
-pub struct OutOfMemoryWatch {
+pub(crate) struct OutOfMemoryWatch {
     counter: Option<PathBuf>,
     accounted: u64,
 }
@@ -15,7 +15,7 @@ pub struct OutOfMemoryWatch {
 impl OutOfMemoryWatch {
     /// Kills before this moment do not count.
     #[must_use]
-    pub fn begin() -> Self {
+    pub(crate) fn begin() -> Self {
         let candidates = [own_group(), Some(PathBuf::from("/proc/vmstat"))];
         let counter = candidates.into_iter().flatten().find(|path| read(path).is_some());
         let accounted = counter.as_ref().and_then(read).unwrap_or(0);
@@ -23,7 +23,7 @@ impl OutOfMemoryWatch {
     }
 
     /// Attributes one kill to a process that died of signal 9, if there is one that is not accounted for.
-    pub fn claim(&mut self) -> bool {
+    pub(crate) fn claim(&mut self) -> bool {
         let kills = self.counter.as_ref().and_then(read).unwrap_or(0);
         let claimed = kills > self.accounted;
         if claimed {

@@ -7,23 +7,24 @@ use colearn_core::{
     id::TaskId,
     result::{EpochRecord, TaskResult, metric},
 };
+use colearn_proto::worker::SlotOffer;
 use colearn_trainer_protocol::{Command, Event};
 use tokio::sync::mpsc;
 
 use super::{
-    input::{EndStatus, Input, SlotOffer, TrainerEnd},
+    input::{EndStatus, Input, TrainerEnd},
     trainer_process::Trainers,
 };
 
 /// What these trainers say they train on.
-pub const DEVICE: &str = "no-op";
+pub(crate) const DEVICE: &str = "no-op";
 
 /// What one trainer says at most beside the ends of its members: that it is ready, idle, and killed.
 const BESIDE_MEMBERS: usize = 3;
 
 /// Trainers that answer every cohort at once with a made-up result for each member.
 #[derive(Debug)]
-pub struct NoOpTrainers {
+pub(crate) struct NoOpTrainers {
     inputs: mpsc::Sender<Input>,
     running: BTreeSet<u32>,
 }
@@ -34,7 +35,7 @@ impl NoOpTrainers {
     /// # Panics
     /// When there are no slots.
     #[must_use]
-    pub fn new(slots: &[SlotOffer]) -> (Self, mpsc::Receiver<Input>) {
+    pub(crate) fn new(slots: &[SlotOffer]) -> (Self, mpsc::Receiver<Input>) {
         // The agent tells a trainer nothing new before it has read the last answer, so that this is never full.
         let answers = slots.iter().map(|slot| slot.max_cohort as usize + BESIDE_MEMBERS).sum();
         let (inputs, said) = mpsc::channel(answers);
@@ -105,9 +106,8 @@ mod tests {
     use colearn_core::id::{ConfigurationId, SweepId};
 
     use super::*;
+    use colearn_proto::convert::check_result;
     use colearn_trainer_protocol::Member;
-
-    use crate::wire;
 
     fn members(count: u32) -> Vec<Member> {
         let settings = serde_json::from_str(
@@ -142,10 +142,10 @@ mod tests {
         while let Ok(input) = said.try_recv() {
             match input {
                 Input::TrainerSaid { slot, event } => {
-                    wire::check(&event).unwrap();
                     let word = match event {
                         Event::Ready { .. } => "ready".to_owned(),
                         Event::Finished { task, result } => {
+                            check_result(&result).unwrap();
                             format!("{} {}", task.seed, result.metrics["accuracy"])
                         }
                         Event::Idle => "idle".to_owned(),

@@ -73,7 +73,7 @@ pub struct AgentArgs {
 pub enum TrainerKind {
     /// A child process for each slot.
     Process,
-    /// Nothing: see [`super::no_op`].
+    /// Nothing: every task is answered at once with a made-up result.
     NoOp,
 }
 

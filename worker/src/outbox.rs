@@ -3,94 +3,70 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use colearn_core::id::{LeaseToken, TaskId};
-
-use super::input::{Held, Report};
+use colearn_proto::worker::{HeldLease, Report};
 
 /// What is owed to the coordinator, in the order in which it happened.
 ///
 /// A task is *held* from its lease until its report is acknowledged or its lease dropped, which is also the
 /// answer to one that is given back. A report stays, over any number of reconnects, until then.
 #[derive(Clone, Debug, Default)]
-pub struct Outbox {
-    held: BTreeMap<LeaseToken, HeldLease>,
+pub(crate) struct ReportOutbox {
+    held: BTreeMap<LeaseToken, BTreeSet<TaskId>>,
     owed: VecDeque<Report>,
     /// How many of the first of `owed` were sent on the stream that is up.
     sent: usize,
 }
 
-#[derive(Clone, Debug)]
-struct HeldLease {
-    slot: u32,
-    tasks: BTreeSet<TaskId>,
-}
-
-impl Report {
-    /// The lease it is under.
-    #[must_use]
-    pub fn token(&self) -> LeaseToken {
-        match self {
-            Self::Finished { token, .. } | Self::Failed { token, .. } | Self::Released { token } => *token,
-        }
-    }
-
-    /// The task it is about; none when it is about the whole lease.
-    #[must_use]
-    pub fn task(&self) -> Option<TaskId> {
-        match self {
-            Self::Finished { task, .. } | Self::Failed { task, .. } => Some(*task),
-            Self::Released { .. } => None,
-        }
-    }
-}
-
-impl Outbox {
+impl ReportOutbox {
     /// Takes the tasks of a lease on.
-    pub fn hold(&mut self, token: LeaseToken, slot: u32, tasks: impl IntoIterator<Item = TaskId>) {
-        self.held.insert(token, HeldLease { slot, tasks: tasks.into_iter().collect() });
+    pub(crate) fn hold(&mut self, token: LeaseToken, tasks: impl IntoIterator<Item = TaskId>) {
+        self.held.insert(token, tasks.into_iter().collect());
     }
 
     /// Whether there is any business left with a lease.
     #[must_use]
-    pub fn holds(&self, token: LeaseToken) -> bool {
+    pub(crate) fn holds(&self, token: LeaseToken) -> bool {
         self.held.contains_key(&token)
     }
 
+    #[cfg(test)]
     /// Whether a task of a lease is held.
     #[must_use]
-    pub fn holds_task(&self, token: LeaseToken, task: TaskId) -> bool {
-        self.held.get(&token).is_some_and(|lease| lease.tasks.contains(&task))
+    pub(crate) fn holds_task(&self, token: LeaseToken, task: TaskId) -> bool {
+        self.held.get(&token).is_some_and(|tasks| tasks.contains(&task))
     }
 
     /// Whether nothing is owed.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.owed.is_empty()
     }
 
+    #[cfg(test)]
     /// What is owed.
-    pub fn owed(&self) -> impl Iterator<Item = &Report> {
+    pub(crate) fn owed(&self) -> impl Iterator<Item = &Report> {
         self.owed.iter()
     }
 
     /// Owes a report from now on.
-    pub fn owe(&mut self, report: Report) {
+    pub(crate) fn owe(&mut self, report: Report) {
         self.owed.push_back(report);
     }
 
     /// The stream is gone: whatever is owed must be sent again on the next.
-    pub fn disconnected(&mut self) {
+    pub(crate) fn disconnected(&mut self) {
         self.sent = 0;
     }
 
     /// What has not been sent on this stream yet.
-    pub fn deliver(&mut self) -> Vec<Report> {
+    pub(crate) fn deliver(&mut self) -> Vec<Report> {
         let fresh = self.owed.iter().skip(self.sent).cloned().collect();
         self.sent = self.owed.len();
         fresh
     }
 
     /// Forgets what is durable, and returns it.
-    pub fn acknowledged(&mut self, token: LeaseToken, task: TaskId) -> Option<Report> {
+    pub(crate) fn acknowledged(&mut self, token: LeaseToken, task: TaskId) -> Option<Report> {
         let report = self.forget(token, Some(task))?;
         self.let_go(token, task);
         Some(report)
@@ -98,10 +74,10 @@ impl Outbox {
 
     /// Forgets tasks of a lease, with any report of them; all of its tasks when `tasks` is empty. Returns
     /// those that were held.
-    pub fn drop_tasks(&mut self, token: LeaseToken, tasks: &[TaskId]) -> Vec<TaskId> {
-        let Some(lease) = self.held.get(&token) else { return Vec::new() };
+    pub(crate) fn drop_tasks(&mut self, token: LeaseToken, tasks: &[TaskId]) -> Vec<TaskId> {
+        let Some(held) = self.held.get(&token) else { return Vec::new() };
         let dropped: Vec<TaskId> =
-            lease.tasks.iter().copied().filter(|task| tasks.is_empty() || tasks.contains(task)).collect();
+            held.iter().copied().filter(|task| tasks.is_empty() || tasks.contains(task)).collect();
         for &task in &dropped {
             self.acknowledged(token, task);
             self.let_go(token, task);
@@ -114,22 +90,21 @@ impl Outbox {
 
     /// What is held, for the hello.
     #[must_use]
-    pub fn held(&self) -> Vec<Held> {
-        let held = |(token, lease): (&LeaseToken, &HeldLease)| Held {
+    pub(crate) fn held(&self) -> Vec<HeldLease> {
+        let held = |(token, tasks): (&LeaseToken, &BTreeSet<TaskId>)| HeldLease {
             token: *token,
-            slot: lease.slot,
-            tasks: lease.tasks.iter().copied().collect(),
+            tasks: tasks.iter().copied().collect(),
         };
         self.held.iter().map(held).collect()
     }
 
     /// The leases that have a task which is neither reported nor given back.
     #[must_use]
-    pub fn unreported(&self) -> Vec<LeaseToken> {
-        let open = |(token, lease): (&LeaseToken, &HeldLease)| {
+    pub(crate) fn unreported(&self) -> Vec<LeaseToken> {
+        let open = |(token, tasks): (&LeaseToken, &BTreeSet<TaskId>)| {
             let given_back = self.owed.iter().any(|r| *r == Report::Released { token: *token });
             let reported: BTreeSet<TaskId> = self.reported(*token).collect();
-            (!given_back && lease.tasks.iter().any(|task| !reported.contains(task))).then_some(*token)
+            (!given_back && tasks.iter().any(|task| !reported.contains(task))).then_some(*token)
         };
         self.held.iter().filter_map(open).collect()
     }
@@ -148,14 +123,10 @@ impl Outbox {
     }
 
     fn let_go(&mut self, token: LeaseToken, task: TaskId) {
-        if let Some(lease) = self.held.get_mut(&token) {
-            lease.tasks.remove(&task);
+        if let Some(tasks) = self.held.get_mut(&token) {
+            tasks.remove(&task);
         }
-        self.forget_empty();
-    }
-
-    fn forget_empty(&mut self) {
-        self.held.retain(|_, lease| !lease.tasks.is_empty());
+        self.held.retain(|_, tasks| !tasks.is_empty());
     }
 }
 
@@ -175,8 +146,8 @@ mod tests {
 
     #[test]
     fn an_acknowledgement_hides_no_later_report() {
-        let mut outbox = Outbox::default();
-        outbox.hold(LeaseToken(7), 0, (1..=2).filter_map(|seed| failed(seed).task()));
+        let mut outbox = ReportOutbox::default();
+        outbox.hold(LeaseToken(7), (1..=2).filter_map(|seed| failed(seed).task()));
         outbox.owe(failed(1));
         assert_eq!(outbox.deliver(), [failed(1)]);
         outbox.acknowledged(LeaseToken(7), failed(1).task().unwrap());

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
-use super::{gpu::Gpu, input::SlotOffer, launcher::TrainerOptions};
+use colearn_proto::worker::SlotOffer;
+
+use super::{gpu::Gpu, launcher::TrainerOptions};
 
 /// What to train on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -32,7 +34,7 @@ pub struct Wanted {
 
 /// One slot as planned.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlannedSlot {
+pub(crate) struct PlannedSlot {
     /// What the coordinator is told.
     pub offer: SlotOffer,
     /// How its trainer is started.
@@ -87,7 +89,7 @@ const GPU_COHORT: u32 = 16;
 ///
 /// # Errors
 /// When a count is zero, or there are fewer GPUs than asked for.
-pub fn plan(
+pub(crate) fn plan(
     wanted: &Wanted,
     cores: u32,
     gpus: &[Gpu],
@@ -135,9 +137,6 @@ pub fn plan(
             "{slots} slot(s) of {threads} thread(s) are more than the {cores} core(s) of this host: they will slow each other down"
         ));
     }
-    // Without it MKL's products depend on where in memory their operands lie: a member's rounding would depend
-    // on its place in the cohort. Whoever wants the same bits on other processors too sets another mode.
-    let products = std::env::var("MKL_CBWR").unwrap_or_else(|_| "AUTO".to_owned());
     let planned = |index: u32| {
         // Round and round: two slots of two GPUs are one of each, however many a GPU may have.
         let number = index as usize % gpus.len().max(1);
@@ -145,7 +144,6 @@ pub fn plan(
         let mut environment = BTreeMap::from([
             ("OMP_NUM_THREADS".to_owned(), threads.to_string()),
             ("MKL_NUM_THREADS".to_owned(), threads.to_string()),
-            ("MKL_CBWR".to_owned(), products.clone()),
             // A backtrace takes memory. Where there is none left, Rust's runtime reports that in the middle of the
             // backtrace and waits for its own lock: a trainer that should be replaced would stay for ever.
             ("RUST_BACKTRACE".to_owned(), "0".to_owned()),
@@ -223,7 +221,6 @@ mod tests {
         assert_eq!(slots[1].trainer.environment["CUDA_VISIBLE_DEVICES"], "GPU-1");
         assert_eq!(slots[1].trainer.environment["CUBLAS_WORKSPACE_CONFIG"], ":4096:8");
         assert_eq!(slots[1].trainer.environment["OMP_NUM_THREADS"], "8");
-        assert!(slots[1].trainer.environment.contains_key("MKL_CBWR"));
         assert_eq!(slots[1].trainer.environment["RUST_BACKTRACE"], "0");
         assert_eq!(shape(&Wanted { device: Device::Cpu, ..wanted() }, 4, 2), (4, 1, 1));
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use colearn_core::time::Timestamp;
+use colearn_proto::worker::{SlotOffer, ToWorker};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -13,11 +14,11 @@ use tracing::{debug, error, info, warn};
 
 use super::{
     connection::{Connection, ConnectionEvent, Dial},
-    cuda,
+    cuda, data_folder,
     exit::AgentError,
     gpu::Gpu,
     identity,
-    input::{Action, Input, LogLevel, Outcome, SlotOffer},
+    input::{Action, AgentOutcome, Input, LogLevel},
     launcher::Launcher,
     log_queue::{AGENT_TARGET, LogQueue},
     no_op::{self, NoOpTrainers},
@@ -59,18 +60,23 @@ pub async fn run(
 
     let offers: Vec<SlotOffer> = slots.iter().map(|slot| slot.offer.clone()).collect();
     let agent = Agent::new(worker.clone(), host, offers.clone(), options.limits.clone(), Timestamp(0));
-    let agent = agent.with_warnings(warnings);
+    let data_dir = launcher.is_some().then(|| options.locations.data_dir.clone());
+    let listing = data_dir.as_deref().and_then(data_folder::list);
+    let agent = agent.with_warnings(warnings).with_data_folder(listing.clone());
     let dial = Dial::tcp(options.coordinator.clone());
     let connection = Connection::new(dial, worker).with_logs(logs.clone());
     let stops = stops(options.until_stdin_closes)
         .map_err(|cause| AgentError::System { what: "listen for signals", cause })?;
-    let place = Place {
+    let place = CoordinatorAddress {
         url: options.coordinator,
         connect_timeout: options.limits.connect_timeout.unwrap_or_default(),
     };
     match launcher {
         Some(launcher) => {
             let (inputs, said) = mpsc::channel(INPUTS);
+            if let Some(data_dir) = data_dir {
+                tokio::spawn(data_folder::watch(data_dir, listing, inputs.clone()));
+            }
             let options = slots.into_iter().map(|slot| (slot.offer.index, slot.trainer));
             let mut trainers = TrainerProcesses::new(launcher, options, inputs, logs);
             let ended = serve(agent, connection, &mut trainers, said, stops, &place).await;
@@ -119,7 +125,7 @@ async fn slots(
 
 /// Where the coordinator was looked for, and for how long: for error messages.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub struct CoordinatorAddress {
     /// Its URL.
     pub url: Uri,
     /// How long it was looked for.
@@ -139,7 +145,7 @@ pub async fn serve(
     trainers: &mut impl Trainers,
     mut said: mpsc::Receiver<Input>,
     mut stops: mpsc::Receiver<()>,
-    place: &Place,
+    place: &CoordinatorAddress,
 ) -> Result<(), AgentError> {
     let began = Instant::now();
     let now = || Timestamp(0).after(began.elapsed());
@@ -189,11 +195,11 @@ pub async fn serve(
                     connection.open(agent.hello());
                     continue_with_nothing()
                 }
-                ConnectionEvent::Said(input) => {
-                    if matches!(input, Input::Connected { .. }) {
+                ConnectionEvent::Said(message) => {
+                    if matches!(message, ToWorker::Welcome(_)) {
                         info!("connected to the coordinator at {}", place.url);
                     }
-                    input
+                    Input::Received(message)
                 }
                 ConnectionEvent::Lost(error) => {
                     warn!("no connection to the coordinator at {}: {error}; trying again", place.url);
@@ -228,15 +234,15 @@ fn log(level: LogLevel, text: &str) {
     }
 }
 
-fn outcome_of(outcome: Outcome, place: &Place, cause: String) -> Result<(), AgentError> {
+fn outcome_of(outcome: AgentOutcome, place: &CoordinatorAddress, cause: String) -> Result<(), AgentError> {
     let url = place.url.to_string();
     match outcome {
-        Outcome::Drained | Outcome::Stopped => Ok(()),
-        Outcome::Unreachable => {
+        AgentOutcome::Drained | AgentOutcome::Stopped => Ok(()),
+        AgentOutcome::Unreachable => {
             Err(AgentError::Unreachable { url, seconds: place.connect_timeout.as_secs(), cause })
         }
-        Outcome::Refused { why } => Err(AgentError::Refused { url, why }),
-        Outcome::NoUsableSlot { why } => Err(AgentError::NoUsableSlot { why }),
+        AgentOutcome::Refused { why } => Err(AgentError::Refused { url, why }),
+        AgentOutcome::NoUsableSlot { why } => Err(AgentError::NoUsableSlot { why }),
     }
 }
 

@@ -6,9 +6,8 @@ use colearn_core::{
     id::{LeaseToken, TaskId},
     time::Timestamp,
 };
+use colearn_proto::worker::SlotOffer;
 use colearn_trainer_protocol::Member;
-
-use super::input::SlotOffer;
 
 /// How patient the agent is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +105,7 @@ pub struct Training {
     pub members: BTreeSet<TaskId>,
     /// When it began.
     pub began: Timestamp,
-    /// Whether it got so far that its successor has something to go on from, see [`super::time_limit`]; never where
+    /// Whether it got so far that its successor has something to go on from, see `time_limit.rs`; never where
     /// no checkpoints are kept.
     pub made_progress: bool,
     /// Whether its members keep checkpoints.

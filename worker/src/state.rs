@@ -7,15 +7,20 @@ use colearn_core::{
     id::{LeaseToken, TaskId, WorkerId},
     time::Timestamp,
 };
+use colearn_proto::worker::{Assignment, FromWorker, Hello, Lease, Report, SlotOffer, ToWorker};
 use colearn_trainer_protocol::{Command, Member};
 
 use super::{
-    input::{Action, Assignment, Hello, Input, Lease, LogLevel, Message, Outcome, Report, SlotOffer},
+    data_folder::{Inventory, Listing},
+    input::{Action, AgentOutcome, Input, LogLevel},
     log_queue::About,
-    outbox::Outbox,
+    outbox::ReportOutbox,
     slot::{Cohort, Limits, Slot, Trainer, Training},
     time_limit::TimeLimit,
 };
+
+/// The shortest pause between heartbeats, whatever the coordinator asks for.
+const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
 
 mod leaving;
 #[cfg(test)]
@@ -33,7 +38,8 @@ pub struct Agent {
     warnings: Vec<String>,
     limits: Limits,
     slots: BTreeMap<u32, Slot>,
-    outbox: Outbox,
+    outbox: ReportOutbox,
+    data_sets: Inventory,
     link: Link,
     mode: Mode,
     time: TimeLimit,
@@ -51,6 +57,8 @@ enum Link {
         beat_at: Timestamp,
         /// The free slots as the coordinator knows them: told, less those it has granted leases on.
         offered: Option<Vec<u32>>,
+        /// The coordinator knows what `data_sets` says.
+        data_sets_told: bool,
     },
 }
 
@@ -61,12 +69,12 @@ enum Mode {
     Draining,
     /// Takes no new lease; what is trained stops at the end of its epoch, and is given back.
     Parking {
-        outcome: Outcome,
+        outcome: AgentOutcome,
         until: Timestamp,
     },
     /// Nothing is trained; what is owed is delivered as far as it can be.
     Leaving {
-        outcome: Outcome,
+        outcome: AgentOutcome,
         until: Timestamp,
     },
     Gone,
@@ -90,7 +98,8 @@ impl Agent {
             time: TimeLimit::new(now, &limits),
             limits,
             slots: slots.into_iter().map(|offer| (offer.index, Slot::new(offer, now))).collect(),
-            outbox: Outbox::default(),
+            outbox: ReportOutbox::default(),
+            data_sets: Inventory::default(),
             link: Link::Down,
             mode: Mode::Working,
             ever_connected: false,
@@ -104,6 +113,13 @@ impl Agent {
         Self { warnings, ..self }
     }
 
+    /// The same, with what lies in its data folder.
+    #[must_use]
+    pub fn with_data_folder(mut self, listing: Listing) -> Self {
+        self.data_sets.listed(listing);
+        self
+    }
+
     /// What to say first on a new stream.
     #[must_use]
     pub fn hello(&self) -> Hello {
@@ -111,6 +127,7 @@ impl Agent {
         Hello {
             worker: self.worker.clone(),
             host: self.host.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
             slots: usable.map(|slot| slot.offer.clone()).collect(),
             held: self.outbox.held(),
             warnings: self.warnings.clone(),
@@ -152,32 +169,53 @@ impl Agent {
         }
         match input {
             Input::Started | Input::Tick => {}
-            Input::Connected { heartbeat } => {
-                self.reach_by = None;
-                self.ever_connected = true;
-                self.outbox.disconnected();
-                self.link = Link::Up { heartbeat, beat_at: now.after(heartbeat), offered: None };
-            }
+            Input::Received(message) => self.received(now, message),
             Input::Disconnected => {
                 self.link = Link::Down;
                 self.outbox.disconnected();
             }
             Input::Refused { why } => self.refused(why),
-            Input::Leased(lease) => self.leased(now, lease),
-            Input::Acknowledged { token, task } => self.acknowledged(token, task),
-            Input::Dropped { token, tasks, why } => self.dropped(now, token, &tasks, &why),
-            Input::Drain => self.drain("finishing what runs, taking nothing new"),
-            Input::Undrain => self.undrain(),
-            Input::Notice { text } => self.log(LogLevel::Warn, format!("the coordinator says: {text}")),
+            Input::DataFolder(listing) => {
+                self.data_sets.listed(listing);
+                self.tell_data_sets();
+            }
             Input::TrainerSaid { slot, event } => self.trainer_said(now, slot, event),
             Input::ProtocolViolation { slot, what } => self.violated(now, slot, &what),
             Input::TrainerEnded { slot, end } => self.trainer_ended(now, slot, &end),
-            Input::Stop => self.leave(now, Outcome::Stopped),
+            Input::Stop => self.leave(now, AgentOutcome::Stopped),
         }
         self.act_on_time(now);
         self.speak();
         self.finish(now);
         std::mem::take(&mut self.actions)
+    }
+
+    fn received(&mut self, now: Timestamp, message: ToWorker) {
+        match message {
+            ToWorker::Welcome(welcome) => self.connected(now, welcome.heartbeat),
+            ToWorker::Lease(lease) => self.leased(now, lease),
+            ToWorker::Acknowledged { token, task } => self.acknowledged(token, task),
+            ToWorker::Drop { token, tasks, reason } => self.dropped(now, token, &tasks, &reason),
+            ToWorker::Drain { now: true } => self.leave(now, AgentOutcome::Stopped),
+            ToWorker::Drain { now: false } => self.drain("finishing what runs, taking nothing new"),
+            ToWorker::Undrain => self.undrain(),
+            ToWorker::Notice { text } => self.log(LogLevel::Warn, format!("the coordinator says: {text}")),
+        }
+    }
+
+    fn connected(&mut self, now: Timestamp, heartbeat: Duration) {
+        let heartbeat = heartbeat.max(SHORTEST_HEARTBEAT);
+        self.reach_by = None;
+        self.ever_connected = true;
+        self.outbox.disconnected();
+        self.link =
+            Link::Up { heartbeat, beat_at: now.after(heartbeat), offered: None, data_sets_told: false };
+    }
+
+    fn tell_data_sets(&mut self) {
+        if let Link::Up { data_sets_told, .. } = &mut self.link {
+            *data_sets_told = false;
+        }
     }
 
     fn log(&mut self, level: LogLevel, text: impl Into<String>) {
@@ -194,7 +232,7 @@ impl Agent {
         self.outbox.disconnected();
         // A coordinator that once took this worker may be in the middle of being replaced.
         if !self.ever_connected {
-            self.go(Outcome::Refused { why });
+            self.go(AgentOutcome::Refused { why });
         }
     }
 
@@ -209,7 +247,7 @@ impl Agent {
         if tasks.is_empty() {
             return self.log(LogLevel::Warn, format!("lease {token} has no tasks; it is ignored"));
         }
-        self.outbox.hold(token, index, tasks.iter().map(|assignment| assignment.task));
+        self.outbox.hold(token, tasks.iter().map(|assignment| assignment.task));
         let refusal = match self.slots.get(&index) {
             None => Some(format!("worker {} has no slot {index}", self.worker)),
             Some(slot) if tasks.len() > slot.offer.max_cohort as usize => Some(format!(
@@ -225,9 +263,7 @@ impl Agent {
             let Assignment { task, attempt, settings, checkpoint_every_epochs, data_digest } = assignment;
             match (&refusal, settings) {
                 (Some(why), _) => self.refuse(token, task, why),
-                (None, Err(why)) => {
-                    self.refuse(token, task, &format!("the settings of the task can not be read: {why}"));
-                }
+                (None, Err(unreadable)) => self.refuse(token, task, &unreadable.to_string()),
                 (None, Ok(settings)) => {
                     members.push(Member { task, attempt, settings, checkpoint_every_epochs, data_digest });
                 }
@@ -371,22 +407,28 @@ impl Agent {
             && *beat_at <= now
         {
             *beat_at = now.after(*heartbeat);
-            self.actions.push(Action::Send(Message::Heartbeat));
+            self.actions.push(Action::Send(FromWorker::Heartbeat));
         }
     }
 
     /// Delivers what is owed, then tells which slots are free, so that the coordinator learns of results
     /// before it grants more.
     fn speak(&mut self) {
-        let Link::Up { offered, .. } = &mut self.link else { return };
+        let Link::Up { offered, data_sets_told, .. } = &mut self.link else { return };
+        // Before free slots, so that no lease comes whose data set is not here.
+        if !std::mem::replace(data_sets_told, true)
+            && let Some(known) = self.data_sets.known()
+        {
+            self.actions.push(Action::Send(FromWorker::DataSets(known)));
+        }
         for report in self.outbox.deliver() {
-            self.actions.push(Action::Send(Message::Report(report)));
+            self.actions.push(Action::Send(FromWorker::Report(report)));
         }
         let working = self.mode == Mode::Working;
         let free: Vec<u32> =
             self.slots.iter().filter(|(_, s)| working && s.is_free()).map(|(&index, _)| index).collect();
         if offered.as_ref() != Some(&free) {
-            self.actions.push(Action::Send(Message::FreeSlots(free.clone())));
+            self.actions.push(Action::Send(FromWorker::FreeSlots(free.clone())));
             *offered = Some(free);
         }
     }

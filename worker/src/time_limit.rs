@@ -12,7 +12,7 @@ use super::slot::Limits;
 /// checkpoint behind; where no checkpoints are kept, when a task of it ends. How long that takes is the longest time
 /// it took so far, on whichever slot. As long as nothing is known every lease is taken.
 #[derive(Clone, Debug)]
-pub struct TimeLimit {
+pub(crate) struct TimeLimit {
     end: Option<Timestamp>,
     longest: Duration,
 }
@@ -20,7 +20,7 @@ pub struct TimeLimit {
 impl TimeLimit {
     /// For a worker that starts now.
     #[must_use]
-    pub fn new(now: Timestamp, limits: &Limits) -> Self {
+    pub(crate) fn new(now: Timestamp, limits: &Limits) -> Self {
         let end = limits.time_limit.map(|limit| {
             now.after(limit.saturating_sub(limits.grace).saturating_sub(limits.shutdown_timeout))
         });
@@ -29,19 +29,19 @@ impl TimeLimit {
 
     /// When the worker has to begin to leave.
     #[must_use]
-    pub fn end(&self) -> Option<Timestamp> {
+    pub(crate) fn end(&self) -> Option<Timestamp> {
         self.end
     }
 
     /// After when no lease is taken any more.
     #[must_use]
-    pub fn last_lease(&self) -> Option<Timestamp> {
+    pub(crate) fn last_lease(&self) -> Option<Timestamp> {
         let needed = i64::try_from(self.longest.as_millis()).unwrap_or(i64::MAX);
         self.end.map(|end| Timestamp(end.0.saturating_sub(needed)))
     }
 
     /// It took so long from a lease to the first thing that was of use.
-    pub fn took(&mut self, needed: Duration) {
+    pub(crate) fn took(&mut self, needed: Duration) {
         self.longest = self.longest.max(needed);
     }
 }

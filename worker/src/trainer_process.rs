@@ -10,7 +10,7 @@ use std::{
 };
 
 use colearn_core::id::TaskId;
-use colearn_proto::MAX_MESSAGE_BYTES;
+use colearn_proto::{MAX_MESSAGE_BYTES, convert::check_result};
 use colearn_trainer_protocol::{self as protocol, checkpoint::Store};
 use nix::{
     sys::signal::{Signal, killpg},
@@ -27,10 +27,9 @@ use tracing::{info, warn};
 use crate::{
     input::{EndStatus, Input, TrainerEnd},
     launcher::{Launcher, TrainerOptions},
-    lines::{Line, Tail, read_line},
+    lines::{ReadLine, Tail, read_line},
     log_queue::{About, LogQueue, TRAINER_TARGET},
     memory::OutOfMemoryWatch,
-    wire,
 };
 
 /// The longest line a trainer may say, in bytes. A result that needs more could not be reported: its JSON
@@ -287,12 +286,12 @@ async fn listen(slot: u32, stdout: ChildStdout, inputs: mpsc::Sender<Input>) {
     let mut line = Vec::new();
     loop {
         let input = match read_line(&mut stdout, &mut line, MAX_LINE_BYTES).await {
-            Ok(Line::End) => return,
-            Ok(Line::Whole) => match parse(&line) {
+            Ok(ReadLine::End) => return,
+            Ok(ReadLine::Whole) => match parse(&line) {
                 Ok(event) => Input::TrainerSaid { slot, event },
                 Err(what) => Input::ProtocolViolation { slot, what },
             },
-            Ok(Line::TooLong) => {
+            Ok(ReadLine::TooLong) => {
                 Input::ProtocolViolation { slot, what: format!("a line of more than {MAX_LINE_BYTES} bytes") }
             }
             Err(error) => {
@@ -317,7 +316,9 @@ fn parse(line: &[u8]) -> Result<protocol::Event, String> {
         text.trim_end().chars().take(200).collect::<String>()
     };
     let event = serde_json::from_slice(line).map_err(|error| format!("{error} in `{}`", excerpt()))?;
-    wire::check(&event).map_err(|error| error.to_string())?;
+    if let protocol::Event::Finished { result, .. } = &event {
+        check_result(result).map_err(|error| error.to_string())?;
+    }
     Ok(event)
 }
 
@@ -327,14 +328,14 @@ async fn log(slot: u32, stderr: ChildStderr, tail: Tail, logs: LogQueue, about: 
     let mut line = Vec::new();
     loop {
         match read_line(&mut stderr, &mut line, MAX_LOG_LINE_BYTES).await {
-            Ok(Line::Whole | Line::TooLong) => {
+            Ok(ReadLine::Whole | ReadLine::TooLong) => {
                 tail.keep(&line);
                 let text = String::from_utf8_lossy(&line);
                 info!(target: TRAINER_TARGET, "slot {slot}: {}", text.trim_end());
                 let about = about.lock().unwrap_or_else(PoisonError::into_inner).clone();
                 logs.trainer_says(about, &text);
             }
-            Ok(Line::End) | Err(_) => return,
+            Ok(ReadLine::End) | Err(_) => return,
         }
     }
 }

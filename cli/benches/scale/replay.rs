@@ -2,7 +2,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use colearn_coordinator::store::{Batch, Entry, ResultRow, SqliteStore, Store};
+use colearn_coordinator::store::{Batch, JournalEntry, ResultRow, SqliteStore, Store};
 use colearn_core::{
     id::{LeaseToken, SweepId, TaskId, WorkerId},
     result::{EpochRecord, TaskResult, metric},
@@ -82,8 +82,8 @@ async fn write(folder: &Path, tasks: u32) -> Outcome {
     Ok(())
 }
 
-fn entry(at: i64, event: Event) -> Entry {
-    Entry { at: Timestamp(at), sweep: Some(SweepId(1)), event }
+fn entry(at: i64, event: Event) -> JournalEntry {
+    JournalEntry { at: Timestamp(at), sweep: Some(SweepId(1)), event }
 }
 
 fn result() -> TaskResult {

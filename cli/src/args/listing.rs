@@ -28,7 +28,8 @@ pub(super) const STATUS_JSON: &str = json_help!(
     "  What `colearn list --json` says of a sweep, and: configurations_progress [{id, tasks}, ...] with the counts
   of each configuration, failures [{configuration, seed, attempt, final, reason, message}, ...], the newest
   first, at most 100; set_aside [{worker, data_set (null: all), since, until, failures, reason, message}, ...], the
-  workers that get none of its tasks, or only one to prove themselves with."
+  workers that get none of its tasks, or only one to prove themselves with; without_data [{worker, data_set,
+  other_digest}, ...], the workers that lack its data set, or have another of that name (other_digest is not null)."
 );
 
 pub(super) const TASKS_JSON: &str = json_help!(
@@ -39,7 +40,9 @@ pub(super) const TASKS_JSON: &str = json_help!(
 
 pub(super) const WORKERS_JSON: &str = json_help!(
     "  {\"workers\": [WORKER, ...]}. A WORKER has: id, host, version, state (connected, draining, away), last_seen
-  (null, as host and version are, if it has not come back since the coordinator's start), set_aside (as of `colearn status --json`), slots [{index, device, max_cohort, tasks [{sweep, configuration, seed, attempt, epoch, epochs}, ...]}, ...]."
+  (null, as host and version are, if it has not come back since the coordinator's start), set_aside (as of `colearn status --json`), slots [{index, device, max_cohort, tasks [{sweep, configuration, seed, attempt, epoch, epochs}, ...]}, ...], warnings [...],
+  data_sets {complete, digests {name: digest}}: a digest is null when nobody has opened the data set yet; complete tells that
+  all data sets of the data folder are named."
 );
 
 pub(super) const LOGS_JSON: &str = json_help!(

@@ -1,15 +1,13 @@
 //! What `--json` prints. The shapes are told in `--help` of each command; see `args/listing.rs`.
 
 use colearn_proto::v1::{
-    LogSource, RecordedLine, RunningTask, SetAside, SweepSummary, TaskCounts, TaskFailure, TaskRow,
-    TaskState, Worker, WorkerSlot,
+    DataSet, DataSets, LogSource, RecordedLine, RunningTask, SetAside, SweepSummary, TaskCounts, TaskFailure,
+    TaskRow, TaskState, WithoutData, Worker, WorkerSlot,
 };
 use serde_json::{Value, json};
 
-use super::{
-    labels::{instant, source_word, state_word, task_state_word},
-    results::failure_parts,
-    workers::{last_seen, worker_state},
+use super::labels::{
+    failure_parts, instant, last_seen, reason_word, source_word, state_word, task_state_word, worker_state,
 };
 
 pub(super) fn counts(counts: &TaskCounts) -> Value {
@@ -67,7 +65,7 @@ pub(super) fn task(row: &TaskRow) -> Value {
         "slot": running.then_some(row.slot),
         "epoch": running.then_some(row.epoch),
         "epochs": running.then_some(row.epochs),
-        "reason": failure.map(super::tasks::reason_word),
+        "reason": failure.map(reason_word),
         "message": failure.map(|failure| &failure.message),
         "not_before": (row.not_before > 0).then(|| instant(row.not_before)),
     })
@@ -104,6 +102,23 @@ pub(super) fn worker(worker: &Worker) -> Value {
         "set_aside": worker.set_aside.iter().map(set_aside).collect::<Value>(),
         "slots": worker.slots.iter().map(slot).collect::<Value>(),
         "warnings": worker.warnings,
+        "data_sets": worker.data_sets.as_ref().map(data_sets),
+    })
+}
+
+fn data_sets(data_sets: &DataSets) -> Value {
+    let digest = |set: &DataSet| (!set.digest.is_empty()).then(|| set.digest.clone());
+    let known: serde_json::Map<String, Value> =
+        data_sets.known.iter().map(|set| (set.name.clone(), digest(set).into())).collect();
+    json!({ "complete": data_sets.complete, "digests": known })
+}
+
+pub(super) fn without_data(without: &WithoutData) -> Value {
+    let other = &without.other_digest;
+    json!({
+        "worker": without.worker,
+        "data_set": without.data_set,
+        "other_digest": (!other.is_empty()).then_some(other),
     })
 }
 
@@ -115,7 +130,7 @@ pub(super) fn set_aside(pause: &SetAside) -> Value {
         "since": instant(pause.since),
         "until": instant(pause.until),
         "failures": pause.failures,
-        "reason": failure.map(super::tasks::reason_word),
+        "reason": failure.map(reason_word),
         "message": failure.map(|failure| &failure.message),
     })
 }

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use colearn_proto::v1::{LogSource, SweepState, SweepSummary, TaskState};
+use colearn_proto::{
+    convert,
+    v1::{self, LogSource, SweepState, SweepSummary, TaskFailure, TaskState, Worker},
+};
 use jiff::Timestamp;
 
 use crate::progress::human;
@@ -41,6 +44,51 @@ pub(super) fn source_word(source: LogSource) -> &'static str {
         LogSource::Unspecified => "unknown",
         LogSource::Worker => "worker",
         LogSource::Trainer => "trainer",
+    }
+}
+
+/// Why an attempt failed, in a word.
+pub(super) fn reason_word(failure: &v1::Failure) -> &'static str {
+    convert::failure_reason(failure.reason).map_or("unknown", |reason| reason.as_str())
+}
+
+/// Configuration, seed, reason and message of a failed attempt.
+pub(super) fn failure_parts(failed: &TaskFailure) -> (String, u64, &'static str, String) {
+    let task = failed.task.clone().unwrap_or_default();
+    let failure = failed.failure.clone().unwrap_or_default();
+    let reason = reason_word(&failure);
+    (task.configuration, task.seed, reason, failure.message)
+}
+
+/// A failed attempt as one line for people.
+pub(super) fn failure_line(failed: &TaskFailure) -> String {
+    let (configuration, seed, reason, message) = failure_parts(failed);
+    let what = if failed.r#final { "failed" } else { "will be tried again" };
+    format!(
+        "configuration {configuration} seed {seed}, attempt {}: {what}: {reason}: {message}",
+        failed.attempt
+    )
+}
+
+/// When the coordinator last heard of a worker; `None` when it has not since its own start.
+pub(super) fn last_seen(worker: &Worker) -> Option<i64> {
+    (worker.last_seen > 0).then_some(worker.last_seen)
+}
+
+/// Where a worker is, in a word.
+pub(super) fn worker_state(worker: &Worker) -> &'static str {
+    match worker {
+        Worker { connected: false, .. } => "away",
+        Worker { draining: true, .. } => "draining",
+        Worker { .. } => "connected",
+    }
+}
+
+/// The same for people: whether it gets tasks.
+pub(super) fn worker_state_for_people(worker: &Worker) -> &'static str {
+    match worker_state(worker) {
+        "connected" if worker.set_aside.iter().any(|pause| pause.data_set.is_empty()) => "set aside",
+        state => state,
     }
 }
 

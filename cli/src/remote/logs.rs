@@ -6,7 +6,8 @@ use tonic::Code;
 use super::{
     Client, json,
     labels::{log_moment, one_line, source_word},
-    resolve::{self, answered},
+    request::answered,
+    resolve,
 };
 use crate::{
     args::{LogArgs, TaskPath},

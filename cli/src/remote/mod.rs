@@ -6,6 +6,7 @@ mod labels;
 mod logs;
 mod operate;
 mod pages;
+mod request;
 mod resolve;
 mod results;
 mod set_aside;

@@ -12,9 +12,10 @@ use tonic::Code;
 use super::{
     labels::state_word,
     pages,
-    resolve::{self, answered},
+    request::{answered, summary_of},
+    resolve,
     status::trains_another,
-    submit::{file_refused, read_sweep_file, summary_of},
+    submit::{file_refused, read_sweep_file},
 };
 use crate::{
     args::{ExtendArgs, Named, PriorityArgs, RemoveArgs, RetryArgs, Target},

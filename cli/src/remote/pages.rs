@@ -2,7 +2,7 @@
 
 use colearn_proto::v1;
 
-use super::{Client, resolve::answered};
+use super::{Client, request::answered};
 use crate::exit::Failure;
 
 /// The sweep `name` with at most so many of its configurations; all for `None`.

@@ -1,58 +1,15 @@
 //! Finding what people name: sweeps with a slip of the pen, configurations and workers by the beginning of their id.
 
-use colearn_core::sweep::did_you_mean;
 use colearn_proto::v1;
-use tonic::{Code, Response, Status};
 
-use super::{Client, pages};
+use super::{
+    Client, pages,
+    request::{listed, others},
+};
 use crate::{
     args::TaskReference,
     exit::{Exit, Failure},
 };
-
-/// How many names an error lists at most.
-const MAX_LISTED: usize = 10;
-
-/// The answer to a question about the sweep `name`. Where there is none of that name, the failure says what there is.
-pub(super) async fn answered<T>(
-    client: &mut Client,
-    name: &str,
-    answer: Result<Response<T>, Status>,
-) -> Result<T, Failure> {
-    let status = match answer {
-        Ok(response) => return Ok(response.into_inner()),
-        Err(status) => status,
-    };
-    let mut failure = client.failure(&status);
-    if status.code() == Code::NotFound
-        && let Ok(listed) = client.list_sweeps(v1::ListSweepsRequest {}).await
-    {
-        let names: Vec<String> = listed.into_inner().sweeps.into_iter().map(|sweep| sweep.name).collect();
-        // Otherwise something else was not found.
-        if !names.iter().any(|known| known == name) {
-            failure.message += &format!("; {}", others(name, &names, "sweep"));
-        }
-    }
-    Err(failure)
-}
-
-/// What could have been meant instead of `name`.
-fn others(name: &str, known: &[String], noun: &str) -> String {
-    if known.is_empty() {
-        return format!("there is no {noun} yet");
-    }
-    let names = known.iter().map(String::as_str);
-    did_you_mean(name, names).unwrap_or_else(|| format!("the {noun}s are {}", listed(known)))
-}
-
-fn listed(names: &[impl AsRef<str>]) -> String {
-    let shown: Vec<&str> = names.iter().take(MAX_LISTED).map(AsRef::as_ref).collect();
-    let more = match names.len().saturating_sub(shown.len()) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    shown.join(", ") + &more
-}
 
 /// Whose id begins with something.
 #[derive(Debug, PartialEq, Eq)]
@@ -128,7 +85,7 @@ fn worker_of(wanted: &str, ids: &[String]) -> Result<String, Failure> {
         }
         Picked::Nobody => format!("there is no worker `{wanted}`; {}", others(wanted, ids, "worker")),
         Picked::Several(several) => {
-            format!("several workers begin with `{wanted}`: {}; give more of the id", self::listed(&several))
+            format!("several workers begin with `{wanted}`: {}; give more of the id", listed(&several))
         }
     };
     Err(Failure::new(Exit::NotFound, message))
@@ -170,16 +127,5 @@ mod tests {
         let message = worker_of("gpu3", &ids(&["gpu1-ab", "cpu-cd"])).unwrap_err().message;
         assert!(message.contains("the workers are gpu1-ab, cpu-cd"), "{message}");
         assert!(worker_of("gpu3", &[]).unwrap_err().message.contains("none is connected"));
-    }
-
-    #[test]
-    fn long_lists_are_cut() {
-        let many: Vec<String> = (0..12).map(|index| format!("s{index}")).collect();
-        assert_eq!(
-            others("demo", &many, "sweep"),
-            "the sweeps are s0, s1, s2, s3, s4, s5, s6, s7, s8, s9 and 2 more"
-        );
-        assert_eq!(others("demo", &[], "sweep"), "there is no sweep yet");
-        assert_eq!(others("dmeo", &ids(&["other", "demo"]), "sweep"), "did you mean `demo`?");
     }
 }

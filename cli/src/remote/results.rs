@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use colearn_core::{
     id::ConfigurationId,
     sweep::Sweep,
-    table::{Outcome as TaskOutcome, ResultsTable},
+    table::{ResultsTable, TaskOutcome},
 };
 use colearn_proto::{
     convert::{self, ConvertError},
@@ -13,7 +13,11 @@ use colearn_proto::{
 };
 use colearn_report::{FailureNote, warnings};
 
-use super::{Client, resolve::answered, tasks::reason_word};
+use super::{
+    Client,
+    labels::{failure_line, failure_parts},
+    request::answered,
+};
 use crate::{
     args::{Format, Target},
     connect::Connection,
@@ -101,13 +105,6 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     Ok(Fetched { table, sweep, outcomes, notes, failures })
 }
 
-pub(super) fn failure_parts(failed: &v1::TaskFailure) -> (String, u64, &'static str, String) {
-    let task = failed.task.clone().unwrap_or_default();
-    let failure = failed.failure.clone().unwrap_or_default();
-    let reason = reason_word(&failure);
-    (task.configuration, task.seed, reason, failure.message)
-}
-
 /// A failed attempt as a report shows it.
 pub(crate) fn failure_note(failed: v1::TaskFailure) -> Result<FailureNote, ConvertError> {
     let (_, _, reason, message) = failure_parts(&failed);
@@ -120,13 +117,4 @@ pub(crate) fn failure_note(failed: v1::TaskFailure) -> Result<FailureNote, Conve
         reason: reason.to_owned(),
         message,
     })
-}
-
-pub(super) fn failure_line(failed: &v1::TaskFailure) -> String {
-    let (configuration, seed, reason, message) = failure_parts(failed);
-    let what = if failed.r#final { "failed" } else { "will be tried again" };
-    format!(
-        "configuration {configuration} seed {seed}, attempt {}: {what}: {reason}: {message}",
-        failed.attempt
-    )
 }

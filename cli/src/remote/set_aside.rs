@@ -1,9 +1,9 @@
-//! Workers on which nothing succeeds, as people read of them.
+//! Workers that get no tasks, as people read of them.
 
 use colearn_core::text::{counted, shortened};
-use colearn_proto::v1::SetAside;
+use colearn_proto::v1::{SetAside, WithoutData};
 
-use super::{labels::ahead, tasks::reason_word};
+use super::labels::{ahead, reason_word};
 
 /// The longest text of a failure, in bytes.
 const MAX_FAILURE: usize = 400;
@@ -26,6 +26,20 @@ pub(super) fn explained(pause: &SetAside, now: i64, typed: &str) -> String {
         "it may prove itself with one task now".to_owned()
     };
     format!("{what}\n  {next}; take it back at once with: colearn undrain {worker}{typed}")
+}
+
+/// Why a worker gets no tasks of a data set.
+pub(super) fn without_data(without: &WithoutData) -> String {
+    let WithoutData { worker, data_set, other_digest } = without;
+    let why = if other_digest.is_empty() {
+        "it is not in its data folder; copy the file there".to_owned()
+    } else {
+        let short: String = other_digest.chars().take(12).collect();
+        format!(
+            "its file of that name has the digest {short}, and the sweep is trained on another; copy that file there"
+        )
+    };
+    format!("{worker} gets no tasks of data set {data_set}: {why}")
 }
 
 #[cfg(test)]

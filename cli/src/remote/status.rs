@@ -9,12 +9,10 @@ use serde_json::{Value, json as object};
 
 use super::{
     Client, json,
-    labels::{moment, now, state_for_people},
+    labels::{failure_line, moment, now, state_for_people},
     pages,
-    resolve::answered,
-    results::failure_line,
+    request::{answered, summary_of},
     set_aside,
-    submit::summary_of,
 };
 use crate::{
     args::{ListArgs, Named, StatusArgs},
@@ -89,6 +87,7 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
         document["configurations_progress"] = response.configurations.iter().map(row).collect();
         document["failures"] = response.failures.iter().map(json::failure).collect();
         document["set_aside"] = response.set_aside.iter().map(json::set_aside).collect();
+        document["without_data"] = response.without_data.iter().map(json::without_data).collect();
         outln!("{document:#}");
         return Ok(Exit::Success);
     }
@@ -143,6 +142,9 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     }
     for failure in &response.failures {
         outln!("{}", failure_line(failure));
+    }
+    for without in &response.without_data {
+        outln!("{}", set_aside::without_data(without));
     }
     for pause in &response.set_aside {
         outln!("{}", set_aside::explained(pause, now(), &target.typed()));

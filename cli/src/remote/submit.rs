@@ -6,7 +6,7 @@ use colearn_core::{sweep::Sweep, text::counted};
 use colearn_proto::v1::{self, SweepState, SweepSummary};
 use tonic::{Code, Status};
 
-use super::{Client, labels::state_word};
+use super::{Client, labels::state_word, request::summary_of};
 use crate::{
     args::Target,
     connect::Connection,
@@ -89,19 +89,17 @@ pub(crate) async fn submit_to(
 /// The failure behind a refused sweep file. The text of a refusal is bounded: what is wrong with the file is told by this
 /// program, as far as it thinks so too.
 pub(super) fn file_refused(client: &Client, status: &Status, source: &str, origin: &str) -> Failure {
-    match Sweep::parse(source, origin) {
-        Err(diagnostics) if status.code() == Code::InvalidArgument => {
-            Failure::new(Exit::SweepFile, diagnostics)
-        }
-        _ => client.failure(status),
+    if status.code() != Code::InvalidArgument {
+        return client.failure(status);
     }
-}
-
-/// The sweep of an answer, which always has one.
-pub(super) fn summary_of(sweep: Option<SweepSummary>) -> Result<SweepSummary, Failure> {
-    sweep.ok_or_else(|| {
-        Failure::new(Exit::Failure, "the coordinator's answer has no sweep; are both of one version?")
-    })
+    match Sweep::parse(source, origin) {
+        Err(diagnostics) => Failure::invalid_sweep(&diagnostics),
+        // The coordinator is of another version, or what it refuses is not a mistake in the file.
+        Ok(_) => {
+            let why = status.message();
+            Failure::new(Exit::SweepFile, format!("the coordinator does not take `{origin}`: {why}"))
+        }
+    }
 }
 
 /// Reads a sweep file.

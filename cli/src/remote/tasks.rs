@@ -1,15 +1,12 @@
 //! `colearn tasks NAME`: printed as it comes, because a sweep may have a hundred thousand of them.
 
-use colearn_proto::{
-    convert,
-    v1::{self, TaskRow, TaskState},
-};
+use colearn_proto::v1::{self, TaskRow, TaskState};
 
 use super::{
     columns::{Align, Columns},
     json,
-    labels::{now, one_line, task_state_word},
-    resolve::answered,
+    labels::{now, one_line, reason_word, task_state_word},
+    request::answered,
 };
 use crate::{
     args::{State, TasksArgs},
@@ -135,10 +132,6 @@ fn cells(row: &TaskRow, now: i64) -> [String; 7] {
         or_empty(format!("{} slot {}", row.worker, row.slot)),
         reason.join("; "),
     ]
-}
-
-pub(super) fn reason_word(failure: &v1::Failure) -> &'static str {
-    convert::failure_reason(failure.reason).map_or("unknown", |reason| reason.as_str())
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     columns::{Align, Columns},
     json,
-    labels::{ago, now},
+    labels::{ago, last_seen, now, worker_state_for_people},
     pages, resolve, set_aside,
 };
 use crate::{
@@ -51,28 +51,6 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// When the coordinator last heard of a worker; `None` when it has not since its own start.
-pub(super) fn last_seen(worker: &Worker) -> Option<i64> {
-    (worker.last_seen > 0).then_some(worker.last_seen)
-}
-
-/// Where a worker is, in a word.
-pub(super) fn worker_state(worker: &Worker) -> &'static str {
-    match worker {
-        Worker { connected: false, .. } => "away",
-        Worker { draining: true, .. } => "draining",
-        Worker { .. } => "connected",
-    }
-}
-
-/// The same for people: whether it gets tasks.
-fn state_for_people(worker: &Worker) -> &'static str {
-    match worker_state(worker) {
-        "connected" if worker.set_aside.iter().any(|pause| pause.data_set.is_empty()) => "set aside",
-        state => state,
-    }
-}
-
 /// One line a slot; of a cohort, one line a task. What is the same as in the line above is left out.
 fn table(workers: &[Worker], now: i64) -> String {
     let mut rows = Vec::new();
@@ -80,7 +58,7 @@ fn table(workers: &[Worker], now: i64) -> String {
         let mut who = [
             worker.worker.clone(),
             if worker.host.is_empty() { "-".to_owned() } else { worker.host.clone() },
-            state_for_people(worker).to_owned(),
+            worker_state_for_people(worker).to_owned(),
             last_seen(worker).map_or_else(|| "not since the restart".to_owned(), |seen| ago(seen, now)),
         ];
         if worker.slots.is_empty() {

@@ -63,14 +63,28 @@ fn hosts_without_the_data_set_do_not_fail_the_sweep() {
     let _bad = [("two", "missing"), ("three", "truncated")].map(|(name, f)| worker_on(&lab, &url, name, f));
     connected(&lab, &url, 3);
     assert!(lab.colearn(&["submit", "small.yaml", "--coordinator", &url]).status.success());
-    all_is_done(&lab, &url, 2);
+    all_is_done(&lab, &url, 1);
     let no_tasks = "gets no tasks of data set demo: data: ";
-    named(&lab, &url, &["two-", "three-", no_tasks, "take it back at once with: colearn undrain "]);
-    let log = fs::read_to_string(lab.path().join("two.log")).unwrap();
+    named(&lab, &url, &["three-", no_tasks, "take it back at once with: colearn undrain "]);
+    let log = fs::read_to_string(lab.path().join("three.log")).unwrap();
     assert!(log.contains("the coordinator says: this worker gets no tasks of data set `demo`"), "{log}");
+    // The one that says that it has none was never tried.
+    let status = lab.json(&["status", "small", "--json", "--coordinator", &url]);
+    let without = status["without_data"].as_array().unwrap();
+    assert!(without.len() == 1 && without[0]["worker"].as_str().unwrap().starts_with("two-"), "{status:#}");
+    let said = lab.colearn(&["status", "small", "--coordinator", &url]);
+    assert!(text(&said.stdout).contains("of data set demo: it is not in its data folder"), "{said:?}");
+    let log = fs::read_to_string(lab.path().join("two.log")).unwrap();
+    assert!(!log.contains("under lease"), "{log}");
 
-    fs::write(lab.path().join("missing/demo.safetensors"), &whole).unwrap();
-    let undrain = ["undrain", "two", "--coordinator", &url];
+    for folder in ["missing", "truncated"] {
+        fs::write(lab.path().join(folder).join("demo.safetensors"), &whole).unwrap();
+    }
+    lab.wait_for("the second host to say that it has the data set", || {
+        let status = lab.json(&["status", "small", "--json", "--coordinator", &url]);
+        status["without_data"].as_array().unwrap().is_empty()
+    });
+    let undrain = ["undrain", "three", "--coordinator", &url];
     let output = lab.colearn(&undrain);
     assert!(output.status.success(), "{}", text(&output.stderr));
     let again = lab.colearn(&undrain);
@@ -78,9 +92,7 @@ fn hosts_without_the_data_set_do_not_fail_the_sweep() {
     lab.write("small.yaml", &GRID.replace("count: 3", "count: 5"));
     assert!(lab.colearn(&["extend", "small", "small.yaml", "--coordinator", &url]).status.success());
     let status = lab.wait_until(&["--coordinator", &url], |status| status["state"] == "complete");
-    let still: Vec<_> =
-        status["set_aside"].as_array().unwrap().iter().map(|pause| &pause["worker"]).collect();
-    assert!(still.len() == 1 && still[0].as_str().unwrap().starts_with("three-"), "{status:#}");
+    assert_eq!(status["set_aside"].as_array().unwrap().len(), 0, "{status:#}");
 }
 
 #[test]

@@ -17,6 +17,9 @@ fn refused(output: &Output, code: i32, words: &[&str]) {
         assert!(message.contains(word), "no `{word}` in:\n{message}");
     }
     assert!(!message.contains("panicked"), "{message}");
+    for twice in ["error: error", "error: warning"] {
+        assert!(!message.contains(twice), "{message}");
+    }
 }
 
 #[test]
@@ -36,6 +39,12 @@ fn sweep_files() {
         ("seeds: [0, 1]", "seeds: {count: 1000000}", &["max_tasks"]),
         ("name: small", "name: small\nname: small", &["name", "bad.yaml:2:1"]),
         ("name: small", "name: [small", &["bad.yaml"]),
+        // The no-break space comes first, and is a warning.
+        (
+            "dataset: demo\nprimary",
+            "dataset: de\u{a0}mo\nprimry",
+            &["warning: ", "error: ", "bad.yaml:2:12", "bad.yaml:3:1"],
+        ),
     ] {
         let source = SWEEP.replace(from, to);
         assert_ne!(source, SWEEP, "nothing to replace: {from}");

@@ -76,6 +76,7 @@ mod tests {
     use std::time::Duration;
 
     use colearn_core::id::WorkerId;
+    use colearn_proto::worker::{FromWorker, Hello};
     use tokio::{
         sync::mpsc,
         task::yield_now,
@@ -83,7 +84,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::engine::{EngineHandle, FromWorker, Hello, Line, Outbox};
+    use crate::engine::{EngineHandle, WorkerOutbox, WorkerStream};
 
     /// The way to an engine that is busy, and what waits for it.
     fn busy_engine() -> (EngineHandle, mpsc::Receiver<Queued>) {
@@ -91,10 +92,10 @@ mod tests {
         (EngineHandle::new(sender), waiting)
     }
 
-    async fn connect(engine: &EngineHandle) -> Result<Line, Elapsed> {
+    async fn connect(engine: &EngineHandle) -> Result<WorkerStream, Elapsed> {
         let (worker, host, version) = (WorkerId::new("w").unwrap(), String::new(), String::new());
         let hello = Hello { worker, host, version, warnings: vec![], slots: vec![], held: vec![] };
-        let (outbox, ..) = Outbox::new(1);
+        let (outbox, ..) = WorkerOutbox::new(1);
         Ok(at_once(engine.connect(hello, 100, outbox)).await?.unwrap())
     }
 
@@ -105,7 +106,7 @@ mod tests {
     }
 
     /// How many messages of so many bytes the stream gets rid of, of a thousand.
-    async fn flood(line: &Line, bytes: usize) -> usize {
+    async fn flood(line: &WorkerStream, bytes: usize) -> usize {
         for sent in 0..1000 {
             if at_once(line.hear(FromWorker::Heartbeat, bytes)).await.is_err() {
                 return sent;

@@ -6,12 +6,13 @@ use colearn_core::{
     scheduler::{Action, Event, Scheduler},
     time::Timestamp,
 };
+use colearn_proto::worker::{Assignment, Lease, ToWorker};
 
 use super::{
-    input::{Answer, ConnectionId, ToWorker},
+    input::{Answer, ConnectionId},
     notice,
 };
-use crate::store::{Batch, Entry, ResultRow};
+use crate::store::{Batch, JournalEntry, ResultRow};
 
 /// Where a word to a worker goes.
 #[derive(Clone, Debug)]
@@ -49,7 +50,7 @@ impl Turn {
     ) {
         if event.is_durable() && scheduler.changes_state(&event) {
             let sweep = scheduler.sweep_of(&event);
-            self.batch.entries.push(Entry { at: now, sweep, event: event.clone() });
+            self.batch.entries.push(JournalEntry { at: now, sweep, event: event.clone() });
         }
         for action in scheduler.apply(now, event) {
             self.take(scheduler, now, action, sender, &mut result);
@@ -72,27 +73,30 @@ impl Turn {
         match action {
             Action::GrantLease { token, worker, slot, tasks } => {
                 tracing::debug!(%token, %worker, slot, tasks = tasks.len(), "lease granted");
-                let with_settings = |(task, attempt): (TaskId, u32)| {
-                    Some((task, attempt, scheduler.settings_of(task)?.clone()))
-                };
                 // A lease is of one sweep.
                 let sweep = tasks.first().and_then(|(task, _)| scheduler.sweep(task.sweep));
                 let checkpoint_every_epochs = sweep.map_or(0, |view| view.sweep().checkpoint.every_epochs);
                 // Members of a cohort are trained on one data set.
                 let data_digest = tasks.first().and_then(|(task, _)| scheduler.data_digest_of(*task));
                 let data_digest = data_digest.unwrap_or_default().to_owned();
-                let tasks = tasks.into_iter().filter_map(with_settings).collect();
-                let lease = ToWorker::Lease { token, slot, tasks, checkpoint_every_epochs, data_digest };
+                let assignment = |(task, attempt): (TaskId, u32)| {
+                    let settings = Ok(scheduler.settings_of(task)?.clone());
+                    let data_digest = data_digest.clone();
+                    Some(Assignment { task, attempt, settings, checkpoint_every_epochs, data_digest })
+                };
+                let tasks = tasks.into_iter().filter_map(assignment).collect();
+                let lease = ToWorker::Lease(Lease { token, slot, tasks });
                 self.effects.push(Effect::Tell(To::Worker(worker), lease));
             }
             Action::Acknowledge { token, task } => answer(ToWorker::Acknowledged { token, task }),
             Action::RefuseReport { token, task, reason } => {
                 tracing::info!(%token, %task, %reason, "report refused");
-                answer(ToWorker::Drop { token, tasks: vec![task], reason });
+                answer(ToWorker::Drop { token, tasks: vec![task], reason: reason.to_string() });
             }
             Action::DropLease { worker, token, tasks, reason } => {
                 tracing::info!(%token, %worker, %reason, "lease dropped");
-                self.effects.push(Effect::Tell(To::Worker(worker), ToWorker::Drop { token, tasks, reason }));
+                let drop = ToWorker::Drop { token, tasks, reason: reason.to_string() };
+                self.effects.push(Effect::Tell(To::Worker(worker), drop));
             }
             Action::DrainWorker { worker, now } => {
                 tracing::info!(%worker, now, "worker is asked to leave");

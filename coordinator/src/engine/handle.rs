@@ -10,13 +10,13 @@ use colearn_core::{
     scheduler::{Scheduler, SubmissionError, WorkerView},
     sweep::Sweep,
 };
+use colearn_proto::worker::{FromWorker, Hello};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::{
     backpressure::{Budget, Queued, StreamBudget},
     input::{
-        ConnectionId, FromWorker, Hello, Input, Operated, Operation, OperationError, Outbox, Submitted,
-        UndrainError,
+        ConnectionId, Input, Operated, Operation, OperationError, Submitted, UndrainError, WorkerOutbox,
     },
     summary::SweepSummary,
 };
@@ -48,9 +48,14 @@ impl EngineHandle {
     ///
     /// # Errors
     /// When the engine has stopped.
-    pub async fn connect(&self, hello: Hello, bytes: usize, outbox: Outbox) -> Result<Line, Stopped> {
+    pub async fn connect(
+        &self,
+        hello: Hello,
+        bytes: usize,
+        outbox: WorkerOutbox,
+    ) -> Result<WorkerStream, Stopped> {
         let connection = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
-        let line = Line { engine: self.clone(), connection, allowance: self.room.allowance() };
+        let line = WorkerStream { engine: self.clone(), connection, allowance: self.room.allowance() };
         line.send(Input::Connected { connection, hello, outbox }, bytes).await?;
         Ok(line)
     }
@@ -142,13 +147,13 @@ impl EngineHandle {
 
 /// One worker's stream to the engine. It has an allowance of what may wait of it, so that it does not keep others
 /// out: who has used it up waits until the engine has taken something.
-pub struct Line {
+pub struct WorkerStream {
     engine: EngineHandle,
     connection: ConnectionId,
     allowance: StreamBudget,
 }
 
-impl Line {
+impl WorkerStream {
     async fn send(&self, input: Input, bytes: usize) -> Result<(), Stopped> {
         let place = self.allowance.take(bytes).await.map_err(|_| Stopped)?;
         self.engine.inputs.send(Queued::new(input, Some(place))).await.map_err(|_| Stopped)

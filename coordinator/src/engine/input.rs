@@ -1,16 +1,13 @@
 //! What the engine is told, and what it tells workers.
 
 use colearn_core::{
-    failure::Failure,
-    id::{LeaseToken, SweepId, SweepName, TaskId, WorkerId},
-    result::TaskResult,
+    id::{SweepId, SweepName, WorkerId},
     scheduler::{
-        DropReason, ExtensionError, HeldLease, RemovalError, RetryError, RetryScope, Scheduler, SlotOffer,
-        SubmissionError, WorkerView,
+        ExtensionError, RemovalError, RetryError, RetryScope, Scheduler, SubmissionError, WorkerView,
     },
-    settings::TaskSettings,
     sweep::{ScheduleSettings, Sweep},
 };
+use colearn_proto::worker::{FromWorker, Hello, ToWorker};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -20,131 +17,14 @@ use super::summary::SweepSummary;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ConnectionId(pub(super) u64);
 
-/// What a worker says first on its stream.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Hello {
-    /// Who it is.
-    pub worker: WorkerId,
-    /// Where it runs.
-    pub host: String,
-    /// Its version.
-    pub version: String,
-    /// What its operator should know.
-    pub warnings: Vec<String>,
-    /// What it trains on.
-    pub slots: Vec<SlotOffer>,
-    /// Leases that it holds from an earlier stream.
-    pub held: Vec<HeldLease>,
-}
-
-/// What a worker says on its stream, after its hello.
-#[derive(Clone, Debug, PartialEq)]
-pub enum FromWorker {
-    /// These slots are idle, and no others.
-    SlotsFree(Vec<u32>),
-    /// It is alive.
-    Heartbeat,
-    /// A running task finished an epoch.
-    Epoch {
-        /// The lease it is trained under.
-        token: LeaseToken,
-        /// Which.
-        task: TaskId,
-        /// Epochs finished.
-        epoch: u32,
-    },
-    /// A task is done.
-    Finished {
-        /// The lease it was trained under.
-        token: LeaseToken,
-        /// Which.
-        task: TaskId,
-        /// What came out.
-        result: Box<TaskResult>,
-    },
-    /// An attempt failed.
-    Failed {
-        /// The lease it was trained under.
-        token: LeaseToken,
-        /// Which.
-        task: TaskId,
-        /// Why.
-        failure: Failure,
-    },
-    /// A lease is given back.
-    Released {
-        /// Which.
-        token: LeaseToken,
-    },
-}
-
-impl FromWorker {
-    /// The lease that it speaks of, and the task, if it is about one.
-    pub(super) fn claims(&self) -> Option<(LeaseToken, Option<TaskId>)> {
-        match self {
-            Self::SlotsFree(_) | Self::Heartbeat => None,
-            Self::Epoch { token, task, .. }
-            | Self::Finished { token, task, .. }
-            | Self::Failed { token, task, .. } => Some((*token, Some(*task))),
-            Self::Released { token } => Some((*token, None)),
-        }
-    }
-}
-
-/// What a worker is told.
-#[derive(Clone, Debug, PartialEq)]
-pub enum ToWorker {
-    /// Train these tasks as one cohort.
-    Lease {
-        /// The fencing token its reports must carry.
-        token: LeaseToken,
-        /// On which slot.
-        slot: u32,
-        /// What, with the number of the attempt.
-        tasks: Vec<(TaskId, u32, TaskSettings)>,
-        /// Epochs between one checkpoint and the next; 0 means that there are none.
-        checkpoint_every_epochs: u32,
-        /// The digest that the data set must have; empty for any.
-        data_digest: String,
-    },
-    /// A report is durable.
-    Acknowledged {
-        /// The lease it came under.
-        token: LeaseToken,
-        /// What it was about.
-        task: TaskId,
-    },
-    /// Take nothing new, and leave when nothing runs any more.
-    Drain {
-        /// Do not wait for what runs.
-        now: bool,
-    },
-    /// Take leases again.
-    Undrain,
-    /// Something for the worker's log.
-    Notice {
-        /// What.
-        text: String,
-    },
-    /// Stop training under a lease.
-    Drop {
-        /// Which.
-        token: LeaseToken,
-        /// Which tasks of it; empty means all.
-        tasks: Vec<TaskId>,
-        /// Why.
-        reason: DropReason,
-    },
-}
-
 /// How a worker is told things.
 #[derive(Debug)]
-pub struct Outbox {
+pub struct WorkerOutbox {
     pub(super) messages: mpsc::Sender<ToWorker>,
     _open: DropGuard,
 }
 
-impl Outbox {
+impl WorkerOutbox {
     /// With room for so many messages: where they come out, and what is cancelled when the engine has closed it.
     #[must_use]
     pub fn new(capacity: usize) -> (Self, mpsc::Receiver<ToWorker>, CancellationToken) {
@@ -244,7 +124,7 @@ pub(super) enum Input {
     Connected {
         connection: ConnectionId,
         hello: Hello,
-        outbox: Outbox,
+        outbox: WorkerOutbox,
     },
     FromWorker {
         connection: ConnectionId,

@@ -20,9 +20,7 @@ mod tests;
 
 pub use clock::Clock;
 pub use error::EngineError;
-pub use handle::{EngineHandle, Line, Stopped};
-pub use input::{
-    FromWorker, Hello, Operated, Operation, OperationError, Outbox, Submitted, ToWorker, UndrainError,
-};
+pub use handle::{EngineHandle, Stopped, WorkerStream};
+pub use input::{Operated, Operation, OperationError, Submitted, UndrainError, WorkerOutbox};
 pub use run::{Engine, EngineSettings};
 pub use summary::SweepSummary;

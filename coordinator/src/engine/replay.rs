@@ -8,7 +8,7 @@ use colearn_core::{
 };
 
 use super::error::EngineError;
-use crate::store::{Entry, Store};
+use crate::store::{JournalEntry, Store};
 
 /// Journal entries that are read at once.
 const PAGE: u32 = 4096;
@@ -66,7 +66,7 @@ pub(super) async fn replay(store: &dyn Store, settings: SchedulerSettings) -> Re
         let Some((last, _)) = page.last() else { break };
         after = *last;
         entries += page.len() as u64;
-        for (number, Entry { at, sweep, event }) in page {
+        for (number, JournalEntry { at, sweep, event }) in page {
             // Only what changed something was ever journaled.
             if let Some(sweep) = sweep
                 && !scheduler.changes_state(&event)

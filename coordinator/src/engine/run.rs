@@ -10,6 +10,7 @@ use colearn_core::{
     },
     sweep::{ScheduleSettings, Sweep},
 };
+use colearn_proto::worker::{FromWorker, Hello, Report, ToWorker};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, sleep_until},
@@ -23,8 +24,7 @@ use super::{
     error::EngineError,
     handle::EngineHandle,
     input::{
-        ConnectionId, FromWorker, Hello, Input, Operated, Operation, OperationError, Outbox, Submitted,
-        ToWorker, UndrainError,
+        ConnectionId, Input, Operated, Operation, OperationError, Submitted, UndrainError, WorkerOutbox,
     },
     recovery::Recovery,
     replay::{Replayed, replay},
@@ -79,7 +79,7 @@ pub struct Engine {
 
 struct Connection {
     worker: WorkerId,
-    outbox: Outbox,
+    outbox: WorkerOutbox,
 }
 
 impl Engine {
@@ -224,21 +224,14 @@ impl Engine {
         for input in queued {
             self.take(&mut turn, input);
         }
-        if all_heard {
-            for event in self.scheduler.expired(now) {
-                self.apply(&mut turn, event);
+        loop {
+            let proposals = self.scheduler.proposals(now, all_heard);
+            if proposals.is_empty() {
+                break;
             }
+            proposals.into_iter().for_each(|event| self.apply(&mut turn, event));
         }
-        while let Some(event) = self.scheduler.next_assessment(now) {
-            self.changed = true;
-            self.apply(&mut turn, event);
-        }
-        for event in self.scheduler.next_grants() {
-            self.apply(&mut turn, event);
-        }
-        for sweep in self.scheduler.to_settle(now) {
-            turn.batch.settled.extend(self.scheduler.settle(sweep));
-        }
+        turn.batch.settled.extend(self.scheduler.settle_due(now));
         let Turn { batch, effects } = turn;
         if !batch.is_empty() {
             self.changed = true;
@@ -316,24 +309,25 @@ impl Engine {
         // A stream that was replaced has nothing to say: its worker says it again on the new one.
         let Some(Connection { worker, .. }) = self.connections.get(&connection) else { return };
         let worker = worker.clone();
-        if let Some((token, task)) = message.claims()
+        if let Some((token, task)) = message.subject()
             && self.scheduler.lease_holder(token).is_some_and(|holder| *holder != worker)
         {
             // Somebody else's lease: whoever it is has mixed something up, or worse.
             tracing::warn!(%worker, %token, "report under the lease of another worker refused");
             let tasks = task.into_iter().collect();
-            let refusal = ToWorker::Drop { token, tasks, reason: DropReason::Stale };
+            let refusal = ToWorker::Drop { token, tasks, reason: DropReason::Stale.to_string() };
             turn.effects.push(Effect::Tell(To::Sender(connection), refusal));
             return;
         }
         let (event, result) = match message {
-            FromWorker::SlotsFree(slots) => (Event::SlotsFree { worker, slots }, None),
+            FromWorker::FreeSlots(slots) => (Event::SlotsFree { worker, slots }, None),
+            FromWorker::DataSets(data_sets) => (Event::DataSetsKnown { worker, data_sets }, None),
             FromWorker::Heartbeat => (Event::Heartbeat { worker }, None),
-            FromWorker::Epoch { token, task, epoch } => {
+            FromWorker::Epoch { token, task, record, .. } => {
                 self.changed = true;
-                (Event::EpochReported { token, task, epoch }, None)
+                (Event::EpochReported { token, task, epoch: record.epoch }, None)
             }
-            FromWorker::Finished { token, task, result } => {
+            FromWorker::Report(Report::Finished { token, task, result }) => {
                 match self.scheduler.wrong_data(task, &result.data_digest) {
                     Some(failure) => (self.scheduler.failed_attempt(token, task, failure), None),
                     None => {
@@ -342,10 +336,10 @@ impl Engine {
                     }
                 }
             }
-            FromWorker::Failed { token, task, failure } => {
+            FromWorker::Report(Report::Failed { token, task, failure }) => {
                 (self.scheduler.failed_attempt(token, task, failure), None)
             }
-            FromWorker::Released { token } => (Event::LeaseReleased { token }, None),
+            FromWorker::Report(Report::Released { token }) => (Event::LeaseReleased { token }, None),
         };
         turn.apply(&mut self.scheduler, self.clock.now(), event, Some(connection), result);
     }

@@ -14,6 +14,7 @@ use colearn_core::{
     result::TaskResult,
     scheduler::{HeldLease, Recovered, SlotOffer},
 };
+use colearn_proto::worker::{Assignment, FromWorker, Hello, Lease, Report, ToWorker};
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinHandle,
@@ -21,11 +22,9 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Clock, Engine, EngineError, EngineHandle, EngineSettings, FromWorker, Hello, Line, Outbox, ToWorker,
-};
+use super::{Clock, Engine, EngineError, EngineHandle, EngineSettings, WorkerOutbox, WorkerStream};
 use crate::{
-    store::{Batch, Entry, MemoryStore, ResultRow, Store, StoreError, StoreFuture},
+    store::{Batch, JournalEntry, MemoryStore, ResultRow, Store, StoreError, StoreFuture},
     testing::small_sweep,
 };
 
@@ -62,11 +61,16 @@ impl Store for Gate {
         })
     }
 
-    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         self.inner.journal(after, limit)
     }
 
-    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+    fn journal_of(
+        &self,
+        sweep: SweepId,
+        after: u64,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         self.inner.journal_of(sweep, after, limit)
     }
 
@@ -109,7 +113,11 @@ impl Rig {
         Self { store, engine: handle, stop, running }
     }
 
-    async fn connect(&self, capacity: usize, held: Vec<HeldLease>) -> (Line, mpsc::Receiver<ToWorker>) {
+    async fn connect(
+        &self,
+        capacity: usize,
+        held: Vec<HeldLease>,
+    ) -> (WorkerStream, mpsc::Receiver<ToWorker>) {
         self.try_connect(capacity, held).await.unwrap()
     }
 
@@ -118,8 +126,8 @@ impl Rig {
         &self,
         capacity: usize,
         held: Vec<HeldLease>,
-    ) -> Option<(Line, mpsc::Receiver<ToWorker>)> {
-        let (outbox, inbox, _closed) = Outbox::new(capacity);
+    ) -> Option<(WorkerStream, mpsc::Receiver<ToWorker>)> {
+        let (outbox, inbox, _closed) = WorkerOutbox::new(capacity);
         let slots = vec![SlotOffer { index: 0, device: "cpu x1".to_owned(), max_cohort: 8 }];
         let (worker, host, version) = (WorkerId::new("w").unwrap(), String::new(), String::new());
         let hello = Hello { worker, host, version, warnings: vec![], slots, held };
@@ -127,18 +135,19 @@ impl Rig {
     }
 
     /// A worker with a lease of `tasks` tasks.
-    async fn leased(&self, tasks: u64) -> (Line, mpsc::Receiver<ToWorker>, LeaseToken, Vec<TaskId>) {
+    async fn leased(&self, tasks: u64) -> (WorkerStream, mpsc::Receiver<ToWorker>, LeaseToken, Vec<TaskId>) {
         self.store.permits.add_permits(2);
         self.engine.submit(small_sweep("first", tasks, 1)).await.unwrap().unwrap();
         let (connection, mut inbox) = self.connect(64, vec![]).await;
-        connection.hear(FromWorker::SlotsFree(vec![0]), 0).await.unwrap();
-        let Some(ToWorker::Lease { token, tasks, .. }) = timeout(SOON, inbox.recv()).await.unwrap() else {
+        connection.hear(FromWorker::FreeSlots(vec![0]), 0).await.unwrap();
+        let Some(ToWorker::Lease(Lease { token, tasks, .. })) = timeout(SOON, inbox.recv()).await.unwrap()
+        else {
             panic!("a lease was expected");
         };
-        (connection, inbox, token, tasks.into_iter().map(|(task, ..)| task).collect())
+        (connection, inbox, token, tasks.into_iter().map(|assignment| assignment.task).collect())
     }
 
-    async fn finish(&self, connection: &Line, token: LeaseToken, task: TaskId) {
+    async fn finish(&self, connection: &WorkerStream, token: LeaseToken, task: TaskId) {
         let result = TaskResult {
             metrics: [("accuracy".to_owned(), 0.5)].into(),
             confusion: vec![],
@@ -149,7 +158,7 @@ impl Rig {
             device: "cpu".to_owned(),
             ..TaskResult::default()
         };
-        let message = FromWorker::Finished { token, task, result: Box::new(result) };
+        let message = FromWorker::Report(Report::Finished { token, task, result: Box::new(result) });
         connection.hear(message, 0).await.unwrap();
     }
 
@@ -291,19 +300,19 @@ async fn a_task_that_backs_off_is_granted_when_its_time_has_come() {
     sweep.retries.initial_backoff = Duration::from_millis(50);
     rig.engine.submit(sweep).await.unwrap().unwrap();
     let (connection, mut inbox) = rig.connect(64, vec![]).await;
-    connection.hear(FromWorker::SlotsFree(vec![0]), 0).await.unwrap();
-    let Some(ToWorker::Lease { token, tasks, .. }) = timeout(SOON, inbox.recv()).await.unwrap() else {
+    connection.hear(FromWorker::FreeSlots(vec![0]), 0).await.unwrap();
+    let Some(ToWorker::Lease(Lease { token, tasks, .. })) = timeout(SOON, inbox.recv()).await.unwrap() else {
         panic!("a lease was expected");
     };
     let failure = colearn_core::failure::Failure::new(colearn_core::failure::FailureReason::Crash, "x");
-    let failed = FromWorker::Failed { token, task: tasks[0].0, failure };
+    let failed = FromWorker::Report(Report::Failed { token, task: tasks[0].task, failure });
     connection.hear(failed, 0).await.unwrap();
-    connection.hear(FromWorker::SlotsFree(vec![0]), 0).await.unwrap();
+    connection.hear(FromWorker::FreeSlots(vec![0]), 0).await.unwrap();
     assert!(matches!(timeout(SOON, inbox.recv()).await.unwrap(), Some(ToWorker::Acknowledged { .. })));
-    let Some(ToWorker::Lease { tasks, .. }) = timeout(SOON, inbox.recv()).await.unwrap() else {
+    let Some(ToWorker::Lease(Lease { tasks, .. })) = timeout(SOON, inbox.recv()).await.unwrap() else {
         panic!("with nothing said by anyone");
     };
-    assert_eq!(tasks[0].1, 2);
+    assert_eq!(tasks[0].attempt, 2);
     rig.stop().await;
 }
 
@@ -345,16 +354,16 @@ async fn whichever_commit_fails_nothing_of_it_was_told() {
         if submitted.is_ok() {
             let connected = rig.try_connect(64, vec![]).await;
             if let Some((connection, mut inbox)) = connected {
-                let offer = FromWorker::SlotsFree(vec![0]);
+                let offer = FromWorker::FreeSlots(vec![0]);
                 // Who is told that the engine has stopped is told nothing else.
                 let _ = connection.hear(offer, 0).await;
                 while let Some(message) = timeout(SOON, inbox.recv()).await.unwrap() {
                     match message {
-                        ToWorker::Lease { token, tasks, .. } => {
+                        ToWorker::Lease(Lease { token, tasks, .. }) => {
                             leased += tasks.len();
-                            for (task, ..) in tasks {
+                            for Assignment { task, .. } in tasks {
                                 let (result, token) = (Box::default(), token);
-                                let finished = FromWorker::Finished { token, task, result };
+                                let finished = FromWorker::Report(Report::Finished { token, task, result });
                                 let _ = connection.hear(finished, 0).await;
                                 // One a batch, so that the failing commit is among them.
                                 tokio::task::yield_now().await;

@@ -3,7 +3,7 @@
 use colearn_core::id::WorkerId;
 use colearn_proto::v1::{self, work_request::Message};
 
-use super::{convert, logs};
+use super::untrusted;
 
 /// Whether the coordinator would take this message, from a worker that says hello or after it has.
 ///
@@ -12,15 +12,11 @@ use super::{convert, logs};
 pub fn understands(request: v1::WorkRequest) -> Result<(), String> {
     match request.message {
         None => Ok(()),
-        Some(Message::Hello(hello)) => {
-            WorkerId::new(hello.worker).map_err(|error| error.to_string())?;
-            convert::slots(hello.slots).map_err(|error| error.to_string())?;
-            convert::held(hello.held).map(drop).map_err(|error| error.to_string())
-        }
+        Some(Message::Hello(hello)) => untrusted::hello(hello).map(drop).map_err(|error| error.to_string()),
         Some(Message::Log(logged)) => {
             let worker = WorkerId::new("worker").map_err(|error| error.to_string())?;
-            logs::batch(&worker, logged).map(drop).map_err(|error| error.to_string())
+            untrusted::log_batch(&worker, logged).map(drop).map_err(|error| error.to_string())
         }
-        Some(message) => convert::from_worker(message).map(drop).map_err(|error| error.to_string()),
+        Some(message) => untrusted::from_worker(message).map(drop).map_err(|error| error.to_string()),
     }
 }

@@ -7,7 +7,7 @@ use colearn_core::{
 use colearn_proto::v1;
 use tonic::Status;
 
-use super::{convert, router::Rpc};
+use super::{context::Rpc, convert};
 
 /// Tasks of one message, and of one question to the engine.
 const PAGE: usize = 1024;
@@ -104,6 +104,7 @@ pub(super) fn workers(scheduler: &Scheduler, after: &str, limit: u32) -> (Vec<Wo
         }
         size += 1 + view.slots.iter().map(|slot| 1 + slot.tasks.len()).sum::<usize>();
         // A task is some 64 bytes of a message.
+        size += view.data_sets.known.keys().map(|name| 1 + name.len().div_ceil(64)).sum::<usize>();
         size += view.warnings.iter().map(|warning| warning.len().div_ceil(64)).sum::<usize>();
         workers.push(view);
     }
@@ -126,6 +127,7 @@ pub(super) fn worker(view: WorkerView) -> v1::Worker {
         draining: view.draining,
         last_seen: view.last_seen.0,
         warnings: view.warnings,
+        data_sets: Some(view.data_sets.into()),
         slots: view.slots.into_iter().map(slot).collect(),
     }
 }

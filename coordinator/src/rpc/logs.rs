@@ -1,50 +1,20 @@
-//! Log lines from workers, and to people.
+//! Log lines to people.
 
 use std::time::Duration;
 
-use colearn_core::{
-    id::{LeaseToken, WorkerId},
-    scheduler::TaskState,
-    text::{printable, shortened},
-    time::Timestamp,
-};
-use colearn_proto::{convert::ConvertError, v1};
+use colearn_core::scheduler::TaskState;
+use colearn_proto::v1;
 use tokio::time::timeout;
 use tonic::Status;
 
-use super::{convert, parts::Parts, query, router::Rpc};
-use crate::logs::{KeptLine, LogBatch, LogLine, LogOf, LogSource};
+use super::{context::Rpc, parts::Parts, query};
+use crate::logs::{KeptLine, LogOf, LogSource};
 
 /// Lines of one message to a person at most, and bytes: somebody who does not read makes one wait.
 const PAGE: u32 = 64;
 const PAGE_BYTES: usize = 64 << 10;
-/// The most lines of one message of a worker, and of each the most bytes.
-const MAX_LINES: usize = 256;
-const MAX_LINE_BYTES: usize = 4096;
-/// The most tasks they may be about: more than a lease has.
-const MAX_TASKS: usize = 1024;
 /// Whether a followed task has ended is looked at this often.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
-
-/// What a worker logged. What is too long is cut, what could play with a terminal is left out.
-pub(super) fn batch(worker: &WorkerId, logged: v1::LogLines) -> Result<LogBatch, ConvertError> {
-    convert::limit("lines", logged.lines.len(), MAX_LINES)?;
-    convert::limit("tasks", logged.tasks.len(), MAX_TASKS)?;
-    let line = |line: v1::LogLine| LogLine {
-        at: Timestamp(line.at),
-        source: match line.source() {
-            v1::LogSource::Trainer => LogSource::Trainer,
-            v1::LogSource::Worker | v1::LogSource::Unspecified => LogSource::Worker,
-        },
-        text: shortened(&printable(line.text), MAX_LINE_BYTES),
-    };
-    Ok(LogBatch {
-        worker: worker.clone(),
-        token: LeaseToken(logged.token),
-        tasks: logged.tasks.into_iter().map(TryInto::try_into).collect::<Result<_, _>>()?,
-        lines: logged.lines.into_iter().map(line).collect(),
-    })
-}
 
 fn recorded(kept: KeptLine) -> v1::RecordedLine {
     let source = match kept.line.source {

@@ -1,5 +1,6 @@
 //! The gRPC services. Wire types come in here and go no further.
 
+mod context;
 mod convert;
 mod fuzzing;
 mod listing;
@@ -12,8 +13,10 @@ mod results;
 mod router;
 mod session;
 mod sweeps;
+mod untrusted;
 mod workers;
 
+pub use context::SweepParser;
+pub(crate) use context::{Rpc, WorkerRules};
 pub use fuzzing::understands;
-pub use router::SweepParser;
-pub(crate) use router::{Rpc, WorkerRules, router};
+pub(crate) use router::router;

@@ -6,7 +6,7 @@ use colearn_core::{
 };
 use tonic::{Code, Status};
 
-use super::{convert, refusal::refusal, router::Rpc};
+use super::{context::Rpc, convert, refusal::refusal};
 use crate::engine::Stopped;
 
 /// Journal entries that are read at once.

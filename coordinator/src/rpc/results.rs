@@ -16,7 +16,7 @@ const PAGE: u32 = 256;
 const SWEEP_PART: usize = 64 << 10;
 
 /// What to tell of a sweep.
-pub(super) struct Source {
+pub(super) struct ResultSource {
     pub(super) id: SweepId,
     pub(super) sweep: Arc<Sweep>,
     /// By position.
@@ -26,12 +26,12 @@ pub(super) struct Source {
 type Parts = super::parts::Parts<GetResultsResponse>;
 
 /// Sends the sweep, then results and failures in the order of the grid.
-pub(super) async fn stream(source: Source, store: Arc<dyn Store>, mut parts: Parts) {
+pub(super) async fn stream(source: ResultSource, store: Arc<dyn Store>, mut parts: Parts) {
     // That the listener has gone away is nobody's concern.
     let _: Result<(), Gone> = send_all(source, &*store, &mut parts).await;
 }
 
-async fn send_all(source: Source, store: &dyn Store, parts: &mut Parts) -> Result<(), Gone> {
+async fn send_all(source: ResultSource, store: &dyn Store, parts: &mut Parts) -> Result<(), Gone> {
     let of_failure = |(_, failed): &(u64, FailedAttempt)| size_of_val(failed) + failed.failure.message.len();
     let failures: usize = source.failures.iter().map(of_failure).sum();
     match serde_json::to_string(source.sweep.as_ref()) {

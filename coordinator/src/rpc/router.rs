@@ -1,19 +1,14 @@
 //! All services under one roof.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use colearn_core::sweep::Sweep;
 use colearn_proto::{
     DESCRIPTORS, MAX_MESSAGE_BYTES,
     v1::{sweep_service_server::SweepServiceServer, worker_service_server::WorkerServiceServer},
 };
 use tonic::transport::{Server, server::Router};
 
-use super::{sweeps::Sweeps, workers::Workers};
-use crate::{engine::EngineHandle, logs::Logs, store::Store};
-
-/// Makes a sweep, and warnings, of a sweep file's text and its name; or rendered diagnostics.
-pub type SweepParser = Arc<dyn Fn(&str, &str) -> Result<(Sweep, Vec<String>), String> + Send + Sync>;
+use super::{context::Rpc, sweeps::Sweeps, workers::Workers};
 
 /// Without keepalive neither side notices a partition. A host that lost its power counts as connected for twice as long.
 const KEEPALIVE: Duration = Duration::from_secs(5);
@@ -29,23 +24,6 @@ const MAX_HEADERS_BYTES: u32 = 16 << 10;
 const ANSWER_WITHIN: Duration = Duration::from_mins(2);
 /// Sweep files that are parsed at once: they take a core each, and the engine needs one too.
 const MAX_PARSERS: usize = 2;
-
-/// What the services work with.
-#[derive(Clone)]
-pub(crate) struct Rpc {
-    pub(crate) engine: EngineHandle,
-    pub(crate) store: Arc<dyn Store>,
-    pub(crate) logs: Logs,
-    pub(crate) parser: SweepParser,
-    pub(crate) rules: WorkerRules,
-}
-
-/// What workers are told to keep to.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WorkerRules {
-    pub(crate) lease: Duration,
-    pub(crate) heartbeat: Duration,
-}
 
 pub(crate) async fn router(rpc: &Rpc) -> Result<Router, tonic_reflection::server::Error> {
     let sweeps = Sweeps::new(rpc.clone(), MAX_PARSERS);

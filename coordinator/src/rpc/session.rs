@@ -2,15 +2,24 @@
 
 use std::time::Duration;
 
-use colearn_core::{id::WorkerId, text::printable};
-use colearn_proto::v1::{self, work_request, work_response};
+use colearn_core::id::WorkerId;
+use colearn_proto::{
+    v1::{self, work_request},
+    worker::{ToWorker, Welcome},
+};
 use prost::Message as _;
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status, Streaming};
 
-use super::{convert, logs, rate::Rate, refusal::refusal, router::Rpc};
-use crate::engine::{Hello, Line, Outbox, ToWorker};
+use super::{
+    context::{Rpc, WorkerRules},
+    convert,
+    rate::Rate,
+    refusal::refusal,
+    untrusted,
+};
+use crate::engine::{WorkerOutbox, WorkerStream};
 
 /// Who says nothing for so long after opening a stream is no worker.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
@@ -27,15 +36,15 @@ const LINES_A_SECOND: u32 = 1024;
 const RELEASES_AT_ONCE: u32 = 1024;
 const RELEASES_A_SECOND: u32 = 1;
 /// What the engine may have for one worker at once.
-const OUTBOX: usize = 1024;
+const WAITING_FOR_WORKER: usize = 1024;
 
-pub(super) struct Session {
+pub(super) struct WorkerSession {
     pub(super) rpc: Rpc,
     pub(super) requests: Streaming<v1::WorkRequest>,
     pub(super) responses: mpsc::Sender<Result<v1::WorkResponse, Status>>,
 }
 
-impl Session {
+impl WorkerSession {
     pub(super) async fn run(mut self) {
         if let Err(status) = self.talk().await {
             tracing::warn!(code = ?status.code(), reason = status.message(), "worker's stream ended");
@@ -47,20 +56,14 @@ impl Session {
     async fn talk(&mut self) -> Result<(), Status> {
         let hello = self.hello().await?;
         let bytes = hello.encoded_len();
-        let worker = WorkerId::new(hello.worker).map_err(convert::invalid)?;
-        let slots = convert::slots(hello.slots).map_err(convert::invalid)?;
-        let held = convert::held(hello.held).map_err(convert::invalid)?;
-        convert::limit("host", hello.host.len(), convert::MAX_NAME).map_err(convert::invalid)?;
-        convert::limit("version", hello.version.len(), convert::MAX_NAME).map_err(convert::invalid)?;
-        let (host, version) = (printable(hello.host), printable(hello.version));
-        let warnings = convert::warnings(hello.warnings);
+        let hello = untrusted::hello(hello).map_err(convert::invalid)?;
+        let worker = hello.worker.clone();
         let ours = env!("CARGO_PKG_VERSION");
-        if version != ours {
-            tracing::warn!(%worker, theirs = version, ours, "worker has another version");
+        if hello.version != ours {
+            tracing::warn!(%worker, theirs = hello.version, ours, "worker has another version");
         }
         self.welcome(ours).await?;
-        let (outbox, inbox, closed) = Outbox::new(OUTBOX);
-        let hello = Hello { worker: worker.clone(), host, version, warnings, slots, held };
+        let (outbox, inbox, closed) = WorkerOutbox::new(WAITING_FOR_WORKER);
         let line = self.rpc.engine.connect(hello, bytes, outbox).await.map_err(convert::stopped)?;
         // When one direction ends, so does the other.
         let over = CancellationToken::new();
@@ -89,18 +92,13 @@ impl Session {
     }
 
     async fn welcome(&self, version: &str) -> Result<(), Status> {
-        let millis = |duration: Duration| u32::try_from(duration.as_millis()).unwrap_or(u32::MAX);
-        let welcome = v1::Welcome {
-            lease_millis: millis(self.rpc.rules.lease),
-            heartbeat_millis: millis(self.rpc.rules.heartbeat),
-            coordinator_version: version.to_owned(),
-        };
-        let message = Some(work_response::Message::Welcome(welcome));
+        let WorkerRules { lease, heartbeat } = self.rpc.rules;
+        let welcome = ToWorker::Welcome(Welcome { lease, heartbeat, version: version.to_owned() });
         let gone = |_| refusal(Code::Cancelled, "the worker is gone");
-        self.responses.send(Ok(v1::WorkResponse { message })).await.map_err(gone)
+        self.responses.send(Ok(welcome.into())).await.map_err(gone)
     }
 
-    async fn listen(&mut self, worker: &WorkerId, line: &Line) -> Result<(), Status> {
+    async fn listen(&mut self, worker: &WorkerId, line: &WorkerStream) -> Result<(), Status> {
         let mut epochs = Rate::new(EPOCHS_A_SECOND, EPOCHS_A_SECOND);
         let mut lines = Rate::new(LINES_A_SECOND, LINES_A_SECOND);
         let mut releases = Rate::new(RELEASES_AT_ONCE, RELEASES_A_SECOND);
@@ -115,7 +113,7 @@ impl Session {
                     // Members are kept with the lines, and cost as much. Without a line they are of no use.
                     let cost = logged.lines.len().max(logged.tasks.len());
                     if !logged.lines.is_empty() && lines.take(cost) {
-                        let batch = logs::batch(worker, logged).map_err(convert::invalid)?;
+                        let batch = untrusted::log_batch(worker, logged).map_err(convert::invalid)?;
                         let _there_was_room = self.rpc.logs.append(batch);
                     }
                 }
@@ -123,7 +121,7 @@ impl Session {
                     if matches!(message, work_request::Message::Released(_)) {
                         releases.wait().await;
                     }
-                    let message = convert::from_worker(message).map_err(convert::invalid)?;
+                    let message = untrusted::from_worker(message).map_err(convert::invalid)?;
                     line.hear(message, bytes).await.map_err(convert::stopped)?;
                 }
             }
@@ -140,8 +138,7 @@ async fn forward(
 ) {
     let _over = over.drop_guard();
     while let Some(message) = inbox.recv().await {
-        let response = convert::to_worker(message).map_err(|error| refusal(Code::Internal, error));
-        match timeout(TAKE_WITHIN, responses.send(response)).await {
+        match timeout(TAKE_WITHIN, responses.send(Ok(message.into()))).await {
             Ok(Ok(())) => {}
             Ok(Err(_)) | Err(_) => return,
         }

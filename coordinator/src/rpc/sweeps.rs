@@ -12,12 +12,12 @@ use tokio::sync::Semaphore;
 use tonic::{Code, Request, Response, Status};
 
 use super::{
+    context::Rpc,
     convert, listing, logs,
     parts::{Answers, PartStream},
     query,
     refusal::refusal,
     results,
-    router::Rpc,
 };
 use crate::{
     engine::{Operated, Operation, SweepSummary},
@@ -112,12 +112,15 @@ impl SweepService for Sweeps {
             let (configurations, more) = listing::configurations(view, from, limit);
             let set_aside = scheduler.set_aside_from(view.id()).into_iter().take(MAX_SET_ASIDE);
             let set_aside = set_aside.map(|(worker, pause)| convert::set_aside(&worker, pause));
+            let without_data = scheduler.without_data(view.id()).into_iter().take(MAX_SET_ASIDE);
+            let without_data = without_data.map(convert::without_data);
             v1::GetSweepResponse {
                 sweep: Some(convert::summary(SweepSummary::of(scheduler, view))),
                 configurations,
                 failures: view.recent_failures().cloned().map(convert::failure).collect(),
                 more,
                 set_aside: set_aside.collect(),
+                without_data: without_data.collect(),
             }
         };
         Ok(Response::new(self.rpc.look(&name, look).await?))
@@ -161,7 +164,7 @@ impl SweepService for Sweeps {
         let look = |_: &Scheduler, view: SweepView<'_>| {
             let failures = view.failures();
             let failures = failures.into_iter().map(|(position, failed)| (position, failed.clone()));
-            results::Source { id: view.id(), sweep: view.sweep().clone(), failures: failures.collect() }
+            results::ResultSource { id: view.id(), sweep: view.sweep().clone(), failures: failures.collect() }
         };
         let source = self.rpc.look(&name, look).await?;
         let (parts, stream) = self.answers.begin(peer.as_ref(), 16)?;

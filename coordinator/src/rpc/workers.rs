@@ -7,10 +7,10 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Code, Request, Response, Status, Streaming};
 
-use super::{refusal::refusal, router::Rpc, session::Session};
+use super::{context::Rpc, refusal::refusal, session::WorkerSession};
 
 /// Messages to one worker that may wait.
-const OUTBOX: usize = 256;
+const WAITING_FOR_TRANSPORT: usize = 256;
 
 /// Streams of workers at a time.
 const MAX_WORKERS: usize = 4096;
@@ -40,8 +40,8 @@ impl WorkerService for Workers {
         };
         let place = self.places.clone().try_acquire_owned().map_err(full)?;
         // Answered before the hello has come: a client may want the answer before it says anything.
-        let (responses, stream) = mpsc::channel(OUTBOX);
-        let session = Session { rpc: self.rpc.clone(), requests: request.into_inner(), responses };
+        let (responses, stream) = mpsc::channel(WAITING_FOR_TRANSPORT);
+        let session = WorkerSession { rpc: self.rpc.clone(), requests: request.into_inner(), responses };
         tokio::spawn(async move {
             let _place = place;
             session.run().await;

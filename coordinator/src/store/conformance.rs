@@ -9,14 +9,14 @@ use colearn_core::{
     time::Timestamp,
 };
 
-use super::{Batch, Entry, MemoryStore, ResultRow, SqliteStore, Store, StoreError};
+use super::{Batch, JournalEntry, MemoryStore, ResultRow, SqliteStore, Store, StoreError};
 use crate::testing::small_sweep;
 
-fn batch(entries: Vec<Entry>, results: Vec<ResultRow>) -> Batch {
+fn batch(entries: Vec<JournalEntry>, results: Vec<ResultRow>) -> Batch {
     Batch { entries, results, ..Batch::default() }
 }
 
-fn entry(at: i64, event: Event) -> Entry {
+fn entry(at: i64, event: Event) -> JournalEntry {
     // As the scheduler would say; the tests' leases are all of sweep 1.
     let sweep = match &event {
         Event::SweepSubmitted { id, .. } => Some(*id),
@@ -24,15 +24,15 @@ fn entry(at: i64, event: Event) -> Entry {
         Event::LeaseGranted { .. } => Some(SweepId(1)),
         _ => None,
     };
-    Entry { at: Timestamp(at), sweep, event }
+    JournalEntry { at: Timestamp(at), sweep, event }
 }
 
-fn submitted(id: u64) -> Entry {
+fn submitted(id: u64) -> JournalEntry {
     let sweep = Arc::new(small_sweep(&format!("sweep-{id}"), 2, 2));
     entry(1, Event::SweepSubmitted { id: SweepId(id), sweep })
 }
 
-fn finished(seed: u64) -> Entry {
+fn finished(seed: u64) -> JournalEntry {
     entry(
         2,
         Event::TaskFinished { token: LeaseToken(u64::MAX), task: task(1, seed), data_digest: String::new() },
@@ -69,7 +69,7 @@ fn row(sweep: u64, seed: u64, position: u64) -> ResultRow {
     }
 }
 
-async fn journal(store: &dyn Store) -> Vec<Entry> {
+async fn journal(store: &dyn Store) -> Vec<JournalEntry> {
     store.journal(0, 1000).await.unwrap().into_iter().map(|(_, entry)| entry).collect()
 }
 
@@ -86,7 +86,7 @@ async fn keeps_what_it_was_given(store: &dyn Store) {
 }
 
 async fn reads_in_order_and_in_pages(store: &dyn Store) {
-    let entries: Vec<Entry> = (0..25).map(|at| entry(at, Event::CoordinatorStarted)).collect();
+    let entries: Vec<JournalEntry> = (0..25).map(|at| entry(at, Event::CoordinatorStarted)).collect();
     let mut results: Vec<ResultRow> = (0..25).map(|n| row(1, n, n)).collect();
     results.reverse();
     let entries = [vec![submitted(1), submitted(2)], entries].concat();
@@ -153,7 +153,7 @@ fn outcome(id: u64) -> SettledSweep {
     }
 }
 
-fn granted(token: u64) -> Entry {
+fn granted(token: u64) -> JournalEntry {
     let (worker, slot) = (WorkerId::new("w").unwrap(), 0);
     entry(3, Event::LeaseGranted { token: LeaseToken(token), worker, slot, tasks: vec![(task(1, 0), 1)] })
 }
@@ -163,7 +163,7 @@ async fn leaves_settled_sweeps_out_of_the_replay(store: &dyn Store) {
     store.commit(batch(entries.clone(), vec![row(1, 0, 0)])).await.unwrap();
     store.commit(Batch { settled: vec![outcome(1)], ..Batch::default() }).await.unwrap();
     assert_eq!(journal(store).await, [submitted(2)]);
-    let of_one: Vec<Entry> =
+    let of_one: Vec<JournalEntry> =
         store.journal_of(SweepId(1), 0, 10).await.unwrap().into_iter().map(|(_, entry)| entry).collect();
     assert_eq!(of_one, [submitted(1), granted(5), finished(0)]);
     let first = store.journal_of(SweepId(1), 0, 1).await.unwrap()[0].0;

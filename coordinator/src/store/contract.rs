@@ -47,13 +47,14 @@ pub trait Store: Send + Sync + 'static {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] when an entry can not be read; it names the entry.
-    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>>;
+    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, JournalEntry)>>;
 
     /// The same of one sweep, settled or not.
     ///
     /// # Errors
     /// As [`Store::journal`].
-    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>>;
+    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32)
+    -> StoreFuture<'_, Vec<(u64, JournalEntry)>>;
 
     /// What is known without the journal: to be asked before it is replayed.
     ///
@@ -87,7 +88,7 @@ pub trait Store: Send + Sync + 'static {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
     /// For the journal, in order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<JournalEntry>,
     /// Of tasks that were not recorded before.
     pub results: Vec<ResultRow>,
     /// Ended sweeps whose entries need not be replayed from now on.
@@ -109,7 +110,7 @@ impl Batch {
 
 /// One fact of the journal.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct JournalEntry {
     /// The scheduler's time when it was applied.
     pub at: Timestamp,
     /// The sweep it belongs to, if any, see [`colearn_core::scheduler::Scheduler::sweep_of`].

@@ -14,7 +14,7 @@ use colearn_core::{
 };
 
 use super::{
-    contract::{Batch, Entry, ResultRow, Store, StoreFuture},
+    contract::{Batch, JournalEntry, ResultRow, Store, StoreFuture},
     error::StoreError,
 };
 
@@ -30,7 +30,7 @@ pub struct MemoryStore {
 #[derive(Debug, Default)]
 struct Kept {
     /// By number.
-    journal: BTreeMap<u64, Entry>,
+    journal: BTreeMap<u64, JournalEntry>,
     last_entry: u64,
     sweeps: BTreeSet<SweepId>,
     /// Counts those who took it over.
@@ -104,7 +104,12 @@ impl Kept {
     }
 
     /// Entries after number `after` that `wanted` says yes to.
-    fn entries(&self, after: u64, limit: u32, wanted: impl Fn(&Entry) -> bool) -> Vec<(u64, Entry)> {
+    fn entries(
+        &self,
+        after: u64,
+        limit: u32,
+        wanted: impl Fn(&JournalEntry) -> bool,
+    ) -> Vec<(u64, JournalEntry)> {
         let from = after.saturating_add(1);
         let entries = self.journal.range(from..).filter(|(_, entry)| wanted(entry));
         entries.take(limit as usize).map(|(number, entry)| (*number, entry.clone())).collect()
@@ -149,15 +154,21 @@ impl Store for MemoryStore {
         })
     }
 
-    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         Box::pin(async move {
             let kept = self.kept();
-            let replayed = |entry: &Entry| entry.sweep.is_none_or(|sweep| !kept.settled.contains_key(&sweep));
+            let replayed =
+                |entry: &JournalEntry| entry.sweep.is_none_or(|sweep| !kept.settled.contains_key(&sweep));
             Ok(kept.entries(after, limit, replayed))
         })
     }
 
-    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+    fn journal_of(
+        &self,
+        sweep: SweepId,
+        after: u64,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         Box::pin(async move { Ok(self.kept().entries(after, limit, |entry| entry.sweep == Some(sweep))) })
     }
 

@@ -12,7 +12,7 @@ mod sqlite;
 mod conformance;
 
 pub use check::{CheckReport, backup, check};
-pub use contract::{Batch, Entry, ResultRow, Store, StoreFuture};
+pub use contract::{Batch, JournalEntry, ResultRow, Store, StoreFuture};
 pub use error::StoreError;
 pub use files::{concern, open_private, replace_private};
 pub(crate) use files::{has_log, make_private_database};

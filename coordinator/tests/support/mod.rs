@@ -260,7 +260,7 @@ pub(crate) fn tasks(lease: &v1::Lease) -> Vec<v1::TaskId> {
 }
 
 pub(crate) fn held(lease: &v1::Lease) -> v1::HeldLease {
-    v1::HeldLease { token: lease.token, slot: lease.slot, tasks: tasks(lease) }
+    v1::HeldLease { token: lease.token, tasks: tasks(lease) }
 }
 
 /// An honest worker trains a sweep from its submission to its end.

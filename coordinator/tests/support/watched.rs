@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use colearn_coordinator::store::{Batch, Entry, MemoryStore, ResultRow, Store, StoreFuture};
+use colearn_coordinator::store::{Batch, JournalEntry, MemoryStore, ResultRow, Store, StoreFuture};
 use colearn_core::{id::SweepId, scheduler::Recovered};
 use tokio::{sync::Mutex, task::yield_now, time::timeout};
 
@@ -39,11 +39,16 @@ impl Store for Watched {
         })
     }
 
-    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         self.inner.journal(after, limit)
     }
 
-    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+    fn journal_of(
+        &self,
+        sweep: SweepId,
+        after: u64,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         self.inner.journal_of(sweep, after, limit)
     }
 

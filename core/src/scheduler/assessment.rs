@@ -53,6 +53,9 @@ impl Scheduler {
         };
         let data_set = Some(state.settings_of(index).dataset.clone());
         let set_aside = self.pause_of(worker, &None).or(self.pause_of(worker, &data_set)).is_some();
+        if reason == FailureReason::Data && self.is_data_somewhere(state, index) {
+            return false;
+        }
         let failed_on = state.failed_on.get(&index).into_iter().flatten();
         let mut others = failed_on.filter(|(other, same)| *other != worker && **same == reason);
         !set_aside && others.next().is_some()
@@ -77,13 +80,12 @@ impl Scheduler {
     #[must_use]
     pub fn data_digest_of(&self, task: TaskId) -> Option<&str> {
         let (state, index) = self.find(task)?;
-        state.data_digests.get(&state.settings_of(index).dataset).map(String::as_str)
+        state.data_of(index).1
     }
 
     /// Whom to set aside or to take back now, as an event to apply; nothing is changed by asking. To be asked again
     /// afterwards, until there is none.
-    #[must_use]
-    pub fn next_assessment(&self, now: Timestamp) -> Option<Event> {
+    pub(super) fn next_assessment(&self, now: Timestamp) -> Option<Event> {
         if self.settings.one_worker {
             return None;
         }

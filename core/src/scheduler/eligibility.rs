@@ -26,15 +26,15 @@ impl Scheduler {
         }
     }
 
-    /// Whether a worker may get a ready task: not if it failed there while there is another worker for it, and not
-    /// the last attempt if there is another one that is known to train, and this one is not.
+    /// Whether a worker may get a ready task: not if it failed there, or if its data set is not there, while there is
+    /// another worker for it; and not the last attempt if there is another one that is known to train, and this one is
+    /// not.
     pub(super) fn may_train(&self, worker: &WorkerId, state: &SweepState, index: u32) -> bool {
         let failed_on = state.failed_on.get(&index);
         let failed_here = failed_on.is_some_and(|workers| workers.contains_key(worker));
-        if failed_here
-            && !self.waited_enough(worker, state, index)
-            && self.has_other(worker, state, index, false)
-        {
+        let avoid = failed_here && !self.waited_enough(worker, state, index)
+            || !self.workers.get(worker).is_some_and(|known| known.may_have_data(state, index));
+        if avoid && self.has_other(worker, state, index, false) {
             return false;
         }
         // Where there is only one attempt, any worker is as good as another.
@@ -63,8 +63,8 @@ impl Scheduler {
         clean && worker.has_trained
     }
 
-    /// Whether there is, or may come back, another worker for a task: one on which it has not failed, which is not
-    /// set aside and, if that is asked for, is known to train.
+    /// Whether there is, or may come back, another worker for a task: one on which it has not failed, which may have its
+    /// data set, is not set aside and, if that is asked for, is known to train.
     fn has_other(&self, worker: &WorkerId, state: &SweepState, index: u32, sound: bool) -> bool {
         let name = &state.settings_of(index).dataset;
         let data_set: Scope = Some(name.clone());
@@ -72,11 +72,19 @@ impl Scheduler {
         self.workers.iter().any(|(id, other)| {
             id != worker
                 && other.takes_leases()
+                && other.may_have_data(state, index)
                 && failed_on.is_none_or(|workers| !workers.contains_key(id))
                 && self.pause_of(id, &None).is_none()
                 && self.pause_of(id, &data_set).is_none()
                 && (!sound || self.is_sound(id, other, name))
         })
+    }
+
+    /// Whether a trainer of some worker that is, or may come back, has opened the data set of a task: then it is no fault of
+    /// the task that it can not be opened elsewhere.
+    pub(super) fn is_data_somewhere(&self, state: &SweepState, index: u32) -> bool {
+        let (name, digest) = state.data_of(index);
+        self.workers.values().any(|worker| worker.takes_leases() && worker.data_sets.has_opened(name, digest))
     }
 
     /// Whether a worker other than this one is, or may come back, that is set aside neither for all tasks nor for
@@ -92,6 +100,12 @@ impl Scheduler {
 }
 
 impl Worker {
+    /// Whether the data set of a task may be there.
+    fn may_have_data(&self, state: &SweepState, index: u32) -> bool {
+        let (name, digest) = state.data_of(index);
+        self.data_sets.may_have(name, digest)
+    }
+
     /// Whether it is there, or may come back, to train something new.
     fn takes_leases(&self) -> bool {
         let has_slots = !self.slots.is_empty() || !self.leases.is_empty();

@@ -10,6 +10,8 @@ use crate::{
     sweep::Sweep,
 };
 
+use super::data_sets::DataSets;
+
 /// Something that happened.
 ///
 /// The first fifteen are *durable*: facts that the journal keeps and recovery replays. The others are
@@ -114,7 +116,7 @@ pub enum Event {
         sweep: SweepId,
     },
     /// A worker on which nothing succeeds gets nothing for a while, and then one task at a time until one
-    /// succeeds; see [`super::Scheduler::next_assessment`].
+    /// succeeds; see [`super::Scheduler::proposals`].
     WorkerSetAside {
         /// Which.
         worker: WorkerId,
@@ -158,6 +160,13 @@ pub enum Event {
         slots: Vec<SlotOffer>,
         /// What it brought along: trained still, or not acknowledged yet.
         held: Vec<HeldLease>,
+    },
+    /// A worker says which data sets it has. Replaces what it said before.
+    DataSetsKnown {
+        /// The worker.
+        worker: WorkerId,
+        /// Its data sets.
+        data_sets: DataSets,
     },
     /// These slots of a worker are idle, and no others. A slot with an active lease is not free even if it
     /// is named here: the offer was on its way when the lease was granted.
@@ -272,6 +281,7 @@ impl Event {
             | Self::WorkerRestored { .. }
             | Self::CoordinatorStarted => true,
             Self::WorkerConnected { .. }
+            | Self::DataSetsKnown { .. }
             | Self::SlotsFree { .. }
             | Self::Heartbeat { .. }
             | Self::DrainRequested { .. }
@@ -303,6 +313,7 @@ impl Event {
             Self::WorkerRestored { .. } => "worker_restored",
             Self::CoordinatorStarted => "coordinator_started",
             Self::WorkerConnected { .. } => "worker_connected",
+            Self::DataSetsKnown { .. } => "data_sets_known",
             Self::SlotsFree { .. } => "slots_free",
             Self::Heartbeat { .. } => "heartbeat",
             Self::DrainRequested { .. } => "drain_requested",

@@ -17,8 +17,7 @@ impl Scheduler {
     /// takes, unless there are fewer tasks than free places: then they are spread, for two half-full slots are
     /// faster than a full one beside an idle one. A worker gets no task that it should not, see
     /// `Scheduler::may_train`.
-    #[must_use]
-    pub fn next_grants(&self) -> Vec<Event> {
+    pub(super) fn next_grants(&self) -> Vec<Event> {
         let mut grants = Vec::new();
         let mut slots_left = self.free.len();
         if !self.records.is_empty() {

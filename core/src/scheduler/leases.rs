@@ -81,8 +81,7 @@ impl Scheduler {
     }
 
     /// The leases, and members of leases, that are lost by now, as events to apply.
-    #[must_use]
-    pub fn expired(&self, now: Timestamp) -> Vec<Event> {
+    pub(super) fn expired(&self, now: Timestamp) -> Vec<Event> {
         let leases = self.deadlines.iter().take_while(|(deadline, _)| *deadline <= now).map(|(_, token)| {
             if self.never_arrived(*token) {
                 return Event::LeaseReleased { token: *token };

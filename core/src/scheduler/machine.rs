@@ -29,7 +29,7 @@ pub struct SchedulerSettings {
     pub lease: Duration,
     /// Grant tasks of this sweep alone; those of others stay pending. `None` for all.
     pub only: Option<SweepName>,
-    /// How long after its end a sweep is settled, see [`Scheduler::to_settle`]; `None` for never.
+    /// How long after its end a sweep is settled, see [`Scheduler::settle_due`]; `None` for never.
     pub settle_after: Option<Duration>,
     /// There is one worker and there will be no other: what fails on it can not be tried elsewhere.
     pub one_worker: bool,
@@ -96,10 +96,8 @@ impl Scheduler {
     /// Takes in what happened and says what follows from it.
     ///
     /// A durable event that is not news (see [`Scheduler::changes_state`]) changes nothing, but may still be
-    /// answered: a repeated report is acknowledged, a stale one refused. Afterwards ask
-    /// [`Scheduler::expired`], then [`Scheduler::next_assessment`] until it has none, then
-    /// [`Scheduler::next_grants`], and apply what they propose; and now and then
-    /// [`Scheduler::to_settle`].
+    /// answered: a repeated report is acknowledged, a stale one refused. Afterwards apply what
+    /// [`Scheduler::proposals`] has, until it has nothing more.
     pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Action> {
         self.wake(now);
         if event.is_durable() && !self.changes_state(&event) {
@@ -129,6 +127,7 @@ impl Scheduler {
             Event::WorkerConnected { worker, host, version, warnings, slots, held } => {
                 self.connect(now, worker, About { host, version, warnings }, slots, held)
             }
+            Event::DataSetsKnown { worker, data_sets } => self.learn_data_sets(&worker, data_sets),
             Event::SlotsFree { worker, slots } => self.offer(now, &worker, &slots),
             Event::Heartbeat { worker } => self.see_alive(now, &worker),
             Event::DrainRequested { worker, now: at_once } => self.drain(worker, at_once),
@@ -174,6 +173,7 @@ impl Scheduler {
             Event::WorkerRestored { worker, data_set, .. } => self.pause_of(worker, data_set).is_some(),
             Event::CoordinatorStarted => true,
             Event::WorkerConnected { .. }
+            | Event::DataSetsKnown { .. }
             | Event::SlotsFree { .. }
             | Event::Heartbeat { .. }
             | Event::DrainRequested { .. }

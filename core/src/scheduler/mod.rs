@@ -3,12 +3,13 @@
 //! What happens is an [`Event`], what follows is a list of [`Action`]s, and [`Scheduler::apply`] is the only
 //! way from one to the other, for living and for recovery alike. The durable events are *facts*: the journal
 //! holds "lease 7 was granted to w1", not "w1 offered a slot". What to grant and what has expired is proposed
-//! by [`Scheduler::next_grants`] and [`Scheduler::expired`] and comes back through `apply`, so that replaying
+//! by [`Scheduler::proposals`] and comes back through `apply`, so that replaying
 //! a journal never repeats a decision: a later version may decide otherwise without misreading old journals.
 
 mod action;
 mod assessment;
 mod backoff;
+mod data_sets;
 mod eligibility;
 mod event;
 mod grants;
@@ -22,6 +23,7 @@ mod settle;
 mod sweep_state;
 mod sweeps;
 mod task;
+mod turn;
 mod view;
 mod workers;
 
@@ -29,6 +31,7 @@ mod workers;
 mod tests;
 
 pub use action::{Action, DropReason};
+pub use data_sets::{DataSets, is_in_data_folder};
 pub use event::{Event, HeldLease, RestoreCause, RetryScope, SlotOffer};
 pub use machine::{Scheduler, SchedulerSettings};
 pub use operations::{ExtensionError, RemovalError, RetryError};
@@ -37,4 +40,4 @@ pub use settle::{Recovered, SettledSweep};
 pub use sweep_state::FailedAttempt;
 pub use sweeps::{Submission, SubmissionError};
 pub use task::{SweepStatus, TaskCounts, TaskState};
-pub use view::{RunningTask, SlotView, SweepView, TaskView, WorkerView};
+pub use view::{RunningTask, SlotView, SweepView, TaskView, WithoutData, WorkerView};

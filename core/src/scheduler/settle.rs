@@ -77,9 +77,8 @@ impl Scheduler {
         }
     }
 
-    /// Sweeps that ended long enough ago. Reports that their workers repeat are known by then.
-    #[must_use]
-    pub fn to_settle(&self, now: Timestamp) -> Vec<SweepId> {
+    /// Sweeps that ended long enough ago.
+    pub(super) fn to_settle(&self, now: Timestamp) -> Vec<SweepId> {
         self.settling.iter().take_while(|(at, _)| *at <= now).map(|(_, sweep)| *sweep).collect()
     }
 

@@ -209,6 +209,12 @@ impl SweepState {
         &self.sweep.configurations[self.configuration_of(index)].settings
     }
 
+    /// The data set of a task: its name, and its digest if it is known what the sweep is trained on.
+    pub(super) fn data_of(&self, index: u32) -> (&str, Option<&str>) {
+        let name = self.settings_of(index).dataset.as_str();
+        (name, self.data_digests.get(name).map(String::as_str))
+    }
+
     pub(super) fn task(&self, index: u32) -> &Task {
         &self.tasks[index as usize]
     }

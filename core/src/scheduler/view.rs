@@ -1,6 +1,9 @@
 //! What can be asked of the scheduler.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     failure::Failure,
@@ -11,6 +14,7 @@ use crate::{
 };
 
 use super::{
+    data_sets::DataSets,
     event::Event,
     machine::Scheduler,
     pauses::PauseView,
@@ -182,8 +186,21 @@ pub struct WorkerView {
     pub last_seen: Timestamp,
     /// What its operator should know.
     pub warnings: Vec<String>,
+    /// The data sets that it has, as far as it knows them.
+    pub data_sets: DataSets,
     /// Its slots by number.
     pub slots: Vec<SlotView>,
+}
+
+/// A worker that gets no tasks of a data set while another one may have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WithoutData {
+    /// The worker.
+    pub worker: WorkerId,
+    /// The data set that it lacks, as the sweep names it.
+    pub data_set: String,
+    /// The digest of the data set that it has under this name; `None` when it has none.
+    pub other: Option<String>,
 }
 
 /// A slot as it stands.
@@ -328,6 +345,7 @@ impl Scheduler {
                 set_aside: self.set_aside_for(id),
                 last_seen: worker.last_seen,
                 warnings: worker.about.warnings.clone(),
+                data_sets: worker.data_sets.clone(),
                 slots: slots.into_values().collect(),
             }
         })
@@ -350,6 +368,25 @@ impl Scheduler {
         let pauses = there
             .flat_map(|worker| self.set_aside_for(worker).into_iter().map(|pause| (worker.clone(), pause)));
         pauses.filter(|(_, pause)| pause.data_set.as_ref().is_none_or(uses)).collect()
+    }
+
+    /// The connected workers that lack a data set of a sweep, or have another of that name.
+    #[must_use]
+    pub fn without_data(&self, sweep: SweepId) -> Vec<WithoutData> {
+        let Some(state) = self.sweeps.get(&sweep) else { return Vec::new() };
+        let names: BTreeSet<&str> =
+            state.sweep.configurations.iter().map(|c| c.settings.dataset.as_str()).collect();
+        let mut without = Vec::new();
+        for (id, worker) in self.workers.iter().filter(|(_, worker)| worker.connected) {
+            for name in &names {
+                let digest = state.data_digests.get(*name).map(String::as_str);
+                if !worker.data_sets.may_have(name, digest) {
+                    let other = worker.data_sets.known.get(*name).cloned().flatten();
+                    without.push(WithoutData { worker: id.clone(), data_set: (*name).to_owned(), other });
+                }
+            }
+        }
+        without
     }
 
     /// What is trained under a lease.

@@ -9,6 +9,7 @@ use crate::{
 
 use super::{
     action::{Action, DropReason},
+    data_sets::DataSets,
     event::{HeldLease, SlotOffer},
     machine::Scheduler,
     reports::ReportStatus,
@@ -23,6 +24,8 @@ pub(super) struct Worker {
     /// Whether it was asked to take nothing new and to leave, and whether at once.
     pub(super) draining: Option<bool>,
     pub(super) slots: BTreeMap<u32, Offer>,
+    /// Nothing is known before it says so.
+    pub(super) data_sets: DataSets,
     pub(super) leases: BTreeSet<LeaseToken>,
     /// An epoch, or a task, was finished on it.
     pub(super) has_trained: bool,
@@ -69,6 +72,7 @@ impl Scheduler {
         known.connected = true;
         known.about = about;
         known.last_seen = now;
+        known.data_sets = DataSets::default();
         let offers = slots.into_iter().map(|SlotOffer { index, device, max_cohort }| {
             (index, Offer { max_cohort: max_cohort.max(1), device })
         });
@@ -138,6 +142,13 @@ impl Scheduler {
             actions.push(Action::DropLease { worker: worker.clone(), token, tasks: stale, reason });
         }
         actions
+    }
+
+    pub(super) fn learn_data_sets(&mut self, worker: &WorkerId, data_sets: DataSets) -> Vec<Action> {
+        if let Some(known) = self.workers.get_mut(worker) {
+            known.data_sets = data_sets;
+        }
+        Vec::new()
     }
 
     pub(super) fn offer(&mut self, now: Timestamp, worker: &WorkerId, slots: &[u32]) -> Vec<Action> {

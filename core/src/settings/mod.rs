@@ -1,7 +1,6 @@
 //! The settings of one task: their types, the table that describes every field, and their identity.
 
 mod canonical;
-mod fields;
 mod resolve;
 pub mod schema;
 mod types;

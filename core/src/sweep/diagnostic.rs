@@ -25,7 +25,7 @@ const END: usize = 150;
 
 /// A place in a sweep file, with its line to show it by.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Place {
+pub struct SourcePlace {
     /// Counting from 1.
     pub line: usize,
     /// Counting from 1, in characters.
@@ -54,7 +54,7 @@ pub struct Note {
     /// A lower-case fragment.
     pub message: String,
     /// What it is about.
-    pub place: Place,
+    pub place: SourcePlace,
 }
 
 /// One thing that is wrong with a sweep file. `Display` shows it with its line and a caret under the place.
@@ -67,7 +67,7 @@ pub struct Diagnostic {
     /// The file's name as the caller gave it.
     pub origin: Arc<str>,
     /// Where.
-    pub place: Place,
+    pub place: SourcePlace,
     /// Other places that matter.
     pub notes: Vec<Note>,
     /// What to do about it.
@@ -125,8 +125,14 @@ impl fmt::Display for Diagnostic {
 }
 
 /// Writes the place, its line and a mark under it.
-fn show(f: &mut fmt::Formatter<'_>, origin: &str, place: &Place, mark: char, margin: usize) -> fmt::Result {
-    let Place { line, column, length, text, cut } = place;
+fn show(
+    f: &mut fmt::Formatter<'_>,
+    origin: &str,
+    place: &SourcePlace,
+    mark: char,
+    margin: usize,
+) -> fmt::Result {
+    let SourcePlace { line, column, length, text, cut } = place;
     // One column a character, whatever a terminal would do with tabs and escapes.
     let shown = one_line(text);
     let before = (column - 1).saturating_sub(*cut);
@@ -163,14 +169,14 @@ fn abridged(text: String) -> String {
 }
 
 /// The text of a sweep file, with which spans become places.
-pub(crate) struct Source<'a> {
+pub(crate) struct SweepSource<'a> {
     pub(crate) text: &'a str,
     pub(crate) origin: Arc<str>,
     /// Byte offset of the beginning of every line.
     lines: Vec<usize>,
 }
 
-impl<'a> Source<'a> {
+impl<'a> SweepSource<'a> {
     pub(crate) fn new(text: &'a str, origin: &str) -> Self {
         let lines = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
         Self { text, origin: origin.into(), lines }
@@ -183,7 +189,7 @@ impl<'a> Source<'a> {
         start + rest.char_indices().nth(column.saturating_sub(1)).map_or(rest.len(), |(at, _)| at)
     }
 
-    pub(crate) fn place(&self, span: Span) -> Place {
+    pub(crate) fn place(&self, span: Span) -> SourcePlace {
         let start = self.text.floor_char_boundary(span.start.min(self.text.len()));
         let end = self.text.floor_char_boundary(span.end.clamp(start, self.text.len()));
         let line = self.lines.partition_point(|&first| first <= start);
@@ -195,20 +201,20 @@ impl<'a> Source<'a> {
         // A long line is cut to a window that begins a little before the place.
         let long = text.chars().nth(WINDOW).is_some();
         let cut = if long { (column - 1).saturating_sub(BEFORE) } else { 0 };
-        Place { line, column, length, text: text.chars().skip(cut).take(WINDOW).collect(), cut }
+        SourcePlace { line, column, length, text: text.chars().skip(cut).take(WINDOW).collect(), cut }
     }
 }
 
 /// Collects what is wrong while a file is read.
 pub(crate) struct Problems<'a> {
-    pub(crate) source: &'a Source<'a>,
+    pub(crate) source: &'a SweepSource<'a>,
     found: Vec<Diagnostic>,
     errors: usize,
     left_out: usize,
 }
 
 impl<'a> Problems<'a> {
-    pub(crate) fn new(source: &'a Source<'a>) -> Self {
+    pub(crate) fn new(source: &'a SweepSource<'a>) -> Self {
         Self { source, found: Vec::new(), errors: 0, left_out: 0 }
     }
 
@@ -260,7 +266,7 @@ impl<'a> Problems<'a> {
 
 /// A diagnostic that was just noted.
 pub(crate) struct Report<'p> {
-    source: &'p Source<'p>,
+    source: &'p SweepSource<'p>,
     /// None beyond [`Diagnostics::MOST`].
     diagnostic: Option<&'p mut Diagnostic>,
 }
@@ -291,7 +297,7 @@ mod tests {
 
     #[test]
     fn texts_that_quote_much_are_abridged() {
-        let source = Source::new("a: 1\n", "x.yaml");
+        let source = SweepSource::new("a: 1\n", "x.yaml");
         let mut problems = Problems::new(&source);
         let span = Span { start: 3, end: 4 };
         let long = || format!("it is {}, and must be at most 1", "9".repeat(100_000));
@@ -306,7 +312,7 @@ mod tests {
     #[test]
     fn what_steers_a_terminal_is_shown_and_not_obeyed() {
         let text = "a: \u{202e}1\n";
-        let source = Source::new(text, "x\u{202e}.yaml");
+        let source = SweepSource::new(text, "x\u{202e}.yaml");
         let mut problems = Problems::new(&source);
         problems.error(Span { start: 3, end: 7 }, "there is no `\u{202e}1`");
         let told = problems.fail().to_string();

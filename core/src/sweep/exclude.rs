@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{
+    axes::Axis,
     diagnostic::{Problems, Span},
-    expand::Axis,
     file::Outline,
 };
 use crate::settings::schema;

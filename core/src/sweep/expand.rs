@@ -5,45 +5,18 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde_json::Value;
 
 use super::{
+    axes::{axes, grid_size, point, step},
     definition::Configuration,
     diagnostic::Problems,
     exclude::Excludes,
-    file::{Outline, Point},
+    file::Outline,
+    point::Point,
 };
 use crate::{
     id::ConfigurationId,
     settings::{self, ModalityPart},
     text::counted_len,
 };
-
-/// One direction of the grid: a parameter, or a group of zipped ones. Holds indices into the parameters.
-pub(crate) struct Axis {
-    pub(crate) parameters: Vec<usize>,
-    pub(crate) length: usize,
-}
-
-/// The axes in the order of the file; a group stands where the first of its parameters stands.
-pub(crate) fn axes(outline: &Outline) -> Vec<Axis> {
-    let mut axes = Vec::new();
-    for (index, parameter) in outline.parameters.iter().enumerate() {
-        let members = match outline.zip.iter().find(|group| group.contains(&index)) {
-            Some(group) if group.iter().min() == Some(&index) => group.clone(),
-            Some(_) => continue,
-            None => vec![index],
-        };
-        axes.push(Axis { parameters: members, length: parameter.values.len() });
-    }
-    axes
-}
-
-/// How many points the grid has. Without `parameters` there is no grid: the sweep is its `include`, or the
-/// settings of the file alone.
-fn grid_size(outline: &Outline, axes: &[Axis]) -> Option<u64> {
-    if outline.parameters.is_empty() {
-        return Some(u64::from(outline.include.is_empty()));
-    }
-    axes.iter().try_fold(1_u64, |size, axis| size.checked_mul(axis.length as u64))
-}
 
 /// Refuses a sweep that is larger than `max_tasks`, counted before `exclude`, without expanding it.
 pub(crate) fn check_size(outline: &Outline, problems: &mut Problems<'_>) {
@@ -138,29 +111,6 @@ pub(crate) fn expand(outline: &Outline, problems: &mut Problems<'_>) -> Vec<Conf
     }
     expansion.mark_baseline(problems);
     expansion.configurations
-}
-
-/// The swept values at a point.
-fn point(outline: &Outline, axes: &[Axis], at: &[usize]) -> BTreeMap<String, Value> {
-    let mut values = BTreeMap::new();
-    for (axis, step) in axes.iter().zip(at) {
-        for index in &axis.parameters {
-            let parameter = &outline.parameters[*index];
-            values.insert(parameter.path.clone(), parameter.values[*step].0.clone());
-        }
-    }
-    values
-}
-
-/// To the next point; the last axis moves first.
-fn step(at: &mut [usize], axes: &[Axis]) {
-    for (position, axis) in at.iter_mut().zip(axes).rev() {
-        *position += 1;
-        if *position < axis.length {
-            return;
-        }
-        *position = 0;
-    }
 }
 
 /// The configurations so far.

@@ -10,14 +10,15 @@ use serde_json::Value;
 use super::{
     definition::{CheckpointSettings, ReportSettings, RetrySettings, ScheduleSettings},
     diagnostic::{Problems, Span},
+    mentions::Mentions,
     parameters::{self, Parameter},
-    raw::{Entry, Node, Raw},
+    point::{Point, read_points},
+    raw::{MapEntry, Node, Raw},
     scalar, sections,
 };
 use crate::{
     id::SweepName,
-    result::metric,
-    settings::schema::{self, FIELDS, Field, MAX_MODALITIES, MODALITY_DROPOUT},
+    settings::schema::{self, FIELDS, Field},
 };
 
 /// Keys of a sweep file beside the settings: name, what stands there, and its default.
@@ -49,13 +50,6 @@ pub fn reference() -> String {
     text.push_str("\nSettings, each of which can be a parameter:\n");
     text.push_str(&schema::reference());
     text
-}
-
-/// `path: value` pairs, as in `include`, `exclude` and `report.baseline`.
-#[derive(Debug)]
-pub(crate) struct Point {
-    pub(crate) values: BTreeMap<String, Value>,
-    pub(crate) span: Span,
 }
 
 /// What a sweep file says.
@@ -145,7 +139,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
 }
 
 impl Outline {
-    fn read_key(&mut self, entry: &Entry, mentions: &mut Mentions, problems: &mut Problems<'_>) {
+    fn read_key(&mut self, entry: &MapEntry, mentions: &mut Mentions, problems: &mut Problems<'_>) {
         let node = &entry.value;
         match entry.key.as_str() {
             "name" => self.name = read_name(node, problems),
@@ -248,7 +242,7 @@ impl Outline {
         &mut self,
         field: &'static Field,
         path: &str,
-        entry: &Entry,
+        entry: &MapEntry,
         mentions: &mut Mentions,
         problems: &mut Problems<'_>,
     ) {
@@ -275,148 +269,4 @@ fn in_a_section(name: &str) -> Option<(&'static str, &'static str)> {
 fn read_name(node: &Node, problems: &mut Problems<'_>) -> Option<SweepName> {
     let text = scalar::text(node, "name", problems)?;
     SweepName::new(text).map_err(|error| problems.error(node.span, error.to_string())).ok()
-}
-
-fn read_points(entry: &Entry, mentions: &mut Mentions, problems: &mut Problems<'_>) -> Vec<Point> {
-    let Some(items) = scalar::list(&entry.value, &entry.key, problems) else { return Vec::new() };
-    items.iter().filter_map(|item| read_point(item, &entry.key, mentions, problems)).collect()
-}
-
-/// Reads `path: value` pairs.
-pub(crate) fn read_point(
-    node: &Node,
-    what: &str,
-    mentions: &mut Mentions,
-    problems: &mut Problems<'_>,
-) -> Option<Point> {
-    let entries = match &node.value {
-        Raw::Map(entries) => entries,
-        other => {
-            let found = other.describe();
-            problems
-                .error(node.span, format!("`{what}` takes mappings from settings to values, found {found}"))
-                .help("such as `{unimodal: true}`");
-            return None;
-        }
-    };
-    let before = problems.errors();
-    let mut values = BTreeMap::new();
-    for entry in entries {
-        let Some(field) = scalar::path_field(&entry.key, entry.key_span, problems) else { continue };
-        mentions.setting(field, &entry.key, entry.key_span);
-        if let Some(value) = scalar::setting(field, &entry.key, &entry.value, problems) {
-            mentions.value(&entry.key, &value, entry.value.span);
-            values.insert(entry.key.clone(), value);
-        }
-    }
-    (problems.errors() == before).then_some(Point { values, span: node.span })
-}
-
-/// What the settings, parameters and extra configurations name, for checks across them.
-#[derive(Debug, Default)]
-pub(crate) struct Mentions {
-    modalities: BTreeSet<String>,
-    too_many: Option<Span>,
-    /// Kinds of model that some configuration may have.
-    models: BTreeSet<String>,
-    /// Settings that only some kinds of model have.
-    of_models: Vec<(&'static Field, Span)>,
-    always_dropped: Vec<(String, Span)>,
-    /// Subsets of modalities that some configuration is tested with, sorted and joined as in metrics' names.
-    subsets: BTreeSet<String>,
-    primaries: BTreeSet<String>,
-    /// The metrics of `report`, with their places.
-    metrics: Option<Vec<(String, Span)>>,
-}
-
-impl Mentions {
-    fn modality(&mut self, modality: &str, span: Span) {
-        self.modalities.insert(modality.to_owned());
-        if self.modalities.len() > MAX_MODALITIES {
-            self.too_many.get_or_insert(span);
-        }
-    }
-
-    pub(crate) fn metrics(&mut self, metrics: Vec<(String, Span)>) {
-        self.metrics = Some(metrics);
-    }
-
-    fn setting(&mut self, field: &'static Field, path: &str, span: Span) {
-        if let Some(modality) = field.modality(path) {
-            self.modality(modality, span);
-        }
-        if !field.models.is_empty() {
-            self.of_models.push((field, span));
-        }
-    }
-
-    fn value(&mut self, path: &str, value: &Value, span: Span) {
-        if let (Some(modality), Some(1.0)) = (path.strip_prefix(MODALITY_DROPOUT), value.as_f64()) {
-            self.always_dropped.push((modality.to_owned(), span));
-        }
-        if let ("model.kind", Some(kind)) = (path, value.as_str()) {
-            self.models.insert(kind.to_owned());
-        }
-        if let ("primary", Some(primary)) = (path, value.as_str()) {
-            self.primaries.insert(primary.to_owned());
-        }
-        if path == "evaluate" {
-            for subset in value.as_array().into_iter().flatten() {
-                let names: BTreeSet<&str> =
-                    subset.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-                names.iter().for_each(|name| self.modality(name, span));
-                self.subsets.insert(names.into_iter().collect::<Vec<_>>().join("+"));
-            }
-        }
-    }
-
-    /// The metrics that are shown: those that are named, or the usual ones and the accuracy under each subset.
-    fn shown_metrics(&self, usual: Vec<String>, problems: &mut Problems<'_>) -> Vec<String> {
-        // The primary modality alone is what the plain names stand for.
-        let alone = |subset: &str| self.primaries.iter().all(|primary| primary == subset);
-        let Some(metrics) = &self.metrics else {
-            let further = self.subsets.iter().filter(|subset| !alone(subset));
-            let further = further.map(|subset| format!("{}@{subset}", metric::ACCURACY));
-            return usual.into_iter().chain(further).collect();
-        };
-        for (name, span) in metrics {
-            let (plain, Some(subset)) = metric::split(name) else { continue };
-            if alone(subset) {
-                problems
-                    .error(*span, format!("`{subset}` is the primary modality"))
-                    .help(format!("the metric on it alone is called `{plain}`"));
-            } else if !self.subsets.contains(subset) {
-                let names = subset.replace('+', ", ");
-                problems
-                    .error(*span, format!("nothing is tested with {names} present"))
-                    .help(format!("add `evaluate: [[{names}]]`"));
-            }
-        }
-        metrics.iter().map(|(name, _)| name.clone()).collect()
-    }
-
-    fn check(&mut self, problems: &mut Problems<'_>) {
-        if let Some(span) = self.too_many {
-            problems.error(span, format!("more than {MAX_MODALITIES} modalities are named"));
-        }
-        if self.models.is_empty() {
-            let default = schema::field("model.kind").and_then(|field| field.default);
-            self.models.extend(default.and_then(|preset| preset.value().as_str().map(str::to_owned)));
-        }
-        for (field, span) in &self.of_models {
-            if !self.models.iter().any(|kind| field.belongs_to(kind)) {
-                let kinds: Vec<_> = self.models.iter().map(String::as_str).collect();
-                // What one model has once another may have for each modality.
-                let spread = format!("{}.<modality>", field.path);
-                let spread = FIELDS.iter().find(|other| other.path == spread);
-                let help = match spread.filter(|other| kinds.iter().all(|kind| other.belongs_to(kind))) {
-                    Some(_) => "give it for each modality, as a mapping".to_owned(),
-                    None => format!("it belongs to {}", field.models.join(", ")),
-                };
-                problems
-                    .error(*span, format!("a {} model has no `{}`", kinds.join(" or "), field.path))
-                    .help(help);
-            }
-        }
-    }
 }

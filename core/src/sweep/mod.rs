@@ -1,14 +1,17 @@
 //! Sweeps: from the file a person wrote to the tasks that are trained.
 
+mod axes;
 mod blanks;
 mod definition;
 mod diagnostic;
 mod exclude;
 mod expand;
 mod file;
+mod mentions;
 mod parameters;
 mod parse;
 mod plan;
+mod point;
 mod raw;
 mod scalar;
 mod sections;
@@ -16,7 +19,7 @@ mod sections;
 pub use definition::{
     CheckpointSettings, Configuration, Order, ReportSettings, RetrySettings, ScheduleSettings, Sweep,
 };
-pub use diagnostic::{Diagnostic, Diagnostics, Note, Place, Severity};
+pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, SourcePlace};
 pub use file::reference;
 pub use parse::Parsed;
 pub use plan::{Decided, Plan, PlannedConfiguration, PlannedParameter, PlannedSetting};

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     diagnostic::{Problems, Span},
-    raw::{Entry, Node, Raw},
+    raw::{MapEntry, Node, Raw},
     scalar::{self, did_you_mean},
 };
 use crate::{
@@ -41,7 +41,7 @@ pub(crate) fn read(node: &Node, problems: &mut Problems<'_>) -> Vec<Parameter> {
         .collect()
 }
 
-fn read_values(field: &'static Field, entry: &Entry, problems: &mut Problems<'_>) -> Vec<(Value, Span)> {
+fn read_values(field: &'static Field, entry: &MapEntry, problems: &mut Problems<'_>) -> Vec<(Value, Span)> {
     match &entry.value.value {
         Raw::List(items) => read_list(field, entry, &entry.value, items, problems),
         Raw::Map(form) => read_form(field, entry, form, problems),
@@ -54,7 +54,7 @@ fn read_values(field: &'static Field, entry: &Entry, problems: &mut Problems<'_>
 
 fn read_list(
     field: &'static Field,
-    entry: &Entry,
+    entry: &MapEntry,
     node: &Node,
     items: &[Node],
     problems: &mut Problems<'_>,
@@ -75,8 +75,8 @@ fn read_list(
 
 fn read_form(
     field: &'static Field,
-    entry: &Entry,
-    form: &[Entry],
+    entry: &MapEntry,
+    form: &[MapEntry],
     problems: &mut Problems<'_>,
 ) -> Vec<(Value, Span)> {
     const KEYS: [&str; 5] = ["values", "min", "max", "count", "scale"];
@@ -122,7 +122,7 @@ fn read_form(
 
 fn read_range(
     field: &'static Field,
-    entry: &Entry,
+    entry: &MapEntry,
     (min, max, count): (&Node, &Node, &Node),
     logarithmic: Option<bool>,
     problems: &mut Problems<'_>,

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::{
     blanks,
     definition::Sweep,
-    diagnostic::{Diagnostic, Diagnostics, Problems, Source},
+    diagnostic::{Diagnostic, Diagnostics, Problems, SweepSource},
     expand, file, raw,
 };
 use crate::settings::{self, TaskSettings, schema};
@@ -30,7 +30,7 @@ impl Sweep {
     /// When the text is not a valid sweep: everything that is wrong with it, each with its place. Only text
     /// that is not YAML ends at the first error.
     pub fn parse(source: &str, origin: &str) -> Result<Parsed, Diagnostics> {
-        let source = Source::new(source, origin);
+        let source = SweepSource::new(source, origin);
         let mut problems = Problems::new(&source);
         let root = raw::read(&mut problems);
         blanks::warn(&mut problems);

@@ -9,7 +9,7 @@ use serde_yaml::{
     options::{AliasLimits, DuplicateKeyPolicy},
 };
 
-use super::diagnostic::{Problems, Source, Span};
+use super::diagnostic::{Problems, Span, SweepSource};
 
 /// Longest sweep file, in bytes.
 pub(crate) const MAX_BYTES: usize = 1 << 20;
@@ -39,12 +39,12 @@ pub(crate) enum Raw {
     Float(f64),
     Text(String),
     List(Vec<Node>),
-    Map(Vec<Entry>),
+    Map(Vec<MapEntry>),
 }
 
 /// One `key: value` of a mapping.
 #[derive(Clone, Debug)]
-pub(crate) struct Entry {
+pub(crate) struct MapEntry {
     pub(crate) key: String,
     pub(crate) key_span: Span,
     pub(crate) value: Node,
@@ -269,8 +269,11 @@ fn convert(tree: Spanned<Parsed>, problems: &mut Problems<'_>) -> Node {
     Node { value, span }
 }
 
-fn convert_entries(map: Vec<(Spanned<Parsed>, Spanned<Parsed>)>, problems: &mut Problems<'_>) -> Vec<Entry> {
-    let mut entries: Vec<Entry> = Vec::with_capacity(map.len());
+fn convert_entries(
+    map: Vec<(Spanned<Parsed>, Spanned<Parsed>)>,
+    problems: &mut Problems<'_>,
+) -> Vec<MapEntry> {
+    let mut entries: Vec<MapEntry> = Vec::with_capacity(map.len());
     let mut seen = std::collections::HashMap::new();
     for (key, value) in map {
         let key = convert(key, problems);
@@ -287,13 +290,13 @@ fn convert_entries(map: Vec<(Spanned<Parsed>, Spanned<Parsed>)>, problems: &mut 
             continue;
         }
         seen.insert(text.clone(), key.span);
-        entries.push(Entry { key: text, key_span: key.span, value });
+        entries.push(MapEntry { key: text, key_span: key.span, value });
     }
     entries
 }
 
 /// Where the value is *used*: for an alias, the alias.
-fn span_of(tree: &Spanned<Parsed>, source: &Source<'_>) -> Span {
+fn span_of(tree: &Spanned<Parsed>, source: &SweepSource<'_>) -> Span {
     let at = tree.referenced;
     match (at.span().byte_offset(), at.span().byte_len()) {
         (Some(start), Some(len)) => Span { start: index(start), end: index(start) + index(len) },

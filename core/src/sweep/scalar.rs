@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     diagnostic::{Problems, Span},
-    raw::{Entry, Node, Raw},
+    raw::{MapEntry, Node, Raw},
 };
 use crate::{
     settings::schema::{
@@ -158,7 +158,7 @@ pub fn did_you_mean<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -
 }
 
 /// The entries of a mapping.
-pub(crate) fn map<'n>(node: &'n Node, what: &str, problems: &mut Problems<'_>) -> Option<&'n [Entry]> {
+pub(crate) fn map<'n>(node: &'n Node, what: &str, problems: &mut Problems<'_>) -> Option<&'n [MapEntry]> {
     if let Raw::Map(entries) = &node.value {
         return Some(entries);
     }
@@ -227,7 +227,7 @@ pub(crate) fn duration(node: &Node, what: &str, problems: &mut Problems<'_>) -> 
 }
 
 /// An unknown key of a section of the file.
-pub(crate) fn unknown_key(entry: &Entry, within: &str, known: &[&str], problems: &mut Problems<'_>) {
+pub(crate) fn unknown_key(entry: &MapEntry, within: &str, known: &[&str], problems: &mut Problems<'_>) {
     let place = if within.is_empty() { String::new() } else { format!(" in `{within}`") };
     let help = did_you_mean(&entry.key, known.iter().copied())
         .unwrap_or_else(|| format!("the keys here are {}", known.join(", ")));

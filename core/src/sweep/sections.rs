@@ -9,7 +9,8 @@ use std::{
 use super::{
     definition::{CheckpointSettings, Order, ReportSettings, RetrySettings, ScheduleSettings},
     diagnostic::{Problems, Span},
-    file::{Mentions, Point, read_point},
+    mentions::Mentions,
+    point::{Point, read_point},
     raw::{Node, Raw},
     scalar::{self, did_you_mean},
 };

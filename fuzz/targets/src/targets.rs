@@ -12,9 +12,9 @@ use colearn_data_format::Dataset;
 use colearn_proto::{
     convert,
     v1::{self, get_results_response::Part},
+    worker::ToWorker,
 };
 use colearn_trainer_protocol::checkpoint::{Checkpoint, Expected, Header, decode, encode};
-use colearn_worker::wire;
 use prost::Message;
 
 /// A sweep file: it is refused with diagnostics, or is a sweep that survives its journal.
@@ -42,7 +42,7 @@ pub fn from_worker(bytes: &[u8]) {
 pub fn to_worker(bytes: &[u8]) {
     let Ok(response) = v1::WorkResponse::decode(bytes) else { return };
     // Refused or understood: both are answers.
-    let _ = wire::input(response);
+    let _ = ToWorker::try_from(response);
 }
 
 /// What people send to the coordinator, and what it answers with, as far as it is converted.

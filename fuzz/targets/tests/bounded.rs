@@ -65,7 +65,7 @@ fn sweep_files() {
 #[test]
 fn messages_of_workers() {
     use work_request::Message as Said;
-    let held = vec![v1::HeldLease { token: 7, slot: 0, tasks: task().into_iter().collect() }];
+    let held = vec![v1::HeldLease { token: 7, tasks: task().into_iter().collect() }];
     let slots = vec![v1::Slot { index: 0, device: "cpu x1".to_owned(), max_cohort: 2 }];
     let hello = v1::Hello {
         worker: "w".to_owned(),

@@ -6,7 +6,7 @@ use super::{
     Chart,
     axes::{self, Area},
     axis_title, file_name,
-    swept::{Line, Swept},
+    swept::{Swept, SweptLine},
 };
 use crate::{
     cells::{count, label, mean_and_deviation, metric_heading, setting_columns},
@@ -75,7 +75,7 @@ pub(super) fn chart(
     // With more lines than colours that can be told apart, only the best one stands out.
     let many = swept.lines.len() > Ink::SERIES;
     let best_id = best(table, name).map(|row| row.id);
-    let is_best = |line: &Line<'_>| line.points.iter().any(|(_, row)| Some(row.id) == best_id);
+    let is_best = |line: &SweptLine<'_>| line.points.iter().any(|(_, row)| Some(row.id) == best_id);
     let partial = summaries.len() < rows().count() || rows().any(|(_, row)| row.state != RowState::Complete);
 
     let mut legend = Legend::default();
@@ -142,7 +142,7 @@ pub(super) fn chart(
 /// The interval band, the means and their marks of one line.
 pub(super) fn draw(
     canvas: &mut Canvas,
-    line: &Line<'_>,
+    line: &SweptLine<'_>,
     name: &str,
     (x, y): (&Scale, &Scale),
     ink: Ink,

@@ -9,7 +9,7 @@ use colearn_core::{
 use super::{
     Chart, Group, axes, file_name,
     lines::{self, Frame},
-    swept::{Line, Swept},
+    swept::{Swept, SweptLine},
 };
 use crate::{
     cells::all_metrics,
@@ -36,7 +36,7 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
         return None;
     }
     let best = best(table, name)?.id;
-    let among = |line: &&Line<'_>| line.points.iter().any(|(_, row)| row.id == best);
+    let among = |line: &&SweptLine<'_>| line.points.iter().any(|(_, row)| row.id == best);
     // The best configuration of all may be the baseline, which is on no line.
     let line = swept.lines.iter().find(among).or(swept.lines.first())?;
     let primary = &line.points.first()?.1.settings.primary;
@@ -84,7 +84,7 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
 }
 
 /// The level whose largest distance to the best mean of each metric is smallest; the lowest on ties.
-fn serving(line: &Line<'_>, names: &[(&str, String)]) -> Option<f64> {
+fn serving(line: &SweptLine<'_>, names: &[(&str, String)]) -> Option<f64> {
     let score = |row: &ConfigurationRow, name: &str| {
         let sign = if metric::higher_is_better(name) { 1.0 } else { -1.0 };
         row.metrics.get(name).map(|it| sign * it.mean)

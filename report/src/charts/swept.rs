@@ -21,13 +21,13 @@ pub(super) struct Swept<'t> {
     /// Whether values are orders of magnitude apart.
     pub(super) log: bool,
     /// One line for each combination of the other parameters.
-    pub(super) lines: Vec<Line<'t>>,
+    pub(super) lines: Vec<SweptLine<'t>>,
     /// Configurations, beside the baseline, that do not set the parameter.
     outside: usize,
 }
 
 /// Configurations that differ in the parameter alone.
-pub(super) struct Line<'t> {
+pub(super) struct SweptLine<'t> {
     /// The values of the other parameters.
     pub(super) name: String,
     /// By the parameter's value.
@@ -48,7 +48,7 @@ impl<'t> Swept<'t> {
         let others: Vec<&String> =
             columns.iter().filter(|other| *other != path && !follows(other, &rows)).collect();
 
-        let mut lines: Vec<Line<'_>> = Vec::new();
+        let mut lines: Vec<SweptLine<'_>> = Vec::new();
         for (x, row) in &rows {
             let words: Vec<String> = others
                 .iter()
@@ -59,7 +59,7 @@ impl<'t> Swept<'t> {
             let name = words.join(" ");
             match lines.iter_mut().find(|line| line.name == name) {
                 Some(line) => line.points.push((*x, row)),
-                None => lines.push(Line { name, points: vec![(*x, row)] }),
+                None => lines.push(SweptLine { name, points: vec![(*x, row)] }),
             }
         }
         for line in &mut lines {

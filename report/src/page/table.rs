@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use colearn_core::{
     statistics::Verdict,
-    table::{ConfigurationRow, Outcome, ResultsTable},
+    table::{ConfigurationRow, ResultsTable, TaskOutcome},
     text::counted_len,
 };
 
@@ -181,10 +181,10 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
     for row in &table.configurations {
         let mut cells = vec![Cell::left(&label(row, &columns))];
         cells.extend(seeds.iter().map(|seed| match material.outcomes.get(&(row.id, *seed)) {
-            Some(Outcome::Done(result)) => {
+            Some(TaskOutcome::Done(result)) => {
                 Cell::new(&result.metrics.get(name).map_or_else(|| "-".to_owned(), |value| decimal(*value)))
             }
-            Some(Outcome::Failed(reason)) => Cell::html("ncl", escape(reason.as_str())),
+            Some(TaskOutcome::Failed(reason)) => Cell::html("ncl", escape(reason.as_str())),
             None => Cell::html("neutral", "missing".to_owned()),
         }));
         grid.row(class_of(row), &cells);

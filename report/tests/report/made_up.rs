@@ -6,7 +6,7 @@ use colearn_core::{
     failure::FailureReason,
     result::{EpochRecord, TaskResult},
     sweep::Sweep,
-    table::Outcome,
+    table::TaskOutcome,
 };
 use colearn_report::{FailureNote, Material, Provenance, Reference};
 
@@ -105,7 +105,7 @@ pub(crate) fn material(source: &str, accuracy: impl Fn(usize) -> f64) -> Materia
     for (index, configuration) in sweep.configurations.iter().enumerate() {
         for seed in &sweep.seeds {
             let done = result(accuracy(index), seed * 7919 + index as u64, 40, 9);
-            outcomes.insert((configuration.id, *seed), Outcome::Done(done));
+            outcomes.insert((configuration.id, *seed), TaskOutcome::Done(done));
         }
     }
     Material {
@@ -131,7 +131,7 @@ pub(crate) fn paper() -> Material {
         Some(Reference::parse(REFERENCE, "iemocap-bi-eflstm.csv").expect("the shipped reference"));
     let id = |index: usize| material.sweep.configurations[index].id;
     let (diverged, missing) = ((id(1), 3), (id(3), 4));
-    material.outcomes.insert(diverged, Outcome::Failed(FailureReason::Diverged));
+    material.outcomes.insert(diverged, TaskOutcome::Failed(FailureReason::Diverged));
     material.outcomes.remove(&missing);
     material.failures.push(FailureNote {
         configuration: diverged.0,
@@ -156,7 +156,7 @@ pub(crate) fn regression() -> Material {
     material.sweep.report.metrics.extend([format!("accuracy@{ALL}"), format!("loss@{ALL}")]);
     let ids: Vec<_> = material.sweep.configurations.iter().map(|it| it.id).collect();
     for ((id, seed), outcome) in &mut material.outcomes {
-        let Outcome::Done(done) = outcome else { continue };
+        let TaskOutcome::Done(done) = outcome else { continue };
         let index = ids.iter().position(|it| it == id).expect("a configuration of the sweep");
         let under_all = result(all[index], 31 * seed + index as u64, 1, 7);
         *done = TaskResult {
@@ -180,7 +180,7 @@ pub(crate) fn regression() -> Material {
 pub(crate) fn many_classes() -> Material {
     let mut material = paper();
     for outcome in material.outcomes.values_mut() {
-        if let Outcome::Done(done) = outcome {
+        if let TaskOutcome::Done(done) = outcome {
             done.confusion = result(0.6, 1, 1, 27).confusion;
             done.classes = (1..=27).map(|class| format!("draw circle {class} times")).collect();
         }

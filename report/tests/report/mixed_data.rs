@@ -1,6 +1,6 @@
 //! Every export warns of results that were trained on different files of one data set.
 
-use colearn_core::table::Outcome;
+use colearn_core::table::TaskOutcome;
 use colearn_report::{Material, text, warnings};
 
 use crate::{Written, made_up};
@@ -12,7 +12,7 @@ fn mixed() -> Material {
     let mut material = made_up::paper();
     let id = material.sweep.configurations[1].id;
     for ((configuration, _), outcome) in &mut material.outcomes {
-        if let Outcome::Done(result) = outcome {
+        if let TaskOutcome::Done(result) = outcome {
             result.data_digest = if *configuration == id { "bb" } else { "aa" }.repeat(32);
         }
     }

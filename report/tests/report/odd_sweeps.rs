@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use colearn_core::{failure::FailureReason, table::Outcome};
+use colearn_core::{failure::FailureReason, table::TaskOutcome};
 
 use crate::{
     Written,
@@ -49,7 +49,7 @@ fn a_configuration_that_failed_on_every_seed() {
     let mut material = made_up::paper();
     let failed = material.sweep.configurations[4].id;
     for seed in 0..5 {
-        material.outcomes.insert((failed, seed), Outcome::Failed(FailureReason::OutOfMemory));
+        material.outcomes.insert((failed, seed), TaskOutcome::Failed(FailureReason::OutOfMemory));
     }
     let page = Written::new(&material).page();
     assert!(page.contains("<td>0 of 5</td><td>-</td>"), "{page}");
@@ -62,7 +62,7 @@ fn metrics_that_no_program_knows_and_results_that_differ() {
     material.sweep.report.metrics = vec!["pearson_r".to_owned(), "accuracy".to_owned(), "ghost".to_owned()];
     let baseline = material.sweep.configurations[7].id;
     for ((id, seed), outcome) in &mut material.outcomes {
-        if let Outcome::Done(result) = outcome {
+        if let TaskOutcome::Done(result) = outcome {
             result.metrics.insert("pearson_r".to_owned(), -0.2 + 0.01 * *seed as f64);
             if *id == baseline {
                 // A regression has no confusion matrix.
@@ -143,7 +143,7 @@ fn nothing_from_outside_is_markup() {
         configuration.settings.dataset = EVIL.to_owned();
     }
     for outcome in material.outcomes.values_mut() {
-        if let Outcome::Done(result) = outcome {
+        if let TaskOutcome::Done(result) = outcome {
             result.metrics.insert(EVIL.to_owned(), 0.5);
             result.device = EVIL.to_owned();
         }
@@ -182,7 +182,7 @@ fn numbers_of_any_size_are_told_in_a_few_digits_and_are_never_infinite() {
     for size in [1.7e308, f64::MAX, 1e150, 3e12] {
         let mut material = made_up::paper();
         for ((id, seed), outcome) in &mut material.outcomes {
-            let Outcome::Done(result) = outcome else { continue };
+            let TaskOutcome::Done(result) = outcome else { continue };
             let sign = if (id.0 ^ seed).is_multiple_of(2) { -1.0 } else { 1.0 };
             result.metrics.values_mut().for_each(|value| *value = sign * size);
             for epoch in &mut result.history {

@@ -1,6 +1,6 @@
 //! A regression, measured under several subsets of the modalities.
 
-use colearn_core::table::Outcome;
+use colearn_core::table::TaskOutcome;
 
 use crate::{
     Written,
@@ -161,7 +161,7 @@ fn each(
     mut change: impl FnMut(&mut colearn_core::result::TaskResult),
 ) {
     for outcome in material.outcomes.values_mut() {
-        if let Outcome::Done(result) = outcome {
+        if let TaskOutcome::Done(result) = outcome {
             change(result);
         }
     }

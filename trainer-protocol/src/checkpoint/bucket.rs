@@ -8,7 +8,7 @@ use tokio::runtime::Runtime;
 
 use super::{
     error::ObjectError,
-    store::{Listing, Objects, folder_names},
+    objects::{Listing, Objects, folder_names},
 };
 
 #[derive(Debug)]

@@ -21,7 +21,7 @@ use nix::{
 
 use super::{
     error::ObjectError,
-    store::{Listing, Objects, folder_names, numbers_of},
+    objects::{Listing, Objects, folder_names, numbers_of},
 };
 
 /// To go into a folder, list it, and sync it.

@@ -5,8 +5,9 @@ mod bucket;
 mod error;
 mod folder;
 mod format;
+mod objects;
 mod store;
 
 pub use error::{CheckpointError, ObjectError, StoreError};
 pub use format::{Checkpoint, Expected, Header, MAX_HEADER_BYTES, decode, digest_of_text, encode};
-pub use store::{Entry, Store};
+pub use store::{Store, StoredCheckpoint};

@@ -1,6 +1,6 @@
 //! Where checkpoints lie: a folder, or a bucket, with one object a checkpoint.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
 use colearn_core::id::TaskId;
 
@@ -8,9 +8,8 @@ use super::{
     error::{CheckpointError, ObjectError, StoreError},
     folder::Folder,
     format::{Checkpoint, Expected, decode},
+    objects::{Listing, Objects, Others, folder_names, name_of, numbers_of},
 };
-
-const SUFFIX: &str = ".safetensors";
 
 /// Files of a checkpoint's name that are not regular, of which a warning says more than how many they are.
 const NAMED_OTHERS: usize = 3;
@@ -32,35 +31,9 @@ pub struct Store {
     location: String,
 }
 
-/// What a folder and a bucket have in common: objects that are named by their task and a file name.
-pub(super) trait Objects: fmt::Debug + Send + Sync {
-    /// Writes an object as a whole.
-    fn put(&self, task: TaskId, name: &str, bytes: Vec<u8>) -> Result<(), ObjectError>;
-    /// The objects of a task, of which there may be none.
-    fn list(&self, task: TaskId) -> Result<Listing, ObjectError>;
-    /// An object of at most so many bytes.
-    fn get(&self, task: TaskId, name: &str, largest: u64) -> Result<Vec<u8>, ObjectError>;
-    /// Removes an object, if it is there.
-    fn delete(&self, task: TaskId, name: &str) -> Result<(), ObjectError>;
-    /// Removes what is left of a task without objects.
-    fn remove_place(&self, task: TaskId) -> Result<(), ObjectError>;
-}
-
-/// What there is of a task.
-#[derive(Debug, Default)]
-pub(super) struct Listing {
-    /// Names and sizes.
-    pub(super) objects: Vec<(String, u64)>,
-    /// Names of checkpoints, with what there is instead.
-    pub(super) others: Others,
-}
-
-/// Names, each with what there is instead of a checkpoint, with its article.
-type Others = Vec<(String, &'static str)>;
-
 /// A checkpoint in a store, not opened.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entry {
+pub struct StoredCheckpoint {
     /// The task that it is of.
     pub task: TaskId,
     /// The last epoch that is finished.
@@ -71,7 +44,7 @@ pub struct Entry {
     pub size: u64,
 }
 
-impl Entry {
+impl StoredCheckpoint {
     /// Later attempts are newer: they went on from what they found worth going on from.
     fn age(&self) -> (u32, u32) {
         (self.attempt, self.epoch)
@@ -128,19 +101,19 @@ impl Store {
     ///
     /// # Errors
     /// When the location can not be read. That there is none is no error.
-    pub fn newest_first(&self, task: TaskId) -> Result<Vec<Entry>, StoreError> {
+    pub fn newest_first(&self, task: TaskId) -> Result<Vec<StoredCheckpoint>, StoreError> {
         Ok(self.list(task)?.0)
     }
 
     /// The same, and what is named like a checkpoint and is none.
-    fn list(&self, task: TaskId) -> Result<(Vec<Entry>, Others), StoreError> {
+    fn list(&self, task: TaskId) -> Result<(Vec<StoredCheckpoint>, Others), StoreError> {
         let Listing { objects, mut others } =
             self.objects.list(task).map_err(|cause| self.failed("list", task, None, cause))?;
         let entry = |(name, size): (String, u64)| {
             let (epoch, attempt) = numbers_of(&name)?;
-            Some(Entry { task, epoch, attempt, size })
+            Some(StoredCheckpoint { task, epoch, attempt, size })
         };
-        let mut entries: Vec<Entry> = objects.into_iter().filter_map(entry).collect();
+        let mut entries: Vec<StoredCheckpoint> = objects.into_iter().filter_map(entry).collect();
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.age()));
         others.sort();
         Ok((entries, others))
@@ -150,7 +123,7 @@ impl Store {
     ///
     /// # Errors
     /// When it is larger than `largest` bytes, in which case none of it is read, not a regular file, or can not be read.
-    pub fn load(&self, entry: &Entry, largest: u64) -> Result<Vec<u8>, StoreError> {
+    pub fn load(&self, entry: &StoredCheckpoint, largest: u64) -> Result<Vec<u8>, StoreError> {
         let name = entry.name();
         self.objects.get(entry.task, &name, largest).map_err(|cause| match cause {
             ObjectError::Oversized { found } => {
@@ -208,11 +181,11 @@ impl Store {
         None
     }
 
-    fn refusal(&self, entry: &Entry, error: &CheckpointError) -> String {
+    fn refusal(&self, entry: &StoredCheckpoint, error: &CheckpointError) -> String {
         format!("checkpoint {} is refused: {error}", self.shown(entry.task, Some(&entry.name())))
     }
 
-    fn delete(&self, entry: &Entry) -> Result<(), StoreError> {
+    fn delete(&self, entry: &StoredCheckpoint) -> Result<(), StoreError> {
         let name = entry.name();
         let deleted = self.objects.delete(entry.task, &name);
         deleted.map_err(|cause| self.failed("remove", entry.task, Some(&name), cause))
@@ -228,25 +201,6 @@ impl Store {
         let parts = [self.location.trim_end_matches('/'), &folders[0], &folders[1]];
         parts.into_iter().chain(name).collect::<Vec<_>>().join("/")
     }
-}
-
-/// The folders that a task's checkpoints lie in: its sweep's, and therein its own.
-pub(super) fn folder_names(TaskId { sweep, configuration, seed }: TaskId) -> [String; 2] {
-    [format!("{:016x}", sweep.0), format!("{configuration}-{seed}")]
-}
-
-fn name_of(epoch: u32, attempt: u32) -> String {
-    format!("{epoch:08}-{attempt:08}{SUFFIX}")
-}
-
-/// The epoch and attempt that a name tells, if it is that of a checkpoint.
-pub(super) fn numbers_of(name: &str) -> Option<(u32, u32)> {
-    let (epoch, attempt) = name.strip_suffix(SUFFIX)?.split_once('-')?;
-    let number = |digits: &str| {
-        let plain = digits.len() == 8 && digits.bytes().all(|byte| byte.is_ascii_digit());
-        plain.then(|| digits.parse().ok()).flatten()
-    };
-    Some((number(epoch)?, number(attempt)?))
 }
 
 #[cfg(feature = "s3")]

@@ -1,4 +1,5 @@
-//! The networks that are measured, at the sizes of the paper's experiments: shared by the bench and the GPU's probe.
+//! The networks that are measured, at the sizes of the paper's experiments: shared by the bench, the GPU's
+//! probe and the tests.
 
 use colearn_trainer::model::{
     BiEflstm, BiEflstmShape, Kernels, Mfn, MfnDropout, MfnModality, MfnShape, Model, Objective,

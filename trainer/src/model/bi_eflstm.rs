@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     Batch, Draws, Flat, Kernels, Model, Objective,
-    dropout::{Dropout, Place},
+    dropout::{Dropout, DropoutPlace},
     head,
     layout::{Init, Layout},
     lstm::{CellShape, Cells, Input, Weights},
@@ -277,9 +277,10 @@ impl Model for BiEflstm {
     fn train(&mut self, batch: &Batch, draws: &Draws<'_>) -> Tensor {
         let _guard = tch::no_grad_guard();
         let hidden = self.shape.hidden;
-        let place = |purpose, shape| Place { purpose, probabilities: self.probabilities.clone(), shape };
+        let place =
+            |purpose, shape| DropoutPlace { purpose, probabilities: self.probabilities.clone(), shape };
         let between = [batch.steps * batch.samples, 2 * hidden];
-        let places: Vec<Place> = (1..self.shape.layers)
+        let places: Vec<DropoutPlace> = (1..self.shape.layers)
             .map(|layer| place(Purpose::LayerDropout(layer as u32 - 1), between))
             .chain([place(Purpose::HeadDropout, [batch.samples, hidden])])
             .collect();

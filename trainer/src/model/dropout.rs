@@ -10,7 +10,7 @@ const KEYED_STEPS: u32 = 256;
 
 /// One place of a network where values are dropped.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct DropoutPlace {
     /// What the draws are for.
     pub(super) purpose: Purpose,
     /// Of each member, in [0, 1).
@@ -57,20 +57,25 @@ impl Dropout {
     /// no member drops anything.
     pub(super) fn masks(
         &mut self,
-        places: &[Place],
+        places: &[DropoutPlace],
         draws: &Draws<'_>,
         like: &Tensor,
     ) -> Vec<Option<Tensor>> {
-        let host = |place: &Place| draws.mask(place.purpose, &place.probabilities, &place.shape, like);
+        let host = |place: &DropoutPlace| draws.mask(place.purpose, &place.probabilities, &place.shape, like);
         match self.kernels {
             Kernels::InPlace => places.iter().map(host).collect(),
             Kernels::Fused => self.device_masks(places, draws, like),
         }
     }
 
-    fn device_masks(&mut self, places: &[Place], draws: &Draws<'_>, like: &Tensor) -> Vec<Option<Tensor>> {
-        let drops = |place: &Place| place.probabilities.iter().any(|&p| p != 0.0);
-        let dropping: Vec<&Place> = places.iter().filter(|place| drops(place)).collect();
+    fn device_masks(
+        &mut self,
+        places: &[DropoutPlace],
+        draws: &Draws<'_>,
+        like: &Tensor,
+    ) -> Vec<Option<Tensor>> {
+        let drops = |place: &DropoutPlace| place.probabilities.iter().any(|&p| p != 0.0);
+        let dropping: Vec<&DropoutPlace> = places.iter().filter(|place| drops(place)).collect();
         if dropping.is_empty() {
             return places.iter().map(|_| None).collect();
         }
@@ -85,7 +90,7 @@ impl Dropout {
 }
 
 impl Keyed {
-    fn new(places: &[&Place], draws: &Draws<'_>, like: &Tensor) -> Self {
+    fn new(places: &[&DropoutPlace], draws: &Draws<'_>, like: &Tensor) -> Self {
         let Draws { seeds, epochs, step: first_step } = *draws;
         let device = like.device();
         let size = [i64::from(KEYED_STEPS), seeds.len() as i64, places.len() as i64];
@@ -103,7 +108,7 @@ impl Keyed {
         };
         let (low, high) = (half(|keys| keys.low), half(|keys| keys.high));
         let column = |of: fn(f64) -> (i32, f32)| {
-            let column = |place: &&Place| place.probabilities.iter().map(|&p| of(p)).unzip();
+            let column = |place: &&DropoutPlace| place.probabilities.iter().map(|&p| of(p)).unzip();
             places.iter().map(column).collect::<Vec<(Vec<i32>, Vec<f32>)>>()
         };
         let (thresholds, kept) = column(Stream::mask_values)
@@ -136,7 +141,7 @@ impl Keyed {
     }
 
     /// Whether these are the keys of a step. Places that drop, and how much, change only with the members.
-    fn covers(&self, places: &[&Place], draws: &Draws<'_>) -> bool {
+    fn covers(&self, places: &[&DropoutPlace], draws: &Draws<'_>) -> bool {
         let steps = self.first_step..self.first_step.saturating_add(KEYED_STEPS);
         steps.contains(&draws.step)
             && (self.seeds.as_slice(), self.epochs.as_slice()) == (draws.seeds, draws.epochs)
@@ -144,7 +149,7 @@ impl Keyed {
     }
 
     /// The masks of a step, [K, shape...] each.
-    fn masks(&self, places: &[&Place], step: u32, like: &Tensor) -> Vec<Tensor> {
+    fn masks(&self, places: &[&DropoutPlace], step: u32, like: &Tensor) -> Vec<Tensor> {
         let keys =
             |halves: &Tensor| halves.get(i64::from(step - self.first_step)).index_select(1, &self.place);
         let mut bits = keys(&self.low).bitwise_xor_tensor_(&self.index);
@@ -154,7 +159,7 @@ impl Keyed {
         // Numbers without a sign are in the order of numbers with one when the highest bit of all is turned over.
         let _ = bits.bitwise_xor_(i64::from(i32::MIN));
         let mut first = 0;
-        let mask = |(number, place): (usize, &&Place)| {
+        let mask = |(number, place): (usize, &&DropoutPlace)| {
             let [rows, width] = place.shape;
             let keep = bits.narrow(1, first, rows * width).ge_tensor(&self.thresholds[number]);
             first += rows * width;
@@ -189,7 +194,7 @@ mod tests {
     #[test]
     fn masks_drawn_on_a_device_are_those_drawn_on_the_host() {
         let places = |members: usize| {
-            let place = |purpose, probabilities: &[f64], shape| Place {
+            let place = |purpose, probabilities: &[f64], shape| DropoutPlace {
                 purpose,
                 probabilities: probabilities[..members].to_vec(),
                 shape,

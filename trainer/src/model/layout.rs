@@ -15,7 +15,7 @@ pub enum Init {
 
 /// One parameter of one member.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct LayoutEntry {
     /// Its name, PyTorch's where PyTorch has one.
     pub name: String,
     /// Its shape without the cohort axis.
@@ -26,7 +26,7 @@ pub struct Entry {
     pub init: Init,
 }
 
-impl Entry {
+impl LayoutEntry {
     fn len(&self) -> i64 {
         self.shape.iter().product()
     }
@@ -35,21 +35,21 @@ impl Entry {
 /// The parameters of one member, one after the other.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Layout {
-    entries: Vec<Entry>,
+    entries: Vec<LayoutEntry>,
     total: i64,
 }
 
 impl Layout {
     /// Appends a parameter.
     pub fn push(&mut self, name: impl Into<String>, shape: &[i64], init: Init) {
-        let entry = Entry { name: name.into(), shape: shape.to_vec(), offset: self.total, init };
+        let entry = LayoutEntry { name: name.into(), shape: shape.to_vec(), offset: self.total, init };
         self.total += entry.len();
         self.entries.push(entry);
     }
 
     /// In the order of the flat tensor.
     #[must_use]
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[LayoutEntry] {
         &self.entries
     }
 

@@ -20,7 +20,7 @@ pub use batch::{Batch, Draws};
 pub use bi_eflstm::{BiEflstm, BiEflstmShape};
 pub use flat::Flat;
 pub use kernels::Kernels;
-pub use layout::{Entry, Init, Layout};
+pub use layout::{Init, Layout, LayoutEntry};
 pub use mfn::{Mfn, MfnDropout, MfnModality, MfnShape};
 pub use objective::Objective;
 

@@ -12,7 +12,7 @@ use super::{
     modality_dropout::{MaskShape, Presence},
     plan::Plan,
     progress::Progress,
-    source::Source,
+    source::DataSource,
 };
 use crate::model::Batch;
 
@@ -21,7 +21,7 @@ const MAX_MASK_VALUES: usize = 1 << 22;
 
 /// The batches of one epoch of each member.
 pub(super) struct Batches<'a> {
-    source: &'a Source,
+    source: &'a DataSource,
     /// The members, in the order of K.
     tasks: Vec<TaskId>,
     epochs: Vec<u32>,
@@ -34,7 +34,7 @@ pub(super) struct Batches<'a> {
 
 impl<'a> Batches<'a> {
     /// Of the members' next epochs.
-    pub(super) fn new(source: &'a Source, members: &[Progress]) -> Self {
+    pub(super) fn new(source: &'a DataSource, members: &[Progress]) -> Self {
         let samples = source.train().len();
         let epochs: Vec<u32> = members.iter().map(|member| member.state.epoch + 1).collect();
         let order: Vec<i64> = members

@@ -4,10 +4,10 @@ use colearn_trainer_protocol::checkpoint::{Checkpoint, Expected, Header, Store, 
 use tch::{Kind, Tensor};
 
 use super::{
-    cohort::Network,
     evaluation::to_vec,
+    network::Network,
     progress::{Progress, State},
-    source::Source,
+    source::DataSource,
 };
 use crate::model::{Layout, Model};
 
@@ -25,7 +25,7 @@ pub(super) struct Checkpoints<'a> {
 }
 
 impl<'a> Checkpoints<'a> {
-    pub(super) fn new(store: Option<&'a Store>, source: &Source, model: &dyn Model) -> Self {
+    pub(super) fn new(store: Option<&'a Store>, source: &DataSource, model: &dyn Model) -> Self {
         let (parameters, buffers) = (model.layout(), model.buffer_layout());
         let [p, q] = [parameters, buffers].map(|layout| layout.total() as usize);
         Self {

@@ -14,16 +14,13 @@ use super::{
     batches::Batches,
     checkpoints::Checkpoints,
     evaluation::{Evaluation, evaluate, to_vec},
-    network::network,
+    network::Network,
     plan::Plan,
     progress::Progress,
     result::{result, with_subset},
-    source::Source,
+    source::DataSource,
 };
-use crate::{
-    model::{Draws, Model},
-    optimizer::{Adam, AdamSettings},
-};
+use crate::model::Draws;
 
 /// Where the training loop tells what happens, and hears what is no longer wanted.
 pub trait Control {
@@ -46,7 +43,7 @@ pub trait Control {
 /// # Panics
 /// When libtorch does, for want of memory for example: the caller contains that.
 pub fn train(
-    source: &Source,
+    source: &DataSource,
     members: &[Member],
     device: &str,
     control: &mut dyn Control,
@@ -59,7 +56,7 @@ pub fn train(
     }
 }
 
-fn agreeing_plans(source: &Source, members: &[Member], control: &mut dyn Control) -> Vec<Plan> {
+fn agreeing_plans(source: &DataSource, members: &[Member], control: &mut dyn Control) -> Vec<Plan> {
     let mut plans: Vec<Plan> = Vec::new();
     for member in members {
         let planned = Plan::new(member, source).and_then(|plan| match plans.first() {
@@ -80,7 +77,7 @@ fn agreeing_plans(source: &Source, members: &[Member], control: &mut dyn Control
 
 /// Members in training: the position in `members` is that along K of every tensor.
 struct Cohort<'a> {
-    source: &'a Source,
+    source: &'a DataSource,
     checkpoints: Checkpoints<'a>,
     members: Vec<Progress>,
     network: Network,
@@ -90,62 +87,8 @@ struct Cohort<'a> {
     buffer: Option<Tensor>,
 }
 
-/// The tensors of a cohort that outlast an epoch.
-pub(super) struct Network {
-    pub(super) model: Box<dyn Model>,
-    pub(super) adam: Adam,
-    /// Copies of the parameters and buffers of each member's best epoch.
-    pub(super) best: [Tensor; 2],
-}
-
-impl Network {
-    fn new(source: &Source, plans: &[Plan]) -> Self {
-        let model = network(source, plans);
-        let settings: Vec<AdamSettings> = plans
-            .iter()
-            .map(|plan| {
-                let training = plan.training();
-                AdamSettings {
-                    learning_rate: training.learning_rate,
-                    beta1: training.beta1,
-                    beta2: training.beta2,
-                    weight_decay: training.weight_decay,
-                    gradient_clip: training.gradient_clip,
-                }
-            })
-            .collect();
-        let adam = Adam::new(model.parameters(), &settings).with_kernels(source.kernels());
-        let best = [model.parameters(), model.buffers()].map(Tensor::copy);
-        Self { model, adam, best }
-    }
-
-    /// The current parameters and buffers.
-    pub(super) fn now(&self) -> [&Tensor; 2] {
-        [self.model.parameters(), self.model.buffers()]
-    }
-
-    fn keep_as_best(&self, k: i64) {
-        for (best, now) in self.best.iter().zip(self.now()) {
-            best.get(k).copy_(&now.get(k));
-        }
-    }
-
-    fn return_to_best(&self, k: i64) {
-        for (best, now) in self.best.iter().zip(self.now()) {
-            now.get(k).copy_(&best.get(k));
-        }
-    }
-
-    fn retain(&mut self, kept: &[i64]) {
-        let index = Tensor::from_slice(kept).to_device(self.best[0].device());
-        self.model.retain(kept);
-        self.adam.retain(kept);
-        self.best = [0, 1].map(|which: usize| self.best[which].index_select(0, &index));
-    }
-}
-
 impl<'a> Cohort<'a> {
-    fn new(source: &'a Source, plans: Vec<Plan>, checkpoints: Option<&'a Store>) -> Self {
+    fn new(source: &'a DataSource, plans: Vec<Plan>, checkpoints: Option<&'a Store>) -> Self {
         let mut network = Network::new(source, &plans);
         let checkpoints = Checkpoints::new(checkpoints, source, network.model.as_ref());
         let losses = Tensor::zeros([plans.len() as i64], (Kind::Double, source.device()));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tch::{Kind, Tensor};
 
-use super::source::{Source, SplitTensors, Truth};
+use super::source::{DataSource, SplitTensors, Truth};
 use crate::{
     metrics::{Confusion, Regression},
     model::{Batch, Model},
@@ -57,7 +57,7 @@ impl Evaluation {
 /// Evaluates every member on a split with these modalities present, by their order in the data set.
 pub(super) fn evaluate(
     model: &dyn Model,
-    source: &Source,
+    source: &DataSource,
     split: &SplitTensors,
     present: &[bool],
 ) -> Vec<Evaluation> {

@@ -13,5 +13,5 @@ mod session;
 mod source;
 
 pub use cohort::{Control, train};
-pub use session::Session;
-pub use source::Source;
+pub use session::TrainingSession;
+pub use source::DataSource;

@@ -7,7 +7,7 @@ use colearn_core::{
 };
 use colearn_trainer_protocol::Member;
 
-use super::source::Source;
+use super::source::DataSource;
 use crate::random::{Purpose, Stream};
 
 /// One member, resolved.
@@ -30,7 +30,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Checks a member against its data set.
-    pub(super) fn new(member: &Member, source: &Source) -> Result<Self, Failure> {
+    pub(super) fn new(member: &Member, source: &DataSource) -> Result<Self, Failure> {
         let (settings, data) = (&member.settings, source.shape());
         settings.validate().and_then(|()| settings.fits(&data)).map_err(settings_failure)?;
         let position = |key: &str, name: &str| data.modality(key, name).map_err(settings_failure);

@@ -10,11 +10,11 @@ use colearn_data_format::Task;
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
 
-use super::{cohort::Network, evaluation::to_vec, progress::Progress, source::Source};
+use super::{evaluation::to_vec, network::Network, progress::Progress, source::DataSource};
 use crate::metrics::Regression;
 
 /// The parts of a result that do not depend on the test.
-pub(super) fn result(member: &Progress, k: i64, network: &Network, source: &Source) -> TaskResult {
+pub(super) fn result(member: &Progress, k: i64, network: &Network, source: &DataSource) -> TaskResult {
     TaskResult {
         classes: classes(source.task()),
         history: member.state.history.clone(),

@@ -18,7 +18,7 @@ use colearn_trainer_protocol::{Event, Member, checkpoint::Store, out_of_memory};
 
 use super::{
     cohort::{Control, train},
-    source::Source,
+    source::DataSource,
 };
 use crate::device::TrainingDevice;
 
@@ -27,12 +27,12 @@ const KEPT: usize = 2;
 
 /// A device and the data sets that were used on it last.
 #[derive(Debug)]
-pub struct Session {
+pub struct TrainingSession {
     device: TrainingDevice,
     data: DataFolder,
     checkpoints: Option<Store>,
     /// The last used one last.
-    sources: Vec<(Version, Rc<Source>)>,
+    sources: Vec<(Version, Rc<DataSource>)>,
 }
 
 /// A file as it was when it was opened; a file that was replaced is opened anew.
@@ -50,7 +50,7 @@ impl Version {
     }
 }
 
-impl Session {
+impl TrainingSession {
     /// On this device, with data sets from this folder, and with a place for checkpoints, if any are to be kept.
     #[must_use]
     pub fn new(device: TrainingDevice, data: DataFolder, checkpoints: Option<Store>) -> Self {
@@ -98,6 +98,8 @@ impl Session {
                 return;
             }
         };
+        let (data_set, digest) = (first.settings.dataset.clone(), source.digest().to_owned());
+        control.emit(Event::Opened { data_set, digest });
         let (right, wrong): (Vec<Member>, Vec<Member>) = same
             .into_iter()
             .partition(|member| member.data_digest.is_empty() || member.data_digest == source.digest());
@@ -116,7 +118,7 @@ impl Session {
         }
     }
 
-    fn source(&mut self, name: &str) -> Result<Rc<Source>, DatasetError> {
+    fn source(&mut self, name: &str) -> Result<Rc<DataSource>, DatasetError> {
         let file = self.data.open(name)?;
         let version = Version::of(&file);
         let known = self.sources.iter().position(|(known, _)| *known == version);
@@ -127,7 +129,7 @@ impl Session {
                 if self.sources.len() >= KEPT {
                     self.sources.remove(0);
                 }
-                (version, Rc::new(Source::new(Dataset::read(file)?, &self.device)))
+                (version, Rc::new(DataSource::new(Dataset::read(file)?, &self.device)))
             }
         };
         let source = Rc::clone(&entry.1);

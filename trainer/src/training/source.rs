@@ -14,7 +14,7 @@ use crate::{
 /// On the CPU its feature tensors are views of the mapped file: trainers on one host share one copy of it
 /// through the page cache. Elsewhere they are copies.
 #[derive(Debug)]
-pub struct Source {
+pub struct DataSource {
     // The tensors go first: fields are dropped in the order of their declaration, and on the CPU the tensors
     // point into the map that `dataset` holds.
     splits: [SplitTensors; 3],
@@ -53,7 +53,7 @@ impl SplitTensors {
     }
 }
 
-impl Source {
+impl DataSource {
     /// Brings a data set to a device.
     #[must_use]
     pub fn new(dataset: Dataset, device: &TrainingDevice) -> Self {
@@ -149,7 +149,7 @@ fn tensors(dataset: &Dataset, split: Split, device: Device) -> SplitTensors {
         let bytes = values.as_ptr().cast::<u8>();
         let strides = [size[1] * size[2], size[2], 1];
         // SAFETY: the slice has the product of `size` floats in C order and lies in the file's map, which
-        // `Source` keeps longer than its tensors. The map is read-only, and nothing writes to these tensors:
+        // `DataSource` keeps longer than its tensors. The map is read-only, and nothing writes to these tensors:
         // they are only ever selected from.
         let tensor = unsafe { Tensor::from_blob(bytes, &size, &strides, Kind::Float, Device::Cpu) };
         tensor.to_device(device)

@@ -5,6 +5,8 @@
 )]
 
 mod cohort;
+mod interruptions;
+mod parked;
 mod problem;
 mod protocol;
 mod resume;

@@ -14,7 +14,7 @@ use colearn_data_format::{DataFolder, Description, Modality, NewDataset, NewLabe
 use colearn_trainer::{
     device::TrainingDevice,
     random::{Purpose, Stream},
-    training::{Control, Session},
+    training::{Control, TrainingSession},
 };
 use colearn_trainer_protocol::{Event, Member};
 use tempfile::TempDir;
@@ -147,9 +147,13 @@ impl Control for Recorder {
     }
 }
 
-pub(crate) fn session(folder: &Path) -> Session {
+pub(crate) fn session(folder: &Path) -> TrainingSession {
     tch::set_num_threads(1);
-    Session::new(TrainingDevice::find("cpu", 1).unwrap(), DataFolder::confined(folder.to_owned()), None)
+    TrainingSession::new(
+        TrainingDevice::find("cpu", 1).unwrap(),
+        DataFolder::confined(folder.to_owned()),
+        None,
+    )
 }
 
 pub(crate) fn train(members: &[Member]) -> Recorder {

@@ -1,174 +1,20 @@
 //! Interrupted and continued training, compared with training that was not.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
+use colearn_core::settings::{
+    BiEflstmSettings, ModalityDraw, ModalityGranularity, ModalityPart, ModelSettings,
 };
-
-use colearn_core::{
-    id::TaskId,
-    result::TaskResult,
-    settings::{
-        BiEflstmSettings, ModalityDraw, ModalityGranularity, ModalityPart, ModelSettings, Schedule, Shuffle,
-        TaskSettings,
-    },
-};
-use colearn_data_format::{DataFolder, write};
-use colearn_trainer::{
-    device::TrainingDevice,
-    model::Kernels,
-    random::{Purpose, Stream},
-    training::{Control, Session},
-};
-use colearn_trainer_protocol::{Event, Member, checkpoint::Store};
+use colearn_data_format::write;
+use colearn_trainer::model::Kernels;
+use colearn_trainer_protocol::Member;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-use crate::problem::{Recorder, dataset, dropping, five, folder, member, mfn, regression};
-
-/// Stops everything at a call of `abandoned`, as a power cut would.
-struct Interrupted {
-    recorder: Recorder,
-    after: usize,
-    all: Vec<TaskId>,
-}
-
-impl Control for Interrupted {
-    fn emit(&mut self, event: Event) {
-        self.recorder.emit(event);
-    }
-
-    fn abandoned(&mut self) -> Vec<TaskId> {
-        let before = self.after;
-        self.after = before.saturating_sub(1);
-        if before == 0 { self.all.clone() } else { Vec::new() }
-    }
-}
-
-/// Is asked to park at a call of `abandoned`.
-struct Parking {
-    recorder: Recorder,
-    after: usize,
-    parked: Vec<TaskId>,
-}
-
-impl Control for Parking {
-    fn emit(&mut self, event: Event) {
-        match event {
-            Event::Parked { task } => self.parked.push(task),
-            event => self.recorder.emit(event),
-        }
-    }
-
-    fn abandoned(&mut self) -> Vec<TaskId> {
-        self.recorder.abandoned()
-    }
-
-    fn parks(&mut self) -> bool {
-        self.recorder.calls > self.after
-    }
-}
-
-fn park(data: &Path, checkpoints: &Path, members: &[Member], after: usize) -> Parking {
-    let mut control = Parking { recorder: Recorder::default(), after, parked: Vec::new() };
-    session(data, checkpoints, Kernels::InPlace).train(members, &mut control);
-    assert!(control.recorder.failed.is_empty(), "{:?}", control.recorder.failed);
-    control
-}
-
-/// A session as another process would begin it.
-fn session(data: &Path, checkpoints: &Path, kernels: Kernels) -> Session {
-    tch::set_num_threads(1);
-    let store = Store::open(checkpoints.to_str().unwrap()).unwrap();
-    let device = TrainingDevice { kernels, ..TrainingDevice::find("cpu", 1).unwrap() };
-    Session::new(device, DataFolder::confined(data.to_owned()), Some(store))
-}
-
-fn run(data: &Path, checkpoints: &Path, members: &[Member], after: usize) -> Recorder {
-    run_with(Kernels::InPlace, data, checkpoints, members, after)
-}
-
-fn run_with(kernels: Kernels, data: &Path, checkpoints: &Path, members: &[Member], after: usize) -> Recorder {
-    let all = members.iter().map(|member| member.task).collect();
-    let mut control = Interrupted { recorder: Recorder::default(), after, all };
-    session(data, checkpoints, kernels).train(members, &mut control);
-    assert!(control.recorder.failed.is_empty(), "{:?}", control.recorder.failed);
-    control.recorder
-}
-
-/// Interrupts at each of these numbers of steps, then lets it end. What is finished is not trained again.
-fn interrupted(data: &Path, members: &[Member], at: &[usize]) -> BTreeMap<TaskId, TaskResult> {
-    interrupted_with(Kernels::InPlace, data, members, at)
-}
-
-fn interrupted_with(
-    kernels: Kernels,
-    data: &Path,
-    members: &[Member],
-    at: &[usize],
-) -> BTreeMap<TaskId, TaskResult> {
-    let checkpoints = TempDir::new().unwrap();
-    let mut finished = BTreeMap::new();
-    for after in at.iter().copied().chain([usize::MAX]) {
-        let left: Vec<Member> =
-            members.iter().filter(|member| !finished.contains_key(&member.task)).cloned().collect();
-        finished.extend(run_with(kernels, data, checkpoints.path(), &left, after).finished);
-    }
-    finished
-}
-
-fn undisturbed(data: &Path, members: &[Member]) -> BTreeMap<TaskId, TaskResult> {
-    interrupted(data, members, &[])
-}
-
-/// Bit by bit: floats that print alike are alike, and the digest is of the weights' bytes.
-fn assert_identical(found: &TaskResult, expected: &TaskResult) {
-    let same = TaskResult {
-        seconds: expected.seconds,
-        resumed_after: expected.resumed_after.clone(),
-        ..found.clone()
-    };
-    assert_eq!(&same, expected);
-    assert_eq!(found.weights_digest.len(), 64);
-}
-
-fn assert_near(found: &TaskResult, expected: &TaskResult) {
-    assert_eq!(found.history.len(), expected.history.len());
-    for (a, b) in found.history.iter().zip(&expected.history) {
-        assert!((a.train_loss - b.train_loss).abs() < 1e-3, "{a:?} and {b:?}");
-        assert!((a.valid_loss - b.valid_loss).abs() < 1e-3, "{a:?} and {b:?}");
-    }
-}
-
-/// Everything that has a state of its own is in use.
-fn busy(seed: u64, every: u32, change: impl FnOnce(&mut TaskSettings)) -> Member {
-    let mut member = member(seed, |settings| {
-        dropping(0.5)(settings);
-        let training = &mut settings.training;
-        training.shuffle = Shuffle::EveryEpoch;
-        // 13 full batches and one of 4 samples.
-        training.batch_size = 9;
-        training.drop_last = false;
-        training.schedule = Schedule::Plateau;
-        training.plateau_patience = 1;
-        training.plateau_factor = 0.5;
-        training.learning_rate = 0.03;
-        training.weight_decay = 1e-4;
-        training.gradient_clip = 1.0;
-        training.modality_granularity = ModalityGranularity::Sample;
-        training.modality_part = ModalityPart::Features;
-        change(settings);
-    });
-    member.checkpoint_every_epochs = every;
-    member
-}
-
-fn problem(of_numbers: bool) -> TempDir {
-    let folder = TempDir::new().unwrap();
-    let set = if of_numbers { regression() } else { dataset(0) };
-    write(&folder.path().join("small.safetensors"), &set).unwrap();
-    folder
-}
+use crate::{
+    interruptions::{
+        assert_identical, assert_near, busy, files, interrupted_with, problem, run, undisturbed,
+    },
+    problem::{Recorder, dataset, dropping, five, folder, mfn},
+};
 
 proptest! {
     // A case trains several small networks, which takes about a second.
@@ -306,17 +152,6 @@ fn a_member_can_go_on_in_a_cohort_of_another_size() {
     }
 }
 
-/// The files below a folder.
-fn files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
-    }
-    found.sort();
-    found
-}
-
 #[test]
 fn checkpoints_that_are_of_no_use_are_refused_and_the_task_starts_over() {
     let data = problem(false);
@@ -371,62 +206,4 @@ fn a_checkpoint_of_other_data_is_refused() {
     write(&data.path().join("small.safetensors"), &dataset(1)).unwrap();
     let again = run(data.path(), checkpoints.path(), members, usize::MAX);
     assert_eq!(again.epochs[&member.task][0].epoch, 1);
-}
-
-/// One draw for the test of its own helper: interruptions really come at different places.
-#[test]
-fn an_interruption_stops_everything_at_its_step() {
-    let data = problem(false);
-    let checkpoints = TempDir::new().unwrap();
-    let members = [busy(1, 0, |_| {}), busy(2, 0, |_| {})];
-    let steps = Stream::new(1, Purpose::Shuffle, 0, 0).permutation(60);
-    for after in steps.into_iter().take(5).chain([14, 15, 29, 30]) {
-        let recorder = run(data.path(), checkpoints.path(), &members, after as usize);
-        assert!(recorder.finished.is_empty());
-        assert_eq!(recorder.epochs.values().map(Vec::len).sum::<usize>(), 2 * (after as usize / 15));
-    }
-    assert!(files(checkpoints.path()).is_empty(), "every 0 epochs is never");
-}
-
-/// Epochs have 14 steps and one more look; checkpoints are due after the fifth and the tenth.
-#[test]
-fn a_parked_cohort_goes_on_after_the_epoch_it_was_in_bit_by_bit() {
-    let data = problem(false);
-    let members = [busy(1, 5, |_| {}), busy(2, 5, |_| {})];
-    let tasks: Vec<TaskId> = members.iter().map(|member| member.task).collect();
-    let expected = undisturbed(data.path(), &members);
-    let checkpoints = TempDir::new().unwrap();
-    // In the middle of the third epoch; at once in the attempt after it; at the end of the fourth.
-    for (after, epochs) in [(35, 3), (0, 1)] {
-        let parked = park(data.path(), checkpoints.path(), &members, after);
-        assert_eq!(parked.parked, tasks);
-        assert_eq!(parked.recorder.epochs[&tasks[0]].len(), epochs);
-        assert!(parked.recorder.finished.is_empty());
-    }
-    let finished = run(data.path(), checkpoints.path(), &members, usize::MAX).finished;
-    for task in tasks {
-        assert_eq!(finished[&task].resumed_after, [3, 4]);
-        assert_identical(&finished[&task], &expected[&task]);
-    }
-}
-
-#[test]
-fn a_member_that_is_done_with_its_epoch_is_finished_and_not_parked() {
-    let data = problem(false);
-    let members = [busy(1, 5, |_| {})];
-    let checkpoints = TempDir::new().unwrap();
-    // In the twelfth and last epoch.
-    let parked = park(data.path(), checkpoints.path(), &members, 11 * 15 + 3);
-    assert!(parked.parked.is_empty());
-    assert_eq!(parked.recorder.finished.len(), 1);
-}
-
-#[test]
-fn without_checkpoints_parking_does_not_wait_for_the_end_of_the_epoch() {
-    let data = problem(false);
-    let members = [busy(1, 0, |_| {})];
-    let checkpoints = TempDir::new().unwrap();
-    let parked = park(data.path(), checkpoints.path(), &members, 20);
-    assert_eq!((parked.parked.len(), parked.recorder.calls), (1, 21));
-    assert_eq!(std::fs::read_dir(checkpoints.path()).unwrap().count(), 0);
 }

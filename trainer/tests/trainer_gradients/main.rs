@@ -2,6 +2,9 @@
 
 mod bi_eflstm;
 mod mfn;
+#[path = "../../benches/common/subject.rs"]
+#[expect(dead_code, reason = "the tests need the networks alone, not the batches they are measured with")]
+mod subject;
 
 use colearn_trainer::{
     model::{Batch, Layout, Objective},

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     ALL, FEATURES, Leaves, SAMPLES, STEPS, assert_close, assert_close_at, batch, largest, member_features,
-    reference_loss,
+    reference_loss, subject::Subject,
 };
 
 /// Modalities of 4, 5 and 2 columns with cells of different sizes.
@@ -190,23 +190,8 @@ fn absent_columns_are_zeros() {
 
 #[test]
 fn the_authors_network_has_its_size() {
-    let modality = |name: &str, first, dim, hidden| MfnModality { name: name.into(), first, dim, hidden };
-    let shape = MfnShape {
-        modalities: vec![
-            modality("language", 0, 300, 128),
-            modality("audio", 300, 5, 32),
-            modality("video", 305, 20, 32),
-        ],
-        memory: 128,
-        nn1: 128,
-        nn2: 64,
-        gamma1: 256,
-        gamma2: 64,
-        out: 64,
-        outputs: 1,
-        objective: Objective::L1,
-    };
-    let model = Mfn::new(shape, &[0], &[SOME], (Kind::Float, Device::Cpu));
+    let options = (Kind::Float, Device::Cpu);
+    let Subject { model, .. } = Subject::of("mfn", &[0], options, Kernels::InPlace).unwrap();
     assert_eq!(model.layout().total(), 589_825);
     assert_eq!(model.parameters().size(), [1, 589_825]);
     assert_eq!(model.buffers().size(), [1, 0]);

@@ -1,11 +1,12 @@
 //! How the agent leaves: what it takes no more of, lets finish, gives back and waits for.
 
 use colearn_core::{id::LeaseToken, time::Timestamp};
+use colearn_proto::worker::Report;
 use colearn_trainer_protocol::Command;
 
 use super::{Agent, Mode};
 use crate::{
-    input::{Action, LogLevel, Outcome, Report},
+    input::{Action, AgentOutcome, LogLevel},
     slot::{Slot, Trainer},
 };
 
@@ -32,7 +33,7 @@ impl Agent {
     }
 
     /// Has what is trained parked, and leaves as soon as that and what is owed are delivered.
-    pub(super) fn leave(&mut self, now: Timestamp, outcome: Outcome) {
+    pub(super) fn leave(&mut self, now: Timestamp, outcome: AgentOutcome) {
         if self.is_leaving() {
             return;
         }
@@ -81,7 +82,7 @@ impl Agent {
     /// Drains when another lease would be of no use any more, and leaves before the time is up.
     pub(super) fn enforce_time_limit(&mut self, now: Timestamp) {
         if self.time.end().is_some_and(|end| end <= now) {
-            self.leave(now, Outcome::Stopped);
+            self.leave(now, AgentOutcome::Stopped);
         } else if self.time.last_lease().is_some_and(|last| last <= now) {
             self.drain("what is left of --time-limit is too short for another lease");
         }
@@ -107,12 +108,12 @@ impl Agent {
             }
             Mode::Draining => {
                 if self.outbox.is_empty() && self.slots.values().all(Slot::is_unoccupied) {
-                    self.go(Outcome::Drained);
+                    self.go(AgentOutcome::Drained);
                 }
             }
             Mode::Working => {
                 if self.reach_by.is_some_and(|deadline| deadline <= now) {
-                    self.go(Outcome::Unreachable);
+                    self.go(AgentOutcome::Unreachable);
                 }
             }
         }
@@ -132,7 +133,7 @@ impl Agent {
         }
     }
 
-    pub(super) fn go(&mut self, outcome: Outcome) {
+    pub(super) fn go(&mut self, outcome: AgentOutcome) {
         if self.mode != Mode::Gone {
             self.mode = Mode::Gone;
             self.actions.push(Action::Leave(outcome));

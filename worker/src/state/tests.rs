@@ -5,10 +5,11 @@ use colearn_core::{
     result::{EpochRecord, TaskResult},
     settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
 };
+use colearn_proto::worker::{DataSets, HeldLease, UnreadableSettings, Welcome};
 use colearn_trainer_protocol::Event;
 
 use super::*;
-use crate::input::{Assignment, EndStatus, Held, TrainerEnd};
+use crate::input::{EndStatus, TrainerEnd};
 
 mod leaving;
 
@@ -58,7 +59,7 @@ fn result() -> Box<TaskResult> {
 }
 
 fn finished(token: u64, seed: u64) -> Action {
-    Action::Send(Message::Report(Report::Finished {
+    Action::Send(FromWorker::Report(Report::Finished {
         token: LeaseToken(token),
         task: task(seed),
         result: result(),
@@ -70,11 +71,11 @@ fn forgotten(seed: u64) -> Action {
 }
 
 fn released(token: u64) -> Action {
-    Action::Send(Message::Report(Report::Released { token: LeaseToken(token) }))
+    Action::Send(FromWorker::Report(Report::Released { token: LeaseToken(token) }))
 }
 
 fn free(slots: &[u32]) -> Action {
-    Action::Send(Message::FreeSlots(slots.to_vec()))
+    Action::Send(FromWorker::FreeSlots(slots.to_vec()))
 }
 
 impl TestEnv {
@@ -111,7 +112,12 @@ impl TestEnv {
     }
 
     fn connect(&mut self) -> Vec<Action> {
-        self.apply(Input::Connected { heartbeat: HEARTBEAT })
+        let welcome = Welcome { lease: 3 * HEARTBEAT, heartbeat: HEARTBEAT, version: String::new() };
+        self.received(ToWorker::Welcome(welcome))
+    }
+
+    fn received(&mut self, message: ToWorker) -> Vec<Action> {
+        self.apply(Input::Received(message))
     }
 
     /// Lets time pass up to the next deadline, and says how much that was.
@@ -139,7 +145,7 @@ impl TestEnv {
             data_digest: String::new(),
         };
         let tasks = seeds.iter().map(assignment).collect();
-        self.apply(Input::Leased(Lease { token: LeaseToken(token), slot, tasks }))
+        self.received(ToWorker::Lease(Lease { token: LeaseToken(token), slot, tasks }))
     }
 
     /// A lease that is trained at once.
@@ -157,12 +163,12 @@ impl TestEnv {
     }
 
     fn acknowledge(&mut self, token: u64, seed: u64) -> Vec<Action> {
-        self.apply(Input::Acknowledged { token: LeaseToken(token), task: task(seed) })
+        self.received(ToWorker::Acknowledged { token: LeaseToken(token), task: task(seed) })
     }
 
     fn drop_tasks(&mut self, token: u64, seeds: &[u64]) -> Vec<Action> {
         let tasks = seeds.iter().map(|&seed| task(seed)).collect();
-        self.apply(Input::Dropped { token: LeaseToken(token), tasks, why: "cancelled".to_owned() })
+        self.received(ToWorker::Drop { token: LeaseToken(token), tasks, reason: "cancelled".to_owned() })
     }
 
     fn die(&mut self, slot: u32, status: EndStatus, stderr: &str) -> Vec<Action> {
@@ -171,7 +177,7 @@ impl TestEnv {
     }
 
     fn held(&self) -> Vec<(u64, Vec<u64>)> {
-        let seeds = |held: &Held| held.tasks.iter().map(|task| task.seed).collect();
+        let seeds = |held: &HeldLease| held.tasks.iter().map(|task| task.seed).collect();
         self.agent.hello().held.iter().map(|held| (held.token.0, seeds(held))).collect()
     }
 }
@@ -179,7 +185,7 @@ impl TestEnv {
 /// Token, seed and failure of the failures among some actions.
 fn failures<'a>(actions: &'a [Action]) -> Vec<(u64, u64, &'a Failure)> {
     let failure = |action: &'a Action| match action {
-        Action::Send(Message::Report(Report::Failed { token, task, failure })) => {
+        Action::Send(FromWorker::Report(Report::Failed { token, task, failure })) => {
             Some((token.0, task.seed, failure))
         }
         _ => None,
@@ -313,7 +319,7 @@ fn training_goes_on_without_a_coordinator_and_epochs_are_not_kept() {
         record: EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 },
         epochs: 2,
     };
-    assert!(matches!(env.said(0, epoch())[..], [Action::Send(Message::Epoch { .. })]));
+    assert!(matches!(env.said(0, epoch())[..], [Action::Send(FromWorker::Epoch { .. })]));
     assert_eq!(env.apply(Input::Disconnected), []);
     assert_eq!(env.said(0, epoch()), []);
     assert_eq!(env.connect(), [free(&[])]);
@@ -323,7 +329,7 @@ fn training_goes_on_without_a_coordinator_and_epochs_are_not_kept() {
 fn the_coordinator_hears_a_heartbeat_while_connected() {
     let mut env = TestEnv::online(1);
     for _ in 0..3 {
-        assert_eq!(env.wait(), (HEARTBEAT, vec![Action::Send(Message::Heartbeat)]));
+        assert_eq!(env.wait(), (HEARTBEAT, vec![Action::Send(FromWorker::Heartbeat)]));
     }
     env.apply(Input::Disconnected);
     assert_eq!(env.agent.next_deadline(), None);
@@ -446,7 +452,7 @@ fn a_worker_whose_slots_are_all_withdrawn_gives_everything_back_and_leaves() {
     }
     let why = "trainer could not be started: no such file".to_owned();
     assert_eq!(last, [released(7)]);
-    assert_eq!(env.drop_tasks(7, &[]), [Action::Leave(Outcome::NoUsableSlot { why })]);
+    assert_eq!(env.drop_tasks(7, &[]), [Action::Leave(AgentOutcome::NoUsableSlot { why })]);
 }
 
 #[test]
@@ -508,12 +514,30 @@ fn leases_that_do_not_fit_are_refused_with_a_reason() {
 }
 
 #[test]
+fn the_coordinator_knows_the_data_sets_before_it_grants_and_when_more_is_known() {
+    let listing = crate::data_folder::list(std::path::Path::new("/nowhere")).unwrap();
+    let mut env = TestEnv::offline(1);
+    env.apply(Input::DataFolder(Some(listing)));
+    let known = |digests: &[(&str, &str)]| {
+        let known = digests.iter().map(|(name, digest)| ((*name).to_owned(), Some((*digest).to_owned())));
+        Action::Send(FromWorker::DataSets(DataSets { known: known.collect(), complete: true }))
+    };
+    assert_eq!(env.connect(), [known(&[]), free(&[0])]);
+    env.train(7, 0, &[1]);
+    let opened = || Event::Opened { data_set: "demo".to_owned(), digest: "d".to_owned() };
+    assert_eq!(env.said(0, opened()), [known(&[("demo", "d")])]);
+    assert_eq!(env.said(0, opened()), [], "that is no news");
+    env.apply(Input::Disconnected);
+    assert_eq!(env.connect(), [known(&[("demo", "d")]), free(&[])], "another stream knows nothing");
+}
+
+#[test]
 fn settings_that_can_not_be_read_fail_their_task_alone() {
     let mut env = TestEnv::online(1);
     let bad = Assignment {
         task: task(1),
         attempt: 1,
-        settings: Err("expected a string".to_owned()),
+        settings: Err(UnreadableSettings { json: "{}".to_owned(), why: "expected a string".to_owned() }),
         checkpoint_every_epochs: 5,
         data_digest: String::new(),
     };
@@ -524,7 +548,8 @@ fn settings_that_can_not_be_read_fail_their_task_alone() {
         checkpoint_every_epochs: 5,
         data_digest: String::new(),
     };
-    let actions = env.apply(Input::Leased(Lease { token: LeaseToken(7), slot: 0, tasks: vec![bad, good] }));
+    let actions =
+        env.received(ToWorker::Lease(Lease { token: LeaseToken(7), slot: 0, tasks: vec![bad, good] }));
     assert_eq!(failures(&actions)[0].2.reason, FailureReason::Settings);
     let trains = |a: &Action| matches!(a, Action::Command { command: Command::Train { members }, .. } if members.len() == 1);
     assert!(actions.iter().any(trains), "{actions:?}");
@@ -544,20 +569,23 @@ fn a_lease_for_a_busy_slot_is_given_back_without_costing_an_attempt() {
 fn a_drained_worker_finishes_delivers_and_leaves() {
     let mut env = TestEnv::online(2);
     env.train(7, 0, &[1]);
-    assert_eq!(env.apply(Input::Drain), [free(&[])]);
+    assert_eq!(env.received(ToWorker::Drain { now: false }), [free(&[])]);
     assert_eq!(env.lease(8, 1, &[2]), [released(8)]);
     env.drop_tasks(8, &[]);
     env.apply(Input::Disconnected);
     assert_eq!(env.finish(0, 1), []);
     assert_eq!(env.said(0, Event::Idle), [], "the result is not delivered yet");
     assert_eq!(env.connect(), [finished(7, 1), free(&[])]);
-    assert_eq!(env.acknowledge(7, 1), [forgotten(1), Action::Leave(Outcome::Drained)]);
+    assert_eq!(env.acknowledge(7, 1), [forgotten(1), Action::Leave(AgentOutcome::Drained)]);
 }
 
 #[test]
 fn an_idle_worker_that_is_drained_leaves_at_once() {
     let mut env = TestEnv::online(1);
-    assert_eq!(env.apply(Input::Drain), [free(&[]), Action::Leave(Outcome::Drained)]);
+    assert_eq!(
+        env.received(ToWorker::Drain { now: false }),
+        [free(&[]), Action::Leave(AgentOutcome::Drained)]
+    );
     assert_eq!(env.ready(0), [], "nothing follows");
 }
 
@@ -565,7 +593,7 @@ fn an_idle_worker_that_is_drained_leaves_at_once() {
 fn a_coordinator_that_is_never_reached_is_given_up() {
     let mut env = TestEnv::offline(1);
     env.apply(Input::Disconnected);
-    assert_eq!(env.wait(), (Duration::from_secs(60), vec![Action::Leave(Outcome::Unreachable)]));
+    assert_eq!(env.wait(), (Duration::from_secs(60), vec![Action::Leave(AgentOutcome::Unreachable)]));
     // Once reached, it is waited for without end.
     let mut env = TestEnv::online(1);
     env.apply(Input::Disconnected);
@@ -577,7 +605,7 @@ fn a_refusal_counts_only_before_the_first_welcome() {
     let refused = || Input::Refused { why: "too old".to_owned() };
     let mut env = TestEnv::offline(1);
     let why = "too old".to_owned();
-    assert_eq!(env.apply(refused()), [Action::Leave(Outcome::Refused { why })]);
+    assert_eq!(env.apply(refused()), [Action::Leave(AgentOutcome::Refused { why })]);
     let mut env = TestEnv::online(1);
     assert_eq!(env.apply(refused()), []);
     assert_eq!(env.connect(), [free(&[0])]);

@@ -4,11 +4,12 @@ use colearn_core::{
     failure::{Failure, FailureReason},
     time::Timestamp,
 };
+use colearn_proto::worker::{FromWorker, Report};
 use colearn_trainer_protocol::Event;
 
 use super::{Agent, Link};
 use crate::{
-    input::{Action, LogLevel, Message, Outcome, Report, TrainerEnd},
+    input::{Action, AgentOutcome, LogLevel, TrainerEnd},
     slot::{MAX_DEATHS_AT_START, Slot, Trainer},
 };
 
@@ -38,6 +39,12 @@ impl Agent {
                     self.violated(now, index, &format!("it is idle with {left} member(s) unreported"));
                 }
             }
+            (Trainer::Training(training), Event::Opened { data_set, digest }) => {
+                training.heard = now;
+                if self.data_sets.opened(data_set, digest) {
+                    self.tell_data_sets();
+                }
+            }
             (Trainer::Training(training), Event::Epoch { task, record, epochs }) => {
                 if training.members.contains(&task) {
                     training.heard = now;
@@ -52,7 +59,7 @@ impl Agent {
                         format!("slot {index}: {task} epoch {}/{epochs}", record.epoch),
                     );
                     if matches!(self.link, Link::Up { .. }) {
-                        self.actions.push(Action::Send(Message::Epoch { token, task, record, epochs }));
+                        self.actions.push(Action::Send(FromWorker::Epoch { token, task, record, epochs }));
                     }
                 }
             }
@@ -83,7 +90,7 @@ impl Agent {
                 }
             }
             // Abandoned members may still be spoken of, and a cohort may end while its abandonment is under way.
-            (Trainer::Idle, Event::Epoch { .. } | Event::Idle) => {}
+            (Trainer::Idle, Event::Opened { .. } | Event::Epoch { .. } | Event::Idle) => {}
             (trainer, event) => {
                 let doing = match trainer {
                     Trainer::Starting { .. } => "starting",
@@ -183,7 +190,7 @@ impl Agent {
             self.give_back(cohort.token, index, "the slot is withdrawn");
         }
         if self.slots.values().all(|slot| slot.deaths_at_start >= MAX_DEATHS_AT_START) {
-            self.leave(now, Outcome::NoUsableSlot { why: why.to_owned() });
+            self.leave(now, AgentOutcome::NoUsableSlot { why: why.to_owned() });
         }
     }
 }
@@ -191,6 +198,7 @@ impl Agent {
 fn event_name(event: &Event) -> &'static str {
     match event {
         Event::Ready { .. } => "ready",
+        Event::Opened { .. } => "opened",
         Event::Epoch { .. } => "epoch",
         Event::Finished { .. } => "finished",
         Event::Failed { .. } => "failed",

@@ -47,7 +47,7 @@ async fn a_report_outlives_its_coordinator_until_it_is_acknowledged() {
     worker.go();
     worker.expect_log("is done");
 
-    let held = [v1::HeldLease { token: 7, slot: 0, tasks: vec![task(seed::WAIT).into()] }];
+    let held = [v1::HeldLease { token: 7, tasks: vec![task(seed::WAIT).into()] }];
     for _ in 0..2 {
         coordinator = coordinator.crash_and_return().await;
         assert_eq!(coordinator.expect_hello().await.held, held);

@@ -20,7 +20,7 @@ use tokio::sync::Mutex;
 
 use self::ownership::Ownership;
 use super::{
-    contract::{Batch, Entry, ResultRow, Store, StoreFuture},
+    contract::{Batch, JournalEntry, ResultRow, Store, StoreFuture},
     error::StoreError,
 };
 
@@ -68,7 +68,7 @@ impl Store for SqliteStore {
         Box::pin(async move { self.write(&batch).await })
     }
 
-    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+    fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         Box::pin(async move {
             let mut reader = self.reader.lock().await;
             // What comes before the oldest sweep that is not settled is not even looked at.
@@ -88,7 +88,12 @@ impl Store for SqliteStore {
         })
     }
 
-    fn journal_of(&self, sweep: SweepId, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, Entry)>> {
+    fn journal_of(
+        &self,
+        sweep: SweepId,
+        after: u64,
+        limit: u32,
+    ) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         Box::pin(async move {
             let mut reader = self.reader.lock().await;
             let select = "SELECT sequence, at, body, sweep FROM journal \

@@ -7,10 +7,10 @@ use colearn_core::{
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::SqliteStore;
-use crate::store::{Entry, ResultRow, StoreError};
+use crate::store::{JournalEntry, ResultRow, StoreError};
 
 impl SqliteStore {
-    pub(super) fn entry(&self, row: &SqliteRow) -> Result<(u64, Entry), StoreError> {
+    pub(super) fn entry(&self, row: &SqliteRow) -> Result<(u64, JournalEntry), StoreError> {
         let number: i64 = row.try_get("sequence").map_err(|error| self.broken(error))?;
         let body: &str = row.try_get("body").map_err(|error| self.broken(error))?;
         let event = serde_json::from_str(body)
@@ -18,7 +18,7 @@ impl SqliteStore {
         let at = Timestamp(row.try_get("at").map_err(|error| self.broken(error))?);
         let sweep: Option<i64> = row.try_get("sweep").map_err(|error| self.broken(error))?;
         let sweep = sweep.map(|sweep| SweepId(sweep.cast_unsigned()));
-        Ok((number.cast_unsigned(), Entry { at, sweep, event }))
+        Ok((number.cast_unsigned(), JournalEntry { at, sweep, event }))
     }
 
     pub(super) fn result(&self, sweep: SweepId, row: &SqliteRow) -> Result<ResultRow, StoreError> {

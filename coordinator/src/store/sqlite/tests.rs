@@ -8,7 +8,7 @@ use super::*;
 use crate::store::{backup, check};
 
 fn started(times: usize) -> Batch {
-    let entry = Entry { at: Timestamp(1), sweep: None, event: Event::CoordinatorStarted };
+    let entry = JournalEntry { at: Timestamp(1), sweep: None, event: Event::CoordinatorStarted };
     Batch { entries: vec![entry; times], ..Batch::default() }
 }
 
@@ -136,7 +136,7 @@ async fn a_database_of_a_newer_version_is_left_alone() {
 async fn a_full_disk_is_called_so_and_leaves_what_was_there() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path()).await.unwrap();
-    let entry = Entry { at: Timestamp(1), sweep: None, event: Event::CoordinatorStarted };
+    let entry = JournalEntry { at: Timestamp(1), sweep: None, event: Event::CoordinatorStarted };
     store.commit(Batch { entries: vec![entry.clone()], ..Batch::default() }).await.unwrap();
     // SQLite's own limit on the file's size fails in the same way as a full disk does.
     let pages: i64 = sqlx::query_scalar("PRAGMA page_count")

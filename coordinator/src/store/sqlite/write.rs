@@ -7,7 +7,7 @@ use colearn_core::{
 use sqlx::{Connection as _, SqliteConnection};
 
 use super::{SqliteStore, Writer};
-use crate::store::{Batch, Entry, ResultRow, StoreError};
+use crate::store::{Batch, JournalEntry, ResultRow, StoreError};
 
 impl SqliteStore {
     /// Commits a batch, if the database is still this store's.
@@ -55,7 +55,11 @@ impl SqliteStore {
     }
 
     /// Appends an entry; returns its number.
-    async fn append(&self, connection: &mut SqliteConnection, entry: &Entry) -> Result<i64, StoreError> {
+    async fn append(
+        &self,
+        connection: &mut SqliteConnection,
+        entry: &JournalEntry,
+    ) -> Result<i64, StoreError> {
         if !entry.event.is_durable() {
             return Err(StoreError::NotAFact(entry.event.kind()));
         }

@@ -1,6 +1,7 @@
 //! Stories, one for each way a report can come late, twice or never; and a simulation of all of them at once.
 
 mod bad_hosts;
+mod data_sets;
 mod env;
 mod operations;
 mod order;

@@ -4,7 +4,7 @@
 use tch::{Kind, Tensor};
 
 use super::{
-    cells::{CellGradients, Recurrence, Weights},
+    recurrence::{CellGradients, Recurrence, Weights},
     shape::CellShape,
 };
 use crate::fused::{CellStep, lstm_cell, lstm_cell_backward};

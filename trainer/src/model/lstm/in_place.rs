@@ -5,7 +5,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    cells::{CellGradients, Recurrence, Weights},
+    recurrence::{CellGradients, Recurrence, Weights},
     shape::CellShape,
 };
 

@@ -3,7 +3,9 @@
 mod cells;
 mod fused;
 mod in_place;
+mod recurrence;
 mod shape;
 
-pub(super) use cells::{Cells, Input, Weights};
+pub(super) use cells::{Cells, Input};
+pub(super) use recurrence::Weights;
 pub(super) use shape::CellShape;

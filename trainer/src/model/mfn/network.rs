@@ -13,7 +13,7 @@ use super::{
 use crate::{
     model::{
         Batch, Draws, Flat, Kernels, Model,
-        dropout::{Dropout, Place},
+        dropout::{Dropout, DropoutPlace},
         layout::Layout,
     },
     random::Purpose,
@@ -76,7 +76,7 @@ impl Mfn {
     }
 
     fn masks(&mut self, batch: &Batch, draws: &Draws<'_>) -> Masks {
-        let place = |purpose, probability: fn(&MfnDropout) -> f64, rows: i64, width: i64| Place {
+        let place = |purpose, probability: fn(&MfnDropout) -> f64, rows: i64, width: i64| DropoutPlace {
             purpose,
             probabilities: self.probabilities.iter().map(probability).collect(),
             shape: [rows, width],

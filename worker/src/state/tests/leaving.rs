@@ -12,7 +12,7 @@ fn kill(slot: u32) -> Action {
     Action::KillTrainer { slot }
 }
 
-fn left(outcome: Outcome) -> Action {
+fn left(outcome: AgentOutcome) -> Action {
     Action::Leave(outcome)
 }
 
@@ -55,7 +55,7 @@ fn a_stopped_worker_parks_gives_its_leases_back_and_delivers_what_is_done() {
     assert_eq!(env.said(0, Event::Idle), [kill(0), released(7)]);
     assert_eq!(env.acknowledge(7, 1), [forgotten(1)], "and nothing of what was parked");
     assert_eq!(env.drop_tasks(7, &[]), []);
-    assert_eq!(env.acknowledge(8, 3), [forgotten(3), left(Outcome::Stopped)]);
+    assert_eq!(env.acknowledge(8, 3), [forgotten(3), left(AgentOutcome::Stopped)]);
 }
 
 #[test]
@@ -76,12 +76,12 @@ fn an_epoch_that_takes_longer_than_the_grace_is_cut_off() {
     env.apply(Input::Stop);
     assert_eq!(
         env.pass(29 * SECOND),
-        [Action::Send(Message::Heartbeat)],
+        [Action::Send(FromWorker::Heartbeat)],
         "its lease must not expire meanwhile"
     );
     let actions = env.pass(SECOND);
     assert_eq!(actions, [kill(0), released(7)]);
-    assert_eq!(env.drop_tasks(7, &[]), [left(Outcome::Stopped)]);
+    assert_eq!(env.drop_tasks(7, &[]), [left(AgentOutcome::Stopped)]);
 }
 
 #[test]
@@ -95,7 +95,7 @@ fn a_trainer_that_dies_while_it_parks_fails_and_is_not_replaced() {
     assert!(actions.contains(&released(7)), "the one that had parked is given back");
     assert!(!actions.contains(&Action::StartTrainer { slot: 0 }));
     env.acknowledge(7, 2);
-    assert_eq!(env.drop_tasks(7, &[]), [left(Outcome::Stopped)]);
+    assert_eq!(env.drop_tasks(7, &[]), [left(AgentOutcome::Stopped)]);
 }
 
 #[test]
@@ -109,8 +109,8 @@ fn a_stopped_worker_does_not_wait_for_ever() {
     assert_eq!(env.held(), [(7, vec![1])]);
     let mut back_in_time = TestEnv { agent: env.agent.clone(), now: env.now };
     assert_eq!(back_in_time.connect(), [released(7), free(&[])]);
-    assert_eq!(back_in_time.drop_tasks(7, &[]), [left(Outcome::Stopped)]);
-    assert_eq!(env.wait(), (Duration::from_secs(5), vec![left(Outcome::Stopped)]));
+    assert_eq!(back_in_time.drop_tasks(7, &[]), [left(AgentOutcome::Stopped)]);
+    assert_eq!(env.wait(), (Duration::from_secs(5), vec![left(AgentOutcome::Stopped)]));
 }
 
 #[test]
@@ -149,7 +149,7 @@ fn a_worker_out_of_time_parks_what_it_trains_and_leaves() {
     env.parked(0, 1);
     env.said(0, Event::Idle);
     assert_eq!(env.connect(), [released(7), free(&[])]);
-    assert_eq!(env.drop_tasks(7, &[]), [left(Outcome::Stopped)]);
+    assert_eq!(env.drop_tasks(7, &[]), [left(AgentOutcome::Stopped)]);
 }
 
 #[test]
@@ -171,7 +171,7 @@ fn no_lease_is_taken_that_would_not_end_an_epoch_in_time() {
     assert_eq!(env.lease(9, 0, &[3]), [released(9)]);
     env.drop_tasks(9, &[]);
     env.finish(0, 2);
-    assert_eq!(env.acknowledge(8, 2), [forgotten(2), left(Outcome::Drained)]);
+    assert_eq!(env.acknowledge(8, 2), [forgotten(2), left(AgentOutcome::Drained)]);
 }
 
 #[test]
@@ -184,25 +184,25 @@ fn without_checkpoints_a_lease_must_end_in_time() {
         checkpoint_every_epochs: 0,
         data_digest: String::new(),
     };
-    env.apply(Input::Leased(Lease { token: LeaseToken(7), slot: 0, tasks: vec![assignment] }));
+    env.received(ToWorker::Lease(Lease { token: LeaseToken(7), slot: 0, tasks: vec![assignment] }));
     env.now = env.now.after(10 * SECOND);
     env.epoch(0, 1);
     env.now = env.now.after(30 * SECOND);
     // 40 s are more than what is left of 65.
-    assert_eq!(env.finish(0, 1), [Action::Send(Message::Heartbeat), finished(7, 1)]);
-    assert_eq!(env.acknowledge(7, 1), [forgotten(1), left(Outcome::Drained)]);
+    assert_eq!(env.finish(0, 1), [Action::Send(FromWorker::Heartbeat), finished(7, 1)]);
+    assert_eq!(env.acknowledge(7, 1), [forgotten(1), left(AgentOutcome::Drained)]);
 }
 
 #[test]
 fn a_draining_worker_that_is_to_stay_takes_leases_again_unless_its_time_is_up() {
     let mut env = TestEnv::online(2);
     env.train(7, 0, &[1]);
-    assert_eq!(env.apply(Input::Drain), [free(&[])]);
-    assert_eq!(env.apply(Input::Undrain), [free(&[1])]);
-    assert_eq!(env.apply(Input::Undrain), [], "twice is once");
+    assert_eq!(env.received(ToWorker::Drain { now: false }), [free(&[])]);
+    assert_eq!(env.received(ToWorker::Undrain), [free(&[1])]);
+    assert_eq!(env.received(ToWorker::Undrain), [], "twice is once");
     env.train(8, 1, &[2]);
     env.apply(Input::Stop);
-    assert_eq!(env.apply(Input::Undrain), [], "one that parks what it trains leaves");
+    assert_eq!(env.received(ToWorker::Undrain), [], "one that parks what it trains leaves");
     assert!(env.agent.is_leaving());
 }
 
@@ -210,7 +210,7 @@ fn a_draining_worker_that_is_to_stay_takes_leases_again_unless_its_time_is_up() 
 fn what_the_coordinator_says_is_logged() {
     let mut env = TestEnv::online(1);
     let text = "this worker is set aside".to_owned();
-    let actions = env.agent.apply(env.now, Input::Notice { text: text.clone() });
+    let actions = env.agent.apply(env.now, Input::Received(ToWorker::Notice { text: text.clone() }));
     let logged =
         |action: &Action| matches!(action, Action::Log(LogLevel::Warn, _, line) if line.contains(&text));
     assert!(actions.len() == 1 && logged(&actions[0]), "{actions:?}");

@@ -242,7 +242,9 @@ impl World {
             }
             90..=94 => {
                 let hello = self.workers[at].hello();
-                self.upstream.push((name, hello));
+                self.upstream.push((name.clone(), hello));
+                let data_sets = self.workers[at].data_sets(&mut self.chance);
+                self.upstream.push((name, data_sets));
             }
             95 => self.workers[at] = self.newborn(),
             96 => {
@@ -391,6 +393,8 @@ impl World {
                 if !self.workers[at].connected {
                     let hello = self.workers[at].hello();
                     self.arrive(&name, hello);
+                    let data_sets = self.workers[at].data_sets(&mut self.chance);
+                    self.arrive(&name, data_sets);
                 }
                 let mut messages = Vec::new();
                 self.workers[at].train(&mut self.chance, &mut messages);

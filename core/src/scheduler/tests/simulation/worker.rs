@@ -6,8 +6,11 @@ use super::{super::env, chance::Chance};
 use crate::{
     failure::{Failure, FailureReason},
     id::{LeaseToken, TaskId},
-    scheduler::{Event, HeldLease},
+    scheduler::{DataSets, Event, HeldLease},
 };
+
+/// The data set of all sweeps.
+const DATA_SET: &str = "waves";
 
 /// What a worker has of a task.
 #[derive(Clone)]
@@ -78,6 +81,14 @@ impl SimWorker {
                 })
                 .collect(),
         }
+    }
+
+    /// What it says of its data sets: a worker whose data does not fit, or is another file, may find out later.
+    pub(super) fn data_sets(&self, chance: &mut Chance) -> Event {
+        let digest = chance.percent(50).then(|| self.ailment.data_digest());
+        let known = (self.ailment != Ailment::NoData).then(|| (DATA_SET.to_owned(), digest));
+        let data_sets = DataSets { known: known.into_iter().collect(), complete: chance.percent(80) };
+        Event::DataSetsKnown { worker: env::worker(&self.name), data_sets }
     }
 
     pub(super) fn offer(&self) -> Event {

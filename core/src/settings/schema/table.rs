@@ -1,15 +1,12 @@
 //! The rows of the table of settings.
 
-use super::schema::{Bound, Field, Kind, Preset};
+use super::field::{Bound, Field, Kind, MAX_INTEGER, Preset};
 
 /// Kinds of model, as `model.kind` names them.
 pub const MODEL_KINDS: &[&str] = &["bi-eflstm", "mfn"];
 
 const LSTM: &[&str] = &["bi-eflstm"];
 const MFN: &[&str] = &["mfn"];
-
-/// The largest integer of a setting that has no bound of its own.
-pub(crate) const MAX_INTEGER: u64 = u32::MAX as u64;
 
 const PROBABILITY: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::Including(1.0) };
 /// Of dropout that scales up what survives: at 1 nothing would.

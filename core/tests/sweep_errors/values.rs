@@ -1,58 +1,6 @@
-//! What a person sees who makes one of the likely mistakes in a sweep file.
+//! Values, and what does not go together.
 
-use colearn_core::sweep::{Diagnostics, Parsed, Severity, Sweep};
-
-/// The lines that every sweep needs; the rest begins on line 4.
-const HEAD: &str = "name: x\ndataset: d\nprimary: language\n";
-
-fn fails(rest: &str) -> Diagnostics {
-    match Sweep::parse(&format!("{HEAD}{rest}\n"), "x.yaml") {
-        Ok(_) => panic!("this is accepted:\n{rest}"),
-        Err(diagnostics) => diagnostics,
-    }
-}
-
-fn parses(rest: &str) -> Parsed {
-    Sweep::parse(&format!("{HEAD}{rest}\n"), "x.yaml").unwrap_or_else(|diagnostics| panic!("{diagnostics}"))
-}
-
-/// The messages of the errors, with `line:column`.
-fn messages(rest: &str) -> Vec<String> {
-    fails(rest).all.iter().map(|d| format!("{}:{} {}", d.place.line, d.place.column, d.message)).collect()
-}
-
-#[track_caller]
-fn assert_shown(rest: &str, expected: &str) {
-    assert_eq!(fails(rest).to_string(), expected.trim_matches('\n'));
-}
-
-#[test]
-fn an_unknown_key() {
-    assert_shown(
-        "trainning: {epochs: 3}",
-        "
-error: there is no key `trainning`
- --> x.yaml:4:1
-  |
-4 | trainning: {epochs: 3}
-  | ^^^^^^^^^
-  = help: did you mean `training`?",
-    );
-}
-
-#[test]
-fn a_misspelt_path() {
-    assert_shown(
-        "parameters:\n  modality_dropuot.audio: [0, 0.5]",
-        "
-error: there is no setting `modality_dropuot.audio`
- --> x.yaml:5:3
-  |
-5 |   modality_dropuot.audio: [0, 0.5]
-  |   ^^^^^^^^^^^^^^^^^^^^^^
-  = help: did you mean `modality_dropout.audio`?",
-    );
-}
+use super::{assert_shown, fails, messages, parses};
 
 #[test]
 fn unequal_zips() {
@@ -123,24 +71,6 @@ error: `model.hidden` has no values
 5 |   model.hidden: []
   |                 ^^
   = help: list at least one, or remove the parameter",
-    );
-}
-
-#[test]
-fn a_duplicate_key() {
-    assert_shown(
-        "training:\n  epochs: 3\n  epochs: 4",
-        "
-error: the key `epochs` is given twice
- --> x.yaml:6:3
-  |
-6 |   epochs: 4
-  |   ^^^^^^
-note: the first one is here
- --> x.yaml:5:3
-  |
-5 |   epochs: 3
-  |   ------",
     );
 }
 
@@ -218,55 +148,6 @@ error: there is no metric `acuracy`
   |                    ^^^^^^^
   = help: did you mean `accuracy`?",
     );
-}
-
-#[test]
-fn broken_yaml_is_the_only_error() {
-    assert_shown(
-        "nonsense: 1\nparameters: {model.hidden: 3",
-        "
-error: this is not valid YAML: unclosed bracket '{'
- --> x.yaml:5:13
-  |
-5 | parameters: {model.hidden: 3
-  |             ^",
-    );
-}
-
-#[test]
-fn everything_that_is_wrong_is_said_at_once_and_in_order() {
-    assert_eq!(
-        messages("seeds: 5\nmodel: {hidden: 0, widht: 3}\ndataste: d\nretries: {max_backoff: 1x}"),
-        [
-            "4:8 `seeds` must be a list or {count, base}, found the integer 5",
-            "5:17 `model.hidden` must be an integer from 1 to 65536, found the integer 0",
-            "5:20 there is no key `widht` in `model`",
-            "6:1 there is no key `dataste`",
-            "7:24 `retries.max_backoff` must be a duration of at most 168h, found the text `1x`",
-        ]
-    );
-}
-
-#[test]
-fn what_is_required_is_named() {
-    let diagnostics = Sweep::parse("", "x.yaml").expect_err("nothing is not a sweep");
-    let messages: Vec<_> = diagnostics.all.iter().map(|d| d.message.as_str()).collect();
-    assert_eq!(messages, ["`name` is missing", "`dataset` is missing", "`primary` is missing"]);
-}
-
-#[test]
-fn a_right_name_in_the_wrong_place_is_recognised() {
-    for (rest, help) in [
-        ("epochs: 3", "write it in its section: `training: {epochs: ...}`"),
-        ("training.epochs: 3", "dotted paths are for `parameters`; here write `training: {epochs: ...}`"),
-        ("parameters: {epochs: [1, 2]}", "did you mean `training.epochs`?"),
-        ("parameters: {seed: [1, 2]}", "replicates are given by `seeds`, beside `parameters`"),
-        ("training: {epochs: [1, 2]}", "to try several values, list them under `parameters`"),
-        ("unimodal: yes", "write `true`"),
-        ("model: {hidden: '3'}", "remove the quotes"),
-    ] {
-        assert_eq!(fails(rest).all[0].help.as_deref(), Some(help), "{rest}");
-    }
 }
 
 #[test]
@@ -365,74 +246,6 @@ fn the_baseline_is_one_configuration() {
 }
 
 #[test]
-fn what_has_no_effect_is_a_warning() {
-    for (rest, message) in [
-        (
-            "parameters: {model.hidden: [1, 2]}\nexclude: [{model.hidden: 3}]",
-            "this entry of `exclude` matches no point of the grid",
-        ),
-        (
-            "parameters: {unimodal: [true, false], modality_dropout.video: [0, 0.5]}",
-            "1 point of the grid trains the same as another and was merged with it",
-        ),
-        (
-            "parameters: {model.hidden: [1, 2]}\ninclude: [{model.hidden: 2}]",
-            "this configuration is there already, and was merged with it",
-        ),
-        (
-            "parameters: {unimodal: [true, false], model.hidden: [1, 2]}",
-            "2 configurations are unimodal, so that none of them is the baseline",
-        ),
-    ] {
-        let warnings = parses(rest).warnings;
-        assert_eq!(warnings.len(), 1, "{rest}: {warnings:?}");
-        assert_eq!((warnings[0].severity, warnings[0].message.as_str()), (Severity::Warning, message));
-        assert!(warnings[0].to_string().starts_with("warning: "));
-    }
-}
-
-#[test]
-fn hostile_files_are_refused_soon_and_quietly() {
-    let deep = format!("x: {}{}", "[".repeat(10_000), "]".repeat(10_000));
-    let blocks: String = (0..40).map(|depth| format!("{}x:\n", " ".repeat(depth))).collect();
-    let wide = format!("x: [{}]", "0,".repeat(30_000));
-    let long = format!("description: {}", "x".repeat(2 << 20));
-    let bomb = "a: &a [1,1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]";
-    let too_large = "the file is too large or too deeply nested: at most 20000 values, 32 levels deep";
-    let flat_bomb = format!("a: &a [{}]\nb: [{}]", "0,".repeat(5_000), "*a,".repeat(10));
-    let too_deep = "this is not valid YAML: recursion limit exceeded";
-    let too_long = format!("the file has {} bytes; at most 1048576 are allowed", HEAD.len() + long.len() + 1);
-    for (rest, message) in [
-        (&*deep, too_deep),
-        (&blocks, too_large),
-        (&wide, too_large),
-        (bomb, too_large),
-        (&flat_bomb, too_large),
-        (&long, &too_long),
-    ] {
-        let found = fails(rest).all;
-        assert_eq!((found.len(), found[0].message.as_str()), (1, message), "{rest:.80}");
-    }
-    // Many errors are counted, not listed; long lines are cut; escapes do not reach the terminal.
-    let many = fails(&format!("seeds: [{}]\n\"\\e[2J\": 1", "-1,".repeat(5_000)));
-    assert_eq!((many.all.len(), many.left_out), (50, 4_951));
-    let shown = many.to_string();
-    assert!(shown.len() < 50_000 && shown.ends_with("... and 4951 more"), "{}", shown.len());
-    assert!(fails("\"\\e[2J\": 1").to_string().contains("`\\u{1b}[2J`"));
-}
-
-#[test]
-fn places_count_characters_and_survive_windows_line_ends() {
-    let text = format!("{HEAD}description: ok\r\nreport: {{metrics: [lüst, löss]}}\r\n")
-        .replace('\n', "\r\n")
-        .replace("\r\r", "\r");
-    let diagnostics = Sweep::parse(&text, "x.yaml").expect_err("an unknown metric");
-    let place = &diagnostics.all[1].place;
-    assert_eq!((place.line, place.column, place.length), (5, 26, 4));
-    assert_eq!(place.text, "report: {metrics: [lüst, löss]}");
-}
-
-#[test]
 fn subsets_that_can_not_be_evaluated() {
     for wrong in ["evaluate: language", "evaluate: [language]", "evaluate: [[]]", "evaluate: [[language, 3]]"]
     {
@@ -484,55 +297,6 @@ error: a mfn model has no `model.hidden`
 }
 
 #[test]
-fn documents_without_anything_in_them_are_none() {
-    for end in ["---", "---\n# only a comment", "...", "...\n---\n", "---\n---\n---"] {
-        assert!(parses(end).warnings.is_empty(), "{end}");
-    }
-    assert!(Sweep::parse(&format!("---\n---\n{HEAD}"), "x.yaml").is_ok(), "empty ones before it");
-}
-
-#[test]
-fn two_sweeps_in_one_file() {
-    assert_shown(
-        "---\nname: y",
-        "
-error: one file holds one sweep, but a second document begins here
- --> x.yaml:5:1
-  |
-5 | name: y
-  | ^
-  = help: a line `---` ends the first: write each sweep to a file of its own",
-    );
-    let storm = "---\n- 1\n".repeat(200);
-    assert!(messages(&storm)[0].contains("more than 100 documents"), "{:?}", messages(&storm));
-}
-
-#[test]
-fn a_limit_that_is_exceeded_is_the_one_that_is_named() {
-    let anchors: String = (0..200).map(|index| format!("- &a{index} 1\n")).collect();
-    assert!(messages(&format!("x:\n{anchors}"))[0].contains("too many anchors"), "anchors");
-}
-
-#[test]
-fn blanks_that_are_letters_for_yaml() {
-    let indented = fails("training:\n\u{a0}\u{a0}epochs: 3");
-    let warned = indented.all.iter().find(|d| d.severity == Severity::Warning).expect("a warning");
-    assert_eq!((warned.place.line, warned.place.column), (5, 1));
-    assert_eq!(warned.message, "this is a no-break space (U+00A0), which YAML takes for a letter");
-    let glued = fails("training:\u{a0}{epochs: 3}").to_string();
-    assert!(glued.contains("U+00A0") && glued.contains("x.yaml:4:10"), "{glued}");
-
-    // What can be read all the same may not be what was meant.
-    let trailing = parses("report: {reference: a.csv\u{200b}}").warnings;
-    assert_eq!(trailing.len(), 1, "{trailing:?}");
-    assert!(trailing[0].message.contains("zero-width space (U+200B)"), "{trailing:?}");
-    for harmless in ["# a\u{a0}comment", "description: s\u{e9}rie\u{a0}1", "max_tasks: 100 # \u{a0}"] {
-        assert!(parses(harmless).warnings.is_empty(), "{harmless}");
-    }
-    assert!(Sweep::parse(&format!("\u{feff}{HEAD}"), "x.yaml").expect("a sweep").warnings.is_empty());
-}
-
-#[test]
 fn durations_are_written_as_on_command_lines() {
     let retries = |text: &str| parses(&format!("retries: {{max_backoff: {text}}}")).sweep.retries;
     assert_eq!(retries("1h30m").max_backoff.as_secs(), 5_400);
@@ -541,9 +305,4 @@ fn durations_are_written_as_on_command_lines() {
         let message = &messages(&format!("retries: {{max_backoff: {bad}}}"))[0];
         assert!(message.contains("`retries.max_backoff` must be a duration of at most 168h"), "{message}");
     }
-}
-
-#[test]
-fn a_null_says_how_it_is_written() {
-    assert!(messages("training: {epochs: ~}")[0].contains("found nothing (`~`, `null` or no value)"));
 }

@@ -1,0 +1,29 @@
+//! What the services work with.
+
+use std::{sync::Arc, time::Duration};
+
+use colearn_core::sweep::Sweep;
+
+use crate::{engine::EngineHandle, logs::Logs, store::Store};
+
+/// Makes a sweep, and warnings, of a sweep file's text and its name; or rendered diagnostics.
+pub type SweepParser = Arc<dyn Fn(&str, &str) -> Result<(Sweep, Vec<String>), String> + Send + Sync>;
+
+/// What all services share.
+#[derive(Clone)]
+pub(crate) struct Rpc {
+    pub(crate) engine: EngineHandle,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) logs: Logs,
+    pub(crate) parser: SweepParser,
+    pub(crate) rules: WorkerRules,
+}
+
+/// The rules that workers are told.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WorkerRules {
+    /// A worker that is silent for longer loses its leases.
+    pub(crate) lease: Duration,
+    /// How often a worker is to say that it is alive.
+    pub(crate) heartbeat: Duration,
+}

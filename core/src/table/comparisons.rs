@@ -1,0 +1,86 @@
+//! Configurations against the baseline.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::rows::ConfigurationRow;
+use crate::{
+    result::{TaskResult, metric},
+    settings::TrainingSettings,
+    statistics::{Comparison, holm},
+    sweep::Configuration,
+};
+
+/// How a configuration compares with the baseline, by metric, given the results of both at each seed that both have.
+pub(super) fn comparisons(
+    configuration: &Configuration,
+    baseline: &Configuration,
+    pairs: &[(&TaskResult, &TaskResult)],
+    confidence: f64,
+) -> BTreeMap<String, Comparison> {
+    let mut comparisons = of_pairs(pairs, confidence);
+    // Otherwise the difference stands, but it is not what co-learning did.
+    let is_co_learning = same_but_for_modalities(baseline, configuration);
+    for (name, comparison) in &mut comparisons {
+        // A unimodal baseline is given its primary modality whatever the subset, so that the difference is as much one of
+        // the input as of the training.
+        let is_of_a_subset = metric::split(name).1.is_some();
+        if !is_co_learning || is_of_a_subset {
+            comparison.verdict = None;
+        }
+    }
+    comparisons
+}
+
+/// Whether two configurations train the same network in the same way, but for which modalities it sees.
+fn same_but_for_modalities(left: &Configuration, right: &Configuration) -> bool {
+    let bare = |configuration: &Configuration| {
+        let mut settings = configuration.settings.clone();
+        settings.unimodal = false;
+        settings.modality_dropout.clear();
+        let usual = TrainingSettings::default();
+        settings.training.modality_draw = usual.modality_draw;
+        settings.training.modality_granularity = usual.modality_granularity;
+        settings.training.modality_part = usual.modality_part;
+        settings.training.modality_fraction = usual.modality_fraction;
+        settings
+    };
+    bare(left) == bare(right)
+}
+
+/// Every metric that both results of all pairs of (configuration, baseline) have.
+fn of_pairs(pairs: &[(&TaskResult, &TaskResult)], confidence: f64) -> BTreeMap<String, Comparison> {
+    let Some((first, _)) = pairs.first() else { return BTreeMap::new() };
+    first
+        .metrics
+        .keys()
+        .filter_map(|name| {
+            let values: Option<Vec<(f64, f64)>> = pairs
+                .iter()
+                .map(|(ours, baseline)| Some((*ours.metrics.get(name)?, *baseline.metrics.get(name)?)))
+                .collect();
+            let comparison = Comparison::of(&values?, metric::higher_is_better(name), confidence)?;
+            Some((name.clone(), comparison))
+        })
+        .collect()
+}
+
+/// Fills in the corrected p-values: one family is one metric and one test over all rows that are compared.
+pub(super) fn correct(rows: &mut [ConfigurationRow]) {
+    let names: BTreeSet<String> = rows.iter().flat_map(|row| row.comparisons.keys().cloned()).collect();
+    let plain: [fn(&Comparison) -> Option<f64>; 2] = [|it| it.t_p, |it| it.wilcoxon_p];
+    let corrected: [fn(&mut Comparison) -> &mut Option<f64>; 2] =
+        [|it| &mut it.t_p_holm, |it| &mut it.wilcoxon_p_holm];
+    for name in names {
+        for (plain, corrected) in plain.iter().zip(corrected) {
+            let mut family: Vec<&mut Comparison> = rows
+                .iter_mut()
+                .filter_map(|row| row.comparisons.get_mut(&name))
+                .filter(|comparison| plain(comparison).is_some())
+                .collect();
+            let p_values: Vec<f64> = family.iter().filter_map(|comparison| plain(comparison)).collect();
+            for (comparison, p) in family.iter_mut().zip(holm(&p_values)) {
+                *corrected(comparison) = Some(p);
+            }
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The part of LSTM cells that goes step by step over time, and what its implementations are given.
+
+use tch::Tensor;
+
+/// The parameters of one direction of one layer, or their gradients: [K, 4H, F], [K, 4H, H], [K, 4H] twice.
+pub(in crate::model) struct Weights {
+    pub(in crate::model) input: Tensor,
+    pub(in crate::model) hidden: Tensor,
+    pub(in crate::model) input_bias: Tensor,
+    pub(in crate::model) hidden_bias: Tensor,
+}
+
+/// The passes over time of one run of cells. A recurrence is made for the `gates` and `hidden` of one
+/// [`Cells`](super::Cells).
+pub(super) trait Recurrence {
+    /// Runs over time. The gates hold the input's share of their preactivations; afterwards `hidden` holds the
+    /// outputs.
+    fn forward(&mut self, weights: &[Weights]);
+    /// The cell states of the last forward pass, [directions, K, T, B, H].
+    fn states(&self) -> Tensor;
+    /// See [`Cells::backward`](super::Cells::backward).
+    fn backward(
+        &mut self,
+        gradients: &CellGradients,
+        weights: &[Weights],
+        only_last: bool,
+        states: Option<&Tensor>,
+    );
+}
+
+/// Gradients of one run of cells.
+pub(in crate::model) struct CellGradients {
+    /// Of the gates' preactivations: [directions, K, T, B, 4H].
+    pub(super) gates: Tensor,
+    /// Of the outputs: [directions, K, T, B, H]. The caller fills it; the pass may add to it.
+    pub(in crate::model) hidden: Tensor,
+}
