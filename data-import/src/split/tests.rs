@@ -52,6 +52,10 @@ fn groups_stay_together_and_no_split_is_empty() {
             assert_eq!(mistakes.none(), Ok(()));
         }
     }
+    // Where the sizes of groups allow it, the shares are kept.
+    let pairs: Vec<String> = (0..200).map(|sample| format!("g{}", sample / 2)).collect();
+    let division = Division::Fractions { fractions: [0.6, 0.1, 0.3], seed: 0 };
+    assert_eq!(counts(&divide(&division, &samples(200), Some(&pairs)).unwrap()), [120, 20, 60]);
 }
 
 #[test]

@@ -42,7 +42,9 @@ fn separators_quotes_marks_and_missing_headings() {
     assert_eq!(texts("\u{feff}id;label\r\na;sad\r\nb;\"so; so\"\r\n", None, Role::Labels), ["sad", "so; so"]);
     let tabs = column("a.tsv", "id\tlabel\na\tso, so\n", None, Role::Labels).unwrap();
     assert_eq!(tabs.values.into_texts(), ["so, so"]);
-    assert_eq!(texts("0\n1\n1\n", None, Role::Labels), ["0", "1", "1"]);
+    for numbers in ["0\n1\n1\n", "\u{feff}0\r\n1\r\n1"] {
+        assert_eq!(texts(numbers, None, Role::Labels), ["0", "1", "1"]);
+    }
     let lines = column("a.txt", "sad\nhappy\n", None, Role::Labels).unwrap();
     assert_eq!(lines.values.into_texts(), ["sad", "happy"]);
 }
