@@ -169,7 +169,7 @@ fn aligned(column: &Column, samples: Option<&Samples>, mistakes: &mut Mistakes) 
         return Some((values, samples.clone()));
     }
     let own = match &column.ids {
-        Some(ids) => Samples { ids: ids.clone(), named_by: Some(column.place.clone()) },
+        Some(ids) => Samples { ids: ids.clone(), named_by: Some(column.file.clone()) },
         None => Samples::counted(column.values.len()),
     };
     Some((column.values.clone(), own))

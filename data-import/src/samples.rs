@@ -50,7 +50,7 @@ impl Samples {
         }
         match tables.iter().filter_map(|table| table.ids.as_ref().map(|ids| (table, ids))).next() {
             Some((table, ids)) if ids.len() == count => {
-                Some(Self { ids: ids.clone(), named_by: Some(table.place.clone()) })
+                Some(Self { ids: ids.clone(), named_by: Some(table.file.clone()) })
             }
             Some((table, ids)) => {
                 let problem =

@@ -10,20 +10,17 @@ use crate::{
 };
 
 pub(crate) fn run(arguments: &ImportArgs) -> Outcome {
-    let failed = |error: &dyn std::fmt::Display| {
-        // Names of columns, files and classes are other people's text.
-        Failure::new(Exit::DataSet, printable_lines(error.to_string()))
-    };
+    let request = arguments.request();
     let Imported { dataset, notes, warnings } =
-        import(&arguments.request()).map_err(|error| failed(&error))?;
+        import(&request).map_err(|mistakes| Failure::invalid_import(&mistakes))?;
     for note in notes {
         outln!("{}", printable_lines(note));
     }
     for warning in warnings {
         errln!("warning: {}", printable_lines(warning));
     }
-    write(&arguments.out, &dataset).map_err(|error| failed(&error))?;
-    let written = Dataset::open(&arguments.out).map_err(|error| failed(&error))?;
+    write(&arguments.out, &dataset).map_err(|error| Failure::new(Exit::DataSet, error))?;
+    let written = Dataset::open(&arguments.out).map_err(|error| Failure::new(Exit::DataSet, error))?;
     out!("\nwrote {}", Summary::new(&written));
     let names: Vec<&str> = written.modalities().iter().map(|modality| modality.name.as_str()).collect();
     outln!(

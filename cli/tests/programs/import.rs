@@ -115,6 +115,7 @@ fn every_mistake_is_told_at_once_and_the_old_file_stays() {
     ] {
         assert!(message.contains(words), "no `{words}` in:\n{message}");
     }
+    assert!(!message.contains("error: error"), "{message}");
     assert!(output.stdout.is_empty() && !message.contains("panicked"), "{message}");
     assert_eq!(fs::read(lab.path().join("old.safetensors")).unwrap(), b"old");
 

@@ -183,14 +183,19 @@ fn text(kind: Kind, bytes: &[u8]) -> Option<String> {
 /// A `.npy` file, or a member of an archive that was read into memory.
 pub(crate) type Opened = Npy<Box<dyn Read>>;
 
+/// Opens a regular file; returns it with its length. Opening a named pipe would wait for somebody who writes into it.
+pub(crate) fn open_regular(path: &Path) -> io::Result<(File, u64)> {
+    let metadata = path.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    Ok((File::open(path)?, metadata.len()))
+}
+
 /// Opens a `.npy` file.
 pub(crate) fn open(path: &Path) -> Result<Opened, NpyError> {
-    let file = File::open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(NpyError::Io(io::Error::other("it is not a regular file")));
-    }
-    Npy::new(Box::new(BufReader::with_capacity(1 << 18, file)), metadata.len())
+    let (file, length) = open_regular(path)?;
+    Npy::new(Box::new(BufReader::with_capacity(1 << 18, file)), length)
 }
 
 /// Opens the member `key` of a `.npz` archive; without a key the only one, or the one called as `role` says.
@@ -200,7 +205,7 @@ pub(crate) fn open_member(path: &Path, key: Option<&str>, roles: &[&str]) -> Res
         Mistake::new(&place, format_args!("is no archive of arrays: {error}"))
             .help("write it with `np.savez(path, audio=audio, ...)`")
     };
-    let file = File::open(path).map_err(|error| NpyError::Io(error).at(&place))?;
+    let (file, _) = open_regular(path).map_err(|error| NpyError::Io(error).at(&place))?;
     let mut archive = ZipArchive::new(file).map_err(|error| damaged(&error))?;
     let names: Result<Vec<String>, _> = archive.file_names().map(|name| name.map(Into::into)).collect();
     let names = names.map_err(|error| damaged(&error))?;

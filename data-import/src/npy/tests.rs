@@ -124,6 +124,17 @@ fn an_array_of_objects_is_not_unpickled_and_says_what_to_do() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_not_waited_for() {
+    let folder = Folder::new();
+    let path = folder.path().join("pipe.npy");
+    assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+    assert!(matches!(open(&path), Err(NpyError::Io(_))));
+    assert!(open_member(&path, None, &[]).is_err());
+    assert!(matches!(open(folder.path()), Err(NpyError::Io(_))));
+}
+
 #[test]
 fn members_of_archives() {
     let folder = Folder::new();

@@ -71,8 +71,10 @@ impl Values {
 /// One column of a file.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Column {
-    /// Where it was read.
+    /// Where it was read: the file, and the column if one was named.
     pub(crate) place: String,
+    /// The file alone.
+    pub(crate) file: String,
     pub(crate) role: Role,
     /// What its elements are, in NumPy's or the file's words.
     pub(crate) kind: String,
@@ -157,7 +159,7 @@ fn of_array(opened: Opened, place: String, role: Role) -> Result<Column, Mistake
         opened.numbers(|at, value| values[at] = value).map(|()| Values::Numbers(values))
     };
     let values = values.map_err(|error| explained(&error, &place, role))?;
-    Ok(Column { place, role, kind, ids: None, values })
+    Ok(Column { file: place.clone(), place, role, kind, ids: None, values })
 }
 
 fn of_table(table: Table, reference: &Reference, role: Role) -> Result<Column, Mistake> {
@@ -184,7 +186,8 @@ fn of_table(table: Table, reference: &Reference, role: Role) -> Result<Column, M
     };
     let ids = id.filter(|id| *id != values).map(|id| columns[id].clone());
     let values = Values::Texts(std::mem::take(&mut columns[values]));
-    Ok(Column { place, role, kind: kind.to_owned(), ids, values })
+    let file = reference.path.display().to_string();
+    Ok(Column { place, file, role, kind: kind.to_owned(), ids, values })
 }
 
 #[cfg(test)]

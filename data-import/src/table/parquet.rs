@@ -9,15 +9,15 @@ use parquet::{
 };
 
 use super::Table;
-use crate::{Reference, mistake::Mistake};
+use crate::{Reference, mistake::Mistake, npy};
 
 pub(crate) fn read(reference: &Reference) -> Result<Table, Mistake> {
     let place = reference.path.display().to_string();
-    let file = File::open(&reference.path)
+    let (file, _) = npy::open_regular(&reference.path)
         .map_err(|error| Mistake::new(&place, format_args!("cannot be read: {error}")))?;
     let table = columns(file).map_err(|error| {
         Mistake::new(&place, error)
-            .help("write CSV instead, such as `frame.to_csv(\"labels.csv\", index=False)`")
+            .help("pandas writes what is read here with `compression=\"snappy\"`; or write CSV, such as `frame.to_csv(\"labels.csv\", index=False)`")
     })?;
     if table.columns.first().is_none_or(Vec::is_empty) {
         return Err(Mistake::new(&place, "has no rows"));
