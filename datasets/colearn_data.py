@@ -1,6 +1,6 @@
-"""What the preparation scripts share: splits, padding, and telling a person.
+"""Code that the preparation scripts share: splits, padding and messages.
 
-A module to import, not a script. Writing, dividing and scaling are those of `python/colearn.py`.
+A module to import, not a script. The functions that write, divide and standardise are those of `python/colearn.py`.
 """
 
 from __future__ import annotations
@@ -24,28 +24,29 @@ __all__ = [
     "make_finite", "metadata", "pad_front", "parser", "published_split", "seeded_split", "shapes", "standardise", "write",
 ]  # fmt: skip
 
-# How the paper's authors divide IEMOCAP: a quarter is set aside, half of it to validate and half to test.
+# The proportions of the paper's authors for IEMOCAP: a quarter is held out, half of it for validation and half for
+# test.
 PROPORTIONS = (6, 1, 1)
 
 
 class Report:
-    """What was left out or altered on the way, for the summary at the end."""
+    """Everything that was left out or changed, for the summary at the end."""
 
     def __init__(self) -> None:
         self.dropped: dict[str, list[str]] = collections.defaultdict(list)
         self.counted: dict[str, int] = collections.defaultdict(int)
 
     def drop(self, reason: str, name: str) -> None:
-        """`name` is not in the data set, because of `reason`."""
+        """Note that `name` is left out, because of `reason`."""
         self.dropped[reason].append(name)
 
     def count(self, what: str, number: int = 1) -> None:
-        """`number` more of `what` were met and dealt with; zero is not mentioned."""
+        """Note that `number` more cases of `what` occurred; zero is not mentioned."""
         if number:
             self.counted[what] += number
 
     def lines(self) -> list[str]:
-        """One line a reason, with the first few names."""
+        """One line per reason, with the first few names."""
         lines = [f"noted {number}: {what}" for what, number in sorted(self.counted.items())]
         if not self.dropped:
             lines.append("nothing was dropped")
@@ -56,12 +57,12 @@ class Report:
 
 
 class Progress:
-    """How far a long loop is: one line redrawn on a terminal, else a plain line every few seconds."""
+    """The progress of a long loop: one line that is redrawn on a terminal, otherwise a line every few seconds."""
 
     def __init__(self, what: str, total: int | None = None, every: int = 1) -> None:
         self.what = what
         self.total = total
-        self.every = every  # Look at the clock after so many only, where a step takes microseconds.
+        self.every = every  # Read the clock only once in this many steps, because a step takes microseconds.
         self.done = 0
         self.terminal = sys.stdout.isatty()
         self.interval = 0.1 if self.terminal else 5.0
@@ -77,7 +78,7 @@ class Progress:
             print(flush=True)
 
     def step(self) -> None:
-        """One more is done."""
+        """Count one more item."""
         self.done += 1
         if self.done % self.every:
             return
@@ -87,15 +88,15 @@ class Progress:
             print(("\r" if self.terminal else "") + self.text(), end="" if self.terminal else "\n", flush=True)
 
     def text(self) -> str:
-        """The line as it stands."""
+        """The current text of the line."""
         return f"{self.what}: {self.done}" + (f" of {self.total}" if self.total is not None else "")
 
 
 def seeded_split(names: Iterable[str], seed: int, proportions: Sequence[int] = PROPORTIONS) -> dict[str, list[str]]:
-    """Divide names among the splits at random, in the proportions train, valid, test.
+    """Divide names at random among the splits, in the proportions train, valid, test.
 
-    It is the same with every version of Python and numpy, and does not depend on the order in which a file system
-    lists files (see `colearn.divide`). Within a split the names are sorted.
+    The result is the same with every version of Python and numpy, and does not depend on the order in which a file
+    system lists files (see `colearn.divide`). Within a split the names are sorted.
     """
     names = sorted(names)
     splits = divide(names, [proportion / sum(proportions) for proportion in proportions], seed)
@@ -103,7 +104,7 @@ def seeded_split(names: Iterable[str], seed: int, proportions: Sequence[int] = P
 
 
 def published_split(path: Path) -> dict[str, list[str]]:
-    """Read {"train": [...], "valid": [...], "test": [...]} from a JSON file; no name may stand twice."""
+    """Read {"train": [...], "valid": [...], "test": [...]} from a JSON file; no name may occur twice."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -122,12 +123,12 @@ def published_split(path: Path) -> dict[str, list[str]]:
 
 
 def pad_front(steps: np.ndarray, count: int) -> np.ndarray:
-    """[any, features] as [count, features] f32: zeros before what is short, the last `count` steps of what is long."""
+    """[any, features] as [count, features] f32: zeros in front of short arrays, the last `count` steps of long ones."""
     return fit_steps(steps, count, pad="front", cut="front")
 
 
 def make_finite(array: np.ndarray, what: str, report: Report) -> np.ndarray:
-    """NaN and infinities become 0 (COVAREP writes -inf for silence); says how many."""
+    """Replace NaN and infinities by 0 (COVAREP writes -inf for silence), and report their number."""
     bad = ~np.isfinite(array)
     number = int(bad.sum())
     if not number:
@@ -137,19 +138,19 @@ def make_finite(array: np.ndarray, what: str, report: Report) -> np.ndarray:
 
 
 def shapes(tensors: Mapping[str, np.ndarray], modalities: Sequence[str], split: str) -> str:
-    """One split's shapes, for the summary."""
+    """The shapes of one split, for the summary."""
     return ", ".join(f"{name} {list(tensors[f'{split}/{name}'].shape)}" for name in modalities)
 
 
 def parser(doc: str | None, out: str) -> argparse.ArgumentParser:
-    """A parser whose help is the script's documentation; --out names the file to write."""
+    """A parser that shows the script's documentation as help, with the option --out."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_out(made, out)
     return made
 
 
 def add_out(to: argparse.ArgumentParser, out: str) -> None:
-    """The option every script has."""
+    """Add the option that every script has."""
     to.add_argument(
         "--out", type=Path, default=Path(out), metavar="PATH",
         help=f"the file to write; replaced if it exists (default: {out})",
@@ -169,7 +170,7 @@ def at_least(minimum: int) -> Callable[[str], int]:
 
 
 def finish(prepare: Callable[[], list[str]], out: Path) -> int:
-    """Run a preparation, which writes `out` and returns its summary; returns the exit status (1: mend the data)."""
+    """Run a preparation, which writes `out` and returns its summary; returns the exit status (1: fix the data)."""
     try:
         lines = prepare()
     except (PrepareError, OSError) as error:

@@ -4,13 +4,13 @@ One file that needs numpy and safetensors: copy it, or put this folder on PYTHON
 
     import colearn
 
-    splits = colearn.divide(speakers, (0.7, 0.1, 0.2), seed=3)    # the samples of a speaker stay together
+    splits = colearn.divide(speakers, (0.7, 0.1, 0.2), seed=3)    # keeps the samples of a speaker together
     colearn.write_dataset("data/mine.safetensors", {"text": text, "audio": audio}, labels, splits)
 
-    frame = colearn.read_results("results.json")                  # of `colearn results mine --format json`
+    frame = colearn.read_results("results.json")                  # from `colearn results mine --format json`
 
-`colearn data import` does the same from files, and the same data gives the same bytes. `data-format/src/lib.rs` is the
-authority on the format.
+`colearn data import` does the same from files, and the same data gives the same bytes. `data-format/src/lib.rs` defines
+the format.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SPLIT_NAMES = {
 
 
 class DatasetError(Exception):
-    """Something a person has to correct; the message says where and how, one line a mistake."""
+    """An error that the user has to fix; the message says where and how, with one line per mistake."""
 
 
 def write_dataset(
@@ -65,19 +65,19 @@ def write_dataset(
     licence: str = "",
     preparation: str = "",
 ) -> None:
-    """Write a data set; the file appears whole or not at all, and replaces one that is there.
+    """Write a data set, completely or not at all; an existing file is replaced.
 
     `modalities` maps names to arrays of [samples, steps, features], in the order in which features are concatenated.
-    [samples, features] is one step. Samples of differing lengths are made equal with `fit_steps` first.
-    `labels` has one entry a sample: whole numbers from 0 or texts, or, with `regression`, numbers to predict.
-    `classes` names the classes in their order; without it texts are sorted and numbers are their own names.
-    `splits` has one entry a sample, "train", "valid" or "test" (as `divide` makes them); or it maps these names to
-    indices of samples, or to their `ids`.
-    `standardize` scales each feature by its mean and deviation over the training samples; steps of zeros at the ends
-    of a sample count as padding and stay zero.
-    `source`, `licence` and `preparation` are texts for those who use the data set.
+    An array of [samples, features] is one step. Use `fit_steps` first for samples of different lengths.
+    `labels` has one entry per sample: whole numbers from 0, class names, or with `regression` numbers to predict.
+    `classes` lists the class names in order. By default, names are sorted, and numbers are used as names.
+    `splits` has one entry per sample: "train", "valid" or "test", for example from `divide`. It can also map these
+    names to indices of samples, or to their `ids`.
+    `standardize` scales each feature by its mean and deviation over the training samples. Steps of zeros at the ends
+    of a sample are taken for padding and stay zero.
+    `source`, `licence` and `preparation` are texts for the users of the data set.
 
-    Raises `DatasetError` with all mistakes, a line each.
+    Raises `DatasetError` with all mistakes, one per line.
     """
     mistakes: list[str] = []
     arrays = {name: _features(name, array, mistakes) for name, array in modalities.items()}
@@ -88,7 +88,7 @@ def write_dataset(
         counts["ids"] = len(ids)
     if len(set(counts.values())) > 1:
         each = ", ".join(f"{name} has {count}" for name, count in counts.items())
-        mistakes.append(f"the numbers of samples differ: {each}; every one needs an entry a sample, in the same order")
+        mistakes.append(f"the numbers of samples differ: {each}; each needs one entry per sample, in the same order")
     steps = {name: array.shape[1] for name, array in arrays.items() if array is not None}
     if len(set(steps.values())) > 1:
         each = ", ".join(f"{name} has {count}" for name, count in steps.items())
@@ -111,20 +111,20 @@ def write_dataset(
         known = set(tensors["train/labels"].tolist())
         unseen = [name for index, name in enumerate(names) if index not in known]
         if unseen:
-            raise DatasetError(f"no training sample has the class {', '.join(map(repr, unseen))}; divide otherwise")
+            raise DatasetError(f"no training sample has the class {', '.join(map(repr, unseen))}; choose another split")
     write(Path(path), tensors, entries)
 
 
 def _features(name: str, array: Any, mistakes: list[str]) -> np.ndarray | None:
-    """A modality as [samples, steps, features] f32, or a mistake more."""
+    """A modality as [samples, steps, features] f32, or None and another mistake."""
     try:
         given = np.asarray(array)
     except ValueError:
-        # Samples of differing lengths are no array.
+        # Samples of different lengths do not form an array.
         given = np.empty(0, dtype=object)
     if given.dtype.kind not in "fiub":
         remedy = "np.stack([colearn.fit_steps(sample, steps) for sample in samples])"
-        mistakes.append(f"{name} is no array of numbers ({given.dtype}); of samples of differing lengths make one: {remedy}")
+        mistakes.append(f"{name} is not an array of numbers ({given.dtype}); for samples of different lengths use {remedy}")
         return None
     if given.ndim == 2:
         given = given[:, None, :]
@@ -155,12 +155,12 @@ def _features(name: str, array: Any, mistakes: list[str]) -> np.ndarray | None:
 def _labels(
     labels: Any, classes: Sequence[str] | None, regression: bool, mistakes: list[str]
 ) -> tuple[list[str] | None, np.ndarray]:
-    """The class names (None for regression) and the labels as the format has them."""
+    """The class names (None for regression) and the labels in the type of the format."""
     given = np.asarray(labels)
     if given.ndim == 2 and given.shape[1] == 1:
         given = given[:, 0]
     if given.ndim != 1:
-        mistakes.append(f"labels have shape {given.shape}, expected one a sample; of rows with a 1 take .argmax(axis=1)")
+        mistakes.append(f"labels have shape {given.shape}, expected one per sample; for one-hot rows use .argmax(axis=1)")
         return None, np.zeros(len(given) if given.ndim else 0, dtype=np.float32)
     if given.dtype.kind == "O":
         given = given.astype(str)
@@ -172,7 +172,7 @@ def _labels(
         return None, np.zeros(len(given), dtype=np.float32)
     if regression:
         if classes is not None:
-            mistakes.append("values to regress have no classes: leave out `classes` or `regression`")
+            mistakes.append("a regression has no classes: omit `classes` or `regression`")
         return None, given.astype(np.float32)
     broken = np.flatnonzero(given != np.floor(given))
     if len(broken):
@@ -185,7 +185,7 @@ def _labels(
     low, high = (int(indices.min()), int(indices.max())) if len(indices) else (0, 0)
     count = len(classes) if classes is not None else high + 1
     if low == 1 and high >= count - (classes is None):
-        mistakes.append(f"labels are counted from 1 (1 to {high}); no sample has 0: give `labels - 1`")
+        mistakes.append(f"labels are counted from 1 (1 to {high}); no sample has 0: pass `labels - 1`")
     elif low < 0 or high >= count or count > max(len(indices), 2) and classes is None:
         mistakes.append(f"labels go from {low} to {high}, expected 0 to {min(count, len(indices)) - 1}")
     else:
@@ -197,7 +197,7 @@ def _named_labels(
     labels: list[str], classes: Sequence[str] | None, regression: bool, mistakes: list[str]
 ) -> tuple[list[str] | None, np.ndarray]:
     if regression:
-        mistakes.append(f"labels are texts such as {labels[0]!r}; leave out `regression` if they are classes")
+        mistakes.append(f"labels are texts such as {labels[0]!r}; omit `regression` if they are classes")
     names = sorted(set(labels)) if classes is None else list(classes)
     unknown = sorted(set(labels) - set(names))
     if unknown:
@@ -208,7 +208,7 @@ def _named_labels(
 
 
 def _members(splits: Any, count: int, ids: Sequence[Any] | None, mistakes: list[str]) -> dict[str, np.ndarray]:
-    """The samples of each split in their order."""
+    """The indices of each split's samples, in order."""
     if isinstance(splits, Mapping):
         names = [""] * count
         position = {} if ids is None else {str(name): at for at, name in enumerate(ids)}
@@ -237,9 +237,9 @@ def _members(splits: Any, count: int, ids: Sequence[Any] | None, mistakes: list[
 def divide(names: Iterable[Any], fractions: Sequence[float], seed: int = 0) -> list[str]:
     """Divide samples at random in the fractions train, valid, test; returns the split of each sample.
 
-    `names` has one entry a sample: its id, or the group (speaker, subject) whose samples stay in one split. The order
-    in which they are dealt out is that of a hash of seed and name: it is the same with every version of Python and
-    numpy, and the same as that of `colearn data import --split-seed`.
+    `names` has one entry per sample: its id, or its group (speaker, subject) if all samples of a group must be in the
+    same split. The names are ordered by a hash of seed and name. The result is therefore the same with every version of
+    Python and numpy, and the same as that of `colearn data import --split-seed`.
     """
     names = [str(name) for name in names]
     if len(fractions) != 3 or min(fractions) <= 0 or abs(sum(fractions) - 1) > 1e-6:
@@ -250,15 +250,15 @@ def divide(names: Iterable[Any], fractions: Sequence[float], seed: int = 0) -> l
     order = sorted(units, key=lambda name: (hashlib.sha256(f"{seed}:{name}".encode()).digest(), name))
     splits = [SPLITS[0]] * len(names)
     if len(units) == len(names):
-        # What does not divide goes to the parts set aside, as scikit-learn's train_test_split does it: 6877 become
-        # 5157, 860 and 860. The margins are for fractions that have no exact float.
+        # The remainder goes to the held-out parts, as in scikit-learn's train_test_split: 6877 become 5157, 860 and
+        # 860. The small margins correct the rounding of fractions such as 0.1.
         aside = math.ceil(len(names) * (fractions[1] + fractions[2]) - 1e-9)
         test = math.floor(aside * fractions[2] / (fractions[1] + fractions[2]) + 1e-9)
         train = len(names) - aside
         for at, name in enumerate(order):
             splits[units[name][0]] = SPLITS[0 if at < train else 1 if at < len(names) - test else 2]
         return splits
-    # Each group goes where most is missing, in relation to what is wanted there.
+    # Each group goes to the split that is filled least, relative to its fraction.
     filled = [0, 0, 0]
     for name in order:
         at = min(range(3), key=lambda at: (filled[at] / fractions[at], at))
@@ -269,9 +269,9 @@ def divide(names: Iterable[Any], fractions: Sequence[float], seed: int = 0) -> l
 
 
 def fit_steps(sample: Any, count: int, pad: str = "front", cut: str = "front") -> np.ndarray:
-    """[any, features] as [count, features] f32: zeros are added to what is short, steps of what is long left out.
+    """[any, features] as [count, features] f32: short samples are padded with zeros, long samples are cut.
 
-    `pad` and `cut` say where, "front" or "back".
+    `pad` and `cut` say at which end, "front" or "back".
     """
     if {pad, cut} - {"front", "back"}:
         raise DatasetError(f"pad {pad!r} and cut {cut!r} should be 'front' or 'back'")
@@ -284,15 +284,15 @@ def fit_steps(sample: Any, count: int, pad: str = "front", cut: str = "front") -
 
 
 def present_steps(tensor: np.ndarray) -> np.ndarray:
-    """Which steps [N, T] are no padding: all but those of zeros at both ends of a sample."""
-    sounds = (tensor != 0).any(axis=2)
-    return np.maximum.accumulate(sounds, axis=1) & np.maximum.accumulate(sounds[:, ::-1], axis=1)[:, ::-1]
+    """Which steps [N, T] are not padding: all except steps of zeros at the ends of a sample."""
+    is_set = (tensor != 0).any(axis=2)
+    return np.maximum.accumulate(is_set, axis=1) & np.maximum.accumulate(is_set[:, ::-1], axis=1)[:, ::-1]
 
 
 def standardise(tensors: dict[str, np.ndarray], modality: str, real: Mapping[str, np.ndarray] | None = None) -> None:
-    """Scale each feature of a modality by the training split's mean and standard deviation, in place of the tensors.
+    """Standardise each feature of a modality with the training split's mean and deviation; replaces the tensors.
 
-    `real` says by split which steps [N, T] are no padding: the others neither count nor change.
+    `real` says for each split which steps [N, T] are not padding. Padding is neither counted nor changed.
     """
     train = tensors[f"train/{modality}"]
     if real is None:
@@ -302,8 +302,8 @@ def standardise(tensors: dict[str, np.ndarray], modality: str, real: Mapping[str
         if not len(used):
             used = np.zeros((1, train.shape[2]))
         mean, deviation = used.mean(axis=0), used.std(axis=0)
-    # A feature that never varies in training carries nothing: it becomes 0. Arithmetic rounds, so that its
-    # deviation need not be exactly 0, and dividing by it would make noise of nothing.
+    # A feature that is constant in training carries no information: it becomes 0. Because of rounding its deviation
+    # may be slightly above 0, and dividing by that would turn rounding into noise.
     varies = deviation > 1e-9 * np.abs(mean)
     scale = np.where(varies, 1.0, 0.0) / np.where(varies, deviation, 1.0)
     for split in SPLITS:
@@ -316,7 +316,7 @@ def standardise(tensors: dict[str, np.ndarray], modality: str, real: Mapping[str
 def metadata(
     modalities: Sequence[str], classes: Sequence[str] | None, source: str, licence: str, preparation: str
 ) -> dict[str, str]:
-    """The header entries of the format; without classes the labels are values to regress."""
+    """The header entries of the format. Without classes the task is a regression."""
 
     def as_list(names: Sequence[str]) -> str:
         return json.dumps(list(names), separators=(",", ":"), ensure_ascii=False)
@@ -333,7 +333,7 @@ def metadata(
 
 
 def check(tensors: Mapping[str, np.ndarray], entries: Mapping[str, str]) -> None:
-    """Refuse what colearn would refuse at opening, while it can still be said in the data set's own words."""
+    """Make the checks of colearn's reader, while a message can still use the words of the data set."""
     modalities = json.loads(entries["modalities"])
     for name in modalities:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) or name == "labels":
@@ -367,13 +367,13 @@ def check(tensors: Mapping[str, np.ndarray], entries: Mapping[str, str]) -> None
 
 
 def write(path: Path, tensors: Mapping[str, np.ndarray], entries: Mapping[str, str]) -> None:
-    """Check a data set and write it as one safetensors file, which appears whole or not at all.
+    """Check a data set and write it as one safetensors file, completely or not at all.
 
-    Written by hand because the library's writer leaves the order of the metadata to a hash map: the same data
-    should give the same bytes, and with them the same digest, everywhere, also from colearn itself.
+    The library's writer is not used, because its metadata comes in the order of a hash map. The same data must
+    give the same bytes, and so the same digest, everywhere, and also from colearn itself.
     """
     check(tensors, entries)
-    # As data-format/src/write.rs has it. The labels first: 8-byte numbers then lie at multiples of 8.
+    # The order of data-format/src/write.rs. The labels are first, so that 8-byte numbers are aligned.
     order = [f"{split}/labels" for split in SPLITS]
     order += [f"{split}/{name}" for split in SPLITS for name in json.loads(entries["modalities"])]
     infos: dict[str, object] = {}
@@ -397,11 +397,11 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], entries: Mapping[str, s
                 file.write(np.ascontiguousarray(little).data)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes the file private; a data set is read by other accounts' workers too.
+        # mkstemp makes the file private, but workers of other accounts read data sets too.
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
-        # What the library can not read back must not replace a good file.
+        # A file that the library cannot read back must not replace a good file.
         with safe_open(temporary, "numpy") as file:
             if set(file.keys()) != set(tensors):
                 raise DatasetError(f"{path} could not be read back; is the disk sound?")
@@ -411,7 +411,7 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], entries: Mapping[str, s
         raise
 
 
-# The numbers of a metric, by their name in the columns and their key in JSON.
+# The numbers of a metric: the suffix of the column, and the key in JSON.
 _NUMBERS = {"mean": "mean", "std": "std", "ci_low": "ci_low", "ci_high": "ci_high"}
 _COMPARED = {
     "difference": "mean_difference", "difference_ci_low": "ci_low", "difference_ci_high": "ci_high", "pairs": "pairs",
@@ -421,25 +421,25 @@ _COMPARED = {
 
 
 def read_results(path: str | os.PathLike[str]) -> pandas.DataFrame:
-    """What `colearn results NAME --format json` (or csv) printed, as a data frame with one row a configuration.
+    """The output of `colearn results NAME --format json` (or csv) as a data frame with one row per configuration.
 
     Columns: id, the swept parameters by their dotted paths, baseline, n (seeds with a result), expected, state; and for
-    each metric, such as accuracy: accuracy_mean, _std, _ci_low and _ci_high (the interval), and what compares it with the
+    each metric, such as accuracy: accuracy_mean, _std, _ci_low and _ci_high (the interval), and the comparison with the
     baseline: _difference, _difference_ci_low, _difference_ci_high, _pairs, _effect_size, _t_p, _t_p_holm, _wilcoxon_p,
     _wilcoxon_p_holm and _verdict.
 
-    What colearn warns of, such as missing seeds or different data, becomes a Python warning. Needs pandas;
-    `results_rows` gives the same rows as dictionaries without it.
+    Warnings of colearn, for example about missing seeds, become Python warnings. Needs pandas; `results_rows` returns
+    the same rows as dictionaries without it.
     """
     try:
         import pandas
     except ImportError as error:
-        raise ImportError("read_results needs pandas (pip install pandas); results_rows does without") from error
+        raise ImportError("read_results needs pandas (pip install pandas); use results_rows without it") from error
     return pandas.DataFrame(results_rows(path))
 
 
 def results_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The rows of `read_results` as dictionaries with the same keys; what is missing is None."""
+    """The rows of `read_results` as dictionaries with the same keys; missing values are None."""
     text = Path(path).read_text(encoding="utf-8")
     if not text.lstrip().startswith("{"):
         return _csv_rows(text, path)
@@ -447,7 +447,7 @@ def results_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         document = json.loads(text)
         configurations = document["configurations"]
     except (ValueError, KeyError) as error:
-        raise DatasetError(f"{path} is not what `colearn results --format json` prints ({error})") from error
+        raise DatasetError(f"{path} is not the output of `colearn results --format json` ({error})") from error
     for warning in document.get("warnings", []):
         warnings.warn(warning, stacklevel=2)
     settings = list(dict.fromkeys(name for row in configurations for name in row["values"]))
@@ -468,11 +468,11 @@ def results_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 def _csv_rows(text: str, path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     reader = csv.DictReader(text.splitlines())
     if not reader.fieldnames or reader.fieldnames[0] != "id" or "n" not in reader.fieldnames:
-        raise DatasetError(f"{path} is neither what `colearn results --format json` prints nor `--format csv`")
+        raise DatasetError(f"{path} is not the output of `colearn results --format json` or `--format csv`")
     rows = []
     for given in reader:
         row = {name: _value(cell) for name, cell in given.items() if name != "warning"}
-        # An identifier may look like a number.
+        # An id may consist of digits only, but it is text.
         row["id"] = given["id"]
         if given.get("warning"):
             warnings.warn(f"{given['id']}: {given['warning']}", stacklevel=3)

@@ -33,7 +33,8 @@ pub(crate) fn parser() -> SweepParser {
 }
 
 pub(crate) fn config(folder: &Path) -> Config {
-    Config::new(Storage::StateDir(folder.to_owned()), ([127, 0, 0, 1], 0).into(), parser())
+    let config = Config::new(Storage::StateDir(folder.to_owned()), ([127, 0, 0, 1], 0).into());
+    Config { parser: parser(), ..config }
 }
 
 pub(crate) async fn start(folder: &Path) -> RunningCoordinator {
