@@ -94,7 +94,7 @@ class WriteTest(FolderTest):
         np.testing.assert_allclose(train[:, 1:, 0].mean(), 0, atol=1e-6)
         np.testing.assert_allclose(train[:, 1:, 0].std(), 1, atol=1e-6)
 
-    def test_all_mistakes_are_told_at_once(self) -> None:
+    def test_all_mistakes_are_reported_at_once(self) -> None:
         nan = self.arrays["language"].copy()
         nan[3, 2, 1] = np.nan
         text = self.refused(

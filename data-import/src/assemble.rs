@@ -1,4 +1,4 @@
-//! From files to a data set: everything is read and checked before anything is refused.
+//! From files to a data set. Everything is read and checked before the first mistake is reported.
 
 use colearn_data_format::{Description, Modality, NewDataset, NewLabels, NewSplit, Split, Task};
 use sha2::{Digest as _, Sha256};
@@ -14,9 +14,9 @@ use crate::{
     table::{self, Column, Role, Values},
 };
 
-mod told;
+mod report;
 
-use told::Told;
+use report::Report;
 
 /// The longest name of a modality, as in the format.
 const MAX_NAME_BYTES: usize = 64;
@@ -62,20 +62,20 @@ pub fn import(request: &Request) -> Result<Imported, ImportError> {
     }
     mistakes.none()?;
 
-    // With no mistake, all of it is there.
+    // Without a mistake, all of them are present.
     let (Some(samples), Some(labels), Some(splits), Some(Some(rows)), Some(steps)) =
         (samples, labels, splits, rows, steps)
     else {
-        let mistake = Mistake::new("colearn data import", "something is missing that no mistake explains");
+        let mistake = Mistake::new("colearn data import", "an input is missing, and no mistake explains why");
         return Err(ImportError { mistakes: vec![mistake] });
     };
-    let mut told = Told::default();
-    told.conversions(request, &inputs, &labels, steps, &samples);
-    told.warnings(&inputs, &zeroed, &samples);
+    let mut report = Report::default();
+    report.conversions(request, &inputs, &labels, steps, &samples);
+    report.warnings(&inputs, &zeroed, &samples);
     let digests = digests(&inputs.modalities, &rows, samples.ids.len());
-    told.warnings.extend(split::leaks(&samples, &splits, &digests));
-    let dataset = assemble(request, &inputs, &rows, &labels, &splits, steps, &mut told);
-    Ok(Imported { dataset, notes: told.notes, warnings: told.warnings })
+    report.warnings.extend(split::leaks(&samples, &splits, &digests));
+    let dataset = assemble(request, &inputs, &rows, &labels, &splits, steps, &mut report);
+    Ok(Imported { dataset, notes: report.notes, warnings: report.warnings })
 }
 
 fn check_names(request: &Request, mistakes: &mut Mistakes) {
@@ -160,8 +160,8 @@ impl Inputs {
     }
 }
 
-/// A column in the order of the samples. Where it is not known who they are, in its own order, so that what is wrong
-/// with the values in themselves is told as well.
+/// A column in the order of the samples. If the samples are not known, in its own order, so that mistakes in the values
+/// are reported too.
 fn aligned(column: &Column, samples: Option<&Samples>, mistakes: &mut Mistakes) -> Option<(Values, Samples)> {
     if let Some(samples) = samples
         && let Some(values) = mistakes.keep(samples.align(column))?
@@ -205,7 +205,7 @@ fn divided(
 /// A class that training never shows can not be learned.
 fn check_classes(inputs: &Inputs, labels: &Labels, splits: &[Split], mistakes: &mut Mistakes) {
     let (NewLabels::Classes(indices), Some(names)) = (&labels.labels, &labels.classes) else { return };
-    // Other numbers were told before.
+    // Wrong numbers were reported before.
     if indices.len() != splits.len() || !splits.contains(&Split::Train) {
         return;
     }
@@ -226,7 +226,7 @@ fn check_classes(inputs: &Inputs, labels: &Labels, splits: &[Split], mistakes: &
         let problem =
             format!("{} without a training sample: {}", counted(unseen.len(), "class"), some(unseen));
         mistakes.add(Mistake::new(place, problem).help(
-            "divide otherwise (another --split-seed, larger training part), or leave the class out of labels and --class-names",
+            "choose another split (another --split-seed, a larger training share), or remove the class from the labels and --class-names",
         ));
     }
 }
@@ -255,7 +255,7 @@ fn assemble(
     labels: &Labels,
     splits: &[Split],
     steps: usize,
-    told: &mut Told,
+    report: &mut Report,
 ) -> NewDataset {
     let members =
         Split::ALL.map(|split| (0..splits.len()).filter(|at| splits[*at] == split).collect::<Vec<_>>());
@@ -276,8 +276,8 @@ fn assemble(
                 0 => String::new(),
                 constant => format!("; {constant} of {} features do not vary there and become 0", loaded.dim),
             };
-            told.notes.push(format!(
-                "{}: standardized over the {} present steps of the training part, {} of padding stay 0{constant}",
+            report.notes.push(format!(
+                "{}: standardized over the {} steps of the training part; its {} steps of padding stay 0{constant}",
                 loaded.name, scaled.present, scaled.padding
             ));
         }
@@ -286,7 +286,7 @@ fn assemble(
         }
     }
     if request.standardize {
-        told.preparation.push("standardized by feature over the training part".to_owned());
+        report.preparation.push("standardized by feature over the training part".to_owned());
     }
     let mut new = members.iter().zip(features).map(|(members, features)| NewSplit {
         features,
@@ -301,7 +301,7 @@ fn assemble(
     let preparation = request
         .preparation
         .clone()
-        .unwrap_or_else(|| format!("colearn data import: {}", told.preparation.join("; ")));
+        .unwrap_or_else(|| format!("colearn data import: {}", report.preparation.join("; ")));
     NewDataset {
         modalities: inputs
             .modalities

@@ -1,4 +1,4 @@
-//! What the labels mean: classes, by index or by name, or values.
+//! Labels: classes, by index or by name, or values.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use crate::{
     table::Values,
 };
 
-/// How labels are to be read.
+/// How labels are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LabelOptions {
     /// Values to regress; otherwise classes.
@@ -31,7 +31,7 @@ pub(crate) struct Labels {
     pub(crate) sorted: bool,
 }
 
-/// Reads labels in the order of the samples; adds what is wrong with them to the mistakes.
+/// Reads labels in the order of the samples; adds mistakes in them to `mistakes`.
 pub(crate) fn interpret(
     place: &str,
     values: Values,
@@ -75,19 +75,19 @@ impl Reader<'_> {
     fn regression(&self, values: &[f64]) -> Result<Labels, Vec<Mistake>> {
         let too_large = |value: f64| !(value as f32).is_finite();
         if let Some(mistake) = self.wrong(values, "not finite as a float32", too_large) {
-            return Err(vec![mistake.help("leave the samples out, or correct the labels")]);
+            return Err(vec![mistake.help("remove the samples, or correct the labels")]);
         }
         let mut mistakes = Vec::new();
         if self.options.names.is_some() {
             mistakes.push(
-                Mistake::new("--class-names", "values to regress have no classes")
-                    .help("leave out one of --regression and --class-names"),
+                Mistake::new("--class-names", "a regression has no classes")
+                    .help("omit one of --regression and --class-names"),
             );
         }
         if self.options.one_based {
             mistakes.push(
-                Mistake::new("--one-based-labels", "values to regress are not counted")
-                    .help("leave out one of --regression and --one-based-labels"),
+                Mistake::new("--one-based-labels", "a regression has no class indices")
+                    .help("omit one of --regression and --one-based-labels"),
             );
         }
         if !mistakes.is_empty() {
@@ -102,7 +102,7 @@ impl Reader<'_> {
         let fraction =
             self.wrong(values, "not whole numbers", |value| value.is_finite() && value.fract() != 0.0);
         let mut mistakes = Vec::new();
-        mistakes.extend(missing.map(|it| it.help("leave the samples out")));
+        mistakes.extend(missing.map(|it| it.help("remove the samples")));
         mistakes.extend(fraction.map(|it| {
             it.help("--regression if they are values to predict; classes are whole numbers from 0, or texts")
         }));
@@ -115,9 +115,9 @@ impl Reader<'_> {
         if smallest < base {
             let below = format!("below {base}, where counting begins");
             let help = if self.options.one_based && smallest >= 0.0 {
-                "leave out --one-based-labels"
+                "omit --one-based-labels"
             } else {
-                "leave samples without a class out of the data set; --regression if they are values to predict"
+                "remove samples without a class; --regression if they are values to predict"
             };
             return Err(self
                 .wrong(values, &below, |value| value < base)
@@ -167,21 +167,20 @@ impl Reader<'_> {
                 self.samples.name(*first)
             );
             mistakes
-                .push(Mistake::new(self.place, problem).help("leave the samples out, or correct the labels"));
+                .push(Mistake::new(self.place, problem).help("remove the samples, or correct the labels"));
         }
         if self.options.regression {
             if let Some(at) = texts.iter().position(|text| !text.is_empty() && text.parse::<f64>().is_err()) {
                 let problem = format!("label {:?} at {} is no number", texts[at], self.samples.name(at));
-                mistakes.push(
-                    Mistake::new(self.place, problem).help("leave out --regression if labels are classes"),
-                );
+                mistakes
+                    .push(Mistake::new(self.place, problem).help("omit --regression if labels are classes"));
             }
             return Err(mistakes);
         }
         if self.options.one_based {
             mistakes.push(
                 Mistake::new("--one-based-labels", format_args!("the labels of {} are texts", self.place))
-                    .help("leave it out; --class-names says in which order the classes are"),
+                    .help("omit it; --class-names says in which order the classes are"),
             );
         }
         let sorted = self.options.names.is_none();
@@ -223,7 +222,7 @@ impl Reader<'_> {
             return Ok(());
         }
         let problem = format!("every sample has the label {}", some(names));
-        Err(vec![Mistake::new(self.place, problem).help("there is something to learn from two classes on")])
+        Err(vec![Mistake::new(self.place, problem).help("a classification needs at least two classes")])
     }
 }
 

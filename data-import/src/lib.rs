@@ -1,7 +1,7 @@
-//! Makes a data set of colearn from what people have: NumPy's arrays, folders of them, and tables of labels.
+//! Makes data sets of colearn from NumPy arrays, folders of arrays, and tables of labels.
 //!
-//! [`import`] reads everything that a [`Request`] names, and either returns a data set to be written with
-//! [`colearn_data_format::write`], with what was converted on the way, or every mistake that it found.
+//! [`import`] reads everything that a [`Request`] names. It returns either a data set for [`colearn_data_format::write`]
+//! with a description of the conversions, or all mistakes that it found.
 
 mod assemble;
 mod labels;
@@ -26,7 +26,7 @@ pub use self::{
     split::Division,
 };
 
-/// One end of a sample's time.
+/// One end of a sample.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Side {
     /// Before the first step.
@@ -36,26 +36,26 @@ pub enum Side {
     Back,
 }
 
-/// What a data set is made of, and how.
+/// The input of an import and its options.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// The modalities in order, by name: an array of [samples, steps, features], or a folder of one array a sample.
+    /// The modalities in order, by name: an array of [samples, steps, features], or a folder with one array per sample.
     pub modalities: Vec<(String, Reference)>,
-    /// One label a sample.
+    /// One label per sample.
     pub labels: Reference,
-    /// How labels are to be read.
+    /// How labels are read.
     pub label_options: LabelOptions,
     /// How samples are divided among the splits.
     pub division: Division,
-    /// What the samples of must stay in one split, such as a speaker.
+    /// The group of each sample, such as its speaker. All samples of a group are in the same split.
     pub groups: Option<Reference>,
     /// The samples' names, in the order of the arrays.
     pub ids: Option<Reference>,
     /// Time steps of every sample; otherwise as many as all have.
     pub steps: Option<usize>,
-    /// Where zeros are added to what is shorter.
+    /// The end at which short samples are padded with zeros.
     pub pad: Side,
-    /// Where steps of what is longer are left out.
+    /// The end at which long samples are cut.
     pub cut: Side,
     /// Whether features are scaled by the training part.
     pub standardize: bool,
@@ -69,13 +69,13 @@ pub struct Request {
     pub preparation: Option<String>,
 }
 
-/// A data set that is ready to be written.
+/// A data set that can be written.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
     /// The data set.
     pub dataset: NewDataset,
-    /// What was converted, a line each.
+    /// The conversions, one line each.
     pub notes: Vec<String>,
-    /// What a person should look at, a line each.
+    /// Warnings for the user, one line each.
     pub warnings: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! What is wrong with what was given: all of it at once, each with its place and what to do.
+//! Mistakes in the input, which are collected and reported together, each with its place and remedy.
 
 use std::fmt;
 
@@ -58,7 +58,7 @@ impl Mistakes {
         self.0.push(mistake);
     }
 
-    /// What there is, or a mistake more.
+    /// The value, or `None` and another mistake.
     pub(crate) fn keep<T>(&mut self, result: Result<T, Mistake>) -> Option<T> {
         result.map_err(|mistake| self.add(mistake)).ok()
     }
@@ -81,7 +81,7 @@ pub(crate) fn counted(number: usize, noun: &str) -> String {
 /// The first few of a list, quoted, and how many more there are.
 pub(crate) fn some<T: fmt::Display>(names: impl IntoIterator<Item = T>) -> String {
     const SHOWN: usize = 5;
-    // Quoted as Rust quotes text: what would steer a terminal is escaped.
+    // Rust's quoting escapes characters that would control a terminal.
     let names: Vec<String> = names.into_iter().map(|name| format!("{:?}", name.to_string())).collect();
     let more = names.len().saturating_sub(SHOWN);
     let mut text = names[..names.len() - more].join(", ");

@@ -1,4 +1,4 @@
-//! One modality as it was given: an array of all samples, or a folder of one array a sample.
+//! One modality as given: an array of all samples, or a folder with one array per sample.
 
 use std::{ffi::OsStr, fs, ops::Range, path::Path};
 
@@ -8,8 +8,8 @@ use crate::{
     npy::{self, Opened},
 };
 
-/// Files of a folder whose mistakes are told one by one.
-const TOLD: usize = 5;
+/// The number of files of a folder whose mistakes are reported individually.
+const REPORTED: usize = 5;
 
 /// Values that can not be stored as they are.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -53,7 +53,7 @@ pub(crate) struct Loaded {
     pub(crate) lengths: Vec<usize>,
     /// Features a time step.
     pub(crate) dim: usize,
-    /// One sample after the other, each [steps, features].
+    /// All samples, each [steps, features], one after the other.
     values: Vec<f32>,
     /// Where each sample's values begin.
     starts: Vec<usize>,
@@ -103,7 +103,7 @@ fn load_array(name: &str, reference: &Reference) -> Result<Loaded, Mistake> {
         _ => {
             let times = shape.iter().map(ToString::to_string).collect::<Vec<_>>().join(" x ");
             let help = if shape.len() == 1 {
-                "save `array.reshape(-1, 1)` if it is one feature a sample".to_owned()
+                "save `array.reshape(-1, 1)` if it is one feature per sample".to_owned()
             } else {
                 "save it with three dimensions, such as `array.reshape(len(array), array.shape[1], -1)`"
                     .to_owned()
@@ -157,11 +157,9 @@ fn load_folder(name: &str, reference: &Reference) -> Result<Loaded, Vec<Mistake>
     }
     files.sort();
     if files.is_empty() && mistakes.is_empty() {
-        return Err(vec![
-            Mistake::new(&place, format_args!("{name} is a folder without .npy files")).help(
-                "put one array of [steps, features] a sample there; the file's name is the sample's id",
-            ),
-        ]);
+        return Err(vec![Mistake::new(&place, format_args!("{name} is a folder without .npy files")).help(
+            "put one array of [steps, features] per sample there; the file's name is the sample's id",
+        )]);
     }
     let mut loaded = Loaded {
         name: name.to_owned(),
@@ -182,8 +180,8 @@ fn load_folder(name: &str, reference: &Reference) -> Result<Loaded, Vec<Mistake>
         mistakes.extend(loaded.add_file(path, &mut kinds).err());
     }
     if !mistakes.is_empty() {
-        let more = mistakes.len().saturating_sub(TOLD);
-        mistakes.truncate(TOLD);
+        let more = mistakes.len().saturating_sub(REPORTED);
+        mistakes.truncate(REPORTED);
         if more > 0 {
             mistakes.push(Mistake::new(
                 &loaded.place,
@@ -255,7 +253,7 @@ impl Loaded {
     pub(crate) fn zero_non_finite(&mut self) -> usize {
         let Some(fault) = self.faults.non_finite.take() else { return 0 };
         let overflow = self.faults.overflow.is_some();
-        // Infinities of what is too large are left for the mistake they are.
+        // Values that are too large for a float32 are infinite here; they stay mistakes.
         if !overflow {
             self.values.iter_mut().filter(|value| !value.is_finite()).for_each(|value| *value = 0.0);
         }
@@ -331,7 +329,7 @@ impl Loaded {
     }
 }
 
-/// What is wrong with the values, given the samples' names.
+/// Mistakes about values that cannot be stored; `name_of` gives the names of samples.
 pub(crate) fn faults(loaded: &Loaded, name_of: &dyn Fn(usize) -> String) -> Vec<Mistake> {
     let place = |fault: &Fault| {
         let [sample, step, feature] = loaded.place_of(fault.first);
@@ -374,7 +372,7 @@ pub(crate) fn common_steps(loaded: &[Loaded], asked: Option<usize>) -> Result<us
     let described: Vec<String> = loaded
         .iter()
         .map(|it| {
-            let flat = if it.flat { " (2-D: one step a sample)" } else { "" };
+            let flat = if it.flat { " (2-D: one step per sample)" } else { "" };
             match it.range() {
                 (shortest, longest) if shortest == longest => format!("{} has {shortest}{flat}", it.name),
                 (shortest, longest) => format!("{} has {shortest} to {longest}", it.name),
@@ -383,7 +381,7 @@ pub(crate) fn common_steps(loaded: &[Loaded], asked: Option<usize>) -> Result<us
         .collect();
     let flat: Vec<&str> = loaded.iter().filter(|it| it.flat).map(|it| it.name.as_str()).collect();
     let mut help = format!(
-        "--steps {longest} pads what is shorter with zeros, a smaller number also cuts; --pad and --cut say at which end"
+        "--steps {longest} pads shorter samples with zeros, a smaller number also cuts longer ones; --pad and --cut say at which end"
     );
     if !flat.is_empty() {
         let again = format!(

@@ -1,4 +1,4 @@
-//! How a person names a file and what is meant in it: `PATH` or `PATH:NAME`.
+//! References to a file, or to a column or array in it: `PATH` or `PATH:NAME`.
 
 use std::{fmt, path::PathBuf};
 
@@ -12,7 +12,7 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// Takes `text` for a path if there is something; otherwise what follows the last colon is the name.
+    /// If `text` is an existing path, all of it is the path. Otherwise the part after the last colon is the name.
     #[must_use]
     pub fn parse(text: &str) -> Self {
         let whole = Self { path: text.into(), name: None };
@@ -29,7 +29,7 @@ impl Reference {
         self.path.extension().map(|ending| ending.to_string_lossy().to_lowercase()).unwrap_or_default()
     }
 
-    /// The name of the file without its folders, for what is recorded in the data set.
+    /// The name of the file without its folders, for the description in the data set.
     pub(crate) fn file_name(&self) -> String {
         let file = self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy();
         self.name.as_ref().map_or_else(|| file.to_string(), |name| format!("{file}:{name}"))

@@ -1,4 +1,4 @@
-//! Which samples there are, and which row of every file is about which of them.
+//! The samples, and the row of each sample in every file.
 
 use std::collections::HashMap;
 
@@ -11,15 +11,15 @@ use crate::{
 /// The samples in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Samples {
-    /// One a sample; the numbers from 0 if nothing names them.
+    /// One id per sample; without names the numbers from 0.
     pub(crate) ids: Vec<String>,
-    /// What names them, if anything does.
+    /// The file or folder that names them, if there is one.
     pub(crate) named_by: Option<String>,
 }
 
 impl Samples {
-    /// Finds the samples: named by `--ids`, else by the files of a folder, else by the column `id` of a table, else
-    /// counted. Arrays have to have as many; in folders, samples are looked up by their names.
+    /// Finds the samples. Their ids come from `--ids`, else from the file names of a folder, else from the column `id`
+    /// of a table; else they are numbers. Arrays need one entry per sample; in folders, files are found by id.
     pub(crate) fn find(
         loaded: &[Loaded],
         ids: Option<Column>,
@@ -43,7 +43,7 @@ impl Samples {
             let each: Vec<String> =
                 counts.iter().map(|(place, count)| format!("{place} has {count}")).collect();
             mistakes.add(Mistake::new("samples", format_args!("their numbers differ: {}", each.join(", "))).help(
-                "every file has one entry a sample, in the same order; if entries are missing, give tables a column `id` \
+                "every file has one entry per sample, in the same order; if entries are missing, give tables a column `id` \
                  and the arrays' order with --ids",
             ));
             return None;
@@ -55,29 +55,28 @@ impl Samples {
             Some((table, ids)) => {
                 let problem =
                     format!("has {}, the arrays {}", counted(ids.len(), "row"), counted(count, "sample"));
-                mistakes.add(
-                    Mistake::new(&table.place, problem)
-                        .help("give the ids of the arrays' samples in their order with --ids, or leave out the other rows"),
-                );
+                mistakes.add(Mistake::new(&table.place, problem).help(
+                    "give the ids of the arrays' samples in their order with --ids, or remove the other rows",
+                ));
                 None
             }
             None => Some(Self::counted(count)),
         }
     }
 
-    /// What has no names has to have as many entries as there are samples.
+    /// Checks that files without ids have as many entries as there are samples.
     fn check_counts(&self, place: &str, loaded: &[Loaded], tables: &[&Column], mistakes: &mut Mistakes) {
         let arrays = loaded.iter().filter(|it| it.ids.is_none()).map(|it| (&it.place, it.samples()));
         let columns = tables.iter().filter(|it| it.ids.is_none()).map(|it| (&it.place, it.values.len()));
         for (other, count) in arrays.chain(columns).filter(|(_, count)| *count != self.ids.len()) {
             let problem = format!("has {}, {place} has {}", counted(count, "entry"), self.ids.len());
             mistakes.add(Mistake::new(other, problem).help(
-                "it needs one entry a sample, in the same order; a table may have a column `id` instead",
+                "it needs one entry per sample, in the same order; a table may have a column `id` instead",
             ));
         }
     }
 
-    /// How a sample is called in messages.
+    /// The name of a sample in messages.
     pub(crate) fn name(&self, index: usize) -> String {
         match self.ids.get(index) {
             Some(id) if self.named_by.is_some() => format!("sample {id:?} ({index})"),
@@ -85,7 +84,7 @@ impl Samples {
         }
     }
 
-    /// The entry of each sample in a folder of names, or by position.
+    /// The index of each sample in a list of ids; without ids its own index.
     pub(crate) fn rows(
         &self,
         names: Option<&[String]>,
@@ -109,7 +108,7 @@ impl Samples {
         let known: Vec<&String> = names.iter().collect();
         let problem = format!("has no {what} for {}: {}", counted(missing.len(), "sample"), some(missing));
         Err(Mistake::new(place, problem)
-            .help(format_args!("it has {}; leave the samples out with --ids, or add them", some(known))))
+            .help(format_args!("it has {}; select samples with --ids, or add the missing ones", some(known))))
     }
 
     /// Samples without names.
@@ -117,7 +116,7 @@ impl Samples {
         Self { ids: (0..count).map(|index| index.to_string()).collect(), named_by: None }
     }
 
-    /// The values of a column in the order of the samples; none if it has another number, which was told before.
+    /// The values of a column in the order of the samples. `None` if their number is wrong, which was reported before.
     pub(crate) fn align(&self, column: &Column) -> Result<Option<Values>, Mistake> {
         let Column { place, role, ids, values, .. } = column;
         if let Some(ids) = ids.as_ref().filter(|ids| **ids != self.ids) {
@@ -138,23 +137,22 @@ impl Samples {
         }))
     }
 
-    /// Entries of a folder or table that are about no sample.
+    /// The number of entries of a folder or table that belong to no sample.
     pub(crate) fn unused(&self, names: &[String]) -> usize {
         let known: std::collections::HashSet<&String> = self.ids.iter().collect();
         names.iter().filter(|name| !known.contains(name)).count()
     }
 }
 
-/// Refuses a table that says two things about one id.
+/// Refuses a table with two different values for one id.
 fn contradiction(place: &str, ids: &[String], values: &Values) -> Result<(), Mistake> {
     let texts = values.clone().into_texts();
     let mut seen: HashMap<&str, usize> = HashMap::new();
     for (row, id) in ids.iter().enumerate() {
         let first = *seen.entry(id).or_insert(row);
         if texts[first] != texts[row] {
-            let problem =
-                format!("id {id:?} stands there twice, with {:?} and {:?}", texts[first], texts[row]);
-            return Err(Mistake::new(place, problem).help("leave one of the rows out"));
+            let problem = format!("id {id:?} occurs twice, with {:?} and {:?}", texts[first], texts[row]);
+            return Err(Mistake::new(place, problem).help("remove one of the rows"));
         }
     }
     Ok(())

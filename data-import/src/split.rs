@@ -24,7 +24,7 @@ pub enum Division {
         /// Chooses the order in which samples are dealt out.
         seed: u64,
     },
-    /// One part tests, the next one validates, the others train.
+    /// Folds: one is for test, the next one for validation, the others for training.
     Folds {
         /// How many parts there are; at least 3.
         count: usize,
@@ -35,14 +35,13 @@ pub enum Division {
     },
 }
 
-/// What stays in one split: the samples of a group, or of one id.
+/// Samples that stay in one split: those of a group, or of one id.
 struct Unit<'a> {
     name: &'a str,
     samples: Vec<usize>,
 }
 
-/// Units in an order that depends on the seed and their names alone: that of a hash of both. `python/colearn.py` has
-/// the same.
+/// The units, ordered by a hash of seed and name. `python/colearn.py` has the same order.
 fn units<'a>(names: &'a [String], seed: u64) -> Vec<Unit<'a>> {
     let mut by_name: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
     for (sample, name) in names.iter().enumerate() {
@@ -59,8 +58,8 @@ fn by_fractions(names: &[String], fractions: [f64; 3], seed: u64) -> Vec<Split> 
     let units = units(names, seed);
     let mut splits = vec![Split::Train; names.len()];
     if units.iter().all(|unit| unit.samples.len() == 1) {
-        // What does not divide goes to the parts set aside, as scikit-learn's train_test_split does it. The margins
-        // are for shares that have no exact float.
+        // The remainder goes to the held-out parts, as in scikit-learn's train_test_split. The small margins correct
+        // the rounding of shares such as 0.1.
         let aside = (names.len() as f64 * (fractions[1] + fractions[2]) - 1e-9).ceil();
         let test = (aside * fractions[2] / (fractions[1] + fractions[2]) + 1e-9).floor() as usize;
         let train = names.len().saturating_sub(aside as usize);
@@ -75,7 +74,7 @@ fn by_fractions(names: &[String], fractions: [f64; 3], seed: u64) -> Vec<Split> 
         }
         return splits;
     }
-    // Each unit goes where most is missing, in relation to what is wanted there.
+    // Each unit goes to the split that is filled least, relative to its share.
     let mut filled = [0; 3];
     for unit in &units {
         let share = |at: usize| filled[at] as f64 / fractions[at];
@@ -103,7 +102,7 @@ fn by_folds(names: &[String], count: usize, fold: usize, seed: u64) -> Vec<Split
     splits
 }
 
-/// A division without samples at hand: what is wrong with it in itself.
+/// Checks a division without knowing the samples.
 pub(crate) fn check(division: &Division) -> Result<(), Mistake> {
     match division {
         Division::Table(_) => Ok(()),
@@ -180,7 +179,7 @@ pub(crate) fn named(place: &str, values: Values, samples: &Samples) -> Result<Ve
     let Some(first) = unknown.first() else { return Ok(texts.iter().filter_map(split).collect()) };
     let distinct: std::collections::BTreeSet<&String> = unknown.iter().map(|at| &texts[*at]).collect();
     let problem = format!(
-        "{} in no split that is known: {}, the first at {}",
+        "{} in an unknown split: {}, the first at {}",
         counted(unknown.len(), "sample"),
         some(distinct),
         samples.name(*first)
@@ -188,7 +187,7 @@ pub(crate) fn named(place: &str, values: Values, samples: &Samples) -> Result<Ve
     Err(Mistake::new(place, problem).help("the splits are train, valid (or val, validation, dev) and test"))
 }
 
-/// Every split needs a sample, and a group one split.
+/// Checks that no split is empty and that no group is in two splits.
 pub(crate) fn check_division(
     place: &str,
     splits: &[Split],
@@ -219,12 +218,12 @@ pub(crate) fn check_division(
     if !torn.is_empty() {
         let problem = format!("{} in more than one split: {}", counted(torn.len(), "group"), some(torn));
         mistakes.add(Mistake::new(place, problem).help(
-            "correct the split, leave out --groups, or let fractions divide the groups: --split 0.7,0.1,0.2",
+            "correct the split, omit --groups, or divide the groups at random with --split 0.7,0.1,0.2",
         ));
     }
 }
 
-/// Samples that stand in two splits: of one id, or with the same content. As warnings.
+/// Warnings about samples that are in two splits: with the same id, or with the same content.
 pub(crate) fn leaks(samples: &Samples, splits: &[Split], digests: &[[u8; 32]]) -> Vec<String> {
     let mut warnings = Vec::new();
     let mut pairs = |what: &str, same: Vec<(usize, usize)>| {
@@ -246,7 +245,7 @@ pub(crate) fn leaks(samples: &Samples, splits: &[Split], digests: &[[u8; 32]]) -
     warnings
 }
 
-/// Pairs of a sample and the first of the same key, if that is in another split.
+/// Samples whose key occurred before in another split, each with the first sample of that key.
 fn in_two_splits<K: Eq + std::hash::Hash>(keys: &[K], splits: &[Split]) -> Vec<(usize, usize)> {
     let mut first: HashMap<&K, usize> = HashMap::new();
     let mut pairs = Vec::new();

@@ -2,15 +2,15 @@
 
 use std::ops::Range;
 
-/// One split of a modality, to be scaled in place.
+/// One split of a modality, which is scaled in place.
 pub(crate) struct Part<'a> {
     /// [samples, steps, features].
     pub(crate) values: &'a mut [f32],
-    /// The steps of each sample that are no padding.
+    /// The steps of each sample that are not padding.
     pub(crate) present: Vec<Range<usize>>,
 }
 
-/// What was found on the way.
+/// Counts for the report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Scaled {
     /// Steps of the training part that counted.
@@ -21,8 +21,8 @@ pub(crate) struct Scaled {
     pub(crate) constant: usize,
 }
 
-/// Gives every feature mean 0 and standard deviation 1 over the present steps of the first part, which trains. Padding
-/// stays 0. A feature that does not vary in training carries nothing and becomes 0.
+/// Scales every feature to mean 0 and standard deviation 1 over the present steps of the first part, the training part.
+/// Padding stays 0. A feature that is constant in training carries no information and becomes 0.
 pub(crate) fn standardize(parts: &mut [Part<'_>; 3], steps: usize, dim: usize) -> Scaled {
     let train = &parts[0];
     let present: usize = train.present.iter().map(ExactSizeIterator::len).sum();
@@ -38,7 +38,7 @@ pub(crate) fn standardize(parts: &mut [Part<'_>; 3], steps: usize, dim: usize) -
         .zip(&mean)
         .map(|(sum, mean)| {
             let deviation = (sum / count).sqrt();
-            // Arithmetic rounds: the deviation of what never varies need not be exactly 0.
+            // Because of rounding, the deviation of a constant feature may be slightly above 0.
             if deviation > 1e-9 * mean.abs() { 1.0 / deviation } else { 0.0 }
         })
         .collect();

@@ -17,16 +17,16 @@ Examples:
 /// `colearn data import`.
 #[derive(Args, Debug)]
 pub(crate) struct ImportArgs {
-    /// A modality and where it lies: a .npy or .npz file of samples x steps x features, or a folder with one .npy of
-    /// steps x features a sample, whose name is the sample's id. Once for each modality, in the order of their features.
+    /// A modality: a .npy or .npz file of samples x steps x features, or a folder with one .npy file of steps x
+    /// features per sample, whose name is the sample's id. Repeat the option for each modality.
     #[arg(long = "modality", value_name = "NAME=PATH", required = true, value_parser = modality)]
     modalities: Vec<(String, Reference)>,
-    /// One label a sample: .csv, .tsv, .txt, .npy or .npz, and the column or array in it. Whole numbers from 0, or
-    /// texts. A column `id` says which sample a row is about.
+    /// The labels, one per sample: a .csv, .tsv, .txt, .npy or .npz file, and the column or array in it. Class indices
+    /// from 0 or class names. If there is a column `id`, rows are assigned to samples by id.
     #[arg(long, value_name = "PATH[:COLUMN]", value_parser = reference)]
     labels: Reference,
-    /// How samples are divided: shares of train, valid and test, such as 0.7,0.1,0.2; or a file that says
-    /// train, valid or test for each sample.
+    /// The split: shares of train, valid and test, such as 0.7,0.1,0.2; or a file with train, valid or test for each
+    /// sample.
     #[arg(
         long,
         value_name = "SHARES|PATH[:COLUMN]",
@@ -35,41 +35,41 @@ pub(crate) struct ImportArgs {
         value_parser = split
     )]
     split: Option<SplitArg>,
-    /// What chance divides samples with; the same seed divides them in the same way everywhere.
+    /// Seed of the random split. The same seed gives the same split on every machine.
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     split_seed: u64,
-    /// Instead of --split: divide into so many folds, of which one tests and the next one validates.
+    /// Instead of --split: number of folds. One is for test, the next one for validation, the others for training.
     #[arg(long, value_name = "COUNT", requires = "fold", value_parser = clap::value_parser!(u32).range(3..=1000))]
     folds: Option<u32>,
-    /// The fold that tests, counted from 0.
+    /// The fold for test, counted from 0.
     #[arg(long, value_name = "FOLD", requires = "folds")]
     fold: Option<u32>,
-    /// What the samples of stay in one split, such as speakers.
+    /// The group of each sample, such as its speaker. All samples of a group are in the same split.
     #[arg(long, value_name = "PATH[:COLUMN]", value_parser = reference)]
     groups: Option<Reference>,
-    /// The samples' ids in the order of the arrays.
+    /// The samples' ids, in the order of the arrays.
     #[arg(long, value_name = "PATH[:COLUMN]", value_parser = reference)]
     ids: Option<Reference>,
-    /// The classes' names in their order, separated by commas [default: the texts in alphabetical order, or the numbers].
+    /// The class names in order, separated by commas [default: names in alphabetical order, or the indices].
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     class_names: Option<Vec<String>>,
-    /// Labels are counted from 1.
+    /// Class indices are counted from 1.
     #[arg(long)]
     one_based_labels: bool,
-    /// Labels are values to predict, not classes.
+    /// Labels are numbers to predict, not classes.
     #[arg(long)]
     regression: bool,
-    /// Time steps of every sample: pads what is shorter, cuts what is longer [default: as many as all have].
+    /// Time steps of every sample: short samples are padded, long ones cut [default: the number that all have].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     steps: Option<u32>,
-    /// Where zeros are added to what is shorter.
+    /// The end at which short samples are padded with zeros.
     #[arg(long, value_enum, default_value_t = End::Front)]
     pad: End,
-    /// Where steps of what is longer are left out.
+    /// The end at which long samples are cut.
     #[arg(long, value_enum, default_value_t = End::Front)]
     cut: End,
-    /// Scale each feature to mean 0 and deviation 1 over the steps of a part that are no padding.
-    #[arg(long, value_enum, value_name = "PART")]
+    /// Scale each feature to mean 0 and deviation 1 over those steps of a split that are not padding.
+    #[arg(long, value_enum, value_name = "SPLIT")]
     standardize: Option<Standardize>,
     /// Store zeros for NaN and infinite values.
     #[arg(long)]
@@ -80,15 +80,15 @@ pub(crate) struct ImportArgs {
     /// The terms it may be used under.
     #[arg(long, default_value = "", value_name = "TEXT")]
     licence: String,
-    /// How it was prepared [default: what this command does].
+    /// How the data was prepared [default: a description of this import].
     #[arg(long, value_name = "TEXT")]
     preparation: Option<String>,
-    /// File to write; a data set that is there is replaced as a whole.
+    /// File to write; an existing file is replaced.
     #[arg(long, value_name = "FILE", value_parser = places::path())]
     pub(crate) out: PathBuf,
 }
 
-/// One end of a sample's time.
+/// One end of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum End {
     /// Before the first step.
@@ -106,10 +106,10 @@ impl From<End> for Side {
     }
 }
 
-/// What features are scaled by.
+/// The split that features are scaled by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Standardize {
-    /// The training part, so that nothing of the others is used.
+    /// The training split, so that nothing is learned from the others.
     Train,
 }
 
@@ -121,7 +121,7 @@ enum SplitArg {
 }
 
 impl ImportArgs {
-    /// What is to be made, of what.
+    /// The request to the importer.
     pub(crate) fn request(&self) -> Request {
         let seed = self.split_seed;
         let division = match (&self.split, self.folds, self.fold) {
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn shares_are_told_from_files() {
+    fn shares_are_distinguished_from_files() {
         assert_eq!(split("0.7,0.1,0.2"), Ok(SplitArg::Shares([0.7, 0.1, 0.2])));
         assert_eq!(split("0.7, .1, 0.2"), Ok(SplitArg::Shares([0.7, 0.1, 0.2])));
         assert!(split("0.7,0.3").unwrap_err().contains("three shares"));

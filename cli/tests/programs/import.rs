@@ -93,7 +93,7 @@ fn three_arrays_and_labels_become_a_data_set_that_is_planned_on() {
 }
 
 #[test]
-fn every_mistake_is_told_at_once_and_the_old_file_stays() {
+fn every_mistake_is_reported_at_once_and_the_old_file_stays() {
     let lab = Lab::new();
     write_inputs(&lab);
     lab.write("old.safetensors", "old");
@@ -119,7 +119,7 @@ fn every_mistake_is_told_at_once_and_the_old_file_stays() {
     assert!(output.stdout.is_empty() && !message.contains("panicked"), "{message}");
     assert_eq!(fs::read(lab.path().join("old.safetensors")).unwrap(), b"old");
 
-    // What is wrong with the command line itself is told by its parser.
+    // What is wrong with the command line itself is reported by its parser.
     for (arguments, words) in [
         (&["--labels", "labels.csv", "--out", "x.safetensors"][..], "--split"),
         (&["--labels", "labels.csv", "--split", "0.5,0.5", "--out", "x.safetensors"], "three shares"),

@@ -91,7 +91,7 @@ fn arrays_and_tables_become_a_data_set() {
 }
 
 #[test]
-fn what_has_other_numbers_of_samples_is_told_with_the_numbers() {
+fn what_has_other_numbers_of_samples_is_reported_with_the_numbers() {
     let folder = folder();
     folder.put("audio.npy", counting(&[7, 2, 3]));
     folder.put("labels.csv", "label\n0\n1\n0\n1\n0\n1\n0\n1\n0.5\n");
@@ -100,7 +100,7 @@ fn what_has_other_numbers_of_samples_is_told_with_the_numbers() {
         &error,
         &[
             "samples: their numbers differ: audio.npy has 7, video.npy has 8, labels.csv has 9",
-            "help: every file has one entry a sample",
+            "help: every file has one entry per sample",
             "labels.csv: 1 label is not whole numbers, the first is 0.5 at sample 8",
             "2 mistakes; nothing was written",
         ],
@@ -130,7 +130,7 @@ fn labels_and_splits_are_looked_up_by_id() {
     );
 
     folder.put("labels.csv", "id,label\nh,1\ng,1\nf,1\nf,0\ne,1\nd,0\nc,0\na,0\n");
-    contains(&refused(&folder, &by_id), &["labels.csv: id \"f\" stands there twice, with \"1\" and \"0\""]);
+    contains(&refused(&folder, &by_id), &["labels.csv: id \"f\" occurs twice, with \"1\" and \"0\""]);
     folder.put("labels.csv", "id,label\nh,1\ng,1\nf,1\ne,1\nd,0\nc,0\na,0\n");
     contains(&refused(&folder, &by_id), &["labels.csv: has no label for 1 sample: \"b\""]);
     by_id.ids = None;
@@ -186,7 +186,7 @@ fn two_dimensions_are_one_step_where_that_fits() {
     contains(
         &refused(&folder, &both),
         &[
-            "time steps: they differ: audio has 2, video has 1 (2-D: one step a sample)",
+            "time steps: they differ: audio has 2, video has 1 (2-D: one step per sample)",
             "np.repeat(array[:, None], 2, axis=1)",
         ],
     );
@@ -290,7 +290,7 @@ fn what_training_never_shows_and_splits_that_are_wrong() {
     folder.put("split.csv", "split\ntrain\ntrain\ntrain\ntrain\nhold\ntest\ntest\ntest\n");
     contains(
         &refused(&folder, &both),
-        &["split.csv: 1 sample in no split that is known: \"hold\", the first at sample 4"],
+        &["split.csv: 1 sample in an unknown split: \"hold\", the first at sample 4"],
     );
     folder.put(
         "split.csv",
@@ -309,7 +309,7 @@ fn what_training_never_shows_and_splits_that_are_wrong() {
 }
 
 #[test]
-fn mistakes_of_every_file_are_told_at_once() {
+fn mistakes_of_every_file_are_reported_at_once() {
     let folder = folder();
     folder.put("audio.npy", npy("|O", false, &[8], b"pickle"));
     folder.put("video.npy", b"\x93NUMPY");
@@ -357,7 +357,10 @@ fn standardizing_uses_the_training_part_and_leaves_padding_alone() {
     let note = imported.notes.last().unwrap();
     contains(
         note,
-        &["over the 4 present steps of the training part, 4 of padding", "1 of 2 features do not vary"],
+        &[
+            "over the 4 steps of the training part; its 4 steps of padding stay 0",
+            "1 of 2 features do not vary",
+        ],
     );
     assert!(
         imported.dataset.description.preparation.ends_with("standardized by feature over the training part")

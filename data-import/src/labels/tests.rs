@@ -60,7 +60,7 @@ fn labels_from_1_ask_for_the_option_and_then_count_from_0() {
     assert_eq!(shifted.labels, NewLabels::Classes(vec![0, 2, 1]));
     assert_eq!(shifted.classes.unwrap(), ["1", "2", "3"]);
     let error = read(texts(&["0", "1"]), &one_based).unwrap_err();
-    assert!(error.contains("is 0 at sample 0") && error.contains("leave out --one-based-labels"), "{error}");
+    assert!(error.contains("is 0 at sample 0") && error.contains("omit --one-based-labels"), "{error}");
     let error = read(texts(&["a", "b"]), &one_based).unwrap_err();
     assert!(error.contains("are texts"), "{error}");
 }

@@ -11,7 +11,7 @@ const MAX_HEADER_BYTES: usize = 1 << 16;
 /// NumPy's arrays have at most 64 dimensions.
 const MAX_DIMENSIONS: usize = 64;
 
-/// What the elements are.
+/// The type of the elements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Float16,
@@ -63,7 +63,7 @@ impl Kind {
     }
 }
 
-/// What the header says; the shape's product and the bytes of all elements fit into `usize`.
+/// The contents of the header. The number of elements and of their bytes fit into `usize`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub(crate) kind: Kind,
@@ -76,7 +76,7 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// The elements' type, as NumPy calls it, with what is unusual about how they lie.
+    /// The name of the elements' type in NumPy, and an unusual byte order or order of elements.
     pub(crate) fn kind(&self) -> String {
         let big_endian = if self.big_endian && self.kind.size() > 1 { " big-endian" } else { "" };
         let fortran = if self.fortran && self.shape.len() > 1 { " Fortran order" } else { "" };
@@ -149,7 +149,7 @@ impl Header {
         Ok(Self { kind, big_endian, fortran, shape, count })
     }
 
-    /// Where in C order the element lies that is the `index`-th of the file.
+    /// The index in C order of the `index`-th element of the file.
     pub(crate) fn place(&self, index: usize) -> usize {
         if !self.fortran {
             return index;

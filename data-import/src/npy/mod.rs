@@ -1,4 +1,4 @@
-//! Reading `.npy` files and the members of `.npz` archives. Nothing in a header is believed before the bytes are there.
+//! Reading `.npy` files and the members of `.npz` archives. Memory is allocated only for bytes that exist.
 
 mod header;
 
@@ -221,7 +221,7 @@ pub(crate) fn open_member(path: &Path, key: Option<&str>, roles: &[&str]) -> Res
             .help(format_args!("say which as {place}:NAME"))
     })?;
     let mut bytes = Vec::new();
-    // The size in the archive may be a lie: what there is decides.
+    // The size that the archive claims may be wrong; the bytes that exist count.
     let mut member = archive.by_name(&names[at]).map_err(|error| damaged(&error))?;
     member.read_to_end(&mut bytes).map_err(|error| damaged(&error))?;
     let length = bytes.len() as u64;

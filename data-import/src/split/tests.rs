@@ -96,15 +96,13 @@ fn names_of_splits() {
     assert_eq!(read(&["Train", "valid", "val", "dev", "test"]).unwrap(), all);
     let error = read(&["train", "holdout", "", "holdout"]).unwrap_err().to_string();
     assert!(
-        error.contains(
-            "3 samples in no split that is known: \"\", \"holdout\", the first at sample \"u1\" (1)"
-        ),
+        error.contains("3 samples in an unknown split: \"\", \"holdout\", the first at sample \"u1\" (1)"),
         "{error}"
     );
 }
 
 #[test]
-fn empty_splits_and_torn_groups_are_told() {
+fn empty_splits_and_torn_groups_are_reported() {
     let mut mistakes = Mistakes::default();
     let groups = ["a", "b", "a"].map(ToOwned::to_owned);
     let splits = [Split::Train, Split::Train, Split::Test];

@@ -13,7 +13,7 @@ pub(crate) fn read(reference: &Reference) -> Result<Table, Mistake> {
     let failed = |error: std::io::Error| {
         let mistake = Mistake::new(&place, format_args!("cannot be read: {error}"));
         if reference.path.as_os_str().as_encoded_bytes().starts_with(b"~") {
-            return mistake.help("`~` means the home folder to shells alone: write $HOME");
+            return mistake.help("only a shell replaces `~` by the home folder: write $HOME");
         }
         mistake
     };
@@ -22,7 +22,7 @@ pub(crate) fn read(reference: &Reference) -> Result<Table, Mistake> {
         return Err(Mistake::new(&place, "is not a file").help("a table is a .csv, .npy or .npz file"));
     }
     if metadata.len() > MAX_BYTES {
-        return Err(Mistake::new(&place, "has more than a gigabyte").help("a table has one value a sample"));
+        return Err(Mistake::new(&place, "has more than a gigabyte").help("a table has one value per sample"));
     }
     let bytes = fs::read(&reference.path).map_err(failed)?;
     let text = std::str::from_utf8(&bytes).map_err(|error| {
@@ -30,11 +30,11 @@ pub(crate) fn read(reference: &Reference) -> Result<Table, Mistake> {
         Mistake::new(&place, format_args!("line {line} is not UTF-8"))
             .help("write it as UTF-8, such as with `iconv -f LATIN1 -t UTF-8`")
     })?;
-    // What spreadsheets put before a CSV file in UTF-8.
+    // The byte order mark that spreadsheets put in front of a CSV file.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     parse(text, &reference.ending()).map_err(|problem| {
         Mistake::new(&place, problem)
-            .help("a table has a line with the names of its columns and one line a sample")
+            .help("a table has a heading with the names of its columns, and one line per sample")
     })
 }
 
@@ -45,7 +45,7 @@ fn parse(text: &str, ending: &str) -> Result<Table, String> {
         _ if first.contains(';') && !first.contains(',') => b';',
         _ => b',',
     };
-    // One number a line needs no heading, and a text file has none.
+    // A file with one number per line needs no heading, and a text file has none.
     let headless = ending == "txt" || first.trim().parse::<f64>().is_ok();
     let mut reader = csv::ReaderBuilder::new()
         .delimiter(delimiter)

@@ -1,4 +1,4 @@
-//! Columns: one value a sample, from CSV, text, NumPy's files or Parquet.
+//! Columns with one value per sample, from CSV, text, NumPy or Parquet files.
 
 mod delimited;
 #[cfg(feature = "parquet")]
@@ -10,7 +10,7 @@ use crate::{
     npy::{self, NpyError, Opened},
 };
 
-/// What a column is for.
+/// The purpose of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Labels,
@@ -30,7 +30,7 @@ impl Role {
         }
     }
 
-    /// What the column is looked for under when no name is given.
+    /// The names under which the column is searched if no name is given.
     fn names(self) -> &'static [&'static str] {
         match self {
             Self::Labels => &["label", "labels"],
@@ -41,7 +41,7 @@ impl Role {
     }
 }
 
-/// The column that says which sample a row is about.
+/// The column with the sample's id.
 const ID: &str = "id";
 
 /// The values of a column.
@@ -73,12 +73,12 @@ impl Values {
 pub(crate) struct Column {
     /// Where it was read: the file, and the column if one was named.
     pub(crate) place: String,
-    /// The file alone.
+    /// The file without the column.
     pub(crate) file: String,
     pub(crate) role: Role,
-    /// What its elements are, in NumPy's or the file's words.
+    /// The type of the elements or of the file.
     pub(crate) kind: String,
-    /// Which sample each value is of, if the file says so.
+    /// The id of each value's sample, if the file has ids.
     pub(crate) ids: Option<Vec<String>>,
     pub(crate) values: Values,
 }
@@ -138,7 +138,7 @@ fn of_array(opened: Opened, place: String, role: Role) -> Result<Column, Mistake
         [samples, classes] if role == Role::Labels => {
             return Err(Mistake::new(
                 &place,
-                format_args!("has shape {samples} x {classes}, expected one label a sample"),
+                format_args!("has shape {samples} x {classes}, expected one label per sample"),
             )
             .help("if a row has a 1 at its class, save `array.argmax(axis=1)`"));
         }
@@ -146,7 +146,7 @@ fn of_array(opened: Opened, place: String, role: Role) -> Result<Column, Mistake
             let found = &opened.header.shape;
             return Err(Mistake::new(
                 &place,
-                format_args!("has shape {found:?}, expected one value a sample"),
+                format_args!("has shape {found:?}, expected one value per sample"),
             )
             .help("save an array of one dimension"));
         }

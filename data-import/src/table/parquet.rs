@@ -17,7 +17,7 @@ pub(crate) fn read(reference: &Reference) -> Result<Table, Mistake> {
         .map_err(|error| Mistake::new(&place, format_args!("cannot be read: {error}")))?;
     let table = columns(file).map_err(|error| {
         Mistake::new(&place, error)
-            .help("pandas writes what is read here with `compression=\"snappy\"`; or write CSV, such as `frame.to_csv(\"labels.csv\", index=False)`")
+            .help("write it with `compression=\"snappy\"`; or write CSV, such as `frame.to_csv(\"labels.csv\", index=False)`")
     })?;
     if table.columns.first().is_none_or(Vec::is_empty) {
         return Err(Mistake::new(&place, "has no rows"));

@@ -1,19 +1,19 @@
-//! What people are told of an import that went well.
+//! The report of a successful import.
 
 use super::Inputs;
 use crate::{Division, Request, Side, labels::Labels, mistake::counted, modality::Loaded, samples::Samples};
 
-/// What people are told.
+/// The report.
 #[derive(Default)]
-pub(super) struct Told {
+pub(super) struct Report {
     pub(super) notes: Vec<String>,
     pub(super) warnings: Vec<String>,
     /// For the data set itself.
     pub(super) preparation: Vec<String>,
 }
 
-impl Told {
-    /// What was converted, one line each.
+impl Report {
+    /// Notes the conversions.
     pub(super) fn conversions(
         &mut self,
         request: &Request,
@@ -62,7 +62,7 @@ impl Told {
         self.preparation.push(format!("split {how}{groups}"));
     }
 
-    /// What was left out or altered.
+    /// Notes input that was left out or changed.
     pub(super) fn warnings(&mut self, inputs: &Inputs, zeroed: &[(String, usize)], samples: &Samples) {
         for (name, count) in zeroed {
             let text = format!("{name}: {count} NaN or infinite value(s) became 0");
@@ -109,7 +109,7 @@ impl Told {
     }
 }
 
-/// What padding and cutting do to a modality, if anything.
+/// Describes how a modality is padded and cut.
 fn fitted(loaded: &Loaded, steps: usize, pad: Side, cut: Side) -> String {
     let side = |side| if side == Side::Front { "in front" } else { "at the end" };
     let shorter = loaded.lengths.iter().filter(|length| **length < steps).count();
