@@ -26,8 +26,8 @@ except ImportError as error:
 def program() -> Path | None:
     """The newest `colearn` of this checkout, unless COLEARN_PROGRAMS names the folder of one."""
     if folder := os.environ.get("COLEARN_PROGRAMS"):
-        return Path(folder) / "colearn"
-    target = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target"))
+        return Path(folder).resolve() / "colearn"
+    target = Path(os.environ.get("CARGO_TARGET_DIR", HERE.parent / "target")).resolve()
     built = [path for path in (target / "debug" / "colearn", target / "release" / "colearn") if path.is_file()]
     return max(built, key=lambda path: path.stat().st_mtime, default=None)
 

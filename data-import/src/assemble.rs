@@ -276,9 +276,13 @@ fn assemble(
                 0 => String::new(),
                 constant => format!("; {constant} of {} features do not vary there and become 0", loaded.dim),
             };
+            let padding = match scaled.padding {
+                0 => String::new(),
+                padding => format!("; its {} of padding stay 0", counted(padding, "step")),
+            };
             report.notes.push(format!(
-                "{}: standardized over the {} steps of the training part; its {} steps of padding stay 0{constant}",
-                loaded.name, scaled.present, scaled.padding
+                "{}: standardized over the {} steps of the training part{padding}{constant}",
+                loaded.name, scaled.present
             ));
         }
         for (split, values) in features.iter_mut().zip(fitted) {
