@@ -5,6 +5,7 @@ mod listing;
 mod operations;
 mod places;
 mod reference;
+mod sweep_file;
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -17,6 +18,7 @@ pub(crate) use self::{
     operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
     places::{Listen, Target},
     reference::{TaskPath, TaskReference},
+    sweep_file::{SweepFileArgs, is_stdin, origin_of},
 };
 
 const EXIT_CODES: &str = "\
@@ -52,6 +54,8 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show what a sweep file expands to, without running anything.
     Plan(PlanArgs),
+    /// Write a commented sweep file for a data set, to begin with.
+    Init(InitArgs),
     /// Print every key and setting of a sweep file, with its range and default.
     Settings,
     /// Start a coordinator: it accepts sweeps and distributes their tasks to workers.
@@ -64,13 +68,7 @@ pub(crate) enum Command {
         arguments: Vec<String>,
     },
     /// Submit a sweep to a coordinator. Submitting the same sweep again changes nothing.
-    Submit {
-        /// The sweep file.
-        #[arg(value_parser = places::path())]
-        file: PathBuf,
-        #[command(flatten)]
-        target: Target,
-    },
+    Submit(SubmitArgs),
     /// List the sweeps.
     #[command(after_help = listing::LIST_JSON)]
     List(ListArgs),
@@ -145,9 +143,8 @@ pub(crate) struct Named {
 /// `colearn run`.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// The sweep file.
-    #[arg(value_parser = places::path())]
-    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) sweep_file: SweepFileArgs,
     /// State folder: the recorded sweeps and results.
     #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR", value_parser = places::path())]
     pub(crate) state: PathBuf,
@@ -177,12 +174,40 @@ pub(crate) struct RunArgs {
     pub(crate) checkpoints: Option<OsString>,
 }
 
+/// `colearn init`.
+#[derive(Args, Debug)]
+pub(crate) struct InitArgs {
+    /// The data set: a bare name in the data folder, or a path, as sweep files have it.
+    pub(crate) dataset: String,
+    /// Folder that bare data set names are looked up in.
+    #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
+    pub(crate) data_dir: PathBuf,
+    /// File to write, which must not exist yet; `-` for standard output [default: DATASET.yaml].
+    #[arg(long, value_name = "FILE", value_parser = places::path())]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// `colearn submit`.
+#[derive(Args, Debug)]
+pub(crate) struct SubmitArgs {
+    #[command(flatten)]
+    pub(crate) sweep_file: SweepFileArgs,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Folder that bare data set names are looked up in, to check the settings against the data before anything runs.
+    #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
+    pub(crate) data_dir: PathBuf,
+}
+
 /// `colearn plan`.
 #[derive(Args, Debug)]
 pub(crate) struct PlanArgs {
-    /// The sweep file.
+    /// The sweep file; `-` for standard input.
     #[arg(value_parser = places::path())]
     pub(crate) file: PathBuf,
+    /// Folder that bare data set names are looked up in, to check the settings against the data.
+    #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
+    pub(crate) data_dir: PathBuf,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

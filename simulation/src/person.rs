@@ -123,7 +123,7 @@ impl Person {
     /// Submits a sweep until the coordinator confirms it.
     async fn submit(&mut self, name: &str, source: &str) {
         let (source, origin) = (source.to_owned(), format!("{name}.yaml"));
-        let request = v1::SubmitSweepRequest { source, origin };
+        let request = v1::SubmitSweepRequest { source, origin, ..Default::default() };
         let answer = self
             .insist("submit", |mut client| {
                 let request = request.clone();

@@ -122,7 +122,11 @@ fn messages_of_people_and_to_them() {
     let failed = v1::TaskFailure { task: task(), attempt: 3, failure: failure(), r#final: true };
     let source =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sweeps/demo.yaml"));
-    let submit = v1::SubmitSweepRequest { source: source.unwrap(), origin: "demo.yaml".to_owned() };
+    let submit = v1::SubmitSweepRequest {
+        source: source.unwrap(),
+        origin: "demo.yaml".to_owned(),
+        ..Default::default()
+    };
     let inputs = [
         v1::GetResultsResponse { part: Some(Part::Result(recorded)) }.encode_to_vec(),
         v1::GetResultsResponse { part: Some(Part::Failure(failed)) }.encode_to_vec(),
