@@ -77,11 +77,9 @@ fn three_arrays_and_labels_become_a_data_set_that_is_planned_on() {
     assert_eq!(samples.iter().sum::<u64>(), 24);
     assert!(samples.iter().all(|samples| samples % 4 == 0), "speakers stay together: {samples:?}");
 
-    lab.write(
-        "mine.yaml",
-        "name: mine\ndataset: sets/mine.safetensors\nprimary: language\nmodel: {kind: bi-eflstm, hidden: 4, layers: 1}\n\
-         training: {epochs: 1, batch_size: 4}\nparameters: {modality_dropout.audio: [0, 0.5]}\n",
-    );
+    assert!(said.contains("next: `colearn init sets/mine.safetensors`"), "{said}");
+    let output = lab.colearn(&["init", "sets/mine.safetensors"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
     let output = lab.colearn(&["plan", "mine.yaml"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
 
