@@ -1,5 +1,6 @@
 //! The command line.
 
+mod import;
 mod listing;
 mod operations;
 mod places;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use colearn_core::id::SweepName;
 
 pub(crate) use self::{
+    import::ImportArgs,
     listing::{ListArgs, LogArgs, State, StatusArgs, TasksArgs, WorkersArgs},
     operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
     places::{Listen, Target},
@@ -272,6 +274,13 @@ pub(crate) enum DataCommand {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
+    /// Make a data set from NumPy arrays, folders of arrays, and tables of labels and splits.
+    ///
+    /// Prints the conversions and the contents of the new data set. All mistakes are reported at once, each with its
+    /// place. Programs built with the cargo feature `parquet` also read Parquet tables. `python/colearn.py` does the
+    /// same from arrays in memory.
+    #[command(after_help = import::EXAMPLES)]
+    Import(Box<ImportArgs>),
     /// Check a data set and print its contents.
     Inspect {
         /// The data set: a file, or a bare name as in sweep files.

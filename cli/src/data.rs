@@ -1,5 +1,7 @@
 //! `colearn data`, and the check whether a sweep fits its data sets.
 
+mod import;
+
 use std::{collections::BTreeMap, path::Path};
 
 use colearn_core::{settings::DataShape, sweep::Sweep, table::ResultsTable};
@@ -27,6 +29,7 @@ pub(crate) fn data(command: &DataCommand) -> Outcome {
             write(out, &dataset).map_err(|error| Failure::new(Exit::DataSet, error))?;
             outln!("wrote {} (generated, seed {seed})", out.display());
         }
+        DataCommand::Import(arguments) => return import::run(arguments),
         DataCommand::Inspect { file, data_dir, json } => {
             // As in a sweep file, a bare name is looked up in the data folder. An existing file takes precedence.
             let path = if file.is_file() { file.clone() } else { resolve(&file.to_string_lossy(), data_dir) };

@@ -2,7 +2,8 @@
 
 use std::{fmt, process::ExitCode};
 
-use colearn_core::sweep::Diagnostics;
+use colearn_core::{sweep::Diagnostics, text::printable_lines};
+use colearn_data_import::ImportError;
 
 /// The outcome of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,7 +60,7 @@ enum Kind {
     Plain,
     /// The connection to the coordinator was lost, so that reconnecting may help.
     LostConnection,
-    /// The message consists of diagnostics of a sweep file, each of which begins with its severity.
+    /// The message consists of diagnostics of a sweep file or an import, each of which begins with its severity.
     Diagnostics,
 }
 
@@ -77,6 +78,13 @@ impl Failure {
     /// A failure because a sweep file is not valid.
     pub(crate) fn invalid_sweep(diagnostics: &Diagnostics) -> Self {
         Self { kind: Kind::Diagnostics, ..Self::new(Exit::SweepFile, diagnostics) }
+    }
+
+    /// A failure because no data set can be made of what was given. Names of columns, files and classes are other
+    /// people's text.
+    pub(crate) fn invalid_import(mistakes: &ImportError) -> Self {
+        let message = printable_lines(mistakes.to_string());
+        Self { kind: Kind::Diagnostics, ..Self::new(Exit::DataSet, message) }
     }
 
     /// The same failure with another message.
