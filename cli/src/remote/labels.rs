@@ -1,7 +1,8 @@
 //! Names and times as text.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
+use colearn_core::text::counted;
 use colearn_proto::{
     convert,
     v1::{self, LogSource, SweepState, SweepSummary, TaskFailure, TaskState, Worker},
@@ -61,13 +62,33 @@ pub(super) fn failure_parts(failed: &TaskFailure) -> (String, u64, &'static str,
 }
 
 /// A failed attempt as one line for people.
-pub(super) fn failure_line(failed: &TaskFailure) -> String {
+fn failure_line(failed: &TaskFailure) -> String {
     let (configuration, seed, reason, message) = failure_parts(failed);
     let what = if failed.r#final { "failed" } else { "will be tried again" };
     format!(
         "configuration {configuration} seed {seed}, attempt {}: {what}: {reason}: {message}",
         failed.attempt
     )
+}
+
+/// Failed attempts as lines for people: equal failures share one line, with their number.
+pub(super) fn failure_lines(failures: &[TaskFailure]) -> Vec<String> {
+    let mut alike: Vec<(&TaskFailure, u64)> = Vec::new();
+    let mut places: HashMap<(bool, i32, &str), usize> = HashMap::new();
+    for failed in failures {
+        let Some(failure) = &failed.failure else { continue };
+        let key = (failed.r#final, failure.reason, failure.message.as_str());
+        let place = *places.entry(key).or_insert(alike.len());
+        match alike.get_mut(place) {
+            Some((_, times)) => *times += 1,
+            None => alike.push((failed, 1)),
+        }
+    }
+    let line = |(failed, times): (&TaskFailure, u64)| match times {
+        1 => failure_line(failed),
+        times => format!("{} alike, such as {}", counted(times, "failure"), failure_line(failed)),
+    };
+    alike.into_iter().map(line).collect()
 }
 
 /// The last contact with a worker; `None` if there was none since the coordinator's start.
@@ -137,6 +158,29 @@ pub(super) fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_failed_alike_is_one_line() {
+        let failed = |seed, message: &str, last| TaskFailure {
+            task: Some(v1::TaskId { sweep: 1, configuration: "00ff".into(), seed }),
+            attempt: 1,
+            failure: Some(v1::Failure {
+                reason: v1::FailureReason::Settings.into(),
+                message: message.into(),
+            }),
+            r#final: last,
+        };
+        let all =
+            [failed(1, "no", true), failed(2, "other", true), failed(3, "no", true), failed(4, "no", false)];
+        assert_eq!(
+            failure_lines(&all),
+            [
+                "2 failures alike, such as configuration 00ff seed 1, attempt 1: failed: settings: no",
+                "configuration 00ff seed 2, attempt 1: failed: settings: other",
+                "configuration 00ff seed 4, attempt 1: will be tried again: settings: no",
+            ]
+        );
+    }
 
     #[test]
     fn moments_are_told_to_people_and_to_programs() {

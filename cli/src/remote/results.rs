@@ -15,7 +15,7 @@ use colearn_report::{FailureNote, warnings};
 
 use super::{
     Client,
-    labels::{failure_line, failure_parts},
+    labels::{failure_lines, failure_parts},
     request::answered,
 };
 use crate::{
@@ -45,7 +45,7 @@ pub(crate) struct Fetched {
     pub(crate) notes: Vec<FailureNote>,
     /// The averaged results.
     pub(crate) table: ResultsTable,
-    /// One line per failed task, for people.
+    /// Failed tasks for people: equal failures share one line.
     pub(crate) failures: Vec<String>,
 }
 
@@ -90,11 +90,11 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
                 outcomes.insert((task.configuration, task.seed), TaskOutcome::Done(result));
             }
             Some(Part::Failure(failed)) => {
-                failures.push(failure_line(&failed));
                 let task = convert::task(failed.task.clone()).map_err(|error| bad(&error))?;
                 let reason = failed.failure.as_ref().map_or(0, |failure| failure.reason);
                 let reason = convert::failure_reason(reason).map_err(|error| bad(&error))?;
-                notes.push(failure_note(failed).map_err(|error| bad(&error))?);
+                notes.push(failure_note(failed.clone()).map_err(|error| bad(&error))?);
+                failures.push(failed);
                 outcomes.insert((task.configuration, task.seed), TaskOutcome::Failed(reason));
             }
             None => {}
@@ -102,7 +102,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     }
     let sweep: Sweep = serde_json::from_str(&sweep_json).map_err(|error| bad(&error))?;
     let table = ResultsTable::of(&sweep, &outcomes);
-    Ok(Fetched { table, sweep, outcomes, notes, failures })
+    Ok(Fetched { table, sweep, outcomes, notes, failures: failure_lines(&failures) })
 }
 
 /// A failed attempt for a report.

@@ -9,7 +9,7 @@ use serde_json::{Value, json as object};
 
 use super::{
     Client, json,
-    labels::{failure_line, moment, now, state_for_people},
+    labels::{failure_lines, moment, now, state_for_people},
     pages,
     request::{answered, summary_of},
     set_aside,
@@ -141,8 +141,8 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
             counted(left_out, "configuration")
         );
     }
-    for failure in &response.failures {
-        outln!("{}", failure_line(failure));
+    for line in failure_lines(&response.failures) {
+        outln!("{line}");
     }
     if !response.misfit.is_empty() {
         outln!(
