@@ -74,8 +74,17 @@ impl Trainer {
 
     /// The next event; `None` when the process has closed its output.
     fn event(&mut self) -> Option<Event> {
-        let mut line = String::new();
-        (self.output.read_line(&mut line).unwrap() > 0).then(|| serde_json::from_str(&line).unwrap())
+        loop {
+            let mut line = String::new();
+            if self.output.read_line(&mut line).unwrap() == 0 {
+                return None;
+            }
+            match serde_json::from_str(&line).unwrap() {
+                // A word for the worker, which is tested with the training loop.
+                Event::Opened { .. } => {}
+                event => return Some(event),
+            }
+        }
     }
 
     fn exit_code(mut self) -> Option<i32> {

@@ -21,6 +21,7 @@ fn a_cohort_learns_and_its_results_are_complete() {
         let accuracy = result.metrics[metric::ACCURACY];
         assert!(accuracy > 0.75, "{}: accuracy {accuracy}", member.task);
         assert_eq!(result.history, recorder.epochs[&member.task]);
+        assert_eq!(recorder.opened, [("small".to_owned(), result.data_digest.clone())]);
         assert_eq!(
             result.history.iter().map(|record| record.epoch).collect::<Vec<_>>(),
             (1..=12).collect::<Vec<_>>()

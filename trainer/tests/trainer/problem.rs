@@ -121,6 +121,8 @@ pub(crate) fn five() -> Vec<Member> {
 /// Collects the events; abandons tasks at a given call of `abandoned`, counted from 0.
 #[derive(Default)]
 pub(crate) struct Recorder {
+    /// Data sets with their digests.
+    pub(crate) opened: Vec<(String, String)>,
     pub(crate) epochs: BTreeMap<TaskId, Vec<EpochRecord>>,
     pub(crate) finished: BTreeMap<TaskId, TaskResult>,
     pub(crate) failed: BTreeMap<TaskId, Failure>,
@@ -131,6 +133,7 @@ pub(crate) struct Recorder {
 impl Control for Recorder {
     fn emit(&mut self, event: Event) {
         match event {
+            Event::Opened { data_set, digest } => self.opened.push((data_set, digest)),
             Event::Epoch { task, record, epochs } => {
                 assert!(record.epoch <= epochs);
                 self.epochs.entry(task).or_default().push(record);
