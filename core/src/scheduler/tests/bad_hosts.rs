@@ -371,6 +371,50 @@ fn cohorts_that_do_not_fit_are_not_held_against_their_worker() {
 }
 
 #[test]
+fn a_cohort_that_does_not_fit_is_tried_in_a_smaller_one_where_it_was() {
+    let mut env = TestEnv::with_sweep(8, 1);
+    env.connect("busy", &[1], &[]);
+    let lease = env.worker("w", &[8]).remove(0);
+    assert_eq!(lease.tasks.len(), 8);
+    for (member, _) in &lease.tasks {
+        env.fail(&lease, *member, FailureReason::OutOfMemory);
+    }
+    assert_eq!(env.offer("w", &[0]).remove(0).tasks.len(), 4, "though another worker is there");
+}
+
+#[test]
+fn a_task_without_a_pause_between_its_attempts_is_not_repeated_where_it_failed_either() {
+    let mut impatient = sweep("first", 1, 1);
+    impatient.retries.initial_backoff = Duration::ZERO;
+    let mut env = TestEnv::new();
+    env.submit(impatient);
+    env.connect("busy", &[1], &[]);
+    let lease = env.worker("bad", &[1]).remove(0);
+    env.fail(&lease, task(1, 0), FailureReason::Crash);
+    assert!(env.offer("bad", &[0]).is_empty());
+    assert_eq!(env.offer("busy", &[0]).len(), 1);
+}
+
+#[test]
+fn what_says_nothing_of_a_configuration_does_not_excuse_a_worker() {
+    // Elsewhere its cohort was too large, it diverged with another seed, or the data set was missing.
+    for reason in [FailureReason::OutOfMemory, FailureReason::Diverged, FailureReason::Data] {
+        let mut env = TestEnv::with_sweep(1, 8);
+        let lease = env.worker("good", &[4]).remove(0);
+        assert_eq!(lease.tasks.len(), 4);
+        for (member, _) in &lease.tasks {
+            env.fail(&lease, *member, reason);
+        }
+        env.connect("bad", &[1], &[]);
+        for _ in 0..3 {
+            let lease = env.offer("bad", &[0]).remove(0);
+            env.fail(&lease, lease.tasks[0].0, FailureReason::Crash);
+        }
+        assert_eq!(env.scheduler.set_aside_for(&worker("bad")).len(), 1, "{reason}");
+    }
+}
+
+#[test]
 fn a_worker_that_is_lost_again_and_again_without_getting_on_is_set_aside() {
     let mut env = TestEnv::with_sweep(6, 1);
     env.worker("good", &[1]);
@@ -442,6 +486,27 @@ fn a_worker_that_is_set_aside_and_gone_for_a_day_is_forgotten() {
     env.apply(Event::WorkerDisconnected { worker: worker("bad") });
     env.pass(Duration::from_secs(23 * 60 * 60));
     assert_eq!(env.scheduler.set_aside_for(&worker("bad")).len(), 1);
+    env.pass(Duration::from_secs(60 * 60));
+    assert!(env.scheduler.set_aside_for(&worker("bad")).is_empty());
+}
+
+#[test]
+fn a_worker_that_is_set_aside_for_days_and_loses_its_connection_is_not_forgotten() {
+    let mut env = set_aside();
+    env.pass(Duration::from_secs(48 * 60 * 60));
+    env.apply(Event::WorkerDisconnected { worker: worker("bad") });
+    env.pass(Duration::from_secs(5));
+    assert_eq!(env.scheduler.set_aside_for(&worker("bad")).len(), 1);
+    env.connect("bad", &[1], &[]);
+    env.pass(Duration::from_secs(24 * 60 * 60));
+    env.apply(Event::WorkerDisconnected { worker: worker("bad") });
+    env.crash();
+    env.pass(Duration::from_secs(23 * 60 * 60));
+    assert_eq!(
+        env.scheduler.set_aside_for(&worker("bad")).len(),
+        1,
+        "it has not been there since the restart"
+    );
     env.pass(Duration::from_secs(60 * 60));
     assert!(env.scheduler.set_aside_for(&worker("bad")).is_empty());
 }
