@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use colearn_core::scheduler::is_in_data_folder;
 use colearn_proto::worker::DataSets;
 use tokio::sync::mpsc;
 
@@ -85,7 +86,8 @@ impl Inventory {
             let before = self.listing.as_ref();
             self.digests.retain(|name, _| {
                 let stamp = before.and_then(|before| before.get(name));
-                stamp.is_none_or(|stamp| now.get(name) == Some(stamp))
+                let is_there = now.contains_key(name) || !is_in_data_folder(name);
+                is_there && stamp.is_none_or(|stamp| now.get(name) == Some(stamp))
             });
         }
         self.listing = listing;
@@ -93,7 +95,8 @@ impl Inventory {
 
     /// A trainer opened a data set. Says whether that is news.
     pub(crate) fn opened(&mut self, name: String, digest: String) -> bool {
-        let room = self.digests.len() < DataSets::MAX_KNOWN && name.len() <= DataSets::MAX_NAME_BYTES;
+        let room = self.digests.len() < DataSets::MAX_KNOWN || self.digests.contains_key(&name);
+        let room = room && name.len() <= DataSets::MAX_NAME_BYTES;
         if self.digests.get(&name) == Some(&digest) || !room {
             return false;
         }
@@ -146,6 +149,29 @@ mod tests {
         assert_ne!(list(folder.path()).unwrap()["demo"], listed["demo"]);
         assert_eq!(list(&folder.path().join("absent")), Some(BTreeMap::new()), "it has none");
         assert_eq!(list(&folder.path().join("notes.txt")), None, "nobody knows");
+    }
+
+    #[test]
+    fn a_digest_is_forgotten_when_the_file_is_gone() {
+        let mut inventory = Inventory::default();
+        inventory.listed(listing(&[]));
+        // It came after the folder was listed, and went before it is listed again.
+        inventory.opened("demo".to_owned(), "d".to_owned());
+        inventory.opened("/elsewhere/x".to_owned(), "x".to_owned());
+        inventory.listed(listing(&[]));
+        assert_eq!(digests(&inventory), [("/elsewhere/x".to_owned(), Some("x".to_owned()))]);
+    }
+
+    #[test]
+    fn of_the_most_data_sets_each_can_be_replaced() {
+        let mut inventory = Inventory::default();
+        for number in 0..DataSets::MAX_KNOWN {
+            assert!(inventory.opened(format!("/{number}"), "old".to_owned()));
+        }
+        assert!(!inventory.opened("/more".to_owned(), "new".to_owned()));
+        assert!(inventory.opened("/0".to_owned(), "new".to_owned()));
+        let known = inventory.known().unwrap().known;
+        assert_eq!((known.len(), known["/0"].as_deref()), (DataSets::MAX_KNOWN, Some("new")));
     }
 
     #[test]
