@@ -28,8 +28,19 @@ pub(super) fn explained(pause: &SetAside, now: i64, typed: &str) -> String {
     format!("{what}\n  {next}; take it back at once with: colearn undrain {worker}{typed}")
 }
 
+/// Which workers get no tasks of a sweep, and why. A worker that lacks a data set is not said to prove itself with it soon:
+/// it is given none of its tasks before the file is there.
+pub(super) fn of_sweep(lacking: &[WithoutData], pauses: &[SetAside], now: i64, typed: &str) -> Vec<String> {
+    let lacks = |pause: &SetAside| {
+        let same = |lack: &WithoutData| (&lack.worker, &lack.data_set) == (&pause.worker, &pause.data_set);
+        lacking.iter().any(same)
+    };
+    let pauses = pauses.iter().filter(|pause| !lacks(pause)).map(|pause| explained(pause, now, typed));
+    lacking.iter().map(without_data).chain(pauses).collect()
+}
+
 /// Why a worker gets no tasks of a data set.
-pub(super) fn without_data(without: &WithoutData) -> String {
+fn without_data(without: &WithoutData) -> String {
     let WithoutData { worker, data_set, other_digest } = without;
     let why = if other_digest.is_empty() {
         "it is not in its data folder; copy the file there".to_owned()
@@ -63,6 +74,14 @@ mod tests {
             "bad-1 is set aside: 3 leases in a row failed there, the last with crash: killed by signal 4\n  \
              it gets one task to prove itself in 45 s; take it back at once with: colearn undrain bad-1 --state st"
         );
+        let lack = WithoutData { worker: "bad-1".into(), data_set: "tiny".into(), ..WithoutData::default() };
+        let for_data = SetAside { data_set: "tiny".into(), ..pause.clone() };
+        let other = SetAside { worker: "bad-2".into(), ..for_data.clone() };
+        let lines = of_sweep(&[lack], &[pause.clone(), for_data, other], 30_000, "");
+        let begins =
+            ["bad-1 gets no tasks of data set tiny: it is not in", "bad-1 is set aside", "bad-2 gets no"];
+        assert_eq!(lines.len(), begins.len(), "{lines:?}");
+        assert!(lines.iter().zip(begins).all(|(line, begin)| line.starts_with(begin)), "{lines:?}");
         let pause = SetAside { data_set: "tiny".into(), ..pause };
         let text = explained(&pause, 100_000, "");
         assert!(text.starts_with("bad-1 gets no tasks of data set tiny: crash: killed"), "{text}");
