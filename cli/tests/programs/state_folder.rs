@@ -3,7 +3,10 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::{
+        fs::{PermissionsExt, chown, symlink},
+        process::CommandExt as _,
+    },
     path::Path,
     process::Command,
 };
@@ -178,6 +181,65 @@ fn a_log_that_can_not_be_read_is_named_with_the_remedy() {
     assert!(copied.unwrap().success());
     assert_eq!(names(&lab, &["--state", "mine"]), ["a"], "the remedy helps");
     drop(disk);
+}
+
+/// The numbers of two users that are neither root nor whoever runs the tests.
+const SOMEBODY: u32 = 54_321;
+const SOMEBODY_ELSE: u32 = 54_322;
+
+/// `colearn` as another user; none where the tests may not do that, or that user may not start the program.
+fn as_user(lab: &Lab, user: u32, arguments: &[&str]) -> Option<std::process::Output> {
+    let started = lab.colearn_command(arguments).uid(user).gid(user).output();
+    if started.is_err() {
+        eprintln!("skipped: the tests can not start `colearn` as another user");
+    }
+    started.ok()
+}
+
+#[test]
+fn a_state_folder_of_somebody_else_is_refused() {
+    let lab = Lab::new();
+    let theirs = lab.path().join("theirs");
+    fs::create_dir(&theirs).unwrap();
+    // Everybody may write there, so that nothing but its owner is a reason to refuse it.
+    for folder in [lab.path(), &theirs] {
+        fs::set_permissions(folder, PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    if chown(&theirs, Some(SOMEBODY), Some(SOMEBODY)).is_err() {
+        eprintln!("skipped: only root can give a folder away");
+        return;
+    }
+    for arguments in [&["coordinator", "--listen", ANYWHERE][..], &["run", "small.yaml"]] {
+        let arguments = [arguments, &["--state", "theirs"]].concat();
+        let Some(output) = as_user(&lab, SOMEBODY_ELSE, &arguments) else { return };
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(6), "{told}");
+        assert!(told.contains(&format!("belongs to the user with number {SOMEBODY}")), "{told}");
+        assert!(told.contains("choose a folder of your own with --state"), "{told}");
+    }
+    assert_eq!(fs::read_dir(&theirs).unwrap().count(), 0, "nothing was left in it");
+}
+
+#[test]
+fn a_state_folder_of_a_colleague_that_may_be_read_can_be_looked_at() {
+    let lab = Lab::new();
+    let (coordinator, url) = lab.coordinator(ANYWHERE);
+    assert!(submit(&lab, "a", &url).status.success());
+    coordinator.terminate();
+    assert_eq!(coordinator.code(), 0);
+    let state = lab.path().join("state");
+    for folder in [lab.path(), &state] {
+        fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    for file in fs::read_dir(&state).unwrap() {
+        fs::set_permissions(file.unwrap().path(), PermissionsExt::from_mode(0o644)).unwrap();
+    }
+    for arguments in [&["list", "--state", "state"][..], &["results", "a", "--state", "state"]] {
+        let Some(output) = as_user(&lab, SOMEBODY_ELSE, arguments) else { return };
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let listed = as_user(&lab, SOMEBODY_ELSE, &["list", "--state", "state"]).unwrap();
+    assert!(text(&listed.stdout).contains(" a "), "{}", text(&listed.stdout));
 }
 
 #[test]
