@@ -1,16 +1,16 @@
-# The few commands a person types. Each does the set-up it needs; everything fetched stays in this folder.
+# The commands for users and developers. Each does the set-up that it needs; downloads stay in this folder.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
 COLEARN := $(TARGET)/release/colearn
-# The demo is about this folder, whatever cluster the shell is set up for.
+# The demo uses this folder, even if the shell is set up for a cluster.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
 .PHONY: help demo test test-fast chaos chaos-demo lint bench bench-scale bench-step gpu-bundle gpu-check fuzz build libtorch check-tools clean
 
-help: ## show this
+help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 demo: build ## generate a small data set, run the demo sweep on it, print the table, write a report
@@ -18,13 +18,13 @@ demo: build ## generate a small data set, run the demo sweep on it, print the ta
 	$(HERE) $(COLEARN) run sweeps/demo.yaml
 	$(HERE) $(COLEARN) report demo
 
-test: check-tools libtorch .venv/stamp ## every test
+test: check-tools libtorch .venv/stamp ## run all tests
 	cargo check --workspace --locked
 	cargo test --workspace --all-features --locked
 	.venv/bin/python -m unittest discover -s datasets -p 'test_*.py' -v
 	.venv/bin/python -m unittest discover -s scripts -p 'test_*.py' -v
 
-test-fast: check-tools ## the tests that need neither libtorch nor the Python packages
+test-fast: check-tools ## run the tests that need neither libtorch nor Python packages
 	cargo test --workspace --locked --exclude colearn-trainer --exclude colearn
 	cargo test --locked -p colearn --bins
 	python3 -m unittest discover -s scripts -p 'test_*.py' -v
@@ -38,54 +38,54 @@ chaos: check-tools libtorch ## kill -9 coordinators, workers and trainers at ran
 	cargo test --locked -p colearn --test programs -- --exact --nocapture \
 	  chaos::kills_of_anything_at_any_moment_lose_nothing_and_change_no_table
 
-chaos-demo: build ## the demo with a worker killed every ten seconds, against an undisturbed one
+chaos-demo: build ## run the demo, kill a worker every ten seconds, compare with an undisturbed run
 	COLEARN_PROGRAMS=$(abspath $(TARGET))/release \
 	cargo test --locked -p colearn --test programs -- --exact --nocapture --ignored \
 	  chaos::demo::the_demo_with_a_worker_killed_every_ten_seconds_ends_with_the_same_table
 
-lint: check-tools libtorch .venv-lint/stamp ## formatting, clippy, docs, spelling; licences if cargo-deny is installed
+lint: check-tools libtorch .venv-lint/stamp ## check formatting, clippy, docs, spelling; licences if cargo-deny is installed
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features --locked --quiet
 	.venv-lint/bin/typos
 	@scripts/check-dependencies.sh
 
-bench: bench-scale bench-step ## both benches below
+bench: bench-scale bench-step ## run both benchmarks below
 
-bench-scale: build ## dispatch, recovery and large sweeps, beside their goals
+bench-scale: build ## measure dispatch, recovery and large sweeps, and show the goals
 	cargo bench --locked -p colearn --bench scale
 
-bench-step: check-tools libtorch .venv-bench/stamp ## a training step beside PyTorch's, as ratios (fetches PyTorch, once)
+bench-step: check-tools libtorch .venv-bench/stamp ## compare the time of a training step with PyTorch's (fetches PyTorch once)
 	.venv-bench/bin/python trainer/benches/compare.py --python .venv-bench/bin/python
 
-gpu-bundle: build .venv/stamp ## what the check of a GPU needs, in target/gpu-bundle: copy it to a host with one
+gpu-bundle: build .venv/stamp ## put the GPU check into target/gpu-bundle, to copy to a GPU host
 	cargo build --release --locked -p colearn-trainer --example gpu_probe
 	scripts/gpu-bundle.sh $(TARGET) .venv/bin/python
 
 GPU_CHECK ?=
-gpu-check: gpu-bundle ## check and measure colearn on this host's GPU; GPU_CHECK=--cpu: every part of it on the CPU
+gpu-check: gpu-bundle ## check and measure colearn on this host's GPU; GPU_CHECK=--cpu: on the CPU
 	scripts/gpu-check --bundle $(TARGET)/gpu-bundle $(GPU_CHECK)
 
-# cargo-fuzz wants a nightly compiler; this lets the stable one do, without the sanitizer.
+# cargo-fuzz needs a nightly compiler. These settings allow the stable one, without the sanitizer.
 FUZZ_SECONDS ?= 60
-fuzz: check-tools libtorch ## every fuzz target for a minute each (needs cargo-fuzz)
+fuzz: check-tools libtorch ## run every fuzz target for a minute (needs cargo-fuzz)
 	@command -v cargo-fuzz >/dev/null || { echo 'fuzz: install cargo-fuzz: cargo install cargo-fuzz --locked'; exit 1; }
 	@mkdir -p fuzz/corpus/sweep_file && cp sweeps/*.yaml fuzz/corpus/sweep_file/
 	for target in $$(RUSTC_BOOTSTRAP=1 cargo fuzz list); do \
 	  RUSTC_BOOTSTRAP=1 cargo fuzz run -s none $$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=10; \
 	done
 
-build: check-tools libtorch ## the three programs, optimised, in target/release
+build: check-tools libtorch ## build the three programs, optimised, in target/release
 	cargo build --release --locked -p colearn -p colearn-worker -p colearn-trainer
 
-# CUDA=1: with the CUDA half in any case, CUDA=0: without it; otherwise where nvidia-smi lists a GPU.
-libtorch: ## set up libtorch in .libtorch, once: 540 MB to fetch; with a GPU or CUDA=1 2500 MB
+# CUDA=1: always with the CUDA half, CUDA=0: without it; by default with it if nvidia-smi lists a GPU.
+libtorch: ## set up libtorch in .libtorch, once: fetches 540 MB; with a GPU or CUDA=1 2500 MB
 	@CUDA="$(CUDA)" scripts/libtorch.sh
 
 check-tools:
 	@scripts/check-tools.sh
 
-# Python for the preparation scripts' tests only; the programs do not need it.
+# Python for the tests of the preparation scripts; the programs do not need it.
 .venv/stamp: datasets/requirements.txt
 	python3 -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r datasets/requirements.txt
@@ -97,12 +97,12 @@ check-tools:
 	.venv-lint/bin/python -m pip install --quiet --disable-pip-version-check typos==1.52.0
 	@touch $@
 
-# PyTorch to compare with: several GB, for `make bench-step` only.
+# PyTorch for the comparison: several GB, only for `make bench-step`.
 .venv-bench/stamp:
 	python3 -m venv .venv-bench
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check torch==2.11.0 numpy
 	@touch $@
 
-clean: ## remove what was built (not .libtorch, data or results)
+clean: ## remove build files (not .libtorch, data or results)
 	cargo clean
 	rm -rf .venv .venv-bench .venv-lint

@@ -1,6 +1,6 @@
-"""What the preparation scripts share: the data set format, splits, padding, scaling, and telling a person.
+"""Code that the preparation scripts share: the data set format, splits, padding, scaling and messages.
 
-A module to import, not a script. `data-format/src/lib.rs` is the authority on the format.
+A module to import, not a script. `data-format/src/lib.rs` defines the format.
 """
 
 from __future__ import annotations
@@ -22,32 +22,33 @@ import numpy as np
 from safetensors import safe_open
 
 SPLITS = ("train", "valid", "test")
-# How the paper's authors divide IEMOCAP: a quarter is set aside, half of it to validate and half to test.
+# The proportions of the paper's authors for IEMOCAP: a quarter is held out, half of it for validation and half for
+# test.
 PROPORTIONS = (6, 1, 1)
 
 
 class PrepareError(Exception):
-    """Something a person has to mend; the message says where and how."""
+    """An error that the user has to fix; the message says where and how."""
 
 
 class Report:
-    """What was left out or altered on the way, for the summary at the end."""
+    """Everything that was left out or changed, for the summary at the end."""
 
     def __init__(self) -> None:
         self.dropped: dict[str, list[str]] = collections.defaultdict(list)
         self.counted: dict[str, int] = collections.defaultdict(int)
 
     def drop(self, reason: str, name: str) -> None:
-        """`name` is not in the data set, because of `reason`."""
+        """Note that `name` is left out, because of `reason`."""
         self.dropped[reason].append(name)
 
     def count(self, what: str, number: int = 1) -> None:
-        """`number` more of `what` were met and dealt with; zero is not mentioned."""
+        """Note that `number` more cases of `what` occurred; zero is not mentioned."""
         if number:
             self.counted[what] += number
 
     def lines(self) -> list[str]:
-        """One line a reason, with the first few names."""
+        """One line per reason, with the first few names."""
         lines = [f"noted {number}: {what}" for what, number in sorted(self.counted.items())]
         if not self.dropped:
             lines.append("nothing was dropped")
@@ -58,12 +59,12 @@ class Report:
 
 
 class Progress:
-    """How far a long loop is: one line redrawn on a terminal, else a plain line every few seconds."""
+    """The progress of a long loop: one line that is redrawn on a terminal, otherwise a line every few seconds."""
 
     def __init__(self, what: str, total: int | None = None, every: int = 1) -> None:
         self.what = what
         self.total = total
-        self.every = every  # Look at the clock after so many only, where a step takes microseconds.
+        self.every = every  # Read the clock only once in this many steps, because a step takes microseconds.
         self.done = 0
         self.terminal = sys.stdout.isatty()
         self.interval = 0.1 if self.terminal else 5.0
@@ -79,7 +80,7 @@ class Progress:
             print(flush=True)
 
     def step(self) -> None:
-        """One more is done."""
+        """Count one more item."""
         self.done += 1
         if self.done % self.every:
             return
@@ -89,20 +90,19 @@ class Progress:
             print(("\r" if self.terminal else "") + self.text(), end="" if self.terminal else "\n", flush=True)
 
     def text(self) -> str:
-        """The line as it stands."""
+        """The current text of the line."""
         return f"{self.what}: {self.done}" + (f" of {self.total}" if self.total is not None else "")
 
 
 def seeded_split(names: Iterable[str], seed: int, proportions: Sequence[int] = PROPORTIONS) -> dict[str, list[str]]:
-    """Divide names among the splits at random, in the proportions train, valid, test.
+    """Divide names at random among the splits, in the proportions train, valid, test.
 
     The order is that of a hash of seed and name: it is the same with every version of Python and numpy, and does
     not depend on the order in which a file system lists files. Within a split the names are sorted.
     """
     names = sorted(names, key=lambda name: (hashlib.sha256(f"{seed}:{name}".encode()).digest(), name))
     total = sum(proportions)
-    # What does not divide goes to the parts set aside, as scikit-learn's train_test_split does it: 6877 become
-    # 5157, 860 and 860.
+    # The remainder goes to the held-out parts, as in scikit-learn's train_test_split: 6877 become 5157, 860 and 860.
     aside = -(-len(names) * (proportions[1] + proportions[2]) // total)
     test = aside * proportions[2] // (proportions[1] + proportions[2])
     train, valid = len(names) - aside, aside - test
@@ -111,7 +111,7 @@ def seeded_split(names: Iterable[str], seed: int, proportions: Sequence[int] = P
 
 
 def published_split(path: Path) -> dict[str, list[str]]:
-    """Read {"train": [...], "valid": [...], "test": [...]} from a JSON file; no name may stand twice."""
+    """Read {"train": [...], "valid": [...], "test": [...]} from a JSON file; no name may occur twice."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
@@ -130,7 +130,7 @@ def published_split(path: Path) -> dict[str, list[str]]:
 
 
 def pad_front(steps: np.ndarray, count: int) -> np.ndarray:
-    """[any, features] as [count, features] f32: zeros before what is short, the last `count` steps of what is long."""
+    """[any, features] as [count, features] f32: zeros in front of short arrays, the last `count` steps of long ones."""
     padded = np.zeros((count, steps.shape[1]), dtype=np.float32)
     kept = steps[-count:]
     padded[count - len(kept) :] = kept
@@ -138,7 +138,7 @@ def pad_front(steps: np.ndarray, count: int) -> np.ndarray:
 
 
 def make_finite(array: np.ndarray, what: str, report: Report) -> np.ndarray:
-    """NaN and infinities become 0 (COVAREP writes -inf for silence); says how many."""
+    """Replace NaN and infinities by 0 (COVAREP writes -inf for silence), and report their number."""
     bad = ~np.isfinite(array)
     number = int(bad.sum())
     if not number:
@@ -148,9 +148,9 @@ def make_finite(array: np.ndarray, what: str, report: Report) -> np.ndarray:
 
 
 def standardise(tensors: dict[str, np.ndarray], modality: str, real: Mapping[str, np.ndarray] | None = None) -> None:
-    """Scale each feature of a modality by the training split's mean and standard deviation, in place of the tensors.
+    """Standardise each feature of a modality with the training split's mean and deviation; replaces the tensors.
 
-    `real` says by split which steps [N, T] are no padding: the others neither count nor change.
+    `real` says for each split which steps [N, T] are not padding. Padding is neither counted nor changed.
     """
     train = tensors[f"train/{modality}"]
     if real is None:
@@ -158,8 +158,8 @@ def standardise(tensors: dict[str, np.ndarray], modality: str, real: Mapping[str
     else:
         used = train[real["train"]].astype(np.float64)
         mean, deviation = used.mean(axis=0), used.std(axis=0)
-    # A feature that never varies in training carries nothing: it becomes 0. Arithmetic rounds, so that its
-    # deviation need not be exactly 0, and dividing by it would make noise of nothing.
+    # A feature that is constant in training carries no information: it becomes 0. Because of rounding its deviation
+    # may be slightly above 0, and dividing by that would turn rounding into noise.
     varies = deviation > 1e-9 * np.abs(mean)
     scale = np.where(varies, 1.0, 0.0) / np.where(varies, deviation, 1.0)
     for split in SPLITS:
@@ -172,7 +172,7 @@ def standardise(tensors: dict[str, np.ndarray], modality: str, real: Mapping[str
 def metadata(
     modalities: Sequence[str], classes: Sequence[str] | None, source: str, licence: str, preparation: str
 ) -> dict[str, str]:
-    """The header entries of the format; without classes the labels are values to regress."""
+    """The header entries of the format. Without classes the task is a regression."""
     return {
         "format": "colearn-dataset/1",
         "modalities": json.dumps(modalities),
@@ -185,7 +185,7 @@ def metadata(
 
 
 def check(tensors: Mapping[str, np.ndarray], entries: Mapping[str, str]) -> None:
-    """Refuse what colearn would refuse at opening, while it can still be said in the data set's own words."""
+    """Make the checks of colearn's reader, while a message can still use the words of the data set."""
     modalities = json.loads(entries["modalities"])
     for name in modalities:
         if not re.fullmatch(r"[A-Za-z0-9_-]{1,64}", name) or name == "labels":
@@ -219,13 +219,13 @@ def check(tensors: Mapping[str, np.ndarray], entries: Mapping[str, str]) -> None
 
 
 def write(path: Path, tensors: Mapping[str, np.ndarray], entries: Mapping[str, str]) -> None:
-    """Check a data set and write it as one safetensors file, which appears whole or not at all.
+    """Check a data set and write it as one safetensors file, completely or not at all.
 
-    Written by hand because the library's writer leaves the order of the metadata to a hash map: the same
-    release should give the same bytes, and with them the same digest, everywhere.
+    The library's writer is not used, because its metadata comes in the order of a hash map. The same release
+    must give the same bytes, and so the same digest, everywhere.
     """
     check(tensors, entries)
-    # Larger numbers first, as the library orders them: every tensor then lies aligned.
+    # Larger element types first, in the order of the library, so that every tensor is aligned.
     tensors = dict(sorted(tensors.items(), key=lambda item: -item[1].itemsize))
     header: dict[str, object] = {"__metadata__": dict(entries)}
     end = 0
@@ -245,11 +245,11 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], entries: Mapping[str, s
                 file.write(np.ascontiguousarray(little).data)
             file.flush()
             os.fsync(file.fileno())
-        # mkstemp makes the file private; a data set is read by other accounts' workers too.
+        # mkstemp makes the file private, but workers of other accounts read data sets too.
         mask = os.umask(0)
         os.umask(mask)
         os.chmod(temporary, 0o666 & ~mask)
-        # What the library can not read back must not replace a good file.
+        # A file that the library cannot read back must not replace a good file.
         with safe_open(temporary, "numpy") as file:
             if set(file.keys()) != set(tensors):
                 raise PrepareError(f"{path} could not be read back; is the disk sound?")
@@ -260,19 +260,19 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], entries: Mapping[str, s
 
 
 def shapes(tensors: Mapping[str, np.ndarray], modalities: Sequence[str], split: str) -> str:
-    """One split's shapes, for the summary."""
+    """The shapes of one split, for the summary."""
     return ", ".join(f"{name} {list(tensors[f'{split}/{name}'].shape)}" for name in modalities)
 
 
 def parser(doc: str | None, out: str) -> argparse.ArgumentParser:
-    """A parser whose help is the script's documentation; --out names the file to write."""
+    """A parser that shows the script's documentation as help, with the option --out."""
     made = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_out(made, out)
     return made
 
 
 def add_out(to: argparse.ArgumentParser, out: str) -> None:
-    """The option every script has."""
+    """Add the option that every script has."""
     to.add_argument(
         "--out", type=Path, default=Path(out), metavar="PATH",
         help=f"the file to write; replaced if it exists (default: {out})",
@@ -292,7 +292,7 @@ def at_least(minimum: int) -> Callable[[str], int]:
 
 
 def finish(prepare: Callable[[], list[str]], out: Path) -> int:
-    """Run a preparation, which writes `out` and returns its summary; returns the exit status (1: mend the data)."""
+    """Run a preparation, which writes `out` and returns its summary; returns the exit status (1: fix the data)."""
     try:
         lines = prepare()
     except (PrepareError, OSError) as error:

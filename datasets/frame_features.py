@@ -13,14 +13,14 @@ import numpy as np
 import colearn_data
 from colearn_data import PrepareError, Report
 
-# Columns that say which frame it is or how well it was seen: nothing to learn from.
+# Columns with the number of the frame or the quality of its tracking: they are no features.
 NOT_FEATURES = {"", "frame", "face_id", "timestamp", "confidence", "success"}
-# A word shorter than a frame has none of its own: it takes the nearest, if it is no further than this, in seconds.
+# A word that is shorter than a frame may contain none. It takes the nearest frame within this distance, in seconds.
 NEAREST = 0.1
 
 
 class FrameFeatures:
-    """A folder of CSV files, of which one at a time is held."""
+    """A folder of CSV files; one file at a time is in memory."""
 
     def __init__(self, folder: Path, report: Report) -> None:
         self.folder = folder
@@ -42,7 +42,7 @@ class FrameFeatures:
     ) -> np.ndarray | None:
         """[words, features]: the mean over the frames within each word, given in seconds from the utterance's start.
 
-        `start` is the utterance's place in the dialog, in seconds. None where neither has a file. A word without a
+        `start` is the utterance's start in the dialog, in seconds. None if neither has a file. A word without a
         frame becomes zeros.
         """
         if utterance in self.files:
@@ -69,7 +69,7 @@ class FrameFeatures:
         return words
 
     def read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
-        """Times [frames], ascending, and features [frames, features] of the frames that are usable."""
+        """Times [frames], ascending, and features [frames, features] of the usable frames."""
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.reader(file)
             header = [name.strip() for name in next(rows, [])]
@@ -112,7 +112,7 @@ class FrameFeatures:
         return table[:, 0], colearn_data.make_finite(table[:, 1:], "video", self.report)
 
     def lines(self) -> list[str]:
-        """What was found, for the summary."""
+        """The columns found, for the summary."""
         if self.columns is None:
             return ["video: no file was read"]
         ignored = f"; not numeric and ignored: {', '.join(self.ignored)}" if self.ignored else ""

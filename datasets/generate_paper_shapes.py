@@ -6,10 +6,10 @@
 #     "safetensors>=0.4.5",
 # ]
 # ///
-"""Generate a data set of the shapes the paper's two have, to measure time and memory with.
+"""Generate a data set with the shapes of the paper's two data sets, to measure time and memory.
 
-Every number in it is made up. A weak signal is planted in each modality, so that training has something to find, but
-nothing that a network scores on it says anything about IEMOCAP, MOSI or co-learning.
+All numbers are generated. Each modality has a weak signal, so that training finds something, but scores on this data
+say nothing about IEMOCAP, MOSI or co-learning.
 
   iemocap  5157 / 860 / 860 sentences of 30 steps, language 300, audio 80, video 310; 9 classes (570 MB)
   mosi     1284 / 229 / 686 sentences of 20 steps, language 300, audio 5, video 20; values in [-3, 3] (57 MB)
@@ -25,7 +25,8 @@ import numpy as np
 import colearn_data
 from colearn_data import SPLITS, Progress
 
-# Of a feature's unit noise. Over the hundreds of features of a step that is enough to learn from, and not plain.
+# In units of a feature's noise. Over the hundreds of features of a step this is enough to learn from, but not
+# obvious.
 SIGNAL = 0.05
 
 
@@ -48,7 +49,7 @@ KINDS = {
 
 
 def generate(kind: Kind, seed: int, divisor: int) -> dict[str, np.ndarray]:
-    """The tensors; a `divisor` above 1 makes each split so many times smaller."""
+    """The tensors; a `divisor` above 1 makes each split smaller by this factor."""
     random = np.random.default_rng(seed)
     directions = {
         name: random.normal(size=(len(kind.classes) if kind.classes else 1, width)).astype(np.float32) * SIGNAL
@@ -76,9 +77,9 @@ def generate(kind: Kind, seed: int, divisor: int) -> dict[str, np.ndarray]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Run the command; return its exit status."""
     parser = colearn_data.parser(__doc__, "data/shapes.safetensors")
-    parser.add_argument("--kind", choices=tuple(KINDS), required=True, help="whose shapes")
+    parser.add_argument("--kind", choices=tuple(KINDS), required=True, help="data set with these shapes")
     parser.add_argument("--seed", type=colearn_data.at_least(0), default=0, help="(default: 0)")
     parser.add_argument(
         "--divisor", type=colearn_data.at_least(1), default=1, metavar="N", help="N times fewer sentences (default: 1)"

@@ -23,7 +23,7 @@ PAUSES = ("sp", "")
 
 
 class Rows(NamedTuple):
-    """One video's rows of a sequence, ascending by their start."""
+    """The rows of one video in a sequence, sorted by their start."""
 
     intervals: np.ndarray  # [rows, 2], seconds
     features: np.ndarray  # [rows, features]
@@ -50,7 +50,7 @@ class Sequence:
         self.keys = dict(keys)
 
     def rows(self, video: str) -> Rows | None:
-        """All rows of a video; None where it has none."""
+        """All rows of a video; None if it has none."""
         if video not in self.keys:
             return None
         intervals, features = [], []
@@ -72,7 +72,7 @@ class Sequence:
 
 
 def over_words(rows: Rows, words: np.ndarray) -> tuple[np.ndarray, int]:
-    """[words, features]: the mean of the rows that overlap each word [words, 2]; and how many have none (zeros)."""
+    """The mean of the rows that overlap each word, [words, features]; and the number of words without a row (zeros)."""
     starts, ends = rows.intervals[:, 0], np.maximum.accumulate(rows.intervals[:, 1])
     low = np.searchsorted(ends, words[:, 0], side="right")
     high = np.searchsorted(starts, words[:, 1], side="left")
@@ -84,7 +84,7 @@ def over_words(rows: Rows, words: np.ndarray) -> tuple[np.ndarray, int]:
 
 
 class Segment(NamedTuple):
-    """A labelled stretch of a video and its words, pauses left out."""
+    """A labelled segment of a video and its words, without pauses."""
 
     name: str
     video: str
@@ -94,7 +94,7 @@ class Segment(NamedTuple):
 
 
 def segments(labels: Sequence, words: Sequence, report: Report) -> list[Segment]:
-    """Every labelled segment that has words. A word belongs to the segment its middle lies in.
+    """Every labelled segment that has words. A word belongs to the segment that contains its middle.
 
     The label is the first column, which is the sentiment in MOSI's and in MOSEI's labels.
     """
@@ -116,7 +116,7 @@ def segments(labels: Sequence, words: Sequence, report: Report) -> list[Segment]
             name = f"{video}[{index}]"
             inside = word & (start <= middles) & (middles < end)
             if not inside.any():
-                # MOSI has two segments that lie within a word, one of them without length.
+                # MOSI has two segments that lie within a word; one of them has no length.
                 inside = word & (starts <= end) & (start < ends)
                 report.count("segments shorter than a word, which got the words they touch", int(inside.any()))
             if not inside.any():
@@ -140,7 +140,7 @@ def aligned(
     steps: int,
     report: Report,
 ) -> dict[str, np.ndarray]:
-    """By modality [segments, steps, features], one step a word, in the order of the segments."""
+    """For each modality [segments, steps, features], one step per word, in the order of the segments."""
     made: dict[str, list[np.ndarray]] = {name: [] for name in (["language"] if vectors else []) + list(sequences)}
     video, held = None, {}
     with Progress("aligning segments", len(chosen)) as progress:
@@ -162,7 +162,7 @@ def aligned(
 
 
 def read(name: str, sequence: Sequence, video: str, columns: list[int] | None, report: Report) -> Rows:
-    """One video's features: the chosen columns, finite."""
+    """The features of one video: the chosen columns, made finite."""
     rows = sequence.rows(video)
     if rows is None:
         report.drop(f"video has no {name}: zeros instead", video)

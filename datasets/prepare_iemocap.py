@@ -8,14 +8,14 @@
 #     "scipy>=1.11",
 # ]
 # ///
-"""Turn IEMOCAP's full release into a colearn data set of word-aligned sentences.
+"""Convert IEMOCAP's full release to a colearn data set of word-aligned sentences.
 
 IEMOCAP (Busso et al., Language Resources and Evaluation 42, 2008) is licensed by USC. This script reads, below
 the release's folder, for each Session1 to Session5:
   dialog/EmoEvaluation/DIALOG.txt                      the label and the times of each utterance
-  dialog/transcriptions/DIALOG.txt                     what is said (only to check the alignment against)
-  sentences/ForcedAlignment/DIALOG/UTTERANCE.wdseg     when each word is said
-  sentences/wav/DIALOG/UTTERANCE.wav                   how it sounds
+  dialog/transcriptions/DIALOG.txt                     the spoken words (only to check the alignment)
+  sentences/ForcedAlignment/DIALOG/UTTERANCE.wdseg     the times of each word
+  sentences/wav/DIALOG/UTTERANCE.wav                   the recording
 and GloVe's 300-dimensional vectors. It writes one safetensors file. Nine classes: neu fru ang sad exc hap sur fea
 dis; xxx (no agreement) and oth are dropped. A time step is a word:
   language  300: the word's GloVe vector; zeros for a word that has none
@@ -27,8 +27,8 @@ The CSV files are what face and pose extractors such as OpenFace write: named UT
 utterance's start) or DIALOG.csv (times count from the dialog's start), with a column `timestamp` in seconds. All
 files must have the same columns. Frames whose `success` is 0 are not used.
 
-Splits: at random by utterance, 6 : 1 : 1 (6877 utterances become 5157, 860, 860), as in the paper. Speakers then
-stand on both sides. --split session keeps them apart: session 5 tests, 4 validates, 1 to 3 train.
+Splits: at random by utterance, 6 : 1 : 1 (6877 utterances become 5157, 860, 860), as in the paper. A speaker is then
+in several splits. --split session separates speakers: session 5 is for test, 4 for validation, 1 to 3 for training.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Word(NamedTuple):
 
 
 def lines_of(path: Path) -> list[str]:
-    """A text file of the release; the `._` companions that macOS left in its archive hold bytes that are no text."""
+    """A text file of the release; the `._` files that macOS left in the archive are not text."""
     return path.read_bytes().decode("utf-8", errors="replace").splitlines()
 
 
@@ -106,7 +106,7 @@ def read_utterances(release: Path, report: Report) -> list[Utterance]:
             raise PrepareError(f"{session / 'dialog' / 'EmoEvaluation'} has no *.txt; is the release complete?")
         for path in evaluations:
             for line in lines_of(path):
-                match = EVALUATION.match(line)  # The lines of single raters (C-, A-) do not begin so.
+                match = EVALUATION.match(line)  # Lines of single raters (C-, A-) begin differently.
                 if match is None:
                     continue
                 start, _, name, number, label = match.groups()
@@ -126,7 +126,7 @@ def read_utterances(release: Path, report: Report) -> list[Utterance]:
 
 
 def read_transcripts(release: Path) -> dict[str, str]:
-    """What is said, by utterance."""
+    """The spoken words of each utterance."""
     transcripts = {}
     for session in sessions(release):
         for path in sorted((session / "dialog" / "transcriptions").glob("*.txt")):
@@ -137,7 +137,7 @@ def read_transcripts(release: Path) -> dict[str, str]:
 
 
 def read_alignment(path: Path) -> list[Word]:
-    """The words of a .wdseg file; PrepareError names the line that is not as expected."""
+    """The words of a .wdseg file; PrepareError names a line of another form."""
     words = []
     for number, line in enumerate(lines_of(path), start=1):
         fields = line.split()
@@ -162,7 +162,7 @@ def read_audio(path: Path) -> np.ndarray:
 
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", scipy.io.wavfile.WavFileWarning)  # Chunks that are no sound.
+            warnings.simplefilter("ignore", scipy.io.wavfile.WavFileWarning)  # Chunks without sound.
             rate, samples = scipy.io.wavfile.read(path)
     except ValueError as error:
         raise PrepareError(f"{path} is not a readable wav file ({error}); unpack it again") from error
@@ -187,10 +187,10 @@ def audio_frames(samples: np.ndarray) -> np.ndarray:
             hop_length=SAMPLE_RATE // FRAMES_A_SECOND,
             n_mels=bands,
         )
-        # Decibels against full scale: relative to nothing in the utterance, so that loudness is kept.
+        # Decibels relative to full scale, not to the utterance, so that loudness is kept.
         return librosa.power_to_db(power, ref=1.0, top_db=None)
 
-    # Of more bands than there are coefficients: of 40 bands, 40 coefficients would be a mere rotation.
+    # From more bands than there are coefficients: 40 coefficients of 40 bands would only be a rotation.
     mfcc = librosa.feature.mfcc(S=log_mel(64), n_mfcc=40)
     return np.concatenate([mfcc, log_mel(40)]).T
 
@@ -203,7 +203,7 @@ def over_words(frames: np.ndarray, words: list[Word]) -> np.ndarray | None:
 
 
 def spoken(transcript: str) -> list[str]:
-    """The words of a transcript, comparable with those of an alignment."""
+    """The words of a transcript, in a form to compare with the words of an alignment."""
     plain = re.sub(r"\[[^]]*\]", " ", transcript).lower()
     return [word for token in re.split(r"[\s-]+", plain) if (word := re.sub(r"[^a-z0-9]", "", token))]
 
@@ -242,7 +242,7 @@ def features(
     visual: Path | None,
     report: Report,
 ) -> tuple[dict[str, dict[str, np.ndarray]], list[str]]:
-    """By modality and utterance [words, features]; and what there is to say of the vectors and columns."""
+    """[words, features] by modality and utterance, and notes about the vectors and columns."""
     vectors = word_vectors.read(glove, {word.text for words in aligned.values() for word in words})
     found: dict[str, dict[str, np.ndarray]] = {"language": {}, "audio": {}}
     video = None
@@ -287,7 +287,7 @@ def divide(utterances: list[Utterance], by: str, seed: int) -> dict[str, list[st
 
 
 def prepare(options) -> list[str]:
-    """Do it all; returns the summary."""
+    """Prepare the data set; return the summary."""
     report = Report()
     utterances = read_utterances(options.release, report)
     aligned = align(options.release, utterances, options.steps, report)
@@ -302,7 +302,7 @@ def prepare(options) -> list[str]:
     modalities = tuple(found)
     tensors: dict[str, np.ndarray] = {}
     for modality in modalities:
-        rows = found.pop(modality)  # Half a gigabyte twice is not needed.
+        rows = found.pop(modality)  # Do not keep half a gigabyte twice.
         for split in SPLITS:
             padded = [colearn_data.pad_front(rows[name], options.steps) for name in members[split]]
             tensors[f"{split}/{modality}"] = np.stack(padded)
@@ -337,22 +337,22 @@ def prepare(options) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Run the command; return its exit status."""
     parser = colearn_data.parser(__doc__, "data/iemocap.safetensors")
     parser.add_argument("release", type=Path, help="the folder IEMOCAP_full_release, with Session1 to Session5")
     parser.add_argument(
-        "--glove", type=Path, required=True, metavar="FILE", help="glove.840B.300d.txt, or the zip it comes in"
+        "--glove", type=Path, required=True, metavar="FILE", help="glove.840B.300d.txt, or its zip archive"
     )
     parser.add_argument(
         "--visual", type=Path, metavar="FOLDER", help="CSV files with visual features (default: no video)"
     )
     parser.add_argument(
-        "--steps", type=colearn_data.at_least(2), default=30, help="time steps a sentence (default: 30)"
+        "--steps", type=colearn_data.at_least(2), default=30, help="time steps per sentence (default: 30)"
     )
     parser.add_argument(
-        "--split", choices=("random", "session"), default="random", help="how to divide (default: random, as the paper)"
+        "--split", choices=("random", "session"), default="random", help="(default: random, as in the paper)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random split (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random split (default: 0)")
     parser.add_argument(
         "--scale", choices=("standard", "raw"), default="standard",
         help="audio and video: mean 0 and deviation 1 over the training words, or as computed (default: standard)",

@@ -7,19 +7,20 @@
 #     "safetensors>=0.4.5",
 # ]
 # ///
-"""Turn CMU-MOSI, CMU-MOSEI or a set in the same form into a colearn data set for regression.
+"""Convert CMU-MOSI, CMU-MOSEI or a set of the same form to a colearn data set for regression.
 
-These sets are passed around in several forms; the first argument says which one you have:
+These sets are distributed in several forms; the first argument says which one you have:
   h5      a folder of HDF5 files as published with the Memory Fusion Network (MFN): X_train.h5, X_valid.h5,
           X_test.h5 with language | audio | video side by side, or a file for each modality (text_train*.h5,
           audio_train.h5, video_train.h5, ...); labels in y_train.h5, ...; each file holds one array
   pickle  mosi_data.pkl of the Multimodal Transformer (MulT) or aligned_50.pkl of MMSA. Only arrays and plain
-          containers are read; a pickle that asks for anything else is refused and not run
+          containers are read; a pickle that needs anything else is refused and not run
   csd     computational sequences of the CMU Multimodal SDK: labels and words, and features to average over each
           word; split by the published lists of videos
 
-A time step is a word; --steps of them: zeros in front of shorter sentences, the last words of longer ones, as the
-MFN has it. NaN and infinite values (COVAREP has them) become 0. `prepare_mosi.py FORM --help` explains the options.
+A time step is a word. Each sentence has --steps steps: shorter ones get zeros in front, of longer ones the last words
+are kept, as in the MFN. NaN and infinite values (COVAREP has them) become 0. `prepare_mosi.py FORM --help` explains
+the options.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class Part(NamedTuple):
 
 
 def part(features: dict[str, np.ndarray], labels: np.ndarray, where: str) -> Part:
-    """Arrays of a file as they should be; PrepareError says which is not."""
+    """Check the arrays of a file; PrepareError names an invalid one."""
     labels = np.asarray(labels)
     if labels.dtype.kind not in "fiu" or labels.ndim == 0 or labels.size != len(labels):
         raise PrepareError(
@@ -70,7 +71,7 @@ def part(features: dict[str, np.ndarray], labels: np.ndarray, where: str) -> Par
 
 
 def read_h5(options: argparse.Namespace) -> dict[str, Part]:
-    """The splits that are there."""
+    """The splits that exist."""
     import h5py
 
     folder: Path = options.folder
@@ -132,7 +133,7 @@ def read_h5(options: argparse.Namespace) -> dict[str, Part]:
 
 
 def read_pickle(options: argparse.Namespace) -> dict[str, Part]:
-    """The splits that are there."""
+    """The splits that exist."""
     import safe_pickle
 
     content = safe_pickle.load(options.file)
@@ -195,7 +196,7 @@ def read_csd(options: argparse.Namespace, report: Report, notes: list[str]) -> d
 
 
 def empty_steps(features: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Steps at the beginning and at the end of each clip in which no modality has anything, 0 for an empty clip."""
+    """Number of all-zero steps at the beginning and at the end of each clip; 0 for an empty clip."""
     said = np.any([np.any(array != 0, axis=2) for array in features.values()], axis=0)
     some = said.any(axis=1)
     return np.where(some, said.argmax(axis=1), 0), np.where(some, said[:, ::-1].argmax(axis=1), 0)
@@ -204,8 +205,8 @@ def empty_steps(features: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray
 def padded_at_end(parts: dict[str, Part]) -> bool:
     """Whether the features as a whole are padded at the end.
 
-    Not told clip by clip: a sentence that ends in a pause has an empty last step too (a fortieth of all steps in
-    ICT-MMMO as published with the MFN), and belongs as it is.
+    This is not decided for each clip: a sentence that ends in a pause has an empty last step too (a fortieth of all
+    steps in ICT-MMMO as published with the MFN), which must stay at the end.
     """
     counts = [empty_steps(part.features) for part in parts.values()]
     leading, trailing = (sum(int(count[which].sum()) for count in counts) for which in (0, 1))
@@ -216,7 +217,7 @@ def padded_at_end(parts: dict[str, Part]) -> bool:
 
 
 def last_steps(features: dict[str, np.ndarray], steps: int, at_end: bool, report: Report) -> dict[str, np.ndarray]:
-    """The last `steps` steps of each clip, padding first: moved there if it is at the end."""
+    """The last `steps` steps of each clip, with padding in front; padding at the end is moved to the front."""
     moves = empty_steps(features)[1] if at_end else np.zeros(len(next(iter(features.values()))), dtype=np.int64)
     report.count("clips padded at the end, whose padding was moved to the front", int((moves > 0).sum()))
     made = {}
@@ -241,7 +242,7 @@ def divide_anew(parts: dict[str, Part], seed: int) -> dict[str, Part]:
 
 
 def prepare(options: argparse.Namespace) -> list[str]:
-    """Do it all; returns the summary."""
+    """Prepare the data set; return the summary."""
     report, notes = Report(), []
     if options.form == "csd":
         parts = read_csd(options, report, notes)
@@ -297,7 +298,7 @@ def prepare(options: argparse.Namespace) -> list[str]:
 
 
 def split_text(options: argparse.Namespace) -> str:
-    """How the splits came about."""
+    """A description of the splits."""
     if options.form != "csd":
         return "as published with the features"
     if options.folds == "random":
@@ -306,7 +307,7 @@ def split_text(options: argparse.Namespace) -> str:
 
 
 def numbers(text: str) -> list[int]:
-    """Whole numbers with commas between."""
+    """Whole numbers separated by commas."""
     values = [int(value) for value in text.split(",")]
     if min(values) < 0:
         raise argparse.ArgumentTypeError("no negative numbers")
@@ -314,7 +315,7 @@ def numbers(text: str) -> list[int]:
 
 
 def widths(text: str) -> list[int]:
-    """Features of language, audio and video."""
+    """Numbers of features of language, audio and video."""
     values = numbers(text)
     if len(values) != 3 or 0 in values:
         raise argparse.ArgumentTypeError("three numbers from 1 on, as in 300,5,20")
@@ -337,8 +338,8 @@ def arguments_parser() -> argparse.ArgumentParser:
     csd.add_argument("--labels", type=Path, required=True, metavar="FILE", help="CMU_MOSI_Opinion_Labels.csd")
     csd.add_argument("--words", type=Path, required=True, metavar="FILE", help="CMU_MOSI_TimestampedWords.csd")
     language = csd.add_mutually_exclusive_group(required=True)
-    language.add_argument("--glove", type=Path, metavar="FILE", help="glove.840B.300d.txt, or the zip it comes in")
-    language.add_argument("--vectors", type=Path, metavar="FILE", help="word vectors as a .csd, in place of --glove")
+    language.add_argument("--glove", type=Path, metavar="FILE", help="glove.840B.300d.txt, or its zip archive")
+    language.add_argument("--vectors", type=Path, metavar="FILE", help="word vectors as a .csd file, instead of --glove")
     for modality, example in (("audio", "CMU_MOSI_COVAREP.csd"), ("video", "CMU_MOSI_VisualFacet_4.1.csd")):
         csd.add_argument(f"--{modality}", type=Path, metavar="FILE", help=f"such as {example} (default: no {modality})")
         csd.add_argument(
@@ -356,19 +357,19 @@ def arguments_parser() -> argparse.ArgumentParser:
             help="where the features are padded; auto: at the end if more than a tenth of all steps is empty there",
         )  # fmt: skip
         form.add_argument("--resplit", action="store_true", help="divide all clips anew at random, 6 : 1 : 1")
-    # What is aligned here is padded here, and videos are not to be divided.
+    # Aligned words are padded by this script, and videos must not be divided.
     csd.set_defaults(padding="front", resplit=False)
     for form in (h5, pickle, csd):
-        form.add_argument("--steps", type=colearn_data.at_least(1), default=20, help="words a sentence (default: 20)")
+        form.add_argument("--steps", type=colearn_data.at_least(1), default=20, help="words per sentence (default: 20)")
         form.add_argument(
             "--scale", choices=("raw", "standard"), default="raw",
             help="standard: audio and video get mean 0 and deviation 1 over the training words (default: raw)",
         )  # fmt: skip
         form.add_argument(
             "--label-range", type=float, nargs=2, default=(-3.0, 3.0), metavar=("LOW", "HIGH"),
-            help="what the labels must lie in (default: -3 3)",
+            help="range of the labels (default: -3 3)",
         )  # fmt: skip
-        form.add_argument("--seed", type=int, default=0, help="of a random split (default: 0)")
+        form.add_argument("--seed", type=int, default=0, help="seed of a random split (default: 0)")
         form.add_argument("--source", default=SOURCE, metavar="TEXT", help="recorded in the file (default: CMU-MOSI)")
         form.add_argument("--licence", default=LICENCE, metavar="TEXT", help="recorded in the file")
         colearn_data.add_out(form, "data/mosi.safetensors")
@@ -376,7 +377,7 @@ def arguments_parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Run the command; return its exit status."""
     options = arguments_parser().parse_args(arguments)
     return colearn_data.finish(lambda: prepare(options), options.out)
 

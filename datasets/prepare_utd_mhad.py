@@ -7,16 +7,16 @@
 #     "scipy>=1.11",
 # ]
 # ///
-"""Turn the public UTD-MHAD release into a colearn data set.
+"""Convert the public UTD-MHAD release to a colearn data set.
 
 UTD-MHAD (UTD Multimodal Human Action Dataset; Chen, Jafari and Kehtarnavaz, ICIP 2015) records 27 actions
 by 8 subjects, up to 4 times each, with a wearable inertial sensor and a Kinect. This script reads
 Inertial.zip and Skeleton.zip (or the folders they unpack to) and writes one safetensors file with two
 modalities, "inertial" (6 features a step) and "skeleton" (60), and the action as the label. With
 --modalities accelerometer,gyroscope,skeleton the two halves of the inertial sensor are modalities of their
-own (3 features each), for models and questions that take three.
+own (3 features each), for models that need three modalities.
 
-What is done to a clip, in this order:
+Processing of a clip, in this order:
   skeleton  made relative to the first joint of the first frame; 20 joints x 3 coordinates = 60 features
   time      resampled linearly to --steps time steps
   scale     each feature standardised with the training subjects' mean and standard deviation
@@ -43,7 +43,7 @@ from colearn_data import PrepareError, Progress, Report
 SPLITS = {"train": (1, 3, 5), "valid": (7,), "test": (2, 4, 6, 8)}
 RECORDINGS = ("inertial", "skeleton")
 VARIABLES = {"inertial": "d_iner", "skeleton": "d_skel"}
-# The modalities a data set can have: which recording each is taken from, and which of its features.
+# The modalities of each layout: the recording that a modality is taken from, and its features.
 SKELETON = ("skeleton", slice(0, 60))
 LAYOUTS: dict[str, dict[str, tuple[str, slice]]] = {
     "inertial,skeleton": {"inertial": ("inertial", slice(0, 6)), "skeleton": SKELETON},
@@ -66,7 +66,7 @@ FILE_NAME = re.compile(r"a(\d+)_s(\d+)_t(\d+)_(inertial|skeleton)\.mat$")
 
 
 class Clip(NamedTuple):
-    """Which recording: numbers as in the release's file names, counting from 1."""
+    """A recording, identified by the numbers in the release's file names, which count from 1."""
 
     action: int
     subject: int
@@ -77,7 +77,7 @@ class Clip(NamedTuple):
 
 
 def matlab_files(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
-    """Every file of a zip archive or a folder: its name without folders, and how to read it."""
+    """Every file of a zip archive or a folder: its name without folders, and a function that reads it."""
     if source.is_dir():
         for path in sorted(source.rglob("*")):
             if path.is_file():
@@ -95,7 +95,7 @@ def matlab_files(source: Path) -> Iterator[tuple[str, Callable[[], bytes]]]:
 
 
 def to_steps(modality: str, array: np.ndarray) -> np.ndarray:
-    """A recording as [frames, features]; ValueError says why it can not be used."""
+    """A recording as [frames, features]; ValueError says why it cannot be used."""
     if modality == "inertial":
         if array.ndim != 2 or array.shape[1] != 6:
             raise ValueError(f"d_iner has shape {array.shape}, expected (frames, 6)")
@@ -103,7 +103,7 @@ def to_steps(modality: str, array: np.ndarray) -> np.ndarray:
     else:
         if array.ndim != 3 or array.shape[:2] != (20, 3):
             raise ValueError(f"d_skel has shape {array.shape}, expected (20, 3, frames)")
-        # Where the subject stands in the room says nothing about the action.
+        # The position of the subject in the room says nothing about the action.
         relative = array - array[:1, :, :1]
         steps = relative.transpose(2, 0, 1).reshape(array.shape[2], 60)
     if len(steps) < 2:
@@ -122,7 +122,7 @@ def resample(steps: np.ndarray, count: int) -> np.ndarray:
 
 
 def read_modality(modality: str, source: Path, steps: int, report: Report) -> dict[Clip, np.ndarray]:
-    """Every usable clip of one modality, resampled to [steps, features]. Tells `report` what is left out."""
+    """Every usable clip of one modality, resampled to [steps, features]. Records omitted clips in `report`."""
     clips: dict[Clip, np.ndarray] = {}
     with Progress(f"reading {modality}") as progress:
         for name, read in matlab_files(source):
@@ -143,7 +143,7 @@ def read_modality(modality: str, source: Path, steps: int, report: Report) -> di
                 content = scipy.io.loadmat(io.BytesIO(read()))
             except zipfile.BadZipFile as error:
                 raise PrepareError(f"{name} in {source} is damaged ({error}); download it again") from error
-            except Exception as error:  # scipy raises many kinds on a file that is not MATLAB's.
+            except Exception as error:  # scipy raises many kinds of errors for a file that is not MATLAB's.
                 raise PrepareError(f"{name} in {source} is not a readable MATLAB v5 file ({error})") from error
             if VARIABLES[modality] not in content:
                 raise PrepareError(f"{name} in {source} has no variable {VARIABLES[modality]}; is this UTD-MHAD?")
@@ -187,7 +187,7 @@ def prepare(layout: str, inertial: Path, skeleton: Path, steps: int, report: Rep
 
 
 def metadata(layout: str, steps: int) -> dict[str, str]:
-    """The header entries the format asks for."""
+    """The header entries that the format requires."""
     split = "; inertial features 1 to 3 as accelerometer, 4 to 6 as gyroscope" if layout == THREE else ""
     return colearn_data.metadata(
         list(LAYOUTS[layout]),
@@ -201,7 +201,7 @@ def metadata(layout: str, steps: int) -> dict[str, str]:
 
 
 def find(release: Path, given: Path | None, stem: str) -> Path:
-    """The archive or folder of one modality: as given, or as found in the release's folder."""
+    """The archive or folder of one modality: the given one, or the one in the release's folder."""
     if given is not None:
         return given
     for candidate in (release / f"{stem}.zip", release / stem):
@@ -213,7 +213,7 @@ def find(release: Path, given: Path | None, stem: str) -> Path:
 
 
 def summary(layout: str, tensors: dict[str, np.ndarray], report: Report) -> list[str]:
-    """What a person wants to see at the end."""
+    """The summary at the end."""
     splits = [
         f"{split}: subjects {', '.join(map(str, subjects))}; {colearn_data.shapes(tensors, list(LAYOUTS[layout]), split)}"
         for split, subjects in SPLITS.items()
@@ -222,7 +222,7 @@ def summary(layout: str, tensors: dict[str, np.ndarray], report: Report) -> list
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Run the command; return its exit status."""
     parser = colearn_data.parser(__doc__, OUT[TWO])
     parser.set_defaults(out=None)
     parser.add_argument(
@@ -231,10 +231,10 @@ def main(arguments: list[str] | None = None) -> int:
     )  # fmt: skip
     parser.add_argument("--inertial", type=Path, metavar="PATH", help="Inertial.zip or its folder, if elsewhere")
     parser.add_argument("--skeleton", type=Path, metavar="PATH", help="Skeleton.zip or its folder, if elsewhere")
-    parser.add_argument("--steps", type=colearn_data.at_least(2), default=30, help="time steps a clip (default: 30)")
+    parser.add_argument("--steps", type=colearn_data.at_least(2), default=30, help="time steps per clip (default: 30)")
     parser.add_argument(
         "--modalities", choices=list(LAYOUTS), default=TWO,
-        help=f"what the data set has; the second is written to {OUT[THREE]} unless --out says otherwise "
+        help=f"modalities of the data set; the second is written to {OUT[THREE]} unless --out says otherwise "
         f"(default: {TWO})",
     )  # fmt: skip
     options = parser.parse_args(arguments)

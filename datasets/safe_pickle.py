@@ -1,8 +1,8 @@
-"""Reading pickles that hold nothing but arrays and plain containers.
+"""Reads pickles that hold only arrays and plain containers.
 
-A module to import, not a script. A pickle is a program: unpickling a stranger's file runs what it names. Data sets
-are passed around as pickles all the same, so this reader knows the few names that arrays need and refuses any other
-before it is looked up.
+A module to import, not a script. A pickle is a program: unpickling a file runs the functions that it names. Data sets
+are distributed as pickles nevertheless. This reader therefore knows only the few names that arrays need, and refuses
+any other name before it is looked up.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from colearn_data import PrepareError
 
 
 def encode_latin1(text: str, encoding: str = "latin1") -> bytes:
-    """What protocol 2 calls to write bytes; no other codec."""
+    """The function that protocol 2 calls for bytes; other encodings are refused."""
     if encoding not in ("latin1", "latin-1", "iso-8859-1"):
         raise pickle.UnpicklingError(f"bytes in the encoding {encoding!r}")
     return text.encode("latin1")
 
 
 def allowed_names() -> dict[tuple[str, str], object]:
-    """By module and name, what a pickle may call."""
-    # Asked of numpy itself, because these functions have moved between numpy 1 and 2.
+    """The functions that a pickle may call, by module and name."""
+    # The names come from numpy itself, because these functions have moved between numpy 1 and 2.
     reconstruct = np.zeros(1).__reduce__()[0]
     scalar = np.float64(0.0).__reduce__()[0]
     from_buffer = np.zeros(1).__reduce_ex__(5)[0]
@@ -44,7 +44,7 @@ def allowed_names() -> dict[tuple[str, str], object]:
 
 
 class Reader(pickle.Unpickler):
-    """An unpickler that finds nothing but what is allowed."""
+    """An unpickler that finds only allowed names."""
 
     names = allowed_names()
 

@@ -1,4 +1,4 @@
-"""Tests of what the preparation scripts share: colearn_data.py, safe_pickle.py and generate_paper_shapes.py."""
+"""Tests of colearn_data.py and safe_pickle.py, which the preparation scripts share, and of generate_paper_shapes.py."""
 
 import contextlib
 import io
@@ -101,7 +101,7 @@ class SplitTest(FolderTest):
         split = colearn_data.seeded_split(names, seed=1)
         self.assertEqual(colearn_data.seeded_split(reversed(names), seed=1), split)
         self.assertNotEqual(colearn_data.seeded_split(names, seed=2), split)
-        # Pinned: another version of numpy or of this module must not divide differently.
+        # Fixed names: another version of numpy or of this module must give the same split.
         self.assertEqual(split["test"], ["u1", "u16", "u18", "u25", "u8"])
 
     def test_published_lists(self) -> None:
@@ -154,7 +154,7 @@ class PartsTest(unittest.TestCase):
 
 
 class Attack:
-    """Unpickled without care, this creates a file."""
+    """A normal unpickler that reads this creates a file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""Tests of prepare_iemocap.py, frame_features.py and word_vectors.py on a miniature of the release written here."""
+"""Tests of prepare_iemocap.py, frame_features.py and word_vectors.py on a small generated release."""
 
 import contextlib
 import io
@@ -30,7 +30,7 @@ DIALOG_START = 6.29
 
 
 def vector(word: str) -> np.ndarray:
-    """A made-up word vector; the same as the one in the miniature's text file."""
+    """A generated word vector, equal to the one in the text file of the small release."""
     return np.round(np.random.default_rng(sum(map(ord, word))).normal(size=300), 4)
 
 
@@ -40,7 +40,7 @@ def wdseg(words: list[tuple[int, int, str]]) -> str:
 
 
 class IemocapTest(unittest.TestCase):
-    """Each test has a miniature of its own to spoil: 5 sessions, one dialog of 4 utterances each."""
+    """Each test has its own small release to damage: 5 sessions, with one dialog of 4 utterances each."""
 
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -54,7 +54,8 @@ class IemocapTest(unittest.TestCase):
             for turn in range(4):
                 name = f"{dialog}_F{turn:03d}"
                 self.labels[name] = LABELS[(4 * session + turn) % 9]
-                # Frames 0-9 silence, then WORDS[: 2 + turn] of 20 frames each, the last in a second pronunciation.
+                # Frames 0-9 are silence, then come WORDS[: 2 + turn] of 20 frames each; the last one is a second
+                # pronunciation.
                 spoken = WORDS[: 2 + turn]
                 rows = [(0, 4, "<s>"), (5, 9, "<sil>")]
                 for index, word in enumerate(spoken):
@@ -82,7 +83,7 @@ class IemocapTest(unittest.TestCase):
         path = self.path("wav", name, ".wav")
         path.parent.mkdir(parents=True, exist_ok=True)
         random = np.random.default_rng(sum(map(ord, name)))
-        # Loudness grows, so that words differ.
+        # The volume rises, so that words differ.
         noise = random.normal(size=int(seconds * rate)) * np.linspace(100, 5000, int(seconds * rate))
         scipy.io.wavfile.write(path, rate, noise.astype(np.int16))
 
@@ -166,7 +167,7 @@ class IemocapTest(unittest.TestCase):
         silence = prepare.audio_frames(np.zeros(1600, dtype=np.float32))
         np.testing.assert_allclose(silence[:, 40:], -100.0)
         np.testing.assert_allclose(silence[:, 1:40], 0.0, atol=1e-3)
-        # A tone of 1 kHz is in the lower half of 40 mel bands to 8 kHz; loud in one, not in all.
+        # A tone of 1 kHz is in the lower half of 40 mel bands up to 8 kHz: one band is loud, not all.
         tone = np.sin(2 * np.pi * 1000 * np.arange(16000) / 16000).astype(np.float32)
         spectrum = prepare.audio_frames(tone)[50, 40:]
         self.assertLess(spectrum.argmax(), 20)
@@ -224,7 +225,7 @@ class IemocapTest(unittest.TestCase):
         self.assertIn("noted 1: utterances whose aligned words differ from the transcript", out)
 
     def write_visual(self, name: str, start: float, seconds: float, columns: str = "a, b", success: str = "1") -> None:
-        """30 frames a second; column a is the time in the file, b is 7; `text` can not be averaged."""
+        """30 frames a second; column a is the time in the file, b is 7; `text` cannot be averaged."""
         rows = []
         for frame in range(int(seconds * 30)):
             at = start + frame / 30
@@ -242,11 +243,11 @@ class IemocapTest(unittest.TestCase):
         tensors, out = self.prepared("--split", "session", "--scale", "raw", "--visual", str(self.folder / "visual"))
         self.assertIn("video: 2 features, a to b; not numeric and ignored: text", out)
         self.assertEqual(tensors["test/video"].shape, (4, 30, 2))
-        # Third turn, from its dialog's file: words at 0.1-0.3 s ... of an utterance that starts at 10.29 s.
+        # The third turn, from the file of its dialog: words at 0.1-0.3 s ... of an utterance that starts at 10.29 s.
         words = tensors["test/video"][2, 26:]
         np.testing.assert_allclose(words[:, 0], DIALOG_START + 4 + np.array([0.2, 0.4, 0.6, 0.8]), atol=0.02)
         np.testing.assert_allclose(words[:, 1], 7.0)
-        # Second turn, from a file of its own.
+        # The second turn, from its own file.
         np.testing.assert_allclose(tensors["test/video"][1, 27:, 0], [0.2, 0.4, 0.6], atol=0.02)
         self.assertTrue((tensors["test/video"][1, :27] == 0).all())
 

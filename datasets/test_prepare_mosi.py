@@ -1,4 +1,4 @@
-"""Tests of prepare_mosi.py and multimodal_sdk.py on miniatures written here, and on real files where they lie
+"""Tests of prepare_mosi.py and multimodal_sdk.py on small generated files, and on real files if they exist
 in $COLEARN_TEST_DATA or ../shared/data (mmmo/*.h5, mosi/*.csd)."""
 
 import contextlib
@@ -172,7 +172,7 @@ class H5Test(MosiTest):
         inner = 0
         for split in SIZES:
             for label, clip in zip(tensors[f"{split}/labels"], tensors[f"{split}/language"], strict=True):
-                if abs(label) < 3:  # The outermost labels are in both.
+                if abs(label) < 3:  # The largest labels are in both.
                     np.testing.assert_allclose(clip, known[float(label)], rtol=1e-6)
                     inner += 1
         self.assertEqual(inner, 3)
@@ -302,7 +302,7 @@ class CsdTest(MosiTest):
             values = np.stack([at, np.full(len(at), number), -at], axis=1)
             values[8, 1] = -np.inf
             audio[name] = (np.stack([at, at + 0.125], axis=1), values)
-            # In parts, as the SDK names them.
+            # In parts, with names as in the SDK.
             video[f"{name}[10]"] = (np.array([[2.0, 3.0]]), np.array([[5.0]]))
             video[f"{name}[2]"] = (np.array([[1.0, 2.0]]), np.array([[3.0]]))
         self.paths = {
@@ -343,7 +343,7 @@ class CsdTest(MosiTest):
         np.testing.assert_allclose(tensors["train/video"][0, 16:, 0], [3, 3, 5, 0], rtol=1e-6)
         self.assertIn("noted 4: audio values that were NaN or infinite", out)
         self.assertIn("every word has a vector", out)
-        # Of 4 videos: the word at 3 s and the four of the second segment.
+        # Of 4 videos: the word at 3 s and the four words of the second segment.
         self.assertIn("noted 20: words without video, which are zeros there", out)
         with safe_open(self.out, "numpy") as file:
             self.assertIn("folds.json", file.metadata()["preparation"])
@@ -362,7 +362,7 @@ class CsdTest(MosiTest):
         path = self.write("vectors.csd", vectors)
         arguments = [part for part in self.arguments() if part not in ("--glove", self.glove)]
         tensors, _ = self.prepared(*arguments, "--vectors", path)
-        # Exactly its own row: neighbours that only touch a word do not count.
+        # Exactly the word's own row: neighbours that only touch the word do not count.
         self.assertEqual(tensors["train/language"][0, 16:].tolist(), [[0, 1], [2, 3], [6, 7], [8, 9]])
         self.assertIn("not allowed with", self.assert_stops(*self.arguments(), "--vectors", path))
 

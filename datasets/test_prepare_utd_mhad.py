@@ -1,7 +1,7 @@
 """Tests of prepare_utd_mhad.py; run with `python3 -m unittest discover datasets`.
 
-They write a miniature of the release (27 actions x 8 subjects, one short trial each) and, where the real
-archives lie in $COLEARN_TEST_DATA/utd-mhad or ../shared/data/utd-mhad, prepare those too.
+They generate a small release (27 actions x 8 subjects, one short trial each). If the real archives exist in
+$COLEARN_TEST_DATA/utd-mhad or ../shared/data/utd-mhad, they prepare those too.
 """
 
 import contextlib
@@ -47,7 +47,7 @@ def matlab(**variables: np.ndarray) -> bytes:
 
 
 def release() -> dict[str, dict[str, bytes]]:
-    """The files of the miniature, by archive."""
+    """The files of the small release, by archive."""
     archives: dict[str, dict[str, bytes]] = {"Inertial": {}, "Skeleton": {}}
     for action in range(1, 28):
         for subject in range(1, 9):
@@ -62,7 +62,7 @@ RELEASE = release()
 
 
 class PrepareTest(unittest.TestCase):
-    """Each test has a folder of its own with a copy of the release to spoil."""
+    """Each test has its own folder with a copy of the release to damage."""
 
     def setUp(self) -> None:
         folder = tempfile.TemporaryDirectory()
@@ -128,7 +128,7 @@ class PrepareTest(unittest.TestCase):
             train = tensors[f"train/{modality}"].astype(np.float64)
             np.testing.assert_allclose(train.mean(axis=(0, 1)), 0.0, atol=1e-6)
             np.testing.assert_allclose(train.std(axis=(0, 1)), 1.0, atol=1e-6)
-        # Training subjects have offsets 1, 3, 5 (mean 3); subject 7 must keep its distance from them.
+        # Training subjects have offsets 1, 3, 5 (mean 3); subject 7 must keep its distance from this mean.
         self.assertGreater(tensors["valid/inertial"].mean(), 0.5)
 
     def test_values_of_one_clip_by_hand(self) -> None:

@@ -1,4 +1,4 @@
-"""Word vectors from a text file in GloVe's form: a word and its numbers on each line.
+"""Word vectors from a text file in GloVe's format: a word and its numbers on each line.
 
 A module to import, not a script.
 """
@@ -19,12 +19,12 @@ DIMENSIONS = 300
 
 
 def spellings(word: str) -> tuple[str, ...]:
-    """The forms under which a word is looked up, the best first: many releases write words in capitals only."""
+    """The spellings to look a word up by, best first: many releases write words in capitals only."""
     return tuple(dict.fromkeys((word.lower(), word, word.capitalize(), word.upper())))
 
 
 class WordVectors:
-    """The vectors of the words that were asked for; a word without one has zeros."""
+    """The vectors of the requested words; a word without a vector has zeros."""
 
     def __init__(self, vectors: dict[str, np.ndarray]) -> None:
         self.vectors = vectors
@@ -38,7 +38,7 @@ class WordVectors:
         return np.zeros(DIMENSIONS, dtype=np.float32)
 
     def lines(self) -> list[str]:
-        """What could not be looked up, for the summary."""
+        """The words without a vector, for the summary."""
         if not self.unknown:
             return ["every word has a vector"]
         often = sorted(self.unknown, key=lambda word: (-self.unknown[word], word))
@@ -48,7 +48,7 @@ class WordVectors:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[BinaryIO]:
-    """The text file itself, or the one in the zip archive it is published in."""
+    """The text file itself, or the one in its zip archive."""
     if not zipfile.is_zipfile(path):
         with path.open("rb") as file:
             yield file
@@ -64,7 +64,7 @@ def opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def read(path: Path, words: Iterable[str]) -> WordVectors:
-    """Read the vectors of some words; the file (5 GB for glove.840B.300d) is streamed and never held."""
+    """Read the vectors of some words. The file (5 GB for glove.840B.300d) is streamed and never fully in memory."""
     wanted = {spelling.encode(): spelling for word in words for spelling in spellings(word)}
     vectors: dict[str, np.ndarray] = {}
     try:
@@ -73,11 +73,11 @@ def read(path: Path, words: Iterable[str]) -> WordVectors:
                 progress.step()
                 word, _, numbers = line.rstrip().partition(b" ")
                 if number == 1 and numbers.isdigit():
-                    continue  # word2vec's text form begins with two counts.
+                    continue  # The text format of word2vec begins with two counts.
                 if number > 2 and word not in wanted:
                     continue
                 if len(numbers.split()) > DIMENSIONS and number > 1:
-                    continue  # Some of 840B's tokens hold spaces ("at name@domain.com"): no words of ours.
+                    continue  # Some tokens of 840B hold spaces ("at name@domain.com"); they are no words.
                 try:
                     vector = np.array(numbers.split(), dtype=np.float32)
                 except ValueError as error:

@@ -1,4 +1,4 @@
-//! Generates the wire types from `colearn/v1/*.proto`, with protox in place of a system protoc.
+//! Generates the wire types from `colearn/v1/*.proto`, with protox instead of a system protoc.
 
 use std::{env, error::Error, fs, path::PathBuf};
 

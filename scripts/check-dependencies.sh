@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Licences, bans and sources of all dependencies, and advisories where their database can be reached. Without
-# cargo-deny nothing is checked and a line says so; `.ci/run` installs it where the database can be reached.
+# Checks the licences, bans and sources of all dependencies, and advisories if their database can be reached. Without
+# cargo-deny nothing is checked, and a line says so; `.ci/run` installs cargo-deny if the database can be reached.
 set -euo pipefail
 
 if ! command -v cargo-deny >/dev/null; then

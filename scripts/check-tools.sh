@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Names what is missing on this machine, with the command that installs it.
+# Names every tool that is missing on this machine, with the command that installs it.
 set -u
 missing=0
 need() {

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Puts what scripts/gpu-check needs on a host with a GPU into one folder: programs, data sets, sweep files, the check.
-# `make gpu-bundle` builds the programs first.
+# Collects in one folder everything that scripts/gpu-check needs on a host with a GPU: programs, data sets, sweep
+# files and the check itself. `make gpu-bundle` builds the programs first.
 #
-#   scripts/gpu-bundle.sh TARGET PYTHON     TARGET is cargo's folder, PYTHON has numpy and safetensors
+#   scripts/gpu-bundle.sh TARGET PYTHON     TARGET is cargo's target folder; PYTHON has numpy and safetensors
 set -euo pipefail
 
 target=$1
 python=$2
-# What may be brought to such a host is 60 MiB, and something is to be left for the rest.
+# Up to 60 MiB can be copied to such a host, and other files need a part of it.
 MOST=$((40 * 1024 * 1024))
 # 5157, 860 and 860 sentences of IEMOCAP become 104, 18 and 18.
 DIVISOR=50
@@ -30,7 +30,7 @@ cp trainer/benches/pytorch_step.py "$bundle/benches/"
 (cd "$bundle" && find . -type f -size +99k -exec du -b {} + | sort -nr | awk '{ printf "%9.1f MiB  %s\n", $1 / 1048576, $2 }')
 size=$(find "$bundle" -type f -exec du -b {} + | awk '{ sum += $1 } END { print sum }')
 echo "gpu-bundle: $bundle has $(awk "BEGIN { printf \"%.1f\", $size / 1048576 }") MiB"
-# The C library is the host's.
+# The bundle uses the C library of the host.
 if command -v objdump >/dev/null; then
   glibc=$(objdump -T "$bundle"/bin/* | grep -oE 'GLIBC_[0-9.]+' | sort -Vu | tail -1)
   echo "gpu-bundle: its programs need ${glibc/_/ } or later, and libtorch 2.11.0"

@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Sets up libtorch 2.11.0 in .libtorch/, once: its CPU half, and its CUDA half where there is a GPU.
+# Sets up libtorch 2.11.0 in .libtorch/, once: the CPU half, and also the CUDA half if the host has a GPU.
 #
 #   scripts/libtorch.sh            the CUDA half if nvidia-smi lists a GPU
 #   CUDA=1 scripts/libtorch.sh     the CUDA half in any case; CUDA=0: never
 #
-# The first of these that is there is used:
-#   - with LIBTORCH in the environment, the libtorch in that folder, and .libtorch stays as it is;
-#   - what an earlier call left in .libtorch; a CUDA half that is wanted and missing is added, and one that CUDA=1 asks for
-#     and that does not load is replaced;
+# The first available source is used:
+#   - LIBTORCH in the environment: the libtorch in that folder; .libtorch is not changed;
+#   - the files of an earlier call in .libtorch; a missing CUDA half is added if wanted, and one that does not load is
+#     replaced if CUDA=1 asks for it;
 #   - the torch 2.11.0 of a Python (the active virtual or conda environment, then python3): .libtorch links to it;
-#   - wheels from PyPI, which carry the C++ libraries and headers. Their versions and digests are in libtorch-wheels.txt,
-#     so that everybody has the same libraries, whatever Python runs pip.
-# In .libtorch/lib all libraries lie side by side: each of them looks for the others in its own folder ($ORIGIN).
+#   - wheels from PyPI, which contain the C++ libraries and headers. libtorch-wheels.txt pins their versions and
+#     digests, so that every checkout has the same libraries, with any Python that runs pip.
+# In .libtorch/lib all libraries are in one folder, because each library looks for the others in its own folder
+# ($ORIGIN).
 set -euo pipefail
 
 TORCH=2.11.0
@@ -29,12 +30,12 @@ has_cuda() { [ -e "$1/lib/libtorch_cuda.so" ]; }
 within_20_seconds() { if command -v timeout >/dev/null; then timeout 20 "$@"; else "$@"; fi; }
 gpus() { within_20_seconds nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null; }
 
-# Which half is wanted, and whether the user said so.
+# The wanted half, and whether the user asked for it.
 asked=${CUDA:-}
 case "$asked" in
   1) cuda=yes ;;
   0) cuda=no ;;
-  *) # Unset, or the path of somebody's CUDA toolkit.
+  *) # Unset, or the path of a CUDA toolkit.
     asked=
     cuda=no
     if gpu=$(gpus) && [ -n "$gpu" ]; then
@@ -43,7 +44,7 @@ case "$asked" in
     ;;
 esac
 
-# The version of the libtorch in a folder, without what follows a plus sign; nothing if it does not say.
+# The version of the libtorch in a folder, without the text after a plus sign; empty if unknown.
 version_of() {
   local version=
   if [ -r "$1/version.py" ]; then
@@ -54,7 +55,7 @@ version_of() {
   echo "${version%%+*}"
 }
 
-# Prints why the CUDA half in a folder does not load; nothing if it does.
+# Prints why the CUDA half in a folder does not load; prints nothing if it loads.
 cuda_trouble() {
   python3 - "$1/lib/libtorch_cuda.so" <<'PY' || echo 'python3 ended abnormally while it loaded the library'
 import ctypes, sys
@@ -81,7 +82,7 @@ use_given_folder() {
   say "using LIBTORCH=$LIBTORCH"
 }
 
-# What is in .libtorch: none, cpu, linked (to a Python's torch without CUDA) or cuda.
+# The state of .libtorch: none, cpu, linked (to a Python's torch without CUDA) or cuda.
 state() {
   local stamp
   stamp=$(cat "$target/stamp" 2>/dev/null || true)
@@ -89,7 +90,7 @@ state() {
     "$fetched") has_cpu "$target" && echo cpu && return ;;
     "$fetched, cuda") has_cpu "$target" && has_cuda "$target" && echo cuda && return ;;
     "torch $TORCH, linked to "*)
-      # That Python may have gone, or have another torch by now.
+      # That Python may have been removed, or may have another torch now.
       if has_cpu "$target" && [ "$(version_of "${stamp#*, linked to }")" = "$TORCH" ]; then
         if has_cuda "$target"; then echo cuda; else echo linked; fi
         return
@@ -99,7 +100,7 @@ state() {
   echo none
 }
 
-# Finds a Python that has the right torch: sets `python` and `folder`, or fails.
+# Finds a Python with the right torch: sets `python` and `folder`, or fails.
 find_python() {
   local trouble
   for python in "${VIRTUAL_ENV:+$VIRTUAL_ENV/bin/python}" "${CONDA_PREFIX:+$CONDA_PREFIX/bin/python}" python3; do
@@ -133,14 +134,14 @@ print(spec.submodule_search_locations[0] if spec and spec.submodule_search_locat
 
 sha256() { if command -v sha256sum >/dev/null; then sha256sum "$1"; else shasum -a 256 "$1"; fi | cut -d' ' -f1; }
 
-# Unpacks from a wheel what is wanted: $1 wheel, $2 folder, $3 halves, such as `cpu|cuda`.
+# Unpacks the wanted files of a wheel: $1 wheel, $2 folder, $3 halves, such as `cpu|cuda`.
 unpack() {
   python3 - "$@" <<'PY'
 import os, shutil, sys, zipfile
 wheel, out, halves = sys.argv[1:]
 halves = halves.split("|")
 CUDA = ("libtorch_cuda", "libtorch_nvshmem", "libc10_cuda")
-# Python's half, other interfaces to what is there, and plugins for several hosts.
+# Not needed: Python's half, other interfaces to the same libraries, and plugins for several hosts.
 UNUSED = ("libtorch_python", "libcufftw", "libcusolverMg", "libnvblas", "nvshmem_")
 with zipfile.ZipFile(wheel) as archive:
     for name in archive.namelist():
@@ -162,19 +163,19 @@ with zipfile.ZipFile(wheel) as archive:
 PY
 }
 
-# The pinned wheels of the halves that `$1` names, such as `cpu|cuda`, as libtorch-wheels.txt has them.
+# The pinned wheels of the halves in `$1`, such as `cpu|cuda`, from libtorch-wheels.txt.
 wheels() {
   case "$(uname -s)-$(uname -m)" in
     Linux-x86_64) grep -E "^($1) " "$scripts/libtorch-wheels.txt" ;;
     Darwin-arm64)
-      # No digest yet: nobody of us has run it on this platform.
+      # There is no digest yet: this platform was never tested.
       [ "$1" = cpu ] && echo "cpu torch==$TORCH macosx_11_0_arm64 100000000 300000000 unchecked"
       ;;
     *) return 1 ;;
   esac
 }
 
-# Fetches what leads from state `$1` to what is wanted.
+# Fetches the files that are missing in state `$1`.
 fetch() {
   local halves list
   case "$1-$cuda" in
@@ -188,7 +189,8 @@ fetch() {
     fail "python3 with pip is needed to fetch libtorch: sudo apt-get install python3-pip python3-venv"
   local unpacked megabytes needed free
   unpacked=$(awk '{ bytes += $5 } END { printf "%d", bytes / 1e6 }' <<<"$list")
-  # The wheel of torch is in both halves, and is fetched once. A wheel lies beside what is unpacked.
+  # Both halves need the wheel of torch; it is fetched once. The wheel and its unpacked files need space at the same
+  # time.
   needed=$(awk '{ bytes += $5; if ($4 > most) most = $4 } END { printf "%d", (bytes + most) / 1e6 }' <<<"$list")
   list=$(awk '!seen[$2]++' <<<"$list")
   megabytes=$(awk '{ bytes += $4 } END { printf "%d", bytes / 1e6 }' <<<"$list")
@@ -221,12 +223,12 @@ fetch() {
 
   local trouble=
   if [ "$cuda" = yes ]; then
-    # What is added lies beside what is there, as far as loading goes.
+    # The loader finds the new files and the existing ones as if they were in one folder.
     trouble=$(LD_LIBRARY_PATH="$target/lib" cuda_trouble "$work")
     [ -z "$trouble" ] || fail "the CUDA half that was fetched does not load: $trouble"
   fi
   if [ "$halves" = cuda ]; then
-    # The library that says "CUDA is here" comes last, so that an interrupted call leaves a whole CPU half.
+    # The library that marks CUDA as present is moved last, so that an interrupted call leaves a complete CPU half.
     local library
     for library in "$work"/lib/*; do
       [ "$(basename "$library")" = libtorch_cuda.so ] || mv -f "$library" "$target/lib/"
@@ -250,7 +252,7 @@ if [ -n "${LIBTORCH:-}" ] && [ "$(readlink -m "$LIBTORCH")" != "$(readlink -m "$
 fi
 have=$(state)
 if [ "$have-$asked" = cuda-1 ]; then
-  # Whoever is told to run this by a worker that can not load it is not told that all is well.
+  # A worker that cannot load CUDA tells its user to run this script, so the script must not report success then.
   trouble=$(cuda_trouble "$target")
   if [ -n "$trouble" ]; then
     say "the CUDA half in $target does not load, setting it up anew: $trouble"
@@ -263,7 +265,7 @@ fi
 if [ "$cuda" = yes ] && [ -z "$asked" ]; then
   say "this host has a GPU (${gpu%%$'\n'*}): setting up libtorch with CUDA; CUDA=0 leaves it out"
   if [ "$have" != none ]; then
-    # Nobody asked for it: what worked without the CUDA half goes on to work.
+    # The user did not ask for CUDA: setups that worked without it must continue to work.
     CUDA=1 bash "$0" || say "warning: this host's GPU will not be used: libtorch's CUDA half could not be set up;" \
       "make libtorch CUDA=1 tries again, CUDA=0 leaves it out" >&2
     exit 0

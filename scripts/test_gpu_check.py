@@ -1,4 +1,4 @@
-"""Tests of gpu-check: what runs its parts, and what they compute. No GPU, no torch and no bundle is needed."""
+"""Tests of gpu-check: of its runner and of the computations of its parts. They need no GPU, torch or bundle."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ class RunnerTest(FolderTest):
         self.assertEqual([check["ok"] for check in part["checks"]], [True, None])
 
     def test_what_fails_crashes_or_hangs_does_not_stop_the_next(self) -> None:
-        # Whoever comes last has the time that the others left, and a part that hangs its own seconds alone.
+        # The last part has the time that the others left, and a part that hangs uses only its own seconds.
         parts = self.run_parts("wrong", "raises", "crashes", "hangs", "good", seconds=2.0, whole=13.0)
         self.assertFalse(self.passed)
         outcomes = [part["outcome"] for part in parts]
@@ -157,7 +157,7 @@ class RunnerTest(FolderTest):
         self.assertFalse(self.passed)
 
     def test_processes_that_a_part_leaves_are_ended(self) -> None:
-        # A process that adopts orphans does so for good: not this one.
+        # A process that adopts orphans keeps doing so, so this needs another process than the test's.
         left, good = self.run_apart("leaves", "good")
         self.assertEqual(good["outcome"], "passed")
         self.assertFalse(Path(f"/proc/{left['findings']['left']}").exists())
@@ -325,7 +325,7 @@ class HostTest(FolderTest):
 
 
 class PartTest(FolderTest):
-    """The parts as they are on a GPU, with stand-ins for whatever needs one."""
+    """The parts as on a GPU, with replacements for everything that needs one."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -441,7 +441,7 @@ class PartTest(FolderTest):
     def test_gpu_memory_is_taken_and_told(self) -> None:
         part = self.part()
         with self.assertRaisesRegex(CheckError, "could not be taken"):
-            faults.hold_gpu(part, 1)  # There is no probe in this bundle.
+            faults.hold_gpu(part, 1)  # This bundle has no probe.
 
     def test_programs_are_stopped_in_time(self) -> None:
         part = self.part()

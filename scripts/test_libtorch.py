@@ -1,4 +1,4 @@
-"""Tests of libtorch.sh, with small wheels of its own instead of PyPI's.
+"""Tests of libtorch.sh, with small generated wheels instead of PyPI's.
 
     python -m unittest discover -s scripts -p 'test_*.py'
 """
@@ -16,7 +16,7 @@ import zipfile
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parent
-# As in the real wheel: an RPATH with the folders of NVIDIA's wheels, and in the end the library's own.
+# As in the real wheel: an RPATH with the folders of NVIDIA's wheels, then the library's own folder.
 RPATH = "-Wl,--disable-new-dtags,-rpath,$ORIGIN/../../nvidia/cudnn/lib:$ORIGIN"
 PACKAGES = {
     # half, package, version: the files in its wheel
@@ -33,7 +33,7 @@ PACKAGES = {
 
 
 def compile_libraries(folder: Path) -> dict[str, bytes]:
-    """Shared libraries that need each other as the real ones do, by file name."""
+    """Shared libraries with the dependencies of the real ones, by file name."""
 
     def compile(name: str, *needed: str) -> None:
         command = ["cc", "-shared", "-nostdlib", "-x", "c", "/dev/null", "-x", "none", "-Wl,--no-as-needed", RPATH]
@@ -67,7 +67,7 @@ class LibtorchTest(unittest.TestCase):
         for made in (self.folder / "scripts", self.bin, self.index, self.folder / "no-torch" / "torch"):
             made.mkdir(parents=True)
         shutil.copy(SCRIPTS / "libtorch.sh", self.folder / "scripts")
-        # A `torch` that is none hides one that the Python of this machine may have.
+        # An empty `torch` module hides the one that the Python of this machine may have.
         (self.folder / "no-torch" / "torch" / "__init__.py").touch()
         self.make_wheels()
         self.program("nvidia-smi", "exit 9")
@@ -116,7 +116,7 @@ class LibtorchTest(unittest.TestCase):
         return torch
 
     def call(self, expect: int = 0, **environment: str) -> str:
-        """What the script says, standard output and error together."""
+        """The output of the script, standard output and error together."""
         inherited = {
             name: value
             for name, value in os.environ.items()
@@ -187,7 +187,7 @@ class LibtorchTest(unittest.TestCase):
         self.pins.write_text("\n".join(pins[:-1]) + "\n" + pins[-1][:-64] + "0" * 64 + "\n")
         self.assertIn("refusing to use it", self.call(1, CUDA="1"))
         self.assertEqual(self.installed(), self.CPU)
-        # Unasked, it is a warning: the demo still runs.
+        # If the user did not ask for CUDA it is a warning: the demo still runs.
         self.gpu()
         said = self.call()
         self.assertIn("refusing to use it", said)
@@ -224,7 +224,7 @@ class LibtorchTest(unittest.TestCase):
         self.assertEqual((self.target / "lib").resolve(), torch / "lib")
         self.assertEqual((self.target / "include").resolve(), torch / "include")
         self.assertEqual(self.call(), "")
-        # Another version is there, or none any more.
+        # The other Python has another version now, or none.
         (torch / "version.py").write_text("__version__ = '2.12.0'\n")
         self.assertIn("it is version 2.12.0, not 2.11.0", self.call())
         self.assertFalse((self.target / "lib").is_symlink())

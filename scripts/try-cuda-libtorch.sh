@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Tries the CUDA half of libtorch on a host without a GPU: that it can be fetched, that `colearn-trainer` loads it and says
-# that there is no device, and that `colearn run` then trains on the cores and says why.
+# Tries the CUDA half of libtorch on a host without a GPU: it is fetched, `colearn-trainer` loads it and reports that
+# there is no device, and `colearn run` then trains on the cores and says why.
 #
-#   scripts/try-cuda-libtorch.sh           by `make libtorch CUDA=1`, all libraries side by side
-#   scripts/try-cuda-libtorch.sh python    by a virtual environment with torch 2.11.0, which is linked to
+#   scripts/try-cuda-libtorch.sh           with `make libtorch CUDA=1`, all libraries in one folder
+#   scripts/try-cuda-libtorch.sh python    with a virtual environment that has torch 2.11.0, linked from .libtorch
 #
-# It fetches some 2.5 GB, needs 5 to 9 GB in .try-cuda/ (removed at the end unless KEEP=1) and takes minutes; `make test` does
-# not include it. The programs are those in target/release, or in the folder that COLEARN_PROGRAMS names; they may be built
-# with any libtorch 2.11.0. What fails ends it with an exit code that is not 0.
+# It fetches about 2.5 GB, needs 5 to 9 GB in .try-cuda/ (removed at the end unless KEEP=1) and takes minutes; `make
+# test` does not include it. The programs come from target/release, or from the folder that COLEARN_PROGRAMS names.
+# They may be built with any libtorch 2.11.0. A failure ends the script with an exit code other than 0.
 set -euo pipefail
 
 way=${1:-wheels}
@@ -49,7 +49,7 @@ export LIBTORCH_TARGET=$place/libtorch-$way
 CUDA=1 scripts/libtorch.sh
 say "$(du -shL "$LIBTORCH_TARGET" | cut -f1) in $LIBTORCH_TARGET"
 
-# The program was linked with another libtorch, which this one goes before.
+# The program was linked with another libtorch; this one takes precedence.
 export LD_LIBRARY_PATH=$LIBTORCH_TARGET/lib
 say "what the trainer says of its devices"
 devices=$("$programs/colearn-trainer" devices)
@@ -59,7 +59,7 @@ if ! command -v nvidia-smi >/dev/null; then
   expect "$devices" '"cuda_devices":0'
 fi
 
-# A stand-in that lists a GPU, so that the worker asks for it.
+# A fake nvidia-smi that lists a GPU, so that the worker tries to use it.
 mkdir -p "$place/bin"
 cat >"$place/bin/nvidia-smi" <<'EOF'
 #!/bin/sh

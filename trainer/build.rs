@@ -1,4 +1,4 @@
-//! Compiles the C interface to libtorch's fused operators, and tells the linker where the built binaries find
+//! Compiles the C interface to libtorch's fused operators, and tells the linker where the built programs find
 //! libtorch: beside the checkout's target folder, or where LIBTORCH points.
 
 use std::path::PathBuf;
@@ -15,14 +15,14 @@ fn main() {
         .std("c++17")
         .include(libtorch.join("include"))
         .file("src/fused/operators.cpp")
-        // Warnings of libtorch's own headers.
+        // Hide warnings of libtorch's own headers.
         .warnings(false)
         .compile("colearn_operators");
 
-    // Not `lib` itself, which may be a link into a Python's torch: what .libtorch links to next is found as well.
+    // Resolve the link: `lib` may point into a Python's torch, and the files beside the real folder are needed too.
     let lib = libtorch.canonicalize().unwrap_or(libtorch).join("lib");
     println!("cargo:rustc-link-arg=-Wl,-rpath,{}", lib.display());
-    // Binaries that were moved together with a `lib` folder beside them.
+    // For programs that were moved together with a `lib` folder beside them.
     if cfg!(target_os = "macos") {
         println!("cargo:rustc-link-arg=-Wl,-rpath,@executable_path/lib");
     } else {

@@ -4,6 +4,7 @@ mod listing;
 mod operations;
 mod places;
 mod reference;
+mod sweep_file;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -15,64 +16,61 @@ pub(crate) use self::{
     operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
     places::{Listen, Target},
     reference::{TaskPath, TaskReference},
+    sweep_file::{SweepFileArgs, is_stdin, origin_of},
 };
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  done; a sweep that was waited for is complete
+  0  success; a sweep that was waited for is complete
   1  another error, named in the message
   2  wrong command line
   3  the sweep file is not valid
   4  the data set is missing, malformed or does not fit the sweep
   5  no coordinator answers
-  6  the state folder is held by another process, not writable, corrupt or full
-  7  the address to listen on is taken
-  8  no sweep, task or worker of that name
+  6  the state folder is used by another process, not writable, corrupt or full
+  7  the address to listen on is in use
+  8  there is no sweep, task or worker of this name
   9  the sweep ended with failed tasks, or was cancelled
- 10  workers could not be started, or kept dying
-130  interrupted; what was recorded is kept, the same command continues";
+ 10  workers could not be started, or crashed repeatedly
+130  interrupted; recorded results are kept, and the same command continues";
 
-/// Sweeps for multimodal co-learning: a YAML grid times seeds, trained by workers, averaged with honest statistics.
+/// Run sweeps for multimodal co-learning: train every point of a YAML grid with every seed, and average over the seeds.
 #[derive(Debug, Parser)]
 #[command(name = "colearn", version, after_help = EXIT_CODES)]
 pub(crate) struct Cli {
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run a sweep on this machine to its end and print the averaged results.
     ///
-    /// Typing the same command again after an interruption continues where it stopped.
+    /// After an interruption the same command continues the sweep.
     Run(RunArgs),
     /// Show what a sweep file expands to, without running anything.
     Plan(PlanArgs),
+    /// Write a commented sweep file for a data set, to begin with.
+    Init(InitArgs),
     /// Print every key and setting of a sweep file, with its range and default.
     Settings,
-    /// Serve sweeps to workers and people.
+    /// Start a coordinator: it accepts sweeps and distributes their tasks to workers.
     Coordinator(CoordinatorArgs),
     /// Run a worker: `colearn worker --help` is `colearn-worker --help`.
     #[command(disable_help_flag = true)]
     Worker {
-        /// Passed on to `colearn-worker`.
+        /// Arguments for `colearn-worker`.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, num_args = 0..)]
         arguments: Vec<String>,
     },
     /// Submit a sweep to a coordinator. Submitting the same sweep again changes nothing.
-    Submit {
-        /// The sweep file.
-        #[arg(value_parser = places::path())]
-        file: PathBuf,
-        #[command(flatten)]
-        target: Target,
-    },
+    Submit(SubmitArgs),
     /// List the sweeps.
     #[command(after_help = listing::LIST_JSON)]
     List(ListArgs),
-    /// Show how far a sweep is, and what failed.
+    /// Show the progress of a sweep and its failures.
     #[command(after_help = listing::STATUS_JSON)]
     Status(StatusArgs),
     /// Follow a sweep until it ends.
@@ -83,55 +81,55 @@ pub(crate) enum Command {
         name: SweepName,
         #[command(flatten)]
         target: Target,
-        /// How to print them.
+        /// Output format.
         #[arg(long, value_enum, default_value_t = Format::Table)]
         format: Format,
     },
     /// Write a report of a sweep: a page with tables and charts, and the results as CSV, Markdown, LaTeX and JSON.
     ///
     /// The page (index.html) is one file that needs no network; every chart is also an SVG file under plots/.
-    /// Sweeps that are still running can be reported too: what is missing is shown as missing.
+    /// Running sweeps can be reported too; missing results are shown as missing.
     /// results.parquet is written by programs built with the cargo feature `parquet`.
     Report(ReportArgs),
-    /// List the tasks of a sweep: where each is, who trains it, why it failed.
+    /// List the tasks of a sweep: state, worker and reason of failure.
     #[command(after_help = listing::TASKS_JSON)]
     Tasks(TasksArgs),
     /// List the workers and what they train.
     #[command(after_help = listing::WORKERS_JSON)]
     Workers(WorkersArgs),
-    /// Print what was logged while a task was trained, or by a worker.
+    /// Print the log of a task or of a worker.
     #[command(after_help = listing::LOGS_JSON)]
     Logs(LogArgs),
-    /// Try a sweep's failed and cancelled tasks again, with all their attempts.
+    /// Try failed and cancelled tasks of a sweep again, with the full number of attempts.
     Retry(RetryArgs),
-    /// Add the seeds and configurations of a sweep file to a sweep; what is recorded is kept.
+    /// Add the seeds and configurations of a sweep file to a sweep; recorded results are kept.
     ///
-    /// The file is the sweep's own with more seeds, more values or more includes. What a task is trained with must
-    /// not change: a file that would change it is refused, with the difference.
+    /// The file is the original sweep file with more seeds, values or includes. The settings of existing tasks must
+    /// not change: a file that would change them is refused, and the difference is shown.
     Extend(ExtendArgs),
-    /// Start nothing more of a sweep; what runs goes on.
+    /// Start no new tasks of a sweep; running tasks continue.
     Pause(Named),
-    /// Undo `pause`.
+    /// Resume a paused sweep.
     Resume(Named),
-    /// Let a sweep go before others, or after them.
+    /// Set the priority of a sweep relative to others.
     Priority(PriorityArgs),
-    /// Cancel a sweep: what runs is stopped, what is recorded is kept.
+    /// Cancel a sweep: running tasks are stopped, recorded results are kept.
     Cancel(Named),
-    /// Forget a sweep that has ended, with all its results.
+    /// Delete a sweep that has ended, with all its results.
     Rm(RemoveArgs),
-    /// Let a worker take nothing new, and leave when nothing runs on it any more.
+    /// Give a worker no new tasks, and let it exit when it is idle.
     Drain(DrainArgs),
-    /// Undo `drain`, or take a worker back that was set aside because nothing succeeded on it.
+    /// Undo `drain`, or use a worker again that was set aside because no task succeeded on it.
     Undrain(UndrainArgs),
-    /// Make and look at data sets.
+    /// Generate and inspect data sets.
     #[command(subcommand)]
     Data(DataCommand),
-    /// Check or copy what a coordinator has recorded, also while it serves.
+    /// Check or copy a coordinator's database, also while the coordinator is running.
     #[command(subcommand)]
     Db(DbCommand),
 }
 
-/// A sweep of a coordinator.
+/// Arguments of the commands that take only a sweep.
 #[derive(Args, Debug)]
 pub(crate) struct Named {
     /// The sweep's name.
@@ -143,48 +141,75 @@ pub(crate) struct Named {
 /// `colearn run`.
 #[derive(Args, Debug)]
 pub(crate) struct RunArgs {
-    /// The sweep file.
-    #[arg(value_parser = places::path())]
-    pub(crate) file: PathBuf,
-    /// Folder that holds what was recorded.
+    #[command(flatten)]
+    pub(crate) sweep_file: SweepFileArgs,
+    /// State folder: the recorded sweeps and results.
     #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR", value_parser = places::path())]
     pub(crate) state: PathBuf,
-    /// Folder that bare data set names are looked up in.
+    /// Folder of the data sets; bare data set names are looked up there.
     #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
     pub(crate) data_dir: PathBuf,
-    /// How to print the results at the end.
+    /// Format of the results at the end.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub(crate) format: Format,
-    /// Slots of the local worker: tasks (or cohorts) trained at the same time [default: one per GPU, or per core].
+    /// Slots of the local worker: the number of cohorts trained at the same time [default: one per GPU, or per core].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) slots: Option<u32>,
-    /// Slots that may share a GPU: each trains cohorts of its own, and they share its memory [default: 1].
+    /// Slots per GPU: each trains its own cohorts, and they share the GPU's memory [default: 1].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) slots_per_gpu: Option<u32>,
     /// Threads of each slot [default: cores / slots].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
-    /// Most tasks trained together as one stacked model on a slot [default: 1 on CPU, more on a GPU].
+    /// Maximum number of tasks that a slot trains together as one stacked model [default: 1 on CPU, 16 on a GPU].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) max_cohort: Option<u32>,
-    /// Where to train.
+    /// Device to train on.
     #[arg(long, env = "COLEARN_DEVICE", default_value = "auto", value_parser = ["auto", "cpu", "cuda"])]
     pub(crate) device: String,
-    /// Where checkpoints lie: a folder, or s3://bucket/prefix [default: checkpoints in the state folder].
+    /// Where to keep checkpoints: a folder, or s3://bucket/prefix [default: checkpoints in the state folder].
     #[arg(long, env = "COLEARN_CHECKPOINTS", value_name = "LOCATION")]
     pub(crate) checkpoints: Option<OsString>,
+}
+
+/// `colearn init`.
+#[derive(Args, Debug)]
+pub(crate) struct InitArgs {
+    /// The data set: a bare name in the data folder, or a path, as sweep files have it.
+    pub(crate) dataset: String,
+    /// Folder that bare data set names are looked up in.
+    #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
+    pub(crate) data_dir: PathBuf,
+    /// File to write, which must not exist yet; `-` for standard output [default: DATASET.yaml].
+    #[arg(long, value_name = "FILE", value_parser = places::path())]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// `colearn submit`.
+#[derive(Args, Debug)]
+pub(crate) struct SubmitArgs {
+    #[command(flatten)]
+    pub(crate) sweep_file: SweepFileArgs,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Folder that bare data set names are looked up in, to check the settings against the data before anything runs.
+    #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
+    pub(crate) data_dir: PathBuf,
 }
 
 /// `colearn plan`.
 #[derive(Args, Debug)]
 pub(crate) struct PlanArgs {
-    /// The sweep file.
+    /// The sweep file; `-` for standard input.
     #[arg(value_parser = places::path())]
     pub(crate) file: PathBuf,
+    /// Folder that bare data set names are looked up in, to check the settings against the data.
+    #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
+    pub(crate) data_dir: PathBuf,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
-    /// How many configurations to show.
+    /// Number of configurations to show.
     #[arg(long, default_value_t = 10)]
     pub(crate) first: usize,
 }
@@ -192,16 +217,16 @@ pub(crate) struct PlanArgs {
 /// `colearn coordinator`.
 #[derive(Args, Debug)]
 pub(crate) struct CoordinatorArgs {
-    /// Address to listen on. Anything but loopback is open to everybody who can reach it.
+    /// Address to listen on. There is no password: everybody who can reach the address can use it.
     #[arg(long, env = "COLEARN_LISTEN", default_value = "127.0.0.1:7117", value_name = "HOST:PORT")]
     pub(crate) listen: Listen,
-    /// Folder that holds what was recorded; one coordinator at a time.
+    /// State folder: the recorded sweeps and results. Only one coordinator can use it at a time.
     #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR", value_parser = places::path())]
     pub(crate) state: PathBuf,
-    /// How long a worker may be silent before its tasks go to others.
+    /// How long a worker may be without contact before its tasks are given to others.
     #[arg(long, value_name = "TIME", default_value = "20s", value_parser = lease)]
     pub(crate) lease: Duration,
-    /// How long after its end a sweep is put away, so that a start need not go through its history.
+    /// How long after its end a sweep is settled: later starts no longer replay its journal.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = settle_after)]
     pub(crate) settle_after: Duration,
 }
@@ -216,29 +241,29 @@ pub(crate) struct ReportArgs {
     /// Folder to write; files of an earlier report are replaced or removed [default: reports/NAME].
     #[arg(long, value_name = "DIR", value_parser = places::path())]
     pub(crate) out: Option<PathBuf>,
-    /// The sweep file, which the path of `report.reference` (published means) is relative to [default: that path
-    /// from here].
+    /// The sweep file; the path of `report.reference` (published means) is relative to its folder [default: relative
+    /// to the current folder].
     #[arg(long, value_name = "FILE", value_parser = places::path())]
     pub(crate) sweep_file: Option<PathBuf>,
 }
 
-/// How results are printed.
+/// Formats of results.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
+    /// A table for the terminal.
     Table,
-    /// One row a configuration, mean, std and interval of every metric.
+    /// One row per configuration: mean, standard deviation and interval of every metric.
     Csv,
-    /// Everything, for programs.
+    /// All data, for programs.
     Json,
-    /// For notes and pull requests.
+    /// A table for notes and pull requests.
     Markdown,
 }
 
 /// `colearn data`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
-    /// Generate the demo data set: artificial, with a planted co-learning problem.
+    /// Generate the demo data set, which has a co-learning problem by construction.
     Generate {
         /// File to write.
         #[arg(long, default_value = "data/demo.safetensors", value_name = "FILE", value_parser = places::path())]
@@ -247,12 +272,12 @@ pub(crate) enum DataCommand {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
-    /// Check a data set and print what it holds.
+    /// Check a data set and print its contents.
     Inspect {
         /// The data set: a file, or a bare name as in sweep files.
         #[arg(value_parser = places::path())]
         file: PathBuf,
-        /// Folder that bare names are looked up in.
+        /// Folder in which bare names are looked up.
         #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
         data_dir: PathBuf,
         /// Print JSON.
@@ -264,18 +289,19 @@ pub(crate) enum DataCommand {
 /// `colearn db`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DbCommand {
-    /// Replay the journal and compare what comes out with the recorded results.
+    /// Replay the journal and compare its outcome with the recorded results.
     ///
-    /// Exits with 6 when something is inconsistent.
+    /// Exits with 6 if something is inconsistent.
     Check {
         /// The state folder.
         #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR", value_parser = places::path())]
         state: PathBuf,
     },
-    /// Copy the database, as it is at one moment, to a file that is not there yet.
+    /// Copy a consistent state of the database to a new file.
     ///
-    /// To restore it, put it into an empty folder as `colearn.db` and start a coordinator with that folder as its
-    /// state, when no worker of the old one is left: tokens begin again where they were when the copy was made.
+    /// To restore the copy, stop all workers of the old coordinator, put the file into an empty folder as `colearn.db`,
+    /// and start a coordinator with this state folder. Workers must be stopped because the lease tokens continue from
+    /// their values at the time of the copy.
     Backup {
         /// The file to write.
         #[arg(value_parser = places::path())]

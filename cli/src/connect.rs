@@ -3,7 +3,6 @@
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
-    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -12,7 +11,6 @@ use colearn_coordinator::{
     engine::EngineError,
     store::{self, StoreError},
 };
-use colearn_core::sweep::Sweep;
 
 use crate::{
     args::Target,
@@ -175,12 +173,8 @@ impl Connection {
 
 /// A coordinator on a free loopback port, with its state in `state`.
 pub(crate) fn config(state: &Path) -> Config {
-    let parser = |source: &str, origin: &str| {
-        let parsed = Sweep::parse(source, origin).map_err(|diagnostics| diagnostics.to_string())?;
-        Ok((parsed.sweep, parsed.warnings.iter().map(ToString::to_string).collect()))
-    };
     let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    Config::new(Storage::StateDir(state.to_owned()), listen, Arc::new(parser))
+    Config::new(Storage::StateDir(state.to_owned()), listen)
 }
 
 /// Starts a coordinator in this process.

@@ -1,7 +1,7 @@
 //! `colearn data`, and checking that a sweep fits its data sets.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     path::Path,
 };
 
@@ -9,6 +9,7 @@ use colearn_core::{
     settings::{DataShape, SettingsError, schema::field},
     sweep::{Configuration, Sweep},
     table::ResultsTable,
+    text::counted_len,
 };
 use colearn_data_format::{Dataset, Split, generate, inspect::Summary, resolve, write};
 
@@ -54,35 +55,79 @@ pub(crate) fn data(command: &DataCommand) -> Outcome {
 /// Opens every data set of `sweep`, checks that it can be trained on, and returns them by name.
 ///
 /// # Errors
-/// Naming the data set and what it lacks.
+/// Naming the data set, and everything in the sweep that does not fit it.
 pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<BTreeMap<String, Dataset>, Failure> {
     let mut opened: BTreeMap<String, Dataset> = BTreeMap::new();
+    for name in names(sweep) {
+        let path = resolve(name, data_dir);
+        let dataset = Dataset::open(&path).map_err(|error| {
+            let advice = if name.starts_with('~') {
+                "; `~` means the home folder to shells alone: write the path out"
+            } else {
+                ""
+            };
+            Failure::new(Exit::DataSet, format!("{error}{advice}"))
+        })?;
+        for warning in dataset.warnings() {
+            errln!("warning: {}: {warning}", path.display());
+        }
+        opened.insert(name.to_owned(), dataset);
+    }
+    check_fit(sweep, &opened)?;
+    Ok(opened)
+}
+
+/// Checks a sweep against those of its data sets that are in the data folder here, and says which are not: they are where
+/// the workers are.
+///
+/// # Errors
+/// Naming the data set, and everything in the sweep that does not fit it.
+pub(crate) fn check_data_that_is_here(sweep: &Sweep, data_dir: &Path) -> Result<(), Failure> {
+    let mut opened = BTreeMap::new();
+    for name in names(sweep) {
+        let path = resolve(name, data_dir);
+        if !path.exists() {
+            errln!(
+                "note: {} is not here, so the settings were not checked against the data (--data-dir)",
+                path.display()
+            );
+            continue;
+        }
+        let dataset = Dataset::open(&path).map_err(|error| Failure::new(Exit::DataSet, error))?;
+        opened.insert(name.to_owned(), dataset);
+    }
+    check_fit(sweep, &opened)
+}
+
+fn names(sweep: &Sweep) -> BTreeSet<&str> {
+    sweep.configurations.iter().map(|configuration| configuration.settings.dataset.as_str()).collect()
+}
+
+/// Checks every configuration against its data set, if that is open.
+fn check_fit(sweep: &Sweep, opened: &BTreeMap<String, Dataset>) -> Result<(), Failure> {
+    let shapes: BTreeMap<&str, DataShape> =
+        opened.iter().map(|(name, dataset)| (name.as_str(), shape(dataset))).collect();
+    let mut mistakes: Vec<(String, usize)> = Vec::new();
     for configuration in &sweep.configurations {
         let settings = &configuration.settings;
-        let dataset = match opened.entry(settings.dataset.clone()) {
-            Entry::Occupied(entry) => entry.into_mut(),
-            Entry::Vacant(entry) => {
-                let path = resolve(&settings.dataset, data_dir);
-                let dataset = Dataset::open(&path).map_err(|error| {
-                    let advice = if settings.dataset.starts_with('~') {
-                        "; `~` means the home folder to shells alone: write the path out"
-                    } else {
-                        ""
-                    };
-                    Failure::new(Exit::DataSet, format!("{error}{advice}"))
-                })?;
-                for warning in dataset.warnings() {
-                    errln!("warning: {}: {warning}", path.display());
-                }
-                entry.insert(dataset)
-            }
-        };
-        let shape = shape(dataset);
-        check_written_modalities(configuration, &shape)
-            .and_then(|()| settings.fits(&shape))
-            .map_err(|error| Failure::new(Exit::DataSet, error))?;
+        let Some(shape) = shapes.get(settings.dataset.as_str()) else { continue };
+        let fits = check_written_modalities(configuration, shape).and_then(|()| settings.fits(shape));
+        let Err(mistake) = fits.map_err(|error| error.to_string()) else { continue };
+        match mistakes.iter_mut().find(|(text, _)| *text == mistake) {
+            Some((_, times)) => *times += 1,
+            None => mistakes.push((mistake, 1)),
+        }
     }
-    Ok(opened)
+    if mistakes.is_empty() {
+        return Ok(());
+    }
+    let all = sweep.configurations.len();
+    let line = |(mistake, times): (String, usize)| match times {
+        times if times == all => mistake,
+        times => format!("{mistake} (in {times} of {})", counted_len(all, "configuration")),
+    };
+    let lines: Vec<String> = mistakes.into_iter().map(line).collect();
+    Err(Failure::new(Exit::DataSet, lines.join("\n")))
 }
 
 fn shape(dataset: &Dataset) -> DataShape {

@@ -28,6 +28,7 @@ mod db;
 mod descriptors;
 mod exit;
 mod format;
+mod init;
 mod interrupt;
 mod introduction;
 mod local_worker;
@@ -75,13 +76,14 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Outcome {
     match command {
         Command::Plan(arguments) => plan::plan(&arguments),
+        Command::Init(arguments) => init::init(&arguments),
         Command::Settings => plan::settings(),
         Command::Data(command) => data::data(&command),
         Command::Db(command) => block_on(db::db(&command)),
         Command::Worker { arguments } => worker(&arguments),
         Command::Run(arguments) => block_on(run::run(&arguments)),
         Command::Coordinator(arguments) => block_on(coordinator::coordinator(&arguments)),
-        Command::Submit { file, target } => block_on(remote::submit(&file, &target)),
+        Command::Submit(arguments) => block_on(remote::submit(&arguments)),
         Command::List(arguments) => block_on(remote::list(&arguments)),
         Command::Status(arguments) => block_on(remote::status(&arguments)),
         Command::Watch(named) => block_on(remote::watch(&named)),

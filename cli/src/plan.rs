@@ -5,7 +5,8 @@ use std::path::Path;
 use colearn_core::sweep::{Parsed, Plan, Sweep};
 
 use crate::{
-    args::PlanArgs,
+    args::{PlanArgs, origin_of},
+    data::check_data_that_is_here,
     exit::{Exit, Failure, Outcome},
     remote::read_sweep_file,
 };
@@ -13,6 +14,7 @@ use crate::{
 /// Shows what a sweep file expands to.
 pub(crate) fn plan(arguments: &PlanArgs) -> Outcome {
     let (_, parsed) = parse_file(&arguments.file)?;
+    check_data_that_is_here(&parsed.sweep, &arguments.data_dir)?;
     let plan = Plan::of(&parsed, arguments.first);
     if arguments.json {
         let text = serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(Exit::Failure, error))?;
@@ -29,7 +31,7 @@ pub(crate) fn plan(arguments: &PlanArgs) -> Outcome {
 /// With all diagnostics, when the file can not be read or is not valid.
 pub(crate) fn parse_file(file: &Path) -> Result<(String, Parsed), Failure> {
     let source = read_sweep_file(file)?;
-    let parsed = Sweep::parse(&source, &file.display().to_string())
+    let parsed = Sweep::parse(&source, &origin_of(file))
         .map_err(|diagnostics| Failure::invalid_sweep(&diagnostics))?;
     for warning in &parsed.warnings {
         errln!("{warning}");

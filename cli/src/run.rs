@@ -24,8 +24,11 @@ use crate::{
 
 /// Runs a sweep to its end on this machine.
 pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
-    let (source, parsed) = parse_file(&arguments.file)?;
-    let sweep = parsed.sweep;
+    let (source, parsed) = parse_file(&arguments.sweep_file.file)?;
+    let mut sweep = parsed.sweep;
+    if let Some(name) = &arguments.sweep_file.name {
+        sweep.name = name.clone();
+    }
     let datasets = check_data(&sweep, &arguments.data_dir)?;
     let program = find_program()?;
 
@@ -39,7 +42,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     let target = Target { coordinator: None, state: arguments.state.clone() };
     let worked = async {
         let mut client = Client::connect(&url).await?;
-        let summary = submit_to(&mut client, source, &arguments.file, &target).await?;
+        let summary = submit_to(&mut client, source, &arguments.sweep_file, &target).await?;
         let ended = if has_ended(&summary) {
             Some(summary)
         } else {

@@ -1,7 +1,7 @@
-//! What the programs of colearn share: parsing the command line and the environment, and the colours of logs.
+//! The code that colearn's programs share: parsing the command line and the environment, and the colours of logs.
 //!
-//! Empty variables count as unset. A help text that can not be written is an error. Logs have colours only on a
-//! terminal that supports them (`TERM`) and unless they are turned off (`NO_COLOR`, `CLICOLOR`).
+//! Empty variables count as unset. A help text that cannot be written is an error. Logs have colours only on a
+//! terminal that supports them (`TERM`), and only if colours are not turned off (`NO_COLOR`, `CLICOLOR`).
 
 use std::{
     ffi::OsString,
@@ -12,7 +12,7 @@ use clap::{Command, Parser, builder::Resettable};
 
 /// The exit code when the reader has closed the pipe: what shells report for a program that SIGPIPE ended.
 pub const PIPE_CLOSED: u8 = 141;
-/// The exit code when the output can not be written.
+/// The exit code when the output cannot be written.
 const NOT_WRITTEN: u8 = 1;
 
 /// Parses the command line and the environment. Ends the program after printing its help, its version or an error.
@@ -34,7 +34,7 @@ pub fn variable(name: &str) -> Option<OsString> {
 /// Whether a log on standard error may have colours.
 #[must_use]
 pub fn stderr_has_colours() -> bool {
-    // Where CI is set, as on build machines, anstream takes any terminal for one with colours.
+    // If CI is set, as on build machines, anstream assumes that every terminal has colours.
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     let understood = set("TERM").is_some_and(|term| term != "dumb");
     let forced = set("CLICOLOR_FORCE").is_some_and(|force| force != "0");

@@ -153,6 +153,7 @@ async fn what_is_only_looked_at_is_not_changed() {
     let request = v1::SubmitSweepRequest {
         source: serde_json::to_string(&small_sweep("third", 1, 1)).unwrap(),
         origin: "x".to_owned(),
+        ..Default::default()
     };
     let refused = person.0.submit_sweep(request).await.unwrap_err();
     assert_eq!(refused.code(), tonic::Code::Unavailable, "{refused:?}");

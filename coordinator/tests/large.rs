@@ -31,7 +31,8 @@ async fn a_million_tasks_are_submitted_and_extended() {
         }
     });
     let began = Instant::now();
-    let request = v1::SubmitSweepRequest { source: "small".to_owned(), origin: String::new() };
+    let request =
+        v1::SubmitSweepRequest { source: "small".to_owned(), origin: String::new(), ..Default::default() };
     person.0.submit_sweep(request).await.unwrap();
     println!("submitted after {:?}", began.elapsed());
     let began = Instant::now();

@@ -49,7 +49,7 @@ async fn a_sweep_of_very_many_configurations_is_never_told_in_one_message() {
     let coordinator = start_with(config).await.unwrap();
     let mut person = Person::at(&coordinator).await;
     let (source, origin) = ("20000".to_owned(), String::new());
-    person.0.submit_sweep(v1::SubmitSweepRequest { source, origin }).await.unwrap();
+    person.0.submit_sweep(v1::SubmitSweepRequest { source, origin, ..Default::default() }).await.unwrap();
     for limit in [0, u32::MAX] {
         let first = person.page("huge", 0, limit).await;
         assert_eq!((first.configurations.len(), first.more), (16_384, true));

@@ -42,7 +42,8 @@ async fn errors_say_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = start(folder.path()).await;
     let mut person = Person::at(&coordinator).await;
-    let request = v1::SubmitSweepRequest { source: "{".to_owned(), origin: "x.yaml".to_owned() };
+    let request =
+        v1::SubmitSweepRequest { source: "{".to_owned(), origin: "x.yaml".to_owned(), ..Default::default() };
     let status = person.0.submit_sweep(request).await.unwrap_err();
     assert_eq!(status.code(), Code::InvalidArgument);
     assert!(status.message().starts_with("x.yaml: "), "the diagnostics: {}", status.message());

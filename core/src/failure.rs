@@ -1,4 +1,4 @@
-//! Why an attempt failed, and what follows from it.
+//! Reasons why an attempt failed, and what follows from each.
 
 use std::fmt;
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::text::shortened;
 
-/// The type of a failure. What is done about it depends on the type alone; the text beside it is for people.
+/// The type of a failure. It alone decides what follows; the message is for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureReason {
@@ -16,13 +16,13 @@ pub enum FailureReason {
     OutOfMemory,
     /// The data set is missing, malformed or does not fit the settings.
     Data,
-    /// The settings can not be trained on this worker.
+    /// The settings cannot be trained on this worker.
     Settings,
-    /// The trainer died: a signal, an abort, an exception in libtorch.
+    /// The trainer process ended: by a signal, an abort, or an exception in libtorch.
     Crash,
     /// The trainer made no progress for too long.
     Hang,
-    /// The worker was lost: its lease ran out.
+    /// The worker was lost: its lease expired.
     LeaseExpired,
     /// The sweep was cancelled.
     Cancelled,
@@ -33,15 +33,15 @@ pub enum FailureReason {
 pub enum RetryPolicy {
     /// Try again, as long as attempts are left.
     Retry,
-    /// Try again in a cohort of half the size, which costs no attempt: until it fits, or until the member that
-    /// takes the others along is alone. A task that was alone tries again as long as attempts are left.
+    /// Try again in a cohort of half the size, which costs no attempt. Halving ends when the cohort fits, or when the
+    /// member that makes the others fail is alone. A task that was alone is tried again as long as attempts are left.
     RetryAtLowerDensity,
-    /// The same would happen again: the task has failed.
+    /// A retry would fail in the same way: the task has failed.
     Fail,
 }
 
 impl FailureReason {
-    /// Every reason, for conversions and tests.
+    /// All reasons, for conversions and tests.
     pub const ALL: [Self; 8] = [
         Self::Diverged,
         Self::OutOfMemory,
@@ -53,11 +53,12 @@ impl FailureReason {
         Self::Cancelled,
     ];
 
-    /// What follows from a failure of this type, once it is known to be the task's, see
-    /// [`Self::needs_confirmation`].
+    /// What follows from a failure of this type, after it is confirmed to be the task's (see
+    /// [`Self::needs_confirmation`]).
     ///
-    /// Training is a function of configuration and seed, so what diverged diverges again. A trainer that died
-    /// or hangs does so with its whole cohort, though most likely for one member: halving finds out which.
+    /// Training is a function of configuration and seed, so a task that diverged diverges again. A trainer that
+    /// crashes or hangs takes its whole cohort with it, although usually one member causes it: halving finds that
+    /// member.
     #[must_use]
     pub fn policy(self) -> RetryPolicy {
         match self {
@@ -67,21 +68,21 @@ impl FailureReason {
         }
     }
 
-    /// Whether a second worker has to see the same before it is the task's: a data set that is missing on one
-    /// host, or older there, is fine on the next.
+    /// Whether a second worker has to report the same failure before it counts as the task's. A data set that is
+    /// missing or outdated on one host may be fine on another.
     #[must_use]
     pub fn needs_confirmation(self) -> bool {
         matches!(self, Self::Data | Self::Settings)
     }
 
-    /// Whether a failure of this type can be the fault of the worker. What diverged was trained, and what was
-    /// cancelled says nothing.
+    /// Whether the worker can be the cause of a failure of this type. A task that diverged was trained correctly, and
+    /// a cancellation says nothing about the worker.
     #[must_use]
     pub fn may_be_the_workers(self) -> bool {
         !matches!(self, Self::Diverged | Self::Cancelled)
     }
 
-    /// The word for it in files, tables and logs.
+    /// The word for the reason in files, tables and logs.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {

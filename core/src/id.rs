@@ -1,18 +1,18 @@
-//! Names and numbers of things. One type each, so that they can not be mixed up.
+//! Names and numbers of things. Each has its own type, so that they cannot be confused.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// What is wrong with a name or an identifier.
+/// An invalid name or identifier.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IdError {
-    /// A sweep's name is not of the allowed form.
+    /// A sweep's name has an invalid form.
     #[error(
         "`{0}` is not a sweep name: use 1 to 64 letters, digits, `.`, `_` or `-`, beginning with a letter or digit"
     )]
     SweepName(String),
-    /// A worker's identifier is not of the allowed form.
+    /// A worker's identifier has an invalid form.
     #[error("`{0}` is not a worker id: use 1 to 128 letters, digits, `.`, `_` or `-`")]
     WorkerId(String),
     /// A configuration's identifier is not 16 hexadecimal digits.
@@ -26,7 +26,7 @@ fn is_word(text: &str, longest: usize) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'))
 }
 
-/// The name a person gave a sweep; unique within a store.
+/// The name that a person gave a sweep; unique within a store.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct SweepName(String);
@@ -35,7 +35,7 @@ impl SweepName {
     /// Checks and wraps a name.
     ///
     /// # Errors
-    /// When the name is empty, longer than 64 bytes or has other characters than letters, digits, `.`, `_`, `-`.
+    /// If the name is empty, longer than 64 bytes or has characters other than letters, digits, `.`, `_`, `-`.
     pub fn new(text: impl Into<String>) -> Result<Self, IdError> {
         let text = text.into();
         let starts_well = text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
@@ -75,7 +75,7 @@ impl fmt::Display for SweepName {
     }
 }
 
-/// The number a coordinator gave a sweep when it was submitted, counting from 1.
+/// The number that a coordinator gave a sweep at its submission, counting from 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SweepId(pub u64);
@@ -124,11 +124,11 @@ impl From<ConfigurationId> for String {
 /// One (configuration, seed) of one sweep. Written `sweep/configuration/seed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TaskId {
-    /// The sweep it belongs to.
+    /// The sweep of the task.
     pub sweep: SweepId,
-    /// What is trained.
+    /// The configuration of the task.
     pub configuration: ConfigurationId,
-    /// The replicate.
+    /// The seed of the task.
     pub seed: u64,
 }
 
@@ -138,7 +138,7 @@ impl fmt::Display for TaskId {
     }
 }
 
-/// One run of one worker process. A worker that is started again has another.
+/// One run of one worker process. A restarted worker has a new id.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct WorkerId(String);
@@ -147,7 +147,7 @@ impl WorkerId {
     /// Checks and wraps an identifier.
     ///
     /// # Errors
-    /// When it is empty, longer than 128 bytes or has other characters than letters, digits, `.`, `_`, `-`.
+    /// If it is empty, longer than 128 bytes or has characters other than letters, digits, `.`, `_`, `-`.
     pub fn new(text: impl Into<String>) -> Result<Self, IdError> {
         let text = text.into();
         if is_word(&text, 128) { Ok(Self(text)) } else { Err(IdError::WorkerId(text)) }
@@ -179,8 +179,8 @@ impl fmt::Display for WorkerId {
     }
 }
 
-/// A fencing token: grows with every lease a store ever granted, so that a report under an older lease of
-/// the same task can be told from one under the newer.
+/// A fencing token. It grows with every lease that a store ever granted, so that a report under an older lease of a
+/// task can be distinguished from one under a newer lease.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct LeaseToken(pub u64);

@@ -1,7 +1,7 @@
 //! The pure domain of colearn: sweep files, grids, the scheduler, statistics.
 //!
-//! Nothing in this crate reads a clock, draws a random number, touches a file or a socket: time and
-//! everything else that happens comes in as an argument. `clippy.toml` beside this crate bans the ways out.
+//! This crate reads no clock, draws no random numbers, and uses no files or sockets: time and all other input are
+//! arguments. `clippy.toml` beside this crate bans the functions for these.
 
 pub mod failure;
 pub mod id;

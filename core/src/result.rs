@@ -1,35 +1,36 @@
-//! What a finished task hands back.
+//! The result of a finished task.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Names of the metrics, in the order people read them.
+/// Names of the metrics, in the order of display.
 ///
 /// A plain name is the metric on the primary modality alone. `name@a+b` is the same metric with the modalities
 /// `a` and `b` present, for each further subset of the setting `evaluate`.
 pub mod metric {
-    /// Share of test samples classified correctly. Of a regression: of equal sign, where zero counts as positive.
+    /// Share of test samples that are classified correctly. For a regression: share of equal signs, where zero counts
+    /// as positive.
     pub const ACCURACY: &str = "accuracy";
-    /// Mean test loss: cross entropy in nats, or of a regression the mean absolute error.
+    /// Mean test loss: cross entropy in nats; for a regression the mean absolute error.
     pub const LOSS: &str = "loss";
-    /// Weighted F1: the F1 of each class weighted by its true support
-    /// (`sklearn.metrics.f1_score(truth, prediction, average="weighted")`). Of a regression: over truth and
-    /// prediction rounded half to even, each integer a class.
+    /// Weighted F1: the F1 of each class, weighted by its true support (`sklearn.metrics.f1_score(truth, prediction,
+    /// average="weighted")`). For a regression: over truth and prediction rounded half to even, where each integer is
+    /// a class.
     pub const F_SCORE: &str = "f_score";
-    /// The variant in the paper's published code: the same with prediction and truth swapped, so that each
-    /// class is weighted by how often it was *predicted*.
+    /// The variant in the paper's published code: prediction and truth are swapped, so that each class is weighted by
+    /// how often it was *predicted*.
     pub const F_SCORE_AUTHORS: &str = "f_score_authors";
     /// Mean absolute error.
     pub const MAE: &str = "mae";
-    /// Share of equal truth and prediction after clipping to [-3, 3] and rounding half to even.
+    /// Share of samples whose truth and prediction are equal after clipping to [-3, 3] and rounding half to even.
     pub const ACCURACY_7: &str = "accuracy_7";
-    /// Pearson's correlation of truth and prediction; 0 where either does not vary.
+    /// Pearson's correlation of truth and prediction; 0 if one of them is constant.
     pub const PEARSON_R: &str = "pearson_r";
 
-    /// What a classification task reports.
+    /// The metrics of a classification task.
     pub const CLASSIFICATION: [&str; 4] = [ACCURACY, LOSS, F_SCORE, F_SCORE_AUTHORS];
-    /// What a regression task reports.
+    /// The metrics of a regression task.
     pub const REGRESSION: [&str; 7] = [ACCURACY, LOSS, F_SCORE, F_SCORE_AUTHORS, MAE, ACCURACY_7, PEARSON_R];
 
     /// The name of a metric with these modalities present.
@@ -38,7 +39,7 @@ pub mod metric {
         format!("{name}@{}", modalities.join("+"))
     }
 
-    /// The metric without its modalities, and the modalities joined by `+` if it names any.
+    /// The metric's plain name, and its modalities joined by `+` if it names any.
     #[must_use]
     pub fn split(name: &str) -> (&str, Option<&str>) {
         match name.split_once('@') {
@@ -47,17 +48,17 @@ pub mod metric {
         }
     }
 
-    /// Whether a larger value is the better one.
+    /// Whether a larger value is better.
     #[must_use]
     pub fn higher_is_better(name: &str) -> bool {
         !matches!(split(name).0, LOSS | MAE)
     }
 }
 
-/// One epoch of training as it was seen from outside.
+/// The observable values of one epoch of training.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EpochRecord {
-    /// Counting from 1.
+    /// Number of the epoch, counting from 1.
     pub epoch: u32,
     /// Mean training loss over the epoch's batches, with modality dropout applied.
     pub train_loss: f64,
@@ -70,33 +71,33 @@ pub struct EpochRecord {
 /// The result of one task: a function of its configuration and seed, up to float rounding.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskResult {
-    /// Test metrics by [name](metric), on the primary modality alone and under the further subsets that the
-    /// settings ask for; all finite.
+    /// Test metrics by [name](metric), on the primary modality alone and for the further subsets of the settings; all
+    /// finite.
     pub metrics: BTreeMap<String, f64>,
-    /// `confusion[truth][predicted]` counts over the test split, on the primary modality alone. Of a
-    /// regression: over the integers from -3 to 3, clipped and rounded half to even.
+    /// `confusion[truth][predicted]` counts over the test split, on the primary modality alone. For a regression:
+    /// over the integers from -3 to 3, clipped and rounded half to even.
     pub confusion: Vec<Vec<u64>>,
-    /// What the rows and columns of `confusion` are called; empty in results of versions that did not say.
+    /// Names of the rows and columns of `confusion`; empty in results of versions that did not record it.
     #[serde(default)]
     pub classes: Vec<String>,
-    /// Every epoch, in order.
+    /// All epochs, in order.
     pub history: Vec<EpochRecord>,
-    /// The epoch whose weights were tested: the one of lowest validation loss, the later on ties; with
-    /// `keep: last` the last.
+    /// The epoch whose weights were tested: the one with the lowest validation loss, the last one on ties; with
+    /// `keep: last` the last epoch.
     pub best_epoch: u32,
     /// Number of trained parameters of one member.
     pub parameters: u64,
     /// Wall time of the attempt in seconds; a cohort's members share it.
     pub seconds: f64,
-    /// What it was trained on, such as `cpu x1` or `cuda:0`.
+    /// Name of the device, such as `cpu x1` or `cuda:0`.
     pub device: String,
-    /// SHA-256 of the data set file in hexadecimal digits, so that results of different files of one name can
-    /// be told apart; empty in results of versions that did not say.
+    /// SHA-256 of the data set file in hexadecimal digits, to distinguish different files of the same name; empty in
+    /// results of versions that did not record it.
     #[serde(default)]
     pub data_digest: String,
-    /// SHA-256, in hexadecimal digits, of the weights that were tested: parameters, then buffers, as
-    /// little-endian floats in the order of the model's layout. Equal digests are bit-identical networks.
-    /// Empty in results of versions that did not say.
+    /// SHA-256, in hexadecimal digits, of the tested weights: parameters, then buffers, as little-endian floats in
+    /// the order of the model's layout. Equal digests mean bit-identical networks. Empty in results of versions that
+    /// did not record it.
     #[serde(default)]
     pub weights_digest: String,
     /// The epochs after which training was continued from a checkpoint, in order; usually none.

@@ -1,6 +1,6 @@
-//! Shortened texts, nouns with numbers, and texts without characters that steer a terminal.
+//! Shortened texts, nouns with numbers, and texts without characters that control a terminal.
 
-/// The text, cut at a character's boundary to at most so many bytes.
+/// The text, cut at a character boundary to at most this number of bytes.
 #[must_use]
 pub fn shortened(text: &str, most: usize) -> String {
     text[..text.floor_char_boundary(most)].to_owned()
@@ -18,15 +18,14 @@ pub fn counted(number: u64, noun: &str) -> String {
     }
 }
 
-/// The same for the length of a collection.
+/// The same as [`counted`] for the length of a collection.
 #[must_use]
 pub fn counted_len(number: usize, noun: &str) -> String {
     counted(number as u64, noun)
 }
 
-/// Whether a character does something else than to be shown: it could steer a terminal, or change the order or the lines
-/// in which the text around it appears (<https://www.unicode.org/reports/tr9/>), so that one reads another text than is
-/// there.
+/// Whether a character does something other than being shown. It could control a terminal, or change the order or the
+/// lines of the text around it (<https://www.unicode.org/reports/tr9/>), so that a reader sees another text.
 #[must_use]
 pub fn is_unprintable(character: char) -> bool {
     character.is_control()
@@ -41,21 +40,21 @@ pub fn is_unprintable(character: char) -> bool {
         )
 }
 
-/// The text without what [`is_unprintable`].
+/// The text without the characters for which [`is_unprintable`] is true.
 #[must_use]
 pub fn printable(mut text: String) -> String {
     text.retain(|character| !is_unprintable(character));
     text
 }
 
-/// The same of text that may have several lines.
+/// Like [`printable`], for text that may have several lines.
 #[must_use]
 pub fn printable_lines(mut text: String) -> String {
     text.retain(|character| !is_unprintable(character) || matches!(character, '\n' | '\t'));
     text
 }
 
-/// The text on one line, with a space for each character that [`is_unprintable`].
+/// The text on one line, with a space instead of each character for which [`is_unprintable`] is true.
 #[must_use]
 pub fn one_line(text: &str) -> String {
     text.chars().map(|character| if is_unprintable(character) { ' ' } else { character }).collect()
@@ -74,7 +73,7 @@ mod tests {
         assert_eq!(counted(2, "day"), "2 days");
     }
 
-    /// Everything that Unicode has for changing the direction of text, and what terminals obey.
+    /// All characters with which Unicode changes the direction of text, and those that control terminals.
     const STEERING: &str = "\u{1b}\u{7f}\u{9b}\r\u{61c}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}";
 
     #[test]

@@ -1,4 +1,4 @@
-//! Time as the domain sees it: an argument, never a clock.
+//! Time is an argument in this crate; no clock is read.
 
 use std::{fmt, time::Duration};
 
@@ -13,7 +13,7 @@ pub struct Timestamp(pub i64);
 /// `1h30m` or `2h 15m`.
 ///
 /// # Errors
-/// When the text is not a duration, has no unit, or overflows.
+/// If the text is not a duration, has no unit, or overflows.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     humantime::parse_duration(text).map_err(|error| DurationError(error.to_string()))
 }
@@ -32,14 +32,14 @@ pub fn parse_duration_or_seconds(text: &str) -> Result<Duration, DurationError> 
 pub struct DurationError(String);
 
 impl Timestamp {
-    /// This moment plus `duration`, saturating at the end of time.
+    /// This moment plus `duration`, saturating at the largest value.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
         Self(self.0.saturating_add(millis))
     }
 
-    /// How long after `earlier` this moment is; zero when it is not after it.
+    /// The time from `earlier` to this moment; zero if this moment is not later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))

@@ -1,4 +1,4 @@
-//! Every sweep file that ships can be run as it is.
+//! Every shipped sweep file can be run unchanged.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -53,7 +53,7 @@ fn utd_mhad_is_the_papers_grid() {
     assert_one_cohort_and_one_baseline(&sweep);
 }
 
-/// The whole grid can be stacked, and is compared with the unimodal network.
+/// The whole grid can be trained in one cohort, and is compared with the unimodal network.
 fn assert_one_cohort_and_one_baseline(sweep: &Sweep) {
     let cohorts: BTreeSet<_> = sweep.configurations.iter().map(|c| c.cohort_key).collect();
     assert_eq!(cohorts.len(), 1);
@@ -62,7 +62,7 @@ fn assert_one_cohort_and_one_baseline(sweep: &Sweep) {
     assert!(baselines[0].settings.unimodal);
 }
 
-/// The page beside the sweeps has what `colearn settings` prints.
+/// sweeps/README.md contains the output of `colearn settings`.
 #[test]
 fn the_page_of_settings_is_up_to_date() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sweeps/README.md");

@@ -1,4 +1,4 @@
-//! What a sweep file is expanded to.
+//! The expansion of sweep files.
 
 use std::collections::BTreeSet;
 
@@ -136,7 +136,7 @@ fn includes_are_extra_configurations_on_top_of_the_file() {
     let text = "model: {hidden: 7}\nparameters: {modality_dropout.audio: [0, 0.5]}\ninclude: [{unimodal: true}, {model.layers: 3}]";
     let all = configurations(text);
     assert_eq!(all.len(), 4);
-    // The grid is untouched, unlike with GitHub Actions.
+    // The grid is not changed, unlike in GitHub Actions.
     assert!(all[..2].iter().all(|c| !c.settings.unimodal));
     assert!(all[2].settings.unimodal && all[2].baseline);
     assert_eq!(all[3].values.keys().collect::<Vec<_>>(), ["model.layers"]);
@@ -156,7 +156,7 @@ fn excludes_leave_out_what_matches_all_their_values() {
     // A setting that is not swept has one value everywhere.
     assert_eq!(with("[{model.hidden: 2, unimodal: false}]"), 8);
     assert_eq!(with("[{model.hidden: 2, unimodal: true}]"), 12);
-    // In a group, values of one step count together.
+    // In a zip, the values of one step count together.
     let zipped = format!("{grid}\nzip: [[modality_dropout.a, training.epochs]]\nexclude: ");
     assert_eq!(configurations(&format!("{zipped}[{{modality_dropout.a: 0, training.epochs: 5}}]")).len(), 3);
     assert_eq!(parse(&format!("{zipped}[{{modality_dropout.a: 0, training.epochs: 6}}]")).warnings.len(), 1);
@@ -206,9 +206,10 @@ fn identifiers_tell_settings_apart_that_no_file_would_hold() {
 
 #[test]
 fn identifiers_do_not_change_between_versions() {
-    // A store that was written yesterday must know its configurations today. The numbers are SHA-256 as another
-    // program computes it of `colearn settings 2`, a line feed and
-    // {"dataset":"d","modality_dropout.audio":1.5e-1,"primary":"language"}: what has its default is left out.
+    // Ids must stay stable: an old store must know its configurations. The numbers are the SHA-256, computed by
+    // another program, of `colearn settings 2`, a line feed and
+    // {"dataset":"d","modality_dropout.audio":1.5e-1,"primary":"language"}. Settings with their default value are
+    // left out.
     let settings = only("modality_dropout: {audio: 0.15}");
     assert_eq!(settings.configuration_id().to_string(), "c99f4c4f4e05e459");
     assert_eq!(settings.cohort_key(), 0xeb25_84d1_21a2_9dff);
@@ -348,13 +349,13 @@ fn a_plan_says_what_would_run_and_who_decided() {
     }
     let json = serde_json::to_value(Plan::of(&parsed, 9)).unwrap();
     assert_eq!(json["tasks"], 5);
-    // Two sizes, and the included one of the default size.
+    // Two sizes, and the included configuration with the default size.
     assert_eq!(json["cohorts"], 3);
     assert_eq!(json["first"][4]["baseline"], true);
     assert_eq!(json["parameters"][1], json!({"path": "modality_dropout.audio", "values": [0.0, 0.5]}));
 }
 
-/// Sweeps that were journaled before there was a reference have no such key.
+/// Sweeps from older journals have no such key.
 #[test]
 fn a_reference_is_optional_in_a_journaled_sweep() {
     let without = serde_json::to_value(parse("").sweep).unwrap();
@@ -369,7 +370,7 @@ fn a_reference_is_optional_in_a_journaled_sweep() {
     assert_eq!(read, with);
 }
 
-/// Sweeps that were journaled before there were checkpoints have no such key.
+/// Sweeps from older journals have no such key.
 #[test]
 fn checkpoints_are_optional_and_no_part_of_a_configuration() {
     let default = parse("").sweep;

@@ -1,4 +1,4 @@
-//! What holds for every sweep file.
+//! Properties of all sweep files.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -65,7 +65,7 @@ impl Grid {
         text
     }
 
-    /// The points in order, found the slow and obvious way.
+    /// The points in order, computed in the slow and obvious way.
     fn points(&self) -> Vec<BTreeMap<&'static str, u32>> {
         let mut points = vec![BTreeMap::new()];
         for (path, values) in &self.axes {
@@ -127,7 +127,7 @@ fn settings() -> impl Strategy<Value = TaskSettings> {
         )
 }
 
-/// The sweep files that ship, to be broken.
+/// The shipped sweep files, to be damaged.
 fn shipped() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sweeps");
     let files = fs::read_dir(folder).expect("the folder ships");
@@ -192,7 +192,7 @@ proptest! {
         let turned_text = turned.text();
         let ids = |text: &str| -> BTreeSet<_> { parse(text).sweep.configurations.iter().map(|c| c.id).collect() };
         prop_assert_eq!(ids(&grid.text()), ids(&turned_text));
-        // `name` and its like last.
+        // `name` and the other required keys are last.
         let body = turned_text.strip_prefix(HEAD).unwrap_or_default();
         prop_assert_eq!(ids(&grid.text()), ids(&format!("{body}{HEAD}")));
     }
@@ -204,7 +204,7 @@ proptest! {
         prop_assert_eq!(id(format!("{value:e}")), plain);
         prop_assert_eq!(id(format!("{value:.40}")), plain);
         prop_assert_eq!(id(format!("{value:E}")), plain);
-        // The next float is another configuration.
+        // The next float gives another configuration.
         prop_assert_ne!(id(format!("{:e}", value.next_up())), plain);
     }
 
@@ -287,7 +287,7 @@ proptest! {
     }
 }
 
-/// Everything that can be done with a text: it is parsed and shown.
+/// Does everything that can be done with a text: parses it and shows the result.
 fn look_at(text: &str) {
     match Sweep::parse(text, "x.yaml") {
         Ok(parsed) => {

@@ -1,4 +1,4 @@
-//! The checks that need both the header and the bytes behind it.
+//! The checks that need both the header and the data behind it.
 
 use std::ops::Range;
 use std::path::Path;
@@ -49,7 +49,7 @@ impl Check<'_> {
         Ok(info)
     }
 
-    /// T and the modalities with their D, as the training split has them: what the others have to agree with.
+    /// T, and the modalities with their D, from the training split. The other splits have to agree with them.
     pub(crate) fn training_shapes(&self) -> Result<(usize, Vec<Modality>), DatasetError> {
         let mut steps = None;
         let mut modalities = Vec::with_capacity(self.header.modalities.len());
@@ -133,7 +133,7 @@ impl Check<'_> {
         }
     }
 
-    /// The bytes of a split's labels, of which there is at least one.
+    /// The bytes of a split's labels, with at least one label.
     fn label_bytes(
         &self,
         split: Split,
@@ -152,7 +152,7 @@ impl Check<'_> {
         Ok(&self.map[self.range(info)])
     }
 
-    /// Where in the file a tensor lies; in bounds because the header's places fill the file exactly.
+    /// The range of a tensor in the file. It is in bounds, because the header's offsets fill the file exactly.
     fn range(&self, info: &TensorInfo) -> Range<usize> {
         let (start, end) = info.data_offsets;
         self.header.data_start + start..self.header.data_start + end

@@ -1,4 +1,4 @@
-//! An opened data set: checked once, shared by the page cache, read in place.
+//! An open data set: checked once, shared through the page cache, read in place.
 
 use std::fmt::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -17,9 +17,9 @@ use crate::split::{OwnedLabels, SplitIndex, SplitView};
 
 /// An open, checked data set.
 ///
-/// The features stay in the file, which is mapped into memory: processes on one host share one copy through
-/// the page cache. The file must not be changed in place while it is open (a shrunk file ends the process
-/// with SIGBUS); [`crate::write`] and the scripts in `datasets/` replace a file as a whole, which is safe.
+/// The features stay in the file, which is mapped into memory: processes on one host share one copy through the page
+/// cache. The file must not be changed in place while it is open (if it shrinks, the process ends with SIGBUS).
+/// [`crate::write`] and the scripts in `datasets/` replace a file as a whole, which is safe.
 #[derive(Debug)]
 pub struct Dataset {
     path: PathBuf,
@@ -33,17 +33,17 @@ pub struct Dataset {
     digest: OnceLock<String>,
 }
 
-/// Something that can be trained on but that a person should know.
+/// A problem that does not prevent training but that the user should know.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Warning {
-    /// The network is asked for a class it never saw.
+    /// The network is tested on a class that does not occur in training.
     ClassNotInTraining {
-        /// The class's name.
+        /// The name of the class.
         class: String,
-        /// Where it occurs.
+        /// The split in which the class occurs.
         split: Split,
-        /// Samples of it there.
+        /// Number of samples of the class in this split.
         samples: usize,
     },
 }
@@ -59,10 +59,10 @@ impl fmt::Display for Warning {
 }
 
 impl Dataset {
-    /// Opens a data set, wherever it lies, and checks everything about it.
+    /// Opens a data set at any path and checks everything about it.
     ///
     /// # Errors
-    /// [`DatasetError`] names the file and the tensor or header entry, and what to do.
+    /// [`DatasetError`] names the file, the tensor or header entry, and the remedy.
     pub fn open(path: &Path) -> Result<Self, DatasetError> {
         Self::read(DataFile::open(path)?)
     }
@@ -73,8 +73,8 @@ impl Dataset {
     /// As [`Dataset::open`].
     pub fn read(file: DataFile) -> Result<Self, DatasetError> {
         let (path, file) = file.into_parts();
-        // SAFETY: the map is read-only and the file is, by the contract of `Dataset`, replaced but never
-        // changed in place while it is open.
+        // SAFETY: the map is read-only. By the contract of `Dataset` the file may be replaced, but is never changed
+        // in place while it is open.
         let map = match unsafe { Mmap::map(&file) } {
             Ok(map) => map,
             Err(source) => return Err(DatasetError::Io { path, verb: "read", source }),
@@ -95,7 +95,7 @@ impl Dataset {
         Ok(Self { path, map, modalities, steps, task, description, splits, warnings, digest })
     }
 
-    /// The file.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -125,7 +125,7 @@ impl Dataset {
         &self.task
     }
 
-    /// Where the data comes from.
+    /// The origin of the data.
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.description
@@ -142,7 +142,7 @@ impl Dataset {
         SplitView { map: &self.map, index }
     }
 
-    /// What a person should know before training on it.
+    /// Problems that the user should know before training.
     #[must_use]
     pub fn warnings(&self) -> &[Warning] {
         &self.warnings
@@ -150,7 +150,7 @@ impl Dataset {
 
     /// SHA-256 of the whole file in lower-case hexadecimal, as `sha256sum` prints it.
     ///
-    /// Computed at the first call (it reads the whole file: about a second a gigabyte) and then kept.
+    /// Computed at the first call and then kept. The first call reads the whole file: about one second per gigabyte.
     #[must_use]
     pub fn digest(&self) -> &str {
         self.digest.get_or_init(|| {

@@ -1,75 +1,75 @@
-//! What can be wrong with a data set, in words that say where and what to do.
+//! Errors of data sets. Each names the place and the remedy.
 
 use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// A data set can not be opened, or not be written.
+/// A data set cannot be opened or written.
 #[derive(Debug, Error)]
 pub enum DatasetError {
     /// There is no file.
     #[error("no data set at {}: {remedy}", path.display())]
     Missing {
-        /// Where it was looked for.
+        /// The path where the file was expected.
         path: PathBuf,
         /// How to obtain it.
         remedy: &'static str,
     },
-    /// The file, or what the name would lead to, is not under the folder that data sets are confined to. Nothing
-    /// outside was looked at.
+    /// The file, or the target of a link, is not under the folder that data sets are confined to. Nothing outside the
+    /// folder was examined.
     #[error(
         "data set `{name}` is outside this worker's data folder: put it there and give its bare name, \
          or start the worker with --allow-data-outside"
     )]
     Outside {
-        /// As the sweep has it.
+        /// The name as the sweep file has it.
         name: String,
     },
-    /// There is something else than a file.
+    /// The path is not a regular file.
     #[error("{} is {kind}; a data set is a regular file", path.display())]
     NotAFile {
-        /// Where it lies.
+        /// The path.
         path: PathBuf,
-        /// What it is, with its article.
+        /// The kind of the object, with its article.
         kind: &'static str,
     },
-    /// The operating system refuses.
+    /// The operating system reports an error.
     #[error("cannot {verb} {}: {source}", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What was tried: `read`, `write`, ...
+        /// The operation that failed: `read`, `write`, ...
         verb: &'static str,
-        /// Why it failed.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The header can not be read.
+    /// The header cannot be read.
     #[error("{} is not a safetensors file: {reason}", path.display())]
     NotSafetensors {
         /// The file.
         path: PathBuf,
-        /// What was found.
+        /// What is wrong with the header.
         reason: String,
     },
     /// The file has another size than its header says.
-    #[error("{} is damaged: its header asks for {expected} bytes, the file has {found}; copy or make it again", path.display())]
+    #[error("{} is damaged: its header needs {expected} bytes, the file has {found}; copy or make it again", path.display())]
     Size {
         /// The file.
         path: PathBuf,
-        /// Bytes by the header.
+        /// Bytes that the header needs.
         expected: u64,
-        /// Bytes on disk.
+        /// Bytes of the file.
         found: u64,
     },
-    /// A safetensors file of another kind, or of a later version.
+    /// A safetensors file that is not a data set, or has a later version of the format.
     #[error("{} has {}, expected `colearn-dataset/1`; \
              `colearn data generate` and the scripts in datasets/ write it", path.display(),
              found.as_ref().map_or_else(|| "another format".to_owned(), |f| format!("format `{f}`")))]
     Format {
         /// The file.
         path: PathBuf,
-        /// Its `format` entry, if that is one of a data set of ours.
+        /// Its `format` entry, if that names a colearn data set.
         found: Option<String>,
     },
     /// An entry of the header's metadata is missing or wrong.
@@ -77,7 +77,7 @@ pub enum DatasetError {
     Metadata {
         /// The file.
         path: PathBuf,
-        /// Which entry.
+        /// The key of the entry.
         key: &'static str,
         /// What is wrong with it.
         problem: String,
@@ -87,7 +87,7 @@ pub enum DatasetError {
     Tensor {
         /// The file.
         path: PathBuf,
-        /// Its full name, such as `train/audio`.
+        /// Full name of the tensor, such as `train/audio`.
         tensor: String,
         /// What is wrong with it.
         problem: TensorProblem,
@@ -97,18 +97,18 @@ pub enum DatasetError {
 /// What is wrong with one tensor.
 #[derive(Clone, Debug, PartialEq, Error)]
 pub enum TensorProblem {
-    /// The header's modalities ask for it.
+    /// The header's modalities require this tensor.
     #[error("missing; every split needs labels and all modalities")]
     Missing,
-    /// Neither labels nor a modality of the header.
+    /// The tensor is neither labels nor a modality of the header.
     #[error("unexpected; modalities are those in the header entry `modalities`")]
     Unexpected,
     /// Wrong element type.
     #[error("holds {found}, expected {expected}")]
     Dtype {
-        /// The type in the file, in safetensors' words.
+        /// The type in the file, as safetensors names it.
         found: String,
-        /// The type of the format.
+        /// The type that the format requires.
         expected: &'static str,
     },
     /// Wrong shape, or one that disagrees with another tensor.
@@ -116,41 +116,43 @@ pub enum TensorProblem {
     Shape {
         /// The shape in the file.
         found: Vec<usize>,
-        /// What would fit, and with what it has to agree.
+        /// The expected shape, and what it has to agree with.
         expected: String,
     },
     /// A split without samples.
     #[error("the {0} split is empty; every split needs at least one sample")]
     EmptySplit(super::Split),
-    /// Starts at an address that a number of its type can not have.
-    #[error("starts at an odd place in the file; write it again with a library that aligns the header")]
+    /// The tensor starts at an address that is not aligned for its type.
+    #[error(
+        "starts at an unaligned offset of the file; write it again with a library that aligns the header"
+    )]
     Unaligned,
     /// NaN or infinite.
     #[error(
         "{count} value(s) are NaN or infinite, the first at {first:?}; replace them where the set is prepared"
     )]
     NonFinite {
-        /// How many.
+        /// Number of such values.
         count: usize,
-        /// Index of the first: sample, then time step and feature where the tensor has them.
+        /// Index of the first one: sample, then time step and feature if the tensor has them.
         first: Vec<usize>,
     },
-    /// A class index without a class.
+    /// A class index that no class has.
     #[error("{count} label(s) are out of range, the first is {label} at sample {first}; expected 0 to {}", classes - 1)]
     LabelOutOfRange {
-        /// How many.
+        /// Number of such labels.
         count: usize,
-        /// Sample of the first.
+        /// Sample of the first one.
         first: usize,
-        /// Its value.
+        /// Label of the first one.
         label: i64,
         /// Number of class names in the header.
         classes: usize,
     },
-    /// Data handed to the writer that does not fill its shape.
+    /// The data given to the writer does not fill its shape.
     #[error("was given {found} value(s), expected {expected} to fill its shape")]
     Length {
-        /// Values given.
+        /// Number of values given.
         found: usize,
         /// Product of the shape.
         expected: usize,

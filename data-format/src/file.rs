@@ -1,4 +1,4 @@
-//! Opening the file of a data set: a regular file, and for a worker of a cluster one under its data folder.
+//! Opens the file of a data set. It must be a regular file and, for a worker of a cluster, under the data folder.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -15,13 +15,13 @@ use nix::sys::stat::Mode;
 use crate::error::DatasetError;
 use crate::path::resolve;
 
-/// Links that may lead to one file; the system allows as many.
+/// Maximum number of links on the way to a file, as in Linux.
 const MAX_LINKS: usize = 40;
 
-/// The folder that holds data sets, and whether others may be opened too.
+/// The folder of the data sets, and whether files outside it may be opened too.
 ///
-/// Whoever submits a sweep names its data set. A worker that opened whatever is named would tell strangers which
-/// files its host has; a confined folder does not look outside itself.
+/// The person who submits a sweep names its data set. A worker that opened every path would tell strangers which
+/// files its host has. A confined folder gives no access outside itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataFolder {
     folder: PathBuf,
@@ -29,7 +29,7 @@ pub struct DataFolder {
 }
 
 impl DataFolder {
-    /// A folder that is the only place where data sets are opened: neither paths nor links lead out of it.
+    /// The only folder in which data sets are opened: neither paths nor links lead out of it.
     #[must_use]
     pub fn confined(folder: PathBuf) -> Self {
         Self { folder, confined: true }
@@ -41,7 +41,7 @@ impl DataFolder {
         Self { folder, confined: false }
     }
 
-    /// Where the data set lies that a sweep calls `name_or_path`, as [`resolve`] says.
+    /// The path of the data set that a sweep calls `name_or_path`, as [`resolve`] computes it.
     #[must_use]
     pub fn path(&self, name_or_path: &str) -> PathBuf {
         resolve(name_or_path, &self.folder)
@@ -50,8 +50,8 @@ impl DataFolder {
     /// Opens the file of a data set.
     ///
     /// # Errors
-    /// [`DatasetError::Outside`] where a confined folder does not hold it, whatever there is instead; other
-    /// [`DatasetError`]s where there is no file, or none that can be read.
+    /// [`DatasetError::Outside`] if a confined folder does not hold the file, whatever exists outside; other
+    /// [`DatasetError`]s if the file does not exist or cannot be read.
     pub fn open(&self, name_or_path: &str) -> Result<DataFile, DatasetError> {
         let path = self.path(name_or_path);
         if !self.confined {
@@ -68,8 +68,8 @@ impl DataFolder {
         }
     }
 
-    /// The way from the folder to a path, if it lies in the folder. This goes by the text alone: asking the system
-    /// would tell what is outside.
+    /// The path relative to the folder, if it is inside the folder. Only the text of the path is compared: a query to
+    /// the system would reveal what exists outside.
     fn within(&self, path: &Path) -> Option<VecDeque<OsString>> {
         let path = without_dots(path)?;
         let real = fs::canonicalize(&self.folder).ok();
@@ -77,8 +77,8 @@ impl DataFolder {
         way(&without_dots(&self.folder)?).or_else(|| way(&real?))
     }
 
-    /// Opens what lies at the end of a way, one name at a time and never through the system's own following of
-    /// links: a link that is swapped in between leads nowhere.
+    /// Opens a relative path one name at a time. Links are resolved here and never by the system, so a link that is
+    /// put in place meanwhile leads nowhere.
     fn open_beneath(&self, mut way: VecDeque<OsString>) -> Result<File, Refusal> {
         let mut folders = vec![open(&self.folder, FOLDER, Mode::empty())?];
         let mut links = 0;
@@ -90,7 +90,7 @@ impl DataFolder {
                 }
                 continue;
             }
-            // The first of them is never left: see above.
+            // The first folder is never left: see above.
             let folder: &OwnedFd = folders.last().ok_or(Refusal::Outside)?;
             let flags = if way.is_empty() { FILE } else { FOLDER };
             match openat(folder, name.as_os_str(), flags | OFlag::O_NOFOLLOW, Mode::empty()) {
@@ -115,15 +115,16 @@ impl DataFolder {
                 Err(errno) => return Err(errno.into()),
             }
         }
-        // The way ended in a folder.
+        // The path ends at a folder.
         folders.pop().map(File::from).ok_or(Refusal::Outside)
     }
 }
 
-/// Opening a named pipe in this way returns at once, and opening a terminal takes nothing over.
+/// With these flags opening a named pipe returns at once, and opening a terminal does not make it the controlling
+/// one.
 const FILE: OFlag = OFlag::O_RDONLY.union(OFlag::O_NONBLOCK).union(OFlag::O_NOCTTY).union(OFlag::O_CLOEXEC);
 
-/// A folder that may be passed through, even if it may not be listed.
+/// Flags to open a folder that may be passed through even if it may not be listed.
 const FOLDER: OFlag = {
     #[cfg(target_os = "linux")]
     let access = OFlag::O_PATH;
@@ -132,7 +133,7 @@ const FOLDER: OFlag = {
     access.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC)
 };
 
-/// Why nothing was opened beneath a folder.
+/// The reason why nothing was opened beneath a folder.
 enum Refusal {
     Outside,
     System(Errno),
@@ -163,7 +164,7 @@ fn names(path: &Path) -> VecDeque<OsString> {
     components.map(|component| component.as_os_str().to_owned()).collect()
 }
 
-/// The open regular file of a data set, of which nothing was read yet.
+/// The open regular file of a data set, before anything is read.
 #[derive(Debug)]
 pub struct DataFile {
     path: PathBuf,
@@ -172,15 +173,15 @@ pub struct DataFile {
 }
 
 impl DataFile {
-    /// Opens a file wherever it lies.
+    /// Opens a file at any path.
     ///
     /// # Errors
-    /// [`DatasetError`] where there is none, it can not be opened, or it is not a regular file.
+    /// [`DatasetError`] if the file does not exist, cannot be opened or is not regular.
     pub fn open(path: &Path) -> Result<Self, DatasetError> {
         Self::open_as(path, path)
     }
 
-    /// Opens `file`, naming it `path` in errors.
+    /// Opens `file`; errors show it as `path`.
     pub(crate) fn open_as(file: &Path, path: &Path) -> Result<Self, DatasetError> {
         match open(file, FILE, Mode::empty()) {
             Ok(opened) => Self::new(opened.into(), path.to_owned()),
@@ -188,7 +189,7 @@ impl DataFile {
         }
     }
 
-    /// What was opened is looked at, not what the path names: that may have been replaced meanwhile.
+    /// Checks the open file, not its path: the file at the path may have been replaced in the meantime.
     fn new(file: File, path: PathBuf) -> Result<Self, DatasetError> {
         let metadata = file.metadata().map_err(|source| failed_to_open(source, &path))?;
         let kind = metadata.file_type();
@@ -206,13 +207,13 @@ impl DataFile {
         Err(DatasetError::NotAFile { path, kind })
     }
 
-    /// What it is called in errors.
+    /// The path that errors show.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Length and time of the last change, as they were when it was opened.
+    /// Length and time of the last change when the file was opened.
     #[must_use]
     pub fn metadata(&self) -> &Metadata {
         &self.metadata
@@ -227,7 +228,7 @@ fn failed_to_open(source: io::Error, path: &Path) -> DatasetError {
     let path = path.to_owned();
     match source.kind() {
         ErrorKind::NotFound => DatasetError::Missing { remedy: remedy(&path), path },
-        // Sockets can not be opened, nor devices without a driver.
+        // Sockets cannot be opened, nor devices without a driver.
         _ if source.raw_os_error() == Some(Errno::ENXIO as i32) => {
             DatasetError::NotAFile { path, kind: "a socket or a device" }
         }
@@ -235,7 +236,7 @@ fn failed_to_open(source: io::Error, path: &Path) -> DatasetError {
     }
 }
 
-/// How to obtain a data set that is not there, by its name.
+/// How to obtain a data set that is missing, by its name.
 fn remedy(path: &Path) -> &'static str {
     match path.file_stem().and_then(|stem| stem.to_str()) {
         Some("demo") => "run `colearn data generate` to make the demo set",

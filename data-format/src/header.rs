@@ -1,4 +1,4 @@
-//! The first bytes of the file: the safetensors header, and our entries in it.
+//! The first bytes of the file: the safetensors header, and colearn's entries in it.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -8,32 +8,32 @@ use safetensors::tensor::Metadata;
 use crate::error::DatasetError;
 use crate::layout::{Description, FORMAT, LABELS, Task};
 
-/// Bytes of the header's own length.
+/// Size of the header's length field.
 const LENGTH_BYTES: usize = 8;
-/// No data set needs more; safetensors' own limit is 100 MB.
+/// No data set needs a larger header; safetensors' own limit is 100 MB.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
-/// What the format entry of every version begins with.
+/// Prefix of the `format` entry of every version.
 const FORMAT_NAME: &str = "colearn-dataset/";
-/// Modality names become keys and columns everywhere.
+/// Modality names become keys and column names, so they are kept short.
 const MAX_NAME_BYTES: usize = 64;
 
-/// What the header says, before a tensor was looked at.
+/// The contents of the header, before any tensor is read.
 pub(crate) struct Header {
-    /// Modality names in order; distinct and well formed.
+    /// Modality names in order; distinct and valid.
     pub(crate) modalities: Vec<String>,
     pub(crate) task: Task,
     pub(crate) description: Description,
-    /// The tensors: types, shapes and places that fill the file exactly.
+    /// Types, shapes and offsets of the tensors. The offsets fill the file exactly.
     pub(crate) tensors: Metadata,
-    /// Where in the file the tensors' places count from.
+    /// The file position from which the tensors' offsets count.
     pub(crate) data_start: usize,
 }
 
 impl Header {
-    /// Read and check the header of a whole file's bytes.
+    /// Reads and checks the header from the bytes of the whole file.
     ///
-    /// It may be any file that somebody named. Until it is known to be a data set, errors do not quote it: they are
-    /// told to whoever submitted the sweep.
+    /// The file may be any file that a sweep names. Errors are sent to the person who submitted the sweep. Therefore
+    /// they do not quote the file until it is known to be a data set.
     pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, DatasetError> {
         let not_safetensors = |reason: String| DatasetError::NotSafetensors { path: path.to_owned(), reason };
         let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
@@ -43,13 +43,13 @@ impl Header {
         if length > MAX_HEADER_BYTES {
             return Err(not_safetensors("its first 8 bytes are not the length of a header".to_owned()));
         }
-        // Fits: at most MAX_HEADER_BYTES.
+        // The cast is safe: the length is at most MAX_HEADER_BYTES.
         let header_end = LENGTH_BYTES + length as usize;
         let Some(header) = rest.get(..length as usize) else {
             return Err(not_safetensors("it ends before its header does; copy or make it again".to_owned()));
         };
-        // `SafeTensors::deserialize` adds sizes from the file without a check for overflow; its `Metadata`
-        // alone does not, so the comparison with the file's size is made here.
+        // `SafeTensors::deserialize` adds sizes from the file without a check for overflow. `Metadata` alone does
+        // not, so the size of the file is checked here.
         let tensors: Metadata = serde_json::from_slice(header)
             .map_err(|_| not_safetensors("its header is not a list of tensors".to_owned()))?;
         let expected = (header_end as u64).saturating_add(tensors.data_len() as u64);

@@ -1,4 +1,4 @@
-//! What a person wants to know of a data set before training on it.
+//! A summary of a data set, for a person who wants to train on it.
 
 use std::fmt;
 
@@ -11,9 +11,9 @@ use crate::split::Labels;
 /// A data set in numbers. `Display` is text for people, `Serialize` for programs.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
-    /// The file.
+    /// Path of the file.
     pub path: String,
-    /// Its size in bytes.
+    /// Size of the file in bytes.
     pub file_size: u64,
     /// SHA-256 of the whole file, hexadecimal.
     pub digest: String,
@@ -21,13 +21,13 @@ pub struct Summary {
     pub steps: usize,
     /// What the labels mean.
     pub task: Task,
-    /// Where the data comes from.
+    /// The origin of the data.
     pub description: Description,
-    /// In the order in which features are concatenated.
+    /// The modalities in the order in which features are concatenated.
     pub modalities: Vec<ModalitySummary>,
-    /// Train, valid, test.
+    /// The splits train, valid and test.
     pub splits: Vec<SplitSummary>,
-    /// What a person should know.
+    /// Problems that the user should know.
     pub warnings: Vec<Warning>,
 }
 
@@ -36,33 +36,33 @@ pub struct Summary {
 pub struct ModalitySummary {
     /// Its name.
     pub name: String,
-    /// Features a step (D).
+    /// Features per step (D).
     pub dim: usize,
-    /// By split, in the order of [`Split::ALL`].
+    /// Statistics by split, in the order of [`Split::ALL`].
     pub statistics: Vec<Statistics>,
 }
 
-/// All values of a modality in one split, taken together.
+/// Statistics over all values of a modality in one split.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Statistics {
-    /// Which split.
+    /// The split.
     pub split: Split,
     /// Mean.
     pub mean: f64,
     /// Population standard deviation.
     pub deviation: f64,
-    /// Share of values that are exactly zero, as padding and lost sensors leave them.
+    /// Share of values that are exactly zero, as padding and failed sensors produce them.
     pub zero_share: f64,
 }
 
 /// One split in numbers.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SplitSummary {
-    /// Which split.
+    /// The split.
     pub split: Split,
     /// Number of samples (N).
     pub samples: usize,
-    /// Its labels.
+    /// Summary of its labels.
     pub labels: LabelSummary,
 }
 
@@ -70,24 +70,24 @@ pub struct SplitSummary {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum LabelSummary {
-    /// Samples by class, in the order of the class names.
+    /// Number of samples by class, in the order of the class names.
     Classes {
-        /// One a class.
+        /// One count per class.
         counts: Vec<usize>,
     },
     /// Regression values.
     Values {
-        /// The smallest.
+        /// Smallest value.
         min: f32,
-        /// The mean.
+        /// Mean value.
         mean: f64,
-        /// The largest.
+        /// Largest value.
         max: f32,
     },
 }
 
 impl Summary {
-    /// Read the whole data set once more and sum it up.
+    /// Reads the whole data set once more and summarises it.
     #[must_use]
     pub fn new(dataset: &Dataset) -> Self {
         let modalities = dataset.modalities().iter().enumerate().map(|(index, modality)| ModalitySummary {
@@ -123,7 +123,7 @@ impl Statistics {
     fn new(split: Split, values: &[f32]) -> Self {
         let count = values.len() as f64;
         let mean = values.iter().map(|&v| f64::from(v)).sum::<f64>() / count;
-        // The second pass keeps precision where the mean is large beside the deviation.
+        // The second pass keeps precision if the mean is large compared with the deviation.
         let variance = values.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum::<f64>() / count;
         let zeros = values.iter().filter(|&&v| v == 0.0).count();
         Self { split, mean, deviation: variance.sqrt(), zero_share: zeros as f64 / count }
@@ -238,8 +238,8 @@ impl Summary {
     }
 }
 
-/// A file's text must not paint the terminal, nor change the order in which it is read: control characters, line and
-/// paragraph separators and marks of direction become spaces, as in `colearn-core`'s `text`.
+/// Replaces control characters, line and paragraph separators and text direction marks by spaces, as `colearn-core`'s
+/// `text` does. A file's text must not control the terminal or change the order in which text is shown.
 fn one_line(text: &str) -> String {
     let unprintable = |c: char| {
         let direction = matches!(

@@ -1,4 +1,4 @@
-//! The words of the format.
+//! The names that the format uses.
 
 use std::fmt;
 
@@ -7,18 +7,18 @@ use serde::Serialize;
 /// The value of the header's `format` entry that this crate reads and writes.
 pub(crate) const FORMAT: &str = "colearn-dataset/1";
 
-/// The last part of the name of the label tensors; no modality may be called so.
+/// The last part of the names of the label tensors. A modality cannot have this name.
 pub(crate) const LABELS: &str = "labels";
 
 /// One part of a data set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
-    /// What the network learns from.
+    /// Samples for training.
     Train,
-    /// What chooses the epoch whose weights are tested.
+    /// Samples that select the epoch whose weights are tested.
     Valid,
-    /// What is reported.
+    /// Samples for the reported metrics.
     Test,
 }
 
@@ -48,7 +48,7 @@ impl fmt::Display for Split {
 pub struct Modality {
     /// Letters, digits, `-` and `_`: sweep files name it in dotted paths.
     pub name: String,
-    /// Features a time step (D).
+    /// Features per time step (D).
     pub dim: usize,
 }
 
@@ -65,18 +65,18 @@ pub enum Task {
     Regression,
 }
 
-/// Where a data set comes from, for people. Texts may be empty.
+/// The origin of a data set, as texts for people. Texts may be empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Description {
-    /// Who recorded it and where it was obtained.
+    /// The people who recorded it, and where to obtain it.
     pub source: String,
-    /// The terms it may be used under.
+    /// The licence of the data.
     pub licence: String,
-    /// How the features were made of the source.
+    /// How the features were computed from the source.
     pub preparation: String,
 }
 
-/// `train/audio` and the like.
+/// The name of a tensor, such as `train/audio`.
 pub(crate) fn tensor_name(split: Split, part: &str) -> String {
     format!("{split}/{part}")
 }

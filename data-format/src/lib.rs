@@ -7,7 +7,7 @@
 //! `regression`), `classes` (JSON list of names; classification only), and the texts `source`, `licence` and
 //! `preparation`.
 //!
-//! [`Dataset::open`] checks all of it once, so that whoever holds a [`Dataset`] need not check again.
+//! [`Dataset::open`] checks all of this once, so code that holds a [`Dataset`] does not check again.
 
 #[cfg(target_endian = "big")]
 compile_error!("safetensors stores little-endian numbers and this crate reads them in place");

@@ -1,11 +1,11 @@
-//! From what a sweep file writes to a file.
+//! The path of a data set, from its name in a sweep file.
 
 use std::path::{Path, PathBuf};
 
-/// Where the data set lies that a sweep or a person calls `name_or_path`.
+/// The path of the data set that a sweep or a user calls `name_or_path`.
 ///
-/// A bare name (no folder, no `.safetensors` ending) is `<data_dir>/<name>.safetensors`; anything else is
-/// a path as it stands.
+/// A bare name (no folder, no `.safetensors` ending) is `<data_dir>/<name>.safetensors`; anything else is used as a
+/// path unchanged.
 #[must_use]
 pub fn resolve(name_or_path: &str, data_dir: &Path) -> PathBuf {
     let is_path =

@@ -1,9 +1,9 @@
-//! Finding values that can not be trained on, at the speed of memory.
+//! Finds NaN and infinite values at the speed of memory.
 
-/// Values per block: small enough to stay in the first-level cache between the two looks at a bad block.
+/// Values per block: small enough to stay in the first-level cache for the second look at a bad block.
 const BLOCK: usize = 4096;
 
-/// How many values are NaN or infinite, and the index of the first.
+/// The number of values that are NaN or infinite, and the index of the first.
 pub(crate) fn non_finite(values: &[f32]) -> Option<(usize, usize)> {
     let mut count = 0;
     let mut first = None;

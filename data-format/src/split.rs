@@ -2,15 +2,16 @@
 
 use std::ops::Range;
 
-/// Where a split's tensors lie.
+/// The places of a split's tensors in the file.
 #[derive(Debug)]
 pub(crate) struct SplitIndex {
-    /// Bytes of the file, by modality. In bounds, aligned and a whole number of f32, as `Check::split` saw.
+    /// Byte ranges in the file, by modality. Each is in bounds, aligned and a whole number of f32; `Check::split`
+    /// checked it.
     pub(crate) features: Vec<Range<usize>>,
     pub(crate) labels: OwnedLabels,
 }
 
-/// Labels are few and may lie unaligned for i64 in the file: they are copied.
+/// Labels are copied: they are few, and in the file they may be unaligned for i64.
 #[derive(Debug)]
 pub(crate) enum OwnedLabels {
     Classes(Vec<i64>),
@@ -45,7 +46,7 @@ impl<'a> SplitView<'a> {
     /// [`Dataset::modalities`](crate::Dataset::modalities).
     ///
     /// # Panics
-    /// Where there is no such modality.
+    /// If there is no such modality.
     #[must_use]
     pub fn features(&self, modality: usize) -> &'a [f32] {
         let bytes = &self.map[self.index.features[modality].clone()];
@@ -80,9 +81,9 @@ impl OwnedLabels {
     }
 }
 
-/// The same bytes as numbers, if they start where an f32 may.
+/// The same bytes as numbers, if their address is aligned for f32.
 pub(crate) fn as_f32(bytes: &[u8]) -> Option<&[f32]> {
-    // SAFETY: every bit pattern is an f32; `align_to` takes care of bounds and alignment.
+    // SAFETY: every bit pattern is a valid f32; `align_to` takes care of bounds and alignment.
     let (before, values, after) = unsafe { bytes.align_to::<f32>() };
     (before.is_empty() && after.is_empty()).then_some(values)
 }

@@ -1,4 +1,4 @@
-//! Writing a data set: as a whole or not at all.
+//! Writes a data set as a whole or not at all.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -22,22 +22,22 @@ pub struct NewDataset {
     pub steps: usize,
     /// What the labels mean.
     pub task: Task,
-    /// Where the data comes from.
+    /// The origin of the data.
     pub description: Description,
-    /// What the network learns from.
+    /// Samples for training.
     pub train: NewSplit,
-    /// What chooses the epoch whose weights are tested.
+    /// Samples that select the epoch whose weights are tested.
     pub valid: NewSplit,
-    /// What is reported.
+    /// Samples for the reported metrics.
     pub test: NewSplit,
 }
 
 /// One split of a [`NewDataset`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct NewSplit {
-    /// By modality: `[N, T, D]` in C order.
+    /// One `[N, T, D]` in C order per modality.
     pub features: Vec<Vec<f32>>,
-    /// By sample; their number is N.
+    /// One label per sample; their number is N.
     pub labels: NewLabels,
 }
 
@@ -50,15 +50,14 @@ pub enum NewLabels {
     Values(Vec<f32>),
 }
 
-/// Write a data set and make its folder if need be.
+/// Writes a data set. Makes its folder if it does not exist.
 ///
-/// The file is written beside `path`, synced, opened with every check of [`Dataset::open`], and only then
-/// renamed: `path` never holds half a data set, nor one that can not be opened. The same data set always
-/// gives the same bytes.
+/// The file is written beside `path`, synced, and opened with every check of [`Dataset::open`]; then it is renamed.
+/// `path` never holds half a data set, nor one that cannot be opened. The same data set always gives the same bytes.
 ///
 /// # Errors
-/// [`DatasetError`] where the data breaks a rule of the format (`path` is named, and left as it was) or the
-/// file can not be written.
+/// [`DatasetError`] if the data breaks a rule of the format or the file cannot be written. The error names `path`,
+/// which is left unchanged.
 pub fn write(path: &Path, dataset: &NewDataset) -> Result<(), DatasetError> {
     let tensors = tensors(path, dataset)?;
     let failed = |source| DatasetError::Io { path: path.to_owned(), verb: "write", source };
@@ -71,7 +70,7 @@ pub fn write(path: &Path, dataset: &NewDataset) -> Result<(), DatasetError> {
     write_file(&temporary.path, &header(dataset, &tensors), &tensors).map_err(failed)?;
     Dataset::read(DataFile::open_as(&temporary.path, path)?)?;
     fs::rename(&temporary.path, path).map_err(failed)?;
-    // The rename itself is on disk only when the folder is.
+    // The rename itself is on disk only after the folder is synced.
     File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)
 }
 
@@ -140,12 +139,12 @@ fn tensors<'a>(path: &Path, dataset: &'a NewDataset) -> Result<Vec<Tensor<'a>>, 
             features.push(Tensor { name, shape, values: Values::F32(values) });
         }
     }
-    // The labels first: 8-byte numbers then lie at multiples of 8, as other readers may expect.
+    // Labels come first: these 8-byte numbers then are at multiples of 8, as other readers may expect.
     labels.extend(features);
     Ok(labels)
 }
 
-/// What the header says of one tensor, in safetensors' words.
+/// The header entry of one tensor, as safetensors defines it.
 #[derive(Serialize)]
 struct Info<'a> {
     dtype: &'static str,
@@ -153,8 +152,8 @@ struct Info<'a> {
     data_offsets: [usize; 2],
 }
 
-/// The whole header. Ordered maps, so that the same data set has the same bytes, and digest, everywhere;
-/// the library leaves the order of the metadata to a hash map.
+/// The whole header. It uses ordered maps, so that the same data set has the same bytes and digest everywhere. The
+/// library keeps the metadata in a hash map, which has no order.
 #[derive(Serialize)]
 struct Header<'a> {
     #[serde(rename = "__metadata__")]
@@ -163,7 +162,7 @@ struct Header<'a> {
     tensors: BTreeMap<&'a str, Info<'a>>,
 }
 
-/// The safetensors header, with its length before it and padded so that tensors lie aligned.
+/// The safetensors header, with its length in front, padded so that tensors are aligned.
 fn header(dataset: &NewDataset, tensors: &[Tensor<'_>]) -> Vec<u8> {
     let json_list = |names: &[&str]| serde_json::to_string(names).expect("texts are JSON");
     let names: Vec<&str> = dataset.modalities.iter().map(|modality| modality.name.as_str()).collect();
@@ -209,13 +208,13 @@ fn write_file(path: &Path, header: &[u8], tensors: &[Tensor<'_>]) -> io::Result<
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
 }
 
-/// A file that is removed unless it was renamed away.
+/// A file that is removed on drop, unless it was renamed before.
 struct Temporary {
     path: PathBuf,
 }
 
 impl Temporary {
-    /// A hidden name in the same folder that no other writer uses.
+    /// A file with a hidden name in the same folder that no other writer uses.
     fn beside(folder: &Path, path: &Path) -> io::Result<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = path.file_name().ok_or(io::ErrorKind::InvalidFilename)?.to_string_lossy();
@@ -226,7 +225,7 @@ impl Temporary {
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // Gone after the rename; otherwise nothing more can be done about a file that will not go.
+        // After the rename the file no longer exists. Otherwise an error cannot be handled here.
         let _ = fs::remove_file(&self.path);
     }
 }

@@ -1,4 +1,4 @@
-//! Wire to core and back. Anything that comes in is checked here: what the core types hold is valid.
+//! Converts between wire types and core types. Input is checked here, so that core values are always valid.
 
 use colearn_core::{
     failure::{Failure, FailureReason},
@@ -9,29 +9,29 @@ use colearn_core::{
 
 use crate::v1;
 
-/// Why a message from the wire is not acceptable.
+/// The reason why a message from the wire is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConvertError {
-    /// A field that must be set is not.
+    /// A required field is missing.
     #[error("the message has no `{0}`")]
     Missing(&'static str),
     /// A message that is not allowed at this point.
     #[error("unexpected `{message}`: {why}")]
     Unexpected {
-        /// The kind of message.
+        /// Kind of the message.
         message: &'static str,
-        /// Why it is not allowed.
+        /// The reason why it is not allowed.
         why: &'static str,
     },
     /// An identifier is malformed.
     #[error(transparent)]
     Id(#[from] IdError),
-    /// An enum has a value this version does not know.
+    /// An enum has a value that this version does not know.
     #[error("`{field}` has the unknown value {value}")]
     UnknownValue {
-        /// Which field.
+        /// Name of the field.
         field: &'static str,
-        /// What it held.
+        /// Its value.
         value: i32,
     },
     /// A metric is NaN or infinite.
@@ -40,24 +40,24 @@ pub enum ConvertError {
     /// A collection or text is larger than allowed.
     #[error("`{field}` has {length} entries; the limit is {limit}")]
     TooLarge {
-        /// Which field.
+        /// Name of the field.
         field: &'static str,
-        /// How many it has.
+        /// Its length.
         length: usize,
-        /// How many it may have.
+        /// Its maximum length.
         limit: usize,
     },
 }
 
-/// The most metrics a result may carry.
+/// Maximum number of metrics of a result.
 pub const MAX_METRICS: usize = 256;
-/// The longest metric name, in bytes.
+/// Maximum length of a metric name, in bytes.
 pub const MAX_METRIC_NAME: usize = 1024;
-/// The most classes a confusion matrix may have.
+/// Maximum number of classes of a confusion matrix.
 pub const MAX_CLASSES: usize = 1024;
-/// The longest name of a class, in bytes.
+/// Maximum length of a class name, in bytes.
 pub const MAX_CLASS_NAME: usize = 256;
-/// The most epochs a history may have.
+/// Maximum number of epochs of a history.
 pub const MAX_EPOCHS: usize = 100_000;
 
 fn limit(field: &'static str, length: usize, limit: usize) -> Result<(), ConvertError> {
@@ -81,10 +81,10 @@ impl TryFrom<v1::TaskId> for TaskId {
     }
 }
 
-/// The task a message is about.
+/// The task that a message names.
 ///
 /// # Errors
-/// When it is absent or malformed.
+/// If it is missing or malformed.
 pub fn task(task: Option<v1::TaskId>) -> Result<TaskId, ConvertError> {
     task.ok_or(ConvertError::Missing("task"))?.try_into()
 }
@@ -122,10 +122,10 @@ impl From<FailureReason> for v1::FailureReason {
     }
 }
 
-/// The reason behind a wire value.
+/// The failure reason for a wire value.
 ///
 /// # Errors
-/// When the value is unspecified or unknown.
+/// If the value is unspecified or unknown.
 pub fn failure_reason(value: i32) -> Result<FailureReason, ConvertError> {
     let unknown = ConvertError::UnknownValue { field: "reason", value };
     match v1::FailureReason::try_from(value) {

@@ -1,8 +1,8 @@
 //! The wire format of colearn and its conversions to and from core types.
 //!
-//! The generated types stop here and at the edges of coordinator, agent and command: everything inside
-//! speaks `colearn_core`, and [`worker`] for what workers and the coordinator say to each other. [`convert`] and [`worker`]
-//! are the two places where wire types and these meet.
+//! The generated types are used only at the edges of coordinator, agent and command: everything inside uses
+//! `colearn_core`, and [`worker`] for the messages between workers and coordinator. [`convert`] and [`worker`] are the
+//! only places that convert wire types.
 
 pub mod convert;
 pub mod worker;
@@ -22,5 +22,5 @@ pub mod v1 {
 /// The encoded `FileDescriptorSet` of `colearn.v1`, for gRPC reflection.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
-/// The largest message either side accepts, in bytes. It also bounds what a compressed message may expand to.
+/// Maximum size of a message that either side accepts, in bytes. It also limits the decompressed size.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;

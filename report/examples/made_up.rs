@@ -1,4 +1,4 @@
-//! Writes reports of made-up results, to look at: `cargo run -p colearn-report --example made_up -- FOLDER`.
+//! Writes reports of generated results, to look at: `cargo run -p colearn-report --example made_up -- FOLDER`.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! What stands in the cells of tables, whatever they are written in.
+//! The text of table cells, for every output format.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ use colearn_core::{
 };
 use serde_json::Value;
 
-/// The columns that tell configurations apart: the swept paths, then what `include` sets beyond them.
+/// The columns that distinguish configurations: the swept paths, then the settings that `include` adds.
 #[must_use]
 pub fn setting_columns(table: &ResultsTable) -> Vec<String> {
     let mut columns = table.parameters.clone();
@@ -24,7 +24,7 @@ pub fn setting_columns(table: &ResultsTable) -> Vec<String> {
     columns
 }
 
-/// Shown metrics first, then the others that results carry.
+/// The shown metrics, then the other metrics of the results.
 pub(crate) fn all_metrics(table: &ResultsTable) -> Vec<String> {
     let mut names = table.metrics.clone();
     for row in &table.configurations {
@@ -37,7 +37,7 @@ pub(crate) fn all_metrics(table: &ResultsTable) -> Vec<String> {
     names
 }
 
-/// A metric's name as people read it: `accuracy`, `accuracy (language + audio)` for `accuracy@language+audio`.
+/// A metric's name for people: `accuracy`, `accuracy (language + audio)` for `accuracy@language+audio`.
 #[must_use]
 pub fn metric_heading(name: &str) -> String {
     match metric::split(name) {
@@ -46,7 +46,7 @@ pub fn metric_heading(name: &str) -> String {
     }
 }
 
-/// A value as people write it.
+/// A value as text for people.
 pub(crate) fn value(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -58,7 +58,7 @@ pub(crate) fn setting(row: &ConfigurationRow, path: &str) -> String {
     row.values.get(path).map_or_else(|| "-".to_owned(), value)
 }
 
-/// What a row is called in charts: `audio=0.9 video=0.9`, `unimodal`.
+/// The name of a row in charts: `audio=0.9 video=0.9`, `unimodal`.
 pub(crate) fn label(row: &ConfigurationRow, columns: &[String]) -> String {
     let words: Vec<String> = columns
         .iter()
@@ -73,7 +73,7 @@ pub(crate) fn label(row: &ConfigurationRow, columns: &[String]) -> String {
     if words.is_empty() { "the settings of the file".to_owned() } else { words.join(" ") }
 }
 
-/// The last word of a path, if no other column ends in it.
+/// The last word of a path, unless another column ends in it too.
 #[must_use]
 pub fn short_path<'p>(path: &'p str, columns: &[String]) -> &'p str {
     let last = |path: &'p str| path.rsplit('.').next().unwrap_or(path);
@@ -86,7 +86,7 @@ pub(crate) fn count(row: &ConfigurationRow) -> String {
     if row.n == row.expected { row.n.to_string() } else { format!("{} of {}", row.n, row.expected) }
 }
 
-/// From this size on a number is written with an exponent: the largest there is has 309 digits.
+/// From this size on a number is written with an exponent: the largest one has 309 digits.
 const LARGE: f64 = 1e9;
 
 /// A number with three decimals.
@@ -94,7 +94,7 @@ pub(crate) fn decimal(number: f64) -> String {
     if number.abs() < LARGE { format!("{number:.3}") } else { format!("{number:.3e}") }
 }
 
-/// The same with its sign.
+/// A number with three decimals and its sign.
 pub(crate) fn signed(number: f64) -> String {
     if number.abs() < LARGE { format!("{number:+.3}") } else { format!("{number:+.3e}") }
 }
@@ -107,7 +107,7 @@ pub(crate) fn mean_and_deviation(summary: Option<&Summary>) -> String {
     }
 }
 
-/// `+0.031 [0.010, 0.052]`.
+/// A difference with its interval, such as `+0.031 [0.010, 0.052]`.
 pub(crate) fn difference(comparison: &Comparison) -> String {
     let mut text = signed(comparison.mean_difference);
     if let (Some(low), Some(high)) = (comparison.ci_low, comparison.ci_high) {
@@ -116,7 +116,7 @@ pub(crate) fn difference(comparison: &Comparison) -> String {
     text
 }
 
-/// `PCL +0.031 [0.010, 0.052]`, and over how many pairs if a seed is missing.
+/// A verdict, such as `PCL +0.031 [0.010, 0.052]`, with the number of pairs if a seed is missing.
 pub(crate) fn verdict(row: &ConfigurationRow, name: &str) -> String {
     let Some(comparison) = row.comparisons.get(name) else { return "-".to_owned() };
     let mut text = difference(comparison);
@@ -138,13 +138,13 @@ pub(crate) fn p_value(p: Option<f64>) -> String {
     }
 }
 
-/// What has to be said about a row; that it is the baseline only where nothing else says so.
+/// Remarks about a row. "baseline" appears here only if no other column says so.
 pub(crate) fn note(row: &ConfigurationRow, baseline: bool) -> String {
     let mut notes = Vec::new();
     if row.baseline && baseline {
         notes.push("baseline".to_owned());
     }
-    // For a row without results the reasons below suffice.
+    // For a row without results the reasons below are enough.
     if row.state == RowState::Partial {
         notes.push(row.state.as_str().to_owned());
     }
@@ -163,8 +163,8 @@ pub(crate) fn verdict_heading(table: &ResultsTable) -> Option<String> {
     Some(format!("{} vs baseline", metric_heading(table.verdict_metric()?)))
 }
 
-/// The table that people read, cell by cell. The verdict's cell of the baseline says that it is the baseline. The
-/// last column is notes; it is left out where there are none.
+/// The table for people, cell by cell. In the row of the baseline the verdict cell says "baseline". The last column
+/// holds notes; it is left out if there are none.
 #[must_use]
 pub fn heading_and_rows(table: &ResultsTable) -> (Vec<String>, Vec<Vec<String>>) {
     let settings = setting_columns(table);
@@ -197,7 +197,7 @@ pub fn heading_and_rows(table: &ResultsTable) -> (Vec<String>, Vec<Vec<String>>)
     (heading, rows)
 }
 
-/// What the numbers mean, and how many results are missing.
+/// The meaning of the numbers, and how many results are missing.
 #[must_use]
 pub fn summary_line(table: &ResultsTable) -> String {
     let missing: usize = table.configurations.iter().map(|row| row.expected - row.n).sum();
@@ -238,13 +238,13 @@ fn mixed(name: &str, files: usize) -> String {
     format!("results were trained on {files} different files of the data set `{name}`: the means mix them")
 }
 
-/// A confidence level in percent, without needless decimals.
+/// A confidence level in percent, without unnecessary decimals.
 pub(crate) fn percent(confidence: f64) -> String {
     let rounded = (confidence * 1e6).round() / 1e4;
     rounded.to_string()
 }
 
-/// The first twenty of a list, and how many more there are.
+/// The first twenty items of a list, and how many more there are.
 pub(crate) fn some(items: &[String], between: &str) -> String {
     const MOST: usize = 20;
     let mut text = items[..items.len().min(MOST)].join(between);

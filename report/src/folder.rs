@@ -9,18 +9,18 @@ use std::{
 
 use crate::{charts::Charts, error::ReportError, page::Page, report_data::Material, text};
 
-/// The list of the files that a report wrote, so that the next one can remove those that it does not write. A
-/// folder may hold other files as well, which are nobody's to remove.
+/// The list of the files that a report wrote, so that the next report can remove those that it does not write. The
+/// folder may hold other files as well; these are never removed.
 const LIST: &str = ".colearn-report";
 const LIST_HEADING: &str = "# files that `colearn report` wrote into this folder and may remove";
 
-/// Writes a report into `folder`, which is made if it is not there. Files of an earlier report are replaced or,
-/// where this one has no such file, removed; all others are left alone.
-/// The page is `index.html`, the charts are under `plots/`. Returns the page's path.
+/// Writes a report into `folder`, which is made if it does not exist. Files of an earlier report are replaced or, if
+/// this report has no such file, removed; all others are left alone. The page is `index.html`, the charts are under
+/// `plots/`. Returns the path of the page.
 ///
 /// # Errors
-/// When the folder or a file in it can not be written, when a file of that name is there that no report wrote, or
-/// when no published mean is about a configuration.
+/// If the folder or a file in it cannot be written, if a file of the same name exists that no report wrote, or if no
+/// published mean belongs to a configuration.
 pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError> {
     let table = material.table();
     let published = material.reference.as_ref().map(|reference| reference.beside(&table)).transpose()?;
@@ -43,7 +43,7 @@ pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError>
         files.push((format!("plots/{}.svg", chart.file), chart.svg.clone().into_bytes()));
     }
     let page = Page { material, table: &table, published, charts: &charts, files: &named };
-    // The page comes last: where it is, what it links to is there.
+    // The page is written last: if it exists, the files that it links to exist.
     files.push(("index.html".to_owned(), page.html().into_bytes()));
 
     let bad = |path: &Path| {
@@ -64,7 +64,7 @@ pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError>
     {
         return Err(ReportError::Foreign { path });
     }
-    // Until all is done the list has both, so that nothing is forgotten when this is interrupted.
+    // Until the end the list holds the old and the new names, so that no file is forgotten after an interruption.
     write_list(folder, names.union(&earlier))?;
     for (name, bytes) in files {
         let path = folder.join(name);
@@ -81,7 +81,7 @@ pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError>
     Ok(folder.join("index.html"))
 }
 
-/// Writes a file anew. A symbolic link in its place is replaced, and what it leads to, there or not, is left alone.
+/// Writes a new file. A symbolic link with this name is replaced, and its target is left alone.
 fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -90,7 +90,7 @@ fn put(path: &Path, content: &[u8]) -> io::Result<()> {
     fs::File::create_new(path)?.write_all(content)
 }
 
-/// The files of earlier reports by the list in the folder, which a person may have edited: only plain paths
+/// The files of earlier reports, from the list in the folder. A person may have edited the list: only plain paths
 /// within the folder count.
 fn earlier_files(folder: &Path) -> Result<BTreeSet<String>, ReportError> {
     let path = folder.join(LIST);

@@ -1,6 +1,6 @@
-//! Results as people and programs read them: text tables, LaTeX, charts, and a page that needs nothing else.
+//! Results for people and programs: text tables, LaTeX, charts, and a self-contained page.
 //!
-//! Everything here is a function of a [`Material`]; the only effect is [`write()`], which writes a folder.
+//! Everything here is a function of a [`Material`]; the only side effect is [`write()`], which writes a folder.
 
 mod cells;
 mod charts;

@@ -17,7 +17,7 @@ use crate::{
     text::{NUMBERS, verdict},
 };
 
-/// A column's values; those of an optional column may be missing.
+/// The values of a column; values of an optional column may be missing.
 enum Column {
     Text(Vec<Option<String>>),
     Number(Vec<Option<f64>>),
@@ -25,7 +25,7 @@ enum Column {
     Flag(Vec<bool>),
 }
 
-/// One row a configuration. Settings that are numbers everywhere are numbers, others are text.
+/// One row per configuration. A setting that is a number in every row has a number column, others are text.
 pub(crate) fn parquet(table: &ResultsTable) -> Result<Vec<u8>, ReportError> {
     encode(&columns(table))
         .map_err(|error| ReportError::Encode { file: "results.parquet", message: error.to_string() })
@@ -103,7 +103,7 @@ fn encode(columns: &[(String, Column)]) -> Result<Vec<u8>, ParquetError> {
     writer.into_inner()
 }
 
-/// 1 where there is a value, 0 where it is missing.
+/// Definition levels: 1 for a value, 0 for a missing one.
 fn levels<T>(values: &[Option<T>]) -> Vec<i16> {
     values.iter().map(|value| i16::from(value.is_some())).collect()
 }

@@ -1,4 +1,4 @@
-//! Published means, to be shown beside the results.
+//! Published means, to show beside the results.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,14 +11,14 @@ use serde_json::Value;
 
 use crate::cells::{all_metrics, label, setting_columns, some};
 
-/// A file of published means. It is a CSV file with a heading: columns that are named by a setting's dotted
-/// path tell which configuration a row is about, every other column is a metric's mean. Lines that begin with
-/// `#` say where the numbers come from. An empty cell says nothing.
+/// A file of published means. It is a CSV file with a heading. A column named by a setting's dotted path identifies
+/// the configuration of a row; every other column is the mean of a metric. Lines that begin with `#` name the source
+/// of the numbers. An empty cell is ignored.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Reference {
-    /// The file's name, for people.
+    /// Name of the file, for people.
     pub origin: String,
-    /// The lines that begin with `#`, without it.
+    /// The lines that begin with `#`, without that character.
     pub source: String,
     rows: Vec<Row>,
 }
@@ -33,34 +33,34 @@ struct Row {
 /// One published mean.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Published {
-    /// The metric's name.
+    /// Name of the metric.
     pub metric: String,
-    /// Its mean.
+    /// The mean.
     pub mean: f64,
-    /// The same as it was written, with the digits that were published.
+    /// The mean as it was written, with the published digits.
     pub written: String,
 }
 
-/// The rows of a reference beside the configurations they are about.
+/// The rows of a reference, matched with their configurations.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Matched {
-    /// The file's name, for people.
+    /// Name of the file, for people.
     pub origin: String,
-    /// Published means by configuration, in the order of the file's columns.
+    /// Published means by configuration, in the order of the columns.
     pub rows: HashMap<ConfigurationId, Vec<Published>>,
-    /// What of the file could not be placed, and which configurations it says nothing about, a sentence each.
+    /// Rows that match no configuration, and configurations that have no row; one sentence each.
     pub warnings: Vec<String>,
 }
 
-/// What is wrong with a file of published means.
+/// Errors in a file of published means.
 #[derive(Debug, thiserror::Error)]
 pub enum ReferenceError {
-    /// It is not CSV, or a record has another length than the heading.
+    /// The file is not CSV, or a record has another length than the heading.
     #[error("the reference `{origin}` is not readable as CSV: {source}")]
     Csv {
-        /// The file.
+        /// Name of the file.
         origin: String,
-        /// What is wrong.
+        /// The error of the CSV reader.
         source: csv::Error,
     },
     /// A mean is not a number.
@@ -68,39 +68,39 @@ pub enum ReferenceError {
         "`{text}` in line {line}, column `{column}` of the reference `{origin}` is not a number; leave the cell empty if nothing was published"
     )]
     Number {
-        /// The file.
+        /// Name of the file.
         origin: String,
-        /// Counting from 1.
+        /// Line number, counting from 1.
         line: u64,
-        /// The heading.
+        /// Heading of the column.
         column: String,
-        /// What stands there.
+        /// Content of the cell.
         text: String,
     },
-    /// A column's heading can be nothing that is known, or stands there twice.
+    /// The heading of a column is unknown or occurs twice.
     #[error(
         "the heading of the reference `{origin}` has `{column}`, {problem}; it names settings by their dotted path (modality_dropout.audio, unimodal) and metrics (accuracy, loss), each once"
     )]
     Heading {
-        /// The file.
+        /// Name of the file.
         origin: String,
-        /// What stands there.
+        /// The heading.
         column: String,
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// No row is about a configuration of the sweep.
+    /// No row matches a configuration of the sweep.
     #[error(
         "no row of the reference `{origin}` is about a configuration of sweep {sweep}: the rows are about {rows}; the configurations are {configurations}; correct the file, or take `report.reference` out of the sweep file"
     )]
     NothingMatches {
-        /// The file.
+        /// Name of the file.
         origin: String,
-        /// The sweep's name.
+        /// Name of the sweep.
         sweep: String,
-        /// What the rows are about, as far as it can be listed.
+        /// The settings of the rows, shortened if they are many.
         rows: String,
-        /// The configurations there are, as far as they can be listed.
+        /// The configurations of the sweep, shortened if they are many.
         configurations: String,
     },
     /// No column names a setting, or none names a metric.
@@ -108,9 +108,9 @@ pub enum ReferenceError {
         "the reference `{origin}` has no column for a {missing}; its heading names settings by their dotted path (modality_dropout.audio, unimodal) and metrics (accuracy, loss)"
     )]
     Columns {
-        /// The file.
+        /// Name of the file.
         origin: String,
-        /// `setting` or `metric`.
+        /// The missing kind of column: `setting` or `metric`.
         missing: &'static str,
     },
 }
@@ -119,10 +119,10 @@ impl Reference {
     /// Reads a file of published means. `origin` is its name, for messages.
     ///
     /// # Errors
-    /// When it is not CSV, has no column of a setting or of a metric or one that is neither, or a mean is not a
+    /// If the text is not CSV, has no column of a setting or of a metric, has an unknown column, or a mean is not a
     /// number.
     pub fn parse(text: &str, origin: &str) -> Result<Self, ReferenceError> {
-        // Spreadsheets begin a file with a byte order mark.
+        // Spreadsheets start a file with a byte order mark.
         let text = text.trim_start_matches('\u{feff}');
         let bad = |source| ReferenceError::Csv { origin: origin.to_owned(), source };
         let mut reader =
@@ -133,7 +133,7 @@ impl Reference {
                 "which stands there twice"
             } else if column.is_empty() {
                 "an empty name"
-            // Every setting but the plain words has a dot in its path, and no metric has.
+            // Every setting has a dot in its path, except those with one-word names. No metric has one.
             } else if column.contains('.') && field(column).is_none() {
                 "which is no setting"
             } else {
@@ -175,7 +175,7 @@ impl Reference {
     /// Finds the configuration of every row: the one whose settings are those of the row.
     ///
     /// # Errors
-    /// When no row is about a configuration of the table: then it is the reference of another sweep.
+    /// If no row matches a configuration of the table: then the reference belongs to another sweep.
     pub fn beside(&self, table: &ResultsTable) -> Result<Matched, ReferenceError> {
         let mut matched = Matched { origin: self.origin.clone(), ..Matched::default() };
         let known = all_metrics(table);
@@ -251,7 +251,7 @@ impl Row {
         let flat = configuration.settings.flat();
         self.settings.iter().all(|(path, text)| match flat.get(path) {
             Some(value) => says(text, value),
-            // A modality that is not named has the default. A unimodal network is not one of dropout zero.
+            // A modality that is not named has the default. A unimodal network differs from one with dropout zero.
             None => field(path).filter(|field| field.by_modality().is_some()).is_some_and(|field| {
                 let dropout = path.starts_with(MODALITY_DROPOUT);
                 let default = field.default.map(Preset::value);
@@ -267,7 +267,7 @@ impl Row {
     }
 }
 
-/// Whether a cell means this value; numbers may be written differently.
+/// Whether a cell equals this value; numbers may be written differently.
 fn says(text: &str, value: &Value) -> bool {
     match value {
         Value::String(value) => value == text,

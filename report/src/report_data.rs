@@ -1,4 +1,4 @@
-//! What a report is made of.
+//! The input of a report.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,18 +11,18 @@ use colearn_core::{
 
 use crate::reference::Reference;
 
-/// What a report is made of.
+/// The input of a report.
 #[derive(Clone, Debug)]
 pub struct Material {
     /// The sweep as it was resolved.
     pub sweep: Sweep,
-    /// What became of its tasks, as far as it is known.
+    /// The outcomes of its tasks, as far as they are known.
     pub outcomes: HashMap<(ConfigurationId, u64), TaskOutcome>,
     /// Attempts that failed.
     pub failures: Vec<FailureNote>,
     /// Published means to show beside the results.
     pub reference: Option<Reference>,
-    /// Where all this comes from.
+    /// The origin of all this.
     pub provenance: Provenance,
 }
 
@@ -33,9 +33,9 @@ pub struct FailureNote {
     pub configuration: ConfigurationId,
     /// The seed.
     pub seed: u64,
-    /// Counting from 1.
+    /// Number of the attempt, counting from 1.
     pub attempt: u32,
-    /// Whether the task has failed for good.
+    /// Whether no further attempt follows.
     pub last: bool,
     /// The type of the failure, as a word.
     pub reason: String,
@@ -43,14 +43,14 @@ pub struct FailureNote {
     pub message: String,
 }
 
-/// Where results come from. Times are text, as they are shown.
+/// The origin of results. Times are text in the form in which they are shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Provenance {
     /// The version of colearn that made the report.
     pub version: String,
-    /// The commit it was built from, if that was known.
+    /// The commit that it was built from, if it is known.
     pub commit: Option<String>,
-    /// The sweep file, as it was named.
+    /// The path of the sweep file, as it was given.
     pub sweep_file: Option<String>,
     /// When the sweep was submitted.
     pub submitted_at: Option<String>,
@@ -59,7 +59,7 @@ pub struct Provenance {
 }
 
 impl Material {
-    /// The results averaged.
+    /// The table of averaged results.
     #[must_use]
     pub fn table(&self) -> ResultsTable {
         ResultsTable::of(&self.sweep, &self.outcomes)
@@ -77,7 +77,7 @@ impl Material {
             .collect()
     }
 
-    /// The tasks that went on from a checkpoint, and after which epochs, in the order of the grid.
+    /// The tasks that continued from a checkpoint, with the epochs after which they did, in the order of the grid.
     pub(crate) fn resumed(&self) -> Vec<(ConfigurationId, u64, &[u32])> {
         let of = |configuration: ConfigurationId| {
             let results = self.results(configuration).into_iter();
@@ -87,7 +87,7 @@ impl Material {
         all.filter(|(_, _, epochs)| !epochs.is_empty()).collect()
     }
 
-    /// How many tasks each device trained, and the sum of their seconds.
+    /// For each device, the number of tasks it trained and the sum of their seconds.
     pub(crate) fn devices(&self) -> BTreeMap<&str, (usize, f64)> {
         let mut devices: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
         for outcome in self.outcomes.values() {

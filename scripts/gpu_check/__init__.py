@@ -1,1 +1,1 @@
-"""The parts of `gpu-check` and what runs them. Nothing but Python's standard library, for the host may have no more."""
+"""The parts of `gpu-check` and their runner. Uses only Python's standard library: the host may have nothing else."""

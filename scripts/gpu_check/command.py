@@ -16,7 +16,7 @@ from .part import Place
 from .record import Record
 from .runner import Planned, run_all
 
-# The whole, with what lies between the parts, stays under five minutes.
+# Time limit in seconds for everything, including the time between parts: under five minutes.
 WHOLE = 290.0
 PARTS = (
     Planned("gpu_check.inventory", "what is there", 50),
@@ -34,8 +34,8 @@ def parser(about: str) -> argparse.ArgumentParser:
         prog="gpu-check", description=about, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     names = [planned.name for planned in PARTS]
-    parser.add_argument("--cpu", action="store_true", help="let the CPU stand in for the GPU, with smaller networks")
-    parser.add_argument("--bundle", type=Path, metavar="DIR", help="what `make gpu-bundle` wrote")
+    parser.add_argument("--cpu", action="store_true", help="use the CPU instead of the GPU, with smaller networks")
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="the folder that `make gpu-bundle` wrote")
     parser.add_argument(
         "--out", type=Path, default=Path("gpu-check.json"), metavar="FILE", help="(default: %(default)s)"
     )
@@ -43,13 +43,13 @@ def parser(about: str) -> argparse.ArgumentParser:
     parser.add_argument("--python", default=sys.executable, help="a Python with torch 2.11.0 (default: this one)")
     parser.add_argument("--only", nargs="+", choices=names, metavar="PART", help=f"of {', '.join(names)}")
     parser.add_argument(
-        "--seconds", type=float, default=WHOLE, metavar="N", help="stop after so long (default: %(default).0f)"
+        "--seconds", type=float, default=WHOLE, metavar="N", help="stop after this time (default: %(default).0f)"
     )
     return parser
 
 
 def find_bundle(named: Path | None) -> Path | str:
-    """The bundle, or why there is none."""
+    """The bundle, or the reason why there is none."""
     root = Path(__file__).resolve().parent.parent.parent
     places = [named] if named else [root, root / "target" / "gpu-bundle"]
     for place in places:
@@ -63,13 +63,13 @@ def find_bundle(named: Path | None) -> Path | str:
 
 
 def main(about: str) -> int:
-    """Runs the check; its exit code."""
+    """Runs the check; returns the exit code."""
     options = parser(about).parse_args()
     bundle = find_bundle(options.bundle)
     if isinstance(bundle, str):
         print(f"gpu-check: {bundle}", file=sys.stderr)
         return 2
-    # In a checkout its root, and in a bundle the bundle: a libtorch may lie beside.
+    # The root of a checkout, or the bundle itself. A libtorch may be beside it.
     checkout = Path(__file__).resolve().parent.parent.parent
     libtorch, wrong = host.find_libtorch(options.libtorch, options.python, checkout)
     for line in wrong:
@@ -112,7 +112,7 @@ def main(about: str) -> int:
 
 
 def stop_on_signals(found: Record) -> None:
-    """A check that is told to stop says so in the record, ends what it started, and leaves nothing behind."""
+    """On a signal, records that the check was stopped, and ends every process that it started."""
 
     def stop(number: int, _frame: object) -> None:
         for other in (signal.SIGINT, signal.SIGTERM):
@@ -125,7 +125,7 @@ def stop_on_signals(found: Record) -> None:
 
 
 def summary(found: Record) -> str:
-    """The end of what a person reads."""
+    """The summary at the end of the output."""
     lines = [""]
     for part in found.value["parts"]:
         checks = [check["ok"] for check in part["checks"]]

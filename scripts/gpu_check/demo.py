@@ -9,17 +9,18 @@ from .part import CheckError, Part
 from .runs import Run, changed
 
 METRICS = ("accuracy", "loss", "f_score")
-# After one epoch, device and CPU differ by rounding alone, which has not grown yet: relative.
+# Largest relative difference between device and CPU after one epoch. Up to then they differ only by rounding.
 FIRST_EPOCH = 1e-3
-# Afterwards it grows as it likes, and a task ends as it would with other random numbers, at the worst: then the means
-# of two runs differ by more than so many standard errors about once in ten thousand tables.
+# Later the rounding grows, and in the worst case a task ends as with other random numbers. Then the means of two runs
+# differ by more than this number of standard errors in about one of ten thousand tables.
 STANDARD_ERRORS = 5.0
-# What a few samples of the test split that fall on the other side change: absolute, for metrics whose seeds agree.
+# An absolute difference that is always allowed, if the seeds agree on a metric: a few test samples may be classified
+# differently.
 FLOOR = 0.01
 
 
 def run(part: Part) -> None:
-    """The part."""
+    """Runs the part."""
     text = (part.place.bundle / "sweeps" / "demo.yaml").read_text()
     if part.place.on_gpu:
         sweep, cohort, device = (
@@ -31,7 +32,7 @@ def run(part: Part) -> None:
         sweep = changed(text, checkpoint="{every_epochs: 1}", epochs="4", seeds="[0, 1]")
         cohort, device = 8, ["--device", "cpu", "--slots", "1", "--threads", "1"]
     device += ["--max-cohort", str(cohort)]
-    # Beside the device's runs, which need one core.
+    # Cores that the runs on the device leave free; these need one core.
     cores = max(part.place.cores - 3, 1)
     reference = Run(part, "reference", sweep, ["--device", "cpu", "--slots", str(cores), "--threads", "1"])
     undisturbed = Run(part, "undisturbed", sweep, device)
@@ -40,7 +41,7 @@ def run(part: Part) -> None:
     found = None
     with part.attempt("the demo sweep on the device"):
         undisturbed.start()
-        # The next check needs as long.
+        # The next check needs the same time.
         found = undisturbed.finish(part.left() * 0.6)
         used = sorted({result["device"] for result in found.values()})
         right = all(name.startswith("cuda" if part.place.on_gpu else "cpu") for name in used)
@@ -72,7 +73,7 @@ def run(part: Part) -> None:
 
 
 def equal_digests(one: dict, other: dict) -> int:
-    """How many tasks ended with the same weights, bit by bit."""
+    """Number of tasks that ended with the same weights, bit by bit."""
     return sum(
         bool(result["weights_digest"]) and result["weights_digest"] == other.get(task, {}).get("weights_digest")
         for task, result in one.items()
@@ -80,7 +81,7 @@ def equal_digests(one: dict, other: dict) -> int:
 
 
 def compare(part: Part, expected: dict, found: dict) -> None:
-    """Two tables, task by task after the first epoch, and by the means that the table shows."""
+    """Two tables, task by task after the first epoch, and by the means in the table."""
     if expected.keys() != found.keys():
         raise CheckError(f"{len(expected)} tasks on the CPU, {len(found)} on the device: not the same ones")
     first = max(first_epoch_difference(expected[task], found[task]) for task in expected)
@@ -115,7 +116,7 @@ def first_epoch_difference(expected: dict, found: dict) -> float:
 
 
 def standard_errors_apart(one: list[float], other: list[float]) -> float:
-    """How far two means are apart, in standard errors of their difference."""
+    """The distance of two means, in standard errors of their difference."""
     apart = max(abs(statistics.fmean(one) - statistics.fmean(other)) - FLOOR, 0.0)
     if apart == 0.0 or not math.isfinite(apart):
         return 0.0 if apart == 0.0 else math.inf

@@ -1,4 +1,4 @@
-"""What must not go wrong for long: out of memory, a killed trainer, two slots on one device."""
+"""Recovery from faults: out of memory, a killed trainer, two slots on one device."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from . import host, processes
 from .part import CheckError, Part, last_words
 from .runs import Run, changed
 
-# How much of a GPU's memory is left to a cohort that needs some 5 GiB at K = 16: its own context takes half of one.
+# Memory of a GPU that is left to a cohort which needs about 5 GiB at K = 16; the CUDA context alone takes half a GiB.
 LEFT_ON_GPU = 4 * 2**30
-# Beyond what an idle trainer has: half of what a cohort of 16 of the smaller network needs.
+# Memory beyond that of an idle trainer: half of what a cohort of 16 of the smaller network needs.
 LEFT_ON_CPU = 500 * 2**20
 MEMBERS = 16
 LARGE = """
@@ -34,7 +34,7 @@ SLACK = 128
 
 
 def run(part: Part) -> None:
-    """The part."""
+    """Runs the part."""
     with part.attempt("a cohort that is too large is halved"):
         out_of_memory(part)
     with part.attempt("a killed trainer is replaced"):
@@ -44,7 +44,7 @@ def run(part: Part) -> None:
 
 
 def out_of_memory(part: Part) -> None:
-    """A cohort that does not fit ends in smaller ones, and costs nobody an attempt."""
+    """A cohort that does not fit is split into smaller ones, at no cost of attempts."""
     name = "a cohort that is too large is halved"
     hidden = 512 if part.place.on_gpu else 128
     sweep = LARGE.format(hidden=hidden, seeds=list(range(MEMBERS)))
@@ -78,7 +78,7 @@ def out_of_memory(part: Part) -> None:
 
 
 def hold_gpu(part: Part, leave: int) -> subprocess.Popen[str]:
-    """A process that leaves others so much of the GPU's memory."""
+    """A process that leaves this much of the GPU's memory to others."""
     command = [sys.executable, "-m", "gpu_check.probe", part.place.program("libgpu_probe.so")]
     command += ["hold", "--device", "cuda:0", "--leave", str(leave)]
     environment = part.place.environment(PYTHONPATH=str(Path(__file__).resolve().parent.parent))
@@ -95,7 +95,7 @@ def hold_gpu(part: Part, leave: int) -> subprocess.Popen[str]:
 
 
 def idle_trainer(part: Part) -> int:
-    """Bytes of address space that a trainer has before it trains."""
+    """Address space of a trainer before it trains, in bytes."""
     command = [part.place.program("colearn-trainer"), "train", "--device", "cpu", "--threads", "1", "--data-dir", "."]
     pipe = subprocess.PIPE
     trainer = subprocess.Popen(
@@ -118,7 +118,7 @@ def idle_trainer(part: Part) -> int:
 
 
 def killed_trainer(part: Part) -> None:
-    """A trainer that is killed is replaced, and the next goes on from the checkpoint; the device's memory is free."""
+    """A killed trainer is replaced, the next one continues from the checkpoint, and the device's memory is free."""
     name = "a killed trainer is replaced"
     before = host.used_memory() if part.place.on_gpu else None
     text = (part.place.bundle / "sweeps" / "demo.yaml").read_text()
@@ -158,7 +158,7 @@ def killed_trainer(part: Part) -> None:
 
 
 def two_slots(part: Part) -> None:
-    """Two trainers side by side on one device share a sweep."""
+    """Two trainers on one device share a sweep."""
     text = (part.place.bundle / "sweeps" / "demo.yaml").read_text()
     sweep = changed(text, epochs="15" if part.place.on_gpu else "3", seeds="[0, 1]")
     slots = ["--slots-per-gpu", "2"] if part.place.on_gpu else ["--slots", "2"]

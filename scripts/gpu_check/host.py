@@ -1,4 +1,4 @@
-"""What this host has: GPUs, Python's torch, libtorch."""
+"""The equipment of this host: GPUs, Python's torch, libtorch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ print(spec.submodule_search_locations[0] if spec and spec.submodule_search_locat
 
 @dataclass(frozen=True)
 class Libtorch:
-    """A libtorch."""
+    """An installed libtorch."""
 
     lib: Path
     where: str
@@ -29,19 +29,19 @@ class Libtorch:
 
     @property
     def cuda(self) -> Path | None:
-        """Its CUDA half, if it is there."""
+        """Its CUDA half, if it exists."""
         library = self.lib / "libtorch_cuda.so"
         return library if library.exists() else None
 
     def folders(self) -> list[str]:
-        """Where the loader is to look: libtorch, and the CUDA libraries that pip puts beside torch."""
+        """Folders for the loader: libtorch, and the CUDA libraries that pip puts beside torch."""
         packages = self.lib.parent.parent / "nvidia"
         beside = sorted(str(folder) for folder in packages.glob("*/lib")) if packages.is_dir() else []
         return [str(self.lib), *beside]
 
 
 def version_of(lib: Path) -> str:
-    """As Python's torch says it, or as libtorch's archives do."""
+    """The version, from the files of Python's torch or of libtorch's archives."""
     torch = lib.parent / "version.py"
     if torch.exists():
         found = re.search(r"__version__ = '([^']*)'", torch.read_text())
@@ -61,7 +61,7 @@ def torch_of(python: str) -> Path | None:
 
 
 def find_libtorch(named: str | None, python: str, checkout: Path) -> tuple[Libtorch | None, list[str]]:
-    """The first libtorch of the version that our programs were built with, and what is wrong with the others."""
+    """The first libtorch of the version that colearn was built with, and why others were not used."""
     torch = torch_of(python)
     places = [
         (named, "--libtorch"),
@@ -87,7 +87,7 @@ def find_libtorch(named: str | None, python: str, checkout: Path) -> tuple[Libto
 
 
 def nvidia_smi(*query: str) -> list[list[str]]:
-    """The fields that `nvidia-smi` lists, a line a GPU; nothing where there is none or it fails."""
+    """The fields that `nvidia-smi` lists, one row per GPU; empty if it is missing or fails."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []

@@ -1,4 +1,4 @@
-"""What is there: GPU, driver, libtorch, and whether our programs see them."""
+"""The inventory: GPU, driver, libtorch, and whether colearn's programs find them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from . import host
 from .part import CheckError, Part, last_words
 from .probe import probe
 
-# An address at which nobody listens: the worker says which slots it has before it looks for a coordinator.
+# An address without a listener: the worker lists its slots before it looks for a coordinator.
 NOBODY = "http://127.0.0.1:1"
 SLOTS = re.compile(r"(\d+) slot\(s\): (.*)")
 
 
 def run(part: Part) -> None:
-    """The part."""
+    """Runs the part."""
 
     def right(slot: str) -> bool:
         return slot.startswith(part.place.device)
@@ -57,7 +57,7 @@ def run(part: Part) -> None:
 
 
 def pytorch(part: Part) -> None:
-    """What the Python beside us has; nothing of ours needs it."""
+    """The torch of this Python; colearn itself does not need it."""
     code = (
         "import json, sys, torch; c = torch.cuda.is_available(); print(json.dumps({'torch': torch.__version__, "
         "'cuda': torch.version.cuda, 'available': c, 'cudnn': torch.backends.cudnn.version() if c else None, "
@@ -88,7 +88,7 @@ def trainer(part: Part) -> None:
 
 
 def worker_slots(part: Part, device: str | None = None, **environment: str) -> list[str]:
-    """The devices of the worker's slots; it finds no coordinator and ends."""
+    """The devices of the worker's slots; the worker finds no coordinator and ends."""
     said = worker(part, device, **environment)
     found = SLOTS.search(said)
     if not found:
@@ -97,7 +97,7 @@ def worker_slots(part: Part, device: str | None = None, **environment: str) -> l
 
 
 def worker(part: Part, device: str | None = None, **environment: str) -> str:
-    """What a worker says that finds no coordinator."""
+    """The output of a worker that finds no coordinator."""
     command = [part.place.program("colearn-worker"), "--coordinator", NOBODY, "--connect-timeout", "1s"]
     command += [
         "--device",

@@ -7,22 +7,22 @@ from .part import Part
 from .probe import probe
 
 ROUNDS = 20
-# The CPU has to make the same steps: with whole batches it would take all of the time.
+# The CPU has to make the same steps; full batches would take all of the time.
 SAMPLES = 10
-# Largest relative difference that rounding in single precision explains; between autograd and the passes written by
-# hand it is 1e-4 in the worst case (a batch norm over nearly equal samples).
+# Largest relative differences that single-precision rounding explains. Between autograd and the hand-written passes
+# the difference is 1e-4 in the worst case (a batch norm over nearly equal samples).
 LOSS, GRADIENT = 1e-4, 2e-3
-# Adam divides a gradient by its size, so that the sign of one that is nearly zero is a matter of rounding: some
-# weights go another way. Of all the way that the weights went:
+# Adam divides a gradient by its size, so rounding decides the sign of a nearly zero gradient, and some weights move
+# in the other direction. This is the allowed part of the total movement of the weights:
 MOVEMENT = 0.05
 # TF32 has 10 bits of mantissa.
 TF32 = 0.02
-# How cuBLAS is told, from outside, to use the tensor cores for products of single precision, and not to.
+# Settings that make cuBLAS use the tensor cores for single-precision products, or not use them.
 ON, OFF = {"TORCH_ALLOW_TF32_CUBLAS_OVERRIDE": "1"}, {"NVIDIA_TF32_OVERRIDE": "0"}
 
 
 def run(part: Part) -> None:
-    """The part."""
+    """Runs the part."""
     for network in sizes.networks(part.place):
         with part.attempt(f"{network.name}: {ROUNDS} steps"):
             for found in compared(part, network, OFF):
@@ -39,7 +39,7 @@ def run(part: Part) -> None:
 
 
 def compared(part: Part, network: sizes.Network, mode: dict[str, str], against: str = "single,double") -> list[dict]:
-    """What the probe says, against the CPU in these precisions."""
+    """The probe's comparison with the CPU in these precisions."""
     batch = sizes.probed(part.place, network, min(SAMPLES, network.samples))
     command = ["parity", network.name, "--members", 3, "--rounds", ROUNDS, *batch]
     command += ["--threads", max(part.place.cores // 2, 1), "--against", against]
@@ -47,7 +47,7 @@ def compared(part: Part, network: sizes.Network, mode: dict[str, str], against: 
 
 
 def numbers(value: object) -> object:
-    """JSON has no word for what is not a number; here it must not pass for one."""
+    """Replaces null by NaN: JSON cannot represent NaN, and null must not count as a good number."""
     if isinstance(value, dict):
         return {key: numbers(inner) for key, inner in value.items()}
     return float("nan") if value is None else value

@@ -1,4 +1,4 @@
-"""What a part has to work with. A part runs in a process of its own, which sends its findings as it goes."""
+"""The environment of a part. A part runs in its own process, which sends its findings at once."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from pathlib import Path
 
 from . import processes
 
-# How much of a log goes into the record.
+# Number of characters of a log that are recorded.
 TAIL = 3000
 
 
 class CheckError(Exception):
-    """Something is not as it must be; the message says what."""
+    """A check failed; the message says why."""
 
 
 class TimeUp(CheckError):
-    """A program did not end in time; what it had said until then is kept."""
+    """A program did not end in time; its output until then is kept."""
 
     def __init__(self, message: str, out: str) -> None:
         super().__init__(message)
@@ -33,7 +33,7 @@ class TimeUp(CheckError):
 
 @dataclass(frozen=True)
 class Place:
-    """What is checked, where, and with what."""
+    """The programs, device and folders of the check."""
 
     bundle: Path
     """The folder of `make gpu-bundle`: bin, data, sweeps."""
@@ -54,21 +54,21 @@ class Place:
         return self.device == "cuda"
 
     def program(self, name: str) -> str:
-        """The path of one of our programs."""
+        """The path of one of colearn's programs."""
         return str(self.bundle / "bin" / name)
 
     def environment(self, **more: str) -> dict[str, str]:
-        """For our programs: libtorch is found, and nothing of the caller's set-up is in the way."""
+        """The environment for colearn's programs: libtorch is found, and the caller's settings are removed."""
         ours = {name: value for name, value in os.environ.items() if not name.startswith("COLEARN_")}
         path = os.pathsep.join([*self.libraries, *filter(None, [os.environ.get("LD_LIBRARY_PATH")])])
-        # What the worker gives its trainers, for the probe, which is to do as they do.
+        # The settings that the worker gives its trainers, so that the probe computes in the same way.
         modes = {"MKL_CBWR": "AUTO", "CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
         return {**ours, "LD_LIBRARY_PATH": path, **modes, **more}
 
 
 @dataclass
 class Part:
-    """A part at work."""
+    """A running part."""
 
     place: Place
     channel: int
@@ -81,44 +81,44 @@ class Part:
             line = line[os.write(self.channel, line) :]
 
     def say(self, text: str) -> None:
-        """Tells a person."""
+        """Prints a line for the user."""
         print(f"    {text}", flush=True)
 
     def note(self, *path: object, value: object, text: str | None = None) -> None:
-        """Records a value at a place in the findings."""
+        """Records a value under these keys in the findings."""
         self.send({"note": [str(key) for key in path], "value": value})
         if text is not None:
             self.say(text)
 
     def check(self, name: str, ok: bool, detail: str = "") -> bool:
-        """Records whether something is as it must be."""
+        """Records whether a check passed."""
         self.send({"check": {"name": name, "ok": bool(ok), "detail": detail}})
         self.failed |= not ok
         self.say(f"{'ok  ' if ok else 'FAIL'} {name}{': ' if detail else ''}{detail}")
         return bool(ok)
 
     def leave_out(self, name: str, why: str) -> None:
-        """Records something that could not be tried; that is no failure."""
+        """Records a check that could not be made; that is no failure."""
         self.send({"check": {"name": name, "ok": None, "detail": why}})
         self.say(f"--   {name}: left out, {why}")
 
     @contextlib.contextmanager
     def attempt(self, name: str) -> Iterator[None]:
-        """What fails within fails this check alone; the part goes on."""
+        """An error in this block fails only this check; the part continues."""
         try:
             yield
         except CheckError as error:
             self.check(name, False, str(error))
-        except Exception as error:  # noqa: BLE001 - whatever it is, the other checks do not depend on it
+        except Exception as error:  # noqa: BLE001 - for any error: the other checks do not depend on this one
             self.check(name, False, f"{type(error).__name__}: {error}")
             self.send({"note": ["traceback of", name], "value": traceback.format_exc()})
 
     def left(self) -> float:
-        """Seconds until the part must have ended."""
+        """Seconds until the part must end."""
         return self.place.deadline - time.monotonic()
 
     def folder(self, name: str) -> Path:
-        """A new folder within the part's own."""
+        """A new folder within the part's folder."""
         folder = self.place.work / name
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
@@ -127,7 +127,7 @@ class Part:
     def run(
         self, command: list[str], seconds: float, environment: dict[str, str] | None = None, stdin: str = ""
     ) -> subprocess.CompletedProcess[str]:
-        """Runs a program to its end, but no longer than this and no longer than the part may take."""
+        """Runs a program to its end, within this time limit and that of the part."""
         limit = min(seconds, self.left() - 1.0)
         if limit <= 0:
             raise CheckError(f"there is no time left for {Path(command[0]).name}")
@@ -149,13 +149,13 @@ class Part:
 
 
 def last_words(text: str, count: int = 3) -> str:
-    """The last lines of what a program said, on one line."""
+    """The last lines of a program's output, joined to one line."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " | ".join(lines[-count:])[-500:] or "none"
 
 
 def json_lines(text: str) -> list[dict]:
-    """The objects that a program said, one a line; the last line may be cut off."""
+    """The JSON objects in a program's output, one per line; the last line may be incomplete."""
     lines = text.splitlines(keepends=True)
     return [json.loads(line) for line in lines if line.endswith("\n")]
 

@@ -1,10 +1,10 @@
 """The probe: training steps of our networks without a trainer around them, for numbers and times.
 
-It is a library, because it can then be loaded into a Python whose torch watches it: torch's profiler sees what our
-steps do. Otherwise a Python without torch loads it.
+The probe is a library. A Python with torch can load it, and then torch's profiler sees the operations of its steps.
+A Python without torch can load it too.
 
-    python -m gpu_check.probe LIBRARY ARGUMENT...                   what the probe says, one JSON object a line
-    python -m gpu_check.probe --profile N LIBRARY prepare ARGUMENT...   what torch's profiler saw of N steps
+    python -m gpu_check.probe LIBRARY ARGUMENT...                   prints the probe's output, one JSON object per line
+    python -m gpu_check.probe --profile N LIBRARY prepare ARGUMENT...   prints the profile of N steps
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ if __name__ != "__main__":
 def probe(
     part: Part, *arguments: object, seconds: float, python: str | None = None, profile: int = 0, **environment: str
 ) -> list[dict]:
-    """Runs the probe in a process of its own; the objects that it said."""
+    """Runs the probe in its own process; returns the objects that it printed."""
     place = part.place
     command = [python or sys.executable, "-m", "gpu_check.probe", *(["--profile", str(profile)] if profile else [])]
     command += [place.program("libgpu_probe.so"), *map(str, arguments)]
     environment = {"PYTHONPATH": str(Path(__file__).resolve().parent.parent), **environment}
     torch = host.torch_of(python) if python else None
     if torch:
-        # With another libtorch than the one it was built with, a torch can not be imported.
+        # A torch with another libtorch than the one it was built with cannot be imported.
         folders = host.Libtorch(torch / "lib", "", "").folders()
         environment["LD_LIBRARY_PATH"] = os.pathsep.join(folders)
     said = part.run(command, seconds, place.environment(**environment))
@@ -53,14 +53,14 @@ def load(library: str) -> object:
 
 
 def profiled(library: str, arguments: list[str], rounds: int) -> int:
-    """Lets torch's profiler watch so many steps of what `arguments` prepare, and prints where the time went."""
+    """Profiles this many steps of the cohort that `arguments` prepare, and prints where the time went."""
     import torch  # First, so that the probe finds its libtorch loaded.
     from torch.profiler import ProfilerActivity, profile
 
     call = load(library)
     cuda = any(argument.startswith("cuda") for argument in arguments)
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if cuda else [])]
-    # Kernels are loaded and memory is allocated before anything is watched, and the profiler starts once for nothing.
+    # Load kernels and allocate memory before the profiler watches, and start the profiler once without a result.
     code = call(arguments) or call(["rounds", "--rounds", "4"])
     with profile(activities=activities):
         code = code or call(["rounds", "--rounds", "1"])
@@ -76,7 +76,7 @@ def profiled(library: str, arguments: list[str], rounds: int) -> int:
 
 
 def digest(averages: object, seconds: float) -> dict:
-    """What people ask a profile."""
+    """The summary of a profile."""
     events = list(averages)
     on_device = [e for e in events if str(e.device_type).endswith("CUDA")]
     on_host = [e for e in events if str(e.device_type).endswith("CPU")]
@@ -118,5 +118,5 @@ def main(arguments: list[str]) -> int:
 if __name__ == "__main__":
     code = main(sys.argv[1:])
     sys.stdout.flush()
-    # Without the destructors of libtorch and CUDA, which have nothing left to say.
+    # Exit without the destructors of libtorch and CUDA, which are not needed.
     os._exit(code)

@@ -1,4 +1,4 @@
-"""Processes below this one, and their end. Linux alone."""
+"""Finds and ends the descendants of this process. Linux only."""
 
 from __future__ import annotations
 
@@ -13,13 +13,12 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def adopt_orphans() -> None:
-    """From now on, processes whose parents end become children of this one, however deep below it they were: so
-    they can be found."""
+    """From now on, any descendant whose parent ends becomes a child of this process, so that it can be found."""
     LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def die_with_parent() -> None:
-    """This process is killed when its parent ends, even if that is killed. For `preexec_fn` too."""
+    """Lets the kernel kill this process when its parent ends, even if the parent is killed. Also for `preexec_fn`."""
     LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
@@ -32,8 +31,8 @@ def table() -> dict[int, tuple[int, str, str]]:
         try:
             stat = (entry / "stat").read_text()
         except OSError:
-            continue  # It has ended meanwhile.
-        # The name is in parentheses and may hold anything, parentheses too.
+            continue  # The process has ended.
+        # The name is in parentheses and may hold any characters, also parentheses.
         name, rest = stat[stat.index("(") + 1 : stat.rindex(")")], stat[stat.rindex(")") + 2 :].split()
         found[int(entry.name)] = (int(rest[1]), rest[0], name)
     return found
@@ -51,7 +50,7 @@ def below(root: int) -> dict[int, str]:
 
 
 def end_below(root: int, patience: float = 5.0) -> list[str]:
-    """Kills every process below one, and waits until they are gone. The names of those that were there."""
+    """Kills every process below one, and waits until they have ended. Returns their names."""
     deadline = time.monotonic() + patience
     killed: dict[int, str] = {}
     while True:
@@ -70,7 +69,7 @@ def end_below(root: int, patience: float = 5.0) -> list[str]:
 
 
 def reap() -> None:
-    """Takes note of children that have ended."""
+    """Reaps children that have ended."""
     try:
         while os.waitpid(-1, os.WNOHANG)[0] != 0:
             pass

@@ -1,4 +1,4 @@
-"""Milliseconds a training step takes in PyTorch on a device, in each way that may be its fastest.
+"""Measures the milliseconds of a training step in PyTorch on a device, in each mode that may be the fastest.
 
     python -m gpu_check.pytorch_time --networks trainer/benches --network mfn --device cuda:0 --samples 128 --steps 20
 
@@ -20,7 +20,7 @@ BLOCKS = 3
 
 
 def main() -> int:
-    """Measures the modes in order; one that fails does not keep the others from it."""
+    """Measures the modes in order; if one fails, the others are still measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--networks", required=True, help="the folder of pytorch_step.py")
     parser.add_argument("--network", choices=["bi-eflstm", "mfn"], required=True)
@@ -72,7 +72,7 @@ def stepper(network: object, forward: Callable, x: object, y: object, adam: obje
 
 
 def eager(options: argparse.Namespace, tf32: bool = False) -> Callable[[], None]:
-    """As people write it."""
+    """The usual form."""
     import torch
 
     network, x, y = prepare(options, tf32)
@@ -144,14 +144,14 @@ MODES = {
 
 
 def waiter(options: argparse.Namespace) -> Callable[[], None]:
-    """Waits until the device has done what it was told."""
+    """A function that waits until the device has finished its work."""
     import torch
 
     return torch.cuda.synchronize if options.device.startswith("cuda") else lambda: None
 
 
 def measure(make: Callable, options: argparse.Namespace) -> dict:
-    """The time of a step and model, as the probe takes it."""
+    """The time of a step per model, measured like the probe does."""
     wait = waiter(options)
     step = make(options)
     for _ in range(4):
@@ -179,7 +179,7 @@ def measure(make: Callable, options: argparse.Namespace) -> dict:
 
 
 def profile(options: argparse.Namespace) -> dict:
-    """Where the time of ten steps goes, by torch's profiler."""
+    """A profile of ten steps, from torch's profiler."""
     from torch.profiler import ProfilerActivity
     from torch.profiler import profile as watch
 

@@ -1,4 +1,4 @@
-"""What a check has found so far, in a file that is whole at any moment."""
+"""The findings so far, in a file that is complete at any moment."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def write_json(path: Path, value: object) -> None:
         os.chmod(partial, 0o644)
         os.replace(partial, path)
     except BaseException:
-        # It may have its name already, when a signal ends this.
+        # After a signal the file may already be renamed.
         with contextlib.suppress(FileNotFoundError):
             os.unlink(partial)
         raise
 
 
 class Record:
-    """The JSON file. Every change is written at once."""
+    """The JSON file. Every change is written immediately."""
 
     def __init__(self, path: Path, about: dict) -> None:
         self.path = path
@@ -47,7 +47,7 @@ class Record:
         write_json(self.path, self.value)
 
     def begin(self, name: str, title: str, limit: float) -> dict:
-        """A part begins: where its findings go."""
+        """Begins a part."""
         part = {
             "name": name,
             "title": title,
@@ -77,15 +77,15 @@ class Record:
         self.write()
 
     def end(self, part: dict, outcome: str, seconds: float) -> None:
-        """A part has ended."""
+        """Ends a part."""
         part["outcome"], part["seconds"] = outcome, round(seconds, 1)
         self.write()
 
     def close(self, outcome: str) -> None:
-        """The check has ended."""
+        """Ends the check."""
         self.value["outcome"] = outcome
         self.write()
 
     def passed(self) -> bool:
-        """Whether all parts that began have passed."""
+        """Whether all started parts have passed."""
         return bool(self.value["parts"]) and all(part["outcome"] == PASSED for part in self.value["parts"])

@@ -1,4 +1,4 @@
-"""Runs the parts one after the other, each in a process of its own that may fail, hang or crash alone."""
+"""Runs the parts one after the other, each in its own process: a failure, hang or crash affects only that part."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from . import processes, record
 from .part import CheckError, Part, Place
 from .record import Record
 
-# For what a part's process still does after its deadline, and for ending what it left.
+# Time for a part's process to react to its deadline, and to end the processes that it left.
 GRACE = 3.0
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A part in its place in the order."""
+    """A part with its position in the order."""
 
     module: str
     """Of gpu_check, with a function `run(part)`."""
@@ -39,9 +39,9 @@ class Planned:
 
 
 def run_all(parts: Sequence[Planned], place: Place, found: Record, whole: float) -> bool:
-    """Runs the parts within `whole` seconds. Whether all passed.
+    """Runs the parts within `whole` seconds. Returns whether all passed.
 
-    Each part is stopped when what is left is needed by those after it, so that none can starve another.
+    Each part is stopped when the later parts need the remaining time, so that no part takes the time of another.
     """
     processes.adopt_orphans()
     end = time.monotonic() + whole
@@ -58,7 +58,7 @@ def run_all(parts: Sequence[Planned], place: Place, found: Record, whole: float)
 
 
 def run_one(planned: Planned, part: dict, place: Place, found: Record, limit: float) -> str:
-    """Runs one part and takes its findings; its outcome."""
+    """Runs one part and records its findings; returns its outcome."""
     deadline = time.monotonic() + limit
     with tempfile.TemporaryDirectory(prefix=f"{planned.name}-", dir=place.work, ignore_cleanup_errors=True) as work:
         fields = {**dataclasses.asdict(place), "work": work, "deadline": deadline}
@@ -71,7 +71,7 @@ def run_one(planned: Planned, part: dict, place: Place, found: Record, limit: fl
             str(writing),
             json.dumps(fields, default=str),
         ]
-        # The modules of tests lie elsewhere.
+        # The modules of tests are in another folder.
         path = os.pathsep.join([str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH", "")])
         environment = {**os.environ, "PYTHONPATH": path}
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[writing], env=environment)
@@ -99,7 +99,7 @@ def run_one(planned: Planned, part: dict, place: Place, found: Record, limit: fl
 
 
 def receive(descriptor: int, deadline: float, take: object) -> bool:
-    """Takes messages, one a line, until the other side closes. False when the deadline came first."""
+    """Receives messages, one per line, until the other side closes. Returns False if the deadline came first."""
     rest = b""
     with selectors.DefaultSelector() as selector:
         selector.register(descriptor, selectors.EVENT_READ)
@@ -118,15 +118,15 @@ def receive(descriptor: int, deadline: float, take: object) -> bool:
 
 
 def work(module: str, channel: int, fields: dict) -> int:
-    """The part's process. It ends with the check, and so do the programs that it starts."""
+    """The process of a part. It ends when the check ends, and so do the programs that it starts."""
     processes.die_with_parent()
-    # The programs that it starts must not keep the channel open.
+    # The programs that the part starts must not keep the channel open.
     os.set_inheritable(channel, False)
     place = Place(**{**fields, "bundle": Path(fields["bundle"]), "work": Path(fields["work"])})
     part = Part(place, channel)
     try:
         importlib.import_module(module).run(part)
-    except Exception as error:  # noqa: BLE001 - the record says what it was
+    except Exception as error:  # noqa: BLE001 - the record names the error
         text = str(error) if isinstance(error, CheckError) else f"{type(error).__name__}: {error}"
         part.send({"error": text})
         part.say(f"FAIL {text}")

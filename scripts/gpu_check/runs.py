@@ -1,4 +1,4 @@
-"""`colearn run` under observation: started, killed, continued, and what it recorded."""
+"""Runs of `colearn run`: starting, killing, continuing, and reading the recorded results."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ POLL = 0.01
 
 
 def changed(text: str, **lines: str) -> str:
-    """A sweep file with other values for some keys, each of which it has on a line of its own or in no place: then it
-    is added at the end."""
+    """A sweep file with other values for some keys. A key must have its own line in the file; a missing key is added at
+    the end."""
     for key, value in lines.items():
         pattern = re.compile(rf"^(\s*){key}:.*$", re.MULTILINE)
         count = len(pattern.findall(text))
@@ -34,7 +34,7 @@ def changed(text: str, **lines: str) -> str:
 
 
 class Run:
-    """One state folder, and the `colearn run` that works on it."""
+    """One state folder, and the `colearn run` that uses it."""
 
     def __init__(self, part: Part, name: str, sweep: str, arguments: list[str]) -> None:
         self.part, self.name = part, name
@@ -46,7 +46,7 @@ class Run:
         self.process: subprocess.Popen[bytes] | None = None
 
     def start(self, memory: int | None = None, **environment: str) -> None:
-        """Starts the command, or continues what an earlier one left; with a limit on each process's address space."""
+        """Starts the command, or continues an earlier run; optionally limits the address space of each process."""
 
         def prepare() -> None:
             processes.die_with_parent()
@@ -56,7 +56,7 @@ class Run:
         place = self.part.place
         command = [place.program("colearn"), "run", str(self.file), "--state", str(self.state)]
         command += ["--data-dir", str(place.bundle / "data"), *self.arguments]
-        # Where sweep files name reference tables, they are relative to the folder the command runs in.
+        # Paths of reference tables in sweep files are relative to the working folder of the command.
         with open(self.folder / "out", "ab") as out, open(self.folder / "err", "ab") as err:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=self.folder, preexec_fn=prepare,
@@ -86,7 +86,7 @@ class Run:
         return code
 
     def finish(self, seconds: float) -> dict[tuple[str, str], dict]:
-        """Waits for a sweep that is to be complete; its results."""
+        """Waits until the sweep is complete; returns its results."""
         code = self.wait(seconds)
         if code != 0:
             self.part.note("log of", self.name, value=tail(self.state / "worker.log"))
@@ -94,7 +94,7 @@ class Run:
         return self.results()
 
     def below(self, name: str) -> list[int]:
-        """The ids of its living processes of that name."""
+        """The ids of its living processes with this name."""
         return [pid for pid, found in processes.below(self.process.pid).items() if found == name[:15]]
 
     def kill(self) -> None:
@@ -105,28 +105,28 @@ class Run:
             except ProcessLookupError:
                 pass
         self.process.wait()
-        # The worker and the trainers are nobody's children now but the check's; they hold the device until they ended.
+        # Worker and trainers are now children of this check. They keep the device until they end.
         time.sleep(0.2)
 
     def last_words(self) -> str:
-        """For messages."""
+        """The last output, for messages."""
         return f"its last words: {last_words(tail(self.folder / 'err'))}"
 
     def log(self) -> str:
-        """What the worker said."""
+        """The log of the worker."""
         return tail(self.state / "worker.log", 1 << 20)
 
     def tasks_with_checkpoints(self) -> int:
-        """How many tasks have one that is whole: the store writes them under other names first."""
+        """Number of tasks with a complete checkpoint. Incomplete checkpoints have other names."""
         return len({path.parent for path in (self.state / "checkpoints").rglob("*.safetensors")})
 
     def query(self, sql: str) -> list[tuple]:
-        """Rows of the database, when nobody writes to it any more."""
+        """Rows of the database, after the coordinator has ended."""
         with sqlite3.connect(self.state / "colearn.db") as database:
             return database.execute(sql).fetchall()
 
     def results(self) -> dict[tuple[str, str], dict]:
-        """What was recorded, by configuration and seed; with the number of the attempt."""
+        """Recorded results by configuration and seed, with the number of the attempt."""
         rows = self.query("SELECT configuration, seed, attempt, result FROM results ORDER BY position")
         return {(row[0], str(row[1])): {"attempt": row[2], **json.loads(row[3])} for row in rows}
 

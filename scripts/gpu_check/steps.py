@@ -1,4 +1,4 @@
-"""The time of a training step at each cohort size, beside PyTorch's, and where it goes."""
+"""The time of a training step at each cohort size, compared with PyTorch's, and its profile."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from .parity import ON
 from .part import CheckError, Part, TimeUp, json_lines, last_words
 from .probe import probe
 
-# The aim, and what is beyond it: times PyTorch's model-steps per second with the paper's whole grid on one GPU.
+# The goal, and the stretch goal: ratios of model-steps per second to PyTorch's, for the paper's whole grid on one
+# GPU.
 AIM, STRETCH = 25, 60
 
 
 def run(part: Part) -> None:
-    """The part. What matters most comes first, for the time may end."""
+    """Runs the part. The most important measurements come first, because the time may end."""
     torch = host.torch_of(part.place.python) is not None
     seconds = 1.0 if part.place.on_gpu else 0.3
     for network in sizes.networks(part.place):
@@ -45,7 +46,7 @@ def run(part: Part) -> None:
 
 
 def modes(part: Part) -> list[str]:
-    """PyTorch's ways, without the one that may take minutes."""
+    """PyTorch's modes, without the one that may take minutes."""
     return (
         ["eager", "fused", "graph", "five", "fused, TF32", "graph, TF32"]
         if part.place.on_gpu
@@ -57,7 +58,7 @@ def own(
     part: Part, network: sizes.Network, members: tuple[int, ...], seconds: float,
     mode: dict[str, str] | None = None, name: str = "steps", kernels: tuple[str, ...] = (),
 ) -> list[dict]:  # fmt: skip
-    """Times of our steps."""
+    """Times of colearn's steps."""
     command = ["steps", network.name, "--members", ",".join(map(str, members)), *sizes.probed(part.place, network)]
     command += ["--seconds", seconds, "--limit", part.left() * 0.4, *kernels]
     late = ""
@@ -70,7 +71,7 @@ def own(
     for row in sorted(timed, key=lambda row: row["members"]):
         if "ms" in row:
             each = f"{row['members'] / row['ms'] * 1e3:8.0f} model-steps/s"
-            # The others find in the allocator what these two left.
+            # The memory of the other sizes includes what these two left in the allocator.
             shown = row["memory"] and (row is timed[0] or row["members"] == max(members))
             memory = f"; at most {row['memory'] / row['members'] / 2**20:.1f} MiB a member" if shown else ""
             part.say(
@@ -82,7 +83,7 @@ def own(
             part.say(f"{network.name} K={row['members']:3}: {row.get('left_out') or row['error']}")
     first = timed[0] if timed else {}
     if first.get("memory"):
-        # Those after it find in the allocator what it left.
+        # The memory of later sizes includes what this one left in the allocator.
         part.note(network.name, "memory of a member, bytes", value=round(first["memory"] / first["members"]))
     detail = "; ".join([*(f"K={row['members']}: {row['error']}" for row in failed), *filter(None, [late])])
     part.check(f"{network.name}: {name}", not detail and any("ms" in row for row in timed), detail)
@@ -98,7 +99,7 @@ def pytorch(
         said = part.run(command, limit or part.left() * 0.5, dict(os.environ))
         out, trouble = said.stdout, last_words(said.stderr)
     except TimeUp as error:
-        # What was measured until then counts.
+        # The measurements until then count.
         out, trouble = error.out, str(error)
         part.note(network.name, "PyTorch", "stopped", value=trouble, text=trouble)
     timed = json_lines(out)
@@ -124,12 +125,12 @@ def pytorch_command(part: Part, network: sizes.Network, seconds: float) -> list[
 
 
 def benches(part: Part) -> list[Path]:
-    """Where pytorch_step.py may lie: in the bundle, or in the checkout."""
+    """The folder of pytorch_step.py: in the bundle, or in the checkout."""
     return [part.place.bundle / "benches", Path(__file__).resolve().parent.parent.parent / "trainer" / "benches"]
 
 
 def ratios(part: Part, network: str, ours: list[dict], theirs: list[dict]) -> None:
-    """Model-steps per second at each K, and times PyTorch's best and usual way in the same precision."""
+    """Model-steps per second at each K, and the ratios to PyTorch's best and usual mode in the same precision."""
     plain = {row["mode"]: row["ms"] for row in theirs if "ms" in row and "TF32" not in row["mode"]}
     table = []
     for row in sorted(ours, key=lambda row: row["members"]):
@@ -149,7 +150,7 @@ def ratios(part: Part, network: str, ours: list[dict], theirs: list[dict]) -> No
 
 
 def profiles(part: Part, network: sizes.Network, torch: bool) -> None:
-    """Where a step's time goes."""
+    """Profiles of a step."""
     rounds = 10 if part.place.on_gpu else 3
     members = sizes.GRID if part.place.on_gpu else 5
     arguments = ["prepare", network.name, "--members", members, *sizes.probed(part.place, network)]
@@ -172,7 +173,7 @@ def profiles(part: Part, network: sizes.Network, torch: bool) -> None:
 
 
 def per_step(seen: dict, rounds: int) -> str:
-    """A profile in a line."""
+    """A profile as one line."""
     kernels, copies, on_host = seen["kernels"], seen["copies"], seen["host"]
     return (
         f"a step has {kernels['count'] / rounds:.0f} kernels of {kernels['ms'] / rounds:.2f} ms, "
@@ -198,5 +199,5 @@ def compiled(part: Part, torch: bool) -> None:
     try:
         pytorch(part, network, ["compile"], 0.5, part.left() - 3)
     except CheckError as error:
-        # It is PyTorch's affair whether it can be faster.
+        # Whether torch.compile works is outside colearn's control.
         part.leave_out("PyTorch under torch.compile", str(error))

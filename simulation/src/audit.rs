@@ -1,4 +1,4 @@
-//! What must hold of every history, found out from outside: from the journal and the results.
+//! Checks what must hold in every history, from outside: with the journal and the results only.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,8 +12,7 @@ use colearn_core::{
 
 use crate::{store::WatchedStore, trace::Trace};
 
-/// Goes through the journal with rules of its own, not those of the scheduler. What breaks one goes into the
-/// trace.
+/// Checks the journal with rules that are independent of the scheduler's. A violation is written to the trace.
 pub fn audit(store: &WatchedStore, trace: &Trace) {
     let mut auditor = Auditor::new(trace);
     for entry in store.entries() {
@@ -27,14 +26,14 @@ struct Auditor<'a> {
     sweeps: BTreeMap<SweepId, std::sync::Arc<Sweep>>,
     names: BTreeMap<String, SweepId>,
     last_token: LeaseToken,
-    /// Who may report what: the members of each lease.
+    /// The members of each lease: the tasks that may be reported under it.
     leases: BTreeMap<LeaseToken, BTreeSet<TaskId>>,
-    /// How many tasks each was granted with.
+    /// The number of tasks that each lease was granted with.
     sizes: BTreeMap<LeaseToken, usize>,
-    /// Attempts since the last time that a person wanted the task to be tried again, and not given back.
+    /// Number of charged attempts since the person last retried the task. Returned attempts do not count.
     charged: BTreeMap<TaskId, u32>,
     finished: BTreeMap<TaskId, LeaseToken>,
-    /// Tasks that failed in a way that nothing is tried after.
+    /// Tasks that failed in a way that is never retried.
     hopeless: BTreeSet<TaskId>,
 }
 
@@ -78,7 +77,7 @@ impl<'a> Auditor<'a> {
             }
             Event::LeaseExpired { token, progressed } => {
                 for (task, _) in progressed {
-                    // It got further than ever before: that costs nothing but the attempt that is lost.
+                    // The task got further than ever before. This resets the count to the attempt that is lost.
                     self.charged.insert(*task, 1);
                 }
                 if self.leases.remove(token).is_none() {
@@ -91,7 +90,7 @@ impl<'a> Auditor<'a> {
                 }
             }
             Event::SweepCancelled { sweep } => {
-                // Nobody may report under these any more.
+                // No report is valid under these leases after this event.
                 self.leases.retain(|_, tasks| tasks.iter().all(|task| task.sweep != *sweep));
             }
             Event::TasksRetried { sweep, .. } => {
@@ -127,7 +126,7 @@ impl<'a> Auditor<'a> {
         self.leases.insert(token, tasks.iter().map(|(task, _)| *task).collect());
     }
 
-    /// Only who holds a task at this moment may report it.
+    /// Only the holder of a task may report it.
     fn report(&mut self, token: LeaseToken, task: TaskId, how: &str) {
         let held = self.leases.get_mut(&token).is_some_and(|members| members.remove(&task));
         if !held {
@@ -141,7 +140,7 @@ impl<'a> Auditor<'a> {
             RetryPolicy::Fail => {
                 self.hopeless.insert(task);
             }
-            // Halving costs nothing, and comes to its end with a task that is alone.
+            // Halving a cohort costs no attempt; it ends when the task is alone.
             RetryPolicy::RetryAtLowerDensity if self.sizes.get(&token).is_some_and(|size| *size > 1) => {
                 self.charged.entry(task).and_modify(|charged| *charged = charged.saturating_sub(1));
             }
@@ -149,7 +148,7 @@ impl<'a> Auditor<'a> {
         }
     }
 
-    /// A result is kept if and only if the journal says that its task finished, and under the same lease.
+    /// A result is recorded if and only if the journal says that its task finished, under the same lease.
     fn compare(&self, recorded: &BTreeMap<TaskId, ResultRow>) {
         let kept: BTreeMap<TaskId, LeaseToken> = recorded.values().map(|row| (row.task, row.token)).collect();
         if kept != self.finished {

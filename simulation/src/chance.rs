@@ -1,14 +1,14 @@
-//! Chance that is a function of a seed.
+//! Random choices that are a function of a seed.
 
 use std::time::Duration;
 
-/// SplitMix64 (Steele, Lea and Flood, 2014): a seed means the same history for ever, whatever becomes of the
-/// generators of other crates.
+/// SplitMix64 (Steele, Lea and Flood, 2014). With our own generator a seed gives the same history forever, however
+/// generators of other crates change.
 #[derive(Clone, Debug)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// The chance of one seed for one purpose.
+    /// The random choices of one seed for one purpose.
     #[must_use]
     pub fn new(seed: u64, purpose: &str) -> Self {
         let mut chance = Self(seed);
@@ -27,22 +27,22 @@ impl Chance {
         z ^ (z >> 31)
     }
 
-    /// A number below `limit`, which is not zero.
+    /// A number below `limit`, which must not be zero.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.draw() % limit
     }
 
-    /// True so many times in a hundred.
+    /// True in `percent` of one hundred cases.
     pub fn percent(&mut self, percent: u64) -> bool {
         self.below(100) < percent
     }
 
-    /// A number of milliseconds from `least` to `most`.
+    /// A duration from `least` to `most` milliseconds.
     pub fn millis(&mut self, least: u64, most: u64) -> Duration {
         Duration::from_millis(least + self.below(most - least + 1))
     }
 
-    /// One of these, of which there is at least one.
+    /// One of these items; there must be at least one.
     pub fn pick<'a, T>(&mut self, from: &'a [T]) -> &'a T {
         &from[self.below(from.len() as u64) as usize]
     }

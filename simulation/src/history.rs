@@ -1,4 +1,4 @@
-//! One history, from its seed to what is left of it.
+//! One history, from its seed to its result.
 
 use std::{collections::BTreeMap, sync::PoisonError, sync::atomic::Ordering, time::Duration};
 
@@ -13,38 +13,38 @@ use crate::{
     trouble::{CALM_AT, Trouble, WORKERS, script},
 };
 
-/// How much virtual time passes at once on each host.
+/// The step of virtual time on each host.
 const TICK: Duration = Duration::from_millis(20);
-/// Everything has ended long before.
+/// A limit that no history reaches.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// What is left of a history.
+/// The result of a history.
 #[derive(Debug)]
 pub struct History {
-    /// What the person found at the end, by the sweep's name.
+    /// What the person received at the end, by the sweep's name.
     pub found: BTreeMap<String, Found>,
-    /// All that happened.
+    /// Everything that happened.
     pub trace: Trace,
-    /// Why it did not come to its end, if so.
+    /// The reason, if the history did not end.
     pub stuck: Option<String>,
-    /// How long it took, in virtual time.
+    /// Its duration in virtual time.
     pub lasted: Duration,
 }
 
 impl History {
-    /// A history with the troubles of its seed.
+    /// A history with the troubles that the seed gives.
     #[must_use]
     pub fn troubled(seed: u64) -> Self {
         Self::of(seed, script(seed), true)
     }
 
-    /// A history in which nothing goes wrong, but what always does.
+    /// A history with only the troubles that always happen.
     #[must_use]
     pub fn undisturbed(seed: u64) -> Self {
         Self::of(seed, Vec::new(), false)
     }
 
-    /// A history in which trainers do well and people ask for nothing, with these troubles.
+    /// A history with these troubles, in which trainers do not fail and the person only submits and waits.
     #[must_use]
     pub fn with(seed: u64, troubles: Vec<(Duration, Trouble)>) -> Self {
         Self::of(seed, troubles, false)
@@ -78,7 +78,7 @@ impl History {
         Self { found, trace: shared.trace, stuck, lasted }
     }
 
-    /// What is wrong with it; nothing, if all is well.
+    /// Everything that is wrong with the history; empty if nothing is.
     #[must_use]
     pub fn wrongs(&self) -> Vec<String> {
         self.stuck.iter().cloned().chain(self.trace.wrongs()).collect()

@@ -1,4 +1,4 @@
-//! What runs on the virtual hosts.
+//! The programs on the virtual hosts.
 
 use std::{
     collections::BTreeMap,
@@ -9,8 +9,8 @@ use std::{
     time::Duration,
 };
 
-use colearn_coordinator::{Config, Coordinator, Storage, SweepParser, engine::Clock, store::Store};
-use colearn_core::{id::WorkerId, sweep::Sweep, time::Timestamp};
+use colearn_coordinator::{Config, Coordinator, Storage, engine::Clock, store::Store};
+use colearn_core::{id::WorkerId, time::Timestamp};
 use colearn_proto::worker::SlotOffer;
 use colearn_worker::{
     connection::Connection,
@@ -31,30 +31,30 @@ use crate::{
 /// A worker that is silent for longer loses its leases.
 pub const LEASE: Duration = Duration::from_secs(14);
 const HEARTBEAT: Duration = Duration::from_secs(2);
-/// When histories begin, by the coordinator's wall clock.
+/// The coordinator's wall clock at the start of a history.
 const EPOCH: Timestamp = Timestamp(1_700_000_000_000);
-/// How soon a service manager starts a program again.
+/// The delay after which a service manager restarts a program.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// What all hosts of a history share: what outlives them, and what the script changes under them.
+/// State that all hosts of a history share: it outlives them, and the script changes it.
 #[derive(Clone)]
 pub struct Shared {
     /// The history's seed.
     pub seed: u64,
-    /// Where everything is noted.
+    /// The trace, which records all events.
     pub trace: Trace,
     /// The coordinators' store.
     pub store: Arc<WatchedStore>,
-    /// Nothing goes wrong any more.
+    /// Whether troubles have ended.
     pub calm: Arc<AtomicBool>,
-    /// How far the coordinator's wall clock is off, in milliseconds; read at each start.
+    /// The error of the coordinator's wall clock in milliseconds; read at each start.
     pub skew: Arc<AtomicI64>,
     lives: Arc<AtomicU64>,
     stops: Arc<Mutex<BTreeMap<&'static str, mpsc::Sender<()>>>>,
 }
 
 impl Shared {
-    /// Of a history that begins.
+    /// The state at the start of a history.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         let trace = Trace::default();
@@ -73,26 +73,16 @@ impl Shared {
     pub fn stop(&self, host: &str) {
         let stops = self.stops.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(stop) = stops.get(host) {
-            // It may have left already.
+            // The worker may have left already.
             let _ = stop.try_send(());
         }
     }
 }
 
-/// The sweep files' own parser, as the command gives it to its coordinator.
-fn parser() -> SweepParser {
-    Arc::new(|source, origin| match Sweep::parse(source, origin) {
-        Ok(parsed) => {
-            Ok((parsed.sweep, parsed.warnings.iter().map(|warning| format!("{warning:?}")).collect()))
-        }
-        Err(diagnostics) => Err(diagnostics.to_string()),
-    })
-}
-
-/// One life of a coordinator.
+/// Runs a coordinator from its start to its crash.
 ///
 /// # Errors
-/// When it has to stop, which it never has to.
+/// If the coordinator stops with an error, which never happens.
 pub async fn coordinator(shared: Shared) -> turmoil::Result {
     let skew = shared.skew.load(Ordering::Relaxed);
     let since = turmoil::sim_elapsed().unwrap_or_default();
@@ -100,7 +90,7 @@ pub async fn coordinator(shared: Shared) -> turmoil::Result {
     shared.trace.note("coordinator", format_args!("starts at {}", clock.now()));
     let store: Arc<dyn Store> = shared.store;
     let listen = ([0, 0, 0, 0], PORT).into();
-    let mut config = Config::new(Storage::Store(store), listen, parser());
+    let mut config = Config::new(Storage::Store(store), listen);
     (config.lease, config.heartbeat) = (LEASE, HEARTBEAT);
     config.settle_after = Duration::from_secs(4);
     let mut running = Coordinator::serve(config, network::incoming().await?, clock).await?;
@@ -108,7 +98,7 @@ pub async fn coordinator(shared: Shared) -> turmoil::Result {
     Ok(())
 }
 
-/// A worker's host: its agent is started again whenever it leaves.
+/// A worker's host: its agent is started again when it ends.
 ///
 /// # Errors
 /// Never.
@@ -129,7 +119,7 @@ pub async fn worker(shared: Shared, host: &'static str, cohorts: &'static [u32])
             connect_timeout: None,
             grace: Duration::from_secs(2),
             shutdown_timeout: Duration::from_secs(3),
-            // Some lives are short from the beginning, as in a job of a batch system.
+            // Some runs have a short time limit from the start, like jobs of a batch system.
             time_limit: chance.percent(25).then(|| chance.millis(15_000, 60_000)),
         };
         let agent = Agent::new(worker.clone(), host.to_owned(), offers, limits, Timestamp(0));

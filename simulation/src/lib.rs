@@ -1,9 +1,9 @@
-//! The real coordinator, the real agent and a person who uses the real client, on virtual hosts in virtual
-//! time. Only the trainers are scripted.
+//! The real coordinator, the real agent and a person who uses the real client, on virtual hosts in virtual time. Only
+//! the trainers are scripted.
 //!
-//! A [history](history::History) is a function of its seed: which hosts die and come back, which links break,
-//! what trainers do, what the person asks for. After it everything must be in order: see [`audit`]. Nothing
-//! that ships depends on this crate.
+//! A [history](history::History) is a function of its seed. The seed decides which hosts crash and return, which
+//! links break, what trainers do, and what the person requests. Afterwards everything must be consistent: see
+//! [`audit`]. No shipped program depends on this crate.
 
 pub mod audit;
 pub mod chance;

@@ -1,4 +1,4 @@
-//! Turmoil's connections as tonic wants them.
+//! Turmoil's connections in the form that tonic needs.
 
 use std::{
     future::Future,
@@ -22,7 +22,7 @@ pub const COORDINATOR: &str = "coordinator";
 /// Its port.
 pub const PORT: u16 = 7117;
 
-/// Where the coordinator is found.
+/// The address of the coordinator.
 #[must_use]
 pub fn coordinator() -> Uri {
     Uri::from_static("http://coordinator:7117")
@@ -66,10 +66,10 @@ impl AsyncWrite for Accepted {
     }
 }
 
-/// The connections that come in on this host.
+/// The incoming connections on this host.
 ///
 /// # Errors
-/// When the port is taken.
+/// If the port is in use.
 pub async fn incoming() -> io::Result<ReceiverStream<io::Result<Accepted>>> {
     let listener = TcpListener::bind(("0.0.0.0", PORT)).await?;
     let (accepted, stream) = mpsc::channel(16);
@@ -83,7 +83,7 @@ pub async fn incoming() -> io::Result<ReceiverStream<io::Result<Accepted>>> {
     Ok(ReceiverStream::new(stream))
 }
 
-/// The agent's way to the coordinator.
+/// The agent's connector to the coordinator.
 #[must_use]
 pub fn dial() -> Dial {
     Dial::with(|| Box::pin(connect(Dial::endpoint(coordinator()))))
@@ -92,7 +92,7 @@ pub fn dial() -> Dial {
 /// Connects to the coordinator from this host.
 ///
 /// # Errors
-/// When there is no way to it.
+/// If the coordinator cannot be reached.
 pub fn connect(endpoint: Endpoint) -> impl Future<Output = Result<Channel, Error>> + Send {
     let connector =
         tower::service_fn(|_: Uri| async { TcpStream::connect((COORDINATOR, PORT)).await.map(TokioIo::new) });

@@ -1,4 +1,4 @@
-//! A person with the real client: submits, operates, looks, and waits until everything is done.
+//! A person with the real client, who submits, operates, watches, and waits until everything is done.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,12 +30,12 @@ use crate::{chance::Chance, hosts::Shared, network, trainers::diverges, trouble:
 pub const FIRST: &str = "first";
 /// The second sweep.
 pub const SECOND: &str = "second";
-/// How long a person waits for an answer.
+/// The longest time that the person waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 type Client = SweepServiceClient<Channel>;
 
-/// A sweep file. How it is scheduled is a whim: results must not depend on it.
+/// A sweep file. Its scheduling options are random: results must not depend on them.
 #[must_use]
 pub fn file(name: &str, levels: &str, seeds: &str, schedule: &str) -> String {
     format!(
@@ -50,7 +50,7 @@ pub fn file(name: &str, levels: &str, seeds: &str, schedule: &str) -> String {
     )
 }
 
-/// What the person has at the end of a history.
+/// What the person has received at the end of a history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Found {
     /// The sweep as the coordinator resolved it.
@@ -63,7 +63,7 @@ pub struct Found {
     pub table: ResultsTable,
 }
 
-/// Where the person leaves what was found, by the sweep's name.
+/// Where the person stores what was received, by the sweep's name.
 pub type Findings = Arc<Mutex<BTreeMap<String, Found>>>;
 
 /// The person of a history.
@@ -76,7 +76,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// Somebody who does nothing yet. `calm` people only submit, extend and wait.
+    /// A person who has done nothing yet. A `calm` person only submits, extends and waits.
     #[must_use]
     pub fn new(shared: Shared) -> Self {
         let mut chance = Chance::new(shared.seed, "person");
@@ -85,10 +85,10 @@ impl Person {
         Self { shared, chance, schedule, seen: BTreeMap::new() }
     }
 
-    /// Lives through a history, and leaves what was found.
+    /// Acts through a history, and stores what was received.
     ///
     /// # Errors
-    /// Never: what is wrong goes into the trace.
+    /// Never: violations are written to the trace.
     pub async fn live(mut self, troubled: bool, findings: Findings) -> turmoil::Result {
         let first = file(FIRST, "[0, 0.5]", "[0, 1, 2]", &self.schedule);
         self.submit(FIRST, &first).await;
@@ -120,10 +120,10 @@ impl Person {
         Ok(())
     }
 
-    /// Submits a sweep until somebody says that it is there.
+    /// Submits a sweep until the coordinator confirms it.
     async fn submit(&mut self, name: &str, source: &str) {
         let (source, origin) = (source.to_owned(), format!("{name}.yaml"));
-        let request = v1::SubmitSweepRequest { source, origin };
+        let request = v1::SubmitSweepRequest { source, origin, ..Default::default() };
         let answer = self
             .insist("submit", |mut client| {
                 let request = request.clone();
@@ -133,7 +133,7 @@ impl Person {
         self.note(format_args!("submitted {name}: new: {}", answer.created));
     }
 
-    /// One of the things that people do, once, whatever comes of it.
+    /// Does one random operation once, with any outcome.
     async fn operate(&mut self) {
         let name = if self.chance.percent(80) { FIRST } else { SECOND }.to_owned();
         let what = self.chance.below(9);
@@ -203,7 +203,7 @@ impl Person {
         v1::ExtendSweepRequest { name: FIRST.to_owned(), source, origin: "longer.yaml".to_owned() }
     }
 
-    /// Resumes and retries a sweep until every task has its result but those that always diverge.
+    /// Resumes and retries a sweep until every task has its result, except those that always diverge.
     async fn finish(&mut self, name: &str) {
         loop {
             let request = v1::GetSweepRequest { name: name.to_owned(), ..Default::default() };
@@ -217,7 +217,7 @@ impl Person {
             if summary.state() == SweepState::Active {
                 if summary.paused {
                     let request = v1::PauseSweepRequest { name: name.to_owned(), paused: false };
-                    // It may have ended in between, which is as good.
+                    // The sweep may have ended in between, which is no error.
                     let _ = self.attempt(|mut client| async move { client.pause_sweep(request).await }).await;
                 }
                 sleep(Duration::from_secs(1)).await;
@@ -243,7 +243,7 @@ impl Person {
         }
     }
 
-    /// When all has ended, no worker goes on under a lease that is not its own.
+    /// When everything has ended, no worker must continue under a lease that is no longer its own.
     async fn wait_for_idle_slots(&mut self) {
         for _ in 0..60 {
             let answer = self
@@ -309,7 +309,7 @@ impl Person {
         .await
     }
 
-    /// What the person once saw is there for ever, and every mean says over how many seeds it is.
+    /// Checks that everything the person ever saw is still there, and that every mean says how many seeds it is over.
     fn check(&mut self, found: &Found) {
         let trace = &self.shared.trace;
         let sweep = found.results.keys().next().map_or(SweepId(0), |task| task.sweep);
@@ -342,7 +342,7 @@ impl Person {
         self.shared.trace.note("person", what);
     }
 
-    /// Asks until there is an answer.
+    /// Repeats a request until there is an answer.
     async fn insist<T, F>(&mut self, what: &str, ask: impl Fn(Client) -> F) -> T
     where
         F: Future<Output = Result<tonic::Response<T>, Status>>,
@@ -358,7 +358,7 @@ impl Person {
         }
     }
 
-    /// Asks once, on a connection of its own.
+    /// Sends a request once, on a new connection.
     async fn attempt<T, F>(&self, ask: impl FnOnce(Client) -> F) -> Result<T, Status>
     where
         F: Future<Output = Result<T, Status>>,
@@ -374,7 +374,7 @@ impl Person {
     }
 }
 
-/// Sleeps until so much of the history has passed.
+/// Sleeps until this moment of the history.
 async fn until(moment: Duration) {
     let now = turmoil::sim_elapsed().unwrap_or_default();
     sleep_until(tokio::time::Instant::now() + moment.saturating_sub(now)).await;

@@ -1,12 +1,12 @@
-//! Which histories a test runs, and how it says so.
+//! Chooses the histories that a test runs, and prints them.
 
 use std::{io::Write, ops::Range, panic};
 
-/// Runs the histories of a test: so many as it wants, `COLEARN_HISTORIES` of them, or the one of seed
-/// `COLEARN_HISTORY`. Says which on standard error, past the test harness, so that everybody sees it.
+/// Runs the histories of a test: `wanted` of them, or `COLEARN_HISTORIES`, or only the one with the seed
+/// `COLEARN_HISTORY`. Prints which on standard error, past the test harness, so that they are always visible.
 ///
 /// # Panics
-/// When a history does, after it has said how to repeat it; and when a variable is not a number.
+/// If a history panics, after printing how to repeat it; or if a variable is not a number.
 pub fn every(name: &str, wanted: u64, mut history: impl FnMut(u64)) {
     let range = range(wanted);
     say(&format!(
@@ -26,7 +26,7 @@ pub fn every(name: &str, wanted: u64, mut history: impl FnMut(u64)) {
     }
 }
 
-/// Whether a person looks at one history alone.
+/// Whether only one history is run, to be examined.
 #[must_use]
 pub fn one_alone() -> bool {
     number("COLEARN_HISTORY").is_some()
@@ -44,8 +44,8 @@ fn number(variable: &str) -> Option<u64> {
     Some(text.parse().unwrap_or_else(|_| panic!("{variable} is `{text}`, which is not a number")))
 }
 
-/// Unlike `eprintln`, what is written here is not captured.
+/// Unlike with `eprintln`, the test harness does not capture this output.
 fn say(line: &str) {
-    // Nobody may be there to read it.
+    // Standard error may be closed.
     let _ = writeln!(std::io::stderr(), "{line}");
 }

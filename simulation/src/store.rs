@@ -1,4 +1,4 @@
-//! The store that outlives every coordinator of a history, and remembers what it was told.
+//! The store that outlives every coordinator of a history, and records everything that was written to it.
 
 use std::{
     collections::BTreeMap,
@@ -15,8 +15,8 @@ use tokio::time::sleep;
 
 use crate::{chance::Chance, trace::Trace};
 
-/// The in-memory store with the slowness of a disk: a coordinator that dies during a commit may have lost
-/// the batch, or may have kept it and told nobody.
+/// The in-memory store with the delays of a disk. If a coordinator crashes during a commit, the batch may be lost, or
+/// may be stored without an acknowledgement.
 pub struct WatchedStore {
     kept: MemoryStore,
     trace: Trace,
@@ -30,7 +30,7 @@ struct Seen {
 }
 
 impl WatchedStore {
-    /// An empty one. How long commits take is a function of the seed.
+    /// An empty store. The duration of commits is a function of the seed.
     #[must_use]
     pub fn new(seed: u64, trace: Trace) -> Self {
         let chance = Chance::new(seed, "store");
@@ -39,7 +39,7 @@ impl WatchedStore {
     }
 
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        // What was seen is appended in one piece.
+        // The list is only ever appended to, so it is consistent even after a panic.
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -55,7 +55,7 @@ impl WatchedStore {
         self.seen().results.clone()
     }
 
-    /// Whether a task has its result, or a failure that nothing is tried after.
+    /// Whether a task has its result, or a failure that is never retried.
     #[must_use]
     pub fn has_ended(&self, task: TaskId) -> bool {
         let seen = self.seen();
@@ -83,7 +83,7 @@ impl WatchedStore {
     }
 }
 
-/// An event without the sweeps in it, which are long.
+/// An event without its sweeps, which are long.
 fn brief(event: &Event) -> String {
     match event {
         Event::SweepSubmitted { id, .. } | Event::SweepExtended { id, .. } => {

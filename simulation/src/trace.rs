@@ -1,4 +1,4 @@
-//! Who said what, and when in virtual time.
+//! The record of events, with virtual time.
 
 use std::{
     fmt::Display,
@@ -15,7 +15,7 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
-/// What happened in a history, line by line, and what of it must not happen. Clones share it.
+/// The events of a history, line by line, and the violations among them. Clones share the same trace.
 #[derive(Clone, Debug, Default)]
 pub struct Trace(Arc<Mutex<Kept>>);
 
@@ -31,17 +31,17 @@ impl Trace {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what somebody did, now.
+    /// Records an action at the current time.
     pub fn note(&self, who: &str, what: impl Display) {
         self.kept().lines.push(format!("{} {who}: {what}", now()));
     }
 
-    /// Notes what somebody did outside of the hosts' time.
+    /// Records an action from outside the hosts, at the given time.
     pub fn note_at(&self, at: Duration, who: &str, what: impl Display) {
         self.kept().lines.push(format!("{} {who}: {what}", moment(at)));
     }
 
-    /// Notes that an invariant is broken.
+    /// Records that an invariant is violated.
     pub fn wrong(&self, what: impl Display) {
         let line = format!("{} WRONG: {what}", now());
         let mut kept = self.kept();
@@ -49,29 +49,29 @@ impl Trace {
         kept.lines.push(line);
     }
 
-    /// Everything, in order.
+    /// All lines, in order.
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         self.kept().lines.clone()
     }
 
-    /// What must not have happened.
+    /// All violations.
     #[must_use]
     pub fn wrongs(&self) -> Vec<String> {
         self.kept().wrong.clone()
     }
 
-    /// How many lines hold this text.
+    /// The number of lines that contain this text.
     #[must_use]
     pub fn count(&self, text: &str) -> usize {
         self.kept().lines.iter().filter(|line| line.contains(text)).count()
     }
 
-    /// Takes what the programs log on this thread into the trace, until the guard is dropped. Turmoil's span
-    /// says on which host.
+    /// Records what programs log on this thread in the trace, until the guard is dropped. Turmoil's span gives the
+    /// host.
     #[must_use]
     pub fn listen(&self) -> DefaultGuard {
-        // `Level` is ordered by how much it lets through.
+        // A greater `Level` lets more through.
         let ours = |metadata: &Metadata<'_>| {
             *metadata.level() <= Level::INFO
                 && (metadata.target().starts_with("colearn") || metadata.is_span())
@@ -82,7 +82,7 @@ impl Trace {
     }
 }
 
-/// One line of a log on its way into the trace.
+/// One log line that is about to be added to the trace.
 #[derive(Debug)]
 pub struct Line<'a> {
     trace: &'a Trace,

@@ -1,4 +1,4 @@
-//! Trainers that follow a script: they take virtual time, and die, hang and fail at a seed's whim.
+//! Trainers that follow a script: they take virtual time, and crash, hang and fail as the seed decides.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -26,20 +26,20 @@ use tokio::{
 
 use crate::{chance::Chance, store::WatchedStore, trace::Trace};
 
-/// What the trainers of one life of a worker have to do with.
+/// Context of the trainers of one run of a worker.
 #[derive(Clone)]
 pub struct Surroundings {
-    /// The worker's id in this life.
+    /// The worker's id in this run.
     pub worker: String,
-    /// Where they note what they do.
+    /// The trace for their events.
     pub trace: Trace,
-    /// What acknowledgements are held against.
+    /// The store, to check acknowledgements.
     pub store: Arc<WatchedStore>,
-    /// While it is false, they fail at whim.
+    /// While false, trainers fail at random.
     pub calm: Arc<AtomicBool>,
 }
 
-/// The trainers of one life of a worker.
+/// The trainers of one run of a worker.
 pub struct ScriptedTrainers {
     around: Surroundings,
     chance: Chance,
@@ -48,12 +48,12 @@ pub struct ScriptedTrainers {
     ailment: Option<Ailment>,
 }
 
-/// What is wrong with a host on which nothing succeeds.
+/// The fault of a host on which nothing succeeds.
 #[derive(Clone, Copy, Debug)]
 enum Ailment {
-    /// Trainers die at their first work.
+    /// Trainers crash at their first task.
     Crashes,
-    /// It has no data set.
+    /// The host has no data set.
     NoData,
 }
 
@@ -63,7 +63,7 @@ struct Running {
 }
 
 impl ScriptedTrainers {
-    /// No trainers yet. What they will say goes to `inputs`.
+    /// No trainers yet. Their events will go to `inputs`.
     #[must_use]
     pub fn new(seed: u64, around: Surroundings, inputs: mpsc::Sender<Input>) -> Self {
         let mut chance = Chance::new(seed, &around.worker);
@@ -92,7 +92,7 @@ impl Trainers for ScriptedTrainers {
 
     fn command(&mut self, slot: u32, command: Command) {
         if let Some(running) = self.running.get(&slot) {
-            // One that has just died does not hear it.
+            // A trainer that has just crashed does not receive it.
             let _ = running.commands.send(command);
         }
     }
@@ -100,12 +100,12 @@ impl Trainers for ScriptedTrainers {
     fn kill(&mut self, slot: u32) {
         if let Some(running) = self.running.remove(&slot) {
             self.around.trace.note(&self.around.worker, format_args!("kills the trainer of slot {slot}"));
-            // It may be dead already.
+            // The trainer may have ended already.
             let _ = running.kill.send(());
         }
     }
 
-    /// The agent knows that the task's report is durable: so it must be.
+    /// The agent knows that the task's report is durable; this checks that it is.
     fn remove_checkpoints(&mut self, task: TaskId) {
         self.around.trace.note(&self.around.worker, format_args!("{task} was acknowledged"));
         if !self.around.store.has_ended(task) {
@@ -114,7 +114,7 @@ impl Trainers for ScriptedTrainers {
     }
 }
 
-/// How a cohort goes wrong as a whole.
+/// The way in which a whole cohort fails.
 #[derive(Clone, Copy, Debug)]
 enum Fate {
     Fine,
@@ -144,7 +144,7 @@ impl Trainer {
     }
 
     async fn say(&self, event: Event) {
-        // The agent may be gone.
+        // The agent may have ended.
         let _ = self.inputs.send(Input::TrainerSaid { slot: self.slot, event }).await;
     }
 
@@ -152,11 +152,11 @@ impl Trainer {
         let (slot, inputs) = (self.slot, self.inputs.clone());
         let end = tokio::select! {
             biased;
-            // A dropped sender is no kill: the agent starts the next trainer of a slot after the end of this one.
+            // A dropped sender is no kill: the agent starts the next trainer of a slot only after this one has ended.
             Ok(()) = killed => ended(EndStatus::Signalled(9)),
             end = self.work(heard) => end,
         };
-        // The agent may be gone.
+        // The agent may have ended.
         let _ = inputs.send(Input::TrainerEnded { slot, end }).await;
     }
 
@@ -168,7 +168,7 @@ impl Trainer {
         }
         self.say(Event::Ready { device: "virtual".to_owned() }).await;
         while let Some(command) = heard.recv().await {
-            // Members that are to be abandoned or parked have ended already.
+            // Members to be abandoned or parked have ended already.
             let Command::Train { members } = command else { continue };
             if let Some(end) = self.train(members, &mut heard).await {
                 return end;
@@ -178,7 +178,7 @@ impl Trainer {
         ended(EndStatus::Exited(0))
     }
 
-    /// Trains a cohort; the trainer's end if it does not outlive it.
+    /// Trains a cohort; returns how the trainer ended if it does not survive the cohort.
     async fn train(
         &mut self,
         members: Vec<Member>,
@@ -248,7 +248,7 @@ impl Trainer {
                     Fate::Hangs => std::future::pending().await,
                     Fate::Babbles => {
                         let what = "it sings".to_owned();
-                        // The agent may be gone.
+                        // The agent may have ended.
                         let _ = self.inputs.send(Input::ProtocolViolation { slot, what }).await;
                     }
                     Fate::IdlesEarly => self.say(Event::Idle).await,
@@ -268,7 +268,7 @@ impl Trainer {
         None
     }
 
-    /// Says what a member came to in this epoch, and whether it has ended.
+    /// Reports the outcome of a member's epoch, and returns whether the member has ended.
     async fn end_epoch(&mut self, task: TaskId, member: &Member, epoch: u32) -> bool {
         let epochs = member.settings.training.epochs;
         if diverges(task) && epoch == 2 {
@@ -300,17 +300,17 @@ impl Trainer {
 /// The digest of the data set that every host has, if it has one.
 const DATA_DIGEST: &str = "0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f0f";
 
-/// What ended a pause.
+/// The reason why a pause ended.
 enum Pause {
-    /// Its time.
+    /// The time passed.
     Passed,
-    /// The wish to leave these members out.
+    /// The agent asked to remove these members.
     Abandon(BTreeSet<TaskId>),
-    /// The wish to stop at the end of the epoch.
+    /// The agent asked to park at the end of the epoch.
     Park,
 }
 
-/// Waits for so long, or until the agent wants something.
+/// Waits for the given time, or until the agent sends a command.
 async fn pause(pace: Duration, heard: &mut mpsc::UnboundedReceiver<Command>) -> Pause {
     tokio::select! {
         biased;
@@ -318,7 +318,7 @@ async fn pause(pace: Duration, heard: &mut mpsc::UnboundedReceiver<Command>) -> 
             Some(Command::Abandon { tasks }) => Pause::Abandon(tasks.into_iter().collect()),
             Some(Command::Train { .. }) => Pause::Abandon(BTreeSet::new()),
             Some(Command::Park) => Pause::Park,
-            // The agent's end is the trainer's.
+            // If the agent ends, the trainer is dropped.
             None => std::future::pending().await,
         },
         () = sleep(pace) => Pause::Passed,
@@ -329,12 +329,12 @@ fn ended(status: EndStatus) -> TrainerEnd {
     TrainerEnd { status, stderr: String::new(), killed_for_memory: false }
 }
 
-/// A number that is a function of configuration and seed alone.
+/// A number that is a function of configuration and seed only.
 fn number_of(task: TaskId, purpose: &str) -> u64 {
     Chance::new(task.configuration.0 ^ task.seed.rotate_left(32), purpose).draw()
 }
 
-/// Whether a task diverges, whoever trains it.
+/// Whether a task diverges, on any worker.
 #[must_use]
 pub fn diverges(task: TaskId) -> bool {
     number_of(task, "divergence").is_multiple_of(8)
@@ -345,7 +345,7 @@ fn record(task: TaskId, epoch: u32) -> EpochRecord {
     EpochRecord { epoch, train_loss: loss, valid_loss: loss + 0.125, valid_accuracy: 0.5 }
 }
 
-/// What a task comes to.
+/// The result of a task.
 #[must_use]
 pub fn result(task: TaskId, epochs: u32) -> TaskResult {
     let share = |purpose| (number_of(task, purpose) >> 11) as f64 / (1_u64 << 53) as f64;

@@ -1,4 +1,4 @@
-//! What goes wrong from outside: hosts that die, links that break, clocks that jump.
+//! Faults from outside: hosts that crash, links that break, clocks that jump.
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -6,37 +6,37 @@ use turmoil::Sim;
 
 use crate::{chance::Chance, hosts::Shared, network::COORDINATOR};
 
-/// The workers' hosts, with the cohorts that their slots take.
+/// The workers' hosts, with the cohort sizes of their slots.
 pub const WORKERS: [(&str, &[u32]); 3] = [("north", &[2, 1]), ("south", &[3]), ("west", &[1])];
-/// When trouble ends.
+/// The time when troubles end.
 pub const CALM_AT: Duration = Duration::from_secs(60);
-/// Latency of a link without trouble, at most.
+/// The largest latency of a link without trouble.
 const NEAR: Duration = Duration::from_millis(20);
 
-/// One thing that happens to hosts and links. Workers are named by their place in [`WORKERS`].
+/// One fault of hosts and links. Workers are named by their place in [`WORKERS`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trouble {
-    /// A host dies.
+    /// A host crashes.
     Crash(&'static str),
-    /// A dead host comes back.
+    /// A crashed host returns.
     Return(&'static str),
-    /// The coordinator's wall clock is off by so many milliseconds from its next start on.
+    /// From its next start on the coordinator's wall clock is wrong by this many milliseconds.
     Skew(i64),
     /// A worker is asked to leave.
     Stop(&'static str),
-    /// Nothing passes between a worker and the coordinator.
+    /// No message passes between a worker and the coordinator.
     Cut(&'static str),
-    /// Nothing passes from the first to the second.
+    /// No message passes from the first host to the second.
     CutOneWay(&'static str, &'static str),
-    /// A link is whole again.
+    /// A link works again.
     Mend(&'static str),
-    /// A link breaks, and mends, at random: so many times in ten thousand messages.
+    /// A link breaks and recovers at random, with this many breaks in ten thousand messages.
     Loss(&'static str, u64),
     /// A link's longest delay.
     Delay(&'static str, Duration),
 }
 
-/// The troubles of a history, by their time.
+/// The troubles of a history, ordered by time.
 #[must_use]
 pub fn script(seed: u64) -> Vec<(Duration, Trouble)> {
     let mut chance = Chance::new(seed, "trouble");
@@ -82,12 +82,12 @@ pub fn script(seed: u64) -> Vec<(Duration, Trouble)> {
     }
     script.retain(|(at, _)| *at < CALM_AT);
     script.extend(calm());
-    // Stable: what is undone at the same moment as it begins stays in its order.
+    // A stable sort: events at the same moment keep their order.
     script.sort_by_key(|(at, _)| *at);
     script
 }
 
-/// Everything is well from now on.
+/// Repairs everything.
 fn calm() -> impl Iterator<Item = (Duration, Trouble)> {
     let hosts = [COORDINATOR].into_iter().chain(WORKERS.map(|(worker, _)| worker));
     let links = WORKERS.into_iter().flat_map(|(worker, _)| {
@@ -97,7 +97,7 @@ fn calm() -> impl Iterator<Item = (Duration, Trouble)> {
 }
 
 impl Trouble {
-    /// Makes it so.
+    /// Applies the trouble.
     pub fn happen(self, sim: &mut Sim<'_>, shared: &Shared) {
         shared.trace.note_at(sim.elapsed(), "fate", format_args!("{self:?}"));
         match self {

@@ -1,5 +1,5 @@
-//! Histories of the real coordinator and the real agent: whatever happens, the table is that of an
-//! undisturbed sweep.
+//! Histories of the real coordinator and the real agent: whatever happens, the table equals that of an undisturbed
+//! sweep.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -11,12 +11,12 @@ use colearn_simulation::{
     trouble::{CALM_AT, Trouble, WORKERS},
 };
 
-/// As many as take some 20 seconds on two busy cores.
+/// Takes about 20 seconds on two busy cores.
 const HISTORIES: u64 = 30;
-/// Of these each is lived twice.
+/// Every one of these is run twice.
 const TWICE: u64 = 3;
 
-/// What must have come about in all histories together, so that they mean something: texts of the trace.
+/// Texts of the trace that all histories together must contain, so that they cover these cases.
 const VARIETY: [&str; 23] = [
     "LeaseExpired",
     "LeaseReleased",
@@ -85,8 +85,8 @@ fn a_history_is_a_function_of_its_seed() {
     });
 }
 
-/// The coordinator dies again and again, is away for up to two seconds, and comes back with the clock of another
-/// year: nobody trains anything twice.
+/// The coordinator crashes several times, is away for up to two seconds, and returns with a clock of another year. No
+/// task is trained twice.
 #[test]
 fn a_coordinator_that_dies_again_and_again_costs_no_training() {
     let mut troubles = Vec::new();
@@ -106,7 +106,8 @@ fn a_coordinator_that_dies_again_and_again_costs_no_training() {
     assert_eq!(history.found, History::undisturbed(3).found);
 }
 
-/// For a moment nothing that workers say arrives: their streams are dead from then on, and what was said is lost.
+/// For a moment messages of workers are lost. Their streams are broken from then on, and the messages have to be sent
+/// again.
 #[test]
 fn reports_that_are_lost_on_their_way_are_sent_again() {
     let mut troubles = Vec::new();

@@ -1,8 +1,10 @@
-//! What the worker and its trainers share. Nothing here depends on libtorch, nor on the coordinator's protocol.
+//! The interface between the worker and its trainers. It depends neither on libtorch nor on the coordinator's
+//! protocol.
 //!
-//! Worker and trainer speak lines of JSON: [`Command`]s on the trainer's standard input, [`Event`]s on its
-//! standard output. Its standard error is its log. The trainer ends when its standard input closes, so that it
-//! never outlives its worker. [`checkpoint`] is the format of what trainers leave and workers remove.
+//! Worker and trainer exchange lines of JSON: [`Command`]s on the trainer's standard input, [`Event`]s on its
+//! standard output. The trainer's standard error is its log. The trainer ends when its standard input closes, so that
+//! it never outlives its worker. [`checkpoint`] is the format of the checkpoints that trainers write and workers
+//! remove.
 
 pub mod checkpoint;
 pub mod out_of_memory;
@@ -15,22 +17,23 @@ use colearn_core::{
 };
 use serde::{Deserialize, Serialize};
 
-/// From agent to trainer.
+/// A message from the agent to the trainer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Command {
     /// Train these tasks as one cohort. Sent only when the trainer is idle.
     Train {
-        /// The members, all of one cohort key; at least one.
+        /// The members: at least one, all with the same cohort key.
         members: Vec<Member>,
     },
-    /// Leave these members out as soon as possible; nothing more is said of them. The cohort ends when none is left.
+    /// Remove these members as soon as possible; no more events of them follow. The cohort ends when no member is
+    /// left.
     Abandon {
-        /// Which.
+        /// The tasks to remove.
         tasks: Vec<TaskId>,
     },
-    /// Finish the epoch, write a checkpoint of where each member is, and end the cohort. Members that keep no
-    /// checkpoints are left where they are, at once: there would be nothing to go on from at the epoch's end either.
+    /// Finish the epoch, write a checkpoint of each member, and end the cohort. Members that keep no checkpoints are
+    /// stopped at once: the end of the epoch would leave nothing to continue from either.
     Park,
 }
 
@@ -38,27 +41,27 @@ pub enum Command {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Member {
-    /// Which task it is; its seed is the member's seed.
+    /// The task. Its seed is the member's seed.
     pub task: TaskId,
-    /// Counting from 1.
+    /// Number of the attempt, counting from 1.
     pub attempt: u32,
-    /// What to train.
+    /// The settings to train with.
     pub settings: TaskSettings,
-    /// Epochs between one checkpoint and the next; 0 means that there are none.
+    /// Epochs between two checkpoints; 0 means that none are written.
     #[serde(default)]
     pub checkpoint_every_epochs: u32,
-    /// The digest that the data set must have, so that all results of a sweep are of one; empty for any.
+    /// The digest that the data set must have, so that all results of a sweep are of one data set; empty for any.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub data_digest: String,
 }
 
-/// From trainer to agent.
+/// A message from the trainer to the agent.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event {
     /// The trainer has started and is idle. Always the first event.
     Ready {
-        /// What it trains on, such as `cpu x1` or `cuda:0 NVIDIA H100`.
+        /// The device of the trainer, such as `cpu x1` or `cuda:0 NVIDIA H100`.
         device: String,
     },
     /// The data set of the cohort was opened. At most once a cohort, before anything else is said of its members.
@@ -70,30 +73,30 @@ pub enum Event {
     },
     /// A member finished an epoch.
     Epoch {
-        /// Which member.
+        /// The task of the member.
         task: TaskId,
-        /// What happened in it.
+        /// The record of the epoch.
         record: EpochRecord,
-        /// How many epochs the member trains in all.
+        /// Total number of epochs of the member.
         epochs: u32,
     },
     /// A member is done.
     Finished {
-        /// Which member.
+        /// The task of the member.
         task: TaskId,
-        /// What came out.
+        /// The result of the member.
         result: Box<TaskResult>,
     },
-    /// A member failed; the others go on.
+    /// A member failed; the others continue.
     Failed {
-        /// Which member.
+        /// The task of the member.
         task: TaskId,
-        /// Why.
+        /// The failure.
         failure: Failure,
     },
-    /// A member was left where it is, as the agent wished; another attempt goes on from its checkpoint.
+    /// A member was parked, as the agent requested; another attempt continues from its checkpoint.
     Parked {
-        /// Which member.
+        /// The task of the member.
         task: TaskId,
     },
     /// The cohort has ended: every member was finished, failed, abandoned or parked. The trainer is idle again.
@@ -105,10 +108,10 @@ pub enum Event {
 pub struct Devices {
     /// The version of libtorch that the trainer is built for.
     pub libtorch: String,
-    /// The path of the CUDA half of libtorch; none where this libtorch has none.
+    /// The path of the CUDA half of libtorch; none if this libtorch has none.
     pub cuda_library: Option<String>,
-    /// Why that library can not be loaded, in the dynamic linker's words.
+    /// The dynamic linker's error, if that library cannot be loaded.
     pub cuda_error: Option<String>,
-    /// How many CUDA devices libtorch can use.
+    /// Number of CUDA devices that libtorch can use.
     pub cuda_devices: u32,
 }

@@ -1,7 +1,7 @@
-//! How programs say that there was not enough memory.
+//! Recognises messages that report a lack of memory.
 
-/// In small letters: CUDA's allocator and its libraries, C++'s, the wordings of libtorch's CPU allocator and of the
-/// system, and Rust's last words before it aborts.
+/// Texts in lower case: of CUDA's allocator and its libraries, of C++, of libtorch's CPU allocator, of the system,
+/// and of Rust before it aborts.
 const WORDS: [&str; 8] = [
     "out of memory",
     "outofmemory",
@@ -13,7 +13,7 @@ const WORDS: [&str; 8] = [
     "memory allocation of",
 ];
 
-/// Whether a message tells of memory that ran out.
+/// Whether a message reports a lack of memory.
 #[must_use]
 pub fn tells_of_it(message: &str) -> bool {
     let message = message.to_lowercase();

@@ -1,5 +1,5 @@
 """Compares a training step of colearn with PyTorch's, in turns within one run, so that other load on the
-machine meets both.
+machine affects both.
 
     python trainer/benches/compare.py [--python PYTHON_WITH_TORCH_2.11] [--turns 3]
 
@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # The columns of the language, in both data sets.
 LANGUAGE = "0:300"
-# What a cohort is compared with: as many networks, one after the other in one process.
+# What a cohort is compared with: the same number of networks, trained one after the other in one process.
 PYTORCH, PYTORCH_5 = "PyTorch", "PyTorch, one after another of 5"
 
 
@@ -29,7 +29,7 @@ def build() -> str:
 
 
 def measure(command: list[str]) -> dict:
-    # The mode that trainers run in; PyTorch is free to be faster without.
+    # The MKL mode that trainers run in. PyTorch runs without it and may be faster.
     mode = {} if "pytorch_step.py" in " ".join(command) else {"MKL_CBWR": "AUTO"}
     output = subprocess.run(
         command, check=True, stdout=subprocess.PIPE, text=True, env={**os.environ, **mode}
@@ -38,7 +38,7 @@ def measure(command: list[str]) -> dict:
 
 
 def rows(model: str, bench: str, python: list[str]) -> dict[str, list[str]]:
-    """What is run in one turn for a model."""
+    """The measurements of one turn for a model."""
     torch, own = [*python, "--model", model, "--rounds"], [bench, "--model", model, "--rounds"]
     return {
         PYTORCH: [*torch, "15"],
@@ -66,8 +66,8 @@ def main() -> None:
                 result = measure(command)
                 times.setdefault((model, name), []).append(result["median_ms"] / result["members"])
                 print(f"turn {turn + 1}: {model}, {name}: {times[model, name][-1]:.1f} ms", flush=True)
-    # Load that comes and goes distorts the first ratio when a turn is slow as a whole; the second compares
-    # only what ran side by side. Both are printed: where they differ, repeat on a quieter machine.
+    # A load that varies distorts the first ratio when a whole round is slow. The second ratio compares only what ran
+    # side by side. Both are printed: if they differ, repeat the measurement on a quieter machine.
     print(f"\n{'':38}{'ms a step and member':>22}{'ratio of medians':>18}{'median of ratios (range)':>28}")
     for (model, name), values in times.items():
         base = times[model, PYTORCH_5 if name.endswith("of 5") else PYTORCH]

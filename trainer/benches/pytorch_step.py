@@ -1,9 +1,9 @@
 # /// script
 # dependencies = ["torch==2.11.0"]
 # ///
-"""Milliseconds the same training step takes in PyTorch: network, loss, backward, Adam, one thread.
+"""Measures the milliseconds of the same training step in PyTorch: network, loss, backward, Adam, one thread.
 
-With --members K, K networks are stepped one after the other in one process, and the time is that of all.
+With --members K, K networks make a step one after the other in one process; the time is that of all.
 `compare.py` runs it in turns with colearn's; the last line is the result as JSON.
 """
 

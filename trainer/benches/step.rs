@@ -1,8 +1,8 @@
-//! Milliseconds a training step takes: forward, backward and Adam, on one thread.
+//! Measures the milliseconds of a training step: forward, backward and Adam, on one thread.
 //!
 //! `cargo bench -p colearn-trainer --bench step -- [--model bi-eflstm|mfn] [--members K] [--samples B] [--steps T]
-//! [--columns FIRST:COUNT,...] [--rounds N]`; the last line is the result as JSON. The sizes are those of the paper's
-//! experiments. `benches/compare.py` runs it in turns with PyTorch.
+//! [--columns FIRST:COUNT,...] [--rounds N]`; the last line of output is the result as JSON. The sizes are those of
+//! the paper's experiments. `benches/compare.py` runs this bench and PyTorch in turns.
 
 #[path = "common/subject.rs"]
 mod subject;
@@ -64,7 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let loss = model.train(&batch, &Draws { seeds: &seeds, epochs: &epochs, step });
         adam.step(model.parameters(), model.gradients());
         assert!(loss.double_value(&[0]).is_finite(), "the loss is finite");
-        // The first few warm up caches and allocate.
+        // The first steps warm up caches and allocate memory.
         if step >= 5 {
             times.push(start.elapsed().as_secs_f64() * 1e3);
         }

@@ -1,4 +1,4 @@
-//! What a trainer trains on.
+//! The device that a trainer uses.
 
 use std::path::{Path, PathBuf};
 
@@ -11,13 +11,13 @@ use crate::model::Kernels;
 /// The version of libtorch that `tch` is made for.
 const LIBTORCH: &str = "2.11.0";
 
-/// A device that can not be used.
+/// A device that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// Neither `cpu` nor `cuda:N`.
+    /// The text is neither `cpu` nor `cuda:N`.
     #[error("`{0}` is not a device: use `cpu` or `cuda:N`")]
     Unknown(String),
-    /// There is no such GPU, or this libtorch can not use it.
+    /// There is no such GPU, or this libtorch cannot use it.
     #[error(
         "`{0}` can not be used: this libtorch sees {count}; its folder needs libtorch_cuda.so (`make libtorch CUDA=1`), and the host a driver",
         count = counted(u64::try_from(*.1).unwrap_or(0), "CUDA device")
@@ -25,14 +25,14 @@ pub enum DeviceError {
     Absent(String, i64),
 }
 
-/// A usable device and what people call it.
+/// A usable device and its name for people.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TrainingDevice {
-    /// For libtorch.
+    /// The device as libtorch knows it.
     pub device: Device,
-    /// What suits it; others give the same numbers up to rounding.
+    /// The kernels that suit the device; others give the same numbers up to rounding.
     pub kernels: Kernels,
-    /// Such as `cpu x2` or `cuda:0`.
+    /// A name such as `cpu x2` or `cuda:0`.
     pub name: String,
 }
 
@@ -41,10 +41,10 @@ impl TrainingDevice {
         Self { device, kernels: Kernels::of(device), name }
     }
 
-    /// Finds the device that is written `cpu` or `cuda:N`. `threads` is for the name only.
+    /// Finds the device for the text `cpu` or `cuda:N`. `threads` appears in the name only.
     ///
     /// # Errors
-    /// When it is written otherwise or is not there.
+    /// If the text has another form or the device is not available.
     pub fn find(text: &str, threads: u32) -> Result<Self, DeviceError> {
         if text == "cpu" {
             return Ok(Self::new(Device::Cpu, format!("cpu x{threads}")));
@@ -81,12 +81,12 @@ fn cuda_devices() -> i64 {
     if tch::Cuda::is_available() { tch::Cuda::device_count() } else { 0 }
 }
 
-/// The CUDA half of libtorch is there and can not be loaded.
+/// The CUDA half of libtorch exists but cannot be loaded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("failed to load {}: {why}", library.display())]
 struct CudaLibraryError {
     library: PathBuf,
-    /// In the dynamic linker's words.
+    /// The message of the dynamic linker.
     why: String,
 }
 
@@ -94,7 +94,7 @@ struct CudaLibraryError {
 /// not there.
 ///
 /// The program is linked against the CPU libraries alone, so that it starts on any host. libtorch finds CUDA
-/// through hooks that this library registers when it is loaded, which must be before the first CUDA query.
+/// through hooks that this library registers when it is loaded. It must be loaded before the first CUDA query.
 fn load_cuda() -> Result<Option<PathBuf>, CudaLibraryError> {
     let Some(library) = cuda_library() else {
         return Ok(None);
@@ -102,7 +102,7 @@ fn load_cuda() -> Result<Option<PathBuf>, CudaLibraryError> {
     if let Err(why) = load(&library) {
         return Err(CudaLibraryError { library, why });
     }
-    // CUDA's compiler looks for this library by its bare name, which no path of this program leads to.
+    // CUDA's compiler looks for this library by its bare name, and no search path of this program leads to it.
     for builtins in nvrtc_builtins(&library) {
         if let Err(why) = load(&builtins) {
             eprintln!("warning: {}", CudaLibraryError { library: builtins, why });
@@ -111,8 +111,8 @@ fn load_cuda() -> Result<Option<PathBuf>, CudaLibraryError> {
     Ok(Some(library))
 }
 
-/// What `libnvrtc.so` needs to compile kernels, which cuDNN asks it for: beside the CUDA half of libtorch, or where the
-/// wheels of PyPI have it.
+/// The libraries that `libnvrtc.so` needs to compile kernels for cuDNN. They are beside the CUDA half of libtorch, or
+/// in the folder of PyPI's CUDA wheels.
 fn nvrtc_builtins(cuda_library: &Path) -> Vec<PathBuf> {
     let Some(beside) = cuda_library.parent() else {
         return Vec::new();
@@ -125,7 +125,7 @@ fn nvrtc_builtins(cuda_library: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Loads a shared library for good. The error is in the dynamic linker's words.
+/// Loads a shared library and never unloads it. The error is the message of the dynamic linker.
 #[cfg(target_os = "linux")]
 fn load(library: &Path) -> Result<(), String> {
     use std::{ffi::CString, os::unix::ffi::OsStrExt};
@@ -134,7 +134,8 @@ fn load(library: &Path) -> Result<(), String> {
 
     let path = CString::new(library.as_os_str().as_bytes()).map_err(|error| error.to_string())?;
     // SAFETY: the path is a C string that outlives the call. Loading runs the library's constructors; those of
-    // `libtorch_cuda.so` register it with the libtorch it was built with and is lying beside. It stays loaded.
+    // `libtorch_cuda.so` register it with the libtorch that it was built with, in the same folder. The library is never
+    // unloaded.
     let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_NOW | libc::RTLD_GLOBAL) };
     if !handle.is_null() {
         return Ok(());

@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use colearn_data_format::DataFolder;
 use colearn_trainer::{device, process};
 
-/// Trains cohorts of tasks with libtorch, for a worker of colearn.
+/// Trains cohorts of tasks with libtorch; a colearn worker starts it
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Cli {
@@ -20,27 +20,27 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Trains what it is told on standard input; started by the worker
+    /// Train the cohorts that arrive on standard input; the worker starts this
     Train(TrainArgs),
-    /// Prints what libtorch can do on this host, as one line of JSON
+    /// Print what libtorch can do on this host, as one line of JSON
     Devices,
 }
 
 #[derive(Debug, Args)]
 struct TrainArgs {
-    /// Folder that holds the data sets
+    /// Folder of the data sets
     #[arg(long, value_name = "DIR")]
     data_dir: PathBuf,
-    /// Also open data sets outside that folder
+    /// Also open data sets outside the data folder
     #[arg(long)]
     allow_data_outside: bool,
-    /// Where checkpoints lie: a folder, or s3://bucket/prefix; none are kept unless given
+    /// Where to keep checkpoints: a folder, or s3://bucket/prefix; without it none are kept
     #[arg(long, value_name = "LOCATION")]
     checkpoints: Option<String>,
-    /// What to train on: cpu or cuda:N
+    /// Device to train on: cpu or cuda:N
     #[arg(long)]
     device: String,
-    /// Intra-op threads
+    /// Number of intra-op threads of libtorch
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
     threads: u32,
 }

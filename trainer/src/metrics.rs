@@ -11,7 +11,7 @@ pub struct Confusion {
 }
 
 impl Confusion {
-    /// No samples yet.
+    /// A matrix without samples.
     #[must_use]
     pub fn new(classes: usize) -> Self {
         Self { counts: vec![vec![0; classes]; classes] }
@@ -20,12 +20,12 @@ impl Confusion {
     /// Counts one sample.
     ///
     /// # Panics
-    /// When a class is out of range; the data set's labels were checked when it was opened.
+    /// If a class is out of range. The labels of a data set are checked when it is opened.
     pub fn add(&mut self, truth: usize, predicted: usize) {
         self.counts[truth][predicted] += 1;
     }
 
-    /// `[truth][predicted]`.
+    /// The counts as `[truth][predicted]`.
     #[must_use]
     pub fn counts(&self) -> &[Vec<u64>] {
         &self.counts
@@ -58,8 +58,8 @@ impl Confusion {
         weighted_f1(self.classes(), |class| class.truth)
     }
 
-    /// The same with truth and prediction swapped, as in the paper's published code: each class is weighted
-    /// by how often it was predicted.
+    /// The weighted F1 with truth and prediction swapped, as in the paper's published code: the weight of a class is
+    /// how often it was predicted.
     #[must_use]
     pub fn weighted_f1_authors(&self) -> f64 {
         weighted_f1(self.classes(), |class| class.predicted)
@@ -77,7 +77,7 @@ impl Confusion {
     }
 }
 
-/// How often a class occurs, is predicted, and is predicted where it occurs.
+/// Counts of one class: occurrences, predictions, and correct predictions.
 #[derive(Clone, Copy, Default)]
 struct Class {
     right: u64,
@@ -93,7 +93,7 @@ impl Class {
     }
 }
 
-/// The F1 of the classes, weighted by one of their counts.
+/// The F1 of the classes, weighted by one of the counts.
 fn weighted_f1(classes: impl Iterator<Item = Class>, weight: fn(&Class) -> u64) -> f64 {
     let (sum, total) = classes.fold((0.0, 0), |(sum, total), class| {
         (sum + weight(&class) as f64 * class.f1(), total + weight(&class))
@@ -101,23 +101,23 @@ fn weighted_f1(classes: impl Iterator<Item = Class>, weight: fn(&Class) -> u64) 
     if total == 0 { 0.0 } else { sum / total as f64 }
 }
 
-/// Numbers that were predicted, and those that are true.
+/// Predicted and true numbers.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Regression {
     pairs: Vec<(f64, f64)>,
 }
 
 impl Regression {
-    /// What the rows and columns of [`Self::confusion`] are called.
+    /// Names of the rows and columns of [`Self::confusion`].
     pub const CLASSES: [&str; 7] = ["-3", "-2", "-1", "0", "1", "2", "3"];
 
-    /// No samples yet.
+    /// No samples.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes in one sample.
+    /// Adds one sample.
     pub fn add(&mut self, truth: f64, predicted: f64) {
         self.pairs.push((truth, predicted));
     }
@@ -140,9 +140,10 @@ impl Regression {
         sum / self.pairs.len().max(1) as f64
     }
 
-    /// Truth and prediction rounded half to even; each integer that occurs is a class.
+    /// Truth and prediction, rounded half to even. Each integer that occurs is a class.
     fn classes(&self) -> impl Iterator<Item = Class> {
-        // Counted by class, because a matrix of all integers that an untrained network predicts may be large.
+        // Counts are kept per class: an untrained network may predict large integers, and a full matrix would be too
+        // large.
         let mut classes: BTreeMap<i64, Class> = BTreeMap::new();
         for &(y, p) in &self.pairs {
             let [y, p] = [y, p].map(|value| value.round_ties_even() as i64);
@@ -156,8 +157,8 @@ impl Regression {
     /// Pearson's correlation; 0 where truth or prediction does not vary.
     #[must_use]
     pub fn pearson_r(&self) -> f64 {
-        // Asked of the values themselves: of equal values the mean may differ by rounding, and the deviations
-        // from it then would correlate.
+        // Test the values themselves. The mean of equal values may differ from them by rounding, and the deviations
+        // from that mean would then correlate.
         let vary = self.pairs.windows(2).any(|pair| pair[0].0 != pair[1].0)
             && self.pairs.windows(2).any(|pair| pair[0].1 != pair[1].1);
         if !vary {
@@ -237,8 +238,8 @@ mod tests {
         assert_eq!(c.total(), 6);
     }
 
-    /// Class 1 is predicted but absent from the truth. Everything is predicted as the largest class:
-    /// the authors' variant then is far above the accuracy-like truth, which is how a .40 came from 27 %.
+    /// Class 1 is predicted but does not occur in the truth. When every sample is predicted as the largest class, the
+    /// variant of the authors is far above the usual F1. This is how an accuracy of 27 % gave .40.
     #[test]
     fn one_class_predicted() {
         let c = of(&[(0, 1), (2, 1), (1, 1)], 3);
@@ -275,7 +276,7 @@ mod tests {
         assert!(Regression::new().metrics(0.0).values().all(|&value| value == 0.0));
     }
 
-    /// Rounded half to even: 0.5 to 0, 1.5 and 2.5 to 2; beyond 3 clipped for the matrix alone.
+    /// Rounded half to even: 0.5 to 0, 1.5 and 2.5 to 2. Values beyond 3 are clipped for the matrix only.
     #[test]
     fn regression_by_hand() {
         let mut regression = Regression::new();

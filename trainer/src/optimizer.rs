@@ -11,7 +11,7 @@ use crate::{
 };
 
 const EPSILON: f64 = 1e-8;
-/// What `torch.nn.utils.clip_grad_norm_` adds to a norm before it divides by it.
+/// `torch.nn.utils.clip_grad_norm_` adds this to a norm before it divides by the norm.
 const NORM_EPSILON: f64 = 1e-6;
 
 /// How one member is optimized.
@@ -23,14 +23,14 @@ pub struct AdamSettings {
     pub beta1: f64,
     /// Decay of the running mean of the gradient's square, per step; in [0, 1).
     pub beta2: f64,
-    /// Times the parameters, added to their gradient (L2, as `torch.optim.Adam` means it).
+    /// Factor of the parameters that is added to their gradient (L2, as in `torch.optim.Adam`).
     pub weight_decay: f64,
-    /// The largest L2 norm of the whole gradient, before weight decay; a longer one is scaled down as
-    /// `torch.nn.utils.clip_grad_norm_` does. 0 leaves it as it is.
+    /// The largest L2 norm of the whole gradient, before weight decay. A longer gradient is scaled down as
+    /// `torch.nn.utils.clip_grad_norm_` does. 0: no clipping.
     pub gradient_clip: f64,
 }
 
-/// `torch.optim.Adam`'s.
+/// The defaults of `torch.optim.Adam`.
 impl Default for AdamSettings {
     fn default() -> Self {
         Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, weight_decay: 0.0, gradient_clip: 0.0 }
@@ -48,13 +48,13 @@ impl AdamSettings {
     }
 }
 
-/// Adam (Kingma and Ba 2015) with `torch.optim.Adam`'s order of operations, over the parameters of a cohort
-/// whose members each have settings of their own and may each have made another number of steps.
+/// Adam (Kingma and Ba 2015) with `torch.optim.Adam`'s order of operations, over the parameters of a cohort. Each
+/// member has its own settings and its own number of steps.
 #[derive(Debug)]
 pub struct Adam {
     kernels: Kernels,
     members: Vec<Member>,
-    /// The members' steps once more, [K] beside the parameters, where the fused kernel counts them.
+    /// The step counts of the members as a tensor [K] on the device of the parameters, for the fused kernel.
     steps: Tensor,
     /// Running means of the gradient and of its square, [K, P].
     mean: Tensor,
@@ -67,14 +67,14 @@ struct Member {
     steps: u32,
 }
 
-/// What a checkpoint needs beside the settings.
+/// The state that a checkpoint keeps besides the settings.
 #[derive(Clone, Debug)]
 pub struct AdamState<'a> {
     /// Running mean of the gradient, [K, P].
     pub mean: &'a Tensor,
     /// Running mean of the gradient's square, [K, P].
     pub square: &'a Tensor,
-    /// Steps made, of each member.
+    /// Number of steps of each member.
     pub steps: Vec<u32>,
 }
 
@@ -122,7 +122,7 @@ impl Factors<f64> {
 }
 
 impl Adam {
-    /// For parameters [K, P] and the settings of K members.
+    /// An optimizer for parameters [K, P] and the settings of K members.
     #[must_use]
     pub fn new(parameters: &Tensor, settings: &[AdamSettings]) -> Self {
         let (mean, square) = (parameters.zeros_like(), parameters.zeros_like());
@@ -131,7 +131,7 @@ impl Adam {
         Self { kernels: Kernels::of(parameters.device()), members, steps, mean, square }
     }
 
-    /// With other kernels than the device's own, to compare them.
+    /// Uses other kernels than the device's own, to compare them.
     #[must_use]
     pub fn with_kernels(self, kernels: Kernels) -> Self {
         Self { kernels, ..self }
@@ -148,14 +148,14 @@ impl Adam {
         self.members[member].settings.learning_rate = rate;
     }
 
-    /// What a checkpoint needs to continue with [`Self::restore`].
+    /// The state that [`Self::restore`] needs to continue.
     #[must_use]
     pub fn state(&self) -> AdamState<'_> {
         let steps = self.members.iter().map(|member| member.steps).collect();
         AdamState { mean: &self.mean, square: &self.square, steps }
     }
 
-    /// Lets a member continue from where a checkpoint left it: its running means `[P]` and its steps made.
+    /// Continues a member from a checkpoint: its running means `[P]` and its number of steps.
     pub fn restore(&mut self, member: usize, mean: &Tensor, square: &Tensor, steps: u32) {
         let _guard = tch::no_grad_guard();
         self.mean.get(member as i64).copy_(mean);
@@ -164,7 +164,7 @@ impl Adam {
         let _ = self.steps.get(member as i64).fill_(i64::from(steps));
     }
 
-    /// Changes the parameters by one step against the gradients; both [K, P].
+    /// Changes the parameters by one step against the gradients. Both are [K, P].
     pub fn step(&mut self, parameters: &Tensor, gradients: &Tensor) {
         let _guard = tch::no_grad_guard();
         for member in &mut self.members {
@@ -182,10 +182,10 @@ impl Adam {
         let _ = self.steps.g_add_scalar_(1.0);
     }
 
-    /// Any device and kind: libtorch's fused kernel, once for all members that share their settings. It updates each
-    /// number in one pass over memory, and nothing is sent to the device.
+    /// For any device and kind: libtorch's fused kernel, called once for all members with equal settings. It updates
+    /// each number in one pass over memory, and nothing is sent to the device.
     fn step_fused(&mut self, parameters: &Tensor, gradients: &Tensor) {
-        // The kernel counts from what it is given: this step included.
+        // The kernel expects the step count including this step.
         let steps = &self.steps + 1.0;
         let gradients = self.clipped(gradients);
         let mut left: Vec<(i64, AdamConstants)> =
@@ -204,7 +204,7 @@ impl Adam {
         }
     }
 
-    /// The gradients with those of each member scaled down to the length that its settings allow.
+    /// The gradients, where each member's gradient is scaled down to the length that its settings allow.
     fn clipped(&self, gradients: &Tensor) -> Tensor {
         if self.members.iter().all(|member| member.settings.gradient_clip == 0.0) {
             return gradients.shallow_clone();
@@ -223,13 +223,14 @@ impl Adam {
         Tensor::stack(&rows.collect::<Vec<_>>(), 0)
     }
 
-    /// The same in one pass over the memory of a CPU tensor, which is what bounds it; clipping takes another.
+    /// The same step in one pass over the memory of a CPU tensor, because memory bandwidth is the limit. Clipping
+    /// needs a second pass.
     fn step_in_memory(&mut self, parameters: &Tensor, gradients: &Tensor) {
         let count = parameters.size()[1] as usize;
         for (row, member) in (0_i64..).zip(&self.members) {
             let [p, g, m, v] = [parameters, gradients, &self.mean, &self.square].map(|flat| flat.get(row));
-            // SAFETY: each is a row of `count` floats of a contiguous CPU tensor that outlives the slices;
-            // the four tensors have storages of their own, and nothing else touches them meanwhile.
+            // SAFETY: each slice is a row of `count` floats of a contiguous CPU tensor that outlives the slices. The
+            // four tensors have separate storages, and nothing else uses them during the call.
             unsafe {
                 let g = std::slice::from_raw_parts(g.data_ptr().cast::<f32>(), count);
                 update(
@@ -244,7 +245,7 @@ impl Adam {
         }
     }
 
-    /// Keeps these members and forgets the others.
+    /// Keeps these members and removes the others.
     pub fn retain(&mut self, members: &[i64]) {
         let index = Tensor::from_slice(members).to_device(self.mean.device());
         self.mean = self.mean.index_select(0, &index);
@@ -254,12 +255,12 @@ impl Adam {
     }
 }
 
-/// What a gradient is to be multiplied by.
+/// The factor for a gradient.
 fn clip_factor(gradient: &[f32], max_norm: f64) -> f32 {
     if max_norm.is_infinite() {
         return 1.0;
     }
-    // Partial sums, so that the additions need not wait for each other.
+    // Eight partial sums, so that an addition does not wait for the previous one.
     let mut sums = [0.0_f64; 8];
     for chunk in gradient.chunks(sums.len()) {
         for (sum, &g) in sums.iter_mut().zip(chunk) {

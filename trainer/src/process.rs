@@ -20,11 +20,11 @@ use crate::{
     training::{Control, TrainingSession},
 };
 
-/// Runs the trainer process on `cpu` or `cuda:N`, with data sets from `data`. It ends when its standard input closes,
-/// wherever it is then.
+/// Runs the trainer process on `cpu` or `cuda:N`, with data sets from `data`. The process ends when its standard
+/// input closes, at any point of the training.
 ///
-/// Exit codes: 0 when standard input closed, 1 when the device can not be used or nobody reads the events,
-/// 2 when a command is not understood.
+/// Exit codes: 0 when standard input closed, 1 when the device cannot be used or nobody reads the events, 2 when a
+/// command is not understood.
 #[must_use]
 pub fn run(data: DataFolder, checkpoints: Option<&str>, device: &str, threads: u32) -> ExitCode {
     leave_signals_to_the_agent();
@@ -42,7 +42,7 @@ pub fn run(data: DataFolder, checkpoints: Option<&str>, device: &str, threads: u
     let mut pipe = Pipe { commands, abandoned: Vec::new(), parks: false };
     pipe.emit(Event::Ready { device: device.name.clone() });
     let checkpoints = checkpoints.and_then(|location| {
-        // Without checkpoints, training is as good as before; only an interruption costs more.
+        // Without checkpoints training still works; only an interruption costs more.
         Store::open(location).map_err(|error| eprintln!("warning: {error}; no checkpoints are kept")).ok()
     });
     let mut session = TrainingSession::new(device, data, checkpoints);
@@ -53,26 +53,27 @@ pub fn run(data: DataFolder, checkpoints: Option<&str>, device: &str, threads: u
                 session.train(&members, &mut pipe);
                 pipe.emit(Event::Idle);
             }
-            // Of a cohort that has ended meanwhile.
+            // For a cohort that has ended in the meantime.
             Ok(Command::Abandon { .. } | Command::Park) => {}
-            // The reader never returns; should it have panicked, there is nobody to obey.
+            // The reader never returns. If it panicked, no more commands can arrive.
             Err(_) => return ExitCode::from(1),
         }
     }
 }
 
-/// Who asks the agent to leave may well ask all of its processes, as `killall` does: a trainer that ended then would
-/// have nothing left to park. It ends with its standard input, and with the agent.
+/// A user who stops the agent may signal all its processes, as `killall` does. A trainer that ended at the signal
+/// could not park its tasks. The trainer therefore ignores the signals and ends with its standard input, which the
+/// agent holds open.
 fn leave_signals_to_the_agent() {
     for asked in [Signal::SIGTERM, Signal::SIGINT] {
-        // SAFETY: to ignore a signal runs no code of ours.
+        // SAFETY: ignoring a signal runs no code of this program.
         if let Err(error) = unsafe { signal(asked, SigHandler::SigIgn) } {
             eprintln!("warning: {asked} can not be ignored: {error}");
         }
     }
 }
 
-/// Reads commands until there are no more, and then ends the process.
+/// Reads commands until standard input closes, then ends the process.
 fn read_commands(sender: &Sender<Command>) {
     for line in io::stdin().lock().lines() {
         let command = match line {
@@ -94,18 +95,18 @@ fn read_commands(sender: &Sender<Command>) {
     end(0)
 }
 
-/// Ends the process at once. `exit` would run libtorch's destructors while the other thread is using it.
+/// Ends the process at once. `exit` would run libtorch's destructors while the other thread uses libtorch.
 fn end(code: i32) -> ! {
-    // SAFETY: it does not return, and what was written was flushed line by line.
+    // SAFETY: the call does not return, and all output was flushed line by line.
     unsafe { libc::_exit(code) }
 }
 
 /// Standard input and output as the training loop sees them.
 struct Pipe {
     commands: Receiver<Command>,
-    /// Heard, and not passed on yet.
+    /// Tasks that the agent abandoned and the training loop does not know yet.
     abandoned: Vec<TaskId>,
-    /// Heard since the cohort began.
+    /// Whether the agent asked to park since the cohort began.
     parks: bool,
 }
 

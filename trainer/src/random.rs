@@ -1,30 +1,30 @@
 //! Random numbers without state.
 //!
-//! Every draw of a training run is a function of (seed, purpose, epoch, step, index) and of nothing else: not
-//! of how many numbers were drawn before, of the cohort a member trains in, of the device, or of whether the
-//! run was interrupted. A [`Stream`] is the function of the first four; its methods take the index.
+//! Every draw of a training run is a function of (seed, purpose, epoch, step, index) and of nothing else. It does not
+//! depend on earlier draws, on the cohort of the member, on the device, or on interruptions of the run. A [`Stream`]
+//! is the function of the first four; its methods take the index.
 //!
-//! The four words are absorbed into a 64-bit key by splitmix64's finaliser (Steele, Lea, Flood 2014); a draw
-//! is two rounds of the 32-bit finaliser `lowbias32` (Wellons 2018) over the index, with one half of the key
-//! entering before each. This is not cryptography: it is fast, because it is nothing but 32-bit
-//! multiplications, shifts and xors that the compiler turns into vector instructions.
+//! The four words are absorbed into a 64-bit key by splitmix64's finaliser (Steele, Lea, Flood 2014). A draw is two
+//! rounds of the 32-bit finaliser `lowbias32` (Wellons 2018) over the index; one half of the key enters before each
+//! round. This is not cryptography. It is fast, because it consists only of 32-bit multiplications, shifts and xors
+//! that the compiler turns into vector instructions.
 
-/// What a number is drawn for. Different purposes have unrelated streams.
+/// The purpose of a draw. Different purposes have unrelated streams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// The initial value of the parameter tensor of this number.
+    /// The initial value of the parameter tensor with this number.
     Init(u32),
     /// The order of the training samples.
     Shuffle,
-    /// Which modalities a batch goes without.
+    /// The modalities that a batch drops.
     Modality,
-    /// Dropout of the output of the recurrent layer of this number.
+    /// Dropout of the output of the recurrent layer with this number.
     LayerDropout(u32),
     /// Dropout within the head.
     HeadDropout,
-    /// Dropout within the perceptron of this number of a Memory Fusion Network: NN1, NN2, gamma1, gamma2.
+    /// Dropout within the perceptron with this number of a Memory Fusion Network: NN1, NN2, gamma1, gamma2.
     PerceptronDropout(u32),
-    /// Which features or time steps a partial drop of the modality of this number zeroes.
+    /// The features or time steps that a partial drop of the modality with this number sets to zero.
     ModalityPart(u32),
 }
 
@@ -50,12 +50,12 @@ pub struct Stream {
     high: u32,
 }
 
-/// A stream's key as 32-bit integers with a sign, which is what tensors hold.
+/// A stream's key as signed 32-bit integers, which is what tensors hold.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MaskKeys {
-    /// Enters before the first round.
+    /// Used before the first round.
     pub(crate) low: i32,
-    /// Enters before the second.
+    /// Used before the second round.
     pub(crate) high: i32,
 }
 
@@ -67,7 +67,7 @@ fn mix64(x: u64) -> u64 {
     x ^ (x >> 31)
 }
 
-/// The same for 32 bits.
+/// The 32-bit finaliser.
 #[inline(always)]
 fn mix32(x: u32) -> u32 {
     let x = (x ^ (x >> 16)).wrapping_mul(0x7feb_352d);
@@ -76,7 +76,7 @@ fn mix32(x: u32) -> u32 {
 }
 
 impl Stream {
-    /// The stream of these coordinates. Where there is no epoch or step (initialisation), they are 0.
+    /// The stream for these coordinates. Without an epoch or step (at initialisation) they are 0.
     #[must_use]
     pub fn new(seed: u64, purpose: Purpose, epoch: u32, step: u32) -> Self {
         let position = (u64::from(epoch) << 32) | u64::from(step);
@@ -107,7 +107,7 @@ impl Stream {
         }
     }
 
-    /// The threshold of a dropout mask, below which bits are dropped, and the value of what is kept.
+    /// The threshold of a dropout mask, below which bits are dropped, and the value of kept positions.
     fn threshold_and_kept(p: f64) -> (u32, f32) {
         ((p * 4_294_967_296.0).round().min(f64::from(u32::MAX)) as u32, (1.0 / (1.0 - p)) as f32)
     }
@@ -117,15 +117,15 @@ impl Stream {
         MaskKeys { low: self.low.cast_signed(), high: self.high.cast_signed() }
     }
 
-    /// What a mask is made with from bits whose highest is turned over: the signed threshold and the value of what
-    /// is kept.
+    /// Constants to make a mask from bits whose highest bit is turned over: the signed threshold and the value of
+    /// kept positions.
     pub(crate) fn mask_values(p: f64) -> (i32, f32) {
         let (threshold, kept) = Self::threshold_and_kept(p);
         ((threshold ^ (1 << 31)).cast_signed(), kept)
     }
 
-    /// Fills `out` with a dropout mask, by position: 0 with probability `p`, else 1 / (1 - p).
-    /// `p` is in [0, 1) and rounded to a multiple of 2^-32.
+    /// Fills `out` with a dropout mask, by position: 0 with probability `p`, otherwise 1 / (1 - p). `p` is in [0, 1)
+    /// and is rounded to a multiple of 2^-32.
     pub fn fill_mask(self, p: f64, out: &mut [f32]) {
         let (threshold, kept) = Self::threshold_and_kept(p);
         #[cfg(target_arch = "x86_64")]
@@ -156,7 +156,7 @@ impl Stream {
     pub fn permutation(self, count: usize) -> Vec<i64> {
         let mut order: Vec<i64> = (0..count as i64).collect();
         for last in (1..count).rev() {
-            // Scaling 53 random bits instead of taking a remainder: the bias is below count / 2^53.
+            // Scales 53 random bits instead of taking a remainder: the bias is below count / 2^53.
             let other = (self.uniform(last as u32) * (last + 1) as f64) as usize;
             order.swap(last, other.min(last));
         }
@@ -172,8 +172,8 @@ mod tests {
         Stream::new(seed, purpose, epoch, step)
     }
 
-    /// Results that people have published rest on these values: they may never change.
-    /// They come from a second implementation, in Python.
+    /// Published results depend on these values, so they must never change. They come from a second implementation,
+    /// in Python.
     #[test]
     fn draws_are_pinned() {
         let s = stream(0, Purpose::Init(0), 0, 0);
@@ -188,7 +188,7 @@ mod tests {
     const GOLDEN_ORDER: [i64; 8] = [7, 0, 1, 4, 2, 3, 5, 6];
     const GOLDEN_UNIFORM: u64 = 0x3fec_493c_60b1_f3f8;
 
-    /// Chi-squared over 256 bins and over each of the 32 bits.
+    /// Chi-squared test over 256 bins and over each of the 32 bits.
     #[test]
     fn draws_are_uniform() {
         const N: u32 = 1 << 18;
@@ -214,7 +214,8 @@ mod tests {
         }
     }
 
-    /// Neighbouring coordinates share nothing: correlation of the uniform numbers below five standard errors.
+    /// Neighbouring coordinates are independent: the correlation of their uniform numbers is below five standard
+    /// errors.
     #[test]
     fn coordinates_are_independent() {
         const N: u32 = 1 << 16;
@@ -237,7 +238,7 @@ mod tests {
                 assert!(z.abs() < 5.0, "stream {number}, lag {lag}: {z}");
             }
         }
-        // Within one stream too.
+        // The same within one stream.
         for lag in [1, 2, 16] {
             let sum: f64 = (0..N).map(|i| center(base.bits(i)) * center(base.bits(i + lag))).sum();
             assert!((sum / (f64::from(N) / 144.0).sqrt()).abs() < 5.0, "lag {lag}");

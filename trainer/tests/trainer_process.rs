@@ -1,4 +1,4 @@
-//! The real child process, spoken to as the agent speaks to it.
+//! Tests the real child process through the protocol that the agent uses.
 #![expect(
     clippy::unwrap_used,
     reason = "clippy.toml allows it in tests, which helpers of tests are not to clippy"
@@ -72,7 +72,7 @@ impl Trainer {
         self.write(&serde_json::to_string(command).unwrap());
     }
 
-    /// The next event; none when the process has closed its output.
+    /// The next event; `None` when the process has closed its output.
     fn event(&mut self) -> Option<Event> {
         let mut line = String::new();
         (self.output.read_line(&mut line).unwrap() > 0).then(|| serde_json::from_str(&line).unwrap())
@@ -123,7 +123,7 @@ fn it_trains_cohort_after_cohort_and_ends_with_its_input() {
         assert_eq!(count(|event| matches!(event, Event::Finished { .. })), 2, "{events:?}");
         assert_eq!(events.len(), 8);
     }
-    // Too late, which is no error.
+    // This command is late, which is no error.
     trainer.tell(&Command::Abandon { tasks: vec![member(1, 3).task] });
     assert_eq!(trainer.exit_code(), Some(0));
 }
@@ -159,7 +159,7 @@ fn it_does_not_outlive_its_input_while_it_trains() {
     assert_eq!(trainer.exit_code(), Some(0));
 }
 
-/// A worker's tasks come from whoever reaches the coordinator.
+/// Anybody who reaches the coordinator can send tasks to a worker.
 #[test]
 fn data_sets_outside_the_data_folder_are_opened_only_where_that_is_allowed() {
     let (data, elsewhere) = (folder(), folder());
@@ -220,7 +220,7 @@ fn the_workers_environment_does_not_disturb_a_trainer() {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The libtorch of a checkout has no CUDA, unless it was asked for; then this host may still have no GPU.
+/// The libtorch of a checkout has no CUDA unless it was requested. Even with CUDA this host may have no GPU.
 #[test]
 fn what_libtorch_can_do_is_one_line_of_json() {
     let output = Process::new(env!("CARGO_BIN_EXE_colearn-trainer")).arg("devices").output().unwrap();

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::{cuda::GpuTrouble, launcher::NoTrainer, options::OptionsError, plan::PlanError};
+use super::{gpu_trouble::GpuTrouble, launcher::NoTrainer, options::OptionsError, plan::PlanError};
 
 /// What the process says to its parent when it ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::{
 
 use tokio::process::Command;
 
-use super::cuda::GpuTrouble;
+use super::gpu_trouble::GpuTrouble;
 
 /// How long `nvidia-smi` may take; it hangs where the driver does.
 const PATIENCE: Duration = Duration::from_secs(20);

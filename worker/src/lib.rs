@@ -9,6 +9,7 @@ mod cuda;
 mod data_folder;
 pub mod exit;
 mod gpu;
+mod gpu_trouble;
 mod identity;
 pub mod input;
 pub mod launcher;

@@ -1,4 +1,4 @@
-//! The agent's command line: as typed, and as meant.
+//! The agent's command line: the options as typed, and after validation.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -15,102 +15,103 @@ use super::{
 /// The agent's options as typed.
 #[derive(Clone, Debug, Args)]
 pub struct AgentArgs {
-    /// Where the coordinator listens, such as http://127.0.0.1:7117
+    /// Address of the coordinator, such as http://127.0.0.1:7117
     #[arg(long, value_name = "URL", env = "COLEARN_COORDINATOR", required = true)]
     pub coordinator: Option<String>,
-    /// Folder that holds the data sets; others are not opened, whatever a sweep names
+    /// Folder of the data sets; data sets outside it are not opened
     #[arg(long, value_name = "DIR", env = "COLEARN_DATA_DIR", default_value = "data")]
     pub data_dir: PathBuf,
-    /// Also open data sets outside the data folder, by any path that a sweep names or a link leads to: only where
-    /// whoever can submit sweeps may read this worker's files
+    /// Also open data sets outside the data folder, by any path or link. Use this only if everybody who can submit
+    /// sweeps may read all files of this worker
     #[arg(long)]
     pub allow_data_outside: bool,
-    /// Where checkpoints lie: a folder, or s3://bucket/prefix. To go on on another host, the same for all hosts
+    /// Where to keep checkpoints: a folder, or s3://bucket/prefix. If all hosts share it, tasks can continue on another
+    /// host
     #[arg(long, value_name = "LOCATION", env = "COLEARN_CHECKPOINTS", default_value = "checkpoints")]
     pub checkpoints: String,
-    /// How many tasks or cohorts to train side by side: a number, or auto for one a GPU, or one a core
+    /// Number of cohorts to train at the same time: a number, or auto for one per GPU, or one per core without GPU
     #[arg(long, value_name = "N|auto", env = "COLEARN_SLOTS", default_value = "auto")]
     pub slots: String,
-    /// How many slots may share a GPU; 1 unless given. Each has a trainer, whose cohorts share the GPU's memory
+    /// Slots per GPU; default 1. Each slot has its own trainer; all of them share the GPU's memory
     #[arg(long, value_name = "N", env = "COLEARN_SLOTS_PER_GPU")]
     pub slots_per_gpu: Option<u32>,
-    /// Intra-op threads of each slot; 1 on cores unless --slots leaves more
+    /// Intra-op threads of each slot; default: cores / slots
     #[arg(long, value_name = "N", env = "COLEARN_THREADS")]
     pub threads: Option<u32>,
-    /// What to train on
+    /// Device to train on
     #[arg(long, env = "COLEARN_DEVICE", value_enum, default_value_t = Device::Auto)]
     pub device: Device,
-    /// The most tasks a slot trains at once, stacked; 1 on cores and 16 on a GPU unless given
+    /// Maximum number of tasks that a slot trains together as one stacked model; default: 1 on CPU, 16 on a GPU
     #[arg(long, value_name = "K", env = "COLEARN_MAX_COHORT")]
     pub max_cohort: Option<u32>,
-    /// What to call this worker; the host's name unless given. Random digits are added
+    /// Name of this worker; default: the name of the host. Random digits are added
     #[arg(long, env = "COLEARN_WORKER_NAME")]
     pub name: Option<String>,
-    /// How long to look for a coordinator that was never reached, such as 90s or 5m; 0 means for ever
+    /// How long to try to reach the coordinator for the first time, such as 90s or 5m; 0 means forever
     #[arg(long, value_name = "TIME", env = "COLEARN_CONNECT_TIMEOUT", default_value = "60s", value_parser = parse_duration_or_seconds)]
     pub connect_timeout: Duration,
-    /// How long a training trainer may say nothing before it is killed and its tasks fail; 0 means for ever
+    /// How long a trainer may be silent while it trains before it is killed and its tasks fail; 0 means forever
     #[arg(long, value_name = "TIME", env = "COLEARN_TRAINER_TIMEOUT", default_value = "1800s", value_parser = parse_duration_or_seconds)]
     pub trainer_timeout: Duration,
-    /// How long trainers may take to finish their epoch and write a checkpoint when the worker is told to stop;
-    /// one that takes longer is killed, and its last checkpoint counts
+    /// How long trainers may take to finish their epoch and write a checkpoint when the worker is stopped. A trainer
+    /// that takes longer is killed, and its tasks continue from their last checkpoint
     #[arg(long, value_name = "TIME", env = "COLEARN_GRACE", default_value = "30s", value_parser = parse_duration_or_seconds)]
     pub grace: Duration,
-    /// How long this worker may run, such as 90s, 30m, 2h or 1h30m: it takes no lease that it can not use, and stops
-    /// as after a signal before the time is up
+    /// How long this worker may run, such as 90s, 30m, 2h or 1h30m. It stops before the time is up as after a signal,
+    /// and takes no lease that it could not use
     #[arg(long, value_name = "TIME", env = "COLEARN_TIME_LIMIT", value_parser = parse_duration_or_seconds)]
     pub time_limit: Option<Duration>,
-    /// Leave when standard input closes, as after a signal: for a program that starts a worker of its own
+    /// Stop as after a signal when standard input closes: for programs that start a worker
     #[arg(long)]
     pub until_stdin_closes: bool,
-    /// What trains: for measuring how fast tasks are handed out
+    /// Kind of trainer: `no-op` measures how fast tasks are handed out
     #[arg(long, value_enum, default_value_t = TrainerKind::Process, hide = true)]
     pub trainer: TrainerKind,
 }
 
-/// What trains on the slots.
+/// Kinds of trainers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum TrainerKind {
     /// A child process for each slot.
     Process,
-    /// Nothing: every task is answered at once with a made-up result.
+    /// No training: every task is answered at once with an artificial result.
     NoOp,
 }
 
-/// The agent's options as meant.
+/// The agent's options after validation.
 #[derive(Clone, Debug)]
 pub struct AgentOptions {
-    /// Where the coordinator listens.
+    /// Address of the coordinator.
     pub coordinator: Uri,
     /// An existing data folder, and a location for checkpoints that could be opened.
     pub locations: Locations,
-    /// The slots that were asked for.
+    /// The requested slots.
     pub wanted: Wanted,
-    /// What to call the worker; none means by its host's name.
+    /// Name of the worker; `None` means the name of its host.
     pub name: Option<String>,
-    /// How patient to be.
+    /// Time limits.
     pub limits: Limits,
-    /// Whether the end of standard input asks it to leave.
+    /// Whether the worker stops when standard input closes.
     pub until_stdin_closes: bool,
-    /// What trains.
+    /// Kind of trainer.
     pub trainer: TrainerKind,
 }
 
-/// What is wrong with an option.
+/// An invalid option.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
     /// The coordinator's URL is not of the right form.
     #[error("--coordinator `{url}` {why}: write it as http://host:port, such as http://127.0.0.1:7117")]
     Coordinator {
-        /// As typed.
+        /// The URL as typed.
         url: String,
-        /// What is wrong with it.
+        /// What is wrong with the URL.
         why: &'static str,
     },
-    /// The data folder is not there.
+    /// The data folder does not exist.
     #[error("--data-dir `{0}` is not a folder: make it, or name the one that holds the data sets")]
     DataDir(PathBuf),
-    /// There is no place for checkpoints.
+    /// The place for checkpoints cannot be used.
     #[error("{0}; name another with --checkpoints")]
     Checkpoints(String),
     /// The number of slots is not a number.
@@ -122,9 +123,9 @@ pub enum OptionsError {
         .grace.as_secs(), .shutdown_timeout.as_secs()
     )]
     TimeLimit {
-        /// For trainers to write checkpoints.
+        /// Time for trainers to write checkpoints.
         grace: Duration,
-        /// For reports to be acknowledged.
+        /// Time to deliver reports.
         shutdown_timeout: Duration,
     },
 }
@@ -133,8 +134,8 @@ impl AgentArgs {
     /// Checks the options.
     ///
     /// # Errors
-    /// When the URL is malformed, the data folder missing, the checkpoint location not usable, the number of
-    /// slots not a number, or the time limit too short.
+    /// If the URL is malformed, the data folder is missing, the checkpoint location cannot be used, the number of
+    /// slots is not a number, or the time limit is too short.
     pub fn validate(self) -> Result<AgentOptions, OptionsError> {
         let coordinator = coordinator(&self.coordinator.unwrap_or_default())?;
         if !self.data_dir.is_dir() {
@@ -185,7 +186,7 @@ impl AgentArgs {
 /// A coordinator's URL, checked.
 ///
 /// # Errors
-/// When it has not the form `http://host:port`.
+/// If it does not have the form `http://host:port`.
 pub fn coordinator(url: &str) -> Result<Uri, OptionsError> {
     let wrong = |why| OptionsError::Coordinator { url: url.to_owned(), why };
     let uri: Uri = url.parse().map_err(|_| wrong("is not a URL"))?;

@@ -87,7 +87,11 @@ impl Coordinator {
     }
 
     pub(crate) async fn submit(&self, name: &str, tasks: u32) -> Outcome {
-        let request = v1::SubmitSweepRequest { source: sweep(name, tasks), origin: format!("{name}.yaml") };
+        let request = v1::SubmitSweepRequest {
+            source: sweep(name, tasks),
+            origin: format!("{name}.yaml"),
+            ..Default::default()
+        };
         let sweep = self.client().await?.submit_sweep(request).await?.into_inner().sweep;
         let total = sweep.and_then(|sweep| sweep.tasks).map(|tasks| tasks.total);
         if total == Some(tasks.into()) { Ok(()) } else { Err(format!("{total:?} tasks, not {tasks}").into()) }

@@ -17,7 +17,7 @@ pub(crate) struct RetryArgs {
     /// Leave cancelled tasks as they are.
     #[arg(long, conflicts_with = "task")]
     pub(crate) failed: bool,
-    /// This task alone; may be given again. Of the configuration the first digits are enough.
+    /// Only this task; the option can be repeated. The first digits of the configuration are enough.
     #[arg(long, value_name = "CONFIGURATION/SEED")]
     pub(crate) task: Vec<TaskReference>,
 }
@@ -27,7 +27,7 @@ pub(crate) struct RetryArgs {
 pub(crate) struct ExtendArgs {
     /// The sweep's name.
     pub(crate) name: SweepName,
-    /// The sweep file that has more.
+    /// The extended sweep file.
     #[arg(value_parser = path())]
     pub(crate) file: PathBuf,
     #[command(flatten)]
@@ -39,7 +39,7 @@ pub(crate) struct ExtendArgs {
 pub(crate) struct PriorityArgs {
     /// The sweep's name.
     pub(crate) name: SweepName,
-    /// From -1000 to 1000: a task of a higher priority goes first. Sweeps begin at their file's `priority`, or 0.
+    /// From -1000 to 1000: tasks of a higher priority start first. A sweep begins with the `priority` of its file, or 0.
     #[arg(allow_negative_numbers = true, value_name = "N", value_parser = clap::value_parser!(i32).range(-1000..=1000))]
     pub(crate) priority: i32,
     #[command(flatten)]
@@ -53,7 +53,7 @@ pub(crate) struct RemoveArgs {
     pub(crate) name: SweepName,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Do not ask. Needed where nobody can be asked.
+    /// Do not ask for confirmation. Needed without a terminal.
     #[arg(long, short)]
     pub(crate) yes: bool,
 }
@@ -61,7 +61,7 @@ pub(crate) struct RemoveArgs {
 /// `colearn undrain`.
 #[derive(Args, Debug)]
 pub(crate) struct UndrainArgs {
-    /// The worker; the beginning of its id is enough.
+    /// The worker: its id or the first characters of it.
     pub(crate) worker: String,
     #[command(flatten)]
     pub(crate) target: Target,
@@ -70,11 +70,11 @@ pub(crate) struct UndrainArgs {
 /// `colearn drain`.
 #[derive(Args, Debug)]
 pub(crate) struct DrainArgs {
-    /// The worker; the beginning of its id is enough.
+    /// The worker: its id or the first characters of it.
     pub(crate) worker: String,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Do not wait for what runs: write checkpoints, give the tasks back, leave.
+    /// Do not wait for running tasks: write checkpoints, return the tasks and exit.
     #[arg(long)]
     pub(crate) now: bool,
 }

@@ -63,8 +63,8 @@ impl Args for Target {
 }
 
 impl Target {
-    /// What has to be typed after a command so that it means the same coordinator: nothing where the environment
-    /// or the default says so already.
+    /// The options that select this coordinator on a command line; empty if the environment or the default already
+    /// selects it.
     pub(crate) fn typed(&self) -> String {
         let url = variable("COLEARN_COORDINATOR");
         let state = variable("COLEARN_STATE").unwrap_or_else(|| STATE.into());

@@ -1,24 +1,24 @@
-//! Tasks and configurations as people name them.
+//! Names of tasks and configurations on the command line.
 
 use std::str::FromStr;
 
 use colearn_core::id::{IdError, SweepName};
 
-/// How many digits of a configuration's id are taken for one: fewer than four are a slip more often than an id.
+/// Number of digits that identify a configuration: fewer than four are more likely a typing error than an id.
 const DIGITS: std::ops::RangeInclusive<usize> = 4..=16;
 
-/// What is wrong with the way a task is named.
+/// An invalid name of a task.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ReferenceError {
-    /// There are not the parts that there should be; which those are.
+    /// The number of parts is wrong. Holds the expected form.
     #[error("it must be {0}, as `colearn tasks NAME` lists them")]
     Parts(&'static str),
-    /// The configuration is no beginning of an id.
+    /// The configuration is not the beginning of an id.
     #[error(
         "`{0}` is not a configuration: give the first 4 to 16 hexadecimal digits of its id, as `colearn tasks NAME` lists it"
     )]
     Configuration(String),
-    /// The seed is no number.
+    /// The seed is not a number.
     #[error("`{0}` is not a seed")]
     Seed(String),
     /// The sweep's name is not of the allowed form.
@@ -49,12 +49,12 @@ impl FromStr for ConfigurationPrefix {
     }
 }
 
-/// A task of a sweep that is named elsewhere: `CONFIGURATION/SEED`.
+/// A task within a given sweep: `CONFIGURATION/SEED`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskReference {
-    /// What is trained.
+    /// The configuration.
     pub(crate) configuration: ConfigurationPrefix,
-    /// The replicate.
+    /// The seed.
     pub(crate) seed: u64,
 }
 
@@ -80,9 +80,9 @@ impl FromStr for TaskReference {
 /// A task: `NAME/CONFIGURATION/SEED`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskPath {
-    /// Whose task it is.
+    /// The sweep of the task.
     pub(crate) sweep: SweepName,
-    /// Which of them.
+    /// The task within the sweep.
     pub(crate) task: TaskReference,
 }
 

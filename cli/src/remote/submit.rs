@@ -1,6 +1,6 @@
 //! `colearn submit FILE`, which `colearn run` does as well.
 
-use std::path::Path;
+use std::{io::Read as _, path::Path};
 
 use colearn_core::{sweep::Sweep, text::counted};
 use colearn_proto::v1::{self, SweepState, SweepSummary};
@@ -8,16 +8,22 @@ use tonic::{Code, Status};
 
 use super::{Client, labels::state_word, request::summary_of};
 use crate::{
-    args::Target,
+    args::{SubmitArgs, SweepFileArgs, Target, is_stdin, origin_of},
     connect::Connection,
+    data::check_data_that_is_here,
     exit::{Exit, Failure, Outcome},
 };
 
 /// `colearn submit FILE`.
-pub(crate) async fn submit(file: &Path, target: &Target) -> Outcome {
-    let source = read_sweep_file(file)?;
+pub(crate) async fn submit(arguments: &SubmitArgs) -> Outcome {
+    let SubmitArgs { sweep_file, target, data_dir } = arguments;
+    let source = read_sweep_file(&sweep_file.file)?;
+    // What the file's mistakes are, the coordinator says too, which may be of another version.
+    if let Ok(parsed) = Sweep::parse(&source, &origin_of(&sweep_file.file)) {
+        check_data_that_is_here(&parsed.sweep, data_dir)?;
+    }
     let mut connection = Connection::open_served(target).await?;
-    let summary = submit_to(&mut connection.sweeps, source, file, target).await?;
+    let summary = submit_to(&mut connection.sweeps, source, sweep_file, target).await?;
     connection.close().await;
     outln!("watch it with: colearn watch {}{}", summary.name, target.typed());
     Ok(Exit::Success)
@@ -27,15 +33,20 @@ pub(crate) async fn submit(file: &Path, target: &Target) -> Outcome {
 pub(crate) async fn submit_to(
     client: &mut Client,
     source: String,
-    file: &Path,
+    sweep_file: &SweepFileArgs,
     target: &Target,
 ) -> Result<SweepSummary, Failure> {
-    let request = v1::SubmitSweepRequest { source, origin: file.display().to_string() };
+    let SweepFileArgs { file, name, replace } = sweep_file;
+    let name = name.as_ref().map(ToString::to_string).unwrap_or_default();
+    let request = v1::SubmitSweepRequest { source, origin: origin_of(file), name, replace: *replace };
     let response = client.submit_sweep(request.clone()).await.map_err(|status| {
         let mut failure = file_refused(client, &status, &request.source, &request.origin);
         if status.code() == Code::AlreadyExists {
+            let parsed = Sweep::parse(&request.source, &request.origin).ok();
+            let called = parsed.map_or_else(|| request.name.clone(), |parsed| parsed.sweep.name.to_string());
+            let called = if request.name.is_empty() { called } else { request.name.clone() };
             failure.message += &format!(
-                "; to add this file's seeds and configurations to it: colearn extend NAME {}{}",
+                "\nkeep both: the same command with --name {called}-2\nadd this file's seeds and configurations to it: colearn extend {called} {}{}\nstart over, without its results: the same command with --replace",
                 file.display(),
                 target.typed()
             );
@@ -105,9 +116,15 @@ pub(super) fn file_refused(client: &Client, status: &Status, source: &str, origi
 /// Reads a sweep file.
 pub(crate) fn read_sweep_file(file: &Path) -> Result<String, Failure> {
     let unreadable = |why: String| {
-        Failure::new(Exit::SweepFile, format!("cannot read the sweep file `{}`: {why}", file.display()))
+        Failure::new(Exit::SweepFile, format!("cannot read the sweep file `{}`: {why}", origin_of(file)))
     };
-    let bytes = std::fs::read(file).map_err(|error| unreadable(error.to_string()))?;
+    let bytes = if is_stdin(file) {
+        let mut bytes = Vec::new();
+        std::io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        std::fs::read(file)
+    };
+    let bytes = bytes.map_err(|error| unreadable(error.to_string()))?;
     if is_utf16(&bytes) {
         let remedy = "save it as UTF-8, or convert it with: iconv -f UTF-16 -t UTF-8";
         return Err(unreadable(format!("it is in UTF-16: {remedy}")));

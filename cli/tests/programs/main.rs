@@ -28,6 +28,7 @@ mod settled;
 mod small_disk;
 #[cfg(target_os = "linux")]
 mod state_folder;
+mod submitting;
 mod tensors;
 mod terminals;
 mod unreachable;

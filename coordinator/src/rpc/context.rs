@@ -6,8 +6,14 @@ use colearn_core::sweep::Sweep;
 
 use crate::{engine::EngineHandle, logs::Logs, store::Store};
 
-/// Makes a sweep, and warnings, of a sweep file's text and its name; or rendered diagnostics.
+/// Makes a sweep, and warnings, of a sweep file's text and its name; or rendered diagnostics, which is what clients are sent.
 pub type SweepParser = Arc<dyn Fn(&str, &str) -> Result<(Sweep, Vec<String>), String> + Send + Sync>;
+
+/// The parser of sweep files.
+pub(crate) fn parse_sweep_file(source: &str, origin: &str) -> Result<(Sweep, Vec<String>), String> {
+    let parsed = Sweep::parse(source, origin).map_err(|diagnostics| diagnostics.to_string())?;
+    Ok((parsed.sweep, parsed.warnings.iter().map(ToString::to_string).collect()))
+}
 
 /// What all services share.
 #[derive(Clone)]

@@ -17,6 +17,6 @@ mod untrusted;
 mod workers;
 
 pub use context::SweepParser;
-pub(crate) use context::{Rpc, WorkerRules};
+pub(crate) use context::{Rpc, WorkerRules, parse_sweep_file};
 pub use fuzzing::understands;
 pub(crate) use router::router;

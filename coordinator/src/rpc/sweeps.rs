@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use colearn_core::{
-    id::WorkerId,
-    scheduler::{RetryScope, Scheduler, SweepStatus, SweepView},
+    id::{SweepName, WorkerId},
+    scheduler::{RetryScope, Scheduler, SubmissionError, SweepStatus, SweepView},
     sweep::Sweep,
 };
 use colearn_proto::v1::{self, sweep_service_server::SweepService};
@@ -76,8 +76,11 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::SubmitSweepRequest>,
     ) -> Result<Response<v1::SubmitSweepResponse>, Status> {
-        let v1::SubmitSweepRequest { source, origin } = request.into_inner();
-        let (sweep, warnings) = self.parse(source, origin).await?;
+        let v1::SubmitSweepRequest { source, origin, name, replace } = request.into_inner();
+        let (mut sweep, warnings) = self.parse(source, origin).await?;
+        if !name.is_empty() {
+            sweep.name = SweepName::new(name).map_err(convert::invalid)?;
+        }
         // An accepted sweep would stay pending for ever.
         let only = self.rpc.ask(|scheduler| scheduler.only().cloned()).await?;
         if let Some(only) = only.filter(|only| *only != sweep.name) {
@@ -88,7 +91,13 @@ impl SweepService for Sweeps {
         if let Some(id) = self.rpc.ask(move |scheduler| scheduler.id_of(&name)).await? {
             self.rpc.revive(id).await?;
         }
-        let submitted = self.rpc.engine.submit(sweep).await.map_err(convert::stopped)?;
+        let mut submitted = self.rpc.engine.submit(sweep.clone()).await.map_err(convert::stopped)?;
+        if replace && matches!(submitted, Err(SubmissionError::OtherTasks { .. })) {
+            let name = sweep.name.to_string();
+            self.operate(&name, Operation::Cancel).await?;
+            self.operate(&name, Operation::Remove).await?;
+            submitted = self.rpc.engine.submit(sweep).await.map_err(convert::stopped)?;
+        }
         let submitted = submitted.map_err(|error| convert::submission_refused(&error))?;
         let (sweep, created) = (Some(convert::summary(submitted.summary)), submitted.created);
         Ok(Response::new(v1::SubmitSweepResponse { sweep, created, warnings }))

@@ -33,7 +33,8 @@ pub(crate) fn parser() -> SweepParser {
 }
 
 pub(crate) fn config(folder: &Path) -> Config {
-    Config::new(Storage::StateDir(folder.to_owned()), ([127, 0, 0, 1], 0).into(), parser())
+    let config = Config::new(Storage::StateDir(folder.to_owned()), ([127, 0, 0, 1], 0).into());
+    Config { parser: parser(), ..config }
 }
 
 pub(crate) async fn start(folder: &Path) -> RunningCoordinator {
@@ -59,7 +60,11 @@ impl Person {
 
     pub(crate) async fn try_submit(&mut self, sweep: &Sweep) -> Result<v1::SubmitSweepResponse, Status> {
         let (source, origin) = (serde_json::to_string(sweep).unwrap(), "sweeps/test.yaml".to_owned());
-        Ok(self.0.submit_sweep(v1::SubmitSweepRequest { source, origin }).await?.into_inner())
+        Ok(self
+            .0
+            .submit_sweep(v1::SubmitSweepRequest { source, origin, ..Default::default() })
+            .await?
+            .into_inner())
     }
 
     pub(crate) async fn submit(&mut self, sweep: &Sweep) -> v1::SubmitSweepResponse {

@@ -33,10 +33,7 @@ pub enum Submission {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmissionError {
     /// The name is taken by a sweep with other tasks.
-    #[error(
-        "sweep `{name}` is there already and has other tasks ({there} then, {submitted} now): \
-         give the changed sweep another name, or add to the one that is there with `colearn extend`"
-    )]
+    #[error("sweep `{name}` is there already, and this file has other tasks ({there} then, {submitted} now):{}", indented(.changes))]
     OtherTasks {
         /// The name.
         name: SweepName,
@@ -44,6 +41,8 @@ pub enum SubmissionError {
         there: u64,
         /// Tasks of the submitted sweep.
         submitted: u64,
+        /// What differs, a line for each setting.
+        changes: Vec<String>,
     },
     /// There are more tasks than can be numbered.
     #[error("sweep `{name}` has {tasks} tasks; the limit is {limit}: split it into several sweeps")]
@@ -61,6 +60,10 @@ pub enum SubmissionError {
     /// A sweep of this name has ended and is settled: it has to be revived to be compared.
     #[error("sweep `{0}` has been put away just now: try again")]
     Settled(SweepName),
+}
+
+fn indented(lines: &[String]) -> String {
+    lines.iter().map(|line| format!("\n  {line}")).collect()
 }
 
 impl Scheduler {
@@ -91,6 +94,7 @@ impl Scheduler {
                 name: name(),
                 there: there.task_count(),
                 submitted: tasks,
+                changes: there.changes_to(sweep),
             });
         }
         Ok(Submission::Known { id: *id, changed: *there.as_ref() != with_settings_of(there, sweep) })

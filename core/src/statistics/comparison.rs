@@ -1,4 +1,4 @@
-//! A configuration against the baseline, paired by seed.
+//! Compares a configuration with the baseline, paired by seed.
 
 use std::fmt;
 
@@ -10,19 +10,19 @@ use super::{
     wilcoxon::signed_rank,
 };
 
-/// One metric of a configuration against the baseline, over the seeds that both have.
+/// Comparison of one metric of a configuration with the baseline, over the seeds that both have.
 ///
-/// Differences are always configuration minus baseline, whichever direction is the better one; the verdict
-/// knows the direction. What can not be known from so few pairs is `None`, never zero.
+/// Differences are always configuration minus baseline, whether larger or smaller is better; the verdict takes the
+/// direction into account. A value that cannot be computed from so few pairs is `None`, never zero.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Comparison {
-    /// Seeds that both have; at least 1.
+    /// Number of seeds that both have; at least 1.
     pub pairs: usize,
     /// Mean of the differences.
     pub mean_difference: f64,
     /// Lower end of the two-sided Student's t interval of the mean difference; `None` for one pair.
     pub ci_low: Option<f64>,
-    /// Upper end of it.
+    /// Upper end of the same interval.
     pub ci_high: Option<f64>,
     /// Cohen's d_z: the mean difference over the sample standard deviation of the differences. (Not d_s or
     /// d_av, which divide by the deviations of the two groups and ignore that seeds are paired.) `None` for
@@ -31,33 +31,34 @@ pub struct Comparison {
     /// Two-sided p-value of the paired t-test (`scipy.stats.ttest_rel`); `None` for one pair, or when every
     /// difference is zero.
     pub t_p: Option<f64>,
-    /// The same after Holm's correction over all configurations of the sweep that are compared.
+    /// The p-value of the t-test after Holm's correction over all configurations of the sweep that are compared.
     pub t_p_holm: Option<f64>,
     /// Two-sided p-value of Wilcoxon's signed-rank test (`scipy.stats.wilcoxon`). It is never below 0.0625
     /// for five pairs.
     pub wilcoxon_p: Option<f64>,
-    /// The same after Holm's correction over all configurations of the sweep that are compared.
+    /// The p-value of the signed-rank test after Holm's correction over all configurations of the sweep that are
+    /// compared.
     pub wilcoxon_p_holm: Option<f64>,
-    /// The paper's word for it; `None` for one pair, which has no interval.
+    /// The verdict in the paper's terms; `None` for one pair, which has no interval.
     pub verdict: Option<Verdict>,
 }
 
-/// The paper's words for what training with several modalities did, with the unimodal variant as baseline.
+/// The paper's terms for the effect of training with several modalities, with the unimodal variant as baseline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Verdict {
-    /// Positive co-learning: better than the baseline, and the interval of the difference is clear of zero.
+    /// Positive co-learning: better than the baseline, and the interval of the difference excludes zero.
     #[serde(rename = "PCL")]
     Positive,
-    /// Negative co-learning: worse than the baseline, and the interval of the difference is clear of zero.
+    /// Negative co-learning: worse than the baseline, and the interval of the difference excludes zero.
     #[serde(rename = "NCL")]
     Negative,
-    /// The interval of the difference holds zero.
+    /// The interval of the difference contains zero.
     #[serde(rename = "neutral")]
     Neutral,
 }
 
 impl Verdict {
-    /// The word in tables and files.
+    /// The word for it in tables and files.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -75,8 +76,9 @@ impl fmt::Display for Verdict {
 }
 
 impl Comparison {
-    /// Compares pairs of (configuration, baseline), one a seed, at confidence level `confidence` in (0, 1).
-    /// `None` without pairs, and where the mean difference is beyond the largest number. The corrected p-values are left out: they need the other configurations.
+    /// Compares pairs of (configuration, baseline), one per seed, at confidence level `confidence` in (0, 1). `None`
+    /// without pairs, and if the mean difference exceeds the range of f64. The corrected p-values are not filled in:
+    /// they need the other configurations.
     #[must_use]
     pub fn of(pairs: &[(f64, f64)], higher_is_better: bool, confidence: f64) -> Option<Self> {
         let values: Vec<f64> = pairs.iter().flat_map(|(ours, baseline)| [*ours, *baseline]).collect();
@@ -88,8 +90,8 @@ impl Comparison {
         }
         let differences: Vec<f64> = pairs.iter().map(|(ours, baseline)| ours - baseline).collect();
         let Summary { mean, std, ci_low, ci_high } = Summary::of(&differences, confidence)?;
-        // Equal differences come out as nearly equal ones: what is left is the rounding of the values
-        // themselves, and dividing by it would give effects of 10^15.
+        // Equal differences may be slightly unequal because of rounding. Dividing by that rounding would give effects
+        // of 10^15.
         let largest = pairs
             .iter()
             .fold(0.0_f64, |largest, (ours, baseline)| largest.max(ours.abs()).max(baseline.abs()));
@@ -119,7 +121,7 @@ impl Comparison {
 }
 
 impl Comparison {
-    /// What has no unit stays as it is.
+    /// Multiplies the values that have a unit; others are unchanged.
     fn scaled(self, factor: f64) -> Option<Self> {
         let finite = |value: f64| Some(value * factor).filter(|value| value.is_finite());
         let ends = self.ci_low.and_then(finite).zip(self.ci_high.and_then(finite));
@@ -132,13 +134,13 @@ impl Comparison {
     }
 }
 
-/// Two-sided p-value that the mean of `n` values with deviation `std` is zero.
+/// Two-sided p-value for the hypothesis that `n` values with this mean and deviation have a true mean of zero.
 fn t_test(mean: f64, std: f64, n: f64) -> Option<f64> {
     if std > 0.0 {
         let t = mean / (std / n.sqrt());
         return StudentsT::new(0.0, 1.0, n - 1.0).ok().map(|student| (2.0 * student.sf(t.abs())).min(1.0));
     }
-    // The same difference for every seed: certain, unless there is none.
+    // The difference is equal for every seed: the p-value is 0, or there is none if the difference is zero.
     (mean != 0.0).then_some(0.0)
 }
 
@@ -198,7 +200,7 @@ mod tests {
         let worse: Vec<_> = better.iter().map(|(ours, baseline)| (*baseline, *ours)).collect();
         assert_eq!(verdict(&worse, true), Some(Verdict::Negative));
         assert_eq!(verdict(&worse, false), Some(Verdict::Positive));
-        // The same pairs, but a level so high that the interval holds zero.
+        // The same pairs, with a level so high that the interval contains zero.
         assert_eq!(
             Comparison::of(&better, true, 0.99999).unwrap().verdict,
             Some(Verdict::Neutral),
@@ -209,7 +211,7 @@ mod tests {
     #[test]
     fn numbers_of_any_size_are_compared_or_left_out() {
         let usual = Comparison::of(&pairs(&OURS, &BASELINE), true, 0.95).unwrap();
-        // Powers of two, which round nothing: differences that are equal stay so.
+        // Powers of two cause no rounding: equal differences stay equal.
         for factor in [1020, 500, 340, -340, -500, -1000].map(|power| 2.0_f64.powi(power)) {
             let by = |values: &[f64]| values.iter().map(|value| value * factor).collect::<Vec<_>>();
             let found = Comparison::of(&pairs(&by(&OURS), &by(&BASELINE)), true, 0.95).unwrap();
@@ -229,10 +231,10 @@ mod tests {
         let same = Comparison::of(&[(0.5, 0.5), (0.6, 0.6)], true, 0.95).unwrap();
         assert_eq!((same.effect_size, same.t_p, same.wilcoxon_p), (None, None, Some(1.0)));
         assert_eq!(same.verdict, Some(Verdict::Neutral));
-        // The differences of these are not the same to the last bit.
+        // These differences are not equal to the last bit.
         let nearly = Comparison::of(&[(0.3, 0.2), (0.4, 0.3), (0.7, 0.6)], true, 0.95).unwrap();
         assert_eq!((nearly.effect_size, nearly.t_p), (None, Some(0.0)));
-        // Every seed gains exactly a quarter: there is no deviation to divide by.
+        // Every seed improves by exactly a quarter: the deviation is zero.
         let constant = Comparison::of(&[(0.75, 0.5), (0.5, 0.25)], true, 0.95).unwrap();
         assert_eq!((constant.effect_size, constant.t_p), (None, Some(0.0)));
         assert_eq!(constant.verdict, Some(Verdict::Positive));

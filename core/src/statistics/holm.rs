@@ -1,11 +1,10 @@
-//! Correction for looking at many configurations at once.
+//! Correction for testing many configurations at once.
 
-/// Holm's step-down correction of the p-values of one family, in their order. The k-th smallest of m is
-/// multiplied by m - k + 1; none comes out smaller than one that was smaller before, and none above 1.
+/// Holm's step-down correction of the p-values of one family; the order is kept. The k-th smallest of m is multiplied
+/// by m - k + 1. A corrected value is never smaller than that of a smaller p-value, and never above 1.
 ///
-/// Against plain Bonferroni it has the same guarantee (the probability of even one false finding among all
-/// is at most the level) and finds more. Source: Holm 1979, "A simple sequentially rejective multiple test
-/// procedure".
+/// It has the same guarantee as plain Bonferroni (the probability of at least one false finding among all is at most
+/// the level) and finds more. Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
 #[must_use]
 pub fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();

@@ -1,7 +1,6 @@
 //! Statistics over the seed axis.
 //!
-//! Every number here is one that scipy gives too; the tests hold scipy's values, with the expression that
-//! made them.
+//! Every number here can be computed with scipy too; the tests contain scipy's values and the expressions for them.
 
 mod comparison;
 mod holm;

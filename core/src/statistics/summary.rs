@@ -4,24 +4,23 @@ use serde::{Deserialize, Serialize};
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
 /// Mean of one metric over the seeds of a configuration, with its spread.
-///
-/// With one value there is a mean and nothing else: a deviation from one draw is not known, and is not
-/// reported as zero. Nor is what is beyond the largest number there is.
+/// A single value has a mean and nothing else: its deviation is unknown, and is not reported as zero. Values beyond
+/// the range of f64 are not reported either.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
     /// Arithmetic mean.
     pub mean: f64,
-    /// Sample standard deviation (n - 1 in the denominator); `None` for one value, and beyond the largest number.
+    /// Sample standard deviation (n - 1 in the denominator); `None` for one value, and beyond the range of f64.
     pub std: Option<f64>,
-    /// Lower end of the two-sided Student's t interval of the mean; `None` for one value, and where one of the ends is
-    /// beyond the largest number.
+    /// Lower end of the two-sided Student's t interval of the mean; `None` for one value, and if one of the ends is
+    /// beyond the range of f64.
     pub ci_low: Option<f64>,
-    /// Upper end of it.
+    /// Upper end of the same interval.
     pub ci_high: Option<f64>,
 }
 
 impl Summary {
-    /// Summarises finite `values` at confidence level `confidence` in (0, 1); `None` where there is no value.
+    /// Summarises finite `values` at confidence level `confidence` in (0, 1); `None` if there are no values.
     #[must_use]
     pub fn of(values: &[f64], confidence: f64) -> Option<Self> {
         let count = values.len();
@@ -55,7 +54,7 @@ impl Summary {
         let finite = |value: Option<f64>| value.map(|value| value * factor).filter(|value| value.is_finite());
         let ends = finite(self.ci_low).zip(finite(self.ci_high));
         Self {
-            // Between the smallest and the largest value, but for rounding.
+            // The mean is between the smallest and the largest value, except for rounding.
             mean: (self.mean * factor).clamp(f64::MIN, f64::MAX),
             std: finite(self.std),
             ci_low: ends.map(|(low, _)| low),
@@ -64,15 +63,15 @@ impl Summary {
     }
 }
 
-/// A power of two by which values are to be multiplied so that neither their squares nor their sums leave the range of
-/// numbers: 1 for all but the very large and the very small.
+/// A power of two by which to multiply the values so that neither their squares nor their sums exceed the range of
+/// f64: 1 for all except very large and very small values.
 pub(super) fn scale_of(values: &[f64]) -> f64 {
     const USUAL: std::ops::RangeInclusive<f64> = 1e-100..=1e100;
     let largest = values.iter().fold(0.0_f64, |largest, value| largest.max(value.abs()));
     if largest == 0.0 || USUAL.contains(&largest) || !largest.is_finite() {
         return 1.0;
     }
-    // What is multiplied is near 1; neither this factor nor its inverse is beyond the largest number.
+    // The scaled values are near 1; neither this factor nor its inverse exceeds the range of f64.
     2.0_f64.powi(-(largest.log2().floor().clamp(-1000.0, 1000.0) as i32))
 }
 

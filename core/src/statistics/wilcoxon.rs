@@ -2,20 +2,20 @@
 
 use statrs::distribution::{ContinuousCDF, Normal};
 
-/// Most differences for which the distribution is computed exactly, without ties and with them. The bounds
-/// are scipy's, so that the p-value is the one that `scipy.stats.wilcoxon` gives.
+/// Maximum number of differences for which the distribution is computed exactly, without ties and with them. The
+/// bounds are scipy's, so that the p-value equals that of `scipy.stats.wilcoxon`.
 const MAX_EXACT: usize = 50;
 const MAX_EXACT_WITH_TIES: usize = 13;
 
-/// Two-sided p-value of Wilcoxon's signed-rank test that `differences` are symmetric about zero, as
-/// `scipy.stats.wilcoxon(differences)` (1.13 or later) with its defaults: differences of zero are dropped,
-/// equal ones share their mean rank; the distribution is exact for up to 50 differences without ties and
-/// zeros, or up to 13 with them, and the normal approximation without continuity correction otherwise.
+/// Two-sided p-value of Wilcoxon's signed-rank test for the hypothesis that `differences` are symmetric about zero.
+/// Equal to `scipy.stats.wilcoxon(differences)` (1.13 or later) with its defaults: differences of zero are dropped,
+/// and equal ones share their mean rank. The distribution is exact for up to 50 differences without ties and zeros,
+/// or up to 13 with them; otherwise it is the normal approximation without continuity correction.
 ///
-/// With five pairs the smallest p-value there can be is 2 / 2^5 = 0.0625: five seeds never reach the usual
-/// 0.05 in this test, however clear the difference.
+/// With five pairs the smallest possible p-value is 2 / 2^5 = 0.0625: five seeds never reach the usual 0.05 in this
+/// test, however clear the difference.
 ///
-/// `None` for no differences. When all are zero nothing speaks against the hypothesis: the p-value is 1.
+/// `None` for no differences. If all are zero there is no evidence against the hypothesis: the p-value is 1.
 #[must_use]
 pub fn signed_rank(differences: &[f64]) -> Option<f64> {
     if differences.is_empty() {
@@ -50,11 +50,11 @@ pub fn signed_rank(differences: &[f64]) -> Option<f64> {
     Some(p.min(1.0))
 }
 
-/// Twice the smaller tail of the sum of a random half of `ranks` (each in or out by a fair coin) at `sum`,
-/// `sum` included.
+/// Twice the smaller tail of a distribution at `sum`, including `sum`. The distribution is that of the sum of a
+/// random subset of `ranks`, in which each rank has probability 1/2.
 fn exact(ranks: &[usize], sum: usize) -> f64 {
     let total: usize = ranks.iter().sum();
-    // probability[s]: of the sum s over the ranks so far.
+    // probability[s]: the probability of the sum s over the ranks so far.
     let mut probability = vec![0.0; total + 1];
     probability[0] = 1.0;
     let mut reached = 0;

@@ -2,6 +2,7 @@
 
 mod axes;
 mod blanks;
+mod changes;
 mod definition;
 mod diagnostic;
 mod exclude;

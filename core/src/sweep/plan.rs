@@ -88,7 +88,7 @@ pub struct PlannedConfiguration {
     pub id: ConfigurationId,
     /// What distinguishes it.
     pub values: BTreeMap<String, Value>,
-    /// Whether the others are compared with it.
+    /// Whether the other configurations are compared with this one.
     pub baseline: bool,
 }
 

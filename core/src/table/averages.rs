@@ -15,8 +15,8 @@ use crate::{
 };
 
 impl ResultsTable {
-    /// Averages `outcomes` over the seeds of each configuration of `sweep`. Outcomes of tasks that the sweep
-    /// does not have are ignored.
+    /// Averages `outcomes` over the seeds of each configuration of `sweep`. Outcomes of tasks that the sweep does not
+    /// have are ignored.
     #[must_use]
     pub fn of(sweep: &Sweep, outcomes: &HashMap<(ConfigurationId, u64), TaskOutcome>) -> Self {
         let known = Known { sweep, outcomes };
@@ -115,7 +115,7 @@ fn state(done: usize, failed: usize, expected: usize) -> RowState {
     }
 }
 
-/// Every metric that all results have.
+/// Summaries of every metric that all results have.
 fn summaries(done: &[&TaskResult], confidence: f64) -> BTreeMap<String, Summary> {
     let Some(first) = done.first() else { return BTreeMap::new() };
     first

@@ -18,11 +18,11 @@ pub(super) fn comparisons(
     confidence: f64,
 ) -> BTreeMap<String, Comparison> {
     let mut comparisons = of_pairs(pairs, confidence);
-    // Otherwise the difference stands, but it is not what co-learning did.
+    // Otherwise the difference is kept, but co-learning is not its only cause.
     let is_co_learning = same_but_for_modalities(baseline, configuration);
     for (name, comparison) in &mut comparisons {
-        // A unimodal baseline is given its primary modality whatever the subset, so that the difference is as much one of
-        // the input as of the training.
+        // A unimodal baseline gets only its primary modality, for every subset. The difference is therefore caused by
+        // the input as well as by the training.
         let is_of_a_subset = metric::split(name).1.is_some();
         if !is_co_learning || is_of_a_subset {
             comparison.verdict = None;
@@ -31,7 +31,7 @@ pub(super) fn comparisons(
     comparisons
 }
 
-/// Whether two configurations train the same network in the same way, but for which modalities it sees.
+/// Whether two configurations train the same network in the same way, except for the modalities it sees.
 fn same_but_for_modalities(left: &Configuration, right: &Configuration) -> bool {
     let bare = |configuration: &Configuration| {
         let mut settings = configuration.settings.clone();
@@ -47,7 +47,7 @@ fn same_but_for_modalities(left: &Configuration, right: &Configuration) -> bool 
     bare(left) == bare(right)
 }
 
-/// Every metric that both results of all pairs of (configuration, baseline) have.
+/// Comparisons of every metric that both results of all pairs (configuration, baseline) have.
 fn of_pairs(pairs: &[(&TaskResult, &TaskResult)], confidence: f64) -> BTreeMap<String, Comparison> {
     let Some((first, _)) = pairs.first() else { return BTreeMap::new() };
     first
@@ -64,7 +64,7 @@ fn of_pairs(pairs: &[(&TaskResult, &TaskResult)], confidence: f64) -> BTreeMap<S
         .collect()
 }
 
-/// Fills in the corrected p-values: one family is one metric and one test over all rows that are compared.
+/// Fills in the corrected p-values. One family is one metric and one test over all compared rows.
 pub(super) fn correct(rows: &mut [ConfigurationRow]) {
     let names: BTreeSet<String> = rows.iter().flat_map(|row| row.comparisons.keys().cloned()).collect();
     let plain: [fn(&Comparison) -> Option<f64>; 2] = [|it| it.t_p, |it| it.wilcoxon_p];

@@ -1,4 +1,4 @@
-//! The results table: every configuration's metrics averaged over its seeds, and how many seeds that were.
+//! The results table: the metrics of every configuration averaged over its seeds, with the number of seeds.
 
 mod averages;
 mod comparisons;

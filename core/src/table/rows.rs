@@ -13,34 +13,34 @@ use crate::{
     statistics::{Comparison, Summary, Verdict},
 };
 
-/// What became of one task, as far as it is known.
+/// The outcome of one task, as far as it is known.
 #[derive(Clone, Debug, PartialEq)]
 #[expect(
     clippy::large_enum_variant,
     reason = "nearly every outcome is a result, and a box for each saves nothing"
 )]
 pub enum TaskOutcome {
-    /// It has its result.
+    /// The task has its result.
     Done(TaskResult),
-    /// It has failed for good.
+    /// The task has failed and is not tried again.
     Failed(FailureReason),
 }
 
-/// All configurations of a sweep with what is known of them.
+/// All configurations of a sweep, with their results so far.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResultsTable {
     /// The sweep's name.
     pub sweep: SweepName,
-    /// The swept paths: the columns that tell configurations apart.
+    /// The swept paths: the columns that distinguish configurations.
     pub parameters: Vec<String>,
-    /// The metrics shown, in column order. The first is the one that verdicts are about.
+    /// The metrics shown, in column order. Verdicts are about the first one.
     pub metrics: Vec<String>,
     /// Confidence level of the intervals.
     pub confidence: f64,
-    /// In the order of the grid.
+    /// One row per configuration, in the order of the grid.
     pub configurations: Vec<ConfigurationRow>,
-    /// The files that results were trained on, as SHA-256, by the data set's name. More than one of a name means
-    /// that the file was changed in between, and that the means are of different things.
+    /// For each data set name, the SHA-256 digests of the files that results were trained on. More than one digest
+    /// means that the file was changed in between, and that means mix different data.
     #[serde(default)]
     pub data_digests: BTreeMap<String, BTreeSet<String>>,
 }
@@ -48,37 +48,37 @@ pub struct ResultsTable {
 /// One configuration of the table.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConfigurationRow {
-    /// Its id.
+    /// Id of the configuration.
     pub id: ConfigurationId,
     /// The resolved settings.
     pub settings: TaskSettings,
-    /// The swept paths it sets, with their values.
+    /// The swept paths that the configuration sets, with their values.
     pub values: BTreeMap<String, Value>,
     /// Whether the others are compared with it.
     pub baseline: bool,
-    /// Seeds that have a result.
+    /// Number of seeds that have a result.
     pub n: usize,
-    /// Seeds there are.
+    /// Number of all seeds.
     pub expected: usize,
-    /// Whether the means can be taken at their word.
+    /// Whether the means are complete.
     pub state: RowState,
-    /// Seeds without a result that have failed for good, with the reason.
+    /// Seeds without a result that have failed, with the reason.
     pub failed_seeds: BTreeMap<u64, FailureReason>,
-    /// Metric name to its summary over the `n` seeds. A metric that a result lacks is absent.
+    /// Summary over the `n` seeds, by metric name. A metric that a result lacks is absent.
     pub metrics: BTreeMap<String, Summary>,
-    /// Metric name to how it compares with the baseline, over the seeds that both have. Empty for the baseline
-    /// itself, without a baseline, and where no seed has both.
+    /// Comparison with the baseline over the seeds that both have, by metric name. Empty for the baseline itself,
+    /// without a baseline, and if no seed has both results.
     #[serde(default)]
     pub comparisons: BTreeMap<String, Comparison>,
 }
 
-/// How complete a configuration is.
+/// The completeness of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RowState {
     /// Every seed has its result.
     Complete,
-    /// Some seeds have none (yet).
+    /// Some seeds have no result, or none yet.
     Partial,
     /// Every seed has failed.
     Failed,
@@ -97,34 +97,34 @@ impl RowState {
 }
 
 impl ResultsTable {
-    /// The data sets of which results were trained on several different files, and the number of files. Means over
-    /// such results mix different data.
+    /// The data sets whose results were trained on several different files, and the number of files. Means over such
+    /// results mix different data.
     pub fn mixed_data(&self) -> impl Iterator<Item = (&str, usize)> {
         let counted = self.data_digests.iter().map(|(name, digests)| (name.as_str(), digests.len()));
         counted.filter(|(_, files)| *files > 1)
     }
 
-    /// The metric that verdicts are about: the first of those shown.
+    /// The metric of the verdicts: the first of the shown metrics.
     #[must_use]
     pub fn verdict_metric(&self) -> Option<&str> {
         self.metrics.first().map(String::as_str)
     }
 
-    /// Whether the results are those of a regression, whose metrics of the same name mean something else.
+    /// Whether the results are those of a regression. Its metrics have other meanings under the same names.
     #[must_use]
     pub fn is_regression(&self) -> bool {
         self.configurations.iter().any(|row| row.metrics.contains_key(metric::MAE))
     }
 
-    /// What the others are compared with.
+    /// The row of the baseline.
     #[must_use]
     pub fn baseline(&self) -> Option<&ConfigurationRow> {
         self.configurations.iter().find(|row| row.baseline)
     }
 
-    /// The verdict on a row, about [`Self::verdict_metric`]. `None` for the baseline, where fewer than two
-    /// seeds have both results, and where more than the modalities differs from the baseline: the paper's
-    /// words are about the same network with and without the others.
+    /// The verdict on a row, for [`Self::verdict_metric`]. `None` for the baseline, if fewer than two seeds have both
+    /// results, and if more than the modalities differs from the baseline: the paper's terms are about the same
+    /// network with and without the other modalities.
     #[must_use]
     pub fn verdict(&self, row: &ConfigurationRow) -> Option<Verdict> {
         row.comparisons.get(self.verdict_metric()?)?.verdict

@@ -134,7 +134,7 @@ fn results_of_different_files_of_one_name_are_told_apart() {
 #[test]
 fn compares_seed_with_seed_over_those_that_both_have() {
     let mut outcomes = HashMap::new();
-    // The baseline has seeds 0 to 3, configuration 1 has 1 to 4: three pairs, each 0.1 better or a little more.
+    // The baseline has seeds 0 to 3, configuration 1 has 1 to 4: three pairs, each better by 0.1 or slightly more.
     for seed in 0..4 {
         outcomes.insert((ConfigurationId(0), seed), done(0.5 + 0.05 * seed as f64));
     }
@@ -155,7 +155,7 @@ fn compares_seed_with_seed_over_those_that_both_have() {
     assert_eq!((compared(2).unwrap().pairs, compared(2).unwrap().verdict), (1, None));
     assert!((compared(2).unwrap().mean_difference + 0.4).abs() < 1e-12);
     assert_eq!(compared(3), None);
-    // Only configuration 1 has a t-test: a family of one. Wilcoxon's is 0.25 of it and 1 of configuration 2.
+    // Only configuration 1 has a t-test: a family of one. Its Wilcoxon p-value is 0.25, that of configuration 2 is 1.
     assert_eq!(one.t_p_holm, one.t_p);
     assert_eq!((one.wilcoxon_p, one.wilcoxon_p_holm), (Some(0.25), Some(0.5)));
 }

@@ -200,7 +200,7 @@ fn blanks_that_are_letters_for_yaml() {
     let glued = fails("training:\u{a0}{epochs: 3}").to_string();
     assert!(glued.contains("U+00A0") && glued.contains("x.yaml:4:10"), "{glued}");
 
-    // What can be read all the same may not be what was meant.
+    // A valid text that may not be what the author meant.
     let trailing = parses("report: {reference: a.csv\u{200b}}").warnings;
     assert_eq!(trailing.len(), 1, "{trailing:?}");
     assert!(trailing[0].message.contains("zero-width space (U+200B)"), "{trailing:?}");

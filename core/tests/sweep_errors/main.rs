@@ -1,11 +1,11 @@
-//! What a person sees who makes one of the likely mistakes in a sweep file.
+//! The messages for likely mistakes in a sweep file.
 
 mod file;
 mod values;
 
 use colearn_core::sweep::{Diagnostics, Parsed, Sweep};
 
-/// The lines that every sweep needs; the rest begins on line 4.
+/// The lines that every sweep needs; the text under test begins on line 4.
 const HEAD: &str = "name: x\ndataset: d\nprimary: language\n";
 
 fn fails(rest: &str) -> Diagnostics {

@@ -196,7 +196,7 @@ fn lists_do_not_repeat_values_however_they_are_spelt() {
             "4:69 `model.hidden` has the value 8 twice"
         ]
     );
-    // Zipped, a value may come again as long as the others differ.
+    // In a zip, a value may occur again if the others differ.
     let zip = "zip: [[modality_dropout.a, modality_dropout.b]]";
     parses(&format!("parameters: {{modality_dropout.a: [0, 0], modality_dropout.b: [0, 0.5]}}\n{zip}"));
     fails(&format!("parameters: {{modality_dropout.a: [0, 0], modality_dropout.b: [0.5, 0.5]}}\n{zip}"));
@@ -225,7 +225,7 @@ fn the_primary_modality_is_not_always_dropped() {
             "4:45 the primary modality `language` can not always be dropped: nothing would be left to learn from"
         ]
     );
-    // Another primary, another answer.
+    // With another primary modality the answer differs.
     parses("include: [{primary: audio, modality_dropout.language: 1}]");
     fails("include: [{primary: audio, modality_dropout.audio: 1}]");
 }

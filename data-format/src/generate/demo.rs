@@ -1,4 +1,4 @@
-//! The demo set: a planted co-learning problem.
+//! The demo set: a problem with a known co-learning effect.
 
 use thiserror::Error;
 
@@ -6,37 +6,37 @@ use super::random::Stream;
 use crate::layout::{Description, Modality, Split, Task};
 use crate::write::{NewDataset, NewLabels, NewSplit};
 
-/// The demo set's classes: which two of six words are said, and in which order.
+/// The demo set's classes: the two of six words that a sample says, and their order.
 pub const DEMO_CLASSES: [&str; 6] =
     ["red then blue", "blue then red", "cold then warm", "warm then cold", "up then down", "down then up"];
 
-/// Features a step of language, audio and video.
+/// Features per step of language, audio and video.
 const DIMS: [usize; 3] = [24, 8, 12];
 const NAMES: [&str; 3] = ["language", "audio", "video"];
-/// Length of a word's direction in language, where the noise of each feature has deviation 1: buried, so that a
-/// network of the demo's size reaches about 0.7 accuracy.
+/// Length of a word's vector in language, where the noise of each feature has deviation 1. The noise hides the word,
+/// so that a network of the demo's size reaches an accuracy of about 0.7.
 const WORD: f64 = 1.85;
-/// Time steps a word lasts.
+/// Time steps of a word.
 const WORD_STEPS: usize = 2;
-/// Deviation of a word's pattern in audio and video: plain to see at every step.
+/// Deviation of a word's pattern in audio and video: easy to see at every step.
 const SIGN: f64 = 1.5;
 /// Deviation of the noise in audio and video.
 const SIGN_NOISE: f64 = 0.5;
-/// Two words of two steps, each in its half.
+/// Two words of two steps, one in each half.
 const MIN_STEPS: usize = 2 * WORD_STEPS;
 
 /// The size and seed of the demo set.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DemoOptions {
-    /// Chooses the words, the patterns and the noise.
+    /// Seed of the words, the patterns and the noise.
     pub seed: u64,
-    /// Training samples.
+    /// Number of training samples.
     pub train: usize,
-    /// Validation samples.
+    /// Number of validation samples.
     pub valid: usize,
-    /// Test samples.
+    /// Number of test samples.
     pub test: usize,
-    /// Time steps a sample; at least 4.
+    /// Time steps per sample; at least 4.
     pub steps: usize,
 }
 
@@ -46,21 +46,21 @@ impl Default for DemoOptions {
     }
 }
 
-/// A demo set that can not be made.
+/// A demo set that cannot be generated.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DemoError {
-    /// A split smaller than the number of classes.
-    #[error("the {split} split has {samples} sample(s), expected at least {}: one a class", DEMO_CLASSES.len())]
+    /// A split has fewer samples than there are classes.
+    #[error("the {split} split has {samples} sample(s), expected at least {}: one for each class", DEMO_CLASSES.len())]
     TooFewSamples {
-        /// Which split.
+        /// The split.
         split: Split,
-        /// What was asked for.
+        /// The number of samples in the options.
         samples: usize,
     },
-    /// No room for two words.
+    /// There are too few steps for two words.
     #[error("{0} time step(s) are too few, expected at least {MIN_STEPS}")]
     TooFewSteps(usize),
-    /// Sizes beyond what a demo is for.
+    /// The sizes are too large for a demo.
     #[error("{values} values are too many for a demo set, expected at most {MAX_VALUES}")]
     TooLarge {
         /// Samples times steps times features.
@@ -68,28 +68,28 @@ pub enum DemoError {
     },
 }
 
-/// Half a gigabyte of features: a slip of the hand should not fill a disk.
+/// Half a gigabyte of features: a typing error must not fill a disk.
 const MAX_VALUES: u128 = 1 << 27;
 
-/// Make the demo set: a planted case of negative co-learning, in three modalities.
+/// Makes the demo set: a case of negative co-learning by construction, in three modalities.
 ///
-/// A sample says two words, one in each half of its time; three pairs of words in both orders make six
-/// classes, so that a network has to tell the words and remember their order. All three modalities carry
-/// the words at the same steps: audio and video plainly, language buried in noise. A network trained on all
-/// three therefore listens to audio and video, learns no language, and is lost on language alone, where the
-/// same network trained on language alone does well. Where audio and video are dropped often enough in
-/// training it does about as well: any difference left is within the spread of the seeds, so the demo shows
-/// negative co-learning undone and is no case of positive co-learning.
+/// A sample says two words, one in each half of its time. Three pairs of words in both orders make six classes: a
+/// network has to recognise the words and remember their order. All three modalities carry the words at the same
+/// steps: audio and video clearly, language hidden in noise. A network trained on all three therefore uses audio and
+/// video, learns no language and fails on language alone, while the same network trained on language alone does well.
+/// If audio and video are dropped often enough in training, the network does about as well. The remaining difference
+/// is within the spread of the seeds: the demo shows that negative co-learning is removed. It does not show positive
+/// co-learning.
 ///
-/// What to expect, as test accuracy on language alone (bi-EFLSTM with hidden 32, 1 layer, dropout 0.3; 15 epochs
-/// of batches of 32, learning rate 0.002, one shared draw for audio and video; mean of five seeds, trained with
-/// PyTorch, chance is 0.17): no dropout 0.29; 0.15 0.61; 0.4 0.69; 0.6 to 0.95 0.71; unimodal 0.71.
+/// Expected test accuracy on language alone (bi-EFLSTM with hidden 32, 1 layer, dropout 0.3; 15 epochs of batches of
+/// 32, learning rate 0.002, one shared draw for audio and video; mean of five seeds, trained with PyTorch; chance is
+/// 0.17): no dropout 0.29; 0.15 0.61; 0.4 0.69; 0.6 to 0.95 0.71; unimodal 0.71.
 ///
-/// Classes take turns, so that every split is balanced. A sample depends on the seed, its split and its
-/// place only: a larger set begins with the smaller one.
+/// Classes alternate, so that every split is balanced. A sample depends only on the seed, its split and its index: a
+/// larger set begins with the smaller one.
 ///
 /// # Errors
-/// [`DemoError`] where a size is too small or too large.
+/// [`DemoError`] if a size is too small or too large.
 pub fn demo(options: &DemoOptions) -> Result<NewDataset, DemoError> {
     check(options)?;
     let words = Words::new(options.seed);
@@ -133,10 +133,11 @@ fn check(options: &DemoOptions) -> Result<(), DemoError> {
     if values > MAX_VALUES { Err(DemoError::TooLarge { values }) } else { Ok(()) }
 }
 
-/// How the words appear.
+/// The vectors of the words.
 struct Words {
     seed: u64,
-    /// By modality, then word: the pattern of a step. Class c says word c, then the other word of its pair.
+    /// By modality, then word: the pattern of a step. A sample of class c says word c, then the other word of its
+    /// pair.
     patterns: [Vec<Vec<f64>>; 3],
 }
 
@@ -152,7 +153,7 @@ impl Words {
         };
         let mut language = draw(0, 1.0);
         for word in &mut language {
-            // All words are equally loud, so that none is found by luck.
+            // All words have the same length, so that none is easier to find than another.
             let length = word.iter().map(|x| x * x).sum::<f64>().sqrt();
             word.iter_mut().for_each(|x| *x *= WORD / length);
         }
@@ -171,7 +172,7 @@ impl Words {
             let half = steps / 2;
             let first = stream.below(half - WORD_STEPS + 1);
             let second = half + stream.below(steps - half - WORD_STEPS + 1);
-            // Words 0 and 1 are a pair, 2 and 3, 4 and 5.
+            // Words 0 and 1 are a pair, so are 2 and 3, and 4 and 5.
             let said = [(first, class), (second, class ^ 1)];
             for (modality, out) in features.iter_mut().enumerate() {
                 let noise = if modality == 0 { 1.0 } else { SIGN_NOISE };
@@ -189,7 +190,7 @@ impl Words {
     }
 }
 
-/// Keys of the streams of random numbers.
+/// Keys of the random number streams.
 const PATTERN: u64 = 1;
 const SAMPLE: u64 = 2;
 
@@ -231,7 +232,7 @@ mod tests {
         assert_ne!(a.train.features[1][..100], a.valid.features[1][..100]);
     }
 
-    /// Test accuracy of the nearest class mean, over the sums of each of `parts` equal stretches of time.
+    /// Test accuracy of a nearest-class-mean classifier on the sums over each of `parts` equal periods of time.
     fn nearest_mean(set: &NewDataset, modality: usize, parts: usize) -> f64 {
         let dim = DIMS[modality];
         let stretch = set.steps / parts * dim;
@@ -268,7 +269,7 @@ mod tests {
 
     #[test]
     fn the_order_of_the_words_decides() {
-        // Sums over all of a sample's time tell the pair of words, but not which came first.
+        // Sums over all steps of a sample show the pair of words, but not their order.
         let set = demo(&DemoOptions::default()).unwrap();
         for modality in 0..3 {
             let accuracy = nearest_mean(&set, modality, 1);

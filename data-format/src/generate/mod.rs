@@ -1,4 +1,4 @@
-//! Data sets made by arithmetic, for trying colearn without obtaining a real one.
+//! Generated data sets, to try colearn without obtaining a real one.
 
 mod demo;
 mod random;

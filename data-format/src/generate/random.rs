@@ -1,7 +1,7 @@
 //! Random numbers that are the same on every machine.
 //!
-//! Only integer arithmetic, and +, -, * and square root on f64, which IEEE 754 defines to the last bit.
-//! Logarithms and cosines differ between platforms' libraries, and with them a Box-Muller transform would.
+//! They use only integer arithmetic, and +, -, * and square root on f64, which IEEE 754 defines to the last bit.
+//! Logarithms and cosines differ between the libraries of platforms, and so would a Box-Muller transform.
 
 /// An independent stream of numbers, chosen by a key.
 pub(crate) struct Stream {
@@ -9,13 +9,13 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    /// The stream of one purpose: equal parts give equal streams, others unrelated ones.
+    /// The stream of one purpose: equal parts give equal streams, other parts give unrelated ones.
     pub(crate) fn new(parts: &[u64]) -> Self {
         let state = parts.iter().fold(0, |state: u64, &part| mix(state.wrapping_add(GOLDEN) ^ mix(part)));
         Self { state }
     }
 
-    /// 64 even bits: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
+    /// 64 uniform bits: SplitMix64 (Steele, Lea and Flood, OOPSLA 2014).
     fn next(&mut self) -> u64 {
         self.state = self.state.wrapping_add(GOLDEN);
         mix(self.state)
@@ -32,7 +32,7 @@ impl Stream {
         (self.uniform() * bound as f64) as usize
     }
 
-    /// Close to standard normal: the sum of twelve uniforms less six (mean 0, variance 1, within +-6).
+    /// Close to standard normal: the sum of twelve uniforms minus six (mean 0, variance 1, within +-6).
     pub(crate) fn normal(&mut self) -> f64 {
         (0..12).map(|_| self.uniform()).sum::<f64>() - 6.0
     }

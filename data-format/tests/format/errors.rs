@@ -1,4 +1,4 @@
-//! Every way in which a file can be wrong has its own error, which names the place.
+//! Every kind of invalid file has its own error, which names the place.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use colearn_data_format::{Dataset, DatasetError, NewDataset, NewLabels, Split, T
 
 use crate::support::{assert_same, change_file, put_together, small, split, take_apart, written};
 
-/// The error of opening the small set after its header's text was changed.
+/// The error on opening the small set after a change of its header's text.
 fn with_header(change: impl Fn(&str) -> String) -> DatasetError {
     let (_folder, path) = written();
     change_file(&path, |bytes| {
@@ -21,7 +21,7 @@ fn with_header(change: impl Fn(&str) -> String) -> DatasetError {
     Dataset::open(&path).unwrap_err()
 }
 
-/// The tensor and problem for which the small set is not written after a change.
+/// The tensor and problem reported when the small set is written after a change.
 fn with_data(change: impl Fn(&mut NewDataset)) -> (String, TensorProblem) {
     let mut set = small();
     change(&mut set);
@@ -71,7 +71,7 @@ fn other_files_are_not_safetensors() {
         let error = Dataset::open(&path).unwrap_err();
         assert!(matches!(error, DatasetError::NotSafetensors { .. }), "{error}");
     }
-    // A safetensors file, but not one of ours.
+    // A safetensors file that is not a colearn data set.
     fs::write(&path, put_together("{}", b"")).unwrap();
     let error = Dataset::open(&path).unwrap_err();
     assert!(matches!(error, DatasetError::Format { found: None, .. }), "{error}");
@@ -79,7 +79,7 @@ fn other_files_are_not_safetensors() {
 
 #[test]
 fn sizes_that_overflow_are_refused() {
-    // Eight tensors of just under 2^61 bytes: with the header they pass 2^64.
+    // Eight tensors of just under 2^61 bytes: together with the header they exceed 2^64.
     let size = (1_u64 << 61) - 1;
     let tensor = |i: u64| {
         let (start, end) = (i * size, (i + 1) * size);
@@ -155,7 +155,7 @@ fn header_entries_are_checked() {
 
 #[test]
 fn tensors_are_those_of_the_header() {
-    // A tensor nobody named, and a modality nobody stored.
+    // A tensor that no modality names, and a modality without a tensor.
     match with_header(|header| header.replace(r#""valid/audio""#, r#""valid/radio""#)) {
         DatasetError::Tensor { tensor, problem: TensorProblem::Unexpected, .. } => {
             assert_eq!(tensor, "valid/radio");
@@ -242,7 +242,7 @@ fn no_steps_are_refused() {
 #[test]
 fn non_finite_values_are_counted_and_placed() {
     let (tensor, problem) = with_data(|set| {
-        // Sample 2, step 4, feature 1 of [4, 5, 3]; and a later one.
+        // Sample 2, step 4, feature 1 of [4, 5, 3], and a later one.
         set.train.features[0][2 * 15 + 4 * 3 + 1] = f32::NAN;
         set.train.features[0][59] = f32::NEG_INFINITY;
     });

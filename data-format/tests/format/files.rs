@@ -1,4 +1,4 @@
-//! Which files are opened, and what is told of those that are not data sets.
+//! Tests which files are opened, and how little errors reveal about files that are not data sets.
 
 use std::fs;
 use std::os::unix::{fs::symlink, net::UnixListener};
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::support::{assert_same, put_together, small};
 
-/// A folder `data` with the small set as `set`, and beside it the same as `outside.safetensors`.
+/// A folder `data` with the small set as `set`, and beside the folder a copy as `outside.safetensors`.
 fn host() -> (TempDir, DataFolder) {
     let host = tempfile::tempdir().unwrap();
     let data = host.path().join("data");
@@ -24,7 +24,7 @@ fn host() -> (TempDir, DataFolder) {
     (host, DataFolder::confined(data))
 }
 
-/// What a call returns, which must not take long.
+/// The result of a call that must not take long.
 fn promptly<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(call()));
@@ -55,7 +55,7 @@ fn a_confined_folder_opens_what_lies_in_it() {
         assert_eq!(file.metadata().len(), fs::metadata(data.join("set.safetensors")).unwrap().len());
         assert_same(&Dataset::read(file).unwrap(), &small());
     }
-    // The folder itself may be a link, and is the same by both of its names.
+    // The folder itself may be a link, and has the same contents by both names.
     let alias = DataFolder::confined(host.path().join("alias"));
     for name in ["set".to_owned(), path("set.safetensors"), path("../alias/set.safetensors")] {
         alias.open(&name).unwrap_or_else(|error| panic!("{name}: {error}"));
@@ -109,7 +109,7 @@ fn a_confined_folder_tells_nothing_of_what_lies_outside() {
         );
         assert_eq!(error.to_string(), expected);
     }
-    // A folder that is there and one that is not are the same on the way.
+    // An existing folder and a missing one in the middle of a path give the same error.
     for way in ["/etc/..", "/no-such-folder/.."] {
         let set = format!("{way}{}", path("set.safetensors"));
         folder.open(&set).unwrap_or_else(|error| panic!("{set}: {error}"));
@@ -147,7 +147,7 @@ fn only_regular_files_are_opened_and_others_are_called_what_they_are() {
     assert_eq!(error.to_string(), "/dev/zero is a device; a data set is a regular file");
 }
 
-/// What is not a data set may be anything that the process can read.
+/// A file that is not a data set may be any file that the process can read.
 #[test]
 fn other_files_are_not_quoted() {
     let folder = tempfile::tempdir().unwrap();

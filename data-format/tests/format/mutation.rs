@@ -1,4 +1,4 @@
-//! Whatever the bytes, opening gives a data set or an error, never a panic.
+//! For arbitrary bytes, opening gives a data set or an error, never a panic.
 
 use std::fs;
 
@@ -8,10 +8,10 @@ use proptest::prelude::*;
 
 use crate::support::{put_together, take_apart, written};
 
-/// Characters that keep a header JSON more often than not, so that the checks behind the parser are reached.
+/// Characters that usually keep a header valid JSON, so that the checks behind the parser are reached.
 const PLAUSIBLE: &[u8; 18] = b"0123456789-[],:\"{}";
 
-/// One change of a byte: where, what, how.
+/// One change of a byte: position, value, and kind of change.
 type Edit = (prop::sample::Index, u8, u8);
 
 fn edits() -> impl Strategy<Value = Vec<Edit>> {
@@ -34,7 +34,7 @@ fn edit(bytes: &mut Vec<u8>, edits: Vec<Edit>) {
     }
 }
 
-/// Open the bytes; what opens must keep its promises.
+/// Opens the bytes. If that succeeds, the data set must be usable.
 fn open(bytes: &[u8]) -> Result<(), TestCaseError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("set.safetensors");
@@ -69,7 +69,7 @@ proptest! {
         let (header, data) = take_apart(&bytes);
         let mut header = header.as_bytes().to_vec();
         edit(&mut header, edits);
-        // The length stays true, so that the header's content is what is tried.
+        // The length field stays correct, so that the header's content is tested.
         let header = String::from_utf8_lossy(&header);
         open(&put_together(&header, data))?;
     }

@@ -1,4 +1,4 @@
-//! What is written is what is opened, by us and by the safetensors library.
+//! A written data set is read back equal, by this crate and by the safetensors library.
 
 use std::fs;
 
@@ -37,7 +37,7 @@ fn we_read_what_the_library_writes() {
 fn the_same_set_has_the_same_bytes_and_the_digest_is_their_sha256() {
     let ((_a, a), (_b, b)) = (written(), written());
     assert_eq!(fs::read(&a).unwrap(), fs::read(&b).unwrap());
-    // As `sha256sum` prints it.
+    // The digest that `sha256sum` prints.
     let expected = "47f0215c677f66bb37dff870eb96e53c36b7f206c6718c88df0720212c166566";
     assert_eq!(Dataset::open(&a).unwrap().digest(), expected);
 }
@@ -83,7 +83,7 @@ fn the_demo_set_can_be_opened() {
     assert!(opened.description().source.starts_with("generated"));
 }
 
-/// Small data sets of every make.
+/// Small data sets of every kind.
 fn any_dataset() -> impl Strategy<Value = NewDataset> {
     let counts = prop::array::uniform3(1usize..5);
     let sizes = (1usize..6, prop::collection::vec(1usize..5, 1..4), counts, 2usize..5);

@@ -1,4 +1,4 @@
-//! A small data set and what is done with it.
+//! A small data set, and helpers.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -46,26 +46,26 @@ pub(crate) fn written() -> (tempfile::TempDir, PathBuf) {
     (folder, path)
 }
 
-/// The header's text and the bytes behind it.
+/// The text of the header, and the bytes behind it.
 pub(crate) fn take_apart(bytes: &[u8]) -> (&str, &[u8]) {
     let length = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     (std::str::from_utf8(&bytes[8..8 + length]).unwrap(), &bytes[8 + length..])
 }
 
-/// A file of a header and the bytes behind it, unpadded.
+/// A file made of a header and the bytes behind it, without padding.
 pub(crate) fn put_together(header: &str, data: &[u8]) -> Vec<u8> {
     [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), data].concat()
 }
 
-/// Write a changed copy of the small set's bytes to its place.
+/// Replaces the small set's file by a changed copy.
 pub(crate) fn change_file(path: &Path, change: impl FnOnce(&[u8]) -> Vec<u8>) {
     let bytes = fs::read(path).unwrap();
-    // A new file rather than new content: an open data set must not change under its map.
+    // A new file instead of new content: an open data set must not change under its map.
     fs::remove_file(path).unwrap();
     fs::write(path, change(&bytes)).unwrap();
 }
 
-/// Everything that was written came back.
+/// Asserts that everything written was read back.
 pub(crate) fn assert_same(opened: &Dataset, set: &NewDataset) {
     assert_eq!(opened.modalities(), set.modalities);
     assert_eq!(opened.steps(), set.steps);

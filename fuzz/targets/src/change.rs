@@ -1,11 +1,11 @@
-//! Valid inputs, changed a little: as a function of a seed.
+//! Valid inputs with small changes, as a function of a seed.
 
 /// SplitMix64 (Steele, Lea and Flood, 2014).
 #[derive(Debug)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// The chance of a seed.
+    /// The random numbers of a seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Self(seed)
@@ -20,11 +20,11 @@ impl Chance {
     }
 }
 
-/// What turns one valid text into another more often than a random byte does.
+/// These bytes turn one valid text into another more often than random bytes do.
 const PLAUSIBLE: &[u8] = b"0123456789-+.e[]{},:\"'&*!#|> \n\t";
 
-/// One of the inputs after one to six changes: a byte flipped, replaced, put in or taken out; the end cut off; a
-/// piece doubled, or spliced in from another input.
+/// One of the inputs after one to six changes: a byte is flipped, replaced, inserted or removed; the end is cut off;
+/// a piece is repeated, or inserted from another input.
 pub fn changed(chance: &mut Chance, inputs: &[Vec<u8>]) -> Vec<u8> {
     let mut bytes = inputs[chance.below(inputs.len())].clone();
     for _ in 0..=chance.below(6) {

@@ -1,6 +1,6 @@
-//! What colearn reads from outside, as functions of bytes that return whatever the bytes are.
+//! The inputs that colearn reads from outside, as functions of bytes that must return for any bytes.
 //!
-//! Each is called by a target of `cargo fuzz` and, with changed valid inputs, by the bounded test beside it.
+//! Each function is called by a target of `cargo fuzz`, and with changed valid inputs by the bounded test beside it.
 
 pub mod change;
 pub mod targets;

@@ -1,4 +1,4 @@
-//! One function for each kind of input. They panic if what comes out does not keep its promises.
+//! One function for each kind of input. A function panics if an accepted input does not have the expected properties.
 
 use std::{collections::BTreeMap, io::Write};
 
@@ -17,7 +17,7 @@ use colearn_proto::{
 use colearn_trainer_protocol::checkpoint::{Checkpoint, Expected, Header, decode, encode};
 use prost::Message;
 
-/// A sweep file: it is refused with diagnostics, or is a sweep that survives its journal.
+/// A sweep file: it is refused with diagnostics, or is a sweep that the journal stores and reads back unchanged.
 pub fn sweep_file(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     match Sweep::parse(text, "fuzz.yaml") {
@@ -31,21 +31,21 @@ pub fn sweep_file(bytes: &[u8]) {
     }
 }
 
-/// What a worker sends, as the coordinator reads it.
+/// A message of a worker, as the coordinator reads it.
 pub fn from_worker(bytes: &[u8]) {
     let Ok(request) = v1::WorkRequest::decode(bytes) else { return };
-    // Refused or understood: both are answers.
+    // Both a refusal and a valid input are correct.
     let _ = colearn_coordinator::understands(request);
 }
 
-/// What a coordinator sends to a worker, as the agent reads it.
+/// A message of the coordinator to a worker, as the agent reads it.
 pub fn to_worker(bytes: &[u8]) {
     let Ok(response) = v1::WorkResponse::decode(bytes) else { return };
-    // Refused or understood: both are answers.
+    // Both a refusal and a valid input are correct.
     let _ = ToWorker::try_from(response);
 }
 
-/// What people send to the coordinator, and what it answers with, as far as it is converted.
+/// A request to the coordinator and its answer, as far as they are converted.
 pub fn sweep_service(bytes: &[u8]) {
     if let Ok(request) = v1::SubmitSweepRequest::decode(bytes) {
         sweep_file(request.source.as_bytes());
@@ -53,7 +53,7 @@ pub fn sweep_service(bytes: &[u8]) {
     let Ok(response) = v1::GetResultsResponse::decode(bytes) else { return };
     match response.part {
         Some(Part::Result(recorded)) => {
-            // Refused or understood: both are answers.
+            // Both a refusal and a valid input are correct.
             let _ = convert::task(recorded.task);
             if let Ok(result) = recorded.result.unwrap_or_default().try_into() {
                 let result: TaskResult = result;
@@ -62,7 +62,7 @@ pub fn sweep_service(bytes: &[u8]) {
             }
         }
         Some(Part::Failure(failed)) => {
-            // Refused or understood: both are answers.
+            // Both a refusal and a valid input are correct.
             let _ = convert::task(failed.task);
             if let Ok(failure) = Failure::try_from(failed.failure.unwrap_or_default()) {
                 assert!(failure.message.len() <= Failure::MAX_MESSAGE_CHARS, "messages are bounded");
@@ -72,7 +72,7 @@ pub fn sweep_service(bytes: &[u8]) {
     }
 }
 
-/// A checkpoint: it is refused, or is of the one task that is expected.
+/// A checkpoint: it is refused, or it belongs to the one expected task.
 pub fn checkpoint(bytes: &[u8]) {
     if let Ok(read) = decode(bytes, &expected()) {
         let lengths: BTreeMap<String, usize> =
@@ -81,10 +81,10 @@ pub fn checkpoint(bytes: &[u8]) {
     }
 }
 
-/// A data set: it is refused by name, or can be used.
+/// A data set: it is refused with its name, or can be used.
 ///
 /// # Panics
-/// When there is no room for a temporary file, too.
+/// Also if there is no space for a temporary file.
 pub fn data_set(bytes: &[u8]) {
     let mut file = tempfile::NamedTempFile::new().expect("there is a folder for temporary files");
     file.write_all(bytes).expect("there is room for it");
@@ -105,7 +105,7 @@ pub fn expected() -> Expected {
     }
 }
 
-/// A valid one.
+/// A valid checkpoint.
 #[must_use]
 pub fn a_checkpoint() -> Vec<u8> {
     let Expected { task, data_digest, layout_digest, tensors } = expected();

@@ -1,4 +1,4 @@
-//! The targets of fuzzing with a few thousand changed inputs each, which are the same every time.
+//! Runs the fuzz targets with a few thousand changed inputs each, which are the same in every run.
 
 use std::{io::Write, path::Path};
 
@@ -10,7 +10,7 @@ use colearn_fuzz_targets::{
 use colearn_proto::v1::{self, get_results_response::Part, work_request, work_response};
 use prost::Message;
 
-/// Feeds a target with inputs as they are, then with so many changed ones.
+/// Gives a target the inputs unchanged, then this number of changed ones.
 fn feed(name: &str, count: u64, inputs: &[Vec<u8>], target: fn(&[u8])) {
     inputs.iter().for_each(|input| target(input));
     for seed in 0..count {
@@ -122,7 +122,11 @@ fn messages_of_people_and_to_them() {
     let failed = v1::TaskFailure { task: task(), attempt: 3, failure: failure(), r#final: true };
     let source =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sweeps/demo.yaml"));
-    let submit = v1::SubmitSweepRequest { source: source.unwrap(), origin: "demo.yaml".to_owned() };
+    let submit = v1::SubmitSweepRequest {
+        source: source.unwrap(),
+        origin: "demo.yaml".to_owned(),
+        ..Default::default()
+    };
     let inputs = [
         v1::GetResultsResponse { part: Some(Part::Result(recorded)) }.encode_to_vec(),
         v1::GetResultsResponse { part: Some(Part::Failure(failed)) }.encode_to_vec(),

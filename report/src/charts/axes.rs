@@ -13,8 +13,8 @@ pub(super) struct Area {
     pub(super) bottom: f64,
 }
 
-/// The range of an axis that shows means and their intervals. Intervals of two or three seeds can be many
-/// times as wide as all means are apart: they are cut at three times that range, which the drawing clamps.
+/// The range of an axis that shows means and their intervals. Intervals of two or three seeds can be much wider than
+/// the range of all means. They are cut at three times that range; the drawing clamps them.
 pub(super) fn range(means: &[f64], ends: &[f64], bounds: Option<(f64, f64)>) -> (f64, f64) {
     let lowest = means.iter().copied().fold(f64::INFINITY, f64::min);
     let highest = means.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -24,14 +24,14 @@ pub(super) fn range(means: &[f64], ends: &[f64], bounds: Option<(f64, f64)>) -> 
     let reach = if highest > lowest { 1.5 * (highest - lowest) } else { f64::INFINITY };
     let low = ends.iter().copied().fold(lowest, f64::min).max(lowest - reach);
     let high = ends.iter().copied().fold(highest, f64::max).min(highest + reach);
-    // Where the means are as far apart as numbers can be, it all ends with these.
+    // If the means are as far apart as f64 allows, the range is limited to these values.
     let pad = 0.06 * high - 0.06 * low;
     let (floor, ceiling) = bounds.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
     let (low, high) = ((low - pad).max(floor.min(lowest)), (high + pad).min(ceiling.max(highest)));
     (low.max(f64::MIN), high.min(f64::MAX))
 }
 
-/// Values that a metric can not leave.
+/// The limits of a metric's values.
 pub(super) fn bounds(name: &str) -> Option<(f64, f64)> {
     match metric::split(name).0 {
         metric::ACCURACY | metric::ACCURACY_7 | metric::F_SCORE | metric::F_SCORE_AUTHORS => Some((0.0, 1.0)),
@@ -41,7 +41,7 @@ pub(super) fn bounds(name: &str) -> Option<(f64, f64)> {
     }
 }
 
-/// Grid lines, about `count` ticks and title of the vertical axis.
+/// Grid lines, about `count` ticks, and the title of the vertical axis.
 pub(super) fn vertical(canvas: &mut Canvas, area: Area, scale: &Scale, count: usize, title: &str) {
     for (value, text) in scale.ticks(count) {
         let y = scale.place(value);
@@ -50,7 +50,7 @@ pub(super) fn vertical(canvas: &mut Canvas, area: Area, scale: &Scale, count: us
     }
     if !title.is_empty() {
         let middle = (area.top + area.bottom) / 2.0;
-        // A longer one would run into the legend.
+        // A longer title would overlap the legend.
         let title = fitted(title, area.bottom - area.top);
         canvas.upward_text((14.0, middle), Anchor::Middle, Ink::Text, Canvas::TEXT, &title);
     }
@@ -78,7 +78,7 @@ mod tests {
 
     #[test]
     fn an_interval_does_not_dwarf_the_means() {
-        // The means are 0.1 apart: the axis reaches at most 0.15 beyond them, and 6 % of it all is left around.
+        // The means are 0.1 apart: the axis reaches at most 0.15 beyond them, plus a margin of 6 %.
         let found = range(&[0.4, 0.5], &[-3.0, 4.0], None);
         assert!(close(found, (0.25 - 0.024, 0.65 + 0.024)), "{found:?}");
         let narrow = range(&[0.4, 0.5], &[0.38, 0.52], None);

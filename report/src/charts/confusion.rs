@@ -13,15 +13,15 @@ use crate::{
 };
 
 const WIDTH: f64 = 420.0;
-/// Right of the cells and below them.
+/// Margins right of the cells and below them.
 const RIGHT: f64 = 14.0;
-/// Most classes whose shares are written into the cells.
+/// Up to this number of classes the shares are written into the cells.
 const MAX_WRITTEN: usize = 12;
 
-/// Without modality dropout, the best, and the baseline.
+/// The configuration without modality dropout, the best one, and the baseline.
 pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
     let drops = |row: &&ConfigurationRow| row.settings.modality_dropout.values().any(|level| *level > 0.0);
-    // Where nothing is ever dropped, there is nothing to compare with.
+    // If nothing is ever dropped, there is no comparison.
     let undropped = table
         .configurations
         .iter()
@@ -61,8 +61,7 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
     Group { charts, caption }
 }
 
-/// The matrices of all seeds added up, and how many there were. `None` where there is none, or where they
-/// differ in size.
+/// The sum of the matrices of all seeds, and their number. `None` if there is no matrix, or if sizes differ.
 fn sum(material: &Material, row: &ConfigurationRow) -> Option<(Vec<Vec<u64>>, usize)> {
     let results = material.results(row.id);
     let mut total: Vec<Vec<u64>> = Vec::new();
@@ -86,7 +85,7 @@ fn sum(material: &Material, row: &ConfigurationRow) -> Option<(Vec<Vec<u64>>, us
     (!total.is_empty()).then_some((total, results.len()))
 }
 
-/// What the classes are called; `None` where results do not say, or not the same.
+/// The names of the classes; `None` if results have no names or different ones.
 fn classes(material: &Material, row: &ConfigurationRow, count: usize) -> Option<Vec<String>> {
     let results = material.results(row.id);
     let mut named = results.iter().map(|(_, result)| &result.classes).filter(|names| names.len() == count);
@@ -94,23 +93,23 @@ fn classes(material: &Material, row: &ConfigurationRow, count: usize) -> Option<
     named.all(|names| names == first).then(|| first.clone())
 }
 
-/// How the names of the classes are written beside the cells.
+/// The class names beside the cells.
 struct Labels {
     size: f64,
-    /// Cut to what there is room for.
+    /// The names, cut to the available space.
     texts: Vec<String>,
-    /// Every how many classes there is one.
+    /// One of this many classes has a label.
     every: usize,
-    /// Whether those above the columns run upwards.
+    /// Whether the labels above the columns run upwards.
     upwards: bool,
-    /// Width of the longest.
+    /// Width of the longest label.
     width: f64,
 }
 
 impl Labels {
-    /// Room at the left and above, beside the names themselves: the titles of the axes and the gaps.
+    /// Space left and above, besides the names: the titles of the axes and the gaps.
     const ROOM: f64 = 36.0;
-    /// Longest name that is written, in characters; the cells' hints have the whole names.
+    /// The longest label, in characters; the hints of the cells have the full names.
     const LONGEST: usize = 18;
 
     fn of(names: &[String]) -> Self {
@@ -139,7 +138,7 @@ fn draw(counts: &[Vec<u64>], names: &[String], title: &str) -> String {
     canvas.upward_text((16.0, top + side / 2.0), Anchor::Middle, Ink::Text, Canvas::TEXT, "true class");
     for (class, text) in labels.texts.iter().enumerate().step_by(labels.every) {
         let middle = (class as f64 + 0.5) * cell;
-        // Letters stand on their line: their middle is a third of their size above it.
+        // Text is placed by its baseline; its middle is a third of its size above that.
         let rest = labels.size / 3.0;
         if labels.upwards {
             let place = (left + middle + rest, top - 6.0);
@@ -156,8 +155,8 @@ fn draw(counts: &[Vec<u64>], names: &[String], title: &str) -> String {
             let corner = (left + predicted as f64 * cell, top + truth as f64 * cell);
             let hint =
                 format!("class {} predicted as {}: {count} of {total}", names[truth], names[predicted]);
-            // No share at all is still a cell that can be pointed at, and the deepest shade leaves numbers legible
-            // on light and dark ground.
+            // A cell with a share of zero can still be pointed at. The darkest shade keeps numbers legible on a light
+            // and on a dark background.
             let shade = 0.04 + 0.56 * share;
             let gap = if classes <= 40 { 1.0 } else { 0.0 };
             canvas.rect(corner, (cell - gap, cell - gap), Ink::ACCENT, shade, &hint);

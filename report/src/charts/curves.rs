@@ -20,9 +20,9 @@ const WIDTH: f64 = 340.0;
 /// Heights of the two plots.
 const LOSS: f64 = 150.0;
 const ACCURACY: f64 = 90.0;
-/// Between them.
+/// Gap between the two plots.
 const GAP: f64 = 14.0;
-/// Most configurations that are drawn.
+/// The largest number of configurations that are drawn.
 const MOST: usize = 24;
 
 /// Mean and interval at every epoch.
@@ -36,20 +36,20 @@ struct Curves<'t> {
     accuracy: Curve,
 }
 
-/// What all charts have in common, so that they can be compared.
+/// The axes that all charts share, so that charts can be compared.
 struct Axes {
     loss: (f64, f64),
     accuracy: (f64, f64),
     /// The last epoch.
     last: f64,
-    /// What the accuracy's axis says.
+    /// Title of the accuracy's axis.
     accuracy_title: &'static str,
 }
 
 /// One chart for each configuration, on one scale.
 pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
     let best = table.verdict_metric().and_then(|name| best(table, name)).map(|row| row.id);
-    // The baseline and the best are always among those that are drawn.
+    // The baseline and the best configuration are always drawn.
     let mut rows: Vec<&ConfigurationRow> = table.configurations.iter().collect();
     rows.sort_by_key(|row| !(row.baseline || Some(row.id) == best));
     rows.truncate(MOST);
@@ -148,7 +148,7 @@ fn draw(curves: &Curves<'_>, axes: &Axes, title: &str) -> String {
     canvas.finish(&format!("learning curves, {title}"))
 }
 
-/// Means with the band of their intervals.
+/// Draws the means with the band of their intervals.
 fn draw_curve(canvas: &mut Canvas, Curve(points): &Curve, (x, y): (&Scale, &Scale), ink: Ink) {
     let side = |of: fn((f64, f64)) -> f64| {
         points

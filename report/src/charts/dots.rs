@@ -1,4 +1,4 @@
-//! A metric by configuration, where no numeric parameter is swept.
+//! A metric by configuration, for sweeps without a numeric parameter.
 
 use colearn_core::{
     result::metric,
@@ -18,10 +18,10 @@ use crate::{
 };
 
 const WIDTH: f64 = 460.0;
-/// A line for the name and one for the interval: names of several settings need the chart's whole width.
+/// One line for the name and one for the interval: long names need the full width of the chart.
 const ROW: f64 = 36.0;
 const LEFT: f64 = 14.0;
-/// Most configurations that are drawn.
+/// The largest number of configurations that are drawn.
 pub(super) const MOST: usize = 40;
 
 /// Draws one metric, the best configuration first.

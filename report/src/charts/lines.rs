@@ -20,7 +20,7 @@ const PLOT: f64 = 230.0;
 const LEFT: f64 = 66.0;
 const RIGHT: f64 = WIDTH - 14.0;
 
-/// A chart with its legend and axes, and nothing drawn in it yet.
+/// A chart with its legend and axes, without data.
 pub(super) struct Frame {
     pub(super) canvas: Canvas,
     pub(super) area: Area,
@@ -29,7 +29,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Of a metric against what is swept, with values within a range.
+    /// The frame for a metric against the swept parameter, for values within a range.
     pub(super) fn new(
         table: &ResultsTable,
         swept: &Swept<'_>,
@@ -42,7 +42,7 @@ impl Frame {
         let mut canvas = Canvas::new(WIDTH, area.bottom + 48.0);
         legend.draw(&mut canvas, (12.0, 6.0), WIDTH - 24.0);
         let y = Scale::linear(low, high, area.bottom, area.top);
-        // The outermost marks keep clear of the frame.
+        // The outermost marks keep a distance to the frame.
         let x = swept.scale(area.left + 10.0, area.right - 10.0);
         axes::vertical(&mut canvas, area, &y, 5, &axis_title(table, name));
         axes::horizontal(&mut canvas, area, &x, 5, &swept.title);
@@ -60,7 +60,7 @@ pub(super) fn chart(
     let rows = || swept.lines.iter().flat_map(|line| &line.points).map(|(x, row)| (*x, *row));
     let baseline = table.baseline();
     let said = |row: &ConfigurationRow| published_mean(published, row, name);
-    // A baseline with a value of the parameter has its mark among the others.
+    // If the baseline has a value of the parameter, its mark is among the others.
     let outside = baseline.filter(|baseline| rows().all(|(_, row)| row.id != baseline.id));
     let published_baseline = outside.and_then(said);
     let baseline_mean = baseline.and_then(|row| row.metrics.get(name)).map(|summary| summary.mean);
@@ -72,7 +72,7 @@ pub(super) fn chart(
     let ends: Vec<f64> = summaries.iter().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
     let (low, high) = axes::range(&means, &ends, axes::bounds(name));
 
-    // With more lines than colours that can be told apart, only the best one stands out.
+    // If there are more lines than distinguishable colours, only the best line has a colour.
     let many = swept.lines.len() > Ink::SERIES;
     let best_id = best(table, name).map(|row| row.id);
     let is_best = |line: &SweptLine<'_>| line.points.iter().any(|(_, row)| Some(row.id) == best_id);
@@ -115,7 +115,7 @@ pub(super) fn chart(
     }
 
     let mut order: Vec<usize> = (0..swept.lines.len()).collect();
-    // What stands out is drawn last, over the others.
+    // The highlighted line is drawn last, over the others.
     order.sort_by_key(|index| many && is_best(&swept.lines[*index]));
     for index in order {
         let line = &swept.lines[index];
@@ -176,7 +176,7 @@ pub(super) fn draw(
     }
 }
 
-/// What was published for a row.
+/// The published mean of a row.
 pub(super) fn published_mean<'p>(
     published: Option<&'p Matched>,
     row: &ConfigurationRow,

@@ -18,26 +18,26 @@ use crate::{
     report_data::Material,
 };
 
-/// A drawing with its words.
+/// A chart with its title.
 pub(crate) struct Chart {
     /// File name without extension.
     pub(crate) file: String,
-    /// What it shows.
+    /// Title of the chart.
     pub(crate) title: String,
-    /// The document.
+    /// The SVG document.
     pub(crate) svg: String,
 }
 
-/// Charts of one kind, with what has to be said about them all.
+/// Charts of one kind, with a common caption.
 #[derive(Default)]
 pub(crate) struct Group {
     /// The charts.
     pub(crate) charts: Vec<Chart>,
-    /// How to read them.
+    /// How to read the charts.
     pub(crate) caption: String,
 }
 
-/// All charts of a report. A group without charts has nothing to show.
+/// All charts of a report. A group without charts is left out.
 pub(crate) struct Charts {
     /// One for each shown metric.
     pub(crate) metrics: Group,
@@ -50,7 +50,7 @@ pub(crate) struct Charts {
 }
 
 impl Charts {
-    /// Draws them.
+    /// Draws all charts.
     pub(crate) fn of(material: &Material, table: &ResultsTable, published: Option<&Matched>) -> Self {
         let mut charts = Self {
             metrics: metrics(table, published),
@@ -69,8 +69,8 @@ impl Charts {
             .flat_map(|group| &group.charts)
     }
 
-    /// Numbers the files whose names would be the same, also where the file system knows no capital letters:
-    /// `accuracy@a+b` and `accuracy@a-b` are both written `accuracy-a-b`.
+    /// Adds a number to file names that would be equal, also on file systems that ignore case: `accuracy@a+b` and
+    /// `accuracy@a-b` both become `accuracy-a-b`.
     fn name_apart(&mut self) {
         let mut taken = BTreeSet::new();
         for group in [&mut self.metrics, &mut self.subsets, &mut self.confusions, &mut self.curves] {
@@ -127,7 +127,7 @@ fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
     Group { charts, caption }
 }
 
-/// What an axis of this metric says.
+/// The axis title of this metric.
 fn axis_title(table: &ResultsTable, name: &str) -> String {
     let regression = table.is_regression();
     let hint = match metric::split(name).0 {
@@ -141,7 +141,7 @@ fn axis_title(table: &ResultsTable, name: &str) -> String {
     format!("{} ({hint})", metric::split(name).0)
 }
 
-/// A file name made of a metric's name, which comes from outside.
+/// A file name for a metric's name. The name comes from outside and may hold any characters.
 fn file_name(text: &str) -> String {
     text.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '-' }).take(60).collect()
 }

@@ -1,5 +1,5 @@
-//! A metric against the dropout level, a line for each subset of the modalities it was measured under: which level
-//! serves the primary modality alone and the others together.
+//! A metric against the dropout level, with a line for each subset of modalities for which it was measured. The chart
+//! shows which level suits the primary modality alone, and which suits all modalities together.
 
 use colearn_core::{
     result::metric,
@@ -17,8 +17,8 @@ use crate::{
     svg::{Glyph, Ink, Legend},
 };
 
-/// One chart for each metric that results have both plain and under further subsets, if the dropout of a
-/// modality is swept.
+/// One chart for each metric that results have both for the primary modality and for further subsets, if the dropout
+/// of a modality is swept.
 pub(super) fn group(table: &ResultsTable) -> Group {
     let Some(swept) = Swept::of(table).filter(|swept| swept.of_dropout) else { return Group::default() };
     let measured = all_metrics(table);
@@ -37,7 +37,7 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
     }
     let best = best(table, name)?.id;
     let among = |line: &&SweptLine<'_>| line.points.iter().any(|(_, row)| row.id == best);
-    // The best configuration of all may be the baseline, which is on no line.
+    // The best configuration may be the baseline, which is on no line.
     let line = swept.lines.iter().find(among).or(swept.lines.first())?;
     let primary = &line.points.first()?.1.settings.primary;
     let mut names: Vec<(&str, String)> = vec![(name, format!("{primary} alone"))];
@@ -46,7 +46,7 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
         _ => None,
     }));
     names.retain(|(name, _)| line.points.iter().any(|(_, row)| row.metrics.contains_key(*name)));
-    // More lines than colours could not be told apart.
+    // More lines than colours could not be distinguished.
     names.truncate(Ink::SERIES);
     if names.len() < 2 {
         return None;
@@ -83,7 +83,7 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
     })
 }
 
-/// The level whose largest distance to the best mean of each metric is smallest; the lowest on ties.
+/// The level that minimises the largest distance to the best mean of each metric; the lowest level on ties.
 fn serving(line: &SweptLine<'_>, names: &[(&str, String)]) -> Option<f64> {
     let score = |row: &ConfigurationRow, name: &str| {
         let sign = if metric::higher_is_better(name) { 1.0 } else { -1.0 };

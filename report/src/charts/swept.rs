@@ -1,4 +1,4 @@
-//! Which parameter runs along the horizontal axis, and which configurations make a line.
+//! Chooses the parameter for the horizontal axis, and the configurations of each line.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,30 +12,30 @@ use crate::{
     svg::Scale,
 };
 
-/// The configurations along their first numeric parameter.
+/// The configurations, ordered by their first numeric parameter.
 pub(super) struct Swept<'t> {
-    /// What the axis says.
+    /// Title of the axis.
     pub(super) title: String,
-    /// Whether it is the dropout of a modality.
+    /// Whether the parameter is the dropout of a modality.
     pub(super) of_dropout: bool,
-    /// Whether values are orders of magnitude apart.
+    /// Whether the values differ by orders of magnitude.
     pub(super) log: bool,
     /// One line for each combination of the other parameters.
     pub(super) lines: Vec<SweptLine<'t>>,
-    /// Configurations, beside the baseline, that do not set the parameter.
+    /// Number of configurations, except the baseline, that do not set the parameter.
     outside: usize,
 }
 
-/// Configurations that differ in the parameter alone.
+/// Configurations that differ in the parameter only.
 pub(super) struct SweptLine<'t> {
     /// The values of the other parameters.
     pub(super) name: String,
-    /// By the parameter's value.
+    /// Points, ordered by the parameter's value.
     pub(super) points: Vec<(f64, &'t ConfigurationRow)>,
 }
 
 impl<'t> Swept<'t> {
-    /// The first parameter with two numeric values or more; `None` if there is none.
+    /// The first parameter with at least two numeric values; `None` if there is none.
     pub(super) fn of(table: &'t ResultsTable) -> Option<Self> {
         let path = table.parameters.iter().find(|path| {
             let values: BTreeSet<u64> =
@@ -85,7 +85,7 @@ impl<'t> Swept<'t> {
         values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)))
     }
 
-    /// The axis itself, between two places.
+    /// The axis between two positions.
     pub(super) fn scale(&self, from: f64, to: f64) -> Scale {
         let (first, last) = self.range();
         if self.log {
@@ -95,7 +95,7 @@ impl<'t> Swept<'t> {
         }
     }
 
-    /// What the chart leaves out.
+    /// A note about the configurations that the chart leaves out.
     pub(super) fn note(&self) -> String {
         match self.outside {
             0 => String::new(),
@@ -109,7 +109,8 @@ fn number(row: &ConfigurationRow, path: &str) -> Option<f64> {
     row.values.get(path)?.as_f64()
 }
 
-/// Whether a setting says nothing beyond the parameter: equal values of the one have equal values of the other.
+/// Whether a setting depends on the parameter: rows with equal values of the parameter have equal values of the
+/// setting.
 fn follows(other: &str, rows: &[(f64, &ConfigurationRow)]) -> bool {
     let mut seen = BTreeMap::new();
     rows.iter().all(|(x, row)| {
@@ -118,7 +119,7 @@ fn follows(other: &str, rows: &[(f64, &ConfigurationRow)]) -> bool {
     })
 }
 
-/// The parameter, and those that have the same value everywhere: `modality dropout of audio and video`.
+/// The parameter, and the parameters that always have the same value: `modality dropout of audio and video`.
 fn title(path: &str, columns: &[String], rows: &[(f64, &ConfigurationRow)]) -> String {
     let Some(first) = path.strip_prefix(MODALITY_DROPOUT) else { return path.to_owned() };
     let mut modalities = vec![first];

@@ -1,4 +1,4 @@
-//! The page: one HTML file that needs nothing else.
+//! The page: one self-contained HTML file.
 
 mod provenance;
 mod statistics;
@@ -28,7 +28,7 @@ pub(crate) struct Page<'m> {
 }
 
 impl Page<'_> {
-    /// Writes it.
+    /// The HTML of the page.
     pub(crate) fn html(&self) -> String {
         let name = escape(self.table.sweep.as_str());
         let mut body = format!("<header>\n<h1>{name}</h1>\n{}</header>\n", self.lead());
@@ -57,7 +57,7 @@ impl Page<'_> {
         )
     }
 
-    /// What one wants to know first.
+    /// The summary at the top.
     fn lead(&self) -> String {
         let table = self.table;
         let columns = setting_columns(table);
@@ -114,7 +114,7 @@ impl Page<'_> {
     }
 }
 
-/// A section, unless there is nothing to say.
+/// A section, unless it has no content.
 fn section(body: &mut String, title: &str, content: &str) {
     if !content.is_empty() {
         let _ = write!(body, "<section>\n<h2>{title}</h2>\n{content}</section>\n");

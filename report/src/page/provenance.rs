@@ -1,4 +1,4 @@
-//! Where the results come from.
+//! The origin of the results.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -131,7 +131,7 @@ fn list(facts: &[(String, String)]) -> String {
     text
 }
 
-/// 1269257 as 1,269,257.
+/// A number with separators: 1269257 becomes 1,269,257.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();

@@ -1,4 +1,4 @@
-//! The comparison with the baseline in full.
+//! The full comparison with the baseline.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! How the page looks: light or dark as the reader prefers, from a telephone's width to a large screen's.
+//! The style of the page: light or dark as the reader prefers, from the width of a phone to that of a large screen.
 
 pub(super) const STYLE: &str = "
 :root{--text:#1f2328;--muted:#656d76;--line:#d8dee4;--ground:#f6f8fa;--card:#ffffff;--accent:#1f6feb;--good:#1a7f37;--bad:#b3261e}

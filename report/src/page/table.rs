@@ -1,4 +1,4 @@
-//! Tables of the page.
+//! The tables of the page.
 
 use std::fmt::Write as _;
 
@@ -22,7 +22,7 @@ use crate::{
 pub(super) struct Grid(String);
 
 impl Grid {
-    /// Columns are named as text; those whose name begins with `<` are aligned left.
+    /// Columns have text names; those that begin with `<` are aligned left.
     pub(super) fn new(heading: &[String]) -> Self {
         let mut text = String::from("<div class=\"box\"><table>\n<thead><tr>");
         for name in heading {
@@ -30,7 +30,7 @@ impl Grid {
                 Some(name) => (" class=\"l\"", name),
                 None => ("", name.as_str()),
             };
-            // Long paths may be broken where a word of theirs ends.
+            // Long paths may be broken after each word.
             let name = escape(name).replace('.', ".<wbr>").replace('_', "_<wbr>");
             let _ = write!(text, "<th{class}>{name}</th>");
         }
@@ -126,7 +126,7 @@ pub(super) fn results(table: &ResultsTable) -> String {
     grid.finish()
 }
 
-/// Published means beside ours.
+/// Published means beside the means of the sweep.
 pub(super) fn published(table: &ResultsTable, reference: &Reference, published: &Matched) -> String {
     let columns = setting_columns(table);
     let mut text =
@@ -168,9 +168,9 @@ pub(super) fn published(table: &ResultsTable, reference: &Reference, published: 
     text + &grid.finish()
 }
 
-/// The values behind the means of the metric that verdicts are about.
+/// The values of each seed, for the metric of the verdicts.
 pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
-    // A thousand seeds have no place in a table.
+    // A table of a thousand seeds would be too large.
     const MOST: usize = 50;
     let Some(name) = table.verdict_metric() else { return String::new() };
     let columns = setting_columns(table);
@@ -199,7 +199,7 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
     )
 }
 
-/// Failed attempts. Nothing, if there are none and every task has its result.
+/// Failed attempts; empty if there are none and every task has its result.
 pub(super) fn failures(material: &Material, table: &ResultsTable) -> String {
     const MOST: usize = 500;
     let without: usize =

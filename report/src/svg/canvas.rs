@@ -1,29 +1,29 @@
-//! Shapes and text on a canvas, legible on light and dark ground.
+//! Shapes and text on a canvas, legible on a light and on a dark background.
 
 use std::fmt::Write as _;
 
 use super::escape::escape;
 
-/// A colour by what it is for. In light themes it is written into the shape, so that programs that know no
-/// style sheets show it; a style sheet replaces it where the reader prefers dark.
+/// A colour, named by its use. The colour for the light theme is written into the shape, for programs that ignore
+/// style sheets. A style sheet replaces it if the reader prefers dark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ink {
-    /// Words.
+    /// Text.
     Text,
-    /// Words and lines of lesser weight; the baseline.
+    /// Less important text and lines; the baseline.
     Muted,
     /// Grid lines.
     Grid,
-    /// The ground.
+    /// The background.
     Ground,
-    /// The n-th line of a chart; the first is the accent.
+    /// The n-th line of a chart; the first has the accent colour.
     Series(usize),
 }
 
 impl Ink {
-    /// Lines that can be told apart.
+    /// Number of lines that can be distinguished by colour.
     pub(crate) const SERIES: usize = 6;
-    /// The one colour that draws the eye.
+    /// The colour that highlights.
     pub(crate) const ACCENT: Self = Self::Series(0);
 
     const ALL: [(&'static str, &'static str, &'static str); 10] = [
@@ -53,7 +53,7 @@ impl Ink {
     fn dark_style() -> String {
         let mut style = String::from("@media (prefers-color-scheme:dark){");
         for (name, _, dark) in Self::ALL {
-            // Writing to a String can not fail, here and below.
+            // Writing to a String cannot fail, here and below.
             let _ = write!(style, ".f-{name}{{fill:{dark}}}.s-{name}{{stroke:{dark}}}");
         }
         style.push('}');
@@ -61,14 +61,14 @@ impl Ink {
     }
 }
 
-/// Where a text stands beside its place.
+/// The position of a text relative to its anchor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Anchor {
-    /// It begins there.
+    /// The text begins at the anchor.
     Start,
-    /// It is centred there.
+    /// The text is centred at the anchor.
     Middle,
-    /// It ends there.
+    /// The text ends at the anchor.
     End,
 }
 
@@ -92,7 +92,7 @@ pub(crate) struct Canvas {
 impl Canvas {
     /// Size of normal text.
     pub(crate) const TEXT: f64 = 13.0;
-    /// Mean width of a character of that size.
+    /// Mean width of a character of this size.
     pub(crate) const CHARACTER: f64 = 6.9;
 
     pub(crate) fn new(width: f64, height: f64) -> Self {
@@ -127,7 +127,7 @@ impl Canvas {
         );
     }
 
-    /// A dot, hollow or filled, that says `hint` when pointed at.
+    /// A dot, hollow or filled, that shows `hint` when pointed at.
     pub(crate) fn dot(&mut self, at: (f64, f64), radius: f64, ink: Ink, hollow: bool, hint: &str) {
         let (name, colour) = ink.entry();
         let (fill, ground) = if hollow { Ink::Ground.entry() } else { (name, colour) };
@@ -140,7 +140,7 @@ impl Canvas {
         );
     }
 
-    /// A hollow diamond that says `hint` when pointed at.
+    /// A hollow diamond that shows `hint` when pointed at.
     pub(crate) fn diamond(&mut self, at: (f64, f64), radius: f64, ink: Ink, hint: &str) {
         let (name, colour) = ink.entry();
         let corners = [(0.0, -radius), (radius, 0.0), (0.0, radius), (-radius, 0.0)];
@@ -189,7 +189,7 @@ impl Canvas {
         );
     }
 
-    /// The document. `title` is what a screen reader says.
+    /// The SVG document. A screen reader reads `title`.
     pub(crate) fn finish(self, title: &str) -> String {
         let Self { width, height, body } = self;
         let (ground, colour) = Ink::Ground.entry();

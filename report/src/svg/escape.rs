@@ -1,9 +1,9 @@
-//! Text that means itself, in HTML and SVG.
+//! Escapes text for HTML and SVG.
 
 use colearn_core::text::is_unprintable;
 
-/// Escapes text for element content and for attribute values in double or single quotes. Control characters,
-/// which XML does not allow, and marks of direction become the replacement character.
+/// Escapes text for element content and for attribute values in double or single quotes. Control characters, which
+/// XML does not allow, and text direction marks become the replacement character.
 pub(crate) fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

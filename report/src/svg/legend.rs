@@ -1,8 +1,8 @@
-//! What the lines and marks of a chart are.
+//! The legend of a chart: its lines and marks, with their names.
 
 use super::canvas::{Anchor, Canvas, Ink, fitted};
 
-/// How an entry is drawn.
+/// The symbol of an entry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Glyph {
     /// A line with a dot.
@@ -44,7 +44,7 @@ impl Legend {
         self.places(width).last().map_or(0.0, |(_, y, _)| y + ROW)
     }
 
-    /// Where each entry stands, and its text as far as it fits.
+    /// The position of each entry, and its text cut to the available width.
     fn places(&self, width: f64) -> Vec<(f64, f64, String)> {
         let (mut x, mut y) = (0.0, 0.0);
         self.entries

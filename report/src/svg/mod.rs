@@ -1,4 +1,4 @@
-//! A small writer of SVG: what the charts need and no more.
+//! A small writer of SVG, with only what the charts need.
 
 mod canvas;
 mod escape;

@@ -1,4 +1,4 @@
-//! From values to places, and the ticks of an axis.
+//! Maps values to positions, and finds the ticks of an axis.
 
 /// A linear or logarithmic axis.
 #[derive(Clone, Copy, Debug)]
@@ -11,9 +11,9 @@ pub(crate) struct Scale {
 }
 
 impl Scale {
-    /// The values `low..=high` from place `from` to place `to`. A range of nothing is widened.
+    /// Maps the values `low..=high` to positions `from..=to`. An empty range is widened.
     pub(crate) fn linear(low: f64, high: f64, from: f64, to: f64) -> Self {
-        // Half as large, so that the range of numbers of any size is a number.
+        // Computed with halves, so that the range does not overflow for numbers of any size.
         let (low, high) = if high / 2.0 - low / 2.0 > 1e-12 * (high / 2.0).abs().max((low / 2.0).abs()) {
             (low, high)
         } else {
@@ -23,19 +23,19 @@ impl Scale {
         Self { low, high, from, to, log: false }
     }
 
-    /// The same for positive values, by their logarithm.
+    /// A logarithmic axis for positive values.
     pub(crate) fn logarithmic(low: f64, high: f64, from: f64, to: f64) -> Self {
         Self { log: true, ..Self::linear(low.log10(), high.log10(), from, to) }
     }
 
-    /// Where a value lies.
+    /// The position of a value.
     pub(crate) fn place(&self, value: f64) -> f64 {
         let value = if self.log { value.log10() } else { value };
         let (low, high) = (self.low / 2.0, self.high / 2.0);
         self.from + (value / 2.0 - low) / (high - low) * (self.to - self.from)
     }
 
-    /// The same, but never off the axis.
+    /// The position of a value, clamped to the axis.
     pub(crate) fn place_within(&self, value: f64) -> f64 {
         self.place(value).clamp(self.from.min(self.to), self.from.max(self.to))
     }
@@ -62,7 +62,7 @@ impl Scale {
     }
 }
 
-/// The round step (1, 2, 2.5 or 5 times a power of ten) not below `rough`, and the decimals it needs.
+/// The smallest round step (1, 2, 2.5 or 5 times a power of ten) that is at least `rough`, and the decimals it needs.
 fn round_step(rough: f64) -> (f64, i32) {
     let power = rough.log10().floor() as i32;
     let unit = 10_f64.powi(power);
@@ -78,7 +78,7 @@ fn in_decimals(value: f64, decimals: i32) -> String {
         return format!("{value:.1e}");
     }
     let text = format!("{value:.*}", usize::try_from(decimals).unwrap_or(0));
-    // A rounded tick is never "-0".
+    // A rounded tick must not be "-0".
     if text.trim_start_matches(['-', '0', '.']).is_empty() {
         text.trim_start_matches('-').to_owned()
     } else {

@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use crate::cells::{all_metrics, row_warning, setting_columns, value};
 
-/// What there is of every metric, in order; the heading is `{metric}_{name}`.
+/// The columns of every metric, in order; the heading is `{metric}_{name}`.
 pub(crate) type NumberColumn = (&'static str, fn(&ConfigurationRow, &str) -> Option<f64>);
 
-/// The numbers of one metric of one row. The differences are those to the baseline.
+/// The numbers of one metric of one row. Differences are relative to the baseline.
 pub(crate) const NUMBERS: &[NumberColumn] = &[
     ("mean", |row, name| row.metrics.get(name).map(|it| it.mean)),
     ("std", |row, name| row.metrics.get(name)?.std),
@@ -33,12 +33,12 @@ pub(crate) fn verdict(row: &ConfigurationRow, name: &str) -> &'static str {
     row.comparisons.get(name).and_then(|it| it.verdict).map_or("", |verdict| verdict.as_str())
 }
 
-/// A number with all its digits: the largest there is would have 309 without an exponent.
+/// A number with all its digits. Very large numbers have an exponent; without it they would have up to 309 digits.
 fn digits(number: f64) -> String {
     if number.abs() < 1e16 { number.to_string() } else { format!("{number:e}") }
 }
 
-/// A setting. Numbers are numbers, whatever they begin with.
+/// A setting. A number stays a number even if it starts with a sign.
 fn cell(setting: &Value) -> String {
     match setting {
         Value::String(text) => plain_text(text),
@@ -46,19 +46,18 @@ fn cell(setting: &Value) -> String {
     }
 }
 
-/// Text that a spreadsheet takes for text: what begins like a formula is preceded by an apostrophe
-/// (<https://owasp.org/www-community/attacks/CSV_Injection>), and what steers a terminal is left out.
+/// Text that a spreadsheet does not evaluate: an apostrophe precedes text that begins like a formula
+/// (<https://owasp.org/www-community/attacks/CSV_Injection>), and characters that control a terminal are removed.
 fn plain_text(text: &str) -> String {
     let text = one_line(text);
-    // A spreadsheet skips blanks before it looks.
+    // A spreadsheet skips leading blanks.
     if text.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) {
         return format!("'{text}");
     }
     text
 }
 
-/// One record a configuration: id, settings, how complete it is, every metric's numbers and verdict, and a
-/// warning.
+/// One record per configuration: id, settings, completeness, the numbers and verdict of every metric, and a warning.
 #[must_use]
 pub fn csv(table: &ResultsTable) -> String {
     let settings = setting_columns(table);

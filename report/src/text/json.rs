@@ -1,11 +1,11 @@
-//! Everything, for programs.
+//! The complete results, for programs.
 
 use colearn_core::table::{ConfigurationRow, ResultsTable};
 use serde_json::{Value, json};
 
 use crate::{cells::warnings, reference::Matched};
 
-/// The whole table. Keys may be added; none is renamed or removed.
+/// The whole table. Keys may be added; keys are never renamed or removed.
 #[must_use]
 pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
     let configurations: Vec<Value> = table
@@ -42,8 +42,8 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
     format!("{document:#}\n")
 }
 
-/// The resolved settings, with the swept values written over them: the resolved ones leave out what makes no
-/// difference, such as a modality dropout of zero, but a reader looks for what the file said.
+/// The resolved settings, overwritten with the swept values. The resolved settings omit values that have no effect,
+/// such as a modality dropout of zero, but readers look for the values of the sweep file.
 fn settings(row: &ConfigurationRow) -> Value {
     let mut settings = json!(row.settings);
     for (path, value) in &row.values {

@@ -1,4 +1,4 @@
-//! A table for papers.
+//! A table for LaTeX documents.
 
 use std::fmt::Write as _;
 
@@ -81,7 +81,7 @@ fn number(summary: Option<&Summary>, bold: bool) -> String {
     if bold { format!("$\\mathbf{{{text}}}$") } else { format!("${text}$") }
 }
 
-/// Text that means itself.
+/// Escapes text for LaTeX.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {

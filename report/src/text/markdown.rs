@@ -1,4 +1,4 @@
-//! For notes and pull requests.
+//! A table for notes and pull requests.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::{
     reference::Matched,
 };
 
-/// The table that people read, and the published means beside ours if there are any.
+/// The table for people, with the published means if there are any.
 #[must_use]
 pub fn markdown(table: &ResultsTable, published: Option<&Matched>) -> String {
     let (heading, rows) = heading_and_rows(table);
@@ -35,7 +35,7 @@ fn line(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// A cell is one line; a bar would end it, and an angle bracket begin a tag.
+/// Makes a cell one line; a bar would end it, and an angle bracket would begin a tag.
 fn escape(cell: &str) -> String {
     one_line(cell).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;")
 }

@@ -1,10 +1,10 @@
-//! Reporting into a folder that an earlier report was written into.
+//! Writes reports into a folder that holds an earlier report.
 
 use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::Path};
 
 use crate::made_up;
 
-/// Every file of a folder with the place it has there.
+/// Every file of a folder, as a path relative to it.
 fn files(folder: &Path) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for within in ["", "plots"] {
@@ -28,7 +28,7 @@ fn what_an_earlier_report_wrote_is_removed_and_nothing_else() {
         fs::write(folder.join(name), "mine").unwrap();
     }
     assert!(folder.join("plots/subsets-accuracy.svg").is_file());
-    // One that a person has removed already is not missed.
+    // A file that a person has removed is not an error.
     fs::remove_file(folder.join("plots/subsets-loss.svg")).unwrap();
     colearn_report::write(&made_up::paper(), folder).unwrap();
 
@@ -84,7 +84,7 @@ fn a_report_that_was_interrupted_is_cleaned_up_by_the_next() {
             colearn_report::write(first, folder.path()).unwrap();
             fs::remove_file(&page).unwrap();
         }
-        // The page, which comes last, can not be written where there is a folder.
+        // The page is written last. It cannot be written if a folder has its name.
         fs::create_dir(&page).unwrap();
         colearn_report::write(&made_up::paper(), folder.path()).unwrap_err();
         assert!(folder.path().join("plots/f_score.svg").is_file(), "it was interrupted after the charts");
@@ -114,7 +114,7 @@ fn links_in_the_folder_are_not_followed() {
         assert!(error.contains(name) && error.contains("no report wrote it"), "{error}");
         assert!(!nowhere.exists(), "{name}");
     }
-    // Of a file that a report wrote, the link in its place is replaced.
+    // If a report wrote the file and a link replaced it since, the link is replaced.
     let folder = outside.path().join("report");
     colearn_report::write(&made_up::paper(), &folder).unwrap();
     for name in ["results.csv", ".colearn-report"] {

@@ -1,4 +1,4 @@
-//! What a report of the paper's table says.
+//! Tests the content of a report of the paper's table.
 
 use serde_json::Value;
 
@@ -30,7 +30,7 @@ fn the_page_has_all_there_is_to_show() {
     ] {
         assert!(page.contains(said), "`{said}` is not on the page");
     }
-    // Without dropout the paper's network is far below the baseline, at 0.8 it is best.
+    // Without dropout the paper's network is far below the baseline; at 0.8 it is best.
     assert!(page.contains("<span class=\"verdict ncl\">NCL</span>-0.1"));
     assert!(page.contains("with audio=0.8 video=0.8 (n = 5)"));
     let plots = report.plots();
@@ -52,7 +52,7 @@ fn a_chart_shows_band_baseline_and_published_means() {
     assert_eq!(dashes("2 3"), 1 + 1, "the published baseline, and it in the legend");
     assert!(accuracy.contains(">published baseline</text>"));
     assert_eq!(accuracy.matches("published: ").count(), 7);
-    // The F-score that was published is the authors' variant, and not shown beside another.
+    // The published F-score is the authors' variant, so it is not shown beside the usual one.
     assert_eq!(report.file("plots/f_score.svg").matches("published").count(), 0);
     assert_eq!(report.file("plots/f_score_authors.svg").matches("published: ").count(), 7);
 }

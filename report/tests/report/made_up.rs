@@ -1,4 +1,4 @@
-//! Results that look like real ones, made up in memory: the paper's IEMOCAP table with noise between seeds.
+//! Generated results that look like real ones: the paper's IEMOCAP table with noise between seeds.
 
 use std::collections::HashMap;
 
@@ -30,10 +30,10 @@ pub(crate) const REFERENCE: &str = include_str!("../../../sweeps/reference/iemoc
 /// The paper's emotions.
 const CLASSES: [&str; 9] = ["neu", "fru", "ang", "sad", "exc", "hap", "sur", "fea", "dis"];
 
-/// The subset under which [`regression`] was measured beside the primary modality alone.
+/// The subset for which [`regression`] is measured, besides the primary modality alone.
 pub(crate) const ALL: &str = "language+audio+video";
 
-/// Draws in [-1, 1), always the same.
+/// Draws in [-1, 1), the same in every run.
 pub(crate) struct Draws(u64);
 
 impl Draws {
@@ -123,7 +123,7 @@ pub(crate) fn material(source: &str, accuracy: impl Fn(usize) -> f64) -> Materia
     }
 }
 
-/// The paper's table: 8 configurations x 5 seeds, one of which has diverged and one of which is not done yet.
+/// The paper's table: 8 configurations x 5 seeds; one seed has diverged and one is not done yet.
 pub(crate) fn paper() -> Material {
     let means = [0.27, 0.36, 0.41, 0.45, 0.47, 0.45, 0.44, 0.45];
     let mut material = material(SWEEP, |index| means[index]);
@@ -144,8 +144,8 @@ pub(crate) fn paper() -> Material {
     material
 }
 
-/// The paper's other table, with results under all modalities as well: those are best without dropout and fall,
-/// those of language alone are best in the middle.
+/// The paper's other table, with results for all modalities as well. Those are best without dropout and fall with its
+/// level; those of language alone are best at a middle level.
 pub(crate) fn regression() -> Material {
     let source = SWEEP
         .replace("iemocap", "mosi")
@@ -176,7 +176,7 @@ pub(crate) fn regression() -> Material {
     material
 }
 
-/// The same table with 27 classes of long names.
+/// The same table with 27 classes that have long names.
 pub(crate) fn many_classes() -> Material {
     let mut material = paper();
     for outcome in material.outcomes.values_mut() {

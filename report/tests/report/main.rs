@@ -1,4 +1,4 @@
-//! Reports of made-up results: every file, and sweeps that are not as one expects.
+//! Tests reports of generated results: every file, and unusual sweeps.
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
@@ -24,7 +24,7 @@ impl Written {
         std::fs::read_to_string(self.0.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// The page, checked for what no page may have.
+    /// The page, after checks that apply to every page.
     fn page(&self) -> String {
         let page = self.file("index.html");
         for forbidden in ["<script", "http://", "https://", "url(", "@import", "src=", "NaN", ">inf", "[inf"]
@@ -38,7 +38,7 @@ impl Written {
                 found.map(|at| &plain[at.saturating_sub(60)..at + 20])
             );
         }
-        // Every link is to a file that is there.
+        // The target of every link exists.
         for link in page.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()) {
             assert!(self.0.path().join(link).is_file(), "{link}");
         }
@@ -61,7 +61,7 @@ impl Written {
     }
 }
 
-/// Every element that is opened is closed, in order.
+/// Asserts that every opened element is closed, in order.
 fn balanced(document: &str) {
     const VOID: [&str; 3] = ["meta", "!doctype", "wbr"];
     let mut open: Vec<&str> = Vec::new();

@@ -1,4 +1,4 @@
-//! Every export warns of results that were trained on different files of one data set.
+//! Every export warns if results were trained on different files of one data set.
 
 use colearn_core::table::TaskOutcome;
 use colearn_report::{Material, text, warnings};
@@ -7,7 +7,7 @@ use crate::{Written, made_up};
 
 const WARNING: &str = "results were trained on 2 different files of the data set";
 
-/// The paper's sweep, with one result of another file.
+/// The paper's sweep, where one result is of another file.
 fn mixed() -> Material {
     let mut material = made_up::paper();
     let id = material.sweep.configurations[1].id;
@@ -30,7 +30,7 @@ fn every_export_warns_of_results_of_different_files() {
     let warnings = warnings(&material.table());
     assert!(warnings.len() == 1 && warnings[0].starts_with(WARNING), "{warnings:?}");
 
-    // In a table of records it is a column, so that programs read the file as before.
+    // In CSV the warning is a column, so that programs can still read the file.
     let csv = text::csv(&material.table());
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let last = reader.headers().unwrap().len() - 1;

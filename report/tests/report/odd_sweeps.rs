@@ -1,4 +1,4 @@
-//! Sweeps that are not as one expects.
+//! Tests of unusual sweeps.
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Published means.
+//! Tests of published means.
 
 use colearn_report::Reference;
 
@@ -107,6 +107,6 @@ fn the_other_published_table_stands_beside_a_regression() {
     let loss = report.file("plots/loss.svg");
     assert_eq!(loss.matches("published: ").count(), 7);
     assert!(loss.contains(">published</text>") && loss.contains(">published baseline</text>"), "{loss}");
-    // What was published is about language alone.
+    // The published means are for language alone.
     assert!(!report.file("plots/loss-language-audio-video.svg").contains("published"));
 }

@@ -1,4 +1,4 @@
-//! A regression, measured under several subsets of the modalities.
+//! Tests of a regression that is measured for several subsets of the modalities.
 
 use colearn_core::table::TaskOutcome;
 
@@ -22,7 +22,7 @@ fn metrics_under_all_modalities_have_columns_and_charts_of_their_own() {
     assert!(latex.contains("& accuracy (language + audio + video) &"), "{latex}");
     assert!(report.file("results.md").contains("| accuracy (language + audio + video) |"));
     assert!(report.file("results.csv").contains(&format!("accuracy@{ALL}_mean")), "programs get the name");
-    // A lower loss is the better one. The paper's words are about the primary modality alone.
+    // A lower loss is better. The paper's verdicts are about the primary modality alone.
     let json: serde_json::Value = serde_json::from_str(&report.file("results.json")).unwrap();
     let compared = |name: &str| json["configurations"][0]["comparisons"][name].clone();
     assert_eq!(compared("loss")["verdict"], "NCL");
@@ -37,10 +37,10 @@ fn a_chart_shows_which_level_serves_both() {
     let chart = report.file("plots/subsets-accuracy.svg");
     assert_eq!(chart.matches("<polyline").count(), 2);
     assert!(chart.contains(">language alone</text>") && chart.contains(">language + audio + video</text>"));
-    // At 0.6 neither is far behind its best; at 0.4 language alone is, at 0.8 the three together are.
+    // At 0.6 both are close to their best; at 0.4 language alone is far from it, at 0.8 all three together are.
     assert!(chart.contains(">serves all: 0.6</text>"), "{chart}");
     assert!(report.file("plots/subsets-loss.svg").contains("serves all: 0.6"));
-    // Also of a metric that is not shown otherwise.
+    // The same for a metric that is not shown otherwise.
     let mut material = made_up::regression();
     material.sweep.report.metrics = vec!["loss".to_owned()];
     let hidden = Written::new(&material);
@@ -64,7 +64,7 @@ fn axes_and_captions_say_what_a_regression_measures() {
     let classification = Written::new(&made_up::paper());
     assert!(!classification.page().contains("equal sign"));
     assert!(classification.file("plots/loss.svg").contains("loss (lower is better)"));
-    // No axis title is cut, nor so long that it would have to be.
+    // No axis title is cut, and none is long enough to need it.
     for report in [&report, &classification] {
         for plot in report.plots() {
             let svg = report.file(&format!("plots/{plot}"));
@@ -95,12 +95,12 @@ fn classes_are_called_by_their_names() {
     assert_eq!(actions.matches("rotate(-90").count(), 1 + 9, "the axis and every column");
     assert!(actions.contains(&format!("class {long} predicted as sad")));
 
-    // Of many classes each has its name, in letters of at least 9.
+    // If there are many classes each has its name, in letters of at least size 9.
     let many = matrix(&Written::new(&made_up::many_classes()));
     assert_eq!(many.matches(">draw circle 27 ti…</text>").count(), 2, "{many}");
     assert_eq!(many.matches(">draw circle ").count(), 2 * 27);
 
-    // Results that do not say, or not the same, have numbers.
+    // If results have no class names or different ones, the classes have numbers.
     let numbered =
         |material: &colearn_report::Material| matrix(&Written::new(material)).matches(">8</text>").count();
     assert_eq!(numbered(&material), 0);
@@ -155,7 +155,7 @@ fn metrics_with_like_names_have_files_of_their_own() {
     }
 }
 
-/// Changes every result.
+/// Applies a change to every result.
 fn each(
     material: &mut colearn_report::Material,
     mut change: impl FnMut(&mut colearn_core::result::TaskResult),

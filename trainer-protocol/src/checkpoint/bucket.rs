@@ -1,4 +1,4 @@
-//! Checkpoints in a bucket, which has no links and no files but objects.
+//! Checkpoints in a bucket, which has objects, but no links and no special files.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,13 +14,13 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Bucket {
     objects: Arc<dyn ObjectStore>,
-    /// What stands before every name.
+    /// Prefix of every object name.
     prefix: Path,
     runtime: Runtime,
 }
 
 impl Bucket {
-    /// The bucket and prefix that stand after `s3://`.
+    /// Opens the bucket and prefix that follow `s3://`.
     pub(super) fn open(place: &str) -> Result<Self, String> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -28,7 +28,7 @@ impl Bucket {
             .map_err(|error| error.to_string())?;
         let (bucket, prefix) = place.split_once('/').unwrap_or((place, ""));
         let prefix = Path::parse(prefix).map_err(|error| error.to_string())?;
-        // Training waits meanwhile, and goes on without the checkpoint.
+        // Training waits during the retries, and continues without the checkpoint if they fail.
         let retry =
             RetryConfig { max_retries: 3, retry_timeout: Duration::from_secs(30), ..RetryConfig::default() };
         let objects = AmazonS3Builder::from_env().with_bucket_name(bucket).with_retry(retry).build();
@@ -62,7 +62,7 @@ impl Objects for Bucket {
         let path = self.place_of(task).join(name);
         self.runtime.block_on(async {
             let object = self.objects.get(&path).await?;
-            // The size of what is about to be read, which may have been replaced since it was listed.
+            // The size of the object that is about to be read. It may have been replaced since it was listed.
             let found = object.meta.size;
             if found > largest {
                 return Err(ObjectError::Oversized { found });
@@ -74,7 +74,7 @@ impl Objects for Bucket {
     fn delete(&self, task: TaskId, name: &str) -> Result<(), ObjectError> {
         let path = self.place_of(task).join(name);
         match self.runtime.block_on(self.objects.delete(&path)) {
-            // Another process was quicker.
+            // Another process removed it first.
             Err(object_store::Error::NotFound { .. }) => Ok(()),
             removed => Ok(removed?),
         }

@@ -1,75 +1,75 @@
-//! What can be wrong with a checkpoint, or with the place where checkpoints lie.
+//! Errors of checkpoints, and of the place where they are stored.
 
 use std::io;
 
-/// Why bytes are not a checkpoint that the task can go on from.
+/// The reason why bytes are not a checkpoint from which the task can continue.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
-    /// It is larger than any checkpoint of the task.
+    /// The checkpoint is larger than any checkpoint of the task can be.
     #[error("it has {found} bytes, and a checkpoint of this task at most {largest}")]
     Oversized {
-        /// Bytes.
+        /// Its size in bytes.
         found: u64,
-        /// Bytes.
+        /// The largest size in bytes.
         largest: u64,
     },
-    /// It was cut off, or is another kind of file.
+    /// The checkpoint was cut off, or the file is of another kind.
     #[error("it is truncated or not a safetensors file: {0}")]
     NotSafetensors(String),
-    /// It is a safetensors file, but not a checkpoint.
+    /// A safetensors file that is not a checkpoint.
     #[error("it is not a checkpoint: {0}")]
     NotACheckpoint(String),
-    /// Another version of this program wrote it.
+    /// Another version of this program wrote the checkpoint.
     #[error(
         "it is of format version {found}, and this program reads version {known}: \
          use the same version of colearn-worker on every host"
     )]
     Version {
-        /// As written.
+        /// The version in the checkpoint.
         found: u32,
-        /// As known here.
+        /// The version that this program reads.
         known: u32,
     },
-    /// What it holds is not what was written.
+    /// The content differs from what was written.
     #[error("it is damaged: its content does not have the digest that was written with it")]
     Corrupt,
-    /// It is a checkpoint of something else.
+    /// The checkpoint belongs to something else.
     #[error("it belongs to another {what}: `{found}` instead of `{expected}`")]
     Foreign {
-        /// `task`, `data set` or `layout`.
+        /// The thing that differs: `task`, `data set` or `layout`.
         what: &'static str,
-        /// As written.
+        /// The value in the checkpoint.
         found: String,
-        /// As expected.
+        /// The expected value.
         expected: String,
     },
-    /// A tensor is not there.
+    /// A tensor is missing.
     #[error("the tensor `{0}` is missing")]
     MissingTensor(String),
-    /// There is a tensor that the task has not.
-    #[error("there is a tensor `{0}` that this task has not")]
+    /// There is a tensor that the task does not have.
+    #[error("it holds a tensor `{0}` that this task does not have")]
     ExtraTensor(String),
-    /// A tensor is not a flat list of as many 32-bit floats as it should be.
+    /// A tensor is not a flat list of the expected number of 32-bit floats.
     #[error("the tensor `{name}` is {found} instead of {expected}")]
     Tensor {
-        /// Which.
+        /// Name of the tensor.
         name: String,
-        /// Type and shape.
+        /// Type and shape in the file.
         found: String,
-        /// Type and shape.
+        /// Expected type and shape.
         expected: String,
     },
 }
 
-/// Why the place for checkpoints, or an object in it, can not be used.
+/// The reason why the place for checkpoints, or an object in it, cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The place can not be used at all.
-    #[error("the checkpoint location `{location}` can not be used: {why}")]
+    /// The place cannot be used at all.
+    #[error("the checkpoint location `{location}` cannot be used: {why}")]
     Open {
-        /// As given.
+        /// The location as it was given.
         location: String,
-        /// What is wrong, with a remedy where there is one.
+        /// The cause, with a remedy if there is one.
         why: String,
     },
     /// An operation failed.
@@ -77,45 +77,45 @@ pub enum StoreError {
     Failed {
         /// `save`, `list`, `load` or `remove`.
         verb: &'static str,
-        /// The object or folder, within the location.
+        /// Path of the object or folder, within the location.
         path: String,
-        /// Why.
+        /// The cause.
         cause: ObjectError,
     },
-    /// An object is larger than it may be; none of it was read.
+    /// An object is larger than it can be; none of it was read.
     #[error("checkpoint {path} has {found} bytes; at most {largest} are expected")]
     Oversized {
-        /// The object.
+        /// Path of the object.
         path: String,
-        /// Bytes.
+        /// Its size in bytes.
         found: u64,
-        /// Bytes.
+        /// The largest size in bytes.
         largest: u64,
     },
 }
 
-/// Why an object can not be read, written or removed.
+/// The reason why an object cannot be read, written or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
-    /// The system refuses.
+    /// The system reports an error.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// A folder within the location is a link.
     #[error("`{0}` is a link, which is not followed; put a folder in its place")]
     Link(String),
-    /// There is something else where a checkpoint should be.
+    /// There is something else in the place of a checkpoint.
     #[error("it is {0}, not a regular file")]
     NotAFile(&'static str),
-    /// A folder can not be removed for what else is in it.
-    #[error("it holds `{0}`, which is not a checkpoint and stays")]
+    /// A folder cannot be removed because it holds something else.
+    #[error("it holds `{0}`, which is not a checkpoint and is kept")]
     Occupied(String),
-    /// It is larger than it may be; none of it was kept.
+    /// The object is larger than it can be; none of it was kept.
     #[error("it has {found} bytes, more than are expected")]
     Oversized {
-        /// Bytes.
+        /// Its size in bytes.
         found: u64,
     },
-    /// The bucket's answer.
+    /// The error that the bucket answers.
     #[cfg(feature = "s3")]
     #[error("{}", Innermost(.0))]
     Bucket(#[from] object_store::Error),
@@ -133,8 +133,8 @@ impl From<nix::errno::Errno> for ObjectError {
     }
 }
 
-/// Shows an error as its innermost cause: what the system says, such as `No space left on device`. The outer
-/// ones name the place again, with words of a library.
+/// Shows an error as its innermost cause: the message of the system, such as `No space left on device`. The outer
+/// errors only repeat the place, in the words of a library.
 #[cfg(feature = "s3")]
 struct Innermost<'a>(&'a object_store::Error);
 

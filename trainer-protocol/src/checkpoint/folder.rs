@@ -1,7 +1,7 @@
-//! Checkpoints in a folder, which other programs and other people may write into.
+//! Checkpoints in a folder that other programs and other users may write to.
 //!
-//! Everything below the folder is reached by the descriptor of what holds it, and no link is followed: what is linked
-//! in, before or meanwhile, is neither read nor written nor removed. The folder itself may be a link.
+//! Everything below the folder is opened through the descriptor of its parent, and no link is followed: the target of
+//! a link, whenever the link was made, is neither read nor written nor removed. The folder itself may be a link.
 
 use std::{
     fs::{self, File},
@@ -24,24 +24,24 @@ use super::{
     objects::{Listing, Objects, folder_names, numbers_of},
 };
 
-/// To go into a folder, list it, and sync it.
+/// Flags to enter a folder, list it and sync it.
 const FOLDER: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
-/// To read a file; opening a named pipe in this way returns at once.
+/// Flags to read a file; with them opening a named pipe returns at once.
 const READ: OFlag = OFlag::O_RDONLY
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_NONBLOCK)
     .union(OFlag::O_NOCTTY)
     .union(OFlag::O_CLOEXEC);
-/// To write a new file.
+/// Flags to create a file.
 const CREATE: OFlag = OFlag::O_WRONLY
     .union(OFlag::O_CREAT)
     .union(OFlag::O_EXCL)
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
-/// How often a checkpoint is written anew when its folder is removed meanwhile.
+/// How often a checkpoint is written again if its folder is removed meanwhile.
 const PUT_TRIES: u32 = 5;
-/// Files that other writers of one checkpoint may have left or be writing.
+/// Maximum number of temporary files that other writers of one checkpoint may have left or may be writing.
 const MAX_STAGED: u32 = 10_000;
 
 #[derive(Debug)]
@@ -50,7 +50,7 @@ pub(super) struct Folder {
 }
 
 impl Folder {
-    /// Makes the folder, if there is none.
+    /// Opens the folder and makes it if it does not exist.
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;
         Ok(Self { root: root.canonicalize()? })
@@ -65,7 +65,7 @@ impl Folder {
         enter(&enter(&self.root()?, &sweep)?, &task)
     }
 
-    /// The same, made where it is missing.
+    /// Like the function above, but makes the folder if it does not exist.
     fn made_for_task(&self, task: TaskId) -> Result<OwnedFd, ObjectError> {
         let [sweep, task] = folder_names(task);
         fs::create_dir_all(&self.root)?;
@@ -78,11 +78,11 @@ impl Folder {
         let written = file.write_all(bytes).and_then(|()| file.sync_all());
         let placed = written.and_then(|()| Ok(renameat(&folder, staged.as_str(), &folder, name)?));
         if let Err(error) = placed {
-            // Nothing more can be done about a file that will not go.
+            // An error cannot be handled here: the temporary file stays.
             let _ = unlinkat(&folder, staged.as_str(), UnlinkatFlags::NoRemoveDir);
             return Err(error.into());
         }
-        // The renaming is on disk only when the folder is.
+        // The rename is on disk only after the folder is synced.
         Ok(fsync(&folder)?)
     }
 }
@@ -124,7 +124,7 @@ impl Objects for Folder {
             Err(Errno::ENXIO) => return Err(ObjectError::NotAFile("a socket or a device")),
             file => file?.into(),
         };
-        // Of what is open, which may be another file than was listed.
+        // Metadata of the open file, which may be another file than the one that was listed.
         let metadata = file.metadata()?;
         let kind = metadata.file_type();
         if !kind.is_file() {
@@ -140,7 +140,7 @@ impl Objects for Folder {
             return Err(ObjectError::Oversized { found });
         }
         let mut bytes = Vec::new();
-        // It may have grown since.
+        // The file may have grown since.
         file.take(largest.saturating_add(1)).read_to_end(&mut bytes)?;
         let found = bytes.len() as u64;
         if found > largest { Err(ObjectError::Oversized { found }) } else { Ok(bytes) }
@@ -152,7 +152,7 @@ impl Objects for Folder {
             folder => folder?,
         };
         match unlinkat(&folder, name, UnlinkatFlags::NoRemoveDir) {
-            // Another process was quicker.
+            // Another process removed it first.
             Err(Errno::ENOENT) => Ok(()),
             removed => Ok(removed?),
         }
@@ -163,7 +163,7 @@ impl Objects for Folder {
             Err(error) if error.is_not_found() => return Ok(()),
             folder => folder?,
         };
-        // Left behind by a process that was killed while it was writing.
+        // Temporary files of a process that was killed while it was writing.
         for name in names(&folder)?.into_iter().filter(|name| is_staged(name)) {
             match fstatat(&folder, name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
                 Ok(status) if kind(SFlag::from_bits_truncate(status.st_mode)).is_none() => {
@@ -186,13 +186,13 @@ impl Objects for Folder {
             }
             Err(errno) => return Err(errno.into()),
         }
-        // The sweep's folder goes with the last of its tasks; until then it is not empty.
+        // The sweep's folder is removed with its last task; until then it is not empty.
         let _ = unlinkat(&root, sweep_name.as_str(), UnlinkatFlags::RemoveDir);
         Ok(())
     }
 }
 
-/// Goes into a folder that is not a link.
+/// Opens a folder that is not a link.
 fn enter(folder: &OwnedFd, name: &str) -> Result<OwnedFd, ObjectError> {
     match openat(folder, name, FOLDER | OFlag::O_NOFOLLOW, Mode::empty()) {
         Err(_) if is_link(folder, name) => Err(ObjectError::Link(name.to_owned())),
@@ -209,7 +209,7 @@ fn make_and_enter(folder: &OwnedFd, name: &str) -> Result<OwnedFd, ObjectError> 
     enter(folder, name)
 }
 
-/// A new file beside the one of this name.
+/// Creates a temporary file for this name in the same folder.
 fn stage(folder: &OwnedFd, name: &str) -> Result<(File, String), ObjectError> {
     for number in 1..=MAX_STAGED {
         let staged = format!("{name}#{number}");
@@ -222,14 +222,14 @@ fn stage(folder: &OwnedFd, name: &str) -> Result<(File, String), ObjectError> {
     Err(Errno::EEXIST.into())
 }
 
-/// Whether [`stage`] gives such names.
+/// Whether a name has the form that [`stage`] gives.
 fn is_staged(name: &str) -> bool {
     name.split_once('#').is_some_and(|(name, number)| {
         numbers_of(name).is_some() && number.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 
-/// The names in a folder. One that is not text is changed, and then no checkpoint's.
+/// The names in a folder. A name that is not UTF-8 is changed; it cannot be a checkpoint's.
 fn names(folder: &OwnedFd) -> Result<Vec<String>, ObjectError> {
     let mut names = Vec::new();
     for entry in Dir::from_fd(openat(folder, ".", FOLDER, Mode::empty())?)?.iter() {
@@ -246,7 +246,7 @@ fn is_link(folder: &OwnedFd, name: &str) -> bool {
         .is_ok_and(|status| kind(SFlag::from_bits_truncate(status.st_mode)) == Some("a link"))
 }
 
-/// What there is instead of a regular file.
+/// The kind of an object that is not a regular file.
 fn kind(mode: SFlag) -> Option<&'static str> {
     match mode & SFlag::S_IFMT {
         SFlag::S_IFREG => None,

@@ -1,8 +1,8 @@
-//! The format: one safetensors file a checkpoint, with everything that tells whether it may be used.
+//! The format: one safetensors file per checkpoint, with everything needed to decide whether it may be used.
 //!
-//! The tensors are flat lists of 32-bit floats. The header's metadata hold texts: `format`
-//! (`colearn-checkpoint/1`), `task`, `attempt`, `epoch`, `data_digest`, `layout_digest`, `progress` and
-//! `digest`, a SHA-256 over everything else.
+//! The tensors are flat lists of 32-bit floats. The header's metadata holds these texts: `format`
+//! (`colearn-checkpoint/1`), `task`, `attempt`, `epoch`, `data_digest`, `layout_digest`, `progress` and `digest`, a
+//! SHA-256 over everything else.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -19,22 +19,22 @@ use sha2::{Digest, Sha256};
 use super::error::CheckpointError;
 
 const FORMAT: &str = "colearn-checkpoint/";
-/// Change it when what is written is read differently.
+/// Increase this number when the meaning of the written bytes changes.
 const VERSION: u32 = 1;
-/// Bytes of the header's own length.
+/// Size of the header's length field.
 const LENGTH_BYTES: usize = 8;
-/// The most bytes of a header that is read. Nearly all of it is the progress: 30,000 epochs, the most that a
-/// task may have, need about 5 MB.
+/// The largest header that is read, in bytes. Nearly all of it is the progress: 30,000 epochs, the largest number
+/// that a task may have, need about 5 MB.
 pub const MAX_HEADER_BYTES: u64 = 64 << 20;
 
-/// How far a task was at the end of an epoch.
+/// The state of a task at the end of an epoch.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Checkpoint {
-    /// What it is a checkpoint of.
+    /// What the checkpoint belongs to.
     pub header: Header,
-    /// What the trainer knows beside the tensors, such as the history: JSON, which nobody looks into here.
+    /// The trainer's state besides the tensors, such as the history. It is JSON that this crate does not interpret.
     pub progress: String,
-    /// Flat lists by name. Every bit of a float survives.
+    /// Flat lists of floats by name. Every bit of a float is kept.
     pub tensors: BTreeMap<String, Vec<f32>>,
 }
 
@@ -45,15 +45,15 @@ pub struct Header {
     pub task: TaskId,
     /// The attempt that wrote it, counting from 1.
     pub attempt: u32,
-    /// The last epoch that is finished, counting from 1.
+    /// The last finished epoch, counting from 1.
     pub epoch: u32,
     /// The data set's digest, as in results.
     pub data_digest: String,
-    /// The [digest](digest_of_text) of the names and shapes that the tensors are made of.
+    /// The [digest](digest_of_text) of the names and shapes of the network's tensors.
     pub layout_digest: String,
 }
 
-/// What a checkpoint must be to go on from it.
+/// What a checkpoint must be so that a task can continue from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
     /// See [`Header::task`].
@@ -62,12 +62,12 @@ pub struct Expected {
     pub data_digest: String,
     /// See [`Header::layout_digest`].
     pub layout_digest: String,
-    /// Every tensor with its number of floats.
+    /// The number of floats of every tensor.
     pub tensors: BTreeMap<String, usize>,
 }
 
 impl Expected {
-    /// The most bytes that such a checkpoint may have.
+    /// The largest size of such a checkpoint, in bytes.
     #[must_use]
     pub fn largest(&self) -> u64 {
         let floats: u64 = self.tensors.values().map(|&length| length as u64).sum();
@@ -81,7 +81,7 @@ pub fn digest_of_text(text: &str) -> String {
     hexadecimal(&Sha256::digest(text))
 }
 
-/// Writes a checkpoint. The same checkpoint may give different bytes, which are read as the same.
+/// Writes a checkpoint. The same checkpoint may give different bytes, which are read as equal.
 #[must_use]
 pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
     let Header { task, attempt, epoch, data_digest, layout_digest } = &checkpoint.header;
@@ -107,10 +107,10 @@ pub fn encode(checkpoint: &Checkpoint) -> Vec<u8> {
         .expect("flat lists of floats have no shape that could be wrong")
 }
 
-/// Reads a checkpoint, if it is one that is expected. Nothing is allocated that is larger than the bytes.
+/// Reads a checkpoint and checks that it is the expected one. Allocates no more memory than the bytes have.
 ///
 /// # Errors
-/// [`CheckpointError`] for all other bytes, whatever they are.
+/// [`CheckpointError`] for any other bytes.
 pub fn decode(bytes: &[u8], expected: &Expected) -> Result<Checkpoint, CheckpointError> {
     if bytes.len() as u64 > expected.largest() {
         return Err(CheckpointError::Oversized { found: bytes.len() as u64, largest: expected.largest() });
@@ -150,7 +150,7 @@ pub fn decode(bytes: &[u8], expected: &Expected) -> Result<Checkpoint, Checkpoin
     })
 }
 
-/// The header, and the bytes that the tensors' places count in, which they fill exactly.
+/// The header, and the bytes behind it, which the tensors' offsets fill exactly.
 fn split(bytes: &[u8]) -> Result<(Metadata, &[u8]), CheckpointError> {
     let wrong = |reason: String| CheckpointError::NotSafetensors(reason);
     let (length, rest) = bytes
@@ -162,15 +162,11 @@ fn split(bytes: &[u8]) -> Result<(Metadata, &[u8]), CheckpointError> {
         .filter(|_| length <= MAX_HEADER_BYTES)
         .and_then(|length| rest.split_at_checked(length))
         .ok_or_else(|| wrong(format!("its header would have {length} bytes")))?;
-    // `SafeTensors::deserialize` adds sizes from the file without a check for overflow; its `Metadata` alone
-    // does not, so the comparison with the file's size is made here.
+    // `SafeTensors::deserialize` adds sizes from the file without a check for overflow. `Metadata` alone does not, so
+    // the size of the file is checked here.
     let metadata: Metadata = serde_json::from_slice(header).map_err(|error| wrong(error.to_string()))?;
     if metadata.data_len() != data.len() {
-        return Err(wrong(format!(
-            "its header asks for {} bytes, {} follow",
-            metadata.data_len(),
-            data.len()
-        )));
+        return Err(wrong(format!("its header needs {} bytes, {} follow", metadata.data_len(), data.len())));
     }
     Ok((metadata, data))
 }
@@ -225,7 +221,7 @@ fn floats(name: &str, info: &TensorInfo, bytes: &[u8], length: usize) -> Result<
     Ok(floats.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect())
 }
 
-/// The digest of everything that a checkpoint says.
+/// The digest of the whole content of a checkpoint.
 struct ContentHash(Sha256);
 
 impl ContentHash {
@@ -240,14 +236,14 @@ impl ContentHash {
         hash
     }
 
-    /// Names in ascending order.
+    /// Adds a tensor. Names must come in ascending order.
     fn tensor(&mut self, name: &str, dtype: Dtype, shape: &[usize], bytes: &[u8]) {
         self.field(name.as_bytes());
         self.field(format!("{dtype:?} {shape:?}").as_bytes());
         self.field(bytes);
     }
 
-    /// With its length before it, so that no two contents are one row of bytes.
+    /// Adds the length before the bytes, so that different contents never give the same sequence of bytes.
     fn field(&mut self, bytes: &[u8]) {
         self.0.update((bytes.len() as u64).to_le_bytes());
         self.0.update(bytes);
@@ -260,13 +256,13 @@ impl ContentHash {
 
 fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a String can not fail.
+        // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
     })
 }
 
-/// A list of floats as safetensors wants to see it.
+/// A list of floats in the form that safetensors expects.
 struct Flat {
     shape: [usize; 1],
     bytes: Vec<u8>,

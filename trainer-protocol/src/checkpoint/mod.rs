@@ -1,4 +1,4 @@
-//! Checkpoints of tasks in training: their format and where they lie. Nothing here knows of libtorch.
+//! Checkpoints of tasks in training: their format and their storage. Nothing here depends on libtorch.
 
 #[cfg(feature = "s3")]
 mod bucket;

@@ -1,4 +1,4 @@
-//! What a folder and a bucket have in common, and how checkpoints are named in both.
+//! The interface that folders and buckets share, and the names of checkpoints in both.
 
 use std::fmt;
 
@@ -12,29 +12,29 @@ const SUFFIX: &str = ".safetensors";
 pub(super) trait Objects: fmt::Debug + Send + Sync {
     /// Writes an object as a whole.
     fn put(&self, task: TaskId, name: &str, bytes: Vec<u8>) -> Result<(), ObjectError>;
-    /// The objects of a task, of which there may be none.
+    /// The objects of a task. There may be none.
     fn list(&self, task: TaskId) -> Result<Listing, ObjectError>;
-    /// An object of at most so many bytes.
+    /// Reads an object of at most `largest` bytes.
     fn get(&self, task: TaskId, name: &str, largest: u64) -> Result<Vec<u8>, ObjectError>;
-    /// Removes an object, if it is there.
+    /// Removes an object, if it exists.
     fn delete(&self, task: TaskId, name: &str) -> Result<(), ObjectError>;
-    /// Removes what is left of a task without objects.
+    /// Removes what remains of a task without objects.
     fn remove_place(&self, task: TaskId) -> Result<(), ObjectError>;
 }
 
-/// What there is of a task.
+/// Everything that is stored for a task.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
     /// Names and sizes.
     pub(super) objects: Vec<(String, u64)>,
-    /// Names of checkpoints, with what there is instead.
+    /// Names of checkpoints that are not regular files, with their kind.
     pub(super) others: Others,
 }
 
-/// Names, each with what there is instead of a checkpoint, with its article.
+/// Names, each with the kind of the object and its article.
 pub(super) type Others = Vec<(String, &'static str)>;
 
-/// The folders that a task's checkpoints lie in: its sweep's, and therein its own.
+/// The folders of a task's checkpoints: that of its sweep, and within it that of the task.
 pub(super) fn folder_names(TaskId { sweep, configuration, seed }: TaskId) -> [String; 2] {
     [format!("{:016x}", sweep.0), format!("{configuration}-{seed}")]
 }
@@ -44,7 +44,7 @@ pub(super) fn name_of(epoch: u32, attempt: u32) -> String {
     format!("{epoch:08}-{attempt:08}{SUFFIX}")
 }
 
-/// The epoch and attempt that a name tells, if it is that of a checkpoint.
+/// The epoch and attempt in the name of a checkpoint; `None` for other names.
 pub(super) fn numbers_of(name: &str) -> Option<(u32, u32)> {
     let (epoch, attempt) = name.strip_suffix(SUFFIX)?.split_once('-')?;
     let number = |digits: &str| {

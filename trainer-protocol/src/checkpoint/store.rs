@@ -1,4 +1,4 @@
-//! Where checkpoints lie: a folder, or a bucket, with one object a checkpoint.
+//! The storage of checkpoints: a folder or a bucket, with one object per checkpoint.
 
 use std::path::Path;
 
@@ -11,41 +11,42 @@ use super::{
     objects::{Listing, Objects, Others, folder_names, name_of, numbers_of},
 };
 
-/// Files of a checkpoint's name that are not regular, of which a warning says more than how many they are.
+/// Number of objects that are named in warnings because they are not regular files; of the others only the count is
+/// shown.
 const NAMED_OTHERS: usize = 3;
 
 /// Checkpoints of any number of tasks, under
 /// `<sweep, 16 hexadecimal digits>/<configuration>-<seed>/<epoch, 8 digits>-<attempt, 8 digits>.safetensors`.
-/// What is named otherwise is left alone.
+/// Objects with other names are left alone.
 ///
-/// An object is there as a whole or not at all. In a folder it is written under another name, synced, renamed
-/// and its folder synced before [`Store::save`] returns; links are not followed, and what is not a regular file is
-/// ignored. Several programs may use one location: what one of them replaces or removes under another's hands is
-/// missing there, and nothing worse.
+/// An object exists as a whole or not at all. In a folder it is written under another name, synced and renamed, and
+/// its folder is synced before [`Store::save`] returns. Links are not followed, and objects that are not regular
+/// files are ignored. Several programs may use one location. If one of them replaces or removes an object that
+/// another uses, the other finds it missing, which does no further harm.
 ///
-/// Calls block; they must not be made, nor the store dropped, on a thread that runs asynchronous code.
+/// Calls block. They must not be made, nor the store dropped, on a thread that runs asynchronous code.
 #[derive(Debug)]
 pub struct Store {
     objects: Box<dyn Objects>,
-    /// As it was given, for messages.
+    /// The location as it was given, for messages.
     location: String,
 }
 
-/// A checkpoint in a store, not opened.
+/// A checkpoint in a store that was not opened yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoredCheckpoint {
-    /// The task that it is of.
+    /// The task of the checkpoint.
     pub task: TaskId,
-    /// The last epoch that is finished.
+    /// The last finished epoch.
     pub epoch: u32,
-    /// The attempt that wrote it.
+    /// The attempt that wrote the checkpoint.
     pub attempt: u32,
-    /// In bytes.
+    /// Size in bytes.
     pub size: u64,
 }
 
 impl StoredCheckpoint {
-    /// Later attempts are newer: they went on from what they found worth going on from.
+    /// Later attempts are newer: they continued from the best checkpoint that they found.
     fn age(&self) -> (u32, u32) {
         (self.attempt, self.epoch)
     }
@@ -56,12 +57,12 @@ impl StoredCheckpoint {
 }
 
 impl Store {
-    /// Opens a location: the path of a folder, which is made, or `s3://bucket/prefix`, with credentials, region
-    /// and endpoint from the environment variables that AWS's own tools read.
+    /// Opens a location: the path of a folder, which is made if it does not exist, or `s3://bucket/prefix`.
+    /// Credentials, region and endpoint of a bucket come from the environment variables that AWS's own tools read.
     ///
     /// # Errors
-    /// When the folder can not be made, the URL is of another kind or malformed, or this program was built
-    /// without the feature `s3`.
+    /// If the folder cannot be made, the URL is malformed or of another kind, or this program was built without the
+    /// feature `s3`.
     pub fn open(location: &str) -> Result<Self, StoreError> {
         let wrong = |why: String| StoreError::Open { location: location.to_owned(), why };
         let objects: Box<dyn Objects> = match location.split_once("://") {
@@ -79,12 +80,12 @@ impl Store {
         Ok(Self { objects, location: location.to_owned() })
     }
 
-    /// Keeps a checkpoint. Then removes others of the task, so that this one and the newest of the others
-    /// remain. This one stays even when others look newer: they may be what a trainer had to refuse.
+    /// Saves a checkpoint. Then removes others of the task, so that this one and the newest of the others remain.
+    /// This one stays even if others look newer, because the trainer may have refused those.
     ///
     /// # Errors
-    /// When it can not be written, or older ones not be listed or removed, which the text says; it is fit for a
-    /// warning, and training may go on.
+    /// If the checkpoint cannot be written, or older ones cannot be listed or removed. The message says which, and
+    /// can be shown as a warning: training may continue.
     pub fn save(&self, task: TaskId, attempt: u32, epoch: u32, bytes: Vec<u8>) -> Result<(), StoreError> {
         let name = name_of(epoch, attempt);
         self.objects
@@ -97,15 +98,15 @@ impl Store {
         Ok(())
     }
 
-    /// The checkpoints of a task: later attempts first, and of one attempt later epochs first.
+    /// The checkpoints of a task: later attempts first, and within an attempt later epochs first.
     ///
     /// # Errors
-    /// When the location can not be read. That there is none is no error.
+    /// If the location cannot be read. It is no error if there are no checkpoints.
     pub fn newest_first(&self, task: TaskId) -> Result<Vec<StoredCheckpoint>, StoreError> {
         Ok(self.list(task)?.0)
     }
 
-    /// The same, and what is named like a checkpoint and is none.
+    /// The checkpoints, and the objects that have the name of a checkpoint but are none.
     fn list(&self, task: TaskId) -> Result<(Vec<StoredCheckpoint>, Others), StoreError> {
         let Listing { objects, mut others } =
             self.objects.list(task).map_err(|cause| self.failed("list", task, None, cause))?;
@@ -119,10 +120,10 @@ impl Store {
         Ok((entries, others))
     }
 
-    /// The bytes of a checkpoint.
+    /// Reads the bytes of a checkpoint.
     ///
     /// # Errors
-    /// When it is larger than `largest` bytes, in which case none of it is read, not a regular file, or can not be read.
+    /// If it is larger than `largest` bytes (then none of it is read), is not a regular file, or cannot be read.
     pub fn load(&self, entry: &StoredCheckpoint, largest: u64) -> Result<Vec<u8>, StoreError> {
         let name = entry.name();
         self.objects.get(entry.task, &name, largest).map_err(|cause| match cause {
@@ -133,10 +134,11 @@ impl Store {
         })
     }
 
-    /// Removes all checkpoints of a task, finished or not, and in a folder the task's own.
+    /// Removes all checkpoints of a task, also unfinished ones; in a folder, the folder of the task too.
     ///
     /// # Errors
-    /// When one can not be removed, or something else lies among them, which stays. That there is none is no error.
+    /// If an object cannot be removed, or something else lies among them, which is kept. It is no error if there are
+    /// none.
     pub fn remove(&self, task: TaskId) -> Result<(), StoreError> {
         for entry in self.newest_first(task)? {
             self.delete(&entry)?;
@@ -144,7 +146,8 @@ impl Store {
         self.objects.remove_place(task).map_err(|cause| self.failed("remove", task, None, cause))
     }
 
-    /// The newest checkpoint of a task that is as expected. Says of each that is not, why, and what follows.
+    /// The newest checkpoint of a task that matches `expected`. For each newer one, `warn` gets the reason and the
+    /// consequence.
     pub fn latest(
         &self,
         task: TaskId,
@@ -163,7 +166,10 @@ impl Store {
             warn(format!("checkpoint {path} is {kind}, not a regular file, and is ignored"));
         }
         if let Some(more @ 1..) = others.len().checked_sub(NAMED_OTHERS) {
-            warn(format!("{} holds {more} more of the kind", self.shown(task, None)));
+            warn(format!(
+                "{} holds {more} more object(s) that are not regular files",
+                self.shown(task, None)
+            ));
         }
         for (position, entry) in entries.iter().enumerate() {
             let refused = match self.load(entry, expected.largest()) {
@@ -195,7 +201,7 @@ impl Store {
         StoreError::Failed { verb, path: self.shown(task, name), cause }
     }
 
-    /// An object, or the place of a task's, as a person would look for it.
+    /// The path of an object, or of a task's folder, for messages.
     fn shown(&self, task: TaskId, name: Option<&str>) -> String {
         let folders = folder_names(task);
         let parts = [self.location.trim_end_matches('/'), &folders[0], &folders[1]];

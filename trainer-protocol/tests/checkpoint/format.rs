@@ -1,4 +1,4 @@
-//! The format.
+//! Tests of the format.
 
 use std::collections::HashMap;
 
@@ -123,7 +123,7 @@ fn what_is_too_large_is_not_looked_at() {
     assert!(matches!(decode(&bytes, &expected(3)), Err(CheckpointError::NotSafetensors(_))));
 }
 
-/// Its digest fits, as that of a file which another program wrote on purpose.
+/// The digest matches, as in a file that another program wrote on purpose.
 #[test]
 fn floats_of_another_type_are_refused() {
     let bytes = encode(&checkpoint(3, 1, 7));

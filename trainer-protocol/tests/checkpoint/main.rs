@@ -1,4 +1,4 @@
-//! Checkpoints: what survives, what is refused, and what lies where.
+//! Tests of checkpoints: what is kept, what is refused, and where objects are stored.
 
 #![expect(clippy::unwrap_used, reason = "these are tests; clippy takes their helpers for something else")]
 
@@ -14,7 +14,7 @@ fn task(seed: u64) -> TaskId {
     TaskId { sweep: SweepId(26), configuration: ConfigurationId(0xfeed), seed }
 }
 
-/// A small checkpoint with floats that are easily lost: a NaN with a payload, -0, a subnormal.
+/// A small checkpoint with floats that are easily changed: a NaN with a payload, -0, a subnormal.
 fn checkpoint(seed: u64, attempt: u32, epoch: u32) -> Checkpoint {
     let odd = [f32::from_bits(0x7fa1_2345), -0.0, f32::from_bits(1), f32::NEG_INFINITY, 0.1];
     Checkpoint {
@@ -44,7 +44,7 @@ fn expected(seed: u64) -> Expected {
     }
 }
 
-/// Equality of every bit; `==` takes a NaN for different from itself.
+/// Compares every bit; with `==` a NaN differs from itself.
 fn same(one: &Checkpoint, other: &Checkpoint) -> bool {
     let bits = |checkpoint: &Checkpoint| -> Vec<(String, Vec<u32>)> {
         let bits = |values: &Vec<f32>| values.iter().map(|value| value.to_bits()).collect();

@@ -1,4 +1,4 @@
-//! The store, in real folders.
+//! Tests of the store, in real folders.
 
 use std::{
     collections::BTreeSet,
@@ -127,7 +127,7 @@ fn what_is_too_large_is_not_read() {
     assert_eq!(env.store.load(entry, entry.size).unwrap().len() as u64, entry.size);
     let error = env.store.load(entry, entry.size - 1).unwrap_err();
     assert!(matches!(error, StoreError::Oversized { .. }), "{error}");
-    // A file of a terabyte, of which the disk holds nothing.
+    // A sparse file of a terabyte, which takes no space on the disk.
     let huge = fs::File::create(env.of_task(1).join("00000010-00000001.safetensors")).unwrap();
     huge.set_len(1 << 40).unwrap();
     let (found, warnings) = env.latest(1);
@@ -151,14 +151,14 @@ fn other_names_are_left_alone() {
     assert_eq!(env.files(1).len(), others.len() + 3);
 }
 
-/// What a call returns, which must not take long.
+/// The result of a call that must not take long.
 fn promptly<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> T {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || sender.send(call()));
     receiver.recv_timeout(Duration::from_secs(30)).expect("the call ends")
 }
 
-/// A named pipe would be waited for until somebody writes into it, and this device never ends.
+/// Reading a named pipe would wait until somebody writes to it, and this device never ends.
 #[test]
 fn what_is_not_a_regular_file_is_ignored_with_a_warning() {
     let env = TestEnv::new();
@@ -179,9 +179,9 @@ fn what_is_not_a_regular_file_is_ignored_with_a_warning() {
     let told = |epoch, kind| {
         format!("checkpoint {} is {kind}, not a regular file, and is ignored", at(epoch).display())
     };
-    let more = format!("{} holds 1 more of the kind", env.of_task(1).display());
+    let more = format!("{} holds 1 more object(s) that are not regular files", env.of_task(1).display());
     assert_eq!(warnings, [told(10, "a named pipe"), told(11, "a link"), told(12, "a link"), more]);
-    // They neither count as checkpoints nor are removed.
+    // These objects neither count as checkpoints nor are removed.
     env.save(1, 1, 20);
     env.save(1, 1, 25);
     let kept: BTreeSet<String> = others.iter().cloned().chain([name(20), name(25)]).collect();
@@ -193,7 +193,7 @@ fn what_is_not_a_regular_file_is_ignored_with_a_warning() {
     assert_eq!(env.files(1), others);
 }
 
-/// What was a checkpoint when it was listed may be something else when it is read.
+/// A checkpoint may be replaced by something else between listing and reading.
 #[test]
 fn what_is_swapped_in_for_a_listed_checkpoint_is_not_read() {
     let env = TestEnv::new();
@@ -269,7 +269,7 @@ fn removing_removes_all_of_one_task() {
     env.save(1, 1, 5);
     env.save(1, 2, 10);
     env.save(2, 1, 5);
-    // Of a process that was killed while it was writing.
+    // A temporary file of a process that was killed while it was writing.
     fs::write(env.of_task(1).join("00000015-00000001.safetensors#1"), "half").unwrap();
     env.store.remove(task(1)).unwrap();
     assert!(!env.of_task(1).exists());
@@ -278,7 +278,7 @@ fn removing_removes_all_of_one_task() {
     assert_eq!(fs::read_dir(env.folder.path()).unwrap().count(), 0);
 }
 
-/// A worker that was given up and its successor, which write at the same time while a third reads.
+/// A worker that was given up and its successor write at the same time, while a third process reads.
 #[test]
 fn two_writers_do_each_other_no_harm() {
     let env = TestEnv::new();
@@ -289,7 +289,7 @@ fn two_writers_do_each_other_no_harm() {
             scope.spawn(move || {
                 let store = Store::open(location).unwrap();
                 for epoch in 2..40 {
-                    // Now and then both write the same object.
+                    // Sometimes both write the same object.
                     let attempt = if epoch % 3 == 0 { 3 } else { attempt };
                     store.save(task(1), attempt, epoch, encode(&checkpoint(1, attempt, epoch))).unwrap();
                 }
@@ -297,7 +297,7 @@ fn two_writers_do_each_other_no_harm() {
         }
         let store = Store::open(location).unwrap();
         for _ in 0..40 {
-            // What was removed since it was listed is missing; half a checkpoint is never seen.
+            // An object that was removed since it was listed is missing; half a checkpoint is never seen.
             store.latest(task(1), &expected(1), &mut |warning| {
                 assert!(warning.contains("No such file"), "{warning}");
             });
@@ -318,7 +318,7 @@ fn what_can_not_be_written_is_an_error_with_its_cause() {
     assert!(error.contains("Not a directory") || error.contains("File exists"), "{error}");
 }
 
-/// Who may write everywhere, as root may, sees nothing of it.
+/// A user who may write everywhere, as root may, does not see this error.
 #[test]
 fn a_read_only_folder_is_an_error() {
     use std::os::unix::fs::PermissionsExt as _;
@@ -337,12 +337,12 @@ fn a_read_only_folder_is_an_error() {
     restrict(0o700);
 }
 
-/// The limit on the size of files stands in for a full disk, which takes a file system of one's own.
+/// The limit on the size of files replaces a full disk, which would need a separate file system.
 #[test]
 fn a_full_disk_leaves_what_was_there() {
     let env = TestEnv::new();
     env.save(1, 1, 5);
-    // The limit would hold for its output too, where that goes into a file.
+    // The limit would also apply to the output, if that goes to a file.
     let output = std::process::Command::new("sh")
         .args(["-c", r#"ulimit -f 1; trap '' XFSZ; exec "$0" --exact store::fills_the_disk --nocapture"#])
         .arg(std::env::current_exe().unwrap())
@@ -354,7 +354,7 @@ fn a_full_disk_leaves_what_was_there() {
     assert_eq!(env.files(1), names(&["00000005-00000001.safetensors"]), "no half file remains");
 }
 
-/// Not a test by itself: the process that may not write more than a block.
+/// Not a test by itself: the child process that may not write more than a block.
 #[test]
 fn fills_the_disk() {
     let Some(folder) = std::env::var_os("COLEARN_TEST_FULL") else { return };

@@ -1,27 +1,27 @@
-//! The networks that are measured, at the sizes of the paper's experiments: shared by the bench, the GPU's
-//! probe and the tests.
+//! The networks that are measured, at the sizes of the paper's experiments. The bench, the GPU probe and the tests
+//! share them.
 
 use colearn_trainer::model::{
     BiEflstm, BiEflstmShape, Kernels, Mfn, MfnDropout, MfnModality, MfnShape, Model, Objective,
 };
 use tch::{Device, Kind};
 
-/// Of IEMOCAP.
+/// Number of classes of IEMOCAP.
 pub(crate) const CLASSES: i64 = 9;
 
-/// What is measured, with the usual batch.
+/// A network to measure, with the batch size of its experiment.
 pub(crate) struct Subject {
     pub(crate) model: Box<dyn Model>,
     pub(crate) objective: Objective,
     pub(crate) features: i64,
-    /// By modality, as the training loop gives them.
+    /// The columns of each modality as (first, count), as the training loop passes them.
     pub(crate) columns: Vec<(i64, i64)>,
     pub(crate) samples: i64,
     pub(crate) steps: i64,
 }
 
 impl Subject {
-    /// A cohort of one member a seed; `None` where the network's name is not known.
+    /// A cohort with one member per seed; `None` if the name of the network is unknown.
     pub(crate) fn of(
         network: &str,
         seeds: &[u64],
@@ -36,7 +36,7 @@ impl Subject {
     }
 }
 
-/// On IEMOCAP.
+/// The bi-EFLSTM at its IEMOCAP size.
 fn bi_eflstm(seeds: &[u64], options: (Kind, Device), kernels: Kernels) -> Subject {
     let (features, objective) = (300 + 80 + 310, Objective::CrossEntropy);
     let shape = BiEflstmShape { features, hidden: 128, layers: 2, outputs: CLASSES, objective };
@@ -46,7 +46,7 @@ fn bi_eflstm(seeds: &[u64], options: (Kind, Device), kernels: Kernels) -> Subjec
     Subject { model, objective, features, columns, samples: 15, steps: 30 }
 }
 
-/// On MOSI.
+/// The MFN at its MOSI size.
 fn mfn(seeds: &[u64], options: (Kind, Device), kernels: Kernels) -> Subject {
     let modality = |name: &str, first, dim, hidden| MfnModality { name: name.into(), first, dim, hidden };
     let objective = Objective::L1;

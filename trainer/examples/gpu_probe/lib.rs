@@ -1,5 +1,5 @@
-//! Training steps of the networks without a trainer around them, for `scripts/gpu-check`: numbers that are compared
-//! between devices, and times.
+//! Training steps of the networks without a trainer around them, for `scripts/gpu-check`: numbers to compare between
+//! devices, and times.
 //!
 //! ```text
 //! device                                                   what libtorch sees
@@ -7,11 +7,12 @@
 //! steps NETWORK --device D --members K,K,... --seconds S   milliseconds a step, and memory, at each K
 //! prepare NETWORK --device D [--members K]                 makes a cohort and its batch, for `rounds` in this process
 //! rounds [--rounds N]                                      nothing but steps, for a profiler to watch
-//! hold --device D --leave BYTES                            takes all of a GPU's memory but so much, until stdin closes
+//! hold --device D --leave BYTES                            takes all of a GPU's memory but BYTES, until stdin closes
 //! ```
 //!
-//! NETWORK is `bi-eflstm` or `mfn`, at the paper's sizes; `--samples B` and `--steps T` cut a batch; `--kernels fused`
-//! or `in-place` are others than the device's own. Every line on standard output is a JSON object.
+//! NETWORK is `bi-eflstm` or `mfn`, at the paper's sizes. `--samples B` and `--steps T` make the batch smaller.
+//! `--kernels fused` or `in-place` chooses other kernels than the device's own. Every line on standard output is a
+//! JSON object.
 
 mod memory;
 mod options;
@@ -31,17 +32,17 @@ use options::Options;
 use serde_json::json;
 use tch::{Device, Kind, Tensor};
 
-/// What was wrong, for a person.
+/// The error is a text for people.
 type Outcome = Result<(), String>;
 
-/// Runs the probe as a program would run. The exit code: 0, 1 when it failed, 2 for wrong usage.
+/// Runs the probe as a program would run. Returns the exit code: 0 on success, 1 on failure, 2 for wrong usage.
 ///
 /// # Safety
-/// `arguments` points to `count` C strings, which stay as they are during the call.
+/// `arguments` points to `count` C strings, which are not changed during the call.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gpu_probe(count: c_int, arguments: *const *const c_char) -> c_int {
     let read = |index: usize| {
-        // SAFETY: the caller says that so many strings are there.
+        // SAFETY: the caller guarantees that there are `count` strings.
         unsafe { CStr::from_ptr(*arguments.add(index)) }.to_string_lossy().into_owned()
     };
     let arguments: Vec<String> = (0..usize::try_from(count).unwrap_or(0)).map(read).collect();
@@ -52,7 +53,7 @@ pub unsafe extern "C" fn gpu_probe(count: c_int, arguments: *const *const c_char
             return 2;
         }
     };
-    // libtorch's exceptions are panics here, and must not go on into the caller.
+    // libtorch's exceptions are panics here. They must not reach the caller, which is not Rust.
     match catch_unwind(AssertUnwindSafe(|| run(&options))) {
         Ok(Ok(())) => 0,
         Ok(Err(error)) => {
@@ -88,12 +89,12 @@ fn device() -> Outcome {
     Ok(())
 }
 
-/// Keeps memory from others, so that they run out of it soon.
+/// Occupies memory, so that other processes run out of memory soon.
 fn hold(options: &Options) -> Outcome {
     let Device::Cuda(number) = options.device()? else {
         return Err("only the memory of a GPU can be held".to_owned());
     };
-    // The context takes some itself, before what is left is asked for.
+    // The CUDA context itself takes memory. It is created before the free memory is queried.
     let context = Tensor::zeros([1], (Kind::Uint8, Device::Cuda(number)));
     let (free, _) = memory::of_gpu(number).ok_or("the CUDA runtime does not say how much memory is free")?;
     let leave: i64 = options.number("--leave", 0)?;
@@ -107,15 +108,15 @@ fn hold(options: &Options) -> Outcome {
     Ok(())
 }
 
-/// One line for the program that asked.
+/// Writes one JSON line for the program that started the probe.
 fn say(value: &serde_json::Value) {
     use std::io::Write as _;
     let mut out = std::io::stdout().lock();
-    // Who closed our output does not want it.
+    // A closed output means that the reader does not need the line.
     let _ = writeln!(out, "{value}").and_then(|()| out.flush());
 }
 
-/// What a panic says.
+/// The message of a panic.
 fn words(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("the probe panicked").to_owned()

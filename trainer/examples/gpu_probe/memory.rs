@@ -5,7 +5,7 @@ use std::ffi::c_int;
 use nix::libc;
 use tch::Device;
 
-/// Bytes in use: of a GPU by all of its processes, or of this process's main memory.
+/// Bytes in use: for a GPU by all processes on it, for the CPU by this process.
 pub(crate) fn used(device: Device) -> Option<u64> {
     match device {
         Device::Cuda(number) => of_gpu(number).map(|(free, total)| total - free),
@@ -15,7 +15,7 @@ pub(crate) fn used(device: Device) -> Option<u64> {
 
 /// Free and total bytes of a GPU; `None` where the CUDA runtime is not loaded or fails.
 ///
-/// `tch` has no function for it, but the runtime that libtorch's CUDA half is linked against is in this process.
+/// `tch` has no function for this, but the CUDA runtime that libtorch is linked against is loaded in this process.
 pub(crate) fn of_gpu(number: usize) -> Option<(u64, u64)> {
     type SetDevice = unsafe extern "C" fn(c_int) -> c_int;
     type GetInfo = unsafe extern "C" fn(*mut usize, *mut usize) -> c_int;
@@ -34,8 +34,7 @@ pub(crate) fn of_gpu(number: usize) -> Option<(u64, u64)> {
         (std::mem::transmute::<*mut _, SetDevice>(set), std::mem::transmute::<*mut _, GetInfo>(get))
     };
     let (mut free, mut total) = (0_usize, 0_usize);
-    // SAFETY: both pointers are to numbers of this function's, and the number of a device that is not there is an
-    // error that is returned.
+    // SAFETY: both pointers point to local numbers. An invalid device number gives an error code.
     let code = unsafe {
         match set(c_int::try_from(number).ok()?) {
             0 => get(&raw mut free, &raw mut total),
@@ -45,7 +44,7 @@ pub(crate) fn of_gpu(number: usize) -> Option<(u64, u64)> {
     (code == 0).then_some((free as u64, total as u64))
 }
 
-/// Linux alone says.
+/// Resident memory of this process. Only Linux tells it.
 fn resident() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;

@@ -8,7 +8,7 @@ use tch::Device;
 /// `COMMAND [NETWORK] --name value...`
 pub(crate) struct Options {
     pub(crate) command: String,
-    /// Empty where none was named.
+    /// Empty if no network was given.
     pub(crate) network: String,
     named: Vec<(String, String)>,
 }
@@ -29,7 +29,7 @@ impl Options {
         Ok(Self { command, network, named })
     }
 
-    /// A value as it was typed.
+    /// The value of an option as it was typed.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.named.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
@@ -41,7 +41,7 @@ impl Options {
         }
     }
 
-    /// Numbers with commas between.
+    /// Numbers separated by commas.
     pub(crate) fn numbers(&self, name: &str, default: &[usize]) -> Result<Vec<usize>, String> {
         let Some(text) = self.text(name) else { return Ok(default.to_vec()) };
         let numbers: Result<Vec<usize>, _> = text.split(',').map(str::parse).collect();
@@ -49,7 +49,7 @@ impl Options {
         if numbers.contains(&0) { Err(format!("{name} must be at least 1")) } else { Ok(numbers) }
     }
 
-    /// Those of the device unless told.
+    /// The kernels to use; by default those of the device.
     pub(crate) fn kernels(&self, device: Device) -> Result<Kernels, String> {
         match self.text("--kernels") {
             None => Ok(Kernels::of(device)),

@@ -6,19 +6,19 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{Outcome, options::Options, say, work::Work};
 
-/// What is compared: everything in double precision, on the CPU.
+/// What is compared. All tensors are in double precision on the CPU.
 struct Trajectory {
-    /// Of every step, [N, K].
+    /// Losses of every step, [N, K].
     losses: Tensor,
-    /// Of the first step and the last, [K, P].
+    /// Gradients of the first and of the last step, [K, P].
     gradients: [Tensor; 2],
-    /// Before the first step and after the last, [K, P].
+    /// Weights before the first and after the last step, [K, P].
     weights: [Tensor; 2],
-    /// After the last, [K, Q].
+    /// Buffers after the last step, [K, Q].
     buffers: Tensor,
 }
 
-/// Says how the device differs from the CPU in single and in double precision.
+/// Prints how the device differs from the CPU in single and in double precision.
 pub(crate) fn run(options: &Options) -> Outcome {
     let device = options.device()?;
     let threads = options.number("--threads", 1)?;
@@ -35,7 +35,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
             continue;
         }
         if (device, kind, kernels) == (Device::Cpu, Kind::Float, Kernels::InPlace) {
-            continue; // It would be compared with itself.
+            continue; // The CPU in double precision is the reference itself.
         }
         let expected = trajectory(options, (kind, Device::Cpu), Kernels::InPlace)?;
         say(&differences(name, &found, &expected, layout));
@@ -86,9 +86,10 @@ fn differences(name: &str, found: &Trajectory, expected: &Trajectory, layout: &L
     })
 }
 
-/// The largest difference within a parameter, relative to its largest value; of all parameters the worst.
+/// The largest difference within each parameter, relative to the largest value of that parameter; the worst of all
+/// parameters.
 ///
-/// Value by value, a gradient that is nearly zero would be called wrong for its rounding.
+/// Compared value by value, a gradient that is nearly zero would fail because of rounding.
 fn by_parameter(found: &Tensor, expected: &Tensor, layout: &Layout) -> Value {
     let names = layout.entries().iter().map(|entry| entry.name.as_str());
     let (worst, name) = names

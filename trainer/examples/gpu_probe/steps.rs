@@ -12,13 +12,13 @@ use tch::{Device, Kind};
 
 use crate::{Outcome, memory, options::Options, say, words, work::Work};
 
-/// Steps before anything is timed: kernels are loaded, memory is allocated, caches are filled.
+/// Steps before the timing starts, in which kernels are loaded, memory is allocated and caches are filled.
 const WARM_UP: u32 = 4;
-/// Blocks of steps, of which the median counts.
+/// Blocks of steps. The median of the blocks is reported.
 const BLOCKS: u32 = 3;
 
-/// Times a step at each number of members, in the order in which they are given: the first counts most, should the
-/// time end. The memory of the first is its own; those after it find in the allocator what others left.
+/// Times a step at each number of members, in the given order. The first number is the most important one, in case
+/// the time ends. Its memory figure is exact; later figures include what earlier ones left in the allocator.
 pub(crate) fn run(options: &Options) -> Outcome {
     let device = options.device()?;
     tch::set_num_threads(options.number("--threads", 1)?);
@@ -27,7 +27,7 @@ pub(crate) fn run(options: &Options) -> Outcome {
         Duration::try_from_secs_f64(options.number("--limit", 3600.0)?).map_err(|error| error.to_string())?;
     let members = options.numbers("--members", &[1])?;
     let began = Instant::now();
-    // The context and the first kernels are not a member's.
+    // Create the context and load the first kernels now, so that they do not count as memory of a member.
     drop(tch::Tensor::zeros([1], (Kind::Float, device)));
     let before = memory::used(device);
     for count in members {
@@ -45,11 +45,11 @@ pub(crate) fn run(options: &Options) -> Outcome {
 }
 
 thread_local! {
-    /// What `prepare` made, with the next step.
+    /// The cohort and batch that `prepare` made, and the number of the next step.
     static PREPARED: RefCell<Option<(Work, Batch, u32)>> = const { RefCell::new(None) };
 }
 
-/// Makes a cohort and its batch. [`rounds`] can then be watched without what only a start costs.
+/// Makes a cohort and its batch. A profiler can then watch [`rounds`] without the costs of the start.
 pub(crate) fn prepare(options: &Options) -> Outcome {
     tch::set_num_threads(options.number("--threads", 1)?);
     let device = options.device()?;
@@ -61,7 +61,7 @@ pub(crate) fn prepare(options: &Options) -> Outcome {
     Ok(())
 }
 
-/// Makes steps and measures nothing.
+/// Runs steps and measures nothing.
 pub(crate) fn rounds(options: &Options) -> Outcome {
     let count: u32 = options.number("--rounds", 10)?;
     PREPARED.with_borrow_mut(|prepared| {
@@ -97,7 +97,7 @@ fn time(
     steps(&mut work, 1);
     work.synchronize();
     let first = began.elapsed();
-    // A step that takes a second has warmed up after one.
+    // If a step takes more than a second, one is enough as a warm-up.
     steps(&mut work, if first.as_secs_f64() > seconds { 1 } else { WARM_UP });
     work.synchronize();
     let trial = Instant::now();
@@ -106,7 +106,7 @@ fn time(
     let count =
         (seconds / f64::from(BLOCKS) / trial.elapsed().as_secs_f64().max(1e-6)).clamp(1.0, 1000.0) as u32;
 
-    // To be told of the work, and to have it done.
+    // Time to enqueue the work, and time until it is done.
     let (mut told, mut done) = (Vec::new(), Vec::new());
     for _ in 0..BLOCKS {
         let began = Instant::now();
@@ -117,7 +117,8 @@ fn time(
     }
     let used = memory::used(device);
 
-    // The parts of a step, each waited for: together they take longer than a step, in which they overlap.
+    // Times of the parts of a step, with a wait after each part. Their sum is more than a step takes, because the
+    // parts overlap in a step.
     let mut parts = [0.0, 0.0];
     let few = count.min(20);
     for _ in 0..few {
@@ -148,7 +149,7 @@ fn time(
     }))
 }
 
-/// The values are in order afterwards.
+/// Sorts the values.
 fn median(values: &mut [f64]) -> f64 {
     values.sort_by(f64::total_cmp);
     values[values.len() / 2]

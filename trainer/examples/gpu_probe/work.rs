@@ -1,4 +1,4 @@
-//! A cohort and its batches.
+//! A cohort and the batches to train it on.
 
 use colearn_trainer::{
     model::{Batch, Draws, Kernels, Model, Objective},
@@ -37,7 +37,7 @@ impl Work {
         let Subject { model, objective, features, columns, samples, steps } =
             Subject::of(&options.network, &seeds, (kind, device), kernels)
                 .ok_or_else(|| format!("`{}` is not a network: bi-eflstm or mfn", options.network))?;
-        // The batch of the paper's text for IEMOCAP is 15, of its sweep as the authors ran it 30.
+        // The paper's text says 15 samples per batch for IEMOCAP; the sweep that the authors ran used 30.
         let samples = if options.network == "bi-eflstm" { 30 } else { samples };
         let (samples, steps) = (options.number("--samples", samples)?, options.number("--steps", steps)?);
         if samples < 2 || steps < 1 {
@@ -60,7 +60,7 @@ impl Work {
         })
     }
 
-    /// The batch of a step, the same numbers on every device. In every third one the language alone is present.
+    /// The batch of a step, with the same numbers on every device. In every third batch only language is present.
     pub(crate) fn equal_batch(&self, step: u32) -> Batch {
         let mut values = vec![0.0; (self.rows() * self.features) as usize * self.seeds.len()];
         Stream::new(1, Purpose::Shuffle, 1, step).fill_uniform(1.7, &mut values);
@@ -68,7 +68,7 @@ impl Work {
         self.batch(features, if step % 3 == 2 { 1 } else { self.columns.len() })
     }
 
-    /// A batch of any numbers, made on the device.
+    /// A batch of arbitrary numbers, made on the device.
     pub(crate) fn random_batch(&self) -> Batch {
         let count = self.seeds.len() as i64 * self.rows() * self.features;
         self.batch(Tensor::randn([count], self.options), self.columns.len())
@@ -94,18 +94,18 @@ impl Work {
         }
     }
 
-    /// Forward and backward; the loss of each member, [K].
+    /// Runs forward and backward; returns the loss of each member, [K].
     pub(crate) fn train(&mut self, batch: &Batch, step: u32) -> Tensor {
         self.model.train(batch, &Draws { seeds: &self.seeds, epochs: &self.epochs, step })
     }
 
-    /// The optimizer's part of a step.
+    /// Runs the optimizer's part of a step.
     pub(crate) fn optimize(&mut self) {
         self.adam.step(self.model.parameters(), self.model.gradients());
     }
 
-    /// Waits until the device has done what it was told. Nothing that is timed means anything without it: a GPU is
-    /// told of work long before it does it.
+    /// Waits until the device has finished its work. Times mean nothing without this call, because a GPU receives
+    /// work long before it executes it.
     pub(crate) fn synchronize(&self) {
         if let Device::Cuda(number) = self.options.1 {
             tch::Cuda::synchronize(number as i64);

@@ -1,8 +1,8 @@
 //! Fused operators of libtorch that the `tch` crate does not wrap: one kernel on a GPU where plain operations take
 //! a dozen. `operators.cpp` is their C interface.
 //!
-//! Like those of `tch`, these functions panic with libtorch's message when libtorch refuses; the trainer contains
-//! that.
+//! Like those of `tch`, these functions panic with libtorch's message when libtorch reports an error. The trainer
+//! catches the panic.
 
 use std::{
     ffi::{CStr, c_char},
@@ -48,7 +48,7 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// What a cell computes in one time step, N rows wide.
+/// Results of one time step of a cell. All tensors have N rows.
 #[derive(Debug)]
 pub(crate) struct CellStep {
     /// h, the output: [N, H].
@@ -59,10 +59,11 @@ pub(crate) struct CellStep {
     pub(crate) gates: Tensor,
 }
 
-/// One time step of `torch.nn.LSTM`'s cell: `input_gates` and `hidden_gates` are the two halves of the gates'
-/// preactivations, [N, 4H] each, with the biases in either; `cell` is the state before, [N, H].
+/// One time step of `torch.nn.LSTM`'s cell. `input_gates` and `hidden_gates` are the two summands of the gates'
+/// preactivations, [N, 4H] each; the biases may be in either. `cell` is the previous state, [N, H].
 ///
-/// On a GPU it is libtorch's fused kernel, which exists there alone; elsewhere the same in plain operations.
+/// On a GPU this is libtorch's fused kernel, which exists for GPUs only. On other devices plain operations compute
+/// the same.
 pub(crate) fn lstm_cell(input_gates: &Tensor, hidden_gates: &Tensor, cell: &Tensor) -> CellStep {
     if !cell.device().is_cuda() {
         return plain::lstm_cell(input_gates, hidden_gates, cell);
@@ -76,8 +77,8 @@ pub(crate) fn lstm_cell(input_gates: &Tensor, hidden_gates: &Tensor, cell: &Tens
     CellStep { hidden, cell, gates }
 }
 
-/// The gradients of the preactivations [N, 4H] and of the cell state before [N, H], given those of the output and
-/// of the state (if anything but the output reads it).
+/// The gradients of the preactivations [N, 4H] and of the previous cell state [N, H], from the gradients of the
+/// output and of the state (None if only the output reads the state).
 pub(crate) fn lstm_cell_backward(
     dhidden: &Tensor,
     dcell: Option<&Tensor>,
@@ -88,7 +89,7 @@ pub(crate) fn lstm_cell_backward(
         return plain::lstm_cell_backward(dhidden, dcell, cell_before, step);
     }
     let mut out = [ptr::null_mut(); 2];
-    // SAFETY: as above; the gradient of the state may be null.
+    // SAFETY: as in `lstm_cell`; the gradient of the state may be null.
     let error = unsafe {
         colearn_lstm_cell_backward(
             out.as_mut_ptr(),
@@ -104,7 +105,7 @@ pub(crate) fn lstm_cell_backward(
     (dgates, dbefore)
 }
 
-/// What the tensors of one call of [`adam`] share.
+/// Constants for all tensors of one call of [`adam`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct AdamConstants {
     pub(crate) learning_rate: f64,
@@ -114,18 +115,19 @@ pub(crate) struct AdamConstants {
     pub(crate) epsilon: f64,
 }
 
-/// The tensors of one parameter tensor: itself, its gradient, the running means of the gradient and of its
-/// square, and how many steps were taken with this one, a number in single precision on the same device.
+/// The tensors of one parameter tensor: the parameter, its gradient, the running means of the gradient and of its
+/// square, and the number of steps so far (a single-precision number on the same device).
 pub(crate) type AdamTensors = [Tensor; 5];
 
-/// One step of Adam, in place, as `torch.optim.Adam(fused=True)` takes it, on any device.
+/// One step of Adam, in place, equal to `torch.optim.Adam(fused=True)`, on any device.
 pub(crate) fn adam(tensors: &[AdamTensors], constants: AdamConstants) {
     let column = |number: usize| -> Vec<*const RawTensor> {
         tensors.iter().map(|tensors| raw(&tensors[number])).collect()
     };
     let [parameters, gradients, means, squares, steps] = [0, 1, 2, 3, 4].map(column);
     let AdamConstants { learning_rate, beta1, beta2, weight_decay, epsilon } = constants;
-    // SAFETY: each list has one pointer a tensor; the tensors outlive the call, and only it uses them meanwhile.
+    // SAFETY: each list has one pointer per tensor. The tensors outlive the call, and nothing else uses them during
+    // the call.
     let error = unsafe {
         colearn_adam(
             parameters.as_ptr(),
@@ -149,7 +151,7 @@ fn raw(tensor: &Tensor) -> *const RawTensor {
 }
 
 fn owned(tensor: *mut RawTensor) -> Tensor {
-    // SAFETY: it was made by `new at::Tensor` for this call and belongs to nobody else.
+    // SAFETY: the pointer was made by `new at::Tensor` for this call, and only this value owns it.
     unsafe { Tensor::from_ptr(tensor.cast()) }
 }
 
@@ -157,7 +159,7 @@ fn check(error: *mut c_char) {
     if error.is_null() {
         return;
     }
-    // SAFETY: it is a C string that `strdup` made for this call.
+    // SAFETY: the pointer is a C string that `strdup` made for this call.
     let message = unsafe {
         let message = CStr::from_ptr(error).to_string_lossy().into_owned();
         libc::free(error.cast());
@@ -166,7 +168,7 @@ fn check(error: *mut c_char) {
     panic!("{message}");
 }
 
-/// The same in plain operations: for devices without the kernel, and for tests.
+/// The same computations in plain operations: for devices without the kernel, and for tests.
 mod plain {
     use tch::Tensor;
 
@@ -207,8 +209,8 @@ mod tests {
 
     use super::*;
 
-    /// There is no such kernel on the CPU: libtorch's refusal arrives as a panic with its message, and nothing
-    /// leaks into the process.
+    /// libtorch has no such kernel for the CPU. Its error arrives as a panic with the message, and the process leaks
+    /// nothing.
     #[test]
     fn what_libtorch_refuses_is_a_panic_with_its_message() {
         let tensor = Tensor::zeros([2, 3], (Kind::Float, Device::Cpu));

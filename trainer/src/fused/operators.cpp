@@ -1,5 +1,5 @@
 // Fused operators of libtorch that the `tch` crate does not wrap, behind a C interface. Tensors are those of
-// `torch-sys`: pointers to at::Tensor. Every function returns null, or what went wrong as text that the caller frees.
+// `torch-sys`: pointers to at::Tensor. Every function returns null, or an error message that the caller frees.
 
 #include <cstdint>
 #include <cstring>
@@ -53,7 +53,7 @@ char *colearn_lstm_cell(at::Tensor **out, const at::Tensor *input_gates, const a
   });
 }
 
-// out: the gradients of the gates' preactivations and of the cell state before. dcell may be null.
+// out: the gradients of the gates' preactivations and of the previous cell state. dcell may be null.
 char *colearn_lstm_cell_backward(at::Tensor **out, const at::Tensor *dhidden, const at::Tensor *dcell,
                                  const at::Tensor *cell_before, const at::Tensor *cell_now,
                                  const at::Tensor *gates) {

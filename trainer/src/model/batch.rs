@@ -1,39 +1,39 @@
-//! What a network is given.
+//! The input of a network.
 
 use tch::Tensor;
 
 use crate::random::{Purpose, Stream};
 
-/// Samples, time by time.
+/// The samples of a batch, ordered by time step.
 #[derive(Debug)]
 pub struct Batch {
-    /// [K, T * B, F]: row t * B + b is step t of sample b. K may be a stride of 0 where all members see the
-    /// same. Columns outside of `columns` are never read.
+    /// [K, T * B, F]: row t * B + b is step t of sample b. The stride of K may be 0 if all members see the same
+    /// values. Columns outside of `columns` are never read.
     pub features: Tensor,
-    /// The columns that are present, as (first, count), increasing. The others count as zero.
+    /// The columns that are present, as (first, count), in increasing order. The other columns count as zero.
     pub columns: Vec<(i64, i64)>,
-    /// Time steps T.
+    /// Number of time steps, T.
     pub steps: i64,
-    /// Samples B.
+    /// Number of samples, B.
     pub samples: i64,
-    /// [K, B]: classes (i64), or numbers of any floating kind; not read in evaluation mode.
+    /// [K, B]: classes (i64), or numbers of any floating-point kind. Not read in evaluation mode.
     pub labels: Tensor,
 }
 
-/// Where in a run a training step is, for the draws of dropout.
+/// The position of a training step within a run. The draws of dropout depend on it.
 #[derive(Clone, Copy, Debug)]
 pub struct Draws<'a> {
-    /// Of every member.
+    /// Seed of each member.
     pub seeds: &'a [u64],
-    /// Of every member, counting from 1: members that continue from checkpoints are at epochs of their own.
+    /// Epoch of each member, counted from 1. Members that continue from checkpoints have epochs of their own.
     pub epochs: &'a [u32],
-    /// Counting from 0 within the epoch.
+    /// Step within the epoch, counted from 0.
     pub step: u32,
 }
 
 impl Draws<'_> {
     /// A tensor [K, rows, width] of dropout masks (0 or 1 / (1 - p)), on the device and of the kind of `like`, drawn
-    /// on the host. None when no member drops anything.
+    /// on the host. None if no member uses dropout.
     #[must_use]
     pub fn mask(&self, purpose: Purpose, dropout: &[f64], shape: &[i64; 2], like: &Tensor) -> Option<Tensor> {
         if dropout.iter().all(|&p| p == 0.0) {

@@ -1,8 +1,8 @@
 //! The early-fusion bidirectional LSTM of the paper's IEMOCAP experiments.
 //!
-//! Modalities side by side at every step -> stacked bidirectional LSTM (dropout between the layers) -> the
-//! output at the LAST time step -> [`head`]. At the last step the upper layer's backward direction has seen
-//! that one step only, so no more of it is computed, and its recurrent weights never get a gradient.
+//! Modalities side by side at every step -> stacked bidirectional LSTM (dropout between the layers) -> the output at
+//! the LAST time step -> [`head`]. At the last step the backward direction of the upper layer has seen only that one
+//! step. Therefore only this step is computed, and its recurrent weights never get a gradient.
 
 use tch::{Device, Kind, Tensor};
 
@@ -18,13 +18,13 @@ use crate::random::Purpose;
 /// The sizes, the same for all members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BiEflstmShape {
-    /// Width of the modalities together.
+    /// Width of all modalities together.
     pub features: i64,
     /// Hidden units per direction, and width of the head.
     pub hidden: i64,
     /// Stacked layers, at least 1.
     pub layers: i64,
-    /// Classes, or 1 number.
+    /// Number of classes, or 1 for a regression.
     pub outputs: i64,
     /// The loss that training minimises.
     pub objective: Objective,
@@ -51,7 +51,7 @@ impl BiEflstmShape {
         layout
     }
 
-    /// Both directions of every layer.
+    /// The weights of both directions of every layer.
     fn weights(&self, layout: &Layout, flat: &Tensor) -> Vec<[Weights; 2]> {
         let layer = |layer: i64| {
             ["", "_reverse"].map(|direction| {
@@ -76,7 +76,7 @@ pub struct BiEflstm {
     kernels: Kernels,
     dropout: Dropout,
     views: Views,
-    /// Of the batch sizes seen so far: the full one, and the one of an epoch's last batch.
+    /// One workspace per batch size seen so far: full batches, and the last batch of an epoch.
     workspaces: Vec<Workspace>,
 }
 
@@ -95,11 +95,11 @@ struct Workspace {
     samples: i64,
     /// All layers but the last, both directions.
     lower: Vec<Cells>,
-    /// What each of them hands on, [K, T * B, 2H].
+    /// Output of each layer but the last, [K, T * B, 2H].
     joined: Vec<Tensor>,
     /// The last layer forward in time.
     forward: Cells,
-    /// The last layer backward in time: its first step, which is the last time.
+    /// The last layer backward in time: only its first step, which is the last time step.
     backward: Cells,
 }
 
@@ -148,7 +148,7 @@ impl Workspace {
         Tensor::cat(&[ahead.get(0).select(1, self.steps - 1), back.get(0).select(1, 0)], -1)
     }
 
-    /// Fills the gradients, given that of the head's features.
+    /// Fills the gradients, given the gradient of the head's features.
     fn backward(
         &mut self,
         batch: &Batch,
@@ -206,14 +206,14 @@ impl Workspace {
     }
 }
 
-/// Of rows [K, T * B, F] those of the last time step.
+/// The rows of the last time step, of rows [K, T * B, F].
 fn last_rows(rows: &Tensor, samples: i64) -> Tensor {
     rows.narrow(1, rows.size()[1] - samples, samples)
 }
 
 impl BiEflstm {
-    /// A cohort of one member per seed, initialised as PyTorch initialises these layers.
-    /// `dropout` is the probability of each member, in [0, 1).
+    /// A cohort with one member per seed, initialised as PyTorch initialises these layers. `dropout` is the
+    /// probability of each member, in [0, 1).
     #[must_use]
     pub fn new(shape: BiEflstmShape, seeds: &[u64], dropout: &[f64], options: (Kind, Device)) -> Self {
         let layout = shape.parameter_layout();
@@ -233,7 +233,7 @@ impl BiEflstm {
         }
     }
 
-    /// With other kernels than the device's own, to compare them.
+    /// Uses other kernels than the device's own, to compare them.
     #[must_use]
     pub fn with_kernels(mut self, kernels: Kernels) -> Self {
         (self.kernels, self.dropout) = (kernels, Dropout::new(kernels));

@@ -5,32 +5,32 @@ use tch::{Kind, Tensor};
 use super::{Kernels, batch::Draws};
 use crate::random::{MaskKeys, Purpose, Stream};
 
-/// Steps whose keys are brought to the device at once: more than most epochs have.
+/// Number of steps whose keys are copied to the device at once: more than most epochs have.
 const KEYED_STEPS: u32 = 256;
 
 /// One place of a network where values are dropped.
 #[derive(Clone, Debug)]
 pub(super) struct DropoutPlace {
-    /// What the draws are for.
+    /// The purpose of the draws.
     pub(super) purpose: Purpose,
-    /// Of each member, in [0, 1).
+    /// Dropout probability of each member, in [0, 1).
     pub(super) probabilities: Vec<f64>,
-    /// Of the values of one member.
+    /// Shape of the dropped values of one member.
     pub(super) shape: [i64; 2],
 }
 
 /// Draws the masks of a network.
 ///
 /// On the host each mask is a loop over memory. On a device the masks of one step are drawn together by tensor
-/// operations on 32-bit integers, which give the same bits; the keys that they start from are the only numbers that
-/// the host sends, for hundreds of steps at once, because sending waits for the device.
+/// operations on 32-bit integers, which give the same bits. The host sends only the keys of the draws, for hundreds
+/// of steps at once, because each transfer waits for the device.
 #[derive(Debug)]
 pub(super) struct Dropout {
     kernels: Kernels,
     keyed: Option<Keyed>,
 }
 
-/// What lies on the device.
+/// The keys on the device, and what the masks are computed from.
 #[derive(Debug)]
 struct Keyed {
     seeds: Vec<u64>,
@@ -40,10 +40,11 @@ struct Keyed {
     /// The halves of the keys: [steps, K, places] of 32-bit integers each.
     low: Tensor,
     high: Tensor,
-    /// Of each place, [K, 1]: where the mask begins to keep, as a signed number, and by what it then multiplies.
+    /// For each place, [K, 1]: the threshold from which values are kept, as a signed number, and the factor of kept
+    /// values.
     thresholds: Vec<Tensor>,
     kept: Vec<Tensor>,
-    /// Of the values of all places side by side: which place, and which number within it.
+    /// For the values of all places side by side: the place, and the index within the place.
     place: Tensor,
     index: Tensor,
 }
@@ -53,8 +54,8 @@ impl Dropout {
         Self { kernels, keyed: None }
     }
 
-    /// For each place a tensor [K, shape...] of 0 or 1 / (1 - p), of the kind of `like` and on its device; none where
-    /// no member drops anything.
+    /// For each place a tensor [K, shape...] of 0 or 1 / (1 - p), of the kind of `like` and on its device; None if no
+    /// member uses dropout there.
     pub(super) fn masks(
         &mut self,
         places: &[DropoutPlace],
@@ -140,7 +141,8 @@ impl Keyed {
         }
     }
 
-    /// Whether these are the keys of a step. Places that drop, and how much, change only with the members.
+    /// Whether these are the keys of a step. The places with dropout and their probabilities change only with the
+    /// members.
     fn covers(&self, places: &[&DropoutPlace], draws: &Draws<'_>) -> bool {
         let steps = self.first_step..self.first_step.saturating_add(KEYED_STEPS);
         steps.contains(&draws.step)
@@ -156,7 +158,7 @@ impl Keyed {
         mix(&mut bits);
         let _ = bits.g_add_(&keys(&self.high));
         mix(&mut bits);
-        // Numbers without a sign are in the order of numbers with one when the highest bit of all is turned over.
+        // Turning over the highest bit makes the order of signed numbers equal to the order of unsigned numbers.
         let _ = bits.bitwise_xor_(i64::from(i32::MIN));
         let mut first = 0;
         let mask = |(number, place): (usize, &&DropoutPlace)| {
@@ -170,8 +172,8 @@ impl Keyed {
     }
 }
 
-/// The finaliser of [`crate::random`] in place on 32-bit integers. Products wrap around, as there; a shift to the right
-/// brings in copies of the sign, which are masked out.
+/// The finaliser of [`crate::random`], in place on 32-bit integers. Products wrap around, as there. A shift to the
+/// right copies the sign bit; these copies are masked out.
 fn mix(x: &mut Tensor) {
     let shifted = |x: &Tensor, by: i64| -> Tensor {
         x.bitwise_right_shift_tensor_scalar(by).bitwise_and_((1_i64 << (32 - by)) - 1)
@@ -190,7 +192,7 @@ mod tests {
 
     use super::*;
 
-    /// Bit by bit, over steps within and beyond the keys that are kept, and after a member has left.
+    /// Equal bit by bit, over steps within and beyond the kept keys, and after a member has left.
     #[test]
     fn masks_drawn_on_a_device_are_those_drawn_on_the_host() {
         let places = |members: usize| {

@@ -1,26 +1,26 @@
-//! What a network keeps of all its members, whatever network it is.
+//! The state of all members, the same for every network.
 
 use tch::{Device, Kind, Tensor};
 
 use super::layout::Layout;
 
-/// The parameters of all members, their gradients, and what is carried beside them.
+/// The parameters of all members, their gradients, and the buffers.
 #[derive(Debug)]
 pub struct Flat {
-    /// What the parameters of one member are.
+    /// Layout of the parameters of one member.
     pub layout: Layout,
-    /// What one member carries beside its parameters, such as running means; not trained.
+    /// Layout of the buffers of one member. Buffers are state that is not trained, such as running means.
     pub buffer_layout: Layout,
-    /// [K, P]. Changing its values changes the network.
+    /// [K, P]. Changing the values changes the network.
     pub parameters: Tensor,
-    /// [K, P], of the loss of each member with respect to its own parameters.
+    /// [K, P]: the gradient of each member's loss with respect to its own parameters.
     pub gradients: Tensor,
-    /// [K, Q]. Changing its values changes the network.
+    /// [K, Q]. Changing the values changes the network.
     pub buffers: Tensor,
 }
 
 impl Flat {
-    /// One member per seed, initialised as the layouts say; no gradients yet.
+    /// One member per seed, initialised as the layouts say. There are no gradients yet.
     pub(super) fn new(
         layout: Layout,
         buffer_layout: Layout,
@@ -33,13 +33,13 @@ impl Flat {
         Self { layout, buffer_layout, parameters, gradients, buffers }
     }
 
-    /// What new tensors beside these are like.
+    /// Kind and device for new tensors of this network.
     pub(super) fn options(&self) -> (Kind, Device) {
         (self.parameters.kind(), self.parameters.device())
     }
 
-    /// Keeps these members (positions along K, increasing). The tensors are new ones: views of the old are of
-    /// no use any more.
+    /// Keeps these members (positions along K, in increasing order). All tensors are replaced; earlier views must not
+    /// be used.
     pub(super) fn retain(&mut self, members: &[i64]) {
         let index = Tensor::from_slice(members).to_device(self.parameters.device());
         self.parameters = self.parameters.index_select(0, &index);

@@ -55,7 +55,7 @@ impl Running {
         Self { mean: layout.view(flat, "norm.running_mean"), variance: layout.view(flat, "norm.running_var") }
     }
 
-    /// Takes in the mean and the biased variance [K, 1, H] of a batch of this many samples.
+    /// Updates the running values with the mean and the biased variance [K, 1, H] of a batch of this many samples.
     fn update(&mut self, mean: &Tensor, variance: &Tensor, samples: i64) {
         let unbiased = samples as f64 / (samples - 1) as f64;
         let _ = self.mean.lerp_(&mean.squeeze_dim(1), MOMENTUM);
@@ -72,7 +72,7 @@ pub(super) fn evaluate(p: &Parameters, running: &Running, features: &Tensor) -> 
     p.output.outputs(&active)
 }
 
-/// What the forward pass leaves for the backward pass: [K, B, H], but `inverse` is [K, 1, H].
+/// Values of the forward pass for the backward pass. All are [K, B, H], except `inverse`, which is [K, 1, H].
 pub(super) struct Pass<'a> {
     features: &'a Tensor,
     mask: Option<&'a Tensor>,
@@ -82,7 +82,7 @@ pub(super) struct Pass<'a> {
     active: Tensor,
 }
 
-/// Outputs [K, B, O] of `features` [K, B, F] in training mode. `mask` [K, B, H] or none is the dropout's.
+/// Outputs [K, B, O] of `features` [K, B, F] in training mode. `mask` is the dropout mask [K, B, H], if there is one.
 pub(super) fn forward<'a>(
     p: &Parameters,
     running: &mut Running,
@@ -100,8 +100,8 @@ pub(super) fn forward<'a>(
     (outputs, Pass { features, mask, normal, inverse, positive, active })
 }
 
-/// Fills the gradients (but that of `hidden.bias`), given that of the outputs [K, B, O]; returns that of the
-/// features [K, B, F].
+/// Fills the gradients (except that of `hidden.bias`), given the gradient of the outputs [K, B, O]. Returns the
+/// gradient of the features [K, B, F].
 pub(super) fn backward(p: &Parameters, gradients: &Parameters, pass: &Pass<'_>, doutputs: &Tensor) -> Tensor {
     let Pass { features, mask, normal, inverse, positive, active } = pass;
     gradients.output.fill(doutputs, active);
@@ -113,9 +113,9 @@ pub(super) fn backward(p: &Parameters, gradients: &Parameters, pass: &Pass<'_>, 
     let dnormal = dy * p.norm_weight.unsqueeze(1);
     let mean = |x: Tensor| x.mean_dim(1_i64, true, None::<Kind>);
     let dz = (&dnormal - mean(dnormal.shallow_clone()) - normal * mean(&dnormal * normal)) * inverse;
-    // The batch norm takes away whatever the bias before it adds, so the bias has no gradient: it stays the
-    // zero that it began as. Summing `dz` would give rounding errors instead, which Adam turns into steps of
-    // full size; through the running mean they would make validation differ from one cohort to another.
+    // The batch norm removes whatever the bias before it adds. The true gradient of this bias is zero, so it keeps
+    // its initial zero. Summing `dz` would give rounding errors instead. Adam turns these into steps of full size,
+    // and through the running mean validation would differ between cohorts.
     gradients.hidden.fill_weight(&dz, features);
     dz.bmm(&p.hidden.weight)
 }

@@ -1,4 +1,4 @@
-//! The seam between what suits a CPU and what suits a GPU.
+//! The choice between computations that suit a CPU and those that suit a GPU.
 
 use tch::Device;
 
@@ -6,15 +6,15 @@ use tch::Device;
 /// Both ways give the same numbers up to rounding (masks: exactly), on any device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernels {
-    /// Many small operations in place, and loops over host memory: for the CPU.
+    /// Many small operations in place, and loops over host memory. For CPUs.
     InPlace,
-    /// Few large operations on tensors, fused where libtorch has a kernel for that, and nothing that waits for the
-    /// device: for GPUs.
+    /// Few large operations on tensors, fused where libtorch has a kernel. The host does not wait for the device. For
+    /// GPUs.
     Fused,
 }
 
 impl Kernels {
-    /// Those for a device.
+    /// The kernels that suit a device.
     #[must_use]
     pub fn of(device: Device) -> Self {
         if device == Device::Cpu { Self::InPlace } else { Self::Fused }

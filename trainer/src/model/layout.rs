@@ -4,12 +4,12 @@ use tch::{Device, Kind, Tensor};
 
 use crate::random::{Purpose, Stream};
 
-/// How a parameter begins.
+/// The initial values of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
     /// Uniform in [-bound, bound).
     Uniform(f64),
-    /// All of this value.
+    /// All values are equal to this one.
     Constant(f64),
 }
 
@@ -20,9 +20,9 @@ pub struct LayoutEntry {
     pub name: String,
     /// Its shape without the cohort axis.
     pub shape: Vec<i64>,
-    /// Where it begins within a member's values.
+    /// Offset of the first value within a member's values.
     pub offset: i64,
-    /// How it begins.
+    /// Initial values.
     pub init: Init,
 }
 
@@ -47,7 +47,7 @@ impl Layout {
         self.entries.push(entry);
     }
 
-    /// In the order of the flat tensor.
+    /// The parameters in the order of the flat tensor.
     #[must_use]
     pub fn entries(&self) -> &[LayoutEntry] {
         &self.entries
@@ -62,7 +62,7 @@ impl Layout {
     /// The view [K, shape...] of a parameter in a flat tensor [K, total].
     ///
     /// # Panics
-    /// When there is no parameter of this name: names are written in this program only.
+    /// If there is no parameter of this name. All names are written in this program.
     pub fn view(&self, flat: &Tensor, name: &str) -> Tensor {
         let entry = self.entries.iter().find(|entry| entry.name == name);
         let entry = entry.unwrap_or_else(|| panic!("no parameter is named {name}"));
@@ -71,10 +71,11 @@ impl Layout {
         flat.narrow(1, entry.offset, entry.len()).view(shape.as_slice())
     }
 
-    /// A new flat tensor [K, total] in which member k begins as its seed says, whatever the other members are.
+    /// A new flat tensor [K, total]. The values of member k depend on its seed only, not on the other members.
     pub fn initialise(&self, seeds: &[u64], kind: Kind, device: Device) -> Tensor {
         let total = self.total as usize;
-        // `vec!` would abort the process where this panics, which the trainer contains.
+        // `vec!` would abort the process if memory is short. `try_reserve` allows a panic instead, which the trainer
+        // catches.
         let mut values: Vec<f32> = Vec::new();
         if values.try_reserve_exact(seeds.len() * total).is_err() {
             panic!("out of memory for {} times {total} parameters", seeds.len());

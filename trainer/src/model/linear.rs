@@ -23,7 +23,7 @@ impl Linear {
         Self { weight: view("weight"), bias: view("bias") }
     }
 
-    /// The layer as it acts on some of its inputs alone, as (first, count).
+    /// The part of the layer that acts on these inputs only, as (first, count).
     pub(super) fn columns(&self, (first, count): (i64, i64)) -> Self {
         Self { weight: self.weight.narrow(2, first, count), bias: self.bias.shallow_clone() }
     }
@@ -34,18 +34,18 @@ impl Linear {
         let _ = bias.baddbmm_out(out, x, &self.weight.transpose(1, 2));
     }
 
-    /// The same as a new tensor.
+    /// Like `forward`, with a new tensor as output.
     pub(super) fn outputs(&self, x: &Tensor) -> Tensor {
         self.bias.unsqueeze(1).baddbmm(x, &self.weight.transpose(1, 2), 1.0, 1.0)
     }
 
-    /// Of gradients: fills them, given what arrives at the outputs [K, N, O] and the inputs [K, N, F].
+    /// Called on gradients: fills them from the gradient of the outputs [K, N, O] and from the inputs [K, N, F].
     pub(super) fn fill(&self, dout: &Tensor, x: &Tensor) {
         self.fill_weight(dout, x);
         let _ = dout.sum_intlist_out(&self.bias, 1_i64, false, None::<Kind>);
     }
 
-    /// The weight alone.
+    /// Fills the gradient of the weight only.
     pub(super) fn fill_weight(&self, dout: &Tensor, x: &Tensor) {
         let _ = dout.transpose(1, 2).bmm_out(&self.weight, x);
     }

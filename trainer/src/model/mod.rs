@@ -1,7 +1,7 @@
 //! The networks, each over a leading cohort axis K.
 //!
-//! All parameters of all members are one flat tensor [K, P]; a parameter is a named view [K, ...] of it, and
-//! so is its gradient. An optimizer, a checkpoint and a comparison then are one loop over one tensor.
+//! All parameters of all members are one flat tensor [K, P]. A parameter is a named view [K, ...] of it, and so is
+//! its gradient. The optimizer, a checkpoint and a comparison are then each one loop over one tensor.
 
 mod batch;
 mod bi_eflstm;
@@ -28,9 +28,9 @@ use tch::Tensor;
 
 /// A network over a cohort of K members.
 ///
-/// How it computes its gradients is its own affair: nothing here is recorded by libtorch's autograd.
+/// Each network computes its own gradients; libtorch's autograd records nothing.
 pub trait Model {
-    /// What it keeps of its members; the gradients are filled by [`Self::train`].
+    /// The state of the members. [`Self::train`] fills the gradients.
     fn flat(&self) -> &Flat;
     /// See [`Flat::layout`].
     fn layout(&self) -> &Layout {
@@ -54,8 +54,8 @@ pub trait Model {
     }
     /// One pass forward and backward in training mode. Returns the mean loss of each member, `[K]`.
     fn train(&mut self, batch: &Batch, draws: &Draws<'_>) -> Tensor;
-    /// The outputs [K, B, O] in evaluation mode: a logit for each class, or one number.
+    /// The outputs [K, B, O] in evaluation mode: a logit per class, or one number.
     fn evaluate(&self, batch: &Batch) -> Tensor;
-    /// Keeps these members (positions along K, increasing) and forgets the others.
+    /// Keeps these members (positions along K, in increasing order) and removes the others.
     fn retain(&mut self, members: &[i64]);
 }

@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-/// A loss over a batch, of each member by itself.
+/// A loss over a batch, computed for each member separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Objective {
     /// Cross entropy in nats (`torch.nn.CrossEntropyLoss`): outputs are logits [K, B, O], labels classes [K, B].
@@ -33,8 +33,8 @@ impl Objective {
         }
     }
 
-    /// The sum of the losses of a batch's samples, of each member: `[K]` in double precision, so that the sums
-    /// of batches of different sizes can be added up.
+    /// For each member, the sum of the losses of the batch's samples: `[K]` in double precision, so that sums of
+    /// batches of different sizes can be added.
     pub fn sums(self, outputs: &Tensor, labels: &Tensor) -> Tensor {
         let labels = labels.unsqueeze(2);
         let outputs = outputs.to_kind(Kind::Double);
@@ -87,7 +87,7 @@ mod tests {
     fn the_absolute_error_is_pytorchs() {
         let outputs = outputs(1);
         let labels = Tensor::from_slice(&[0.5, -1.0, 3.0, 0.25, 2.0, -3.0]).view([2, 3]);
-        // One sample is met exactly.
+        // One sample is predicted exactly.
         let _ = outputs.get(1).get(2).fill_(-3.0);
         check(Objective::L1, &outputs, &labels, |outputs, labels| {
             outputs.squeeze_dim(1).l1_loss(labels, tch::Reduction::Mean)

@@ -22,13 +22,13 @@ impl Perceptron {
         Self { first: view(0), second: view(3) }
     }
 
-    /// Fills `hidden` [K, N, W] with what follows the dropout, and `out` [K, N, O].
+    /// Fills `hidden` [K, N, W] with the values after the dropout, and `out` [K, N, O].
     pub(super) fn forward(&self, x: &Tensor, mask: Option<&Tensor>, hidden: &Tensor, out: &Tensor) {
         self.first.forward(x, hidden);
         self.finish(mask, hidden, out);
     }
 
-    /// The same from the first layer's outputs, which `hidden` holds.
+    /// Like `forward`, but starts from the first layer's outputs in `hidden`.
     pub(super) fn finish(&self, mask: Option<&Tensor>, hidden: &Tensor, out: &Tensor) {
         let _ = hidden.shallow_clone().relu_();
         if let Some(mask) = mask {
@@ -37,13 +37,14 @@ impl Perceptron {
         self.second.forward(hidden, out);
     }
 
-    /// Fills `dhidden` with the gradient of the first layer's outputs, given that of the second's.
+    /// Fills `dhidden` with the gradient of the first layer's outputs, given the gradient of the second layer's
+    /// outputs.
     pub(super) fn arrive(&self, dout: &Tensor, mask: Option<&Tensor>, hidden: &Tensor, dhidden: &Tensor) {
         let _ = dout.bmm_out(dhidden, &self.second.weight);
         if let Some(mask) = mask {
             let _ = dhidden.mul_out(dhidden, mask);
         }
-        // A kept value is positive after the dropout where it was before.
+        // A kept value is positive after the dropout if it was positive before.
         let _ = hidden.threshold_backward_grad_input(dhidden, dhidden, 0.0);
     }
 }

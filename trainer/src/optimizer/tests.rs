@@ -28,7 +28,7 @@ fn reference(start: &[f64], gradients: &[Vec<f64>], s: &AdamSettings) -> Vec<f64
 
 fn gradient(step: usize, member: usize) -> Vec<f64> {
     let value = |index: i32| {
-        // One value never gets a gradient, as the columns of a modality that is never there.
+        // One value never gets a gradient, like the columns of a modality that is always absent.
         if index == 3 {
             0.0
         } else {
@@ -110,7 +110,7 @@ fn check_forgetting(kernels: Kernels) {
     assert!(two.get(0).equal(&all.get(0)) && two.get(1).equal(&all.get(2)));
 }
 
-/// A member that a checkpoint brought back goes on beside one that begins, bit for bit as if alone.
+/// A member that continues from a checkpoint trains beside one that begins, and gives the same bits as alone.
 #[test]
 fn a_restored_member_goes_on() {
     for kernels in [Kernels::InPlace, Kernels::Fused] {
@@ -132,7 +132,7 @@ fn check_restoring(kernels: Kernels) {
         adam.step(&expected, &gradients(step, Kind::Float));
     }
     assert_eq!(adam.learning_rate(1), 0.05);
-    // Member 1 continues, and in the place of member 0 another one begins.
+    // Member 1 continues, and a new member replaces member 0.
     let parameters = Tensor::stack(&[whole.get(0), halfway.0.get(1)], 0);
     let mut again = Adam::new(&parameters, &BOTH).with_kernels(kernels);
     again.restore(1, &halfway.1.get(1), &halfway.2.get(1), 7);

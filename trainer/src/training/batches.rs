@@ -1,7 +1,7 @@
 //! The training batches of an epoch.
 //!
-//! What the host decides, which samples a member sees and which of their modalities, is brought to the device for many
-//! steps at once: bringing waits for the device, so that it does not happen in every step.
+//! The host decides which samples a member sees and which of their modalities. These decisions are copied to the
+//! device for many steps at once. A copy waits for the device, so there is not one in every step.
 
 use std::ops::Range;
 
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::model::Batch;
 
-/// Mask values that are brought to the device at once, unless one step needs more.
+/// Number of mask values that are copied to the device at once, unless one step needs more.
 const MAX_MASK_VALUES: usize = 1 << 22;
 
 /// The batches of one epoch of each member.
@@ -27,13 +27,13 @@ pub(super) struct Batches<'a> {
     epochs: Vec<u32>,
     /// The positions of the samples in the training split, [K, N].
     order: Tensor,
-    /// The samples of each step.
+    /// The range of samples of each step.
     ranges: Vec<Range<usize>>,
     masks: Option<Masks>,
 }
 
 impl<'a> Batches<'a> {
-    /// Of the members' next epochs.
+    /// The batches of the members' next epochs.
     pub(super) fn new(source: &'a DataSource, members: &[Progress]) -> Self {
         let samples = source.train().len();
         let epochs: Vec<u32> = members.iter().map(|member| member.state.epoch + 1).collect();
@@ -59,7 +59,7 @@ impl<'a> Batches<'a> {
         }
     }
 
-    /// How many steps the epoch has.
+    /// Number of steps of the epoch.
     pub(super) fn steps(&self) -> u32 {
         u32::try_from(self.ranges.len()).unwrap_or(u32::MAX)
     }
@@ -69,7 +69,7 @@ impl<'a> Batches<'a> {
         &self.epochs
     }
 
-    /// Forgets the members that are not among `members` any more.
+    /// Removes all members except `members`.
     pub(super) fn keep(&mut self, members: &[Progress]) {
         let kept: Vec<usize> = (0..self.tasks.len())
             .filter(|&k| members.iter().any(|member| member.plan.task == self.tasks[k]))
@@ -84,9 +84,9 @@ impl<'a> Batches<'a> {
         self.masks = None;
     }
 
-    /// The batch of a step: member k sees its own samples with its own modalities. `plans` are those of the members,
-    /// `buffer` [K, T * B, F] is reused between calls. A modality that no member has is not copied, and its columns
-    /// are left out.
+    /// The batch of a step: member k sees its own samples with its own modalities. `plans` are the plans of the
+    /// members. `buffer` [K, T * B, F] is reused between calls. A modality that no member has is not copied, and its
+    /// columns are left out.
     pub(super) fn gather(&mut self, plans: &[&Plan], step: u32, buffer: &mut Option<Tensor>) -> Batch {
         let source = self.source;
         let masks = match self.masks.take().filter(|masks| masks.covers(step)) {
@@ -119,8 +119,9 @@ impl<'a> Batches<'a> {
                 None => place.copy_(&chosen),
                 Some(mask) => drop(chosen.mul_out(&place, &mask)),
             }
-            // Never merged with its neighbours, present or not: how a product is split would then depend on what
-            // the other members have, and with it the rounding. A product with zeros adds nothing, bit by bit.
+            // Columns are never merged with their neighbours, present or not. Otherwise the way a product is split,
+            // and with it the rounding, would depend on the modalities of other members. A product with zeros adds
+            // exactly nothing.
             columns.push((first, dim));
         }
         let labels = split.labels.index_select(0, &index).view([members, count]);
@@ -130,21 +131,21 @@ impl<'a> Batches<'a> {
     }
 }
 
-/// What of a modality the members see in a batch.
+/// The part of a modality that the members see in a batch.
 #[derive(Clone, Copy, Debug)]
 enum Mask {
-    /// Nobody sees any of it.
+    /// No member sees any of it.
     Absent,
-    /// All see all of it.
+    /// All members see all of it.
     Whole,
-    /// Values of this shape for each member, from a position on.
+    /// Mask values of this shape for each member, starting at a position.
     Partial { first: i64, shape: MaskShape },
 }
 
 /// The masks of several steps.
 struct Masks {
     first_step: u32,
-    /// By step, by modality.
+    /// Masks by step and modality.
     steps: Vec<Vec<Mask>>,
     /// All values of all partial masks, on the device.
     values: Tensor,
@@ -195,7 +196,7 @@ impl Masks {
     }
 }
 
-/// The masks [K, steps, samples, features] of a modality in the smallest shape that can say them.
+/// The mask [K, steps, samples, features] of a modality, in the smallest shape that represents it.
 fn mask(
     plans: &[&Plan],
     epochs: &[u32],

@@ -1,4 +1,4 @@
-//! Members between the training loop and checkpoints.
+//! Moves members between the training loop and checkpoints.
 
 use colearn_trainer_protocol::checkpoint::{Checkpoint, Expected, Header, Store, digest_of_text, encode};
 use tch::{Kind, Tensor};
@@ -20,7 +20,7 @@ pub(super) struct Checkpoints<'a> {
     store: Option<&'a Store>,
     data_digest: String,
     layout_digest: String,
-    /// Of each of [`TENSORS`].
+    /// Length of each of [`TENSORS`].
     lengths: [usize; 6],
 }
 
@@ -30,20 +30,20 @@ impl<'a> Checkpoints<'a> {
         let [p, q] = [parameters, buffers].map(|layout| layout.total() as usize);
         Self {
             store,
-            // Reading the whole file, which is of no use without a store.
+            // The digest needs the whole file to be read, which is useless without a store.
             data_digest: store.map(|_| source.digest().to_owned()).unwrap_or_default(),
             layout_digest: layout_digest([parameters, buffers]),
             lengths: [p, q, p, p, p, q],
         }
     }
 
-    /// Whether there is a place for them.
+    /// Whether checkpoints are kept.
     pub(super) fn are_kept(&self) -> bool {
         self.store.is_some()
     }
 
-    /// Writes a member's checkpoint. When that fails training goes on: the task would start over, or from an
-    /// older one.
+    /// Writes a member's checkpoint. If that fails, training goes on: after an interruption the task would start
+    /// over, or continue from an older checkpoint.
     pub(super) fn save(&self, member: &Progress, k: i64, network: &Network) {
         let Some(store) = self.store else { return };
         let (task, epoch) = (member.plan.task, member.state.epoch);
@@ -65,7 +65,7 @@ impl<'a> Checkpoints<'a> {
         }
     }
 
-    /// Puts a member where its newest usable checkpoint left it, if there is one.
+    /// Continues a member from its newest usable checkpoint, if there is one.
     pub(super) fn restore(&self, member: &mut Progress, k: i64, network: &mut Network) {
         let Some(store) = self.store else { return };
         let task = member.plan.task;
@@ -103,12 +103,12 @@ impl<'a> Checkpoints<'a> {
     }
 }
 
-/// What a checkpoint says beside the tensors.
+/// The contents of a checkpoint besides the tensors.
 #[derive(serde::Serialize, serde::Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Saved {
     state: State,
-    /// Steps that the optimizer has taken for this member.
+    /// Number of optimizer steps of this member.
     optimizer_steps: u32,
 }
 
@@ -119,7 +119,7 @@ fn rows(network: &Network) -> [&Tensor; 6] {
     [parameters, buffers, adam.mean, adam.square, best_parameters, best_buffers]
 }
 
-/// A digest of names and shapes: weights mean nothing in another network.
+/// A digest of names and shapes: weights have no meaning in another network.
 fn layout_digest(layouts: [&Layout; 2]) -> String {
     let entries = layouts.into_iter().flat_map(Layout::entries);
     digest_of_text(&entries.map(|entry| format!("{} {:?}\n", entry.name, entry.shape)).collect::<String>())

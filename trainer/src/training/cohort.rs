@@ -22,26 +22,27 @@ use super::{
 };
 use crate::model::Draws;
 
-/// Where the training loop tells what happens, and hears what is no longer wanted.
+/// The training loop reports events here, and asks here which tasks are abandoned.
 pub trait Control {
-    /// Something happened.
+    /// Reports an event.
     fn emit(&mut self, event: Event);
-    /// The tasks abandoned since the last call; asked before every optimizer step. Nothing more is said of them.
+    /// The tasks abandoned since the last call; called before every optimizer step. No more events of these tasks are
+    /// reported.
     fn abandoned(&mut self) -> Vec<TaskId>;
-    /// Whether all members are to be parked. Once so, it stays so to the end of the cohort.
+    /// Whether all members are to be parked. Once true, it stays true until the end of the cohort.
     fn parks(&mut self) -> bool {
         false
     }
 }
 
-/// Trains members together until each is finished, failed, abandoned or parked. Members that can not be trained on
-/// this data set, or not together with the first, fail at once. A member of which `checkpoints` has one goes on
-/// from there, so that members can be at different epochs.
+/// Trains members together until each is finished, failed, abandoned or parked. Members that cannot be trained on
+/// this data set, or not together with the first, fail at once. A member with a checkpoint in `checkpoints` continues
+/// from it, so members can be at different epochs.
 ///
-/// `device` is what results say they were trained on.
+/// `device` is the name of the device in the results.
 ///
 /// # Panics
-/// When libtorch does, for want of memory for example: the caller contains that.
+/// If libtorch panics, for example when memory is short. The caller catches the panic.
 pub fn train(
     source: &DataSource,
     members: &[Member],
@@ -75,7 +76,7 @@ fn agreeing_plans(source: &DataSource, members: &[Member], control: &mut dyn Con
     plans
 }
 
-/// Members in training: the position in `members` is that along K of every tensor.
+/// Members in training. The index in `members` is the position along K of every tensor.
 struct Cohort<'a> {
     source: &'a DataSource,
     checkpoints: Checkpoints<'a>,
@@ -99,7 +100,7 @@ impl<'a> Cohort<'a> {
         Self { source, checkpoints, members, network, losses, buffer: None }
     }
 
-    /// Epoch by epoch, until no member is left. Every member trains the next of its own epochs.
+    /// Trains epoch by epoch, until no member is left. Each call trains the next epoch of every member.
     fn run(&mut self, start: Instant, device: &str, control: &mut dyn Control) {
         while self.finish_done(start, device, control)
             && !self.park(control)
@@ -128,8 +129,8 @@ impl<'a> Cohort<'a> {
         true
     }
 
-    /// Validates, keeps the best weights, reports and writes checkpoints. A member whose loss is not finite
-    /// fails alone: it can not have touched the others, because nothing is computed across K.
+    /// Validates, keeps the best weights, reports and writes checkpoints. A member whose loss is not finite fails
+    /// alone: it cannot have changed the others, because nothing is computed across K.
     fn close_epoch(&mut self, control: &mut dyn Control) -> bool {
         if !self.drop_abandoned(control) {
             return false;
@@ -168,13 +169,13 @@ impl<'a> Cohort<'a> {
         self.drop_diverged("validation", &valid, control)
     }
 
-    /// Tests the members that are done and lets them go; false when nobody is left.
+    /// Tests the members that are done and removes them. Returns false if no member is left.
     fn finish_done(&mut self, start: Instant, device: &str, control: &mut dyn Control) -> bool {
         let done: Vec<bool> = self.members.iter().map(Progress::is_done).collect();
         if !done.contains(&true) {
             return true;
         }
-        // Those that are not done are evaluated too, which is of no use but does no harm.
+        // Members that are not done are evaluated too; their results are ignored.
         for (k, member) in self.members.iter().enumerate() {
             if done[k] && member.keeps_best() {
                 self.network.return_to_best(k as i64);
@@ -195,7 +196,7 @@ impl<'a> Cohort<'a> {
             }
             let mut metrics = alone[k].metrics();
             for (names, subset) in member.plan.settings.evaluate.iter().zip(&subsets) {
-                // A unimodal network is given nothing but its primary modality, whatever the subset.
+                // A unimodal network gets only its primary modality, for every subset.
                 let seen = if member.plan.settings.unimodal { &alone[k] } else { &subset[k] };
                 metrics.extend(with_subset(seen.metrics(), names));
             }
@@ -215,14 +216,14 @@ impl<'a> Cohort<'a> {
         self.retain(&keep)
     }
 
-    /// Whether anybody would go on from what a member writes at the end of an epoch. Members of a cohort are of one
-    /// sweep, and so they all do or none.
+    /// Whether a checkpoint at the end of an epoch would be used. All members of a cohort are of one sweep, so the
+    /// answer is the same for all.
     fn keeps_checkpoints(&self) -> bool {
         self.checkpoints.are_kept() && self.members.iter().any(Progress::keeps_checkpoints)
     }
 
-    /// Between two epochs, or for members without checkpoints between two steps: leaves all where they are, if
-    /// that is wanted, and says whether it was. Those that were done have been tested before.
+    /// Parks all members if that was requested, and returns whether it was. Called between two epochs, or between two
+    /// steps for members without checkpoints. Members that were done have been tested before.
     fn park(&mut self, control: &mut dyn Control) -> bool {
         if !control.parks() {
             return false;
@@ -236,7 +237,7 @@ impl<'a> Cohort<'a> {
         true
     }
 
-    /// Leaves out what is no longer wanted; false when nobody is left.
+    /// Removes abandoned members; returns false if no member is left.
     fn drop_abandoned(&mut self, control: &mut dyn Control) -> bool {
         let abandoned = control.abandoned();
         let keep: Vec<bool> = self.members.iter().map(|m| !abandoned.contains(&m.plan.task)).collect();
@@ -261,7 +262,7 @@ impl<'a> Cohort<'a> {
         }
     }
 
-    /// Keeps the members that are marked; false when nobody is left.
+    /// Keeps the marked members; returns false if no member is left.
     fn retain(&mut self, keep: &[bool]) -> bool {
         let kept: Vec<i64> = (0_i64..).zip(keep).filter(|(_, keep)| **keep).map(|(k, _)| k).collect();
         if kept.len() < self.members.len() && !kept.is_empty() {

@@ -1,4 +1,4 @@
-//! Validation and test: some modalities alone, in evaluation mode.
+//! Validation and test: some modalities only, in evaluation mode.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::{
     model::{Batch, Model},
 };
 
-/// Samples that are evaluated at a time, to bound memory: of one member, and of all members of a large cohort.
+/// Number of samples that are evaluated at a time, to bound memory: per member, and in total for a large cohort.
 const CHUNK: i64 = 256;
 const COHORT_CHUNK: i64 = 16 * CHUNK;
 
@@ -22,7 +22,7 @@ pub(super) struct Evaluation {
     scores: Scores,
 }
 
-/// What was predicted.
+/// The predictions on a split.
 #[derive(Clone, Debug)]
 enum Scores {
     Classification(Confusion),
@@ -45,7 +45,7 @@ impl Evaluation {
         }
     }
 
-    /// `[truth][predicted]`.
+    /// The confusion matrix, `[truth][predicted]`.
     pub(super) fn confusion(&self) -> Vec<Vec<u64>> {
         match &self.scores {
             Scores::Classification(confusion) => confusion.counts().to_vec(),
@@ -54,7 +54,7 @@ impl Evaluation {
     }
 }
 
-/// Evaluates every member on a split with these modalities present, by their order in the data set.
+/// Evaluates every member on a split. `present` says which modalities are present, in the order of the data set.
 pub(super) fn evaluate(
     model: &dyn Model,
     source: &DataSource,
@@ -66,7 +66,7 @@ pub(super) fn evaluate(
     let all = split.len() as i64;
     let there = || present.iter().enumerate().filter(|(_, present)| **present).map(|(modality, _)| modality);
     let columns: Vec<(i64, i64)> = there().map(|modality| source.columns(modality)).collect();
-    // Nothing is fetched before the end, so that a device is waited for once.
+    // Results are copied to the host at the end only, so that the host waits for the device once.
     let mut losses = Tensor::zeros([members], (Kind::Double, source.device()));
     let mut predictions = Vec::new();
     let chunk = CHUNK.min((COHORT_CHUNK / members).max(1));
@@ -123,7 +123,7 @@ pub(super) fn evaluate(
     losses.zip(scores).map(|(loss, scores)| Evaluation { loss, scores }).collect()
 }
 
-/// The values of a tensor in memory.
+/// The values of a tensor in host memory.
 pub(super) fn to_vec<T: tch::kind::Element + Copy + Default>(tensor: &Tensor) -> Vec<T> {
     let flat = tensor.to_device(tch::Device::Cpu).contiguous();
     let mut values = vec![T::default(); flat.numel()];

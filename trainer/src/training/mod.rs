@@ -1,4 +1,4 @@
-//! Trains cohorts on one device: the loop, and what it keeps between epochs and between cohorts.
+//! Trains cohorts on one device: the loop, and the state between epochs and between cohorts.
 
 mod batches;
 mod checkpoints;

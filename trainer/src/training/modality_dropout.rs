@@ -1,14 +1,15 @@
-//! Modality dropout: what a member sees of a modality in a training batch.
+//! Modality dropout: the part of a modality that a member sees in a training batch.
 //!
-//! A drop is drawn for every unit (the batch, a sample, a time step of a sample): the modality is dropped there
-//! where a draw from [0, 1) is below its probability, so with 0 never, with 1 always. A partial drop then draws
+//! A drop is drawn for every unit (the batch, a sample, or a time step of a sample). The modality is dropped in the
+//! unit if a draw from [0, 1) is below its probability: with 0 never, with 1 always. A partial drop then draws for
+//! each feature or time step of the unit whether it is set to zero. Kept values are not scaled.
 //! for each feature or time step of the unit whether it is zeroed. Nothing that survives is scaled.
 
 use colearn_core::settings::{ModalityDraw, ModalityGranularity, ModalityPart, TrainingSettings};
 
 use crate::random::{Purpose, Stream};
 
-/// How many values a mask has along time, samples and features; 1 where all are alike.
+/// The number of mask values along time, samples and features; 1 where all are equal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MaskShape {
     pub(super) steps: usize,
@@ -17,14 +18,14 @@ pub(super) struct MaskShape {
 }
 
 impl MaskShape {
-    /// One value for all.
+    /// One value for the whole batch.
     pub(super) const ONE: Self = Self { steps: 1, samples: 1, features: 1 };
 
     pub(super) fn len(self) -> usize {
         self.steps * self.samples * self.features
     }
 
-    /// The smallest that can hold both.
+    /// The smallest shape that can represent both.
     pub(super) fn union(self, other: Self) -> Self {
         Self {
             steps: self.steps.max(other.steps),
@@ -45,7 +46,7 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// The shape that this member's mask needs, for whole batches of this shape.
+    /// The shape of this member's mask, for batches of the shape `whole`.
     pub(super) fn shape(&self, training: &TrainingSettings, whole: MaskShape) -> MaskShape {
         if self.probability == 0.0 {
             return MaskShape::ONE;
@@ -63,8 +64,8 @@ impl Presence {
         }
     }
 
-    /// Fills a mask of the given shape, [steps, samples, features]: 1 where the modality is there, 0 where not.
-    /// `whole` is the shape of the batch, which numbers the draws whatever the shape of the mask.
+    /// Fills a mask of the given shape, [steps, samples, features]: 1 where the modality is present, 0 where not.
+    /// `whole` is the shape of the batch, which numbers the draws for every shape of the mask.
     pub(super) fn fill(
         &self,
         training: &TrainingSettings,
@@ -138,7 +139,7 @@ mod tests {
         let shape = presence.shape(training, WHOLE);
         let mut out = vec![f32::NAN; shape.len()];
         presence.fill(training, WHOLE, shape, &mut out);
-        // In a larger mask the same values are spread.
+        // In a larger mask the same values are repeated.
         let mut spread = vec![f32::NAN; WHOLE.len()];
         presence.fill(training, WHOLE, WHOLE, &mut spread);
         for (index, value) in spread.iter().enumerate() {
@@ -150,7 +151,8 @@ mod tests {
         (shape, out)
     }
 
-    /// The shares of zeros, and of values that differ between two modalities of equal level, over many batches.
+    /// The share of zeros, and the share of values that differ between two modalities of equal level, over many
+    /// batches.
     fn shares(training: &TrainingSettings, probability: f64) -> (f64, f64) {
         let (mut zeros, mut apart, mut all) = (0, 0, 0);
         for step in 0..2000 {
@@ -238,7 +240,7 @@ mod tests {
         mask: String,
     }
 
-    /// What `tests/parity/make_masks.py` computes element by element.
+    /// The masks that `tests/parity/make_masks.py` computes element by element.
     #[test]
     fn masks_are_those_of_a_second_implementation() {
         let text = include_str!("../../tests/parity/fixtures/masks.json");
@@ -262,7 +264,7 @@ mod tests {
         assert_eq!((cases.len(), kinds.len()), (108, 3), "whole, dropped and mixed masks all occur");
     }
 
-    /// A dropped feature is gone at all time steps, and samples that are not dropped lose nothing.
+    /// A dropped feature is zero at all time steps, and samples that are not dropped lose nothing.
     #[test]
     fn partial_drops_take_whole_features_of_whole_samples() {
         let (mut touched, mut untouched) = (0, 0);
@@ -275,7 +277,8 @@ mod tests {
                 }
             }
         }
-        // A touched sample has lost at least one of six features: 1 - 0.7^6 = 0.88 of the half that is dropped.
+        // A dropped sample loses at least one of six features in 1 - 0.7^6 = 0.88 of the cases; half of the samples
+        // are dropped.
         let share = f64::from(touched) / f64::from(touched + untouched);
         assert!((share - 0.44).abs() < 0.04, "{share}");
     }

@@ -1,4 +1,4 @@
-//! The network of a cohort, with what is kept of it between epochs.
+//! The network of a cohort, and its tensors that are kept between epochs.
 
 use colearn_core::settings::{BiEflstmSettings, MfnSettings, ModelSettings};
 use tch::{Kind, Tensor};

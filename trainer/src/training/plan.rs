@@ -1,4 +1,4 @@
-//! What a member's settings mean for a data set, or why they can not be trained.
+//! What a member's settings mean for a data set, or why they cannot be trained.
 
 use colearn_core::{
     failure::{Failure, FailureReason},
@@ -10,21 +10,21 @@ use colearn_trainer_protocol::Member;
 use super::source::DataSource;
 use crate::random::{Purpose, Stream};
 
-/// One member, resolved.
+/// The resolved settings of one member.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) task: TaskId,
     pub(super) settings: TaskSettings,
-    /// Epochs between two checkpoints; 0 for none.
+    /// Epochs between two checkpoints; 0 for no checkpoints.
     pub(super) checkpoint_every_epochs: u32,
     pub(super) attempt: u32,
     /// Index of the primary modality.
     pub(super) primary: usize,
-    /// What the further subsets of [`TaskSettings::evaluate`] have of each modality.
+    /// For each further subset of [`TaskSettings::evaluate`]: which modalities are present.
     pub(super) subsets: Vec<Vec<bool>>,
-    /// Probability by modality.
+    /// Dropout probability of each modality.
     dropout: Vec<f64>,
-    /// All members of a cohort have the same.
+    /// Equal for all members of a cohort.
     cohort_key: u64,
 }
 
@@ -81,7 +81,7 @@ impl Plan {
         self.dropout[modality]
     }
 
-    /// Which modalities are present in validation.
+    /// The modalities that are present in validation.
     pub(super) fn alone(&self) -> Vec<bool> {
         (0..self.dropout.len()).map(|modality| modality == self.primary).collect()
     }
@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     impl Plan {
-        /// Language is the primary modality of three.
+        /// A plan with language as the primary modality of three.
         pub(in crate::training) fn example(unimodal: bool) -> Self {
             let settings = TaskSettings {
                 dataset: "d".into(),

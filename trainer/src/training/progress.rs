@@ -1,4 +1,4 @@
-//! How far a member is.
+//! The progress of a member.
 
 use colearn_core::{
     result::EpochRecord,
@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 use super::plan::Plan;
 use crate::plateau::Plateau;
 
-/// A member in training: what changes from epoch to epoch, but for its tensors.
+/// A member in training: its state that changes from epoch to epoch, except its tensors.
 #[derive(Clone, Debug)]
 pub(super) struct Progress {
     pub(super) plan: Plan,
     pub(super) state: State,
 }
 
-/// What a checkpoint keeps of it. Whoever changes these fields, [`Best`]'s or [`Plateau`]'s gives the format of
-/// checkpoints another version.
+/// The part that a checkpoint keeps. A change of these fields, of [`Best`]'s or of [`Plateau`]'s needs a new version
+/// of the checkpoint format.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct State {
-    /// Epochs finished.
+    /// Number of finished epochs.
     pub(super) epoch: u32,
-    /// Every one of them, in order.
+    /// The records of all finished epochs, in order.
     pub(super) history: Vec<EpochRecord>,
-    /// None before the first.
+    /// None before the first epoch.
     pub(super) best: Option<Best>,
     /// The learning rate of the next epoch.
     pub(super) learning_rate: f64,
@@ -39,9 +39,9 @@ pub(super) struct State {
 #[serde(deny_unknown_fields)]
 pub(super) struct Best {
     pub(super) loss: f64,
-    /// The first epoch that reached it: patience is counted from there.
+    /// The first epoch that reached it. Patience is counted from there.
     pub(super) first: u32,
-    /// The last one, whose weights are kept.
+    /// The last epoch that reached it. Its weights are kept.
     pub(super) last: u32,
 }
 
@@ -61,7 +61,7 @@ impl Progress {
         Self { plan, state }
     }
 
-    /// Takes in a finished epoch; whether its weights are the best now.
+    /// Adds a finished epoch; returns whether its weights are the best now.
     pub(super) fn take(&mut self, record: EpochRecord) -> bool {
         let (epoch, loss) = (record.epoch, record.valid_loss);
         let state = &mut self.state;
@@ -79,7 +79,7 @@ impl Progress {
         better
     }
 
-    /// Whether no further epoch follows.
+    /// Whether the member needs no further epoch.
     pub(super) fn is_done(&self) -> bool {
         let training = self.plan.training();
         let waited = self.state.best.map_or(0, |best| self.state.epoch.saturating_sub(best.first));
@@ -92,7 +92,7 @@ impl Progress {
         every > 0 && self.state.epoch.is_multiple_of(every) && !self.is_done()
     }
 
-    /// Whether checkpoints are written of it at all.
+    /// Whether checkpoints of the member are written at all.
     pub(super) fn keeps_checkpoints(&self) -> bool {
         self.plan.checkpoint_every_epochs > 0
     }
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn patience_ends_training_when_nothing_gets_lower() {
-        // The epoch after which it ends.
+        // The epoch after which training ends.
         let ends = |patience, losses: &[f64]| {
             let training = TrainingSettings { epochs: 9, patience, ..TrainingSettings::default() };
             let mut progress = progress(training);
@@ -204,7 +204,7 @@ mod tests {
         assert_eq!(rates(Schedule::Plateau), [0.8, 0.8, 0.4, 0.4, 0.4]);
     }
 
-    /// Text is how it is kept; every float must come back as it was.
+    /// Progress is stored as text; every float must be read back unchanged.
     #[test]
     fn the_state_survives_being_written() {
         let mut progress = progress(TrainingSettings {

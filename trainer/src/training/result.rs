@@ -1,4 +1,4 @@
-//! What a finished member hands back.
+//! The result of a finished member.
 
 use std::collections::BTreeMap;
 
@@ -27,7 +27,7 @@ pub(super) fn result(member: &Progress, k: i64, network: &Network, source: &Data
     }
 }
 
-/// The same metrics under the names that say which modalities were present.
+/// The same metrics under names that say which modalities were present.
 pub(super) fn with_subset(
     metrics: BTreeMap<String, f64>,
     modalities: &[String],
@@ -37,7 +37,7 @@ pub(super) fn with_subset(
 
 fn classes(task: &Task) -> Vec<String> {
     match task {
-        // A result must fit its message, whatever the data set calls its classes.
+        // A result must fit its message, however long the class names of the data set are.
         Task::Classification { classes } => classes.iter().map(|name| shortened(name, 256)).collect(),
         Task::Regression => Regression::CLASSES.map(str::to_owned).to_vec(),
     }

@@ -1,4 +1,4 @@
-//! What a trainer keeps between cohorts, and the edge at which libtorch's exceptions end.
+//! The state that a trainer keeps between cohorts, and the place where libtorch's exceptions are caught.
 
 use std::{
     any::Any,
@@ -22,20 +22,20 @@ use super::{
 };
 use crate::device::TrainingDevice;
 
-/// Data sets that are kept: enough for a trainer that alternates between two sweeps.
+/// Number of data sets kept open: enough for a trainer that alternates between two sweeps.
 const KEPT: usize = 2;
 
-/// A device and the data sets that were used on it last.
+/// A device and the data sets that were last used on it.
 #[derive(Debug)]
 pub struct TrainingSession {
     device: TrainingDevice,
     data: DataFolder,
     checkpoints: Option<Store>,
-    /// The last used one last.
+    /// The most recently used one is last.
     sources: Vec<(Version, Rc<DataSource>)>,
 }
 
-/// A file as it was when it was opened; a file that was replaced is opened anew.
+/// Identity of a file when it was opened. A file that was replaced is opened again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Version {
     path: PathBuf,
@@ -51,22 +51,23 @@ impl Version {
 }
 
 impl TrainingSession {
-    /// On this device, with data sets from this folder, and with a place for checkpoints, if any are to be kept.
+    /// A session on this device, with data sets from this folder, and with a store for checkpoints if they are to be
+    /// kept.
     #[must_use]
     pub fn new(device: TrainingDevice, data: DataFolder, checkpoints: Option<Store>) -> Self {
         Self { device, data, checkpoints, sources: Vec::new() }
     }
 
-    /// Trains a cohort to its end. Whatever happens, each member is finished, failed, abandoned or parked afterwards.
+    /// Trains a cohort to its end. Afterwards each member is finished, failed, abandoned or parked, whatever happens.
     pub fn train(&mut self, members: &[Member], control: &mut dyn Control) {
         let open = members.iter().map(|member| member.task).collect();
         let mut ledger = Ledger { open, control };
-        // Ordinary tch calls panic with libtorch's message. Nothing that the closure leaves half done is used
-        // again but the data sets, which it only reads.
+        // Ordinary tch calls panic with libtorch's message. Of the state that the closure may leave half changed only
+        // the data sets are used again, and the closure only reads them.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.train_open(members, &mut ledger)));
         if let Err(panic) = outcome {
             let failure = failure_of(panic.as_ref());
-            // Tensors on a device that failed are of no use.
+            // Tensors on a device that failed cannot be used.
             self.sources.clear();
             for task in ledger.open.clone() {
                 ledger.emit(Event::Failed { task, failure: failure.clone() });
@@ -138,7 +139,7 @@ impl TrainingSession {
     }
 }
 
-/// Passes events on and knows of whom the last word was said.
+/// Passes events on and remembers the tasks whose last event was sent.
 struct Ledger<'a> {
     open: BTreeSet<TaskId>,
     control: &'a mut dyn Control,
@@ -165,7 +166,7 @@ impl Control for Ledger<'_> {
     }
 }
 
-/// What a panic of libtorch, or of ours, means.
+/// The failure that a panic of libtorch or of this program means.
 fn failure_of(panic: &(dyn Any + Send)) -> Failure {
     let message = panic
         .downcast_ref::<String>()
@@ -188,7 +189,7 @@ mod tests {
     #[test]
     fn panics_become_typed_failures() {
         let options = (tch::Kind::Float, tch::Device::Cpu);
-        // 2^60 bytes: libtorch's allocator refuses, in its own words.
+        // 2^60 bytes: libtorch's allocator refuses with its own message.
         let too_large = || drop(tch::Tensor::zeros([1 << 58], options));
         assert_eq!(reason_of(too_large), FailureReason::OutOfMemory);
         let wrong_shape =

@@ -9,14 +9,14 @@ use crate::{
     model::{Kernels, Objective},
 };
 
-/// A data set on the device that it is trained on.
+/// A data set on the device where it is used for training.
 ///
-/// On the CPU its feature tensors are views of the mapped file: trainers on one host share one copy of it
-/// through the page cache. Elsewhere they are copies.
+/// On the CPU its feature tensors are views of the mapped file: all trainers of a host share one copy through the
+/// page cache. On other devices they are copies.
 #[derive(Debug)]
 pub struct DataSource {
-    // The tensors go first: fields are dropped in the order of their declaration, and on the CPU the tensors
-    // point into the map that `dataset` holds.
+    // The tensors must be dropped first: fields are dropped in the order of their declaration, and on the CPU the
+    // tensors point into the map that `dataset` holds.
     splits: [SplitTensors; 3],
     device: Device,
     kernels: Kernels,
@@ -26,11 +26,11 @@ pub struct DataSource {
 /// One split.
 #[derive(Debug)]
 pub(super) struct SplitTensors {
-    /// By modality, [N, T, D].
+    /// One tensor [N, T, D] per modality.
     pub(super) features: Vec<Tensor>,
     /// [N] on the device: classes (i64) or numbers (f32).
     pub(super) labels: Tensor,
-    /// The same in memory.
+    /// The labels in host memory.
     pub(super) truth: Truth,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct SplitTensors {
 pub(super) enum Truth {
     /// Indices into the names of the classes.
     Classes(Vec<i64>),
-    /// What a regression is to give.
+    /// The numbers that a regression predicts.
     Values(Vec<f32>),
 }
 
@@ -54,7 +54,7 @@ impl SplitTensors {
 }
 
 impl DataSource {
-    /// Brings a data set to a device.
+    /// Copies a data set to a device.
     #[must_use]
     pub fn new(dataset: Dataset, device: &TrainingDevice) -> Self {
         let TrainingDevice { device, kernels, .. } = *device;
@@ -83,7 +83,7 @@ impl DataSource {
         self.dataset.digest()
     }
 
-    /// What settings must fit.
+    /// The properties of the data set that settings must fit.
     pub(super) fn shape(&self) -> DataShape {
         DataShape {
             name: self.dataset.path().display().to_string(),
@@ -120,7 +120,7 @@ impl DataSource {
         self.device
     }
 
-    /// What networks and optimizers on this device are computed with.
+    /// The kernels for networks and optimizers on this device.
     pub(super) fn kernels(&self) -> Kernels {
         self.kernels
     }
@@ -150,7 +150,7 @@ fn tensors(dataset: &Dataset, split: Split, device: Device) -> SplitTensors {
         let strides = [size[1] * size[2], size[2], 1];
         // SAFETY: the slice has the product of `size` floats in C order and lies in the file's map, which
         // `DataSource` keeps longer than its tensors. The map is read-only, and nothing writes to these tensors:
-        // they are only ever selected from.
+        // they are only selected from.
         let tensor = unsafe { Tensor::from_blob(bytes, &size, &strides, Kind::Float, Device::Cpu) };
         tensor.to_device(device)
     };

@@ -1,6 +1,6 @@
-//! The networks, Adam, the learning rate schedule and the metrics against PyTorch, scikit-learn and SciPy.
+//! Compares the networks, Adam, the learning rate schedule and the metrics with PyTorch, scikit-learn and SciPy.
 //!
-//! `make_fixtures.py` computes what these tests compare with.
+//! `make_fixtures.py` computes the expected values.
 
 mod networks;
 mod scalars;

@@ -1,15 +1,15 @@
 # /// script
 # dependencies = ["torch==2.11.0", "numpy", "scikit-learn", "scipy", "safetensors"]
 # ///
-"""Writes the fixtures that `trainer/tests/parity` compares with: what PyTorch, scikit-learn, SciPy and NumPy
-compute for the same weights and data.
+"""Writes the fixtures for `trainer/tests/parity`: the values that PyTorch, scikit-learn, SciPy and NumPy compute
+for the same weights and data.
 
     python trainer/tests/parity/make_fixtures.py
 
 The networks are written here as plain modules, in double precision. Their members differ in weights, data and
-learning rate, so that one fixture serves a cohort of one and one of three. Dropout is off: its masks are not
-PyTorch's. The gradient of the bias before the batch norm is set to zero, which it truly is; PyTorch computes
-rounding noise there, and Adam turns that into full steps.
+learning rate, so that one fixture can be used for a cohort of one and one of three. Dropout is off, because colearn's
+masks differ from PyTorch's. The gradient of the bias before the batch norm is set to its true value of zero; PyTorch
+computes rounding noise there, and Adam turns that into full steps.
 """
 
 import json
@@ -23,14 +23,15 @@ from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error
 from torch import nn
 
 HERE = Path(__file__).resolve().parent / "fixtures"
-# An odd number of samples: the signs that the absolute error's gradient consists of then never cancel. Where they
-# do, single precision leaves rounding noise of the size of Adam's epsilon, which Adam turns into a step.
+# An odd number of samples: then the signs of the absolute error's gradient never cancel. If they did, single
+# precision would leave rounding noise of the size of Adam's epsilon, which Adam turns into a step.
 MEMBERS, STEPS, SAMPLES, ADAM_STEPS = 3, 5, 7, 20
 # Three modalities, as (name, columns, hidden units of the LSTM cell).
 MODALITIES = [("language", 4, 5), ("audio", 2, 3), ("video", 3, 2)]
 FEATURES = sum(dim for _, dim, _ in MODALITIES)
 PLAIN = [{"learning_rate": rate} for rate in (1e-3, 3e-3, 1e-2)]
-# With larger rates PyTorch's own single precision is more than 1e-5 from its double precision after twenty steps.
+# With larger rates PyTorch's own single precision differs by more than 1e-5 from its double precision after twenty
+# steps.
 FULL = [
     {"learning_rate": 1e-3, "beta1": 0.8, "beta2": 0.99, "weight_decay": 0.01, "gradient_clip": 0.1},
     {"learning_rate": 3e-3, "beta1": 0.95, "beta2": 0.9, "weight_decay": 0.1, "gradient_clip": 0.0},
@@ -129,10 +130,10 @@ def network_fixture(name, network_type):
     for member in range(MEMBERS):
         torch.manual_seed(100 + member)
         network = network_type().double()
-        # Values that single precision holds exactly, so that both precisions begin at the same place.
+        # Values that single precision holds exactly, so that both precisions start from equal values.
         start = {key: value.float().to(value.dtype) for key, value in network.state_dict().items()}
         network.load_state_dict(start)
-        # Wide, so that batch norm does not divide by small deviations, which would enlarge rounding errors.
+        # A wide range, so that batch norm does not divide by small deviations, which would enlarge rounding errors.
         x = 2 * torch.randn(ADAM_STEPS, STEPS, SAMPLES, FEATURES).double()
         y = network.labels((ADAM_STEPS, SAMPLES))
         found = arrays("start", start.items())
@@ -195,7 +196,7 @@ def metric_fixture(random):
             classification(labels, noisy, 5),
             classification([0, 0, 1, 1, 2, 2, 2], [0, 1, 1, 0, 1, 0, 1], 3),  # class 2 is never predicted
             classification([0, 0, 1, 1, 0], [0, 2, 1, 2, 2], 3),  # class 2 is absent from the truth
-            classification([0, 2, 0, 2], [0, 2, 2, 2], 4),  # classes 1 and 3 are neither
+            classification([0, 2, 0, 2], [0, 2, 2, 2], 4),  # classes 1 and 3 are neither true nor predicted
             classification([3, 1, 2], [3, 3, 3], 4),  # one class predicted
             classification([1], [1], 3),
             classification([1], [2], 3),

@@ -1,5 +1,5 @@
-"""Writes `fixtures/masks.json`: which features modality dropout leaves, from a second implementation of the random
-numbers and of the rule, element by element. It needs nothing but Python.
+"""Writes `fixtures/masks.json`: the features that modality dropout keeps, computed element by element by a second
+implementation of the random numbers and of the rule. It needs only Python.
 
     python trainer/tests/parity/make_masks.py
 """
@@ -30,7 +30,7 @@ def mix32(x):
 
 
 def uniform(seed, purpose, number, epoch, step, index):
-    """The number in [0, 1) of these coordinates."""
+    """The random number in [0, 1) for these coordinates."""
     key = mix64(mix64(mix64(seed) ^ (purpose << 32 | number)) ^ (epoch << 32 | step))
 
     def bits(index):
@@ -40,7 +40,7 @@ def uniform(seed, purpose, number, epoch, step, index):
 
 
 def is_there(case, t, b, d):
-    """Whether feature d at time t of sample b is left."""
+    """Whether feature d at time t of sample b is kept."""
     at = (case["epoch"], case["step"])
     unit, units = {
         "batch": (0, 1),

@@ -1,4 +1,4 @@
-//! Outputs, losses, gradients, and what twenty steps of Adam make of weights and running values.
+//! Compares outputs, losses, gradients, and the weights and running values after twenty steps of Adam.
 
 use std::collections::HashMap;
 
@@ -35,7 +35,7 @@ impl Fixture {
     }
 
     fn model(&self, members: &[usize], kernels: Kernels, kind: Kind) -> Box<dyn Model> {
-        // The seeds do not matter: all that they gave is written over.
+        // The seeds do not matter: the fixture overwrites all values.
         let model = (self.new)(&vec![9; members.len()], kernels, kind);
         for (layout, flat) in [(model.layout(), model.parameters()), (model.buffer_layout(), model.buffers())]
         {
@@ -142,7 +142,7 @@ fn settings(json: &serde_json::Value) -> AdamSettings {
     }
 }
 
-/// Relative to the largest value.
+/// The tolerance is relative to the largest value.
 fn assert_close(found: &Tensor, expected: &Tensor, tolerance: f64, what: &str) {
     let largest = |values: &Tensor| values.abs().max().double_value(&[]);
     assert_eq!(found.size(), expected.size(), "{what}");

@@ -1,4 +1,4 @@
-//! Metrics and the schedule.
+//! Compares the metrics and the learning rate schedule.
 
 use std::collections::BTreeMap;
 

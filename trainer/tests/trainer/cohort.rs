@@ -1,4 +1,4 @@
-//! Whole cohorts.
+//! Trains whole cohorts.
 
 use colearn_core::{
     failure::FailureReason,
@@ -84,7 +84,7 @@ fn an_abandoned_member_is_left_out_at_the_next_step() {
     let members = five();
     let undisturbed = train(&members);
     let folder = folder();
-    // 12 batches an epoch and one question more at its end: call 17 is within the second epoch.
+    // 12 batches an epoch and one more query at its end: call 17 is within the second epoch.
     let abandon = Some((17, members[1].task));
     let mut recorder = Recorder { abandon, ..Recorder::default() };
     session(folder.path()).train(&members, &mut recorder);
@@ -128,7 +128,7 @@ fn validation_and_test_see_the_primary_modality_alone() {
     assert_eq!(results[0].metrics, results[1].metrics);
 }
 
-/// Validation and test splits that are the same show which weights were tested, running means included.
+/// With equal validation and test splits the test shows which weights were used, running means included.
 #[test]
 fn the_weights_of_the_best_epoch_are_tested() {
     let folder = TempDir::new().unwrap();
@@ -208,7 +208,7 @@ fn a_member_whose_sweep_is_trained_on_another_data_set_is_not_trained() {
     assert!(!recorder.epochs.contains_key(&wrong.task), "not one epoch");
 }
 
-/// The session survives what kills a cohort: memory for this one would have to be 64 GiB a copy.
+/// The session survives an error that kills a cohort: this cohort would need 64 GiB of memory per copy.
 #[test]
 fn a_cohort_too_large_for_memory_fails_and_the_next_trains() {
     let folder = folder();

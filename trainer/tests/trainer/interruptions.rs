@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 use crate::problem::{Recorder, dataset, dropping, member, regression};
 
-/// Stops everything at a call of `abandoned`, as a power cut would.
+/// Stops everything at a given call of `abandoned`, like a power cut.
 struct Interrupted {
     recorder: Recorder,
     after: usize,
@@ -41,7 +41,7 @@ impl Control for Interrupted {
     }
 }
 
-/// A session as another process would begin it.
+/// A session as a new process would begin it.
 pub(crate) fn session(data: &Path, checkpoints: &Path, kernels: Kernels) -> TrainingSession {
     tch::set_num_threads(1);
     let store = Store::open(checkpoints.to_str().unwrap()).unwrap();
@@ -61,7 +61,7 @@ fn run_with(kernels: Kernels, data: &Path, checkpoints: &Path, members: &[Member
     control.recorder
 }
 
-/// Interrupts at each of these numbers of steps, then lets it end. What is finished is not trained again.
+/// Interrupts at each of these numbers of steps, then trains to the end. Finished tasks are not trained again.
 fn interrupted(data: &Path, members: &[Member], at: &[usize]) -> BTreeMap<TaskId, TaskResult> {
     interrupted_with(Kernels::InPlace, data, members, at)
 }
@@ -86,7 +86,7 @@ pub(crate) fn undisturbed(data: &Path, members: &[Member]) -> BTreeMap<TaskId, T
     interrupted(data, members, &[])
 }
 
-/// Bit by bit: floats that print alike are alike, and the digest is of the weights' bytes.
+/// Equal bit by bit: floats that print alike are alike, and the digest covers the bytes of the weights.
 pub(crate) fn assert_identical(found: &TaskResult, expected: &TaskResult) {
     let same = TaskResult {
         seconds: expected.seconds,
@@ -105,7 +105,7 @@ pub(crate) fn assert_near(found: &TaskResult, expected: &TaskResult) {
     }
 }
 
-/// Everything that has a state of its own is in use.
+/// A member that uses every part with a state of its own.
 pub(crate) fn busy(seed: u64, every: u32, change: impl FnOnce(&mut TaskSettings)) -> Member {
     let mut member = member(seed, |settings| {
         dropping(0.5)(settings);
@@ -146,7 +146,7 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// One draw for the test of its own helper: interruptions really come at different places.
+/// One draw that tests the helper itself: interruptions come at different places.
 #[test]
 fn an_interruption_stops_everything_at_its_step() {
     let data = problem(false);

@@ -1,4 +1,4 @@
-//! The training loop, from members to results.
+//! Tests of the training loop, from members to results.
 #![expect(
     clippy::unwrap_used,
     reason = "clippy.toml allows it in tests, which helpers of tests are not to clippy"

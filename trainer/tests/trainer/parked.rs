@@ -12,7 +12,7 @@ use crate::{
     problem::Recorder,
 };
 
-/// Is asked to park at a call of `abandoned`.
+/// Requests parking at a given call of `abandoned`.
 struct Parking {
     recorder: Recorder,
     after: usize,
@@ -43,7 +43,7 @@ fn park(data: &Path, checkpoints: &Path, members: &[Member], after: usize) -> Pa
     control
 }
 
-/// Epochs have 14 steps and one more look; checkpoints are due after the fifth and the tenth.
+/// Epochs have 14 steps and one more query; checkpoints are due after the fifth and the tenth epoch.
 #[test]
 fn a_parked_cohort_goes_on_after_the_epoch_it_was_in_bit_by_bit() {
     let data = problem(false);
@@ -51,7 +51,7 @@ fn a_parked_cohort_goes_on_after_the_epoch_it_was_in_bit_by_bit() {
     let tasks: Vec<TaskId> = members.iter().map(|member| member.task).collect();
     let expected = undisturbed(data.path(), &members);
     let checkpoints = TempDir::new().unwrap();
-    // In the middle of the third epoch; at once in the attempt after it; at the end of the fourth.
+    // In the middle of the third epoch; at once in the next attempt; at the end of the fourth epoch.
     for (after, epochs) in [(35, 3), (0, 1)] {
         let parked = park(data.path(), checkpoints.path(), &members, after);
         assert_eq!(parked.parked, tasks);

@@ -1,4 +1,4 @@
-//! A small problem that is made up here, and what the tests do with it.
+//! A small generated problem, and helpers of the tests.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -22,8 +22,8 @@ use tempfile::TempDir;
 const STEPS: usize = 6;
 const DIMS: [usize; 3] = [4, 3, 5];
 
-/// A split of three classes: `words` and `face` show the class with noise, `voice` is noise. With `other` not 0
-/// everything but `words` is noise of another kind.
+/// A split of three classes: `words` and `face` show the class with noise, `voice` is noise. If `other` is not 0,
+/// everything except `words` is noise of another kind.
 pub(crate) fn split(samples: usize, number: u64, other: u64) -> NewSplit {
     let labels: Vec<i64> = (0..samples as i64).map(|sample| sample % 3).collect();
     let features = |modality: usize| {
@@ -100,7 +100,7 @@ pub(crate) fn dropping(level: f64) -> impl FnOnce(&mut TaskSettings) {
     }
 }
 
-/// Five members that differ in what members may differ in.
+/// Five members that differ in everything in which members of a cohort may differ.
 pub(crate) fn five() -> Vec<Member> {
     vec![
         member(0, |_| {}),
@@ -118,7 +118,7 @@ pub(crate) fn five() -> Vec<Member> {
     ]
 }
 
-/// Collects what happens; abandons tasks at a call of `abandoned`, counting from 0.
+/// Collects the events; abandons tasks at a given call of `abandoned`, counted from 0.
 #[derive(Default)]
 pub(crate) struct Recorder {
     pub(crate) epochs: BTreeMap<TaskId, Vec<EpochRecord>>,
@@ -190,7 +190,7 @@ pub(crate) fn mfn(settings: &mut TaskSettings) {
     });
 }
 
-/// The same problem with a number in [-3, 3] for each class instead, and some that are between.
+/// The same problem as a regression: a number in [-3, 3] for each class, and some numbers between.
 pub(crate) fn regression() -> NewDataset {
     let mut set = dataset(0);
     set.task = Task::Regression;

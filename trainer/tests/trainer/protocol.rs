@@ -1,4 +1,4 @@
-//! The settings of the papers' protocol, one by one.
+//! Tests the settings of the papers' protocol one by one.
 
 use colearn_core::{
     failure::FailureReason,
@@ -42,7 +42,7 @@ fn both_networks_learn_to_give_numbers() {
         session(folder.path()).train(&[member], &mut recorder);
         assert!(recorder.failed.is_empty(), "{:?}", recorder.failed);
         let result = recorder.finished.into_values().next().unwrap();
-        // Always giving the median would be off by 1.3.
+        // Always predicting the median would give an error of 1.3.
         assert!(result.metrics[metric::MAE] < 1.1, "{:?}", result.metrics);
         assert!(result.metrics[metric::PEARSON_R] > 0.7, "{:?}", result.metrics);
         assert!((result.metrics[metric::LOSS] - result.metrics[metric::MAE]).abs() < 1e-6);
@@ -53,7 +53,7 @@ fn both_networks_learn_to_give_numbers() {
     }
 }
 
-/// What a setting changes shows in the history; a setting that nobody reads would not.
+/// The effect of a setting is visible in the history. A setting that the code ignores would have no effect.
 #[test]
 fn every_setting_changes_the_training() {
     let usual = result_of(dropping(0.5));
@@ -89,7 +89,7 @@ fn every_setting_changes_the_training() {
     }
 }
 
-/// A partial drop of everything is a drop, and one of nothing is none.
+/// A partial drop of everything equals a full drop, and a partial drop of nothing equals no drop.
 #[test]
 fn partial_drops_have_drops_as_their_ends() {
     let partial = |part, fraction| {
@@ -111,7 +111,7 @@ fn partial_drops_have_drops_as_their_ends() {
 
 #[test]
 fn patience_stops_a_member_and_not_the_others() {
-    // At this rate the loss soon rises again.
+    // At this rate the loss rises again soon.
     let patient = |seed, patience| {
         member(seed, |settings| {
             settings.training.learning_rate = 0.05;
@@ -165,7 +165,7 @@ fn subsets_are_evaluated_beside_the_primary_modality() {
     }
     assert_eq!(result.metrics.len(), 4 * 4);
     let accuracy = |subset: &str| result.metrics[&format!("accuracy@{subset}")];
-    // The voice says nothing, the face says something of its own.
+    // The voice carries no information; the face carries information of its own.
     assert!(accuracy("voice") < 0.5, "{:?}", result.metrics);
     assert!(accuracy("face+words") > result.metrics[metric::ACCURACY], "{:?}", result.metrics);
     assert_ne!(result.metrics["loss@face+words"], result.metrics["loss@face+voice+words"]);

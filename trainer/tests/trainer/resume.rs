@@ -1,4 +1,4 @@
-//! Interrupted and continued training, compared with training that was not.
+//! Compares interrupted and continued training with uninterrupted training.
 
 use colearn_core::settings::{
     BiEflstmSettings, ModalityDraw, ModalityGranularity, ModalityPart, ModelSettings,
@@ -20,7 +20,7 @@ proptest! {
     // A case trains several small networks, which takes about a second.
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
 
-    /// A task of 12 epochs of 14 steps is cut off up to four times, anywhere.
+    /// A task of 12 epochs of 14 steps is interrupted up to four times, at any step.
     #[test]
     fn interrupted_at_random_places_it_ends_bit_by_bit_the_same(
         at in prop::collection::vec(0_usize..170, 1..5),
@@ -39,7 +39,7 @@ proptest! {
     }
 }
 
-/// A cohort of members that differ, some of which leave early, with partial drops and everything else in use.
+/// A cohort of different members, some of which leave early, with partial drops and every other feature in use.
 #[test]
 fn the_kernels_of_gpus_train_as_those_of_cpus_do() {
     for (of_numbers, memory_fusion) in [(false, false), (true, true)] {
@@ -71,7 +71,7 @@ fn it_goes_on_from_the_newest_checkpoint() {
     let checkpoints = TempDir::new().unwrap();
     let member = busy(1, 2, |_| {});
     let members = std::slice::from_ref(&member);
-    // 14 batches an epoch and a question at its end: this is within the sixth epoch.
+    // 14 batches an epoch and one query at its end: this is within the sixth epoch.
     let first = run(data.path(), checkpoints.path(), members, 5 * 15 + 3);
     assert_eq!(first.epochs[&member.task].len(), 5);
     let second = run(data.path(), checkpoints.path(), members, 4 * 15 + 1);
@@ -86,7 +86,7 @@ fn it_goes_on_from_the_newest_checkpoint() {
     assert_eq!(result.history.len(), 12);
 }
 
-/// Cohorts of one size: who the others are, and how far they are, changes nothing.
+/// In cohorts of one size the identity and the progress of the other members change nothing.
 #[test]
 fn a_member_can_go_on_beside_others_than_before() {
     let data = problem(false);
@@ -101,14 +101,14 @@ fn a_member_can_go_on_beside_others_than_before() {
     let mixed = run(data.path(), checkpoints.path(), &pair(2, 1), usize::MAX);
     let first = |task| mixed.epochs[&task][0].epoch;
     assert_eq!((first(members[2].task), first(members[1].task)), (3, 6));
-    // Member 1 ends first and leaves member 2 alone for three epochs, which are of another cohort size.
+    // Member 1 ends first. Member 2 then trains alone for three epochs, which have another cohort size.
     assert_identical(&mixed.finished[&members[1].task], &expected[&members[1].task]);
     let alone = undisturbed(data.path(), &pair(2, 3));
     assert_near(&mixed.finished[&members[2].task], &alone[&members[2].task]);
 }
 
-/// Whole batches are dropped, so that columns which nobody in the cohort has are left out of the products. What
-/// the others have must not show in a member's rounding.
+/// Whole batches are dropped, so columns that no member has are left out of the products. The modalities of the other
+/// members must not influence a member's rounding.
 #[test]
 fn what_the_others_drop_changes_nothing() {
     let data = problem(false);
@@ -128,7 +128,7 @@ fn what_the_others_drop_changes_nothing() {
     for other in [member(3, 0.0), member(4, 0.3), member(5, 1.0)] {
         let checkpoints = TempDir::new().unwrap();
         run(data.path(), checkpoints.path(), &[member(1, 0.6), member(2, 0.9)], 4 * 15 + 6);
-        // It is as far as the first, so that both end together and the cohort keeps its size.
+        // This member is as far as the first, so that both end together and the cohort keeps its size.
         run(data.path(), checkpoints.path(), &[other.clone(), member(6, 0.5)], 4 * 15 + 6);
         let found = run(data.path(), checkpoints.path(), &[other, member(1, 0.6)], usize::MAX);
         let task = member(1, 0.6).task;
@@ -136,7 +136,7 @@ fn what_the_others_drop_changes_nothing() {
     }
 }
 
-/// Another size of the cohort changes the rounding and nothing else.
+/// Another cohort size changes the rounding and nothing else.
 #[test]
 fn a_member_can_go_on_in_a_cohort_of_another_size() {
     let data = folder();
@@ -182,7 +182,7 @@ fn checkpoints_that_are_of_no_use_are_refused_and_the_task_starts_over() {
         assert_eq!(again.epochs[&member.task][0].epoch, 1, "{what}");
         assert_identical(&again.finished[&member.task], &expected[&member.task]);
     }
-    // Those of another task in the place of this one's.
+    // The checkpoints of another task replace those of this one.
     let (checkpoints, others) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     run(data.path(), checkpoints.path(), members, 5 * 15 + 3);
     run(data.path(), others.path(), std::slice::from_ref(&busy(2, 2, |_| {})), 5 * 15 + 3);
@@ -195,7 +195,7 @@ fn checkpoints_that_are_of_no_use_are_refused_and_the_task_starts_over() {
     assert_eq!(again.epochs[&member.task][0].epoch, 1);
 }
 
-/// Another data set under the same name: the weights are not continued on it.
+/// If the data set under the same name changed, training does not continue with the old weights.
 #[test]
 fn a_checkpoint_of_other_data_is_refused() {
     let data = problem(false);

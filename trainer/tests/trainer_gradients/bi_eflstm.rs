@@ -1,4 +1,4 @@
-//! The bi-EFLSTM.
+//! Tests the gradients of the bi-EFLSTM.
 
 use colearn_trainer::{
     model::{Batch, BiEflstm, BiEflstmShape, Draws, Kernels, Model, Objective},
@@ -52,7 +52,7 @@ impl Leaves<'_> {
         x.lstm(&[&zero, &zero], &weights, true, count, 0.0, true, true, false).0
     }
 
-    /// Logits [B, C] of x [T, B, F]; `masks` are those between the layers and the head's.
+    /// Logits [B, C] of x [T, B, F]. `masks` are those between the layers, then that of the head.
     fn forward(
         &self,
         x: &Tensor,
@@ -80,7 +80,7 @@ impl Leaves<'_> {
     }
 }
 
-/// With the kernels of CPUs and with those of GPUs.
+/// Checks the kernels of CPUs and those of GPUs.
 fn check(case: &Case, kind: Kind, tolerance: f64) {
     for kernels in [Kernels::InPlace, Kernels::Fused] {
         check_kernels(case, kernels, kind, tolerance);
@@ -123,8 +123,8 @@ fn check_kernels(case: &Case, kernels: Kernels, kind: Kind, tolerance: f64) {
                 &format!("running values of member {k}"),
             );
             loss.backward();
-            // The bias before the batch norm has a gradient of zero but for rounding, and in single precision
-            // that rounding is of the size of everything that was summed up.
+            // The bias before the batch norm has a gradient of zero up to rounding. In single precision this rounding
+            // has the size of everything that was summed up.
             let all = reference.leaves.iter().map(|leaf| largest(&leaf.grad())).fold(0.0, f64::max);
             let floor = if kind == Kind::Float { all } else { 1e-2 * all };
             for (entry, leaf) in model.layout().entries().iter().zip(&reference.leaves) {
@@ -142,8 +142,8 @@ fn check_both(case: &Case) {
     for objective in [Objective::CrossEntropy, Objective::L1] {
         let case = Case { objective, ..*case };
         check(&case, Kind::Double, 1e-10);
-        // Batch norm over seven samples of nearly equal features divides by small deviations, which makes both
-        // sides' rounding larger; the double precision run above is the test of the equations.
+        // Batch norm over seven samples of nearly equal features divides by small deviations. This enlarges the
+        // rounding of both sides. The run in double precision above tests the equations.
         check(&case, Kind::Float, 1e-4);
     }
 }
@@ -194,7 +194,7 @@ fn absent_columns_have_no_gradient() {
     });
 }
 
-/// A batch in which every modality is dropped equals one of zeros.
+/// A batch in which every modality is dropped equals a batch of zeros.
 #[test]
 fn no_columns_at_all() {
     let case = Case { layers: 2, seeds: &[7, 8], dropout: &[0.5, 0.5], columns: &[], objective: CLASSES };
@@ -225,7 +225,7 @@ fn the_papers_network_has_the_papers_size() {
     assert_eq!(model.parameters().size(), [1, 1_269_257]);
 }
 
-/// A member computes the same beside others as alone, and the same after others have gone.
+/// A member computes the same alone and beside others, also after others have left.
 #[test]
 fn members_do_not_see_each_other() {
     let case =

@@ -1,4 +1,4 @@
-//! The passes written by hand against libtorch's own layers and autograd, member by member.
+//! Compares the hand-written passes with libtorch's own layers and autograd, member by member.
 
 mod bi_eflstm;
 mod mfn;
@@ -17,13 +17,13 @@ const SAMPLES: i64 = 7;
 const FEATURES: i64 = 11;
 const ALL: &[(i64, i64)] = &[(0, FEATURES)];
 
-/// Random features of every member, of which these columns are present, and labels for the objective.
+/// Random features of every member, of which only `columns` are present, and labels for the objective.
 fn batch(members: i64, columns: &[(i64, i64)], objective: Objective, kind: Kind) -> Batch {
-    // Wide enough that the gates leave their linear range.
+    // The values are large enough for the gates to leave their linear range.
     let mut values = vec![0.0; (members * STEPS * SAMPLES * FEATURES) as usize];
     Stream::new(columns.len() as u64, Purpose::Shuffle, 0, 0).fill_uniform(4.0, &mut values);
     let features = Tensor::from_slice(&values).view([members, STEPS * SAMPLES, FEATURES]).to_kind(kind);
-    // A column that is absent may hold anything.
+    // Absent columns may hold any values.
     let mut seen = 0;
     for &(first, count) in columns {
         let _ = features.narrow(2, seen, first - seen).fill_(f64::NAN);
@@ -39,7 +39,7 @@ fn batch(members: i64, columns: &[(i64, i64)], objective: Objective, kind: Kind)
     Batch { features, columns: columns.to_vec(), steps: STEPS, samples: SAMPLES, labels }
 }
 
-/// What a member is given, [T, B, F], with zeros for what is absent.
+/// The input of a member, [T, B, F], with zeros for absent columns.
 fn member_features(batch: &Batch, member: i64) -> Tensor {
     let whole = batch.features.get(member).nan_to_num(0.0, None::<f64>, None::<f64>);
     whole.view([STEPS, SAMPLES, FEATURES])

@@ -1,4 +1,4 @@
-//! The Memory Fusion Network.
+//! Tests the gradients of the Memory Fusion Network.
 
 use colearn_trainer::{
     model::{Batch, Draws, Kernels, Mfn, MfnDropout, MfnModality, MfnShape, Model, Objective},
@@ -114,7 +114,7 @@ fn reference(p: &Leaves<'_>, shape: &MfnShape, x: &Tensor, masks: &[Option<Tenso
     perceptron(4, "out", &Tensor::cat(&last, 1), 0)
 }
 
-/// With the kernels of CPUs and with those of GPUs.
+/// Checks the kernels of CPUs and those of GPUs.
 fn check(case: &Case, kind: Kind, tolerance: f64) {
     for kernels in [Kernels::InPlace, Kernels::Fused] {
         check_kernels(case, kernels, kind, tolerance);
@@ -140,7 +140,7 @@ fn check_kernels(case: &Case, kernels: Kernels, kind: Kind, tolerance: f64) {
                 reference_loss(case.objective, &reference(&leaves, &shape, &x, &masks), &batch.labels.get(k));
             assert_close(&losses.get(k), &loss, tolerance, &format!("loss of member {k}"));
             loss.backward();
-            // In single precision the smallest gradients are sums of what nearly cancels.
+            // In single precision the smallest gradients are sums of terms that nearly cancel.
             let all = leaves.leaves.iter().map(|leaf| largest(&leaf.grad())).fold(0.0, f64::max);
             let floor = if kind == Kind::Float { 1e-2 * all } else { 0.0 };
             for (entry, leaf) in model.layout().entries().iter().zip(&leaves.leaves) {
@@ -177,8 +177,8 @@ fn different_members() {
     check_both(&Case { seeds: &[7, 8, 9], dropout: &[NONE, SOME, LESS], columns: ALL, objective: L1 });
 }
 
-/// Modalities that are absent as a whole, one beside another and both at once; a part of one; ranges that
-/// span two; and nothing at all.
+/// Absent columns: whole modalities, one or two at once; a part of a modality; ranges that span two modalities; all
+/// columns.
 #[test]
 fn absent_columns_are_zeros() {
     let absent: [&'static [(i64, i64)]; 6] =
@@ -223,7 +223,7 @@ fn the_smallest_batches() {
     }
 }
 
-/// A member computes the same beside others as alone, and the same after others have gone.
+/// A member computes the same alone and beside others, also after others have left.
 #[test]
 fn members_do_not_see_each_other() {
     let case = Case { seeds: &[1, 2, 3], dropout: &[SOME, LESS, NONE], columns: ALL, objective: L1 };
@@ -236,7 +236,7 @@ fn members_do_not_see_each_other() {
         columns: ALL.to_vec(),
         ..all
     };
-    // The first member diverges, which stays its own affair.
+    // The first member diverges, which must not affect the others.
     let _ = all.features.get(0).get(0).fill_(f64::INFINITY);
     let loss = together.train(&all, &Draws { seeds: case.seeds, epochs: &[1, 4, 2], step: 0 });
     let expected = alone.train(&one, &Draws { seeds: &[2], epochs: &[4], step: 0 });

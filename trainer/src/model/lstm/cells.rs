@@ -1,8 +1,8 @@
-//! What is common to all ways of running LSTM cells over time.
+//! The part that all implementations of LSTM cells over time share.
 //!
-//! The input's products for all time steps are one matrix product, and so is every weight's gradient; only
-//! the product with the previous output remains in the loop over time, which is a [`Recurrence`]. The equations are PyTorch's
-//! (`torch.nn.LSTM`): i, f, o = sigmoid(..), g = tanh(..), c = f c' + i g, h = o tanh(c).
+//! The products with the input are one matrix product for all time steps, and so is the gradient of each weight. Only
+//! the product with the previous output is in the loop over time, which is a [`Recurrence`]. The equations are
+//! PyTorch's (`torch.nn.LSTM`): i, f, o = sigmoid(..), g = tanh(..), c = f c' + i g, h = o tanh(c).
 
 use tch::{Device, Kind, Tensor};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::model::Kernels;
 
-/// What the cells read: rows [K, T * B, F], and which of their columns are present as (first, count).
+/// The input of the cells: rows [K, T * B, F], and the columns that are present as (first, count).
 pub(in crate::model) struct Input<'a> {
     pub(in crate::model) rows: &'a Tensor,
     pub(in crate::model) columns: &'a [(i64, i64)],
@@ -29,12 +29,12 @@ impl Input<'_> {
 /// One run of cells over time.
 pub(in crate::model) struct Cells {
     pub(in crate::model) shape: CellShape,
-    /// In PyTorch's order i, f, g, o: [directions, K, T, B, 4H].
+    /// The gates in PyTorch's order i, f, g, o: [directions, K, T, B, 4H].
     gates: Tensor,
     /// The outputs: [directions, K, T, B, H].
     pub(in crate::model) hidden: Tensor,
     recurrence: Box<dyn Recurrence>,
-    /// Made when a backward pass first asks.
+    /// Allocated by the first backward pass.
     gradients: Option<CellGradients>,
 }
 
@@ -72,7 +72,7 @@ impl Cells {
         self.recurrence.states()
     }
 
-    /// Makes room for gradients, if there is none yet.
+    /// Allocates the gradients, unless they exist.
     pub(in crate::model) fn prepare_gradients(&mut self) {
         let (shape, options) = (self.shape, (self.gates.kind(), self.gates.device()));
         self.gradients.get_or_insert_with(|| CellGradients {
@@ -82,14 +82,14 @@ impl Cells {
     }
 
     /// # Panics
-    /// Before [`Self::prepare_gradients`].
+    /// If [`Self::prepare_gradients`] was not called before.
     pub(in crate::model) fn gradients(&self) -> &CellGradients {
         self.gradients.as_ref().expect("the backward pass makes room before it uses it")
     }
 
-    /// Turns the gradients of the outputs (filled by the caller: at every step, or with `only_last` at the last one
-    /// alone) and of the cell states (`states` [directions, K, T, B, H], if anything but the outputs reads them) into
-    /// those of the gates' preactivations.
+    /// Computes the gradients of the gates' preactivations. Inputs are the gradients of the outputs, which the caller
+    /// has filled (at every step, or with `only_last` at the last step only), and those of the cell states (`states`
+    /// [directions, K, T, B, H], if something besides the outputs reads them).
     pub(in crate::model) fn backward(
         &mut self,
         weights: &[Weights],
@@ -127,7 +127,7 @@ impl Cells {
         }
     }
 
-    /// The gradient with respect to the input's rows, [K, T * B, F]: with `out` None a new tensor, else added to it.
+    /// The gradient of the input's rows, [K, T * B, F]: a new tensor if `out` is None, otherwise added to `out`.
     pub(in crate::model) fn input_gradient(&self, weights: &[Weights], out: Option<Tensor>) -> Tensor {
         let products = (0_i64..).zip(weights).fold(out, |out, (d, weights)| {
             let rows = self.shape.rows(&self.gradients().gates, d);
@@ -140,7 +140,7 @@ impl Cells {
     }
 }
 
-/// Columns that were absent have no gradient.
+/// Sets the gradient of absent columns to zero.
 fn zero(gradient: &Tensor, first: i64, end: i64) {
     if end > first {
         let _ = gradient.narrow(2, first, end - first).zero_();

@@ -1,5 +1,5 @@
-//! The recurrence for GPUs: one product and one fused kernel a time step, whatever the number of members and
-//! directions. The rows of both directions of all members stand side by side, N = directions * K * B.
+//! The recurrence for GPUs: one product and one fused kernel per time step, for any number of members and directions.
+//! The rows of both directions of all members are side by side, N = directions * K * B.
 
 use tch::{Kind, Tensor};
 
@@ -9,15 +9,15 @@ use super::{
 };
 use crate::fused::{CellStep, lstm_cell, lstm_cell_backward};
 
-/// What the forward pass leaves for the backward pass.
+/// Values of the forward pass for the backward pass.
 pub(super) struct Fused {
     shape: CellShape,
     /// [directions, K, T, B, 4H] and [directions, K, T, B, H], in the order of time.
     gates: Tensor,
     hidden: Tensor,
-    /// By step.
+    /// Results of each step.
     steps: Vec<CellStep>,
-    /// The state before the first step, and what the output before it contributes: zeros [N, H] and [N, 4H].
+    /// The state before the first step, and the contribution of the output before it: zeros [N, H] and [N, 4H].
     no_state: Tensor,
     no_gates: Tensor,
 }
@@ -27,7 +27,7 @@ impl CellShape {
         self.directions * self.members * self.samples
     }
 
-    /// The order of time [directions, K, T, B, W] as the order of steps [T, N, W].
+    /// Reorders [directions, K, T, B, W] from the order of time to the order of steps, [T, N, W].
     fn by_step(&self, whole: &Tensor) -> Tensor {
         let ahead = whole.get(0).permute([1, 0, 2, 3]);
         let steps = if self.directions == 1 {

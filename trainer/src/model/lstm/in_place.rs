@@ -1,6 +1,6 @@
-//! The recurrence for CPUs: many small operations in place, with a view of every step made once.
+//! The recurrence for CPUs: many small operations in place. The view of every step is made once.
 //!
-//! A strided view puts the two directions side by side, so that each pointwise operation handles both at once.
+//! A strided view puts the two directions side by side, so that each pointwise operation computes both at once.
 
 use tch::{Device, Kind, Tensor};
 
@@ -42,20 +42,20 @@ struct Step {
     hidden_matrices: Vec<Tensor>,
 }
 
-/// What the forward pass leaves for the backward pass, and what that works with.
+/// Values of the forward pass for the backward pass, and the tensors that the backward pass uses.
 pub(super) struct InPlace {
     shape: CellShape,
     /// Activations in PyTorch's order i, f, g, o: [directions, K, T, B, 4H].
     gates: Tensor,
-    /// [directions, K, T, B, H], like the one that follows.
+    /// [directions, K, T, B, H]. The next field has the same shape.
     cell: Tensor,
     cell_tanh: Tensor,
     views: Vec<Step>,
-    /// Made when a backward pass first asks.
+    /// Allocated by the first backward pass.
     backward: Option<Backward>,
 }
 
-/// The gradients of one step: the first three gates as [directions, K, B, 3, H], the others [.., H].
+/// The gradients of one step: the first three gates as [directions, K, B, 3, H], the others as [.., H].
 struct GradientStep {
     input_forget_candidate: Tensor,
     output: Tensor,
@@ -65,19 +65,19 @@ struct GradientStep {
     hidden_matrices: Vec<Tensor>,
 }
 
-/// Tensors of the backward pass. Of the gates' gradients each is first the derivative of what the gate contributes
-/// by its preactivation, and is then multiplied in place by what arrives there.
+/// Tensors of the backward pass. The gradient of a gate starts as the derivative of the gate's contribution by its
+/// preactivation. It is then multiplied in place by the gradient that arrives at the gate.
 struct Backward {
     gates: Tensor,
     /// d hidden / d cell: [directions, K, T, B, H].
     cell: Tensor,
-    /// What arrives at the cell state: [directions, K, B, H].
+    /// The gradient that arrives at the cell state: [directions, K, B, H].
     carried: Tensor,
     views: Vec<GradientStep>,
 }
 
 impl InPlace {
-    /// Over the gates and the outputs of a run, which the passes read and fill.
+    /// Views of the gates and outputs of a run, which the passes read and fill.
     pub(super) fn new(shape: CellShape, gates: &Tensor, hidden: &Tensor) -> Self {
         let (h, options) = (shape.hidden, (gates.kind(), gates.device()));
         let [cell, cell_tanh] = [h, h].map(|width| shape.tensor(width, options));
@@ -104,7 +104,7 @@ impl Backward {
         let h = shape.hidden;
         let CellGradients { gates, hidden } = gradients;
         let cell = shape.tensor(h, options);
-        // Before the first step there is no cell state, so its forget gate never gets a gradient.
+        // Before the first step there is no cell state. The forget gate of this step never gets a gradient.
         let _ = shape.step(gates, 0, (h, h)).zero_();
         let carried = Tensor::empty([shape.directions, shape.members, shape.samples, h], options);
         let views = (0..shape.steps)
@@ -191,7 +191,7 @@ impl Recurrence for InPlace {
 }
 
 impl InPlace {
-    /// The factors that do not depend on what arrives, for all time steps at once.
+    /// Computes the factors that do not depend on the arriving gradients, for all time steps at once.
     fn prepare(&self, backward: &Backward) {
         let h = self.shape.hidden;
         let gate = |whole: &Tensor, number: i64| whole.narrow(4, number * h, h);
@@ -203,7 +203,8 @@ impl InPlace {
         let _ = Tensor::tanh_backward_grad_input(&backward.cell, &o, &self.cell_tanh);
         let more = self.shape.steps - 1;
         for d in 0..self.shape.directions {
-            // The forget gate multiplies the cell state of the step before: one earlier or one later in time.
+            // The forget gate multiplies the cell state of the previous step, which is one earlier or one later in
+            // time.
             let (now, before) = if d == 0 { (1, 0) } else { (0, 1) };
             let at = |whole: &Tensor, time: i64| whole.get(d).narrow(1, time, more);
             let _ = Tensor::sigmoid_backward_grad_input(&at(&df, now), &at(&self.cell, before), &at(&f, now));

@@ -10,11 +10,11 @@ pub(in crate::model) struct Weights {
     pub(in crate::model) hidden_bias: Tensor,
 }
 
-/// The passes over time of one run of cells. A recurrence is made for the `gates` and `hidden` of one
+/// The passes over time of one run of cells. A recurrence is bound to the `gates` and `hidden` of one
 /// [`Cells`](super::Cells).
 pub(super) trait Recurrence {
-    /// Runs over time. The gates hold the input's share of their preactivations; afterwards `hidden` holds the
-    /// outputs.
+    /// Runs over time. Before the call the gates hold the input's part of their preactivations. Afterwards `hidden`
+    /// holds the outputs.
     fn forward(&mut self, weights: &[Weights]);
     /// The cell states of the last forward pass, [directions, K, T, B, H].
     fn states(&self) -> Tensor;
@@ -30,8 +30,8 @@ pub(super) trait Recurrence {
 
 /// Gradients of one run of cells.
 pub(in crate::model) struct CellGradients {
-    /// Of the gates' preactivations: [directions, K, T, B, 4H].
+    /// Gradients of the gates' preactivations: [directions, K, T, B, 4H].
     pub(super) gates: Tensor,
-    /// Of the outputs: [directions, K, T, B, H]. The caller fills it; the pass may add to it.
+    /// Gradients of the outputs: [directions, K, T, B, H]. The caller fills them; the pass may add to them.
     pub(in crate::model) hidden: Tensor,
 }

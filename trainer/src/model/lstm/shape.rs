@@ -1,14 +1,14 @@
-//! How large a run of cells is, and views of its tensors.
+//! The size of a run of cells, and views of its tensors.
 //!
-//! Everything is kept in the order of time, for the direction that runs backward too. In one step the two directions
+//! All tensors are in the order of time, also for the direction that runs backward. In one step the two directions
 //! are at different times.
 
 use tch::{Device, Kind, Tensor};
 
-/// How large a run is.
+/// The size of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::model) struct CellShape {
-    /// 1 (forward in time) or 2 (forward, and backward).
+    /// 1: forward in time; 2: forward and backward.
     pub(in crate::model) directions: i64,
     pub(in crate::model) members: i64,
     pub(in crate::model) steps: i64,
@@ -17,7 +17,7 @@ pub(in crate::model) struct CellShape {
 }
 
 impl CellShape {
-    /// The time that a direction is at in a step.
+    /// The time of a direction in a step.
     pub(super) fn time(&self, direction: i64, step: i64) -> i64 {
         if direction == 0 { step } else { self.steps - 1 - step }
     }

@@ -1,13 +1,13 @@
-//! The memory and its two gates: the only part that depends on itself over time beside the LSTMs.
+//! The memory and its two gates. Besides the LSTMs, this is the only part that depends on its own earlier values.
 //!
-//! gamma1, gamma2 = sigmoid(perceptron([attended | memory before])), memory = gamma1 * memory before + gamma2 *
-//! candidate. What the gates' first layers make of `attended` is one product for all time steps.
+//! gamma1, gamma2 = sigmoid(perceptron([attended | previous memory])), memory = gamma1 * previous memory + gamma2 *
+//! candidate. The product of the gates' first layers with `attended` is computed once for all time steps.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::model::perceptron::Perceptron;
 
-/// Tensors of all time steps, [K, T * B, width], of forward and backward pass alike.
+/// Tensors of all time steps, [K, T * B, width], for the forward and the backward pass.
 pub(super) struct Memory {
     steps: i64,
     samples: i64,
@@ -16,24 +16,24 @@ pub(super) struct Memory {
     grads: Option<Gradients>,
 }
 
-/// After the dropout, and after the sigmoid.
+/// Values after the dropout, and after the sigmoid.
 struct Gate {
     hidden: Tensor,
     value: Tensor,
 }
 
-/// The gradients of the gates' preactivations (`hidden`: of the first layer, `value`: of the second), and
-/// what arrives at the memory.
+/// The gradients of the gates' preactivations (`hidden`: first layer, `value`: second layer), and the gradient that
+/// arrives at the memory.
 struct Gradients {
     gates: [Gate; 2],
     values: Tensor,
 }
 
-/// A gate's weights, mask, values.
+/// A gate's weights, mask and values.
 type Part<'a> = (&'a Perceptron, Option<&'a Tensor>, &'a Gate);
 
 impl Memory {
-    /// `size` is K, T, B; `widths` those of the gates' hidden layers.
+    /// `size` is K, T, B; `widths` are the widths of the gates' hidden layers.
     pub(super) fn new(size: [i64; 3], widths: [i64; 2], memory: i64, options: (Kind, Device)) -> Self {
         let [members, steps, samples] = size;
         let tensor = |width: i64| Tensor::empty([members, steps * samples, width], options);
@@ -75,8 +75,8 @@ impl Memory {
         }
     }
 
-    /// Given what arrives at the last memory [K, B, M]: fills the gates' gradients, `dattended` [K, T * B, A]
-    /// and `dcandidate` [K, T * B, M] (after its tanh).
+    /// Fills the gates' gradients, `dattended` [K, T * B, A] and `dcandidate` [K, T * B, M] (after its tanh), from
+    /// the gradient of the last memory [K, B, M].
     #[expect(clippy::too_many_arguments, reason = "each is one of the tensors that the equations name")]
     pub(super) fn backward(
         &mut self,
@@ -93,7 +93,7 @@ impl Memory {
         let width = attended.size()[2];
         let parts = self.parts(weights, masks);
         let [keep, take] = self.gates.each_ref().map(|gate| &gate.value);
-        // The factors that do not depend on what arrives. Before the first step there is no memory to keep.
+        // Factors that do not depend on the arriving gradients. Before the first step there is no memory to keep.
         let (before, now) = (self.earlier(&self.values), self.later(&grads.gates[0].value));
         let _ = self.at(&grads.gates[0].value, 0).zero_();
         let _ = Tensor::sigmoid_backward_grad_input(&now, &before, &self.later(keep));
@@ -166,7 +166,7 @@ impl Memory {
     }
 }
 
-/// Of a gate's first weight, or of its gradient, the columns that meet the memory: [K, W, M].
+/// The columns of a gate's first weight, or of its gradient, that multiply the memory: [K, W, M].
 fn memory_columns(gate: &Perceptron, attended: i64) -> Tensor {
     let weight = &gate.first.weight;
     weight.narrow(2, attended, weight.size()[2] - attended)

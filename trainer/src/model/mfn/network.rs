@@ -1,8 +1,8 @@
 //! A cohort of Memory Fusion Networks.
 //!
-//! An LSTM cell for each modality -> attention over the cell states of two neighbouring steps -> a gated
-//! memory -> a perceptron on the last outputs and the last memory. The cells do not depend on the memory, so
-//! everything but the two recurrences is computed for all time steps at once.
+//! An LSTM cell per modality -> attention over the cell states of two neighbouring steps -> a gated memory -> a
+//! perceptron on the last outputs and the last memory. The cells do not depend on the memory. Therefore everything
+//! except the two recurrences is computed for all time steps at once.
 
 use tch::{Device, Kind, Tensor};
 
@@ -22,14 +22,14 @@ use crate::{
 /// A cohort of Memory Fusion Networks.
 pub struct Mfn {
     shape: MfnShape,
-    /// The network carries nothing beside its parameters: the buffers are [K, 0].
+    /// The network has no state besides its parameters: the buffers are [K, 0].
     flat: Flat,
     probabilities: Vec<MfnDropout>,
     kernels: Kernels,
     dropout: Dropout,
     weights: Weights,
     weight_gradients: Weights,
-    /// Of the batch sizes seen so far: the full one, and the one of an epoch's last batch.
+    /// One workspace per batch size seen so far: full batches, and the last batch of an epoch.
     workspaces: Vec<Workspace>,
 }
 
@@ -53,7 +53,7 @@ impl Mfn {
         }
     }
 
-    /// With other kernels than the device's own, to compare them.
+    /// Uses other kernels than the device's own, to compare them.
     #[must_use]
     pub fn with_kernels(mut self, kernels: Kernels) -> Self {
         (self.kernels, self.dropout) = (kernels, Dropout::new(kernels));

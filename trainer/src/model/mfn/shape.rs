@@ -1,4 +1,4 @@
-//! Sizes and parameters.
+//! Sizes and parameters of the Memory Fusion Network.
 
 use tch::Tensor;
 
@@ -25,7 +25,7 @@ pub struct MfnModality {
 /// The sizes, the same for all members.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MfnShape {
-    /// At least one.
+    /// At least one modality.
     pub modalities: Vec<MfnModality>,
     /// Width of the memory.
     pub memory: i64,
@@ -39,7 +39,7 @@ pub struct MfnShape {
     pub gamma2: i64,
     /// Hidden width of the head.
     pub out: i64,
-    /// Classes, or 1 number.
+    /// Number of classes, or 1 for a regression.
     pub outputs: i64,
     /// The loss that training minimises.
     pub objective: Objective,
@@ -58,7 +58,7 @@ pub struct MfnDropout {
 
 /// The parameters, or their gradients.
 pub(super) struct Weights {
-    /// By modality.
+    /// One LSTM per modality.
     pub(super) lstm: Vec<lstm::Weights>,
     pub(super) nn1: Perceptron,
     pub(super) nn2: Perceptron,
@@ -72,7 +72,7 @@ impl MfnShape {
         self.modalities.iter().map(|modality| modality.hidden).sum()
     }
 
-    /// Each modality with its place among the hidden units of all.
+    /// Each modality with its first position among the hidden units of all modalities.
     pub(super) fn places(&self) -> impl Iterator<Item = (&MfnModality, i64)> {
         self.modalities.iter().scan(0, |place, modality| {
             let first = *place;
@@ -124,7 +124,7 @@ impl MfnShape {
 }
 
 impl MfnModality {
-    /// Which of its own columns are among those present in a batch.
+    /// The columns of this modality that are present in a batch.
     pub(super) fn present(&self, columns: &[(i64, i64)]) -> Vec<(i64, i64)> {
         let own = |&(first, count): &(i64, i64)| {
             let start = first.max(self.first);

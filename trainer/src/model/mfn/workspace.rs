@@ -1,4 +1,4 @@
-//! The tensors of one pass, and the pass.
+//! The tensors of one pass, and the computation.
 
 use tch::{Device, Kind, Tensor};
 
@@ -21,39 +21,40 @@ pub(super) struct Masks {
     pub(super) out: Option<Tensor>,
 }
 
-/// A is twice the hidden units of all modalities. [K, T * B, width] but for the head.
+/// The tensors are [K, T * B, width], except those of the head. A is twice the hidden units of all modalities.
 pub(super) struct Workspace {
     pub(super) steps: i64,
     pub(super) samples: i64,
-    /// By modality.
+    /// Cells of each modality.
     cells: Vec<Cells>,
-    /// The cell states of all modalities at the step before (0 at the first), then those at the step: width A.
+    /// The cell states of all modalities at the previous step (0 at the first step), then those at this step: width
+    /// A.
     states: Tensor,
-    /// Softmax of NN1: width A.
+    /// Softmax of NN1's output: width A.
     attention: Tensor,
-    /// Width A.
+    /// The attended cell states: width A.
     attended: Tensor,
     nn1_hidden: Tensor,
     nn2_hidden: Tensor,
-    /// tanh of NN2.
+    /// tanh of NN2's output.
     candidate: Tensor,
     memory: Memory,
-    /// What the head reads, [K, B, H + M].
+    /// Input of the head, [K, B, H + M].
     features: Tensor,
     out_hidden: Tensor,
     grads: Option<MfnGradients>,
 }
 
-/// Gradients, of the shapes of what they are the gradients of.
+/// Gradients. Each has the shape of its value.
 struct MfnGradients {
-    /// Of the attended states, then of the states.
+    /// First the gradient of the attended states, then that of the states.
     states: Tensor,
     attention: Tensor,
     nn1_hidden: Tensor,
     nn2_hidden: Tensor,
     candidate: Tensor,
     out_hidden: Tensor,
-    /// What arrives at the cell states of each modality, [1, K, T, B, H].
+    /// Gradients of the cell states of each modality, [1, K, T, B, H].
     cells: Vec<Tensor>,
 }
 
@@ -66,7 +67,7 @@ impl Workspace {
         let tensor = |width: i64| Tensor::empty([members, steps * samples, width], options);
         let head = |width: i64| Tensor::empty([members, samples, width], options);
         let states = tensor(2 * shape.hidden());
-        // The states before the first step; no pass writes there.
+        // The states before the first step are zero; no pass writes there.
         let _ = states.narrow(1, 0, samples).narrow(2, 0, shape.hidden()).zero_();
         Self {
             steps,
@@ -122,7 +123,7 @@ impl Workspace {
         outputs
     }
 
-    /// Fills the gradients, given that of the outputs [K, B, O].
+    /// Fills the gradients, given the gradient of the outputs [K, B, O].
     pub(super) fn backward(
         &mut self,
         shape: &MfnShape,
@@ -157,7 +158,7 @@ impl Workspace {
         let _ = Tensor::internal_softmax_backward_data_out(dattention, dattention, &self.attention, -1, kind);
         weights.nn1.arrive(dattention, masks.nn1.as_ref(), &self.nn1_hidden, &grads.nn1_hidden);
         fill(&gradients.nn1, (&self.states, &self.nn1_hidden), (&grads.nn1_hidden, dattention));
-        // The states reach the loss as what is attended and through the attention.
+        // The states reach the loss in two ways: as the attended values, and through the attention.
         let dstates = dattended;
         let _ = dstates.mul_out(dstates, &self.attention);
         let _ = dstates.baddbmm_out(dstates, &grads.nn1_hidden, &weights.nn1.first.weight);

@@ -1,0 +1,136 @@
+//! `colearn init DATASET`: a sweep file to begin with.
+
+use std::{fs, io::Write as _, path::PathBuf};
+
+use colearn_core::{id::SweepName, scheduler::is_in_data_folder, settings::schema::MAX_TEXT_BYTES};
+use colearn_data_format::{Dataset, Split, Task, resolve};
+
+use crate::{
+    args::{InitArgs, is_stdin},
+    exit::{Exit, Failure, Outcome},
+};
+
+/// Writes a commented sweep file for a data set.
+pub(crate) fn init(arguments: &InitArgs) -> Outcome {
+    let InitArgs { dataset: name, data_dir, out } = arguments;
+    let path = resolve(name, data_dir);
+    let dataset = Dataset::open(&path).map_err(|error| Failure::new(Exit::DataSet, error))?;
+    let sweep = sweep_name(name);
+    let text = sweep_file(&sweep, name, &dataset);
+    let file = out.clone().unwrap_or_else(|| PathBuf::from(format!("{sweep}.yaml")));
+    if is_stdin(&file) {
+        out!("{text}");
+        return Ok(Exit::Success);
+    }
+    let failed = |error: std::io::Error| {
+        let advice = match error.kind() {
+            std::io::ErrorKind::AlreadyExists => "; write another file with --out FILE",
+            _ => "",
+        };
+        Failure::new(Exit::Failure, format!("cannot write `{}`: {error}{advice}", file.display()))
+    };
+    let mut created = fs::File::create_new(&file).map_err(failed)?;
+    created.write_all(text.as_bytes()).map_err(failed)?;
+    outln!("wrote {0}; look at it, then: colearn plan {0}; colearn run {0}", file.display());
+    Ok(Exit::Success)
+}
+
+/// The name of a sweep on a data set: the data set's own, as far as it can be one.
+fn sweep_name(dataset: &str) -> String {
+    let stem = dataset.rsplit('/').next().unwrap_or(dataset);
+    let stem = stem.strip_suffix(".safetensors").unwrap_or(stem);
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    let name: String = stem.chars().map(|c| if fits(c) { c } else { '-' }).take(60).collect();
+    if SweepName::new(name.clone()).is_ok() { name } else { "sweep".to_owned() }
+}
+
+fn sweep_file(sweep: &str, name: &str, dataset: &Dataset) -> String {
+    let modalities: Vec<&str> = dataset.modalities().iter().map(|modality| modality.name.as_str()).collect();
+    let samples = dataset.split(Split::Train).len();
+    let batch_size = samples.clamp(1, 32);
+    let primary = modalities.first().copied().unwrap_or_default();
+    let others = modalities.get(1..).unwrap_or_default();
+    let metrics = match dataset.task() {
+        Task::Classification { .. } => "[accuracy, loss, f_score]",
+        Task::Regression => "[mae, accuracy, loss, f_score, pearson_r]",
+    };
+    let place = if is_in_data_folder(name) { "a file in the data folder" } else { "a path" };
+    let mut text = format!(
+        "\
+# A sweep: a grid of settings, each trained once for every seed. `colearn settings` explains every key.
+name: {}
+dataset: {:30} # {place}
+primary: {:30} # the modality that is present at test time; this data set has {}
+
+model: {{kind: bi-eflstm, hidden: 64, layers: 1, dropout: 0.3}}   # or kind: mfn
+training:
+  epochs: 30
+  batch_size: {batch_size:<29} # of {samples} samples in training
+  learning_rate: 0.001
+",
+        scalar(sweep),
+        scalar(name),
+        scalar(primary),
+        modalities.join(", "),
+    );
+    if !others.is_empty() {
+        text.push_str("\n# The grid. A value is the probability with which a batch gets zeros instead of the modality.\nparameters:\n");
+        for other in others {
+            let path = scalar(&format!("modality_dropout.{other}"));
+            text.push_str(&format!("  {path}: [0, 0.4, 0.8, 0.95]\n"));
+        }
+        if others.len() > 1 {
+            let paths: Vec<String> =
+                others.iter().map(|other| scalar(&format!("modality_dropout.{other}"))).collect();
+            text.push_str(&format!(
+                "\n# These move together. Without this, every level of one is combined with every level of the others.\nzip:\n  - [{}]\n",
+                paths.join(", ")
+            ));
+        }
+        text.push_str(
+            "\n# One more configuration: the same network, trained on the primary modality alone. The others are compared with it.\ninclude:\n  - {unimodal: true}\n",
+        );
+    }
+    let baseline = if others.is_empty() { "" } else { "\n  baseline: {unimodal: true}" };
+    text.push_str(&format!("\nseeds: {{count: 5}}\n\nreport:\n  metrics: {metrics}{baseline}\n"));
+    text
+}
+
+/// A text as YAML reads it back: quoted unless it is a plain word.
+fn scalar(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
+    let word = text.chars().all(plain) && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
+    let reserved = ["true", "false", "null", "yes", "no", "on", "off"];
+    debug_assert!(text.len() <= MAX_TEXT_BYTES, "names of modalities are bounded");
+    if word && !reserved.contains(&text.to_ascii_lowercase().as_str()) {
+        text.to_owned()
+    } else {
+        serde_json::Value::from(text).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_that_yaml_would_read_as_something_else_are_quoted() {
+        for (text, written) in [
+            ("demo", "demo"),
+            ("no", "\"no\""),
+            ("1e3", "\"1e3\""),
+            ("a: b", "\"a: b\""),
+            ("say \"it\"", "\"say \\\"it\\\"\""),
+            ("/srv/a-b.safetensors", "/srv/a-b.safetensors"),
+        ] {
+            assert_eq!(scalar(text), written);
+        }
+    }
+
+    #[test]
+    fn a_sweep_is_called_as_its_data_set() {
+        assert_eq!(sweep_name("utd-mhad"), "utd-mhad");
+        assert_eq!(sweep_name("../sets/my set.safetensors"), "my-set");
+        assert_eq!(sweep_name("..."), "sweep");
+    }
+}
