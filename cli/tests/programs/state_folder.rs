@@ -3,22 +3,23 @@
 
 use std::{
     fs,
+    io::Read as _,
     os::unix::{
         fs::{PermissionsExt, chown, symlink},
         process::CommandExt as _,
     },
     path::Path,
-    process::Command,
+    process::{Command, Output, Stdio},
 };
 
 use crate::{
-    lab::{Lab, SWEEP, text},
+    lab::{Lab, Running, SWEEP, text},
     small_disk::SmallDisk,
 };
 
 const ANYWHERE: &str = "127.0.0.1:0";
 
-fn submit(lab: &Lab, name: &str, url: &str) -> std::process::Output {
+fn submit(lab: &Lab, name: &str, url: &str) -> Output {
     let file = format!("{name}.yaml");
     lab.write(&file, &SWEEP.replace("name: small", &format!("name: {name}")));
     lab.colearn(&["submit", &file, "--coordinator", url])
@@ -188,12 +189,18 @@ const SOMEBODY: u32 = 54_321;
 const SOMEBODY_ELSE: u32 = 54_322;
 
 /// `colearn` as another user; none where the tests may not do that, or that user may not start the program.
-fn as_user(lab: &Lab, user: u32, arguments: &[&str]) -> Option<std::process::Output> {
-    let started = lab.colearn_command(arguments).uid(user).gid(user).output();
-    if started.is_err() {
+fn as_user(lab: &Lab, user: u32, arguments: &[&str]) -> Option<Output> {
+    let mut command = lab.colearn_command(arguments);
+    let Ok(child) = command.uid(user).gid(user).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() else {
         eprintln!("skipped: the tests can not start `colearn` as another user");
-    }
-    started.ok()
+        return None;
+    };
+    let mut running = Running(child);
+    lab.wait_for("an end", || running.0.try_wait().unwrap().is_some());
+    let mut output = Output { status: running.0.wait().unwrap(), stdout: Vec::new(), stderr: Vec::new() };
+    running.0.stdout.take().unwrap().read_to_end(&mut output.stdout).unwrap();
+    running.0.stderr.take().unwrap().read_to_end(&mut output.stderr).unwrap();
+    Some(output)
 }
 
 #[test]
@@ -234,12 +241,18 @@ fn a_state_folder_of_a_colleague_that_may_be_read_can_be_looked_at() {
     for file in fs::read_dir(&state).unwrap() {
         fs::set_permissions(file.unwrap().path(), PermissionsExt::from_mode(0o644)).unwrap();
     }
-    for arguments in [&["list", "--state", "state"][..], &["results", "a", "--state", "state"]] {
-        let Some(output) = as_user(&lab, SOMEBODY_ELSE, arguments) else { return };
-        assert!(output.status.success(), "{}", text(&output.stderr));
+    for with_log in [true, false] {
+        for arguments in [&["list", "--state", "state"][..], &["results", "a", "--state", "state"]] {
+            let Some(output) = as_user(&lab, SOMEBODY_ELSE, arguments) else { return };
+            assert!(output.status.success(), "log there: {with_log}: {}", text(&output.stderr));
+        }
+        let listed = as_user(&lab, SOMEBODY_ELSE, &["list", "--state", "state"]).unwrap();
+        assert!(text(&listed.stdout).contains(" a "), "{}", text(&listed.stdout));
+        // As in a copy of the databases alone. What SQLite has beside them can not be made in this folder.
+        for beside in ["colearn.db-wal", "colearn.db-shm", "logs.db-wal", "logs.db-shm"] {
+            let _ = fs::remove_file(state.join(beside));
+        }
     }
-    let listed = as_user(&lab, SOMEBODY_ELSE, &["list", "--state", "state"]).unwrap();
-    assert!(text(&listed.stdout).contains(" a "), "{}", text(&listed.stdout));
 }
 
 #[test]

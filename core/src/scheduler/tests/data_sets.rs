@@ -115,6 +115,34 @@ fn a_task_that_failed_where_its_data_set_is_does_not_go_where_it_is_not() {
 }
 
 #[test]
+fn a_task_does_not_go_where_its_data_set_is_not_while_the_worker_that_has_it_is_set_aside() {
+    let mut env = TestEnv::with_sweep(4, 1);
+    env.connect("with", &[1], &[]);
+    says(&mut env, "with", &[(NAME, None)]);
+    env.connect("without", &[1], &[]);
+    says(&mut env, "without", &[]);
+    for _ in 0..3 {
+        let lease = env.offer("with", &[0]).remove(0);
+        env.fail(&lease, lease.tasks[0].0, FailureReason::Crash);
+    }
+    assert_eq!(env.scheduler.set_aside_for(&worker("with")).len(), 1);
+    assert!(env.offer("without", &[0]).is_empty(), "it would only fail there");
+}
+
+#[test]
+fn a_data_set_that_can_not_be_opened_where_it_is_may_be_nowhere() {
+    let mut env = TestEnv::with_sweep(1, 1);
+    env.connect("damaged", &[1], &[]);
+    says(&mut env, "damaged", &[(NAME, None)]);
+    env.connect("without", &[1], &[]);
+    says(&mut env, "without", &[]);
+    let lease = env.offer("damaged", &[0]).remove(0);
+    env.fail(&lease, lease.tasks[0].0, FailureReason::Data);
+    env.pass(Duration::from_secs(5));
+    assert_eq!(env.offer("without", &[0]).len(), 1, "so that the sweep does not wait for ever");
+}
+
+#[test]
 #[expect(clippy::disallowed_methods, reason = "it is about real time")]
 fn many_workers_without_the_data_set_do_not_make_the_coordinator_slow() {
     let mut env = TestEnv::new();
