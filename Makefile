@@ -22,6 +22,7 @@ test: check-tools libtorch .venv/stamp ## run all tests
 	cargo check --workspace --locked
 	cargo test --workspace --all-features --locked
 	.venv/bin/python -m unittest discover -s datasets -p 'test_*.py' -v
+	.venv/bin/python -m unittest discover -s python -p 'test_*.py' -v
 	.venv/bin/python -m unittest discover -s scripts -p 'test_*.py' -v
 
 test-fast: check-tools ## run the tests that need neither libtorch nor Python packages

@@ -1,4 +1,4 @@
-//! Tells the program which commit it is built from, for the provenance of reports.
+//! Passes the commit that the program is built from, for the provenance of reports.
 
 use std::{
     env,
@@ -10,7 +10,7 @@ fn main() {
     println!("cargo::rerun-if-env-changed=COLEARN_COMMIT");
     let own = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it for build scripts"));
     let root = own.parent().expect("this crate lies in the workspace's folder");
-    // Whoever packs sources without their history says where they are from.
+    // A package of sources without git history can set the commit here.
     let given = env::var("COLEARN_COMMIT").ok().filter(|commit| !commit.is_empty());
     for path in watched(root) {
         println!("cargo::rerun-if-changed={}", path.display());
@@ -20,8 +20,8 @@ fn main() {
     }
 }
 
-/// The abbreviated commit of the checkout at `root`, with `-dirty` if tracked files differ from it. `None` where
-/// there is no checkout or no git: sources from an archive can be built as well, also within another checkout.
+/// The abbreviated commit of the checkout at `root`, with `-dirty` if tracked files differ from it. `None` if there
+/// is no checkout or no git. Sources from an archive can be built too, even inside another checkout.
 pub(crate) fn commit(root: &Path) -> Option<String> {
     if !root.join(".git").exists() {
         return None;
@@ -31,14 +31,14 @@ pub(crate) fn commit(root: &Path) -> Option<String> {
     Some(if changed.is_empty() { commit } else { format!("{commit}-dirty") })
 }
 
-/// What decides the commit and whether it is dirty: where the checkout stands, and the sources. Without the latter
-/// the mark would be that of the last build on another commit. Files that are not there are left out, because
-/// cargo would run this script each time for them.
+/// The files that decide the commit and whether it is dirty: git's state and the sources. Without the sources the
+/// mark would be that of the last build on another commit. Missing files are left out, because cargo would rerun this
+/// script every time for them.
 pub(crate) fn watched(root: &Path) -> Vec<PathBuf> {
     let mut paths: Vec<PathBuf> =
         ["cli/build.rs", "Cargo.toml", "Cargo.lock"].map(|name| root.join(name)).into();
     if root.join(".git").exists() {
-        // In a linked worktree these lie elsewhere, which git knows.
+        // In a linked worktree these files are in another folder, which git knows.
         let branch = git(root, &["symbolic-ref", "--quiet", "HEAD"]);
         let names = ["HEAD", "logs/HEAD", "packed-refs"].into_iter().chain(branch.as_deref());
         paths.extend(
@@ -63,10 +63,10 @@ pub(crate) fn watched(root: &Path) -> Vec<PathBuf> {
     paths
 }
 
-/// What a git command prints; `None` if it fails.
+/// The output of a git command; `None` if it fails.
 fn git(root: &Path, arguments: &[&str]) -> Option<String> {
     let mut command = Command::new("git");
-    // Within a hook of another repository these name that one.
+    // In a hook of another repository these variables name that repository.
     for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"] {
         command.env_remove(name);
     }

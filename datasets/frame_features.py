@@ -81,7 +81,7 @@ class FrameFeatures:
                 raise PrepareError(f"{path} line {number} has {len(row)} fields, its header {len(header)}")
         if self.columns is None:
             if not lines:
-                raise PrepareError(f"{path} has no frame, so that its numeric columns can not be told")
+                raise PrepareError(f"{path} has no frame, so that its numeric columns cannot be told")
             candidates = [name for name in header if name.lower() not in NOT_FEATURES]
             numeric = [name for name in candidates if is_number(lines[0][header.index(name)])]
             if not numeric or len(set(numeric)) != len(numeric):

@@ -85,7 +85,7 @@ class WriteTest(FolderTest):
 
     def test_a_write_that_fails_half_way_leaves_nothing(self) -> None:
         self.out.write_bytes(b"old")
-        with mock.patch("colearn_data.os.fsync", side_effect=OSError("disk full")), self.assertRaises(OSError):
+        with mock.patch("colearn.os.fsync", side_effect=OSError("disk full")), self.assertRaises(OSError):
             colearn_data.write(self.out, self.tensors, self.entries)
         self.assertEqual([path.read_bytes() for path in self.folder.iterdir()], [b"old"])
 

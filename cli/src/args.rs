@@ -1,5 +1,6 @@
 //! The command line.
 
+mod import;
 mod listing;
 mod operations;
 mod places;
@@ -12,6 +13,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use colearn_core::{id::SweepName, time::parse_duration_or_seconds};
 
 pub(crate) use self::{
+    import::ImportArgs,
     listing::{ListArgs, LogArgs, State, StatusArgs, TasksArgs, WorkersArgs},
     operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
     places::{Listen, Target},
@@ -52,7 +54,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show what a sweep file expands to, without running anything.
     Plan(PlanArgs),
-    /// Write a commented sweep file for a data set, to begin with.
+    /// Write a commented first sweep file for a data set.
     Init(InitArgs),
     /// Print every key and setting of a sweep file, with its range and default.
     Settings,
@@ -175,9 +177,9 @@ pub(crate) struct RunArgs {
 /// `colearn init`.
 #[derive(Args, Debug)]
 pub(crate) struct InitArgs {
-    /// The data set: a bare name in the data folder, or a path, as sweep files have it.
+    /// The data set: a bare name in the data folder, or a path, as in sweep files.
     pub(crate) dataset: String,
-    /// Folder that bare data set names are looked up in.
+    /// Folder in which bare data set names are looked up.
     #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
     pub(crate) data_dir: PathBuf,
     /// File to write, which must not exist yet; `-` for standard output [default: DATASET.yaml].
@@ -192,7 +194,7 @@ pub(crate) struct SubmitArgs {
     pub(crate) sweep_file: SweepFileArgs,
     #[command(flatten)]
     pub(crate) target: Target,
-    /// Folder that bare data set names are looked up in, to check the settings against the data before anything runs.
+    /// Folder in which bare data set names are looked up, to check the settings against the data before the submission.
     #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
     pub(crate) data_dir: PathBuf,
 }
@@ -203,7 +205,7 @@ pub(crate) struct PlanArgs {
     /// The sweep file; `-` for standard input.
     #[arg(value_parser = places::path())]
     pub(crate) file: PathBuf,
-    /// Folder that bare data set names are looked up in, to check the settings against the data.
+    /// Folder in which bare data set names are looked up, to check the settings against the data.
     #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
     pub(crate) data_dir: PathBuf,
     /// Print JSON.
@@ -272,6 +274,13 @@ pub(crate) enum DataCommand {
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
+    /// Make a data set from NumPy arrays, folders of arrays, and tables of labels and splits.
+    ///
+    /// Prints the conversions and the contents of the new data set. All mistakes are reported at once, each with its
+    /// place. Programs built with the cargo feature `parquet` also read Parquet tables. `python/colearn.py` does the
+    /// same from arrays in memory.
+    #[command(after_help = import::EXAMPLES)]
+    Import(Box<ImportArgs>),
     /// Check a data set and print its contents.
     Inspect {
         /// The data set: a file, or a bare name as in sweep files.

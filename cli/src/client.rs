@@ -1,4 +1,4 @@
-//! The client of a coordinator. It knows the coordinator's address, so that every error names it.
+//! The client of a coordinator. It keeps the coordinator's address, so that every error can name it.
 
 use std::{
     error::Error,
@@ -16,14 +16,14 @@ use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use crate::exit::{Exit, Failure};
 
-/// How long connecting may take, and after it the first answer.
+/// Time limit for connecting, and for the first answer after it.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 /// Interval of keepalive pings, and the timeout for their answer.
 const KEEPALIVE: Duration = Duration::from_secs(10);
-/// The name of the service for people and scripts, for the health check.
+/// Name of the service for users and scripts, for the health check.
 const SERVICE: &str = "colearn.v1.SweepService";
 
-/// The service for people and scripts of the coordinator at an address.
+/// A client of the service for users and scripts, at one address.
 pub(crate) struct Client {
     service: SweepServiceClient<Channel>,
     url: Arc<str>,
@@ -46,7 +46,7 @@ impl Client {
     /// Connects to the coordinator at `url` and checks that it is a coordinator and answers.
     ///
     /// # Errors
-    /// When the URL is malformed, nothing listens there, or the listener is not a coordinator or does not answer.
+    /// If the URL is malformed, nothing listens there, or the listener is not a coordinator or does not answer.
     pub(crate) async fn connect(url: &str) -> Result<Self, Failure> {
         let channel = endpoint(url)?.connect().await.map_err(|error| {
             Failure::lost(format!(
@@ -54,7 +54,7 @@ impl Client {
                 root(&error)
             ))
         })?;
-        // A successful connect proves little: web servers and stopped processes accept connections too.
+        // A successful connect is not enough: web servers and stopped processes accept connections too.
         let mut health = HealthClient::new(channel.clone());
         let question = HealthCheckRequest { service: SERVICE.to_owned() };
         match tokio::time::timeout(ANSWER_WITHIN, health.check(question)).await {
@@ -62,7 +62,7 @@ impl Client {
             Ok(Err(status)) => return Err(no_coordinator(url, &status)),
             Err(_) => {
                 return Err(Failure::lost(format!(
-                    "what listens at {url} does not answer within {} s: is its process stopped or overloaded, or is it no coordinator?",
+                    "the program at {url} does not answer within {} s: is it stopped or overloaded, or not a coordinator?",
                     ANSWER_WITHIN.as_secs()
                 )));
             }
@@ -71,7 +71,7 @@ impl Client {
         Ok(Self { service, url: url.into() })
     }
 
-    /// Where the coordinator is.
+    /// Address of the coordinator.
     pub(crate) fn url(&self) -> &str {
         &self.url
     }
@@ -90,6 +90,7 @@ impl Client {
         match exit {
             Code::NotFound => Failure::new(Exit::NotFound, message),
             Code::InvalidArgument => Failure::new(Exit::SweepFile, message),
+            Code::OutOfRange => Failure::new(Exit::DataSet, message),
             Code::Unavailable => Failure::new(Exit::Unreachable, format!("{message} (it is at {url})")),
             Code::Cancelled | Code::DeadlineExceeded => {
                 Failure::new(Exit::Unreachable, format!("the coordinator at {url} took too long to answer"))
@@ -115,7 +116,7 @@ fn endpoint(url: &str) -> Result<Endpoint, Failure> {
         })?;
     Ok(endpoint
         .connect_timeout(ANSWER_WITHIN)
-        // Without keepalive a client never notices that the other end is gone.
+        // Without keepalive a client never notices that the other side has disappeared.
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)
         .keep_alive_while_idle(true))
@@ -125,7 +126,7 @@ fn endpoint(url: &str) -> Result<Endpoint, Failure> {
 fn no_coordinator(url: &str, status: &Status) -> Failure {
     let cause = status.source().map_or_else(|| status.message().to_owned(), root);
     Failure::lost(format!(
-        "what answers at {url} is not a coordinator ({cause}): take the address that `colearn coordinator` printed; if this is a tunnel, see whether its far end is up"
+        "the program at {url} is not a coordinator ({cause}): use the address that `colearn coordinator` printed; if this is a tunnel, check that its far end is up"
     ))
 }
 

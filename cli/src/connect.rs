@@ -1,4 +1,4 @@
-//! Reaching a coordinator: one that is named, one that holds the state folder, or one started for the occasion.
+//! Connects to a coordinator: a named one, the one that uses the state folder, or one started by the command.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -18,38 +18,38 @@ use crate::{
     exit::{Exit, Failure},
 };
 
-/// How long to wait for a state folder that another process holds, or for the process that holds it to answer.
+/// How long to wait for a state folder that another process uses, or for that process to answer.
 const STATE_HELD_TIMEOUT: Duration = Duration::from_secs(2);
 /// The delay between attempts to reconnect doubles from the first to the second.
 const MIN_RECONNECT_DELAY: Duration = Duration::from_millis(100);
 const MAX_RECONNECT_DELAY: Duration = Duration::from_secs(5);
 
-/// A connection to a coordinator, and the coordinator itself where it runs in this process.
+/// A connection to a coordinator, and the coordinator itself if it runs in this process.
 pub(crate) struct Connection {
-    /// The service for people and scripts.
+    /// The service for users and scripts.
     pub(crate) sweeps: Client,
     embedded: Option<RunningCoordinator>,
 }
 
-/// What a command wants of a state folder.
+/// How a command uses a state folder.
 enum Access {
     Look,
     Change,
 }
 
 impl Connection {
-    /// Connects to what `target` means, to change something there.
+    /// Connects to the coordinator of `target`, to change something there.
     ///
     /// # Errors
-    /// When nobody answers, or when there is no state folder, or one that can not be written.
+    /// If there is no answer, or if the state folder does not exist or cannot be written.
     pub(crate) async fn open(target: &Target) -> Result<Self, Failure> {
         Self::with(target, Access::Change).await
     }
 
-    /// Connects to what `target` means, only to look at it: at a state folder also where it can not be written.
+    /// Connects to the coordinator of `target`, only to read. A state folder may be read-only.
     ///
     /// # Errors
-    /// When nobody answers, or when there is no state folder that can be read.
+    /// If there is no answer, or if there is no readable state folder.
     pub(crate) async fn open_to_look(target: &Target) -> Result<Self, Failure> {
         Self::with(target, Access::Look).await
     }
@@ -73,12 +73,12 @@ impl Connection {
                 Ok(running) => return Self::embedded(running).await,
                 Err(error) => error,
             };
-            // Another process serves this folder: ask it.
+            // Another process uses this folder: connect to it.
             let held = matches!(error, CoordinatorError::Store(StoreError::Held { .. }));
             let Some(url) = held.then(|| read_address(&target.state)).flatten() else { break error };
             match Client::connect(&url).await {
                 Ok(sweeps) => return Ok(Self { sweeps, embedded: None }),
-                // The holder has just started, or was a short command that is about to release the folder.
+                // The process has just started, or is a short command that will release the folder soon.
                 Err(_) if began.elapsed() < STATE_HELD_TIMEOUT => {
                     tokio::time::sleep(MIN_RECONNECT_DELAY).await;
                 }
@@ -108,11 +108,11 @@ impl Connection {
         Ok(Self { sweeps, embedded: Some(running) })
     }
 
-    /// Connects to a coordinator that serves workers: not to one that would be started for the occasion, has
-    /// no workers and ends with the command.
+    /// Connects to a coordinator that serves workers. One that this command starts would have no workers and would
+    /// end with the command.
     ///
     /// # Errors
-    /// When nobody answers, or nobody serves the state folder.
+    /// If there is no answer, or no process uses the state folder.
     pub(crate) async fn open_served(target: &Target) -> Result<Self, Failure> {
         let connection = Self::open(target).await?;
         if connection.is_embedded() {
@@ -120,7 +120,7 @@ impl Connection {
             return Err(Failure::new(
                 Exit::Unreachable,
                 format!(
-                    "nobody serves the state folder `{}`: name a running coordinator with --coordinator URL, or train here with `colearn run FILE`",
+                    "no coordinator uses the state folder `{}`: name a running coordinator with --coordinator URL, or train here with `colearn run FILE`",
                     target.state.display()
                 ),
             ));
@@ -131,7 +131,7 @@ impl Connection {
     /// Reconnects to a coordinator after the connection was lost. Retries without limit, as workers do.
     ///
     /// # Errors
-    /// With `lost` itself when it is not the loss of a connection.
+    /// Returns `lost` itself if it is not a lost connection.
     pub(crate) async fn reconnect(
         &mut self,
         target: &Target,
@@ -141,7 +141,7 @@ impl Connection {
         if !lost.is_lost_connection() || self.is_embedded() {
             return Err(lost);
         }
-        say(&format!("{lost}; trying again until it answers, which Ctrl-C ends"));
+        say(&format!("{lost}; trying again until it answers; Ctrl-C to stop"));
         let mut pause = MIN_RECONNECT_DELAY;
         loop {
             tokio::time::sleep(pause).await;
@@ -157,15 +157,15 @@ impl Connection {
         }
     }
 
-    /// Whether the coordinator runs in this process, and so has no workers.
+    /// Whether the coordinator runs in this process and therefore has no workers.
     pub(crate) fn is_embedded(&self) -> bool {
         self.embedded.is_some()
     }
 
-    /// Stops the coordinator, if it runs in this process.
+    /// Stops the coordinator if it runs in this process.
     pub(crate) async fn close(self) {
         if let Some(running) = self.embedded {
-            // Nothing was asked of it that it has not answered: an error now has nobody to tell.
+            // All requests are answered, so an error has no effect now.
             let _ = running.stop().await;
         }
     }
@@ -180,7 +180,7 @@ pub(crate) fn config(state: &Path) -> Config {
 /// Starts a coordinator in this process.
 ///
 /// # Errors
-/// As the coordinator has it.
+/// The coordinator's error.
 pub(crate) async fn start(config: Config) -> Result<RunningCoordinator, CoordinatorError> {
     let state = match &config.storage {
         Storage::StateDir(folder) => Some(folder.clone()),
@@ -191,18 +191,18 @@ pub(crate) async fn start(config: Config) -> Result<RunningCoordinator, Coordina
         if let Some(concern) = store::concern(&state) {
             errln!("warning: {concern}");
         }
-        // Commands in other terminals find the coordinator of a state folder through this file.
+        // Commands in other terminals read this file to find the coordinator of a state folder.
         let url = format!("{}\n", url_of(&running));
         let _ = store::replace_private(&address_file(&state), url.as_bytes());
     }
     Ok(running)
 }
 
-/// Starts a coordinator in this process, as [`start`] does, but waits a moment while another process holds the state
-/// folder: commands such as `colearn status` hold it while they read it.
+/// Starts a coordinator in this process, like [`start`], but waits shortly if another process uses the state folder:
+/// commands such as `colearn status` use it while they read.
 ///
 /// # Errors
-/// With the exit code that belongs to the cause.
+/// The coordinator's error. The exit code depends on the cause.
 pub(crate) async fn start_when_free(config: Config) -> Result<RunningCoordinator, Failure> {
     let began = Instant::now();
     loop {
@@ -215,7 +215,7 @@ pub(crate) async fn start_when_free(config: Config) -> Result<RunningCoordinator
     }
 }
 
-/// Whether a state folder that no coordinator can be started on may still be readable.
+/// Whether a state folder may be readable although no coordinator can start on it.
 fn can_be_looked_at(error: &CoordinatorError) -> bool {
     match error {
         CoordinatorError::Store(error) | CoordinatorError::Engine(EngineError::Commit(error)) => matches!(
@@ -227,7 +227,7 @@ fn can_be_looked_at(error: &CoordinatorError) -> bool {
     }
 }
 
-/// The failure that a coordinator's error is to the command.
+/// Converts a coordinator's error to a failure of the command.
 pub(crate) fn coordinator_failure(error: &CoordinatorError) -> Failure {
     let exit = match error {
         CoordinatorError::Listen { .. } => Exit::Address,
@@ -240,7 +240,7 @@ pub(crate) fn coordinator_failure(error: &CoordinatorError) -> Failure {
     Failure::new(exit, error)
 }
 
-/// Where `running` can be reached from this machine.
+/// The URL at which `running` can be reached on this machine.
 pub(crate) fn url_of(running: &RunningCoordinator) -> String {
     let mut address = running.address();
     if address.ip().is_unspecified() {

@@ -9,7 +9,7 @@ use crate::{
     output,
 };
 
-/// Serves until a signal comes or the coordinator can not go on.
+/// Serves until a signal arrives or the coordinator cannot continue.
 pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     let mut interrupts = Interrupts::install()?;
     descriptors::raise_limit();
@@ -24,13 +24,13 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     }
     if !running.address().ip().is_loopback() {
         tracing::warn!(
-            "{} is reachable from other machines, and there is no password: whoever reaches the port can submit and cancel",
+            "{} is reachable from other machines, and there is no password: everybody who reaches the port can submit and cancel",
             running.address()
         );
     }
     let line = format_args!("coordinator: {} (state in {})\n", url_of(&running), arguments.state.display())
         .to_string();
-    // The coordinator serves even if its address can not be printed; a closed pipe needs no warning.
+    // The coordinator serves even if its address cannot be printed; a closed pipe needs no warning.
     if let Err(failure) = output::print(format_args!("{line}"))
         && failure.exit != Exit::PipeClosed
     {
@@ -43,7 +43,7 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     let stopped = match died {
         Some(ended) => ended,
         None => {
-            tracing::info!("stopping; workers go on and reconnect when a coordinator is back");
+            tracing::info!("stopping; workers continue and reconnect to the next coordinator");
             tokio::select! {
                 stopped = running.stop() => stopped,
                 () = interrupts.next() => Ok(()),

@@ -1,4 +1,4 @@
-//! `colearn db`: checking and copying what a coordinator has recorded.
+//! `colearn db`: checks and copies the database of a coordinator.
 
 use colearn_coordinator::store::{self, CheckReport, StoreError};
 use colearn_core::text::counted;

@@ -1,14 +1,14 @@
-//! How many files may be open: each connection is one.
+//! The number of files that may be open: each connection is one.
 
 use colearn_coordinator::Coordinator;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-/// Beside connections: the databases, the log, the listener and what the runtime needs.
+/// Files other than connections: the databases, the log, the listener and files of the runtime.
 const OTHERS: u64 = 64;
-/// What a coordinator needs that serves as many as it can.
+/// The number of files of a coordinator with the maximum number of connections.
 const ENOUGH: u64 = Coordinator::MAX_CONNECTIONS as u64 + OTHERS;
 
-/// Raises the limit of this process as far as it is useful and allowed, and warns when that is not enough. Shells and
+/// Raises the limit of this process as far as it is useful and allowed, and warns if that is not enough. Shells and
 /// service managers often start with 1024.
 pub(crate) fn raise_limit() {
     let most = match getrlimit(Resource::RLIMIT_NOFILE) {
@@ -22,7 +22,7 @@ pub(crate) fn raise_limit() {
     };
     if most < ENOUGH {
         tracing::warn!(
-            "{most} files can be open, which is enough for about {} connections, not for {}: raise the hard limit (ulimit -Hn, or LimitNOFILE= of systemd) to {ENOUGH} if so many workers are to come",
+            "{most} files can be open, which is enough for about {} connections, not for {}: raise the hard limit (ulimit -Hn, or LimitNOFILE= of systemd) to {ENOUGH} for that many workers",
             most.saturating_sub(OTHERS),
             Coordinator::MAX_CONNECTIONS
         );

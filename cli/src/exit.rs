@@ -1,16 +1,17 @@
-//! Exit codes. They are part of the interface: scripts may rely on them, and they do not change meaning.
+//! Exit codes. They are part of the interface: scripts may rely on them, and their meaning does not change.
 
 use std::{fmt, process::ExitCode};
 
-use colearn_core::sweep::Diagnostics;
+use colearn_core::{sweep::Diagnostics, text::printable_lines};
+use colearn_data_import::ImportError;
 
-/// How the command ended.
+/// The outcome of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Exit {
-    /// It did what was asked; a sweep that was waited for is complete.
+    /// Success; a sweep that was waited for is complete.
     Success = 0,
-    /// Something else went wrong; the message says what.
+    /// Another error; the message names it.
     Failure = 1,
     /// The command line is wrong (clap's own code).
     Usage = 2,
@@ -20,19 +21,19 @@ pub(crate) enum Exit {
     DataSet = 4,
     /// No coordinator answers at the address given.
     Unreachable = 5,
-    /// The state folder is held by another process, not writable, corrupt or full.
+    /// The state folder is used by another process, not writable, corrupt or full.
     State = 6,
-    /// The address to listen on is taken.
+    /// The address to listen on is in use.
     Address = 7,
-    /// There is no sweep of that name.
+    /// There is no sweep, task or worker of this name.
     NotFound = 8,
-    /// The sweep ended, but some tasks failed or it was cancelled.
+    /// The sweep ended with failed tasks, or was cancelled.
     Incomplete = 9,
-    /// Workers could not be started, or kept dying.
+    /// Workers could not be started, or crashed repeatedly.
     Workers = 10,
-    /// Whoever read the output has stopped reading: what a shell says of programs that a closed pipe ended.
+    /// The reader closed the pipe: the code that a shell reports for a program ended by SIGPIPE.
     PipeClosed = colearn_command_line::PIPE_CLOSED,
-    /// Ctrl-C; everything recorded is kept.
+    /// Ctrl-C; all recorded results are kept.
     Interrupted = 130,
 }
 
@@ -42,29 +43,29 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// An error that knows its exit code. Everything the command fails with is one of these.
+/// An error with its exit code. Every command fails with this type.
 #[derive(Debug)]
 pub(crate) struct Failure {
     /// The exit code.
     pub(crate) exit: Exit,
-    /// What went wrong. May have several lines.
+    /// The error. May have several lines.
     pub(crate) message: String,
     kind: Kind,
 }
 
-/// What distinguishes failures of one exit code.
+/// The kind of a failure, to distinguish failures of one exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
-    /// Nothing: the message is all there is.
+    /// There is nothing but the message.
     Plain,
     /// The connection to the coordinator was lost, so that reconnecting may help.
     LostConnection,
-    /// The message consists of diagnostics of a sweep file, each of which begins with its severity.
+    /// The message consists of diagnostics of a sweep file or an import, each of which begins with its severity.
     Diagnostics,
 }
 
 impl Failure {
-    /// A failure with its message.
+    /// A failure with a message.
     pub(crate) fn new(exit: Exit, message: impl fmt::Display) -> Self {
         Self { exit, message: message.to_string(), kind: Kind::Plain }
     }
@@ -77,6 +78,13 @@ impl Failure {
     /// A failure because a sweep file is not valid.
     pub(crate) fn invalid_sweep(diagnostics: &Diagnostics) -> Self {
         Self { kind: Kind::Diagnostics, ..Self::new(Exit::SweepFile, diagnostics) }
+    }
+
+    /// A failure because no data set can be made of what was given. Names of columns, files and classes are other
+    /// people's text.
+    pub(crate) fn invalid_import(mistakes: &ImportError) -> Self {
+        let message = printable_lines(mistakes.to_string());
+        Self { kind: Kind::Diagnostics, ..Self::new(Exit::DataSet, message) }
     }
 
     /// The same failure with another message.
@@ -111,7 +119,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// What every subcommand returns.
+/// The result of every subcommand.
 pub(crate) type Outcome = Result<Exit, Failure>;
 
 #[cfg(test)]
@@ -122,8 +130,8 @@ mod tests {
 
     #[test]
     fn a_message_is_reported_as_an_error_whatever_it_begins_with() {
-        let failure = Failure::new(Exit::Failure, "errors.csv can not be written\n");
-        assert_eq!(failure.report(), "error: errors.csv can not be written");
+        let failure = Failure::new(Exit::Failure, "errors.csv cannot be written\n");
+        assert_eq!(failure.report(), "error: errors.csv cannot be written");
         assert_eq!(Failure::lost("gone").report(), "error: gone");
     }
 

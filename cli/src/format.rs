@@ -16,10 +16,10 @@ pub(crate) fn render(table: &ResultsTable, format: Format) -> String {
     }
 }
 
-/// No lines but one below the heading.
+/// Only one rule, below the heading.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
 
-/// Two blanks between columns and one rule, below the heading: the table of a sweep of two modalities fits a
+/// Two blanks between columns and one rule below the heading. The table of a sweep with two modalities then fits a
 /// terminal of a hundred columns.
 fn for_people(table: &ResultsTable) -> String {
     let (heading, rows) = heading_and_rows(table);
@@ -29,7 +29,7 @@ fn for_people(table: &ResultsTable) -> String {
             Some(modality) => format!("dropout\n{modality}"),
             None => short_path(path, &settings).to_owned(),
         },
-        // What a metric was measured on, below its name.
+        // The modalities of a metric are on the next lines of its name.
         None => name.replace(" (", "\n(").replace(" + ", "\n+ "),
     });
     let mut text = Table::new();
@@ -39,9 +39,9 @@ fn for_people(table: &ResultsTable) -> String {
         text.add_row(row.iter().map(|cell| cell.replace(" ± ", "±")));
     }
     for (index, column) in text.column_iter_mut().enumerate() {
-        // Between columns the rule has a place of its own, which makes it two.
+        // Between columns the rule has its own column, so the padding becomes two.
         column.set_padding((u16::from(index > 0), 0));
-        // Numbers end, words begin at one line.
+        // Numbers are right-aligned, words left-aligned.
         let words = heading[index] == "note" || heading[index].contains("baseline");
         column.set_cell_alignment(if words { CellAlignment::Left } else { CellAlignment::Right });
     }
@@ -67,13 +67,13 @@ mod tests {
     const DEMO: &str = include_str!("../../sweeps/demo.yaml");
     const README: &str = include_str!("../../README.md");
 
-    /// Results of every task but those of `without`, by the position of the configuration and the seed.
+    /// Results of every task except those in `without`, given as position of the configuration and seed.
     fn table(source: &str, without: &[(usize, u64)]) -> ResultsTable {
         let sweep = Sweep::parse(source, "sweep.yaml").unwrap_or_else(|errors| panic!("{errors}")).sweep;
         let mut outcomes = HashMap::new();
         for (index, configuration) in sweep.configurations.iter().enumerate() {
             for seed in sweep.seeds.iter().filter(|seed| !without.contains(&(index, **seed))) {
-                // Below and above the baseline in turn, so that the widest interval of all is among them.
+                // Alternately below and above the baseline, so that the widest possible interval occurs.
                 let sign = if (index as u64 + seed).is_multiple_of(2) { 1.0 } else { -1.0 };
                 let value = 0.7 + sign * 0.01 * (1 + index) as f64;
                 let metrics = sweep.report.metrics.iter().map(|name| (name.clone(), value)).collect();
@@ -84,7 +84,7 @@ mod tests {
         ResultsTable::of(&sweep, &outcomes)
     }
 
-    /// The lines of the table itself.
+    /// The lines of the table, without the notes.
     fn lines(text: &str) -> Vec<&str> {
         text.lines().skip(1).take_while(|line| !line.starts_with("mean ±")).collect()
     }
@@ -112,7 +112,7 @@ mod tests {
             .collect();
         assert_eq!(shown[..3], printed[..3]);
         assert_eq!(shown.len(), printed.len());
-        // The numbers are those of a run; where they stand, and beside which settings, is the same.
+        // The numbers differ between runs; their positions and the settings beside them are the same.
         let settings = |line: &str| line.chars().take(25).collect::<String>();
         for (shown, printed) in shown.iter().zip(&printed) {
             assert_eq!(settings(shown), settings(printed));

@@ -1,4 +1,4 @@
-//! `colearn init DATASET`: a sweep file to begin with.
+//! `colearn init DATASET`: writes a first sweep file.
 
 use std::{fs, io::Write as _, path::PathBuf};
 
@@ -31,11 +31,11 @@ pub(crate) fn init(arguments: &InitArgs) -> Outcome {
     };
     let mut created = fs::File::create_new(&file).map_err(failed)?;
     created.write_all(text.as_bytes()).map_err(failed)?;
-    outln!("wrote {0}; look at it, then: colearn plan {0}; colearn run {0}", file.display());
+    outln!("wrote {0}; check it, then: colearn plan {0}; colearn run {0}", file.display());
     Ok(Exit::Success)
 }
 
-/// The name of a sweep on a data set: the data set's own, as far as it can be one.
+/// The name of a sweep on a data set: the data set's name, with other characters replaced.
 fn sweep_name(dataset: &str) -> String {
     let stem = dataset.rsplit('/').next().unwrap_or(dataset);
     let stem = stem.strip_suffix(".safetensors").unwrap_or(stem);

@@ -1,4 +1,4 @@
-//! Ctrl-C and SIGTERM, as something to wait for.
+//! Waits for Ctrl-C and SIGTERM.
 
 use std::time::{Duration, Instant};
 
@@ -6,22 +6,22 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::exit::{Exit, Failure};
 
-/// Signals within this time are one request to stop: Slurm's preemption sends SIGTERM twice, 28 ms apart.
+/// Signals within this time count as one request to stop: Slurm's preemption sends SIGTERM twice, 28 ms apart.
 const SAME_REQUEST: Duration = Duration::from_secs(2);
 
 /// The signals that ask a command to stop.
 pub(crate) struct Interrupts {
-    /// The last request.
+    /// Time of the last request.
     last: Option<Instant>,
     interrupt: Signal,
     terminate: Signal,
 }
 
 impl Interrupts {
-    /// From here on the signals no longer end the process by themselves.
+    /// Installs the handlers; from now on the signals no longer end the process.
     ///
     /// # Errors
-    /// When the handlers can not be installed.
+    /// If the handlers cannot be installed.
     pub(crate) fn install() -> Result<Self, Failure> {
         let install = |kind| {
             signal(kind)

@@ -1,4 +1,4 @@
-//! What `colearn run` trains on, said when its worker is there.
+//! The message of `colearn run` about its device, printed when its worker has connected.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use colearn_proto::v1::Worker;
 
 use crate::{client::Client, exit::Failure, remote::all_workers};
 
-/// How often the coordinator is asked whether the worker is there.
+/// Interval of the queries whether the worker has connected.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Waits until a worker is connected; the lines about it for people.
+/// Waits until a worker is connected; returns lines about it for the user.
 ///
 /// # Errors
-/// When the coordinator does not answer.
+/// If the coordinator does not answer.
 pub(crate) async fn introduction(client: &mut Client) -> Result<Vec<String>, Failure> {
     loop {
         let workers = all_workers(client).await?;

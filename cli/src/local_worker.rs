@@ -1,4 +1,4 @@
-//! The worker beside `colearn run`: started as a child process, replaced when it dies, stopped with us.
+//! The worker of `colearn run`: started as a child process, replaced when it crashes, stopped with the command.
 
 use std::{
     ffi::OsString,
@@ -14,15 +14,15 @@ use tokio::process::{Child, Command};
 
 use crate::exit::{Exit, Failure};
 
-/// A worker that lives shorter than this did not get to work.
+/// A worker that ends within this time did no work.
 const SHORT_LIFE: Duration = Duration::from_secs(20);
-/// Short lives in a row after which we give up.
+/// Number of such workers in a row after which the command gives up.
 const SHORT_LIVES: usize = 5;
-/// How long a worker may take to leave before it is killed: longer than it gives its trainers to finish their
-/// epochs (`--grace`, 30 s) and the coordinator to acknowledge what it owes.
+/// Time for a worker to exit before it is killed. It is longer than the time for trainers to finish their epochs
+/// (`--grace`, 30 s) and for the coordinator to acknowledge reports.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// How to start the local worker.
+/// The command line of the local worker.
 pub(crate) struct LocalWorker {
     program: PathBuf,
     arguments: Vec<OsString>,
@@ -30,27 +30,27 @@ pub(crate) struct LocalWorker {
 }
 
 impl LocalWorker {
-    /// A worker started from `program`; what it prints goes to `log`.
+    /// A worker started from `program`; its output is written to `log`.
     pub(crate) fn new(program: PathBuf, arguments: Vec<OsString>, log: PathBuf) -> Self {
         Self { program, arguments, log }
     }
 
-    /// Keeps one worker running until `stop` completes; then it is stopped.
+    /// Keeps one worker running until `stop` completes; then the worker is stopped.
     ///
     /// # Errors
-    /// When it can not be started, or dies again and again.
+    /// If it cannot be started, or crashes repeatedly.
     pub(crate) async fn supervise(&self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         tokio::pin!(stop);
         let mut short_lives = Vec::new();
         loop {
             let began = Instant::now();
             let mut child = self.spawn()?;
-            // Taken, because waiting for a child closes the pipe that it still has.
+            // Take the pipe out, because waiting for a child closes its pipe.
             let lifeline = child.stdin.take();
             let status = tokio::select! {
                 status = child.wait() => status?,
                 () = &mut stop => {
-                    // Asks the worker to give its leases back and leave.
+                    // Closing the pipe asks the worker to return its leases and exit.
                     drop(lifeline);
                     leave_or_die(&mut child).await;
                     return Ok(());
@@ -61,18 +61,19 @@ impl LocalWorker {
             } else {
                 short_lives.push(status);
             }
-            // Wrong usage, a coordinator that turned it away, no usable slot: the next one would end the same way.
+            // Wrong usage, a refusal by the coordinator, or no usable slot: the next worker would end in the same
+            // way.
             let hopeless = matches!(status.code(), Some(2..=4));
             if hopeless || short_lives.len() >= SHORT_LIVES {
                 let what = if hopeless {
-                    format!("the worker can not work here and ended with {status}")
+                    format!("the worker cannot work here and exited with {status}")
                 } else {
                     kept_ending(&short_lives)
                 };
                 return Err(Failure::new(
                     Exit::Workers,
                     format!(
-                        "{what}; its last words, from {}:\n{}",
+                        "{what}; the end of its log {}:\n{}",
                         self.log.display(),
                         last_lines(&self.log, 12)
                     ),
@@ -98,7 +99,7 @@ impl LocalWorker {
             .stdin(Stdio::piped())
             .stdout(duplicate(&log)?)
             .stderr(log)
-            // Out of the terminal's reach: Ctrl-C is ours to handle.
+            // In its own process group, so that Ctrl-C reaches only this command.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -106,7 +107,7 @@ impl LocalWorker {
     }
 }
 
-/// Says how often a worker ended soon after its start, and with which statuses.
+/// How often a worker ended soon after its start, and with which statuses.
 fn kept_ending(statuses: &[ExitStatus]) -> String {
     let mut counts: Vec<(ExitStatus, usize)> = Vec::new();
     for status in statuses {
@@ -130,7 +131,7 @@ fn kept_ending(statuses: &[ExitStatus]) -> String {
     )
 }
 
-/// Waits for a worker that was asked to leave, but not for ever.
+/// Waits for a worker that was asked to exit, with a time limit.
 async fn leave_or_die(child: &mut Child) {
     if tokio::time::timeout(PATIENCE, child.wait()).await.is_err() {
         let _ = child.kill().await;
@@ -138,7 +139,7 @@ async fn leave_or_die(child: &mut Child) {
 }
 
 fn last_lines(log: &Path, count: usize) -> String {
-    let Ok(bytes) = std::fs::read(log) else { return "(the log can not be read)".to_owned() };
+    let Ok(bytes) = std::fs::read(log) else { return "(the log cannot be read)".to_owned() };
     let text = String::from_utf8_lossy(&bytes);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
@@ -147,7 +148,7 @@ fn last_lines(log: &Path, count: usize) -> String {
 /// Finds the `colearn-worker` program: COLEARN_WORKER, beside this program, or on the PATH.
 ///
 /// # Errors
-/// Naming the places that were tried.
+/// Names the places that were searched.
 pub(crate) fn find_program() -> Result<PathBuf, Failure> {
     const NAME: &str = "colearn-worker";
     if let Some(path) = colearn_command_line::variable("COLEARN_WORKER") {

@@ -1,6 +1,6 @@
-//! The `colearn` command. It embeds the coordinator for `colearn run` and does not link libtorch.
+//! The `colearn` command. It contains the coordinator and does not link libtorch.
 
-/// Prints a line for people on standard error. Unlike `eprintln!` it does not panic when nobody listens any more.
+/// Prints a line for the user on standard error. Unlike `eprintln!` it does not panic if standard error is closed.
 macro_rules! errln {
     ($($argument:tt)*) => {{
         use std::io::Write as _;
@@ -13,8 +13,8 @@ macro_rules! outln {
     ($($argument:tt)*) => { $crate::output::line(format_args!($($argument)*)) };
 }
 
-/// Prints on standard output. A pipe that was closed (`colearn list | head -1`) ends the command quietly, as people
-/// expect, and not with a panic.
+/// Prints to standard output. If the pipe was closed (`colearn list | head -1`), the command ends quietly, without a
+/// panic.
 macro_rules! out {
     ($($argument:tt)*) => { $crate::output::text(format_args!($($argument)*)) };
 }
@@ -50,11 +50,11 @@ use crate::{
 
 fn main() -> ExitCode {
     let cli: Cli = colearn_command_line::parse();
-    // A coordinator's log is its only voice; the other commands speak for themselves.
+    // A coordinator reports through its log; the other commands print messages.
     let level = if matches!(cli.command, Command::Coordinator(_)) { "info" } else { "error" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
-        // Its complaints go through `eprintln!`, which panics where standard error can not be written.
+        // The logger reports its own errors with `eprintln!`, which panics if standard error cannot be written.
         .log_internal_errors(false)
         .with_env_filter(filter)
         .with_ansi(colearn_command_line::stderr_has_colours())
@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         .init();
     let exit = match dispatch(cli.command) {
         Ok(exit) => exit,
-        // Nobody reads: there is nobody to tell.
+        // The output has no reader, so there is no message.
         Err(Failure { exit: Exit::PipeClosed, .. }) => Exit::PipeClosed,
         Err(failure) => {
             errln!("{}", failure.report());
@@ -110,7 +110,7 @@ fn block_on(command: impl Future<Output = Outcome>) -> Outcome {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(command)
 }
 
-/// Becomes `colearn-worker`.
+/// Replaces this process by `colearn-worker`.
 fn worker(arguments: &[String]) -> Outcome {
     use std::os::unix::process::CommandExt as _;
 

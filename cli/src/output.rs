@@ -1,7 +1,7 @@
-//! Standard output, behind the macros `outln!` and `out!`. Everything that goes there is checked.
+//! Standard output, behind the macros `outln!` and `out!`. All writes are checked.
 //!
-//! The signal that ends other programs when they print into a closed pipe is of no use here: it would also come when
-//! a coordinator closes a connection.
+//! SIGPIPE, which ends other programs when they print to a closed pipe, is not used: it would also be raised when a
+//! coordinator closes a connection.
 
 use std::{
     fmt,
@@ -10,23 +10,23 @@ use std::{
 
 use crate::exit::{Exit, Failure};
 
-/// Prints a line, or ends the command.
+/// Prints a line, or ends the command if that fails.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
     print(format_args!("{text}\n")).unwrap_or_else(|failure| end(&failure));
 }
 
-/// Prints text as it is, or ends the command.
+/// Prints text unchanged, or ends the command if that fails.
 pub(crate) fn text(text: fmt::Arguments<'_>) {
     print(text).unwrap_or_else(|failure| end(&failure));
 }
 
-/// Prints text as it is.
+/// Prints text unchanged.
 ///
 /// # Errors
-/// When it can not be written; [`Exit::PipeClosed`] when the reader has closed the pipe.
+/// If it cannot be written; [`Exit::PipeClosed`] if the reader has closed the pipe.
 pub(crate) fn print(text: fmt::Arguments<'_>) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    // An error when the buffer is flushed at exit would go unnoticed.
+    // Flush now: an error at exit would not be noticed.
     stdout.write_fmt(text).and_then(|()| stdout.flush()).map_err(|error| not_written(&error))
 }
 
@@ -42,7 +42,7 @@ impl Output {
     /// Writes text into the buffer.
     ///
     /// # Errors
-    /// When it can not be written.
+    /// If it cannot be written.
     pub(crate) fn write(&mut self, text: &str) -> Result<(), Failure> {
         self.0.write_all(text.as_bytes()).map_err(|error| not_written(&error))
     }
@@ -50,7 +50,7 @@ impl Output {
     /// Flushes the buffer.
     ///
     /// # Errors
-    /// When it can not be written.
+    /// If it cannot be written.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
         self.0.flush().map_err(|error| not_written(&error))
     }
@@ -59,7 +59,7 @@ impl Output {
 fn not_written(error: &io::Error) -> Failure {
     let closed = error.kind() == io::ErrorKind::BrokenPipe;
     let exit = if closed { Exit::PipeClosed } else { Exit::Failure };
-    Failure::new(exit, format!("the output can not be written: {error}"))
+    Failure::new(exit, format!("the output cannot be written: {error}"))
 }
 
 fn end(failure: &Failure) -> ! {

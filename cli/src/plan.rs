@@ -28,7 +28,7 @@ pub(crate) fn plan(arguments: &PlanArgs) -> Outcome {
 /// Reads and validates a sweep file; warnings are printed.
 ///
 /// # Errors
-/// With all diagnostics, when the file can not be read or is not valid.
+/// Returns all diagnostics if the file cannot be read or is not valid.
 pub(crate) fn parse_file(file: &Path) -> Result<(String, Parsed), Failure> {
     let source = read_sweep_file(file)?;
     let parsed = Sweep::parse(&source, &origin_of(file))

@@ -1,4 +1,4 @@
-//! Progress of a sweep: a bar on a terminal that can draw one, plain lines elsewhere.
+//! Progress of a sweep: a bar on a terminal that supports one, otherwise plain lines.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,15 @@ use colearn_core::text::counted;
 use colearn_proto::v1::{SweepState, SweepSummary, TaskCounts};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// How often a plain line is printed at most, while nothing ends.
+/// Minimum interval of plain lines while no task ends.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// Shows a sweep's progress on standard error.
 pub(crate) struct Progress {
     shown: Shown,
     pace: Pace,
-    /// Whether to report that no worker is connected; `colearn run` does not until its own worker has connected once.
+    /// Whether to report that no worker is connected. `colearn run` does so only after its own worker has connected
+    /// once.
     workers_matter: bool,
 }
 
@@ -26,7 +27,7 @@ impl Progress {
     /// Starts to show progress.
     pub(crate) fn new() -> Self {
         let bar = ProgressBar::new(1);
-        // indicatif hides the bar without a terminal, and on one with TERM=dumb or no TERM.
+        // indicatif hides the bar without a terminal, and on a terminal with TERM=dumb or without TERM.
         let shown = if bar.is_hidden() {
             Shown::Lines { last: None }
         } else {
@@ -40,7 +41,7 @@ impl Progress {
         Self { shown, pace: Pace::default(), workers_matter: true }
     }
 
-    /// The same for a command that starts its own worker.
+    /// Like [`Self::new`], for a command that starts its own worker.
     pub(crate) fn with_own_worker() -> Self {
         Self { workers_matter: false, ..Self::new() }
     }
@@ -92,24 +93,24 @@ impl Progress {
     }
 }
 
-/// Whether nothing more will happen to the sweep.
+/// Whether the sweep has ended.
 pub(crate) fn has_ended(sweep: &SweepSummary) -> bool {
     matches!(sweep.state(), SweepState::Complete | SweepState::Failed | SweepState::Cancelled)
 }
 
-/// The share of the sweep that is over, in [0, 1]; epochs of running tasks count.
+/// The finished share of the sweep, in [0, 1]; epochs of running tasks count.
 fn portion(sweep: &SweepSummary) -> f64 {
     let counts = sweep.tasks.unwrap_or_default();
     share(sweep, counts.done + counts.failed + counts.cancelled)
 }
 
-/// The share of the sweep's work that was done, in [0, 1]. Failed and cancelled tasks do not count: many fail at once,
-/// and the estimate of the time left would assume that the others end as fast.
+/// The share of the sweep's work that was done, in [0, 1]. Failed and cancelled tasks do not count: many fail at the
+/// same time, and the estimate of the remaining time would assume the same speed for the others.
 fn worked(sweep: &SweepSummary) -> f64 {
     share(sweep, sweep.tasks.unwrap_or_default().done)
 }
 
-/// The share of `tasks` tasks and of the finished epochs of running tasks.
+/// The share of `tasks` tasks, and of the finished epochs of running tasks.
 fn share(sweep: &SweepSummary, tasks: u64) -> f64 {
     let counts = sweep.tasks.unwrap_or_default();
     if counts.total == 0 {
@@ -147,7 +148,7 @@ fn describe(
     if sweep.workers == 0 && workers_matter && !has_ended(sweep) {
         text += ", no worker is connected";
     }
-    // At a pace at which nothing starts it would never end.
+    // If nothing starts, the estimate would never end.
     if let Some(left) = left.filter(|_| starts) {
         let seconds = left.as_secs_f64();
         let pace = (counts.pending + counts.running) as f64 / seconds.max(0.001) * 60.0;
@@ -156,7 +157,7 @@ fn describe(
     text
 }
 
-/// A duration in the two largest units that matter.
+/// A duration in its two largest units.
 pub(crate) fn human(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
@@ -167,7 +168,7 @@ pub(crate) fn human(duration: Duration) -> String {
     }
 }
 
-/// How fast the work goes, from when it was first seen.
+/// The speed of the work since the first observation.
 #[derive(Default)]
 struct Pace {
     start: Option<(Instant, f64)>,
@@ -181,7 +182,7 @@ impl Pace {
         self.latest = Some((now, worked));
     }
 
-    /// The time for the share `remaining` at the pace so far; `None` until enough was observed.
+    /// The time for the share `remaining` at the speed so far; `None` if there is not enough data.
     fn left(&self, remaining: f64) -> Option<Duration> {
         let ((began, from), (now, to)) = (self.start?, self.latest?);
         let (spent, gained) = (now.duration_since(began).as_secs_f64(), to - from);
@@ -239,7 +240,7 @@ mod tests {
         let mut pace = Pace::default();
         let start = Instant::now();
         pace.observe(start, worked(&failed(0, 0)));
-        // One task was done, and six failed at once: three are left, of ten seconds each.
+        // One task is done, and six failed at once: three remain, of ten seconds each.
         let now = failed(1, 6);
         pace.observe(start + Duration::from_secs(10), worked(&now));
         let left = pace.left(1.0 - portion(&now)).unwrap();

@@ -13,7 +13,7 @@ use crate::{
     remote::{failure_note, fetch_results, get_sweep, moment},
 };
 
-/// Fetches what there is and writes the report.
+/// Fetches the available results and writes the report.
 pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let mut connection = Connection::open_to_look(&arguments.target).await?;
     let fetched = fetch_results(&mut connection.sweeps, arguments.name.as_str()).await?;
@@ -21,7 +21,7 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     connection.close().await;
     fetched.warn_anyway();
 
-    // Attempts that were tried again come with the sweep's state; the others came with the results.
+    // Attempts that were tried again are part of the sweep's state; the others are part of the results.
     let mut failures = fetched.notes;
     let again = response.failures.into_iter().filter(|failed| !failed.r#final);
     failures.extend(again.filter_map(|failed| failure_note(failed).ok()));
@@ -60,8 +60,8 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// The published means that a sweep file names. What it says now counts more than what was submitted: how
-/// results are shown may change after they are there.
+/// The published means that the sweep file names. The current file takes precedence over the submitted one: the
+/// display of results may change after they are recorded.
 fn reference_of_file(sweep: &Sweep, file: &Path) -> Result<Option<Reference>, Failure> {
     let (_, parsed) = parse_file(file)?;
     if parsed.sweep.name != sweep.name {
@@ -83,8 +83,8 @@ fn reference_of_file(sweep: &Sweep, file: &Path) -> Result<Option<Reference>, Fa
     parse_reference(&text, &path).map(Some)
 }
 
-/// The published means that the sweep named when it was submitted, if their file can be found from here. It
-/// need not be there: the report may be made on another machine than the sweep file lies on.
+/// The published means that the submitted sweep names, if their file is found relative to the current folder. It may
+/// be missing: the report may be made on another machine.
 fn reference_from_here(sweep: &Sweep) -> Result<Option<Reference>, Failure> {
     let Some(reference) = &sweep.report.reference else { return Ok(None) };
     let path = Path::new(reference);

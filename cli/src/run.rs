@@ -33,9 +33,9 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     let program = find_program()?;
 
     let mut config = connect::config(&arguments.state);
-    // Unfinished sweeps of earlier runs stay where they are: this command is about this one.
+    // Unfinished sweeps of earlier runs are not continued: this command trains only its own sweep.
     config.only = Some(sweep.name.clone());
-    // The worker of an earlier run that was killed can not find the new port.
+    // The worker of a killed earlier run cannot find the new port.
     config.release_leases = true;
     let mut running = connect::start_when_free(config).await?;
     let url = url_of(&running);
@@ -54,14 +54,15 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
                 worker_arguments(arguments, &url),
                 arguments.state.join("worker.log"),
             );
-            // Until here there is nothing to clean up: a signal may end the process as it always does. From here on
-            // it does not, for handlers stay to the end of the process; what comes after the work takes moments.
+            // Until here there is nothing to clean up, and a signal may end the process. From here on it does not:
+            // handlers are kept until the process ends, and the steps after the work are short.
             work(&mut client, &summary.name, &worker, &mut Interrupts::install()?).await?
         };
         let fetched = fetch_results(&mut client, sweep.name.as_str()).await?;
         Ok::<_, Failure>((ended, fetched))
     };
-    // A coordinator that can not go on (a full disk) says why better than the calls that fail for it.
+    // If the coordinator cannot continue (for example on a full disk), its own error is better than those of the
+    // failed calls.
     let outcome = tokio::select! {
         biased;
         ended = running.wait() => Err(match ended {
@@ -71,7 +72,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
         outcome = worked => outcome,
     };
     let stopped = running.stop().await;
-    // First the cause, where there is one, then the calls that failed for it.
+    // The cause comes first, if there is one, then the failed calls.
     stopped.map_err(|error| coordinator_failure(&error))?;
     let (ended, fetched) = outcome?;
 
@@ -90,7 +91,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     };
     fetched.warn(arguments.format);
     match output::print(format_args!("{}", format::render(&fetched.table, arguments.format))) {
-        // The reader has closed the output; the exit code still tells how the sweep ended.
+        // The reader has closed the output; the exit code still reports how the sweep ended.
         Err(Failure { exit: Exit::PipeClosed, .. }) => {}
         Err(failure) => {
             let Target { state, .. } = &target;
@@ -110,7 +111,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     Ok(exit_of(&summary))
 }
 
-/// Trains until the sweep has ended (its last state) or the person interrupts (`None`).
+/// Trains until the sweep has ended (returns its last state) or the user interrupts (`None`).
 async fn work(
     client: &mut Client,
     name: &str,
@@ -136,7 +137,7 @@ async fn work(
         () = interrupts.next() => Ok(None),
     };
     if matches!(outcome, Ok(None)) {
-        progress.say("stopping; once more, after two seconds, to stop at once");
+        progress.say("stopping; interrupt again after two seconds to stop at once");
     }
     progress.finish();
     stop.cancel();
@@ -147,7 +148,7 @@ async fn work(
     outcome
 }
 
-/// The arguments of the local worker. Options without a flag of `colearn run` reach it through the environment.
+/// The arguments of the local worker. Options without a flag of `colearn run` are passed through the environment.
 fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<OsString> {
     let checkpoints =
         arguments.checkpoints.clone().unwrap_or_else(|| arguments.state.join("checkpoints").into_os_string());
@@ -156,7 +157,7 @@ fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<OsString> {
         url.into(),
         "--data-dir".into(),
         arguments.data_dir.clone().into_os_string(),
-        // The sweep file and the worker belong to the same person.
+        // The sweep file and the worker belong to the same user.
         "--allow-data-outside".into(),
         "--checkpoints".into(),
         checkpoints,

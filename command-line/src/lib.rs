@@ -61,7 +61,7 @@ fn end_with(error: &clap::Error) -> ! {
         Err(_) if error.use_stderr() => error.exit_code(),
         Err(cause) if cause.kind() == io::ErrorKind::BrokenPipe => PIPE_CLOSED.into(),
         Err(cause) => {
-            let _ = writeln!(io::stderr(), "error: the output can not be written: {cause}");
+            let _ = writeln!(io::stderr(), "error: the output cannot be written: {cause}");
             NOT_WRITTEN.into()
         }
     };

@@ -1,4 +1,4 @@
-//! Who connects: so many at a time, and only who speaks HTTP/2.
+//! Accepts connections: a limited number, and only of HTTP/2 clients.
 
 use std::{
     future::Future,
@@ -19,20 +19,18 @@ use tokio_stream::Stream;
 use tokio_util::sync::{CancellationToken, PollSemaphore, WaitForCancellationFutureOwned};
 use tonic::transport::server::Connected;
 
-/// What every HTTP/2 client sends first has so many bytes. Keepalive looks after connections from then on, and
-/// not before.
+/// Length of the preface that every HTTP/2 client sends first. Keepalive checks a connection only after the preface.
 const PREFACE: usize = 24;
-/// Who has not sent it for so long is cut off.
+/// A client that has not sent the preface within this time is disconnected.
 const PREFACE_WITHIN: Duration = Duration::from_secs(10);
-/// After an error, such as that there are too many open files, nothing is accepted for so long: most errors are
-/// still there when one looks again at once.
+/// After an error, such as too many open files, nothing is accepted for this time: most errors last for a while.
 const AFTER_AN_ERROR: Duration = Duration::from_millis(100);
 
 /// The connections that a listener accepts.
 pub(crate) struct Incoming {
     listener: TcpListener,
     places: PollSemaphore,
-    /// For the next one.
+    /// The permit for the next connection.
     place: Option<OwnedSemaphorePermit>,
     pause: Option<Pin<Box<Sleep>>>,
 }
@@ -59,7 +57,7 @@ impl Stream for Incoming {
             }
             match ready!(this.listener.poll_accept(cx)) {
                 Ok((stream, _)) => {
-                    // What can not be had is only a little slower.
+                    // Without this option the connection is only slightly slower.
                     let _ = stream.set_nodelay(true);
                     let preface = Some((PREFACE, Box::pin(sleep(PREFACE_WITHIN))));
                     let peer = Peer { cut: CancellationToken::new() };
@@ -68,7 +66,7 @@ impl Stream for Incoming {
                     return Poll::Ready(Some(Ok(guarded)));
                 }
                 Err(error) => {
-                    tracing::warn!(%error, "a connection can not be accepted");
+                    tracing::warn!(%error, "a connection cannot be accepted");
                     this.pause = Some(Box::pin(sleep(AFTER_AN_ERROR)));
                 }
             }
@@ -76,20 +74,20 @@ impl Stream for Incoming {
     }
 }
 
-/// Who is at the other end of a connection.
+/// The client of a connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Peer {
-    /// Cuts the connection off, with every stream on it.
+    /// Closes the connection, with every stream on it.
     pub(crate) cut: CancellationToken,
 }
 
-/// A connection that is cut off unless its client begins to speak soon.
+/// A connection that is closed unless its client sends the preface soon.
 pub(crate) struct Guarded {
     stream: TcpStream,
     peer: Peer,
-    /// Completes when it is cut off.
+    /// Completes when the connection is to be closed.
     cut: Pin<Box<WaitForCancellationFutureOwned>>,
-    /// Bytes that are yet to come, and until when; none once they are there.
+    /// The missing bytes of the preface, and their deadline; `None` after they have arrived.
     preface: Option<(usize, Pin<Box<Sleep>>)>,
     _place: Option<OwnedSemaphorePermit>,
 }

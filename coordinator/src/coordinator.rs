@@ -1,4 +1,4 @@
-//! Starting, stopping and waiting for a coordinator.
+//! Starts, stops and waits for a coordinator.
 
 use std::{error::Error, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -21,34 +21,36 @@ use crate::{
     store::{SqliteStore, Store, StoreError},
 };
 
-/// How long streams may take to end once the engine has stopped.
+/// How long streams may take to end after the engine has stopped.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
-/// What a coordinator is started with.
+/// The configuration of a coordinator.
 #[derive(Clone)]
 pub struct Config {
-    /// Where it keeps its state.
+    /// The storage of its state.
     pub storage: Storage,
-    /// Where it listens; port 0 takes a free one, see [`RunningCoordinator::address`].
+    /// Address to listen on; port 0 takes a free port, see [`RunningCoordinator::address`].
     pub listen: SocketAddr,
-    /// A worker that is silent for longer loses its leases.
+    /// A worker that is silent for longer than this loses its leases.
     pub lease: Duration,
-    /// How often workers are asked to show that they are alive; at most half of `lease`.
+    /// Interval of the workers' heartbeats; at most half of `lease`.
     pub heartbeat: Duration,
-    /// Train tasks of this sweep alone, and leave those of others pending; `None` for all.
+    /// Train only tasks of this sweep, and leave those of others pending; `None` for all sweeps.
     pub only: Option<SweepName>,
-    /// Release the leases of an earlier coordinator on this state at the start, at no cost to their tasks: for a
-    /// coordinator with workers of its own, which nobody else can find. Otherwise their workers are waited for.
+    /// Release the leases of an earlier coordinator at the start, at no cost to their tasks. This is for a
+    /// coordinator that starts its own workers, which nobody else can find. Otherwise it waits for the workers of the
+    /// leases.
     pub release_leases: bool,
-    /// How long after its end a sweep is settled: from then on a start does not have to go through its history.
-    /// With zero a sweep that somebody wants to operate on is settled again before that can happen.
+    /// How long after its end a sweep is settled: later starts need not replay its history. With zero, a sweep that
+    /// is revived for an operation is settled again before the operation can happen.
     pub settle_after: Duration,
-    /// Makes a sweep of a sweep file's text. Tests bring a parser of their own, for sweeps that no file of reasonable size says.
+    /// Makes a sweep of a sweep file's text. Tests use another parser, for sweeps that would need a file of
+    /// unreasonable size.
     pub parser: SweepParser,
 }
 
 impl Config {
-    /// With a lease of 30 seconds and a heartbeat every 5.
+    /// The defaults: a lease of 30 seconds and a heartbeat every 5.
     #[must_use]
     pub fn new(storage: Storage, listen: SocketAddr) -> Self {
         Self {
@@ -64,70 +66,70 @@ impl Config {
     }
 }
 
-/// Where a coordinator keeps its state.
+/// The storage of a coordinator's state.
 #[derive(Clone)]
 pub enum Storage {
-    /// In SQLite in this folder, which is created if it is not there.
+    /// SQLite in this folder, which is created if it does not exist.
     StateDir(PathBuf),
-    /// In SQLite in this folder, which is only looked at and may be read-only: see [`EngineSettings::read_only`].
+    /// SQLite in this folder, which is only read and may be read-only: see [`EngineSettings::read_only`].
     ReadOnly(PathBuf),
-    /// In a store that is open already.
+    /// A store that is already open.
     Store(Arc<dyn Store>),
 }
 
-/// Why a coordinator could not start, or had to stop.
+/// The reason why a coordinator could not start, or had to stop.
 #[derive(Debug, thiserror::Error)]
 pub enum CoordinatorError {
-    /// The address can not be listened on.
-    #[error("{address} can not be listened on ({cause}): stop what uses it, or choose another with --listen")]
+    /// The address cannot be listened on.
+    #[error("{address} cannot be listened on ({cause}): stop what uses it, or choose another with --listen")]
     Listen {
-        /// Which address.
+        /// The address.
         address: SocketAddr,
-        /// What the system said.
+        /// The error of the operating system.
         cause: io::Error,
     },
-    /// Heartbeats would come too rarely to keep a lease.
+    /// The heartbeat interval is too long to keep a lease.
     #[error(
-        "a heartbeat every {heartbeat:?} can not keep a lease of {lease:?}: it must be at most half as long, and not zero"
+        "a heartbeat every {heartbeat:?} cannot keep a lease of {lease:?}: it must be at most half as long, and not zero"
     )]
     Heartbeat {
-        /// As configured.
+        /// The configured heartbeat interval.
         heartbeat: Duration,
-        /// As configured.
+        /// The configured lease.
         lease: Duration,
     },
-    /// The state can not be opened.
+    /// The state cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The engine could not start or had to stop.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// The gRPC server broke.
+    /// The gRPC server failed.
     #[error("the gRPC server failed")]
     Serve(#[from] tonic::transport::Error),
-    /// The services' description can not be read: a defect of the build.
-    #[error("the services can not be described")]
+    /// The description of the services cannot be read: a defect of the build.
+    #[error("the services cannot be described")]
     Describe(#[from] tonic_reflection::server::Error),
     /// A defect of the coordinator.
     #[error("the coordinator has a defect")]
     Panicked(#[from] tokio::task::JoinError),
 }
 
-/// The way to start one.
+/// Starts coordinators.
 #[derive(Clone, Copy, Debug)]
 pub struct Coordinator;
 
 impl Coordinator {
-    /// Connections at a time. Who comes then waits in the system's queue until another has gone.
+    /// Maximum number of connections. Further clients wait in the system's queue until another connection has closed.
     pub const MAX_CONNECTIONS: usize = 4096;
 
     /// Opens the state, recovers from it, and serves.
     ///
     /// # Errors
-    /// When the state can not be opened or recovered, or the address can not be listened on.
+    /// If the state cannot be opened or recovered, or the address cannot be listened on.
     pub async fn start(mut config: Config) -> Result<RunningCoordinator, CoordinatorError> {
         check(&config)?;
-        // First the port: a second coordinator started by mistake should leave no trace in the journal.
+        // The port comes first: a second coordinator that was started by mistake must not change the journal.
         let refused = |cause| CoordinatorError::Listen { address: config.listen, cause };
         let listener = listen(config.listen).map_err(refused)?;
         config.listen = listener.local_addr().map_err(refused)?;
@@ -135,11 +137,11 @@ impl Coordinator {
         Self::serve(config, incoming, Clock::of_the_host()).await
     }
 
-    /// As [`Coordinator::start`], but over connections that come from elsewhere and by another clock: for
-    /// simulations. `config.listen` is only what [`RunningCoordinator::address`] says.
+    /// Like [`Coordinator::start`], but with connections from another source and another clock, for simulations.
+    /// `config.listen` is used only for [`RunningCoordinator::address`].
     ///
     /// # Errors
-    /// When the state can not be opened or recovered.
+    /// If the state cannot be opened or recovered.
     pub async fn serve<IO, E>(
         config: Config,
         incoming: impl Stream<Item = Result<IO, E>> + Send + 'static,
@@ -181,11 +183,11 @@ impl Coordinator {
     }
 }
 
-/// Listens with a queue as long as there may be connections: all workers of a cluster come at once when a
-/// coordinator is back, and who finds the queue full is reset.
+/// Listens with a queue as long as the maximum number of connections. When a coordinator returns, all workers of a
+/// cluster connect at once, and a full queue would reset connections.
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-    // A coordinator that is started again takes its port back at once.
+    // A restarted coordinator can use its port again at once.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(Coordinator::MAX_CONNECTIONS as u32)
@@ -216,7 +218,7 @@ async fn supervise(
             return Ok(served??);
         }
     };
-    // With the engine all streams end; who does not take notice is cut off.
+    // All streams end with the engine; connections that do not end are closed.
     closed.cancel();
     match timeout(LAST_WORDS, &mut server).await {
         Ok(served) => served??,
@@ -225,12 +227,12 @@ async fn supervise(
     logs.finish().await;
     engine_ended??;
     if let Err(error) = store.finish().await {
-        tracing::warn!(%error, "everything is stored, but can not be read where nothing can be written");
+        tracing::warn!(%error, "everything is stored, but cannot be read from a read-only folder");
     }
     Ok(())
 }
 
-/// A coordinator that serves. Dropping it stops it without waiting.
+/// A running coordinator. Dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct RunningCoordinator {
     address: SocketAddr,
@@ -240,16 +242,17 @@ pub struct RunningCoordinator {
 }
 
 impl RunningCoordinator {
-    /// Where it listens.
+    /// The address it listens on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Waits until it has stopped of itself, which it does only when it must. May be dropped and called again.
+    /// Waits until it stops by itself, which it does only after an error. The future may be dropped and the method
+    /// called again.
     ///
     /// # Errors
-    /// Why it had to stop.
+    /// The reason why it had to stop.
     pub async fn wait(&mut self) -> Result<(), CoordinatorError> {
         if self.over {
             return Ok(());
@@ -259,11 +262,11 @@ impl RunningCoordinator {
         ended?
     }
 
-    /// Commits what is queued, closes all streams and stops. Workers keep training and come back to the next
+    /// Commits queued inputs, closes all streams and stops. Workers keep training and reconnect to the next
     /// coordinator on this state.
     ///
     /// # Errors
-    /// When what was queued can not be committed.
+    /// If queued inputs cannot be committed.
     pub async fn stop(self) -> Result<(), CoordinatorError> {
         let Self { stop, supervisor, over, .. } = self;
         drop(stop);

@@ -1,7 +1,7 @@
 //! The coordinator of colearn: engine, store, gRPC services.
 //!
-//! [`Coordinator::start`] is the way in. The [`engine`] owns the scheduler of `colearn-core`, the [`store`]
-//! keeps what must not be lost, and `rpc` is the edge where wire types become domain types.
+//! [`Coordinator::start`] is the entry point. The [`engine`] owns the scheduler of `colearn-core`, the [`store`]
+//! keeps the data that must not be lost, and `rpc` converts wire types to domain types.
 
 pub mod engine;
 pub mod store;

@@ -1,4 +1,4 @@
-//! Workers on which nothing succeeds, over gRPC.
+//! Workers on which no task succeeds, over gRPC.
 
 mod support;
 
@@ -12,7 +12,7 @@ async fn undrain(person: &mut Person, worker: &str) -> Result<v1::Worker, tonic:
     Ok(answer.worker.expect("the answer names the worker"))
 }
 
-/// What the worker is told for its log next.
+/// The next text for the worker's log.
 async fn notice(worker: &mut ScriptedWorker) -> String {
     loop {
         match worker.next().await {
@@ -53,14 +53,14 @@ async fn a_worker_without_the_data_set_is_set_aside_named_and_taken_back() {
     assert_eq!(other.code(), Code::FailedPrecondition);
     assert!(other.message().contains("neither draining nor set aside"), "{other}");
     assert!(undrain(&mut person, "bad").await.unwrap().set_aside.is_empty());
-    assert!(notice(&mut bad).await.contains("again: somebody took it back"));
+    assert!(notice(&mut bad).await.contains("again: a person restored it"));
     let lease = bad.lease().await;
     assert_eq!(lease.tasks[0].data_digest, "", "nothing was trained yet: any data set may be the right one");
     let right = v1::TaskResult { data_digest: "abc".to_owned(), ..result(0.5) };
     bad.finish_with(lease.token, &tasks(&lease)[0], right).await;
     bad.acknowledged().await;
 
-    // Another file: this is no result of the sweep.
+    // Another file: this result is not accepted for the sweep.
     let wrong = v1::TaskResult { data_digest: "def".to_owned(), ..result(0.5) };
     good.finish_with(first.token, &tasks(&first)[0], wrong).await;
     assert!(notice(&mut good).await.contains("has the digest def here, but the sweep is trained on abc"));

@@ -1,4 +1,4 @@
-//! Databases that are damaged in every way we could think of, and what a check says of each.
+//! Databases that are damaged in many ways, and the report of a check on each.
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests that fails is a test that fails")]
 
@@ -14,7 +14,7 @@ use colearn_proto::v1;
 use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
 use support::{Person, ScriptedWorker, config, small_sweep, start_with, tasks};
 
-/// Two sweeps that are complete; the first is settled.
+/// Two complete sweeps; the first is settled.
 async fn two_sweeps(folder: &Path) {
     for name in ["first", "second"] {
         let mut config = config(folder);
@@ -102,7 +102,7 @@ async fn a_start_refuses_what_a_check_would_call_inconsistent_and_it_can_still_b
     two_sweeps(whole.path()).await;
     for (statement, named) in [
         ("DELETE FROM results WHERE sweep = 2 AND configuration LIKE '%1'", "sweep 2 has 2 done tasks"),
-        // A settled one, whose history a start does not go through.
+        // A settled sweep, whose history a start does not replay.
         ("DELETE FROM results WHERE sweep = 1 AND configuration LIKE '%1'", "sweep 1 has 2 done tasks"),
         (
             "INSERT INTO results SELECT sweep, 99, '00000000000000ff', seed, attempt, worker, token, recorded_at, \
@@ -111,7 +111,7 @@ async fn a_start_refuses_what_a_check_would_call_inconsistent_and_it_can_still_b
         ),
         ("DELETE FROM journal WHERE sweep = 2 AND kind = 'lease_granted'", "task_finished of sweep 2"),
         ("DELETE FROM journal WHERE sweep = 2 AND kind = 'sweep_submitted'", "lease_granted of sweep 2"),
-        // What two coordinators at once write.
+        // The entries of two coordinators that write at the same time.
         (
             "INSERT INTO journal (at, kind, body, sweep) \
              SELECT at, kind, replace(body, 'second', 'third'), sweep FROM journal \

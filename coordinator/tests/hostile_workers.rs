@@ -1,4 +1,4 @@
-//! Workers that say strange things, and what becomes of it.
+//! Workers that send unusual messages, and their effects.
 
 mod support;
 
@@ -21,7 +21,7 @@ async fn a_worker_that_gives_back_whatever_it_gets_is_slowed_down() {
     let coordinator = start(folder.path()).await;
     Person::at(&coordinator).await.submit(&small_sweep("first", 1, 1)).await;
     let mut worker = ScriptedWorker::connect(&coordinator, "w", &[1], vec![]).await;
-    // Leases that there are not count, too, and cost the test no time.
+    // Unknown leases count too, and cost the test no time.
     for _ in 0..1024 {
         worker.say(released(999_999)).await;
     }
@@ -39,7 +39,7 @@ async fn a_worker_that_gives_back_whatever_it_gets_is_slowed_down() {
     coordinator.stop().await.unwrap();
 }
 
-/// A coordinator, a person, and a worker with a lease of so many tasks of the sweep `first`.
+/// A coordinator, a person, and a worker with a lease of this number of tasks of the sweep `first`.
 async fn leased(folder: &Path, count: u64) -> (RunningCoordinator, Person, ScriptedWorker, v1::Lease) {
     let coordinator = start(folder).await;
     let mut person = Person::at(&coordinator).await;
@@ -76,15 +76,15 @@ async fn results_with_anything_that_is_no_number_are_failed_attempts() {
     for failed in person.get("first").await.failures {
         assert_eq!(failed.failure.unwrap().reason(), v1::FailureReason::Diverged);
     }
-    // What can not be read again would keep the next coordinator from the results.
+    // Data that cannot be read again would prevent the next coordinator from reading the results.
     assert_eq!(person.results("first").await.len(), 7);
     a_sweep_is_trained(&coordinator, "second").await;
     coordinator.stop().await.unwrap();
 }
 
-/// What sets a terminal's title, clears it, and rings its bell.
+/// Sets a terminal's title, clears it, and rings its bell.
 const ESCAPES: &str = "\u{1b}]0;mine\u{7}\u{1b}[2J\u{9b}1m\r";
-/// What is left of it.
+/// The rest after control characters are removed.
 const HARMLESS: &str = "]0;mine[2J1m";
 
 #[tokio::test]
@@ -124,7 +124,7 @@ async fn failures_do_not_play_with_terminals_and_are_not_endless() {
     for _ in 0..3 {
         worker.acknowledged().await;
     }
-    // The newest comes first.
+    // The newest failure comes first.
     let failures = person.get("first").await.failures.into_iter().rev();
     let messages: Vec<String> = failures.map(|failed| failed.failure.unwrap().message).collect();
     assert_eq!(messages[0], format!("{HARMLESS}\n\tat line 3"), "lines stay");

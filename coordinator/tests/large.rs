@@ -1,4 +1,4 @@
-//! How long a very large sweep keeps the coordinator from everything else.
+//! Measures how long a very large sweep blocks the coordinator.
 
 mod support;
 

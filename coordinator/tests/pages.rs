@@ -1,4 +1,4 @@
-//! Answers that would not fit into one message, and come in pages.
+//! Answers that would not fit into one message and are sent in pages.
 
 mod support;
 

@@ -1,4 +1,4 @@
-//! Sweeps that have ended and are settled: no part of a start any more, and all there when somebody asks.
+//! Ended and settled sweeps: they are not part of a start, and can still be queried completely.
 
 mod support;
 
@@ -27,7 +27,7 @@ async fn a_settled_sweep_is_not_replayed_and_still_all_there() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = start_with(settling_at_once(folder.path())).await.unwrap();
     let mut person = Person::at(&coordinator).await;
-    // It began before the other and is there still.
+    // It began before the other sweep and still exists.
     person.submit(&small_sweep("active", 1, 1)).await;
     let pause = v1::PauseSweepRequest { name: "active".to_owned(), paused: true };
     person.0.pause_sweep(pause).await.unwrap();

@@ -1,4 +1,4 @@
-//! Clients that ask for much and read none of it.
+//! Clients that request much and read nothing.
 
 mod support;
 
@@ -23,7 +23,7 @@ async fn results_and_news_that_nobody_reads_are_not_piled_up() {
     let mut worker = ScriptedWorker::connect(&coordinator, "w", &[600], vec![]).await;
     worker.offer(&[0]).await;
     let lease = worker.lease().await;
-    // It has one task more, so that there would be news of it, and that one is for nobody.
+    // The sweep has one more task, so that there would be news of it; nobody trains that task.
     let pause = v1::PauseSweepRequest { name: "large".to_owned(), paused: true };
     person.0.pause_sweep(pause).await.unwrap();
     let record = v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };

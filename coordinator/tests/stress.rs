@@ -1,4 +1,4 @@
-//! Clients that misbehave, and an honest worker beside them that goes on being served.
+//! Clients that misbehave, and a normal worker beside them that is still served.
 
 mod support;
 
@@ -31,7 +31,7 @@ fn garbage_report() -> work_request::Message {
     work_request::Message::Finished(v1::TaskFinished { token: 1, task, result })
 }
 
-/// Half a megabyte.
+/// A report of half a megabyte.
 fn large_report() -> work_request::Message {
     let record = v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
     let result = Some(v1::TaskResult { history: vec![record; 16_000], ..result(0.5) });
@@ -55,7 +55,7 @@ async fn workers_that_flood_wait_and_keep_nobody_else_waiting() {
         workers.push(ScriptedWorker::connect(&coordinator, &format!("flood-{number}"), &[1], vec![]).await);
     }
 
-    // The engine is kept waiting by its disk. What a worker says meanwhile stays with the worker.
+    // The engine waits for its disk. Messages of the worker stay in the worker.
     let disk = store.commits.lock().await;
     let before = store.commits_asked.load(Ordering::SeqCst);
     let mut person = Person::at(&coordinator).await;
@@ -74,7 +74,7 @@ async fn workers_that_flood_wait_and_keep_nobody_else_waiting() {
     let mut flooding = JoinSet::new();
     for (mut worker, message) in workers.into_iter().zip(floods) {
         flooding.spawn(async move {
-            // It speaks and listens as fast as it can, until it is stopped.
+            // It sends and reads as fast as it can, until it is stopped.
             let requests = worker.requests();
             let talk = async {
                 while requests.send(v1::WorkRequest { message: Some(message.clone()) }).await.is_ok() {}
@@ -94,7 +94,7 @@ async fn a_worker_that_never_reads_is_cut_off_and_nobody_else() {
     let coordinator = start(folder.path()).await;
     let deaf = ScriptedWorker::connect(&coordinator, "deaf", &[1], vec![]).await;
     let mut person = Person::at(&coordinator).await;
-    // Each is answered, until what waits for it has no room any more.
+    // Each message is answered, until there is no room for the waiting answers.
     let talking = async { while deaf.try_say(garbage_report()).await {} };
     let cut_off = async { while person.workers().await.contains(&"deaf".to_owned()) {} };
     let cut_off = async {
@@ -115,10 +115,10 @@ async fn garbage_ends_its_own_connection_alone() {
     let coordinator = start(folder.path()).await;
     for bytes in [&b"GET / HTTP/1.1\r\nhost: here\r\n\r\n"[..], &[0; 100], &[0xff; 100_000]] {
         let mut stream = TcpStream::connect(coordinator.address()).await.unwrap();
-        // It may be closed before all is written.
+        // The connection may be closed before all is written.
         let _ = stream.write_all(bytes).await;
         let mut rest = Vec::new();
-        // Not only when it should have begun with HTTP/2, which is later.
+        // It is closed earlier than the time limit for starting HTTP/2.
         let ended = timeout(SOON / 4, stream.read_to_end(&mut rest)).await;
         assert!(ended.is_ok(), "it is closed");
     }

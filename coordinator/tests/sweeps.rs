@@ -1,4 +1,4 @@
-//! What people and scripts see, and how a coordinator starts and stops.
+//! The view of users and scripts, and starts and stops of a coordinator.
 
 mod support;
 
@@ -25,7 +25,7 @@ async fn the_same_sweep_submitted_twice_is_one() {
     assert_eq!(first.sweep.unwrap().id, second.sweep.unwrap().id);
     let other = person.try_submit(&small_sweep("first", 3, 2)).await.unwrap_err();
     assert_eq!(other.code(), Code::AlreadyExists);
-    assert!(other.message().contains("another name"), "{}", other.message());
+    assert!(other.message().contains("has other tasks"), "{}", other.message());
     person.submit(&small_sweep("second", 1, 1)).await;
     let sweeps = person.0.list_sweeps(v1::ListSweepsRequest {}).await.unwrap().into_inner().sweeps;
     let names: Vec<_> = sweeps.iter().map(|sweep| sweep.name.as_str()).collect();
@@ -308,7 +308,10 @@ async fn a_coordinator_of_one_sweep_refuses_others_and_says_which_it_trains() {
     for other in ["other", "waiting"] {
         let refused = person.try_submit(&small_sweep(other, 1, 1)).await.unwrap_err();
         assert_eq!(refused.code(), Code::FailedPrecondition, "{refused}");
-        assert!(refused.message().contains("`own` alone") && refused.message().contains(other), "{refused}");
+        assert!(
+            refused.message().contains("trains only its sweep `own`") && refused.message().contains(other),
+            "{refused}"
+        );
     }
     assert_eq!(person.submit(&small_sweep("own", 1, 1)).await.sweep.unwrap().trains_only, "own");
     assert_eq!(person.get("waiting").await.sweep.unwrap().trains_only, "own");

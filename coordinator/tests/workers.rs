@@ -72,7 +72,7 @@ async fn a_worker_keeps_its_lease_over_a_restart_of_the_coordinator() {
     assert_eq!(worker.next().await, None, "the stream ends");
 
     let coordinator = start(folder.path()).await;
-    // The acknowledgement of the first may have been lost, as far as the worker knows.
+    // The acknowledgement of the first may have been lost, from the worker's point of view.
     let mut worker = ScriptedWorker::connect(&coordinator, "w", &[4], vec![held(&lease)]).await;
     assert_eq!(worker.acknowledged().await.task, Some(one.clone()));
     worker.finish(lease.token, &two, 0.25).await;
@@ -193,7 +193,7 @@ async fn a_released_lease_is_granted_again_with_the_same_attempt() {
     let lease = worker.lease().await;
     worker.say(work_request::Message::Released(v1::LeaseReleased { token: lease.token })).await;
     let answer = worker.dropped().await;
-    assert_eq!((answer.token, &answer.reason[..]), (lease.token, "the lease was given back"));
+    assert_eq!((answer.token, &answer.reason[..]), (lease.token, "the lease was returned"));
     worker.offer(&[0]).await;
     let again = worker.lease().await;
     assert_eq!(again.tasks[0].attempt, 1);
@@ -225,7 +225,7 @@ async fn a_stream_that_does_not_begin_with_a_proper_hello_is_refused() {
 async fn what_is_odd_about_a_worker_is_told_with_it_within_limits() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = start(folder.path()).await;
-    // The thousandth byte and the next twenty-four are of two-byte letters, with a half one at the limit.
+    // The thousandth byte and the next twenty-four are of two-byte letters; the limit cuts one of them in half.
     let long = format!("{}{}", "x".repeat(1001), "é".repeat(100));
     let mut warnings = vec!["no \u{1b}[31mGPU".to_owned(), long];
     warnings.resize(100, "more".to_owned());

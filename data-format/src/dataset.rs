@@ -79,7 +79,7 @@ impl Dataset {
             Ok(map) => map,
             Err(source) => return Err(DatasetError::Io { path, verb: "read", source }),
         };
-        let header = Header::parse(&path, &map)?;
+        let header = Header::parse(&path, &map, map.len() as u64)?;
         let check = Check { path: &path, map: &map, header: &header };
         check.no_unexpected_tensors()?;
 

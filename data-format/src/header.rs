@@ -9,9 +9,9 @@ use crate::error::DatasetError;
 use crate::layout::{Description, FORMAT, LABELS, Task};
 
 /// Size of the header's length field.
-const LENGTH_BYTES: usize = 8;
+pub(crate) const LENGTH_BYTES: usize = 8;
 /// No data set needs a larger header; safetensors' own limit is 100 MB.
-const MAX_HEADER_BYTES: u64 = 16 << 20;
+pub(crate) const MAX_HEADER_BYTES: u64 = 16 << 20;
 /// Prefix of the `format` entry of every version.
 const FORMAT_NAME: &str = "colearn-dataset/";
 /// Modality names become keys and column names, so they are kept short.
@@ -30,11 +30,12 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Reads and checks the header from the bytes of the whole file.
+    /// Reads and checks the header from the first bytes of a file of `file_size` bytes; they must include the whole
+    /// header.
     ///
     /// The file may be any file that a sweep names. Errors are sent to the person who submitted the sweep. Therefore
     /// they do not quote the file until it is known to be a data set.
-    pub(crate) fn parse(path: &Path, bytes: &[u8]) -> Result<Self, DatasetError> {
+    pub(crate) fn parse(path: &Path, bytes: &[u8], file_size: u64) -> Result<Self, DatasetError> {
         let not_safetensors = |reason: String| DatasetError::NotSafetensors { path: path.to_owned(), reason };
         let Some((length, rest)) = bytes.split_first_chunk::<LENGTH_BYTES>() else {
             return Err(not_safetensors(format!("it has {} bytes", bytes.len())));
@@ -53,8 +54,8 @@ impl Header {
         let tensors: Metadata = serde_json::from_slice(header)
             .map_err(|_| not_safetensors("its header is not a list of tensors".to_owned()))?;
         let expected = (header_end as u64).saturating_add(tensors.data_len() as u64);
-        if expected != bytes.len() as u64 {
-            return Err(DatasetError::Size { path: path.to_owned(), expected, found: bytes.len() as u64 });
+        if expected != file_size {
+            return Err(DatasetError::Size { path: path.to_owned(), expected, found: file_size });
         }
 
         let none = HashMap::new();

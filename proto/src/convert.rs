@@ -4,7 +4,7 @@ use colearn_core::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, IdError, TaskId},
     result::{EpochRecord, TaskResult},
-    scheduler::DataSets,
+    scheduler::{DataSetShape, DataSets, KnownDataSet},
 };
 
 use crate::v1;
@@ -91,18 +91,22 @@ pub fn task(task: Option<v1::TaskId>) -> Result<TaskId, ConvertError> {
 
 impl From<DataSets> for v1::DataSets {
     fn from(data_sets: DataSets) -> Self {
-        let known = data_sets.known.into_iter();
-        let data_set = |(name, digest): (String, Option<String>)| v1::DataSet {
-            name,
-            digest: digest.unwrap_or_default(),
+        let data_set = |(name, known): (String, KnownDataSet)| {
+            let DataSetShape { modalities, train_samples } = known.shape.unwrap_or_default();
+            v1::DataSet { name, digest: known.digest.unwrap_or_default(), modalities, train_samples }
         };
-        Self { known: known.map(data_set).collect(), complete: data_sets.complete }
+        Self { known: data_sets.known.into_iter().map(data_set).collect(), complete: data_sets.complete }
     }
 }
 
 impl From<v1::DataSets> for DataSets {
     fn from(data_sets: v1::DataSets) -> Self {
-        let data_set = |set: v1::DataSet| (set.name, Some(set.digest).filter(|digest| !digest.is_empty()));
+        let data_set = |set: v1::DataSet| {
+            let digest = Some(set.digest).filter(|digest| !digest.is_empty());
+            let (modalities, train_samples) = (set.modalities, set.train_samples);
+            let shape = (!modalities.is_empty()).then_some(DataSetShape { modalities, train_samples });
+            (set.name, KnownDataSet { digest, shape })
+        };
         Self { known: data_sets.known.into_iter().map(data_set).collect(), complete: data_sets.complete }
     }
 }

@@ -1,7 +1,7 @@
-//! The protocol between workers and the coordinator, in the types that both ends hold.
+//! The protocol between workers and the coordinator, in the types of both sides.
 //!
-//! Conversions from the wire check what makes a message meaningful. How much of it is acceptable from a stranger (counts,
-//! lengths, printable text) is the coordinator's affair.
+//! Conversions from the wire check that a message is meaningful. Limits for untrusted senders (counts, lengths,
+//! printable text) are checked by the coordinator.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use colearn_core::{
     settings::TaskSettings,
 };
 
-pub use colearn_core::scheduler::{DataSets, HeldLease, SlotOffer};
+pub use colearn_core::scheduler::{DataSetShape, DataSets, HeldLease, KnownDataSet, SlotOffer};
 
 use crate::{
     convert::{self, ConvertError},
@@ -28,24 +28,24 @@ pub struct Hello {
     pub host: String,
     /// Its colearn version, for people.
     pub version: String,
-    /// The slots that have, or will have, a trainer.
+    /// The slots that have a trainer, or will have one.
     pub slots: Vec<SlotOffer>,
     /// The leases whose tasks it trains or whose reports are not acknowledged.
     pub held: Vec<HeldLease>,
-    /// What its operator should know, such as a GPU that is not used and why.
+    /// Warnings for its operator, such as a GPU that is not used and the reason.
     pub warnings: Vec<String>,
 }
 
-/// A message from a worker, after its hello. Lines of logs are apart: the scheduler has nothing to do with them.
+/// A message from a worker, after its hello. Log lines are not included, because the scheduler does not use them.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromWorker {
-    /// These slots, and no others, are free.
+    /// These slots are free, and no others.
     FreeSlots(Vec<u32>),
     /// The worker is alive.
     Heartbeat,
-    /// The data sets that the worker has, as far as it knows them. Replaces what it said before on this stream.
+    /// The data sets of the worker, as far as it knows them. Replaces its earlier message on this stream.
     DataSets(DataSets),
-    /// A task finished an epoch. May be lost without harm.
+    /// A task finished an epoch. Losing this message does no harm.
     Epoch {
         /// The lease under which the task is trained.
         token: LeaseToken,
@@ -56,11 +56,11 @@ pub enum FromWorker {
         /// The number of epochs that the task is trained for.
         epochs: u32,
     },
-    /// What the worker repeats, on every new stream, until it is answered.
+    /// A report, which the worker repeats on every new stream until it is answered.
     Report(Report),
 }
 
-/// What must reach the coordinator.
+/// A report that must reach the coordinator.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Report {
     /// A task was trained to its end.
@@ -72,7 +72,7 @@ pub enum Report {
         /// Its result.
         result: Box<TaskResult>,
     },
-    /// An attempt at a task failed; the other members of its lease go on.
+    /// An attempt at a task failed; the other members of its lease continue.
     Failed {
         /// The lease under which it was trained.
         token: LeaseToken,
@@ -81,8 +81,8 @@ pub enum Report {
         /// The reason.
         failure: Failure,
     },
-    /// The worker gives a lease back: its unreported tasks become pending and keep their attempts. Answered with a drop of
-    /// the lease.
+    /// The worker returns a lease: its unreported tasks become pending and keep their attempts. Answered with a drop
+    /// of the lease.
     Released {
         /// The lease.
         token: LeaseToken,
@@ -98,7 +98,7 @@ impl Report {
         }
     }
 
-    /// The task that the report is about; `None` when it is about the whole lease.
+    /// The task that the report is about; `None` if it is about the whole lease.
     #[must_use]
     pub fn task(&self) -> Option<TaskId> {
         match self {
@@ -109,7 +109,7 @@ impl Report {
 }
 
 impl FromWorker {
-    /// The lease that the message is about, and the task, if it is about one.
+    /// The lease that the message is about, and the task if it is about one.
     #[must_use]
     pub fn subject(&self) -> Option<(LeaseToken, Option<TaskId>)> {
         match self {
@@ -127,25 +127,25 @@ pub enum ToWorker {
     Welcome(Welcome),
     /// Train these tasks.
     Lease(Lease),
-    /// A report is durable: the worker may forget it.
+    /// A report is durable: the worker may delete it.
     Acknowledged {
         /// The lease of the report.
         token: LeaseToken,
         /// The task of the report.
         task: TaskId,
     },
-    /// Train no further and report no more under a lease.
+    /// Stop training and reporting under a lease.
     Drop {
         /// The lease.
         token: LeaseToken,
-        /// The tasks of it that are meant; empty means all.
+        /// The affected tasks of the lease; empty means all.
         tasks: Vec<TaskId>,
         /// The reason, for people.
         reason: String,
     },
-    /// Take no new lease, and leave when nothing runs any more.
+    /// Take no new lease, and exit when all running tasks have ended.
     Drain {
-        /// Do not wait for what runs: write checkpoints and give the leases back.
+        /// Do not wait for running tasks: write checkpoints and return the leases.
         now: bool,
     },
     /// Take leases again: the last drain is undone, unless it was `now`.
@@ -160,9 +160,9 @@ pub enum ToWorker {
 /// The rules of a coordinator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Welcome {
-    /// A worker that is silent for longer loses its leases. Whole milliseconds, at most 49 days.
+    /// A worker that is silent for longer than this loses its leases. Whole milliseconds, at most 49 days.
     pub lease: Duration,
-    /// The coordinator wants to hear from the worker this often. Whole milliseconds, at most 49 days.
+    /// Interval of the worker's heartbeats. Whole milliseconds, at most 49 days.
     pub heartbeat: Duration,
     /// The coordinator's colearn version, for people.
     pub version: String,
@@ -186,20 +186,20 @@ pub struct Assignment {
     pub task: TaskId,
     /// The number of the attempt, counting from 1.
     pub attempt: u32,
-    /// What to train. Settings that this version can not read do not hide the lease: the worker holds it, and has to fail the
-    /// task.
+    /// The settings of the task. If this version cannot read them, the lease is still valid: the worker holds it, and
+    /// has to report the task as failed.
     pub settings: Result<TaskSettings, UnreadableSettings>,
-    /// Epochs between one checkpoint and the next; 0 means that there are none.
+    /// Epochs between two checkpoints; 0 means that none are written.
     pub checkpoint_every_epochs: u32,
     /// The SHA-256 digest, in hexadecimal, that the data set must have; empty for any.
     pub data_digest: String,
 }
 
-/// Settings that are not those of this version.
+/// Settings that this version cannot read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the settings of the task can not be read: {why}")]
+#[error("the settings of the task cannot be read: {why}")]
 pub struct UnreadableSettings {
-    /// The JSON as it came.
+    /// The received JSON.
     pub json: String,
     /// The parser's message.
     pub why: String,
@@ -306,7 +306,7 @@ impl TryFrom<work_request::Message> for FromWorker {
     }
 }
 
-/// A result that is not acceptable is a failed attempt: refused, it would be sent again for ever.
+/// An unacceptable result counts as a failed attempt: if it were refused, it would be sent again forever.
 fn finished(report: v1::TaskFinished) -> Result<Report, ConvertError> {
     let (token, task) = (LeaseToken(report.token), convert::task(report.task)?);
     let result = report.result.ok_or(ConvertError::Missing("result")).and_then(TaskResult::try_from);
@@ -384,7 +384,7 @@ impl TryFrom<v1::WorkResponse> for ToWorker {
 impl From<Assignment> for v1::Assignment {
     fn from(assignment: Assignment) -> Self {
         let settings_json = match assignment.settings {
-            // Their maps have text for keys, which is all that JSON asks of them.
+            // The keys of their maps are text, as JSON requires.
             Ok(settings) => serde_json::to_string(&settings).unwrap_or_default(),
             Err(unreadable) => unreadable.json,
         };

@@ -12,8 +12,8 @@ use colearn_proto::{
     convert::ConvertError,
     v1::{self, work_request, work_response},
     worker::{
-        Assignment, DataSets, FromWorker, HeldLease, Hello, Lease, Report, SlotOffer, ToWorker,
-        UnreadableSettings, Welcome,
+        Assignment, DataSetShape, DataSets, FromWorker, HeldLease, Hello, KnownDataSet, Lease, Report,
+        SlotOffer, ToWorker, UnreadableSettings, Welcome,
     },
 };
 
@@ -61,7 +61,20 @@ fn what_a_worker_says_survives_the_wire() {
         FromWorker::FreeSlots(vec![0, 4]),
         FromWorker::Heartbeat,
         FromWorker::DataSets(DataSets {
-            known: [("demo".to_owned(), None), ("waves".to_owned(), Some("0f".repeat(32)))].into(),
+            known: [
+                ("demo".to_owned(), KnownDataSet::default()),
+                (
+                    "waves".to_owned(),
+                    KnownDataSet {
+                        digest: Some("0f".repeat(32)),
+                        shape: Some(DataSetShape {
+                            modalities: vec!["inertial".to_owned()],
+                            train_samples: 431,
+                        }),
+                    },
+                ),
+            ]
+            .into(),
             complete: true,
         }),
         FromWorker::Epoch { token, task, record, epochs: 40 },

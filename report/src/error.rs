@@ -24,7 +24,7 @@ pub enum ReportError {
         source: io::Error,
     },
     /// A file with a name that the report needs exists already, and no report wrote it.
-    #[error("`{}` is there already and no report wrote it: report into another folder, or remove it", path.display())]
+    #[error("`{}` exists already and no report wrote it: report into another folder, or remove it", path.display())]
     Foreign {
         /// Path of the file.
         path: PathBuf,

@@ -67,7 +67,7 @@ def pytorch(part: Part) -> None:
         return part.leave_out("PyTorch", f"{part.place.python} has no torch")
     said = part.run([part.place.python, "-c", code], 60, dict(os.environ))
     if said.returncode != 0:
-        raise CheckError(f"torch can not be imported: {last_words(said.stderr)}")
+        raise CheckError(f"torch cannot be imported: {last_words(said.stderr)}")
     value = json.loads(said.stdout.splitlines()[-1])
     part.note("pytorch", value=value)
     usable = value["available"] or not part.place.on_gpu

@@ -68,7 +68,7 @@ fn leave_signals_to_the_agent() {
     for asked in [Signal::SIGTERM, Signal::SIGINT] {
         // SAFETY: ignoring a signal runs no code of this program.
         if let Err(error) = unsafe { signal(asked, SigHandler::SigIgn) } {
-            eprintln!("warning: {asked} can not be ignored: {error}");
+            eprintln!("warning: {asked} cannot be ignored: {error}");
         }
     }
 }
@@ -117,7 +117,7 @@ impl Pipe {
                 Command::Abandon { tasks } => self.abandoned.extend(tasks),
                 Command::Park => self.parks = true,
                 Command::Train { .. } => {
-                    eprintln!("error: told to train while training");
+                    eprintln!("error: got a command to train while training");
                     end(2);
                 }
             }
@@ -131,7 +131,7 @@ impl Control for Pipe {
         line.push(b'\n');
         let mut out = io::stdout().lock();
         if out.write_all(&line).and_then(|()| out.flush()).is_err() {
-            eprintln!("error: nobody reads the events");
+            eprintln!("error: no process reads the events");
             end(1);
         }
     }

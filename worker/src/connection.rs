@@ -1,4 +1,4 @@
-//! The stream to the coordinator: opened, read, written, and opened again.
+//! The stream to the coordinator: opening, reading, writing, and reopening it.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -24,30 +24,31 @@ use super::{
     log_queue::{About, LogQueue},
 };
 
-/// How long opening a stream may take, from the first packet to the welcome.
+/// Time limit for opening a stream, from the first packet to the welcome.
 const OPENING: Duration = Duration::from_secs(10);
-/// How often the transport asks whether the other end is there, and how long it waits for the answer.
+/// Interval of keepalive pings, and the time limit for their answers.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 const SHORTEST_BACKOFF: Duration = Duration::from_millis(100);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
-/// The same for a worker that leaves: it waits a few seconds for what it owes to be acknowledged, and no longer.
+/// The maximum pause for a worker that is about to exit: it waits only a few seconds for acknowledgements.
 const MAX_BACKOFF_OF_LEAVING: Duration = Duration::from_secs(1);
-/// A stream that lasted this long is not one of a row of failures.
+/// A stream that lasted at least this long ends a row of failures.
 const STEADY: Duration = Duration::from_secs(5);
-/// Messages that wait for the transport. A coordinator that lets more pile up does not read any more.
+/// Maximum number of messages that wait for the transport. A coordinator with more unread messages has stopped
+/// reading.
 const UNSENT: usize = 1024;
-/// Logs wait while fewer than this many messages fit: reports go first.
+/// Log lines are sent only if at least this many messages still fit: reports come first.
 const ROOM_FOR_LOGS: usize = UNSENT / 2;
 
 type Opening = Pin<Box<dyn Future<Output = Result<Opened, LinkError>> + Send>>;
 type Dialing = Pin<Box<dyn Future<Output = Result<Channel, tonic::transport::Error>> + Send>>;
 
-/// How a channel to the coordinator is made. Simulations bring their own.
+/// A way to make a channel to the coordinator. Simulations use their own.
 #[derive(Clone)]
 pub struct Dial(Arc<dyn Fn() -> Dialing + Send + Sync>);
 
 impl Dial {
-    /// Over TCP, with keepalive.
+    /// A connector over TCP, with keepalive.
     #[must_use]
     pub fn tcp(coordinator: Uri) -> Self {
         Self::with(move || {
@@ -56,12 +57,12 @@ impl Dial {
         })
     }
 
-    /// In a way of one's own.
+    /// A connector with another way to make channels.
     pub fn with(dial: impl Fn() -> Dialing + Send + Sync + 'static) -> Self {
         Self(Arc::new(dial))
     }
 
-    /// The endpoint with the timeouts and the keepalive of an agent.
+    /// The endpoint with the timeouts and keepalive of an agent.
     #[must_use]
     pub fn endpoint(coordinator: Uri) -> Endpoint {
         Endpoint::from(coordinator)
@@ -73,25 +74,25 @@ impl Dial {
     }
 }
 
-/// Why a stream is no more, or was not opened.
+/// The reason why a stream ended or was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
-    /// There is no way to the coordinator.
+    /// The coordinator cannot be reached.
     #[error("{}", root(.0))]
     Transport(#[from] tonic::transport::Error),
-    /// The coordinator, or what answers in its place, ended the stream with an error.
+    /// The coordinator, or another program at its address, ended the stream with an error.
     #[error("{}: {}", .0.code(), .0.message())]
     Status(#[from] Box<Status>),
     /// The coordinator ended the stream.
     #[error("the coordinator closed the stream")]
     Closed,
-    /// It did not answer in time.
+    /// There was no answer in time.
     #[error("no answer within {} s", .0.as_secs())]
     Silent(Duration),
-    /// It sent what makes no sense.
-    #[error("the coordinator spoke out of protocol: {0}")]
+    /// The coordinator sent an invalid message.
+    #[error("the coordinator violated the protocol: {0}")]
     Protocol(String),
-    /// It does not read.
+    /// The coordinator does not read.
     #[error("the coordinator does not read what it is sent")]
     Congested,
 }
@@ -106,7 +107,7 @@ fn root(error: &dyn std::error::Error) -> String {
 }
 
 impl LinkError {
-    /// Whether trying again with the same hello would lead to the same.
+    /// Whether another attempt with the same hello would fail in the same way.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         let Self::Status(status) = self else { return false };
@@ -131,7 +132,7 @@ enum Link {
     Resting {
         until: Instant,
     },
-    /// Sending failed; nobody has been told.
+    /// Sending failed; the caller does not know yet.
     Broken(LinkError),
     Opening(Opening),
     Open {
@@ -141,31 +142,31 @@ enum Link {
     },
 }
 
-/// What happened on the connection.
+/// An event of the connection.
 #[derive(Debug)]
 pub enum ConnectionEvent {
-    /// It is time to open a stream: call [`Connection::open`].
+    /// A stream is to be opened: call [`Connection::open`].
     Due,
-    /// The coordinator said something.
+    /// A message of the coordinator.
     Said(ToWorker),
-    /// The stream, or the attempt to open one, is no more. [`ConnectionEvent::Due`] follows after a pause.
+    /// The stream, or the attempt to open one, has ended. [`ConnectionEvent::Due`] follows after a pause.
     Lost(LinkError),
 }
 
-/// The connection to the coordinator. It opens a stream again and again, with a growing pause in between.
+/// The connection to the coordinator. It reopens its stream after each failure, with growing pauses.
 pub struct Connection {
     dial: Dial,
     worker: WorkerId,
     link: Link,
     failures: u32,
     longest_backoff: Duration,
-    /// None sends no logs.
+    /// `None` if no logs are sent.
     logs: Option<LogQueue>,
     next_logs: Instant,
 }
 
 impl Connection {
-    /// A connection that is due to be opened.
+    /// A connection without a stream; the first one is due to be opened.
     #[must_use]
     pub fn new(dial: Dial, worker: WorkerId) -> Self {
         let now = Instant::now();
@@ -174,14 +175,14 @@ impl Connection {
         Self { dial, worker, link, failures: 0, longest_backoff, logs: None, next_logs: now }
     }
 
-    /// Sends log lines too, as far as there is room for them.
+    /// Sends log lines too, if there is room for them.
     #[must_use]
     pub fn with_logs(mut self, logs: LogQueue) -> Self {
         self.logs = Some(logs);
         self
     }
 
-    /// Takes a line of the agent's log, from `info` up, to be sent when there is room for it.
+    /// Adds a line of the agent's log, from level `info` up; it is sent when there is room.
     pub fn log(&self, level: LogLevel, about: About, text: &str) {
         let Some(logs) = &self.logs else { return };
         match level {
@@ -192,7 +193,7 @@ impl Connection {
         }
     }
 
-    /// From now on pauses are short: there is not much time left to deliver anything.
+    /// From now on pauses are short: little time is left for deliveries.
     pub fn hurry(&mut self) {
         self.longest_backoff = MAX_BACKOFF_OF_LEAVING;
         if let Link::Resting { until } = &mut self.link {
@@ -212,7 +213,7 @@ impl Connection {
         self.link = Link::Opening(Box::pin(opening));
     }
 
-    /// Waits for what happens next. Nothing is lost when the returned future is dropped.
+    /// Waits for the next event. Dropping the returned future loses nothing.
     pub async fn next(&mut self) -> ConnectionEvent {
         let lost = match &mut self.link {
             Link::Resting { until } => {
@@ -253,7 +254,8 @@ impl Connection {
         ConnectionEvent::Lost(lost)
     }
 
-    /// Sends a message, if the stream is up. If it turns out not to be, [`ConnectionEvent::Lost`] comes next.
+    /// Sends a message if the stream is up. If the stream turns out to be broken, [`ConnectionEvent::Lost`] comes
+    /// next.
     pub fn send(&mut self, message: FromWorker) {
         let Link::Open { requests, since, .. } = &self.link else { return };
         let error = match requests.try_send(message.into()) {
@@ -267,15 +269,15 @@ impl Connection {
         self.link = Link::Broken(error);
     }
 
-    /// Ends the stream in good order: waits until the coordinator has read everything and has ended its
-    /// side too, but not longer than `patience`.
+    /// Ends the stream in an orderly way: waits until the coordinator has read everything and has ended its side too,
+    /// but not longer than `patience`.
     pub async fn close(self, patience: Duration) {
         if let Link::Open { requests, mut responses, .. } = self.link {
-            // The last lines tell how it ended.
+            // The last log lines tell how the worker ended.
             send_logs(self.logs.as_ref(), &requests);
             drop(requests);
             let read = async { while let Some(Ok(_)) = responses.next().await {} };
-            // Whoever does not answer in time has the leases expire instead.
+            // If the coordinator does not answer in time, the leases expire.
             let _ = tokio::time::timeout(patience, read).await;
         }
     }
@@ -299,13 +301,13 @@ async fn logs_due(logs: Option<&LogQueue>, not_before: Instant) {
     }
 }
 
-/// Sends lines if there is room, and says when to look again.
+/// Sends lines if there is room, and returns when to try again.
 fn send_logs(logs: Option<&LogQueue>, requests: &mpsc::Sender<v1::WorkRequest>) -> Instant {
     let Some(logs) = logs else { return Instant::now() };
     let (messages, next) = if requests.capacity() < ROOM_FOR_LOGS { logs.not_now() } else { logs.take() };
     for lines in messages {
         let message = Some(v1::work_request::Message::Log(lines));
-        // There was room; that the stream is gone is noticed where it is read.
+        // There was room. The reading side notices if the stream has ended.
         let _ = requests.try_send(v1::WorkRequest { message });
     }
     next
@@ -316,7 +318,7 @@ async fn open(dial: Dial, hello: Hello) -> Result<Opened, LinkError> {
     let mut client = v1::worker_service_client::WorkerServiceClient::new(channel)
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let (requests, outgoing) = mpsc::channel(UNSENT);
-    // The hello must be on its way before the call: the coordinator may answer only when it has read it.
+    // Queue the hello before the call: the coordinator may answer only after it has read the hello.
     requests.try_send(hello.into()).map_err(|_| LinkError::Congested)?;
     let mut responses =
         Box::new(client.work(ReceiverStream::new(outgoing)).await.map_err(Box::new)?.into_inner());
@@ -328,9 +330,9 @@ async fn open(dial: Dial, hello: Hello) -> Result<Opened, LinkError> {
     }
 }
 
-/// The pause after so many failures in a row: doubling from a tenth of a second to ten, less up to a half,
-/// so that the workers of a restarted coordinator do not come back all at once. What is taken off is a
-/// function of the worker and the count, so that a simulation can be repeated.
+/// The pause after this number of failures in a row: it doubles from a tenth of a second to ten seconds, reduced by
+/// up to a half, so that the workers of a restarted coordinator do not all return at once. The reduction is a
+/// function of the worker and the count, so that simulations can be repeated.
 fn backoff(worker: &WorkerId, failures: u32) -> Duration {
     let full = SHORTEST_BACKOFF.saturating_mul(1 << failures.min(16)).min(MAX_BACKOFF);
     let mut hasher = DefaultHasher::new();

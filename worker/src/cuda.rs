@@ -1,4 +1,4 @@
-//! Whether the GPUs of a host can be used with the libtorch that trainers have, and what to do if not.
+//! Checks whether trainers can use the GPUs of a host with their libtorch, and names the remedy if not.
 
 use colearn_trainer_protocol::Devices;
 
@@ -8,10 +8,10 @@ use super::{
     launcher::Launcher,
 };
 
-/// The GPUs of this host that trainers can use; empty where there are none, or none is visible.
+/// The GPUs of this host that trainers can use; empty if there are none, or if none is visible.
 ///
 /// # Errors
-/// When there are some and they can not be used.
+/// If there are GPUs that cannot be used.
 pub(crate) async fn usable_gpus(launcher: &Launcher) -> Result<Vec<Gpu>, GpuTrouble> {
     let gpus = gpu::inventory().await?;
     if !gpus.is_empty() {
@@ -24,7 +24,7 @@ pub(crate) async fn usable_gpus(launcher: &Launcher) -> Result<Vec<Gpu>, GpuTrou
     Ok(gpus)
 }
 
-/// Whether these GPUs, of which there is at least one, can be used. `driver` is the driver's version, if known.
+/// Checks whether these GPUs (at least one) can be used. `driver` is the version of the driver, if known.
 fn check(gpus: &[Gpu], devices: &Devices, driver: Option<&str>) -> Result<(), GpuTrouble> {
     let libtorch = devices.libtorch.clone();
     if let Some(why) = &devices.cuda_error {
@@ -45,7 +45,7 @@ fn check(gpus: &[Gpu], devices: &Devices, driver: Option<&str>) -> Result<(), Gp
     })
 }
 
-/// Such as `2 GPUs (NVIDIA H100)`.
+/// A text such as `2 GPUs (NVIDIA H100)`.
 fn in_words(gpus: &[Gpu]) -> String {
     let mut names: Vec<&str> = gpus.iter().map(|gpu| gpu.name.as_str()).collect();
     names.dedup();

@@ -1,24 +1,26 @@
-//! The exit codes of `colearn-worker`. They are stable: scripts and service managers build on them.
+//! The exit codes of `colearn-worker`. They are stable: scripts and service managers depend on them.
 
 use std::process::ExitCode;
 
 use super::{gpu_trouble::GpuTrouble, launcher::NoTrainer, options::OptionsError, plan::PlanError};
 
-/// What the process says to its parent when it ends.
+/// The outcome of the process, as its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitStatus {
-    /// It left in good order: drained by its coordinator, stopped by a first SIGINT or SIGTERM, or out of time.
+    /// The worker exited in an orderly way: drained by its coordinator, stopped by a first SIGINT or SIGTERM, or out
+    /// of time.
     Success = 0,
-    /// Something not named below.
+    /// Any error that is not named below.
     Failure = 1,
-    /// An option, a path or a URL is wrong. The command line parser uses the same code.
+    /// An option, a path or a URL is wrong. clap uses the same code.
     Usage = 2,
-    /// The coordinator was never reached, or turned the worker away.
+    /// The coordinator was never reached, or refused the worker.
     Unreachable = 3,
-    /// Not one slot has a trainer that starts.
+    /// No slot has a trainer that starts.
     NoUsableSlot = 4,
-    /// Another SIGINT or SIGTERM, more than two seconds after the first: it left at once, without giving leases back.
+    /// A further SIGINT or SIGTERM, more than two seconds after the first: the worker exited at once, without
+    /// returning leases.
     Interrupted = 5,
 }
 
@@ -28,66 +30,64 @@ impl From<ExitStatus> for ExitCode {
     }
 }
 
-/// Why the agent did not end well.
+/// The reason why the agent ended with an error.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
     /// An option is wrong.
     #[error(transparent)]
     Options(#[from] OptionsError),
-    /// The slots asked for can not be had.
+    /// The requested slots are not available.
     #[error(transparent)]
     Plan(#[from] PlanError),
     /// The coordinator was never reached.
     #[error(
-        "could not reach the coordinator at {url} within {seconds} s ({cause}): check that it runs, that the URL is right and that no firewall is between, or wait longer with --connect-timeout"
+        "could not reach the coordinator at {url} within {seconds} s ({cause}): check that it runs, that the URL is right and that no firewall blocks it, or wait longer with --connect-timeout"
     )]
     Unreachable {
-        /// Where it was looked for.
+        /// URL of the coordinator.
         url: String,
-        /// For how long.
+        /// Duration of the attempts, in seconds.
         seconds: u64,
-        /// What the last attempt ran into.
+        /// The error of the last attempt.
         cause: String,
     },
-    /// The coordinator turned the worker away.
-    #[error(
-        "the coordinator at {url} turned this worker away: {why}; check that both are of the same version"
-    )]
+    /// The coordinator refused the worker.
+    #[error("the coordinator at {url} refused this worker: {why}; check that both are of the same version")]
     Refused {
-        /// Where it is.
+        /// URL of the coordinator.
         url: String,
-        /// What it said.
+        /// The reason that it gave.
         why: String,
     },
     /// There is no trainer program.
     #[error(transparent)]
     NoTrainer(#[from] NoTrainer),
-    /// GPUs were asked for and can not be used.
-    #[error("--device cuda was asked for and can not be had: {0}; or use --device cpu")]
+    /// GPUs were requested and cannot be used.
+    #[error("--device cuda is not available: {0}; or use --device cpu")]
     Gpu(GpuTrouble),
     /// No slot has a trainer that starts.
     #[error(
-        "no slot is usable: every trainer died at its start, the last one like this: {why}; try `colearn-trainer devices` by hand, or --device cpu"
+        "no slot is usable: every trainer ended before it was ready, the last one with: {why}; try `colearn-trainer devices` by hand, or --device cpu"
     )]
     NoUsableSlot {
-        /// How the last one failed.
+        /// The failure of the last one.
         why: String,
     },
-    /// A second signal.
-    #[error("interrupted by a second signal: leases were not given back and will expire")]
+    /// There was a second signal.
+    #[error("interrupted by a second signal: leases were not returned and will expire")]
     Interrupted,
-    /// The operating system refused something.
+    /// The operating system reported an error.
     #[error("failed to {what}: {cause}")]
     System {
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
-        /// What it said.
+        /// The error of the operating system.
         cause: std::io::Error,
     },
 }
 
 impl AgentError {
-    /// The exit code it leads to.
+    /// The exit code for this error.
     #[must_use]
     pub fn status(&self) -> ExitStatus {
         match self {

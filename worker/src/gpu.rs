@@ -1,4 +1,4 @@
-//! Which GPUs this process may use.
+//! Lists the GPUs that this process may use.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use tokio::process::Command;
 
 use super::gpu_trouble::GpuTrouble;
 
-/// How long `nvidia-smi` may take; it hangs where the driver does.
+/// Time limit for `nvidia-smi`, which hangs if the driver does.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One GPU.
@@ -19,18 +19,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub(crate) struct Gpu {
     /// Its name, such as `NVIDIA H100 80GB HBM3`.
     pub name: String,
-    /// What CUDA_VISIBLE_DEVICES accepts and no reordering changes, such as `GPU-0a1b...`.
+    /// The identifier for CUDA_VISIBLE_DEVICES that no reordering changes, such as `GPU-0a1b...`.
     pub uuid: String,
 }
 
-/// What `nvidia-smi` says where there is no GPU, with an exit code that is not 0 in some versions.
+/// The output of `nvidia-smi` without a GPU; in some versions its exit code is not 0.
 const NO_DEVICES: &str = "No devices were found";
 
-/// The GPUs that `nvidia-smi` lists and CUDA_VISIBLE_DEVICES allows, in CUDA's order; none where there is no
-/// `nvidia-smi`.
+/// The GPUs that `nvidia-smi` lists and CUDA_VISIBLE_DEVICES allows, in CUDA's order; none without `nvidia-smi`.
 ///
 /// # Errors
-/// When there seem to be some and they can not be listed.
+/// If there seem to be GPUs that cannot be listed.
 pub(crate) async fn inventory() -> Result<Vec<Gpu>, GpuTrouble> {
     let listing = match ask("index,name,uuid").await {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -51,7 +50,7 @@ pub(crate) async fn inventory() -> Result<Vec<Gpu>, GpuTrouble> {
     Ok(visible(&parse(&listing), allowed.as_deref()))
 }
 
-/// The driver's version, such as `580.65.06`; `None` where it can not be had.
+/// The driver's version, such as `580.65.06`; `None` if it is unknown.
 pub(crate) async fn driver() -> Option<String> {
     let output = ask("driver_version").await.ok()?;
     let listing = String::from_utf8_lossy(&output.stdout);
@@ -59,7 +58,7 @@ pub(crate) async fn driver() -> Option<String> {
     version.starts_with(|c: char| c.is_ascii_digit()).then(|| version.to_owned())
 }
 
-/// Asks `nvidia-smi` for some of its fields.
+/// Queries fields from `nvidia-smi`.
 async fn ask(fields: &str) -> io::Result<Output> {
     let query = [format!("--query-gpu={fields}"), "--format=csv,noheader".to_owned()];
     let asked = Command::new("nvidia-smi").args(query).stdin(Stdio::null()).kill_on_drop(true).output();
@@ -69,10 +68,10 @@ async fn ask(fields: &str) -> io::Result<Output> {
     }
 }
 
-/// What there is to say where there is no `nvidia-smi`: a container may have the device without the program.
+/// The error without `nvidia-smi`: a container may have the device without the program.
 fn unlisted(devices: &Path) -> Option<GpuTrouble> {
     let device = devices.join("nvidia0");
-    let text = || format!("{} is here, but nvidia-smi is not on the PATH", device.display());
+    let text = || format!("{} exists, but nvidia-smi is not on the PATH", device.display());
     device.exists().then(|| GpuTrouble::NotListed(text()))
 }
 
@@ -85,8 +84,8 @@ fn parse(listing: &str) -> Vec<Gpu> {
     listing.lines().filter_map(line).collect()
 }
 
-/// What is left of `gpus` under CUDA's rule: the list ends at the first entry that names no GPU, and an
-/// entry is an index or the beginning of a UUID.
+/// The visible part of `gpus` under CUDA's rule: the list ends at the first entry that names no GPU, and an entry is
+/// an index or the beginning of a UUID.
 fn visible(gpus: &[Gpu], allowed: Option<&str>) -> Vec<Gpu> {
     let Some(allowed) = allowed else { return gpus.to_vec() };
     let named = |entry: &str| {

@@ -1,42 +1,42 @@
-//! Why the GPUs of a host can not be used.
+//! Reasons why the GPUs of a host cannot be used.
 
-/// The driver that CUDA 13 needs, which the libtorch of PyPI is built for.
+/// The oldest driver that works with CUDA 13, which PyPI's libtorch is built for.
 pub(crate) const OLDEST_DRIVER: u32 = 580;
 
-/// There are GPUs, and trainers can not use them. The text says what to do.
+/// There are GPUs that trainers cannot use. The text names the remedy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GpuTrouble {
-    /// They can not be listed.
-    #[error("GPUs can not be listed: {0}; check the driver, which nvidia-smi must be able to reach")]
+    /// The GPUs cannot be listed.
+    #[error("GPUs cannot be listed: {0}; check the driver, which nvidia-smi must be able to reach")]
     NotListed(String),
-    /// The trainer does not say what it can use.
+    /// The trainer does not report what it can use.
     #[error("this host has {gpus}, but {why}")]
     NotAsked {
-        /// In words.
+        /// The GPUs as text.
         gpus: String,
-        /// What went wrong.
+        /// The error.
         why: String,
     },
-    /// This libtorch is one for CPUs.
+    /// This libtorch has no CUDA half.
     #[error(
         "this host has {gpus}, but libtorch has no CUDA half: `make libtorch CUDA=1` fetches it where colearn was built; otherwise let LD_LIBRARY_PATH name the torch/lib folder of a Python that has torch=={libtorch} with CUDA"
     )]
     NoCudaHalf {
-        /// In words.
+        /// The GPUs as text.
         gpus: String,
-        /// The version that is needed.
+        /// The needed version.
         libtorch: String,
     },
-    /// The CUDA half is there and lacks something.
+    /// The CUDA half exists, but something that it needs is missing.
     #[error(
         "this host has {gpus}, but libtorch's CUDA half does not load ({why}): `make libtorch CUDA=1` fetches what it needs where colearn was built; otherwise install torch=={libtorch} with all it requires"
     )]
     NotLoaded {
-        /// In words.
+        /// The GPUs as text.
         gpus: String,
-        /// In the dynamic linker's words.
+        /// The message of the dynamic linker.
         why: String,
-        /// The version that is needed.
+        /// The needed version.
         libtorch: String,
     },
     /// The driver is too old for this libtorch.
@@ -44,19 +44,19 @@ pub enum GpuTrouble {
         "this host has {gpus}, but its driver {driver} is too old for CUDA 13, which torch {libtorch} is built for: install driver {OLDEST_DRIVER} or later"
     )]
     OldDriver {
-        /// In words.
+        /// The GPUs as text.
         gpus: String,
-        /// Its version.
+        /// Version of the driver.
         driver: String,
-        /// The version of libtorch.
+        /// Version of libtorch.
         libtorch: String,
     },
-    /// CUDA sees no device, for whatever reason.
+    /// CUDA finds no device, for an unknown reason.
     #[error(
         "this host has {gpus}, but CUDA finds no device: check that driver {OLDEST_DRIVER} or later is loaded (`nvidia-smi`), that /dev/nvidia* may be opened, and that a container was started with GPUs"
     )]
     NoDevice {
-        /// In words.
+        /// The GPUs as text.
         gpus: String,
     },
 }

@@ -1,4 +1,4 @@
-//! Who this worker is.
+//! The identity of this worker.
 
 use colearn_core::id::{IdError, WorkerId};
 use uuid::Uuid;
@@ -13,11 +13,10 @@ pub(crate) fn host() -> String {
         .unwrap_or_else(|| "unknown-host".to_owned())
 }
 
-/// An identifier that no other run of a worker has: `name`, as far as its characters are allowed, and a
-/// few random digits.
+/// An identifier that no other run of a worker has: the allowed characters of `name`, and a few random digits.
 ///
 /// # Errors
-/// When nothing of the name can be used; never with a name that has a letter.
+/// If no character of the name is allowed; never for a name with a letter.
 pub(crate) fn worker_id(name: &str) -> Result<WorkerId, IdError> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     let name: String = name.chars().map(|c| if allowed(c) { c } else { '-' }).take(100).collect();

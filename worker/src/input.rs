@@ -1,4 +1,4 @@
-//! What can happen to the agent, and what it can do about it.
+//! The inputs and actions of the agent.
 
 use colearn_core::{
     failure::{Failure, FailureReason},
@@ -12,109 +12,109 @@ use super::{data_folder::Listing, log_queue::About};
 /// Everything that can happen to the agent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
-    /// The process has started. Always the first.
+    /// The process has started. Always the first input.
     Started,
-    /// The coordinator said something. A welcome, which is the first on a stream, means that the stream is up.
+    /// A message of the coordinator. A welcome, which is the first message on a stream, means that the stream is up.
     Received(ToWorker),
-    /// The stream, or the attempt to open one, is no more.
+    /// The stream, or the attempt to open one, has ended.
     Disconnected,
-    /// The coordinator turned the worker away, in a way that trying again does not mend.
+    /// The coordinator refused the worker, and another attempt would not help.
     Refused {
-        /// What it said.
+        /// The reason that it gave.
         why: String,
     },
-    /// The data folder was looked at, and it has changed.
+    /// The data folder has changed.
     DataFolder(Listing),
-    /// A trainer said something.
+    /// A trainer sent an event.
     TrainerSaid {
-        /// Its slot.
+        /// Slot of the trainer.
         slot: u32,
-        /// What.
+        /// The event.
         event: protocol::Event,
     },
-    /// A trainer said something that is not of the protocol. It still runs.
+    /// A trainer sent something that is not part of the protocol. It is still running.
     ProtocolViolation {
-        /// Its slot.
+        /// Slot of the trainer.
         slot: u32,
-        /// What is wrong with what it said.
+        /// The error in the message.
         what: String,
     },
-    /// A trainer has ended, or could not be started. Always the last of a trainer.
+    /// A trainer has ended, or could not be started. Always the last input from a trainer.
     TrainerEnded {
-        /// Its slot.
+        /// Slot of the trainer.
         slot: u32,
-        /// How.
+        /// How it ended.
         end: TrainerEnd,
     },
-    /// A person or the system asks the worker to leave now.
+    /// A user or the system asks the worker to exit.
     Stop,
     /// Time has passed: a deadline may be due.
     Tick,
 }
 
-/// Everything the agent can do.
+/// Everything that the agent can do.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Send a message on the stream, which is up.
     Send(FromWorker),
-    /// Start the trainer of a slot, which has none.
+    /// Start the trainer of a slot without one.
     StartTrainer {
         /// The slot.
         slot: u32,
     },
-    /// Tell a trainer something.
+    /// Send a command to a trainer.
     Command {
-        /// Its slot.
+        /// Slot of the trainer.
         slot: u32,
-        /// What.
+        /// The command.
         command: protocol::Command,
     },
     /// Kill a trainer; [`Input::TrainerEnded`] follows.
     KillTrainer {
-        /// Its slot.
+        /// Slot of the trainer.
         slot: u32,
     },
-    /// Remove the checkpoints of a task, which nobody goes on from any more.
+    /// Remove the checkpoints of a task, which are no longer needed.
     RemoveCheckpoints {
         /// The task.
         task: TaskId,
     },
-    /// A line for the log, and what it is about.
+    /// Write a line to the log, with its subject.
     Log(LogLevel, About, String),
     /// End the process. Nothing follows.
     Leave(AgentOutcome),
 }
 
-/// How much a log line matters.
+/// The level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogLevel {
-    /// Of interest when looking for a fault.
+    /// Useful when looking for an error.
     Debug,
-    /// The normal course of things.
+    /// Normal operation.
     Info,
-    /// Something went wrong and is being dealt with.
+    /// An error that the worker handles.
     Warn,
-    /// Something went wrong and will not mend by itself.
+    /// An error that needs a person.
     Error,
 }
 
-/// Why the agent leaves.
+/// The reason why the agent exits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentOutcome {
-    /// The coordinator drained it, and everything is delivered.
+    /// The coordinator drained the worker, and everything is delivered.
     Drained,
-    /// It was stopped; leases were given back.
+    /// The worker was stopped; its leases were returned.
     Stopped,
-    /// It never reached its coordinator.
+    /// The worker never reached its coordinator.
     Unreachable,
-    /// The coordinator turned it away.
+    /// The coordinator refused the worker.
     Refused {
-        /// What the coordinator said.
+        /// The reason that the coordinator gave.
         why: String,
     },
-    /// Not one slot has a trainer that starts.
+    /// No slot has a trainer that starts.
     NoUsableSlot {
-        /// How the last one failed.
+        /// The failure of the last one.
         why: String,
     },
 }
@@ -122,31 +122,31 @@ pub enum AgentOutcome {
 /// How a trainer ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainerEnd {
-    /// What the operating system says.
+    /// The status from the operating system.
     pub status: EndStatus,
-    /// The last of its standard error, at most [`TrainerEnd::STDERR_KEPT`] bytes.
+    /// The end of its standard error, at most [`TrainerEnd::STDERR_KEPT`] bytes.
     pub stderr: String,
-    /// The system's out-of-memory killer was at work.
+    /// Whether the system's out-of-memory killer killed it.
     pub killed_for_memory: bool,
 }
 
-/// What the operating system says about an ended trainer.
+/// The status of an ended trainer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EndStatus {
-    /// It exited.
+    /// The trainer exited with this code.
     Exited(i32),
-    /// A signal killed it.
+    /// This signal killed the trainer.
     Signalled(i32),
-    /// It did not start.
+    /// The trainer did not start.
     NotStarted(String),
 }
 
 impl TrainerEnd {
-    /// How much of a trainer's standard error is kept, in bytes: what fits into a failure's message together
-    /// with how the trainer ended, since a message that is too long loses its end.
+    /// Maximum number of bytes of a trainer's standard error that are kept. They fit into a failure's message
+    /// together with the text about how the trainer ended, because a message that is too long loses its end.
     pub const STDERR_KEPT: usize = Failure::MAX_MESSAGE_CHARS - 256;
 
-    /// What this end means for the tasks that were being trained.
+    /// The failure that this end means for the trained tasks.
     #[must_use]
     pub fn failure(&self) -> Failure {
         let memory = self.killed_for_memory || out_of_memory::tells_of_it(&self.stderr);

@@ -1,4 +1,4 @@
-//! How a trainer child is started.
+//! Starts a trainer process.
 
 use std::{
     collections::BTreeMap,
@@ -16,50 +16,51 @@ use colearn_trainer_protocol::Devices;
 use nix::sys::signal::Signal;
 use tokio::process::{Child, Command};
 
-/// How the agent starts a trainer: the arguments of `colearn-trainer train`.
+/// Options for starting a trainer: the arguments of `colearn-trainer train`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainerOptions {
-    /// Folder that holds the data sets.
+    /// Folder of the data sets.
     pub data_dir: PathBuf,
-    /// Whether data sets outside that folder may be opened too.
+    /// Whether data sets outside that folder may be opened.
     pub allow_data_outside: bool,
-    /// Where checkpoints lie, see [`colearn_trainer_protocol::checkpoint::Store::open`]; none means that there are none.
+    /// Location of checkpoints, see [`colearn_trainer_protocol::checkpoint::Store::open`]; `None` means no
+    /// checkpoints.
     pub checkpoints: Option<String>,
     /// `cpu` or `cuda:N`.
     pub device: String,
-    /// Intra-op threads; 1 or more.
+    /// Intra-op threads; at least 1.
     pub threads: u32,
-    /// Extra environment, such as OMP_NUM_THREADS.
+    /// Additional environment variables, such as OMP_NUM_THREADS.
     pub environment: BTreeMap<String, String>,
 }
 
 /// The environment variable that names the trainer program.
 const VARIABLE: &str = "COLEARN_TRAINER";
 
-/// Variables by which OpenMP binds threads to cores, as sites set them in their jobs. Each trainer would bind its threads
-/// to the same first cores; without them the system spreads trainers over the cores that the worker may use.
+/// Variables with which sites let OpenMP bind threads to cores in jobs. Each trainer would bind its threads to the
+/// same first cores. Without the variables the system distributes trainers over the cores of the worker.
 const AFFINITY: [&str; 5] =
     ["OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY", "KMP_HW_SUBSET"];
 
-/// MKL's mode of reproducible products. Without one they depend on where in memory their operands lie: a member's rounding
-/// would depend on its place in the cohort. The environment may name another mode, such as one that gives the same bits on
-/// other processors too.
+/// MKL's mode of reproducible products. Without it products depend on the memory addresses of their operands, so that
+/// a member's rounding would depend on its place in the cohort. The environment may name another mode, such as one
+/// that gives the same bits on other processors too.
 const REPRODUCIBLE_PRODUCTS: &str = "MKL_CBWR";
 
 /// There is no trainer program.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoTrainer {
-    /// The environment names something else.
+    /// The environment variable does not name a file.
     #[error("{VARIABLE} is `{0}`, which is not a file")]
     NotAFile(PathBuf),
-    /// It is in none of the places that are searched.
+    /// The program is in none of the searched places.
     #[error(
         "there is no `colearn-trainer` beside this program or on the PATH; build it with `make build`, or set {VARIABLE} to it"
     )]
     Nowhere,
 }
 
-/// The trainer does not say what it can train on.
+/// The trainer does not report what it can train on.
 #[derive(Debug, thiserror::Error)]
 #[error("failed to ask `{} devices` for its devices: {why}", program.display())]
 pub struct DevicesError {
@@ -67,10 +68,10 @@ pub struct DevicesError {
     why: String,
 }
 
-/// How long `colearn-trainer devices` may take: it loads libtorch with CUDA, from a network file system perhaps.
+/// Time limit for `colearn-trainer devices`: it loads libtorch with CUDA, possibly from a network file system.
 const DEVICES_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Which program is a trainer.
+/// The trainer program.
 #[derive(Clone, Debug)]
 pub struct Launcher {
     program: PathBuf,
@@ -84,11 +85,11 @@ impl Launcher {
         Self { program: program.into(), arguments: arguments.into_iter().collect() }
     }
 
-    /// `colearn-trainer`: the program that the environment variable `COLEARN_TRAINER` names, or the one beside this
-    /// program, or on the PATH.
+    /// `colearn-trainer`: the program that the environment variable `COLEARN_TRAINER` names, or the one in the folder
+    /// of this program, or the one on the PATH.
     ///
     /// # Errors
-    /// When there is none.
+    /// If there is no such program.
     pub fn find() -> Result<Self, NoTrainer> {
         const NAME: &str = "colearn-trainer";
         if let Some(path) = colearn_command_line::variable(VARIABLE).map(PathBuf::from) {
@@ -109,10 +110,10 @@ impl Launcher {
         Self::new(program, ["train".into()])
     }
 
-    /// Asks the trainer what libtorch can do on this host.
+    /// Asks the trainer program what libtorch can do on this host.
     ///
     /// # Errors
-    /// When it can not be started, fails, or says something else.
+    /// If it cannot be started, fails, or prints something else.
     pub async fn devices(&self) -> Result<Devices, DevicesError> {
         let failed = |why: String| DevicesError { program: self.program.clone(), why };
         let mut command = Command::new(&self.program);
@@ -129,16 +130,16 @@ impl Launcher {
             .map_err(|error| failed(format!("its answer is not understood: {error}")))
     }
 
-    /// The program.
+    /// Path of the program.
     #[must_use]
     pub fn program(&self) -> &Path {
         &self.program
     }
 
-    /// Starts a child with pipes for all three of its standard streams. It is killed when it is dropped.
+    /// Starts a child process with pipes for its three standard streams. It is killed on drop.
     ///
     /// # Errors
-    /// When the system can not start the program.
+    /// If the system cannot start the program.
     pub fn launch(&self, options: &TrainerOptions) -> io::Result<Child> {
         let mut command = Command::new(&self.program);
         command
@@ -155,7 +156,8 @@ impl Launcher {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // Its own group, so that Ctrl-C reaches the agent alone, and a kill reaches all it started.
+            // In its own process group, so that Ctrl-C reaches only the agent, and a kill reaches all processes of
+            // the trainer.
             .process_group(0)
             .kill_on_drop(true);
         for variable in AFFINITY {
@@ -167,8 +169,8 @@ impl Launcher {
         #[cfg(target_os = "linux")]
         {
             let die_with_parent = || Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?);
-            // The system sends this signal when the *thread* that started the child ends. That is the main
-            // thread, which the agent's single-threaded runtime runs on.
+            // The system sends this signal when the *thread* that started the child ends. That is the main thread, on
+            // which the agent's single-threaded runtime runs.
             //
             // SAFETY: between fork and exec the closure makes one system call: it neither allocates nor locks.
             unsafe { command.pre_exec(die_with_parent) };

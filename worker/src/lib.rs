@@ -1,8 +1,8 @@
-//! The worker of colearn, an agent: it talks to the coordinator, keeps one trainer child a slot, and keeps every report until
-//! the coordinator says that it is durable.
+//! The worker agent of colearn: it communicates with the coordinator, keeps one trainer process per slot, and keeps
+//! every report until the coordinator says that it is durable.
 //!
-//! [`state`] decides and does nothing; [`run`] does and decides nothing. Between them are [`input::Input`]
-//! and [`input::Action`].
+//! [`state`] makes all decisions and has no effects; [`run`] has all effects and makes no decisions. They communicate
+//! through [`input::Input`] and [`input::Action`].
 
 pub mod connection;
 mod cuda;

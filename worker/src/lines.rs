@@ -1,4 +1,4 @@
-//! Lines from a child: read with a limit, and the last of them kept.
+//! Reads lines from a child process with a length limit, and keeps the last ones.
 
 use std::{
     collections::VecDeque,
@@ -10,13 +10,13 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, BufReader};
 
 use super::input::TrainerEnd;
 
-/// What was read.
+/// The result of a read.
 pub(super) enum ReadLine {
-    /// A line, or what came after the last.
+    /// A line, or the text after the last line break.
     Whole,
-    /// Only its beginning was read; the rest comes as further lines.
+    /// The beginning of a long line; the rest comes as further lines.
     TooLong,
-    /// There is no more.
+    /// The end of the input.
     End,
 }
 
@@ -56,7 +56,7 @@ impl Tail {
     pub(super) fn text(&self) -> String {
         let kept: Vec<u8> = self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect();
         let text = String::from_utf8_lossy(&kept);
-        // Replacement characters are longer than what they replace.
+        // A replacement character is longer than the bytes that it replaces.
         let mut start = text.len().saturating_sub(TrainerEnd::STDERR_KEPT);
         while !text.is_char_boundary(start) {
             start += 1;

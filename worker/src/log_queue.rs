@@ -1,7 +1,7 @@
-//! Log lines on their way to the coordinator: the agent's own, and those of its trainers.
+//! Log lines on their way to the coordinator: those of the agent and those of its trainers.
 //!
-//! Logs never hold anything up: lines are kept in a bounded queue, and when they come faster than the link takes
-//! them, or while there is none, the oldest are left out and counted.
+//! Logs never block anything: lines are kept in a bounded queue. If they come faster than the link takes them, or
+//! while there is no link, the oldest are dropped and counted.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -22,22 +22,22 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context};
 
-/// Lines that wait; about a megabyte of usual ones.
+/// Maximum number of waiting lines; about a megabyte of usual lines.
 const MAX_WAITING: usize = 2048;
-/// The longest line, in bytes; the rest of a longer one is cut off.
+/// Maximum length of a line in bytes; longer lines are cut.
 const MAX_LINE_BYTES: usize = 4096;
-/// How often lines are sent, and how many at once, those that count others included: 800 a second at most, where
-/// the coordinator takes 1000.
+/// Interval of sends, and the number of lines per send, including lines that report dropped ones: at most 800 per
+/// second; the coordinator accepts 1000.
 const BETWEEN_SENDS: Duration = Duration::from_millis(250);
 const LINES_A_SEND: usize = 200;
-/// Leases for which lines that were left out are counted apart.
+/// Maximum number of leases with separate counts of dropped lines.
 const MAX_COUNTS: usize = 64;
-/// The target of trainers' lines in the agent's own log, which are not to be sent a second time.
+/// Target of trainers' lines in the agent's own log; they must not be sent a second time.
 pub(super) const TRAINER_TARGET: &str = "trainer";
-/// The target of what the agent's state machine logs, which is put into the queue with what it is about.
+/// Target of the state machine's log lines; these are queued together with their subject.
 pub(super) const AGENT_TARGET: &str = "colearn_worker::state";
 
-/// What lines are about: a lease with its members, or the worker itself.
+/// The subject of lines: a lease with its members, or the worker itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct About {
     /// The lease; 0 for the worker itself.
@@ -46,7 +46,7 @@ pub struct About {
     pub tasks: Vec<TaskId>,
 }
 
-/// The queue. Clones are the same queue.
+/// The queue. Clones share the same queue.
 #[derive(Clone, Debug, Default)]
 pub struct LogQueue(Arc<Shared>);
 
@@ -63,12 +63,12 @@ struct Waiting {
 }
 
 impl LogQueue {
-    /// Takes a line of the worker's own log.
+    /// Adds a line of the worker's own log.
     pub fn worker_says(&self, about: About, text: &str) {
         self.put(Arc::new(about), v1::LogSource::Worker, text);
     }
 
-    /// Takes a line of a trainer's standard error.
+    /// Adds a line of a trainer's standard error.
     pub fn trainer_says(&self, about: Arc<About>, text: &str) {
         self.put(about, v1::LogSource::Trainer, text);
     }
@@ -86,11 +86,11 @@ impl LogQueue {
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        // Whoever panicked meanwhile left at most a line too few.
+        // A panic during a change can at most have lost a line.
         self.0.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Completes when there are lines to be sent and it is time. Nothing is lost when it is dropped.
+    /// Completes when there are lines and it is time to send. Dropping the future loses nothing.
     pub(super) async fn due(&self, not_before: Instant) {
         while self.waiting().lines.is_empty() {
             self.0.news.notified().await;
@@ -98,7 +98,7 @@ impl LogQueue {
         tokio::time::sleep_until(not_before).await;
     }
 
-    /// The oldest lines, as many as may be sent now, in messages of one subject each; and when to send more.
+    /// The oldest lines that may be sent now, in messages with one subject each; and the time of the next send.
     pub(super) fn take(&self) -> (Vec<v1::LogLines>, Instant) {
         let mut messages: Vec<(About, Vec<v1::LogLine>)> = Vec::new();
         let mut put = |about: Arc<About>, line: v1::LogLine| match messages
@@ -132,7 +132,7 @@ impl LogQueue {
 }
 
 impl LogQueue {
-    /// Nothing yet; and when to ask again.
+    /// No lines; and when to try again.
     pub(super) fn not_now(&self) -> (Vec<v1::LogLines>, Instant) {
         (Vec::new(), Instant::now() + BETWEEN_SENDS)
     }
@@ -141,7 +141,7 @@ impl LogQueue {
 impl Waiting {
     fn leave_out(&mut self, about: Arc<About>) {
         let known = self.left_out.contains_key(&about.token) || self.left_out.len() < MAX_COUNTS - 1;
-        // Of too many leases, nobody would look for the gap in the log of each.
+        // With too many leases, gaps are not counted for each of them.
         let about = if known { about } else { Arc::default() };
         self.left_out.entry(about.token).or_insert((about, 0)).1 += 1;
     }
@@ -153,12 +153,12 @@ fn line(source: v1::LogSource, text: &str) -> v1::LogLine {
     v1::LogLine { at, source: source.into(), text: shortened(text.trim_end(), MAX_LINE_BYTES) }
 }
 
-/// Puts what the agent logs into the queue too, from `info` up.
+/// A tracing layer that adds the agent's log lines to the queue, from level `info` up.
 #[derive(Clone, Debug)]
 pub struct LogLayer(LogQueue);
 
 impl LogLayer {
-    /// For this queue.
+    /// A layer for this queue.
     #[must_use]
     pub fn new(queue: LogQueue) -> Self {
         Self(queue)
@@ -185,7 +185,7 @@ struct Text(String);
 
 impl Visit for Text {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        // Writing into a string does not fail.
+        // Writing to a String cannot fail.
         let _ = match field.name() {
             "message" => write!(self.0, "{value:?}"),
             name => write!(self.0, " {name}={value:?}"),
@@ -256,7 +256,7 @@ mod tests {
         assert!(texts[1].1[0].starts_with("1 line left out here"), "{texts:?}");
         assert!(texts[0].1[0].starts_with("1 line left out here"), "{texts:?}");
         assert_eq!(texts[0].1[1], "1", "the newest are kept");
-        // One wave of everything takes a while: the coordinator would leave out what came faster.
+        // Sending the whole queue takes some time: the coordinator drops lines that come faster.
         assert!(messages.iter().map(|message| message.lines.len()).sum::<usize>() <= LINES_A_SEND);
     }
 

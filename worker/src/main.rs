@@ -19,7 +19,7 @@ use tracing_subscriber::{
 #[command(version)]
 #[command(
     after_help = "Exit codes: 0 stopped, drained or out of time; 1 failure; 2 wrong usage; 3 the coordinator was never \
-reached or turned the worker away; 4 no usable slot; 5 interrupted twice."
+reached or refused the worker; 4 no usable slot; 5 interrupted twice."
 )]
 struct Cli {
     #[command(flatten)]
@@ -29,8 +29,8 @@ struct Cli {
 fn main() -> ExitCode {
     let Cli { agent: args } = colearn_command_line::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    // A log that can not be written (a full disk) must not end the work: by default the subscriber complains
-    // about it with `eprintln!`, which panics where standard error is that very log.
+    // A log that cannot be written (for example on a full disk) must not end the work. By default the subscriber
+    // reports it with `eprintln!`, which panics if standard error is that log.
     let own = tracing_subscriber::fmt::layer()
         .log_internal_errors(false)
         .with_target(false)
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     match worked {
         Ok(()) => ExitStatus::Success.into(),
         Err(error) => {
-            // `eprintln!` would panic where nobody reads any more.
+            // `eprintln!` would panic if standard error is closed.
             let _ = writeln!(std::io::stderr(), "error: {error}");
             error.status().into()
         }
@@ -57,7 +57,8 @@ fn work_until_told(args: AgentArgs, logs: LogQueue) -> Result<(), AgentError> {
         TrainerKind::Process => Some(Launcher::find()?),
         TrainerKind::NoOp => None,
     };
-    // One thread: the agent only passes messages on, and its children must be started by the main thread.
+    // One thread is enough, because the agent only passes on messages. Its child processes must be started by the
+    // main thread.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -1,11 +1,11 @@
-//! Whether the system's out-of-memory killer was at work.
+//! Detects kills by the system's out-of-memory killer.
 
 use std::{fs, path::PathBuf};
 
-/// Counts the kills of the out-of-memory killer in this process's control group, or on the whole host
-/// where there is none.
+/// Counts the kills by the out-of-memory killer in this process's control group, or on the whole host if there is no
+/// group.
 ///
-/// A process killed by it looks like any other killed by signal 9; that the counter grew tells them apart.
+/// Such a process looks like any other that was killed by signal 9; only the counter shows the difference.
 #[derive(Debug)]
 pub(crate) struct OutOfMemoryWatch {
     counter: Option<PathBuf>,
@@ -13,7 +13,7 @@ pub(crate) struct OutOfMemoryWatch {
 }
 
 impl OutOfMemoryWatch {
-    /// Kills before this moment do not count.
+    /// Starts to count; earlier kills are ignored.
     #[must_use]
     pub(crate) fn begin() -> Self {
         let candidates = [own_group(), Some(PathBuf::from("/proc/vmstat"))];
@@ -22,7 +22,7 @@ impl OutOfMemoryWatch {
         Self { counter, accounted }
     }
 
-    /// Attributes one kill to a process that died of signal 9, if there is one that is not accounted for.
+    /// Attributes one kill to a process that was killed by signal 9, if a kill is not attributed yet.
     pub(crate) fn claim(&mut self) -> bool {
         let kills = self.counter.as_ref().and_then(read).unwrap_or(0);
         let claimed = kills > self.accounted;

@@ -1,5 +1,5 @@
-//! Trainers that train nothing: to measure how fast coordinator, agent and wire hand tasks out and take
-//! results in, without a child process and without libtorch.
+//! Trainers that train nothing, to measure how fast coordinator, agent and network distribute tasks and collect
+//! results, without child processes and libtorch.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,13 +16,13 @@ use super::{
     trainer_process::Trainers,
 };
 
-/// What these trainers say they train on.
+/// The device name of these trainers.
 pub(crate) const DEVICE: &str = "no-op";
 
-/// What one trainer says at most beside the ends of its members: that it is ready, idle, and killed.
+/// Maximum number of events of a trainer besides those of its members: ready, idle, and killed.
 const BESIDE_MEMBERS: usize = 3;
 
-/// Trainers that answer every cohort at once with a made-up result for each member.
+/// Trainers that answer every cohort at once with an artificial result for each member.
 #[derive(Debug)]
 pub(crate) struct NoOpTrainers {
     inputs: mpsc::Sender<Input>,
@@ -30,20 +30,20 @@ pub(crate) struct NoOpTrainers {
 }
 
 impl NoOpTrainers {
-    /// Trainers for these slots, and what they will say.
+    /// Trainers for these slots, and the channel of their events.
     ///
     /// # Panics
-    /// When there are no slots.
+    /// If there are no slots.
     #[must_use]
     pub(crate) fn new(slots: &[SlotOffer]) -> (Self, mpsc::Receiver<Input>) {
-        // The agent tells a trainer nothing new before it has read the last answer, so that this is never full.
+        // The agent sends a new command only after it has read the last answer, so this channel is never full.
         let answers = slots.iter().map(|slot| slot.max_cohort as usize + BESIDE_MEMBERS).sum();
         let (inputs, said) = mpsc::channel(answers);
         (Self { inputs, running: BTreeSet::new() }, said)
     }
 
     fn say(&self, input: Input) {
-        // The agent may have left already.
+        // The agent may have ended.
         let _ = self.inputs.try_send(input);
     }
 }
@@ -63,7 +63,7 @@ impl Trainers for NoOpTrainers {
                 }
                 self.say(Input::TrainerSaid { slot, event: Event::Idle });
             }
-            // All members have ended already.
+            // All members have already ended.
             Command::Abandon { .. } | Command::Park => {}
         }
     }
@@ -77,7 +77,7 @@ impl Trainers for NoOpTrainers {
     }
 }
 
-/// A result of the size of a small task's, which tells seeds apart.
+/// A result with the size of a small task's result, different for each seed.
 fn result(task: TaskId) -> TaskResult {
     #[expect(clippy::cast_precision_loss, reason = "it is less than a hundred")]
     let accuracy = 0.5 + (task.seed % 100) as f64 / 1000.0;
@@ -127,7 +127,7 @@ mod tests {
         (0..count).map(member).collect()
     }
 
-    /// The most that can be said before the agent reads anything fits.
+    /// The channel has room for all events that can be sent before the agent reads.
     #[test]
     fn every_member_is_finished_at_once_and_a_kill_is_the_last_word() {
         let slot = |index| SlotOffer { index, device: DEVICE.to_owned(), max_cohort: 3 };

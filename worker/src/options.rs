@@ -105,11 +105,11 @@ pub enum OptionsError {
     Coordinator {
         /// The URL as typed.
         url: String,
-        /// What is wrong with the URL.
+        /// The error in the URL.
         why: &'static str,
     },
     /// The data folder does not exist.
-    #[error("--data-dir `{0}` is not a folder: make it, or name the one that holds the data sets")]
+    #[error("--data-dir `{0}` is not a folder: create it, or name the folder of the data sets")]
     DataDir(PathBuf),
     /// The place for checkpoints cannot be used.
     #[error("{0}; name another with --checkpoints")]

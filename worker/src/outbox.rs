@@ -1,29 +1,29 @@
-//! The leases the worker has business with, and the reports it owes the coordinator.
+//! The leases that the worker holds, and the reports that are not acknowledged yet.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use colearn_core::id::{LeaseToken, TaskId};
 use colearn_proto::worker::{HeldLease, Report};
 
-/// What is owed to the coordinator, in the order in which it happened.
+/// Unacknowledged reports, in the order of their events.
 ///
-/// A task is *held* from its lease until its report is acknowledged or its lease dropped, which is also the
-/// answer to one that is given back. A report stays, over any number of reconnects, until then.
+/// A task is *held* from its lease until its report is acknowledged or its lease is dropped; a drop is also the
+/// answer to a returned lease. A report is kept until then, over any number of reconnects.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ReportOutbox {
     held: BTreeMap<LeaseToken, BTreeSet<TaskId>>,
     owed: VecDeque<Report>,
-    /// How many of the first of `owed` were sent on the stream that is up.
+    /// Number of reports at the front of `owed` that were sent on the current stream.
     sent: usize,
 }
 
 impl ReportOutbox {
-    /// Takes the tasks of a lease on.
+    /// Adds the tasks of a lease.
     pub(crate) fn hold(&mut self, token: LeaseToken, tasks: impl IntoIterator<Item = TaskId>) {
         self.held.insert(token, tasks.into_iter().collect());
     }
 
-    /// Whether there is any business left with a lease.
+    /// Whether the lease still has held tasks or reports.
     #[must_use]
     pub(crate) fn holds(&self, token: LeaseToken) -> bool {
         self.held.contains_key(&token)
@@ -36,44 +36,44 @@ impl ReportOutbox {
         self.held.get(&token).is_some_and(|tasks| tasks.contains(&task))
     }
 
-    /// Whether nothing is owed.
+    /// Whether there are no unacknowledged reports.
     #[must_use]
     pub(crate) fn is_empty(&self) -> bool {
         self.owed.is_empty()
     }
 
     #[cfg(test)]
-    /// What is owed.
+    /// The unacknowledged reports.
     pub(crate) fn owed(&self) -> impl Iterator<Item = &Report> {
         self.owed.iter()
     }
 
-    /// Owes a report from now on.
+    /// Adds a report.
     pub(crate) fn owe(&mut self, report: Report) {
         self.owed.push_back(report);
     }
 
-    /// The stream is gone: whatever is owed must be sent again on the next.
+    /// The stream has ended: all unacknowledged reports must be sent again on the next one.
     pub(crate) fn disconnected(&mut self) {
         self.sent = 0;
     }
 
-    /// What has not been sent on this stream yet.
+    /// The reports that were not sent on this stream yet.
     pub(crate) fn deliver(&mut self) -> Vec<Report> {
         let fresh = self.owed.iter().skip(self.sent).cloned().collect();
         self.sent = self.owed.len();
         fresh
     }
 
-    /// Forgets what is durable, and returns it.
+    /// Removes an acknowledged report, and returns it.
     pub(crate) fn acknowledged(&mut self, token: LeaseToken, task: TaskId) -> Option<Report> {
         let report = self.forget(token, Some(task))?;
         self.let_go(token, task);
         Some(report)
     }
 
-    /// Forgets tasks of a lease, with any report of them; all of its tasks when `tasks` is empty. Returns
-    /// those that were held.
+    /// Removes tasks of a lease and their reports; all of its tasks if `tasks` is empty. Returns the removed tasks
+    /// that were held.
     pub(crate) fn drop_tasks(&mut self, token: LeaseToken, tasks: &[TaskId]) -> Vec<TaskId> {
         let Some(held) = self.held.get(&token) else { return Vec::new() };
         let dropped: Vec<TaskId> =
@@ -88,7 +88,7 @@ impl ReportOutbox {
         dropped
     }
 
-    /// What is held, for the hello.
+    /// The held leases, for the hello.
     #[must_use]
     pub(crate) fn held(&self) -> Vec<HeldLease> {
         let held = |(token, tasks): (&LeaseToken, &BTreeSet<TaskId>)| HeldLease {
@@ -98,7 +98,7 @@ impl ReportOutbox {
         self.held.iter().map(held).collect()
     }
 
-    /// The leases that have a task which is neither reported nor given back.
+    /// The leases with a task that is neither reported nor returned.
     #[must_use]
     pub(crate) fn unreported(&self) -> Vec<LeaseToken> {
         let open = |(token, tasks): (&LeaseToken, &BTreeSet<TaskId>)| {
@@ -113,7 +113,7 @@ impl ReportOutbox {
         self.owed.iter().filter(move |report| report.token() == token).filter_map(Report::task)
     }
 
-    /// Takes out the report of a task, or that a lease is given back.
+    /// Removes the report of a task, or the return of a lease.
     fn forget(&mut self, token: LeaseToken, task: Option<TaskId>) -> Option<Report> {
         let at = self.owed.iter().position(|report| report.token() == token && report.task() == task)?;
         if at < self.sent {

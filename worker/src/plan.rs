@@ -1,4 +1,4 @@
-//! How a host is cut into slots.
+//! Divides a host into slots.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -7,90 +7,90 @@ use colearn_proto::worker::SlotOffer;
 
 use super::{gpu::Gpu, launcher::TrainerOptions};
 
-/// What to train on.
+/// The kind of device to train on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Device {
-    /// The GPUs if there are any, the cores otherwise.
+    /// GPUs if there are any, otherwise the cores.
     Auto,
-    /// The cores.
+    /// The cores of the CPU.
     Cpu,
     /// The GPUs.
     Cuda,
 }
 
-/// What was asked for; what is absent follows from the host.
+/// The requested options; missing ones are derived from the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// What to train on.
+    /// The kind of device to train on.
     pub device: Device,
-    /// How many slots.
+    /// Number of slots.
     pub slots: Option<u32>,
-    /// The most slots of one GPU; of no meaning on cores.
+    /// Maximum number of slots per GPU; ignored on cores.
     pub slots_per_gpu: Option<u32>,
     /// Intra-op threads of each slot's trainer.
     pub threads: Option<u32>,
-    /// The most tasks of one cohort.
+    /// Maximum number of tasks in one cohort.
     pub max_cohort: Option<u32>,
 }
 
-/// One slot as planned.
+/// A planned slot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PlannedSlot {
-    /// What the coordinator is told.
+    /// The slot's description for the coordinator.
     pub offer: SlotOffer,
-    /// How its trainer is started.
+    /// Options for starting its trainer.
     pub trainer: TrainerOptions,
 }
 
-/// Why there is no such plan.
+/// The reason why there is no such plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     /// A count is zero.
     #[error("{0} must be at least 1")]
     Zero(&'static str),
-    /// GPUs were asked for and there is none.
+    /// GPUs were requested and there is none.
     #[error(
-        "--device cuda was asked for, but no GPU is visible: check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
+        "--device cuda was requested, but no GPU is visible: check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu"
     )]
     NoGpu,
-    /// More slots than GPUs have.
+    /// More slots were requested than the GPUs have.
     #[error(
         "--slots {slots} was asked for, but there are only {} on {} to use: to train more tasks at once on one GPU raise --max-cohort, or let several trainers share it with --slots-per-gpu",
         counted_len(gpus.saturating_mul(*per_gpu as usize), "slot"), counted_len(*gpus, "visible GPU")
     )]
     TooFewGpus {
-        /// Asked for.
+        /// Requested slots.
         slots: u32,
-        /// There.
+        /// Number of GPUs.
         gpus: usize,
-        /// On each.
+        /// Slots per GPU.
         per_gpu: u32,
     },
 }
 
-/// Where trainers find data sets and leave checkpoints.
+/// The folders of data sets and checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Locations {
-    /// Folder that holds the data sets.
+    /// Folder of the data sets.
     pub data_dir: PathBuf,
-    /// Whether data sets outside it may be opened too.
+    /// Whether data sets outside it may be opened.
     pub allow_data_outside: bool,
-    /// Where checkpoints lie.
+    /// Location of checkpoints.
     pub checkpoints: String,
 }
 
-/// The most tasks a GPU trains in one cohort unless told otherwise.
+/// Default of the maximum number of tasks in one cohort on a GPU.
 const GPU_COHORT: u32 = 16;
 
-/// The slots of a host with so many `cores` and such `gpus`, and what a person should know about them.
+/// The slots of a host with these `cores` and `gpus`, and warnings for the operator.
 ///
-/// On cores there is one slot for each `threads`, which is 1 unless given: small models gain more from
-/// more tasks than from more threads. With `slots` alone given, they share the cores. On GPUs there is
-/// one slot a GPU, or as many as `slots_per_gpu`: each GPU has its first before one has its second. Each trainer
-/// sees only its own GPU, as `cuda:0`.
+/// On cores there is one slot per `threads` cores (default 1): small models gain more from more tasks than from more
+/// threads. If only `slots` is given, the slots share the cores. On GPUs there is one slot per GPU, or
+/// `slots_per_gpu`; each GPU gets a first slot before any gets a second. Each trainer sees only its own GPU, as
+/// `cuda:0`.
 ///
 /// # Errors
-/// When a count is zero, or there are fewer GPUs than asked for.
+/// If a count is zero, or there are fewer GPUs than requested.
 pub(crate) fn plan(
     wanted: &Wanted,
     cores: u32,
@@ -143,20 +143,21 @@ pub(crate) fn plan(
         ));
     }
     let planned = |index: u32| {
-        // Round and round: two slots of two GPUs are one of each, however many a GPU may have.
+        // Slots are assigned to GPUs in turn: two slots on two GPUs are one on each, however many slots a GPU may
+        // have.
         let number = index as usize % gpus.len().max(1);
         let gpu = if on_gpus { gpus.get(number) } else { None };
         let mut environment = BTreeMap::from([
             ("OMP_NUM_THREADS".to_owned(), threads.to_string()),
             ("MKL_NUM_THREADS".to_owned(), threads.to_string()),
-            // A backtrace takes memory. Where there is none left, Rust's runtime reports that in the middle of the
-            // backtrace and waits for its own lock: a trainer that should be replaced would stay for ever.
+            // A backtrace needs memory. If none is left, Rust's runtime reports that in the middle of the backtrace
+            // and waits for its own lock: a trainer that should be replaced would never end.
             ("RUST_BACKTRACE".to_owned(), "0".to_owned()),
         ]);
         let device = match gpu {
             Some(gpu) => {
                 environment.insert("CUDA_VISIBLE_DEVICES".to_owned(), gpu.uuid.clone());
-                // cuBLAS repeats its results bit by bit only with a workspace of a fixed size.
+                // cuBLAS gives the same bits again only with a workspace of a fixed size.
                 environment.insert("CUBLAS_WORKSPACE_CONFIG".to_owned(), ":4096:8".to_owned());
                 format!("cuda:{number} {}", gpu.name)
             }
@@ -252,7 +253,7 @@ mod tests {
             error.contains("only 2 slots on 1 visible GPU to use") && error.contains("--slots-per-gpu"),
             "{error}"
         );
-        // On cores it says nothing.
+        // On cores the option is ignored.
         assert_eq!(shape(&share, 8, 0), (8, 1, 1));
     }
 

@@ -1,8 +1,9 @@
-//! The agent at work: takes what happens to the state machine and does what it says.
+//! Runs the agent: passes inputs to the state machine and performs its actions.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use colearn_core::{text::counted_len, time::Timestamp};
+use colearn_data_format::DataFolder;
 use colearn_proto::worker::{SlotOffer, ToWorker};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -23,26 +24,25 @@ use super::{
     log_queue::{AGENT_TARGET, LogQueue},
     no_op::{self, NoOpTrainers},
     options::AgentOptions,
-    plan::{self, Device, PlannedSlot, Wanted},
+    plan::{self, Device, Locations, PlannedSlot, Wanted},
     state::Agent,
     trainer_process::{TrainerProcesses, Trainers},
 };
 
-/// Inputs of trainers that wait to be handled. Trainers that say more have to wait.
+/// Maximum number of waiting inputs from trainers. Trainers with more events have to wait.
 const INPUTS: usize = 256;
-/// How long a leaving worker waits for the coordinator to end its side of the stream.
+/// How long an exiting worker waits for the coordinator to end its side of the stream.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
-/// Signals within this time are one request to stop: Slurm's preemption sends SIGTERM twice, 28 ms apart.
+/// Signals within this time count as one request to stop: Slurm's preemption sends SIGTERM twice, 28 ms apart.
 const SAME_REQUEST: Duration = Duration::from_secs(2);
 
-/// Runs a worker on this host until it is stopped or drained. Call it on the main thread of a
-/// single-threaded runtime: trainers die with the thread that started them. Without a launcher its trainers
-/// train nothing and answer at once.
-/// What is put into `logs`, by a [`super::log_queue::LogLayer`] for example, goes to the coordinator.
+/// Runs a worker on this host until it is stopped or drained. Call it on the main thread of a single-threaded
+/// runtime: trainers are killed with the thread that started them. Without a launcher its trainers train nothing and
+/// answer at once. The contents of `logs`, for example from a [`super::log_queue::LogLayer`], are sent to the
+/// coordinator.
 ///
 /// # Errors
-/// When options do not fit the host, the coordinator was never reached or turned the worker away, or no
-/// slot is usable.
+/// If options do not fit the host, the coordinator was never reached or refused the worker, or no slot is usable.
 pub async fn run(
     options: AgentOptions,
     launcher: Option<Launcher>,
@@ -60,8 +60,8 @@ pub async fn run(
 
     let offers: Vec<SlotOffer> = slots.iter().map(|slot| slot.offer.clone()).collect();
     let agent = Agent::new(worker.clone(), host, offers.clone(), options.limits.clone(), Timestamp(0));
-    let data_dir = launcher.is_some().then(|| options.locations.data_dir.clone());
-    let listing = data_dir.as_deref().and_then(data_folder::list);
+    let data = launcher.is_some().then(|| data_folder(&options.locations));
+    let listing = data.as_ref().and_then(|(folder, root)| data_folder::list(folder, root, &None));
     let agent = agent.with_warnings(warnings).with_data_folder(listing.clone());
     let dial = Dial::tcp(options.coordinator.clone());
     let connection = Connection::new(dial, worker).with_logs(logs.clone());
@@ -74,8 +74,8 @@ pub async fn run(
     match launcher {
         Some(launcher) => {
             let (inputs, said) = mpsc::channel(INPUTS);
-            if let Some(data_dir) = data_dir {
-                tokio::spawn(data_folder::watch(data_dir, listing, inputs.clone()));
+            if let Some((folder, root)) = data {
+                tokio::spawn(data_folder::watch(folder, root, listing, inputs.clone()));
             }
             let options = slots.into_iter().map(|slot| (slot.offer.index, slot.trainer));
             let mut trainers = TrainerProcesses::new(launcher, options, inputs, logs);
@@ -90,7 +90,18 @@ pub async fn run(
     }
 }
 
-/// The slots of this host, and what its operator should know.
+/// The folder with the data sets, as trainers open them, and its path.
+fn data_folder(locations: &Locations) -> (DataFolder, PathBuf) {
+    let root = locations.data_dir.clone();
+    let folder = if locations.allow_data_outside {
+        DataFolder::unconfined(root.clone())
+    } else {
+        DataFolder::confined(root.clone())
+    };
+    (folder, root)
+}
+
+/// The slots of this host, and warnings for its operator.
 async fn slots(
     options: &AgentOptions,
     launcher: Option<&Launcher>,
@@ -99,7 +110,7 @@ async fn slots(
         std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
     let plan = |wanted: &Wanted, gpus: &[Gpu]| plan::plan(wanted, cores, gpus, &options.locations);
     let Some(launcher) = launcher else {
-        // They use neither GPUs nor cores, so that any number of them is as good as another.
+        // These trainers use neither GPUs nor cores, so any number of them is fine.
         let (mut slots, _) = plan(&Wanted { device: Device::Cpu, ..options.wanted.clone() }, &[])?;
         for slot in &mut slots {
             slot.offer.device = no_op::DEVICE.to_owned();
@@ -123,22 +134,22 @@ async fn slots(
     Ok((slots, warnings))
 }
 
-/// Where the coordinator was looked for, and for how long: for error messages.
+/// The coordinator's address and the time limit for reaching it, for error messages.
 #[derive(Clone, Debug)]
 pub struct CoordinatorAddress {
     /// Its URL.
     pub url: Uri,
-    /// How long it was looked for.
+    /// Time limit for reaching it.
     pub connect_timeout: Duration,
 }
 
-/// Takes inputs from everywhere, one at a time, and performs what follows, until the agent leaves.
+/// Takes inputs from all sources, one at a time, and performs the resulting actions, until the agent exits.
 ///
-/// `stops` carries one item a signal: the first asks the agent to leave, one that comes more than two seconds later
-/// ends it at once.
+/// `stops` has one item per signal: the first asks the agent to exit; one that comes more than two seconds later ends
+/// it at once.
 ///
 /// # Errors
-/// When the agent leaves in any other way than drained or stopped.
+/// If the agent exits for another reason than a drain or a stop.
 pub async fn serve(
     mut agent: Agent,
     mut connection: Connection,
@@ -186,7 +197,7 @@ pub async fn serve(
                 Some(_) => return Err(AgentError::Interrupted),
                 None => {
                     stopping = Some(Instant::now());
-                    info!("stopping: trainers finish their epochs, then leases are given back; a second signal, after {} s, ends the worker at once", SAME_REQUEST.as_secs());
+                    info!("stopping: trainers finish their epochs, then leases are returned; a second signal, after {} s, ends the worker at once", SAME_REQUEST.as_secs());
                     Input::Stop
                 }
             },
@@ -213,7 +224,7 @@ pub async fn serve(
     }
 }
 
-/// A tick that is early does nothing.
+/// An early tick does nothing.
 fn continue_with_nothing() -> Input {
     Input::Tick
 }
@@ -246,13 +257,13 @@ fn outcome_of(outcome: AgentOutcome, place: &CoordinatorAddress, cause: String) 
     }
 }
 
-/// One item for each SIGINT or SIGTERM, and one for the end of standard input where that matters.
+/// One item for each SIGINT or SIGTERM, and one for the end of standard input if `until_stdin_closes`.
 fn stops(until_stdin_closes: bool) -> std::io::Result<mpsc::Receiver<()>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (sender, receiver) = mpsc::channel(2);
     if until_stdin_closes {
         let sender = sender.clone();
-        // A thread of its own: a read that blocks for ever would keep the runtime from ending.
+        // In a separate thread: a read that blocks forever would keep the runtime from ending.
         std::thread::spawn(move || {
             let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
             let _ = sender.blocking_send(());

@@ -1,4 +1,4 @@
-//! One slot: its trainer, as far as the agent knows, and what the trainer works on.
+//! One slot: the known state of its trainer, and the work of the trainer.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -9,22 +9,23 @@ use colearn_core::{
 use colearn_proto::worker::SlotOffer;
 use colearn_trainer_protocol::Member;
 
-/// How patient the agent is.
+/// The time limits of the agent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// How long a training trainer may say nothing; none means for ever.
+    /// How long a training trainer may be silent; `None` for no limit.
     pub trainer_timeout: Option<Duration>,
-    /// How long a trainer may take to say that it is ready.
+    /// Time limit for a trainer to become ready.
     pub start_timeout: Duration,
-    /// How long a trainer may take to become idle when no member is left.
+    /// Time limit for a trainer to become idle after its last member has left.
     pub idle_timeout: Duration,
-    /// How long to look for a coordinator that was never reached; none means for ever.
+    /// How long to try to reach the coordinator for the first time; `None` for no limit.
     pub connect_timeout: Option<Duration>,
-    /// How long a worker that was told to stop lets its trainers finish their epochs.
+    /// Time for trainers to finish their epochs after the worker was told to stop.
     pub grace: Duration,
-    /// How long it waits for its reports to be acknowledged after that.
+    /// Time for reports to be acknowledged after that.
     pub shutdown_timeout: Duration,
-    /// How long the worker has been given; none means for ever. It leaves so early that grace and shutdown_timeout fit.
+    /// Time limit of the worker; `None` for no limit. The worker exits early enough for `grace` and
+    /// `shutdown_timeout` to fit.
     pub time_limit: Option<Duration>,
 }
 
@@ -33,7 +34,7 @@ impl Default for Limits {
         Self {
             trainer_timeout: Some(Duration::from_secs(30 * 60)),
             start_timeout: Duration::from_secs(5 * 60),
-            // Who cancels a sweep wants the device back within seconds, also in the middle of a long step.
+            // A user who cancels a sweep wants the device back within seconds, even in the middle of a long step.
             idle_timeout: Duration::from_secs(5),
             connect_timeout: Some(Duration::from_secs(60)),
             grace: Duration::from_secs(30),
@@ -43,51 +44,51 @@ impl Default for Limits {
     }
 }
 
-/// A slot that dies this often in a row before it is ready is withdrawn.
+/// A slot whose trainer ends this often in a row before it is ready is withdrawn.
 pub const MAX_DEATHS_AT_START: u32 = 5;
 
-/// The longest pause before a trainer is started again.
+/// Maximum pause before a trainer is started again.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
 /// One slot.
 #[derive(Clone, Debug)]
 pub struct Slot {
-    /// What the coordinator is told of it.
+    /// The slot's description for the coordinator.
     pub offer: SlotOffer,
     /// Its trainer.
     pub trainer: Trainer,
-    /// A lease that came while the trainer was being replaced.
+    /// A lease that arrived while the trainer was being replaced.
     pub waiting: Option<Cohort>,
-    /// Deaths in a row before the trainer was ready.
+    /// Number of times in a row that the trainer ended before it was ready.
     pub deaths_at_start: u32,
-    /// Deaths in a row without any progress in between.
+    /// Number of times in a row that the trainer ended without progress in between.
     pub deaths: u32,
 }
 
 /// A slot's trainer.
 #[derive(Clone, Debug)]
 pub enum Trainer {
-    /// There is none; one is to be started.
+    /// There is no trainer; one will be started.
     Absent {
-        /// When.
+        /// When to start it.
         start_at: Timestamp,
     },
-    /// It was started and has not said that it is ready.
+    /// The trainer was started and is not ready yet.
     Starting {
         /// When it was started.
         since: Timestamp,
     },
-    /// It waits for work.
+    /// The trainer waits for work.
     Idle,
-    /// It trains.
+    /// The trainer trains.
     Training(Training),
-    /// It was killed; its end has not been seen.
+    /// The trainer was killed; its end has not been seen.
     Ending,
-    /// It will not be started again.
+    /// The trainer will not be started again.
     Withdrawn,
 }
 
-/// Tasks of one lease that were not begun.
+/// Tasks of one lease that were not begun yet.
 #[derive(Clone, Debug)]
 pub struct Cohort {
     /// The lease.
@@ -101,16 +102,16 @@ pub struct Cohort {
 pub struct Training {
     /// The lease.
     pub token: LeaseToken,
-    /// The members that have neither finished, nor failed, nor been abandoned or parked.
+    /// The members that have not finished, failed, been abandoned or been parked.
     pub members: BTreeSet<TaskId>,
-    /// When it began.
+    /// When the training began.
     pub began: Timestamp,
-    /// Whether it got so far that its successor has something to go on from, see `time_limit.rs`; never where
-    /// no checkpoints are kept.
+    /// Whether it has progressed far enough that its successor can continue its work, see `time_limit.rs`; never
+    /// without checkpoints.
     pub made_progress: bool,
     /// Whether its members keep checkpoints.
     pub keeps_checkpoints: bool,
-    /// When the trainer last said something; or when the last member ended, if none is left.
+    /// Time of the trainer's last event, or of the last member's end if none is left.
     pub heard: Timestamp,
 }
 
@@ -122,20 +123,20 @@ impl Slot {
         Self { offer, trainer, waiting: None, deaths_at_start: 0, deaths: 0 }
     }
 
-    /// Whether a lease that came now could be trained at once.
+    /// Whether a new lease could be trained at once.
     #[must_use]
     pub fn is_free(&self) -> bool {
         matches!(self.trainer, Trainer::Idle) && self.waiting.is_none()
     }
 
-    /// Whether no lease is trained here or waits to be.
+    /// Whether no lease is trained or waiting here.
     #[must_use]
     pub fn is_unoccupied(&self) -> bool {
         let members_left = matches!(&self.trainer, Trainer::Training(t) if !t.members.is_empty());
         !members_left && self.waiting.is_none()
     }
 
-    /// When something must happen if nothing else does.
+    /// The next deadline of this slot.
     #[must_use]
     pub fn deadline(&self, limits: &Limits) -> Option<Timestamp> {
         match &self.trainer {
@@ -149,8 +150,8 @@ impl Slot {
         }
     }
 
-    /// The pause after the latest death: none after the first, then doubling from half a second. It also
-    /// keeps a slot that kills whatever it trains from using up the attempts of a whole sweep in no time.
+    /// The pause after the latest end of a trainer: none after the first, then doubling from half a second. It also
+    /// prevents a slot on which every trainer crashes from using up the attempts of a whole sweep quickly.
     #[must_use]
     pub fn pause(&self) -> Duration {
         match self.deaths {

@@ -20,7 +20,7 @@ use super::{
     time_limit::TimeLimit,
 };
 
-/// The shortest pause between heartbeats, whatever the coordinator asks for.
+/// Minimum pause between heartbeats, whatever interval the coordinator wants.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
 
 mod leaving;
@@ -30,8 +30,8 @@ mod trainers;
 
 /// The agent.
 ///
-/// Training does not depend on the stream: while it is down, reports are kept in order, and epochs, which
-/// are only progress, are left out.
+/// Training does not depend on the stream. While it is down, reports are kept in order; epochs are only progress and
+/// are dropped.
 #[derive(Clone, Debug)]
 pub struct Agent {
     worker: WorkerId,
@@ -44,7 +44,7 @@ pub struct Agent {
     link: Link,
     mode: Mode,
     time: TimeLimit,
-    /// Until when the first connection must be there; none once it was, or when there is no limit.
+    /// Deadline of the first connection; `None` after it, or if there is no limit.
     reach_by: Option<Timestamp>,
     ever_connected: bool,
     actions: Vec<Action>,
@@ -56,9 +56,9 @@ enum Link {
     Up {
         heartbeat: Duration,
         beat_at: Timestamp,
-        /// The free slots as the coordinator knows them: told, less those it has granted leases on.
+        /// The free slots that the coordinator knows: those that were sent, without those it has granted leases on.
         offered: Option<Vec<u32>>,
-        /// The coordinator knows what `data_sets` says.
+        /// Whether the coordinator has the latest report of `data_sets`.
         data_sets_told: bool,
     },
 }
@@ -66,14 +66,14 @@ enum Link {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Mode {
     Working,
-    /// Takes no new lease.
+    /// The worker takes no new lease.
     Draining,
-    /// Takes no new lease; what is trained stops at the end of its epoch, and is given back.
+    /// The worker takes no new lease; running tasks stop at the end of their epoch and are returned.
     Parking {
         outcome: AgentOutcome,
         until: Timestamp,
     },
-    /// Nothing is trained; what is owed is delivered as far as it can be.
+    /// Nothing is trained; remaining reports are delivered if possible.
     Leaving {
         outcome: AgentOutcome,
         until: Timestamp,
@@ -108,20 +108,20 @@ impl Agent {
         }
     }
 
-    /// The same, with what its operator should know of this host.
+    /// Like [`Self::new`], with warnings for the operator of this host.
     #[must_use]
     pub fn with_warnings(self, warnings: Vec<String>) -> Self {
         Self { warnings, ..self }
     }
 
-    /// The same, with what lies in its data folder.
+    /// The same, with the listing of its data folder.
     #[must_use]
     pub fn with_data_folder(mut self, listing: Listing) -> Self {
         self.data_sets.listed(listing);
         self
     }
 
-    /// What to say first on a new stream.
+    /// The hello for a new stream.
     #[must_use]
     pub fn hello(&self) -> Hello {
         let usable = self.slots.values().filter(|slot| !matches!(slot.trainer, Trainer::Withdrawn));
@@ -135,7 +135,7 @@ impl Agent {
         }
     }
 
-    /// What the trainer of a slot trains, if it does.
+    /// The tasks that the trainer of a slot trains, if any.
     #[must_use]
     pub fn trained_on(&self, slot: u32) -> Option<About> {
         match &self.slots.get(&slot)?.trainer {
@@ -163,7 +163,7 @@ impl Agent {
         [link, mode, slots].into_iter().flatten().min()
     }
 
-    /// What to do about an input.
+    /// The actions for an input.
     pub fn apply(&mut self, now: Timestamp, input: Input) -> Vec<Action> {
         if self.mode == Mode::Gone {
             return Vec::new();
@@ -198,7 +198,7 @@ impl Agent {
             ToWorker::Acknowledged { token, task } => self.acknowledged(token, task),
             ToWorker::Drop { token, tasks, reason } => self.dropped(now, token, &tasks, &reason),
             ToWorker::Drain { now: true } => self.leave(now, AgentOutcome::Stopped),
-            ToWorker::Drain { now: false } => self.drain("finishing what runs, taking nothing new"),
+            ToWorker::Drain { now: false } => self.drain("finishing running tasks, taking no new ones"),
             ToWorker::Undrain => self.undrain(),
             ToWorker::Notice { text } => self.log(LogLevel::Warn, format!("the coordinator says: {text}")),
         }
@@ -223,7 +223,7 @@ impl Agent {
         self.actions.push(Action::Log(level, About::default(), text.into()));
     }
 
-    /// Logs what is about tasks of a lease: who looks for their log finds it there.
+    /// Logs a line about tasks of a lease, so that it appears in the log of these tasks.
     fn log_of(&mut self, level: LogLevel, token: LeaseToken, tasks: &[TaskId], text: String) {
         self.actions.push(Action::Log(level, About { token, tasks: tasks.to_vec() }, text));
     }
@@ -231,7 +231,7 @@ impl Agent {
     fn refused(&mut self, why: String) {
         self.link = Link::Down;
         self.outbox.disconnected();
-        // A coordinator that once took this worker may be in the middle of being replaced.
+        // If the coordinator accepted this worker before, it may be in the middle of being replaced.
         if !self.ever_connected {
             self.go(AgentOutcome::Refused { why });
         }
@@ -243,7 +243,7 @@ impl Agent {
         }
         let Lease { token, slot: index, tasks } = lease;
         if self.outbox.holds(token) {
-            return self.log(LogLevel::Warn, format!("lease {token} came twice; the second is ignored"));
+            return self.log(LogLevel::Warn, format!("lease {token} arrived twice; the second is ignored"));
         }
         if tasks.is_empty() {
             return self.log(LogLevel::Warn, format!("lease {token} has no tasks; it is ignored"));
@@ -279,12 +279,12 @@ impl Agent {
         self.failed(token, task, Failure::new(FailureReason::Settings, why));
     }
 
-    /// Trains a cohort now, lets it wait for a trainer that is being replaced, or gives it back.
+    /// Trains a cohort now, lets it wait for a trainer that is being replaced, or returns it.
     fn place(&mut self, now: Timestamp, index: u32, cohort: Cohort) {
         let Some(slot) = self.slots.get_mut(&index) else { return };
         let token = cohort.token;
-        // Offers and leases may cross on the wire, so that a lease for a slot that is taken is nobody's
-        // fault: it costs the task no attempt.
+        // Offers and leases may cross on the wire. A lease for a busy slot is therefore not an error of the task, and
+        // costs it no attempt.
         if self.mode != Mode::Working || matches!(slot.trainer, Trainer::Withdrawn) {
             return self.give_back(token, index, "the slot takes no more leases");
         }
@@ -299,7 +299,7 @@ impl Agent {
     }
 
     fn give_back(&mut self, token: LeaseToken, slot: u32, why: &str) {
-        let text = format!("lease {token} on slot {slot} is given back: {why}");
+        let text = format!("lease {token} on slot {slot} is returned: {why}");
         self.log_of(LogLevel::Warn, token, &[], text);
         self.outbox.owe(Report::Released { token });
     }
@@ -352,9 +352,8 @@ impl Agent {
         }
     }
 
-    /// A result that is durable leaves nothing to go on from, and neither does a failure that is not tried
-    /// again. After another failure there may be one more attempt, and a report that is not durable may be
-    /// lost with this process.
+    /// After a durable result the checkpoints are not needed, nor after a failure that is not retried. After another
+    /// failure there may be one more attempt, and a report that is not durable may be lost with this process.
     fn acknowledged(&mut self, token: LeaseToken, task: TaskId) {
         let over = match self.outbox.acknowledged(token, task) {
             Some(Report::Finished { .. }) => {
@@ -398,7 +397,7 @@ impl Agent {
                 }
                 Trainer::Training(training) => {
                     let seconds = now.since(training.heard).as_secs();
-                    let why = format!("trainer said nothing for {seconds} s");
+                    let why = format!("trainer sent nothing for {seconds} s");
                     self.kill(now, index, &Failure::new(FailureReason::Hang, why));
                 }
                 Trainer::Idle | Trainer::Ending | Trainer::Withdrawn => {}
@@ -412,11 +411,11 @@ impl Agent {
         }
     }
 
-    /// Delivers what is owed, then tells which slots are free, so that the coordinator learns of results
-    /// before it grants more.
+    /// Sends the reports first, then the free slots, so that the coordinator learns of results before it grants more
+    /// leases.
     fn speak(&mut self) {
         let Link::Up { offered, data_sets_told, .. } = &mut self.link else { return };
-        // Before free slots, so that no lease comes whose data set is not here.
+        // This comes before the free slots, so that no lease is granted whose data set is missing here.
         if !std::mem::replace(data_sets_told, true)
             && let Some(known) = self.data_sets.known()
         {

@@ -1,4 +1,4 @@
-//! Whether a lease is still worth taking when the worker has been given a limited time.
+//! Decides whether a lease is worth taking when the worker's time is limited.
 
 use std::time::Duration;
 
@@ -6,11 +6,11 @@ use colearn_core::time::Timestamp;
 
 use super::slot::Limits;
 
-/// How much time is left, and how much of it a lease needs.
+/// The remaining time, and the time that a lease needs.
 ///
-/// A lease is of use when its first epoch ends in time, since a trainer that is asked to park then leaves a
-/// checkpoint behind; where no checkpoints are kept, when a task of it ends. How long that takes is the longest time
-/// it took so far, on whichever slot. As long as nothing is known every lease is taken.
+/// A lease is useful if its first epoch ends in time, because a trainer that is asked to park then writes a
+/// checkpoint. Without checkpoints it is useful if a task ends in time. The expected time is the longest one so far,
+/// on any slot. Before any time is known, every lease is taken.
 #[derive(Clone, Debug)]
 pub(crate) struct TimeLimit {
     end: Option<Timestamp>,
@@ -18,7 +18,7 @@ pub(crate) struct TimeLimit {
 }
 
 impl TimeLimit {
-    /// For a worker that starts now.
+    /// A time limit for a worker that starts now.
     #[must_use]
     pub(crate) fn new(now: Timestamp, limits: &Limits) -> Self {
         let end = limits.time_limit.map(|limit| {
@@ -27,20 +27,20 @@ impl TimeLimit {
         Self { end, longest: Duration::ZERO }
     }
 
-    /// When the worker has to begin to leave.
+    /// When the worker has to begin to exit.
     #[must_use]
     pub(crate) fn end(&self) -> Option<Timestamp> {
         self.end
     }
 
-    /// After when no lease is taken any more.
+    /// The time after which no lease is taken.
     #[must_use]
     pub(crate) fn last_lease(&self) -> Option<Timestamp> {
         let needed = i64::try_from(self.longest.as_millis()).unwrap_or(i64::MAX);
         self.end.map(|end| Timestamp(end.0.saturating_sub(needed)))
     }
 
-    /// It took so long from a lease to the first thing that was of use.
+    /// Records the time from a lease to its first useful result.
     pub(crate) fn took(&mut self, needed: Duration) {
         self.longest = self.longest.max(needed);
     }

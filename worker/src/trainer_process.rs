@@ -1,4 +1,4 @@
-//! Trainers as child processes: started, spoken to, listened to, killed.
+//! Trainers as child processes: starting, commanding, reading, killing.
 
 use std::{
     collections::BTreeMap,
@@ -32,27 +32,27 @@ use crate::{
     memory::OutOfMemoryWatch,
 };
 
-/// The longest line a trainer may say, in bytes. A result that needs more could not be reported: its JSON
-/// is never shorter than its wire form.
+/// Maximum length of a trainer's line, in bytes. A longer result could not be reported: its JSON is never shorter
+/// than its wire form.
 pub const MAX_LINE_BYTES: usize = MAX_MESSAGE_BYTES;
-/// The longest line of a trainer's log that is passed on in one piece.
+/// Maximum length of a log line that is passed on in one piece.
 const MAX_LOG_LINE_BYTES: usize = 16 << 10;
-/// How long to read on when a trainer has died: a grandchild may hold its pipes open.
+/// How long to read on after a trainer has died: a grandchild may hold its pipes open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long a trainer that closed its standard output may take to exit.
 const EXIT: Duration = Duration::from_secs(5);
 
-/// Where trainers come from and whom they talk to.
+/// The trainers of a worker, and where they report.
 pub trait Trainers {
-    /// Starts the trainer of a slot that has none. What it says, and finally its end, comes as inputs.
+    /// Starts the trainer of a slot without one. Its events, and finally its end, arrive as inputs.
     fn start(&mut self, slot: u32);
-    /// Tells a trainer something. One that has just died does not hear it.
+    /// Sends a command to a trainer. One that has just died does not receive it.
     fn command(&mut self, slot: u32, command: protocol::Command);
-    /// What a trainer logs from now on is about this lease; told before it is told to train.
+    /// From now on the trainer's log lines belong to this lease; called before the command to train.
     fn log_about(&mut self, _slot: u32, _about: About) {}
-    /// Kills a trainer and everything it started.
+    /// Kills a trainer and all processes that it started.
     fn kill(&mut self, slot: u32);
-    /// Removes the checkpoints that trainers left of a task; does nothing where they leave none.
+    /// Removes the checkpoints of a task; does nothing if trainers write none.
     fn remove_checkpoints(&mut self, _task: TaskId) {}
 }
 
@@ -70,7 +70,7 @@ pub struct TrainerProcesses {
 
 #[derive(Debug)]
 struct Handle {
-    /// Unbounded, since the agent says at most two things before it waits for an answer.
+    /// Unbounded, because the agent sends at most two commands before it waits for an answer.
     lines: mpsc::UnboundedSender<Vec<u8>>,
     kill: Arc<Notify>,
     tail: Tail,
@@ -78,7 +78,7 @@ struct Handle {
 }
 
 impl TrainerProcesses {
-    /// No trainers yet. What they will say goes to `inputs`, what they will log to `logs`.
+    /// No trainers yet. Their events will go to `inputs`, their log lines to `logs`.
     #[must_use]
     pub fn new(
         launcher: Launcher,
@@ -97,7 +97,8 @@ impl TrainerProcesses {
         }
     }
 
-    /// Kills all trainers and waits until they, and the checkpoints to be removed, are gone. The receiver of the inputs must be gone already.
+    /// Kills all trainers, and waits until they have ended and all checkpoints to remove are removed. The receiver of
+    /// the inputs must be dropped before.
     pub async fn shut_down(mut self) {
         for handle in self.running.values() {
             handle.kill.notify_one();
@@ -108,7 +109,7 @@ impl TrainerProcesses {
 
 impl Trainers for TrainerProcesses {
     fn start(&mut self, slot: u32) {
-        // Tasks of trainers that have ended.
+        // Remove finished tasks of trainers that have ended.
         while self.tasks.try_join_next().is_some() {}
         let Some(options) = self.options.get(&slot) else { return };
         let inputs = self.inputs.clone();
@@ -148,12 +149,12 @@ impl Trainers for TrainerProcesses {
     fn command(&mut self, slot: u32, command: protocol::Command) {
         let Some(handle) = self.running.get(&slot) else { return };
         if matches!(command, protocol::Command::Train { .. }) {
-            // What was logged for an earlier cohort does not explain the death of this one.
+            // Log lines of an earlier cohort do not explain why this one failed.
             handle.tail.clear();
         }
         let mut line = serde_json::to_vec(&command).expect("commands have text keys and finite numbers only");
         line.push(b'\n');
-        // A trainer that is gone reports its end by itself.
+        // A trainer that has ended reports its end by itself.
         let _ = handle.lines.send(line);
     }
 
@@ -174,11 +175,11 @@ impl Trainers for TrainerProcesses {
         let Some(location) = self.options.values().find_map(|options| options.checkpoints.clone()) else {
             return;
         };
-        // Off the main loop: a shared folder or a bucket may be slow.
+        // In a separate thread: a shared folder or a bucket may be slow.
         self.tasks.spawn_blocking(move || {
             let removed = Store::open(&location).and_then(|store| store.remove(task));
             if let Err(error) = removed {
-                warn!("{error}; nobody needs the checkpoints of task {task} any more");
+                warn!("{error}; the checkpoints of task {task} are no longer needed");
             }
         });
     }
@@ -191,12 +192,12 @@ struct Supervisor {
     tail: Tail,
     memory: Arc<Mutex<OutOfMemoryWatch>>,
     logs: LogQueue,
-    /// What it trains, or trained last.
+    /// The lease that it trains, or trained last.
     about: Arc<Mutex<Arc<About>>>,
 }
 
 impl Supervisor {
-    /// Sees a trainer through to its end. Whatever it says is told before that it has ended.
+    /// Follows a trainer to its end. All its events are passed on before the end.
     async fn watch(
         self,
         mut child: Child,
@@ -208,7 +209,7 @@ impl Supervisor {
         let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         let kill_group = || {
             if let Some(group) = group {
-                // It fails only when all of the group are gone already.
+                // This fails only if the whole group has already ended.
                 let _ = killpg(group, Signal::SIGKILL);
             }
         };
@@ -233,15 +234,15 @@ impl Supervisor {
                 }
                 status = child.wait() => break status,
                 _ = &mut listening, if !said_all => said_all = true,
-                // Without an output it is of no use to anybody.
+                // Without standard output the trainer is useless.
                 () = tokio::time::sleep(EXIT), if said_all && !killed => {
                     killed = true;
                     kill_group();
                 }
             }
         };
-        // Whatever it started goes with it. The group's number is free again only when none is left, and
-        // numbers are given out in turn, so that this hits nobody else.
+        // Kill all processes that it started too. The group's number is reused only when no process of it is left,
+        // and numbers are assigned in turn, so this does not hit another process.
         kill_group();
         if !said_all && tokio::time::timeout(LAST_WORDS, &mut listening).await.is_err() {
             listening.abort();
@@ -264,7 +265,7 @@ impl Supervisor {
         };
         let by_nine = status == EndStatus::Signalled(Signal::SIGKILL as i32);
         let killed_for_memory = by_nine && !killed && {
-            // The counter is sound even if another task panicked while it was claimed from.
+            // The counter is consistent even if another task panicked during a claim.
             self.memory.lock().unwrap_or_else(PoisonError::into_inner).claim()
         };
         TrainerEnd { status, stderr: self.tail.text(), killed_for_memory }
@@ -274,13 +275,13 @@ impl Supervisor {
 async fn write(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<Vec<u8>>) {
     while let Some(line) = lines.recv().await {
         if stdin.write_all(&line).await.is_err() || stdin.flush().await.is_err() {
-            // It has closed its input; that it ends is seen elsewhere.
+            // The trainer has closed its input; another place notices its end.
             return;
         }
     }
 }
 
-/// Passes on what a trainer says, until it closes its output or says what is not of the protocol.
+/// Passes on a trainer's events, until it closes its output or sends something that is not part of the protocol.
 async fn listen(slot: u32, stdout: ChildStdout, inputs: mpsc::Sender<Input>) {
     let mut stdout = BufReader::new(stdout);
     let mut line = Vec::new();
@@ -295,7 +296,7 @@ async fn listen(slot: u32, stdout: ChildStdout, inputs: mpsc::Sender<Input>) {
                 Input::ProtocolViolation { slot, what: format!("a line of more than {MAX_LINE_BYTES} bytes") }
             }
             Err(error) => {
-                Input::ProtocolViolation { slot, what: format!("its output can not be read: {error}") }
+                Input::ProtocolViolation { slot, what: format!("its output cannot be read: {error}") }
             }
         };
         let violated = matches!(input, Input::ProtocolViolation { .. });
@@ -303,7 +304,8 @@ async fn listen(slot: u32, stdout: ChildStdout, inputs: mpsc::Sender<Input>) {
             return;
         }
         if violated {
-            // It is about to be killed. Until then it must not block on a full pipe, nor be heard.
+            // The trainer is about to be killed. Until then it must not block on a full pipe, and its output is
+            // ignored.
             let _ = tokio::io::copy(&mut stdout, &mut tokio::io::sink()).await;
             return;
         }
@@ -322,7 +324,7 @@ fn parse(line: &[u8]) -> Result<protocol::Event, String> {
     Ok(event)
 }
 
-/// Passes a trainer's log on to the agent's and to the coordinator, and keeps the end of it.
+/// Passes a trainer's log on to the agent's log and to the coordinator, and keeps the end of it.
 async fn log(slot: u32, stderr: ChildStderr, tail: Tail, logs: LogQueue, about: Arc<Mutex<Arc<About>>>) {
     let mut stderr = BufReader::new(stderr);
     let mut line = Vec::new();

@@ -1,5 +1,5 @@
-//! Many workers at once, each a stream of its own: how many tasks they get through, and how long a free slot waits
-//! for its next lease.
+//! Many workers at once, each with its own stream: how many tasks they finish, and how long a free slot waits for its
+//! next lease.
 
 use std::time::{Duration, Instant};
 
@@ -16,9 +16,9 @@ use super::{
     programs::Coordinator,
 };
 
-/// Streams that share one connection: HTTP/2 servers bound the number.
+/// Number of streams per connection: HTTP/2 servers limit it.
 const A_CONNECTION: usize = 50;
-/// Epochs of a simulated worker's task.
+/// Epochs per task of a simulated worker.
 const EPOCHS: u32 = 6;
 
 pub(crate) async fn measure(figures: &mut Figures, small: bool) -> Outcome {
@@ -42,7 +42,7 @@ pub(crate) async fn measure(figures: &mut Figures, small: bool) -> Outcome {
     Ok(())
 }
 
-/// Workers that are connected.
+/// The connected workers.
 struct Crowd(Vec<Worker>);
 
 struct Worker {
@@ -64,7 +64,8 @@ impl Crowd {
         Ok(Self(all))
     }
 
-    /// Trains until so many tasks are done; the milliseconds that free slots waited for leases, but for the first.
+    /// Trains until this number of tasks is done. Returns the milliseconds that free slots waited for leases, without
+    /// the first lease.
     async fn work(self, tasks: usize) -> Outcome<Vec<f64>> {
         let mut set = JoinSet::new();
         let (waited, mut waits) = mpsc::unbounded_channel();
@@ -74,7 +75,7 @@ impl Crowd {
         }
         drop(waited);
         let mut all = Vec::with_capacity(tasks);
-        // All tasks but the first of each worker are preceded by a wait; the last waits are in vain.
+        // There is a wait before each task except a worker's first; the last waits end without a lease.
         let patience = Duration::from_secs(5);
         while let Ok(Some(wait)) = tokio::time::timeout(patience, waits.recv()).await {
             all.push(wait);

@@ -1,4 +1,4 @@
-//! What the disk can do: no commit is faster than making one page durable.
+//! The speed of the disk: no commit is faster than making one page durable.
 
 use std::{io::Write as _, time::Instant};
 

@@ -1,4 +1,4 @@
-//! Durable completions a second, by the number of slots and by the size of the sweep.
+//! Durable results per second, by number of slots and by size of the sweep.
 
 use super::{
     Outcome,
@@ -6,21 +6,21 @@ use super::{
     programs::{Coordinator, Worker},
 };
 
-/// Slots, tasks, and completions a second that are hoped for.
+/// Slots, tasks, and the goal for results per second.
 const BY_SLOTS: [(u32, u32, Option<f64>); 3] =
     [(2, 20_000, Some(2000.0)), (16, 40_000, None), (128, 60_000, Some(5000.0))];
 
-/// What a task cost.
+/// The cost of a task.
 struct Cost {
     /// Milliseconds from one result to the next.
     wall: f64,
-    /// Milliseconds of the coordinator's processor time, without what the system does for it.
+    /// Milliseconds of the coordinator's processor time, without system time.
     processor: f64,
-    /// KiB that the coordinator wrote.
+    /// KiB written by the coordinator.
     written: f64,
 }
 
-/// One sweep of so many tasks on one worker of so many slots.
+/// Runs one sweep with this number of tasks on one worker with this number of slots.
 async fn run(slots: u32, tasks: u32) -> Outcome<Cost> {
     let folder = tempfile::tempdir()?;
     let coordinator = Coordinator::start(folder.path()).await?;
@@ -47,8 +47,8 @@ pub(crate) async fn measure(figures: &mut Figures, small: bool) -> Outcome {
     Ok(())
 }
 
-/// What a task costs must not depend on how many there are. The smallest sweep is over before SQLite has moved
-/// anything from its log to its tables, so that the middle one is what the largest is compared with.
+/// The cost of a task must not depend on the number of tasks. The smallest sweep ends before SQLite has moved data
+/// from its log to its tables, so the largest sweep is compared with the middle one.
 pub(crate) async fn measure_growth(figures: &mut Figures, small: bool) -> Outcome {
     let sizes = if small { [100, 1000, 10_000] } else { [100, 10_000, 100_000] };
     let mut costs = Vec::new();

@@ -1,6 +1,6 @@
-//! What was measured, beside what was hoped for.
+//! The measured figures and their goals.
 
-/// One line.
+/// One line of output.
 struct Figure {
     what: String,
     value: f64,
@@ -8,14 +8,14 @@ struct Figure {
     goal: Option<Goal>,
 }
 
-/// What a figure should be.
+/// The goal of a figure.
 #[derive(Clone, Copy)]
 pub(crate) enum Goal {
     AtLeast(f64),
     AtMost(f64),
 }
 
-/// Everything that was measured. Each figure is printed when it is there, and all together at the end.
+/// All measured figures. Each is printed when it is known, and all are printed at the end.
 #[derive(Default)]
 pub(crate) struct Figures(Vec<Figure>);
 
@@ -60,7 +60,7 @@ fn short(value: f64) -> String {
     if value.abs() >= 100.0 { format!("{value:.0}") } else { format!("{value:.3}") }
 }
 
-/// The value below which so many percent lie.
+/// The value below which this percentage of the values is.
 pub(crate) fn percentile(sorted: &[f64], percent: usize) -> f64 {
     sorted
         .get((sorted.len() * percent / 100).min(sorted.len().saturating_sub(1)))

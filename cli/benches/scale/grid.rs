@@ -1,4 +1,4 @@
-//! Submitting a large sweep: its text is parsed, checked, expanded and made durable before the answer comes.
+//! Submits a large sweep: its text is parsed, checked, expanded and made durable before the answer.
 
 use std::time::Instant;
 

@@ -1,10 +1,10 @@
-//! What dispatch costs: durable completions a second, latencies, expansion, recovery. Nothing is trained.
+//! Measures the cost of dispatch: durable results per second, latencies, expansion, recovery. Nothing is trained.
 //!
 //! `cargo bench -p colearn --bench scale -- [dispatch|flat|grid|crowd|replay ...] [--small]`, after
 //! `cargo build --release -p colearn-worker`; `make bench` does both. Without names everything is measured.
 //!
-//! Coordinator and worker are the real programs, on loopback, with SQLite as it always is (WAL, synchronous=FULL);
-//! the worker's trainers answer at once. Each figure stands beside its goal, and beside what the disk can do.
+//! Coordinator and worker are the real programs, on loopback, with SQLite in its normal mode (WAL, synchronous=FULL).
+//! The worker's trainers answer at once. Each figure is printed with its goal and with the speed of the disk.
 
 mod crowd;
 mod disk;
@@ -18,12 +18,12 @@ use std::error::Error;
 
 use figures::Figures;
 
-/// What everything here may fail with: a bench has nobody who could handle it.
+/// The error type of the bench, which handles no errors.
 type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 fn main() -> Outcome {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    // Cargo says `--bench` to every bench.
+    // Cargo passes `--bench` to every bench.
     let (flags, names): (Vec<_>, Vec<_>) = arguments.iter().partition(|word| word.starts_with("--"));
     let small = flags.iter().any(|flag| *flag == "--small");
     let wanted = |name: &str| names.is_empty() || names.iter().any(|wanted| *wanted == name);

@@ -19,13 +19,13 @@ use tonic::transport::{Channel, Endpoint};
 
 use super::Outcome;
 
-/// The seeds of every sweep here.
+/// Number of seeds of every sweep.
 pub(crate) const SEEDS: u32 = 5;
 
-/// The text of a sweep of so many tasks, a multiple of [`SEEDS`].
+/// The text of a sweep with this number of tasks, which must be a multiple of [`SEEDS`].
 pub(crate) fn sweep(name: &str, tasks: u32) -> String {
     let configurations = tasks / SEEDS;
-    // Two factors, since one range is bounded.
+    // Two parameters, because the length of one range is limited.
     let columns = (1..=1000).rev().find(|n| configurations.is_multiple_of(*n)).unwrap_or(1);
     let values = |count: u32, least: f64, most: f64| match count {
         1 => format!("[{least}]"),
@@ -51,11 +51,11 @@ fn program(name: &str) -> Outcome<PathBuf> {
         .into())
 }
 
-/// A `colearn coordinator` on a free port. Killed when it is dropped.
+/// A `colearn coordinator` on a free port. It is killed on drop.
 pub(crate) struct Coordinator {
     child: async_process::Child,
     pub(crate) url: String,
-    /// From its start until it listened.
+    /// Time from its start until it listened.
     pub(crate) started_in: Duration,
 }
 
@@ -97,7 +97,7 @@ impl Coordinator {
         if total == Some(tasks.into()) { Ok(()) } else { Err(format!("{total:?} tasks, not {tasks}").into()) }
     }
 
-    /// Waits until a sweep has ended, which it must do with every task done.
+    /// Waits until a sweep has ended; every task must be done.
     pub(crate) async fn wait(&self, name: &str) -> Outcome {
         let request = v1::WatchSweepRequest { name: name.to_owned() };
         let mut updates = self.client().await?.watch_sweep(request).await?.into_inner();
@@ -111,7 +111,7 @@ impl Coordinator {
         }
     }
 
-    /// Milliseconds from the first result to the last, as they were recorded, and how many there are.
+    /// Milliseconds from the first recorded result to the last, and the number of results.
     pub(crate) async fn span(&self, name: &str) -> Outcome<(f64, usize)> {
         let request = v1::GetResultsRequest { name: name.to_owned() };
         let mut stream = self.client().await?.get_results(request).await?.into_inner();
@@ -126,12 +126,12 @@ impl Coordinator {
         Ok(((last - first) as f64, moments.len()))
     }
 
-    /// The most memory it ever had, in MiB.
+    /// Its peak memory, in MiB.
     pub(crate) fn peak_memory(&self) -> Outcome<f64> {
         self.status_of("VmHWM:")
     }
 
-    /// The memory it has now, in MiB.
+    /// Its current memory, in MiB.
     pub(crate) fn memory(&self) -> Outcome<f64> {
         self.status_of("VmRSS:")
     }
@@ -143,16 +143,17 @@ impl Coordinator {
         Ok(kib / 1024.0)
     }
 
-    /// Processor time it has used so far, outside the system, in milliseconds, in steps of ten.
+    /// Processor time used so far, without system time, in milliseconds, with a resolution of ten.
     pub(crate) fn processor_time(&self) -> Outcome<f64> {
         let stat = self.proc("stat")?;
-        // After the program's name, which may hold anything: the 12th, in hundredths of a second.
+        // The fields follow the program's name, which may hold any characters. The 12th is the time in hundredths of
+        // a second.
         let (_, fields) = stat.rsplit_once(')').ok_or("no such field")?;
         let ticks: f64 = fields.split_whitespace().nth(11).ok_or("no such field")?.parse()?;
         Ok(ticks * 10.0)
     }
 
-    /// What it has written to the disk so far, in KiB.
+    /// KiB written to the disk so far.
     pub(crate) fn written(&self) -> Outcome<f64> {
         let io = self.proc("io")?;
         let line = io.lines().find_map(|line| line.strip_prefix("write_bytes:")).ok_or("no such line")?;
@@ -165,7 +166,7 @@ impl Coordinator {
     }
 }
 
-/// A `colearn-worker` whose trainers answer at once. Killed when it is dropped.
+/// A `colearn-worker` whose trainers answer at once. It is killed on drop.
 pub(crate) struct Worker(Child);
 
 impl Worker {
@@ -188,7 +189,7 @@ impl Worker {
 
 impl Drop for Worker {
     fn drop(&mut self) {
-        // It may have ended already.
+        // The process may have ended.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

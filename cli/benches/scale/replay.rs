@@ -1,4 +1,4 @@
-//! Starting on a long journal: one entry for each lease and one for each result, of a sweep that is not settled.
+//! Starts on a long journal: one entry per lease and one per result, for a sweep that is not settled.
 
 use std::{path::Path, sync::Arc};
 
@@ -17,7 +17,7 @@ use super::{
     programs::{self, Coordinator},
 };
 
-/// Tasks that are written in one commit.
+/// Number of tasks written in one commit.
 const AT_ONCE: usize = 5000;
 
 pub(crate) async fn measure(figures: &mut Figures, small: bool) -> Outcome {
@@ -34,13 +34,13 @@ pub(crate) async fn measure(figures: &mut Figures, small: bool) -> Outcome {
         figures.add(what, coordinator.peak_memory()?, "MiB", goal(1024.0));
         let what = format!("replay: its memory afterwards at {tasks} tasks");
         figures.add(what, coordinator.memory()?, "MiB", None);
-        // It must know what it read.
+        // The coordinator must know the sweep from the journal.
         coordinator.wait("replay").await?;
     }
     Ok(())
 }
 
-/// Writes what a coordinator would have written whose worker trained the whole sweep, task by task.
+/// Writes the same data as a coordinator whose worker trained the whole sweep, task by task.
 async fn write(folder: &Path, tasks: u32) -> Outcome {
     let store = SqliteStore::open(folder).await?;
     let sweep = Sweep::parse(&programs::sweep("replay", tasks), "replay.yaml")?.sweep;

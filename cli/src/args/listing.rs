@@ -31,7 +31,9 @@ pub(super) const STATUS_JSON: &str = json_help!(
   message}, ...], the newest first, at most 100; set_aside [{worker, data_set (null: all),
   since, until, failures, reason, message}, ...], the workers that get none of its tasks, or
   only one at a time as a test; without_data [{worker, data_set, other_digest}, ...], the workers
-  that lack its data set, or have another one of that name (then other_digest is not null)."
+  that lack its data set, or have another one of that name (then other_digest is not null);
+  misfit, the reason if its settings do not fit the data of any worker and nothing is trained
+  (else null)."
 );
 
 pub(super) const TASKS_JSON: &str = json_help!(
@@ -46,8 +48,9 @@ pub(super) const WORKERS_JSON: &str = json_help!(
   away), last_seen (null, like host and version, if it has not reconnected since the
   coordinator's start), set_aside (as in `colearn status --json`), slots [{index, device,
   max_cohort, tasks [{sweep, configuration, seed, attempt, epoch, epochs}, ...]}, ...],
-  warnings [...], data_sets {complete, digests {name: digest}}: a digest is null if no trainer has
-  opened the data set yet; complete is true if all data sets of the data folder are named."
+  warnings [...], data_sets {complete, known {name: {digest, modalities, train_samples}}}: digest
+  is null if no trainer has opened the data set yet, the others if its header could not be read;
+  complete is true if all data sets of the data folder are named."
 );
 
 pub(super) const LOGS_JSON: &str = json_help!(

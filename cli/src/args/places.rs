@@ -14,7 +14,7 @@ use clap::{
 };
 use colearn_command_line::variable;
 
-/// The state folder, unless another is named.
+/// The default state folder.
 const STATE: &str = ".colearn";
 
 /// The coordinator to use, from the command line or the environment.
@@ -92,7 +92,7 @@ pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
 /// An address to listen on, with the host as it was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Listen {
-    /// Where to listen.
+    /// The address.
     pub(crate) address: SocketAddr,
     host: String,
 }

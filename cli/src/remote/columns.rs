@@ -1,16 +1,15 @@
-//! Plain columns, printed as their rows come: a table that is drawn when all rows are known would have to hold
-//! all of them.
+//! Plain columns, printed row by row: a table that needs all rows would have to keep them in memory.
 
-/// Where the cells of a column stand.
+/// Alignment of the cells of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Align {
-    /// Words begin at one line.
+    /// Left-aligned, for words.
     Left,
-    /// Numbers end at one line.
+    /// Right-aligned, for numbers.
     Right,
 }
 
-/// Columns that grow with what they hold. Rows that came before are not drawn again.
+/// Columns that become wider with their contents. Earlier rows are not printed again.
 pub(super) struct Columns<const N: usize> {
     heading: Option<[&'static str; N]>,
     aligns: [Align; N],
@@ -26,7 +25,7 @@ impl<const N: usize> Columns<N> {
         }
     }
 
-    /// The lines of these rows; those of the first call begin with the heading.
+    /// The lines of these rows; the first call begins with the heading.
     pub(super) fn lines(&mut self, rows: &[[String; N]]) -> String {
         for row in rows {
             for (width, cell) in self.widths.iter_mut().zip(row) {

@@ -1,4 +1,4 @@
-//! What `--json` prints. The shapes are told in `--help` of each command; see `args/listing.rs`.
+//! The output of `--json`. `--help` of each command describes its form; see `args/listing.rs`.
 
 use colearn_proto::v1::{
     DataSet, DataSets, LogSource, RecordedLine, RunningTask, SetAside, SweepSummary, TaskCounts, TaskFailure,
@@ -72,7 +72,7 @@ pub(super) fn task(row: &TaskRow) -> Value {
 }
 
 pub(super) fn worker(worker: &Worker) -> Value {
-    // A worker that has not come back since the coordinator's start is known by its leases alone.
+    // If a worker has not reconnected since the coordinator's start, only its leases are known.
     let known = |text: &String| (!text.is_empty()).then(|| text.clone());
     let running = |task: &RunningTask| {
         let id = task.task.clone().unwrap_or_default();
@@ -107,10 +107,16 @@ pub(super) fn worker(worker: &Worker) -> Value {
 }
 
 fn data_sets(data_sets: &DataSets) -> Value {
-    let digest = |set: &DataSet| (!set.digest.is_empty()).then(|| set.digest.clone());
-    let known: serde_json::Map<String, Value> =
-        data_sets.known.iter().map(|set| (set.name.clone(), digest(set).into())).collect();
-    json!({ "complete": data_sets.complete, "digests": known })
+    let data_set = |set: &DataSet| {
+        let value = json!({
+            "digest": (!set.digest.is_empty()).then_some(&set.digest),
+            "modalities": (!set.modalities.is_empty()).then_some(&set.modalities),
+            "train_samples": (!set.modalities.is_empty()).then_some(set.train_samples),
+        });
+        (set.name.clone(), value)
+    };
+    let known: serde_json::Map<String, Value> = data_sets.known.iter().map(data_set).collect();
+    json!({ "complete": data_sets.complete, "known": known })
 }
 
 pub(super) fn without_data(without: &WithoutData) -> Value {

@@ -1,7 +1,8 @@
-//! How things are called.
+//! Names and times as text.
 
-use std::time::Duration;
+use std::{collections::HashMap, time::Duration};
 
+use colearn_core::text::counted;
 use colearn_proto::{
     convert,
     v1::{self, LogSource, SweepState, SweepSummary, TaskFailure, TaskState, Worker},
@@ -20,7 +21,7 @@ pub(super) fn state_word(state: SweepState) -> &'static str {
     }
 }
 
-/// A sweep's state as people read it: that it is paused matters as long as there is something to start.
+/// A sweep's state for people. "paused" matters only while tasks are left to start.
 pub(super) fn state_for_people(sweep: &SweepSummary) -> &'static str {
     match sweep.state() {
         SweepState::Active if sweep.paused => "paused",
@@ -61,7 +62,7 @@ pub(super) fn failure_parts(failed: &TaskFailure) -> (String, u64, &'static str,
 }
 
 /// A failed attempt as one line for people.
-pub(super) fn failure_line(failed: &TaskFailure) -> String {
+fn failure_line(failed: &TaskFailure) -> String {
     let (configuration, seed, reason, message) = failure_parts(failed);
     let what = if failed.r#final { "failed" } else { "will be tried again" };
     format!(
@@ -70,12 +71,32 @@ pub(super) fn failure_line(failed: &TaskFailure) -> String {
     )
 }
 
-/// When the coordinator last heard of a worker; `None` when it has not since its own start.
+/// Failed attempts as lines for people: equal failures share one line, with their number.
+pub(super) fn failure_lines(failures: &[TaskFailure]) -> Vec<String> {
+    let mut alike: Vec<(&TaskFailure, u64)> = Vec::new();
+    let mut places: HashMap<(bool, i32, &str), usize> = HashMap::new();
+    for failed in failures {
+        let Some(failure) = &failed.failure else { continue };
+        let key = (failed.r#final, failure.reason, failure.message.as_str());
+        let place = *places.entry(key).or_insert(alike.len());
+        match alike.get_mut(place) {
+            Some((_, times)) => *times += 1,
+            None => alike.push((failed, 1)),
+        }
+    }
+    let line = |(failed, times): (&TaskFailure, u64)| match times {
+        1 => failure_line(failed),
+        times => format!("{} alike, such as {}", counted(times, "failure"), failure_line(failed)),
+    };
+    alike.into_iter().map(line).collect()
+}
+
+/// The last contact with a worker; `None` if there was none since the coordinator's start.
 pub(super) fn last_seen(worker: &Worker) -> Option<i64> {
     (worker.last_seen > 0).then_some(worker.last_seen)
 }
 
-/// Where a worker is, in a word.
+/// The state of a worker as one word.
 pub(super) fn worker_state(worker: &Worker) -> &'static str {
     match worker {
         Worker { connected: false, .. } => "away",
@@ -84,7 +105,7 @@ pub(super) fn worker_state(worker: &Worker) -> &'static str {
     }
 }
 
-/// The same for people: whether it gets tasks.
+/// The state of a worker for people: whether it gets tasks.
 pub(super) fn worker_state_for_people(worker: &Worker) -> &'static str {
     match worker_state(worker) {
         "connected" if worker.set_aside.iter().any(|pause| pause.data_set.is_empty()) => "set aside",
@@ -92,17 +113,17 @@ pub(super) fn worker_state_for_people(worker: &Worker) -> &'static str {
     }
 }
 
-/// A moment for people, from milliseconds since the Unix epoch.
+/// A time for people, from milliseconds since the Unix epoch.
 pub(crate) fn moment(millis: i64) -> String {
     formatted(millis, "%Y-%m-%d %H:%M:%S UTC")
 }
 
-/// A moment of a log, to the millisecond.
+/// A time of a log line, to the millisecond.
 pub(super) fn log_moment(millis: i64) -> String {
     formatted(millis, "%Y-%m-%d %H:%M:%S%.3f")
 }
 
-/// A moment for programs: RFC 3339, to the millisecond.
+/// A time for programs: RFC 3339, to the millisecond.
 pub(super) fn instant(millis: i64) -> String {
     formatted(millis, "%Y-%m-%dT%H:%M:%S%.3fZ")
 }
@@ -113,23 +134,23 @@ fn formatted(millis: i64, format: &str) -> String {
         .unwrap_or_else(|_| "-".to_owned())
 }
 
-/// How long until a moment, for people.
+/// The time until `until`, for people.
 pub(super) fn ahead(until: i64, now: i64) -> String {
     human(Duration::from_millis(u64::try_from(until.saturating_sub(now)).unwrap_or(0)))
 }
 
-/// Milliseconds since the Unix epoch, now.
+/// The current time in milliseconds since the Unix epoch.
 pub(super) fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
 
-/// How long ago `then` was; clocks of two hosts need not agree, so that it may seem to lie ahead.
+/// The time since `then`. Clocks of two hosts may differ, so `then` may be in the future.
 pub(super) fn ago(then: i64, now: i64) -> String {
     let millis = u64::try_from(now.saturating_sub(then)).unwrap_or(0);
     format!("{} ago", human(Duration::from_millis(millis)))
 }
 
-/// A text from elsewhere on one line, and without what a terminal would obey.
+/// A text from another program as one line, without characters that control a terminal.
 pub(super) fn one_line(text: &str) -> String {
     colearn_core::text::one_line(text.trim_end())
 }
@@ -137,6 +158,29 @@ pub(super) fn one_line(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_failed_alike_is_one_line() {
+        let failed = |seed, message: &str, last| TaskFailure {
+            task: Some(v1::TaskId { sweep: 1, configuration: "00ff".into(), seed }),
+            attempt: 1,
+            failure: Some(v1::Failure {
+                reason: v1::FailureReason::Settings.into(),
+                message: message.into(),
+            }),
+            r#final: last,
+        };
+        let all =
+            [failed(1, "no", true), failed(2, "other", true), failed(3, "no", true), failed(4, "no", false)];
+        assert_eq!(
+            failure_lines(&all),
+            [
+                "2 failures alike, such as configuration 00ff seed 1, attempt 1: failed: settings: no",
+                "configuration 00ff seed 2, attempt 1: failed: settings: other",
+                "configuration 00ff seed 4, attempt 1: will be tried again: settings: no",
+            ]
+        );
+    }
 
     #[test]
     fn moments_are_told_to_people_and_to_programs() {

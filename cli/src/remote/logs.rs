@@ -25,7 +25,7 @@ pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
         (None, None) => return Err(Failure::new(Exit::Usage, "name a task, or a worker with --worker")),
     };
     let mut connection = Connection::open_to_look(target).await?;
-    // Nobody would ever write another line.
+    // No new lines can arrive.
     let alone = connection.is_embedded();
     let follow = *follow && !alone;
     let mut printer = Printer { out: Output::new(), json: *json, last: 0, found: false };
@@ -44,10 +44,13 @@ pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
         return Err(missing);
     }
     if !printer.found {
-        errln!("no line is kept of it");
+        errln!("no log lines of it are kept");
     }
     if alone && arguments.follow {
-        errln!("nobody serves the state folder `{}`: there is nothing to follow", target.state.display());
+        errln!(
+            "no coordinator uses the state folder `{}`: there is nothing to follow",
+            target.state.display()
+        );
     }
     Ok(Exit::Success)
 }
@@ -101,17 +104,17 @@ async fn of_task(client: &mut Client, path: &TaskPath, follow: bool, after: u64)
 async fn of_worker(client: &mut Client, wanted: &str, follow: bool, after: u64) -> Result<Parts, Failure> {
     let request = v1::GetLogRequest { of: Some(Of::Worker(wanted.to_owned())), follow, after };
     match client.get_log(request).await {
-        // What can not be a worker's name is no worker.
+        // A text that cannot be a worker's name is an unknown worker.
         Err(status) if status.code() == Code::InvalidArgument => Err(unknown(client, wanted).await),
         answer => Ok(answer.map_err(|status| client.failure(&status))?.into_inner()),
     }
 }
 
-/// That there is no such worker, and which there are.
+/// The error for an unknown worker, with the known ones.
 async fn unknown(client: &mut Client, wanted: &str) -> Failure {
     match resolve::worker(client, wanted).await {
         Err(unlisted) => unlisted,
-        Ok(worker) => Failure::new(Exit::Failure, format!("no line is kept of worker {worker}")),
+        Ok(worker) => Failure::new(Exit::Failure, format!("no log lines of worker {worker} are kept")),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Commands that ask a coordinator, one file a subject.
+//! Commands that use a coordinator, one file per subject.
 
 mod columns;
 mod json;

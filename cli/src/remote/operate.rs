@@ -1,4 +1,4 @@
-//! Commands that change what becomes of a sweep: retry, extend, pause, resume, priority, cancel, rm.
+//! Commands that change a sweep: retry, extend, pause, resume, priority, cancel, rm.
 
 use std::{
     io::{BufRead as _, IsTerminal as _, Write as _},
@@ -56,7 +56,7 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
     let origin = file.display().to_string();
     let request = v1::ExtendSweepRequest { name: name.to_owned(), source: source.clone(), origin };
     let response = match client.extend_sweep(request).await {
-        // The message shows where the file and the sweep differ.
+        // The message shows the differences between file and sweep.
         Err(status) if status.code() == Code::FailedPrecondition => {
             return Err(Failure::new(Exit::SweepFile, status.message()));
         }
@@ -70,7 +70,7 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
     }
     let summary = summary_of(response.sweep)?;
     if response.added == 0 {
-        outln!("{name}: nothing to add, it has the seeds and configurations of {} already", file.display());
+        outln!("{name}: nothing to add, it already has the seeds and configurations of {}", file.display());
     } else {
         let counts = summary.tasks.unwrap_or_default();
         outln!(
@@ -86,7 +86,7 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
         outln!("{}", continues(&connection, target, &summary, file));
         let called = Sweep::parse(&source, "").ok().map(|parsed| parsed.sweep.name);
         if connection.is_embedded() && called.is_some_and(|called| called.as_str() != name) {
-            outln!("with `name: {name}` in that file, which is called otherwise now");
+            outln!("with `name: {name}` in that file, which has another name now");
         }
     }
     connection.close().await;
@@ -107,7 +107,7 @@ pub(crate) async fn pause(arguments: &Named, paused: bool) -> Outcome {
         outln!("{name}: {}; there is nothing to start", state_word(summary.state()));
     } else if paused {
         outln!(
-            "{name}: paused; {waiting}; nothing more of it starts until: colearn resume {name}{}",
+            "{name}: paused; {waiting}; no new tasks start until: colearn resume {name}{}",
             target.typed()
         );
     } else {
@@ -159,7 +159,9 @@ pub(crate) async fn remove(arguments: &RemoveArgs) -> Outcome {
     if !yes && !somebody_answers {
         return Err(Failure::new(
             Exit::Usage,
-            format!("nobody can be asked here whether the results of {name} may go: say so with --yes"),
+            format!(
+                "removing {name} deletes its results and needs a confirmation, but there is no terminal: add --yes"
+            ),
         ));
     }
     let mut connection = Connection::open(target).await?;
@@ -179,11 +181,11 @@ pub(crate) async fn remove(arguments: &RemoveArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Asks on the terminal whether the sweep may go.
+/// Asks on the terminal whether the sweep may be deleted.
 fn ask(sweep: &SweepSummary) -> Result<bool, Failure> {
     let mut terminal = std::io::stderr();
     let results = counted(sweep.tasks.unwrap_or_default().done, "result");
-    write!(terminal, "{} has {results}, which would be gone for good. Remove it? [y/N] ", sweep.name)?;
+    write!(terminal, "{} has {results}, which would be lost permanently. Remove it? [y/N] ", sweep.name)?;
     terminal.flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;
@@ -195,7 +197,7 @@ fn agrees(answer: &str, name: &str) -> bool {
     answer == name || matches!(answer.to_ascii_lowercase().as_str(), "y" | "yes")
 }
 
-/// Who works on what is pending now, or what has to be typed so that somebody does.
+/// How the pending tasks of a sweep will be trained, or the command that starts work on them.
 fn continues(connection: &Connection, target: &Target, sweep: &SweepSummary, file: &Path) -> String {
     let name = &sweep.name;
     let typed = target.typed();
@@ -204,7 +206,7 @@ fn continues(connection: &Connection, target: &Target, sweep: &SweepSummary, fil
     } else if let Some(other) = trains_another(sweep) {
         other
     } else if connection.is_embedded() {
-        format!("nobody works on it here; continue it with: colearn run {}{typed}", file.display())
+        format!("no worker trains it here; continue it with: colearn run {}{typed}", file.display())
     } else if sweep.workers == 0 {
         format!("no worker is connected; when one is, watch it with: colearn watch {name}{typed}")
     } else {

@@ -1,14 +1,14 @@
-//! Answers that come in pages.
+//! Answers in pages.
 
 use colearn_proto::v1;
 
 use super::{Client, request::answered};
 use crate::exit::Failure;
 
-/// The sweep `name` with at most so many of its configurations; all for `None`.
+/// The sweep `name` with at most `limit` of its configurations; `None` for all.
 ///
 /// # Errors
-/// When there is no such sweep, or no answer.
+/// If there is no such sweep, or no answer.
 pub(crate) async fn sweep(
     client: &mut Client,
     name: &str,
@@ -21,17 +21,17 @@ pub(crate) async fn sweep(
         let seen = u32::try_from(sweep.configurations.len()).unwrap_or(u32::MAX);
         let answer = client.get_sweep(request(seen, 0)).await;
         let page = answered(client, name, answer).await?;
-        // A page without anything would be asked for again for ever.
+        // An empty page would be requested again forever.
         sweep.more = page.more && !page.configurations.is_empty();
         sweep.configurations.extend(page.configurations);
     }
     Ok(sweep)
 }
 
-/// All workers that the coordinator knows of.
+/// All workers that the coordinator knows.
 ///
 /// # Errors
-/// When there is no answer.
+/// If there is no answer.
 pub(crate) async fn workers(client: &mut Client) -> Result<Vec<v1::Worker>, Failure> {
     let mut workers: Vec<v1::Worker> = Vec::new();
     loop {

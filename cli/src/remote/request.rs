@@ -1,4 +1,4 @@
-//! What all requests share: taking an answer apart, and saying what could have been meant by a name that is unknown.
+//! Common parts of all requests: reading an answer, and suggestions for an unknown name.
 
 use colearn_core::sweep::did_you_mean;
 use colearn_proto::v1::{self, SweepSummary};
@@ -7,10 +7,11 @@ use tonic::{Code, Response, Status};
 use super::Client;
 use crate::exit::{Exit, Failure};
 
-/// How many names an error lists at most.
+/// Maximum number of names in an error.
 const MAX_LISTED: usize = 10;
 
-/// The answer to a question about the sweep `name`. Where there is none of that name, the failure says what there is.
+/// The answer to a request about the sweep `name`. If there is no such sweep, the failure lists similar or existing
+/// names.
 pub(super) async fn answered<T>(
     client: &mut Client,
     name: &str,
@@ -33,7 +34,7 @@ pub(super) async fn answered<T>(
     Err(failure)
 }
 
-/// What could have been meant instead of `name`.
+/// Suggestions for `name`.
 pub(super) fn others(name: &str, known: &[String], noun: &str) -> String {
     if known.is_empty() {
         return format!("there is no {noun} yet");
@@ -52,7 +53,7 @@ pub(super) fn listed(names: &[impl AsRef<str>]) -> String {
     shown.join(", ") + &more
 }
 
-/// The sweep of an answer, which always has one.
+/// The sweep in an answer; it is always present.
 pub(super) fn summary_of(sweep: Option<SweepSummary>) -> Result<SweepSummary, Failure> {
     sweep.ok_or_else(|| {
         Failure::new(Exit::Failure, "the coordinator's answer has no sweep; are both of one version?")

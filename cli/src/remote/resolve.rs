@@ -1,4 +1,5 @@
-//! Finding what people name: sweeps with a slip of the pen, configurations and workers by the beginning of their id.
+//! Finds sweeps, configurations and workers by the names that users give: with typing errors, or only the beginning
+//! of an id.
 
 use colearn_proto::v1;
 
@@ -11,7 +12,7 @@ use crate::{
     exit::{Exit, Failure},
 };
 
-/// Whose id begins with something.
+/// The result of looking up an id by its beginning.
 #[derive(Debug, PartialEq, Eq)]
 enum Picked<'i> {
     One(&'i String),
@@ -19,7 +20,7 @@ enum Picked<'i> {
     Several(Vec<&'i String>),
 }
 
-/// Picks an id by its beginning. The whole id is always enough, also where another begins with it.
+/// Finds an id by its beginning. A complete id is always unique, even if another id begins with it.
 fn pick<'i>(wanted: &str, ids: &'i [String]) -> Picked<'i> {
     if let Some(id) = ids.iter().find(|id| *id == wanted) {
         return Picked::One(id);
@@ -31,10 +32,10 @@ fn pick<'i>(wanted: &str, ids: &'i [String]) -> Picked<'i> {
     }
 }
 
-/// The tasks of the sweep `name` that are meant.
+/// The tasks of the sweep `name` that the references name.
 ///
 /// # Errors
-/// When there is no such sweep, or it has no or several configurations whose id begins like that.
+/// If there is no such sweep, or if no or several configurations have an id with this beginning.
 pub(super) async fn tasks(
     client: &mut Client,
     name: &str,
@@ -68,10 +69,10 @@ fn configuration(name: &str, wanted: &str, ids: &[String]) -> Result<String, Fai
     Err(Failure::new(Exit::NotFound, message))
 }
 
-/// The id of the worker that is meant, of those that the coordinator knows of.
+/// The id of the worker that `wanted` names, among those that the coordinator knows.
 ///
 /// # Errors
-/// When none or several of them begin like that.
+/// If no worker or several workers have an id with this beginning.
 pub(super) async fn worker(client: &mut Client, wanted: &str) -> Result<String, Failure> {
     let ids: Vec<String> = pages::workers(client).await?.into_iter().map(|worker| worker.worker).collect();
     worker_of(wanted, &ids)

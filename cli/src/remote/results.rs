@@ -1,4 +1,4 @@
-//! `colearn results NAME`, and fetching results for whoever else needs them.
+//! `colearn results NAME`, and fetching results for other commands.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use colearn_report::{FailureNote, warnings};
 
 use super::{
     Client,
-    labels::{failure_line, failure_parts},
+    labels::{failure_lines, failure_parts},
     request::answered,
 };
 use crate::{
@@ -35,17 +35,17 @@ pub(crate) async fn results(name: &str, target: &Target, format: Format) -> Outc
     Ok(Exit::Success)
 }
 
-/// A sweep's results, and the failures behind what is missing.
+/// A sweep's results, and the failures of tasks without a result.
 pub(crate) struct Fetched {
-    /// The sweep as it was resolved.
+    /// The resolved sweep.
     pub(crate) sweep: Sweep,
-    /// What became of its tasks, as far as it is known.
+    /// The outcomes of its tasks, as far as they are known.
     pub(crate) outcomes: HashMap<(ConfigurationId, u64), TaskOutcome>,
-    /// Attempts that failed, for the report.
+    /// Failed attempts, for the report.
     pub(crate) notes: Vec<FailureNote>,
     /// The averaged results.
     pub(crate) table: ResultsTable,
-    /// One line a failed task, for people.
+    /// Failed tasks for people: equal failures share one line.
     pub(crate) failures: Vec<String>,
 }
 
@@ -82,7 +82,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     let mut notes = Vec::new();
     while let Some(message) = parts.message().await.map_err(|status| client.failure(&status))? {
         match message.part {
-            // A large sweep comes in several parts.
+            // A large sweep is sent in several parts.
             Some(Part::SweepJson(text)) => sweep_json += &text,
             Some(Part::Result(recorded)) => {
                 let task = convert::task(recorded.task).map_err(|error| bad(&error))?;
@@ -90,11 +90,11 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
                 outcomes.insert((task.configuration, task.seed), TaskOutcome::Done(result));
             }
             Some(Part::Failure(failed)) => {
-                failures.push(failure_line(&failed));
                 let task = convert::task(failed.task.clone()).map_err(|error| bad(&error))?;
                 let reason = failed.failure.as_ref().map_or(0, |failure| failure.reason);
                 let reason = convert::failure_reason(reason).map_err(|error| bad(&error))?;
-                notes.push(failure_note(failed).map_err(|error| bad(&error))?);
+                notes.push(failure_note(failed.clone()).map_err(|error| bad(&error))?);
+                failures.push(failed);
                 outcomes.insert((task.configuration, task.seed), TaskOutcome::Failed(reason));
             }
             None => {}
@@ -102,10 +102,10 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     }
     let sweep: Sweep = serde_json::from_str(&sweep_json).map_err(|error| bad(&error))?;
     let table = ResultsTable::of(&sweep, &outcomes);
-    Ok(Fetched { table, sweep, outcomes, notes, failures })
+    Ok(Fetched { table, sweep, outcomes, notes, failures: failure_lines(&failures) })
 }
 
-/// A failed attempt as a report shows it.
+/// A failed attempt for a report.
 pub(crate) fn failure_note(failed: v1::TaskFailure) -> Result<FailureNote, ConvertError> {
     let (_, _, reason, message) = failure_parts(&failed);
     let task = convert::task(failed.task)?;

@@ -1,14 +1,15 @@
-//! Workers that get no tasks, as people read of them.
+//! Texts about workers that get no tasks.
 
 use colearn_core::text::{counted, shortened};
 use colearn_proto::v1::{SetAside, WithoutData};
 
 use super::labels::{ahead, reason_word};
 
-/// The longest text of a failure, in bytes.
+/// Maximum length of a failure's text, in bytes.
 const MAX_FAILURE: usize = 400;
 
-/// Why a worker gets no tasks, until when, and the way back: two lines. `typed` is how the coordinator was named.
+/// Two lines: why a worker gets no tasks, until when, and how to restore it. `typed` are the options that name the
+/// coordinator.
 pub(super) fn explained(pause: &SetAside, now: i64, typed: &str) -> String {
     let SetAside { worker, data_set, until, failures, failure, .. } = pause;
     let failure = failure.as_ref();
@@ -21,15 +22,15 @@ pub(super) fn explained(pause: &SetAside, now: i64, typed: &str) -> String {
         format!("{worker} gets no tasks of data set {data_set}: {reason}: {message}")
     };
     let next = if *until > now {
-        format!("it gets one task to prove itself in {}", ahead(*until, now))
+        format!("it gets one task as a test in {}", ahead(*until, now))
     } else {
-        "it may prove itself with one task now".to_owned()
+        "it may get one task as a test now".to_owned()
     };
-    format!("{what}\n  {next}; take it back at once with: colearn undrain {worker}{typed}")
+    format!("{what}\n  {next}; restore it at once with: colearn undrain {worker}{typed}")
 }
 
-/// Which workers get no tasks of a sweep, and why. A worker that lacks a data set is not said to prove itself with it soon:
-/// it is given none of its tasks before the file is there.
+/// Lines for the workers that get no tasks of a sweep, with the reasons. For a worker that lacks a data set no test task is
+/// announced, because it gets none before the file is there.
 pub(super) fn of_sweep(lacking: &[WithoutData], pauses: &[SetAside], now: i64, typed: &str) -> Vec<String> {
     let lacks = |pause: &SetAside| {
         let same = |lack: &WithoutData| (&lack.worker, &lack.data_set) == (&pause.worker, &pause.data_set);
@@ -39,7 +40,7 @@ pub(super) fn of_sweep(lacking: &[WithoutData], pauses: &[SetAside], now: i64, t
     lacking.iter().map(without_data).chain(pauses).collect()
 }
 
-/// Why a worker gets no tasks of a data set.
+/// The text that a worker gets no tasks of a data set, with the reason.
 fn without_data(without: &WithoutData) -> String {
     let WithoutData { worker, data_set, other_digest } = without;
     let why = if other_digest.is_empty() {
@@ -47,7 +48,7 @@ fn without_data(without: &WithoutData) -> String {
     } else {
         let short: String = other_digest.chars().take(12).collect();
         format!(
-            "its file of that name has the digest {short}, and the sweep is trained on another; copy that file there"
+            "its file of that name has the digest {short}, but the sweep is trained on another file; copy that file there"
         )
     };
     format!("{worker} gets no tasks of data set {data_set}: {why}")
@@ -72,7 +73,7 @@ mod tests {
         assert_eq!(
             explained(&pause, 30_000, " --state st"),
             "bad-1 is set aside: 3 leases in a row failed there, the last with crash: killed by signal 4\n  \
-             it gets one task to prove itself in 45 s; take it back at once with: colearn undrain bad-1 --state st"
+             it gets one task as a test in 45 s; restore it at once with: colearn undrain bad-1 --state st"
         );
         let lack = WithoutData { worker: "bad-1".into(), data_set: "tiny".into(), ..WithoutData::default() };
         let for_data = SetAside { data_set: "tiny".into(), ..pause.clone() };
@@ -85,6 +86,6 @@ mod tests {
         let pause = SetAside { data_set: "tiny".into(), ..pause };
         let text = explained(&pause, 100_000, "");
         assert!(text.starts_with("bad-1 gets no tasks of data set tiny: crash: killed"), "{text}");
-        assert!(text.contains("may prove itself with one task now"), "{text}");
+        assert!(text.contains("may get one task as a test now"), "{text}");
     }
 }

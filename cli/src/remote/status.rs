@@ -1,4 +1,4 @@
-//! Looking at sweeps: list, status, watch.
+//! Commands that show sweeps: list, status, watch.
 
 use std::io::IsTerminal as _;
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json as object};
 
 use super::{
     Client, json,
-    labels::{failure_line, moment, now, state_for_people},
+    labels::{failure_lines, moment, now, state_for_people},
     pages,
     request::{answered, summary_of},
     set_aside,
@@ -21,7 +21,7 @@ use crate::{
     progress::{Progress, has_ended},
 };
 
-/// Configurations that a terminal is shown.
+/// Maximum number of configurations shown on a terminal.
 const MAX_ROWS: u32 = 500;
 
 /// `colearn list`.
@@ -87,6 +87,7 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
         document["configurations_progress"] = response.configurations.iter().map(row).collect();
         document["failures"] = response.failures.iter().map(json::failure).collect();
         document["set_aside"] = response.set_aside.iter().map(json::set_aside).collect();
+        document["misfit"] = (!response.misfit.is_empty()).then_some(response.misfit).into();
         document["without_data"] = response.without_data.iter().map(json::without_data).collect();
         outln!("{document:#}");
         return Ok(Exit::Success);
@@ -140,8 +141,14 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
             counted(left_out, "configuration")
         );
     }
-    for failure in &response.failures {
-        outln!("{}", failure_line(failure));
+    for line in failure_lines(&response.failures) {
+        outln!("{line}");
+    }
+    if !response.misfit.is_empty() {
+        outln!(
+            "nothing is trained, because the settings do not fit the data of any worker:\n{}\nthe sweep fails if no other worker connects within a minute",
+            response.misfit
+        );
     }
     for line in set_aside::of_sweep(&response.without_data, &response.set_aside, now(), &target.typed()) {
         outln!("{line}");
@@ -155,14 +162,14 @@ pub(crate) async fn watch(arguments: &Named) -> Outcome {
     let name = name.as_str();
     let mut connection = Connection::open_to_look(target).await?;
     if connection.is_embedded() {
-        // Nobody works on it: there is something to say only if it has ended.
+        // No worker trains the sweep: there is an outcome only if the sweep has ended.
         let response = pages::sweep(&mut connection.sweeps, name, Some(1)).await?;
         if !response.sweep.is_some_and(|summary| has_ended(&summary)) {
             connection.close().await;
             return Err(Failure::new(
                 Exit::Unreachable,
                 format!(
-                    "nobody works on `{name}`: continue it with `colearn run FILE`, or name its coordinator with --coordinator URL"
+                    "no worker trains `{name}`: continue it with `colearn run FILE`, or name its coordinator with --coordinator URL"
                 ),
             ));
         }
@@ -193,7 +200,7 @@ pub(crate) async fn watch(arguments: &Named) -> Outcome {
     Ok(exit_of(&summary))
 }
 
-/// Shows progress until the sweep has ended, or until the coordinator says no more.
+/// Shows progress until the sweep has ended, or until the coordinator ends the stream.
 pub(crate) async fn follow(
     client: &mut Client,
     name: &str,
@@ -215,24 +222,24 @@ pub(crate) async fn follow(
     Err(Failure::new(
         Exit::Unreachable,
         format!(
-            "the coordinator at {} stopped before the sweep ended; what was recorded is kept, and workers go on by themselves",
+            "the coordinator at {} stopped before the sweep ended; recorded results are kept, and workers continue by themselves",
             client.url()
         ),
     ))
 }
 
-/// The message for a sweep that this coordinator will never train.
+/// The message about a sweep that this coordinator will never train.
 pub(super) fn trains_another(summary: &SweepSummary) -> Option<String> {
     let SweepSummary { name, trains_only, .. } = summary;
     let waits = !trains_only.is_empty() && trains_only != name && !has_ended(summary);
     waits.then(|| {
         format!(
-            "this coordinator belongs to `colearn run` and trains its sweep `{trains_only}` alone: train `{name}` with `colearn run FILE` when that has ended"
+            "this coordinator belongs to `colearn run` and trains only its sweep `{trains_only}`: train `{name}` with `colearn run FILE` when that has ended"
         )
     })
 }
 
-/// The exit code that an ended sweep has.
+/// The exit code for an ended sweep.
 pub(crate) fn exit_of(summary: &SweepSummary) -> Exit {
     if summary.state() == SweepState::Complete { Exit::Success } else { Exit::Incomplete }
 }

@@ -1,4 +1,4 @@
-//! `colearn submit FILE`, which `colearn run` does as well.
+//! `colearn submit FILE`; `colearn run` uses it too.
 
 use std::{io::Read as _, path::Path};
 
@@ -18,7 +18,7 @@ use crate::{
 pub(crate) async fn submit(arguments: &SubmitArgs) -> Outcome {
     let SubmitArgs { sweep_file, target, data_dir } = arguments;
     let source = read_sweep_file(&sweep_file.file)?;
-    // What the file's mistakes are, the coordinator says too, which may be of another version.
+    // Mistakes in the file are reported by the coordinator, which may be of another version.
     if let Ok(parsed) = Sweep::parse(&source, &origin_of(&sweep_file.file)) {
         check_data_that_is_here(&parsed.sweep, data_dir)?;
     }
@@ -29,7 +29,7 @@ pub(crate) async fn submit(arguments: &SubmitArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// Submits and says what came of it.
+/// Submits the sweep and prints the outcome.
 pub(crate) async fn submit_to(
     client: &mut Client,
     source: String,
@@ -78,7 +78,7 @@ pub(crate) async fn submit_to(
         errln!("{}: known already; {} of {} done", summary.name, counts.done, counted(counts.total, "task"));
         if matches!(summary.state(), SweepState::Failed | SweepState::Cancelled) {
             errln!(
-                "{}: {}; nothing more of it will run until it is told to: colearn retry {}{}",
+                "{}: {}; no more of its tasks will run until: colearn retry {}{}",
                 summary.name,
                 state_word(summary.state()),
                 summary.name,
@@ -87,7 +87,7 @@ pub(crate) async fn submit_to(
         }
         if summary.paused {
             errln!(
-                "{}: paused; nothing more of it starts until: colearn resume {}{}",
+                "{}: paused; no new tasks start until: colearn resume {}{}",
                 summary.name,
                 summary.name,
                 target.typed()
@@ -97,8 +97,8 @@ pub(crate) async fn submit_to(
     Ok(summary)
 }
 
-/// The failure behind a refused sweep file. The text of a refusal is bounded: what is wrong with the file is told by this
-/// program, as far as it thinks so too.
+/// The failure for a refused sweep file. The length of a refusal is limited, so this program shows its own
+/// diagnostics of the file, if it finds errors too.
 pub(super) fn file_refused(client: &Client, status: &Status, source: &str, origin: &str) -> Failure {
     if status.code() != Code::InvalidArgument {
         return client.failure(status);
@@ -108,7 +108,7 @@ pub(super) fn file_refused(client: &Client, status: &Status, source: &str, origi
         // The coordinator is of another version, or what it refuses is not a mistake in the file.
         Ok(_) => {
             let why = status.message();
-            Failure::new(Exit::SweepFile, format!("the coordinator does not take `{origin}`: {why}"))
+            Failure::new(Exit::SweepFile, format!("the coordinator does not accept `{origin}`: {why}"))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! `colearn tasks NAME`: printed as it comes, because a sweep may have a hundred thousand of them.
+//! `colearn tasks NAME`: printed part by part, because a sweep may have a hundred thousand tasks.
 
 use colearn_proto::v1::{self, TaskRow, TaskState};
 
@@ -37,7 +37,7 @@ pub(crate) async fn tasks(arguments: &TasksArgs) -> Outcome {
     out.flush()?;
     connection.close().await;
     if !found && !json {
-        errln!("{name}: no task is in the states asked for");
+        errln!("{name}: no task is in the requested states");
     }
     Ok(Exit::Success)
 }
@@ -52,10 +52,10 @@ fn wire(state: State) -> TaskState {
     }
 }
 
-/// How the list is written, part by part.
+/// The output format of the list, part by part.
 enum Printer {
     Plain(Columns<7>),
-    /// One JSON document, so that it is read like the other listings, with one task a line.
+    /// One JSON document, as for the other listings, with one task per line.
     Json {
         name: String,
         begun: bool,

@@ -16,7 +16,7 @@ use crate::{
     exit::{Exit, Failure, Outcome},
 };
 
-/// How many tasks of a cohort are told to people.
+/// Maximum number of tasks of a cohort that are listed for people.
 const MAX_TASKS: usize = 4;
 
 /// `colearn workers`.
@@ -42,7 +42,7 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
     }
     if embedded {
         errln!(
-            "nobody serves the state folder `{}`, so that no worker can be connected",
+            "no coordinator uses the state folder `{}`, so that no worker can be connected",
             target.state.display()
         );
     } else if workers.is_empty() {
@@ -51,7 +51,7 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// One line a slot; of a cohort, one line a task. What is the same as in the line above is left out.
+/// One line per slot; for a cohort, one line per task. Cells equal to those of the previous line are left empty.
 fn table(workers: &[Worker], now: i64) -> String {
     let mut rows = Vec::new();
     for worker in workers {
@@ -86,7 +86,7 @@ fn table(workers: &[Worker], now: i64) -> String {
     columns.lines(&rows)
 }
 
-/// What a slot does, in lines.
+/// The tasks of a slot, as lines.
 fn trains(tasks: &[RunningTask]) -> Vec<String> {
     if tasks.is_empty() {
         return vec!["idle".to_owned()];
@@ -121,9 +121,9 @@ pub(crate) async fn drain(arguments: &DrainArgs) -> Outcome {
     let tasks = counted(running, "task");
     let id = &worker.worker;
     match (running, *now) {
-        (0, _) => outln!("{id}: trains nothing, and leaves"),
-        (_, true) => outln!("{id}: writes checkpoints, gives {tasks} back, and leaves"),
-        (_, false) => outln!("{id}: takes nothing new, and leaves when its {tasks} ended"),
+        (0, _) => outln!("{id}: is idle, and exits"),
+        (_, true) => outln!("{id}: writes checkpoints, returns {tasks}, and exits"),
+        (_, false) => outln!("{id}: takes no new tasks, and exits when its {tasks} have ended"),
     }
     Ok(Exit::Success)
 }
@@ -137,7 +137,7 @@ pub(crate) async fn undrain(arguments: &UndrainArgs) -> Outcome {
     let answer = client.undrain_worker(v1::UndrainWorkerRequest { worker: worker.clone() }).await;
     answer.map_err(|status| client.failure(&status))?;
     connection.close().await;
-    outln!("{worker}: gets tasks as any other again");
+    outln!("{worker}: gets tasks again");
     Ok(Exit::Success)
 }
 

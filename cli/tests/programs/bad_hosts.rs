@@ -1,10 +1,10 @@
-//! One bad host among good ones: everything is trained all the same, and the bad one is named.
+//! One bad host among good ones: all tasks are trained, and the bad host is named.
 
 use std::fs;
 
 use crate::lab::{Lab, Running, text};
 
-/// Twelve tasks that take long enough for a second host to get some.
+/// Twelve tasks that take long enough for a second host to get some of them.
 const GRID: &str = "\
 name: small
 dataset: demo
@@ -18,7 +18,7 @@ seeds: {count: 3}
 
 const SLOT: [&str; 6] = ["--slots", "1", "--threads", "1", "--device", "cpu"];
 
-/// A worker whose data sets lie in a folder of its own.
+/// A worker with its own folder of data sets.
 fn worker_on(lab: &Lab, url: &str, name: &str, folder: &str) -> Running {
     lab.worker_with(url, name, &[&SLOT[..], &["--data-dir", folder]].concat())
 }
@@ -30,7 +30,7 @@ fn connected(lab: &Lab, url: &str, workers: usize) {
     });
 }
 
-/// That every task is done although so many attempts at least failed.
+/// Asserts that every task is done although at least this number of attempts failed.
 fn all_is_done(lab: &Lab, url: &str, failed: u64) {
     let watched = lab.colearn(&["watch", "small", "--coordinator", url]);
     assert!(watched.status.success(), "{}\n{}", text(&watched.stdout), lab.logs());
@@ -39,7 +39,7 @@ fn all_is_done(lab: &Lab, url: &str, failed: u64) {
     assert!(status["retried"].as_u64().unwrap() >= failed, "the bad host failed nothing: {status:#}");
 }
 
-/// What `colearn workers` and `colearn status` say to people, which is the same of the bad host.
+/// Asserts that `colearn workers` and `colearn status` report the bad host in the same way.
 fn named(lab: &Lab, url: &str, what: &[&str]) {
     for command in [&["workers"][..], &["status", "small"]] {
         let output = lab.colearn(&[command, &["--coordinator", url]].concat());
@@ -65,10 +65,10 @@ fn hosts_without_the_data_set_do_not_fail_the_sweep() {
     assert!(lab.colearn(&["submit", "small.yaml", "--coordinator", &url]).status.success());
     all_is_done(&lab, &url, 1);
     let no_tasks = "gets no tasks of data set demo: data: ";
-    named(&lab, &url, &["three-", no_tasks, "take it back at once with: colearn undrain "]);
+    named(&lab, &url, &["three-", no_tasks, "restore it at once with: colearn undrain "]);
     let log = fs::read_to_string(lab.path().join("three.log")).unwrap();
     assert!(log.contains("the coordinator says: this worker gets no tasks of data set `demo`"), "{log}");
-    // The one that says that it has none was never tried.
+    // The worker that reports that it has no data set was never tried.
     let status = lab.json(&["status", "small", "--json", "--coordinator", &url]);
     let without = status["without_data"].as_array().unwrap();
     assert!(without.len() == 1 && without[0]["worker"].as_str().unwrap().starts_with("two-"), "{status:#}");

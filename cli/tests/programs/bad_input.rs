@@ -1,4 +1,4 @@
-//! Each mistake gets one clear error, its exit code, and leaves what was recorded alone.
+//! Each mistake gives one clear error and its exit code, and does not change recorded results.
 
 use std::{collections::BTreeSet, net::TcpListener, process::Output};
 
@@ -75,7 +75,7 @@ fn data_sets() {
         4,
         &["`primary`", "`langage`", "language, audio, video", "did you mean `language`?"],
     );
-    // Also where it is never dropped.
+    // Also if it is never dropped.
     let dropped = SWEEP.replace("modality_dropout.audio", "modality_dropout.adio").replace("[0, 0.9]", "[0]");
     lab.write("sweep.yaml", &dropped);
     refused(
@@ -105,7 +105,8 @@ fn data_sets() {
     assert!(!lab.path().join(".colearn").exists(), "a refused data set leaves no state folder");
 }
 
-/// Who runs a sweep may read what it names; who submits one may not be the person whose files a worker can read.
+/// A user who runs a sweep may read the files that it names. A user who submits one may not be the owner of the files
+/// that a worker can read.
 #[test]
 fn a_data_set_outside_the_data_folder_is_for_run_alone() {
     let lab = Lab::new();
@@ -122,7 +123,7 @@ fn a_data_set_outside_the_data_folder_is_for_run_alone() {
     let output = lab.colearn(&["run", "small.yaml", "--slots", "1", "--device", "cpu"]);
     assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
 
-    // The same to a cluster, with a data set beside it that is not even there.
+    // The same on a cluster, with another data set that does not exist.
     let other = format!("include: [{{dataset: {}}}]", nothing.display());
     let both = quick.replace("include: [{unimodal: true}]", &other);
     lab.write("small.yaml", &format!("{both}retries: {{initial_backoff: 0s, max_attempts: 1}}\n"));
@@ -181,7 +182,7 @@ fn labels_and_features_that_can_not_be_trained_on() {
             assert_eq!(text(&output.stderr).lines().count(), 1, "one error: {}", text(&output.stderr));
         }
     };
-    // The file is taken apart and put together rightly: what is refused below is refused for what was changed.
+    // The file is taken apart and put together again unchanged, so that the refusals below are caused by the changes.
     good().write(&lab.path().join("data/bad.safetensors"));
     let output = lab.colearn(&["data", "inspect", "bad"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
@@ -282,7 +283,7 @@ fn a_state_folder_has_one_holder_and_a_name_one_sweep() {
     lab.write("other.yaml", &SWEEP.replace("epochs: 6", "epochs: 7"));
     refused(&lab.colearn(&["submit", "other.yaml", "--coordinator", &url]), 1, &["small"]);
     refused(&lab.colearn(&["status", "smal", "--coordinator", &url]), 8, &["smal"]);
-    // Commands that only name the folder find its holder.
+    // Commands that only name the folder find the process that uses it.
     assert_eq!(lab.json(&["status", "small", "--json", "--state", "state"])["tasks"]["total"], 6);
 }
 
@@ -322,7 +323,7 @@ fn nobody_waits_for_a_coordinator_that_has_no_workers() {
 fn a_pipe_that_is_closed_is_no_panic() {
     let lab = Lab::new();
     for arguments in [&["plan", "small.yaml"][..], &["data", "inspect", "demo"], &["plan", "nowhere.yaml"]] {
-        // The reading ends are dropped at once.
+        // The reading ends are closed at once.
         let (stdout, stderr) = (std::io::pipe().unwrap().1, std::io::pipe().unwrap().1);
         let status = lab.colearn_into(arguments, stdout, stderr);
         assert_ne!(status.code(), Some(101), "colearn {arguments:?} panicked");

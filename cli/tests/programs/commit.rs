@@ -1,4 +1,4 @@
-//! Which commit the programs say they are built from.
+//! The commit that programs say they are built from.
 
 #[path = "../../build.rs"]
 #[expect(dead_code, reason = "the build script's own `main` is not called here")]
@@ -11,7 +11,7 @@ use std::{
 
 use build_script::{commit, watched};
 
-/// Runs git as somebody, whatever is configured here; `false` where there is no git.
+/// Runs git with a fixed user, whatever is configured here; `false` if there is no git.
 fn git(folder: &Path, arguments: &[&str]) -> bool {
     let identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"];
     let mut command = Command::new("git");
@@ -40,7 +40,7 @@ fn a_checkout_names_its_commit_and_whether_it_was_changed() {
     std::fs::write(root.join("Cargo.toml"), "[workspace]\nmembers = []\n").unwrap();
     assert_eq!(commit(root), Some(format!("{first}-dirty")));
 
-    // What is watched is there, or cargo would never be done, and changes with the next commit.
+    // The watched files exist, or cargo would rebuild every time, and they change with the next commit.
     let before = watched(root);
     assert!(before.iter().all(|path| path.exists()), "{before:?}");
     let contents = || {
@@ -58,7 +58,7 @@ fn a_checkout_names_its_commit_and_whether_it_was_changed() {
 fn sources_without_history_name_no_commit() {
     let folder = tempfile::tempdir().unwrap();
     assert_eq!(commit(folder.path()), None);
-    // Unpacked within somebody's checkout, whose commit is of something else.
+    // Unpacked inside another checkout, whose commit is unrelated.
     let outer = folder.path();
     let inner = outer.join("colearn-0.1.0");
     std::fs::create_dir(&inner).unwrap();

@@ -1,4 +1,4 @@
-//! A coordinator that runs out of files it may have open.
+//! A coordinator that reaches its limit of open files.
 
 use std::{fs, io::Write as _, net::TcpStream};
 
@@ -7,7 +7,7 @@ use crate::{
     lab::{Lab, text},
 };
 
-/// What an HTTP/2 client says first: the preface, and settings that change nothing.
+/// The first bytes of an HTTP/2 client: the preface, and settings that change nothing.
 const FIRST_WORDS: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 const HARD: u32 = 64;
@@ -38,7 +38,7 @@ fn a_coordinator_out_of_files_serves_who_is_there_and_accepts_again_later() {
             hog
         })
         .collect();
-    lab.wait_for("the end of files", || log().contains("a connection can not be accepted"));
+    lab.wait_for("the end of files", || log().contains("a connection cannot be accepted"));
     let before = acknowledged(&mut ledger);
     lab.wait_for("another hundred results", || acknowledged(&mut ledger) >= before + 100);
 

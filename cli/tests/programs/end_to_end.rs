@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::lab::{Lab, largest_difference, text};
 
-/// What differs between two runs of the same tasks on the same machine may only be float rounding.
+/// Two runs of the same tasks on the same machine may differ only by float rounding.
 const ROUNDING: f64 = 1e-4;
 
 fn done(status: &Value) -> u64 {
@@ -17,7 +17,7 @@ fn running(status: &Value) -> u64 {
     status["tasks"]["running"].as_u64().unwrap()
 }
 
-/// The table of a run that nobody disturbed.
+/// The table of an undisturbed run.
 fn undisturbed(lab: &Lab) -> Value {
     let output = lab.colearn(&[
         "run",
@@ -63,7 +63,7 @@ fn a_run_that_is_interrupted_continues_without_repeating_a_finished_task() {
     first.interrupt();
     assert_eq!(first.code(), 130, "{}", lab.logs());
 
-    // Other data under the same name would make means of different things.
+    // Other data under the same name would give means of different things.
     let data = lab.path().join("data/demo.safetensors");
     std::fs::rename(&data, data.with_extension("first")).unwrap();
     let arguments = ["data", "generate", "--seed", "1"];
@@ -87,7 +87,7 @@ fn a_run_that_is_interrupted_continues_without_repeating_a_finished_task() {
     let difference = largest_difference(&expected, &lab.json(&results));
     assert!(difference <= ROUNDING, "the tables differ by {difference}");
 
-    // Once more: everything is there, nothing is trained, and the same is printed.
+    // Again: all results exist, nothing is trained, and the output is the same.
     let again = lab.colearn(&run);
     assert!(again.status.success());
     assert_eq!(text(&again.stdout), text(&output.stdout));
@@ -141,7 +141,7 @@ fn a_run_that_is_killed_costs_its_tasks_no_attempt() {
     assert_eq!((done(&status), status["retried"].as_u64()), (6, Some(0)), "{status}");
 }
 
-/// One task of many epochs, killed when it has written a few checkpoints.
+/// One task of many epochs, killed after it has written a few checkpoints.
 #[test]
 fn a_killed_task_goes_on_from_its_checkpoint_and_ends_the_same_bit_by_bit() {
     let lab = Lab::new();
@@ -234,7 +234,7 @@ fn cancelling_stops_and_keeps() {
     let cancelled = lab.colearn(&["cancel", "small", "--coordinator", &url]);
     let again = lab.colearn(&["submit", "small.yaml", "--coordinator", &url]);
     assert!(
-        text(&again.stderr).contains("small: cancelled; nothing more of it will run"),
+        text(&again.stderr).contains("small: cancelled; no more of its tasks will run"),
         "{}",
         text(&again.stderr)
     );

@@ -1,4 +1,4 @@
-//! Variables of the environment: what is typed wins over them, and an empty one is an unset one.
+//! Environment variables: options on the command line take precedence, and an empty variable counts as unset.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -20,7 +20,7 @@ fn a_state_folder_that_is_typed_wins_over_a_coordinator_of_the_environment() {
     let told = text(&submitted.stdout);
     assert!(told.contains("watch it with: colearn watch small --state state"), "{told}");
     assert!(run(&["status", "small"]).status.success());
-    // Otherwise the variable counts, and an address that is typed more than that.
+    // Otherwise the variable is used, but an address on the command line takes precedence.
     let output = lab.colearn_command(&["list"]).envs([NOBODY]).output().unwrap();
     assert_eq!(output.status.code(), Some(5), "{}", text(&output.stderr));
     let both = ["list", "--coordinator", "http://127.0.0.1:2", "--state", "state"];
@@ -62,7 +62,7 @@ fn empty_variables_are_unset_ones() {
     run(&["db", "check"]);
 }
 
-/// A worker that writes down its arguments and can not work.
+/// A worker that records its arguments and cannot work.
 fn recorder(lab: &Lab) -> String {
     let path = lab.path().join("recorder.sh");
     fs::write(&path, "#!/bin/sh\nprintf '%s\\n' \"$@\" > arguments\necho refused >&2\nexit 2\n").unwrap();
@@ -80,7 +80,7 @@ fn what_the_worker_of_a_run_is_told_by_variables_reaches_it() {
         let output = command.env("COLEARN_WORKER", &worker).envs(variables.iter().copied()).output().unwrap();
         assert_eq!(output.status.code(), Some(10), "{}", text(&output.stderr));
         let message = text(&output.stderr);
-        assert!(message.contains("the worker can not work here") && message.contains("refused"), "{message}");
+        assert!(message.contains("the worker cannot work here") && message.contains("refused"), "{message}");
         let given = fs::read_to_string(lab.path().join("arguments")).unwrap();
         let given: Vec<String> = given.lines().map(str::to_owned).collect();
         let after = |flag: &str| given[1 + given.iter().position(|it| it == flag).unwrap()].clone();

@@ -1,10 +1,10 @@
-//! A GPU that is there and can not be used, as people are told of it; a stand-in `nvidia-smi` lists it.
+//! Messages about a GPU that exists and cannot be used; a fake `nvidia-smi` lists it.
 
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 use crate::lab::{Lab, text, trainer};
 
-/// The environment of a host that has a GPU, and a trainer whose libtorch has no CUDA half.
+/// The environment of a host with a GPU, and a trainer whose libtorch has no CUDA half.
 fn host_with_a_gpu(lab: &Lab) -> Vec<(&'static str, String)> {
     let program = |name: &str, script: &str| {
         let path = lab.path().join(name);
@@ -46,9 +46,7 @@ fn a_run_says_what_it_trains_on_and_that_a_gpu_is_not_used() {
     lab.write("small.yaml", &crate::lab::SWEEP.replace("name: small", "name: other"));
     let output = lab.colearn_in(&[&run[..], &["--device", "cuda"]].concat(), &environment);
     assert_eq!(output.status.code(), Some(10), "{}", text(&output.stderr));
-    assert!(
-        text(&output.stderr).contains(&format!("--device cuda was asked for and can not be had: {WARNING}"))
-    );
+    assert!(text(&output.stderr).contains(&format!("--device cuda is not available: {WARNING}")));
 }
 
 #[test]

@@ -17,7 +17,7 @@ pub(crate) struct Lab {
     folder: TempDir,
 }
 
-/// A child that does not outlive the test.
+/// A child process that does not outlive the test.
 pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
@@ -28,7 +28,7 @@ impl Drop for Running {
 }
 
 impl Running {
-    /// `kill -9`.
+    /// Kills the process with `kill -9`.
     pub(crate) fn kill(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -44,7 +44,7 @@ impl Running {
         nix::sys::signal::kill(self.pid(), nix::sys::signal::Signal::SIGTERM).unwrap();
     }
 
-    /// The process.
+    /// Id of the process.
     pub(crate) fn pid(&self) -> nix::unistd::Pid {
         nix::unistd::Pid::from_raw(self.0.id().try_into().unwrap())
     }
@@ -52,13 +52,13 @@ impl Running {
     /// The trainer of a worker, if it has one at this moment.
     pub(crate) fn trainer(&self) -> Option<nix::unistd::Pid> {
         let pid = self.pid();
-        // The agent has one thread that starts children, its first.
+        // The agent starts children from one thread, its first.
         let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         let child = children.split_whitespace().next()?.parse().ok()?;
         Some(nix::unistd::Pid::from_raw(child))
     }
 
-    /// Waits for the end; the exit code.
+    /// Waits for the end; returns the exit code.
     pub(crate) fn code(mut self) -> i32 {
         self.0.wait().unwrap().code().expect("ended by itself")
     }
@@ -108,12 +108,12 @@ impl Lab {
         command
     }
 
-    /// `colearn`, to be given variables and other streams.
+    /// A `colearn` command, to which variables and other streams can be added.
     pub(crate) fn colearn_command(&self, arguments: &[&str]) -> Command {
         self.command(&colearn(), arguments)
     }
 
-    /// `colearn-worker` in the same way.
+    /// A `colearn-worker` command in the same way.
     pub(crate) fn worker_command(&self, arguments: &[&str]) -> Command {
         self.command(&worker(), arguments)
     }
@@ -123,13 +123,13 @@ impl Lab {
         self.command(&colearn(), arguments).output().unwrap()
     }
 
-    /// The same, with options by their environment.
+    /// Like [`Self::colearn`], with options in the environment.
     pub(crate) fn colearn_in(&self, arguments: &[&str], environment: &[(&str, String)]) -> Output {
         let mut command = self.command(&colearn(), arguments);
         command.envs(environment.iter().map(|(name, value)| (name, value))).output().unwrap()
     }
 
-    /// Runs `colearn` with its output going elsewhere.
+    /// Runs `colearn` with its output redirected.
     pub(crate) fn colearn_into(
         &self,
         arguments: &[&str],
@@ -150,15 +150,15 @@ impl Lab {
         self.coordinator_on(listen, "state", 3).unwrap_or_else(|| panic!("{}", self.logs()))
     }
 
-    /// Starts a coordinator on a state folder, with a lease of so many seconds; none if it ended at once. What it
-    /// logs is added to `coordinator.log`.
+    /// Starts a coordinator on a state folder, with a lease of this number of seconds; returns `None` if it ended at
+    /// once. Its log is appended to `coordinator.log`.
     pub(crate) fn coordinator_on(&self, listen: &str, state: &str, lease: u32) -> Option<(Running, String)> {
         let lease = lease.to_string();
         let arguments = ["coordinator", "--listen", listen, "--state", state, "--lease", &lease];
         self.serve(self.command(&colearn(), &arguments))
     }
 
-    /// Starts a coordinator that may have so many files open: to begin with, and at most.
+    /// Starts a coordinator with a soft and a hard limit of open files.
     pub(crate) fn coordinator_with_files(&self, soft: u32, hard: u32) -> (Running, String) {
         let limited = format!("ulimit -Sn {soft} && ulimit -Hn {hard} && exec \"$0\" \"$@\"");
         let program = colearn();
@@ -168,7 +168,7 @@ impl Lab {
         self.serve(command).unwrap_or_else(|| panic!("{}", self.logs()))
     }
 
-    /// Starts a coordinator that settles sweeps so many seconds after their end, or when it does by itself.
+    /// Starts a coordinator that settles sweeps this number of seconds after their end; `None` for the default.
     pub(crate) fn coordinator_settling(&self, after: Option<u32>) -> (Running, String) {
         let after = after.map(|after| after.to_string());
         let mut arguments = vec!["coordinator", "--listen", "127.0.0.1:0", "--state", "state"];
@@ -191,17 +191,17 @@ impl Lab {
         self.worker_in(url, name, &[])
     }
 
-    /// The same, with options by their environment.
+    /// Like [`Self::worker`], with options in the environment.
     pub(crate) fn worker_in(&self, url: &str, name: &str, environment: &[(&str, &str)]) -> Running {
         self.start_worker(url, name, &["--slots", "1", "--threads", "1", "--device", "cpu"], environment)
     }
 
-    /// Starts a worker with options of one's own.
+    /// Starts a worker with other options.
     pub(crate) fn worker_with(&self, url: &str, name: &str, arguments: &[&str]) -> Running {
         self.start_worker(url, name, arguments, &[])
     }
 
-    /// What it logs, with every acknowledged result, is added to `<name>.log`.
+    /// Its log, with every acknowledged result, is appended to `<name>.log`.
     pub(crate) fn start_worker(
         &self,
         url: &str,
@@ -224,8 +224,7 @@ impl Lab {
         fs::File::options().create(true).append(true).open(self.path().join(name)).unwrap()
     }
 
-    /// A program that stands between the agent and a real trainer: `script` sees each command as `$line` before it is
-    /// passed on.
+    /// A program between the agent and a real trainer: `script` gets each command as `$line` before it is passed on.
     pub(crate) fn faulty_trainer(&self, script: &str) -> String {
         let path = self.path().join("faulty-trainer.sh");
         let text = format!(
@@ -237,14 +236,14 @@ impl Lab {
         path.display().to_string()
     }
 
-    /// `colearn ... --json`, or `--format json`, parsed.
+    /// The parsed output of `colearn ... --json` or `--format json`.
     pub(crate) fn json(&self, arguments: &[&str]) -> Value {
         let output = self.colearn(arguments);
         assert!(output.status.success(), "colearn {arguments:?}: {}", text(&output.stderr));
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// Asks for the sweep's state until `enough` says so.
+    /// Queries the sweep's state until `enough` is true.
     pub(crate) fn wait_until(&self, target: &[&str], enough: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + Duration::from_secs(120);
         loop {
@@ -261,7 +260,7 @@ impl Lab {
         }
     }
 
-    /// Looks until something is there.
+    /// Waits until something exists.
     pub(crate) fn wait_for(&self, what: &str, mut is_there: impl FnMut() -> bool) {
         let deadline = Instant::now() + Duration::from_secs(120);
         while !is_there() {
@@ -270,7 +269,7 @@ impl Lab {
         }
     }
 
-    /// The programs' logs, for messages of failed assertions.
+    /// The logs of the programs, for messages of failed assertions.
     pub(crate) fn logs(&self) -> String {
         let mut all = String::new();
         for name in
@@ -284,18 +283,18 @@ impl Lab {
     }
 }
 
-/// The `colearn` program: the one of this build, unless `COLEARN_PROGRAMS` names the folder of another.
+/// The `colearn` program of this build, or the one in the folder that `COLEARN_PROGRAMS` names.
 pub(crate) fn colearn() -> PathBuf {
     let built = PathBuf::from(env!("CARGO_BIN_EXE_colearn"));
     std::env::var_os("COLEARN_PROGRAMS").map_or(built, |folder| PathBuf::from(folder).join("colearn"))
 }
 
-/// The `colearn-worker` program, built into the same folder.
+/// The `colearn-worker` program in the same folder.
 pub(crate) fn worker() -> PathBuf {
     colearn().with_file_name("colearn-worker")
 }
 
-/// The `colearn-trainer` program, built into the same folder.
+/// The `colearn-trainer` program in the same folder.
 pub(crate) fn trainer() -> PathBuf {
     colearn().with_file_name("colearn-trainer")
 }
@@ -304,7 +303,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// The largest difference between the metrics of two `results --format json`; panics when they differ otherwise.
+/// The largest difference between the metrics of two `results --format json`; panics if they differ otherwise.
 pub(crate) fn largest_difference(left: &Value, right: &Value) -> f64 {
     match (left, right) {
         (Value::Number(left), Value::Number(right)) => {

@@ -12,6 +12,7 @@ mod descriptors;
 mod end_to_end;
 mod environment;
 mod gpus;
+mod import;
 mod lab;
 mod only_its_own;
 mod operations;

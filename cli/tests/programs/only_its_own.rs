@@ -1,4 +1,4 @@
-//! The coordinator of a `colearn run` trains the sweep of that run alone, and says so to whoever asks for another.
+//! The coordinator of a `colearn run` trains only the sweep of that run, and says so to clients that ask for another.
 
 use crate::lab::{Lab, SWEEP, text};
 
@@ -8,7 +8,7 @@ fn another_sweep_is_refused_and_known_ones_are_told_to_wait() {
     let target = ["--state", "state"];
     lab.write("other.yaml", &SWEEP.replace("name: small", "name: other"));
     lab.write("third.yaml", &SWEEP.replace("name: small", "name: third"));
-    // It waits in the folder from before.
+    // The other sweep already waits in the folder.
     let (coordinator, _) = lab.coordinator("127.0.0.1:0");
     assert!(lab.colearn(&["submit", "other.yaml", "--state", "state"]).status.success());
     coordinator.terminate();
@@ -21,7 +21,7 @@ fn another_sweep_is_refused_and_known_ones_are_told_to_wait() {
         let output = lab.colearn(&[arguments, &target].concat());
         let told = text(&output.stdout) + &text(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "colearn {arguments:?}: {told}");
-        assert!(told.contains("trains its sweep `small` alone"), "colearn {arguments:?}: {told}");
+        assert!(told.contains("trains only its sweep `small`"), "colearn {arguments:?}: {told}");
         told
     };
     let refused = told(&["submit", "third.yaml"], 1);
@@ -36,7 +36,7 @@ fn another_sweep_is_refused_and_known_ones_are_told_to_wait() {
     assert_eq!(names["sweeps"][0]["trains_only"], "small");
 
     let own = text(&lab.colearn(&["status", "small", "--state", "state"]).stdout);
-    assert!(!own.contains("alone"), "{own}");
+    assert!(!own.contains("trains only"), "{own}");
     let again = lab.colearn(&["submit", "small.yaml", "--state", "state"]);
     assert!(again.status.success(), "its own may be submitted again: {}", text(&again.stderr));
     run.interrupt();

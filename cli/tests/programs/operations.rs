@@ -1,18 +1,18 @@
-//! What people do to sweeps and workers, with the real programs, over gRPC and on a state folder alike.
+//! Operations on sweeps and workers with the real programs, over gRPC and on a state folder.
 
 use serde_json::Value;
 
 use crate::lab::{Lab, SWEEP, largest_difference, text};
 
-/// What differs between two runs of the same tasks on the same machine may only be float rounding.
+/// Two runs of the same tasks on the same machine may differ only by float rounding.
 const ROUNDING: f64 = 1e-4;
 
-/// The sweep with another seed and another level.
+/// The sweep with one more seed and one more level.
 fn larger() -> String {
     SWEEP.replace("seeds: [0, 1]", "seeds: [0, 1, 2]").replace("[0, 0.9]", "[0, 0.5, 0.9]")
 }
 
-/// The sweep under another name, with a learning rate that no training survives.
+/// The sweep under another name, with a learning rate at which every training diverges.
 fn diverging() -> String {
     SWEEP.replace("name: small", "name: bad").replace("0.003", "1e30")
 }
@@ -33,7 +33,7 @@ fn with<'a>(arguments: &[&'a str], target: &[&'a str]) -> Vec<&'a str> {
     arguments.iter().chain(target).copied().collect()
 }
 
-/// How many seeds of each configuration have a result.
+/// Number of seeds with a result, for each configuration.
 fn n_of(lab: &Lab, target: &[&str]) -> Vec<u64> {
     let results = lab.json(&with(&["results", "small", "--format", "json"], target));
     let configurations = results["configurations"].as_array().unwrap();
@@ -63,7 +63,7 @@ fn a_sweep_on_a_state_folder_is_extended_retried_and_removed() {
     assert!(diff.contains("- training.epochs: 6\n    + training.epochs: 7"), "{diff}");
     lab.write("fewer.yaml", &SWEEP.replace("[0, 1]", "[1]"));
     let gone = refused(&lab, &with(&["extend", "small", "fewer.yaml"], &target), 3);
-    assert!(gone.contains("no seed 0 any more"), "{gone}");
+    assert!(gone.contains("no longer has the seed 0"), "{gone}");
 
     lab.write("larger.yaml", &larger());
     let added = said(&lab, &with(&["extend", "small", "larger.yaml"], &target));
@@ -101,7 +101,7 @@ fn a_sweep_on_a_state_folder_is_extended_retried_and_removed() {
     assert!(said(&lab, &["db", "check", "--state", "state"]).contains("agree"));
     said(&lab, &["db", "backup", "colearn-copy.db", "--state", "state"]);
     let again = refused(&lab, &["db", "backup", "colearn-copy.db", "--state", "state"], 6);
-    assert!(again.contains("there already"), "{again}");
+    assert!(again.contains("exists already"), "{again}");
     std::fs::create_dir(lab.path().join("restored")).unwrap();
     std::fs::rename(lab.path().join("colearn-copy.db"), lab.path().join("restored/colearn.db")).unwrap();
     let restored = lab.json(&["results", "small", "--format", "json", "--state", "restored"]);
@@ -117,7 +117,7 @@ fn a_cluster_is_operated_while_it_works() {
     on(&["submit", "small.yaml"]);
     assert!(on(&["pause", "small"]).contains("paused"));
     let again = text(&lab.colearn(&with(&["submit", "small.yaml"], &target)).stderr);
-    assert!(again.contains("nothing more of it starts until: colearn resume small"), "{again}");
+    assert!(again.contains("no new tasks start until: colearn resume small"), "{again}");
     let worker = lab.worker(&url, "one");
     let workers = || lab.json(&with(&["workers", "--json"], &target))["workers"].clone();
     lab.wait_for("the worker", || workers()[0]["state"] == "connected");
@@ -125,7 +125,7 @@ fn a_cluster_is_operated_while_it_works() {
     let status = lab.json(&with(&["status", "small", "--json"], &target));
     assert_eq!((&status["paused"], &status["tasks"]["pending"]), (&Value::Bool(true), &6.into()));
 
-    // A sweep that comes later and goes first, one task at a time.
+    // A sweep that is submitted later and comes first, one task at a time.
     let urgent =
         SWEEP.replace("name: small", "name: urgent\nmax_concurrent_tasks: 1\norder: by_configuration");
     lab.write("urgent.yaml", &urgent);
@@ -172,7 +172,7 @@ fn a_worker_that_is_killed_again_and_again_changes_no_table() {
 
     let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
     let target = ["--coordinator", url.as_str()];
-    // One worker stays, the other is killed whenever it has begun something.
+    // One worker stays; the other is killed whenever it has begun a task.
     lab.write("small.yaml", &format!("{SWEEP}retries: {{initial_backoff: 0s, max_attempts: 20}}\n"));
     said(&lab, &with(&["submit", "small.yaml"], &target));
     let _steady = lab.worker(&url, "one");

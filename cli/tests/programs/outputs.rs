@@ -1,4 +1,4 @@
-//! Output that can not be written is an error, of every command; output that nobody wants is none.
+//! Output that cannot be written is an error in every command; a closed pipe is not.
 
 use std::{
     fs::File,
@@ -7,7 +7,7 @@ use std::{
 
 use crate::lab::{Lab, SWEEP, text};
 
-/// Runs `colearn` with its output going onto a full disk.
+/// Runs `colearn` with its output on a full disk.
 fn onto_a_full_disk(lab: &Lab, arguments: &[&str]) -> Output {
     let full = File::options().write(true).open("/dev/full").unwrap();
     lab.colearn_command(arguments).stdout(full).stderr(Stdio::piped()).output().unwrap()
@@ -17,7 +17,7 @@ fn refused(lab: &Lab, arguments: &[&str]) -> String {
     let output = onto_a_full_disk(lab, arguments);
     let message = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "colearn {arguments:?}: {message}");
-    assert!(message.contains("the output can not be written: No space left"), "{arguments:?}: {message}");
+    assert!(message.contains("the output cannot be written: No space left"), "{arguments:?}: {message}");
     message
 }
 
@@ -59,7 +59,7 @@ fn a_run_whose_reader_has_gone_ends_as_its_sweep_does() {
     let lab = Lab::new();
     lab.write("small.yaml", &SWEEP.replace("epochs: 6", "epochs: 1").replace("seeds: [0, 1]", "seeds: [0]"));
     let run = ["run", "small.yaml", "--state", "state", "--slots", "1", "--device", "cpu"];
-    // The reading end is dropped at once.
+    // The reading end is closed at once.
     let closed = std::io::pipe().unwrap().1;
     let output = lab.colearn_command(&run).stdout(closed).stderr(Stdio::piped()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -74,7 +74,7 @@ fn a_coordinator_serves_though_its_address_can_not_be_printed() {
     let arguments = ["coordinator", "--listen", "127.0.0.1:0", "--state", "state"];
     let mut command = lab.colearn_command(&arguments);
     let coordinator = crate::lab::Running(command.stdout(full).stderr(log).spawn().unwrap());
-    lab.wait_for("the warning", || lab.logs().contains("the output can not be written"));
+    lab.wait_for("the warning", || lab.logs().contains("the output cannot be written"));
     assert!(lab.logs().contains("this coordinator serves at http://127.0.0.1:"), "{}", lab.logs());
     assert!(lab.json(&["list", "--json", "--state", "state"])["sweeps"].as_array().unwrap().is_empty());
     coordinator.terminate();

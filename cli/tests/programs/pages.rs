@@ -1,4 +1,4 @@
-//! A sweep that is told in more than one message.
+//! A sweep that is sent in several messages.
 
 use std::collections::BTreeSet;
 

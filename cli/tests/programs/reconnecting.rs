@@ -1,4 +1,4 @@
-//! `watch` and `logs --follow` outlive a coordinator that is killed and comes back, as workers do.
+//! `watch` and `logs --follow` survive a coordinator that is killed and restarted, as workers do.
 
 use std::{
     fs::{self, File},
@@ -7,7 +7,7 @@ use std::{
 
 use crate::lab::{Lab, Running, SWEEP, text};
 
-/// Starts `colearn` with what it prints going to files of this name.
+/// Starts `colearn` with its output in files of this name.
 fn follow(lab: &Lab, name: &str, arguments: &[&str]) -> Running {
     let file = |end: &str| File::create(lab.path().join(format!("{name}.{end}"))).unwrap();
     Running(lab.colearn_command(arguments).stdout(file("out")).stderr(file("err")).spawn().unwrap())

@@ -17,7 +17,7 @@ fn a_report_of_a_real_sweep() {
     assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
     assert!(text(&output.stdout).contains("accuracy vs baseline"), "{}", text(&output.stdout));
 
-    // From here the reference is not to be found: the report is made all the same.
+    // The reference is not found from this folder: the report is made anyway.
     let output = lab.colearn(&["report", "small"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout), "reports/small/index.html\n");
@@ -29,14 +29,14 @@ fn a_report_of_a_real_sweep() {
     assert!(!page.contains("Beside the published means"));
     let digest = lab.json(&["data", "inspect", "demo", "--json"])["digest"].as_str().unwrap().to_owned();
     assert!(page.contains(&format!("<dt>data set demo</dt><dd>sha256 {digest}</dd>")), "{page}");
-    // The tests are built with what the program was built with.
+    // The tests are built with the same variable as the program.
     let commit = option_env!("COLEARN_COMMIT").map_or_else(String::new, |it| format!(" (commit {it})"));
     let version = format!("<dt>colearn</dt><dd>{}{commit}</dd>", env!("CARGO_PKG_VERSION"));
     assert!(page.contains(&version), "no {version} in {page}");
     for file in ["results.csv", "results.md", "results.tex", "results.json", "sweep.json", "plots/loss.svg"] {
         assert!(lab.path().join("reports/small").join(file).is_file(), "{file}");
     }
-    // The file is what the command prints, with the same numbers.
+    // The file equals the output of the command, with the same numbers.
     let json = std::fs::read_to_string(lab.path().join("reports/small/results.json")).unwrap();
     let printed = lab.json(&["results", "small", "--format", "json"]);
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json).unwrap(), printed);

@@ -1,5 +1,5 @@
-//! A coordinator that stops, dies or runs out of space under its workers, and a store that is looked at while it is
-//! busy.
+//! A coordinator that stops, is killed or runs out of disk space while workers are connected, and a store that is
+//! read while it is in use.
 
 use std::{fs, path::Path};
 
@@ -11,7 +11,7 @@ use crate::{
     small_disk::SmallDisk,
 };
 
-/// Enough epochs that a task is under way when its coordinator ends, whatever the machine does.
+/// Enough epochs for a task to be running when its coordinator ends, on any machine.
 fn long() -> String {
     SWEEP.replace("epochs: 6", "epochs: 30")
 }
@@ -20,7 +20,7 @@ fn log(lab: &Lab, name: &str) -> String {
     fs::read_to_string(lab.path().join(name)).unwrap_or_default()
 }
 
-/// How often a log says something.
+/// How often a text occurs in a log.
 fn told(lab: &Lab, name: &str, what: &str) -> usize {
     log(lab, name).matches(what).count()
 }
@@ -30,8 +30,8 @@ fn submit(lab: &Lab, url: &str) {
     assert!(submitted.status.success(), "{}", text(&submitted.stderr));
 }
 
-/// A coordinator and a worker that trains, with at least one result recorded; then the coordinator ends, the worker
-/// goes on training alone, and the next coordinator finds everything.
+/// A coordinator and a training worker, with at least one recorded result. The coordinator ends, the worker continues
+/// alone, and the next coordinator has all results.
 fn restarted(end: impl Fn(Running)) {
     let lab = Lab::new();
     lab.write("small.yaml", &long());
@@ -42,7 +42,7 @@ fn restarted(end: impl Fn(Running)) {
     let mut ledger = Ledger::new(&lab, &["one".to_owned()]);
     lab.wait_until(&target, |status| status["tasks"]["done"].as_u64() >= Some(1));
     ledger.check(&lab, "small", &target);
-    // Of a task that has just begun there is enough left to be trained without a coordinator.
+    // A task that has just begun has enough epochs left to be trained without a coordinator.
     lab.wait_for("a task to begin", || {
         let tasks = lab.json(&[&["tasks", "small", "--json"], &target[..]].concat());
         let begun = |task: &Value| task["state"] == "running" && task["epoch"].as_u64() <= Some(5);
@@ -65,7 +65,7 @@ fn restarted(end: impl Fn(Running)) {
     let watched = lab.colearn(&["watch", "small", "--coordinator", &url]);
     assert!(watched.status.success(), "{}\n{}", text(&watched.stderr), lab.logs());
     ledger.check(&lab, "small", &target);
-    // The end is told to who watches before the worker has written down that it heard of it.
+    // Watching clients learn of the end before the worker has logged it.
     lab.wait_for("every result to be acknowledged to the one worker there is", || {
         ledger.listen();
         ledger.acknowledged() == 6
@@ -108,7 +108,7 @@ fn a_coordinator_whose_disk_is_full_stops_and_goes_on_when_there_is_space() {
     assert_eq!(coordinator.code(), 6, "{}", lab.logs());
     let said = log(&lab, "coordinator.log");
     let error = said.lines().last().unwrap();
-    assert!(error.starts_with("error: results can not be stored, so the coordinator stops"), "{said}");
+    assert!(error.starts_with("error: results cannot be stored, so the coordinator stops"), "{said}");
     assert!(error.contains("no space is left for database disk/state/colearn.db: free some"), "{error}");
     assert!(!said.contains("panicked"), "{said}");
 

@@ -1,4 +1,4 @@
-//! Sweeps that have ended and are settled, with the real programs.
+//! Ended and settled sweeps, with the real programs.
 
 use std::fs;
 
@@ -25,7 +25,7 @@ fn a_sweep_is_settled_when_it_was_said_and_reported_all_the_same() {
 
     drop(lab.coordinator_settling(None));
     assert!(recovered().contains("recovered 1 sweep (6 tasks"), "ten minutes are not over: {}", recovered());
-    // One that says a second settles the sweep as soon as it is that old, which the next one tells.
+    // A coordinator with one second settles the sweep after that time, which its successor reports.
     lab.wait_for("the sweep to be settled", || {
         let (coordinator, _) = lab.coordinator_settling(Some(1));
         coordinator.terminate();

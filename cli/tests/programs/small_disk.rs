@@ -2,11 +2,11 @@
 
 use std::{fs, io::Write as _, path::PathBuf, process};
 
-/// A small file system of its own, unmounted at the end.
+/// A small file system, unmounted at the end.
 pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Needs root; `None`, after a message, where it can not be had.
+    /// Needs root; returns `None` after a message if it cannot be mounted.
     pub(crate) fn mount(folder: PathBuf, kilobytes: u32) -> Option<Self> {
         fs::create_dir(&folder).unwrap();
         let size = format!("size={kilobytes}k");
@@ -22,7 +22,7 @@ impl SmallDisk {
         None
     }
 
-    /// Takes whatever is left of the disk: the next commit finds no room.
+    /// Takes the remaining space of the disk, so that the next commit fails.
     pub(crate) fn fill(&self) -> Hog {
         let path = self.0.join("hog");
         let mut rest = fs::File::create(&path).unwrap();
@@ -38,14 +38,14 @@ impl Drop for SmallDisk {
     }
 }
 
-/// What a disk is full of.
+/// The file that fills a disk.
 pub(crate) struct Hog {
     path: PathBuf,
     rest: fs::File,
 }
 
 impl Hog {
-    /// The space is free only when nobody holds the file any more.
+    /// The space is free only after the file is closed.
     pub(crate) fn remove(self) {
         drop(self.rest);
         fs::remove_file(self.path).unwrap();

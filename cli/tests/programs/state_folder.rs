@@ -1,5 +1,5 @@
-//! State folders that others reach into: a second coordinator, a restored backup, links, and folders that can only be
-//! read.
+//! State folders that are changed from outside: by a second coordinator, a restored backup, links, and read-only
+//! folders.
 
 use std::{
     fs,
@@ -41,7 +41,7 @@ fn of_two_coordinators_on_one_folder_the_first_stops_and_nothing_acknowledged_is
     let lab = Lab::new();
     let (first, first_url) = lab.coordinator(ANYWHERE);
     assert!(submit(&lab, "a", &first_url).status.success());
-    // It looks stale to somebody.
+    // Somebody removes the lock because it looks stale.
     fs::remove_file(lab.path().join("state/lock")).unwrap();
     let (second, second_url) = lab.coordinator(ANYWHERE);
     assert!(submit(&lab, "c", &second_url).status.success());
@@ -105,7 +105,7 @@ fn links_in_a_state_folder_are_not_followed_and_its_files_are_for_their_owner() 
         fs::create_dir(&trap).unwrap();
         symlink("../victim", trap.join(name)).unwrap();
         let started = lab.coordinator_on(ANYWHERE, trap.to_str().unwrap(), 3);
-        // What can be replaced, or done without, is no reason to stop.
+        // Files that can be replaced or are not needed do not prevent a start.
         assert_eq!(started.is_some(), ["address", "logs.db"].contains(&name), "{name}");
         drop(started);
         assert_eq!(fs::read_to_string(lab.path().join("victim")).unwrap(), "precious", "{name}");
@@ -118,7 +118,7 @@ fn make_read_only(folder: &Path) {
     assert!(remounted.unwrap().success());
 }
 
-/// Everything that only looks, at a sweep that nobody has trained.
+/// Runs every command that only reads, on a sweep that was not trained.
 fn can_be_looked_at(lab: &Lab) {
     let target = ["--state", "disk/state"];
     assert_eq!(names(lab, &target), ["a"]);
@@ -134,7 +134,7 @@ fn can_be_looked_at(lab: &Lab) {
     ] {
         let output = lab.colearn(&[looking, &target].concat());
         let told = text(&output.stderr);
-        // Nobody logged anything.
+        // There are no log lines.
         let nothing = looking[0] == "logs" && told.contains("there is no worker `w`");
         assert!(output.status.success() || nothing, "{looking:?}: {told}");
     }
@@ -175,7 +175,7 @@ fn a_log_that_can_not_be_read_is_named_with_the_remedy() {
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(6), "{told}");
     assert!(
-        told.contains("colearn.db-wal, which can not be read") && told.contains("copy the folder"),
+        told.contains("colearn.db-wal, which cannot be read") && told.contains("copy the folder"),
         "{told}"
     );
     let copied = Command::new("cp").args(["-r", "disk/state", "mine"]).current_dir(lab.path()).status();

@@ -1,10 +1,10 @@
-//! Sweep files on their way to a coordinator: from standard input, under another name, changed, and looked at beside the data.
+//! Submissions of sweep files: from standard input, under another name, changed, and checked against the data.
 
 use std::{io::Write as _, process::Stdio};
 
 use crate::lab::{Lab, SWEEP, text};
 
-/// A sweep that is trained in a moment.
+/// A sweep whose training takes a moment.
 fn quick() -> String {
     SWEEP.replace("epochs: 6", "epochs: 1")
 }
@@ -22,7 +22,7 @@ fn a_changed_file_says_what_changed_and_what_to_type() {
     let said = text(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{said}");
     for part in [
-        "sweep `small` is there already",
+        "sweep `small` exists already",
         "\n  training.epochs: 6 -> 7\n",
         "\n  seeds: with 2",
         "--name small-2",
@@ -104,4 +104,32 @@ fn a_first_sweep_file_is_written_for_a_data_set() {
     assert!(text(&printed.stdout).contains("dataset: data/demo.safetensors"), "{}", text(&printed.stdout));
     let absent = lab.colearn(&["init", "absent"]);
     assert_eq!(absent.status.code(), Some(4), "{}", text(&absent.stderr));
+}
+
+#[test]
+fn a_sweep_that_does_not_fit_the_data_of_the_workers_trains_nothing() {
+    let lab = Lab::new();
+    lab.write("small.yaml", &SWEEP.replace(".audio", ".audoi"));
+    let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
+    // Nobody knows the data yet, and the person who submits does not have it.
+    let submit = ["submit", "small.yaml", "--data-dir", "nowhere", "--coordinator", &url];
+    let submitted = lab.colearn(&submit);
+    assert!(submitted.status.success(), "{}", text(&submitted.stderr));
+    let _worker = lab.worker(&url, "one");
+    let status = || lab.json(&["status", "small", "--json", "--coordinator", &url]);
+    lab.wait_for("the worker's data to be compared with the sweep", || !status()["misfit"].is_null());
+    let said = lab.colearn(&["status", "small", "--coordinator", &url]);
+    let said = text(&said.stdout);
+    assert!(said.contains("`audoi`") && said.contains("language, audio, video"), "{said}");
+    assert_eq!(status()["tasks"]["pending"], 6, "nothing is trained");
+    let log = std::fs::read_to_string(lab.path().join("one.log")).unwrap();
+    assert!(!log.contains("under lease"), "{log}");
+
+    assert!(lab.colearn(&["cancel", "small", "--coordinator", &url]).status.success());
+    let again = lab.colearn(&[&submit[..], &["--name", "again"]].concat());
+    assert_eq!(again.status.code(), Some(4), "{}", text(&again.stderr));
+    let said = text(&again.stderr);
+    assert!(said.contains("sweep `again` does not fit its data set: ") && said.contains("`audoi`"), "{said}");
+    lab.write("small.yaml", SWEEP);
+    assert!(lab.colearn(&[&submit[..], &["--name", "again"]].concat()).status.success());
 }

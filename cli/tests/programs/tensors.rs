@@ -1,4 +1,4 @@
-//! A data set file taken apart, to spoil it in ways that the writer of the format refuses.
+//! Takes a data set file apart, to damage it in ways that the writer refuses.
 
 use std::{fs, path::Path};
 
@@ -50,7 +50,7 @@ impl Tensors {
         }
     }
 
-    /// Leaves no sample in a split.
+    /// Removes all samples of a split.
     pub(crate) fn empty(&mut self, split: &str) {
         for (_, info, bytes) in self.tensors.iter_mut().filter(|(name, ..)| name.starts_with(split)) {
             info["shape"][0] = json!(0);

@@ -1,4 +1,4 @@
-//! What terminals of different abilities are shown.
+//! The output on terminals with different capabilities.
 
 use std::{
     fs::File,
@@ -24,7 +24,7 @@ impl Terminal {
         command.stdin(Stdio::null()).stdout(pty.slave.try_clone().unwrap()).stderr(pty.slave);
         command.env_remove("TERM").envs(environment.iter().copied());
         let program = Running(command.spawn().unwrap());
-        // With the command go the ends of the terminal that this process has: then reading comes to an end.
+        // Dropping the command closes the ends of the terminal in this process; reading then ends.
         drop(command);
         let seen = Arc::new(Mutex::new(Vec::new()));
         let (mut screen, shown) = (File::from(pty.master), seen.clone());
@@ -41,7 +41,7 @@ impl Terminal {
         String::from_utf8_lossy(&self.seen.lock().unwrap()).contains(text)
     }
 
-    /// All that was shown, and the exit code, at the end of the program.
+    /// The complete output, and the exit code, after the end of the program.
     fn end(self) -> (String, i32) {
         let code = self.program.code();
         self.reader.join().unwrap();

@@ -1,5 +1,5 @@
-//! Addresses at which no coordinator answers, and what else may be there: each is told with its address, with the
-//! code that scripts know, and soon.
+//! Addresses without a coordinator, or with another service: the error names the address, comes soon, and has the
+//! documented exit code.
 
 use std::{
     io::{Read as _, Write as _},
@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 
 use crate::lab::{Lab, Running, text};
 
-/// Something that is no coordinator; its address.
+/// Starts a service that is not a coordinator; returns its address.
 fn serve(answer: impl Fn(TcpStream) + Send + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
@@ -44,18 +44,18 @@ fn a_web_server_is_no_coordinator() {
 #[test]
 fn a_tunnel_without_a_far_end_is_no_coordinator() {
     let lab = Lab::new();
-    told(&lab, &serve(drop), "see whether its far end is up");
+    told(&lab, &serve(drop), "check that its far end is up");
 }
 
 #[test]
 fn a_port_that_stays_silent_is_not_waited_for_long() {
     let lab = Lab::new();
-    // The system takes the connections; nobody ever looks at them.
+    // The system accepts the connections, but no process reads them.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     told(&lab, &format!("http://{}", listener.local_addr().unwrap()), "does not answer within 10 s");
 }
 
-/// A process that is stopped until this goes.
+/// A process that is suspended until this value is dropped.
 struct Stopped<'a>(&'a Running);
 
 impl<'a> Stopped<'a> {

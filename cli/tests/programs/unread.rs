@@ -1,4 +1,4 @@
-//! Clients that ask for much and read none of it.
+//! Clients that request much and read nothing.
 
 use std::{fs, time::Duration};
 
@@ -14,13 +14,13 @@ use crate::lab::{Lab, Running};
 
 const CONNECTIONS: usize = 10;
 const FOLLOWERS: usize = 30;
-/// Lines that are logged, each as long as one can be: 12 MB.
+/// Number of log lines, each with the maximum length: 12 MB.
 const LINES: usize = 3000;
-/// What a coordinator in a debug build and some of those lines may take. Followers that were given all that they asked for
-/// would take 5 MB each.
+/// Maximum memory of a coordinator in a debug build with some of those lines. Sending everything to all followers
+/// would need 5 MB each.
 const MAX_MEGABYTES: u64 = 300;
 
-/// What the program has in memory.
+/// The program's memory in megabytes.
 fn megabytes(program: &Running) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", program.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
@@ -28,7 +28,7 @@ fn megabytes(program: &Running) -> u64 {
 }
 
 async fn channel(url: &str) -> Channel {
-    // So little that what is not read stays where it comes from.
+    // The window is so small that unread data stays in the coordinator.
     let endpoint = Endpoint::from_shared(url.to_owned()).unwrap();
     endpoint.initial_stream_window_size(1024).initial_connection_window_size(65_535).connect().await.unwrap()
 }
@@ -52,7 +52,7 @@ fn talk(url: &str) {
         let line = v1::LogLine { at: 1, source: v1::LogSource::Worker.into(), text: "x".repeat(4000) };
         let mut pause = tokio::time::interval(Duration::from_millis(100));
         while requests.send(v1::WorkRequest { message: Some(message) }).await.is_ok() {
-            // As many as are taken of one worker.
+            // As many lines as are accepted from one worker.
             pause.tick().await;
             let lines = vec![line.clone(); 100];
             message = Message::Log(v1::LogLines { token: 0, tasks: vec![], lines });

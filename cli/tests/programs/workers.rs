@@ -1,4 +1,4 @@
-//! Workers in the real world: stopped, cancelled, and with trainers that fail; the real programs over gRPC.
+//! Workers that are stopped or cancelled, and trainers that fail, with the real programs over gRPC.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::lab::{Lab, largest_difference, text};
 
-/// One task of many epochs, with a checkpoint only when somebody asks for one.
+/// One task of many epochs, with a checkpoint only on request.
 const LONG: &str = "\
 name: small
 dataset: demo
@@ -19,7 +19,7 @@ seeds: [3]
 checkpoint: {every_epochs: 1000}
 ";
 
-/// Three configurations of two seeds that fit into one cohort.
+/// Three configurations with two seeds, which fit into one cohort.
 const GRID: &str = "\
 name: small
 dataset: demo
@@ -47,7 +47,7 @@ fn tasks_of(lab: &Lab, target: &[&str]) -> Vec<Value> {
     tasks["tasks"].as_array().unwrap().clone()
 }
 
-/// The place of the first task: `small/CONFIGURATION/SEED`.
+/// The path of the first task: `small/CONFIGURATION/SEED`.
 fn path_of(task: &Value) -> String {
     format!("small/{}/{}", task["configuration"].as_str().unwrap(), task["seed"])
 }
@@ -59,7 +59,7 @@ fn undisturbed(lab: &Lab) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// The first task must have trained so many epochs; there are enough of them for a busy machine.
+/// Waits until the first task has trained this number of epochs; it has enough of them for a busy machine.
 fn wait_for_epochs(lab: &Lab, target: &[&str], epochs: u64) {
     lab.wait_for("some epochs", || tasks_of(lab, target)[0]["epoch"].as_u64() >= Some(epochs));
 }
@@ -114,7 +114,7 @@ fn a_signal_that_reaches_the_trainer_too_parks_all_the_same() {
     said(&lab, &url, &["submit", "small.yaml"]);
     let worker = lab.worker(&url, "one");
     wait_for_epochs(&lab, &["--coordinator", &url], 2);
-    // As `killall colearn-worker` does, or a service manager that stops whole groups of processes.
+    // As `killall colearn-worker` does, or a service manager that stops process groups.
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
         kill(worker.trainer().unwrap(), signal).unwrap();
     }
@@ -128,7 +128,7 @@ fn a_signal_that_reaches_the_trainer_too_parks_all_the_same() {
 #[test]
 fn a_cancelled_task_stops_within_seconds_and_a_retry_goes_on_from_its_checkpoint() {
     let lab = Lab::new();
-    // Nobody waits for its end: it takes minutes.
+    // The test does not wait for its end, which would take minutes.
     lab.write("small.yaml", &LONG.replace("1000", "1").replace("{epochs: 100", "{epochs: 30000"));
     lab.write("next.yaml", &LONG.replace("name: small", "name: next").replace("{epochs: 100", "{epochs: 1"));
     let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
@@ -138,7 +138,7 @@ fn a_cancelled_task_stops_within_seconds_and_a_retry_goes_on_from_its_checkpoint
     said(&lab, &url, &["submit", "next.yaml"]);
     let cancelled = Instant::now();
     said(&lab, &url, &["cancel", "small"]);
-    // What is listed as running says what the coordinator wants. That the slot is free shows in what it trains next.
+    // A task listed as running shows what the coordinator wants. The next trained task shows that the slot is free.
     lab.wait_for("the only slot to train the next sweep", || {
         let next = lab.json(&["status", "next", "--json", "--coordinator", &url]);
         next["state"] == "complete"
@@ -155,7 +155,7 @@ fn a_configuration_that_keeps_crashing_fails_alone_and_its_last_words_are_kept()
     lab.write("small.yaml", GRID);
     let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
     said(&lab, &url, &["submit", "small.yaml"]);
-    // A segmentation fault of all of the trainer's processes.
+    // A segmentation fault of all processes of the trainer.
     let faulty =
         r#"case $line in *'"audio":0.5'*) echo "out of cheese" >&2; sleep 0.2; kill -SEGV 0 ;; esac"#;
     let faulty = lab.faulty_trainer(faulty);

@@ -1,4 +1,4 @@
-//! How much may wait for the engine: of one stream, and of all together.
+//! Limits of the data that waits for the engine: per stream, and in total.
 
 use std::sync::Arc;
 
@@ -6,15 +6,15 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use super::input::Input;
 
-/// What counts as one unit, in bytes; what is smaller counts as one too.
+/// Size of one unit in bytes; smaller messages count as one unit too.
 const UNIT: usize = 16 << 10;
-/// Units of one stream that may wait: a turn of a worker with 128 slots that finish, or one message of the largest
-/// size. The rest waits with the stream, and takes part in the next turn.
+/// Maximum number of waiting units per stream: enough for a turn of a worker on which 128 slots finish, or for one
+/// message of the largest size. Further messages wait in the stream until the next turn.
 const OF_ONE_STREAM: u32 = 256;
-/// Units of all streams that may wait: 256 MiB. A turn takes them all at once, and as much may wait meanwhile.
+/// Maximum number of waiting units of all streams: 256 MiB. A turn takes all of them, and as much may wait meanwhile.
 const OF_ALL: usize = (256 << 20) / UNIT;
 
-/// Budget for what all streams say.
+/// The budget for messages of all streams.
 #[derive(Clone)]
 pub(super) struct Budget(Arc<Semaphore>);
 
@@ -23,40 +23,40 @@ impl Budget {
         Self(Arc::new(Semaphore::new(OF_ALL)))
     }
 
-    /// The allowance of one more stream.
+    /// The allowance of a new stream.
     pub(super) fn allowance(&self) -> StreamBudget {
         StreamBudget { of_all: self.0.clone(), of_one: Arc::new(Semaphore::new(OF_ONE_STREAM as usize)) }
     }
 }
 
-/// What one stream may have waiting.
+/// The budget for waiting messages of one stream.
 pub(super) struct StreamBudget {
     of_all: Arc<Semaphore>,
     of_one: Arc<Semaphore>,
 }
 
 impl StreamBudget {
-    /// Waits until there is room for so many bytes. Who waits is served in order.
+    /// Waits until there is room for this number of bytes. Waiting streams are served in order.
     pub(super) async fn take(&self, bytes: usize) -> Result<Permit, AcquireError> {
-        // More than there is at all would be waited for in vain.
+        // A request for more than the total would wait forever.
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX).clamp(1, OF_ONE_STREAM);
-        // First one's own: a stream that has used it up keeps nothing of what is for all.
+        // The stream's own budget first: a stream that has used it up must not hold any of the common budget.
         let of_one = self.of_one.clone().acquire_many_owned(units).await?;
         let of_all = self.of_all.clone().acquire_many_owned(units).await?;
         Ok(Permit { _of_one: of_one, _of_all: of_all })
     }
 }
 
-/// Budget that is taken until this is dropped.
+/// A part of the budget, which is returned on drop.
 pub(super) struct Permit {
     _of_one: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
 }
 
-/// An input that waits.
+/// A waiting input.
 pub(super) struct Queued {
     input: Input,
-    /// None for what people ask: they wait for the answer before they ask again.
+    /// `None` for requests of people: they wait for the answer before they send another one.
     _place: Option<Permit>,
 }
 
@@ -65,7 +65,7 @@ impl Queued {
         Self { input, _place: place }
     }
 
-    /// It waits no more.
+    /// The input, which no longer counts as waiting.
     pub(super) fn taken(self) -> Input {
         self.input
     }
@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use crate::engine::{EngineHandle, WorkerOutbox, WorkerStream};
 
-    /// The way to an engine that is busy, and what waits for it.
+    /// A handle to a busy engine, and the queue of waiting inputs.
     fn busy_engine() -> (EngineHandle, mpsc::Receiver<Queued>) {
         let (sender, waiting) = mpsc::channel(1024);
         (EngineHandle::new(sender), waiting)
@@ -99,13 +99,13 @@ mod tests {
         Ok(at_once(engine.connect(hello, 100, outbox)).await?.unwrap())
     }
 
-    /// Not if it has to be waited for.
+    /// The result of a future that is ready at once; an error if it has to wait.
     async fn at_once<T>(future: impl Future<Output = T>) -> Result<T, Elapsed> {
         yield_now().await;
         timeout(Duration::ZERO, future).await
     }
 
-    /// How many messages of so many bytes the stream gets rid of, of a thousand.
+    /// How many of a thousand messages of this size the stream can send.
     async fn flood(line: &WorkerStream, bytes: usize) -> usize {
         for sent in 0..1000 {
             if at_once(line.hear(FromWorker::Heartbeat, bytes)).await.is_err() {
@@ -125,7 +125,7 @@ mod tests {
         let honest = connect(&engine).await.expect("there is a place at once");
         at_once(honest.hear(FromWorker::Heartbeat, 100)).await.expect("and for what follows").unwrap();
         assert_eq!(waiting.len(), 3 * 256 + 2);
-        // A turn later they may go on.
+        // After a turn they may continue.
         let mut taken = Vec::new();
         waiting.recv_many(&mut taken, 512).await;
         taken.into_iter().map(Queued::taken).for_each(drop);
@@ -153,7 +153,7 @@ mod tests {
         while let Ok(input) = waiting.try_recv() {
             input.taken();
         }
-        // The first 64 streams fill what there is for all, with a message each.
+        // The first 64 streams use up the common budget with one message each.
         for (number, line) in lines.iter().enumerate() {
             let sent = flood(line, largest).await;
             assert_eq!(sent, usize::from(number < 64), "stream {number}");

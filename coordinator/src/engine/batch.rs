@@ -1,4 +1,4 @@
-//! What one turn of the engine gathers: first to be committed, then to be performed.
+//! The results of one turn of the engine: first they are committed, then they are performed.
 
 use colearn_core::{
     id::{TaskId, WorkerId},
@@ -14,22 +14,22 @@ use super::{
 };
 use crate::store::{Batch, JournalEntry, ResultRow};
 
-/// Where a word to a worker goes.
+/// The recipient of a message to a worker.
 #[derive(Clone, Debug)]
 pub(super) enum To {
-    /// To the stream that a report came from.
+    /// The stream that sent the report.
     Sender(ConnectionId),
-    /// To whatever stream the worker has.
+    /// The worker's current stream.
     Worker(WorkerId),
 }
 
-/// Performed only once the batch is durable.
+/// An effect that is performed only after the batch is durable.
 pub(super) enum Effect {
     Tell(To, ToWorker),
     Answer(Answer),
 }
 
-/// What one turn gathers.
+/// The results of one turn.
 #[derive(Default)]
 pub(super) struct Turn {
     pub(super) batch: Batch,
@@ -37,9 +37,9 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// Applies an event: what is news goes into the batch, what follows into the effects.
+    /// Applies an event. News goes to the batch, and the resulting actions go to the effects.
     ///
-    /// `sender` is the stream the event came from, and `result` the result that came with it.
+    /// `sender` is the stream that the event came from, and `result` the result that came with it.
     pub(super) fn apply(
         &mut self,
         scheduler: &mut Scheduler,
@@ -73,10 +73,10 @@ impl Turn {
         match action {
             Action::GrantLease { token, worker, slot, tasks } => {
                 tracing::debug!(%token, %worker, slot, tasks = tasks.len(), "lease granted");
-                // A lease is of one sweep.
+                // All tasks of a lease are of one sweep.
                 let sweep = tasks.first().and_then(|(task, _)| scheduler.sweep(task.sweep));
                 let checkpoint_every_epochs = sweep.map_or(0, |view| view.sweep().checkpoint.every_epochs);
-                // Members of a cohort are trained on one data set.
+                // All members of a cohort are trained on one data set.
                 let data_digest = tasks.first().and_then(|(task, _)| scheduler.data_digest_of(*task));
                 let data_digest = data_digest.unwrap_or_default().to_owned();
                 let assignment = |(task, attempt): (TaskId, u32)| {
@@ -99,7 +99,7 @@ impl Turn {
                 self.effects.push(Effect::Tell(To::Worker(worker), drop));
             }
             Action::DrainWorker { worker, now } => {
-                tracing::info!(%worker, now, "worker is asked to leave");
+                tracing::info!(%worker, now, "worker is asked to exit");
                 self.effects.push(Effect::Tell(To::Worker(worker), ToWorker::Drain { now }));
             }
             Action::UndrainWorker { worker } => {
@@ -129,9 +129,10 @@ impl Turn {
                 tracing::warn!(%task, attempt, %failure, ?wait, "attempt failed; it will be repeated");
             }
             Action::GiveUpTask { task, attempt, failure } => {
-                // A warning: the task failed, not the coordinator.
+                // This is a warning and not an error: the task failed, not the coordinator.
                 tracing::warn!(%task, attempt, %failure, "task failed");
             }
+            Action::RefuseSweep { sweep, failure } => tracing::warn!(%sweep, %failure, "sweep refused"),
             Action::EndSweep { sweep, status } => tracing::info!(%sweep, ?status, "sweep ended"),
         }
     }

@@ -1,4 +1,4 @@
-//! The way to the engine.
+//! The handle for sending inputs to the engine.
 
 use std::sync::{
     Arc,
@@ -21,12 +21,12 @@ use super::{
     summary::SweepSummary,
 };
 
-/// The engine has stopped, or stopped before it could answer: nothing is known of what was asked.
+/// The engine has stopped, possibly before it could answer: the effect of the request is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the coordinator is stopping: try again when it is back")]
 pub struct Stopped;
 
-/// Talks to the engine. Its queue is bounded: who sends faster than batches are committed waits.
+/// Sends inputs to the engine. Its queue is bounded: a sender that is faster than the commits has to wait.
 #[derive(Clone)]
 pub struct EngineHandle {
     inputs: mpsc::Sender<Queued>,
@@ -43,11 +43,12 @@ impl EngineHandle {
         self.inputs.send(Queued::new(input, None)).await.map_err(|_| Stopped)
     }
 
-    /// A worker opened a stream and said hello, in so many bytes; `outbox` is how it is told things. The engine
-    /// closes the outbox when it stops, when the worker connects anew, and when the worker reads too slowly.
+    /// A worker opened a stream and sent its hello, with this number of bytes; `outbox` takes messages for it. The
+    /// engine closes the outbox when it stops, when the worker opens a new stream, and when the worker reads too
+    /// slowly.
     ///
     /// # Errors
-    /// When the engine has stopped.
+    /// If the engine has stopped.
     pub async fn connect(
         &self,
         hello: Hello,
@@ -60,21 +61,21 @@ impl EngineHandle {
         Ok(line)
     }
 
-    /// Submits a sweep. Returns once it is durable.
+    /// Submits a sweep. Returns after it is durable.
     ///
     /// # Errors
-    /// When the engine has stopped; inside, when the sweep is not acceptable.
+    /// If the engine has stopped; the inner error if the sweep is refused.
     pub async fn submit(&self, sweep: Sweep) -> Result<Result<Submitted, SubmissionError>, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.send(Input::Submit { sweep: Box::new(sweep), reply }).await?;
         answer.await.map_err(|_| Stopped)
     }
 
-    /// Does to a sweep what a person asked for. Returns once it is durable. What changes nothing is no error:
-    /// cancelling a sweep that has ended, pausing one that is paused.
+    /// Performs an operation on a sweep. Returns after it is durable. An operation without effect is no error, such
+    /// as cancelling an ended sweep or pausing a paused one.
     ///
     /// # Errors
-    /// When the engine has stopped; inside, when the operation is refused.
+    /// If the engine has stopped; the inner error if the operation is refused.
     pub async fn operate(
         &self,
         sweep: SweepId,
@@ -85,40 +86,40 @@ impl EngineHandle {
         answer.await.map_err(|_| Stopped)
     }
 
-    /// Takes a settled sweep back, as [`Scheduler::of_one_sweep`] has it, so that it can be operated on.
+    /// Restores a settled sweep from [`Scheduler::of_one_sweep`], so that operations on it are possible.
     ///
     /// # Errors
-    /// When the engine has stopped.
+    /// If the engine has stopped.
     pub async fn revive(&self, sweep: SweepId, alone: Scheduler) -> Result<(), Stopped> {
         let (reply, answer) = oneshot::channel();
         self.send(Input::Revive { sweep, alone: Box::new(alone), reply }).await?;
         answer.await.map_err(|_| Stopped)
     }
 
-    /// Asks a worker to take nothing new and to leave. `None` when it is not connected.
+    /// Asks a worker to take no new tasks and to exit. `None` if it is not connected.
     ///
     /// # Errors
-    /// When the engine has stopped.
+    /// If the engine has stopped.
     pub async fn drain(&self, worker: WorkerId, now: bool) -> Result<Option<WorkerView>, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.send(Input::Drain { worker, now, reply }).await?;
         answer.await.map_err(|_| Stopped)
     }
 
-    /// Takes a worker back that is set aside, or was asked to leave when it is idle.
+    /// Restores a worker that is set aside, or undoes a drain that was not `now`.
     ///
     /// # Errors
-    /// When the engine has stopped; inside, when there is nothing to undo.
+    /// If the engine has stopped; the inner error if there is nothing to undo.
     pub async fn undrain(&self, worker: WorkerId) -> Result<Result<WorkerView, UndrainError>, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.send(Input::Undrain { worker, reply }).await?;
         answer.await.map_err(|_| Stopped)
     }
 
-    /// Looks at the state. What is seen is durable by the time the answer comes.
+    /// Queries the state. Everything that the answer shows is durable before the answer is sent.
     ///
     /// # Errors
-    /// When the engine has stopped.
+    /// If the engine has stopped.
     pub async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&Scheduler) -> T + Send + 'static,
@@ -126,18 +127,18 @@ impl EngineHandle {
         let (reply, answer) = oneshot::channel();
         let question = move |scheduler: &Scheduler| {
             let seen = question(scheduler);
-            // Who asked may have gone away.
+            // The client may have disconnected.
             Box::new(move || drop(reply.send(seen))) as Box<dyn FnOnce() + Send>
         };
         self.send(Input::Ask(Box::new(question))).await?;
         answer.await.map_err(|_| Stopped)
     }
 
-    /// Follows a sweep: its state now, and again after changes, about five times a second at most.
-    /// `None` when there is no such sweep. The channel closes when the engine stops.
+    /// Watches a sweep: its current state, and its state after changes, at most about five times a second. `None` if
+    /// there is no such sweep. The channel closes when the engine stops.
     ///
     /// # Errors
-    /// When the engine has stopped.
+    /// If the engine has stopped.
     pub async fn watch(&self, sweep: SweepId) -> Result<Option<watch::Receiver<SweepSummary>>, Stopped> {
         let (reply, answer) = oneshot::channel();
         self.send(Input::Watch { sweep, reply }).await?;
@@ -145,8 +146,8 @@ impl EngineHandle {
     }
 }
 
-/// One worker's stream to the engine. It has an allowance of what may wait of it, so that it does not keep others
-/// out: who has used it up waits until the engine has taken something.
+/// The stream of one worker to the engine. It has its own budget for waiting messages, so that it cannot block other
+/// streams: after the budget is used up it waits until the engine has taken a message.
 pub struct WorkerStream {
     engine: EngineHandle,
     connection: ConnectionId,
@@ -159,18 +160,18 @@ impl WorkerStream {
         self.engine.inputs.send(Queued::new(input, Some(place))).await.map_err(|_| Stopped)
     }
 
-    /// The worker said something, in so many bytes.
+    /// Passes on a message of the worker, with its size in bytes.
     ///
     /// # Errors
-    /// When the engine has stopped.
+    /// If the engine has stopped.
     pub async fn hear(&self, message: FromWorker, bytes: usize) -> Result<(), Stopped> {
         self.send(Input::FromWorker { connection: self.connection, message }, bytes).await
     }
 
-    /// The stream ended.
+    /// Reports that the stream has ended.
     ///
     /// # Errors
-    /// When the engine has stopped.
+    /// If the engine has stopped.
     pub async fn disconnect(self) -> Result<(), Stopped> {
         self.send(Input::Disconnected { connection: self.connection }, 0).await
     }

@@ -1,4 +1,4 @@
-//! What the engine is told, and what it tells workers.
+//! The inputs of the engine, and its messages to workers.
 
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
@@ -13,11 +13,11 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::summary::SweepSummary;
 
-/// One stream of one worker. A worker that comes back has another.
+/// The id of a worker's stream. A worker that reconnects gets a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct ConnectionId(pub(super) u64);
 
-/// How a worker is told things.
+/// The channel for messages to a worker.
 #[derive(Debug)]
 pub struct WorkerOutbox {
     pub(super) messages: mpsc::Sender<ToWorker>,
@@ -25,7 +25,8 @@ pub struct WorkerOutbox {
 }
 
 impl WorkerOutbox {
-    /// With room for so many messages: where they come out, and what is cancelled when the engine has closed it.
+    /// An outbox with this capacity, its receiver, and a token that is cancelled when the engine has closed the
+    /// outbox.
     #[must_use]
     pub fn new(capacity: usize) -> (Self, mpsc::Receiver<ToWorker>, CancellationToken) {
         let (messages, inbox) = mpsc::channel(capacity);
@@ -34,53 +35,56 @@ impl WorkerOutbox {
     }
 }
 
-/// What became of a submission.
+/// The effect of a submission.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Submitted {
-    /// The sweep now.
+    /// The sweep after the submission.
     pub summary: SweepSummary,
-    /// Whether it was not there before.
+    /// Whether the sweep is new.
     pub created: bool,
 }
 
-/// What people do to a sweep.
+/// Operations of people on a sweep.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
-    /// Stop what runs and start nothing more.
+    /// Stop running tasks and start no new ones.
     Cancel,
     /// Try tasks again that ended without a result.
     Retry(RetryScope),
-    /// Add what a newer sweep file has and the sweep has not.
+    /// Add the seeds and configurations of a newer sweep file.
     Extend(Box<Sweep>),
-    /// Start nothing new, or go on.
+    /// Start no new tasks, or resume.
     Pause(bool),
-    /// Go before others, or after them.
+    /// Change the priority.
     Prioritize(i32),
-    /// Forget it, with its results.
+    /// Delete the sweep with its results.
     Remove,
 }
 
-/// What came of an operation.
+/// The effect of an operation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Operated {
-    /// The sweep now; as it was, when it was removed.
+    /// The sweep after the operation; if it was removed, before it.
     pub summary: SweepSummary,
-    /// Tasks that became pending.
+    /// Number of tasks that became pending.
     pub tasks: u64,
 }
 
-/// Why an operation was refused. Nothing was changed.
+/// The reason why an operation was refused. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OperationError {
-    /// There is no such sweep any more.
-    #[error("the sweep is gone")]
+    /// The sweep does not exist any more.
+    #[error("the sweep does not exist any more")]
     Gone,
     /// The sweep is settled: it has to be revived first.
-    #[error("the sweep has been put away just now: try again")]
+    #[error("the sweep was settled just now: try again")]
     Settled,
-    /// It has ended, and that is not for ended sweeps.
+    /// The sweep has ended, and the operation needs an active sweep.
     #[error("sweep `{0}` has ended: there is nothing to pause or resume")]
     Ended(SweepName),
+    /// The extended sweep does not fit the data set of any worker.
+    #[error(transparent)]
+    Misfit(SubmissionError),
     /// A priority out of range.
     #[error(
         "a priority is from {lowest} to {highest}, not {0}",
@@ -88,38 +92,38 @@ pub enum OperationError {
         highest = ScheduleSettings::HIGHEST
     )]
     Priority(i32),
-    /// See there.
+    /// The tasks cannot be retried.
     #[error(transparent)]
     Retry(#[from] RetryError),
-    /// See there.
+    /// The sweep cannot be extended.
     #[error(transparent)]
     Extension(#[from] ExtensionError),
-    /// See there.
+    /// The sweep cannot be removed.
     #[error(transparent)]
     Removal(#[from] RemovalError),
 }
 
-/// Why there was nothing to undo for a worker.
+/// The reason why there was nothing to undo for a worker.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum UndrainError {
-    /// The coordinator knows no such worker.
+    /// The coordinator does not know the worker.
     #[error("worker `{0}` is not connected")]
     Away(WorkerId),
-    /// It was asked to leave at once.
-    #[error("worker `{0}` has given its tasks back and leaves: start it again")]
+    /// The worker was asked to exit at once.
+    #[error("worker `{0}` has returned its tasks and is exiting: start it again")]
     Leaves(WorkerId),
-    /// It gets tasks as any other.
+    /// The worker gets tasks like any other.
     #[error("worker `{0}` is neither draining nor set aside")]
     Nothing(WorkerId),
 }
 
-/// An answer that waits for the batch it belongs to.
+/// An answer that is sent after the commit of its batch.
 pub(super) type Answer = Box<dyn FnOnce() + Send>;
 
-/// A question about the state, answered once all that the answer tells of is durable.
+/// A query of the state. It is answered after everything that the answer shows is durable.
 pub(super) type Question = Box<dyn FnOnce(&Scheduler) -> Answer + Send>;
 
-/// Everything the engine can be told.
+/// Everything that can be sent to the engine.
 pub(super) enum Input {
     Connected {
         connection: ConnectionId,
@@ -142,7 +146,7 @@ pub(super) enum Input {
         operation: Operation,
         reply: oneshot::Sender<Result<Operated, OperationError>>,
     },
-    /// Takes a settled sweep back, which somebody has rebuilt from its entries.
+    /// Restores a settled sweep that was rebuilt from its entries.
     Revive {
         sweep: SweepId,
         alone: Box<Scheduler>,
@@ -165,7 +169,7 @@ pub(super) enum Input {
 }
 
 impl Input {
-    /// Whether it leaves everything as it is.
+    /// Whether the input changes nothing.
     pub(super) fn only_looks(&self) -> bool {
         matches!(self, Self::Ask(_) | Self::Watch { .. })
     }

@@ -1,7 +1,7 @@
-//! The one task that owns the scheduler.
+//! The engine: the only task that owns the scheduler.
 //!
-//! Take what is queued, apply it, commit the batch, and only then perform what follows from it: nobody is told
-//! anything that a crash could take back.
+//! Each turn takes the queued inputs, applies them, commits the batch, and only then performs the effects. Therefore
+//! nobody is told anything that a crash could undo.
 
 mod backpressure;
 mod batch;

@@ -1,4 +1,4 @@
-//! What a worker is told for its log, and the coordinator says in its own.
+//! Texts for the log of a worker and for the coordinator's own log.
 
 use colearn_core::{
     id::WorkerId,
@@ -7,10 +7,10 @@ use colearn_core::{
     time::Timestamp,
 };
 
-/// The longest text of a failure in a notice, in bytes.
+/// Maximum length of a failure's text in a notice, in bytes.
 const MAX_FAILURE: usize = 512;
 
-/// That a worker is set aside, why, and the way back.
+/// The text that a worker is set aside: why, and how to restore it.
 pub(super) fn set_aside(worker: &WorkerId, pause: &PauseView, now: Timestamp) -> String {
     let seconds = pause.until.since(now).as_secs();
     let failure = shortened(&pause.failure.to_string(), MAX_FAILURE);
@@ -25,21 +25,21 @@ pub(super) fn set_aside(worker: &WorkerId, pause: &PauseView, now: Timestamp) ->
         ),
     };
     format!(
-        "{what}: {why}; it then gets one task to prove itself, or take it back with: colearn undrain {worker}"
+        "{what}: {why}; it then gets one task as a test; restore it earlier with: colearn undrain {worker}"
     )
 }
 
-/// That a worker gets tasks as before.
+/// The text that a worker gets tasks again.
 pub(super) fn restored(data_set: Option<&str>, cause: RestoreCause) -> String {
     let what = match data_set {
         Some(data_set) => format!("this worker gets tasks of data set `{data_set}` again"),
-        None => "this worker gets tasks as before".to_owned(),
+        None => "this worker gets tasks again".to_owned(),
     };
     let why = match cause {
         RestoreCause::Succeeded => "a task succeeded",
-        RestoreCause::Person => "somebody took it back",
-        RestoreCause::Exonerated => "what failed here failed on other workers too",
-        RestoreCause::Gone => "it has not been there for a day",
+        RestoreCause::Person => "a person restored it",
+        RestoreCause::Exonerated => "the tasks that failed here failed on other workers too",
+        RestoreCause::Gone => "it was not connected for a day",
     };
     format!("{what}: {why}")
 }
@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(
             text,
             "this worker is set aside and gets no tasks for 30 s: 3 in a row failed here, the last with crash: \
-             trainer was killed by signal 4; it then gets one task to prove itself, or take it back with: \
+             trainer was killed by signal 4; it then gets one task as a test; restore it earlier with: \
              colearn undrain bad-1"
         );
         pause.data_set = Some("tiny".to_owned());

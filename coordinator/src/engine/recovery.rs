@@ -1,23 +1,23 @@
-//! What a start found, as a line for people.
+//! The outcome of a recovery, as one line for people.
 
 use std::{fmt, time::Duration};
 
-/// What a coordinator found in its store when it started, and how long it took to go through it.
+/// The state that a coordinator found in its store at its start, and the duration of the recovery.
 #[derive(Clone, Debug)]
 pub(super) struct Recovery {
-    /// Sweeps that were replayed.
+    /// Number of replayed sweeps.
     pub(super) sweeps: usize,
-    /// Sweeps whose history did not have to be gone through.
+    /// Number of settled sweeps, which were not replayed.
     pub(super) settled: usize,
-    /// Tasks of the sweeps that were replayed.
+    /// Number of tasks of the replayed sweeps.
     pub(super) tasks: u32,
-    /// Those of them that have a result.
+    /// Number of those tasks that have a result.
     pub(super) done: u32,
-    /// Leases whose workers are waited for.
+    /// Number of leases whose workers may return.
     pub(super) leases: usize,
-    /// Entries of the journal that were replayed.
+    /// Number of replayed journal entries.
     pub(super) entries: u64,
-    /// How long it took.
+    /// Duration of the recovery.
     pub(super) elapsed: Duration,
 }
 
@@ -43,7 +43,7 @@ impl fmt::Display for Recovery {
     }
 }
 
-/// A number with its noun, as one or as several.
+/// A number with its noun, in singular and plural.
 struct Counted(u64, &'static str, &'static str);
 
 impl fmt::Display for Counted {

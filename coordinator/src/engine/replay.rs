@@ -1,4 +1,4 @@
-//! From the journal to the scheduler, and whether journal, results and marks agree.
+//! Replays the journal, and checks whether journal, results and marks agree.
 
 use std::collections::BTreeMap;
 
@@ -11,22 +11,22 @@ use colearn_core::{
 use super::error::EngineError;
 use crate::store::{JournalEntry, Store};
 
-/// Journal entries that are read at once.
+/// Number of journal entries that are read at once.
 const PAGE: u32 = 4096;
-/// Problems that are told.
+/// Maximum number of problems that are listed.
 const MAX_PROBLEMS: usize = 5;
 
-/// What a store led to.
+/// The outcome of a replay.
 pub(super) struct Replayed {
     pub(super) scheduler: Scheduler,
-    /// Sweeps that were settled before.
+    /// Number of sweeps that were settled before.
     pub(super) settled: usize,
-    /// Entries that were replayed.
+    /// Number of replayed entries.
     pub(super) entries: u64,
     pub(super) problems: Problems,
 }
 
-/// What does not agree, the first few in full.
+/// The contradictions; only the first few have their text.
 #[derive(Debug, Default)]
 pub(super) struct Problems {
     told: Vec<String>,
@@ -42,7 +42,7 @@ impl Problems {
         }
     }
 
-    /// All in one text; none when there are none.
+    /// All problems as one text; `None` if there are none.
     pub(super) fn text(&self) -> Option<String> {
         let mut text = self.told.join("; ");
         if self.more > 0 {
@@ -52,7 +52,7 @@ impl Problems {
     }
 }
 
-/// Replays the journal. Of settled sweeps, whose history is not gone through, only the number of results is compared.
+/// Replays the journal. For settled sweeps, whose history is not replayed, only the number of results is compared.
 pub(super) async fn replay(store: &dyn Store, settings: SchedulerSettings) -> Result<Replayed, EngineError> {
     let Recovered { last_sweep, last_token, settled } =
         store.recovered().await.map_err(EngineError::Recover)?;
@@ -68,7 +68,7 @@ pub(super) async fn replay(store: &dyn Store, settings: SchedulerSettings) -> Re
         after = *last;
         entries += page.len() as u64;
         for (number, JournalEntry { at, sweep, event }) in page {
-            // Only what changed something was ever journaled.
+            // Only events that changed something were journaled.
             if let Some(sweep) = sweep
                 && !scheduler.changes_state(&event)
             {
@@ -84,7 +84,7 @@ pub(super) async fn replay(store: &dyn Store, settings: SchedulerSettings) -> Re
                 Event::LeaseGranted { token, .. } => greatest.1 = greatest.1.max(*token),
                 _ => {}
             }
-            // What followed from it was done, or will be asked for again.
+            // The actions were performed before, or will be requested again.
             drop(scheduler.apply(at, event));
         }
     }
@@ -102,7 +102,7 @@ fn compare(mut done: BTreeMap<SweepId, u64>, recorded: Vec<(SweepId, u64)>, prob
     let mut differ = |sweep, done, recorded| {
         problems.add(|| {
             format!(
-                "sweep {sweep} has {} by the journal, but {} recorded",
+                "sweep {sweep} has {} according to the journal, but {} recorded",
                 counted(done, "done task"),
                 counted(recorded, "result")
             )

@@ -1,4 +1,4 @@
-//! The engine's loop, and its recovery.
+//! The loop of the engine, and its recovery.
 
 use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
@@ -32,28 +32,28 @@ use super::{
 };
 use crate::store::Store;
 
-/// Inputs that may wait.
+/// Maximum number of waiting inputs.
 const QUEUE: usize = 1024;
-/// Inputs that are committed together at most.
+/// Maximum number of inputs in one commit.
 const MAX_BATCH: usize = 512;
-/// Followers of a sweep hear of changes no more often than this.
+/// Minimum interval between two updates for watchers of a sweep.
 const BETWEEN_UPDATES: Duration = Duration::from_millis(200);
 
-/// What the engine is told once.
+/// The settings of the engine.
 #[derive(Clone, Debug)]
 pub struct EngineSettings {
-    /// A worker that is silent for longer loses its leases.
+    /// A worker that is silent for longer than this loses its leases.
     pub lease: Duration,
-    /// Train tasks of this sweep alone; `None` for all.
+    /// Train only tasks of this sweep; `None` for all sweeps.
     pub only: Option<SweepName>,
-    /// Release the leases that the journal still holds: nobody who holds one can come back to this
-    /// coordinator. Their tasks keep their attempts. Such a coordinator has one worker: what fails on it can not be
-    /// tried elsewhere.
+    /// Release the leases that the journal still holds: no worker that holds one can return to this coordinator.
+    /// Their tasks keep their attempts. Such a coordinator has one worker, so failed tasks cannot be tried on another
+    /// one.
     pub release_leases: bool,
-    /// How long after its end a sweep is settled: its entries of the journal are not replayed any more.
+    /// How long after its end a sweep is settled: its journal entries are not replayed any more.
     pub settle_after: Duration,
-    /// Answer questions, and change nothing: nothing is committed, nobody can connect or submit. What is inconsistent
-    /// is shown all the same.
+    /// Answer queries, and change nothing: nothing is committed, and nobody can connect or submit. An inconsistent
+    /// state is shown anyway.
     pub read_only: bool,
 }
 
@@ -63,17 +63,17 @@ pub struct Engine {
     store: Arc<dyn Store>,
     clock: Clock,
     inputs: mpsc::Receiver<Queued>,
-    /// Open streams, one a worker at most.
+    /// Open streams, at most one per worker.
     connections: BTreeMap<ConnectionId, Connection>,
     by_worker: BTreeMap<WorkerId, ConnectionId>,
     followed: BTreeMap<SweepId, watch::Sender<SweepSummary>>,
     changed: bool,
     updated: Instant,
-    /// When it last listened, and how long it may be about something else before workers are not to blame for
-    /// their silence.
+    /// When it last processed inputs, and how long it may be busy otherwise before the silence of workers no longer
+    /// counts.
     listened: Instant,
     absence: Duration,
-    /// Only questions are answered.
+    /// Whether only queries are answered.
     read_only: bool,
 }
 
@@ -86,7 +86,7 @@ impl Engine {
     /// Rebuilds the state from the store's journal.
     ///
     /// # Errors
-    /// When the journal can not be read or is inconsistent, or the start itself can not be journaled.
+    /// If the journal cannot be read or is inconsistent, or the start itself cannot be journaled.
     pub async fn recover(
         store: Arc<dyn Store>,
         clock: Clock,
@@ -95,10 +95,10 @@ impl Engine {
         let began = Instant::now();
         let absence = settings.lease / 2;
         let read_only = settings.read_only;
-        // What is only looked at stays as it is.
+        // In read-only mode nothing changes.
         let settle_after = (!read_only).then_some(settings.settle_after);
         let (lease, only) = (settings.lease, settings.only);
-        // Its own worker is the only one that can come.
+        // Only its own worker can connect.
         let one_worker = settings.release_leases;
         let rules = SchedulerSettings { lease, only, settle_after, one_worker };
         let replayed = replay(&*store, rules).await?;
@@ -150,15 +150,16 @@ impl Engine {
         Ok((engine, EngineHandle::new(sender)))
     }
 
-    /// Runs until `stop` is cancelled, then commits and performs what is queued, and closes all streams.
+    /// Runs until `stop` is cancelled, then commits and performs queued inputs, and closes all streams.
     ///
     /// # Errors
-    /// When a batch can not be made durable. Nothing of that batch was told to anyone.
+    /// If a batch cannot be made durable. Nobody was told anything of that batch.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), EngineError> {
         loop {
             let mut queued = Vec::new();
             let stopping = self.wait(&mut queued, &stop).await;
-            // What is queued may hold the heartbeat of a lease that looks expired: look only at the end of it.
+            // The queue may hold the heartbeat of a lease that looks expired, so expirations are checked only after
+            // all queued inputs.
             let all_heard = queued.len() < MAX_BATCH;
             let queued = queued.into_iter().map(Queued::taken).collect();
             self.turn(queued, all_heard).await?;
@@ -169,13 +170,13 @@ impl Engine {
         }
     }
 
-    /// Waits until there is something to do. Says whether this is the end.
+    /// Waits until there is something to do. Returns whether this is the end.
     async fn wait(&mut self, queued: &mut Vec<Queued>, stop: &CancellationToken) -> bool {
         let deadline = self.scheduler.next_deadline().map(|deadline| self.clock.instant_of(deadline));
-        // Leases of others are theirs to watch over.
+        // In read-only mode the leases belong to another coordinator.
         let deadline = deadline.filter(|_| !self.read_only);
         let update = self.changed.then(|| self.updated + BETWEEN_UPDATES);
-        // To know of an absence it has to be present now and then.
+        // To notice its own suspension, the engine has to wake up from time to time.
         let watched = self.scheduler.lease_count() > 0 && !self.read_only;
         let liveness_check = watched.then(|| self.listened + self.absence / 2);
         let next = deadline.into_iter().chain(update).chain(liveness_check).min();
@@ -203,7 +204,7 @@ impl Engine {
         let now = self.clock.now();
         let mut turn = Turn::default();
         if self.read_only {
-            // What asks for a change is dropped, which says that nobody serves it.
+            // Requests for changes are dropped, which tells their senders that no coordinator serves the folder.
             for input in queued.into_iter().filter(Input::only_looks) {
                 self.take(&mut turn, input);
             }
@@ -215,7 +216,7 @@ impl Engine {
             if self.scheduler.lease_count() > 0 {
                 tracing::warn!(
                     ?away,
-                    "nobody was listened to for a while; all leases have their full time again"
+                    "no messages were processed for a while; all leases have their full time again"
                 );
             }
             self.apply(&mut turn, Event::CoordinatorWoke);
@@ -280,7 +281,7 @@ impl Engine {
                     turn.batch.revived.push(sweep);
                 }
                 turn.answer(move || {
-                    // Who asked may have gone away.
+                    // The client may have disconnected.
                     let _ = reply.send(());
                 });
             }
@@ -306,13 +307,13 @@ impl Engine {
     }
 
     fn hear(&mut self, turn: &mut Turn, connection: ConnectionId, message: FromWorker) {
-        // A stream that was replaced has nothing to say: its worker says it again on the new one.
+        // A stream that was replaced is ignored: its worker repeats everything on the new one.
         let Some(Connection { worker, .. }) = self.connections.get(&connection) else { return };
         let worker = worker.clone();
         if let Some((token, task)) = message.subject()
             && self.scheduler.lease_holder(token).is_some_and(|holder| *holder != worker)
         {
-            // Somebody else's lease: whoever it is has mixed something up, or worse.
+            // The lease belongs to another worker: the sender made a mistake or is malicious.
             tracing::warn!(%worker, %token, "report under the lease of another worker refused");
             let tasks = task.into_iter().collect();
             let refusal = ToWorker::Drop { token, tasks, reason: DropReason::Stale.to_string() };
@@ -379,7 +380,10 @@ impl Engine {
 
     fn submit(&mut self, turn: &mut Turn, sweep: Sweep) -> Result<Submitted, SubmissionError> {
         let (id, created) = match self.scheduler.submission(&sweep)? {
-            Submission::New(id) => (id, true),
+            Submission::New(id) => {
+                self.scheduler.check_data(&sweep)?;
+                (id, true)
+            }
             Submission::Known { id, .. } => (id, false),
         };
         let name = sweep.name.clone();
@@ -408,6 +412,7 @@ impl Engine {
             }
             Operation::Extend(newer) => {
                 let extended = self.scheduler.extension(sweep, &newer)?;
+                self.scheduler.check_data(&extended).map_err(OperationError::Misfit)?;
                 tasks = extended.task_count() - u64::from(before.counts.total());
                 Event::SweepExtended { id: sweep, sweep: Arc::new(extended) }
             }
@@ -451,7 +456,7 @@ impl Engine {
         self.updated = Instant::now();
         for (sweep, sender) in mem::take(&mut self.followed) {
             let Some(summary) = self.summary(sweep) else { continue };
-            // Who has left is found out here, so that nothing is kept for nobody.
+            // Watchers that have disconnected are noticed here, so that nothing is kept for them.
             if sender.receiver_count() > 0 {
                 sender.send_if_modified(|kept| mem::replace(kept, summary.clone()) != summary);
                 self.followed.insert(sweep, sender);
@@ -467,10 +472,10 @@ impl Engine {
         let Some(connection) = connection.copied() else { return };
         let Some(Connection { worker, outbox }) = self.connections.get(&connection) else { return };
         if let Err(error) = outbox.messages.try_send(message) {
-            // It will come back with what it holds, and hear again what it missed.
-            tracing::warn!(%worker, %error, "worker does not take what it is told; its stream is closed");
+            // The worker will reconnect with the leases that it holds, and then get the messages that it missed.
+            tracing::warn!(%worker, %error, "worker does not read its messages; its stream is closed");
             if let Some(worker) = self.close(connection) {
-                // Volatile: nothing follows from it.
+                // A volatile event has no actions.
                 drop(self.scheduler.apply(self.clock.now(), Event::WorkerDisconnected { worker }));
             }
         }

@@ -1,4 +1,4 @@
-//! One sweep at a glance.
+//! The summary of one sweep.
 
 use colearn_core::{
     id::{SweepId, SweepName},
@@ -6,36 +6,36 @@ use colearn_core::{
     time::Timestamp,
 };
 
-/// One sweep at a glance, as it was at some moment.
+/// The summary of one sweep at some moment.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SweepSummary {
     /// Its number.
     pub id: SweepId,
     /// Its name.
     pub name: SweepName,
-    /// Where it is in its life.
+    /// The state of the sweep.
     pub status: SweepStatus,
-    /// How many tasks are where.
+    /// Numbers of tasks by state.
     pub counts: TaskCounts,
-    /// Points of the grid.
+    /// Number of points of the grid.
     pub configurations: u64,
-    /// Replicates.
+    /// Number of seeds.
     pub seeds: u64,
     /// When it was first submitted.
     pub submitted_at: Timestamp,
-    /// Attempts that failed and were, or will be, tried again.
+    /// Number of attempts that failed and were tried again, or will be.
     pub retried: u64,
-    /// Epochs that running tasks have finished, and will run in all.
+    /// Finished epochs of the running tasks, and their total number of epochs.
     pub running_epochs: (u64, u64),
-    /// Workers connected, and the slots they have.
+    /// Numbers of connected workers and of their slots.
     pub workforce: (u32, u32),
-    /// Sweeps of a higher priority go first.
+    /// Sweeps with a higher priority come first.
     pub priority: i32,
-    /// Nothing new of it starts.
+    /// Whether no new tasks start.
     pub paused: bool,
-    /// The most tasks that may run at a time.
+    /// Maximum number of tasks that run at a time.
     pub max_concurrent_tasks: Option<u32>,
-    /// The one sweep that this coordinator trains, if it does not train all.
+    /// The only sweep that this coordinator trains, if it does not train all.
     pub trains_only: Option<SweepName>,
 }
 

@@ -1,4 +1,5 @@
-//! The engine alone: order of commit and word, group commit, and streams that are replaced or not read.
+//! Tests of the engine alone: the order of commits and messages, group commits, and streams that are replaced or not
+//! read.
 
 use std::{
     io,
@@ -32,13 +33,13 @@ const SOON: Duration = Duration::from_secs(20);
 const SETTLE_AFTER: Duration = Duration::from_secs(3600);
 const LEASE: Duration = Duration::from_secs(60);
 
-/// A store that commits only when the test lets it.
+/// A store that commits only when the test allows it.
 struct Gate {
     inner: MemoryStore,
     permits: Semaphore,
-    /// Commits that were asked for.
+    /// Number of requested commits.
     asked: AtomicUsize,
-    /// From this one on, counting from 0, commits fail: for want of space, or of a disk.
+    /// From this commit on, counted from 0, commits fail: because of a full disk, or of a missing one.
     fails_from: AtomicUsize,
     disk_gone: AtomicBool,
 }
@@ -121,7 +122,7 @@ impl Rig {
         self.try_connect(capacity, held).await.unwrap()
     }
 
-    /// `None` when the engine has stopped.
+    /// `None` if the engine has stopped.
     async fn try_connect(
         &self,
         capacity: usize,
@@ -162,7 +163,7 @@ impl Rig {
         connection.hear(message, 0).await.unwrap();
     }
 
-    /// Waits until the engine asks for its `n`th commit.
+    /// Waits until the engine requests its `n`th commit.
     async fn asked(&self, n: usize) {
         let asked = async {
             while self.store.asked.load(Ordering::SeqCst) < n {
@@ -284,7 +285,7 @@ async fn a_worker_that_does_not_read_is_cut_off() {
         rig.finish(&connection, LeaseToken(1), unknown).await;
     }
     let workers = rig.engine.ask(|scheduler| scheduler.workforce().0).await.unwrap();
-    // Asked in the same turn, the question may be answered before the worker is cut off; not the next.
+    // A query in the same turn may be answered before the worker is disconnected; the next one is not.
     let later = rig.engine.ask(|scheduler| scheduler.workforce().0).await.unwrap();
     assert!(workers <= 1 && later == 0, "{workers}, then {later}");
     assert!(matches!(inbox.recv().await, Some(ToWorker::Drop { .. })));
@@ -321,7 +322,7 @@ async fn a_coordinator_that_was_stopped_for_a_while_does_not_blame_its_workers()
     let rig = Rig::new().await;
     let (connection, mut inbox, token, tasks) = rig.leased(1).await;
     rig.store.permits.add_permits(1000);
-    // As after Ctrl-Z and `fg`, or in a machine that was frozen: the clock is suddenly hours ahead.
+    // As after Ctrl-Z and `fg`, or on a suspended machine: the clock is suddenly hours ahead.
     tokio::time::advance(LEASE * 100).await;
     let leases = rig.engine.ask(|scheduler| scheduler.lease_count()).await.unwrap();
     assert_eq!(leases, 1, "it had no chance to be heard");
@@ -355,7 +356,7 @@ async fn whichever_commit_fails_nothing_of_it_was_told() {
             let connected = rig.try_connect(64, vec![]).await;
             if let Some((connection, mut inbox)) = connected {
                 let offer = FromWorker::FreeSlots(vec![0]);
-                // Who is told that the engine has stopped is told nothing else.
+                // A client that is told that the engine has stopped gets no other message.
                 let _ = connection.hear(offer, 0).await;
                 while let Some(message) = timeout(SOON, inbox.recv()).await.unwrap() {
                     match message {
@@ -365,7 +366,7 @@ async fn whichever_commit_fails_nothing_of_it_was_told() {
                                 let (result, token) = (Box::default(), token);
                                 let finished = FromWorker::Report(Report::Finished { token, task, result });
                                 let _ = connection.hear(finished, 0).await;
-                                // One a batch, so that the failing commit is among them.
+                                // One input per batch, so that the failing commit is one of them.
                                 tokio::task::yield_now().await;
                             }
                         }

@@ -1,4 +1,4 @@
-//! Where log lines are: a database of their own beside the store's, or memory.
+//! The storage of log lines: a separate database beside the store's, or memory.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,7 +42,7 @@ CREATE TABLE IF NOT EXISTS members (
     PRIMARY KEY (sweep, configuration, seed, token)
 ) STRICT, WITHOUT ROWID;";
 
-/// Keeps the newest lines. What can not be written is lost with a warning.
+/// Keeps the newest lines. Lines that cannot be written are lost, with a warning.
 pub(crate) enum Kept {
     Memory(Mutex<InMemory>),
     File { path: PathBuf, connection: tokio::sync::Mutex<SqliteConnection>, complained: AtomicBool },
@@ -55,7 +55,7 @@ pub(crate) struct InMemory {
     leases: BTreeMap<LeaseToken, Lease>,
 }
 
-/// What is known of a lease for as long as there are lines of it.
+/// The data of a lease, kept as long as there are lines of it.
 #[derive(Default)]
 struct Lease {
     lines: usize,
@@ -74,7 +74,7 @@ impl Kept {
         Self::of(path, opened, "logs of workers are kept in memory only")
     }
 
-    /// What is there, to be read.
+    /// Opens the existing lines for reading.
     pub(super) async fn open_to_read(folder: &Path) -> Self {
         let path = folder.join("logs.db");
         if !path.is_file() {
@@ -82,11 +82,11 @@ impl Kept {
         }
         let options = SqliteConnectOptions::new().filename(&path).read_only(true).disable_statement_logging();
         let mut opened = probe(&options).await;
-        // Without a log nobody writes to it: see the store.
+        // Without a log file no process writes to the database: see the store.
         if opened.is_err() && !has_log(&path) {
             opened = probe(&options.immutable(true)).await;
         }
-        Self::of(path, opened, "logs of workers can not be read")
+        Self::of(path, opened, "logs of workers cannot be read")
     }
 
     fn of(path: PathBuf, opened: Result<SqliteConnection, sqlx::Error>, otherwise: &str) -> Self {
@@ -113,7 +113,7 @@ impl Kept {
                 let written = write(&mut *connection.lock().await, &batches).await;
                 match written {
                     Ok(()) => complained.store(false, Ordering::Relaxed),
-                    // Once, not for every batch: a full disk lasts.
+                    // Warn once and not for every batch, because a full disk lasts.
                     Err(error) if !complained.swap(true, Ordering::Relaxed) => {
                         let path = path.display();
                         tracing::warn!(%path, %error, "lines of workers' logs are lost");
@@ -124,7 +124,7 @@ impl Kept {
         }
     }
 
-    /// Copies SQLite's log into the table; it is no loss where that fails.
+    /// Copies SQLite's log into the table; a failure loses nothing.
     pub(super) async fn finish(&self) {
         if let Self::File { connection, .. } = self {
             let _ =
@@ -140,7 +140,7 @@ impl Kept {
             Self::File { path, connection, .. } => {
                 let read = read(&mut *connection.lock().await, of, after, limit).await;
                 read.unwrap_or_else(|error| {
-                    tracing::warn!(path = %path.display(), %error, "logs of workers can not be read");
+                    tracing::warn!(path = %path.display(), %error, "logs of workers cannot be read");
                     Vec::new()
                 })
             }
@@ -194,7 +194,7 @@ async fn open(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
         .filename(path)
         .create_if_missing(true)
         .journal_mode(SqliteJournalMode::Wal)
-        // The newest lines may go with a power cut.
+        // A power cut may lose the newest lines.
         .synchronous(SqliteSynchronous::Normal)
         .busy_timeout(Duration::from_secs(5))
         .disable_statement_logging()
@@ -204,7 +204,7 @@ async fn open(path: &Path) -> Result<SqliteConnection, sqlx::Error> {
     Ok(connection)
 }
 
-/// A connection that can really read.
+/// A connection that has been tested with a read.
 async fn probe(options: &SqliteConnectOptions) -> Result<SqliteConnection, sqlx::Error> {
     let mut connection = options.connect().await?;
     sqlx::query("SELECT MAX(number) FROM lines").fetch_one(&mut connection).await?;
@@ -244,7 +244,7 @@ async fn write(connection: &mut SqliteConnection, batches: &[LogBatch]) -> Resul
         .execute(&mut *transaction)
         .await?;
     if gone.rows_affected() > 0 {
-        // Tokens grow, and so does what is left of them.
+        // Tokens grow, so the oldest remaining one limits what can be removed.
         let oldest = "DELETE FROM members WHERE token < (SELECT MIN(token) FROM lines WHERE token > 0)";
         sqlx::query(oldest).execute(&mut *transaction).await?;
     }
@@ -272,7 +272,7 @@ async fn read(
                 .await?
         }
         LogOf::Worker(worker) => {
-            // `~` comes after everything that a worker's id may have.
+            // `~` sorts after all characters of worker ids.
             let select = "SELECT number, worker, token, at, source, text FROM lines \
                 WHERE number > ? AND worker >= ? AND worker < ? || '~' AND (token = 0 OR source = 1) \
                 ORDER BY number LIMIT ?";
@@ -335,7 +335,7 @@ mod tests {
         assert_eq!(texts(kept, LogOf::Task(task(2)), 0, 9).await, ["a", "b", "c"]);
         let worker = |name| LogOf::Worker(WorkerId::new(name).unwrap());
         assert_eq!(texts(kept, worker("w"), 0, 9).await, ["up"]);
-        // What a worker says about a lease is in its own log and in that of the tasks.
+        // A worker's line about a lease is in the worker's log and in that of the tasks.
         let mut own = batch(5, &[], &["gave up"]);
         (own.worker, own.lines[0].source) = (WorkerId::new("w-2").unwrap(), LogSource::Worker);
         kept.write(vec![own]).await;

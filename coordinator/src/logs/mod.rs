@@ -1,8 +1,8 @@
-//! What workers and trainers log, for people who look for a fault: bounded, and not as precious as results.
+//! The logs of workers and trainers, for people who look for an error: bounded, and less important than results.
 //!
-//! Lines are taken without waiting and written by a task of their own, beside the store and not through it: no
-//! commit waits for a log. What comes faster than it can be written is left out, and so are the oldest lines when
-//! there are too many.
+//! Lines are accepted without waiting, and written by a separate task beside the store, so that no commit waits for a
+//! log. Lines that come faster than they can be written are dropped, and so are the oldest lines if there are too
+//! many.
 
 mod buffer;
 
@@ -16,53 +16,54 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 pub(crate) use buffer::Kept;
 
-/// Batches that wait to be written.
+/// Maximum number of batches that wait to be written.
 const QUEUE: usize = 256;
-/// Batches that are written together at most.
+/// Maximum number of batches that are written together.
 const MAX_WRITE: usize = 64;
-/// The most lines that are kept.
+/// Maximum number of lines that are kept.
 pub(crate) const MAX_LINES: u64 = 200_000;
 
-/// Whose log is meant.
+/// The log to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum LogOf {
     /// Lines about a task, of all its attempts.
     Task(TaskId),
-    /// The own lines of the workers whose ids begin so, and those of their trainers while they trained nothing.
+    /// The own lines of workers whose ids begin with this text, and those of their trainers while they trained
+    /// nothing.
     Worker(WorkerId),
 }
 
-/// Where a line comes from.
+/// The source of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogSource {
-    /// The agent.
+    /// The worker agent.
     Worker,
-    /// Standard error of a trainer.
+    /// The standard error of a trainer.
     Trainer,
 }
 
-/// One line as it came.
+/// One line as it was received.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogLine {
-    /// By the worker's clock.
+    /// Time by the worker's clock.
     pub(crate) at: Timestamp,
     pub(crate) source: LogSource,
-    /// Without its end.
+    /// The text without its line break.
     pub(crate) text: String,
 }
 
-/// Lines that came together.
+/// Lines that were received together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogBatch {
     pub(crate) worker: WorkerId,
-    /// The lease they belong to; 0 for the worker itself.
+    /// The lease of the lines; 0 for the worker itself.
     pub(crate) token: LeaseToken,
     /// Members of the lease.
     pub(crate) tasks: Vec<TaskId>,
     pub(crate) lines: Vec<LogLine>,
 }
 
-/// A line as it is kept.
+/// A stored line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeptLine {
     /// Grows with every line.
@@ -74,26 +75,26 @@ pub(crate) struct KeptLine {
 
 enum Order {
     Append(LogBatch),
-    /// Answered when everything before it is written.
+    /// Answered after everything before it is written.
     Flush(oneshot::Sender<()>),
 }
 
-/// The way to the logs.
+/// A handle for the logs.
 #[derive(Clone)]
 pub(crate) struct Logs {
     kept: Arc<Kept>,
     orders: mpsc::Sender<Order>,
-    /// Changes whenever there are new lines.
+    /// Changes when there are new lines.
     written: watch::Receiver<u64>,
 }
 
 impl Logs {
-    /// Logs in this folder; in memory when there is none, or when it can not be written.
+    /// Opens the logs in this folder; in memory if there is no folder, or if it cannot be written.
     pub(crate) async fn open(folder: Option<&Path>) -> Self {
         Self::over(Kept::open(folder).await)
     }
 
-    /// Logs in this folder as they are.
+    /// Opens the existing logs in this folder for reading.
     pub(crate) async fn open_to_read(folder: &Path) -> Self {
         Self::over(Kept::open_to_read(folder).await)
     }
@@ -106,32 +107,32 @@ impl Logs {
         Self { kept, orders, written }
     }
 
-    /// Takes lines without waiting. Says whether there was room for them.
+    /// Adds lines without waiting. Returns whether there was room for them.
     pub(crate) fn append(&self, batch: LogBatch) -> bool {
         self.orders.try_send(Order::Append(batch)).is_ok()
     }
 
-    /// Waits until what was appended is written.
+    /// Waits until all added lines are written.
     pub(crate) async fn flush(&self) {
         let (reply, flushed) = oneshot::channel();
         if self.orders.send(Order::Flush(reply)).await.is_ok() {
-            // Without an answer the writer has ended: there is nothing to wait for.
+            // Without an answer the writer has ended, and there is nothing to wait for.
             let _ = flushed.await;
         }
     }
 
-    /// Writes what was appended, so that it can be read where nothing can be written.
+    /// Writes all added lines, so that they can be read from a read-only folder.
     pub(crate) async fn finish(&self) {
         self.flush().await;
         self.kept.finish().await;
     }
 
-    /// Up to `limit` lines that come after number `after`, in order.
+    /// Up to `limit` lines after number `after`, in order.
     pub(crate) async fn read(&self, of: &LogOf, after: u64, limit: u32) -> Vec<KeptLine> {
         self.kept.read(of, after, limit).await
     }
 
-    /// Tells of new lines, of whomever.
+    /// Signals new lines of any log.
     pub(crate) fn written(&self) -> watch::Receiver<u64> {
         self.written.clone()
     }
@@ -152,7 +153,7 @@ async fn write(kept: Arc<Kept>, mut waiting: mpsc::Receiver<Order>, news: watch:
             news.send_modify(|written| *written += 1);
         }
         for reply in flushed {
-            // Who waited may have gone away.
+            // The waiting client may have disconnected.
             let _ = reply.send(());
         }
     }

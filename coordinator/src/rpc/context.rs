@@ -1,4 +1,4 @@
-//! What the services work with.
+//! The context that all services share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,8 @@ use colearn_core::sweep::Sweep;
 
 use crate::{engine::EngineHandle, logs::Logs, store::Store};
 
-/// Makes a sweep, and warnings, of a sweep file's text and its name; or rendered diagnostics, which is what clients are sent.
+/// Makes a sweep and warnings of a sweep file's text and its name. An error is the rendered diagnostics, which are
+/// sent to the client.
 pub type SweepParser = Arc<dyn Fn(&str, &str) -> Result<(Sweep, Vec<String>), String> + Send + Sync>;
 
 /// The parser of sweep files.
@@ -15,7 +16,7 @@ pub(crate) fn parse_sweep_file(source: &str, origin: &str) -> Result<(Sweep, Vec
     Ok((parsed.sweep, parsed.warnings.iter().map(ToString::to_string).collect()))
 }
 
-/// What all services share.
+/// The context that all services share.
 #[derive(Clone)]
 pub(crate) struct Rpc {
     pub(crate) engine: EngineHandle,
@@ -28,8 +29,8 @@ pub(crate) struct Rpc {
 /// The rules that workers are told.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct WorkerRules {
-    /// A worker that is silent for longer loses its leases.
+    /// A worker that is silent for longer than this loses its leases.
     pub(crate) lease: Duration,
-    /// How often a worker is to say that it is alive.
+    /// Interval of a worker's heartbeats.
     pub(crate) heartbeat: Duration,
 }

@@ -1,4 +1,4 @@
-//! Domain types to wire types and typed errors to statuses.
+//! Converts domain types to wire types, and typed errors to statuses.
 
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
@@ -16,13 +16,13 @@ use crate::{
     store::{ResultRow, StoreError},
 };
 
-/// The longest text about what a client sent, in bytes.
+/// Maximum length of a text about a client's message, in bytes.
 const MAX_QUOTE: usize = 1024;
 pub(super) fn stopped(error: Stopped) -> Status {
     refusal(Code::Unavailable, error)
 }
 
-/// What a client sent is not acceptable. The text may quote it, and is logged.
+/// The status for an invalid request. The text may quote the request, and is logged.
 pub(super) fn invalid(error: impl std::fmt::Display) -> Status {
     refusal(Code::InvalidArgument, shortened(&error.to_string(), MAX_QUOTE))
 }
@@ -30,6 +30,7 @@ pub(super) fn invalid(error: impl std::fmt::Display) -> Status {
 pub(super) fn submission_refused(error: &SubmissionError) -> Status {
     match error {
         SubmissionError::OtherTasks { .. } => refusal(Code::AlreadyExists, error),
+        SubmissionError::Misfit { .. } => refusal(Code::OutOfRange, error),
         SubmissionError::TooManyTasks { .. } | SubmissionError::Empty(_) => invalid(error),
         SubmissionError::Settled(_) => refusal(Code::Unavailable, error),
     }
@@ -40,6 +41,7 @@ pub(super) fn operation_refused(error: &OperationError) -> Status {
         OperationError::Gone | OperationError::Retry(RetryError::Unknown { .. }) => Code::NotFound,
         OperationError::Settled => Code::Unavailable,
         OperationError::Priority(_) => Code::InvalidArgument,
+        OperationError::Misfit(_) => Code::OutOfRange,
         OperationError::Ended(_)
         | OperationError::Retry(RetryError::Done { .. })
         | OperationError::Extension(_)
@@ -55,7 +57,7 @@ pub(super) fn unknown_task(sweep: &SweepName, task: colearn_core::id::TaskId) ->
 
 pub(super) fn trains_another(submitted: &SweepName, only: &SweepName) -> Status {
     let text = format!(
-        "this coordinator belongs to `colearn run` and trains its sweep `{only}` alone: it would never train `{submitted}`"
+        "this coordinator belongs to `colearn run` and trains only its sweep `{only}`: it would never train `{submitted}`"
     );
     refusal(Code::FailedPrecondition, text)
 }

@@ -1,14 +1,14 @@
-//! What a worker may say, read without a coordinator: for fuzzing.
+//! Reads a worker's messages without a coordinator, for fuzzing.
 
 use colearn_core::id::WorkerId;
 use colearn_proto::v1::{self, work_request::Message};
 
 use super::untrusted;
 
-/// Whether the coordinator would take this message, from a worker that says hello or after it has.
+/// Whether the coordinator would accept this message as a hello or as a later message.
 ///
 /// # Errors
-/// Why it would not.
+/// The reason why it would not.
 pub fn understands(request: v1::WorkRequest) -> Result<(), String> {
     match request.message {
         None => Ok(()),

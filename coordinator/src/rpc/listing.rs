@@ -1,26 +1,26 @@
-//! Tasks and workers, for people.
+//! Lists of tasks and workers, for people.
 
 use colearn_core::{
     id::SweepId,
-    scheduler::{RunningTask, Scheduler, SlotView, SweepView, TaskState, TaskView, WorkerView},
+    scheduler::{KnownDataSet, RunningTask, Scheduler, SlotView, SweepView, TaskState, TaskView, WorkerView},
 };
 use colearn_proto::v1;
 use tonic::Status;
 
 use super::{context::Rpc, convert};
 
-/// Tasks of one message, and of one question to the engine.
+/// Number of tasks per message, and per query of the engine.
 const PAGE: usize = 1024;
 
-/// Configurations of one answer at most: of these a fifth of what fits into a message.
+/// Maximum number of configurations per answer: they use a fifth of a message.
 const MAX_CONFIGURATIONS: usize = 16_384;
-/// Workers, slots and running tasks of one answer; one worker more may be begun.
+/// Maximum number of workers, slots and running tasks per answer; one more worker may be begun.
 const MAX_OF_WORKERS: usize = 8192;
 
 type Pages = super::parts::Parts<v1::ListTasksResponse>;
 
-/// Sends the tasks of a sweep that are in one of these states, in the order of the grid; all when `states` is
-/// empty. A page is as of one moment, not the whole.
+/// Sends the tasks of a sweep that are in one of these states, in the order of the grid; all tasks if `states` is
+/// empty. Each page shows one moment, but the whole list does not.
 pub(super) async fn tasks(rpc: Rpc, name: String, states: Vec<i32>, mut pages: Pages) {
     let mut from = 0;
     loop {
@@ -43,7 +43,7 @@ pub(super) async fn tasks(rpc: Rpc, name: String, states: Vec<i32>, mut pages: P
     }
 }
 
-/// A page of tasks, and how many were looked at for it.
+/// A page of tasks, and the number of tasks examined for it.
 fn page(scheduler: &Scheduler, sweep: SweepId, from: usize, states: &[i32]) -> (Vec<v1::TaskRow>, usize) {
     let Some(view) = scheduler.sweep(sweep) else { return (Vec::new(), 0) };
     let mut seen = 0;
@@ -80,7 +80,7 @@ fn row(task: TaskView, running: Option<&RunningTask>) -> v1::TaskRow {
     }
 }
 
-/// How the configurations from one on are getting on, and whether there are more than are told.
+/// The progress of the configurations starting with number `from`, and whether there are more than the answer holds.
 pub(super) fn configurations(
     view: SweepView<'_>,
     from: u32,
@@ -94,7 +94,7 @@ pub(super) fn configurations(
     (rows.collect(), to < all.len())
 }
 
-/// The workers after one, by their ids, and whether there are more than are told.
+/// The workers after `after`, sorted by id, and whether there are more than the answer holds.
 pub(super) fn workers(scheduler: &Scheduler, after: &str, limit: u32) -> (Vec<WorkerView>, bool) {
     let (mut workers, mut size) = (Vec::new(), 0);
     let most = most(limit, MAX_OF_WORKERS);
@@ -103,15 +103,20 @@ pub(super) fn workers(scheduler: &Scheduler, after: &str, limit: u32) -> (Vec<Wo
             return (workers, true);
         }
         size += 1 + view.slots.iter().map(|slot| 1 + slot.tasks.len()).sum::<usize>();
-        // A task is some 64 bytes of a message.
-        size += view.data_sets.known.keys().map(|name| 1 + name.len().div_ceil(64)).sum::<usize>();
+        // A task has about 64 bytes in a message.
+        let data_set = |(name, known): (&String, &KnownDataSet)| {
+            let modalities =
+                known.shape.iter().flat_map(|shape| &shape.modalities).map(String::len).sum::<usize>();
+            1 + (name.len() + modalities).div_ceil(64)
+        };
+        size += view.data_sets.known.iter().map(data_set).sum::<usize>();
         size += view.warnings.iter().map(|warning| warning.len().div_ceil(64)).sum::<usize>();
         workers.push(view);
     }
     (workers, false)
 }
 
-/// How many to answer with: what was asked for, if it is not too much.
+/// The size of an answer: the requested number, if it is not too large.
 fn most(limit: u32, most: usize) -> usize {
     if limit == 0 { most } else { most.min(limit as usize) }
 }
@@ -148,7 +153,7 @@ fn slot(view: SlotView) -> v1::WorkerSlot {
     }
 }
 
-/// Tasks as people refer to them.
+/// Converts references of people to tasks.
 pub(super) fn references(
     sweep: SweepId,
     references: Vec<v1::TaskReference>,
@@ -156,7 +161,7 @@ pub(super) fn references(
     references.into_iter().map(|reference| self::reference(sweep, &reference)).collect()
 }
 
-/// A task as people refer to it.
+/// Converts the reference of a person to a task.
 pub(super) fn reference(
     sweep: SweepId,
     reference: &v1::TaskReference,

@@ -1,4 +1,4 @@
-//! Log lines to people.
+//! Sends log lines to people.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use tonic::Status;
 use super::{context::Rpc, parts::Parts, query};
 use crate::logs::{KeptLine, LogOf, LogSource};
 
-/// Lines of one message to a person at most, and bytes: somebody who does not read makes one wait.
+/// Maximum number of lines and of bytes of one message to a person: a client that does not read holds one message.
 const PAGE: u32 = 64;
 const PAGE_BYTES: usize = 64 << 10;
-/// Whether a followed task has ended is looked at this often.
+/// Interval of the checks whether a followed task has ended.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 fn recorded(kept: KeptLine) -> v1::RecordedLine {
@@ -30,7 +30,7 @@ fn recorded(kept: KeptLine) -> v1::RecordedLine {
     }
 }
 
-/// How many lines fit into one message: one at least.
+/// The number of lines that fit into one message; at least one.
 fn as_many_as_fit(lines: &[KeptLine]) -> usize {
     let mut bytes = 0;
     let fits = |kept: &&KeptLine| {
@@ -50,7 +50,7 @@ pub(super) async fn stream(
 ) {
     let mut written = rpc.logs.written();
     let mut over = !follow;
-    // What was logged before somebody asked is to be seen.
+    // Lines that were logged before the request must be included.
     rpc.logs.flush().await;
     loop {
         written.mark_unchanged();
@@ -71,7 +71,7 @@ pub(super) async fn stream(
             return;
         }
         match has_ended(&rpc, &of).await {
-            // Its last lines may have come meanwhile.
+            // Its last lines may have arrived in the meantime.
             Ok(ended) => over = ended,
             Err(status) => return lines.fail(status).await,
         }
@@ -90,10 +90,10 @@ pub(super) async fn stream(
     }
 }
 
-/// Whether nothing more will be logged: never known of a worker.
+/// Whether no more lines will be logged; never known for a worker.
 async fn has_ended(rpc: &Rpc, of: &LogOf) -> Result<bool, Status> {
     let LogOf::Task(task) = *of else { return Ok(false) };
-    // Of a settled sweep the engine does not know the task's state: it has ended.
+    // The engine does not know the task states of a settled sweep: the task has ended.
     let running = |state| matches!(state, TaskState::Pending { .. } | TaskState::Running { .. });
     rpc.ask(move |scheduler| !scheduler.state_of(task).is_some_and(running)).await
 }

@@ -1,4 +1,4 @@
-//! The gRPC services. Wire types come in here and go no further.
+//! The gRPC services. Wire types are used only here.
 
 mod context;
 mod convert;

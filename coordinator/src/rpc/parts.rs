@@ -1,9 +1,9 @@
-//! Answers that come in parts, and clients that do not read them.
+//! Answers in parts, and clients that do not read them.
 //!
-//! What is made of an answer waits until its client reads. So that clients that read nothing can not fill the memory, the
-//! next part is made only when there is room for it, what waits for all clients together is bounded, and a client that
-//! leaves what it has asked for unread is cut off: after a while, and soon when others need the room. It is its connection
-//! that is cut, since a stream that waits for its client can not be woken.
+//! A part waits until its client reads it. To keep clients that do not read from filling the memory, the next part is
+//! made only when there is room for it, the total of waiting parts is bounded, and a client that does not read is
+//! disconnected: after a while, or soon if others need the room. The connection is closed as a whole, because a
+//! stream that waits for its client cannot be woken.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -22,25 +22,26 @@ use tonic::{Code, Status};
 use super::refusal::refusal;
 use crate::connections::Peer;
 
-/// Answers at a time.
+/// Maximum number of answers at a time.
 const MAX_ANSWERS: usize = 1024;
-/// Bytes of parts that may wait for all clients together.
+/// Maximum number of bytes of parts that wait for all clients together.
 const MAX_BYTES: usize = 64 << 20;
-/// The client of a part that is left unread for so long is cut off: a person who reads in a pager takes a while.
+/// A client that leaves a part unread for this time is disconnected. It is long, because a person who reads in a
+/// pager takes a while.
 const UNREAD: Duration = Duration::from_mins(10);
-/// When there is no room for others, after so long.
+/// The time if there is no room for others.
 const UNREAD_IN_NEED: Duration = Duration::from_secs(5);
-/// How long a client that is refused has to hear it.
+/// How long a refused client has to read the refusal.
 const LAST_WORD: Duration = Duration::from_secs(5);
 
-/// An answer's stream.
+/// The stream of an answer.
 pub(super) type PartStream<T> = ReceiverStream<Result<T, Status>>;
 
-/// The client has gone, or was cut off: there is nobody to send anything to.
+/// The client has disconnected, or was disconnected: nothing can be sent.
 #[derive(Debug)]
 pub(super) struct Gone;
 
-/// All answers that are under way.
+/// All answers in progress.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answers(Arc<Mutex<Registry>>);
 
@@ -48,19 +49,19 @@ pub(super) struct Answers(Arc<Mutex<Registry>>);
 struct Registry {
     answers: BTreeMap<u64, Answer>,
     next: u64,
-    /// What all of them hold.
+    /// Total number of bytes that they hold.
     bytes: usize,
 }
 
 #[derive(Debug)]
 struct Answer {
     bytes: usize,
-    /// Since when its client has not read; `None` when nothing waits.
+    /// Since when its client has not read; `None` if nothing waits.
     unread_since: Option<Instant>,
     cut: Cut,
 }
 
-/// The end of an answer, and of the connection that it goes over.
+/// The end of an answer's stream, and its connection.
 #[derive(Clone, Debug)]
 struct Cut {
     answer: CancellationToken,
@@ -77,10 +78,10 @@ impl Cut {
 }
 
 impl Answers {
-    /// Begins an answer to a client, of which so many parts may wait.
+    /// Begins an answer to a client, of which `waiting` parts may wait.
     ///
     /// # Errors
-    /// When there are too many answers under way.
+    /// If there are too many answers in progress.
     pub(super) fn begin<T>(
         &self,
         peer: Option<&Peer>,
@@ -90,7 +91,7 @@ impl Answers {
         let cut = Cut { answer: CancellationToken::new(), connection: peer.map(|peer| peer.cut.clone()) };
         let mut registry = self.registry();
         if registry.answers.len() >= MAX_ANSWERS && !registry.cut_one(None) {
-            let text = format!("{MAX_ANSWERS} answers are being read, and no more fit: try again later");
+            let text = format!("{MAX_ANSWERS} answers are being read, which is the maximum: try again later");
             return Err(refusal(Code::ResourceExhausted, text));
         }
         let number = registry.next;
@@ -101,14 +102,14 @@ impl Answers {
     }
 
     fn registry(&self) -> MutexGuard<'_, Registry> {
-        // Numbers are changed together, with nothing between that could panic.
+        // The numbers are changed together, without any operation between that could panic.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Registry {
-    /// Cuts off the client that has left its answer unread for the longest time, if that is long enough. Says whether there
-    /// was one.
+    /// Disconnects the client that has left its answer unread for the longest time, if that is long enough. Returns
+    /// whether there was one.
     fn cut_one(&mut self, but: Option<u64>) -> bool {
         let unread = self.answers.iter().filter(|(number, _)| Some(**number) != but);
         let unread = unread.filter_map(|(number, answer)| Some((answer.unread_since?, *number)));
@@ -116,7 +117,7 @@ impl Registry {
         if since.elapsed() < UNREAD_IN_NEED {
             return false;
         }
-        tracing::warn!("a client that does not read what it has asked for is cut off: others need the room");
+        tracing::warn!("a client that does not read its answer is disconnected: others need the room");
         if let Some(answer) = self.answers.get(&number) {
             answer.cut.off();
         }
@@ -131,13 +132,13 @@ impl Registry {
     }
 }
 
-/// The way of one answer to its client.
+/// The sender of one answer.
 #[derive(Debug)]
 pub(super) struct Parts<T> {
     sender: mpsc::Sender<Result<T, Status>>,
-    /// Of the parts that were sent last.
+    /// Sizes of the parts that were sent last.
     sizes: VecDeque<usize>,
-    /// Bytes that it holds beside the parts.
+    /// Bytes that it holds besides the parts.
     beside: usize,
     answers: Answers,
     number: u64,
@@ -159,7 +160,7 @@ impl<T: prost::Message> Parts<T> {
             () = self.cut.answer.cancelled() => Err(Gone),
             room = self.sender.reserve() => room.map(drop).map_err(|_| Gone),
             () = sleep(UNREAD) => {
-                tracing::warn!("a client that does not read what it has asked for is cut off");
+                tracing::warn!("a client that does not read its answer is disconnected");
                 self.cut.off();
                 Err(Gone)
             }
@@ -168,41 +169,41 @@ impl<T: prost::Message> Parts<T> {
         room
     }
 
-    /// Sends a part when there is room for it.
+    /// Sends a part as soon as there is room for it.
     pub(super) async fn send(&mut self, part: T) -> Result<(), Gone> {
         self.ready().await?;
         self.sizes.push_back(part.encoded_len());
         if self.sizes.len() > self.sender.max_capacity() {
             self.sizes.pop_front();
         }
-        // Nobody else sends, so that the room is there still.
+        // There is only one sender, so the room still exists.
         self.sender.try_send(Ok(part)).map_err(|_| Gone)?;
         if self.note(None) {
             return Ok(());
         }
         self.cut.answer.cancel();
-        let text = "more is being read than there is room for: try again later";
+        let text = "too much data waits to be read by clients: try again later";
         let last = self.sender.send(Err(refusal(Code::ResourceExhausted, text)));
-        // It may not read this either.
+        // The client may not read this message either.
         drop(timeout(LAST_WORD, last).await);
         Err(Gone)
     }
 
-    /// Says why there will be no more.
+    /// Ends the answer with an error.
     pub(super) async fn fail(&mut self, status: Status) {
         if self.ready().await.is_ok() {
-            // The client may have gone away.
+            // The client may have disconnected.
             drop(self.sender.try_send(Err(status)));
         }
     }
 
-    /// Notes how many bytes are held for this answer beside its parts.
+    /// Records the number of bytes that this answer holds besides its parts.
     pub(super) fn holds(&mut self, bytes: usize) {
         self.beside = bytes;
         let _there_is_room = self.note(None);
     }
 
-    /// Waits until the client has gone, or is cut off.
+    /// Waits until the client has disconnected or is disconnected.
     pub(super) async fn closed(&self) {
         tokio::select! {
             () = self.sender.closed() => {}
@@ -210,7 +211,7 @@ impl<T: prost::Message> Parts<T> {
         }
     }
 
-    /// Notes what waits, and since when. Says whether there is room for it.
+    /// Records the waiting parts and since when they wait. Returns whether there is room for them.
     fn note(&self, unread_since: Option<Instant>) -> bool {
         let waiting = self.sender.max_capacity() - self.sender.capacity();
         let bytes = self.beside + self.sizes.iter().rev().take(waiting).sum::<usize>();
@@ -219,7 +220,7 @@ impl<T: prost::Message> Parts<T> {
         answer.unread_since = unread_since;
         let before = std::mem::replace(&mut answer.bytes, bytes);
         registry.bytes = registry.bytes - before + bytes;
-        // One alone may hold as much as it needs.
+        // A single answer may hold as much as it needs.
         while bytes > before && registry.bytes > MAX_BYTES && registry.bytes > bytes {
             if !registry.cut_one(Some(self.number)) {
                 return false;
@@ -242,7 +243,7 @@ mod tests {
 
     use super::*;
 
-    /// A part of a mebibyte.
+    /// A part of one MiB.
     fn part() -> GetResultsResponse {
         use colearn_proto::v1::get_results_response::Part;
         GetResultsResponse { part: Some(Part::SweepJson("x".repeat(1 << 20))) }
@@ -272,7 +273,7 @@ mod tests {
         let all = deaf.iter().filter(|(peer, ..)| peer.cut.is_cancelled()).count();
         assert_eq!(cut, all, "those who left it unread longest");
         assert!(all > MAX_ANSWERS - 80, "{all}");
-        // Whoever reads gets everything.
+        // A client that reads gets everything.
         let peer = peer();
         let (mut parts, mut stream) = answers.begin(Some(&peer), 1).unwrap();
         let sending = tokio::spawn(async move {
@@ -288,7 +289,7 @@ mod tests {
         }
         sending.await.unwrap();
         assert_eq!((read, peer.cut.is_cancelled()), (500, false));
-        // Nothing is held for those who have gone.
+        // Nothing is held for disconnected clients.
         for (_, stream, sending) in deaf {
             drop(stream);
             sending.await.unwrap();

@@ -1,4 +1,4 @@
-//! Looking at sweeps, whether the engine has them or they are settled.
+//! Queries of sweeps, both of active and of settled ones.
 
 use colearn_core::{
     id::{SweepId, SweepName},
@@ -9,7 +9,7 @@ use tonic::{Code, Status};
 use super::{context::Rpc, convert, refusal::refusal};
 use crate::engine::Stopped;
 
-/// Journal entries that are read at once.
+/// Number of journal entries that are read at once.
 const PAGE: u32 = 4096;
 
 impl Rpc {
@@ -30,7 +30,7 @@ impl Rpc {
         Ok((name, id))
     }
 
-    /// Looks at one sweep. The engine does not see what is asked about a settled one, which may take a while.
+    /// Queries one sweep. The engine is not involved in queries of a settled sweep, which may take a while.
     pub(super) async fn look<T: Send + 'static>(
         &self,
         name: &str,
@@ -49,7 +49,7 @@ impl Rpc {
         seen.ok_or_else(|| convert::unknown_sweep(&name))
     }
 
-    /// Makes sure that the engine has all of a sweep, so that it can be operated on.
+    /// Makes sure that the engine has the whole sweep, so that operations on it are possible.
     pub(super) async fn revive(&self, id: SweepId) -> Result<(), Status> {
         if let Some(alone) = self.settled(id).await? {
             self.engine.revive(id, alone).await.map_err(convert::stopped)?;
@@ -57,7 +57,7 @@ impl Rpc {
         Ok(())
     }
 
-    /// A settled sweep from its entries of the journal; `None` when it is not settled.
+    /// A settled sweep, rebuilt from its journal entries; `None` if it is not settled.
     async fn settled(&self, id: SweepId) -> Result<Option<Scheduler>, Status> {
         if !self.ask(move |scheduler| scheduler.settled(id).is_some()).await? {
             return Ok(None);
@@ -74,7 +74,7 @@ impl Rpc {
     }
 }
 
-/// The engine has gone, which ends every answer.
+/// The status after the engine has stopped, which ends every answer.
 pub(super) fn stopped() -> Status {
     convert::stopped(Stopped)
 }

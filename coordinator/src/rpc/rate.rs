@@ -1,10 +1,10 @@
-//! How much of something a worker may send.
+//! Rate limits for a worker's messages.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-/// So much at once after a pause, and so much a second.
+/// A rate limit: a number of events at once after a pause, and a number per second.
 pub(super) struct Rate {
     at_once: f64,
     a_second: f64,
@@ -18,7 +18,7 @@ impl Rate {
         Self { at_once, a_second, left: at_once, since: Instant::now() }
     }
 
-    /// Whether there is room for so many more, which are then taken.
+    /// Takes room for this number of events; returns false if there is not enough.
     pub(super) fn take(&mut self, count: usize) -> bool {
         let now = Instant::now();
         let earned = now.duration_since(self.since).as_secs_f64() * self.a_second;
@@ -30,10 +30,10 @@ impl Rate {
         enough
     }
 
-    /// Waits until there is room for one more, and takes it.
+    /// Waits until there is room for one event, and takes it.
     pub(super) async fn wait(&mut self) {
         while !self.take(1) {
-            // Rounding may leave a little to wait for.
+            // Rounding may leave a small remainder to wait for.
             let missing = ((1.0 - self.left) / self.a_second).max(0.001);
             sleep(Duration::from_secs_f64(missing)).await;
         }

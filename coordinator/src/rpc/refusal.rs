@@ -1,24 +1,24 @@
-//! What a client is told when it is refused: a text that always arrives.
+//! The text of a refusal, made so that it always reaches the client.
 //!
-//! The text of a status travels in a header, percent-encoded. Clients take 16 KiB of headers (hyper), or 8 (gRPC's C core),
-//! and tell of more as a broken connection, without a word of what was wrong. `clippy.toml` bans every other way to make a
-//! status.
+//! The text of a status is sent in a header, percent-encoded. Clients accept 16 KiB of headers (hyper) or 8 KiB
+//! (gRPC's C core), and report more as a broken connection, without the reason. `clippy.toml` bans all other ways to
+//! make a status.
 
 use std::fmt;
 
 use colearn_core::text::printable_lines;
 use tonic::{Code, Status};
 
-/// The most bytes of a text as it travels.
+/// Maximum number of bytes of the encoded text.
 const MOST: usize = 6 << 10;
-/// What parts of a text are separated by, and how much of it as it travels.
+/// The separator of the parts of a text, and its encoded length.
 const BETWEEN: &str = "\n\n";
 const BETWEEN_BYTES: usize = 6;
-/// Room for the line that says how many parts are left out, as it travels.
+/// Encoded length of the line that says how many parts are left out.
 const REMARK: usize = 64;
 
-/// A status with a text of any length. Of one that is too long those parts are left out that do not fit, parts being
-/// separated by an empty line, as diagnostics are; it says how many.
+/// A status with a text of any length. If the text is too long, parts that do not fit are left out, and a line says
+/// how many. Parts are separated by an empty line, like diagnostics.
 pub(super) fn refusal(code: Code, text: impl fmt::Display) -> Status {
     #[expect(clippy::disallowed_methods, reason = "this is the place where texts are bounded")]
     Status::new(code, fitting(text.to_string()))
@@ -30,7 +30,7 @@ fn fitting(text: String) -> String {
         return text;
     }
     let mut parts: Vec<&str> = text.split(BETWEEN).collect();
-    // What was left out of it before.
+    // The number of parts that were left out before.
     let before = parts.last().copied().and_then(left_out);
     if before.is_some() {
         parts.pop();
@@ -58,12 +58,12 @@ fn fitting(text: String) -> String {
     kept.join(BETWEEN)
 }
 
-/// The number in a last line that says how much is not told.
+/// The number in a last line that says how many parts are left out.
 fn left_out(line: &str) -> Option<usize> {
     line.trim().strip_prefix("... and ")?.strip_suffix(" more")?.parse().ok()
 }
 
-/// As much of the beginning as takes at most `most` bytes when it travels.
+/// The longest beginning of a text whose encoding has at most `most` bytes.
 fn cut(text: &str, most: usize) -> String {
     let mut room = most;
     let fits = |character: &char| {
@@ -75,13 +75,13 @@ fn cut(text: &str, most: usize) -> String {
     text.chars().take_while(fits).collect()
 }
 
-/// How many bytes a text is when it travels.
+/// Number of bytes of the encoded text.
 fn encoded(text: &str) -> usize {
     text.chars().map(size_of).sum()
 }
 
 fn size_of(character: char) -> usize {
-    // Some of the punctuation travels as it is, too.
+    // Some punctuation is not encoded either.
     if character.is_ascii_alphanumeric() { 1 } else { 3 * character.len_utf8() }
 }
 

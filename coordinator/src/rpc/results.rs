@@ -1,4 +1,4 @@
-//! The way of results out of the store.
+//! Sends results from the store to clients.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use tonic::{Code, Status};
 use super::{convert, parts::Gone, refusal::refusal};
 use crate::store::Store;
 
-/// Results that are read at once.
+/// Number of results that are read at once.
 const PAGE: u32 = 256;
-/// The sweep's JSON is sent in parts of this many bytes, to be put together again: a message is bounded, a
-/// sweep's size is not, and nor is what waits for a client that does not read.
+/// The sweep's JSON is sent in parts of this size, which the client joins. The size of a message is limited, but that
+/// of a sweep is not; and parts that wait for a client that does not read must be small.
 const SWEEP_PART: usize = 64 << 10;
 
-/// What to tell of a sweep.
+/// The parts of a sweep to send.
 pub(super) struct ResultSource {
     pub(super) id: SweepId,
     pub(super) sweep: Arc<Sweep>,
-    /// By position.
+    /// Failures by position.
     pub(super) failures: Vec<(u64, FailedAttempt)>,
 }
 
@@ -27,7 +27,7 @@ type Parts = super::parts::Parts<GetResultsResponse>;
 
 /// Sends the sweep, then results and failures in the order of the grid.
 pub(super) async fn stream(source: ResultSource, store: Arc<dyn Store>, mut parts: Parts) {
-    // That the listener has gone away is nobody's concern.
+    // A client that disconnects needs no handling.
     let _: Result<(), Gone> = send_all(source, &*store, &mut parts).await;
 }
 
@@ -77,7 +77,7 @@ async fn fail(parts: &mut Parts, status: Status) -> Result<(), Gone> {
     Ok(())
 }
 
-/// Cuts text into pieces of at most `most` bytes, between characters.
+/// Splits a text between characters into pieces of at most `most` bytes.
 fn pieces(text: &str, most: usize) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {

@@ -1,4 +1,4 @@
-//! All services under one roof.
+//! Serves all services at one address.
 
 use std::time::Duration;
 
@@ -10,19 +10,20 @@ use tonic::transport::{Server, server::Router};
 
 use super::{context::Rpc, sweeps::Sweeps, workers::Workers};
 
-/// Without keepalive neither side notices a partition. A host that lost its power counts as connected for twice as long.
+/// Without keepalive neither side notices a network partition. A host without power counts as connected for twice
+/// this time.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 
-/// Streams that a client may have open on one connection. Each may hold one message that is not complete.
+/// Maximum number of streams of a client on one connection. Each may hold one incomplete message.
 const MAX_STREAMS: u32 = 64;
-/// Bytes that a client may send ahead on one stream, and on all of a connection.
+/// Flow control window in bytes, for one stream and for all streams of a connection.
 const WINDOW: u32 = 1 << 20;
-/// Bytes of the headers of one request.
+/// Maximum number of bytes of the headers of one request.
 const MAX_HEADERS_BYTES: u32 = 16 << 10;
-/// How long an answer may take, or the beginning of a stream: longer than the largest sweep, but who sends half a
-/// request and no more does not stay for ever.
+/// Time limit for an answer, or for the beginning of a stream. It is longer than the largest sweep needs, but a
+/// client that sends only half a request does not stay forever.
 const ANSWER_WITHIN: Duration = Duration::from_mins(2);
-/// Sweep files that are parsed at once: they take a core each, and the engine needs one too.
+/// Maximum number of sweep files that are parsed at once: each uses a core, and the engine needs one too.
 const MAX_PARSERS: usize = 2;
 
 pub(crate) async fn router(rpc: &Rpc) -> Result<Router, tonic_reflection::server::Error> {

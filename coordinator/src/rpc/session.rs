@@ -1,4 +1,4 @@
-//! One worker's stream, from its hello to its end.
+//! The stream of one worker, from its hello to its end.
 
 use std::time::Duration;
 
@@ -21,21 +21,22 @@ use super::{
 };
 use crate::engine::{WorkerOutbox, WorkerStream};
 
-/// Who says nothing for so long after opening a stream is no worker.
+/// A client that sends no hello within this time after opening a stream is not a worker.
 const HELLO_WITHIN: Duration = Duration::from_secs(10);
-/// Who takes nothing for so long is cut off.
+/// A worker that reads nothing for this time is disconnected.
 const TAKE_WITHIN: Duration = Duration::from_secs(30);
-/// How long a worker has to take what it was told before its stream ended.
+/// Time for a worker to read the last messages before its stream ends.
 const LAST_WORDS: Duration = Duration::from_secs(3);
-/// Reports of epochs that one worker may send; the others are left out.
+/// Maximum number of epoch reports per second from one worker; others are dropped.
 const EPOCHS_A_SECOND: u32 = 500;
-/// Lines of logs that one worker may send; the others are left out.
+/// Maximum number of log lines per second from one worker; others are dropped.
 const LINES_A_SECOND: u32 = 1024;
-/// Leases that one worker may give back: all slots there can be at once, and then one a second. Each grant and each
-/// release is an entry of the journal, and a worker that can train nothing would go on writing it for ever.
+/// Maximum number of leases that one worker may return at once: one for every possible slot; after that one per
+/// second. Each grant and each return is an entry of the journal, and a worker that can train nothing would cause
+/// them forever.
 const RELEASES_AT_ONCE: u32 = 1024;
 const RELEASES_A_SECOND: u32 = 1;
-/// What the engine may have for one worker at once.
+/// Maximum number of the engine's messages that wait for one worker.
 const WAITING_FOR_WORKER: usize = 1024;
 
 pub(super) struct WorkerSession {
@@ -48,7 +49,7 @@ impl WorkerSession {
     pub(super) async fn run(mut self) {
         if let Err(status) = self.talk().await {
             tracing::warn!(code = ?status.code(), reason = status.message(), "worker's stream ended");
-            // The worker may be gone already.
+            // The worker may have disconnected.
             drop(timeout(TAKE_WITHIN, self.responses.send(Err(status))).await);
         }
     }
@@ -65,7 +66,7 @@ impl WorkerSession {
         self.welcome(ours).await?;
         let (outbox, inbox, closed) = WorkerOutbox::new(WAITING_FOR_WORKER);
         let line = self.rpc.engine.connect(hello, bytes, outbox).await.map_err(convert::stopped)?;
-        // When one direction ends, so does the other.
+        // If one direction ends, the other one ends too.
         let over = CancellationToken::new();
         let mut forwarder = tokio::spawn(forward(inbox, self.responses.clone(), over.clone()));
         let heard = tokio::select! {
@@ -74,7 +75,7 @@ impl WorkerSession {
             () = closed.cancelled() => Ok(()),
             () = over.cancelled() => Ok(()),
         };
-        // A stopped engine has forgotten the connection already.
+        // A stopped engine has already dropped the connection.
         let _: Result<(), crate::engine::Stopped> = line.disconnect().await;
         if timeout(LAST_WORDS, &mut forwarder).await.is_err() {
             forwarder.abort();
@@ -83,7 +84,7 @@ impl WorkerSession {
     }
 
     async fn hello(&mut self) -> Result<v1::Hello, Status> {
-        let late = |_| refusal(Code::DeadlineExceeded, "no hello came in time");
+        let late = |_| refusal(Code::DeadlineExceeded, "no hello arrived in time");
         let first = timeout(HELLO_WITHIN, self.requests.message()).await.map_err(late)??;
         match first.and_then(|request| request.message) {
             Some(work_request::Message::Hello(hello)) => Ok(hello),
@@ -94,7 +95,7 @@ impl WorkerSession {
     async fn welcome(&self, version: &str) -> Result<(), Status> {
         let WorkerRules { lease, heartbeat } = self.rpc.rules;
         let welcome = ToWorker::Welcome(Welcome { lease, heartbeat, version: version.to_owned() });
-        let gone = |_| refusal(Code::Cancelled, "the worker is gone");
+        let gone = |_| refusal(Code::Cancelled, "the worker has disconnected");
         self.responses.send(Ok(welcome.into())).await.map_err(gone)
     }
 
@@ -107,10 +108,10 @@ impl WorkerSession {
             // A kind of message that a newer worker knows and this coordinator does not.
             let Some(message) = request.message else { continue };
             match message {
-                // Progress and logs are lost without harm, and nobody needs more of them than a person can read.
+                // Losing progress and logs does no harm, and more of them than a person can read are not needed.
                 work_request::Message::Epoch(_) if !epochs.take(1) => continue,
                 work_request::Message::Log(logged) => {
-                    // Members are kept with the lines, and cost as much. Without a line they are of no use.
+                    // Members are stored with the lines and use as much space. Without a line they are useless.
                     let cost = logged.lines.len().max(logged.tasks.len());
                     if !logged.lines.is_empty() && lines.take(cost) {
                         let batch = untrusted::log_batch(worker, logged).map_err(convert::invalid)?;
@@ -130,7 +131,7 @@ impl WorkerSession {
     }
 }
 
-/// Passes on what the engine has for the worker, until the engine or the worker closes.
+/// Passes on the engine's messages to the worker, until the engine or the worker closes.
 async fn forward(
     mut inbox: mpsc::Receiver<ToWorker>,
     responses: mpsc::Sender<Result<v1::WorkResponse, Status>>,

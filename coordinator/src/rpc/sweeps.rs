@@ -1,4 +1,4 @@
-//! The service for people and scripts.
+//! The service for users and scripts.
 
 use std::sync::Arc;
 
@@ -24,9 +24,9 @@ use crate::{
     logs::LogOf,
 };
 
-/// The workers that are set aside of which one answer tells at most.
+/// Maximum number of set-aside workers in one answer.
 const MAX_SET_ASIDE: usize = 100;
-/// The longest name of a sweep file, in bytes.
+/// Maximum length of the name of a sweep file, in bytes.
 const MAX_ORIGIN: usize = 4096;
 
 #[derive(Clone)]
@@ -41,7 +41,8 @@ impl Sweeps {
         Self { rpc, parsers: Arc::new(Semaphore::new(parsers)), answers: Answers::default() }
     }
 
-    /// Apart from everything that waits for nobody: a large sweep file keeps a core busy for seconds.
+    /// Parses in a separate thread: a large sweep file keeps a core busy for seconds, and must not block other
+    /// requests.
     async fn parse(&self, source: String, origin: String) -> Result<(Sweep, Vec<String>), Status> {
         if origin.len() > MAX_ORIGIN {
             return Err(convert::invalid(format!("`origin` is longer than {MAX_ORIGIN} bytes")));
@@ -81,12 +82,12 @@ impl SweepService for Sweeps {
         if !name.is_empty() {
             sweep.name = SweepName::new(name).map_err(convert::invalid)?;
         }
-        // An accepted sweep would stay pending for ever.
+        // An accepted sweep of another name would stay pending forever.
         let only = self.rpc.ask(|scheduler| scheduler.only().cloned()).await?;
         if let Some(only) = only.filter(|only| *only != sweep.name) {
             return Err(convert::trains_another(&sweep.name, &only));
         }
-        // It may be there already, and settled.
+        // The sweep may exist already, and be settled.
         let name = sweep.name.clone();
         if let Some(id) = self.rpc.ask(move |scheduler| scheduler.id_of(&name)).await? {
             self.rpc.revive(id).await?;
@@ -130,6 +131,10 @@ impl SweepService for Sweeps {
                 more,
                 set_aside: set_aside.collect(),
                 without_data: without_data.collect(),
+                misfit: scheduler
+                    .misfit(view.id())
+                    .map(|failure| failure.message.clone())
+                    .unwrap_or_default(),
             }
         };
         Ok(Response::new(self.rpc.look(&name, look).await?))

@@ -1,4 +1,4 @@
-//! What a worker sends, as much of it as is acceptable from a stranger: bounded, and printable wherever people see it.
+//! Checks the messages of workers, which are not trusted: sizes are bounded, and texts that people see are printable.
 
 use colearn_core::{
     failure::Failure,
@@ -11,30 +11,31 @@ use colearn_core::{
 use colearn_proto::{
     convert::ConvertError,
     v1::{self, work_request},
-    worker::{DataSets, FromWorker, Hello, Report},
+    worker::{DataSetShape, DataSets, FromWorker, Hello, KnownDataSet, Report},
 };
 
 use crate::logs::{LogBatch, LogLine, LogSource};
 
-/// The most slots of a worker.
+/// Maximum number of slots of a worker.
 const MAX_SLOTS: usize = 1024;
-/// The most tasks that a worker gets in one lease, whatever it offers: more would not fit into one message.
+/// Maximum number of tasks that a worker gets in one lease, however many it offers: more would not fit into one
+/// message.
 const MAX_COHORT: u32 = 1024;
-/// The most data sets of a worker, and the longest name of one, in bytes.
+/// Maximum number of data sets of a worker, and maximum length of their names in bytes.
 const MAX_DATA_SETS: usize = DataSets::MAX_KNOWN;
 const MAX_DATA_SET_NAME: usize = DataSets::MAX_NAME_BYTES;
-/// The most warnings of a worker that are kept.
+/// Maximum number of warnings of a worker that are kept.
 const MAX_WARNINGS: usize = 8;
-/// The most bytes of a warning that are kept.
+/// Maximum number of bytes of a warning that are kept.
 const MAX_WARNING: usize = 1024;
-/// The longest name of a host, a version or a device, in bytes.
+/// Maximum length of the name of a host, a version or a device, in bytes.
 const MAX_NAME: usize = 256;
-/// The most leases, and tasks of a lease, that a connecting worker may hold.
+/// Maximum number of leases, and of tasks of a lease, that a connecting worker may hold.
 const MAX_HELD: usize = 65_536;
-/// The most lines in one message of logs, and the most bytes of each line that are kept.
+/// Maximum number of lines in one message of logs, and of bytes of each line that are kept.
 const MAX_LINES: usize = 256;
 const MAX_LINE_BYTES: usize = 4096;
-/// The most tasks that one message of logs may be about: more than a lease has.
+/// Maximum number of tasks that one message of logs may be about: more than a lease has.
 const MAX_LOGGED_TASKS: usize = 1024;
 
 /// The hello of a worker.
@@ -75,12 +76,24 @@ pub(super) fn from_worker(wire: work_request::Message) -> Result<FromWorker, Con
         for data_set in &data_sets.known {
             limit("name of a data set", data_set.name.len(), MAX_DATA_SET_NAME)?;
             limit("digest", data_set.digest.len(), MAX_NAME)?;
+            limit("modalities", data_set.modalities.len(), DataSets::MAX_MODALITIES)?;
+            for modality in &data_set.modalities {
+                limit("name of a modality", modality.len(), MAX_NAME)?;
+            }
         }
     }
     Ok(match FromWorker::try_from(wire)? {
         FromWorker::DataSets(DataSets { known, complete }) => {
-            let known = known.into_iter().map(|(name, digest)| (printable(name), digest.map(printable)));
-            FromWorker::DataSets(DataSets { known: known.collect(), complete })
+            let shape = |shape: DataSetShape| DataSetShape {
+                modalities: shape.modalities.into_iter().map(printable).collect(),
+                ..shape
+            };
+            let data_set = |(name, known): (String, KnownDataSet)| {
+                let known =
+                    KnownDataSet { digest: known.digest.map(printable), shape: known.shape.map(shape) };
+                (printable(name), known)
+            };
+            FromWorker::DataSets(DataSets { known: known.into_iter().map(data_set).collect(), complete })
         }
         FromWorker::Report(Report::Finished { token, task, result }) => {
             let result = Box::new(printable_names(*result));
@@ -94,7 +107,7 @@ pub(super) fn from_worker(wire: work_request::Message) -> Result<FromWorker, Con
     })
 }
 
-/// Names in a result are shown to people, too.
+/// Removes unprintable characters from the names in a result, which people see too.
 fn printable_names(result: TaskResult) -> TaskResult {
     TaskResult {
         metrics: result.metrics.into_iter().map(|(name, value)| (printable(name), value)).collect(),
@@ -106,7 +119,7 @@ fn printable_names(result: TaskResult) -> TaskResult {
     }
 }
 
-/// Lines that a worker logged. What is too long is cut, what could play with a terminal is left out.
+/// Lines that a worker logged. Long lines are cut, and characters that a terminal would interpret are removed.
 pub(super) fn log_batch(worker: &WorkerId, logged: v1::LogLines) -> Result<LogBatch, ConvertError> {
     limit("lines", logged.lines.len(), MAX_LINES)?;
     limit("tasks", logged.tasks.len(), MAX_LOGGED_TASKS)?;

@@ -9,10 +9,10 @@ use tonic::{Code, Request, Response, Status, Streaming};
 
 use super::{context::Rpc, refusal::refusal, session::WorkerSession};
 
-/// Messages to one worker that may wait.
+/// Maximum number of waiting messages to one worker.
 const WAITING_FOR_TRANSPORT: usize = 256;
 
-/// Streams of workers at a time.
+/// Maximum number of workers' streams at a time.
 const MAX_WORKERS: usize = 4096;
 
 #[derive(Clone)]
@@ -36,10 +36,13 @@ impl WorkerService for Workers {
         request: Request<Streaming<v1::WorkRequest>>,
     ) -> Result<Response<Self::WorkStream>, Status> {
         let full = |_| {
-            refusal(Code::ResourceExhausted, format!("{MAX_WORKERS} workers are connected, and no more fit"))
+            refusal(
+                Code::ResourceExhausted,
+                format!("{MAX_WORKERS} workers are connected, which is the maximum"),
+            )
         };
         let place = self.places.clone().try_acquire_owned().map_err(full)?;
-        // Answered before the hello has come: a client may want the answer before it says anything.
+        // The answer begins before the hello arrives: a client may wait for the answer before it sends anything.
         let (responses, stream) = mpsc::channel(WAITING_FOR_TRANSPORT);
         let session = WorkerSession { rpc: self.rpc.clone(), requests: request.into_inner(), responses };
         tokio::spawn(async move {

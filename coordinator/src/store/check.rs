@@ -1,6 +1,6 @@
-//! Looking at a state folder from outside: is what it holds consistent, and a copy of it.
+//! Checks and copies a state folder from outside.
 //!
-//! Both work while a coordinator serves the folder, and change nothing in it.
+//! Both work while a coordinator uses the folder, and change nothing in it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,25 +17,25 @@ use colearn_core::{
 
 use super::{Store, StoreError, sqlite::SqliteStore};
 
-/// Rows that are read at once.
+/// Number of rows that are read at once.
 const PAGE: u32 = 4096;
-/// Problems that are told in full.
+/// Maximum number of problems with text.
 const MAX_PROBLEMS: usize = 100;
 
-/// What [`check`] found.
+/// The report of [`check`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CheckReport {
-    /// Sweeps that were replayed.
+    /// Number of replayed sweeps.
     pub sweeps: u64,
-    /// Their tasks.
+    /// Number of their tasks.
     pub tasks: u64,
-    /// Entries of the journal.
+    /// Number of journal entries.
     pub entries: u64,
-    /// Recorded results.
+    /// Number of recorded results.
     pub results: u64,
-    /// What is wrong, a sentence each; the first hundred. Empty when all is well.
+    /// The problems, one sentence each; at most a hundred. Empty if there are none.
     pub problems: Vec<String>,
-    /// Problems beyond those.
+    /// Number of further problems.
     pub more: u64,
 }
 
@@ -49,11 +49,11 @@ impl CheckReport {
     }
 }
 
-/// Checks the database itself, then replays the journal sweep by sweep and compares what comes out with the
-/// recorded results, the outcomes of settled sweeps and the marks: as it is at one moment.
+/// Checks the database itself, then replays the journal sweep by sweep and compares the outcome with the recorded
+/// results, the outcomes of settled sweeps and the marks. Everything is read as of one moment.
 ///
 /// # Errors
-/// When the database can not be read at all. What is inconsistent in it is in the report.
+/// If the database cannot be read at all. Inconsistencies in it are in the report.
 pub async fn check(folder: &Path) -> Result<CheckReport, StoreError> {
     let store = SqliteStore::open_to_read(folder).await?;
     store.begin_snapshot().await?;
@@ -64,7 +64,7 @@ pub async fn check(folder: &Path) -> Result<CheckReport, StoreError> {
     let recovered = store.recovered().await?;
     let sweeps = store.sweep_names().await?;
     for sweep in store.orphans().await? {
-        report.problem(format!("the journal has entries of sweep {sweep}, which is not there"));
+        report.problem(format!("the journal has entries of sweep {sweep}, which does not exist"));
     }
     let mut last_token = 0;
     for (id, name) in &sweeps {
@@ -98,7 +98,7 @@ pub async fn check(folder: &Path) -> Result<CheckReport, StoreError> {
         };
         if recorded != done {
             report.problem(format!(
-                "sweep {id} (`{name}`) has {} by the journal, but {} recorded",
+                "sweep {id} (`{name}`) has {} according to the journal, but {} recorded",
                 counted(done, "done task"),
                 counted(recorded, "result")
             ));
@@ -112,16 +112,16 @@ pub async fn check(folder: &Path) -> Result<CheckReport, StoreError> {
     }
     let last_sweep = sweeps.iter().map(|(id, _)| id.0).max().unwrap_or(0);
     if recovered.last_sweep.0 < last_sweep || recovered.last_token.0 < last_token {
-        report.problem("the marks are behind the journal: numbers could be given twice".to_owned());
+        report.problem("the marks are behind the journal: numbers could be assigned twice".to_owned());
     }
     Ok(report)
 }
 
-/// Who was granted what under which token: each task with the number of its attempt.
+/// The worker and the tasks of each token; each task with the number of its attempt.
 type Grants = BTreeMap<LeaseToken, (WorkerId, BTreeMap<TaskId, u32>)>;
 
-/// Rebuilds a sweep from its entries. Only what changed something was ever journaled: an entry that changes nothing
-/// shows that another is missing, or that it is not where it was written.
+/// Rebuilds a sweep from its entries. Only events that changed something were journaled: an entry without effect
+/// shows that another entry is missing, or that it is not at its original position.
 async fn replay(
     store: &SqliteStore,
     sweep: SweepId,
@@ -150,8 +150,8 @@ async fn replay(
     }
 }
 
-/// Compares the recorded results of a sweep with the state that its journal leads to; returns how many there are
-/// of tasks that are done.
+/// Compares the recorded results of a sweep with the state that its journal leads to; returns the number of results
+/// of finished tasks.
 async fn check_results(
     store: &SqliteStore,
     alone: &Scheduler,
@@ -170,12 +170,14 @@ async fn check_results(
             match alone.state_of(task) {
                 Some(TaskState::Done) => drop(seen.insert(task)),
                 Some(state) => {
-                    report.problem(format!("task {task} has a result, but is {state:?} by the journal"));
+                    report.problem(format!(
+                        "task {task} has a result, but is {state:?} according to the journal"
+                    ));
                 }
                 None => report.problem(format!("task {task} has a result, but its sweep has no such task")),
             }
             if alone.position_of(task).is_some_and(|position| position != row.position) {
-                report.problem(format!("the result of task {task} has another place than the task"));
+                report.problem(format!("the result of task {task} has another position than the task"));
             }
             if alone.finished_under(task).is_some_and(|token| token != row.token) {
                 report.problem(format!("the result of task {task} is of another lease than the journal's"));
@@ -195,15 +197,15 @@ async fn check_results(
     }
 }
 
-/// Copies the database of a state folder, as it is at one moment, to a file that is not there yet. The copy is
-/// complete and durable, or not there.
+/// Copies the database of a state folder, as of one moment, to a new file. The copy is complete and durable, or does
+/// not exist.
 ///
 /// # Errors
-/// When the file is there already or can not be written, or the database can not be read.
+/// If the file exists or cannot be written, or the database cannot be read.
 pub async fn backup(folder: &Path, to: &Path) -> Result<(), StoreError> {
     let not_written = |cause: io::Error| StoreError::BackupNotWritten { path: to.to_owned(), cause };
     if to.symlink_metadata().is_ok() {
-        return Err(not_written(io::Error::other("it is there already; name another file")));
+        return Err(not_written(io::Error::other("it exists already; name another file")));
     }
     let store = SqliteStore::open_to_read(folder).await?;
     let beside = PathBuf::from(format!("{}.part-{}", to.display(), std::process::id()));
@@ -219,7 +221,7 @@ pub async fn backup(folder: &Path, to: &Path) -> Result<(), StoreError> {
     };
     let copied = copied.await;
     if copied.is_err() {
-        // It may never have been made.
+        // The file may not exist.
         let _ = std::fs::remove_file(&beside);
     }
     copied

@@ -1,4 +1,4 @@
-//! What every store must do. Each check runs on each backend.
+//! Requirements of every store. Each check runs on each backend.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ fn batch(entries: Vec<JournalEntry>, results: Vec<ResultRow>) -> Batch {
 }
 
 fn entry(at: i64, event: Event) -> JournalEntry {
-    // As the scheduler would say; the tests' leases are all of sweep 1.
+    // As the scheduler would do; the leases of these tests are all of sweep 1.
     let sweep = match &event {
         Event::SweepSubmitted { id, .. } => Some(*id),
         Event::TaskFinished { task, .. } => Some(task.sweep),
@@ -240,8 +240,8 @@ async fn sqlite_is_opened_by_one_at_a_time() {
     assert!(matches!(error, StoreError::Held { .. }), "{error:?}");
 }
 
-/// A second coordinator whom no lock keeps out: it has all that the first committed, and the first commits nothing
-/// more.
+/// A second coordinator that no lock prevents: it has everything that the first one committed, and the first one can
+/// commit nothing more.
 async fn is_taken_over_by_whoever_opens_it_next(open: impl AsyncFn() -> Box<dyn Store>) {
     let first = open().await;
     let before = batch(vec![submitted(1), finished(0)], vec![row(1, 0, 0)]);
@@ -275,7 +275,7 @@ async fn memory_is_taken_over_by_whoever_opens_it_next() {
 async fn sqlite_is_taken_over_by_whoever_opens_it_next() {
     let folder = tempfile::tempdir().unwrap();
     let open = async || {
-        // The lock's file is gone, or the file system knows no locks.
+        // The lock file was removed, or the file system has no locks.
         let _ = std::fs::remove_file(folder.path().join("lock"));
         Box::new(SqliteStore::open(folder.path()).await.unwrap()) as Box<dyn Store>
     };

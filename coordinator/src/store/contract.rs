@@ -1,4 +1,4 @@
-//! What the coordinator asks of a store.
+//! The interface of a store.
 
 use std::{future::Future, pin::Pin};
 
@@ -11,85 +11,85 @@ use colearn_core::{
 
 use super::error::StoreError;
 
-/// What a store's methods return: boxed, so that the engine need not be generic over its store.
+/// The return type of a store's methods: boxed, so that the engine need not be generic over its store.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
 /// Keeps the journal and the results.
 ///
-/// With [`Event::SweepRemoved`] everything of a sweep goes, entries and results, but for the removal itself.
-/// The greatest number of a sweep and the greatest token are known for ever.
+/// [`Event::SweepRemoved`] deletes all entries and results of a sweep, except for the removal itself. The greatest
+/// number of a sweep and the greatest token are kept forever.
 ///
-/// There is one writer, the engine; it waits for a commit before it starts the next. Reading may happen at
-/// any time beside it, and sees whole batches only.
+/// There is one writer, the engine; it waits for a commit before it starts the next. Reads may happen at any time,
+/// and see only whole batches.
 ///
-/// Whoever opens what a store keeps takes it over: from then on nobody who had it before can commit. Nor can anybody
-/// when the journal does not end where their last commit left it, or when something else has taken the place of what
-/// they opened. Locks alone do not see to that: they can be removed, and some file systems have none that work.
+/// Opening the data of a store takes ownership of it: from then on an earlier owner cannot commit. Commits are also
+/// refused if the journal does not end where this owner's last commit left it, or if other files have replaced the
+/// opened ones. Locks alone do not guarantee this: they can be removed, and on some file systems they do not work.
 pub trait Store: Send + Sync + 'static {
     /// Appends entries to the journal, in their order, and records results.
     ///
-    /// All or nothing: after an error nothing of the batch is there, now or after a restart. When it returns
-    /// without one, all of the batch is durable: it survives the death of the process and of the host.
-    /// A dropped future may or may not have committed.
+    /// All or nothing: after an error nothing of the batch is stored, now or after a restart. After a return without
+    /// an error all of the batch is durable: it survives the death of the process and of the host. A dropped future
+    /// may or may not have committed.
     ///
     /// # Errors
-    /// [`StoreError::AlreadyRecorded`] when a result of the same task is there: at most one is ever kept.
-    /// [`StoreError::NotAFact`] when an entry's event is volatile. [`StoreError::UnknownSweep`] when a result
-    /// belongs to a sweep that neither the journal nor this batch has submitted. [`StoreError::Full`] when
-    /// there is no space left. [`StoreError::TakenOver`] when what is kept is not this store's any more; nothing that
-    /// is committed afterwards can be relied upon, so the engine stops. Others as the backend has it.
+    /// [`StoreError::AlreadyRecorded`] if the task already has a result: at most one is ever kept.
+    /// [`StoreError::NotAFact`] if an entry's event is volatile. [`StoreError::UnknownSweep`] if a result belongs to
+    /// a sweep that neither the journal nor this batch has submitted. [`StoreError::Full`] if there is no space left.
+    /// [`StoreError::TakenOver`] if another owner has taken over the data; later commits cannot be relied on, so the
+    /// engine stops. Other errors depend on the backend.
     fn commit(&self, batch: Batch) -> StoreFuture<'_, ()>;
 
-    /// Up to `limit` entries of the journal that are to be replayed and come after entry number `after`, in
-    /// order, with their numbers. Numbers begin at 1 and grow, not necessarily by one. An empty answer means
-    /// the end. Those of settled sweeps are left out, and so may be those that belong to no sweep once there is
-    /// a settled one.
+    /// Up to `limit` journal entries that are to be replayed and come after entry number `after`, in order, with
+    /// their numbers. Numbers begin at 1 and grow, not necessarily by one. An empty answer means the end. Entries of
+    /// settled sweeps are left out; if there is a settled sweep, entries that belong to no sweep may be left out too.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when an entry can not be read; it names the entry.
+    /// [`StoreError::Corrupt`] if an entry cannot be read; it names the entry.
     fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, JournalEntry)>>;
 
-    /// The same of one sweep, settled or not.
+    /// The entries of one sweep, settled or not.
     ///
     /// # Errors
     /// As [`Store::journal`].
     fn journal_of(&self, sweep: SweepId, after: u64, limit: u32)
     -> StoreFuture<'_, Vec<(u64, JournalEntry)>>;
 
-    /// What is known without the journal: to be asked before it is replayed.
+    /// The data that is known without the journal; to be queried before the replay.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when it can not be read.
+    /// [`StoreError::Corrupt`] if it cannot be read.
     fn recovered(&self) -> StoreFuture<'_, Recovered>;
 
-    /// Up to `limit` results of a sweep whose position is at least `from`, by position.
+    /// Up to `limit` results of a sweep with a position of at least `from`, ordered by position.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] when a result can not be read; it names the task.
+    /// [`StoreError::Corrupt`] if a result cannot be read; it names the task.
     fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>>;
 
-    /// Called when nothing more will be committed: what is kept is left so that it can be read where nothing can be
-    /// written. It is durable without that.
+    /// Called when nothing more will be committed. Afterwards the data can be read from a read-only folder. It is
+    /// durable even without this call.
     ///
     /// # Errors
-    /// When that can not be done.
+    /// If that fails.
     fn finish(&self) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
     }
 
-    /// How many results are recorded of each sweep that has any, by sweep: what a start compares with the journal.
+    /// The number of recorded results of each sweep that has any, ordered by sweep. A start compares it with the
+    /// journal.
     ///
     /// # Errors
-    /// When they can not be counted.
+    /// If they cannot be counted.
     fn result_counts(&self) -> StoreFuture<'_, Vec<(SweepId, u64)>>;
 }
 
-/// What is committed at once.
+/// The contents of one commit.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Batch {
-    /// For the journal, in order.
+    /// Journal entries, in order.
     pub entries: Vec<JournalEntry>,
-    /// Of tasks that were not recorded before.
+    /// Results of tasks without a recorded result.
     pub results: Vec<ResultRow>,
     /// Ended sweeps whose entries need not be replayed from now on.
     pub settled: Vec<SettledSweep>,
@@ -108,33 +108,33 @@ impl Batch {
     }
 }
 
-/// One fact of the journal.
+/// One entry of the journal.
 #[derive(Clone, Debug, PartialEq)]
 pub struct JournalEntry {
-    /// The scheduler's time when it was applied.
+    /// The scheduler's time when the event was applied.
     pub at: Timestamp,
     /// The sweep it belongs to, if any, see [`colearn_core::scheduler::Scheduler::sweep_of`].
     pub sweep: Option<SweepId>,
-    /// What happened; durable.
+    /// The event; durable.
     pub event: Event,
 }
 
 /// The recorded result of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ResultRow {
-    /// Whose.
+    /// The task.
     pub task: TaskId,
-    /// The task's place in the order of the grid: it grows along it, not by one, and is as good as `task` to tell
-    /// which task of the sweep it is.
+    /// The task's position in the order of the grid. It increases along the grid, not always by one, and identifies
+    /// the task of the sweep as well as `task` does.
     pub position: u64,
-    /// The attempt that got there, counting from 1.
+    /// The attempt that gave the result, counting from 1.
     pub attempt: u32,
-    /// Who trained it.
+    /// The worker that trained it.
     pub worker: WorkerId,
-    /// The lease it was trained under.
+    /// The lease under which it was trained.
     pub token: LeaseToken,
     /// When it was recorded.
     pub recorded_at: Timestamp,
-    /// What came out.
+    /// The result.
     pub result: TaskResult,
 }

@@ -1,22 +1,22 @@
-//! What can go wrong with a store, and what to do about it.
+//! Errors of a store, with the remedies.
 
 use std::{io, path::PathBuf};
 
 use colearn_core::id::{SweepId, TaskId};
 
-/// Why a store can not be opened, read or written.
+/// The reason why a store cannot be opened, read or written.
 ///
-/// The text says all there is to say, causes included, so that a caller prints it as it is.
+/// The text is complete, with causes, so that callers print it unchanged.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The state folder can not be created or written.
+    /// The state folder cannot be created or written.
     #[error(
-        "state folder {path} can not be written ({cause}): choose another with --state, or change its permissions"
+        "state folder {path} cannot be written ({cause}): choose another with --state, or change its permissions"
     )]
     NotWritable {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         cause: io::Error,
     },
     /// Another coordinator uses the state folder.
@@ -24,54 +24,56 @@ pub enum StoreError {
         "state folder {path} is in use by {holder}: stop that one, or choose another folder with --state"
     )]
     Held {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
-        /// Who uses it.
+        /// The process that uses it.
         holder: String,
     },
-    /// The state folder is another user's.
+    /// The state folder belongs to another user.
     #[error(
-        "state folder {path} belongs to the user with number {owner}, who could exchange everything in it: choose a folder of your own with --state"
+        "state folder {path} belongs to user id {owner}, who could replace its files: choose a folder of your own with --state"
     )]
     Foreign {
-        /// The folder.
+        /// Path of the folder.
         path: PathBuf,
-        /// The number of its owner.
+        /// User id of the owner.
         owner: u32,
     },
-    /// Somebody else has taken the database over, written to it or exchanged it, since it was opened.
+    /// Another process has taken over, changed or replaced the database since it was opened.
     #[error(
-        "database {path} is not this coordinator's any more ({detail}): nothing was written to it; start one coordinator alone on a state folder, and stop it before the folder is moved or restored"
+        "database {path} no longer belongs to this coordinator ({detail}): nothing was written to it; start only one coordinator on a state folder, and stop it before the folder is moved or restored"
     )]
     TakenOver {
-        /// The database.
+        /// Path of the database.
         path: PathBuf,
-        /// How that shows.
+        /// The observed change.
         detail: String,
     },
-    /// The database was opened to be read.
-    #[error("database {path} was opened only to be read")]
+    /// The database was opened for reading only.
+    #[error("database {path} was opened for reading only")]
     ReadOnly {
-        /// The database.
+        /// Path of the database.
         path: PathBuf,
     },
-    /// The newest commits are in a log that can not be read.
+    /// The newest commits are in a log that cannot be read.
     #[error(
-        "database {path} has a log beside it, {path}-wal, which can not be read without writing to the folder ({cause}): copy the folder to where you may write and name the copy with --state, or have its coordinator stopped by a signal, which leaves no log",
+        "database {path} has a log beside it, {path}-wal, which cannot be read without writing to the folder ({cause}): copy the folder to a writable place and name the copy with --state, or let its coordinator be stopped by a signal, which leaves no log",
         path = path.display()
     )]
     LogNotReadable {
-        /// The database.
+        /// Path of the database.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         cause: io::Error,
     },
     /// The database is damaged.
-    #[error("database {path} is damaged ({detail}): restore it from a backup, or move it away to begin anew")]
+    #[error(
+        "database {path} is damaged ({detail}): restore it from a backup, or move it away to start with an empty one"
+    )]
     Corrupt {
-        /// The database.
+        /// Path of the database.
         path: PathBuf,
-        /// Where and how.
+        /// The place and kind of the damage.
         detail: String,
     },
     /// The database was written by a later version of this program.
@@ -79,17 +81,17 @@ pub enum StoreError {
         "database {path} was written by a newer colearn (its schema has version {version}): use that version or a later one"
     )]
     Newer {
-        /// The database.
+        /// Path of the database.
         path: PathBuf,
-        /// The schema's version.
+        /// Version of its schema.
         version: i64,
     },
-    /// The database was written by an earlier version, and is only to be read.
+    /// The database was written by an earlier version, and is opened for reading only.
     #[error(
-        "database {path} was written by an older colearn: start a coordinator on it once, which brings it up to date"
+        "database {path} was written by an older colearn: start a coordinator on it once, which updates it"
     )]
     Older {
-        /// The database.
+        /// Path of the database.
         path: PathBuf,
     },
     /// There is no database.
@@ -97,35 +99,35 @@ pub enum StoreError {
         "there is no database {path}: name the state folder of a coordinator or of `colearn run` with --state"
     )]
     Missing {
-        /// Where it was looked for.
+        /// The expected path.
         path: PathBuf,
     },
     /// A copy could not be written.
-    #[error("backup {path} can not be written ({cause})")]
+    #[error("backup {path} cannot be written ({cause})")]
     BackupNotWritten {
-        /// The copy.
+        /// Path of the copy.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         cause: io::Error,
     },
-    /// No space is left.
+    /// There is no space left.
     #[error(
         "no space is left for database {path}: free some and start again; everything that was acknowledged is intact"
     )]
     Full {
-        /// The database.
+        /// Path of the database.
         path: PathBuf,
     },
-    /// A result of the task is there already.
+    /// The task already has a result.
     #[error("task {0} has a recorded result already")]
     AlreadyRecorded(TaskId),
     /// The result's sweep was never submitted.
     #[error("sweep {0} was never submitted")]
     UnknownSweep(SweepId),
-    /// A volatile event does not belong into the journal.
-    #[error("event `{0}` is volatile and does not belong into the journal")]
+    /// A volatile event cannot be journaled.
+    #[error("event `{0}` is volatile and does not belong in the journal")]
     NotAFact(&'static str),
-    /// The bundled SQLite is too old to be trusted.
+    /// The bundled SQLite is too old to be safe.
     #[error(
         "SQLite {found} is older than 3.51.3, which can lose commits in WAL mode: build colearn with its bundled SQLite"
     )]
@@ -135,22 +137,22 @@ pub enum StoreError {
     },
     /// A setting that durability depends on did not take effect.
     #[error(
-        "database {path} does not keep `{setting}` (it says `{found}`): keep the state folder on a local disk"
+        "database {path} does not keep `{setting}` (it reports `{found}`): keep the state folder on a local disk"
     )]
     NotDurable {
-        /// The database.
+        /// Path of the database.
         path: PathBuf,
-        /// What was asked for.
+        /// The requested setting.
         setting: &'static str,
-        /// What is the case.
+        /// The actual value.
         found: String,
     },
-    /// Anything else the database says.
+    /// Any other error of the database.
     #[error("database {path} failed: {cause}")]
     Database {
-        /// The database.
+        /// Path of the database.
         path: PathBuf,
-        /// What it said.
+        /// The error.
         cause: sqlx::Error,
     },
 }
@@ -165,7 +167,7 @@ mod code {
 }
 
 impl StoreError {
-    /// What an error of the database at `path` means.
+    /// The meaning of an error of the database at `path`.
     pub(super) fn of(path: &std::path::Path, source: sqlx::Error) -> Self {
         let path = path.to_owned();
         let extended = source.as_database_error().and_then(|error| error.code());

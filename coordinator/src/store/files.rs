@@ -1,4 +1,4 @@
-//! The files of a state folder: nobody else's, and not to be exchanged by others.
+//! The files of a state folder: private to their owner, and protected from replacement by other users.
 
 use std::{
     ffi::OsString,
@@ -14,22 +14,22 @@ use nix::{fcntl::OFlag, unistd::geteuid};
 use super::error::StoreError;
 
 const ROOT: u32 = 0;
-/// Bits of a mode that let others than the owner's group write, and make them leave alone what is not theirs.
+/// Mode bits that allow users outside the owner's group to write, and the sticky bit that protects files of others.
 const WRITABLE_BY_OTHERS: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 
-/// Makes a state folder that nobody else can look into, if it is not there.
+/// Makes a state folder that only its owner can read, if it does not exist.
 pub(super) fn make_private_folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Opens a file of a state folder, to read and to write it. It is made, for the owner alone, if it is not there.
-/// Symbolic links and what is not a file are refused.
+/// Opens a file of a state folder for reading and writing. A missing file is made, readable for its owner only.
+/// Symbolic links and special files are refused.
 ///
 /// # Errors
-/// As the system has it.
+/// The error of the operating system.
 pub fn open_private(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
-    // Without waiting: a pipe without a reader would never open.
+    // Without blocking: opening a pipe without a reader would wait forever.
     let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
     let file =
         options.create(true).mode(0o600).custom_flags(flags.bits()).open(path).map_err(
@@ -48,13 +48,13 @@ fn not_plain(path: &Path) -> io::Error {
     ))
 }
 
-/// Writes a small file of a state folder: what was there, a symbolic link too, is replaced as a whole.
+/// Writes a small file of a state folder. An existing file or symbolic link is replaced as a whole.
 ///
 /// # Errors
-/// As the system has it.
+/// The error of the operating system.
 pub fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
     let beside = beside(path, &format!(".part-{}", process::id()));
-    // One that was left by a process that was killed.
+    // A temporary file that a killed process has left.
     match fs::remove_file(&beside) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
@@ -65,13 +65,13 @@ pub fn replace_private(path: &Path, content: &[u8]) -> io::Result<()> {
         fs::rename(&beside, path)
     };
     written().inspect_err(|_| {
-        // It may never have been made.
+        // The file may not exist.
         let _ = fs::remove_file(&beside);
     })
 }
 
-/// Makes an empty database for the owner alone, if none is there: SQLite gives its other files the same permissions.
-/// None of them may be a symbolic link.
+/// Makes an empty database that only its owner can read, if there is none: SQLite gives its other files the same
+/// permissions. None of them may be a symbolic link.
 pub(crate) fn make_private_database(folder: &Path, name: &str) -> Result<(), StoreError> {
     let not_writable = |cause| StoreError::NotWritable { path: folder.to_owned(), cause };
     let path = folder.join(name);
@@ -82,14 +82,14 @@ pub(crate) fn make_private_database(folder: &Path, name: &str) -> Result<(), Sto
             _ => {}
         }
     }
-    // One that is there is not even opened: to close it would drop the locks that this process has on it.
+    // An existing one is not even opened: closing it would release this process's locks on it.
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(not_writable(error)),
         _ => Ok(()),
     }
 }
 
-/// Refuses a folder of somebody who could exchange its files at any time.
+/// Refuses a folder of another user, who could replace its files at any time.
 pub(super) fn refuse_foreign(folder: &Path) -> Result<(), StoreError> {
     let found =
         fs::metadata(folder).map_err(|cause| StoreError::NotWritable { path: folder.to_owned(), cause })?;
@@ -99,12 +99,12 @@ pub(super) fn refuse_foreign(folder: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Root may use any folder, and any user those of root.
+/// Root may use any folder, and every user may use folders of root.
 fn is_foreign(owner: u32, user: u32) -> bool {
     owner != user && owner != ROOT && user != ROOT
 }
 
-/// What is doubtful about a state folder without being refused: who else can exchange its files. With the remedy.
+/// A warning about a state folder that is used anyway: other users can replace its files. Includes the remedy.
 #[must_use]
 pub fn concern(folder: &Path) -> Option<String> {
     let found = fs::metadata(folder).ok()?;
@@ -115,7 +115,7 @@ fn concern_about(folder: &Path, owner: u32, user: u32, mode: u32) -> Option<Stri
     let folder = folder.display();
     if owner != user && owner != ROOT {
         return Some(format!(
-            "state folder {folder} belongs to the user with number {owner}, who can change everything in it: choose another with --state, or change its owner"
+            "state folder {folder} belongs to user id {owner}, who can replace its files: choose another with --state, or change its owner"
         ));
     }
     (mode & WRITABLE_BY_OTHERS != 0 && mode & STICKY == 0).then(|| {
@@ -123,14 +123,14 @@ fn concern_about(folder: &Path, owner: u32, user: u32, mode: u32) -> Option<Stri
     })
 }
 
-/// Whether there are commits that are not in the database's file yet, or may be.
+/// Whether the log holds, or may hold, commits that are not in the database file yet.
 pub(crate) fn has_log(path: &Path) -> bool {
     beside(path, "-wal")
         .metadata()
         .map_or_else(|error| error.kind() != io::ErrorKind::NotFound, |log| log.len() > 0)
 }
 
-/// The path with something appended to its last part.
+/// The path with a suffix appended to its last part.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(suffix);
@@ -158,7 +158,7 @@ mod tests {
         assert_eq!(concern(0, 1000, 0o755), None);
         assert_eq!(concern(1000, 1000, 0o1777), None, "each leaves the files of the others alone");
         assert!(concern(1000, 1000, 0o777).unwrap().contains("chmod o-w st"));
-        assert!(concern(1000, 0, 0o700).unwrap().contains("number 1000"));
+        assert!(concern(1000, 0, 0o700).unwrap().contains("user id 1000"));
     }
 
     #[test]

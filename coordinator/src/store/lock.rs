@@ -1,4 +1,4 @@
-//! One coordinator a state folder.
+//! Allows one coordinator per state folder.
 
 use std::{
     env,
@@ -13,14 +13,14 @@ use uuid::Uuid;
 
 use super::{error::StoreError, files};
 
-/// The longest description of a holder that is written, in bytes, and what is read of it.
+/// Maximum length of a holder's description in bytes; applies to writing and reading.
 const MAX_COMMAND: usize = 2048;
 const MAX_HOLDER: u64 = 4096;
 
-/// The right to use a state folder; gone with the process, however it ends.
+/// The right to use a state folder. It ends with the process, however that ends.
 ///
-/// There are file systems on which everybody is given a lock, or everybody on a host of their own. So its file says whose it
-/// is, with a mark that comes once, and [`StateLock::is_held`] reads it.
+/// On some file systems everybody gets a lock, or everybody on another host. Therefore the lock file names its holder
+/// with a unique mark, which [`StateLock::is_held`] reads.
 #[derive(Debug)]
 pub(super) struct StateLock {
     _file: File,
@@ -29,7 +29,7 @@ pub(super) struct StateLock {
 }
 
 impl StateLock {
-    /// Creates the folder if it is not there, and takes it.
+    /// Creates the folder if it does not exist, and takes the lock.
     pub(super) fn take(folder: &Path) -> Result<Self, StoreError> {
         let not_writable = |cause| StoreError::NotWritable { path: folder.to_owned(), cause };
         files::make_private_folder(folder).map_err(not_writable)?;
@@ -49,19 +49,19 @@ impl StateLock {
         Ok(Self { _file: file, path, mark })
     }
 
-    /// Who holds it now, as its file has it.
+    /// The current holder, from the lock file.
     pub(super) fn holder(&self) -> String {
         holder(&self.path)
     }
 
-    /// Whether nobody else has been given the lock since. Not where its file can not be read: it may have been deleted,
-    /// or there are too many open files.
+    /// Whether the lock has not been given to another process since. Returns true if the lock file cannot be read: it
+    /// may have been deleted, or too many files may be open.
     pub(super) fn is_held(&self) -> bool {
         read(&self.path).map_or(true, |text| text.lines().last() == Some(&self.mark))
     }
 }
 
-/// Who holds it, for people, and the mark.
+/// Writes the holder, for people, and the mark.
 fn note_holder(file: &mut File, mark: &str) -> io::Result<()> {
     let command: Vec<String> = env::args_os().map(|word| word.to_string_lossy().into_owned()).collect();
     file.set_len(0)?;
@@ -76,7 +76,7 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Who holds the lock, as the lock's file has it.
+/// The holder of the lock, from the lock file.
 fn holder(path: &Path) -> String {
     let text = read(path).unwrap_or_default();
     match text.lines().next().map(str::trim) {
@@ -120,7 +120,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let first = StateLock::take(folder.path()).unwrap();
         assert!(first.is_held());
-        // On a file system without locks.
+        // As on a file system without locks.
         let other = OpenOptions::new().write(true).open(folder.path().join("lock"));
         note_holder(&mut other.unwrap(), "another mark").unwrap();
         assert!(!first.is_held());

@@ -1,4 +1,4 @@
-//! A store that forgets everything with the process: for simulations and tests.
+//! A store in memory, for simulations and tests.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,22 +18,22 @@ use super::{
     error::StoreError,
 };
 
-/// Keeps everything in memory. "Durable" means as long as the value lives, or one that took it over.
+/// Keeps everything in memory. "Durable" means as long as this value, or one that took over its data, exists.
 #[derive(Debug, Default)]
 pub struct MemoryStore {
     kept: Arc<Mutex<Kept>>,
     owner: u64,
-    /// The last entry of the journal, as this store left it.
+    /// The number of the last journal entry that this store wrote.
     left_at: AtomicU64,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
-    /// By number.
+    /// Entries by number.
     journal: BTreeMap<u64, JournalEntry>,
     last_entry: u64,
     sweeps: BTreeSet<SweepId>,
-    /// Counts those who took it over.
+    /// Counts the owners.
     owner: u64,
     results: BTreeMap<(SweepId, u64), ResultRow>,
     recorded: BTreeSet<TaskId>,
@@ -43,13 +43,13 @@ struct Kept {
 }
 
 impl MemoryStore {
-    /// An empty one.
+    /// An empty store.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes over what this store keeps, as opening it again does: this one can commit nothing more.
+    /// Takes over the data of this store, as reopening does: this one can commit nothing more.
     #[must_use]
     pub fn take_over(&self) -> Self {
         let mut kept = self.kept();
@@ -66,7 +66,7 @@ impl MemoryStore {
     }
 
     fn kept(&self) -> MutexGuard<'_, Kept> {
-        // A batch is checked before anything of it is kept, so a panic can not leave half of one.
+        // A batch is checked before anything is stored, so a panic cannot leave half of it.
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -103,7 +103,7 @@ impl Kept {
         self.sweeps.remove(&sweep);
     }
 
-    /// Entries after number `after` that `wanted` says yes to.
+    /// Entries after number `after` for which `wanted` is true.
     fn entries(
         &self,
         after: u64,

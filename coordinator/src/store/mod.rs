@@ -1,4 +1,4 @@
-//! What outlives the process: the journal of facts, and one result a task.
+//! The data that outlives the process: the journal of facts, and one result per task.
 
 mod check;
 mod contract;

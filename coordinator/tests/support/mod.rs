@@ -1,4 +1,4 @@
-//! A coordinator on a free port, and a worker that does what the test says, over real gRPC.
+//! A coordinator on a free port, and a worker that a test controls, over real gRPC.
 
 #![expect(dead_code, reason = "each test file uses what it needs of this")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests that fails is a test that fails")]
@@ -21,10 +21,10 @@ pub(crate) mod watched;
 mod testing;
 pub(crate) use testing::small_sweep;
 
-/// Long enough that only a defect takes longer.
+/// A time limit that only a defect reaches.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// A sweep file here is the JSON of a sweep; the real parser has its own tests.
+/// A sweep file in these tests is the JSON of a sweep; the real parser has its own tests.
 pub(crate) fn parser() -> SweepParser {
     Arc::new(|source, origin| match serde_json::from_str::<Sweep>(source) {
         Ok(sweep) => Ok((sweep, vec![format!("{origin}: a warning")])),
@@ -75,7 +75,7 @@ impl Person {
         self.page(name, 0, 0).await
     }
 
-    /// The sweep with its configurations from one on.
+    /// The sweep with its configurations from number `from` on.
     pub(crate) async fn page(&mut self, name: &str, from: u32, limit: u32) -> v1::GetSweepResponse {
         let request = v1::GetSweepRequest { name: name.to_owned(), from, limit };
         self.0.get_sweep(request).await.unwrap().into_inner()
@@ -85,7 +85,7 @@ impl Person {
         self.get(name).await.sweep.unwrap().tasks.unwrap()
     }
 
-    /// Who is connected.
+    /// The connected workers.
     pub(crate) async fn workers(&mut self) -> Vec<String> {
         let listed = self.0.list_workers(v1::ListWorkersRequest::default()).await.unwrap().into_inner();
         let connected = listed.workers.into_iter().filter(|worker| worker.connected);
@@ -97,7 +97,7 @@ impl Person {
         self.0.cancel_sweep(request).await.unwrap().into_inner().sweep.unwrap()
     }
 
-    /// The sweep, results and failures, as they come.
+    /// The sweep, results and failures, as they arrive.
     pub(crate) async fn results(&mut self, name: &str) -> Vec<v1::get_results_response::Part> {
         let request = v1::GetResultsRequest { name: name.to_owned() };
         let mut stream = self.0.get_results(request).await.unwrap().into_inner();
@@ -109,7 +109,7 @@ impl Person {
     }
 }
 
-/// A worker that does what the test says.
+/// A worker that a test controls.
 pub(crate) struct ScriptedWorker {
     requests: mpsc::Sender<v1::WorkRequest>,
     responses: Streaming<v1::WorkResponse>,
@@ -117,7 +117,7 @@ pub(crate) struct ScriptedWorker {
 }
 
 impl ScriptedWorker {
-    /// Connects, with slots that take so many tasks each.
+    /// Connects, with slots of these maximum cohort sizes.
     pub(crate) async fn connect(
         coordinator: &RunningCoordinator,
         name: &str,
@@ -140,7 +140,7 @@ impl ScriptedWorker {
         Self::open(coordinator, work_request::Message::Hello(hello)).await.unwrap()
     }
 
-    /// Opens a stream with whatever first message.
+    /// Opens a stream with the given first message.
     pub(crate) async fn open(
         coordinator: &RunningCoordinator,
         first: work_request::Message,
@@ -160,17 +160,17 @@ impl ScriptedWorker {
         self.requests.send(v1::WorkRequest { message: Some(message) }).await.unwrap();
     }
 
-    /// A second way to speak on its stream.
+    /// Another sender for its stream.
     pub(crate) fn requests(&self) -> mpsc::Sender<v1::WorkRequest> {
         self.requests.clone()
     }
 
-    /// Says whether it could be said: not when the stream has ended.
+    /// Sends a message; returns false if the stream has ended.
     pub(crate) async fn try_say(&self, message: work_request::Message) -> bool {
         self.requests.send(v1::WorkRequest { message: Some(message) }).await.is_ok()
     }
 
-    /// What it is told next, however long that takes.
+    /// The next message to it, without a time limit.
     pub(crate) async fn hear(&mut self) -> Option<v1::WorkResponse> {
         self.responses.message().await.ok().flatten()
     }
@@ -183,13 +183,13 @@ impl ScriptedWorker {
         self.say(work_request::Message::Heartbeat(v1::Heartbeat {})).await;
     }
 
-    /// What it is told next; `None` when the stream has ended.
+    /// The next message to it; `None` if the stream has ended.
     pub(crate) async fn next(&mut self) -> Option<Message> {
         let response = timeout(SOON, self.responses.message()).await.expect("it is told something soon");
         response.ok().flatten().and_then(|response| response.message)
     }
 
-    /// How the stream ends, if that is what comes next.
+    /// The end of the stream, if that comes next.
     pub(crate) async fn end(&mut self) -> Result<Option<v1::WorkResponse>, Status> {
         timeout(SOON, self.responses.message()).await.expect("it ends soon")
     }
@@ -268,7 +268,7 @@ pub(crate) fn held(lease: &v1::Lease) -> v1::HeldLease {
     v1::HeldLease { token: lease.token, tasks: tasks(lease) }
 }
 
-/// An honest worker trains a sweep from its submission to its end.
+/// A normal worker trains a sweep from its submission to its end.
 pub(crate) async fn a_sweep_is_trained(coordinator: &RunningCoordinator, name: &str) {
     let mut person = Person::at(coordinator).await;
     person.submit(&small_sweep(name, 5, 4)).await;

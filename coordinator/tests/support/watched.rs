@@ -1,4 +1,4 @@
-//! A store that the test watches, and keeps waiting.
+//! A store that a test watches and can delay.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -8,18 +8,18 @@ use tokio::{sync::Mutex, task::yield_now, time::timeout};
 
 use super::SOON;
 
-/// In memory, with what was asked of it.
+/// An in-memory store that counts its commits.
 #[derive(Default)]
 pub(crate) struct Watched {
     inner: MemoryStore,
-    /// Who holds this keeps commits waiting.
+    /// Holding this lock delays commits.
     pub(crate) commits: Mutex<()>,
     pub(crate) commits_asked: AtomicUsize,
     pub(crate) results_asked: AtomicUsize,
 }
 
 impl Watched {
-    /// Waits until there were more commits than that.
+    /// Waits until there were more than `before` commits.
     pub(crate) async fn asked_to_commit(&self, before: usize) {
         let asked = async {
             while self.commits_asked.load(Ordering::SeqCst) <= before {

@@ -1,4 +1,4 @@
-//! Everything the scheduler asks to be done.
+//! The effects that the scheduler requests.
 
 use std::fmt;
 
@@ -10,129 +10,136 @@ use crate::{
 
 use super::{event::RestoreCause, pauses::PauseView, task::SweepStatus};
 
-/// An effect of an event. It may be performed only once the event is durable; on recovery the actions of
+/// An effect of an event. It may be performed only after the event is durable; during recovery the actions of
 /// replayed events are dropped.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Action {
     /// Tell a worker to train these tasks as one cohort.
     GrantLease {
-        /// The fencing token its reports must carry.
+        /// The fencing token for the worker's reports.
         token: LeaseToken,
-        /// Whom to tell.
+        /// The worker.
         worker: WorkerId,
-        /// On which slot.
+        /// The slot to train on.
         slot: u32,
-        /// What, with the number of the attempt.
+        /// The tasks, with the numbers of their attempts.
         tasks: Vec<(TaskId, u32)>,
     },
-    /// Tell the sender of the report that it is durable and may be forgotten. Said again when the report
-    /// comes again, for the first word may have been lost.
+    /// Tell the sender of a report that it is durable and may be deleted. Repeated if the report is repeated, because
+    /// the first acknowledgement may have been lost.
     Acknowledge {
-        /// The lease the report came under.
+        /// The lease of the report.
         token: LeaseToken,
-        /// What it was about.
+        /// The task of the report.
         task: TaskId,
     },
-    /// Tell the sender of the report to drop the task: nothing was changed by it.
+    /// Tell the sender of a report to drop the task; the report changed nothing.
     RefuseReport {
-        /// The token the report came under.
+        /// The token of the report.
         token: LeaseToken,
-        /// What it was about.
+        /// The task of the report.
         task: TaskId,
-        /// Why.
+        /// The reason.
         reason: DropReason,
     },
     /// Tell a worker to stop training under a lease, or the named tasks of it.
     DropLease {
-        /// Whom to tell.
+        /// The worker.
         worker: WorkerId,
-        /// Which lease.
+        /// The lease.
         token: LeaseToken,
-        /// Which tasks of it; empty means all.
+        /// The tasks; empty means all tasks of the lease.
         tasks: Vec<TaskId>,
-        /// Why.
+        /// The reason.
         reason: DropReason,
     },
-    /// Tell a worker to take nothing new and to leave.
+    /// Tell a worker to take no new tasks and to exit.
     DrainWorker {
-        /// Whom to tell.
+        /// The worker.
         worker: WorkerId,
-        /// Without waiting for what runs.
+        /// Whether to exit without waiting for running tasks.
         now: bool,
     },
     /// Tell a worker to take leases again.
     UndrainWorker {
-        /// Whom to tell.
+        /// The worker.
         worker: WorkerId,
     },
     /// Tell a worker that it was set aside.
     SetAside {
-        /// Whom to tell.
+        /// The worker.
         worker: WorkerId,
-        /// For what, until when, and why.
+        /// The scope, end and reason of the pause.
         pause: PauseView,
     },
-    /// Tell a worker that it gets tasks as any other again.
+    /// Tell a worker that it gets tasks like any other worker again.
     Restore {
-        /// Whom to tell.
+        /// The worker.
         worker: WorkerId,
-        /// The data set it was set aside for; none means for all.
+        /// The data set for which it was set aside; `None` means all data sets.
         data_set: Option<String>,
-        /// Why.
+        /// The reason.
         cause: RestoreCause,
     },
-    /// Keep the result that came with the report, in the same transaction as the event. Happens once a task.
+    /// Store the result of the report, in the same transaction as the event. Happens once per task.
     RecordResult {
-        /// Whose result.
+        /// The task of the result.
         task: TaskId,
-        /// The lease it was trained under.
+        /// The lease under which it was trained.
         token: LeaseToken,
-        /// Which attempt it was.
+        /// The attempt that produced it.
         attempt: u32,
-        /// Who trained it.
+        /// The worker that trained it.
         worker: WorkerId,
     },
-    /// Note that an attempt failed and the task will be tried again.
+    /// Log that an attempt failed and the task will be tried again.
     RetryTask {
-        /// Which task.
+        /// The task.
         task: TaskId,
-        /// The attempt that failed.
+        /// The failed attempt.
         attempt: u32,
-        /// Why.
+        /// The failure.
         failure: Failure,
-        /// When the next attempt may begin.
+        /// The earliest start of the next attempt.
         not_before: Timestamp,
     },
-    /// Note that a task has failed for good.
+    /// Log that a task has failed and is not tried again.
     GiveUpTask {
-        /// Which task.
+        /// The task.
         task: TaskId,
         /// The last attempt.
         attempt: u32,
-        /// Why.
+        /// The failure.
         failure: Failure,
     },
-    /// Tell who waits for it that a sweep has ended.
-    EndSweep {
-        /// Which.
+    /// Record that a sweep does not fit its data set, and that its tasks have failed.
+    RefuseSweep {
+        /// The sweep.
         sweep: SweepId,
-        /// How.
+        /// The mistakes, as a failure.
+        failure: Failure,
+    },
+    /// Tell waiting clients that a sweep has ended.
+    EndSweep {
+        /// The sweep.
+        sweep: SweepId,
+        /// How it ended.
         status: SweepStatus,
     },
 }
 
-/// Why a worker has to drop what it holds.
+/// The reason why a worker has to drop tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
     /// The sweep was cancelled.
     Cancelled,
-    /// The lease ran out: the tasks are or will be someone else's.
+    /// The lease expired: other workers get the tasks.
     Expired,
-    /// The worker gave the lease back: the answer that it need not do so again.
+    /// The worker returned the lease: this answer tells it not to repeat that.
     Released,
-    /// The lease no longer holds the task: it expired, was released, or the task was leased again.
+    /// The lease no longer contains the task: it expired, was returned, or the task was leased again.
     Stale,
-    /// This coordinator's store never had such a task.
+    /// The coordinator's store has no such task.
     Unknown,
 }
 
@@ -141,7 +148,7 @@ impl fmt::Display for DropReason {
         f.write_str(match self {
             Self::Cancelled => "the sweep was cancelled",
             Self::Expired => "the lease expired",
-            Self::Released => "the lease was given back",
+            Self::Released => "the lease was returned",
             Self::Stale => "the lease no longer holds the task",
             Self::Unknown => "the coordinator knows no such task",
         })

@@ -1,4 +1,4 @@
-//! Whom to set aside, and whom to take back.
+//! Decides which workers to set aside, and which to restore.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,31 +14,31 @@ use super::{
     pauses::{Record, Scope, Strike},
 };
 
-/// Leases that fail in a row on a worker before it is set aside.
+/// Number of leases that fail in a row on a worker before it is set aside.
 const FAILURES_IN_A_ROW: usize = 3;
-/// The first pause of a worker; each one after it is twice as long.
+/// The first pause of a worker; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
-/// A worker that was set aside and has not been there for so long is forgotten. If it is restarted, it has another
-/// id anyway.
+/// A worker that was set aside and has been away for this time is forgotten. After a restart it has another id
+/// anyway.
 const FORGET_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// What a failure says about the worker that it happened on.
+/// How much a failure says about the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Weight {
-    /// Nothing: the same fails elsewhere.
+    /// Nothing: the same task fails elsewhere.
     None,
-    /// It is the worker's or the task's, nobody knows.
+    /// The cause may be the worker or the task.
     Some,
-    /// It is the worker's: the same was trained before.
+    /// The cause is the worker: the same task was trained before.
     Full,
 }
 
 impl Scheduler {
-    /// A worker gets nothing for this long at most before it may prove itself.
+    /// Maximum time for which a worker gets no tasks, before it gets one as a test.
     pub const MAX_PAUSE: Duration = Duration::from_secs(15 * 60);
 
-    /// A failure that a worker reports, as the event to apply: whether it is permanent for the task depends on
-    /// whom else it failed on. A worker that is set aside confirms nothing.
+    /// Converts a reported failure to an event. The failure is permanent for the task if the task also failed on
+    /// certain other workers. A worker that is set aside confirms nothing.
     #[must_use]
     pub fn failed_attempt(&self, token: LeaseToken, task: TaskId, failure: Failure) -> Event {
         let unconfirmed = failure.reason.needs_confirmation()
@@ -61,7 +61,7 @@ impl Scheduler {
         !set_aside && others.next().is_some()
     }
 
-    /// Why a result that was trained on this data is no result of its sweep: all of them are of one data set.
+    /// The reason why a result with this data digest is refused: all results of a sweep must be of one data set.
     #[must_use]
     pub fn wrong_data(&self, task: TaskId, data_digest: &str) -> Option<Failure> {
         let expected = self.data_digest_of(task).filter(|_| !data_digest.is_empty())?;
@@ -76,15 +76,15 @@ impl Scheduler {
         (expected != data_digest).then(|| Failure::new(FailureReason::Data, why))
     }
 
-    /// The digest of the data set that the sweep's results were trained on so far; none when there are none.
+    /// The digest of the data set of the sweep's results so far; `None` if there are no results.
     #[must_use]
     pub fn data_digest_of(&self, task: TaskId) -> Option<&str> {
         let (state, index) = self.find(task)?;
         state.data_of(index).1
     }
 
-    /// Whom to set aside or to take back now, as an event to apply; nothing is changed by asking. To be asked again
-    /// afterwards, until there is none.
+    /// The next worker to set aside or to restore, as an event to apply; this query changes nothing. Repeat it after
+    /// each applied event, until it returns `None`.
     pub(super) fn next_assessment(&self, now: Timestamp) -> Option<Event> {
         if self.settings.one_worker {
             return None;
@@ -121,7 +121,7 @@ impl Scheduler {
         }
         for (data_set, (sweep, failure)) in &record.unusable {
             let scope = Some(data_set.clone());
-            // That the sweep has results tells that the data set is somewhere.
+            // If the sweep has results, the data set exists somewhere.
             let trained = self.sweeps.get(sweep).is_some_and(|s| s.data_digests.contains_key(data_set));
             let elsewhere = || self.has_other_for(worker, &[data_set.clone()].into());
             if !record.pauses.contains_key(&scope) && (trained || elsewhere()) {
@@ -136,7 +136,7 @@ impl Scheduler {
         Some(set_aside(worker, &None, 1, record.strikes.len() as u32, failure))
     }
 
-    /// Whether what a worker was set aside for has turned out to be the fault of its tasks.
+    /// Whether the tasks turned out to be the cause of the failures for which a worker was set aside.
     fn is_exonerated(&self, worker: &WorkerId, record: &Record) -> bool {
         let weights = self.weights(worker, record);
         let held_against = weights.iter().filter(|weight| **weight > Weight::None).count();

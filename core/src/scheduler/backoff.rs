@@ -1,14 +1,14 @@
-//! How long a task waits before its next attempt.
+//! The wait of a task before its next attempt.
 
 use std::time::Duration;
 
 use crate::{id::TaskId, sweep::RetrySettings};
 
-/// The wait after attempt number `failed` of `task` failed: `initial_backoff`, doubled for each attempt
-/// after the first, at most `max_backoff`; of that, between a half and the whole.
+/// The wait after attempt number `failed` of `task`: `initial_backoff`, doubled for each attempt after the first, at
+/// most `max_backoff`; the actual wait is between half of that and all of it.
 ///
-/// The jitter is a hash of task and attempt, so that tasks that failed together (a host died) do not come
-/// back together, and a replayed journal gives the same moment.
+/// The jitter is a hash of task and attempt. Tasks that failed together (when a host died) therefore do not return
+/// together, and a replayed journal gives the same time.
 pub(super) fn wait(retries: &RetrySettings, task: TaskId, failed: u32) -> Duration {
     let doublings = failed.saturating_sub(1).min(31);
     let whole = retries.initial_backoff.saturating_mul(1 << doublings).min(retries.max_backoff);
@@ -16,7 +16,7 @@ pub(super) fn wait(retries: &RetrySettings, task: TaskId, failed: u32) -> Durati
     for word in [task.configuration.0, task.seed, u64::from(failed)] {
         hash = mix(hash ^ word);
     }
-    // 53 bits: what a double holds exactly.
+    // 53 bits, which a double represents exactly.
     let share = 0.5 + 0.5 * ((hash >> 11) as f64 / (1_u64 << 53) as f64);
     whole.mul_f64(share)
 }

@@ -1,4 +1,4 @@
-//! Which worker may train which task, as far as failures decide it.
+//! Decides which worker may train which task, based on failures.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::id::WorkerId;
 use super::{machine::Scheduler, pauses::Scope, sweep_state::SweepState, workers::Worker};
 
 impl Scheduler {
-    /// Whether a worker may get tasks now, and if so, whether only one to prove itself with.
+    /// How many tasks a worker may get now: any number, one as a test, or none.
     pub(super) fn takes(&self, worker: &WorkerId) -> Option<Take> {
         match self.pause_of(worker, &None) {
             None => Some(Take::Any),
@@ -15,7 +15,7 @@ impl Scheduler {
         }
     }
 
-    /// Whether a worker may train tasks of a data set, and if so, whether only one to prove itself with.
+    /// How many tasks of a data set a worker may get: any number, one as a test, or none.
     pub(super) fn takes_data_set(&self, worker: &WorkerId, data_set: &str) -> Option<Take> {
         let Some(record) = self.records.get(worker).filter(|record| !record.pauses.is_empty()) else {
             return Some(Take::Any);
@@ -26,15 +26,15 @@ impl Scheduler {
         }
     }
 
-    /// Whether the data set of this number may be on a worker.
+    /// Whether a worker may have a data set of a sweep, given by its number.
     pub(super) fn may_have_data(&self, worker: &WorkerId, state: &SweepState, data_set: usize) -> bool {
         let (name, digest) = state.data_set(data_set);
         self.workers.get(worker).is_some_and(|known| known.data_sets.may_have(name, digest))
     }
 
-    /// Whether the data set of this number may be anywhere: on a worker that is, or may come back, and that has not been
-    /// set aside because it could not open it. A worker that lacks it gets none of its tasks then, even while those that
-    /// have it are busy or are set aside for something else: they would only fail there.
+    /// Whether any worker that is connected or may return may have a data set, and is not set aside because it could
+    /// not open it. If so, workers that lack the data set get none of its tasks, even if all workers that have it are
+    /// busy or set aside for another reason: the tasks would only fail there.
     pub(super) fn may_be_somewhere(&self, state: &SweepState, data_set: usize) -> bool {
         let (name, digest) = state.data_set(data_set);
         let scope: Scope = Some(name.to_owned());
@@ -45,9 +45,9 @@ impl Scheduler {
         })
     }
 
-    /// Whether a worker on which the data set of a ready task may be used may get the task: not if it failed there, while
-    /// there is another worker for it; and not the last attempt if there is another one that is known to train, and this
-    /// one is not.
+    /// Whether a worker that may use the data set of a ready task may get the task. If there is another worker for the
+    /// task, a worker on which the task failed does not get it. If another worker is known to train and this one is
+    /// not, it does not get the last attempt.
     pub(super) fn may_attempt(&self, worker: &WorkerId, state: &SweepState, index: u32) -> bool {
         let failed_on = state.failed_on.get(&index);
         let failed_here = failed_on.is_some_and(|workers| workers.contains_key(worker));
@@ -55,7 +55,7 @@ impl Scheduler {
         if avoid && self.has_other(worker, state, index, false) {
             return false;
         }
-        // Where there is only one attempt, any worker is as good as another.
+        // If there is only one attempt, all workers are equally suitable.
         let charged = state.task(index).charged();
         let last = charged > 0 && charged + 1 >= state.sweep.retries.max_attempts;
         let data_set = &state.settings_of(index).dataset;
@@ -63,15 +63,15 @@ impl Scheduler {
         !(doubtful && self.has_other(worker, state, index, true))
     }
 
-    /// Whether a task has waited so long for another worker, which is busy with something else, that it may be tried
-    /// once more where it failed. A worker that is set aside is no such place.
+    /// Whether a task has waited so long for another, busy worker that it may be tried again where it failed. A
+    /// worker that is set aside does not qualify.
     fn waited_enough(&self, worker: &WorkerId, state: &SweepState, index: u32) -> bool {
         let data_set = Some(state.settings_of(index).dataset.clone());
         let set_aside = self.pause_of(worker, &None).or(self.pause_of(worker, &data_set)).is_some();
         !set_aside && state.task(index).not_before.after(Self::MAX_PAUSE) <= self.heard_at
     }
 
-    /// Whether something got on on a worker, and nothing that matters for a data set is held against it since.
+    /// Whether training has succeeded on a worker, and it has no failures since that matter for a data set.
     fn is_sound(&self, id: &WorkerId, worker: &Worker, data_set: &str) -> bool {
         let clean = self.records.get(id).is_none_or(|record| {
             let scope = Some(data_set.to_owned());
@@ -81,8 +81,8 @@ impl Scheduler {
         clean && worker.has_trained
     }
 
-    /// Whether there is, or may come back, another worker for a task: one on which it has not failed, which may have its
-    /// data set, is not set aside and, if that is asked for, is known to train.
+    /// Whether another worker for a task is connected or may return: the task has not failed there, and the worker
+    /// may have its data set, is not set aside and, if `sound` is required, is known to train.
     fn has_other(&self, worker: &WorkerId, state: &SweepState, index: u32, sound: bool) -> bool {
         let (name, digest) = state.data_of(index);
         let data_set: Scope = Some(name.to_owned());
@@ -98,15 +98,15 @@ impl Scheduler {
         })
     }
 
-    /// Whether a trainer of some worker that is, or may come back, has opened the data set of a task: then it is no fault of
-    /// the task that it can not be opened elsewhere.
+    /// Whether a worker that is connected or may return has opened the data set of a task. Then a failure to open it
+    /// elsewhere is not a fault of the task.
     pub(super) fn is_data_somewhere(&self, state: &SweepState, index: u32) -> bool {
         let (name, digest) = state.data_of(index);
         self.workers.values().any(|worker| worker.takes_leases() && worker.data_sets.has_opened(name, digest))
     }
 
-    /// Whether a worker other than this one is, or may come back, that is set aside neither for all tasks nor for
-    /// those of any of these data sets.
+    /// Whether another worker is connected or may return that is set aside neither for all tasks nor for any of these
+    /// data sets.
     pub(super) fn has_other_for(&self, worker: &WorkerId, data_sets: &BTreeSet<String>) -> bool {
         self.workers.iter().any(|(id, other)| {
             id != worker
@@ -118,18 +118,18 @@ impl Scheduler {
 }
 
 impl Worker {
-    /// Whether it is there, or may come back, to train something new.
+    /// Whether the worker is connected, or may return, and takes new tasks.
     fn takes_leases(&self) -> bool {
         let has_slots = !self.slots.is_empty() || !self.leases.is_empty();
         (self.connected || !self.leases.is_empty()) && self.draining.is_none() && has_slots
     }
 }
 
-/// How much a worker may get.
+/// How many tasks a worker may get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Take {
-    /// As much as its slots take.
+    /// As many as its slots take.
     Any,
-    /// One task, while nothing else of this pause is under way.
+    /// One task as a test, while no other test of this pause is running.
     One,
 }

@@ -12,256 +12,263 @@ use crate::{
 
 use super::data_sets::DataSets;
 
-/// Something that happened.
+/// An event.
 ///
-/// The first fifteen are *durable*: facts that the journal keeps and recovery replays. The others are
-/// *volatile*: they say who is there and alive now, which nobody needs to know after a restart.
+/// The first sixteen are *durable*: the journal keeps them and recovery replays them. The others are *volatile*: they
+/// say which workers are connected now, which is not needed after a restart.
 ///
-/// The serialised form of the durable ones is what journals are made of: add variants, and fields with a
-/// default, but change nothing.
+/// Journals consist of the serialised form of the durable events. Variants may be added, and fields with a default;
+/// nothing may be changed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// A sweep was submitted, or submitted again with other report or retry settings.
     SweepSubmitted {
-        /// New, or that of the sweep of the same name and tasks.
+        /// A new number, or that of the sweep with the same name and tasks.
         id: SweepId,
-        /// What it is.
+        /// The sweep.
         sweep: Arc<Sweep>,
     },
     /// A worker was given tasks, all of one sweep.
     LeaseGranted {
-        /// Greater than every token before it.
+        /// Greater than all earlier tokens.
         token: LeaseToken,
-        /// Who trains.
+        /// The worker.
         worker: WorkerId,
-        /// On which of its slots.
+        /// The slot of the worker.
         slot: u32,
-        /// What, with the number of the attempt, counting from 1.
+        /// The tasks, with the numbers of their attempts, counting from 1.
         tasks: Vec<(TaskId, u32)>,
     },
     /// A task was trained to its end.
     TaskFinished {
-        /// The lease it was trained under.
+        /// The lease under which it was trained.
         token: LeaseToken,
-        /// Which.
+        /// The task.
         task: TaskId,
-        /// The digest of the data set it was trained on; empty when it is not known.
+        /// The digest of the data set that it was trained on; empty if unknown.
         #[serde(default, skip_serializing_if = "String::is_empty")]
         data_digest: String,
     },
-    /// An attempt at a task failed; the other members of its lease go on.
+    /// An attempt at a task failed; the other members of its lease continue.
     AttemptFailed {
-        /// The lease it was trained under.
+        /// The lease under which it was trained.
         token: LeaseToken,
-        /// Which.
+        /// The task.
         task: TaskId,
-        /// Why.
+        /// The failure.
         failure: Failure,
-        /// The failure would be permanent, but may be the worker's: the task is tried again as long as attempts
-        /// are left, see [`super::Scheduler::failed_attempt`].
+        /// The failure would be permanent, but the worker may be the cause: the task is tried again as long as
+        /// attempts are left, see [`super::Scheduler::failed_attempt`].
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         unconfirmed: bool,
     },
-    /// A lease's worker was silent for too long, or came back without it.
+    /// The worker of a lease was silent for too long, or reconnected without the lease.
     LeaseExpired {
-        /// Which.
+        /// The lease.
         token: LeaseToken,
-        /// Those of its tasks that got further than any attempt before, with the epochs they had finished.
+        /// The tasks that got further than in any attempt before, with the number of their finished epochs.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         progressed: Vec<(TaskId, u32)>,
     },
-    /// A worker gave a lease back: what is unfinished returns to pending and keeps its attempts.
-    /// The worker holds it until it is told to drop it, so that a release that is lost costs nothing.
+    /// A worker returned a lease: unfinished tasks become pending and keep their attempts. The worker holds the lease
+    /// until it is told to drop it, so a lost message costs nothing.
     LeaseReleased {
-        /// Which.
+        /// The lease.
         token: LeaseToken,
     },
     /// A person cancelled a sweep.
     SweepCancelled {
-        /// Which.
+        /// The sweep.
         sweep: SweepId,
     },
-    /// A person wants tasks that have ended without a result to be tried again, with all their attempts.
-    TasksRetried {
-        /// Whose.
+    /// A sweep does not fit its data set: its tasks that are not done have failed.
+    SweepRefused {
+        /// The sweep.
         sweep: SweepId,
-        /// Which.
+        /// The mistakes, as a failure.
+        failure: Failure,
+    },
+    /// A person retried tasks that ended without a result, with their full number of attempts.
+    TasksRetried {
+        /// The sweep.
+        sweep: SweepId,
+        /// The tasks.
         scope: RetryScope,
     },
-    /// A person added configurations or seeds to a sweep. What was there is there still.
+    /// A person added configurations or seeds to a sweep. Everything that existed before is kept.
     SweepExtended {
-        /// Which.
+        /// The sweep.
         id: SweepId,
-        /// All of it now, see [`super::Scheduler::extension`].
+        /// The whole sweep after the change, see [`super::Scheduler::extension`].
         sweep: Arc<Sweep>,
     },
-    /// A person paused a sweep, so that nothing new of it starts, or resumed it.
+    /// A person paused a sweep, so that no new tasks of it start, or resumed it.
     SweepPaused {
-        /// Which.
+        /// The sweep.
         sweep: SweepId,
         /// Whether it is paused now.
         paused: bool,
     },
-    /// A person gave a sweep another priority.
+    /// A person changed the priority of a sweep.
     SweepPrioritized {
-        /// Which.
+        /// The sweep.
         sweep: SweepId,
         /// See [`crate::sweep::ScheduleSettings::priority`].
         priority: i32,
     },
-    /// A person removed a sweep that had ended, with its results.
+    /// A person removed an ended sweep with its results.
     SweepRemoved {
-        /// Which. Its number is not given again.
+        /// The sweep. Its number is not used again.
         sweep: SweepId,
     },
-    /// A worker on which nothing succeeds gets nothing for a while, and then one task at a time until one
-    /// succeeds; see [`super::Scheduler::proposals`].
+    /// A worker on which no task succeeds gets no tasks for a while, and then one task at a time until one succeeds;
+    /// see [`super::Scheduler::proposals`].
     WorkerSetAside {
-        /// Which.
+        /// The worker.
         worker: WorkerId,
-        /// Only for tasks that are trained on this data set; none means for all.
+        /// Only for tasks with this data set; `None` means all tasks.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         data_set: Option<String>,
-        /// How many pauses in a row this makes.
+        /// Number of pauses in a row, including this one.
         pauses: u32,
-        /// How long it gets nothing, in milliseconds.
+        /// Length of the pause, in milliseconds.
         pause_millis: u64,
-        /// Leases that failed in a row.
+        /// Number of leases that failed in a row.
         failures: u32,
         /// The last failure.
         failure: Failure,
     },
-    /// A worker that was set aside gets tasks as any other again.
+    /// A worker that was set aside gets tasks like any other worker again.
     WorkerRestored {
-        /// Which.
+        /// The worker.
         worker: WorkerId,
-        /// Which of its pauses ends: that for a data set, or that for all.
+        /// The pause that ends: the one for a data set, or the one for all tasks.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         data_set: Option<String>,
-        /// Why.
+        /// The reason.
         cause: RestoreCause,
     },
-    /// The coordinator started on what an earlier one left: every worker has time to come back.
+    /// The coordinator started on the state of an earlier one: every worker has time to reconnect.
     CoordinatorStarted,
 
     /// A worker opened its stream.
     WorkerConnected {
-        /// Who.
+        /// The worker.
         worker: WorkerId,
-        /// Where it runs, for people.
+        /// Its host, for people.
         host: String,
-        /// Which version of colearn it is, for people.
+        /// Its version of colearn, for people.
         version: String,
-        /// What its operator should know, for people.
+        /// Warnings for its operator, for people.
         #[serde(default)]
         warnings: Vec<String>,
-        /// What it can train on.
+        /// Its slots.
         slots: Vec<SlotOffer>,
-        /// What it brought along: trained still, or not acknowledged yet.
+        /// Its leases with tasks that are still trained or not acknowledged.
         held: Vec<HeldLease>,
     },
-    /// A worker says which data sets it has. Replaces what it said before.
+    /// A worker reports its data sets. Replaces its earlier report.
     DataSetsKnown {
         /// The worker.
         worker: WorkerId,
         /// Its data sets.
         data_sets: DataSets,
     },
-    /// These slots of a worker are idle, and no others. A slot with an active lease is not free even if it
-    /// is named here: the offer was on its way when the lease was granted.
+    /// These slots of a worker are idle, and no others. A slot with an active lease is not free even if it is named
+    /// here: the offer was sent before the lease was granted.
     SlotsFree {
-        /// Whose.
+        /// The worker.
         worker: WorkerId,
-        /// Their indices.
+        /// The indices of the slots.
         slots: Vec<u32>,
     },
     /// A worker is alive.
     Heartbeat {
-        /// Who.
+        /// The worker.
         worker: WorkerId,
     },
-    /// A person wants a worker to take nothing new and to leave.
+    /// A person asks a worker to take no new tasks and to exit.
     DrainRequested {
-        /// Who.
+        /// The worker.
         worker: WorkerId,
-        /// Without waiting for what runs.
+        /// Whether to exit without waiting for running tasks.
         now: bool,
     },
-    /// A person wants a worker that was asked to leave, but not at once, to stay.
+    /// A person undoes a drain that was not `now`.
     UndrainRequested {
-        /// Who.
+        /// The worker.
         worker: WorkerId,
     },
-    /// A worker's stream ended. Its leases stay until their deadlines.
+    /// A worker's stream ended. Its leases are kept until their deadlines.
     WorkerDisconnected {
-        /// Who.
+        /// The worker.
         worker: WorkerId,
     },
     /// A running task finished an epoch.
     EpochReported {
-        /// The lease it is trained under.
+        /// The lease under which it is trained.
         token: LeaseToken,
-        /// Which.
+        /// The task.
         task: TaskId,
-        /// Epochs finished.
+        /// Number of finished epochs.
         epoch: u32,
     },
-    /// The coordinator listened to nobody for a while, such as a process that was stopped and goes on: every
-    /// worker has time to be heard again.
+    /// The coordinator processed no messages for a while, for example because its process was suspended: every worker
+    /// has time to be heard again.
     CoordinatorWoke,
-    /// Time has passed: a deadline may have come.
+    /// Time has passed: a deadline may be due.
     Tick,
 }
 
-/// Which tasks of a sweep are to be tried again. Those that are done, pending or running are left alone.
+/// The tasks of a sweep to be tried again. Tasks that are done, pending or running are left alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RetryScope {
-    /// All that failed.
+    /// All failed tasks.
     Failed,
-    /// All that failed or were cancelled.
+    /// All failed and cancelled tasks.
     FailedAndCancelled,
-    /// These.
+    /// These tasks.
     Tasks(Vec<TaskId>),
 }
 
-/// Why a worker that was set aside gets tasks again.
+/// The reason why a worker that was set aside gets tasks again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RestoreCause {
     /// A task succeeded on it.
     Succeeded,
-    /// A person said so.
+    /// A person restored it.
     Person,
-    /// What failed on it failed on other workers too.
+    /// Its failed tasks failed on other workers too.
     Exonerated,
-    /// It has not been there for long, and is forgotten.
+    /// It has been away for a long time, and is forgotten.
     Gone,
 }
 
 /// One slot of a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlotOffer {
-    /// Its number on the worker.
+    /// Number of the slot on its worker.
     pub index: u32,
-    /// Such as `cpu x1` or `cuda:0 NVIDIA H100`, for people.
+    /// Device of the slot, such as `cpu x1` or `cuda:0 NVIDIA H100`, for people.
     pub device: String,
-    /// The most tasks it takes in one cohort; at least 1.
+    /// Maximum number of tasks in one cohort; at least 1.
     pub max_cohort: u32,
 }
 
-/// A lease a connecting worker holds.
+/// A lease that a connecting worker holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeldLease {
     /// Its token.
     pub token: LeaseToken,
-    /// Tasks that are trained still or whose report is not acknowledged; empty means all of the lease.
+    /// Tasks that are still trained or whose report is not acknowledged; empty means all tasks of the lease.
     pub tasks: Vec<TaskId>,
 }
 
 impl Event {
-    /// Whether the journal must hold this event before anyone is told what follows from it.
+    /// Whether the event must be in the journal before anyone is told its consequences.
     #[must_use]
     pub fn is_durable(&self) -> bool {
         match self {
@@ -272,6 +279,7 @@ impl Event {
             | Self::LeaseExpired { .. }
             | Self::LeaseReleased { .. }
             | Self::SweepCancelled { .. }
+            | Self::SweepRefused { .. }
             | Self::TasksRetried { .. }
             | Self::SweepExtended { .. }
             | Self::SweepPaused { .. }
@@ -293,7 +301,7 @@ impl Event {
         }
     }
 
-    /// The event's name as the journal and logs have it.
+    /// The event's name in the journal and in logs.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
@@ -304,6 +312,7 @@ impl Event {
             Self::LeaseExpired { .. } => "lease_expired",
             Self::LeaseReleased { .. } => "lease_released",
             Self::SweepCancelled { .. } => "sweep_cancelled",
+            Self::SweepRefused { .. } => "sweep_refused",
             Self::TasksRetried { .. } => "tasks_retried",
             Self::SweepExtended { .. } => "sweep_extended",
             Self::SweepPaused { .. } => "sweep_paused",

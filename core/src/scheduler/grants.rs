@@ -1,4 +1,4 @@
-//! Who gets what: the packing policy.
+//! The packing policy: which worker gets which tasks.
 
 use std::{
     cmp::Reverse,
@@ -11,13 +11,12 @@ use crate::id::{LeaseToken, SweepId, TaskId, WorkerId};
 use super::{eligibility::Take, event::Event, machine::Scheduler, pauses::Scope, sweep_state::SweepState};
 
 impl Scheduler {
-    /// The leases that should be granted now, as events to apply; nothing is changed by asking.
+    /// The leases to grant now, as events to apply; this query changes nothing.
     ///
-    /// Each free slot goes to the sweep of the highest priority that has something to train; among equals to
-    /// the one that has the fewest slots, then to the oldest. A slot gets as many tasks of one cohort as it
-    /// takes, unless there are fewer tasks than free places: then they are spread, for two half-full slots are
-    /// faster than a full one beside an idle one. A worker gets no task that it should not, see
-    /// `Scheduler::may_attempt`.
+    /// Each free slot goes to the sweep with the highest priority that has ready tasks; among equals to the one with
+    /// the fewest slots, then to the oldest. A slot gets as many tasks of one cohort as it can take. If there are
+    /// fewer tasks than free places, the tasks are spread over slots, because two half-full slots are faster than a
+    /// full one and an idle one. A worker gets only tasks that it may train, see `Scheduler::may_attempt`.
     pub(super) fn next_grants(&self) -> Vec<Event> {
         let mut grants = Vec::new();
         if self.free.is_empty() {
@@ -28,12 +27,13 @@ impl Scheduler {
             .active
             .iter()
             .filter_map(|id| self.sweeps.get(id))
-            .filter(|state| only.is_none_or(|name| state.sweep.name == *name));
+            .filter(|state| only.is_none_or(|name| state.sweep.name == *name))
+            .filter(|state| !self.misfits.contains_key(&state.id));
         let mut pickers: BTreeMap<Turn, Picker<'_>> = states
             .map(|state| (Turn::of(state), Picker::new(state)))
             .filter(|(_, picker)| picker.room > 0)
             .collect();
-        // A slot with nothing to train has no share in the tasks.
+        // Slots whose worker has nothing to train get no share of the tasks.
         let mut useful = Vec::new();
         for slot in &self.free {
             if let Some(takes) = self.takes(&slot.worker)
@@ -46,7 +46,7 @@ impl Scheduler {
         let mut tasks_left: usize = pickers.values().map(|picker| picker.room).sum();
         let mut token = self.last_token;
         let mut probing: BTreeSet<(&WorkerId, Scope)> = BTreeSet::new();
-        // Ascending capacity: what a small slot can not take of its share goes to the larger ones after it.
+        // In order of capacity: the part of a share that a small slot cannot take goes to larger slots later.
         for (slot, takes) in useful {
             if pickers.is_empty() {
                 return grants;
@@ -58,7 +58,7 @@ impl Scheduler {
                 Take::One if probing.insert((&slot.worker, None)) => 1,
                 Take::One => continue,
             };
-            // Most often the first sweep has something for this worker.
+            // Usually the first sweep has tasks for this worker.
             let taken = pickers.iter_mut().find_map(|(turn, picker)| {
                 let tasks = picker.take(self, &slot.worker, most, &mut probing);
                 (!tasks.is_empty()).then_some((*turn, tasks))
@@ -76,7 +76,7 @@ impl Scheduler {
     }
 }
 
-/// Whose turn it is: the least comes first.
+/// The position of a sweep in the order of turns; the smallest comes first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Turn {
     priority: Reverse<i32>,
@@ -90,24 +90,24 @@ impl Turn {
     }
 }
 
-/// Takes tasks out of a sweep's queues without changing them.
+/// Takes tasks from a sweep's queues without changing the queues.
 struct Picker<'a> {
     state: &'a SweepState,
     /// One for each data set of the sweep.
     queues: Vec<Queue<'a>>,
-    /// Those that were taken.
+    /// The taken tasks.
     taken: BTreeSet<u32>,
-    /// How many more may be taken: never more than there are ready tasks.
+    /// How many more tasks may be taken; never more than there are ready tasks.
     room: usize,
 }
 
 /// The ready tasks of one data set.
 struct Queue<'a> {
-    /// Those that nobody has looked at yet.
+    /// The tasks that were not examined yet.
     order: Peekable<btree_set::Iter<'a, u32>>,
-    /// Those that were not for the workers that looked at them.
+    /// Examined tasks that the workers so far may not train.
     left: BTreeSet<u32>,
-    /// Whether the data set may be anywhere, once somebody has asked.
+    /// The answer of `Scheduler::may_be_somewhere`, when it was needed.
     somewhere: Option<bool>,
 }
 
@@ -137,8 +137,8 @@ impl<'a> Picker<'a> {
         if lacks { None } else { scheduler.takes_data_set(worker, &state.data_sets[data_set]) }
     }
 
-    /// The first ready task that this worker may train and the next ones that can share its cohort, `most` at most.
-    /// None when there is nothing for this worker.
+    /// The first ready task that this worker may train, and further ones that can share its cohort, at most `most` in
+    /// total. `None` if there is no task for this worker.
     fn take<'w>(
         &mut self,
         scheduler: &Scheduler,

@@ -1,4 +1,4 @@
-//! What must hold after every event. Called by tests; it looks at every task.
+//! Invariants that hold after every event. Tests call this check; it visits every task.
 
 use std::collections::BTreeSet;
 
@@ -8,7 +8,7 @@ impl Scheduler {
     /// Checks that counters, queues, leases and tasks agree with each other.
     ///
     /// # Panics
-    /// When they do not: a defect of this module.
+    /// If they do not agree: a defect of this module.
     pub fn check_invariants(&self) {
         for (id, state) in &self.sweeps {
             state.check_invariants();

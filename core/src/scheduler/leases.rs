@@ -1,4 +1,4 @@
-//! Leases: granted, extended, ended.
+//! Leases: granting, extending and ending them.
 
 use std::collections::BTreeMap;
 
@@ -22,12 +22,12 @@ pub(super) struct Lease {
     pub(super) worker: WorkerId,
     pub(super) slot: u32,
     pub(super) sweep: SweepId,
-    /// Tasks it was granted with.
+    /// Number of tasks at the time of the grant.
     pub(super) size: u32,
-    /// Those without a report yet, with the epochs they have finished.
+    /// The tasks without a report so far, with the number of their finished epochs.
     pub(super) members: BTreeMap<u32, u32>,
     pub(super) deadline: Timestamp,
-    /// The worker came back without it: nothing extends it any more.
+    /// The worker reconnected without it: its deadline is not extended any more.
     pub(super) lost: bool,
 }
 
@@ -80,7 +80,7 @@ impl Scheduler {
         vec![Action::GrantLease { token, worker, slot, tasks }]
     }
 
-    /// The leases, and members of leases, that are lost by now, as events to apply.
+    /// The leases and members of leases that are lost now, as events to apply.
     pub(super) fn expired(&self, now: Timestamp) -> Vec<Event> {
         let leases = self.deadlines.iter().take_while(|(deadline, _)| *deadline <= now).map(|(_, token)| {
             if self.never_arrived(*token) {
@@ -96,16 +96,15 @@ impl Scheduler {
         leases.chain(members).collect()
     }
 
-    /// Whether a lease was granted and its worker does not know of it: it came back without it, and a worker holds
-    /// what it was given until it is told otherwise. The coordinator, or the stream, ended between the grant and the
-    /// worker.
+    /// Whether a granted lease never reached its worker: the worker reconnected without it, and a worker keeps a
+    /// lease until it is told to drop it. The coordinator or the stream ended between the grant and its delivery.
     fn never_arrived(&self, token: LeaseToken) -> bool {
         self.leases
             .get(&token)
             .is_some_and(|lease| lease.lost && lease.members.values().all(|epochs| *epochs == 0))
     }
 
-    /// The members of a lease that got further than ever before, and left a checkpoint to go on from.
+    /// The members of a lease that got further than ever before, and have a checkpoint to continue from.
     fn progress_of(&self, token: LeaseToken) -> Vec<(TaskId, u32)> {
         let Some(lease) = self.leases.get(&token) else { return Vec::new() };
         let Some(state) = self.sweeps.get(&lease.sweep) else { return Vec::new() };
@@ -129,7 +128,7 @@ impl Scheduler {
                 let Some(index) = state.index_of(*task) else { continue };
                 let task = state.task_mut(index);
                 task.furthest = *epochs;
-                // Workers that are lost again and again are no reason to give up what gets on all the same.
+                // Repeatedly lost workers are no reason to give up a task that makes progress.
                 task.forgiven = task.attempts.saturating_sub(1);
             }
         }
@@ -160,7 +159,7 @@ impl Scheduler {
         vec![Action::DropLease { worker, token, tasks: Vec::new(), reason }]
     }
 
-    /// A worker that is lost with what it trains again and again is a bad one, unless the tasks get on.
+    /// A worker that is lost repeatedly together with its tasks is bad, unless the tasks make progress.
     fn note_expiry(&mut self, token: LeaseToken, progressed: &[(TaskId, u32)]) {
         let Some(lease) = self.leases.get(&token).filter(|_| progressed.is_empty()) else { return };
         let Some(state) = self.sweeps.get(&lease.sweep) else { return };
@@ -169,7 +168,7 @@ impl Scheduler {
         self.note_silence(&worker, token, tasks, &lost_with(&worker));
     }
 
-    /// Decides what becomes of a task whose attempt failed in a cohort of `cohort` members.
+    /// Decides what happens to a task whose attempt failed in a cohort of `cohort` members.
     pub(super) fn retry_or_fail(
         &mut self,
         now: Timestamp,
@@ -193,8 +192,8 @@ impl Scheduler {
             return Action::GiveUpTask { task, attempt, failure: failure_noted };
         }
         let not_before = if too_dense {
-            // It was too large a cohort, or one of its members took the others along: the attempt is given
-            // back. This ends, for the limit halves each time and a task alone is charged.
+            // The cohort was too large, or one of its members made the others fail: the attempt is not charged. This
+            // ends, because the limit is halved each time and a task alone is charged.
             let halved = state.task_mut(index);
             halved.attempts = attempt.saturating_sub(1);
             halved.max_cohort = halved.max_cohort.min(cohort / 2);
@@ -214,7 +213,7 @@ impl Scheduler {
         Action::RetryTask { task, attempt, failure: failure_noted, not_before }
     }
 
-    /// Takes a member out of its lease, and ends the lease with its last member.
+    /// Removes a member from its lease, and ends the lease with its last member.
     pub(super) fn end_member(&mut self, token: LeaseToken, index: u32) {
         self.lost_members.remove(&(token, index));
         let Some(lease) = self.leases.get_mut(&token) else { return };
@@ -229,7 +228,7 @@ impl Scheduler {
         }
     }
 
-    /// Takes a lease away; its members stay running for the caller to move on.
+    /// Removes a lease. Its members stay in the phase running; the caller changes that.
     pub(super) fn end_lease(&mut self, token: LeaseToken) -> Option<Lease> {
         let lease = self.leases.remove(&token)?;
         self.deadlines.remove(&(lease.deadline, token));
@@ -250,7 +249,7 @@ impl Scheduler {
         Some(lease)
     }
 
-    /// Moves the deadline of a lease that is not lost.
+    /// Extends the deadline of a lease that is not lost.
     pub(super) fn extend(&mut self, now: Timestamp, token: LeaseToken) {
         let Some(lease) = self.leases.get_mut(&token) else { return };
         if !lease.lost {
@@ -260,7 +259,7 @@ impl Scheduler {
         }
     }
 
-    /// Brings the deadline of a lease that its worker came back without to now.
+    /// Sets the deadline of a lease to now, because its worker reconnected without it.
     pub(super) fn expire_now(&mut self, now: Timestamp, token: LeaseToken) {
         let Some(lease) = self.leases.get_mut(&token) else { return };
         self.deadlines.remove(&(lease.deadline, token));

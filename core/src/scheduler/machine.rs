@@ -1,4 +1,4 @@
-//! The state and the one transition function.
+//! The state and the only transition function.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,6 +12,7 @@ use crate::{
 
 use super::{
     action::Action,
+    data_fit::Misfit,
     event::Event,
     leases::Lease,
     pauses::{Pause, Record, Scope},
@@ -22,54 +23,56 @@ use super::{
     workers::{About, FreeSlot, Worker},
 };
 
-/// What the scheduler is told once, at its start. Not part of the journal: another start may differ.
+/// Settings that the scheduler gets once, at its start. They are not journaled; another start may have others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SchedulerSettings {
-    /// A worker that is silent for longer loses its leases.
+    /// A worker that is silent for longer than this loses its leases.
     pub lease: Duration,
-    /// Grant tasks of this sweep alone; those of others stay pending. `None` for all.
+    /// Grant only tasks of this sweep; those of others stay pending. `None` for all sweeps.
     pub only: Option<SweepName>,
     /// How long after its end a sweep is settled, see [`Scheduler::settle_due`]; `None` for never.
     pub settle_after: Option<Duration>,
-    /// There is one worker and there will be no other: what fails on it can not be tried elsewhere.
+    /// There is one worker and never another one: its failed tasks cannot be tried elsewhere.
     pub one_worker: bool,
 }
 
-/// Which task is trained where. See the module's documentation.
+/// The scheduler. See the module's documentation.
 #[derive(Clone, Debug)]
 pub struct Scheduler {
     pub(super) settings: SchedulerSettings,
     pub(super) sweeps: BTreeMap<SweepId, SweepState>,
     pub(super) names: BTreeMap<SweepName, SweepId>,
-    /// Sweeps with tasks that are pending or running, oldest first.
+    /// Sweeps with pending or running tasks, oldest first.
     pub(super) active: BTreeSet<SweepId>,
     /// Ended sweeps of which only the outcome is kept.
     pub(super) settled: BTreeMap<SweepId, SettledSweep>,
-    /// Ended sweeps that are not settled, by when they are to be.
+    /// Ended sweeps that are not settled yet, ordered by the time when they will be.
     pub(super) settling: BTreeSet<(Timestamp, SweepId)>,
-    /// The greatest number ever given.
+    /// The greatest number of a sweep so far.
     pub(super) last_sweep: SweepId,
     pub(super) leases: BTreeMap<LeaseToken, Lease>,
-    /// The greatest token ever granted.
+    /// The greatest token so far.
     pub(super) last_token: LeaseToken,
     /// Leases by deadline.
     pub(super) deadlines: BTreeSet<(Timestamp, LeaseToken)>,
-    /// Tasks that back off, by the moment they are ready again.
+    /// Tasks that back off, ordered by the time when they are ready again.
     pub(super) waiting: BTreeSet<(Timestamp, SweepId, u32)>,
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) free: BTreeSet<FreeSlot>,
-    /// Members of kept leases that their worker came back without.
+    /// Members of active leases that their worker reconnected without.
     pub(super) lost_members: BTreeSet<(LeaseToken, u32)>,
-    /// When it was last told something.
+    /// Active sweeps that do not fit the data set of any worker: none of their tasks is granted.
+    pub(super) misfits: BTreeMap<SweepId, Misfit>,
+    /// Time of the last event.
     pub(super) heard_at: Timestamp,
-    /// What is held against workers. Of others there is nothing here.
+    /// Failure records of workers. Workers without failures have none.
     pub(super) records: BTreeMap<WorkerId, Record>,
-    /// Pauses of workers that are not over, by when they are.
+    /// Pauses of workers that are not over, ordered by their end.
     pub(super) pauses: BTreeSet<(Timestamp, WorkerId, Scope)>,
 }
 
 impl Scheduler {
-    /// A scheduler that knows nothing yet.
+    /// A scheduler with an empty state.
     #[must_use]
     pub fn new(settings: SchedulerSettings) -> Self {
         Self {
@@ -88,16 +91,17 @@ impl Scheduler {
             free: BTreeSet::new(),
             lost_members: BTreeSet::new(),
             heard_at: Timestamp(0),
+            misfits: BTreeMap::new(),
             records: BTreeMap::new(),
             pauses: BTreeSet::new(),
         }
     }
 
-    /// Takes in what happened and says what follows from it.
+    /// Applies an event and returns the resulting actions.
     ///
     /// A durable event that is not news (see [`Scheduler::changes_state`]) changes nothing, but may still be
-    /// answered: a repeated report is acknowledged, a stale one refused. Afterwards apply what
-    /// [`Scheduler::proposals`] has, until it has nothing more.
+    /// answered: a repeated report is acknowledged, a stale one refused. Afterwards apply the events of
+    /// [`Scheduler::proposals`] until there are none.
     pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Action> {
         self.wake(now);
         if event.is_durable() && !self.changes_state(&event) {
@@ -113,6 +117,7 @@ impl Scheduler {
             Event::LeaseExpired { token, progressed } => self.expire(now, token, &progressed),
             Event::LeaseReleased { token } => self.release(token),
             Event::SweepCancelled { sweep } => self.cancel(now, sweep),
+            Event::SweepRefused { sweep, failure } => self.refuse(now, sweep, &failure),
             Event::TasksRetried { sweep, scope } => self.retry(sweep, &scope),
             Event::SweepExtended { id, sweep } => self.extend_sweep(id, sweep),
             Event::SweepPaused { sweep, paused } => self.pause(sweep, paused),
@@ -139,8 +144,8 @@ impl Scheduler {
         }
     }
 
-    /// Whether a durable event would change anything. Only news belongs into the journal; a report that is
-    /// stale or repeated is none.
+    /// Whether a durable event would change the state. Only such events are journaled; a stale or repeated report is
+    /// not.
     #[must_use]
     pub fn changes_state(&self, event: &Event) -> bool {
         match event {
@@ -155,7 +160,9 @@ impl Scheduler {
             Event::LeaseExpired { token, .. } | Event::LeaseReleased { token } => {
                 self.leases.contains_key(token)
             }
-            Event::SweepCancelled { sweep } => self.active.contains(sweep),
+            Event::SweepCancelled { sweep } | Event::SweepRefused { sweep, .. } => {
+                self.active.contains(sweep)
+            }
             Event::TasksRetried { sweep, scope } => {
                 self.retryable(*sweep, scope).is_ok_and(|tasks| !tasks.is_empty())
             }
@@ -185,18 +192,19 @@ impl Scheduler {
         }
     }
 
-    /// When something will have to be done though nothing happens: a lease runs out, a task has backed off
-    /// long enough, a pause of a worker is over, or a sweep is to be settled. Apply [`Event::Tick`] then.
+    /// The next time when something is due without an event: a lease expires, a backoff or a pause ends, or a sweep
+    /// is to be settled. Apply [`Event::Tick`] then.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let lease = self.deadlines.first().map(|(deadline, _)| *deadline);
         let task = self.waiting.first().map(|(not_before, ..)| *not_before);
         let settle = self.settling.first().map(|(at, _)| *at);
         let pause = self.pauses.first().map(|(until, ..)| *until);
-        lease.into_iter().chain(task).chain(settle).chain(pause).min()
+        let refusal = self.refusal_deadline();
+        lease.into_iter().chain(task).chain(settle).chain(pause).chain(refusal).min()
     }
 
-    /// Makes the tasks ready that have backed off long enough, and the workers whose pause is over.
+    /// Makes tasks ready whose backoff is over, and ends pauses of workers that are over.
     fn wake(&mut self, now: Timestamp) {
         self.heard_at = now;
         self.end_pauses(now);

@@ -1,14 +1,14 @@
-//! Which task is trained where: a state machine without clock, randomness or I/O.
+//! Decides which task is trained where: a state machine without clock, randomness or I/O.
 //!
-//! What happens is an [`Event`], what follows is a list of [`Action`]s, and [`Scheduler::apply`] is the only
-//! way from one to the other, for living and for recovery alike. The durable events are *facts*: the journal
-//! holds "lease 7 was granted to w1", not "w1 offered a slot". What to grant and what has expired is proposed
-//! by [`Scheduler::proposals`] and comes back through `apply`, so that replaying
-//! a journal never repeats a decision: a later version may decide otherwise without misreading old journals.
+//! [`Scheduler::apply`] turns an [`Event`] into a list of [`Action`]s, and is used both in normal operation and
+//! during recovery. The durable events are *facts*: the journal contains "lease 7 was granted to w1", not "w1 offered
+//! a slot". [`Scheduler::proposals`] decides what to grant and what has expired, as events for `apply`. A replay of
+//! the journal therefore repeats no decision: a later version may decide differently and still read old journals.
 
 mod action;
 mod assessment;
 mod backoff;
+mod data_fit;
 mod data_sets;
 mod eligibility;
 mod event;
@@ -31,7 +31,7 @@ mod workers;
 mod tests;
 
 pub use action::{Action, DropReason};
-pub use data_sets::{DataSets, is_in_data_folder};
+pub use data_sets::{DataSetShape, DataSets, KnownDataSet, is_in_data_folder};
 pub use event::{Event, HeldLease, RestoreCause, RetryScope, SlotOffer};
 pub use machine::{Scheduler, SchedulerSettings};
 pub use operations::{ExtensionError, RemovalError, RetryError};

@@ -1,4 +1,4 @@
-//! What people do to sweeps: retry, extend, pause, prioritise, remove.
+//! Operations of people on sweeps: retry, extend, pause, prioritise, remove.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,31 +21,31 @@ use super::{
     task::{Phase, Task},
 };
 
-/// Why tasks can not be tried again.
+/// The reason why tasks cannot be tried again.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RetryError {
     /// There is no such task.
     #[error("sweep `{sweep}` has no task {}/{}", .task.configuration, .task.seed)]
     Unknown {
-        /// Of which sweep.
+        /// Name of the sweep.
         sweep: SweepName,
-        /// Which.
+        /// The task.
         task: TaskId,
     },
-    /// The task has a result, which is not thrown away.
+    /// The task has a result, which is kept.
     #[error(
         "task {}/{} of sweep `{sweep}` is done, and training it again would give the same result",
         .task.configuration, .task.seed
     )]
     Done {
-        /// Of which sweep.
+        /// Name of the sweep.
         sweep: SweepName,
-        /// Which.
+        /// The task.
         task: TaskId,
     },
 }
 
-/// Why a sweep can not be removed.
+/// The reason why a sweep cannot be removed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RemovalError {
     /// Tasks are pending or running.
@@ -53,33 +53,33 @@ pub enum RemovalError {
     Active(SweepName),
 }
 
-/// Why a sweep can not be extended.
+/// The reason why a sweep cannot be extended.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ExtensionError {
-    /// Seeds that are there are not in the file.
+    /// Existing seeds are missing in the file.
     #[error(
-        "the file has no seed {} any more: extending adds to what is there and takes nothing away; list the old \
+        "the file no longer has the seed {}: extending adds seeds and removes none; list the old \
          seeds too",
         list(.seeds)
     )]
     SeedsGone {
-        /// Which.
+        /// The missing seeds.
         seeds: Vec<u64>,
     },
-    /// Configurations that are there are not in the file, or not as they were.
+    /// Existing configurations are missing in the file, or differ.
     #[error("{changes}")]
     Changed {
-        /// What differs, for people: a line each.
+        /// The differences, for people: one line each.
         changes: String,
     },
     /// There would be more tasks than can be numbered.
     #[error("sweep `{name}` would have {tasks} tasks; the limit is {limit}")]
     TooManyTasks {
-        /// Which.
+        /// Name of the sweep.
         name: SweepName,
-        /// How many it would have.
+        /// Number of tasks that it would have.
         tasks: u64,
-        /// How many it may have.
+        /// Maximum number of tasks.
         limit: u64,
     },
 }
@@ -88,11 +88,11 @@ fn list(items: &[u64]) -> String {
     items.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
-/// Configurations that are named in an error.
+/// Maximum number of configurations that an error names.
 const NAMED: usize = 3;
 
 impl Scheduler {
-    /// Which tasks a person would have tried again, by their numbers; none when there is no such sweep.
+    /// The numbers of the tasks that a retry would affect; `None` if there is no such sweep.
     pub(super) fn retryable(&self, sweep: SweepId, scope: &RetryScope) -> Result<Vec<u32>, RetryError> {
         let Some(state) = self.sweeps.get(&sweep) else { return Ok(Vec::new()) };
         let ended = |cancelled_too: bool| {
@@ -122,10 +122,10 @@ impl Scheduler {
         Ok(indices.into_iter().collect())
     }
 
-    /// How many tasks [`super::Event::TasksRetried`] would make pending.
+    /// The number of tasks that [`super::Event::TasksRetried`] would make pending.
     ///
     /// # Errors
-    /// When a task that is named is unknown or done.
+    /// If a named task is unknown or done.
     pub fn retry_count(&self, sweep: SweepId, scope: &RetryScope) -> Result<u64, RetryError> {
         self.retryable(sweep, scope).map(|tasks| tasks.len() as u64)
     }
@@ -137,7 +137,7 @@ impl Scheduler {
             let task = state.task_mut(index);
             task.token = Task::NO_LEASE;
             task.forgiven = task.attempts;
-            // Whatever was too large for it then may have been mended.
+            // The cause of earlier memory failures may be fixed.
             task.max_cohort = Task::new().max_cohort;
             state.forget_failures_of(index);
             state.move_to(index, Phase::Ready);
@@ -146,21 +146,23 @@ impl Scheduler {
         Vec::new()
     }
 
-    /// An ended sweep that has tasks to train again is active again.
+    /// Makes an ended sweep active again if it has tasks to train.
     fn go_on(&mut self, sweep: SweepId) {
         let Some(state) = self.sweeps.get_mut(&sweep) else { return };
         if !state.has_ended() {
             state.ended_at = None;
             self.active.insert(sweep);
             self.settling.retain(|(_, settling)| *settling != sweep);
+            state.fits_data = false;
+            self.review_data_fit();
         }
     }
 
-    /// The sweep that extending `id` with what a file says would make of it: what is there in its order, then
-    /// what is new. Everything that is no part of what is trained is the newer file's.
+    /// The sweep `id` extended with a newer sweep file: existing configurations and seeds in their order, then new
+    /// ones. All settings that are not part of training come from the newer file.
     ///
     /// # Errors
-    /// When something that is there is not in the file, or not as it was; it says what differs.
+    /// If something that exists is missing in the file or differs; the error lists the differences.
     pub fn extension(&self, id: SweepId, newer: &Sweep) -> Result<Sweep, ExtensionError> {
         let Some(there) = self.sweeps.get(&id).map(|state| &state.sweep) else { return Ok(newer.clone()) };
         let seeds: BTreeSet<u64> = newer.seeds.iter().copied().collect();
@@ -181,7 +183,7 @@ impl Scheduler {
         let mut sweep = with_settings_of(there, newer);
         let known: BTreeSet<ConfigurationId> = there.configurations.iter().map(|c| c.id).collect();
         for configuration in &mut sweep.configurations {
-            // A parameter that is new says what distinguishes the old ones, too.
+            // A new parameter also distinguishes existing configurations.
             if let Some(newer) = by_id.get(&configuration.id) {
                 configuration.values.clone_from(&newer.values);
             }
@@ -231,10 +233,10 @@ impl Scheduler {
         Vec::new()
     }
 
-    /// Whether a sweep can be removed; to be asked before [`super::Event::SweepRemoved`] is journaled.
+    /// Whether a sweep can be removed; to be called before [`super::Event::SweepRemoved`] is journaled.
     ///
     /// # Errors
-    /// When it has not ended.
+    /// If it has not ended.
     pub fn removable(&self, sweep: SweepId) -> Result<(), RemovalError> {
         match self.sweeps.get(&sweep).filter(|state| !state.has_ended()) {
             Some(state) => Err(RemovalError::Active(state.sweep.name.clone())),
@@ -242,7 +244,7 @@ impl Scheduler {
         }
     }
 
-    /// Of a sweep that was removed, a journal holds nothing else than that: its number must not come again.
+    /// A journal keeps only the removal of a removed sweep, because the sweep's number must not be used again.
     pub(super) fn removal_is_news(&self, sweep: SweepId) -> bool {
         let known = self.sweeps.contains_key(&sweep) || self.settled.contains_key(&sweep);
         (known || sweep > self.last_sweep) && self.removable(sweep).is_ok()
@@ -258,19 +260,19 @@ impl Scheduler {
     }
 }
 
-/// What became of configurations that are not in the newer file: what differs from the one in its place, which
-/// is the one that sets the same values.
+/// What happened to configurations that are missing in the newer file: the difference to the configuration with the
+/// same swept values.
 fn changes(there: &Sweep, newer: &Sweep, changed: &[&Configuration]) -> String {
     let mut text = format!(
-        "{} of the {} configurations of sweep `{}` are not in the file: extending adds to what is there and \
-         changes nothing",
+        "{} of the {} configurations of sweep `{}` are not in the file: extending adds \
+         configurations and changes none",
         changed.len(),
         there.configurations.len(),
         there.name
     );
     for configuration in changed.iter().take(NAMED) {
         let counterpart = newer.configurations.iter().find(|other| other.values == configuration.values);
-        // Writing to a String can not fail.
+        // Writing to a String cannot fail.
         let what = if counterpart.is_some() { "differs" } else { "is gone" };
         let _ = write!(text, "\n  {} {what}: {}", configuration.id, values(&configuration.values));
         let (old, new) = (configuration.settings.flat(), counterpart.map(|other| other.settings.flat()));

@@ -1,4 +1,4 @@
-//! What is held against workers, and the pauses that follow from it.
+//! Failure records of workers, and the pauses that follow from them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -10,53 +10,53 @@ use crate::{
 
 use super::{action::Action, event::RestoreCause, machine::Scheduler};
 
-/// What a worker is set aside for: the tasks of one data set, or all tasks.
+/// The scope of a pause: the tasks of one data set, or all tasks.
 pub(super) type Scope = Option<String>;
 
-/// Failures in a row that are kept of a worker: more than are needed to set it aside, because some of them may
-/// turn out to be those of their tasks.
+/// Maximum number of recorded failures in a row: more than are needed to set a worker aside, because some may turn
+/// out to be caused by their tasks.
 const STRIKES_KEPT: usize = 8;
 
-/// What is held against a worker.
+/// The failure record of a worker.
 ///
-/// Failures and successes follow from facts, but those of sweeps that are settled are not replayed: after a restart
-/// less may be known. Pauses are facts themselves.
+/// Failures and successes follow from journal entries, but those of settled sweeps are not replayed: after a restart
+/// fewer may be known. Pauses are journaled themselves.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Record {
-    /// What failed since something succeeded, oldest first.
+    /// Failures since the last success, oldest first.
     pub(super) strikes: VecDeque<Strike>,
-    /// Data sets that it could not open and has not trained on since.
+    /// Data sets that the worker could not open and has not trained on since.
     pub(super) unusable: BTreeMap<String, (SweepId, Failure)>,
     pub(super) pauses: BTreeMap<Scope, Pause>,
     /// When the worker left, or the coordinator started without it. Of no meaning while the worker is there.
     pub(super) away_since: Timestamp,
 }
 
-/// A lease that failed: one, however many members it had.
+/// A failed lease; it counts once, however many members it had.
 #[derive(Clone, Debug)]
 pub(super) struct Strike {
     pub(super) token: LeaseToken,
     pub(super) tasks: BTreeSet<TaskId>,
-    /// When the worker was heard for the last time, if that is what failed: all leases that ran out in one silence
-    /// are one failure.
+    /// When the worker was last heard, if the failure is its silence: all leases that expired in one silence are one
+    /// failure.
     pub(super) silent_since: Option<Timestamp>,
     pub(super) failure: Failure,
 }
 
-/// A worker gets nothing until a moment, and then one task at a time.
+/// A worker gets no tasks until a moment, and then one task at a time.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Pause {
     pub(super) since: Timestamp,
     pub(super) until: Timestamp,
-    /// How many in a row this makes.
+    /// Number of pauses in a row.
     pub(super) pauses: u32,
     pub(super) failures: u32,
     pub(super) failure: Failure,
-    /// It is over: the worker may prove itself.
+    /// The pause is over: the worker may get one task as a test.
     pub(super) over: bool,
-    /// The lease with which the worker proves itself now.
+    /// The lease that tests the worker now.
     pub(super) probe: Option<LeaseToken>,
-    /// What came of it, until that has been assessed.
+    /// The outcome of the test, until it is assessed.
     pub(super) proven: Option<bool>,
 }
 
@@ -77,16 +77,16 @@ impl Pause {
     }
 }
 
-/// A pause of a worker as it stands.
+/// The current pause of a worker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PauseView {
-    /// Only for tasks that are trained on this data set; none means for all.
+    /// Only for tasks with this data set; `None` means all tasks.
     pub data_set: Option<String>,
     /// When the worker was set aside.
     pub since: Timestamp,
-    /// When it gets one task to prove itself.
+    /// When it gets one task as a test.
     pub until: Timestamp,
-    /// Leases that failed in a row.
+    /// Number of leases that failed in a row.
     pub failures: u32,
     /// The last failure.
     pub failure: Failure,
@@ -145,7 +145,7 @@ impl Scheduler {
         }
     }
 
-    /// No pause is longer than it would be if it began now, even if the host's clock was set back.
+    /// Limits pauses to the length that they would have if they began now, in case the host's clock was set back.
     pub(super) fn shorten_pauses(&mut self, now: Timestamp) {
         for (until, worker, scope) in std::mem::take(&mut self.pauses) {
             let Some(pause) = self.records.get_mut(&worker).and_then(|r| r.pauses.get_mut(&scope)) else {
@@ -156,7 +156,7 @@ impl Scheduler {
         }
     }
 
-    /// A worker that proves itself does so with this lease.
+    /// Records the lease that tests a worker.
     pub(super) fn note_grant(&mut self, worker: &WorkerId, token: LeaseToken, task: TaskId) {
         if self.records.get(worker).is_none_or(|record| record.pauses.is_empty()) {
             return;
@@ -169,14 +169,14 @@ impl Scheduler {
         }
     }
 
-    /// A lease has ended; what came of it was noted before.
+    /// Records the end of a lease; its outcome was recorded before.
     pub(super) fn note_end(&mut self, worker: &WorkerId, token: LeaseToken) {
         for pause in self.records.get_mut(worker).into_iter().flat_map(|r| r.pauses.values_mut()) {
             pause.probe = pause.probe.filter(|probe| *probe != token);
         }
     }
 
-    /// Something gets on under a lease.
+    /// Records progress under a lease.
     pub(super) fn note_progress(&mut self, token: LeaseToken) {
         if let Some(lease) = self.leases.get(&token)
             && let Some(worker) = self.workers.get_mut(&lease.worker)
@@ -203,7 +203,7 @@ impl Scheduler {
         self.tidy_record(worker);
     }
 
-    /// An attempt failed on a worker.
+    /// Records that an attempt failed on a worker.
     pub(super) fn note_failure(
         &mut self,
         worker: &WorkerId,
@@ -226,7 +226,7 @@ impl Scheduler {
         record.disprove(token);
     }
 
-    /// A lease ran out because its worker was silent.
+    /// Records that a lease expired because its worker was silent.
     pub(super) fn note_silence(
         &mut self,
         worker: &WorkerId,
@@ -240,7 +240,7 @@ impl Scheduler {
         record.disprove(token);
     }
 
-    /// Forgets what is held against a worker that has left, unless it is set aside.
+    /// Removes the record of a worker that has left, unless it is set aside.
     pub(super) fn forget_record(&mut self, worker: &WorkerId) {
         let now = self.heard_at;
         if let Some(record) = self.records.get_mut(worker) {
@@ -275,7 +275,7 @@ impl Record {
             known.tasks.extend(tasks);
             return;
         }
-        // The same task again says nothing new about the worker. Silence is always the worker's.
+        // The same task gives no new information about the worker. Silence is always the worker's fault.
         let known = |task| self.strikes.iter().any(|strike| strike.tasks.contains(task));
         if silent_since.is_none() && tasks.iter().any(known) {
             return;

@@ -1,4 +1,4 @@
-//! What workers report of their tasks.
+//! Reports of workers about their tasks.
 
 use crate::{
     failure::{Failure, FailureReason},
@@ -14,14 +14,14 @@ use super::{
     task::Phase,
 };
 
-/// What a report is worth.
+/// The validity of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ReportStatus {
     /// The task runs under this token.
     Accepted { sweep: SweepId, index: u32 },
     /// The same report under the same token was accepted before.
     Repeated,
-    /// It says nothing about the task any more.
+    /// The report is not valid for the task any more.
     Refused(DropReason),
 }
 
@@ -61,7 +61,7 @@ impl Scheduler {
         }
     }
 
-    /// Who holds an active lease. Nobody else's reports under its token count.
+    /// The holder of an active lease. Reports of other workers under its token are ignored.
     #[must_use]
     pub fn lease_holder(&self, token: LeaseToken) -> Option<&WorkerId> {
         self.leases.get(&token).map(|lease| &lease.worker)

@@ -1,4 +1,4 @@
-//! Sweeps that have ended leave the scheduler: only their outcome is kept, until somebody wants more of them.
+//! Settling: of ended sweeps the scheduler keeps only the outcome, until more is needed.
 
 use serde::{Deserialize, Serialize};
 
@@ -26,21 +26,21 @@ pub struct SettledSweep {
     pub ended_at: Timestamp,
     /// How it ended.
     pub status: SweepStatus,
-    /// How many tasks ended how.
+    /// Number of tasks by how they ended.
     pub counts: TaskCounts,
-    /// Points of the grid.
+    /// Number of points of the grid.
     pub configurations: u64,
-    /// Replicates.
+    /// Number of seeds.
     pub seeds: u64,
-    /// Attempts that failed and were tried again.
+    /// Number of attempts that failed and were tried again.
     pub retried: u64,
     /// Its priority at the end.
     pub priority: i32,
-    /// The most tasks that could run at a time.
+    /// Maximum number of tasks that could run at a time.
     pub max_concurrent_tasks: Option<u32>,
 }
 
-/// What a store knows without its journal.
+/// The data that a store has without its journal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
     /// The greatest number that was ever given to a sweep.
@@ -52,8 +52,8 @@ pub struct Recovered {
 }
 
 impl Scheduler {
-    /// A scheduler that is about to replay a journal from which the entries of settled sweeps are left out.
-    /// [`Scheduler::recovered`] is to be told afterwards.
+    /// A scheduler for replaying a journal without the entries of settled sweeps. [`Scheduler::recovered`] is to be
+    /// called afterwards.
     #[must_use]
     pub fn recovering(settings: SchedulerSettings, settled: impl IntoIterator<Item = SettledSweep>) -> Self {
         let mut scheduler = Self::new(settings);
@@ -65,7 +65,7 @@ impl Scheduler {
         scheduler
     }
 
-    /// Ends the replay: numbers and tokens of what was left out do not come again.
+    /// Ends the replay: numbers and tokens of omitted entries are not used again.
     pub fn recovered(&mut self, last_sweep: SweepId, last_token: LeaseToken) {
         self.last_sweep = self.last_sweep.max(last_sweep);
         self.last_token = self.last_token.max(last_token);
@@ -82,8 +82,8 @@ impl Scheduler {
         self.settling.iter().take_while(|(at, _)| *at <= now).map(|(_, sweep)| *sweep).collect()
     }
 
-    /// Forgets all of an ended sweep but its outcome, which is to be kept durably: from then on its entries of
-    /// the journal are not replayed. `None` when it has not ended.
+    /// Removes all of an ended sweep except its outcome, which must be stored durably: from then on its journal
+    /// entries are not replayed. `None` if it has not ended.
     pub fn settle(&mut self, sweep: SweepId) -> Option<SettledSweep> {
         let state = self.sweeps.get(&sweep)?;
         let settled = SettledSweep {
@@ -105,8 +105,8 @@ impl Scheduler {
         Some(settled)
     }
 
-    /// A scheduler that knows one sweep alone, from its own entries of the journal: to look at a settled
-    /// sweep, or to [`Scheduler::revive`] it.
+    /// A scheduler with only one sweep, built from the sweep's own journal entries, to read a settled sweep or to
+    /// [`Scheduler::revive`] it.
     #[must_use]
     pub fn of_one_sweep(entries: impl IntoIterator<Item = (Timestamp, Event)>) -> Self {
         let lease = std::time::Duration::MAX;
@@ -118,8 +118,8 @@ impl Scheduler {
         scheduler
     }
 
-    /// Takes a settled sweep back, as [`Scheduler::of_one_sweep`] has it. Says whether it did: it does not if
-    /// the sweep is not settled (any more).
+    /// Restores a settled sweep from [`Scheduler::of_one_sweep`]. Returns false if the sweep is not settled, or not
+    /// any more.
     pub fn revive(&mut self, now: Timestamp, sweep: SweepId, mut alone: Self) -> bool {
         if !self.settled.contains_key(&sweep) {
             return false;

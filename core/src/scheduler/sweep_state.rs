@@ -1,4 +1,4 @@
-//! One sweep's tasks, queues and counters.
+//! The tasks, queues and counters of one sweep.
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -14,68 +14,71 @@ use crate::{
 
 use super::task::{Phase, SweepStatus, Task, TaskCounts};
 
-/// The failed attempts that are kept for people to look at, a sweep.
+/// Maximum number of failed attempts per sweep that are kept for people.
 pub(super) const RECENT_FAILURES: usize = 100;
 
-/// The workers that are kept of those on which a configuration failed: more than one worker, whichever it is.
+/// Maximum number of recorded workers on which a configuration failed: enough to include a worker other than any
+/// given one.
 const WORKERS_KEPT: usize = 4;
 
 /// A failed attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailedAttempt {
-    /// At which task.
+    /// The task.
     pub task: TaskId,
-    /// Counting from 1.
+    /// Number of the attempt, counting from 1.
     pub attempt: u32,
-    /// Why.
+    /// The failure.
     pub failure: Failure,
-    /// Whether it was the last: the task has failed.
+    /// Whether it was the last attempt: the task has failed.
     pub last: bool,
 }
 
-/// Which tasks may share a cohort: equal cohort key, and equal max_cohort limit.
+/// Tasks of one group can share a cohort: equal cohort key, and equal max_cohort limit.
 pub(super) type Group = (u64, u32);
 
-/// One sweep's tasks, queues and counters.
+/// The tasks, queues and counters of one sweep.
 ///
-/// Tasks are numbered in the order they go out, see [`Order`]. When the order changes or tasks are added, they
-/// are numbered anew: see [`SweepState::renumber`].
+/// Tasks are numbered in the order in which they are handed out, see [`Order`]. If the order changes or tasks are
+/// added, they are numbered again: see [`SweepState::renumber`].
 #[derive(Clone, Debug)]
 pub(super) struct SweepState {
     pub(super) id: SweepId,
     pub(super) sweep: Arc<Sweep>,
     pub(super) submitted_at: Timestamp,
-    /// Nothing new starts.
+    /// Whether no new tasks start.
     pub(super) paused: bool,
-    /// The sweep file's, until a person says otherwise.
+    /// The priority of the sweep file, until a person changes it.
     pub(super) priority: i32,
-    /// When its last task ended; none while it is active.
+    /// When its last task ended; `None` while it is active.
     pub(super) ended_at: Option<Timestamp>,
-    /// Slots that train it.
+    /// Number of slots that train it.
     pub(super) leases: u32,
     pub(super) tasks: Vec<Task>,
     pub(super) counts: TaskCounts,
     pub(super) configuration_counts: Vec<TaskCounts>,
     /// The data sets of its tasks, by name.
     pub(super) data_sets: Vec<String>,
-    /// Which of them each configuration is trained on.
+    /// For each configuration, the number of its data set.
     data_set_of: Vec<u32>,
     /// Ready tasks in order, by data set.
     pub(super) ready: Vec<BTreeSet<u32>>,
-    /// The same tasks by group.
+    /// The ready tasks by group.
     pub(super) groups: BTreeMap<Group, BTreeSet<u32>>,
     pub(super) retried: u64,
     pub(super) recent_failures: VecDeque<FailedAttempt>,
-    /// Why the failed tasks failed.
+    /// The last failures of the failed tasks.
     pub(super) failures: BTreeMap<u32, FailedAttempt>,
-    /// On which workers a task that is not done has failed since a person last had it retried, and how the last
-    /// time. A worker that was lost with it is none of them, nor one on which its cohort was too large.
+    /// For tasks that are not done: the workers on which they failed since a person last retried them, with the last
+    /// reason. Workers that were lost with the task, or on which its cohort was too large, do not count.
     pub(super) failed_on: BTreeMap<u32, BTreeMap<WorkerId, FailureReason>>,
-    /// On which workers a configuration has failed in a way that may be its own fault or the worker's, by the
-    /// configuration's place; of many workers, some. That data is missing is not the configuration's fault.
+    /// For configurations, by their positions: the workers on which they failed in a way that may be the fault of the
+    /// configuration; if there are many workers, only some. Missing data and divergence do not count.
     pub(super) configurations_failed_on: BTreeMap<usize, BTreeSet<WorkerId>>,
-    /// The digests of the data sets that its results were trained on.
+    /// Digests of the data sets that its results were trained on.
     pub(super) data_digests: BTreeMap<String, String>,
+    /// Whether the sweep is known to fit its data sets.
+    pub(super) fits_data: bool,
     pub(super) epochs_done: u64,
     pub(super) epochs_total: u64,
     configuration_indices: BTreeMap<ConfigurationId, u32>,
@@ -132,6 +135,7 @@ impl SweepState {
             failed_on: BTreeMap::new(),
             configurations_failed_on: BTreeMap::new(),
             data_digests: BTreeMap::new(),
+            fits_data: false,
             epochs_done: 0,
             epochs_total: 0,
             configuration_indices: (0..).zip(&sweep.configurations).map(|(i, c)| (c.id, i)).collect(),
@@ -140,7 +144,7 @@ impl SweepState {
         }
     }
 
-    /// The places of a task's configuration and seed among those of the sweep.
+    /// The positions of a task's configuration and seed in the sweep.
     fn place(&self, index: u32) -> (u32, u32) {
         match self.sweep.schedule.order {
             Order::BySeed => {
@@ -180,8 +184,8 @@ impl SweepState {
         }
     }
 
-    /// The task's place in the order of the grid: configuration by configuration, seeds within. Adding
-    /// configurations or seeds at the end of theirs does not change it.
+    /// The task's position in the order of the grid: configuration by configuration, with the seeds inside.
+    /// Configurations or seeds that are added at the end do not change it.
     pub(super) fn position(&self, index: u32) -> u64 {
         let (configuration, seed) = self.place(index);
         u64::from(configuration) << 32 | u64::from(seed)
@@ -193,8 +197,8 @@ impl SweepState {
         (0..self.configuration_counts.len() as u32).flat_map(move |c| (0..seeds).map(move |s| self.at(c, s)))
     }
 
-    /// Takes on a sweep that has all tasks of this one, and maybe more or in another order. Returns the new
-    /// numbers of the tasks that were there, by their old ones.
+    /// Replaces the sweep by one that has all its tasks, possibly more or in another order. Returns the new numbers
+    /// of the existing tasks, by their old ones.
     pub(super) fn renumber(&mut self, sweep: Arc<Sweep>) -> Vec<u32> {
         let mut new = Self::new(self.id, sweep, self.submitted_at);
         let moved: Vec<u32> = (0..self.tasks.len() as u32)
@@ -202,7 +206,7 @@ impl SweepState {
             .collect();
         for (task, index) in self.tasks.iter().zip(&moved) {
             let phase = task.phase;
-            // Out of the queues under the max_cohort it has there, into them under its own.
+            // The task leaves the queues under its old max_cohort and enters them under its own.
             new.move_to(*index, Phase::Running);
             *new.task_mut(*index) = Task { phase: Phase::Running, ..task.clone() };
             new.move_to(*index, phase);
@@ -212,7 +216,7 @@ impl SweepState {
         new.recent_failures = std::mem::take(&mut self.recent_failures);
         let failed_on = std::mem::take(&mut self.failed_on).into_iter();
         new.failed_on = failed_on.map(|(old, workers)| (moved[old as usize], workers)).collect();
-        // Configurations keep their places.
+        // Configurations keep their positions.
         new.configurations_failed_on = std::mem::take(&mut self.configurations_failed_on);
         new.data_digests = std::mem::take(&mut self.data_digests);
         (new.paused, new.priority, new.ended_at, new.leases) =
@@ -221,6 +225,12 @@ impl SweepState {
             (self.retried, self.epochs_done, self.epochs_total);
         *self = new;
         moved
+    }
+
+    /// The tasks that are pending or running.
+    pub(super) fn unfinished(&self) -> Vec<u32> {
+        let open = |task: &Task| task.phase.is_pending() || task.phase == Phase::Running;
+        (0..).zip(&self.tasks).filter(|(_, task)| open(task)).map(|(index, _)| index).collect()
     }
 
     pub(super) fn epochs_of(&self, index: u32) -> u32 {
@@ -251,7 +261,7 @@ impl SweepState {
         &self.tasks[index as usize]
     }
 
-    /// A task, to change anything but its phase; its max_cohort only while it is not ready.
+    /// A task, to change anything except its phase; its max_cohort only while it is not ready.
     pub(super) fn task_mut(&mut self, index: u32) -> &mut Task {
         &mut self.tasks[index as usize]
     }
@@ -261,7 +271,7 @@ impl SweepState {
         (configuration.cohort_key, self.task(index).max_cohort)
     }
 
-    /// The one place where a task changes its phase: counters and queues follow.
+    /// The only place where a task changes its phase: counters and queues follow.
     pub(super) fn move_to(&mut self, index: u32, phase: Phase) {
         let configuration = self.configuration_of(index);
         let before = std::mem::replace(&mut self.task_mut(index).phase, phase);
@@ -310,7 +320,7 @@ impl SweepState {
         self.failed_on.entry(index).or_default().insert(worker, reason);
     }
 
-    /// A person has a task tried again: whatever it failed for may have been mended.
+    /// A person retries a task: the causes of its failures may be fixed.
     pub(super) fn forget_failures_of(&mut self, index: u32) {
         let configuration = self.configuration_of(index);
         self.configurations_failed_on.remove(&configuration);
@@ -334,7 +344,7 @@ impl SweepState {
         }
     }
 
-    /// How many more tasks of it may be leased now.
+    /// How many more tasks of the sweep may be leased now.
     pub(super) fn room(&self) -> usize {
         if self.paused {
             return 0;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
+    failure::Failure,
     id::{LeaseToken, SweepId, SweepName},
     sweep::Sweep,
     time::Timestamp,
@@ -15,12 +16,12 @@ use super::{
     task::{Phase, Task},
 };
 
-/// What submitting a sweep would do.
+/// The effect of a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Submission {
-    /// It is new and gets this number.
+    /// The sweep is new and gets this number.
     New(SweepId),
-    /// A sweep of this name and these tasks is there already.
+    /// A sweep with this name and these tasks exists.
     Known {
         /// Its number.
         id: SweepId,
@@ -29,36 +30,44 @@ pub enum Submission {
     },
 }
 
-/// Why a sweep can not be submitted.
+/// The reason why a sweep cannot be submitted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SubmissionError {
-    /// The name is taken by a sweep with other tasks.
-    #[error("sweep `{name}` is there already, and this file has other tasks ({there} then, {submitted} now):{}", indented(.changes))]
+    /// The name is used by a sweep with other tasks.
+    #[error("sweep `{name}` exists already, and this file has other tasks ({there} then, {submitted} now):{}", indented(.changes))]
     OtherTasks {
         /// The name.
         name: SweepName,
-        /// Tasks of the sweep that is there.
+        /// Number of tasks of the existing sweep.
         there: u64,
-        /// Tasks of the submitted sweep.
+        /// Number of tasks of the submitted sweep.
         submitted: u64,
-        /// What differs, a line for each setting.
+        /// The differences, one line per setting.
         changes: Vec<String>,
+    },
+    /// Its settings do not fit the data set of any worker.
+    #[error("sweep `{name}` does not fit its data set: {mistakes}")]
+    Misfit {
+        /// The name.
+        name: SweepName,
+        /// The mistakes, one per line.
+        mistakes: String,
     },
     /// There are more tasks than can be numbered.
     #[error("sweep `{name}` has {tasks} tasks; the limit is {limit}: split it into several sweeps")]
     TooManyTasks {
         /// The name.
         name: SweepName,
-        /// How many it has.
+        /// Number of its tasks.
         tasks: u64,
-        /// How many it may have.
+        /// Maximum number of tasks.
         limit: u64,
     },
     /// There is nothing to train.
     #[error("sweep `{0}` has no tasks: it needs at least one configuration and one seed")]
     Empty(SweepName),
-    /// A sweep of this name has ended and is settled: it has to be revived to be compared.
-    #[error("sweep `{0}` has been put away just now: try again")]
+    /// A sweep of this name has ended and is settled: it has to be revived before the comparison.
+    #[error("sweep `{0}` was settled just now: try again")]
     Settled(SweepName),
 }
 
@@ -67,13 +76,13 @@ fn indented(lines: &[String]) -> String {
 }
 
 impl Scheduler {
-    /// The most tasks a sweep may have.
+    /// Maximum number of tasks of a sweep.
     pub const MAX_TASKS: u64 = 10_000_000;
 
-    /// What submitting `sweep` would do; to be asked before [`super::Event::SweepSubmitted`] is journaled.
+    /// The effect of submitting `sweep`; to be called before [`super::Event::SweepSubmitted`] is journaled.
     ///
     /// # Errors
-    /// When the name is taken by a sweep with other tasks, or the number of tasks is out of bounds.
+    /// If the name is used by a sweep with other tasks, or the number of tasks is out of bounds.
     pub fn submission(&self, sweep: &Sweep) -> Result<Submission, SubmissionError> {
         let name = || sweep.name.clone();
         let tasks = sweep.task_count();
@@ -111,7 +120,7 @@ impl Scheduler {
     pub(super) fn submit(&mut self, now: Timestamp, id: SweepId, sweep: Arc<Sweep>) -> Vec<Action> {
         if let Some(state) = self.sweeps.get_mut(&id) {
             let newer = Arc::new(with_settings_of(&state.sweep, &sweep));
-            // What a person said since holds, unless the file says something else than before.
+            // A later change by a person is kept, unless the file has changed since.
             if newer.schedule.priority != state.sweep.schedule.priority {
                 state.priority = newer.schedule.priority;
             }
@@ -129,7 +138,7 @@ impl Scheduler {
         Vec::new()
     }
 
-    /// Numbers the tasks of a sweep anew, wherever they are known by number.
+    /// Numbers the tasks of a sweep again, in every place that uses the numbers.
     pub(super) fn renumber(&mut self, id: SweepId, sweep: Arc<Sweep>) {
         let Some(state) = self.sweeps.get_mut(&id) else { return };
         let moved = state.renumber(sweep);
@@ -151,32 +160,50 @@ impl Scheduler {
     }
 
     pub(super) fn cancel(&mut self, now: Timestamp, sweep: SweepId) -> Vec<Action> {
-        let leases: Vec<_> =
-            self.leases.iter().filter(|(_, lease)| lease.sweep == sweep).map(|(token, _)| *token).collect();
-        let mut actions = Vec::new();
-        for token in leases {
-            if let Some(lease) = self.end_lease(token) {
-                let (worker, reason) = (lease.worker, DropReason::Cancelled);
-                actions.push(Action::DropLease { worker, token, tasks: Vec::new(), reason });
-            }
-        }
-        self.waiting.retain(|(_, of, _)| *of != sweep);
+        let mut actions = self.drop_leases_of(sweep);
         let Some(state) = self.sweeps.get_mut(&sweep) else { return actions };
-        for index in 0..state.tasks.len() as u32 {
-            let phase = state.task(index).phase;
-            if phase.is_pending() || phase == Phase::Running {
-                state.task_mut(index).token = Task::NO_LEASE;
-                state.move_to(index, Phase::Cancelled);
-            }
+        for index in state.unfinished() {
+            state.task_mut(index).token = Task::NO_LEASE;
+            state.move_to(index, Phase::Cancelled);
         }
         actions.extend(self.end_if_over(now, sweep));
         actions
     }
 
-    /// To be asked whenever a task of the sweep has ended.
+    /// Fails the unfinished tasks of a sweep that does not fit its data set.
+    pub(super) fn refuse(&mut self, now: Timestamp, sweep: SweepId, failure: &Failure) -> Vec<Action> {
+        let mut actions = self.drop_leases_of(sweep);
+        let Some(state) = self.sweeps.get_mut(&sweep) else { return actions };
+        for index in state.unfinished() {
+            let task = state.task_mut(index);
+            task.token = Task::NO_LEASE;
+            let attempt = task.attempts;
+            state.move_to(index, Phase::Failed(failure.reason));
+            state.note_failure(index, attempt, failure, true);
+        }
+        actions.push(Action::RefuseSweep { sweep, failure: failure.clone() });
+        actions.extend(self.end_if_over(now, sweep));
+        actions
+    }
+
+    /// Ends all leases of a sweep. Its running tasks keep their state; the caller changes it.
+    fn drop_leases_of(&mut self, sweep: SweepId) -> Vec<Action> {
+        let leases: Vec<_> =
+            self.leases.iter().filter(|(_, lease)| lease.sweep == sweep).map(|(token, _)| *token).collect();
+        self.waiting.retain(|(_, of, _)| *of != sweep);
+        let drop = |token: LeaseToken| {
+            let lease = self.end_lease(token)?;
+            let (worker, reason) = (lease.worker, DropReason::Cancelled);
+            Some(Action::DropLease { worker, token, tasks: Vec::new(), reason })
+        };
+        leases.into_iter().filter_map(drop).collect()
+    }
+
+    /// To be called whenever a task of the sweep has ended.
     pub(super) fn end_if_over(&mut self, now: Timestamp, sweep: SweepId) -> Option<Action> {
         let state = self.sweeps.get_mut(&sweep)?;
         if state.has_ended() && self.active.remove(&sweep) {
+            self.misfits.remove(&sweep);
             state.ended_at = Some(now);
             state.paused = false;
             let status = state.status();
@@ -199,9 +226,8 @@ fn same_tasks(a: &Sweep, b: &Sweep) -> bool {
         && sorted(a.configurations.iter().map(|c| c.id)) == sorted(b.configurations.iter().map(|c| c.id))
 }
 
-/// `there`, with everything taken from `newer` that is no part of what is trained: how results are shown, when
-/// attempts are repeated, when checkpoints are written, what goes out when. Configurations and seeds keep their
-/// order, for results are recorded by it.
+/// `there`, with all settings from `newer` that are not part of training: reports, retries, checkpoints and order.
+/// Configurations and seeds keep their order, because results are recorded by it.
 pub(super) fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
     let baselines: BTreeSet<_> = newer.configurations.iter().filter(|c| c.baseline).map(|c| c.id).collect();
     let mut sweep = there.clone();

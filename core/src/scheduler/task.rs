@@ -4,27 +4,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::{failure::FailureReason, id::LeaseToken, time::Timestamp};
 
-/// What is kept for each task, at its index in the sweep.
+/// The state of one task, stored at its index in the sweep.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Task {
-    /// The lease it runs under, or the one whose report ended its last attempt; 0 when there is none, as
-    /// after a lease expired or was released. A report is repeated, not stale, when it comes under this token.
+    /// The lease of the task, or the one whose report ended its last attempt; 0 if there is none, as after a lease
+    /// expired or was returned. A report under this token is a repetition, not stale.
     pub(super) token: LeaseToken,
-    /// While waiting: when it may run again.
+    /// For a waiting task: when it may run again.
     pub(super) not_before: Timestamp,
-    /// Attempts begun and not given back; the number of the running attempt.
+    /// Number of attempts begun and not returned; the number of the running attempt.
     pub(super) attempts: u32,
-    /// Attempts of these that no longer count: it was retried by a person, or got further before its worker
+    /// Number of these attempts that do not count: the task was retried by a person, or got further before its worker
     /// was lost.
     pub(super) forgiven: u32,
-    /// The most epochs any of its lost attempts had finished.
+    /// The greatest number of epochs that any of its lost attempts had finished.
     pub(super) furthest: u32,
-    /// The most members a cohort with it may have.
+    /// Maximum number of members of a cohort with this task.
     pub(super) max_cohort: u32,
     pub(super) phase: Phase,
 }
 
-/// Where a task is in its life.
+/// The phase of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Phase {
     /// Pending, and may be leased now.
@@ -44,7 +44,7 @@ impl Phase {
 }
 
 impl Task {
-    /// Attempts begun that count against the limit.
+    /// Number of attempts begun that count against the limit.
     pub(super) fn charged(&self) -> u32 {
         self.attempts.saturating_sub(self.forgiven)
     }
@@ -75,61 +75,61 @@ impl Task {
     }
 }
 
-/// Where a task is in its life, as seen from outside.
+/// The state of a task, as seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskState {
-    /// To be trained.
+    /// The task waits to be trained.
     Pending {
-        /// Not before this moment, when it backs off after a failed attempt.
+        /// The earliest start, if it backs off after a failed attempt.
         not_before: Option<Timestamp>,
     },
-    /// Being trained.
+    /// The task is being trained.
     Running {
-        /// Under this lease.
+        /// The lease under which it is trained.
         token: LeaseToken,
     },
     /// Its result is recorded.
     Done,
-    /// No attempt is left, or none would help.
+    /// The task failed and is not tried again.
     Failed {
-        /// Of the last attempt.
+        /// The reason of the last attempt.
         reason: FailureReason,
     },
     /// Its sweep was cancelled before it was done.
     Cancelled,
 }
 
-/// Where a sweep is in its life.
+/// The state of a sweep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SweepStatus {
-    /// Tasks are pending or running.
+    /// Some tasks are pending or running.
     Active,
     /// Every task has its result.
     Complete,
-    /// Every task has ended, some without a result.
+    /// Every task has ended, and some have no result.
     Failed,
     /// Every task has ended, and a person cancelled some of them before they were done.
     Cancelled,
 }
 
-/// How many tasks are where.
+/// Numbers of tasks by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskCounts {
-    /// To be trained, backing off ones among them.
+    /// Tasks that wait to be trained, including those that back off.
     pub pending: u32,
-    /// Being trained.
+    /// Tasks in training.
     pub running: u32,
-    /// With a result.
+    /// Tasks with a result.
     pub done: u32,
-    /// Given up.
+    /// Tasks that failed.
     pub failed: u32,
-    /// Cancelled before they were done.
+    /// Tasks that were cancelled before they were done.
     pub cancelled: u32,
 }
 
 impl TaskCounts {
-    /// All of them.
+    /// Number of all tasks.
     #[must_use]
     pub fn total(&self) -> u32 {
         self.pending + self.running + self.done + self.failed + self.cancelled

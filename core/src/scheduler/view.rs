@@ -1,4 +1,4 @@
-//! What can be asked of the scheduler.
+//! Queries of the scheduler.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,7 +22,7 @@ use super::{
     task::{SweepStatus, TaskCounts, TaskState},
 };
 
-/// One sweep as it stands. Every answer but the lists is kept up to date, not computed.
+/// The current state of one sweep. All answers except lists are kept up to date and not computed.
 #[derive(Clone, Copy, Debug)]
 pub struct SweepView<'a>(&'a SweepState);
 
@@ -33,7 +33,7 @@ impl<'a> SweepView<'a> {
         self.0.id
     }
 
-    /// What it is.
+    /// The sweep itself.
     #[must_use]
     pub fn sweep(&self) -> &'a Arc<Sweep> {
         &self.0.sweep
@@ -45,49 +45,49 @@ impl<'a> SweepView<'a> {
         self.0.submitted_at
     }
 
-    /// Where it is in its life.
+    /// The state of the sweep.
     #[must_use]
     pub fn status(&self) -> SweepStatus {
         self.0.status()
     }
 
-    /// How many tasks are where.
+    /// Numbers of tasks by state.
     #[must_use]
     pub fn counts(&self) -> TaskCounts {
         self.0.counts
     }
 
-    /// Nothing new of it starts.
+    /// Whether no new tasks start.
     #[must_use]
     pub fn paused(&self) -> bool {
         self.0.paused
     }
 
-    /// Sweeps of a higher priority go first.
+    /// Sweeps with a higher priority come first.
     #[must_use]
     pub fn priority(&self) -> i32 {
         self.0.priority
     }
 
-    /// When its last task ended; none while it is active.
+    /// When its last task ended; `None` while it is active.
     #[must_use]
     pub fn ended_at(&self) -> Option<Timestamp> {
         self.0.ended_at
     }
 
-    /// The same for each configuration, in their order.
+    /// Numbers of tasks by state for each configuration, in their order.
     #[must_use]
     pub fn configuration_counts(&self) -> &'a [TaskCounts] {
         &self.0.configuration_counts
     }
 
-    /// Attempts that failed and were, or will be, tried again.
+    /// Number of attempts that failed and were tried again, or will be.
     #[must_use]
     pub fn retried(&self) -> u64 {
         self.0.retried
     }
 
-    /// Epochs that the running tasks have finished, and how many they will run in all.
+    /// Finished epochs of the running tasks, and their total number of epochs.
     #[must_use]
     pub fn running_epochs(&self) -> (u64, u64) {
         (self.0.epochs_done, self.0.epochs_total)
@@ -98,8 +98,8 @@ impl<'a> SweepView<'a> {
         self.0.recent_failures.iter()
     }
 
-    /// The last attempt of each task that failed, with the task's place in the order of the grid
-    /// (configuration by configuration, seeds within), in that order.
+    /// The last attempt of each failed task, with the task's position in the order of the grid (configuration by
+    /// configuration, with the seeds inside), in that order.
     #[must_use]
     pub fn failures(&self) -> Vec<(u64, &'a FailedAttempt)> {
         let mut failures: Vec<_> =
@@ -114,7 +114,7 @@ impl<'a> SweepView<'a> {
         task.sweep == self.0.id && self.0.index_of(task).is_some()
     }
 
-    /// Its tasks in the order of the grid, those from number `from` on.
+    /// Its tasks in the order of the grid, starting with number `from`.
     pub fn tasks(&self, from: usize) -> impl Iterator<Item = TaskView> + use<'a> {
         let state = self.0;
         state.in_grid_order().skip(from).map(move |index| {
@@ -131,62 +131,62 @@ impl<'a> SweepView<'a> {
     }
 }
 
-/// One task as it stands.
+/// The current state of one task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskView {
-    /// Which.
+    /// The task.
     pub task: TaskId,
-    /// Where it is in its life.
+    /// The state of the task.
     pub state: TaskState,
-    /// Attempts begun and not given back.
+    /// Number of attempts begun and not returned.
     pub attempts: u32,
-    /// Epochs it trains in all.
+    /// Total number of its epochs.
     pub epochs: u32,
-    /// Why it failed.
+    /// The failure, if it failed.
     pub failure: Option<Failure>,
 }
 
 /// A task in training.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunningTask {
-    /// Which.
+    /// The task.
     pub task: TaskId,
-    /// Of which sweep.
+    /// Name of its sweep.
     pub sweep: SweepName,
-    /// By whom.
+    /// The worker that trains it.
     pub worker: WorkerId,
-    /// On which of its slots.
+    /// The slot of the worker.
     pub slot: u32,
-    /// Counting from 1.
+    /// Number of the attempt, counting from 1.
     pub attempt: u32,
-    /// Epochs finished.
+    /// Number of finished epochs.
     pub epoch: u32,
-    /// Epochs in all.
+    /// Total number of epochs.
     pub epochs: u32,
 }
 
-/// A worker as it stands.
+/// The current state of a worker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkerView {
-    /// Who.
+    /// Id of the worker.
     pub worker: WorkerId,
-    /// Where it runs.
+    /// Name of its host.
     pub host: String,
     /// Its version of colearn.
     pub version: String,
-    /// False for one that has leases still and may come back.
+    /// False for a worker that is disconnected but still has leases and may return.
     pub connected: bool,
-    /// It was asked to leave, and takes nothing new.
+    /// It was asked to exit, and takes no new tasks.
     pub draining: bool,
-    /// It was asked to leave without waiting for what runs.
+    /// It was asked to exit without waiting for running tasks.
     pub leaves_now: bool,
-    /// What it is set aside for, until when and why; usually nothing.
+    /// Its pauses, with end and reason; usually empty.
     pub set_aside: Vec<PauseView>,
-    /// When it last said something.
+    /// When it last sent a message.
     pub last_seen: Timestamp,
-    /// What its operator should know.
+    /// Warnings for its operator.
     pub warnings: Vec<String>,
-    /// The data sets that it has, as far as it knows them.
+    /// Its data sets, as far as it knows them.
     pub data_sets: DataSets,
     /// Its slots by number.
     pub slots: Vec<SlotView>,
@@ -203,16 +203,16 @@ pub struct WithoutData {
     pub other: Option<String>,
 }
 
-/// A slot as it stands.
+/// The current state of a slot.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SlotView {
-    /// Its number on the worker.
+    /// Number of the slot on its worker.
     pub index: u32,
-    /// Such as `cpu x1`.
+    /// Device of the slot, such as `cpu x1`.
     pub device: String,
-    /// The most tasks it takes in one cohort.
+    /// Maximum number of tasks in one cohort.
     pub max_cohort: u32,
-    /// What it trains.
+    /// Its running tasks.
     pub tasks: Vec<RunningTask>,
 }
 
@@ -245,9 +245,9 @@ impl Scheduler {
         self.sweeps.values().map(SweepView)
     }
 
-    /// Which sweep a durable event belongs to; none when it is about all of them, or about a lease that is not
-    /// active (any more). To be asked before the event is applied. A removal belongs to none: it is what remains
-    /// of the sweep.
+    /// The sweep that a durable event belongs to; `None` if it is about all of them, or about a lease that is not
+    /// active any more. To be called before the event is applied. A removal belongs to no sweep: it is what remains
+    /// of one.
     #[must_use]
     pub fn sweep_of(&self, event: &Event) -> Option<SweepId> {
         match event {
@@ -258,6 +258,7 @@ impl Scheduler {
                 self.leases.get(token).map(|lease| lease.sweep)
             }
             Event::SweepCancelled { sweep }
+            | Event::SweepRefused { sweep, .. }
             | Event::TasksRetried { sweep, .. }
             | Event::SweepPaused { sweep, .. }
             | Event::SweepPrioritized { sweep, .. } => Some(*sweep),
@@ -265,26 +266,26 @@ impl Scheduler {
         }
     }
 
-    /// What a task trains.
+    /// The settings of a task.
     #[must_use]
     pub fn settings_of(&self, task: TaskId) -> Option<&TaskSettings> {
         self.find(task).map(|(state, index)| state.settings_of(index))
     }
 
-    /// The task's place in the order of the grid: configuration by configuration, seeds within. It grows along
-    /// the grid, not by one, and stays when configurations or seeds are added.
+    /// The task's position in the order of the grid: configuration by configuration, with the seeds inside. It
+    /// increases along the grid, not always by one, and does not change when configurations or seeds are added.
     #[must_use]
     pub fn position_of(&self, task: TaskId) -> Option<u64> {
         self.find(task).map(|(state, index)| state.position(index))
     }
 
-    /// Where a task is in its life.
+    /// The state of a task.
     #[must_use]
     pub fn state_of(&self, task: TaskId) -> Option<TaskState> {
         self.find(task).map(|(state, index)| state.task(index).state())
     }
 
-    /// The lease under which a task was finished; `None` when it is not done.
+    /// The lease under which a task was finished; `None` if it is not done.
     #[must_use]
     pub fn finished_under(&self, task: TaskId) -> Option<LeaseToken> {
         let (state, index) = self.find(task)?;
@@ -292,31 +293,31 @@ impl Scheduler {
         (task.state() == TaskState::Done).then_some(task.token)
     }
 
-    /// The tokens of the leases that are active.
+    /// The tokens of the active leases.
     pub fn lease_tokens(&self) -> impl Iterator<Item = LeaseToken> {
         self.leases.keys().copied()
     }
 
-    /// Leases that are active.
+    /// Number of active leases.
     #[must_use]
     pub fn lease_count(&self) -> usize {
         self.leases.len()
     }
 
-    /// The one sweep whose tasks are granted; `None` when those of all sweeps are.
+    /// The only sweep whose tasks are granted; `None` if those of all sweeps are.
     #[must_use]
     pub fn only(&self) -> Option<&SweepName> {
         self.settings.only.as_ref()
     }
 
-    /// Workers that are connected now, and the slots they have.
+    /// Numbers of connected workers and of their slots.
     #[must_use]
     pub fn workforce(&self) -> (u32, u32) {
         let connected = self.workers.values().filter(|worker| worker.connected);
         connected.fold((0, 0), |(workers, slots), worker| (workers + 1, slots + worker.slots.len() as u32))
     }
 
-    /// The workers that are connected or have leases, by their ids.
+    /// The workers that are connected or have leases, sorted by id.
     pub fn workers(&self) -> impl Iterator<Item = WorkerView> {
         self.workers.iter().map(|(id, worker)| {
             let mut slots: BTreeMap<u32, SlotView> = BTreeMap::new();
@@ -351,15 +352,14 @@ impl Scheduler {
         })
     }
 
-    /// What a worker is set aside for.
+    /// The pauses of a worker.
     #[must_use]
     pub fn set_aside_for(&self, worker: &WorkerId) -> Vec<PauseView> {
         let pauses = self.records.get(worker).into_iter().flat_map(|record| &record.pauses);
         pauses.map(|(scope, pause)| PauseView::of(scope, pause)).collect()
     }
 
-    /// The workers that are there and get no task, or only one to prove themselves with, of those of a sweep, and
-    /// why.
+    /// The present workers that get no task of a sweep, or only one as a test, with the reasons.
     #[must_use]
     pub fn set_aside_from(&self, sweep: SweepId) -> Vec<(WorkerId, PauseView)> {
         let Some(state) = self.sweeps.get(&sweep) else { return Vec::new() };
@@ -370,7 +370,7 @@ impl Scheduler {
         pauses.filter(|(_, pause)| pause.data_set.as_ref().is_none_or(uses)).collect()
     }
 
-    /// The connected workers that lack a data set of a sweep, or have another of that name.
+    /// The connected workers that lack a data set of a sweep, or have a different one of that name.
     #[must_use]
     pub fn without_data(&self, sweep: SweepId) -> Vec<WithoutData> {
         let Some(state) = self.sweeps.get(&sweep) else { return Vec::new() };
@@ -381,7 +381,7 @@ impl Scheduler {
             for name in &names {
                 let digest = state.data_digests.get(*name).map(String::as_str);
                 if !worker.data_sets.may_have(name, digest) {
-                    let other = worker.data_sets.known.get(*name).cloned().flatten();
+                    let other = worker.data_sets.known.get(*name).and_then(|known| known.digest.clone());
                     without.push(WithoutData { worker: id.clone(), data_set: (*name).to_owned(), other });
                 }
             }
@@ -389,7 +389,7 @@ impl Scheduler {
         without
     }
 
-    /// What is trained under a lease.
+    /// The tasks that are trained under a lease.
     pub fn running_under(&self, token: LeaseToken) -> Vec<RunningTask> {
         let Some(lease) = self.leases.get(&token) else { return Vec::new() };
         let Some(state) = self.sweeps.get(&lease.sweep) else { return Vec::new() };
@@ -405,7 +405,7 @@ impl Scheduler {
         running.collect()
     }
 
-    /// A task in training; `None` when it is not.
+    /// A task in training; `None` if it is not in training.
     #[must_use]
     pub fn running(&self, task: TaskId) -> Option<RunningTask> {
         let (state, index) = self.find(task)?;

@@ -1,4 +1,4 @@
-//! Who is there, and what it has to offer.
+//! The workers that are present, and their slots.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,19 +21,19 @@ pub(super) struct Worker {
     pub(super) connected: bool,
     pub(super) about: About,
     pub(super) last_seen: Timestamp,
-    /// Whether it was asked to take nothing new and to leave, and whether at once.
+    /// Whether it was asked to take no new tasks and to exit, and whether at once.
     pub(super) draining: Option<bool>,
     pub(super) slots: BTreeMap<u32, Offer>,
-    /// Nothing is known before it says so.
+    /// Empty until the worker reports its data sets.
     pub(super) data_sets: DataSets,
     pub(super) leases: BTreeSet<LeaseToken>,
-    /// An epoch, or a task, was finished on it.
+    /// Whether an epoch or a task was finished on it.
     pub(super) has_trained: bool,
     /// Slots with an active lease.
     pub(super) busy: BTreeMap<u32, LeaseToken>,
 }
 
-/// What people are told of a worker.
+/// The description of a worker for people.
 #[derive(Clone, Debug, Default)]
 pub(super) struct About {
     pub(super) host: String,
@@ -41,16 +41,16 @@ pub(super) struct About {
     pub(super) warnings: Vec<String>,
 }
 
-/// What a slot has to offer.
+/// The properties of a slot.
 #[derive(Clone, Debug)]
 pub(super) struct Offer {
-    /// The most tasks it takes in one cohort.
+    /// Maximum number of tasks in one cohort.
     pub(super) max_cohort: u32,
     pub(super) device: String,
 }
 
-/// A slot that waits for tasks. Ordered so that what is scarce can be spread: small slots first, and slots
-/// of different workers before the second slot of one.
+/// A slot that waits for tasks. The order spreads scarce tasks: small slots come first, and the first slots of all
+/// workers come before the second slots.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FreeSlot {
     pub(super) max_cohort: u32,
@@ -81,7 +81,7 @@ impl Scheduler {
         let mut missing = known.leases.clone();
         let mut actions = Vec::new();
         if let Some(now) = known.draining {
-            // It may not have heard it the first time.
+            // The worker may not have received it the first time.
             actions.push(Action::DrainWorker { worker: worker.clone(), now });
         }
         for HeldLease { token, tasks } in held {
@@ -118,8 +118,8 @@ impl Scheduler {
         }
     }
 
-    /// What a connecting worker is told of a lease it holds: reports that arrived before are acknowledged,
-    /// tasks that are not its own any more are to be dropped.
+    /// The answers to a connecting worker about a lease that it holds: earlier reports are acknowledged, and tasks
+    /// that are no longer its own are to be dropped.
     fn reconcile_lease(&self, worker: &WorkerId, token: LeaseToken, tasks: Vec<TaskId>) -> Vec<Action> {
         let mut actions = Vec::new();
         let mut stale = Vec::new();
@@ -136,7 +136,7 @@ impl Scheduler {
             }
         }
         if stale.len() == all {
-            // Also when the worker named no task of a lease that is not there.
+            // Also if the worker named no task of a lease that does not exist.
             actions.push(Action::DropLease { worker: worker.clone(), token, tasks: Vec::new(), reason });
         } else if !stale.is_empty() {
             actions.push(Action::DropLease { worker: worker.clone(), token, tasks: stale, reason });
@@ -147,6 +147,7 @@ impl Scheduler {
     pub(super) fn learn_data_sets(&mut self, worker: &WorkerId, data_sets: DataSets) -> Vec<Action> {
         if let Some(known) = self.workers.get_mut(worker) {
             known.data_sets = data_sets;
+            self.review_data_fit();
         }
         Vec::new()
     }
@@ -187,7 +188,7 @@ impl Scheduler {
     }
 
     pub(super) fn undrain(&mut self, worker: WorkerId) -> Vec<Action> {
-        // One that leaves at once has given its leases back.
+        // A worker that exits at once has returned its leases.
         let Some(known) = self.workers.get_mut(&worker).filter(|known| known.draining == Some(false)) else {
             return Vec::new();
         };
@@ -200,11 +201,12 @@ impl Scheduler {
         if let Some(known) = self.workers.get_mut(worker) {
             known.connected = false;
         }
+        self.review_data_fit();
         self.forget_if_gone(worker);
         Vec::new()
     }
 
-    /// Recovery: nobody is connected yet, and every lease has its full time to be claimed by its worker.
+    /// Recovery: no worker is connected yet, and each has the full lease time to reconnect.
     pub(super) fn start_again(&mut self, now: Timestamp) -> Vec<Action> {
         self.free.clear();
         self.lost_members.clear();
@@ -225,7 +227,7 @@ impl Scheduler {
         self.renew_leases(now)
     }
 
-    /// Every lease that is not lost has its full time again.
+    /// Gives every lease that is not lost its full time again.
     pub(super) fn renew_leases(&mut self, now: Timestamp) -> Vec<Action> {
         let tokens: Vec<LeaseToken> = self.leases.keys().copied().collect();
         for token in tokens {
@@ -234,7 +236,7 @@ impl Scheduler {
         Vec::new()
     }
 
-    /// No task waits longer than its sweep's longest backoff, even if the host's clock was set back.
+    /// Limits the wait of tasks to the longest backoff of their sweep, in case the host's clock was set back.
     fn shorten_waits(&mut self, now: Timestamp) {
         for (not_before, sweep, index) in std::mem::take(&mut self.waiting) {
             let Some(state) = self.sweeps.get_mut(&sweep) else { continue };

@@ -1,4 +1,4 @@
-//! When two settings are the same: one way of writing them, and hashes of it.
+//! The canonical form of settings, and hashes of it. Two settings are equal if their canonical forms are.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -12,14 +12,14 @@ use super::{
 };
 use crate::id::ConfigurationId;
 
-/// Goes into every hash. Change it when equal settings begin to be written differently, such as when a default
-/// changes: identifiers in old stores then belong to other configurations.
+/// Part of every hash. Change it if the canonical form of equal settings changes, for example when a default changes:
+/// identifiers in old stores then belong to other configurations.
 const FORMAT: &str = "colearn settings 2";
 
 impl TaskSettings {
-    /// The same settings without what makes no difference: what is said of a modality and is the default,
-    /// dropouts of modalities that are never trained on, details of a schedule or of a partial drop that is
-    /// not used, and the order of the subsets that are evaluated.
+    /// The same settings without values that have no effect: per-modality settings equal to the default, dropouts of
+    /// modalities that are never used in training, details of an unused schedule or partial drop, and the order of
+    /// the evaluated subsets.
     #[must_use]
     pub fn normalized(mut self) -> Self {
         let (unimodal, primary) = (self.unimodal, self.primary.as_str());
@@ -46,7 +46,7 @@ impl TaskSettings {
         self
     }
 
-    /// The modalities that these settings name, which the data set must have, each with the key that names it.
+    /// The modalities that these settings name, each with the key that names it. The data set must have all of them.
     pub fn modalities_named(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let hidden = match &self.model {
             ModelSettings::BiEflstm(_) => None,
@@ -59,14 +59,15 @@ impl TaskSettings {
             .map(|(key, name)| (key, name.as_str()))
     }
 
-    /// The identifier of these settings: the first 8 bytes of a SHA-256 of them, canonically written. The
-    /// same settings have the same one, however they were spelt.
+    /// The identifier of these settings: the first 8 bytes of the SHA-256 of their canonical form. Equal settings
+    /// have the same identifier, however they were written.
     #[must_use]
     pub fn configuration_id(&self) -> ConfigurationId {
         configuration_id(&self.flat())
     }
 
-    /// A hash of what all members of a cohort must share: what decides shapes and the loop's length.
+    /// A hash of the settings that all members of a cohort must share: those that decide shapes and the length of the
+    /// loop.
     #[must_use]
     pub fn cohort_key(&self) -> u64 {
         cohort_key(&self.flat())
@@ -82,18 +83,17 @@ impl TaskSettings {
     }
 }
 
-/// [`TaskSettings::configuration_id`] of settings that are flat already.
+/// [`TaskSettings::configuration_id`] for flat settings.
 pub(crate) fn configuration_id(flat: &BTreeMap<String, Value>) -> ConfigurationId {
     ConfigurationId(hash(&canonical(flat, |_| true)))
 }
 
-/// [`TaskSettings::cohort_key`] of settings that are flat already.
+/// [`TaskSettings::cohort_key`] for flat settings.
 pub(crate) fn cohort_key(flat: &BTreeMap<String, Value>) -> u64 {
     hash(&canonical(flat, |path| field(path).is_none_or(|field| field.shared_in_cohort)))
 }
 
-/// Whether flat settings have this value although they do not have the path: a modality that is not named has
-/// the default.
+/// Whether flat settings without this path have this value: a modality that is not named has the default.
 pub(crate) fn is_absent(path: &str, value: &Value) -> bool {
     field(path).is_some_and(|field| field.by_modality().is_some() && is_default(field, value))
 }
@@ -116,9 +116,9 @@ fn flatten(path: String, value: Value, into: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// One JSON object with sorted dotted keys, without those that have their default, so that a field can be added
-/// later and leave identifiers as they are. Floats are written as the shortest decimal that reads back as the
-/// same float, always with an exponent, so that there is one spelling for each.
+/// One JSON object with sorted dotted keys, without values equal to their default, so that fields can be added later
+/// without changing identifiers. Floats are written as the shortest decimal that is read back as the same float,
+/// always with an exponent, so that each float has one spelling.
 fn canonical(flat: &BTreeMap<String, Value>, keep: impl Fn(&str) -> bool) -> String {
     let mut text = String::with_capacity(512);
     let is_default = |path: &str, value| field(path).is_some_and(|field| is_default(field, value));
@@ -129,7 +129,7 @@ fn canonical(flat: &BTreeMap<String, Value>, keep: impl Fn(&str) -> bool) -> Str
         match value {
             Value::String(word) => quote(word, &mut text),
             Value::Number(number) if number.is_f64() => {
-                // -0.0 + 0.0 is 0.0. Writing to a String can not fail.
+                // -0.0 + 0.0 is 0.0. Writing to a String cannot fail.
                 let _ = write!(text, "{:e}", number.as_f64().unwrap_or_default() + 0.0);
             }
             value => {
@@ -141,7 +141,7 @@ fn canonical(flat: &BTreeMap<String, Value>, keep: impl Fn(&str) -> bool) -> Str
     text
 }
 
-/// As in JSON, escaping only what must be for no two texts to be written alike.
+/// Quotes as in JSON, but escapes only what is needed to keep different texts different.
 fn quote(text: &str, into: &mut String) {
     into.push('"');
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! The settings of one task: their types, the table that describes every field, and their identity.
+//! The settings of one task: their types, the table that describes all fields, and their identity.
 
 mod canonical;
 mod resolve;

@@ -1,4 +1,4 @@
-//! From the values of single fields to the settings of a task.
+//! Converts the values of single fields to the settings of a task.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::{
     schema::{FIELDS, Preset},
 };
 
-/// The settings that these values give, by dotted path; every other field has its default. Values of fields
-/// that the model's kind does not have are left out.
+/// The settings for these values, by dotted path; all other fields have their defaults. Values of fields that the
+/// kind of model does not have are ignored.
 ///
-/// Each value must have passed its row of the table, and fields without default must be there.
+/// Each value must have passed the check of its table row, and fields without a default must be given.
 pub(crate) fn resolve(values: &BTreeMap<String, Value>) -> TaskSettings {
     let default_of = |path: &str| {
         FIELDS.iter().find(|field| field.path == path).and_then(|field| field.default).map(Preset::value)

@@ -1,10 +1,10 @@
-//! The settings of one task, resolved: every field has its value.
+//! The resolved settings of one task: every field has a value.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that decides what a task trains, but for the seed.
+/// All settings of a task except the seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TaskSettings {
@@ -16,13 +16,13 @@ pub struct TaskSettings {
     pub unimodal: bool,
     /// The network.
     pub model: ModelSettings,
-    /// How it is trained.
+    /// The training loop.
     pub training: TrainingSettings,
-    /// Probability in [0, 1] with which a modality's features are zeroed, by modality. A modality that is not
-    /// named is never dropped.
+    /// Probability in [0, 1] with which a modality is set to zero, by modality. A modality that is not named is never
+    /// dropped.
     pub modality_dropout: BTreeMap<String, f64>,
-    /// Further subsets of modalities that the trained network is tested with, beside the primary modality
-    /// alone; each sorted, without duplicates. Settings of before it existed have none.
+    /// Further subsets of modalities for the test, in addition to the primary modality alone; each sorted, without
+    /// duplicates. Empty in settings of versions without this field.
     #[serde(default)]
     pub evaluate: Vec<Vec<String>>,
 }
@@ -33,8 +33,8 @@ pub struct TaskSettings {
 pub enum ModelSettings {
     /// Early-fusion bidirectional LSTM: modalities concatenated per step (paper, section 3).
     BiEflstm(BiEflstmSettings),
-    /// Memory Fusion Network (Zadeh et al. 2018; paper, section 3): an LSTM for each modality, attention over
-    /// their cell states, and a gated memory.
+    /// Memory Fusion Network (Zadeh et al. 2018; paper, section 3): an LSTM for each modality, attention over their
+    /// cell states, and a gated memory.
     Mfn(MfnSettings),
 }
 
@@ -44,43 +44,43 @@ pub enum ModelSettings {
 pub struct BiEflstmSettings {
     /// Hidden units per direction and layer, and width of the head.
     pub hidden: u32,
-    /// Stacked bidirectional layers.
+    /// Number of stacked bidirectional layers.
     pub layers: u32,
     /// Dropout between the layers and in the head, in [0, 1).
     pub dropout: f64,
 }
 
-/// Hidden units of a modality's LSTM that is not named.
+/// Hidden units of the LSTM of a modality that is not named.
 pub(super) const DEFAULT_HIDDEN: u32 = 32;
 
-/// Sizes of the Memory Fusion Network. Each inner network is Linear, ReLU, dropout, Linear; its width is that of
-/// the layer within, its dropout is in [0, 1).
+/// Sizes of the Memory Fusion Network. Each inner network is Linear, ReLU, dropout, Linear. Its width is that of the
+/// inner layer; its dropout is in [0, 1).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MfnSettings {
-    /// Hidden units of the LSTM of each modality; 32 where a modality is not named.
+    /// Hidden units of the LSTM of each modality; 32 for a modality that is not named.
     pub hidden: BTreeMap<String, u32>,
     /// Width of the memory.
     pub memory: u32,
     /// Width of the network that turns cell states into attention.
     pub nn1: u32,
-    /// Dropout in it.
+    /// Dropout in NN1.
     pub nn1_dropout: f64,
     /// Width of the network that proposes a new memory.
     pub nn2: u32,
-    /// Dropout in it.
+    /// Dropout in NN2.
     pub nn2_dropout: f64,
     /// Width of the gate that retains the memory.
     pub gamma1: u32,
-    /// Dropout in it.
+    /// Dropout in gamma1.
     pub gamma1_dropout: f64,
     /// Width of the gate that updates the memory.
     pub gamma2: u32,
-    /// Dropout in it.
+    /// Dropout in gamma2.
     pub gamma2_dropout: f64,
     /// Width of the head.
     pub out: u32,
-    /// Dropout in it.
+    /// Dropout in the head.
     pub out_dropout: f64,
 }
 
@@ -92,7 +92,7 @@ impl MfnSettings {
     }
 }
 
-/// The training loop. A field that is missing, because the sweep was stored before there was one, has its default.
+/// The training loop. A field that is missing, because the sweep was stored by an earlier version, has its default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainingSettings {
@@ -106,37 +106,37 @@ pub struct TrainingSettings {
     pub shuffle: Shuffle,
     /// Leave out the last batch of an epoch when it is not full.
     pub drop_last: bool,
-    /// Whether one draw decides for all modalities, or one each.
+    /// Whether one draw decides for all modalities, or one for each.
     pub modality_draw: ModalityDraw,
-    /// What a draw decides for.
+    /// The unit that one draw decides for.
     pub modality_granularity: ModalityGranularity,
-    /// What a drop zeroes of a modality.
+    /// The part of a modality that a drop sets to zero.
     pub modality_part: ModalityPart,
-    /// Probability in [0, 1] with which each feature or time step is zeroed by a partial drop; drawn anew for
-    /// every drop.
+    /// Probability in [0, 1] with which a partial drop sets each feature or time step to zero; drawn again for every
+    /// drop.
     pub modality_fraction: f64,
     /// Decay of Adam's mean of the gradient, in [0, 1).
     pub beta1: f64,
     /// Decay of Adam's mean of the squared gradient, in [0, 1).
     pub beta2: f64,
-    /// L2 penalty: this times the weights is added to the gradient (`torch.optim.Adam`, not AdamW).
+    /// L2 penalty: this factor times the weights is added to the gradient (`torch.optim.Adam`, not AdamW).
     pub weight_decay: f64,
     /// Largest L2 norm of the gradient of all weights together; 0 for no limit.
     pub gradient_clip: f64,
     /// How the learning rate changes.
     pub schedule: Schedule,
-    /// What a plateau multiplies the learning rate by, in (0, 1).
+    /// Factor of the learning rate at a plateau, in (0, 1).
     pub plateau_factor: f64,
-    /// Epochs without a lower validation loss that are no plateau yet.
+    /// Number of epochs without a lower validation loss that do not count as a plateau yet.
     pub plateau_patience: u32,
-    /// Epochs without a lower validation loss after which training stops; 0 for never.
+    /// Number of epochs without a lower validation loss after which training stops; 0 for never.
     pub patience: u32,
-    /// Which weights are tested.
+    /// The weights that are tested.
     pub keep: Keep,
 }
 
 impl Default for TrainingSettings {
-    /// What the table of settings says, too; a test compares them.
+    /// Equal to the defaults in the settings table; a test compares them.
     fn default() -> Self {
         Self {
             epochs: 40,
@@ -167,7 +167,7 @@ impl Default for TrainingSettings {
 pub enum Shuffle {
     /// Once at the start, as the paper's code does: every epoch sees the same batches.
     Once,
-    /// Anew at every epoch.
+    /// At every epoch.
     EveryEpoch,
 }
 
@@ -175,14 +175,14 @@ pub enum Shuffle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModalityDraw {
-    /// One uniform draw for all modalities: modality m is dropped where the draw is below p_m (the paper's code).
-    /// Modalities of equal level drop together.
+    /// One uniform draw for all modalities: modality m is dropped if the draw is below p_m (the paper's code).
+    /// Modalities of equal level are dropped together.
     Shared,
     /// One draw for each modality (the paper's text, equations 13-15).
     Independent,
 }
 
-/// What one draw of modality dropout decides for.
+/// The unit that one draw of modality dropout decides for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModalityGranularity {
@@ -194,15 +194,15 @@ pub enum ModalityGranularity {
     Step,
 }
 
-/// What a drop zeroes of a modality (the paper's section 5 leaves partial drops to future work).
+/// The part of a modality that a drop sets to zero (the paper's section 5 leaves partial drops to future work).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModalityPart {
-    /// All of it.
+    /// The whole modality.
     All,
-    /// Some of its features, at all time steps alike.
+    /// Some of its features, the same ones at all time steps.
     Features,
-    /// Some of its time steps, with all their features.
+    /// Some of its time steps, with all features.
     Steps,
 }
 
@@ -210,19 +210,19 @@ pub enum ModalityPart {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// Not at all.
+    /// It stays constant.
     Constant,
-    /// `torch.optim.lr_scheduler.ReduceLROnPlateau` on the validation loss, with its defaults for what is not a
-    /// setting: mode min, relative threshold 1e-4, no cooldown, no least rate.
+    /// `torch.optim.lr_scheduler.ReduceLROnPlateau` on the validation loss, with its defaults for everything that is
+    /// not a setting: mode min, relative threshold 1e-4, no cooldown, no minimum rate.
     Plateau,
 }
 
-/// Which weights are tested.
+/// The weights that are tested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
-    /// Those of the epoch of lowest validation loss; of equal ones the later.
+    /// The weights of the epoch with the lowest validation loss; the last one on ties.
     Best,
-    /// Those of the last epoch.
+    /// The weights of the last epoch.
     Last,
 }

@@ -1,7 +1,7 @@
-//! Whether settings can be trained: each within its range, and all of them on a data set.
+//! Checks whether settings can be trained: each value against its range, and all of them against a data set.
 //!
-//! Sweep files are checked value by value as they are read, with the place of each mistake; the ranges are the same
-//! rows of the table. Here settings are checked that come from elsewhere, and against data.
+//! The reader of sweep files checks each value against the same table rows, with the position of each error. This
+//! module checks settings from other sources, and settings against data.
 
 use serde_json::Value;
 
@@ -11,20 +11,20 @@ use super::{
 };
 use crate::sweep::did_you_mean;
 
-/// Networks with more weights are a slip of the pen; the bound also keeps every product of sizes within 64 bits.
+/// A network with more weights is a typing error. The bound also keeps every product of sizes within 64 bits.
 const MAX_WEIGHTS: u128 = 1 << 36;
 
-/// Why settings cannot be trained.
+/// The reason why settings cannot be trained.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SettingsError {
-    /// A value is not what its row of the table allows.
+    /// A value is not allowed by its table row.
     #[error("`{path}` must be {expected}, found {found}")]
     Value {
         /// The dotted path of the setting.
         path: String,
-        /// What the row allows.
+        /// The allowed values.
         expected: String,
-        /// What is there, as JSON.
+        /// The given value, as JSON.
         found: String,
     },
     /// There is no such setting.
@@ -36,25 +36,25 @@ pub enum SettingsError {
     /// The data set lacks a modality.
     #[error("`{key}` names the modality `{name}`, which {data} does not have; it has: {}{}", modalities.join(", "), advice(name, modalities))]
     NoModality {
-        /// The setting.
+        /// The setting that names it.
         key: String,
-        /// The modality that it names.
+        /// The name of the modality.
         name: String,
-        /// What the data set is called.
+        /// The name of the data set.
         data: String,
-        /// What it has.
+        /// The modalities of the data set.
         modalities: Vec<String>,
     },
-    /// An epoch would have no batch.
+    /// An epoch would have no batches.
     #[error(
         "training.batch_size is {batch_size}, but the training split of {data} has {samples} samples; choose a smaller batch, or set training.drop_last to false"
     )]
     NoBatch {
-        /// The setting.
+        /// The batch size.
         batch_size: u32,
-        /// What the data set is called.
+        /// The name of the data set.
         data: String,
-        /// How many samples it trains on.
+        /// The number of its training samples.
         samples: usize,
     },
 }
@@ -64,14 +64,14 @@ fn advice(name: &str, modalities: &[String]) -> String {
         .map_or_else(String::new, |advice| format!("; {advice}"))
 }
 
-/// What of a data set decides whether settings fit it.
+/// The properties of a data set that decide whether settings fit it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DataShape {
-    /// What messages call it: its path, with a word before it if that helps.
+    /// Its name in messages: the path, with a word before it if that helps.
     pub name: String,
     /// The modalities, in the order of the data set.
     pub modalities: Vec<String>,
-    /// Samples of the training split.
+    /// Number of training samples.
     pub train_samples: usize,
 }
 
@@ -79,7 +79,7 @@ impl DataShape {
     /// The position of a modality that a setting names.
     ///
     /// # Errors
-    /// When the data set does not have it.
+    /// If the data set does not have it.
     pub fn modality(&self, key: &str, name: &str) -> Result<usize, SettingsError> {
         self.modalities.iter().position(|modality| modality == name).ok_or_else(|| {
             SettingsError::NoModality {
@@ -93,7 +93,7 @@ impl DataShape {
 }
 
 impl Kind {
-    /// Whether a value is one of those that are allowed.
+    /// Whether a value is allowed.
     #[must_use]
     pub fn accepts(&self, value: &Value) -> bool {
         match self {
@@ -128,7 +128,7 @@ fn is_text(text: &str) -> bool {
     !text.trim().is_empty() && !text.chars().any(crate::text::is_unprintable) && text.len() <= MAX_TEXT_BYTES
 }
 
-/// A list of modalities, at least one. They are joined to the names of metrics, which have an end.
+/// A non-empty list of modalities. Their names become part of metric names, so their length is limited.
 fn is_subset(value: &Value) -> bool {
     let Some(names) = value.as_array() else { return false };
     let joined: usize = names.iter().filter_map(Value::as_str).map(|name| name.len() + 1).sum();
@@ -141,7 +141,7 @@ impl TaskSettings {
     /// Checks every value against its row of the table.
     ///
     /// # Errors
-    /// Naming the first setting that is out of its range.
+    /// Names the first setting that is out of its range.
     pub fn validate(&self) -> Result<(), SettingsError> {
         for (path, value) in self.flat() {
             let Some(field) = schema::field(&path) else { return Err(SettingsError::Unknown(path)) };
@@ -156,8 +156,8 @@ impl TaskSettings {
     /// Checks that valid settings can be trained on a data set.
     ///
     /// # Errors
-    /// When the data set lacks a modality that they name or has too few samples for a batch, or when the network
-    /// is too large for any memory.
+    /// If the data set lacks a named modality or has too few samples for a batch, or if the network is too large for
+    /// any memory.
     pub fn fits(&self, data: &DataShape) -> Result<(), SettingsError> {
         for (key, name) in self.modalities_named() {
             data.modality(key, name)?;
@@ -186,8 +186,8 @@ impl TaskSettings {
         Ok(())
     }
 
-    /// The numbers of samples of an epoch's batches. Batch norm needs two samples: a last batch of a single one is
-    /// left out where there is a batch norm.
+    /// The number of samples of each batch of an epoch. Batch norm needs two samples: with batch norm a last batch of
+    /// one sample is left out.
     #[must_use]
     pub fn batch_sizes(&self, samples: usize) -> Vec<usize> {
         let least = match self.model {

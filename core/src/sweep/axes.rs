@@ -6,13 +6,13 @@ use serde_json::Value;
 
 use super::file::Outline;
 
-/// One direction of the grid: a parameter, or a group of zipped ones. Holds indices into the parameters.
+/// One axis of the grid: a parameter, or a group of zipped parameters. Holds indices of parameters.
 pub(crate) struct Axis {
     pub(crate) parameters: Vec<usize>,
     pub(crate) length: usize,
 }
 
-/// The axes in the order of the file; a group stands where the first of its parameters stands.
+/// The axes in the order of the file; a group is at the position of its first parameter.
 pub(crate) fn axes(outline: &Outline) -> Vec<Axis> {
     let mut axes = Vec::new();
     for (index, parameter) in outline.parameters.iter().enumerate() {
@@ -26,8 +26,8 @@ pub(crate) fn axes(outline: &Outline) -> Vec<Axis> {
     axes
 }
 
-/// How many points the grid has. Without `parameters` there is no grid: the sweep is its `include`, or the
-/// settings of the file alone.
+/// The number of points of the grid. Without `parameters` there is no grid: the sweep consists of its `include`, or
+/// of the settings of the file.
 pub(crate) fn grid_size(outline: &Outline, axes: &[Axis]) -> Option<u64> {
     if outline.parameters.is_empty() {
         return Some(u64::from(outline.include.is_empty()));
@@ -47,7 +47,7 @@ pub(crate) fn point(outline: &Outline, axes: &[Axis], at: &[usize]) -> BTreeMap<
     values
 }
 
-/// To the next point; the last axis moves first.
+/// Moves to the next point; the last axis moves first.
 pub(crate) fn step(at: &mut [usize], axes: &[Axis]) {
     for (position, axis) in at.iter_mut().zip(axes).rev() {
         *position += 1;

@@ -1,8 +1,8 @@
-//! Characters that look like spaces but are letters for YAML. They come from word processors and web pages.
+//! Characters that look like spaces but are letters in YAML. Word processors and web pages produce them.
 
 use super::diagnostic::{Problems, Span};
 
-/// Whether `c` looks like a space or is invisible, and is neither a space nor a line break for YAML.
+/// Whether `c` looks like a space or is invisible, but is neither a space nor a line break in YAML.
 fn is_odd(c: char) -> bool {
     let unseen = matches!(c, '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}');
     unseen || (!c.is_ascii() && c.is_whitespace())
@@ -18,7 +18,7 @@ fn name(c: char) -> &'static str {
     }
 }
 
-/// Warns of the first such character of every line, outside comments and the description.
+/// Warns of the first such character in each line, except in comments and the description.
 pub(super) fn warn(problems: &mut Problems<'_>) {
     let text = problems.source.text;
     let mut start = 0;
@@ -29,7 +29,7 @@ pub(super) fn warn(problems: &mut Problems<'_>) {
         if let Some((at, c)) = found.filter(|_| !code.starts_with("description:")) {
             let span = Span { start: start + at, end: start + at + c.len_utf8() };
             let message =
-                format!("this is {} (U+{:04X}), which YAML takes for a letter", name(c), u32::from(c));
+                format!("this is {} (U+{:04X}), which YAML treats as a letter", name(c), u32::from(c));
             problems.warning(span, message).help("replace it by a space that is typed on the keyboard");
         }
         start += line.len();

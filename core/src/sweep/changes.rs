@@ -1,4 +1,4 @@
-//! What differs between two sweeps, setting by setting.
+//! The differences between two sweeps, setting by setting.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,15 +7,15 @@ use serde_json::Value;
 use super::definition::Sweep;
 use crate::text::counted_len;
 
-/// The most lines, and the most values in a line.
+/// Maximum number of lines, and of values in a line.
 const MAX_LINES: usize = 12;
 const MAX_VALUES: usize = 5;
-/// What a setting is that is not given, such as the dropout of a modality that is never dropped.
+/// The text for a setting without a value, such as the dropout of a modality that is never dropped.
 const ABSENT: &str = "absent";
 
 impl Sweep {
-    /// What differs in another sweep's tasks, for people: a line for each setting, with its values here and there, and one for
-    /// the seeds. Empty when the tasks are the same.
+    /// The differences between the tasks of this sweep and those of another, for people: one line per setting with
+    /// its values in both, and one for the seeds. Empty if the tasks are the same.
     #[must_use]
     pub fn changes_to(&self, other: &Self) -> Vec<String> {
         let (mine, theirs) = (values_by_path(self), values_by_path(other));
@@ -43,7 +43,7 @@ impl Sweep {
         lines
     }
 
-    /// The same values of each setting, but in other combinations.
+    /// The difference if each setting has the same values, but in other combinations.
     fn other_combinations(&self, other: &Self) -> Option<String> {
         let ids = |sweep: &Self| sweep.configurations.iter().map(|c| c.id).collect::<BTreeSet<_>>();
         let (mine, theirs) = (ids(self), ids(other));
@@ -73,7 +73,7 @@ fn written(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// In words; `None` when there is no difference.
+/// The difference in words; `None` if there is none.
 fn difference(mine: &BTreeSet<String>, theirs: &BTreeSet<String>) -> Option<String> {
     if mine == theirs {
         return None;
@@ -92,7 +92,7 @@ fn difference(mine: &BTreeSet<String>, theirs: &BTreeSet<String>) -> Option<Stri
     )
 }
 
-/// Numbers in their order, then words in theirs.
+/// The values as text: numbers in numerical order, then words in alphabetical order.
 fn listed<'a>(values: impl Iterator<Item = &'a String>) -> String {
     let mut words: Vec<&str> = values.map(String::as_str).collect();
     let number = |word: &str| word.parse::<f64>().unwrap_or(f64::INFINITY);

@@ -1,4 +1,4 @@
-//! A validated sweep: expanded, resolved, and not able to be wrong.
+//! A validated sweep: expanded, resolved, and always consistent.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,26 +10,26 @@ use crate::{
     settings::TaskSettings,
 };
 
-/// A sweep as it is meant: what the coordinator journals and everything later reads.
+/// A validated sweep. The coordinator journals it, and all later code reads it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sweep {
     /// Its name.
     pub name: SweepName,
-    /// The dotted paths that are swept, in the order of the file; columns of every table.
+    /// The swept dotted paths, in the order of the file; they are columns of every table.
     pub parameters: Vec<String>,
     /// The points of the grid, in order, without duplicates; at least one.
     pub configurations: Vec<Configuration>,
-    /// The replicates, in order, without duplicates; at least one.
+    /// The seeds, in order, without duplicates; at least one.
     pub seeds: Vec<u64>,
-    /// How results are shown.
+    /// Settings for reports.
     pub report: ReportSettings,
-    /// When a failed attempt is tried again.
+    /// Settings for repeating failed attempts.
     pub retries: RetrySettings,
-    /// When training is written down to go on from. Sweeps journaled before it existed have the default.
+    /// Settings for checkpoints. Sweeps from older journals have the default.
     #[serde(default)]
     pub checkpoint: CheckpointSettings,
-    /// Which of its tasks go out when. Sweeps journaled before it existed have the default.
+    /// Order and priority of its tasks. Sweeps from older journals have the default.
     #[serde(default, skip_serializing_if = "ScheduleSettings::is_default")]
     pub schedule: ScheduleSettings,
 }
@@ -40,49 +40,50 @@ pub struct Sweep {
 pub struct Configuration {
     /// Hash of `settings`.
     pub id: ConfigurationId,
-    /// What is trained, fully resolved.
+    /// The fully resolved settings.
     pub settings: TaskSettings,
-    /// What distinguishes it: the swept paths it sets, with their values. Keys beyond
-    /// [`Sweep::parameters`] come from `include`.
+    /// The swept paths that this configuration sets, with their values. Paths beyond [`Sweep::parameters`] come from
+    /// `include`.
     pub values: BTreeMap<String, Value>,
-    /// Whether the others are compared with this one.
+    /// Whether the other configurations are compared with this one.
     pub baseline: bool,
-    /// Tasks of equal key can be trained in one cohort: everything that decides shapes and the loop's length.
+    /// Tasks with equal keys can be trained in one cohort. The key covers all settings that decide shapes and the
+    /// length of the loop.
     pub cohort_key: u64,
 }
 
-/// How results are shown.
+/// Settings for reports.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ReportSettings {
-    /// Metric names, in column order. The first is the one that verdicts are about.
+    /// Metric names, in column order. Verdicts are about the first one.
     pub metrics: Vec<String>,
     /// Confidence level of the intervals, in (0, 1).
     pub confidence: f64,
-    /// File of published means to show beside the results, relative to the sweep file. Only its name is kept
-    /// here: whoever makes a report reads it then. Sweeps journaled before it existed have none.
+    /// File of published means to show beside the results, relative to the sweep file. Only the name is stored; the
+    /// file is read when a report is made. Sweeps from older journals have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
 }
 
-/// When a failed attempt is tried again.
+/// Settings for repeating failed attempts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RetrySettings {
-    /// Attempts a task has in all; at least 1.
+    /// Total number of attempts of a task; at least 1.
     pub max_attempts: u32,
-    /// Wait before the second attempt; doubled for each further one.
+    /// Wait before the second attempt; doubled for each further attempt.
     pub initial_backoff: Duration,
     /// The longest wait.
     pub max_backoff: Duration,
 }
 
-/// When training is written down, so that another attempt goes on from there. No part of what a
-/// configuration is: results do not depend on it.
+/// Settings for checkpoints, from which another attempt continues. They are not part of a configuration's identity,
+/// because results do not depend on them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CheckpointSettings {
-    /// Epochs between one checkpoint and the next; 0 means that there are none.
+    /// Epochs between two checkpoints; 0 means that none are written.
     pub every_epochs: u32,
 }
 
@@ -92,16 +93,17 @@ impl Default for CheckpointSettings {
     }
 }
 
-/// Which tasks of a sweep go out when. No part of what a configuration is: results do not depend on it.
+/// Order and priority of a sweep's tasks. They are not part of a configuration's identity, because results do not
+/// depend on them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ScheduleSettings {
-    /// In which order.
+    /// Order of the tasks.
     pub order: Order,
-    /// Sweeps of a higher priority go first; those of equal priority share the slots evenly. From
+    /// Sweeps with a higher priority come first; those of equal priority share the slots evenly. From
     /// [`Self::LOWEST`] to [`Self::HIGHEST`].
     pub priority: i32,
-    /// The most tasks that run at a time; `None` for as many as there is room for.
+    /// Maximum number of tasks that run at a time; `None` for no limit.
     pub max_concurrent_tasks: Option<u32>,
 }
 
@@ -116,19 +118,19 @@ impl ScheduleSettings {
     }
 }
 
-/// The order in which the tasks of a sweep go out.
+/// The order in which the tasks of a sweep are handed out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Order {
-    /// Seed by seed over all configurations: a whole table stands at n = 1 first.
+    /// All configurations with the first seed, then with the next: a complete table with n = 1 comes first.
     #[default]
     BySeed,
-    /// Configuration by configuration, each with all its seeds.
+    /// One configuration after the other, each with all its seeds.
     ByConfiguration,
 }
 
 impl Order {
-    /// Every order.
+    /// All orders.
     pub const ALL: [Self; 2] = [Self::BySeed, Self::ByConfiguration];
 
     /// The word for it in sweep files.

@@ -1,4 +1,4 @@
-//! What is wrong with a sweep file, shown at its place as rustc shows it.
+//! Errors and warnings in a sweep file, shown with the source line as rustc does.
 
 use std::{fmt, sync::Arc};
 
@@ -6,85 +6,85 @@ use serde::Serialize;
 
 use crate::text::{is_unprintable, one_line};
 
-/// Bytes of the source text: where something stands.
+/// A range of bytes in the source text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Span {
     pub(crate) start: usize,
     pub(crate) end: usize,
 }
 
-/// Longest part of a line that is kept and shown, in characters.
+/// Maximum number of characters of a line that are kept and shown.
 const WINDOW: usize = 120;
-/// How much of a long line is shown before the place.
+/// Number of characters of a long line that are shown before the position.
 const BEFORE: usize = 30;
 
-/// Longest text about a place that is kept, in characters, and how much of its end. It may quote the file, in which a
+/// Maximum number of characters of a message, and of its end that is kept. A message may quote the file, where a
 /// number can have a hundred thousand digits.
 const MAX_TEXT: usize = 500;
 const END: usize = 150;
 
-/// A place in a sweep file, with its line to show it by.
+/// A position in a sweep file, with its line.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SourcePlace {
-    /// Counting from 1.
+    /// Line number, counting from 1.
     pub line: usize,
-    /// Counting from 1, in characters.
+    /// Column in characters, counting from 1.
     pub column: usize,
-    /// How many characters are meant, on this line; at least 1.
+    /// Number of marked characters on this line; at least 1.
     pub length: usize,
-    /// The line as it is written; of a long line, the part around the place.
+    /// The line as it is written; for a long line, the part around the position.
     pub text: String,
-    /// How many characters of the line come before `text`.
+    /// Number of characters of the line before `text`.
     pub cut: usize,
 }
 
-/// How bad it is.
+/// The severity of a diagnostic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// The sweep can not be run as written.
+    /// The sweep cannot be run as written.
     Error,
-    /// The sweep can be run, but part of it does nothing.
+    /// The sweep can be run, but a part of it has no effect.
     Warning,
 }
 
-/// Something else that helps to understand a [`Diagnostic`], at its own place.
+/// Additional information about a [`Diagnostic`], with its own position.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Note {
     /// A lower-case fragment.
     pub message: String,
-    /// What it is about.
+    /// The position.
     pub place: SourcePlace,
 }
 
-/// One thing that is wrong with a sweep file. `Display` shows it with its line and a caret under the place.
+/// One error or warning about a sweep file. `Display` shows it with its line and a caret under the position.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Diagnostic {
-    /// Whether the sweep can be run nevertheless.
+    /// Whether the sweep can be run anyway.
     pub severity: Severity,
-    /// A lower-case fragment that says what is wrong.
+    /// A lower-case fragment that describes the problem.
     pub message: String,
-    /// The file's name as the caller gave it.
+    /// Name of the file, as the caller gave it.
     pub origin: Arc<str>,
-    /// Where.
+    /// The position.
     pub place: SourcePlace,
-    /// Other places that matter.
+    /// Other relevant positions.
     pub notes: Vec<Note>,
-    /// What to do about it.
+    /// The remedy.
     pub help: Option<String>,
 }
 
-/// Everything that is wrong with a sweep file; at least one error. `Display` shows each with its place.
+/// All errors and warnings of a sweep file; at least one error. `Display` shows each with its position.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, thiserror::Error)]
 pub struct Diagnostics {
     /// Errors and warnings, in the order of the file.
     pub all: Vec<Diagnostic>,
-    /// Errors beyond [`Self::MOST`] that are not in `all`.
+    /// Number of errors beyond [`Self::MOST`], which are not in `all`.
     pub left_out: usize,
 }
 
 impl Diagnostics {
-    /// The most diagnostics that are kept: nobody reads more, and a hostile file has thousands.
+    /// Maximum number of diagnostics that are kept: more are not useful, and a malicious file may cause thousands.
     pub const MOST: usize = 50;
 }
 
@@ -124,7 +124,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// Writes the place, its line and a mark under it.
+/// Writes the position, its line and a mark under it.
 fn show(
     f: &mut fmt::Formatter<'_>,
     origin: &str,
@@ -133,7 +133,7 @@ fn show(
     margin: usize,
 ) -> fmt::Result {
     let SourcePlace { line, column, length, text, cut } = place;
-    // One column a character, whatever a terminal would do with tabs and escapes.
+    // One column per character, regardless of how a terminal shows tabs and escapes.
     let shown = one_line(text);
     let before = (column - 1).saturating_sub(*cut);
     let length = (*length).min(WINDOW.saturating_sub(before)).max(1);
@@ -144,7 +144,7 @@ fn show(
     write!(f, "\n{:margin$} | {:before$}{marks}", "", "")
 }
 
-/// Text from a file, without what could steer a terminal.
+/// Text from a file, without characters that control a terminal.
 struct Plain<'a>(&'a str);
 
 impl fmt::Display for Plain<'_> {
@@ -157,7 +157,7 @@ impl fmt::Display for Plain<'_> {
     }
 }
 
-/// The text, of a long one its beginning and its end.
+/// The text; for a long text, its beginning and its end.
 fn abridged(text: String) -> String {
     let count = text.chars().count();
     if count <= MAX_TEXT {
@@ -168,7 +168,7 @@ fn abridged(text: String) -> String {
     format!("{beginning}...{end}")
 }
 
-/// The text of a sweep file, with which spans become places.
+/// The text of a sweep file; converts spans to positions.
 pub(crate) struct SweepSource<'a> {
     pub(crate) text: &'a str,
     pub(crate) origin: Arc<str>,
@@ -205,7 +205,7 @@ impl<'a> SweepSource<'a> {
     }
 }
 
-/// Collects what is wrong while a file is read.
+/// Collects diagnostics while a file is read.
 pub(crate) struct Problems<'a> {
     pub(crate) source: &'a SweepSource<'a>,
     found: Vec<Diagnostic>,
@@ -218,13 +218,13 @@ impl<'a> Problems<'a> {
         Self { source, found: Vec::new(), errors: 0, left_out: 0 }
     }
 
-    /// Notes an error. What comes back takes notes and help.
+    /// Adds an error. Notes and help can be added to the returned report.
     pub(crate) fn error(&mut self, span: Span, message: impl Into<String>) -> Report<'_> {
         self.errors += 1;
         self.report(Severity::Error, span, message.into())
     }
 
-    /// Notes a warning.
+    /// Adds a warning.
     pub(crate) fn warning(&mut self, span: Span, message: impl Into<String>) -> Report<'_> {
         self.report(Severity::Warning, span, message.into())
     }
@@ -246,28 +246,28 @@ impl<'a> Problems<'a> {
         Report { source, diagnostic: self.found.last_mut() }
     }
 
-    /// How many errors there are so far, to see whether a step found any.
+    /// Number of errors so far, to see whether a step added any.
     pub(crate) fn errors(&self) -> usize {
         self.errors
     }
 
-    /// What was found, in the order of the file, and how many errors are beyond it.
+    /// The diagnostics in the order of the file, and the number of further errors.
     pub(crate) fn finish(mut self) -> (Vec<Diagnostic>, usize) {
         self.found.sort_by_key(|diagnostic| (diagnostic.place.line, diagnostic.place.column));
         (self.found, self.left_out)
     }
 
-    /// What was found, as an error.
+    /// The diagnostics as an error.
     pub(crate) fn fail(self) -> Diagnostics {
         let (all, left_out) = self.finish();
         Diagnostics { all, left_out }
     }
 }
 
-/// A diagnostic that was just noted.
+/// A diagnostic that was just added.
 pub(crate) struct Report<'p> {
     source: &'p SweepSource<'p>,
-    /// None beyond [`Diagnostics::MOST`].
+    /// `None` beyond [`Diagnostics::MOST`].
     diagnostic: Option<&'p mut Diagnostic>,
 }
 

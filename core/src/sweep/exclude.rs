@@ -1,4 +1,4 @@
-//! `exclude`: which points of the grid are left out.
+//! `exclude`: the points of the grid that are left out.
 
 use serde_json::Value;
 
@@ -9,18 +9,18 @@ use super::{
 };
 use crate::settings::schema;
 
-/// The entries of `exclude`, ready to be asked for each point of the grid.
+/// The entries of `exclude`, prepared to be tested for each point of the grid.
 pub(crate) struct Excludes {
     entries: Vec<Entry>,
     /// Entries by the steps of the axis of their first condition: `by_step[axis][step]`.
     by_step: Vec<Vec<Vec<usize>>>,
-    /// Entries that match wherever in the grid.
+    /// Entries that match all points of the grid.
     everywhere: Vec<usize>,
 }
 
 struct Entry {
     span: Span,
-    /// Axes and, for each of their steps, whether it matches.
+    /// Axes and, for each of their steps, whether the step matches.
     conditions: Vec<(usize, Vec<bool>)>,
     used: bool,
 }
@@ -53,8 +53,8 @@ impl Excludes {
                     }
                 }
             }
-            // Looked up by the condition that the smallest share of the grid fulfils, so that a long list of
-            // entries costs little at most points.
+            // Entries are looked up by the condition that matches the smallest share of the grid, so that a long list
+            // of entries costs little at most points.
             conditions.sort_by_key(|(_, steps)| {
                 steps.iter().filter(|matches| **matches).count() * 1_000_000 / steps.len()
             });
@@ -75,7 +75,7 @@ impl Excludes {
         excludes
     }
 
-    /// Whether the point is left out. Remembers which entries were of use.
+    /// Whether the point is excluded. Remembers which entries matched.
     pub(crate) fn contain(&mut self, at: &[usize]) -> bool {
         let buckets = self.by_step.iter().zip(at).map(|(steps, step)| &steps[*step]);
         let mut excluded = false;
@@ -89,7 +89,7 @@ impl Excludes {
         excluded
     }
 
-    /// Warns of each entry that matched no point.
+    /// Warns of each entry that matches no point.
     pub(crate) fn warn_of_unused(&self, problems: &mut Problems<'_>) {
         for entry in self.entries.iter().filter(|entry| !entry.used) {
             problems
@@ -99,7 +99,7 @@ impl Excludes {
     }
 }
 
-/// The value that a setting which is not swept has in the whole grid.
+/// The value of a setting that is not swept, which is the same in the whole grid.
 fn fixed(outline: &Outline, path: &str) -> Option<Value> {
     let default = || schema::field(path).and_then(|field| field.default).map(schema::Preset::value);
     outline.base.get(path).cloned().or_else(default)

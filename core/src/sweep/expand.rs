@@ -1,4 +1,4 @@
-//! From what a sweep file says to its configurations.
+//! Expands a sweep file to its configurations.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -18,7 +18,7 @@ use crate::{
     text::counted_len,
 };
 
-/// Refuses a sweep that is larger than `max_tasks`, counted before `exclude`, without expanding it.
+/// Refuses a sweep with more than `max_tasks` tasks, counted before `exclude`, without expanding it.
 pub(crate) fn check_size(outline: &Outline, problems: &mut Problems<'_>) {
     let axes = axes(outline);
     let tasks = grid_size(outline, &axes)
@@ -35,7 +35,7 @@ pub(crate) fn check_size(outline: &Outline, problems: &mut Problems<'_>) {
             format!("{} ({})", axis.length, paths.join(" with "))
         })
         .collect();
-    // A grid of a hundred axes is not explained by listing them.
+    // A list of a hundred axes would not explain the size.
     if factors.len() > 8 {
         let more = factors.len() - 8;
         factors.truncate(8);
@@ -62,12 +62,12 @@ pub(crate) fn check_size(outline: &Outline, problems: &mut Problems<'_>) {
         .help("sweep over fewer values, or set `max_tasks` (at most 1000000); `exclude` is not counted");
 }
 
-/// Expands the grid and adds `include`. Duplicates are merged with a warning. What comes back is in order, the
-/// last axis varying fastest, and not empty unless an error was noted.
+/// Expands the grid and adds `include`. Duplicates are merged with a warning. The result is in order, the last axis
+/// varies fastest, and it is not empty unless an error was added.
 ///
 /// An `include` entry is one extra configuration on top of the settings of the file. GitHub Actions instead merges an
-/// entry into every point of the matrix that it does not contradict; by that rule `include: [{unimodal: true}]`
-/// would turn the whole grid unimodal.
+/// entry into every point of the matrix that it does not contradict. Under that rule `include: [{unimodal: true}]`
+/// would make the whole grid unimodal.
 pub(crate) fn expand(outline: &Outline, problems: &mut Problems<'_>) -> Vec<Configuration> {
     let axes = axes(outline);
     let mut expansion = Expansion::new(outline);
@@ -99,13 +99,13 @@ pub(crate) fn expand(outline: &Outline, problems: &mut Problems<'_>) -> Vec<Conf
     }
     for extra in &outline.include {
         if !expansion.add(extra.values.clone()) {
-            problems.warning(extra.span, "this configuration is there already, and was merged with it");
+            problems.warning(extra.span, "this configuration is already in the grid, and was merged with it");
         }
     }
     for (modality, span) in &outline.always_dropped {
         if expansion.blinded.contains(modality) {
             problems
-                .error(*span, format!("the primary modality `{modality}` can not always be dropped: nothing would be left to learn from"))
+                .error(*span, format!("the primary modality `{modality}` cannot always be dropped: nothing would be left to learn from"))
                 .help("give it a probability below 1, or drop part of it: `training.modality_part`");
         }
     }
@@ -127,7 +127,7 @@ impl<'o> Expansion<'o> {
         Self { outline, configurations: Vec::new(), known: HashMap::new(), blinded: BTreeSet::new() }
     }
 
-    /// Adds a configuration; false when it is there already.
+    /// Adds a configuration; returns false if it exists already.
     fn add(&mut self, values: BTreeMap<String, Value>) -> bool {
         let mut all = self.outline.base.clone();
         all.extend(values.iter().map(|(path, value)| (path.clone(), value.clone())));
@@ -152,7 +152,7 @@ impl<'o> Expansion<'o> {
         true
     }
 
-    /// Makes sure that there is at most one baseline.
+    /// Checks that there is at most one baseline, and marks it.
     fn mark_baseline(&mut self, problems: &mut Problems<'_>) {
         let candidates: Vec<usize> =
             (0..self.configurations.len()).filter(|index| self.configurations[*index].baseline).collect();
@@ -200,7 +200,7 @@ impl<'o> Expansion<'o> {
     }
 }
 
-/// Whether the settings have this value there. A modality that is not named has the default.
+/// Whether the settings have this value at this path. A modality that is not named has the default.
 fn matches(flat: &BTreeMap<String, Value>, path: &str, value: &Value) -> bool {
     flat.get(path).map_or_else(|| settings::is_absent(path, value), |own| own == value)
 }

@@ -1,4 +1,4 @@
-//! A sweep file, key by key: what it says, each value of its type, before the grid is expanded.
+//! Reads a sweep file key by key, and checks the type of each value, before the grid is expanded.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,10 +21,10 @@ use crate::{
     settings::schema::{self, FIELDS, Field},
 };
 
-/// Keys of a sweep file beside the settings: name, what stands there, and its default.
+/// Keys of a sweep file besides the settings: name, allowed value, and default.
 const KEYS: &[(&str, &str)] = &[
-    ("name", "what the sweep is called; unique within a coordinator (required)"),
-    ("description", "free text, not used"),
+    ("name", "name of the sweep; unique within a coordinator (required)"),
+    ("description", "free text, ignored"),
     ("parameters", "setting -> value, list, {values: [...]} or {min, max, count, scale: linear|log}"),
     ("zip", "groups of parameters that move together instead of being combined"),
     ("include", "extra configurations: values on top of the settings of the file"),
@@ -32,10 +32,13 @@ const KEYS: &[(&str, &str)] = &[
     ("seeds", "list of seeds, or {count, base} (default {count: 5, base: 0})"),
     ("report", "{metrics: [...], baseline: {...}, confidence: 0.95, reference: FILE of published means}"),
     ("retries", "{max_attempts: 3, initial_backoff: 5s, max_backoff: 5m}"),
-    ("checkpoint", "{every_epochs: 5}: how often training is written down to go on from; 0 for never"),
-    ("order", "by_seed (default): every configuration at one seed, then the next; or by_configuration"),
-    ("priority", "sweeps of a higher priority go first, equal ones share evenly (default 0, -1000 to 1000)"),
-    ("max_concurrent_tasks", "the most tasks that run at a time (default: as many as there is room for)"),
+    ("checkpoint", "{every_epochs: 5}: how often a checkpoint is written; 0 for never"),
+    ("order", "by_seed (default): all configurations with one seed, then the next seed; or by_configuration"),
+    (
+        "priority",
+        "sweeps with a higher priority come first, equal ones share evenly (default 0, -1000 to 1000)",
+    ),
+    ("max_concurrent_tasks", "maximum number of tasks that run at a time (default: no limit)"),
     ("max_tasks", "refuse a larger sweep (default 10000, at most 1000000)"),
 ];
 
@@ -44,7 +47,7 @@ const KEYS: &[(&str, &str)] = &[
 pub fn reference() -> String {
     let mut text = String::from("Keys of a sweep file:\n");
     for (key, doc) in KEYS {
-        // Writing to a String can not fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{key:20}  {doc}");
     }
     text.push_str("\nSettings, each of which can be a parameter:\n");
@@ -52,11 +55,11 @@ pub fn reference() -> String {
     text
 }
 
-/// What a sweep file says.
+/// The contents of a sweep file.
 #[derive(Debug)]
 pub(crate) struct Outline {
     pub(crate) name: Option<SweepName>,
-    /// The settings that are given outside `parameters`.
+    /// The settings outside of `parameters`.
     pub(crate) base: BTreeMap<String, Value>,
     pub(crate) parameters: Vec<Parameter>,
     /// Groups of indices into `parameters`.
@@ -70,18 +73,18 @@ pub(crate) struct Outline {
     pub(crate) checkpoint: CheckpointSettings,
     pub(crate) schedule: ScheduleSettings,
     pub(crate) max_tasks: u64,
-    /// Where `parameters`, `exclude` and `max_tasks` stand; the beginning of the file when they do not.
+    /// The positions of `parameters`, `exclude` and `max_tasks`; the beginning of the file if they are missing.
     pub(crate) parameters_span: Span,
     pub(crate) exclude_span: Span,
     pub(crate) max_tasks_span: Option<Span>,
-    /// Where a modality's dropout is given as 1.
+    /// The positions where the dropout of a modality is 1.
     pub(crate) always_dropped: Vec<(String, Span)>,
 }
 
 /// The largest `max_tasks`.
 const MAX_TASKS: u64 = 1_000_000;
 
-/// Reads the tree; what is wrong is noted and left out.
+/// Reads the tree. Errors are added to `problems`, and invalid parts are left out.
 pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
     let mut outline = Outline {
         name: None,
@@ -115,7 +118,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
     for entry in entries {
         outline.read_key(entry, &mut mentions, problems);
     }
-    // Groups name parameters, which may stand below them.
+    // Groups name parameters, which may come later in the file.
     if let Some(zip) = entries.iter().find(|entry| entry.key == "zip") {
         outline.zip = parameters::read_zip(&zip.value, &outline.parameters, problems);
     }
@@ -150,12 +153,12 @@ impl Outline {
                 self.parameters_span = entry.key_span;
                 self.parameters = parameters::read(node, problems);
             }
-            // Read when all parameters are known.
+            // Read after all parameters are known.
             "zip" => {}
             "include" => self.include = read_points(entry, mentions, problems),
             "exclude" => {
                 self.exclude_span = entry.key_span;
-                // What is excluded is not used: it is not a mention.
+                // Excluded values are not used, so they do not count as mentions.
                 self.exclude = read_points(entry, &mut Mentions::default(), problems);
                 for point in self.exclude.iter().filter(|point| point.values.is_empty()) {
                     problems
@@ -207,7 +210,7 @@ impl Outline {
         }
     }
 
-    /// `model`, `training`, `modality_dropout`, or within one of them what is given for each modality.
+    /// Reads `model`, `training`, `modality_dropout`, or the per-modality settings within one of them.
     fn read_section(
         &mut self,
         name: &str,
@@ -254,14 +257,14 @@ impl Outline {
     }
 }
 
-/// Whether settings of this path are given for each modality.
+/// Whether the settings of this path are given per modality.
 fn is_by_modality(path: &str) -> bool {
     FIELDS
         .iter()
         .any(|field| field.by_modality().is_some_and(|prefix| prefix.strip_suffix('.') == Some(path)))
 }
 
-/// The section and name of the setting that is called so within its section.
+/// The section and name of the setting that has this name within its section.
 fn in_a_section(name: &str) -> Option<(&'static str, &'static str)> {
     FIELDS.iter().filter_map(|field| field.path.split_once('.')).find(|(_, own)| *own == name)
 }

@@ -1,4 +1,4 @@
-//! What a sweep file names in several places, for checks across them.
+//! The names that a sweep file uses in several places, for checks across them.
 
 use std::collections::BTreeSet;
 
@@ -10,21 +10,21 @@ use crate::{
     settings::schema::{self, FIELDS, Field, MAX_MODALITIES, MODALITY_DROPOUT},
 };
 
-/// What the settings, parameters and extra configurations name, such as modalities and models.
+/// The names in settings, parameters and extra configurations, such as modalities and models.
 #[derive(Debug, Default)]
 pub(crate) struct Mentions {
     modalities: BTreeSet<String>,
     too_many: Option<Span>,
-    /// Kinds of model that some configuration may have.
+    /// Kinds of models that some configuration may have.
     models: BTreeSet<String>,
-    /// Settings that only some kinds of model have.
+    /// Settings that only some kinds of models have.
     of_models: Vec<(&'static Field, Span)>,
     /// Where a modality's dropout is given as 1.
     pub(crate) always_dropped: Vec<(String, Span)>,
-    /// Subsets of modalities that some configuration is tested with, sorted and joined as in metrics' names.
+    /// Subsets of modalities that some configuration is tested with, sorted and joined as in metric names.
     subsets: BTreeSet<String>,
     primaries: BTreeSet<String>,
-    /// The metrics of `report`, with their places.
+    /// The metrics of `report`, with their positions.
     metrics: Option<Vec<(String, Span)>>,
 }
 
@@ -69,9 +69,9 @@ impl Mentions {
         }
     }
 
-    /// The metrics that are shown: those that are named, or the usual ones and the accuracy under each subset.
+    /// The shown metrics: the named ones, or the usual ones and the accuracy for each subset.
     pub(crate) fn shown_metrics(&self, usual: Vec<String>, problems: &mut Problems<'_>) -> Vec<String> {
-        // The primary modality alone is what the plain names stand for.
+        // The plain metric names already cover the primary modality alone.
         let alone = |subset: &str| self.primaries.iter().all(|primary| primary == subset);
         let Some(metrics) = &self.metrics else {
             let further = self.subsets.iter().filter(|subset| !alone(subset));
@@ -105,7 +105,7 @@ impl Mentions {
         for (field, span) in &self.of_models {
             if !self.models.iter().any(|kind| field.belongs_to(kind)) {
                 let kinds: Vec<_> = self.models.iter().map(String::as_str).collect();
-                // What one model has once another may have for each modality.
+                // A setting that one model has once may exist per modality in another.
                 let spread = format!("{}.<modality>", field.path);
                 let spread = FIELDS.iter().find(|other| other.path == spread);
                 let help = match spread.filter(|other| kinds.iter().all(|kind| other.belongs_to(kind))) {

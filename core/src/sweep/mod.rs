@@ -1,4 +1,4 @@
-//! Sweeps: from the file a person wrote to the tasks that are trained.
+//! Sweeps: from the sweep file to the tasks that are trained.
 
 mod axes;
 mod blanks;
@@ -8,6 +8,7 @@ mod diagnostic;
 mod exclude;
 mod expand;
 mod file;
+mod fit;
 mod mentions;
 mod parameters;
 mod parse;

@@ -14,18 +14,18 @@ use crate::{
     text::counted_len,
 };
 
-/// One swept field.
+/// One swept setting.
 #[derive(Debug)]
 pub(crate) struct Parameter {
     pub(crate) path: String,
     pub(crate) field: &'static Field,
-    /// Its key.
+    /// Position of its key.
     pub(crate) span: Span,
-    /// In the order of the file; at least one, unless there was an error.
+    /// Values in the order of the file; at least one, unless there was an error.
     pub(crate) values: Vec<(Value, Span)>,
 }
 
-/// Most values a `{min, max, count}` can stand for.
+/// Maximum number of values of a `{min, max, count}`.
 const MAX_RANGE: u64 = 10_000;
 
 /// Reads `parameters`.
@@ -69,7 +69,7 @@ fn read_list(
         .iter()
         .filter_map(|item| Some((scalar::setting(field, &entry.key, item, problems)?, item.span)))
         .collect();
-    // Half a list would only lead to errors about its length.
+    // An incomplete list would only cause errors about its length.
     if problems.errors() == before { values } else { Vec::new() }
 }
 
@@ -147,14 +147,14 @@ fn read_range(
         problems
             .error(
                 max.span,
-                format!("the range of `{path}` ends at {last}, where it does not begin below: {first}"),
+                format!("the range of `{path}` begins at {first}, which is not below its end {last}"),
             )
             .help("`min` must be less than `max`");
         return None;
     }
     if logarithmic && low <= 0.0 {
         problems
-            .error(min.span, format!("a logarithmic range can not begin at {first}"))
+            .error(min.span, format!("a logarithmic range cannot begin at {first}"))
             .help("begin above 0, or use `scale: linear`");
         return None;
     }
@@ -196,8 +196,8 @@ fn nearest_integer(value: f64) -> u64 {
     value.round() as u64
 }
 
-/// Rounded to 12 significant digits: a range steps on 0.3, not on 0.30000000000000004, and on the same number
-/// on every platform, whose logarithms differ in the last bit.
+/// Rounds to 12 significant digits. A range then contains 0.3 instead of 0.30000000000000004, and the same numbers on
+/// every platform, although the logarithms of platforms differ in the last bit.
 fn tidy(value: f64) -> f64 {
     format!("{value:.11e}").parse().unwrap_or(value)
 }
@@ -254,7 +254,7 @@ pub(crate) fn read_zip(
 
 fn check_lengths(members: &[(usize, Span)], parameters: &[Parameter], problems: &mut Problems<'_>) {
     let length = |index: usize| parameters[index].values.len();
-    // What has no values has its own error already.
+    // A parameter without values already has its own error.
     if members.iter().any(|(index, _)| length(*index) == 0) {
         return;
     }
@@ -279,10 +279,10 @@ fn check_lengths(members: &[(usize, Span)], parameters: &[Parameter], problems: 
         .help("make them equally long, or take one out of the group to combine each with each");
 }
 
-/// Refuses values that would make the same point twice.
+/// Refuses values that would give the same point twice.
 pub(crate) fn refuse_duplicates(parameters: &[Parameter], zip: &[Vec<usize>], problems: &mut Problems<'_>) {
     for (index, parameter) in parameters.iter().enumerate() {
-        // Within a group a value may come again, as long as the others differ.
+        // In a group a value may be repeated if the others differ.
         if zip.iter().any(|group| group.contains(&index)) {
             continue;
         }

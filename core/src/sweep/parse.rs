@@ -1,4 +1,4 @@
-//! From the text of a sweep file to a validated sweep.
+//! Converts the text of a sweep file to a validated sweep.
 
 use std::collections::BTreeSet;
 
@@ -10,16 +10,16 @@ use super::{
 };
 use crate::settings::{self, TaskSettings, schema};
 
-/// A sweep file that can be run.
+/// A valid sweep file.
 #[derive(Clone, Debug)]
 pub struct Parsed {
-    /// What it means.
+    /// The sweep.
     pub sweep: Sweep,
-    /// What in it has no effect, in the order of the file.
+    /// Warnings about parts without effect, in the order of the file.
     pub warnings: Vec<Diagnostic>,
-    /// Its settings outside `parameters` and `include`, with the defaults of the others.
+    /// The settings outside of `parameters` and `include`, with the defaults of the others.
     pub base: TaskSettings,
-    /// The dotted paths of the settings that it gives itself.
+    /// The dotted paths of the settings that the file itself gives.
     pub set: BTreeSet<String>,
 }
 
@@ -27,8 +27,8 @@ impl Sweep {
     /// Reads, checks and expands a sweep file. `origin` is its name, for messages.
     ///
     /// # Errors
-    /// When the text is not a valid sweep: everything that is wrong with it, each with its place. Only text
-    /// that is not YAML ends at the first error.
+    /// If the text is not a valid sweep. The error has all problems, each with its position. Only a text that is not
+    /// YAML ends at the first error.
     pub fn parse(source: &str, origin: &str) -> Result<Parsed, Diagnostics> {
         let source = SweepSource::new(source, origin);
         let mut problems = Problems::new(&source);
@@ -36,7 +36,7 @@ impl Sweep {
         blanks::warn(&mut problems);
         let Some(root) = root else { return Err(problems.fail()) };
         let outline = file::read(&root, &mut problems);
-        // A parameter in error has no values, which would make any size wrong.
+        // A parameter with an error has no values, so a size would be wrong.
         if outline.parameters.iter().all(|parameter| !parameter.values.is_empty()) {
             expand::check_size(&outline, &mut problems);
         }
@@ -62,8 +62,8 @@ impl Sweep {
         })
     }
 
-    /// The modalities that the sweep names, as primary, to be dropped, to be evaluated or with a width of their
-    /// own: those its data set must have.
+    /// The modalities that the sweep names: as primary, as dropped or evaluated, or with their own width. The data
+    /// set must have all of them.
     #[must_use]
     pub fn modalities_named(&self) -> BTreeSet<&str> {
         let mut names = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! What a sweep file would run, for people to look at before it does.
+//! The plan of a sweep file, for people to check before they run it.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
@@ -18,34 +18,34 @@ use crate::{
     text::counted,
 };
 
-/// What a sweep file would run. `Display` is for people, `Serialize` for scripts.
+/// The plan of a sweep file. `Display` is for people, `Serialize` for scripts.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Plan {
     /// The sweep's name.
     pub name: SweepName,
-    /// How many configurations there are.
+    /// Number of configurations.
     pub configurations: usize,
-    /// The replicates.
+    /// The seeds.
     pub seeds: Vec<u64>,
-    /// Configurations times seeds.
+    /// Number of tasks: configurations times seeds.
     pub tasks: u64,
-    /// How many groups of configurations can not be trained in one cohort with those of another group.
+    /// Number of groups of configurations that cannot be trained in one cohort with those of another group.
     pub cohorts: usize,
-    /// What is swept, in the order of the file.
+    /// The swept settings, in the order of the file.
     pub parameters: Vec<PlannedParameter>,
-    /// Every setting of the file or its default, in the order of the table.
+    /// All settings with the value of the file or the default, in the order of the table.
     pub settings: Vec<PlannedSetting>,
     /// The first configurations, in order.
     pub first: Vec<PlannedConfiguration>,
     /// The baseline, if there is one.
     pub baseline: Option<ConfigurationId>,
-    /// How results are shown.
+    /// Settings for reports.
     pub report: ReportSettings,
-    /// When a failed attempt is tried again.
+    /// Settings for repeating failed attempts.
     pub retries: RetrySettings,
-    /// When training is written down to go on from.
+    /// Settings for checkpoints.
     pub checkpoint: CheckpointSettings,
-    /// Which tasks go out when.
+    /// Order and priority of the tasks.
     pub schedule: ScheduleSettings,
 }
 
@@ -54,30 +54,31 @@ pub struct Plan {
 pub struct PlannedParameter {
     /// Its dotted path.
     pub path: String,
-    /// Its values, in the order in which they first come up.
+    /// Its values, in the order of their first occurrence.
     pub values: Vec<Value>,
 }
 
-/// A setting before anything is swept.
+/// A setting before the grid is expanded.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct PlannedSetting {
     /// Its dotted path.
     pub path: String,
-    /// Its value outside of `parameters` and `include`; of a swept one, what `include` entries start from.
+    /// Its value outside of `parameters` and `include`; for a swept setting, the value that `include` entries start
+    /// from.
     pub value: Value,
-    /// Who decided.
+    /// The origin of the value.
     pub decided: Decided,
 }
 
-/// Who decided on the value of a setting.
+/// The origin of a setting's value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decided {
-    /// Nobody: it is the default.
+    /// The default.
     Default,
     /// The file.
     Set,
-    /// The grid: it is a parameter.
+    /// The grid: the setting is a parameter.
     Swept,
 }
 
@@ -86,7 +87,7 @@ pub enum Decided {
 pub struct PlannedConfiguration {
     /// Its identifier.
     pub id: ConfigurationId,
-    /// What distinguishes it.
+    /// The values that distinguish it.
     pub values: BTreeMap<String, Value>,
     /// Whether the other configurations are compared with this one.
     pub baseline: bool,
@@ -151,7 +152,7 @@ fn planned_settings(parsed: &Parsed) -> Vec<PlannedSetting> {
         .flat_map(|field| paths(field).into_iter().map(move |path| (field, path)))
         .map(|(field, path)| PlannedSetting {
             path: path.to_owned(),
-            // What is not there although it is named has the default, or makes no difference.
+            // A named setting that is missing has the default or has no effect.
             value: flat.get(path).cloned().or_else(|| Some(field.default?.value())).unwrap_or_default(),
             decided: if swept.iter().any(|parameter| parameter == path) {
                 Decided::Swept
@@ -253,7 +254,7 @@ fn some(items: impl ExactSizeIterator<Item = String>, shown: usize) -> String {
     text
 }
 
-/// A value as people write it.
+/// A value as text for people.
 fn text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),

@@ -1,4 +1,4 @@
-//! A sweep file as it is written: a tree in which every key and value knows its place.
+//! A sweep file as it is written: a tree in which every key and value has its position.
 
 use std::fmt;
 
@@ -11,26 +11,26 @@ use serde_yaml::{
 
 use super::diagnostic::{Problems, Span, SweepSource};
 
-/// Longest sweep file, in bytes.
+/// Maximum size of a sweep file, in bytes.
 pub(crate) const MAX_BYTES: usize = 1 << 20;
-/// Most keys, values and collections in a sweep file.
+/// Maximum number of keys, values and collections in a sweep file.
 pub(crate) const MAX_NODES: usize = 20_000;
-/// Most documents in a file. All but one must be empty, such as the one after a final `---`.
+/// Maximum number of documents in a file. All but one must be empty, such as the one after a final `---`.
 const MAX_DOCUMENTS: usize = 100;
-/// Most anchors, and most aliases, in a sweep file.
+/// Maximum number of anchors, and of aliases, in a sweep file.
 const MAX_ANCHORS: usize = 100;
 const MAX_ALIASES: usize = 1_000;
-/// Deepest nesting.
+/// Maximum nesting depth.
 pub(crate) const MAX_DEPTH: usize = 32;
 
-/// A value and its place.
+/// A value and its position.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub(crate) value: Raw,
     pub(crate) span: Span,
 }
 
-/// A value as it is written. Mappings keep their order and, at first, their duplicate keys.
+/// A value as it is written. Mappings keep their order and, before conversion, their duplicate keys.
 #[derive(Clone, Debug)]
 pub(crate) enum Raw {
     Null,
@@ -51,7 +51,7 @@ pub(crate) struct MapEntry {
 }
 
 impl Raw {
-    /// What it is, for messages: `found ...`.
+    /// The kind of the value, for messages: `found ...`.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Null => "nothing (`~`, `null` or no value)".to_owned(),
@@ -66,7 +66,7 @@ impl Raw {
     }
 }
 
-/// Reads the text. Broken YAML is noted as the only error; duplicate and non-text keys are noted and left out.
+/// Reads the text. Invalid YAML is the only error then; duplicate and non-text keys are reported and left out.
 pub(crate) fn read(problems: &mut Problems<'_>) -> Option<Node> {
     let source = problems.source;
     if source.text.len() > MAX_BYTES {
@@ -107,7 +107,7 @@ pub(crate) fn read(problems: &mut Problems<'_>) -> Option<Node> {
     }
 }
 
-/// The YAML library's message, without the position that is shown beside it anyway.
+/// The message of the YAML library, without the position, which is shown beside it.
 fn explain(error: &serde_yaml::Error) -> String {
     use serde_yaml::Error;
     match error {
@@ -160,12 +160,12 @@ fn options() -> Options {
             max_total_scalar_bytes: MAX_BYTES,
         },
         alias_limits: alias_limits(),
-        // Reported by `convert`, all of them at once and with both places.
+        // `convert` reports duplicate keys: all of them, with both positions.
         duplicate_keys: DuplicateKeyPolicy::PassThrough,
         merge_keys: MergeKeyPolicy::Error,
         // `no` and `y` are words, not booleans (YAML 1.2).
         strict_booleans: true,
-        // Refused by `convert`, with the place.
+        // `convert` refuses these values and gives the position.
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         with_snippet: false,
     }
@@ -182,7 +182,7 @@ fn index(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
-/// The tree as the YAML library hands it over.
+/// The tree as the YAML library returns it.
 #[derive(Debug)]
 enum Parsed {
     Scalar(Raw),
@@ -295,7 +295,7 @@ fn convert_entries(
     entries
 }
 
-/// Where the value is *used*: for an alias, the alias.
+/// The position where the value is *used*: for an alias, that of the alias.
 fn span_of(tree: &Spanned<Parsed>, source: &SweepSource<'_>) -> Span {
     let at = tree.referenced;
     match (at.span().byte_offset(), at.span().byte_len()) {
@@ -307,7 +307,8 @@ fn span_of(tree: &Spanned<Parsed>, source: &SweepSource<'_>) -> Span {
     }
 }
 
-/// The library gives the beginning of a collection only: this extends it over its last item and closing bracket.
+/// The library gives only the beginning of a collection. This extends the span over the last item and the closing
+/// bracket.
 fn widen(span: &mut Span, last: Option<Span>, text: &str) {
     if let Some(last) = last {
         span.end = span.end.max(last.end);

@@ -1,4 +1,4 @@
-//! Single values of a sweep file, read by their row of the table of settings.
+//! Reads single values of a sweep file according to their rows of the settings table.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use crate::{
     time::parse_duration,
 };
 
-/// The longest duration of a sweep file.
+/// Maximum duration in a sweep file.
 const MAX_DURATION: Duration = Duration::from_hours(168);
 
-/// The value of a setting, of exactly its field's type; anything else is an error at the value.
+/// The value of a setting, with exactly the type of its field; anything else is an error at the value.
 pub(crate) fn setting(
     field: &'static Field,
     path: &str,
@@ -26,7 +26,7 @@ pub(crate) fn setting(
     problems: &mut Problems<'_>,
 ) -> Option<Value> {
     let value = typed(&field.kind, &node.value);
-    // Values that are not finite were refused when the text was read.
+    // Values that are not finite were already refused.
     if value.is_none() && !matches!(node.value, Raw::Float(value) if !value.is_finite()) {
         let found = node.value.describe();
         problems
@@ -40,7 +40,7 @@ fn typed(kind: &Kind, raw: &Raw) -> Option<Value> {
     json(kind, raw).filter(|value| kind.accepts(value))
 }
 
-/// What is written as JSON, if it is of the right type.
+/// The value as JSON, if it has the right type.
 fn json(kind: &Kind, raw: &Raw) -> Option<Value> {
     match (kind, raw) {
         (Kind::Bool, Raw::Bool(value)) => Some((*value).into()),
@@ -57,7 +57,7 @@ fn subset(node: &Node) -> Option<Value> {
     names.iter().map(|name| json(&Kind::Modality, &name.value)).collect()
 }
 
-/// A finite number as a float; -0.0 is 0.0.
+/// A finite number as a float; -0.0 becomes 0.0.
 pub(crate) fn number(raw: &Raw) -> Option<f64> {
     let value = match raw {
         #[expect(clippy::cast_precision_loss, reason = "that is what a float field means by a large integer")]
@@ -68,7 +68,7 @@ pub(crate) fn number(raw: &Raw) -> Option<f64> {
     value.is_finite().then_some(value + 0.0)
 }
 
-/// What to do about a value of the wrong type, where that can be guessed.
+/// The remedy for a value of the wrong type, if it can be guessed.
 fn advice(kind: &Kind, raw: &Raw) -> Option<String> {
     match (kind, raw) {
         (Kind::Bool, Raw::Text(text)) => match text.to_ascii_lowercase().as_str() {
@@ -103,13 +103,13 @@ fn advice(kind: &Kind, raw: &Raw) -> Option<String> {
     }
 }
 
-/// The row of a path that the file names, such as a key of `parameters`.
+/// The table row of a path that the file names, such as a key of `parameters`.
 pub(crate) fn path_field(path: &str, span: Span, problems: &mut Problems<'_>) -> Option<&'static Field> {
     if let Some(field) = schema::field(path) {
         return Some(field);
     }
     if let Some(modality) = FIELDS.iter().find_map(|field| field.modality(path)) {
-        problems.error(span, format!("`{modality}` can not be the name of a modality")).help(
+        problems.error(span, format!("`{modality}` cannot be the name of a modality")).help(
             "a modality's name has up to 64 letters, digits, `_` and `-`, beginning with a letter or `_`",
         );
         return None;
@@ -133,7 +133,7 @@ pub(crate) fn path_field(path: &str, span: Span, problems: &mut Problems<'_>) ->
 
 fn suggest_path(path: &str) -> Option<String> {
     let last = path.rsplit('.').next().unwrap_or(path);
-    // A right name in the wrong section, or in none.
+    // The name exists, but in another section.
     let same_name = FIELDS.iter().find(|field| field.path.rsplit('.').next() == Some(last));
     if let Some(field) = same_name {
         return Some(format!("did you mean `{}`?", field.path));
@@ -143,10 +143,10 @@ fn suggest_path(path: &str) -> Option<String> {
     did_you_mean(path, known.chain(dropout.as_deref()))
 }
 
-/// `did you mean ...?`, if one of the candidates is close: at most every third letter is another.
+/// `did you mean ...?`, if one of the candidates is similar: at most every third letter differs.
 #[must_use]
 pub fn did_you_mean<'c>(word: &str, candidates: impl Iterator<Item = &'c str>) -> Option<String> {
-    // The distance takes time quadratic in the length.
+    // The time for the distance is quadratic in the length.
     if word.len() > 100 {
         return None;
     }
@@ -179,7 +179,7 @@ pub(crate) fn list<'n>(node: &'n Node, what: &str, problems: &mut Problems<'_>) 
     None
 }
 
-/// An integer within bounds that is not a setting.
+/// An integer within bounds, for keys that are not settings.
 pub(crate) fn integer(
     node: &Node,
     what: &str,
@@ -198,7 +198,7 @@ pub(crate) fn integer(
     value
 }
 
-/// A text that is not a setting.
+/// A text, for keys that are not settings.
 pub(crate) fn text<'n>(node: &'n Node, what: &str, problems: &mut Problems<'_>) -> Option<&'n str> {
     if let Raw::Text(text) = &node.value {
         return Some(text);
@@ -226,7 +226,7 @@ pub(crate) fn duration(node: &Node, what: &str, problems: &mut Problems<'_>) -> 
     value
 }
 
-/// An unknown key of a section of the file.
+/// Reports an unknown key of a section of the file.
 pub(crate) fn unknown_key(entry: &MapEntry, within: &str, known: &[&str], problems: &mut Problems<'_>) {
     let place = if within.is_empty() { String::new() } else { format!(" in `{within}`") };
     let help = did_you_mean(&entry.key, known.iter().copied())

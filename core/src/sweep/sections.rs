@@ -1,5 +1,4 @@
-//! `seeds`, `report`, `retries`, `checkpoint`, `order` and `priority`: how often, what is shown, what happens on
-//! failure, and what goes first.
+//! `seeds`, `report`, `retries`, `checkpoint`, `order` and `priority`.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -16,14 +15,14 @@ use super::{
 };
 use crate::{result::metric, settings::schema::MAX_TEXT_BYTES, text::is_unprintable};
 
-/// Seeds stay exact in tools that read every number as a double.
+/// Up to this value seeds are exact in tools that read every number as a double.
 const MAX_SEED: u64 = (1 << 53) - 1;
-/// Most seeds of a `{count, base}`.
+/// Maximum number of seeds of a `{count, base}`.
 const MAX_SEEDS: u64 = 1_000_000;
 /// The largest `checkpoint.every_epochs`.
 const MAX_EPOCHS_BETWEEN: u64 = 100_000;
 
-/// Reads `seeds`; nothing when there was an error.
+/// Reads `seeds`; returns nothing after an error.
 pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec<u64>> {
     let before = problems.errors();
     let seeds = match &node.value {
@@ -87,7 +86,7 @@ pub(crate) fn default_report() -> ReportSettings {
     ReportSettings { metrics: metrics.map(str::to_owned).to_vec(), confidence: 0.95, reference: None }
 }
 
-/// Reads `report`, and the values that single out the baseline, if given.
+/// Reads `report`, and the values that select the baseline, if they are given.
 pub(crate) fn read_report(
     node: &Node,
     mentions: &mut Mentions,
@@ -127,7 +126,7 @@ pub(crate) fn read_report(
     (report, baseline)
 }
 
-/// The name of a file, which is not looked for: it is read when a report is made.
+/// The name of a file. The file is not opened here, but when a report is made.
 fn read_reference(node: &Node, problems: &mut Problems<'_>) -> Option<String> {
     let path = scalar::text(node, "report.reference", problems)?;
     if path.trim().is_empty() || path.len() > MAX_TEXT_BYTES || path.chars().any(is_unprintable) {
@@ -142,7 +141,7 @@ fn read_reference(node: &Node, problems: &mut Problems<'_>) -> Option<String> {
     Some(path.to_owned())
 }
 
-/// The names, with the modalities of a further subset in their order: `loss@b+a` is `loss@a+b`.
+/// The metric names, with the modalities of a subset in sorted order: `loss@b+a` becomes `loss@a+b`.
 fn read_metrics(node: &Node, problems: &mut Problems<'_>) -> Vec<(String, Span)> {
     let known = metric::REGRESSION;
     let all = || format!("the metrics are {}", known.join(", "));
@@ -254,6 +253,6 @@ pub(crate) fn read_priority(node: &Node, problems: &mut Problems<'_>) -> i32 {
     }
     let found = node.value.describe();
     let message = format!("`priority` must be an integer from {lowest} to {highest}, found {found}");
-    problems.error(node.span, message).help("0 is usual; sweeps of a higher priority go first");
+    problems.error(node.span, message).help("0 is usual; sweeps with a higher priority come first");
     0
 }

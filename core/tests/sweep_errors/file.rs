@@ -112,7 +112,7 @@ fn what_has_no_effect_is_a_warning() {
         ),
         (
             "parameters: {model.hidden: [1, 2]}\ninclude: [{model.hidden: 2}]",
-            "this configuration is there already, and was merged with it",
+            "this configuration is already in the grid, and was merged with it",
         ),
         (
             "parameters: {unimodal: [true, false], model.hidden: [1, 2]}",
@@ -196,7 +196,7 @@ fn blanks_that_are_letters_for_yaml() {
     let indented = fails("training:\n\u{a0}\u{a0}epochs: 3");
     let warned = indented.all.iter().find(|d| d.severity == Severity::Warning).expect("a warning");
     assert_eq!((warned.place.line, warned.place.column), (5, 1));
-    assert_eq!(warned.message, "this is a no-break space (U+00A0), which YAML takes for a letter");
+    assert_eq!(warned.message, "this is a no-break space (U+00A0), which YAML treats as a letter");
     let glued = fails("training:\u{a0}{epochs: 3}").to_string();
     assert!(glued.contains("U+00A0") && glued.contains("x.yaml:4:10"), "{glued}");
 

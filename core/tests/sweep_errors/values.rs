@@ -222,7 +222,7 @@ fn the_primary_modality_is_not_always_dropped() {
     assert_eq!(
         messages("parameters: {modality_dropout.language: [0, 1], modality_dropout.audio: [0, 1]}"),
         [
-            "4:45 the primary modality `language` can not always be dropped: nothing would be left to learn from"
+            "4:45 the primary modality `language` cannot always be dropped: nothing would be left to learn from"
         ]
     );
     // With another primary modality the answer differs.
@@ -292,7 +292,7 @@ error: a mfn model has no `model.hidden`
     );
     assert_eq!(
         messages("model: {kind: mfn, hidden: {a b: 3}}"),
-        ["4:29 `a b` can not be the name of a modality"]
+        ["4:29 `a b` cannot be the name of a modality"]
     );
 }
 

@@ -14,7 +14,7 @@ use crate::{
 pub(super) fn section(table: &ResultsTable) -> String {
     let columns = setting_columns(table);
     let mut text = format!(
-        "<p class=\"note\">Differences are configuration minus baseline, paired by seed, with their {} % interval (Student's t). d<sub>z</sub> is Cohen's: mean difference over the deviation of the differences. p-values are two-sided; Holm's correction is over all configurations of the table, for each metric. The verdict: neutral where the interval holds zero, else PCL (better) or NCL (worse). It is about one configuration at a time; for claims about several, read the corrected p-values. With five pairs Wilcoxon's test can not go below 0.0625.</p>\n",
+        "<p class=\"note\">Differences are configuration minus baseline, paired by seed, with their {} % interval (Student's t). d<sub>z</sub> is Cohen's: mean difference over the deviation of the differences. p-values are two-sided; Holm's correction is over all configurations of the table, for each metric. The verdict: neutral where the interval holds zero, else PCL (better) or NCL (worse). It is about one configuration at a time; for claims about several, read the corrected p-values. With five pairs Wilcoxon's test cannot go below 0.0625.</p>\n",
         percent(table.confidence)
     );
     let heading = [

@@ -69,7 +69,7 @@ impl Store {
             Some(("s3", place)) => bucket(place).map_err(wrong)?,
             Some((scheme, _)) => {
                 return Err(wrong(format!(
-                    "there is no `{scheme}://` here; give the path of a folder, or s3://bucket/prefix"
+                    "`{scheme}://` is not supported; give the path of a folder, or s3://bucket/prefix"
                 )));
             }
             None if location.is_empty() => {

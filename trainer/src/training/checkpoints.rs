@@ -81,7 +81,7 @@ impl<'a> Checkpoints<'a> {
             Ok(saved) => saved,
             Err(error) => {
                 eprintln!(
-                    "warning: the checkpoint of {task} does not say how far it is, so it starts over: {error}"
+                    "warning: the checkpoint of {task} does not say how far the task is, so the task starts over: {error}"
                 );
                 return;
             }

@@ -62,7 +62,7 @@ fn agreeing_plans(source: &DataSource, members: &[Member], control: &mut dyn Con
     for member in members {
         let planned = Plan::new(member, source).and_then(|plan| match plans.first() {
             Some(first) if !plan.agrees_with(first) => {
-                let message = "can not be trained in one cohort: its settings give it other shapes, or a loop \
+                let message = "cannot be trained in one cohort: its settings give it other shapes, or a loop \
                                of another length, than the first member has";
                 Err(Failure::new(FailureReason::Settings, message))
             }

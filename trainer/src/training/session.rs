@@ -85,7 +85,7 @@ impl TrainingSession {
         for member in other {
             let failure = Failure::new(
                 FailureReason::Settings,
-                format!("can not be trained in one cohort with a member that uses {}", path.display()),
+                format!("cannot be trained in one cohort with a member that uses {}", path.display()),
             );
             control.emit(Event::Failed { task: member.task, failure });
         }

@@ -1,4 +1,4 @@
-//! How the agent leaves: what it takes no more of, lets finish, gives back and waits for.
+//! How the agent exits: what it still accepts, finishes, returns and waits for.
 
 use colearn_core::{id::LeaseToken, time::Timestamp};
 use colearn_proto::worker::Report;
@@ -18,7 +18,7 @@ impl Agent {
         }
     }
 
-    /// Stays after all. If its time is nearly up it drains again at once.
+    /// Undoes a drain. If the time limit is near, the agent drains again at once.
     pub(super) fn undrain(&mut self) {
         if self.mode == Mode::Draining {
             self.mode = Mode::Working;
@@ -26,13 +26,14 @@ impl Agent {
         }
     }
 
-    /// Whether it is about to leave: trainers that end are not replaced, and what is owed is waited for, but not long.
+    /// Whether the agent is about to exit: ended trainers are not replaced, and acknowledgements are awaited only for
+    /// a short time.
     #[must_use]
     pub fn is_leaving(&self) -> bool {
         matches!(self.mode, Mode::Parking { .. } | Mode::Leaving { .. } | Mode::Gone)
     }
 
-    /// Has what is trained parked, and leaves as soon as that and what is owed are delivered.
+    /// Parks all running tasks, and exits as soon as they are returned and all reports are delivered.
     pub(super) fn leave(&mut self, now: Timestamp, outcome: AgentOutcome) {
         if self.is_leaving() {
             return;
@@ -56,7 +57,7 @@ impl Agent {
         self.give_back_untrained();
     }
 
-    /// A trainer that has parked its cohort is of no more use.
+    /// A trainer that has parked its cohort is not needed any more.
     pub(super) fn retire(&mut self, index: u32) {
         if let Some(slot) = self.slots.get_mut(&index) {
             slot.trainer = Trainer::Withdrawn;
@@ -65,7 +66,7 @@ impl Agent {
         self.give_back_untrained();
     }
 
-    /// Gives the leases back of which nothing is trained any more.
+    /// Returns the leases of which nothing is trained.
     pub(super) fn give_back_untrained(&mut self) {
         let trained = |token: LeaseToken| {
             self.slots.values().any(|slot| matches!(&slot.trainer, Trainer::Training(t) if t.token == token))
@@ -73,22 +74,22 @@ impl Agent {
         let leases: Vec<LeaseToken> =
             self.outbox.unreported().into_iter().filter(|token| !trained(*token)).collect();
         for token in leases {
-            let text = format!("lease {token} is given back: the worker leaves");
+            let text = format!("lease {token} is returned: the worker exits");
             self.log_of(LogLevel::Info, token, &[], text);
             self.outbox.owe(Report::Released { token });
         }
     }
 
-    /// Drains when another lease would be of no use any more, and leaves before the time is up.
+    /// Drains when another lease would be useless, and exits before the time is up.
     pub(super) fn enforce_time_limit(&mut self, now: Timestamp) {
         if self.time.end().is_some_and(|end| end <= now) {
             self.leave(now, AgentOutcome::Stopped);
         } else if self.time.last_lease().is_some_and(|last| last <= now) {
-            self.drain("what is left of --time-limit is too short for another lease");
+            self.drain("the rest of --time-limit is too short for another lease");
         }
     }
 
-    /// Goes from one way of leaving to the next, and in the end.
+    /// Moves to the next stage of exiting, and finally exits.
     pub(super) fn finish(&mut self, now: Timestamp) {
         if let Mode::Parking { outcome, until } = &self.mode {
             let late = *until <= now;
@@ -119,7 +120,7 @@ impl Agent {
         }
     }
 
-    /// What is trained still when the grace is over goes on elsewhere from its last checkpoint.
+    /// Tasks that are still trained after the grace period continue elsewhere from their last checkpoint.
     fn kill_overdue(&mut self) {
         let late: Vec<u32> = self
             .slots

@@ -1,11 +1,11 @@
-//! Stories of one worker.
+//! Scenarios of one worker.
 
 use colearn_core::{
     id::{ConfigurationId, SweepId},
     result::{EpochRecord, TaskResult},
     settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
 };
-use colearn_proto::worker::{DataSets, HeldLease, UnreadableSettings, Welcome};
+use colearn_proto::worker::{DataSets, HeldLease, KnownDataSet, UnreadableSettings, Welcome};
 use colearn_trainer_protocol::Event;
 
 use super::*;
@@ -15,7 +15,7 @@ mod leaving;
 
 const HEARTBEAT: Duration = Duration::from_secs(2);
 
-/// A worker with so many slots, a clock, and what its actions add up to.
+/// A worker with this number of slots, a clock, and the effects of its actions.
 struct TestEnv {
     agent: Agent,
     now: Timestamp,
@@ -79,7 +79,7 @@ fn free(slots: &[u32]) -> Action {
 }
 
 impl TestEnv {
-    /// A worker whose trainers are ready, and which is not connected.
+    /// A worker with ready trainers that is not connected.
     fn offline(slots: u32) -> Self {
         Self::with_limits(slots, Limits::default())
     }
@@ -97,14 +97,14 @@ impl TestEnv {
         env
     }
 
-    /// The same, connected.
+    /// Like [`Self::offline`], but connected.
     fn online(slots: u32) -> Self {
         let mut env = Self::offline(slots);
         assert_eq!(env.connect(), [free(&(0..slots).collect::<Vec<_>>())]);
         env
     }
 
-    /// What is done about an input, but for the log.
+    /// The actions for an input, without log lines.
     fn apply(&mut self, input: Input) -> Vec<Action> {
         let actions = self.agent.apply(self.now, input);
         self.agent.check_invariants();
@@ -120,7 +120,7 @@ impl TestEnv {
         self.apply(Input::Received(message))
     }
 
-    /// Lets time pass up to the next deadline, and says how much that was.
+    /// Advances time to the next deadline, and returns the time that passed.
     fn wait(&mut self) -> (Duration, Vec<Action>) {
         let next = self.agent.next_deadline().expect("nothing is due");
         let passed = next.since(self.now);
@@ -194,7 +194,7 @@ fn failures<'a>(actions: &'a [Action]) -> Vec<(u64, u64, &'a Failure)> {
 }
 
 impl Agent {
-    /// What must hold between any two inputs.
+    /// Invariants between any two inputs.
     fn check_invariants(&self) {
         let hello = self.hello();
         let mut open = Vec::new();
@@ -215,7 +215,7 @@ impl Agent {
         }
         assert!(open.iter().all(|one| !owed.contains(one)), "a reported task is still trained");
         for held in &hello.held {
-            // What has parked is given back when its trainer is idle.
+            // A parked cohort is returned when its trainer is idle.
             let parks = self.slots.values().any(
                 |slot| matches!(&slot.trainer, Trainer::Training(training) if training.token == held.token),
             );
@@ -290,7 +290,7 @@ fn reports_wait_for_the_coordinator_in_order_and_under_their_token() {
     assert_eq!(env.finish(0, 1), []);
     assert_eq!(env.held(), [(7, vec![1]), (8, vec![2])]);
     assert_eq!(env.connect(), [finished(8, 2), finished(7, 1), free(&[])]);
-    // The coordinator dies before it has stored the second.
+    // The coordinator crashes before it has stored the second.
     env.acknowledge(8, 2);
     env.apply(Input::Disconnected);
     assert_eq!(env.connect(), [finished(7, 1), free(&[])]);
@@ -345,7 +345,7 @@ fn a_dropped_lease_is_abandoned_and_its_reports_forgotten() {
     let abandon = Command::Abandon { tasks: vec![task(2)] };
     assert_eq!(env.drop_tasks(7, &[]), [Action::Command { slot: 0, command: abandon }]);
     assert_eq!(env.held(), []);
-    // It was finished in the same moment; nobody wants to know.
+    // It finished at the same moment; the result is not needed.
     assert_eq!(env.finish(0, 2), []);
     assert_eq!(env.said(0, Event::Idle), [free(&[0])]);
     env.apply(Input::Disconnected);
@@ -377,7 +377,7 @@ fn a_task_leased_anew_is_not_confused_with_its_stale_lease() {
 fn an_abandoned_cohort_that_does_not_end_is_ended() {
     let mut env = TestEnv::online(1);
     env.train(7, 0, &[1]);
-    // A long epoch: the patience counts from the abandonment, not from what was last heard.
+    // During a long epoch the time limit counts from the abandonment, not from the last event.
     env.now = env.now.after(Duration::from_secs(600));
     env.drop_tasks(7, &[]);
     env.apply(Input::Disconnected);
@@ -485,7 +485,7 @@ fn nonsense_costs_a_trainer_its_life() {
     let actions = env.apply(Input::ProtocolViolation { slot: 0, what: "expected value in `hi`".to_owned() });
     let why = Failure::new(
         FailureReason::Crash,
-        "trainer spoke out of protocol: expected value in `hi`".to_owned(),
+        "trainer violated the protocol: expected value in `hi`".to_owned(),
     );
     assert_eq!(failures(&actions), [(7, 1, &why)]);
     assert!(actions.contains(&Action::KillTrainer { slot: 0 }));
@@ -515,11 +515,11 @@ fn leases_that_do_not_fit_are_refused_with_a_reason() {
 
 #[test]
 fn the_coordinator_knows_the_data_sets_before_it_grants_and_when_more_is_known() {
-    let listing = crate::data_folder::list(std::path::Path::new("/nowhere")).unwrap();
     let mut env = TestEnv::offline(1);
-    env.apply(Input::DataFolder(Some(listing)));
+    env.apply(Input::DataFolder(Some(BTreeMap::new())));
     let known = |digests: &[(&str, &str)]| {
-        let known = digests.iter().map(|(name, digest)| ((*name).to_owned(), Some((*digest).to_owned())));
+        let digest = |digest: &str| KnownDataSet { digest: Some(digest.to_owned()), shape: None };
+        let known = digests.iter().map(|(name, known)| ((*name).to_owned(), digest(known)));
         Action::Send(FromWorker::DataSets(DataSets { known: known.collect(), complete: true }))
     };
     assert_eq!(env.connect(), [known(&[]), free(&[0])]);
@@ -594,7 +594,7 @@ fn a_coordinator_that_is_never_reached_is_given_up() {
     let mut env = TestEnv::offline(1);
     env.apply(Input::Disconnected);
     assert_eq!(env.wait(), (Duration::from_secs(60), vec![Action::Leave(AgentOutcome::Unreachable)]));
-    // Once reached, it is waited for without end.
+    // Once reached, the coordinator is waited for without limit.
     let mut env = TestEnv::online(1);
     env.apply(Input::Disconnected);
     assert_eq!(env.agent.next_deadline(), None);

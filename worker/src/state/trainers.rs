@@ -1,4 +1,4 @@
-//! What the agent does about its trainers: what they say, and how they end.
+//! How the agent reacts to its trainers: to their events and their ends.
 
 use colearn_core::{
     failure::{Failure, FailureReason},
@@ -19,7 +19,7 @@ impl Agent {
         let parks = self.is_leaving();
         let Some(slot) = self.slots.get_mut(&index) else { return };
         match (&mut slot.trainer, event) {
-            // What a trainer says between being killed and being dead no longer counts.
+            // Events between the kill and the end of a trainer are ignored.
             (Trainer::Ending | Trainer::Absent { .. } | Trainer::Withdrawn, _) => {}
             (Trainer::Starting { .. }, Event::Ready { device }) => {
                 slot.trainer = Trainer::Idle;
@@ -90,7 +90,8 @@ impl Agent {
                     self.log_of(LogLevel::Info, token, &[task], format!("slot {index}: {task} is parked"));
                 }
             }
-            // Abandoned members may still be spoken of, and a cohort may end while its abandonment is under way.
+            // There may still be events of abandoned members, and a cohort may end while its abandonment is under
+            // way.
             (Trainer::Idle, Event::Opened { .. } | Event::Epoch { .. } | Event::Idle) => {}
             (trainer, event) => {
                 let doing = match trainer {
@@ -99,17 +100,17 @@ impl Agent {
                     _ => "training",
                 };
                 let name = event_name(&event);
-                self.violated(now, index, &format!("`{name}` came from a trainer that was {doing}"));
+                self.violated(now, index, &format!("`{name}` was received from a trainer that was {doing}"));
             }
         }
     }
 
     pub(super) fn violated(&mut self, now: Timestamp, index: u32, what: &str) {
-        let why = format!("trainer spoke out of protocol: {what}");
+        let why = format!("trainer violated the protocol: {what}");
         self.kill(now, index, &Failure::new(FailureReason::Crash, why));
     }
 
-    /// Kills a trainer and fails what it trained.
+    /// Kills a trainer and fails its tasks.
     pub(super) fn kill(&mut self, now: Timestamp, index: u32, failure: &Failure) {
         let Some(slot) = self.slots.get_mut(&index) else { return };
         let before = std::mem::replace(&mut slot.trainer, Trainer::Ending);
@@ -167,15 +168,17 @@ impl Agent {
         }
     }
 
-    /// Counts a death before the trainer was ready; withdraws the slot when there were too many.
+    /// Counts an end before the trainer was ready; withdraws the slot after too many.
     fn died_at_start(&mut self, now: Timestamp, index: u32, why: &str) {
         let Some(slot) = self.slots.get_mut(&index) else { return };
         slot.deaths += 1;
         slot.deaths_at_start += 1;
         let deaths = slot.deaths_at_start;
         if deaths < MAX_DEATHS_AT_START {
-            return self
-                .log(LogLevel::Warn, format!("slot {index}: died at its start ({deaths} in a row): {why}"));
+            return self.log(
+                LogLevel::Warn,
+                format!("slot {index}: the trainer ended before it was ready ({deaths} in a row): {why}"),
+            );
         }
         if !matches!(slot.trainer, Trainer::Ending) {
             slot.trainer = Trainer::Withdrawn;
@@ -184,7 +187,7 @@ impl Agent {
         self.log(
             LogLevel::Error,
             format!(
-                "slot {index} is withdrawn: its trainer died at its start {deaths} times in a row: {why}"
+                "slot {index} is withdrawn: its trainer ended {deaths} times in a row before it was ready: {why}"
             ),
         );
         if let Some(cohort) = waiting {

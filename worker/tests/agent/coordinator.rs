@@ -1,4 +1,4 @@
-//! A coordinator that does what the test says.
+//! A coordinator that a test controls.
 
 use std::{net::SocketAddr, pin::Pin, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio_stream::{
 };
 use tonic::{Request, Response, Status, Streaming, transport::Server};
 
-/// Longer than anything should take on a busy machine.
+/// A time limit that no operation reaches, even on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 pub(crate) const SETTINGS: &str = r#"{"dataset":"demo","primary":"inertial","unimodal":false,
@@ -24,7 +24,7 @@ pub(crate) const SETTINGS: &str = r#"{"dataset":"demo","primary":"inertial","uni
 
 type Replies = mpsc::Sender<Result<v1::WorkResponse, Status>>;
 
-/// A stream that a worker opened: what to answer it through.
+/// A stream that a worker opened, with the channel for answers.
 struct Opened(Replies);
 
 #[expect(clippy::large_enum_variant, reason = "a test holds a handful of these")]
@@ -37,17 +37,17 @@ pub(crate) struct Coordinator {
     pub(crate) address: SocketAddr,
     heard: mpsc::UnboundedReceiver<Heard>,
     replies: Option<Replies>,
-    /// Its own, so that a crash closes every socket at once.
+    /// A separate runtime, so that a crash closes every socket at once.
     runtime: Option<Runtime>,
 }
 
 impl Coordinator {
-    /// One on a free port that welcomes workers.
+    /// A coordinator on a free port that accepts workers.
     pub(crate) async fn start() -> Self {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), None).await
     }
 
-    /// One that turns workers away.
+    /// A coordinator that refuses workers.
     pub(crate) async fn start_refusing(why: Status) -> Self {
         Self::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), Some(why)).await
     }
@@ -58,7 +58,7 @@ impl Coordinator {
         let (speak, heard) = mpsc::unbounded_channel();
         let (tell, told) = tokio::sync::oneshot::channel();
         runtime.spawn(async move {
-            // The port of a coordinator that has just crashed is free again within moments.
+            // The port of a crashed coordinator is free again within moments.
             let listener = loop {
                 match TcpListener::bind(address).await {
                     Ok(listener) => break listener,
@@ -77,7 +77,7 @@ impl Coordinator {
         Self { address, heard, replies: None, runtime: Some(runtime) }
     }
 
-    /// Dies without a word, and comes back on the same port knowing nothing.
+    /// Ends without a message, and returns on the same port without any state.
     pub(crate) async fn crash_and_return(mut self) -> Self {
         let address = self.address;
         self.crash();
@@ -90,7 +90,7 @@ impl Coordinator {
         }
     }
 
-    /// Waits for a message that `wanted` takes; others are left aside.
+    /// Waits for a message that `wanted` accepts; others are skipped.
     pub(crate) async fn expect<T>(
         &mut self,
         what: &str,
@@ -155,14 +155,14 @@ impl Coordinator {
         .await
     }
 
-    /// Waits until a lease is given back, and answers.
+    /// Waits until a lease is returned, and answers.
     pub(crate) async fn expect_released(&mut self, token: u64) {
         let released = |message| match message {
             work_request::Message::Released(released) => Some(released.token),
             _ => None,
         };
         assert_eq!(self.expect("a released lease", released).await, token);
-        let drop = v1::Drop { token, tasks: vec![], reason: "the lease was given back".to_owned() };
+        let drop = v1::Drop { token, tasks: vec![], reason: "the lease was returned".to_owned() };
         self.say(work_response::Message::Drop(drop)).await;
     }
 
@@ -231,7 +231,7 @@ impl WorkerService for Script {
             while let Some(Ok(request)) = requests.next().await {
                 let _ = speak.send(Heard::Message(request.message.unwrap()));
             }
-            // It ends its side when the worker has ended the other.
+            // The coordinator ends its side after the worker has ended the other.
             let _ = replies.send(Err(Status::cancelled("the worker has left"))).await;
         });
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing))))

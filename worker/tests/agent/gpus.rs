@@ -1,4 +1,4 @@
-//! GPUs that can be used or not: the real program, with a stand-in `nvidia-smi` and a trainer that says what it is told.
+//! GPUs that can be used or not: the real program, with a fake `nvidia-smi` and a trainer with a given output.
 
 use std::{
     fs,
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::coordinator::Coordinator;
 
-/// Two GPUs, as the worker asks for them, and an old driver.
+/// The output of `nvidia-smi` for two GPUs and an old driver.
 const TWO_GPUS: &str = r#"case $1 in
 *driver_version*) echo 535.104.05 ;;
 *) echo "0, NVIDIA H100, GPU-a"; echo "1, NVIDIA H100, GPU-b" ;;
@@ -28,11 +28,11 @@ const USABLE: &str = r#"{"libtorch":"2.11.0","cuda_library":"/l.so","cuda_error"
 struct Host {
     folder: TempDir,
     nvidia_smi: &'static str,
-    /// What `colearn-trainer devices` prints.
+    /// The output of `colearn-trainer devices`.
     devices: &'static str,
 }
 
-/// A worker that ends with the test.
+/// A worker that is killed at the end of the test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -82,7 +82,7 @@ impl Host {
         Running(child)
     }
 
-    /// What a worker says first to its coordinator: its devices and warnings; and its log.
+    /// The devices and warnings in a worker's hello, and its log.
     async fn hello(&self) -> (Vec<String>, Vec<String>, String) {
         let mut coordinator = Coordinator::start().await;
         let mut worker = self.start(&format!("http://{}", coordinator.address), "auto");
@@ -93,7 +93,7 @@ impl Host {
         (hello.slots.into_iter().map(|slot| slot.device).collect(), hello.warnings, log)
     }
 
-    /// The exit code and the error of a worker that may use nothing but GPUs.
+    /// The exit code and the error of a worker that may use only GPUs.
     fn only_gpus(&self) -> (Option<i32>, String) {
         let mut worker = self.start("http://127.0.0.1:1", "cuda");
         let mut log = String::new();
@@ -125,10 +125,7 @@ async fn gpus_that_libtorch_can_not_use_are_said_with_what_to_do() {
 
         let (code, error) = host.only_gpus();
         assert_eq!(code, Some(4), "{error}");
-        assert!(
-            error.starts_with("error: --device cuda was asked for and can not be had: this host has 2 GPUs"),
-            "{error}"
-        );
+        assert!(error.starts_with("error: --device cuda is not available: this host has 2 GPUs"), "{error}");
         assert!(error.contains(part) && error.ends_with("or use --device cpu"), "{error}");
     }
 }
@@ -141,7 +138,7 @@ async fn a_driver_that_does_not_answer_is_said_and_a_host_without_gpus_is_none_t
     assert!(warnings.len() == 1 && warnings[0].contains(part), "{warnings:?}");
 
     for nothing in ["echo No devices were found; exit 6", "echo No devices were found"] {
-        // It would not even be asked for its devices.
+        // The trainer would not even be asked for its devices.
         let (devices, warnings, log) = Host::new(nothing, "nonsense").hello().await;
         assert!(!devices.is_empty() && warnings.is_empty(), "{log}");
     }

@@ -1,4 +1,4 @@
-//! Trainers and agents that die, and those that are asked to.
+//! Trainers and agents that crash, and those that are asked to stop.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ async fn a_trainer_that_babbles_is_killed_and_replaced() {
     coordinator.lease(7, seed::BABBLE).await;
     let (token, reason, message) = coordinator.expect_failure().await;
     assert_eq!((token, reason), (7, FailureReason::Crash));
-    assert!(message.starts_with("trainer spoke out of protocol: "), "{message}");
+    assert!(message.starts_with("trainer violated the protocol: "), "{message}");
     assert!(message.contains("I am not JSON"), "{message}");
     coordinator.expect_free(&[0]).await;
     assert_eq!(worker.trainers().len(), 2);
@@ -57,7 +57,7 @@ async fn a_worker_whose_trainers_do_not_start_gives_up() {
     assert_eq!(worker.expect_exit().code(), Some(4));
 }
 
-/// As jobs of Slurm have them in their environment: each trainer would bind itself to the same core.
+/// Slurm jobs have such variables in their environment: each trainer would bind itself to the same core.
 #[tokio::test]
 async fn trainers_are_not_bound_to_cores_by_the_environment() {
     let coordinator = Coordinator::start().await;
@@ -113,7 +113,7 @@ async fn a_worker_leaves_before_its_time_is_up() {
     assert_eq!(worker.expect_exit().code(), Some(0));
 }
 
-/// Sixty seconds is what the test waits for anything; the agent waits for five.
+/// The test waits up to sixty seconds; the agent waits five.
 #[tokio::test]
 async fn a_cancelled_task_stops_also_in_the_middle_of_a_long_epoch() {
     let (mut coordinator, worker) = pair().await;
@@ -133,11 +133,11 @@ async fn a_trainer_that_is_busy_without_progress_hangs() {
     let mut coordinator = Coordinator::start().await;
     let worker = Worker::start_so(coordinator.address, &[("COLEARN_TRAINER_TIMEOUT", "1")]);
     coordinator.expect_free(&[0]).await;
-    // It neither says anything nor sleeps.
+    // The trainer neither sends events nor sleeps.
     coordinator.lease(7, seed::BUSY).await;
     let (token, reason, message) = coordinator.expect_failure().await;
     assert_eq!((token, reason), (7, FailureReason::Hang));
-    assert!(message.starts_with("trainer said nothing for "), "{message}");
+    assert!(message.starts_with("trainer sent nothing for "), "{message}");
     coordinator.expect_free(&[0]).await;
     until("the first trainer is gone", || is_gone(worker.trainers()[0]));
 }
@@ -149,14 +149,14 @@ async fn a_second_signal_does_not_wait_for_acknowledgements() {
     coordinator.expect_finished().await;
     worker.signal(Signal::SIGTERM);
     worker.expect_log("stopping");
-    // Those of the first two seconds count as the first.
+    // Signals within the first two seconds count as one.
     let began = Instant::now();
     let status = worker.signal_until_exit(Signal::SIGTERM);
     assert_eq!(status.code(), Some(5));
     assert!(began.elapsed() > Duration::from_millis(1500), "{:?}", began.elapsed());
 }
 
-/// As Slurm's preemption does: two signals, 28 ms apart.
+/// Slurm's preemption sends two signals, 28 ms apart.
 #[tokio::test]
 async fn two_signals_at_once_are_one() {
     let (mut coordinator, mut worker) = pair().await;
@@ -182,7 +182,7 @@ async fn a_trainer_does_not_outlive_its_agent() {
     until("the trainer is gone", || is_gone(trainer));
 }
 
-/// Whether a process has ended. One that nobody has waited for yet is still listed, as a zombie.
+/// Whether a process has ended. Until somebody waits for it, it is listed as a zombie.
 fn is_gone(process: nix::unistd::Pid) -> bool {
     let status = std::process::Command::new("ps").args(["-o", "stat=", "-p", &process.to_string()]).output();
     let status = status.expect("ps lists processes").stdout;

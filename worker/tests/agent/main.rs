@@ -1,5 +1,5 @@
-//! The agent as a real process, between a scripted coordinator that speaks real gRPC and a scripted trainer
-//! that is a real child.
+//! The agent as a real process, between a scripted coordinator over real gRPC and a scripted trainer in a real child
+//! process.
 
 #![expect(clippy::unwrap_used, reason = "these are tests; clippy takes their helpers for something else")]
 

@@ -1,4 +1,4 @@
-//! A worker that trains nothing, as benches start it.
+//! A worker that trains nothing, as benchmarks start it.
 
 use std::{
     io::Read as _,
@@ -56,7 +56,7 @@ async fn any_number_of_slots_answers_at_once() {
         assert_eq!(finished.token, seed / 2 + 1);
         assert!(finished.result.unwrap().metrics["accuracy"] >= 0.5);
         seeds.push(seed);
-        // A cancellation that comes too late, in place of an acknowledgement.
+        // A late cancellation, instead of an acknowledgement.
         if seed == 1 {
             let drop = v1::Drop { token: 1, tasks: vec![task(1).into()], reason: "cancelled".to_owned() };
             coordinator.say(work_response::Message::Drop(drop)).await;
@@ -68,7 +68,7 @@ async fn any_number_of_slots_answers_at_once() {
     assert_eq!(seeds, (0..u64::from(2 * SLOTS)).collect::<Vec<_>>());
     coordinator.expect_free(&all).await;
 
-    // Everything was acknowledged or dropped: it leaves without a word about any lease.
+    // Everything was acknowledged or dropped: the worker exits without any message about a lease.
     kill(Pid::from_raw(worker.id().try_into().unwrap()), Signal::SIGTERM).unwrap();
     assert_eq!(worker.wait().unwrap().code(), Some(0));
     let last_words = |message| match message {

@@ -1,4 +1,4 @@
-//! Leases, reports, and a coordinator that comes and goes.
+//! Leases, reports, and a coordinator that crashes and returns.
 
 use colearn_proto::v1::{self, FailureReason, work_request, work_response};
 use tonic::Status;
@@ -8,7 +8,7 @@ use crate::{
     worker::{Worker, seed, until},
 };
 
-/// A coordinator and a worker that has offered its slot.
+/// A coordinator, and a worker that has offered its slot.
 pub(crate) async fn pair() -> (Coordinator, Worker) {
     let mut coordinator = Coordinator::start().await;
     let worker = Worker::start(coordinator.address);
@@ -55,7 +55,7 @@ async fn a_report_outlives_its_coordinator_until_it_is_acknowledged() {
         assert_eq!((finished.token, finished.task), (7, Some(task(seed::WAIT).into())));
     }
     coordinator.acknowledge(7, seed::WAIT).await;
-    // The next lease comes after the acknowledgement, so that its report proves that it was read.
+    // The next lease is sent after the acknowledgement, so its report proves that the acknowledgement was read.
     coordinator.expect_free(&[0]).await;
     coordinator.lease(8, seed::FINISH).await;
     assert_eq!(coordinator.expect_finished().await.token, 8);
@@ -113,7 +113,7 @@ async fn a_worker_that_is_turned_away_says_why_and_exits() {
     let why = Status::invalid_argument("version 0.0.9 is too old");
     let coordinator = Coordinator::start_refusing(why).await;
     let mut worker = Worker::start(coordinator.address);
-    worker.expect_log("turned this worker away: ");
+    worker.expect_log("refused this worker: ");
     assert_eq!(worker.expect_exit().code(), Some(3));
 }
 

@@ -59,7 +59,7 @@ fn a_coordinator_that_is_not_there_is_named() {
     check(&output, 3, "--connect-timeout");
 }
 
-/// The worker is looked at alone, in a folder of its own with nothing on the PATH.
+/// The worker runs alone, in its own folder and with an empty PATH.
 #[test]
 fn a_worker_without_a_trainer_program_says_how_to_get_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -74,7 +74,7 @@ fn a_worker_without_a_trainer_program_says_how_to_get_one() {
             .output()
             .unwrap()
     };
-    // An empty variable is an unset one.
+    // An empty variable counts as unset.
     check(&run(""), 4, "there is no `colearn-trainer` beside this program or on the PATH");
     check(&run(""), 4, "COLEARN_TRAINER");
     check(&run("/nowhere/trainer"), 4, "COLEARN_TRAINER is `/nowhere/trainer`, which is not a file");

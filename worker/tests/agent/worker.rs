@@ -1,4 +1,4 @@
-//! A worker: the agent in a process of its own, with a trainer that is a shell script.
+//! A worker: the agent in its own process, with a trainer that is a shell script.
 
 use std::{
     io::{BufRead, BufReader},
@@ -29,25 +29,25 @@ use tracing_subscriber::{
 
 use crate::coordinator::PATIENCE;
 
-/// What the script does with a task.
+/// The behaviour of the script for each seed.
 pub(crate) mod seed {
-    /// Finishes it.
+    /// Finishes the task.
     pub(crate) const FINISH: u64 = 1;
-    /// Trains for ever.
+    /// Trains forever.
     pub(crate) const TRAIN: u64 = 2;
-    /// Says what is not of the protocol.
+    /// Prints something that is not part of the protocol.
     pub(crate) const BABBLE: u64 = 3;
-    /// Exits with code 3 after a word on standard error.
+    /// Exits with code 3 after a line on standard error.
     pub(crate) const EXIT: u64 = 4;
-    /// Finishes it when the file `go` is there.
+    /// Finishes the task when the file `go` exists.
     pub(crate) const WAIT: u64 = 5;
-    /// Trains for ever and hears nothing meanwhile, as in a long epoch.
+    /// Trains forever and reads no commands, as during a long epoch.
     pub(crate) const DEAF: u64 = 6;
-    /// Turns in circles.
+    /// Runs a busy loop.
     pub(crate) const BUSY: u64 = 7;
 }
 
-/// The result is split where the task's name goes.
+/// The result is split at the position of the task's name.
 const TRAINER: &str = r#"
 echo $$ >> "$FOLDER/pids"
 finish() {
@@ -87,20 +87,20 @@ impl Worker {
         Self::start_with(coordinator, TRAINER)
     }
 
-    /// A worker with one slot and a trainer of one's own.
+    /// A worker with one slot and the given trainer.
     pub(crate) fn start_with(coordinator: SocketAddr, trainer: &str) -> Self {
         Self::start_in(coordinator, trainer, &[])
     }
 
-    /// The scripted trainer, and options by their environment.
+    /// A worker with the scripted trainer, and options in the environment.
     pub(crate) fn start_so(coordinator: SocketAddr, environment: &[(&str, &str)]) -> Self {
         Self::start_in(coordinator, TRAINER, environment)
     }
 
-    /// Both.
+    /// A worker with the given trainer, and options in the environment.
     pub(crate) fn start_in(coordinator: SocketAddr, trainer: &str, environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // This very test program, with the environment that makes `agent_process` an agent.
+        // This test program itself, with the environment that makes `agent_process` an agent.
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "worker::agent_process", "--nocapture", "--test-threads=1"])
             .env("COLEARN_TEST_AGENT", format!("http://{coordinator}"))
@@ -141,7 +141,7 @@ impl Worker {
         std::fs::write(self.folder.path().join("go"), "").unwrap();
     }
 
-    /// A checkpoint of a task, as a trainer might have left it.
+    /// A checkpoint of a task, as a trainer may have left it.
     pub(crate) fn checkpoint(&self, seed: u64) -> PathBuf {
         let of_task = format!("checkpoints/0000000000000001/000000000000feed-{seed}");
         let folder = self.folder.path().join(of_task);
@@ -161,7 +161,7 @@ impl Worker {
         kill(Pid::from_raw(self.child.id().try_into().unwrap()), signal).unwrap();
     }
 
-    /// Signals until the agent has ended.
+    /// Sends signals until the agent has ended.
     pub(crate) fn signal_until_exit(&mut self, signal: Signal) -> ExitStatus {
         let mut status = None;
         until("the agent has ended", || {
@@ -192,7 +192,7 @@ impl Drop for Worker {
     }
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
@@ -207,7 +207,7 @@ struct Cli {
     agent: AgentArgs,
 }
 
-/// Not a test: the agent's process. Without its environment it does nothing.
+/// Not a test: the process of the agent. Without its environment it does nothing.
 #[test]
 fn agent_process() {
     let (Ok(coordinator), Ok(trainer)) =

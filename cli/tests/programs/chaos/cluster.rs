@@ -1,4 +1,4 @@
-//! A coordinator and its workers under a supervisor that starts again whatever ends.
+//! A coordinator and its workers under a supervisor that restarts every process that ends.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use super::ledger::Tail;
 use crate::lab::{Lab, Running};
 
-/// How long something may take that takes moments on an idle machine.
+/// Time limit for operations that take moments on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The kind of process that is killed.
@@ -18,14 +18,14 @@ pub(crate) enum Victim {
     Trainer,
 }
 
-/// How a cluster is set up.
+/// The configuration of a cluster.
 pub(crate) struct Setup {
     /// Its state folder.
     pub(crate) state: &'static str,
-    /// Seconds.
+    /// Lease in seconds.
     pub(crate) lease: u32,
     pub(crate) workers: usize,
-    /// How each worker is started.
+    /// Options of each worker.
     pub(crate) worker: &'static [&'static str],
 }
 
@@ -37,13 +37,13 @@ pub(crate) struct Cluster<'a> {
     coordinator: Option<Running>,
     workers: Vec<(String, Option<Running>)>,
     log: Tail,
-    /// From a coordinator's kill to its successor's listening.
+    /// Times from a coordinator's kill until its successor listens.
     pub(crate) back: Vec<Duration>,
-    /// From a coordinator's kill to the first worker that has come back.
+    /// Times from a coordinator's kill until the first worker has reconnected.
     pub(crate) reconnected: Vec<Duration>,
-    /// What coordinators told of their recovery.
+    /// Messages of coordinators about their recovery.
     pub(crate) recoveries: Vec<String>,
-    /// Workers that left by themselves, since their trainers were killed too often, and were started again.
+    /// Number of workers that exited by themselves because their trainers were killed too often, and were restarted.
     pub(crate) left: usize,
 }
 
@@ -75,12 +75,12 @@ impl<'a> Cluster<'a> {
         ["--coordinator", &self.url]
     }
 
-    /// The names of the workers, which their logs have.
+    /// The names of the workers, which their logs have too.
     pub(crate) fn names(&self) -> Vec<String> {
         self.workers.iter().map(|(name, _)| name.clone()).collect()
     }
 
-    /// What a supervisor does: starts every worker that has ended. A coordinator never ends by itself.
+    /// Acts as a supervisor: starts every worker that has ended. A coordinator never ends by itself.
     pub(crate) fn revive(&mut self) {
         if let Some(coordinator) = &mut self.coordinator
             && let Some(status) = coordinator.0.try_wait().unwrap()
@@ -91,7 +91,7 @@ impl<'a> Cluster<'a> {
             if let Some(running) = worker
                 && let Some(status) = running.0.try_wait().unwrap()
             {
-                // 4 is `no usable slot`: trainers were killed at their start five times in a row.
+                // 4 means `no usable slot`: trainers were killed at their start five times in a row.
                 assert_eq!(status.code(), Some(4), "{name} ended by itself: {status}");
                 self.left += 1;
                 *worker = None;
@@ -102,8 +102,8 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// `kill -9`, and a new start. Returns what was killed: a worker that has no trainer at this moment is killed
-    /// in its place.
+    /// Kills a process with `kill -9` and starts it again. Returns the kind that was killed: if a worker has no
+    /// trainer at this moment, the worker is killed.
     pub(crate) fn strike(&mut self, victim: Victim, worker: usize) -> Victim {
         let worker = worker % self.workers.len();
         match victim {
@@ -138,7 +138,7 @@ impl<'a> Cluster<'a> {
             coordinator.kill();
         }
         let address = self.url.trim_start_matches("http://").to_owned();
-        // Somebody else's connection may have been given the free port for a moment.
+        // Another connection may have got the free port for a moment.
         let restarted = loop {
             match self.lab.coordinator_on(&address, self.setup.state, self.setup.lease) {
                 Some((running, _)) => break running,
@@ -152,7 +152,7 @@ impl<'a> Cluster<'a> {
         self.await_worker(killed);
     }
 
-    /// Waits for the first worker after a kill, so that the next kill hits something that works.
+    /// Waits for the first worker after a kill, so that the next kill hits a working cluster.
     fn await_worker(&mut self, killed: Instant) {
         loop {
             let lines = self.log.lines();

@@ -1,4 +1,4 @@
-//! The demo under fire.
+//! The demo sweep while workers are killed.
 
 use std::{
     path::Path,
@@ -10,10 +10,10 @@ use serde_json::Value;
 use super::{Cluster, Ledger, Setup, Victim, check_store};
 use crate::lab::{Lab, largest_difference, text};
 
-/// A worker is killed this often.
+/// Interval between kills of a worker.
 const BETWEEN_KILLS: Duration = Duration::from_secs(10);
 
-/// The shipped sweep as it is, with its three attempts a task, and the lease that a coordinator has by default.
+/// The shipped sweep unchanged, with three attempts per task and the coordinator's default lease.
 #[test]
 #[ignore = "takes minutes: make chaos-demo"]
 fn the_demo_with_a_worker_killed_every_ten_seconds_ends_with_the_same_table() {

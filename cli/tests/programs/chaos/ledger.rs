@@ -1,4 +1,4 @@
-//! What must be there for ever: every result that a worker was told is recorded, and every result that a person saw.
+//! Results that must never be lost: every result that a worker was told is recorded, and every result that was shown.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::lab::Lab;
 
-/// Reads what was added to a log since the last look, in whole lines.
+/// Reads the complete lines that were added to a log since the last call.
 pub(crate) struct Tail {
     path: PathBuf,
     read: u64,
@@ -36,26 +36,26 @@ impl Tail {
 /// A task as `sweep/configuration/seed`, with the number of the sweep.
 type Task = String;
 
-/// What is known to be recorded.
+/// The results that are known to be recorded.
 ///
-/// An acknowledgement is known from the log of the worker that received it. The line is written before the worker
-/// does anything else, and a log survives `kill -9` of who wrote it; so the list never holds more than was
-/// acknowledged, and lacks at most what was on its way to a worker that was killed.
+/// An acknowledgement is known from the log of the worker that received it. The worker writes the line before it does
+/// anything else, and a log survives the `kill -9` of its writer. The list therefore never holds more than was
+/// acknowledged, and lacks at most the messages that were on their way to a killed worker.
 pub(crate) struct Ledger {
     logs: Vec<Tail>,
-    /// Under which lease each was acknowledged.
+    /// The lease under which each task was acknowledged.
     acknowledged: BTreeMap<Task, String>,
-    /// What `tasks` showed as done, and what `results` showed.
+    /// The tasks that `tasks` and `results` showed as done.
     shown: BTreeSet<Task>,
     tables: BTreeMap<String, Value>,
-    /// Attempts of tasks beyond the first, by the last look at each sweep.
+    /// Attempts beyond the first, for each sweep at the last check.
     repeated: BTreeMap<String, u64>,
-    /// Attempts that went on from a checkpoint.
+    /// Number of attempts that continued from a checkpoint.
     pub(crate) resumed: usize,
 }
 
 impl Ledger {
-    /// An empty one that follows the logs of these workers.
+    /// An empty ledger that follows the logs of these workers.
     pub(crate) fn new(lab: &Lab, workers: &[String]) -> Self {
         let tail = |name: &String| Tail::of(lab.path().join(format!("{name}.log")));
         Self {
@@ -68,17 +68,17 @@ impl Ledger {
         }
     }
 
-    /// Results that workers were told are recorded.
+    /// Number of results that workers were told are recorded.
     pub(crate) fn acknowledged(&self) -> usize {
         self.acknowledged.len()
     }
 
-    /// Attempts beyond the first of each task.
+    /// Number of attempts beyond the first of each task.
     pub(crate) fn repeated(&self) -> u64 {
         self.repeated.values().sum()
     }
 
-    /// Reads the workers' logs on.
+    /// Reads new lines of the workers' logs.
     pub(crate) fn listen(&mut self) {
         for line in self.logs.iter_mut().flat_map(Tail::lines) {
             self.resumed += usize::from(line.contains("continues after epoch"));
@@ -93,15 +93,15 @@ impl Ledger {
         }
     }
 
-    /// Asserts that a sweep has every result that is recorded by now, and notes what it has.
+    /// Asserts that a sweep has every result that is recorded by now, and records its results.
     pub(crate) fn check(&mut self, lab: &Lab, name: &str, target: &[&str]) {
-        // First the logs: what they tell was recorded before the coordinator is asked.
+        // The logs first: their results were recorded before the coordinator is asked.
         self.listen();
         self.assert_holds(lab, name, target);
     }
 
-    /// Asserts that a sweep has every result that was known to be recorded at the last look into the logs, and notes
-    /// what it has. `target` names the coordinator, or a state folder.
+    /// Asserts that a sweep has every result that was known to be recorded at the last reading of the logs, and
+    /// records its results. `target` names the coordinator, or a state folder.
     pub(crate) fn assert_holds(&mut self, lab: &Lab, name: &str, target: &[&str]) {
         let ask = |words: &[&str]| lab.json(&[words, target].concat());
         let id = ask(&["status", name, "--json"])["id"].to_string();
@@ -129,14 +129,14 @@ impl Ledger {
         }
     }
 
-    /// The table of a sweep as it was last seen.
+    /// The last table of a sweep.
     pub(crate) fn table(&self, name: &str) -> &Value {
         &self.tables[name]
     }
 }
 
-/// What is worse in a table than before: a row with fewer seeds than it had, or one of as many with other numbers, be
-/// it in the last digit.
+/// What is worse in a table than before: a row with fewer seeds, or a row with the same seeds and other numbers, even
+/// in the last digit.
 fn worse(before: &Value, after: &Value) -> Option<String> {
     let rows = |table: &Value| table["configurations"].as_array().unwrap().clone();
     let (before, after) = (rows(before), rows(after));

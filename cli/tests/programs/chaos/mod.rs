@@ -1,7 +1,7 @@
-//! Real programs under `kill -9`: of the coordinator, of workers and of trainers, at random moments.
+//! Real programs under `kill -9`: coordinator, workers and trainers are killed at random moments.
 //!
-//! `make test` has a few kills; `make chaos KILLS=200 SEED=17` is the same with more. The seed decides who is killed
-//! after which pause; what the programs are doing at that moment is up to the machine.
+//! `make test` has a few kills; `make chaos KILLS=200 SEED=17` has more. The seed decides which process is killed
+//! after which pause; the state of the programs at that moment depends on the machine.
 
 mod cluster;
 mod demo;
@@ -22,31 +22,31 @@ pub(crate) use self::{
 };
 use crate::lab::{Lab, SWEEP, largest_difference, text};
 
-/// What differs between two runs of the same tasks on the same machine may only be float rounding.
+/// Two runs of the same tasks on the same machine may differ only by float rounding.
 const ROUNDING: f64 = 1e-4;
 
-/// Kills in `make test`.
+/// Number of kills in `make test`.
 const FEW: usize = 12;
 
-/// Kills are not what the tasks can be blamed for: attempts must not run out because of them. The default of three
-/// is meant for tasks that crash their trainers by themselves.
+/// Kills are not caused by the tasks: attempts must not run out because of them. The default of three attempts is for
+/// tasks that crash their trainers themselves.
 const RETRIES: &str = "retries: {max_attempts: 100, initial_backoff: 0s}\n";
 
-/// Workers that answer at once, so that there are many acknowledgements to be lost.
+/// Workers that answer at once, so that there are many acknowledgements to lose.
 pub(crate) const NO_OP: &[&str] = &["--slots", "2", "--max-cohort", "3", "--trainer", "no-op"];
 const REAL: &[&str] = &["--slots", "1", "--threads", "1", "--device", "cpu"];
 
-/// One kind of work under kills.
+/// One kind of work with kills.
 struct Phase {
     setup: Setup,
     sweep: String,
     victims: &'static [Victim],
-    /// Milliseconds between a kill and the next.
+    /// Range of milliseconds between two kills.
     pause: std::ops::Range<u64>,
     kills: usize,
 }
 
-/// What came of a phase.
+/// The outcome of a phase.
 struct Outcome {
     sweeps: usize,
     tasks: u64,
@@ -69,7 +69,7 @@ fn kills_of_anything_at_any_moment_lose_nothing_and_change_no_table() {
     println!("chaos: all is well; seed {seed}");
 }
 
-/// Few results that take a second each, with a checkpoint after every epoch.
+/// A few results that take a second each, with a checkpoint after every epoch.
 fn real_training(lab: &Lab, dice: &mut Dice, kills: usize) {
     let sweep = format!("{SWEEP}{RETRIES}checkpoint: {{every_epochs: 1}}\n");
     lab.write("small.yaml", &sweep);
@@ -108,7 +108,7 @@ fn many_results(lab: &Lab, dice: &mut Dice, kills: usize) {
     under_fire(lab, dice, phase, &expected);
 }
 
-/// A sweep of 50 tasks for each of so many levels.
+/// A sweep of 50 tasks for each of this number of levels.
 pub(crate) fn many(levels: u32) -> String {
     let of_grid = |line: &str| line.starts_with("parameters") || line.starts_with("  modality");
     let levels: Vec<String> = (0..levels).map(|level| format!("0.{level:02}")).collect();
@@ -121,7 +121,7 @@ pub(crate) fn many(levels: u32) -> String {
         + &format!("parameters:\n  modality_dropout.audio: [{}]\n{RETRIES}", levels.join(", "))
 }
 
-/// Submits sweep after sweep and kills until there were enough kills and all sweeps have ended; asserts what must hold
+/// Submits sweeps and kills until there were enough kills and all sweeps have ended. Asserts the invariants
 /// throughout, and that every table is as expected. Returns the last table.
 fn under_fire(lab: &Lab, dice: &mut Dice, phase: Phase, expected: &Value) -> Value {
     let Phase { setup, sweep, victims, pause, kills: wanted } = phase;
@@ -171,7 +171,7 @@ fn under_fire(lab: &Lab, dice: &mut Dice, phase: Phase, expected: &Value) -> Val
             current = submit(lab, &cluster, &sweep, &mut outcome);
         }
     }
-    // What is over is kept as well as what was running.
+    // Finished sweeps are kept as well as running ones.
     for sweep in 1..=outcome.sweeps {
         ledger.check(lab, &format!("small-{sweep}"), &cluster.target());
     }
@@ -181,7 +181,7 @@ fn under_fire(lab: &Lab, dice: &mut Dice, phase: Phase, expected: &Value) -> Val
     if wanted == 0 {
         assert_eq!(ledger.repeated(), 0, "without kills every task is tried once");
     }
-    // A kill costs at most the attempts of all that was leased at that moment: a slot's cohort for every slot.
+    // A kill costs at most the attempts of all tasks that were leased at that moment: the cohort of every slot.
     assert!(ledger.repeated() <= losses as u64 * 18, "{} repeated attempts", ledger.repeated());
     ledger.table(&current).clone()
 }
@@ -195,7 +195,7 @@ fn submit(lab: &Lab, cluster: &Cluster<'_>, sweep: &str, outcome: &mut Outcome) 
     name
 }
 
-/// `colearn db check`: the journal and the results tell the same, with one result a task.
+/// `colearn db check`: journal and results agree, with one result per task.
 pub(crate) fn check_store(lab: &Lab, state: &str) {
     let checked = lab.colearn(&["db", "check", "--state", state]);
     assert!(checked.status.success(), "{}{}", text(&checked.stdout), text(&checked.stderr));

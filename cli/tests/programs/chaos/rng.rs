@@ -1,4 +1,4 @@
-//! Random moments and choices that a seed decides.
+//! Random moments and choices that depend on a seed.
 
 use std::{ops::Range, time::Duration};
 
@@ -14,12 +14,12 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    /// One of so many, counted from 0.
+    /// A number from 0 to `count - 1`.
     pub(super) fn below(&mut self, count: usize) -> usize {
         usize::try_from(self.next() % count as u64).unwrap()
     }
 
-    /// A time of so many milliseconds.
+    /// A duration within this range of milliseconds.
     pub(super) fn pause(&mut self, milliseconds: Range<u64>) -> Duration {
         let length = milliseconds.end - milliseconds.start;
         Duration::from_millis(milliseconds.start + self.next() % length)

@@ -1,4 +1,4 @@
-//! What a check and a backup need beyond the store's contract.
+//! Functions for checks and backups that are not part of the store's interface.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use super::SqliteStore;
 use crate::store::StoreError;
 
 impl SqliteStore {
-    /// From now on everything that is read is as of one moment.
+    /// From now on all reads show the state of one moment.
     pub(in crate::store) async fn begin_snapshot(&self) -> Result<(), StoreError> {
         let mut reader = self.reader.lock().await;
         sqlx::raw_sql("BEGIN; SELECT COUNT(*) FROM marks;")
@@ -18,7 +18,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// What SQLite itself finds wrong.
+    /// Errors that SQLite itself finds.
     pub(in crate::store) async fn integrity(&self) -> Result<Vec<String>, StoreError> {
         let mut reader = self.reader.lock().await;
         let mut found: Vec<String> = sqlx::query_scalar("PRAGMA integrity_check(20)")
@@ -46,7 +46,7 @@ impl SqliteStore {
         Ok(rows.into_iter().map(|(id, name)| (SweepId(id.cast_unsigned()), name)).collect())
     }
 
-    /// Sweeps that the journal has entries of and that are not there.
+    /// Missing sweeps that have journal entries.
     pub(in crate::store) async fn orphans(&self) -> Result<Vec<SweepId>, StoreError> {
         let mut reader = self.reader.lock().await;
         let select = "SELECT DISTINCT sweep FROM journal \
@@ -56,7 +56,7 @@ impl SqliteStore {
         Ok(rows.into_iter().map(|id| SweepId(id.cast_unsigned())).collect())
     }
 
-    /// Copies the database, as it is at one moment, to a file that is not there yet.
+    /// Copies the database, as of one moment, to a new file.
     pub(in crate::store) async fn copy_to(&self, file: &Path) -> Result<(), StoreError> {
         let mut reader = self.reader.lock().await;
         sqlx::query("VACUUM INTO ?")

@@ -1,4 +1,4 @@
-//! The embedded default: one SQLite database in the state folder.
+//! The default store: one SQLite database in the state folder.
 
 mod inspect;
 mod open;
@@ -35,7 +35,7 @@ pub struct SqliteStore {
 #[derive(Debug)]
 struct Writer {
     connection: SqliteConnection,
-    /// None when the database is only read.
+    /// `None` if the database is only read.
     ownership: Option<Ownership>,
 }
 
@@ -50,11 +50,11 @@ impl SqliteStore {
 }
 
 impl Drop for SqliteStore {
-    /// The last connection that closes copies its log into the tables and removes the log's file. Where somebody has put
-    /// other files in the place of these, or was given the same lock, that would be done to theirs: then the connections stay open until the
-    /// process ends, and what was committed stays where it is.
+    /// The last connection that closes copies its log into the tables and removes the log file. If another process
+    /// has replaced the files, or got the same lock, this would change its data. In that case the connections stay
+    /// open until the process ends, and the committed data stays where it is.
     fn drop(&mut self) {
-        // Nobody holds it any more.
+        // No other task uses the connection now.
         let Ok(writer) = self.writer.try_lock() else { return };
         let lost = |owned: &Ownership| owned.verify_lock().is_err() || owned.verify_files().is_err();
         if writer.ownership.as_ref().is_some_and(lost) {
@@ -71,7 +71,7 @@ impl Store for SqliteStore {
     fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
         Box::pin(async move {
             let mut reader = self.reader.lock().await;
-            // What comes before the oldest sweep that is not settled is not even looked at.
+            // Entries before the oldest sweep that is not settled are not even read.
             let select = "SELECT sequence, at, body, sweep FROM journal \
                 WHERE sequence > ? AND (NOT EXISTS (SELECT 1 FROM sweeps WHERE settled IS NOT NULL) \
                     OR sequence >= COALESCE((SELECT MIN(first) FROM sweeps WHERE settled IS NULL), \

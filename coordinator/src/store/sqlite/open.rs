@@ -1,4 +1,4 @@
-//! Opening the database: to serve it, or only to read it.
+//! Opens the database: to serve it, or only to read it.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -18,12 +18,12 @@ static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
 
 impl SqliteStore {
-    /// Takes the state folder, which is created if it is not there, brings the database's schema up to date, and takes
-    /// the database over: see [`crate::store::Store`].
+    /// Locks the state folder, which is created if it does not exist, updates the database's schema, and takes
+    /// ownership of the database: see [`crate::store::Store`].
     ///
     /// # Errors
-    /// When the folder can not be written, is in use or belongs to another user, when the database is damaged, is a
-    /// symbolic link or was written by a newer version, when no space is left, or when durability can not be had there.
+    /// If the folder cannot be written, is in use or belongs to another user; if the database is damaged, is a
+    /// symbolic link or was written by a newer version; if no space is left; or if durability is not available there.
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
         let lock = StateLock::take(folder)?;
         let path = folder.join("colearn.db");
@@ -33,7 +33,7 @@ impl SqliteStore {
             .filename(&path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // With NORMAL a power cut takes back the newest commits; they were acknowledged.
+            // With NORMAL a power cut would undo the newest commits, which were acknowledged.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10))
@@ -47,12 +47,12 @@ impl SqliteStore {
         Ok(Self { writer, reader: Arc::new(Mutex::new(reader)), path })
     }
 
-    /// Opens the database of a state folder to look at it, whether somebody serves it or not, and whether the folder
-    /// can be written or not. Nothing can be committed.
+    /// Opens the database of a state folder for reading. A coordinator may be using the folder, and the folder may be
+    /// read-only. Nothing can be committed.
     ///
     /// # Errors
-    /// When there is no database, when it is damaged or of another version, and when its newest commits are in a log
-    /// that can not be read without writing to the folder.
+    /// If there is no database, if it is damaged or of another version, or if its newest commits are in a log that
+    /// cannot be read without writing to the folder.
     pub async fn open_to_read(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join("colearn.db");
         if !path.is_file() {
@@ -64,12 +64,12 @@ impl SqliteStore {
             .busy_timeout(Duration::from_secs(10))
             .disable_statement_logging();
         match Self::connect_to_read(&path, &options).await {
-            // Beside a database with a log, SQLite needs a file that it shares with other processes, and makes it.
+            // For a database with a log, SQLite needs a file that it shares with other processes, and creates it.
             Err(StoreError::NotWritable { cause, .. }) => {
                 if files::has_log(&path) {
                     return Err(StoreError::LogNotReadable { path, cause });
                 }
-                // Without a log nobody serves it, and the database alone is all there is.
+                // Without a log no coordinator uses the database, and its file is complete.
                 Self::connect_to_read(&path, &options.immutable(true)).await
             }
             opened => opened,
@@ -96,7 +96,7 @@ impl SqliteStore {
     }
 }
 
-/// What is acknowledged must survive a power cut; these are the settings that this depends on.
+/// Acknowledged data must survive a power cut; this depends on these settings.
 async fn assert_durable(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
     let broken = |error| StoreError::of(path, error);
     let found: String =

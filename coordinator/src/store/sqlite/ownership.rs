@@ -1,8 +1,8 @@
-//! Whether the database is still the one that this store took over, and as this store left it.
+//! Checks whether this store still owns the database, in the state in which it left it.
 //!
-//! The lock of the state folder keeps two coordinators apart; but its file can be deleted, there are file systems on
-//! which locks do nothing, and a folder can be moved away, or a backup be put in its place. What is acknowledged must
-//! be there afterwards all the same, so every commit looks whether its place is still the one it thinks of.
+//! The lock of the state folder prevents a second coordinator. But the lock file can be deleted, locks do nothing on
+//! some file systems, and a folder can be moved or replaced by a backup. Acknowledged data must not be lost in these
+//! cases either. Therefore every commit verifies that it writes to the right database.
 
 use std::{
     fs,
@@ -14,35 +14,35 @@ use sqlx::{Connection as _, SqliteConnection};
 
 use crate::store::{StoreError, files, lock::StateLock};
 
-/// The owner's mark, and how far the journal goes when nobody else wrote to it. Numbers of entries grow for ever: those
-/// of removed sweeps do not come again.
+/// The owner's mark, and the end of the journal if no other process wrote to it. Numbers of entries grow forever:
+/// those of removed sweeps are not used again.
 const SELECT: &str = "SELECT \
     (SELECT value FROM marks WHERE name = 'owner'), \
     COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'journal'), 0)";
 
-/// What a commit has to find.
+/// The state that a commit must find.
 #[derive(Debug)]
 pub(super) struct Ownership {
     lock: StateLock,
     path: PathBuf,
-    /// A random number that was written when the database was taken over.
+    /// A random number that was written when ownership was taken.
     mark: i64,
-    /// The last entry of the journal.
+    /// The number of the last journal entry.
     last: i64,
     files: Files,
 }
 
-/// The files of the database, as the last commit left them.
+/// The files of the database after the last commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Files {
     database: FileId,
     log: FileId,
-    /// Only a commit changes the file of the tables, when it has copied the log into it.
+    /// Only a commit changes the database file, when it has copied the log into it.
     size: u64,
     modified: (i64, i64),
 }
 
-/// Which file a path leads to.
+/// The identity of the file at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileId {
     device: u64,
@@ -50,7 +50,7 @@ struct FileId {
 }
 
 impl Ownership {
-    /// Takes the database over: whoever had it before can commit nothing more.
+    /// Takes ownership of the database: the earlier owner can commit nothing more.
     pub(super) async fn claim(
         connection: &mut SqliteConnection,
         lock: StateLock,
@@ -70,7 +70,7 @@ impl Ownership {
         Ok(claimed)
     }
 
-    /// Looks, in the transaction of a commit, whether nobody else has written to the database or exchanged it.
+    /// Verifies in the transaction of a commit that no other process has written to the database or replaced it.
     pub(super) async fn verify(&self, transaction: &mut SqliteConnection) -> Result<(), StoreError> {
         let (mark, last): (Option<i64>, i64) = sqlx::query_as(SELECT)
             .fetch_one(transaction)
@@ -89,8 +89,8 @@ impl Ownership {
         self.verify_files()
     }
 
-    /// Looks whether nobody else was given the lock of the state folder: where locks do nothing, those of SQLite do nothing
-    /// either, and it can not be relied upon to show what others write. To be asked before and after each commit.
+    /// Verifies that no other process was given the lock of the state folder. Where locks do nothing, SQLite's locks
+    /// do nothing either, and SQLite may not show the writes of others. To be called before and after each commit.
     pub(super) fn verify_lock(&self) -> Result<(), StoreError> {
         if self.lock.is_held() { Ok(()) } else { Err(self.taken_by_another()) }
     }
@@ -101,18 +101,18 @@ impl Ownership {
         taken_over(&self.path, detail)
     }
 
-    /// Looks whether the files of the database are the ones that are open, as the last commit left them.
+    /// Verifies that the files of the database are the opened ones, in the state after the last commit.
     pub(super) fn verify_files(&self) -> Result<(), StoreError> {
         let files = Files::of(&self.path).map_err(|detail| taken_over(&self.path, detail))?;
         self.files.compare(files).map_err(|detail| taken_over(&self.path, detail.to_owned()))
     }
 
-    /// Notes what a commit leaves behind; `last` is the last entry that it appended.
+    /// Records the state after a commit; `last` is the number of the last entry that it appended.
     pub(super) fn committed(&mut self, last: Option<i64>) -> Result<(), StoreError> {
         self.last = last.unwrap_or(self.last);
         self.verify_lock()?;
         let files = Files::of(&self.path).map_err(|detail| taken_over(&self.path, detail))?;
-        // They may have been exchanged meanwhile.
+        // The files may have been replaced in the meantime.
         let Files { size, modified, .. } = files;
         let expected = Files { size, modified, ..self.files };
         expected.compare(files).map_err(|detail| taken_over(&self.path, detail.to_owned()))?;
@@ -141,14 +141,14 @@ impl Files {
 
     fn compare(self, found: Self) -> Result<(), &'static str> {
         if self.database != found.database {
-            return Err("another file has taken its place: the state folder was moved or restored");
+            return Err("another file has replaced it: the state folder was moved or restored");
         }
         if self.log != found.log {
-            return Err("another log has taken the place of its own: the state folder was restored");
+            return Err("another log has replaced its own: the state folder was restored");
         }
         if self != found {
             return Err(
-                "something else has written to its file: it was restored, or another program has it open",
+                "another program has written to its file: it was restored, or another program has it open",
             );
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! What the rows of the tables mean.
+//! Converts rows of the tables.
 
 use colearn_core::{
     id::{LeaseToken, SweepId, TaskId, WorkerId},

@@ -1,4 +1,4 @@
-//! What is SQLite's alone.
+//! Tests of SQLite's own behaviour.
 
 use std::{fs, path::Path};
 
@@ -23,7 +23,7 @@ async fn nothing_is_committed_after_somebody_else_has_written_to_the_journal() {
     let folder = tempfile::tempdir().unwrap();
     let store = SqliteStore::open(folder.path()).await.unwrap();
     store.commit(started(2)).await.unwrap();
-    // An earlier version leaves no mark.
+    // An earlier version writes no mark.
     sqlx::query("INSERT INTO journal (at, kind, body) SELECT at, kind, body FROM journal LIMIT 1")
         .execute(&mut store.writer.lock().await.connection)
         .await
@@ -49,7 +49,7 @@ async fn nothing_is_committed_to_a_folder_that_was_moved_away() {
 
 #[tokio::test]
 async fn a_backup_that_takes_the_place_of_an_open_database_stays_as_it_is() {
-    // As a file of its own, or written into the one that is there; with the log or without.
+    // As a separate file, or written into the existing one; with the log or without.
     for (in_place, without_log) in [(false, false), (false, true), (true, false), (true, true)] {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
@@ -138,7 +138,7 @@ async fn a_full_disk_is_called_so_and_leaves_what_was_there() {
     let store = SqliteStore::open(folder.path()).await.unwrap();
     let entry = JournalEntry { at: Timestamp(1), sweep: None, event: Event::CoordinatorStarted };
     store.commit(Batch { entries: vec![entry.clone()], ..Batch::default() }).await.unwrap();
-    // SQLite's own limit on the file's size fails in the same way as a full disk does.
+    // SQLite's own limit of the file size fails in the same way as a full disk.
     let pages: i64 = sqlx::query_scalar("PRAGMA page_count")
         .fetch_one(&mut store.writer.lock().await.connection)
         .await

@@ -1,4 +1,4 @@
-//! How a batch gets into the tables.
+//! Writes a batch into the tables.
 
 use colearn_core::{
     id::SweepId,
@@ -10,14 +10,14 @@ use super::{SqliteStore, Writer};
 use crate::store::{Batch, JournalEntry, ResultRow, StoreError};
 
 impl SqliteStore {
-    /// Commits a batch, if the database is still this store's.
+    /// Commits a batch, if this store still owns the database.
     pub(super) async fn write(&self, batch: &Batch) -> Result<(), StoreError> {
         let mut writer = self.writer.lock().await;
         let Writer { connection, ownership } = &mut *writer;
         let Some(ownership) = ownership else { return Err(StoreError::ReadOnly { path: self.path.clone() }) };
         ownership.verify_lock()?;
-        // It has the right to write from its beginning, so that nothing can come between what is verified and what is
-        // written. Dropped without a commit, it rolls back.
+        // The transaction has the right to write from its beginning, so that nothing can happen between the
+        // verification and the writes. If it is dropped without a commit, it rolls back.
         let mut transaction =
             connection.begin_with("BEGIN IMMEDIATE").await.map_err(|error| self.broken(error))?;
         ownership.verify(&mut transaction).await?;
@@ -39,14 +39,14 @@ impl SqliteStore {
         ownership.committed(last)
     }
 
-    /// Copies the log into the tables and empties it. Without a log a database can be read where nothing can be written.
+    /// Copies the log into the tables and empties it. Without a log a database can be read from a read-only folder.
     pub(super) async fn copy_log(&self) -> Result<(), StoreError> {
         let mut writer = self.writer.lock().await;
         let Writer { connection, ownership } = &mut *writer;
         let Some(ownership) = ownership else { return Ok(()) };
         ownership.verify_lock()?;
         ownership.verify_files()?;
-        // Somebody who reads may keep it from that, which is no error.
+        // A reader may prevent this, which is no error.
         sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)")
             .fetch_all(&mut *connection)
             .await
@@ -75,7 +75,7 @@ impl SqliteStore {
             .last_insert_rowid();
         match &entry.event {
             Event::SweepSubmitted { id, sweep } => {
-                // Submitted again with other settings, it is there already.
+                // A sweep that is submitted again with other settings exists already.
                 sqlx::query(
                     "INSERT INTO sweeps (id, name, submitted_at, first) VALUES (?, ?, ?, ?) \
                      ON CONFLICT (id) DO NOTHING",
@@ -109,7 +109,7 @@ impl SqliteStore {
         Ok(())
     }
 
-    /// Notes the greatest numbers that a batch gives: what gave them may be removed one day.
+    /// Records the greatest numbers in a batch: the entries with them may be removed one day.
     async fn mark(&self, connection: &mut SqliteConnection, batch: &Batch) -> Result<(), StoreError> {
         let sweeps = batch.entries.iter().filter_map(|entry| match &entry.event {
             Event::SweepSubmitted { id, .. } => Some(id.0),

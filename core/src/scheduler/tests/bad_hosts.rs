@@ -1,4 +1,4 @@
-//! Workers on which nothing succeeds.
+//! Workers on which no task succeeds.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
     scheduler::{Action, Event, RestoreCause, Scheduler, SweepStatus},
 };
 
-/// The state of a sweep of 40 tasks that `bad` fails as fast as it gets them, while `good` trains one at a time.
+/// A sweep of 40 tasks: `bad` fails tasks as fast as it gets them, while `good` trains one at a time.
 fn sweep_with_a_bad_host(reason: FailureReason) -> (TestEnv, usize) {
     let mut env = TestEnv::with_sweep(4, 10);
     let mut good = env.worker("good", &[1]);
@@ -63,7 +63,7 @@ fn pauses(env: &TestEnv, name: &str) -> Vec<Duration> {
     pauses.iter().map(|pause| pause.until.since(env.now)).collect()
 }
 
-/// A worker beside another one that has failed three tasks in a row.
+/// A worker that is set aside after three failed tasks in a row, and another worker.
 fn set_aside() -> TestEnv {
     let mut env = TestEnv::with_sweep(20, 1);
     env.worker("good", &[1]);

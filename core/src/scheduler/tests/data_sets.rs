@@ -1,4 +1,4 @@
-//! Workers that say which data sets they have.
+//! Workers that report their data sets.
 
 use std::{
     sync::Arc,
@@ -9,14 +9,19 @@ use super::env::{TestEnv, sweep, worker};
 use crate::{
     failure::FailureReason,
     id::SweepId,
-    scheduler::{DataSets, Event, TaskState},
+    scheduler::{
+        Action, DataSetShape, DataSets, Event, KnownDataSet, Scheduler, SubmissionError, SweepStatus,
+        TaskState,
+    },
 };
 
 /// The data set of the sweeps in these tests.
 const NAME: &str = "waves";
 
 fn says(env: &mut TestEnv, name: &str, known: &[(&str, Option<&str>)]) {
-    let known = known.iter().map(|(name, digest)| ((*name).to_owned(), digest.map(str::to_owned)));
+    let known = known.iter().map(|(name, digest)| {
+        ((*name).to_owned(), KnownDataSet { digest: digest.map(str::to_owned), shape: None })
+    });
     let data_sets = DataSets { known: known.collect(), complete: true };
     env.apply(Event::DataSetsKnown { worker: worker(name), data_sets });
 }
@@ -30,7 +35,7 @@ fn a_task_does_not_go_where_its_data_set_is_missing_while_it_may_be_elsewhere() 
     assert!(env.offer("without", &[0]).is_empty(), "the other one may have it");
     assert_eq!(env.offer("with", &[0]).len(), 1);
     assert!(env.offer("without", &[0]).is_empty(), "a busy worker is waited for");
-    // Somebody copies the file.
+    // The file is copied to the worker.
     says(&mut env, "without", &[("ripples", None), (NAME, None)]);
     assert_eq!(env.offer("without", &[0])[0].tasks.len(), 3);
 }
@@ -59,7 +64,7 @@ fn a_task_does_not_go_where_another_data_set_has_its_name() {
     env.connect("wrong", &[1], &[]);
     says(&mut env, "wrong", &[(NAME, Some("wrong"))]);
     assert!(env.offer("wrong", &[0]).is_empty());
-    // The file was replaced and nobody has opened the new one yet.
+    // The file was replaced, and no trainer has opened the new one yet.
     says(&mut env, "wrong", &[(NAME, None)]);
     assert_eq!(env.offer("wrong", &[0]).len(), 1);
 }
@@ -67,7 +72,7 @@ fn a_task_does_not_go_where_another_data_set_has_its_name() {
 #[test]
 fn that_two_workers_can_not_open_a_data_set_is_no_fault_of_the_task_when_a_third_has_opened_it() {
     let mut env = TestEnv::with_sweep(1, 1);
-    // It was busy with something else.
+    // This worker is busy with other tasks.
     env.connect("good", &[1], &[]);
     says(&mut env, "good", &[(NAME, Some("right"))]);
     for name in ["first", "second"] {
@@ -161,4 +166,79 @@ fn many_workers_without_the_data_set_do_not_make_the_coordinator_slow() {
     assert_eq!(env.scheduler.proposals(env.now, true).len(), 1);
     // To look at each task for each worker takes half a minute; this has to be done at every heartbeat.
     assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
+}
+
+/// A worker whose data set has these modalities.
+fn has(env: &mut TestEnv, name: &str, modalities: &[&str]) {
+    let modalities = modalities.iter().map(|name| (*name).to_owned()).collect();
+    let shape = Some(DataSetShape { modalities, train_samples: 100 });
+    let known = [(NAME.to_owned(), KnownDataSet { digest: None, shape })].into();
+    let data_sets = DataSets { known, complete: true };
+    env.apply(Event::DataSetsKnown { worker: worker(name), data_sets });
+}
+
+#[test]
+fn a_sweep_that_fits_no_data_set_is_refused_before_anything_is_trained() {
+    let mut env = TestEnv::with_sweep(4, 3);
+    env.connect("one", &[1], &[]);
+    has(&mut env, "one", &["skeleton", "depth"]);
+    assert!(env.offer("one", &[0]).is_empty());
+    env.heartbeat("one");
+    env.pass(Scheduler::WAIT_FOR_DATA - Duration::from_millis(1));
+    let view = env.scheduler.sweep(SweepId(1)).unwrap();
+    assert_eq!((view.status(), view.counts().pending), (SweepStatus::Active, 12), "another worker may come");
+    assert_eq!(env.scheduler.next_deadline(), Some(env.now.after(Duration::from_millis(1))));
+    env.pass(Duration::from_millis(1));
+    let view = env.scheduler.sweep(SweepId(1)).unwrap();
+    assert_eq!((view.status(), view.counts().failed, view.retried()), (SweepStatus::Failed, 12, 0));
+    let failures = view.failures();
+    let (_, failed) = failures.first().unwrap();
+    let message = "`primary` names the modality `inertial`, which `waves` of worker one does not have";
+    assert!(failed.failure.message.starts_with(message), "{}", failed.failure.message);
+    let refused = |action: &Action| matches!(action, Action::RefuseSweep { .. });
+    assert_eq!(env.answers().iter().filter(|action| refused(action)).count(), 1);
+    env.crash();
+    assert_eq!(env.scheduler.sweep(SweepId(1)).unwrap().status(), SweepStatus::Failed);
+
+    // The right file is copied to the worker.
+    env.connect("one", &[1], &[]);
+    has(&mut env, "one", &["skeleton", "inertial"]);
+    env.apply(Event::TasksRetried { sweep: SweepId(1), scope: crate::scheduler::RetryScope::Failed });
+    assert_eq!(env.offer("one", &[0]).len(), 1);
+}
+
+#[test]
+fn a_sweep_that_fits_the_data_set_of_one_worker_is_trained() {
+    let mut env = TestEnv::with_sweep(2, 1);
+    for (name, modality) in [("wrong", "skeleton"), ("right", "inertial")] {
+        env.connect(name, &[1], &[]);
+        has(&mut env, name, &[modality]);
+    }
+    assert_eq!(env.offer("right", &[0]).len(), 1);
+    env.pass(Scheduler::WAIT_FOR_DATA);
+    assert_eq!(env.scheduler.sweep(SweepId(1)).unwrap().counts().failed, 0);
+}
+
+#[test]
+fn a_sweep_is_not_refused_for_what_a_worker_said_that_has_left() {
+    let mut env = TestEnv::with_sweep(2, 1);
+    env.connect("wrong", &[1], &[]);
+    has(&mut env, "wrong", &["skeleton"]);
+    env.apply(Event::WorkerDisconnected { worker: worker("wrong") });
+    env.pass(2 * Scheduler::WAIT_FOR_DATA);
+    assert_eq!(env.worker("right", &[1]).len(), 1);
+}
+
+#[test]
+fn a_sweep_is_checked_as_soon_as_it_is_submitted_where_its_data_set_is_known() {
+    let mut env = TestEnv::new();
+    let sweep = super::env::sweep("first", 1, 1);
+    assert_eq!(env.scheduler.check_data(&sweep), Ok(()), "nobody knows the data set");
+    env.connect("one", &[1], &[]);
+    has(&mut env, "one", &["skeleton"]);
+    let refused = env.scheduler.check_data(&sweep).unwrap_err();
+    assert!(matches!(refused, SubmissionError::Misfit { .. }), "{refused}");
+    env.connect("two", &[1], &[]);
+    has(&mut env, "two", &["inertial"]);
+    assert_eq!(env.scheduler.check_data(&sweep), Ok(()));
 }

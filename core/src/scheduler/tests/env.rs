@@ -1,4 +1,4 @@
-//! A scheduler with virtual time, a journal, and workers that a test speaks for.
+//! A scheduler with virtual time, a journal, and workers that a test controls.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -66,7 +66,7 @@ pub(super) fn settings() -> SchedulerSettings {
     SchedulerSettings { lease: LEASE, only: None, settle_after: None, one_worker: false }
 }
 
-/// Slots with so many places each.
+/// Slots with these maximum cohort sizes.
 pub(super) fn slots(max_cohorts: &[u32]) -> Vec<SlotOffer> {
     let slot = |(index, max_cohort): (u32, &u32)| SlotOffer {
         index,
@@ -80,12 +80,12 @@ pub(super) fn worker(name: &str) -> WorkerId {
     WorkerId::new(name).unwrap()
 }
 
-/// Task of the first sweep.
+/// A task of the first sweep.
 pub(super) fn task(configuration: u64, seed: u64) -> TaskId {
     TaskId { sweep: SweepId(1), configuration: ConfigurationId(configuration), seed }
 }
 
-/// A lease as its worker was told of it.
+/// A lease as its worker received it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Granted {
     pub(super) token: LeaseToken,
@@ -104,12 +104,12 @@ pub(super) struct TestEnv {
     pub(super) now: Timestamp,
     pub(super) scheduler: Scheduler,
     pub(super) journal: Vec<(Timestamp, Event)>,
-    /// Whose the entries of the journal are.
+    /// The sweep of each journal entry.
     owners: Vec<Option<SweepId>>,
-    /// As a store would keep them.
+    /// The settled sweeps, as a store would keep them.
     settled: BTreeMap<SweepId, SettledSweep>,
     settings: SchedulerSettings,
-    /// Everything that was asked to be done since the last look.
+    /// All actions since the last call of `answers`.
     pub(super) actions: Vec<Action>,
 }
 
@@ -130,7 +130,7 @@ impl TestEnv {
         }
     }
 
-    /// With one sweep of one cohort key.
+    /// An environment with one sweep of one cohort key.
     pub(super) fn with_sweep(configurations: u64, seeds: u64) -> Self {
         let mut env = Self::new();
         env.submit(sweep("first", configurations, seeds));
@@ -156,7 +156,7 @@ impl TestEnv {
         self.scheduler.check_invariants();
     }
 
-    /// What the engine does with an event.
+    /// Handles an event as the engine does.
     pub(super) fn apply(&mut self, event: Event) {
         self.apply_one(event);
         loop {
@@ -174,7 +174,7 @@ impl TestEnv {
         self.scheduler.check_invariants();
     }
 
-    /// What the coordinator does before somebody works on a settled sweep.
+    /// Revives a settled sweep as the coordinator does before an operation.
     pub(super) fn revive(&mut self, sweep: SweepId) {
         let own = self.journal.iter().zip(&self.owners).filter(|(_, owner)| **owner == Some(sweep));
         let alone = Scheduler::of_one_sweep(own.map(|(entry, _)| entry.clone()));
@@ -185,7 +185,7 @@ impl TestEnv {
         self.scheduler.check_invariants();
     }
 
-    /// The answers since the last look.
+    /// The answers since the last call.
     pub(super) fn answers(&mut self) -> Vec<Action> {
         std::mem::take(&mut self.actions)
     }
@@ -269,25 +269,25 @@ impl TestEnv {
         matches!(self.state(task), TaskState::Pending { .. })
     }
 
-    /// The coordinator dies and starts again from its journal, which must lead to the state it had.
+    /// The coordinator crashes and restarts from its journal, which must give the same state.
     pub(super) fn crash(&mut self) {
         self.start_again_at(self.now);
     }
 
-    /// The same, when the clock was set in between.
+    /// Like [`Self::crash`], with a clock that was set in between.
     pub(super) fn start_again_at(&mut self, then: Timestamp) {
         let mut again = Scheduler::recovering(self.settings.clone(), self.settled.values().cloned());
         for ((at, event), owner) in self.journal.iter().zip(&self.owners) {
             if owner.is_some_and(|owner| self.settled.contains_key(&owner)) {
                 continue;
             }
-            // As a journal in a store would hold it.
+            // The form in which a store holds it.
             let text = serde_json::to_string(event).unwrap();
             again.apply(*at, serde_json::from_str(&text).unwrap());
             again.check_invariants();
         }
         again.recovered(self.scheduler.last_sweep, self.scheduler.last_token);
-        // Whose backoff is over depends on when one looks.
+        // The end of a backoff depends on when the scheduler is queried.
         let mut looked = again.clone();
         for at in [self.journal.iter().map(|(at, _)| *at).max().unwrap_or_default(), self.now] {
             looked.apply(at, Event::Tick);
@@ -300,14 +300,14 @@ impl TestEnv {
         self.apply(Event::CoordinatorStarted);
     }
 
-    /// That a lease goes to whose turn it is: to a sweep of the highest priority that has room, among these to one
-    /// with the fewest slots, and to the first of its tasks that are ready.
+    /// Asserts that a lease goes to the sweep whose turn it is: one with the highest priority that has room, among
+    /// these one with the fewest slots; and that it gets the first ready tasks.
     fn check_turn(&self, event: &Event) {
         let Event::LeaseGranted { worker, tasks, .. } = event else { return };
         let id = tasks[0].0.sweep;
         let scheduler = &self.scheduler;
         assert!(scheduler.takes(worker).is_some(), "{worker} is set aside");
-        // Whether something of it is for this worker.
+        // Whether the sweep has tasks for this worker.
         let may = |state: &SweepState, index: u32| {
             let data_set = state.data_set_of(index);
             scheduler.takes_data_set(worker, &state.settings_of(index).dataset).is_some()
@@ -352,14 +352,15 @@ impl TestEnv {
     }
 }
 
-/// The tasks, less what became of a wait that is over: a sweep that was settled and revived in between may have
-/// another memory of it.
+/// The tasks, without details of backoffs that are over: a sweep that was settled and revived in between may have
+/// other details.
 fn of_importance(state: &SweepState) -> Vec<Task> {
     let waits = |task: &Task| if task.phase == Phase::Waiting { task.not_before } else { Timestamp(0) };
     state.tasks.iter().map(|task| Task { not_before: waits(task), ..task.clone() }).collect()
 }
 
-/// All that must survive a crash: everything but who is connected, deadlines and epochs of running tasks.
+/// Asserts that everything that must survive a crash is equal: all except connections, deadlines and epochs of
+/// running tasks.
 pub(super) fn assert_same(a: &Scheduler, b: &Scheduler) {
     assert_eq!((a.last_sweep, a.last_token), (b.last_sweep, b.last_token));
     assert_eq!(a.settled, b.settled);
@@ -387,7 +388,7 @@ pub(super) fn assert_same(a: &Scheduler, b: &Scheduler) {
     }
 }
 
-/// The workers that are set aside, less whether their pause is over, which depends on when one looks.
+/// The workers that are set aside, without whether their pause is over, which depends on the time of the query.
 fn pauses(scheduler: &Scheduler) -> Vec<(&WorkerId, Vec<PauseView>)> {
     let workers = scheduler.records.iter().filter(|(_, record)| !record.pauses.is_empty());
     workers.map(|(worker, _)| (worker, scheduler.set_aside_for(worker))).collect()

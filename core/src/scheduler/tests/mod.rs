@@ -1,4 +1,5 @@
-//! Stories, one for each way a report can come late, twice or never; and a simulation of all of them at once.
+//! Scenarios, one for each way in which a report can come late, twice or never, and a simulation of all of them
+//! together.
 
 mod bad_hosts;
 mod data_sets;

@@ -1,4 +1,4 @@
-//! What people do to sweeps, one story each.
+//! Operations of people on sweeps, one scenario each.
 
 use std::{sync::Arc, time::Duration};
 
@@ -32,7 +32,7 @@ fn sweeps_of_one_priority_share_the_slots_evenly() {
     assert_eq!(sweeps_of(&leases), [1, 2, 1, 2]);
     env.finish_all(&leases[0]);
     env.finish_all(&leases[2]);
-    // The first has none now, the second two.
+    // The first sweep has no slots now, the second has two.
     assert_eq!(sweeps_of(&env.offer("w", &[0, 2])), [1, 1]);
 }
 
@@ -167,7 +167,7 @@ fn a_sweep_grows_while_it_runs() {
     let mut env = TestEnv::with_sweep(2, 2);
     let lease = env.worker("w", &[3]).remove(0);
     env.finish(&lease, task(1, 0));
-    // New ones stand first in the file.
+    // New configurations come first in the file.
     let mut newer = sweep("first", 3, 3);
     newer.configurations.rotate_right(1);
     newer.seeds.rotate_right(1);
@@ -224,7 +224,7 @@ fn attempts_that_get_further_do_not_use_up_the_allowance() {
         assert!(env.is_pending(task(1, 0)), "it was saved at epoch {epoch}, further than before");
     }
     env.crash();
-    // From a checkpoint at epoch 8 on: epoch 9 is nothing new.
+    // It continues from a checkpoint at epoch 8: epoch 9 is no progress.
     lose(&mut env, 9);
     assert!(env.is_pending(task(1, 0)));
     lose(&mut env, 9);
@@ -291,10 +291,7 @@ fn a_sweep_that_ended_long_ago_is_settled_and_comes_back_when_needed() {
     env.crash();
     assert_eq!(env.scheduler.last_token, LeaseToken(1), "tokens do not come again");
     let again = env.scheduler.submission(&sweep("first", 1, 1));
-    assert!(
-        matches!(again, Err(SubmissionError::Settled(_))),
-        "it can not be compared with what is not here"
-    );
+    assert!(matches!(again, Err(SubmissionError::Settled(_))), "it cannot be compared with what is not here");
     env.revive(FIRST);
     extend(&mut env, &sweep("first", 1, 2));
     assert_eq!(env.worker("v", &[1])[0].names(), [(1, 1)]);

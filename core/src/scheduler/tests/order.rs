@@ -1,4 +1,4 @@
-//! Who gets what, and in which order.
+//! Tests which worker gets which tasks, and in which order.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Workers that come back, and coordinators that start again.
+//! Workers that reconnect, and coordinators that restart.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ fn a_lease_that_never_reached_its_worker_is_given_back_when_the_worker_comes_bac
 fn a_heartbeat_does_not_revive_a_lost_lease() {
     let mut env = TestEnv::with_sweep(1, 1);
     env.worker("w", &[1]);
-    // As in one batch of the engine, which asks for what has expired only at its end.
+    // In one batch of the engine, which queries expirations only at its end.
     let worker = worker("w");
     env.scheduler.apply(
         env.now,

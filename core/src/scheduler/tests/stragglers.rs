@@ -1,4 +1,4 @@
-//! Reports that come late, twice, or under a lease that is no longer theirs.
+//! Reports that come late, twice, or under a lease that is no longer the worker's.
 
 use std::time::Duration;
 

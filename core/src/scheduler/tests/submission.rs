@@ -1,4 +1,4 @@
-//! Two submissions of one sweep are one sweep.
+//! Two submissions of one sweep give one sweep.
 
 use std::sync::Arc;
 

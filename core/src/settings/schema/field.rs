@@ -1,4 +1,4 @@
-//! What a row of the table of settings says of a field: what it can be, its default, and which models have it.
+//! One row of the settings table: the type, bounds and default of a field, and the models that have it.
 
 use std::fmt;
 
@@ -7,37 +7,37 @@ use serde_json::Value;
 /// One field of the settings.
 #[derive(Debug)]
 pub struct Field {
-    /// Its dotted path, as in `parameters:`.
+    /// Dotted path, as in `parameters:`.
     pub path: &'static str,
-    /// What it can be.
+    /// The allowed values.
     pub kind: Kind,
-    /// What it is when the file does not say; a field without must be given.
+    /// The value if the file does not give one; a field without a default must be given.
     pub default: Option<Preset>,
-    /// What it means, in a line.
+    /// The meaning, in one line.
     pub doc: &'static str,
-    /// Whether all members of a cohort must have the same value: it decides shapes or the length of the loop.
+    /// Whether all members of a cohort must have the same value, because it decides shapes or the length of the loop.
     pub shared_in_cohort: bool,
-    /// The kinds of model that have this field; empty for all.
+    /// The kinds of models that have this field; empty for all.
     pub models: &'static [&'static str],
 }
 
-/// What a field can be.
+/// The allowed values of a field.
 #[derive(Debug)]
 pub enum Kind {
     /// `true` or `false`.
     Bool,
     /// An integer from `min` to `max`.
     Integer {
-        /// The smallest.
+        /// The smallest value.
         min: u64,
-        /// The largest.
+        /// The largest value.
         max: u64,
     },
     /// A finite number within bounds.
     Number {
-        /// Below.
+        /// Lower bound.
         min: Bound,
-        /// Above.
+        /// Upper bound.
         max: Bound,
     },
     /// One of these words.
@@ -46,52 +46,52 @@ pub enum Kind {
     Modality,
     /// A text that is not empty; at most [`MAX_TEXT_BYTES`] bytes.
     Text,
-    /// A list of sets of modalities, none of them empty; at most [`MAX_SUBSETS`].
+    /// A list of non-empty sets of modalities; at most [`MAX_SUBSETS`].
     Subsets,
 }
 
-/// Where a number's range ends.
+/// A bound of a number's range.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bound {
-    /// Nowhere.
+    /// No bound.
     None,
-    /// At this value, which belongs to the range.
+    /// This value, which is part of the range.
     Including(f64),
-    /// At this value, which does not belong to the range.
+    /// This value, which is not part of the range.
     Excluding(f64),
 }
 
 /// A default.
 #[derive(Clone, Copy, Debug)]
 pub enum Preset {
-    /// Of a [`Kind::Bool`].
+    /// The default of a [`Kind::Bool`].
     Bool(bool),
-    /// Of a [`Kind::Integer`].
+    /// The default of a [`Kind::Integer`].
     Integer(u64),
-    /// Of a [`Kind::Number`].
+    /// The default of a [`Kind::Number`].
     Number(f64),
-    /// Of a [`Kind::Word`].
+    /// The default of a [`Kind::Word`].
     Word(&'static str),
-    /// Of [`Kind::Subsets`]: none.
+    /// The default of [`Kind::Subsets`]: no subsets.
     Empty,
 }
 
-/// The largest integer of a setting that has no bound of its own.
+/// The largest integer of a setting without its own bound.
 pub(crate) const MAX_INTEGER: u64 = u32::MAX as u64;
 
-/// Longest text of a setting, in bytes.
+/// Maximum length of a text setting, in bytes.
 pub const MAX_TEXT_BYTES: usize = 1024;
 
-/// Most subsets of modalities that one configuration can be tested with.
+/// Maximum number of subsets of modalities that one configuration is tested with.
 pub const MAX_SUBSETS: usize = 16;
 
-/// Most bytes of the names in one of them, with what joins them.
+/// Maximum length of the joined names in one subset, in bytes.
 pub const MAX_SUBSET_BYTES: usize = 900;
 
-/// Most modalities that one sweep can name.
+/// Maximum number of modalities that one sweep can name.
 pub const MAX_MODALITIES: usize = 64;
 
-/// What the paths of modality dropouts begin with; the modality's name follows.
+/// Prefix of the paths of modality dropouts; the name of the modality follows.
 pub const MODALITY_DROPOUT: &str = "modality_dropout.";
 
 impl Field {
@@ -101,31 +101,31 @@ impl Field {
         self.models.is_empty() || self.models.contains(&model)
     }
 
-    /// Of a row that stands for one setting of each modality: what the paths begin with; the modality follows.
+    /// For a row that describes one setting per modality: the prefix of the paths; the name of the modality follows.
     /// A modality that is not named has the default.
     #[must_use]
     pub fn by_modality(&self) -> Option<&'static str> {
         self.path.strip_suffix(MODALITY)
     }
 
-    /// The modality in a path of this row, if it stands for one setting of each.
+    /// The modality in a path of this row, if the row describes one setting per modality.
     #[must_use]
     pub fn modality<'p>(&self, path: &'p str) -> Option<&'p str> {
         path.strip_prefix(self.by_modality()?)
     }
 
-    /// The section of the sweep file it stands in, if any.
+    /// The section of the sweep file that has the field, if any.
     #[must_use]
     pub fn section(&self) -> Option<&'static str> {
         self.path.split_once('.').map(|(section, _)| section)
     }
 }
 
-/// What stands for a modality's name in the path of a row.
+/// The placeholder of a modality's name in the path of a row.
 pub(super) const MODALITY: &str = "<modality>";
 
 impl Preset {
-    /// As JSON.
+    /// The value as JSON.
     #[must_use]
     pub fn value(self) -> Value {
         match self {
@@ -138,7 +138,7 @@ impl Preset {
     }
 }
 
-/// What must be written: fits "expected ...".
+/// The expected value as text that continues "expected ...".
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

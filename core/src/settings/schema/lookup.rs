@@ -16,7 +16,7 @@ pub fn field(path: &str) -> Option<&'static Field> {
     })
 }
 
-/// Whether this can be the name of a modality.
+/// Whether this is a valid name of a modality.
 #[must_use]
 pub fn is_modality(name: &str) -> bool {
     let mut bytes = name.bytes();
@@ -24,7 +24,7 @@ pub fn is_modality(name: &str) -> bool {
     first && name.len() <= 64 && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
-/// The table as text, a field a line, for people.
+/// The table as text for people, one line per field.
 #[must_use]
 pub fn reference() -> String {
     use std::fmt::Write as _;
@@ -41,7 +41,7 @@ pub fn reference() -> String {
             [] => String::new(),
             models => format!("; {}", models.join(", ")),
         };
-        // Writing to a String can not fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{:widest$}  {}; {} ({default}{models})", field.path, field.doc, field.kind);
     }
     text

@@ -1,8 +1,8 @@
-//! The table of settings: one row a field, with its path in a sweep file, its bounds, default and meaning.
+//! The settings table: one row per field, with its path in a sweep file, bounds, default and meaning.
 //!
-//! Everything that knows the fields by name reads this table: the reader of sweep files, what can be swept,
+//! All code that needs the fields by name reads this table: the reader of sweep files, the list of sweepable fields,
 //! "did you mean", the identity of a cohort and the printed reference. The rows and the types of
-//! [`TaskSettings`](super::TaskSettings) are two views of the same thing; a test compares them.
+//! [`TaskSettings`](super::TaskSettings) describe the same fields; a test compares them.
 
 mod field;
 mod lookup;

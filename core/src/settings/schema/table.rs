@@ -1,15 +1,15 @@
-//! The rows of the table of settings.
+//! The rows of the settings table.
 
 use super::field::{Bound, Field, Kind, MAX_INTEGER, Preset};
 
-/// Kinds of model, as `model.kind` names them.
+/// The kinds of models, as in `model.kind`.
 pub const MODEL_KINDS: &[&str] = &["bi-eflstm", "mfn"];
 
 const LSTM: &[&str] = &["bi-eflstm"];
 const MFN: &[&str] = &["mfn"];
 
 const PROBABILITY: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::Including(1.0) };
-/// Of dropout that scales up what survives: at 1 nothing would.
+/// For dropout that scales up the kept values: at 1 no value is kept.
 const DROPOUT: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::Excluding(1.0) };
 const DECAY: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::Excluding(1.0) };
 const NOT_NEGATIVE: Kind = Kind::Number { min: Bound::Including(0.0), max: Bound::None };
@@ -32,18 +32,18 @@ const fn row(path: &'static str, kind: Kind, default: Option<Preset>, doc: &'sta
 }
 
 impl Field {
-    /// All members of a cohort must have the same value.
+    /// Marks a field that must have the same value in all members of a cohort.
     const fn shared(self) -> Self {
         Self { shared_in_cohort: true, ..self }
     }
 
-    /// Only these kinds of model have it.
+    /// Marks a field that only these kinds of models have.
     const fn of(self, models: &'static [&'static str]) -> Self {
         Self { models, ..self }
     }
 }
 
-/// Every field, in the order people read them.
+/// All fields, in the order of the printed reference.
 pub const FIELDS: &[Field] = &[
     row(
         "dataset",
@@ -58,33 +58,38 @@ pub const FIELDS: &[Field] = &[
         "evaluate",
         Kind::Subsets,
         Some(Preset::Empty),
-        "further subsets of modalities to test with, beside the primary modality alone",
+        "further subsets of modalities to test with, besides the primary modality alone",
     )
     .shared(),
     row("model.kind", Kind::Word(MODEL_KINDS), word("bi-eflstm"), "the network").shared(),
     row("model.hidden", WIDTH, integer(128), "hidden units per direction and layer, and width of the head")
         .shared()
         .of(LSTM),
-    row("model.layers", Kind::Integer { min: 1, max: 64 }, integer(2), "stacked bidirectional layers")
-        .shared()
-        .of(LSTM),
+    row(
+        "model.layers",
+        Kind::Integer { min: 1, max: 64 },
+        integer(2),
+        "number of stacked bidirectional layers",
+    )
+    .shared()
+    .of(LSTM),
     row("model.dropout", DROPOUT, number(0.5), "dropout between the layers and in the head").of(LSTM),
     row("model.hidden.<modality>", WIDTH, integer(32), "hidden units of a modality's LSTM").shared().of(MFN),
     row("model.memory", WIDTH, integer(128), "width of the memory").shared().of(MFN),
     row("model.nn1", WIDTH, integer(128), "width of the network that attends to the cell states")
         .shared()
         .of(MFN),
-    row("model.nn1_dropout", DROPOUT, number(0.0), "dropout in it").of(MFN),
+    row("model.nn1_dropout", DROPOUT, number(0.0), "dropout in this network").of(MFN),
     row("model.nn2", WIDTH, integer(64), "width of the network that proposes the memory").shared().of(MFN),
-    row("model.nn2_dropout", DROPOUT, number(0.2), "dropout in it").of(MFN),
+    row("model.nn2_dropout", DROPOUT, number(0.2), "dropout in this network").of(MFN),
     row("model.gamma1", WIDTH, integer(256), "width of the gate that retains the memory").shared().of(MFN),
-    row("model.gamma1_dropout", DROPOUT, number(0.0), "dropout in it").of(MFN),
+    row("model.gamma1_dropout", DROPOUT, number(0.0), "dropout in this gate").of(MFN),
     row("model.gamma2", WIDTH, integer(64), "width of the gate that updates the memory").shared().of(MFN),
-    row("model.gamma2_dropout", DROPOUT, number(0.2), "dropout in it").of(MFN),
+    row("model.gamma2_dropout", DROPOUT, number(0.2), "dropout in this gate").of(MFN),
     row("model.out", WIDTH, integer(64), "width of the head").shared().of(MFN),
-    row("model.out_dropout", DROPOUT, number(0.5), "dropout in it").of(MFN),
+    row("model.out_dropout", DROPOUT, number(0.5), "dropout in the head").of(MFN),
     row(
-        // The history of more would be larger than the messages that carry it.
+        // A longer history would exceed the size of messages.
         "training.epochs",
         Kind::Integer { min: 1, max: 30_000 },
         integer(40),
@@ -93,7 +98,7 @@ pub const FIELDS: &[Field] = &[
     .shared(),
     row(
         "training.batch_size",
-        // Batch normalisation has no variance to divide by in a batch of one.
+        // Batch normalisation has no variance in a batch of one sample.
         Kind::Integer { min: 2, max: MAX_INTEGER },
         integer(15),
         "samples per optimizer step",
@@ -124,25 +129,25 @@ pub const FIELDS: &[Field] = &[
         "training.plateau_factor",
         Kind::Number { min: Bound::Excluding(0.0), max: Bound::Excluding(1.0) },
         number(0.1),
-        "what a plateau multiplies the learning rate by",
+        "factor for the learning rate at a plateau",
     ),
     row(
         "training.plateau_patience",
         Kind::Integer { min: 0, max: MAX_INTEGER },
         integer(10),
-        "epochs without a lower validation loss that are no plateau yet",
+        "number of epochs without a lower validation loss that do not count as a plateau yet",
     ),
     row(
         "training.patience",
         Kind::Integer { min: 0, max: MAX_INTEGER },
         integer(0),
-        "stop after so many epochs without a lower validation loss; 0 for never",
+        "stop after this number of epochs without a lower validation loss; 0 for never",
     ),
     row(
         "training.keep",
         Kind::Word(&["best", "last"]),
         word("best"),
-        "the weights that are tested: of the epoch of lowest validation loss, or of the last",
+        "the tested weights: of the epoch with the lowest validation loss, or of the last epoch",
     ),
     row(
         "training.shuffle",
@@ -154,7 +159,7 @@ pub const FIELDS: &[Field] = &[
         "training.drop_last",
         Kind::Bool,
         Some(Preset::Bool(true)),
-        "leave out the last batch of an epoch when it is not full",
+        "leave out the last batch of an epoch if it is not full",
     )
     .shared(),
     row(
@@ -167,24 +172,24 @@ pub const FIELDS: &[Field] = &[
         "training.modality_granularity",
         Kind::Word(&["batch", "sample", "step"]),
         word("batch"),
-        "what is drawn for: whole batches, each sample, or each time step of each sample",
+        "the unit of a draw: the whole batch, each sample, or each time step of each sample",
     ),
     row(
         "training.modality_part",
         Kind::Word(&["all", "features", "steps"]),
         word("all"),
-        "what a drop zeroes: all of the modality, or some of its features or time steps",
+        "the part that a drop sets to zero: all of the modality, or some of its features or time steps",
     ),
     row(
         "training.modality_fraction",
         PROBABILITY,
         number(0.5),
-        "share of the features or time steps that a partial drop zeroes",
+        "share of the features or time steps that a partial drop sets to zero",
     ),
     row(
         "modality_dropout.<modality>",
         PROBABILITY,
         number(0.0),
-        "probability with which a modality's features are zeroed in training",
+        "probability with which a modality is set to zero in training",
     ),
 ];

@@ -23,7 +23,7 @@ fn the_table_has_exactly_the_fields_of_the_types() {
         values.insert("model.kind".to_owned(), (*kind).into());
         values.insert("modality_dropout.audio".to_owned(), 0.5.into());
         values.insert("model.hidden.audio".to_owned(), 64.into());
-        // Fields that the types lack would be refused, those that the table lacks would be missing.
+        // A field that the types lack would be refused; a field that the table lacks would be missing.
         let flat = resolve(&values).flat();
         let found: BTreeSet<_> = flat.keys().map(String::as_str).collect();
         let described: BTreeSet<_> = FIELDS
@@ -35,7 +35,7 @@ fn the_table_has_exactly_the_fields_of_the_types() {
     }
 }
 
-/// What an old journal does not say is what a new file that does not say it means.
+/// A field that is missing in an old journal has the same value as in a new file without it.
 #[test]
 fn the_types_have_the_defaults_of_the_table() {
     assert_eq!(resolve(&required()).training, TrainingSettings::default());

@@ -1,4 +1,4 @@
-//! Stories of workers that leave: stopped, drained, and out of time.
+//! Scenarios of workers that exit: stopped, drained, and out of time.
 
 use super::*;
 
@@ -31,7 +31,7 @@ impl TestEnv {
         self.said(slot, Event::Epoch { task: task(seed), record, epochs: 2 });
     }
 
-    /// A worker with one slot that may run for so long, whose coordinator has gone away.
+    /// A worker with one slot and this time limit, whose coordinator is away.
     fn limited(time_limit: Duration) -> Self {
         let limits = Limits { time_limit: Some(time_limit), trainer_timeout: None, ..Limits::default() };
         let mut env = Self::with_limits(1, limits);
@@ -48,7 +48,7 @@ fn a_stopped_worker_parks_gives_its_leases_back_and_delivers_what_is_done() {
     env.finish(0, 1);
     assert_eq!(env.apply(Input::Stop), [park(0), park(1), kill(2), free(&[])]);
     assert_eq!(env.apply(Input::Stop), [], "once is enough");
-    // It was done with the epoch that it was in.
+    // The trainer had finished its current epoch.
     assert_eq!(env.finish(1, 3), [finished(8, 3)]);
     assert_eq!(env.said(1, Event::Idle), [kill(1)]);
     assert_eq!(env.parked(0, 2), [], "the trainer is not idle yet");
@@ -144,7 +144,7 @@ fn a_worker_out_of_time_parks_what_it_trains_and_leaves() {
     let mut env = TestEnv::limited(100 * SECOND);
     env.train(7, 0, &[1]);
     env.apply(Input::Disconnected);
-    // The grace of 30 s and the shutdown_timeout of 5 s have to fit.
+    // The grace period of 30 s and the shutdown timeout of 5 s have to fit.
     assert_eq!(env.wait(), (65 * SECOND, vec![park(0)]));
     env.parked(0, 1);
     env.said(0, Event::Idle);
@@ -159,14 +159,14 @@ fn no_lease_is_taken_that_would_not_end_an_epoch_in_time() {
     env.now = env.now.after(20 * SECOND);
     env.epoch(0, 1);
     env.now = env.now.after(5 * SECOND);
-    // Only the way to the first epoch counts.
+    // Only the time to the first epoch counts.
     env.epoch(0, 1);
     env.finish(0, 1);
     env.acknowledge(7, 1);
     assert_eq!(env.said(0, Event::Idle), [free(&[0])]);
     env.pass(19 * SECOND);
     env.train(8, 0, &[2]);
-    // 20 s before 65 it takes nothing new, but goes on with what it has.
+    // 20 s before 65 it takes no new lease, but continues its running tasks.
     assert_eq!(env.pass(SECOND), []);
     assert_eq!(env.lease(9, 0, &[3]), [released(9)]);
     env.drop_tasks(9, &[]);
@@ -188,7 +188,7 @@ fn without_checkpoints_a_lease_must_end_in_time() {
     env.now = env.now.after(10 * SECOND);
     env.epoch(0, 1);
     env.now = env.now.after(30 * SECOND);
-    // 40 s are more than what is left of 65.
+    // 40 s are more than the remaining part of 65.
     assert_eq!(env.finish(0, 1), [Action::Send(FromWorker::Heartbeat), finished(7, 1)]);
     assert_eq!(env.acknowledge(7, 1), [forgotten(1), left(AgentOutcome::Drained)]);
 }

@@ -1,5 +1,5 @@
-//! Up to two bad hosts among good ones: whatever fails on them, everything is trained, for no task is tried twice on
-//! the same of them.
+//! Up to two bad hosts among good ones: whatever fails on them, all tasks are trained, because no task is tried twice
+//! on the same bad host.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,12 +16,12 @@ use crate::{
 
 const HISTORIES: u64 = 150;
 
-/// Good hosts that are slow, and bad ones that are fast.
+/// Slow good hosts and fast bad ones.
 struct Cluster {
     env: TestEnv,
     chance: Chance,
     hosts: Vec<(String, u32, Ailment)>,
-    /// By lease, with the steps that are left.
+    /// Running leases, with their remaining steps.
     busy: BTreeMap<u64, (Granted, u32)>,
 }
 

@@ -1,8 +1,8 @@
-//! Chance that is a function of a seed, and the seeds that a test runs.
+//! Random choices that are a function of a seed, and the seeds that a test runs.
 
 use std::io::Write;
 
-/// SplitMix64: a test's own source of chance, so that a seed means the same history for ever.
+/// SplitMix64. With its own generator a seed gives the same history forever.
 pub(super) struct Chance(pub(super) u64);
 
 impl Chance {
@@ -23,9 +23,9 @@ impl Chance {
     }
 }
 
-/// Runs the histories of a test: so many as it wants, `COLEARN_HISTORIES` of them, or the one of seed
-/// `COLEARN_HISTORY`. Says which on standard error, past the test harness, so that everybody sees it. Returns how
-/// many.
+/// Runs the histories of a test: `wanted` of them, or `COLEARN_HISTORIES`, or only the one with the seed
+/// `COLEARN_HISTORY`. Prints which on standard error, past the test harness, so that they are always visible. Returns
+/// their number.
 pub(super) fn every(name: &str, wanted: u64, mut history: impl FnMut(u64)) -> u64 {
     let seeds = match number("COLEARN_HISTORY") {
         Some(seed) => seed..seed + 1,
@@ -52,8 +52,8 @@ fn number(variable: &str) -> Option<u64> {
     )
 }
 
-/// Unlike `eprintln`, what is written here is not captured.
+/// Unlike with `eprintln`, the test harness does not capture this output.
 fn say(line: &str) {
-    // Nobody may be there to read it.
+    // Standard error may be closed.
     let _ = writeln!(std::io::stderr(), "{line}");
 }

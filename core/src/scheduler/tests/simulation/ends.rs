@@ -1,18 +1,18 @@
-//! Whatever happens, every task ends exactly once.
+//! In every history each task ends exactly once.
 
 use super::{World, chance};
 
 const HISTORIES: u64 = 2000;
 const STEPS: usize = 400;
 
-/// How often each end came about, so that the test can tell that it tests something.
+/// How often each end occurred, so that the test can check that it covers them.
 #[derive(Default, Debug)]
 struct Seen {
     done: u32,
     failed: u32,
     cancelled: u32,
     retried: u64,
-    /// Of people, that changed something.
+    /// Operations of people that changed something.
     operations: u64,
     removed: usize,
     drained: u64,

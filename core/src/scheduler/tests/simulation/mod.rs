@@ -1,8 +1,9 @@
-//! Histories in virtual time: messages are lost, doubled and reordered, workers die, are asked to leave or are bad
-//! hosts on which nothing succeeds, the coordinator dies and rebuilds itself from its journal, by a clock that was
-//! set in between. Invariants are checked after every event, and at every grant that it goes to whose turn it is.
+//! Histories in virtual time: messages are lost, duplicated and reordered; workers crash, are asked to exit, or are
+//! bad hosts on which nothing succeeds; the coordinator crashes and rebuilds its state from its journal, with a clock
+//! that was set in between. Invariants are checked after every event. For every grant the test checks that it goes to
+//! the right sweep.
 //!
-//! A history is a function of its seed. To look at one: `COLEARN_HISTORY=17 cargo test -p colearn-core simulation`;
+//! A history is a function of its seed. To examine one: `COLEARN_HISTORY=17 cargo test -p colearn-core simulation`;
 //! to run more: `COLEARN_HISTORIES=100000`.
 
 mod bad_hosts;
@@ -30,7 +31,7 @@ use worker::{Ailment, SimWorker, Work};
 struct World {
     chance: Chance,
     env: TestEnv,
-    /// As it was last extended.
+    /// The first sweep after its last extension.
     first: Sweep,
     removed: BTreeSet<SweepId>,
     operations: u64,
@@ -41,15 +42,15 @@ struct World {
     recorded: BTreeMap<TaskId, usize>,
     /// The data that the results of each sweep were trained on.
     trained_on: BTreeMap<SweepId, String>,
-    /// Somebody has copied the right data to all hosts.
+    /// Whether a person has copied the right data to all hosts.
     data_copied: bool,
     acknowledged: BTreeSet<TaskId>,
-    /// Workers that heard that they should leave; reports that came within a millisecond of a deadline; starts by
+    /// Counts of workers that were asked to exit; of reports within a millisecond of a deadline; of starts with
     /// another clock.
     drained: u64,
     races: u64,
     jumps: u64,
-    /// Pauses of workers, and their ends.
+    /// Counts of pauses of workers, and of their ends.
     set_aside: u64,
     restored: u64,
 }
@@ -117,7 +118,7 @@ impl World {
         self.chance.below(self.workers.len())
     }
 
-    /// The coordinator takes in what a worker sent, and its answers go on their way.
+    /// The coordinator processes a worker's message, and its answers are sent.
     fn arrive(&mut self, from: &str, event: Event) {
         // As the engine does.
         let event = match event {
@@ -163,7 +164,10 @@ impl World {
                 Action::UndrainWorker { .. } => {}
                 Action::SetAside { .. } => self.set_aside += 1,
                 Action::Restore { .. } => self.restored += 1,
-                Action::RetryTask { .. } | Action::GiveUpTask { .. } | Action::EndSweep { .. } => {}
+                Action::RefuseSweep { .. }
+                | Action::RetryTask { .. }
+                | Action::GiveUpTask { .. }
+                | Action::EndSweep { .. } => {}
             }
         }
     }
@@ -278,13 +282,13 @@ impl World {
         }
     }
 
-    /// What a person does.
+    /// An operation of a person.
     fn operate(&mut self, worker: &str) {
         let journaled = self.env.journal.len();
         let sweep = SweepId(1 + self.chance.next() % 2);
         let operation = self.chance.below(8);
         if operation <= 4 {
-            // As the coordinator does before somebody works on it.
+            // As the coordinator does before an operation.
             self.env.revive(sweep);
         }
         let event = match operation {
@@ -302,7 +306,7 @@ impl World {
         };
         if matches!(event, Event::SweepRemoved { .. }) && self.env.scheduler.changes_state(&event) {
             self.removed.insert(sweep);
-            // Its results go with it.
+            // Its results are removed too.
             self.recorded.retain(|task, _| task.sweep != sweep);
             self.acknowledged.retain(|task| task.sweep != sweep);
         }
@@ -333,7 +337,7 @@ impl World {
         Event::SweepExtended { id: SweepId(1), sweep: Arc::new(sweep) }
     }
 
-    /// The coordinator dies: what was under way is gone, what was journaled is not.
+    /// The coordinator crashes: messages in transit are lost, journaled events are not.
     fn crash(&mut self) {
         self.env.crash();
         self.upstream.clear();
@@ -341,7 +345,7 @@ impl World {
         self.workers.iter_mut().for_each(|worker| worker.connected = false);
     }
 
-    /// The same, and the host's clock is set, back or far ahead, before the next one starts.
+    /// Like [`Self::crash`]; the host's clock is set back or far ahead before the next start.
     fn crash_and_jump(&mut self) {
         let (now, by) = (self.env.now, Duration::from_secs(self.chance.next() % 100_000_000));
         let then = match self.chance.below(6) {
@@ -354,7 +358,7 @@ impl World {
         self.env.start_again_at(then);
     }
 
-    /// A report comes in at the very moment at which its lease runs out, or just beside it.
+    /// A report arrives at the moment when its lease expires, or close to it.
     fn race(&mut self) {
         let reports = |(_, event): &(String, Event)| {
             matches!(event, Event::TaskFinished { .. } | Event::AttemptFailed { .. })
@@ -371,10 +375,10 @@ impl World {
         self.arrive(&from, event);
     }
 
-    /// From now on nothing goes wrong but the training itself.
+    /// From now on nothing fails except training itself.
     fn calm_down(&mut self) {
         self.crash();
-        // Those that were asked to leave have left. One of the others may be a bad host.
+        // Workers that were asked to exit have exited. One of the others may be a bad host.
         self.data_copied = true;
         for at in 0..self.workers.len() {
             self.workers[at] = self.newborn();

@@ -1,4 +1,4 @@
-//! How sweeps share the slots when nothing goes wrong: evenly, and seed by seed.
+//! How sweeps share the slots if nothing fails: evenly, and seed by seed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,12 +10,12 @@ use crate::{id::SweepId, sweep::Order};
 
 const HISTORIES: u64 = 300;
 
-/// A worker whose slots are never idle: whichever lease ends, its slot is offered at once.
+/// A worker without idle slots: when a lease ends, its slot is offered at once.
 struct Hall {
     env: TestEnv,
     chance: Chance,
     busy: Vec<Granted>,
-    /// What was begun, in order.
+    /// The begun leases, in order.
     begun: Vec<Granted>,
 }
 
@@ -45,7 +45,7 @@ impl Hall {
         self.check_shares();
     }
 
-    /// Sweeps that could have more slots have as many as any other of their priority, less one at most.
+    /// Asserts that sweeps that could use more slots have at most one less than any other of their priority.
     fn check_shares(&self) {
         let mut slots: BTreeMap<SweepId, u32> = BTreeMap::new();
         for lease in &self.busy {
@@ -73,8 +73,8 @@ impl Hall {
         }
     }
 
-    /// Whether what a sweep of lower priority has was given to it while the higher ones had no room; no sweep
-    /// gains room here, but one that is limited to so many at a time.
+    /// Whether a sweep of lower priority got its slots while the higher ones had no room. No sweep gains room here,
+    /// except one with a limit of concurrent tasks.
     fn was_first(&self, _sweep: SweepId) -> bool {
         self.env.scheduler.sweeps().any(|view| view.sweep().schedule.max_concurrent_tasks.is_some())
     }

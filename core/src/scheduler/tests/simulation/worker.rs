@@ -1,4 +1,4 @@
-//! Workers that train as chance has it, and the hosts they run on.
+//! Workers that train at random, and their hosts.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,34 +6,34 @@ use super::{super::env, chance::Chance};
 use crate::{
     failure::{Failure, FailureReason},
     id::{LeaseToken, TaskId},
-    scheduler::{DataSets, Event, HeldLease},
+    scheduler::{DataSets, Event, HeldLease, KnownDataSet},
 };
 
 /// The data set of all sweeps.
 const DATA_SET: &str = "waves";
 
-/// What a worker has of a task.
+/// The worker's state of a task.
 #[derive(Clone)]
 pub(super) enum Work {
     Training {
         steps_left: u32,
         epoch: u32,
     },
-    /// Kept until it is acknowledged or refused.
+    /// A report that is kept until it is acknowledged or refused.
     Report(Event),
 }
 
-/// What is wrong with a host.
+/// The fault of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ailment {
     None,
-    /// Its trainers die at their first work.
+    /// Its trainers crash at their first task.
     Crashes,
     /// It has no data set.
     NoData,
-    /// Its data set does not fit.
+    /// Its data set does not fit the settings.
     Misfit,
-    /// Its data set is another file.
+    /// Its data set is a different file.
     OtherData,
 }
 
@@ -42,7 +42,7 @@ impl Ailment {
         if self == Self::OtherData { "other" } else { "right" }.to_owned()
     }
 
-    /// What it says of every task.
+    /// The failure that it reports for every task.
     pub(super) fn failure(self) -> Option<FailureReason> {
         match self {
             Self::Crashes => Some(FailureReason::Crash),
@@ -56,7 +56,7 @@ impl Ailment {
 pub(super) struct SimWorker {
     pub(super) name: String,
     pub(super) ailment: Ailment,
-    /// It was asked to leave, and does so when nothing is left to do.
+    /// It was asked to exit, and does so when it has nothing to do.
     pub(super) draining: bool,
     pub(super) slots: Vec<u32>,
     pub(super) connected: bool,
@@ -83,10 +83,12 @@ impl SimWorker {
         }
     }
 
-    /// What it says of its data sets: a worker whose data does not fit, or is another file, may find out later.
+    /// Its report of its data sets. A worker whose data set does not fit, or is a different file, may notice it
+    /// later.
     pub(super) fn data_sets(&self, chance: &mut Chance) -> Event {
         let digest = chance.percent(50).then(|| self.ailment.data_digest());
-        let known = (self.ailment != Ailment::NoData).then(|| (DATA_SET.to_owned(), digest));
+        let known = KnownDataSet { digest, shape: None };
+        let known = (self.ailment != Ailment::NoData).then(|| (DATA_SET.to_owned(), known));
         let data_sets = DataSets { known: known.into_iter().collect(), complete: chance.percent(80) };
         Event::DataSetsKnown { worker: env::worker(&self.name), data_sets }
     }

@@ -1,0 +1,130 @@
+//! Checks whether sweeps fit the data sets of the workers, before anything is trained.
+
+use std::time::Duration;
+
+use crate::{
+    failure::{Failure, FailureReason},
+    id::{SweepId, WorkerId},
+    settings::DataShape,
+    sweep::Sweep,
+    time::Timestamp,
+};
+
+use super::{data_sets::DataSetShape, event::Event, machine::Scheduler, sweeps::SubmissionError};
+
+/// Whether a sweep fits its data sets, as far as connected workers know them.
+enum DataFit {
+    /// No worker knows one of the data sets.
+    Unknown,
+    /// The sweep fits.
+    Fits,
+    /// The sweep does not fit the data set of any worker. Holds all mistakes.
+    Misfit(String),
+}
+
+/// A sweep that does not fit the data set of any worker.
+#[derive(Clone, Debug)]
+pub(super) struct Misfit {
+    since: Timestamp,
+    failure: Failure,
+}
+
+impl Misfit {
+    fn refused_at(&self, one_worker: bool) -> Timestamp {
+        if one_worker { self.since } else { self.since.after(Scheduler::WAIT_FOR_DATA) }
+    }
+}
+
+impl Scheduler {
+    /// A sweep that does not fit the data set of any worker waits this long for a worker with another data set. The
+    /// first worker that connects may have an outdated data set.
+    pub const WAIT_FOR_DATA: Duration = Duration::from_secs(60);
+
+    /// Checks a sweep against the data sets of the connected workers; to be called before it is submitted or
+    /// extended.
+    ///
+    /// # Errors
+    /// Returns all mistakes if no worker has data that fits.
+    pub fn check_data(&self, sweep: &Sweep) -> Result<(), SubmissionError> {
+        match self.data_fit(sweep) {
+            DataFit::Misfit(mistakes) => Err(SubmissionError::Misfit { name: sweep.name.clone(), mistakes }),
+            DataFit::Unknown | DataFit::Fits => Ok(()),
+        }
+    }
+
+    /// The mistakes because of which no task of a sweep is granted: it does not fit the data set of any worker.
+    /// `None` if there are none.
+    #[must_use]
+    pub fn misfit(&self, sweep: SweepId) -> Option<&Failure> {
+        self.misfits.get(&sweep).map(|misfit| &misfit.failure)
+    }
+
+    fn data_fit(&self, sweep: &Sweep) -> DataFit {
+        let mut fit = DataFit::Fits;
+        for name in sweep.data_sets() {
+            let mut shapes: Vec<(&WorkerId, &DataSetShape)> = Vec::new();
+            for (id, worker) in self.workers.iter().filter(|(_, worker)| worker.connected) {
+                let shape = worker.data_sets.known.get(name).and_then(|known| known.shape.as_ref());
+                if let Some(shape) = shape.filter(|shape| shapes.iter().all(|(_, other)| other != shape)) {
+                    shapes.push((id, shape));
+                }
+            }
+            let mut mistakes = shapes.iter().map(|(worker, shape)| {
+                let data = DataShape {
+                    name: format!("`{name}` of worker {worker}"),
+                    modalities: shape.modalities.clone(),
+                    train_samples: usize::try_from(shape.train_samples).unwrap_or(usize::MAX),
+                };
+                sweep.misfits(name, &data)
+            });
+            match mistakes.next() {
+                None => fit = DataFit::Unknown,
+                Some(first) if first.is_empty() || mistakes.any(|others| others.is_empty()) => {}
+                Some(first) => return DataFit::Misfit(first.join("\n")),
+            }
+        }
+        fit
+    }
+
+    /// Checks the active sweeps again that have no results and are not known to fit; to be called whenever workers or
+    /// their known data sets have changed.
+    pub(super) fn review_data_fit(&mut self) {
+        let unsure: Vec<SweepId> = self.active.iter().copied().filter(|id| self.is_unsure(*id)).collect();
+        for id in unsure {
+            let Some(state) = self.sweeps.get(&id) else { continue };
+            let fit = self.data_fit(&state.sweep);
+            let since = self.misfits.remove(&id).map_or(self.heard_at, |misfit| misfit.since);
+            match fit {
+                DataFit::Unknown => {}
+                DataFit::Fits => {
+                    if let Some(state) = self.sweeps.get_mut(&id) {
+                        state.fits_data = true;
+                    }
+                }
+                DataFit::Misfit(mistakes) => {
+                    let failure = Failure::new(FailureReason::Settings, mistakes);
+                    self.misfits.insert(id, Misfit { since, failure });
+                }
+            }
+        }
+    }
+
+    fn is_unsure(&self, sweep: SweepId) -> bool {
+        let only = self.settings.only.as_ref();
+        self.sweeps.get(&sweep).is_some_and(|state| {
+            !state.fits_data && state.counts.done == 0 && only.is_none_or(|name| state.sweep.name == *name)
+        })
+    }
+
+    /// When the next sweep is refused, if nothing changes.
+    pub(super) fn refusal_deadline(&self) -> Option<Timestamp> {
+        self.misfits.values().map(|misfit| misfit.refused_at(self.settings.one_worker)).min()
+    }
+
+    /// The refusal of a sweep that has waited long enough for data that it fits, as an event to apply.
+    pub(super) fn next_refusal(&self, now: Timestamp) -> Option<Event> {
+        let due = |misfit: &Misfit| misfit.refused_at(self.settings.one_worker) <= now;
+        let (sweep, misfit) = self.misfits.iter().find(|(_, misfit)| due(misfit))?;
+        Some(Event::SweepRefused { sweep: *sweep, failure: misfit.failure.clone() })
+    }
+}
