@@ -49,7 +49,7 @@ async fn every_kind_of_damage_is_found_and_named() {
     for (statement, named) in [
         (
             "DELETE FROM results WHERE sweep = 2 AND configuration LIKE '%1'",
-            "sweep 2 (`second`): 2 tasks are done",
+            "sweep 2 (`second`) has 2 done tasks",
         ),
         (
             "INSERT INTO results SELECT sweep, 99, '00000000000000ff', seed, attempt, worker, token, recorded_at, \

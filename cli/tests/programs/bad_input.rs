@@ -160,7 +160,7 @@ fn a_data_set_outside_the_data_folder_is_for_run_alone() {
 fn a_data_set_in_the_home_folder_is_written_out() {
     let lab = Lab::new();
     lab.write("small.yaml", &SWEEP.replace("dataset: demo", "dataset: ~/demo.safetensors"));
-    let advice = "`~` means the home folder to shells alone: write the path out";
+    let advice = "only shells replace `~` by the home folder: write the path out";
     refused(&lab.colearn(&["run", "small.yaml"]), 4, &["~/demo.safetensors", advice]);
     lab.write("small.yaml", &SWEEP.replace("dataset: demo", "dataset: ./demo.safetensors"));
     let output = lab.colearn(&["run", "small.yaml"]);

@@ -221,7 +221,7 @@ fn a_state_folder_of_somebody_else_is_refused() {
         let Some(output) = as_user(&lab, SOMEBODY_ELSE, &arguments) else { return };
         let told = text(&output.stderr);
         assert_eq!(output.status.code(), Some(6), "{told}");
-        assert!(told.contains(&format!("belongs to the user with number {SOMEBODY}")), "{told}");
+        assert!(told.contains(&format!("belongs to user id {SOMEBODY}")), "{told}");
         assert!(told.contains("choose a folder of your own with --state"), "{told}");
     }
     assert_eq!(fs::read_dir(&theirs).unwrap().count(), 0, "nothing was left in it");
