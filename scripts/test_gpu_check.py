@@ -351,7 +351,7 @@ class PartTest(FolderTest):
             colearn_worker="""
                 [ "$1" = --version ] && exit 0
                 [ -z "${CUDA_VISIBLE_DEVICES-x}" ] && { echo "error: no GPU is visible" >&2; exit 4; }
-                echo "worker w: 1 slot(s): cuda:0 NVIDIA H100" >&2; exit 3
+                echo "worker w: 1 slot: cuda:0 NVIDIA H100" >&2; exit 3
             """,
             colearn_trainer="""[ "$1" = --version ] || echo '{"event":"ready","device":"cuda:0"}'""",
             nvidia_smi='echo "0, NVIDIA H100, GPU-aa, 580.1, 81559, 4, Default"',

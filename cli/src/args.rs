@@ -7,10 +7,10 @@ mod places;
 mod reference;
 mod sweep_file;
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use colearn_core::id::SweepName;
+use colearn_core::{id::SweepName, time::parse_duration_or_seconds};
 
 pub(crate) use self::{
     import::ImportArgs,
@@ -225,12 +225,12 @@ pub(crate) struct CoordinatorArgs {
     /// State folder: the recorded sweeps and results. Only one coordinator can use it at a time.
     #[arg(long, env = "COLEARN_STATE", default_value = ".colearn", value_name = "DIR", value_parser = places::path())]
     pub(crate) state: PathBuf,
-    /// Seconds without contact after which a worker's tasks are given to others.
-    #[arg(long, default_value_t = 20, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    pub(crate) lease: u64,
-    /// Seconds after its end until a sweep is settled: later starts no longer replay its journal.
-    #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=31_536_000))]
-    pub(crate) settle_after: u64,
+    /// How long a worker may be without contact before its tasks are given to others.
+    #[arg(long, value_name = "TIME", default_value = "20s", value_parser = lease)]
+    pub(crate) lease: Duration,
+    /// How long after its end a sweep is settled: later starts no longer replay its journal.
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = settle_after)]
+    pub(crate) settle_after: Duration,
 }
 
 /// `colearn report`.
@@ -321,12 +321,67 @@ pub(crate) enum DbCommand {
     },
 }
 
+fn lease(text: &str) -> Result<Duration, String> {
+    duration_up_to(text, Duration::from_hours(24), "24h")
+}
+
+fn settle_after(text: &str) -> Result<Duration, String> {
+    duration_up_to(text, Duration::from_hours(365 * 24), "365days")
+}
+
+/// A duration of at least a second and at most `max`, which people write as `max_text`.
+fn duration_up_to(text: &str, max: Duration, max_text: &str) -> Result<Duration, String> {
+    let duration = parse_duration_or_seconds(text)
+        .map_err(|error| format!("{error}; write it like 90s, 1h30m, or as a number of seconds"))?;
+    if (Duration::from_secs(1)..=max).contains(&duration) {
+        Ok(duration)
+    } else {
+        Err(format!("it must be at least 1s and at most {max_text}"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
 
+    use super::*;
+
     #[test]
     fn the_command_line_is_consistent() {
-        super::Cli::command().debug_assert();
+        Cli::command().debug_assert();
+    }
+
+    fn coordinator(typed: &[&str]) -> Result<CoordinatorArgs, String> {
+        let line = ["colearn", "coordinator"].iter().chain(typed);
+        match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
+            Command::Coordinator(arguments) => Ok(arguments),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_coordinators_durations_have_units_or_are_seconds() {
+        let durations = |typed: &[&str]| coordinator(typed).map(|typed| (typed.lease, typed.settle_after));
+        let seconds = |lease, settle| Ok((Duration::from_secs(lease), Duration::from_secs(settle)));
+        assert_eq!(durations(&[]), seconds(20, 600));
+        assert_eq!(durations(&["--lease", "30s", "--settle-after", "1h30m"]), seconds(30, 5400));
+        assert_eq!(durations(&["--lease", "3", "--settle-after", "1"]), seconds(3, 1));
+        assert_eq!(durations(&["--lease", "24h", "--settle-after", "365days"]), seconds(86_400, 31_536_000));
+    }
+
+    #[test]
+    fn a_duration_out_of_bounds_is_refused_with_the_bounds() {
+        for (flag, bad, why) in [
+            ("--lease", "0", "at least 1s and at most 24h"),
+            ("--lease", "500ms", "at least 1s"),
+            ("--lease", "86401", "at most 24h"),
+            ("--lease", "soon", "write it like 90s"),
+            ("--lease", "1.5", "write it like 90s"),
+            ("--settle-after", "0s", "at least 1s"),
+            ("--settle-after", "366days", "at most 365days"),
+        ] {
+            let error = coordinator(&[flag, bad]).unwrap_err();
+            assert!(error.contains(why) && error.contains(flag), "{flag} {bad}: {error}");
+        }
     }
 }

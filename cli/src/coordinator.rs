@@ -1,7 +1,5 @@
 //! `colearn coordinator`.
 
-use std::time::Duration;
-
 use crate::{
     args::CoordinatorArgs,
     connect::{self, coordinator_failure, url_of},
@@ -17,9 +15,9 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     descriptors::raise_limit();
     let mut config = connect::config(&arguments.state);
     config.listen = arguments.listen.address;
-    config.lease = Duration::from_secs(arguments.lease);
+    config.lease = arguments.lease;
     config.heartbeat = config.lease / 4;
-    config.settle_after = Duration::from_secs(arguments.settle_after);
+    config.settle_after = arguments.settle_after;
     let mut running = connect::start_when_free(config).await?;
     if let Some(warning) = arguments.listen.unreachable_from_elsewhere() {
         tracing::warn!("{warning}");

@@ -4,11 +4,12 @@ use std::{
     ffi::OsString,
     fs::{File, OpenOptions},
     path::{Path, PathBuf},
-    process::Stdio,
+    process::{ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
 use colearn_coordinator::store;
+use colearn_core::text::{counted, counted_len};
 use tokio::process::{Child, Command};
 
 use crate::exit::{Exit, Failure};
@@ -16,7 +17,7 @@ use crate::exit::{Exit, Failure};
 /// A worker that ends within this time did no work.
 const SHORT_LIFE: Duration = Duration::from_secs(20);
 /// Number of such workers in a row after which the command gives up.
-const SHORT_LIVES: u32 = 5;
+const SHORT_LIVES: usize = 5;
 /// Time for a worker to exit before it is killed. It is longer than the time for trainers to finish their epochs
 /// (`--grace`, 30 s) and for the coordinator to acknowledge reports.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -40,7 +41,7 @@ impl LocalWorker {
     /// If it cannot be started, or crashes repeatedly.
     pub(crate) async fn supervise(&self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         tokio::pin!(stop);
-        let mut short_lives = 0;
+        let mut short_lives = Vec::new();
         loop {
             let began = Instant::now();
             let mut child = self.spawn()?;
@@ -55,15 +56,19 @@ impl LocalWorker {
                     return Ok(());
                 }
             };
-            short_lives = if began.elapsed() < SHORT_LIFE { short_lives + 1 } else { 0 };
+            if began.elapsed() >= SHORT_LIFE {
+                short_lives.clear();
+            } else {
+                short_lives.push(status);
+            }
             // Wrong usage, a refusal by the coordinator, or no usable slot: the next worker would end in the same
             // way.
             let hopeless = matches!(status.code(), Some(2..=4));
-            if hopeless || short_lives >= SHORT_LIVES {
+            if hopeless || short_lives.len() >= SHORT_LIVES {
                 let what = if hopeless {
                     format!("the worker cannot work here and exited with {status}")
                 } else {
-                    format!("the worker ended several times in a row, the last time with {status}")
+                    kept_ending(&short_lives)
                 };
                 return Err(Failure::new(
                     Exit::Workers,
@@ -75,7 +80,7 @@ impl LocalWorker {
                 ));
             }
             tokio::select! {
-                () = tokio::time::sleep(Duration::from_millis(250 << short_lives)) => {}
+                () = tokio::time::sleep(Duration::from_millis(250 << short_lives.len())) => {}
                 () = &mut stop => return Ok(()),
             }
         }
@@ -100,6 +105,30 @@ impl LocalWorker {
             .spawn()
             .map_err(|error| failed("start the worker", &self.program, &error))
     }
+}
+
+/// How often a worker ended soon after its start, and with which statuses.
+fn kept_ending(statuses: &[ExitStatus]) -> String {
+    let mut counts: Vec<(ExitStatus, usize)> = Vec::new();
+    for status in statuses {
+        match counts.iter_mut().find(|(known, _)| known == status) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((*status, 1)),
+        }
+    }
+    let how = match counts.as_slice() {
+        [(status, _)] => status.to_string(),
+        _ => counts
+            .iter()
+            .map(|(status, count)| format!("{status} ({})", counted_len(*count, "time")))
+            .collect::<Vec<_>>()
+            .join(", "),
+    };
+    format!(
+        "the worker ended {} in a row within {} of its start, with {how}",
+        counted_len(statuses.len(), "time"),
+        counted(SHORT_LIFE.as_secs(), "second")
+    )
 }
 
 /// Waits for a worker that was asked to exit, with a time limit.
@@ -145,4 +174,22 @@ pub(crate) fn find_program() -> Result<PathBuf, Failure> {
             "there is no `colearn-worker` beside this program or on the PATH; build it with `cargo build --release`, or set COLEARN_WORKER to it",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_keeps_ending_is_said_to_have_ended_so_often_and_how() {
+        let (code, signal) = (ExitStatus::from_raw(101 << 8), ExitStatus::from_raw(9));
+        let same = "the worker ended 5 times in a row within 20 seconds of its start, with exit status: 101";
+        assert_eq!(kept_ending(&[code; 5]), same);
+        let mixed = kept_ending(&[code, signal, code]);
+        let ends = "ended 3 times in a row within 20 seconds of its start, with exit status: 101 (2 times), signal: 9 (SIGKILL) (1 time)";
+        assert!(mixed.ends_with(ends), "{mixed}");
+        assert!(kept_ending(&[code]).contains("ended 1 time in a row"));
+    }
 }

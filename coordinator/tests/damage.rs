@@ -49,7 +49,7 @@ async fn every_kind_of_damage_is_found_and_named() {
     for (statement, named) in [
         (
             "DELETE FROM results WHERE sweep = 2 AND configuration LIKE '%1'",
-            "sweep 2 (`second`): 2 tasks are done",
+            "sweep 2 (`second`) has 2 done tasks",
         ),
         (
             "INSERT INTO results SELECT sweep, 99, '00000000000000ff', seed, attempt, worker, token, recorded_at, \
@@ -101,13 +101,13 @@ async fn a_start_refuses_what_a_check_would_call_inconsistent_and_it_can_still_b
     let whole = tempfile::tempdir().unwrap();
     two_sweeps(whole.path()).await;
     for (statement, named) in [
-        ("DELETE FROM results WHERE sweep = 2 AND configuration LIKE '%1'", "2 tasks of sweep 2 are done"),
+        ("DELETE FROM results WHERE sweep = 2 AND configuration LIKE '%1'", "sweep 2 has 2 done tasks"),
         // A settled sweep, whose history a start does not replay.
-        ("DELETE FROM results WHERE sweep = 1 AND configuration LIKE '%1'", "2 tasks of sweep 1 are done"),
+        ("DELETE FROM results WHERE sweep = 1 AND configuration LIKE '%1'", "sweep 1 has 2 done tasks"),
         (
             "INSERT INTO results SELECT sweep, 99, '00000000000000ff', seed, attempt, worker, token, recorded_at, \
              result FROM results WHERE sweep = 2 LIMIT 1",
-            "3 results are recorded",
+            "but 3 results recorded",
         ),
         ("DELETE FROM journal WHERE sweep = 2 AND kind = 'lease_granted'", "task_finished of sweep 2"),
         ("DELETE FROM journal WHERE sweep = 2 AND kind = 'sweep_submitted'", "lease_granted of sweep 2"),

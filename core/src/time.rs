@@ -18,6 +18,14 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     humantime::parse_duration(text).map_err(|error| DurationError(error.to_string()))
 }
 
+/// Parses a duration as flags take it: as [`parse_duration`] does, or a whole number of seconds.
+///
+/// # Errors
+/// When the text is neither.
+pub fn parse_duration_or_seconds(text: &str) -> Result<Duration, DurationError> {
+    text.parse().map_or_else(|_| parse_duration(text), |seconds| Ok(Duration::from_secs(seconds)))
+}
+
 /// The text is not a duration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -64,6 +72,16 @@ mod tests {
         }
         for text in ["", "5", "s", "-5s", "soon", "5x", "18446744073709551615h", "99999999999999999999s"] {
             assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn flags_take_seconds_without_a_unit() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("90s", 90), ("1h30m", 5400)] {
+            assert_eq!(parse_duration_or_seconds(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for text in ["", "-3", "soon", "1.5", "99999999999999999999"] {
+            assert!(parse_duration_or_seconds(text).is_err(), "{text}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use colearn_core::text::counted;
 use colearn_trainer_protocol::Devices;
 use tch::Device;
 
@@ -18,7 +19,8 @@ pub enum DeviceError {
     Unknown(String),
     /// There is no such GPU, or this libtorch cannot use it.
     #[error(
-        "`{0}` can not be used: this libtorch sees {1} CUDA device(s); its folder needs libtorch_cuda.so (`make libtorch CUDA=1`), and the host a driver"
+        "`{0}` can not be used: this libtorch sees {count}; its folder needs libtorch_cuda.so (`make libtorch CUDA=1`), and the host a driver",
+        count = counted(u64::try_from(*.1).unwrap_or(0), "CUDA device")
     )]
     Absent(String, i64),
 }

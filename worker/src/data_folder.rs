@@ -7,6 +7,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use colearn_core::scheduler::is_in_data_folder;
 use colearn_data_format::{DataFolder, Outline};
 use colearn_proto::worker::{DataSetShape, DataSets, KnownDataSet};
 use tokio::sync::mpsc;
@@ -101,7 +102,8 @@ impl Inventory {
             let before = self.listing.as_ref();
             self.digests.retain(|name, _| {
                 let file = before.and_then(|before| before.get(name));
-                file.is_none_or(|file| now.get(name) == Some(file))
+                let is_there = now.contains_key(name) || !is_in_data_folder(name);
+                is_there && file.is_none_or(|file| now.get(name) == Some(file))
             });
         }
         self.listing = listing;
@@ -109,7 +111,8 @@ impl Inventory {
 
     /// A trainer opened a data set. Returns whether that is news.
     pub(crate) fn opened(&mut self, name: String, digest: String) -> bool {
-        let room = self.digests.len() < DataSets::MAX_KNOWN && name.len() <= DataSets::MAX_NAME_BYTES;
+        let room = self.digests.len() < DataSets::MAX_KNOWN || self.digests.contains_key(&name);
+        let room = room && name.len() <= DataSets::MAX_NAME_BYTES;
         if self.digests.get(&name) == Some(&digest) || !room {
             return false;
         }
@@ -185,6 +188,29 @@ mod tests {
         let confined = DataFolder::confined("/nowhere".into());
         assert_eq!(list(&confined, folder.path(), &first), first);
         assert_eq!(list(&confined, folder.path(), &None).unwrap()["demo"].shape, None);
+    }
+
+    #[test]
+    fn a_digest_is_forgotten_when_the_file_is_gone() {
+        let mut inventory = Inventory::default();
+        inventory.listed(listing(&[]));
+        // It came after the folder was listed, and went before it is listed again.
+        inventory.opened("demo".to_owned(), "d".to_owned());
+        inventory.opened("/elsewhere/x".to_owned(), "x".to_owned());
+        inventory.listed(listing(&[]));
+        assert_eq!(digests(&inventory), [("/elsewhere/x".to_owned(), Some("x".to_owned()))]);
+    }
+
+    #[test]
+    fn of_the_most_data_sets_each_can_be_replaced() {
+        let mut inventory = Inventory::default();
+        for number in 0..DataSets::MAX_KNOWN {
+            assert!(inventory.opened(format!("/{number}"), "old".to_owned()));
+        }
+        assert!(!inventory.opened("/more".to_owned(), "new".to_owned()));
+        assert!(inventory.opened("/0".to_owned(), "new".to_owned()));
+        let known = inventory.known().unwrap().known;
+        assert_eq!((known.len(), known["/0"].digest.as_deref()), (DataSets::MAX_KNOWN, Some("new")));
     }
 
     #[test]

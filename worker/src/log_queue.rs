@@ -12,7 +12,7 @@ use std::{
 
 use colearn_core::{
     id::{LeaseToken, TaskId},
-    text::shortened,
+    text::{counted, shortened},
 };
 use colearn_proto::v1;
 use tokio::{sync::Notify, time::Instant};
@@ -114,7 +114,8 @@ impl LogQueue {
         };
         let mut waiting = self.waiting();
         for (about, count) in std::mem::take(&mut waiting.left_out).into_values() {
-            let text = format!("{count} lines were left out here: they came faster than they could be sent");
+            let lines = counted(count, "line");
+            let text = format!("{lines} left out here: lines came faster than they could be sent");
             put(about, line(v1::LogSource::Worker, &text));
         }
         let count = waiting.lines.len().min(LINES_A_SEND - MAX_COUNTS);
@@ -252,8 +253,8 @@ mod tests {
         let (messages, _) = queue.take();
         let texts = texts(&messages);
         assert_eq!(texts[1].0, 7);
-        assert!(texts[1].1[0].starts_with("1 lines were left out here"), "{texts:?}");
-        assert!(texts[0].1[0].starts_with("1 lines were left out here"), "{texts:?}");
+        assert!(texts[1].1[0].starts_with("1 line left out here"), "{texts:?}");
+        assert!(texts[0].1[0].starts_with("1 line left out here"), "{texts:?}");
         assert_eq!(texts[0].1[1], "1", "the newest are kept");
         // Sending the whole queue takes some time: the coordinator drops lines that come faster.
         assert!(messages.iter().map(|message| message.lines.len()).sum::<usize>() <= LINES_A_SEND);

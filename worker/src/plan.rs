@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use colearn_core::text::{counted, counted_len};
 use colearn_proto::worker::SlotOffer;
 
 use super::{gpu::Gpu, launcher::TrainerOptions};
@@ -54,7 +55,8 @@ pub enum PlanError {
     NoGpu,
     /// More slots were requested than the GPUs have.
     #[error(
-        "--slots {slots} was asked for, but {gpus} GPU(s) with {per_gpu} slot(s) each are visible: to train more tasks at once on one GPU raise --max-cohort, or let several trainers share it with --slots-per-gpu"
+        "--slots {slots} was asked for, but there are only {} on {} to use: to train more tasks at once on one GPU raise --max-cohort, or let several trainers share it with --slots-per-gpu",
+        counted_len(gpus.saturating_mul(*per_gpu as usize), "slot"), counted_len(*gpus, "visible GPU")
     )]
     TooFewGpus {
         /// Requested slots.
@@ -134,7 +136,10 @@ pub(crate) fn plan(
     let mut warnings = Vec::new();
     if slots.saturating_mul(threads) > cores {
         warnings.push(format!(
-            "{slots} slot(s) of {threads} thread(s) are more than the {cores} core(s) of this host: they will slow each other down"
+            "{} of {} need more than the {} of this host: they will slow each other down",
+            counted(slots.into(), "slot"),
+            counted(threads.into(), "thread"),
+            counted(cores.into(), "core"),
         ));
     }
     let planned = |index: u32| {
@@ -245,7 +250,7 @@ mod tests {
         assert_eq!(two.iter().map(of).collect::<Vec<_>>(), ["GPU-0", "GPU-1"]);
         let error = planned(Wanted { slots: Some(3), ..share.clone() }, 1).unwrap_err().to_string();
         assert!(
-            error.contains("1 GPU(s) with 2 slot(s) each") && error.contains("--slots-per-gpu"),
+            error.contains("only 2 slots on 1 visible GPU to use") && error.contains("--slots-per-gpu"),
             "{error}"
         );
         // On cores the option is ignored.
@@ -256,7 +261,10 @@ mod tests {
     fn crowding_is_allowed_with_a_warning() {
         let crowd = Wanted { slots: Some(3), ..wanted() };
         let (_, warnings) = plan(&crowd, 2, &[], &locations()).unwrap();
-        assert!(warnings[0].contains("3 slot(s) of 1 thread(s) are more than the 2 core(s)"), "{warnings:?}");
+        assert!(
+            warnings[0].contains("3 slots of 1 thread need more than the 2 cores of this host"),
+            "{warnings:?}"
+        );
         assert!(plan(&wanted(), 2, &[], &locations()).unwrap().1.is_empty());
     }
 

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use colearn_core::time::Timestamp;
+use colearn_core::{text::counted_len, time::Timestamp};
 use colearn_data_format::DataFolder;
 use colearn_proto::worker::{SlotOffer, ToWorker};
 use tokio::{
@@ -56,7 +56,7 @@ pub async fn run(
         cause: std::io::Error::other(error),
     })?;
     let devices: Vec<&str> = slots.iter().map(|slot| slot.offer.device.as_str()).collect();
-    info!("worker {worker}: {} slot(s): {}", slots.len(), devices.join(", "));
+    info!("worker {worker}: {}: {}", counted_len(slots.len(), "slot"), devices.join(", "));
 
     let offers: Vec<SlotOffer> = slots.iter().map(|slot| slot.offer.clone()).collect();
     let agent = Agent::new(worker.clone(), host, offers.clone(), options.limits.clone(), Timestamp(0));

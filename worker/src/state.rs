@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use colearn_core::{
     failure::{Failure, FailureReason, RetryPolicy},
     id::{LeaseToken, TaskId, WorkerId},
+    text::counted_len,
     time::Timestamp,
 };
 use colearn_proto::worker::{Assignment, FromWorker, Hello, Lease, Report, SlotOffer, ToWorker};
@@ -326,7 +327,7 @@ impl Agent {
         if dropped.is_empty() {
             return;
         }
-        let text = format!("{} task(s) of lease {token} dropped: {why}", dropped.len());
+        let text = format!("{} of lease {token} dropped: {why}", counted_len(dropped.len(), "task"));
         self.log_of(LogLevel::Info, token, &dropped, text);
         for (&index, slot) in &mut self.slots {
             if let Some(waiting) = &mut slot.waiting

@@ -29,8 +29,19 @@ pub(super) fn explained(pause: &SetAside, now: i64, typed: &str) -> String {
     format!("{what}\n  {next}; restore it at once with: colearn undrain {worker}{typed}")
 }
 
+/// Lines for the workers that get no tasks of a sweep, with the reasons. For a worker that lacks a data set no test task is
+/// announced, because it gets none before the file is there.
+pub(super) fn of_sweep(lacking: &[WithoutData], pauses: &[SetAside], now: i64, typed: &str) -> Vec<String> {
+    let lacks = |pause: &SetAside| {
+        let same = |lack: &WithoutData| (&lack.worker, &lack.data_set) == (&pause.worker, &pause.data_set);
+        lacking.iter().any(same)
+    };
+    let pauses = pauses.iter().filter(|pause| !lacks(pause)).map(|pause| explained(pause, now, typed));
+    lacking.iter().map(without_data).chain(pauses).collect()
+}
+
 /// The text that a worker gets no tasks of a data set, with the reason.
-pub(super) fn without_data(without: &WithoutData) -> String {
+fn without_data(without: &WithoutData) -> String {
     let WithoutData { worker, data_set, other_digest } = without;
     let why = if other_digest.is_empty() {
         "it is not in its data folder; copy the file there".to_owned()
@@ -64,6 +75,14 @@ mod tests {
             "bad-1 is set aside: 3 leases in a row failed there, the last with crash: killed by signal 4\n  \
              it gets one task as a test in 45 s; restore it at once with: colearn undrain bad-1 --state st"
         );
+        let lack = WithoutData { worker: "bad-1".into(), data_set: "tiny".into(), ..WithoutData::default() };
+        let for_data = SetAside { data_set: "tiny".into(), ..pause.clone() };
+        let other = SetAside { worker: "bad-2".into(), ..for_data.clone() };
+        let lines = of_sweep(&[lack], &[pause.clone(), for_data, other], 30_000, "");
+        let begins =
+            ["bad-1 gets no tasks of data set tiny: it is not in", "bad-1 is set aside", "bad-2 gets no"];
+        assert_eq!(lines.len(), begins.len(), "{lines:?}");
+        assert!(lines.iter().zip(begins).all(|(line, begin)| line.starts_with(begin)), "{lines:?}");
         let pause = SetAside { data_set: "tiny".into(), ..pause };
         let text = explained(&pause, 100_000, "");
         assert!(text.starts_with("bad-1 gets no tasks of data set tiny: crash: killed"), "{text}");

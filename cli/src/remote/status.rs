@@ -150,11 +150,8 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
             response.misfit
         );
     }
-    for without in &response.without_data {
-        outln!("{}", set_aside::without_data(without));
-    }
-    for pause in &response.set_aside {
-        outln!("{}", set_aside::explained(pause, now(), &target.typed()));
+    for line in set_aside::of_sweep(&response.without_data, &response.set_aside, now(), &target.typed()) {
+        outln!("{line}");
     }
     Ok(Exit::Success)
 }

@@ -128,7 +128,7 @@ fn a_data_set_outside_the_data_folder_is_for_run_alone() {
     let both = quick.replace("include: [{unimodal: true}]", &other);
     lab.write("small.yaml", &format!("{both}retries: {{initial_backoff: 0s, max_attempts: 1}}\n"));
     let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
-    let _worker = lab.worker(&url, "one");
+    let worker = lab.worker(&url, "one");
     let output = lab.colearn(&["submit", "small.yaml", "--coordinator", &url]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     lab.wait_until(&["--coordinator", &url], |status| status["state"] != "active");
@@ -143,6 +143,29 @@ fn a_data_set_outside_the_data_folder_is_for_run_alone() {
     assert_eq!(told.len(), 1, "a file that is there is told from one that is not: {told:?}");
     assert!(told.first().unwrap().contains("X` is outside this worker's data folder"), "{told:?}");
     assert_eq!(tasks["tasks"].as_array().unwrap().len(), 2);
+
+    // A worker that was told to opens what is there.
+    let options = ["--slots", "1", "--threads", "1", "--device", "cpu", "--allow-data-outside"];
+    let _trusting = lab.worker_with(&url, "two", &options);
+    drop(worker);
+    let retried = lab.colearn(&["retry", "small", "--failed", "--coordinator", &url]);
+    assert!(retried.status.success(), "{}", text(&retried.stderr));
+    let ended = lab.wait_until(&["--coordinator", &url], |status| status["state"] != "active");
+    assert_eq!((&ended["tasks"]["done"], &ended["tasks"]["failed"]), (&1.into(), &1.into()), "{ended:#}");
+    let told = text(&lab.colearn(&["tasks", "small", "--coordinator", &url]).stdout);
+    assert!(told.contains(&format!("no data set at {}", nothing.display())), "{told}");
+}
+
+#[test]
+fn a_data_set_in_the_home_folder_is_written_out() {
+    let lab = Lab::new();
+    lab.write("small.yaml", &SWEEP.replace("dataset: demo", "dataset: ~/demo.safetensors"));
+    let advice = "only shells replace `~` by the home folder: write the path out";
+    refused(&lab.colearn(&["run", "small.yaml"]), 4, &["~/demo.safetensors", advice]);
+    lab.write("small.yaml", &SWEEP.replace("dataset: demo", "dataset: ./demo.safetensors"));
+    let output = lab.colearn(&["run", "small.yaml"]);
+    refused(&output, 4, &["demo.safetensors"]);
+    assert!(!text(&output.stderr).contains('~'), "{}", text(&output.stderr));
 }
 
 #[test]

@@ -3,19 +3,23 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    io::Read as _,
+    os::unix::{
+        fs::{PermissionsExt, chown, symlink},
+        process::CommandExt as _,
+    },
     path::Path,
-    process::Command,
+    process::{Command, Output, Stdio},
 };
 
 use crate::{
-    lab::{Lab, SWEEP, text},
+    lab::{Lab, Running, SWEEP, text},
     small_disk::SmallDisk,
 };
 
 const ANYWHERE: &str = "127.0.0.1:0";
 
-fn submit(lab: &Lab, name: &str, url: &str) -> std::process::Output {
+fn submit(lab: &Lab, name: &str, url: &str) -> Output {
     let file = format!("{name}.yaml");
     lab.write(&file, &SWEEP.replace("name: small", &format!("name: {name}")));
     lab.colearn(&["submit", &file, "--coordinator", url])
@@ -178,6 +182,77 @@ fn a_log_that_can_not_be_read_is_named_with_the_remedy() {
     assert!(copied.unwrap().success());
     assert_eq!(names(&lab, &["--state", "mine"]), ["a"], "the remedy helps");
     drop(disk);
+}
+
+/// The numbers of two users that are neither root nor whoever runs the tests.
+const SOMEBODY: u32 = 54_321;
+const SOMEBODY_ELSE: u32 = 54_322;
+
+/// `colearn` as another user; none where the tests may not do that, or that user may not start the program.
+fn as_user(lab: &Lab, user: u32, arguments: &[&str]) -> Option<Output> {
+    let mut command = lab.colearn_command(arguments);
+    let Ok(child) = command.uid(user).gid(user).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn() else {
+        eprintln!("skipped: the tests can not start `colearn` as another user");
+        return None;
+    };
+    let mut running = Running(child);
+    lab.wait_for("an end", || running.0.try_wait().unwrap().is_some());
+    let mut output = Output { status: running.0.wait().unwrap(), stdout: Vec::new(), stderr: Vec::new() };
+    running.0.stdout.take().unwrap().read_to_end(&mut output.stdout).unwrap();
+    running.0.stderr.take().unwrap().read_to_end(&mut output.stderr).unwrap();
+    Some(output)
+}
+
+#[test]
+fn a_state_folder_of_somebody_else_is_refused() {
+    let lab = Lab::new();
+    let theirs = lab.path().join("theirs");
+    fs::create_dir(&theirs).unwrap();
+    // Everybody may write there, so that nothing but its owner is a reason to refuse it.
+    for folder in [lab.path(), &theirs] {
+        fs::set_permissions(folder, PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    if chown(&theirs, Some(SOMEBODY), Some(SOMEBODY)).is_err() {
+        eprintln!("skipped: only root can give a folder away");
+        return;
+    }
+    for arguments in [&["coordinator", "--listen", ANYWHERE][..], &["run", "small.yaml"]] {
+        let arguments = [arguments, &["--state", "theirs"]].concat();
+        let Some(output) = as_user(&lab, SOMEBODY_ELSE, &arguments) else { return };
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(6), "{told}");
+        assert!(told.contains(&format!("belongs to user id {SOMEBODY}")), "{told}");
+        assert!(told.contains("choose a folder of your own with --state"), "{told}");
+    }
+    assert_eq!(fs::read_dir(&theirs).unwrap().count(), 0, "nothing was left in it");
+}
+
+#[test]
+fn a_state_folder_of_a_colleague_that_may_be_read_can_be_looked_at() {
+    let lab = Lab::new();
+    let (coordinator, url) = lab.coordinator(ANYWHERE);
+    assert!(submit(&lab, "a", &url).status.success());
+    coordinator.terminate();
+    assert_eq!(coordinator.code(), 0);
+    let state = lab.path().join("state");
+    for folder in [lab.path(), &state] {
+        fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    for file in fs::read_dir(&state).unwrap() {
+        fs::set_permissions(file.unwrap().path(), PermissionsExt::from_mode(0o644)).unwrap();
+    }
+    for with_log in [true, false] {
+        for arguments in [&["list", "--state", "state"][..], &["results", "a", "--state", "state"]] {
+            let Some(output) = as_user(&lab, SOMEBODY_ELSE, arguments) else { return };
+            assert!(output.status.success(), "log there: {with_log}: {}", text(&output.stderr));
+        }
+        let listed = as_user(&lab, SOMEBODY_ELSE, &["list", "--state", "state"]).unwrap();
+        assert!(text(&listed.stdout).contains(" a "), "{}", text(&listed.stdout));
+        // As in a copy of the databases alone. What SQLite has beside them can not be made in this folder.
+        for beside in ["colearn.db-wal", "colearn.db-shm", "logs.db-wal", "logs.db-shm"] {
+            let _ = fs::remove_file(state.join(beside));
+        }
+    }
 }
 
 #[test]

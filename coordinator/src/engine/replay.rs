@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use colearn_core::{
     id::{LeaseToken, SweepId},
     scheduler::{Event, Recovered, Scheduler, SchedulerSettings},
+    text::counted,
 };
 
 use super::error::EngineError;
@@ -97,15 +98,17 @@ pub(super) async fn replay(store: &dyn Store, settings: SchedulerSettings) -> Re
     Ok(Replayed { scheduler, settled: settled_before, entries, problems })
 }
 
-fn compare(mut done: BTreeMap<SweepId, u64>, counted: Vec<(SweepId, u64)>, problems: &mut Problems) {
+fn compare(mut done: BTreeMap<SweepId, u64>, recorded: Vec<(SweepId, u64)>, problems: &mut Problems) {
     let mut differ = |sweep, done, recorded| {
         problems.add(|| {
             format!(
-                "{done} tasks of sweep {sweep} are done according to the journal, and {recorded} results are recorded"
+                "sweep {sweep} has {} according to the journal, but {} recorded",
+                counted(done, "done task"),
+                counted(recorded, "result")
             )
         });
     };
-    for (sweep, recorded) in counted {
+    for (sweep, recorded) in recorded {
         match done.remove(&sweep).unwrap_or(0) {
             done if done == recorded => {}
             done => differ(sweep, done, recorded),

@@ -12,6 +12,7 @@ use std::{
 use colearn_core::{
     id::{LeaseToken, SweepId, TaskId, WorkerId},
     scheduler::{Event, Scheduler, TaskState},
+    text::counted,
 };
 
 use super::{Store, StoreError, sqlite::SqliteStore};
@@ -97,7 +98,9 @@ pub async fn check(folder: &Path) -> Result<CheckReport, StoreError> {
         };
         if recorded != done {
             report.problem(format!(
-                "sweep {id} (`{name}`): {done} tasks are done according to the journal, {recorded} results are recorded"
+                "sweep {id} (`{name}`) has {} according to the journal, but {} recorded",
+                counted(done, "done task"),
+                counted(recorded, "result")
             ));
         }
         if let Some(settled) = recovered.settled.iter().find(|settled| settled.id == *id)

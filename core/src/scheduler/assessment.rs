@@ -107,7 +107,7 @@ impl Scheduler {
                     let failure = record.last_failure(scope).unwrap_or(&pause.failure);
                     Some(set_aside(worker, scope, pause.pauses + 1, pause.failures + 1, failure))
                 }
-                None if !there && pause.since.after(FORGET_AFTER) <= now => {
+                None if !there && record.away_since.after(FORGET_AFTER) <= now => {
                     Some(restored(RestoreCause::Gone))
                 }
                 None => None,

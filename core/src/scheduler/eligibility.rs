@@ -26,14 +26,32 @@ impl Scheduler {
         }
     }
 
-    /// Whether a worker may get a ready task. If there is another worker for the task, a worker on which the task
-    /// failed, or which lacks the data set, does not get it. If another worker is known to train and this one is not,
-    /// it does not get the last attempt.
-    pub(super) fn may_train(&self, worker: &WorkerId, state: &SweepState, index: u32) -> bool {
+    /// Whether a worker may have a data set of a sweep, given by its number.
+    pub(super) fn may_have_data(&self, worker: &WorkerId, state: &SweepState, data_set: usize) -> bool {
+        let (name, digest) = state.data_set(data_set);
+        self.workers.get(worker).is_some_and(|known| known.data_sets.may_have(name, digest))
+    }
+
+    /// Whether any worker that is connected or may return may have a data set, and is not set aside because it could
+    /// not open it. If so, workers that lack the data set get none of its tasks, even if all workers that have it are
+    /// busy or set aside for another reason: the tasks would only fail there.
+    pub(super) fn may_be_somewhere(&self, state: &SweepState, data_set: usize) -> bool {
+        let (name, digest) = state.data_set(data_set);
+        let scope: Scope = Some(name.to_owned());
+        self.workers.iter().any(|(id, worker)| {
+            worker.takes_leases()
+                && worker.data_sets.may_have(name, digest)
+                && self.pause_of(id, &scope).is_none()
+        })
+    }
+
+    /// Whether a worker that may use the data set of a ready task may get the task. If there is another worker for the
+    /// task, a worker on which the task failed does not get it. If another worker is known to train and this one is
+    /// not, it does not get the last attempt.
+    pub(super) fn may_attempt(&self, worker: &WorkerId, state: &SweepState, index: u32) -> bool {
         let failed_on = state.failed_on.get(&index);
         let failed_here = failed_on.is_some_and(|workers| workers.contains_key(worker));
-        let avoid = failed_here && !self.waited_enough(worker, state, index)
-            || !self.workers.get(worker).is_some_and(|known| known.may_have_data(state, index));
+        let avoid = failed_here && !self.waited_enough(worker, state, index);
         if avoid && self.has_other(worker, state, index, false) {
             return false;
         }
@@ -66,13 +84,13 @@ impl Scheduler {
     /// Whether another worker for a task is connected or may return: the task has not failed there, and the worker
     /// may have its data set, is not set aside and, if `sound` is required, is known to train.
     fn has_other(&self, worker: &WorkerId, state: &SweepState, index: u32, sound: bool) -> bool {
-        let name = &state.settings_of(index).dataset;
-        let data_set: Scope = Some(name.clone());
+        let (name, digest) = state.data_of(index);
+        let data_set: Scope = Some(name.to_owned());
         let failed_on = state.failed_on.get(&index);
         self.workers.iter().any(|(id, other)| {
             id != worker
                 && other.takes_leases()
-                && other.may_have_data(state, index)
+                && other.data_sets.may_have(name, digest)
                 && failed_on.is_none_or(|workers| !workers.contains_key(id))
                 && self.pause_of(id, &None).is_none()
                 && self.pause_of(id, &data_set).is_none()
@@ -100,12 +118,6 @@ impl Scheduler {
 }
 
 impl Worker {
-    /// Whether the worker may have the data set of a task.
-    fn may_have_data(&self, state: &SweepState, index: u32) -> bool {
-        let (name, digest) = state.data_of(index);
-        self.data_sets.may_have(name, digest)
-    }
-
     /// Whether the worker is connected, or may return, and takes new tasks.
     fn takes_leases(&self) -> bool {
         let has_slots = !self.slots.is_empty() || !self.leases.is_empty();

@@ -3,6 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, btree_set},
+    iter::Peekable,
 };
 
 use crate::id::{LeaseToken, SweepId, TaskId, WorkerId};
@@ -15,14 +16,10 @@ impl Scheduler {
     /// Each free slot goes to the sweep with the highest priority that has ready tasks; among equals to the one with
     /// the fewest slots, then to the oldest. A slot gets as many tasks of one cohort as it can take. If there are
     /// fewer tasks than free places, the tasks are spread over slots, because two half-full slots are faster than a
-    /// full one and an idle one. A worker gets only tasks that it may train, see `Scheduler::may_train`.
+    /// full one and an idle one. A worker gets only tasks that it may train, see `Scheduler::may_attempt`.
     pub(super) fn next_grants(&self) -> Vec<Event> {
         let mut grants = Vec::new();
-        let mut slots_left = self.free.len();
-        if !self.records.is_empty() {
-            slots_left -= self.free.iter().filter(|slot| self.takes(&slot.worker).is_none()).count();
-        }
-        if slots_left == 0 {
+        if self.free.is_empty() {
             return grants;
         }
         let only = self.settings.only.as_ref();
@@ -36,15 +33,24 @@ impl Scheduler {
             .map(|state| (Turn::of(state), Picker::new(state)))
             .filter(|(_, picker)| picker.room > 0)
             .collect();
+        // Slots whose worker has nothing to train get no share of the tasks.
+        let mut useful = Vec::new();
+        for slot in &self.free {
+            if let Some(takes) = self.takes(&slot.worker)
+                && pickers.values_mut().any(|picker| picker.has_some_for(self, &slot.worker))
+            {
+                useful.push((slot, takes));
+            }
+        }
+        let mut slots_left = useful.len();
         let mut tasks_left: usize = pickers.values().map(|picker| picker.room).sum();
         let mut token = self.last_token;
         let mut probing: BTreeSet<(&WorkerId, Scope)> = BTreeSet::new();
         // In order of capacity: the part of a share that a small slot cannot take goes to larger slots later.
-        for slot in &self.free {
+        for (slot, takes) in useful {
             if pickers.is_empty() {
                 return grants;
             }
-            let Some(takes) = self.takes(&slot.worker) else { continue };
             let share = tasks_left.div_ceil(slots_left).min(slot.max_cohort as usize);
             slots_left -= 1;
             let most = match takes {
@@ -87,20 +93,48 @@ impl Turn {
 /// Takes tasks from a sweep's queues without changing the queues.
 struct Picker<'a> {
     state: &'a SweepState,
-    /// The ready tasks that were not examined yet.
-    order: btree_set::Iter<'a, u32>,
-    /// Examined tasks that the workers so far may not train.
-    left: BTreeSet<u32>,
+    /// One for each data set of the sweep.
+    queues: Vec<Queue<'a>>,
     /// The taken tasks.
     taken: BTreeSet<u32>,
     /// How many more tasks may be taken; never more than there are ready tasks.
     room: usize,
 }
 
+/// The ready tasks of one data set.
+struct Queue<'a> {
+    /// The tasks that were not examined yet.
+    order: Peekable<btree_set::Iter<'a, u32>>,
+    /// Examined tasks that the workers so far may not train.
+    left: BTreeSet<u32>,
+    /// The answer of `Scheduler::may_be_somewhere`, when it was needed.
+    somewhere: Option<bool>,
+}
+
 impl<'a> Picker<'a> {
     fn new(state: &'a SweepState) -> Self {
-        let (order, room) = (state.ready.iter(), state.room());
-        Self { state, order, left: BTreeSet::new(), taken: BTreeSet::new(), room }
+        let queue = |tasks: &'a BTreeSet<u32>| Queue {
+            order: tasks.iter().peekable(),
+            left: BTreeSet::new(),
+            somewhere: None,
+        };
+        let (queues, room) = (state.ready.iter().map(queue).collect(), state.room());
+        Self { state, queues, taken: BTreeSet::new(), room }
+    }
+
+    /// Whether there are tasks of a data set that may be used on this worker. All of them may turn out to be for others.
+    fn has_some_for(&mut self, scheduler: &Scheduler, worker: &WorkerId) -> bool {
+        (0..self.queues.len()).any(|data_set| {
+            !self.state.ready[data_set].is_empty() && self.takes(scheduler, worker, data_set).is_some()
+        })
+    }
+
+    /// Whether a worker may train tasks of a data set, and if so, whether only one to prove itself with.
+    fn takes(&mut self, scheduler: &Scheduler, worker: &WorkerId, data_set: usize) -> Option<Take> {
+        let (state, queue) = (self.state, &mut self.queues[data_set]);
+        let lacks = !scheduler.may_have_data(worker, state, data_set)
+            && *queue.somewhere.get_or_insert_with(|| scheduler.may_be_somewhere(state, data_set));
+        if lacks { None } else { scheduler.takes_data_set(worker, &state.data_sets[data_set]) }
     }
 
     /// The first ready task that this worker may train, and further ones that can share its cohort, at most `most` in
@@ -113,45 +147,56 @@ impl<'a> Picker<'a> {
         probing: &mut BTreeSet<(&'w WorkerId, Scope)>,
     ) -> Vec<(TaskId, u32)> {
         let state = self.state;
-        let takes = |index: u32| scheduler.takes_data_set(worker, &state.settings_of(index).dataset);
-        let scope = |index: u32| (worker, Some(state.settings_of(index).dataset.clone()));
-        let may = |index: u32, probing: &BTreeSet<(&WorkerId, Scope)>| {
-            let takes = match takes(index) {
-                Some(Take::Any) => true,
-                Some(Take::One) => !probing.contains(&scope(index)),
-                None => false,
-            };
-            takes && scheduler.may_train(worker, state, index)
-        };
-        let mut first = self.left.iter().copied().find(|index| may(*index, probing));
-        while first.is_none()
-            && let Some(index) = self.order.next()
-        {
-            if self.taken.contains(index) {
+        let scope = |data_set: usize| (worker, Some(state.data_sets[data_set].clone()));
+        let may = |index: u32| scheduler.may_attempt(worker, state, index);
+        let mut found: Option<(u32, usize, Take)> = None;
+        for data_set in 0..self.queues.len() {
+            let Some(takes) = self.takes(scheduler, worker, data_set) else { continue };
+            if takes == Take::One && probing.contains(&scope(data_set)) {
                 continue;
             }
-            if may(*index, probing) {
-                first = Some(*index);
-            } else {
-                self.left.insert(*index);
+            let before = found.map_or(u32::MAX, |(first, ..)| first);
+            if let Some(first) = self.queues[data_set].first(before, &self.taken, may) {
+                found = Some((first, data_set, takes));
             }
         }
-        let Some(first) = first else { return Vec::new() };
+        let Some((first, data_set, takes)) = found else { return Vec::new() };
         let mut most = most.min(self.room);
-        if takes(first) == Some(Take::One) {
-            probing.insert(scope(first));
+        if takes == Take::One {
+            probing.insert(scope(data_set));
             most = 1;
         }
         let group @ (_, max_cohort) = state.group_of(first);
         let after = state.groups.get(&group).into_iter().flat_map(|queue| queue.range(first + 1..)).copied();
-        let others = after.filter(|index| !self.taken.contains(index) && may(*index, probing));
+        let others = after.filter(|index| {
+            !self.taken.contains(index) && state.data_set_of(*index) == data_set && may(*index)
+        });
         let mut members = vec![first];
         members.extend(others.take(most.min(max_cohort as usize).saturating_sub(1)));
         for index in &members {
-            self.left.remove(index);
+            self.queues[data_set].left.remove(index);
             self.taken.insert(*index);
         }
         self.room -= members.len();
         members.into_iter().map(|index| (state.task_id(index), state.task(index).attempts + 1)).collect()
+    }
+}
+
+impl Queue<'_> {
+    /// The first task before a place that was not taken and may be trained.
+    fn first(&mut self, before: u32, taken: &BTreeSet<u32>, may: impl Fn(u32) -> bool) -> Option<u32> {
+        if let Some(first) = self.left.range(..before).copied().find(|index| may(*index)) {
+            return Some(first);
+        }
+        while let Some(index) = self.order.next_if(|index| **index < before) {
+            if taken.contains(index) {
+                continue;
+            }
+            self.left.insert(*index);
+            if may(*index) {
+                return Some(*index);
+            }
+        }
+        None
     }
 }

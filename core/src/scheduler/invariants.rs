@@ -135,7 +135,15 @@ impl SweepState {
         assert_eq!(counts, self.counts, "counters of sweep {}", self.id);
         assert_eq!(by_configuration, self.configuration_counts, "counters of its configurations");
         assert_eq!(u64::from(counts.total()), self.sweep.task_count());
-        assert_eq!(ready, self.ready, "the queue holds the ready tasks");
+        let queued = |(number, tasks): (usize, &BTreeSet<u32>)| {
+            assert!(
+                tasks.iter().all(|index| self.data_set_of(*index) == number),
+                "a queue is of one data set"
+            );
+            tasks.iter().copied().collect::<Vec<_>>()
+        };
+        let queues: BTreeSet<u32> = self.ready.iter().enumerate().flat_map(queued).collect();
+        assert_eq!(ready, queues, "the queues hold the ready tasks");
         assert_eq!(
             ready.len(),
             self.groups.values().map(BTreeSet::len).sum::<usize>(),

@@ -201,8 +201,9 @@ impl Scheduler {
         } else {
             now.after(backoff::wait(retries, task, charged))
         };
+        // Even if that is now: how long the task has waited for another worker counts from here.
+        state.task_mut(index).not_before = not_before;
         if not_before > now {
-            state.task_mut(index).not_before = not_before;
             state.move_to(index, Phase::Waiting);
             self.waiting.insert((not_before, sweep, index));
         } else {

@@ -28,6 +28,8 @@ pub(super) struct Record {
     /// Data sets that the worker could not open and has not trained on since.
     pub(super) unusable: BTreeMap<String, (SweepId, Failure)>,
     pub(super) pauses: BTreeMap<Scope, Pause>,
+    /// When the worker left, or the coordinator started without it. Of no meaning while the worker is there.
+    pub(super) away_since: Timestamp,
 }
 
 /// A failed lease; it counts once, however many members it had.
@@ -201,18 +203,15 @@ impl Scheduler {
         self.tidy_record(worker);
     }
 
-    /// Records that an attempt failed on a worker in a cohort of `cohort` members.
+    /// Records that an attempt failed on a worker.
     pub(super) fn note_failure(
         &mut self,
         worker: &WorkerId,
         token: LeaseToken,
         task: TaskId,
         failure: &Failure,
-        cohort: u32,
     ) {
-        // A cohort that did not fit was too large; this is not the worker's fault either.
-        let too_large = failure.reason == FailureReason::OutOfMemory && cohort > 1;
-        if !failure.reason.may_be_the_workers() || too_large {
+        if !failure.reason.may_be_the_workers() {
             return;
         }
         let data_set = self.settings_of(task).map(|settings| settings.dataset.clone());
@@ -243,7 +242,9 @@ impl Scheduler {
 
     /// Removes the record of a worker that has left, unless it is set aside.
     pub(super) fn forget_record(&mut self, worker: &WorkerId) {
+        let now = self.heard_at;
         if let Some(record) = self.records.get_mut(worker) {
+            record.away_since = now;
             record.strikes.clear();
             record.unusable.retain(|data_set, _| record.pauses.contains_key(&Some(data_set.clone())));
         }

@@ -1,7 +1,7 @@
 //! Reports of workers about their tasks.
 
 use crate::{
-    failure::Failure,
+    failure::{Failure, FailureReason},
     id::{LeaseToken, SweepId, TaskId, WorkerId},
     time::Timestamp,
 };
@@ -113,9 +113,13 @@ impl Scheduler {
         let lease = self.leases.get(&token).map(|lease| (lease.worker.clone(), lease.size));
         let cohort = lease.as_ref().map_or(1, |(_, size)| *size);
         if let Some((worker, _)) = lease {
-            self.note_failure(&worker, token, task, failure, cohort);
-            if let Some(state) = self.sweeps.get_mut(&sweep) {
-                state.note_failed_on(index, worker, failure.reason);
+            // A cohort that did not fit was too large, which is the fault of none of its tasks and not of the worker.
+            let too_large = failure.reason == FailureReason::OutOfMemory && cohort > 1;
+            if !too_large {
+                self.note_failure(&worker, token, task, failure);
+                if let Some(state) = self.sweeps.get_mut(&sweep) {
+                    state.note_failed_on(index, worker, failure.reason);
+                }
             }
         }
         self.end_member(token, index);

@@ -57,8 +57,12 @@ pub(super) struct SweepState {
     pub(super) tasks: Vec<Task>,
     pub(super) counts: TaskCounts,
     pub(super) configuration_counts: Vec<TaskCounts>,
-    /// Ready tasks in order.
-    pub(super) ready: BTreeSet<u32>,
+    /// The data sets of its tasks, by name.
+    pub(super) data_sets: Vec<String>,
+    /// For each configuration, the number of its data set.
+    data_set_of: Vec<u32>,
+    /// Ready tasks in order, by data set.
+    pub(super) ready: Vec<BTreeSet<u32>>,
     /// The ready tasks by group.
     pub(super) groups: BTreeMap<Group, BTreeSet<u32>>,
     pub(super) retried: u64,
@@ -66,9 +70,10 @@ pub(super) struct SweepState {
     /// The last failures of the failed tasks.
     pub(super) failures: BTreeMap<u32, FailedAttempt>,
     /// For tasks that are not done: the workers on which they failed since a person last retried them, with the last
-    /// reason. Workers that were lost with the task do not count.
+    /// reason. Workers that were lost with the task, or on which its cohort was too large, do not count.
     pub(super) failed_on: BTreeMap<u32, BTreeMap<WorkerId, FailureReason>>,
-    /// The same for configurations, by their positions; if there are many workers, only some.
+    /// For configurations, by their positions: the workers on which they failed in a way that may be the fault of the
+    /// configuration; if there are many workers, only some. Missing data and divergence do not count.
     pub(super) configurations_failed_on: BTreeMap<usize, BTreeSet<WorkerId>>,
     /// Digests of the data sets that its results were trained on.
     pub(super) data_digests: BTreeMap<String, String>,
@@ -85,7 +90,21 @@ impl SweepState {
         let configurations = sweep.configurations.len() as u32;
         let seeds = sweep.seeds.len() as u32;
         let total = configurations * seeds;
+        let mut data_sets: Vec<String> = Vec::new();
+        let mut by_name: BTreeMap<&str, u32> = BTreeMap::new();
+        let data_set_of: Vec<u32> = sweep
+            .configurations
+            .iter()
+            .map(|configuration| {
+                let name = configuration.settings.dataset.as_str();
+                *by_name.entry(name).or_insert_with(|| {
+                    data_sets.push(name.to_owned());
+                    data_sets.len() as u32 - 1
+                })
+            })
+            .collect();
         let mut by_key: BTreeMap<Group, Vec<u32>> = BTreeMap::new();
+        let mut by_data_set: Vec<Vec<u32>> = vec![Vec::new(); data_sets.len()];
         for index in 0..total {
             let configuration = match sweep.schedule.order {
                 Order::BySeed => index % configurations,
@@ -93,6 +112,7 @@ impl SweepState {
             };
             let key = sweep.configurations[configuration as usize].cohort_key;
             by_key.entry((key, Task::new().max_cohort)).or_default().push(index);
+            by_data_set[data_set_of[configuration as usize] as usize].push(index);
         }
         let counts_of = |pending| TaskCounts { pending, ..TaskCounts::default() };
         Self {
@@ -105,7 +125,9 @@ impl SweepState {
             tasks: vec![Task::new(); total as usize],
             counts: counts_of(total),
             configuration_counts: vec![counts_of(seeds); configurations as usize],
-            ready: (0..total).collect(),
+            data_sets,
+            data_set_of,
+            ready: by_data_set.into_iter().map(|tasks| tasks.into_iter().collect()).collect(),
             groups: by_key.into_iter().map(|(group, tasks)| (group, tasks.into_iter().collect())).collect(),
             retried: 0,
             recent_failures: VecDeque::new(),
@@ -219,9 +241,19 @@ impl SweepState {
         &self.sweep.configurations[self.configuration_of(index)].settings
     }
 
-    /// The data set of a task: its name, and its digest if it is known what the sweep is trained on.
+    /// The number of a task's data set.
+    pub(super) fn data_set_of(&self, index: u32) -> usize {
+        self.data_set_of[self.configuration_of(index)] as usize
+    }
+
+    /// The data set of a task, see [`Self::data_set`].
     pub(super) fn data_of(&self, index: u32) -> (&str, Option<&str>) {
-        let name = self.settings_of(index).dataset.as_str();
+        self.data_set(self.data_set_of(index))
+    }
+
+    /// A data set by its number: its name, and its digest if it is known what the sweep is trained on.
+    pub(super) fn data_set(&self, number: usize) -> (&str, Option<&str>) {
+        let name = self.data_sets[number].as_str();
         (name, self.data_digests.get(name).map(String::as_str))
     }
 
@@ -248,8 +280,9 @@ impl SweepState {
             *counts.of(phase) += 1;
         }
         let group = self.group_of(index);
+        let data_set = self.data_set_of(index);
         if before == Phase::Ready {
-            self.ready.remove(&index);
+            self.ready[data_set].remove(&index);
             if let Some(queue) = self.groups.get_mut(&group) {
                 queue.remove(&index);
                 if queue.is_empty() {
@@ -258,7 +291,7 @@ impl SweepState {
             }
         }
         if phase == Phase::Ready {
-            self.ready.insert(index);
+            self.ready[data_set].insert(index);
             self.groups.entry(group).or_default().insert(index);
         }
     }
@@ -277,10 +310,12 @@ impl SweepState {
     }
 
     pub(super) fn note_failed_on(&mut self, index: u32, worker: WorkerId, reason: FailureReason) {
-        let configuration = self.configuration_of(index);
-        let workers = self.configurations_failed_on.entry(configuration).or_default();
-        if workers.len() < WORKERS_KEPT {
-            workers.insert(worker.clone());
+        if reason.may_be_the_workers() && reason != FailureReason::Data {
+            let configuration = self.configuration_of(index);
+            let workers = self.configurations_failed_on.entry(configuration).or_default();
+            if workers.len() < WORKERS_KEPT {
+                workers.insert(worker.clone());
+            }
         }
         self.failed_on.entry(index).or_default().insert(worker, reason);
     }
@@ -315,6 +350,10 @@ impl SweepState {
             return 0;
         }
         let most = self.sweep.schedule.max_concurrent_tasks.unwrap_or(u32::MAX);
-        self.ready.len().min(most.saturating_sub(self.counts.running) as usize)
+        self.ready
+            .iter()
+            .map(BTreeSet::len)
+            .sum::<usize>()
+            .min(most.saturating_sub(self.counts.running) as usize)
     }
 }

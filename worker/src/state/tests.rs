@@ -497,7 +497,7 @@ fn events_out_of_turn_are_nonsense() {
     let mut env = TestEnv::online(1);
     env.train(7, 0, &[1]);
     let actions = env.said(0, Event::Idle);
-    assert!(failures(&actions)[0].2.message.contains("it is idle with 1 member(s) unreported"));
+    assert!(failures(&actions)[0].2.message.contains("it is idle with 1 member unreported"));
     let mut env = TestEnv::online(1);
     assert_eq!(env.finish(0, 1), [Action::KillTrainer { slot: 0 }, free(&[])]);
 }

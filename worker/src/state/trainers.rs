@@ -2,6 +2,7 @@
 
 use colearn_core::{
     failure::{Failure, FailureReason},
+    text::counted_len,
     time::Timestamp,
 };
 use colearn_proto::worker::{FromWorker, Report};
@@ -35,8 +36,8 @@ impl Agent {
                 } else if training.members.is_empty() {
                     slot.trainer = Trainer::Idle;
                 } else {
-                    let left = training.members.len();
-                    self.violated(now, index, &format!("it is idle with {left} member(s) unreported"));
+                    let left = counted_len(training.members.len(), "member");
+                    self.violated(now, index, &format!("it is idle with {left} unreported"));
                 }
             }
             (Trainer::Training(training), Event::Opened { data_set, digest }) => {

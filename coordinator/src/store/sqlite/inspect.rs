@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use colearn_core::id::SweepId;
+use colearn_core::{id::SweepId, text::counted_len};
 
 use super::SqliteStore;
 use crate::store::StoreError;
@@ -31,7 +31,7 @@ impl SqliteStore {
             .await
             .map_err(|error| self.broken(error))?;
         if !dangling.is_empty() {
-            found.push(format!("{} results belong to no sweep", dangling.len()));
+            found.push(format!("{} of no sweep", counted_len(dangling.len(), "result")));
         }
         Ok(found)
     }

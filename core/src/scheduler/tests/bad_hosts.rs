@@ -1,15 +1,13 @@
-//! Workers on which no task succeeds, and tasks that fail everywhere.
+//! Workers on which no task succeeds.
 
 use std::time::Duration;
 
-use super::env::{Granted, LEASE, TestEnv, sweep, task, worker};
+use super::env::{Granted, LEASE, TestEnv, sweep, worker};
 use crate::{
-    failure::{Failure, FailureReason},
+    failure::FailureReason,
     id::SweepId,
-    scheduler::{Action, Event, RestoreCause, Scheduler, SchedulerSettings, SweepStatus, TaskState},
+    scheduler::{Action, Event, RestoreCause, Scheduler, SweepStatus},
 };
-
-const LONG: Duration = Duration::from_secs(120);
 
 /// A sweep of 40 tasks: `bad` fails tasks as fast as it gets them, while `good` trains one at a time.
 fn sweep_with_a_bad_host(reason: FailureReason) -> (TestEnv, usize) {
@@ -147,52 +145,6 @@ fn a_person_takes_a_worker_back() {
 }
 
 #[test]
-fn a_task_is_not_repeated_where_it_failed_while_there_is_another_worker() {
-    let mut env = TestEnv::with_sweep(1, 1);
-    let lease = env.worker("a", &[1]).remove(0);
-    env.fail(&lease, task(1, 0), FailureReason::Crash);
-    env.connect("b", &[1], &[]);
-    env.offer("a", &[0]);
-    env.pass(LEASE / 2);
-    assert!(env.granted().is_empty(), "b may have a free slot soon");
-    let again = env.offer("b", &[0]).remove(0);
-    assert_eq!(again.tasks, [(task(1, 0), 2)]);
-    env.fail(&again, task(1, 0), FailureReason::Crash);
-    env.pass(LEASE / 2);
-    assert_eq!(env.offer("a", &[0]).len(), 1, "it failed everywhere: anybody may try");
-}
-
-#[test]
-fn a_task_does_not_wait_for_ever_for_a_worker_that_is_busy() {
-    let mut env = TestEnv::with_sweep(2, 1);
-    env.worker("busy", &[1]);
-    let lease = env.worker("a", &[1]).remove(0);
-    env.fail(&lease, lease.tasks[0].0, FailureReason::Crash);
-    assert!(env.offer("a", &[0]).is_empty());
-    let failed_at = env.now;
-    while env.granted().is_empty() {
-        assert!(env.now.since(failed_at) < 2 * Scheduler::MAX_PAUSE, "it waits for ever");
-        env.now = env.now.after(LEASE / 2);
-        env.heartbeat("busy");
-        env.heartbeat("a");
-    }
-    assert!(env.now.since(failed_at) >= Scheduler::MAX_PAUSE);
-}
-
-#[test]
-fn a_task_is_repeated_where_it_failed_when_the_other_worker_leaves() {
-    let mut env = TestEnv::with_sweep(1, 1);
-    let lease = env.worker("a", &[1]).remove(0);
-    env.fail(&lease, task(1, 0), FailureReason::Crash);
-    env.connect("b", &[1], &[]);
-    env.offer("a", &[0]);
-    env.pass(LEASE / 2);
-    assert!(env.granted().is_empty());
-    env.apply(Event::DrainRequested { worker: worker("b"), now: false });
-    assert_eq!(env.granted().len(), 1);
-}
-
-#[test]
 fn a_worker_that_was_asked_to_leave_can_stay_unless_it_is_to_leave_at_once() {
     for at_once in [false, true] {
         let mut env = TestEnv::with_sweep(1, 1);
@@ -204,85 +156,6 @@ fn a_worker_that_was_asked_to_leave_can_stay_unless_it_is_to_leave_at_once() {
         let told = env.answers() == [Action::UndrainWorker { worker: worker("w") }];
         assert_eq!((told, env.offer("w", &[0]).len()), (!at_once, usize::from(!at_once)));
     }
-}
-
-#[test]
-fn a_permanent_failure_is_one_when_a_second_worker_has_it_too() {
-    for reason in [FailureReason::Data, FailureReason::Settings] {
-        let mut env = TestEnv::with_sweep(1, 1);
-        let lease = env.worker("a", &[1]).remove(0);
-        env.fail(&lease, task(1, 0), reason);
-        assert!(env.is_pending(task(1, 0)), "it may be the worker's");
-        env.connect("b", &[1], &[]);
-        env.pass(LEASE / 2);
-        let again = env.offer("b", &[0]).remove(0);
-        env.fail(&again, task(1, 0), reason);
-        assert_eq!(env.state(task(1, 0)), TaskState::Failed { reason });
-        env.crash();
-        assert_eq!(env.state(task(1, 0)), TaskState::Failed { reason });
-    }
-}
-
-#[test]
-fn a_permanent_failure_on_the_only_worker_is_one_after_all_attempts() {
-    let mut env = TestEnv::with_sweep(1, 1);
-    env.connect("w", &[1], &[]);
-    for attempt in 1..=3 {
-        let lease = env.offer("w", &[0]).pop().unwrap_or_else(|| panic!("no attempt {attempt}"));
-        assert_eq!(lease.tasks, [(task(1, 0), attempt)]);
-        env.fail(&lease, task(1, 0), FailureReason::Data);
-        env.pass(LEASE / 2);
-    }
-    assert_eq!(env.state(task(1, 0)), TaskState::Failed { reason: FailureReason::Data });
-}
-
-#[test]
-fn where_there_will_be_one_worker_a_permanent_failure_is_one_at_once() {
-    let settings = SchedulerSettings { one_worker: true, ..super::env::settings() };
-    let mut env = TestEnv::with_settings(settings);
-    env.submit(sweep("first", 4, 1));
-    env.connect("w", &[1], &[]);
-    for configuration in 1..=4 {
-        let lease = env.offer("w", &[0]).remove(0);
-        env.fail(&lease, task(configuration, 0), FailureReason::Data);
-    }
-    assert_eq!(env.scheduler.sweep(SweepId(1)).unwrap().status(), SweepStatus::Failed);
-    assert!(env.scheduler.set_aside_for(&worker("w")).is_empty());
-}
-
-#[test]
-fn a_journal_of_before_says_what_it_said() {
-    let mut env = TestEnv::with_sweep(1, 1);
-    env.worker("w", &[1]);
-    let old = r#"{"attempt_failed":{"token":1,"task":TASK,"failure":{"reason":"data","message":"gone"}}}"#;
-    let old = old.replace("TASK", &serde_json::to_string(&task(1, 0)).unwrap());
-    env.apply(serde_json::from_str(&old).unwrap());
-    assert_eq!(env.state(task(1, 0)), TaskState::Failed { reason: FailureReason::Data });
-}
-
-#[test]
-fn a_data_set_that_is_nowhere_fails_its_sweep() {
-    let mut env = TestEnv::with_sweep(5, 2);
-    let mut leases = env.worker("a", &[1]);
-    leases.extend(env.worker("b", &[1]));
-    let mut rounds = 0;
-    while env.scheduler.sweep(SweepId(1)).unwrap().status() == SweepStatus::Active {
-        rounds += 1;
-        assert!(
-            rounds < 200,
-            "the sweep does not end: {:?}",
-            env.scheduler.sweep(SweepId(1)).unwrap().counts()
-        );
-        for lease in std::mem::take(&mut leases) {
-            env.fail(&lease, lease.tasks[0].0, FailureReason::Data);
-        }
-        env.pass(Duration::from_secs(4));
-        for name in ["a", "b"] {
-            leases.extend(env.offer(name, &[0]));
-        }
-    }
-    let counts = env.scheduler.sweep(SweepId(1)).unwrap().counts();
-    assert_eq!((counts.failed, rounds < 60), (10, true), "after {rounds} rounds");
 }
 
 #[test]
@@ -309,68 +182,6 @@ fn a_host_without_one_data_set_trains_on_others() {
 }
 
 #[test]
-fn tasks_that_fail_everywhere_are_not_held_against_workers() {
-    let mut env = TestEnv::with_sweep(6, 1);
-    env.submit(sweep("healthy", 40, 1));
-    let mut leases = env.worker("a", &[1]);
-    leases.extend(env.worker("b", &[1]));
-    let mut rounds = 0;
-    while env.scheduler.sweep(SweepId(1)).unwrap().status() == SweepStatus::Active {
-        rounds += 1;
-        assert!(
-            rounds < 200,
-            "the sweep does not end: {:?}",
-            env.scheduler.sweep(SweepId(1)).unwrap().counts()
-        );
-        for lease in std::mem::take(&mut leases) {
-            if lease.tasks[0].0.sweep == SweepId(1) {
-                env.fail(&lease, lease.tasks[0].0, FailureReason::Crash);
-            } else {
-                env.finish_all(&lease);
-            }
-        }
-        env.pass(Duration::from_secs(2));
-        for name in ["a", "b"] {
-            leases.extend(env.offer(name, &[0]));
-        }
-    }
-    assert_eq!(env.scheduler.sweep(SweepId(2)).unwrap().counts().failed, 0);
-    assert!(rounds < 60, "{rounds} rounds");
-}
-
-#[test]
-fn one_task_that_fails_again_and_again_is_not_held_against_its_worker() {
-    let mut env = TestEnv::with_sweep(1, 2);
-    env.worker("busy", &[1]);
-    let mut lease = env.worker("w", &[1]).remove(0);
-    env.apply(Event::WorkerDisconnected { worker: worker("busy") });
-    env.pass(LEASE);
-    for _ in 0..2 {
-        env.fail(&lease, lease.tasks[0].0, FailureReason::Crash);
-        env.pass(LONG);
-        lease = env.offer("w", &[0]).remove(0);
-    }
-    env.connect("busy", &[1], &[]);
-    env.fail(&lease, lease.tasks[0].0, FailureReason::Crash);
-    assert!(env.scheduler.set_aside_for(&worker("w")).is_empty());
-}
-
-#[test]
-fn cohorts_that_do_not_fit_are_not_held_against_their_worker() {
-    let mut env = TestEnv::with_sweep(8, 8);
-    env.worker("other", &[1]);
-    env.connect("w", &[8], &[]);
-    for _ in 0..6 {
-        for lease in env.offer("w", &[0]) {
-            for (member, _) in lease.tasks.iter().filter(|_| lease.tasks.len() > 1) {
-                env.fail(&lease, *member, FailureReason::OutOfMemory);
-            }
-        }
-    }
-    assert!(env.scheduler.set_aside_for(&worker("w")).is_empty());
-}
-
-#[test]
 fn a_worker_that_is_lost_again_and_again_without_getting_on_is_set_aside() {
     let mut env = TestEnv::with_sweep(6, 1);
     env.worker("good", &[1]);
@@ -389,26 +200,23 @@ fn a_worker_that_is_lost_again_and_again_without_getting_on_is_set_aside() {
 }
 
 #[test]
-fn a_last_attempt_goes_where_something_is_known_to_train() {
-    let mut env = TestEnv::with_sweep(2, 1);
-    let good = env.worker("good", &[1]).remove(0);
-    let (token, busy_with) = (good.token, good.tasks[0].0);
-    env.apply(Event::EpochReported { token, task: busy_with, epoch: 1 });
-    let mut lease = env.worker("a", &[1]).remove(0);
-    for next in ["b", "c"] {
-        env.connect(next, &[1], &[]);
+fn a_worker_that_is_set_aside_does_not_prove_itself_with_what_it_failed_while_another_is_there() {
+    let mut env = TestEnv::with_sweep(4, 1);
+    env.worker("good", &[1]);
+    env.connect("bad", &[1], &[]);
+    for _ in 0..3 {
+        let lease = env.offer("bad", &[0]).remove(0);
         env.fail(&lease, lease.tasks[0].0, FailureReason::Crash);
-        env.heartbeat("good");
-        env.pass(LEASE / 2);
-        let granted = env.offer(next, &[0]);
-        if next == "c" {
-            assert!(granted.is_empty(), "nobody knows whether c trains, and good does");
-        } else {
-            lease = granted.into_iter().next().unwrap();
-        }
     }
-    env.finish(&good, busy_with);
-    assert_eq!(env.offer("good", &[0]).remove(0).tasks[0].1, 3);
+    assert_eq!(pauses(&env, "bad").len(), 1);
+    env.offer("bad", &[0]);
+    let set_aside_at = env.now;
+    while env.now.since(set_aside_at) < 2 * Scheduler::MAX_PAUSE {
+        env.now = env.now.after(LEASE / 2);
+        env.heartbeat("good");
+        env.heartbeat("bad");
+        assert!(env.granted().is_empty(), "however long the tasks have waited");
+    }
 }
 
 #[test]
@@ -447,24 +255,36 @@ fn a_worker_that_is_set_aside_and_gone_for_a_day_is_forgotten() {
 }
 
 #[test]
+fn a_worker_that_is_set_aside_for_days_and_loses_its_connection_is_not_forgotten() {
+    let mut env = set_aside();
+    env.pass(Duration::from_secs(48 * 60 * 60));
+    env.apply(Event::WorkerDisconnected { worker: worker("bad") });
+    env.pass(Duration::from_secs(5));
+    assert_eq!(env.scheduler.set_aside_for(&worker("bad")).len(), 1);
+    env.connect("bad", &[1], &[]);
+    env.pass(Duration::from_secs(24 * 60 * 60));
+    env.apply(Event::WorkerDisconnected { worker: worker("bad") });
+    env.crash();
+    env.pass(Duration::from_secs(23 * 60 * 60));
+    assert_eq!(
+        env.scheduler.set_aside_for(&worker("bad")).len(),
+        1,
+        "it has not been there since the restart"
+    );
+    env.pass(Duration::from_secs(60 * 60));
+    assert!(env.scheduler.set_aside_for(&worker("bad")).is_empty());
+}
+
+#[test]
 fn a_clock_that_was_set_back_does_not_prolong_a_pause() {
     let mut env = set_aside();
-    env.start_again_at(crate::time::Timestamp(env.now.0 / 2));
+    env.start_again_at(crate::time::Timestamp(1));
     let pause = pauses(&env, "bad")[0];
-    assert!(pause <= Scheduler::MAX_PAUSE, "{pause:?}");
+    assert_eq!(pause, Scheduler::MAX_PAUSE);
     env.connect("good", &[1], &[]);
     env.worker("bad", &[1]);
     env.now = env.now.after(Scheduler::MAX_PAUSE);
     env.heartbeat("good");
     env.heartbeat("bad");
     assert!(env.granted().iter().any(|lease| lease.worker == worker("bad")));
-}
-
-#[test]
-fn what_a_failure_says_of_its_worker_is_told_by_its_reason() {
-    for reason in FailureReason::ALL {
-        let failure = Failure::new(reason, "");
-        let says = failure.reason.may_be_the_workers();
-        assert_eq!(says, !matches!(reason, FailureReason::Diverged | FailureReason::Cancelled));
-    }
 }

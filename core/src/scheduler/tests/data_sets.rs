@@ -1,8 +1,11 @@
 //! Workers that report their data sets.
 
-use std::time::Duration;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use super::env::{TestEnv, worker};
+use super::env::{TestEnv, sweep, worker};
 use crate::{
     failure::FailureReason,
     id::SweepId,
@@ -82,6 +85,87 @@ fn that_two_workers_can_not_open_a_data_set_is_no_fault_of_the_task_when_a_third
     let failed = env.scheduler.sweep(SweepId(1)).unwrap().counts().failed;
     assert_eq!(failed, 0, "it is tried again");
     assert_eq!(env.offer("good", &[0]).len(), 1);
+}
+
+#[test]
+fn workers_without_the_data_set_do_not_make_the_cohorts_of_others_small() {
+    let mut env = TestEnv::new();
+    env.connect("with", &[8], &[]);
+    says(&mut env, "with", &[(NAME, None)]);
+    for name in ["a", "b", "c"] {
+        env.connect(name, &[8, 8], &[]);
+        says(&mut env, name, &[]);
+        env.offer(name, &[0, 1]);
+    }
+    env.offer("with", &[0]);
+    env.submit(sweep("first", 8, 1));
+    let granted = env.granted();
+    assert_eq!(granted.iter().map(|lease| lease.tasks.len()).collect::<Vec<_>>(), [8]);
+}
+
+#[test]
+fn a_task_that_failed_where_its_data_set_is_does_not_go_where_it_is_not() {
+    let mut env = TestEnv::with_sweep(3, 1);
+    env.connect("with", &[1], &[]);
+    says(&mut env, "with", &[(NAME, None)]);
+    env.connect("without", &[1], &[]);
+    says(&mut env, "without", &[]);
+    for _ in 0..3 {
+        let lease = env.offer("with", &[0]).remove(0);
+        env.fail(&lease, lease.tasks[0].0, FailureReason::Crash);
+        env.pass(Duration::from_secs(5));
+        env.heartbeat("without");
+        assert!(env.offer("without", &[0]).is_empty(), "it would only fail there");
+    }
+}
+
+#[test]
+fn a_task_does_not_go_where_its_data_set_is_not_while_the_worker_that_has_it_is_set_aside() {
+    let mut env = TestEnv::with_sweep(4, 1);
+    env.connect("with", &[1], &[]);
+    says(&mut env, "with", &[(NAME, None)]);
+    env.connect("without", &[1], &[]);
+    says(&mut env, "without", &[]);
+    for _ in 0..3 {
+        let lease = env.offer("with", &[0]).remove(0);
+        env.fail(&lease, lease.tasks[0].0, FailureReason::Crash);
+    }
+    assert_eq!(env.scheduler.set_aside_for(&worker("with")).len(), 1);
+    assert!(env.offer("without", &[0]).is_empty(), "it would only fail there");
+}
+
+#[test]
+fn a_data_set_that_can_not_be_opened_where_it_is_may_be_nowhere() {
+    let mut env = TestEnv::with_sweep(1, 1);
+    env.connect("damaged", &[1], &[]);
+    says(&mut env, "damaged", &[(NAME, None)]);
+    env.connect("without", &[1], &[]);
+    says(&mut env, "without", &[]);
+    let lease = env.offer("damaged", &[0]).remove(0);
+    env.fail(&lease, lease.tasks[0].0, FailureReason::Data);
+    env.pass(Duration::from_secs(5));
+    assert_eq!(env.offer("without", &[0]).len(), 1, "so that the sweep does not wait for ever");
+}
+
+#[test]
+#[expect(clippy::disallowed_methods, reason = "it is about real time")]
+fn many_workers_without_the_data_set_do_not_make_the_coordinator_slow() {
+    let mut env = TestEnv::new();
+    env.connect("with", &[1], &[]);
+    says(&mut env, "with", &[(NAME, None)]);
+    env.offer("with", &[0]);
+    for number in 0..100 {
+        let name = format!("{number}");
+        env.connect(&name, &[1], &[]);
+        says(&mut env, &name, &[]);
+        env.offer(&name, &[0]);
+    }
+    let submitted = Event::SweepSubmitted { id: SweepId(1), sweep: Arc::new(sweep("first", 1000, 20)) };
+    env.scheduler.apply(env.now, submitted);
+    let before = Instant::now();
+    assert_eq!(env.scheduler.proposals(env.now, true).len(), 1);
+    // To look at each task for each worker takes half a minute; this has to be done at every heartbeat.
+    assert!(before.elapsed() < Duration::from_secs(1), "{:?}", before.elapsed());
 }
 
 /// A worker whose data set has these modalities.

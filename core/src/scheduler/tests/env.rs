@@ -309,12 +309,17 @@ impl TestEnv {
         assert!(scheduler.takes(worker).is_some(), "{worker} is set aside");
         // Whether the sweep has tasks for this worker.
         let may = |state: &SweepState, index: u32| {
+            let data_set = state.data_set_of(index);
             scheduler.takes_data_set(worker, &state.settings_of(index).dataset).is_some()
-                && scheduler.may_train(worker, state, index)
+                && (scheduler.may_have_data(worker, state, data_set)
+                    || !scheduler.may_be_somewhere(state, data_set))
+                && scheduler.may_attempt(worker, state, index)
         };
         let has_room = |state: &&SweepState| {
             let most = state.sweep.schedule.max_concurrent_tasks.unwrap_or(u32::MAX);
-            !state.paused && state.counts.running < most && state.ready.iter().any(|index| may(state, *index))
+            !state.paused
+                && state.counts.running < most
+                && state.ready.iter().flatten().any(|index| may(state, *index))
         };
         let granted = &self.scheduler.sweeps[&id];
         assert!(has_room(&granted), "{id} has no room");
@@ -341,7 +346,7 @@ impl TestEnv {
                 Order::ByConfiguration => (configuration, seed),
             }
         };
-        let ready = granted.ready.iter().filter(|index| may(granted, **index));
+        let ready = granted.ready.iter().flatten().filter(|index| may(granted, **index));
         let first = ready.map(|index| granted.task_id(*index)).min_by_key(|task| place(*task));
         assert_eq!(first, Some(tasks[0].0), "the first task that is ready goes first");
     }

@@ -3,7 +3,9 @@
 
 mod bad_hosts;
 mod data_sets;
+mod elsewhere;
 mod env;
+mod evidence;
 mod operations;
 mod order;
 mod recovery;
