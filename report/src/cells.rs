@@ -246,10 +246,10 @@ pub(crate) fn percent(confidence: f64) -> String {
 
 /// The first twenty items of a list, and how many more there are.
 pub(crate) fn some(items: &[String], between: &str) -> String {
-    const MOST: usize = 20;
-    let mut text = items[..items.len().min(MOST)].join(between);
-    if items.len() > MOST {
-        let _ = write!(text, "{between}... and {} more", items.len() - MOST);
+    const MAX_LISTED: usize = 20;
+    let mut text = items[..items.len().min(MAX_LISTED)].join(between);
+    if items.len() > MAX_LISTED {
+        let _ = write!(text, "{between}... and {} more", items.len() - MAX_LISTED);
     }
     text
 }

@@ -26,6 +26,8 @@ mod restarts;
 #[cfg(target_os = "linux")]
 mod settled;
 #[cfg(target_os = "linux")]
+mod slow_readers;
+#[cfg(target_os = "linux")]
 mod small_disk;
 #[cfg(target_os = "linux")]
 mod state_folder;
@@ -33,6 +35,4 @@ mod submitting;
 mod tensors;
 mod terminals;
 mod unreachable;
-#[cfg(target_os = "linux")]
-mod unread;
 mod workers;

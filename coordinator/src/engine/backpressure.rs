@@ -23,8 +23,8 @@ impl Budget {
         Self(Arc::new(Semaphore::new(OF_ALL)))
     }
 
-    /// The allowance of a new stream.
-    pub(super) fn allowance(&self) -> StreamBudget {
+    /// The budget of a new stream.
+    pub(super) fn of_stream(&self) -> StreamBudget {
         StreamBudget { of_all: self.0.clone(), of_one: Arc::new(Semaphore::new(OF_ONE_STREAM as usize)) }
     }
 }
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_message_larger_than_any_allowance_is_not_waited_for_in_vain() {
+    async fn a_message_larger_than_any_budget_is_not_waited_for_in_vain() {
         let (engine, mut waiting) = busy_engine();
         let line = connect(&engine).await.unwrap();
         waiting.recv().await.unwrap().taken();

@@ -31,12 +31,12 @@ pub struct Stopped;
 pub struct EngineHandle {
     inputs: mpsc::Sender<Queued>,
     connections: Arc<AtomicU64>,
-    room: Budget,
+    budget: Budget,
 }
 
 impl EngineHandle {
     pub(super) fn new(inputs: mpsc::Sender<Queued>) -> Self {
-        Self { inputs, connections: Arc::default(), room: Budget::new() }
+        Self { inputs, connections: Arc::default(), budget: Budget::new() }
     }
 
     async fn send(&self, input: Input) -> Result<(), Stopped> {
@@ -56,7 +56,7 @@ impl EngineHandle {
         outbox: WorkerOutbox,
     ) -> Result<WorkerStream, Stopped> {
         let connection = ConnectionId(self.connections.fetch_add(1, Ordering::Relaxed));
-        let line = WorkerStream { engine: self.clone(), connection, allowance: self.room.allowance() };
+        let line = WorkerStream { engine: self.clone(), connection, budget: self.budget.of_stream() };
         line.send(Input::Connected { connection, hello, outbox }, bytes).await?;
         Ok(line)
     }
@@ -151,12 +151,12 @@ impl EngineHandle {
 pub struct WorkerStream {
     engine: EngineHandle,
     connection: ConnectionId,
-    allowance: StreamBudget,
+    budget: StreamBudget,
 }
 
 impl WorkerStream {
     async fn send(&self, input: Input, bytes: usize) -> Result<(), Stopped> {
-        let place = self.allowance.take(bytes).await.map_err(|_| Stopped)?;
+        let place = self.budget.take(bytes).await.map_err(|_| Stopped)?;
         self.engine.inputs.send(Queued::new(input, Some(place))).await.map_err(|_| Stopped)
     }
 

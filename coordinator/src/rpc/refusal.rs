@@ -10,7 +10,7 @@ use colearn_core::text::printable_lines;
 use tonic::{Code, Status};
 
 /// Maximum number of bytes of the encoded text.
-const MOST: usize = 6 << 10;
+const MAX_BYTES: usize = 6 << 10;
 /// The separator of the parts of a text, and its encoded length.
 const BETWEEN: &str = "\n\n";
 const BETWEEN_BYTES: usize = 6;
@@ -26,7 +26,7 @@ pub(super) fn refusal(code: Code, text: impl fmt::Display) -> Status {
 
 fn fitting(text: String) -> String {
     let text = printable_lines(text);
-    if encoded(&text) <= MOST {
+    if encoded(&text) <= MAX_BYTES {
         return text;
     }
     let mut parts: Vec<&str> = text.split(BETWEEN).collect();
@@ -35,7 +35,7 @@ fn fitting(text: String) -> String {
     if before.is_some() {
         parts.pop();
     }
-    let (mut kept, mut used, mut room) = (Vec::new(), 0, MOST - REMARK);
+    let (mut kept, mut used, mut room) = (Vec::new(), 0, MAX_BYTES - REMARK);
     for part in &parts {
         let size = encoded(part) + BETWEEN_BYTES;
         if size > room {
@@ -100,7 +100,7 @@ mod tests {
         let part = |index: usize| format!("error: {index} {}", "x y ".repeat(50));
         let text: Vec<String> = (0..50).map(part).collect();
         let told = fitting(text.join(BETWEEN) + "\n\n... and 7 more");
-        assert!(encoded(&told) <= MOST, "{}", encoded(&told));
+        assert!(encoded(&told) <= MAX_BYTES, "{}", encoded(&told));
         let parts: Vec<&str> = told.split(BETWEEN).collect();
         let (last, whole) = parts.split_last().unwrap();
         assert!(whole.len() > 5);
@@ -112,7 +112,7 @@ mod tests {
     fn one_part_of_any_length_is_cut() {
         for text in ["9".repeat(100_000), "ä ".repeat(50_000), "👩".repeat(1_000_000)] {
             let told = fitting(text.clone() + "\n\nerror: another");
-            assert!(encoded(&told) <= MOST);
+            assert!(encoded(&told) <= MAX_BYTES);
             let (first, last) = told.split_once(BETWEEN).unwrap();
             assert!(text.starts_with(first.strip_suffix(" ...").unwrap()) && first.len() > 1000);
             assert_eq!(last, "... and 1 more");

@@ -32,7 +32,7 @@ pub(super) struct Lease {
 }
 
 impl Scheduler {
-    pub(super) fn grant_is_news(&self, token: LeaseToken, tasks: &[(TaskId, u32)]) -> bool {
+    pub(super) fn grant_changes_state(&self, token: LeaseToken, tasks: &[(TaskId, u32)]) -> bool {
         let Some(((first, _), _)) = tasks.split_first() else { return false };
         let mut seen = std::collections::BTreeSet::new();
         token > self.last_token

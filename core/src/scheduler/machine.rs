@@ -149,8 +149,8 @@ impl Scheduler {
     #[must_use]
     pub fn changes_state(&self, event: &Event) -> bool {
         match event {
-            Event::SweepSubmitted { id, sweep } => self.submission_is_news(*id, sweep),
-            Event::LeaseGranted { token, tasks, .. } => self.grant_is_news(*token, tasks),
+            Event::SweepSubmitted { id, sweep } => self.submission_changes_state(*id, sweep),
+            Event::LeaseGranted { token, tasks, .. } => self.grant_changes_state(*token, tasks),
             Event::TaskFinished { token, task, .. } => {
                 matches!(self.classify_report(*token, *task, true), ReportStatus::Accepted { .. })
             }
@@ -166,14 +166,14 @@ impl Scheduler {
             Event::TasksRetried { sweep, scope } => {
                 self.retryable(*sweep, scope).is_ok_and(|tasks| !tasks.is_empty())
             }
-            Event::SweepExtended { id, sweep } => self.extension_is_news(*id, sweep),
+            Event::SweepExtended { id, sweep } => self.extension_changes_state(*id, sweep),
             Event::SweepPaused { sweep, paused } => {
                 self.sweeps.get(sweep).is_some_and(|state| !state.has_ended() && state.paused != *paused)
             }
             Event::SweepPrioritized { sweep, priority } => {
                 self.sweeps.get(sweep).is_some_and(|state| state.priority != *priority)
             }
-            Event::SweepRemoved { sweep } => self.removal_is_news(*sweep),
+            Event::SweepRemoved { sweep } => self.removal_changes_state(*sweep),
             Event::WorkerSetAside { worker, data_set, pauses, .. } => {
                 self.pause_of(worker, data_set).is_none_or(|pause| pause.pauses < *pauses)
             }

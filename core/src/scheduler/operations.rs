@@ -201,7 +201,7 @@ impl Scheduler {
         Ok(sweep)
     }
 
-    pub(super) fn extension_is_news(&self, id: SweepId, sweep: &Sweep) -> bool {
+    pub(super) fn extension_changes_state(&self, id: SweepId, sweep: &Sweep) -> bool {
         let Some(state) = self.sweeps.get(&id) else { return false };
         state.sweep.name == sweep.name
             && *state.sweep.as_ref() != *sweep
@@ -245,7 +245,7 @@ impl Scheduler {
     }
 
     /// A journal keeps only the removal of a removed sweep, because the sweep's number must not be used again.
-    pub(super) fn removal_is_news(&self, sweep: SweepId) -> bool {
+    pub(super) fn removal_changes_state(&self, sweep: SweepId) -> bool {
         let known = self.sweeps.contains_key(&sweep) || self.settled.contains_key(&sweep);
         (known || sweep > self.last_sweep) && self.removable(sweep).is_ok()
     }

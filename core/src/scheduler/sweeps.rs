@@ -109,7 +109,7 @@ impl Scheduler {
         Ok(Submission::Known { id: *id, changed: *there.as_ref() != with_settings_of(there, sweep) })
     }
 
-    pub(super) fn submission_is_news(&self, id: SweepId, sweep: &Sweep) -> bool {
+    pub(super) fn submission_changes_state(&self, id: SweepId, sweep: &Sweep) -> bool {
         match self.submission(sweep) {
             Ok(Submission::New(_)) => !self.sweeps.contains_key(&id) && !self.settled.contains_key(&id),
             Ok(Submission::Known { id: known, changed }) => known == id && changed,

@@ -79,13 +79,13 @@ pub struct Diagnostic {
 pub struct Diagnostics {
     /// Errors and warnings, in the order of the file.
     pub all: Vec<Diagnostic>,
-    /// Number of errors beyond [`Self::MOST`], which are not in `all`.
+    /// Number of errors beyond [`Self::MAX_SHOWN`], which are not in `all`.
     pub left_out: usize,
 }
 
 impl Diagnostics {
     /// Maximum number of diagnostics that are kept: more are not useful, and a malicious file may cause thousands.
-    pub const MOST: usize = 50;
+    pub const MAX_SHOWN: usize = 50;
 }
 
 impl fmt::Display for Diagnostics {
@@ -231,7 +231,7 @@ impl<'a> Problems<'a> {
 
     fn report(&mut self, severity: Severity, span: Span, message: String) -> Report<'_> {
         let source = self.source;
-        if self.found.len() >= Diagnostics::MOST {
+        if self.found.len() >= Diagnostics::MAX_SHOWN {
             self.left_out += 1;
             return Report { source, diagnostic: None };
         }
@@ -267,7 +267,7 @@ impl<'a> Problems<'a> {
 /// A diagnostic that was just added.
 pub(crate) struct Report<'p> {
     source: &'p SweepSource<'p>,
-    /// `None` beyond [`Diagnostics::MOST`].
+    /// `None` beyond [`Diagnostics::MAX_SHOWN`].
     diagnostic: Option<&'p mut Diagnostic>,
 }
 

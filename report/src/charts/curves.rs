@@ -23,7 +23,7 @@ const ACCURACY: f64 = 90.0;
 /// Gap between the two plots.
 const GAP: f64 = 14.0;
 /// The largest number of configurations that are drawn.
-const MOST: usize = 24;
+const MAX_ROWS: usize = 24;
 
 /// Mean and interval at every epoch.
 struct Curve(Vec<(f64, Summary)>);
@@ -52,7 +52,7 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
     // The baseline and the best configuration are always drawn.
     let mut rows: Vec<&ConfigurationRow> = table.configurations.iter().collect();
     rows.sort_by_key(|row| !(row.baseline || Some(row.id) == best));
-    rows.truncate(MOST);
+    rows.truncate(MAX_ROWS);
     let all: Vec<Curves<'_>> = table
         .configurations
         .iter()
@@ -95,9 +95,9 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
         words.1,
         percent(table.confidence)
     );
-    if table.configurations.len() > MOST {
+    if table.configurations.len() > MAX_ROWS {
         caption.push_str(&format!(
-            " {MOST} of {} configurations, among them the best and the baseline.",
+            " {MAX_ROWS} of {} configurations, among them the best and the baseline.",
             table.configurations.len()
         ));
     }

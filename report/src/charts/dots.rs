@@ -22,7 +22,7 @@ const WIDTH: f64 = 460.0;
 const ROW: f64 = 36.0;
 const LEFT: f64 = 14.0;
 /// The largest number of configurations that are drawn.
-pub(super) const MOST: usize = 40;
+pub(super) const MAX_ROWS: usize = 40;
 
 /// Draws one metric, the best configuration first.
 pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched>) -> Chart {
@@ -31,7 +31,7 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
     let mut rows: Vec<(&ConfigurationRow, _)> =
         table.configurations.iter().filter_map(|row| Some((row, row.metrics.get(name)?))).collect();
     rows.sort_by(|left, right| (sign * left.1.mean).total_cmp(&(sign * right.1.mean)));
-    rows.truncate(MOST);
+    rows.truncate(MAX_ROWS);
     let baseline = table.baseline().and_then(|row| row.metrics.get(name)).map(|it| it.mean);
 
     let mut means: Vec<f64> = rows.iter().map(|(_, it)| it.mean).collect();

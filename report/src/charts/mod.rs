@@ -110,10 +110,10 @@ fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
         .collect();
     if let Some(swept) = &swept {
         caption.push_str(&swept.note());
-    } else if table.configurations.len() > dots::MOST {
+    } else if table.configurations.len() > dots::MAX_ROWS {
         caption.push_str(&format!(
             " The best {} of {} configurations; all are in the table.",
-            dots::MOST,
+            dots::MAX_ROWS,
             table.configurations.len()
         ));
     }

@@ -171,10 +171,10 @@ pub(super) fn published(table: &ResultsTable, reference: &Reference, published: 
 /// The values of each seed, for the metric of the verdicts.
 pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
     // A table of a thousand seeds would be too large.
-    const MOST: usize = 50;
+    const MAX_SEEDS: usize = 50;
     let Some(name) = table.verdict_metric() else { return String::new() };
     let columns = setting_columns(table);
-    let seeds = &material.sweep.seeds[..material.sweep.seeds.len().min(MOST)];
+    let seeds = &material.sweep.seeds[..material.sweep.seeds.len().min(MAX_SEEDS)];
     let mut heading = vec!["<configuration".to_owned()];
     heading.extend(seeds.iter().map(|seed| format!("seed {seed}")));
     let mut grid = Grid::new(&heading);
@@ -201,7 +201,7 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
 
 /// Failed attempts; empty if there are none and every task has its result.
 pub(super) fn failures(material: &Material, table: &ResultsTable) -> String {
-    const MOST: usize = 500;
+    const MAX_ROWS: usize = 500;
     let without: usize =
         table.configurations.iter().map(|row| row.expected - row.n - row.failed_seeds.len()).sum();
     let failed: usize = table.configurations.iter().map(|row| row.failed_seeds.len()).sum();
@@ -219,7 +219,7 @@ pub(super) fn failures(material: &Material, table: &ResultsTable) -> String {
     let columns = setting_columns(table);
     let heading = ["<configuration", "seed", "attempt", "<", "<reason", "<message"].map(str::to_owned);
     let mut grid = Grid::new(&heading);
-    for failure in material.failures.iter().take(MOST) {
+    for failure in material.failures.iter().take(MAX_ROWS) {
         let row = table.configurations.iter().find(|row| row.id == failure.configuration);
         let name = row.map_or_else(|| failure.configuration.to_string(), |row| label(row, &columns));
         grid.row(
@@ -235,9 +235,12 @@ pub(super) fn failures(material: &Material, table: &ResultsTable) -> String {
         );
     }
     text.push_str(&grid.finish());
-    if material.failures.len() > MOST {
-        let _ =
-            writeln!(text, "<p class=\"note\">{} more are not shown.</p>", material.failures.len() - MOST);
+    if material.failures.len() > MAX_ROWS {
+        let _ = writeln!(
+            text,
+            "<p class=\"note\">{} more are not shown.</p>",
+            material.failures.len() - MAX_ROWS
+        );
     }
     text
 }
