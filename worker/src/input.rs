@@ -7,7 +7,7 @@ use colearn_core::{
 use colearn_proto::worker::{FromWorker, ToWorker};
 use colearn_trainer_protocol::{self as protocol, out_of_memory};
 
-use super::{data_folder::Listing, log_queue::About};
+use super::{inventory::Listing, log_queue::About};
 
 /// Everything that can happen to the agent.
 #[derive(Clone, Debug, PartialEq)]

@@ -12,6 +12,7 @@ mod gpu;
 mod gpu_trouble;
 mod identity;
 pub mod input;
+mod inventory;
 pub mod launcher;
 mod lines;
 pub mod log_queue;

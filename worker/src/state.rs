@@ -12,8 +12,8 @@ use colearn_proto::worker::{Assignment, FromWorker, Hello, Lease, Report, SlotOf
 use colearn_trainer_protocol::{Command, Member};
 
 use super::{
-    data_folder::{Inventory, Listing},
     input::{Action, AgentOutcome, Input, LogLevel},
+    inventory::{Inventory, Listing},
     log_queue::About,
     outbox::ReportOutbox,
     slot::{Cohort, Limits, Slot, Trainer, Training},

@@ -8,7 +8,7 @@ use crate::{
     time::Timestamp,
 };
 
-use super::{event::RestoreCause, pauses::PauseView, task::SweepStatus};
+use super::{event::RestoreCause, record::PauseView, task::SweepStatus};
 
 /// An effect of an event. It may be performed only after the event is durable; during recovery the actions of
 /// replayed events are dropped.

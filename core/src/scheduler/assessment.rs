@@ -11,7 +11,7 @@ use crate::{
 use super::{
     event::{Event, RestoreCause},
     machine::Scheduler,
-    pauses::{Record, Scope, Strike},
+    record::{Record, Scope, Strike},
 };
 
 /// Number of leases that fail in a row on a worker before it is set aside.

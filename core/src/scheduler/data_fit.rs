@@ -10,7 +10,13 @@ use crate::{
     time::Timestamp,
 };
 
-use super::{data_sets::DataSetShape, event::Event, machine::Scheduler, sweeps::SubmissionError};
+use super::{
+    data_sets::DataSetShape,
+    event::Event,
+    machine::Scheduler,
+    misfit::{Misfit, WAIT_FOR_DATA},
+    sweeps::SubmissionError,
+};
 
 /// Whether a sweep fits its data sets, as far as connected workers know them.
 enum DataFit {
@@ -22,23 +28,10 @@ enum DataFit {
     Misfit(String),
 }
 
-/// A sweep that does not fit the data set of any worker.
-#[derive(Clone, Debug)]
-pub(super) struct Misfit {
-    since: Timestamp,
-    failure: Failure,
-}
-
-impl Misfit {
-    fn refused_at(&self, one_worker: bool) -> Timestamp {
-        if one_worker { self.since } else { self.since.after(Scheduler::WAIT_FOR_DATA) }
-    }
-}
-
 impl Scheduler {
     /// A sweep that does not fit the data set of any worker waits this long for a worker with another data set. The
     /// first worker that connects may have an outdated data set.
-    pub const WAIT_FOR_DATA: Duration = Duration::from_secs(60);
+    pub const WAIT_FOR_DATA: Duration = WAIT_FOR_DATA;
 
     /// Checks a sweep against the data sets of the connected workers; to be called before it is submitted or
     /// extended.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::id::WorkerId;
 
-use super::{machine::Scheduler, pauses::Scope, sweep_state::SweepState, workers::Worker};
+use super::{machine::Scheduler, record::Scope, sweep_state::SweepState, worker::Worker};
 
 impl Scheduler {
     /// How many tasks a worker may get now: any number, one as a test, or none.

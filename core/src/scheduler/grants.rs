@@ -8,7 +8,7 @@ use std::{
 
 use crate::id::{LeaseToken, SweepId, TaskId, WorkerId};
 
-use super::{eligibility::Take, event::Event, machine::Scheduler, pauses::Scope, sweep_state::SweepState};
+use super::{eligibility::Take, event::Event, machine::Scheduler, record::Scope, sweep_state::SweepState};
 
 impl Scheduler {
     /// The leases to grant now, as events to apply; this query changes nothing.

@@ -12,15 +12,15 @@ use crate::{
 
 use super::{
     action::Action,
-    data_fit::Misfit,
     event::Event,
-    leases::Lease,
-    pauses::{Pause, Record, Scope},
-    reports::ReportStatus,
-    settle::SettledSweep,
+    lease::Lease,
+    misfit::Misfit,
+    record::{Pause, Record, Scope},
+    report_status::ReportStatus,
+    settled::SettledSweep,
     sweep_state::SweepState,
     task::Phase,
-    workers::{About, FreeSlot, Worker},
+    worker::{About, FreeSlot, Worker},
 };
 
 /// Settings that the scheduler gets once, at its start. They are not journaled; another start may have others.

@@ -2,7 +2,7 @@
 
 use crate::{
     failure::{Failure, FailureReason},
-    id::{LeaseToken, SweepId, TaskId, WorkerId},
+    id::{LeaseToken, TaskId, WorkerId},
     time::Timestamp,
 };
 
@@ -10,20 +10,10 @@ use super::{
     action::{Action, DropReason},
     event::Event,
     machine::Scheduler,
+    report_status::ReportStatus,
     sweep_state::SweepState,
     task::Phase,
 };
-
-/// The validity of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ReportStatus {
-    /// The task runs under this token.
-    Accepted { sweep: SweepId, index: u32 },
-    /// The same report under the same token was accepted before.
-    Repeated,
-    /// The report is not valid for the task any more.
-    Refused(DropReason),
-}
 
 impl Scheduler {
     pub(super) fn find(&self, task: TaskId) -> Option<(&SweepState, u32)> {

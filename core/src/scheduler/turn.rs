@@ -2,7 +2,7 @@
 
 use crate::time::Timestamp;
 
-use super::{event::Event, machine::Scheduler, settle::SettledSweep};
+use super::{event::Event, machine::Scheduler, settled::SettledSweep};
 
 impl Scheduler {
     /// The events that follow from the current state. A turn first applies all inputs, then applies these events and

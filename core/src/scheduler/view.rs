@@ -17,7 +17,7 @@ use super::{
     data_sets::DataSets,
     event::Event,
     machine::Scheduler,
-    pauses::PauseView,
+    record::PauseView,
     sweep_state::{FailedAttempt, SweepState},
     task::{SweepStatus, TaskCounts, TaskState},
 };
