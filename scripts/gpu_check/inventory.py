@@ -13,7 +13,7 @@ from .probe import probe
 
 # An address without a listener: the worker lists its slots before it looks for a coordinator.
 NOBODY = "http://127.0.0.1:1"
-SLOTS = re.compile(r"(\d+) slot\(s\): (.*)")
+SLOTS = re.compile(r"(\d+) slots?: (.*)")
 
 
 def run(part: Part) -> None:
