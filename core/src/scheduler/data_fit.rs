@@ -56,10 +56,13 @@ impl Scheduler {
         let mut fit = DataFit::Fits;
         for name in sweep.data_sets() {
             let mut shapes: Vec<(&WorkerId, &DataSetShape)> = Vec::new();
+            let mut unknown = false;
             for (id, worker) in self.workers.iter().filter(|(_, worker)| worker.connected) {
-                let shape = worker.data_sets.known.get(name).and_then(|known| known.shape.as_ref());
-                if let Some(shape) = shape.filter(|shape| shapes.iter().all(|(_, other)| other != shape)) {
-                    shapes.push((id, shape));
+                match worker.data_sets.known.get(name).and_then(|known| known.shape.as_ref()) {
+                    Some(shape) if shapes.iter().any(|(_, other)| *other == shape) => {}
+                    Some(shape) => shapes.push((id, shape)),
+                    // The worker may have data that fits.
+                    None => unknown |= worker.data_sets.may_have(name, None),
                 }
             }
             let mut mistakes = shapes.iter().map(|(worker, shape)| {
@@ -72,6 +75,7 @@ impl Scheduler {
             });
             match mistakes.next() {
                 None => fit = DataFit::Unknown,
+                Some(_) if unknown => fit = DataFit::Unknown,
                 Some(first) if first.is_empty() || mistakes.any(|others| others.is_empty()) => {}
                 Some(first) => return DataFit::Misfit(first.join("\n")),
             }
@@ -109,15 +113,29 @@ impl Scheduler {
         })
     }
 
+    /// Something of a sweep was trained, so it fits its data.
+    pub(super) fn note_fit(&mut self, sweep: SweepId) {
+        self.misfits.remove(&sweep);
+        if let Some(state) = self.sweeps.get_mut(&sweep) {
+            state.fits_data = true;
+        }
+    }
+
+    /// The sweeps that wait for data that they fit, and when they are refused. Nothing is refused that may be in training.
+    fn refusals(&self) -> impl Iterator<Item = (Timestamp, SweepId, &Misfit)> {
+        let idle = |id: &SweepId| self.sweeps.get(id).is_some_and(|state| state.leases == 0);
+        let waiting = self.misfits.iter().filter(move |(id, _)| idle(id));
+        waiting.map(|(id, misfit)| (misfit.refused_at(self.settings.one_worker), *id, misfit))
+    }
+
     /// When the next sweep is refused, if nothing changes.
     pub(super) fn refusal_deadline(&self) -> Option<Timestamp> {
-        self.misfits.values().map(|misfit| misfit.refused_at(self.settings.one_worker)).min()
+        self.refusals().map(|(at, ..)| at).min()
     }
 
     /// The refusal of a sweep that has waited long enough for data that it fits, as an event to apply.
     pub(super) fn next_refusal(&self, now: Timestamp) -> Option<Event> {
-        let due = |misfit: &Misfit| misfit.refused_at(self.settings.one_worker) <= now;
-        let (sweep, misfit) = self.misfits.iter().find(|(_, misfit)| due(misfit))?;
-        Some(Event::SweepRefused { sweep: *sweep, failure: misfit.failure.clone() })
+        let (_, sweep, misfit) = self.refusals().find(|(at, ..)| *at <= now)?;
+        Some(Event::SweepRefused { sweep, failure: misfit.failure.clone() })
     }
 }

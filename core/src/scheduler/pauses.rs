@@ -93,11 +93,12 @@ impl Scheduler {
 
     /// Records progress under a lease.
     pub(super) fn note_progress(&mut self, token: LeaseToken) {
-        if let Some(lease) = self.leases.get(&token)
-            && let Some(worker) = self.workers.get_mut(&lease.worker)
-        {
+        let Some(lease) = self.leases.get(&token) else { return };
+        let sweep = lease.sweep;
+        if let Some(worker) = self.workers.get_mut(&lease.worker) {
             worker.has_trained = true;
         }
+        self.note_fit(sweep);
     }
 
     pub(super) fn note_success(&mut self, worker: &WorkerId, task: TaskId) {

@@ -220,6 +220,39 @@ fn a_sweep_that_fits_the_data_set_of_one_worker_is_trained() {
 }
 
 #[test]
+fn a_sweep_is_not_refused_while_a_worker_may_have_data_that_nobody_knows() {
+    let mut env = TestEnv::with_sweep(2, 1);
+    env.connect("wrong", &[1], &[]);
+    has(&mut env, "wrong", &["skeleton"]);
+    // Its headers cannot be read, or it is of a version that says nothing of them.
+    env.connect("unknown", &[1], &[]);
+    says(&mut env, "unknown", &[(NAME, None)]);
+    env.pass(2 * Scheduler::WAIT_FOR_DATA);
+    assert_eq!(env.offer("unknown", &[0]).len(), 1);
+    assert_eq!(env.scheduler.check_data(&sweep("second", 1, 1)), Ok(()));
+}
+
+#[test]
+fn a_sweep_that_is_in_training_is_not_refused() {
+    let mut env = TestEnv::with_sweep(2, 1);
+    let lease = env.worker("right", &[1]).remove(0);
+    env.apply(Event::WorkerDisconnected { worker: worker("right") });
+    env.connect("wrong", &[1], &[]);
+    has(&mut env, "wrong", &["skeleton"]);
+    for _ in 0..10 {
+        env.pass(Scheduler::WAIT_FOR_DATA / 5);
+        env.connect("right", &[1], &[&lease]);
+        env.apply(Event::WorkerDisconnected { worker: worker("right") });
+    }
+    assert_eq!(env.scheduler.sweep(SweepId(1)).unwrap().counts().running, 1, "its lease is kept");
+    env.connect("right", &[1], &[&lease]);
+    has(&mut env, "right", &["skeleton"]);
+    env.finish_all(&lease);
+    env.pass(2 * Scheduler::WAIT_FOR_DATA);
+    assert_eq!(env.scheduler.sweep(SweepId(1)).unwrap().counts().failed, 0, "a result shows that it fits");
+}
+
+#[test]
 fn a_sweep_is_not_refused_for_what_a_worker_said_that_has_left() {
     let mut env = TestEnv::with_sweep(2, 1);
     env.connect("wrong", &[1], &[]);

@@ -318,6 +318,7 @@ impl TestEnv {
         let has_room = |state: &&SweepState| {
             let most = state.sweep.schedule.max_concurrent_tasks.unwrap_or(u32::MAX);
             !state.paused
+                && scheduler.misfit(state.id).is_none()
                 && state.counts.running < most
                 && state.ready.iter().flatten().any(|index| may(state, *index))
         };

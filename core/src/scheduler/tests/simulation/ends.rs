@@ -20,6 +20,7 @@ struct Seen {
     jumps: u64,
     set_aside: u64,
     restored: u64,
+    refused: u64,
 }
 
 fn history(seed: u64) -> Seen {
@@ -38,6 +39,7 @@ fn history(seed: u64) -> Seen {
         jumps: world.jumps,
         set_aside: world.set_aside,
         restored: world.restored,
+        refused: world.refused,
         ..Seen::default()
     };
     for view in world.env.scheduler.sweeps() {
@@ -65,6 +67,7 @@ fn every_task_ends_exactly_once_in_every_history() {
         all.jumps += seen.jumps;
         all.set_aside += seen.set_aside;
         all.restored += seen.restored;
+        all.refused += seen.refused;
     });
     println!("{all:?}");
     if run < HISTORIES {
@@ -73,7 +76,7 @@ fn every_task_ends_exactly_once_in_every_history() {
     let varied = all.done > 10_000 && all.failed > 500 && all.cancelled > 200 && all.retried > 5000;
     let varied = varied && all.operations > 5000 && all.removed > 20;
     let varied = varied && all.drained > 500 && all.races > 500 && all.jumps > 1000;
-    let varied = varied && all.set_aside > 400 && all.restored > 50;
+    let varied = varied && all.set_aside > 400 && all.restored > 50 && all.refused > 0;
     assert!(varied, "the histories are too tame to mean anything: {all:?}");
 }
 

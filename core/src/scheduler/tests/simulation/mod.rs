@@ -53,6 +53,8 @@ struct World {
     /// Counts of pauses of workers, and of their ends.
     set_aside: u64,
     restored: u64,
+    /// Sweeps that fit the data of no worker.
+    refused: u64,
 }
 
 impl World {
@@ -86,6 +88,7 @@ impl World {
             jumps: 0,
             set_aside: 0,
             restored: 0,
+            refused: 0,
         };
         for _ in 0..3 {
             let newborn = world.newborn();
@@ -164,10 +167,12 @@ impl World {
                 Action::UndrainWorker { .. } => {}
                 Action::SetAside { .. } => self.set_aside += 1,
                 Action::Restore { .. } => self.restored += 1,
-                Action::RefuseSweep { .. }
-                | Action::RetryTask { .. }
-                | Action::GiveUpTask { .. }
-                | Action::EndSweep { .. } => {}
+                Action::RefuseSweep { sweep, .. } => {
+                    self.refused += 1;
+                    let has_results = self.recorded.keys().any(|task| task.sweep == *sweep);
+                    assert!(!has_results, "{sweep} was refused, and something of it is trained");
+                }
+                Action::RetryTask { .. } | Action::GiveUpTask { .. } | Action::EndSweep { .. } => {}
             }
         }
     }

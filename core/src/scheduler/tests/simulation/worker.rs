@@ -6,7 +6,7 @@ use super::{super::env, chance::Chance};
 use crate::{
     failure::{Failure, FailureReason},
     id::{LeaseToken, TaskId},
-    scheduler::{DataSets, Event, HeldLease, KnownDataSet},
+    scheduler::{DataSetShape, DataSets, Event, HeldLease, KnownDataSet},
 };
 
 /// The data set of all sweeps.
@@ -87,7 +87,9 @@ impl SimWorker {
     /// later.
     pub(super) fn data_sets(&self, chance: &mut Chance) -> Event {
         let digest = chance.percent(50).then(|| self.ailment.data_digest());
-        let known = KnownDataSet { digest, shape: None };
+        let modality = if self.ailment == Ailment::Misfit { "skeleton" } else { "inertial" };
+        let shape = DataSetShape { modalities: vec![modality.to_owned()], train_samples: 100 };
+        let known = KnownDataSet { digest, shape: chance.percent(70).then_some(shape) };
         let known = (self.ailment != Ailment::NoData).then(|| (DATA_SET.to_owned(), known));
         let data_sets = DataSets { known: known.into_iter().collect(), complete: chance.percent(80) };
         Event::DataSetsKnown { worker: env::worker(&self.name), data_sets }
