@@ -37,14 +37,20 @@ pub(crate) async fn submit_to(
     target: &Target,
 ) -> Result<SweepSummary, Failure> {
     let SweepFileArgs { file, name, replace } = sweep_file;
-    let name = name.as_ref().map(ToString::to_string).unwrap_or_default();
-    let request = v1::SubmitSweepRequest { source, origin: origin_of(file), name, replace: *replace };
+    let request = v1::SubmitSweepRequest {
+        source,
+        origin: origin_of(file),
+        name: name.as_ref().map(ToString::to_string).unwrap_or_default(),
+        replace: *replace,
+    };
     let response = client.submit_sweep(request.clone()).await.map_err(|status| {
         let mut failure = file_refused(client, &status, &request.source, &request.origin);
         if status.code() == Code::AlreadyExists {
-            let parsed = Sweep::parse(&request.source, &request.origin).ok();
-            let called = parsed.map_or_else(|| request.name.clone(), |parsed| parsed.sweep.name.to_string());
-            let called = if request.name.is_empty() { called } else { request.name.clone() };
+            let in_file = || Sweep::parse(&request.source, &request.origin).map(|parsed| parsed.sweep.name);
+            let called = match name {
+                Some(name) => name.to_string(),
+                None => in_file().map_or_else(|_| "NAME".to_owned(), |name| name.to_string()),
+            };
             failure.message += &format!(
                 "\nkeep both: the same command with --name {called}-2\nadd this file's seeds and configurations to it: colearn extend {called} {}{}\nstart over, without its results: the same command with --replace",
                 file.display(),
