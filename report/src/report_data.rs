@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use colearn_core::{
     id::ConfigurationId,
-    result::{TaskResult, metric},
+    result::TaskResult,
     sweep::Sweep,
     table::{ConfigurationRow, ResultsTable, TaskOutcome},
 };
@@ -103,11 +103,11 @@ impl Material {
 
 /// The row with the best mean of `name`; the first one on ties.
 pub(crate) fn best<'t>(table: &'t ResultsTable, name: &str) -> Option<&'t ConfigurationRow> {
-    let sign = if metric::higher_is_better(name) { 1.0 } else { -1.0 };
+    let direction = table.direction(name);
     let mut found: Option<(&ConfigurationRow, f64)> = None;
     for row in &table.configurations {
         let Some(summary) = row.metrics.get(name) else { continue };
-        let score = sign * summary.mean;
+        let score = direction.score(summary.mean);
         if found.is_none_or(|(_, best)| score > best) {
             found = Some((row, score));
         }

@@ -83,7 +83,12 @@ pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec
 
 pub(crate) fn default_report() -> ReportSettings {
     let metrics = [metric::ACCURACY, metric::LOSS, metric::F_SCORE];
-    ReportSettings { metrics: metrics.map(str::to_owned).to_vec(), confidence: 0.95, reference: None }
+    ReportSettings {
+        metrics: metrics.map(str::to_owned).to_vec(),
+        confidence: 0.95,
+        reference: None,
+        better: Default::default(),
+    }
 }
 
 /// Reads `report`, and the values that select the baseline, if they are given.

@@ -31,6 +31,7 @@ impl ResultsTable {
             confidence: sweep.report.confidence,
             configurations,
             data_digests: known.data_digests(),
+            better: sweep.report.better.clone(),
         }
     }
 }
@@ -49,7 +50,8 @@ impl<'a> Known<'a> {
         let expected = self.sweep.seeds.len();
         let compared = baseline.filter(|baseline| baseline.id != configuration.id);
         let comparisons = compared.map(|baseline| {
-            comparisons(configuration, baseline, &self.pairs(configuration, baseline), confidence)
+            let pairs = self.pairs(configuration, baseline);
+            comparisons(configuration, baseline, &pairs, &self.sweep.report)
         });
         ConfigurationRow {
             id: configuration.id,

@@ -1,7 +1,7 @@
 //! Learning curves: training and validation loss and validation accuracy by epoch, averaged over seeds.
 
 use colearn_core::{
-    result::{EpochRecord, metric},
+    result::{EpochRecord, curve, metric},
     statistics::Summary,
     table::{ConfigurationRow, ResultsTable},
 };
@@ -59,9 +59,9 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
         .filter(|row| rows.iter().any(|chosen| chosen.id == row.id))
         .map(|row| Curves {
             row,
-            train: curve(material, row, |epoch| epoch.train_loss),
-            valid: curve(material, row, |epoch| epoch.valid_loss),
-            accuracy: curve(material, row, |epoch| epoch.valid_accuracy),
+            train: curve(material, row, curve::TRAIN_LOSS),
+            valid: curve(material, row, curve::VALID_LOSS),
+            accuracy: curve(material, row, curve::VALID_ACCURACY),
         })
         .filter(|curves| !curves.train.0.is_empty())
         .collect();
@@ -104,13 +104,14 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
     Group { charts, caption }
 }
 
-fn curve(material: &Material, row: &ConfigurationRow, loss: fn(&EpochRecord) -> f64) -> Curve {
+fn curve(material: &Material, row: &ConfigurationRow, name: &str) -> Curve {
     let results = material.results(row.id);
     let longest = results.iter().map(|(_, result)| result.history.len()).max().unwrap_or(0);
     let points = (0..longest).filter_map(|index| {
         let epochs: Vec<&EpochRecord> =
             results.iter().filter_map(|(_, result)| result.history.get(index)).collect();
-        let losses: Vec<f64> = epochs.iter().map(|epoch| loss(epoch)).filter(|it| it.is_finite()).collect();
+        let losses: Vec<f64> =
+            epochs.iter().filter_map(|epoch| epoch.get(name)).filter(|it| it.is_finite()).collect();
         Some((f64::from(epochs.first()?.epoch), Summary::of(&losses, material.sweep.report.confidence)?))
     });
     Curve(points.collect())

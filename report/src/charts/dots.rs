@@ -1,9 +1,6 @@
 //! A metric by configuration, for sweeps without a numeric parameter.
 
-use colearn_core::{
-    result::metric,
-    table::{ConfigurationRow, ResultsTable, RowState},
-};
+use colearn_core::table::{ConfigurationRow, ResultsTable, RowState};
 
 use super::{
     Chart,
@@ -27,10 +24,10 @@ pub(super) const MAX_ROWS: usize = 40;
 /// Draws one metric, the best configuration first.
 pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched>) -> Chart {
     let columns = setting_columns(table);
-    let sign = if metric::higher_is_better(name) { -1.0 } else { 1.0 };
+    let direction = table.direction(name);
     let mut rows: Vec<(&ConfigurationRow, _)> =
         table.configurations.iter().filter_map(|row| Some((row, row.metrics.get(name)?))).collect();
-    rows.sort_by(|left, right| (sign * left.1.mean).total_cmp(&(sign * right.1.mean)));
+    rows.sort_by(|left, right| direction.score(right.1.mean).total_cmp(&direction.score(left.1.mean)));
     rows.truncate(MAX_ROWS);
     let baseline = table.baseline().and_then(|row| row.metrics.get(name)).map(|it| it.mean);
 

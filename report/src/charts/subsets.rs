@@ -59,7 +59,7 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
     let means: Vec<f64> = summaries.iter().map(|it| it.mean).collect();
     let ends: Vec<f64> = summaries.iter().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
     let (low, high) = axes::range(&means, &ends, axes::bounds(name));
-    let serving = serving(line, &names);
+    let serving = serving(table, line, &names);
 
     let mut legend = Legend::default();
     for (index, (_, text)) in names.iter().enumerate() {
@@ -84,10 +84,9 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
 }
 
 /// The level that minimises the largest distance to the best mean of each metric; the lowest level on ties.
-fn serving(line: &SweptLine<'_>, names: &[(&str, String)]) -> Option<f64> {
+fn serving(table: &ResultsTable, line: &SweptLine<'_>, names: &[(&str, String)]) -> Option<f64> {
     let score = |row: &ConfigurationRow, name: &str| {
-        let sign = if metric::higher_is_better(name) { 1.0 } else { -1.0 };
-        row.metrics.get(name).map(|it| sign * it.mean)
+        row.metrics.get(name).map(|it| table.direction(name).score(it.mean))
     };
     let best: Vec<f64> = names
         .iter()
