@@ -90,14 +90,20 @@ impl Material {
     /// For each device, the number of tasks it trained and the sum of their seconds.
     pub(crate) fn devices(&self) -> BTreeMap<&str, (usize, f64)> {
         let mut devices: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
-        for outcome in self.outcomes.values() {
-            if let TaskOutcome::Done(result) = outcome {
-                let device = devices.entry(&result.device).or_default();
-                device.0 += 1;
-                device.1 += result.seconds;
-            }
+        for result in self.done() {
+            let device = devices.entry(&result.device).or_default();
+            device.0 += 1;
+            device.1 += result.seconds;
         }
         devices
+    }
+
+    /// All results, in no order.
+    pub(crate) fn done(&self) -> impl Iterator<Item = &TaskResult> {
+        self.outcomes.values().filter_map(|outcome| match outcome {
+            TaskOutcome::Done(result) => Some(result),
+            TaskOutcome::Failed(_) => None,
+        })
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     cells::all_metrics,
+    numbers::Numbers,
     report_data::best,
     svg::{Glyph, Ink, Legend},
 };
@@ -74,7 +75,7 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
         canvas.line((at, area.top), (at, area.bottom), Ink::Text, 1.5, Glyph::DOTS);
     }
     for (index, (name, _)) in names.iter().enumerate() {
-        lines::draw(&mut canvas, line, name, (&x, &y), Ink::Series(index), true);
+        lines::draw(&mut canvas, line, (name, Numbers::of(table)), (&x, &y), Ink::Series(index), true);
     }
     Some(Chart {
         file: format!("subsets-{}", file_name(name)),

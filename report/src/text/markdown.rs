@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use colearn_core::{table::ResultsTable, text::one_line};
 
 use crate::{
-    cells::{decimal, heading_and_rows, label, setting_columns, signed, summary_line, warnings},
+    cells::{heading_and_rows, label, setting_columns, summary_line, warnings},
+    numbers::Numbers,
     reference::Matched,
 };
 
@@ -42,19 +43,20 @@ fn escape(cell: &str) -> String {
 
 fn beside(table: &ResultsTable, published: &Matched) -> String {
     let columns = setting_columns(table);
+    let numbers = Numbers::of(table);
     let heading = ["configuration", "metric", "published", "here", "difference"].map(str::to_owned);
     let mut text = format!("\nPublished means, from {}:\n\n{}", escape(&published.origin), line(&heading));
     text.push_str("| --- | --- | ---: | ---: | ---: |\n");
     for row in &table.configurations {
         for it in published.rows.get(&row.id).into_iter().flatten() {
             let here = row.metrics.get(&it.metric).map(|summary| summary.mean);
-            let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), decimal);
+            let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| numbers.plain(it));
             text.push_str(&line(&[
                 label(row, &columns),
                 it.metric.clone(),
                 it.written.clone(),
                 number(here),
-                here.map_or_else(|| "-".to_owned(), |here| signed(here - it.mean)),
+                here.map_or_else(|| "-".to_owned(), |here| numbers.signed(here - it.mean)),
             ]));
         }
     }
