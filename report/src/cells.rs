@@ -25,6 +25,21 @@ pub fn setting_columns(table: &ResultsTable) -> Vec<String> {
     columns
 }
 
+/// The columns of files that are no settings and no metrics.
+pub(crate) const FIXED_COLUMNS: [&str; 6] = ["id", "baseline", "n", "expected", "state", "warning"];
+
+/// The name of a setting's column in a file. A parameter of a program may have the name of another column, such as `n`
+/// or `loss_mean`; then `parameter.` precedes it.
+pub(crate) fn file_column(path: &str, metrics: &[String]) -> String {
+    let of_metric =
+        |metric: &String| path.strip_prefix(metric.as_str()).is_some_and(|rest| rest.starts_with('_'));
+    if FIXED_COLUMNS.contains(&path) || metrics.iter().any(of_metric) {
+        format!("parameter.{path}")
+    } else {
+        path.to_owned()
+    }
+}
+
 /// The shown metrics, then the other metrics of the results.
 pub(crate) fn all_metrics(table: &ResultsTable) -> Vec<String> {
     let mut names = table.metrics.clone();

@@ -36,9 +36,27 @@ fn line(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// Makes a cell one line; a bar would end it, and an angle bracket would begin a tag.
+/// Makes a cell one line, in which nothing is markup: a bar would end the cell, an angle bracket begin a tag, and others
+/// emphasis, code or a link. An underscore within a word is none.
 fn escape(cell: &str) -> String {
-    one_line(cell).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;")
+    let cell = one_line(cell);
+    let links = cell.contains("](");
+    let mut escaped = String::with_capacity(cell.len());
+    let mut characters = cell.chars().peekable();
+    let mut before = ' ';
+    while let Some(character) = characters.next() {
+        let within = before.is_alphanumeric() && characters.peek().is_some_and(|next| next.is_alphanumeric());
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '\\' | '|' | '*' | '`' | '~' => escaped.extend(['\\', character]),
+            '_' if !within => escaped.extend(['\\', character]),
+            '[' if links => escaped.extend(['\\', character]),
+            _ => escaped.push(character),
+        }
+        before = character;
+    }
+    escaped
 }
 
 fn beside(table: &ResultsTable, published: &Matched) -> String {
@@ -64,4 +82,22 @@ fn beside(table: &ResultsTable, published: &Matched) -> String {
         let _ = writeln!(text, "\n{}", escape(warning));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn nothing_in_a_cell_is_markup() {
+        for (cell, escaped) in [
+            ("f_score 0.4 [0.1, 0.2]", "f_score 0.4 [0.1, 0.2]"),
+            ("a|b<i>\n&lt;", "a\\|b&lt;i> &amp;lt;"),
+            ("__init__ _x_ a__b", "\\_\\_init\\_\\_ \\_x\\_ a\\_\\_b"),
+            ("*a* `b` ~c~ \\", "\\*a\\* \\`b\\` \\~c\\~ \\\\"),
+            ("[a](b)", "\\[a](b)"),
+        ] {
+            assert_eq!(escape(cell), escaped);
+        }
+    }
 }
