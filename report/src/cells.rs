@@ -230,7 +230,7 @@ pub fn warnings(table: &ResultsTable) -> Vec<String> {
 
 /// The warning that applies to one row.
 pub(crate) fn row_warning(table: &ResultsTable, row: &ConfigurationRow) -> Option<String> {
-    let (name, files) = table.mixed_data().find(|(name, _)| *name == row.settings.dataset)?;
+    let (name, files) = table.mixed_data().find(|(name, _)| *name == row.settings.data_set())?;
     Some(mixed(name, files))
 }
 
