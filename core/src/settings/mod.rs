@@ -1,6 +1,7 @@
 //! The settings of one task: their types, the table that describes all fields, and their identity.
 
 mod canonical;
+pub mod placeholders;
 mod program;
 mod resolve;
 pub mod schema;
