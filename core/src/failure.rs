@@ -14,18 +14,21 @@ pub enum FailureReason {
     Diverged,
     /// The device or the host ran out of memory.
     OutOfMemory,
-    /// The data set is missing, malformed or does not fit the settings.
+    /// The data set is missing, malformed or does not fit the settings; or the program is missing, or another one
+    /// than the one that the results so far are from.
     Data,
-    /// The settings cannot be trained on this worker.
+    /// The settings cannot be trained on this worker; or the program ended without a usable result.
     Settings,
-    /// The trainer process ended: by a signal, an abort, or an exception in libtorch.
+    /// The trainer process ended: by a signal, an abort, or an exception in libtorch; or the program failed.
     Crash,
-    /// The trainer made no progress for too long.
+    /// The trainer made no progress for too long, or the program exceeded its time limit.
     Hang,
     /// The worker was lost: its lease expired.
     LeaseExpired,
     /// The sweep was cancelled.
     Cancelled,
+    /// The program asked to go on later. That is not a fault, and costs no attempt.
+    Parked,
 }
 
 /// What follows from a failed attempt.
@@ -42,7 +45,7 @@ pub enum RetryPolicy {
 
 impl FailureReason {
     /// All reasons, for conversions and tests.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Diverged,
         Self::OutOfMemory,
         Self::Data,
@@ -51,6 +54,7 @@ impl FailureReason {
         Self::Hang,
         Self::LeaseExpired,
         Self::Cancelled,
+        Self::Parked,
     ];
 
     /// What follows from a failure of this type, after it is confirmed to be the task's (see
@@ -64,7 +68,7 @@ impl FailureReason {
         match self {
             Self::Diverged | Self::Data | Self::Settings | Self::Cancelled => RetryPolicy::Fail,
             Self::OutOfMemory | Self::Crash | Self::Hang => RetryPolicy::RetryAtLowerDensity,
-            Self::LeaseExpired => RetryPolicy::Retry,
+            Self::LeaseExpired | Self::Parked => RetryPolicy::Retry,
         }
     }
 
@@ -76,10 +80,10 @@ impl FailureReason {
     }
 
     /// Whether the worker can be the cause of a failure of this type. A task that diverged was trained correctly, and
-    /// a cancellation says nothing about the worker.
+    /// a cancellation or a program that goes on later says nothing about the worker.
     #[must_use]
     pub fn may_be_the_workers(self) -> bool {
-        !matches!(self, Self::Diverged | Self::Cancelled)
+        !matches!(self, Self::Diverged | Self::Cancelled | Self::Parked)
     }
 
     /// The word for the reason in files, tables and logs.
@@ -94,6 +98,7 @@ impl FailureReason {
             Self::Hang => "hang",
             Self::LeaseExpired => "lease_expired",
             Self::Cancelled => "cancelled",
+            Self::Parked => "parked",
         }
     }
 }

@@ -5,6 +5,7 @@
 
 pub mod failure;
 pub mod id;
+pub mod needs;
 pub mod result;
 pub mod scheduler;
 pub mod settings;

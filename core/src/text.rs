@@ -24,6 +24,12 @@ pub fn counted_len(number: usize, noun: &str) -> String {
     counted(number as u64, noun)
 }
 
+/// A number of bytes for people, such as `8.0 GB`.
+#[must_use]
+pub fn bytes(number: u64) -> String {
+    bytesize::ByteSize(number).display().si().to_string()
+}
+
 /// Whether a character does something other than being shown. It could control a terminal, or change the order or the
 /// lines of the text around it (<https://www.unicode.org/reports/tr9/>), so that a reader sees another text.
 #[must_use]

@@ -35,7 +35,7 @@ fn the_demo_moves_audio_and_video_together() {
     assert_eq!((sweep.configurations.len(), sweep.seeds.len()), (8, 5));
     assert_eq!(sweep.modalities_named(), BTreeSet::from(["audio", "language", "video"]));
     for configuration in &sweep.configurations {
-        let dropout = &configuration.settings.modality_dropout;
+        let dropout = &configuration.settings.network().unwrap().modality_dropout;
         assert_eq!(dropout.get("audio"), dropout.get("video"));
     }
     assert_one_cohort_and_one_baseline(&sweep);
@@ -47,7 +47,7 @@ fn utd_mhad_is_the_papers_grid() {
     assert_eq!((sweep.configurations.len(), sweep.task_count()), (8, 40));
     let levels: Vec<_> = sweep.configurations[..7]
         .iter()
-        .map(|c| c.settings.modality_dropout.get("skeleton").copied().unwrap_or(0.0))
+        .map(|c| c.settings.network().unwrap().modality_dropout.get("skeleton").copied().unwrap_or(0.0))
         .collect();
     assert_eq!(levels, [0.0, 0.15, 0.4, 0.6, 0.8, 0.9, 0.95]);
     assert_one_cohort_and_one_baseline(&sweep);
@@ -59,7 +59,7 @@ fn assert_one_cohort_and_one_baseline(sweep: &Sweep) {
     assert_eq!(cohorts.len(), 1);
     let baselines: Vec<_> = sweep.configurations.iter().filter(|c| c.baseline).collect();
     assert_eq!(baselines.len(), 1);
-    assert!(baselines[0].settings.unimodal);
+    assert!(baselines[0].settings.network().unwrap().unimodal);
 }
 
 /// sweeps/README.md contains the output of `colearn settings`.

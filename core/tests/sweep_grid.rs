@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use colearn_core::{
-    settings::{ModelSettings, Shuffle, TaskSettings},
+    settings::{ModelSettings, NetworkSettings, Shuffle},
     sweep::{Configuration, Parsed, Plan, Sweep},
 };
 use serde_json::{Value, json};
@@ -23,10 +23,10 @@ fn column(path: &str, rest: &str) -> Vec<Value> {
     configurations(rest).iter().map(|c| c.values.get(path).cloned().unwrap_or(Value::Null)).collect()
 }
 
-fn only(rest: &str) -> TaskSettings {
+fn only(rest: &str) -> NetworkSettings {
     let mut all = configurations(rest);
     assert_eq!(all.len(), 1);
-    all.remove(0).settings
+    all.remove(0).settings.network().unwrap().clone()
 }
 
 #[test]
@@ -68,7 +68,13 @@ fn every_setting_can_be_given_and_swept() {
         "parameters:\n  dataset: [a, b]\n  primary: audio\n  training.drop_last: [true, false]\n  training.shuffle: [once]",
     );
     assert_eq!(swept.len(), 4);
-    assert_eq!((swept[2].settings.dataset.as_str(), swept[2].settings.primary.as_str()), ("b", "audio"));
+    assert_eq!(
+        (
+            swept[2].settings.network().unwrap().dataset.as_str(),
+            swept[2].settings.network().unwrap().primary.as_str()
+        ),
+        ("b", "audio")
+    );
 }
 
 #[test]
@@ -137,8 +143,8 @@ fn includes_are_extra_configurations_on_top_of_the_file() {
     let all = configurations(text);
     assert_eq!(all.len(), 4);
     // The grid is not changed, unlike in GitHub Actions.
-    assert!(all[..2].iter().all(|c| !c.settings.unimodal));
-    assert!(all[2].settings.unimodal && all[2].baseline);
+    assert!(all[..2].iter().all(|c| !c.settings.network().unwrap().unimodal));
+    assert!(all[2].settings.network().unwrap().unimodal && all[2].baseline);
     assert_eq!(all[3].values.keys().collect::<Vec<_>>(), ["model.layers"]);
     // Without parameters there is no grid, only a list.
     assert_eq!(column("model.layers", "include: [{model.layers: 3}, {model.layers: 4}]"), [3, 4]);

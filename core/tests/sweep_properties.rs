@@ -8,7 +8,8 @@ use std::{
 
 use colearn_core::{
     settings::{
-        BiEflstmSettings, ModalityDraw, ModalityPart, ModelSettings, Shuffle, TaskSettings, TrainingSettings,
+        BiEflstmSettings, ModalityDraw, ModalityPart, ModelSettings, NetworkSettings, Shuffle,
+        TrainingSettings,
     },
     sweep::{Parsed, Plan, Sweep},
 };
@@ -90,7 +91,7 @@ impl Grid {
     }
 }
 
-fn settings() -> impl Strategy<Value = TaskSettings> {
+fn settings() -> impl Strategy<Value = NetworkSettings> {
     let numbers =
         prop_oneof![Just(0.0), Just(-0.0), Just(0.1), any::<f64>().prop_filter("finite", |x| x.is_finite())];
     (
@@ -101,7 +102,7 @@ fn settings() -> impl Strategy<Value = TaskSettings> {
     )
         .prop_map(
             |((dataset, primary, unimodal), (hidden, layers, dropout), (epochs, rate, flag), dropouts)| {
-                TaskSettings {
+                NetworkSettings {
                     dataset,
                     primary: primary.to_owned(),
                     unimodal,
@@ -211,7 +212,7 @@ proptest! {
     #[test]
     fn identity_survives_json(settings in settings()) {
         let text = serde_json::to_string(&settings).unwrap();
-        let read: TaskSettings = serde_json::from_str(&text).unwrap();
+        let read: NetworkSettings = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(&read, &settings);
         prop_assert_eq!(read.configuration_id(), settings.configuration_id());
         prop_assert_eq!(settings.clone().normalized().configuration_id(), settings.configuration_id());

@@ -137,6 +137,7 @@ impl From<FailureReason> for v1::FailureReason {
             FailureReason::Hang => Self::Hang,
             FailureReason::LeaseExpired => Self::LeaseExpired,
             FailureReason::Cancelled => Self::Cancelled,
+            FailureReason::Parked => Self::Parked,
         }
     }
 }
@@ -156,6 +157,7 @@ pub fn failure_reason(value: i32) -> Result<FailureReason, ConvertError> {
         Ok(v1::FailureReason::Hang) => Ok(FailureReason::Hang),
         Ok(v1::FailureReason::LeaseExpired) => Ok(FailureReason::LeaseExpired),
         Ok(v1::FailureReason::Cancelled) => Ok(FailureReason::Cancelled),
+        Ok(v1::FailureReason::Parked) => Ok(FailureReason::Parked),
         Ok(v1::FailureReason::Unspecified) | Err(_) => Err(unknown),
     }
 }

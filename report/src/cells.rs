@@ -225,19 +225,24 @@ pub(crate) fn names_modalities(table: &ResultsTable) -> bool {
     table.is_of_networks() && table.metrics.iter().any(|name| metric::split(name).1.is_some())
 }
 
-/// Warnings about the results, one sentence each: results that were trained on different data.
+/// Warnings about the results, one sentence each: results of different data, or of different versions of a program.
 #[must_use]
 pub fn warnings(table: &ResultsTable) -> Vec<String> {
-    table.mixed_data().map(|(name, files)| mixed(name, files)).collect()
+    table.mixed_data().map(|(name, files)| mixed(table, name, files)).collect()
 }
 
 /// The warning that applies to one row.
 pub(crate) fn row_warning(table: &ResultsTable, row: &ConfigurationRow) -> Option<String> {
-    let (name, files) = table.mixed_data().find(|(name, _)| *name == row.settings.dataset)?;
-    Some(mixed(name, files))
+    let (name, files) = table.mixed_data().find(|(name, _)| *name == row.settings.data_set())?;
+    Some(mixed(table, name, files))
 }
 
-fn mixed(name: &str, files: usize) -> String {
+fn mixed(table: &ResultsTable, name: &str, files: usize) -> String {
+    if !table.is_of_networks() {
+        return format!(
+            "results were made by {files} different versions of the program `{name}`: the means mix them"
+        );
+    }
     format!("results were trained on {files} different files of the data set `{name}`: the means mix them")
 }
 

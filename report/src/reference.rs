@@ -249,14 +249,14 @@ impl Reference {
 impl Row {
     fn is_about(&self, configuration: &ConfigurationRow) -> bool {
         let flat = configuration.settings.flat();
+        let unimodal = configuration.settings.network().is_some_and(|network| network.unimodal);
         self.settings.iter().all(|(path, text)| match flat.get(path) {
             Some(value) => says(text, value),
             // A modality that is not named has the default. A unimodal network differs from one with dropout zero.
             None => field(path).filter(|field| field.by_modality().is_some()).is_some_and(|field| {
                 let dropout = path.starts_with(MODALITY_DROPOUT);
                 let default = field.default.map(Preset::value);
-                !(dropout && configuration.settings.unimodal)
-                    && default.is_some_and(|default| says(text, &default))
+                !(dropout && unimodal) && default.is_some_and(|default| says(text, &default))
             }),
         })
     }

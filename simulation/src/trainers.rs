@@ -200,7 +200,7 @@ impl Trainer {
             None => {}
         }
         if let Some(Member { settings, .. }) = members.first() {
-            let (data_set, digest) = (settings.dataset.clone(), DATA_DIGEST.to_owned());
+            let (data_set, digest) = (settings.data_set().into_owned(), DATA_DIGEST.to_owned());
             self.say(Event::Opened { data_set, digest }).await;
         }
         let fate = if self.whim(30) {
@@ -270,7 +270,7 @@ impl Trainer {
 
     /// Reports the outcome of a member's epoch, and returns whether the member has ended.
     async fn end_epoch(&mut self, task: TaskId, member: &Member, epoch: u32) -> bool {
-        let epochs = member.settings.training.epochs;
+        let epochs = member.settings.epochs().unwrap_or(3);
         if diverges(task) && epoch == 2 {
             let failure = Failure::new(FailureReason::Diverged, "as it always does");
             self.say(Event::Failed { task, failure }).await;

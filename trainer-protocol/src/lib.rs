@@ -32,7 +32,7 @@ pub enum Command {
         /// The tasks to remove.
         tasks: Vec<TaskId>,
     },
-    /// Finish the epoch, write a checkpoint of each member, and end the cohort. Members that keep no checkpoints are
+    /// Finish the epoch, write a checkpoint of each member, and end the cohort; a program gets SIGTERM. Members that keep no checkpoints are
     /// stopped at once: the end of the epoch would leave nothing to continue from either.
     Park,
 }
@@ -50,7 +50,8 @@ pub struct Member {
     /// Epochs between two checkpoints; 0 means that none are written.
     #[serde(default)]
     pub checkpoint_every_epochs: u32,
-    /// The digest that the data set must have, so that all results of a sweep are of one data set; empty for any.
+    /// The digest that the data set, or the files of the program, must have, so that all results of a sweep are made of
+    /// the same; empty for any.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub data_digest: String,
 }
@@ -64,20 +65,22 @@ pub enum Event {
         /// The device of the trainer, such as `cpu x1` or `cuda:0 NVIDIA H100`.
         device: String,
     },
-    /// The data set of the cohort was opened. At most once a cohort, before anything else is said of its members.
+    /// The data set of the cohort was opened, or the files of the program were read. At most once a cohort, before anything else is said of its members.
     Opened {
-        /// The data set, as the members' settings name it.
+        /// The data set, or the program, as [`TaskSettings::data_set`] names it.
         data_set: String,
         /// Its SHA-256, in hexadecimal.
         digest: String,
     },
+    /// The members are still worked on. Sent by trainers that do not know epochs, so that their silence means a fault.
+    Alive,
     /// A member finished an epoch.
     Epoch {
         /// The task of the member.
         task: TaskId,
         /// The record of the epoch.
         record: EpochRecord,
-        /// Total number of epochs of the member.
+        /// Total number of epochs of the member; 0 if it is not known.
         epochs: u32,
     },
     /// A member is done.

@@ -13,7 +13,10 @@ use std::{
 use colearn_core::{
     failure::FailureReason,
     id::{ConfigurationId, SweepId, TaskId},
-    settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
+    settings::{
+        BiEflstmSettings, ModalityDraw, ModelSettings, NetworkSettings, Shuffle, TaskSettings,
+        TrainingSettings,
+    },
 };
 use colearn_data_format::{Description, Modality, NewDataset, NewLabels, NewSplit, Task, write};
 use colearn_trainer_protocol::{Command, Devices, Event, Member};
@@ -97,7 +100,7 @@ fn member(seed: u64, epochs: u32) -> Member {
     Member {
         task: TaskId { sweep: SweepId(1), configuration: ConfigurationId(1), seed },
         attempt: 1,
-        settings: TaskSettings {
+        settings: TaskSettings::Network(NetworkSettings {
             dataset: "tiny".to_owned(),
             primary: "words".to_owned(),
             unimodal: false,
@@ -113,7 +116,7 @@ fn member(seed: u64, epochs: u32) -> Member {
             },
             modality_dropout: Default::default(),
             evaluate: Vec::new(),
-        },
+        }),
         checkpoint_every_epochs: 0,
         data_digest: String::new(),
     }
@@ -174,7 +177,7 @@ fn data_sets_outside_the_data_folder_are_opened_only_where_that_is_allowed() {
     let (data, elsewhere) = (folder(), folder());
     let naming = |name: &str| {
         let mut member = member(1, 1);
-        member.settings.dataset = elsewhere.path().join(name).display().to_string();
+        member.settings.network_mut().unwrap().dataset = elsewhere.path().join(name).display().to_string();
         Command::Train { members: vec![member] }
     };
     let mut trainer = Trainer::start(data.path());

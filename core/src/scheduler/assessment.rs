@@ -51,7 +51,7 @@ impl Scheduler {
         let (Some(worker), Some((state, index))) = (self.lease_holder(token), self.find(task)) else {
             return false;
         };
-        let data_set = Some(state.settings_of(index).dataset.clone());
+        let data_set = Some(state.data_of(index).0.to_owned());
         let set_aside = self.pause_of(worker, &None).or(self.pause_of(worker, &data_set)).is_some();
         if reason == FailureReason::Data && self.is_data_somewhere(state, index) {
             return false;
@@ -66,7 +66,7 @@ impl Scheduler {
     pub fn wrong_data(&self, task: TaskId, data_digest: &str) -> Option<Failure> {
         let expected = self.data_digest_of(task).filter(|_| !data_digest.is_empty())?;
         let (state, index) = self.find(task)?;
-        let data_set = &state.settings_of(index).dataset;
+        let data_set = state.data_of(index).0;
         let short = |digest: &str| digest.chars().take(12).collect::<String>();
         let why = format!(
             "data set `{data_set}` has the digest {} here, but the sweep is trained on {}: copy the same file to all workers",

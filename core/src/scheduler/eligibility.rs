@@ -58,7 +58,7 @@ impl Scheduler {
         // If there is only one attempt, all workers are equally suitable.
         let charged = state.task(index).charged();
         let last = charged > 0 && charged + 1 >= state.sweep.retries.max_attempts;
-        let data_set = &state.settings_of(index).dataset;
+        let data_set = state.data_of(index).0;
         let doubtful = last && !self.workers.get(worker).is_some_and(|w| self.is_sound(worker, w, data_set));
         !(doubtful && self.has_other(worker, state, index, true))
     }
@@ -66,7 +66,7 @@ impl Scheduler {
     /// Whether a task has waited so long for another, busy worker that it may be tried again where it failed. A
     /// worker that is set aside does not qualify.
     fn waited_enough(&self, worker: &WorkerId, state: &SweepState, index: u32) -> bool {
-        let data_set = Some(state.settings_of(index).dataset.clone());
+        let data_set = Some(state.data_of(index).0.to_owned());
         let set_aside = self.pause_of(worker, &None).or(self.pause_of(worker, &data_set)).is_some();
         !set_aside && state.task(index).not_before.after(Self::MAX_PAUSE) <= self.heard_at
     }

@@ -134,11 +134,12 @@ impl Scheduler {
         let Ok(tasks) = self.retryable(sweep, scope) else { return Vec::new() };
         let Some(state) = self.sweeps.get_mut(&sweep) else { return Vec::new() };
         for index in tasks {
+            let max_cohort = state.settings_of(index).max_cohort();
             let task = state.task_mut(index);
             task.token = Task::NO_LEASE;
             task.forgiven = task.attempts;
             // The cause of earlier memory failures may be fixed.
-            task.max_cohort = Task::new().max_cohort;
+            task.max_cohort = max_cohort;
             state.forget_failures_of(index);
             state.move_to(index, Phase::Ready);
         }

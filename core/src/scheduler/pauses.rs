@@ -76,7 +76,7 @@ impl Scheduler {
         if self.records.get(worker).is_none_or(|record| record.pauses.is_empty()) {
             return;
         }
-        let data_set = self.settings_of(task).map(|settings| settings.dataset.clone());
+        let data_set = self.data_set_of(task).map(str::to_owned);
         for (scope, pause) in self.records.get_mut(worker).into_iter().flat_map(|r| r.pauses.iter_mut()) {
             if scope.is_none() || *scope == data_set {
                 pause.probe = Some(token);
@@ -105,7 +105,7 @@ impl Scheduler {
         if !self.records.contains_key(worker) {
             return;
         }
-        let data_set = self.settings_of(task).map(|settings| settings.dataset.clone());
+        let data_set = self.data_set_of(task).map(str::to_owned);
         let Some(record) = self.records.get_mut(worker) else { return };
         record.strikes.clear();
         if let Some(data_set) = &data_set {
@@ -130,7 +130,7 @@ impl Scheduler {
         if !failure.reason.may_be_the_workers() {
             return;
         }
-        let data_set = self.settings_of(task).map(|settings| settings.dataset.clone());
+        let data_set = self.data_set_of(task).map(str::to_owned);
         let record = self.records.entry(worker.clone()).or_default();
         if failure.reason == FailureReason::Data
             && let Some(data_set) = data_set

@@ -78,7 +78,7 @@ impl Scheduler {
             state.move_to(index, Phase::Done);
             state.failed_on.remove(&index);
             if !data_digest.is_empty() {
-                let data_set = state.settings_of(index).dataset.clone();
+                let data_set = state.data_of(index).0.to_owned();
                 state.data_digests.entry(data_set).or_insert(data_digest);
             }
             let attempt = state.task(index).attempts;
@@ -105,7 +105,7 @@ impl Scheduler {
         if let Some((worker, _)) = lease {
             // A cohort that did not fit was too large, which is the fault of none of its tasks and not of the worker.
             let too_large = failure.reason == FailureReason::OutOfMemory && cohort > 1;
-            if !too_large {
+            if !too_large && failure.reason != FailureReason::Parked {
                 self.note_failure(&worker, token, task, failure);
                 if let Some(state) = self.sweeps.get_mut(&sweep) {
                     state.note_failed_on(index, worker, failure.reason);
@@ -133,7 +133,8 @@ impl Scheduler {
                 if let (Some(lease), Some(state)) = (self.leases.get_mut(&token), self.sweeps.get_mut(&sweep))
                     && let Some(done) = lease.members.get_mut(&index)
                 {
-                    let epoch = epoch.min(state.epochs_of(index));
+                    let epochs = state.epochs_of(index);
+                    let epoch = if epochs == 0 { epoch } else { epoch.min(epochs) };
                     state.epochs_done = state.epochs_done - u64::from(*done) + u64::from(epoch);
                     *done = epoch;
                 }

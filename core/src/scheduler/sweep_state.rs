@@ -1,6 +1,7 @@
 //! The tasks, queues and counters of one sweep.
 
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
 };
@@ -8,7 +9,7 @@ use std::{
 use crate::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, SweepId, TaskId, WorkerId},
-    sweep::{Order, Sweep},
+    sweep::{Configuration, Order, Sweep},
     time::Timestamp,
 };
 
@@ -91,27 +92,29 @@ impl SweepState {
         let seeds = sweep.seeds.len() as u32;
         let total = configurations * seeds;
         let mut data_sets: Vec<String> = Vec::new();
-        let mut by_name: BTreeMap<&str, u32> = BTreeMap::new();
+        let mut by_name: BTreeMap<Cow<'_, str>, u32> = BTreeMap::new();
         let data_set_of: Vec<u32> = sweep
             .configurations
             .iter()
             .map(|configuration| {
-                let name = configuration.settings.dataset.as_str();
-                *by_name.entry(name).or_insert_with(|| {
-                    data_sets.push(name.to_owned());
+                let name = configuration.settings.data_set();
+                *by_name.entry(name).or_insert_with_key(|name| {
+                    data_sets.push(name.clone().into_owned());
                     data_sets.len() as u32 - 1
                 })
             })
             .collect();
         let mut by_key: BTreeMap<Group, Vec<u32>> = BTreeMap::new();
+        let mut tasks = Vec::with_capacity(total as usize);
         let mut by_data_set: Vec<Vec<u32>> = vec![Vec::new(); data_sets.len()];
         for index in 0..total {
             let configuration = match sweep.schedule.order {
                 Order::BySeed => index % configurations,
                 Order::ByConfiguration => index / seeds,
             };
-            let key = sweep.configurations[configuration as usize].cohort_key;
-            by_key.entry((key, Task::new().max_cohort)).or_default().push(index);
+            let Configuration { cohort_key, settings, .. } = &sweep.configurations[configuration as usize];
+            by_key.entry((*cohort_key, settings.max_cohort())).or_default().push(index);
+            tasks.push(Task::new(settings.max_cohort()));
             by_data_set[data_set_of[configuration as usize] as usize].push(index);
         }
         let counts_of = |pending| TaskCounts { pending, ..TaskCounts::default() };
@@ -122,7 +125,7 @@ impl SweepState {
             priority: sweep.schedule.priority,
             ended_at: None,
             leases: 0,
-            tasks: vec![Task::new(); total as usize],
+            tasks,
             counts: counts_of(total),
             configuration_counts: vec![counts_of(seeds); configurations as usize],
             data_sets,
@@ -233,8 +236,9 @@ impl SweepState {
         (0..).zip(&self.tasks).filter(|(_, task)| open(task)).map(|(index, _)| index).collect()
     }
 
+    /// The number of epochs of a task; 0 if its settings do not say it.
     pub(super) fn epochs_of(&self, index: u32) -> u32 {
-        self.sweep.configurations[self.configuration_of(index)].settings.training.epochs
+        self.settings_of(index).epochs().unwrap_or(0)
     }
 
     pub(super) fn settings_of(&self, index: u32) -> &crate::settings::TaskSettings {

@@ -51,14 +51,15 @@ impl Task {
 
     pub(super) const NO_LEASE: LeaseToken = LeaseToken(0);
 
-    pub(super) fn new() -> Self {
+    /// A task that waits, in cohorts of at most this size.
+    pub(super) fn new(max_cohort: u32) -> Self {
         Self {
             token: Self::NO_LEASE,
             not_before: Timestamp(0),
             attempts: 0,
             forgiven: 0,
             furthest: 0,
-            max_cohort: u32::MAX,
+            max_cohort,
             phase: Phase::Ready,
         }
     }

@@ -1,9 +1,6 @@
 //! Queries of the scheduler.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{
     failure::Failure,
@@ -272,6 +269,11 @@ impl Scheduler {
         self.find(task).map(|(state, index)| state.settings_of(index))
     }
 
+    /// The name of the files that a task is made of, see [`TaskSettings::data_set`].
+    pub(super) fn data_set_of(&self, task: TaskId) -> Option<&str> {
+        self.find(task).map(|(state, index)| state.data_of(index).0)
+    }
+
     /// The task's position in the order of the grid: configuration by configuration, with the seeds inside. It
     /// increases along the grid, not always by one, and does not change when configurations or seeds are added.
     #[must_use]
@@ -363,7 +365,7 @@ impl Scheduler {
     #[must_use]
     pub fn set_aside_from(&self, sweep: SweepId) -> Vec<(WorkerId, PauseView)> {
         let Some(state) = self.sweeps.get(&sweep) else { return Vec::new() };
-        let uses = |name: &String| state.sweep.configurations.iter().any(|c| c.settings.dataset == *name);
+        let uses = |name: &String| state.sweep.configurations.iter().any(|c| c.settings.data_set() == *name);
         let there = self.records.keys().filter(|worker| self.workers.contains_key(worker));
         let pauses = there
             .flat_map(|worker| self.set_aside_for(worker).into_iter().map(|pause| (worker.clone(), pause)));
@@ -374,15 +376,13 @@ impl Scheduler {
     #[must_use]
     pub fn without_data(&self, sweep: SweepId) -> Vec<WithoutData> {
         let Some(state) = self.sweeps.get(&sweep) else { return Vec::new() };
-        let names: BTreeSet<&str> =
-            state.sweep.configurations.iter().map(|c| c.settings.dataset.as_str()).collect();
         let mut without = Vec::new();
         for (id, worker) in self.workers.iter().filter(|(_, worker)| worker.connected) {
-            for name in &names {
-                let digest = state.data_digests.get(*name).map(String::as_str);
+            for name in &state.data_sets {
+                let digest = state.data_digests.get(name).map(String::as_str);
                 if !worker.data_sets.may_have(name, digest) {
-                    let other = worker.data_sets.known.get(*name).and_then(|known| known.digest.clone());
-                    without.push(WithoutData { worker: id.clone(), data_set: (*name).to_owned(), other });
+                    let other = worker.data_sets.known.get(name).and_then(|known| known.digest.clone());
+                    without.push(WithoutData { worker: id.clone(), data_set: name.clone(), other });
                 }
             }
         }

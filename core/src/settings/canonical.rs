@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    ModalityPart, ModelSettings, Schedule, TaskSettings, TrainingSettings,
+    ModalityPart, ModelSettings, NetworkSettings, Schedule, TrainingSettings,
     schema::{Field, field},
     types::DEFAULT_HIDDEN,
 };
@@ -15,8 +15,10 @@ use crate::id::ConfigurationId;
 /// Part of every hash. Change it if the canonical form of equal settings changes, for example when a default changes:
 /// identifiers in old stores then belong to other configurations.
 const FORMAT: &str = "colearn settings 2";
+/// The same for programs.
+const PROGRAM_FORMAT: &str = "colearn program 1";
 
-impl TaskSettings {
+impl NetworkSettings {
     /// The same settings without values that have no effect: per-modality settings equal to the default, dropouts of
     /// modalities that are never used in training, details of an unused schedule or partial drop, and the order of
     /// the evaluated subsets.
@@ -83,14 +85,20 @@ impl TaskSettings {
     }
 }
 
-/// [`TaskSettings::configuration_id`] for flat settings.
+/// [`NetworkSettings::configuration_id`] for flat settings.
 pub(crate) fn configuration_id(flat: &BTreeMap<String, Value>) -> ConfigurationId {
-    ConfigurationId(hash(&canonical(flat, |_| true)))
+    ConfigurationId(hash(FORMAT, &canonical(flat, |path, value| !is_default_at(path, value))))
 }
 
-/// [`TaskSettings::cohort_key`] for flat settings.
+/// The identifier of a program's configuration, by what identifies it.
+pub(super) fn program_id(identity: &BTreeMap<String, Value>) -> ConfigurationId {
+    ConfigurationId(hash(PROGRAM_FORMAT, &canonical(identity, |_, _| true)))
+}
+
+/// [`NetworkSettings::cohort_key`] for flat settings.
 pub(crate) fn cohort_key(flat: &BTreeMap<String, Value>) -> u64 {
-    hash(&canonical(flat, |path| field(path).is_none_or(|field| field.shared_in_cohort)))
+    let is_shared = |path: &str| field(path).is_none_or(|field| field.shared_in_cohort);
+    hash(FORMAT, &canonical(flat, |path, value| is_shared(path) && !is_default_at(path, value)))
 }
 
 /// Whether flat settings without this path have this value: a modality that is not named has the default.
@@ -116,13 +124,17 @@ fn flatten(path: String, value: Value, into: &mut BTreeMap<String, Value>) {
     }
 }
 
-/// One JSON object with sorted dotted keys, without values equal to their default, so that fields can be added later
-/// without changing identifiers. Floats are written as the shortest decimal that is read back as the same float,
+/// Whether the value is the default of its field. Such values are not part of a hash, so that fields can be added
+/// later without changing identifiers.
+fn is_default_at(path: &str, value: &Value) -> bool {
+    field(path).is_some_and(|field| is_default(field, value))
+}
+
+/// One JSON object with sorted keys. Floats are written as the shortest decimal that is read back as the same float,
 /// always with an exponent, so that each float has one spelling.
-fn canonical(flat: &BTreeMap<String, Value>, keep: impl Fn(&str) -> bool) -> String {
+fn canonical(flat: &BTreeMap<String, Value>, keep: impl Fn(&str, &Value) -> bool) -> String {
     let mut text = String::with_capacity(512);
-    let is_default = |path: &str, value| field(path).is_some_and(|field| is_default(field, value));
-    for (path, value) in flat.iter().filter(|(path, value)| keep(path) && !is_default(path, value)) {
+    for (path, value) in flat.iter().filter(|(path, value)| keep(path, value)) {
         text.push(if text.is_empty() { '{' } else { ',' });
         quote(path, &mut text);
         text.push(':');
@@ -153,9 +165,9 @@ fn quote(text: &str, into: &mut String) {
     into.push('"');
 }
 
-fn hash(canonical: &str) -> u64 {
+fn hash(format: &str, canonical: &str) -> u64 {
     let mut hasher = Sha256::new();
-    hasher.update(FORMAT);
+    hasher.update(format);
     hasher.update(b"\n");
     hasher.update(canonical);
     let digest = hasher.finalize();

@@ -1,15 +1,20 @@
 //! The settings of one task: their types, the table that describes all fields, and their identity.
 
 mod canonical;
+pub mod placeholders;
+mod program;
 mod resolve;
 pub mod schema;
+mod task;
 mod types;
 mod validate;
 
 pub(crate) use canonical::{cohort_key, configuration_id, is_absent};
+pub use program::{Parameter, ProgramSettings, ResultSource};
 pub(crate) use resolve::resolve;
+pub use task::TaskSettings;
 pub use types::{
     BiEflstmSettings, Keep, MfnSettings, ModalityDraw, ModalityGranularity, ModalityPart, ModelSettings,
-    Schedule, Shuffle, TaskSettings, TrainingSettings,
+    NetworkSettings, Schedule, Shuffle, TrainingSettings,
 };
 pub use validate::{DataShape, SettingsError};

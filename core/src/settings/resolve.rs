@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{
-    TaskSettings,
+    NetworkSettings,
     schema::{FIELDS, Preset},
 };
 
@@ -13,7 +13,7 @@ use super::{
 /// kind of model does not have are ignored.
 ///
 /// Each value must have passed the check of its table row, and fields without a default must be given.
-pub(crate) fn resolve(values: &BTreeMap<String, Value>) -> TaskSettings {
+pub(crate) fn resolve(values: &BTreeMap<String, Value>) -> NetworkSettings {
     let default_of = |path: &str| {
         FIELDS.iter().find(|field| field.path == path).and_then(|field| field.default).map(Preset::value)
     };
@@ -40,7 +40,7 @@ pub(crate) fn resolve(values: &BTreeMap<String, Value>) -> TaskSettings {
         );
     }
 
-    let settings: TaskSettings = serde_json::from_value(Value::Object(root))
+    let settings: NetworkSettings = serde_json::from_value(Value::Object(root))
         .expect("the rows of the table are the fields of the settings, and each value passed its row");
     settings.normalized()
 }

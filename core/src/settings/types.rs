@@ -1,13 +1,13 @@
-//! The resolved settings of one task: every field has a value.
+//! The resolved settings of a built-in network: every field has a value.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// All settings of a task except the seed.
+/// All settings of a built-in network except the seed.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct TaskSettings {
+pub struct NetworkSettings {
     /// The data set: a bare name (`utd-mhad` is `utd-mhad.safetensors` in the worker's data folder) or a path to a file.
     pub dataset: String,
     /// The modality that is present at validation and test time.

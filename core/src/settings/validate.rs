@@ -6,7 +6,7 @@
 use serde_json::Value;
 
 use super::{
-    ModelSettings, TaskSettings,
+    ModelSettings, NetworkSettings,
     schema::{self, Bound, Kind, MAX_MODALITIES, MAX_SUBSET_BYTES, MAX_SUBSETS, MAX_TEXT_BYTES},
 };
 use crate::sweep::did_you_mean;
@@ -137,7 +137,7 @@ fn is_subset(value: &Value) -> bool {
         && joined <= MAX_SUBSET_BYTES
 }
 
-impl TaskSettings {
+impl NetworkSettings {
     /// Checks every value against its row of the table.
     ///
     /// # Errors
@@ -209,8 +209,8 @@ mod tests {
     use super::*;
     use crate::settings::{BiEflstmSettings, TrainingSettings};
 
-    fn settings() -> TaskSettings {
-        TaskSettings {
+    fn settings() -> NetworkSettings {
+        NetworkSettings {
             dataset: "d".into(),
             primary: "language".into(),
             unimodal: false,
@@ -229,13 +229,13 @@ mod tests {
         }
     }
 
-    fn invalid(change: impl FnOnce(&mut TaskSettings)) -> String {
+    fn invalid(change: impl FnOnce(&mut NetworkSettings)) -> String {
         let mut settings = settings();
         change(&mut settings);
         settings.validate().unwrap_err().to_string()
     }
 
-    fn unfit(change: impl FnOnce(&mut TaskSettings)) -> String {
+    fn unfit(change: impl FnOnce(&mut NetworkSettings)) -> String {
         let mut settings = settings();
         change(&mut settings);
         settings.validate().unwrap();

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     id::{ConfigurationId, SweepName},
+    needs::Needs,
     result::Direction,
     settings::TaskSettings,
 };
@@ -33,6 +34,9 @@ pub struct Sweep {
     /// Order and priority of its tasks. Sweeps from older journals have the default.
     #[serde(default, skip_serializing_if = "ScheduleSettings::is_default")]
     pub schedule: ScheduleSettings,
+    /// What each task needs of a slot. Sweeps from older journals need a slot that trains networks.
+    #[serde(default, skip_serializing_if = "Needs::is_default")]
+    pub needs: Needs,
 }
 
 /// One point of the grid.

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     id::ConfigurationId,
-    settings::{self, ModalityPart},
+    settings::{self, ModalityPart, TaskSettings},
     text::counted_len,
 };
 
@@ -148,6 +148,7 @@ impl<'o> Expansion<'o> {
             None => settings.unimodal,
         };
         let cohort_key = settings::cohort_key(&flat);
+        let settings = TaskSettings::Network(settings);
         self.configurations.push(Configuration { id, settings, values, baseline, cohort_key });
         true
     }

@@ -26,10 +26,12 @@ impl Configuration {
 }
 
 impl Sweep {
-    /// The names or paths of its data sets.
+    /// The names or paths of its data sets. Programs open theirs by themselves.
     #[must_use]
     pub fn data_sets(&self) -> BTreeSet<&str> {
-        self.configurations.iter().map(|configuration| configuration.settings.dataset.as_str()).collect()
+        let networks =
+            self.configurations.iter().filter_map(|configuration| configuration.settings.network());
+        networks.map(|settings| settings.dataset.as_str()).collect()
     }
 
     /// The mistakes in the configurations of one data set: each mistake once, with the number of its configurations
@@ -37,7 +39,7 @@ impl Sweep {
     #[must_use]
     pub fn misfits(&self, data_set: &str, data: &DataShape) -> Vec<String> {
         let mut mistakes: Vec<(String, usize)> = Vec::new();
-        for configuration in self.configurations.iter().filter(|c| c.settings.dataset == data_set) {
+        for configuration in self.configurations.iter().filter(|c| c.settings.data_set() == data_set) {
             let Err(mistake) = configuration.fits(data).map_err(|error| error.to_string()) else { continue };
             match mistakes.iter_mut().find(|(text, _)| *text == mistake) {
                 Some((_, times)) => *times += 1,

@@ -8,7 +8,10 @@ use super::{
     diagnostic::{Diagnostic, Diagnostics, Problems, SweepSource},
     expand, file, raw,
 };
-use crate::settings::{self, TaskSettings, schema};
+use crate::{
+    needs::Needs,
+    settings::{self, TaskSettings, schema},
+};
 
 /// A valid sweep file.
 #[derive(Clone, Debug)]
@@ -55,9 +58,10 @@ impl Sweep {
                 retries: outline.retries,
                 checkpoint: outline.checkpoint,
                 schedule: outline.schedule,
+                needs: Needs::default(),
             },
             warnings: problems.finish().0,
-            base: settings::resolve(&outline.base),
+            base: TaskSettings::Network(settings::resolve(&outline.base)),
             set: outline.base.into_keys().collect(),
         })
     }

@@ -99,7 +99,7 @@ impl<'a> Known<'a> {
         for configuration in &self.sweep.configurations {
             let known = self.results(configuration).map(|result| &result.data_digest);
             for digest in known.filter(|digest| !digest.is_empty()) {
-                let of_data_set = digests.entry(configuration.settings.dataset.clone()).or_default();
+                let of_data_set = digests.entry(configuration.settings.data_set().into_owned()).or_default();
                 of_data_set.insert(digest.clone());
             }
         }

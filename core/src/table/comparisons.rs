@@ -34,7 +34,7 @@ pub(super) fn comparisons(
 /// Whether two configurations train the same network in the same way, except for the modalities it sees.
 fn same_but_for_modalities(left: &Configuration, right: &Configuration) -> bool {
     let bare = |configuration: &Configuration| {
-        let mut settings = configuration.settings.clone();
+        let mut settings = configuration.settings.network()?.clone();
         settings.unimodal = false;
         settings.modality_dropout.clear();
         let usual = TrainingSettings::default();
@@ -42,9 +42,9 @@ fn same_but_for_modalities(left: &Configuration, right: &Configuration) -> bool 
         settings.training.modality_granularity = usual.modality_granularity;
         settings.training.modality_part = usual.modality_part;
         settings.training.modality_fraction = usual.modality_fraction;
-        settings
+        Some(settings)
     };
-    bare(left) == bare(right)
+    bare(left).is_some_and(|settings| Some(settings) == bare(right))
 }
 
 /// Comparisons of every metric that both results of all pairs (configuration, baseline) have.

@@ -123,7 +123,7 @@ impl ResultsTable {
     /// program mean what its author says.
     #[must_use]
     pub fn is_of_networks(&self) -> bool {
-        self.metrics.iter().all(|name| metric::REGRESSION.contains(&metric::split(name).0))
+        self.configurations.iter().all(|row| row.settings.network().is_some())
     }
 
     /// Whether the results are those of a network's regression. Its metrics have other meanings under the same names.

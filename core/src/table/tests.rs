@@ -8,13 +8,16 @@ use crate::{
     failure::FailureReason,
     id::{ConfigurationId, SweepName},
     result::TaskResult,
-    settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
+    settings::{
+        BiEflstmSettings, ModalityDraw, ModelSettings, NetworkSettings, Shuffle, TaskSettings,
+        TrainingSettings,
+    },
     statistics::Verdict,
     sweep::{CheckpointSettings, Configuration, ReportSettings, RetrySettings, Sweep},
 };
 
 fn sweep(configurations: u64, seeds: u64) -> Sweep {
-    let settings = TaskSettings {
+    let settings = NetworkSettings {
         dataset: "demo".into(),
         primary: "language".into(),
         unimodal: false,
@@ -37,7 +40,7 @@ fn sweep(configurations: u64, seeds: u64) -> Sweep {
         configurations: (0..configurations)
             .map(|id| Configuration {
                 id: ConfigurationId(id),
-                settings: settings.clone(),
+                settings: TaskSettings::Network(settings.clone()),
                 values: BTreeMap::new(),
                 baseline: id == 0,
                 cohort_key: 0,
@@ -57,6 +60,7 @@ fn sweep(configurations: u64, seeds: u64) -> Sweep {
         },
         checkpoint: CheckpointSettings::default(),
         schedule: Default::default(),
+        needs: Default::default(),
     }
 }
 
@@ -104,9 +108,9 @@ fn a_mean_never_hides_a_missing_seed() {
 #[test]
 fn the_papers_words_are_about_one_network() {
     let mut sweep = sweep(3, 3);
-    sweep.configurations[0].settings.unimodal = true;
-    sweep.configurations[1].settings.modality_dropout.insert("audio".into(), 0.9);
-    sweep.configurations[2].settings.training.epochs = 2;
+    sweep.configurations[0].settings.network_mut().unwrap().unimodal = true;
+    sweep.configurations[1].settings.network_mut().unwrap().modality_dropout.insert("audio".into(), 0.9);
+    sweep.configurations[2].settings.network_mut().unwrap().training.epochs = 2;
     let mut outcomes = HashMap::new();
     for seed in 0..3 {
         outcomes.insert((ConfigurationId(0), seed), done(0.5));

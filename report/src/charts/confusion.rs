@@ -20,12 +20,16 @@ const MAX_WRITTEN: usize = 12;
 
 /// The configuration without modality dropout, the best one, and the baseline.
 pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
-    let drops = |row: &&ConfigurationRow| row.settings.modality_dropout.values().any(|level| *level > 0.0);
+    let drops = |row: &&ConfigurationRow| {
+        let levels = row.settings.network().into_iter().flat_map(|network| network.modality_dropout.values());
+        levels.into_iter().any(|level| *level > 0.0)
+    };
+    let unimodal = |row: &ConfigurationRow| row.settings.network().is_some_and(|network| network.unimodal);
     // If nothing is ever dropped, there is no comparison.
     let undropped = table
         .configurations
         .iter()
-        .find(|row| !row.settings.unimodal && !drops(row))
+        .find(|row| !unimodal(row) && !drops(row))
         .filter(|_| table.configurations.iter().any(|row| drops(&row)));
     let best = table.verdict_metric().and_then(|name| best(table, name));
     let roles = [("without modality dropout", undropped), ("best", best), ("baseline", table.baseline())];

@@ -40,7 +40,7 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
     let among = |line: &&SweptLine<'_>| line.points.iter().any(|(_, row)| row.id == best);
     // The best configuration may be the baseline, which is on no line.
     let line = swept.lines.iter().find(among).or(swept.lines.first())?;
-    let primary = &line.points.first()?.1.settings.primary;
+    let primary = &line.points.first()?.1.settings.network()?.primary;
     let mut names: Vec<(&str, String)> = vec![(name, format!("{primary} alone"))];
     names.extend(measured.iter().filter_map(|other| match metric::split(other) {
         (plain, Some(modalities)) if plain == name => Some((other.as_str(), modalities.replace('+', " + "))),

@@ -36,8 +36,14 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
     fact("colearn", format!("{}{commit}", provenance.version));
     for (name, digests) in &table.data_digests {
         let digests: Vec<String> = digests.iter().map(|digest| format!("sha256 {digest}")).collect();
-        let several = if digests.len() > 1 { ": different files, which the means mix" } else { "" };
-        fact(&format!("data set {name}"), format!("{}{several}", digests.join(", ")));
+        let (what, files) =
+            if table.is_of_networks() { ("data set", "files") } else { ("program", "versions") };
+        let several = if digests.len() > 1 {
+            format!(": different {files}, which the means mix")
+        } else {
+            String::new()
+        };
+        fact(&format!("{what} {name}"), format!("{}{several}", digests.join(", ")));
     }
     let commits: BTreeSet<&str> = material.done().map(|result| result.commit.as_str()).collect();
     let commits: Vec<String> = commits.into_iter().filter(|it| !it.is_empty()).map(str::to_owned).collect();

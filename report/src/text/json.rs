@@ -49,6 +49,10 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
 /// such as a modality dropout of zero, but readers look for the values of the sweep file.
 fn settings(row: &ConfigurationRow) -> Value {
     let mut settings = json!(row.settings);
+    // Those of a program are complete, and its parameters have no paths.
+    if row.settings.program().is_some() {
+        return settings;
+    }
     for (path, value) in &row.values {
         set(&mut settings, path, value);
     }

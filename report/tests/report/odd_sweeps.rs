@@ -140,7 +140,7 @@ fn nothing_from_outside_is_markup() {
     material.failures[0].reason = EVIL.to_owned();
     for configuration in &mut material.sweep.configurations {
         configuration.values.insert("dataset".to_owned(), EVIL.into());
-        configuration.settings.dataset = EVIL.to_owned();
+        configuration.settings.network_mut().unwrap().dataset = EVIL.to_owned();
     }
     for outcome in material.outcomes.values_mut() {
         if let TaskOutcome::Done(result) = outcome {

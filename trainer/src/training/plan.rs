@@ -3,7 +3,7 @@
 use colearn_core::{
     failure::{Failure, FailureReason},
     id::TaskId,
-    settings::{SettingsError, Shuffle, TaskSettings, TrainingSettings},
+    settings::{NetworkSettings, SettingsError, Shuffle, TrainingSettings},
 };
 use colearn_trainer_protocol::Member;
 
@@ -14,13 +14,13 @@ use crate::random::{Purpose, Stream};
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) task: TaskId,
-    pub(super) settings: TaskSettings,
+    pub(super) settings: NetworkSettings,
     /// Epochs between two checkpoints; 0 for no checkpoints.
     pub(super) checkpoint_every_epochs: u32,
     pub(super) attempt: u32,
     /// Index of the primary modality.
     pub(super) primary: usize,
-    /// For each further subset of [`TaskSettings::evaluate`]: which modalities are present.
+    /// For each further subset of [`NetworkSettings::evaluate`]: which modalities are present.
     pub(super) subsets: Vec<Vec<bool>>,
     /// Dropout probability of each modality.
     dropout: Vec<f64>,
@@ -31,7 +31,8 @@ pub(super) struct Plan {
 impl Plan {
     /// Checks a member against its data set.
     pub(super) fn new(member: &Member, source: &DataSource) -> Result<Self, Failure> {
-        let (settings, data) = (&member.settings, source.shape());
+        let settings = network(member)?;
+        let data = source.shape();
         settings.validate().and_then(|()| settings.fits(&data)).map_err(settings_failure)?;
         let position = |key: &str, name: &str| data.modality(key, name).map_err(settings_failure);
         let mut dropout = vec![0.0; data.modalities.len()];
@@ -101,6 +102,12 @@ impl Plan {
     }
 }
 
+/// The settings of a member, which must be those of a network.
+pub(super) fn network(member: &Member) -> Result<&NetworkSettings, Failure> {
+    let other = || Failure::new(FailureReason::Settings, "this trainer trains networks and runs no programs");
+    member.settings.network().ok_or_else(other)
+}
+
 fn settings_failure(error: SettingsError) -> Failure {
     Failure::new(FailureReason::Settings, error.to_string())
 }
@@ -117,7 +124,7 @@ mod tests {
     impl Plan {
         /// A plan with language as the primary modality of three.
         pub(in crate::training) fn example(unimodal: bool) -> Self {
-            let settings = TaskSettings {
+            let settings = NetworkSettings {
                 dataset: "d".into(),
                 primary: "language".into(),
                 unimodal,

@@ -18,6 +18,7 @@ use colearn_trainer_protocol::{Event, Member, checkpoint::Store, out_of_memory};
 
 use super::{
     cohort::{Control, train},
+    plan,
     source::DataSource,
 };
 use crate::device::TrainingDevice;
@@ -76,12 +77,23 @@ impl TrainingSession {
     }
 
     fn train_open(&mut self, members: &[Member], control: &mut dyn Control) {
-        let Some(first) = members.first() else {
+        let mut networks = Vec::new();
+        for member in members {
+            match plan::network(member) {
+                Ok(settings) => networks.push((settings, member)),
+                Err(failure) => control.emit(Event::Failed { task: member.task, failure }),
+            }
+        }
+        let Some((first, _)) = networks.first() else {
             return;
         };
-        let path = self.data.path(&first.settings.dataset);
-        let (same, other): (Vec<Member>, Vec<Member>) =
-            members.iter().cloned().partition(|member| self.data.path(&member.settings.dataset) == path);
+        let path = self.data.path(&first.dataset);
+        let (same, other): (Vec<_>, Vec<_>) =
+            networks.iter().partition(|(settings, _)| self.data.path(&settings.dataset) == path);
+        let members = |of: Vec<&(_, &Member)>| -> Vec<Member> {
+            of.into_iter().map(|(_, member)| (*member).clone()).collect()
+        };
+        let (same, other) = (members(same), members(other));
         for member in other {
             let failure = Failure::new(
                 FailureReason::Settings,
@@ -89,7 +101,7 @@ impl TrainingSession {
             );
             control.emit(Event::Failed { task: member.task, failure });
         }
-        let source = match self.source(&first.settings.dataset) {
+        let source = match self.source(&first.dataset) {
             Ok(source) => source,
             Err(error) => {
                 let failure = Failure::new(FailureReason::Data, error.to_string());
@@ -99,7 +111,7 @@ impl TrainingSession {
                 return;
             }
         };
-        let (data_set, digest) = (first.settings.dataset.clone(), source.digest().to_owned());
+        let (data_set, digest) = (first.dataset.clone(), source.digest().to_owned());
         control.emit(Event::Opened { data_set, digest });
         let (right, wrong): (Vec<Member>, Vec<Member>) = same
             .into_iter()

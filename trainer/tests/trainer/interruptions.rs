@@ -8,7 +8,7 @@ use std::{
 use colearn_core::{
     id::TaskId,
     result::{TaskResult, curve},
-    settings::{ModalityGranularity, ModalityPart, Schedule, Shuffle, TaskSettings},
+    settings::{ModalityGranularity, ModalityPart, NetworkSettings, Schedule, Shuffle},
 };
 use colearn_data_format::{DataFolder, write};
 use colearn_trainer::{
@@ -106,7 +106,7 @@ pub(crate) fn assert_near(found: &TaskResult, expected: &TaskResult) {
 }
 
 /// A member that uses every part with a state of its own.
-pub(crate) fn busy(seed: u64, every: u32, change: impl FnOnce(&mut TaskSettings)) -> Member {
+pub(crate) fn busy(seed: u64, every: u32, change: impl FnOnce(&mut NetworkSettings)) -> Member {
     let mut member = member(seed, |settings| {
         dropping(0.5)(settings);
         let training = &mut settings.training;

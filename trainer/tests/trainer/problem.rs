@@ -7,7 +7,8 @@ use colearn_core::{
     id::{SweepId, TaskId},
     result::{EpochRecord, TaskResult, curve, metric},
     settings::{
-        BiEflstmSettings, MfnSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings,
+        BiEflstmSettings, MfnSettings, ModalityDraw, ModelSettings, NetworkSettings, Shuffle, TaskSettings,
+        TrainingSettings,
     },
 };
 use colearn_data_format::{DataFolder, Description, Modality, NewDataset, NewLabels, NewSplit, Task, write};
@@ -64,8 +65,8 @@ pub(crate) fn folder() -> TempDir {
     folder
 }
 
-pub(crate) fn member(seed: u64, change: impl FnOnce(&mut TaskSettings)) -> Member {
-    let mut settings = TaskSettings {
+pub(crate) fn member(seed: u64, change: impl FnOnce(&mut NetworkSettings)) -> Member {
+    let mut settings = NetworkSettings {
         dataset: "small".to_owned(),
         primary: "words".to_owned(),
         unimodal: false,
@@ -87,13 +88,13 @@ pub(crate) fn member(seed: u64, change: impl FnOnce(&mut TaskSettings)) -> Membe
     Member {
         task: TaskId { sweep: SweepId(1), configuration, seed },
         attempt: 1,
-        settings,
+        settings: TaskSettings::Network(settings),
         checkpoint_every_epochs: 0,
         data_digest: String::new(),
     }
 }
 
-pub(crate) fn dropping(level: f64) -> impl FnOnce(&mut TaskSettings) {
+pub(crate) fn dropping(level: f64) -> impl FnOnce(&mut NetworkSettings) {
     move |settings| {
         settings.modality_dropout =
             [("voice", level), ("face", level)].map(|(m, p)| (m.to_owned(), p)).into();
@@ -182,7 +183,7 @@ pub(crate) fn assert_same(a: &TaskResult, b: &TaskResult, what: &str) {
 }
 
 /// A memory fusion network.
-pub(crate) fn mfn(settings: &mut TaskSettings) {
+pub(crate) fn mfn(settings: &mut NetworkSettings) {
     settings.model = ModelSettings::Mfn(MfnSettings {
         hidden: [("words", 8), ("voice", 4), ("face", 6)].map(|(m, h)| (m.to_owned(), h)).into(),
         memory: 8,

@@ -3,7 +3,7 @@
 use colearn_core::{
     failure::FailureReason,
     result::{curve, metric},
-    settings::{Keep, ModalityGranularity, ModalityPart, Schedule, TaskSettings},
+    settings::{Keep, ModalityGranularity, ModalityPart, NetworkSettings, Schedule},
 };
 use colearn_data_format::write;
 use colearn_trainer_protocol::Member;
@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::problem::{Recorder, dropping, member, mfn, regression, session, train};
 
 /// The result of training one member.
-fn result_of(change: impl FnOnce(&mut TaskSettings)) -> colearn_core::result::TaskResult {
+fn result_of(change: impl FnOnce(&mut NetworkSettings)) -> colearn_core::result::TaskResult {
     let member = member(1, change);
     let mut recorder = train(std::slice::from_ref(&member));
     assert!(recorder.failed.is_empty(), "{:?}", recorder.failed);
@@ -33,7 +33,7 @@ fn a_memory_fusion_network_learns_to_classify() {
 fn both_networks_learn_to_give_numbers() {
     let folder = TempDir::new().unwrap();
     write(&folder.path().join("small.safetensors"), &regression()).unwrap();
-    for change in [mfn, |_: &mut TaskSettings| {}] {
+    for change in [mfn, |_: &mut NetworkSettings| {}] {
         let member = member(1, |settings| {
             change(settings);
             settings.training.epochs = 25;
@@ -57,7 +57,7 @@ fn both_networks_learn_to_give_numbers() {
 #[test]
 fn every_setting_changes_the_training() {
     let usual = result_of(dropping(0.5));
-    type Change = fn(&mut TaskSettings);
+    type Change = fn(&mut NetworkSettings);
     let changes: [(&str, Change); 10] = [
         ("beta1", |s| s.training.beta1 = 0.5),
         ("beta2", |s| s.training.beta2 = 0.9),
@@ -128,7 +128,8 @@ fn patience_stops_a_member_and_not_the_others() {
         let (result, alone) = (&recorder.finished[&member.task], &alone.finished[&member.task]);
         assert_eq!(result.history.len(), alone.history.len());
         let best = result.best_epoch as usize;
-        let expected = if member.settings.training.patience == 0 { 12 } else { (best + 1).min(12) };
+        let expected =
+            if member.settings.network().unwrap().training.patience == 0 { 12 } else { (best + 1).min(12) };
         assert_eq!(result.history.len(), expected);
     }
     let lengths: Vec<usize> =
@@ -153,7 +154,7 @@ fn the_last_weights_are_tested_where_they_are_to_be_kept() {
 
 #[test]
 fn subsets_are_evaluated_beside_the_primary_modality() {
-    let subsets = |settings: &mut TaskSettings| {
+    let subsets = |settings: &mut NetworkSettings| {
         settings.evaluate = vec![
             vec!["voice".to_owned()],
             vec!["face".to_owned(), "words".to_owned()],

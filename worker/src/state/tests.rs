@@ -3,7 +3,10 @@
 use colearn_core::{
     id::{ConfigurationId, SweepId},
     result::{EpochRecord, TaskResult},
-    settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
+    settings::{
+        BiEflstmSettings, ModalityDraw, ModelSettings, NetworkSettings, Shuffle, TaskSettings,
+        TrainingSettings,
+    },
 };
 use colearn_proto::worker::{DataSets, HeldLease, KnownDataSet, UnreadableSettings, Welcome};
 use colearn_trainer_protocol::Event;
@@ -27,7 +30,7 @@ fn task(seed: u64) -> TaskId {
 }
 
 fn settings() -> TaskSettings {
-    TaskSettings {
+    TaskSettings::Network(NetworkSettings {
         dataset: "demo".to_owned(),
         primary: "inertial".to_owned(),
         unimodal: false,
@@ -43,7 +46,7 @@ fn settings() -> TaskSettings {
         },
         modality_dropout: BTreeMap::new(),
         evaluate: Vec::new(),
-    }
+    })
 }
 
 fn result() -> Box<TaskResult> {

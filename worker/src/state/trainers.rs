@@ -46,6 +46,7 @@ impl Agent {
                     self.tell_data_sets();
                 }
             }
+            (Trainer::Training(training), Event::Alive) => training.heard = now,
             (Trainer::Training(training), Event::Epoch { task, record, epochs }) => {
                 if training.members.contains(&task) {
                     training.heard = now;
@@ -92,7 +93,7 @@ impl Agent {
             }
             // There may still be events of abandoned members, and a cohort may end while its abandonment is under
             // way.
-            (Trainer::Idle, Event::Opened { .. } | Event::Epoch { .. } | Event::Idle) => {}
+            (Trainer::Idle, Event::Opened { .. } | Event::Alive | Event::Epoch { .. } | Event::Idle) => {}
             (trainer, event) => {
                 let doing = match trainer {
                     Trainer::Starting { .. } => "starting",
@@ -203,6 +204,7 @@ fn event_name(event: &Event) -> &'static str {
     match event {
         Event::Ready { .. } => "ready",
         Event::Opened { .. } => "opened",
+        Event::Alive => "alive",
         Event::Epoch { .. } => "epoch",
         Event::Finished { .. } => "finished",
         Event::Failed { .. } => "failed",

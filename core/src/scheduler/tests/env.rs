@@ -11,7 +11,10 @@ use crate::{
         sweep_state::SweepState,
         task::{Phase, Task},
     },
-    settings::{BiEflstmSettings, ModalityDraw, ModelSettings, Shuffle, TaskSettings, TrainingSettings},
+    settings::{
+        BiEflstmSettings, ModalityDraw, ModelSettings, NetworkSettings, Shuffle, TaskSettings,
+        TrainingSettings,
+    },
     sweep::{CheckpointSettings, Configuration, Order, ReportSettings, RetrySettings, Sweep},
     time::Timestamp,
 };
@@ -21,7 +24,7 @@ pub(super) const EPOCHS: u32 = 10;
 
 /// A sweep of `configurations` configurations, numbered from 1, all of one cohort key.
 pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
-    let settings = TaskSettings {
+    let settings = NetworkSettings {
         dataset: "waves".to_owned(),
         primary: "inertial".to_owned(),
         unimodal: false,
@@ -44,7 +47,7 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
         configurations: (1..=configurations)
             .map(|id| Configuration {
                 id: ConfigurationId(id),
-                settings: settings.clone(),
+                settings: TaskSettings::Network(settings.clone()),
                 values: BTreeMap::new(),
                 baseline: false,
                 cohort_key: 1,
@@ -64,6 +67,7 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
         },
         checkpoint: CheckpointSettings::default(),
         schedule: Default::default(),
+        needs: Default::default(),
     }
 }
 
@@ -315,7 +319,7 @@ impl TestEnv {
         // Whether the sweep has tasks for this worker.
         let may = |state: &SweepState, index: u32| {
             let data_set = state.data_set_of(index);
-            scheduler.takes_data_set(worker, &state.settings_of(index).dataset).is_some()
+            scheduler.takes_data_set(worker, state.data_of(index).0).is_some()
                 && (scheduler.may_have_data(worker, state, data_set)
                     || !scheduler.may_be_somewhere(state, data_set))
                 && scheduler.may_attempt(worker, state, index)
