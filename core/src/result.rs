@@ -28,6 +28,9 @@ pub mod metric {
     /// Pearson's correlation of truth and prediction; 0 if one of them is constant.
     pub const PEARSON_R: &str = "pearson_r";
 
+    /// Maximum length of the name of a metric, in bytes.
+    pub const MAX_NAME_BYTES: usize = 128;
+
     /// The metrics of a classification task.
     pub const CLASSIFICATION: [&str; 4] = [ACCURACY, LOSS, F_SCORE, F_SCORE_AUTHORS];
     /// The metrics of a regression task.

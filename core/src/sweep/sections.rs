@@ -12,6 +12,7 @@ use super::{
     point::{Point, read_point},
     raw::{Node, Raw},
     scalar::{self, did_you_mean},
+    vocabulary::Vocabulary,
 };
 use crate::{result::metric, settings::schema::MAX_TEXT_BYTES, text::is_unprintable};
 
@@ -89,6 +90,7 @@ pub(crate) fn default_report() -> ReportSettings {
 /// Reads `report`, and the values that select the baseline, if they are given.
 pub(crate) fn read_report(
     node: &Node,
+    vocabulary: Vocabulary,
     mentions: &mut Mentions,
     problems: &mut Problems<'_>,
 ) -> (ReportSettings, Option<Point>) {
@@ -96,13 +98,25 @@ pub(crate) fn read_report(
     let mut baseline = None;
     for entry in scalar::map(node, "report", problems).unwrap_or_default() {
         match entry.key.as_str() {
-            "metrics" => mentions.metrics(read_metrics(&entry.value, problems)),
+            "metrics" => mentions.metrics(match vocabulary {
+                Vocabulary::Networks => read_metrics(&entry.value, problems),
+                Vocabulary::Own => read_own_metrics(&entry.value, problems),
+            }),
             "baseline" => {
-                baseline = read_point(&entry.value, "report.baseline", &mut Mentions::default(), problems);
+                baseline = read_point(
+                    &entry.value,
+                    "report.baseline",
+                    vocabulary,
+                    &mut Mentions::default(),
+                    problems,
+                );
                 if baseline.as_ref().is_some_and(|point| point.values.is_empty()) {
-                    problems
-                        .error(entry.value.span, "`report.baseline` names no values")
-                        .help("such as `{unimodal: true}`");
+                    problems.error(entry.value.span, "`report.baseline` names no values").help(
+                        match vocabulary {
+                            Vocabulary::Networks => "such as `{unimodal: true}`",
+                            Vocabulary::Own => "such as `{dropout: 0}`",
+                        },
+                    );
                 }
             }
             "confidence" => match scalar::number(&entry.value.value) {
@@ -139,6 +153,35 @@ fn read_reference(node: &Node, problems: &mut Problems<'_>) -> Option<String> {
         return None;
     }
     Some(path.to_owned())
+}
+
+/// The names of a program's metrics.
+fn read_own_metrics(node: &Node, problems: &mut Problems<'_>) -> Vec<(String, Span)> {
+    let Some(items) = scalar::list(node, "report.metrics", problems) else { return Vec::new() };
+    if items.is_empty() {
+        problems
+            .error(node.span, "`report.metrics` is empty")
+            .help("name the metrics that the program reports");
+    }
+    let mut seen = HashMap::new();
+    let mut metrics = Vec::new();
+    for item in items {
+        let Some(name) = scalar::text(item, "report.metrics", problems) else { continue };
+        if name.trim().is_empty() || name.len() > metric::MAX_NAME_BYTES || name.chars().any(is_unprintable) {
+            problems.error(item.span, "this cannot be the name of a metric").help(format!(
+                "a name has 1 to {} bytes, without control characters",
+                metric::MAX_NAME_BYTES
+            ));
+            continue;
+        }
+        if let Some(first) = seen.insert(name, item.span) {
+            problems
+                .error(item.span, format!("the metric `{name}` is given twice"))
+                .note(first, "the first one is here");
+        }
+        metrics.push((name.to_owned(), item.span));
+    }
+    metrics
 }
 
 /// The metric names, with the modalities of a subset in sorted order: `loss@b+a` becomes `loss@a+b`.
