@@ -18,7 +18,7 @@ parameters:
   dropout: [0, 0.4, 0.8]
 include: [{dropout: 0, augment: false}]
 seeds: {count: 5}
-report: {metrics: [accuracy, loss], baseline: {dropout: 0}}
+report: {metrics: [accuracy, loss], baseline: {dropout: 0}, better: {loss: lower}}
 "#;
 
 fn parse(text: &str) -> Parsed {
@@ -127,7 +127,7 @@ fn a_number_has_one_form() {
     let id = |value: &str| {
         let file = FILE.replace("dropout: [0, 0.4, 0.8]", &format!("dropout: [{value}]"));
         let file = file
-            .replace("baseline: {dropout: 0}", "")
+            .replace("baseline: {dropout: 0}, ", "")
             .replace("include: [{dropout: 0, augment: false}]\n", "");
         parse(&file).sweep.configurations[0].id
     };
@@ -176,14 +176,14 @@ fn mistakes_are_shown_where_they_are() {
         ),
         ("\"${args}\"", "\"${param.augment}\"", "there is no parameter `augment`", "add `augment` to them"),
         (
-            "{dropout: 0}}",
-            "{droput: 0}}",
+            "baseline: {dropout: 0},",
+            "baseline: {droput: 0},",
             "`droput` is neither in `parameters` nor in `settings`",
             "did you mean `dropout`?",
         ),
         (
-            "{dropout: 0}}",
-            "{dropout: 3}}",
+            "baseline: {dropout: 0},",
+            "baseline: {dropout: 3},",
             "no configuration matches `report.baseline`",
             "add it to the grid",
         ),
@@ -191,13 +191,10 @@ fn mistakes_are_shown_where_they_are() {
         ("  dropout:", "  a b: 1\n  dropout:", "`a b` cannot be the name of a setting", "letters"),
         ("[0, 0.4, 0.8]", "[{a: 1}]", "found a mapping", "a name of its own"),
         ("{min: 1e-4,", "{min: low,", "a range of `lr` needs numbers", "list its values"),
+        ("{loss: lower}", "{loss: down}", "must be `higher` or `lower`, found `down`", "the lower value"),
+        ("{loss: lower}", "{los: lower}", "`report.better` names `los`", "did you mean `loss`?"),
         ("metrics: [accuracy, loss], ", "", "`report.metrics` is missing", "name the metrics"),
-        (
-            "[accuracy, loss]",
-            "[accuracy, accuracy]",
-            "the metric `accuracy` is given twice",
-            "the first one is here",
-        ),
+        ("[accuracy, loss]", "[loss, loss]", "the metric `loss` is given twice", "the first one is here"),
         (
             "seeds:",
             "training: {epochs: 3}\nseeds:",
@@ -272,6 +269,7 @@ fn a_command_that_gets_no_settings_is_warned_of() {
 fn the_plan_shows_the_first_command() {
     let plan = Plan::of(&parse(FILE), 3).to_string();
     assert!(plan.contains("first task: python3 train.py --lr=0.0001 --dropout=0 --seed=0\n"), "{plan}");
+    assert!(plan.contains("report: accuracy (higher is better), loss (lower is better)"), "{plan}");
     assert!(plan.contains("program.directory  /home/me/net (set)"), "{plan}");
     let json = serde_json::to_value(Plan::of(&parse(FILE), 3)).unwrap();
     assert_eq!(

@@ -241,7 +241,13 @@ impl ScriptedWorker {
     }
 
     pub(crate) async fn epoch(&self, token: u64, task: &v1::TaskId, epoch: u32) {
-        let record = v1::EpochRecord { epoch, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+        let record = v1::EpochRecord {
+            epoch,
+            train_loss: 1.0,
+            valid_loss: 1.0,
+            valid_accuracy: 0.5,
+            ..Default::default()
+        };
         let (task, record) = (Some(task.clone()), Some(record));
         self.say(work_request::Message::Epoch(v1::EpochReport { token, task, record, epochs: 10 })).await;
     }
@@ -251,7 +257,13 @@ pub(crate) fn result(accuracy: f64) -> v1::TaskResult {
     v1::TaskResult {
         metrics: [("accuracy".to_owned(), accuracy)].into(),
         confusion: vec![v1::ConfusionRow { counts: vec![1] }],
-        history: vec![v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 }],
+        history: vec![v1::EpochRecord {
+            epoch: 1,
+            train_loss: 1.0,
+            valid_loss: 1.0,
+            valid_accuracy: 0.5,
+            ..Default::default()
+        }],
         best_epoch: 1,
         parameters: 7,
         seconds: 0.5,

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::{
     id::{ConfigurationId, SweepName},
     needs::Needs,
+    result::Direction,
     settings::TaskSettings,
 };
 
@@ -72,6 +73,10 @@ pub struct ReportSettings {
     /// file is read when a report is made. Sweeps from older journals have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// Whether higher or lower values of a metric are better, where the name alone does not say it right; see
+    /// [`Direction::of`]. Sweeps from older journals have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub better: BTreeMap<String, Direction>,
 }
 
 /// Settings for repeating failed attempts.

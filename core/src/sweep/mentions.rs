@@ -29,6 +29,8 @@ pub(crate) struct Mentions {
     primaries: BTreeSet<String>,
     /// The metrics of `report`, with their positions.
     metrics: Option<Vec<(String, Span)>>,
+    /// The metrics whose direction is given, with their positions.
+    directed: Vec<(String, Span)>,
 }
 
 impl Mentions {
@@ -74,6 +76,15 @@ impl Mentions {
                 self.subsets.insert(names.into_iter().collect::<Vec<_>>().join("+"));
             }
         }
+    }
+
+    pub(crate) fn direction_of(&mut self, metric: &str, span: Span) {
+        self.directed.push((metric.to_owned(), span));
+    }
+
+    /// The metrics whose direction `report` names, with their positions.
+    pub(crate) fn directed(&self) -> &[(String, Span)] {
+        &self.directed
     }
 
     /// The metrics that `report` names, if it names any.

@@ -25,7 +25,14 @@ pub(crate) fn check(outline: &mut Outline, mentions: &Mentions, problems: &mut P
     }
     check_templates(outline, &everywhere, problems);
     match mentions.named_metrics() {
-        Some(metrics) => outline.report.metrics = metrics,
+        Some(metrics) => {
+            for (name, span) in mentions.directed().iter().filter(|(name, _)| !metrics.contains(name)) {
+                problems
+                    .error(*span, format!("`report.better` names `{name}`, which is not in `report.metrics`"))
+                    .maybe_help(did_you_mean(name, metrics.iter().map(String::as_str)));
+            }
+            outline.report.metrics = metrics;
+        }
         None => {
             problems
                 .error(Span::default(), "`report.metrics` is missing")

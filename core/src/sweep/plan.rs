@@ -15,6 +15,7 @@ use super::{
 use crate::{
     id::{ConfigurationId, SweepId, SweepName, TaskId},
     needs::Needs,
+    result::Direction,
     settings::{
         placeholders::{PlaceholderValues, shell_quoted},
         schema::{FIELDS, Field},
@@ -249,12 +250,16 @@ impl fmt::Display for Plan {
             }
         }
 
-        writeln!(
-            f,
-            "\nreport: {}, intervals at {} confidence",
-            self.report.metrics.join(", "),
-            self.report.confidence
-        )?;
+        let directed = |name: &String| {
+            let direction = Direction::of(name, &self.report.better);
+            format!("{name} ({} is better)", direction.as_str())
+        };
+        // Those of the built-in metrics are known.
+        let metrics: Vec<String> = match self.first_command.as_slice() {
+            [] => self.report.metrics.clone(),
+            _ => self.report.metrics.iter().map(directed).collect(),
+        };
+        writeln!(f, "\nreport: {}, intervals at {} confidence", metrics.join(", "), self.report.confidence)?;
         let RetrySettings { max_attempts, initial_backoff, max_backoff } = &self.retries;
         writeln!(
             f,

@@ -1,7 +1,7 @@
 //! `seeds`, `report`, `retries`, `checkpoint`, `order` and `priority`.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -14,7 +14,11 @@ use super::{
     scalar::{self, did_you_mean},
     vocabulary::Vocabulary,
 };
-use crate::{result::metric, settings::schema::MAX_TEXT_BYTES, text::is_unprintable};
+use crate::{
+    result::{Direction, metric},
+    settings::schema::MAX_TEXT_BYTES,
+    text::is_unprintable,
+};
 
 /// Up to this value seeds are exact in tools that read every number as a double.
 const MAX_SEED: u64 = (1 << 53) - 1;
@@ -84,7 +88,12 @@ pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec
 
 pub(crate) fn default_report() -> ReportSettings {
     let metrics = [metric::ACCURACY, metric::LOSS, metric::F_SCORE];
-    ReportSettings { metrics: metrics.map(str::to_owned).to_vec(), confidence: 0.95, reference: None }
+    ReportSettings {
+        metrics: metrics.map(str::to_owned).to_vec(),
+        confidence: 0.95,
+        reference: None,
+        better: Default::default(),
+    }
 }
 
 /// Reads `report`, and the values that select the baseline, if they are given.
@@ -128,11 +137,19 @@ pub(crate) fn read_report(
                     problems.error(entry.value.span, message).help("0.95 is usual");
                 }
             },
+            "better" if vocabulary == Vocabulary::Own => {
+                report.better = read_better(&entry.value, mentions, problems)
+            }
+            "better" => {
+                problems
+                    .error(entry.key_span, "`report.better` is for the metrics of programs")
+                    .help("of the built-in metrics, loss and mae are better if lower, all others if higher");
+            }
             "reference" => report.reference = read_reference(&entry.value, problems),
             _ => scalar::unknown_key(
                 entry,
                 "report",
-                &["metrics", "baseline", "confidence", "reference"],
+                &["metrics", "baseline", "confidence", "better", "reference"],
                 problems,
             ),
         }
@@ -153,6 +170,31 @@ fn read_reference(node: &Node, problems: &mut Problems<'_>) -> Option<String> {
         return None;
     }
     Some(path.to_owned())
+}
+
+/// The directions in which metrics get better.
+fn read_better(
+    node: &Node,
+    mentions: &mut Mentions,
+    problems: &mut Problems<'_>,
+) -> BTreeMap<String, Direction> {
+    let mut better = BTreeMap::new();
+    for entry in scalar::map(node, "report.better", problems).unwrap_or_default() {
+        let what = format!("report.better.{}", entry.key);
+        mentions.direction_of(&entry.key, entry.key_span);
+        let Some(word) = scalar::text(&entry.value, &what, problems) else { continue };
+        match Direction::ALL.into_iter().find(|direction| direction.as_str() == word) {
+            Some(direction) => {
+                better.insert(entry.key.clone(), direction);
+            }
+            None => {
+                problems
+                    .error(entry.value.span, format!("`{what}` must be `higher` or `lower`, found `{word}`"))
+                    .help("of a loss the lower value is better, of an accuracy the higher");
+            }
+        }
+    }
+    better
 }
 
 /// The names of a program's metrics.

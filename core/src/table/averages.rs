@@ -40,6 +40,7 @@ impl ResultsTable {
             confidence: sweep.report.confidence,
             configurations,
             data_digests: known.data_digests(),
+            better: sweep.report.better.clone(),
         }
     }
 }
@@ -57,7 +58,8 @@ impl<'a> Known<'a> {
         let failed_seeds = self.failed_seeds(configuration);
         let expected = self.sweep.seeds.len();
         let comparisons = baseline.map(|baseline| {
-            comparisons(configuration, baseline, &self.pairs(configuration, baseline), confidence)
+            let pairs = self.pairs(configuration, baseline);
+            comparisons(configuration, baseline, &pairs, &self.sweep.report)
         });
         ConfigurationRow {
             id: configuration.id,

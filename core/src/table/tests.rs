@@ -48,7 +48,12 @@ fn sweep(configurations: u64, seeds: u64) -> Sweep {
             })
             .collect(),
         seeds: (0..seeds).collect(),
-        report: ReportSettings { metrics: vec!["accuracy".into()], confidence: 0.95, reference: None },
+        report: ReportSettings {
+            metrics: vec!["accuracy".into()],
+            confidence: 0.95,
+            reference: None,
+            better: Default::default(),
+        },
         retries: RetrySettings {
             max_attempts: 3,
             initial_backoff: Duration::ZERO,
