@@ -18,7 +18,7 @@ pub(crate) use self::{
     operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
     places::{Listen, Target},
     reference::{TaskPath, TaskReference},
-    sweep_file::{SweepFileArgs, is_stdin, origin_of},
+    sweep_file::{SweepFileArgs, folder_of, is_stdin, origin_of},
 };
 
 const EXIT_CODES: &str = "\

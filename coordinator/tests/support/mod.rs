@@ -26,7 +26,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A sweep file in these tests is the JSON of a sweep; the real parser has its own tests.
 pub(crate) fn parser() -> SweepParser {
-    Arc::new(|source, origin| match serde_json::from_str::<Sweep>(source) {
+    Arc::new(|source, origin, _| match serde_json::from_str::<Sweep>(source) {
         Ok(sweep) => Ok((sweep, vec![format!("{origin}: a warning")])),
         Err(error) => Err(format!("{origin}: {error}")),
     })

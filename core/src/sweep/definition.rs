@@ -50,8 +50,12 @@ pub struct Configuration {
     /// The swept paths that this configuration sets, with their values. Paths beyond [`Sweep::parameters`] come from
     /// `include`.
     pub values: BTreeMap<String, Value>,
-    /// Whether the other configurations are compared with this one.
+    /// Whether other configurations are compared with this one.
     pub baseline: bool,
+    /// The baseline that this configuration is compared with, if the sweep has several; otherwise it is compared with
+    /// the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared_with: Option<ConfigurationId>,
     /// Tasks with equal keys can be trained in one cohort. The key covers all settings that decide shapes and the
     /// length of the loop.
     pub cohort_key: u64,

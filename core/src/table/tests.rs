@@ -43,6 +43,7 @@ fn sweep(configurations: u64, seeds: u64) -> Sweep {
                 settings: TaskSettings::Network(settings.clone()),
                 values: BTreeMap::new(),
                 baseline: id == 0,
+                compared_with: None,
                 cohort_key: 0,
             })
             .collect(),

@@ -50,6 +50,7 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
                 settings: TaskSettings::Network(settings.clone()),
                 values: BTreeMap::new(),
                 baseline: false,
+                compared_with: None,
                 cohort_key: 1,
             })
             .collect(),
