@@ -8,7 +8,7 @@ use colearn_core::{
     sweep::{Configuration, Sweep},
     table::{ResultsTable, TaskOutcome},
 };
-use colearn_report::{Material, Provenance, heading_and_rows, summary_line, text};
+use colearn_report::{Material, Provenance, Reference, heading_and_rows, summary_line, text};
 use serde_json::{Value, json};
 
 use crate::{Written, made_up::Draws};
@@ -404,4 +404,24 @@ fn a_program_without_curves_or_results_has_a_page_too() {
     let page = Written::new(&material).page();
     assert!(page.contains("0 of 20 results.") && page.contains("No seed has both"), "{page}");
     assert!(page.contains("Compared with the baseline"));
+}
+
+#[test]
+fn published_means_of_a_program_are_found_by_its_own_settings() {
+    let mut material = words();
+    let parse = |text: &str| Reference::parse_for(&material.sweep, text, "published.csv");
+    let error = parse("lr,r2\n0.1,0.5\n").unwrap_err().to_string();
+    assert!(
+        error.ends_with("names settings of the program (augment, layers, optimizer, warmup) and metrics"),
+        "{error}"
+    );
+    let text = "# A paper\noptimizer,layers,warmup,r2,val.nll\nadam,\"[64, 64]\",null,.79,\nsgd,\"[32]\",null,.1,1\n";
+    material.reference = Some(parse(text).unwrap());
+    let report = Written::new(&material);
+    let page = report.page();
+    assert!(page.contains("<h2>Beside the published means</h2>") && page.contains("<td>.79</td>"), "{page}");
+    assert!(report.file("plots/r2.svg").contains("published: .79"));
+    assert!(
+        report.file("results.md").contains("layers=[32] optimizer=sgd warmup=null) matches no configuration")
+    );
 }
