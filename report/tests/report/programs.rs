@@ -132,7 +132,7 @@ fn metrics_of_any_size_and_parameters_of_any_type_are_readable() {
         "Confusion",
         "test split",
     ] {
-        let body = page.split("</style>").nth(1).unwrap();
+        let (_, body) = page.split_once("</style>").unwrap();
         assert!(!body.contains(wrong), "`{wrong}` is in {body}");
     }
     let markdown = report.file("results.md");
