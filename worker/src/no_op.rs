@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use colearn_core::{
     id::TaskId,
+    needs::TrainerKind,
     result::{EpochRecord, TaskResult, metric},
 };
 use colearn_proto::worker::SlotOffer;
@@ -49,7 +50,7 @@ impl NoOpTrainers {
 }
 
 impl Trainers for NoOpTrainers {
-    fn start(&mut self, slot: u32) {
+    fn start(&mut self, slot: u32, _kind: TrainerKind) {
         self.running.insert(slot);
         self.say(Input::TrainerSaid { slot, event: Event::Ready { device: DEVICE.to_owned() } });
     }
@@ -138,7 +139,7 @@ mod tests {
         };
         let (mut trainers, mut said) = NoOpTrainers::new(&[slot(0), slot(1)]);
         for slot in 0..2 {
-            trainers.start(slot);
+            trainers.start(slot, TrainerKind::Networks);
             trainers.command(slot, Command::Train { members: members(3) });
             trainers.kill(slot);
             trainers.kill(slot);
