@@ -33,7 +33,13 @@ fn garbage_report() -> work_request::Message {
 
 /// A report of half a megabyte.
 fn large_report() -> work_request::Message {
-    let record = v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+    let record = v1::EpochRecord {
+        epoch: 1,
+        train_loss: 1.0,
+        valid_loss: 1.0,
+        valid_accuracy: 0.5,
+        ..Default::default()
+    };
     let result = Some(v1::TaskResult { history: vec![record; 16_000], ..result(0.5) });
     work_request::Message::Finished(v1::TaskFinished { token: 1, task: Some(unknown_task()), result })
 }
@@ -45,7 +51,13 @@ async fn workers_that_flood_wait_and_keep_nobody_else_waiting() {
     let mut config = config(folder.path());
     config.storage = Storage::Store(store.clone());
     let coordinator = start_with(config).await.unwrap();
-    let record = v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+    let record = v1::EpochRecord {
+        epoch: 1,
+        train_loss: 1.0,
+        valid_loss: 1.0,
+        valid_accuracy: 0.5,
+        ..Default::default()
+    };
     let (task, record) = (Some(unknown_task()), Some(record));
     let epoch = work_request::Message::Epoch(v1::EpochReport { token: 1, task, record, epochs: 10 });
     let heartbeat = work_request::Message::Heartbeat(v1::Heartbeat {});

@@ -4,7 +4,7 @@ use colearn_core::{
     failure::Failure,
     id::{LeaseToken, WorkerId},
     needs,
-    result::TaskResult,
+    result::{EpochRecord, TaskResult},
     scheduler::SlotOffer,
     text::{printable, printable_lines, shortened},
     time::Timestamp,
@@ -122,8 +122,15 @@ fn printable_names(result: TaskResult) -> TaskResult {
         device: printable(result.device),
         data_digest: printable(result.data_digest),
         weights_digest: printable(result.weights_digest),
+        commit: printable(result.commit),
+        history: result.history.into_iter().map(printable_curves).collect(),
         ..result
     }
+}
+
+fn printable_curves(record: EpochRecord) -> EpochRecord {
+    let values = record.values.into_iter().map(|(name, value)| (printable(name), value));
+    EpochRecord { values: values.collect(), ..record }
 }
 
 /// Lines that a worker logged. Long lines are cut, and characters that a terminal would interpret are removed.
