@@ -32,6 +32,7 @@ mod init;
 mod interrupt;
 mod introduction;
 mod local_worker;
+mod needs;
 mod output;
 mod plan;
 mod progress;

@@ -10,7 +10,11 @@ use std::{
 };
 
 use colearn_coordinator::{Config, Coordinator, Storage, engine::Clock, store::Store};
-use colearn_core::{id::WorkerId, time::Timestamp};
+use colearn_core::{
+    id::WorkerId,
+    needs::{Offers, TrainerKind},
+    time::Timestamp,
+};
 use colearn_proto::worker::SlotOffer;
 use colearn_worker::{
     connection::Connection,
@@ -111,7 +115,10 @@ pub async fn worker(shared: Shared, host: &'static str, cohorts: &'static [u32])
             index,
             device: "virtual".to_owned(),
             max_cohort: *max_cohort,
-            offers: colearn_core::needs::Offers::default(),
+            offers: Offers {
+                trainers: [TrainerKind::Networks, TrainerKind::Programs].into(),
+                ..Offers::default()
+            },
         });
         let limits = Limits {
             trainer_timeout: Some(Duration::from_secs(6)),
