@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     failure::Failure,
     id::{LeaseToken, SweepId, TaskId, WorkerId},
+    needs::Offers,
     sweep::Sweep,
 };
 
@@ -256,6 +257,9 @@ pub struct SlotOffer {
     pub device: String,
     /// Maximum number of tasks in one cohort; at least 1.
     pub max_cohort: u32,
+    /// What it offers to tasks.
+    #[serde(default)]
+    pub offers: Offers,
 }
 
 /// A lease that a connecting worker holds.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     failure::Failure,
     id::{LeaseToken, SweepId, SweepName, TaskId, WorkerId},
+    needs::Offers,
     settings::TaskSettings,
     sweep::Sweep,
     time::Timestamp,
@@ -209,6 +210,8 @@ pub struct SlotView {
     pub device: String,
     /// Maximum number of tasks in one cohort.
     pub max_cohort: u32,
+    /// What it offers to tasks; `None` if the worker has not reconnected since the coordinator's start.
+    pub offers: Option<Offers>,
     /// Its running tasks.
     pub tasks: Vec<RunningTask>,
 }
@@ -324,8 +327,14 @@ impl Scheduler {
         self.workers.iter().map(|(id, worker)| {
             let mut slots: BTreeMap<u32, SlotView> = BTreeMap::new();
             for (index, offer) in &worker.slots {
-                let (device, max_cohort) = (offer.device.clone(), offer.max_cohort);
-                slots.insert(*index, SlotView { index: *index, device, max_cohort, tasks: Vec::new() });
+                let view = SlotView {
+                    index: *index,
+                    device: offer.device.clone(),
+                    max_cohort: offer.max_cohort,
+                    offers: Some(offer.offers.clone()),
+                    tasks: Vec::new(),
+                };
+                slots.insert(*index, view);
             }
             for token in &worker.leases {
                 let Some(lease) = self.leases.get(token) else { continue };
@@ -333,6 +342,7 @@ impl Scheduler {
                     index: lease.slot,
                     device: String::new(),
                     max_cohort: 0,
+                    offers: None,
                     tasks: Vec::new(),
                 };
                 let slot = slots.entry(lease.slot).or_insert_with(unknown);

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     id::{LeaseToken, WorkerId},
+    needs::Offers,
     time::Timestamp,
 };
 
@@ -41,6 +42,7 @@ pub(super) struct Offer {
     /// Maximum number of tasks in one cohort.
     pub(super) max_cohort: u32,
     pub(super) device: String,
+    pub(super) offers: Offers,
 }
 
 /// A slot that waits for tasks. The order spreads scarce tasks: small slots come first, and the first slots of all

@@ -31,8 +31,8 @@ impl Scheduler {
         known.about = about;
         known.last_seen = now;
         known.data_sets = DataSets::default();
-        let offers = slots.into_iter().map(|SlotOffer { index, device, max_cohort }| {
-            (index, Offer { max_cohort: max_cohort.max(1), device })
+        let offers = slots.into_iter().map(|SlotOffer { index, device, max_cohort, offers }| {
+            (index, Offer { max_cohort: max_cohort.max(1), device, offers })
         });
         known.slots = offers.collect();
         known.busy.clear();

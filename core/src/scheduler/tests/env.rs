@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crate::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, LeaseToken, SweepId, SweepName, TaskId, WorkerId},
+    needs::Offers,
     scheduler::{
         Action, Event, HeldLease, PauseView, Scheduler, SchedulerSettings, SettledSweep, SlotOffer,
         Submission, TaskState,
@@ -82,6 +83,7 @@ pub(super) fn slots(max_cohorts: &[u32]) -> Vec<SlotOffer> {
         index,
         device: "cpu x1".to_owned(),
         max_cohort: *max_cohort,
+        offers: Offers::default(),
     };
     (0..).zip(max_cohorts).map(slot).collect()
 }
