@@ -130,7 +130,7 @@ async fn garbage_ends_its_own_connection_alone() {
 async fn hellos_that_are_too_large_or_strange_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = start(folder.path()).await;
-    let slot = |device: String| v1::Slot { index: 0, device, max_cohort: 1 };
+    let slot = |device: String| v1::Slot { index: 0, device, max_cohort: 1, offers: None };
     let good = v1::Hello { worker: "w".to_owned(), ..v1::Hello::default() };
     let huge = "x".repeat(1 << 20);
     let oversized = v1::Hello { host: "x".repeat(5 << 20), ..good.clone() };
@@ -141,6 +141,8 @@ async fn hellos_that_are_too_large_or_strange_are_refused() {
         (v1::Hello { version: huge.clone(), ..good.clone() }, Code::InvalidArgument),
         (v1::Hello { slots: vec![slot(huge)], ..good.clone() }, Code::InvalidArgument),
         (v1::Hello { slots: vec![slot(String::new()); 1025], ..good.clone() }, Code::InvalidArgument),
+        (v1::Hello { labels: vec!["x".repeat(65)], ..good.clone() }, Code::InvalidArgument),
+        (v1::Hello { labels: vec!["x".to_owned(); 65], ..good.clone() }, Code::InvalidArgument),
         (oversized, Code::OutOfRange),
     ] {
         let opened = ScriptedWorker::open(&coordinator, work_request::Message::Hello(hello)).await;

@@ -111,6 +111,7 @@ pub async fn worker(shared: Shared, host: &'static str, cohorts: &'static [u32])
             index,
             device: "virtual".to_owned(),
             max_cohort: *max_cohort,
+            offers: colearn_core::needs::Offers::default(),
         });
         let limits = Limits {
             trainer_timeout: Some(Duration::from_secs(6)),

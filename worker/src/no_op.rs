@@ -130,7 +130,12 @@ mod tests {
     /// The channel has room for all events that can be sent before the agent reads.
     #[test]
     fn every_member_is_finished_at_once_and_a_kill_is_the_last_word() {
-        let slot = |index| SlotOffer { index, device: DEVICE.to_owned(), max_cohort: 3 };
+        let slot = |index| SlotOffer {
+            index,
+            device: DEVICE.to_owned(),
+            max_cohort: 3,
+            offers: colearn_core::needs::Offers::default(),
+        };
         let (mut trainers, mut said) = NoOpTrainers::new(&[slot(0), slot(1)]);
         for slot in 0..2 {
             trainers.start(slot);

@@ -165,7 +165,7 @@ pub(crate) fn plan(
         };
         let max_cohort = wanted.max_cohort.unwrap_or(if on_gpus { GPU_COHORT } else { 1 });
         PlannedSlot {
-            offer: SlotOffer { index, device, max_cohort },
+            offer: SlotOffer { index, device, max_cohort, offers: colearn_core::needs::Offers::default() },
             trainer: TrainerOptions {
                 data_dir: locations.data_dir.clone(),
                 allow_data_outside: locations.allow_data_outside,
@@ -220,7 +220,12 @@ mod tests {
         assert_eq!(slots.len(), 2);
         assert_eq!(
             slots[1].offer,
-            SlotOffer { index: 1, device: "cuda:1 NVIDIA H100".to_owned(), max_cohort: 16 }
+            SlotOffer {
+                index: 1,
+                device: "cuda:1 NVIDIA H100".to_owned(),
+                max_cohort: 16,
+                offers: colearn_core::needs::Offers::default()
+            }
         );
         assert_eq!(slots[1].trainer.device, "cuda:0");
         assert!(slots[1].trainer.allow_data_outside);

@@ -3,6 +3,7 @@
 use colearn_core::{
     failure::Failure,
     id::{LeaseToken, WorkerId},
+    needs,
     result::TaskResult,
     scheduler::SlotOffer,
     text::{printable, printable_lines, shortened},
@@ -48,6 +49,12 @@ pub(super) fn hello(wire: v1::Hello) -> Result<Hello, ConvertError> {
     for slot in &wire.slots {
         limit("device", slot.device.len(), MAX_NAME)?;
     }
+    limit("labels", wire.labels.len(), needs::MAX_LABELS)?;
+    for label in &wire.labels {
+        limit("label", label.len(), needs::MAX_LABEL_BYTES)?;
+    }
+    let labels = wire.labels.into_iter().map(printable).collect();
+    let wire = v1::Hello { labels, ..wire };
     limit("host", wire.host.len(), MAX_NAME)?;
     limit("version", wire.version.len(), MAX_NAME)?;
     let hello = Hello::try_from(wire)?;

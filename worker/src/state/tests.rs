@@ -89,7 +89,12 @@ impl TestEnv {
     }
 
     fn with_limits(slots: u32, limits: Limits) -> Self {
-        let offers = (0..slots).map(|index| SlotOffer { index, device: "cpu x1".to_owned(), max_cohort: 2 });
+        let offers = (0..slots).map(|index| SlotOffer {
+            index,
+            device: "cpu x1".to_owned(),
+            max_cohort: 2,
+            offers: colearn_core::needs::Offers::default(),
+        });
         let worker = WorkerId::new("worker").unwrap();
         let agent = Agent::new(worker, "host".to_owned(), offers, limits, Timestamp(0));
         let mut env = Self { agent, now: Timestamp(0) };
