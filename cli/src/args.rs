@@ -18,7 +18,7 @@ pub(crate) use self::{
     operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
     places::{Listen, Target},
     reference::{TaskPath, TaskReference},
-    sweep_file::{SweepFileArgs, is_stdin, origin_of},
+    sweep_file::{SweepFileArgs, folder_of, is_stdin, origin_of},
 };
 
 const EXIT_CODES: &str = "\
@@ -178,11 +178,16 @@ pub(crate) struct RunArgs {
 #[derive(Args, Debug)]
 pub(crate) struct InitArgs {
     /// The data set: a bare name in the data folder, or a path, as in sweep files.
-    pub(crate) dataset: String,
+    #[arg(required_unless_present = "command", conflicts_with = "command")]
+    pub(crate) dataset: Option<String>,
+    /// Instead of a data set: the command of a program of your own, with its options, such as `-- python3 train.py --lr
+    /// 0.01`.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
     /// Folder in which bare data set names are looked up.
     #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
     pub(crate) data_dir: PathBuf,
-    /// File to write, which must not exist yet; `-` for standard output [default: DATASET.yaml].
+    /// File to write, which must not exist yet; `-` for standard output [default: the data set or script, with .yaml].
     #[arg(long, value_name = "FILE", value_parser = places::path())]
     pub(crate) out: Option<PathBuf>,
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use colearn_core::sweep::{Parsed, Plan, Sweep};
 
 use crate::{
-    args::{PlanArgs, origin_of},
+    args::{PlanArgs, folder_of, origin_of},
     data::check_data_that_is_here,
     exit::{Exit, Failure, Outcome},
     remote::read_sweep_file,
@@ -31,7 +31,7 @@ pub(crate) fn plan(arguments: &PlanArgs) -> Outcome {
 /// Returns all diagnostics if the file cannot be read or is not valid.
 pub(crate) fn parse_file(file: &Path) -> Result<(String, Parsed), Failure> {
     let source = read_sweep_file(file)?;
-    let parsed = Sweep::parse(&source, &origin_of(file))
+    let parsed = Sweep::parse_in(&source, &origin_of(file), &folder_of(file))
         .map_err(|diagnostics| Failure::invalid_sweep(&diagnostics))?;
     for warning in &parsed.warnings {
         errln!("{warning}");

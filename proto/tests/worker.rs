@@ -95,7 +95,7 @@ fn workers_of_other_versions_offer_what_is_known_of_them() {
 #[test]
 fn what_a_worker_says_survives_the_wire() {
     let (token, task) = (LeaseToken(9), task(1));
-    let record = EpochRecord { epoch: 2, train_loss: 0.5, valid_loss: 0.75, valid_accuracy: 0.25 };
+    let record = EpochRecord::of_network(2, 0.5, 0.75, 0.25);
     let result = TaskResult { metrics: [("accuracy".to_owned(), 0.5)].into(), ..TaskResult::default() };
     let failure = Failure::new(FailureReason::Data, "no such file");
     for message in [

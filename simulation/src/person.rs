@@ -200,7 +200,12 @@ impl Person {
     /// More levels and more seeds.
     fn longer(&self) -> v1::ExtendSweepRequest {
         let source = file(FIRST, "[0, 0.5, 0.9]", "[0, 1, 2, 3]", &self.schedule);
-        v1::ExtendSweepRequest { name: FIRST.to_owned(), source, origin: "longer.yaml".to_owned() }
+        v1::ExtendSweepRequest {
+            name: FIRST.to_owned(),
+            source,
+            origin: "longer.yaml".to_owned(),
+            ..Default::default()
+        }
     }
 
     /// Resumes and retries a sweep until every task has its result, except those that always diverge.

@@ -342,7 +342,7 @@ pub fn diverges(task: TaskId) -> bool {
 
 fn record(task: TaskId, epoch: u32) -> EpochRecord {
     let loss = (number_of(task, "loss") % 1000) as f64 / 700.0 + 1.0 / f64::from(epoch);
-    EpochRecord { epoch, train_loss: loss, valid_loss: loss + 0.125, valid_accuracy: 0.5 }
+    EpochRecord::of_network(epoch, loss, loss + 0.125, 0.5)
 }
 
 /// The result of a task.
@@ -363,5 +363,6 @@ pub fn result(task: TaskId, epochs: u32) -> TaskResult {
         data_digest: DATA_DIGEST.to_owned(),
         weights_digest: format!("{:064x}", number_of(task, "weights")),
         resumed_after: Vec::new(),
+        commit: String::new(),
     }
 }

@@ -90,7 +90,7 @@ fn result(task: TaskId) -> TaskResult {
             .collect::<BTreeMap<_, _>>(),
         confusion: vec![vec![50, 10], vec![20, 40]],
         classes: vec!["a".to_owned(), "b".to_owned()],
-        history: vec![EpochRecord { epoch: 1, train_loss: loss, valid_loss: loss, valid_accuracy: accuracy }],
+        history: vec![EpochRecord::of_network(1, loss, loss, accuracy)],
         best_epoch: 1,
         parameters: 1,
         seconds: 0.0,
@@ -98,6 +98,7 @@ fn result(task: TaskId) -> TaskResult {
         data_digest: "0".repeat(64),
         weights_digest: format!("{:064x}", task.seed),
         resumed_after: Vec::new(),
+        commit: String::new(),
     }
 }
 

@@ -134,7 +134,13 @@ fn request(message: work_request::Message) -> v1::WorkRequest {
 }
 
 fn result() -> v1::TaskResult {
-    let record = |epoch| v1::EpochRecord { epoch, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+    let record = |epoch| v1::EpochRecord {
+        epoch,
+        train_loss: 1.0,
+        valid_loss: 1.0,
+        valid_accuracy: 0.5,
+        ..Default::default()
+    };
     let metrics = [("accuracy", 0.5), ("loss", 1.25), ("f_score", 0.5)];
     v1::TaskResult {
         metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
@@ -148,5 +154,6 @@ fn result() -> v1::TaskResult {
         data_digest: "0".repeat(64),
         weights_digest: "0".repeat(64),
         resumed_after: Vec::new(),
+        commit: String::new(),
     }
 }

@@ -19,7 +19,7 @@ use super::{
     submit::{file_refused, read_sweep_file},
 };
 use crate::{
-    args::{ExtendArgs, Named, PriorityArgs, RemoveArgs, RetryArgs, Target},
+    args::{ExtendArgs, Named, PriorityArgs, RemoveArgs, RetryArgs, Target, folder_of},
     connect::Connection,
     exit::{Exit, Failure, Outcome},
     progress::has_ended,
@@ -55,14 +55,19 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
     let mut connection = Connection::open(target).await?;
     let client = &mut connection.sweeps;
     let origin = file.display().to_string();
-    let request = v1::ExtendSweepRequest { name: name.to_owned(), source: source.clone(), origin };
+    let request = v1::ExtendSweepRequest {
+        name: name.to_owned(),
+        source: source.clone(),
+        origin,
+        folder: folder_of(file),
+    };
     let response = match client.extend_sweep(request).await {
         // The message shows the differences between file and sweep.
         Err(status) if status.code() == Code::FailedPrecondition => {
             return Err(Failure::new(Exit::SweepFile, status.message()));
         }
         Err(status) if status.code() == Code::InvalidArgument => {
-            return Err(file_refused(client, &status, &source, &file.display().to_string()));
+            return Err(file_refused(client, &status, &source, file));
         }
         answer => answered(client, name, answer).await?,
     };
@@ -85,7 +90,7 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
     }
     if !has_ended(&summary) {
         outln!("{}", continues(&connection, target, &summary, file));
-        let called = Sweep::parse(&source, "").ok().map(|parsed| parsed.sweep.name);
+        let called = Sweep::parse_in(&source, "", &folder_of(file)).ok().map(|parsed| parsed.sweep.name);
         if connection.is_embedded() && called.is_some_and(|called| called.as_str() != name) {
             outln!("with `name: {name}` in that file, which has another name now");
         }

@@ -8,7 +8,7 @@ use tonic::{Code, Status};
 
 use super::{Client, labels::state_word, request::summary_of};
 use crate::{
-    args::{SubmitArgs, SweepFileArgs, Target, is_stdin, origin_of},
+    args::{SubmitArgs, SweepFileArgs, Target, folder_of, is_stdin, origin_of},
     connect::Connection,
     data::check_data_that_is_here,
     exit::{Exit, Failure, Outcome},
@@ -19,7 +19,7 @@ pub(crate) async fn submit(arguments: &SubmitArgs) -> Outcome {
     let SubmitArgs { sweep_file, target, data_dir } = arguments;
     let source = read_sweep_file(&sweep_file.file)?;
     // Mistakes in the file are reported by the coordinator, which may be of another version.
-    if let Ok(parsed) = Sweep::parse(&source, &origin_of(&sweep_file.file)) {
+    if let Ok(parsed) = Sweep::parse_in(&source, &origin_of(&sweep_file.file), &folder_of(&sweep_file.file)) {
         check_data_that_is_here(&parsed.sweep, data_dir)?;
     }
     let mut connection = Connection::open_served(target).await?;
@@ -42,14 +42,15 @@ pub(crate) async fn submit_to(
         origin: origin_of(file),
         name: name.as_ref().map(ToString::to_string).unwrap_or_default(),
         replace: *replace,
+        folder: folder_of(file),
     };
     let response = client.submit_sweep(request.clone()).await.map_err(|status| {
-        let mut failure = file_refused(client, &status, &request.source, &request.origin);
+        let mut failure = file_refused(client, &status, &request.source, file);
         if status.code() == Code::AlreadyExists {
-            let in_file = || Sweep::parse(&request.source, &request.origin).map(|parsed| parsed.sweep.name);
+            let in_file = || Sweep::parse_in(&request.source, &request.origin, &request.folder);
             let called = match name {
                 Some(name) => name.to_string(),
-                None => in_file().map_or_else(|_| "NAME".to_owned(), |name| name.to_string()),
+                None => in_file().map_or_else(|_| "NAME".to_owned(), |parsed| parsed.sweep.name.to_string()),
             };
             failure.message += &format!(
                 "\nkeep both: the same command with --name {called}-2\nadd this file's seeds and configurations to it: colearn extend {called} {}{}\nstart over, without its results: the same command with --replace",
@@ -109,11 +110,12 @@ pub(crate) async fn submit_to(
 
 /// The failure for a refused sweep file. The length of a refusal is limited, so this program shows its own
 /// diagnostics of the file, if it finds errors too.
-pub(super) fn file_refused(client: &Client, status: &Status, source: &str, origin: &str) -> Failure {
+pub(super) fn file_refused(client: &Client, status: &Status, source: &str, file: &Path) -> Failure {
     if status.code() != Code::InvalidArgument {
         return client.failure(status);
     }
-    match Sweep::parse(source, origin) {
+    let origin = origin_of(file);
+    match Sweep::parse_in(source, &origin, &folder_of(file)) {
         Err(diagnostics) => Failure::invalid_sweep(&diagnostics),
         // The coordinator is of another version, or what it refuses is not a mistake in the file.
         Ok(_) => {

@@ -6,6 +6,7 @@ use colearn_core::{
     id::{SweepName, WorkerId},
     scheduler::{RetryScope, Scheduler, SubmissionError, SweepStatus, SweepView},
     sweep::Sweep,
+    text::is_unprintable,
 };
 use colearn_proto::v1::{self, sweep_service_server::SweepService};
 use tokio::sync::Semaphore;
@@ -43,16 +44,26 @@ impl Sweeps {
 
     /// Parses in a separate thread: a large sweep file keeps a core busy for seconds, and must not block other
     /// requests.
-    async fn parse(&self, source: String, origin: String) -> Result<(Sweep, Vec<String>), Status> {
-        if origin.len() > MAX_ORIGIN {
-            return Err(convert::invalid(format!("`origin` is longer than {MAX_ORIGIN} bytes")));
+    async fn parse(
+        &self,
+        source: String,
+        origin: String,
+        folder: String,
+    ) -> Result<(Sweep, Vec<String>), Status> {
+        for (field, text) in [("origin", &origin), ("folder", &folder)] {
+            if text.len() > MAX_ORIGIN {
+                return Err(convert::invalid(format!("`{field}` is longer than {MAX_ORIGIN} bytes")));
+            }
+        }
+        if !folder.is_empty() && (!folder.starts_with('/') || folder.chars().any(is_unprintable)) {
+            return Err(convert::invalid("`folder` is not an absolute path without control characters"));
         }
         let internal = |error: &dyn std::fmt::Display| refusal(Code::Internal, error);
         let turn = self.parsers.clone().acquire_owned().await.map_err(|error| internal(&error))?;
         let parser = self.rpc.parser.clone();
         let parse = move || {
             let _turn = turn;
-            parser(&source, &origin)
+            parser(&source, &origin, &folder)
         };
         let parsed = tokio::task::spawn_blocking(parse).await.map_err(|error| internal(&error))?;
         parsed.map_err(|diagnostics| refusal(Code::InvalidArgument, diagnostics))
@@ -77,8 +88,8 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::SubmitSweepRequest>,
     ) -> Result<Response<v1::SubmitSweepResponse>, Status> {
-        let v1::SubmitSweepRequest { source, origin, name, replace } = request.into_inner();
-        let (mut sweep, warnings) = self.parse(source, origin).await?;
+        let v1::SubmitSweepRequest { source, origin, name, replace, folder } = request.into_inner();
+        let (mut sweep, warnings) = self.parse(source, origin, folder).await?;
         if !name.is_empty() {
             sweep.name = SweepName::new(name).map_err(convert::invalid)?;
         }
@@ -215,8 +226,8 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::ExtendSweepRequest>,
     ) -> Result<Response<v1::ExtendSweepResponse>, Status> {
-        let v1::ExtendSweepRequest { name, source, origin } = request.into_inner();
-        let (sweep, warnings) = self.parse(source, origin).await?;
+        let v1::ExtendSweepRequest { name, source, origin, folder } = request.into_inner();
+        let (sweep, warnings) = self.parse(source, origin, folder).await?;
         let Operated { summary, tasks } = self.operate(&name, Operation::Extend(Box::new(sweep))).await?;
         let sweep = Some(convert::summary(summary));
         Ok(Response::new(v1::ExtendSweepResponse { sweep, added: tasks, warnings }))

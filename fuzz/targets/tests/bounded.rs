@@ -30,7 +30,7 @@ fn task() -> Option<v1::TaskId> {
 }
 
 fn record() -> v1::EpochRecord {
-    v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 0.5, valid_accuracy: 0.25 }
+    v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 0.5, valid_accuracy: 0.25, ..Default::default() }
 }
 
 fn result() -> v1::TaskResult {

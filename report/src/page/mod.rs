@@ -10,8 +10,9 @@ use std::fmt::Write as _;
 use colearn_core::{statistics::Verdict, table::ResultsTable, text::counted_len};
 
 use crate::{
-    cells::{count, label, mean_and_deviation, metric_heading, setting_columns, summary_line},
+    cells::{count, label, metric_heading, setting_columns, summary_line},
     charts::{Charts, Group},
+    numbers::Numbers,
     reference::Matched,
     report_data::{Material, best},
     svg::escape,
@@ -75,13 +76,15 @@ impl Page<'_> {
             let _ = write!(
                 text,
                 " Best {}: <strong>{}</strong> with {} (n = {}).",
-                escape(&metric_heading(name)),
-                mean_and_deviation(row.metrics.get(name)),
+                escape(&metric_heading(table, name)),
+                Numbers::of(table).mean_and_deviation(row.metrics.get(name)),
                 escape(&label(row, &columns)),
                 count(row)
             );
         }
-        if let (Some(baseline), Some(name)) = (table.baseline(), table.verdict_metric()) {
+        if let Some(baseline) = table.baseline().filter(|_| !table.is_of_networks()) {
+            let _ = write!(text, " Compared with the baseline, {}.", escape(&label(baseline, &columns)));
+        } else if let (Some(baseline), Some(name)) = (table.baseline(), table.verdict_metric()) {
             let verdicts: Vec<Verdict> =
                 table.configurations.iter().filter_map(|row| table.verdict(row)).collect();
             let of = |verdict| verdicts.iter().filter(|it| **it == verdict).count();
@@ -89,7 +92,7 @@ impl Page<'_> {
                 text,
                 " Against the baseline ({}), in {}: {} PCL, {} neutral, {} NCL.",
                 escape(&label(baseline, &columns)),
-                escape(&metric_heading(name)),
+                escape(&metric_heading(table, name)),
                 of(Verdict::Positive),
                 of(Verdict::Neutral),
                 of(Verdict::Negative)

@@ -6,7 +6,7 @@ use colearn_core::{
 };
 use serde_json::Value;
 
-use crate::cells::{all_metrics, row_warning, setting_columns, value};
+use crate::cells::{all_metrics, file_column, row_warning, setting_columns, value};
 
 /// The columns of every metric, in order; the heading is `{metric}_{name}`.
 pub(crate) type NumberColumn = (&'static str, fn(&ConfigurationRow, &str) -> Option<f64>);
@@ -61,10 +61,9 @@ fn plain_text(text: &str) -> String {
 #[must_use]
 pub fn csv(table: &ResultsTable) -> String {
     let settings = setting_columns(table);
-    let text = |path: &String| plain_text(path);
     let metrics = all_metrics(table);
     let mut heading: Vec<String> = vec!["id".into()];
-    heading.extend(settings.iter().map(text));
+    heading.extend(settings.iter().map(|path| plain_text(&file_column(path, &metrics))));
     heading.extend(["baseline", "n", "expected", "state"].map(String::from));
     for name in &metrics {
         heading.extend(NUMBERS.iter().map(|(part, _)| plain_text(&format!("{name}_{part}"))));

@@ -323,11 +323,8 @@ fn every_report_is_sent_once_on_a_stream_whatever_is_acknowledged_in_between() {
 fn training_goes_on_without_a_coordinator_and_epochs_are_not_kept() {
     let mut env = TestEnv::online(1);
     env.train(7, 0, &[1]);
-    let epoch = || Event::Epoch {
-        task: task(1),
-        record: EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 },
-        epochs: 2,
-    };
+    let epoch =
+        || Event::Epoch { task: task(1), record: EpochRecord::of_network(1, 1.0, 1.0, 0.5), epochs: 2 };
     assert!(matches!(env.said(0, epoch())[..], [Action::Send(FromWorker::Epoch { .. })]));
     assert_eq!(env.apply(Input::Disconnected), []);
     assert_eq!(env.said(0, epoch()), []);

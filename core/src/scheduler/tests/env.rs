@@ -51,11 +51,17 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
                 settings: TaskSettings::Network(settings.clone()),
                 values: BTreeMap::new(),
                 baseline: false,
+                compared_with: None,
                 cohort_key: 1,
             })
             .collect(),
         seeds: (0..seeds).collect(),
-        report: ReportSettings { metrics: vec!["accuracy".to_owned()], confidence: 0.95, reference: None },
+        report: ReportSettings {
+            metrics: vec!["accuracy".to_owned()],
+            confidence: 0.95,
+            reference: None,
+            better: Default::default(),
+        },
         retries: RetrySettings {
             max_attempts: 3,
             initial_backoff: Duration::from_secs(4),

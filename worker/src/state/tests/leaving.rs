@@ -27,7 +27,7 @@ impl TestEnv {
     }
 
     fn epoch(&mut self, slot: u32, seed: u64) {
-        let record = EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+        let record = EpochRecord::of_network(1, 1.0, 1.0, 0.5);
         self.said(slot, Event::Epoch { task: task(seed), record, epochs: 2 });
     }
 
