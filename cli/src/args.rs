@@ -33,7 +33,7 @@ Exit codes:
   7  the address to listen on is in use
   8  there is no sweep, task or worker of this name
   9  the sweep ended with failed tasks, or was cancelled
- 10  workers could not be started, or crashed repeatedly
+ 10  workers could not be started, crashed repeatedly, or do not have what the tasks need
 130  interrupted; recorded results are kept, and the same command continues";
 
 /// Run sweeps for multimodal co-learning: train every point of a YAML grid with every seed, and average over the seeds.

@@ -29,7 +29,7 @@ pub(crate) enum Exit {
     NotFound = 8,
     /// The sweep ended with failed tasks, or was cancelled.
     Incomplete = 9,
-    /// Workers could not be started, or crashed repeatedly.
+    /// Workers could not be started, crashed repeatedly, or do not have what the tasks need.
     Workers = 10,
     /// The reader closed the pipe: the code that a shell reports for a program ended by SIGPIPE.
     PipeClosed = colearn_command_line::PIPE_CLOSED,

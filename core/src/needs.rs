@@ -18,7 +18,7 @@ pub enum TrainerKind {
 }
 
 /// What each task of a sweep needs of the slot that it runs on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Needs {
     /// The kind of trainer.
@@ -34,7 +34,7 @@ pub struct Needs {
 }
 
 /// What a slot offers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Offers {
     /// The kinds of trainers that it can run.
     pub trainers: BTreeSet<TrainerKind>,

@@ -69,7 +69,7 @@ pub fn metric_heading(table: &ResultsTable, name: &str) -> String {
 pub(crate) fn value(value: &Value) -> String {
     match value {
         Value::String(text) => one_line(text),
-        value => value.to_string(),
+        value => one_line(&value.to_string()),
     }
 }
 

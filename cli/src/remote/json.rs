@@ -38,6 +38,7 @@ pub(super) fn summary(sweep: &SweepSummary) -> Value {
         "retried": sweep.retried,
         "workers": sweep.workers,
         "slots": sweep.slots,
+        "why_waiting": (!sweep.why_waiting.is_empty()).then_some(&sweep.why_waiting),
     })
 }
 
@@ -65,7 +66,7 @@ pub(super) fn task(row: &TaskRow) -> Value {
         "worker": running.then_some(&row.worker),
         "slot": running.then_some(row.slot),
         "epoch": running.then_some(row.epoch),
-        "epochs": running.then_some(row.epochs),
+        "epochs": (running && row.epochs > 0).then_some(row.epochs),
         "reason": failure.map(reason_word),
         "message": failure.map(|failure| &failure.message),
         "not_before": (row.not_before > 0).then(|| instant(row.not_before)),
@@ -83,7 +84,7 @@ pub(super) fn worker(worker: &Worker) -> Value {
             "seed": id.seed,
             "attempt": task.attempt,
             "epoch": task.epoch,
-            "epochs": task.epochs,
+            "epochs": (task.epochs > 0).then_some(task.epochs),
         })
     };
     let slot = |slot: &WorkerSlot| {
@@ -131,6 +132,7 @@ pub(super) fn without_data(without: &WithoutData) -> Value {
     json!({
         "worker": without.worker,
         "data_set": without.data_set,
+        "program": without.program,
         "other_digest": (!other.is_empty()).then_some(other),
     })
 }
@@ -140,6 +142,7 @@ pub(super) fn set_aside(pause: &SetAside) -> Value {
     json!({
         "worker": pause.worker,
         "data_set": (!pause.data_set.is_empty()).then_some(&pause.data_set),
+        "program": pause.program,
         "since": instant(pause.since),
         "until": instant(pause.until),
         "failures": pause.failures,

@@ -62,6 +62,11 @@ pub(super) fn reason_word(failure: &v1::Failure) -> &'static str {
     convert::failure_reason(failure.reason).map_or("unknown", |reason| reason.as_str())
 }
 
+/// How far a task is: `3/40`; `3` if its number of epochs is not known, as for a program.
+pub(super) fn epoch_of(epoch: u32, epochs: u32) -> String {
+    if epochs == 0 { epoch.to_string() } else { format!("{epoch}/{epochs}") }
+}
+
 /// Configuration, seed, reason and message of a failed attempt.
 pub(super) fn failure_parts(failed: &TaskFailure) -> (String, u64, &'static str, String) {
     let task = failed.task.clone().unwrap_or_default();
@@ -189,6 +194,11 @@ mod tests {
                 "configuration 00ff seed 4, attempt 1: will be tried again: settings: no",
             ]
         );
+    }
+
+    #[test]
+    fn a_program_has_epochs_without_a_total() {
+        assert_eq!((epoch_of(3, 40), epoch_of(5, 0)), ("3/40".to_owned(), "5".to_owned()));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use colearn_proto::v1::{self, SweepSummary};
 use tonic::Code;
 
 use super::{
+    Client,
     labels::state_word,
     pages,
     request::{answered, summary_of},
@@ -135,6 +136,14 @@ pub(crate) async fn priority(arguments: &PriorityArgs) -> Outcome {
     outln!("{name}: priority {}", summary.priority);
     connection.close().await;
     Ok(Exit::Success)
+}
+
+/// Lets a sweep go on with a changed program or another data set: the results so far do not determine its files any
+/// more. Failed tasks stay failed until they are retried.
+#[expect(dead_code, reason = "the options of commands that use it come next")]
+pub(crate) async fn replace_data(client: &mut Client, name: &str) -> Result<SweepSummary, Failure> {
+    let answer = client.replace_data(v1::ReplaceDataRequest { name: name.to_owned() }).await;
+    summary_of(answered(client, name, answer).await?.sweep)
 }
 
 /// `colearn cancel NAME`.

@@ -73,6 +73,10 @@ pub(crate) async fn submit_to(
     }
     let summary = summary_of(response.sweep)?;
     let counts = summary.tasks.unwrap_or_default();
+    // The worker of a `colearn run` comes later.
+    if summary.trains_only.is_empty() && !summary.why_waiting.is_empty() {
+        errln!("{}: its tasks wait: {}", summary.name, summary.why_waiting);
+    }
     if response.created {
         errln!(
             "{}: {} x {} = {}",

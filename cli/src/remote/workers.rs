@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{
     columns::{Align, Columns},
     json,
-    labels::{ago, last_seen, now, trainer_word, worker_state_for_people},
+    labels::{ago, epoch_of, last_seen, now, trainer_word, worker_state_for_people},
     pages, resolve, set_aside,
 };
 use crate::{
@@ -106,8 +106,12 @@ fn trains(tasks: &[RunningTask]) -> Vec<String> {
     let line = |task: &RunningTask| {
         let id = task.task.clone().unwrap_or_default();
         format!(
-            "{}/{}/{}, attempt {}, epoch {}/{}",
-            task.sweep, id.configuration, id.seed, task.attempt, task.epoch, task.epochs
+            "{}/{}/{}, attempt {}, epoch {}",
+            task.sweep,
+            id.configuration,
+            id.seed,
+            task.attempt,
+            epoch_of(task.epoch, task.epochs)
         )
     };
     let mut lines: Vec<String> = tasks.iter().take(MAX_TASKS).map(line).collect();

@@ -109,6 +109,7 @@ pub(super) fn summary(summary: SweepSummary) -> v1::SweepSummary {
         priority: summary.priority,
         paused: summary.paused,
         max_concurrent_tasks: summary.max_concurrent_tasks.unwrap_or(0),
+        why_waiting: summary.why_waiting.map(|why| why.to_string()).unwrap_or_default(),
         trains_only: summary.trains_only.map(|name| name.to_string()).unwrap_or_default(),
     }
 }
@@ -126,6 +127,7 @@ pub(super) fn without_data(without: WithoutData) -> v1::WithoutData {
     v1::WithoutData {
         worker: without.worker.to_string(),
         data_set: without.data_set,
+        program: without.program,
         other_digest: without.other.unwrap_or_default(),
     }
 }
@@ -134,6 +136,7 @@ pub(super) fn set_aside(worker: &WorkerId, pause: PauseView) -> v1::SetAside {
     v1::SetAside {
         worker: worker.to_string(),
         data_set: pause.data_set.unwrap_or_default(),
+        program: pause.program,
         since: pause.since.0,
         until: pause.until.0,
         failures: pause.failures,

@@ -251,6 +251,14 @@ impl SweepService for Sweeps {
         Ok(Response::new(v1::PrioritizeSweepResponse { sweep: Some(convert::summary(operated.summary)) }))
     }
 
+    async fn replace_data(
+        &self,
+        request: Request<v1::ReplaceDataRequest>,
+    ) -> Result<Response<v1::ReplaceDataResponse>, Status> {
+        let operated = self.operate(&request.into_inner().name, Operation::ReplaceData).await?;
+        Ok(Response::new(v1::ReplaceDataResponse { sweep: Some(convert::summary(operated.summary)) }))
+    }
+
     async fn remove_sweep(
         &self,
         request: Request<v1::RemoveSweepRequest>,

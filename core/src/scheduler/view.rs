@@ -18,6 +18,7 @@ use super::{
     record::PauseView,
     sweep_state::{FailedAttempt, SweepState},
     task::{SweepStatus, TaskCounts, TaskState},
+    worker::Worker,
 };
 
 /// The current state of one sweep. All answers except lists are kept up to date and not computed.
@@ -138,7 +139,7 @@ pub struct TaskView {
     pub state: TaskState,
     /// Number of attempts begun and not returned.
     pub attempts: u32,
-    /// Total number of its epochs.
+    /// Total number of its epochs; 0 if its settings do not say it.
     pub epochs: u32,
     /// The failure, if it failed.
     pub failure: Option<Failure>,
@@ -159,7 +160,7 @@ pub struct RunningTask {
     pub attempt: u32,
     /// Number of finished epochs.
     pub epoch: u32,
-    /// Total number of epochs.
+    /// Total number of epochs; 0 if its settings do not say it.
     pub epochs: u32,
 }
 
@@ -197,6 +198,8 @@ pub struct WithoutData {
     pub worker: WorkerId,
     /// The data set that it lacks, as the sweep names it.
     pub data_set: String,
+    /// Whether `data_set` names the files of a program.
+    pub program: bool,
     /// The digest of the data set that it has under this name; `None` when it has none.
     pub other: Option<String>,
 }
@@ -261,7 +264,8 @@ impl Scheduler {
             | Event::SweepRefused { sweep, .. }
             | Event::TasksRetried { sweep, .. }
             | Event::SweepPaused { sweep, .. }
-            | Event::SweepPrioritized { sweep, .. } => Some(*sweep),
+            | Event::SweepPrioritized { sweep, .. }
+            | Event::DataReplaced { sweep } => Some(*sweep),
             _ => None,
         }
     }
@@ -331,7 +335,7 @@ impl Scheduler {
                     index: *index,
                     device: offer.device.clone(),
                     max_cohort: offer.max_cohort,
-                    offers: Some(offer.offers.clone()),
+                    offers: Some(Offers::clone(&offer.offers)),
                     tasks: Vec::new(),
                 };
                 slots.insert(*index, view);
@@ -371,28 +375,33 @@ impl Scheduler {
         pauses.map(|(scope, pause)| PauseView::of(scope, pause)).collect()
     }
 
-    /// The present workers that get no task of a sweep, or only one as a test, with the reasons.
+    /// The present workers with slots for a sweep that get no task of it, or only one as a test, with the reasons.
     #[must_use]
     pub fn set_aside_from(&self, sweep: SweepId) -> Vec<(WorkerId, PauseView)> {
         let Some(state) = self.sweeps.get(&sweep) else { return Vec::new() };
-        let uses = |name: &String| state.sweep.configurations.iter().any(|c| c.settings.data_set() == *name);
-        let there = self.records.keys().filter(|worker| self.workers.contains_key(worker));
+        let uses = |name: &String| state.data_sets.contains(name);
+        let can = |worker: &&WorkerId| {
+            self.workers.get(worker).is_some_and(|known| known.can_meet(&state.sweep.needs))
+        };
+        let there = self.records.keys().filter(can);
         let pauses = there
             .flat_map(|worker| self.set_aside_for(worker).into_iter().map(|pause| (worker.clone(), pause)));
         pauses.filter(|(_, pause)| pause.data_set.as_ref().is_none_or(uses)).collect()
     }
 
-    /// The connected workers that lack a data set of a sweep, or have a different one of that name.
+    /// The connected workers with slots for a sweep that lack a data set of it, or have a different one of that name.
     #[must_use]
     pub fn without_data(&self, sweep: SweepId) -> Vec<WithoutData> {
         let Some(state) = self.sweeps.get(&sweep) else { return Vec::new() };
         let mut without = Vec::new();
-        for (id, worker) in self.workers.iter().filter(|(_, worker)| worker.connected) {
+        let can = |worker: &Worker| worker.connected && worker.can_meet(&state.sweep.needs);
+        for (id, worker) in self.workers.iter().filter(|(_, worker)| can(worker)) {
             for name in &state.data_sets {
                 let digest = state.data_digests.get(name).map(String::as_str);
                 if !worker.data_sets.may_have(name, digest) {
                     let other = worker.data_sets.known.get(name).and_then(|known| known.digest.clone());
-                    without.push(WithoutData { worker: id.clone(), data_set: name.clone(), other });
+                    let (worker, data_set) = (id.clone(), name.clone());
+                    without.push(WithoutData { worker, data_set, program: state.runs_program(), other });
                 }
             }
         }

@@ -29,10 +29,10 @@ const MAX_POINTS: usize = 300;
 /// The data that a curve is measured on, by the first word of its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Split {
-    Plain,
-    Training,
     Validation,
+    Training,
     Test,
+    Plain,
 }
 
 impl Split {

@@ -109,6 +109,8 @@ fn escape(text: &str) -> String {
                 escaped.push('\\');
                 escaped.push(character);
             }
+            // At the begin of a row it would be an argument of the command before.
+            '[' => escaped.push_str("{[}"),
             other => escaped.push(other),
         }
     }
