@@ -174,7 +174,13 @@ mod tests {
             epoch: 3,
             epochs: 40,
         };
-        let slot = |index, tasks| v1::WorkerSlot { index, device: "cpu x1".into(), max_cohort: 8, offers: None, tasks };
+        let slot = |index, tasks| v1::WorkerSlot {
+            index,
+            device: "cpu x1".into(),
+            max_cohort: 8,
+            offers: None,
+            tasks,
+        };
         let workers = [
             Worker {
                 worker: "gpu01-ab".into(),
