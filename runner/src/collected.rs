@@ -73,11 +73,22 @@ impl Collected {
         Self { history, ..Self::default() }
     }
 
+    /// Counts a warning of a kind of which enough are said. Returns whether it was counted.
+    pub(crate) fn count_only(&mut self, about: About) -> bool {
+        match self.said.get_mut(&about) {
+            Some(said) if *said >= SAID => {
+                *said = said.saturating_add(1);
+                true
+            }
+            _ => false,
+        }
+    }
+
     /// Notes something for the log.
     pub(crate) fn warn(&mut self, about: About, text: impl Into<String>) {
         let text = text.into();
         let said = self.said.entry(about).or_default();
-        *said += 1;
+        *said = said.saturating_add(1);
         if matches!(about, About::Line | About::File | About::Group) {
             self.first_problem.get_or_insert_with(|| text.clone());
         }

@@ -18,6 +18,8 @@ use crate::{
 const MAX_LINE: usize = 1 << 20;
 /// Largest file, in bytes; of several files under the name, all bytes that are read.
 const MAX_BYTES: u64 = 64 << 20;
+/// Bytes that are read at once. The rest waits, so that the runner hears the agent in between.
+const MAX_AT_ONCE: u64 = 2 << 20;
 /// Bytes before the place of reading that must stay as they are.
 const REMEMBERED: usize = 64;
 
@@ -62,16 +64,18 @@ impl MetricsFile {
         &self.path
     }
 
-    /// Takes what was written since the last call.
-    pub(crate) fn poll(&mut self, collected: &mut Collected) {
+    /// Takes what was written since the last call, but not too much at once. Returns whether there may be more.
+    pub(crate) fn poll(&mut self, collected: &mut Collected) -> bool {
+        let before = self.bytes;
         if let Err(error) = self.try_poll(collected) {
             collected.warn(About::File, format!("the file of metrics cannot be read: {error}"));
         }
+        self.bytes > before && collected.fatal.is_none()
     }
 
     /// Takes the rest, also a last line without a line break.
     pub(crate) fn finish(&mut self, collected: &mut Collected) {
-        self.poll(collected);
+        while self.poll(collected) {}
         let line = std::mem::take(&mut self.line);
         if self.is_too_long {
             self.tell_too_long(collected);
@@ -96,11 +100,19 @@ impl MetricsFile {
         // First what is in the file that is open, also if it was removed or replaced meanwhile.
         if let Some(file) = &self.file {
             let metadata = file.metadata()?;
+            if metadata.len() > MAX_BYTES {
+                self.bytes = metadata.len();
+                tell_too_large(collected);
+                return Ok(());
+            }
             let rewritten = metadata.len() < self.offset || !self.is_continued(file)?;
             if rewritten {
                 self.start_over(collected, "was written anew instead of appended to");
             }
             self.read_on(collected)?;
+            if self.offset < metadata.len() {
+                return Ok(());
+            }
             let own = (metadata.dev(), metadata.ino());
             let there = fs::metadata(&self.path).ok().map(|there| (there.dev(), there.ino()));
             if there == Some(own) {
@@ -157,7 +169,8 @@ impl MetricsFile {
         let Some(mut file) = self.file.take() else { return Ok(()) };
         file.seek(SeekFrom::Start(self.offset))?;
         let mut bytes = vec![0; 64 << 10];
-        loop {
+        let enough = self.bytes + MAX_AT_ONCE;
+        while self.bytes < enough {
             let read = match file.read(&mut bytes) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 read => read?,
@@ -168,10 +181,7 @@ impl MetricsFile {
             self.offset += read as u64;
             self.bytes += read as u64;
             if self.bytes > MAX_BYTES {
-                collected.fail(format!(
-                    "the program has written more than {} MiB to the file of metrics; it is for one line per epoch and the result",
-                    MAX_BYTES >> 20
-                ));
+                tell_too_large(collected);
                 break;
             }
             self.remember(&bytes[..read]);
@@ -224,6 +234,13 @@ impl MetricsFile {
             ),
         );
     }
+}
+
+fn tell_too_large(collected: &mut Collected) {
+    collected.fail(format!(
+        "the program has written more than {} MiB to the file of metrics; it is for one line per epoch and the result",
+        MAX_BYTES >> 20
+    ));
 }
 
 /// Opens a regular file. Nothing else in its place is waited for.

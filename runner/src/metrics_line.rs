@@ -24,10 +24,14 @@ pub(crate) fn take(line: &[u8], line_number: u64, task: &str, collected: &mut Co
     if line.trim_ascii().is_empty() {
         return;
     }
-    let place = format!("line {line_number} of the file of metrics");
     let text = String::from_utf8_lossy(line);
-    let excerpt = shortened(&one_line(&text), 200);
-    let fields = match parse(&text) {
+    let parsed = parse(&text);
+    if !matches!(parsed, Ok(Value::Object(_))) && collected.count_only(About::Line) {
+        return;
+    }
+    let place = format!("line {line_number} of the file of metrics");
+    let excerpt = shortened(&one_line(&shortened(&text, 1000)), 200);
+    let fields = match parsed {
         Ok(Value::Object(fields)) => fields,
         Ok(_) => {
             collected.warn(About::Line, format!("{place} is not a JSON object and is left out: `{excerpt}`"));

@@ -171,9 +171,6 @@ pub(crate) fn not_started(command: &Command, error: &io::Error) -> Failure {
             let interpreter = interpreter(program);
             format!("{shown} cannot be started: its interpreter `{interpreter}` does not exist on this host")
         }
-        Some(libc::ENOEXEC) => format!(
-            "{shown} is no program: begin it with a line such as `#!/usr/bin/env python3`, or name its interpreter in the command"
-        ),
         Some(libc::E2BIG) => {
             let message = "the arguments and the environment of the program are too long: give large values in files, or read COLEARN_TASK";
             return Failure::new(FailureReason::Settings, message);

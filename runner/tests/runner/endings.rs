@@ -3,7 +3,7 @@
 use std::{process::Command as Process, time::Duration};
 
 use colearn_trainer_protocol::Command;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Folder, Runner, TASK, eventually, failure, is_there, result, rust, with};
 
@@ -48,7 +48,7 @@ fn a_program_that_does_not_park_is_waited_for_until_it_is_abandoned() {
     assert!(runner.events.recv_timeout(Duration::from_millis(1500)).is_err());
     assert!(is_there(&pid));
     runner.tell(&Command::Abandon { tasks: vec![TASK] });
-    assert_eq!(runner.until_idle(), [json!(0); 0]);
+    assert_eq!(runner.until_idle(), Vec::<Value>::new());
     assert!(!is_there(&pid));
     runner.end();
 }
@@ -62,7 +62,7 @@ fn an_abandoned_program_is_asked_first_and_says_nothing_more() {
     // Of another task.
     runner.tell(&Command::Abandon { tasks: vec![] });
     runner.tell(&Command::Abandon { tasks: vec![TASK] });
-    assert_eq!(runner.until_idle(), [json!(0); 0]);
+    assert_eq!(runner.until_idle(), Vec::<Value>::new());
     assert!(!is_there(&record["train_loss"]) && !is_there(&record["valid_loss"]));
     assert!(folder.path().join("asked").exists());
     result(&runner.run(rust(&folder, "train")));

@@ -89,7 +89,7 @@ fn files_of_the_programs_own_are_results_if_it_wrote_them() {
     let mut runner = Runner::start();
     let json_file = |script: &str| {
         with(folder.shell(script), |settings| {
-            settings.result = Some(ResultSource::Json("${task}.json".into()))
+            settings.result = Some(ResultSource::Json("${task}.json".into()));
         })
     };
     let name = format!("{TASK_NAME}.json");
