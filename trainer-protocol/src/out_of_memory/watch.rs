@@ -10,7 +10,7 @@ use std::{
 ///
 /// Such a process looks like any other that was killed by signal 9; only the counter shows the difference.
 #[derive(Debug)]
-pub(crate) struct OutOfMemoryWatch {
+pub struct OutOfMemoryWatch {
     counter: Option<PathBuf>,
     accounted: u64,
 }
@@ -18,7 +18,7 @@ pub(crate) struct OutOfMemoryWatch {
 impl OutOfMemoryWatch {
     /// Starts to count; earlier kills are ignored.
     #[must_use]
-    pub(crate) fn begin() -> Self {
+    pub fn begin() -> Self {
         let candidates = [own_group(), Some(PathBuf::from("/proc/vmstat"))];
         let counter = candidates.into_iter().flatten().find(|path| read(path).is_some());
         let accounted = counter.as_ref().and_then(read).unwrap_or(0);
@@ -26,7 +26,7 @@ impl OutOfMemoryWatch {
     }
 
     /// Attributes one kill to a process that was killed by signal 9, if a kill is not attributed yet.
-    pub(crate) fn claim(&mut self) -> bool {
+    pub fn claim(&mut self) -> bool {
         let kills = self.counter.as_ref().and_then(read).unwrap_or(0);
         let claimed = kills > self.accounted;
         if claimed {
