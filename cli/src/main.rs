@@ -35,6 +35,7 @@ mod local_worker;
 mod needs;
 mod output;
 mod plan;
+mod programs;
 mod progress;
 mod remote;
 mod report;

@@ -18,6 +18,7 @@ use crate::{
     local_worker::{LocalWorker, find_program},
     needs, output,
     plan::parse_file,
+    programs,
     progress::{Progress, has_ended},
     remote::{exit_of, fetch_results, follow, submit_to},
 };
@@ -30,6 +31,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
         sweep.name = name.clone();
     }
     let datasets = check_data(&sweep, &arguments.data_dir)?;
+    let programs = programs::digests(&sweep)?;
     let program = find_program()?;
 
     let mut config = connect::config(&arguments.state);
@@ -42,7 +44,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     let target = Target { coordinator: None, state: arguments.state.clone() };
     let worked = async {
         let mut client = Client::connect(&url).await?;
-        let summary = submit_to(&mut client, source, &arguments.sweep_file, &target).await?;
+        let summary = submit_to(&mut client, source, programs, &arguments.sweep_file, &target).await?;
         let ended = if has_ended(&summary) {
             Some(summary)
         } else {

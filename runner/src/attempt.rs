@@ -202,14 +202,13 @@ fn result(
     commit: String,
     resumed_after: Vec<u32>,
 ) -> TaskResult {
-    // TODO(results): the field `commit` of the result.
-    let _ = commit;
     TaskResult {
         metrics,
         history: history.records(),
         seconds,
         device: session.device.clone(),
         data_digest,
+        commit,
         resumed_after,
         ..TaskResult::default()
     }

@@ -92,15 +92,8 @@ impl History {
     }
 }
 
-/// The only place that knows the fields of a record.
 fn epoch_record(epoch: u32, values: &Values) -> EpochRecord {
-    let value = |name: &str| values.get(name).copied().unwrap_or(0.0);
-    EpochRecord {
-        epoch,
-        train_loss: value("train_loss"),
-        valid_loss: value("valid_loss"),
-        valid_accuracy: value("valid_accuracy"),
-    }
+    EpochRecord { epoch, values: values.clone() }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod inventory;
 pub mod launcher;
 mod lines;
 pub mod log_queue;
+mod memory;
 mod no_op;
 pub mod options;
 mod outbox;
