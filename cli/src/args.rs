@@ -33,7 +33,7 @@ Exit codes:
   7  the address to listen on is in use
   8  there is no sweep, task or worker of this name
   9  the sweep ended with failed tasks, or was cancelled
- 10  workers could not be started, or crashed repeatedly
+ 10  workers could not be started, crashed repeatedly, or do not have what the tasks need
 130  interrupted; recorded results are kept, and the same command continues";
 
 /// Run sweeps for multimodal co-learning: train every point of a YAML grid with every seed, and average over the seeds.
@@ -160,7 +160,7 @@ pub(crate) struct RunArgs {
     /// Slots per GPU: each trains its own cohorts, and they share the GPU's memory [default: 1].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) slots_per_gpu: Option<u32>,
-    /// Threads of each slot [default: cores / slots].
+    /// Threads of each slot [default: what each task of the sweep needs, or cores / slots].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
     /// Maximum number of tasks that a slot trains together as one stacked model [default: 1 on CPU, 16 on a GPU].

@@ -3,6 +3,7 @@
 use colearn_core::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, IdError, TaskId},
+    needs::{Offers, TrainerKind},
     result::{EpochRecord, TaskResult, curve, metric},
     scheduler::{DataSetShape, DataSets, KnownDataSet},
     text::{is_unprintable, printable, shortened},
@@ -123,6 +124,41 @@ impl From<v1::DataSets> for DataSets {
             (set.name, KnownDataSet { digest, shape })
         };
         Self { known: data_sets.known.into_iter().map(data_set).collect(), complete: data_sets.complete }
+    }
+}
+
+impl From<Offers> for v1::Offers {
+    /// Without the labels, which messages contain once for all slots of a worker.
+    fn from(offers: Offers) -> Self {
+        let kind = |kind: TrainerKind| match kind {
+            TrainerKind::Networks => v1::TrainerKind::Networks.into(),
+            TrainerKind::Programs => v1::TrainerKind::Programs.into(),
+        };
+        Self {
+            trainers: offers.trainers.into_iter().map(kind).collect(),
+            gpu: offers.gpu,
+            memory_bytes: offers.memory,
+            threads: offers.threads,
+        }
+    }
+}
+
+/// The offers of a slot of a worker with these labels. `None` is a slot of a worker that does not describe its slots.
+#[must_use]
+pub fn offers(offers: Option<&v1::Offers>, labels: &[String]) -> Offers {
+    let labels = labels.iter().cloned().collect();
+    let Some(offers) = offers else { return Offers { labels, ..Offers::default() } };
+    let kind = |kind: v1::TrainerKind| match kind {
+        v1::TrainerKind::Networks => Some(TrainerKind::Networks),
+        v1::TrainerKind::Programs => Some(TrainerKind::Programs),
+        v1::TrainerKind::Unspecified => None,
+    };
+    Offers {
+        trainers: offers.trainers().filter_map(kind).collect(),
+        gpu: offers.gpu,
+        memory: offers.memory_bytes,
+        threads: offers.threads,
+        labels,
     }
 }
 

@@ -21,6 +21,7 @@ mod no_op;
 pub mod options;
 mod outbox;
 mod plan;
+pub mod programs;
 pub mod run;
 pub mod slot;
 pub mod state;

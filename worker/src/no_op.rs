@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use colearn_core::{
     id::TaskId,
+    needs::TrainerKind,
     result::{EpochRecord, TaskResult, metric},
 };
 use colearn_proto::worker::SlotOffer;
@@ -49,7 +50,7 @@ impl NoOpTrainers {
 }
 
 impl Trainers for NoOpTrainers {
-    fn start(&mut self, slot: u32) {
+    fn start(&mut self, slot: u32, _kind: TrainerKind) {
         self.running.insert(slot);
         self.say(Input::TrainerSaid { slot, event: Event::Ready { device: DEVICE.to_owned() } });
     }
@@ -131,10 +132,15 @@ mod tests {
     /// The channel has room for all events that can be sent before the agent reads.
     #[test]
     fn every_member_is_finished_at_once_and_a_kill_is_the_last_word() {
-        let slot = |index| SlotOffer { index, device: DEVICE.to_owned(), max_cohort: 3 };
+        let slot = |index| SlotOffer {
+            index,
+            device: DEVICE.to_owned(),
+            max_cohort: 3,
+            offers: colearn_core::needs::Offers::default(),
+        };
         let (mut trainers, mut said) = NoOpTrainers::new(&[slot(0), slot(1)]);
         for slot in 0..2 {
-            trainers.start(slot);
+            trainers.start(slot, TrainerKind::Networks);
             trainers.command(slot, Command::Train { members: members(3) });
             trainers.kill(slot);
             trainers.kill(slot);

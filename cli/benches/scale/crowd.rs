@@ -87,7 +87,7 @@ impl Crowd {
 
 impl Worker {
     async fn connect(channel: Channel, number: usize) -> Outcome<Self> {
-        let slots = vec![v1::Slot { index: 0, device: "no-op".to_owned(), max_cohort: 1 }];
+        let slots = vec![v1::Slot { index: 0, device: "no-op".to_owned(), max_cohort: 1, offers: None }];
         let hello = v1::Hello {
             worker: format!("crowd-{number}"),
             host: "here".to_owned(),

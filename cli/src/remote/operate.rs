@@ -10,6 +10,7 @@ use colearn_proto::v1::{self, SweepSummary};
 use tonic::Code;
 
 use super::{
+    Client,
     labels::state_word,
     pages,
     request::{answered, summary_of},
@@ -26,11 +27,14 @@ use crate::{
 
 /// `colearn retry NAME`.
 pub(crate) async fn retry(arguments: &RetryArgs) -> Outcome {
-    let RetryArgs { name, target, failed, task } = arguments;
+    let RetryArgs { name, target, failed, task, changed_program } = arguments;
     let name = name.as_str();
     let mut connection = Connection::open(target).await?;
     let client = &mut connection.sweeps;
     let tasks = resolve::tasks(client, name, task).await?;
+    if *changed_program {
+        replace_data(client, name).await?;
+    }
     let request = v1::RetrySweepRequest { name: name.to_owned(), failed_only: *failed, tasks };
     let answer = client.retry_sweep(request).await;
     let response = answered(client, name, answer).await?;
@@ -135,6 +139,13 @@ pub(crate) async fn priority(arguments: &PriorityArgs) -> Outcome {
     outln!("{name}: priority {}", summary.priority);
     connection.close().await;
     Ok(Exit::Success)
+}
+
+/// Lets a sweep go on with a changed program or another data set: the results so far do not determine its files any
+/// more. Failed tasks stay failed until they are retried.
+async fn replace_data(client: &mut Client, name: &str) -> Result<(), Failure> {
+    let answer = client.replace_data(v1::ReplaceDataRequest { name: name.to_owned() }).await;
+    answered(client, name, answer).await.map(drop)
 }
 
 /// `colearn cancel NAME`.

@@ -128,6 +128,7 @@ impl ScriptedWorker {
             index,
             device: "cpu x1".to_owned(),
             max_cohort: *max_cohort,
+            offers: None,
         });
         let hello = v1::Hello {
             worker: name.to_owned(),
@@ -136,6 +137,7 @@ impl ScriptedWorker {
             slots: slots.collect(),
             held,
             warnings: vec![],
+            labels: vec![],
         };
         Self::open(coordinator, work_request::Message::Hello(hello)).await.unwrap()
     }

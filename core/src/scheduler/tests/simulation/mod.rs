@@ -128,7 +128,7 @@ impl World {
             Event::TaskFinished { token, task, mut data_digest } => {
                 let expected = self.trained_on.get(&task.sweep).filter(|_| self.data_copied);
                 data_digest = expected.cloned().unwrap_or(data_digest);
-                match self.env.scheduler.wrong_data(task, &data_digest) {
+                match self.env.scheduler.wrong_data(token, task, &data_digest) {
                     Some(failure) => self.env.scheduler.failed_attempt(token, task, failure),
                     None => Event::TaskFinished { token, task, data_digest },
                 }
