@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use super::env::{
-    Granted, LEASE, TestEnv, everything, program, programs_only, slots_offering, sweep, task, worker,
-};
+use super::env::{Granted, LEASE, TestEnv, everything, program, programs_only, slots_offering, task, worker};
 use crate::{
     failure::FailureReason,
     id::SweepId,
