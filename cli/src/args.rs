@@ -160,7 +160,7 @@ pub(crate) struct RunArgs {
     /// Slots per GPU: each trains its own cohorts, and they share the GPU's memory [default: 1].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) slots_per_gpu: Option<u32>,
-    /// Threads of each slot [default: cores / slots].
+    /// Threads of each slot [default: what each task of the sweep needs, or cores / slots].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
     /// Maximum number of tasks that a slot trains together as one stacked model [default: 1 on CPU, 16 on a GPU].

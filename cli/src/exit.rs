@@ -17,7 +17,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The sweep file is not valid.
     SweepFile = 3,
-    /// The data set is missing, malformed or does not fit the sweep.
+    /// The data set is missing, malformed or does not fit the sweep; or a program is missing or has changed.
     DataSet = 4,
     /// No coordinator answers at the address given.
     Unreachable = 5,

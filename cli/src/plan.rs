@@ -8,6 +8,7 @@ use crate::{
     args::{PlanArgs, folder_of, origin_of},
     data::check_data_that_is_here,
     exit::{Exit, Failure, Outcome},
+    programs,
     remote::read_sweep_file,
 };
 
@@ -15,6 +16,7 @@ use crate::{
 pub(crate) fn plan(arguments: &PlanArgs) -> Outcome {
     let (_, parsed) = parse_file(&arguments.file)?;
     check_data_that_is_here(&parsed.sweep, &arguments.data_dir)?;
+    programs::digests_that_are_here(&parsed.sweep);
     let plan = Plan::of(&parsed, arguments.first);
     if arguments.json {
         let text = serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(Exit::Failure, error))?;

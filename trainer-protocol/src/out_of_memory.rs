@@ -1,4 +1,8 @@
-//! Recognises messages that report a lack of memory.
+//! Recognises a lack of memory: in messages, and as the reason why the system killed a process.
+
+mod watch;
+
+pub use watch::OutOfMemoryWatch;
 
 /// Texts in lower case: of CUDA's allocator and its libraries, of C++, of libtorch's CPU allocator, of the system,
 /// and of Rust before it aborts.

@@ -1,6 +1,6 @@
 //! The subcommand that runs programs of users: a trainer of the second kind.
 
-use std::{io::Write as _, process::ExitCode};
+use std::process::ExitCode;
 
 /// The options of `colearn-worker run-programs`, as the launcher passes them.
 #[derive(Clone, Debug, clap::Args)]
@@ -19,7 +19,6 @@ pub struct RunProgramsArgs {
 /// Runs programs as the agent asks for them on standard input, until that is closed.
 #[must_use]
 pub fn run_programs(arguments: RunProgramsArgs) -> ExitCode {
-    let RunProgramsArgs { device: _, threads: _, checkpoints: _ } = arguments;
-    let _ = writeln!(std::io::stderr(), "this build cannot run programs");
-    ExitCode::FAILURE
+    let RunProgramsArgs { device, threads, checkpoints } = arguments;
+    colearn_runner::run(colearn_runner::Options { checkpoints, device, threads })
 }

@@ -11,7 +11,7 @@ use std::{
 
 use colearn_core::{id::TaskId, needs::TrainerKind};
 use colearn_proto::{MAX_MESSAGE_BYTES, convert::check_result};
-use colearn_trainer_protocol::{self as protocol, checkpoint::Store};
+use colearn_trainer_protocol::{self as protocol, checkpoint::Store, out_of_memory::OutOfMemoryWatch};
 use nix::{
     sys::signal::{Signal, killpg},
     unistd::Pid,
@@ -30,7 +30,6 @@ use crate::{
     launcher::{Launchers, TrainerOptions},
     lines::{ReadLine, Tail, read_line},
     log_queue::{About, LogQueue, TRAINER_TARGET},
-    memory::OutOfMemoryWatch,
 };
 
 /// Maximum length of a trainer's line, in bytes. A longer result could not be reported: its JSON is never shorter

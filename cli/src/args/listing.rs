@@ -47,9 +47,11 @@ pub(super) const TASKS_JSON: &str = json_help!(
 pub(super) const WORKERS_JSON: &str = json_help!(
     "  {\"workers\": [WORKER, ...]}. A WORKER has: id, host, version, state (connected, draining,
   away), last_seen (null, like host and version, if it has not reconnected since the
-  coordinator's start), set_aside (as in `colearn status --json`), slots [{index, device,
-  max_cohort, tasks [{sweep, configuration, seed, attempt, epoch, epochs (null for a program)}, ...]}, ...],
-  warnings [...], data_sets {complete, known {name: {digest, modalities, train_samples}}}: digest
+  coordinator's start), set_aside (as in `colearn status --json`), labels [...], slots [{index,
+  device, max_cohort, trainers [networks, programs], gpu, memory (bytes), threads, tasks [{sweep,
+  configuration, seed, attempt, epoch, epochs (null for a program)}, ...]}, ...] (trainers to
+  threads are what tasks can ask for; null if the worker does not say it), warnings [...],
+  data_sets {complete, known {name: {digest, modalities, train_samples}}}: digest
   is null if no trainer has opened the data set yet, the others if its header could not be read;
   complete is true if all data sets of the data folder are named."
 );

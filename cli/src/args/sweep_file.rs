@@ -19,9 +19,14 @@ pub(crate) struct SweepFileArgs {
     /// Name of the sweep instead of the one in the file.
     #[arg(long)]
     pub(crate) name: Option<SweepName>,
-    /// Cancel and remove a sweep of the same name that has other tasks, with all its results.
+    /// Cancel and remove a sweep of the same name that has other tasks or whose program has changed, with all its
+    /// results.
     #[arg(long)]
     pub(crate) replace: bool,
+    /// Go on although the files of the program have changed since results were made with it. The results of both
+    /// versions stay, and are said to be mixed.
+    #[arg(long, conflicts_with = "replace")]
+    pub(crate) changed_program: bool,
 }
 
 /// Whether this path means standard input.

@@ -7,7 +7,8 @@ use colearn_proto::v1::{
 use serde_json::{Value, json};
 
 use super::labels::{
-    failure_parts, instant, last_seen, reason_word, source_word, state_word, task_state_word, worker_state,
+    failure_parts, instant, last_seen, reason_word, source_word, state_word, task_state_word, trainer_word,
+    worker_state,
 };
 
 pub(super) fn counts(counts: &TaskCounts) -> Value {
@@ -87,10 +88,15 @@ pub(super) fn worker(worker: &Worker) -> Value {
         })
     };
     let slot = |slot: &WorkerSlot| {
+        let offers = slot.offers.as_ref();
         json!({
             "index": slot.index,
             "device": slot.device,
             "max_cohort": slot.max_cohort,
+            "trainers": offers.map(|offers| offers.trainers().filter_map(trainer_word).collect::<Value>()),
+            "gpu": offers.map(|offers| offers.gpu),
+            "memory": offers.and_then(|offers| offers.memory_bytes),
+            "threads": offers.and_then(|offers| offers.threads),
             "tasks": slot.tasks.iter().map(running).collect::<Value>(),
         })
     };
@@ -101,6 +107,7 @@ pub(super) fn worker(worker: &Worker) -> Value {
         "state": worker_state(worker),
         "last_seen": last_seen(worker).map(instant),
         "set_aside": worker.set_aside.iter().map(set_aside).collect::<Value>(),
+        "labels": worker.labels,
         "slots": worker.slots.iter().map(slot).collect::<Value>(),
         "warnings": worker.warnings,
         "data_sets": worker.data_sets.as_ref().map(data_sets),

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use colearn_core::text::counted;
 use colearn_proto::{
     convert,
-    v1::{self, LogSource, SweepState, SweepSummary, TaskFailure, TaskState, Worker},
+    v1::{self, LogSource, SweepState, SweepSummary, TaskFailure, TaskState, TrainerKind, Worker},
 };
 use jiff::Timestamp;
 
@@ -37,6 +37,15 @@ pub(super) fn task_state_word(state: TaskState) -> &'static str {
         TaskState::Done => "done",
         TaskState::Failed => "failed",
         TaskState::Cancelled => "cancelled",
+    }
+}
+
+/// The word for a kind of trainer; `None` for one that this version does not know.
+pub(super) fn trainer_word(kind: TrainerKind) -> Option<&'static str> {
+    match kind {
+        TrainerKind::Unspecified => None,
+        TrainerKind::Networks => Some("networks"),
+        TrainerKind::Programs => Some("programs"),
     }
 }
 

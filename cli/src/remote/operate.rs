@@ -27,11 +27,14 @@ use crate::{
 
 /// `colearn retry NAME`.
 pub(crate) async fn retry(arguments: &RetryArgs) -> Outcome {
-    let RetryArgs { name, target, failed, task } = arguments;
+    let RetryArgs { name, target, failed, task, changed_program } = arguments;
     let name = name.as_str();
     let mut connection = Connection::open(target).await?;
     let client = &mut connection.sweeps;
     let tasks = resolve::tasks(client, name, task).await?;
+    if *changed_program {
+        replace_data(client, name).await?;
+    }
     let request = v1::RetrySweepRequest { name: name.to_owned(), failed_only: *failed, tasks };
     let answer = client.retry_sweep(request).await;
     let response = answered(client, name, answer).await?;
@@ -140,10 +143,9 @@ pub(crate) async fn priority(arguments: &PriorityArgs) -> Outcome {
 
 /// Lets a sweep go on with a changed program or another data set: the results so far do not determine its files any
 /// more. Failed tasks stay failed until they are retried.
-#[expect(dead_code, reason = "the options of commands that use it come next")]
-pub(crate) async fn replace_data(client: &mut Client, name: &str) -> Result<SweepSummary, Failure> {
+async fn replace_data(client: &mut Client, name: &str) -> Result<(), Failure> {
     let answer = client.replace_data(v1::ReplaceDataRequest { name: name.to_owned() }).await;
-    summary_of(answered(client, name, answer).await?.sweep)
+    answered(client, name, answer).await.map(drop)
 }
 
 /// `colearn cancel NAME`.

@@ -1,6 +1,6 @@
 //! `colearn submit FILE`; `colearn run` uses it too.
 
-use std::{io::Read as _, path::Path};
+use std::{collections::HashMap, io::Read as _, path::Path};
 
 use colearn_core::{sweep::Sweep, text::counted};
 use colearn_proto::v1::{self, SweepState, SweepSummary};
@@ -12,6 +12,7 @@ use crate::{
     connect::Connection,
     data::check_data_that_is_here,
     exit::{Exit, Failure, Outcome},
+    programs,
 };
 
 /// `colearn submit FILE`.
@@ -19,11 +20,13 @@ pub(crate) async fn submit(arguments: &SubmitArgs) -> Outcome {
     let SubmitArgs { sweep_file, target, data_dir } = arguments;
     let source = read_sweep_file(&sweep_file.file)?;
     // Mistakes in the file are reported by the coordinator, which may be of another version.
+    let mut digests = HashMap::new();
     if let Ok(parsed) = Sweep::parse_in(&source, &origin_of(&sweep_file.file), &folder_of(&sweep_file.file)) {
         check_data_that_is_here(&parsed.sweep, data_dir)?;
+        digests = programs::digests_that_are_here(&parsed.sweep);
     }
     let mut connection = Connection::open_served(target).await?;
-    let summary = submit_to(&mut connection.sweeps, source, sweep_file, target).await?;
+    let summary = submit_to(&mut connection.sweeps, source, digests, sweep_file, target).await?;
     connection.close().await;
     outln!("watch it with: colearn watch {}{}", summary.name, target.typed());
     Ok(Exit::Success)
@@ -33,25 +36,38 @@ pub(crate) async fn submit(arguments: &SubmitArgs) -> Outcome {
 pub(crate) async fn submit_to(
     client: &mut Client,
     source: String,
+    program_digests: HashMap<String, String>,
     sweep_file: &SweepFileArgs,
     target: &Target,
 ) -> Result<SweepSummary, Failure> {
-    let SweepFileArgs { file, name, replace } = sweep_file;
+    let SweepFileArgs { file, name, replace, changed_program } = sweep_file;
     let request = v1::SubmitSweepRequest {
         source,
         origin: origin_of(file),
         name: name.as_ref().map(ToString::to_string).unwrap_or_default(),
         replace: *replace,
         folder: folder_of(file),
+        program_digests,
+        changed_program: *changed_program,
     };
     let response = client.submit_sweep(request.clone()).await.map_err(|status| {
         let mut failure = file_refused(client, &status, &request.source, file);
-        if status.code() == Code::AlreadyExists {
+        let called = || {
             let in_file = || Sweep::parse_in(&request.source, &request.origin, &request.folder);
-            let called = match name {
+            match name {
                 Some(name) => name.to_string(),
                 None => in_file().map_or_else(|_| "NAME".to_owned(), |parsed| parsed.sweep.name.to_string()),
-            };
+            }
+        };
+        // Sweeps with programs are refused with this code for no other reason.
+        if status.code() == Code::OutOfRange && !request.program_digests.is_empty() {
+            failure.message += &format!(
+                "\ngo on with the changed program: the same command with --changed-program\nkeep both: the same command with --name {}-2\nstart over, without its results: the same command with --replace",
+                called()
+            );
+        }
+        if status.code() == Code::AlreadyExists {
+            let called = called();
             failure.message += &format!(
                 "\nkeep both: the same command with --name {called}-2\nadd this file's seeds and configurations to it: colearn extend {called} {}{}\nstart over, without its results: the same command with --replace",
                 file.display(),

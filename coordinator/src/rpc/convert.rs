@@ -3,7 +3,8 @@
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
     scheduler::{
-        FailedAttempt, PauseView, RetryError, SubmissionError, SweepStatus, TaskCounts, WithoutData,
+        ChangedFiles, FailedAttempt, PauseView, RetryError, SubmissionError, SweepStatus, TaskCounts,
+        WithoutData,
     },
     text::shortened,
 };
@@ -34,6 +35,18 @@ pub(super) fn submission_refused(error: &SubmissionError) -> Status {
         SubmissionError::TooManyTasks { .. } | SubmissionError::Empty(_) => invalid(error),
         SubmissionError::Settled(_) => refusal(Code::Unavailable, error),
     }
+}
+
+pub(super) fn files_changed(sweep: &SweepName, changed: &[ChangedFiles]) -> Status {
+    let short = |digest: &str| digest.chars().take(12).collect::<String>();
+    let lines = changed.iter().map(|ChangedFiles { name, recorded, now }| {
+        format!(
+            "the program has changed since results of `{sweep}` were made with it: {name}\nits files have the digest {} now, and had {} then",
+            short(now),
+            short(recorded)
+        )
+    });
+    refusal(Code::OutOfRange, lines.collect::<Vec<_>>().join("\n"))
 }
 
 pub(super) fn operation_refused(error: &OperationError) -> Status {

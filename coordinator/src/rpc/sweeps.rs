@@ -1,10 +1,10 @@
 //! The service for users and scripts.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use colearn_core::{
     id::{SweepName, WorkerId},
-    scheduler::{RetryScope, Scheduler, SubmissionError, SweepStatus, SweepView},
+    scheduler::{ChangedFiles, RetryScope, Scheduler, SubmissionError, SweepStatus, SweepView},
     sweep::Sweep,
     text::is_unprintable,
 };
@@ -21,7 +21,7 @@ use super::{
     results,
 };
 use crate::{
-    engine::{Operated, Operation, SweepSummary},
+    engine::{Operated, Operation, Submitted, SweepSummary},
     logs::LogOf,
 };
 
@@ -69,6 +69,17 @@ impl Sweeps {
         parsed.map_err(|diagnostics| refusal(Code::InvalidArgument, diagnostics))
     }
 
+    /// The programs of a sweep whose results were made with other files than those that a client sees.
+    async fn changed_files(
+        &self,
+        name: &SweepName,
+        digests: HashMap<String, String>,
+    ) -> Result<Vec<ChangedFiles>, Status> {
+        let (_, id) = self.rpc.find(name.as_str()).await?;
+        let digests = digests.into_iter().collect();
+        self.rpc.ask(move |scheduler| scheduler.changed_files(id, &digests)).await
+    }
+
     async fn operate(&self, name: &str, operation: Operation) -> Result<Operated, Status> {
         let (_, id) = self.rpc.find(name).await?;
         self.rpc.revive(id).await?;
@@ -88,7 +99,15 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::SubmitSweepRequest>,
     ) -> Result<Response<v1::SubmitSweepResponse>, Status> {
-        let v1::SubmitSweepRequest { source, origin, name, replace, folder } = request.into_inner();
+        let v1::SubmitSweepRequest {
+            source,
+            origin,
+            name,
+            replace,
+            folder,
+            program_digests,
+            changed_program,
+        } = request.into_inner();
         let (mut sweep, warnings) = self.parse(source, origin, folder).await?;
         if !name.is_empty() {
             sweep.name = SweepName::new(name).map_err(convert::invalid)?;
@@ -104,10 +123,22 @@ impl SweepService for Sweeps {
             self.rpc.revive(id).await?;
         }
         let mut submitted = self.rpc.engine.submit(sweep.clone()).await.map_err(convert::stopped)?;
-        if replace && matches!(submitted, Err(SubmissionError::OtherTasks { .. })) {
-            let name = sweep.name.to_string();
-            self.operate(&name, Operation::Cancel).await?;
-            self.operate(&name, Operation::Remove).await?;
+        let mut start_over = replace && matches!(submitted, Err(SubmissionError::OtherTasks { .. }));
+        if let Ok(Submitted { created: false, .. }) = submitted {
+            let changed = self.changed_files(&sweep.name, program_digests).await?;
+            if changed.is_empty() {
+                // The files are the same, or the client does not see them.
+            } else if changed_program {
+                self.operate(sweep.name.as_str(), Operation::ReplaceData).await?;
+            } else if replace {
+                start_over = true;
+            } else {
+                return Err(convert::files_changed(&sweep.name, &changed));
+            }
+        }
+        if start_over {
+            self.operate(sweep.name.as_str(), Operation::Cancel).await?;
+            self.operate(sweep.name.as_str(), Operation::Remove).await?;
             submitted = self.rpc.engine.submit(sweep).await.map_err(convert::stopped)?;
         }
         let submitted = submitted.map_err(|error| convert::submission_refused(&error))?;

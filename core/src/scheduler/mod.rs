@@ -48,5 +48,5 @@ pub use settled::{Recovered, SettledSweep};
 pub use sweep_state::FailedAttempt;
 pub use sweeps::{Submission, SubmissionError};
 pub use task::{SweepStatus, TaskCounts, TaskState};
-pub use view::{RunningTask, SlotView, SweepView, TaskView, WithoutData, WorkerView};
+pub use view::{ChangedFiles, RunningTask, SlotView, SweepView, TaskView, WithoutData, WorkerView};
 pub use waiting::{CommonLack, WhyWaiting};

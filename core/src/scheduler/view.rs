@@ -191,6 +191,17 @@ pub struct WorkerView {
     pub slots: Vec<SlotView>,
 }
 
+/// A data set or program whose files are other than those that the results of a sweep were made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedFiles {
+    /// Its name, see [`TaskSettings::data_set`].
+    pub name: String,
+    /// The digest of the files that the results were made with.
+    pub recorded: String,
+    /// The digest of the files as they are now.
+    pub now: String,
+}
+
 /// A worker that gets no tasks of a data set while another one may have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WithoutData {
@@ -406,6 +417,18 @@ impl Scheduler {
             }
         }
         without
+    }
+
+    /// The data sets and programs of a sweep whose results were made with other files than these, given by their
+    /// digests. Names that the sweep does not have are ignored.
+    #[must_use]
+    pub fn changed_files(&self, sweep: SweepId, digests: &BTreeMap<String, String>) -> Vec<ChangedFiles> {
+        let Some(state) = self.sweeps.get(&sweep) else { return Vec::new() };
+        let changed = state.data_digests.iter().filter_map(|(name, recorded)| {
+            let now = digests.get(name).filter(|now| *now != recorded)?;
+            Some(ChangedFiles { name: name.clone(), recorded: recorded.clone(), now: now.clone() })
+        });
+        changed.collect()
     }
 
     /// The tasks that are trained under a lease.

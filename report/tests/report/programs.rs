@@ -41,7 +41,7 @@ fn material(points: Vec<Point>) -> Material {
                 outcomes.insert((id, *seed), TaskOutcome::Done(done));
             }
             let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
-            Configuration { id, settings, values, baseline, cohort_key: id.0 }
+            Configuration { id, settings, values, baseline, compared_with: None, cohort_key: id.0 }
         })
         .collect();
     Material {

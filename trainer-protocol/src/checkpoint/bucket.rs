@@ -1,6 +1,12 @@
 //! Checkpoints in a bucket, which has objects, but no links and no special files.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Read as _, Write as _},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use colearn_core::id::TaskId;
 use object_store::{ObjectStore, ObjectStoreExt as _, RetryConfig, aws::AmazonS3Builder, path::Path};
@@ -8,8 +14,11 @@ use tokio::runtime::Runtime;
 
 use super::{
     error::ObjectError,
-    objects::{Listing, Objects, folder_names},
+    objects::{Listing, Objects, PROGRAM_CONTENTS, PROGRAM_INDEX, RECORD, folder_names},
 };
+
+/// Size of the parts in which large files are sent and fetched.
+const PART: u64 = 8 << 20;
 
 #[derive(Debug)]
 pub(super) struct Bucket {
@@ -82,5 +91,99 @@ impl Objects for Bucket {
 
     fn remove_place(&self, _: TaskId) -> Result<(), ObjectError> {
         Ok(())
+    }
+
+    fn program_folder(&self, _: TaskId) -> Result<Option<PathBuf>, ObjectError> {
+        Ok(None)
+    }
+
+    fn remove_program(&self, task: TaskId) -> Result<(), ObjectError> {
+        let mut names: Vec<String> = self.list(task)?.objects.into_iter().map(|(name, _)| name).collect();
+        names.retain(|name| name == RECORD || name == PROGRAM_INDEX || name.starts_with(PROGRAM_CONTENTS));
+        // The list is removed first: it never names contents that are gone.
+        names.sort_by_key(|name| name != PROGRAM_INDEX);
+        names.iter().try_for_each(|name| self.delete(task, name))
+    }
+
+    fn put_file(
+        &self,
+        task: TaskId,
+        name: &str,
+        file: &std::path::Path,
+        size: u64,
+    ) -> Result<(), ObjectError> {
+        if size <= PART {
+            return self.put(task, name, std::fs::read(file)?);
+        }
+        let path = self.place_of(task).join(name);
+        let mut file = File::open(file)?;
+        self.runtime.block_on(async {
+            let mut upload = self.objects.put_multipart(&path).await?;
+            let sent = async {
+                loop {
+                    let mut part = Vec::new();
+                    if io::Read::by_ref(&mut file).take(PART).read_to_end(&mut part)? == 0 {
+                        upload.complete().await?;
+                        return Ok(());
+                    }
+                    upload.put_part(part.into()).await?;
+                }
+            }
+            .await;
+            if sent.is_err() {
+                // The parts of an upload that cannot be aborted either are removed by the bucket's own rules.
+                let _ = upload.abort().await;
+            }
+            sent
+        })
+    }
+
+    fn get_file(
+        &self,
+        task: TaskId,
+        name: &str,
+        file: &std::path::Path,
+        size: u64,
+    ) -> Result<(), ObjectError> {
+        let path = self.place_of(task).join(name);
+        let mut file = File::create_new(file)?;
+        self.runtime.block_on(async {
+            let mut start = 0;
+            while start < size {
+                let end = size.min(start + PART);
+                file.write_all(&self.objects.get_range(&path, start..end).await?)?;
+                start = end;
+            }
+            Ok(())
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use colearn_core::id::{ConfigurationId, SweepId};
+    use object_store::memory::InMemory;
+
+    use super::*;
+
+    #[test]
+    fn large_files_pass_in_parts_and_are_removed_with_the_task() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let bucket = Bucket { objects: Arc::new(InMemory::new()), prefix: Path::from("kept"), runtime };
+        let task = TaskId { sweep: SweepId(1), configuration: ConfigurationId(2), seed: 3 };
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        let size = 2 * PART + 5;
+        let bytes: Vec<u8> = (0..size).map(|n| (n % 251) as u8).collect();
+        std::fs::write(&from, &bytes).unwrap();
+        for name in ["program-1", PROGRAM_INDEX, RECORD, "00000001-00000001.safetensors"] {
+            bucket.put_file(task, name, &from, size).unwrap();
+        }
+        bucket.get_file(task, "program-1", &to, size).unwrap();
+        assert!(std::fs::read(to).unwrap() == bytes);
+        bucket.remove_program(task).unwrap();
+        assert!(bucket.get(task, "program-1", size).unwrap_err().is_not_found());
+        let left = bucket.list(task).unwrap().objects;
+        assert_eq!(left, [("00000001-00000001.safetensors".to_owned(), size)]);
     }
 }

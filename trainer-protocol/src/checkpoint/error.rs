@@ -123,7 +123,12 @@ pub enum ObjectError {
 
 impl ObjectError {
     pub(super) fn is_not_found(&self) -> bool {
-        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::NotFound)
+        match self {
+            Self::Io(error) => error.kind() == io::ErrorKind::NotFound,
+            #[cfg(feature = "s3")]
+            Self::Bucket(error) => matches!(error, object_store::Error::NotFound { .. }),
+            _ => false,
+        }
     }
 }
 

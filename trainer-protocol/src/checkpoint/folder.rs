@@ -21,7 +21,8 @@ use nix::{
 
 use super::{
     error::ObjectError,
-    objects::{Listing, Objects, folder_names, numbers_of},
+    objects::{Listing, Objects, PROGRAM_FOLDER, RECORD, folder_names, numbers_of},
+    tree::remove_tree,
 };
 
 /// Flags to enter a folder, list it and sync it.
@@ -70,6 +71,15 @@ impl Folder {
         let [sweep, task] = folder_names(task);
         fs::create_dir_all(&self.root)?;
         make_and_enter(&make_and_enter(&self.root()?, &sweep)?, &task)
+    }
+
+    /// Removes an object, but no folder, if it exists.
+    fn unlink(folder: &OwnedFd, name: &str) -> Result<(), ObjectError> {
+        match unlinkat(folder, name, UnlinkatFlags::NoRemoveDir) {
+            // Another process removed it first.
+            Ok(()) | Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(errno.into()),
+        }
     }
 
     fn put_once(&self, task: TaskId, name: &str, bytes: &[u8]) -> Result<(), ObjectError> {
@@ -151,11 +161,7 @@ impl Objects for Folder {
             Err(error) if error.is_not_found() => return Ok(()),
             folder => folder?,
         };
-        match unlinkat(&folder, name, UnlinkatFlags::NoRemoveDir) {
-            // Another process removed it first.
-            Err(Errno::ENOENT) => Ok(()),
-            removed => Ok(removed?),
-        }
+        Self::unlink(&folder, name)
     }
 
     fn remove_place(&self, task: TaskId) -> Result<(), ObjectError> {
@@ -189,6 +195,26 @@ impl Objects for Folder {
         // The sweep's folder is removed with its last task; until then it is not empty.
         let _ = unlinkat(&root, sweep_name.as_str(), UnlinkatFlags::RemoveDir);
         Ok(())
+    }
+
+    fn program_folder(&self, task: TaskId) -> Result<Option<PathBuf>, ObjectError> {
+        let [sweep, name] = folder_names(task);
+        let own = self.made_for_task(task)?;
+        match mkdirat(&own, PROGRAM_FOLDER, Mode::from_bits_truncate(0o777)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        enter(&own, PROGRAM_FOLDER)?;
+        Ok(Some(self.root.join(sweep).join(name).join(PROGRAM_FOLDER)))
+    }
+
+    fn remove_program(&self, task: TaskId) -> Result<(), ObjectError> {
+        let folder = match self.of_task(task) {
+            Err(error) if error.is_not_found() => return Ok(()),
+            folder => folder?,
+        };
+        Self::unlink(&folder, RECORD)?;
+        Ok(remove_tree(&folder, PROGRAM_FOLDER)?)
     }
 }
 
@@ -225,7 +251,7 @@ fn stage(folder: &OwnedFd, name: &str) -> Result<(File, String), ObjectError> {
 /// Whether a name has the form that [`stage`] gives.
 fn is_staged(name: &str) -> bool {
     name.split_once('#').is_some_and(|(name, number)| {
-        numbers_of(name).is_some() && number.bytes().all(|byte| byte.is_ascii_digit())
+        (numbers_of(name).is_some() || name == RECORD) && number.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 

@@ -6,8 +6,12 @@ mod error;
 mod folder;
 mod format;
 mod objects;
+mod program;
 mod store;
+mod tree;
 
 pub use error::{CheckpointError, ObjectError, StoreError};
 pub use format::{Checkpoint, Expected, Header, MAX_HEADER_BYTES, decode, digest_of_text, encode};
+pub use program::{FetchedFiles, MAX_PROGRAM_BYTES};
 pub use store::{Store, StoredCheckpoint};
+pub use tree::remove_folder;

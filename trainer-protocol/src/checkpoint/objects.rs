@@ -1,6 +1,9 @@
 //! The interface that folders and buckets share, and the names of checkpoints in both.
 
-use std::fmt;
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
 
 use colearn_core::id::TaskId;
 
@@ -20,6 +23,22 @@ pub(super) trait Objects: fmt::Debug + Send + Sync {
     fn delete(&self, task: TaskId, name: &str) -> Result<(), ObjectError>;
     /// Removes what remains of a task without objects.
     fn remove_place(&self, task: TaskId) -> Result<(), ObjectError>;
+
+    /// The folder on this host that a program may use for the task, made if it does not exist; `None` if there are
+    /// only objects.
+    fn program_folder(&self, task: TaskId) -> Result<Option<PathBuf>, ObjectError>;
+    /// Removes everything that programs left for a task.
+    fn remove_program(&self, task: TaskId) -> Result<(), ObjectError>;
+    /// Writes an object from a file of this size.
+    fn put_file(&self, task: TaskId, name: &str, file: &Path, _size: u64) -> Result<(), ObjectError> {
+        self.put(task, name, fs::read(file)?)
+    }
+    /// Reads an object of this size into a file that does not exist.
+    fn get_file(&self, task: TaskId, name: &str, file: &Path, size: u64) -> Result<(), ObjectError> {
+        let bytes = self.get(task, name, size)?;
+        fs::File::create_new(file).and_then(|mut file| std::io::Write::write_all(&mut file, &bytes))?;
+        Ok(())
+    }
 }
 
 /// Everything that is stored for a task.
@@ -38,6 +57,15 @@ pub(super) type Others = Vec<(String, &'static str)>;
 pub(super) fn folder_names(TaskId { sweep, configuration, seed }: TaskId) -> [String; 2] {
     [format!("{:016x}", sweep.0), format!("{configuration}-{seed}")]
 }
+
+/// Name of the record that the runner of programs keeps of a task.
+pub(super) const RECORD: &str = "epochs.json";
+/// Name of the folder that a program may use for a task.
+pub(super) const PROGRAM_FOLDER: &str = "program";
+/// Name of the list of a program's files, where there are no folders.
+pub(super) const PROGRAM_INDEX: &str = "program.json";
+/// What the name of an object with the contents of a program's file begins with.
+pub(super) const PROGRAM_CONTENTS: &str = "program-";
 
 /// The name of a checkpoint.
 pub(super) fn name_of(epoch: u32, attempt: u32) -> String {

@@ -27,7 +27,7 @@ const NAMED_OTHERS: usize = 3;
 /// Calls block. They must not be made, nor the store dropped, on a thread that runs asynchronous code.
 #[derive(Debug)]
 pub struct Store {
-    objects: Box<dyn Objects>,
+    pub(super) objects: Box<dyn Objects>,
     /// The location as it was given, for messages.
     location: String,
 }
@@ -134,7 +134,8 @@ impl Store {
         })
     }
 
-    /// Removes all checkpoints of a task, also unfinished ones; in a folder, the folder of the task too.
+    /// Removes all checkpoints of a task, also unfinished ones, and everything that a program left in its folder; in a
+    /// folder, the folder of the task too.
     ///
     /// # Errors
     /// If an object cannot be removed, or something else lies among them, which is kept. It is no error if there are
@@ -143,6 +144,7 @@ impl Store {
         for entry in self.newest_first(task)? {
             self.delete(&entry)?;
         }
+        self.objects.remove_program(task).map_err(|cause| self.failed("remove", task, None, cause))?;
         self.objects.remove_place(task).map_err(|cause| self.failed("remove", task, None, cause))
     }
 
@@ -197,7 +199,13 @@ impl Store {
         deleted.map_err(|cause| self.failed("remove", entry.task, Some(&name), cause))
     }
 
-    fn failed(&self, verb: &'static str, task: TaskId, name: Option<&str>, cause: ObjectError) -> StoreError {
+    pub(super) fn failed(
+        &self,
+        verb: &'static str,
+        task: TaskId,
+        name: Option<&str>,
+        cause: ObjectError,
+    ) -> StoreError {
         StoreError::Failed { verb, path: self.shown(task, name), cause }
     }
 
