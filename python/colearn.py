@@ -313,19 +313,19 @@ def standardise(tensors: dict[str, np.ndarray], modality: str, real: Mapping[str
         tensors[f"{split}/{modality}"] = scaled
 
 
+def _as_json(items: Sequence[Any]) -> str:
+    return json.dumps(list(items), separators=(",", ":"), ensure_ascii=False)
+
+
 def metadata(
     modalities: Sequence[str], classes: Sequence[str] | None, source: str, licence: str, preparation: str
 ) -> dict[str, str]:
     """The header entries of the format. Without classes the task is a regression."""
-
-    def as_list(names: Sequence[str]) -> str:
-        return json.dumps(list(names), separators=(",", ":"), ensure_ascii=False)
-
     return {
         "format": "colearn-dataset/1",
-        "modalities": as_list(modalities),
+        "modalities": _as_json(modalities),
         "task": "regression" if classes is None else "classification",
-        **({} if classes is None else {"classes": as_list(classes)}),
+        **({} if classes is None else {"classes": _as_json(classes)}),
         "source": source,
         "licence": licence,
         "preparation": preparation,
@@ -411,6 +411,9 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], entries: Mapping[str, s
         raise
 
 
+# An apostrophe keeps a spreadsheet from evaluating a text.
+_APOSTROPHE = re.compile(r"^'(?=\s*[=+@＝＋－＠-])")
+_FIXED = ("id", "baseline", "n", "expected", "state", "warning")
 # The numbers of a metric: the suffix of the column, and the key in JSON.
 _NUMBERS = {"mean": "mean", "std": "std", "ci_low": "ci_low", "ci_high": "ci_high"}
 _COMPARED = {
@@ -423,10 +426,11 @@ _COMPARED = {
 def read_results(path: str | os.PathLike[str]) -> pandas.DataFrame:
     """The output of `colearn results NAME --format json` (or csv) as a data frame with one row per configuration.
 
-    Columns: id, the swept parameters by their dotted paths, baseline, n (seeds with a result), expected, state; and for
-    each metric, such as accuracy: accuracy_mean, _std, _ci_low and _ci_high (the interval), and the comparison with the
+    Columns: id, the swept parameters by their names, baseline, n (seeds with a result), expected, state; and for each
+    metric, such as accuracy: accuracy_mean, _std, _ci_low and _ci_high (the interval), and the comparison with the
     baseline: _difference, _difference_ci_low, _difference_ci_high, _pairs, _effect_size, _t_p, _t_p_holm, _wilcoxon_p,
-    _wilcoxon_p_holm and _verdict.
+    _wilcoxon_p_holm and _verdict. A parameter with the name of another column is parameter.NAME. Lists are text, such
+    as [64,64], so that rows can be grouped by them.
 
     Warnings of colearn, for example about missing seeds, become Python warnings. Needs pandas; `results_rows` returns
     the same rows as dictionaries without it.
@@ -454,7 +458,11 @@ def results_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     metrics = list(dict.fromkeys(name for row in configurations for name in row["metrics"]))
     rows = []
     for given in configurations:
-        row = {"id": given["id"], **{name: given["values"].get(name) for name in settings}}
+        row = {"id": given["id"]}
+        for name in settings:
+            value = given["values"].get(name)
+            taken = name in _FIXED or any(name.startswith(f"{metric}_") for metric in metrics)
+            row[f"parameter.{name}" if taken else name] = _as_json(value) if isinstance(value, list) else value
         row.update({name: given[name] for name in ("baseline", "n", "expected", "state")})
         for metric in metrics:
             measured = given["metrics"].get(metric) or {}
@@ -471,7 +479,7 @@ def _csv_rows(text: str, path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         raise DatasetError(f"{path} is not the output of `colearn results --format json` or `--format csv`")
     rows = []
     for given in reader:
-        row = {name: _value(cell) for name, cell in given.items() if name != "warning"}
+        row = {_APOSTROPHE.sub("", name): _value(cell) for name, cell in given.items() if name != "warning"}
         # An id may consist of digits only, but it is text.
         row["id"] = given["id"]
         if given.get("warning"):
@@ -481,13 +489,11 @@ def _csv_rows(text: str, path: str | os.PathLike[str]) -> list[dict[str, Any]]:
 
 
 def _value(cell: str) -> Any:
-    if cell == "":
+    if cell in ("", "null"):
         return None
     if cell in ("true", "false"):
         return cell == "true"
-    for kind in (int, float):
-        try:
-            return kind(cell)
-        except ValueError:
-            pass
-    return cell
+    # Python itself takes more texts for numbers, such as nan and 1_000.
+    if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", cell):
+        return float(cell) if re.search("[.eE]", cell) else int(cell)
+    return _APOSTROPHE.sub("", cell)

@@ -1,5 +1,6 @@
 """Tests of colearn.py: what it writes is what `colearn data import` writes, and what it reads is what colearn prints."""
 
+import csv
 import json
 import os
 import subprocess
@@ -311,6 +312,34 @@ class ResultsTest(FolderTest):
         source = (HERE.parent / "report" / "src" / "text" / "csv.rs").read_text()
         for column in (*colearn._NUMBERS, *colearn._COMPARED):
             self.assertTrue(f'("{column}", |row' in source or column == "verdict", column)
+
+    def test_parameters_and_metrics_of_programs_have_any_names_and_values(self) -> None:
+        values = {"n": 3, "optimizer": "sgd", "layers": [64, 64], "augment": True, "warmup": None, "tag": "1_000",
+                  "r2_mean": "-x", "mode": "nan"}  # fmt: skip
+        metrics = {name: {"mean": mean, "std": None, "ci_low": None, "ci_high": None}
+                   for name, mean in {"r2": 0.5, "tokens/s": 3e-7, "=1+1": 12345.5}.items()}  # fmt: skip
+        row = {"id": "0000000000000001", "values": values, "baseline": True, "n": 5, "expected": 5,
+               "state": "complete", "metrics": metrics, "comparisons": {}}  # fmt: skip
+        document = {"sweep": "s", "warnings": [], "configurations": [row]}
+        from_json = colearn.results_rows(self.write(json.dumps(document)))
+        numbers = [*colearn._NUMBERS, *colearn._COMPARED]
+        heading = ["id", "parameter.n", "optimizer", "layers", "augment", "warmup", "tag", "parameter.r2_mean", "mode",
+                   "baseline", "n", "expected", "state",
+                   *(f"{m}_{part}" for m in ("r2", "tokens/s", "'=1+1") for part in numbers), "warning"]  # fmt: skip
+        cells = ["0000000000000001", "3", "sgd", "[64,64]", "true", "null", "1_000", "'-x", "nan", "true", "5", "5",
+                 "complete"]  # fmt: skip
+        for mean in ("0.5", "0.0000003", "12345.5"):
+            cells += [mean, *[""] * (len(numbers) - 1)]
+        with (self.folder / "results").open("w", newline="") as file:
+            csv.writer(file).writerows([heading, [*cells, ""]])
+        self.assertEqual(colearn.results_rows(self.folder / "results"), from_json)
+        self.assertEqual((from_json[0]["n"], from_json[0]["parameter.n"]), (5, 3))
+        self.assertEqual((from_json[0]["layers"], from_json[0]["tokens/s_mean"]), ("[64,64]", 3e-7))
+
+    def test_columns_are_named_as_in_rust(self) -> None:
+        source = (HERE.parent / "report" / "src" / "cells.rs").read_text()
+        fixed = json.loads(source.split("FIXED_COLUMNS: [&str; 6] = ")[1].split(";")[0])
+        self.assertEqual(tuple(fixed), colearn._FIXED)
 
     def test_warnings_are_passed_on(self) -> None:
         with warnings.catch_warnings(record=True) as caught:

@@ -18,7 +18,7 @@ pub(crate) use self::{
     operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
     places::{Listen, Target},
     reference::{TaskPath, TaskReference},
-    sweep_file::{SweepFileArgs, is_stdin, origin_of},
+    sweep_file::{SweepFileArgs, folder_of, is_stdin, origin_of},
 };
 
 const EXIT_CODES: &str = "\
@@ -33,7 +33,7 @@ Exit codes:
   7  the address to listen on is in use
   8  there is no sweep, task or worker of this name
   9  the sweep ended with failed tasks, or was cancelled
- 10  workers could not be started, or crashed repeatedly
+ 10  workers could not be started, crashed repeatedly, or do not have what the tasks need
 130  interrupted; recorded results are kept, and the same command continues";
 
 /// Run sweeps for multimodal co-learning: train every point of a YAML grid with every seed, and average over the seeds.
@@ -160,7 +160,7 @@ pub(crate) struct RunArgs {
     /// Slots per GPU: each trains its own cohorts, and they share the GPU's memory [default: 1].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub(crate) slots_per_gpu: Option<u32>,
-    /// Threads of each slot [default: cores / slots].
+    /// Threads of each slot [default: what each task of the sweep needs, or cores / slots].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) threads: Option<u32>,
     /// Maximum number of tasks that a slot trains together as one stacked model [default: 1 on CPU, 16 on a GPU].
@@ -178,11 +178,16 @@ pub(crate) struct RunArgs {
 #[derive(Args, Debug)]
 pub(crate) struct InitArgs {
     /// The data set: a bare name in the data folder, or a path, as in sweep files.
-    pub(crate) dataset: String,
+    #[arg(required_unless_present = "command", conflicts_with = "command")]
+    pub(crate) dataset: Option<String>,
+    /// Instead of a data set: the command of a program of your own, with its options, such as `-- python3 train.py --lr
+    /// 0.01`.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<String>,
     /// Folder in which bare data set names are looked up.
     #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
     pub(crate) data_dir: PathBuf,
-    /// File to write, which must not exist yet; `-` for standard output [default: DATASET.yaml].
+    /// File to write, which must not exist yet; `-` for standard output [default: the data set or script, with .yaml].
     #[arg(long, value_name = "FILE", value_parser = places::path())]
     pub(crate) out: Option<PathBuf>,
 }

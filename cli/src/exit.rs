@@ -17,7 +17,7 @@ pub(crate) enum Exit {
     Usage = 2,
     /// The sweep file is not valid.
     SweepFile = 3,
-    /// The data set is missing, malformed or does not fit the sweep.
+    /// The data set is missing, malformed or does not fit the sweep; or a program is missing or has changed.
     DataSet = 4,
     /// No coordinator answers at the address given.
     Unreachable = 5,
@@ -29,7 +29,7 @@ pub(crate) enum Exit {
     NotFound = 8,
     /// The sweep ended with failed tasks, or was cancelled.
     Incomplete = 9,
-    /// Workers could not be started, or crashed repeatedly.
+    /// Workers could not be started, crashed repeatedly, or do not have what the tasks need.
     Workers = 10,
     /// The reader closed the pipe: the code that a shell reports for a program ended by SIGPIPE.
     PipeClosed = colearn_command_line::PIPE_CLOSED,

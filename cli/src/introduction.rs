@@ -10,21 +10,22 @@ use crate::{client::Client, exit::Failure, remote::all_workers};
 /// Interval of the queries whether the worker has connected.
 const PERIOD: Duration = Duration::from_millis(50);
 
-/// Waits until a worker is connected; returns lines about it for the user.
+/// Waits until a worker is connected, and returns it.
 ///
 /// # Errors
 /// If the coordinator does not answer.
-pub(crate) async fn introduction(client: &mut Client) -> Result<Vec<String>, Failure> {
+pub(crate) async fn first_worker(client: &mut Client) -> Result<Worker, Failure> {
     loop {
         let workers = all_workers(client).await?;
-        if let Some(worker) = workers.iter().find(|worker| worker.connected) {
-            return Ok(lines(worker));
+        if let Some(worker) = workers.into_iter().find(|worker| worker.connected) {
+            return Ok(worker);
         }
         tokio::time::sleep(PERIOD).await;
     }
 }
 
-fn lines(worker: &Worker) -> Vec<String> {
+/// Lines about a worker for the user.
+pub(crate) fn introduction(worker: &Worker) -> Vec<String> {
     let mut devices: Vec<&str> = Vec::new();
     for slot in &worker.slots {
         if !devices.contains(&slot.device.as_str()) {
@@ -49,15 +50,15 @@ mod tests {
 
     #[test]
     fn what_is_trained_on_is_said_in_a_line() {
-        assert_eq!(lines(&worker(&["cpu x1", "cpu x1"])), ["2 slots: cpu x1"]);
-        assert_eq!(lines(&worker(&["cuda:0 NVIDIA H100"])), ["1 slot: cuda:0 NVIDIA H100"]);
+        assert_eq!(introduction(&worker(&["cpu x1", "cpu x1"])), ["2 slots: cpu x1"]);
+        assert_eq!(introduction(&worker(&["cuda:0 NVIDIA H100"])), ["1 slot: cuda:0 NVIDIA H100"]);
         let both = worker(&["cuda:0 NVIDIA H100", "cuda:1 NVIDIA H100"]);
-        assert_eq!(lines(&both), ["2 slots: cuda:0 NVIDIA H100, cuda:1 NVIDIA H100"]);
+        assert_eq!(introduction(&both), ["2 slots: cuda:0 NVIDIA H100, cuda:1 NVIDIA H100"]);
     }
 
     #[test]
     fn warnings_follow() {
         let warned = Worker { warnings: vec!["this host has 1 GPU".to_owned()], ..worker(&["cpu x1"]) };
-        assert_eq!(lines(&warned), ["1 slot: cpu x1", "warning: this host has 1 GPU"]);
+        assert_eq!(introduction(&warned), ["1 slot: cpu x1", "warning: this host has 1 GPU"]);
     }
 }

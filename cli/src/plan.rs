@@ -5,9 +5,10 @@ use std::path::Path;
 use colearn_core::sweep::{Parsed, Plan, Sweep};
 
 use crate::{
-    args::{PlanArgs, origin_of},
+    args::{PlanArgs, folder_of, origin_of},
     data::check_data_that_is_here,
     exit::{Exit, Failure, Outcome},
+    programs,
     remote::read_sweep_file,
 };
 
@@ -15,6 +16,7 @@ use crate::{
 pub(crate) fn plan(arguments: &PlanArgs) -> Outcome {
     let (_, parsed) = parse_file(&arguments.file)?;
     check_data_that_is_here(&parsed.sweep, &arguments.data_dir)?;
+    programs::digests_that_are_here(&parsed.sweep);
     let plan = Plan::of(&parsed, arguments.first);
     if arguments.json {
         let text = serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(Exit::Failure, error))?;
@@ -31,7 +33,7 @@ pub(crate) fn plan(arguments: &PlanArgs) -> Outcome {
 /// Returns all diagnostics if the file cannot be read or is not valid.
 pub(crate) fn parse_file(file: &Path) -> Result<(String, Parsed), Failure> {
     let source = read_sweep_file(file)?;
-    let parsed = Sweep::parse(&source, &origin_of(file))
+    let parsed = Sweep::parse_in(&source, &origin_of(file), &folder_of(file))
         .map_err(|diagnostics| Failure::invalid_sweep(&diagnostics))?;
     for warning in &parsed.warnings {
         errln!("{warning}");

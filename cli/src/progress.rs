@@ -16,6 +16,8 @@ pub(crate) struct Progress {
     /// Whether to report that no worker is connected. `colearn run` does so only after its own worker has connected
     /// once.
     workers_matter: bool,
+    /// Why the tasks wait, as it was said last.
+    waits: String,
 }
 
 enum Shown {
@@ -38,7 +40,7 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(500));
             Shown::Bar(bar)
         };
-        Self { shown, pace: Pace::default(), workers_matter: true }
+        Self { shown, pace: Pace::default(), workers_matter: true, waits: String::new() }
     }
 
     /// Like [`Self::new`], for a command that starts its own worker.
@@ -54,6 +56,9 @@ impl Progress {
         let portion = portion(sweep);
         self.pace.observe(now, worked(sweep));
         self.workers_matter |= sweep.workers > 0;
+        if let Some(line) = self.begins_to_wait(sweep) {
+            self.say(&line);
+        }
         let text = describe(&counts, sweep, self.pace.left(1.0 - portion), self.workers_matter);
         match &mut self.shown {
             Shown::Bar(bar) => {
@@ -75,6 +80,15 @@ impl Progress {
                 }
             }
         }
+    }
+
+    /// The line to say once, when no slot of the connected workers can take the tasks.
+    fn begins_to_wait(&mut self, sweep: &SweepSummary) -> Option<String> {
+        // Without workers the progress itself says so.
+        let why = if sweep.workers > 0 { sweep.why_waiting.as_str() } else { "" };
+        let begins = !why.is_empty() && self.waits.is_empty();
+        why.clone_into(&mut self.waits);
+        begins.then(|| format!("{}: its pending tasks wait: {why}", sweep.name))
     }
 
     /// Prints a line above the bar.
@@ -253,6 +267,22 @@ mod tests {
         let told = |workers_matter| describe(&alone.tasks.unwrap(), &alone, None, workers_matter);
         assert_eq!(told(false), "0/10 tasks done, 0 running");
         assert_eq!(told(true), "0/10 tasks done, 0 running, no worker is connected");
+    }
+
+    #[test]
+    fn why_tasks_wait_is_said_once_when_it_begins() {
+        let mut progress = Progress::new();
+        let mut waits = sweep(0, 0, (0, 0));
+        assert_eq!(progress.begins_to_wait(&waits), None);
+        waits.why_waiting = "none of 2 slots can run its tasks: 2 have no GPU".into();
+        let line = "s: its pending tasks wait: none of 2 slots can run its tasks: 2 have no GPU";
+        assert_eq!(progress.begins_to_wait(&waits).as_deref(), Some(line));
+        waits.why_waiting = "none of 3 slots can run its tasks: 3 have no GPU".into();
+        assert_eq!(progress.begins_to_wait(&waits), None, "it still waits");
+        assert_eq!(progress.begins_to_wait(&sweep(0, 1, (0, 0))), None);
+        assert!(progress.begins_to_wait(&waits).is_some(), "it waits again");
+        let alone = SweepSummary { workers: 0, why_waiting: "no worker is connected".into(), ..waits };
+        assert_eq!(progress.begins_to_wait(&alone), None, "the progress says so itself");
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn reference_of_file(sweep: &Sweep, file: &Path) -> Result<Option<Reference>, Fa
     let text = std::fs::read_to_string(&path).map_err(|error| {
         Failure::new(Exit::SweepFile, format!("cannot read the reference `{}`: {error}", path.display()))
     })?;
-    parse_reference(&text, &path).map(Some)
+    parse_reference(sweep, &text, &path).map(Some)
 }
 
 /// The published means that the submitted sweep names, if their file is found relative to the current folder. It may
@@ -89,7 +89,7 @@ fn reference_from_here(sweep: &Sweep) -> Result<Option<Reference>, Failure> {
     let Some(reference) = &sweep.report.reference else { return Ok(None) };
     let path = Path::new(reference);
     match std::fs::read_to_string(path) {
-        Ok(text) => parse_reference(&text, path).map(Some),
+        Ok(text) => parse_reference(sweep, &text, path).map(Some),
         Err(error) => {
             errln!(
                 "warning: the published means are left out: cannot read `{}`: {error}; the path is relative to the sweep file, so name that with --sweep-file",
@@ -100,7 +100,7 @@ fn reference_from_here(sweep: &Sweep) -> Result<Option<Reference>, Failure> {
     }
 }
 
-fn parse_reference(text: &str, path: &Path) -> Result<Reference, Failure> {
+fn parse_reference(sweep: &Sweep, text: &str, path: &Path) -> Result<Reference, Failure> {
     let name = path.file_name().map_or_else(|| path.display().to_string(), |it| it.to_string_lossy().into());
-    Reference::parse(text, &name).map_err(|error| Failure::new(Exit::SweepFile, error))
+    Reference::parse_for(sweep, text, &name).map_err(|error| Failure::new(Exit::SweepFile, error))
 }

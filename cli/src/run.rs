@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use colearn_core::text::counted_len;
+use colearn_core::{needs::Needs, sweep::Sweep, text::counted_len};
 use colearn_proto::v1::SweepSummary;
 use tokio_util::sync::CancellationToken;
 
@@ -14,10 +14,11 @@ use crate::{
     exit::{Exit, Failure, Outcome},
     format,
     interrupt::Interrupts,
-    introduction::introduction,
+    introduction::{first_worker, introduction},
     local_worker::{LocalWorker, find_program},
-    output,
+    needs, output,
     plan::parse_file,
+    programs,
     progress::{Progress, has_ended},
     remote::{exit_of, fetch_results, follow, submit_to},
 };
@@ -30,6 +31,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
         sweep.name = name.clone();
     }
     let datasets = check_data(&sweep, &arguments.data_dir)?;
+    let programs = programs::digests(&sweep)?;
     let program = find_program()?;
 
     let mut config = connect::config(&arguments.state);
@@ -42,7 +44,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     let target = Target { coordinator: None, state: arguments.state.clone() };
     let worked = async {
         let mut client = Client::connect(&url).await?;
-        let summary = submit_to(&mut client, source, &arguments.sweep_file, &target).await?;
+        let summary = submit_to(&mut client, source, programs, &arguments.sweep_file, &target).await?;
         let ended = if has_ended(&summary) {
             Some(summary)
         } else {
@@ -51,12 +53,12 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
             }
             let worker = LocalWorker::new(
                 program,
-                worker_arguments(arguments, &url),
+                worker_arguments(arguments, &sweep.needs, &url),
                 arguments.state.join("worker.log"),
             );
             // Until here there is nothing to clean up, and a signal may end the process. From here on it does not:
             // handlers are kept until the process ends, and the steps after the work are short.
-            work(&mut client, &summary.name, &worker, &mut Interrupts::install()?).await?
+            work(&mut client, &sweep, &worker, &mut Interrupts::install()?).await?
         };
         let fetched = fetch_results(&mut client, sweep.name.as_str()).await?;
         Ok::<_, Failure>((ended, fetched))
@@ -114,7 +116,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
 /// Trains until the sweep has ended (returns its last state) or the user interrupts (`None`).
 async fn work(
     client: &mut Client,
-    name: &str,
+    sweep: &Sweep,
     worker: &LocalWorker,
     interrupts: &mut Interrupts,
 ) -> Result<Option<SweepSummary>, Failure> {
@@ -123,10 +125,12 @@ async fn work(
     let supervised = worker.supervise(stop.clone().cancelled_owned());
     tokio::pin!(supervised);
     let trained = async {
-        for line in introduction(client).await? {
+        let worker = first_worker(client).await?;
+        for line in introduction(&worker) {
             progress.say(&line);
         }
-        follow(client, name, &mut progress).await
+        needs::check(sweep, &worker)?;
+        follow(client, sweep.name.as_str(), &mut progress).await
     };
     let outcome = tokio::select! {
         ended = trained => ended.map(Some),
@@ -149,7 +153,7 @@ async fn work(
 }
 
 /// The arguments of the local worker. Options without a flag of `colearn run` are passed through the environment.
-fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<OsString> {
+fn worker_arguments(arguments: &RunArgs, needs: &Needs, url: &str) -> Vec<OsString> {
     let checkpoints =
         arguments.checkpoints.clone().unwrap_or_else(|| arguments.state.join("checkpoints").into_os_string());
     let mut list: Vec<OsString> = vec![
@@ -176,6 +180,14 @@ fn worker_arguments(arguments: &RunArgs, url: &str) -> Vec<OsString> {
             list.push(value.to_string().into());
         }
     }
+    let is_set = |name: &str| colearn_command_line::variable(name).is_some();
+    let slots_are_given = arguments.slots.is_some()
+        || arguments.threads.is_some()
+        || is_set("COLEARN_SLOTS")
+        || is_set("COLEARN_THREADS");
+    let cores =
+        std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
+    list.extend(needs::worker_arguments(needs, slots_are_given, cores).into_iter().map(Into::into));
     list
 }
 
@@ -189,7 +201,7 @@ mod tests {
     fn passed_on(typed: &[&str]) -> Vec<OsString> {
         let line = ["colearn", "run", "sweep.yaml"].iter().chain(typed);
         match Cli::try_parse_from(line).unwrap().command {
-            Command::Run(arguments) => worker_arguments(&arguments, "http://127.0.0.1:1"),
+            Command::Run(arguments) => worker_arguments(&arguments, &Needs::default(), "http://127.0.0.1:1"),
             other => panic!("{other:?}"),
         }
     }

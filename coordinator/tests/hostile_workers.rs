@@ -55,7 +55,13 @@ async fn leased(folder: &Path, count: u64) -> (RunningCoordinator, Person, Scrip
 async fn results_with_anything_that_is_no_number_are_failed_attempts() {
     let folder = tempfile::tempdir().unwrap();
     let history = |train_loss, valid_loss, valid_accuracy| v1::TaskResult {
-        history: vec![v1::EpochRecord { epoch: 1, train_loss, valid_loss, valid_accuracy }],
+        history: vec![v1::EpochRecord {
+            epoch: 1,
+            train_loss,
+            valid_loss,
+            valid_accuracy,
+            ..Default::default()
+        }],
         ..result(0.5)
     };
     let strange = [

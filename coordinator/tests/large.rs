@@ -14,7 +14,7 @@ async fn a_million_tasks_are_submitted_and_extended() {
     let mut config = config(folder.path());
     let (small, large) = (small_sweep("huge", 200_000, 5), small_sweep("huge", 200_001, 5));
     config.parser =
-        Arc::new(move |which, _| Ok((if which == "small" { &small } else { &large }.clone(), Vec::new())));
+        Arc::new(move |which, _, _| Ok((if which == "small" { &small } else { &large }.clone(), Vec::new())));
     let coordinator = start_with(config).await.unwrap();
     let (mut person, mut other) = (Person::at(&coordinator).await, Person::at(&coordinator).await);
     let asking = tokio::spawn(async move {
@@ -37,7 +37,7 @@ async fn a_million_tasks_are_submitted_and_extended() {
     println!("submitted after {:?}", began.elapsed());
     let began = Instant::now();
     let (name, origin) = ("huge".to_owned(), String::new());
-    let request = v1::ExtendSweepRequest { name, source: "large".to_owned(), origin };
+    let request = v1::ExtendSweepRequest { name, source: "large".to_owned(), origin, ..Default::default() };
     person.0.extend_sweep(request).await.unwrap();
     println!("extended after {:?}", began.elapsed());
     coordinator.stop().await.unwrap();

@@ -45,7 +45,7 @@ async fn a_sweep_is_told_page_by_page_in_the_order_of_the_grid() {
 async fn a_sweep_of_very_many_configurations_is_never_told_in_one_message() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.parser = Arc::new(|count, _| Ok((small_sweep("huge", count.parse().unwrap(), 1), Vec::new())));
+    config.parser = Arc::new(|count, _, _| Ok((small_sweep("huge", count.parse().unwrap(), 1), Vec::new())));
     let coordinator = start_with(config).await.unwrap();
     let mut person = Person::at(&coordinator).await;
     let (source, origin) = ("20000".to_owned(), String::new());

@@ -63,7 +63,12 @@ async fn a_settled_sweep_is_not_replayed_and_still_all_there() {
     assert_eq!(person.0.retry_sweep(request).await.unwrap().into_inner().retried, 1);
     assert_eq!(person.cancel("old").await.state(), SweepState::Cancelled);
     let source = serde_json::to_string(&small_sweep("old", 3, 1)).unwrap();
-    let request = v1::ExtendSweepRequest { name: "old".to_owned(), source, origin: "x".to_owned() };
+    let request = v1::ExtendSweepRequest {
+        name: "old".to_owned(),
+        source,
+        origin: "x".to_owned(),
+        ..Default::default()
+    };
     assert_eq!(person.0.extend_sweep(request).await.unwrap().into_inner().added, 1);
     person.cancel("old").await;
     person.0.remove_sweep(v1::RemoveSweepRequest { name: "old".to_owned() }).await.unwrap();

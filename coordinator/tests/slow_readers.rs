@@ -26,9 +26,15 @@ async fn results_and_news_that_nobody_reads_are_not_piled_up() {
     // The sweep has one more task, so that there would be news of it; nobody trains that task.
     let pause = v1::PauseSweepRequest { name: "large".to_owned(), paused: true };
     person.0.pause_sweep(pause).await.unwrap();
-    let record = v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+    let record = v1::EpochRecord {
+        epoch: 1,
+        train_loss: 1.0,
+        valid_loss: 1.0,
+        valid_accuracy: 0.5,
+        ..Default::default()
+    };
     for task in tasks(&lease) {
-        let large = v1::TaskResult { history: vec![record; 1000], ..result(0.5) };
+        let large = v1::TaskResult { history: vec![record.clone(); 1000], ..result(0.5) };
         worker.finish_with(lease.token, &task, large).await;
         worker.acknowledged().await;
     }

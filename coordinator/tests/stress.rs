@@ -33,7 +33,13 @@ fn garbage_report() -> work_request::Message {
 
 /// A report of half a megabyte.
 fn large_report() -> work_request::Message {
-    let record = v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+    let record = v1::EpochRecord {
+        epoch: 1,
+        train_loss: 1.0,
+        valid_loss: 1.0,
+        valid_accuracy: 0.5,
+        ..Default::default()
+    };
     let result = Some(v1::TaskResult { history: vec![record; 16_000], ..result(0.5) });
     work_request::Message::Finished(v1::TaskFinished { token: 1, task: Some(unknown_task()), result })
 }
@@ -45,7 +51,13 @@ async fn workers_that_flood_wait_and_keep_nobody_else_waiting() {
     let mut config = config(folder.path());
     config.storage = Storage::Store(store.clone());
     let coordinator = start_with(config).await.unwrap();
-    let record = v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+    let record = v1::EpochRecord {
+        epoch: 1,
+        train_loss: 1.0,
+        valid_loss: 1.0,
+        valid_accuracy: 0.5,
+        ..Default::default()
+    };
     let (task, record) = (Some(unknown_task()), Some(record));
     let epoch = work_request::Message::Epoch(v1::EpochReport { token: 1, task, record, epochs: 10 });
     let heartbeat = work_request::Message::Heartbeat(v1::Heartbeat {});
@@ -130,10 +142,12 @@ async fn garbage_ends_its_own_connection_alone() {
 async fn hellos_that_are_too_large_or_strange_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let coordinator = start(folder.path()).await;
-    let slot = |device: String| v1::Slot { index: 0, device, max_cohort: 1 };
+    let slot = |device: String| v1::Slot { index: 0, device, max_cohort: 1, offers: None };
     let good = v1::Hello { worker: "w".to_owned(), ..v1::Hello::default() };
     let huge = "x".repeat(1 << 20);
     let oversized = v1::Hello { host: "x".repeat(5 << 20), ..good.clone() };
+    let offers = |memory| v1::Offers { memory_bytes: Some(memory), ..v1::Offers::default() };
+    let different = |index| v1::Slot { index, offers: Some(offers(index.into())), ..slot(String::new()) };
     for (hello, code) in [
         (v1::Hello { worker: "\u{1b}[2J".to_owned(), ..good.clone() }, Code::InvalidArgument),
         (v1::Hello { worker: huge.clone(), ..good.clone() }, Code::InvalidArgument),
@@ -141,6 +155,9 @@ async fn hellos_that_are_too_large_or_strange_are_refused() {
         (v1::Hello { version: huge.clone(), ..good.clone() }, Code::InvalidArgument),
         (v1::Hello { slots: vec![slot(huge)], ..good.clone() }, Code::InvalidArgument),
         (v1::Hello { slots: vec![slot(String::new()); 1025], ..good.clone() }, Code::InvalidArgument),
+        (v1::Hello { slots: (0..65).map(different).collect(), ..good.clone() }, Code::InvalidArgument),
+        (v1::Hello { labels: vec!["x".repeat(65)], ..good.clone() }, Code::InvalidArgument),
+        (v1::Hello { labels: vec!["x".to_owned(); 65], ..good.clone() }, Code::InvalidArgument),
         (oversized, Code::OutOfRange),
     ] {
         let opened = ScriptedWorker::open(&coordinator, work_request::Message::Hello(hello)).await;

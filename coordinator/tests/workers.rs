@@ -229,10 +229,21 @@ async fn what_is_odd_about_a_worker_is_told_with_it_within_limits() {
     let long = format!("{}{}", "x".repeat(1001), "é".repeat(100));
     let mut warnings = vec!["no \u{1b}[31mGPU".to_owned(), long];
     warnings.resize(100, "more".to_owned());
-    let hello = v1::Hello { worker: "w".to_owned(), warnings, ..v1::Hello::default() };
+    let offers = v1::Offers {
+        trainers: vec![v1::TrainerKind::Programs.into()],
+        gpu: true,
+        memory_bytes: Some(8_000_000_000),
+        threads: Some(2),
+    };
+    let slot = v1::Slot { index: 3, offers: Some(offers.clone()), ..v1::Slot::default() };
+    let labels = vec!["b\u{1b}ig".to_owned()];
+    let hello =
+        v1::Hello { worker: "w".to_owned(), warnings, slots: vec![slot], labels, ..v1::Hello::default() };
     let _worker = ScriptedWorker::open(&coordinator, work_request::Message::Hello(hello)).await.unwrap();
     let mut person = Person::at(&coordinator).await;
     let listed = person.0.list_workers(v1::ListWorkersRequest::default()).await.unwrap().into_inner();
+    assert_eq!(listed.workers[0].slots[0].offers, Some(offers));
+    assert_eq!(listed.workers[0].labels, ["big"]);
     let told = &listed.workers[0].warnings;
     assert_eq!(told.len(), 8);
     assert_eq!(told[0], "no [31mGPU");

@@ -18,7 +18,7 @@ pub enum TrainerKind {
 }
 
 /// What each task of a sweep needs of the slot that it runs on.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Needs {
     /// The kind of trainer.
@@ -34,7 +34,7 @@ pub struct Needs {
 }
 
 /// What a slot offers.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Offers {
     /// The kinds of trainers that it can run.
     pub trainers: BTreeSet<TrainerKind>,
@@ -59,6 +59,18 @@ impl Default for Offers {
             labels: BTreeSet::new(),
         }
     }
+}
+
+/// Maximum number of labels of a worker.
+pub const MAX_LABELS: usize = 64;
+/// Maximum length of a label, in bytes.
+pub const MAX_LABEL_BYTES: usize = 64;
+
+/// Whether a text can be a label: a word of at most [`MAX_LABEL_BYTES`] ASCII letters, digits, `.`, `_`, `-`.
+#[must_use]
+pub fn is_label(text: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    !text.is_empty() && text.len() <= MAX_LABEL_BYTES && text.chars().all(allowed)
 }
 
 impl Needs {
@@ -187,6 +199,16 @@ mod tests {
             labels: ["big".to_owned(), "small".to_owned()].into(),
         };
         assert!(needs.are_met_by(&enough) && needs.missing_in(&enough).is_empty());
+    }
+
+    #[test]
+    fn labels_are_words() {
+        for good in ["big", "gpu-80gb", "rack_7.b", &"x".repeat(64)] {
+            assert!(is_label(good), "{good}");
+        }
+        for bad in ["", "two words", "a,b", "gr\u{f6}\u{df}e", &"x".repeat(65)] {
+            assert!(!is_label(bad), "{bad}");
+        }
     }
 
     #[test]

@@ -4,11 +4,20 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Names of the metrics, in the order of display.
+mod direction;
+mod epoch;
+
+pub use direction::Direction;
+pub use epoch::{EpochRecord, curve};
+
+/// Names of the networks' metrics, in the order of display. A program reports metrics under names of its own.
 ///
 /// A plain name is the metric on the primary modality alone. `name@a+b` is the same metric with the modalities
 /// `a` and `b` present, for each further subset of the setting `evaluate`.
 pub mod metric {
+    /// Longest plain name of a metric or of a curve, in bytes.
+    pub const MAX_NAME_BYTES: usize = 128;
+
     /// Share of test samples that are classified correctly. For a regression: share of equal signs, where zero counts
     /// as positive.
     pub const ACCURACY: &str = "accuracy";
@@ -39,7 +48,7 @@ pub mod metric {
         format!("{name}@{}", modalities.join("+"))
     }
 
-    /// The metric's plain name, and its modalities joined by `+` if it names any.
+    /// A network metric's plain name, and its modalities joined by `+` if it names any.
     #[must_use]
     pub fn split(name: &str) -> (&str, Option<&str>) {
         match name.split_once('@') {
@@ -47,35 +56,16 @@ pub mod metric {
             None => (name, None),
         }
     }
-
-    /// Whether a larger value is better.
-    #[must_use]
-    pub fn higher_is_better(name: &str) -> bool {
-        !matches!(split(name).0, LOSS | MAE)
-    }
 }
 
-/// The observable values of one epoch of training.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EpochRecord {
-    /// Number of the epoch, counting from 1.
-    pub epoch: u32,
-    /// Mean training loss over the epoch's batches, with modality dropout applied.
-    pub train_loss: f64,
-    /// Validation loss on the primary modality alone.
-    pub valid_loss: f64,
-    /// Validation accuracy on the primary modality alone.
-    pub valid_accuracy: f64,
-}
-
-/// The result of one task: a function of its configuration and seed, up to float rounding.
+/// The result of one task. That of a network is a function of its configuration and seed, up to float rounding.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskResult {
-    /// Test metrics by [name](metric), on the primary modality alone and for the further subsets of the settings; all
-    /// finite.
+    /// Metrics by name; all finite. Those of a network have [fixed names](metric) and are of the test split, on the
+    /// primary modality alone and for the further subsets of the settings.
     pub metrics: BTreeMap<String, f64>,
     /// `confusion[truth][predicted]` counts over the test split, on the primary modality alone. For a regression:
-    /// over the integers from -3 to 3, clipped and rounded half to even.
+    /// over the integers from -3 to 3, clipped and rounded half to even. Empty for a program.
     pub confusion: Vec<Vec<u64>>,
     /// Names of the rows and columns of `confusion`; empty in results of versions that did not record it.
     #[serde(default)]
@@ -83,16 +73,16 @@ pub struct TaskResult {
     /// All epochs, in order.
     pub history: Vec<EpochRecord>,
     /// The epoch whose weights were tested: the one with the lowest validation loss, the last one on ties; with
-    /// `keep: last` the last epoch.
+    /// `keep: last` the last epoch. 0 if it is not known: a program does not say.
     pub best_epoch: u32,
-    /// Number of trained parameters of one member.
+    /// Number of trained parameters of one member; 0 if it is not known.
     pub parameters: u64,
     /// Wall time of the attempt in seconds; a cohort's members share it.
     pub seconds: f64,
     /// Name of the device, such as `cpu x1` or `cuda:0`.
     pub device: String,
     /// SHA-256 of the data set file in hexadecimal digits, to distinguish different files of the same name; empty in
-    /// results of versions that did not record it.
+    /// results of versions that did not record it. For a program, the SHA-256 of its files.
     #[serde(default)]
     pub data_digest: String,
     /// SHA-256, in hexadecimal digits, of the tested weights: parameters, then buffers, as little-endian floats in
@@ -103,11 +93,15 @@ pub struct TaskResult {
     /// The epochs after which training was continued from a checkpoint, in order; usually none.
     #[serde(default)]
     pub resumed_after: Vec<u32>,
+    /// The git commit of the program's folder; empty for a network, and if the folder has none.
+    #[serde(default)]
+    pub commit: String,
 }
 
 #[cfg(test)]
 mod tests {
-    use super::metric;
+    use super::{EpochRecord, TaskResult, metric};
+    use crate::sweep::ReportSettings;
 
     #[test]
     fn metrics_under_several_modalities_have_names_of_their_own() {
@@ -115,7 +109,18 @@ mod tests {
         assert_eq!(name, "loss@audio+video");
         assert_eq!(metric::split(&name), ("loss", Some("audio+video")));
         assert_eq!(metric::split("accuracy"), ("accuracy", None));
-        assert!(!metric::higher_is_better(&name) && !metric::higher_is_better("mae"));
-        assert!(metric::higher_is_better("accuracy@audio"));
+    }
+
+    #[test]
+    fn results_of_earlier_versions_are_read() {
+        let text = r#"{"metrics":{"accuracy":0.5},"confusion":[[3,1],[0,4]],"history":[
+            {"epoch":1,"train_loss":1.0,"valid_loss":2.0,"valid_accuracy":0.25}],
+            "best_epoch":1,"parameters":42,"seconds":1.5,"device":"cpu x1"}"#;
+        let read: TaskResult = serde_json::from_str(text).unwrap();
+        assert_eq!(read.history, [EpochRecord::of_network(1, 1.0, 2.0, 0.25)]);
+        assert_eq!((read.commit.as_str(), read.data_digest.as_str(), read.parameters), ("", "", 42));
+        let report: ReportSettings =
+            serde_json::from_str(r#"{"metrics":["loss"],"confidence":0.95}"#).unwrap();
+        assert!(report.better.is_empty() && !serde_json::to_string(&report).unwrap().contains("better"));
     }
 }

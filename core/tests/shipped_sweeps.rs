@@ -8,7 +8,7 @@ fn shipped(name: &str) -> Parsed {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sweeps").join(name);
     let bytes = fs::read(&path).expect("the file ships");
     let source = String::from_utf8(bytes).expect("sweep files are UTF-8");
-    match Sweep::parse(&source, name) {
+    match Sweep::parse_in(&source, name, "/home/me/sweeps") {
         Ok(parsed) => parsed,
         Err(diagnostics) => panic!("{diagnostics}"),
     }

@@ -3,7 +3,7 @@
 //! Conversions from the wire check that a message is meaningful. Limits for untrusted senders (counts, lengths,
 //! printable text) are checked by the coordinator.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use colearn_core::{
     failure::{Failure, FailureReason},
@@ -207,10 +207,13 @@ pub struct UnreadableSettings {
 
 impl From<Hello> for v1::WorkRequest {
     fn from(hello: Hello) -> Self {
+        let labels: BTreeSet<String> =
+            hello.slots.iter().flat_map(|slot| &slot.offers.labels).cloned().collect();
         let slot = |offer: SlotOffer| v1::Slot {
             index: offer.index,
             device: offer.device,
             max_cohort: offer.max_cohort,
+            offers: Some(offer.offers.into()),
         };
         let held = |lease: HeldLease| v1::HeldLease { token: lease.token.0, tasks: to_wire(lease.tasks) };
         request(work_request::Message::Hello(v1::Hello {
@@ -220,6 +223,7 @@ impl From<Hello> for v1::WorkRequest {
             slots: hello.slots.into_iter().map(slot).collect(),
             held: hello.held.into_iter().map(held).collect(),
             warnings: hello.warnings,
+            labels: labels.into_iter().collect(),
         }))
     }
 }
@@ -232,6 +236,7 @@ impl TryFrom<v1::Hello> for Hello {
             index: slot.index,
             device: slot.device,
             max_cohort: slot.max_cohort.max(1),
+            offers: convert::offers(slot.offers.as_ref(), &hello.labels),
         };
         let held = |lease: v1::HeldLease| {
             Ok(HeldLease { token: LeaseToken(lease.token), tasks: from_wire(lease.tasks)? })

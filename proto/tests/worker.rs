@@ -5,6 +5,7 @@ use std::time::Duration;
 use colearn_core::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, LeaseToken, SweepId, TaskId, WorkerId},
+    needs::{Offers, TrainerKind},
     result::{EpochRecord, TaskResult},
     settings::TaskSettings,
 };
@@ -35,7 +36,30 @@ fn hello() -> Hello {
         worker: WorkerId::new("w-1").expect("this is a name"),
         host: "node17".to_owned(),
         version: "0.1.0".to_owned(),
-        slots: vec![SlotOffer { index: 3, device: "cpu x1".to_owned(), max_cohort: 16 }],
+        slots: vec![
+            SlotOffer {
+                index: 3,
+                device: "cpu x2".to_owned(),
+                max_cohort: 16,
+                offers: Offers {
+                    trainers: [TrainerKind::Networks, TrainerKind::Programs].into(),
+                    gpu: true,
+                    memory: Some(8_000_000_000),
+                    threads: Some(2),
+                    labels: ["big".to_owned(), "near".to_owned()].into(),
+                },
+            },
+            SlotOffer {
+                index: 4,
+                device: "cpu x1".to_owned(),
+                max_cohort: 1,
+                offers: Offers {
+                    trainers: [TrainerKind::Programs].into(),
+                    labels: ["big".to_owned(), "near".to_owned()].into(),
+                    ..Offers::default()
+                },
+            },
+        ],
         held: vec![HeldLease { token: LeaseToken(9), tasks: vec![task(1), task(2)] }],
         warnings: vec!["no GPU is used".to_owned()],
     }
@@ -51,10 +75,27 @@ fn a_hello_survives_the_wire() {
     assert_eq!(Hello::try_from(wire), Ok(hello()));
 }
 
+/// Workers of the version before programs say nothing about what their slots offer; kinds of trainers of later versions
+/// are not offered.
+#[test]
+fn workers_of_other_versions_offer_what_is_known_of_them() {
+    let slots = |change: fn(&mut v1::Slot)| {
+        let work_request::Message::Hello(mut wire) = message_of(hello().into()) else {
+            panic!("not a hello")
+        };
+        wire.labels.clear();
+        wire.slots.iter_mut().for_each(change);
+        Hello::try_from(wire).expect("it is a hello").slots
+    };
+    assert_eq!(slots(|slot| slot.offers = None)[0].offers, Offers::default());
+    let kinds = |slot: &mut v1::Slot| slot.offers.as_mut().expect("they are there").trainers = vec![7, 2, 0];
+    assert_eq!(slots(kinds)[0].offers.trainers, [TrainerKind::Programs].into());
+}
+
 #[test]
 fn what_a_worker_says_survives_the_wire() {
     let (token, task) = (LeaseToken(9), task(1));
-    let record = EpochRecord { epoch: 2, train_loss: 0.5, valid_loss: 0.75, valid_accuracy: 0.25 };
+    let record = EpochRecord::of_network(2, 0.5, 0.75, 0.25);
     let result = TaskResult { metrics: [("accuracy".to_owned(), 0.5)].into(), ..TaskResult::default() };
     let failure = Failure::new(FailureReason::Data, "no such file");
     for message in [

@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 
 use colearn_core::{
     result::metric,
-    statistics::{Comparison, Summary},
     table::{ConfigurationRow, ResultsTable, RowState},
-    text::counted_len,
+    text::{counted_len, one_line},
 };
 use serde_json::Value;
+
+use crate::numbers::Numbers;
 
 /// The columns that distinguish configurations: the swept paths, then the settings that `include` adds.
 #[must_use]
@@ -24,6 +25,21 @@ pub fn setting_columns(table: &ResultsTable) -> Vec<String> {
     columns
 }
 
+/// The columns of files that are no settings and no metrics.
+pub(crate) const FIXED_COLUMNS: [&str; 6] = ["id", "baseline", "n", "expected", "state", "warning"];
+
+/// The name of a setting's column in a file. A parameter of a program may have the name of another column, such as `n`
+/// or `loss_mean`; then `parameter.` precedes it.
+pub(crate) fn file_column(path: &str, metrics: &[String]) -> String {
+    let of_metric =
+        |metric: &String| path.strip_prefix(metric.as_str()).is_some_and(|rest| rest.starts_with('_'));
+    if FIXED_COLUMNS.contains(&path) || metrics.iter().any(of_metric) {
+        format!("parameter.{path}")
+    } else {
+        path.to_owned()
+    }
+}
+
 /// The shown metrics, then the other metrics of the results.
 pub(crate) fn all_metrics(table: &ResultsTable) -> Vec<String> {
     let mut names = table.metrics.clone();
@@ -37,9 +53,12 @@ pub(crate) fn all_metrics(table: &ResultsTable) -> Vec<String> {
     names
 }
 
-/// A metric's name for people: `accuracy`, `accuracy (language + audio)` for `accuracy@language+audio`.
+/// A metric's name for people: `accuracy`, `accuracy (language + audio)` for `accuracy@language+audio` of a network.
 #[must_use]
-pub fn metric_heading(name: &str) -> String {
+pub fn metric_heading(table: &ResultsTable, name: &str) -> String {
+    if !table.is_of_networks() {
+        return one_line(name);
+    }
     match metric::split(name) {
         (plain, None) => plain.to_owned(),
         (plain, Some(modalities)) => format!("{plain} ({})", modalities.replace('+', " + ")),
@@ -49,8 +68,8 @@ pub fn metric_heading(name: &str) -> String {
 /// A value as text for people.
 pub(crate) fn value(value: &Value) -> String {
     match value {
-        Value::String(text) => text.clone(),
-        value => value.to_string(),
+        Value::String(text) => one_line(text),
+        value => one_line(&value.to_string()),
     }
 }
 
@@ -76,7 +95,7 @@ pub(crate) fn label(row: &ConfigurationRow, columns: &[String]) -> String {
 /// The last word of a path, unless another column ends in it too.
 #[must_use]
 pub fn short_path<'p>(path: &'p str, columns: &[String]) -> &'p str {
-    let last = |path: &'p str| path.rsplit('.').next().unwrap_or(path);
+    let last = |path: &'p str| path.rsplit('.').next().filter(|last| !last.is_empty()).unwrap_or(path);
     let alone = columns.iter().filter(|other| other.rsplit('.').next() == Some(last(path))).count() <= 1;
     if alone { last(path) } else { path }
 }
@@ -86,40 +105,11 @@ pub(crate) fn count(row: &ConfigurationRow) -> String {
     if row.n == row.expected { row.n.to_string() } else { format!("{} of {}", row.n, row.expected) }
 }
 
-/// From this size on a number is written with an exponent: the largest one has 309 digits.
-const LARGE: f64 = 1e9;
-
-/// A number with three decimals.
-pub(crate) fn decimal(number: f64) -> String {
-    if number.abs() < LARGE { format!("{number:.3}") } else { format!("{number:.3e}") }
-}
-
-/// A number with three decimals and its sign.
-pub(crate) fn signed(number: f64) -> String {
-    if number.abs() < LARGE { format!("{number:+.3}") } else { format!("{number:+.3e}") }
-}
-
-pub(crate) fn mean_and_deviation(summary: Option<&Summary>) -> String {
-    match summary {
-        None => "-".to_owned(),
-        Some(Summary { mean, std: None, .. }) => decimal(*mean),
-        Some(Summary { mean, std: Some(std), .. }) => format!("{} ± {}", decimal(*mean), decimal(*std)),
-    }
-}
-
-/// A difference with its interval, such as `+0.031 [0.010, 0.052]`.
-pub(crate) fn difference(comparison: &Comparison) -> String {
-    let mut text = signed(comparison.mean_difference);
-    if let (Some(low), Some(high)) = (comparison.ci_low, comparison.ci_high) {
-        let _ = write!(text, " [{}, {}]", decimal(low), decimal(high));
-    }
-    text
-}
-
-/// A verdict, such as `PCL +0.031 [0.010, 0.052]`, with the number of pairs if a seed is missing.
-pub(crate) fn verdict(row: &ConfigurationRow, name: &str) -> String {
+/// A verdict, such as `PCL +0.031 [0.010, 0.052]`, with the number of pairs if a seed is missing. Without a verdict it
+/// is the difference alone.
+pub(crate) fn verdict(row: &ConfigurationRow, name: &str, numbers: Numbers) -> String {
     let Some(comparison) = row.comparisons.get(name) else { return "-".to_owned() };
-    let mut text = difference(comparison);
+    let mut text = numbers.difference(comparison);
     if let Some(verdict) = comparison.verdict {
         text = format!("{verdict} {text}");
     }
@@ -159,8 +149,8 @@ pub(crate) fn note(row: &ConfigurationRow, baseline: bool) -> String {
 
 /// The heading of the verdict column, if the sweep has a baseline.
 pub(crate) fn verdict_heading(table: &ResultsTable) -> Option<String> {
-    table.baseline()?;
-    Some(format!("{} vs baseline", metric_heading(table.verdict_metric()?)))
+    table.baselines().next()?;
+    Some(format!("{} vs baseline", metric_heading(table, table.verdict_metric()?)))
 }
 
 /// The table for people, cell by cell. In the row of the baseline the verdict cell says "baseline". The last column
@@ -168,12 +158,13 @@ pub(crate) fn verdict_heading(table: &ResultsTable) -> Option<String> {
 #[must_use]
 pub fn heading_and_rows(table: &ResultsTable) -> (Vec<String>, Vec<Vec<String>>) {
     let settings = setting_columns(table);
+    let numbers = Numbers::of(table);
     let verdicts = verdict_heading(table);
     let notes: Vec<String> = table.configurations.iter().map(|row| note(row, verdicts.is_none())).collect();
     let noted = notes.iter().any(|note| !note.is_empty());
     let mut heading = settings.clone();
     heading.push("n".to_owned());
-    heading.extend(table.metrics.iter().map(|name| metric_heading(name)));
+    heading.extend(table.metrics.iter().map(|name| metric_heading(table, name)));
     heading.extend(verdicts.clone());
     heading.extend(noted.then(|| "note".to_owned()));
     let rows = table
@@ -183,11 +174,11 @@ pub fn heading_and_rows(table: &ResultsTable) -> (Vec<String>, Vec<Vec<String>>)
         .map(|(row, note)| {
             let mut cells: Vec<String> = settings.iter().map(|path| setting(row, path)).collect();
             cells.push(count(row));
-            cells.extend(table.metrics.iter().map(|name| mean_and_deviation(row.metrics.get(name))));
+            cells.extend(table.metrics.iter().map(|name| numbers.mean_and_deviation(row.metrics.get(name))));
             if verdicts.is_some() {
                 cells.extend(table.verdict_metric().map(|name| match row.baseline {
                     true => "baseline".to_owned(),
-                    false => verdict(row, name),
+                    false => verdict(row, name, numbers),
                 }));
             }
             cells.extend(noted.then_some(note));
@@ -201,18 +192,25 @@ pub fn heading_and_rows(table: &ResultsTable) -> (Vec<String>, Vec<Vec<String>>)
 #[must_use]
 pub fn summary_line(table: &ResultsTable) -> String {
     let missing: usize = table.configurations.iter().map(|row| row.expected - row.n).sum();
-    let mut text =
-        "mean ± sample standard deviation over n seeds, tested on the primary modality alone".to_owned();
-    if table.metrics.iter().any(|name| metric::split(name).1.is_some()) {
+    let mut text = "mean ± sample standard deviation over n seeds".to_owned();
+    let networks = table.is_of_networks();
+    if networks {
+        text.push_str(", tested on the primary modality alone");
+    }
+    if names_modalities(table) {
         text.push_str(", or on the modalities in brackets");
     }
     if table.is_regression() {
         text.push_str("; loss: mean absolute error, accuracy: share of equal sign");
     }
     if verdict_heading(table).is_some() {
+        let (what, words) = match networks {
+            true => ("verdict", " (PCL better, NCL worse, neutral when it holds zero)"),
+            false => ("last column", ""),
+        };
         let _ = write!(
             text,
-            "; verdict: mean difference to the baseline, paired by seed, with its {} % interval (PCL better, NCL worse, neutral when it holds zero)",
+            "; {what}: mean difference to the baseline, paired by seed, with its {} % interval{words}",
             percent(table.confidence)
         );
     }
@@ -222,19 +220,29 @@ pub fn summary_line(table: &ResultsTable) -> String {
     text
 }
 
-/// Warnings about the results, one sentence each: results that were trained on different data.
+/// Whether a shown metric is one of a network under further modalities.
+pub(crate) fn names_modalities(table: &ResultsTable) -> bool {
+    table.is_of_networks() && table.metrics.iter().any(|name| metric::split(name).1.is_some())
+}
+
+/// Warnings about the results, one sentence each: results of different data, or of different versions of a program.
 #[must_use]
 pub fn warnings(table: &ResultsTable) -> Vec<String> {
-    table.mixed_data().map(|(name, files)| mixed(name, files)).collect()
+    table.mixed_data().map(|(name, files)| mixed(table, name, files)).collect()
 }
 
 /// The warning that applies to one row.
 pub(crate) fn row_warning(table: &ResultsTable, row: &ConfigurationRow) -> Option<String> {
     let (name, files) = table.mixed_data().find(|(name, _)| *name == row.settings.data_set())?;
-    Some(mixed(name, files))
+    Some(mixed(table, name, files))
 }
 
-fn mixed(name: &str, files: usize) -> String {
+fn mixed(table: &ResultsTable, name: &str, files: usize) -> String {
+    if !table.is_of_networks() {
+        return format!(
+            "results were made by {files} different versions of the program `{name}`: the means mix them"
+        );
+    }
     format!("results were trained on {files} different files of the data set `{name}`: the means mix them")
 }
 

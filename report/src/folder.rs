@@ -33,6 +33,9 @@ pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError>
         ("results.tex".to_owned(), text::latex(&table).into_bytes()),
         ("results.json".to_owned(), text::json(&table, published).into_bytes()),
     ];
+    // Those of a network are drawn, and nothing else was measured.
+    let curves = (!table.is_of_networks()).then(|| text::curves(material)).flatten();
+    files.extend(curves.map(|curves| ("curves.csv".to_owned(), curves.into_bytes())));
     #[cfg(feature = "parquet")]
     files.push(("results.parquet".to_owned(), crate::parquet::parquet(&table)?));
     let named: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();

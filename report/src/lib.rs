@@ -6,6 +6,7 @@ mod cells;
 mod charts;
 mod error;
 mod folder;
+mod numbers;
 mod page;
 #[cfg(feature = "parquet")]
 mod parquet;

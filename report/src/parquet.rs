@@ -12,7 +12,7 @@ use parquet::{
 };
 
 use crate::{
-    cells::{all_metrics, row_warning, setting_columns, value},
+    cells::{all_metrics, file_column, row_warning, setting_columns, value},
     error::ReportError,
     text::{NUMBERS, verdict},
 };
@@ -33,6 +33,7 @@ pub(crate) fn parquet(table: &ResultsTable) -> Result<Vec<u8>, ReportError> {
 
 fn columns(table: &ResultsTable) -> Vec<(String, Column)> {
     let rows = &table.configurations;
+    let metrics = all_metrics(table);
     let text = |of: &dyn Fn(&ConfigurationRow) -> Option<String>| Column::Text(rows.iter().map(of).collect());
     let mut columns = vec![("id".to_owned(), text(&|row| Some(row.id.to_string())))];
     for path in setting_columns(table) {
@@ -42,14 +43,14 @@ fn columns(table: &ResultsTable) -> Vec<(String, Column)> {
         } else {
             text(&|row| row.values.get(&path).map(value))
         };
-        columns.push((path, column));
+        columns.push((file_column(&path, &metrics), column));
     }
     columns.push(("baseline".to_owned(), Column::Flag(rows.iter().map(|row| row.baseline).collect())));
     columns.push(("n".to_owned(), Column::Count(rows.iter().map(|row| row.n as i64).collect())));
     columns
         .push(("expected".to_owned(), Column::Count(rows.iter().map(|row| row.expected as i64).collect())));
     columns.push(("state".to_owned(), text(&|row| Some(row.state.as_str().to_owned()))));
-    for name in all_metrics(table) {
+    for name in metrics {
         for (part, number) in NUMBERS {
             let values = rows.iter().map(|row| number(row, &name)).collect();
             columns.push((format!("{name}_{part}"), Column::Number(values)));

@@ -1,10 +1,14 @@
 //! Published means, to show beside the results.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use colearn_core::{
     id::ConfigurationId,
-    settings::schema::{MODALITY_DROPOUT, Preset, field},
+    settings::{
+        Parameter,
+        schema::{MODALITY_DROPOUT, Preset, field},
+    },
+    sweep::Sweep,
     table::{ConfigurationRow, ResultsTable},
 };
 use serde_json::Value;
@@ -78,9 +82,7 @@ pub enum ReferenceError {
         text: String,
     },
     /// The heading of a column is unknown or occurs twice.
-    #[error(
-        "the heading of the reference `{origin}` has `{column}`, {problem}; it names settings by their dotted path (modality_dropout.audio, unimodal) and metrics (accuracy, loss), each once"
-    )]
+    #[error("the heading of the reference `{origin}` has `{column}`, {problem}; it names {names}, each once")]
     Heading {
         /// Name of the file.
         origin: String,
@@ -88,6 +90,8 @@ pub enum ReferenceError {
         column: String,
         /// What is wrong with it.
         problem: &'static str,
+        /// What a heading names.
+        names: String,
     },
     /// No row matches a configuration of the sweep.
     #[error(
@@ -104,24 +108,77 @@ pub enum ReferenceError {
         configurations: String,
     },
     /// No column names a setting, or none names a metric.
-    #[error(
-        "the reference `{origin}` has no column for a {missing}; its heading names settings by their dotted path (modality_dropout.audio, unimodal) and metrics (accuracy, loss)"
-    )]
+    #[error("the reference `{origin}` has no column for a {missing}; its heading names {names}")]
     Columns {
         /// Name of the file.
         origin: String,
         /// The missing kind of column: `setting` or `metric`.
         missing: &'static str,
+        /// What a heading names.
+        names: String,
     },
 }
 
+/// The names of settings in the heading.
+enum Known<'a> {
+    /// The dotted paths of the settings of networks.
+    Paths,
+    /// The names of a program's own settings.
+    Own(BTreeSet<&'a str>),
+}
+
+impl<'a> Known<'a> {
+    fn of(sweep: &'a Sweep) -> Self {
+        let mut programs = sweep.configurations.iter().filter_map(|it| it.settings.program()).peekable();
+        if programs.peek().is_none() {
+            return Self::Paths;
+        }
+        Self::Own(
+            programs
+                .flat_map(|program| &program.parameters)
+                .map(|Parameter(name, _)| name.as_str())
+                .collect(),
+        )
+    }
+
+    fn has(&self, column: &str) -> bool {
+        match self {
+            Self::Paths => field(column).is_some(),
+            Self::Own(names) => names.contains(column),
+        }
+    }
+
+    /// What a heading names, for messages.
+    fn describe(&self) -> String {
+        match self {
+            Self::Paths => "settings by their dotted path (modality_dropout.audio, unimodal) and metrics (accuracy, loss)".to_owned(),
+            Self::Own(names) => {
+                let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+                format!("settings of the program ({}) and metrics", some(&names, ", "))
+            }
+        }
+    }
+}
+
 impl Reference {
-    /// Reads a file of published means. `origin` is its name, for messages.
+    /// Reads a file of published means of networks. `origin` is its name, for messages.
     ///
     /// # Errors
     /// If the text is not CSV, has no column of a setting or of a metric, has an unknown column, or a mean is not a
     /// number.
     pub fn parse(text: &str, origin: &str) -> Result<Self, ReferenceError> {
+        Self::read(text, origin, &Known::Paths)
+    }
+
+    /// Reads a file of published means for a sweep, whose program may have settings of its own.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_for(sweep: &Sweep, text: &str, origin: &str) -> Result<Self, ReferenceError> {
+        Self::read(text, origin, &Known::of(sweep))
+    }
+
+    fn read(text: &str, origin: &str, known: &Known<'_>) -> Result<Self, ReferenceError> {
         // Spreadsheets start a file with a byte order mark.
         let text = text.trim_start_matches('\u{feff}');
         let bad = |source| ReferenceError::Csv { origin: origin.to_owned(), source };
@@ -133,18 +190,19 @@ impl Reference {
                 "which stands there twice"
             } else if column.is_empty() {
                 "an empty name"
-            // Every setting has a dot in its path, except those with one-word names. No metric has one.
-            } else if column.contains('.') && field(column).is_none() {
+            // Every setting of a network has a dot in its path, except those with one-word names. No metric has one.
+            } else if matches!(known, Known::Paths) && column.contains('.') && !known.has(column) {
                 "which is no setting"
             } else {
                 continue;
             };
             let (origin, column) = (origin.to_owned(), column.to_owned());
-            return Err(ReferenceError::Heading { origin, column, problem });
+            return Err(ReferenceError::Heading { origin, column, problem, names: known.describe() });
         }
         for (missing, of_settings) in [("setting", true), ("metric", false)] {
-            if !heading.iter().any(|column| field(column).is_some() == of_settings) {
-                return Err(ReferenceError::Columns { origin: origin.to_owned(), missing });
+            if !heading.iter().any(|column| known.has(column) == of_settings) {
+                let (origin, names) = (origin.to_owned(), known.describe());
+                return Err(ReferenceError::Columns { origin, missing, names });
             }
         }
         let mut rows = Vec::new();
@@ -153,7 +211,7 @@ impl Reference {
             let line = record.position().map_or(0, csv::Position::line);
             let mut row = Row { line, settings: BTreeMap::new(), means: Vec::new() };
             for (column, text) in heading.iter().zip(&record).filter(|(_, text)| !text.is_empty()) {
-                if field(column).is_some() {
+                if known.has(column) {
                     row.settings.insert(column.to_owned(), text.to_owned());
                     continue;
                 }
@@ -252,6 +310,7 @@ impl Row {
         let unimodal = configuration.settings.network().is_some_and(|network| network.unimodal);
         self.settings.iter().all(|(path, text)| match flat.get(path) {
             Some(value) => says(text, value),
+            None if configuration.settings.program().is_some() => false,
             // A modality that is not named has the default. A unimodal network differs from one with dropout zero.
             None => field(path).filter(|field| field.by_modality().is_some()).is_some_and(|field| {
                 let dropout = path.starts_with(MODALITY_DROPOUT);
@@ -273,6 +332,7 @@ fn says(text: &str, value: &Value) -> bool {
         Value::String(value) => value == text,
         Value::Bool(value) => value.to_string() == text.to_ascii_lowercase(),
         Value::Number(value) => text.parse::<f64>().ok() == value.as_f64(),
-        _ => false,
+        // Null and lists of a program's own settings.
+        value => serde_json::from_str::<Value>(text).is_ok_and(|said| said == *value),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use colearn_core::{
     id::ConfigurationId,
-    result::{TaskResult, metric},
+    result::TaskResult,
     sweep::Sweep,
     table::{ConfigurationRow, ResultsTable, TaskOutcome},
 };
@@ -90,24 +90,30 @@ impl Material {
     /// For each device, the number of tasks it trained and the sum of their seconds.
     pub(crate) fn devices(&self) -> BTreeMap<&str, (usize, f64)> {
         let mut devices: BTreeMap<&str, (usize, f64)> = BTreeMap::new();
-        for outcome in self.outcomes.values() {
-            if let TaskOutcome::Done(result) = outcome {
-                let device = devices.entry(&result.device).or_default();
-                device.0 += 1;
-                device.1 += result.seconds;
-            }
+        for result in self.done() {
+            let device = devices.entry(&result.device).or_default();
+            device.0 += 1;
+            device.1 += result.seconds;
         }
         devices
+    }
+
+    /// All results, in no order.
+    pub(crate) fn done(&self) -> impl Iterator<Item = &TaskResult> {
+        self.outcomes.values().filter_map(|outcome| match outcome {
+            TaskOutcome::Done(result) => Some(result),
+            TaskOutcome::Failed(_) => None,
+        })
     }
 }
 
 /// The row with the best mean of `name`; the first one on ties.
 pub(crate) fn best<'t>(table: &'t ResultsTable, name: &str) -> Option<&'t ConfigurationRow> {
-    let sign = if metric::higher_is_better(name) { 1.0 } else { -1.0 };
+    let direction = table.direction(name);
     let mut found: Option<(&ConfigurationRow, f64)> = None;
     for row in &table.configurations {
         let Some(summary) = row.metrics.get(name) else { continue };
-        let score = sign * summary.mean;
+        let score = direction.score(summary.mean);
         if found.is_none_or(|(_, best)| score > best) {
             found = Some((row, score));
         }

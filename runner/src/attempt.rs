@@ -207,14 +207,13 @@ fn result(
     commit: String,
     resumed_after: Vec<u32>,
 ) -> TaskResult {
-    // Joined with the field `commit` of the result when that is there.
-    let _ = commit;
     TaskResult {
         metrics,
         history: history.records(),
         seconds,
         device: session.device.clone(),
         data_digest,
+        commit,
         resumed_after,
         ..TaskResult::default()
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use colearn_coordinator::store::{JournalEntry, ResultRow};
 use colearn_core::{
-    failure::{Failure, RetryPolicy},
+    failure::{Failure, FailureReason, RetryPolicy},
     id::{LeaseToken, SweepId, TaskId},
     scheduler::Event,
     sweep::Sweep,
@@ -135,6 +135,9 @@ impl<'a> Auditor<'a> {
     }
 
     fn fail(&mut self, token: LeaseToken, task: TaskId, failure: &Failure, unconfirmed: bool) {
+        let mut returned = || {
+            self.charged.entry(task).and_modify(|charged| *charged = charged.saturating_sub(1));
+        };
         match failure.reason.policy() {
             RetryPolicy::Fail if unconfirmed => {}
             RetryPolicy::Fail => {
@@ -142,7 +145,11 @@ impl<'a> Auditor<'a> {
             }
             // Halving a cohort costs no attempt; it ends when the task is alone.
             RetryPolicy::RetryAtLowerDensity if self.sizes.get(&token).is_some_and(|size| *size > 1) => {
-                self.charged.entry(task).and_modify(|charged| *charged = charged.saturating_sub(1));
+                returned();
+            }
+            // The program goes on later.
+            RetryPolicy::Retry if failure.reason == FailureReason::Parked => {
+                returned();
             }
             RetryPolicy::Retry | RetryPolicy::RetryAtLowerDensity => {}
         }

@@ -1,7 +1,7 @@
 //! The programs on the virtual hosts.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -10,7 +10,11 @@ use std::{
 };
 
 use colearn_coordinator::{Config, Coordinator, Storage, engine::Clock, store::Store};
-use colearn_core::{id::WorkerId, time::Timestamp};
+use colearn_core::{
+    id::WorkerId,
+    needs::{Offers, TrainerKind},
+    time::Timestamp,
+};
 use colearn_proto::worker::SlotOffer;
 use colearn_worker::{
     connection::Connection,
@@ -26,6 +30,7 @@ use crate::{
     store::WatchedStore,
     trace::Trace,
     trainers::{ScriptedTrainers, Surroundings},
+    trouble::WORKERS,
 };
 
 /// A worker that is silent for longer loses its leases.
@@ -98,6 +103,13 @@ pub async fn coordinator(shared: Shared) -> turmoil::Result {
     Ok(())
 }
 
+/// The kinds of trainers of a host: the first host takes no programs.
+fn trainers(host: &str) -> BTreeSet<TrainerKind> {
+    let all = [TrainerKind::Networks, TrainerKind::Programs];
+    let takes_programs = WORKERS.first().is_none_or(|(first, _)| *first != host);
+    all.into_iter().filter(|kind| takes_programs || *kind == TrainerKind::Networks).collect()
+}
+
 /// A worker's host: its agent is started again when it ends.
 ///
 /// # Errors
@@ -111,6 +123,7 @@ pub async fn worker(shared: Shared, host: &'static str, cohorts: &'static [u32])
             index,
             device: "virtual".to_owned(),
             max_cohort: *max_cohort,
+            offers: Offers { trainers: trainers(host), ..Offers::default() },
         });
         let limits = Limits {
             trainer_timeout: Some(Duration::from_secs(6)),

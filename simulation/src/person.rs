@@ -30,6 +30,8 @@ use crate::{chance::Chance, hosts::Shared, network, trainers::diverges, trouble:
 pub const FIRST: &str = "first";
 /// The second sweep.
 pub const SECOND: &str = "second";
+/// A sweep of programs, beside the first one.
+pub const PROGRAMS: &str = "programs";
 /// The longest time that the person waits for an answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -47,6 +49,15 @@ pub fn file(name: &str, levels: &str, seeds: &str, schedule: &str) -> String {
          report: {{metrics: [accuracy, loss, f_score], baseline: {{unimodal: true}}}}\n\
          retries: {{max_attempts: 2, initial_backoff: 1s, max_backoff: 4s}}\n\
          checkpoint: {{every_epochs: 1}}\n{schedule}"
+    )
+}
+
+/// A sweep file of programs.
+fn programs() -> String {
+    format!(
+        "name: {PROGRAMS}\nprogram: {{command: [train, \"${{args}}\"], directory: /net}}\n\
+         parameters: {{depth: [1, 2, 3]}}\nseeds: [0, 1]\nreport: {{metrics: [accuracy]}}\n\
+         retries: {{max_attempts: 2, initial_backoff: 1s, max_backoff: 4s}}\n"
     )
 }
 
@@ -92,6 +103,7 @@ impl Person {
     pub async fn live(mut self, troubled: bool, findings: Findings) -> turmoil::Result {
         let first = file(FIRST, "[0, 0.5]", "[0, 1, 2]", &self.schedule);
         self.submit(FIRST, &first).await;
+        self.submit(PROGRAMS, &programs()).await;
         if troubled {
             let mut moments: Vec<Duration> =
                 (0..self.chance.below(9)).map(|_| self.chance.millis(500, 50_000)).collect();
@@ -111,7 +123,7 @@ impl Person {
             async move { client.extend_sweep(request).await }
         })
         .await;
-        for name in [FIRST, SECOND] {
+        for name in [FIRST, PROGRAMS, SECOND] {
             self.finish(name).await;
             let found = self.results(name).await;
             findings.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), found);
@@ -135,7 +147,8 @@ impl Person {
 
     /// Does one random operation once, with any outcome.
     async fn operate(&mut self) {
-        let name = if self.chance.percent(80) { FIRST } else { SECOND }.to_owned();
+        let names = [FIRST, FIRST, FIRST, FIRST, PROGRAMS, SECOND];
+        let name = (*self.chance.pick(&names)).to_owned();
         let what = self.chance.below(9);
         let paused = self.chance.percent(50);
         let priority = self.chance.below(5) as i32;
@@ -200,7 +213,12 @@ impl Person {
     /// More levels and more seeds.
     fn longer(&self) -> v1::ExtendSweepRequest {
         let source = file(FIRST, "[0, 0.5, 0.9]", "[0, 1, 2, 3]", &self.schedule);
-        v1::ExtendSweepRequest { name: FIRST.to_owned(), source, origin: "longer.yaml".to_owned() }
+        v1::ExtendSweepRequest {
+            name: FIRST.to_owned(),
+            source,
+            origin: "longer.yaml".to_owned(),
+            ..Default::default()
+        }
     }
 
     /// Resumes and retries a sweep until every task has its result, except those that always diverge.

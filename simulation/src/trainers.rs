@@ -12,6 +12,7 @@ use std::{
 use colearn_core::{
     failure::{Failure, FailureReason},
     id::TaskId,
+    needs::TrainerKind,
     result::{EpochRecord, TaskResult, metric},
 };
 use colearn_trainer_protocol::{Command, Event, Member};
@@ -80,12 +81,13 @@ impl ScriptedTrainers {
 }
 
 impl Trainers for ScriptedTrainers {
-    fn start(&mut self, slot: u32) {
+    fn start(&mut self, slot: u32, kind: TrainerKind) {
         let (commands, heard) = mpsc::unbounded_channel();
         let (kill, killed) = oneshot::channel();
         let chance = Chance::new(self.chance.draw(), "trainer");
         let (around, inputs, ailment) = (self.around.clone(), self.inputs.clone(), self.ailment);
-        let trainer = Trainer { slot, around, chance, inputs, ailment };
+        self.around.trace.note(&self.around.worker, format_args!("starts slot {slot} for {kind:?}"));
+        let trainer = Trainer { slot, kind, around, chance, inputs, ailment };
         tokio::spawn(trainer.live(heard, killed));
         self.running.insert(slot, Running { commands, kill });
     }
@@ -128,6 +130,7 @@ enum Fate {
 
 struct Trainer {
     slot: u32,
+    kind: TrainerKind,
     around: Surroundings,
     chance: Chance,
     inputs: mpsc::Sender<Input>,
@@ -188,6 +191,14 @@ impl Trainer {
         let names: Vec<String> =
             members.iter().map(|member| format!("{} attempt {}", member.task, member.attempt)).collect();
         self.around.trace.note(&self.around.worker, format_args!("slot {slot} trains {}", names.join(", ")));
+        let (kind, count) = (self.kind, members.len());
+        if members.iter().any(|member| member.settings.trainer() != kind)
+            || (kind == TrainerKind::Programs && count != 1)
+        {
+            let what =
+                format!("slot {slot} was started for {kind:?} and got {count} tasks: {}", names.join(", "));
+            self.around.trace.wrong(format_args!("{what}"));
+        }
         match self.ailment.filter(|_| !self.calm()) {
             Some(Ailment::Crashes) => return Some(ended(EndStatus::Signalled(4))),
             Some(Ailment::NoData) => {
@@ -276,6 +287,11 @@ impl Trainer {
             self.say(Event::Failed { task, failure }).await;
             return true;
         }
+        if self.kind == TrainerKind::Programs && self.whim(5) {
+            let failure = Failure::new(FailureReason::Parked, "it goes on later");
+            self.say(Event::Failed { task, failure }).await;
+            return true;
+        }
         if self.whim(2) {
             let reasons = [
                 FailureReason::OutOfMemory,
@@ -288,8 +304,14 @@ impl Trainer {
             self.say(Event::Failed { task, failure }).await;
             return true;
         }
-        let record = record(task, epoch);
-        self.say(Event::Epoch { task, record, epochs }).await;
+        match self.kind {
+            TrainerKind::Networks => {
+                let record = record(task, epoch);
+                self.say(Event::Epoch { task, record, epochs }).await;
+            }
+            // This program does not know epochs.
+            TrainerKind::Programs => self.say(Event::Alive).await,
+        }
         if epoch == epochs {
             self.say(Event::Finished { task, result: Box::new(result(task, epochs)) }).await;
         }
@@ -342,7 +364,7 @@ pub fn diverges(task: TaskId) -> bool {
 
 fn record(task: TaskId, epoch: u32) -> EpochRecord {
     let loss = (number_of(task, "loss") % 1000) as f64 / 700.0 + 1.0 / f64::from(epoch);
-    EpochRecord { epoch, train_loss: loss, valid_loss: loss + 0.125, valid_accuracy: 0.5 }
+    EpochRecord::of_network(epoch, loss, loss + 0.125, 0.5)
 }
 
 /// The result of a task.
@@ -363,5 +385,6 @@ pub fn result(task: TaskId, epochs: u32) -> TaskResult {
         data_digest: DATA_DIGEST.to_owned(),
         weights_digest: format!("{:064x}", number_of(task, "weights")),
         resumed_after: Vec::new(),
+        commit: String::new(),
     }
 }

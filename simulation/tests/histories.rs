@@ -17,7 +17,7 @@ const HISTORIES: u64 = 30;
 const TWICE: u64 = 3;
 
 /// Texts of the trace that all histories together must contain, so that they cover these cases.
-const VARIETY: [&str; 23] = [
+const VARIETY: [&str; 25] = [
     "LeaseExpired",
     "LeaseReleased",
     "reason: Diverged",
@@ -26,6 +26,8 @@ const VARIETY: [&str; 23] = [
     "reason: Settings",
     "reason: Crash",
     "reason: Hang",
+    "reason: Parked",
+    "for Programs",
     "TasksRetried",
     "SweepCancelled",
     "SweepPaused",

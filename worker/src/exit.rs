@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use colearn_core::needs::TrainerKind;
+
 use super::{gpu_trouble::GpuTrouble, launcher::NoTrainer, options::OptionsError, plan::PlanError};
 
 /// The outcome of the process, as its exit code.
@@ -67,9 +69,15 @@ pub enum AgentError {
     Gpu(GpuTrouble),
     /// No slot has a trainer that starts.
     #[error(
-        "no slot is usable: every trainer ended before it was ready, the last one with: {why}; try `colearn-trainer devices` by hand, or --device cpu"
+        "no slot is usable: every trainer ended before it was ready, the last one with: {why}; try {}",
+        match kind {
+            TrainerKind::Networks => "`colearn-trainer devices` by hand, or --device cpu",
+            TrainerKind::Programs => "`colearn-worker run-programs --device cpu --threads 1` by hand",
+        }
     )]
     NoUsableSlot {
+        /// The kind of the last one.
+        kind: TrainerKind,
         /// The failure of the last one.
         why: String,
     },

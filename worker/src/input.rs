@@ -3,6 +3,7 @@
 use colearn_core::{
     failure::{Failure, FailureReason},
     id::TaskId,
+    needs::TrainerKind,
 };
 use colearn_proto::worker::{FromWorker, ToWorker};
 use colearn_trainer_protocol::{self as protocol, out_of_memory};
@@ -61,6 +62,8 @@ pub enum Action {
     StartTrainer {
         /// The slot.
         slot: u32,
+        /// The kind of the trainer.
+        kind: TrainerKind,
     },
     /// Send a command to a trainer.
     Command {
@@ -114,6 +117,8 @@ pub enum AgentOutcome {
     },
     /// No slot has a trainer that starts.
     NoUsableSlot {
+        /// The kind of the last one.
+        kind: TrainerKind,
         /// The failure of the last one.
         why: String,
     },

@@ -1,7 +1,7 @@
 //! Starts a trainer process.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     env,
     ffi::OsString,
     io,
@@ -10,16 +10,17 @@ use std::{
     time::Duration,
 };
 
+use colearn_core::needs::TrainerKind;
 use colearn_trainer_protocol::Devices;
 
 #[cfg(target_os = "linux")]
 use nix::sys::signal::Signal;
 use tokio::process::{Child, Command};
 
-/// Options for starting a trainer: the arguments of `colearn-trainer train`.
+/// Options for starting a trainer of either kind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainerOptions {
-    /// Folder of the data sets.
+    /// Folder of the data sets, for trainers of networks.
     pub data_dir: PathBuf,
     /// Whether data sets outside that folder may be opened.
     pub allow_data_outside: bool,
@@ -55,9 +56,12 @@ pub enum NoTrainer {
     NotAFile(PathBuf),
     /// The program is in none of the searched places.
     #[error(
-        "there is no `colearn-trainer` beside this program or on the PATH; build it with `make build`, or set {VARIABLE} to it"
+        "there is no `colearn-trainer` beside this program or on the PATH; build it with `make build`, or set {VARIABLE} to it; a worker that only runs programs named in sweep files does without it: --programs-only"
     )]
     Nowhere,
+    /// The path of this program, which runs programs too, is not known.
+    #[error("the path of this program is not known: {0}")]
+    OwnPath(String),
 }
 
 /// The trainer does not report what it can train on.
@@ -71,9 +75,49 @@ pub struct DevicesError {
 /// Time limit for `colearn-trainer devices`: it loads libtorch with CUDA, possibly from a network file system.
 const DEVICES_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The trainer program.
+/// Environment variables for trainers of networks. A backtrace needs memory. If none is left, Rust's runtime reports
+/// that in the middle of the backtrace and waits for its own lock: a trainer that should be replaced would never end.
+const ENVIRONMENT: [(&str, &str); 1] = [("RUST_BACKTRACE", "0")];
+/// The same on GPUs. cuBLAS gives the same bits again only with a workspace of a fixed size.
+const ENVIRONMENT_ON_GPUS: [(&str, &str); 1] = [("CUBLAS_WORKSPACE_CONFIG", ":4096:8")];
+
+/// The subcommand of `colearn-worker` that runs programs.
+pub const RUN_PROGRAMS: &str = "run-programs";
+
+/// The launchers of a worker, by the kind of their trainers.
+#[derive(Clone, Debug)]
+pub struct Launchers(BTreeMap<TrainerKind, Launcher>);
+
+impl Launchers {
+    /// Finds the programs for these kinds of trainers.
+    ///
+    /// # Errors
+    /// If there is no such program.
+    pub fn find(kinds: &BTreeSet<TrainerKind>) -> Result<Self, NoTrainer> {
+        let find = |kind: &TrainerKind| match kind {
+            TrainerKind::Networks => Launcher::find(),
+            TrainerKind::Programs => Launcher::find_own(),
+        };
+        kinds.iter().map(find).collect()
+    }
+
+    /// The launcher of one kind, if the worker runs it.
+    #[must_use]
+    pub fn of(&self, kind: TrainerKind) -> Option<&Launcher> {
+        self.0.get(&kind)
+    }
+}
+
+impl FromIterator<Launcher> for Launchers {
+    fn from_iter<I: IntoIterator<Item = Launcher>>(launchers: I) -> Self {
+        Self(launchers.into_iter().map(|launcher| (launcher.kind, launcher)).collect())
+    }
+}
+
+/// Starts trainers of one kind.
 #[derive(Clone, Debug)]
 pub struct Launcher {
+    kind: TrainerKind,
     program: PathBuf,
     arguments: Vec<OsString>,
 }
@@ -82,7 +126,30 @@ impl Launcher {
     /// A program that is called with these arguments, followed by those of `colearn-trainer train`.
     #[must_use]
     pub fn new(program: impl Into<PathBuf>, arguments: impl IntoIterator<Item = OsString>) -> Self {
-        Self { program: program.into(), arguments: arguments.into_iter().collect() }
+        let kind = TrainerKind::Networks;
+        Self { kind, program: program.into(), arguments: arguments.into_iter().collect() }
+    }
+
+    /// A program that runs programs of users, called with these arguments, followed by those of
+    /// `colearn-worker run-programs`.
+    #[must_use]
+    pub fn of_programs(program: impl Into<PathBuf>, arguments: impl IntoIterator<Item = OsString>) -> Self {
+        Self { kind: TrainerKind::Programs, ..Self::new(program, arguments) }
+    }
+
+    /// This program itself, which also runs programs of users: both are always of one version.
+    ///
+    /// # Errors
+    /// If the path of this program is not known.
+    pub fn find_own() -> Result<Self, NoTrainer> {
+        // This still is the running program after its file was replaced by another version.
+        let running = Path::new("/proc/self/exe");
+        let program = if running.exists() {
+            running.to_owned()
+        } else {
+            env::current_exe().map_err(|error| NoTrainer::OwnPath(error.to_string()))?
+        };
+        Ok(Self::of_programs(program, [RUN_PROGRAMS.into()]))
     }
 
     /// `colearn-trainer`: the program that the environment variable `COLEARN_TRAINER` names, or the one in the folder
@@ -136,17 +203,21 @@ impl Launcher {
         &self.program
     }
 
-    /// Starts a child process with pipes for its three standard streams. It is killed on drop.
+    /// Starts a child process with pipes for its three standard streams. A trainer of networks is killed on drop. One of
+    /// programs is not, because it has to end them first; it does so as soon as its standard input is closed.
     ///
     /// # Errors
     /// If the system cannot start the program.
     pub fn launch(&self, options: &TrainerOptions) -> io::Result<Child> {
         let mut command = Command::new(&self.program);
+        command.args(&self.arguments);
+        if self.kind == TrainerKind::Networks {
+            command
+                .arg("--data-dir")
+                .arg(&options.data_dir)
+                .args(options.allow_data_outside.then_some("--allow-data-outside"));
+        }
         command
-            .args(&self.arguments)
-            .arg("--data-dir")
-            .arg(&options.data_dir)
-            .args(options.allow_data_outside.then_some("--allow-data-outside"))
             .arg("--device")
             .arg(&options.device)
             .arg("--threads")
@@ -158,24 +229,37 @@ impl Launcher {
             .stderr(Stdio::piped())
             // In its own process group, so that Ctrl-C reaches only the agent, and a kill reaches all processes of
             // the trainer.
-            .process_group(0)
-            .kill_on_drop(true);
-        for variable in AFFINITY {
-            command.env_remove(variable);
-        }
-        if env::var_os(REPRODUCIBLE_PRODUCTS).is_none() {
-            command.env(REPRODUCIBLE_PRODUCTS, "AUTO");
-        }
-        #[cfg(target_os = "linux")]
-        {
-            let die_with_parent = || Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?);
-            // The system sends this signal when the *thread* that started the child ends. That is the main thread, on
-            // which the agent's single-threaded runtime runs.
-            //
-            // SAFETY: between fork and exec the closure makes one system call: it neither allocates nor locks.
-            unsafe { command.pre_exec(die_with_parent) };
+            .process_group(0);
+        match self.kind {
+            TrainerKind::Networks => for_networks(&mut command, options),
+            // Programs of users see the environment of the site.
+            TrainerKind::Programs => {}
         }
         command.spawn()
+    }
+}
+
+/// The environment of a trainer of networks, and its end.
+fn for_networks(command: &mut Command, options: &TrainerOptions) {
+    command.envs(ENVIRONMENT);
+    if options.device.starts_with("cuda") {
+        command.envs(ENVIRONMENT_ON_GPUS);
+    }
+    for variable in AFFINITY {
+        command.env_remove(variable);
+    }
+    if env::var_os(REPRODUCIBLE_PRODUCTS).is_none() {
+        command.env(REPRODUCIBLE_PRODUCTS, "AUTO");
+    }
+    command.kill_on_drop(true);
+    #[cfg(target_os = "linux")]
+    {
+        let die_with_parent = || Ok(nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?);
+        // The system sends this signal when the *thread* that started the child ends. That is the main thread, on
+        // which the agent's single-threaded runtime runs.
+        //
+        // SAFETY: between fork and exec the closure makes one system call: it neither allocates nor locks.
+        unsafe { command.pre_exec(die_with_parent) };
     }
 }
 
@@ -184,11 +268,26 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn products_are_reproducible() {
-        let launcher = Launcher::new("sh", ["-c", "echo $MKL_CBWR", "trainer"].map(Into::into));
-        let output = launcher.launch(&options()).unwrap().wait_with_output().await.unwrap();
-        let expected = env::var("MKL_CBWR").unwrap_or_else(|_| "AUTO".to_owned());
-        assert_eq!(String::from_utf8_lossy(&output.stdout).trim_end(), expected);
+    async fn trainers_of_networks_are_reproducible_and_programs_see_the_environment_of_the_site() {
+        let echo = ["-c", "echo [$MKL_CBWR,$RUST_BACKTRACE,$CUBLAS_WORKSPACE_CONFIG,$OWN]", "trainer"];
+        let on = |device: &str| TrainerOptions {
+            device: device.to_owned(),
+            environment: [("OWN".to_owned(), "3".to_owned())].into(),
+            ..options()
+        };
+        let said = async |launcher: Launcher, device: &str| {
+            let output = launcher.launch(&on(device)).unwrap().wait_with_output().await.unwrap();
+            String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+        };
+        let of_site = |name| env::var(name).unwrap_or_default();
+        let (backtrace, cublas) = (of_site("RUST_BACKTRACE"), of_site("CUBLAS_WORKSPACE_CONFIG"));
+        let mode = env::var("MKL_CBWR").unwrap_or_else(|_| "AUTO".to_owned());
+        let networks = || Launcher::new("sh", echo.map(Into::into));
+        assert_eq!(said(networks(), "cpu").await, format!("[{mode},0,{cublas},3]"));
+        assert_eq!(said(networks(), "cuda:0").await, format!("[{mode},0,:4096:8,3]"));
+        let programs = Launcher::of_programs("sh", echo.map(Into::into));
+        let own_mode = of_site("MKL_CBWR");
+        assert_eq!(said(programs, "cuda:0").await, format!("[{own_mode},{backtrace},{cublas},3]"));
     }
 
     fn options() -> TrainerOptions {
@@ -214,5 +313,12 @@ mod tests {
             let output = launcher.launch(&options).unwrap().wait_with_output().await.unwrap();
             assert_eq!(String::from_utf8_lossy(&output.stdout), said);
         }
+        let launcher = Launcher::of_programs("sh", ["-c", "echo $@", "trainer"].map(Into::into));
+        let output = launcher.launch(&options).unwrap().wait_with_output().await.unwrap();
+        assert_eq!(
+            String::from_utf8_lossy(&output.stdout),
+            "--device cpu --threads 2 --checkpoints here\n",
+            "they know nothing of data sets"
+        );
     }
 }

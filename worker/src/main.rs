@@ -5,9 +5,10 @@ use std::{io::Write as _, process::ExitCode};
 use clap::Parser;
 use colearn_worker::{
     exit::{AgentError, ExitStatus},
-    launcher::Launcher,
+    launcher::{Launchers, RUN_PROGRAMS},
     log_queue::{LogLayer, LogQueue},
-    options::{AgentArgs, TrainerKind},
+    options::{AgentArgs, Trainers},
+    programs::{RunProgramsArgs, run_programs},
     run,
 };
 use tracing_subscriber::{
@@ -21,13 +22,31 @@ use tracing_subscriber::{
     after_help = "Exit codes: 0 stopped, drained or out of time; 1 failure; 2 wrong usage; 3 the coordinator was never \
 reached or refused the worker; 4 no usable slot; 5 interrupted twice."
 )]
+#[command(
+    args_conflicts_with_subcommands = true,
+    subcommand_negates_reqs = true,
+    disable_help_subcommand = true
+)]
 struct Cli {
     #[command(flatten)]
     agent: AgentArgs,
+    #[command(subcommand)]
+    part: Option<Part>,
+}
+
+/// The parts of this program that only the program itself starts.
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// Runs programs of users on one slot.
+    #[command(name = RUN_PROGRAMS, hide = true)]
+    RunPrograms(RunProgramsArgs),
 }
 
 fn main() -> ExitCode {
-    let Cli { agent: args } = colearn_command_line::parse();
+    let Cli { agent: args, part } = colearn_command_line::parse();
+    if let Some(Part::RunPrograms(arguments)) = part {
+        return run_programs(arguments);
+    }
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     // A log that cannot be written (for example on a full disk) must not end the work. By default the subscriber
     // reports it with `eprintln!`, which panics if standard error is that log.
@@ -53,9 +72,9 @@ fn main() -> ExitCode {
 
 fn work_until_told(args: AgentArgs, logs: LogQueue) -> Result<(), AgentError> {
     let options = args.validate()?;
-    let launcher = match options.trainer {
-        TrainerKind::Process => Some(Launcher::find()?),
-        TrainerKind::NoOp => None,
+    let launchers = match options.trainer {
+        Trainers::Process => Some(Launchers::find(&options.wanted.trainers)?),
+        Trainers::NoOp => None,
     };
     // One thread is enough, because the agent only passes on messages. Its child processes must be started by the
     // main thread.
@@ -63,5 +82,5 @@ fn work_until_told(args: AgentArgs, logs: LogQueue) -> Result<(), AgentError> {
         .enable_all()
         .build()
         .map_err(|cause| AgentError::System { what: "start the runtime", cause })?;
-    runtime.block_on(run::run(options, launcher, logs))
+    runtime.block_on(run::run(options, launchers, logs))
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use colearn_core::{
     id::TaskId,
+    needs::TrainerKind,
     result::{EpochRecord, TaskResult, metric},
 };
 use colearn_proto::worker::SlotOffer;
@@ -49,7 +50,7 @@ impl NoOpTrainers {
 }
 
 impl Trainers for NoOpTrainers {
-    fn start(&mut self, slot: u32) {
+    fn start(&mut self, slot: u32, _kind: TrainerKind) {
         self.running.insert(slot);
         self.say(Input::TrainerSaid { slot, event: Event::Ready { device: DEVICE.to_owned() } });
     }
@@ -90,7 +91,7 @@ fn result(task: TaskId) -> TaskResult {
             .collect::<BTreeMap<_, _>>(),
         confusion: vec![vec![50, 10], vec![20, 40]],
         classes: vec!["a".to_owned(), "b".to_owned()],
-        history: vec![EpochRecord { epoch: 1, train_loss: loss, valid_loss: loss, valid_accuracy: accuracy }],
+        history: vec![EpochRecord::of_network(1, loss, loss, accuracy)],
         best_epoch: 1,
         parameters: 1,
         seconds: 0.0,
@@ -98,6 +99,7 @@ fn result(task: TaskId) -> TaskResult {
         data_digest: "0".repeat(64),
         weights_digest: format!("{:064x}", task.seed),
         resumed_after: Vec::new(),
+        commit: String::new(),
     }
 }
 
@@ -130,10 +132,15 @@ mod tests {
     /// The channel has room for all events that can be sent before the agent reads.
     #[test]
     fn every_member_is_finished_at_once_and_a_kill_is_the_last_word() {
-        let slot = |index| SlotOffer { index, device: DEVICE.to_owned(), max_cohort: 3 };
+        let slot = |index| SlotOffer {
+            index,
+            device: DEVICE.to_owned(),
+            max_cohort: 3,
+            offers: colearn_core::needs::Offers::default(),
+        };
         let (mut trainers, mut said) = NoOpTrainers::new(&[slot(0), slot(1)]);
         for slot in 0..2 {
-            trainers.start(slot);
+            trainers.start(slot, TrainerKind::Networks);
             trainers.command(slot, Command::Train { members: members(3) });
             trainers.kill(slot);
             trainers.kill(slot);

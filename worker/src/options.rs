@@ -1,9 +1,13 @@
 //! The agent's command line: the options as typed, and after validation.
 
-use std::{path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
-use clap::Args;
-use colearn_core::time::parse_duration_or_seconds;
+use bytesize::ByteSize;
+use clap::{Args, builder::BoolishValueParser};
+use colearn_core::{
+    needs::{MAX_LABEL_BYTES, MAX_LABELS, TrainerKind, is_label},
+    time::parse_duration_or_seconds,
+};
 use colearn_trainer_protocol::checkpoint::Store;
 use tonic::transport::Uri;
 
@@ -38,6 +42,22 @@ pub struct AgentArgs {
     /// Intra-op threads of each slot; default: cores / slots
     #[arg(long, value_name = "N", env = "COLEARN_THREADS")]
     pub threads: Option<u32>,
+    /// Memory of each slot, such as 8GB: tasks that need more do not come here; default: the memory that this worker may
+    /// use / slots
+    #[arg(long, value_name = "SIZE", env = "COLEARN_MEMORY")]
+    pub memory: Option<ByteSize>,
+    /// A label that tasks can ask for, such as big: letters, digits, `.`, `_` and `-`. Can be repeated; the variable
+    /// takes several, separated by commas
+    #[arg(long = "label", value_name = "WORD", env = "COLEARN_LABELS", value_delimiter = ',', value_parser = label)]
+    pub labels: Vec<String>,
+    /// Also run programs named in sweep files, as the user of this worker: whoever can submit sweeps can then run
+    /// anything as this user
+    #[arg(long, env = "COLEARN_ALLOW_PROGRAMS", value_parser = BoolishValueParser::new())]
+    pub allow_programs: bool,
+    /// Run only programs named in sweep files, as with --allow-programs. This needs neither colearn-trainer nor a data
+    /// folder
+    #[arg(long)]
+    pub programs_only: bool,
     /// Device to train on
     #[arg(long, env = "COLEARN_DEVICE", value_enum, default_value_t = Device::Auto)]
     pub device: Device,
@@ -65,13 +85,13 @@ pub struct AgentArgs {
     #[arg(long)]
     pub until_stdin_closes: bool,
     /// Kind of trainer: `no-op` measures how fast tasks are handed out
-    #[arg(long, value_enum, default_value_t = TrainerKind::Process, hide = true)]
-    pub trainer: TrainerKind,
+    #[arg(long, value_enum, default_value_t = Trainers::Process, hide = true)]
+    pub trainer: Trainers,
 }
 
-/// Kinds of trainers.
+/// Whether tasks are worked on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub enum TrainerKind {
+pub enum Trainers {
     /// A child process for each slot.
     Process,
     /// No training: every task is answered at once with an artificial result.
@@ -83,7 +103,7 @@ pub enum TrainerKind {
 pub struct AgentOptions {
     /// Address of the coordinator.
     pub coordinator: Uri,
-    /// An existing data folder, and a location for checkpoints that could be opened.
+    /// An existing data folder, unless only programs are run, and a location for checkpoints that could be opened.
     pub locations: Locations,
     /// The requested slots.
     pub wanted: Wanted,
@@ -93,8 +113,8 @@ pub struct AgentOptions {
     pub limits: Limits,
     /// Whether the worker stops when standard input closes.
     pub until_stdin_closes: bool,
-    /// Kind of trainer.
-    pub trainer: TrainerKind,
+    /// Whether tasks are worked on.
+    pub trainer: Trainers,
 }
 
 /// An invalid option.
@@ -117,6 +137,9 @@ pub enum OptionsError {
     /// The number of slots is not a number.
     #[error("--slots `{0}` is neither a number of 1 or more nor `auto`")]
     Slots(String),
+    /// There are too many labels.
+    #[error("{0} labels were given; a worker can have {MAX_LABELS}")]
+    Labels(usize),
     /// The time limit leaves no time to train.
     #[error(
         "--time-limit leaves no time to train: it must be longer than --grace ({} s) and {} s to deliver results",
@@ -138,7 +161,16 @@ impl AgentArgs {
     /// slots is not a number, or the time limit is too short.
     pub fn validate(self) -> Result<AgentOptions, OptionsError> {
         let coordinator = coordinator(&self.coordinator.unwrap_or_default())?;
-        if !self.data_dir.is_dir() {
+        let trainers: BTreeSet<TrainerKind> = match (self.allow_programs, self.programs_only) {
+            (_, true) => [TrainerKind::Programs].into(),
+            (true, false) => [TrainerKind::Networks, TrainerKind::Programs].into(),
+            (false, false) => [TrainerKind::Networks].into(),
+        };
+        let labels: BTreeSet<String> = self.labels.into_iter().collect();
+        if labels.len() > MAX_LABELS {
+            return Err(OptionsError::Labels(labels.len()));
+        }
+        if trainers.contains(&TrainerKind::Networks) && !self.data_dir.is_dir() {
             return Err(OptionsError::DataDir(self.data_dir));
         }
         let slots = match self.slots.as_str() {
@@ -168,6 +200,9 @@ impl AgentArgs {
                 slots_per_gpu: self.slots_per_gpu,
                 threads: self.threads,
                 max_cohort: self.max_cohort,
+                memory: self.memory.map(|size| size.as_u64()),
+                labels,
+                trainers,
             },
             name: self.name,
             limits: Limits {
@@ -181,6 +216,12 @@ impl AgentArgs {
             trainer: self.trainer,
         })
     }
+}
+
+/// A label as typed.
+fn label(text: &str) -> Result<String, String> {
+    let not = || format!("a label is a word of at most {MAX_LABEL_BYTES} letters, digits, `.`, `_` or `-`");
+    if is_label(text) { Ok(text.to_owned()) } else { Err(not()) }
 }
 
 /// A coordinator's URL, checked.
@@ -211,21 +252,58 @@ pub fn coordinator(url: &str) -> Result<Uri, OptionsError> {
 mod tests {
     use super::*;
 
-    #[test]
-    fn data_outside_the_folder_is_allowed_by_a_flag_alone() {
-        #[derive(clap::Parser)]
-        struct Cli {
-            #[command(flatten)]
-            agent: AgentArgs,
-        }
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        agent: AgentArgs,
+    }
+
+    fn validated(flags: &[&str]) -> Result<AgentOptions, String> {
         let checkpoints = tempfile::tempdir().unwrap();
         let place = checkpoints.path().to_str().unwrap();
-        let typed =
-            ["worker", "--coordinator", "http://127.0.0.1:1", "--data-dir", ".", "--checkpoints", place];
-        for (flag, allowed) in [(None, false), (Some("--allow-data-outside"), true)] {
-            let cli: Cli = clap::Parser::parse_from(typed.into_iter().chain(flag));
-            assert_eq!(cli.agent.validate().unwrap().locations.allow_data_outside, allowed);
+        let typed = ["worker", "--coordinator", "http://127.0.0.1:1", "--checkpoints", place];
+        let typed = typed.iter().chain(flags.iter());
+        let cli: Cli = clap::Parser::try_parse_from(typed).map_err(|error| error.to_string())?;
+        cli.agent.validate().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn data_outside_the_folder_is_allowed_by_a_flag_alone() {
+        for (flags, allowed) in
+            [(&["--data-dir", "."][..], false), (&["--data-dir", ".", "--allow-data-outside"], true)]
+        {
+            assert_eq!(validated(flags).unwrap().locations.allow_data_outside, allowed);
         }
+    }
+
+    #[test]
+    fn programs_of_users_run_only_where_they_are_allowed() {
+        use TrainerKind::{Networks, Programs};
+        let trainers = |flags: &[&str]| validated(flags).map(|options| options.wanted.trainers);
+        assert_eq!(trainers(&["--data-dir", "."]), Ok([Networks].into()));
+        assert_eq!(trainers(&["--data-dir", ".", "--allow-programs"]), Ok([Networks, Programs].into()));
+        // Programs open their data by themselves.
+        assert_eq!(trainers(&["--data-dir", "/nowhere", "--programs-only"]), Ok([Programs].into()));
+        assert!(trainers(&["--data-dir", "/nowhere", "--allow-programs"]).is_err());
+    }
+
+    #[test]
+    fn labels_and_sizes_are_read() {
+        let typed = ["--data-dir", ".", "--label", "big", "--label", "rack-7,near", "--memory", "1.5GB"];
+        let wanted = validated(&typed).unwrap().wanted;
+        assert_eq!(wanted.labels, ["big", "near", "rack-7"].map(str::to_owned).into());
+        assert_eq!(wanted.memory, Some(1_500_000_000));
+        for (bad, part) in [
+            (["--label", "two words"], "a label is a word of at most 64 letters"),
+            (["--label", "a,,b"], "--label <WORD>"),
+            (["--memory", "much"], "--memory <SIZE>"),
+        ] {
+            let error = validated(&[&["--data-dir", "."][..], &bad].concat()).unwrap_err();
+            assert!(error.contains(part), "{error}");
+        }
+        let many: Vec<String> = (0..65).map(|number| number.to_string()).collect();
+        let error = validated(&["--data-dir", ".", "--label", &many.join(",")]).unwrap_err();
+        assert_eq!(error, "65 labels were given; a worker can have 64");
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! Divides a host into slots.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
-use colearn_core::text::{counted, counted_len};
+use colearn_core::{
+    needs::{Offers, TrainerKind},
+    text::{bytes, counted, counted_len},
+};
 use colearn_proto::worker::SlotOffer;
 
 use super::{gpu::Gpu, launcher::TrainerOptions};
@@ -31,6 +37,21 @@ pub struct Wanted {
     pub threads: Option<u32>,
     /// Maximum number of tasks in one cohort.
     pub max_cohort: Option<u32>,
+    /// Memory of each slot, in bytes.
+    pub memory: Option<u64>,
+    /// Labels of the worker.
+    pub labels: BTreeSet<String>,
+    /// The kinds of trainers to run; at least one.
+    pub trainers: BTreeSet<TrainerKind>,
+}
+
+/// What there is to divide, besides GPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Host {
+    /// Number of cores.
+    pub cores: u32,
+    /// Memory in bytes, if it is known.
+    pub memory: Option<u64>,
 }
 
 /// A planned slot.
@@ -82,21 +103,24 @@ pub struct Locations {
 /// Default of the maximum number of tasks in one cohort on a GPU.
 const GPU_COHORT: u32 = 16;
 
-/// The slots of a host with these `cores` and `gpus`, and warnings for the operator.
+/// The slots of a host with these `gpus`, and warnings for the operator.
 ///
 /// On cores there is one slot per `threads` cores (default 1): small models gain more from more tasks than from more
 /// threads. If only `slots` is given, the slots share the cores. On GPUs there is one slot per GPU, or
 /// `slots_per_gpu`; each GPU gets a first slot before any gets a second. Each trainer sees only its own GPU, as
-/// `cuda:0`.
+/// `cuda:0`. The slots share the memory evenly.
 ///
 /// # Errors
 /// If a count is zero, or there are fewer GPUs than requested.
 pub(crate) fn plan(
     wanted: &Wanted,
-    cores: u32,
+    host: Host,
     gpus: &[Gpu],
     locations: &Locations,
 ) -> Result<(Vec<PlannedSlot>, Vec<String>), PlanError> {
+    if wanted.memory == Some(0) {
+        return Err(PlanError::Zero("--memory"));
+    }
     let counts = [
         ("--slots", wanted.slots),
         ("--slots-per-gpu", wanted.slots_per_gpu),
@@ -108,7 +132,7 @@ pub(crate) fn plan(
             return Err(PlanError::Zero(name));
         }
     }
-    let cores = cores.max(1);
+    let cores = host.cores.max(1);
     let on_gpus = match wanted.device {
         Device::Cpu => false,
         Device::Auto => !gpus.is_empty(),
@@ -142,6 +166,26 @@ pub(crate) fn plan(
             counted(cores.into(), "core"),
         ));
     }
+    if let (Some(each), Some(all)) = (wanted.memory, host.memory)
+        && each.saturating_mul(slots.into()) > all
+    {
+        warnings.push(format!(
+            "{} of {} need more than the {} of memory that this worker may use",
+            counted(slots.into(), "slot"),
+            bytes(each),
+            bytes(all)
+        ));
+    }
+    let offers = Offers {
+        trainers: wanted.trainers.clone(),
+        gpu: on_gpus,
+        memory: wanted.memory.or_else(|| host.memory.map(|all| all / u64::from(slots))),
+        threads: Some(threads),
+        labels: wanted.labels.clone(),
+    };
+    // Programs run alone.
+    let alone = !on_gpus || !wanted.trainers.contains(&TrainerKind::Networks);
+    let max_cohort = wanted.max_cohort.unwrap_or(if alone { 1 } else { GPU_COHORT });
     let planned = |index: u32| {
         // Slots are assigned to GPUs in turn: two slots on two GPUs are one on each, however many slots a GPU may
         // have.
@@ -150,22 +194,16 @@ pub(crate) fn plan(
         let mut environment = BTreeMap::from([
             ("OMP_NUM_THREADS".to_owned(), threads.to_string()),
             ("MKL_NUM_THREADS".to_owned(), threads.to_string()),
-            // A backtrace needs memory. If none is left, Rust's runtime reports that in the middle of the backtrace
-            // and waits for its own lock: a trainer that should be replaced would never end.
-            ("RUST_BACKTRACE".to_owned(), "0".to_owned()),
         ]);
         let device = match gpu {
             Some(gpu) => {
                 environment.insert("CUDA_VISIBLE_DEVICES".to_owned(), gpu.uuid.clone());
-                // cuBLAS gives the same bits again only with a workspace of a fixed size.
-                environment.insert("CUBLAS_WORKSPACE_CONFIG".to_owned(), ":4096:8".to_owned());
                 format!("cuda:{number} {}", gpu.name)
             }
             None => format!("cpu x{threads}"),
         };
-        let max_cohort = wanted.max_cohort.unwrap_or(if on_gpus { GPU_COHORT } else { 1 });
         PlannedSlot {
-            offer: SlotOffer { index, device, max_cohort },
+            offer: SlotOffer { index, device, max_cohort, offers: offers.clone() },
             trainer: TrainerOptions {
                 data_dir: locations.data_dir.clone(),
                 allow_data_outside: locations.allow_data_outside,
@@ -184,7 +222,20 @@ mod tests {
     use super::*;
 
     fn wanted() -> Wanted {
-        Wanted { device: Device::Auto, slots: None, slots_per_gpu: None, threads: None, max_cohort: None }
+        Wanted {
+            device: Device::Auto,
+            slots: None,
+            slots_per_gpu: None,
+            threads: None,
+            max_cohort: None,
+            memory: None,
+            labels: BTreeSet::new(),
+            trainers: [TrainerKind::Networks].into(),
+        }
+    }
+
+    fn host(cores: u32) -> Host {
+        Host { cores, memory: Some(16_000_000_000) }
     }
 
     fn gpus(count: usize) -> Vec<Gpu> {
@@ -197,7 +248,7 @@ mod tests {
 
     /// Slots, threads and cohort of a plan.
     fn shape(wanted: &Wanted, cores: u32, gpu_count: usize) -> (usize, u32, u32) {
-        let (slots, _) = plan(wanted, cores, &gpus(gpu_count), &locations()).unwrap();
+        let (slots, _) = plan(wanted, host(cores), &gpus(gpu_count), &locations()).unwrap();
         (slots.len(), slots[0].trainer.threads, slots[0].offer.max_cohort)
     }
 
@@ -216,25 +267,28 @@ mod tests {
 
     #[test]
     fn a_host_with_gpus_has_a_slot_a_gpu_that_sees_no_other() {
-        let (slots, _) = plan(&wanted(), 16, &gpus(2), &locations()).unwrap();
+        let (slots, _) = plan(&wanted(), host(16), &gpus(2), &locations()).unwrap();
         assert_eq!(slots.len(), 2);
         assert_eq!(
             slots[1].offer,
-            SlotOffer { index: 1, device: "cuda:1 NVIDIA H100".to_owned(), max_cohort: 16 }
+            SlotOffer {
+                index: 1,
+                device: "cuda:1 NVIDIA H100".to_owned(),
+                max_cohort: 16,
+                offers: slots[1].offer.offers.clone()
+            }
         );
         assert_eq!(slots[1].trainer.device, "cuda:0");
         assert!(slots[1].trainer.allow_data_outside);
         assert_eq!(slots[1].trainer.environment["CUDA_VISIBLE_DEVICES"], "GPU-1");
-        assert_eq!(slots[1].trainer.environment["CUBLAS_WORKSPACE_CONFIG"], ":4096:8");
         assert_eq!(slots[1].trainer.environment["OMP_NUM_THREADS"], "8");
-        assert_eq!(slots[1].trainer.environment["RUST_BACKTRACE"], "0");
         assert_eq!(shape(&Wanted { device: Device::Cpu, ..wanted() }, 4, 2), (4, 1, 1));
     }
 
     #[test]
     fn several_slots_can_share_a_gpu() {
         let planned = |wanted: Wanted, gpu_count| {
-            plan(&wanted, 16, &gpus(gpu_count), &locations()).map(|(slots, _)| slots)
+            plan(&wanted, host(16), &gpus(gpu_count), &locations()).map(|(slots, _)| slots)
         };
         let share = Wanted { slots_per_gpu: Some(2), ..wanted() };
         let slots = planned(share.clone(), 2).unwrap();
@@ -258,24 +312,58 @@ mod tests {
     }
 
     #[test]
+    fn slots_offer_their_share_of_the_host() {
+        let offers = |wanted: &Wanted, host, gpu_count| {
+            let (slots, warnings) = plan(wanted, host, &gpus(gpu_count), &locations()).unwrap();
+            (slots[0].offer.offers.clone(), slots[0].offer.max_cohort, warnings)
+        };
+        let both = Wanted {
+            trainers: [TrainerKind::Networks, TrainerKind::Programs].into(),
+            labels: ["big".to_owned()].into(),
+            ..wanted()
+        };
+        let share = Offers {
+            trainers: both.trainers.clone(),
+            gpu: false,
+            memory: Some(4_000_000_000),
+            threads: Some(1),
+            labels: both.labels.clone(),
+        };
+        assert_eq!(offers(&both, host(4), 0), (share.clone(), 1, vec![]));
+        let of_gpu = Offers { gpu: true, memory: Some(8_000_000_000), threads: Some(2), ..share };
+        assert_eq!(offers(&both, host(4), 2), (of_gpu.clone(), 16, vec![]));
+        // A program runs alone, also on a GPU.
+        let programs = Wanted { trainers: [TrainerKind::Programs].into(), ..both };
+        let of_programs = Offers { trainers: programs.trainers.clone(), ..of_gpu };
+        assert_eq!(offers(&programs, host(4), 2), (of_programs, 1, vec![]));
+
+        assert_eq!(offers(&wanted(), Host { memory: None, ..host(4) }, 0).0.memory, None);
+        let (large, _, warnings) = offers(&Wanted { memory: Some(5_000_000_000), ..wanted() }, host(4), 0);
+        assert_eq!(large.memory, Some(5_000_000_000));
+        let warning = "4 slots of 5.0 GB need more than the 16.0 GB of memory that this worker may use";
+        assert_eq!(warnings, [warning]);
+    }
+
+    #[test]
     fn crowding_is_allowed_with_a_warning() {
         let crowd = Wanted { slots: Some(3), ..wanted() };
-        let (_, warnings) = plan(&crowd, 2, &[], &locations()).unwrap();
+        let (_, warnings) = plan(&crowd, host(2), &[], &locations()).unwrap();
         assert!(
             warnings[0].contains("3 slots of 1 thread need more than the 2 cores of this host"),
             "{warnings:?}"
         );
-        assert!(plan(&wanted(), 2, &[], &locations()).unwrap().1.is_empty());
+        assert!(plan(&wanted(), host(2), &[], &locations()).unwrap().1.is_empty());
     }
 
     #[test]
     fn what_can_not_be_is_an_error() {
         let error = |wanted: Wanted, gpu_count| {
-            plan(&wanted, 2, &gpus(gpu_count), &locations()).unwrap_err().to_string()
+            plan(&wanted, host(2), &gpus(gpu_count), &locations()).unwrap_err().to_string()
         };
         assert_eq!(error(Wanted { slots: Some(0), ..wanted() }, 0), "--slots must be at least 1");
         let none = Wanted { slots_per_gpu: Some(0), ..wanted() };
         assert_eq!(error(none, 1), "--slots-per-gpu must be at least 1");
+        assert_eq!(error(Wanted { memory: Some(0), ..wanted() }, 0), "--memory must be at least 1");
         assert!(error(Wanted { device: Device::Cuda, ..wanted() }, 0).contains("no GPU is visible"));
         assert!(error(Wanted { slots: Some(3), ..wanted() }, 2).contains("raise --max-cohort"));
     }

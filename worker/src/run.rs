@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use colearn_core::{text::counted_len, time::Timestamp};
+use colearn_core::{needs::TrainerKind, text::counted_len, time::Timestamp};
 use colearn_data_format::DataFolder;
 use colearn_proto::worker::{SlotOffer, ToWorker};
 use tokio::{
@@ -17,14 +17,15 @@ use super::{
     connection::{Connection, ConnectionEvent, Dial},
     cuda, data_folder,
     exit::AgentError,
-    gpu::Gpu,
+    gpu::{self, Gpu},
     identity,
     input::{Action, AgentOutcome, Input, LogLevel},
-    launcher::Launcher,
+    launcher::Launchers,
     log_queue::{AGENT_TARGET, LogQueue},
+    memory,
     no_op::{self, NoOpTrainers},
     options::AgentOptions,
-    plan::{self, Device, Locations, PlannedSlot, Wanted},
+    plan::{self, Device, Host, Locations, PlannedSlot, Wanted},
     state::Agent,
     trainer_process::{TrainerProcesses, Trainers},
 };
@@ -37,7 +38,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 const SAME_REQUEST: Duration = Duration::from_secs(2);
 
 /// Runs a worker on this host until it is stopped or drained. Call it on the main thread of a single-threaded
-/// runtime: trainers are killed with the thread that started them. Without a launcher its trainers train nothing and
+/// runtime: trainers are killed with the thread that started them. Without launchers its trainers train nothing and
 /// answer at once. The contents of `logs`, for example from a [`super::log_queue::LogLayer`], are sent to the
 /// coordinator.
 ///
@@ -45,10 +46,10 @@ const SAME_REQUEST: Duration = Duration::from_secs(2);
 /// If options do not fit the host, the coordinator was never reached or refused the worker, or no slot is usable.
 pub async fn run(
     options: AgentOptions,
-    launcher: Option<Launcher>,
+    launchers: Option<Launchers>,
     logs: LogQueue,
 ) -> Result<(), AgentError> {
-    let (slots, warnings) = slots(&options, launcher.as_ref()).await?;
+    let (slots, warnings) = slots(&options, launchers.as_ref()).await?;
     let host = identity::host();
     let name = options.name.as_deref().unwrap_or(&host);
     let worker = identity::worker_id(name).map_err(|error| AgentError::System {
@@ -60,7 +61,9 @@ pub async fn run(
 
     let offers: Vec<SlotOffer> = slots.iter().map(|slot| slot.offer.clone()).collect();
     let agent = Agent::new(worker.clone(), host, offers.clone(), options.limits.clone(), Timestamp(0));
-    let data = launcher.is_some().then(|| data_folder(&options.locations));
+    // Programs open their data by themselves.
+    let networks = launchers.as_ref().and_then(|launchers| launchers.of(TrainerKind::Networks));
+    let data = networks.map(|_| data_folder(&options.locations));
     let listing = data.as_ref().and_then(|(folder, root)| data_folder::list(folder, root, &None));
     let agent = agent.with_warnings(warnings).with_data_folder(listing.clone());
     let dial = Dial::tcp(options.coordinator.clone());
@@ -71,14 +74,14 @@ pub async fn run(
         url: options.coordinator,
         connect_timeout: options.limits.connect_timeout.unwrap_or_default(),
     };
-    match launcher {
-        Some(launcher) => {
+    match launchers {
+        Some(launchers) => {
             let (inputs, said) = mpsc::channel(INPUTS);
             if let Some((folder, root)) = data {
                 tokio::spawn(data_folder::watch(folder, root, listing, inputs.clone()));
             }
             let options = slots.into_iter().map(|slot| (slot.offer.index, slot.trainer));
-            let mut trainers = TrainerProcesses::new(launcher, options, inputs, logs);
+            let mut trainers = TrainerProcesses::new(launchers, options, inputs, logs);
             let ended = serve(agent, connection, &mut trainers, said, stops, &place).await;
             trainers.shut_down().await;
             ended
@@ -104,12 +107,13 @@ fn data_folder(locations: &Locations) -> (DataFolder, PathBuf) {
 /// The slots of this host, and warnings for its operator.
 async fn slots(
     options: &AgentOptions,
-    launcher: Option<&Launcher>,
+    launchers: Option<&Launchers>,
 ) -> Result<(Vec<PlannedSlot>, Vec<String>), AgentError> {
     let cores =
         std::thread::available_parallelism().map_or(1, |cores| u32::try_from(cores.get()).unwrap_or(1));
-    let plan = |wanted: &Wanted, gpus: &[Gpu]| plan::plan(wanted, cores, gpus, &options.locations);
-    let Some(launcher) = launcher else {
+    let host = Host { cores, memory: memory::limit() };
+    let plan = |wanted: &Wanted, gpus: &[Gpu]| plan::plan(wanted, host, gpus, &options.locations);
+    let Some(launchers) = launchers else {
         // These trainers use neither GPUs nor cores, so any number of them is fine.
         let (mut slots, _) = plan(&Wanted { device: Device::Cpu, ..options.wanted.clone() }, &[])?;
         for slot in &mut slots {
@@ -119,12 +123,20 @@ async fn slots(
     };
     let usable = match options.wanted.device {
         Device::Cpu => Ok(Vec::new()),
-        Device::Auto | Device::Cuda => cuda::usable_gpus(launcher).await,
+        Device::Auto | Device::Cuda => match launchers.of(TrainerKind::Networks) {
+            Some(launcher) => cuda::usable_gpus(launcher).await,
+            // Whether programs can use the GPUs is known to nobody but them.
+            None => gpu::inventory().await,
+        },
     };
     let (gpus, trouble) = match usable {
         Ok(gpus) => (gpus, None),
         Err(trouble) if options.wanted.device == Device::Cuda => return Err(AgentError::Gpu(trouble)),
-        Err(trouble) => (Vec::new(), Some(format!("{trouble}; training on the cores"))),
+        Err(trouble) => {
+            let both = options.wanted.trainers.len() > 1;
+            let remedy = if both { "; --programs-only lets programs use the GPUs all the same" } else { "" };
+            (Vec::new(), Some(format!("{trouble}; training on the cores{remedy}")))
+        }
     };
     let (slots, odd) = plan(&options.wanted, &gpus)?;
     let warnings: Vec<String> = trouble.into_iter().chain(odd).collect();
@@ -167,7 +179,7 @@ pub async fn serve(
         for action in agent.apply(now(), input) {
             match action {
                 Action::Send(message) => connection.send(message),
-                Action::StartTrainer { slot } => trainers.start(slot),
+                Action::StartTrainer { slot, kind } => trainers.start(slot, kind),
                 Action::Command { slot, command } => {
                     if let Some(about) = agent.trained_on(slot) {
                         trainers.log_about(slot, about);
@@ -253,7 +265,7 @@ fn outcome_of(outcome: AgentOutcome, place: &CoordinatorAddress, cause: String) 
             Err(AgentError::Unreachable { url, seconds: place.connect_timeout.as_secs(), cause })
         }
         AgentOutcome::Refused { why } => Err(AgentError::Refused { url, why }),
-        AgentOutcome::NoUsableSlot { why } => Err(AgentError::NoUsableSlot { why }),
+        AgentOutcome::NoUsableSlot { kind, why } => Err(AgentError::NoUsableSlot { kind, why }),
     }
 }
 

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use colearn_core::{
     id::{LeaseToken, TaskId},
+    needs::TrainerKind,
     time::Timestamp,
 };
 use colearn_proto::worker::SlotOffer;
@@ -55,9 +56,11 @@ const MAX_PAUSE: Duration = Duration::from_secs(30);
 pub struct Slot {
     /// The slot's description for the coordinator.
     pub offer: SlotOffer,
+    /// The kind of its trainer, or of the last one.
+    pub kind: TrainerKind,
     /// Its trainer.
     pub trainer: Trainer,
-    /// A lease that arrived while the trainer was being replaced.
+    /// A lease that arrived while the trainer was being replaced, or that needs a trainer of another kind.
     pub waiting: Option<Cohort>,
     /// Number of times in a row that the trainer ended before it was ready.
     pub deaths_at_start: u32,
@@ -115,12 +118,31 @@ pub struct Training {
     pub heard: Timestamp,
 }
 
+impl Cohort {
+    /// The kind of trainer for it. All members have the same.
+    #[must_use]
+    pub fn kind(&self) -> TrainerKind {
+        self.members.first().map(|member| member.settings.trainer()).unwrap_or_default()
+    }
+}
+
 impl Slot {
-    /// A slot whose trainer is to be started at once.
+    /// A slot whose trainer is to be started at once. If it can run several kinds, this is one of networks, which takes
+    /// longer to start.
     #[must_use]
     pub fn new(offer: SlotOffer, now: Timestamp) -> Self {
         let trainer = Trainer::Absent { start_at: now };
-        Self { offer, trainer, waiting: None, deaths_at_start: 0, deaths: 0 }
+        let kind = offer.offers.trainers.first().copied().unwrap_or_default();
+        Self { offer, kind, trainer, waiting: None, deaths_at_start: 0, deaths: 0 }
+    }
+
+    /// The trainer is started now. Returns its kind, which is that of the waiting lease, if there is one.
+    pub fn start(&mut self, now: Timestamp) -> TrainerKind {
+        self.trainer = Trainer::Starting { since: now };
+        if let Some(waiting) = &self.waiting {
+            self.kind = waiting.kind();
+        }
+        self.kind
     }
 
     /// Whether a new lease could be trained at once.

@@ -3,26 +3,25 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use colearn_core::{
-    failure::{Failure, FailureReason, RetryPolicy},
+    failure::{Failure, FailureReason},
     id::{LeaseToken, TaskId, WorkerId},
-    text::counted_len,
     time::Timestamp,
 };
-use colearn_proto::worker::{Assignment, FromWorker, Hello, Lease, Report, SlotOffer, ToWorker};
-use colearn_trainer_protocol::{Command, Member};
+use colearn_proto::worker::{FromWorker, Hello, SlotOffer, ToWorker};
 
 use super::{
     input::{Action, AgentOutcome, Input, LogLevel},
     inventory::{Inventory, Listing},
     log_queue::About,
     outbox::ReportOutbox,
-    slot::{Cohort, Limits, Slot, Trainer, Training},
+    slot::{Limits, Slot, Trainer},
     time_limit::TimeLimit,
 };
 
 /// Minimum pause between heartbeats, whatever interval the coordinator wants.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
 
+mod leases;
 mod leaving;
 #[cfg(test)]
 mod tests;
@@ -237,144 +236,6 @@ impl Agent {
         }
     }
 
-    fn leased(&mut self, now: Timestamp, lease: Lease) {
-        if let Link::Up { offered: Some(offered), .. } = &mut self.link {
-            offered.retain(|slot| *slot != lease.slot);
-        }
-        let Lease { token, slot: index, tasks } = lease;
-        if self.outbox.holds(token) {
-            return self.log(LogLevel::Warn, format!("lease {token} arrived twice; the second is ignored"));
-        }
-        if tasks.is_empty() {
-            return self.log(LogLevel::Warn, format!("lease {token} has no tasks; it is ignored"));
-        }
-        self.outbox.hold(token, tasks.iter().map(|assignment| assignment.task));
-        let refusal = match self.slots.get(&index) {
-            None => Some(format!("worker {} has no slot {index}", self.worker)),
-            Some(slot) if tasks.len() > slot.offer.max_cohort as usize => Some(format!(
-                "slot {index} of worker {} takes cohorts of at most {}, not {}",
-                self.worker,
-                slot.offer.max_cohort,
-                tasks.len()
-            )),
-            Some(_) => None,
-        };
-        let mut members = Vec::new();
-        for assignment in tasks {
-            let Assignment { task, attempt, settings, checkpoint_every_epochs, data_digest } = assignment;
-            match (&refusal, settings) {
-                (Some(why), _) => self.refuse(token, task, why),
-                (None, Err(unreadable)) => self.refuse(token, task, &unreadable.to_string()),
-                (None, Ok(settings)) => {
-                    members.push(Member { task, attempt, settings, checkpoint_every_epochs, data_digest });
-                }
-            }
-        }
-        if !members.is_empty() {
-            self.place(now, index, Cohort { token, members });
-        }
-    }
-
-    fn refuse(&mut self, token: LeaseToken, task: TaskId, why: &str) {
-        self.failed(token, task, Failure::new(FailureReason::Settings, why));
-    }
-
-    /// Trains a cohort now, lets it wait for a trainer that is being replaced, or returns it.
-    fn place(&mut self, now: Timestamp, index: u32, cohort: Cohort) {
-        let Some(slot) = self.slots.get_mut(&index) else { return };
-        let token = cohort.token;
-        // Offers and leases may cross on the wire. A lease for a busy slot is therefore not an error of the task, and
-        // costs it no attempt.
-        if self.mode != Mode::Working || matches!(slot.trainer, Trainer::Withdrawn) {
-            return self.give_back(token, index, "the slot takes no more leases");
-        }
-        if slot.waiting.is_some() || matches!(slot.trainer, Trainer::Training(_)) {
-            return self.give_back(token, index, "the slot is busy");
-        }
-        if matches!(slot.trainer, Trainer::Idle) {
-            self.train(now, index, cohort);
-        } else {
-            slot.waiting = Some(cohort);
-        }
-    }
-
-    fn give_back(&mut self, token: LeaseToken, slot: u32, why: &str) {
-        let text = format!("lease {token} on slot {slot} is returned: {why}");
-        self.log_of(LogLevel::Warn, token, &[], text);
-        self.outbox.owe(Report::Released { token });
-    }
-
-    fn train(&mut self, now: Timestamp, index: u32, cohort: Cohort) {
-        let Some(slot) = self.slots.get_mut(&index) else { return };
-        let Cohort { token, members } = cohort;
-        slot.trainer = Trainer::Training(Training {
-            token,
-            members: members.iter().map(|member| member.task).collect(),
-            began: now,
-            made_progress: false,
-            keeps_checkpoints: members.iter().any(|member| member.checkpoint_every_epochs > 0),
-            heard: now,
-        });
-        let tasks: Vec<TaskId> = members.iter().map(|member| member.task).collect();
-        let names: Vec<String> = tasks.iter().map(ToString::to_string).collect();
-        let text = format!("slot {index} trains {} under lease {token}", names.join(", "));
-        self.log_of(LogLevel::Info, token, &tasks, text);
-        self.actions.push(Action::Command { slot: index, command: Command::Train { members } });
-    }
-
-    fn dropped(&mut self, now: Timestamp, token: LeaseToken, tasks: &[TaskId], why: &str) {
-        let dropped = self.outbox.drop_tasks(token, tasks);
-        if dropped.is_empty() {
-            return;
-        }
-        let text = format!("{} of lease {token} dropped: {why}", counted_len(dropped.len(), "task"));
-        self.log_of(LogLevel::Info, token, &dropped, text);
-        for (&index, slot) in &mut self.slots {
-            if let Some(waiting) = &mut slot.waiting
-                && waiting.token == token
-            {
-                waiting.members.retain(|member| !dropped.contains(&member.task));
-                if waiting.members.is_empty() {
-                    slot.waiting = None;
-                }
-            }
-            if let Trainer::Training(training) = &mut slot.trainer
-                && training.token == token
-            {
-                let abandoned: Vec<TaskId> =
-                    dropped.iter().copied().filter(|task| training.members.remove(task)).collect();
-                if !abandoned.is_empty() {
-                    training.heard = now;
-                    let command = Command::Abandon { tasks: abandoned };
-                    self.actions.push(Action::Command { slot: index, command });
-                }
-            }
-        }
-    }
-
-    /// After a durable result the checkpoints are not needed, nor after a failure that is not retried. After another
-    /// failure there may be one more attempt, and a report that is not durable may be lost with this process.
-    fn acknowledged(&mut self, token: LeaseToken, task: TaskId) {
-        let over = match self.outbox.acknowledged(token, task) {
-            Some(Report::Finished { .. }) => {
-                self.log(LogLevel::Debug, format!("result of {task} under lease {token} is recorded"));
-                true
-            }
-            Some(Report::Failed { failure, .. }) => {
-                failure.reason.policy() == RetryPolicy::Fail && !failure.reason.needs_confirmation()
-            }
-            Some(Report::Released { .. }) | None => false,
-        };
-        if over {
-            self.actions.push(Action::RemoveCheckpoints { task });
-        }
-    }
-
-    fn failed(&mut self, token: LeaseToken, task: TaskId, failure: Failure) {
-        self.log_of(LogLevel::Warn, token, &[task], format!("{task} failed: {failure}"));
-        self.outbox.owe(Report::Failed { token, task, failure });
-    }
-
     fn act_on_time(&mut self, now: Timestamp) {
         self.enforce_time_limit(now);
         let overdue: Vec<u32> = self
@@ -387,8 +248,8 @@ impl Agent {
             let Some(slot) = self.slots.get_mut(&index) else { continue };
             match &slot.trainer {
                 Trainer::Absent { .. } => {
-                    slot.trainer = Trainer::Starting { since: now };
-                    self.actions.push(Action::StartTrainer { slot: index });
+                    let kind = slot.start(now);
+                    self.actions.push(Action::StartTrainer { slot: index, kind });
                 }
                 Trainer::Starting { since } => {
                     let seconds = now.since(*since).as_secs();

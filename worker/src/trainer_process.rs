@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use colearn_core::id::TaskId;
+use colearn_core::{id::TaskId, needs::TrainerKind};
 use colearn_proto::{MAX_MESSAGE_BYTES, convert::check_result};
 use colearn_trainer_protocol::{self as protocol, checkpoint::Store, out_of_memory::OutOfMemoryWatch};
 use nix::{
@@ -21,12 +21,13 @@ use tokio::{
     process::{Child, ChildStderr, ChildStdin, ChildStdout},
     sync::{Notify, mpsc},
     task::JoinSet,
+    time::Instant,
 };
 use tracing::{info, warn};
 
 use crate::{
     input::{EndStatus, Input, TrainerEnd},
-    launcher::{Launcher, TrainerOptions},
+    launcher::{Launchers, TrainerOptions},
     lines::{ReadLine, Tail, read_line},
     log_queue::{About, LogQueue, TRAINER_TARGET},
 };
@@ -40,16 +41,19 @@ const MAX_LOG_LINE_BYTES: usize = 16 << 10;
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long a trainer that closed its standard output may take to exit.
 const EXIT: Duration = Duration::from_secs(5);
+/// How long a trainer of programs may take to end its program with everything that the program started.
+const CLEANING_UP: Duration = Duration::from_secs(2);
 
 /// The trainers of a worker, and where they report.
 pub trait Trainers {
-    /// Starts the trainer of a slot without one. Its events, and finally its end, arrive as inputs.
-    fn start(&mut self, slot: u32);
+    /// Starts a trainer of this kind on a slot without one. Its events, and finally its end, arrive as inputs.
+    fn start(&mut self, slot: u32, kind: TrainerKind);
     /// Sends a command to a trainer. One that has just died does not receive it.
     fn command(&mut self, slot: u32, command: protocol::Command);
     /// From now on the trainer's log lines belong to this lease; called before the command to train.
     fn log_about(&mut self, _slot: u32, _about: About) {}
-    /// Kills a trainer and all processes that it started.
+    /// Ends a trainer and all processes that it started. One of networks is killed; one of programs has two seconds to end
+    /// its program with everything that the program started.
     fn kill(&mut self, slot: u32);
     /// Removes the checkpoints of a task; does nothing if trainers write none.
     fn remove_checkpoints(&mut self, _task: TaskId) {}
@@ -58,7 +62,7 @@ pub trait Trainers {
 /// The trainers of a worker as child processes.
 #[derive(Debug)]
 pub struct TrainerProcesses {
-    launcher: Launcher,
+    launchers: Launchers,
     options: BTreeMap<u32, TrainerOptions>,
     running: BTreeMap<u32, Handle>,
     inputs: mpsc::Sender<Input>,
@@ -80,13 +84,13 @@ impl TrainerProcesses {
     /// No trainers yet. Their events will go to `inputs`, their log lines to `logs`.
     #[must_use]
     pub fn new(
-        launcher: Launcher,
+        launchers: Launchers,
         options: impl IntoIterator<Item = (u32, TrainerOptions)>,
         inputs: mpsc::Sender<Input>,
         logs: LogQueue,
     ) -> Self {
         Self {
-            launcher,
+            launchers,
             options: options.into_iter().collect(),
             running: BTreeMap::new(),
             inputs,
@@ -107,15 +111,20 @@ impl TrainerProcesses {
 }
 
 impl Trainers for TrainerProcesses {
-    fn start(&mut self, slot: u32) {
+    fn start(&mut self, slot: u32, kind: TrainerKind) {
         // Remove finished tasks of trainers that have ended.
         while self.tasks.try_join_next().is_some() {}
         let Some(options) = self.options.get(&slot) else { return };
         let inputs = self.inputs.clone();
-        let mut child = match self.launcher.launch(options) {
+        let launched = match self.launchers.of(kind) {
+            Some(launcher) => {
+                launcher.launch(options).map_err(|error| format!("{}: {error}", launcher.program().display()))
+            }
+            None => Err("this worker does not run its kind".to_owned()),
+        };
+        let mut child = match launched {
             Ok(child) => child,
-            Err(error) => {
-                let why = format!("{}: {error}", self.launcher.program().display());
+            Err(why) => {
                 let status = EndStatus::NotStarted(why);
                 let end = TrainerEnd { status, stderr: String::new(), killed_for_memory: false };
                 self.tasks.spawn(async move {
@@ -134,6 +143,7 @@ impl Trainers for TrainerProcesses {
         let about = Arc::<Mutex<Arc<About>>>::default();
         let supervisor = Supervisor {
             slot,
+            kind,
             inputs,
             kill: Arc::clone(&kill),
             tail: tail.clone(),
@@ -186,6 +196,7 @@ impl Trainers for TrainerProcesses {
 
 struct Supervisor {
     slot: u32,
+    kind: TrainerKind,
     inputs: mpsc::Sender<Input>,
     kill: Arc<Notify>,
     tail: Tail,
@@ -224,20 +235,29 @@ impl Supervisor {
         let mut listening = tokio::spawn(listen(self.slot, stdout, self.inputs.clone()));
         let mut killed = false;
         let mut said_all = false;
+        let mut patience_ends = None;
         let status = loop {
             tokio::select! {
                 biased;
-                () = self.kill.notified() => {
+                () = self.kill.notified(), if !killed => {
                     killed = true;
+                    match self.kind {
+                        TrainerKind::Networks => kill_group(),
+                        TrainerKind::Programs => {
+                            // This closes its standard input.
+                            pipes.abort_all();
+                            patience_ends = Some(Instant::now() + CLEANING_UP);
+                        }
+                    }
+                }
+                () = sleep_until(patience_ends) => {
+                    patience_ends = None;
                     kill_group();
                 }
                 status = child.wait() => break status,
                 _ = &mut listening, if !said_all => said_all = true,
                 // Without standard output the trainer is useless.
-                () = tokio::time::sleep(EXIT), if said_all && !killed => {
-                    killed = true;
-                    kill_group();
-                }
+                () = tokio::time::sleep(EXIT), if said_all && !killed => self.kill.notify_one(),
             }
         };
         // Kill all processes that it started too. The group's number is reused only when no process of it is left,
@@ -268,6 +288,14 @@ impl Supervisor {
             self.memory.lock().unwrap_or_else(PoisonError::into_inner).claim()
         };
         TrainerEnd { status, stderr: self.tail.text(), killed_for_memory }
+    }
+}
+
+/// Waits until a time; forever if there is none.
+async fn sleep_until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -87,7 +87,7 @@ impl Crowd {
 
 impl Worker {
     async fn connect(channel: Channel, number: usize) -> Outcome<Self> {
-        let slots = vec![v1::Slot { index: 0, device: "no-op".to_owned(), max_cohort: 1 }];
+        let slots = vec![v1::Slot { index: 0, device: "no-op".to_owned(), max_cohort: 1, offers: None }];
         let hello = v1::Hello {
             worker: format!("crowd-{number}"),
             host: "here".to_owned(),
@@ -134,7 +134,13 @@ fn request(message: work_request::Message) -> v1::WorkRequest {
 }
 
 fn result() -> v1::TaskResult {
-    let record = |epoch| v1::EpochRecord { epoch, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+    let record = |epoch| v1::EpochRecord {
+        epoch,
+        train_loss: 1.0,
+        valid_loss: 1.0,
+        valid_accuracy: 0.5,
+        ..Default::default()
+    };
     let metrics = [("accuracy", 0.5), ("loss", 1.25), ("f_score", 0.5)];
     v1::TaskResult {
         metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
@@ -148,5 +154,6 @@ fn result() -> v1::TaskResult {
         data_digest: "0".repeat(64),
         weights_digest: "0".repeat(64),
         resumed_after: Vec::new(),
+        commit: String::new(),
     }
 }

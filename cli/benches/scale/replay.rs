@@ -88,7 +88,7 @@ fn entry(at: i64, event: Event) -> JournalEntry {
 
 fn result() -> TaskResult {
     let metrics = [metric::ACCURACY, metric::LOSS, metric::F_SCORE];
-    let record = EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+    let record = EpochRecord::of_network(1, 1.0, 1.0, 0.5);
     TaskResult {
         metrics: metrics.map(|name| (name.to_owned(), 0.5)).into_iter().collect(),
         confusion: vec![vec![3, 1], vec![1, 3]],

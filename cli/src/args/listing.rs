@@ -22,33 +22,36 @@ pub(super) const LIST_JSON: &str = json_help!(
   complete, failed, cancelled), paused, priority, max_concurrent_tasks, tasks {total, pending,
   running, done, failed, cancelled}, configurations, seeds, submitted_at, retried (failed
   attempts that were repeated), workers, slots, trains_only (the only sweep that this
-  coordinator trains, as for `colearn run`; null if it trains all)."
+  coordinator trains, as for `colearn run`; null if it trains all), why_waiting (the reason if no
+  slot of a connected worker can ever take its pending tasks; else null)."
 );
 
 pub(super) const STATUS_JSON: &str = json_help!(
     "  The keys of a SWEEP of `colearn list --json`, and: configurations_progress [{id, tasks}, ...]
   with the counts of each configuration, failures [{configuration, seed, attempt, final, reason,
   message}, ...], the newest first, at most 100; set_aside [{worker, data_set (null: all),
-  since, until, failures, reason, message}, ...], the workers that get none of its tasks, or
-  only one at a time as a test; without_data [{worker, data_set, other_digest}, ...], the workers
-  that lack its data set, or have another one of that name (then other_digest is not null);
-  misfit, the reason if its settings do not fit the data of any worker and nothing is trained
-  (else null)."
+  program (whether data_set is a program), since, until, failures, reason, message}, ...], the
+  workers that get none of its tasks, or only one at a time as a test; without_data [{worker,
+  data_set, program, other_digest}, ...], the workers that lack its data set or program, or have
+  another one of that name (then other_digest is not null); misfit, the reason if its settings do
+  not fit the data of any worker and nothing is trained (else null)."
 );
 
 pub(super) const TASKS_JSON: &str = json_help!(
     "  {\"sweep\": NAME, \"tasks\": [TASK, ...]}, one task a line, in the order of the grid. A TASK has:
   configuration, seed, state (pending, running, done, failed, cancelled), attempts (begun),
-  worker, slot, epoch, epochs, reason, message, not_before (the earliest start of a task's next
-  attempt)."
+  worker, slot, epoch, epochs (null for a program), reason, message, not_before (the earliest
+  start of a task's next attempt)."
 );
 
 pub(super) const WORKERS_JSON: &str = json_help!(
     "  {\"workers\": [WORKER, ...]}. A WORKER has: id, host, version, state (connected, draining,
   away), last_seen (null, like host and version, if it has not reconnected since the
-  coordinator's start), set_aside (as in `colearn status --json`), slots [{index, device,
-  max_cohort, tasks [{sweep, configuration, seed, attempt, epoch, epochs}, ...]}, ...],
-  warnings [...], data_sets {complete, known {name: {digest, modalities, train_samples}}}: digest
+  coordinator's start), set_aside (as in `colearn status --json`), labels [...], slots [{index,
+  device, max_cohort, trainers [networks, programs], gpu, memory (bytes), threads, tasks [{sweep,
+  configuration, seed, attempt, epoch, epochs (null for a program)}, ...]}, ...] (trainers to
+  threads are what tasks can ask for; null if the worker does not say it), warnings [...],
+  data_sets {complete, known {name: {digest, modalities, train_samples}}}: digest
   is null if no trainer has opened the data set yet, the others if its header could not be read;
   complete is true if all data sets of the data folder are named."
 );

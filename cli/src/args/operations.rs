@@ -14,6 +14,9 @@ pub(crate) struct RetryArgs {
     pub(crate) name: SweepName,
     #[command(flatten)]
     pub(crate) target: Target,
+    /// Go on although the files of the program have changed since results were made with it.
+    #[arg(long)]
+    pub(crate) changed_program: bool,
     /// Leave cancelled tasks as they are.
     #[arg(long, conflicts_with = "task")]
     pub(crate) failed: bool,

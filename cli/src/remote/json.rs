@@ -7,7 +7,8 @@ use colearn_proto::v1::{
 use serde_json::{Value, json};
 
 use super::labels::{
-    failure_parts, instant, last_seen, reason_word, source_word, state_word, task_state_word, worker_state,
+    failure_parts, instant, last_seen, reason_word, source_word, state_word, task_state_word, trainer_word,
+    worker_state,
 };
 
 pub(super) fn counts(counts: &TaskCounts) -> Value {
@@ -37,6 +38,7 @@ pub(super) fn summary(sweep: &SweepSummary) -> Value {
         "retried": sweep.retried,
         "workers": sweep.workers,
         "slots": sweep.slots,
+        "why_waiting": (!sweep.why_waiting.is_empty()).then_some(&sweep.why_waiting),
     })
 }
 
@@ -64,7 +66,7 @@ pub(super) fn task(row: &TaskRow) -> Value {
         "worker": running.then_some(&row.worker),
         "slot": running.then_some(row.slot),
         "epoch": running.then_some(row.epoch),
-        "epochs": running.then_some(row.epochs),
+        "epochs": (running && row.epochs > 0).then_some(row.epochs),
         "reason": failure.map(reason_word),
         "message": failure.map(|failure| &failure.message),
         "not_before": (row.not_before > 0).then(|| instant(row.not_before)),
@@ -82,14 +84,19 @@ pub(super) fn worker(worker: &Worker) -> Value {
             "seed": id.seed,
             "attempt": task.attempt,
             "epoch": task.epoch,
-            "epochs": task.epochs,
+            "epochs": (task.epochs > 0).then_some(task.epochs),
         })
     };
     let slot = |slot: &WorkerSlot| {
+        let offers = slot.offers.as_ref();
         json!({
             "index": slot.index,
             "device": slot.device,
             "max_cohort": slot.max_cohort,
+            "trainers": offers.map(|offers| offers.trainers().filter_map(trainer_word).collect::<Value>()),
+            "gpu": offers.map(|offers| offers.gpu),
+            "memory": offers.and_then(|offers| offers.memory_bytes),
+            "threads": offers.and_then(|offers| offers.threads),
             "tasks": slot.tasks.iter().map(running).collect::<Value>(),
         })
     };
@@ -100,6 +107,7 @@ pub(super) fn worker(worker: &Worker) -> Value {
         "state": worker_state(worker),
         "last_seen": last_seen(worker).map(instant),
         "set_aside": worker.set_aside.iter().map(set_aside).collect::<Value>(),
+        "labels": worker.labels,
         "slots": worker.slots.iter().map(slot).collect::<Value>(),
         "warnings": worker.warnings,
         "data_sets": worker.data_sets.as_ref().map(data_sets),
@@ -124,6 +132,7 @@ pub(super) fn without_data(without: &WithoutData) -> Value {
     json!({
         "worker": without.worker,
         "data_set": without.data_set,
+        "program": without.program,
         "other_digest": (!other.is_empty()).then_some(other),
     })
 }
@@ -133,6 +142,7 @@ pub(super) fn set_aside(pause: &SetAside) -> Value {
     json!({
         "worker": pause.worker,
         "data_set": (!pause.data_set.is_empty()).then_some(&pause.data_set),
+        "program": pause.program,
         "since": instant(pause.since),
         "until": instant(pause.until),
         "failures": pause.failures,

@@ -5,7 +5,7 @@ use std::{collections::HashMap, time::Duration};
 use colearn_core::text::counted;
 use colearn_proto::{
     convert,
-    v1::{self, LogSource, SweepState, SweepSummary, TaskFailure, TaskState, Worker},
+    v1::{self, LogSource, SweepState, SweepSummary, TaskFailure, TaskState, TrainerKind, Worker},
 };
 use jiff::Timestamp;
 
@@ -40,6 +40,15 @@ pub(super) fn task_state_word(state: TaskState) -> &'static str {
     }
 }
 
+/// The word for a kind of trainer; `None` for one that this version does not know.
+pub(super) fn trainer_word(kind: TrainerKind) -> Option<&'static str> {
+    match kind {
+        TrainerKind::Unspecified => None,
+        TrainerKind::Networks => Some("networks"),
+        TrainerKind::Programs => Some("programs"),
+    }
+}
+
 pub(super) fn source_word(source: LogSource) -> &'static str {
     match source {
         LogSource::Unspecified => "unknown",
@@ -51,6 +60,11 @@ pub(super) fn source_word(source: LogSource) -> &'static str {
 /// Why an attempt failed, in a word.
 pub(super) fn reason_word(failure: &v1::Failure) -> &'static str {
     convert::failure_reason(failure.reason).map_or("unknown", |reason| reason.as_str())
+}
+
+/// How far a task is: `3/40`; `3` if its number of epochs is not known, as for a program.
+pub(super) fn epoch_of(epoch: u32, epochs: u32) -> String {
+    if epochs == 0 { epoch.to_string() } else { format!("{epoch}/{epochs}") }
 }
 
 /// Configuration, seed, reason and message of a failed attempt.
@@ -180,6 +194,11 @@ mod tests {
                 "configuration 00ff seed 4, attempt 1: will be tried again: settings: no",
             ]
         );
+    }
+
+    #[test]
+    fn a_program_has_epochs_without_a_total() {
+        assert_eq!((epoch_of(3, 40), epoch_of(5, 0)), ("3/40".to_owned(), "5".to_owned()));
     }
 
     #[test]

@@ -10,6 +10,7 @@ use colearn_proto::v1::{self, SweepSummary};
 use tonic::Code;
 
 use super::{
+    Client,
     labels::state_word,
     pages,
     request::{answered, summary_of},
@@ -18,7 +19,7 @@ use super::{
     submit::{file_refused, read_sweep_file},
 };
 use crate::{
-    args::{ExtendArgs, Named, PriorityArgs, RemoveArgs, RetryArgs, Target},
+    args::{ExtendArgs, Named, PriorityArgs, RemoveArgs, RetryArgs, Target, folder_of},
     connect::Connection,
     exit::{Exit, Failure, Outcome},
     progress::has_ended,
@@ -26,11 +27,14 @@ use crate::{
 
 /// `colearn retry NAME`.
 pub(crate) async fn retry(arguments: &RetryArgs) -> Outcome {
-    let RetryArgs { name, target, failed, task } = arguments;
+    let RetryArgs { name, target, failed, task, changed_program } = arguments;
     let name = name.as_str();
     let mut connection = Connection::open(target).await?;
     let client = &mut connection.sweeps;
     let tasks = resolve::tasks(client, name, task).await?;
+    if *changed_program {
+        replace_data(client, name).await?;
+    }
     let request = v1::RetrySweepRequest { name: name.to_owned(), failed_only: *failed, tasks };
     let answer = client.retry_sweep(request).await;
     let response = answered(client, name, answer).await?;
@@ -54,14 +58,19 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
     let mut connection = Connection::open(target).await?;
     let client = &mut connection.sweeps;
     let origin = file.display().to_string();
-    let request = v1::ExtendSweepRequest { name: name.to_owned(), source: source.clone(), origin };
+    let request = v1::ExtendSweepRequest {
+        name: name.to_owned(),
+        source: source.clone(),
+        origin,
+        folder: folder_of(file),
+    };
     let response = match client.extend_sweep(request).await {
         // The message shows the differences between file and sweep.
         Err(status) if status.code() == Code::FailedPrecondition => {
             return Err(Failure::new(Exit::SweepFile, status.message()));
         }
         Err(status) if status.code() == Code::InvalidArgument => {
-            return Err(file_refused(client, &status, &source, &file.display().to_string()));
+            return Err(file_refused(client, &status, &source, file));
         }
         answer => answered(client, name, answer).await?,
     };
@@ -84,7 +93,7 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
     }
     if !has_ended(&summary) {
         outln!("{}", continues(&connection, target, &summary, file));
-        let called = Sweep::parse(&source, "").ok().map(|parsed| parsed.sweep.name);
+        let called = Sweep::parse_in(&source, "", &folder_of(file)).ok().map(|parsed| parsed.sweep.name);
         if connection.is_embedded() && called.is_some_and(|called| called.as_str() != name) {
             outln!("with `name: {name}` in that file, which has another name now");
         }
@@ -130,6 +139,13 @@ pub(crate) async fn priority(arguments: &PriorityArgs) -> Outcome {
     outln!("{name}: priority {}", summary.priority);
     connection.close().await;
     Ok(Exit::Success)
+}
+
+/// Lets a sweep go on with a changed program or another data set: the results so far do not determine its files any
+/// more. Failed tasks stay failed until they are retried.
+async fn replace_data(client: &mut Client, name: &str) -> Result<(), Failure> {
+    let answer = client.replace_data(v1::ReplaceDataRequest { name: name.to_owned() }).await;
+    answered(client, name, answer).await.map(drop)
 }
 
 /// `colearn cancel NAME`.

@@ -11,7 +11,7 @@ const MAX_FAILURE: usize = 400;
 /// Two lines: why a worker gets no tasks, until when, and how to restore it. `typed` are the options that name the
 /// coordinator.
 pub(super) fn explained(pause: &SetAside, now: i64, typed: &str) -> String {
-    let SetAside { worker, data_set, until, failures, failure, .. } = pause;
+    let SetAside { worker, data_set, program, until, failures, failure, .. } = pause;
     let failure = failure.as_ref();
     let reason = failure.map_or("unknown", reason_word);
     let message = shortened(failure.map_or("", |failure| &failure.message), MAX_FAILURE);
@@ -19,7 +19,7 @@ pub(super) fn explained(pause: &SetAside, now: i64, typed: &str) -> String {
         let leases = counted(u64::from(*failures), "lease");
         format!("{worker} is set aside: {leases} in a row failed there, the last with {reason}: {message}")
     } else {
-        format!("{worker} gets no tasks of data set {data_set}: {reason}: {message}")
+        format!("{worker} gets no tasks of {}: {reason}: {message}", files(data_set, *program))
     };
     let next = if *until > now {
         format!("it gets one task as a test in {}", ahead(*until, now))
@@ -40,18 +40,27 @@ pub(super) fn of_sweep(lacking: &[WithoutData], pauses: &[SetAside], now: i64, t
     lacking.iter().map(without_data).chain(pauses).collect()
 }
 
-/// The text that a worker gets no tasks of a data set, with the reason.
+/// The name of a data set or of a program.
+fn files(name: &str, program: bool) -> String {
+    if program { format!("the program `{name}`") } else { format!("data set {name}") }
+}
+
+/// The text that a worker gets no tasks of a data set or a program, with the reason.
 fn without_data(without: &WithoutData) -> String {
-    let WithoutData { worker, data_set, other_digest } = without;
-    let why = if other_digest.is_empty() {
+    let WithoutData { worker, data_set, other_digest, program } = without;
+    let short: String = other_digest.chars().take(12).collect();
+    let why = if *program {
+        format!(
+            "its files have the digest {short} there, but the results so far are from other files; copy those there, or go on with the changed program: --changed-program"
+        )
+    } else if other_digest.is_empty() {
         "it is not in its data folder; copy the file there".to_owned()
     } else {
-        let short: String = other_digest.chars().take(12).collect();
         format!(
             "its file of that name has the digest {short}, but the sweep is trained on another file; copy that file there"
         )
     };
-    format!("{worker} gets no tasks of data set {data_set}: {why}")
+    format!("{worker} gets no tasks of {}: {why}", files(data_set, *program))
 }
 
 #[cfg(test)]
@@ -87,5 +96,28 @@ mod tests {
         let text = explained(&pause, 100_000, "");
         assert!(text.starts_with("bad-1 gets no tasks of data set tiny: crash: killed"), "{text}");
         assert!(text.contains("may get one task as a test now"), "{text}");
+    }
+
+    #[test]
+    fn a_program_is_no_data_set() {
+        let data_set = "/home/me/net: python3 train.py ${args}".to_owned();
+        let pause =
+            SetAside { worker: "w".into(), data_set: data_set.clone(), program: true, ..SetAside::default() };
+        let text = explained(&pause, 0, "");
+        assert!(
+            text.starts_with("w gets no tasks of the program `/home/me/net: python3 train.py ${args}`: "),
+            "{text}"
+        );
+        let lack = WithoutData {
+            worker: "w".into(),
+            data_set,
+            program: true,
+            other_digest: "0123456789abcdef".into(),
+        };
+        let text = without_data(&lack);
+        assert!(
+            text.contains("`: its files have the digest 0123456789ab there") && !text.contains("data set"),
+            "{text}"
+        );
     }
 }

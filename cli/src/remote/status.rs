@@ -113,6 +113,10 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     if let Some(other) = trains_another(&summary) {
         outln!("{other}");
     }
+    // That no worker is connected stands above.
+    if summary.workers > 0 && !summary.why_waiting.is_empty() {
+        outln!("its pending tasks wait: {}", summary.why_waiting);
+    }
     if summary.priority != 0 {
         outln!("priority {}", summary.priority);
     }
@@ -214,6 +218,9 @@ pub(crate) async fn follow(
         if let Some(other) = trains_another(&summary) {
             return Err(Failure::new(Exit::Unreachable, other));
         }
+        if let Some(never) = never_runs(&summary) {
+            return Err(Failure::new(Exit::Workers, never));
+        }
         progress.update(&summary);
         if has_ended(&summary) {
             return Ok(summary);
@@ -239,7 +246,49 @@ pub(super) fn trains_another(summary: &SweepSummary) -> Option<String> {
     })
 }
 
+/// The message about a sweep whose needs the only worker of its coordinator does not meet.
+fn never_runs(summary: &SweepSummary) -> Option<String> {
+    let SweepSummary { name, trains_only, why_waiting, .. } = summary;
+    let connected = summary.workers > 0 && summary.tasks.unwrap_or_default().running == 0;
+    let never = connected && trains_only == name && !why_waiting.is_empty();
+    never.then(|| {
+        format!(
+            "`{name}` cannot go on here: {why_waiting}; its tasks stay pending: run it on a machine that has what they need"
+        )
+    })
+}
+
 /// The exit code for an ended sweep.
 pub(crate) fn exit_of(summary: &SweepSummary) -> Exit {
     if summary.state() == SweepState::Complete { Exit::Success } else { Exit::Incomplete }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_ends_when_its_only_worker_can_take_nothing() {
+        let sweep = SweepSummary {
+            name: "net".into(),
+            trains_only: "net".into(),
+            workers: 1,
+            why_waiting: "the only slot cannot run its tasks: 1 has no GPU".into(),
+            ..SweepSummary::default()
+        };
+        let told = never_runs(&sweep).unwrap();
+        assert!(
+            told.starts_with("`net` cannot go on here: the only slot") && told.contains("stay pending"),
+            "{told}"
+        );
+        for goes_on in [
+            SweepSummary { workers: 0, ..sweep.clone() },
+            SweepSummary { why_waiting: String::new(), ..sweep.clone() },
+            // Other workers may come to the coordinator of a cluster.
+            SweepSummary { trains_only: String::new(), ..sweep.clone() },
+            SweepSummary { tasks: Some(v1::TaskCounts { running: 1, ..Default::default() }), ..sweep },
+        ] {
+            assert_eq!(never_runs(&goes_on), None, "{goes_on:?}");
+        }
+    }
 }

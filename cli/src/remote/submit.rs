@@ -1,6 +1,6 @@
 //! `colearn submit FILE`; `colearn run` uses it too.
 
-use std::{io::Read as _, path::Path};
+use std::{collections::HashMap, io::Read as _, path::Path};
 
 use colearn_core::{sweep::Sweep, text::counted};
 use colearn_proto::v1::{self, SweepState, SweepSummary};
@@ -8,10 +8,11 @@ use tonic::{Code, Status};
 
 use super::{Client, labels::state_word, request::summary_of};
 use crate::{
-    args::{SubmitArgs, SweepFileArgs, Target, is_stdin, origin_of},
+    args::{SubmitArgs, SweepFileArgs, Target, folder_of, is_stdin, origin_of},
     connect::Connection,
     data::check_data_that_is_here,
     exit::{Exit, Failure, Outcome},
+    programs,
 };
 
 /// `colearn submit FILE`.
@@ -19,11 +20,13 @@ pub(crate) async fn submit(arguments: &SubmitArgs) -> Outcome {
     let SubmitArgs { sweep_file, target, data_dir } = arguments;
     let source = read_sweep_file(&sweep_file.file)?;
     // Mistakes in the file are reported by the coordinator, which may be of another version.
-    if let Ok(parsed) = Sweep::parse(&source, &origin_of(&sweep_file.file)) {
+    let mut digests = HashMap::new();
+    if let Ok(parsed) = Sweep::parse_in(&source, &origin_of(&sweep_file.file), &folder_of(&sweep_file.file)) {
         check_data_that_is_here(&parsed.sweep, data_dir)?;
+        digests = programs::digests_that_are_here(&parsed.sweep);
     }
     let mut connection = Connection::open_served(target).await?;
-    let summary = submit_to(&mut connection.sweeps, source, sweep_file, target).await?;
+    let summary = submit_to(&mut connection.sweeps, source, digests, sweep_file, target).await?;
     connection.close().await;
     outln!("watch it with: colearn watch {}{}", summary.name, target.typed());
     Ok(Exit::Success)
@@ -33,24 +36,38 @@ pub(crate) async fn submit(arguments: &SubmitArgs) -> Outcome {
 pub(crate) async fn submit_to(
     client: &mut Client,
     source: String,
+    program_digests: HashMap<String, String>,
     sweep_file: &SweepFileArgs,
     target: &Target,
 ) -> Result<SweepSummary, Failure> {
-    let SweepFileArgs { file, name, replace } = sweep_file;
+    let SweepFileArgs { file, name, replace, changed_program } = sweep_file;
     let request = v1::SubmitSweepRequest {
         source,
         origin: origin_of(file),
         name: name.as_ref().map(ToString::to_string).unwrap_or_default(),
         replace: *replace,
+        folder: folder_of(file),
+        program_digests,
+        changed_program: *changed_program,
     };
     let response = client.submit_sweep(request.clone()).await.map_err(|status| {
-        let mut failure = file_refused(client, &status, &request.source, &request.origin);
-        if status.code() == Code::AlreadyExists {
-            let in_file = || Sweep::parse(&request.source, &request.origin).map(|parsed| parsed.sweep.name);
-            let called = match name {
+        let mut failure = file_refused(client, &status, &request.source, file);
+        let called = || {
+            let in_file = || Sweep::parse_in(&request.source, &request.origin, &request.folder);
+            match name {
                 Some(name) => name.to_string(),
-                None => in_file().map_or_else(|_| "NAME".to_owned(), |name| name.to_string()),
-            };
+                None => in_file().map_or_else(|_| "NAME".to_owned(), |parsed| parsed.sweep.name.to_string()),
+            }
+        };
+        // Sweeps with programs are refused with this code for no other reason.
+        if status.code() == Code::OutOfRange && !request.program_digests.is_empty() {
+            failure.message += &format!(
+                "\ngo on with the changed program: the same command with --changed-program\nkeep both: the same command with --name {}-2\nstart over, without its results: the same command with --replace",
+                called()
+            );
+        }
+        if status.code() == Code::AlreadyExists {
+            let called = called();
             failure.message += &format!(
                 "\nkeep both: the same command with --name {called}-2\nadd this file's seeds and configurations to it: colearn extend {called} {}{}\nstart over, without its results: the same command with --replace",
                 file.display(),
@@ -72,6 +89,10 @@ pub(crate) async fn submit_to(
     }
     let summary = summary_of(response.sweep)?;
     let counts = summary.tasks.unwrap_or_default();
+    // The worker of a `colearn run` comes later.
+    if summary.trains_only.is_empty() && !summary.why_waiting.is_empty() {
+        errln!("{}: its tasks wait: {}", summary.name, summary.why_waiting);
+    }
     if response.created {
         errln!(
             "{}: {} x {} = {}",
@@ -105,11 +126,12 @@ pub(crate) async fn submit_to(
 
 /// The failure for a refused sweep file. The length of a refusal is limited, so this program shows its own
 /// diagnostics of the file, if it finds errors too.
-pub(super) fn file_refused(client: &Client, status: &Status, source: &str, origin: &str) -> Failure {
+pub(super) fn file_refused(client: &Client, status: &Status, source: &str, file: &Path) -> Failure {
     if status.code() != Code::InvalidArgument {
         return client.failure(status);
     }
-    match Sweep::parse(source, origin) {
+    let origin = origin_of(file);
+    match Sweep::parse_in(source, &origin, &folder_of(file)) {
         Err(diagnostics) => Failure::invalid_sweep(&diagnostics),
         // The coordinator is of another version, or what it refuses is not a mistake in the file.
         Ok(_) => {

@@ -5,7 +5,7 @@ use colearn_proto::v1::{self, TaskRow, TaskState};
 use super::{
     columns::{Align, Columns},
     json,
-    labels::{now, one_line, reason_word, task_state_word},
+    labels::{epoch_of, now, one_line, reason_word, task_state_word},
     request::answered,
 };
 use crate::{
@@ -128,7 +128,7 @@ fn cells(row: &TaskRow, now: i64) -> [String; 7] {
         task.seed.to_string(),
         task_state_word(row.state()).to_owned(),
         row.attempts.to_string(),
-        or_empty(format!("{}/{}", row.epoch, row.epochs)),
+        or_empty(epoch_of(row.epoch, row.epochs)),
         or_empty(format!("{} slot {}", row.worker, row.slot)),
         reason.join("; "),
     ]

@@ -1,13 +1,13 @@
 //! `colearn workers`, `colearn drain WORKER` and `colearn undrain WORKER`.
 
-use colearn_core::text::counted;
-use colearn_proto::v1::{self, RunningTask, Worker};
+use colearn_core::text::{bytes, counted};
+use colearn_proto::v1::{self, RunningTask, Worker, WorkerSlot};
 use serde_json::json;
 
 use super::{
     columns::{Align, Columns},
     json,
-    labels::{ago, last_seen, now, worker_state_for_people},
+    labels::{ago, epoch_of, last_seen, now, trainer_word, worker_state_for_people},
     pages, resolve, set_aside,
 };
 use crate::{
@@ -63,14 +63,14 @@ fn table(workers: &[Worker], now: i64) -> String {
         ];
         if worker.slots.is_empty() {
             let [id, host, state, seen] = std::mem::take(&mut who);
-            rows.push([id, host, state, seen, String::new(), String::new(), String::new()]);
+            rows.push([id, host, state, seen, String::new(), String::new(), String::new(), String::new()]);
         }
         for slot in &worker.slots {
-            let mut place = [slot.index.to_string(), slot.device.clone()];
+            let mut place = [slot.index.to_string(), slot.device.clone(), offers(slot, &worker.labels)];
             for what in trains(&slot.tasks) {
                 let [id, host, state, seen] = std::mem::take(&mut who);
-                let [index, device] = std::mem::take(&mut place);
-                rows.push([id, host, state, seen, index, device, what]);
+                let [index, device, offers] = std::mem::take(&mut place);
+                rows.push([id, host, state, seen, index, device, offers, what]);
             }
         }
     }
@@ -81,9 +81,21 @@ fn table(workers: &[Worker], now: i64) -> String {
         ("last seen", Align::Right),
         ("slot", Align::Right),
         ("device", Align::Left),
+        ("offers", Align::Left),
         ("trains", Align::Left),
     ]);
     columns.lines(&rows)
+}
+
+/// What a slot offers to tasks, such as `networks+programs, 2 threads, 4.0 GB, GPU, big`.
+fn offers(slot: &WorkerSlot, labels: &[String]) -> String {
+    let Some(offers) = &slot.offers else { return String::new() };
+    let kinds: Vec<&str> = offers.trainers().filter_map(trainer_word).collect();
+    let kinds = Some(kinds.join("+")).filter(|kinds| !kinds.is_empty());
+    let threads = offers.threads.map(|threads| counted(threads.into(), "thread"));
+    let gpu = offers.gpu.then(|| "GPU".to_owned());
+    let words = kinds.into_iter().chain(threads).chain(offers.memory_bytes.map(bytes)).chain(gpu);
+    words.chain(labels.iter().cloned()).collect::<Vec<_>>().join(", ")
 }
 
 /// The tasks of a slot, as lines.
@@ -94,8 +106,12 @@ fn trains(tasks: &[RunningTask]) -> Vec<String> {
     let line = |task: &RunningTask| {
         let id = task.task.clone().unwrap_or_default();
         format!(
-            "{}/{}/{}, attempt {}, epoch {}/{}",
-            task.sweep, id.configuration, id.seed, task.attempt, task.epoch, task.epochs
+            "{}/{}/{}, attempt {}, epoch {}",
+            task.sweep,
+            id.configuration,
+            id.seed,
+            task.attempt,
+            epoch_of(task.epoch, task.epochs)
         )
     };
     let mut lines: Vec<String> = tasks.iter().take(MAX_TASKS).map(line).collect();
@@ -170,14 +186,30 @@ mod tests {
             epoch: 3,
             epochs: 40,
         };
-        let slot = |index, tasks| v1::WorkerSlot { index, device: "cpu x1".into(), max_cohort: 8, tasks };
+        let offers = v1::Offers {
+            trainers: vec![v1::TrainerKind::Networks.into(), v1::TrainerKind::Programs.into(), 9],
+            gpu: true,
+            memory_bytes: Some(4_000_000_000),
+            threads: Some(1),
+        };
+        let slot = |index, tasks| WorkerSlot {
+            index,
+            device: "cpu x1".into(),
+            max_cohort: 8,
+            tasks,
+            offers: Some(offers.clone()),
+        };
         let workers = [
             Worker {
                 worker: "gpu01-ab".into(),
                 host: "gpu01".into(),
                 connected: true,
                 last_seen: 1000,
-                slots: vec![slot(0, (0..6).map(running).collect()), slot(1, vec![])],
+                slots: vec![
+                    slot(0, (0..6).map(running).collect()),
+                    WorkerSlot { offers: Some(v1::Offers::default()), ..slot(1, vec![]) },
+                ],
+                labels: vec!["big".into()],
                 ..Worker::default()
             },
             Worker {
@@ -191,15 +223,21 @@ mod tests {
         assert_eq!(
             table(&workers, 4000),
             "\
-worker    host   state      last seen  slot  device  trains
-gpu01-ab  gpu01  connected    3 s ago     0  cpu x1  small/0123456789abcdef/0, attempt 1, epoch 3/40
-                                                     small/0123456789abcdef/1, attempt 1, epoch 3/40
-                                                     small/0123456789abcdef/2, attempt 1, epoch 3/40
-                                                     small/0123456789abcdef/3, attempt 1, epoch 3/40
-                                                     and 2 more
-                                          1  cpu x1  idle
+worker    host   state      last seen  slot  device  offers                                         trains
+gpu01-ab  gpu01  connected    3 s ago     0  cpu x1  networks+programs, 1 thread, 4.0 GB, GPU, big  small/0123456789abcdef/0, attempt 1, epoch 3/40
+                                                                                                    small/0123456789abcdef/1, attempt 1, epoch 3/40
+                                                                                                    small/0123456789abcdef/2, attempt 1, epoch 3/40
+                                                                                                    small/0123456789abcdef/3, attempt 1, epoch 3/40
+                                                                                                    and 2 more
+                                          1  cpu x1  big                                            idle
 gpu02-cd  gpu02  away         2 s ago
 "
         );
+        let object = json::worker(&workers[0]);
+        assert_eq!(object["labels"], json!(["big"]));
+        let slot = &object["slots"][0];
+        assert_eq!(slot["trainers"], json!(["networks", "programs"]));
+        assert_eq!((&slot["memory"], &slot["threads"]), (&json!(4_000_000_000_u64), &json!(1)));
+        assert_eq!((&slot["gpu"], &object["slots"][1]["memory"]), (&json!(true), &json!(null)));
     }
 }

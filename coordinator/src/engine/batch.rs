@@ -111,8 +111,8 @@ impl Turn {
                 tracing::warn!(%worker, "{text}");
                 self.effects.push(Effect::Tell(To::Worker(worker), ToWorker::Notice { text }));
             }
-            Action::Restore { worker, data_set, cause } => {
-                let text = notice::restored(data_set.as_deref(), cause);
+            Action::Restore { worker, data_set, program, cause } => {
+                let text = notice::restored(data_set.as_deref(), program, cause);
                 tracing::info!(%worker, "{text}");
                 self.effects.push(Effect::Tell(To::Worker(worker), ToWorker::Notice { text }));
             }

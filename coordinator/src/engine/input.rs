@@ -57,6 +57,8 @@ pub enum Operation {
     Pause(bool),
     /// Change the priority.
     Prioritize(i32),
+    /// Go on with another data set or a changed program.
+    ReplaceData,
     /// Delete the sweep with its results.
     Remove,
 }

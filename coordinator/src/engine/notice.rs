@@ -16,7 +16,7 @@ pub(super) fn set_aside(worker: &WorkerId, pause: &PauseView, now: Timestamp) ->
     let failure = shortened(&pause.failure.to_string(), MAX_FAILURE);
     let (what, why) = match &pause.data_set {
         Some(data_set) => (
-            format!("this worker gets no tasks of data set `{data_set}` for {seconds} s"),
+            format!("this worker gets no tasks of {} for {seconds} s", files(data_set, pause.program)),
             format!("it could not be used here ({failure})"),
         ),
         None => (
@@ -29,10 +29,15 @@ pub(super) fn set_aside(worker: &WorkerId, pause: &PauseView, now: Timestamp) ->
     )
 }
 
+fn files(name: &str, program: bool) -> String {
+    let kind = if program { "program" } else { "data set" };
+    format!("{kind} `{name}`")
+}
+
 /// The text that a worker gets tasks again.
-pub(super) fn restored(data_set: Option<&str>, cause: RestoreCause) -> String {
+pub(super) fn restored(data_set: Option<&str>, program: bool, cause: RestoreCause) -> String {
     let what = match data_set {
-        Some(data_set) => format!("this worker gets tasks of data set `{data_set}` again"),
+        Some(data_set) => format!("this worker gets tasks of {} again", files(data_set, program)),
         None => "this worker gets tasks again".to_owned(),
     };
     let why = match cause {
@@ -55,6 +60,7 @@ mod tests {
         let worker = WorkerId::new("bad-1").unwrap();
         let mut pause = PauseView {
             data_set: None,
+            program: false,
             since: Timestamp(0),
             until: Timestamp(60_000),
             failures: 3,
@@ -72,6 +78,10 @@ mod tests {
         let text = set_aside(&worker, &pause, Timestamp(0));
         assert!(text.starts_with("this worker gets no tasks of data set `tiny` for 60 s: "), "{text}");
         assert!(text.len() < 1024 && text.ends_with("colearn undrain bad-1"), "{text}");
-        assert!(restored(Some("tiny"), RestoreCause::Person).contains("`tiny`"));
+        assert!(restored(Some("tiny"), false, RestoreCause::Person).contains("data set `tiny`"));
+        pause.program = true;
+        pause.data_set = Some("/net: python3 train.py".to_owned());
+        let text = set_aside(&worker, &pause, Timestamp(0));
+        assert!(text.contains("no tasks of program `/net: python3 train.py` for 60 s"), "{text}");
     }
 }

@@ -329,7 +329,7 @@ impl Engine {
                 (Event::EpochReported { token, task, epoch: record.epoch }, None)
             }
             FromWorker::Report(Report::Finished { token, task, result }) => {
-                match self.scheduler.wrong_data(task, &result.data_digest) {
+                match self.scheduler.wrong_data(token, task, &result.data_digest) {
                     Some(failure) => (self.scheduler.failed_attempt(token, task, failure), None),
                     None => {
                         let data_digest = result.data_digest.clone();
@@ -426,6 +426,13 @@ impl Engine {
                 return Err(OperationError::Priority(priority));
             }
             Operation::Prioritize(priority) => Event::SweepPrioritized { sweep, priority },
+            Operation::ReplaceData => {
+                for (worker, data_set) in self.scheduler.pauses_for_data_of(sweep) {
+                    let (data_set, cause) = (Some(data_set), RestoreCause::Person);
+                    self.apply(turn, Event::WorkerRestored { worker, data_set, cause });
+                }
+                Event::DataReplaced { sweep }
+            }
             Operation::Remove => {
                 self.scheduler.removable(sweep)?;
                 Event::SweepRemoved { sweep }

@@ -2,7 +2,7 @@
 
 use colearn_core::{
     id::{SweepId, SweepName},
-    scheduler::{Scheduler, SettledSweep, SweepStatus, SweepView, TaskCounts},
+    scheduler::{Scheduler, SettledSweep, SweepStatus, SweepView, TaskCounts, WhyWaiting},
     time::Timestamp,
 };
 
@@ -35,6 +35,8 @@ pub struct SweepSummary {
     pub paused: bool,
     /// Maximum number of tasks that run at a time.
     pub max_concurrent_tasks: Option<u32>,
+    /// Why its pending tasks wait, if no slot of a connected worker can ever take them.
+    pub why_waiting: Option<WhyWaiting>,
     /// The only sweep that this coordinator trains, if it does not train all.
     pub trains_only: Option<SweepName>,
 }
@@ -57,6 +59,7 @@ impl SweepSummary {
             priority: view.priority(),
             paused: view.paused(),
             max_concurrent_tasks: view.sweep().schedule.max_concurrent_tasks,
+            why_waiting: scheduler.why_waiting(view.id()),
             trains_only: scheduler.only().cloned(),
         }
     }
@@ -78,6 +81,7 @@ impl SweepSummary {
             priority: settled.priority,
             paused: false,
             max_concurrent_tasks: settled.max_concurrent_tasks,
+            why_waiting: None,
             trains_only: scheduler.only().cloned(),
         }
     }

@@ -12,6 +12,7 @@ use std::{
 
 use colearn_core::{
     id::{LeaseToken, SweepId, TaskId, WorkerId},
+    needs::Offers,
     result::TaskResult,
     scheduler::{HeldLease, Recovered, SlotOffer},
 };
@@ -129,7 +130,12 @@ impl Rig {
         held: Vec<HeldLease>,
     ) -> Option<(WorkerStream, mpsc::Receiver<ToWorker>)> {
         let (outbox, inbox, _closed) = WorkerOutbox::new(capacity);
-        let slots = vec![SlotOffer { index: 0, device: "cpu x1".to_owned(), max_cohort: 8 }];
+        let slots = vec![SlotOffer {
+            index: 0,
+            device: "cpu x1".to_owned(),
+            max_cohort: 8,
+            offers: Offers::default(),
+        }];
         let (worker, host, version) = (WorkerId::new("w").unwrap(), String::new(), String::new());
         let hello = Hello { worker, host, version, warnings: vec![], slots, held };
         Some((self.engine.connect(hello, 0, outbox).await.ok()?, inbox))

@@ -6,13 +6,17 @@ use colearn_core::sweep::Sweep;
 
 use crate::{engine::EngineHandle, logs::Logs, store::Store};
 
-/// Makes a sweep and warnings of a sweep file's text and its name. An error is the rendered diagnostics, which are
-/// sent to the client.
-pub type SweepParser = Arc<dyn Fn(&str, &str) -> Result<(Sweep, Vec<String>), String> + Send + Sync>;
+/// Makes a sweep and warnings of a sweep file's text, its name and its folder. An error is the rendered diagnostics,
+/// which are sent to the client.
+pub type SweepParser = Arc<dyn Fn(&str, &str, &str) -> Result<(Sweep, Vec<String>), String> + Send + Sync>;
 
 /// The parser of sweep files.
-pub(crate) fn parse_sweep_file(source: &str, origin: &str) -> Result<(Sweep, Vec<String>), String> {
-    let parsed = Sweep::parse(source, origin).map_err(|diagnostics| diagnostics.to_string())?;
+pub(crate) fn parse_sweep_file(
+    source: &str,
+    origin: &str,
+    folder: &str,
+) -> Result<(Sweep, Vec<String>), String> {
+    let parsed = Sweep::parse_in(source, origin, folder).map_err(|diagnostics| diagnostics.to_string())?;
     Ok((parsed.sweep, parsed.warnings.iter().map(ToString::to_string).collect()))
 }
 

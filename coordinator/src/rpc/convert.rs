@@ -3,7 +3,8 @@
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
     scheduler::{
-        FailedAttempt, PauseView, RetryError, SubmissionError, SweepStatus, TaskCounts, WithoutData,
+        ChangedFiles, FailedAttempt, PauseView, RetryError, SubmissionError, SweepStatus, TaskCounts,
+        WithoutData,
     },
     text::shortened,
 };
@@ -34,6 +35,18 @@ pub(super) fn submission_refused(error: &SubmissionError) -> Status {
         SubmissionError::TooManyTasks { .. } | SubmissionError::Empty(_) => invalid(error),
         SubmissionError::Settled(_) => refusal(Code::Unavailable, error),
     }
+}
+
+pub(super) fn files_changed(sweep: &SweepName, changed: &[ChangedFiles]) -> Status {
+    let short = |digest: &str| digest.chars().take(12).collect::<String>();
+    let lines = changed.iter().map(|ChangedFiles { name, recorded, now }| {
+        format!(
+            "the program has changed since results of `{sweep}` were made with it: {name}\nits files have the digest {} now, and had {} then",
+            short(now),
+            short(recorded)
+        )
+    });
+    refusal(Code::OutOfRange, lines.collect::<Vec<_>>().join("\n"))
 }
 
 pub(super) fn operation_refused(error: &OperationError) -> Status {
@@ -109,6 +122,7 @@ pub(super) fn summary(summary: SweepSummary) -> v1::SweepSummary {
         priority: summary.priority,
         paused: summary.paused,
         max_concurrent_tasks: summary.max_concurrent_tasks.unwrap_or(0),
+        why_waiting: summary.why_waiting.map(|why| why.to_string()).unwrap_or_default(),
         trains_only: summary.trains_only.map(|name| name.to_string()).unwrap_or_default(),
     }
 }
@@ -126,6 +140,7 @@ pub(super) fn without_data(without: WithoutData) -> v1::WithoutData {
     v1::WithoutData {
         worker: without.worker.to_string(),
         data_set: without.data_set,
+        program: without.program,
         other_digest: without.other.unwrap_or_default(),
     }
 }
@@ -134,6 +149,7 @@ pub(super) fn set_aside(worker: &WorkerId, pause: PauseView) -> v1::SetAside {
     v1::SetAside {
         worker: worker.to_string(),
         data_set: pause.data_set.unwrap_or_default(),
+        program: pause.program,
         since: pause.since.0,
         until: pause.until.0,
         failures: pause.failures,

@@ -110,6 +110,8 @@ pub(super) fn workers(scheduler: &Scheduler, after: &str, limit: u32) -> (Vec<Wo
             1 + (name.len() + modalities).div_ceil(64)
         };
         size += view.data_sets.known.iter().map(data_set).sum::<usize>();
+        let offers = view.slots.iter().find_map(|slot| slot.offers.as_ref());
+        size += offers.map_or(0, |offers| offers.labels.len());
         size += view.warnings.iter().map(|warning| warning.len().div_ceil(64)).sum::<usize>();
         workers.push(view);
     }
@@ -122,6 +124,7 @@ fn most(limit: u32, most: usize) -> usize {
 }
 
 pub(super) fn worker(view: WorkerView) -> v1::Worker {
+    let offers = view.slots.iter().find_map(|slot| slot.offers.as_ref());
     let set_aside = view.set_aside.into_iter().map(|pause| convert::set_aside(&view.worker, pause));
     v1::Worker {
         set_aside: set_aside.collect(),
@@ -132,6 +135,8 @@ pub(super) fn worker(view: WorkerView) -> v1::Worker {
         draining: view.draining,
         last_seen: view.last_seen.0,
         warnings: view.warnings,
+        // All slots of a worker have the same labels.
+        labels: offers.into_iter().flat_map(|offers| offers.labels.clone()).collect(),
         data_sets: Some(view.data_sets.into()),
         slots: view.slots.into_iter().map(slot).collect(),
     }
@@ -149,6 +154,7 @@ fn slot(view: SlotView) -> v1::WorkerSlot {
         index: view.index,
         device: view.device,
         max_cohort: view.max_cohort,
+        offers: view.offers.map(Into::into),
         tasks: view.tasks.into_iter().map(running).collect(),
     }
 }

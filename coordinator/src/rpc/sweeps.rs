@@ -1,11 +1,12 @@
 //! The service for users and scripts.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use colearn_core::{
     id::{SweepName, WorkerId},
-    scheduler::{RetryScope, Scheduler, SubmissionError, SweepStatus, SweepView},
+    scheduler::{ChangedFiles, RetryScope, Scheduler, SubmissionError, SweepStatus, SweepView},
     sweep::Sweep,
+    text::is_unprintable,
 };
 use colearn_proto::v1::{self, sweep_service_server::SweepService};
 use tokio::sync::Semaphore;
@@ -20,7 +21,7 @@ use super::{
     results,
 };
 use crate::{
-    engine::{Operated, Operation, SweepSummary},
+    engine::{Operated, Operation, Submitted, SweepSummary},
     logs::LogOf,
 };
 
@@ -43,19 +44,40 @@ impl Sweeps {
 
     /// Parses in a separate thread: a large sweep file keeps a core busy for seconds, and must not block other
     /// requests.
-    async fn parse(&self, source: String, origin: String) -> Result<(Sweep, Vec<String>), Status> {
-        if origin.len() > MAX_ORIGIN {
-            return Err(convert::invalid(format!("`origin` is longer than {MAX_ORIGIN} bytes")));
+    async fn parse(
+        &self,
+        source: String,
+        origin: String,
+        folder: String,
+    ) -> Result<(Sweep, Vec<String>), Status> {
+        for (field, text) in [("origin", &origin), ("folder", &folder)] {
+            if text.len() > MAX_ORIGIN {
+                return Err(convert::invalid(format!("`{field}` is longer than {MAX_ORIGIN} bytes")));
+            }
+        }
+        if !folder.is_empty() && (!folder.starts_with('/') || folder.chars().any(is_unprintable)) {
+            return Err(convert::invalid("`folder` is not an absolute path without control characters"));
         }
         let internal = |error: &dyn std::fmt::Display| refusal(Code::Internal, error);
         let turn = self.parsers.clone().acquire_owned().await.map_err(|error| internal(&error))?;
         let parser = self.rpc.parser.clone();
         let parse = move || {
             let _turn = turn;
-            parser(&source, &origin)
+            parser(&source, &origin, &folder)
         };
         let parsed = tokio::task::spawn_blocking(parse).await.map_err(|error| internal(&error))?;
         parsed.map_err(|diagnostics| refusal(Code::InvalidArgument, diagnostics))
+    }
+
+    /// The programs of a sweep whose results were made with other files than those that a client sees.
+    async fn changed_files(
+        &self,
+        name: &SweepName,
+        digests: HashMap<String, String>,
+    ) -> Result<Vec<ChangedFiles>, Status> {
+        let (_, id) = self.rpc.find(name.as_str()).await?;
+        let digests = digests.into_iter().collect();
+        self.rpc.ask(move |scheduler| scheduler.changed_files(id, &digests)).await
     }
 
     async fn operate(&self, name: &str, operation: Operation) -> Result<Operated, Status> {
@@ -77,8 +99,16 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::SubmitSweepRequest>,
     ) -> Result<Response<v1::SubmitSweepResponse>, Status> {
-        let v1::SubmitSweepRequest { source, origin, name, replace } = request.into_inner();
-        let (mut sweep, warnings) = self.parse(source, origin).await?;
+        let v1::SubmitSweepRequest {
+            source,
+            origin,
+            name,
+            replace,
+            folder,
+            program_digests,
+            changed_program,
+        } = request.into_inner();
+        let (mut sweep, warnings) = self.parse(source, origin, folder).await?;
         if !name.is_empty() {
             sweep.name = SweepName::new(name).map_err(convert::invalid)?;
         }
@@ -93,10 +123,22 @@ impl SweepService for Sweeps {
             self.rpc.revive(id).await?;
         }
         let mut submitted = self.rpc.engine.submit(sweep.clone()).await.map_err(convert::stopped)?;
-        if replace && matches!(submitted, Err(SubmissionError::OtherTasks { .. })) {
-            let name = sweep.name.to_string();
-            self.operate(&name, Operation::Cancel).await?;
-            self.operate(&name, Operation::Remove).await?;
+        let mut start_over = replace && matches!(submitted, Err(SubmissionError::OtherTasks { .. }));
+        if let Ok(Submitted { created: false, .. }) = submitted {
+            let changed = self.changed_files(&sweep.name, program_digests).await?;
+            if changed.is_empty() {
+                // The files are the same, or the client does not see them.
+            } else if changed_program {
+                self.operate(sweep.name.as_str(), Operation::ReplaceData).await?;
+            } else if replace {
+                start_over = true;
+            } else {
+                return Err(convert::files_changed(&sweep.name, &changed));
+            }
+        }
+        if start_over {
+            self.operate(sweep.name.as_str(), Operation::Cancel).await?;
+            self.operate(sweep.name.as_str(), Operation::Remove).await?;
             submitted = self.rpc.engine.submit(sweep).await.map_err(convert::stopped)?;
         }
         let submitted = submitted.map_err(|error| convert::submission_refused(&error))?;
@@ -215,8 +257,8 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::ExtendSweepRequest>,
     ) -> Result<Response<v1::ExtendSweepResponse>, Status> {
-        let v1::ExtendSweepRequest { name, source, origin } = request.into_inner();
-        let (sweep, warnings) = self.parse(source, origin).await?;
+        let v1::ExtendSweepRequest { name, source, origin, folder } = request.into_inner();
+        let (sweep, warnings) = self.parse(source, origin, folder).await?;
         let Operated { summary, tasks } = self.operate(&name, Operation::Extend(Box::new(sweep))).await?;
         let sweep = Some(convert::summary(summary));
         Ok(Response::new(v1::ExtendSweepResponse { sweep, added: tasks, warnings }))
@@ -238,6 +280,14 @@ impl SweepService for Sweeps {
         let v1::PrioritizeSweepRequest { name, priority } = request.into_inner();
         let operated = self.operate(&name, Operation::Prioritize(priority)).await?;
         Ok(Response::new(v1::PrioritizeSweepResponse { sweep: Some(convert::summary(operated.summary)) }))
+    }
+
+    async fn replace_data(
+        &self,
+        request: Request<v1::ReplaceDataRequest>,
+    ) -> Result<Response<v1::ReplaceDataResponse>, Status> {
+        let operated = self.operate(&request.into_inner().name, Operation::ReplaceData).await?;
+        Ok(Response::new(v1::ReplaceDataResponse { sweep: Some(convert::summary(operated.summary)) }))
     }
 
     async fn remove_sweep(

@@ -1,9 +1,12 @@
 //! Checks the messages of workers, which are not trusted: sizes are bounded, and texts that people see are printable.
 
+use std::collections::BTreeSet;
+
 use colearn_core::{
     failure::Failure,
     id::{LeaseToken, WorkerId},
-    result::TaskResult,
+    needs,
+    result::{EpochRecord, TaskResult},
     scheduler::SlotOffer,
     text::{printable, printable_lines, shortened},
     time::Timestamp,
@@ -18,6 +21,8 @@ use crate::logs::{LogBatch, LogLine, LogSource};
 
 /// Maximum number of slots of a worker.
 const MAX_SLOTS: usize = 1024;
+/// Maximum number of different offers of a worker's slots: the scheduler compares needs with each of them.
+const MAX_DIFFERENT_OFFERS: usize = 64;
 /// Maximum number of tasks that a worker gets in one lease, however many it offers: more would not fit into one
 /// message.
 const MAX_COHORT: u32 = 1024;
@@ -48,9 +53,17 @@ pub(super) fn hello(wire: v1::Hello) -> Result<Hello, ConvertError> {
     for slot in &wire.slots {
         limit("device", slot.device.len(), MAX_NAME)?;
     }
+    limit("labels", wire.labels.len(), needs::MAX_LABELS)?;
+    for label in &wire.labels {
+        limit("label", label.len(), needs::MAX_LABEL_BYTES)?;
+    }
+    let labels = wire.labels.into_iter().map(printable).collect();
+    let wire = v1::Hello { labels, ..wire };
     limit("host", wire.host.len(), MAX_NAME)?;
     limit("version", wire.version.len(), MAX_NAME)?;
     let hello = Hello::try_from(wire)?;
+    let different: BTreeSet<&needs::Offers> = hello.slots.iter().map(|slot| &slot.offers).collect();
+    limit("different offers of slots", different.len(), MAX_DIFFERENT_OFFERS)?;
     let slot = |slot: SlotOffer| SlotOffer {
         device: printable(slot.device),
         max_cohort: slot.max_cohort.min(MAX_COHORT),
@@ -115,8 +128,15 @@ fn printable_names(result: TaskResult) -> TaskResult {
         device: printable(result.device),
         data_digest: printable(result.data_digest),
         weights_digest: printable(result.weights_digest),
+        commit: printable(result.commit),
+        history: result.history.into_iter().map(printable_curves).collect(),
         ..result
     }
+}
+
+fn printable_curves(record: EpochRecord) -> EpochRecord {
+    let values = record.values.into_iter().map(|(name, value)| (printable(name), value));
+    EpochRecord { values: values.collect(), ..record }
 }
 
 /// Lines that a worker logged. Long lines are cut, and characters that a terminal would interpret are removed.

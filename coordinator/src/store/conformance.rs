@@ -54,12 +54,7 @@ fn row(sweep: u64, seed: u64, position: u64) -> ResultRow {
         result: TaskResult {
             metrics: [("accuracy".to_owned(), 0.1 + 0.2), ("loss".to_owned(), f64::MIN_POSITIVE)].into(),
             confusion: vec![vec![1, 2], vec![3, u64::MAX]],
-            history: vec![EpochRecord {
-                epoch: 1,
-                train_loss: 1.0 / 3.0,
-                valid_loss: 2.0,
-                valid_accuracy: 0.5,
-            }],
+            history: vec![EpochRecord::of_network(1, 1.0 / 3.0, 2.0, 0.5)],
             best_epoch: 1,
             parameters: 42,
             seconds: 1.5,

@@ -26,7 +26,7 @@ pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// A sweep file in these tests is the JSON of a sweep; the real parser has its own tests.
 pub(crate) fn parser() -> SweepParser {
-    Arc::new(|source, origin| match serde_json::from_str::<Sweep>(source) {
+    Arc::new(|source, origin, _| match serde_json::from_str::<Sweep>(source) {
         Ok(sweep) => Ok((sweep, vec![format!("{origin}: a warning")])),
         Err(error) => Err(format!("{origin}: {error}")),
     })
@@ -128,6 +128,7 @@ impl ScriptedWorker {
             index,
             device: "cpu x1".to_owned(),
             max_cohort: *max_cohort,
+            offers: None,
         });
         let hello = v1::Hello {
             worker: name.to_owned(),
@@ -136,6 +137,7 @@ impl ScriptedWorker {
             slots: slots.collect(),
             held,
             warnings: vec![],
+            labels: vec![],
         };
         Self::open(coordinator, work_request::Message::Hello(hello)).await.unwrap()
     }
@@ -241,7 +243,13 @@ impl ScriptedWorker {
     }
 
     pub(crate) async fn epoch(&self, token: u64, task: &v1::TaskId, epoch: u32) {
-        let record = v1::EpochRecord { epoch, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
+        let record = v1::EpochRecord {
+            epoch,
+            train_loss: 1.0,
+            valid_loss: 1.0,
+            valid_accuracy: 0.5,
+            ..Default::default()
+        };
         let (task, record) = (Some(task.clone()), Some(record));
         self.say(work_request::Message::Epoch(v1::EpochReport { token, task, record, epochs: 10 })).await;
     }
@@ -251,7 +259,13 @@ pub(crate) fn result(accuracy: f64) -> v1::TaskResult {
     v1::TaskResult {
         metrics: [("accuracy".to_owned(), accuracy)].into(),
         confusion: vec![v1::ConfusionRow { counts: vec![1] }],
-        history: vec![v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 }],
+        history: vec![v1::EpochRecord {
+            epoch: 1,
+            train_loss: 1.0,
+            valid_loss: 1.0,
+            valid_accuracy: 0.5,
+            ..Default::default()
+        }],
         best_epoch: 1,
         parameters: 7,
         seconds: 0.5,

@@ -78,6 +78,8 @@ pub enum Action {
         worker: WorkerId,
         /// The data set for which it was set aside; `None` means all data sets.
         data_set: Option<String>,
+        /// Whether `data_set` names the files of a program.
+        program: bool,
         /// The reason.
         cause: RestoreCause,
     },

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
     failure::{Failure, FailureReason},
-    id::{LeaseToken, TaskId, WorkerId},
+    id::{LeaseToken, SweepId, TaskId, WorkerId},
+    needs::Needs,
     time::Timestamp,
 };
 
@@ -12,6 +13,7 @@ use super::{
     event::{Event, RestoreCause},
     machine::Scheduler,
     record::{Record, Scope, Strike},
+    sweep_state::SweepState,
 };
 
 /// Number of leases that fail in a row on a worker before it is set aside.
@@ -41,9 +43,9 @@ impl Scheduler {
     /// certain other workers. A worker that is set aside confirms nothing.
     #[must_use]
     pub fn failed_attempt(&self, token: LeaseToken, task: TaskId, failure: Failure) -> Event {
-        let unconfirmed = failure.reason.needs_confirmation()
-            && !self.settings.one_worker
-            && !self.is_confirmed(token, task, failure.reason);
+        let excused = self.find(task).is_some_and(|(state, _)| state.is_excused(token, failure.reason));
+        let settled = self.settings.one_worker || self.is_confirmed(token, task, failure.reason);
+        let unconfirmed = failure.reason.needs_confirmation() && (excused || !settled);
         Event::AttemptFailed { token, task, failure, unconfirmed }
     }
 
@@ -61,19 +63,28 @@ impl Scheduler {
         !set_aside && others.next().is_some()
     }
 
-    /// The reason why a result with this data digest is refused: all results of a sweep must be of one data set.
+    /// The reason why a result with this data digest is refused: all results of a sweep must be of one data set, or of
+    /// one program, unless a person replaced it.
     #[must_use]
-    pub fn wrong_data(&self, task: TaskId, data_digest: &str) -> Option<Failure> {
+    pub fn wrong_data(&self, token: LeaseToken, task: TaskId, data_digest: &str) -> Option<Failure> {
         let expected = self.data_digest_of(task).filter(|_| !data_digest.is_empty())?;
         let (state, index) = self.find(task)?;
-        let data_set = state.data_of(index).0;
+        if expected == data_digest || state.is_of_replaced_data(token) {
+            return None;
+        }
+        let name = state.data_of(index).0;
         let short = |digest: &str| digest.chars().take(12).collect::<String>();
-        let why = format!(
-            "data set `{data_set}` has the digest {} here, but the sweep is trained on {}: copy the same file to all workers",
-            short(data_digest),
-            short(expected)
-        );
-        (expected != data_digest).then(|| Failure::new(FailureReason::Data, why))
+        let (here, expected) = (short(data_digest), short(expected));
+        let why = if state.runs_program() {
+            format!(
+                "the program `{name}` has changed: its files have the digest {here} here, but the results so far are from {expected}; to go on with the changed program use --changed-program"
+            )
+        } else {
+            format!(
+                "data set `{name}` has the digest {here} here, but the sweep is trained on {expected}: copy the same file to all workers"
+            )
+        };
+        Some(Failure::new(FailureReason::Data, why))
     }
 
     /// The digest of the data set of the sweep's results so far; `None` if there are no results.
@@ -105,7 +116,8 @@ impl Scheduler {
                 _ if exonerated() => Some(restored(RestoreCause::Exonerated)),
                 Some(false) => {
                     let failure = record.last_failure(scope).unwrap_or(&pause.failure);
-                    Some(set_aside(worker, scope, pause.pauses + 1, pause.failures + 1, failure))
+                    let (pauses, failures) = (pause.pauses + 1, pause.failures + 1);
+                    Some(set_aside(worker, scope, pause.program, pauses, failures, failure))
                 }
                 None if !there && record.away_since.after(FORGET_AFTER) <= now => {
                     Some(restored(RestoreCause::Gone))
@@ -122,18 +134,31 @@ impl Scheduler {
         for (data_set, (sweep, failure)) in &record.unusable {
             let scope = Some(data_set.clone());
             // If the sweep has results, the data set exists somewhere.
-            let trained = self.sweeps.get(sweep).is_some_and(|s| s.data_digests.contains_key(data_set));
-            let elsewhere = || self.has_other_for(worker, &[data_set.clone()].into());
+            let state = self.sweeps.get(sweep);
+            let trained = state.is_some_and(|state| state.data_digests.contains_key(data_set));
+            let needs = state.map(|state| &state.sweep.needs);
+            let elsewhere = || self.has_other_for(worker, needs, &[data_set.clone()].into());
             if !record.pauses.contains_key(&scope) && (trained || elsewhere()) {
-                return Some(set_aside(worker, &scope, 1, 1, failure));
+                let program = state.is_some_and(SweepState::runs_program);
+                return Some(set_aside(worker, &scope, program, 1, 1, failure));
             }
         }
         let weights: Vec<Weight> = self.weights(worker, record);
         let count = |least| weights.iter().filter(|weight| **weight >= least).count();
         let enough = count(Weight::Full) >= FAILURES_IN_A_ROW
-            || count(Weight::Some) >= FAILURES_IN_A_ROW && self.has_other_for(worker, &BTreeSet::new());
+            || count(Weight::Some) >= FAILURES_IN_A_ROW && self.is_dispensable(worker, record);
         let failure = record.last_failure(&None).filter(|_| enough)?;
-        Some(set_aside(worker, &None, 1, record.strikes.len() as u32, failure))
+        Some(set_aside(worker, &None, false, 1, record.strikes.len() as u32, failure))
+    }
+
+    /// Whether there is another worker for each of the sweeps whose tasks failed on a worker.
+    fn is_dispensable(&self, worker: &WorkerId, record: &Record) -> bool {
+        let tasks = record.strikes.iter().flat_map(|strike| &strike.tasks);
+        let sweeps: BTreeSet<SweepId> = tasks.map(|task| task.sweep).collect();
+        let needs: BTreeSet<&Needs> =
+            sweeps.iter().filter_map(|id| self.sweeps.get(id)).map(|state| &state.sweep.needs).collect();
+        let others = |needs| self.has_other_for(worker, needs, &BTreeSet::new());
+        others(None) && needs.into_iter().all(|needs| others(Some(needs)))
     }
 
     /// Whether the tasks turned out to be the cause of the failures for which a worker was set aside.
@@ -171,12 +196,20 @@ impl Record {
     }
 }
 
-fn set_aside(worker: &WorkerId, scope: &Scope, pauses: u32, failures: u32, failure: &Failure) -> Event {
+fn set_aside(
+    worker: &WorkerId,
+    scope: &Scope,
+    program: bool,
+    pauses: u32,
+    failures: u32,
+    failure: &Failure,
+) -> Event {
     let pause = FIRST_PAUSE.saturating_mul(1 << pauses.saturating_sub(1).min(10));
     let pause = pause.min(Scheduler::MAX_PAUSE);
     Event::WorkerSetAside {
         worker: worker.clone(),
         data_set: scope.clone(),
+        program,
         pauses,
         pause_millis: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
         failures,

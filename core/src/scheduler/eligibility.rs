@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::id::WorkerId;
+use crate::{id::WorkerId, needs::Needs};
 
 use super::{machine::Scheduler, record::Scope, sweep_state::SweepState, worker::Worker};
 
@@ -32,14 +32,15 @@ impl Scheduler {
         self.workers.get(worker).is_some_and(|known| known.data_sets.may_have(name, digest))
     }
 
-    /// Whether any worker that is connected or may return may have a data set, and is not set aside because it could
-    /// not open it. If so, workers that lack the data set get none of its tasks, even if all workers that have it are
+    /// Whether any worker that is connected or may return meets the needs of a sweep, may have a data set of it, and is
+    /// not set aside because it could not open it. If so, workers that lack the data set get none of its tasks, even if all workers that have it are
     /// busy or set aside for another reason: the tasks would only fail there.
     pub(super) fn may_be_somewhere(&self, state: &SweepState, data_set: usize) -> bool {
         let (name, digest) = state.data_set(data_set);
         let scope: Scope = Some(name.to_owned());
         self.workers.iter().any(|(id, worker)| {
             worker.takes_leases()
+                && worker.can_meet(&state.sweep.needs)
                 && worker.data_sets.may_have(name, digest)
                 && self.pause_of(id, &scope).is_none()
         })
@@ -82,7 +83,7 @@ impl Scheduler {
     }
 
     /// Whether another worker for a task is connected or may return: the task has not failed there, and the worker
-    /// may have its data set, is not set aside and, if `sound` is required, is known to train.
+    /// meets its needs, may have its data set, is not set aside and, if `sound` is required, is known to train.
     fn has_other(&self, worker: &WorkerId, state: &SweepState, index: u32, sound: bool) -> bool {
         let (name, digest) = state.data_of(index);
         let data_set: Scope = Some(name.to_owned());
@@ -90,6 +91,7 @@ impl Scheduler {
         self.workers.iter().any(|(id, other)| {
             id != worker
                 && other.takes_leases()
+                && other.can_meet(&state.sweep.needs)
                 && other.data_sets.may_have(name, digest)
                 && failed_on.is_none_or(|workers| !workers.contains_key(id))
                 && self.pause_of(id, &None).is_none()
@@ -105,12 +107,18 @@ impl Scheduler {
         self.workers.values().any(|worker| worker.takes_leases() && worker.data_sets.has_opened(name, digest))
     }
 
-    /// Whether another worker is connected or may return that is set aside neither for all tasks nor for any of these
-    /// data sets.
-    pub(super) fn has_other_for(&self, worker: &WorkerId, data_sets: &BTreeSet<String>) -> bool {
+    /// Whether another worker is connected or may return that meets the given needs, and is set aside neither for all
+    /// tasks nor for any of these data sets.
+    pub(super) fn has_other_for(
+        &self,
+        worker: &WorkerId,
+        needs: Option<&Needs>,
+        data_sets: &BTreeSet<String>,
+    ) -> bool {
         self.workers.iter().any(|(id, other)| {
             id != worker
                 && other.takes_leases()
+                && needs.is_none_or(|needs| other.can_meet(needs))
                 && self.pause_of(id, &None).is_none()
                 && data_sets.iter().all(|data_set| self.pause_of(id, &Some(data_set.clone())).is_none())
         })

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     failure::Failure,
     id::{LeaseToken, SweepId, TaskId, WorkerId},
+    needs::Offers,
     sweep::Sweep,
 };
 
@@ -14,7 +15,7 @@ use super::data_sets::DataSets;
 
 /// An event.
 ///
-/// The first sixteen are *durable*: the journal keeps them and recovery replays them. The others are *volatile*: they
+/// The first seventeen are *durable*: the journal keeps them and recovery replays them. The others are *volatile*: they
 /// say which workers are connected now, which is not needed after a restart.
 ///
 /// Journals consist of the serialised form of the durable events. Variants may be added, and fields with a default;
@@ -117,6 +118,12 @@ pub enum Event {
         /// See [`crate::sweep::ScheduleSettings::priority`].
         priority: i32,
     },
+    /// A person says that a sweep goes on with another data set or a changed program: the results so far do not
+    /// determine its files any more, and the next result does.
+    DataReplaced {
+        /// The sweep.
+        sweep: SweepId,
+    },
     /// A person removed an ended sweep with its results.
     SweepRemoved {
         /// The sweep. Its number is not used again.
@@ -130,6 +137,9 @@ pub enum Event {
         /// Only for tasks with this data set; `None` means all tasks.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         data_set: Option<String>,
+        /// Whether `data_set` names the files of a program.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        program: bool,
         /// Number of pauses in a row, including this one.
         pauses: u32,
         /// Length of the pause, in milliseconds.
@@ -256,6 +266,9 @@ pub struct SlotOffer {
     pub device: String,
     /// Maximum number of tasks in one cohort; at least 1.
     pub max_cohort: u32,
+    /// What it offers to tasks.
+    #[serde(default)]
+    pub offers: Offers,
 }
 
 /// A lease that a connecting worker holds.
@@ -284,6 +297,7 @@ impl Event {
             | Self::SweepExtended { .. }
             | Self::SweepPaused { .. }
             | Self::SweepPrioritized { .. }
+            | Self::DataReplaced { .. }
             | Self::SweepRemoved { .. }
             | Self::WorkerSetAside { .. }
             | Self::WorkerRestored { .. }
@@ -317,6 +331,7 @@ impl Event {
             Self::SweepExtended { .. } => "sweep_extended",
             Self::SweepPaused { .. } => "sweep_paused",
             Self::SweepPrioritized { .. } => "sweep_prioritized",
+            Self::DataReplaced { .. } => "data_replaced",
             Self::SweepRemoved { .. } => "sweep_removed",
             Self::WorkerSetAside { .. } => "worker_set_aside",
             Self::WorkerRestored { .. } => "worker_restored",

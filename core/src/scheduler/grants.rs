@@ -8,15 +8,18 @@ use std::{
 
 use crate::id::{LeaseToken, SweepId, TaskId, WorkerId};
 
-use super::{eligibility::Take, event::Event, machine::Scheduler, record::Scope, sweep_state::SweepState};
+use super::{
+    eligibility::Take, event::Event, machine::Scheduler, offers::Fits, record::Scope, sweep_state::SweepState,
+};
 
 impl Scheduler {
     /// The leases to grant now, as events to apply; this query changes nothing.
     ///
-    /// Each free slot goes to the sweep with the highest priority that has ready tasks; among equals to the one with
-    /// the fewest slots, then to the oldest. A slot gets as many tasks of one cohort as it can take. If there are
-    /// fewer tasks than free places, the tasks are spread over slots, because two half-full slots are faster than a
-    /// full one and an idle one. A worker gets only tasks that it may train, see `Scheduler::may_attempt`.
+    /// Each free slot goes to the sweep with the highest priority that has ready tasks whose needs the slot meets;
+    /// among equals to the one with the fewest slots, then to the oldest. A slot gets as many tasks of one cohort as
+    /// it can take. If there are fewer tasks than free places, the tasks are spread over slots, because two half-full
+    /// slots are faster than a full one and an idle one. Slots that meet the needs of few sweeps come first, see
+    /// [`Fits::order`]. A worker gets only tasks that it may train, see `Scheduler::may_attempt`.
     pub(super) fn next_grants(&self) -> Vec<Event> {
         let mut grants = Vec::new();
         if self.free.is_empty() {
@@ -29,21 +32,26 @@ impl Scheduler {
             .filter_map(|id| self.sweeps.get(id))
             .filter(|state| only.is_none_or(|name| state.sweep.name == *name))
             .filter(|state| !self.misfits.contains_key(&state.id));
+        let mut fits = Fits::new(&self.known_offers);
         let mut pickers: BTreeMap<Turn, Picker<'_>> = states
-            .map(|state| (Turn::of(state), Picker::new(state)))
+            .map(|state| (Turn::of(state), Picker::new(state, fits.row(&state.sweep.needs))))
             .filter(|(_, picker)| picker.room > 0)
             .collect();
         // Slots whose worker has nothing to train get no share of the tasks.
         let mut useful = Vec::new();
         for slot in &self.free {
             if let Some(takes) = self.takes(&slot.worker)
-                && pickers.values_mut().any(|picker| picker.has_some_for(self, &slot.worker))
+                && pickers.values_mut().any(|picker| {
+                    fits.meets(picker.needs, slot.kind) && picker.has_some_for(self, &slot.worker)
+                })
             {
                 useful.push((slot, takes));
             }
         }
-        let mut slots_left = useful.len();
-        let mut tasks_left: usize = pickers.values().map(|picker| picker.room).sum();
+        useful.sort_by_key(|(slot, _)| fits.order(slot.kind));
+        let mut shares = Shares::new(&fits);
+        pickers.values().for_each(|picker| shares.add_tasks(picker.needs, picker.room));
+        useful.iter().for_each(|(slot, _)| shares.add_slot(slot.kind));
         let mut token = self.last_token;
         let mut probing: BTreeSet<(&WorkerId, Scope)> = BTreeSet::new();
         // In order of capacity: the part of a share that a small slot cannot take goes to larger slots later.
@@ -51,20 +59,23 @@ impl Scheduler {
             if pickers.is_empty() {
                 return grants;
             }
-            let share = tasks_left.div_ceil(slots_left).min(slot.max_cohort as usize);
-            slots_left -= 1;
-            let most = match takes {
-                Take::Any => share,
-                Take::One if probing.insert((&slot.worker, None)) => 1,
-                Take::One => continue,
-            };
+            shares.next_slot(slot.kind);
+            if takes == Take::One && !probing.insert((&slot.worker, None)) {
+                continue;
+            }
             // Usually the first sweep has tasks for this worker.
             let taken = pickers.iter_mut().find_map(|(turn, picker)| {
+                let fit = fits.meets(picker.needs, slot.kind);
+                let most = match takes {
+                    _ if !fit => return None,
+                    Take::Any => shares.of(picker.needs).min(slot.max_cohort as usize),
+                    Take::One => 1,
+                };
                 let tasks = picker.take(self, &slot.worker, most, &mut probing);
-                (!tasks.is_empty()).then_some((*turn, tasks))
+                (!tasks.is_empty()).then_some((*turn, picker.needs, tasks))
             });
-            let Some((mut turn, tasks)) = taken else { continue };
-            tasks_left -= tasks.len();
+            let Some((mut turn, needs, tasks)) = taken else { continue };
+            shares.took(needs, tasks.len());
             if let Some(picker) = pickers.remove(&turn).filter(|picker| picker.room > 0) {
                 turn.slots += 1;
                 pickers.insert(turn, picker);
@@ -73,6 +84,46 @@ impl Scheduler {
             grants.push(Event::LeaseGranted { token, worker: slot.worker.clone(), slot: slot.slot, tasks });
         }
         grants
+    }
+}
+
+/// Spreads the tasks of equal needs over the slots that meet these needs.
+struct Shares<'f, 'a> {
+    fits: &'f Fits<'a>,
+    /// For each row of `fits`: the tasks that are left, and the slots that are left.
+    left: Vec<(usize, usize)>,
+}
+
+impl<'f, 'a> Shares<'f, 'a> {
+    fn new(fits: &'f Fits<'a>) -> Self {
+        Self { fits, left: vec![(0, 0); fits.rows()] }
+    }
+
+    fn add_tasks(&mut self, row: usize, tasks: usize) {
+        self.left[row].0 += tasks;
+    }
+
+    fn add_slot(&mut self, kind: usize) {
+        for (row, (_, slots)) in self.left.iter_mut().enumerate() {
+            *slots += usize::from(self.fits.meets(row, kind));
+        }
+    }
+
+    /// From now on the share of the next slot is asked for, which has offers of this number.
+    fn next_slot(&mut self, kind: usize) {
+        for (row, (_, slots)) in self.left.iter_mut().enumerate() {
+            *slots -= usize::from(self.fits.meets(row, kind));
+        }
+    }
+
+    /// The share of the tasks with the needs of a row.
+    fn of(&self, row: usize) -> usize {
+        let (tasks, slots_after) = self.left[row];
+        tasks.div_ceil(slots_after + 1)
+    }
+
+    fn took(&mut self, row: usize, tasks: usize) {
+        self.left[row].0 -= tasks;
     }
 }
 
@@ -93,6 +144,8 @@ impl Turn {
 /// Takes tasks from a sweep's queues without changing the queues.
 struct Picker<'a> {
     state: &'a SweepState,
+    /// The row of its needs in [`Fits`].
+    needs: usize,
     /// One for each data set of the sweep.
     queues: Vec<Queue<'a>>,
     /// The taken tasks.
@@ -112,14 +165,14 @@ struct Queue<'a> {
 }
 
 impl<'a> Picker<'a> {
-    fn new(state: &'a SweepState) -> Self {
+    fn new(state: &'a SweepState, needs: usize) -> Self {
         let queue = |tasks: &'a BTreeSet<u32>| Queue {
             order: tasks.iter().peekable(),
             left: BTreeSet::new(),
             somewhere: None,
         };
         let (queues, room) = (state.ready.iter().map(queue).collect(), state.room());
-        Self { state, queues, taken: BTreeSet::new(), room }
+        Self { state, needs, queues, taken: BTreeSet::new(), room }
     }
 
     /// Whether there are tasks of a data set that may be used on this worker. All of them may turn out to be for others.

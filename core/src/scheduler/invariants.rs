@@ -1,6 +1,11 @@
 //! Invariants that hold after every event. Tests call this check; it visits every task.
 
-use std::collections::BTreeSet;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use crate::needs::Offers;
 
 use super::{machine::Scheduler, sweep_state::SweepState, task::Phase, task::TaskCounts};
 
@@ -99,11 +104,17 @@ impl Scheduler {
                 assert!(worker.leases.contains(token), "a slot is busy with a lease of its worker");
             }
         }
+        let mut offered: BTreeMap<&Arc<Offers>, u32> = BTreeMap::new();
+        for offer in self.workers.values().filter(|worker| worker.connected).flat_map(|w| w.slots.values()) {
+            *offered.entry(&offer.offers).or_default() += 1;
+        }
+        assert_eq!(offered, self.known_offers.slots().collect(), "what slots of connected workers offer");
         for free in &self.free {
             let worker = self.workers.get(&free.worker).expect("a free slot's worker is known");
             assert!(worker.connected, "only connected workers have free slots");
             let offer = worker.slots.get(&free.slot);
-            assert_eq!(offer.map(|offer| offer.max_cohort), Some(free.max_cohort));
+            let offer = offer.map(|offer| (offer.max_cohort, offer.kind));
+            assert_eq!(offer, Some((free.max_cohort, free.kind)));
             assert!(!worker.busy.contains_key(&free.slot), "a leased slot is not free");
             assert!(worker.draining.is_none(), "a worker that leaves takes nothing new");
         }

@@ -170,10 +170,11 @@ impl Scheduler {
         let retries = &state.sweep.retries;
         let charged = state.task(index).charged();
         let too_dense = failure.reason.policy() == RetryPolicy::RetryAtLowerDensity && cohort > 1;
-        let parked = failure.reason == FailureReason::Parked;
+        // It neither costs an attempt nor counts against the worker.
+        let excused = state.is_excused(state.task(index).token, failure.reason);
         let hopeless = failure.reason.policy() == RetryPolicy::Fail && !unconfirmed;
         let failure_noted = failure.clone();
-        if hopeless || (!too_dense && !parked && charged >= retries.max_attempts) {
+        if hopeless || (!too_dense && !excused && charged >= retries.max_attempts) {
             state.move_to(index, Phase::Failed(failure.reason));
             state.note_failure(index, attempt, failure, true);
             return Action::GiveUpTask { task, attempt, failure: failure_noted };
@@ -186,8 +187,8 @@ impl Scheduler {
             halved.max_cohort = halved.max_cohort.min(cohort / 2);
             now
         } else {
-            let wait = backoff::wait(retries, task, if parked { attempt } else { charged });
-            state.task_mut(index).forgiven += u32::from(parked);
+            let wait = backoff::wait(retries, task, if excused { attempt } else { charged });
+            state.task_mut(index).forgiven += u32::from(excused);
             now.after(wait)
         };
         // Even if that is now: how long the task has waited for another worker counts from here.

@@ -15,6 +15,7 @@ use super::{
     event::Event,
     lease::Lease,
     misfit::Misfit,
+    offers::KnownOffers,
     record::{Pause, Record, Scope},
     report_status::ReportStatus,
     settled::SettledSweep,
@@ -59,6 +60,8 @@ pub struct Scheduler {
     pub(super) waiting: BTreeSet<(Timestamp, SweepId, u32)>,
     pub(super) workers: BTreeMap<WorkerId, Worker>,
     pub(super) free: BTreeSet<FreeSlot>,
+    /// What the slots of the connected workers offer.
+    pub(super) known_offers: KnownOffers,
     /// Members of active leases that their worker reconnected without.
     pub(super) lost_members: BTreeSet<(LeaseToken, u32)>,
     /// Active sweeps that do not fit the data set of any worker: none of their tasks is granted.
@@ -89,6 +92,7 @@ impl Scheduler {
             waiting: BTreeSet::new(),
             workers: BTreeMap::new(),
             free: BTreeSet::new(),
+            known_offers: KnownOffers::default(),
             lost_members: BTreeSet::new(),
             heard_at: Timestamp(0),
             misfits: BTreeMap::new(),
@@ -122,10 +126,11 @@ impl Scheduler {
             Event::SweepExtended { id, sweep } => self.extend_sweep(id, sweep),
             Event::SweepPaused { sweep, paused } => self.pause(sweep, paused),
             Event::SweepPrioritized { sweep, priority } => self.prioritize(sweep, priority),
+            Event::DataReplaced { sweep } => self.replace_data(sweep),
             Event::SweepRemoved { sweep } => self.remove(sweep),
-            Event::WorkerSetAside { worker, data_set, pauses, pause_millis, failures, failure } => {
+            Event::WorkerSetAside { worker, data_set, program, pauses, pause_millis, failures, failure } => {
                 let until = now.after(Duration::from_millis(pause_millis));
-                self.set_aside(worker, data_set, Pause::new(now, until, pauses, failures, failure))
+                self.set_aside(worker, data_set, Pause::new(now, until, program, pauses, failures, failure))
             }
             Event::WorkerRestored { worker, data_set, cause } => self.restore(&worker, data_set, cause),
             Event::CoordinatorStarted => self.start_again(now),
@@ -173,6 +178,7 @@ impl Scheduler {
             Event::SweepPrioritized { sweep, priority } => {
                 self.sweeps.get(sweep).is_some_and(|state| state.priority != *priority)
             }
+            Event::DataReplaced { sweep } => self.replacement_changes_state(*sweep),
             Event::SweepRemoved { sweep } => self.removal_changes_state(*sweep),
             Event::WorkerSetAside { worker, data_set, pauses, .. } => {
                 self.pause_of(worker, data_set).is_none_or(|pause| pause.pauses < *pauses)

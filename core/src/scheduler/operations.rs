@@ -9,7 +9,8 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    id::{ConfigurationId, SweepId, SweepName, TaskId},
+    failure::FailureReason,
+    id::{ConfigurationId, LeaseToken, SweepId, SweepName, TaskId, WorkerId},
     sweep::{Configuration, Sweep},
 };
 
@@ -17,6 +18,7 @@ use super::{
     action::Action,
     event::RetryScope,
     machine::Scheduler,
+    record::Record,
     sweeps::with_settings_of,
     task::{Phase, Task},
 };
@@ -231,6 +233,52 @@ impl Scheduler {
         if let Some(state) = self.sweeps.get_mut(&sweep) {
             state.priority = priority;
         }
+        Vec::new()
+    }
+
+    /// The pauses of workers for the data sets or the program of a sweep. They end when a person replaces the data,
+    /// with one [`super::Event::WorkerRestored`] each.
+    #[must_use]
+    pub fn pauses_for_data_of(&self, sweep: SweepId) -> Vec<(WorkerId, String)> {
+        let Some(state) = self.sweeps.get(&sweep) else { return Vec::new() };
+        let paused_for = |(worker, record): (&WorkerId, &Record)| {
+            let of_sweep =
+                state.data_sets.iter().filter(|name| record.pauses.contains_key(&Some((*name).clone())));
+            of_sweep.map(|name| (worker.clone(), name.clone())).collect::<Vec<_>>()
+        };
+        self.records.iter().flat_map(paused_for).collect()
+    }
+
+    /// The greatest active lease of a sweep.
+    fn last_lease_of(&self, sweep: SweepId) -> LeaseToken {
+        let of_sweep = self.leases.iter().rev().find(|(_, lease)| lease.sweep == sweep);
+        of_sweep.map_or(Task::NO_LEASE, |(token, _)| *token)
+    }
+
+    pub(super) fn replacement_changes_state(&self, sweep: SweepId) -> bool {
+        self.sweeps.get(&sweep).is_some_and(|state| {
+            !state.data_digests.is_empty() || self.last_lease_of(sweep) > state.data_replaced_after
+        })
+    }
+
+    pub(super) fn replace_data(&mut self, sweep: SweepId) -> Vec<Action> {
+        let last = self.last_lease_of(sweep);
+        let Some(state) = self.sweeps.get_mut(&sweep) else { return Vec::new() };
+        state.data_digests.clear();
+        state.data_replaced_after = state.data_replaced_after.max(last);
+        // What could not be opened may be there now.
+        for workers in state.failed_on.values_mut() {
+            workers.retain(|_, reason| *reason != FailureReason::Data);
+        }
+        state.failed_on.retain(|_, workers| !workers.is_empty());
+        let data_sets = state.data_sets.clone();
+        for record in self.records.values_mut() {
+            let pauses = &record.pauses;
+            record
+                .unusable
+                .retain(|name, _| !data_sets.contains(name) || pauses.contains_key(&Some(name.clone())));
+        }
+        self.records.retain(|_, record| !record.is_clean());
         Vec::new()
     }
 

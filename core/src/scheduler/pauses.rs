@@ -46,7 +46,8 @@ impl Scheduler {
             Some(data_set) => drop(record.unusable.remove(data_set)),
         }
         self.tidy_record(worker);
-        vec![Action::Restore { worker: worker.clone(), data_set: scope, cause }]
+        let (worker, program) = (worker.clone(), pause.program);
+        vec![Action::Restore { worker, data_set: scope, program, cause }]
     }
 
     pub(super) fn end_pauses(&mut self, now: Timestamp) {

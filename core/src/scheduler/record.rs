@@ -42,6 +42,8 @@ pub(super) struct Strike {
 pub(super) struct Pause {
     pub(super) since: Timestamp,
     pub(super) until: Timestamp,
+    /// Whether its data set is the files of a program.
+    pub(super) program: bool,
     /// Number of pauses in a row.
     pub(super) pauses: u32,
     pub(super) failures: u32,
@@ -58,11 +60,12 @@ impl Pause {
     pub(super) fn new(
         since: Timestamp,
         until: Timestamp,
+        program: bool,
         pauses: u32,
         failures: u32,
         failure: Failure,
     ) -> Self {
-        Self { since, until, pauses, failures, failure, over: false, probe: None, proven: None }
+        Self { since, until, program, pauses, failures, failure, over: false, probe: None, proven: None }
     }
 
     /// Whether the worker may get one task.
@@ -76,6 +79,8 @@ impl Pause {
 pub struct PauseView {
     /// Only for tasks with this data set; `None` means all tasks.
     pub data_set: Option<String>,
+    /// Whether `data_set` names the files of a program.
+    pub program: bool,
     /// When the worker was set aside.
     pub since: Timestamp,
     /// When it gets one task as a test.
@@ -90,6 +95,7 @@ impl PauseView {
     pub(super) fn of(scope: &Scope, pause: &Pause) -> Self {
         Self {
             data_set: scope.clone(),
+            program: pause.program,
             since: pause.since,
             until: pause.until,
             failures: pause.failures,

@@ -77,7 +77,7 @@ impl Scheduler {
         if let (Some(worker), Some(state)) = (worker, self.sweeps.get_mut(&sweep)) {
             state.move_to(index, Phase::Done);
             state.failed_on.remove(&index);
-            if !data_digest.is_empty() {
+            if !data_digest.is_empty() && !state.is_of_replaced_data(token) {
                 let data_set = state.data_of(index).0.to_owned();
                 state.data_digests.entry(data_set).or_insert(data_digest);
             }
@@ -105,7 +105,9 @@ impl Scheduler {
         if let Some((worker, _)) = lease {
             // A cohort that did not fit was too large, which is the fault of none of its tasks and not of the worker.
             let too_large = failure.reason == FailureReason::OutOfMemory && cohort > 1;
-            if !too_large && failure.reason != FailureReason::Parked {
+            let excused =
+                self.sweeps.get(&sweep).is_some_and(|state| state.is_excused(token, failure.reason));
+            if !too_large && !excused {
                 self.note_failure(&worker, token, task, failure);
                 if let Some(state) = self.sweeps.get_mut(&sweep) {
                     state.note_failed_on(index, worker, failure.reason);

@@ -8,7 +8,7 @@ use std::{
 
 use crate::{
     failure::{Failure, FailureReason},
-    id::{ConfigurationId, SweepId, TaskId, WorkerId},
+    id::{ConfigurationId, LeaseToken, SweepId, TaskId, WorkerId},
     sweep::{Configuration, Order, Sweep},
     time::Timestamp,
 };
@@ -76,8 +76,10 @@ pub(super) struct SweepState {
     /// For configurations, by their positions: the workers on which they failed in a way that may be the fault of the
     /// configuration; if there are many workers, only some. Missing data and divergence do not count.
     pub(super) configurations_failed_on: BTreeMap<usize, BTreeSet<WorkerId>>,
-    /// Digests of the data sets that its results were trained on.
+    /// Digests of the data sets that its results were trained on, since a person last replaced the data.
     pub(super) data_digests: BTreeMap<String, String>,
+    /// The greatest lease that was active when a person last replaced the data, see [`Self::is_of_replaced_data`].
+    pub(super) data_replaced_after: LeaseToken,
     /// Whether the sweep is known to fit its data sets.
     pub(super) fits_data: bool,
     pub(super) epochs_done: u64,
@@ -138,6 +140,7 @@ impl SweepState {
             failed_on: BTreeMap::new(),
             configurations_failed_on: BTreeMap::new(),
             data_digests: BTreeMap::new(),
+            data_replaced_after: Task::NO_LEASE,
             fits_data: false,
             epochs_done: 0,
             epochs_total: 0,
@@ -222,6 +225,7 @@ impl SweepState {
         // Configurations keep their positions.
         new.configurations_failed_on = std::mem::take(&mut self.configurations_failed_on);
         new.data_digests = std::mem::take(&mut self.data_digests);
+        new.data_replaced_after = self.data_replaced_after;
         (new.paused, new.priority, new.ended_at, new.leases) =
             (self.paused, self.priority, self.ended_at, self.leases);
         (new.retried, new.epochs_done, new.epochs_total) =
@@ -243,6 +247,27 @@ impl SweepState {
 
     pub(super) fn settings_of(&self, index: u32) -> &crate::settings::TaskSettings {
         &self.sweep.configurations[self.configuration_of(index)].settings
+    }
+
+    /// Whether its tasks run a program instead of training a built-in network.
+    pub(super) fn runs_program(&self) -> bool {
+        self.sweep.configurations.first().is_some_and(|first| first.settings.program().is_some())
+    }
+
+    /// Whether a lease began before a person replaced the data, and may be of the old data. Its results are accepted,
+    /// but do not determine the data of the sweep; that it cannot open the old data is no failure.
+    pub(super) fn is_of_replaced_data(&self, token: LeaseToken) -> bool {
+        token <= self.data_replaced_after
+    }
+
+    /// Whether a failure under a lease is nobody's fault: the program asked to go on later, or the data that the lease
+    /// is bound to was replaced.
+    pub(super) fn is_excused(&self, token: LeaseToken, reason: FailureReason) -> bool {
+        match reason {
+            FailureReason::Parked => true,
+            FailureReason::Data => self.is_of_replaced_data(token),
+            _ => false,
+        }
     }
 
     /// The number of a task's data set.

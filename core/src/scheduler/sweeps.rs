@@ -226,7 +226,8 @@ fn same_tasks(a: &Sweep, b: &Sweep) -> bool {
         && sorted(a.configurations.iter().map(|c| c.id)) == sorted(b.configurations.iter().map(|c| c.id))
 }
 
-/// `there`, with all settings from `newer` that are not part of training: reports, retries, checkpoints and order.
+/// `there`, with all settings from `newer` that are not part of training: reports, retries, checkpoints, order and
+/// needs.
 /// Configurations and seeds keep their order, because results are recorded by it.
 pub(super) fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
     let baselines: BTreeSet<_> = newer.configurations.iter().filter(|c| c.baseline).map(|c| c.id).collect();
@@ -235,6 +236,7 @@ pub(super) fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
     sweep.retries = newer.retries.clone();
     sweep.checkpoint = newer.checkpoint;
     sweep.schedule = newer.schedule;
+    sweep.needs = newer.needs.clone();
     for configuration in &mut sweep.configurations {
         configuration.baseline = baselines.contains(&configuration.id);
     }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     failure::Failure,
     id::{LeaseToken, SweepId, SweepName, TaskId, WorkerId},
+    needs::Offers,
     settings::TaskSettings,
     sweep::Sweep,
     time::Timestamp,
@@ -17,6 +18,7 @@ use super::{
     record::PauseView,
     sweep_state::{FailedAttempt, SweepState},
     task::{SweepStatus, TaskCounts, TaskState},
+    worker::Worker,
 };
 
 /// The current state of one sweep. All answers except lists are kept up to date and not computed.
@@ -137,7 +139,7 @@ pub struct TaskView {
     pub state: TaskState,
     /// Number of attempts begun and not returned.
     pub attempts: u32,
-    /// Total number of its epochs.
+    /// Total number of its epochs; 0 if its settings do not say it.
     pub epochs: u32,
     /// The failure, if it failed.
     pub failure: Option<Failure>,
@@ -158,7 +160,7 @@ pub struct RunningTask {
     pub attempt: u32,
     /// Number of finished epochs.
     pub epoch: u32,
-    /// Total number of epochs.
+    /// Total number of epochs; 0 if its settings do not say it.
     pub epochs: u32,
 }
 
@@ -189,6 +191,17 @@ pub struct WorkerView {
     pub slots: Vec<SlotView>,
 }
 
+/// A data set or program whose files are other than those that the results of a sweep were made with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChangedFiles {
+    /// Its name, see [`TaskSettings::data_set`].
+    pub name: String,
+    /// The digest of the files that the results were made with.
+    pub recorded: String,
+    /// The digest of the files as they are now.
+    pub now: String,
+}
+
 /// A worker that gets no tasks of a data set while another one may have it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WithoutData {
@@ -196,6 +209,8 @@ pub struct WithoutData {
     pub worker: WorkerId,
     /// The data set that it lacks, as the sweep names it.
     pub data_set: String,
+    /// Whether `data_set` names the files of a program.
+    pub program: bool,
     /// The digest of the data set that it has under this name; `None` when it has none.
     pub other: Option<String>,
 }
@@ -209,6 +224,8 @@ pub struct SlotView {
     pub device: String,
     /// Maximum number of tasks in one cohort.
     pub max_cohort: u32,
+    /// What it offers to tasks; `None` if the worker has not reconnected since the coordinator's start.
+    pub offers: Option<Offers>,
     /// Its running tasks.
     pub tasks: Vec<RunningTask>,
 }
@@ -258,7 +275,8 @@ impl Scheduler {
             | Event::SweepRefused { sweep, .. }
             | Event::TasksRetried { sweep, .. }
             | Event::SweepPaused { sweep, .. }
-            | Event::SweepPrioritized { sweep, .. } => Some(*sweep),
+            | Event::SweepPrioritized { sweep, .. }
+            | Event::DataReplaced { sweep } => Some(*sweep),
             _ => None,
         }
     }
@@ -324,8 +342,14 @@ impl Scheduler {
         self.workers.iter().map(|(id, worker)| {
             let mut slots: BTreeMap<u32, SlotView> = BTreeMap::new();
             for (index, offer) in &worker.slots {
-                let (device, max_cohort) = (offer.device.clone(), offer.max_cohort);
-                slots.insert(*index, SlotView { index: *index, device, max_cohort, tasks: Vec::new() });
+                let view = SlotView {
+                    index: *index,
+                    device: offer.device.clone(),
+                    max_cohort: offer.max_cohort,
+                    offers: Some(Offers::clone(&offer.offers)),
+                    tasks: Vec::new(),
+                };
+                slots.insert(*index, view);
             }
             for token in &worker.leases {
                 let Some(lease) = self.leases.get(token) else { continue };
@@ -333,6 +357,7 @@ impl Scheduler {
                     index: lease.slot,
                     device: String::new(),
                     max_cohort: 0,
+                    offers: None,
                     tasks: Vec::new(),
                 };
                 let slot = slots.entry(lease.slot).or_insert_with(unknown);
@@ -361,32 +386,49 @@ impl Scheduler {
         pauses.map(|(scope, pause)| PauseView::of(scope, pause)).collect()
     }
 
-    /// The present workers that get no task of a sweep, or only one as a test, with the reasons.
+    /// The present workers with slots for a sweep that get no task of it, or only one as a test, with the reasons.
     #[must_use]
     pub fn set_aside_from(&self, sweep: SweepId) -> Vec<(WorkerId, PauseView)> {
         let Some(state) = self.sweeps.get(&sweep) else { return Vec::new() };
-        let uses = |name: &String| state.sweep.configurations.iter().any(|c| c.settings.data_set() == *name);
-        let there = self.records.keys().filter(|worker| self.workers.contains_key(worker));
+        let uses = |name: &String| state.data_sets.contains(name);
+        let can = |worker: &&WorkerId| {
+            self.workers.get(worker).is_some_and(|known| known.can_meet(&state.sweep.needs))
+        };
+        let there = self.records.keys().filter(can);
         let pauses = there
             .flat_map(|worker| self.set_aside_for(worker).into_iter().map(|pause| (worker.clone(), pause)));
         pauses.filter(|(_, pause)| pause.data_set.as_ref().is_none_or(uses)).collect()
     }
 
-    /// The connected workers that lack a data set of a sweep, or have a different one of that name.
+    /// The connected workers with slots for a sweep that lack a data set of it, or have a different one of that name.
     #[must_use]
     pub fn without_data(&self, sweep: SweepId) -> Vec<WithoutData> {
         let Some(state) = self.sweeps.get(&sweep) else { return Vec::new() };
         let mut without = Vec::new();
-        for (id, worker) in self.workers.iter().filter(|(_, worker)| worker.connected) {
+        let can = |worker: &Worker| worker.connected && worker.can_meet(&state.sweep.needs);
+        for (id, worker) in self.workers.iter().filter(|(_, worker)| can(worker)) {
             for name in &state.data_sets {
                 let digest = state.data_digests.get(name).map(String::as_str);
                 if !worker.data_sets.may_have(name, digest) {
                     let other = worker.data_sets.known.get(name).and_then(|known| known.digest.clone());
-                    without.push(WithoutData { worker: id.clone(), data_set: name.clone(), other });
+                    let (worker, data_set) = (id.clone(), name.clone());
+                    without.push(WithoutData { worker, data_set, program: state.runs_program(), other });
                 }
             }
         }
         without
+    }
+
+    /// The data sets and programs of a sweep whose results were made with other files than these, given by their
+    /// digests. Names that the sweep does not have are ignored.
+    #[must_use]
+    pub fn changed_files(&self, sweep: SweepId, digests: &BTreeMap<String, String>) -> Vec<ChangedFiles> {
+        let Some(state) = self.sweeps.get(&sweep) else { return Vec::new() };
+        let changed = state.data_digests.iter().filter_map(|(name, recorded)| {
+            let now = digests.get(name).filter(|now| *now != recorded)?;
+            Some(ChangedFiles { name: name.clone(), recorded: recorded.clone(), now: now.clone() })
+        });
+        changed.collect()
     }
 
     /// The tasks that are trained under a lease.

@@ -12,8 +12,9 @@ use super::{
     data_sets::DataSets,
     event::{HeldLease, SlotOffer},
     machine::Scheduler,
+    offers::KnownOffers,
     report_status::ReportStatus,
-    worker::{About, FreeSlot, Offer, Worker},
+    worker::{About, Offer, Worker},
 };
 
 impl Scheduler {
@@ -26,15 +27,21 @@ impl Scheduler {
         held: Vec<HeldLease>,
     ) -> Vec<Action> {
         self.clear_offers(&worker);
+        self.forget_offers(&worker);
         let known = self.workers.entry(worker.clone()).or_default();
         known.connected = true;
         known.about = about;
         known.last_seen = now;
         known.data_sets = DataSets::default();
-        let offers = slots.into_iter().map(|SlotOffer { index, device, max_cohort }| {
-            (index, Offer { max_cohort: max_cohort.max(1), device })
-        });
-        known.slots = offers.collect();
+        known.slots.clear();
+        for SlotOffer { index, device, max_cohort, offers } in slots {
+            let (kind, offers) = self.known_offers.add(offers);
+            let offer = Offer { max_cohort: max_cohort.max(1), device, offers, kind };
+            if let Some(twice) = known.slots.insert(index, offer) {
+                self.known_offers.remove(twice.kind);
+            }
+        }
+        known.offers = known.slots.values().map(|offer| offer.offers.clone()).collect();
         known.busy.clear();
         let mut missing = known.leases.clone();
         let mut actions = Vec::new();
@@ -118,8 +125,7 @@ impl Scheduler {
                 if let Some(offer) = known.slots.get(slot)
                     && !known.busy.contains_key(slot)
                 {
-                    let (max_cohort, slot) = (offer.max_cohort, *slot);
-                    self.free.insert(FreeSlot { max_cohort, slot, worker: worker.clone() });
+                    self.free.insert(offer.free(*slot, worker));
                 }
             }
         }
@@ -156,6 +162,7 @@ impl Scheduler {
 
     pub(super) fn disconnect(&mut self, worker: &WorkerId) -> Vec<Action> {
         self.clear_offers(worker);
+        self.forget_offers(worker);
         if let Some(known) = self.workers.get_mut(worker) {
             known.connected = false;
         }
@@ -167,6 +174,7 @@ impl Scheduler {
     /// Recovery: no worker is connected yet, and each has the full lease time to reconnect.
     pub(super) fn start_again(&mut self, now: Timestamp) -> Vec<Action> {
         self.free.clear();
+        self.known_offers = KnownOffers::default();
         self.lost_members.clear();
         for worker in self.workers.values_mut() {
             worker.connected = false;
@@ -206,15 +214,23 @@ impl Scheduler {
 
     pub(super) fn take_slot(&mut self, worker: &WorkerId, slot: u32) {
         if let Some(offer) = self.workers.get(worker).and_then(|known| known.slots.get(&slot)) {
-            self.free.remove(&FreeSlot { max_cohort: offer.max_cohort, slot, worker: worker.clone() });
+            self.free.remove(&offer.free(slot, worker));
         }
     }
 
     fn clear_offers(&mut self, worker: &WorkerId) {
         if let Some(known) = self.workers.get(worker) {
             for (slot, offer) in &known.slots {
-                let (slot, max_cohort) = (*slot, offer.max_cohort);
-                self.free.remove(&FreeSlot { max_cohort, slot, worker: worker.clone() });
+                self.free.remove(&offer.free(*slot, worker));
+            }
+        }
+    }
+
+    /// To be called before a worker's slots are replaced, or it is disconnected.
+    fn forget_offers(&mut self, worker: &WorkerId) {
+        if let Some(known) = self.workers.get(worker).filter(|known| known.connected) {
+            for offer in known.slots.values() {
+                self.known_offers.remove(offer.kind);
             }
         }
     }

@@ -9,7 +9,7 @@ mod task;
 mod types;
 mod validate;
 
-pub(crate) use canonical::{cohort_key, configuration_id, is_absent};
+pub(crate) use canonical::is_absent;
 pub use program::{Parameter, ProgramSettings, ResultSource};
 pub(crate) use resolve::resolve;
 pub use task::TaskSettings;

@@ -99,6 +99,22 @@ impl TaskSettings {
         }
     }
 
+    /// The same, given [`Self::flat`].
+    pub(crate) fn configuration_id_of(&self, flat: &BTreeMap<String, Value>) -> ConfigurationId {
+        match self {
+            Self::Network(_) => canonical::configuration_id(flat),
+            Self::Program(_) => self.configuration_id(),
+        }
+    }
+
+    /// The same as [`Self::cohort_key`], given [`Self::flat`].
+    pub(crate) fn cohort_key_of(&self, flat: &BTreeMap<String, Value>) -> u64 {
+        match self {
+            Self::Network(_) => canonical::cohort_key(flat),
+            Self::Program(_) => self.cohort_key(),
+        }
+    }
+
     /// A hash of the settings that all members of a cohort must share. Programs run alone: see
     /// [`Self::max_cohort`].
     #[must_use]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use crate::{
     id::{ConfigurationId, SweepName},
     needs::Needs,
+    result::Direction,
     settings::TaskSettings,
 };
 
@@ -49,8 +50,12 @@ pub struct Configuration {
     /// The swept paths that this configuration sets, with their values. Paths beyond [`Sweep::parameters`] come from
     /// `include`.
     pub values: BTreeMap<String, Value>,
-    /// Whether the other configurations are compared with this one.
+    /// Whether other configurations are compared with this one.
     pub baseline: bool,
+    /// The baseline that this configuration is compared with, if the sweep has several; otherwise it is compared with
+    /// the only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compared_with: Option<ConfigurationId>,
     /// Tasks with equal keys can be trained in one cohort. The key covers all settings that decide shapes and the
     /// length of the loop.
     pub cohort_key: u64,
@@ -68,6 +73,10 @@ pub struct ReportSettings {
     /// file is read when a report is made. Sweeps from older journals have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
+    /// Whether higher or lower values of a metric are better, where the name alone does not say it right; see
+    /// [`Direction::of`]. Sweeps from older journals have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub better: BTreeMap<String, Direction>,
 }
 
 /// Settings for repeating failed attempts.

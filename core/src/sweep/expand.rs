@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     id::ConfigurationId,
-    settings::{self, ModalityPart, TaskSettings},
+    settings::{self, ModalityPart, NetworkSettings},
     text::counted_len,
 };
 
@@ -131,26 +131,61 @@ impl<'o> Expansion<'o> {
     fn add(&mut self, values: BTreeMap<String, Value>) -> bool {
         let mut all = self.outline.base.clone();
         all.extend(values.iter().map(|(path, value)| (path.clone(), value.clone())));
-        let settings = settings::resolve(&all);
-        let training = &settings.training;
-        let whole = training.modality_part == ModalityPart::All || training.modality_fraction == 1.0;
-        if whole && settings.modality_dropout.get(&settings.primary) == Some(&1.0) {
-            self.blinded.insert(settings.primary.clone());
+        let settings = self.outline.settings(&all);
+        if let Some(network) = settings.network() {
+            self.note_blinded(network);
         }
         let flat = settings.flat();
-        let id = settings::configuration_id(&flat);
+        let id = settings.configuration_id_of(&flat);
         if self.known.contains_key(&id) {
             return false;
         }
         self.known.insert(id, self.configurations.len());
         let baseline = match &self.outline.baseline {
             Some(point) => point.values.iter().all(|(path, value)| matches(&flat, path, value)),
-            None => settings.unimodal,
+            None => settings.network().is_some_and(|network| network.unimodal),
         };
-        let cohort_key = settings::cohort_key(&flat);
-        let settings = TaskSettings::Network(settings);
-        self.configurations.push(Configuration { id, settings, values, baseline, cohort_key });
+        let cohort_key = settings.cohort_key_of(&flat);
+        let compared_with = None;
+        self.configurations.push(Configuration { id, settings, values, baseline, compared_with, cohort_key });
         true
+    }
+
+    fn note_blinded(&mut self, settings: &NetworkSettings) {
+        let training = &settings.training;
+        let whole = training.modality_part == ModalityPart::All || training.modality_fraction == 1.0;
+        if whole && settings.modality_dropout.get(&settings.primary) == Some(&1.0) {
+            self.blinded.insert(settings.primary.clone());
+        }
+    }
+
+    /// With several baselines, a configuration is compared with the one that has the same settings except for those
+    /// that `report.baseline` names.
+    fn match_baselines(&mut self, point: &Point, problems: &mut Problems<'_>) {
+        let rest = |configuration: &Configuration| {
+            let mut flat = configuration.settings.flat();
+            flat.retain(|path, _| !point.values.contains_key(path));
+            flat.into_iter().map(|(path, value)| (path, value.to_string())).collect::<Vec<_>>()
+        };
+        let (baselines, others): (Vec<_>, Vec<_>) =
+            self.configurations.iter_mut().partition(|configuration| configuration.baseline);
+        let by_rest: HashMap<_, _> = baselines.iter().map(|baseline| (rest(baseline), baseline.id)).collect();
+        let mut unmatched = 0;
+        for configuration in others {
+            configuration.compared_with = by_rest.get(&rest(configuration)).copied();
+            unmatched += usize::from(configuration.compared_with.is_none());
+        }
+        if unmatched > 0 {
+            problems
+                .warning(
+                    point.span,
+                    format!(
+                        "{} without a baseline that has the same other settings",
+                        counted_len(unmatched, "configuration")
+                    ),
+                )
+                .help("they are shown, but compared with nothing; name more values to select one baseline for all");
+        }
     }
 
     /// Checks that there is at most one baseline, and marks it.
@@ -159,6 +194,7 @@ impl<'o> Expansion<'o> {
             (0..self.configurations.len()).filter(|index| self.configurations[*index].baseline).collect();
         match (&self.outline.baseline, candidates.as_slice()) {
             (_, [_]) | (None, []) => {}
+            (Some(point), [_, ..]) if self.outline.program.is_some() => self.match_baselines(point, problems),
             (Some(point), []) => {
                 problems
                     .error(point.span, "no configuration matches `report.baseline`")

@@ -11,14 +11,20 @@ use super::{
     definition::{CheckpointSettings, ReportSettings, RetrySettings, ScheduleSettings},
     diagnostic::{Problems, Span},
     mentions::Mentions,
+    own,
     parameters::{self, Parameter},
     point::{Point, read_points},
+    program::{self, Program},
     raw::{MapEntry, Node, Raw},
     scalar, sections,
+    vocabulary::{SettingType, Vocabulary},
 };
 use crate::{
     id::SweepName,
-    settings::schema::{self, FIELDS, Field},
+    settings::{
+        self, ProgramSettings, TaskSettings,
+        schema::{self, FIELDS, Field},
+    },
 };
 
 /// Keys of a sweep file besides the settings: name, allowed value, and default.
@@ -28,9 +34,17 @@ const KEYS: &[(&str, &str)] = &[
     ("parameters", "setting -> value, list, {values: [...]} or {min, max, count, scale: linear|log}"),
     ("zip", "groups of parameters that move together instead of being combined"),
     ("include", "extra configurations: values on top of the settings of the file"),
+    (
+        "program",
+        "a program of your own instead of a built-in network: {command: [...], ...}, see docs/programs.md",
+    ),
+    ("settings", "the program's own settings that are the same in all configurations: name -> value"),
     ("exclude", "points of the grid that are left out: values that must all match"),
     ("seeds", "list of seeds, or {count, base} (default {count: 5, base: 0})"),
-    ("report", "{metrics: [...], baseline: {...}, confidence: 0.95, reference: FILE of published means}"),
+    (
+        "report",
+        "{metrics: [...], baseline: {...}, confidence: 0.95, better: {metric: lower|higher}, reference: FILE of published means}",
+    ),
     ("retries", "{max_attempts: 3, initial_backoff: 5s, max_backoff: 5m}"),
     ("checkpoint", "{every_epochs: 5}: how often a checkpoint is written; 0 for never"),
     ("order", "by_seed (default): all configurations with one seed, then the next seed; or by_configuration"),
@@ -61,6 +75,10 @@ pub(crate) struct Outline {
     pub(crate) name: Option<SweepName>,
     /// The settings outside of `parameters`.
     pub(crate) base: BTreeMap<String, Value>,
+    /// The program, unless the sweep trains built-in networks.
+    pub(crate) program: Option<Program>,
+    /// The names of the program's own settings, in the order of the file.
+    pub(crate) own_names: Vec<String>,
     pub(crate) parameters: Vec<Parameter>,
     /// Groups of indices into `parameters`.
     pub(crate) zip: Vec<Vec<usize>>,
@@ -89,6 +107,8 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
     let mut outline = Outline {
         name: None,
         base: BTreeMap::new(),
+        program: None,
+        own_names: Vec::new(),
         parameters: Vec::new(),
         zip: Vec::new(),
         include: Vec::new(),
@@ -114,9 +134,11 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
             return outline;
         }
     };
+    let runs_program = entries.iter().any(|entry| entry.key == "program");
+    let vocabulary = if runs_program { Vocabulary::Own } else { Vocabulary::Networks };
     let mut mentions = Mentions::default();
     for entry in entries {
-        outline.read_key(entry, &mut mentions, problems);
+        outline.read_key(entry, vocabulary, &mut mentions, problems);
     }
     // Groups name parameters, which may come later in the file.
     if let Some(zip) = entries.iter().find(|entry| entry.key == "zip") {
@@ -124,25 +146,53 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
     }
     parameters::refuse_duplicates(&outline.parameters, &outline.zip, problems);
     for parameter in &outline.parameters {
-        mentions.setting(parameter.field, &parameter.path, parameter.span);
+        mentions.setting(parameter.kind, &parameter.path, parameter.span);
         for (value, span) in &parameter.values {
-            mentions.value(&parameter.path, value, *span);
+            mentions.value(parameter.kind, &parameter.path, value, *span);
         }
     }
-    let required = FIELDS.iter().filter(|field| field.default.is_none()).map(|field| field.path);
+    let required =
+        FIELDS.iter().filter(|field| !runs_program && field.default.is_none()).map(|field| field.path);
     for key in std::iter::once("name").chain(required) {
         if !entries.iter().any(|entry| entry.key == key) {
             problems.error(Span::default(), format!("`{key}` is missing")).help(format!("add `{key}: ...`"));
         }
     }
-    mentions.check(problems);
-    outline.report.metrics = mentions.shown_metrics(outline.report.metrics, problems);
+    if runs_program {
+        own::check(&mut outline, &mentions, problems);
+    } else {
+        mentions.check(problems);
+        outline.report.metrics = mentions.shown_metrics(outline.report.metrics, problems);
+    }
     outline.always_dropped = mentions.always_dropped;
     outline
 }
 
 impl Outline {
-    fn read_key(&mut self, entry: &MapEntry, mentions: &mut Mentions, problems: &mut Problems<'_>) {
+    /// The settings with these values, which the file was checked to have. All others have their defaults.
+    pub(crate) fn settings(&self, values: &BTreeMap<String, Value>) -> TaskSettings {
+        let Some(program) = &self.program else { return TaskSettings::Network(settings::resolve(values)) };
+        let parameter = |name: &String| Some(settings::Parameter(name.clone(), values.get(name)?.clone()));
+        TaskSettings::Program(ProgramSettings {
+            parameters: self.own_names.iter().filter_map(parameter).collect(),
+            metrics: self.report.metrics.clone(),
+            ..program.settings.clone()
+        })
+    }
+
+    fn own_name(&mut self, name: &str) {
+        if !self.own_names.iter().any(|own| own == name) {
+            self.own_names.push(name.to_owned());
+        }
+    }
+
+    fn read_key(
+        &mut self,
+        entry: &MapEntry,
+        vocabulary: Vocabulary,
+        mentions: &mut Mentions,
+        problems: &mut Problems<'_>,
+    ) {
         let node = &entry.value;
         match entry.key.as_str() {
             "name" => self.name = read_name(node, problems),
@@ -151,23 +201,34 @@ impl Outline {
             }
             "parameters" => {
                 self.parameters_span = entry.key_span;
-                self.parameters = parameters::read(node, problems);
+                self.parameters = parameters::read(node, vocabulary, problems);
+                for path in self.parameters.iter().map(|parameter| parameter.path.clone()).collect::<Vec<_>>()
+                {
+                    self.own_name(&path);
+                }
             }
             // Read after all parameters are known.
             "zip" => {}
-            "include" => self.include = read_points(entry, mentions, problems),
+            "include" => self.include = read_points(entry, vocabulary, mentions, problems),
             "exclude" => {
                 self.exclude_span = entry.key_span;
                 // Excluded values are not used, so they do not count as mentions.
-                self.exclude = read_points(entry, &mut Mentions::default(), problems);
+                self.exclude = read_points(entry, vocabulary, &mut Mentions::default(), problems);
                 for point in self.exclude.iter().filter(|point| point.values.is_empty()) {
                     problems
                         .error(point.span, "an entry of `exclude` without values would match every point");
                 }
             }
             "seeds" => self.seeds = sections::read_seeds(node, problems).unwrap_or_default(),
-            "report" => (self.report, self.baseline) = sections::read_report(node, mentions, problems),
+            "report" => {
+                (self.report, self.baseline) = sections::read_report(node, vocabulary, mentions, problems)
+            }
             "retries" => self.retries = sections::read_retries(node, problems),
+            "checkpoint" if vocabulary == Vocabulary::Own => {
+                problems
+                    .error(entry.key_span, "`checkpoint` is for the built-in networks")
+                    .help("a program writes its checkpoints itself, into the folder `${checkpoint_dir}`");
+            }
             "checkpoint" => self.checkpoint = sections::read_checkpoint(node, problems),
             "order" => self.schedule.order = sections::read_order(node, problems),
             "priority" => self.schedule.priority = sections::read_priority(node, problems),
@@ -180,6 +241,30 @@ impl Outline {
                 self.max_tasks_span = Some(node.span);
                 self.max_tasks =
                     scalar::integer(node, "`max_tasks`", 1, MAX_TASKS, problems).unwrap_or(MAX_TASKS);
+            }
+            "program" => self.program = program::read(entry, problems),
+            "settings" if vocabulary == Vocabulary::Own => {
+                for (name, value) in program::read_settings(node, problems) {
+                    self.own_name(&name);
+                    self.base.insert(name, value);
+                }
+            }
+            "settings" => {
+                problems.error(entry.key_span, "`settings` is for the settings of a program of your own").help(
+                    "those of the built-in networks stand at the top: `training: {...}`; see `colearn settings`",
+                );
+            }
+            key if vocabulary == Vocabulary::Own => {
+                let of_networks =
+                    schema::field(key).is_some() || FIELDS.iter().any(|field| field.section() == Some(key));
+                if of_networks {
+                    problems
+                        .error(entry.key_span, format!("`{key}` is a setting of the built-in networks, but this sweep runs a program"))
+                        .help("the program's own settings are in `settings`, or in `parameters` if they are swept");
+                } else {
+                    let known: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+                    scalar::unknown_key(entry, "", &known, problems);
+                }
             }
             key => match schema::field(key) {
                 Some(field) if field.section().is_none() => {
@@ -249,9 +334,10 @@ impl Outline {
         mentions: &mut Mentions,
         problems: &mut Problems<'_>,
     ) {
-        mentions.setting(field, path, entry.key_span);
-        if let Some(value) = scalar::setting(field, path, &entry.value, problems) {
-            mentions.value(path, &value, entry.value.span);
+        let kind = SettingType::Field(field);
+        mentions.setting(kind, path, entry.key_span);
+        if let Some(value) = kind.read(path, &entry.value, problems) {
+            mentions.value(kind, path, &value, entry.value.span);
             self.base.insert(path.to_owned(), value);
         }
     }

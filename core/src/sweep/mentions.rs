@@ -4,7 +4,10 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::diagnostic::{Problems, Span};
+use super::{
+    diagnostic::{Problems, Span},
+    vocabulary::SettingType,
+};
 use crate::{
     result::metric,
     settings::schema::{self, FIELDS, Field, MAX_MODALITIES, MODALITY_DROPOUT},
@@ -26,6 +29,8 @@ pub(crate) struct Mentions {
     primaries: BTreeSet<String>,
     /// The metrics of `report`, with their positions.
     metrics: Option<Vec<(String, Span)>>,
+    /// The metrics whose direction is given, with their positions.
+    directed: Vec<(String, Span)>,
 }
 
 impl Mentions {
@@ -40,7 +45,8 @@ impl Mentions {
         self.metrics = Some(metrics);
     }
 
-    pub(crate) fn setting(&mut self, field: &'static Field, path: &str, span: Span) {
+    pub(crate) fn setting(&mut self, kind: SettingType, path: &str, span: Span) {
+        let Some(field) = kind.field() else { return };
         if let Some(modality) = field.modality(path) {
             self.modality(modality, span);
         }
@@ -49,7 +55,10 @@ impl Mentions {
         }
     }
 
-    pub(crate) fn value(&mut self, path: &str, value: &Value, span: Span) {
+    pub(crate) fn value(&mut self, kind: SettingType, path: &str, value: &Value, span: Span) {
+        if kind.field().is_none() {
+            return;
+        }
         if let (Some(modality), Some(1.0)) = (path.strip_prefix(MODALITY_DROPOUT), value.as_f64()) {
             self.always_dropped.push((modality.to_owned(), span));
         }
@@ -67,6 +76,20 @@ impl Mentions {
                 self.subsets.insert(names.into_iter().collect::<Vec<_>>().join("+"));
             }
         }
+    }
+
+    pub(crate) fn direction_of(&mut self, metric: &str, span: Span) {
+        self.directed.push((metric.to_owned(), span));
+    }
+
+    /// The metrics whose direction `report` names, with their positions.
+    pub(crate) fn directed(&self) -> &[(String, Span)] {
+        &self.directed
+    }
+
+    /// The metrics that `report` names, if it names any.
+    pub(crate) fn named_metrics(&self) -> Option<Vec<String>> {
+        Some(self.metrics.as_ref()?.iter().map(|(name, _)| name.clone()).collect())
     }
 
     /// The shown metrics: the named ones, or the usual ones and the accuracy for each subset.

@@ -10,13 +10,16 @@ mod expand;
 mod file;
 mod fit;
 mod mentions;
+mod own;
 mod parameters;
 mod parse;
 mod plan;
 mod point;
+mod program;
 mod raw;
 mod scalar;
 mod sections;
+mod vocabulary;
 
 pub use definition::{
     CheckpointSettings, Configuration, Order, ReportSettings, RetrySettings, ScheduleSettings, Sweep,

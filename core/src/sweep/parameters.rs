@@ -8,17 +8,15 @@ use super::{
     diagnostic::{Problems, Span},
     raw::{MapEntry, Node, Raw},
     scalar::{self, did_you_mean},
+    vocabulary::{self, SettingType, Vocabulary},
 };
-use crate::{
-    settings::schema::{Field, Kind},
-    text::counted_len,
-};
+use crate::{settings::schema::Kind, text::counted_len};
 
 /// One swept setting.
 #[derive(Debug)]
 pub(crate) struct Parameter {
     pub(crate) path: String,
-    pub(crate) field: &'static Field,
+    pub(crate) kind: SettingType,
     /// Position of its key.
     pub(crate) span: Span,
     /// Values in the order of the file; at least one, unless there was an error.
@@ -29,23 +27,24 @@ pub(crate) struct Parameter {
 const MAX_RANGE: u64 = 10_000;
 
 /// Reads `parameters`.
-pub(crate) fn read(node: &Node, problems: &mut Problems<'_>) -> Vec<Parameter> {
+pub(crate) fn read(node: &Node, vocabulary: Vocabulary, problems: &mut Problems<'_>) -> Vec<Parameter> {
     let Some(entries) = scalar::map(node, "parameters", problems) else { return Vec::new() };
     entries
         .iter()
         .filter_map(|entry| {
-            let field = scalar::path_field(&entry.key, entry.key_span, problems)?;
-            let values = read_values(field, entry, problems);
-            Some(Parameter { path: entry.key.clone(), field, span: entry.key_span, values })
+            let kind = vocabulary.type_of(&entry.key, entry.key_span, problems)?;
+            let values = read_values(kind, entry, problems);
+            Some(Parameter { path: entry.key.clone(), kind, span: entry.key_span, values })
         })
         .collect()
 }
 
-fn read_values(field: &'static Field, entry: &MapEntry, problems: &mut Problems<'_>) -> Vec<(Value, Span)> {
+fn read_values(kind: SettingType, entry: &MapEntry, problems: &mut Problems<'_>) -> Vec<(Value, Span)> {
     match &entry.value.value {
-        Raw::List(items) => read_list(field, entry, &entry.value, items, problems),
-        Raw::Map(form) => read_form(field, entry, form, problems),
-        _ => scalar::setting(field, &entry.key, &entry.value, problems)
+        Raw::List(items) => read_list(kind, entry, &entry.value, items, problems),
+        Raw::Map(form) => read_form(kind, entry, form, problems),
+        _ => kind
+            .read(&entry.key, &entry.value, problems)
             .map(|value| (value, entry.value.span))
             .into_iter()
             .collect(),
@@ -53,7 +52,7 @@ fn read_values(field: &'static Field, entry: &MapEntry, problems: &mut Problems<
 }
 
 fn read_list(
-    field: &'static Field,
+    kind: SettingType,
     entry: &MapEntry,
     node: &Node,
     items: &[Node],
@@ -65,16 +64,14 @@ fn read_list(
             .help("list at least one, or remove the parameter");
     }
     let before = problems.errors();
-    let values: Vec<_> = items
-        .iter()
-        .filter_map(|item| Some((scalar::setting(field, &entry.key, item, problems)?, item.span)))
-        .collect();
+    let values: Vec<_> =
+        items.iter().filter_map(|item| Some((kind.read(&entry.key, item, problems)?, item.span))).collect();
     // An incomplete list would only cause errors about its length.
     if problems.errors() == before { values } else { Vec::new() }
 }
 
 fn read_form(
-    field: &'static Field,
+    kind: SettingType,
     entry: &MapEntry,
     form: &[MapEntry],
     problems: &mut Problems<'_>,
@@ -91,7 +88,7 @@ fn read_form(
         }
         let what = format!("{}.values", entry.key);
         return match scalar::list(&values.value, &what, problems) {
-            Some(items) => read_list(field, entry, &values.value, items, problems),
+            Some(items) => read_list(kind, entry, &values.value, items, problems),
             None => Vec::new(),
         };
     }
@@ -116,30 +113,29 @@ fn read_form(
             None
         }
     };
-    read_range(field, entry, (&min.value, &max.value, &count.value), logarithmic, problems)
-        .unwrap_or_default()
+    read_range(kind, entry, (&min.value, &max.value, &count.value), logarithmic, problems).unwrap_or_default()
 }
 
 fn read_range(
-    field: &'static Field,
+    kind: SettingType,
     entry: &MapEntry,
     (min, max, count): (&Node, &Node, &Node),
     logarithmic: Option<bool>,
     problems: &mut Problems<'_>,
 ) -> Option<Vec<(Value, Span)>> {
     let path = &entry.key;
-    let integers = match field.kind {
-        Kind::Integer { .. } => true,
-        Kind::Number { .. } => false,
-        _ => {
+    let integers = match kind.field().map(|field| &field.kind) {
+        Some(Kind::Integer { .. }) => true,
+        None | Some(Kind::Number { .. }) => false,
+        Some(other) => {
             problems
-                .error(entry.value.span, format!("`{path}` has no range: it must be {}", field.kind))
+                .error(entry.value.span, format!("`{path}` has no range: it must be {other}"))
                 .help("list its values");
             return None;
         }
     };
-    let first = scalar::setting(field, path, min, problems);
-    let last = scalar::setting(field, path, max, problems);
+    let first = read_end(kind, path, min, problems);
+    let last = read_end(kind, path, max, problems);
     let steps = scalar::integer(count, &format!("`{path}.count`"), 2, MAX_RANGE, problems);
     let (first, last, logarithmic) = (first?, last?, logarithmic?);
     let (low, high) = (first.as_f64()?, last.as_f64()?);
@@ -171,7 +167,8 @@ fn read_range(
         values.push(if integers {
             nearest_integer(value).into()
         } else {
-            tidy(value).clamp(low, high).into()
+            let value = tidy(value).clamp(low, high);
+            if kind.field().is_some() { value.into() } else { vocabulary::number(value) }
         });
     }
     values.push(last);
@@ -185,6 +182,18 @@ fn read_range(
         return None;
     }
     Some(values.into_iter().map(|value| (value, entry.value.span)).collect())
+}
+
+/// The first or last value of a range.
+fn read_end(kind: SettingType, path: &str, node: &Node, problems: &mut Problems<'_>) -> Option<Value> {
+    if kind.field().is_none() && scalar::number(&node.value).is_none() {
+        let found = node.value.describe();
+        problems
+            .error(node.span, format!("a range of `{path}` needs numbers, found {found}"))
+            .help("list its values");
+        return None;
+    }
+    kind.read(path, node, problems)
 }
 
 #[expect(

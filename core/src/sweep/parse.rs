@@ -8,10 +8,7 @@ use super::{
     diagnostic::{Diagnostic, Diagnostics, Problems, SweepSource},
     expand, file, raw,
 };
-use crate::{
-    needs::Needs,
-    settings::{self, TaskSettings, schema},
-};
+use crate::settings::{TaskSettings, schema};
 
 /// A valid sweep file.
 #[derive(Clone, Debug)]
@@ -27,18 +24,30 @@ pub struct Parsed {
 }
 
 impl Sweep {
-    /// Reads, checks and expands a sweep file. `origin` is its name, for messages.
+    /// The same as [`Self::parse_in`], for a file whose folder is not known: a program needs an absolute folder then.
+    ///
+    /// # Errors
+    /// As [`Self::parse_in`].
+    pub fn parse(source: &str, origin: &str) -> Result<Parsed, Diagnostics> {
+        Self::parse_in(source, origin, "")
+    }
+
+    /// Reads, checks and expands a sweep file. `origin` is its name, for messages; `folder` is the absolute path of
+    /// its folder, in which a program runs unless the file names another.
     ///
     /// # Errors
     /// If the text is not a valid sweep. The error has all problems, each with its position. Only a text that is not
     /// YAML ends at the first error.
-    pub fn parse(source: &str, origin: &str) -> Result<Parsed, Diagnostics> {
+    pub fn parse_in(source: &str, origin: &str, folder: &str) -> Result<Parsed, Diagnostics> {
         let source = SweepSource::new(source, origin);
         let mut problems = Problems::new(&source);
         let root = raw::read(&mut problems);
         blanks::warn(&mut problems);
         let Some(root) = root else { return Err(problems.fail()) };
-        let outline = file::read(&root, &mut problems);
+        let mut outline = file::read(&root, &mut problems);
+        if let Some(program) = &mut outline.program {
+            program.locate(folder, &mut problems);
+        }
         // A parameter with an error has no values, so a size would be wrong.
         if outline.parameters.iter().all(|parameter| !parameter.values.is_empty()) {
             expand::check_size(&outline, &mut problems);
@@ -47,6 +56,8 @@ impl Sweep {
             return Err(problems.fail());
         }
         let configurations = expand::expand(&outline, &mut problems);
+        let base = outline.settings(&outline.base);
+        let needs = outline.program.as_ref().map(|program| program.needs.clone()).unwrap_or_default();
         let (Some(name), 0) = (outline.name, problems.errors()) else { return Err(problems.fail()) };
         Ok(Parsed {
             sweep: Sweep {
@@ -58,10 +69,10 @@ impl Sweep {
                 retries: outline.retries,
                 checkpoint: outline.checkpoint,
                 schedule: outline.schedule,
-                needs: Needs::default(),
+                needs,
             },
             warnings: problems.finish().0,
-            base: TaskSettings::Network(settings::resolve(&outline.base)),
+            base,
             set: outline.base.into_keys().collect(),
         })
     }

@@ -9,12 +9,17 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    definition::{CheckpointSettings, ReportSettings, RetrySettings, ScheduleSettings},
+    definition::{CheckpointSettings, ReportSettings, RetrySettings, ScheduleSettings, Sweep},
     parse::Parsed,
 };
 use crate::{
-    id::{ConfigurationId, SweepName},
-    settings::schema::{FIELDS, Field},
+    id::{ConfigurationId, SweepId, SweepName, TaskId},
+    needs::Needs,
+    result::Direction,
+    settings::{
+        placeholders::{PlaceholderValues, shell_quoted},
+        schema::{FIELDS, Field},
+    },
     text::counted,
 };
 
@@ -29,6 +34,11 @@ pub struct Plan {
     pub seeds: Vec<u64>,
     /// Number of tasks: configurations times seeds.
     pub tasks: u64,
+    /// The words of the first task's command, if the sweep runs a program. `${checkpoint_dir}` stays as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub first_command: Vec<String>,
+    /// What each task needs of a slot.
+    pub needs: Needs,
     /// Number of groups of configurations that cannot be trained in one cohort with those of another group.
     pub cohorts: usize,
     /// The swept settings, in the order of the file.
@@ -119,6 +129,8 @@ impl Plan {
             configurations: sweep.configurations.len(),
             seeds: sweep.seeds.clone(),
             tasks: sweep.task_count(),
+            first_command: first_command(sweep),
+            needs: sweep.needs.clone(),
             cohorts: cohorts.len(),
             parameters: parameters.collect(),
             settings: planned_settings(parsed),
@@ -136,9 +148,29 @@ impl Plan {
     }
 }
 
+/// The first task's command, as far as it is known before the sweep has a number.
+fn first_command(sweep: &Sweep) -> Vec<String> {
+    let (Some(first), Some(seed)) = (sweep.configurations.first(), sweep.seeds.first()) else {
+        return Vec::new();
+    };
+    let Some(program) = first.settings.program() else { return Vec::new() };
+    let values = PlaceholderValues {
+        parameters: &program.parameters,
+        task: TaskId { sweep: SweepId(1), configuration: first.id, seed: *seed },
+        attempt: 1,
+        checkpoint_dir: "${checkpoint_dir}",
+    };
+    program.command.iter().flat_map(|word| values.word(word).unwrap_or_else(|_| vec![word.clone()])).collect()
+}
+
 fn planned_settings(parsed: &Parsed) -> Vec<PlannedSetting> {
     let flat = parsed.base.flat();
     let swept = &parsed.sweep.parameters;
+    if parsed.base.program().is_some() {
+        // Programs have no defaults that are known here.
+        let fixed = flat.into_iter().filter(|(path, _)| !swept.contains(path));
+        return fixed.map(|(path, value)| PlannedSetting { path, value, decided: Decided::Set }).collect();
+    }
     let named = flat.keys().chain(&parsed.set).chain(swept).map(String::as_str);
     let named: BTreeSet<_> = named.collect();
     let paths = |field: &'static Field| -> Vec<&str> {
@@ -177,7 +209,10 @@ impl fmt::Display for Plan {
             counted(*tasks, "task")
         )?;
         writeln!(f, "seeds: {}", some(self.seeds.iter().map(u64::to_string), 20))?;
-        if *cohorts == 1 {
+        if let [program, arguments @ ..] = self.first_command.as_slice() {
+            let words = std::iter::once(program).chain(arguments).map(|word| shell_quoted(word));
+            writeln!(f, "first task: {}", words.collect::<Vec<_>>().join(" "))?;
+        } else if *cohorts == 1 {
             writeln!(f, "all configurations can be trained in one cohort")?;
         } else {
             writeln!(f, "{cohorts} groups of configurations, each of which can be trained in one cohort")?;
@@ -215,12 +250,16 @@ impl fmt::Display for Plan {
             }
         }
 
-        writeln!(
-            f,
-            "\nreport: {}, intervals at {} confidence",
-            self.report.metrics.join(", "),
-            self.report.confidence
-        )?;
+        let directed = |name: &String| {
+            let direction = Direction::of(name, &self.report.better);
+            format!("{name} ({} is better)", direction.as_str())
+        };
+        // Those of the built-in metrics are known.
+        let metrics: Vec<String> = match self.first_command.as_slice() {
+            [] => self.report.metrics.clone(),
+            _ => self.report.metrics.iter().map(directed).collect(),
+        };
+        writeln!(f, "\nreport: {}, intervals at {} confidence", metrics.join(", "), self.report.confidence)?;
         let RetrySettings { max_attempts, initial_backoff, max_backoff } = &self.retries;
         writeln!(
             f,
@@ -228,6 +267,9 @@ impl fmt::Display for Plan {
             counted(u64::from(*max_attempts), "attempt")
         )?;
         match self.checkpoint.every_epochs {
+            _ if !self.first_command.is_empty() => {
+                writeln!(f, "checkpoints: by the program, in ${{checkpoint_dir}}")?;
+            }
             0 => writeln!(f, "checkpoints: none")?,
             epochs => writeln!(f, "checkpoints: every {}", counted(u64::from(epochs), "epoch"))?,
         }

@@ -1,7 +1,7 @@
 //! `seeds`, `report`, `retries`, `checkpoint`, `order` and `priority`.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
@@ -12,8 +12,13 @@ use super::{
     point::{Point, read_point},
     raw::{Node, Raw},
     scalar::{self, did_you_mean},
+    vocabulary::Vocabulary,
 };
-use crate::{result::metric, settings::schema::MAX_TEXT_BYTES, text::is_unprintable};
+use crate::{
+    result::{Direction, metric},
+    settings::schema::MAX_TEXT_BYTES,
+    text::is_unprintable,
+};
 
 /// Up to this value seeds are exact in tools that read every number as a double.
 const MAX_SEED: u64 = (1 << 53) - 1;
@@ -83,12 +88,18 @@ pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec
 
 pub(crate) fn default_report() -> ReportSettings {
     let metrics = [metric::ACCURACY, metric::LOSS, metric::F_SCORE];
-    ReportSettings { metrics: metrics.map(str::to_owned).to_vec(), confidence: 0.95, reference: None }
+    ReportSettings {
+        metrics: metrics.map(str::to_owned).to_vec(),
+        confidence: 0.95,
+        reference: None,
+        better: Default::default(),
+    }
 }
 
 /// Reads `report`, and the values that select the baseline, if they are given.
 pub(crate) fn read_report(
     node: &Node,
+    vocabulary: Vocabulary,
     mentions: &mut Mentions,
     problems: &mut Problems<'_>,
 ) -> (ReportSettings, Option<Point>) {
@@ -96,13 +107,25 @@ pub(crate) fn read_report(
     let mut baseline = None;
     for entry in scalar::map(node, "report", problems).unwrap_or_default() {
         match entry.key.as_str() {
-            "metrics" => mentions.metrics(read_metrics(&entry.value, problems)),
+            "metrics" => mentions.metrics(match vocabulary {
+                Vocabulary::Networks => read_metrics(&entry.value, problems),
+                Vocabulary::Own => read_own_metrics(&entry.value, problems),
+            }),
             "baseline" => {
-                baseline = read_point(&entry.value, "report.baseline", &mut Mentions::default(), problems);
+                baseline = read_point(
+                    &entry.value,
+                    "report.baseline",
+                    vocabulary,
+                    &mut Mentions::default(),
+                    problems,
+                );
                 if baseline.as_ref().is_some_and(|point| point.values.is_empty()) {
-                    problems
-                        .error(entry.value.span, "`report.baseline` names no values")
-                        .help("such as `{unimodal: true}`");
+                    problems.error(entry.value.span, "`report.baseline` names no values").help(
+                        match vocabulary {
+                            Vocabulary::Networks => "such as `{unimodal: true}`",
+                            Vocabulary::Own => "such as `{dropout: 0}`",
+                        },
+                    );
                 }
             }
             "confidence" => match scalar::number(&entry.value.value) {
@@ -114,11 +137,19 @@ pub(crate) fn read_report(
                     problems.error(entry.value.span, message).help("0.95 is usual");
                 }
             },
+            "better" if vocabulary == Vocabulary::Own => {
+                report.better = read_better(&entry.value, mentions, problems)
+            }
+            "better" => {
+                problems
+                    .error(entry.key_span, "`report.better` is for the metrics of programs")
+                    .help("of the built-in metrics, loss and mae are better if lower, all others if higher");
+            }
             "reference" => report.reference = read_reference(&entry.value, problems),
             _ => scalar::unknown_key(
                 entry,
                 "report",
-                &["metrics", "baseline", "confidence", "reference"],
+                &["metrics", "baseline", "confidence", "better", "reference"],
                 problems,
             ),
         }
@@ -139,6 +170,60 @@ fn read_reference(node: &Node, problems: &mut Problems<'_>) -> Option<String> {
         return None;
     }
     Some(path.to_owned())
+}
+
+/// The directions in which metrics get better.
+fn read_better(
+    node: &Node,
+    mentions: &mut Mentions,
+    problems: &mut Problems<'_>,
+) -> BTreeMap<String, Direction> {
+    let mut better = BTreeMap::new();
+    for entry in scalar::map(node, "report.better", problems).unwrap_or_default() {
+        let what = format!("report.better.{}", entry.key);
+        mentions.direction_of(&entry.key, entry.key_span);
+        let Some(word) = scalar::text(&entry.value, &what, problems) else { continue };
+        match Direction::ALL.into_iter().find(|direction| direction.as_str() == word) {
+            Some(direction) => {
+                better.insert(entry.key.clone(), direction);
+            }
+            None => {
+                problems
+                    .error(entry.value.span, format!("`{what}` must be `higher` or `lower`, found `{word}`"))
+                    .help("of a loss the lower value is better, of an accuracy the higher");
+            }
+        }
+    }
+    better
+}
+
+/// The names of a program's metrics.
+fn read_own_metrics(node: &Node, problems: &mut Problems<'_>) -> Vec<(String, Span)> {
+    let Some(items) = scalar::list(node, "report.metrics", problems) else { return Vec::new() };
+    if items.is_empty() {
+        problems
+            .error(node.span, "`report.metrics` is empty")
+            .help("name the metrics that the program reports");
+    }
+    let mut seen = HashMap::new();
+    let mut metrics = Vec::new();
+    for item in items {
+        let Some(name) = scalar::text(item, "report.metrics", problems) else { continue };
+        if name.trim().is_empty() || name.len() > metric::MAX_NAME_BYTES || name.chars().any(is_unprintable) {
+            problems.error(item.span, "this cannot be the name of a metric").help(format!(
+                "a name has 1 to {} bytes, without control characters",
+                metric::MAX_NAME_BYTES
+            ));
+            continue;
+        }
+        if let Some(first) = seen.insert(name, item.span) {
+            problems
+                .error(item.span, format!("the metric `{name}` is given twice"))
+                .note(first, "the first one is here");
+        }
+        metrics.push((name.to_owned(), item.span));
+    }
+    metrics
 }
 
 /// The metric names, with the modalities of a subset in sorted order: `loss@b+a` becomes `loss@a+b`.

@@ -20,9 +20,18 @@ impl ResultsTable {
     #[must_use]
     pub fn of(sweep: &Sweep, outcomes: &HashMap<(ConfigurationId, u64), TaskOutcome>) -> Self {
         let known = Known { sweep, outcomes };
-        let baseline = sweep.configurations.iter().find(|configuration| configuration.baseline);
-        let mut configurations: Vec<ConfigurationRow> =
-            sweep.configurations.iter().map(|configuration| known.row(configuration, baseline)).collect();
+        let baselines: BTreeMap<ConfigurationId, &Configuration> =
+            sweep.configurations.iter().filter(|it| it.baseline).map(|it| (it.id, it)).collect();
+        let only = if baselines.len() == 1 { baselines.values().next() } else { None };
+        let row = |configuration: &Configuration| {
+            let compared = match configuration.compared_with {
+                _ if configuration.baseline => None,
+                Some(id) => baselines.get(&id),
+                None => only,
+            };
+            known.row(configuration, compared.copied())
+        };
+        let mut configurations: Vec<ConfigurationRow> = sweep.configurations.iter().map(row).collect();
         correct(&mut configurations);
         Self {
             sweep: sweep.name.clone(),
@@ -31,6 +40,7 @@ impl ResultsTable {
             confidence: sweep.report.confidence,
             configurations,
             data_digests: known.data_digests(),
+            better: sweep.report.better.clone(),
         }
     }
 }
@@ -47,9 +57,9 @@ impl<'a> Known<'a> {
         let done: Vec<&TaskResult> = self.results(configuration).collect();
         let failed_seeds = self.failed_seeds(configuration);
         let expected = self.sweep.seeds.len();
-        let compared = baseline.filter(|baseline| baseline.id != configuration.id);
-        let comparisons = compared.map(|baseline| {
-            comparisons(configuration, baseline, &self.pairs(configuration, baseline), confidence)
+        let comparisons = baseline.map(|baseline| {
+            let pairs = self.pairs(configuration, baseline);
+            comparisons(configuration, baseline, &pairs, &self.sweep.report)
         });
         ConfigurationRow {
             id: configuration.id,

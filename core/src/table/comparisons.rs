@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::rows::ConfigurationRow;
 use crate::{
-    result::{TaskResult, metric},
+    result::{Direction, TaskResult, metric},
     settings::TrainingSettings,
     statistics::{Comparison, holm},
-    sweep::Configuration,
+    sweep::{Configuration, ReportSettings},
 };
 
 /// How a configuration compares with the baseline, by metric, given the results of both at each seed that both have.
@@ -15,9 +15,9 @@ pub(super) fn comparisons(
     configuration: &Configuration,
     baseline: &Configuration,
     pairs: &[(&TaskResult, &TaskResult)],
-    confidence: f64,
+    report: &ReportSettings,
 ) -> BTreeMap<String, Comparison> {
-    let mut comparisons = of_pairs(pairs, confidence);
+    let mut comparisons = of_pairs(pairs, report);
     // Otherwise the difference is kept, but co-learning is not its only cause.
     let is_co_learning = same_but_for_modalities(baseline, configuration);
     for (name, comparison) in &mut comparisons {
@@ -48,7 +48,7 @@ fn same_but_for_modalities(left: &Configuration, right: &Configuration) -> bool 
 }
 
 /// Comparisons of every metric that both results of all pairs (configuration, baseline) have.
-fn of_pairs(pairs: &[(&TaskResult, &TaskResult)], confidence: f64) -> BTreeMap<String, Comparison> {
+fn of_pairs(pairs: &[(&TaskResult, &TaskResult)], report: &ReportSettings) -> BTreeMap<String, Comparison> {
     let Some((first, _)) = pairs.first() else { return BTreeMap::new() };
     first
         .metrics
@@ -58,7 +58,8 @@ fn of_pairs(pairs: &[(&TaskResult, &TaskResult)], confidence: f64) -> BTreeMap<S
                 .iter()
                 .map(|(ours, baseline)| Some((*ours.metrics.get(name)?, *baseline.metrics.get(name)?)))
                 .collect();
-            let comparison = Comparison::of(&values?, metric::higher_is_better(name), confidence)?;
+            let higher_is_better = Direction::of(name, &report.better) == Direction::Higher;
+            let comparison = Comparison::of(&values?, higher_is_better, report.confidence)?;
             Some((name.clone(), comparison))
         })
         .collect()

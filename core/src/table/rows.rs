@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{
     failure::FailureReason,
     id::{ConfigurationId, SweepName},
-    result::{TaskResult, metric},
+    result::{Direction, TaskResult, metric},
     settings::TaskSettings,
     statistics::{Comparison, Summary, Verdict},
 };
@@ -43,6 +43,9 @@ pub struct ResultsTable {
     /// means that the file was changed in between, and that means mix different data.
     #[serde(default)]
     pub data_digests: BTreeMap<String, BTreeSet<String>>,
+    /// The directions that the sweep gives to metrics; see [`Self::direction`].
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub better: BTreeMap<String, Direction>,
 }
 
 /// One configuration of the table.
@@ -104,22 +107,41 @@ impl ResultsTable {
         counted.filter(|(_, files)| *files > 1)
     }
 
+    /// Whether higher or lower values of this metric are better.
+    #[must_use]
+    pub fn direction(&self, name: &str) -> Direction {
+        Direction::of(name, &self.better)
+    }
+
     /// The metric of the verdicts: the first of the shown metrics.
     #[must_use]
     pub fn verdict_metric(&self) -> Option<&str> {
         self.metrics.first().map(String::as_str)
     }
 
-    /// Whether the results are those of a regression. Its metrics have other meanings under the same names.
+    /// Whether the results are those of the built-in networks, whose metrics have fixed meanings. The metrics of a
+    /// program mean what its author says.
     #[must_use]
-    pub fn is_regression(&self) -> bool {
-        self.configurations.iter().any(|row| row.metrics.contains_key(metric::MAE))
+    pub fn is_of_networks(&self) -> bool {
+        self.configurations.iter().all(|row| row.settings.network().is_some())
     }
 
-    /// The row of the baseline.
+    /// Whether the results are those of a network's regression. Its metrics have other meanings under the same names.
+    #[must_use]
+    pub fn is_regression(&self) -> bool {
+        self.is_of_networks() && self.configurations.iter().any(|row| row.metrics.contains_key(metric::MAE))
+    }
+
+    /// The rows of the baselines. With several, each configuration is compared with the one that is like it otherwise.
+    pub fn baselines(&self) -> impl Iterator<Item = &ConfigurationRow> {
+        self.configurations.iter().filter(|row| row.baseline)
+    }
+
+    /// The row of the baseline; `None` without a baseline, and with several.
     #[must_use]
     pub fn baseline(&self) -> Option<&ConfigurationRow> {
-        self.configurations.iter().find(|row| row.baseline)
+        let mut baselines = self.baselines();
+        baselines.next().filter(|_| baselines.next().is_none())
     }
 
     /// The verdict on a row, for [`Self::verdict_metric`]. `None` for the baseline, if fewer than two seeds have both

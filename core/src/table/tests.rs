@@ -43,11 +43,17 @@ fn sweep(configurations: u64, seeds: u64) -> Sweep {
                 settings: TaskSettings::Network(settings.clone()),
                 values: BTreeMap::new(),
                 baseline: id == 0,
+                compared_with: None,
                 cohort_key: 0,
             })
             .collect(),
         seeds: (0..seeds).collect(),
-        report: ReportSettings { metrics: vec!["accuracy".into()], confidence: 0.95, reference: None },
+        report: ReportSettings {
+            metrics: vec!["accuracy".into()],
+            confidence: 0.95,
+            reference: None,
+            better: Default::default(),
+        },
         retries: RetrySettings {
             max_attempts: 3,
             initial_backoff: Duration::ZERO,

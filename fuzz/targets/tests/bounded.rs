@@ -30,7 +30,7 @@ fn task() -> Option<v1::TaskId> {
 }
 
 fn record() -> v1::EpochRecord {
-    v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 0.5, valid_accuracy: 0.25 }
+    v1::EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 0.5, valid_accuracy: 0.25, ..Default::default() }
 }
 
 fn result() -> v1::TaskResult {
@@ -66,7 +66,7 @@ fn sweep_files() {
 fn messages_of_workers() {
     use work_request::Message as Said;
     let held = vec![v1::HeldLease { token: 7, tasks: task().into_iter().collect() }];
-    let slots = vec![v1::Slot { index: 0, device: "cpu x1".to_owned(), max_cohort: 2 }];
+    let slots = vec![v1::Slot { index: 0, device: "cpu x1".to_owned(), max_cohort: 2, ..Default::default() }];
     let hello = v1::Hello {
         worker: "w".to_owned(),
         host: "h".to_owned(),
@@ -74,6 +74,7 @@ fn messages_of_workers() {
         slots,
         held,
         warnings: vec![],
+        ..Default::default()
     };
     let line = v1::LogLine { at: 1, source: v1::LogSource::Trainer.into(), text: "a line".to_owned() };
     let messages = [

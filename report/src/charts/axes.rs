@@ -26,8 +26,10 @@ pub(super) fn range(means: &[f64], ends: &[f64], bounds: Option<(f64, f64)>) -> 
     let high = ends.iter().copied().fold(highest, f64::max).min(highest + reach);
     // If the means are as far apart as f64 allows, the range is limited to these values.
     let pad = 0.06 * high - 0.06 * low;
+    // A program may measure something else under the name of a network's metric: accuracy in percent.
+    let bounds = bounds.filter(|(floor, ceiling)| *floor <= lowest && highest <= *ceiling);
     let (floor, ceiling) = bounds.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
-    let (low, high) = ((low - pad).max(floor.min(lowest)), (high + pad).min(ceiling.max(highest)));
+    let (low, high) = ((low - pad).max(floor), (high + pad).min(ceiling));
     (low.max(f64::MIN), high.min(f64::MAX))
 }
 
@@ -85,6 +87,8 @@ mod tests {
         assert!(close(narrow, (0.38 - 0.0084, 0.52 + 0.0084)), "{narrow:?}");
         let bounded = range(&[0.1, 0.95], &[0.05, 1.2], Some((0.0, 1.0)));
         assert!(close(bounded, (0.0, 1.0)), "{bounded:?}");
+        let percent = range(&[10.0, 95.0], &[], Some((0.0, 1.0)));
+        assert!(close(percent, (10.0 - 5.1, 95.0 + 5.1)), "{percent:?}");
         assert_eq!(range(&[], &[], None), (0.0, 1.0));
         assert_eq!(range(&[-1.7e308, 1.7e308], &[-1.7e308], None), (f64::MIN, f64::MAX));
     }

@@ -1,7 +1,9 @@
-//! Learning curves: training and validation loss and validation accuracy by epoch, averaged over seeds.
+//! Learning curves of networks: training and validation loss and validation accuracy by epoch, averaged over seeds.
+
+use std::collections::BTreeMap;
 
 use colearn_core::{
-    result::{EpochRecord, metric},
+    result::{curve, metric},
     statistics::Summary,
     table::{ConfigurationRow, ResultsTable},
 };
@@ -9,6 +11,7 @@ use colearn_core::{
 use super::{
     Chart, Group,
     axes::{self, Area},
+    panels,
 };
 use crate::{
     cells::{label, percent, setting_columns},
@@ -16,17 +19,17 @@ use crate::{
     svg::{Canvas, Glyph, Ink, Legend, Scale},
 };
 
-const WIDTH: f64 = 340.0;
+pub(super) const WIDTH: f64 = 340.0;
 /// Heights of the two plots.
 const LOSS: f64 = 150.0;
 const ACCURACY: f64 = 90.0;
 /// Gap between the two plots.
 const GAP: f64 = 14.0;
 /// The largest number of configurations that are drawn.
-const MAX_ROWS: usize = 24;
+pub(super) const MAX_ROWS: usize = 24;
 
 /// Mean and interval at every epoch.
-struct Curve(Vec<(f64, Summary)>);
+pub(super) struct Curve(pub(super) Vec<(f64, Summary)>);
 
 /// A configuration's curves.
 struct Curves<'t> {
@@ -48,20 +51,16 @@ struct Axes {
 
 /// One chart for each configuration, on one scale.
 pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
-    let best = table.verdict_metric().and_then(|name| best(table, name)).map(|row| row.id);
-    // The baseline and the best configuration are always drawn.
-    let mut rows: Vec<&ConfigurationRow> = table.configurations.iter().collect();
-    rows.sort_by_key(|row| !(row.baseline || Some(row.id) == best));
-    rows.truncate(MAX_ROWS);
-    let all: Vec<Curves<'_>> = table
-        .configurations
-        .iter()
-        .filter(|row| rows.iter().any(|chosen| chosen.id == row.id))
+    if !table.is_of_networks() {
+        return panels::group(material, table);
+    }
+    let all: Vec<Curves<'_>> = chosen(table)
+        .into_iter()
         .map(|row| Curves {
             row,
-            train: curve(material, row, |epoch| epoch.train_loss),
-            valid: curve(material, row, |epoch| epoch.valid_loss),
-            accuracy: curve(material, row, |epoch| epoch.valid_accuracy),
+            train: curve(material, row, curve::TRAIN_LOSS),
+            valid: curve(material, row, curve::VALID_LOSS),
+            accuracy: curve(material, row, curve::VALID_ACCURACY),
         })
         .filter(|curves| !curves.train.0.is_empty())
         .collect();
@@ -104,20 +103,34 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
     Group { charts, caption }
 }
 
-fn curve(material: &Material, row: &ConfigurationRow, loss: fn(&EpochRecord) -> f64) -> Curve {
-    let results = material.results(row.id);
-    let longest = results.iter().map(|(_, result)| result.history.len()).max().unwrap_or(0);
-    let points = (0..longest).filter_map(|index| {
-        let epochs: Vec<&EpochRecord> =
-            results.iter().filter_map(|(_, result)| result.history.get(index)).collect();
-        let losses: Vec<f64> = epochs.iter().map(|epoch| loss(epoch)).filter(|it| it.is_finite()).collect();
-        Some((f64::from(epochs.first()?.epoch), Summary::of(&losses, material.sweep.report.confidence)?))
-    });
+/// The configurations that are drawn, in the order of the grid: the baseline, the best one and the first others.
+pub(super) fn chosen(table: &ResultsTable) -> Vec<&ConfigurationRow> {
+    let best = table.verdict_metric().and_then(|name| best(table, name)).map(|row| row.id);
+    let mut rows: Vec<(usize, &ConfigurationRow)> = table.configurations.iter().enumerate().collect();
+    rows.sort_by_key(|(_, row)| !(row.baseline || Some(row.id) == best));
+    rows.truncate(MAX_ROWS);
+    rows.sort_by_key(|(index, _)| *index);
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+/// The mean over the seeds at each epoch, of the seeds that have a value there.
+pub(super) fn curve(material: &Material, row: &ConfigurationRow, name: &str) -> Curve {
+    let mut values: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+    for (_, result) in material.results(row.id) {
+        for record in &result.history {
+            let value = record.get(name).filter(|value| value.is_finite());
+            values.entry(record.epoch).or_default().extend(value);
+        }
+    }
+    let confidence = material.sweep.report.confidence;
+    let points = values
+        .into_iter()
+        .filter_map(|(epoch, values)| Some((f64::from(epoch), Summary::of(&values, confidence)?)));
     Curve(points.collect())
 }
 
 /// The range of an axis that shows these curves.
-fn range(curves: &[&Curve], bounds: Option<(f64, f64)>) -> (f64, f64) {
+pub(super) fn range(curves: &[&Curve], bounds: Option<(f64, f64)>) -> (f64, f64) {
     let points = || curves.iter().flat_map(|curve| &curve.0).map(|(_, it)| it);
     let means: Vec<f64> = points().map(|it| it.mean).collect();
     let ends: Vec<f64> = points().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
@@ -149,7 +162,7 @@ fn draw(curves: &Curves<'_>, axes: &Axes, title: &str) -> String {
 }
 
 /// Draws the means with the band of their intervals.
-fn draw_curve(canvas: &mut Canvas, Curve(points): &Curve, (x, y): (&Scale, &Scale), ink: Ink) {
+pub(super) fn draw_curve(canvas: &mut Canvas, Curve(points): &Curve, (x, y): (&Scale, &Scale), ink: Ink) {
     let side = |of: fn((f64, f64)) -> f64| {
         points
             .iter()

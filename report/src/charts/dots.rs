@@ -1,9 +1,6 @@
 //! A metric by configuration, for sweeps without a numeric parameter.
 
-use colearn_core::{
-    result::metric,
-    table::{ConfigurationRow, ResultsTable, RowState},
-};
+use colearn_core::table::{ConfigurationRow, ResultsTable, RowState};
 
 use super::{
     Chart,
@@ -12,7 +9,8 @@ use super::{
     lines::published_mean,
 };
 use crate::{
-    cells::{count, label, mean_and_deviation, metric_heading, setting_columns},
+    cells::{count, label, metric_heading, setting_columns},
+    numbers::Numbers,
     reference::Matched,
     svg::{Anchor, Canvas, Glyph, Ink, Legend, Scale, fitted},
 };
@@ -27,10 +25,11 @@ pub(super) const MAX_ROWS: usize = 40;
 /// Draws one metric, the best configuration first.
 pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched>) -> Chart {
     let columns = setting_columns(table);
-    let sign = if metric::higher_is_better(name) { -1.0 } else { 1.0 };
+    let direction = table.direction(name);
+    let numbers = Numbers::of(table);
     let mut rows: Vec<(&ConfigurationRow, _)> =
         table.configurations.iter().filter_map(|row| Some((row, row.metrics.get(name)?))).collect();
-    rows.sort_by(|left, right| (sign * left.1.mean).total_cmp(&(sign * right.1.mean)));
+    rows.sort_by(|left, right| direction.score(right.1.mean).total_cmp(&direction.score(left.1.mean)));
     rows.truncate(MAX_ROWS);
     let baseline = table.baseline().and_then(|row| row.metrics.get(name)).map(|it| it.mean);
 
@@ -62,7 +61,7 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
         let at = x.place(value);
         canvas.line((at, area.top), (at, area.bottom), Ink::Grid, 1.0, "");
     }
-    axes::horizontal(&mut canvas, area, &x, 4, &axis_title(table, name));
+    axes::horizontal(&mut canvas, area, &x, 4, &axis_title(table, name, area.right - area.left));
     if let Some(mean) = baseline {
         let at = x.place_within(mean);
         canvas.line((at, area.top), (at, area.bottom), Ink::Muted, 1.5, Glyph::DASHES);
@@ -74,7 +73,7 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
         if let (Some(low), Some(high)) = (it.ci_low, it.ci_high) {
             canvas.line((x.place_within(low), y), (x.place_within(high), y), Ink::ACCENT, 1.5, "");
         }
-        let hint = format!("{name_of}: {} (n = {})", mean_and_deviation(Some(it)), count(row));
+        let hint = format!("{name_of}: {} (n = {})", numbers.mean_and_deviation(Some(it)), count(row));
         let place = (x.place_within(it.mean), y);
         canvas.dot(place, 4.0, Ink::ACCENT, row.state != RowState::Complete, &hint);
         if let Some(said) = published_mean(published, row, name) {
@@ -84,7 +83,7 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
     }
     Chart {
         file: file_name(name),
-        title: metric_heading(name),
-        svg: canvas.finish(&format!("{} by configuration", metric_heading(name))),
+        title: metric_heading(table, name),
+        svg: canvas.finish(&format!("{} by configuration", metric_heading(table, name))),
     }
 }

@@ -9,7 +9,8 @@ use super::{
     swept::{Swept, SweptLine},
 };
 use crate::{
-    cells::{count, label, mean_and_deviation, metric_heading, setting_columns},
+    cells::{count, label, metric_heading, setting_columns},
+    numbers::Numbers,
     reference::{Matched, Published},
     report_data::best,
     svg::{Canvas, Glyph, Ink, Legend, Scale},
@@ -44,7 +45,7 @@ impl Frame {
         let y = Scale::linear(low, high, area.bottom, area.top);
         // The outermost marks keep a distance to the frame.
         let x = swept.scale(area.left + 10.0, area.right - 10.0);
-        axes::vertical(&mut canvas, area, &y, 5, &axis_title(table, name));
+        axes::vertical(&mut canvas, area, &y, 5, &axis_title(table, name, PLOT));
         axes::horizontal(&mut canvas, area, &x, 5, &swept.title);
         Self { canvas, area, x, y }
     }
@@ -124,7 +125,7 @@ pub(super) fn chart(
             true if is_best(line) => Ink::ACCENT,
             true => Ink::Grid,
         };
-        draw(&mut canvas, line, name, (&x, &y), ink, !many || is_best(line));
+        draw(&mut canvas, line, (name, Numbers::of(table)), (&x, &y), ink, !many || is_best(line));
     }
     for (at, row) in rows() {
         if let Some(it) = said(row) {
@@ -134,8 +135,8 @@ pub(super) fn chart(
     }
     Chart {
         file: file_name(name),
-        title: metric_heading(name),
-        svg: canvas.finish(&format!("{} by {}", metric_heading(name), swept.title)),
+        title: metric_heading(table, name),
+        svg: canvas.finish(&format!("{} by {}", metric_heading(table, name), swept.title)),
     }
 }
 
@@ -143,7 +144,7 @@ pub(super) fn chart(
 pub(super) fn draw(
     canvas: &mut Canvas,
     line: &SweptLine<'_>,
-    name: &str,
+    (name, numbers): (&str, Numbers),
     (x, y): (&Scale, &Scale),
     ink: Ink,
     marks: bool,
@@ -170,7 +171,7 @@ pub(super) fn draw(
     canvas.path(&means, ink, if marks { 2.0 } else { 1.0 });
     if marks && points.len() <= 60 {
         for (place, (_, at, row, it)) in means.iter().zip(&points) {
-            let hint = format!("{at}: {} (n = {})", mean_and_deviation(Some(it)), count(row));
+            let hint = format!("{at}: {} (n = {})", numbers.mean_and_deviation(Some(it)), count(row));
             canvas.dot(*place, 3.2, ink, row.state != RowState::Complete, &hint);
         }
     }

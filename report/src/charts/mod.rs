@@ -5,6 +5,7 @@ mod confusion;
 mod curves;
 mod dots;
 mod lines;
+mod panels;
 mod subsets;
 mod swept;
 
@@ -13,9 +14,10 @@ use std::collections::BTreeSet;
 use colearn_core::{result::metric, table::ResultsTable};
 
 use crate::{
-    cells::{metric_heading, percent},
+    cells::{metric_heading, names_modalities, percent},
     reference::Matched,
     report_data::Material,
+    svg::{Canvas, fitted},
 };
 
 /// A chart with its title.
@@ -88,12 +90,9 @@ impl Charts {
 
 fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
     let mut caption = format!(
-        "Mean over the seeds on the test split, primary modality alone{}, with its {} % interval.",
-        if table.metrics.iter().any(|name| metric::split(name).1.is_some()) {
-            " or the modalities in brackets"
-        } else {
-            ""
-        },
+        "Mean over the seeds{}{}, with its {} % interval.",
+        if table.is_of_networks() { " on the test split, primary modality alone" } else { "" },
+        if names_modalities(table) { " or the modalities in brackets" } else { "" },
         percent(table.confidence)
     );
     let swept = swept::Swept::of(table);
@@ -121,14 +120,19 @@ fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
         caption.push_str(" Intervals of two or three seeds are wide; some may be cut at the frame.");
     }
     if !missing.is_empty() {
-        let names: Vec<String> = missing.into_iter().map(|name| metric_heading(name)).collect();
+        let names: Vec<String> = missing.into_iter().map(|name| metric_heading(table, name)).collect();
         caption.push_str(&format!(" No result has {}.", names.join(", ")));
     }
     Group { charts, caption }
 }
 
-/// The axis title of this metric.
-fn axis_title(table: &ResultsTable, name: &str) -> String {
+/// The axis title of this metric, for an axis of this length.
+fn axis_title(table: &ResultsTable, name: &str, length: f64) -> String {
+    if !table.is_of_networks() {
+        let hint = format!(" ({} is better)", table.direction(name).as_str());
+        let room = length - hint.len() as f64 * Canvas::CHARACTER;
+        return fitted(&metric_heading(table, name), room) + &hint;
+    }
     let regression = table.is_regression();
     let hint = match metric::split(name).0 {
         metric::LOSS if regression => "MAE, lower is better",

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     cells::all_metrics,
+    numbers::Numbers,
     report_data::best,
     svg::{Glyph, Ink, Legend},
 };
@@ -59,7 +60,7 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
     let means: Vec<f64> = summaries.iter().map(|it| it.mean).collect();
     let ends: Vec<f64> = summaries.iter().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
     let (low, high) = axes::range(&means, &ends, axes::bounds(name));
-    let serving = serving(line, &names);
+    let serving = serving(table, line, &names);
 
     let mut legend = Legend::default();
     for (index, (_, text)) in names.iter().enumerate() {
@@ -74,7 +75,7 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
         canvas.line((at, area.top), (at, area.bottom), Ink::Text, 1.5, Glyph::DOTS);
     }
     for (index, (name, _)) in names.iter().enumerate() {
-        lines::draw(&mut canvas, line, name, (&x, &y), Ink::Series(index), true);
+        lines::draw(&mut canvas, line, (name, Numbers::of(table)), (&x, &y), Ink::Series(index), true);
     }
     Some(Chart {
         file: format!("subsets-{}", file_name(name)),
@@ -84,10 +85,9 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
 }
 
 /// The level that minimises the largest distance to the best mean of each metric; the lowest level on ties.
-fn serving(line: &SweptLine<'_>, names: &[(&str, String)]) -> Option<f64> {
+fn serving(table: &ResultsTable, line: &SweptLine<'_>, names: &[(&str, String)]) -> Option<f64> {
     let score = |row: &ConfigurationRow, name: &str| {
-        let sign = if metric::higher_is_better(name) { 1.0 } else { -1.0 };
-        row.metrics.get(name).map(|it| sign * it.mean)
+        row.metrics.get(name).map(|it| table.direction(name).score(it.mean))
     };
     let best: Vec<f64> = names
         .iter()

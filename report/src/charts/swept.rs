@@ -5,12 +5,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use colearn_core::{
     settings::schema::MODALITY_DROPOUT,
     table::{ConfigurationRow, ResultsTable},
+    text::one_line,
 };
 
 use crate::{
     cells::{setting_columns, short_path, value},
-    svg::Scale,
+    svg::{Scale, fitted},
 };
+
+/// The longest title of the axis, as a width.
+const LONGEST_TITLE: f64 = 360.0;
 
 /// The configurations, ordered by their first numeric parameter.
 pub(super) struct Swept<'t> {
@@ -22,8 +26,10 @@ pub(super) struct Swept<'t> {
     pub(super) log: bool,
     /// One line for each combination of the other parameters.
     pub(super) lines: Vec<SweptLine<'t>>,
-    /// Number of configurations, except the baseline, that do not set the parameter.
+    /// Number of configurations, except the baseline, that do not set the parameter to a number.
     outside: usize,
+    /// Whether one of them sets it to something else.
+    words: bool,
 }
 
 /// Configurations that differ in the parameter only.
@@ -73,6 +79,10 @@ impl<'t> Swept<'t> {
             log: false,
             lines,
             outside: table.configurations.len() - placed - usize::from(baseline_outside),
+            words: table
+                .configurations
+                .iter()
+                .any(|row| row.values.contains_key(path) && number(row, path).is_none() && !row.baseline),
         };
         let (lowest, highest) = swept.range();
         swept.log = lowest > 0.0 && highest / lowest >= 50.0;
@@ -97,10 +107,20 @@ impl<'t> Swept<'t> {
 
     /// A note about the configurations that the chart leaves out.
     pub(super) fn note(&self) -> String {
-        match self.outside {
-            0 => String::new(),
-            1 => " One configuration that does not set this parameter is in the table alone.".to_owned(),
-            more => format!(" {more} configurations that do not set this parameter are in the table alone."),
+        match (self.outside, self.words) {
+            (0, _) => String::new(),
+            (1, true) => {
+                " One configuration without a number for this parameter is in the table alone.".to_owned()
+            }
+            (more, true) => {
+                format!(" {more} configurations without a number for this parameter are in the table alone.")
+            }
+            (1, false) => {
+                " One configuration that does not set this parameter is in the table alone.".to_owned()
+            }
+            (more, false) => {
+                format!(" {more} configurations that do not set this parameter are in the table alone.")
+            }
         }
     }
 }
@@ -121,7 +141,9 @@ fn follows(other: &str, rows: &[(f64, &ConfigurationRow)]) -> bool {
 
 /// The parameter, and the parameters that always have the same value: `modality dropout of audio and video`.
 fn title(path: &str, columns: &[String], rows: &[(f64, &ConfigurationRow)]) -> String {
-    let Some(first) = path.strip_prefix(MODALITY_DROPOUT) else { return path.to_owned() };
+    let Some(first) = path.strip_prefix(MODALITY_DROPOUT) else {
+        return fitted(&one_line(path), LONGEST_TITLE);
+    };
     let mut modalities = vec![first];
     for other in columns.iter().filter(|other| *other != path) {
         let same = rows.iter().all(|(x, row)| number(row, other) == Some(*x));

@@ -1,6 +1,9 @@
 //! The origin of the results.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use colearn_core::{
     table::ResultsTable,
@@ -33,8 +36,19 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
     fact("colearn", format!("{}{commit}", provenance.version));
     for (name, digests) in &table.data_digests {
         let digests: Vec<String> = digests.iter().map(|digest| format!("sha256 {digest}")).collect();
-        let several = if digests.len() > 1 { ": different files, which the means mix" } else { "" };
-        fact(&format!("data set {name}"), format!("{}{several}", digests.join(", ")));
+        let (what, files) =
+            if table.is_of_networks() { ("data set", "files") } else { ("program", "versions") };
+        let several = if digests.len() > 1 {
+            format!(": different {files}, which the means mix")
+        } else {
+            String::new()
+        };
+        fact(&format!("{what} {name}"), format!("{}{several}", digests.join(", ")));
+    }
+    let commits: BTreeSet<&str> = material.done().map(|result| result.commit.as_str()).collect();
+    let commits: Vec<String> = commits.into_iter().filter(|it| !it.is_empty()).map(str::to_owned).collect();
+    if !commits.is_empty() {
+        fact("commit of the program", some(&commits, ", "));
     }
     let devices = material.devices();
     let trained: Vec<String> = devices
@@ -69,6 +83,7 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
         .iter()
         .flat_map(|it| material.results(it.id))
         .map(|(_, result)| result.parameters)
+        .filter(|parameters| *parameters > 0)
         .collect();
     parameters.sort_unstable();
     parameters.dedup();
@@ -87,10 +102,15 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
         }
         fact(path, some(&values, ", "));
     }
-    if let Some(baseline) = table.baseline() {
-        fact("baseline", format!("{} ({})", label(baseline, &columns), baseline.id));
+    let baselines: Vec<String> =
+        table.baselines().map(|row| format!("{} ({})", label(row, &columns), row.id)).collect();
+    match baselines.as_slice() {
+        [] => {}
+        [only] => fact("baseline", only.clone()),
+        several => fact("baselines", some(several, "; ")),
     }
-    fact("metrics", format!("{}; verdicts are about the first", sweep.report.metrics.join(", ")));
+    let first = if table.is_of_networks() { "verdicts are" } else { "the comparison in the table is" };
+    fact("metrics", format!("{}; {first} about the first", sweep.report.metrics.join(", ")));
     fact("confidence", format!("{} %", percent(sweep.report.confidence)));
     fact(
         "retries",

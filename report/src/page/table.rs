@@ -9,10 +9,8 @@ use colearn_core::{
 };
 
 use crate::{
-    cells::{
-        self, count, decimal, label, mean_and_deviation, metric_heading, note, setting, setting_columns,
-        signed, verdict_heading,
-    },
+    cells::{count, label, metric_heading, note, setting, setting_columns, verdict_heading},
+    numbers::Numbers,
     reference::{Matched, Reference},
     report_data::{Material, best},
     svg::escape,
@@ -91,10 +89,11 @@ fn class_of(row: &ConfigurationRow) -> &'static str {
 /// The main table.
 pub(super) fn results(table: &ResultsTable) -> String {
     let settings = setting_columns(table);
+    let numbers = Numbers::of(table);
     let verdicts = verdict_heading(table);
     let mut heading = settings.clone();
     heading.push("n".to_owned());
-    heading.extend(table.metrics.iter().map(|name| metric_heading(name)));
+    heading.extend(table.metrics.iter().map(|name| metric_heading(table, name)));
     heading.extend(verdicts.iter().map(|name| format!("<{name}")));
     let notes: Vec<String> = table.configurations.iter().map(|row| note(row, verdicts.is_none())).collect();
     let noted = notes.iter().any(|note| !note.is_empty());
@@ -106,11 +105,11 @@ pub(super) fn results(table: &ResultsTable) -> String {
         cells.push(Cell::new(&count(row)));
         for (name, best) in table.metrics.iter().zip(&best) {
             let class = if *best == Some(row.id) { "best" } else { "" };
-            cells.push(Cell::html(class, escape(&mean_and_deviation(row.metrics.get(name)))));
+            cells.push(Cell::html(class, escape(&numbers.mean_and_deviation(row.metrics.get(name)))));
         }
         if let Some(name) = table.verdict_metric().filter(|_| verdicts.is_some()) {
             let comparison = row.comparisons.get(name);
-            let text = comparison.map_or_else(String::new, cells::difference);
+            let text = comparison.map_or_else(String::new, |it| numbers.difference(it));
             let missing = comparison.filter(|it| it.pairs < row.expected);
             let pairs =
                 missing.map_or_else(String::new, |it| format!(" ({})", counted_len(it.pairs, "pair")));
@@ -129,6 +128,7 @@ pub(super) fn results(table: &ResultsTable) -> String {
 /// Published means beside the means of the sweep.
 pub(super) fn published(table: &ResultsTable, reference: &Reference, published: &Matched) -> String {
     let columns = setting_columns(table);
+    let numbers = Numbers::of(table);
     let mut text =
         format!("<p class=\"note\">From {}. {}</p>\n", escape(&published.origin), escape(&reference.source));
     for warning in &published.warnings {
@@ -146,7 +146,7 @@ pub(super) fn published(table: &ResultsTable, reference: &Reference, published: 
     let mut heading = vec!["<configuration".to_owned(), "n".to_owned()];
     for name in &names {
         heading.extend([
-            format!("{} published", metric_heading(name)),
+            format!("{} published", metric_heading(table, name)),
             "here".to_owned(),
             "difference".to_owned(),
         ]);
@@ -158,9 +158,9 @@ pub(super) fn published(table: &ResultsTable, reference: &Reference, published: 
         for name in &names {
             let said = means.iter().find(|it| it.metric == *name);
             let here = row.metrics.get(*name);
-            let both = said.zip(here).map(|(said, here)| signed(here.mean - said.mean));
+            let both = said.zip(here).map(|(said, here)| numbers.signed(here.mean - said.mean));
             cells.push(Cell::new(said.map_or("-", |it| &it.written)));
-            cells.push(Cell::new(&mean_and_deviation(here)));
+            cells.push(Cell::new(&numbers.mean_and_deviation(here)));
             cells.push(Cell::new(both.as_deref().unwrap_or("-")));
         }
         grid.row(class_of(row), &cells);
@@ -174,6 +174,7 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
     const MAX_SEEDS: usize = 50;
     let Some(name) = table.verdict_metric() else { return String::new() };
     let columns = setting_columns(table);
+    let numbers = Numbers::of(table);
     let seeds = &material.sweep.seeds[..material.sweep.seeds.len().min(MAX_SEEDS)];
     let mut heading = vec!["<configuration".to_owned()];
     heading.extend(seeds.iter().map(|seed| format!("seed {seed}")));
@@ -182,7 +183,7 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
         let mut cells = vec![Cell::left(&label(row, &columns))];
         cells.extend(seeds.iter().map(|seed| match material.outcomes.get(&(row.id, *seed)) {
             Some(TaskOutcome::Done(result)) => {
-                Cell::new(&result.metrics.get(name).map_or_else(|| "-".to_owned(), |value| decimal(*value)))
+                Cell::new(&result.metrics.get(name).map_or_else(|| "-".to_owned(), |it| numbers.plain(*it)))
             }
             Some(TaskOutcome::Failed(reason)) => Cell::html("ncl", escape(reason.as_str())),
             None => Cell::html("neutral", "missing".to_owned()),
@@ -194,7 +195,7 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
         if more > 0 { format!(" ({} more not shown)", counted_len(more, "seed")) } else { String::new() };
     format!(
         "<details><summary>{} of every task{more}</summary>\n{}</details>\n",
-        escape(&metric_heading(name)),
+        escape(&metric_heading(table, name)),
         grid.finish()
     )
 }

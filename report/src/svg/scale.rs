@@ -70,12 +70,19 @@ fn round_step(rough: f64) -> (f64, i32) {
         .into_iter()
         .find(|(factor, _)| factor * unit >= rough * (1.0 - 1e-9))
         .unwrap_or((10.0, -1));
-    (factor * unit, (more - power).max(0))
+    (factor * unit, more - power)
 }
 
+/// A tick with this number of decimals, negative for multiples of powers of ten.
 fn in_decimals(value: f64, decimals: i32) -> String {
     if decimals > 6 || value.abs() >= 1e7 {
-        return format!("{value:.1e}");
+        if value.abs() < f64::MIN_POSITIVE {
+            return "0".to_owned();
+        }
+        // As many digits as tell neighbouring ticks apart, but no text that is too wide for its place.
+        let digits = (value.abs().log10().floor() as i32 + decimals).clamp(1, 3) as usize;
+        let text = format!("{value:.digits$e}");
+        return if text.len() < 10 { text } else { format!("{value:.1e}") };
     }
     let text = format!("{value:.*}", usize::try_from(decimals).unwrap_or(0));
     // A rounded tick must not be "-0".
@@ -100,6 +107,11 @@ mod tests {
         assert_eq!(texts(&Scale::linear(0.263, 0.487, 0.0, 100.0)), ["0.30", "0.35", "0.40", "0.45"]);
         assert_eq!(texts(&Scale::linear(0.0, 12.0, 0.0, 1.0)), ["0.0", "2.5", "5.0", "7.5", "10.0"]);
         assert_eq!(texts(&Scale::linear(-0.1, 0.1, 0.0, 1.0)), ["-0.10", "-0.05", "0.00", "0.05", "0.10"]);
+        let small = texts(&Scale::linear(3.12e-7, 3.19e-7, 0.0, 1.0));
+        assert_eq!(small, ["3.12e-7", "3.14e-7", "3.16e-7", "3.18e-7"]);
+        assert_eq!(texts(&Scale::linear(0.0, 4e-7, 0.0, 1.0))[..2], ["0", "1.0e-7"]);
+        let large = texts(&Scale::linear(12_300_000.0, 12_350_000.0, 0.0, 1.0));
+        assert_eq!(large[..2], ["1.230e7", "1.231e7"]);
         assert_eq!(texts(&Scale::logarithmic(1e-4, 1e-1, 0.0, 1.0)), ["1e-4", "1e-3", "1e-2", "1e-1"]);
     }
 

@@ -6,7 +6,7 @@ use colearn_core::{
 };
 use serde_json::Value;
 
-use crate::cells::{all_metrics, row_warning, setting_columns, value};
+use crate::cells::{all_metrics, file_column, row_warning, setting_columns, value};
 
 /// The columns of every metric, in order; the heading is `{metric}_{name}`.
 pub(crate) type NumberColumn = (&'static str, fn(&ConfigurationRow, &str) -> Option<f64>);
@@ -34,7 +34,7 @@ pub(crate) fn verdict(row: &ConfigurationRow, name: &str) -> &'static str {
 }
 
 /// A number with all its digits. Very large numbers have an exponent; without it they would have up to 309 digits.
-fn digits(number: f64) -> String {
+pub(super) fn digits(number: f64) -> String {
     if number.abs() < 1e16 { number.to_string() } else { format!("{number:e}") }
 }
 
@@ -48,7 +48,7 @@ fn cell(setting: &Value) -> String {
 
 /// Text that a spreadsheet does not evaluate: an apostrophe precedes text that begins like a formula
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>), and characters that control a terminal are removed.
-fn plain_text(text: &str) -> String {
+pub(super) fn plain_text(text: &str) -> String {
     let text = one_line(text);
     // A spreadsheet skips leading blanks.
     if text.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) {
@@ -61,10 +61,9 @@ fn plain_text(text: &str) -> String {
 #[must_use]
 pub fn csv(table: &ResultsTable) -> String {
     let settings = setting_columns(table);
-    let text = |path: &String| plain_text(path);
     let metrics = all_metrics(table);
     let mut heading: Vec<String> = vec!["id".into()];
-    heading.extend(settings.iter().map(text));
+    heading.extend(settings.iter().map(|path| plain_text(&file_column(path, &metrics))));
     heading.extend(["baseline", "n", "expected", "state"].map(String::from));
     for name in &metrics {
         heading.extend(NUMBERS.iter().map(|(part, _)| plain_text(&format!("{name}_{part}"))));
@@ -84,8 +83,13 @@ pub fn csv(table: &ResultsTable) -> String {
         cells.push(row_warning(table, row).map(|warning| plain_text(&warning)).unwrap_or_default());
         cells
     });
+    written(std::iter::once(heading).chain(records))
+}
+
+/// The text of records of equal length.
+pub(super) fn written(records: impl Iterator<Item = Vec<String>>) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
-    for record in std::iter::once(heading).chain(records) {
+    for record in records {
         writer.write_record(&record).expect("records of equal length written to memory");
     }
     let bytes = writer.into_inner().expect("flushing to memory");

@@ -31,7 +31,7 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
             document
         })
         .collect();
-    let document = json!({
+    let mut document = json!({
         "sweep": table.sweep,
         "confidence": table.confidence,
         "verdict_metric": table.verdict_metric(),
@@ -39,6 +39,9 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
         "warnings": warnings(table),
         "configurations": configurations,
     });
+    if !table.better.is_empty() {
+        document["better"] = json!(table.better);
+    }
     format!("{document:#}\n")
 }
 
@@ -46,12 +49,47 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
 /// such as a modality dropout of zero, but readers look for the values of the sweep file.
 fn settings(row: &ConfigurationRow) -> Value {
     let mut settings = json!(row.settings);
+    // Those of a program are complete, and its parameters have no paths.
+    if row.settings.program().is_some() {
+        return settings;
+    }
     for (path, value) in &row.values {
-        let mut place = &mut settings;
-        for key in path.split('.') {
-            place = &mut place[key];
-        }
-        *place = value.clone();
+        set(&mut settings, path, value);
     }
     settings
+}
+
+/// Sets a value by its dotted path, unless the path leads through something that is no mapping.
+fn set(settings: &mut Value, path: &str, value: &Value) {
+    let mut place = settings;
+    for key in path.split('.') {
+        if place.is_null() {
+            *place = json!({});
+        }
+        let Value::Object(entries) = place else { return };
+        place = entries.entry(key).or_insert(Value::Null);
+    }
+    *place = value.clone();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_set_where_its_path_leads() {
+        let mut settings = json!({"model": {"hidden": 8}, "epochs": 3});
+        for (path, value) in [
+            ("model.hidden", json!(16)),
+            ("modality_dropout.audio", json!(0.0)),
+            ("epochs.late", json!(1)),
+            ("unimodal", json!(true)),
+        ] {
+            set(&mut settings, path, &value);
+        }
+        let expected = json!({
+            "model": {"hidden": 16}, "epochs": 3, "modality_dropout": {"audio": 0.0}, "unimodal": true
+        });
+        assert_eq!(settings, expected);
+    }
 }

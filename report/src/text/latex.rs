@@ -2,12 +2,15 @@
 
 use std::fmt::Write as _;
 
-use colearn_core::{statistics::Summary, table::ResultsTable, text::counted_len};
+use colearn_core::{
+    statistics::Summary,
+    table::ResultsTable,
+    text::{counted_len, one_line},
+};
 
 use crate::{
-    cells::{
-        count, decimal, metric_heading, percent, setting, setting_columns, signed, verdict_heading, warnings,
-    },
+    cells::{count, metric_heading, percent, setting, setting_columns, verdict_heading, warnings},
+    numbers::Numbers,
     report_data::best,
 };
 
@@ -16,10 +19,11 @@ use crate::{
 pub fn latex(table: &ResultsTable) -> String {
     let settings = setting_columns(table);
     let verdicts = verdict_heading(table);
+    let written = Numbers::of(table);
     let numbers = 1 + table.metrics.len();
     let mut heading: Vec<String> = settings.iter().map(|path| escape(path)).collect();
     heading.push("$n$".to_owned());
-    heading.extend(table.metrics.iter().map(|name| escape(&metric_heading(name))));
+    heading.extend(table.metrics.iter().map(|name| escape(&metric_heading(table, name))));
     heading.extend(verdicts.as_deref().map(escape));
     let columns = format!(
         "{}{}{}",
@@ -38,13 +42,13 @@ pub fn latex(table: &ResultsTable) -> String {
             let bold = best(table, name)
                 .and_then(|best| best.metrics.get(name))
                 .is_some_and(|best| row.metrics.get(name).is_some_and(|summary| summary.mean == best.mean));
-            cells.push(number(row.metrics.get(name), bold));
+            cells.push(number(row.metrics.get(name), bold, written));
         }
         if verdicts.is_some() {
             let comparison = table.verdict_metric().and_then(|name| row.comparisons.get(name));
             cells.push(comparison.map_or_else(String::new, |it| {
                 let word = it.verdict.map_or("", |verdict| verdict.as_str());
-                format!("{word} ${}$", signed(it.mean_difference)).trim_start().to_owned()
+                format!("{word} ${}$", powers(&written.signed(it.mean_difference))).trim_start().to_owned()
             }));
         }
         let _ = writeln!(text, "    {} \\\\", cells.join(" & "));
@@ -58,8 +62,12 @@ pub fn latex(table: &ResultsTable) -> String {
     if verdicts.is_some() {
         let _ = write!(
             caption,
-            " Last column: mean difference to the baseline, paired by seed; neutral where its {}\\,\\% interval holds zero.",
-            percent(table.confidence)
+            " Last column: mean difference to the baseline, paired by seed{}.",
+            if table.is_of_networks() {
+                format!("; neutral where its {}\\,\\% interval holds zero", percent(table.confidence))
+            } else {
+                String::new()
+            }
         );
     }
     if missing > 0 {
@@ -72,19 +80,27 @@ pub fn latex(table: &ResultsTable) -> String {
     text
 }
 
-fn number(summary: Option<&Summary>, bold: bool) -> String {
-    let text = match summary {
+fn number(summary: Option<&Summary>, bold: bool, written: Numbers) -> String {
+    let text = match summary.map(|summary| written.parts(summary)) {
         None => return "--".to_owned(),
-        Some(Summary { mean, std: None, .. }) => decimal(*mean),
-        Some(Summary { mean, std: Some(std), .. }) => format!("{} \\pm {}", decimal(*mean), decimal(*std)),
+        Some((mean, None)) => powers(&mean),
+        Some((mean, Some(std))) => format!("{} \\pm {}", powers(&mean), powers(&std)),
     };
     if bold { format!("$\\mathbf{{{text}}}$") } else { format!("${text}$") }
+}
+
+/// A number in which an exponent is a power of ten, for formulas.
+fn powers(number: &str) -> String {
+    match number.split_once('e') {
+        Some((mantissa, exponent)) => format!("{mantissa} \\times 10^{{{exponent}}}"),
+        None => number.to_owned(),
+    }
 }
 
 /// Escapes text for LaTeX.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
+    for character in one_line(text).chars() {
         match character {
             '\\' => escaped.push_str("\\textbackslash{}"),
             '~' => escaped.push_str("\\textasciitilde{}"),
@@ -93,7 +109,8 @@ fn escape(text: &str) -> String {
                 escaped.push('\\');
                 escaped.push(character);
             }
-            '\n' | '\r' => escaped.push(' '),
+            // At the begin of a row it would be an argument of the command before.
+            '[' => escaped.push_str("{[}"),
             other => escaped.push(other),
         }
     }

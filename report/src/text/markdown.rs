@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use colearn_core::{table::ResultsTable, text::one_line};
 
 use crate::{
-    cells::{decimal, heading_and_rows, label, setting_columns, signed, summary_line, warnings},
+    cells::{heading_and_rows, label, setting_columns, summary_line, warnings},
+    numbers::Numbers,
     reference::Matched,
 };
 
@@ -35,26 +36,45 @@ fn line(cells: &[String]) -> String {
     format!("| {} |\n", cells.join(" | "))
 }
 
-/// Makes a cell one line; a bar would end it, and an angle bracket would begin a tag.
+/// Makes a cell one line, in which nothing is markup: a bar would end the cell, an angle bracket begin a tag, and others
+/// emphasis, code or a link. An underscore within a word is none.
 fn escape(cell: &str) -> String {
-    one_line(cell).replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;")
+    let cell = one_line(cell);
+    let links = cell.contains("](");
+    let mut escaped = String::with_capacity(cell.len());
+    let mut characters = cell.chars().peekable();
+    let mut before = ' ';
+    while let Some(character) = characters.next() {
+        let within = before.is_alphanumeric() && characters.peek().is_some_and(|next| next.is_alphanumeric());
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '\\' | '|' | '*' | '`' | '~' => escaped.extend(['\\', character]),
+            '_' if !within => escaped.extend(['\\', character]),
+            '[' if links => escaped.extend(['\\', character]),
+            _ => escaped.push(character),
+        }
+        before = character;
+    }
+    escaped
 }
 
 fn beside(table: &ResultsTable, published: &Matched) -> String {
     let columns = setting_columns(table);
+    let numbers = Numbers::of(table);
     let heading = ["configuration", "metric", "published", "here", "difference"].map(str::to_owned);
     let mut text = format!("\nPublished means, from {}:\n\n{}", escape(&published.origin), line(&heading));
     text.push_str("| --- | --- | ---: | ---: | ---: |\n");
     for row in &table.configurations {
         for it in published.rows.get(&row.id).into_iter().flatten() {
             let here = row.metrics.get(&it.metric).map(|summary| summary.mean);
-            let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), decimal);
+            let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| numbers.plain(it));
             text.push_str(&line(&[
                 label(row, &columns),
                 it.metric.clone(),
                 it.written.clone(),
                 number(here),
-                here.map_or_else(|| "-".to_owned(), |here| signed(here - it.mean)),
+                here.map_or_else(|| "-".to_owned(), |here| numbers.signed(here - it.mean)),
             ]));
         }
     }
@@ -62,4 +82,22 @@ fn beside(table: &ResultsTable, published: &Matched) -> String {
         let _ = writeln!(text, "\n{}", escape(warning));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escape;
+
+    #[test]
+    fn nothing_in_a_cell_is_markup() {
+        for (cell, escaped) in [
+            ("f_score 0.4 [0.1, 0.2]", "f_score 0.4 [0.1, 0.2]"),
+            ("a|b<i>\n&lt;", "a\\|b&lt;i> &amp;lt;"),
+            ("__init__ _x_ a__b", "\\_\\_init\\_\\_ \\_x\\_ a\\_\\_b"),
+            ("*a* `b` ~c~ \\", "\\*a\\* \\`b\\` \\~c\\~ \\\\"),
+            ("[a](b)", "\\[a](b)"),
+        ] {
+            assert_eq!(escape(cell), escaped);
+        }
+    }
 }

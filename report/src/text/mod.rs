@@ -1,6 +1,7 @@
 //! The results table as text.
 
 mod csv;
+mod curves;
 mod json;
 mod latex;
 mod markdown;
@@ -8,6 +9,7 @@ mod markdown;
 pub use csv::csv;
 #[cfg(feature = "parquet")]
 pub(crate) use csv::{NUMBERS, verdict};
+pub(crate) use curves::curves;
 pub use json::json;
 pub use latex::latex;
 pub use markdown::markdown;

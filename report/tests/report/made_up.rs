@@ -60,12 +60,12 @@ pub(crate) fn result(accuracy: f64, seed: u64, epochs: u32, classes: usize) -> T
     let f_score = accuracy - 0.01 + draws.next() * 0.01;
     let history = (1..=epochs).map(|epoch| {
         let decay = (-f64::from(epoch) / 12.0).exp();
-        EpochRecord {
+        EpochRecord::of_network(
             epoch,
-            train_loss: loss * (0.55 + 0.7 * decay) + draws.next() * 0.02,
-            valid_loss: loss * (0.98 + 0.35 * decay) + f64::from(epoch) * 0.002 + draws.next() * 0.02,
-            valid_accuracy: accuracy * (1.0 - 0.5 * decay),
-        }
+            loss * (0.55 + 0.7 * decay) + draws.next() * 0.02,
+            loss * (0.98 + 0.35 * decay) + f64::from(epoch) * 0.002 + draws.next() * 0.02,
+            accuracy * (1.0 - 0.5 * decay),
+        )
     });
     let history = history.collect();
     let confusion = (0..classes)

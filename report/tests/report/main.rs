@@ -7,6 +7,7 @@ mod files;
 mod made_up;
 mod mixed_data;
 mod odd_sweeps;
+mod programs;
 mod reference;
 mod regression;
 

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use colearn_core::{failure::FailureReason, table::TaskOutcome};
+use colearn_core::{failure::FailureReason, result::EpochRecord, table::TaskOutcome};
 
 use crate::{
     Written,
@@ -186,7 +186,7 @@ fn numbers_of_any_size_are_told_in_a_few_digits_and_are_never_infinite() {
             let sign = if (id.0 ^ seed).is_multiple_of(2) { -1.0 } else { 1.0 };
             result.metrics.values_mut().for_each(|value| *value = sign * size);
             for epoch in &mut result.history {
-                (epoch.train_loss, epoch.valid_loss) = (size, sign * size);
+                *epoch = EpochRecord::of_network(epoch.epoch, size, sign * size, 0.5);
             }
         }
         let report = Written::new(&material);

@@ -1,4 +1,4 @@
-//! Detects kills by the system's out-of-memory killer.
+//! Kills by the system's out-of-memory killer.
 
 use std::{fs, path::PathBuf};
 

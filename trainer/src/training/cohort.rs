@@ -150,12 +150,12 @@ impl<'a> Cohort<'a> {
             if !evaluation.loss.is_finite() {
                 continue;
             }
-            let record = EpochRecord {
-                epoch: member.state.epoch + 1,
-                train_loss: losses[k],
-                valid_loss: evaluation.loss,
-                valid_accuracy: evaluation.accuracy(),
-            };
+            let record = EpochRecord::of_network(
+                member.state.epoch + 1,
+                losses[k],
+                evaluation.loss,
+                evaluation.accuracy(),
+            );
             if member.take(record.clone()) {
                 self.network.keep_as_best(k as i64);
             }

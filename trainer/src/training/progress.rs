@@ -1,7 +1,7 @@
 //! The progress of a member.
 
 use colearn_core::{
-    result::EpochRecord,
+    result::{EpochRecord, curve},
     settings::{Keep, Schedule},
 };
 use serde::{Deserialize, Serialize};
@@ -63,7 +63,9 @@ impl Progress {
 
     /// Adds a finished epoch; returns whether its weights are the best now.
     pub(super) fn take(&mut self, record: EpochRecord) -> bool {
-        let (epoch, loss) = (record.epoch, record.valid_loss);
+        let epoch = record.epoch;
+        // The records of the loop always have it.
+        let loss = record.get(curve::VALID_LOSS).unwrap_or(f64::INFINITY);
         let state = &mut self.state;
         state.epoch = epoch;
         state.history.push(record);
@@ -131,7 +133,7 @@ mod tests {
     }
 
     fn record(epoch: u32, valid_loss: f64) -> EpochRecord {
-        EpochRecord { epoch, train_loss: 1.0, valid_loss, valid_accuracy: 0.5 }
+        EpochRecord::of_network(epoch, 1.0, valid_loss, 0.5)
     }
 
     #[test]

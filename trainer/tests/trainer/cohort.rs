@@ -2,7 +2,7 @@
 
 use colearn_core::{
     failure::FailureReason,
-    result::{TaskResult, metric},
+    result::{TaskResult, curve, metric},
     settings::{BiEflstmSettings, ModelSettings},
 };
 use colearn_data_format::write;
@@ -26,7 +26,12 @@ fn a_cohort_learns_and_its_results_are_complete() {
             result.history.iter().map(|record| record.epoch).collect::<Vec<_>>(),
             (1..=12).collect::<Vec<_>>()
         );
-        let best = result.history.iter().rev().min_by(|a, b| a.valid_loss.total_cmp(&b.valid_loss)).unwrap();
+        let best = result
+            .history
+            .iter()
+            .rev()
+            .min_by(|a, b| a.values[curve::VALID_LOSS].total_cmp(&b.values[curve::VALID_LOSS]))
+            .unwrap();
         assert_eq!(result.best_epoch, best.epoch);
         assert_eq!(result.confusion.iter().flatten().sum::<u64>(), 300);
         assert!(result.confusion.iter().all(|row| row.len() == 3 && row.iter().sum::<u64>() == 100));
@@ -142,8 +147,8 @@ fn the_weights_of_the_best_epoch_are_tested() {
     let mut earlier = 0;
     for result in recorder.finished.values() {
         let best = &result.history[result.best_epoch as usize - 1];
-        assert!((result.metrics[metric::LOSS] - best.valid_loss).abs() < 1e-9);
-        assert_eq!(result.metrics[metric::ACCURACY], best.valid_accuracy);
+        assert!((result.metrics[metric::LOSS] - best.values[curve::VALID_LOSS]).abs() < 1e-9);
+        assert_eq!(result.metrics[metric::ACCURACY], best.values[curve::VALID_ACCURACY]);
         earlier += u32::from(result.best_epoch < 12);
     }
     assert!(earlier >= 2, "with the last epoch the best everywhere this shows nothing");

@@ -7,7 +7,7 @@ use std::{
 
 use colearn_core::{
     id::TaskId,
-    result::TaskResult,
+    result::{TaskResult, curve},
     settings::{ModalityGranularity, ModalityPart, NetworkSettings, Schedule, Shuffle},
 };
 use colearn_data_format::{DataFolder, write};
@@ -100,8 +100,8 @@ pub(crate) fn assert_identical(found: &TaskResult, expected: &TaskResult) {
 pub(crate) fn assert_near(found: &TaskResult, expected: &TaskResult) {
     assert_eq!(found.history.len(), expected.history.len());
     for (a, b) in found.history.iter().zip(&expected.history) {
-        assert!((a.train_loss - b.train_loss).abs() < 1e-3, "{a:?} and {b:?}");
-        assert!((a.valid_loss - b.valid_loss).abs() < 1e-3, "{a:?} and {b:?}");
+        assert!((a.values[curve::TRAIN_LOSS] - b.values[curve::TRAIN_LOSS]).abs() < 1e-3, "{a:?} and {b:?}");
+        assert!((a.values[curve::VALID_LOSS] - b.values[curve::VALID_LOSS]).abs() < 1e-3, "{a:?} and {b:?}");
     }
 }
 

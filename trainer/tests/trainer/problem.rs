@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use colearn_core::{
     failure::Failure,
     id::{SweepId, TaskId},
-    result::{EpochRecord, TaskResult, metric},
+    result::{EpochRecord, TaskResult, curve, metric},
     settings::{
         BiEflstmSettings, MfnSettings, ModalityDraw, ModelSettings, NetworkSettings, Shuffle, TaskSettings,
         TrainingSettings,
@@ -169,8 +169,14 @@ pub(crate) fn train(members: &[Member]) -> Recorder {
 
 pub(crate) fn assert_same(a: &TaskResult, b: &TaskResult, what: &str) {
     for (x, y) in a.history.iter().zip(&b.history) {
-        assert!((x.train_loss - y.train_loss).abs() < 1e-3, "{what}: {x:?} and {y:?}");
-        assert!((x.valid_loss - y.valid_loss).abs() < 1e-3, "{what}: {x:?} and {y:?}");
+        assert!(
+            (x.values[curve::TRAIN_LOSS] - y.values[curve::TRAIN_LOSS]).abs() < 1e-3,
+            "{what}: {x:?} and {y:?}"
+        );
+        assert!(
+            (x.values[curve::VALID_LOSS] - y.values[curve::VALID_LOSS]).abs() < 1e-3,
+            "{what}: {x:?} and {y:?}"
+        );
     }
     assert!((a.metrics[metric::LOSS] - b.metrics[metric::LOSS]).abs() < 1e-3, "{what}");
     assert!((a.metrics[metric::ACCURACY] - b.metrics[metric::ACCURACY]).abs() < 0.01, "{what}");

@@ -27,7 +27,7 @@ impl Agent {
                 let waiting = slot.waiting.take();
                 self.log(LogLevel::Info, format!("slot {index} is ready on {device}"));
                 if let Some(cohort) = waiting {
-                    self.train(now, index, cohort);
+                    self.begin(now, index, cohort);
                 }
             }
             (Trainer::Training(training), Event::Idle) => {
@@ -174,7 +174,7 @@ impl Agent {
         let Some(slot) = self.slots.get_mut(&index) else { return };
         slot.deaths += 1;
         slot.deaths_at_start += 1;
-        let deaths = slot.deaths_at_start;
+        let (deaths, kind) = (slot.deaths_at_start, slot.kind);
         if deaths < MAX_DEATHS_AT_START {
             return self.log(
                 LogLevel::Warn,
@@ -195,7 +195,7 @@ impl Agent {
             self.give_back(cohort.token, index, "the slot is withdrawn");
         }
         if self.slots.values().all(|slot| slot.deaths_at_start >= MAX_DEATHS_AT_START) {
-            self.leave(now, AgentOutcome::NoUsableSlot { why: why.to_owned() });
+            self.leave(now, AgentOutcome::NoUsableSlot { kind, why: why.to_owned() });
         }
     }
 }

@@ -22,6 +22,9 @@ pub(crate) const SETTINGS: &str = r#"{"dataset":"demo","primary":"inertial","uni
     "training":{"epochs":2,"batch_size":4,"learning_rate":0.001,"shuffle":"once","drop_last":false,"modality_draw":"shared"},
     "modality_dropout":{"skeleton":0.5}}"#;
 
+pub(crate) const PROGRAM: &str =
+    r#"{"program":{"command":["true"],"parameters":[],"directory":"/","metrics":["accuracy"]}}"#;
+
 type Replies = mpsc::Sender<Result<v1::WorkResponse, Status>>;
 
 /// A stream that a worker opened, with the channel for answers.
@@ -167,10 +170,14 @@ impl Coordinator {
     }
 
     pub(crate) async fn lease(&self, token: u64, seed: u64) {
+        self.lease_of(SETTINGS, token, seed).await;
+    }
+
+    pub(crate) async fn lease_of(&self, settings: &str, token: u64, seed: u64) {
         let assignment = v1::Assignment {
             task: Some(task(seed).into()),
             attempt: 1,
-            settings_json: SETTINGS.to_owned(),
+            settings_json: settings.to_owned(),
             checkpoint_every_epochs: 5,
             data_digest: String::new(),
         };

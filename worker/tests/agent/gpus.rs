@@ -7,6 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use colearn_proto::v1;
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -53,6 +54,10 @@ impl Host {
     }
 
     fn start(&self, coordinator: &str, device: &str) -> Running {
+        self.start_with(coordinator, device, &[])
+    }
+
+    fn start_with(&self, coordinator: &str, device: &str, options: &[&str]) -> Running {
         let folder = self.folder.path();
         program(&folder.join("nvidia-smi"), self.nvidia_smi);
         let ready = r#"echo '{"event":"ready","device":"script"}'; cat > /dev/null"#;
@@ -71,6 +76,7 @@ impl Host {
                 "1",
             ])
             .args(["--data-dir", ".", "--checkpoints", "checkpoints"])
+            .args(options)
             .current_dir(folder)
             .env("COLEARN_TRAINER", trainer)
             .env("PATH", format!("{}:{path}", folder.display()))
@@ -108,6 +114,21 @@ async fn gpus_that_can_be_used_are_offered() {
     let (devices, warnings, log) = Host::new(TWO_GPUS, USABLE).hello().await;
     assert_eq!(devices, ["cuda:0 NVIDIA H100", "cuda:1 NVIDIA H100"]);
     assert_eq!(warnings, [] as [String; 0], "{log}");
+}
+
+/// Programs bring their own libraries.
+#[tokio::test]
+async fn gpus_are_offered_to_programs_without_asking_a_trainer() {
+    let host = Host::new(TWO_GPUS, "nonsense");
+    let mut coordinator = Coordinator::start().await;
+    let url = format!("http://{}", coordinator.address);
+    let _worker = host.start_with(&url, "auto", &["--programs-only"]);
+    let hello = coordinator.expect_hello().await;
+    let devices: Vec<&str> = hello.slots.iter().map(|slot| slot.device.as_str()).collect();
+    assert_eq!(devices, ["cuda:0 NVIDIA H100", "cuda:1 NVIDIA H100"]);
+    let offers = hello.slots[1].offers.clone().unwrap();
+    assert!(offers.gpu && offers.trainers == [i32::from(v1::TrainerKind::Programs)], "{offers:?}");
+    assert_eq!(hello.warnings, [] as [String; 0]);
 }
 
 #[tokio::test]

@@ -183,7 +183,7 @@ async fn a_trainer_does_not_outlive_its_agent() {
 }
 
 /// Whether a process has ended. Until somebody waits for it, it is listed as a zombie.
-fn is_gone(process: nix::unistd::Pid) -> bool {
+pub(crate) fn is_gone(process: nix::unistd::Pid) -> bool {
     let status = std::process::Command::new("ps").args(["-o", "stat=", "-p", &process.to_string()]).output();
     let status = status.expect("ps lists processes").stdout;
     status.is_empty() || status.starts_with(b"Z")

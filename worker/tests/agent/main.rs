@@ -7,6 +7,7 @@ mod coordinator;
 mod gpus;
 mod lifecycle;
 mod no_op;
+mod programs;
 mod stories;
 mod usage;
 mod worker;

@@ -31,7 +31,8 @@ async fn any_number_of_slots_answers_at_once() {
         .spawn()
         .unwrap();
     let hello = coordinator.expect_hello().await;
-    let slot = |index| v1::Slot { index, device: "no-op".to_owned(), max_cohort: 2 };
+    let offers = hello.slots[0].offers.clone();
+    let slot = |index| v1::Slot { index, device: "no-op".to_owned(), max_cohort: 2, offers: offers.clone() };
     assert_eq!(hello.slots, (0..SLOTS).map(slot).collect::<Vec<_>>());
     let all: Vec<u32> = (0..SLOTS).collect();
     coordinator.expect_free(&all).await;

@@ -21,8 +21,14 @@ async fn a_lease_is_trained_reported_and_acknowledged() {
     let mut coordinator = Coordinator::start().await;
     let _worker = Worker::start(coordinator.address);
     let hello = coordinator.expect_hello().await;
-    assert_eq!(hello.slots, [v1::Slot { index: 0, device: hello.slots[0].device.clone(), max_cohort: 1 }]);
-    assert!(hello.slots[0].device.starts_with("cpu x"), "{hello:?}");
+    let [slot] = &hello.slots[..] else { panic!("{hello:?}") };
+    assert_eq!((slot.index, slot.max_cohort), (0, 1));
+    assert!(slot.device.starts_with("cpu x"), "{hello:?}");
+    let offers = slot.offers.clone().unwrap();
+    assert_eq!(offers.trainers, [i32::from(v1::TrainerKind::Networks)]);
+    assert!(!offers.gpu && offers.threads >= Some(1), "{offers:?}");
+    #[cfg(target_os = "linux")]
+    assert!(offers.memory_bytes > Some(1 << 20), "{offers:?}");
     assert_eq!(hello.held, []);
     coordinator.expect_free(&[0]).await;
     coordinator.lease(7, seed::FINISH).await;

@@ -65,17 +65,35 @@ fn a_worker_without_a_trainer_program_says_how_to_get_one() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("colearn-worker");
     fs::copy(env!("CARGO_BIN_EXE_colearn-worker"), &program).unwrap();
-    let run = |trainer: &str| {
+    let run_with = |args: &[&str], trainer: &str| {
         Command::new(&program)
-            .args(["--coordinator", "http://127.0.0.1:1", "--data-dir", "."])
+            .args(["--coordinator", "http://127.0.0.1:1", "--connect-timeout", "1", "--device", "cpu"])
+            .args(args)
             .envs([("PATH", folder.path().as_os_str()), ("COLEARN_TRAINER", trainer.as_ref())])
             .current_dir(folder.path())
             .stdin(Stdio::null())
             .output()
             .unwrap()
     };
+    let run = |trainer: &str| run_with(&["--data-dir", "."], trainer);
     // An empty variable counts as unset.
     check(&run(""), 4, "there is no `colearn-trainer` beside this program or on the PATH");
     check(&run(""), 4, "COLEARN_TRAINER");
+    check(&run(""), 4, "only runs programs named in sweep files does without it: --programs-only");
     check(&run("/nowhere/trainer"), 4, "COLEARN_TRAINER is `/nowhere/trainer`, which is not a file");
+    check(&run_with(&["--data-dir", ".", "--allow-programs"], ""), 4, "there is no `colearn-trainer`");
+    // It gets as far as looking for its coordinator.
+    check(&run_with(&["--programs-only"], ""), 3, "could not reach the coordinator");
+}
+
+#[test]
+fn the_help_names_no_part_of_the_program() {
+    let help = colearn_worker(&["--help"], &[]);
+    let text = String::from_utf8_lossy(&help.stdout);
+    assert!(text.contains("--allow-programs") && text.contains("Usage: colearn-worker [OPTIONS]"), "{text}");
+    assert!(!text.contains("run-programs") && !text.to_lowercase().contains("command>"), "{text}");
+    // Variables of the worker do not concern it.
+    let url = [("COLEARN_COORDINATOR", "nonsense"), ("COLEARN_SLOTS", "nonsense")];
+    let output = colearn_worker(&["run-programs", "--device", "cpu"], &url);
+    check(&output, 2, "--threads <THREADS>");
 }

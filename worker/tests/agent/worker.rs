@@ -151,6 +151,11 @@ impl Worker {
         file
     }
 
+    /// Whether a script has made this file.
+    pub(crate) fn has(&self, file: &str) -> bool {
+        self.folder.path().join(file).exists()
+    }
+
     /// The process ids of the trainers that were started, in order.
     pub(crate) fn trainers(&self) -> Vec<Pid> {
         let pids = std::fs::read_to_string(self.folder.path().join("pids")).unwrap_or_default();
@@ -224,9 +229,13 @@ fn agent_process() {
     let paths = [folder.join("checkpoints").into_os_string(), "--data-dir".into(), folder.into_os_string()];
     let args = args.iter().map(Into::into).chain(paths);
     let options = Cli::parse_from(args).agent.validate().unwrap();
-    let launcher = Launcher::new("sh", ["-c", &trainer, "trainer"].map(Into::into));
+    let mut launchers = vec![Launcher::new("sh", ["-c", &trainer, "trainer"].map(Into::into))];
+    if let Ok(runner) = std::env::var("COLEARN_TEST_RUNNER") {
+        launchers.push(Launcher::of_programs("sh", ["-c", &runner, "runner"].map(Into::into)));
+    }
+    let launchers = launchers.into_iter().collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let status = match runtime.block_on(run::run(options, Some(launcher), logs)) {
+    let status = match runtime.block_on(run::run(options, Some(launchers), logs)) {
         Ok(()) => AgentStatus::Success,
         Err(error) => {
             eprintln!("error: {error}");

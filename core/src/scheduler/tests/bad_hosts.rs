@@ -229,7 +229,7 @@ fn all_results_of_a_sweep_are_of_one_data_set() {
         data_digest: digest.to_owned(),
     };
     assert_eq!(
-        env.scheduler.wrong_data(leases[0].tasks[0].0, "abc"),
+        env.scheduler.wrong_data(leases[0].token, leases[0].tasks[0].0, "abc"),
         None,
         "there is nothing to compare with"
     );
@@ -237,9 +237,9 @@ fn all_results_of_a_sweep_are_of_one_data_set() {
     env.crash();
     let other = leases[1].tasks[0].0;
     assert_eq!(env.scheduler.data_digest_of(other), Some("abc"));
-    assert_eq!(env.scheduler.wrong_data(other, "abc"), None);
-    assert_eq!(env.scheduler.wrong_data(other, ""), None, "an old worker does not say");
-    let failure = env.scheduler.wrong_data(other, "def").unwrap();
+    assert_eq!(env.scheduler.wrong_data(leases[1].token, other, "abc"), None);
+    assert_eq!(env.scheduler.wrong_data(leases[1].token, other, ""), None, "an old worker does not say");
+    let failure = env.scheduler.wrong_data(leases[1].token, other, "def").unwrap();
     assert_eq!(failure.reason, FailureReason::Data);
     assert!(failure.message.contains("def") && failure.message.contains("abc"), "{failure}");
 }

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use crate::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, LeaseToken, SweepId, SweepName, TaskId, WorkerId},
+    needs::{Needs, Offers, TrainerKind},
     scheduler::{
         Action, Event, HeldLease, PauseView, Scheduler, SchedulerSettings, SettledSweep, SlotOffer,
         Submission, TaskState,
@@ -12,8 +13,8 @@ use crate::{
         task::{Phase, Task},
     },
     settings::{
-        BiEflstmSettings, ModalityDraw, ModelSettings, NetworkSettings, Shuffle, TaskSettings,
-        TrainingSettings,
+        BiEflstmSettings, ModalityDraw, ModelSettings, NetworkSettings, ProgramSettings, Shuffle,
+        TaskSettings, TrainingSettings,
     },
     sweep::{CheckpointSettings, Configuration, Order, ReportSettings, RetrySettings, Sweep},
     time::Timestamp,
@@ -50,11 +51,17 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
                 settings: TaskSettings::Network(settings.clone()),
                 values: BTreeMap::new(),
                 baseline: false,
+                compared_with: None,
                 cohort_key: 1,
             })
             .collect(),
         seeds: (0..seeds).collect(),
-        report: ReportSettings { metrics: vec!["accuracy".to_owned()], confidence: 0.95, reference: None },
+        report: ReportSettings {
+            metrics: vec!["accuracy".to_owned()],
+            confidence: 0.95,
+            reference: None,
+            better: Default::default(),
+        },
         retries: RetrySettings {
             max_attempts: 3,
             initial_backoff: Duration::from_secs(4),
@@ -66,18 +73,50 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
     }
 }
 
+/// A sweep of a program, with these needs besides a slot that runs programs.
+pub(super) fn program(name: &str, configurations: u64, seeds: u64, needs: Needs) -> Sweep {
+    let mut program = sweep(name, configurations, seeds);
+    for configuration in &mut program.configurations {
+        configuration.settings = TaskSettings::Program(ProgramSettings {
+            command: vec!["python3".to_owned(), "train.py".to_owned()],
+            directory: format!("/home/me/{name}"),
+            metrics: vec!["accuracy".to_owned()],
+            ..ProgramSettings::default()
+        });
+        configuration.cohort_key = configuration.id.0;
+    }
+    program.needs = Needs { trainer: TrainerKind::Programs, ..needs };
+    program
+}
+
+/// The offers of a slot that runs programs and nothing else.
+pub(super) fn programs_only() -> Offers {
+    Offers { trainers: [TrainerKind::Programs].into(), ..Offers::default() }
+}
+
+/// The offers of a slot that trains networks and runs programs.
+pub(super) fn everything() -> Offers {
+    Offers { trainers: [TrainerKind::Networks, TrainerKind::Programs].into(), ..Offers::default() }
+}
+
 pub(super) fn settings() -> SchedulerSettings {
     SchedulerSettings { lease: LEASE, only: None, settle_after: None, one_worker: false }
 }
 
-/// Slots with these maximum cohort sizes.
+/// Slots with these maximum cohort sizes, which train networks.
 pub(super) fn slots(max_cohorts: &[u32]) -> Vec<SlotOffer> {
-    let slot = |(index, max_cohort): (u32, &u32)| SlotOffer {
+    slots_offering(max_cohorts.iter().map(|max_cohort| (*max_cohort, Offers::default())))
+}
+
+/// Slots with these maximum cohort sizes and offers.
+pub(super) fn slots_offering(slots: impl IntoIterator<Item = (u32, Offers)>) -> Vec<SlotOffer> {
+    let slot = |(index, (max_cohort, offers)): (u32, (u32, Offers))| SlotOffer {
         index,
         device: "cpu x1".to_owned(),
-        max_cohort: *max_cohort,
+        max_cohort,
+        offers,
     };
-    (0..).zip(max_cohorts).map(slot).collect()
+    (0..).zip(slots).map(slot).collect()
 }
 
 pub(super) fn worker(name: &str) -> WorkerId {
@@ -203,12 +242,16 @@ impl TestEnv {
     }
 
     pub(super) fn connect(&mut self, name: &str, max_cohorts: &[u32], held: &[&Granted]) {
+        self.connect_slots(name, slots(max_cohorts), held);
+    }
+
+    pub(super) fn connect_slots(&mut self, name: &str, slots: Vec<SlotOffer>, held: &[&Granted]) {
         self.apply(Event::WorkerConnected {
             worker: worker(name),
             host: "host".to_owned(),
             version: "1".to_owned(),
             warnings: vec![],
-            slots: slots(max_cohorts),
+            slots,
             held: held
                 .iter()
                 .map(|lease| HeldLease {
@@ -228,6 +271,13 @@ impl TestEnv {
     pub(super) fn worker(&mut self, name: &str, max_cohorts: &[u32]) -> Vec<Granted> {
         self.connect(name, max_cohorts, &[]);
         let slots: Vec<u32> = (0..max_cohorts.len() as u32).collect();
+        self.offer(name, &slots)
+    }
+
+    /// A new worker that offers all of its slots, which take one task each.
+    pub(super) fn worker_offering(&mut self, name: &str, offers: &[Offers]) -> Vec<Granted> {
+        self.connect_slots(name, slots_offering(offers.iter().map(|offers| (1, offers.clone()))), &[]);
+        let slots: Vec<u32> = (0..offers.len() as u32).collect();
         self.offer(name, &slots)
     }
 
@@ -304,12 +354,15 @@ impl TestEnv {
         self.apply(Event::CoordinatorStarted);
     }
 
-    /// Asserts that a lease goes to the sweep whose turn it is: one with the highest priority that has room, among
+    /// Asserts that a lease goes to a slot that meets its needs, and to the sweep whose turn it is: one with the highest priority that has room, among
     /// these one with the fewest slots; and that it gets the first ready tasks.
     fn check_turn(&self, event: &Event) {
-        let Event::LeaseGranted { worker, tasks, .. } = event else { return };
+        let Event::LeaseGranted { worker, slot, tasks, .. } = event else { return };
         let id = tasks[0].0.sweep;
         let scheduler = &self.scheduler;
+        let offers = &scheduler.workers[worker].slots[slot].offers;
+        let needs = &scheduler.sweeps[&id].sweep.needs;
+        assert_eq!(needs.missing_in(offers), [], "slot {slot} of {worker} does not meet the needs of {id}");
         assert!(scheduler.takes(worker).is_some(), "{worker} is set aside");
         // Whether the sweep has tasks for this worker.
         let may = |state: &SweepState, index: u32| {
@@ -323,6 +376,7 @@ impl TestEnv {
             let most = state.sweep.schedule.max_concurrent_tasks.unwrap_or(u32::MAX);
             !state.paused
                 && scheduler.misfit(state.id).is_none()
+                && state.sweep.needs.are_met_by(offers)
                 && state.counts.running < most
                 && state.ready.iter().flatten().any(|index| may(state, *index))
         };
@@ -382,6 +436,7 @@ pub(super) fn assert_same(a: &Scheduler, b: &Scheduler) {
         assert_eq!((a.retried, &a.failures), (b.retried, &b.failures));
         assert_eq!(a.recent_failures, b.recent_failures);
         assert_eq!((&a.failed_on, &a.data_digests), (&b.failed_on, &b.data_digests));
+        assert_eq!(a.data_replaced_after, b.data_replaced_after);
         assert_eq!(a.configurations_failed_on, b.configurations_failed_on);
         assert_eq!(a.epochs_total, b.epochs_total);
     }

@@ -8,10 +8,6 @@ fn park(slot: u32) -> Action {
     Action::Command { slot, command: Command::Park }
 }
 
-fn kill(slot: u32) -> Action {
-    Action::KillTrainer { slot }
-}
-
 fn left(outcome: AgentOutcome) -> Action {
     Action::Leave(outcome)
 }
@@ -24,11 +20,6 @@ impl TestEnv {
     fn pass(&mut self, time: Duration) -> Vec<Action> {
         self.now = self.now.after(time);
         self.apply(Input::Tick)
-    }
-
-    fn epoch(&mut self, slot: u32, seed: u64) {
-        let record = EpochRecord { epoch: 1, train_loss: 1.0, valid_loss: 1.0, valid_accuracy: 0.5 };
-        self.said(slot, Event::Epoch { task: task(seed), record, epochs: 2 });
     }
 
     /// A worker with one slot and this time limit, whose coordinator is away.
@@ -93,7 +84,7 @@ fn a_trainer_that_dies_while_it_parks_fails_and_is_not_replaced() {
     let actions = env.die(0, EndStatus::Signalled(11), "");
     assert_eq!(failures(&actions).len(), 1);
     assert!(actions.contains(&released(7)), "the one that had parked is given back");
-    assert!(!actions.contains(&Action::StartTrainer { slot: 0 }));
+    assert!(!actions.contains(&start(0, TrainerKind::Networks)));
     env.acknowledge(7, 2);
     assert_eq!(env.drop_tasks(7, &[]), [left(AgentOutcome::Stopped)]);
 }

@@ -10,7 +10,7 @@ fn an_abandoned_cohort_that_does_not_end_is_ended() {
     env.now = env.now.after(Duration::from_secs(600));
     env.drop_tasks(7, &[]);
     env.apply(Input::Disconnected);
-    assert_eq!(env.wait(), (Duration::from_secs(5), vec![Action::KillTrainer { slot: 0 }]));
+    assert_eq!(env.wait(), (Duration::from_secs(5), vec![kill(0)]));
 }
 
 #[test]
@@ -21,7 +21,7 @@ fn a_trainer_that_dies_fails_its_unfinished_members_and_is_replaced() {
     let actions = env.die(0, EndStatus::Signalled(9), "");
     let why = Failure::new(FailureReason::Crash, "trainer was killed by signal 9");
     assert_eq!(failures(&actions), [(7, 2, &why)]);
-    assert!(actions.contains(&Action::StartTrainer { slot: 0 }), "the first time at once");
+    assert!(actions.contains(&start(0, TrainerKind::Networks)), "the first time at once");
     assert_eq!(env.ready(0), [free(&[0])]);
 }
 
@@ -49,7 +49,7 @@ fn a_slot_that_kills_whatever_it_trains_slows_down() {
     env.connect();
     env.train(7, 0, &[1]);
     env.finish(0, 1);
-    assert!(env.die(0, EndStatus::Exited(1), "").contains(&Action::StartTrainer { slot: 0 }));
+    assert!(env.die(0, EndStatus::Exited(1), "").contains(&start(0, TrainerKind::Networks)));
 }
 
 #[test]
@@ -81,7 +81,10 @@ fn a_worker_whose_slots_are_all_withdrawn_gives_everything_back_and_leaves() {
     }
     let why = "trainer could not be started: no such file".to_owned();
     assert_eq!(last, [released(7)]);
-    assert_eq!(env.drop_tasks(7, &[]), [Action::Leave(AgentOutcome::NoUsableSlot { why })]);
+    assert_eq!(
+        env.drop_tasks(7, &[]),
+        [Action::Leave(AgentOutcome::NoUsableSlot { kind: TrainerKind::Networks, why })]
+    );
 }
 
 #[test]
@@ -99,7 +102,7 @@ fn a_trainer_that_says_nothing_for_too_long_is_killed() {
     env.train(7, 0, &[1]);
     env.apply(Input::Disconnected);
     let (passed, actions) = env.wait();
-    assert_eq!((passed, actions), (Duration::from_secs(1800), vec![Action::KillTrainer { slot: 0 }]));
+    assert_eq!((passed, actions), (Duration::from_secs(1800), vec![kill(0)]));
     assert_eq!(env.finish(0, 1), [], "too late");
     env.die(0, EndStatus::Signalled(9), "");
     let actions = env.connect();
@@ -117,8 +120,8 @@ fn nonsense_costs_a_trainer_its_life() {
         "trainer violated the protocol: expected value in `hi`".to_owned(),
     );
     assert_eq!(failures(&actions), [(7, 1, &why)]);
-    assert!(actions.contains(&Action::KillTrainer { slot: 0 }));
-    assert_eq!(env.die(0, EndStatus::Signalled(9), ""), [Action::StartTrainer { slot: 0 }]);
+    assert!(actions.contains(&kill(0)));
+    assert_eq!(env.die(0, EndStatus::Signalled(9), ""), [start(0, TrainerKind::Networks)]);
 }
 
 #[test]
@@ -128,7 +131,7 @@ fn events_out_of_turn_are_nonsense() {
     let actions = env.said(0, Event::Idle);
     assert!(failures(&actions)[0].2.message.contains("it is idle with 1 member unreported"));
     let mut env = TestEnv::online(1);
-    assert_eq!(env.finish(0, 1), [Action::KillTrainer { slot: 0 }, free(&[])]);
+    assert_eq!(env.finish(0, 1), [kill(0), free(&[])]);
 }
 
 #[test]
@@ -137,7 +140,7 @@ fn a_trainer_that_never_gets_ready_counts_as_dead_at_its_start() {
     env.connect();
     env.apply(Input::Disconnected);
     env.die(0, EndStatus::Exited(0), "");
-    assert_eq!(env.wait(), (Duration::from_secs(300), vec![Action::KillTrainer { slot: 0 }]));
+    assert_eq!(env.wait(), (Duration::from_secs(300), vec![kill(0)]));
     env.die(0, EndStatus::Signalled(9), "");
     assert_eq!(env.agent.slots[&0].deaths_at_start, 1);
 }

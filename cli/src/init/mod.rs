@@ -1,4 +1,6 @@
-//! `colearn init DATASET`: writes a first sweep file.
+//! `colearn init DATASET` and `colearn init -- COMMAND`: write a first sweep file.
+
+mod program;
 
 use std::{fs, io::Write as _, path::PathBuf};
 
@@ -10,13 +12,23 @@ use crate::{
     exit::{Exit, Failure, Outcome},
 };
 
-/// Writes a commented sweep file for a data set.
+/// Writes a commented sweep file for a data set or a program.
 pub(crate) fn init(arguments: &InitArgs) -> Outcome {
-    let InitArgs { dataset: name, data_dir, out } = arguments;
-    let path = resolve(name, data_dir);
-    let dataset = Dataset::open(&path).map_err(|error| Failure::new(Exit::DataSet, error))?;
-    let sweep = sweep_name(name);
-    let text = sweep_file(&sweep, name, &dataset);
+    let InitArgs { dataset, data_dir, out, command } = arguments;
+    let (sweep, text) = match dataset {
+        Some(name) => {
+            let path = resolve(name, data_dir);
+            let dataset = Dataset::open(&path).map_err(|error| Failure::new(Exit::DataSet, error))?;
+            let sweep = sweep_name(name);
+            let text = sweep_file(&sweep, name, &dataset);
+            (sweep, text)
+        }
+        None => {
+            let sweep = program::sweep_name(command);
+            let text = program::sweep_file(&sweep, command);
+            (sweep, text)
+        }
+    };
     let file = out.clone().unwrap_or_else(|| PathBuf::from(format!("{sweep}.yaml")));
     if is_stdin(&file) {
         out!("{text}");
@@ -39,9 +51,14 @@ pub(crate) fn init(arguments: &InitArgs) -> Outcome {
 fn sweep_name(dataset: &str) -> String {
     let stem = dataset.rsplit('/').next().unwrap_or(dataset);
     let stem = stem.strip_suffix(".safetensors").unwrap_or(stem);
-    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    let name: String = stem.chars().map(|c| if fits(c) { c } else { '-' }).take(60).collect();
+    let name = name_of(stem);
     if SweepName::new(name.clone()).is_ok() { name } else { "sweep".to_owned() }
+}
+
+/// A text with other characters than those of names replaced.
+fn name_of(text: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    text.chars().map(|c| if fits(c) { c } else { '-' }).take(60).collect()
 }
 
 fn sweep_file(sweep: &str, name: &str, dataset: &Dataset) -> String {
