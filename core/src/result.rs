@@ -100,7 +100,8 @@ pub struct TaskResult {
 
 #[cfg(test)]
 mod tests {
-    use super::metric;
+    use super::{EpochRecord, TaskResult, metric};
+    use crate::sweep::ReportSettings;
 
     #[test]
     fn metrics_under_several_modalities_have_names_of_their_own() {
@@ -108,5 +109,18 @@ mod tests {
         assert_eq!(name, "loss@audio+video");
         assert_eq!(metric::split(&name), ("loss", Some("audio+video")));
         assert_eq!(metric::split("accuracy"), ("accuracy", None));
+    }
+
+    #[test]
+    fn results_of_earlier_versions_are_read() {
+        let text = r#"{"metrics":{"accuracy":0.5},"confusion":[[3,1],[0,4]],"history":[
+            {"epoch":1,"train_loss":1.0,"valid_loss":2.0,"valid_accuracy":0.25}],
+            "best_epoch":1,"parameters":42,"seconds":1.5,"device":"cpu x1"}"#;
+        let read: TaskResult = serde_json::from_str(text).unwrap();
+        assert_eq!(read.history, [EpochRecord::of_network(1, 1.0, 2.0, 0.25)]);
+        assert_eq!((read.commit.as_str(), read.data_digest.as_str(), read.parameters), ("", "", 42));
+        let report: ReportSettings =
+            serde_json::from_str(r#"{"metrics":["loss"],"confidence":0.95}"#).unwrap();
+        assert!(report.better.is_empty() && !serde_json::to_string(&report).unwrap().contains("better"));
     }
 }

@@ -476,8 +476,12 @@ mod tests {
         let check = |history| check_result(&TaskResult { history, ..result() });
         assert_eq!(check(history(1, curve::MAX_CURVES)), Ok(()));
         assert!(matches!(check(history(1, curve::MAX_CURVES + 1)), Err(ConvertError::TooLarge { .. })));
-        let fits = (1..).find(|tens| check(history(10 * tens, curve::MAX_CURVES)).is_err());
-        let large: Vec<_> = history(10 * (fits.unwrap() - 1), curve::MAX_CURVES);
+        // The names have ten bytes.
+        let most = MAX_HISTORY_BYTES / (12 + curve::MAX_CURVES * (16 + 10));
+        let large = history(u32::try_from(most).unwrap(), curve::MAX_CURVES);
+        assert_eq!(check(large.clone()), Ok(()));
+        let more = history(u32::try_from(most).unwrap() + 1, curve::MAX_CURVES);
+        assert!(matches!(check(more), Err(ConvertError::TooLarge { field: "bytes of the history", .. })));
         let size = v1::TaskResult::from(TaskResult { history: large, ..result() }).encoded_len();
         assert!((MAX_HISTORY_BYTES / 2..=MAX_HISTORY_BYTES).contains(&size), "{size}");
     }

@@ -149,7 +149,7 @@ pub(crate) fn note(row: &ConfigurationRow, baseline: bool) -> String {
 
 /// The heading of the verdict column, if the sweep has a baseline.
 pub(crate) fn verdict_heading(table: &ResultsTable) -> Option<String> {
-    table.baseline()?;
+    table.baselines().next()?;
     Some(format!("{} vs baseline", metric_heading(table, table.verdict_metric()?)))
 }
 

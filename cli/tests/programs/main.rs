@@ -19,6 +19,7 @@ mod only_its_own;
 mod operations;
 #[cfg(target_os = "linux")]
 mod outputs;
+mod own_programs;
 mod pages;
 mod reconnecting;
 mod report;

@@ -1,10 +1,14 @@
 //! Submitting, cancelling and ending sweeps.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     failure::Failure,
-    id::{LeaseToken, SweepId, SweepName},
+    id::{ConfigurationId, LeaseToken, SweepId, SweepName},
+    settings::TaskSettings,
     sweep::Sweep,
     time::Timestamp,
 };
@@ -124,7 +128,7 @@ impl Scheduler {
             if newer.schedule.priority != state.sweep.schedule.priority {
                 state.priority = newer.schedule.priority;
             }
-            if newer.schedule.order == state.sweep.schedule.order {
+            if newer.schedule.order == state.sweep.schedule.order && state.has_data_sets_of(&newer) {
                 state.sweep = newer;
             } else {
                 self.renumber(id, newer);
@@ -226,8 +230,8 @@ fn same_tasks(a: &Sweep, b: &Sweep) -> bool {
         && sorted(a.configurations.iter().map(|c| c.id)) == sorted(b.configurations.iter().map(|c| c.id))
 }
 
-/// `there`, with all settings from `newer` that are not part of training: reports, retries, checkpoints, order and
-/// needs.
+/// `there`, with all settings from `newer` that are not part of training: reports, retries, checkpoints, order,
+/// needs, and how and where a program runs.
 /// Configurations and seeds keep their order, because results are recorded by it.
 pub(super) fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
     let baselines: BTreeSet<_> = newer.configurations.iter().filter(|c| c.baseline).map(|c| c.id).collect();
@@ -237,8 +241,17 @@ pub(super) fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
     sweep.checkpoint = newer.checkpoint;
     sweep.schedule = newer.schedule;
     sweep.needs = newer.needs.clone();
+    let programs: BTreeMap<ConfigurationId, &TaskSettings> = newer
+        .configurations
+        .iter()
+        .filter(|configuration| configuration.settings.program().is_some())
+        .map(|configuration| (configuration.id, &configuration.settings))
+        .collect();
     for configuration in &mut sweep.configurations {
         configuration.baseline = baselines.contains(&configuration.id);
+        if let Some(settings) = programs.get(&configuration.id) {
+            configuration.settings = (*settings).clone();
+        }
     }
     sweep
 }

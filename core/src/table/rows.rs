@@ -132,10 +132,16 @@ impl ResultsTable {
         self.is_of_networks() && self.configurations.iter().any(|row| row.metrics.contains_key(metric::MAE))
     }
 
-    /// The row of the baseline.
+    /// The rows of the baselines. With several, each configuration is compared with the one that is like it otherwise.
+    pub fn baselines(&self) -> impl Iterator<Item = &ConfigurationRow> {
+        self.configurations.iter().filter(|row| row.baseline)
+    }
+
+    /// The row of the baseline; `None` without a baseline, and with several.
     #[must_use]
     pub fn baseline(&self) -> Option<&ConfigurationRow> {
-        self.configurations.iter().find(|row| row.baseline)
+        let mut baselines = self.baselines();
+        baselines.next().filter(|_| baselines.next().is_none())
     }
 
     /// The verdict on a row, for [`Self::verdict_metric`]. `None` for the baseline, if fewer than two seeds have both

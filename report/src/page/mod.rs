@@ -36,7 +36,7 @@ impl Page<'_> {
         section(&mut body, "Results", &self.results());
         charts(&mut body, "Metrics", &self.charts.metrics, "wide");
         charts(&mut body, "One level for both", &self.charts.subsets, "wide");
-        if self.table.baseline().is_some() {
+        if self.table.baselines().next().is_some() {
             section(&mut body, "Against the baseline", &statistics::section(self.table));
         }
         if let (Some(reference), Some(published)) = (&self.material.reference, self.published) {
@@ -82,26 +82,35 @@ impl Page<'_> {
                 count(row)
             );
         }
-        if let Some(baseline) = table.baseline().filter(|_| !table.is_of_networks()) {
-            let _ = write!(text, " Compared with the baseline, {}.", escape(&label(baseline, &columns)));
-        } else if let (Some(baseline), Some(name)) = (table.baseline(), table.verdict_metric()) {
-            let verdicts: Vec<Verdict> =
-                table.configurations.iter().filter_map(|row| table.verdict(row)).collect();
-            let of = |verdict| verdicts.iter().filter(|it| **it == verdict).count();
-            let _ = write!(
-                text,
-                " Against the baseline ({}), in {}: {} PCL, {} neutral, {} NCL.",
-                escape(&label(baseline, &columns)),
-                escape(&metric_heading(table, name)),
-                of(Verdict::Positive),
-                of(Verdict::Neutral),
-                of(Verdict::Negative)
-            );
-        } else {
-            text.push_str(" The sweep names no baseline, so nothing is compared.");
-        }
+        text.push_str(&self.compared());
         text.push_str("</p>\n");
         text
+    }
+
+    /// What the configurations are compared with, and the verdicts on networks.
+    fn compared(&self) -> String {
+        let table = self.table;
+        let columns = setting_columns(table);
+        let with = match (table.baseline(), table.baselines().count()) {
+            (Some(baseline), _) => format!("the baseline ({})", escape(&label(baseline, &columns))),
+            (None, 0) => return " The sweep names no baseline, so nothing is compared.".to_owned(),
+            (None, several) => {
+                format!("{several} baselines, each configuration with the one that is like it otherwise")
+            }
+        };
+        let Some(name) = table.verdict_metric().filter(|_| table.is_of_networks()) else {
+            return format!(" Compared with {with}.");
+        };
+        let verdicts: Vec<Verdict> =
+            table.configurations.iter().filter_map(|row| table.verdict(row)).collect();
+        let of = |verdict| verdicts.iter().filter(|it| **it == verdict).count();
+        format!(
+            " Against {with}, in {}: {} PCL, {} neutral, {} NCL.",
+            escape(&metric_heading(table, name)),
+            of(Verdict::Positive),
+            of(Verdict::Neutral),
+            of(Verdict::Negative)
+        )
     }
 
     fn results(&self) -> String {

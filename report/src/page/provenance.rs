@@ -102,8 +102,12 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
         }
         fact(path, some(&values, ", "));
     }
-    if let Some(baseline) = table.baseline() {
-        fact("baseline", format!("{} ({})", label(baseline, &columns), baseline.id));
+    let baselines: Vec<String> =
+        table.baselines().map(|row| format!("{} ({})", label(row, &columns), row.id)).collect();
+    match baselines.as_slice() {
+        [] => {}
+        [only] => fact("baseline", only.clone()),
+        several => fact("baselines", some(several, "; ")),
     }
     let first = if table.is_of_networks() { "verdicts are" } else { "the comparison in the table is" };
     fact("metrics", format!("{}; {first} about the first", sweep.report.metrics.join(", ")));

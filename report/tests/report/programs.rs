@@ -113,7 +113,7 @@ fn metrics_of_any_size_and_parameters_of_any_type_are_readable() {
         "<th>tokens/s</th>",
         "<td>adam</td><td>[64,64]</td><td>true</td><td>null</td><td>5</td>",
         "with optimizer=adam layers=[64,64] augment warmup=null (n = 5).",
-        "Compared with the baseline, optimizer=sgd layers=[64,64] augment warmup=null.",
+        "Compared with the baseline (optimizer=sgd layers=[64,64] augment warmup=null).",
         "<dt>commit of the program</dt><dd>c0ffee</dd>",
         "<dt>program net: python3 train.py ${args}</dt>",
         "<h2>Learning curves</h2>",
@@ -132,7 +132,7 @@ fn metrics_of_any_size_and_parameters_of_any_type_are_readable() {
         "Confusion",
         "test split",
     ] {
-        let body = page.split("</style>").nth(1).unwrap();
+        let (_, body) = page.split_once("</style>").unwrap();
         assert!(!body.contains(wrong), "`{wrong}` is in {body}");
     }
     let markdown = report.file("results.md");
@@ -403,7 +403,7 @@ fn a_program_without_curves_or_results_has_a_page_too() {
     material.outcomes.clear();
     let page = Written::new(&material).page();
     assert!(page.contains("0 of 20 results.") && page.contains("No seed has both"), "{page}");
-    assert!(page.contains("Compared with the baseline"));
+    assert!(page.contains("Compared with the baseline ("));
 }
 
 #[test]
@@ -424,4 +424,22 @@ fn published_means_of_a_program_are_found_by_its_own_settings() {
     assert!(
         report.file("results.md").contains("layers=[32] optimizer=sgd warmup=null) matches no configuration")
     );
+}
+
+#[test]
+fn several_baselines_are_named_and_none_of_them_is_the_line_of_a_chart() {
+    let mut material = words();
+    for (index, with) in [(0, None), (1, None), (2, Some(0)), (3, Some(1))] {
+        let with = with.map(|with: usize| material.sweep.configurations[with].id);
+        let configuration = &mut material.sweep.configurations[index];
+        (configuration.baseline, configuration.compared_with) = (with.is_none(), with);
+    }
+    let report = Written::new(&material);
+    let page = report.page();
+    assert!(page.contains("Compared with 2 baselines, each configuration with the one"), "{page}");
+    assert!(page.contains("<dt>baselines</dt>") && page.contains("<h2>Against the baseline</h2>"));
+    assert_eq!(page.matches("<span class=\"neutral\">baseline</span>").count(), 2);
+    assert!(!report.file("plots/r2.svg").contains("baseline"));
+    let markdown = report.file("results.md");
+    assert!(markdown.contains("| r2 vs baseline |") && markdown.contains("| +0.1"), "{markdown}");
 }
