@@ -6,13 +6,14 @@ pub fn shortened(text: &str, most: usize) -> String {
     text[..text.floor_char_boundary(most)].to_owned()
 }
 
-/// `1 task`, `2 tasks`, `1 entry`, `2 entries`: a regular English noun with its number.
+/// `1 task`, `2 tasks`, `1 entry`, `2 entries`, `2 processes`: a regular English noun with its number.
 #[must_use]
 pub fn counted(number: u64, noun: &str) -> String {
     if number == 1 {
         return format!("1 {noun}");
     }
     match noun.strip_suffix('y') {
+        None if noun.ends_with('s') => format!("{number} {noun}es"),
         Some(stem) if !stem.ends_with(['a', 'e', 'i', 'o', 'u']) => format!("{number} {stem}ies"),
         _ => format!("{number} {noun}s"),
     }
@@ -77,6 +78,7 @@ mod tests {
         assert_eq!(counted(2, "journal entry"), "2 journal entries");
         assert_eq!(counted(1, "journal entry"), "1 journal entry");
         assert_eq!(counted(2, "day"), "2 days");
+        assert_eq!(counted(2, "process"), "2 processes");
     }
 
     /// All characters with which Unicode changes the direction of text, and those that control terminals.

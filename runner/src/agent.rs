@@ -9,6 +9,8 @@ use std::{
 use colearn_trainer_protocol::{Command, Event};
 use nix::{errno::Errno, unistd::read};
 
+use crate::log::say;
+
 /// The reason why the runner ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum End {
@@ -52,7 +54,7 @@ impl Agent {
             }
             Err(Errno::EINTR | Errno::EAGAIN) => {}
             Err(error) => {
-                eprintln!("error: failed to read commands: {error}");
+                say(&format!("error: failed to read commands: {error}"));
                 self.end(End::Broken);
             }
         }
@@ -67,7 +69,7 @@ impl Agent {
             match serde_json::from_slice(&self.unfinished[from..end]) {
                 Ok(command) => self.commands.push_back(command),
                 Err(error) => {
-                    eprintln!("error: failed to understand a command: {error}");
+                    say(&format!("error: failed to understand a command: {error}"));
                     return self.end(End::Misunderstood);
                 }
             }
@@ -90,14 +92,14 @@ impl Agent {
         let mut line = match serde_json::to_vec(event) {
             Ok(line) => line,
             Err(error) => {
-                eprintln!("error: an event cannot be written: {error}");
+                say(&format!("error: an event cannot be written: {error}"));
                 return self.end(End::Broken);
             }
         };
         line.push(b'\n');
         let mut out = io::stdout().lock();
         if out.write_all(&line).and_then(|()| out.flush()).is_err() {
-            eprintln!("error: no process reads the events");
+            say("error: no process reads the events");
             self.end(End::Broken);
         }
     }

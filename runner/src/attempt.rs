@@ -85,10 +85,15 @@ fn attempt(session: &mut Session, member: &Member, begun: Instant) -> Result<Opt
     run.follow(session);
     let seconds = begun.elapsed().as_secs_f64();
     let verdict = run.verdict(session, settings);
+    let (place, collected) = run.into_parts();
     if session.is_unwanted() {
+        // The agent has ended, and the task goes on from its checkpoint elsewhere. An abandoned one may be done there.
+        if session.agent.ended.is_some() && place.is_near() && collected.is_unsaved {
+            // Nobody is left to hear of an error.
+            let _ = place.save(&collected.history);
+        }
         return Ok(None);
     }
-    let (place, collected) = run.into_parts();
     let resumed_after = collected.history.resumed_after.clone();
     let history = collected.history;
     Ok(Some(match verdict {

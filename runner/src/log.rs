@@ -67,6 +67,11 @@ impl Log {
     }
 }
 
+/// Says something on standard error at once. `eprintln` would panic when the agent, which reads it, has ended.
+pub(crate) fn say(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
 fn write(lines: &Receiver<Message>) {
     for message in lines {
         match message {

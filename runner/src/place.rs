@@ -79,6 +79,11 @@ impl Place {
         }
     }
 
+    /// Whether another attempt finds what this one leaves.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// Whether the history can be saved at any time without waiting for a bucket.
     pub(crate) fn is_near(&self) -> bool {
         self.store.is_some() && self.fetched.is_none()

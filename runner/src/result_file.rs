@@ -11,7 +11,7 @@ use nix::libc;
 use serde_json::Value;
 
 use crate::{
-    collected::{Collected, Origin},
+    collected::{About, Collected, Origin},
     python_json::{Number, number, number_in, parse},
 };
 
@@ -68,6 +68,10 @@ impl ResultFile {
         for (name, number) in found {
             match number {
                 Number::Not(_) | Number::Null if !needed.contains(&name) => {}
+                Number::NotFinite(text) if !needed.is_empty() && !needed.contains(&name) => {
+                    collected
+                        .warn(About::NotFinite, format!("`{name}` of the result is {text} and is left out"));
+                }
                 number => collected.add_metric(Origin::Named, &name, number),
             }
         }
@@ -165,6 +169,8 @@ mod tests {
         assert!(failure.message.contains("`ok` is a boolean"), "{failure}");
         let failure = taken(Format::Json, r#"{"a": NaN}"#, &[]).unwrap().result(&[]).unwrap_err();
         assert_eq!(failure.reason, FailureReason::Diverged);
+        let metrics = taken(Format::Json, r#"{"a": NaN, "b": 1}"#, &["b"]).unwrap().result(&[]);
+        assert_eq!(metrics, Ok([("b".to_owned(), 1.0)].into()));
         assert!(taken(Format::Json, "[1]", &[]).unwrap_err().contains("must be an object"));
         assert!(taken(Format::Json, "{", &[]).unwrap_err().contains("is not JSON"));
     }

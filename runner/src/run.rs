@@ -9,6 +9,7 @@ use colearn_core::{
     failure::{Failure, FailureReason},
     id::TaskId,
     settings::ProgramSettings,
+    text::counted_len,
 };
 use colearn_trainer_protocol::{Event, out_of_memory::OutOfMemoryWatch};
 use nix::unistd::read;
@@ -228,9 +229,8 @@ impl Run {
         let was_running = self.program.ended().is_none();
         let (others, unkillable) = self.program.end_all(&session.waiter);
         if others > 0 && !was_running {
-            session
-                .log
-                .warn(&format!("the program left {others} other processes running, which were killed"));
+            let left = counted_len(others, "other process");
+            session.log.warn(&format!("the program left {left} running, which the runner has killed"));
         }
         if !unkillable.is_empty() {
             let pids: Vec<String> = unkillable.iter().map(ToString::to_string).collect();
@@ -303,7 +303,11 @@ impl Run {
                 Verdict::Parked
             }
             Ended::Exited(GO_ON_LATER) => {
-                let why = format!("the program ended with exit code {GO_ON_LATER}: it asks to go on later");
+                let mut why =
+                    format!("the program ended with exit code {GO_ON_LATER}: it asks to go on later");
+                if !self.place.is_kept() {
+                    why.push_str(", but it starts over then: there is no location for checkpoints");
+                }
                 Verdict::Failed(Failure::new(FailureReason::Parked, why))
             }
             ended => {

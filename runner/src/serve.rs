@@ -12,7 +12,7 @@ use crate::{
     attempt,
     descendants::adopt_orphans,
     folder::{RunnerFolder, remove_leftovers},
-    log::Log,
+    log::{Log, say},
     session::Session,
     wake::Waiter,
 };
@@ -20,27 +20,28 @@ use crate::{
 pub(crate) fn serve(options: &Options) -> ExitCode {
     leave_signals_to_the_agent();
     if let Err(error) = adopt_orphans() {
-        eprintln!("warning: orphans of programs cannot be found: {error}");
+        say(&format!("warning: orphans of programs cannot be found: {error}"));
     }
     let (waiter, folder) = match (Waiter::install(), RunnerFolder::make()) {
         (Ok(waiter), Ok(folder)) => (waiter, folder),
         (Err(error), _) => {
-            eprintln!("error: failed to wait for child processes: {error}");
+            say(&format!("error: failed to wait for child processes: {error}"));
             return ExitCode::from(1);
         }
         (_, Err(error)) => {
             let temporary = std::env::temp_dir();
-            eprintln!(
+            say(&format!(
                 "error: failed to make a folder in {}: {error}; set TMPDIR to another one",
                 temporary.display()
-            );
+            ));
             return ExitCode::from(1);
         }
     };
     thread::spawn(remove_leftovers);
     let store = options.checkpoints.as_deref().and_then(|location| {
         // Without checkpoints programs still run; only an interruption costs more.
-        Store::open(location).map_err(|error| eprintln!("warning: {error}; no checkpoints are kept")).ok()
+        let opened = Store::open(location);
+        opened.map_err(|error| say(&format!("warning: {error}; no checkpoints are kept"))).ok()
     });
     let device = match options.device.as_str() {
         "cpu" => format!("cpu x{}", options.threads),
@@ -86,7 +87,7 @@ fn leave_signals_to_the_agent() {
     for asked in [Signal::SIGTERM, Signal::SIGINT] {
         // SAFETY: ignoring a signal runs no code of this program.
         if let Err(error) = unsafe { signal(asked, SigHandler::SigIgn) } {
-            eprintln!("warning: {asked} cannot be ignored: {error}");
+            say(&format!("warning: {asked} cannot be ignored: {error}"));
         }
     }
 }

@@ -17,7 +17,7 @@ use colearn_trainer_protocol::{Command, Event, checkpoint::Store};
 use crate::{
     agent::{Agent, End},
     folder::RunnerFolder,
-    log::Log,
+    log::{Log, say},
     wake::{Waiter, wake},
 };
 
@@ -132,7 +132,7 @@ impl Session {
                 Command::Abandon { tasks } => current.abandoned |= tasks.contains(&current.task),
                 Command::Park => current.parks = true,
                 Command::Train { .. } => {
-                    eprintln!("error: got a command to train while training");
+                    say("error: got a command to train while training");
                     self.agent.end(End::Misunderstood);
                 }
             }

@@ -13,11 +13,13 @@ mod end_to_end;
 mod environment;
 mod gpus;
 mod import;
+mod kinds;
 mod lab;
 mod only_its_own;
 mod operations;
 #[cfg(target_os = "linux")]
 mod outputs;
+mod own_programs;
 mod pages;
 mod reconnecting;
 mod report;

@@ -4,6 +4,7 @@ use std::{
     env,
     fs::OpenOptions,
     io::{self, Write as _},
+    os::unix::process::CommandExt as _,
     process, thread,
     time::Duration,
 };
@@ -19,6 +20,7 @@ fn main() -> io::Result<()> {
         "train" => train(),
         "deaf" => deaf(),
         "daemon" => daemon(),
+        "agent" => agent(),
         what => panic!("`{what}` is unknown"),
     }
 }
@@ -63,6 +65,24 @@ fn daemon() -> io::Result<()> {
     unsafe { signal(Signal::SIGTERM, SigHandler::SigIgn) }?;
     tell(&format!("{{\"epoch\": 1, \"train_loss\": {}}}", process::id()))?;
     for_ever()
+}
+
+/// Not a program but the agent: starts the runner that is named first, and sends it the commands that are named next.
+/// Tells the number of the runner, then all its events.
+fn agent() -> io::Result<()> {
+    let [runner, command] = [2, 3].map(|n| env::args().nth(n).unwrap_or_default());
+    let piped = process::Stdio::piped;
+    let mut child = process::Command::new(runner)
+        .stdin(piped())
+        .stdout(piped())
+        .stderr(piped())
+        .process_group(0)
+        .spawn()?;
+    println!("{}", child.id());
+    let (Some(input), Some(output)) = (&mut child.stdin, &mut child.stdout) else { return Ok(()) };
+    writeln!(input, "{command}")?;
+    io::copy(output, &mut io::stdout())?;
+    Ok(())
 }
 
 fn for_ever() -> ! {

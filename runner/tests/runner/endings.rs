@@ -1,11 +1,16 @@
 //! Programs that end in other ways than by themselves, and whatever they leave running.
 
-use std::{process::Command as Process, time::Duration};
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    process::{Command as Process, Stdio},
+    time::Duration,
+};
 
 use colearn_trainer_protocol::Command;
 use serde_json::{Value, json};
 
-use super::{Folder, Runner, TASK, eventually, failure, is_there, result, rust, with};
+use super::{Folder, Runner, TASK, eventually, failure, is_there, result, runs, rust, with};
 
 /// Tells its process number and that of a child, then waits for the child.
 const WITH_CHILD: &str =
@@ -102,6 +107,46 @@ fn a_closed_input_ends_everything() {
 }
 
 #[test]
+fn a_killed_agent_leaves_no_process() {
+    let folder = Folder::new();
+    for script in [
+        WITH_CHILD.to_owned(),
+        format!("(yes; yes >&2) & {WITH_CHILD}"),
+        format!("trap '' TERM; {WITH_CHILD}"),
+    ] {
+        let temporary = tempfile::tempdir().unwrap();
+        let command = Command::Train { members: vec![folder.shell(&script)] };
+        let mut agent = Process::new(env!("CARGO_BIN_EXE_test-program"))
+            .args(["agent", env!("CARGO_BIN_EXE_test-runner"), &serde_json::to_string(&command).unwrap()])
+            .env("TMPDIR", temporary.path())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(agent.stdout.take().unwrap()).lines().map(Result::unwrap);
+        let runner: Value = serde_json::from_str(&lines.next().unwrap()).unwrap();
+        let events = lines.map(|line| serde_json::from_str::<Value>(&line).unwrap());
+        let epoch = events.into_iter().find(|event| event["event"] == "epoch").unwrap();
+        agent.kill().unwrap();
+        agent.wait().unwrap();
+        eventually("the end of the runner", || !runs(&runner));
+        for pid in [&epoch["record"]["train_loss"], &epoch["record"]["valid_loss"]] {
+            eventually("the end of every process", || !is_there(pid));
+        }
+        assert_eq!(fs::read_dir(temporary.path()).unwrap().count(), 0, "temporary files are left");
+    }
+}
+
+#[test]
+fn the_agent_hears_that_a_program_is_alive() {
+    let folder = Folder::new();
+    let mut runner = Runner::start();
+    runner.train(folder.shell("exec sleep 3600"));
+    assert_eq!(runner.event()["event"], "opened");
+    assert_eq!(runner.event(), json!({"event": "alive"}));
+    runner.end();
+}
+
+#[test]
 fn a_killed_runner_takes_the_program_with_it() {
     let folder = Folder::new();
     let mut runner = Runner::start();
@@ -142,7 +187,7 @@ fn what_a_program_leaves_running_is_killed_and_told() {
     result(events.last().unwrap());
     assert!(!is_there(&events[1]["record"]["train_loss"]), "{events:?}");
     let (_, log) = runner.end();
-    assert!(log.contains("left 1 other processes running, which were killed"), "{log}");
+    assert!(log.contains("left 1 other process running, which the runner has killed"), "{log}");
 }
 
 #[test]
@@ -156,5 +201,5 @@ fn a_daemon_does_not_escape() {
     told.for_each(|event| assert!(!is_there(&event["record"]["train_loss"])));
     result(events.last().unwrap());
     let (_, log) = runner.end();
-    assert!(log.contains("which were killed"), "{log}");
+    assert!(log.contains("running, which the runner has killed"), "{log}");
 }

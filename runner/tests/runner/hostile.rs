@@ -94,7 +94,7 @@ with open(os.environ["COLEARN_METRICS"], "a") as metrics:
     let marker = folder.path().to_str().unwrap().to_owned();
     eventually("the end of all processes", || !processes_in(&marker));
     let (_, log) = runner.end();
-    assert!(log.contains("which were killed"), "{log}");
+    assert!(log.contains("running, which the runner has killed"), "{log}");
 }
 
 /// Whether a process works in this folder.

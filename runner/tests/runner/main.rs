@@ -236,6 +236,11 @@ fn is_there(pid: &Value) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
+/// Whether a process has not ended. One that nobody waits for may stay as a zombie.
+fn runs(pid: &Value) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "))
+}
+
 /// Waits until something is so.
 fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let begun = Instant::now();

@@ -53,7 +53,7 @@ fn without_a_location_the_folder_lives_as_long_as_the_attempt() {
     let mut runner = Runner::start();
     for number in 1..=2 {
         let event = runner.run(attempt(number, folder.shell(EPOCH_BY_EPOCH)));
-        failure(&event, "parked");
+        assert!(failure(&event, "parked").contains("there is no location for checkpoints"));
     }
     let event = runner.run(attempt(3, folder.shell(&EPOCH_BY_EPOCH.replace("exit 75", "true"))));
     assert_eq!(epochs(result(&event)), [(1, 1.0)]);
@@ -81,6 +81,19 @@ fn a_crash_and_a_kill_of_the_runner_keep_the_checkpoint() {
     // The runner had no time to save the second epoch.
     assert_eq!(epochs(result(&event)), [(1, 1.0), (3, 3.0)]);
     // This also checks that the temporary files of the killed runner are gone.
+    runner.end();
+}
+
+#[test]
+fn the_end_of_the_agent_keeps_all_epochs() {
+    let (folder, kept) = (Folder::new(), Folder::new());
+    let mut runner = Runner::with_checkpoints(kept.path());
+    runner.train(folder.shell(&EPOCH_BY_EPOCH.replace("exit 75", "exec sleep 3600")));
+    assert_eq!(runner.epoch()["epoch"], 1);
+    runner.end();
+    let mut runner = Runner::with_checkpoints(kept.path());
+    let event = runner.run(attempt(2, folder.shell(&EPOCH_BY_EPOCH.replace("-lt 4", "-lt 2"))));
+    assert_eq!(epochs(result(&event)), [(1, 1.0), (2, 2.0)]);
     runner.end();
 }
 

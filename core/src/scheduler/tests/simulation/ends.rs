@@ -1,6 +1,7 @@
 //! In every history each task ends exactly once.
 
 use super::{World, chance};
+use crate::needs::TrainerKind;
 
 const HISTORIES: u64 = 2000;
 const STEPS: usize = 400;
@@ -21,6 +22,12 @@ struct Seen {
     set_aside: u64,
     restored: u64,
     refused: u64,
+    parked: u64,
+    replacements: u64,
+    /// Sweeps that nobody could run.
+    stranded: u64,
+    /// Results of programs.
+    of_programs: u32,
 }
 
 fn history(seed: u64) -> Seen {
@@ -40,10 +47,16 @@ fn history(seed: u64) -> Seen {
         set_aside: world.set_aside,
         restored: world.restored,
         refused: world.refused,
+        parked: world.parked,
+        replacements: world.replacements,
+        stranded: world.stranded,
         ..Seen::default()
     };
     for view in world.env.scheduler.sweeps() {
         seen.done += view.counts().done;
+        if view.sweep().needs.trainer == TrainerKind::Programs {
+            seen.of_programs += view.counts().done;
+        }
         seen.failed += view.counts().failed;
         seen.cancelled += view.counts().cancelled;
         seen.retried += view.retried();
@@ -68,6 +81,10 @@ fn every_task_ends_exactly_once_in_every_history() {
         all.set_aside += seen.set_aside;
         all.restored += seen.restored;
         all.refused += seen.refused;
+        all.parked += seen.parked;
+        all.replacements += seen.replacements;
+        all.stranded += seen.stranded;
+        all.of_programs += seen.of_programs;
     });
     println!("{all:?}");
     if run < HISTORIES {
@@ -77,6 +94,8 @@ fn every_task_ends_exactly_once_in_every_history() {
     let varied = varied && all.operations > 5000 && all.removed > 20;
     let varied = varied && all.drained > 500 && all.races > 500 && all.jumps > 1000;
     let varied = varied && all.set_aside > 400 && all.restored > 50 && all.refused > 0;
+    let varied = varied && all.parked > 1000 && all.replacements > 200;
+    let varied = varied && all.stranded > 50 && all.of_programs > 2000;
     assert!(varied, "the histories are too tame to mean anything: {all:?}");
 }
 

@@ -1,28 +1,32 @@
 //! Histories in virtual time: messages are lost, duplicated and reordered; workers crash, are asked to exit, or are
 //! bad hosts on which nothing succeeds; the coordinator crashes and rebuilds its state from its journal, with a clock
-//! that was set in between. Invariants are checked after every event. For every grant the test checks that it goes to
-//! the right sweep.
+//! that was set in between. Sweeps of programs need GPUs, memory or labels that some workers offer and others do not;
+//! programs park, and a person lets a sweep go on with other files. Invariants are checked after every event. For every
+//! grant the test checks that it goes to the right sweep, and to a slot that meets its needs.
 //!
 //! A history is a function of its seed. To examine one: `COLEARN_HISTORY=17 cargo test -p colearn-core simulation`;
 //! to run more: `COLEARN_HISTORIES=100000`.
 
 mod bad_hosts;
+mod calm;
 mod chance;
 mod ends;
+mod person;
 mod sharing;
 mod worker;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
-use super::env::{self, TestEnv, settings, sweep};
+use super::env::{self, TestEnv, program, settings, sweep};
 use crate::{
-    id::{ConfigurationId, SweepId, TaskId},
-    scheduler::{Action, Event, RetryScope, SchedulerSettings, SweepStatus, TaskState},
-    sweep::{Order, Sweep},
+    failure::FailureReason,
+    id::{LeaseToken, SweepId, TaskId},
+    needs::Needs,
+    scheduler::{Action, Event, SchedulerSettings},
+    sweep::Sweep,
     time::Timestamp,
 };
 use chance::Chance;
@@ -33,6 +37,8 @@ struct World {
     env: TestEnv,
     /// The first sweep after its last extension.
     first: Sweep,
+    /// A sweep that is submitted again and again: of a network or of a program.
+    second: Sweep,
     removed: BTreeSet<SweepId>,
     operations: u64,
     workers: Vec<SimWorker>,
@@ -40,8 +46,10 @@ struct World {
     upstream: Vec<(String, Event)>,
     downstream: Vec<(String, Action)>,
     recorded: BTreeMap<TaskId, usize>,
-    /// The data that the results of each sweep were trained on.
+    /// The data that the results of each sweep were trained on since a person last replaced it.
     trained_on: BTreeMap<SweepId, String>,
+    /// The greatest lease of each sweep when a person last replaced the data.
+    replaced: BTreeMap<SweepId, LeaseToken>,
     /// Whether a person has copied the right data to all hosts.
     data_copied: bool,
     acknowledged: BTreeSet<TaskId>,
@@ -55,6 +63,11 @@ struct World {
     restored: u64,
     /// Sweeps that fit the data of no worker.
     refused: u64,
+    /// Counts of attempts that parked, and of sweeps that went on with other data.
+    parked: u64,
+    replacements: u64,
+    /// Sweeps that nobody could run at the end.
+    stranded: u64,
 }
 
 impl World {
@@ -69,10 +82,24 @@ impl World {
         }
         first.checkpoint.every_epochs = 1;
         env.submit(first.clone());
+        let second = if chance.percent(50) {
+            program("second", 2, 2, needs(&mut chance))
+        } else {
+            sweep("second", 2, 2)
+        };
+        if chance.percent(50) {
+            let (configurations, seeds) = (1 + chance.next() % 3, 1 + chance.next() % 3);
+            env.submit(program("third", configurations, seeds, needs(&mut chance)));
+        }
         let mut world = Self {
             chance,
             env,
             first,
+            second,
+            replaced: BTreeMap::new(),
+            parked: 0,
+            replacements: 0,
+            stranded: 0,
             removed: BTreeSet::new(),
             operations: 0,
             workers: Vec::new(),
@@ -99,7 +126,9 @@ impl World {
 
     fn newborn(&mut self) -> SimWorker {
         self.workers_born += 1;
-        let slots = (0..=self.chance.below(2)).map(|_| 1 + self.chance.below(6) as u32).collect();
+        let slots = self.chance.below(2);
+        let offers = worker::offers(&mut self.chance);
+        let slots = (0..=slots).map(|_| (1 + self.chance.below(6) as u32, offers.clone())).collect();
         let ailment = match self.chance.below(20) {
             0..=1 => Ailment::Crashes,
             2 => Ailment::NoData,
@@ -145,12 +174,14 @@ impl World {
         self.env.apply(event);
         for action in self.env.answers() {
             match &action {
-                Action::RecordResult { task, .. } => {
+                Action::RecordResult { task, token, .. } => {
                     *self.recorded.entry(*task).or_default() += 1;
                     assert_eq!(self.recorded[task], 1, "{task} was recorded twice");
                     let (_, digest) = finished.clone().expect("a result comes with its event");
-                    let first = self.trained_on.entry(task.sweep).or_insert_with(|| digest.clone());
-                    assert_eq!(*first, digest, "all results of a sweep are of one data set");
+                    if self.replaced.get(&task.sweep).is_none_or(|last| token > last) {
+                        let first = self.trained_on.entry(task.sweep).or_insert_with(|| digest.clone());
+                        assert_eq!(*first, digest, "all results of a sweep are of one data set");
+                    }
                 }
                 Action::GrantLease { worker, .. }
                 | Action::DropLease { worker, .. }
@@ -172,7 +203,13 @@ impl World {
                     let has_results = self.recorded.keys().any(|task| task.sweep == *sweep);
                     assert!(!has_results, "{sweep} was refused, and something of it is trained");
                 }
-                Action::RetryTask { .. } | Action::GiveUpTask { .. } | Action::EndSweep { .. } => {}
+                Action::RetryTask { failure, .. } => {
+                    self.parked += u64::from(failure.reason == FailureReason::Parked);
+                }
+                Action::GiveUpTask { task, failure, .. } => {
+                    assert_ne!(failure.reason, FailureReason::Parked, "{task} is given up");
+                }
+                Action::EndSweep { .. } => {}
             }
         }
     }
@@ -268,13 +305,13 @@ impl World {
             }
             98 => self.crash_and_jump(),
             99 if self.chance.percent(30) => {
-                let second = sweep("second", 2, 2);
+                let second = self.second.clone();
                 if let Some(settled) = self.env.scheduler.id_of(&second.name) {
                     self.env.revive(settled);
                 }
-                self.env.submit(second);
+                let sweep = self.env.submit(second);
                 if self.chance.percent(50) {
-                    self.arrive("nobody", Event::SweepCancelled { sweep: SweepId(2) });
+                    self.arrive("nobody", Event::SweepCancelled { sweep });
                 }
             }
             100..=105 => self.operate(&name),
@@ -285,61 +322,6 @@ impl World {
             }
             _ => {}
         }
-    }
-
-    /// An operation of a person.
-    fn operate(&mut self, worker: &str) {
-        let journaled = self.env.journal.len();
-        let sweep = SweepId(1 + self.chance.next() % 2);
-        let operation = self.chance.below(8);
-        if operation <= 4 {
-            // As the coordinator does before an operation.
-            self.env.revive(sweep);
-        }
-        let event = match operation {
-            0 => Event::TasksRetried { sweep, scope: RetryScope::FailedAndCancelled },
-            1 => Event::TasksRetried { sweep, scope: RetryScope::Failed },
-            2 => self.extension(),
-            3 => Event::SweepPaused { sweep, paused: self.chance.percent(50) },
-            4 => Event::SweepPrioritized { sweep, priority: self.chance.below(3) as i32 },
-            5 if self.chance.percent(30) => Event::SweepCancelled { sweep },
-            6 if self.chance.percent(30) => Event::SweepRemoved { sweep },
-            7 if self.chance.percent(50) => {
-                Event::DrainRequested { worker: env::worker(worker), now: self.chance.percent(50) }
-            }
-            _ => return,
-        };
-        if matches!(event, Event::SweepRemoved { .. }) && self.env.scheduler.changes_state(&event) {
-            self.removed.insert(sweep);
-            // Its results are removed too.
-            self.recorded.retain(|task, _| task.sweep != sweep);
-            self.acknowledged.retain(|task| task.sweep != sweep);
-        }
-        self.arrive("nobody", event);
-        self.operations += u64::from(self.env.journal.len() != journaled);
-    }
-
-    /// More configurations, more seeds, or another order.
-    fn extension(&mut self) -> Event {
-        let mut newer = self.first.clone();
-        match self.chance.below(3) {
-            0 if newer.configurations.len() < 8 => {
-                let mut configuration = newer.configurations[0].clone();
-                configuration.id = ConfigurationId(100 + newer.configurations.len() as u64);
-                newer.configurations.insert(0, configuration);
-            }
-            1 if newer.seeds.len() < 6 => newer.seeds.insert(0, 100 + newer.seeds.len() as u64),
-            _ => {
-                let by_seed = newer.schedule.order == Order::BySeed;
-                newer.schedule.order = if by_seed { Order::ByConfiguration } else { Order::BySeed };
-                newer.schedule.max_concurrent_tasks = Some(1 + self.chance.below(4) as u32);
-            }
-        }
-        let sweep = self.env.scheduler.extension(SweepId(1), &newer).expect("it only adds");
-        if self.env.scheduler.sweep(SweepId(1)).is_some() {
-            self.first = newer;
-        }
-        Event::SweepExtended { id: SweepId(1), sweep: Arc::new(sweep) }
     }
 
     /// The coordinator crashes: messages in transit are lost, journaled events are not.
@@ -379,97 +361,15 @@ impl World {
         self.races += 1;
         self.arrive(&from, event);
     }
+}
 
-    /// From now on nothing fails except training itself.
-    fn calm_down(&mut self) {
-        self.crash();
-        // Workers that were asked to exit have exited. One of the others may be a bad host.
-        self.data_copied = true;
-        for at in 0..self.workers.len() {
-            self.workers[at] = self.newborn();
-            if at > 0 {
-                self.workers[at].ailment = Ailment::None;
-            }
-        }
-        for sweep in [1, 2].map(SweepId) {
-            self.arrive("nobody", Event::SweepPaused { sweep, paused: false });
-        }
-        for _ in 0..2000 {
-            self.env.now = self.env.now.after(Duration::from_secs(5));
-            self.arrive("nobody", Event::Tick);
-            for at in 0..self.workers.len() {
-                let name = self.workers[at].name.clone();
-                if !self.workers[at].connected {
-                    let hello = self.workers[at].hello();
-                    self.arrive(&name, hello);
-                    let data_sets = self.workers[at].data_sets(&mut self.chance);
-                    self.arrive(&name, data_sets);
-                }
-                let mut messages = Vec::new();
-                self.workers[at].train(&mut self.chance, &mut messages);
-                messages.extend(self.workers[at].reports());
-                messages.push(Event::Heartbeat { worker: env::worker(&name) });
-                for message in messages {
-                    self.arrive(&name, message);
-                }
-                self.deliver_all();
-                let offer = self.workers[at].offer();
-                self.arrive(&name, offer);
-                self.deliver_all();
-            }
-            if self.env.scheduler.sweeps().all(|view| view.status() != SweepStatus::Active) {
-                return;
-            }
-        }
-        panic!(
-            "the sweeps do not end: {:?}",
-            self.env.scheduler.sweeps().map(|v| v.counts()).collect::<Vec<_>>()
-        );
-    }
-
-    fn deliver_all(&mut self) {
-        for (to, action) in std::mem::take(&mut self.downstream) {
-            self.deliver(&to, action);
-        }
-    }
-
-    fn check_end(&mut self) {
-        for sweep in self.env.scheduler.all_settled().map(|settled| settled.id).collect::<Vec<_>>() {
-            let outcome = self.env.scheduler.settled(sweep).cloned().unwrap();
-            self.env.revive(sweep);
-            let view = self.env.scheduler.sweep(sweep).unwrap();
-            assert_eq!((outcome.counts, outcome.status), (view.counts(), view.status()));
-        }
-        let mut journaled: BTreeMap<TaskId, usize> = BTreeMap::new();
-        for (_, event) in &self.env.journal {
-            if let Event::TaskFinished { task, .. } = event {
-                *journaled.entry(*task).or_default() += 1;
-            }
-        }
-        assert_eq!(journaled, self.recorded, "a result is recorded iff the journal says so");
-        for view in self.env.scheduler.sweeps() {
-            let mut done = 0;
-            for configuration in &view.sweep().configurations {
-                for seed in &view.sweep().seeds {
-                    let task = TaskId { sweep: view.id(), configuration: configuration.id, seed: *seed };
-                    match self.env.scheduler.state_of(task).unwrap() {
-                        TaskState::Done => {
-                            assert_eq!(self.recorded.get(&task), Some(&1), "{task} is done exactly once");
-                            done += 1;
-                        }
-                        TaskState::Failed { .. } | TaskState::Cancelled => {
-                            assert_eq!(self.recorded.get(&task), None, "{task} has no result");
-                            assert!(!self.acknowledged.contains(&task), "{task} was acknowledged");
-                        }
-                        other => panic!("{task} has not ended: {other:?}"),
-                    }
-                }
-            }
-            assert_eq!(done, view.counts().done);
-            for (_, failed) in view.failures() {
-                let worth = failed.failure.reason.policy() == crate::failure::RetryPolicy::Fail;
-                assert!(worth || failed.attempt >= 3, "{} was given up too early: {failed:?}", failed.task);
-            }
-        }
+/// What a program may need besides a slot that runs programs.
+fn needs(chance: &mut Chance) -> Needs {
+    Needs {
+        gpu: chance.percent(25),
+        memory: if chance.percent(25) { 8 } else { 0 },
+        threads: if chance.percent(25) { 2 } else { 0 },
+        labels: chance.percent(25).then(|| "big".to_owned()).into_iter().collect(),
+        ..Needs::default()
     }
 }

@@ -6,11 +6,42 @@ use super::{super::env, chance::Chance};
 use crate::{
     failure::{Failure, FailureReason},
     id::{LeaseToken, TaskId},
+    needs::{Offers, TrainerKind},
     scheduler::{DataSetShape, DataSets, Event, HeldLease, KnownDataSet},
 };
 
-/// The data set of all sweeps.
+/// The data set of all sweeps of networks.
 const DATA_SET: &str = "waves";
+/// The names of the programs of the other sweeps.
+const PROGRAMS: [&str; 2] = ["/home/me/second: python3 train.py", "/home/me/third: python3 train.py"];
+
+/// What the slots of a worker offer.
+pub(super) fn offers(chance: &mut Chance) -> Offers {
+    let all = all_offers();
+    let trainers = match chance.below(10) {
+        0..=4 => Offers::default().trainers,
+        5 => [TrainerKind::Programs].into(),
+        _ => all.trainers,
+    };
+    Offers {
+        trainers,
+        gpu: chance.percent(50),
+        memory: *[None, Some(4), Some(9)].get(chance.below(3)).unwrap(),
+        threads: *[None, Some(1), Some(2)].get(chance.below(3)).unwrap(),
+        labels: if chance.percent(50) { all.labels } else { BTreeSet::new() },
+    }
+}
+
+/// Everything that a sweep may need.
+pub(super) fn all_offers() -> Offers {
+    Offers {
+        trainers: [TrainerKind::Networks, TrainerKind::Programs].into(),
+        gpu: true,
+        memory: Some(16),
+        threads: Some(4),
+        labels: ["big".to_owned()].into(),
+    }
+}
 
 /// The worker's state of a task.
 #[derive(Clone)]
@@ -58,7 +89,8 @@ pub(super) struct SimWorker {
     pub(super) ailment: Ailment,
     /// It was asked to exit, and does so when it has nothing to do.
     pub(super) draining: bool,
-    pub(super) slots: Vec<u32>,
+    /// The maximum cohorts of its slots, and what they offer.
+    pub(super) slots: Vec<(u32, Offers)>,
     pub(super) connected: bool,
     pub(super) leases: BTreeMap<LeaseToken, (u32, BTreeMap<TaskId, Work>)>,
 }
@@ -71,7 +103,7 @@ impl SimWorker {
             host: "h".to_owned(),
             version: "1".to_owned(),
             warnings: vec![],
-            slots: env::slots(&self.slots),
+            slots: env::slots_offering(self.slots.iter().cloned()),
             held: self
                 .leases
                 .iter()
@@ -90,8 +122,15 @@ impl SimWorker {
         let modality = if self.ailment == Ailment::Misfit { "skeleton" } else { "inertial" };
         let shape = DataSetShape { modalities: vec![modality.to_owned()], train_samples: 100 };
         let known = KnownDataSet { digest, shape: chance.percent(70).then_some(shape) };
-        let known = (self.ailment != Ailment::NoData).then(|| (DATA_SET.to_owned(), known));
-        let data_sets = DataSets { known: known.into_iter().collect(), complete: chance.percent(80) };
+        let mut all = BTreeMap::new();
+        if self.ailment != Ailment::NoData {
+            for program in PROGRAMS {
+                let digest = chance.percent(50).then(|| self.ailment.data_digest());
+                all.insert(program.to_owned(), KnownDataSet { digest, shape: None });
+            }
+            all.insert(DATA_SET.to_owned(), known);
+        }
+        let data_sets = DataSets { known: all, complete: chance.percent(80) };
         Event::DataSetsKnown { worker: env::worker(&self.name), data_sets }
     }
 
@@ -131,6 +170,7 @@ impl SimWorker {
                     0..=1 => failed(token, task, FailureReason::Diverged),
                     2..=9 => failed(token, task, FailureReason::Crash),
                     10..=17 => failed(token, task, FailureReason::OutOfMemory),
+                    18..=24 => failed(token, task, FailureReason::Parked),
                     _ => Event::TaskFinished { token, task, data_digest: self.ailment.data_digest() },
                 });
             }
