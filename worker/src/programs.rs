@@ -16,7 +16,8 @@ pub struct RunProgramsArgs {
     pub checkpoints: Option<String>,
 }
 
-/// Runs programs as the agent asks for them on standard input, until that is closed.
+/// Runs programs as the agent asks for them on standard input, until that is closed. Call it on the main thread, in a
+/// process that does nothing else.
 #[must_use]
 pub fn run_programs(arguments: RunProgramsArgs) -> ExitCode {
     let RunProgramsArgs { device, threads, checkpoints } = arguments;
