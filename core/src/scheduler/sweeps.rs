@@ -8,8 +8,7 @@ use std::{
 use crate::{
     failure::Failure,
     id::{ConfigurationId, LeaseToken, SweepId, SweepName},
-    settings::TaskSettings,
-    sweep::Sweep,
+    sweep::{Configuration, Sweep},
     time::Timestamp,
 };
 
@@ -234,23 +233,20 @@ fn same_tasks(a: &Sweep, b: &Sweep) -> bool {
 /// needs, and how and where a program runs.
 /// Configurations and seeds keep their order, because results are recorded by it.
 pub(super) fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
-    let baselines: BTreeSet<_> = newer.configurations.iter().filter(|c| c.baseline).map(|c| c.id).collect();
     let mut sweep = there.clone();
     sweep.report = newer.report.clone();
     sweep.retries = newer.retries.clone();
     sweep.checkpoint = newer.checkpoint;
     sweep.schedule = newer.schedule;
     sweep.needs = newer.needs.clone();
-    let programs: BTreeMap<ConfigurationId, &TaskSettings> = newer
-        .configurations
-        .iter()
-        .filter(|configuration| configuration.settings.program().is_some())
-        .map(|configuration| (configuration.id, &configuration.settings))
-        .collect();
+    let by_id: BTreeMap<ConfigurationId, &Configuration> =
+        newer.configurations.iter().map(|configuration| (configuration.id, configuration)).collect();
     for configuration in &mut sweep.configurations {
-        configuration.baseline = baselines.contains(&configuration.id);
-        if let Some(settings) = programs.get(&configuration.id) {
-            configuration.settings = (*settings).clone();
+        let newer = by_id.get(&configuration.id);
+        configuration.baseline = newer.is_some_and(|newer| newer.baseline);
+        configuration.compared_with = newer.and_then(|newer| newer.compared_with);
+        if let Some(newer) = newer.filter(|newer| newer.settings.program().is_some()) {
+            configuration.settings = newer.settings.clone();
         }
     }
     sweep
