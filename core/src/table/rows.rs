@@ -107,11 +107,10 @@ impl RowState {
 }
 
 impl ConfigurationRow {
-    /// The ids of the row's configurations, each with its name among them, such as `fold=0`; the name is empty without
-    /// replicates.
-    pub fn configurations(&self) -> impl Iterator<Item = (ConfigurationId, String)> {
-        let only = self.members.is_empty().then(|| (self.id, String::new()));
-        only.into_iter().chain(self.members.iter().map(|member| (member.id, member.name())))
+    /// The configurations of the row; without replicates one, which has no values of them.
+    pub fn configurations(&self) -> impl Iterator<Item = Member> {
+        let only = self.members.is_empty().then(|| Member { id: self.id, values: BTreeMap::new() });
+        only.into_iter().chain(self.members.iter().cloned())
     }
 
     /// The names of the data sets that its results were trained on, or the name of the program.
