@@ -43,7 +43,7 @@ pub(crate) struct ImportArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(3..=1000))]
     folds: Option<u32>,
     /// The only fold to write: the one for test, counted from 0.
-    #[arg(long, value_name = "FOLD", requires = "folds")]
+    #[arg(long, value_name = "FOLD", requires = "folds", conflicts_with = "split")]
     fold: Option<u32>,
     /// The group of each sample, such as its speaker. All samples of a group are in the same split.
     #[arg(long, value_name = "PATH[:COLUMN]", value_parser = reference)]
