@@ -136,7 +136,8 @@ fn every_mistake_is_reported_at_once_and_the_old_file_stays() {
     for (arguments, words) in [
         (&["--labels", "labels.csv", "--out", "x.safetensors"][..], "--split"),
         (&["--labels", "labels.csv", "--split", "0.5,0.5", "--out", "x.safetensors"], "three shares"),
-        (&["--labels", "labels.csv", "--split", "s.csv", "--fold", "1", "--out", "x.safetensors"], "--folds"),
+        (&["--labels", "labels.csv", "--split", "s.csv", "--fold", "1", "--out", "x.safetensors"], "--split"),
+        (&["--labels", "labels.csv", "--fold", "1", "--out", "x.safetensors"], "--folds"),
         (
             &["--labels", "~/labels.csv", "--split", "s.csv", "--out", "x.safetensors"],
             "only a shell replaces",

@@ -120,7 +120,7 @@ fn a_report_without_replicates_names_none() {
 fn failures_and_continued_tasks_name_the_fold() {
     let mut material = networks();
     let second = material.sweep.configurations.iter().find(|it| {
-        it.values.get("dataset") == Some(&json!("mine-fold1")) && it.values.get("unimodal").is_none()
+        it.values.get("dataset") == Some(&json!("mine-fold1")) && !it.values.contains_key("unimodal")
     });
     let second = second.unwrap().id;
     material.outcomes.insert((second, 1), TaskOutcome::Failed(FailureReason::Diverged));
