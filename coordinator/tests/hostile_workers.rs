@@ -104,6 +104,8 @@ async fn names_in_results_do_not_play_with_terminals() {
         classes: vec![escapes()],
         data_digest: escapes(),
         weights_digest: escapes(),
+        commit: escapes(),
+        history: vec![v1::EpochRecord { epoch: 1, values: [(escapes(), 0.5)].into(), ..Default::default() }],
         ..result(0.5)
     };
     worker.finish_with(lease.token, &tasks(&lease)[0], strange).await;
@@ -112,8 +114,9 @@ async fn names_in_results_do_not_play_with_terminals() {
     let Some(Part::Result(recorded)) = parts.into_iter().nth(1) else { panic!("it is recorded") };
     let kept = recorded.result.unwrap();
     assert_eq!(kept.metrics, [(HARMLESS.to_owned(), 0.5)].into());
-    let names = [&kept.device, &kept.classes[0], &kept.data_digest, &kept.weights_digest];
-    assert_eq!(names, [HARMLESS; 4]);
+    let names = [&kept.device, &kept.classes[0], &kept.data_digest, &kept.weights_digest, &kept.commit];
+    assert_eq!(names, [HARMLESS; 5]);
+    assert_eq!(kept.history[0].values, [(HARMLESS.to_owned(), 0.5)].into());
     coordinator.stop().await.unwrap();
 }
 

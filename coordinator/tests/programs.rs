@@ -31,7 +31,7 @@ async fn worker(coordinator: &RunningCoordinator, name: &str, gpu: bool) -> Scri
     let offers = Some(v1::Offers { trainers, gpu, ..v1::Offers::default() });
     let slots = vec![v1::Slot { index: 0, device: "cpu x1".to_owned(), max_cohort: 4, offers }];
     let hello = v1::Hello { worker: name.to_owned(), slots, ..v1::Hello::default() };
-    ScriptedWorker::open(coordinator, work_request::Message::Hello(hello)).await.unwrap()
+    ScriptedWorker::open(coordinator, work_request::Message::Hello(hello)).await.expect("it is welcome")
 }
 
 async fn finish(worker: &mut ScriptedWorker, lease: &v1::Lease, digest: &str) {

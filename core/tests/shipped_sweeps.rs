@@ -59,7 +59,7 @@ fn assert_one_cohort_and_one_baseline(sweep: &Sweep) {
     assert_eq!(cohorts.len(), 1);
     let baselines: Vec<_> = sweep.configurations.iter().filter(|c| c.baseline).collect();
     assert_eq!(baselines.len(), 1);
-    assert!(baselines[0].settings.network().unwrap().unimodal);
+    assert!(baselines[0].settings.network().is_some_and(|network| network.unimodal));
 }
 
 /// sweeps/README.md contains the output of `colearn settings`.

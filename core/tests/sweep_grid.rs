@@ -26,7 +26,7 @@ fn column(path: &str, rest: &str) -> Vec<Value> {
 fn only(rest: &str) -> NetworkSettings {
     let mut all = configurations(rest);
     assert_eq!(all.len(), 1);
-    all.remove(0).settings.network().unwrap().clone()
+    all.remove(0).settings.network().expect("the file trains a network").clone()
 }
 
 #[test]

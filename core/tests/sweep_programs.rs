@@ -26,11 +26,14 @@ fn parse(text: &str) -> Parsed {
 }
 
 fn errors(text: &str) -> String {
-    Sweep::parse_in(text, "x.yaml", "/home/me/net").unwrap_err().to_string()
+    match Sweep::parse_in(text, "x.yaml", "/home/me/net") {
+        Err(errors) => errors.to_string(),
+        Ok(_) => panic!("no errors:\n{text}"),
+    }
 }
 
 fn programs(sweep: &Sweep) -> Vec<&ProgramSettings> {
-    sweep.configurations.iter().map(|it| it.settings.program().unwrap()).collect()
+    sweep.configurations.iter().filter_map(|it| it.settings.program()).collect()
 }
 
 fn arguments(settings: &ProgramSettings, seed: u64) -> Vec<String> {
@@ -41,7 +44,11 @@ fn arguments(settings: &ProgramSettings, seed: u64) -> Vec<String> {
         attempt: 1,
         checkpoint_dir: "/checkpoints",
     };
-    settings.command.iter().flat_map(|word| values.word(word).unwrap()).collect()
+    settings
+        .command
+        .iter()
+        .flat_map(|word| values.word(word).expect("the placeholders were checked"))
+        .collect()
 }
 
 #[test]

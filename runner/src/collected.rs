@@ -7,7 +7,7 @@ use std::{
 
 use colearn_core::{
     failure::{Failure, FailureReason},
-    result::EpochRecord,
+    result::{EpochRecord, metric::MAX_NAME_BYTES},
     text::is_unprintable,
 };
 
@@ -18,8 +18,6 @@ use crate::{
 
 /// Maximum number of metrics of a result.
 pub(crate) const MAX_METRICS: usize = 64;
-/// Longest name of a metric, in bytes.
-const MAX_NAME: usize = 128;
 /// Number of warnings of one kind that are said in full.
 const SAID: u32 = 3;
 /// Number of epochs that are told to the agent at once. The result has all of them.
@@ -147,7 +145,7 @@ impl Collected {
                 ),
             ),
             Added::TooMany => {
-                self.warn(About::Epoch, format!("epoch {epoch} is left out: at most {MAX_EPOCHS} are kept"));
+                self.warn(About::Epoch, format!("epoch {epoch} is left out: at most {MAX_EPOCHS} epochs and 3 MB of their values are kept"));
                 return;
             }
         }
@@ -248,10 +246,10 @@ impl Collected {
 
 /// What is wrong with the name of a metric, after `its name`.
 fn fault_in_name(name: &str) -> Option<String> {
-    if name.is_empty() {
+    if name.trim().is_empty() {
         Some("is empty".to_owned())
-    } else if name.len() > MAX_NAME {
-        Some(format!("has {} bytes, and at most {MAX_NAME} are allowed", name.len()))
+    } else if name.len() > MAX_NAME_BYTES {
+        Some(format!("has {} bytes, and at most {MAX_NAME_BYTES} are allowed", name.len()))
     } else if name.contains(is_unprintable) {
         Some(format!("{name:?} has control characters"))
     } else {
@@ -323,7 +321,7 @@ mod tests {
     #[test]
     fn names_that_nobody_could_read_are_left_out() {
         let long = "x".repeat(129);
-        let bad = ["", "a\u{1b}[2J", &long];
+        let bad = [" ", "a\u{1b}[2J", &long];
         let mut collected = with(&bad.map(|name| (name, Number::Finite(1.0))));
         collected.add_epoch(1, bad.map(|name| (name.to_owned(), Number::Finite(1.0))));
         assert!(collected.result(&[]).is_err());

@@ -47,7 +47,7 @@
 //! | a file of more than 64 MiB | the program is ended, and the attempt fails as `settings` |
 //! | the file is removed | what was read, and what was written before, counts; a new file under its name is read too |
 //! | the file is truncated, replaced or written anew | read from its beginning, with a warning that lines may have been missed |
-//! | more than 100,000 epochs, or 64 different values of epochs | further ones are left out, with a warning |
+//! | more than 100,000 epochs, more than 3 MB of their values (20,000 epochs with three values each), or more than 64 different values | further ones are left out, with a warning |
 //! | more than 64 metrics of a result | those that the sweep names and the first others stay, with a warning |
 //! | a name of more than 128 bytes, with control characters, or empty | left out, with a warning |
 //!

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use colearn_coordinator::store::{JournalEntry, ResultRow};
 use colearn_core::{
     failure::{Failure, FailureReason, RetryPolicy},
-    id::{LeaseToken, SweepId, TaskId},
+    id::{LeaseToken, SweepId, TaskId, WorkerId},
     scheduler::Event,
     sweep::Sweep,
 };
 
-use crate::{store::WatchedStore, trace::Trace};
+use crate::{hosts::offers, store::WatchedStore, trace::Trace};
 
 /// Checks the journal with rules that are independent of the scheduler's. A violation is written to the trace.
 pub fn audit(store: &WatchedStore, trace: &Trace) {
@@ -64,7 +64,10 @@ impl<'a> Auditor<'a> {
             Event::SweepExtended { id, sweep } => {
                 self.sweeps.insert(*id, sweep.clone());
             }
-            Event::LeaseGranted { token, tasks, .. } => self.grant(*token, tasks),
+            Event::LeaseGranted { token, worker, slot, tasks } => {
+                self.check_needs(worker, *slot, tasks);
+                self.grant(*token, tasks);
+            }
             Event::TaskFinished { token, task, .. } => {
                 self.report(*token, *task, "finished");
                 if self.finished.insert(*task, *token).is_some() {
@@ -102,6 +105,19 @@ impl<'a> Auditor<'a> {
                 self.hopeless.retain(|task| task.sweep != *sweep);
             }
             _ => {}
+        }
+    }
+
+    /// A task goes only to a slot that offers what it needs.
+    fn check_needs(&self, worker: &WorkerId, slot: u32, tasks: &[(TaskId, u32)]) {
+        let host = worker.as_str().rsplit_once('-').map_or("", |(host, _)| host);
+        let offers = offers(host, slot);
+        for sweep in tasks.iter().filter_map(|(task, _)| self.sweeps.get(&task.sweep)) {
+            let lacks = sweep.needs.missing_in(&offers);
+            if !lacks.is_empty() {
+                self.trace
+                    .wrong(format_args!("slot {slot} of {worker} is granted {}: {lacks:?}", sweep.name));
+            }
         }
     }
 

@@ -1,7 +1,7 @@
 //! The programs on the virtual hosts.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
@@ -103,11 +103,13 @@ pub async fn coordinator(shared: Shared) -> turmoil::Result {
     Ok(())
 }
 
-/// The kinds of trainers of a host: the first host takes no programs.
-fn trainers(host: &str) -> BTreeSet<TrainerKind> {
-    let all = [TrainerKind::Networks, TrainerKind::Programs];
-    let takes_programs = WORKERS.first().is_none_or(|(first, _)| *first != host);
-    all.into_iter().filter(|kind| takes_programs || *kind == TrainerKind::Networks).collect()
+/// What a slot of a host offers. On the first host, the first slot has no GPU, and the second one takes no programs.
+#[must_use]
+pub fn offers(host: &str, slot: u32) -> Offers {
+    let first = WORKERS.first().is_some_and(|(first, _)| *first == host);
+    let (gpu, programs) = (!first || slot > 0, !first || slot == 0);
+    let trainers = [TrainerKind::Networks].into_iter().chain(programs.then_some(TrainerKind::Programs));
+    Offers { trainers: trainers.collect(), gpu, ..Offers::default() }
 }
 
 /// A worker's host: its agent is started again when it ends.
@@ -123,7 +125,7 @@ pub async fn worker(shared: Shared, host: &'static str, cohorts: &'static [u32])
             index,
             device: "virtual".to_owned(),
             max_cohort: *max_cohort,
-            offers: Offers { trainers: trainers(host), ..Offers::default() },
+            offers: offers(host, index),
         });
         let limits = Limits {
             trainer_timeout: Some(Duration::from_secs(6)),

@@ -55,7 +55,7 @@ pub fn file(name: &str, levels: &str, seeds: &str, schedule: &str) -> String {
 /// A sweep file of programs.
 fn programs() -> String {
     format!(
-        "name: {PROGRAMS}\nprogram: {{command: [train, \"${{args}}\"], directory: /net}}\n\
+        "name: {PROGRAMS}\nprogram: {{command: [train, \"${{args}}\"], directory: /net, gpu: true}}\n\
          parameters: {{depth: [1, 2, 3]}}\nseeds: [0, 1]\nreport: {{metrics: [accuracy]}}\n\
          retries: {{max_attempts: 2, initial_backoff: 1s, max_backoff: 4s}}\n"
     )
@@ -149,7 +149,7 @@ impl Person {
     async fn operate(&mut self) {
         let names = [FIRST, FIRST, FIRST, FIRST, PROGRAMS, SECOND];
         let name = (*self.chance.pick(&names)).to_owned();
-        let what = self.chance.below(9);
+        let what = self.chance.below(10);
         let paused = self.chance.percent(50);
         let priority = self.chance.below(5) as i32;
         let at_once = self.chance.percent(50);
@@ -182,6 +182,10 @@ impl Person {
                         format!("priority {priority}")
                     }
                     7 => {
+                        client.replace_data(v1::ReplaceDataRequest { name }).await?;
+                        "data replaced".to_owned()
+                    }
+                    8 => {
                         let workers = client
                             .list_workers(v1::ListWorkersRequest::default())
                             .await?
@@ -203,7 +207,7 @@ impl Person {
             Ok(done) => self.note(format_args!("{done}")),
             Err(status) => self.note(format_args!("{:?}: {}", status.code(), status.message())),
         }
-        if what >= 7
+        if what >= 8
             && let Ok(found) = self.fetch(FIRST).await
         {
             self.check(&found);

@@ -17,7 +17,7 @@ const HISTORIES: u64 = 30;
 const TWICE: u64 = 3;
 
 /// Texts of the trace that all histories together must contain, so that they cover these cases.
-const VARIETY: [&str; 25] = [
+const VARIETY: [&str; 26] = [
     "LeaseExpired",
     "LeaseReleased",
     "reason: Diverged",
@@ -29,6 +29,7 @@ const VARIETY: [&str; 25] = [
     "reason: Parked",
     "for Programs",
     "TasksRetried",
+    "DataReplaced",
     "SweepCancelled",
     "SweepPaused",
     "SweepPrioritized",

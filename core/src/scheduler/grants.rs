@@ -48,7 +48,11 @@ impl Scheduler {
                 useful.push((slot, takes));
             }
         }
-        useful.sort_by_key(|(slot, _)| fits.order(slot.kind));
+        let order = fits.order();
+        // Slots that offer the same are in order already.
+        if order.windows(2).any(|pair| pair[0] != pair[1]) {
+            useful.sort_by_key(|(slot, _)| order[slot.kind]);
+        }
         let mut shares = Shares::new(&fits);
         pickers.values().for_each(|picker| shares.add_tasks(picker.needs, picker.room));
         useful.iter().for_each(|(slot, _)| shares.add_slot(slot.kind));

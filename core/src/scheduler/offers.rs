@@ -91,10 +91,11 @@ impl<'a> Fits<'a> {
         self.met[row][kind]
     }
 
-    /// The order in which slots are filled: those that meet the needs of few sweeps come first, among these the ones
-    /// without a GPU. A task thus gets the slot that fits it most tightly, and the others are left for tasks that
-    /// need them.
-    pub(super) fn order(&self, kind: usize) -> (usize, bool) {
-        (self.met.iter().filter(|met| met[kind]).count(), self.known.known[kind].0.gpu)
+    /// The order in which slots are filled, by the number of their offers: those that meet the needs of few sweeps come
+    /// first, among these the ones without a GPU. A task thus gets the slot that fits it most tightly, and the others
+    /// are left for tasks that need them.
+    pub(super) fn order(&self) -> Vec<(usize, bool)> {
+        let met = |kind: usize| self.met.iter().filter(|met| met[kind]).count();
+        self.known.known.iter().enumerate().map(|(kind, (offers, _))| (met(kind), offers.gpu)).collect()
     }
 }

@@ -224,7 +224,14 @@ impl SweepState {
         new.failed_on = failed_on.map(|(old, workers)| (moved[old as usize], workers)).collect();
         // Configurations keep their positions.
         new.configurations_failed_on = std::mem::take(&mut self.configurations_failed_on);
-        new.data_digests = std::mem::take(&mut self.data_digests);
+        // A program may run in another folder now; its results are still of the same files.
+        for (old, name) in
+            self.data_set_of.iter().zip(new.data_set_of.iter().map(|n| new.data_sets[*n as usize].clone()))
+        {
+            if let Some(digest) = self.data_digests.get(&self.data_sets[*old as usize]) {
+                new.data_digests.entry(name).or_insert_with(|| digest.clone());
+            }
+        }
         new.data_replaced_after = self.data_replaced_after;
         (new.paused, new.priority, new.ended_at, new.leases) =
             (self.paused, self.priority, self.ended_at, self.leases);
@@ -232,6 +239,17 @@ impl SweepState {
             (self.retried, self.epochs_done, self.epochs_total);
         *self = new;
         moved
+    }
+
+    /// Whether the configurations of a sweep with the same configurations have the same data sets.
+    pub(super) fn has_data_sets_of(&self, sweep: &Sweep) -> bool {
+        let names = sweep.configurations.iter().map(|configuration| configuration.settings.data_set());
+        self.data_set_of.len() == names.len()
+            && self
+                .data_set_of
+                .iter()
+                .zip(names)
+                .all(|(number, name)| self.data_sets[*number as usize] == name)
     }
 
     /// The tasks that are pending or running.

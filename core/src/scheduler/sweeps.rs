@@ -1,11 +1,14 @@
 //! Submitting, cancelling and ending sweeps.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
     failure::Failure,
-    id::{LeaseToken, SweepId, SweepName},
-    sweep::Sweep,
+    id::{ConfigurationId, LeaseToken, SweepId, SweepName},
+    sweep::{Configuration, Sweep},
     time::Timestamp,
 };
 
@@ -124,7 +127,7 @@ impl Scheduler {
             if newer.schedule.priority != state.sweep.schedule.priority {
                 state.priority = newer.schedule.priority;
             }
-            if newer.schedule.order == state.sweep.schedule.order {
+            if newer.schedule.order == state.sweep.schedule.order && state.has_data_sets_of(&newer) {
                 state.sweep = newer;
             } else {
                 self.renumber(id, newer);
@@ -226,19 +229,25 @@ fn same_tasks(a: &Sweep, b: &Sweep) -> bool {
         && sorted(a.configurations.iter().map(|c| c.id)) == sorted(b.configurations.iter().map(|c| c.id))
 }
 
-/// `there`, with all settings from `newer` that are not part of training: reports, retries, checkpoints, order and
-/// needs.
+/// `there`, with all settings from `newer` that are not part of training: reports, retries, checkpoints, order,
+/// needs, and how and where a program runs.
 /// Configurations and seeds keep their order, because results are recorded by it.
 pub(super) fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
-    let baselines: BTreeSet<_> = newer.configurations.iter().filter(|c| c.baseline).map(|c| c.id).collect();
     let mut sweep = there.clone();
     sweep.report = newer.report.clone();
     sweep.retries = newer.retries.clone();
     sweep.checkpoint = newer.checkpoint;
     sweep.schedule = newer.schedule;
     sweep.needs = newer.needs.clone();
+    let by_id: BTreeMap<ConfigurationId, &Configuration> =
+        newer.configurations.iter().map(|configuration| (configuration.id, configuration)).collect();
     for configuration in &mut sweep.configurations {
-        configuration.baseline = baselines.contains(&configuration.id);
+        let newer = by_id.get(&configuration.id);
+        configuration.baseline = newer.is_some_and(|newer| newer.baseline);
+        configuration.compared_with = newer.and_then(|newer| newer.compared_with);
+        if let Some(newer) = newer.filter(|newer| newer.settings.program().is_some()) {
+            configuration.settings = newer.settings.clone();
+        }
     }
     sweep
 }

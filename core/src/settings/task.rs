@@ -13,7 +13,6 @@ use crate::{id::ConfigurationId, needs::TrainerKind};
 /// As JSON, those of a network are an object with the fields of [`NetworkSettings`], those of a program an object with
 /// the one field `program`.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "the larger variant is the usual one")]
 pub enum TaskSettings {
     /// A built-in network.
     Network(NetworkSettings),

@@ -225,7 +225,7 @@ impl Outline {
             }
             "seeds" => self.seeds = sections::read_seeds(node, problems).unwrap_or_default(),
             "report" => {
-                (self.report, self.baseline) = sections::read_report(node, vocabulary, mentions, problems)
+                (self.report, self.baseline) = sections::read_report(node, vocabulary, mentions, problems);
             }
             "retries" => self.retries = sections::read_retries(node, problems),
             "checkpoint" if vocabulary == Vocabulary::Own => {

@@ -139,7 +139,7 @@ pub(crate) fn read_report(
                 }
             },
             "better" if vocabulary == Vocabulary::Own => {
-                report.better = read_better(&entry.value, mentions, problems)
+                report.better = read_better(&entry.value, mentions, problems);
             }
             "better" => {
                 problems

@@ -171,7 +171,12 @@ fn signals_to_the_runner_and_nonsense_from_the_agent_leave_no_process() {
     assert!(is_there(&record["train_loss"]));
     use std::io::Write as _;
     writeln!(runner.input.as_mut().unwrap(), "nonsense").unwrap();
-    assert_eq!(runner.child.wait().unwrap().code(), Some(2));
+    let mut code = None;
+    eventually("the end of the runner", || {
+        code = runner.child.try_wait().unwrap().map(|status| status.code());
+        code.is_some()
+    });
+    assert_eq!(code, Some(Some(2)));
     assert!(!is_there(&record["train_loss"]) && !is_there(&record["valid_loss"]));
     assert!(runner.end().1.contains("failed to understand a command"));
 }

@@ -165,14 +165,19 @@ impl Runner {
     }
 
     fn event(&self) -> Value {
-        self.events.recv_timeout(PATIENCE).unwrap()
+        self.event_until(Instant::now() + PATIENCE)
+    }
+
+    fn event_until(&self, deadline: Instant) -> Value {
+        self.events.recv_timeout(deadline.saturating_duration_since(Instant::now())).unwrap()
     }
 
     /// All events until the runner is idle, without those that only say that it works.
     fn until_idle(&mut self) -> Vec<Value> {
         let mut events = Vec::new();
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.event() {
+            match self.event_until(deadline) {
                 event if event["event"] == "idle" => return events,
                 event if event["event"] == "alive" => {}
                 event => events.push(event),
@@ -190,8 +195,9 @@ impl Runner {
 
     /// The next epoch that is told.
     fn epoch(&self) -> Value {
+        let deadline = Instant::now() + PATIENCE;
         loop {
-            let event = self.event();
+            let event = self.event_until(deadline);
             assert_ne!(event["event"], "idle", "there was no epoch");
             if event["event"] == "epoch" {
                 return event["record"].clone();
@@ -202,7 +208,12 @@ impl Runner {
     /// Closes the input and waits for the end. Returns the exit code and the log.
     fn end(mut self) -> (Option<i32>, String) {
         drop(self.input.take());
-        let code = self.child.wait().unwrap().code();
+        let mut ended = None;
+        eventually("the end of the runner", || {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        let code = ended.unwrap().code();
         let log = self.log.take().unwrap().join().unwrap();
         assert_eq!(fs::read_dir(self.temporary.path()).unwrap().count(), 0, "temporary files are left");
         (code, log)
@@ -211,8 +222,12 @@ impl Runner {
 
 impl Drop for Runner {
     fn drop(&mut self) {
-        // After a test that failed.
         drop(self.input.take());
+        if thread::panicking() {
+            // A runner that hangs must not hold up the other tests.
+            thread::sleep(Duration::from_secs(2));
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
     }
 }

@@ -7,7 +7,8 @@ use crate::{
     failure::FailureReason,
     id::SweepId,
     needs::Needs,
-    scheduler::{Event, RestoreCause, RetryScope, SchedulerSettings, TaskState},
+    scheduler::{Event, RestoreCause, RetryScope, SchedulerSettings, Submission, TaskState},
+    settings::TaskSettings,
 };
 
 const FIRST: SweepId = SweepId(1);
@@ -147,6 +148,32 @@ fn where_there_is_nothing_to_forget_nothing_is_journaled() {
     assert!(!env.scheduler.changes_state(&REPLACED));
     finish(&mut env, &lease, "old");
     assert!(!env.scheduler.changes_state(&REPLACED));
+}
+
+#[test]
+fn a_program_that_runs_elsewhere_now_is_still_the_same() {
+    let mut env = TestEnv::new();
+    env.submit(program("first", 3, 1, Needs::default()));
+    let lease = env.worker_offering("w", &[everything()]).remove(0);
+    finish(&mut env, &lease, "old");
+    let mut moved = program("first", 3, 1, Needs::default());
+    for configuration in &mut moved.configurations {
+        let TaskSettings::Program(settings) = &mut configuration.settings else { panic!() };
+        settings.directory = "/elsewhere".to_owned();
+        settings.timeout = Some(Duration::from_secs(60));
+    }
+    assert_eq!(env.scheduler.submission(&moved), Ok(Submission::Known { id: FIRST, changed: true }));
+    env.submit(moved.clone());
+    let settings = env.scheduler.settings_of(task(2, 0)).unwrap();
+    assert_eq!(settings, &moved.configurations[1].settings);
+    assert_eq!(digest(&env), Some("old"));
+    let lease = env.offer("w", &[0]).remove(0);
+    let refused = env.scheduler.wrong_data(lease.token, lease.tasks[0].0, "new").unwrap();
+    assert!(refused.message.contains("`/elsewhere: python3"), "{refused}");
+    finish(&mut env, &lease, "old");
+    env.crash();
+    assert_eq!((env.scheduler.sweep(FIRST).unwrap().counts().done, digest(&env)), (2, Some("old")));
+    assert_eq!(env.scheduler.submission(&moved), Ok(Submission::Known { id: FIRST, changed: false }));
 }
 
 #[test]

@@ -78,3 +78,18 @@ fn sweeps_without_tasks_or_with_too_many_are_errors() {
     huge.seeds = (0..10_000_001).collect();
     assert!(matches!(env.scheduler.submission(&huge), Err(SubmissionError::TooManyTasks { .. })));
 }
+
+#[test]
+fn a_sweep_that_is_submitted_again_gets_its_new_baselines() {
+    let mut env = TestEnv::new();
+    let first = sweep("first", 4, 1);
+    env.submit(first.clone());
+    let mut again = first;
+    for (configuration, with) in [(1, 0), (3, 2)] {
+        again.configurations[with].baseline = true;
+        again.configurations[configuration].compared_with = Some(again.configurations[with].id);
+    }
+    assert!(matches!(env.scheduler.submission(&again), Ok(Submission::Known { changed: true, .. })));
+    env.submit(again.clone());
+    assert!(matches!(env.scheduler.submission(&again), Ok(Submission::Known { changed: false, .. })));
+}
