@@ -61,7 +61,7 @@ fn outcomes(sweep: &Sweep, value: impl Fn(&dyn Fn(&str) -> Value, u64) -> f64) -
 /// The outcomes of `PROGRAM`: folds differ much more than levels of dropout.
 fn of_program(sweep: &Sweep) -> Outcomes {
     outcomes(sweep, |of, seed| {
-        let (dropout, fold) = (of("dropout").as_f64().unwrap(), of("fold").as_f64().unwrap());
+        let [dropout, fold] = ["dropout", "fold"].map(|path| of(path).as_f64().unwrap_or(f64::NAN));
         10.0 * fold + seed as f64 + dropout * (2.0 + fold)
     })
 }
