@@ -430,7 +430,8 @@ def read_results(path: str | os.PathLike[str]) -> pandas.DataFrame:
     metric, such as accuracy: accuracy_mean, _std, _ci_low and _ci_high (the interval), and the comparison with the
     baseline: _difference, _difference_ci_low, _difference_ci_high, _pairs, _effect_size, _t_p, _t_p_holm, _wilcoxon_p,
     _wilcoxon_p_holm and _verdict. A parameter with the name of another column is parameter.NAME. Lists are text, such
-    as [64,64], so that rows can be grouped by them.
+    as [64,64], so that rows can be grouped by them. Configurations that differ in the sweep's `report.replicates` alone,
+    such as folds, are one row: n and expected count its results over folds and seeds.
 
     Warnings of colearn, for example about missing seeds, become Python warnings. Needs pandas; `results_rows` returns
     the same rows as dictionaries without it.

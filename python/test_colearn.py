@@ -336,6 +336,15 @@ class ResultsTest(FolderTest):
         self.assertEqual((from_json[0]["n"], from_json[0]["parameter.n"]), (5, 3))
         self.assertEqual((from_json[0]["layers"], from_json[0]["tokens/s_mean"]), ("[64,64]", 3e-7))
 
+    def test_folds_and_seeds_are_one_row(self) -> None:
+        document = json.loads(json.dumps({**self.DOCUMENT, "replicates": ["fold"]}))
+        first = document["configurations"][0]
+        members = [{"id": "0012345678900000", "values": {"fold": 0}}, {"id": "0000000000000001", "values": {"fold": 1}}]
+        first.update(n=5, expected=6, replicates=members, failed_seeds={"fold=1 seed=2": "crash"})
+        rows = colearn.results_rows(self.write(json.dumps(document)))
+        self.assertEqual((rows[0]["id"], rows[0]["n"], rows[0]["expected"]), ("0012345678900000", 5, 6))
+        self.assertEqual(list(rows[0]), list(colearn.results_rows(self.write(self.CSV))[0]))
+
     def test_columns_are_named_as_in_rust(self) -> None:
         source = (HERE.parent / "report" / "src" / "cells.rs").read_text()
         fixed = json.loads(source.split("FIXED_COLUMNS: [&str; 6] = ")[1].split(";")[0])

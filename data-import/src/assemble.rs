@@ -26,6 +26,19 @@ const MAX_NAME_BYTES: usize = 64;
 /// # Errors
 /// Every mistake that can be found, each with its place.
 pub fn import(request: &Request) -> Result<Imported, ImportError> {
+    let mut imported = import_each(request, vec![request.division.clone()])?;
+    imported.next().ok_or_else(unexplained)
+}
+
+/// Makes a data set for each division, instead of that of the request: everything is read once, and nothing is made
+/// unless all of them can be. A division by a table is read only if it is that of the request.
+///
+/// # Errors
+/// As [`import`].
+pub fn import_each(
+    request: &Request,
+    divisions: Vec<Division>,
+) -> Result<impl Iterator<Item = Imported> + '_, ImportError> {
     let mut mistakes = Mistakes::default();
     check_names(request, &mut mistakes);
     mistakes.keep(split::check(&request.division));
@@ -52,30 +65,59 @@ pub fn import(request: &Request) -> Result<Imported, ImportError> {
         let (values, _) = aligned(column, samples.as_ref(), &mut mistakes)?;
         Some((column.place.as_str(), values.into_texts()))
     });
-    let splits = divided(request, &inputs, samples.as_ref(), groups.as_ref(), &mut mistakes);
     let rows = samples.as_ref().map(|samples| {
         let row = |loaded: &Loaded| samples.rows(loaded.ids.as_deref(), &loaded.place, "file");
         inputs.modalities.iter().map(|loaded| mistakes.keep(row(loaded))).collect::<Option<Vec<_>>>()
     });
-    if let (Some(labels), Some(splits)) = (&labels, &splits) {
-        check_classes(&inputs, labels, splits, &mut mistakes);
+    let mut found = Vec::new();
+    let mut splits = Vec::new();
+    for division in &divisions {
+        let mut own = Mistakes::default();
+        splits.push(divided(division, &inputs, samples.as_ref(), groups.as_ref(), &mut own));
+        if let (Some(labels), Some(Some(splits))) = (&labels, splits.last()) {
+            check_classes(&inputs, labels, splits, &mut own);
+        }
+        found.push(own.all());
     }
+    add_of_divisions(&divisions, found, &mut mistakes);
     mistakes.none()?;
 
     // Without a mistake, all of them are present.
-    let (Some(samples), Some(labels), Some(splits), Some(Some(rows)), Some(steps)) =
-        (samples, labels, splits, rows, steps)
-    else {
-        let mistake = Mistake::new("colearn data import", "an input is missing, and no mistake explains why");
-        return Err(ImportError { mistakes: vec![mistake] });
+    let (Some(samples), Some(labels), Some(Some(rows)), Some(steps)) = (samples, labels, rows, steps) else {
+        return Err(unexplained());
     };
-    let mut report = Report::default();
-    report.conversions(request, &inputs, &labels, steps, &samples);
-    report.warnings(&inputs, &zeroed, &samples);
+    let splits: Vec<Vec<Split>> = splits.into_iter().collect::<Option<_>>().ok_or_else(unexplained)?;
     let digests = digests(&inputs.modalities, &rows, samples.ids.len());
-    report.warnings.extend(split::leaks(&samples, &splits, &digests));
-    let dataset = assemble(request, &inputs, &rows, &labels, &splits, steps, &mut report);
-    Ok(Imported { dataset, notes: report.notes, warnings: report.warnings })
+    Ok(divisions.into_iter().zip(splits).map(move |(division, splits)| {
+        let mut report = Report::default();
+        report.conversions(request, &division, &inputs, &labels, steps, &samples);
+        report.warnings(&inputs, &zeroed, &samples);
+        report.warnings.extend(split::leaks(&samples, &splits, &digests));
+        let dataset = assemble(request, &inputs, &rows, &labels, &splits, steps, &mut report);
+        Imported { dataset, notes: report.notes, warnings: report.warnings }
+    }))
+}
+
+fn unexplained() -> ImportError {
+    let mistake = Mistake::new("colearn data import", "an input is missing, and no mistake explains why");
+    ImportError { mistakes: vec![mistake] }
+}
+
+/// Adds the mistakes of each division: once if every division has it, otherwise with the fold.
+fn add_of_divisions(divisions: &[Division], found: Vec<Vec<Mistake>>, mistakes: &mut Mistakes) {
+    let everywhere = |mistake: &Mistake| found.iter().all(|of_one| of_one.contains(mistake));
+    for (at, (division, of_one)) in divisions.iter().zip(&found).enumerate() {
+        for mistake in of_one {
+            match division {
+                _ if everywhere(mistake) && at > 0 => {}
+                Division::Folds { fold, .. } if !everywhere(mistake) => {
+                    let problem = format!("with fold {fold} for test: {}", mistake.problem);
+                    mistakes.add(Mistake { problem, ..mistake.clone() });
+                }
+                _ => mistakes.add(mistake.clone()),
+            }
+        }
+    }
 }
 
 fn check_names(request: &Request, mistakes: &mut Mistakes) {
@@ -176,13 +218,13 @@ fn aligned(column: &Column, samples: Option<&Samples>, mistakes: &mut Mistakes) 
 }
 
 fn divided(
-    request: &Request,
+    division: &Division,
     inputs: &Inputs,
     samples: Option<&Samples>,
     groups: Option<&(&str, Vec<String>)>,
     mistakes: &mut Mistakes,
 ) -> Option<Vec<Split>> {
-    let (place, splits) = match (&request.division, &inputs.split) {
+    let (place, splits) = match (division, &inputs.split) {
         (Division::Table(_), column) => {
             let column = column.as_ref()?;
             let (values, names) = aligned(column, samples, mistakes)?;

@@ -1,7 +1,8 @@
 //! Makes data sets of colearn from NumPy arrays, folders of arrays, and tables of labels.
 //!
 //! [`import`] reads everything that a [`Request`] names. It returns either a data set for [`colearn_data_format::write`]
-//! with a description of the conversions, or all mistakes that it found.
+//! with a description of the conversions, or all mistakes that it found. [`import_each`] makes several that differ in
+//! their splits, such as the folds of a cross-validation.
 
 mod assemble;
 mod labels;
@@ -19,7 +20,7 @@ mod testing;
 use colearn_data_format::NewDataset;
 
 pub use self::{
-    assemble::import,
+    assemble::{import, import_each},
     labels::LabelOptions,
     mistake::{ImportError, Mistake},
     reference::Reference,

@@ -63,6 +63,10 @@ impl Mistakes {
         result.map_err(|mistake| self.add(mistake)).ok()
     }
 
+    pub(crate) fn all(self) -> Vec<Mistake> {
+        self.0
+    }
+
     pub(crate) fn none(self) -> Result<(), ImportError> {
         if self.0.is_empty() { Ok(()) } else { Err(ImportError { mistakes: self.0 }) }
     }

@@ -35,6 +35,19 @@ pub enum Division {
     },
 }
 
+impl Division {
+    /// All folds, each for test once; another division alone.
+    #[must_use]
+    pub fn all_folds(&self) -> Vec<Self> {
+        match *self {
+            Self::Folds { count, seed, .. } => {
+                (0..count).map(|fold| Self::Folds { count, fold, seed }).collect()
+            }
+            _ => vec![self.clone()],
+        }
+    }
+}
+
 /// Samples that stay in one split: those of a group, or of one id.
 struct Unit<'a> {
     name: &'a str,

@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use colearn_core::{
+    id::ConfigurationId,
     result::metric,
-    table::{ConfigurationRow, ResultsTable, RowState},
+    table::{ConfigurationRow, Member, ResultsTable, RowState},
     text::{counted_len, one_line},
 };
 use serde_json::Value;
@@ -188,11 +189,50 @@ pub fn heading_and_rows(table: &ResultsTable) -> (Vec<String>, Vec<Vec<String>>)
     (heading, rows)
 }
 
+/// What tells the replicates of a row apart: `seed`, or `fold and seed`.
+pub(crate) fn replicated_by(table: &ResultsTable) -> String {
+    let mut names: Vec<String> = table.replicates.iter().map(|path| one_line(path)).collect();
+    let last = if names.is_empty() { "seed" } else { " and seed" };
+    names.push(last.to_owned());
+    names[..names.len() - 1].join(", ") + last
+}
+
+/// What a row is averaged over, as a noun in the singular: `seed`, or `replicate`.
+pub(crate) fn replicate_noun(table: &ResultsTable) -> &'static str {
+    if table.replicates.is_empty() { "seed" } else { "replicate" }
+}
+
+/// What a row is averaged over: `seeds`, or `replicates (fold and seed)`.
+pub(crate) fn averaged_over(table: &ResultsTable) -> String {
+    match table.replicates.is_empty() {
+        true => "seeds".to_owned(),
+        false => format!("replicates ({})", replicated_by(table)),
+    }
+}
+
+/// The limit of the statistics with replicates that are no seeds.
+pub(crate) fn dependence(table: &ResultsTable) -> Option<&'static str> {
+    let text = "replicates that share training data, as folds do, are not independent, so that intervals and p-values are approximate (Nadeau and Bengio 2003)";
+    (!table.replicates.is_empty()).then_some(text)
+}
+
+/// The name of a configuration among the others of its row, after that of the row.
+pub(crate) fn member_label(row: &str, member: &str) -> String {
+    if member.is_empty() { row.to_owned() } else { format!("{row} {}", one_line(member)) }
+}
+
+/// The name of a configuration: that of its row and, if the row has several, its own among them.
+pub(crate) fn configuration_label(table: &ResultsTable, columns: &[String], id: ConfigurationId) -> String {
+    let Some(row) = table.row_of(id) else { return id.to_string() };
+    let member = row.members.iter().find(|member| member.id == id).map(Member::name).unwrap_or_default();
+    member_label(&label(row, columns), &member)
+}
+
 /// The meaning of the numbers, and how many results are missing.
 #[must_use]
 pub fn summary_line(table: &ResultsTable) -> String {
     let missing: usize = table.configurations.iter().map(|row| row.expected - row.n).sum();
-    let mut text = "mean ± sample standard deviation over n seeds".to_owned();
+    let mut text = format!("mean ± sample standard deviation over n {}", averaged_over(table));
     let networks = table.is_of_networks();
     if networks {
         text.push_str(", tested on the primary modality alone");
@@ -210,9 +250,13 @@ pub fn summary_line(table: &ResultsTable) -> String {
         };
         let _ = write!(
             text,
-            "; {what}: mean difference to the baseline, paired by seed, with its {} % interval{words}",
+            "; {what}: mean difference to the baseline, paired by {}, with its {} % interval{words}",
+            replicated_by(table),
             percent(table.confidence)
         );
+    }
+    if let Some(limit) = dependence(table) {
+        let _ = write!(text, "; {limit}");
     }
     if missing > 0 {
         let _ = write!(text, "; {} missing", counted_len(missing, "result"));
@@ -233,8 +277,10 @@ pub fn warnings(table: &ResultsTable) -> Vec<String> {
 
 /// The warning that applies to one row.
 pub(crate) fn row_warning(table: &ResultsTable, row: &ConfigurationRow) -> Option<String> {
-    let (name, files) = table.mixed_data().find(|(name, _)| *name == row.settings.data_set())?;
-    Some(mixed(table, name, files))
+    let own = row.data_sets();
+    let mixed = table.mixed_data().filter(|(name, _)| own.contains(*name));
+    let warnings: Vec<String> = mixed.map(|(name, files)| self::mixed(table, name, files)).collect();
+    (!warnings.is_empty()).then(|| warnings.join("; "))
 }
 
 fn mixed(table: &ResultsTable, name: &str, files: usize) -> String {

@@ -238,8 +238,11 @@ impl Reference {
         let mut matched = Matched { origin: self.origin.clone(), ..Matched::default() };
         let known = all_metrics(table);
         for row in &self.rows {
-            let found: Vec<&ConfigurationRow> =
-                table.configurations.iter().filter(|configuration| row.is_about(configuration)).collect();
+            let found: Vec<&ConfigurationRow> = table
+                .configurations
+                .iter()
+                .filter(|configuration| row.is_about(configuration, &table.replicates))
+                .collect();
             let [configuration] = found.as_slice() else {
                 matched.warnings.push(format!(
                     "line {} of the reference ({}) matches {} of this sweep, so it is not shown",
@@ -305,7 +308,11 @@ impl Reference {
 }
 
 impl Row {
-    fn is_about(&self, configuration: &ConfigurationRow) -> bool {
+    /// A row that names a replicate is about none: the means of the table are over all of them.
+    fn is_about(&self, configuration: &ConfigurationRow, replicates: &[String]) -> bool {
+        if self.settings.keys().any(|path| replicates.contains(path)) {
+            return false;
+        }
         let flat = configuration.settings.flat();
         let unimodal = configuration.settings.network().is_some_and(|network| network.unimodal);
         self.settings.iter().all(|(path, text)| match flat.get(path) {

@@ -77,6 +77,12 @@ impl Material {
             .collect()
     }
 
+    /// The results of a row, in the order of the grid and the seeds.
+    pub(crate) fn results_of(&self, row: &ConfigurationRow) -> Vec<&TaskResult> {
+        let results = row.configurations().flat_map(|member| self.results(member.id));
+        results.map(|(_, result)| result).collect()
+    }
+
     /// The tasks that continued from a checkpoint, with the epochs after which they did, in the order of the grid.
     pub(crate) fn resumed(&self) -> Vec<(ConfigurationId, u64, &[u32])> {
         let of = |configuration: ConfigurationId| {

@@ -12,7 +12,7 @@ Examples:
   colearn data import --modality language=text.npy --modality audio=audio.npy --labels labels.csv \\
     --split 0.7,0.1,0.2 --out data/mine.safetensors
   colearn data import --modality audio=features.npz:mfcc --modality video=frames/ --steps 30 \\
-    --labels meta.csv:emotion --groups meta.csv:speaker --folds 5 --fold 0 --standardize train --out data/fold0.safetensors";
+    --labels meta.csv:emotion --groups meta.csv:speaker --folds 5 --standardize train --out data/mine.safetensors";
 
 /// `colearn data import`.
 #[derive(Args, Debug)]
@@ -39,10 +39,11 @@ pub(crate) struct ImportArgs {
     #[arg(long, default_value_t = 0, value_name = "SEED")]
     split_seed: u64,
     /// Instead of --split: number of folds. One is for test, the next one for validation, the others for training.
-    #[arg(long, value_name = "COUNT", requires = "fold", value_parser = clap::value_parser!(u32).range(3..=1000))]
+    /// Without --fold, all of them are written: to mine-fold0.safetensors and so on for `--out mine.safetensors`.
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(3..=1000))]
     folds: Option<u32>,
-    /// The fold for test, counted from 0.
-    #[arg(long, value_name = "FOLD", requires = "folds")]
+    /// The only fold to write: the one for test, counted from 0.
+    #[arg(long, value_name = "FOLD", requires = "folds", conflicts_with = "split")]
     fold: Option<u32>,
     /// The group of each sample, such as its speaker. All samples of a group are in the same split.
     #[arg(long, value_name = "PATH[:COLUMN]", value_parser = reference)]
@@ -121,13 +122,18 @@ enum SplitArg {
 }
 
 impl ImportArgs {
-    /// The request to the importer.
+    /// Whether every fold is written, each to a file of its own.
+    pub(crate) fn all_folds(&self) -> bool {
+        self.folds.is_some() && self.fold.is_none()
+    }
+
+    /// The request to the importer; if every fold is written, that of the first.
     pub(crate) fn request(&self) -> Request {
         let seed = self.split_seed;
         let division = match (&self.split, self.folds, self.fold) {
             (Some(SplitArg::Table(reference)), ..) => Division::Table(reference.clone()),
             (Some(SplitArg::Shares(fractions)), ..) => Division::Fractions { fractions: *fractions, seed },
-            // clap asks for both.
+            // clap asks for the count.
             (None, count, fold) => Division::Folds {
                 count: count.unwrap_or_default() as usize,
                 fold: fold.unwrap_or_default() as usize,

@@ -114,7 +114,7 @@ training:
 }
 
 /// A text as YAML reads it back: quoted unless it is a plain word.
-fn scalar(text: &str) -> String {
+pub(crate) fn scalar(text: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '/');
     let word = text.chars().all(plain) && text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/');
     let reserved = ["true", "false", "null", "yes", "no", "on", "off"];

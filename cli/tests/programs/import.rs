@@ -40,6 +40,21 @@ const MODALITIES: [&str; 8] = [
     "video=video.npy",
 ];
 
+/// Six tasks of two configurations on three folds.
+const FOLDS: &str = "\
+name: folds
+dataset: mine-fold0
+primary: language
+model: {hidden: 4, layers: 1}
+training: {epochs: 1, batch_size: 4}
+modality_dropout: {audio: 0.5}
+parameters:
+  dataset: [mine-fold0, mine-fold1, mine-fold2]
+  unimodal: [false, true]
+seeds: [0, 1]
+report: {metrics: [accuracy], replicates: [dataset]}
+";
+
 #[test]
 fn three_arrays_and_labels_become_a_data_set_that_is_planned_on() {
     let lab = Lab::new();
@@ -121,7 +136,8 @@ fn every_mistake_is_reported_at_once_and_the_old_file_stays() {
     for (arguments, words) in [
         (&["--labels", "labels.csv", "--out", "x.safetensors"][..], "--split"),
         (&["--labels", "labels.csv", "--split", "0.5,0.5", "--out", "x.safetensors"], "three shares"),
-        (&["--labels", "labels.csv", "--folds", "5", "--out", "x.safetensors"], "--fold"),
+        (&["--labels", "labels.csv", "--split", "s.csv", "--fold", "1", "--out", "x.safetensors"], "--split"),
+        (&["--labels", "labels.csv", "--fold", "1", "--out", "x.safetensors"], "--folds"),
         (
             &["--labels", "~/labels.csv", "--split", "s.csv", "--out", "x.safetensors"],
             "only a shell replaces",
@@ -131,6 +147,76 @@ fn every_mistake_is_reported_at_once_and_the_old_file_stays() {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(text(&output.stderr).contains(words), "{}", text(&output.stderr));
     }
+}
+
+#[test]
+fn all_folds_are_imported_at_once_and_averaged_over() {
+    let lab = Lab::new();
+    write_inputs(&lab);
+    let labels = ["--labels", "labels.csv:mood", "--groups", "labels.csv:speaker", "--folds"];
+    let import = |rest: &[&str]| lab.colearn(&[&MODALITIES[..], &labels, rest].concat());
+    let output = import(&["3", "--out", "data/mine.safetensors"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let said = text(&output.stdout);
+    assert_eq!(said.matches("language: float64").count(), 1, "{said}");
+    let names = ["mine-fold0", "mine-fold1", "mine-fold2"];
+    for (fold, name) in names.iter().enumerate() {
+        let line = format!("wrote data/{name}.safetensors: 8 train, 8 valid, 8 test\n");
+        assert!(said.contains(&line), "no `{line}` in:\n{said}");
+        let fold = fold.to_string();
+        let one = import(&["3", "--fold", &fold, "--out", "one.safetensors"]);
+        assert!(one.status.success(), "{}", text(&one.stderr));
+        let file = format!("data/{name}.safetensors");
+        let [all, one] = [&file[..], "one.safetensors"].map(|file| fs::read(lab.path().join(file)).unwrap());
+        assert!(all == one, "fold {fold} is the same alone");
+    }
+    assert!(!lab.path().join("data/mine.safetensors").exists());
+    let added =
+        "parameters: {dataset: [mine-fold0, mine-fold1, mine-fold2]}\n  report: {replicates: [dataset]}\n";
+    assert!(said.contains("next: `colearn init mine-fold0`") && said.contains(added), "{said}");
+
+    lab.write("folds.yaml", FOLDS);
+    let plan = text(&lab.colearn(&["plan", "folds.yaml"]).stdout);
+    let rows = "the table has 2 rows, each with 3 values of dataset x 2 seeds = 6 replicates\n";
+    assert!(plan.contains(rows), "{plan}");
+    let output = lab.colearn(&["run", "folds.yaml", "--slots", "1", "--threads", "1", "--device", "cpu"]);
+    assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
+    let table = text(&output.stdout);
+    assert!(table.contains("over n replicates (dataset and seed)"), "{table}");
+    assert!(!table.contains("mine-fold"), "{table}");
+    let results = lab.json(&["results", "folds", "--format", "json"]);
+    let rows = results["configurations"].as_array().unwrap();
+    assert_eq!(rows.len(), 2);
+    assert!(rows.iter().all(|row| row["n"] == 6 && row["expected"] == 6), "{results}");
+    assert_eq!(rows[0]["comparisons"]["accuracy"]["pairs"], 6);
+    assert_eq!(results["data_digests"].as_object().unwrap().keys().collect::<Vec<_>>(), names);
+    let report = lab.colearn(&["report", "folds", "--out", "report"]);
+    assert!(report.status.success(), "{}", text(&report.stderr));
+    let page = fs::read_to_string(lab.path().join("report/index.html")).unwrap();
+    assert!(page.contains("2 configurations × 3 values of dataset × 2 seeds; 12 of 12 results."), "{page}");
+}
+
+#[test]
+fn a_mistake_in_one_fold_is_reported_before_anything_is_written() {
+    let lab = Lab::new();
+    write_inputs(&lab);
+    // The samples of one class are in two folds only: with one of them for test, training has none.
+    let rare = |at: usize| if at == 0 || at == 4 { "rare" } else { "usual" };
+    let labels: String = (0..24).map(|at| format!("s{at},{},p{}\n", rare(at), at / 4)).collect();
+    lab.write("labels.csv", &format!("id,mood,speaker\n{labels}"));
+    let rest = ["--labels", "labels.csv:mood", "--groups", "labels.csv:speaker", "--folds", "3", "--out"];
+    let output = lab.colearn(&[&MODALITIES[..], &rest, &["new/mine.safetensors"]].concat());
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(4), "{message}");
+    assert!(message.contains(" for test: 1 class without a training sample: \"rare"), "{message}");
+    assert!(message.contains("with fold ") && message.contains("nothing was written"), "{message}");
+    assert!(!lab.path().join("new").exists(), "not even its folder");
+    // What is wrong with all folds is said once.
+    let output =
+        lab.colearn(&[&MODALITIES[..], &rest[..5], &["9", "--out", "new/mine.safetensors"]].concat());
+    let message = text(&output.stderr);
+    assert!(message.contains("--folds 9: there are only 6 groups"), "{message}");
+    assert!(message.contains("\n1 mistake; nothing was written"), "{message}");
 }
 
 #[test]

@@ -38,6 +38,18 @@ report: {metrics: [score], baseline: {x: 1}}
 retries: {initial_backoff: 100ms, max_attempts: 9}
 "#;
 
+/// Its score is 10 fold + seed + x (1 + fold). It fails with x = 1 on one fold and seed.
+const FOLDS: &str = r#"name: small
+program:
+  command: [sh, -c, '[ "$X$FOLD$SEED" = 121 ] && exit 3; echo score=$((10 * FOLD + SEED + X * (1 + FOLD)))']
+  environment: {X: "${param.x}", FOLD: "${param.fold}", SEED: "${seed}"}
+  result: 'score=(?P<score>[0-9]+)'
+parameters: {x: [0, 1], fold: [0, 1, 2]}
+seeds: {count: 2}
+report: {metrics: [score], baseline: {x: 0}, replicates: [fold]}
+retries: {initial_backoff: 100ms, max_attempts: 1}
+"#;
+
 fn lab() -> Lab {
     let lab = Lab::new();
     lab.write("train.sh", TRAIN);
@@ -84,6 +96,25 @@ fn a_table_of_a_program_that_knows_nothing_of_colearn() {
     let rows = results["configurations"].as_array().unwrap();
     assert_eq!(rows.iter().map(|row| row["n"].as_u64().unwrap()).collect::<Vec<_>>(), [5, 5, 5]);
     assert!(rows[2]["metrics"]["error"]["mean"].as_f64().unwrap() < 0.01, "{results}");
+}
+
+#[test]
+fn folds_of_a_program_are_replicates_and_a_failed_one_is_named() {
+    let lab = Lab::new();
+    lab.write("small.yaml", FOLDS);
+    let output = run(&lab, &[]);
+    assert_eq!(output.status.code(), Some(9), "{}\n{}", text(&output.stderr), lab.logs());
+    let results = results(&lab, &[]);
+    let rows = results["configurations"].as_array().unwrap();
+    assert_eq!(rows.len(), 2, "{results}");
+    assert_eq!((&rows[0]["n"], &rows[1]["n"]), (&6.into(), &5.into()));
+    assert_eq!(rows[1]["failed_seeds"], serde_json::json!({"fold=2 seed=1": "crash"}));
+    // The pair of the failed replicate is left out: 1 + fold for the folds 0, 0, 1, 1, 2.
+    let compared = &rows[1]["comparisons"]["score"];
+    assert_eq!(compared["pairs"], 5);
+    assert!((compared["mean_difference"].as_f64().unwrap() - 1.8).abs() < 1e-9, "{results}");
+    let csv = text(&lab.colearn(&["results", "small", "--format", "csv"]).stdout);
+    assert!(csv.starts_with("id,x,baseline,n,expected,state,"), "{csv}");
 }
 
 #[test]

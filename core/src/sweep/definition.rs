@@ -77,6 +77,10 @@ pub struct ReportSettings {
     /// [`Direction::of`]. Sweeps from older journals have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub better: BTreeMap<String, Direction>,
+    /// Parameters that the table averages over, as it does over seeds; see [`Sweep::rows`]. Sweeps from older journals
+    /// have none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicates: Vec<String>,
 }
 
 /// Settings for repeating failed attempts.

@@ -1,6 +1,6 @@
 //! Expands a sweep file to its configurations.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -11,6 +11,7 @@ use super::{
     exclude::Excludes,
     file::Outline,
     point::Point,
+    replicates,
 };
 use crate::{
     id::ConfigurationId,
@@ -110,6 +111,7 @@ pub(crate) fn expand(outline: &Outline, problems: &mut Problems<'_>) -> Vec<Conf
         }
     }
     expansion.mark_baseline(problems);
+    expansion.warn_of_missing_replicates(problems);
     expansion.configurations
 }
 
@@ -160,22 +162,29 @@ impl<'o> Expansion<'o> {
     }
 
     /// With several baselines, a configuration is compared with the one that has the same settings except for those
-    /// that `report.baseline` names.
-    fn match_baselines(&mut self, point: &Point, problems: &mut Problems<'_>) {
-        let rest = |configuration: &Configuration| {
-            let mut flat = configuration.settings.flat();
-            flat.retain(|path, _| !point.values.contains_key(path));
-            flat.into_iter().map(|(path, value)| (path, value.to_string())).collect::<Vec<_>>()
+    /// that `report.baseline` names; if there is none, with one that differs in `report.replicates` besides. If all
+    /// baselines are in one row of the table, each other row is compared with that.
+    fn match_baselines(&mut self, point: &Point, one_row: bool, problems: &mut Problems<'_>) {
+        let rest = |configuration: &Configuration, without: &[String]| {
+            let mut key = replicates::row_key(&configuration.settings, without);
+            key.retain(|(path, _)| !point.values.contains_key(path));
+            key
         };
+        let names = &self.outline.report.replicates;
         let (baselines, others): (Vec<_>, Vec<_>) =
             self.configurations.iter_mut().partition(|configuration| configuration.baseline);
-        let by_rest: HashMap<_, _> = baselines.iter().map(|baseline| (rest(baseline), baseline.id)).collect();
+        let by_rest =
+            |without| baselines.iter().rev().map(|it| (rest(it, without), it.id)).collect::<HashMap<_, _>>();
+        let exact = by_rest(&[]);
+        let of_rows = if names.is_empty() { HashMap::new() } else { by_rest(names) };
         let mut unmatched = 0;
         for configuration in others {
-            configuration.compared_with = by_rest.get(&rest(configuration)).copied();
-            unmatched += usize::from(configuration.compared_with.is_none());
+            let found = exact.get(&rest(configuration, &[]));
+            let found = found.or_else(|| of_rows.get(&rest(configuration, names)));
+            configuration.compared_with = found.copied();
+            unmatched += usize::from(found.is_none());
         }
-        if unmatched > 0 {
+        if unmatched > 0 && !one_row {
             problems
                 .warning(
                     point.span,
@@ -188,20 +197,26 @@ impl<'o> Expansion<'o> {
         }
     }
 
-    /// Checks that there is at most one baseline, and marks it.
+    /// Checks that the baselines of a network are one row of the table, and finds the baseline of each configuration of
+    /// a program.
     fn mark_baseline(&mut self, problems: &mut Problems<'_>) {
         let candidates: Vec<usize> =
             (0..self.configurations.len()).filter(|index| self.configurations[*index].baseline).collect();
-        match (&self.outline.baseline, candidates.as_slice()) {
+        let mut rows = HashSet::new();
+        let mut firsts = candidates.clone();
+        firsts.retain(|index| rows.insert(self.row_key(*index)));
+        match (&self.outline.baseline, firsts.as_slice()) {
+            (Some(point), [_, others @ ..]) if self.outline.program.is_some() && candidates.len() > 1 => {
+                self.match_baselines(point, others.is_empty(), problems);
+            }
             (_, [_]) | (None, []) => {}
-            (Some(point), [_, ..]) if self.outline.program.is_some() => self.match_baselines(point, problems),
             (Some(point), []) => {
                 problems
                     .error(point.span, "no configuration matches `report.baseline`")
                     .help("add it to the grid or to `include`");
             }
             (explicit, [first, second, ..]) => {
-                let count = candidates.len();
+                let count = firsts.len();
                 let apart = self.difference(*first, *second);
                 match explicit {
                     Some(Point { span, .. }) => problems
@@ -228,12 +243,56 @@ impl<'o> Expansion<'o> {
         }
     }
 
-    /// A setting in which two configurations differ.
+    /// What a configuration has in common with all others of its row of the table.
+    fn row_key(&self, index: usize) -> Vec<(String, String)> {
+        replicates::row_key(&self.configurations[index].settings, &self.outline.report.replicates)
+    }
+
+    /// A setting in which the rows of two configurations differ.
     fn difference(&self, first: usize, second: usize) -> Option<String> {
-        let (a, b) =
-            (self.configurations[first].settings.flat(), self.configurations[second].settings.flat());
+        let [a, b] = [first, second].map(|index| BTreeMap::from_iter(self.row_key(index)));
         let paths: BTreeSet<_> = a.keys().chain(b.keys()).collect();
         paths.into_iter().find(|path| a.get(*path) != b.get(*path)).cloned()
+    }
+
+    /// Warns of rows of the table that lack replicates which another row has: they are averaged over less, and compared
+    /// over fewer pairs.
+    fn warn_of_missing_replicates(&self, problems: &mut Problems<'_>) {
+        let names = &self.outline.report.replicates;
+        if names.is_empty() {
+            return;
+        }
+        let mut rows: Vec<(&Configuration, usize)> = Vec::new();
+        let mut known = HashMap::new();
+        let mut all = HashSet::new();
+        for (index, configuration) in self.configurations.iter().enumerate() {
+            let values = replicates::replicate_values(&configuration.settings, names);
+            all.insert(values.into_iter().map(|(path, value)| (path, value.to_string())).collect::<Vec<_>>());
+            let at = *known.entry(self.row_key(index)).or_insert(rows.len());
+            match rows.get_mut(at) {
+                Some((_, count)) => *count += 1,
+                None => rows.push((configuration, 1)),
+            }
+        }
+        let mut short = rows.iter().filter(|(_, count)| *count < all.len());
+        let Some((first, count)) = short.next() else { return };
+        let own = first.values.iter().filter(|(path, _)| !names.contains(path));
+        let own: Vec<String> = own.map(|(path, value)| format!("{path}={value}")).collect();
+        let which = if own.is_empty() { "the settings of the file".to_owned() } else { own.join(" ") };
+        let names = names.join(", ");
+        problems
+            .warning(
+                self.outline.replicates_span,
+                format!(
+                    "{} of {} of the table lack some of the {} of {names}",
+                    short.count() + 1,
+                    counted_len(rows.len(), "row"),
+                    counted_len(all.len(), "value")
+                ),
+            )
+            .help(format!(
+                "the first of them has {count}: {which}. An entry of `include` is one configuration: write one for each value of {names}"
+            ));
     }
 }
 

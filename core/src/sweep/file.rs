@@ -16,7 +16,7 @@ use super::{
     point::{Point, read_points},
     program::{self, Program},
     raw::{MapEntry, Node, Raw},
-    scalar, sections,
+    replicates, scalar, sections,
     vocabulary::{SettingType, Vocabulary},
 };
 use crate::{
@@ -43,7 +43,7 @@ const KEYS: &[(&str, &str)] = &[
     ("seeds", "list of seeds, or {count, base} (default {count: 5, base: 0})"),
     (
         "report",
-        "{metrics: [...], baseline: {...}, confidence: 0.95, better: {metric: lower|higher}, reference: FILE of published means}",
+        "{metrics: [...], baseline: {...}, confidence: 0.95, better: {metric: lower|higher}, reference: FILE of published means, replicates: [PARAMETER averaged over like the seeds]}",
     ),
     ("retries", "{max_attempts: 3, initial_backoff: 5s, max_backoff: 5m}"),
     ("checkpoint", "{every_epochs: 5}: how often a checkpoint is written; 0 for never"),
@@ -94,6 +94,8 @@ pub(crate) struct Outline {
     /// The positions of `parameters`, `exclude` and `max_tasks`; the beginning of the file if they are missing.
     pub(crate) parameters_span: Span,
     pub(crate) exclude_span: Span,
+    /// The position of the first name in `report.replicates`.
+    pub(crate) replicates_span: Span,
     pub(crate) max_tasks_span: Option<Span>,
     /// The positions where the dropout of a modality is 1.
     pub(crate) always_dropped: Vec<(String, Span)>,
@@ -122,6 +124,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
         max_tasks: 10_000,
         parameters_span: Span::default(),
         exclude_span: Span::default(),
+        replicates_span: Span::default(),
         max_tasks_span: None,
         always_dropped: Vec::new(),
     };
@@ -151,6 +154,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
             mentions.value(parameter.kind, &parameter.path, value, *span);
         }
     }
+    replicates::check(&mut outline, mentions.replicates(), problems);
     let required =
         FIELDS.iter().filter(|field| !runs_program && field.default.is_none()).map(|field| field.path);
     for key in std::iter::once("name").chain(required) {

@@ -31,6 +31,8 @@ pub(crate) struct Mentions {
     metrics: Option<Vec<(String, Span)>>,
     /// The metrics whose direction is given, with their positions.
     directed: Vec<(String, Span)>,
+    /// The parameters of `report.replicates`, with their positions.
+    replicates: Vec<(String, Span)>,
 }
 
 impl Mentions {
@@ -85,6 +87,15 @@ impl Mentions {
     /// The metrics whose direction `report` names, with their positions.
     pub(crate) fn directed(&self) -> &[(String, Span)] {
         &self.directed
+    }
+
+    pub(crate) fn replicate(&mut self, parameter: &str, span: Span) {
+        self.replicates.push((parameter.to_owned(), span));
+    }
+
+    /// The parameters of `report.replicates`, with their positions.
+    pub(crate) fn replicates(&self) -> &[(String, Span)] {
+        &self.replicates
     }
 
     /// The metrics that `report` names, if it names any.

@@ -17,6 +17,7 @@ mod plan;
 mod point;
 mod program;
 mod raw;
+mod replicates;
 mod scalar;
 mod sections;
 mod vocabulary;
@@ -27,5 +28,6 @@ pub use definition::{
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, SourcePlace};
 pub use file::reference;
 pub use parse::Parsed;
-pub use plan::{Decided, Plan, PlannedConfiguration, PlannedParameter, PlannedSetting};
+pub use plan::{Decided, Plan, PlannedConfiguration, PlannedParameter, PlannedRows, PlannedSetting};
+pub(crate) use replicates::replicate_values;
 pub use scalar::did_you_mean;

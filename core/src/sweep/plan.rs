@@ -45,6 +45,9 @@ pub struct Plan {
     pub parameters: Vec<PlannedParameter>,
     /// All settings with the value of the file or the default, in the order of the table.
     pub settings: Vec<PlannedSetting>,
+    /// The rows of the table, if `report.replicates` makes several configurations one row.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rows: Option<PlannedRows>,
     /// The first configurations, in order.
     pub first: Vec<PlannedConfiguration>,
     /// The baseline, if there is one.
@@ -78,6 +81,49 @@ pub struct PlannedSetting {
     pub value: Value,
     /// The origin of the value.
     pub decided: Decided,
+}
+
+/// The rows of a table that averages over configurations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct PlannedRows {
+    /// Number of rows.
+    pub count: usize,
+    /// The fewest configurations of a row.
+    pub fewest: usize,
+    /// The most configurations of a row.
+    pub most: usize,
+    /// Replicates of the rows with the most configurations: configurations times seeds.
+    pub replicates: usize,
+}
+
+impl PlannedRows {
+    fn of(sweep: &Sweep) -> Option<Self> {
+        if sweep.report.replicates.is_empty() {
+            return None;
+        }
+        let sizes: Vec<usize> = sweep.rows().iter().map(Vec::len).collect();
+        let (fewest, most) = (sizes.iter().min().copied()?, sizes.iter().max().copied()?);
+        Some(Self { count: sizes.len(), fewest, most, replicates: most * sweep.seeds.len() })
+    }
+
+    /// As text for people, given the names of the replicates and the number of seeds.
+    fn describe(&self, names: &[String], seeds: usize) -> String {
+        let Self { count, fewest, most, replicates } = *self;
+        let of = format!(
+            "{} of {} x {} = {}",
+            counted(most as u64, "value"),
+            names.join(" and "),
+            counted(seeds as u64, "seed"),
+            counted(replicates as u64, "replicate")
+        );
+        let rows = counted(count as u64, "row");
+        match fewest == most {
+            true => format!("the table has {rows}, each with {of}"),
+            false => {
+                format!("the table has {rows}, the largest with {of}, the smallest with {}", fewest * seeds)
+            }
+        }
+    }
 }
 
 /// The origin of a setting's value.
@@ -134,6 +180,7 @@ impl Plan {
             cohorts: cohorts.len(),
             parameters: parameters.collect(),
             settings: planned_settings(parsed),
+            rows: PlannedRows::of(sweep),
             first: first.collect(),
             baseline: sweep
                 .configurations
@@ -208,6 +255,9 @@ impl fmt::Display for Plan {
             counted(seeds as u64, "seed"),
             counted(*tasks, "task")
         )?;
+        if let Some(rows) = &self.rows {
+            writeln!(f, "{}", rows.describe(&self.report.replicates, seeds))?;
+        }
         writeln!(f, "seeds: {}", some(self.seeds.iter().map(u64::to_string), 20))?;
         if let [program, arguments @ ..] = self.first_command.as_slice() {
             let words = std::iter::once(program).chain(arguments).map(|word| shell_quoted(word));

@@ -93,6 +93,7 @@ pub(crate) fn default_report() -> ReportSettings {
         confidence: 0.95,
         reference: None,
         better: Default::default(),
+        replicates: Vec::new(),
     }
 }
 
@@ -146,10 +147,17 @@ pub(crate) fn read_report(
                     .help("of the built-in metrics, loss and mae are better if lower, all others if higher");
             }
             "reference" => report.reference = read_reference(&entry.value, problems),
+            "replicates" => {
+                for item in scalar::list(&entry.value, "report.replicates", problems).unwrap_or_default() {
+                    if let Some(name) = scalar::text(item, "report.replicates", problems) {
+                        mentions.replicate(name, item.span);
+                    }
+                }
+            }
             _ => scalar::unknown_key(
                 entry,
                 "report",
-                &["metrics", "baseline", "confidence", "better", "reference"],
+                &["metrics", "baseline", "confidence", "better", "reference", "replicates"],
                 problems,
             ),
         }

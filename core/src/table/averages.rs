@@ -4,44 +4,80 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
     comparisons::{comparisons, correct},
+    replicate::{Member, Replicate},
     rows::{ConfigurationRow, ResultsTable, RowState, TaskOutcome},
 };
 use crate::{
     failure::FailureReason,
     id::ConfigurationId,
     result::TaskResult,
-    statistics::Summary,
-    sweep::{Configuration, Sweep},
+    statistics::{Comparison, Summary},
+    sweep::{Configuration, Sweep, replicate_values},
 };
 
 impl ResultsTable {
-    /// Averages `outcomes` over the seeds of each configuration of `sweep`. Outcomes of tasks that the sweep does not
-    /// have are ignored.
+    /// Averages `outcomes` over the replicates of each row of `sweep`: the seeds of a configuration, or the seeds of
+    /// all configurations that differ in `report.replicates` alone. Outcomes of tasks that the sweep does not have are
+    /// ignored.
     #[must_use]
     pub fn of(sweep: &Sweep, outcomes: &HashMap<(ConfigurationId, u64), TaskOutcome>) -> Self {
         let known = Known { sweep, outcomes };
-        let baselines: BTreeMap<ConfigurationId, &Configuration> =
-            sweep.configurations.iter().filter(|it| it.baseline).map(|it| (it.id, it)).collect();
-        let only = if baselines.len() == 1 { baselines.values().next() } else { None };
-        let row = |configuration: &Configuration| {
-            let compared = match configuration.compared_with {
-                _ if configuration.baseline => None,
-                Some(id) => baselines.get(&id),
+        let groups: Vec<Group<'_>> =
+            sweep.rows().into_iter().map(|configurations| Group::of(configurations, sweep)).collect();
+        let mut row_of: HashMap<ConfigurationId, usize> = HashMap::new();
+        for (at, group) in groups.iter().enumerate() {
+            row_of.extend(group.0.iter().map(|(configuration, _)| (configuration.id, at)));
+        }
+        let baselines: Vec<&Group<'_>> = groups.iter().filter(|group| group.is_baseline()).collect();
+        let only = if let [only] = baselines.as_slice() { Some(*only) } else { None };
+        let row = |group: &Group<'_>| {
+            let compared = match group.0.iter().find_map(|(configuration, _)| configuration.compared_with) {
+                _ if group.is_baseline() => None,
+                Some(id) => {
+                    row_of.get(&id).and_then(|at| groups.get(*at)).filter(|group| group.is_baseline())
+                }
                 None => only,
             };
-            known.row(configuration, compared.copied())
+            known.row(group, compared)
         };
-        let mut configurations: Vec<ConfigurationRow> = sweep.configurations.iter().map(row).collect();
+        let mut configurations: Vec<ConfigurationRow> = groups.iter().filter_map(row).collect();
         correct(&mut configurations);
+        let replicates = &sweep.report.replicates;
         Self {
             sweep: sweep.name.clone(),
-            parameters: sweep.parameters.clone(),
+            parameters: sweep.parameters.iter().filter(|path| !replicates.contains(path)).cloned().collect(),
             metrics: sweep.report.metrics.clone(),
             confidence: sweep.report.confidence,
             configurations,
             data_digests: known.data_digests(),
             better: sweep.report.better.clone(),
+            replicates: replicates.clone(),
         }
+    }
+}
+
+/// The configurations of a row, each with its values of `report.replicates`.
+struct Group<'a>(Vec<(&'a Configuration, Member)>);
+
+impl<'a> Group<'a> {
+    fn of(configurations: Vec<&'a Configuration>, sweep: &Sweep) -> Self {
+        let member = |configuration: &'a Configuration| {
+            let values = replicate_values(&configuration.settings, &sweep.report.replicates);
+            (configuration, Member { id: configuration.id, values })
+        };
+        Self(configurations.into_iter().map(member).collect())
+    }
+
+    fn is_baseline(&self) -> bool {
+        self.0.iter().any(|(configuration, _)| configuration.baseline)
+    }
+
+    /// The configurations of two rows that have the same values of `report.replicates`.
+    fn partners<'b>(&'b self, other: &'b Self) -> Vec<(&'a Configuration, &'a Configuration)> {
+        let others: HashMap<String, &Configuration> =
+            other.0.iter().map(|(configuration, member)| (member.name(), *configuration)).collect();
+        let pair = |(ours, member): &(&'a Configuration, Member)| Some((*ours, *others.get(&member.name())?));
+        self.0.iter().filter_map(pair).collect()
     }
 }
 
@@ -52,27 +88,42 @@ struct Known<'a> {
 }
 
 impl<'a> Known<'a> {
-    fn row(&self, configuration: &Configuration, baseline: Option<&Configuration>) -> ConfigurationRow {
+    /// The row of a group, which has at least one configuration.
+    fn row(&self, group: &Group<'_>, baseline: Option<&Group<'_>>) -> Option<ConfigurationRow> {
+        let replicates = &self.sweep.report.replicates;
+        let (first, _) = group.0.first()?;
         let confidence = self.sweep.report.confidence;
-        let done: Vec<&TaskResult> = self.results(configuration).collect();
-        let failed_seeds = self.failed_seeds(configuration);
-        let expected = self.sweep.seeds.len();
-        let comparisons = baseline.map(|baseline| {
-            let pairs = self.pairs(configuration, baseline);
-            comparisons(configuration, baseline, &pairs, &self.sweep.report)
-        });
-        ConfigurationRow {
-            id: configuration.id,
-            settings: configuration.settings.clone(),
-            values: configuration.values.clone(),
-            baseline: configuration.baseline,
+        let done: Vec<&TaskResult> =
+            group.0.iter().flat_map(|(configuration, _)| self.results(configuration)).collect();
+        let failed_seeds = self.failed_seeds(group);
+        let expected = self.sweep.seeds.len() * group.0.len();
+        let mut values = first.values.clone();
+        values.retain(|path, _| !replicates.contains(path));
+        Some(ConfigurationRow {
+            id: first.id,
+            settings: first.settings.clone(),
+            values,
+            baseline: group.is_baseline(),
             n: done.len(),
             expected,
             state: state(done.len(), failed_seeds.len(), expected),
             failed_seeds,
             metrics: summaries(&done, confidence),
-            comparisons: comparisons.unwrap_or_default(),
-        }
+            comparisons: baseline.map(|baseline| self.compared(group, baseline)).unwrap_or_default(),
+            members: match replicates.is_empty() {
+                true => Vec::new(),
+                false => group.0.iter().map(|(_, member)| member.clone()).collect(),
+            },
+        })
+    }
+
+    /// How a row compares with that of a baseline: at each replicate that both have.
+    fn compared(&self, group: &Group<'_>, baseline: &Group<'_>) -> BTreeMap<String, Comparison> {
+        let partners = group.partners(baseline);
+        // The others have the same settings, except for the replicates, which are the same in both.
+        let Some((ours, theirs)) = partners.first() else { return BTreeMap::new() };
+        let pairs: Vec<_> = partners.iter().flat_map(|(ours, theirs)| self.pairs(ours, theirs)).collect();
+        comparisons(ours, theirs, &pairs, &self.sweep.report)
     }
 
     fn result(&self, configuration: &Configuration, seed: u64) -> Option<&'a TaskResult> {
@@ -93,12 +144,18 @@ impl<'a> Known<'a> {
         self.sweep.seeds.iter().filter_map(pair).collect()
     }
 
-    fn failed_seeds(&self, configuration: &Configuration) -> BTreeMap<u64, FailureReason> {
-        let failed = |seed: &u64| match self.outcomes.get(&(configuration.id, *seed))? {
-            TaskOutcome::Failed(reason) => Some((*seed, *reason)),
-            TaskOutcome::Done(_) => None,
-        };
-        self.sweep.seeds.iter().filter_map(failed).collect()
+    fn failed_seeds(&self, group: &Group<'_>) -> BTreeMap<Replicate, FailureReason> {
+        let tasks =
+            group.0.iter().flat_map(|member| self.sweep.seeds.iter().map(move |seed| (member, *seed)));
+        let failed =
+            |((configuration, member), seed): (&(&Configuration, Member), u64)| match self
+                .outcomes
+                .get(&(configuration.id, seed))?
+            {
+                TaskOutcome::Failed(reason) => Some((Replicate { of: member.name(), seed }, *reason)),
+                TaskOutcome::Done(_) => None,
+            };
+        tasks.filter_map(failed).collect()
     }
 
     /// See [`ResultsTable::data_digests`]. A result of an older version has no digest.

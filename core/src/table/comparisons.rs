@@ -10,7 +10,7 @@ use crate::{
     sweep::{Configuration, ReportSettings},
 };
 
-/// How a configuration compares with the baseline, by metric, given the results of both at each seed that both have.
+/// How a configuration compares with the baseline, by metric, given the results of both at each replicate that both have.
 pub(super) fn comparisons(
     configuration: &Configuration,
     baseline: &Configuration,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::replicate::{Member, Replicate};
 use crate::{
     failure::FailureReason,
     id::{ConfigurationId, SweepName},
@@ -31,13 +32,13 @@ pub enum TaskOutcome {
 pub struct ResultsTable {
     /// The sweep's name.
     pub sweep: SweepName,
-    /// The swept paths: the columns that distinguish configurations.
+    /// The swept paths except `replicates`: the columns that distinguish rows.
     pub parameters: Vec<String>,
     /// The metrics shown, in column order. Verdicts are about the first one.
     pub metrics: Vec<String>,
     /// Confidence level of the intervals.
     pub confidence: f64,
-    /// One row per configuration, in the order of the grid.
+    /// One row per configuration, in the order of the grid. Configurations that differ in `replicates` alone share one.
     pub configurations: Vec<ConfigurationRow>,
     /// For each data set name, the SHA-256 digests of the files that results were trained on. More than one digest
     /// means that the file was changed in between, and that means mix different data.
@@ -46,44 +47,50 @@ pub struct ResultsTable {
     /// The directions that the sweep gives to metrics; see [`Self::direction`].
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub better: BTreeMap<String, Direction>,
+    /// The swept paths whose values are replicates, as the seeds are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replicates: Vec<String>,
 }
 
-/// One configuration of the table.
+/// One configuration of the table, or several that differ in the values of [`ResultsTable::replicates`] alone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ConfigurationRow {
-    /// Id of the configuration.
+    /// Id of the configuration, or of the first one.
     pub id: ConfigurationId,
-    /// The resolved settings.
+    /// The resolved settings of that configuration.
     pub settings: TaskSettings,
-    /// The swept paths that the configuration sets, with their values.
+    /// The swept paths that the configuration sets, with their values; without the replicates.
     pub values: BTreeMap<String, Value>,
     /// Whether the others are compared with it.
     pub baseline: bool,
-    /// Number of seeds that have a result.
+    /// Number of replicates that have a result. Without [`ResultsTable::replicates`] these are the seeds.
     pub n: usize,
-    /// Number of all seeds.
+    /// Number of all replicates.
     pub expected: usize,
     /// Whether the means are complete.
     pub state: RowState,
-    /// Seeds without a result that have failed, with the reason.
-    pub failed_seeds: BTreeMap<u64, FailureReason>,
-    /// Summary over the `n` seeds, by metric name. A metric that a result lacks is absent.
+    /// Replicates without a result that have failed, with the reason.
+    pub failed_seeds: BTreeMap<Replicate, FailureReason>,
+    /// Summary over the `n` replicates, by metric name. A metric that a result lacks is absent.
     pub metrics: BTreeMap<String, Summary>,
-    /// Comparison with the baseline over the seeds that both have, by metric name. Empty for the baseline itself,
-    /// without a baseline, and if no seed has both results.
+    /// Comparison with the baseline over the replicates that both have, by metric name. Empty for the baseline
+    /// itself, without a baseline, and if no replicate has both results.
     #[serde(default)]
     pub comparisons: BTreeMap<String, Comparison>,
+    /// The configurations of the row, in the order of the grid; empty without [`ResultsTable::replicates`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<Member>,
 }
 
 /// The completeness of a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RowState {
-    /// Every seed has its result.
+    /// Every replicate has its result.
     Complete,
-    /// Some seeds have no result, or none yet.
+    /// Some replicates have no result, or none yet.
     Partial,
-    /// Every seed has failed.
+    /// Every replicate has failed.
     Failed,
 }
 
@@ -96,6 +103,25 @@ impl RowState {
             Self::Partial => "partial",
             Self::Failed => "failed",
         }
+    }
+}
+
+impl ConfigurationRow {
+    /// The configurations of the row; without replicates one, which has no values of them.
+    pub fn configurations(&self) -> impl Iterator<Item = Member> {
+        let only = self.members.is_empty().then(|| Member { id: self.id, values: BTreeMap::new() });
+        only.into_iter().chain(self.members.iter().cloned())
+    }
+
+    /// The names of the data sets that its results were trained on, or the name of the program.
+    #[must_use]
+    pub fn data_sets(&self) -> BTreeSet<String> {
+        let replicated = |member: &Member| member.values.get("dataset")?.as_str().map(str::to_owned);
+        let named: BTreeSet<String> = match self.settings.network() {
+            Some(_) => self.members.iter().filter_map(replicated).collect(),
+            None => BTreeSet::new(),
+        };
+        if named.is_empty() { [self.settings.data_set().into_owned()].into() } else { named }
     }
 }
 
@@ -130,6 +156,14 @@ impl ResultsTable {
     #[must_use]
     pub fn is_regression(&self) -> bool {
         self.is_of_networks() && self.configurations.iter().any(|row| row.metrics.contains_key(metric::MAE))
+    }
+
+    /// The row of a configuration.
+    #[must_use]
+    pub fn row_of(&self, configuration: ConfigurationId) -> Option<&ConfigurationRow> {
+        self.configurations.iter().find(|row| {
+            row.id == configuration || row.members.iter().any(|member| member.id == configuration)
+        })
     }
 
     /// The rows of the baselines. With several, each configuration is compared with the one that is like it otherwise.

@@ -53,6 +53,7 @@ fn sweep(configurations: u64, seeds: u64) -> Sweep {
             confidence: 0.95,
             reference: None,
             better: Default::default(),
+            replicates: Vec::new(),
         },
         retries: RetrySettings {
             max_attempts: 3,
@@ -101,7 +102,8 @@ fn a_mean_never_hides_a_missing_seed() {
             (0, 3, RowState::Partial),
         ]
     );
-    assert_eq!(rows[1].failed_seeds, [(1, FailureReason::Diverged)].into());
+    let failed = Replicate { of: String::new(), seed: 1 };
+    assert_eq!(rows[1].failed_seeds, [(failed, FailureReason::Diverged)].into());
     assert_eq!(rows[1].metrics["accuracy"].std, None);
     assert!(rows[2].metrics.is_empty());
 }

@@ -17,6 +17,7 @@ impl Report {
     pub(super) fn conversions(
         &mut self,
         request: &Request,
+        division: &Division,
         inputs: &Inputs,
         labels: &Labels,
         steps: usize,
@@ -47,7 +48,7 @@ impl Report {
         let groups = request.groups.as_ref().map_or_else(String::new, |reference| {
             format!(", groups of {} kept together", reference.file_name())
         });
-        let how = match &request.division {
+        let how = match division {
             Division::Table(reference) => format!("as in {}", reference.file_name()),
             Division::Fractions { fractions: [train, valid, test], seed } => {
                 format!("{train},{valid},{test} at random with seed {seed}")

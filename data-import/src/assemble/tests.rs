@@ -337,6 +337,25 @@ fn mistakes_of_every_file_are_reported_at_once() {
 }
 
 #[test]
+fn every_fold_is_made_from_one_reading() {
+    let folder = folder();
+    let folds = Division::Folds { count: 4, fold: 0, seed: 3 };
+    let request = Request { division: folds, ..request(folder.path(), &["audio.npy", "video.npy"]) };
+    let all: Vec<Imported> = import_each(&request, request.division.all_folds()).unwrap().collect();
+    assert_eq!(all.len(), 4);
+    for (fold, imported) in all.iter().enumerate() {
+        let alone = Request { division: Division::Folds { count: 4, fold, seed: 3 }, ..request.clone() };
+        assert_eq!(*imported, import(&alone).unwrap());
+        contains(&imported.notes.join("\n"), &[&format!("split: fold {fold} of 4 with seed 3")]);
+        assert_eq!(imported.dataset.test.features[0].len(), 2 * 2 * 3);
+    }
+    // Each sample is tested once.
+    let mut tested: Vec<f32> = all.iter().flat_map(|it| it.dataset.test.features[1].clone()).collect();
+    tested.sort_by(f32::total_cmp);
+    assert_eq!(tested, (0..16).map(|value| value as f32 + 0.5).collect::<Vec<_>>());
+}
+
+#[test]
 fn standardizing_uses_the_training_part_and_leaves_padding_alone() {
     let folder = folder();
     // The first step of each sample is padding that was saved with it.

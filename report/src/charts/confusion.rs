@@ -7,7 +7,7 @@ use colearn_core::{
 
 use super::{Chart, Group};
 use crate::{
-    cells::{label, setting_columns},
+    cells::{averaged_over, label, replicate_noun, setting_columns},
     report_data::{Material, best},
     svg::{Anchor, Canvas, Ink, fitted},
 };
@@ -46,17 +46,20 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
     let charts: Vec<Chart> = chosen
         .into_iter()
         .filter_map(|(row, roles)| {
-            let (counts, seeds) = sum(material, row)?;
+            let (counts, results) = sum(material, row)?;
             let classes = classes(material, row, counts.len());
             named |= classes.is_some();
-            let title =
-                format!("{}: {} ({})", roles.join(", "), label(row, &columns), counted_len(seeds, "seed"));
+            let results = counted_len(results, replicate_noun(table));
+            let title = format!("{}: {} ({results})", roles.join(", "), label(row, &columns));
             let names = classes.unwrap_or_else(|| (0..counts.len()).map(|class| class.to_string()).collect());
             let svg = draw(&counts, &names, &title);
             Some(Chart { file: format!("confusion-{}", row.id), title, svg })
         })
         .collect();
-    let mut caption = "Counts on the test split, primary modality alone, summed over seeds. Shade and number are the share of a true class, in percent".to_owned();
+    let mut caption = format!(
+        "Counts on the test split, primary modality alone, summed over {}. Shade and number are the share of a true class, in percent",
+        averaged_over(table)
+    );
     caption.push_str(match (table.is_regression(), named) {
         (true, _) => "; labels and predictions are clipped to -3 to 3 and rounded.",
         (false, true) => ".",
@@ -65,11 +68,11 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
     Group { charts, caption }
 }
 
-/// The sum of the matrices of all seeds, and their number. `None` if there is no matrix, or if sizes differ.
+/// The sum of the matrices of all replicates, and their number. `None` if there is no matrix, or if sizes differ.
 fn sum(material: &Material, row: &ConfigurationRow) -> Option<(Vec<Vec<u64>>, usize)> {
-    let results = material.results(row.id);
+    let results = material.results_of(row);
     let mut total: Vec<Vec<u64>> = Vec::new();
-    for (_, result) in &results {
+    for result in &results {
         let classes = result.confusion.len();
         if classes == 0 || result.confusion.iter().any(|counts| counts.len() != classes) {
             return None;
@@ -91,8 +94,8 @@ fn sum(material: &Material, row: &ConfigurationRow) -> Option<(Vec<Vec<u64>>, us
 
 /// The names of the classes; `None` if results have no names or different ones.
 fn classes(material: &Material, row: &ConfigurationRow, count: usize) -> Option<Vec<String>> {
-    let results = material.results(row.id);
-    let mut named = results.iter().map(|(_, result)| &result.classes).filter(|names| names.len() == count);
+    let results = material.results_of(row);
+    let mut named = results.iter().map(|result| &result.classes).filter(|names| names.len() == count);
     let first = named.next()?;
     named.all(|names| names == first).then(|| first.clone())
 }

@@ -14,7 +14,7 @@ use super::{
     panels,
 };
 use crate::{
-    cells::{label, percent, setting_columns},
+    cells::{averaged_over, label, percent, setting_columns},
     report_data::{Material, best},
     svg::{Canvas, Glyph, Ink, Legend, Scale},
 };
@@ -89,9 +89,10 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
         ("Loss", "accuracy")
     };
     let mut caption = format!(
-        "{} and {} by epoch, mean over seeds with its {} % interval. Training loss is measured with modality dropout, validation on the primary modality alone.",
+        "{} and {} by epoch, mean over {} with its {} % interval. Training loss is measured with modality dropout, validation on the primary modality alone.",
         words.0,
         words.1,
+        averaged_over(table),
         percent(table.confidence)
     );
     if table.configurations.len() > MAX_ROWS {
@@ -113,10 +114,10 @@ pub(super) fn chosen(table: &ResultsTable) -> Vec<&ConfigurationRow> {
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-/// The mean over the seeds at each epoch, of the seeds that have a value there.
+/// The mean over the replicates at each epoch, of those that have a value there.
 pub(super) fn curve(material: &Material, row: &ConfigurationRow, name: &str) -> Curve {
     let mut values: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
-    for (_, result) in material.results(row.id) {
+    for result in material.results_of(row) {
         for record in &result.history {
             let value = record.get(name).filter(|value| value.is_finite());
             values.entry(record.epoch).or_default().extend(value);

@@ -9,7 +9,7 @@ use super::{
     lines::published_mean,
 };
 use crate::{
-    cells::{count, label, metric_heading, setting_columns},
+    cells::{count, label, metric_heading, replicate_noun, setting_columns},
     numbers::Numbers,
     reference::Matched,
     svg::{Anchor, Canvas, Glyph, Ink, Legend, Scale, fitted},
@@ -42,7 +42,7 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
     let mut legend = Legend::default();
     legend.add(Glyph::Line(Ink::ACCENT), "mean and interval");
     if rows.iter().any(|(row, _)| row.state != RowState::Complete) {
-        legend.add(Glyph::Hollow(Ink::ACCENT), "seeds missing");
+        legend.add(Glyph::Hollow(Ink::ACCENT), format!("{}s missing", replicate_noun(table)));
     }
     if baseline.is_some() {
         legend.add(Glyph::Dashed(Ink::Muted), "baseline");

@@ -9,7 +9,7 @@ use super::{
     swept::{Swept, SweptLine},
 };
 use crate::{
-    cells::{count, label, metric_heading, setting_columns},
+    cells::{count, label, metric_heading, replicate_noun, setting_columns},
     numbers::Numbers,
     reference::{Matched, Published},
     report_data::best,
@@ -92,7 +92,7 @@ pub(super) fn chart(
         }
     }
     if partial {
-        legend.add(Glyph::Hollow(Ink::ACCENT), "seeds missing");
+        legend.add(Glyph::Hollow(Ink::ACCENT), format!("{}s missing", replicate_noun(table)));
     }
     if let Some(row) = baseline.filter(|_| baseline_mean.is_some()) {
         let text = format!("baseline: {}", label(row, &setting_columns(table)));

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use colearn_core::{result::metric, table::ResultsTable};
 
 use crate::{
-    cells::{metric_heading, names_modalities, percent},
+    cells::{averaged_over, metric_heading, names_modalities, percent, replicate_noun},
     reference::Matched,
     report_data::Material,
     svg::{Canvas, fitted},
@@ -90,7 +90,8 @@ impl Charts {
 
 fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
     let mut caption = format!(
-        "Mean over the seeds{}{}, with its {} % interval.",
+        "Mean over the {}{}{}, with its {} % interval.",
+        averaged_over(table),
         if table.is_of_networks() { " on the test split, primary modality alone" } else { "" },
         if names_modalities(table) { " or the modalities in brackets" } else { "" },
         percent(table.confidence)
@@ -117,7 +118,10 @@ fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
         ));
     }
     if table.configurations.iter().any(|row| (2..=3).contains(&row.n)) {
-        caption.push_str(" Intervals of two or three seeds are wide; some may be cut at the frame.");
+        caption.push_str(&format!(
+            " Intervals of two or three {}s are wide; some may be cut at the frame.",
+            replicate_noun(table)
+        ));
     }
     if !missing.is_empty() {
         let names: Vec<String> = missing.into_iter().map(|name| metric_heading(table, name)).collect();

@@ -13,7 +13,7 @@ use super::{
     curves::{Curve, MAX_ROWS, WIDTH, chosen, curve, draw_curve, range},
 };
 use crate::{
-    cells::{label, percent, setting_columns, some},
+    cells::{averaged_over, label, percent, setting_columns, some},
     report_data::Material,
     svg::{Canvas, Glyph, Ink, Legend, Scale},
 };
@@ -114,7 +114,11 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
             Chart { file: format!("learning-{}", row.id), title, svg }
         })
         .collect();
-    let mut caption = format!("Mean over seeds by epoch, with its {} % interval.", percent(table.confidence));
+    let mut caption = format!(
+        "Mean over {} by epoch, with its {} % interval.",
+        averaged_over(table),
+        percent(table.confidence)
+    );
     if !left_out.is_empty() {
         caption.push_str(&format!(" Not drawn: {}.", some(&left_out, ", ")));
     }

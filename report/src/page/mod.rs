@@ -64,10 +64,18 @@ impl Page<'_> {
         let columns = setting_columns(table);
         let (done, all) =
             table.configurations.iter().fold((0, 0), |(done, all), row| (done + row.n, all + row.expected));
+        let seeds = counted_len(self.material.sweep.seeds.len(), "seed");
+        let most = table.configurations.iter().map(|row| row.members.len()).max().unwrap_or(0);
+        let each = match table.replicates.is_empty() {
+            true => seeds,
+            false => {
+                let values = counted_len(most, "value");
+                escape(&format!("{values} of {} × {seeds}", table.replicates.join(" and ")))
+            }
+        };
         let mut text = format!(
-            "<p class=\"lead\">{} × {}; {done} of {}.",
+            "<p class=\"lead\">{} × {each}; {done} of {}.",
             counted_len(table.configurations.len(), "configuration"),
-            counted_len(self.material.sweep.seeds.len(), "seed"),
             counted_len(all, "result"),
         );
         if let Some(name) = table.verdict_metric()

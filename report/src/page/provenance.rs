@@ -11,7 +11,7 @@ use colearn_core::{
 };
 
 use crate::{
-    cells::{self, label, percent, setting_columns, some},
+    cells::{self, configuration_label, label, percent, replicated_by, setting_columns, some},
     report_data::Material,
     svg::escape,
 };
@@ -69,8 +69,7 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
         .resumed()
         .into_iter()
         .map(|(id, seed, epochs)| {
-            let row = table.configurations.iter().find(|row| row.id == id);
-            let name = row.map_or_else(|| id.to_string(), |row| label(row, &columns));
+            let name = configuration_label(table, &columns, id);
             let epochs: Vec<String> = epochs.iter().map(u32::to_string).collect();
             format!("{name} seed {seed} after epoch {}", epochs.join(" and "))
         })
@@ -93,6 +92,9 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
         [first, .., last] => fact("trained parameters", format!("{} to {}", grouped(*first), grouped(*last))),
     }
     fact("seeds", some(&sweep.seeds.iter().map(u64::to_string).collect::<Vec<_>>(), ", "));
+    if !table.replicates.is_empty() {
+        fact("replicates", replicated_by(table));
+    }
     for path in &sweep.parameters {
         let mut values: Vec<String> = Vec::new();
         for it in sweep.configurations.iter().filter_map(|it| it.values.get(path)).map(cells::value) {

@@ -6,7 +6,9 @@ use colearn_core::table::ResultsTable;
 
 use super::table::{Cell, Grid, badge};
 use crate::{
-    cells::{label, metric_heading, p_value, percent, setting_columns},
+    cells::{
+        dependence, label, metric_heading, p_value, percent, replicate_noun, replicated_by, setting_columns,
+    },
     numbers::Numbers,
     svg::escape,
 };
@@ -17,7 +19,8 @@ pub(super) fn section(table: &ResultsTable) -> String {
     let numbers = Numbers::of(table);
     let networks = table.is_of_networks();
     let mut text = format!(
-        "<p class=\"note\">Differences are configuration minus baseline, paired by seed, with their {} % interval (Student's t). d<sub>z</sub> is Cohen's: mean difference over the deviation of the differences. p-values are two-sided; Holm's correction is over all configurations of the table, for each metric. {} With five pairs Wilcoxon's test cannot go below 0.0625.</p>\n",
+        "<p class=\"note\">Differences are configuration minus baseline, paired by {}, with their {} % interval (Student's t). d<sub>z</sub> is Cohen's: mean difference over the deviation of the differences. p-values are two-sided; Holm's correction is over all configurations of the table, for each metric. {} With five pairs Wilcoxon's test cannot go below 0.0625.</p>\n",
+        escape(&replicated_by(table)),
         percent(table.confidence),
         if networks {
             "The verdict: neutral where the interval holds zero, else PCL (better) or NCL (worse). It is about one configuration at a time; for claims about several, read the corrected p-values."
@@ -25,6 +28,9 @@ pub(super) fn section(table: &ResultsTable) -> String {
             "An interval is about one configuration at a time; for claims about several, read the corrected p-values."
         }
     );
+    if let Some(limit) = dependence(table) {
+        let _ = writeln!(text, "<p class=\"note\">Here {}.</p>", escape(limit));
+    }
     let mut heading =
         ["<metric", "<configuration", "pairs", "difference", "d_z", "p (t)", "Holm", "p (Wilcoxon)", "Holm"]
             .map(str::to_owned)
@@ -65,7 +71,10 @@ pub(super) fn section(table: &ResultsTable) -> String {
         let _ = writeln!(
             text,
             "<p>{}</p>",
-            escape("No seed has both a result of a configuration and one of the baseline yet.")
+            escape(&format!(
+                "No {} has both a result of a configuration and one of the baseline yet.",
+                replicate_noun(table)
+            ))
         );
     }
     text

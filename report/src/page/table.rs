@@ -9,7 +9,10 @@ use colearn_core::{
 };
 
 use crate::{
-    cells::{count, label, metric_heading, note, setting, setting_columns, verdict_heading},
+    cells::{
+        configuration_label, count, label, member_label, metric_heading, note, replicate_noun, setting,
+        setting_columns, verdict_heading,
+    },
     numbers::Numbers,
     reference::{Matched, Reference},
     report_data::{Material, best},
@@ -168,7 +171,7 @@ pub(super) fn published(table: &ResultsTable, reference: &Reference, published: 
     text + &grid.finish()
 }
 
-/// The values of each seed, for the metric of the verdicts.
+/// The values of each seed, for the metric of the verdicts. Each replicate of a row has its own line.
 pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
     // A table of a thousand seeds would be too large.
     const MAX_SEEDS: usize = 50;
@@ -179,9 +182,11 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
     let mut heading = vec!["<configuration".to_owned()];
     heading.extend(seeds.iter().map(|seed| format!("seed {seed}")));
     let mut grid = Grid::new(&heading);
-    for row in &table.configurations {
-        let mut cells = vec![Cell::left(&label(row, &columns))];
-        cells.extend(seeds.iter().map(|seed| match material.outcomes.get(&(row.id, *seed)) {
+    let members = table.configurations.iter().flat_map(|row| row.configurations().map(move |it| (row, it)));
+    for (row, member) in members {
+        let name_of = member_label(&label(row, &columns), &member.name());
+        let mut cells = vec![Cell::left(&name_of)];
+        cells.extend(seeds.iter().map(|seed| match material.outcomes.get(&(member.id, *seed)) {
             Some(TaskOutcome::Done(result)) => {
                 Cell::new(&result.metrics.get(name).map_or_else(|| "-".to_owned(), |it| numbers.plain(*it)))
             }
@@ -210,8 +215,9 @@ pub(super) fn failures(material: &Material, table: &ResultsTable) -> String {
     if failed + without > 0 {
         let _ = writeln!(
             text,
-            "<p>{} failed for good, {without} without a result yet. Means are over the seeds that have one; comparisons over those that both sides have.</p>",
-            counted_len(failed, "task")
+            "<p>{} failed for good, {without} without a result yet. Means are over the {}s that have one; comparisons over those that both sides have.</p>",
+            counted_len(failed, "task"),
+            replicate_noun(table)
         );
     }
     if material.failures.is_empty() {
@@ -221,8 +227,7 @@ pub(super) fn failures(material: &Material, table: &ResultsTable) -> String {
     let heading = ["<configuration", "seed", "attempt", "<", "<reason", "<message"].map(str::to_owned);
     let mut grid = Grid::new(&heading);
     for failure in material.failures.iter().take(MAX_ROWS) {
-        let row = table.configurations.iter().find(|row| row.id == failure.configuration);
-        let name = row.map_or_else(|| failure.configuration.to_string(), |row| label(row, &columns));
+        let name = configuration_label(table, &columns, failure.configuration);
         grid.row(
             "",
             &[

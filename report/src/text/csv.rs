@@ -39,7 +39,7 @@ pub(super) fn digits(number: f64) -> String {
 }
 
 /// A setting. A number stays a number even if it starts with a sign.
-fn cell(setting: &Value) -> String {
+pub(super) fn cell(setting: &Value) -> String {
     match setting {
         Value::String(text) => plain_text(text),
         setting => value(setting),

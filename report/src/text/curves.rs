@@ -2,36 +2,51 @@
 
 use std::collections::BTreeSet;
 
-use super::csv::{digits, plain_text, written};
+use super::csv::{cell, digits, plain_text, written};
 use crate::report_data::Material;
 
 /// The columns that are no curves.
 const FIXED: [&str; 3] = ["id", "seed", "epoch"];
 
-/// One record for each epoch of each result: the id of the configuration, the seed, the epoch, and the value of every
-/// curve. `None` if no result has any.
+/// One record for each epoch of each result: the id of the row, the values of the replicates' parameters, the seed, the
+/// epoch, and the value of every curve. `None` if no result has any.
 pub(crate) fn curves(material: &Material) -> Option<String> {
     let records = material.done().flat_map(|result| &result.history);
     let names: BTreeSet<&String> = records.flat_map(|record| record.values.keys()).collect();
     if names.is_empty() {
         return None;
     }
-    let heading = |name: &&String| match FIXED.contains(&name.as_str()) {
-        true => format!("curve.{name}"),
+    let table = material.table();
+    let replicates = &table.replicates;
+    let heading = |name: &&String| match FIXED.contains(&name.as_str()) || replicates.contains(name) {
+        true => plain_text(&format!("curve.{name}")),
         false => plain_text(name),
     };
-    let heading = FIXED.map(str::to_owned).into_iter().chain(names.iter().map(heading)).collect();
-    let records = material.sweep.configurations.iter().flat_map(|configuration| {
-        let results = material.results(configuration.id);
-        let names = &names;
-        results.into_iter().flat_map(move |(seed, result)| {
-            result.history.iter().map(move |record| {
-                let mut cells =
-                    vec![configuration.id.to_string(), seed.to_string(), record.epoch.to_string()];
-                cells.extend(names.iter().map(|name| record.get(name).map(digits).unwrap_or_default()));
-                cells
-            })
+    // A parameter of a program may have the name of another column.
+    let parameter = |path: &String| match FIXED.contains(&path.as_str()) {
+        true => format!("parameter.{path}"),
+        false => plain_text(path),
+    };
+    let mut columns = vec!["id".to_owned()];
+    columns.extend(replicates.iter().map(parameter));
+    columns.extend(["seed", "epoch"].map(str::to_owned));
+    columns.extend(names.iter().map(heading));
+    let tasks = table.configurations.iter().flat_map(|row| {
+        row.configurations().flat_map(|member| {
+            let mut task = vec![row.id.to_string()];
+            task.extend(replicates.iter().map(|path| member.values.get(path).map(cell).unwrap_or_default()));
+            let results = material.results(member.id).into_iter();
+            results.map(move |(seed, result)| ([&task[..], &[seed.to_string()]].concat(), result))
         })
     });
-    Some(written(std::iter::once(heading).chain(records)))
+    let records = tasks.flat_map(|(task, result)| {
+        let names = &names;
+        result.history.iter().map(move |record| {
+            let mut cells = task.clone();
+            cells.push(record.epoch.to_string());
+            cells.extend(names.iter().map(|name| record.get(name).map(digits).unwrap_or_default()));
+            cells
+        })
+    });
+    Some(written(std::iter::once(columns).chain(records)))
 }

@@ -1,5 +1,7 @@
 //! The complete results, for programs.
 
+use std::collections::BTreeSet;
+
 use colearn_core::table::{ConfigurationRow, ResultsTable};
 use serde_json::{Value, json};
 
@@ -25,6 +27,9 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
                 "comparisons": row.comparisons,
                 "verdict": table.verdict(row),
             });
+            if !row.members.is_empty() {
+                document["replicates"] = json!(row.members);
+            }
             if let Some(means) = published.and_then(|published| published.rows.get(&row.id)) {
                 document["published"] = means.iter().map(|it| (it.metric.clone(), it.mean)).collect();
             }
@@ -39,6 +44,9 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
         "warnings": warnings(table),
         "configurations": configurations,
     });
+    if !table.replicates.is_empty() {
+        document["replicates"] = json!(table.replicates);
+    }
     if !table.better.is_empty() {
         document["better"] = json!(table.better);
     }
@@ -46,12 +54,26 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
 }
 
 /// The resolved settings, overwritten with the swept values. The resolved settings omit values that have no effect,
-/// such as a modality dropout of zero, but readers look for the values of the sweep file.
+/// such as a modality dropout of zero, but readers look for the values of the sweep file. The replicates are left out:
+/// the row has all their values.
 fn settings(row: &ConfigurationRow) -> Value {
     let mut settings = json!(row.settings);
+    let replicates: BTreeSet<&str> =
+        row.members.iter().flat_map(|member| member.values.keys()).map(String::as_str).collect();
     // Those of a program are complete, and its parameters have no paths.
     if row.settings.program().is_some() {
+        if let Some(parameters) = settings.pointer_mut("/program/parameters").and_then(Value::as_array_mut) {
+            parameters.retain(|own| own[0].as_str().is_none_or(|name| !replicates.contains(name)));
+        }
         return settings;
+    }
+    for path in replicates {
+        let (section, name) = path.rsplit_once('.').unwrap_or(("", path));
+        let pointer =
+            section.split('.').filter(|key| !key.is_empty()).fold(String::new(), |to, key| to + "/" + key);
+        if let Some(Value::Object(fields)) = settings.pointer_mut(&pointer) {
+            fields.remove(name);
+        }
     }
     for (path, value) in &row.values {
         set(&mut settings, path, value);

@@ -9,7 +9,10 @@ use colearn_core::{
 };
 
 use crate::{
-    cells::{count, metric_heading, percent, setting, setting_columns, verdict_heading, warnings},
+    cells::{
+        averaged_over, count, dependence, metric_heading, percent, replicated_by, setting, setting_columns,
+        verdict_heading, warnings,
+    },
     numbers::Numbers,
     report_data::best,
 };
@@ -56,19 +59,25 @@ pub fn latex(table: &ResultsTable) -> String {
     text.push_str("    \\bottomrule\n  \\end{tabular}\n");
     let missing: usize = table.configurations.iter().map(|row| row.expected - row.n).sum();
     let mut caption = format!(
-        "Sweep {}: mean $\\pm$ sample standard deviation over $n$ seeds.",
-        escape(table.sweep.as_str())
+        "Sweep {}: mean $\\pm$ sample standard deviation over $n$ {}.",
+        escape(table.sweep.as_str()),
+        escape(&averaged_over(table))
     );
     if verdicts.is_some() {
         let _ = write!(
             caption,
-            " Last column: mean difference to the baseline, paired by seed{}.",
+            " Last column: mean difference to the baseline, paired by {}{}.",
+            escape(&replicated_by(table)),
             if table.is_of_networks() {
                 format!("; neutral where its {}\\,\\% interval holds zero", percent(table.confidence))
             } else {
                 String::new()
             }
         );
+    }
+    if let Some(limit) = dependence(table) {
+        let (first, rest) = limit.split_at(1);
+        let _ = write!(caption, " {}{rest}.", first.to_uppercase());
     }
     if missing > 0 {
         let _ = write!(caption, " {} missing.", counted_len(missing, "result"));

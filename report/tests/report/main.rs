@@ -10,6 +10,7 @@ mod odd_sweeps;
 mod programs;
 mod reference;
 mod regression;
+mod replicates;
 
 /// The folder of a report, read back.
 struct Written(tempfile::TempDir);

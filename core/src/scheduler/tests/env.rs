@@ -61,6 +61,7 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
             confidence: 0.95,
             reference: None,
             better: Default::default(),
+            replicates: Vec::new(),
         },
         retries: RetrySettings {
             max_attempts: 3,
