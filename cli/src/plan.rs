@@ -23,6 +23,9 @@ pub(crate) fn plan(arguments: &PlanArgs) -> Outcome {
         outln!("{text}");
     } else {
         outln!("{plan}");
+        if let Some(files) = programs::recorded(&parsed.sweep) {
+            outln!("files of the program: {files}");
+        }
     }
     Ok(Exit::Success)
 }

@@ -26,6 +26,7 @@ use crate::{
 /// Runs a sweep to its end on this machine.
 pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     let (source, parsed) = parse_file(&arguments.sweep_file.file)?;
+    let said: Vec<String> = parsed.warnings.iter().map(ToString::to_string).collect();
     let mut sweep = parsed.sweep;
     if let Some(name) = &arguments.sweep_file.name {
         sweep.name = name.clone();
@@ -44,7 +45,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     let target = Target { coordinator: None, state: arguments.state.clone() };
     let worked = async {
         let mut client = Client::connect(&url).await?;
-        let summary = submit_to(&mut client, source, programs, &arguments.sweep_file, &target).await?;
+        let summary = submit_to(&mut client, source, programs, &said, &arguments.sweep_file, &target).await?;
         let ended = if has_ended(&summary) {
             Some(summary)
         } else {

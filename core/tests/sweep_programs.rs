@@ -162,9 +162,9 @@ fn mistakes_are_shown_where_they_are() {
         // What is replaced, by what, the message, and the line with the mark under it.
         (
             "program:\n",
-            "program:\n  comand: [a]\n",
-            "there is no key `comand` in `program`",
-            "did you mean `command`?",
+            "program:\n  directori: [a]\n",
+            "there is no key `directori` in `program`",
+            "did you mean `directory`?",
         ),
         (
             "command: [python3, train.py, \"${args}\"]",
@@ -265,12 +265,19 @@ fn mistakes_are_shown_where_they_are() {
 }
 
 #[test]
-fn a_command_that_gets_no_settings_is_warned_of() {
+fn what_is_probably_a_mistake_is_warned_of() {
     let warned = |text: &str| parse(text).warnings.iter().map(|it| it.message.clone()).collect::<Vec<_>>();
     let without = FILE.replace(", \"${args}\"", "");
     assert_eq!(warned(&without), ["the command does not pass the settings to the program"]);
     let by_environment = without.replace("program:\n", "program:\n  environment: {LR: '${param.lr}'}\n");
-    assert_eq!(warned(&by_environment), [""; 0]);
+    assert_eq!(warned(&by_environment), ["the command does not pass the seed to the program"]);
+    assert_eq!(warned(&by_environment.replace("count: 5", "count: 1")), [""; 0]);
+    assert_eq!(warned(&by_environment.replace("'${param.lr}'", "'${param.lr} ${seed}'")), [""; 0]);
+    let shell = |script: &str| FILE.replace("python3, train.py", &format!("sh, -c, '{script}'"));
+    assert_eq!(warned(&shell("./train")), ["the shell's script does not use the arguments that follow it"]);
+    assert_eq!(warned(&shell("./train \"$@\"")), [""; 0]);
+    let pattern = FILE.replace("program:\n", "program:\n  result: 'accuracy=(?P<accuracy>\\S+)'\n");
+    assert_eq!(warned(&pattern), ["`report.metrics` names `loss`, which the pattern does not have"]);
 }
 
 #[test]

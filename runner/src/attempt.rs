@@ -191,7 +191,7 @@ fn launch(
         member.task,
         place,
         metrics,
-        Collected::new(history),
+        Collected::new(history, settings.pattern()),
         pattern,
         result_file,
         settings.timeout,
@@ -241,7 +241,7 @@ fn changed(settings: &ProgramSettings, here: &str, expected: &str) -> Failure {
     let here =
         if here.is_empty() { "no files here".to_owned() } else { format!("the digest {} here", short(here)) };
     let why = format!(
-        "the program has changed since the first result of this sweep: {} has {here}, and the results are of {}; restore its files, or go on with --changed-program",
+        "the program has changed since the first result of this sweep: {} has {here}, and the results are of {}; restore its files, or submit the sweep file again with --changed-program",
         settings.name(),
         short(expected)
     );

@@ -64,11 +64,13 @@ pub(crate) struct Collected {
     pub(crate) fatal: Option<Failure>,
     /// What was wrong first: a likely reason for a missing result.
     pub(crate) first_problem: Option<String>,
+    /// The pattern of the sweep file, if it has one.
+    pub(crate) pattern: Option<String>,
 }
 
 impl Collected {
-    pub(crate) fn new(history: History) -> Self {
-        Self { history, ..Self::default() }
+    pub(crate) fn new(history: History, pattern: Option<&str>) -> Self {
+        Self { history, pattern: pattern.map(str::to_owned), ..Self::default() }
     }
 
     /// Counts a warning of a kind of which enough are said. Returns whether it was counted.
@@ -217,6 +219,11 @@ impl Collected {
         let problem = self.first_problem.as_ref().map(|problem| format!("; {problem}")).unwrap_or_default();
         if metrics.is_empty() {
             let named = if needed.is_empty() { String::new() } else { format!(" with {}", quoted(&missing)) };
+            if let Some(pattern) = &self.pattern {
+                return Err(settings(format!(
+                    "the program ended with exit code 0 but gave no result{named}: `{pattern}` matched no line of its output, and nothing was written to the file that COLEARN_METRICS names{problem}"
+                )));
+            }
             return Err(settings(format!(
                 "the program ended with exit code 0 but gave no result{named}: write {{\"result\": {{\"{}\": 0.9}}}} as a line to the file that COLEARN_METRICS names, or name the `result` in the sweep file{problem}",
                 needed.first().map_or("accuracy", String::as_str),

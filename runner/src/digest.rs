@@ -49,30 +49,14 @@ pub enum FilesError {
 /// The SHA-256 of the program's files in hexadecimal digits; empty if it has none, and then nothing is compared.
 ///
 /// The files are those that the settings name, relative to the program's folder. A folder stands for all files in it,
-/// at any depth, except those in `__pycache__` and `.git`; a link in it counts with its target's name, and is not
-/// followed. If the settings name no files, they are the words of the command that name existing files below the
-/// program's folder, such as `train.py`. The digest covers the name, the length and the contents of each file.
+/// at any depth, except those in `__pycache__`, `.git` and state folders of colearn, which change all the time; a link in it counts with its target's name, and is not
+/// followed. If the settings name no files, they are the words of the command, also those within a shell's script, that
+/// name existing files below the program's folder, such as `train.py`. The digest covers the name, the length and the contents of each file.
 ///
 /// # Errors
 /// If the folder or a named file is missing or cannot be read.
 pub fn files_digest(settings: &ProgramSettings) -> Result<String, FilesError> {
-    let directory = Path::new(&settings.directory);
-    check_directory(directory)?;
-    let mut files = BTreeMap::new();
-    match &settings.files {
-        Some(named) => {
-            for name in named {
-                add(&directory.join(name), name, &mut files)?;
-            }
-        }
-        None => {
-            for word in &settings.command {
-                if is_own_file(directory, word) {
-                    add(&directory.join(word), word, &mut files)?;
-                }
-            }
-        }
-    }
+    let files = files(settings)?;
     if files.is_empty() {
         return Ok(String::new());
     }
@@ -86,6 +70,39 @@ pub fn files_digest(settings: &ProgramSettings) -> Result<String, FilesError> {
         all.update(contents);
     }
     Ok(all.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The names of the files that [`files_digest`] covers, relative to the program's folder, in order.
+///
+/// # Errors
+/// As [`files_digest`], except for files that cannot be read.
+pub fn file_names(settings: &ProgramSettings) -> Result<Vec<String>, FilesError> {
+    let names = files(settings)?.into_keys();
+    Ok(names.map(|name| String::from_utf8_lossy(&name).into_owned()).collect())
+}
+
+fn files(settings: &ProgramSettings) -> Result<Files, FilesError> {
+    let directory = Path::new(&settings.directory);
+    check_directory(directory)?;
+    let mut files = BTreeMap::new();
+    match &settings.files {
+        Some(named) => {
+            for name in named {
+                add(&directory.join(name), name, &mut files)?;
+            }
+        }
+        None => {
+            let within = |word: &'_ String| -> Vec<String> {
+                let quotes = ['"', '\'', ';', '&', '|', '(', ')'];
+                word.split_whitespace().map(|part| part.trim_matches(quotes).to_owned()).collect()
+            };
+            let words = settings.command.iter().flat_map(|word| [vec![word.clone()], within(word)].concat());
+            for word in words.filter(|word| is_own_file(directory, word)) {
+                add(&directory.join(&word), &word, &mut files)?;
+            }
+        }
+    }
+    Ok(files)
 }
 
 /// Checks that the folder of a program is there.
@@ -105,6 +122,9 @@ fn is_own_file(directory: &Path, word: &str) -> bool {
     let path = directory.join(word);
     !word.is_empty() && !replaced && path.starts_with(directory) && path.is_file()
 }
+
+/// A file that only state folders of colearn have.
+const STATE: &str = "colearn.db";
 
 type Files = BTreeMap<Vec<u8>, PathBuf>;
 
@@ -154,7 +174,8 @@ fn add_folder(folder: &Path, prefix: &[u8], files: &mut Files, depth: usize) -> 
         name.push(b'/');
         name.extend_from_slice(own.as_bytes());
         if kind.is_dir() {
-            if !IGNORED.iter().any(|ignored| own == *ignored) {
+            let is_ignored = IGNORED.iter().any(|ignored| own == *ignored);
+            if !is_ignored && !entry.path().join(STATE).is_file() {
                 add_folder(&entry.path(), &name, files, depth + 1)?;
             }
         } else if kind.is_file() || kind.is_symlink() {
@@ -243,9 +264,20 @@ mod tests {
         assert!(changes_with(Some(named), "net/new.py"));
         assert!(!changes_with(Some(named), "train.py"));
         assert!(!changes_with(Some(named), "net/__pycache__/a.pyc"));
+        let (folder, settings) = program(Some(&["."]));
+        let digest = files_digest(&settings).unwrap();
+        fs::create_dir(folder.path().join(".colearn")).unwrap();
+        fs::write(folder.path().join(".colearn").join(STATE), "journal").unwrap();
+        assert_eq!(files_digest(&settings).unwrap(), digest, "the state folder is not part of the program");
         assert_eq!(files_digest(&program(Some(&[])).1).unwrap(), "");
-        let shell = ["sh", "-c", "python3 train.py"].map(str::to_owned).into();
-        assert_eq!(files_digest(&ProgramSettings { command: shell, ..program(None).1 }).unwrap(), "");
+        let (_folder, settings) = program(None);
+        let digest = files_digest(&settings).unwrap();
+        let shell = ["sh", "-c", "cd /; python3 'train.py' ${args}"].map(str::to_owned).into();
+        let in_shell = ProgramSettings { command: shell, ..settings.clone() };
+        assert_eq!(files_digest(&in_shell).unwrap(), digest);
+        assert_eq!(file_names(&in_shell).unwrap(), ["train.py"]);
+        let nothing = ["sh", "-c", "python3 other.py"].map(str::to_owned).into();
+        assert_eq!(files_digest(&ProgramSettings { command: nothing, ..settings }).unwrap(), "");
     }
 
     #[test]

@@ -27,7 +27,7 @@ impl Pattern {
         let has_epoch = names.contains(&EPOCH);
         if names.is_empty() {
             return Err(
-                "the pattern of the result has no named group; write `(?P<accuracy>[0-9.]+)` for a metric \
+                "the pattern of the result has no named group; write `(?P<accuracy>\\S+)` for a metric \
                         `accuracy`"
                     .to_owned(),
             );

@@ -273,12 +273,22 @@ impl Connection {
     /// but not longer than `patience`.
     pub async fn close(self, patience: Duration) {
         if let Link::Open { requests, mut responses, .. } = self.link {
-            // The last log lines tell how the worker ended.
-            send_logs(self.logs.as_ref(), &requests);
-            drop(requests);
-            let read = async { while let Some(Ok(_)) = responses.next().await {} };
+            let logs = self.logs;
+            let last = async {
+                // The last log lines tell how the worker and its tasks ended.
+                if let Some(logs) = &logs {
+                    logs.keep_newest();
+                    for lines in logs.take().0 {
+                        let message = Some(v1::work_request::Message::Log(lines));
+                        // The reading side notices if the stream has ended.
+                        let _ = requests.send(v1::WorkRequest { message }).await;
+                    }
+                }
+                drop(requests);
+                while let Some(Ok(_)) = responses.next().await {}
+            };
             // If the coordinator does not answer in time, the leases expire.
-            let _ = tokio::time::timeout(patience, read).await;
+            let _ = tokio::time::timeout(patience, last).await;
         }
     }
 

@@ -30,6 +30,9 @@ const MAX_LINE_BYTES: usize = 4096;
 /// second; the coordinator accepts 1000.
 const BETWEEN_SENDS: Duration = Duration::from_millis(250);
 const LINES_A_SEND: usize = 200;
+/// Number of lines that are sent at once when the worker exits: with those of the second before they are not more than
+/// the coordinator accepts.
+const LAST_LINES: usize = 200;
 /// Maximum number of leases with separate counts of dropped lines.
 const MAX_COUNTS: usize = 64;
 /// Target of trainers' lines in the agent's own log; they must not be sent a second time.
@@ -132,6 +135,16 @@ impl LogQueue {
 }
 
 impl LogQueue {
+    /// Leaves out all lines but the newest, which can be sent at once.
+    pub(super) fn keep_newest(&self) {
+        let mut waiting = self.waiting();
+        while waiting.lines.len() > LAST_LINES - MAX_COUNTS {
+            if let Some((about, _)) = waiting.lines.pop_front() {
+                waiting.leave_out(about);
+            }
+        }
+    }
+
     /// No lines; and when to try again.
     pub(super) fn not_now(&self) -> (Vec<v1::LogLines>, Instant) {
         (Vec::new(), Instant::now() + BETWEEN_SENDS)
@@ -241,6 +254,20 @@ mod tests {
         let (messages, _) = queue.take();
         assert_eq!(texts(&messages), [(7, vec!["done"; 3])]);
         assert_eq!(messages[0].tasks, [task(1).into(), task(2).into()]);
+    }
+
+    #[test]
+    fn the_last_lines_are_the_newest() {
+        let queue = LogQueue::default();
+        for number in 0..1000 {
+            queue.trainer_says(about(7), &number.to_string());
+        }
+        queue.keep_newest();
+        let (messages, _) = queue.take();
+        let texts = texts(&messages);
+        assert!(texts[0].1[0].contains("lines left out here"), "{texts:?}");
+        assert_eq!(texts[0].1.last(), Some(&"999"));
+        assert!(queue.take().0.is_empty());
     }
 
     #[test]

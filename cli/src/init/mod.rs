@@ -15,6 +15,7 @@ use crate::{
 /// Writes a commented sweep file for a data set or a program.
 pub(crate) fn init(arguments: &InitArgs) -> Outcome {
     let InitArgs { dataset, data_dir, out, command } = arguments;
+    let mut runs = String::new();
     let (sweep, text) = match dataset {
         Some(name) => {
             let path = resolve(name, data_dir);
@@ -26,6 +27,8 @@ pub(crate) fn init(arguments: &InitArgs) -> Outcome {
         None => {
             let sweep = program::sweep_name(command);
             let text = program::sweep_file(&sweep, command);
+            runs =
+                program::first_command(&text).map(|words| format!("it runs: {words}\n")).unwrap_or_default();
             (sweep, text)
         }
     };
@@ -43,7 +46,7 @@ pub(crate) fn init(arguments: &InitArgs) -> Outcome {
     };
     let mut created = fs::File::create_new(&file).map_err(failed)?;
     created.write_all(text.as_bytes()).map_err(failed)?;
-    outln!("wrote {0}; check it, then: colearn plan {0}; colearn run {0}", file.display());
+    outln!("wrote {0}; {runs}check it, then: colearn plan {0}; colearn run {0}", file.display());
     Ok(Exit::Success)
 }
 

@@ -2,7 +2,11 @@
 
 use std::path::Path;
 
-use colearn_core::id::SweepName;
+use colearn_core::{
+    id::SweepName,
+    settings::placeholders::shell_quoted,
+    sweep::{Plan, Sweep},
+};
 
 use super::{name_of, scalar};
 
@@ -34,9 +38,11 @@ pub(super) fn sweep_file(sweep: &str, command: &[String]) -> String {
 name: {}
 program:
   # Each setting becomes one argument, then the seed: --name=value --seed=0. In the folder of this file.
-  command: [{}, \"${{args}}\"]
+  command: [{}]
   # How the result is found if the program is not to be changed: a pattern on its output with named groups.
-  # result: 'accuracy[=: ]+(?P<accuracy>[0-9.]+)'
+  # result: 'accuracy[=: ]+(?P<accuracy>\\S+)'
+  # The files of the program: all results are made with the same ones. By default those in the command.
+  # files: [train.py, model.py]
   # timeout: 2h
 ",
         scalar(sweep),
@@ -66,14 +72,22 @@ program:
 seeds: {{count: 5}}
 
 report:
-  metrics: [accuracy, loss] # as the program reports them; the first one is the most important
+  metrics: [accuracy]      # as the program reports them, such as [accuracy, loss]; the first is the most important
   # baseline: {{{}: ...}}    # the configuration that the others are compared with
-  # better: {{loss: lower}}
+  # better: {{error: lower}}
 ",
         scalar(name),
         scalar(name),
     ));
     text
+}
+
+/// The first command that a sweep file runs, as a shell reads it.
+pub(super) fn first_command(text: &str) -> Option<String> {
+    // The folder is not part of the command.
+    let parsed = Sweep::parse_in(text, "", "/").ok()?;
+    let words = Plan::of(&parsed, 0).first_command;
+    Some(words.iter().map(|word| shell_quoted(word)).collect::<Vec<_>>().join(" "))
 }
 
 /// Options with a value become settings. The seed comes from the sweep.
@@ -85,6 +99,13 @@ fn divide(command: &[String]) -> Divided {
     for word in rest.by_ref().take(script + 1) {
         divided.words.push(word.clone());
     }
+    // The script of a shell gets the settings in its text.
+    if let [_, option, script] = command
+        && option == "-c"
+    {
+        let words = [command.get(..2).unwrap_or_default(), &[format!("{script} ${{args}}")]].concat();
+        return Divided { words, settings: Vec::new() };
+    }
     while let Some(word) = rest.next() {
         let Some(option) = word.strip_prefix("--").filter(|option| !option.is_empty()) else {
             divided.words.push(word.clone());
@@ -92,16 +113,26 @@ fn divide(command: &[String]) -> Divided {
         };
         let (name, value) = match option.split_once('=') {
             Some((name, value)) => (name, Some(value.to_owned())),
-            None => (option, rest.next_if(|next| !next.starts_with("--")).cloned()),
+            None => (option, rest.next_if(|next| !is_option(next)).cloned()),
         };
         match value {
             _ if name == "seed" => {}
-            Some(value) => divided.settings.push((name.to_owned(), value)),
+            Some(value) => {
+                // As for most programs, the last one counts.
+                divided.settings.retain(|(other, _)| other != name);
+                divided.settings.push((name.to_owned(), value));
+            }
             // A flag without a value.
             None => divided.words.push(word.clone()),
         }
     }
+    divided.words.push("${args}".to_owned());
     divided
+}
+
+/// Whether a word is an option and not a value, such as a negative number.
+fn is_option(word: &str) -> bool {
+    word.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c == '-' || c.is_ascii_alphabetic()))
 }
 
 /// A value as YAML reads it back: a number or boolean as it is, anything else as a text.
@@ -113,8 +144,6 @@ fn value_of(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use colearn_core::sweep::Sweep;
-
     use super::*;
 
     fn command(text: &str) -> Vec<String> {
@@ -130,7 +159,8 @@ mod tests {
                 "python3 -u train.py data.csv --verbose --amp",
                 "lr=0.001 batch-size=32 name=\"no\"",
             ),
-            ("./train --depth -1", "./train", "depth=-1"),
+            ("./train --depth -1 --fast -v --depth=2", "./train --fast -v", "depth=2"),
+            ("bash -c exit", "bash -c exit", ""),
             ("torchrun --standalone train.py", "torchrun --standalone train.py", ""),
         ] {
             let command = command(typed);

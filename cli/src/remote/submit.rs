@@ -26,17 +26,18 @@ pub(crate) async fn submit(arguments: &SubmitArgs) -> Outcome {
         digests = programs::digests_that_are_here(&parsed.sweep);
     }
     let mut connection = Connection::open_served(target).await?;
-    let summary = submit_to(&mut connection.sweeps, source, digests, sweep_file, target).await?;
+    let summary = submit_to(&mut connection.sweeps, source, digests, &[], sweep_file, target).await?;
     connection.close().await;
     outln!("watch it with: colearn watch {}{}", summary.name, target.typed());
     Ok(Exit::Success)
 }
 
-/// Submits the sweep and prints the outcome.
+/// Submits the sweep and prints the outcome, and the warnings that were not `said` before.
 pub(crate) async fn submit_to(
     client: &mut Client,
     source: String,
     program_digests: HashMap<String, String>,
+    said: &[String],
     sweep_file: &SweepFileArgs,
     target: &Target,
 ) -> Result<SweepSummary, Failure> {
@@ -84,7 +85,7 @@ pub(crate) async fn submit_to(
         failure
     })?;
     let response = response.into_inner();
-    for warning in &response.warnings {
+    for warning in response.warnings.iter().filter(|warning| !said.contains(warning)) {
         errln!("{warning}");
     }
     let summary = summary_of(response.sweep)?;

@@ -278,6 +278,10 @@ fn a_changed_program_is_refused_unless_it_is_told() {
     assert_eq!(digests.as_array().unwrap().len(), 2, "both versions are named: {results}");
     // The version that it went on with counts now.
     assert!(run(&lab, &[]).status.success());
+    // A sweep that has ended has nothing to go on with: it stays one of the program that it was made with.
+    lab.write("train.sh", &TRAIN.replace("sum * 31", "sum * 41"));
+    assert!(run(&lab, &["--changed-program"]).status.success());
+    assert_eq!(run(&lab, &[]).status.code(), Some(4));
     let replaced = {
         lab.write("train.sh", TRAIN);
         run(&lab, &["--replace", "--format", "json"])
@@ -286,6 +290,19 @@ fn a_changed_program_is_refused_unless_it_is_told() {
     let replaced: Value = serde_json::from_slice(&replaced.stdout).unwrap();
     let digests = replaced["data_digests"].as_object().unwrap().values().next().unwrap();
     assert_eq!(digests.as_array().unwrap().len(), 1, "{replaced}");
+}
+
+#[test]
+fn the_last_lines_of_a_program_are_in_the_log_of_its_task() {
+    let lab = lab();
+    let one = SWEEP.replace("x: [1, 2, 3, 4]", "x: [1]").replace("count: 5", "count: 1");
+    lab.write("small.yaml", &one.replace("max_attempts: 9", "max_attempts: 1"));
+    lab.write("train.sh", "seq 1 1500; echo what matters >&2; exit 3");
+    assert_eq!(run(&lab, &[]).status.code(), Some(9));
+    let tasks = lab.json(&["tasks", "small", "--json"]);
+    let task = format!("small/{}/0", tasks["tasks"][0]["configuration"].as_str().unwrap());
+    let log = text(&lab.colearn(&["logs", &task]).stdout);
+    assert!(log.contains("what matters") && log.contains("lines left out"), "{log}");
 }
 
 #[test]

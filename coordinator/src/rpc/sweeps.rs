@@ -124,12 +124,16 @@ impl SweepService for Sweeps {
         }
         let mut submitted = self.rpc.engine.submit(sweep.clone()).await.map_err(convert::stopped)?;
         let mut start_over = replace && matches!(submitted, Err(SubmissionError::OtherTasks { .. }));
-        if let Ok(Submitted { created: false, .. }) = submitted {
+        if let Ok(Submitted { created: false, summary, .. }) = &submitted {
+            let has_ended = summary.status != SweepStatus::Active;
             let changed = self.changed_files(&sweep.name, program_digests).await?;
             if changed.is_empty() {
                 // The files are the same, or the client does not see them.
             } else if changed_program {
-                self.operate(sweep.name.as_str(), Operation::ReplaceData).await?;
+                // A sweep that has ended has nothing to go on with: its results stay those of the old files.
+                if !has_ended {
+                    self.operate(sweep.name.as_str(), Operation::ReplaceData).await?;
+                }
             } else if replace {
                 start_over = true;
             } else {

@@ -77,7 +77,7 @@ impl Scheduler {
         let (here, expected) = (short(data_digest), short(expected));
         let why = if state.runs_program() {
             format!(
-                "the program `{name}` has changed: its files have the digest {here} here, but the results so far are from {expected}; to go on with the changed program use --changed-program"
+                "the program `{name}` has changed: its files have the digest {here} here, but the results so far are from {expected}; to go on with the changed program, submit the sweep file again with --changed-program"
             )
         } else {
             format!(

@@ -66,6 +66,15 @@ impl ProgramSettings {
         self.parameters.iter().find(|Parameter(own, _)| own == name).map(|Parameter(_, value)| value)
     }
 
+    /// The pattern that finds the result in the output, if the settings have one.
+    #[must_use]
+    pub fn pattern(&self) -> Option<&str> {
+        match &self.result {
+            Some(ResultSource::Pattern(pattern)) => Some(pattern),
+            Some(ResultSource::Json(_) | ResultSource::Csv(_)) | None => None,
+        }
+    }
+
     /// The program for people, and for telling its files from those of other programs: its folder, its command and, if
     /// they are named, its files. It contains a `/`, unlike the name of a data set in a data folder.
     #[must_use]

@@ -36,7 +36,7 @@ const KEYS: &[(&str, &str)] = &[
     ("include", "extra configurations: values on top of the settings of the file"),
     (
         "program",
-        "a program of your own instead of a built-in network: {command: [...], ...}, see docs/programs.md",
+        "a program of your own instead of a built-in network: {command, directory, environment, timeout, files, result, gpu, memory, threads, labels}, see docs/programs.md",
     ),
     ("settings", "the program's own settings that are the same in all configurations: name -> value"),
     ("exclude", "points of the grid that are left out: values that must all match"),

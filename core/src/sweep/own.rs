@@ -7,7 +7,10 @@ use super::{
     point::Point,
     scalar::did_you_mean,
 };
-use crate::settings::placeholders::{Placeholder, check_placeholders, placeholders};
+use crate::settings::{
+    ResultSource,
+    placeholders::{Placeholder, check_placeholders, placeholders},
+};
 
 /// Adds the names that only `include` gives, and checks names, placeholders and metrics.
 pub(crate) fn check(outline: &mut Outline, mentions: &Mentions, problems: &mut Problems<'_>) {
@@ -23,7 +26,6 @@ pub(crate) fn check(outline: &mut Outline, mentions: &Mentions, problems: &mut P
     for point in outline.exclude.iter().chain(&outline.baseline) {
         check_names(point, &outline.own_names, problems);
     }
-    check_templates(outline, &everywhere, problems);
     match mentions.named_metrics() {
         Some(metrics) => {
             for (name, span) in mentions.directed().iter().filter(|(name, _)| !metrics.contains(name)) {
@@ -39,6 +41,7 @@ pub(crate) fn check(outline: &mut Outline, mentions: &Mentions, problems: &mut P
                 .help("name the metrics that the program reports: `report: {metrics: [accuracy, loss]}`");
         }
     }
+    check_templates(outline, &everywhere, problems);
 }
 
 fn check_names(point: &Point, known: &[String], problems: &mut Problems<'_>) {
@@ -52,6 +55,7 @@ fn check_names(point: &Point, known: &[String], problems: &mut Problems<'_>) {
 fn check_templates(outline: &Outline, everywhere: &[String], problems: &mut Problems<'_>) {
     let Some(program) = &outline.program else { return };
     let mut passes_settings = everywhere.is_empty();
+    let mut passes_seed = outline.seeds.len() == 1;
     for (text, span) in &program.templates {
         let known = everywhere.iter().map(String::as_str);
         match check_placeholders(text, known) {
@@ -60,16 +64,53 @@ fn check_templates(outline: &Outline, everywhere: &[String], problems: &mut Prob
             }
             Ok(()) => {
                 let found = placeholders(text).unwrap_or_default();
-                passes_settings |= found.iter().any(|(_, placeholder)| {
-                    matches!(placeholder, Placeholder::Args | Placeholder::Parameter(_))
-                });
+                for (_, placeholder) in found {
+                    passes_settings |= matches!(placeholder, Placeholder::Args | Placeholder::Parameter(_));
+                    passes_seed |= matches!(placeholder, Placeholder::Args | Placeholder::Seed);
+                }
             }
         }
     }
-    if !passes_settings && problems.errors() == 0 {
+    if problems.errors() > 0 {
+        return;
+    }
+    if let [_, option, script, after @ ..] = program.settings.command.as_slice()
+        && option == "-c"
+        && after.iter().any(|word| word == "${args}")
+        && !["$@", "$*", "$0", "$1"].iter().any(|argument| script.contains(argument))
+    {
+        problems
+            .warning(program.command_span, "the shell's script does not use the arguments that follow it")
+            .help("write `${args}` into the script: `[sh, -c, \"python3 train.py ${args}\"]`");
+    }
+    if passes_settings && !passes_seed {
+        problems.warning(program.command_span, "the command does not pass the seed to the program").help(
+            "all seeds give the same result, unless the program reads COLEARN_SEED; add `${seed}`, or set `seeds: {count: 1}`",
+        );
+    }
+    check_groups(outline, problems);
+    if !passes_settings {
         problems.warning(program.command_span, "the command does not pass the settings to the program").help(
             "add \"${args}\" to the command, unless the program reads the file that COLEARN_TASK names",
         );
+    }
+}
+
+/// Metrics that the pattern cannot give must come from the file of metrics.
+fn check_groups(outline: &Outline, problems: &mut Problems<'_>) {
+    let Some(program) = &outline.program else { return };
+    let Some(ResultSource::Pattern(pattern)) = &program.settings.result else { return };
+    let Ok(pattern) = regex::Regex::new(pattern) else { return };
+    let groups: Vec<&str> = pattern.capture_names().flatten().collect();
+    let missing = outline.report.metrics.iter().filter(|name| !groups.contains(&name.as_str()));
+    let missing: Vec<String> = missing.map(|name| format!("`{name}`")).collect();
+    if !missing.is_empty() {
+        problems
+            .warning(
+                program.result_span,
+                format!("`report.metrics` names {}, which the pattern does not have", missing.join(", ")),
+            )
+            .help("a task without it fails, unless the program writes it to the file that COLEARN_METRICS names");
     }
 }
 

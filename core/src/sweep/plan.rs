@@ -20,7 +20,7 @@ use crate::{
         placeholders::{PlaceholderValues, shell_quoted},
         schema::{FIELDS, Field},
     },
-    text::counted,
+    text::{bytes, counted},
 };
 
 /// The plan of a sweep file. `Display` is for people, `Serialize` for scripts.
@@ -323,6 +323,9 @@ impl fmt::Display for Plan {
             0 => writeln!(f, "checkpoints: none")?,
             epochs => writeln!(f, "checkpoints: every {}", counted(u64::from(epochs), "epoch"))?,
         }
+        if let Some(needs) = needs_text(&self.needs) {
+            writeln!(f, "needs: a slot with {needs}")?;
+        }
         let ScheduleSettings { order, priority, max_concurrent_tasks } = &self.schedule;
         write!(f, "order: {}, priority {priority}", order.as_str())?;
         match max_concurrent_tasks {
@@ -330,6 +333,16 @@ impl fmt::Display for Plan {
             None => Ok(()),
         }
     }
+}
+
+/// What a task needs of a slot, for people; `None` if any slot will do.
+fn needs_text(needs: &Needs) -> Option<String> {
+    let mut parts: Vec<String> = Vec::new();
+    parts.extend(needs.gpu.then(|| "a GPU".to_owned()));
+    parts.extend((needs.memory > 0).then(|| format!("{} of memory", bytes(needs.memory))));
+    parts.extend((needs.threads > 0).then(|| counted(u64::from(needs.threads), "thread")));
+    parts.extend(needs.labels.iter().map(|label| format!("the label `{label}`")));
+    (!parts.is_empty()).then(|| parts.join(", "))
 }
 
 fn width<'t>(texts: impl Iterator<Item = &'t str>) -> usize {

@@ -48,6 +48,8 @@ pub(crate) struct Program {
     pub(crate) templates: Vec<(String, Span)>,
     /// The position of the command.
     pub(crate) command_span: Span,
+    /// The position of `result`, or of `program` if it is not given.
+    pub(crate) result_span: Span,
     /// The position of the folder, or of `program` if it is not given.
     directory_span: Span,
 }
@@ -60,6 +62,7 @@ pub(crate) fn read(entry: &MapEntry, problems: &mut Problems<'_>) -> Option<Prog
         needs: Needs { trainer: TrainerKind::Programs, ..Needs::default() },
         templates: Vec::new(),
         command_span: entry.key_span,
+        result_span: entry.key_span,
         directory_span: entry.key_span,
     };
     for entry in entries {
@@ -134,7 +137,10 @@ impl Program {
                 let files = words(node, "program.files", problems);
                 settings.files = Some(files.into_iter().map(|(file, _)| file).collect());
             }
-            "result" => self.read_result(node, problems),
+            "result" => {
+                self.result_span = node.span;
+                self.read_result(node, problems);
+            }
             "gpu" => match &node.value {
                 Raw::Bool(gpu) => self.needs.gpu = *gpu,
                 other => {
@@ -192,7 +198,7 @@ impl Program {
     }
 
     fn read_result(&mut self, node: &Node, problems: &mut Problems<'_>) {
-        const HELP: &str = "a regular expression with named groups, such as \"accuracy=(?P<accuracy>[0-9.]+)\", or {json: FILE}, or {csv: FILE}";
+        const HELP: &str = "a regular expression with named groups, such as \"accuracy=(?P<accuracy>\\S+)\", or {json: FILE}, or {csv: FILE}";
         let file = |entries: &[MapEntry]| match entries {
             [entry] if matches!(entry.key.as_str(), "json" | "csv") => Some(entry.clone()),
             _ => None,
@@ -243,7 +249,7 @@ fn check_pattern(pattern: &str, span: Span, problems: &mut Problems<'_>) -> bool
         Ok(pattern) if pattern.capture_names().flatten().next().is_none() => {
             problems
                 .error(span, "`program.result` has no named group")
-                .help("name the metric: \"accuracy=(?P<accuracy>[0-9.]+)\"");
+                .help("name the metric: \"accuracy=(?P<accuracy>\\S+)\"");
             false
         }
         Ok(_) => true,
