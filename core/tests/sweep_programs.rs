@@ -199,6 +199,7 @@ fn mistakes_are_shown_where_they_are() {
         ("[0, 0.4, 0.8]", "[{a: 1}]", "found a mapping", "a name of its own"),
         ("{min: 1e-4,", "{min: low,", "a range of `lr` needs numbers", "list its values"),
         ("{loss: lower}", "{loss: down}", "must be `higher` or `lower`, found `down`", "the lower value"),
+        ("program:\n", "program:\n  labels: [a b]\n", "`a b` cannot be a label", "letters"),
         ("{loss: lower}", "{los: lower}", "`report.better` names `los`", "did you mean `loss`?"),
         ("metrics: [accuracy, loss], ", "", "`report.metrics` is missing", "name the metrics"),
         ("[accuracy, loss]", "[loss, loss]", "the metric `loss` is given twice", "the first one is here"),

@@ -230,9 +230,12 @@ impl Launcher {
             // In its own process group, so that Ctrl-C reaches only the agent, and a kill reaches all processes of
             // the trainer.
             .process_group(0);
+        for variable in AFFINITY {
+            command.env_remove(variable);
+        }
         match self.kind {
             TrainerKind::Networks => for_networks(&mut command, options),
-            // Programs of users see the environment of the site.
+            // Apart from that, programs of users see the environment of the site.
             TrainerKind::Programs => {}
         }
         command.spawn()
@@ -244,9 +247,6 @@ fn for_networks(command: &mut Command, options: &TrainerOptions) {
     command.envs(ENVIRONMENT);
     if options.device.starts_with("cuda") {
         command.envs(ENVIRONMENT_ON_GPUS);
-    }
-    for variable in AFFINITY {
-        command.env_remove(variable);
     }
     if env::var_os(REPRODUCIBLE_PRODUCTS).is_none() {
         command.env(REPRODUCIBLE_PRODUCTS, "AUTO");

@@ -1,16 +1,18 @@
-//! Measures the cost of dispatch: durable results per second, latencies, expansion, recovery. Nothing is trained.
+//! Measures the cost of dispatch: durable results per second, latencies, expansion, recovery, and what is added to
+//! programs of users. Nothing is trained.
 //!
-//! `cargo bench -p colearn --bench scale -- [dispatch|flat|grid|crowd|replay ...] [--small]`, after
+//! `cargo bench -p colearn --bench scale -- [dispatch|flat|grid|crowd|own|replay ...] [--small]`, after
 //! `cargo build --release -p colearn-worker`; `make bench` does both. Without names everything is measured.
 //!
 //! Coordinator and worker are the real programs, on loopback, with SQLite in its normal mode (WAL, synchronous=FULL).
-//! The worker's trainers answer at once. Each figure is printed with its goal and with the speed of the disk.
+//! The worker's trainers answer at once, except for `own`, which runs shell programs. Each figure is printed with its goal and with the speed of the disk.
 
 mod crowd;
 mod disk;
 mod dispatch;
 mod figures;
 mod grid;
+mod own;
 mod programs;
 mod replay;
 
@@ -46,6 +48,9 @@ fn main() -> Outcome {
         if wanted("grid") {
             grid::measure(&mut figures, small).await?;
         }
+        if wanted("own") {
+            own::measure(&mut figures, small).await?;
+        }
         if wanted("replay") {
             replay::measure(&mut figures, small).await?;
         }
@@ -55,4 +60,4 @@ fn main() -> Outcome {
     Ok(())
 }
 
-const NAMES: [&str; 5] = ["dispatch", "flat", "crowd", "grid", "replay"];
+const NAMES: [&str; 6] = ["dispatch", "flat", "crowd", "grid", "own", "replay"];

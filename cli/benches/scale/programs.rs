@@ -87,11 +87,12 @@ impl Coordinator {
     }
 
     pub(crate) async fn submit(&self, name: &str, tasks: u32) -> Outcome {
-        let request = v1::SubmitSweepRequest {
-            source: sweep(name, tasks),
-            origin: format!("{name}.yaml"),
-            ..Default::default()
-        };
+        self.submit_file(name, sweep(name, tasks), tasks).await
+    }
+
+    /// Submits a sweep file, which must have this number of tasks.
+    pub(crate) async fn submit_file(&self, name: &str, source: String, tasks: u32) -> Outcome {
+        let request = v1::SubmitSweepRequest { source, origin: format!("{name}.yaml"), ..Default::default() };
         let sweep = self.client().await?.submit_sweep(request).await?.into_inner().sweep;
         let total = sweep.and_then(|sweep| sweep.tasks).map(|tasks| tasks.total);
         if total == Some(tasks.into()) { Ok(()) } else { Err(format!("{total:?} tasks, not {tasks}").into()) }
@@ -171,17 +172,18 @@ pub(crate) struct Worker(Child);
 
 impl Worker {
     pub(crate) fn start(coordinator: &Coordinator, folder: &Path, slots: u32) -> Outcome<Self> {
+        Self::start_with(coordinator, folder, slots, &["--trainer", "no-op", "--max-cohort", "1"])
+    }
+
+    /// A worker that runs programs of users.
+    pub(crate) fn start_for_programs(coordinator: &Coordinator, folder: &Path, slots: u32) -> Outcome<Self> {
+        Self::start_with(coordinator, folder, slots, &["--programs-only", "--device", "cpu"])
+    }
+
+    fn start_with(coordinator: &Coordinator, folder: &Path, slots: u32, options: &[&str]) -> Outcome<Self> {
         let mut command = Command::new(program("colearn-worker")?);
-        command.args([
-            "--coordinator",
-            &coordinator.url,
-            "--trainer",
-            "no-op",
-            "--max-cohort",
-            "1",
-            "--slots",
-        ]);
-        command.arg(slots.to_string()).arg("--data-dir").arg(folder).arg("--checkpoints").arg(folder);
+        command.args(["--coordinator", &coordinator.url, "--slots"]).arg(slots.to_string()).args(options);
+        command.arg("--data-dir").arg(folder).arg("--checkpoints").arg(folder);
         command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null());
         Ok(Self(command.spawn()?))
     }

@@ -11,7 +11,7 @@ use super::{
     vocabulary::Vocabulary,
 };
 use crate::{
-    needs::{Needs, TrainerKind},
+    needs::{MAX_LABEL_BYTES, Needs, TrainerKind, is_label},
     settings::{ProgramSettings, ResultSource},
     text::is_unprintable,
 };
@@ -159,6 +159,13 @@ impl Program {
             }
             "labels" => {
                 let labels = words(node, "program.labels", problems);
+                for (label, span) in &labels {
+                    if !is_label(label) {
+                        problems.error(*span, format!("`{label}` cannot be a label")).help(format!(
+                            "a label has up to {MAX_LABEL_BYTES} letters, digits, `.`, `_` and `-`"
+                        ));
+                    }
+                }
                 self.needs.labels = labels.into_iter().map(|(label, _)| label).collect();
             }
             _ => scalar::unknown_key(entry, "program", &KEYS, problems),
