@@ -213,6 +213,7 @@ pub(crate) async fn follow(
     let request = v1::WatchSweepRequest { name: name.to_owned() };
     let answer = client.watch_sweep(request).await;
     let mut updates = answered(client, name, answer).await?;
+    let mut told = false;
     while let Some(update) = updates.message().await.map_err(|status| client.failure(&status))? {
         let Some(summary) = update.sweep else { continue };
         if let Some(other) = trains_another(&summary) {
@@ -220,6 +221,13 @@ pub(crate) async fn follow(
         }
         if let Some(never) = never_runs(&summary) {
             return Err(Failure::new(Exit::Workers, never));
+        }
+        // A task that failed is tried again without asking: whoever watches should see early why.
+        if summary.retried > 0 && !std::mem::replace(&mut told, true) {
+            let newest = pages::sweep(client, name, Some(1)).await?.failures;
+            if let Some(line) = failure_lines(&newest).first() {
+                progress.say(&format!("{name}: {line}"));
+            }
         }
         progress.update(&summary);
         if has_ended(&summary) {
