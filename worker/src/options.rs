@@ -129,7 +129,9 @@ pub enum OptionsError {
         why: &'static str,
     },
     /// The data folder does not exist.
-    #[error("--data-dir `{0}` is not a folder: create it, or name the folder of the data sets")]
+    #[error(
+        "--data-dir `{0}` is not a folder: create it, or name the folder of the data sets; a worker that only runs programs needs none: --programs-only"
+    )]
     DataDir(PathBuf),
     /// The place for checkpoints cannot be used.
     #[error("{0}; name another with --checkpoints")]

@@ -34,6 +34,7 @@ pub(crate) async fn retry(arguments: &RetryArgs) -> Outcome {
     let tasks = resolve::tasks(client, name, task).await?;
     if *changed_program {
         replace_data(client, name).await?;
+        outln!("{name}: goes on with the files as they are now; the next result determines them");
     }
     let request = v1::RetrySweepRequest { name: name.to_owned(), failed_only: *failed, tasks };
     let answer = client.retry_sweep(request).await;
