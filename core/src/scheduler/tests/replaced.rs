@@ -36,7 +36,8 @@ fn the_next_result_determines_the_files_again() {
     assert_eq!(
         refused.message,
         "the program `/home/me/first: python3 train.py` has changed: its files have the digest new here, but the \
-         results so far are from old; to go on with the changed program use --changed-program"
+         results so far are from old; to go on with the changed program, submit the sweep file again with \
+         --changed-program"
     );
     env.apply(Event::LeaseReleased { token: leases[1].token });
     env.apply(REPLACED);
