@@ -85,13 +85,13 @@ async fn a_slot_changes_between_networks_and_programs() {
 }
 
 #[tokio::test]
-async fn programs_see_the_environment_of_the_site() {
+async fn programs_see_the_environment_of_the_site_but_bind_no_threads() {
     let mut coordinator = Coordinator::start().await;
     let site = [("OMP_PROC_BIND", "true"), ("MKL_CBWR", "AVX2"), ("RUST_BACKTRACE", "full")];
     let worker = start(&coordinator, &[&site[..], &[("OMP_NUM_THREADS", "64")]].concat());
     coordinator.expect_free(&[0]).await;
     coordinator.lease_of(PROGRAM, 7, seed::TRAIN).await;
-    worker.expect_log("sees [true,AVX2,full], 1 thread, called with --device cpu --threads 1 --checkpoints");
+    worker.expect_log("sees [,AVX2,full], 1 thread, called with --device cpu --threads 1 --checkpoints");
 }
 
 #[tokio::test]
