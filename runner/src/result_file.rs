@@ -1,12 +1,13 @@
 //! The result of a program that writes it as a JSON or CSV file of its own.
 
 use std::{
-    fs::{File, Metadata, OpenOptions},
+    fs::{File, OpenOptions},
     io::{self, Read as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
+    os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
 };
 
+use colearn_trainer_protocol::file_state::FileState;
 use nix::libc;
 use serde_json::Value;
 
@@ -31,28 +32,13 @@ pub(crate) enum Format {
 pub(crate) struct ResultFile {
     path: PathBuf,
     format: Format,
-    before: Option<State>,
-}
-
-/// A file with the same state was not written.
-#[derive(Debug, PartialEq)]
-struct State {
-    inode: u64,
-    size: u64,
-    changed: (i64, i64),
-}
-
-impl State {
-    fn of(metadata: &Metadata) -> Self {
-        let changed = (metadata.ctime(), metadata.ctime_nsec());
-        Self { inode: metadata.ino(), size: metadata.len(), changed }
-    }
+    before: Option<FileState>,
 }
 
 impl ResultFile {
     /// Looks at the file before the program starts. An earlier attempt may have left it.
     pub(crate) fn before_start(path: PathBuf, format: Format) -> Self {
-        let before = path.metadata().ok().map(|metadata| State::of(&metadata));
+        let before = path.metadata().ok().map(|metadata| FileState::of(&metadata));
         Self { path, format, before }
     }
 
@@ -89,7 +75,7 @@ impl ResultFile {
         if !metadata.is_file() {
             return Err("is not a regular file".to_owned());
         }
-        if self.before.as_ref() == Some(&State::of(&metadata)) {
+        if self.before.as_ref() == Some(&FileState::of(&metadata)) {
             return Err("is from before the start of the program, which has not written it".to_owned());
         }
         let mut bytes = Vec::new();

@@ -7,6 +7,7 @@
 //! remove.
 
 pub mod checkpoint;
+pub mod file_state;
 pub mod out_of_memory;
 
 use colearn_core::{

@@ -21,6 +21,7 @@ use super::{
     objects::{PROGRAM_CONTENTS, PROGRAM_FOLDER, PROGRAM_INDEX, RECORD},
     store::Store,
 };
+use crate::file_state::FileState;
 
 /// The most that a program may keep of a task in a bucket, in bytes.
 pub const MAX_PROGRAM_BYTES: u64 = 10 << 30;
@@ -51,22 +52,7 @@ enum Entry {
 pub struct FetchedFiles {
     index: Index,
     /// The state of each file that was written here.
-    unchanged: BTreeMap<String, State>,
-}
-
-/// A file with the same state has the same contents.
-#[derive(Debug, PartialEq)]
-struct State {
-    inode: u64,
-    size: u64,
-    changed: (i64, i64),
-}
-
-impl State {
-    fn of(metadata: &Metadata) -> Self {
-        let changed = (metadata.ctime(), metadata.ctime_nsec());
-        Self { inode: metadata.ino(), size: metadata.len(), changed }
-    }
+    unchanged: BTreeMap<String, FileState>,
 }
 
 impl Store {
@@ -114,7 +100,7 @@ impl Store {
         into: &Path,
         path: &str,
         entry: &Entry,
-    ) -> Result<Option<State>, ObjectError> {
+    ) -> Result<Option<FileState>, ObjectError> {
         let plain = |part| matches!(part, Component::Normal(_));
         if path.is_empty() || !Path::new(path).components().all(plain) {
             return Err(other("the list of files names a place outside the folder".to_owned()));
@@ -136,7 +122,7 @@ impl Store {
                 if *executable {
                     fs::set_permissions(&place, fs::Permissions::from_mode(0o755))?;
                 }
-                Ok(Some(State::of(&fs::symlink_metadata(place)?)))
+                Ok(Some(FileState::of(&fs::symlink_metadata(place)?)))
             }
         }
     }
@@ -208,7 +194,7 @@ impl Store {
         }
         let executable = metadata.mode() & 0o100 != 0;
         let size = metadata.len();
-        let same = fetched.unchanged.get(path) == Some(&State::of(metadata));
+        let same = fetched.unchanged.get(path) == Some(&FileState::of(metadata));
         let digest = match fetched.index.entries.get(path) {
             Some(Entry::File { digest, .. }) if same => digest.clone(),
             _ => digest_of(&place)?,
