@@ -42,6 +42,22 @@ pub mod metric {
     /// The metrics of a regression task.
     pub const REGRESSION: [&str; 7] = [ACCURACY, LOSS, F_SCORE, F_SCORE_AUTHORS, MAE, ACCURACY_7, PEARSON_R];
 
+    /// What the name of a metric of the validation split, at the tested epoch, begins with. A name without it is of
+    /// the test split.
+    pub const VALID: &str = "valid/";
+
+    /// The name of the same metric on the validation split.
+    #[must_use]
+    pub fn on_validation(name: &str) -> String {
+        format!("{VALID}{name}")
+    }
+
+    /// The name of the metric of the test split, if the name is one of the validation split.
+    #[must_use]
+    pub fn of_validation(name: &str) -> Option<&str> {
+        name.strip_prefix(VALID)
+    }
+
     /// The name of a metric with these modalities present.
     #[must_use]
     pub fn with_modalities(name: &str, modalities: &[String]) -> String {
@@ -96,6 +112,26 @@ pub struct TaskResult {
     /// The git commit of the program's folder; empty for a network, and if the folder has none.
     #[serde(default)]
     pub commit: String,
+    /// What the result was computed with, such as the model of the device and the version of libtorch. It is part of
+    /// no digest; empty in results of versions that did not record it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub environment: BTreeMap<String, String>,
+    /// The files that were kept, in the order of their names.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artifacts: Vec<Artifact>,
+}
+
+/// A file of a task that was kept beside its checkpoints.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Artifact {
+    /// Name of the file, such as `weights.safetensors`.
+    pub name: String,
+    /// SHA-256 of its bytes in hexadecimal digits.
+    pub digest: String,
+    /// Number of bytes.
+    pub bytes: u64,
+    /// The location that the worker was given for checkpoints: a folder, or `s3://bucket/prefix`.
+    pub location: String,
 }
 
 #[cfg(test)]

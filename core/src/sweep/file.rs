@@ -16,7 +16,7 @@ use super::{
     point::{Point, read_points},
     program::{self, Program},
     raw::{MapEntry, Node, Raw},
-    replicates, scalar, sections,
+    replicates, report, scalar, sections,
     vocabulary::{SettingType, Vocabulary},
 };
 use crate::{
@@ -43,7 +43,7 @@ const KEYS: &[(&str, &str)] = &[
     ("seeds", "list of seeds, or {count, base} (default {count: 5, base: 0})"),
     (
         "report",
-        "{metrics: [...], baseline: {...}, confidence: 0.95, better: {metric: lower|higher}, reference: FILE of published means, replicates: [PARAMETER averaged over like the seeds]}",
+        "{metrics: [...], baseline: {...}, confidence: 0.95, better: {metric: lower|higher}, margin: DIFFERENCE that does not matter, or {metric: DIFFERENCE}, adjustment: simultaneous|none, choose_by: valid/accuracy, reference: FILE of published means, replicates: [PARAMETER averaged over like the seeds]}",
     ),
     ("retries", "{max_attempts: 3, initial_backoff: 5s, max_backoff: 5m}"),
     ("checkpoint", "{every_epochs: 5}: how often a checkpoint is written; 0 for never"),
@@ -116,7 +116,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
         include: Vec::new(),
         exclude: Vec::new(),
         seeds: (0..5).collect(),
-        report: sections::default_report(),
+        report: report::default_report(),
         baseline: None,
         retries: sections::default_retries(),
         checkpoint: CheckpointSettings::default(),
@@ -167,6 +167,9 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
     } else {
         mentions.check(problems);
         outline.report.metrics = mentions.shown_metrics(outline.report.metrics, problems);
+    }
+    if let (Some(margin), Some(first)) = (outline.report.margin.remove(""), outline.report.metrics.first()) {
+        outline.report.margin.insert(first.clone(), margin);
     }
     outline.always_dropped = mentions.always_dropped;
     outline
@@ -225,7 +228,7 @@ impl Outline {
             }
             "seeds" => self.seeds = sections::read_seeds(node, problems).unwrap_or_default(),
             "report" => {
-                (self.report, self.baseline) = sections::read_report(node, vocabulary, mentions, problems);
+                (self.report, self.baseline) = report::read_report(node, vocabulary, mentions, problems);
             }
             "retries" => self.retries = sections::read_retries(node, problems),
             "checkpoint" if vocabulary == Vocabulary::Own => {
