@@ -181,83 +181,81 @@ mod tests {
     }
 
     /// d = x - y
-    /// scipy.stats.ttest_rel(x, y).pvalue, .confidence_interval(0.95); scipy.stats.wilcoxon(x, y).pvalue
-    /// d.mean() / d.std(ddof=1)
+    /// scipy.stats.ttest_rel(x, y).pvalue, .confidence_interval(0.95); d.mean() / d.std(ddof=1); d.std(ddof=1)
+    /// numpy.corrcoef(x, y)[0, 1]; scipy.stats.ttest_ind(x, y, equal_var=False).pvalue
     #[test]
     fn agrees_with_scipy() {
-        let found = Comparison::of(&pairs(&OURS, &BASELINE), true, 0.95).unwrap();
-        assert_eq!(found.pairs, 5);
+        let found = Comparison::of(&pairs(&OURS, &BASELINE), 0.95).unwrap();
+        assert_eq!((found.pairs, found.untested), (5, None));
         assert!(close(Some(found.mean_difference), 0.018), "{found:?}");
         assert!(close(found.ci_low, -0.004_641_224_648_299_313), "{found:?}");
         assert!(close(found.ci_high, 0.040_641_224_648_299_13), "{found:?}");
+        assert!(close(found.deviation, 0.018_234_582_528_810_456), "{found:?}");
         assert!(close(found.effect_size, 0.987_135_294_792_746_9), "{found:?}");
         assert!(close(found.t_p, 0.091_901_862_518_785_32), "{found:?}");
-        assert!(close(found.wilcoxon_p, 0.1875), "{found:?}");
-        assert_eq!(found.verdict, Some(Verdict::Neutral));
-        assert_eq!((found.t_p_holm, found.wilcoxon_p_holm), (None, None));
+        assert!(close(found.correlation, 0.037_688_918_072_220_41), "{found:?}");
+        assert!(close(found.welch_p, 0.064_659_362_953_413_1), "{found:?}");
     }
 
-    /// 2 * scipy.stats.t.sf(t, df)
+    /// Five pairs cannot reach 0.05. scipy.stats.wilcoxon(x, y).pvalue for six.
     #[test]
-    fn t_tails_agree_with_scipy() {
-        for (df, t, expected) in [
-            (4.0_f64, 2.1_f64, 0.103_653_286_317_602_18),
-            (1.0, 12.7, 0.050_024_327_689_344_165),
-            (9.0, 6.0, 0.000_202_499_322_067_640_8),
-            (4.0, 80.0, 1.463_319_121_853_188_6e-7),
-        ] {
-            let n = df + 1.0;
-            let found = t_test(t / n.sqrt(), 1.0, n).unwrap();
-            assert!((found / expected - 1.0).abs() < 1e-9, "{found} is not {expected}");
-        }
-    }
-
-    #[test]
-    fn the_verdict_knows_the_direction() {
-        let better = pairs(&[0.60, 0.61, 0.62], &[0.50, 0.51, 0.50]);
-        let verdict = |pairs: &[(f64, f64)], higher| Comparison::of(pairs, higher, 0.95).unwrap().verdict;
-        assert_eq!(verdict(&better, true), Some(Verdict::Positive));
-        assert_eq!(verdict(&better, false), Some(Verdict::Negative));
-        let worse: Vec<_> = better.iter().map(|(ours, baseline)| (*baseline, *ours)).collect();
-        assert_eq!(verdict(&worse, true), Some(Verdict::Negative));
-        assert_eq!(verdict(&worse, false), Some(Verdict::Positive));
-        // The same pairs, with a level so high that the interval contains zero.
-        assert_eq!(
-            Comparison::of(&better, true, 0.99999).unwrap().verdict,
-            Some(Verdict::Neutral),
-            "an interval decides, not the mean"
-        );
+    fn the_signed_rank_test_needs_six_pairs() {
+        assert_eq!(Comparison::of(&pairs(&OURS, &BASELINE), 0.95).unwrap().wilcoxon_p, None);
+        let six = [&pairs(&OURS, &BASELINE)[..], &[(0.5, 0.44)]].concat();
+        assert!(close(Comparison::of(&six, 0.95).unwrap().wilcoxon_p, 0.09375));
     }
 
     #[test]
     fn numbers_of_any_size_are_compared_or_left_out() {
-        let usual = Comparison::of(&pairs(&OURS, &BASELINE), true, 0.95).unwrap();
+        let usual = Comparison::of(&pairs(&OURS, &BASELINE), 0.95).unwrap();
         // Powers of two cause no rounding: equal differences stay equal.
         for factor in [1020, 500, 340, -340, -500, -1000].map(|power| 2.0_f64.powi(power)) {
             let by = |values: &[f64]| values.iter().map(|value| value * factor).collect::<Vec<_>>();
-            let found = Comparison::of(&pairs(&by(&OURS), &by(&BASELINE)), true, 0.95).unwrap();
+            let found = Comparison::of(&pairs(&by(&OURS), &by(&BASELINE)), 0.95).unwrap();
             assert!((found.mean_difference / factor / usual.mean_difference - 1.0).abs() < 1e-9, "{found:?}");
             assert!((found.effect_size.unwrap() - usual.effect_size.unwrap()).abs() < 1e-9, "{found:?}");
-            assert!((found.t_p.unwrap() - usual.t_p.unwrap()).abs() < 1e-9, "{found:?}");
-            assert_eq!((found.verdict, found.wilcoxon_p), (usual.verdict, usual.wilcoxon_p));
+            for (found, usual) in [(found.t_p, usual.t_p), (found.welch_p, usual.welch_p)] {
+                assert!((found.unwrap() - usual.unwrap()).abs() < 1e-9, "{found:?}");
+            }
         }
-        assert_eq!(Comparison::of(&[(1.7e308, -1.7e308), (1.7e308, -1.7e308)], true, 0.95), None);
+        assert_eq!(Comparison::of(&[(1.7e308, -1.7e308), (1.7e308, -1.7e308)], 0.95), None);
+    }
+
+    /// Two equal differences say nothing, and have no p-value of zero.
+    #[test]
+    fn what_few_pairs_do_not_tell_is_left_out() {
+        assert_eq!(Comparison::of(&[], 0.95), None);
+        for few in [&[(0.6, 0.5)][..], &[(0.75, 0.5), (0.5, 0.25)], &[(0.6, 0.5), (0.8, 0.5)]] {
+            let found = Comparison::of(few, 0.95).unwrap();
+            assert_eq!(found.untested, Some(Untested::TooFewSeeds));
+            let tests = [found.t_p, found.welch_p, found.wilcoxon_p, found.ci_low, found.correlation];
+            assert_eq!(tests, [None; 5], "{found:?}");
+        }
+        assert_eq!(Comparison::of(&[(0.6, 0.5)], 0.95).unwrap().deviation, None);
     }
 
     #[test]
-    fn what_few_pairs_do_not_tell_is_left_out() {
-        assert_eq!(Comparison::of(&[], true, 0.95), None);
-        let one = Comparison::of(&[(0.6, 0.5)], true, 0.95).unwrap();
-        assert_eq!((one.ci_low, one.effect_size, one.t_p, one.verdict), (None, None, None, None));
-        let same = Comparison::of(&[(0.5, 0.5), (0.6, 0.6)], true, 0.95).unwrap();
-        assert_eq!((same.effect_size, same.t_p, same.wilcoxon_p), (None, None, Some(1.0)));
-        assert_eq!(same.verdict, Some(Verdict::Neutral));
-        // These differences are not equal to the last bit.
-        let nearly = Comparison::of(&[(0.3, 0.2), (0.4, 0.3), (0.7, 0.6)], true, 0.95).unwrap();
-        assert_eq!((nearly.effect_size, nearly.t_p), (None, Some(0.0)));
-        // Every seed improves by exactly a quarter: the deviation is zero.
-        let constant = Comparison::of(&[(0.75, 0.5), (0.5, 0.25)], true, 0.95).unwrap();
-        assert_eq!((constant.effect_size, constant.t_p), (None, Some(0.0)));
-        assert_eq!(constant.verdict, Some(Verdict::Positive));
+    fn equal_differences_have_no_test() {
+        // Those of the second are not equal to the last bit.
+        for same in [[(0.5, 0.5), (0.6, 0.6), (0.7, 0.7)], [(0.3, 0.2), (0.4, 0.3), (0.7, 0.6)]] {
+            let found = Comparison::of(&same, 0.95).unwrap();
+            assert_eq!((found.untested, found.effect_size), (Some(Untested::NoVariance), None));
+            assert_eq!(
+                (found.t_p, found.ci_low, found.ci_high, found.deviation),
+                (None, None, None, Some(0.0))
+            );
+            assert!(close(found.correlation, 1.0), "{found:?}");
+        }
+        let constant = Comparison::of(&[(0.3, 0.1 + 0.2), (0.3, 0.25), (0.3, 0.28)], 0.95).unwrap();
+        assert_eq!((constant.correlation, constant.untested), (None, None), "{constant:?}");
+    }
+
+    #[test]
+    fn intervals_end_where_the_metric_does() {
+        let found = Comparison::of(&[(0.9, 0.1), (0.2, 0.3), (0.8, 0.1)], 0.95).unwrap();
+        assert!(found.ci_high.unwrap() > 1.0, "{found:?}");
+        let clipped = found.clipped((0.0, 1.0));
+        assert_eq!((clipped.ci_low, clipped.ci_high), (Some(found.ci_low.unwrap().max(-1.0)), Some(1.0)));
+        assert_eq!(found.clipped((0.0, f64::INFINITY)), found, "a loss has no largest difference");
     }
 }

@@ -86,10 +86,8 @@ pub fn judge(groups: &mut [Vec<Row<'_>>], question: &Question, known: &mut Criti
 fn correct(groups: &mut [Vec<Row<'_>>]) {
     type Plain = fn(&Comparison) -> Option<f64>;
     type Corrected = fn(&mut Comparison) -> &mut Option<f64>;
-    let tests: [(Plain, Corrected); 2] = [
-        (|it| it.t_p, |it| &mut it.t_p_holm),
-        (|it| it.wilcoxon_p, |it| &mut it.wilcoxon_p_holm),
-    ];
+    let tests: [(Plain, Corrected); 2] =
+        [(|it| it.t_p, |it| &mut it.t_p_holm), (|it| it.wilcoxon_p, |it| &mut it.wilcoxon_p_holm)];
     for (plain, corrected) in tests {
         let rows = || groups.iter().flatten();
         let p_values: Vec<f64> = rows().map(|row| plain(row.comparison).unwrap_or(1.0)).collect();
@@ -99,12 +97,7 @@ fn correct(groups: &mut [Vec<Row<'_>>]) {
     }
 }
 
-fn judge_group(
-    rows: &mut [Row<'_>],
-    question: &Question,
-    total: usize,
-    known: &mut CriticalValues,
-) -> Group {
+fn judge_group(rows: &mut [Row<'_>], question: &Question, total: usize, known: &mut CriticalValues) -> Group {
     let compared = rows.len();
     // Sidak's share of a group, by its size.
     let share = compared as f64 / total as f64;
@@ -154,10 +147,8 @@ fn complete(rows: &[Row<'_>]) -> Vec<Vec<f64>> {
     let tested: Vec<&[Pair]> =
         rows.iter().filter(|row| row.comparison.untested.is_none()).map(|row| row.pairs).collect();
     let Some((first, others)) = tested.split_first() else { return Vec::new() };
-    let others: Vec<std::collections::HashMap<(usize, u64), f64>> = others
-        .iter()
-        .map(|pairs| pairs.iter().map(|pair| (pair.replicate, pair.ours)).collect())
-        .collect();
+    let others: Vec<std::collections::HashMap<(usize, u64), f64>> =
+        others.iter().map(|pairs| pairs.iter().map(|pair| (pair.replicate, pair.ours)).collect()).collect();
     let mut values = vec![Vec::new(); tested.len() + 1];
     for pair in *first {
         let rest: Option<Vec<f64>> = others.iter().map(|of| of.get(&pair.replicate).copied()).collect();

@@ -22,7 +22,8 @@ pub fn signed_rank(differences: &[f64], noise: f64) -> Option<f64> {
     if differences.is_empty() {
         return None;
     }
-    let mut sorted: Vec<f64> = differences.iter().copied().filter(|difference| difference.abs() > noise).collect();
+    let mut sorted: Vec<f64> =
+        differences.iter().copied().filter(|difference| difference.abs() > noise).collect();
     if sorted.is_empty() {
         return Some(1.0);
     }
@@ -124,7 +125,11 @@ mod tests {
     #[test]
     fn ties_and_zeros_survive_rounding() {
         let noisy = [0.3 - 0.2, 0.4 - 0.3, 0.6 - 0.7, 0.7 - 0.5, 0.6 - 0.4, 0.1 + 0.2 - 0.3, 0.9 - 0.6];
-        assert!((signed_rank(&noisy, 1e-12).unwrap() - 0.125).abs() < 1e-12, "{:?}", signed_rank(&noisy, 1e-12));
+        assert!(
+            (signed_rank(&noisy, 1e-12).unwrap() - 0.125).abs() < 1e-12,
+            "{:?}",
+            signed_rank(&noisy, 1e-12)
+        );
         assert_ne!(signed_rank(&noisy, 0.0), signed_rank(&noisy, 1e-12));
     }
 
