@@ -36,6 +36,7 @@ impl ResultsTable {
                 Some(id) => {
                     row_of.get(&id).and_then(|at| groups.get(*at)).filter(|group| group.is_baseline())
                 }
+                None if sweep.report.matched => None,
                 None => only,
             };
             known.row(group, compared)
