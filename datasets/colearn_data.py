@@ -20,7 +20,7 @@ from colearn import SPLITS, check, divide, fit_steps, metadata, standardise, wri
 from colearn import DatasetError as PrepareError  # noqa: E402
 
 __all__ = [
-    "PROPORTIONS", "SPLITS", "PrepareError", "Progress", "Report", "add_out", "at_least", "check", "finish",
+    "PROPORTIONS", "SPLITS", "PrepareError", "Progress", "Report", "add_out", "at_least", "check", "finish", "finite_mean",
     "make_finite", "metadata", "pad_front", "parser", "published_split", "seeded_split", "shapes", "standardise", "write",
 ]  # fmt: skip
 
@@ -135,6 +135,17 @@ def make_finite(array: np.ndarray, what: str, report: Report) -> np.ndarray:
         return array
     report.count(f"{what} values that were NaN or infinite and became 0", number)
     return np.where(bad, 0.0, array)
+
+
+def finite_mean(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of [rows, features] over the finite values of each feature; and which features have none (the mean is 0).
+
+    A value that is NaN or infinite is a measurement that failed. As a 0 it would pull the mean towards zero.
+    """
+    finite = np.isfinite(rows)
+    number = finite.sum(axis=0)
+    mean = np.where(finite, rows, 0.0).sum(axis=0, dtype=np.float64) / np.maximum(number, 1)
+    return mean, number == 0
 
 
 def shapes(tensors: Mapping[str, np.ndarray], modalities: Sequence[str], split: str) -> str:

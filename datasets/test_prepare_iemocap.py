@@ -273,6 +273,22 @@ class IemocapTest(unittest.TestCase):
         self.assertTrue((tensors["test/video"][3] == 0).all())
         self.assertIn("noted 30: frames without a face or a time", out)
 
+    def test_frames_that_are_not_numbers_are_left_out_of_the_mean(self) -> None:
+        for session in range(1, 6):
+            self.write_visual(f"Ses0{session}F_impro01", 0.0, 20.0)
+        self.write_visual("Ses05F_impro01_F001", 0.0, 1.25)
+        path = self.folder / "visual" / "Ses05F_impro01_F001.csv"
+        header, *lines = path.read_text().splitlines()
+        place = header.split(",").index("b")
+        for number in range(0, len(lines), 3):
+            fields = lines[number].split(",")
+            fields[place] = "nan"
+            lines[number] = ",".join(fields)
+        path.write_text("\n".join([header, *lines]) + "\n")
+        tensors, out = self.prepared("--split", "session", "--scale", "raw", "--visual", str(self.folder / "visual"))
+        np.testing.assert_allclose(tensors["test/video"][1, 27:, 1], 7.0)
+        self.assertIn("video values that are NaN or infinite and left out of the means", out)
+
     def test_visual_files_that_do_not_fit(self) -> None:
         visual = ("--split", "session", "--visual", str(self.folder / "visual"))
         self.assert_fails("holds no *.csv", arguments=visual)

@@ -339,9 +339,9 @@ class CsdTest(MosiTest):
         # Words at 1, 1.5, 2.5 and 3 s: the mean of four frames begins at the word and ends 0.125 s before its end.
         np.testing.assert_allclose(tensors["train/audio"][0, 16:, 0], np.array([1, 1.5, 2.5, 3]) + 0.1875, rtol=1e-6)
         # vid_b is number 1; a value at 1.0 s was infinite.
-        np.testing.assert_allclose(tensors["train/audio"][2, 16:, 1], [0.75, 1, 1, 1], rtol=1e-6)
+        np.testing.assert_allclose(tensors["train/audio"][2, 16:, 1], [1, 1, 1, 1], rtol=1e-6)
         np.testing.assert_allclose(tensors["train/video"][0, 16:, 0], [3, 3, 5, 0], rtol=1e-6)
-        self.assertIn("noted 4: audio values that were NaN or infinite", out)
+        self.assertIn("noted 4: audio values that are NaN or infinite and left out of the means", out)
         self.assertIn("every word has a vector", out)
         # Of 4 videos: the word at 3 s and the four words of the second segment.
         self.assertIn("noted 20: words without video, which are zeros there", out)
@@ -407,8 +407,38 @@ class CsdTest(MosiTest):
 
     def test_over_words_with_gaps(self) -> None:
         rows = multimodal_sdk.Rows(np.array([[0.0, 1.0], [1.0, 2.0], [5.0, 6.0]]), np.array([[2.0], [4.0], [9.0]]))
-        made, empty = multimodal_sdk.over_words(rows, np.array([[0.5, 1.5], [2.0, 5.0], [5.5, 9.0]]))
-        self.assertEqual((made.ravel().tolist(), empty), ([3.0, 0.0, 9.0], 1))
+        pooled = multimodal_sdk.over_words(rows, np.array([[0.5, 1.5], [2.0, 5.0], [5.5, 9.0]]))
+        self.assertEqual((pooled.values.ravel().tolist(), pooled.without_rows), ([3.0, 0.0, 9.0], 1))
+
+    def test_a_constant_keeps_its_mean_however_many_frames_are_invalid(self) -> None:
+        at = np.arange(0, 7, 0.01)
+        for bad in (np.nan, np.inf, -np.inf):
+            features = np.ones((len(at), 3), dtype=np.float32)
+            features[::7] = bad
+            rows = multimodal_sdk.Rows(np.stack([at, at + 0.01], axis=1), features)
+            pooled = multimodal_sdk.over_words(rows, np.array([[0.0, 0.5], [0.5, 3.2], [3.2, 7.0]]))
+            np.testing.assert_array_equal(pooled.values, 1.0)
+            self.assertEqual((pooled.without_rows, pooled.without_values, pooled.gaps), (0, 0, 0))
+
+    def test_each_feature_has_its_own_valid_frames_and_words_without_any_are_counted(self) -> None:
+        nan = np.nan
+        features = np.array([[1.0, nan], [3.0, 5.0], [nan, nan], [nan, -np.inf], [nan, 4.0]])
+        rows = multimodal_sdk.Rows(np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]], dtype=float), features)
+        pooled = multimodal_sdk.over_words(rows, np.array([[0.0, 2.0], [2.0, 4.0], [4.0, 5.0], [8.0, 9.0]]))
+        self.assertEqual(pooled.values.tolist(), [[2, 5], [0, 0], [0, 4], [0, 0]])
+        self.assertEqual((pooled.without_rows, pooled.without_values, pooled.gaps), (1, 1, 1))
+
+    def test_words_without_a_valid_frame_are_said(self) -> None:
+        with h5py.File(self.paths["audio"], "r+") as file:
+            features = file["root of audio.csd/data/c/features"]
+            features[8:12] = np.nan  # The word at 1 s.
+            features[12:16, 1] = np.nan  # One feature of the word at 1.5 s.
+        tensors, out = self.prepared(*self.arguments())
+        self.assertEqual(tensors["valid/audio"][0, 16].tolist(), [0, 0, 0])
+        np.testing.assert_allclose(tensors["valid/audio"][0, 17], [1.6875, 0, -1.6875])
+        self.assertIn("noted 1: words whose audio is NaN or infinite in every row, which are zeros there", out)
+        self.assertIn("noted 1: audio features that are NaN or infinite in every row of a word, now 0", out)
+        self.assertIn("noted 19: audio values that are NaN or infinite and left out of the means", out)
 
     @unittest.skipUnless((REAL / "mosi" / "CMU_MOSI_Opinion_Labels.csd").exists(), f"MOSI is not in {REAL / 'mosi'}")
     def test_the_real_labels_and_words_give_the_published_sizes(self) -> None:
