@@ -279,7 +279,7 @@ class IemocapTest(unittest.TestCase):
         self.write_visual("Ses05F_impro01_F001", 0.0, 1.25)
         path = self.folder / "visual" / "Ses05F_impro01_F001.csv"
         header, *lines = path.read_text().splitlines()
-        place = header.split(",").index("b")
+        place = [name.strip() for name in header.split(",")].index("b")
         for number in range(0, len(lines), 3):
             fields = lines[number].split(",")
             fields[place] = "nan"
