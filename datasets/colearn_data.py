@@ -35,6 +35,7 @@ class Report:
     def __init__(self) -> None:
         self.dropped: dict[str, list[str]] = collections.defaultdict(list)
         self.counted: dict[str, int] = collections.defaultdict(int)
+        self.noted: list[str] = []
 
     def drop(self, reason: str, name: str) -> None:
         """Note that `name` is left out, because of `reason`."""
@@ -45,9 +46,13 @@ class Report:
         if number:
             self.counted[what] += number
 
+    def note(self, *lines: str) -> None:
+        """Add lines that are printed as they are."""
+        self.noted.extend(lines)
+
     def lines(self) -> list[str]:
         """One line per reason, with the first few names."""
-        lines = [f"noted {number}: {what}" for what, number in sorted(self.counted.items())]
+        lines = self.noted + [f"noted {number}: {what}" for what, number in sorted(self.counted.items())]
         if not self.dropped:
             lines.append("nothing was dropped")
         for reason, names in sorted(self.dropped.items()):
