@@ -21,7 +21,7 @@ from colearn import DatasetError as PrepareError  # noqa: E402
 
 __all__ = [
     "PROPORTIONS", "SPLITS", "PrepareError", "Progress", "Report", "add_out", "at_least", "check", "finish", "finite_mean",
-    "make_finite", "metadata", "pad_front", "parser", "published_split", "seeded_split", "shapes", "standardise", "write",
+    "fold_paths", "make_finite", "metadata", "pad_front", "parser", "published_split", "seeded_split", "shapes", "standardise", "write",
 ]  # fmt: skip
 
 # The proportions of the paper's authors for IEMOCAP: a quarter is held out, half of it for validation and half for
@@ -185,13 +185,19 @@ def at_least(minimum: int) -> Callable[[str], int]:
     return number
 
 
-def finish(prepare: Callable[[], list[str]], out: Path) -> int:
-    """Run a preparation, which writes `out` and returns its summary; returns the exit status (1: fix the data)."""
+def fold_paths(out: Path, folds: int) -> list[Path]:
+    """The files of a cross-validation, one for each fold, named as by `colearn data import --folds`."""
+    return [out.with_name(f"{out.stem}-fold{fold}{out.suffix}") for fold in range(folds)]
+
+
+def finish(prepare: Callable[[], list[str]], *outs: Path) -> int:
+    """Run a preparation, which writes `outs` and returns its summary; returns the exit status (1: fix the data)."""
     try:
         lines = prepare()
     except (PrepareError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print("\n".join(lines))
-    print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    for out in outs:
+        print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
     return 0
