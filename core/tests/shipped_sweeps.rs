@@ -1,10 +1,6 @@
 //! Every shipped sweep file can be run unchanged.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use colearn_core::{
     settings::ModalityDraw,
@@ -78,16 +74,7 @@ fn the_sweeps_by_the_text_differ_from_those_by_the_code_in_what_the_text_says() 
             assert_eq!(text.training.modality_draw, ModalityDraw::Independent);
         }
     }
-    let flat = |name: &str| -> BTreeMap<_, _> {
-        let sweep = shipped(name).sweep;
-        sweep.configurations[0]
-            .settings
-            .flat()
-            .into_iter()
-            .map(|(path, value)| (path, value.to_string()))
-            .collect()
-    };
-    let text = flat("iemocap-bi-eflstm-text.yaml");
+    let text = shipped("iemocap-bi-eflstm-text.yaml").sweep.configurations[0].settings.flat();
     for (path, value) in [
         ("model.hidden", "128"),
         ("model.layers", "1"),
@@ -95,10 +82,10 @@ fn the_sweeps_by_the_text_differ_from_those_by_the_code_in_what_the_text_says() 
         ("training.epochs", "40"),
         ("training.batch_size", "15"),
         ("training.learning_rate", "0.0001"),
-        ("training.schedule", "plateau"),
-        ("training.modality_granularity", "batch"),
+        ("training.schedule", "\"plateau\""),
+        ("training.modality_granularity", "\"batch\""),
     ] {
-        assert_eq!(text[path], value, "{path}");
+        assert_eq!(text[path].to_string(), value, "{path}");
     }
 }
 
