@@ -180,7 +180,7 @@ fn what_names_none_or_several_lists_the_names() {
     );
     let message = told("adio=0.8");
     assert!(message.contains("no setting is called `adio`; did you mean `audio`?"), "{message}");
-    assert!(message.contains("its configurations are audio=0.0,video=0.0.0; "), "{message}");
+    assert!(message.contains("its configurations are audio=0.0,video=0.0; "), "{message}");
     let message = told("audio=0.7");
     assert!(message.contains("no configuration has these values together"), "{message}");
     assert!(told("01a").contains("no setting is called `01a`"));
