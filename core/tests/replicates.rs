@@ -349,6 +349,7 @@ fn sweeps_and_tables_without_replicates_are_written_as_before() {
             "id",
             "metrics",
             "n",
+            "name",
             "settings",
             "state",
             "values"

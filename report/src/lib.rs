@@ -15,7 +15,7 @@ mod report_data;
 mod svg;
 pub mod text;
 
-pub use cells::{heading_and_rows, metric_heading, setting_columns, short_path, summary_line, warnings};
+pub use cells::{heading_and_rows, metric_heading, setting_columns, summary_line, warnings};
 pub use error::ReportError;
 pub use folder::write;
 pub use reference::{Matched, Published, Reference, ReferenceError};

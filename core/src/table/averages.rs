@@ -10,6 +10,7 @@ use super::{
 use crate::{
     failure::FailureReason,
     id::ConfigurationId,
+    names::{Named, Names},
     result::TaskResult,
     statistics::{Comparison, Summary},
     sweep::{Configuration, Sweep, replicate_values},
@@ -43,6 +44,7 @@ impl ResultsTable {
         };
         let mut configurations: Vec<ConfigurationRow> = groups.iter().filter_map(row).collect();
         correct(&mut configurations);
+        name(&mut configurations, &sweep.parameters);
         let replicates = &sweep.report.replicates;
         Self {
             sweep: sweep.name.clone(),
@@ -54,6 +56,14 @@ impl ResultsTable {
             better: sweep.report.better.clone(),
             replicates: replicates.clone(),
         }
+    }
+}
+
+/// Gives the rows their names.
+fn name(rows: &mut [ConfigurationRow], parameters: &[String]) {
+    let names = Names::among(parameters, &[], rows.iter().map(Named::from));
+    for row in rows {
+        row.name = names.name(&*row);
     }
 }
 
@@ -102,6 +112,7 @@ impl<'a> Known<'a> {
         values.retain(|path, _| !replicates.contains(path));
         Some(ConfigurationRow {
             id: first.id,
+            name: String::new(),
             settings: first.settings.clone(),
             values,
             baseline: group.is_baseline(),

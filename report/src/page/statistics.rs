@@ -6,16 +6,13 @@ use colearn_core::table::ResultsTable;
 
 use super::table::{Cell, Grid, badge};
 use crate::{
-    cells::{
-        dependence, label, metric_heading, p_value, percent, replicate_noun, replicated_by, setting_columns,
-    },
+    cells::{dependence, label, metric_heading, p_value, percent, replicate_noun, replicated_by},
     numbers::Numbers,
     svg::escape,
 };
 
 /// Every shown metric of every configuration.
 pub(super) fn section(table: &ResultsTable) -> String {
-    let columns = setting_columns(table);
     let numbers = Numbers::of(table);
     let networks = table.is_of_networks();
     let mut text = format!(
@@ -48,7 +45,7 @@ pub(super) fn section(table: &ResultsTable) -> String {
             );
             let mut cells = vec![
                 Cell::left(&metric_heading(table, name)),
-                Cell::left(&label(row, &columns)),
+                Cell::left(&label(row)),
                 Cell::new(&if comparison.pairs == row.expected {
                     comparison.pairs.to_string()
                 } else {
