@@ -1,9 +1,7 @@
 //! The results table as text.
 
-use colearn_core::{settings::schema::MODALITY_DROPOUT, table::ResultsTable};
-use colearn_report::{
-    heading_and_rows, next_step, setting_columns, short_path, summary_line, text, warnings,
-};
+use colearn_core::{names::short_path, settings::schema::MODALITY_DROPOUT, table::ResultsTable};
+use colearn_report::{heading_and_rows, next_step, setting_columns, summary_line, text, warnings};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use crate::args::Format;

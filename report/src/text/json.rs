@@ -16,6 +16,7 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
         .map(|row| {
             let mut document = json!({
                 "id": row.id,
+                "name": row.name,
                 "settings": settings(row),
                 "values": row.values,
                 "baseline": row.baseline,
