@@ -1,56 +1,166 @@
 //! The complete results, for programs.
 
-use std::collections::BTreeSet;
+mod tasks;
 
-use colearn_core::table::{ConfigurationRow, ResultsTable};
-use serde_json::{Value, json};
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+};
 
-use crate::{cells::warnings, reference::Matched};
+use colearn_core::{
+    id::ConfigurationId,
+    sweep::{ReportSettings, Sweep},
+    table::{ConfigurationRow, ResultsTable},
+};
+use serde_json::{Map, Value, json};
 
-/// The whole table. Keys may be added; keys are never renamed or removed.
-#[must_use]
-pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
-    let configurations: Vec<Value> = table
-        .configurations
-        .iter()
-        .map(|row| {
-            let mut document = json!({
-                "id": row.id,
-                "settings": settings(row),
-                "values": row.values,
-                "baseline": row.baseline,
-                "n": row.n,
-                "expected": row.expected,
-                "state": row.state,
-                "failed_seeds": row.failed_seeds,
-                "metrics": row.metrics,
-                "comparisons": row.comparisons,
-                "verdict": table.verdict(row),
-            });
-            if !row.members.is_empty() {
-                document["replicates"] = json!(row.members);
-            }
-            if let Some(means) = published.and_then(|published| published.rows.get(&row.id)) {
-                document["published"] = means.iter().map(|it| (it.metric.clone(), it.mean)).collect();
-            }
-            document
-        })
-        .collect();
-    let mut document = json!({
+use crate::{
+    cells::{all_metrics, label, setting_columns, warnings},
+    reference::Matched,
+    report_data::Material,
+};
+
+/// The version of all JSON that holds results; docs/results.md describes it. Within a version keys are only added.
+pub(crate) const SCHEMA: u32 = 2;
+
+/// Writes everything that is known of a sweep's results, in the form of docs/results.md: keys may be added, but no key
+/// is renamed or removed. Tasks are written one after the other, so that the document is never in memory.
+///
+/// # Errors
+/// If it cannot be written.
+pub fn json(
+    into: &mut dyn io::Write,
+    material: &Material,
+    table: &ResultsTable,
+    published: Option<&Matched>,
+) -> io::Result<()> {
+    let failures = tasks::failures(material);
+    let columns = setting_columns(table);
+    let compared_with = compared_with(&material.sweep, table);
+    // The version comes first, for readers and for people.
+    write!(into, "{{\n  \"schema\": {SCHEMA}")?;
+    for (key, value) in head(material, table) {
+        write!(into, ",\n  {}: {}", json!(key), indented(&value, 2))?;
+    }
+    write!(into, ",\n  \"configurations\": [")?;
+    let mut between = "\n    ";
+    for row in &table.configurations {
+        let mut document = configuration(table, row, &label(row, &columns), published);
+        document["compared_with"] = json!(compared_with.get(&row.id));
+        let document = indented(&document, 4);
+        let open = document.strip_suffix("\n    }").unwrap_or(&document);
+        write!(into, "{between}{open},\n      \"tasks\": ")?;
+        tasks::write(into, material, row, &failures)?;
+        write!(into, "\n    }}")?;
+        between = ",\n    ";
+    }
+    writeln!(into, "\n  ]\n}}")
+}
+
+/// A value on several lines, of which all but the first begin with this number of blanks more.
+fn indented(value: &Value, by: usize) -> String {
+    // A line break within a text is escaped.
+    format!("{value:#}").replace('\n', &format!("\n{}", " ".repeat(by)))
+}
+
+/// What is true of all configurations.
+fn head(material: &Material, table: &ResultsTable) -> Map<String, Value> {
+    let provenance = &material.provenance;
+    let document = json!({
         "sweep": table.sweep,
         "confidence": table.confidence,
         "verdict_metric": table.verdict_metric(),
         "data_digests": table.data_digests,
         "warnings": warnings(table),
-        "configurations": configurations,
+        "replicates": table.replicates,
+        "better": table.better,
+        "colearn": {"version": provenance.version, "commit": provenance.commit},
+        "definition": definition(&material.sweep),
+        "directions": all_metrics(table)
+            .into_iter()
+            .map(|name| (name.clone(), json!(table.direction(&name))))
+            .collect::<Map<_, _>>(),
     });
-    if !table.replicates.is_empty() {
-        document["replicates"] = json!(table.replicates);
+    if let Value::Object(head) = document { head } else { Map::new() }
+}
+
+/// The sweep as it was resolved, without its configurations.
+fn definition(sweep: &Sweep) -> Value {
+    // A new part of a sweep does not compile until it is exported.
+    let Sweep { name: _, parameters, configurations: _, seeds, report, retries, checkpoint, schedule, needs } =
+        sweep;
+    let ReportSettings { metrics, confidence, reference, better, replicates, margin, adjustment, choose_by } =
+        report;
+    json!({
+        "parameters": parameters,
+        "seeds": seeds,
+        "report": {
+            "metrics": metrics,
+            "confidence": confidence,
+            "reference": reference,
+            "better": better,
+            "replicates": replicates,
+            "margin": margin,
+            "adjustment": adjustment,
+            "choose_by": choose_by,
+        },
+        "retries": {
+            "max_attempts": retries.max_attempts,
+            "initial_backoff": retries.initial_backoff.as_secs_f64(),
+            "max_backoff": retries.max_backoff.as_secs_f64(),
+        },
+        "checkpoint": checkpoint,
+        "schedule": schedule,
+        "needs": needs,
+    })
+}
+
+/// One configuration, except for its tasks.
+fn configuration(
+    table: &ResultsTable,
+    row: &ConfigurationRow,
+    name: &str,
+    published: Option<&Matched>,
+) -> Value {
+    let mut document = json!({
+        "id": row.id,
+        "name": name,
+        "settings": settings(row),
+        "values": row.values,
+        "baseline": row.baseline,
+        "n": row.n,
+        "expected": row.expected,
+        "state": row.state,
+        "failed_seeds": row.failed_seeds,
+        "metrics": row.metrics,
+        "comparisons": row.comparisons,
+        "verdict": table.verdict(row),
+        "replicates": row.members,
+    });
+    if let Some(means) = published.and_then(|published| published.rows.get(&row.id)) {
+        document["published"] = means.iter().map(|it| (it.metric.clone(), it.mean)).collect();
     }
-    if !table.better.is_empty() {
-        document["better"] = json!(table.better);
-    }
-    format!("{document:#}\n")
+    document
+}
+
+/// For each row that is compared with another one, the id of that.
+fn compared_with(sweep: &Sweep, table: &ResultsTable) -> HashMap<ConfigurationId, ConfigurationId> {
+    let baseline_of_member: HashMap<ConfigurationId, ConfigurationId> = table
+        .baselines()
+        .flat_map(|row| row.configurations().map(move |member| (member.id, row.id)))
+        .collect();
+    let named: HashMap<ConfigurationId, ConfigurationId> = sweep
+        .configurations
+        .iter()
+        .filter_map(|it| Some((it.id, *baseline_of_member.get(&it.compared_with?)?)))
+        .collect();
+    let only = table.baseline().map(|row| row.id);
+    let others = table.configurations.iter().filter(|row| !row.baseline);
+    let of = |row: &ConfigurationRow| {
+        let own = row.configurations().find_map(|member| named.get(&member.id).copied());
+        Some((row.id, own.or(only)?))
+    };
+    others.filter_map(of).collect()
 }
 
 /// The resolved settings, overwritten with the swept values. The resolved settings omit values that have no effect,
