@@ -4,7 +4,8 @@ use std::io;
 
 use colearn_core::{settings::schema::MODALITY_DROPOUT, table::ResultsTable};
 use colearn_report::{
-    Long, Material, Records, heading_and_rows, setting_columns, short_path, summary_line, text, warnings,
+    Long, Material, Records, heading_and_rows, next_step, setting_columns, short_path, summary_line, text,
+    warnings,
 };
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
@@ -87,6 +88,9 @@ fn for_people(table: &ResultsTable) -> String {
     let rows = rows.into_iter().map(|row| row.iter().map(|cell| cell.replace(" ± ", "±")).collect());
     let text = columns(&heading, names.collect(), rows.collect(), &["note", "baseline"]);
     let mut text = format!("sweep {}\n{text}\n{}\n", table.sweep, summary_line(table));
+    if let Some(step) = next_step(table) {
+        text += &format!("{step}\n");
+    }
     for warning in warnings(table) {
         text += &format!("warning: {warning}\n");
     }

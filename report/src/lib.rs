@@ -15,6 +15,7 @@ mod reference;
 mod report_data;
 mod svg;
 pub mod text;
+mod verdicts;
 
 #[cfg(feature = "parquet")]
 pub use self::parquet::parquet;
@@ -24,3 +25,4 @@ pub use folder::write;
 pub use long::{Long, Records};
 pub use reference::{Matched, Published, Reference, ReferenceError};
 pub use report_data::{FailureNote, Material, Provenance, Record};
+pub use verdicts::next_step;

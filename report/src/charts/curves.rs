@@ -69,8 +69,8 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
     let accuracies: Vec<&Curve> = all.iter().map(|it| &it.accuracy).collect();
     let epochs = losses.iter().flat_map(|curve| &curve.0).map(|(epoch, _)| *epoch);
     let axes = Axes {
-        loss: range(&losses, axes::bounds(metric::LOSS)),
-        accuracy: range(&accuracies, axes::bounds(metric::ACCURACY)),
+        loss: range(&losses, metric::bounds(metric::LOSS)),
+        accuracy: range(&accuracies, metric::bounds(metric::ACCURACY)),
         last: epochs.fold(1.0, f64::max),
         accuracy_title: if table.is_regression() { "equal sign" } else { "accuracy" },
     };

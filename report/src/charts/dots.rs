@@ -1,6 +1,9 @@
 //! A metric by configuration, for sweeps without a numeric parameter.
 
-use colearn_core::table::{ConfigurationRow, ResultsTable, RowState};
+use colearn_core::{
+    result::metric,
+    table::{ConfigurationRow, ResultsTable, RowState},
+};
 
 use super::{
     Chart,
@@ -37,7 +40,7 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
     means.extend(baseline);
     means.extend(rows.iter().filter_map(|(row, _)| published_mean(published, row, name)).map(|it| it.mean));
     let ends: Vec<f64> = rows.iter().flat_map(|(_, it)| [it.ci_low, it.ci_high]).flatten().collect();
-    let (low, high) = axes::range(&means, &ends, axes::bounds(name));
+    let (low, high) = axes::range(&means, &ends, metric::bounds(name));
 
     let mut legend = Legend::default();
     legend.add(Glyph::Line(Ink::ACCENT), "mean and interval");

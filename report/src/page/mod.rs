@@ -16,6 +16,7 @@ use crate::{
     reference::Matched,
     report_data::{Material, best},
     svg::escape,
+    verdicts::next_step,
 };
 
 /// Everything a page shows.
@@ -113,17 +114,18 @@ impl Page<'_> {
             table.configurations.iter().filter_map(|row| table.verdict(row)).collect();
         let of = |verdict| verdicts.iter().filter(|it| **it == verdict).count();
         format!(
-            " Against {with}, in {}: {} PCL, {} neutral, {} NCL.",
+            " Against {with}, in {}: {}.",
             escape(&metric_heading(table, name)),
-            of(Verdict::Positive),
-            of(Verdict::Neutral),
-            of(Verdict::Negative)
+            Verdict::ALL.map(|verdict| format!("{} {verdict}", of(verdict))).join(", ")
         )
     }
 
     fn results(&self) -> String {
         let mut text = table::results(self.table);
         let _ = writeln!(text, "<p class=\"note\">{}.</p>", escape(&summary_line(self.table)));
+        if let Some(step) = next_step(self.table) {
+            let _ = writeln!(text, "<p class=\"note\">{}.</p>", escape(&step));
+        }
         let links: Vec<String> = self
             .files
             .iter()

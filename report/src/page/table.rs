@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use colearn_core::{
-    statistics::Verdict,
+    statistics::{Comparison, Verdict},
     table::{ConfigurationRow, ResultsTable, TaskOutcome},
     text::counted_len,
 };
@@ -17,6 +17,7 @@ use crate::{
     reference::{Matched, Reference},
     report_data::{Material, best},
     svg::escape,
+    verdicts::{is_negligible, word},
 };
 
 /// A table under construction. Cells are given as HTML.
@@ -75,14 +76,19 @@ impl Cell {
     }
 }
 
-/// A verdict as a badge.
-pub(super) fn badge(verdict: Option<Verdict>) -> String {
-    match verdict {
-        None => String::new(),
-        Some(Verdict::Positive) => "<span class=\"verdict pcl\">PCL</span>".to_owned(),
-        Some(Verdict::Negative) => "<span class=\"verdict ncl\">NCL</span>".to_owned(),
-        Some(Verdict::Neutral) => "<span class=\"verdict neutral\">neutral</span>".to_owned(),
-    }
+/// A verdict as a badge, or why there is none.
+pub(super) fn badge(comparison: &Comparison) -> String {
+    let class = match comparison.verdict {
+        Some(Verdict::Positive) => "pcl",
+        Some(Verdict::Negative) => "ncl",
+        Some(Verdict::Equivalent) => "equivalent",
+        Some(Verdict::Inconclusive) => "inconclusive",
+        None => "untested",
+    };
+    let within = if is_negligible(comparison) { " within margin" } else { "" };
+    word(comparison)
+        .map(|word| format!("<span class=\"verdict {class}\">{word}{within}</span>"))
+        .unwrap_or_default()
 }
 
 fn class_of(row: &ConfigurationRow) -> &'static str {
@@ -101,6 +107,7 @@ pub(super) fn results(table: &ResultsTable) -> String {
     let notes: Vec<String> = table.configurations.iter().map(|row| note(row, verdicts.is_none())).collect();
     let noted = notes.iter().any(|note| !note.is_empty());
     heading.extend(noted.then(|| "<note".to_owned()));
+    let simultaneous = table.is_simultaneous();
     let best: Vec<_> = table.metrics.iter().map(|name| best(table, name).map(|row| row.id)).collect();
     let mut grid = Grid::new(&heading);
     for (row, note) in table.configurations.iter().zip(&notes) {
@@ -112,13 +119,16 @@ pub(super) fn results(table: &ResultsTable) -> String {
         }
         if let Some(name) = table.verdict_metric().filter(|_| verdicts.is_some()) {
             let comparison = row.comparisons.get(name);
-            let text = comparison.map_or_else(String::new, |it| numbers.difference(it));
+            let text = comparison.map_or_else(String::new, |it| numbers.difference(it, simultaneous));
             let missing = comparison.filter(|it| it.pairs < row.expected);
             let pairs =
                 missing.map_or_else(String::new, |it| format!(" ({})", counted_len(it.pairs, "pair")));
             let html = match row.baseline {
-                true => "<span class=\"neutral\">baseline</span>".to_owned(),
-                false => format!("{}{}{pairs}", badge(table.verdict(row)), escape(&text)),
+                true => "<span class=\"muted\">baseline</span>".to_owned(),
+                false => {
+                    let badge = comparison.map(badge).unwrap_or_default();
+                    format!("{badge}{}{pairs}", escape(&text))
+                }
             };
             cells.push(Cell::html("l", html));
         }
@@ -191,7 +201,7 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
                 Cell::new(&result.metrics.get(name).map_or_else(|| "-".to_owned(), |it| numbers.plain(*it)))
             }
             Some(TaskOutcome::Failed(reason)) => Cell::html("ncl", escape(reason.as_str())),
-            None => Cell::html("neutral", "missing".to_owned()),
+            None => Cell::html("muted", "missing".to_owned()),
         }));
         grid.row(class_of(row), &cells);
     }

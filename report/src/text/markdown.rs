@@ -8,6 +8,7 @@ use crate::{
     cells::{heading_and_rows, label, setting_columns, summary_line, warnings},
     numbers::Numbers,
     reference::Matched,
+    verdicts::next_step,
 };
 
 /// The table for people, with the published means if there are any.
@@ -22,6 +23,9 @@ pub fn markdown(table: &ResultsTable, published: Option<&Matched>) -> String {
         text.push_str(&line(row));
     }
     let _ = writeln!(text, "\n{}", summary_line(table));
+    if let Some(step) = next_step(table) {
+        let _ = writeln!(text, "\n{}.", step);
+    }
     for warning in warnings(table) {
         let _ = writeln!(text, "\n**Warning: {}.**", escape(&warning));
     }
