@@ -9,6 +9,7 @@ use std::{
 
 use colearn_core::{
     id::ConfigurationId,
+    result::metric,
     sweep::{ReportSettings, Sweep},
     table::{ConfigurationRow, ResultsTable},
 };
@@ -79,12 +80,26 @@ fn head(material: &Material, table: &ResultsTable) -> Map<String, Value> {
         "better": table.better,
         "colearn": {"version": provenance.version, "commit": provenance.commit},
         "definition": definition(&material.sweep),
+        "bounds": bounds(table),
         "directions": all_metrics(table)
             .into_iter()
             .map(|name| (name.clone(), json!(table.direction(&name))))
             .collect::<Map<_, _>>(),
     });
     if let Value::Object(head) = document { head } else { Map::new() }
+}
+
+/// By metric of a network, the lowest and the highest value that it can have, at which intervals are cut; null for none.
+fn bounds(table: &ResultsTable) -> Map<String, Value> {
+    if !table.is_of_networks() {
+        return Map::new();
+    }
+    let finite = |end: f64| Some(end).filter(|end| end.is_finite());
+    let of = |name: String| {
+        let (low, high) = metric::bounds(&name)?;
+        Some((name, json!([finite(low), finite(high)])))
+    };
+    all_metrics(table).into_iter().filter_map(of).collect()
 }
 
 /// The sweep as it was resolved, without its configurations.
