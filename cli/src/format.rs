@@ -2,10 +2,9 @@
 
 use std::io;
 
-use colearn_core::{settings::schema::MODALITY_DROPOUT, table::ResultsTable};
+use colearn_core::{names::short_path, settings::schema::MODALITY_DROPOUT, table::ResultsTable};
 use colearn_report::{
-    Long, Material, Records, heading_and_rows, next_step, setting_columns, short_path, summary_line, text,
-    warnings,
+    Long, Material, Records, heading_and_rows, next_step, setting_columns, summary_line, text, warnings,
 };
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 

@@ -79,26 +79,8 @@ pub(crate) fn setting(row: &ConfigurationRow, path: &str) -> String {
 }
 
 /// The name of a row in charts: `audio=0.9 video=0.9`, `unimodal`.
-pub(crate) fn label(row: &ConfigurationRow, columns: &[String]) -> String {
-    let words: Vec<String> = columns
-        .iter()
-        .filter_map(|path| {
-            let short = short_path(path, columns);
-            match row.values.get(path)? {
-                Value::Bool(true) => Some(short.to_owned()),
-                other => Some(format!("{short}={}", value(other))),
-            }
-        })
-        .collect();
-    if words.is_empty() { "the settings of the file".to_owned() } else { words.join(" ") }
-}
-
-/// The last word of a path, unless another column ends in it too.
-#[must_use]
-pub fn short_path<'p>(path: &'p str, columns: &[String]) -> &'p str {
-    let last = |path: &'p str| path.rsplit('.').next().filter(|last| !last.is_empty()).unwrap_or(path);
-    let alone = columns.iter().filter(|other| other.rsplit('.').next() == Some(last(path))).count() <= 1;
-    if alone { last(path) } else { path }
+pub(crate) fn label(row: &ConfigurationRow) -> String {
+    row.name.clone()
 }
 
 /// `4 of 5`, or `5`.
@@ -209,10 +191,10 @@ pub(crate) fn member_label(row: &str, member: &str) -> String {
 }
 
 /// The name of a configuration: that of its row and, if the row has several, its own among them.
-pub(crate) fn configuration_label(table: &ResultsTable, columns: &[String], id: ConfigurationId) -> String {
+pub(crate) fn configuration_label(table: &ResultsTable, id: ConfigurationId) -> String {
     let Some(row) = table.row_of(id) else { return id.to_string() };
     let member = row.members.iter().find(|member| member.id == id).map(Member::name).unwrap_or_default();
-    member_label(&label(row, columns), &member)
+    member_label(&row.name, &member)
 }
 
 /// The meaning of the numbers, and how many results are missing.

@@ -19,7 +19,7 @@ mod verdicts;
 
 #[cfg(feature = "parquet")]
 pub use self::parquet::parquet;
-pub use cells::{heading_and_rows, metric_heading, setting_columns, short_path, summary_line, warnings};
+pub use cells::{heading_and_rows, metric_heading, setting_columns, summary_line, warnings};
 pub use error::ReportError;
 pub use folder::write;
 pub use long::{Long, Records};

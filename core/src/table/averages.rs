@@ -10,6 +10,7 @@ use super::{
 use crate::{
     failure::FailureReason,
     id::ConfigurationId,
+    names::{Named, Names},
     result::{TaskResult, metric},
     statistics::Summary,
     sweep::{Configuration, Sweep, replicate_values},
@@ -36,6 +37,7 @@ impl ResultsTable {
                 Some(id) => {
                     row_of.get(&id).and_then(|at| groups.get(*at)).filter(|group| group.is_baseline())
                 }
+                None if sweep.report.matched => None,
                 None => only,
             };
             known.row(group, compared)
@@ -43,6 +45,7 @@ impl ResultsTable {
         let (mut configurations, compared): (Vec<ConfigurationRow>, Vec<Option<Compared>>) =
             groups.iter().filter_map(row).unzip();
         let judged = judge_all(&mut configurations, &compared, &sweep.report);
+        name(&mut configurations, &sweep.parameters);
         let replicates = &sweep.report.replicates;
         Self {
             sweep: sweep.name.clone(),
@@ -57,6 +60,14 @@ impl ResultsTable {
             adjustment: sweep.report.adjustment,
             judged,
         }
+    }
+}
+
+/// Gives the rows their names.
+fn name(rows: &mut [ConfigurationRow], parameters: &[String]) {
+    let names = Names::among(parameters, &[], rows.iter().map(Named::from));
+    for row in rows {
+        row.name = names.name(&*row);
     }
 }
 
@@ -120,6 +131,7 @@ impl<'a> Known<'a> {
         let compared = baseline.and_then(|baseline| self.compared(group, baseline));
         let row = ConfigurationRow {
             id: first.id,
+            name: String::new(),
             settings: first.settings.clone(),
             values,
             baseline: group.is_baseline(),

@@ -6,7 +6,7 @@ use super::rows::ConfigurationRow;
 use crate::{
     id::ConfigurationId,
     result::{Direction, TaskResult, metric},
-    settings::TrainingSettings,
+    settings::is_of_modalities,
     statistics::{Comparison, CriticalValues, Group, Pair, Question, Row, judge},
     sweep::{Adjustment, Configuration, ReportSettings},
 };
@@ -68,15 +68,9 @@ impl Compared {
 /// Whether two configurations train the same network in the same way, except for the modalities it sees.
 fn same_but_for_modalities(left: &Configuration, right: &Configuration) -> bool {
     let bare = |configuration: &Configuration| {
-        let mut settings = configuration.settings.network()?.clone();
-        settings.unimodal = false;
-        settings.modality_dropout.clear();
-        let usual = TrainingSettings::default();
-        settings.training.modality_draw = usual.modality_draw;
-        settings.training.modality_granularity = usual.modality_granularity;
-        settings.training.modality_part = usual.modality_part;
-        settings.training.modality_fraction = usual.modality_fraction;
-        Some(settings)
+        let mut flat = configuration.settings.network()?.flat();
+        flat.retain(|path, _| !is_of_modalities(path));
+        Some(flat)
     };
     bare(left).is_some_and(|settings| Some(settings) == bare(right))
 }

@@ -9,6 +9,7 @@ use super::replicate::{Member, Replicate};
 use crate::{
     failure::FailureReason,
     id::{ConfigurationId, SweepName},
+    names::Named,
     result::{Direction, TaskResult, metric},
     settings::TaskSettings,
     statistics::{Comparison, Group, Summary, Verdict},
@@ -67,6 +68,10 @@ pub struct ResultsTable {
 pub struct ConfigurationRow {
     /// Id of the configuration, or of the first one.
     pub id: ConfigurationId,
+    /// The name of the row: the values that differ from other rows, such as `audio=0.8 video=0.8`; see
+    /// [`crate::names`].
+    #[serde(default)]
+    pub name: String,
     /// The resolved settings of that configuration.
     pub settings: TaskSettings,
     /// The swept paths that the configuration sets, with their values; without the replicates.
@@ -113,6 +118,12 @@ impl RowState {
             Self::Partial => "partial",
             Self::Failed => "failed",
         }
+    }
+}
+
+impl<'a> From<&'a ConfigurationRow> for Named<'a> {
+    fn from(row: &'a ConfigurationRow) -> Self {
+        Self { id: row.id, values: &row.values, settings: &row.settings }
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
     lines::published_mean,
 };
 use crate::{
-    cells::{count, label, metric_heading, replicate_noun, setting_columns},
+    cells::{count, label, metric_heading, replicate_noun},
     numbers::Numbers,
     reference::Matched,
     svg::{Anchor, Canvas, Glyph, Ink, Legend, Scale, fitted},
@@ -27,7 +27,6 @@ pub(super) const MAX_ROWS: usize = 40;
 
 /// Draws one metric, the best configuration first.
 pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched>) -> Chart {
-    let columns = setting_columns(table);
     let direction = table.direction(name);
     let numbers = Numbers::of(table);
     let mut rows: Vec<(&ConfigurationRow, _)> =
@@ -54,7 +53,7 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
         legend.add(Glyph::Diamond(Ink::Text), "published");
     }
 
-    let names: Vec<String> = rows.iter().map(|(row, _)| label(row, &columns)).collect();
+    let names: Vec<String> = rows.iter().map(|(row, _)| label(row)).collect();
     let top = 14.0 + legend.height(WIDTH - 24.0);
     let area = Area { left: LEFT, right: WIDTH - 18.0, top, bottom: top + ROW * rows.len() as f64 + 6.0 };
     let mut canvas = Canvas::new(WIDTH, area.bottom + 48.0);

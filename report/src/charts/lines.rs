@@ -12,7 +12,7 @@ use super::{
     swept::{Swept, SweptLine},
 };
 use crate::{
-    cells::{count, label, metric_heading, replicate_noun, setting_columns},
+    cells::{count, label, metric_heading, replicate_noun},
     numbers::Numbers,
     reference::{Matched, Published},
     report_data::best,
@@ -98,7 +98,7 @@ pub(super) fn chart(
         legend.add(Glyph::Hollow(Ink::ACCENT), format!("{}s missing", replicate_noun(table)));
     }
     if let Some(row) = baseline.filter(|_| baseline_mean.is_some()) {
-        let text = format!("baseline: {}", label(row, &setting_columns(table)));
+        let text = format!("baseline: {}", label(row));
         legend.add(Glyph::Dashed(Ink::Muted), text);
     }
     if rows().any(|(_, row)| said(row).is_some()) {

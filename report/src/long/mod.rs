@@ -14,10 +14,7 @@ use serde_json::Value;
 use self::columns::Columns;
 #[cfg(feature = "parquet")]
 pub(crate) use self::columns::Kind;
-use crate::{
-    cells::{label, setting_columns},
-    report_data::Material,
-};
+use crate::report_data::Material;
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,10 +92,9 @@ impl<'m> Long<'m> {
 
     /// Passes on every record, in the order of the grid, the seeds, and the metrics or epochs.
     pub(crate) fn each(&self, sink: Sink<'_>) -> io::Result<()> {
-        let names = setting_columns(self.table);
         for row in &self.table.configurations {
             let setting = |path: &String| row.values.get(path).cloned().map_or(Cell::Empty, Cell::Setting);
-            let mut cells = vec![Cell::Text(row.id.to_string()), Cell::Text(label(row, &names))];
+            let mut cells = vec![Cell::Text(row.id.to_string()), Cell::Text(row.name.clone())];
             cells.extend(self.columns.settings.iter().map(setting));
             let of_row = cells.len();
             for member in row.configurations() {

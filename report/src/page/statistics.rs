@@ -9,9 +9,7 @@ use colearn_core::{
 
 use super::table::{Cell, Grid, badge};
 use crate::{
-    cells::{
-        dependence, label, metric_heading, p_value, percent, replicate_noun, replicated_by, setting_columns,
-    },
+    cells::{dependence, label, metric_heading, p_value, percent, replicate_noun, replicated_by},
     numbers::Numbers,
     svg::escape,
     verdicts::{legend, methods, needed, scope},
@@ -19,7 +17,6 @@ use crate::{
 
 /// Every shown metric of every configuration.
 pub(super) fn section(table: &ResultsTable) -> String {
-    let columns = setting_columns(table);
     let mut text = introduction(table);
     let mut rows: Vec<(&String, &ConfigurationRow, &Comparison)> = Vec::new();
     for name in &table.metrics {
@@ -46,7 +43,7 @@ pub(super) fn section(table: &ResultsTable) -> String {
     heading.push(format!("{}s needed", replicate_noun(table)));
     let mut grid = Grid::new(&heading);
     for (name, row, comparison) in rows {
-        let mut cells = vec![Cell::left(&metric_heading(table, name)), Cell::left(&label(row, &columns))];
+        let mut cells = vec![Cell::left(&metric_heading(table, name)), Cell::left(&label(row))];
         cells.extend(numbers(table, row, comparison));
         cells.extend(ranked.then(|| Cell::new(&p_value(comparison.wilcoxon_p))));
         cells.extend(networks.then(|| Cell::html("l", badge(comparison))));

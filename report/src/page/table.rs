@@ -140,7 +140,6 @@ pub(super) fn results(table: &ResultsTable) -> String {
 
 /// Published means beside the means of the sweep.
 pub(super) fn published(table: &ResultsTable, reference: &Reference, published: &Matched) -> String {
-    let columns = setting_columns(table);
     let numbers = Numbers::of(table);
     let mut text =
         format!("<p class=\"note\">From {}. {}</p>\n", escape(&published.origin), escape(&reference.source));
@@ -167,7 +166,7 @@ pub(super) fn published(table: &ResultsTable, reference: &Reference, published: 
     let mut grid = Grid::new(&heading);
     for row in &table.configurations {
         let Some(means) = published.rows.get(&row.id) else { continue };
-        let mut cells = vec![Cell::left(&label(row, &columns)), Cell::new(&count(row))];
+        let mut cells = vec![Cell::left(&label(row)), Cell::new(&count(row))];
         for name in &names {
             let said = means.iter().find(|it| it.metric == *name);
             let here = row.metrics.get(*name);
@@ -186,7 +185,6 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
     // A table of a thousand seeds would be too large.
     const MAX_SEEDS: usize = 50;
     let Some(name) = table.verdict_metric() else { return String::new() };
-    let columns = setting_columns(table);
     let numbers = Numbers::of(table);
     let seeds = &material.sweep.seeds[..material.sweep.seeds.len().min(MAX_SEEDS)];
     let mut heading = vec!["<configuration".to_owned()];
@@ -194,7 +192,7 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
     let mut grid = Grid::new(&heading);
     let members = table.configurations.iter().flat_map(|row| row.configurations().map(move |it| (row, it)));
     for (row, member) in members {
-        let name_of = member_label(&label(row, &columns), &member.name());
+        let name_of = member_label(&label(row), &member.name());
         let mut cells = vec![Cell::left(&name_of)];
         cells.extend(seeds.iter().map(|seed| match material.outcomes.get(&(member.id, *seed)) {
             Some(TaskOutcome::Done(result)) => {
@@ -233,11 +231,10 @@ pub(super) fn failures(material: &Material, table: &ResultsTable) -> String {
     if material.failures.is_empty() {
         return text;
     }
-    let columns = setting_columns(table);
     let heading = ["<configuration", "seed", "attempt", "<", "<reason", "<message"].map(str::to_owned);
     let mut grid = Grid::new(&heading);
     for failure in material.failures.iter().take(MAX_ROWS) {
-        let name = configuration_label(table, &columns, failure.configuration);
+        let name = configuration_label(table, failure.configuration);
         grid.row(
             "",
             &[

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use colearn_core::{table::ResultsTable, text::one_line};
 
 use crate::{
-    cells::{heading_and_rows, label, setting_columns, summary_line, warnings},
+    cells::{heading_and_rows, label, summary_line, warnings},
     numbers::Numbers,
     reference::Matched,
     verdicts::next_step,
@@ -65,7 +65,6 @@ fn escape(cell: &str) -> String {
 }
 
 fn beside(table: &ResultsTable, published: &Matched) -> String {
-    let columns = setting_columns(table);
     let numbers = Numbers::of(table);
     let heading = ["configuration", "metric", "published", "here", "difference"].map(str::to_owned);
     let mut text = format!("\nPublished means, from {}:\n\n{}", escape(&published.origin), line(&heading));
@@ -75,7 +74,7 @@ fn beside(table: &ResultsTable, published: &Matched) -> String {
             let here = row.metrics.get(&it.metric).map(|summary| summary.mean);
             let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| numbers.plain(it));
             text.push_str(&line(&[
-                label(row, &columns),
+                label(row),
                 it.metric.clone(),
                 it.written.clone(),
                 number(here),

@@ -16,7 +16,7 @@ use colearn_core::{
 use serde_json::{Map, Value, json};
 
 use crate::{
-    cells::{all_metrics, label, setting_columns, warnings},
+    cells::{all_metrics, warnings},
     reference::Matched,
     report_data::Material,
 };
@@ -36,7 +36,6 @@ pub fn json(
     published: Option<&Matched>,
 ) -> io::Result<()> {
     let failures = tasks::failures(material);
-    let columns = setting_columns(table);
     let compared_with = compared_with(&material.sweep, table);
     // The version comes first, for readers and for people.
     write!(into, "{{\n  \"schema\": {SCHEMA}")?;
@@ -46,7 +45,7 @@ pub fn json(
     write!(into, ",\n  \"configurations\": [")?;
     let mut between = "\n    ";
     for row in &table.configurations {
-        let mut document = configuration(table, row, &label(row, &columns), published);
+        let mut document = configuration(table, row, published);
         document["compared_with"] = json!(compared_with.get(&row.id));
         let document = indented(&document, 4);
         let open = document.strip_suffix("\n    }").unwrap_or(&document);
@@ -107,8 +106,17 @@ fn definition(sweep: &Sweep) -> Value {
     // A new part of a sweep does not compile until it is exported.
     let Sweep { name: _, parameters, configurations: _, seeds, report, retries, checkpoint, schedule, needs } =
         sweep;
-    let ReportSettings { metrics, confidence, reference, better, replicates, margin, adjustment, choose_by } =
-        report;
+    let ReportSettings {
+        metrics,
+        confidence,
+        reference,
+        better,
+        replicates,
+        margin,
+        adjustment,
+        matched,
+        choose_by,
+    } = report;
     json!({
         "parameters": parameters,
         "seeds": seeds,
@@ -120,6 +128,7 @@ fn definition(sweep: &Sweep) -> Value {
             "replicates": replicates,
             "margin": margin,
             "adjustment": adjustment,
+            "matched": matched,
             "choose_by": choose_by,
         },
         "retries": {
@@ -134,15 +143,10 @@ fn definition(sweep: &Sweep) -> Value {
 }
 
 /// One configuration, except for its tasks.
-fn configuration(
-    table: &ResultsTable,
-    row: &ConfigurationRow,
-    name: &str,
-    published: Option<&Matched>,
-) -> Value {
+fn configuration(table: &ResultsTable, row: &ConfigurationRow, published: Option<&Matched>) -> Value {
     let mut document = json!({
         "id": row.id,
-        "name": name,
+        "name": row.name,
         "settings": settings(row),
         "values": row.values,
         "baseline": row.baseline,
@@ -172,7 +176,7 @@ fn compared_with(sweep: &Sweep, table: &ResultsTable) -> HashMap<ConfigurationId
         .iter()
         .filter_map(|it| Some((it.id, *baseline_of_member.get(&it.compared_with?)?)))
         .collect();
-    let only = table.baseline().map(|row| row.id);
+    let only = table.baseline().map(|row| row.id).filter(|_| !sweep.report.matched);
     let others = table.configurations.iter().filter(|row| !row.baseline);
     let of = |row: &ConfigurationRow| {
         let own = row.configurations().find_map(|member| named.get(&member.id).copied());
