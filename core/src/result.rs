@@ -105,6 +105,17 @@ pub mod metric {
         name.strip_prefix(VALID)
     }
 
+    /// The lowest and the highest value that a network's metric can have, on either split and with any modalities.
+    #[must_use]
+    pub fn bounds(name: &str) -> Option<(f64, f64)> {
+        match split(of_validation(name).unwrap_or(name)).0 {
+            PEARSON_R => Some((-1.0, 1.0)),
+            LOSS | MAE => Some((0.0, f64::INFINITY)),
+            // All others are shares.
+            other => ALL.contains(&other).then_some((0.0, 1.0)),
+        }
+    }
+
     /// The name of a metric with these modalities present.
     #[must_use]
     pub fn with_modalities(name: &str, modalities: &[String]) -> String {
