@@ -23,7 +23,11 @@ fn configurations(differences: &[f64], seeds: usize) -> Values {
 fn the_verdict_knows_the_direction_and_the_margin() {
     let values = configurations(&[0.1, -0.1, 0.0, 0.002], 8);
     let [better, worse, open] = [Verdict::Positive, Verdict::Negative, Verdict::Inconclusive].map(Some);
-    assert_eq!(verdicts(&values, &QUESTION), [better, worse, open, open], "without a margin nothing is equivalent");
+    assert_eq!(
+        verdicts(&values, &QUESTION),
+        [better, worse, open, open],
+        "without a margin nothing is equivalent"
+    );
     let lower = Question { higher_is_better: false, ..QUESTION };
     assert_eq!(verdicts(&values, &lower), [worse, better, open, open]);
     let same = Some(Verdict::Equivalent);
@@ -126,7 +130,7 @@ fn deviations_are_pooled_only_where_they_may_be() {
         gaps[1 + seed % 2][seed] = f64::NAN;
     }
     let (found, method, reason) = how(&gaps);
-    assert_eq!((method, reason), (Method::Holm, Reason::TooFewReplicates));
+    assert_eq!((method, reason), (Method::Holm, Reason::TooFewSeeds));
     let p_values: Vec<f64> = found.iter().map(|it| it.t_p.unwrap()).collect();
     let least = p_values.iter().copied().fold(1.0, f64::min);
     for it in &found {
@@ -144,7 +148,7 @@ fn what_is_not_tested_stays_in_the_family() {
     let mut same = usual.clone();
     same[4] = same[0].clone();
     let (found, how) = judged(&same, &QUESTION, &mut CriticalValues::default());
-    assert_eq!((how.compared, how.method, how.replicates), (4, Method::Dunnett, 6));
+    assert_eq!((how.compared, how.method, how.complete), (4, Method::Dunnett, 6));
     assert_eq!((found[3].untested, found[3].verdict), (Some(Untested::NoVariance), None));
     // scipy as in `agrees_with_scipy`: the maximum is over four, the degrees of freedom are those of three.
     assert_eq!(how.degrees, Some(15.0));
@@ -157,8 +161,7 @@ fn what_is_not_tested_stays_in_the_family() {
 #[test]
 fn the_family_is_over_all_baselines() {
     let groups = [configurations(&[0.01, 0.02, 0.0], 6), configurations(&[0.01], 6)];
-    let (found, how) =
-        judged_groups(&[&groups[0], &groups[1]], &QUESTION, &mut CriticalValues::default());
+    let (found, how) = judged_groups(&[&groups[0], &groups[1]], &QUESTION, &mut CriticalValues::default());
     assert!((how[0].confidence - 0.95_f64.powf(0.75)).abs() < 1e-12, "{how:?}");
     assert!((how[1].confidence - 0.95_f64.powf(0.25)).abs() < 1e-12, "{how:?}");
     let alone = found[1][0];
