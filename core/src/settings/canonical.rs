@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    ModalityPart, ModelSettings, NetworkSettings, Schedule, TrainingSettings,
+    Keep, ModalityPart, ModelSettings, NetworkSettings, Schedule, TrainingSettings,
     schema::{Field, MODALITY_DROPOUT, field},
     types::DEFAULT_HIDDEN,
 };
@@ -20,8 +20,8 @@ const PROGRAM_FORMAT: &str = "colearn program 1";
 
 impl NetworkSettings {
     /// The same settings without values that have no effect: per-modality settings equal to the default, dropouts of
-    /// modalities that are never used in training, details of an unused schedule or partial drop, and the order of
-    /// the evaluated subsets.
+    /// modalities that are never used in training, details of an unused schedule or partial drop, modalities in a
+    /// validation that decides nothing or that a unimodal network does not see, and the order of the evaluated subsets.
     #[must_use]
     pub fn normalized(mut self) -> Self {
         let (unimodal, primary) = (self.unimodal, self.primary.as_str());
@@ -45,6 +45,14 @@ impl NetworkSettings {
         if training.modality_part == ModalityPart::All {
             training.modality_fraction = usual.modality_fraction;
         }
+        training.keep_by.sort_unstable();
+        training.keep_by.dedup();
+        let decides =
+            training.keep == Keep::Best || training.patience > 0 || training.schedule == Schedule::Plateau;
+        // A unimodal network sees its primary modality alone, whatever else is present.
+        if unimodal || !decides || training.keep_by.as_slice() == [primary] {
+            training.keep_by.clear();
+        }
         self
     }
 
@@ -58,6 +66,7 @@ impl NetworkSettings {
             .chain(self.modality_dropout.keys().map(|name| ("modality_dropout", name)))
             .chain(hidden.into_iter().flatten().map(|name| ("model.hidden", name)))
             .chain(self.evaluate.iter().flatten().map(|name| ("evaluate", name)))
+            .chain(self.training.keep_by.iter().map(|name| ("training.keep_by", name)))
             .map(|(key, name)| (key, name.as_str()))
     }
 

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     id::SweepName,
+    result::definitions,
     settings::{
         self, ProgramSettings, TaskSettings,
         schema::{self, FIELDS, Field},
@@ -57,7 +58,14 @@ const KEYS: &[(&str, &str)] = &[
     ("max_tasks", "refuse a larger sweep (default 10000, at most 1000000)"),
 ];
 
-/// The keys of a sweep file and the table of settings, as text for people.
+/// The heading of the metrics.
+const METRICS: &str = "
+Metrics of the built-in networks, for report.metrics: truth y, prediction p; rint rounds half to even.
+A plain name is of the test split, on the primary modality alone. `valid/` before it: of the validation split,
+with the tested weights. `@a+b` after it: with the modalities a and b present.
+";
+
+/// The keys of a sweep file, the table of settings and the metrics, as text for people.
 #[must_use]
 pub fn reference() -> String {
     let mut text = String::from("Keys of a sweep file:\n");
@@ -67,6 +75,8 @@ pub fn reference() -> String {
     }
     text.push_str("\nSettings, each of which can be a parameter:\n");
     text.push_str(&schema::reference());
+    text.push_str(METRICS);
+    text.push_str(&definitions::reference());
     text
 }
 

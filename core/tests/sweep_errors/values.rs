@@ -260,6 +260,15 @@ fn subsets_that_can_not_be_evaluated() {
 }
 
 #[test]
+fn modalities_that_can_not_decide() {
+    for wrong in ["language", "[[language]]", "[3]", "{language: true}"] {
+        let found = fails(&format!("training: {{keep_by: {wrong}}}")).to_string();
+        assert!(found.contains("`training.keep_by` must be a list of modalities, found"), "{found}");
+        assert!(found.contains("such as `[language, audio]`"), "{found}");
+    }
+}
+
+#[test]
 fn metrics_of_what_is_not_evaluated() {
     assert_shown(
         "report: {metrics: [accuracy, loss@language+audio]}",

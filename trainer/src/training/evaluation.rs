@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use colearn_core::result::metric;
 use tch::{Kind, Tensor};
 
-use super::source::{DataSource, SplitTensors, Truth};
+use super::{
+    plan::Plan,
+    source::{DataSource, SplitTensors, Truth},
+};
 use crate::{
     metrics::{Confusion, Regression},
     model::{Batch, Model},
@@ -51,6 +55,41 @@ impl Evaluation {
             Scores::Classification(confusion) => confusion.counts().to_vec(),
             Scores::Regression(regression) => regression.confusion().counts().to_vec(),
         }
+    }
+}
+
+/// The evaluations of every member on a split: on the primary modality alone, and for each further subset.
+pub(super) struct Evaluations {
+    pub(super) alone: Vec<Evaluation>,
+    subsets: Vec<Vec<Evaluation>>,
+}
+
+impl Evaluations {
+    /// Evaluates the members of a cohort, of which `plan` is one: all have the same subsets.
+    pub(super) fn of(model: &dyn Model, source: &DataSource, split: &SplitTensors, plan: &Plan) -> Self {
+        let on = |present: &[bool]| evaluate(model, source, split, present);
+        Self { alone: on(&plan.alone()), subsets: plan.subsets.iter().map(|present| on(present)).collect() }
+    }
+
+    /// The subsets that are a member's. A unimodal network sees its primary modality alone, whatever else is present.
+    fn subsets<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a [String], &'a Vec<Evaluation>)> {
+        let subsets = plan.settings.evaluate.iter().map(Vec::as_slice).zip(&self.subsets);
+        subsets.filter(|_| !plan.settings.unimodal)
+    }
+
+    /// The sum of a member's losses, which is finite if each of them is.
+    pub(super) fn loss(&self, k: usize, plan: &Plan) -> f64 {
+        self.subsets(plan).map(|(_, subset)| subset[k].loss).fold(self.alone[k].loss, |a, b| a + b)
+    }
+
+    /// Every metric of a member, by name.
+    pub(super) fn metrics(&self, k: usize, plan: &Plan) -> BTreeMap<String, f64> {
+        let mut metrics = self.alone[k].metrics();
+        for (modalities, subset) in self.subsets(plan) {
+            let named = |(name, value): (String, f64)| (metric::with_modalities(&name, modalities), value);
+            metrics.extend(subset[k].metrics().into_iter().map(named));
+        }
+        metrics
     }
 }
 
