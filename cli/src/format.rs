@@ -158,7 +158,7 @@ mod tests {
         let widest = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
         assert!(widest <= 100, "{widest} columns:\n{text}");
         assert!(lines[2].chars().all(|character| character == '─'), "{text}");
-        assert!(text.contains("neutral -0.0") || text.contains("neutral +0.0"), "{text}");
+        assert!(text.contains("inconclusive -0.0") || text.contains("inconclusive +0.0"), "{text}");
         assert!(lines[10].ends_with("  baseline"), "{text}");
     }
 
