@@ -46,7 +46,9 @@ fn defaults_fill_in_what_is_not_said() {
             "training": {
                 "epochs": 40, "batch_size": 15, "learning_rate": 0.001, "shuffle": "every_epoch",
                 "drop_last": true, "modality_draw": "independent", "modality_granularity": "batch",
-                "modality_part": "all", "modality_fraction": 0.5, "beta1": 0.9, "beta2": 0.999,
+                "modality_part": "all", "modality_fraction": 0.5, "modality_replacement": "zero",
+                "modality_rescale": false, "modality_anneal_epochs": 0, "modality_anneal_start": 0.0,
+                "modality_anneal_end": 1.0, "beta1": 0.9, "beta2": 0.999,
                 "weight_decay": 0.0, "gradient_clip": 0.0, "schedule": "constant", "plateau_factor": 0.1,
                 "plateau_patience": 10, "patience": 0, "keep": "best",
             },
@@ -227,6 +229,15 @@ fn what_makes_no_difference_does_not_tell_configurations_apart() {
     for (one, other) in [
         ("", "training: {plateau_factor: 0.3, plateau_patience: 2}"),
         ("", "training: {modality_fraction: 0.3}"),
+        // Nothing is dropped.
+        ("", "training: {modality_rescale: true, modality_anneal_epochs: 5}"),
+        ("training: {modality_replacement: mean}", "training: {modality_replacement: noise}"),
+        ("unimodal: true", "unimodal: true\ntraining: {modality_replacement: mean}"),
+        ("modality_dropout: {a: 0.5}", "modality_dropout: {a: 0.5}\ntraining: {modality_anneal_start: 0.5}"),
+        (
+            "modality_dropout: {a: 0.5}",
+            "modality_dropout: {a: 0.5}\ntraining: {modality_anneal_epochs: 5, modality_anneal_start: 1}",
+        ),
         ("", "evaluate: [[language]]"),
         ("evaluate: [[b, a], [c]]", "evaluate: [[c], [a, b], [b, a, a], [language]]"),
         ("model: {kind: mfn}", "model: {kind: mfn, hidden: {audio: 32}}"),
@@ -237,6 +248,14 @@ fn what_makes_no_difference_does_not_tell_configurations_apart() {
         ("", "training: {schedule: plateau}"),
         ("training: {schedule: plateau}", "training: {schedule: plateau, plateau_factor: 0.3}"),
         ("training: {modality_part: steps}", "training: {modality_part: steps, modality_fraction: 0.3}"),
+        // The absent modalities of the test are replaced even where nothing is dropped.
+        ("", "training: {modality_replacement: mean}"),
+        (
+            "modality_dropout: {a: 0.5}\ntraining: {modality_replacement: mean}",
+            "modality_dropout: {a: 0.5}\ntraining: {modality_replacement: noise}",
+        ),
+        ("modality_dropout: {a: 0.5}", "modality_dropout: {a: 0.5}\ntraining: {modality_rescale: true}"),
+        ("modality_dropout: {a: 0.5}", "modality_dropout: {a: 0.5}\ntraining: {modality_anneal_epochs: 5}"),
         ("", "evaluate: [[audio]]"),
         ("", "model: {kind: mfn}"),
         ("model: {kind: mfn}", "model: {kind: mfn, hidden: {audio: 33}}"),
@@ -279,6 +298,21 @@ fn metrics_follow_what_is_evaluated() {
     assert_eq!(column("evaluate", swept), [json!([["a"]]), json!([["a", "b"]])]);
 }
 
+/// The identifiers of results that exist: settings that are added later are not part of them.
+#[test]
+fn identifiers_stay_the_same() {
+    for (rest, id) in [
+        ("", "eb2584d121a29dff"),
+        ("unimodal: true\ntraining: {shuffle: once}", "e2e80f2a36ba9602"),
+        (
+            "modality_dropout: {audio: 0.8, video: 0.8}\ntraining: {modality_draw: shared, modality_part: steps}",
+            "e75e390ecddfc27a",
+        ),
+    ] {
+        assert_eq!(only(rest).configuration_id().to_string(), id, "{rest}");
+    }
+}
+
 #[test]
 fn cohorts_share_what_decides_shapes_and_length() {
     let key = |rest: &str| configurations(rest)[0].cohort_key;
@@ -289,7 +323,8 @@ fn cohorts_share_what_decides_shapes_and_length() {
         "model: {dropout: 0.1}",
         "training: {learning_rate: 0.1, modality_draw: shared, shuffle: once}",
         "training: {weight_decay: 0.1, beta1: 0.5, gradient_clip: 1, schedule: plateau, patience: 3, keep: last}",
-        "training: {modality_granularity: step, modality_part: features}",
+        "training: {modality_granularity: batch_step, modality_part: features, modality_draw: exclusive}",
+        "training: {modality_replacement: mean, modality_rescale: false, modality_anneal_epochs: 4}",
         "seeds: [7]",
     ] {
         assert_eq!(key(same), plain, "{same}");
@@ -342,11 +377,11 @@ fn a_plan_says_what_would_run_and_who_decided() {
     for line in [
         "sweep x: 5 configurations x 1 seed = 5 tasks",
         "  model.hidden            8, 16",
-        "  dataset                        d (set)",
-        "  model.hidden                   (swept)",
-        "  model.layers                   2 (default)",
-        "  training.learning_rate         1e-5 (set)",
-        "  modality_dropout.audio         (swept)",
+        "  dataset                          d (set)",
+        "  model.hidden                     (swept)",
+        "  model.layers                     2 (default)",
+        "  training.learning_rate           1e-5 (set)",
+        "  modality_dropout.audio           (swept)",
         "  ... and 3 more",
         "retries: 3 attempts in all, waiting 5s to 300s between them",
         "checkpoints: every 5 epochs",

@@ -3,6 +3,7 @@
 mod axes;
 mod blanks;
 mod changes;
+mod conflicts;
 mod definition;
 mod diagnostic;
 mod exclude;

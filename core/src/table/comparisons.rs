@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::rows::ConfigurationRow;
 use crate::{
     result::{Direction, TaskResult, metric},
-    settings::TrainingSettings,
     statistics::{Comparison, holm},
     sweep::{Configuration, ReportSettings},
 };
@@ -34,15 +33,8 @@ pub(super) fn comparisons(
 /// Whether two configurations train the same network in the same way, except for the modalities it sees.
 fn same_but_for_modalities(left: &Configuration, right: &Configuration) -> bool {
     let bare = |configuration: &Configuration| {
-        let mut settings = configuration.settings.network()?.clone();
-        settings.unimodal = false;
-        settings.modality_dropout.clear();
-        let usual = TrainingSettings::default();
-        settings.training.modality_draw = usual.modality_draw;
-        settings.training.modality_granularity = usual.modality_granularity;
-        settings.training.modality_part = usual.modality_part;
-        settings.training.modality_fraction = usual.modality_fraction;
-        Some(settings)
+        let settings = configuration.settings.network()?.clone();
+        Some(settings.without_modalities())
     };
     bare(left).is_some_and(|settings| Some(settings) == bare(right))
 }

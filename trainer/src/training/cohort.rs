@@ -18,7 +18,7 @@ use super::{
     plan::Plan,
     progress::Progress,
     result::{result, with_subset},
-    source::DataSource,
+    source::{DataSource, SplitTensors},
 };
 use crate::model::Draws;
 
@@ -143,7 +143,7 @@ impl<'a> Cohort<'a> {
             return false;
         }
         let losses: Vec<f64> = losses.into_iter().filter(|loss| loss.is_finite()).collect();
-        let evaluations = evaluate(self.network.model.as_ref(), self.source, self.source.valid(), &alone);
+        let evaluations = self.evaluate(self.source.valid(), &alone);
         let valid: Vec<f64> = evaluations.iter().map(|evaluation| evaluation.loss).collect();
 
         for (k, (member, evaluation)) in self.members.iter_mut().zip(&evaluations).enumerate() {
@@ -169,6 +169,12 @@ impl<'a> Cohort<'a> {
         self.drop_diverged("validation", &valid, control)
     }
 
+    /// Evaluates every member on a split with these modalities present.
+    fn evaluate(&self, split: &SplitTensors, present: &[bool]) -> Vec<Evaluation> {
+        let replaced: Vec<bool> = self.members.iter().map(|member| member.plan.replaces_absent()).collect();
+        evaluate(self.network.model.as_ref(), self.source, split, present, &replaced)
+    }
+
     /// Tests the members that are done and removes them. Returns false if no member is left.
     fn finish_done(&mut self, start: Instant, device: &str, control: &mut dyn Control) -> bool {
         let done: Vec<bool> = self.members.iter().map(Progress::is_done).collect();
@@ -181,9 +187,7 @@ impl<'a> Cohort<'a> {
                 self.network.return_to_best(k as i64);
             }
         }
-        let test = |present: &[bool]| {
-            evaluate(self.network.model.as_ref(), self.source, self.source.test(), present)
-        };
+        let test = |present: &[bool]| self.evaluate(self.source.test(), present);
         let plan = &self.members[0].plan;
         let alone = test(&plan.alone());
         let subsets: Vec<Vec<Evaluation>> = plan.subsets.iter().map(|present| test(present)).collect();
