@@ -6,6 +6,7 @@ mod changes;
 mod conflicts;
 mod definition;
 mod diagnostic;
+mod draws;
 mod exclude;
 mod expand;
 mod file;
@@ -27,6 +28,7 @@ pub use definition::{
     CheckpointSettings, Configuration, Order, ReportSettings, RetrySettings, ScheduleSettings, Sweep,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, SourcePlace};
+pub use draws::{DrawStage, PlannedDraws, PlannedDropout};
 pub use file::reference;
 pub use parse::Parsed;
 pub use plan::{Decided, Plan, PlannedConfiguration, PlannedParameter, PlannedRows, PlannedSetting};
