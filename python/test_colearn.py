@@ -19,6 +19,7 @@ try:
     from safetensors.numpy import load_file
 
     import colearn
+    import colearn_results
     from colearn import DatasetError
 except ImportError as error:
     raise unittest.SkipTest(f"needs numpy and safetensors: {error}") from error
@@ -310,7 +311,7 @@ class ResultsTest(FolderTest):
 
     def test_the_columns_are_those_that_colearn_prints(self) -> None:
         source = (HERE.parent / "report" / "src" / "text" / "csv.rs").read_text()
-        for column in (*colearn._NUMBERS, *colearn._COMPARED):
+        for column in (*colearn_results._NUMBERS, *colearn_results._COMPARED):
             self.assertTrue(f'("{column}", |row' in source or column == "verdict", column)
 
     def test_parameters_and_metrics_of_programs_have_any_names_and_values(self) -> None:
@@ -322,7 +323,7 @@ class ResultsTest(FolderTest):
                "state": "complete", "metrics": metrics, "comparisons": {}}  # fmt: skip
         document = {"sweep": "s", "warnings": [], "configurations": [row]}
         from_json = colearn.results_rows(self.write(json.dumps(document)))
-        numbers = [*colearn._NUMBERS, *colearn._COMPARED]
+        numbers = [*colearn_results._NUMBERS, *colearn_results._COMPARED]
         heading = ["id", "parameter.n", "optimizer", "layers", "augment", "warmup", "tag", "parameter.r2_mean", "mode",
                    "baseline", "n", "expected", "state",
                    *(f"{m}_{part}" for m in ("r2", "tokens/s", "'=1+1") for part in numbers), "warning"]  # fmt: skip
@@ -348,7 +349,7 @@ class ResultsTest(FolderTest):
     def test_columns_are_named_as_in_rust(self) -> None:
         source = (HERE.parent / "report" / "src" / "cells.rs").read_text()
         fixed = json.loads(source.split("FIXED_COLUMNS: [&str; 6] = ")[1].split(";")[0])
-        self.assertEqual(tuple(fixed), colearn._FIXED)
+        self.assertEqual(tuple(fixed), colearn_results._FIXED)
 
     def test_warnings_are_passed_on(self) -> None:
         with warnings.catch_warnings(record=True) as caught:

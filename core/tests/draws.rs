@@ -117,7 +117,8 @@ fn annealed_levels_have_two_stages() {
     assert_eq!(
         shown("training: {modality_draw: shared, modality_anneal_epochs: 10}"),
         "modality dropout (shared draw, per batch):
-  audio=0.8 video=0.8  epoch 1: 100 % all present; epoch 11 on: 20 % all present, 80 % language alone
+  audio=0.8 video=0.8
+    epoch 1: 100 % all present; epoch 11 on: 20 % all present, 80 % language alone
 "
     );
     // Training ends before the annealing does.
@@ -145,10 +146,14 @@ parameters:
         .draws
         .to_string(),
         "modality dropout (independent draws, a drop takes each feature with probability 0.3):
-  audio=0.25, per sample                                                75 % all whole, 25 % only language whole
-  audio=0.25, per sample, dropped values become the mean                75 % all whole, 25 % only language whole
-  audio=0.25, per time step of a batch                                  75 % all whole, 25 % only language whole
-  audio=0.25, per time step of a batch, dropped values become the mean  75 % all whole, 25 % only language whole
+  audio=0.25, per sample
+    75 % all whole, 25 % only language whole
+  audio=0.25, per sample, replaced by the mean
+    75 % all whole, 25 % only language whole
+  audio=0.25, per time step of a batch
+    75 % all whole, 25 % only language whole
+  audio=0.25, per time step of a batch, replaced by the mean
+    75 % all whole, 25 % only language whole
 "
     );
     let sizes = draws("modality_dropout: {audio: 0.5}\nparameters: {model.hidden: [8, 16, 32]}");
@@ -163,6 +168,7 @@ fn of_many_settings_the_first_are_shown() {
     let text = plan.draws.to_string();
     assert_eq!((plan.draws.0.len(), text.lines().count()), (41, 12));
     assert!(text.ends_with("\n  ... and 31 more\n"), "{text}");
+    assert!(text.lines().all(|line| line.len() <= 80), "{text}");
     assert!(plan.to_string().contains(&format!("\n\n{text}\nconfigurations:")), "{plan}");
 }
 

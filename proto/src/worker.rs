@@ -193,6 +193,8 @@ pub struct Assignment {
     pub checkpoint_every_epochs: u32,
     /// The SHA-256 digest, in hexadecimal, that the data set must have; empty for any.
     pub data_digest: String,
+    /// A name of the task for logs, such as `demo/audio=0.8,video=0.8/0`; empty from an older coordinator.
+    pub name: String,
 }
 
 /// Settings that this version cannot read.
@@ -399,6 +401,7 @@ impl From<Assignment> for v1::Assignment {
             settings_json,
             checkpoint_every_epochs: assignment.checkpoint_every_epochs,
             data_digest: assignment.data_digest,
+            name: assignment.name,
         }
     }
 }
@@ -415,6 +418,7 @@ impl TryFrom<v1::Assignment> for Assignment {
             settings: settings.map_err(|error| UnreadableSettings { json, why: error.to_string() }),
             checkpoint_every_epochs: assignment.checkpoint_every_epochs,
             data_digest: assignment.data_digest,
+            name: assignment.name,
         })
     }
 }

@@ -386,5 +386,7 @@ pub fn result(task: TaskId, epochs: u32) -> TaskResult {
         weights_digest: format!("{:064x}", number_of(task, "weights")),
         resumed_after: Vec::new(),
         commit: String::new(),
+        environment: Default::default(),
+        artifacts: Vec::new(),
     }
 }

@@ -100,6 +100,8 @@ fn result(task: TaskId) -> TaskResult {
         weights_digest: format!("{:064x}", task.seed),
         resumed_after: Vec::new(),
         commit: String::new(),
+        environment: Default::default(),
+        artifacts: Vec::new(),
     }
 }
 

@@ -155,5 +155,7 @@ fn result() -> v1::TaskResult {
         weights_digest: "0".repeat(64),
         resumed_after: Vec::new(),
         commit: String::new(),
+        environment: Default::default(),
+        artifacts: Vec::new(),
     }
 }

@@ -6,8 +6,8 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    ModalityPart, ModalityReplacement, ModelSettings, NetworkSettings, Schedule, TrainingSettings,
-    schema::{Field, field},
+    Keep, ModalityPart, ModalityReplacement, ModelSettings, NetworkSettings, Schedule, TrainingSettings,
+    schema::{Field, MODALITY_DROPOUT, field},
     types::DEFAULT_HIDDEN,
 };
 use crate::id::ConfigurationId;
@@ -21,7 +21,8 @@ const PROGRAM_FORMAT: &str = "colearn program 1";
 impl NetworkSettings {
     /// The same settings without values that have no effect: per-modality settings equal to the default, dropouts of
     /// modalities that are never used in training, details of an unused schedule, partial drop or annealing, the
-    /// treatment of dropped values where nothing is dropped, and the order of the evaluated subsets.
+    /// treatment of dropped values where nothing is dropped, modalities in a validation that decides nothing or that a
+    /// unimodal network does not see, and the order of the evaluated subsets.
     #[must_use]
     pub fn normalized(mut self) -> Self {
         let (unimodal, primary) = (self.unimodal, self.primary.as_str());
@@ -63,28 +64,14 @@ impl NetworkSettings {
             training.modality_anneal_start = usual.modality_anneal_start;
             training.modality_anneal_end = usual.modality_anneal_end;
         }
-        self
-    }
-
-    /// The same settings as if nothing were said about the modalities in training: settings that are equal afterwards
-    /// train the same network in the same way, except for the modalities it sees.
-    #[must_use]
-    pub fn without_modalities(mut self) -> Self {
-        let usual = TrainingSettings::default();
-        self.unimodal = false;
-        self.modality_dropout.clear();
-        self.training = TrainingSettings {
-            modality_draw: usual.modality_draw,
-            modality_granularity: usual.modality_granularity,
-            modality_part: usual.modality_part,
-            modality_fraction: usual.modality_fraction,
-            modality_replacement: usual.modality_replacement,
-            modality_rescale: usual.modality_rescale,
-            modality_anneal_epochs: usual.modality_anneal_epochs,
-            modality_anneal_start: usual.modality_anneal_start,
-            modality_anneal_end: usual.modality_anneal_end,
-            ..self.training
-        };
+        training.keep_by.sort_unstable();
+        training.keep_by.dedup();
+        let decides =
+            training.keep == Keep::Best || training.patience > 0 || training.schedule == Schedule::Plateau;
+        // A unimodal network sees its primary modality alone, whatever else is present.
+        if unimodal || !decides || training.keep_by.as_slice() == [primary] {
+            training.keep_by.clear();
+        }
         self
     }
 
@@ -98,6 +85,7 @@ impl NetworkSettings {
             .chain(self.modality_dropout.keys().map(|name| ("modality_dropout", name)))
             .chain(hidden.into_iter().flatten().map(|name| ("model.hidden", name)))
             .chain(self.evaluate.iter().flatten().map(|name| ("evaluate", name)))
+            .chain(self.training.keep_by.iter().map(|name| ("training.keep_by", name)))
             .map(|(key, name)| (key, name.as_str()))
     }
 
@@ -139,6 +127,15 @@ pub(super) fn program_id(identity: &BTreeMap<String, Value>) -> ConfigurationId 
 pub(crate) fn cohort_key(flat: &BTreeMap<String, Value>) -> u64 {
     let is_shared = |path: &str| field(path).is_none_or(|field| field.shared_in_cohort);
     hash(FORMAT, &canonical(flat, |path, value| is_shared(path) && !is_default_at(path, value)))
+}
+
+/// Whether the setting at this path is about what a network sees of its modalities, which a unimodal network has no use
+/// for. All others must agree for a difference to be one of co-learning.
+pub(crate) fn is_of_modalities(path: &str) -> bool {
+    path == "unimodal"
+        || path == "training.keep_by"
+        || path.starts_with(MODALITY_DROPOUT)
+        || path.starts_with("training.modality_")
 }
 
 /// Whether flat settings without this path have this value: a modality that is not named has the default.

@@ -143,6 +143,9 @@ pub struct TrainingSettings {
     pub patience: u32,
     /// The weights that are tested.
     pub keep: Keep,
+    /// The modalities in the validation whose loss decides: which epoch is the best, and when `patience` and the
+    /// plateau are over. Sorted, without duplicates; empty for the primary modality alone.
+    pub keep_by: Vec<String>,
 }
 
 impl Default for TrainingSettings {
@@ -172,6 +175,7 @@ impl Default for TrainingSettings {
             plateau_patience: 10,
             patience: 0,
             keep: Keep::Best,
+            keep_by: Vec::new(),
         }
     }
 }
@@ -277,7 +281,8 @@ pub enum Schedule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Keep {
-    /// The weights of the epoch with the lowest validation loss; the last one on ties.
+    /// The weights of the epoch with the lowest validation loss, on the modalities of
+    /// [`keep_by`](TrainingSettings::keep_by); the last one on ties.
     Best,
     /// The weights of the last epoch.
     Last,

@@ -126,6 +126,7 @@ impl Kind {
             Self::Subsets => value
                 .as_array()
                 .is_some_and(|subsets| subsets.len() <= MAX_SUBSETS && subsets.iter().all(is_subset)),
+            Self::Modalities => value.as_array().is_some_and(Vec::is_empty) || is_subset(value),
         }
     }
 }
@@ -360,6 +361,10 @@ mod tests {
             unfit(|s| s.modality_dropout = [("smell".into(), 0.5)].into()).contains("`modality_dropout`")
         );
         assert!(unfit(|s| s.evaluate = vec![vec!["audio".into(), "video".into()]]).contains("`video`"));
+        assert!(
+            unfit(|s| s.training.keep_by = vec!["audio".into(), "vide".into()])
+                .contains("`training.keep_by` names the modality `vide`")
+        );
         assert!(
             unfit(|s| {
                 s.training.batch_size = 11;

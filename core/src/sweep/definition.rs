@@ -52,8 +52,8 @@ pub struct Configuration {
     pub values: BTreeMap<String, Value>,
     /// Whether other configurations are compared with this one.
     pub baseline: bool,
-    /// The baseline that this configuration is compared with, if the sweep has several; otherwise it is compared with
-    /// the only one.
+    /// The baseline that this configuration is compared with. If it is unset, it is compared with the only one, or
+    /// with nothing; see [`ReportSettings::matched`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared_with: Option<ConfigurationId>,
     /// Tasks with equal keys can be trained in one cohort. The key covers all settings that decide shapes and the
@@ -81,6 +81,50 @@ pub struct ReportSettings {
     /// have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replicates: Vec<String>,
+    /// By metric, the largest difference to the baseline that does not matter; above 0. A difference whose interval
+    /// lies within it is called equivalent. Sweeps from older journals have none.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub margin: BTreeMap<String, f64>,
+    /// What verdicts hold their error rate over. Sweeps from older journals have the default.
+    #[serde(default, skip_serializing_if = "Adjustment::is_default")]
+    pub adjustment: Adjustment,
+    /// Whether a configuration without [`Configuration::compared_with`] is compared with nothing, even if there is only
+    /// one baseline. Unset in sweeps from older journals.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub matched: bool,
+    /// The metric by which configurations are chosen. Without it, a network is chosen by the first metric on the
+    /// validation split, and a program is not chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choose_by: Option<String>,
+}
+
+/// What the error rate of verdicts and of their intervals is held over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Adjustment {
+    /// All comparisons of a metric together: with probability `confidence` all intervals hold their true differences.
+    #[default]
+    Simultaneous,
+    /// Each comparison alone.
+    None,
+}
+
+impl Adjustment {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Simultaneous, Self::None];
+
+    /// The word for it in sweep files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Simultaneous => "simultaneous",
+            Self::None => "none",
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Settings for repeating failed attempts.

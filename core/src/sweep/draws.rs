@@ -47,8 +47,9 @@ pub struct DrawStage {
     pub nothing_left: f64,
 }
 
-/// Number of settings that are shown to people.
-const SHOWN: usize = 10;
+/// Number of lines for settings that are shown to people, and the length of a line.
+const SHOWN_LINES: usize = 10;
+const LINE: usize = 80;
 /// Number of outcomes with some modalities that are told apart.
 const TOLD_APART: usize = 3;
 /// Inverse of the smallest share that is not rounding.
@@ -138,11 +139,11 @@ fn details(settings: &NetworkSettings) -> Vec<String> {
     }
     match training.modality_replacement {
         ModalityReplacement::Zero => {}
-        ModalityReplacement::Mean => details.push("dropped values become the mean".to_owned()),
-        ModalityReplacement::Noise => details.push("dropped values become noise".to_owned()),
+        ModalityReplacement::Mean => details.push("replaced by the mean".to_owned()),
+        ModalityReplacement::Noise => details.push("replaced by noise".to_owned()),
     }
     if training.modality_rescale {
-        details.push("kept values are rescaled".to_owned());
+        details.push("rescaled".to_owned());
     }
     if settings.unimodal {
         details.push("unimodal".to_owned());
@@ -302,30 +303,51 @@ impl fmt::Display for DrawStage {
     }
 }
 
+/// The stages as text for people.
+fn outcomes(stages: &[DrawStage]) -> String {
+    let annealed = |stage: &DrawStage| {
+        let on = if stage.lasts { " on" } else { "" };
+        format!("epoch {}{on}: {stage}", stage.epoch)
+    };
+    match stages {
+        [only] => only.to_string(),
+        stages => stages.iter().map(annealed).collect::<Vec<_>>().join("; "),
+    }
+}
+
 impl fmt::Display for PlannedDraws {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some(first) = self.0.first() else { return Ok(()) };
         let is_common = |detail: &&String| self.0.iter().all(|other| other.details.contains(detail));
         let common: Vec<&str> = first.details.iter().filter(is_common).map(String::as_str).collect();
-        writeln!(f, "modality dropout ({}):", common.join(", "))?;
+        match common.as_slice() {
+            [] => writeln!(f, "modality dropout:")?,
+            common => writeln!(f, "modality dropout ({}):", common.join(", "))?,
+        }
         let label = |setting: &PlannedDropout| {
             let own = setting.details.iter().filter(|detail| !common.contains(&detail.as_str()));
             let parts: Vec<String> = std::iter::once(setting.levels()).chain(own.cloned()).collect();
             parts.join(", ")
         };
-        let shown: Vec<(String, &PlannedDropout)> =
-            self.0.iter().take(SHOWN).map(|setting| (label(setting), setting)).collect();
-        let widest = shown.iter().map(|(label, _)| label.chars().count()).max().unwrap_or(0);
-        for (label, setting) in &shown {
-            let annealed = |stage: &DrawStage| {
-                let on = if stage.lasts { " on" } else { "" };
-                format!("epoch {}{on}: {stage}", stage.epoch)
-            };
-            let text = match setting.stages.as_slice() {
-                [only] => only.to_string(),
-                stages => stages.iter().map(annealed).collect::<Vec<_>>().join("; "),
-            };
-            writeln!(f, "  {label:widest$}  {text}")?;
+        let mut shown: Vec<(String, String)> = self
+            .0
+            .iter()
+            .take(SHOWN_LINES)
+            .map(|setting| (label(setting), outcomes(&setting.stages)))
+            .collect();
+        let widest = |of: fn(&(String, String)) -> &String| {
+            shown.iter().map(|line| of(line).chars().count()).max().unwrap_or(0)
+        };
+        let widest_label = widest(|(label, _)| label);
+        if widest_label + widest(|(_, outcomes)| outcomes) + 4 <= LINE {
+            for (label, outcomes) in &shown {
+                writeln!(f, "  {label:widest_label$}  {outcomes}")?;
+            }
+        } else {
+            shown.truncate(SHOWN_LINES / 2);
+            for (label, outcomes) in &shown {
+                writeln!(f, "  {label}\n    {outcomes}")?;
+            }
         }
         if self.0.len() > shown.len() {
             writeln!(f, "  ... and {} more", self.0.len() - shown.len())?;

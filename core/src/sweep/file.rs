@@ -8,6 +8,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    baselines,
     definition::{CheckpointSettings, ReportSettings, RetrySettings, ScheduleSettings},
     diagnostic::{Problems, Span},
     mentions::Mentions,
@@ -16,11 +17,12 @@ use super::{
     point::{Point, read_points},
     program::{self, Program},
     raw::{MapEntry, Node, Raw},
-    replicates, scalar, sections,
+    replicates, report, scalar, sections,
     vocabulary::{SettingType, Vocabulary},
 };
 use crate::{
     id::SweepName,
+    result::definitions,
     settings::{
         self, ProgramSettings, TaskSettings,
         schema::{self, FIELDS, Field},
@@ -43,7 +45,7 @@ const KEYS: &[(&str, &str)] = &[
     ("seeds", "list of seeds, or {count, base} (default {count: 5, base: 0})"),
     (
         "report",
-        "{metrics: [...], baseline: {...}, confidence: 0.95, better: {metric: lower|higher}, reference: FILE of published means, replicates: [PARAMETER averaged over like the seeds]}",
+        "{metrics: [...], baseline: {...}, confidence: 0.95, better: {metric: lower|higher}, margin: DIFFERENCE that does not matter, or {metric: DIFFERENCE}, adjustment: simultaneous|none, choose_by: valid/accuracy, reference: FILE of published means, replicates: [PARAMETER averaged over like the seeds]}",
     ),
     ("retries", "{max_attempts: 3, initial_backoff: 5s, max_backoff: 5m}"),
     ("checkpoint", "{every_epochs: 5}: how often a checkpoint is written; 0 for never"),
@@ -56,7 +58,14 @@ const KEYS: &[(&str, &str)] = &[
     ("max_tasks", "refuse a larger sweep (default 10000, at most 1000000)"),
 ];
 
-/// The keys of a sweep file and the table of settings, as text for people.
+/// The heading of the metrics.
+const METRICS: &str = "
+Metrics of the built-in networks, for report.metrics: truth y, prediction p; rint rounds half to even.
+A plain name is of the test split, on the primary modality alone. `valid/` before it: of the validation split,
+with the tested weights. `@a+b` after it: with the modalities a and b present.
+";
+
+/// The keys of a sweep file, the table of settings and the metrics, as text for people.
 #[must_use]
 pub fn reference() -> String {
     let mut text = String::from("Keys of a sweep file:\n");
@@ -66,6 +75,8 @@ pub fn reference() -> String {
     }
     text.push_str("\nSettings, each of which can be a parameter:\n");
     text.push_str(&schema::reference());
+    text.push_str(METRICS);
+    text.push_str(&definitions::reference());
     text
 }
 
@@ -118,7 +129,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
         include: Vec::new(),
         exclude: Vec::new(),
         seeds: (0..5).collect(),
-        report: sections::default_report(),
+        report: report::default_report(),
         baseline: None,
         retries: sections::default_retries(),
         checkpoint: CheckpointSettings::default(),
@@ -171,6 +182,10 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
         mentions.check(problems);
         outline.report.metrics = mentions.shown_metrics(outline.report.metrics, problems);
     }
+    if let (Some(margin), Some(first)) = (outline.report.margin.remove(""), outline.report.metrics.first()) {
+        outline.report.margin.insert(first.clone(), margin);
+    }
+    outline.report.matched = baselines::are_matched(&outline);
     outline.always_dropped = mentions.always_dropped;
     outline.checked = mentions.checked;
     outline
@@ -229,7 +244,7 @@ impl Outline {
             }
             "seeds" => self.seeds = sections::read_seeds(node, problems).unwrap_or_default(),
             "report" => {
-                (self.report, self.baseline) = sections::read_report(node, vocabulary, mentions, problems);
+                (self.report, self.baseline) = report::read_report(node, vocabulary, mentions, problems);
             }
             "retries" => self.retries = sections::read_retries(node, problems),
             "checkpoint" if vocabulary == Vocabulary::Own => {

@@ -76,6 +76,14 @@ impl Mentions {
         if let ("primary", Some(primary)) = (path, value.as_str()) {
             self.primaries.insert(primary.to_owned());
         }
+        if path == "training.keep_by" {
+            value
+                .as_array()
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .for_each(|it| self.modality(it, span));
+        }
         if path == "evaluate" {
             for subset in value.as_array().into_iter().flatten() {
                 let names: BTreeSet<&str> =

@@ -1,6 +1,7 @@
 //! Sweeps: from the sweep file to the tasks that are trained.
 
 mod axes;
+mod baselines;
 mod blanks;
 mod changes;
 mod conflicts;
@@ -20,12 +21,14 @@ mod point;
 mod program;
 mod raw;
 mod replicates;
+mod report;
 mod scalar;
 mod sections;
 mod vocabulary;
 
 pub use definition::{
-    CheckpointSettings, Configuration, Order, ReportSettings, RetrySettings, ScheduleSettings, Sweep,
+    Adjustment, CheckpointSettings, Configuration, Order, ReportSettings, RetrySettings, ScheduleSettings,
+    Sweep,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, SourcePlace};
 pub use draws::{DrawStage, PlannedDraws, PlannedDropout};

@@ -54,6 +54,10 @@ fn sweep(configurations: u64, seeds: u64) -> Sweep {
             reference: None,
             better: Default::default(),
             replicates: Vec::new(),
+            margin: BTreeMap::new(),
+            adjustment: crate::sweep::Adjustment::default(),
+            matched: false,
+            choose_by: None,
         },
         retries: RetrySettings {
             max_attempts: 3,

@@ -115,8 +115,12 @@ fn what_has_no_effect_is_a_warning() {
             "this configuration is already in the grid, and was merged with it",
         ),
         (
-            "parameters: {unimodal: [true, false], model.hidden: [1, 2]}",
-            "2 configurations are unimodal, so that none of them is the baseline",
+            "parameters: {unimodal: [true, false], modality_dropout.language: [0, 0.5]}",
+            "two unimodal configurations agree in all other settings, so that none is the baseline",
+        ),
+        (
+            "parameters: {model.hidden: [1, 2]}\ninclude: [{unimodal: true}]",
+            "2 configurations without a baseline that has the same other settings",
         ),
     ] {
         let warnings = parses(rest).warnings;
@@ -219,4 +223,55 @@ fn a_null_says_how_it_is_written() {
 fn a_limit_that_is_exceeded_is_the_one_that_is_named() {
     let anchors: String = (0..200).map(|index| format!("- &a{index} 1\n")).collect();
     assert!(messages(&format!("x:\n{anchors}"))[0].contains("too many anchors"), "anchors");
+}
+
+#[test]
+fn margins_are_numbers_above_zero_by_metric() {
+    let report = |text: &str| parses(&format!("report: {text}")).sweep.report;
+    let margins = |text: &str| Vec::from_iter(report(text).margin);
+    assert_eq!(margins("{margin: 0.02}"), [("accuracy".to_owned(), 0.02)]);
+    // The first metric is that of the verdicts, wherever it stands.
+    assert_eq!(margins("{margin: 0.1, metrics: [loss, accuracy]}"), [("loss".to_owned(), 0.1)]);
+    assert_eq!(
+        margins("{margin: {f_score: 0.02, valid/loss: 0.5}}"),
+        [("f_score".to_owned(), 0.02), ("valid/loss".to_owned(), 0.5)]
+    );
+    for wrong in ["0", "-1", "much", "{accuracy: 0}", "[0.1]"] {
+        let found = messages(&format!("report: {{margin: {wrong}}}"));
+        assert!(found.iter().any(|it| it.contains("must be a number above 0")), "{wrong}: {found:?}");
+    }
+    assert_eq!(messages("report: {margin: {acuracy: 0.1}}"), ["4:19 there is no metric `acuracy`"]);
+}
+
+#[test]
+fn nothing_is_chosen_by_the_test_split() {
+    assert_eq!(
+        parses("report: {choose_by: valid/f_score}").sweep.report.choose_by.as_deref(),
+        Some("valid/f_score")
+    );
+    assert_shown(
+        "report: {choose_by: accuracy}",
+        r"
+error: `accuracy` is a metric of the test split: nothing may be chosen by it
+ --> x.yaml:4:21
+  |
+4 | report: {choose_by: accuracy}
+  |                     ^^^^^^^^
+  = help: choose by the validation split: `valid/accuracy`
+",
+    );
+    assert_eq!(messages("report: {choose_by: valid/acuracy}"), ["4:21 there is no metric `valid/acuracy`"]);
+    assert_eq!(parses("report: {metrics: [accuracy, valid/loss]}").sweep.report.metrics.len(), 2);
+}
+
+#[test]
+fn the_error_rate_is_held_over_all_comparisons_or_over_each_alone() {
+    use colearn_core::sweep::Adjustment;
+    let adjustment = |text: &str| parses(text).sweep.report.adjustment;
+    assert_eq!(adjustment("report: {adjustment: none}"), Adjustment::None);
+    assert_eq!(adjustment("report: {confidence: 0.9}"), Adjustment::Simultaneous);
+    assert_eq!(
+        messages("report: {adjustment: holm}"),
+        ["4:22 `report.adjustment` must be `simultaneous` or `none`, found `holm`"]
+    );
 }

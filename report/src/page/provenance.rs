@@ -11,7 +11,7 @@ use colearn_core::{
 };
 
 use crate::{
-    cells::{self, configuration_label, label, percent, replicated_by, setting_columns, some},
+    cells::{self, configuration_label, label, percent, replicated_by, some},
     report_data::Material,
     svg::escape,
 };
@@ -22,7 +22,6 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
     let mut facts: Vec<(String, String)> = Vec::new();
     let mut fact = |name: &str, text: String| facts.push((name.to_owned(), text));
     let provenance = &material.provenance;
-    let columns = setting_columns(table);
     if let Some(file) = &provenance.sweep_file {
         fact("sweep file", file.clone());
     }
@@ -65,11 +64,14 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
             ),
         );
     }
+    for (environment, tasks) in environments(material) {
+        fact("computed with", format!("{environment} ({})", counted_len(tasks, "task")));
+    }
     let resumed: Vec<String> = material
         .resumed()
         .into_iter()
         .map(|(id, seed, epochs)| {
-            let name = configuration_label(table, &columns, id);
+            let name = configuration_label(table, id);
             let epochs: Vec<String> = epochs.iter().map(u32::to_string).collect();
             format!("{name} seed {seed} after epoch {}", epochs.join(" and "))
         })
@@ -105,7 +107,7 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
         fact(path, some(&values, ", "));
     }
     let baselines: Vec<String> =
-        table.baselines().map(|row| format!("{} ({})", label(row, &columns), row.id)).collect();
+        table.baselines().map(|row| format!("{} ({})", label(row), row.id)).collect();
     match baselines.as_slice() {
         [] => {}
         [only] => fact("baseline", only.clone()),
@@ -132,6 +134,35 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
         list(&shared)
     );
     text
+}
+
+/// What results were computed with, and how many with each: the most frequent first, at most ten.
+fn environments(material: &Material) -> Vec<(String, usize)> {
+    const MAX_LISTED: usize = 10;
+    let mut groups: BTreeMap<&BTreeMap<String, String>, usize> = BTreeMap::new();
+    for result in material.done() {
+        *groups.entry(&result.environment).or_default() += 1;
+    }
+    // Results of versions that did not record it.
+    if groups.keys().all(|environment| environment.is_empty()) {
+        return Vec::new();
+    }
+    let text = |environment: &BTreeMap<String, String>| match environment.is_empty() {
+        true => "not recorded".to_owned(),
+        false => {
+            let pairs = environment.iter().map(|(name, value)| format!("{} {value}", name.replace('_', " ")));
+            pairs.collect::<Vec<_>>().join("; ")
+        }
+    };
+    let mut groups: Vec<(String, usize)> =
+        groups.into_iter().map(|(environment, tasks)| (text(environment), tasks)).collect();
+    groups.sort_by_key(|(_, tasks)| std::cmp::Reverse(*tasks));
+    let others: Vec<(String, usize)> = groups.split_off(groups.len().min(MAX_LISTED));
+    if !others.is_empty() {
+        let tasks = others.iter().map(|(_, tasks)| tasks).sum();
+        groups.push((format!("{} more", counted_len(others.len(), "environment")), tasks));
+    }
+    groups
 }
 
 /// The settings that are the same in every configuration.

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use colearn_core::result::metric;
 use tch::{Kind, Tensor};
 
 use super::{
+    plan::Plan,
     replacement,
     source::{DataSource, SplitTensors, Truth},
 };
@@ -57,21 +59,58 @@ impl Evaluation {
     }
 }
 
-/// Evaluates every member on a split. `present` says which modalities are present, in the order of the data set;
-/// `replaced` says for which members the means of the training split stand for the others, which are zero otherwise.
+/// The evaluations of every member on a split: on the primary modality alone, and for each further subset.
+pub(super) struct Evaluations {
+    pub(super) alone: Vec<Evaluation>,
+    subsets: Vec<Vec<Evaluation>>,
+}
+
+impl Evaluations {
+    /// Evaluates the members of a cohort, which all have the same subsets.
+    pub(super) fn of(model: &dyn Model, source: &DataSource, split: &SplitTensors, plans: &[&Plan]) -> Self {
+        let on = |present: &[bool]| evaluate(model, source, split, present, plans);
+        let plan = plans[0];
+        Self { alone: on(&plan.alone()), subsets: plan.subsets.iter().map(|present| on(present)).collect() }
+    }
+
+    /// The subsets that are a member's. A unimodal network sees its primary modality alone, whatever else is present.
+    fn subsets<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a [String], &'a Vec<Evaluation>)> {
+        let subsets = plan.settings.evaluate.iter().map(Vec::as_slice).zip(&self.subsets);
+        subsets.filter(|_| !plan.settings.unimodal)
+    }
+
+    /// The sum of a member's losses, which is finite if each of them is.
+    pub(super) fn loss(&self, k: usize, plan: &Plan) -> f64 {
+        self.subsets(plan).map(|(_, subset)| subset[k].loss).fold(self.alone[k].loss, |a, b| a + b)
+    }
+
+    /// Every metric of a member, by name.
+    pub(super) fn metrics(&self, k: usize, plan: &Plan) -> BTreeMap<String, f64> {
+        let mut metrics = self.alone[k].metrics();
+        for (modalities, subset) in self.subsets(plan) {
+            let named = |(name, value): (String, f64)| (metric::with_modalities(&name, modalities), value);
+            metrics.extend(subset[k].metrics().into_iter().map(named));
+        }
+        metrics
+    }
+}
+
+/// Evaluates every member on a split. `present` says which modalities are present, in the order of the data set. The
+/// others are zero, or their means in the training split for members that replace them.
 pub(super) fn evaluate(
     model: &dyn Model,
     source: &DataSource,
     split: &SplitTensors,
     present: &[bool],
-    replaced: &[bool],
+    plans: &[&Plan],
 ) -> Vec<Evaluation> {
     let members = model.parameters().size()[0];
     let steps = source.steps();
     let all = split.len() as i64;
+    let replaced: Vec<bool> = plans.iter().map(|plan| plan.replaces_absent()).collect();
     let any_replaced = replaced.contains(&true);
     // The rows of members that see the same are not repeated.
-    let marks = if any_replaced && replaced.contains(&false) { replaced } else { &[any_replaced] };
+    let marks = if any_replaced && replaced.contains(&false) { replaced } else { vec![any_replaced] };
     let seen = || present.iter().enumerate().filter(|(_, present)| **present || any_replaced);
     let columns: Vec<(i64, i64)> = seen().map(|(modality, _)| source.columns(modality)).collect();
     // Results are copied to the host at the end only, so that the host waits for the device once.
@@ -87,7 +126,7 @@ pub(super) fn evaluate(
             let (first, dim) = source.columns(modality);
             let part = match is_present {
                 true => split.features[modality].narrow(0, start, count).transpose(0, 1).unsqueeze(0),
-                false => replacement::rows(&source.statistics(modality).mean, marks),
+                false => replacement::rows(&source.statistics(modality).mean, &marks),
             };
             let mut place = features.view([rows, steps, count, -1]).narrow(3, first, dim);
             place.copy_(&part);

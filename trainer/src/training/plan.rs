@@ -22,6 +22,9 @@ pub(super) struct Plan {
     pub(super) primary: usize,
     /// For each further subset of [`NetworkSettings::evaluate`]: which modalities are present.
     pub(super) subsets: Vec<Vec<bool>>,
+    /// Which modalities are present in the validation that decides about the best epoch, unless it is the primary
+    /// modality alone.
+    pub(super) keep_by: Option<Vec<bool>>,
     /// Dropout probability of each modality.
     dropout: Vec<f64>,
     /// Equal for all members of a cohort.
@@ -45,14 +48,20 @@ impl Plan {
             let others = dropout.iter_mut().enumerate().filter(|(modality, _)| *modality != primary);
             others.for_each(|(_, level)| *level = 0.0);
         }
-        let mut subsets = Vec::new();
-        for subset in &settings.evaluate {
+        let subset = |key: &str, names: &[String]| {
             let mut present = vec![false; data.modalities.len()];
-            for name in subset {
-                present[position("evaluate", name)?] = true;
+            for name in names {
+                present[position(key, name)?] = true;
             }
-            subsets.push(present);
-        }
+            Ok::<_, Failure>(present)
+        };
+        let subsets = settings.evaluate.iter().map(|names| subset("evaluate", names));
+        let subsets = subsets.collect::<Result<Vec<_>, _>>()?;
+        // The normalized settings name none where they would change nothing.
+        let keep_by = match settings.clone().normalized().training.keep_by {
+            names if names.is_empty() => None,
+            names => Some(subset("training.keep_by", &names)?),
+        };
         Ok(Self {
             task: member.task,
             settings: settings.clone(),
@@ -60,6 +69,7 @@ impl Plan {
             attempt: member.attempt,
             primary,
             subsets,
+            keep_by,
             dropout,
             cohort_key: settings.cohort_key(),
         })
@@ -163,6 +173,7 @@ mod tests {
                 attempt: 1,
                 primary: 0,
                 subsets: Vec::new(),
+                keep_by: None,
                 dropout: vec![0.0, 0.5, 0.0],
             }
         }

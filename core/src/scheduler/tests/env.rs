@@ -62,6 +62,10 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
             reference: None,
             better: Default::default(),
             replicates: Vec::new(),
+            margin: BTreeMap::new(),
+            adjustment: crate::sweep::Adjustment::default(),
+            matched: false,
+            choose_by: None,
         },
         retries: RetrySettings {
             max_attempts: 3,

@@ -150,6 +150,12 @@ pub const FIELDS: &[Field] = &[
         "the tested weights: of the epoch with the lowest validation loss, or of the last epoch",
     ),
     row(
+        "training.keep_by",
+        Kind::Modalities,
+        Some(Preset::Empty),
+        "the modalities in the validation whose loss decides about the best epoch, patience and plateau; empty for the primary modality alone",
+    ),
+    row(
         "training.shuffle",
         Kind::Word(&["once", "every_epoch"]),
         word("every_epoch"),

@@ -58,6 +58,7 @@ fn each_value_a_row_allows_fits_its_type() {
             Kind::Number { .. } => vec![0.25.into()],
             Kind::Word(words) => words.iter().map(|word| (*word).into()).collect(),
             Kind::Modality | Kind::Text => vec!["x".into()],
+            Kind::Modalities => vec![serde_json::json!([]), serde_json::json!(["audio", "x"])],
             Kind::Subsets => vec![serde_json::json!([]), serde_json::json!([["audio"], ["audio", "x"]])],
         };
         for value in extremes {
