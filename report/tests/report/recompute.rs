@@ -1,6 +1,9 @@
 //! Recomputes every exported statistic with scipy: nothing is exported that cannot be checked from the export.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use colearn_core::{
     failure::FailureReason,
@@ -12,29 +15,41 @@ use colearn_report::{Material, Provenance};
 
 use crate::{Written, made_up};
 
-/// Python with scipy, from `make .venv/stamp`.
-fn python() -> Option<std::path::PathBuf> {
+/// The Python of `make .venv/stamp`, if it has this package.
+fn python(package: &str) -> Option<PathBuf> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.venv/bin/python");
-    let probe = Command::new(&python).args(["-c", "from scipy.stats import bartlett"]).status();
-    if probe.is_ok_and(|status| status.success()) {
+    let probe = Command::new(&python).args(["-c", &format!("import {package}")]).output();
+    if probe.is_ok_and(|output| output.status.success()) {
         return Some(python);
     }
-    eprintln!("skipped: no scipy in .venv; `make .venv/stamp` installs it");
+    eprintln!("skipped: no {package} in .venv; `make .venv/stamp` installs it");
     None
 }
 
-/// What the script prints about the files of a report, and whether it finds that all agree.
-fn recomputed(folder: &Path) -> Option<(bool, String)> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../python/recompute.py");
-    let files = ["results.json", "results.csv", "results-long.csv"].map(|name| folder.join(name));
-    let output = Command::new(python()?).arg(script).args(files).output().unwrap();
+/// What a script prints about files of a report, and whether it finds nothing wrong.
+fn checked(package: &str, script: &str, folder: &Path, files: &[&str]) -> Option<(bool, String)> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+    let files = files.iter().map(|name| folder.join(name));
+    let output = Command::new(python(package)?).arg(script).args(files).output().unwrap();
     let said =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     Some((output.status.success(), said))
 }
 
+fn recomputed(folder: &Path) -> Option<(bool, String)> {
+    let files = ["results.json", "results.csv", "results-long.csv"];
+    checked("scipy", "../python/recompute.py", folder, &files)
+}
+
+fn fits_the_schema(folder: &Path) -> Option<(bool, String)> {
+    checked("jsonschema", "tests/check_schema.py", folder, &["results.json"])
+}
+
 fn agrees(what: &str, material: &Material, least: usize) {
     let report = Written::new(material);
+    if let Some((fits, said)) = fits_the_schema(report.0.path()) {
+        assert!(fits, "{what}: {said}");
+    }
     let Some((all, said)) = recomputed(report.0.path()) else { return };
     assert!(all, "{what}: {said}");
     let values = said.split_whitespace().rev().nth(5).and_then(|word| word.parse::<usize>().ok());
@@ -120,6 +135,24 @@ report: {metrics: [score, error], baseline: {lr: 1}, replicates: [fold]}
     }
     let provenance = Provenance { version: "0.1.0".to_owned(), ..Provenance::default() };
     agrees("folds", &Material { sweep, outcomes, failures: Vec::new(), reference: None, provenance }, 300);
+}
+
+#[test]
+fn a_key_that_nothing_describes_is_noticed() {
+    let report = Written::new(&made_up::paper());
+    let document: serde_json::Value = serde_json::from_str(&report.file("results.json")).unwrap();
+    for (pointer, key) in
+        [("", "extra"), ("/configurations/0", "extra"), ("/configurations/0/tasks/0", "seed")]
+    {
+        let mut wrong = document.clone();
+        let place = wrong.pointer_mut(pointer).and_then(|place| place.as_object_mut()).unwrap();
+        if place.remove(key).is_none() {
+            place.insert(key.to_owned(), 1.into());
+        }
+        std::fs::write(report.0.path().join("results.json"), wrong.to_string()).unwrap();
+        let Some((fits, said)) = fits_the_schema(report.0.path()) else { return };
+        assert!(!fits && said.contains(key), "{pointer}: {said}");
+    }
 }
 
 #[test]
