@@ -53,7 +53,7 @@ pub struct Group {
     /// Number of configurations that are compared with the baseline.
     pub compared: usize,
     /// Number of replicates that the configurations that are tested and the baseline all have.
-    pub replicates: usize,
+    pub complete: usize,
     /// The confidence level of the group: with several groups, each has its part of the error.
     pub confidence: f64,
     /// The method.
