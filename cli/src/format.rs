@@ -1,20 +1,72 @@
-//! The results table as text.
+//! Results in the formats of the command line.
+
+use std::io;
 
 use colearn_core::{names::short_path, settings::schema::MODALITY_DROPOUT, table::ResultsTable};
-use colearn_report::{heading_and_rows, next_step, setting_columns, summary_line, text, warnings};
+use colearn_report::{
+    Long, Material, Records, heading_and_rows, next_step, setting_columns, summary_line, text, warnings,
+};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use crate::args::Format;
 
-/// Renders `table` in `format`, ending in a newline.
-pub(crate) fn render(table: &ResultsTable, format: Format) -> String {
+/// Writes averages, or records of the long format.
+///
+/// # Errors
+/// If they cannot be written.
+pub(crate) fn write(
+    into: &mut dyn io::Write,
+    material: &Material,
+    table: &ResultsTable,
+    records: Option<Records>,
+    format: Format,
+) -> io::Result<()> {
+    let Some(records) = records else {
+        return match format {
+            Format::Table => into.write_all(for_people(table).as_bytes()),
+            Format::Csv => into.write_all(text::csv(table).as_bytes()),
+            Format::Json => text::json(into, material, table, None),
+            Format::Markdown => into.write_all(text::markdown(table, None).as_bytes()),
+            Format::Parquet => into.write_all(&parquet(table)?),
+        };
+    };
+    let long = Long::of(material, table, records);
     match format {
-        Format::Table => for_people(table),
-        Format::Csv => text::csv(table),
-        Format::Json => text::json(table, None),
-        Format::Markdown => text::markdown(table, None),
+        Format::Table => {
+            let (heading, rows) = long.for_people()?;
+            let words = ["name", "metric", "split", "modalities", "status", "reason", "curve"];
+            let text = columns(&heading, heading.clone(), rows, &words);
+            writeln!(into, "sweep {}\n{text}", table.sweep)
+        }
+        Format::Csv => long.csv(into),
+        Format::Json => long.json(into),
+        Format::Markdown => long.markdown(into),
+        Format::Parquet => into.write_all(&long_parquet(&long)?),
     }
 }
+
+#[cfg(feature = "parquet")]
+fn parquet(table: &ResultsTable) -> io::Result<Vec<u8>> {
+    colearn_report::parquet(table).map_err(io::Error::other)
+}
+
+#[cfg(feature = "parquet")]
+fn long_parquet(long: &Long<'_>) -> io::Result<Vec<u8>> {
+    long.parquet().map_err(io::Error::other)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn parquet(_: &ResultsTable) -> io::Result<Vec<u8>> {
+    Err(io::Error::other(NO_PARQUET))
+}
+
+#[cfg(not(feature = "parquet"))]
+fn long_parquet(_: &Long<'_>) -> io::Result<Vec<u8>> {
+    Err(io::Error::other(NO_PARQUET))
+}
+
+/// What is wrong with the format parquet in a program that does not have it.
+pub(crate) const NO_PARQUET: &str = "this program was built without the writer of Parquet: build it with `cargo build --release --features parquet -p colearn`, or use --format csv";
 
 /// Only one rule, below the heading.
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
@@ -32,20 +84,9 @@ fn for_people(table: &ResultsTable) -> String {
         // The modalities of a metric are on the next lines of its name.
         None => name.replace(" (", "\n(").replace(" + ", "\n+ "),
     });
-    let mut text = Table::new();
-    text.load_style(STYLE);
-    text.set_header(names);
-    for row in rows {
-        text.add_row(row.iter().map(|cell| cell.replace(" ± ", "±")));
-    }
-    for (index, column) in text.column_iter_mut().enumerate() {
-        // Between columns the rule has its own column, so the padding becomes two.
-        column.set_padding((u16::from(index > 0), 0));
-        // Numbers are right-aligned, words left-aligned.
-        let words = heading[index] == "note" || heading[index].contains("baseline");
-        column.set_cell_alignment(if words { CellAlignment::Left } else { CellAlignment::Right });
-    }
-    let mut text = format!("sweep {}\n{}\n{}\n", table.sweep, text.trim_fmt(), summary_line(table));
+    let rows = rows.into_iter().map(|row| row.iter().map(|cell| cell.replace(" ± ", "±")).collect());
+    let text = columns(&heading, names.collect(), rows.collect(), &["note", "baseline"]);
+    let mut text = format!("sweep {}\n{text}\n{}\n", table.sweep, summary_line(table));
     if let Some(step) = next_step(table) {
         text += &format!("{step}\n");
     }
@@ -53,6 +94,23 @@ fn for_people(table: &ResultsTable) -> String {
         text += &format!("warning: {warning}\n");
     }
     text
+}
+
+/// A table whose columns are named by `shown`. A column is left-aligned if its heading is one of these words, or ends
+/// in one; the others hold numbers.
+fn columns(heading: &[String], shown: Vec<String>, rows: Vec<Vec<String>>, words: &[&str]) -> String {
+    let mut text = Table::new();
+    text.load_style(STYLE);
+    text.set_header(shown);
+    text.add_rows(rows);
+    for (index, column) in text.column_iter_mut().enumerate() {
+        // Between columns the rule has its own column, so the padding becomes two.
+        column.set_padding((u16::from(index > 0), 0));
+        // Numbers are right-aligned, words left-aligned.
+        let is_words = heading.get(index).is_some_and(|name| words.iter().any(|word| name.ends_with(word)));
+        column.set_cell_alignment(if is_words { CellAlignment::Left } else { CellAlignment::Right });
+    }
+    text.trim_fmt()
 }
 
 #[cfg(test)]

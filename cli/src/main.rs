@@ -89,9 +89,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::List(arguments) => block_on(remote::list(&arguments)),
         Command::Status(arguments) => block_on(remote::status(&arguments)),
         Command::Watch(named) => block_on(remote::watch(&named)),
-        Command::Results { name, target, format } => {
-            block_on(remote::results(name.as_str(), &target, format))
-        }
+        Command::Results(arguments) => block_on(remote::results(&arguments)),
         Command::Report(arguments) => block_on(report::report(&arguments)),
         Command::Tasks(arguments) => block_on(remote::tasks(&arguments)),
         Command::Workers(arguments) => block_on(remote::workers(&arguments)),

@@ -6,6 +6,7 @@ mod cells;
 mod charts;
 mod error;
 mod folder;
+mod long;
 mod numbers;
 mod page;
 #[cfg(feature = "parquet")]
@@ -16,9 +17,12 @@ mod svg;
 pub mod text;
 mod verdicts;
 
+#[cfg(feature = "parquet")]
+pub use self::parquet::parquet;
 pub use cells::{heading_and_rows, metric_heading, setting_columns, summary_line, warnings};
 pub use error::ReportError;
 pub use folder::write;
+pub use long::{Long, Records};
 pub use reference::{Matched, Published, Reference, ReferenceError};
-pub use report_data::{FailureNote, Material, Provenance};
+pub use report_data::{FailureNote, Material, Provenance, Record};
 pub use verdicts::next_step;

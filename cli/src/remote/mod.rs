@@ -22,7 +22,7 @@ pub(crate) use self::{
     logs::logs,
     operate::{cancel, extend, pause, priority, remove, retry},
     pages::{sweep as get_sweep, workers as all_workers},
-    results::{failure_note, fetch_results, results},
+    results::{failure_note, fetch_results, own_provenance, results},
     status::{exit_of, follow, list, status, watch},
     submit::{read_sweep_file, submit, submit_to},
     tasks::tasks,

@@ -8,6 +8,7 @@ mod made_up;
 mod mixed_data;
 mod odd_sweeps;
 mod programs;
+mod recompute;
 mod reference;
 mod regression;
 mod replicates;

@@ -1,0 +1,69 @@
+//! `colearn results`, and the formats of results.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, builder::TypedValueParser as _};
+use colearn_core::id::SweepName;
+use colearn_report::Records;
+
+use super::{Target, places};
+
+/// Formats of results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// A table for the terminal.
+    Table,
+    /// One row per configuration: mean, standard deviation and interval of every metric.
+    Csv,
+    /// Everything that is known, for programs.
+    Json,
+    /// A table for notes and pull requests.
+    Markdown,
+    /// The rows of CSV with typed columns; in programs built with the cargo feature `parquet`.
+    Parquet,
+}
+
+/// The formats that `colearn run` prints at its end: text.
+pub(super) fn printed() -> impl clap::builder::TypedValueParser<Value = Format> {
+    clap::builder::EnumValueParser::<Format>::new().try_map(|format| match format {
+        Format::Parquet => Err("this format is no text: print another one, and when the sweep has ended, write the file with `colearn results NAME --format parquet --out FILE`"),
+        text => Ok(text),
+    })
+}
+
+pub(super) const AFTER_HELP: &str = "\
+docs/results.md describes every column and key. --format json has everything that is known of every task; with
+--per-seed or --history it has the records of the long format.";
+
+/// `colearn results`.
+#[derive(Args, Debug)]
+pub(crate) struct ResultsArgs {
+    /// The sweep's name.
+    pub(crate) name: SweepName,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Output format.
+    #[arg(long, value_enum, default_value_t = Format::Table)]
+    pub(crate) format: Format,
+    /// Print the results of every seed, not the averages: one record per configuration, seed and metric. Tasks without
+    /// a result are listed with the reason.
+    #[arg(long, conflicts_with = "history")]
+    pub(crate) per_seed: bool,
+    /// Print the curves of training: one record per configuration, seed, epoch and curve.
+    #[arg(long)]
+    pub(crate) history: bool,
+    /// Write to this file, which is replaced if it exists [default: standard output].
+    #[arg(long, value_name = "FILE", value_parser = places::path())]
+    pub(crate) out: Option<PathBuf>,
+}
+
+impl ResultsArgs {
+    /// The records of the long format, if these are wanted.
+    pub(crate) fn records(&self) -> Option<Records> {
+        match (self.per_seed, self.history) {
+            (true, _) => Some(Records::Metrics),
+            (_, true) => Some(Records::Epochs),
+            _ => None,
+        }
+    }
+}
