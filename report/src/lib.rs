@@ -4,6 +4,7 @@
 
 mod cells;
 mod charts;
+pub mod compare;
 mod error;
 mod folder;
 mod long;
@@ -13,6 +14,7 @@ mod page;
 mod parquet;
 mod reference;
 mod report_data;
+mod select;
 mod svg;
 pub mod text;
 mod verdicts;
@@ -25,4 +27,5 @@ pub use folder::write;
 pub use long::{Long, Records};
 pub use reference::{Matched, Published, Reference, ReferenceError};
 pub use report_data::{FailureNote, Material, Provenance, Record};
+pub use select::{Selection, UnknownName};
 pub use verdicts::next_step;

@@ -1,3 +1,5 @@
+mod chosen;
+
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -214,4 +216,28 @@ fn nothing_is_compared_without_a_baseline() {
     let table = ResultsTable::of(&plain, &outcomes);
     assert!(table.configurations.iter().all(|row| row.n == 2 && row.comparisons.is_empty()));
     assert!(table.baseline().is_none());
+}
+
+#[test]
+fn the_classes_have_their_scores() {
+    let with = |confusion: [[u64; 2]; 2]| {
+        let TaskOutcome::Done(result) = done(0.5) else { unreachable!("it is done") };
+        let confusion = confusion.map(Vec::from).to_vec();
+        TaskOutcome::Done(TaskResult { confusion, classes: vec!["a".into(), "b".into()], ..result })
+    };
+    let mut outcomes: HashMap<_, _> = [[[3, 1], [0, 4]], [[4, 0], [0, 4]]]
+        .into_iter()
+        .zip(0..)
+        .map(|(confusion, seed)| ((ConfigurationId(0), seed), with(confusion)))
+        .collect();
+    let scores =
+        |outcomes: &HashMap<_, _>| ResultsTable::of(&sweep(1, 2), outcomes).configurations[0].classes.clone();
+    let [a, b] = scores(&outcomes).try_into().unwrap();
+    assert_eq!((a.class.as_str(), a.support, b.class.as_str(), b.support), ("a", 8, "b", 8));
+    assert!(
+        (a.f1.mean - (6.0 / 7.0 + 1.0) / 2.0).abs() < 1e-12
+            && (b.f1.mean - (8.0 / 9.0 + 1.0) / 2.0).abs() < 1e-12
+    );
+    outcomes.insert((ConfigurationId(0), 1), done(0.5));
+    assert!(scores(&outcomes).is_empty(), "a result without a matrix");
 }
