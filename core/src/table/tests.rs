@@ -181,7 +181,7 @@ fn compares_seed_with_seed_over_those_that_both_have() {
     assert_eq!((judged.len(), judged[0].compared, judged[0].replicates), (1, 2, 3));
 }
 
-/// Deviations of 0.1 near 1, and a margin that all intervals are within.
+/// One configuration is slightly better, the other often perfect; all intervals are within a wide margin.
 #[test]
 fn verdicts_follow_the_settings_of_the_report() {
     let mut sweep = sweep(3, 5);
@@ -190,7 +190,7 @@ fn verdicts_follow_the_settings_of_the_report() {
         let way = [-1.0, 0.5, 0.0, -0.5, 1.0][seed as usize];
         outcomes.insert((ConfigurationId(0), seed), done(0.9));
         outcomes.insert((ConfigurationId(1), seed), done(0.91 + 0.009 * way));
-        outcomes.insert((ConfigurationId(2), seed), done(0.9 + 0.1 * way));
+        outcomes.insert((ConfigurationId(2), seed), done(if seed == 0 { 0.7 } else { 1.0 }));
     }
     let verdicts = |sweep: &Sweep| {
         let table = ResultsTable::of(sweep, &outcomes);
