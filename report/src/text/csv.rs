@@ -102,7 +102,7 @@ pub fn csv(table: &ResultsTable) -> String {
 }
 
 /// The text of records of equal length.
-pub(super) fn written(records: impl Iterator<Item = Vec<String>>) -> String {
+pub(crate) fn written(records: impl Iterator<Item = Vec<String>>) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for record in records {
         writer.write_record(&record).expect("records of equal length written to memory");
