@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -419,7 +420,13 @@ COLUMNS = {
 
 def read_csv(path: Path) -> Iterator[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+        for record in csv.DictReader(file):
+            yield {plain(name): plain(cell) for name, cell in record.items()}
+
+
+def plain(text: str) -> str:
+    """Text without the apostrophe that keeps a spreadsheet from evaluating it."""
+    return re.sub(r"^'(?=\s*[=+@＝＋－＠-])", "", text)
 
 
 def check_csv(checks: Checks, document: dict[str, Any], path: Path) -> None:

@@ -69,7 +69,7 @@ fn recompute(lab: &Lab) {
 const READ: &str = "
 import colearn_results as c
 same = lambda left, right: [list(row.items()) for row in left] == [list(row.items()) for row in right]
-assert same(c.results_rows('results.json'), c.results_rows('results.csv'))
+assert c.results_rows('results.json') == c.results_rows('results.csv')
 rows = c.long_rows('results-long.csv')
 assert len(rows) > 9 and same(rows, c.long_rows('long.json')) and same(rows, c.long_rows('results.json'))
 epochs = c.long_rows('history.csv')
