@@ -103,7 +103,7 @@ fn every_value_of_a_programs_sweep_is_exported_and_failed_tasks_too() {
     let tasks = document["configurations"][2]["tasks"].as_array().unwrap();
     assert_eq!((tasks[4]["status"].as_str(), &tasks[4]["metrics"]), (Some("failed"), &Value::Null));
     assert!(tasks[4]["message"].as_str().unwrap().contains("no luck"), "{}", tasks[4]);
-    assert_eq!((&tasks[0]["attempt"], &tasks[0]["history"][1]["loss"]), (&1.into(), &6.into()));
+    assert_eq!((&tasks[0]["attempt"], &tasks[0]["history"][1]["loss"]), (&1.into(), &6.0.into()));
     assert!(tasks[0]["recorded_at"].as_str().unwrap().ends_with('Z'), "{}", tasks[0]);
     assert!(!tasks[0]["worker"].as_str().unwrap().is_empty());
     let environment = &tasks[0]["environment"];

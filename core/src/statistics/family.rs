@@ -124,7 +124,7 @@ fn judge_group(rows: &mut [Row<'_>], question: &Question, total: usize, known: &
     let critical = pooled.ok().and_then(|pool| known.of(compared, pool.degrees, confidence));
     Group {
         compared,
-        complete: values.iter().map(Vec::len).min().unwrap_or(0),
+        replicates: values.iter().map(Vec::len).min().unwrap_or(0),
         confidence,
         method,
         reason,
