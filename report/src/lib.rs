@@ -4,9 +4,11 @@
 
 mod cells;
 mod charts;
+mod choice;
 mod error;
 mod folder;
 mod long;
+mod meaning;
 mod numbers;
 mod page;
 #[cfg(feature = "parquet")]

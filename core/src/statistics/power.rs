@@ -90,7 +90,13 @@ impl Undecided {
 mod tests {
     use super::*;
 
-    fn needed(difference: f64, deviation: f64, margin: Option<f64>, method: Method, rows: usize) -> Option<usize> {
+    fn needed(
+        difference: f64,
+        deviation: f64,
+        margin: Option<f64>,
+        method: Method,
+        rows: usize,
+    ) -> Option<usize> {
         let test = Test { method, rows, pooled: rows, confidence: 0.95 };
         let undecided = Undecided { pairs: 5, difference, deviation, margin, test };
         undecided.needed(&mut CriticalValues::default())

@@ -23,7 +23,11 @@ fn configurations(differences: &[f64], seeds: usize) -> Values {
 fn the_verdict_knows_the_direction_and_the_margin() {
     let values = configurations(&[0.1, -0.1, 0.0, 0.002], 8);
     let [better, worse, open] = [Verdict::Positive, Verdict::Negative, Verdict::Inconclusive].map(Some);
-    assert_eq!(verdicts(&values, &QUESTION), [better, worse, open, open], "without a margin nothing is equivalent");
+    assert_eq!(
+        verdicts(&values, &QUESTION),
+        [better, worse, open, open],
+        "without a margin nothing is equivalent"
+    );
     let lower = Question { higher_is_better: false, ..QUESTION };
     assert_eq!(verdicts(&values, &lower), [worse, better, open, open]);
     let same = Some(Verdict::Equivalent);
@@ -157,8 +161,7 @@ fn what_is_not_tested_stays_in_the_family() {
 #[test]
 fn the_family_is_over_all_baselines() {
     let groups = [configurations(&[0.01, 0.02, 0.0], 6), configurations(&[0.01], 6)];
-    let (found, how) =
-        judged_groups(&[&groups[0], &groups[1]], &QUESTION, &mut CriticalValues::default());
+    let (found, how) = judged_groups(&[&groups[0], &groups[1]], &QUESTION, &mut CriticalValues::default());
     assert!((how[0].confidence - 0.95_f64.powf(0.75)).abs() < 1e-12, "{how:?}");
     assert!((how[1].confidence - 0.95_f64.powf(0.25)).abs() < 1e-12, "{how:?}");
     let alone = found[1][0];
