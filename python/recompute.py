@@ -1,8 +1,8 @@
 """Recompute every statistic of a sweep from its exported results, with scipy alone.
 
     colearn results mine --format json > results.json
-    python recompute.py results.json                     # or with the other files of a report:
-    python recompute.py results.json results.csv results-long.csv
+    python recompute.py results.json
+    python recompute.py reports/mine                     # the folder of a report: also results.csv, results-long.csv
 
 Nothing here is part of colearn: formulas and integrals are written anew, from docs/statistics.md. Prints the number of
 values that agree, and every value that does not; then the exit code is 1. Needs scipy 1.13 or later.
@@ -16,6 +16,7 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -224,7 +225,7 @@ def residual_variance(values: list[np.ndarray]) -> tuple[str, float | None, floa
     """Reason, mean square, and the p-values of Bartlett's test and of the F-test of the baseline."""
     replicates = min((len(row) for row in values), default=0)
     if len(values) < 2 or replicates < MIN_PAIRS:
-        return "too_few_replicates", None, None, None
+        return "too_few_seeds", None, None, None
     table = np.array(values)
     largest = float(np.abs(table).max())
     residuals = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
@@ -272,7 +273,7 @@ class Group:
 
     def check(self, checks: Checks, place: str, said: dict[str, Any]) -> None:
         found = {
-            "compared": len(self.pairs), "replicates": self.replicates, "confidence": self.confidence,
+            "compared": len(self.pairs), "complete": self.replicates, "confidence": self.confidence,
             "method": self.method, "reason": self.reason, "critical": self.critical, "degrees": self.degrees,
             "mean_square": self.mean_square, "bartlett_p": self.bartlett, "baseline_p": self.baseline,
         }  # fmt: skip
@@ -498,12 +499,12 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def read_csv(path: str) -> Iterator[dict[str, str]]:
-    with open(path, encoding="utf-8", newline="") as file:
+def read_csv(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
         yield from csv.DictReader(file)
 
 
-def check_csv(checks: Checks, document: dict[str, Any], path: str) -> None:
+def check_csv(checks: Checks, document: dict[str, Any], path: Path) -> None:
     rows = {row["id"]: row for row in document["configurations"]}
     for record in read_csv(path):
         row = rows.pop(record["id"])
@@ -513,11 +514,11 @@ def check_csv(checks: Checks, document: dict[str, Any], path: str) -> None:
             said |= {column: comparison.get(key) for column, key in COLUMNS.items()}
             for column, value in said.items():
                 cell = record[f"{metric}_{column}"]
-                checks.equal(f"{path}: {row['name']} {metric}_{column}", float(cell) if cell else None, value)
-    checks.equal(f"{path}: rows that are missing", len(rows), 0)
+                checks.equal(f"{path.name}: {row['name']} {metric}_{column}", float(cell) if cell else None, value)
+    checks.equal(f"{path.name}: rows that are missing", len(rows), 0)
 
 
-def check_long(checks: Checks, document: dict[str, Any], path: str) -> None:
+def check_long(checks: Checks, document: dict[str, Any], path: Path) -> None:
     replicates = document["replicates"]
     found: dict[tuple[str, ...], str] = {}
     for record in read_csv(path):
@@ -525,36 +526,45 @@ def check_long(checks: Checks, document: dict[str, Any], path: str) -> None:
         name = record["metric"] + (f"@{record['modalities']}" if record["modalities"] else "")
         name = f"valid/{name}" if record["split"] == "valid" else name
         key = (record["configuration"], member, record["seed"], name)
-        checks.equal(f"{path}: {key} once", key in found, False)
+        checks.equal(f"{path.name}: {key} once", key in found, False)
         found[key] = record["value"] or record["status"]
     for row in document["configurations"]:
         for task in row["tasks"]:
             key = (row["id"], task["configuration"], str(task["seed"]))
             for metric, value in (task["metrics"] or {"": task["status"]}).items():
                 said = found.pop((*key, metric), None)
-                checks.equal(f"{path}: {key} {metric}", float(said) if said and metric else said, value)
-    checks.equal(f"{path}: further records", sorted(found), [])
+                checks.equal(f"{path.name}: {key} {metric}", float(said) if said and metric else said, value)
+    checks.equal(f"{path.name}: further records", sorted(found), [])
 
 
-def main(arguments: list[str]) -> int:
-    if not 1 <= len(arguments) <= 3:
-        print(__doc__, file=sys.stderr)
-        return 2
-    with open(arguments[0], encoding="utf-8") as file:
-        document = json.load(file)
-    if document.get("schema") != 2:
-        print(f"{arguments[0]} has schema {document.get('schema', 1)}; this script reads schema 2", file=sys.stderr)
-        return 2
+def check(path: Path) -> Checks:
+    """Checks a file of results, or the folder of a report."""
     checks = Checks()
+    file = path / "results.json" if path.is_dir() else path
+    document = json.loads(file.read_text(encoding="utf-8"))
+    if document.get("schema") != 2:
+        sys.exit(f"{file} has schema {document.get('schema', 1)}; this script reads schema 2")
     check_document(checks, document)
     check_chosen(checks, document)
     check_classes(checks, document)
-    for check, path in zip((check_csv, check_long), arguments[1:], strict=False):
-        check(checks, document, path)
-    for wrong in checks.wrong:
-        print(wrong)
-    print(f"{checks.agreed} values agree, {len(checks.wrong)} do not")
-    return 1 if checks.wrong else 0
+    if path.is_dir():
+        check_csv(checks, document, path / "results.csv")
+        check_long(checks, document, path / "results-long.csv")
+    return checks
+
+
+def main(arguments: list[str]) -> int:
+    if not arguments:
+        print(__doc__, file=sys.stderr)
+        return 2
+    wrong = 0
+    for argument in arguments:
+        checks = check(Path(argument))
+        for line in checks.wrong:
+            print(line)
+        print(f"{argument}: {checks.agreed} values agree, {len(checks.wrong)} do not")
+        wrong += len(checks.wrong)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

@@ -2,15 +2,20 @@
 
 use std::io;
 
-use colearn_core::{names::short_path, settings::schema::MODALITY_DROPOUT, table::ResultsTable};
-use colearn_report::{
-    Long, Material, Records, heading_and_rows, next_step, setting_columns, summary_line, text, warnings,
+use colearn_core::{
+    names::short_path, settings::schema::MODALITY_DROPOUT, table::ResultsTable, text::counted_len,
 };
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use colearn_report::{
+    Long, Material, Records, heading_and_rows, next_step, row_names, setting_columns, summary_line, text,
+    warnings,
+};
 
-use crate::args::Format;
+use crate::{
+    args::Format,
+    layout::{Column, Role, fitted, width},
+};
 
-/// Writes averages, or records of the long format.
+/// Writes averages, or records of the long format; `hidden` rows of the table were left out.
 ///
 /// # Errors
 /// If they cannot be written.
@@ -18,30 +23,39 @@ pub(crate) fn write(
     into: &mut dyn io::Write,
     material: &Material,
     table: &ResultsTable,
-    records: Option<Records>,
+    long: Option<Records>,
+    hidden: usize,
     format: Format,
 ) -> io::Result<()> {
-    let Some(records) = records else {
+    let Some(long) = long else {
         return match format {
-            Format::Table => into.write_all(for_people(table).as_bytes()),
+            Format::Table => into.write_all(for_people(table, hidden, width()).as_bytes()),
             Format::Csv => into.write_all(text::csv(table).as_bytes()),
             Format::Json => text::json(into, material, table, None),
-            Format::Markdown => into.write_all(text::markdown(table, None).as_bytes()),
+            Format::Markdown => {
+                into.write_all(text::markdown(table, None).as_bytes())?;
+                if hidden > 0 { writeln!(into, "\n{}", not_shown(hidden)) } else { Ok(()) }
+            }
+            Format::Latex => into.write_all(text::latex(table).as_bytes()),
             Format::Parquet => into.write_all(&parquet(table)?),
         };
     };
-    let long = Long::of(material, table, records);
+    let long = Long::of(material, table, long);
     match format {
         Format::Table => {
             let (heading, rows) = long.for_people()?;
             let words = ["name", "metric", "split", "modalities", "status", "reason", "curve"];
-            let text = columns(&heading, heading.clone(), rows, &words);
-            writeln!(into, "sweep {}\n{text}", table.sweep)
+            let text = fitted(&records(&heading, &rows, &words), &[], usize::MAX);
+            writeln!(into, "sweep {}\n{text}", table.sweep)?;
+            if hidden > 0 { writeln!(into, "{}", not_shown(hidden)) } else { Ok(()) }
         }
         Format::Csv => long.csv(into),
         Format::Json => long.json(into),
         Format::Markdown => long.markdown(into),
         Format::Parquet => into.write_all(&long_parquet(&long)?),
+        Format::Latex => {
+            Err(io::Error::other("LaTeX has the averages only: leave out --per-seed and --history"))
+        }
     }
 }
 
@@ -68,25 +82,13 @@ fn long_parquet(_: &Long<'_>) -> io::Result<Vec<u8>> {
 /// What is wrong with the format parquet in a program that does not have it.
 pub(crate) const NO_PARQUET: &str = "this program was built without the writer of Parquet: build it with `cargo build --release --features parquet -p colearn`, or use --format csv";
 
-/// Only one rule, below the heading.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
-
-/// Two blanks between columns and one rule below the heading. The table of a sweep with two modalities then fits a
-/// terminal of a hundred columns.
-fn for_people(table: &ResultsTable) -> String {
-    let (heading, rows) = heading_and_rows(table);
-    let settings = setting_columns(table);
-    let names = heading.iter().enumerate().map(|(index, name)| match settings.get(index) {
-        Some(path) => match path.strip_prefix(MODALITY_DROPOUT) {
-            Some(modality) => format!("dropout\n{modality}"),
-            None => short_path(path, &settings).to_owned(),
-        },
-        // The modalities of a metric are on the next lines of its name.
-        None => name.replace(" (", "\n(").replace(" + ", "\n+ "),
-    });
-    let rows = rows.into_iter().map(|row| row.iter().map(|cell| cell.replace(" ± ", "±")).collect());
-    let text = columns(&heading, names.collect(), rows.collect(), &["note", "baseline"]);
-    let mut text = format!("sweep {}\n{text}\n{}\n", table.sweep, summary_line(table));
+/// The table of averages, its legend, and how many rows it does not show.
+fn for_people(table: &ResultsTable, hidden: usize, width: usize) -> String {
+    let mut text = format!("sweep {}\n{}\n", table.sweep, fitted(&averages(table), &row_names(table), width));
+    if hidden > 0 {
+        text += &format!("{}\n", not_shown(hidden));
+    }
+    text += &format!("{}\n", summary_line(table));
     if let Some(step) = next_step(table) {
         text += &format!("{step}\n");
     }
@@ -96,21 +98,51 @@ fn for_people(table: &ResultsTable) -> String {
     text
 }
 
-/// A table whose columns are named by `shown`. A column is left-aligned if its heading is one of these words, or ends
-/// in one; the others hold numbers.
-fn columns(heading: &[String], shown: Vec<String>, rows: Vec<Vec<String>>, words: &[&str]) -> String {
-    let mut text = Table::new();
-    text.load_style(STYLE);
-    text.set_header(shown);
-    text.add_rows(rows);
-    for (index, column) in text.column_iter_mut().enumerate() {
-        // Between columns the rule has its own column, so the padding becomes two.
-        column.set_padding((u16::from(index > 0), 0));
-        // Numbers are right-aligned, words left-aligned.
-        let is_words = heading.get(index).is_some_and(|name| words.iter().any(|word| name.ends_with(word)));
-        column.set_cell_alignment(if is_words { CellAlignment::Left } else { CellAlignment::Right });
-    }
-    text.trim_fmt()
+/// The note about the rows that `--top` leaves out.
+pub(crate) fn not_shown(rows: usize) -> String {
+    format!("{} not shown; leave out --top to see all", counted_len(rows, "more configuration"))
+}
+
+/// The columns of averages.
+fn averages(table: &ResultsTable) -> Vec<Column> {
+    let (heading, rows) = heading_and_rows(table);
+    let settings = setting_columns(table);
+    let metrics = settings.len() + 1..settings.len() + 1 + table.metrics.len();
+    let column = |(index, name): (usize, &String)| {
+        let role = match index {
+            _ if index <= settings.len() => Role::Key,
+            // The verdict is about the first metric.
+            _ if index == metrics.start => Role::First,
+            _ if metrics.contains(&index) => Role::Moves,
+            _ => Role::Breaks,
+        };
+        let words = !metrics.contains(&index) && index > settings.len();
+        let heading = match settings.get(index) {
+            Some(path) => match path.strip_prefix(MODALITY_DROPOUT) {
+                Some(modality) => format!("dropout\n{modality}"),
+                None => short_path(path, &settings).to_owned(),
+            },
+            // The modalities of a metric are on the next lines of its name.
+            None => name.replace(" (", "\n(").replace(" + ", "\n+ ").replace(" vs baseline", "\nvs baseline"),
+        };
+        let cell = |row: &Vec<String>| {
+            let cell = row.get(index).cloned().unwrap_or_default().replace(" ± ", "±");
+            if words { cell.replace(" [", "\n[") } else { cell }
+        };
+        Column { heading, cells: rows.iter().map(cell).collect(), words, role }
+    };
+    heading.iter().enumerate().map(column).collect()
+}
+
+/// The columns of records. Those with these headings hold words, the others numbers.
+fn records(heading: &[String], rows: &[Vec<String>], words: &[&str]) -> Vec<Column> {
+    let column = |(index, name): (usize, &String)| Column {
+        heading: name.clone(),
+        cells: rows.iter().map(|row| row.get(index).cloned().unwrap_or_default()).collect(),
+        words: words.contains(&name.as_str()),
+        role: Role::Key,
+    };
+    heading.iter().enumerate().map(column).collect()
 }
 
 #[cfg(test)]
@@ -150,21 +182,61 @@ mod tests {
         text.lines().skip(1).take_while(|line| !line.starts_with("mean ±")).collect()
     }
 
+    fn widest(lines: &[&str]) -> usize {
+        lines.iter().map(|line| line.chars().count()).max().unwrap_or(0)
+    }
+
     #[test]
-    fn the_table_of_the_demo_fits_a_hundred_columns() {
-        let text = for_people(&table(DEMO, &[]));
-        let lines = lines(&text);
-        assert_eq!(lines.len(), 2 + 1 + 8, "two lines of heading, one rule, the rows:\n{text}");
-        let widest = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-        assert!(widest <= 100, "{widest} columns:\n{text}");
-        assert!(lines[2].chars().all(|character| character == '─'), "{text}");
-        assert!(text.contains("neutral -0.0") || text.contains("neutral +0.0"), "{text}");
-        assert!(lines[10].ends_with("  baseline"), "{text}");
+    fn the_table_of_the_demo_fits_eighty_columns() {
+        let table = table(DEMO, &[]);
+        let text = for_people(&table, 0, 80);
+        let narrow = lines(&text);
+        assert!(widest(&narrow) <= 80, "{text}");
+        // Heading, rule and rows of the first metric with its verdict; the same of the other metrics.
+        assert_eq!(narrow.len(), (2 + 1 + 8) + 1 + (2 + 1 + 8), "{text}");
+        assert!(narrow[2].chars().all(|character| character == '─'), "{text}");
+        assert!(text.contains("inconclusive -0.0") && narrow[10].ends_with("  baseline"), "{text}");
+        let text = for_people(&table, 0, 100);
+        let middle = lines(&text);
+        assert!(widest(&middle) <= 100, "{text}");
+        // The interval is on a line of its own.
+        assert_eq!(middle.len(), 2 + 1 + 7 * 2 + 1, "{text}");
+        let text = for_people(&table, 0, 200);
+        assert_eq!(lines(&text).len(), 2 + 1 + 8, "{text}");
+        // Whatever the width, each number is there once.
+        let numbers = |width| {
+            let text = for_people(&table, 0, width);
+            let mut words: Vec<String> = lines(&text)
+                .concat()
+                .split_whitespace()
+                .filter(|it| it.contains('±'))
+                .map(str::to_owned)
+                .collect();
+            words.sort();
+            words
+        };
+        assert_eq!(numbers(80), numbers(200));
+        assert!(for_people(&table, 3, 80).contains("\n3 more configurations not shown"), "{text}");
+    }
+
+    #[test]
+    fn a_table_with_many_settings_names_its_rows() {
+        let mut table = table(DEMO, &[]);
+        for path in
+            ["model.hidden", "model.layers", "model.dropout", "training.learning_rate", "training.epochs"]
+        {
+            for row in &mut table.configurations {
+                row.values.insert(path.to_owned(), "a long value of this setting".into());
+            }
+        }
+        let text = for_people(&table, 0, 80);
+        assert!(widest(&lines(&text)) <= 80, "{text}");
+        assert!(text.contains("audio=0.95 video=0.95  ") && !text.contains("a long value"), "{text}");
     }
 
     #[test]
     fn the_readme_shows_the_table_as_it_is_printed() {
-        let text = for_people(&table(DEMO, &[]));
+        let text = for_people(&table(DEMO, &[]), 0, 80);
         let printed = lines(&text);
         let begin = README.find(&format!("{}\n{}\n", printed[0], printed[1]));
         let shown: Vec<&str> = README[begin.expect("the README has the heading of the table")..]
@@ -182,7 +254,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_noted_and_what_was_measured_stands_below_the_name() {
-        let text = for_people(&table(DEMO, &[(2, 3)]));
+        let text = for_people(&table(DEMO, &[(2, 3)]), 0, 200);
         assert!(lines(&text)[0].ends_with("note"), "{text}");
         assert!(
             text.contains("4 of 5") && text.contains("over 4 pairs") && text.contains("partial"),
@@ -192,7 +264,7 @@ mod tests {
         for name in &mut table.metrics[1..] {
             name.push_str("@language+audio");
         }
-        let text = for_people(&table);
+        let text = for_people(&table, 0, 200);
         let heading: Vec<&str> = lines(&text).into_iter().take_while(|line| !line.contains('─')).collect();
         assert_eq!(heading.len(), 3, "{text}");
         assert!(heading[1].contains("(language") && heading[2].contains("+ audio)"), "{text}");

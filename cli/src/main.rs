@@ -31,6 +31,7 @@ mod format;
 mod init;
 mod interrupt;
 mod introduction;
+mod layout;
 mod local_worker;
 mod needs;
 mod output;

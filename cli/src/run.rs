@@ -95,7 +95,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     fetched.warn(arguments.format);
     let has_failures = !fetched.failures.is_empty();
     let (material, table) = fetched.into_material(own_provenance());
-    match output::stream(|into| format::write(into, &material, &table, None, arguments.format)) {
+    match output::stream(|into| format::write(into, &material, &table, None, 0, arguments.format)) {
         // The reader has closed the output; the exit code still reports how the sweep ended.
         Err(Failure { exit: Exit::PipeClosed, .. }) => {}
         Err(failure) => {

@@ -164,6 +164,13 @@ pub fn heading_and_rows(table: &ResultsTable) -> (Vec<String>, Vec<Vec<String>>)
     (heading, rows)
 }
 
+/// The names of the rows of [`heading_and_rows`].
+#[must_use]
+pub fn row_names(table: &ResultsTable) -> Vec<String> {
+    let configurations = table.configurations.iter().map(|row| row.name.clone());
+    configurations.chain(table.chosen.iter().map(|chosen| choice::name(table, chosen))).collect()
+}
+
 /// What tells the replicates of a row apart: `seed`, or `fold and seed`.
 pub(crate) fn replicated_by(table: &ResultsTable) -> String {
     let mut names: Vec<String> = table.replicates.iter().map(|path| one_line(path)).collect();

@@ -2,7 +2,7 @@
 
 use colearn_core::{
     table::{Choice, ChosenRow, ResultsTable},
-    text::{counted_len, one_line},
+    text::one_line,
 };
 
 use crate::cells::{metric_heading, replicate_noun};
@@ -12,14 +12,12 @@ pub(crate) fn metric(table: &ResultsTable) -> Option<String> {
     table.choose_by.as_deref().map(|by| metric_heading(table, by))
 }
 
-/// The name of the row: `chosen by valid/accuracy`. With several baselines it says which one it is compared with.
+/// The name of the row: `chosen`. With several baselines it says which one it is compared with.
 pub(crate) fn name(table: &ResultsTable, chosen: &ChosenRow) -> String {
-    let mut text = format!("chosen by {}", metric_heading(table, &chosen.by));
-    if table.chosen.len() > 1 {
-        let baseline = table.row_of(chosen.baseline).map_or_else(String::new, |row| row.name.clone());
-        text.push_str(&format!(" against {}", one_line(&baseline)));
+    match table.row_of(chosen.baseline).filter(|_| table.chosen.len() > 1) {
+        Some(baseline) => format!("chosen against {}", one_line(&baseline.name)),
+        None => "chosen".to_owned(),
     }
-    text
 }
 
 /// How often each configuration was chosen: `audio=0.8 video=0.8 (3), audio=0.9 video=0.9 (2)`.
@@ -45,20 +43,14 @@ pub(crate) fn explained(table: &ResultsTable) -> Option<String> {
         several => format!(" ({} rows)", several.len()),
     };
     Some(format!(
-        "chosen by {by}: for each {noun} the configuration that is best on validation, as one comparison of its own{made}"
+        "chosen: for each {noun} the configuration with the best {by}, as one comparison of its own{made}"
     ))
 }
 
 /// Which configuration is marked as best, or why none is.
 pub(crate) fn best(table: &ResultsTable) -> String {
-    let with_results = table.configurations.iter().filter(|row| row.n > 0).count();
-    match (metric(table), table.chosen_row()) {
-        (Some(by), Some(_)) => {
-            format!(
-                "the best is the one with the best {by} of {}",
-                counted_len(with_results, "configuration")
-            )
-        }
+    match (metric(table), table.best) {
+        (Some(by), Some(_)) => format!("the best is the one with the best mean {by}"),
         (Some(by), None) => format!("none is called the best, as not all results have {by}"),
         (None, _) => {
             "none is called the best: `report.choose_by` names no metric to choose by, and the best of \

@@ -31,11 +31,12 @@ def names(schema: Any) -> set[str]:
     return own.union(*(names(part) for part in schema.values()))
 
 
-def main(path: str) -> int:
+def main(paths: list[str]) -> int:
     schema = json.loads((DOCS / "results.schema.json").read_text(encoding="utf-8"))
-    document = json.loads(Path(path).read_text(encoding="utf-8"))
     validator = jsonschema.Draft202012Validator(closed(schema))
-    wrong = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(document)]
+    documents = [json.loads(Path(path).read_text(encoding="utf-8")) for path in paths]
+    errors = [error for document in documents for error in validator.iter_errors(document)]
+    wrong = [f"{error.json_path}: {error.message}" for error in errors]
     text = (DOCS / "results.md").read_text(encoding="utf-8")
     wrong += [f"docs/results.md does not name `{name}`" for name in sorted(names(schema)) if f"`{name}`" not in text]
     for line in wrong[:20]:
@@ -44,4 +45,4 @@ def main(path: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))

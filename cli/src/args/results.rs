@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, builder::TypedValueParser as _};
 use colearn_core::id::SweepName;
-use colearn_report::Records;
+use colearn_report::{Records, Selection};
 
 use super::{Target, places};
 
@@ -19,6 +19,8 @@ pub(crate) enum Format {
     Json,
     /// A table for notes and pull requests.
     Markdown,
+    /// A table for documents, with intervals and marks of significance; it needs the package booktabs.
+    Latex,
     /// The rows of CSV with typed columns; in programs built with the cargo feature `parquet`.
     Parquet,
 }
@@ -32,6 +34,9 @@ pub(super) fn printed() -> impl clap::builder::TypedValueParser<Value = Format> 
 }
 
 pub(super) const AFTER_HELP: &str = "\
+A table is as wide as the terminal, but at least 80 columns; in a file or pipe it is as wide as COLUMNS says, or 80. Where
+that is too narrow, intervals go to a second line, and metrics to further blocks.
+
 docs/results.md describes every column and key. --format json has everything that is known of every task; with
 --per-seed or --history it has the records of the long format.";
 
@@ -52,9 +57,42 @@ pub(crate) struct ResultsArgs {
     /// Print the curves of training: one record per configuration, seed, epoch and curve.
     #[arg(long)]
     pub(crate) history: bool,
+    #[command(flatten)]
+    pub(crate) shown: ShownArgs,
     /// Write to this file, which is replaced if it exists [default: standard output].
     #[arg(long, value_name = "FILE", value_parser = places::path())]
     pub(crate) out: Option<PathBuf>,
+}
+
+/// What is shown of the results, and in which order.
+#[derive(Args, Debug)]
+pub(crate) struct ShownArgs {
+    /// The settings to show, separated by commas, also such as the sweep file does not vary [default: those that
+    /// distinguish the configurations].
+    #[arg(long, value_name = "SETTINGS", value_delimiter = ',')]
+    pub(crate) columns: Option<Vec<String>>,
+    /// A metric to show, also such as the sweep file does not name; the option can be repeated [default: those of the
+    /// sweep file]. The first one is that of the verdicts. With CSV, JSON, Parquet and records, the others are left out.
+    #[arg(long, value_name = "METRIC")]
+    pub(crate) metric: Vec<String>,
+    /// Sort by a metric, the best first, or by a setting, the lowest first; `-` before the name turns the order.
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    pub(crate) sort: Option<String>,
+    /// Show this many configurations; a note says how many are left out.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) top: Option<u32>,
+}
+
+impl ShownArgs {
+    /// The selection of the report.
+    pub(crate) fn selection(&self) -> Selection {
+        Selection {
+            columns: self.columns.clone(),
+            metrics: self.metric.clone(),
+            sort: self.sort.clone(),
+            top: self.top.map(|rows| rows as usize),
+        }
+    }
 }
 
 impl ResultsArgs {

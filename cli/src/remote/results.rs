@@ -41,14 +41,38 @@ pub(crate) async fn results(arguments: &ResultsArgs) -> Outcome {
     let fetched = fetch_results(&mut connection.sweeps, name.as_str()).await?;
     connection.close().await;
     fetched.warn(*format);
-    let (material, table) = fetched.into_material(own_provenance());
-    let write =
-        |into: &mut dyn io::Write| format::write(into, &material, &table, arguments.records(), *format);
+    let (mut material, mut table) = fetched.into_material(own_provenance());
+    let selection = arguments.shown.selection();
+    let hidden = selection.apply(&mut table).map_err(|unknown| Failure::new(Exit::Usage, unknown))?;
+    let is_for_people = matches!(format, Format::Table | Format::Markdown | Format::Latex);
+    if !selection.metrics.is_empty() && (!is_for_people || arguments.records().is_some()) {
+        keep_metrics(&mut material, &mut table);
+    }
+    if hidden > 0 && !matches!(format, Format::Table | Format::Markdown) {
+        errln!("{}", format::not_shown(hidden));
+    }
+    let write = |into: &mut dyn io::Write| {
+        format::write(into, &material, &table, arguments.records(), hidden, *format)
+    };
     match out {
         None => output::stream(write)?,
         Some(path) => in_file(path, write)?,
     }
     Ok(Exit::Success)
+}
+
+/// Removes all metrics that the table does not show.
+fn keep_metrics(material: &mut Material, table: &mut ResultsTable) {
+    let shown = &table.metrics;
+    for row in &mut table.configurations {
+        row.metrics.retain(|name, _| shown.contains(name));
+        row.comparisons.retain(|name, _| shown.contains(name));
+    }
+    for outcome in material.outcomes.values_mut() {
+        if let TaskOutcome::Done(result) = outcome {
+            result.metrics.retain(|name, _| shown.contains(name));
+        }
+    }
 }
 
 /// Refuses to write Parquet where that cannot be, or where a person would look at it.

@@ -43,7 +43,7 @@ fn recompute(lab: &Lab) {
     for (file, arguments) in [
         ("results.json", &["--format", "json"][..]),
         ("results.csv", &["--format", "csv"]),
-        ("long.csv", &["--per-seed", "--format", "csv"]),
+        ("results-long.csv", &["--per-seed", "--format", "csv"]),
         ("long.json", &["--per-seed", "--format", "json"]),
         ("history.csv", &["--history", "--format", "csv"]),
         ("history.json", &["--history", "--format", "json"]),
@@ -61,7 +61,7 @@ fn recompute(lab: &Lab) {
         let said = text(&output.stdout) + &text(&output.stderr);
         assert!(output.status.success(), "{arguments:?}: {said}");
     };
-    run(&[folder.join("recompute.py").to_str().unwrap(), "results.json", "results.csv", "long.csv"]);
+    run(&[folder.join("recompute.py").to_str().unwrap(), "."]);
     run(&["-c", READ]);
 }
 
@@ -70,7 +70,7 @@ const READ: &str = "
 import colearn_results as c
 same = lambda left, right: [list(row.items()) for row in left] == [list(row.items()) for row in right]
 assert same(c.results_rows('results.json'), c.results_rows('results.csv'))
-rows = c.long_rows('long.csv')
+rows = c.long_rows('results-long.csv')
 assert len(rows) > 9 and same(rows, c.long_rows('long.json')) and same(rows, c.long_rows('results.json'))
 epochs = c.long_rows('history.csv')
 assert len(epochs) > 9 and same(epochs, c.long_rows('history.json'))

@@ -23,6 +23,7 @@ pub use family::{Group, Pair, Question, Row, judge};
 pub use holm::holm;
 pub use homogeneity::Reason;
 pub use maximum::CriticalValues;
+pub use pairing::welch_test;
 pub use power::MAX_NEEDED;
 pub use ranks::Ranks;
 pub use summary::Summary;

@@ -110,6 +110,8 @@ pub(crate) struct Outline {
     pub(crate) max_tasks_span: Option<Span>,
     /// The positions where the dropout of a modality is 1.
     pub(crate) always_dropped: Vec<(String, Span)>,
+    /// The values of settings that are checked against each other, with their positions.
+    pub(crate) checked: Vec<(String, Value, Span)>,
 }
 
 /// The largest `max_tasks`.
@@ -138,6 +140,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
         replicates_span: Span::default(),
         max_tasks_span: None,
         always_dropped: Vec::new(),
+        checked: Vec::new(),
     };
     let entries = match &root.value {
         Raw::Map(entries) => entries.as_slice(),
@@ -184,6 +187,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
     }
     outline.report.matched = baselines::are_matched(&outline);
     outline.always_dropped = mentions.always_dropped;
+    outline.checked = mentions.checked;
     outline
 }
 

@@ -4,6 +4,7 @@
 
 mod again;
 mod files;
+mod long;
 mod made_up;
 mod mixed_data;
 mod odd_sweeps;

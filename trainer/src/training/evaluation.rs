@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::{
     plan::Plan,
+    replacement,
     source::{DataSource, SplitTensors, Truth},
 };
 use crate::{
@@ -65,9 +66,10 @@ pub(super) struct Evaluations {
 }
 
 impl Evaluations {
-    /// Evaluates the members of a cohort, of which `plan` is one: all have the same subsets.
-    pub(super) fn of(model: &dyn Model, source: &DataSource, split: &SplitTensors, plan: &Plan) -> Self {
-        let on = |present: &[bool]| evaluate(model, source, split, present);
+    /// Evaluates the members of a cohort, which all have the same subsets.
+    pub(super) fn of(model: &dyn Model, source: &DataSource, split: &SplitTensors, plans: &[&Plan]) -> Self {
+        let on = |present: &[bool]| evaluate(model, source, split, present, plans);
+        let plan = plans[0];
         Self { alone: on(&plan.alone()), subsets: plan.subsets.iter().map(|present| on(present)).collect() }
     }
 
@@ -93,18 +95,24 @@ impl Evaluations {
     }
 }
 
-/// Evaluates every member on a split. `present` says which modalities are present, in the order of the data set.
+/// Evaluates every member on a split. `present` says which modalities are present, in the order of the data set. The
+/// others are zero, or their means in the training split for members that replace them.
 pub(super) fn evaluate(
     model: &dyn Model,
     source: &DataSource,
     split: &SplitTensors,
     present: &[bool],
+    plans: &[&Plan],
 ) -> Vec<Evaluation> {
     let members = model.parameters().size()[0];
     let steps = source.steps();
     let all = split.len() as i64;
-    let there = || present.iter().enumerate().filter(|(_, present)| **present).map(|(modality, _)| modality);
-    let columns: Vec<(i64, i64)> = there().map(|modality| source.columns(modality)).collect();
+    let replaced: Vec<bool> = plans.iter().map(|plan| plan.replaces_absent()).collect();
+    let any_replaced = replaced.contains(&true);
+    // The rows of members that see the same are not repeated.
+    let marks = if any_replaced && replaced.contains(&false) { replaced } else { vec![any_replaced] };
+    let seen = || present.iter().enumerate().filter(|(_, present)| **present || any_replaced);
+    let columns: Vec<(i64, i64)> = seen().map(|(modality, _)| source.columns(modality)).collect();
     // Results are copied to the host at the end only, so that the host waits for the device once.
     let mut losses = Tensor::zeros([members], (Kind::Double, source.device()));
     let mut predictions = Vec::new();
@@ -112,11 +120,16 @@ pub(super) fn evaluate(
     let mut start = 0;
     while start < all {
         let count = chunk.min(all - start);
-        let features = Tensor::empty([1, steps * count, source.width()], (Kind::Float, source.device()));
-        for modality in there() {
+        let rows = marks.len() as i64;
+        let features = Tensor::empty([rows, steps * count, source.width()], (Kind::Float, source.device()));
+        for (modality, &is_present) in seen() {
             let (first, dim) = source.columns(modality);
-            let part = split.features[modality].narrow(0, start, count).transpose(0, 1).unsqueeze(0);
-            features.view([1, steps, count, -1]).narrow(3, first, dim).copy_(&part);
+            let part = match is_present {
+                true => split.features[modality].narrow(0, start, count).transpose(0, 1).unsqueeze(0),
+                false => replacement::rows(&source.statistics(modality).mean, &marks),
+            };
+            let mut place = features.view([rows, steps, count, -1]).narrow(3, first, dim);
+            place.copy_(&part);
         }
         let labels = split.labels.narrow(0, start, count).unsqueeze(0).expand([members, count], false);
         let batch = Batch {

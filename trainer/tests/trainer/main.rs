@@ -10,3 +10,4 @@ mod parked;
 mod problem;
 mod protocol;
 mod resume;
+mod schemes;

@@ -74,7 +74,7 @@ fn head(material: &Material, table: &ResultsTable) -> Map<String, Value> {
         "margin": table.margin,
         "judged": table.judged,
         "choose_by": table.choose_by,
-        "best": table.chosen_row().map(|row| row.id),
+        "best": table.best,
         "chosen": table.chosen.iter().map(|it| chosen(table, it)).collect::<Vec<_>>(),
         "data_digests": table.data_digests,
         "warnings": warnings(table),
