@@ -120,21 +120,28 @@ fn choose<'a>(
     (!chosen.results.is_empty()).then_some(chosen)
 }
 
+/// The row with the best mean of a metric; see [`ResultsTable::best`].
+pub(super) fn best(
+    rows: &[ConfigurationRow],
+    by: &str,
+    better: &BTreeMap<String, Direction>,
+) -> Option<ConfigurationId> {
+    let direction = Direction::of(by, better);
+    let mut best: Option<(ConfigurationId, f64)> = None;
+    for row in rows.iter().filter(|row| row.n > 0) {
+        let score = direction.score(row.metrics.get(by)?.mean);
+        if best.is_none_or(|(_, highest)| score > highest) {
+            best = Some((row.id, score));
+        }
+    }
+    best.map(|(id, _)| id)
+}
+
 impl ResultsTable {
-    /// The configuration that is best on validation: the row with the best mean of [`Self::choose_by`], the first one on
-    /// ties. `None` if there is no such metric, or if a row with results lacks it.
+    /// The configuration that is best on validation, [`Self::best`], if it is among the rows.
     #[must_use]
     pub fn chosen_row(&self) -> Option<&ConfigurationRow> {
-        let by = self.choose_by.as_deref()?;
-        let direction = self.direction(by);
-        let mut best: Option<(&ConfigurationRow, f64)> = None;
-        for row in self.configurations.iter().filter(|row| row.n > 0) {
-            let score = direction.score(row.metrics.get(by)?.mean);
-            if best.is_none_or(|(_, highest)| score > highest) {
-                best = Some((row, score));
-            }
-        }
-        best.map(|(row, _)| row)
+        self.row_of(self.best?)
     }
 }
 
