@@ -1,6 +1,6 @@
 //! From files to a data set. Everything is read and checked before the first mistake is reported.
 
-use colearn_data_format::{Description, Modality, NewDataset, NewLabels, NewSplit, Split, Task};
+use colearn_data_format::{Description, Modality, Names, NewDataset, NewLabels, NewSplit, Split, Task};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -93,7 +93,8 @@ pub fn import_each(
         report.conversions(request, &division, &inputs, &labels, steps, &samples);
         report.warnings(&inputs, &zeroed, &samples);
         report.warnings.extend(split::leaks(&samples, &splits, &digests));
-        let dataset = assemble(request, &inputs, &rows, &labels, &splits, steps, &mut report);
+        let mut dataset = assemble(request, &inputs, &rows, &labels, &splits, steps, &mut report);
+        dataset.names = samples.names(groups.as_ref().map(|(_, names)| names.as_slice()), &splits);
         Imported { dataset, notes: report.notes, warnings: report.warnings }
     }))
 }
@@ -361,6 +362,7 @@ fn assemble(
             licence: request.licence.clone(),
             preparation,
         },
+        names: Names::default(),
         train,
         valid,
         test,

@@ -10,6 +10,7 @@ use colearn_core::{
     id::{LeaseToken, TaskId, WorkerId},
     result::{EpochRecord, TaskResult},
     settings::TaskSettings,
+    sweep::Kept,
 };
 
 pub use colearn_core::scheduler::{DataSetShape, DataSets, HeldLease, KnownDataSet, SlotOffer};
@@ -193,6 +194,8 @@ pub struct Assignment {
     pub checkpoint_every_epochs: u32,
     /// The SHA-256 digest, in hexadecimal, that the data set must have; empty for any.
     pub data_digest: String,
+    /// The files to keep.
+    pub keep: BTreeSet<Kept>,
 }
 
 /// Settings that this version cannot read.
@@ -399,6 +402,7 @@ impl From<Assignment> for v1::Assignment {
             settings_json,
             checkpoint_every_epochs: assignment.checkpoint_every_epochs,
             data_digest: assignment.data_digest,
+            keep: assignment.keep.iter().map(|kept| kept.as_str().to_owned()).collect(),
         }
     }
 }
@@ -407,7 +411,7 @@ impl TryFrom<v1::Assignment> for Assignment {
     type Error = ConvertError;
 
     fn try_from(assignment: v1::Assignment) -> Result<Self, ConvertError> {
-        let json = assignment.settings_json;
+        let (json, words) = (assignment.settings_json, assignment.keep);
         let settings = serde_json::from_str(&json);
         Ok(Self {
             task: convert::task(assignment.task)?,
@@ -415,6 +419,7 @@ impl TryFrom<v1::Assignment> for Assignment {
             settings: settings.map_err(|error| UnreadableSettings { json, why: error.to_string() }),
             checkpoint_every_epochs: assignment.checkpoint_every_epochs,
             data_digest: assignment.data_digest,
+            keep: Kept::ALL.into_iter().filter(|kept| words.iter().any(|it| it == kept.as_str())).collect(),
         })
     }
 }

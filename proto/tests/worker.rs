@@ -8,6 +8,7 @@ use colearn_core::{
     needs::{Offers, TrainerKind},
     result::{EpochRecord, TaskResult},
     settings::TaskSettings,
+    sweep::Kept,
 };
 use colearn_proto::{
     convert::ConvertError,
@@ -137,6 +138,7 @@ fn what_a_coordinator_says_survives_the_wire() {
         settings,
         checkpoint_every_epochs: 5,
         data_digest: "0f".repeat(32),
+        keep: Kept::ALL.into(),
     };
     let (json, why) = ("{\"dataset\": 3}".to_owned(), String::new());
     let unreadable =

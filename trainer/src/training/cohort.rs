@@ -14,6 +14,7 @@ use super::{
     batches::Batches,
     checkpoints::Checkpoints,
     evaluation::{Evaluation, evaluate, to_vec},
+    kept::KeptFiles,
     network::Network,
     plan::Plan,
     progress::Progress,
@@ -181,6 +182,7 @@ impl<'a> Cohort<'a> {
                 self.network.return_to_best(k as i64);
             }
         }
+        let kept = KeptFiles::of(&self.members, &done, &self.network, self.source, self.checkpoints.store());
         let test = |present: &[bool]| {
             evaluate(self.network.model.as_ref(), self.source, self.source.test(), present)
         };
@@ -200,13 +202,14 @@ impl<'a> Cohort<'a> {
                 let seen = if member.plan.settings.unimodal { &alone[k] } else { &subset[k] };
                 metrics.extend(with_subset(seen.metrics(), names));
             }
-            let result = TaskResult {
+            let mut result = TaskResult {
                 metrics,
                 confusion: alone[k].confusion(),
                 seconds: start.elapsed().as_secs_f64(),
                 device: device.to_owned(),
                 ..result(member, k as i64, &self.network, self.source)
             };
+            kept.keep(member, k, &self.network, &mut result);
             control.emit(Event::Finished { task: member.plan.task, result: Box::new(result) });
         }
         let failed: Vec<f64> =

@@ -62,39 +62,17 @@ pub(super) fn evaluate(
     present: &[bool],
 ) -> Vec<Evaluation> {
     let members = model.parameters().size()[0];
-    let steps = source.steps();
     let all = split.len() as i64;
-    let there = || present.iter().enumerate().filter(|(_, present)| **present).map(|(modality, _)| modality);
-    let columns: Vec<(i64, i64)> = there().map(|modality| source.columns(modality)).collect();
     // Results are copied to the host at the end only, so that the host waits for the device once.
     let mut losses = Tensor::zeros([members], (Kind::Double, source.device()));
     let mut predictions = Vec::new();
-    let chunk = CHUNK.min((COHORT_CHUNK / members).max(1));
-    let mut start = 0;
-    while start < all {
-        let count = chunk.min(all - start);
-        let features = Tensor::empty([1, steps * count, source.width()], (Kind::Float, source.device()));
-        for modality in there() {
-            let (first, dim) = source.columns(modality);
-            let part = split.features[modality].narrow(0, start, count).transpose(0, 1).unsqueeze(0);
-            features.view([1, steps, count, -1]).narrow(3, first, dim).copy_(&part);
-        }
-        let labels = split.labels.narrow(0, start, count).unsqueeze(0).expand([members, count], false);
-        let batch = Batch {
-            features: features.expand([members, -1, -1], false),
-            columns: columns.clone(),
-            steps,
-            samples: count,
-            labels,
-        };
-        let outputs = model.evaluate(&batch);
-        let _ = losses.g_add_(&source.objective().sums(&outputs, &batch.labels));
+    for_each_chunk(model, source, split, present, |labels, outputs| {
+        let _ = losses.g_add_(&source.objective().sums(&outputs, labels));
         predictions.push(match &split.truth {
             Truth::Classes(_) => outputs.argmax(-1, false),
             Truth::Values(_) => outputs.to_kind(Kind::Float).squeeze_dim(-1),
         });
-        start += count;
-    }
+    });
     let losses = to_vec::<f64>(&losses).into_iter().map(|sum| sum / all as f64);
     let predictions = Tensor::cat(&predictions, 1);
     let scores: Vec<Scores> = match &split.truth {
@@ -121,6 +99,55 @@ pub(super) fn evaluate(
         }
     };
     losses.zip(scores).map(|(loss, scores)| Evaluation { loss, scores }).collect()
+}
+
+/// The outputs [K, N, O] of every member on a split, in single precision.
+pub(super) fn outputs(
+    model: &dyn Model,
+    source: &DataSource,
+    split: &SplitTensors,
+    present: &[bool],
+) -> Tensor {
+    let mut all = Vec::new();
+    for_each_chunk(model, source, split, present, |_, outputs| all.push(outputs.to_kind(Kind::Float)));
+    Tensor::cat(&all, 1)
+}
+
+/// Calls `each` with the labels [K, B] and the outputs [K, B, O] of some samples after the other.
+fn for_each_chunk(
+    model: &dyn Model,
+    source: &DataSource,
+    split: &SplitTensors,
+    present: &[bool],
+    mut each: impl FnMut(&Tensor, Tensor),
+) {
+    let members = model.parameters().size()[0];
+    let steps = source.steps();
+    let all = split.len() as i64;
+    let there = || present.iter().enumerate().filter(|(_, present)| **present).map(|(modality, _)| modality);
+    let columns: Vec<(i64, i64)> = there().map(|modality| source.columns(modality)).collect();
+    let chunk = CHUNK.min((COHORT_CHUNK / members).max(1));
+    let mut start = 0;
+    while start < all {
+        let count = chunk.min(all - start);
+        let features = Tensor::empty([1, steps * count, source.width()], (Kind::Float, source.device()));
+        for modality in there() {
+            let (first, dim) = source.columns(modality);
+            let part = split.features[modality].narrow(0, start, count).transpose(0, 1).unsqueeze(0);
+            features.view([1, steps, count, -1]).narrow(3, first, dim).copy_(&part);
+        }
+        let labels = split.labels.narrow(0, start, count).unsqueeze(0).expand([members, count], false);
+        let batch = Batch {
+            features: features.expand([members, -1, -1], false),
+            columns: columns.clone(),
+            steps,
+            samples: count,
+            labels,
+        };
+        let outputs = model.evaluate(&batch);
+        each(&batch.labels, outputs);
+        start += count;
+    }
 }
 
 /// The values of a tensor in host memory.

@@ -34,7 +34,8 @@ impl Agent {
         let kinds = self.slot_for(index, tasks.len());
         let mut members = Vec::new();
         for assignment in tasks {
-            let Assignment { task, attempt, settings, checkpoint_every_epochs, data_digest } = assignment;
+            let Assignment { task, attempt, settings, checkpoint_every_epochs, data_digest, keep } =
+                assignment;
             match (&kinds, settings) {
                 (Err(why), _) => self.refuse(token, task, why),
                 (Ok(_), Err(unreadable)) => self.refuse(token, task, &unreadable.to_string()),
@@ -43,7 +44,14 @@ impl Agent {
                     self.refuse(token, task, &format!("slot {index} of worker {} {lack}", self.worker));
                 }
                 (Ok(_), Ok(settings)) => {
-                    members.push(Member { task, attempt, settings, checkpoint_every_epochs, data_digest });
+                    members.push(Member {
+                        task,
+                        attempt,
+                        settings,
+                        checkpoint_every_epochs,
+                        data_digest,
+                        keep,
+                    });
                 }
             }
         }
