@@ -20,8 +20,8 @@ from colearn import SPLITS, check, divide, fit_steps, metadata, standardise, wri
 from colearn import DatasetError as PrepareError  # noqa: E402
 
 __all__ = [
-    "PROPORTIONS", "SPLITS", "PrepareError", "Progress", "Report", "add_out", "at_least", "check", "finish",
-    "make_finite", "metadata", "pad_front", "parser", "published_split", "seeded_split", "shapes", "standardise", "write",
+    "PROPORTIONS", "SPLITS", "PrepareError", "Progress", "Report", "add_out", "at_least", "check", "finish", "finite_mean",
+    "fold_paths", "make_finite", "metadata", "pad_front", "parser", "published_split", "seeded_split", "shapes", "standardise", "write",
 ]  # fmt: skip
 
 # The proportions of the paper's authors for IEMOCAP: a quarter is held out, half of it for validation and half for
@@ -35,6 +35,7 @@ class Report:
     def __init__(self) -> None:
         self.dropped: dict[str, list[str]] = collections.defaultdict(list)
         self.counted: dict[str, int] = collections.defaultdict(int)
+        self.noted: list[str] = []
 
     def drop(self, reason: str, name: str) -> None:
         """Note that `name` is left out, because of `reason`."""
@@ -45,9 +46,13 @@ class Report:
         if number:
             self.counted[what] += number
 
+    def note(self, *lines: str) -> None:
+        """Add lines that are printed as they are."""
+        self.noted.extend(lines)
+
     def lines(self) -> list[str]:
         """One line per reason, with the first few names."""
-        lines = [f"noted {number}: {what}" for what, number in sorted(self.counted.items())]
+        lines = self.noted + [f"noted {number}: {what}" for what, number in sorted(self.counted.items())]
         if not self.dropped:
             lines.append("nothing was dropped")
         for reason, names in sorted(self.dropped.items()):
@@ -137,6 +142,17 @@ def make_finite(array: np.ndarray, what: str, report: Report) -> np.ndarray:
     return np.where(bad, 0.0, array)
 
 
+def finite_mean(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of [rows, features] over the finite values of each feature; and which features have none (the mean is 0).
+
+    A value that is NaN or infinite is a measurement that failed. As a 0 it would pull the mean towards zero.
+    """
+    finite = np.isfinite(rows)
+    number = finite.sum(axis=0)
+    mean = np.where(finite, rows, 0.0).sum(axis=0, dtype=np.float64) / np.maximum(number, 1)
+    return mean, number == 0
+
+
 def shapes(tensors: Mapping[str, np.ndarray], modalities: Sequence[str], split: str) -> str:
     """The shapes of one split, for the summary."""
     return ", ".join(f"{name} {list(tensors[f'{split}/{name}'].shape)}" for name in modalities)
@@ -169,13 +185,19 @@ def at_least(minimum: int) -> Callable[[str], int]:
     return number
 
 
-def finish(prepare: Callable[[], list[str]], out: Path) -> int:
-    """Run a preparation, which writes `out` and returns its summary; returns the exit status (1: fix the data)."""
+def fold_paths(out: Path, folds: int) -> list[Path]:
+    """The files of a cross-validation, one for each fold, named as by `colearn data import --folds`."""
+    return [out.with_name(f"{out.stem}-fold{fold}{out.suffix}") for fold in range(folds)]
+
+
+def finish(prepare: Callable[[], list[str]], *outs: Path) -> int:
+    """Run a preparation, which writes `outs` and returns its summary; returns the exit status (1: fix the data)."""
     try:
         lines = prepare()
     except (PrepareError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print("\n".join(lines))
-    print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
+    for out in outs:
+        print(f"wrote {out} ({out.stat().st_size / 1e6:.1f} MB)")
     return 0

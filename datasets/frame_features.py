@@ -58,15 +58,21 @@ class FrameFeatures:
         for index, (begin, end) in enumerate(times):
             low, high = np.searchsorted(at, (begin + offset, end + offset))
             if low < high:
-                words[index] = frames[low:high].mean(axis=0)
+                words[index] = self.mean(frames[low:high])
                 continue
             middle = (begin + end) / 2 + offset
             nearest = int(np.abs(at - middle).argmin()) if len(at) else None
             if nearest is not None and abs(at[nearest] - middle) <= NEAREST:
-                words[index] = frames[nearest]
+                words[index] = self.mean(frames[nearest : nearest + 1])
             else:
                 self.report.count("words without a visual frame, whose video is zeros")
         return words
+
+    def mean(self, frames: np.ndarray) -> np.ndarray:
+        """The mean over the finite values of each feature; 0 where a word has none."""
+        mean, missing = colearn_data.finite_mean(frames)
+        self.report.count("video features that are NaN or infinite in every frame of a word, now 0", int(missing.sum()))
+        return mean
 
     def read(self, path: Path) -> tuple[np.ndarray, np.ndarray]:
         """Times [frames], ascending, and features [frames, features] of the usable frames."""
@@ -109,7 +115,9 @@ class FrameFeatures:
         self.report.count("frames without a face or a time, which were not used", int((~usable).sum()))
         table = table[usable]
         table = table[np.argsort(table[:, 0], kind="stable")]
-        return table[:, 0], colearn_data.make_finite(table[:, 1:], "video", self.report)
+        bad = int((~np.isfinite(table[:, 1:])).sum())
+        self.report.count("video values that are NaN or infinite and left out of the means", bad)
+        return table[:, 0], table[:, 1:]
 
     def lines(self) -> list[str]:
         """The columns found, for the summary."""

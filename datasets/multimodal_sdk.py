@@ -71,16 +71,30 @@ class Sequence:
         return Rows(together.intervals[order], together.features[order])
 
 
-def over_words(rows: Rows, words: np.ndarray) -> tuple[np.ndarray, int]:
-    """The mean of the rows that overlap each word, [words, features]; and the number of words without a row (zeros)."""
+class Pooled(NamedTuple):
+    """The means over words."""
+
+    values: np.ndarray  # [words, features]; 0 where there is nothing to average
+    without_rows: int  # words that no row overlaps
+    without_values: int  # words with rows, all of whose values are NaN or infinite
+    gaps: int  # single features of the other words that have no finite value there
+
+
+def over_words(rows: Rows, words: np.ndarray) -> Pooled:
+    """The mean of the rows that overlap each word, for each feature over its finite values."""
     starts, ends = rows.intervals[:, 0], np.maximum.accumulate(rows.intervals[:, 1])
     low = np.searchsorted(ends, words[:, 0], side="right")
     high = np.searchsorted(starts, words[:, 1], side="left")
     made = np.zeros((len(words), rows.features.shape[1]))
+    without_values, gaps = 0, 0
     for index, (first, end) in enumerate(zip(low, high, strict=True)):
         if first < end:
-            made[index] = rows.features[first:end].mean(axis=0)
-    return made, int((low >= high).sum())
+            made[index], missing = colearn_data.finite_mean(rows.features[first:end])
+            if missing.all():
+                without_values += 1
+            else:
+                gaps += int(missing.sum())
+    return Pooled(made, int((low >= high).sum()), without_values, gaps)
 
 
 class Segment(NamedTuple):
@@ -155,14 +169,18 @@ def aligned(
                 language = np.stack([vectors[text] for text in segment.texts])
                 made["language"].append(colearn_data.pad_front(language, steps))
             for name, rows in held.items():
-                values, empty = over_words(rows, segment.words)
-                report.count(f"words without {name}, which are zeros there", empty)
-                made[name].append(colearn_data.pad_front(values, steps))
+                pooled = over_words(rows, segment.words)
+                report.count(f"words without {name}, which are zeros there", pooled.without_rows)
+                report.count(
+                    f"words whose {name} is NaN or infinite in every row, which are zeros there", pooled.without_values
+                )
+                report.count(f"{name} features that are NaN or infinite in every row of a word, now 0", pooled.gaps)
+                made[name].append(colearn_data.pad_front(pooled.values, steps))
     return {name: np.stack(rows) for name, rows in made.items()}
 
 
 def read(name: str, sequence: Sequence, video: str, columns: list[int] | None, report: Report) -> Rows:
-    """The features of one video: the chosen columns, made finite."""
+    """The features of one video: the chosen columns."""
     rows = sequence.rows(video)
     if rows is None:
         report.drop(f"video has no {name}: zeros instead", video)
@@ -177,4 +195,5 @@ def read(name: str, sequence: Sequence, video: str, columns: list[int] | None, r
                 f"{sequence.path} has columns 0 to {features.shape[1] - 1}; {max(columns)} was asked for"
             )
         features = features[:, columns]
-    return Rows(rows.intervals, colearn_data.make_finite(features, name, report))
+    report.count(f"{name} values that are NaN or infinite and left out of the means", int((~np.isfinite(features)).sum()))
+    return Rows(rows.intervals, features)

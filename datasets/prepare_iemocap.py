@@ -29,6 +29,9 @@ files must have the same columns. Frames whose `success` is 0 are not used.
 
 Splits: at random by utterance, 6 : 1 : 1 (6877 utterances become 5157, 860, 860), as in the paper. A speaker is then
 in several splits. --split session separates speakers: session 5 is for test, 4 for validation, 1 to 3 for training.
+--folds writes a file for each fold of a cross-validation instead, in which no speaker is in two splits: `session`
+leaves one of the five sessions out for test, and the next one for validation; `speaker` leaves one of the ten speakers
+out for test, the other one of the session for validation, and trains on the four other sessions.
 """
 
 from __future__ import annotations
@@ -36,7 +39,7 @@ from __future__ import annotations
 import re
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +74,11 @@ class Utterance(NamedTuple):
     @property
     def dialog(self) -> str:
         return self.name.rpartition("_")[0]
+
+    @property
+    def speaker(self) -> str:
+        """The session and F or M: each session has two speakers, and the last part of a name says whose turn it is."""
+        return f"{self.session}{self.name.rpartition('_')[2][:1]}"
 
 
 class Word(NamedTuple):
@@ -269,71 +277,118 @@ def features(
                 if seen is None:
                     report.drop("has no CSV file of visual features", utterance.name)
                     continue
-                found["video"][utterance.name] = seen
-            found["audio"][utterance.name] = audio
+                found["video"][utterance.name] = seen.astype(np.float32)
+            found["audio"][utterance.name] = audio.astype(np.float32)
             found["language"][utterance.name] = np.stack([vectors[word.text] for word in words])
     return found, vectors.lines() + ([] if video is None else video.lines())
 
 
-def divide(utterances: list[Utterance], by: str, seed: int) -> dict[str, list[str]]:
+class Division(NamedTuple):
+    """The names of the utterances of each split, and a description."""
+
+    members: dict[str, list[str]]
+    text: str
+
+
+def grouped(utterances: list[Utterance], split_of: Callable[[Utterance], str]) -> dict[str, list[str]]:
     """The names of each split."""
+    members: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for utterance in utterances:
+        members[split_of(utterance)].append(utterance.name)
+    return members
+
+
+def divide(utterances: list[Utterance], by: str, seed: int) -> Division:
+    """One division, at random or by session."""
     if by == "random":
-        return colearn_data.seeded_split((utterance.name for utterance in utterances), seed)
+        members = colearn_data.seeded_split((utterance.name for utterance in utterances), seed)
+        return Division(members, f"at random by utterance, seed {seed}")
     of_session = {1: "train", 2: "train", 3: "train", 4: "valid", 5: "test"}
-    return {
-        split: [utterance.name for utterance in utterances if of_session[utterance.session] == split]
-        for split in SPLITS
-    }
+    return Division(grouped(utterances, lambda it: of_session[it.session]), "by session, 5 test, 4 valid")
 
 
-def prepare(options) -> list[str]:
-    """Prepare the data set; return the summary."""
+def folds(utterances: list[Utterance], by: str) -> list[Division]:
+    """A division for each session, or for each speaker, who is then in its test split."""
+    made = []
+    if by == "session":
+        for session in range(1, 6):
+            held_out = {session: "test", session % 5 + 1: "valid"}
+            members = grouped(utterances, lambda it, held_out=held_out: held_out.get(it.session, "train"))
+            made.append(Division(members, f"session {session} test, {session % 5 + 1} valid, the others train"))
+        return made
+    for utterance in utterances:
+        if utterance.speaker[1:] not in ("F", "M"):
+            raise PrepareError(f"{utterance.name}: its last part should begin with F or M, for the speaker")
+    for session in range(1, 6):
+        for test, valid in (("F", "M"), ("M", "F")):
+            held_out = {f"{session}{test}": "test", f"{session}{valid}": "valid"}
+            members = grouped(utterances, lambda it, held_out=held_out: held_out.get(it.speaker, "train"))
+            text = f"speaker {test} of session {session} test, {valid} valid, the other sessions train"
+            made.append(Division(members, text))
+    return made
+
+
+def tensors_of(
+    division: Division, found: dict[str, dict[str, np.ndarray]], label: dict[str, int], steps: int, scale: str
+) -> dict[str, np.ndarray]:
+    """The tensors of a data set by name."""
+    tensors: dict[str, np.ndarray] = {}
+    real = {}
+    for split in SPLITS:
+        names = division.members[split]
+        for modality, rows in found.items():
+            tensors[f"{split}/{modality}"] = np.stack([colearn_data.pad_front(rows[name], steps) for name in names])
+        tensors[f"{split}/labels"] = np.array([label[name] for name in names], dtype=np.int64)
+        words = np.array([len(found["language"][name]) for name in names])
+        real[split] = np.arange(steps) >= steps - words[:, None]
+    if scale == "standard":
+        for modality in list(found)[1:]:
+            colearn_data.standardise(tensors, modality, real)
+    return tensors
+
+
+def prepare(options, outs: list[Path]) -> list[str]:
+    """Prepare the data set, or those of all folds; return the summary."""
     report = Report()
     utterances = read_utterances(options.release, report)
     aligned = align(options.release, utterances, options.steps, report)
     found, notes = features(options.release, utterances, aligned, options.glove, options.visual, report)
     utterances = [utterance for utterance in utterances if utterance.name in found["language"]]
-    members = divide(utterances, options.split, options.seed)
-    for split in SPLITS:
-        if not members[split]:
-            raise PrepareError(f"no usable utterance for the {split} split; is the release complete?")
-
     label = {utterance.name: CLASSES.index(utterance.label) for utterance in utterances}
-    modalities = tuple(found)
-    tensors: dict[str, np.ndarray] = {}
-    for modality in modalities:
-        rows = found.pop(modality)  # Do not keep half a gigabyte twice.
-        for split in SPLITS:
-            padded = [colearn_data.pad_front(rows[name], options.steps) for name in members[split]]
-            tensors[f"{split}/{modality}"] = np.stack(padded)
-    real = {}
-    for split in SPLITS:
-        tensors[f"{split}/labels"] = np.array([label[name] for name in members[split]], dtype=np.int64)
-        words = np.array([len(aligned[name]) for name in members[split]])
-        real[split] = np.arange(options.steps) >= options.steps - words[:, None]
-    if options.scale == "standard":
-        for modality in modalities[1:]:
-            colearn_data.standardise(tensors, modality, real)
+    if options.folds is None:
+        divisions = [divide(utterances, options.split, options.seed)]
+    else:
+        divisions = folds(utterances, options.folds)
+    for division in divisions:  # Before the first file is written.
+        if empty := [split for split in SPLITS if not division.members[split]]:
+            raise PrepareError(
+                f"no usable utterance for the {empty[0]} split ({division.text}); is the release complete?"
+            )
 
-    how = f"at random by utterance, seed {options.seed}" if options.split == "random" else "by session, 5 test, 4 valid"
     scaled = "standardised per feature over the training words" if options.scale == "standard" else "unscaled"
-    preparation = (
-        f"datasets/prepare_iemocap.py: one step a word of the release's forced alignment, sentences under "
-        f"{options.steps} words, zeros in front; language {options.glove.name}; audio 40 MFCC and 40 log mel bands, "
-        f"{'and video, ' if options.visual else ''}averaged over the word, {scaled}; split {how}"
-    )
-    entries = colearn_data.metadata(
-        modalities,
-        CLASSES,
-        source="IEMOCAP, Busso et al., Language Resources and Evaluation 42, 2008, https://sail.usc.edu/iemocap/",
-        licence="under a licence from USC, for research; not to be passed on",
-        preparation=preparation,
-    )
-    colearn_data.write(options.out, tensors, entries)
-    splits = [f"{split}: {colearn_data.shapes(tensors, modalities, split)}" for split in SPLITS]
-    counts = np.bincount(np.concatenate([tensors[f"{split}/labels"] for split in SPLITS]), minlength=len(CLASSES))
+    lines = []
+    for fold, (out, division) in enumerate(zip(outs, divisions, strict=True)):
+        tensors = tensors_of(division, found, label, options.steps, options.scale)
+        preparation = (
+            f"datasets/prepare_iemocap.py: one step a word of the release's forced alignment, sentences under "
+            f"{options.steps} words, zeros in front; language {options.glove.name}; audio 40 MFCC and 40 log mel "
+            f"bands, {'and video, ' if options.visual else ''}averaged over the word, {scaled}; split {division.text}"
+        )
+        entries = colearn_data.metadata(
+            list(found),
+            CLASSES,
+            source="IEMOCAP, Busso et al., Language Resources and Evaluation 42, 2008, https://sail.usc.edu/iemocap/",
+            licence="under a licence from USC, for research; not to be passed on",
+            preparation=preparation,
+        )
+        colearn_data.write(out, tensors, entries)
+        before = "" if options.folds is None else f"fold {fold}, "
+        lines += [f"{before}{split}: {colearn_data.shapes(tensors, list(found), split)}" for split in SPLITS]
+        if options.folds is not None:
+            lines.append(f"fold {fold}: {division.text}")
+    counts = np.bincount([label[utterance.name] for utterance in utterances], minlength=len(CLASSES))
     classes = ", ".join(f"{name} {number}" for name, number in zip(CLASSES, counts, strict=True))
-    return [*splits, f"classes: {classes}", *notes, *report.lines()]
+    return [*lines, f"classes: {classes}", *notes, *report.lines()]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -350,15 +405,25 @@ def main(arguments: list[str] | None = None) -> int:
         "--steps", type=colearn_data.at_least(2), default=30, help="time steps per sentence (default: 30)"
     )
     parser.add_argument(
-        "--split", choices=("random", "session"), default="random", help="(default: random, as in the paper)"
+        "--split", choices=("random", "session"), help="a single file (default: random, as in the paper)"
     )
+    parser.add_argument(
+        "--folds", choices=("session", "speaker"),
+        help="write a file for each fold of a cross-validation, -fold0 and so on: leave one session out (5 files), or "
+        "one speaker (10 files)",
+    )  # fmt: skip
     parser.add_argument("--seed", type=int, default=0, help="seed of the random split (default: 0)")
     parser.add_argument(
         "--scale", choices=("standard", "raw"), default="standard",
         help="audio and video: mean 0 and deviation 1 over the training words, or as computed (default: standard)",
     )  # fmt: skip
     options = parser.parse_args(arguments)
-    return colearn_data.finish(lambda: prepare(options), options.out)
+    if options.folds and options.split:
+        parser.error("--folds and --split exclude each other")
+    options.split = options.split or "random"
+    count = {None: 0, "session": 5, "speaker": 10}[options.folds]
+    outs = colearn_data.fold_paths(options.out, count) if count else [options.out]
+    return colearn_data.finish(lambda: prepare(options, outs), *outs)
 
 
 if __name__ == "__main__":

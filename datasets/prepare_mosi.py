@@ -13,14 +13,15 @@ These sets are distributed in several forms; the first argument says which one y
   h5      a folder of HDF5 files as published with the Memory Fusion Network (MFN): X_train.h5, X_valid.h5,
           X_test.h5 with language | audio | video side by side, or a file for each modality (text_train*.h5,
           audio_train.h5, video_train.h5, ...); labels in y_train.h5, ...; each file holds one array
-  pickle  mosi_data.pkl of the Multimodal Transformer (MulT) or aligned_50.pkl of MMSA. Only arrays and plain
-          containers are read; a pickle that needs anything else is refused and not run
+  pickle  mosi_data.pkl of the Multimodal Transformer (MulT), aligned_50.pkl of MMSA, or mosi_raw.pkl, humor.pkl and the
+          like of MultiBench. Only arrays and plain containers are read; a pickle that needs anything else is refused
+          and not run
   csd     computational sequences of the CMU Multimodal SDK: labels and words, and features to average over each
-          word; split by the published lists of videos
+          word, without frames that are NaN or infinite; split by the published lists of videos
 
-A time step is a word. Each sentence has --steps steps: shorter ones get zeros in front, of longer ones the last words
-are kept, as in the MFN. NaN and infinite values (COVAREP has them) become 0. `prepare_mosi.py FORM --help` explains
-the options.
+A time step is a word (in MMSA's files a token of BERT). Each sentence has --steps steps: shorter ones get zeros in
+front, of longer ones the last words are kept, as in the MFN. In the two other forms, NaN and infinite values (COVAREP
+has them) become 0. `prepare_mosi.py FORM --help` explains the options.
 """
 
 from __future__ import annotations
@@ -28,46 +29,21 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
+import clips
 import colearn_data
+from clips import Part
 from colearn_data import SPLITS, PrepareError, Report
 
 MODALITIES = ("language", "audio", "video")
-FOLDS = Path(__file__).resolve().parent / "mosi_folds.json"
-SOURCE = (
-    "CMU-MOSI, Zadeh, Zellers, Pincus and Morency, IEEE Intelligent Systems 31(6), 2016, "
-    "https://github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK"
-)
+SDK = "https://github.com/CMU-MultiComp-Lab/CMU-MultimodalSDK"
+SOURCE = f"CMU-MOSI, Zadeh, Zellers, Pincus and Morency, IEEE Intelligent Systems 31(6), 2016, {SDK}"
+MOSEI = f"CMU-MOSEI, Zadeh, Liang, Poria, Cambria and Morency, ACL 2018, {SDK}"
+# The published lists of videos, and what they are the lists of.
+FOLDS = {"mosi_folds.json": SOURCE, "mosei_folds.json": MOSEI}
 LICENCE = "the publishers' terms for research; see the source"
-
-
-class Part(NamedTuple):
-    """The clips of one split."""
-
-    features: dict[str, np.ndarray]  # by modality [clips, steps, features]
-    labels: np.ndarray  # [clips]
-
-
-def part(features: dict[str, np.ndarray], labels: np.ndarray, where: str) -> Part:
-    """Check the arrays of a file; PrepareError names an invalid one."""
-    labels = np.asarray(labels)
-    if labels.dtype.kind not in "fiu" or labels.ndim == 0 or labels.size != len(labels):
-        raise PrepareError(
-            f"{where}: the labels are {labels.dtype} of shape {labels.shape}, expected one number a clip"
-        )
-    for modality, array in features.items():
-        if not isinstance(array, np.ndarray) or array.ndim != 3 or array.dtype.kind not in "fiu":
-            shape = f"{array.dtype} of shape {array.shape}" if isinstance(array, np.ndarray) else type(array).__name__
-            raise PrepareError(f"{where}: {modality} is {shape}, expected numbers (clips, steps, features)")
-        if len(array) != len(labels):
-            raise PrepareError(f"{where}: {len(array)} clips have {modality}, {len(labels)} have a label")
-    steps = {modality: array.shape[1] for modality, array in features.items()}
-    if len(set(steps.values())) != 1:
-        raise PrepareError(f"{where}: numbers of steps differ ({steps}); use the file with aligned features")
-    return Part(features, labels.reshape(len(labels)))
 
 
 def read_h5(options: argparse.Namespace) -> dict[str, Part]:
@@ -126,7 +102,7 @@ def read_h5(options: argparse.Namespace) -> dict[str, Part]:
             raise PrepareError(
                 f"{folder} has y_{split}.h5 and neither X_{split}.h5 nor text_, audio_, video_{split}.h5"
             )
-        parts[split] = part(features, read(labels), f"{folder} ({split})")
+        parts[split] = clips.part(features, read(labels), f"{folder} ({split})")
     if not parts:
         raise PrepareError(f"{folder} has no X_train.h5, text_train*.h5 or the like; name the folder they lie in")
     return parts
@@ -152,7 +128,16 @@ def read_pickle(options: argparse.Namespace) -> dict[str, Part]:
                 f"{options.file}: {split} has {', '.join(map(str, arrays))}; expected text, audio or vision, and "
                 "regression_labels or labels"
             )
-        parts[split] = part(features, labels, f"{options.file} ({split})")
+        text_bert = arrays.get("text_bert")
+        if text_bert is None and "regression_labels" in arrays and options.padding == "auto":
+            raise PrepareError(
+                f"{options.file}: {split} is in the form of MMSA and has no text_bert, whose mask says which steps are "
+                "padding; the text of padding is not zero there. Use MMSA's own aligned_50.pkl. If the padding of this "
+                "file is zero in every modality, say --padding zeros"
+            )
+        if options.padding not in ("auto", "mask"):
+            text_bert = None
+        parts[split] = clips.part(features, labels, f"{options.file} ({split})", text_bert)
     return parts
 
 
@@ -170,13 +155,8 @@ def read_csd(options: argparse.Namespace, report: Report, notes: list[str]) -> d
     if options.folds == "random":
         folds = colearn_data.seeded_split(videos, options.seed)
     else:
-        path = FOLDS if options.folds == "published" else Path(options.folds)
-        folds = colearn_data.published_split(path)
+        folds = listed_folds(videos, options)
         listed = {video for split in SPLITS for video in folds[split]}
-        if not videos & listed:
-            raise PrepareError(
-                f"{path} lists none of the videos; give --folds FILE with their lists, or --folds random"
-            )
         for video in sorted(videos - listed):
             report.drop("video stands in no split's list", video)
         for video in sorted(listed - videos):
@@ -190,55 +170,37 @@ def read_csd(options: argparse.Namespace, report: Report, notes: list[str]) -> d
         if not chosen:
             raise PrepareError(f"no labelled segment for the {split} split; are the files complete?")
         features = multimodal_sdk.aligned(chosen, sequences, columns, vectors, options.steps, report)
-        parts[split] = part(features, np.array([segment.label for segment in chosen]), split)
+        words = np.array([len(segment.texts) for segment in chosen])
+        mask = np.arange(options.steps) >= options.steps - words[:, None]
+        found = clips.part(features, np.array([segment.label for segment in chosen]), split)
+        parts[split] = found._replace(mask=mask, lengths=words)
     notes.extend(vectors.lines() if vectors else [])
     return parts
 
 
-def empty_steps(features: dict[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Number of all-zero steps at the beginning and at the end of each clip; 0 for an empty clip."""
-    said = np.any([np.any(array != 0, axis=2) for array in features.values()], axis=0)
-    some = said.any(axis=1)
-    return np.where(some, said.argmax(axis=1), 0), np.where(some, said[:, ::-1].argmax(axis=1), 0)
+def listed_folds(videos: set[str], options: argparse.Namespace) -> dict[str, list[str]]:
+    """The lists of the file that was given, or the published ones that name any of the videos."""
+    here = Path(__file__).resolve().parent
+    paths = [here / name for name in FOLDS] if options.folds == "published" else [Path(options.folds)]
+    for path in paths:
+        folds = colearn_data.published_split(path)
+        if any(videos & set(folds[split]) for split in SPLITS):
+            if options.source is None and options.folds == "published":
+                options.source = FOLDS[path.name]
+            return folds
+    names = " and ".join(str(path) for path in paths)
+    raise PrepareError(f"{names}: none of the videos is listed; give --folds FILE with their lists, or --folds random")
 
 
-def padded_at_end(parts: dict[str, Part]) -> bool:
-    """Whether the features as a whole are padded at the end.
-
-    This is not decided for each clip: a sentence that ends in a pause has an empty last step too (a fortieth of all
-    steps in ICT-MMMO as published with the MFN), which must stay at the end.
-    """
-    counts = [empty_steps(part.features) for part in parts.values()]
-    leading, trailing = (sum(int(count[which].sum()) for count in counts) for which in (0, 1))
-    steps = sum(
-        array.shape[0] * array.shape[1] for part in parts.values() for array in list(part.features.values())[:1]
-    )
-    return trailing > leading and trailing > 0.1 * steps
-
-
-def last_steps(features: dict[str, np.ndarray], steps: int, at_end: bool, report: Report) -> dict[str, np.ndarray]:
-    """The last `steps` steps of each clip, with padding in front; padding at the end is moved to the front."""
-    moves = empty_steps(features)[1] if at_end else np.zeros(len(next(iter(features.values()))), dtype=np.int64)
-    report.count("clips padded at the end, whose padding was moved to the front", int((moves > 0).sum()))
-    made = {}
-    for modality, array in features.items():
-        places = (np.arange(array.shape[1]) - moves[:, None]) % array.shape[1]
-        moved = np.take_along_axis(array, places[:, :, None], axis=1)[:, -steps:].astype(np.float32)
-        made[modality] = np.pad(moved, ((0, 0), (steps - moved.shape[1], 0), (0, 0)))
-    return made
-
-
-def divide_anew(parts: dict[str, Part], seed: int) -> dict[str, Part]:
-    """All clips of all parts, divided at random."""
-    present = list(parts.values())
-    features = {name: np.concatenate([part.features[name] for part in present]) for name in present[0].features}
-    labels = np.concatenate([part.labels for part in present])
-    split = colearn_data.seeded_split((f"{index:08d}" for index in range(len(labels))), seed)
-    places = {name: np.array([int(index) for index in members], dtype=np.int64) for name, members in split.items()}
-    return {
-        name: Part({modality: array[at] for modality, array in features.items()}, labels[at])
-        for name, at in places.items()
-    }
+def as_classes(parts: dict[str, Part], classes: list[str] | None) -> dict[str, Part]:
+    """The parts with labels of the type that the format wants: numbers to predict, or the indices of two classes."""
+    if classes is None:
+        return {split: found._replace(labels=found.labels.astype(np.float32)) for split, found in parts.items()}
+    values = set(np.unique(np.concatenate([found.labels for found in parts.values()])).tolist())
+    if values not in ({0, 1}, {-1, 1}):
+        some = ", ".join(f"{value:g}" for value in sorted(values)[:5])
+        raise PrepareError(f"--classes is for labels that are 0 and 1, or -1 and 1; there are {some}")
+    return {split: found._replace(labels=(found.labels > 0).astype(np.int64)) for split, found in parts.items()}
 
 
 def prepare(options: argparse.Namespace) -> list[str]:
@@ -253,24 +215,25 @@ def prepare(options: argparse.Namespace) -> list[str]:
         if set(found.features) != set(modalities):
             raise PrepareError(f"{split} has {', '.join(found.features)}, another split {', '.join(modalities)}")
         finite = {name: colearn_data.make_finite(array, name, report) for name, array in found.features.items()}
-        parts[split] = Part(finite, found.labels)
-    at_end = options.padding == "end" or (options.padding == "auto" and padded_at_end(parts))
-    for split, found in parts.items():
-        parts[split] = Part(last_steps(found.features, options.steps, at_end, report), found.labels)
+        parts[split] = found._replace(features=finite)
+    given = {"h5": "folder", "pickle": "file", "csd": "labels"}[options.form]
+    path: Path = getattr(options, given)
+    parts, decided = clips.fit(parts, options.steps, options.padding, str(path), report)
     if options.resplit:
-        parts = divide_anew(parts, options.seed)
+        parts = clips.divide_anew(parts, options.seed)
     if missing := [split for split in SPLITS if split not in parts]:
         raise PrepareError(
-            f"{options.folder if options.form == 'h5' else options.file} has no {' and no '.join(missing)} split; "
+            f"{path} has no {' and no '.join(missing)} split; "
             "for a set to try things out with, not to report on, --resplit divides all clips anew"
         )
 
     tensors: dict[str, np.ndarray] = {}
     real = {}
     low, high = options.label_range
+    parts = as_classes(parts, options.classes)
     for split in SPLITS:
-        labels = parts[split].labels.astype(np.float32)
-        if not ((labels >= low) & (labels <= high)).all():
+        labels = parts[split].labels
+        if options.classes is None and not ((labels >= low) & (labels <= high)).all():
             raise PrepareError(
                 f"labels of {split} go from {labels.min():g} to {labels.max():g}, expected {low:g} to {high:g}; "
                 "if that is right, say so with --label-range"
@@ -278,7 +241,7 @@ def prepare(options: argparse.Namespace) -> list[str]:
         for modality in modalities:
             tensors[f"{split}/{modality}"] = parts[split].features[modality]
         tensors[f"{split}/labels"] = labels
-        real[split] = np.any([np.any(tensors[f"{split}/{name}"] != 0, axis=2) for name in modalities], axis=0)
+        real[split] = parts[split].mask
     if options.scale == "standard":
         for modality in [name for name in modalities if name != "language"]:
             colearn_data.standardise(tensors, modality, real)
@@ -286,15 +249,18 @@ def prepare(options: argparse.Namespace) -> list[str]:
         f"divided anew at random by clip, seed {options.seed}" if options.resplit else f"split {split_text(options)}"
     )
     scaled = "; audio and video standardised over the training words" if options.scale == "standard" else ""
+    source = options.source or SOURCE
+    invalid = "values left out of the means over words" if options.form == "csd" else "values 0"
+    padded = "; padding by the mask of text_bert" if decided == "mask" and options.form == "pickle" else ""
     entries = colearn_data.metadata(
-        modalities, None, options.source, options.licence,
-        f"datasets/prepare_mosi.py {options.form}: the last {options.steps} words, zeros in front; NaN and infinite "
-        f"values 0{scaled}; {divided}",
+        modalities, options.classes, source, options.licence,
+        f"datasets/prepare_mosi.py {options.form}: the last {options.steps} words, zeros in front{padded}; NaN and "
+        f"infinite {invalid}{scaled}; {divided}",
     )  # fmt: skip
     colearn_data.write(options.out, tensors, entries)
     splits = [f"{split}: {colearn_data.shapes(tensors, modalities, split)}" for split in SPLITS]
-    recorded = [f"recorded as {options.source}; if it is another set, say which with --source and --licence"]
-    return [*splits, *notes, *report.lines(), *(recorded if options.source == SOURCE else [])]
+    recorded = [f"recorded as {source}; if it is another set, say which with --source and --licence"]
+    return [*splits, *notes, *report.lines(), *(recorded if source in FOLDS.values() else [])]
 
 
 def split_text(options: argparse.Namespace) -> str:
@@ -322,6 +288,14 @@ def widths(text: str) -> list[int]:
     return values
 
 
+def two_names(text: str) -> list[str]:
+    """The names of two classes."""
+    names = [name.strip() for name in text.split(",")]
+    if len(names) != 2 or "" in names or names[0] == names[1]:
+        raise argparse.ArgumentTypeError("two names, as in serious,humorous")
+    return names
+
+
 def arguments_parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -332,7 +306,7 @@ def arguments_parser() -> argparse.ArgumentParser:
         "--widths", type=widths, default=[300, 5, 20], metavar="L,A,V",
         help="features of language, audio and video in X_*.h5 (default: 300,5,20)",
     )  # fmt: skip
-    pickle = forms.add_parser("pickle", help="mosi_data.pkl (MulT) or aligned_50.pkl (MMSA)")
+    pickle = forms.add_parser("pickle", help="mosi_data.pkl (MulT), aligned_50.pkl (MMSA), or a pickle of MultiBench")
     pickle.add_argument("file", type=Path)
     csd = forms.add_parser("csd", help="computational sequences of the CMU Multimodal SDK")
     csd.add_argument("--labels", type=Path, required=True, metavar="FILE", help="CMU_MOSI_Opinion_Labels.csd")
@@ -348,17 +322,29 @@ def arguments_parser() -> argparse.ArgumentParser:
         )  # fmt: skip
     csd.add_argument(
         "--folds", default="published", metavar="published|random|FILE",
-        help="the published lists of MOSI's videos; a random split by video; or a JSON file "
+        help="the published lists of the videos of MOSI or MOSEI; a random split by video; or a JSON file "
         '{"train": [videos], "valid": [...], "test": [...]} (default: published)',
     )  # fmt: skip
+    h5.add_argument(
+        "--padding", choices=("auto", "front", "end"), default="auto",
+        help="where the features are padded; auto: at the end if more than a tenth of all steps is zero there",
+    )  # fmt: skip
+    pickle.add_argument(
+        "--padding", choices=("auto", "mask", "zeros", "front", "end"), default="auto",
+        help="where the features are padded; mask: what the attention mask in text_bert leaves out; zeros: at the end if "
+        "more than a tenth of all steps is zero there, else in front; auto: mask if there is a text_bert, else zeros, "
+        "except in MMSA's form, where zeros do not tell padding",
+    )  # fmt: skip
+    pickle.add_argument(
+        "--classes", type=two_names, metavar="NAME,NAME",
+        help="the labels are classes: the names of 0 (or -1) and of 1, such as serious,humorous",
+    )  # fmt: skip
     for form in (h5, pickle):
-        form.add_argument(
-            "--padding", choices=("auto", "front", "end"), default="auto",
-            help="where the features are padded; auto: at the end if more than a tenth of all steps is empty there",
-        )  # fmt: skip
         form.add_argument("--resplit", action="store_true", help="divide all clips anew at random, 6 : 1 : 1")
     # Aligned words are padded by this script, and videos must not be divided.
-    csd.set_defaults(padding="front", resplit=False)
+    csd.set_defaults(padding="mask", resplit=False)
+    for form in (h5, csd):
+        form.set_defaults(classes=None)
     for form in (h5, pickle, csd):
         form.add_argument("--steps", type=colearn_data.at_least(1), default=20, help="words per sentence (default: 20)")
         form.add_argument(
@@ -370,7 +356,7 @@ def arguments_parser() -> argparse.ArgumentParser:
             help="range of the labels (default: -3 3)",
         )  # fmt: skip
         form.add_argument("--seed", type=int, default=0, help="seed of a random split (default: 0)")
-        form.add_argument("--source", default=SOURCE, metavar="TEXT", help="recorded in the file (default: CMU-MOSI)")
+        form.add_argument("--source", metavar="TEXT", help="recorded in the file (default: CMU-MOSI)")
         form.add_argument("--licence", default=LICENCE, metavar="TEXT", help="recorded in the file")
         colearn_data.add_out(form, "data/mosi.safetensors")
     return parser

@@ -21,16 +21,18 @@ Processing of a clip, in this order:
   time      resampled linearly to --steps time steps
   scale     each feature standardised with the training subjects' mean and standard deviation
 Subjects 1, 3 and 5 train, 7 validates, 2, 4, 6 and 8 test: the set's own cross-subject protocol, with one
-of its four training subjects kept for validation.
+of its four training subjects kept for validation. --folds 4 writes a file for each of four folds instead: every
+subject is in the test set of one fold, together with one other, and the next two subjects validate.
 """
 
 from __future__ import annotations
 
+import argparse
 import io
 import re
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,7 +42,8 @@ import scipy.io
 import colearn_data
 from colearn_data import PrepareError, Progress, Report
 
-SPLITS = {"train": (1, 3, 5), "valid": (7,), "test": (2, 4, 6, 8)}
+SUBJECTS = range(1, 9)
+SPLITS: dict[str, tuple[int, ...]] = {"train": (1, 3, 5), "valid": (7,), "test": (2, 4, 6, 8)}
 RECORDINGS = ("inertial", "skeleton")
 VARIABLES = {"inertial": "d_iner", "skeleton": "d_skel"}
 # The modalities of each layout: the recording that a modality is taken from, and its features.
@@ -132,9 +135,7 @@ def read_modality(modality: str, source: Path, steps: int, report: Report) -> di
                 continue
             clip = Clip(int(match[1]), int(match[2]), int(match[3]))
             progress.step()
-            if not 1 <= clip.action <= len(CLASSES) or not any(
-                clip.subject in subjects for subjects in SPLITS.values()
-            ):
+            if not 1 <= clip.action <= len(CLASSES) or clip.subject not in SUBJECTS:
                 report.drop("action or subject outside the release's 27 and 8", name)
                 continue
             if clip in clips:
@@ -159,20 +160,46 @@ def read_modality(modality: str, source: Path, steps: int, report: Report) -> di
     return clips
 
 
-def prepare(layout: str, inertial: Path, skeleton: Path, steps: int, report: Report) -> dict[str, np.ndarray]:
-    """The tensors of the data set by name; `layout` is one of LAYOUTS."""
+def read(inertial: Path, skeleton: Path, steps: int, report: Report) -> dict[str, dict[Clip, np.ndarray]]:
+    """By recording, the clips that have both."""
     sources = {"inertial": inertial, "skeleton": skeleton}
     clips = {recording: read_modality(recording, sources[recording], steps, report) for recording in RECORDINGS}
     for recording, other in (RECORDINGS, RECORDINGS[::-1]):
         for clip in sorted(clips[recording].keys() - clips[other].keys()):
             report.drop(f"has no usable {other} recording", f"{clip} {recording}")
     both = sorted(clips["inertial"].keys() & clips["skeleton"].keys())
+    return {recording: {clip: clips[recording][clip] for clip in both} for recording in RECORDINGS}
 
+
+def divisions(folds: int | None) -> list[dict[str, tuple[int, ...]]]:
+    """The subjects of each split, for each file: the set's own division, or all folds.
+
+    Subjects that follow one another form a group. As with `colearn data import --folds`, one group tests, the next one
+    validates, and the others train.
+    """
+    if folds is None:
+        return [SPLITS]
+    groups = [tuple(int(subject) for subject in group) for group in np.array_split(SUBJECTS, folds)]
+    made = []
+    for fold in range(folds):
+        chosen = {"valid": groups[(fold + 1) % folds], "test": groups[fold]}
+        train = tuple(subject for subject in SUBJECTS if not any(subject in group for group in chosen.values()))
+        made.append({"train": train, **chosen})
+    return made
+
+
+def prepare(
+    layout: str, clips: dict[str, dict[Clip, np.ndarray]], division: dict[str, tuple[int, ...]]
+) -> dict[str, np.ndarray]:
+    """The tensors of a data set by name; `layout` is one of LAYOUTS."""
     tensors: dict[str, np.ndarray] = {}
-    for split, subjects in SPLITS.items():
-        members = [clip for clip in both if clip.subject in subjects]
-        if not members:
-            raise PrepareError(f"no clip of subjects {subjects} for the {split} split; is the release complete?")
+    for split, subjects in division.items():
+        members = [clip for clip in clips["inertial"] if clip.subject in subjects]
+        missing = sorted(set(subjects) - {clip.subject for clip in members})
+        if missing:
+            raise PrepareError(
+                f"no clip of subject {numbers(missing)} for the {split} split; is the release complete?"
+            )
         for modality, (recording, features) in LAYOUTS[layout].items():
             tensors[f"{split}/{modality}"] = np.stack([clips[recording][clip][:, features] for clip in members])
         tensors[f"{split}/labels"] = np.array([clip.action - 1 for clip in members], dtype=np.int64)
@@ -186,17 +213,23 @@ def prepare(layout: str, inertial: Path, skeleton: Path, steps: int, report: Rep
     return tensors
 
 
-def metadata(layout: str, steps: int) -> dict[str, str]:
+def numbers(values: Iterable[int], separator: str = ", ") -> str:
+    """Numbers as text."""
+    return separator.join(map(str, values))
+
+
+def metadata(layout: str, steps: int, division: dict[str, tuple[int, ...]]) -> dict[str, str]:
     """The header entries that the format requires."""
-    split = "; inertial features 1 to 3 as accelerometer, 4 to 6 as gyroscope" if layout == THREE else ""
+    halves = "; inertial features 1 to 3 as accelerometer, 4 to 6 as gyroscope" if layout == THREE else ""
+    subjects = ", ".join(f"{numbers(subjects, ',')} {split}" for split, subjects in division.items())
     return colearn_data.metadata(
         list(LAYOUTS[layout]),
         CLASSES,
         source="UTD-MHAD, Chen, Jafari and Kehtarnavaz, ICIP 2015, https://personal.utdallas.edu/~kehtar/UTD-MHAD.html",
         licence="called freely available by its authors, without a formal licence; cite the ICIP 2015 paper",
-        preparation=f"datasets/prepare_utd_mhad.py: subjects 1,3,5 train, 7 valid, 2,4,6,8 test; skeleton relative "
+        preparation=f"datasets/prepare_utd_mhad.py: subjects {subjects}; skeleton relative "
         f"to the first joint of the first frame; resampled linearly to {steps} steps; standardised per feature "
-        f"with the training subjects' mean and deviation{split}",
+        f"with the training subjects' mean and deviation{halves}",
     )
 
 
@@ -212,13 +245,20 @@ def find(release: Path, given: Path | None, stem: str) -> Path:
     )
 
 
-def summary(layout: str, tensors: dict[str, np.ndarray], report: Report) -> list[str]:
-    """The summary at the end."""
-    splits = [
-        f"{split}: subjects {', '.join(map(str, subjects))}; {colearn_data.shapes(tensors, list(LAYOUTS[layout]), split)}"
-        for split, subjects in SPLITS.items()
+def summary(layout: str, tensors: dict[str, np.ndarray], division: dict[str, tuple[int, ...]]) -> list[str]:
+    """The subjects and shapes of each split."""
+    return [
+        f"{split}: subjects {numbers(subjects)}; {colearn_data.shapes(tensors, list(LAYOUTS[layout]), split)}"
+        for split, subjects in division.items()
     ]
-    return splits + report.lines()
+
+
+def fold_count(text: str) -> int:
+    """A number of folds: at least one subject in each, and one fold each to train, validate and test."""
+    count = int(text)
+    if not 3 <= count <= len(SUBJECTS):
+        raise argparse.ArgumentTypeError(f"from 3 to {len(SUBJECTS)}")
+    return count
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -237,19 +277,31 @@ def main(arguments: list[str] | None = None) -> int:
         help=f"modalities of the data set; the second is written to {OUT[THREE]} unless --out says otherwise "
         f"(default: {TWO})",
     )  # fmt: skip
+    parser.add_argument(
+        "--folds", type=fold_count, metavar="N",
+        help="write N files for a cross-validation, -fold0 and so on, whose test sets have different subjects: with 4 "
+        "two each, with 8 one",
+    )  # fmt: skip
     options = parser.parse_args(arguments)
     layout = options.modalities
     out = options.out or Path(OUT[layout])
+    outs = [out] if options.folds is None else colearn_data.fold_paths(out, options.folds)
 
     def run() -> list[str]:
         report = Report()
         inertial = find(options.release, options.inertial, "Inertial")
         skeleton = find(options.release, options.skeleton, "Skeleton")
-        tensors = prepare(layout, inertial, skeleton, options.steps, report)
-        colearn_data.write(out, tensors, metadata(layout, options.steps))
-        return summary(layout, tensors, report)
+        clips = read(inertial, skeleton, options.steps, report)
+        # All are made before the first is written: a mistake in one fold must not leave some of the files.
+        made = [(prepare(layout, clips, division), division) for division in divisions(options.folds)]
+        lines = []
+        for fold, (path, (tensors, division)) in enumerate(zip(outs, made, strict=True)):
+            colearn_data.write(path, tensors, metadata(layout, options.steps, division))
+            before = "" if options.folds is None else f"fold {fold}, "
+            lines += [before + line for line in summary(layout, tensors, division)]
+        return lines + report.lines()
 
-    return colearn_data.finish(run, out)
+    return colearn_data.finish(run, *outs)
 
 
 if __name__ == "__main__":

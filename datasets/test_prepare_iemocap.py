@@ -190,6 +190,61 @@ class IemocapTest(unittest.TestCase):
         self.prepared("--seed", "4")
         self.assertNotEqual(self.out.read_bytes(), content)
 
+    def load_folds(self, count: int) -> list[tuple[dict[str, np.ndarray], str]]:
+        """The tensors and the preparation of each fold."""
+        made = []
+        for fold in range(count):
+            path = self.out.with_name(f"iemocap-fold{fold}.safetensors")
+            with safe_open(path, "numpy") as file:
+                made.append((load_file(path), file.metadata()["preparation"]))
+        self.assertEqual(len(list(self.out.parent.iterdir())), count)
+        return made
+
+    def fold_labels(self, tensors: dict[str, np.ndarray], split: str) -> list[str]:
+        return [LABELS[index] for index in tensors[f"{split}/labels"]]
+
+    def test_each_session_is_left_out_once(self) -> None:
+        status, out, err = self.run_main("--folds", "session")
+        self.assertEqual(status, 0, err)
+        for fold, (tensors, preparation) in enumerate(self.load_folds(5)):
+            test, valid = fold + 1, (fold + 1) % 5 + 1
+            for split, sessions in (("test", {test}), ("valid", {valid}), ("train", set(range(1, 6)) - {test, valid})):
+                expected = [label for name, label in self.labels.items() if int(name[4]) in sessions]
+                self.assertEqual(self.fold_labels(tensors, split), expected)
+            self.assertIn(f"session {test} test, {valid} valid", preparation)
+            self.assertIn(f"fold {fold}: session {test} test, {valid} valid, the others train", out)
+            present = np.abs(tensors["train/audio"]).sum(axis=2) > 0
+            np.testing.assert_allclose(tensors["train/audio"][present].mean(axis=0), 0.0, atol=1e-4)
+
+    def test_each_speaker_is_left_out_once(self) -> None:
+        self.assert_fails("no usable utterance", "speaker F of session 1", arguments=("--folds", "speaker"))
+        for session in range(1, 6):
+            dialog = f"Ses0{session}F_impro01"
+            for turn in range(4):
+                name = f"{dialog}_M{turn:03d}"
+                self.labels[name] = LABELS[(4 * session + turn + 3) % 9]
+                self.write_alignment(name, [(10, 29, "WELL")])
+                self.write_wav(name, 1.25)
+            self.write_dialog(session, dialog)
+        status, _, err = self.run_main("--folds", "speaker")
+        self.assertEqual(status, 0, err)
+        for fold, (tensors, preparation) in enumerate(self.load_folds(10)):
+            session, speaker = fold // 2 + 1, "FM"[fold % 2]
+            of_session = [name for name in self.labels if int(name[4]) == session]
+            tested = [name for name in of_session if name.split("_")[2][0] == speaker]
+            validated = [name for name in of_session if name not in tested]
+            trained = len(self.labels) - len(of_session)
+            self.assertEqual(self.fold_labels(tensors, "test"), [self.labels[name] for name in tested])
+            self.assertEqual(self.fold_labels(tensors, "valid"), [self.labels[name] for name in validated])
+            self.assertEqual(len(tensors["train/labels"]), trained)
+            self.assertIn(f"speaker {speaker} of session {session} test", preparation)
+
+    def test_folds_and_a_single_split_exclude_each_other(self) -> None:
+        for arguments in (("--folds", "session", "--split", "session"), ("--folds", "5")):
+            with self.assertRaises(SystemExit) as refused, contextlib.redirect_stderr(io.StringIO()):
+                prepare.main([str(self.release), "--glove", str(self.glove), *arguments])
+            self.assertEqual(refused.exception.code, 2)
+
     def test_what_is_dropped_is_said(self) -> None:
         names = [f"Ses01F_impro01_F{turn:03d}" for turn in range(10, 17)]
         labels = ("xxx", "oth", "neu", "neu", "neu", "neu", "neu")
@@ -272,6 +327,22 @@ class IemocapTest(unittest.TestCase):
         self.assertIn("dropped 4: has no CSV file of visual features", out)
         self.assertTrue((tensors["test/video"][3] == 0).all())
         self.assertIn("noted 30: frames without a face or a time", out)
+
+    def test_frames_that_are_not_numbers_are_left_out_of_the_mean(self) -> None:
+        for session in range(1, 6):
+            self.write_visual(f"Ses0{session}F_impro01", 0.0, 20.0)
+        self.write_visual("Ses05F_impro01_F001", 0.0, 1.25)
+        path = self.folder / "visual" / "Ses05F_impro01_F001.csv"
+        header, *lines = path.read_text().splitlines()
+        place = [name.strip() for name in header.split(",")].index("b")
+        for number in range(0, len(lines), 3):
+            fields = lines[number].split(",")
+            fields[place] = "nan"
+            lines[number] = ",".join(fields)
+        path.write_text("\n".join([header, *lines]) + "\n")
+        tensors, out = self.prepared("--split", "session", "--scale", "raw", "--visual", str(self.folder / "visual"))
+        np.testing.assert_allclose(tensors["test/video"][1, 27:, 1], 7.0)
+        self.assertIn("video values that are NaN or infinite and left out of the means", out)
 
     def test_visual_files_that_do_not_fit(self) -> None:
         visual = ("--split", "session", "--visual", str(self.folder / "visual"))

@@ -5,7 +5,6 @@ import contextlib
 import io
 import json
 import os
-import pickle
 import sys
 import tempfile
 import unittest
@@ -206,94 +205,14 @@ class H5Test(MosiTest):
         self.assertNotIn("moved to the front", out)
 
 
-class PickleTest(MosiTest):
-    def content(self, at_end: bool = False, labels: str = "labels") -> dict:
-        made = {}
-        for split in SIZES:
-            features, values = clips(split, steps=50)
-            for clip in range(len(values)):
-                for array in features:
-                    array[clip, : 20 + clip] = 0.0
-                    if at_end:
-                        array[clip] = np.roll(array[clip], -20 - clip, axis=0)
-            made[split] = {
-                "text": features[0].astype(np.float32), "audio": features[1], "vision": features[2],
-                labels: values[:, None, None] if labels == "labels" else values,
-                "id": np.array([["video", "0"]] * len(values), dtype=object),
-            }  # fmt: skip
-        return made
-
-    def write(self, content: object, protocol: int = 4) -> Path:
-        path = self.folder / "mosi.pkl"
-        path.write_bytes(pickle.dumps(content, protocol))
-        return path
-
-    def test_mult_and_mmsa(self) -> None:
-        content = self.content()
-        mult, _ = self.prepared("pickle", self.write(content, protocol=2))
-        self.assertEqual(mult["train/video"].shape, (6, 20, 20))
-        np.testing.assert_allclose(mult["train/video"], content["train"]["vision"][:, 30:], rtol=1e-6)
-        np.testing.assert_allclose(mult["train/labels"], np.linspace(-3, 3, 6), rtol=1e-6)
-        mmsa = self.content(labels="regression_labels")
-        for split in SIZES:
-            mmsa[split]["classification_labels"] = np.zeros(SIZES[split])
-        tensors, _ = self.prepared("pickle", self.write(mmsa))
-        for name, tensor in mult.items():
-            np.testing.assert_array_equal(tensors[name], tensor)
-
-    def test_padding_at_the_end_is_moved_to_the_front(self) -> None:
-        expected, _ = self.prepared("pickle", self.write(self.content()))
-        tensors, out = self.prepared("pickle", self.write(self.content(at_end=True)))
-        for name, tensor in expected.items():
-            np.testing.assert_array_equal(tensors[name], tensor)
-        self.assertIn("noted 13: clips padded at the end", out)
-        tensors, _ = self.prepared("pickle", self.write(self.content(at_end=True)), "--padding", "front")
-        self.assertTrue((tensors["train/audio"] == 0).all(), "the last 20 steps as they stand are padding")
-
-    def test_a_pause_at_the_end_is_no_padding(self) -> None:
-        content = self.content()
-        for key in ("text", "audio", "vision"):
-            content["train"][key][0] = 1.0
-            content["train"][key][0, 49] = 0.0
-        tensors, _ = self.prepared("pickle", self.write(content))
-        self.assertTrue((tensors["train/audio"][0, 19] == 0).all())
-        self.assertTrue((tensors["train/audio"][0, :19] == 1).all())
-
-    def test_a_malicious_pickle_is_refused_and_not_run(self) -> None:
-        target = self.folder / "attacked"
-
-        class Attack:
-            def __reduce__(self) -> tuple:
-                return (os.mkdir, (str(target),))
-
-        content = self.content()
-        content["test"]["meta"] = Attack()
-        self.assert_fails("mosi.pkl is refused", ".mkdir", arguments=("pickle", self.write(content)))
-        self.assertFalse(target.exists())
-
-    def test_pickles_of_another_form(self) -> None:
-        self.assert_fails("another form", arguments=("pickle", self.write([1, 2])))
-        content = self.content()
-        content["train"]["audio"] = np.zeros((6, 375, 5))
-        self.assert_fails("numbers of steps differ", "aligned", arguments=("pickle", self.write(content)))
-        content = self.content()
-        content["valid"] = {"text_bert": np.zeros((3, 3, 50))}
-        self.assert_fails("valid has text_bert", arguments=("pickle", self.write(content)))
-        content = self.content()
-        content["valid"]["text"] = content["valid"]["text"].tolist()
-        self.assert_fails("language is list", arguments=("pickle", self.write(content)))
-        content = self.content()
-        del content["valid"]["audio"]
-        self.assert_fails("another split", arguments=("pickle", self.write(content)))
-
-
 class CsdTest(MosiTest):
     """Four videos of two segments; words of half a second from 1 s on, every third a pause."""
 
     def setUp(self) -> None:
         super().setUp()
         words, labels, audio, video = {}, {}, {}, {}
-        for number, name in enumerate(("vid-a", "vid_b", "c", "d")):
+        self.videos = ["vid-a", "vid_b", "c", "d"]
+        for number, name in enumerate(self.videos):
             starts = 1.0 + 0.5 * np.arange(12)
             texts = np.array([[b"sp" if i % 3 == 2 else f"word{i % 3}".encode()] for i in range(12)])
             words[name] = (np.stack([starts, starts + 0.5], axis=1), texts)
@@ -339,10 +258,11 @@ class CsdTest(MosiTest):
         # Words at 1, 1.5, 2.5 and 3 s: the mean of four frames begins at the word and ends 0.125 s before its end.
         np.testing.assert_allclose(tensors["train/audio"][0, 16:, 0], np.array([1, 1.5, 2.5, 3]) + 0.1875, rtol=1e-6)
         # vid_b is number 1; a value at 1.0 s was infinite.
-        np.testing.assert_allclose(tensors["train/audio"][2, 16:, 1], [0.75, 1, 1, 1], rtol=1e-6)
+        np.testing.assert_allclose(tensors["train/audio"][2, 16:, 1], [1, 1, 1, 1], rtol=1e-6)
         np.testing.assert_allclose(tensors["train/video"][0, 16:, 0], [3, 3, 5, 0], rtol=1e-6)
-        self.assertIn("noted 4: audio values that were NaN or infinite", out)
+        self.assertIn("noted 4: audio values that are NaN or infinite and left out of the means", out)
         self.assertIn("every word has a vector", out)
+        self.assertIn("steps of the 8 clips: 4 to 4, median 4 (4: 8)", out)
         # Of 4 videos: the word at 3 s and the four words of the second segment.
         self.assertIn("noted 20: words without video, which are zeros there", out)
         with safe_open(self.out, "numpy") as file:
@@ -386,6 +306,25 @@ class CsdTest(MosiTest):
         self.assertIn("dropped 1: video stands in no split's list: vid_b", out)
         self.assertIn("dropped 1: listed video has no labelled segment: gone", out)
 
+    def test_the_published_lists_are_those_of_the_set(self) -> None:
+        lists = {name: prepare.colearn_data.published_split(HERE / name) for name in prepare.FOLDS}
+        sizes = {name: [len(folds[split]) for split in SIZES] for name, folds in lists.items()}
+        self.assertEqual(sizes, {"mosi_folds.json": [52, 10, 31], "mosei_folds.json": [2249, 300, 678]})
+        arguments = [part for part in self.arguments() if part not in ("--folds", self.folds)]
+        for name, source in prepare.FOLDS.items():
+            names = [*lists[name]["train"][:2], lists[name]["valid"][0], lists[name]["test"][0]]
+            for path in self.paths.values():
+                with h5py.File(path, "r+") as file:
+                    data = next(iter(file.values()))["data"]
+                    for key in sorted(data, key=len, reverse=True):
+                        video, bracket, part = key.partition("[")
+                        at = self.videos.index(video)
+                        data.move(key, names[at] + bracket + part)
+            self.videos = names
+            tensors, out = self.prepared(*arguments)
+            self.assertEqual([len(tensors[f"{split}/labels"]) for split in SIZES], [4, 2, 2])
+            self.assertIn(f"recorded as {source}", out)
+
     def test_a_video_without_a_feature_is_said(self) -> None:
         with h5py.File(self.paths["audio"], "r+") as file:
             del file["root of audio.csd/data/c"]
@@ -407,8 +346,38 @@ class CsdTest(MosiTest):
 
     def test_over_words_with_gaps(self) -> None:
         rows = multimodal_sdk.Rows(np.array([[0.0, 1.0], [1.0, 2.0], [5.0, 6.0]]), np.array([[2.0], [4.0], [9.0]]))
-        made, empty = multimodal_sdk.over_words(rows, np.array([[0.5, 1.5], [2.0, 5.0], [5.5, 9.0]]))
-        self.assertEqual((made.ravel().tolist(), empty), ([3.0, 0.0, 9.0], 1))
+        pooled = multimodal_sdk.over_words(rows, np.array([[0.5, 1.5], [2.0, 5.0], [5.5, 9.0]]))
+        self.assertEqual((pooled.values.ravel().tolist(), pooled.without_rows), ([3.0, 0.0, 9.0], 1))
+
+    def test_a_constant_keeps_its_mean_however_many_frames_are_invalid(self) -> None:
+        at = np.arange(0, 7, 0.01)
+        for bad in (np.nan, np.inf, -np.inf):
+            features = np.ones((len(at), 3), dtype=np.float32)
+            features[::7] = bad
+            rows = multimodal_sdk.Rows(np.stack([at, at + 0.01], axis=1), features)
+            pooled = multimodal_sdk.over_words(rows, np.array([[0.0, 0.5], [0.5, 3.2], [3.2, 7.0]]))
+            np.testing.assert_array_equal(pooled.values, 1.0)
+            self.assertEqual((pooled.without_rows, pooled.without_values, pooled.gaps), (0, 0, 0))
+
+    def test_each_feature_has_its_own_valid_frames_and_words_without_any_are_counted(self) -> None:
+        nan = np.nan
+        features = np.array([[1.0, nan], [3.0, 5.0], [nan, nan], [nan, -np.inf], [nan, 4.0]])
+        rows = multimodal_sdk.Rows(np.array([[0, 1], [1, 2], [2, 3], [3, 4], [4, 5]], dtype=float), features)
+        pooled = multimodal_sdk.over_words(rows, np.array([[0.0, 2.0], [2.0, 4.0], [4.0, 5.0], [8.0, 9.0]]))
+        self.assertEqual(pooled.values.tolist(), [[2, 5], [0, 0], [0, 4], [0, 0]])
+        self.assertEqual((pooled.without_rows, pooled.without_values, pooled.gaps), (1, 1, 1))
+
+    def test_words_without_a_valid_frame_are_said(self) -> None:
+        with h5py.File(self.paths["audio"], "r+") as file:
+            features = file["root of audio.csd/data/c/features"]
+            features[8:12] = np.nan  # The word at 1 s.
+            features[12:16, 1] = np.nan  # One feature of the word at 1.5 s.
+        tensors, out = self.prepared(*self.arguments())
+        self.assertEqual(tensors["valid/audio"][0, 16].tolist(), [0, 0, 0])
+        np.testing.assert_allclose(tensors["valid/audio"][0, 17], [1.6875, 0, -1.6875])
+        self.assertIn("noted 1: words whose audio is NaN or infinite in every row, which are zeros there", out)
+        self.assertIn("noted 1: audio features that are NaN or infinite in every row of a word, now 0", out)
+        self.assertIn("noted 19: audio values that are NaN or infinite and left out of the means", out)
 
     @unittest.skipUnless((REAL / "mosi" / "CMU_MOSI_Opinion_Labels.csd").exists(), f"MOSI is not in {REAL / 'mosi'}")
     def test_the_real_labels_and_words_give_the_published_sizes(self) -> None:
@@ -422,6 +391,7 @@ class CsdTest(MosiTest):
         labels = np.concatenate([tensors[f"{split}/labels"] for split in SIZES])
         self.assertEqual((labels.min(), labels.max()), (-3, 3))
         self.assertIn("nothing was dropped", out)
+        self.assertIn("steps of the 2199 clips: 1 to ", out)
 
 
 if __name__ == "__main__":

@@ -193,6 +193,56 @@ class PrepareTest(unittest.TestCase):
         names = sorted(path.name for path in (self.folder / "data").iterdir())
         self.assertEqual(names, ["utd-mhad-3.safetensors", "utd-mhad.safetensors"])
 
+    def test_folds_test_every_subject_once(self) -> None:
+        for folds in (3, 4, 8):
+            divisions = prepare.divisions(folds)
+            self.assertEqual(len(divisions), folds)
+            for split in ("valid", "test"):
+                tested = [subject for division in divisions for subject in division[split]]
+                self.assertEqual(sorted(tested), list(range(1, 9)))
+            for division in divisions:
+                everyone = [subject for subjects in division.values() for subject in subjects]
+                self.assertEqual(sorted(everyone), list(range(1, 9)), "no subject is in two splits")
+        two = {division["test"] for division in prepare.divisions(4)}
+        self.assertEqual(two, {(1, 2), (3, 4), (5, 6), (7, 8)})
+
+    def test_folds_are_files_of_their_own_each_standardised_by_its_training_subjects(self) -> None:
+        self.write_zips()
+        status, out, err = self.run_main("--folds", "4", "--steps", "5")
+        self.assertEqual(status, 0, err)
+        names = [f"utd-mhad-fold{fold}.safetensors" for fold in range(4)]
+        self.assertEqual(sorted(path.name for path in self.out.parent.iterdir()), names)
+        subjects = {"train": 4, "valid": 2, "test": 2}
+        for fold, name in enumerate(names):
+            tensors = load_file(self.out.parent / name)
+            for split, count in subjects.items():
+                np.testing.assert_array_equal(tensors[f"{split}/labels"], np.repeat(np.arange(27), count))
+            train = tensors["train/inertial"].astype(np.float64)
+            np.testing.assert_allclose(train.mean(axis=(0, 1)), 0.0, atol=1e-6)
+            np.testing.assert_allclose(train.std(axis=(0, 1)), 1.0, atol=1e-6)
+            with safe_open(self.out.parent / name, "numpy") as file:
+                self.assertIn(f"{2 * fold + 1},{2 * fold + 2} test", file.metadata()["preparation"])
+            self.assertIn(f"fold {fold}, test: subjects {2 * fold + 1}, {2 * fold + 2}; inertial [54, 5, 6]", out)
+            self.assertIn(f"wrote {self.out.parent / name}", out)
+        # Subjects have offsets of their own numbers: 5 to 8 train in fold 0, so that 1 and 2 are far below them.
+        self.assertLess(load_file(self.out.parent / names[0])["test/inertial"].mean(), -0.5)
+
+    def test_a_fold_that_cannot_be_made_leaves_no_file(self) -> None:
+        for files in self.archives.values():
+            for name in [name for name in files if name.startswith("a12_") and name[5] in "5678"]:
+                del files[name]
+        self.write_zips()
+        status, _, err = self.run_main("--folds", "4")
+        self.assertEqual(status, 1)
+        self.assertIn("12 (bowling)", err)
+        self.assertFalse(self.out.parent.exists())
+
+    def test_numbers_of_folds_that_cannot_be(self) -> None:
+        for count in ("2", "9", "x"):
+            with self.assertRaises(SystemExit) as refused, contextlib.redirect_stderr(io.StringIO()):
+                prepare.main([str(self.folder), "--folds", count])
+            self.assertEqual(refused.exception.code, 2)
+
     def test_folders_give_the_same_bytes_as_archives(self) -> None:
         self.write_zips()
         self.run_main()
@@ -287,7 +337,7 @@ class PrepareTest(unittest.TestCase):
     def test_a_subject_is_missing(self) -> None:
         self.archives["Inertial"] = {n: c for n, c in self.archives["Inertial"].items() if "_s7_" not in n}
         self.write_zips()
-        self.assert_fails("valid split", "complete")
+        self.assert_fails("subject 7 for the valid split", "complete")
 
     def test_an_action_is_missing(self) -> None:
         self.archives["Inertial"] = {n: c for n, c in self.archives["Inertial"].items() if not n.startswith("a12_")}

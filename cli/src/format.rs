@@ -1,7 +1,7 @@
 //! The results table as text.
 
-use colearn_core::{settings::schema::MODALITY_DROPOUT, table::ResultsTable};
-use colearn_report::{heading_and_rows, setting_columns, short_path, summary_line, text, warnings};
+use colearn_core::{names::short_path, settings::schema::MODALITY_DROPOUT, table::ResultsTable};
+use colearn_report::{heading_and_rows, next_step, setting_columns, summary_line, text, warnings};
 use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
 
 use crate::args::Format;
@@ -46,6 +46,9 @@ fn for_people(table: &ResultsTable) -> String {
         column.set_cell_alignment(if words { CellAlignment::Left } else { CellAlignment::Right });
     }
     let mut text = format!("sweep {}\n{}\n{}\n", table.sweep, text.trim_fmt(), summary_line(table));
+    if let Some(step) = next_step(table) {
+        text += &format!("{step}\n");
+    }
     for warning in warnings(table) {
         text += &format!("warning: {warning}\n");
     }

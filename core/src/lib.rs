@@ -5,6 +5,7 @@
 
 pub mod failure;
 pub mod id;
+pub mod names;
 pub mod needs;
 pub mod result;
 pub mod scheduler;

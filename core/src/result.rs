@@ -58,6 +58,17 @@ pub mod metric {
         name.strip_prefix(VALID)
     }
 
+    /// The lowest and the highest value that a network's metric can have, on either split and with any modalities.
+    #[must_use]
+    pub fn bounds(name: &str) -> Option<(f64, f64)> {
+        match split(of_validation(name).unwrap_or(name)).0 {
+            ACCURACY | ACCURACY_7 | F_SCORE | F_SCORE_AUTHORS => Some((0.0, 1.0)),
+            PEARSON_R => Some((-1.0, 1.0)),
+            LOSS | MAE => Some((0.0, f64::INFINITY)),
+            _ => None,
+        }
+    }
+
     /// The name of a metric with these modalities present.
     #[must_use]
     pub fn with_modalities(name: &str, modalities: &[String]) -> String {

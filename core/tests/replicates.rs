@@ -6,7 +6,7 @@ use colearn_core::{
     failure::FailureReason,
     id::ConfigurationId,
     result::TaskResult,
-    sweep::{Parsed, Plan, Sweep},
+    sweep::{Configuration, Parsed, Plan, Sweep},
     table::{ConfigurationRow, Replicate, ResultsTable, RowState, TaskOutcome},
 };
 use serde_json::{Value, json};
@@ -189,18 +189,18 @@ fn networks_of_several_folds_have_one_unimodal_row_however_it_is_written() {
         assert!(table.verdict(both[0]).is_some(), "co-learning is the only difference");
         assert_eq!(both[0].data_sets(), ["mine-fold0".to_owned(), "mine-fold1".to_owned()].into());
     }
-    // Without replicates the same file has two baselines, which is refused for a network.
-    let without = NETWORKS.replace(", replicates: [dataset]", "");
-    let error = Sweep::parse(&without, "x.yaml").unwrap_err().to_string();
-    assert!(error.contains("2 configurations match `report.baseline`"), "{error}");
-    // So are two rows of replicates; the setting that is named is not a replicate.
-    let two = NETWORKS.replace(
-        "include: [",
-        "include: [{unimodal: true, dataset: mine-fold0, model.hidden: 9}, {unimodal: true, dataset: mine-fold1, model.hidden: 9}, ",
-    );
-    let error = Sweep::parse(&two, "x.yaml").unwrap_err().to_string();
-    assert!(error.contains("2 configurations match `report.baseline`"), "{error}");
-    assert!(error.contains("they differ in `model.hidden`"), "{error}");
+    // Without replicates each fold is compared with its own baseline, and the settings that are named are no
+    // replicates: another size is compared with nothing, unless it has a baseline of its own.
+    let apart = quiet(&NETWORKS.replace(", replicates: [dataset]", ""));
+    let with = |dataset: &str, unimodal: bool| {
+        let is_it = |it: &&Configuration| {
+            it.settings.network().is_some_and(|own| own.dataset == dataset && own.unimodal == unimodal)
+        };
+        apart.configurations.iter().find(is_it).unwrap()
+    };
+    for fold in ["mine-fold0", "mine-fold1"] {
+        assert_eq!(with(fold, false).compared_with, Some(with(fold, true).id));
+    }
 }
 
 #[test]
@@ -349,6 +349,7 @@ fn sweeps_and_tables_without_replicates_are_written_as_before() {
             "id",
             "metrics",
             "n",
+            "name",
             "settings",
             "state",
             "values"

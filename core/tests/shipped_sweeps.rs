@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use colearn_core::sweep::{Parsed, Sweep};
+use colearn_core::{
+    settings::ModalityDraw,
+    sweep::{Parsed, Sweep},
+};
 
 fn shipped(name: &str) -> Parsed {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sweeps").join(name);
@@ -51,6 +54,54 @@ fn utd_mhad_is_the_papers_grid() {
         .collect();
     assert_eq!(levels, [0.0, 0.15, 0.4, 0.6, 0.8, 0.9, 0.95]);
     assert_one_cohort_and_one_baseline(&sweep);
+}
+
+/// The sweeps by the paper's text have the grid of those by the authors' code, and what the text says of training.
+#[test]
+fn the_sweeps_by_the_text_differ_from_those_by_the_code_in_what_the_text_says() {
+    for (code, text) in
+        [("iemocap-bi-eflstm.yaml", "iemocap-bi-eflstm-text.yaml"), ("mosi-mfn.yaml", "mosi-mfn-text.yaml")]
+    {
+        let [code, text] = [code, text].map(|name| shipped(name).sweep);
+        assert_eq!((code.configurations.len(), code.task_count()), (8, 40));
+        assert_eq!((text.configurations.len(), text.task_count()), (8, 40));
+        assert_one_cohort_and_one_baseline(&text);
+        for (code, text) in code.configurations.iter().zip(&text.configurations) {
+            let [code, text] = [code, text].map(|configuration| configuration.settings.network().unwrap());
+            assert_eq!(code.modality_dropout, text.modality_dropout);
+            assert_eq!(code.unimodal, text.unimodal);
+            assert_eq!(code.training.modality_draw, ModalityDraw::Shared);
+            assert_eq!(text.training.modality_draw, ModalityDraw::Independent);
+        }
+    }
+    let text = shipped("iemocap-bi-eflstm-text.yaml").sweep.configurations[0].settings.flat();
+    for (path, value) in [
+        ("model.hidden", "128"),
+        ("model.layers", "1"),
+        ("model.dropout", "0.0"),
+        ("training.epochs", "40"),
+        ("training.batch_size", "15"),
+        ("training.learning_rate", "0.0001"),
+        ("training.schedule", "\"plateau\""),
+        ("training.modality_granularity", "\"batch\""),
+    ] {
+        assert_eq!(text[path].to_string(), value, "{path}");
+    }
+}
+
+#[test]
+fn the_folds_of_utd_mhad_are_replicates_with_a_baseline_each() {
+    let Parsed { sweep, .. } = shipped("utd-mhad-folds.yaml");
+    assert_eq!((sweep.configurations.len(), sweep.task_count()), (16, 48));
+    assert_eq!(sweep.report.replicates, ["dataset"]);
+    let folds: BTreeSet<_> = sweep
+        .configurations
+        .iter()
+        .filter(|configuration| configuration.baseline)
+        .map(|configuration| configuration.settings.network().unwrap().dataset.clone())
+        .collect();
+    // The names that datasets/prepare_utd_mhad.py --folds 4 gives its files.
+    assert_eq!(folds, (0..4).map(|fold| format!("utd-mhad-fold{fold}")).collect());
 }
 
 /// The whole grid can be trained in one cohort, and is compared with the unimodal network.

@@ -181,6 +181,97 @@ fn the_baseline_is_the_unimodal_configuration_or_the_one_that_is_named() {
     assert_eq!(baselines(&format!("{text}{{modality_dropout.a: 0.5}}}}")), [false, true, false]);
 }
 
+/// The swept values of each configuration with those of its baseline.
+fn pairs(rest: &str) -> Vec<(String, Option<String>)> {
+    let all = configurations(rest);
+    let name = |it: &Configuration| {
+        it.values.iter().map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>().join(" ")
+    };
+    let with = |it: &Configuration| all.iter().find(|other| Some(other.id) == it.compared_with).map(name);
+    all.iter().filter(|it| !it.baseline).map(|it| (name(it), with(it))).collect()
+}
+
+#[test]
+fn a_network_is_compared_with_the_unimodal_one_that_agrees_in_every_other_setting() {
+    // Another size, another primary modality, another data set.
+    for swept in ["model.hidden: [1, 2]", "primary: [a, b]", "dataset: [d, e]"] {
+        let (path, values) = swept.split_once(": ").unwrap();
+        let values: Vec<String> = values
+            .trim_matches(['[', ']'])
+            .split(", ")
+            .map(|value| match value.parse::<u32>() {
+                Ok(number) => number.to_string(),
+                Err(_) => format!("\"{value}\""),
+            })
+            .collect();
+        let rest = format!("parameters: {{{swept}, unimodal: [false, true], modality_dropout.c: [0, 0.5]}}");
+        for named in ["", "\nreport: {baseline: {unimodal: true}}"] {
+            let found = pairs(&format!("{rest}{named}"));
+            assert_eq!(found.len(), 4, "{found:?}");
+            for (own, with) in &found {
+                let value = values.iter().find(|value| own.contains(&format!("{path}={value}"))).unwrap();
+                let with = with.as_ref().unwrap_or_else(|| panic!("{own} is compared with nothing"));
+                assert!(
+                    with.contains(&format!("{path}={value}")) && with.contains("unimodal=true"),
+                    "{with}"
+                );
+            }
+        }
+    }
+    // Details of modality dropout are no other settings: a unimodal network has no use for them.
+    let found = pairs(
+        "parameters: {modality_dropout.c: [0.5], training.modality_draw: [shared, independent]}\ninclude: [{unimodal: true}]",
+    );
+    assert!(found.len() == 2 && found.iter().all(|(_, with)| with.is_some()), "{found:?}");
+}
+
+#[test]
+fn a_network_without_a_baseline_of_its_own_is_compared_with_nothing_unless_one_is_selected_for_all() {
+    let rest = "parameters: {model.hidden: [1, 2]}\ninclude: [{unimodal: true, model.hidden: 1}]";
+    let found = pairs(rest);
+    assert_eq!(found[0].1.as_deref(), Some("model.hidden=1 unimodal=true"));
+    assert_eq!(found[1], ("model.hidden=2".to_owned(), None));
+    let warnings = parse(rest).warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    let help = warnings[0].help.as_deref().unwrap();
+    assert!(help.contains("`include: [{unimodal: true, model.hidden: 2}]`"), "{help}");
+    let selected = format!("{rest}\nreport: {{baseline: {{unimodal: true, model.hidden: 1}}}}");
+    assert!(pairs(&selected).iter().all(|(_, with)| with.is_some()));
+}
+
+#[test]
+fn what_differs_in_details_without_effect_is_merged_and_said_to_be() {
+    for (rest, left, why) in [
+        (
+            "modality_dropout.a: [0.5], training.modality_part: [all, features], training.modality_fraction: [1]",
+            1,
+            "`training.modality_part=\"features\"` makes no difference to `training.modality_part=\"all\"`",
+        ),
+        (
+            "modality_dropout.a: [0, 0.5], training.modality_draw: [shared, independent]",
+            3,
+            "`training.modality_draw=\"independent\"` makes no difference to `training.modality_draw=\"shared\"`",
+        ),
+        (
+            "modality_dropout.a: [0, 0.5], training.modality_part: [steps], training.modality_fraction: [0, 0.5]",
+            2,
+            "makes no difference",
+        ),
+        ("modality_dropout.a: [0.5], training.modality_draw: [shared, independent]", 2, ""),
+        (
+            "modality_dropout.a: [0.5], training.modality_part: [features, steps], training.modality_fraction: [0.9]",
+            2,
+            "",
+        ),
+    ] {
+        let rest = format!("parameters: {{{rest}}}");
+        assert_eq!(configurations(&rest).len(), left, "{rest}");
+        let warnings = parse(&rest).warnings;
+        let help = warnings.first().and_then(|it| it.help.clone()).unwrap_or_default();
+        assert!(help.contains(why) && help.is_empty() == why.is_empty(), "{rest}: {help}");
+    }
+}
+
 #[test]
 fn what_trains_the_same_is_one_configuration() {
     let id = |rest: &str| only(rest).configuration_id();

@@ -194,6 +194,8 @@ pub struct Assignment {
     pub checkpoint_every_epochs: u32,
     /// The SHA-256 digest, in hexadecimal, that the data set must have; empty for any.
     pub data_digest: String,
+    /// A name of the task for logs, such as `demo/audio=0.8,video=0.8/0`; empty from an older coordinator.
+    pub name: String,
     /// The files to keep.
     pub keep: BTreeSet<Kept>,
 }
@@ -402,6 +404,7 @@ impl From<Assignment> for v1::Assignment {
             settings_json,
             checkpoint_every_epochs: assignment.checkpoint_every_epochs,
             data_digest: assignment.data_digest,
+            name: assignment.name,
             keep: assignment.keep.iter().map(|kept| kept.as_str().to_owned()).collect(),
         }
     }
@@ -419,6 +422,7 @@ impl TryFrom<v1::Assignment> for Assignment {
             settings: settings.map_err(|error| UnreadableSettings { json, why: error.to_string() }),
             checkpoint_every_epochs: assignment.checkpoint_every_epochs,
             data_digest: assignment.data_digest,
+            name: assignment.name,
             keep: Kept::ALL.into_iter().filter(|kept| words.iter().any(|it| it == kept.as_str())).collect(),
         })
     }

@@ -138,6 +138,7 @@ fn what_a_coordinator_says_survives_the_wire() {
         settings,
         checkpoint_every_epochs: 5,
         data_digest: "0f".repeat(32),
+        name: "demo/audio=0.8/1".to_owned(),
         keep: Kept::ALL.into(),
     };
     let (json, why) = ("{\"dataset\": 3}".to_owned(), String::new());

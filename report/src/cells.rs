@@ -10,7 +10,7 @@ use colearn_core::{
 };
 use serde_json::Value;
 
-use crate::numbers::Numbers;
+use crate::{numbers::Numbers, verdicts};
 
 /// The columns that distinguish configurations: the swept paths, then the settings that `include` adds.
 #[must_use]
@@ -79,45 +79,13 @@ pub(crate) fn setting(row: &ConfigurationRow, path: &str) -> String {
 }
 
 /// The name of a row in charts: `audio=0.9 video=0.9`, `unimodal`.
-pub(crate) fn label(row: &ConfigurationRow, columns: &[String]) -> String {
-    let words: Vec<String> = columns
-        .iter()
-        .filter_map(|path| {
-            let short = short_path(path, columns);
-            match row.values.get(path)? {
-                Value::Bool(true) => Some(short.to_owned()),
-                other => Some(format!("{short}={}", value(other))),
-            }
-        })
-        .collect();
-    if words.is_empty() { "the settings of the file".to_owned() } else { words.join(" ") }
-}
-
-/// The last word of a path, unless another column ends in it too.
-#[must_use]
-pub fn short_path<'p>(path: &'p str, columns: &[String]) -> &'p str {
-    let last = |path: &'p str| path.rsplit('.').next().filter(|last| !last.is_empty()).unwrap_or(path);
-    let alone = columns.iter().filter(|other| other.rsplit('.').next() == Some(last(path))).count() <= 1;
-    if alone { last(path) } else { path }
+pub(crate) fn label(row: &ConfigurationRow) -> String {
+    row.name.clone()
 }
 
 /// `4 of 5`, or `5`.
 pub(crate) fn count(row: &ConfigurationRow) -> String {
     if row.n == row.expected { row.n.to_string() } else { format!("{} of {}", row.n, row.expected) }
-}
-
-/// A verdict, such as `PCL +0.031 [0.010, 0.052]`, with the number of pairs if a seed is missing. Without a verdict it
-/// is the difference alone.
-pub(crate) fn verdict(row: &ConfigurationRow, name: &str, numbers: Numbers) -> String {
-    let Some(comparison) = row.comparisons.get(name) else { return "-".to_owned() };
-    let mut text = numbers.difference(comparison);
-    if let Some(verdict) = comparison.verdict {
-        text = format!("{verdict} {text}");
-    }
-    if comparison.pairs < row.expected {
-        let _ = write!(text, " over {}", counted_len(comparison.pairs, "pair"));
-    }
-    text
 }
 
 /// A p-value with three decimals.
@@ -160,13 +128,14 @@ pub(crate) fn verdict_heading(table: &ResultsTable) -> Option<String> {
 pub fn heading_and_rows(table: &ResultsTable) -> (Vec<String>, Vec<Vec<String>>) {
     let settings = setting_columns(table);
     let numbers = Numbers::of(table);
-    let verdicts = verdict_heading(table);
-    let notes: Vec<String> = table.configurations.iter().map(|row| note(row, verdicts.is_none())).collect();
+    let verdict_heading = verdict_heading(table);
+    let notes: Vec<String> =
+        table.configurations.iter().map(|row| note(row, verdict_heading.is_none())).collect();
     let noted = notes.iter().any(|note| !note.is_empty());
     let mut heading = settings.clone();
     heading.push("n".to_owned());
     heading.extend(table.metrics.iter().map(|name| metric_heading(table, name)));
-    heading.extend(verdicts.clone());
+    heading.extend(verdict_heading.clone());
     heading.extend(noted.then(|| "note".to_owned()));
     let rows = table
         .configurations
@@ -176,10 +145,10 @@ pub fn heading_and_rows(table: &ResultsTable) -> (Vec<String>, Vec<Vec<String>>)
             let mut cells: Vec<String> = settings.iter().map(|path| setting(row, path)).collect();
             cells.push(count(row));
             cells.extend(table.metrics.iter().map(|name| numbers.mean_and_deviation(row.metrics.get(name))));
-            if verdicts.is_some() {
+            if verdict_heading.is_some() {
                 cells.extend(table.verdict_metric().map(|name| match row.baseline {
                     true => "baseline".to_owned(),
-                    false => verdict(row, name, numbers),
+                    false => verdicts::cell(table, row, name),
                 }));
             }
             cells.extend(noted.then_some(note));
@@ -222,10 +191,10 @@ pub(crate) fn member_label(row: &str, member: &str) -> String {
 }
 
 /// The name of a configuration: that of its row and, if the row has several, its own among them.
-pub(crate) fn configuration_label(table: &ResultsTable, columns: &[String], id: ConfigurationId) -> String {
+pub(crate) fn configuration_label(table: &ResultsTable, id: ConfigurationId) -> String {
     let Some(row) = table.row_of(id) else { return id.to_string() };
     let member = row.members.iter().find(|member| member.id == id).map(Member::name).unwrap_or_default();
-    member_label(&label(row, columns), &member)
+    member_label(&row.name, &member)
 }
 
 /// The meaning of the numbers, and how many results are missing.
@@ -233,8 +202,7 @@ pub(crate) fn configuration_label(table: &ResultsTable, columns: &[String], id: 
 pub fn summary_line(table: &ResultsTable) -> String {
     let missing: usize = table.configurations.iter().map(|row| row.expected - row.n).sum();
     let mut text = format!("mean ± sample standard deviation over n {}", averaged_over(table));
-    let networks = table.is_of_networks();
-    if networks {
+    if table.is_of_networks() {
         text.push_str(", tested on the primary modality alone");
     }
     if names_modalities(table) {
@@ -243,17 +211,8 @@ pub fn summary_line(table: &ResultsTable) -> String {
     if table.is_regression() {
         text.push_str("; loss: mean absolute error, accuracy: share of equal sign");
     }
-    if verdict_heading(table).is_some() {
-        let (what, words) = match networks {
-            true => ("verdict", " (PCL better, NCL worse, neutral when it holds zero)"),
-            false => ("last column", ""),
-        };
-        let _ = write!(
-            text,
-            "; {what}: mean difference to the baseline, paired by {}, with its {} % interval{words}",
-            replicated_by(table),
-            percent(table.confidence)
-        );
+    if let Some(explained) = verdicts::explained(table) {
+        let _ = write!(text, "; {explained}");
     }
     if let Some(limit) = dependence(table) {
         let _ = write!(text, "; {limit}");

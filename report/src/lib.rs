@@ -14,9 +14,11 @@ mod reference;
 mod report_data;
 mod svg;
 pub mod text;
+mod verdicts;
 
-pub use cells::{heading_and_rows, metric_heading, setting_columns, short_path, summary_line, warnings};
+pub use cells::{heading_and_rows, metric_heading, setting_columns, summary_line, warnings};
 pub use error::ReportError;
 pub use folder::write;
 pub use reference::{Matched, Published, Reference, ReferenceError};
 pub use report_data::{FailureNote, Material, Provenance};
+pub use verdicts::next_step;

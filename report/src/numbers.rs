@@ -92,9 +92,9 @@ impl Numbers {
         }
     }
 
-    /// A difference with its interval, such as `+0.031 [0.010, 0.052]`.
-    pub(crate) fn difference(self, comparison: &Comparison) -> String {
-        let ends = comparison.ci_low.zip(comparison.ci_high);
+    /// A difference with its interval, such as `+0.031 [0.010, 0.052]`: the simultaneous one, or its own.
+    pub(crate) fn difference(self, comparison: &Comparison, simultaneous: bool) -> String {
+        let ends = comparison.interval(simultaneous);
         let (low, high) = ends.unwrap_or_default();
         let scale = comparison.mean_difference.abs().max(low.abs()).max(high.abs());
         let mut text = self.write_signed(comparison.mean_difference, scale);
@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn a_difference_and_its_interval_have_the_same_decimals() {
         let pairs = |scale: f64| [(1.3, 1.0), (1.5, 1.0), (1.4, 1.0)].map(|(a, b)| (a * scale, b * scale));
-        let shown = |scale| Numbers::Digits.difference(&Comparison::of(&pairs(scale), true, 0.95).unwrap());
+        let shown = |scale| Numbers::Digits.difference(&Comparison::of(&pairs(scale), 0.95).unwrap(), false);
         assert_eq!(shown(1.0), "+0.400 [0.152, 0.648]");
         assert_eq!(shown(1e4), "+4000.0 [1515.9, 6484.1]");
         assert_eq!(shown(1e-6), "+4.00e-7 [1.52e-7, 6.48e-7]");

@@ -14,7 +14,7 @@ use parquet::{
 use crate::{
     cells::{all_metrics, file_column, row_warning, setting_columns, value},
     error::ReportError,
-    text::{NUMBERS, verdict},
+    text::{NUMBERS, WORDS},
 };
 
 /// The values of a column; values of an optional column may be missing.
@@ -55,8 +55,9 @@ fn columns(table: &ResultsTable) -> Vec<(String, Column)> {
             let values = rows.iter().map(|row| number(row, &name)).collect();
             columns.push((format!("{name}_{part}"), Column::Number(values)));
         }
-        let verdicts = text(&|row| Some(verdict(row, &name).to_owned()).filter(|word| !word.is_empty()));
-        columns.push((format!("{name}_verdict"), verdicts));
+        for (part, word) in WORDS {
+            columns.push((format!("{name}_{part}"), text(&|row| word(row, &name).map(str::to_owned))));
+        }
     }
     columns.push(("warning".to_owned(), text(&|row| row_warning(table, row))));
     columns

@@ -13,7 +13,7 @@ use colearn_core::{
 };
 use serde_json::Value;
 
-use crate::cells::{all_metrics, label, setting_columns, some};
+use crate::cells::{all_metrics, label, some};
 
 /// A file of published means. It is a CSV file with a heading. A column named by a setting's dotted path identifies
 /// the configuration of a row; every other column is the mean of a metric. Lines that begin with `#` name the source
@@ -264,10 +264,8 @@ impl Reference {
                 ));
             }
         }
-        let columns = setting_columns(table);
-        let labels = |rows: &[&ConfigurationRow]| {
-            some(&rows.iter().map(|row| label(row, &columns)).collect::<Vec<_>>(), "; ")
-        };
+        let labels =
+            |rows: &[&ConfigurationRow]| some(&rows.iter().map(|row| label(row)).collect::<Vec<_>>(), "; ");
         if matched.rows.is_empty() {
             let rows: Vec<String> = self.rows.iter().map(Row::describe).collect();
             return Err(ReferenceError::NothingMatches {

@@ -39,6 +39,8 @@ pub struct Agent {
     limits: Limits,
     slots: BTreeMap<u32, Slot>,
     outbox: ReportOutbox,
+    /// Names of the tasks of held leases, for logs.
+    names: BTreeMap<TaskId, (LeaseToken, String)>,
     data_sets: Inventory,
     link: Link,
     mode: Mode,
@@ -99,6 +101,7 @@ impl Agent {
             limits,
             slots: slots.into_iter().map(|offer| (offer.index, Slot::new(offer, now))).collect(),
             outbox: ReportOutbox::default(),
+            names: BTreeMap::new(),
             data_sets: Inventory::default(),
             link: Link::Down,
             mode: Mode::Working,

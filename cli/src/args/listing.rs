@@ -27,9 +27,9 @@ pub(super) const LIST_JSON: &str = json_help!(
 );
 
 pub(super) const STATUS_JSON: &str = json_help!(
-    "  The keys of a SWEEP of `colearn list --json`, and: configurations_progress [{id, tasks}, ...]
-  with the counts of each configuration, failures [{configuration, seed, attempt, final, reason,
-  message}, ...], the newest first, at most 100; set_aside [{worker, data_set (null: all),
+    "  The keys of a SWEEP of `colearn list --json`, and: configurations_progress [{id, name,
+  tasks}, ...] with the counts of each configuration, failures [{configuration, name, seed,
+  attempt, final, reason, message}, ...], the newest first, at most 100; set_aside [{worker, data_set (null: all),
   program (whether data_set is a program), since, until, failures, reason, message}, ...], the
   workers that get none of its tasks, or only one at a time as a test; without_data [{worker,
   data_set, program, other_digest}, ...], the workers that lack its data set or program, or have
@@ -39,7 +39,7 @@ pub(super) const STATUS_JSON: &str = json_help!(
 
 pub(super) const TASKS_JSON: &str = json_help!(
     "  {\"sweep\": NAME, \"tasks\": [TASK, ...]}, one task a line, in the order of the grid. A TASK has:
-  configuration, seed, state (pending, running, done, failed, cancelled), attempts (begun),
+  configuration (its id), name, seed, state (pending, running, done, failed, cancelled), attempts (begun),
   worker, slot, epoch, epochs (null for a program), reason, message, not_before (the earliest
   start of a task's next attempt)."
 );
@@ -49,7 +49,7 @@ pub(super) const WORKERS_JSON: &str = json_help!(
   away), last_seen (null, like host and version, if it has not reconnected since the
   coordinator's start), set_aside (as in `colearn status --json`), labels [...], slots [{index,
   device, max_cohort, trainers [networks, programs], gpu, memory (bytes), threads, tasks [{sweep,
-  configuration, seed, attempt, epoch, epochs (null for a program)}, ...]}, ...] (trainers to
+  configuration, name, seed, attempt, epoch, epochs (null for a program)}, ...]}, ...] (trainers to
   threads are what tasks can ask for; null if the worker does not say it), warnings [...],
   data_sets {complete, known {name: {digest, modalities, train_samples}}}: digest
   is null if no trainer has opened the data set yet, the others if its header could not be read;
@@ -126,7 +126,9 @@ pub(crate) struct WorkersArgs {
 /// `colearn logs`.
 #[derive(Args, Debug)]
 pub(crate) struct LogArgs {
-    /// The task: NAME/CONFIGURATION/SEED; the first digits of the configuration are enough.
+    /// The task: NAME/CONFIGURATION/SEED, such as `demo/audio=0.8,video=0.8/0`.
+    ///
+    /// CONFIGURATION is any set of values that only one configuration has, or the first digits of its id.
     #[arg(required_unless_present = "worker", conflicts_with = "worker")]
     pub(crate) task: Option<TaskPath>,
     /// The worker: its id or the first characters of it.

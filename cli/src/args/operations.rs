@@ -20,7 +20,9 @@ pub(crate) struct RetryArgs {
     /// Leave cancelled tasks as they are.
     #[arg(long, conflicts_with = "task")]
     pub(crate) failed: bool,
-    /// Only this task; the option can be repeated. The first digits of the configuration are enough.
+    /// Only this task, such as `audio=0.8,video=0.8/0`; the option can be repeated.
+    ///
+    /// CONFIGURATION is any set of values that only one configuration has, or the first digits of its id.
     #[arg(long, value_name = "CONFIGURATION/SEED")]
     pub(crate) task: Vec<TaskReference>,
 }

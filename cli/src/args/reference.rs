@@ -2,10 +2,10 @@
 
 use std::str::FromStr;
 
-use colearn_core::id::{IdError, SweepName};
-
-/// Number of digits that identify a configuration: fewer than four are more likely a typing error than an id.
-const DIGITS: std::ops::RangeInclusive<usize> = 4..=16;
+use colearn_core::{
+    id::{IdError, SweepName},
+    names::Criteria,
+};
 
 /// An invalid name of a task.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -13,11 +13,11 @@ pub(crate) enum ReferenceError {
     /// The number of parts is wrong. Holds the expected form.
     #[error("it must be {0}, as `colearn tasks NAME` lists them")]
     Parts(&'static str),
-    /// The configuration is not the beginning of an id.
+    /// Nothing names the configuration.
     #[error(
-        "`{0}` is not a configuration: give the first 4 to 16 hexadecimal digits of its id, as `colearn tasks NAME` lists it"
+        "it names no configuration: give the values that differ, such as `audio=0.8,video=0.8`, or the first digits of its id"
     )]
-    Configuration(String),
+    Configuration,
     /// The seed is not a number.
     #[error("`{0}` is not a seed")]
     Seed(String),
@@ -26,34 +26,11 @@ pub(crate) enum ReferenceError {
     Sweep(#[from] IdError),
 }
 
-/// The beginning of a configuration's id: 4 to 16 hexadecimal digits, in lower case.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ConfigurationPrefix(String);
-
-impl ConfigurationPrefix {
-    /// The digits.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl FromStr for ConfigurationPrefix {
-    type Err = ReferenceError;
-    fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        let digits = text.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if digits && DIGITS.contains(&text.len()) {
-            Ok(Self(text.to_ascii_lowercase()))
-        } else {
-            Err(ReferenceError::Configuration(text.to_owned()))
-        }
-    }
-}
-
 /// A task within a given sweep: `CONFIGURATION/SEED`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TaskReference {
     /// The configuration.
-    pub(crate) configuration: ConfigurationPrefix,
+    pub(crate) configuration: Criteria,
     /// The seed.
     pub(crate) seed: u64,
 }
@@ -61,7 +38,7 @@ pub(crate) struct TaskReference {
 impl TaskReference {
     fn of(configuration: &str, seed: &str) -> Result<Self, ReferenceError> {
         Ok(Self {
-            configuration: configuration.parse()?,
+            configuration: Criteria::new(configuration).ok_or(ReferenceError::Configuration)?,
             seed: seed.parse().map_err(|_| ReferenceError::Seed(seed.to_owned()))?,
         })
     }
@@ -70,10 +47,10 @@ impl TaskReference {
 impl FromStr for TaskReference {
     type Err = ReferenceError;
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        match text.split('/').collect::<Vec<_>>()[..] {
-            [configuration, seed] => Self::of(configuration, seed),
-            _ => Err(ReferenceError::Parts("CONFIGURATION/SEED")),
-        }
+        // A value may have a slash, as a path has.
+        let (configuration, seed) =
+            text.rsplit_once('/').ok_or(ReferenceError::Parts("CONFIGURATION/SEED"))?;
+        Self::of(configuration, seed)
     }
 }
 
@@ -89,12 +66,10 @@ pub(crate) struct TaskPath {
 impl FromStr for TaskPath {
     type Err = ReferenceError;
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        match text.split('/').collect::<Vec<_>>()[..] {
-            [sweep, configuration, seed] => {
-                Ok(Self { sweep: SweepName::new(sweep)?, task: TaskReference::of(configuration, seed)? })
-            }
-            _ => Err(ReferenceError::Parts("NAME/CONFIGURATION/SEED")),
-        }
+        let parts = || ReferenceError::Parts("NAME/CONFIGURATION/SEED");
+        let (sweep, task) = text.split_once('/').ok_or_else(parts)?;
+        let (configuration, seed) = task.rsplit_once('/').ok_or_else(parts)?;
+        Ok(Self { sweep: SweepName::new(sweep)?, task: TaskReference::of(configuration, seed)? })
     }
 }
 
@@ -103,23 +78,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tasks_are_named_by_the_beginning_of_their_configuration() {
+    fn tasks_are_named_by_values_or_by_the_beginning_of_an_id() {
         let path: TaskPath = "small/01AB/7".parse().unwrap();
         assert_eq!(path.sweep.as_str(), "small");
-        assert_eq!((path.task.configuration.as_str(), path.task.seed), ("01ab", 7));
-        assert_eq!("01ab/7".parse::<TaskReference>().unwrap(), path.task);
-        assert!("0123456789abcdef/0".parse::<TaskReference>().is_ok());
+        assert_eq!((path.task.configuration.as_str(), path.task.seed), ("01AB", 7));
+        assert_eq!("01AB/7".parse::<TaskReference>().unwrap(), path.task);
+        let path: TaskPath = "small/audio=0.8,data=a/b/7".parse().unwrap();
+        assert_eq!((path.task.configuration.as_str(), path.task.seed), ("audio=0.8,data=a/b", 7));
     }
 
     #[test]
     fn what_is_no_task_is_refused_for_what_is_wrong_with_it() {
         for (text, word) in [
             ("01ab", "CONFIGURATION/SEED"),
-            ("a/01ab/7", "CONFIGURATION/SEED"),
             ("", "CONFIGURATION/SEED"),
-            ("01a/7", "`01a`"),
-            ("01ag/7", "`01ag`"),
-            ("0123456789abcdef0/7", "4 to 16"),
+            (" ,/7", "names no configuration"),
             ("01ab/-7", "`-7`"),
             ("01ab/", "``"),
         ] {

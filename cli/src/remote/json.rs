@@ -42,10 +42,16 @@ pub(super) fn summary(sweep: &SweepSummary) -> Value {
     })
 }
 
+/// The name of a configuration; null from a coordinator of an older version.
+pub(super) fn named(name: &str) -> Option<&str> {
+    (!name.is_empty()).then_some(name)
+}
+
 pub(super) fn failure(failed: &TaskFailure) -> Value {
     let (configuration, seed, reason, message) = failure_parts(failed);
     json!({
         "configuration": configuration,
+        "name": named(&failed.name),
         "seed": seed,
         "attempt": failed.attempt,
         "final": failed.r#final,
@@ -60,6 +66,7 @@ pub(super) fn task(row: &TaskRow) -> Value {
     let failure = row.failure.as_ref();
     json!({
         "configuration": task.configuration,
+        "name": named(&row.name),
         "seed": task.seed,
         "state": task_state_word(row.state()),
         "attempts": row.attempts,
@@ -81,6 +88,7 @@ pub(super) fn worker(worker: &Worker) -> Value {
         json!({
             "sweep": task.sweep,
             "configuration": id.configuration,
+            "name": named(&task.name),
             "seed": id.seed,
             "attempt": task.attempt,
             "epoch": task.epoch,

@@ -67,6 +67,11 @@ pub(super) fn epoch_of(epoch: u32, epochs: u32) -> String {
     if epochs == 0 { epoch.to_string() } else { format!("{epoch}/{epochs}") }
 }
 
+/// The name of a configuration for people: its id if the coordinator is of an older version and sends no names.
+pub(super) fn called(name: &str, id: &str) -> String {
+    if name.is_empty() { format!("configuration {id}") } else { one_line(name) }
+}
+
 /// Configuration, seed, reason and message of a failed attempt.
 pub(super) fn failure_parts(failed: &TaskFailure) -> (String, u64, &'static str, String) {
     let task = failed.task.clone().unwrap_or_default();
@@ -78,11 +83,9 @@ pub(super) fn failure_parts(failed: &TaskFailure) -> (String, u64, &'static str,
 /// A failed attempt as one line for people.
 fn failure_line(failed: &TaskFailure) -> String {
     let (configuration, seed, reason, message) = failure_parts(failed);
+    let name = called(&failed.name, &configuration);
     let what = if failed.r#final { "failed" } else { "will be tried again" };
-    format!(
-        "configuration {configuration} seed {seed}, attempt {}: {what}: {reason}: {message}",
-        failed.attempt
-    )
+    format!("{name} seed {seed}, attempt {}: {what}: {reason}: {message}", failed.attempt)
 }
 
 /// Failed attempts as lines for people: equal failures share one line, with their number.
@@ -183,15 +186,16 @@ mod tests {
                 message: message.into(),
             }),
             r#final: last,
+            name: if seed == 2 { String::new() } else { "audio=0.8".into() },
         };
         let all =
             [failed(1, "no", true), failed(2, "other", true), failed(3, "no", true), failed(4, "no", false)];
         assert_eq!(
             failure_lines(&all),
             [
-                "2 failures alike, such as configuration 00ff seed 1, attempt 1: failed: settings: no",
+                "2 failures alike, such as audio=0.8 seed 1, attempt 1: failed: settings: no",
                 "configuration 00ff seed 2, attempt 1: failed: settings: other",
-                "configuration 00ff seed 4, attempt 1: will be tried again: settings: no",
+                "audio=0.8 seed 4, attempt 1: will be tried again: settings: no",
             ]
         );
     }

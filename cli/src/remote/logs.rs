@@ -1,5 +1,6 @@
 //! `colearn logs TASK` and `colearn logs --worker WORKER`.
 
+use colearn_core::names::as_argument;
 use colearn_proto::v1::{self, LogSource, RecordedLine, get_log_request::Of};
 use tonic::Code;
 
@@ -28,7 +29,7 @@ pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
     // No new lines can arrive.
     let alone = connection.is_embedded();
     let follow = *follow && !alone;
-    let mut printer = Printer { out: Output::new(), json: *json, last: 0, found: false };
+    let mut printer = Printer { out: Output::new(), json: *json, last: 0, found: false, headed: *json };
     while let Err(failure) = printer.print(&mut connection.sweeps, &of, follow).await {
         if !follow {
             return Err(failure);
@@ -68,13 +69,21 @@ struct Printer {
     /// The number of the last printed line.
     last: u64,
     found: bool,
+    /// Whether it was told whose log it is.
+    headed: bool,
 }
 
 impl Printer {
     /// Prints the lines after the last one; with `follow`, until nothing more will be logged.
     async fn print(&mut self, client: &mut Client, of: &Log<'_>, follow: bool) -> Result<(), Failure> {
         let mut parts = match of {
-            Log::Task(task) => of_task(client, task, follow, self.last).await?,
+            Log::Task(path) => {
+                let (task, name) = task(client, path).await?;
+                if !std::mem::replace(&mut self.headed, true) {
+                    errln!("log of {}/{}/{}", path.sweep, as_argument(&one_line(&name)), task.seed);
+                }
+                of_task(client, path.sweep.as_str(), task, follow, self.last).await?
+            }
             Log::Worker(worker) => of_worker(client, worker, follow, self.last).await?,
         };
         while let Some(part) = parts.message().await.map_err(|status| client.failure(&status))? {
@@ -93,10 +102,21 @@ impl Printer {
 
 type Parts = tonic::Streaming<v1::GetLogResponse>;
 
-async fn of_task(client: &mut Client, path: &TaskPath, follow: bool, after: u64) -> Result<Parts, Failure> {
-    let name = path.sweep.as_str();
-    let task = resolve::tasks(client, name, std::slice::from_ref(&path.task)).await?.pop();
-    let of = Of::Task(v1::TaskOfSweep { name: name.to_owned(), task });
+/// The task that a person names, and the name of its configuration.
+async fn task(client: &mut Client, path: &TaskPath) -> Result<(v1::TaskReference, String), Failure> {
+    let configuration = resolve::configuration(client, path.sweep.as_str(), &path.task.configuration).await?;
+    let task = v1::TaskReference { configuration: configuration.configuration, seed: path.task.seed };
+    Ok((task, configuration.name))
+}
+
+async fn of_task(
+    client: &mut Client,
+    name: &str,
+    task: v1::TaskReference,
+    follow: bool,
+    after: u64,
+) -> Result<Parts, Failure> {
+    let of = Of::Task(v1::TaskOfSweep { name: name.to_owned(), task: Some(task) });
     let answer = client.get_log(v1::GetLogRequest { of: Some(of), follow, after }).await;
     answered(client, name, answer).await
 }

@@ -1,11 +1,11 @@
-//! Finds sweeps, configurations and workers by the names that users give: with typing errors, or only the beginning
-//! of an id.
+//! Finds the tasks and workers that users name.
 
+use colearn_core::names::Criteria;
 use colearn_proto::v1;
 
 use super::{
     Client, pages,
-    request::{listed, others},
+    request::{answered, listed, others},
 };
 use crate::{
     args::TaskReference,
@@ -32,41 +32,36 @@ fn pick<'i>(wanted: &str, ids: &'i [String]) -> Picked<'i> {
     }
 }
 
+/// The configuration of the sweep `name` that a person names.
+///
+/// # Errors
+/// If there is no such sweep, or if no or several configurations may be meant.
+pub(super) async fn configuration(
+    client: &mut Client,
+    name: &str,
+    wanted: &Criteria,
+) -> Result<v1::FindConfigurationResponse, Failure> {
+    let wanted = wanted.as_str().to_owned();
+    let request = v1::FindConfigurationRequest { name: name.to_owned(), wanted };
+    let answer = client.find_configuration(request).await;
+    answered(client, name, answer).await
+}
+
 /// The tasks of the sweep `name` that the references name.
 ///
 /// # Errors
-/// If there is no such sweep, or if no or several configurations have an id with this beginning.
+/// As [`configuration`].
 pub(super) async fn tasks(
     client: &mut Client,
     name: &str,
     wanted: &[TaskReference],
 ) -> Result<Vec<v1::TaskReference>, Failure> {
-    if wanted.is_empty() {
-        return Ok(Vec::new());
+    let mut tasks = Vec::new();
+    for task in wanted {
+        let configuration = configuration(client, name, &task.configuration).await?.configuration;
+        tasks.push(v1::TaskReference { configuration, seed: task.seed });
     }
-    let configurations = pages::sweep(client, name, None).await?.configurations;
-    let ids: Vec<String> = configurations.into_iter().map(|row| row.configuration).collect();
-    let found = |task: &TaskReference| {
-        let configuration = configuration(name, task.configuration.as_str(), &ids)?;
-        Ok(v1::TaskReference { configuration, seed: task.seed })
-    };
-    wanted.iter().map(found).collect()
-}
-
-fn configuration(name: &str, wanted: &str, ids: &[String]) -> Result<String, Failure> {
-    let message = match pick(wanted, ids) {
-        Picked::One(id) => return Ok(id.clone()),
-        Picked::Nobody => {
-            format!("{name} has no configuration `{wanted}`; {}", others(wanted, ids, "configuration"))
-        }
-        Picked::Several(several) => {
-            format!(
-                "{name} has several configurations that begin with `{wanted}`: {}; give more digits",
-                listed(&several)
-            )
-        }
-    };
-    Err(Failure::new(Exit::NotFound, message))
+    Ok(tasks)
 }
 
 /// The id of the worker that `wanted` names, among those that the coordinator knows.
@@ -110,21 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_is_unknown_or_ambiguous_lists_what_could_be_meant() {
-        let known = ids(&["0123456789abcdef", "0123ffffffffffff", "aaaa000000000000"]);
-        let told = |wanted| {
-            let failure = configuration("small", wanted, &known).unwrap_err();
-            assert_eq!(failure.exit, Exit::NotFound);
-            failure.message
-        };
-        let message = told("0123");
-        assert!(message.contains("0123456789abcdef, 0123ffffffffffff; give more digits"), "{message}");
-        let message = told("bbbb");
-        assert!(message.contains("small has no configuration `bbbb`"), "{message}");
-        assert!(message.contains("0123456789abcdef, 0123ffffffffffff, aaaa000000000000"), "{message}");
-        let message = told("aaaa000000000001");
-        assert!(message.contains("did you mean `aaaa000000000000`?"), "{message}");
-
+    fn a_worker_that_is_unknown_lists_the_known_ones() {
         let message = worker_of("gpu3", &ids(&["gpu1-ab", "cpu-cd"])).unwrap_err().message;
         assert!(message.contains("the workers are gpu1-ab, cpu-cd"), "{message}");
         assert!(worker_of("gpu3", &[]).unwrap_err().message.contains("none is connected"));

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use colearn_core::{
     id::ConfigurationId,
-    sweep::Sweep,
+    names::Names,
+    sweep::{Configuration, Sweep},
     table::{ResultsTable, TaskOutcome},
 };
 use colearn_proto::{
@@ -101,8 +102,23 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
         }
     }
     let sweep: Sweep = serde_json::from_str(&sweep_json).map_err(|error| bad(&error))?;
+    name_failures(&sweep, &mut failures);
     let table = ResultsTable::of(&sweep, &outcomes);
     Ok(Fetched { table, sweep, outcomes, notes, failures: failure_lines(&failures) })
+}
+
+/// Gives failures the names of their configurations.
+fn name_failures(sweep: &Sweep, failures: &mut [v1::TaskFailure]) {
+    if failures.is_empty() {
+        return;
+    }
+    let names = Names::of(sweep);
+    let by_id: HashMap<String, &Configuration> =
+        sweep.configurations.iter().map(|it| (it.id.to_string(), it)).collect();
+    for failed in failures {
+        let of = failed.task.as_ref().and_then(|task| by_id.get(&task.configuration));
+        failed.name = of.map(|configuration| names.name(*configuration)).unwrap_or_default();
+    }
 }
 
 /// A failed attempt for a report.

@@ -9,7 +9,7 @@ use serde_json::{Value, json as object};
 
 use super::{
     Client, json,
-    labels::{failure_lines, moment, now, state_for_people},
+    labels::{called, failure_lines, moment, now, state_for_people},
     pages,
     request::{answered, summary_of},
     set_aside,
@@ -82,7 +82,7 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     connection.close().await;
     let summary = summary_of(response.sweep)?;
     if *as_json {
-        let row = |row: &v1::ConfigurationProgress| object!({ "id": row.configuration, "tasks": json::counts(&row.tasks.unwrap_or_default()) });
+        let row = |row: &v1::ConfigurationProgress| object!({ "id": row.configuration, "name": json::named(&row.name), "tasks": json::counts(&row.tasks.unwrap_or_default()) });
         let mut document = json::summary(&summary);
         document["configurations_progress"] = response.configurations.iter().map(row).collect();
         document["failures"] = response.failures.iter().map(json::failure).collect();
@@ -129,7 +129,7 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     for row in &response.configurations {
         let counts = row.tasks.unwrap_or_default();
         table.add_row([
-            row.configuration.clone(),
+            called(&row.name, &row.configuration),
             counts.done.to_string(),
             counts.running.to_string(),
             counts.pending.to_string(),

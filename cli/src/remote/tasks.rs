@@ -5,7 +5,7 @@ use colearn_proto::v1::{self, TaskRow, TaskState};
 use super::{
     columns::{Align, Columns},
     json,
-    labels::{epoch_of, now, one_line, reason_word, task_state_word},
+    labels::{called, epoch_of, now, one_line, reason_word, task_state_word},
     request::answered,
 };
 use crate::{
@@ -124,7 +124,7 @@ fn cells(row: &TaskRow, now: i64) -> [String; 7] {
         reason.push(format!("may run again in {}", human(wait)));
     }
     [
-        task.configuration,
+        called(&row.name, &task.configuration),
         task.seed.to_string(),
         task_state_word(row.state()).to_owned(),
         row.attempts.to_string(),
@@ -140,7 +140,8 @@ mod tests {
 
     fn row(seed: u64, state: TaskState) -> TaskRow {
         let task = v1::TaskId { sweep: 1, configuration: "0123456789abcdef".into(), seed };
-        TaskRow { task: Some(task), state: state.into(), ..TaskRow::default() }
+        let name = "audio=0.8 video=0.8".to_owned();
+        TaskRow { task: Some(task), state: state.into(), name, ..TaskRow::default() }
     }
 
     fn rows() -> Vec<TaskRow> {
@@ -169,10 +170,10 @@ mod tests {
         assert_eq!(
             text,
             "\
-configuration     seed  state    attempts  epochs  worker           reason
-0123456789abcdef     0  running         2    3/40  gpu01-ab slot 1
-0123456789abcdef     1  pending         1                           crash: trainer was killed by signal 9; may run again in 1 min 0 s
-0123456789abcdef     2  done            0
+configuration        seed  state    attempts  epochs  worker           reason
+audio=0.8 video=0.8     0  running         2    3/40  gpu01-ab slot 1
+audio=0.8 video=0.8     1  pending         1                           crash: trainer was killed by signal 9; may run again in 1 min 0 s
+audio=0.8 video=0.8     2  done            0
 "
         );
     }
@@ -189,6 +190,8 @@ configuration     seed  state    attempts  epochs  worker           reason
             assert_eq!(tasks.len(), parts.iter().map(Vec::len).sum::<usize>());
             for pair in tasks.chunks(2) {
                 assert_eq!(pair[0]["epochs"], 40);
+                assert_eq!(pair[0]["name"], "audio=0.8 video=0.8");
+                assert_eq!(pair[0]["configuration"], "0123456789abcdef");
                 assert_eq!(pair[0]["reason"], serde_json::Value::Null);
                 assert_eq!(pair[1]["reason"], "crash");
                 assert_eq!(pair[1]["not_before"], "1970-01-01T00:01:01.000Z");

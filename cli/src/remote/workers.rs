@@ -1,13 +1,16 @@
 //! `colearn workers`, `colearn drain WORKER` and `colearn undrain WORKER`.
 
-use colearn_core::text::{bytes, counted};
+use colearn_core::{
+    names::as_argument,
+    text::{bytes, counted},
+};
 use colearn_proto::v1::{self, RunningTask, Worker, WorkerSlot};
 use serde_json::json;
 
 use super::{
     columns::{Align, Columns},
     json,
-    labels::{ago, epoch_of, last_seen, now, trainer_word, worker_state_for_people},
+    labels::{ago, epoch_of, last_seen, now, one_line, trainer_word, worker_state_for_people},
     pages, resolve, set_aside,
 };
 use crate::{
@@ -108,7 +111,7 @@ fn trains(tasks: &[RunningTask]) -> Vec<String> {
         format!(
             "{}/{}/{}, attempt {}, epoch {}",
             task.sweep,
-            id.configuration,
+            if task.name.is_empty() { id.configuration } else { as_argument(&one_line(&task.name)) },
             id.seed,
             task.attempt,
             epoch_of(task.epoch, task.epochs)
@@ -185,6 +188,7 @@ mod tests {
             attempt: 1,
             epoch: 3,
             epochs: 40,
+            name: "audio=0.8 video=0.8".into(),
         };
         let offers = v1::Offers {
             trainers: vec![v1::TrainerKind::Networks.into(), v1::TrainerKind::Programs.into(), 9],
@@ -224,10 +228,10 @@ mod tests {
             table(&workers, 4000),
             "\
 worker    host   state      last seen  slot  device  offers                                         trains
-gpu01-ab  gpu01  connected    3 s ago     0  cpu x1  networks+programs, 1 thread, 4.0 GB, GPU, big  small/0123456789abcdef/0, attempt 1, epoch 3/40
-                                                                                                    small/0123456789abcdef/1, attempt 1, epoch 3/40
-                                                                                                    small/0123456789abcdef/2, attempt 1, epoch 3/40
-                                                                                                    small/0123456789abcdef/3, attempt 1, epoch 3/40
+gpu01-ab  gpu01  connected    3 s ago     0  cpu x1  networks+programs, 1 thread, 4.0 GB, GPU, big  small/audio=0.8,video=0.8/0, attempt 1, epoch 3/40
+                                                                                                    small/audio=0.8,video=0.8/1, attempt 1, epoch 3/40
+                                                                                                    small/audio=0.8,video=0.8/2, attempt 1, epoch 3/40
+                                                                                                    small/audio=0.8,video=0.8/3, attempt 1, epoch 3/40
                                                                                                     and 2 more
                                           1  cpu x1  big                                            idle
 gpu02-cd  gpu02  away         2 s ago

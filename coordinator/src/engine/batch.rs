@@ -83,7 +83,16 @@ impl Turn {
                 let assignment = |(task, attempt): (TaskId, u32)| {
                     let settings = Ok(scheduler.settings_of(task)?.clone());
                     let (data_digest, keep) = (data_digest.clone(), keep.clone());
-                    Some(Assignment { task, attempt, settings, checkpoint_every_epochs, data_digest, keep })
+                    let name = scheduler.name_of(task);
+                    Some(Assignment {
+                        task,
+                        attempt,
+                        settings,
+                        checkpoint_every_epochs,
+                        data_digest,
+                        name,
+                        keep,
+                    })
                 };
                 let tasks = tasks.into_iter().filter_map(assignment).collect();
                 let lease = ToWorker::Lease(Lease { token, slot, tasks });
@@ -91,7 +100,7 @@ impl Turn {
             }
             Action::Acknowledge { token, task } => answer(ToWorker::Acknowledged { token, task }),
             Action::RefuseReport { token, task, reason } => {
-                tracing::info!(%token, %task, %reason, "report refused");
+                tracing::info!(%token, %task, name = scheduler.name_of(task), %reason, "report refused");
                 answer(ToWorker::Drop { token, tasks: vec![task], reason: reason.to_string() });
             }
             Action::DropLease { worker, token, tasks, reason } => {
@@ -127,11 +136,12 @@ impl Turn {
             }
             Action::RetryTask { task, attempt, failure, not_before } => {
                 let wait = not_before.since(now);
-                tracing::warn!(%task, attempt, %failure, ?wait, "attempt failed; it will be repeated");
+                let name = scheduler.name_of(task);
+                tracing::warn!(%task, name, attempt, %failure, ?wait, "attempt failed; it will be repeated");
             }
             Action::GiveUpTask { task, attempt, failure } => {
                 // This is a warning and not an error: the task failed, not the coordinator.
-                tracing::warn!(%task, attempt, %failure, "task failed");
+                tracing::warn!(%task, name = scheduler.name_of(task), attempt, %failure, "task failed");
             }
             Action::RefuseSweep { sweep, failure } => tracing::warn!(%sweep, %failure, "sweep refused"),
             Action::EndSweep { sweep, status } => tracing::info!(%sweep, ?status, "sweep ended"),

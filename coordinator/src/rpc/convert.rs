@@ -94,8 +94,8 @@ fn counts(counts: TaskCounts) -> v1::TaskCounts {
     }
 }
 
-pub(super) fn progress(configuration: String, tasks: TaskCounts) -> v1::ConfigurationProgress {
-    v1::ConfigurationProgress { configuration, tasks: Some(counts(tasks)) }
+pub(super) fn progress(configuration: String, tasks: TaskCounts, name: String) -> v1::ConfigurationProgress {
+    v1::ConfigurationProgress { configuration, tasks: Some(counts(tasks)), name }
 }
 
 pub(super) fn summary(summary: SweepSummary) -> v1::SweepSummary {
@@ -127,12 +127,14 @@ pub(super) fn summary(summary: SweepSummary) -> v1::SweepSummary {
     }
 }
 
-pub(super) fn failure(failed: FailedAttempt) -> v1::TaskFailure {
+/// A failed attempt at a task of a configuration with this name.
+pub(super) fn failure(failed: FailedAttempt, name: String) -> v1::TaskFailure {
     v1::TaskFailure {
         task: Some(failed.task.into()),
         attempt: failed.attempt,
         failure: Some(failed.failure.into()),
         r#final: failed.last,
+        name,
     }
 }
 

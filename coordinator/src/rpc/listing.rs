@@ -14,6 +14,8 @@ const PAGE: usize = 1024;
 
 /// Maximum number of configurations per answer: they use a fifth of a message.
 const MAX_CONFIGURATIONS: usize = 16_384;
+/// Maximum size of the names of configurations in an answer, in bytes.
+const MAX_NAMES: usize = 1 << 20;
 /// Maximum number of workers, slots and running tasks per answer; one more worker may be begun.
 const MAX_OF_WORKERS: usize = 8192;
 
@@ -77,6 +79,7 @@ fn row(task: TaskView, running: Option<&RunningTask>) -> v1::TaskRow {
         epochs: task.epochs,
         failure: task.failure.map(Into::into),
         not_before,
+        name: task.name,
     }
 }
 
@@ -89,9 +92,18 @@ pub(super) fn configurations(
     let all = &view.sweep().configurations;
     let from = all.len().min(from as usize);
     let to = all.len().min(from + most(limit, MAX_CONFIGURATIONS));
-    let rows = all[from..to].iter().zip(&view.configuration_counts()[from..to]);
-    let rows = rows.map(|(configuration, counts)| convert::progress(configuration.id.to_string(), *counts));
-    (rows.collect(), to < all.len())
+    let names = view.names();
+    let mut rows = Vec::new();
+    let mut size = 0;
+    for (configuration, counts) in all[from..to].iter().zip(&view.configuration_counts()[from..to]) {
+        let name = names.name(configuration);
+        size += name.len();
+        if size > MAX_NAMES {
+            return (rows, true);
+        }
+        rows.push(convert::progress(configuration.id.to_string(), *counts, name));
+    }
+    (rows, to < all.len())
 }
 
 /// The workers after `after`, sorted by id, and whether there are more than the answer holds.
@@ -102,8 +114,10 @@ pub(super) fn workers(scheduler: &Scheduler, after: &str, limit: u32) -> (Vec<Wo
         if workers.len() == most || size >= MAX_OF_WORKERS {
             return (workers, true);
         }
-        size += 1 + view.slots.iter().map(|slot| 1 + slot.tasks.len()).sum::<usize>();
-        // A task has about 64 bytes in a message.
+        // A task has about 64 bytes in a message, and its name.
+        let task = |task: &RunningTask| 1 + task.name.len().div_ceil(64);
+        size +=
+            1 + view.slots.iter().map(|slot| 1 + slot.tasks.iter().map(task).sum::<usize>()).sum::<usize>();
         let data_set = |(name, known): (&String, &KnownDataSet)| {
             let modalities =
                 known.shape.iter().flat_map(|shape| &shape.modalities).map(String::len).sum::<usize>();
@@ -149,6 +163,7 @@ fn slot(view: SlotView) -> v1::WorkerSlot {
         attempt: running.attempt,
         epoch: running.epoch,
         epochs: running.epochs,
+        name: running.name,
     };
     v1::WorkerSlot {
         index: view.index,

@@ -57,13 +57,13 @@ async fn send_all(source: ResultSource, store: &dyn Store, parts: &mut Parts) ->
         from = last.position.saturating_add(1);
         for row in rows {
             while let Some((_, failed)) = failures.next_if(|(position, _)| *position < row.position) {
-                send(parts, Part::Failure(convert::failure(failed))).await?;
+                send(parts, Part::Failure(convert::failure(failed, String::new()))).await?;
             }
             send(parts, Part::Result(convert::result(row))).await?;
         }
     }
     for (_, failed) in failures {
-        send(parts, Part::Failure(convert::failure(failed))).await?;
+        send(parts, Part::Failure(convert::failure(failed, String::new()))).await?;
     }
     Ok(())
 }

@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use colearn_core::{
     id::{SweepName, WorkerId},
-    scheduler::{ChangedFiles, RetryScope, Scheduler, SubmissionError, SweepStatus, SweepView},
+    names::{Criteria, FindError},
+    scheduler::{
+        ChangedFiles, FailedAttempt, RetryScope, Scheduler, SubmissionError, SweepStatus, SweepView,
+    },
     sweep::Sweep,
     text::is_unprintable,
 };
@@ -27,6 +30,8 @@ use crate::{
 
 /// Maximum number of set-aside workers in one answer.
 const MAX_SET_ASIDE: usize = 100;
+/// Maximum length of what a person names a configuration by, in bytes.
+const MAX_WANTED: usize = 4096;
 /// Maximum length of the name of a sweep file, in bytes.
 const MAX_ORIGIN: usize = 4096;
 
@@ -170,10 +175,12 @@ impl SweepService for Sweeps {
             let set_aside = set_aside.map(|(worker, pause)| convert::set_aside(&worker, pause));
             let without_data = scheduler.without_data(view.id()).into_iter().take(MAX_SET_ASIDE);
             let without_data = without_data.map(convert::without_data);
+            let failure =
+                |failed: &FailedAttempt| convert::failure(failed.clone(), view.name_of(failed.task));
             v1::GetSweepResponse {
                 sweep: Some(convert::summary(SweepSummary::of(scheduler, view))),
                 configurations,
-                failures: view.recent_failures().cloned().map(convert::failure).collect(),
+                failures: view.recent_failures().map(failure).collect(),
                 more,
                 set_aside: set_aside.collect(),
                 without_data: without_data.collect(),
@@ -302,6 +309,27 @@ impl SweepService for Sweeps {
         let removed = self.rpc.engine.operate(id, Operation::Remove).await.map_err(convert::stopped)?;
         let removed = removed.map_err(|error| convert::operation_refused(&error))?;
         Ok(Response::new(v1::RemoveSweepResponse { sweep: Some(convert::summary(removed.summary)) }))
+    }
+
+    async fn find_configuration(
+        &self,
+        request: Request<v1::FindConfigurationRequest>,
+    ) -> Result<Response<v1::FindConfigurationResponse>, Status> {
+        let v1::FindConfigurationRequest { name, wanted } = request.into_inner();
+        let missing = || convert::invalid("`wanted` names no configuration");
+        let wanted = Some(wanted).filter(|it| it.len() <= MAX_WANTED).ok_or_else(missing)?;
+        let wanted = Criteria::new(&wanted).ok_or_else(missing)?;
+        let look = |_: &Scheduler, view: SweepView<'_>| (view.sweep().clone(), view.names().clone());
+        let (sweep, names) = self.rpc.look(&name, look).await?;
+        // To read the settings of a large sweep takes a while.
+        let find = move || {
+            let configuration = names.find(&sweep, &wanted)?;
+            let name = names.name(configuration);
+            Ok(v1::FindConfigurationResponse { configuration: configuration.id.to_string(), name })
+        };
+        let found = tokio::task::spawn_blocking(find).await;
+        let found = found.map_err(|error| refusal(Code::Internal, error))?;
+        found.map(Response::new).map_err(|error: FindError| refusal(Code::NotFound, error))
     }
 
     async fn list_tasks(

@@ -3,12 +3,13 @@
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 use crate::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, LeaseToken, SweepId, TaskId, WorkerId},
+    names::Names,
     sweep::{Configuration, Order, Sweep},
     time::Timestamp,
 };
@@ -86,6 +87,8 @@ pub(super) struct SweepState {
     pub(super) epochs_total: u64,
     configuration_indices: BTreeMap<ConfigurationId, u32>,
     seed_indices: BTreeMap<u64, u32>,
+    /// Computed when the first name is wanted: that takes time in proportion to the sweep.
+    names: OnceLock<Names>,
 }
 
 impl SweepState {
@@ -146,6 +149,7 @@ impl SweepState {
             epochs_total: 0,
             configuration_indices: (0..).zip(&sweep.configurations).map(|(i, c)| (c.id, i)).collect(),
             seed_indices: (0..).zip(&sweep.seeds).map(|(i, seed)| (*seed, i)).collect(),
+            names: OnceLock::new(),
             sweep,
         }
     }
@@ -188,6 +192,16 @@ impl SweepState {
             configuration: self.sweep.configurations[configuration as usize].id,
             seed: self.sweep.seeds[seed as usize],
         }
+    }
+
+    /// What the names of its configurations are made of.
+    pub(super) fn names(&self) -> &Names {
+        self.names.get_or_init(|| Names::of(&self.sweep))
+    }
+
+    /// The name of a task's configuration.
+    pub(super) fn name_of(&self, index: u32) -> String {
+        self.names().name(&self.sweep.configurations[self.configuration_of(index)])
     }
 
     /// The task's position in the order of the grid: configuration by configuration, with the seeds inside.

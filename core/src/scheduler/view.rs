@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use crate::{
     failure::Failure,
     id::{LeaseToken, SweepId, SweepName, TaskId, WorkerId},
+    names::{Names, as_argument},
     needs::Offers,
     settings::TaskSettings,
     sweep::Sweep,
@@ -113,6 +114,18 @@ impl<'a> SweepView<'a> {
         task.sweep == self.0.id && self.0.index_of(task).is_some()
     }
 
+    /// What the names of its configurations are made of. The first call takes time in proportion to the sweep.
+    #[must_use]
+    pub fn names(&self) -> &'a Names {
+        self.0.names()
+    }
+
+    /// The name of a task's configuration; empty if the sweep has no such task.
+    #[must_use]
+    pub fn name_of(&self, task: TaskId) -> String {
+        self.0.index_of(task).map(|index| self.0.name_of(index)).unwrap_or_default()
+    }
+
     /// Its tasks in the order of the grid, starting with number `from`.
     pub fn tasks(&self, from: usize) -> impl Iterator<Item = TaskView> + use<'a> {
         let state = self.0;
@@ -121,6 +134,7 @@ impl<'a> SweepView<'a> {
             let failure = state.failures.get(&index).map(|failed| failed.failure.clone());
             TaskView {
                 task: state.task_id(index),
+                name: state.name_of(index),
                 state: task.state(),
                 attempts: task.attempts,
                 epochs: state.epochs_of(index),
@@ -135,6 +149,8 @@ impl<'a> SweepView<'a> {
 pub struct TaskView {
     /// The task.
     pub task: TaskId,
+    /// The name of its configuration.
+    pub name: String,
     /// The state of the task.
     pub state: TaskState,
     /// Number of attempts begun and not returned.
@@ -150,6 +166,8 @@ pub struct TaskView {
 pub struct RunningTask {
     /// The task.
     pub task: TaskId,
+    /// The name of its configuration.
+    pub name: String,
     /// Name of its sweep.
     pub sweep: SweepName,
     /// The worker that trains it.
@@ -279,6 +297,13 @@ impl Scheduler {
             | Event::DataReplaced { sweep } => Some(*sweep),
             _ => None,
         }
+    }
+
+    /// A name of a task for logs, as commands accept it: `demo/audio=0.8,video=0.8/0`; empty if there is no such task.
+    #[must_use]
+    pub fn name_of(&self, task: TaskId) -> String {
+        let Some((state, index)) = self.find(task) else { return String::new() };
+        format!("{}/{}/{}", state.sweep.name, as_argument(&state.name_of(index)), task.seed)
     }
 
     /// The settings of a task.
@@ -437,6 +462,7 @@ impl Scheduler {
         let Some(state) = self.sweeps.get(&lease.sweep) else { return Vec::new() };
         let running = lease.members.iter().map(|(index, epoch)| RunningTask {
             task: state.task_id(*index),
+            name: state.name_of(*index),
             sweep: state.sweep.name.clone(),
             worker: lease.worker.clone(),
             slot: lease.slot,

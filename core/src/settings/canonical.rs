@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     ModalityPart, ModelSettings, NetworkSettings, Schedule, TrainingSettings,
-    schema::{Field, field},
+    schema::{Field, MODALITY_DROPOUT, field},
     types::DEFAULT_HIDDEN,
 };
 use crate::id::ConfigurationId;
@@ -99,6 +99,15 @@ pub(super) fn program_id(identity: &BTreeMap<String, Value>) -> ConfigurationId 
 pub(crate) fn cohort_key(flat: &BTreeMap<String, Value>) -> u64 {
     let is_shared = |path: &str| field(path).is_none_or(|field| field.shared_in_cohort);
     hash(FORMAT, &canonical(flat, |path, value| is_shared(path) && !is_default_at(path, value)))
+}
+
+/// Whether the setting at this path is about what a network sees of its modalities, which a unimodal network has no use
+/// for. All others must agree for a difference to be one of co-learning.
+pub(crate) fn is_of_modalities(path: &str) -> bool {
+    path == "unimodal"
+        || path == "training.keep_by"
+        || path.starts_with(MODALITY_DROPOUT)
+        || path.starts_with("training.modality_")
 }
 
 /// Whether flat settings without this path have this value: a modality that is not named has the default.

@@ -9,7 +9,7 @@ mod task;
 mod types;
 mod validate;
 
-pub(crate) use canonical::is_absent;
+pub(crate) use canonical::{is_absent, is_of_modalities};
 pub use program::{Parameter, ProgramSettings, ResultSource};
 pub(crate) use resolve::resolve;
 pub use task::TaskSettings;

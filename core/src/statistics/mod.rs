@@ -1,13 +1,24 @@
-//! Statistics over the seed axis.
+//! Statistics over the seed axis. `docs/statistics.md` explains them.
 //!
 //! Every number here can be computed with scipy too; the tests contain scipy's values and the expressions for them.
 
 mod comparison;
+mod family;
 mod holm;
+mod homogeneity;
+mod maximum;
+mod pairing;
+mod power;
 mod summary;
+mod verdict;
 mod wilcoxon;
 
-pub use comparison::{Comparison, Verdict};
+pub use comparison::{Comparison, MIN_PAIRS};
+pub use family::{Group, Pair, Question, Row, judge};
 pub use holm::holm;
+pub use homogeneity::Reason;
+pub use maximum::CriticalValues;
+pub use power::MAX_NEEDED;
 pub use summary::Summary;
+pub use verdict::{Method, Untested, Verdict};
 pub use wilcoxon::signed_rank;

@@ -50,6 +50,13 @@ impl Summary {
 }
 
 impl Summary {
+    /// Cuts the interval at the values that a metric can have.
+    #[must_use]
+    pub fn clipped(self, (lowest, highest): (f64, f64)) -> Self {
+        let cut = |end: Option<f64>| end.map(|end| end.clamp(lowest, highest));
+        Self { ci_low: cut(self.ci_low), ci_high: cut(self.ci_high), ..self }
+    }
+
     fn scaled(self, factor: f64) -> Self {
         let finite = |value: Option<f64>| value.map(|value| value * factor).filter(|value| value.is_finite());
         let ends = finite(self.ci_low).zip(finite(self.ci_high));

@@ -58,8 +58,8 @@ pub struct Configuration {
     pub values: BTreeMap<String, Value>,
     /// Whether other configurations are compared with this one.
     pub baseline: bool,
-    /// The baseline that this configuration is compared with, if the sweep has several; otherwise it is compared with
-    /// the only one.
+    /// The baseline that this configuration is compared with. If it is unset, it is compared with the only one, or
+    /// with nothing; see [`ReportSettings::matched`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compared_with: Option<ConfigurationId>,
     /// Tasks with equal keys can be trained in one cohort. The key covers all settings that decide shapes and the
@@ -94,6 +94,10 @@ pub struct ReportSettings {
     /// What verdicts hold their error rate over. Sweeps from older journals have the default.
     #[serde(default, skip_serializing_if = "Adjustment::is_default")]
     pub adjustment: Adjustment,
+    /// Whether a configuration without [`Configuration::compared_with`] is compared with nothing, even if there is only
+    /// one baseline. Unset in sweeps from older journals.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub matched: bool,
     /// The metric by which configurations are chosen. Without it, a network is chosen by the first metric on the
     /// validation split, and a program is not chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,16 +6,16 @@ use serde_json::Value;
 
 use super::{
     axes::{axes, grid_size, point, step},
+    baselines,
     definition::Configuration,
     diagnostic::Problems,
     exclude::Excludes,
     file::Outline,
-    point::Point,
     replicates,
 };
 use crate::{
     id::ConfigurationId,
-    settings::{self, ModalityPart, NetworkSettings},
+    settings::{self, ModalityPart, NetworkSettings, TaskSettings, TrainingSettings},
     text::counted_len,
 };
 
@@ -75,11 +75,13 @@ pub(crate) fn expand(outline: &Outline, problems: &mut Problems<'_>) -> Vec<Conf
     let mut excludes = Excludes::new(outline, &axes);
     let mut at = vec![0; axes.len()];
     let mut merged = 0_u64;
+    let mut first_merged = None;
     for _ in 0..grid_size(outline, &axes).unwrap_or(0) {
         if !excludes.contain(&at) {
             let values = point(outline, &axes, &at);
-            if !expansion.add(values) {
+            if let Some(same) = expansion.add(values.clone()) {
                 merged += 1;
+                first_merged.get_or_insert((values, same));
             }
         }
         step(&mut at, &axes);
@@ -88,7 +90,7 @@ pub(crate) fn expand(outline: &Outline, problems: &mut Problems<'_>) -> Vec<Conf
     if expansion.configurations.is_empty() && !outline.exclude.is_empty() {
         problems.error(outline.exclude_span, "every point of the grid is excluded");
     }
-    if merged > 0 {
+    if let Some((values, same)) = first_merged {
         let points = if merged == 1 {
             "1 point of the grid trains".to_owned()
         } else {
@@ -96,10 +98,10 @@ pub(crate) fn expand(outline: &Outline, problems: &mut Problems<'_>) -> Vec<Conf
         };
         problems
             .warning(outline.parameters_span, format!("{points} the same as another and was merged with it"))
-            .help("with `unimodal: true`, dropout of the other modalities makes no difference");
+            .maybe_help(expansion.why_merged(&values, same));
     }
     for extra in &outline.include {
-        if !expansion.add(extra.values.clone()) {
+        if expansion.add(extra.values.clone()).is_some() {
             problems.warning(extra.span, "this configuration is already in the grid, and was merged with it");
         }
     }
@@ -110,8 +112,8 @@ pub(crate) fn expand(outline: &Outline, problems: &mut Problems<'_>) -> Vec<Conf
                 .help("give it a probability below 1, or drop part of it: `training.modality_part`");
         }
     }
-    expansion.mark_baseline(problems);
     expansion.warn_of_missing_replicates(problems);
+    baselines::mark(outline, &mut expansion.configurations, problems);
     expansion.configurations
 }
 
@@ -119,6 +121,7 @@ pub(crate) fn expand(outline: &Outline, problems: &mut Problems<'_>) -> Vec<Conf
 struct Expansion<'o> {
     outline: &'o Outline,
     configurations: Vec<Configuration>,
+    /// The configurations by the id of what they train; see [`effective`].
     known: HashMap<ConfigurationId, usize>,
     /// Primary modalities that some configuration always drops.
     blinded: BTreeSet<String>,
@@ -129,8 +132,8 @@ impl<'o> Expansion<'o> {
         Self { outline, configurations: Vec::new(), known: HashMap::new(), blinded: BTreeSet::new() }
     }
 
-    /// Adds a configuration; returns false if it exists already.
-    fn add(&mut self, values: BTreeMap<String, Value>) -> bool {
+    /// Adds a configuration, unless one that trains the same is there already; then returns its index.
+    fn add(&mut self, values: BTreeMap<String, Value>) -> Option<usize> {
         let mut all = self.outline.base.clone();
         all.extend(values.iter().map(|(path, value)| (path.clone(), value.clone())));
         let settings = self.outline.settings(&all);
@@ -139,10 +142,11 @@ impl<'o> Expansion<'o> {
         }
         let flat = settings.flat();
         let id = settings.configuration_id_of(&flat);
-        if self.known.contains_key(&id) {
-            return false;
+        let trains = effective(&settings).map_or(id, |network| network.configuration_id());
+        if let Some(same) = self.known.get(&trains) {
+            return Some(*same);
         }
-        self.known.insert(id, self.configurations.len());
+        self.known.insert(trains, self.configurations.len());
         let baseline = match &self.outline.baseline {
             Some(point) => point.values.iter().all(|(path, value)| matches(&flat, path, value)),
             None => settings.network().is_some_and(|network| network.unimodal),
@@ -150,7 +154,18 @@ impl<'o> Expansion<'o> {
         let cohort_key = settings.cohort_key_of(&flat);
         let compared_with = None;
         self.configurations.push(Configuration { id, settings, values, baseline, compared_with, cohort_key });
-        true
+        None
+    }
+
+    /// The first merged point, and what it was merged with, by the values in which they differ.
+    fn why_merged(&self, values: &BTreeMap<String, Value>, same: usize) -> Option<String> {
+        let kept = &self.configurations.get(same)?.values;
+        let apart = |own: &BTreeMap<String, Value>, other: &BTreeMap<String, Value>| {
+            let own = own.iter().filter(|(path, value)| other.get(*path) != Some(value));
+            own.map(|(path, value)| format!("{path}={value}")).collect::<Vec<_>>().join(" ")
+        };
+        let (merged, kept) = (apart(values, kept), apart(kept, values));
+        Some(format!("`{merged}` makes no difference to `{kept}` beside the other values of that point"))
     }
 
     fn note_blinded(&mut self, settings: &NetworkSettings) {
@@ -161,98 +176,9 @@ impl<'o> Expansion<'o> {
         }
     }
 
-    /// With several baselines, a configuration is compared with the one that has the same settings except for those
-    /// that `report.baseline` names; if there is none, with one that differs in `report.replicates` besides. If all
-    /// baselines are in one row of the table, each other row is compared with that.
-    fn match_baselines(&mut self, point: &Point, one_row: bool, problems: &mut Problems<'_>) {
-        let rest = |configuration: &Configuration, without: &[String]| {
-            let mut key = replicates::row_key(&configuration.settings, without);
-            key.retain(|(path, _)| !point.values.contains_key(path));
-            key
-        };
-        let names = &self.outline.report.replicates;
-        let (baselines, others): (Vec<_>, Vec<_>) =
-            self.configurations.iter_mut().partition(|configuration| configuration.baseline);
-        let by_rest =
-            |without| baselines.iter().rev().map(|it| (rest(it, without), it.id)).collect::<HashMap<_, _>>();
-        let exact = by_rest(&[]);
-        let of_rows = if names.is_empty() { HashMap::new() } else { by_rest(names) };
-        let mut unmatched = 0;
-        for configuration in others {
-            let found = exact.get(&rest(configuration, &[]));
-            let found = found.or_else(|| of_rows.get(&rest(configuration, names)));
-            configuration.compared_with = found.copied();
-            unmatched += usize::from(found.is_none());
-        }
-        if unmatched > 0 && !one_row {
-            problems
-                .warning(
-                    point.span,
-                    format!(
-                        "{} without a baseline that has the same other settings",
-                        counted_len(unmatched, "configuration")
-                    ),
-                )
-                .help("they are shown, but compared with nothing; name more values to select one baseline for all");
-        }
-    }
-
-    /// Checks that the baselines of a network are one row of the table, and finds the baseline of each configuration of
-    /// a program.
-    fn mark_baseline(&mut self, problems: &mut Problems<'_>) {
-        let candidates: Vec<usize> =
-            (0..self.configurations.len()).filter(|index| self.configurations[*index].baseline).collect();
-        let mut rows = HashSet::new();
-        let mut firsts = candidates.clone();
-        firsts.retain(|index| rows.insert(self.row_key(*index)));
-        match (&self.outline.baseline, firsts.as_slice()) {
-            (Some(point), [_, others @ ..]) if self.outline.program.is_some() && candidates.len() > 1 => {
-                self.match_baselines(point, others.is_empty(), problems);
-            }
-            (_, [_]) | (None, []) => {}
-            (Some(point), []) => {
-                problems
-                    .error(point.span, "no configuration matches `report.baseline`")
-                    .help("add it to the grid or to `include`");
-            }
-            (explicit, [first, second, ..]) => {
-                let count = firsts.len();
-                let apart = self.difference(*first, *second);
-                match explicit {
-                    Some(Point { span, .. }) => problems
-                        .error(
-                            *span,
-                            format!("{count} configurations match `report.baseline`, but only one can be it"),
-                        )
-                        .maybe_help(apart.map(|path| format!("they differ in `{path}`: name its value too"))),
-                    None => problems
-                        .warning(
-                            self.outline.parameters_span,
-                            format!(
-                                "{count} configurations are unimodal, so that none of them is the baseline"
-                            ),
-                        )
-                        .maybe_help(apart.map(|path| {
-                            format!("name one by `report: {{baseline: {{unimodal: true, {path}: ...}}}}`")
-                        })),
-                };
-                for index in candidates {
-                    self.configurations[index].baseline = false;
-                }
-            }
-        }
-    }
-
     /// What a configuration has in common with all others of its row of the table.
     fn row_key(&self, index: usize) -> Vec<(String, String)> {
         replicates::row_key(&self.configurations[index].settings, &self.outline.report.replicates)
-    }
-
-    /// A setting in which the rows of two configurations differ.
-    fn difference(&self, first: usize, second: usize) -> Option<String> {
-        let [a, b] = [first, second].map(|index| BTreeMap::from_iter(self.row_key(index)));
-        let paths: BTreeSet<_> = a.keys().chain(b.keys()).collect();
-        paths.into_iter().find(|path| a.get(*path) != b.get(*path)).cloned()
     }
 
     /// Warns of rows of the table that lack replicates which another row has: they are averaged over less, and compared
@@ -294,6 +220,27 @@ impl<'o> Expansion<'o> {
                 "the first of them has {count}: {which}. An entry of `include` is one configuration: write one for each value of {names}"
             ));
     }
+}
+
+/// The settings of a network without details of modality dropout that have no effect on it; `None` if it has none. Two
+/// configurations that agree in them train the same, though their identifiers differ.
+fn effective(settings: &TaskSettings) -> Option<NetworkSettings> {
+    let mut network = settings.network()?.clone().normalized();
+    let (training, usual) = (&mut network.training, TrainingSettings::default());
+    let whole = training.modality_part == ModalityPart::All;
+    if !whole && training.modality_fraction == 0.0 {
+        network.modality_dropout.clear();
+    }
+    let never = network.modality_dropout.is_empty();
+    if !whole && (never || training.modality_fraction == 1.0) {
+        training.modality_part = ModalityPart::All;
+        training.modality_fraction = usual.modality_fraction;
+    }
+    if never {
+        training.modality_draw = usual.modality_draw;
+        training.modality_granularity = usual.modality_granularity;
+    }
+    Some(network).filter(|network| settings.network() != Some(network))
 }
 
 /// Whether the settings have this value at this path. A modality that is not named has the default.

@@ -8,6 +8,7 @@ use std::{
 use serde_json::Value;
 
 use super::{
+    baselines,
     definition::{CheckpointSettings, Kept, ReportSettings, RetrySettings, ScheduleSettings},
     diagnostic::{Problems, Span},
     mentions::Mentions,
@@ -177,6 +178,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
     if let (Some(margin), Some(first)) = (outline.report.margin.remove(""), outline.report.metrics.first()) {
         outline.report.margin.insert(first.clone(), margin);
     }
+    outline.report.matched = baselines::are_matched(&outline);
     outline.always_dropped = mentions.always_dropped;
     outline
 }

@@ -1,6 +1,7 @@
 //! Sweeps: from the sweep file to the tasks that are trained.
 
 mod axes;
+mod baselines;
 mod blanks;
 mod changes;
 mod definition;

@@ -39,6 +39,7 @@ pub(crate) fn default_report() -> ReportSettings {
         replicates: Vec::new(),
         margin: BTreeMap::new(),
         adjustment: Adjustment::default(),
+        matched: false,
         choose_by: None,
     }
 }

@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    comparisons::{comparisons, correct},
+    comparisons::{Compared, judge_all},
     replicate::{Member, Replicate},
     rows::{ConfigurationRow, ResultsTable, RowState, TaskOutcome},
 };
 use crate::{
     failure::FailureReason,
     id::ConfigurationId,
-    result::TaskResult,
-    statistics::{Comparison, Summary},
+    names::{Named, Names},
+    result::{TaskResult, metric},
+    statistics::Summary,
     sweep::{Configuration, Sweep, replicate_values},
 };
 
@@ -36,12 +37,15 @@ impl ResultsTable {
                 Some(id) => {
                     row_of.get(&id).and_then(|at| groups.get(*at)).filter(|group| group.is_baseline())
                 }
+                None if sweep.report.matched => None,
                 None => only,
             };
             known.row(group, compared)
         };
-        let mut configurations: Vec<ConfigurationRow> = groups.iter().filter_map(row).collect();
-        correct(&mut configurations);
+        let (mut configurations, compared): (Vec<ConfigurationRow>, Vec<Option<Compared>>) =
+            groups.iter().filter_map(row).unzip();
+        let judged = judge_all(&mut configurations, &compared, &sweep.report);
+        name(&mut configurations, &sweep.parameters);
         let replicates = &sweep.report.replicates;
         Self {
             sweep: sweep.name.clone(),
@@ -52,7 +56,18 @@ impl ResultsTable {
             data_digests: known.data_digests(),
             better: sweep.report.better.clone(),
             replicates: replicates.clone(),
+            margin: sweep.report.margin.clone(),
+            adjustment: sweep.report.adjustment,
+            judged,
         }
+    }
+}
+
+/// Gives the rows their names.
+fn name(rows: &mut [ConfigurationRow], parameters: &[String]) {
+    let names = Names::among(parameters, &[], rows.iter().map(Named::from));
+    for row in rows {
+        row.name = names.name(&*row);
     }
 }
 
@@ -72,14 +87,24 @@ impl<'a> Group<'a> {
         self.0.iter().any(|(configuration, _)| configuration.baseline)
     }
 
-    /// The configurations of two rows that have the same values of `report.replicates`.
-    fn partners<'b>(&'b self, other: &'b Self) -> Vec<(&'a Configuration, &'a Configuration)> {
-        let others: HashMap<String, &Configuration> =
-            other.0.iter().map(|(configuration, member)| (member.name(), *configuration)).collect();
-        let pair = |(ours, member): &(&'a Configuration, Member)| Some((*ours, *others.get(&member.name())?));
+    /// The configurations of two rows that have the same values of `report.replicates`, each with its place in the
+    /// other row.
+    fn partners<'b>(&'b self, other: &'b Self) -> Vec<Partners<'a>> {
+        let others: HashMap<String, (usize, &'a Configuration)> = other
+            .0
+            .iter()
+            .enumerate()
+            .map(|(at, (configuration, member))| (member.name(), (at, *configuration)))
+            .collect();
+        let pair = |(ours, member): &(&'a Configuration, Member)| {
+            let (at, theirs) = others.get(&member.name())?;
+            Some((*at, *ours, *theirs))
+        };
         self.0.iter().filter_map(pair).collect()
     }
 }
+
+type Partners<'a> = (usize, &'a Configuration, &'a Configuration);
 
 /// A sweep with what is known of its tasks.
 struct Known<'a> {
@@ -89,7 +114,11 @@ struct Known<'a> {
 
 impl<'a> Known<'a> {
     /// The row of a group, which has at least one configuration.
-    fn row(&self, group: &Group<'_>, baseline: Option<&Group<'_>>) -> Option<ConfigurationRow> {
+    fn row(
+        &self,
+        group: &Group<'_>,
+        baseline: Option<&Group<'_>>,
+    ) -> Option<(ConfigurationRow, Option<Compared>)> {
         let replicates = &self.sweep.report.replicates;
         let (first, _) = group.0.first()?;
         let confidence = self.sweep.report.confidence;
@@ -99,8 +128,10 @@ impl<'a> Known<'a> {
         let expected = self.sweep.seeds.len() * group.0.len();
         let mut values = first.values.clone();
         values.retain(|path, _| !replicates.contains(path));
-        Some(ConfigurationRow {
+        let compared = baseline.and_then(|baseline| self.compared(group, baseline));
+        let row = ConfigurationRow {
             id: first.id,
+            name: String::new(),
             settings: first.settings.clone(),
             values,
             baseline: group.is_baseline(),
@@ -108,22 +139,24 @@ impl<'a> Known<'a> {
             expected,
             state: state(done.len(), failed_seeds.len(), expected),
             failed_seeds,
-            metrics: summaries(&done, confidence),
-            comparisons: baseline.map(|baseline| self.compared(group, baseline)).unwrap_or_default(),
+            metrics: summaries(&done, confidence, first.settings.network().is_some()),
+            comparisons: compared.as_ref().map(|it| it.comparisons(confidence)).unwrap_or_default(),
             members: match replicates.is_empty() {
                 true => Vec::new(),
                 false => group.0.iter().map(|(_, member)| member.clone()).collect(),
             },
-        })
+        };
+        Some((row, compared))
     }
 
-    /// How a row compares with that of a baseline: at each replicate that both have.
-    fn compared(&self, group: &Group<'_>, baseline: &Group<'_>) -> BTreeMap<String, Comparison> {
+    /// A row against that of a baseline, at each replicate that both have.
+    fn compared(&self, group: &Group<'_>, baseline: &Group<'_>) -> Option<Compared> {
         let partners = group.partners(baseline);
         // The others have the same settings, except for the replicates, which are the same in both.
-        let Some((ours, theirs)) = partners.first() else { return BTreeMap::new() };
-        let pairs: Vec<_> = partners.iter().flat_map(|(ours, theirs)| self.pairs(ours, theirs)).collect();
-        comparisons(ours, theirs, &pairs, &self.sweep.report)
+        let (_, ours, theirs) = partners.first()?;
+        let results: Vec<_> = partners.iter().flat_map(|partners| self.pairs(*partners)).collect();
+        let (first, _) = baseline.0.first()?;
+        Some(Compared::of(first.id, ours, theirs, &results))
     }
 
     fn result(&self, configuration: &Configuration, seed: u64) -> Option<&'a TaskResult> {
@@ -139,8 +172,8 @@ impl<'a> Known<'a> {
     }
 
     /// The results of two configurations at each seed that both have.
-    fn pairs(&self, left: &Configuration, right: &Configuration) -> Vec<(&'a TaskResult, &'a TaskResult)> {
-        let pair = |seed: &u64| Some((self.result(left, *seed)?, self.result(right, *seed)?));
+    fn pairs(&self, (at, ours, theirs): Partners<'_>) -> Vec<((usize, u64), &'a TaskResult, &'a TaskResult)> {
+        let pair = |seed: &u64| Some(((at, *seed), self.result(ours, *seed)?, self.result(theirs, *seed)?));
         self.sweep.seeds.iter().filter_map(pair).collect()
     }
 
@@ -183,7 +216,7 @@ fn state(done: usize, failed: usize, expected: usize) -> RowState {
 }
 
 /// Summaries of every metric that all results have.
-fn summaries(done: &[&TaskResult], confidence: f64) -> BTreeMap<String, Summary> {
+fn summaries(done: &[&TaskResult], confidence: f64, network: bool) -> BTreeMap<String, Summary> {
     let Some(first) = done.first() else { return BTreeMap::new() };
     first
         .metrics
@@ -191,7 +224,9 @@ fn summaries(done: &[&TaskResult], confidence: f64) -> BTreeMap<String, Summary>
         .filter_map(|name| {
             let values: Option<Vec<f64>> =
                 done.iter().map(|result| result.metrics.get(name).copied()).collect();
-            Some((name.clone(), Summary::of(&values?, confidence)?))
+            let summary = Summary::of(&values?, confidence)?;
+            let bounds = metric::bounds(name).filter(|_| network);
+            Some((name.clone(), bounds.map_or(summary, |bounds| summary.clipped(bounds))))
         })
         .collect()
 }

@@ -1,87 +1,130 @@
 //! Configurations against the baseline.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::rows::ConfigurationRow;
 use crate::{
+    id::ConfigurationId,
     result::{Direction, TaskResult, metric},
-    settings::TrainingSettings,
-    statistics::{Comparison, holm},
-    sweep::{Configuration, ReportSettings},
+    settings::is_of_modalities,
+    statistics::{Comparison, CriticalValues, Group, Pair, Question, Row, judge},
+    sweep::{Adjustment, Configuration, ReportSettings},
 };
 
-/// How a configuration compares with the baseline, by metric, given the results of both at each replicate that both have.
-pub(super) fn comparisons(
-    configuration: &Configuration,
-    baseline: &Configuration,
-    pairs: &[(&TaskResult, &TaskResult)],
-    report: &ReportSettings,
-) -> BTreeMap<String, Comparison> {
-    let mut comparisons = of_pairs(pairs, report);
-    // Otherwise the difference is kept, but co-learning is not its only cause.
-    let is_co_learning = same_but_for_modalities(baseline, configuration);
-    for (name, comparison) in &mut comparisons {
-        // A unimodal baseline gets only its primary modality, for every subset. The difference is therefore caused by
-        // the input as well as by the training.
-        let is_of_a_subset = metric::split(name).1.is_some();
-        if !is_co_learning || is_of_a_subset {
-            comparison.verdict = None;
+/// A row against that of its baseline.
+pub(super) struct Compared {
+    /// The id of the baseline's row.
+    baseline: ConfigurationId,
+    /// Whether the modalities are all that differs. Otherwise the difference is kept, but co-learning is not its only
+    /// cause.
+    is_co_learning: bool,
+    is_of_network: bool,
+    /// The pairs of every metric that both results of all replicates have.
+    pairs: BTreeMap<String, Vec<Pair>>,
+}
+
+impl Compared {
+    /// Compares two configurations, given the results of both at each replicate that both have, and the id of the
+    /// baseline's row.
+    pub(super) fn of(
+        row: ConfigurationId,
+        configuration: &Configuration,
+        baseline: &Configuration,
+        results: &[((usize, u64), &TaskResult, &TaskResult)],
+    ) -> Self {
+        let names = results.first().map(|(_, first, _)| first.metrics.keys()).into_iter().flatten();
+        let pairs = |name: &String| {
+            let pair = |(replicate, ours, baseline): &((usize, u64), &TaskResult, &TaskResult)| {
+                let (ours, baseline) = (*ours.metrics.get(name)?, *baseline.metrics.get(name)?);
+                Some(Pair { replicate: *replicate, ours, baseline })
+            };
+            let pairs: Option<Vec<Pair>> = results.iter().map(pair).collect();
+            Some((name.clone(), pairs?))
+        };
+        Self {
+            baseline: row,
+            is_co_learning: same_but_for_modalities(baseline, configuration),
+            is_of_network: configuration.settings.network().is_some(),
+            pairs: names.filter_map(pairs).collect(),
         }
     }
-    comparisons
+
+    /// The comparisons as far as they depend on this row alone.
+    pub(super) fn comparisons(&self, confidence: f64) -> BTreeMap<String, Comparison> {
+        let of = |(name, pairs): (&String, &Vec<Pair>)| {
+            let values: Vec<(f64, f64)> = pairs.iter().map(|pair| (pair.ours, pair.baseline)).collect();
+            Some((name.clone(), Comparison::of(&values, confidence)?))
+        };
+        self.pairs.iter().filter_map(of).collect()
+    }
+
+    /// A unimodal baseline gets only its primary modality, for every subset. Under a subset, the difference is
+    /// therefore caused by the input as well as by the training.
+    fn has_verdict(&self, name: &str) -> bool {
+        self.is_co_learning && metric::split(name).1.is_none()
+    }
 }
 
 /// Whether two configurations train the same network in the same way, except for the modalities it sees.
 fn same_but_for_modalities(left: &Configuration, right: &Configuration) -> bool {
     let bare = |configuration: &Configuration| {
-        let mut settings = configuration.settings.network()?.clone();
-        settings.unimodal = false;
-        settings.modality_dropout.clear();
-        let usual = TrainingSettings::default();
-        settings.training.modality_draw = usual.modality_draw;
-        settings.training.modality_granularity = usual.modality_granularity;
-        settings.training.modality_part = usual.modality_part;
-        settings.training.modality_fraction = usual.modality_fraction;
-        Some(settings)
+        let mut flat = configuration.settings.network()?.flat();
+        flat.retain(|path, _| !is_of_modalities(path));
+        Some(flat)
     };
     bare(left).is_some_and(|settings| Some(settings) == bare(right))
 }
 
-/// Comparisons of every metric that both results of all pairs (configuration, baseline) have.
-fn of_pairs(pairs: &[(&TaskResult, &TaskResult)], report: &ReportSettings) -> BTreeMap<String, Comparison> {
-    let Some((first, _)) = pairs.first() else { return BTreeMap::new() };
-    first
-        .metrics
-        .keys()
-        .filter_map(|name| {
-            let values: Option<Vec<(f64, f64)>> = pairs
-                .iter()
-                .map(|(ours, baseline)| Some((*ours.metrics.get(name)?, *baseline.metrics.get(name)?)))
-                .collect();
-            let higher_is_better = Direction::of(name, &report.better) == Direction::Higher;
-            let comparison = Comparison::of(&values?, higher_is_better, report.confidence)?;
-            Some((name.clone(), comparison))
-        })
-        .collect()
+/// Judges the comparisons of all rows. One family is one metric over all compared rows, and the rows of one baseline are
+/// a group of it. Returns how each group was judged, by metric.
+pub(super) fn judge_all(
+    rows: &mut [ConfigurationRow],
+    compared: &[Option<Compared>],
+    report: &ReportSettings,
+) -> BTreeMap<String, Vec<Group>> {
+    let mut names: Vec<&String> = compared.iter().flatten().flat_map(|it| it.pairs.keys()).collect();
+    names.sort();
+    names.dedup();
+    let mut known = CriticalValues::default();
+    let mut judged = BTreeMap::new();
+    for name in names {
+        let mut of_baseline: Vec<ConfigurationId> = Vec::new();
+        let mut groups: Vec<Vec<Row<'_>>> = Vec::new();
+        for (row, compared) in rows.iter_mut().zip(compared) {
+            let Some(compared) = compared else { continue };
+            let (Some(comparison), Some(pairs)) = (row.comparisons.get_mut(name), compared.pairs.get(name))
+            else {
+                continue;
+            };
+            let row = Row { comparison, pairs, has_verdict: compared.has_verdict(name) };
+            let at = of_baseline.iter().position(|id| *id == compared.baseline).unwrap_or_else(|| {
+                of_baseline.push(compared.baseline);
+                groups.push(Vec::new());
+                groups.len() - 1
+            });
+            if let Some(group) = groups.get_mut(at) {
+                group.push(row);
+            }
+        }
+        let question = Question {
+            confidence: report.confidence,
+            higher_is_better: Direction::of(name, &report.better) == Direction::Higher,
+            margin: report.margin.get(name).copied(),
+            simultaneous: report.adjustment == Adjustment::Simultaneous,
+        };
+        judged.insert(name.clone(), judge(&mut groups, &question, &mut known));
+        clip(rows, compared, name);
+    }
+    judged
 }
 
-/// Fills in the corrected p-values. One family is one metric and one test over all compared rows.
-pub(super) fn correct(rows: &mut [ConfigurationRow]) {
-    let names: BTreeSet<String> = rows.iter().flat_map(|row| row.comparisons.keys().cloned()).collect();
-    let plain: [fn(&Comparison) -> Option<f64>; 2] = [|it| it.t_p, |it| it.wilcoxon_p];
-    let corrected: [fn(&mut Comparison) -> &mut Option<f64>; 2] =
-        [|it| &mut it.t_p_holm, |it| &mut it.wilcoxon_p_holm];
-    for name in names {
-        for (plain, corrected) in plain.iter().zip(corrected) {
-            let mut family: Vec<&mut Comparison> = rows
-                .iter_mut()
-                .filter_map(|row| row.comparisons.get_mut(&name))
-                .filter(|comparison| plain(comparison).is_some())
-                .collect();
-            let p_values: Vec<f64> = family.iter().filter_map(|comparison| plain(comparison)).collect();
-            for (comparison, p) in family.iter_mut().zip(holm(&p_values)) {
-                *corrected(comparison) = Some(p);
-            }
+/// Cuts intervals of differences at those that a network's metric can have.
+fn clip(rows: &mut [ConfigurationRow], compared: &[Option<Compared>], name: &str) {
+    let Some(bounds) = metric::bounds(name) else { return };
+    let networks = compared.iter().map(|it| it.as_ref().is_some_and(|it| it.is_of_network));
+    for (row, _) in rows.iter_mut().zip(networks).filter(|(_, network)| *network) {
+        if let Some(comparison) = row.comparisons.get_mut(name) {
+            *comparison = comparison.clipped(bounds);
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::id::ConfigurationId;
+use crate::{id::ConfigurationId, names::word};
 
 /// One value that a row is averaged over: that of a seed and, with `report.replicates`, of one of the row's
 /// configurations. Its text is `3`, or `fold=0 seed=3`.
@@ -33,20 +33,6 @@ impl Member {
     pub fn name(&self) -> String {
         let pairs = self.values.iter().map(|(path, value)| format!("{path}={}", word(value)));
         pairs.collect::<Vec<_>>().join(" ")
-    }
-}
-
-/// A value as one word. A text that another value or the next pair could be taken for is in quotes.
-fn word(value: &Value) -> String {
-    match value {
-        Value::String(text)
-            if !text.is_empty()
-                && !text.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '='))
-                && serde_json::from_str::<Value>(text).is_err() =>
-        {
-            text.clone()
-        }
-        value => value.to_string(),
     }
 }
 

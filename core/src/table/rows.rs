@@ -9,9 +9,11 @@ use super::replicate::{Member, Replicate};
 use crate::{
     failure::FailureReason,
     id::{ConfigurationId, SweepName},
+    names::Named,
     result::{Direction, TaskResult, metric},
     settings::TaskSettings,
-    statistics::{Comparison, Summary, Verdict},
+    statistics::{Comparison, Group, Summary, Verdict},
+    sweep::Adjustment,
 };
 
 /// The outcome of one task, as far as it is known.
@@ -50,6 +52,15 @@ pub struct ResultsTable {
     /// The swept paths whose values are replicates, as the seeds are.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub replicates: Vec<String>,
+    /// The margins of equivalence, by metric.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub margin: BTreeMap<String, f64>,
+    /// What verdicts hold their error rate over.
+    #[serde(default)]
+    pub adjustment: Adjustment,
+    /// How the configurations were judged that are compared with each baseline, by metric.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub judged: BTreeMap<String, Vec<Group>>,
 }
 
 /// One configuration of the table, or several that differ in the values of [`ResultsTable::replicates`] alone.
@@ -57,6 +68,10 @@ pub struct ResultsTable {
 pub struct ConfigurationRow {
     /// Id of the configuration, or of the first one.
     pub id: ConfigurationId,
+    /// The name of the row: the values that differ from other rows, such as `audio=0.8 video=0.8`; see
+    /// [`crate::names`].
+    #[serde(default)]
+    pub name: String,
     /// The resolved settings of that configuration.
     pub settings: TaskSettings,
     /// The swept paths that the configuration sets, with their values; without the replicates.
@@ -103,6 +118,12 @@ impl RowState {
             Self::Partial => "partial",
             Self::Failed => "failed",
         }
+    }
+}
+
+impl<'a> From<&'a ConfigurationRow> for Named<'a> {
+    fn from(row: &'a ConfigurationRow) -> Self {
+        Self { id: row.id, values: &row.values, settings: &row.settings }
     }
 }
 
@@ -178,9 +199,15 @@ impl ResultsTable {
         baselines.next().filter(|_| baselines.next().is_none())
     }
 
-    /// The verdict on a row, for [`Self::verdict_metric`]. `None` for the baseline, if fewer than two seeds have both
-    /// results, and if more than the modalities differs from the baseline: the paper's terms are about the same
-    /// network with and without the other modalities.
+    /// Whether verdicts and the intervals that are shown hold for all comparisons at once.
+    #[must_use]
+    pub fn is_simultaneous(&self) -> bool {
+        self.adjustment == Adjustment::Simultaneous
+    }
+
+    /// The verdict on a row, for [`Self::verdict_metric`]. `None` for the baseline, if there is no test, and if more than
+    /// the modalities differs from the baseline: the paper's terms are about the same network with and without the
+    /// other modalities.
     #[must_use]
     pub fn verdict(&self, row: &ConfigurationRow) -> Option<Verdict> {
         row.comparisons.get(self.verdict_metric()?)?.verdict

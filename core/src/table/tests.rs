@@ -56,6 +56,7 @@ fn sweep(configurations: u64, seeds: u64) -> Sweep {
             replicates: Vec::new(),
             margin: BTreeMap::new(),
             adjustment: crate::sweep::Adjustment::default(),
+            matched: false,
             choose_by: None,
         },
         retries: RetrySettings {

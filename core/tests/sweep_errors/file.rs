@@ -115,8 +115,12 @@ fn what_has_no_effect_is_a_warning() {
             "this configuration is already in the grid, and was merged with it",
         ),
         (
-            "parameters: {unimodal: [true, false], model.hidden: [1, 2]}",
-            "2 configurations are unimodal, so that none of them is the baseline",
+            "parameters: {unimodal: [true, false], modality_dropout.language: [0, 0.5]}",
+            "two unimodal configurations agree in all other settings, so that none is the baseline",
+        ),
+        (
+            "parameters: {model.hidden: [1, 2]}\ninclude: [{unimodal: true}]",
+            "2 configurations without a baseline that has the same other settings",
         ),
     ] {
         let warnings = parses(rest).warnings;

@@ -231,18 +231,22 @@ fn the_primary_modality_is_not_always_dropped() {
 }
 
 #[test]
-fn the_baseline_is_one_configuration() {
+fn no_configuration_has_to_choose_between_baselines() {
     assert_eq!(
         messages("report: {baseline: {model.hidden: 7}}"),
         ["4:20 no configuration matches `report.baseline`"]
     );
-    let grid = "parameters: {model.hidden: [1, 2], model.layers: [1, 2]}";
-    let diagnostics = fails(&format!("{grid}\nreport: {{baseline: {{model.hidden: 1}}}}"));
+    // Between these two nothing can choose: they differ in the modalities alone.
+    let grid = "parameters: {unimodal: [true, false], modality_dropout.language: [0, 0.5]}";
+    let diagnostics = fails(&format!("{grid}\nreport: {{baseline: {{unimodal: true}}}}"));
     assert_eq!(
         diagnostics.all[0].message,
-        "2 configurations match `report.baseline`, but only one can be it"
+        "two configurations that match `report.baseline` agree in all other settings"
     );
-    assert_eq!(diagnostics.all[0].help.as_deref(), Some("they differ in `model.layers`: name its value too"));
+    assert_eq!(
+        diagnostics.all[0].help.as_deref(),
+        Some("they differ in `modality_dropout.language`: name its value too")
+    );
 }
 
 #[test]

@@ -100,6 +100,7 @@ fn messages_to_workers() {
             .to_owned(),
         checkpoint_every_epochs: 5,
         data_digest: String::new(),
+        name: String::new(),
         keep: Vec::new(),
     };
     let messages = [

@@ -1,7 +1,5 @@
 //! The frame of a chart: grid, ticks and titles.
 
-use colearn_core::result::metric;
-
 use crate::svg::{Anchor, Canvas, Ink, Scale, fitted};
 
 /// The plot area inside a chart.
@@ -31,16 +29,6 @@ pub(super) fn range(means: &[f64], ends: &[f64], bounds: Option<(f64, f64)>) -> 
     let (floor, ceiling) = bounds.unwrap_or((f64::NEG_INFINITY, f64::INFINITY));
     let (low, high) = ((low - pad).max(floor), (high + pad).min(ceiling));
     (low.max(f64::MIN), high.min(f64::MAX))
-}
-
-/// The limits of a metric's values.
-pub(super) fn bounds(name: &str) -> Option<(f64, f64)> {
-    match metric::split(name).0 {
-        metric::ACCURACY | metric::ACCURACY_7 | metric::F_SCORE | metric::F_SCORE_AUTHORS => Some((0.0, 1.0)),
-        metric::PEARSON_R => Some((-1.0, 1.0)),
-        metric::LOSS | metric::MAE => Some((0.0, f64::INFINITY)),
-        _ => None,
-    }
 }
 
 /// Grid lines, about `count` ticks, and the title of the vertical axis.

@@ -7,7 +7,7 @@ use colearn_core::{
 
 use super::{Chart, Group};
 use crate::{
-    cells::{averaged_over, label, replicate_noun, setting_columns},
+    cells::{averaged_over, label, replicate_noun},
     report_data::{Material, best},
     svg::{Anchor, Canvas, Ink, fitted},
 };
@@ -41,7 +41,6 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
             None => chosen.push((row, vec![role])),
         }
     }
-    let columns = setting_columns(table);
     let mut named = false;
     let charts: Vec<Chart> = chosen
         .into_iter()
@@ -50,7 +49,7 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
             let classes = classes(material, row, counts.len());
             named |= classes.is_some();
             let results = counted_len(results, replicate_noun(table));
-            let title = format!("{}: {} ({results})", roles.join(", "), label(row, &columns));
+            let title = format!("{}: {} ({results})", roles.join(", "), label(row));
             let names = classes.unwrap_or_else(|| (0..counts.len()).map(|class| class.to_string()).collect());
             let svg = draw(&counts, &names, &title);
             Some(Chart { file: format!("confusion-{}", row.id), title, svg })

@@ -14,7 +14,7 @@ use super::{
     panels,
 };
 use crate::{
-    cells::{averaged_over, label, percent, setting_columns},
+    cells::{averaged_over, label, percent},
     report_data::{Material, best},
     svg::{Canvas, Glyph, Ink, Legend, Scale},
 };
@@ -69,16 +69,15 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
     let accuracies: Vec<&Curve> = all.iter().map(|it| &it.accuracy).collect();
     let epochs = losses.iter().flat_map(|curve| &curve.0).map(|(epoch, _)| *epoch);
     let axes = Axes {
-        loss: range(&losses, axes::bounds(metric::LOSS)),
-        accuracy: range(&accuracies, axes::bounds(metric::ACCURACY)),
+        loss: range(&losses, metric::bounds(metric::LOSS)),
+        accuracy: range(&accuracies, metric::bounds(metric::ACCURACY)),
         last: epochs.fold(1.0, f64::max),
         accuracy_title: if table.is_regression() { "equal sign" } else { "accuracy" },
     };
-    let columns = setting_columns(table);
     let charts = all
         .iter()
         .map(|curves| {
-            let title = label(curves.row, &columns);
+            let title = label(curves.row);
             let svg = draw(curves, &axes, &title);
             Chart { file: format!("learning-{}", curves.row.id), title, svg }
         })

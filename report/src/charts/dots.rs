@@ -1,6 +1,9 @@
 //! A metric by configuration, for sweeps without a numeric parameter.
 
-use colearn_core::table::{ConfigurationRow, ResultsTable, RowState};
+use colearn_core::{
+    result::metric,
+    table::{ConfigurationRow, ResultsTable, RowState},
+};
 
 use super::{
     Chart,
@@ -9,7 +12,7 @@ use super::{
     lines::published_mean,
 };
 use crate::{
-    cells::{count, label, metric_heading, replicate_noun, setting_columns},
+    cells::{count, label, metric_heading, replicate_noun},
     numbers::Numbers,
     reference::Matched,
     svg::{Anchor, Canvas, Glyph, Ink, Legend, Scale, fitted},
@@ -24,7 +27,6 @@ pub(super) const MAX_ROWS: usize = 40;
 
 /// Draws one metric, the best configuration first.
 pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched>) -> Chart {
-    let columns = setting_columns(table);
     let direction = table.direction(name);
     let numbers = Numbers::of(table);
     let mut rows: Vec<(&ConfigurationRow, _)> =
@@ -37,7 +39,7 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
     means.extend(baseline);
     means.extend(rows.iter().filter_map(|(row, _)| published_mean(published, row, name)).map(|it| it.mean));
     let ends: Vec<f64> = rows.iter().flat_map(|(_, it)| [it.ci_low, it.ci_high]).flatten().collect();
-    let (low, high) = axes::range(&means, &ends, axes::bounds(name));
+    let (low, high) = axes::range(&means, &ends, metric::bounds(name));
 
     let mut legend = Legend::default();
     legend.add(Glyph::Line(Ink::ACCENT), "mean and interval");
@@ -51,7 +53,7 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
         legend.add(Glyph::Diamond(Ink::Text), "published");
     }
 
-    let names: Vec<String> = rows.iter().map(|(row, _)| label(row, &columns)).collect();
+    let names: Vec<String> = rows.iter().map(|(row, _)| label(row)).collect();
     let top = 14.0 + legend.height(WIDTH - 24.0);
     let area = Area { left: LEFT, right: WIDTH - 18.0, top, bottom: top + ROW * rows.len() as f64 + 6.0 };
     let mut canvas = Canvas::new(WIDTH, area.bottom + 48.0);

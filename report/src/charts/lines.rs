@@ -1,6 +1,9 @@
 //! A metric against the first swept parameter: the paper's figure 5.
 
-use colearn_core::table::{ConfigurationRow, ResultsTable, RowState};
+use colearn_core::{
+    result::metric,
+    table::{ConfigurationRow, ResultsTable, RowState},
+};
 
 use super::{
     Chart,
@@ -9,7 +12,7 @@ use super::{
     swept::{Swept, SweptLine},
 };
 use crate::{
-    cells::{count, label, metric_heading, replicate_noun, setting_columns},
+    cells::{count, label, metric_heading, replicate_noun},
     numbers::Numbers,
     reference::{Matched, Published},
     report_data::best,
@@ -71,7 +74,7 @@ pub(super) fn chart(
     means.extend(baseline_mean);
     means.extend(rows().filter_map(|(_, row)| said(row)).chain(published_baseline).map(|it| it.mean));
     let ends: Vec<f64> = summaries.iter().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
-    let (low, high) = axes::range(&means, &ends, axes::bounds(name));
+    let (low, high) = axes::range(&means, &ends, metric::bounds(name));
 
     // If there are more lines than distinguishable colours, only the best line has a colour.
     let many = swept.lines.len() > Ink::SERIES;
@@ -95,7 +98,7 @@ pub(super) fn chart(
         legend.add(Glyph::Hollow(Ink::ACCENT), format!("{}s missing", replicate_noun(table)));
     }
     if let Some(row) = baseline.filter(|_| baseline_mean.is_some()) {
-        let text = format!("baseline: {}", label(row, &setting_columns(table)));
+        let text = format!("baseline: {}", label(row));
         legend.add(Glyph::Dashed(Ink::Muted), text);
     }
     if rows().any(|(_, row)| said(row).is_some()) {

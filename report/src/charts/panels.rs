@@ -13,7 +13,7 @@ use super::{
     curves::{Curve, MAX_ROWS, WIDTH, chosen, curve, draw_curve, range},
 };
 use crate::{
-    cells::{averaged_over, label, percent, setting_columns, some},
+    cells::{averaged_over, label, percent, some},
     report_data::Material,
     svg::{Canvas, Glyph, Ink, Legend, Scale},
 };
@@ -105,11 +105,10 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
         .filter(|(_, curves): &Row<'_>| curves.iter().any(|panel| !panel.is_empty()))
         .collect();
     let axes = axes_of(&rows, &panels);
-    let columns = setting_columns(table);
     let charts = rows
         .iter()
         .map(|(row, curves)| {
-            let title = label(row, &columns);
+            let title = label(row);
             let svg = draw(curves, &panels, &axes, &title);
             Chart { file: format!("learning-{}", row.id), title, svg }
         })

@@ -59,7 +59,7 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
         .collect();
     let means: Vec<f64> = summaries.iter().map(|it| it.mean).collect();
     let ends: Vec<f64> = summaries.iter().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
-    let (low, high) = axes::range(&means, &ends, axes::bounds(name));
+    let (low, high) = axes::range(&means, &ends, metric::bounds(name));
     let serving = serving(table, line, &names);
 
     let mut legend = Legend::default();

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use colearn_core::{
+    names::short_path,
     settings::schema::MODALITY_DROPOUT,
     table::{ConfigurationRow, ResultsTable},
     text::one_line,
 };
 
 use crate::{
-    cells::{setting_columns, short_path, value},
+    cells::{setting_columns, value},
     svg::{Scale, fitted},
 };
 

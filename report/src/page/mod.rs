@@ -10,12 +10,13 @@ use std::fmt::Write as _;
 use colearn_core::{statistics::Verdict, table::ResultsTable, text::counted_len};
 
 use crate::{
-    cells::{count, label, metric_heading, setting_columns, summary_line},
+    cells::{count, label, metric_heading, summary_line},
     charts::{Charts, Group},
     numbers::Numbers,
     reference::Matched,
     report_data::{Material, best},
     svg::escape,
+    verdicts::next_step,
 };
 
 /// Everything a page shows.
@@ -61,7 +62,6 @@ impl Page<'_> {
     /// The summary at the top.
     fn lead(&self) -> String {
         let table = self.table;
-        let columns = setting_columns(table);
         let (done, all) =
             table.configurations.iter().fold((0, 0), |(done, all), row| (done + row.n, all + row.expected));
         let seeds = counted_len(self.material.sweep.seeds.len(), "seed");
@@ -86,7 +86,7 @@ impl Page<'_> {
                 " Best {}: <strong>{}</strong> with {} (n = {}).",
                 escape(&metric_heading(table, name)),
                 Numbers::of(table).mean_and_deviation(row.metrics.get(name)),
-                escape(&label(row, &columns)),
+                escape(&label(row)),
                 count(row)
             );
         }
@@ -98,9 +98,8 @@ impl Page<'_> {
     /// What the configurations are compared with, and the verdicts on networks.
     fn compared(&self) -> String {
         let table = self.table;
-        let columns = setting_columns(table);
         let with = match (table.baseline(), table.baselines().count()) {
-            (Some(baseline), _) => format!("the baseline ({})", escape(&label(baseline, &columns))),
+            (Some(baseline), _) => format!("the baseline ({})", escape(&label(baseline))),
             (None, 0) => return " The sweep names no baseline, so nothing is compared.".to_owned(),
             (None, several) => {
                 format!("{several} baselines, each configuration with the one that is like it otherwise")
@@ -113,17 +112,18 @@ impl Page<'_> {
             table.configurations.iter().filter_map(|row| table.verdict(row)).collect();
         let of = |verdict| verdicts.iter().filter(|it| **it == verdict).count();
         format!(
-            " Against {with}, in {}: {} PCL, {} neutral, {} NCL.",
+            " Against {with}, in {}: {}.",
             escape(&metric_heading(table, name)),
-            of(Verdict::Positive),
-            of(Verdict::Neutral),
-            of(Verdict::Negative)
+            Verdict::ALL.map(|verdict| format!("{} {verdict}", of(verdict))).join(", ")
         )
     }
 
     fn results(&self) -> String {
         let mut text = table::results(self.table);
         let _ = writeln!(text, "<p class=\"note\">{}.</p>", escape(&summary_line(self.table)));
+        if let Some(step) = next_step(self.table) {
+            let _ = writeln!(text, "<p class=\"note\">{}.</p>", escape(&step));
+        }
         let links: Vec<String> = self
             .files
             .iter()

@@ -11,7 +11,7 @@ use colearn_core::{
 };
 
 use crate::{
-    cells::{self, configuration_label, label, percent, replicated_by, setting_columns, some},
+    cells::{self, configuration_label, label, percent, replicated_by, some},
     report_data::Material,
     svg::escape,
 };
@@ -22,7 +22,6 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
     let mut facts: Vec<(String, String)> = Vec::new();
     let mut fact = |name: &str, text: String| facts.push((name.to_owned(), text));
     let provenance = &material.provenance;
-    let columns = setting_columns(table);
     if let Some(file) = &provenance.sweep_file {
         fact("sweep file", file.clone());
     }
@@ -69,7 +68,7 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
         .resumed()
         .into_iter()
         .map(|(id, seed, epochs)| {
-            let name = configuration_label(table, &columns, id);
+            let name = configuration_label(table, id);
             let epochs: Vec<String> = epochs.iter().map(u32::to_string).collect();
             format!("{name} seed {seed} after epoch {}", epochs.join(" and "))
         })
@@ -105,7 +104,7 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
         fact(path, some(&values, ", "));
     }
     let baselines: Vec<String> =
-        table.baselines().map(|row| format!("{} ({})", label(row, &columns), row.id)).collect();
+        table.baselines().map(|row| format!("{} ({})", label(row), row.id)).collect();
     match baselines.as_slice() {
         [] => {}
         [only] => fact("baseline", only.clone()),

@@ -2,80 +2,105 @@
 
 use std::fmt::Write as _;
 
-use colearn_core::table::ResultsTable;
+use colearn_core::{
+    statistics::Comparison,
+    table::{ConfigurationRow, ResultsTable},
+};
 
 use super::table::{Cell, Grid, badge};
 use crate::{
-    cells::{
-        dependence, label, metric_heading, p_value, percent, replicate_noun, replicated_by, setting_columns,
-    },
+    cells::{dependence, label, metric_heading, p_value, percent, replicate_noun, replicated_by},
     numbers::Numbers,
     svg::escape,
+    verdicts::{legend, methods, needed, scope},
 };
 
 /// Every shown metric of every configuration.
 pub(super) fn section(table: &ResultsTable) -> String {
-    let columns = setting_columns(table);
-    let numbers = Numbers::of(table);
-    let networks = table.is_of_networks();
-    let mut text = format!(
-        "<p class=\"note\">Differences are configuration minus baseline, paired by {}, with their {} % interval (Student's t). d<sub>z</sub> is Cohen's: mean difference over the deviation of the differences. p-values are two-sided; Holm's correction is over all configurations of the table, for each metric. {} With five pairs Wilcoxon's test cannot go below 0.0625.</p>\n",
-        escape(&replicated_by(table)),
-        percent(table.confidence),
-        if networks {
-            "The verdict: neutral where the interval holds zero, else PCL (better) or NCL (worse). It is about one configuration at a time; for claims about several, read the corrected p-values."
-        } else {
-            "An interval is about one configuration at a time; for claims about several, read the corrected p-values."
-        }
-    );
-    if let Some(limit) = dependence(table) {
-        let _ = writeln!(text, "<p class=\"note\">Here {}.</p>", escape(limit));
-    }
-    let mut heading =
-        ["<metric", "<configuration", "pairs", "difference", "d_z", "p (t)", "Holm", "p (Wilcoxon)", "Holm"]
-            .map(str::to_owned)
-            .to_vec();
-    heading.extend(networks.then(|| "<verdict".to_owned()));
-    let mut grid = Grid::new(&heading);
-    let mut compared = false;
+    let mut text = introduction(table);
+    let mut rows: Vec<(&String, &ConfigurationRow, &Comparison)> = Vec::new();
     for name in &table.metrics {
-        for row in &table.configurations {
-            let Some(comparison) = row.comparisons.get(name) else { continue };
-            compared = true;
-            let effect = comparison.effect_size.map_or_else(
-                || "-".to_owned(),
-                |it| if it.abs() < 1e6 { format!("{it:+.2}") } else { format!("{it:+.2e}") },
-            );
-            let mut cells = vec![
-                Cell::left(&metric_heading(table, name)),
-                Cell::left(&label(row, &columns)),
-                Cell::new(&if comparison.pairs == row.expected {
-                    comparison.pairs.to_string()
-                } else {
-                    format!("{} of {}", comparison.pairs, row.expected)
-                }),
-                Cell::new(&numbers.difference(comparison)),
-                Cell::new(&effect),
-                Cell::new(&p_value(comparison.t_p)),
-                Cell::new(&p_value(comparison.t_p_holm)),
-                Cell::new(&p_value(comparison.wilcoxon_p)),
-                Cell::new(&p_value(comparison.wilcoxon_p_holm)),
-            ];
-            cells.extend(networks.then(|| Cell::html("l", badge(comparison.verdict))));
-            grid.row("", &cells);
-        }
+        let compared = table.configurations.iter().filter_map(|row| Some((row, row.comparisons.get(name)?)));
+        rows.extend(compared.map(|(row, comparison)| (name, row, comparison)));
     }
-    if compared {
-        text.push_str(&grid.finish());
-    } else {
+    if rows.is_empty() {
+        let noun = replicate_noun(table);
         let _ = writeln!(
             text,
-            "<p>{}</p>",
-            escape(&format!(
-                "No {} has both a result of a configuration and one of the baseline yet.",
-                replicate_noun(table)
-            ))
+            "<p>No {noun} has both a result of a configuration and one of the baseline yet.</p>"
         );
+        return text;
+    }
+    // Below six pairs there is no signed-rank test.
+    let ranked = rows.iter().any(|(_, _, comparison)| comparison.wilcoxon_p.is_some());
+    let networks = table.is_of_networks();
+    let mut heading: Vec<String> =
+        ["<metric", "<configuration", "pairs", "r", "difference", "d_z", "p", "adjusted p", "p (Welch)"]
+            .map(str::to_owned)
+            .to_vec();
+    heading.extend(ranked.then(|| "p (Wilcoxon)".to_owned()));
+    heading.extend(networks.then(|| "<verdict".to_owned()));
+    heading.push(format!("{}s needed", replicate_noun(table)));
+    let mut grid = Grid::new(&heading);
+    for (name, row, comparison) in rows {
+        let mut cells = vec![Cell::left(&metric_heading(table, name)), Cell::left(&label(row))];
+        cells.extend(numbers(table, row, comparison));
+        cells.extend(ranked.then(|| Cell::new(&p_value(comparison.wilcoxon_p))));
+        cells.extend(networks.then(|| Cell::html("l", badge(comparison))));
+        cells.push(Cell::new(&needed(table, comparison)));
+        grid.row("", &cells);
+    }
+    text + &grid.finish()
+}
+
+fn numbers(table: &ResultsTable, row: &ConfigurationRow, comparison: &Comparison) -> [Cell; 7] {
+    let short = |value: Option<f64>| match value {
+        None => "-".to_owned(),
+        Some(value) if value.abs() < 1e6 => format!("{value:+.2}"),
+        Some(value) => format!("{value:+.2e}"),
+    };
+    let pairs = match comparison.pairs == row.expected {
+        true => comparison.pairs.to_string(),
+        false => format!("{} of {}", comparison.pairs, row.expected),
+    };
+    [
+        pairs,
+        short(comparison.correlation),
+        Numbers::of(table).difference(comparison, table.is_simultaneous()),
+        short(comparison.effect_size),
+        p_value(comparison.t_p),
+        p_value(comparison.adjusted_p),
+        p_value(comparison.welch_p),
+    ]
+    .map(|text| Cell::new(&text))
+}
+
+/// What the columns mean, and how the comparisons were judged.
+fn introduction(table: &ResultsTable) -> String {
+    let by = replicated_by(table);
+    let mut sentences = vec![format!("Differences are configuration minus baseline, paired by {by}.")];
+    let mut seen = Vec::new();
+    for name in table.metrics.iter().filter(|name| table.judged.contains_key(*name)) {
+        let mut sentence =
+            format!("with their {} % interval{}", percent(table.confidence), scope(table, name));
+        if table.is_simultaneous() {
+            let _ = write!(sentence, ": {}", methods(table, name).join("; "));
+        }
+        if table.is_of_networks() {
+            let _ = write!(sentence, ". The verdict: {}", legend(table, name));
+        }
+        if !seen.contains(&sentence) {
+            sentences.push(format!("{} {sentence}.", metric_heading(table, name)));
+            seen.push(sentence);
+        }
+    }
+    let noun = replicate_noun(table);
+    sentences.push(format!(
+        "r is the correlation of the pairs, and d_z Cohen's: mean difference over the deviation of the differences. p-values are two-sided: p is that of the paired t-test of one configuration alone, the adjusted one accounts for all comparisons in the metric, and Welch's test ignores the pairing. {noun}s needed: with as many, a verdict has a probability of 80 %, if the difference and its deviation are those observed."
+    ));
+    let mut text = format!("<p class=\"note\">{}</p>\n", escape(&sentences.join(" ")));
+    if let Some(limit) = dependence(table) {
+        let _ = writeln!(text, "<p class=\"note\">Here {}.</p>", escape(limit));
     }
     text
 }

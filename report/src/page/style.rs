@@ -24,7 +24,8 @@ tr.baseline td{background:color-mix(in srgb,var(--muted) 10%,transparent)}
 td.note{white-space:normal;min-width:7em}
 td.best{font-weight:700}
 .verdict{display:inline-block;min-width:4.2em;text-align:center;padding:0 7px;border-radius:9px;border:1px solid currentColor;font-size:12.5px;font-weight:600;margin-right:6px}
-.pcl{color:var(--good)}.ncl{color:var(--bad)}.neutral{color:var(--muted)}
+.pcl{color:var(--good)}.ncl{color:var(--bad)}.equivalent{color:var(--accent)}.inconclusive,.untested,.muted{color:var(--muted)}
+.inconclusive{border-style:dashed}.untested{border-color:transparent}
 .warning{font-size:13.5px;border-left:3px solid var(--bad);padding-left:10px}
 .charts{display:grid;gap:14px}
 .charts.wide{grid-template-columns:repeat(auto-fill,minmax(min(100%,400px),1fr))}

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use colearn_core::{
-    statistics::Verdict,
+    statistics::{Comparison, Verdict},
     table::{ConfigurationRow, ResultsTable, TaskOutcome},
     text::counted_len,
 };
@@ -17,6 +17,7 @@ use crate::{
     reference::{Matched, Reference},
     report_data::{Material, best},
     svg::escape,
+    verdicts::{is_negligible, word},
 };
 
 /// A table under construction. Cells are given as HTML.
@@ -75,14 +76,19 @@ impl Cell {
     }
 }
 
-/// A verdict as a badge.
-pub(super) fn badge(verdict: Option<Verdict>) -> String {
-    match verdict {
-        None => String::new(),
-        Some(Verdict::Positive) => "<span class=\"verdict pcl\">PCL</span>".to_owned(),
-        Some(Verdict::Negative) => "<span class=\"verdict ncl\">NCL</span>".to_owned(),
-        Some(Verdict::Neutral) => "<span class=\"verdict neutral\">neutral</span>".to_owned(),
-    }
+/// A verdict as a badge, or why there is none.
+pub(super) fn badge(comparison: &Comparison) -> String {
+    let class = match comparison.verdict {
+        Some(Verdict::Positive) => "pcl",
+        Some(Verdict::Negative) => "ncl",
+        Some(Verdict::Equivalent) => "equivalent",
+        Some(Verdict::Inconclusive) => "inconclusive",
+        None => "untested",
+    };
+    let within = if is_negligible(comparison) { " within margin" } else { "" };
+    word(comparison)
+        .map(|word| format!("<span class=\"verdict {class}\">{word}{within}</span>"))
+        .unwrap_or_default()
 }
 
 fn class_of(row: &ConfigurationRow) -> &'static str {
@@ -101,6 +107,7 @@ pub(super) fn results(table: &ResultsTable) -> String {
     let notes: Vec<String> = table.configurations.iter().map(|row| note(row, verdicts.is_none())).collect();
     let noted = notes.iter().any(|note| !note.is_empty());
     heading.extend(noted.then(|| "<note".to_owned()));
+    let simultaneous = table.is_simultaneous();
     let best: Vec<_> = table.metrics.iter().map(|name| best(table, name).map(|row| row.id)).collect();
     let mut grid = Grid::new(&heading);
     for (row, note) in table.configurations.iter().zip(&notes) {
@@ -112,13 +119,16 @@ pub(super) fn results(table: &ResultsTable) -> String {
         }
         if let Some(name) = table.verdict_metric().filter(|_| verdicts.is_some()) {
             let comparison = row.comparisons.get(name);
-            let text = comparison.map_or_else(String::new, |it| numbers.difference(it));
+            let text = comparison.map_or_else(String::new, |it| numbers.difference(it, simultaneous));
             let missing = comparison.filter(|it| it.pairs < row.expected);
             let pairs =
                 missing.map_or_else(String::new, |it| format!(" ({})", counted_len(it.pairs, "pair")));
             let html = match row.baseline {
-                true => "<span class=\"neutral\">baseline</span>".to_owned(),
-                false => format!("{}{}{pairs}", badge(table.verdict(row)), escape(&text)),
+                true => "<span class=\"muted\">baseline</span>".to_owned(),
+                false => {
+                    let badge = comparison.map(badge).unwrap_or_default();
+                    format!("{badge}{}{pairs}", escape(&text))
+                }
             };
             cells.push(Cell::html("l", html));
         }
@@ -130,7 +140,6 @@ pub(super) fn results(table: &ResultsTable) -> String {
 
 /// Published means beside the means of the sweep.
 pub(super) fn published(table: &ResultsTable, reference: &Reference, published: &Matched) -> String {
-    let columns = setting_columns(table);
     let numbers = Numbers::of(table);
     let mut text =
         format!("<p class=\"note\">From {}. {}</p>\n", escape(&published.origin), escape(&reference.source));
@@ -157,7 +166,7 @@ pub(super) fn published(table: &ResultsTable, reference: &Reference, published: 
     let mut grid = Grid::new(&heading);
     for row in &table.configurations {
         let Some(means) = published.rows.get(&row.id) else { continue };
-        let mut cells = vec![Cell::left(&label(row, &columns)), Cell::new(&count(row))];
+        let mut cells = vec![Cell::left(&label(row)), Cell::new(&count(row))];
         for name in &names {
             let said = means.iter().find(|it| it.metric == *name);
             let here = row.metrics.get(*name);
@@ -176,7 +185,6 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
     // A table of a thousand seeds would be too large.
     const MAX_SEEDS: usize = 50;
     let Some(name) = table.verdict_metric() else { return String::new() };
-    let columns = setting_columns(table);
     let numbers = Numbers::of(table);
     let seeds = &material.sweep.seeds[..material.sweep.seeds.len().min(MAX_SEEDS)];
     let mut heading = vec!["<configuration".to_owned()];
@@ -184,14 +192,14 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
     let mut grid = Grid::new(&heading);
     let members = table.configurations.iter().flat_map(|row| row.configurations().map(move |it| (row, it)));
     for (row, member) in members {
-        let name_of = member_label(&label(row, &columns), &member.name());
+        let name_of = member_label(&label(row), &member.name());
         let mut cells = vec![Cell::left(&name_of)];
         cells.extend(seeds.iter().map(|seed| match material.outcomes.get(&(member.id, *seed)) {
             Some(TaskOutcome::Done(result)) => {
                 Cell::new(&result.metrics.get(name).map_or_else(|| "-".to_owned(), |it| numbers.plain(*it)))
             }
             Some(TaskOutcome::Failed(reason)) => Cell::html("ncl", escape(reason.as_str())),
-            None => Cell::html("neutral", "missing".to_owned()),
+            None => Cell::html("muted", "missing".to_owned()),
         }));
         grid.row(class_of(row), &cells);
     }
@@ -223,11 +231,10 @@ pub(super) fn failures(material: &Material, table: &ResultsTable) -> String {
     if material.failures.is_empty() {
         return text;
     }
-    let columns = setting_columns(table);
     let heading = ["<configuration", "seed", "attempt", "<", "<reason", "<message"].map(str::to_owned);
     let mut grid = Grid::new(&heading);
     for failure in material.failures.iter().take(MAX_ROWS) {
-        let name = configuration_label(table, &columns, failure.configuration);
+        let name = configuration_label(table, failure.configuration);
         grid.row(
             "",
             &[

@@ -1,12 +1,16 @@
 //! Comma-separated values, for spreadsheets and data frames.
 
 use colearn_core::{
+    statistics::Method,
     table::{ConfigurationRow, ResultsTable},
     text::one_line,
 };
 use serde_json::Value;
 
-use crate::cells::{all_metrics, file_column, row_warning, setting_columns, value};
+use crate::{
+    cells::{all_metrics, file_column, row_warning, setting_columns, value},
+    verdicts,
+};
 
 /// The columns of every metric, in order; the heading is `{metric}_{name}`.
 pub(crate) type NumberColumn = (&'static str, fn(&ConfigurationRow, &str) -> Option<f64>);
@@ -20,18 +24,29 @@ pub(crate) const NUMBERS: &[NumberColumn] = &[
     ("difference", |row, name| row.comparisons.get(name).map(|it| it.mean_difference)),
     ("difference_ci_low", |row, name| row.comparisons.get(name)?.ci_low),
     ("difference_ci_high", |row, name| row.comparisons.get(name)?.ci_high),
+    ("difference_std", |row, name| row.comparisons.get(name)?.deviation),
+    ("difference_simultaneous_ci_low", |row, name| row.comparisons.get(name)?.simultaneous_ci_low),
+    ("difference_simultaneous_ci_high", |row, name| row.comparisons.get(name)?.simultaneous_ci_high),
     ("pairs", |row, name| row.comparisons.get(name).map(|it| it.pairs as f64)),
     ("effect_size", |row, name| row.comparisons.get(name)?.effect_size),
+    ("correlation", |row, name| row.comparisons.get(name)?.correlation),
+    ("adjusted_p", |row, name| row.comparisons.get(name)?.adjusted_p),
     ("t_p", |row, name| row.comparisons.get(name)?.t_p),
     ("t_p_holm", |row, name| row.comparisons.get(name)?.t_p_holm),
+    ("welch_p", |row, name| row.comparisons.get(name)?.welch_p),
     ("wilcoxon_p", |row, name| row.comparisons.get(name)?.wilcoxon_p),
     ("wilcoxon_p_holm", |row, name| row.comparisons.get(name)?.wilcoxon_p_holm),
+    ("pairs_needed", |row, name| row.comparisons.get(name)?.pairs_needed.map(|pairs| pairs as f64)),
 ];
 
-/// The verdict of one metric of one row, as a word.
-pub(crate) fn verdict(row: &ConfigurationRow, name: &str) -> &'static str {
-    row.comparisons.get(name).and_then(|it| it.verdict).map_or("", |verdict| verdict.as_str())
-}
+/// A word about one metric of one row; empty if there is none.
+pub(crate) type WordColumn = (&'static str, fn(&ConfigurationRow, &str) -> Option<&'static str>);
+
+/// The words about one metric of one row, after its numbers.
+pub(crate) const WORDS: &[WordColumn] = &[
+    ("method", |row, name| row.comparisons.get(name)?.method.map(Method::as_str)),
+    ("verdict", |row, name| verdicts::word(row.comparisons.get(name)?)),
+];
 
 /// A number with all its digits. Very large numbers have an exponent; without it they would have up to 309 digits.
 pub(super) fn digits(number: f64) -> String {
@@ -57,7 +72,7 @@ pub(super) fn plain_text(text: &str) -> String {
     text
 }
 
-/// One record per configuration: id, settings, completeness, the numbers and verdict of every metric, and a warning.
+/// One record per configuration: id, settings, completeness, the numbers and words of every metric, and a warning.
 #[must_use]
 pub fn csv(table: &ResultsTable) -> String {
     let settings = setting_columns(table);
@@ -67,7 +82,7 @@ pub fn csv(table: &ResultsTable) -> String {
     heading.extend(["baseline", "n", "expected", "state"].map(String::from));
     for name in &metrics {
         heading.extend(NUMBERS.iter().map(|(part, _)| plain_text(&format!("{name}_{part}"))));
-        heading.push(plain_text(&format!("{name}_verdict")));
+        heading.extend(WORDS.iter().map(|(part, _)| plain_text(&format!("{name}_{part}"))));
     }
     heading.push("warning".to_owned());
     let records = table.configurations.iter().map(|row| {
@@ -78,7 +93,7 @@ pub fn csv(table: &ResultsTable) -> String {
         for name in &metrics {
             let numbers = NUMBERS.iter().map(|(_, number)| number(row, name));
             cells.extend(numbers.map(|number| number.map(digits).unwrap_or_default()));
-            cells.push(verdict(row, name).to_owned());
+            cells.extend(WORDS.iter().map(|(_, word)| word(row, name).unwrap_or_default().to_owned()));
         }
         cells.push(row_warning(table, row).map(|warning| plain_text(&warning)).unwrap_or_default());
         cells

@@ -16,6 +16,7 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
         .map(|row| {
             let mut document = json!({
                 "id": row.id,
+                "name": row.name,
                 "settings": settings(row),
                 "values": row.values,
                 "baseline": row.baseline,
@@ -40,6 +41,9 @@ pub fn json(table: &ResultsTable, published: Option<&Matched>) -> String {
         "sweep": table.sweep,
         "confidence": table.confidence,
         "verdict_metric": table.verdict_metric(),
+        "adjustment": table.adjustment,
+        "margin": table.margin,
+        "judged": table.judged,
         "data_digests": table.data_digests,
         "warnings": warnings(table),
         "configurations": configurations,

@@ -15,24 +15,25 @@ use crate::{
     },
     numbers::Numbers,
     report_data::best,
+    verdicts::{self, legend, scope},
 };
 
 /// A `table` environment in the style of the booktabs package: mean and deviation, the best of a metric in bold.
 #[must_use]
 pub fn latex(table: &ResultsTable) -> String {
     let settings = setting_columns(table);
-    let verdicts = verdict_heading(table);
+    let verdict_heading = verdict_heading(table);
     let written = Numbers::of(table);
     let numbers = 1 + table.metrics.len();
     let mut heading: Vec<String> = settings.iter().map(|path| escape(path)).collect();
     heading.push("$n$".to_owned());
     heading.extend(table.metrics.iter().map(|name| escape(&metric_heading(table, name))));
-    heading.extend(verdicts.as_deref().map(escape));
+    heading.extend(verdict_heading.as_deref().map(escape));
     let columns = format!(
         "{}{}{}",
         "l".repeat(settings.len()),
         "r".repeat(numbers),
-        if verdicts.is_some() { "l" } else { "" }
+        if verdict_heading.is_some() { "l" } else { "" }
     );
 
     let mut text = String::from("% needs \\usepackage{booktabs}\n\\begin{table}\n  \\centering\n");
@@ -47,10 +48,10 @@ pub fn latex(table: &ResultsTable) -> String {
                 .is_some_and(|best| row.metrics.get(name).is_some_and(|summary| summary.mean == best.mean));
             cells.push(number(row.metrics.get(name), bold, written));
         }
-        if verdicts.is_some() {
+        if verdict_heading.is_some() {
             let comparison = table.verdict_metric().and_then(|name| row.comparisons.get(name));
             cells.push(comparison.map_or_else(String::new, |it| {
-                let word = it.verdict.map_or("", |verdict| verdict.as_str());
+                let word = verdicts::word(it).unwrap_or_default();
                 format!("{word} ${}$", powers(&written.signed(it.mean_difference))).trim_start().to_owned()
             }));
         }
@@ -63,13 +64,19 @@ pub fn latex(table: &ResultsTable) -> String {
         escape(table.sweep.as_str()),
         escape(&averaged_over(table))
     );
-    if verdicts.is_some() {
+    if verdict_heading.is_some() {
         let _ = write!(
             caption,
             " Last column: mean difference to the baseline, paired by {}{}.",
             escape(&replicated_by(table)),
             if table.is_of_networks() {
-                format!("; neutral where its {}\\,\\% interval holds zero", percent(table.confidence))
+                let name = table.verdict_metric().unwrap_or_default();
+                format!(
+                    "; by the {}\\,\\% interval{}: {}",
+                    percent(table.confidence),
+                    escape(&scope(table, name)),
+                    escape(&legend(table, name)).replace('±', "$\\pm$")
+                )
             } else {
                 String::new()
             }

@@ -5,9 +5,10 @@ use std::fmt::Write as _;
 use colearn_core::{table::ResultsTable, text::one_line};
 
 use crate::{
-    cells::{heading_and_rows, label, setting_columns, summary_line, warnings},
+    cells::{heading_and_rows, label, summary_line, warnings},
     numbers::Numbers,
     reference::Matched,
+    verdicts::next_step,
 };
 
 /// The table for people, with the published means if there are any.
@@ -22,6 +23,9 @@ pub fn markdown(table: &ResultsTable, published: Option<&Matched>) -> String {
         text.push_str(&line(row));
     }
     let _ = writeln!(text, "\n{}", summary_line(table));
+    if let Some(step) = next_step(table) {
+        let _ = writeln!(text, "\n{}.", step);
+    }
     for warning in warnings(table) {
         let _ = writeln!(text, "\n**Warning: {}.**", escape(&warning));
     }
@@ -60,7 +64,6 @@ fn escape(cell: &str) -> String {
 }
 
 fn beside(table: &ResultsTable, published: &Matched) -> String {
-    let columns = setting_columns(table);
     let numbers = Numbers::of(table);
     let heading = ["configuration", "metric", "published", "here", "difference"].map(str::to_owned);
     let mut text = format!("\nPublished means, from {}:\n\n{}", escape(&published.origin), line(&heading));
@@ -70,7 +73,7 @@ fn beside(table: &ResultsTable, published: &Matched) -> String {
             let here = row.metrics.get(&it.metric).map(|summary| summary.mean);
             let number = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), |it| numbers.plain(it));
             text.push_str(&line(&[
-                label(row, &columns),
+                label(row),
                 it.metric.clone(),
                 it.written.clone(),
                 number(here),

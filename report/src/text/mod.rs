@@ -8,7 +8,7 @@ mod markdown;
 
 pub use csv::csv;
 #[cfg(feature = "parquet")]
-pub(crate) use csv::{NUMBERS, verdict};
+pub(crate) use csv::{NUMBERS, WORDS};
 pub(crate) use curves::curves;
 pub use json::json;
 pub use latex::latex;

@@ -6,7 +6,7 @@ use colearn_core::{
     failure::{Failure, FailureReason, RetryPolicy},
     id::{LeaseToken, TaskId},
     needs::{Lack, TrainerKind},
-    text::counted_len,
+    text::{counted_len, one_line},
     time::Timestamp,
 };
 use colearn_proto::worker::{Assignment, Lease, Report};
@@ -31,10 +31,13 @@ impl Agent {
             return self.log(LogLevel::Warn, format!("lease {token} has no tasks; it is ignored"));
         }
         self.outbox.hold(token, tasks.iter().map(|assignment| assignment.task));
+        let outbox = &self.outbox;
+        self.names.retain(|_, (lease, _)| outbox.holds(*lease));
+        self.names.extend(tasks.iter().map(|it| (it.task, (token, one_line(&it.name)))));
         let kinds = self.slot_for(index, tasks.len());
         let mut members = Vec::new();
         for assignment in tasks {
-            let Assignment { task, attempt, settings, checkpoint_every_epochs, data_digest, keep } =
+            let Assignment { task, attempt, settings, checkpoint_every_epochs, data_digest, name: _, keep } =
                 assignment;
             match (&kinds, settings) {
                 (Err(why), _) => self.refuse(token, task, why),
@@ -115,6 +118,12 @@ impl Agent {
         self.outbox.owe(Report::Released { token });
     }
 
+    /// The name of a task for people: `demo/audio=0.8,video=0.8/0`, or its id if an older coordinator leased it.
+    pub(super) fn called(&self, task: TaskId) -> String {
+        let name = self.names.get(&task).map(|(_, name)| name.clone()).filter(|name| !name.is_empty());
+        name.unwrap_or_else(|| task.to_string())
+    }
+
     fn train(&mut self, now: Timestamp, index: u32, cohort: Cohort) {
         let Some(slot) = self.slots.get_mut(&index) else { return };
         // Whether a program continues from the epoch that it reports is not known.
@@ -129,7 +138,7 @@ impl Agent {
             heard: now,
         });
         let tasks: Vec<TaskId> = members.iter().map(|member| member.task).collect();
-        let names: Vec<String> = tasks.iter().map(ToString::to_string).collect();
+        let names: Vec<String> = tasks.iter().map(|task| self.called(*task)).collect();
         let text = format!("slot {index} trains {} under lease {token}", names.join(", "));
         self.log_of(LogLevel::Info, token, &tasks, text);
         self.actions.push(Action::Command { slot: index, command: Command::Train { members } });
@@ -170,7 +179,10 @@ impl Agent {
     pub(super) fn acknowledged(&mut self, token: LeaseToken, task: TaskId) {
         let over = match self.outbox.acknowledged(token, task) {
             Some(Report::Finished { .. }) => {
-                self.log(LogLevel::Debug, format!("result of {task} under lease {token} is recorded"));
+                self.log(
+                    LogLevel::Debug,
+                    format!("result of {} under lease {token} is recorded", self.called(task)),
+                );
                 true
             }
             Some(Report::Failed { failure, .. }) => {
@@ -184,7 +196,8 @@ impl Agent {
     }
 
     pub(super) fn failed(&mut self, token: LeaseToken, task: TaskId, failure: Failure) {
-        self.log_of(LogLevel::Warn, token, &[task], format!("{task} failed: {failure}"));
+        let text = format!("{} failed: {failure}", self.called(task));
+        self.log_of(LogLevel::Warn, token, &[task], text);
         self.outbox.owe(Report::Failed { token, task, failure });
     }
 }

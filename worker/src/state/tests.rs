@@ -186,6 +186,7 @@ fn settings_that_can_not_be_read_fail_their_task_alone() {
         settings: Err(UnreadableSettings { json: "{}".to_owned(), why: "expected a string".to_owned() }),
         checkpoint_every_epochs: 5,
         data_digest: String::new(),
+        name: String::new(),
         keep: Default::default(),
     };
     let good = Assignment {
@@ -194,6 +195,7 @@ fn settings_that_can_not_be_read_fail_their_task_alone() {
         settings: Ok(settings()),
         checkpoint_every_epochs: 5,
         data_digest: String::new(),
+        name: String::new(),
         keep: Default::default(),
     };
     let actions =

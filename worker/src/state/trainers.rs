@@ -56,10 +56,8 @@ impl Agent {
                         training.made_progress = true;
                         self.time.took(now.since(training.began));
                     }
-                    self.log(
-                        LogLevel::Debug,
-                        format!("slot {index}: {task} epoch {}/{epochs}", record.epoch),
-                    );
+                    let text = format!("slot {index}: {} epoch {}/{epochs}", self.called(task), record.epoch);
+                    self.log(LogLevel::Debug, text);
                     if matches!(self.link, Link::Up { .. }) {
                         self.actions.push(Action::Send(FromWorker::Epoch { token, task, record, epochs }));
                     }
@@ -73,7 +71,8 @@ impl Agent {
                     if !training.made_progress {
                         self.time.took(now.since(training.began));
                     }
-                    self.log_of(LogLevel::Info, token, &[task], format!("slot {index}: {task} is done"));
+                    let text = format!("slot {index}: {} is done", self.called(task));
+                    self.log_of(LogLevel::Info, token, &[task], text);
                     self.outbox.owe(Report::Finished { token, task, result });
                 }
             }
@@ -88,7 +87,8 @@ impl Agent {
                 if training.members.remove(&task) {
                     training.heard = now;
                     let token = training.token;
-                    self.log_of(LogLevel::Info, token, &[task], format!("slot {index}: {task} is parked"));
+                    let text = format!("slot {index}: {} is parked", self.called(task));
+                    self.log_of(LogLevel::Info, token, &[task], text);
                 }
             }
             // There may still be events of abandoned members, and a cohort may end while its abandonment is under

@@ -44,6 +44,7 @@ async fn any_number_of_slots_answers_at_once() {
             settings_json: SETTINGS.to_owned(),
             checkpoint_every_epochs: 5,
             data_digest: String::new(),
+            name: String::new(),
             keep: Vec::new(),
         };
         let seed = u64::from(*slot) * 2;

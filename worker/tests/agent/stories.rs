@@ -92,6 +92,7 @@ async fn settings_that_make_no_sense_are_refused() {
         settings_json: r#"{"dataset":"demo","colour":"red"}"#.to_owned(),
         checkpoint_every_epochs: 5,
         data_digest: String::new(),
+        name: String::new(),
         keep: Vec::new(),
     };
     let lease = v1::Lease { token: 7, slot: 0, tasks: vec![assignment] };

@@ -64,6 +64,7 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
             replicates: Vec::new(),
             margin: BTreeMap::new(),
             adjustment: crate::sweep::Adjustment::default(),
+            matched: false,
             choose_by: None,
         },
         retries: RetrySettings {

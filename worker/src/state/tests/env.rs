@@ -190,6 +190,7 @@ impl TestEnv {
             settings: Ok(settings()),
             checkpoint_every_epochs: 5,
             data_digest: String::new(),
+            name: String::new(),
             keep: Default::default(),
         };
         let tasks = seeds.iter().map(assignment).collect();

@@ -1,0 +1,88 @@
+//! How many replicates would decide.
+
+use super::{
+    maximum::{CriticalValues, Deviations, above},
+    summary::t_quantile,
+    verdict::Method,
+};
+
+/// The largest number of pairs that is looked for.
+pub const MAX_NEEDED: usize = 1000;
+/// The probability of a verdict.
+const POWER: f64 = 0.8;
+
+/// A row that is not decided, and its test.
+pub(super) struct Undecided {
+    pub(super) pairs: usize,
+    /// Absolute mean difference, and deviation of the differences; taken to be the true ones.
+    pub(super) difference: f64,
+    pub(super) deviation: f64,
+    pub(super) margin: Option<f64>,
+    pub(super) test: Test,
+}
+
+/// The test of a row.
+#[derive(Clone, Copy)]
+pub(super) struct Test {
+    pub(super) method: Method,
+    /// Number of rows of the group, and how many of them share a deviation.
+    pub(super) rows: usize,
+    pub(super) pooled: usize,
+    pub(super) confidence: f64,
+}
+
+impl Test {
+    /// Critical values with their degrees of freedom, for `n` pairs; a difference must exceed all of them.
+    pub(super) fn critical(self, n: usize, known: &mut CriticalValues) -> Option<Vec<(f64, f64)>> {
+        let Self { method, rows, pooled, confidence } = self;
+        let own = n as f64 - 1.0;
+        let single = t_quantile(0.5 + confidence / 2.0, own)?;
+        Some(match method {
+            Method::Paired => vec![(single, own)],
+            Method::Holm => vec![(t_quantile(1.0 - (1.0 - confidence) / 2.0 / rows as f64, own)?, own)],
+            Method::Dunnett => {
+                let degrees = pooled as f64 * own;
+                vec![(known.of(rows, degrees, confidence)?, degrees), (single, own)]
+            }
+        })
+    }
+}
+
+impl Undecided {
+    /// The smallest number of pairs with which either verdict has a probability of 80 %: that there is a difference, or
+    /// that it is within the margin. `None` for more than [`MAX_NEEDED`].
+    pub(super) fn needed(&self, known: &mut CriticalValues) -> Option<usize> {
+        let mut decides = |n: usize| self.power(n, known).is_some_and(|power| power >= POWER);
+        let (mut short, mut enough) = (self.pairs, MAX_NEEDED);
+        if short >= enough || !decides(enough) {
+            return None;
+        }
+        while enough - short > 1 {
+            let middle = short + (enough - short) / 2;
+            if decides(middle) {
+                enough = middle;
+            } else {
+                short = middle;
+            }
+        }
+        Some(enough)
+    }
+
+    /// The probability of the likelier of both verdicts with `n` pairs.
+    fn power(&self, n: usize, known: &mut CriticalValues) -> Option<f64> {
+        let error = self.deviation / (n as f64).sqrt();
+        let (difference, margin) = (self.difference / error, self.margin.map(|margin| margin / error));
+        let (mut differs, mut equivalent) = (1.0_f64, 1.0_f64);
+        for (critical, degrees) in self.test.critical(n, known)? {
+            let deviations = Deviations::coarse(degrees);
+            let beyond = |s: f64| above(critical * s - difference) + above(critical * s + difference);
+            differs = differs.min(deviations.mean(beyond));
+            let within = |s: f64| {
+                let room = margin.unwrap_or(0.0) - critical * s;
+                if room > 0.0 { above(-room - difference) - above(room - difference) } else { 0.0 }
+            };
+            equivalent = equivalent.min(deviations.mean(within));
+        }
+        Some(differs.max(equivalent))
+    }
+}
