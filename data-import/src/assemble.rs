@@ -87,6 +87,7 @@ pub fn import_each(
         return Err(unexplained());
     };
     let splits: Vec<Vec<Split>> = splits.into_iter().collect::<Option<_>>().ok_or_else(unexplained)?;
+    let groups: Option<Vec<String>> = groups.map(|(_, names)| names);
     let digests = digests(&inputs.modalities, &rows, samples.ids.len());
     Ok(divisions.into_iter().zip(splits).map(move |(division, splits)| {
         let mut report = Report::default();
@@ -94,7 +95,7 @@ pub fn import_each(
         report.warnings(&inputs, &zeroed, &samples);
         report.warnings.extend(split::leaks(&samples, &splits, &digests));
         let mut dataset = assemble(request, &inputs, &rows, &labels, &splits, steps, &mut report);
-        dataset.names = samples.names(groups.as_ref().map(|(_, names)| names.as_slice()), &splits);
+        dataset.names = samples.names(groups.as_deref(), &splits);
         Imported { dataset, notes: report.notes, warnings: report.warnings }
     }))
 }

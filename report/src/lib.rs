@@ -19,6 +19,8 @@ mod verdicts;
 pub use cells::{heading_and_rows, metric_heading, setting_columns, summary_line, warnings};
 pub use error::ReportError;
 pub use folder::write;
+#[cfg(feature = "parquet")]
+pub use parquet::predictions_parquet;
 pub use reference::{Matched, Published, Reference, ReferenceError};
 pub use report_data::{FailureNote, Material, Provenance};
 pub use verdicts::next_step;

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use colearn_core::{
-    id::ConfigurationId,
+    id::{ConfigurationId, SweepId},
     names::Names,
+    result::Artifact,
     sweep::{Configuration, Sweep},
     table::{ResultsTable, TaskOutcome},
 };
@@ -38,6 +39,8 @@ pub(crate) async fn results(name: &str, target: &Target, format: Format) -> Outc
 
 /// A sweep's results, and the failures of tasks without a result.
 pub(crate) struct Fetched {
+    /// The number of the sweep, if it has a result.
+    pub(crate) number: Option<SweepId>,
     /// The resolved sweep.
     pub(crate) sweep: Sweep,
     /// The outcomes of its tasks, as far as they are known.
@@ -51,6 +54,14 @@ pub(crate) struct Fetched {
 }
 
 impl Fetched {
+    /// The kept files that results record.
+    pub(crate) fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
+        self.outcomes.values().flat_map(|outcome| match outcome {
+            TaskOutcome::Done(result) => result.artifacts.as_slice(),
+            _ => &[],
+        })
+    }
+
     /// Prints the warnings on standard error, unless the format is the table, which contains them.
     pub(crate) fn warn(&self, format: Format) {
         if format != Format::Table {
@@ -77,7 +88,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     let request = v1::GetResultsRequest { name: name.to_owned() };
     let answer = client.get_results(request).await;
     let mut parts = answered(client, name, answer).await?;
-    let mut sweep_json = String::new();
+    let (mut sweep_json, mut number) = (String::new(), None);
     let mut outcomes = HashMap::new();
     let mut failures = Vec::new();
     let mut notes = Vec::new();
@@ -87,6 +98,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
             Some(Part::SweepJson(text)) => sweep_json += &text,
             Some(Part::Result(recorded)) => {
                 let task = convert::task(recorded.task).map_err(|error| bad(&error))?;
+                number = Some(task.sweep);
                 let result = recorded.result.unwrap_or_default().try_into().map_err(|error| bad(&error))?;
                 outcomes.insert((task.configuration, task.seed), TaskOutcome::Done(result));
             }
@@ -104,7 +116,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     let sweep: Sweep = serde_json::from_str(&sweep_json).map_err(|error| bad(&error))?;
     name_failures(&sweep, &mut failures);
     let table = ResultsTable::of(&sweep, &outcomes);
-    Ok(Fetched { table, sweep, outcomes, notes, failures: failure_lines(&failures) })
+    Ok(Fetched { number, table, sweep, outcomes, notes, failures: failure_lines(&failures) })
 }
 
 /// Gives failures the names of their configurations.

@@ -13,6 +13,7 @@ mod end_to_end;
 mod environment;
 mod gpus;
 mod import;
+mod kept;
 mod kinds;
 mod lab;
 mod only_its_own;

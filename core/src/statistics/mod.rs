@@ -2,6 +2,7 @@
 //!
 //! Every number here can be computed with scipy too; the tests contain scipy's values and the expressions for them.
 
+mod bootstrap;
 mod comparison;
 mod family;
 mod holm;
@@ -13,6 +14,7 @@ mod summary;
 mod verdict;
 mod wilcoxon;
 
+pub use bootstrap::{Bootstrapped, Resampling, crossed};
 pub use comparison::{Comparison, MIN_PAIRS};
 pub use family::{Group, Pair, Question, Row, judge};
 pub use holm::holm;
