@@ -1,11 +1,13 @@
 //! The crossed bootstrap: seeds and items are resampled independently of each other.
 //!
-//! A difference between two networks varies with the seeds that were trained, and with the items that were tested: both
-//! are samples (Bouthillier et al., 2021, "Accounting for variance in machine learning benchmarks"). Each replicate draws
-//! seeds with replacement and, independently, items with replacement (the pigeonhole bootstrap of Owen, 2007). Its
-//! variance is not below the true one on average. Groups of items, such as the speakers, are drawn as a whole.
+//! A difference between two networks varies with the seeds that were trained, and with the items that were tested:
+//! both are samples (Bouthillier et al., 2021, "Accounting for variance in machine learning benchmarks"). Each
+//! replicate draws seeds with replacement and, independently, items with replacement (the pigeonhole bootstrap of Owen,
+//! 2007).
+//! Its variance is not below the true one on average, but for the factors that are corrected below. Groups of items,
+//! such as the speakers, are drawn as a whole.
 
-use super::{maximum::above, summary::t_quantile};
+use super::summary::t_quantile;
 
 /// How often to resample, and for what interval.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -33,7 +35,7 @@ pub struct Bootstrapped {
     pub ci_low: f64,
     /// The interval's upper end.
     pub ci_high: f64,
-    /// Standard deviation of the replicates.
+    /// Standard error of the estimate.
     pub standard_error: f64,
 }
 
@@ -43,11 +45,13 @@ const COMPONENT_REPLICATES: usize = 1000;
 /// Bootstraps a statistic over `seeds` and `groups`. `statistic` gets how often each seed and each group was drawn; it
 /// returns `None` if it is not defined. An axis of one unit is not resampled: then the interval says nothing about it.
 ///
-/// The interval is the expanded percentile interval (Hesterberg, 2015): plain percentiles are too narrow for few units,
-/// by the factor by which t differs from the normal distribution. The degrees of freedom are Satterthwaite's, of the two
-/// axes' shares in the variance.
+/// The interval is that of Student's t around the estimate, with the standard error of the replicates. Percentiles of
+/// the replicates cannot leave the range of a few seeds and hold less than their level (Hesterberg, 2015). Resampling
+/// `n` units finds `(n - 1) / n` of the variance on average; the rest is added for each axis. The degrees of freedom
+/// are Satterthwaite's, of the two axes' shares in the variance.
 ///
-/// Returns `None` if both axes have one unit, or if the statistic is not defined for the sample or a tenth of the replicates.
+/// Returns `None` if both axes have one unit, or if the statistic is not defined for the sample or a tenth of the
+/// replicates.
 pub fn crossed(
     (seeds, groups): (usize, usize),
     resampling: &Resampling,
@@ -59,7 +63,7 @@ pub fn crossed(
     let mut generator = SplitMix64(resampling.seed);
     let all = [vec![1; seeds], vec![1; groups]];
     let estimate = statistic(&all[0], &all[1])?;
-    let mut draw = |axes: [bool; 2], count: usize| {
+    let mut spread = |axes: [bool; 2], count: usize| {
         let mut weights = all.clone();
         let mut values: Vec<f64> = Vec::with_capacity(count);
         for _ in 0..count {
@@ -70,47 +74,33 @@ pub fn crossed(
             }
             values.extend(statistic(&weights[0], &weights[1]));
         }
-        Some(values).filter(|values| values.len() * 10 >= count * 9 && values.len() > 1)
+        (values.len() * 10 >= count * 9 && values.len() > 1).then(|| variance(&values))
     };
-    let mut shares = Vec::new();
+    let mut total = spread([true, true], resampling.replicates)?;
+    let (mut shares, mut squares) = (0.0, 0.0);
     for (units, axes) in [(seeds, [true, false]), (groups, [false, true])] {
         if units > 1 {
-            shares.push((variance(&draw(axes, COMPONENT_REPLICATES)?), units as f64 - 1.0));
+            let degrees = units as f64 - 1.0;
+            let found = spread(axes, resampling.replicates.min(COMPONENT_REPLICATES))?;
+            total += found / degrees;
+            let share = found + found / degrees;
+            shares += share;
+            squares += share * share / degrees;
         }
     }
-    let mut values = draw([true, true], resampling.replicates)?;
-    let tail = expanded_tail(&shares, resampling.confidence)?;
-    values.sort_by(f64::total_cmp);
-    Some(Bootstrapped {
-        estimate,
-        ci_low: quantile(&values, tail),
-        ci_high: quantile(&values, 1.0 - tail),
-        standard_error: variance(&values).sqrt(),
-    })
-}
-
-/// The tail of a percentile interval that is as wide as one by Student's t with the right variance.
-fn expanded_tail(shares: &[(f64, f64)], confidence: f64) -> Option<f64> {
-    let total: f64 = shares.iter().map(|(share, _)| share).sum();
-    let spread: f64 = shares.iter().map(|(share, degrees)| share * share / degrees).sum();
-    let fewest = shares.iter().map(|(_, degrees)| *degrees).fold(f64::INFINITY, f64::min);
-    let degrees = if spread > 0.0 { total * total / spread } else { fewest };
-    let t = t_quantile(f64::midpoint(1.0, confidence), degrees)?;
-    Some(above(t * ((degrees + 1.0) / degrees).sqrt()))
+    let standard_error = total.sqrt();
+    let half = if squares > 0.0 {
+        t_quantile(f64::midpoint(1.0, resampling.confidence), shares * shares / squares)? * standard_error
+    } else {
+        0.0
+    };
+    Some(Bootstrapped { estimate, ci_low: estimate - half, ci_high: estimate + half, standard_error })
 }
 
 fn variance(values: &[f64]) -> f64 {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (n - 1.0)
-}
-
-/// The quantile of sorted values, by linear interpolation as numpy does it.
-fn quantile(sorted: &[f64], probability: f64) -> f64 {
-    let place = probability * (sorted.len() - 1) as f64;
-    let below = place.floor();
-    let (low, high) = (sorted[below as usize], sorted[place.ceil() as usize]);
-    low + (high - low) * (place - below)
 }
 
 /// The generator of Steele, Lea and Flood (2014): the same replicates everywhere.
@@ -193,7 +183,7 @@ mod tests {
         let mut normals = Normals(SplitMix64(7), Normal::standard());
         let mut held = 0;
         for sample in 0..SAMPLES {
-            let found = of(&normals.table(size, deviations), 1500, u64::from(sample));
+            let found = of(&normals.table(size, deviations), 400, u64::from(sample));
             held += u32::from(found.ci_low <= 0.0 && found.ci_high >= 0.0);
         }
         f64::from(held) / f64::from(SAMPLES)
@@ -210,7 +200,7 @@ mod tests {
         ] {
             let found = coverage(size, deviations);
             println!("{what}: {found}");
-            assert!(found >= 0.92, "{what}: {found}");
+            assert!((0.925..=0.99).contains(&found), "{what}: {found}");
         }
         // Cells that differ by chance alone are counted once for each axis and once for both.
         let found = coverage((5, 60), [0.0, 0.0, 1.0]);
@@ -246,13 +236,5 @@ mod tests {
         assert_eq!((constant.ci_low, constant.ci_high, constant.standard_error), (1.0, 1.0, 0.0));
         // One seed: the items alone.
         assert!(crossed((1, 9), &resampling, |_, items| Some(f64::from(items[0]))).is_some());
-    }
-
-    #[test]
-    fn quantiles_are_numpys() {
-        // numpy.quantile([1, 2, 4, 8], [0, .1, .5, 1])
-        for (probability, expected) in [(0.0, 1.0), (0.1, 1.3), (0.5, 3.0), (1.0, 8.0)] {
-            assert!((quantile(&[1.0, 2.0, 4.0, 8.0], probability) - expected).abs() < 1e-12);
-        }
     }
 }

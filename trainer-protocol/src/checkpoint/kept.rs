@@ -30,8 +30,8 @@ impl Store {
     /// The bytes of a kept file. They have the recorded digest.
     ///
     /// # Errors
-    /// [`StoreError::NotKept`] if it is not there, [`StoreError::Altered`] if it has other bytes than were recorded, and
-    /// other errors if it cannot be read.
+    /// [`StoreError::NotKept`] if it is not there, [`StoreError::Altered`] if it has other bytes than were recorded,
+    /// and other errors if it cannot be read.
     pub fn load_kept(&self, task: TaskId, artifact: &Artifact) -> Result<Vec<u8>, StoreError> {
         let object = kept_name(&artifact.name, &artifact.digest);
         // A record may come from anybody, and is not to lead to other places.

@@ -90,8 +90,8 @@ impl<'a> KeptFiles<'a> {
         }
     }
 
-    /// A table with one row per sample, split and subset of modalities. A unimodal network is given its primary modality
-    /// alone.
+    /// A table with one row per sample, split and subset of modalities. A unimodal network is given its primary
+    /// modality alone.
     fn predictions(&self, k: usize, unimodal: bool) -> String {
         let classes: &[String] = match self.source.task() {
             Task::Classification { classes } => classes,
@@ -183,7 +183,8 @@ struct Info {
     data_offsets: [usize; 2],
 }
 
-/// The whole header, in the order of names: the library's has no order, and the same weights are to give the same bytes.
+/// The whole header, in the order of names: the library's has no order, and the same weights are to give the same
+/// bytes.
 #[derive(Serialize)]
 struct Header {
     #[serde(rename = "__metadata__")]
