@@ -1,6 +1,7 @@
 """Data sets of colearn from arrays in memory, and its results as a data frame.
 
-One file that needs numpy and safetensors: copy it, or put this folder on PYTHONPATH.
+Needs numpy and safetensors, and colearn_results.py, which reads results without them: copy both files, or put this
+folder on PYTHONPATH.
 
     import colearn
 
@@ -8,6 +9,7 @@ One file that needs numpy and safetensors: copy it, or put this folder on PYTHON
     colearn.write_dataset("data/mine.safetensors", {"text": text, "audio": audio}, labels, splits)
 
     frame = colearn.read_results("results.json")                  # from `colearn results mine --format json`
+    frame = colearn.read_long("results-long.csv")                 # one row per configuration, seed and metric
 
 `colearn data import` does the same from files, and the same data gives the same bytes. `data-format/src/lib.rs` defines
 the format.
@@ -16,7 +18,6 @@ the format.
 from __future__ import annotations
 
 import collections
-import csv
 import hashlib
 import json
 import math
@@ -24,19 +25,17 @@ import os
 import re
 import struct
 import tempfile
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from colearn_results import DatasetError, as_json, long_rows, read_long, read_results, results_rows
 from safetensors import safe_open
 
-if TYPE_CHECKING:
-    import pandas
-
 __all__ = [
-    "SPLITS", "DatasetError", "divide", "fit_steps", "read_results", "results_rows", "write_dataset",
+    "SPLITS", "DatasetError", "divide", "fit_steps", "long_rows", "read_long", "read_results", "results_rows",
+    "write_dataset",
 ]  # fmt: skip
 
 SPLITS = ("train", "valid", "test")
@@ -47,10 +46,6 @@ SPLIT_NAMES = {
     "train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "dev": "valid",
     "test": "test",
 }  # fmt: skip
-
-
-class DatasetError(Exception):
-    """An error that the user has to fix; the message says where and how, with one line per mistake."""
 
 
 def write_dataset(
@@ -320,23 +315,15 @@ def standardise(tensors: dict[str, np.ndarray], modality: str, real: Mapping[str
         tensors[f"{split}/{modality}"] = scaled
 
 
-def _as_json(items: Sequence[Any]) -> str:
-    return _json(list(items))
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
-
-
 def metadata(
     modalities: Sequence[str], classes: Sequence[str] | None, source: str, licence: str, preparation: str
 ) -> dict[str, str]:
     """The header entries of the format. Without classes the task is a regression."""
     return {
         "format": "colearn-dataset/1",
-        "modalities": _as_json(modalities),
+        "modalities": as_json(modalities),
         "task": "regression" if classes is None else "classification",
-        **({} if classes is None else {"classes": _as_json(classes)}),
+        **({} if classes is None else {"classes": as_json(classes)}),
         "source": source,
         "licence": licence,
         "preparation": preparation,
@@ -345,7 +332,8 @@ def metadata(
 
 def names_by_split(names: Sequence[str], members: Mapping[str, Any]) -> str:
     """The header's `ids` or `groups`: the name of each sample, in the order of its split."""
-    return _json({split: [names[at] for at in members[split]] for split in SPLITS})
+    by_split = {split: [names[at] for at in members[split]] for split in SPLITS}
+    return json.dumps(by_split, separators=(",", ":"), ensure_ascii=False)
 
 
 def check(tensors: Mapping[str, np.ndarray], entries: Mapping[str, str]) -> None:
@@ -432,92 +420,3 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], entries: Mapping[str, s
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-# An apostrophe keeps a spreadsheet from evaluating a text.
-_APOSTROPHE = re.compile(r"^'(?=\s*[=+@＝＋－＠-])")
-_FIXED = ("id", "baseline", "n", "expected", "state", "warning")
-# The numbers of a metric: the suffix of the column, and the key in JSON.
-_NUMBERS = {"mean": "mean", "std": "std", "ci_low": "ci_low", "ci_high": "ci_high"}
-_COMPARED = {
-    "difference": "mean_difference", "difference_ci_low": "ci_low", "difference_ci_high": "ci_high", "pairs": "pairs",
-    "effect_size": "effect_size", "t_p": "t_p", "t_p_holm": "t_p_holm", "wilcoxon_p": "wilcoxon_p",
-    "wilcoxon_p_holm": "wilcoxon_p_holm", "verdict": "verdict",
-}  # fmt: skip
-
-
-def read_results(path: str | os.PathLike[str]) -> pandas.DataFrame:
-    """The output of `colearn results NAME --format json` (or csv) as a data frame with one row per configuration.
-
-    Columns: id, the swept parameters by their names, baseline, n (seeds with a result), expected, state; and for each
-    metric, such as accuracy: accuracy_mean, _std, _ci_low and _ci_high (the interval), and the comparison with the
-    baseline: _difference, _difference_ci_low, _difference_ci_high, _pairs, _effect_size, _t_p, _t_p_holm, _wilcoxon_p,
-    _wilcoxon_p_holm and _verdict. A parameter with the name of another column is parameter.NAME. Lists are text, such
-    as [64,64], so that rows can be grouped by them. Configurations that differ in the sweep's `report.replicates` alone,
-    such as folds, are one row: n and expected count its results over folds and seeds.
-
-    Warnings of colearn, for example about missing seeds, become Python warnings. Needs pandas; `results_rows` returns
-    the same rows as dictionaries without it.
-    """
-    try:
-        import pandas
-    except ImportError as error:
-        raise ImportError("read_results needs pandas (pip install pandas); use results_rows without it") from error
-    return pandas.DataFrame(results_rows(path))
-
-
-def results_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    """The rows of `read_results` as dictionaries with the same keys; missing values are None."""
-    text = Path(path).read_text(encoding="utf-8")
-    if not text.lstrip().startswith("{"):
-        return _csv_rows(text, path)
-    try:
-        document = json.loads(text)
-        configurations = document["configurations"]
-    except (ValueError, KeyError) as error:
-        raise DatasetError(f"{path} is not the output of `colearn results --format json` ({error})") from error
-    for warning in document.get("warnings", []):
-        warnings.warn(warning, stacklevel=2)
-    settings = list(dict.fromkeys(name for row in configurations for name in row["values"]))
-    metrics = list(dict.fromkeys(name for row in configurations for name in row["metrics"]))
-    rows = []
-    for given in configurations:
-        row = {"id": given["id"]}
-        for name in settings:
-            value = given["values"].get(name)
-            taken = name in _FIXED or any(name.startswith(f"{metric}_") for metric in metrics)
-            row[f"parameter.{name}" if taken else name] = _as_json(value) if isinstance(value, list) else value
-        row.update({name: given[name] for name in ("baseline", "n", "expected", "state")})
-        for metric in metrics:
-            measured = given["metrics"].get(metric) or {}
-            compared = given["comparisons"].get(metric) or {}
-            row.update({f"{metric}_{name}": measured.get(key) for name, key in _NUMBERS.items()})
-            row.update({f"{metric}_{name}": compared.get(key) for name, key in _COMPARED.items()})
-        rows.append(row)
-    return rows
-
-
-def _csv_rows(text: str, path: str | os.PathLike[str]) -> list[dict[str, Any]]:
-    reader = csv.DictReader(text.splitlines())
-    if not reader.fieldnames or reader.fieldnames[0] != "id" or "n" not in reader.fieldnames:
-        raise DatasetError(f"{path} is not the output of `colearn results --format json` or `--format csv`")
-    rows = []
-    for given in reader:
-        row = {_APOSTROPHE.sub("", name): _value(cell) for name, cell in given.items() if name != "warning"}
-        # An id may consist of digits only, but it is text.
-        row["id"] = given["id"]
-        if given.get("warning"):
-            warnings.warn(f"{given['id']}: {given['warning']}", stacklevel=3)
-        rows.append(row)
-    return rows
-
-
-def _value(cell: str) -> Any:
-    if cell in ("", "null"):
-        return None
-    if cell in ("true", "false"):
-        return cell == "true"
-    # Python itself takes more texts for numbers, such as nan and 1_000.
-    if re.fullmatch(r"[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", cell):
-        return float(cell) if re.search("[.eE]", cell) else int(cell)
-    return _APOSTROPHE.sub("", cell)

@@ -6,11 +6,12 @@ mod listing;
 mod operations;
 mod places;
 mod reference;
+mod results;
 mod sweep_file;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use colearn_core::{id::SweepName, time::parse_duration_or_seconds};
 
 pub(crate) use self::{
@@ -20,6 +21,7 @@ pub(crate) use self::{
     operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
     places::{Listen, Target},
     reference::{TaskPath, TaskReference},
+    results::{Format, ResultsArgs},
     sweep_file::{SweepFileArgs, folder_of, is_stdin, origin_of},
 };
 
@@ -79,16 +81,9 @@ pub(crate) enum Command {
     Status(StatusArgs),
     /// Follow a sweep until it ends.
     Watch(Named),
-    /// Print a sweep's metrics, averaged over seeds.
-    Results {
-        /// The sweep's name.
-        name: SweepName,
-        #[command(flatten)]
-        target: Target,
-        /// Output format.
-        #[arg(long, value_enum, default_value_t = Format::Table)]
-        format: Format,
-    },
+    /// Print a sweep's metrics, averaged over seeds; or those of every seed, or the curves of training.
+    #[command(after_help = results::AFTER_HELP)]
+    Results(ResultsArgs),
     /// Write a report of a sweep: a page with tables and charts, and the results as CSV, Markdown, LaTeX and JSON.
     ///
     /// The page (index.html) is one file that needs no network; every chart is also an SVG file under plots/.
@@ -164,7 +159,7 @@ pub(crate) struct RunArgs {
     #[arg(long, env = "COLEARN_DATA_DIR", default_value = "data", value_name = "DIR", value_parser = places::path())]
     pub(crate) data_dir: PathBuf,
     /// Format of the results at the end.
-    #[arg(long, value_enum, default_value_t = Format::Table)]
+    #[arg(long, value_parser = results::printed(), default_value = "table")]
     pub(crate) format: Format,
     /// Slots of the local worker: the number of cohorts trained at the same time [default: one per GPU, or per core].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
@@ -264,19 +259,6 @@ pub(crate) struct ReportArgs {
     /// to the current folder].
     #[arg(long, value_name = "FILE", value_parser = places::path())]
     pub(crate) sweep_file: Option<PathBuf>,
-}
-
-/// Formats of results.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Format {
-    /// A table for the terminal.
-    Table,
-    /// One row per configuration: mean, standard deviation and interval of every metric.
-    Csv,
-    /// All data, for programs.
-    Json,
-    /// A table for notes and pull requests.
-    Markdown,
 }
 
 /// `colearn data`.

@@ -1,51 +1,94 @@
-//! The results table as text.
+//! Results in the formats of the command line.
 
-use colearn_core::{names::short_path, settings::schema::MODALITY_DROPOUT, table::ResultsTable};
-use colearn_report::{heading_and_rows, next_step, setting_columns, summary_line, text, warnings};
-use comfy_table::{CellAlignment, LineStyle, Table, TableStyle};
+use std::io;
 
-use crate::args::Format;
+use colearn_core::{
+    names::short_path, settings::schema::MODALITY_DROPOUT, table::ResultsTable, text::counted_len,
+};
+use colearn_report::{
+    Long, Material, Records, heading_and_rows, next_step, setting_columns, summary_line, text, warnings,
+};
 
-/// Renders `table` in `format`, ending in a newline.
-pub(crate) fn render(table: &ResultsTable, format: Format) -> String {
+use crate::{
+    args::Format,
+    layout::{Column, Role, fitted, width},
+};
+
+/// Writes averages, or records of the long format; `hidden` rows of the table were left out.
+///
+/// # Errors
+/// If they cannot be written.
+pub(crate) fn write(
+    into: &mut dyn io::Write,
+    material: &Material,
+    table: &ResultsTable,
+    long: Option<Records>,
+    hidden: usize,
+    format: Format,
+) -> io::Result<()> {
+    let Some(long) = long else {
+        return match format {
+            Format::Table => into.write_all(for_people(table, hidden, width()).as_bytes()),
+            Format::Csv => into.write_all(text::csv(table).as_bytes()),
+            Format::Json => text::json(into, material, table, None),
+            Format::Markdown => {
+                into.write_all(text::markdown(table, None).as_bytes())?;
+                if hidden > 0 { writeln!(into, "\n{}", not_shown(hidden)) } else { Ok(()) }
+            }
+            Format::Latex => into.write_all(text::latex(table).as_bytes()),
+            Format::Parquet => into.write_all(&parquet(table)?),
+        };
+    };
+    let long = Long::of(material, table, long);
     match format {
-        Format::Table => for_people(table),
-        Format::Csv => text::csv(table),
-        Format::Json => text::json(table, None),
-        Format::Markdown => text::markdown(table, None),
+        Format::Table => {
+            let (heading, rows) = long.for_people()?;
+            let words = ["name", "metric", "split", "modalities", "status", "reason", "curve"];
+            let text = fitted(&records(&heading, &rows, &words), &[], usize::MAX);
+            writeln!(into, "sweep {}\n{text}", table.sweep)?;
+            if hidden > 0 { writeln!(into, "{}", not_shown(hidden)) } else { Ok(()) }
+        }
+        Format::Csv => long.csv(into),
+        Format::Json => long.json(into),
+        Format::Markdown => long.markdown(into),
+        Format::Parquet => into.write_all(&long_parquet(&long)?),
+        Format::Latex => {
+            Err(io::Error::other("LaTeX has the averages only: leave out --per-seed and --history"))
+        }
     }
 }
 
-/// Only one rule, below the heading.
-const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─').junction('─'));
+#[cfg(feature = "parquet")]
+fn parquet(table: &ResultsTable) -> io::Result<Vec<u8>> {
+    colearn_report::parquet(table).map_err(io::Error::other)
+}
 
-/// Two blanks between columns and one rule below the heading. The table of a sweep with two modalities then fits a
-/// terminal of a hundred columns.
-fn for_people(table: &ResultsTable) -> String {
-    let (heading, rows) = heading_and_rows(table);
-    let settings = setting_columns(table);
-    let names = heading.iter().enumerate().map(|(index, name)| match settings.get(index) {
-        Some(path) => match path.strip_prefix(MODALITY_DROPOUT) {
-            Some(modality) => format!("dropout\n{modality}"),
-            None => short_path(path, &settings).to_owned(),
-        },
-        // The modalities of a metric are on the next lines of its name.
-        None => name.replace(" (", "\n(").replace(" + ", "\n+ "),
-    });
-    let mut text = Table::new();
-    text.load_style(STYLE);
-    text.set_header(names);
-    for row in rows {
-        text.add_row(row.iter().map(|cell| cell.replace(" ± ", "±")));
+#[cfg(feature = "parquet")]
+fn long_parquet(long: &Long<'_>) -> io::Result<Vec<u8>> {
+    long.parquet().map_err(io::Error::other)
+}
+
+#[cfg(not(feature = "parquet"))]
+fn parquet(_: &ResultsTable) -> io::Result<Vec<u8>> {
+    Err(io::Error::other(NO_PARQUET))
+}
+
+#[cfg(not(feature = "parquet"))]
+fn long_parquet(_: &Long<'_>) -> io::Result<Vec<u8>> {
+    Err(io::Error::other(NO_PARQUET))
+}
+
+/// What is wrong with the format parquet in a program that does not have it.
+pub(crate) const NO_PARQUET: &str = "this program was built without the writer of Parquet: build it with `cargo build --release --features parquet -p colearn`, or use --format csv";
+
+/// The table of averages, its legend, and how many rows it does not show.
+fn for_people(table: &ResultsTable, hidden: usize, width: usize) -> String {
+    let names: Vec<String> = table.configurations.iter().map(|row| row.name.clone()).collect();
+    let mut text = format!("sweep {}\n{}\n", table.sweep, fitted(&averages(table), &names, width));
+    if hidden > 0 {
+        text += &format!("{}\n", not_shown(hidden));
     }
-    for (index, column) in text.column_iter_mut().enumerate() {
-        // Between columns the rule has its own column, so the padding becomes two.
-        column.set_padding((u16::from(index > 0), 0));
-        // Numbers are right-aligned, words left-aligned.
-        let words = heading[index] == "note" || heading[index].contains("baseline");
-        column.set_cell_alignment(if words { CellAlignment::Left } else { CellAlignment::Right });
-    }
-    let mut text = format!("sweep {}\n{}\n{}\n", table.sweep, text.trim_fmt(), summary_line(table));
+    text += &format!("{}\n", summary_line(table));
     if let Some(step) = next_step(table) {
         text += &format!("{step}\n");
     }
@@ -53,6 +96,53 @@ fn for_people(table: &ResultsTable) -> String {
         text += &format!("warning: {warning}\n");
     }
     text
+}
+
+/// The note about the rows that `--top` leaves out.
+pub(crate) fn not_shown(rows: usize) -> String {
+    format!("{} not shown; leave out --top to see all", counted_len(rows, "more configuration"))
+}
+
+/// The columns of averages.
+fn averages(table: &ResultsTable) -> Vec<Column> {
+    let (heading, rows) = heading_and_rows(table);
+    let settings = setting_columns(table);
+    let metrics = settings.len() + 1..settings.len() + 1 + table.metrics.len();
+    let column = |(index, name): (usize, &String)| {
+        let role = match index {
+            _ if index <= settings.len() => Role::Key,
+            // The verdict is about the first metric.
+            _ if index == metrics.start => Role::First,
+            _ if metrics.contains(&index) => Role::Moves,
+            _ => Role::Breaks,
+        };
+        let words = !metrics.contains(&index) && index > settings.len();
+        let heading = match settings.get(index) {
+            Some(path) => match path.strip_prefix(MODALITY_DROPOUT) {
+                Some(modality) => format!("dropout\n{modality}"),
+                None => short_path(path, &settings).to_owned(),
+            },
+            // The modalities of a metric are on the next lines of its name.
+            None => name.replace(" (", "\n(").replace(" + ", "\n+ ").replace(" vs baseline", "\nvs baseline"),
+        };
+        let cell = |row: &Vec<String>| {
+            let cell = row.get(index).cloned().unwrap_or_default().replace(" ± ", "±");
+            if words { cell.replace(" [", "\n[") } else { cell }
+        };
+        Column { heading, cells: rows.iter().map(cell).collect(), words, role }
+    };
+    heading.iter().enumerate().map(column).collect()
+}
+
+/// The columns of records. Those with these headings hold words, the others numbers.
+fn records(heading: &[String], rows: &[Vec<String>], words: &[&str]) -> Vec<Column> {
+    let column = |(index, name): (usize, &String)| Column {
+        heading: name.clone(),
+        cells: rows.iter().map(|row| row.get(index).cloned().unwrap_or_default()).collect(),
+        words: words.contains(&name.as_str()),
+        role: Role::Key,
+    };
+    heading.iter().enumerate().map(column).collect()
 }
 
 #[cfg(test)]
@@ -92,21 +182,61 @@ mod tests {
         text.lines().skip(1).take_while(|line| !line.starts_with("mean ±")).collect()
     }
 
+    fn widest(lines: &[&str]) -> usize {
+        lines.iter().map(|line| line.chars().count()).max().unwrap_or(0)
+    }
+
     #[test]
-    fn the_table_of_the_demo_fits_a_hundred_columns() {
-        let text = for_people(&table(DEMO, &[]));
-        let lines = lines(&text);
-        assert_eq!(lines.len(), 2 + 1 + 8, "two lines of heading, one rule, the rows:\n{text}");
-        let widest = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
-        assert!(widest <= 100, "{widest} columns:\n{text}");
-        assert!(lines[2].chars().all(|character| character == '─'), "{text}");
-        assert!(text.contains("neutral -0.0") || text.contains("neutral +0.0"), "{text}");
-        assert!(lines[10].ends_with("  baseline"), "{text}");
+    fn the_table_of_the_demo_fits_eighty_columns() {
+        let table = table(DEMO, &[]);
+        let text = for_people(&table, 0, 80);
+        let narrow = lines(&text);
+        assert!(widest(&narrow) <= 80, "{text}");
+        // Heading, rule and rows of the first metric with its verdict; the same of the other metrics.
+        assert_eq!(narrow.len(), (2 + 1 + 8) + 1 + (2 + 1 + 8), "{text}");
+        assert!(narrow[2].chars().all(|character| character == '─'), "{text}");
+        assert!(text.contains("inconclusive -0.0") && narrow[10].ends_with("  baseline"), "{text}");
+        let text = for_people(&table, 0, 100);
+        let middle = lines(&text);
+        assert!(widest(&middle) <= 100, "{text}");
+        // The interval is on a line of its own.
+        assert_eq!(middle.len(), 2 + 1 + 7 * 2 + 1, "{text}");
+        let text = for_people(&table, 0, 200);
+        assert_eq!(lines(&text).len(), 2 + 1 + 8, "{text}");
+        // Whatever the width, each number is there once.
+        let numbers = |width| {
+            let text = for_people(&table, 0, width);
+            let mut words: Vec<String> = lines(&text)
+                .concat()
+                .split_whitespace()
+                .filter(|it| it.contains('±'))
+                .map(str::to_owned)
+                .collect();
+            words.sort();
+            words
+        };
+        assert_eq!(numbers(80), numbers(200));
+        assert!(for_people(&table, 3, 80).contains("\n3 more configurations not shown"), "{text}");
+    }
+
+    #[test]
+    fn a_table_with_many_settings_names_its_rows() {
+        let mut table = table(DEMO, &[]);
+        for path in
+            ["model.hidden", "model.layers", "model.dropout", "training.learning_rate", "training.epochs"]
+        {
+            for row in &mut table.configurations {
+                row.values.insert(path.to_owned(), "a long value of this setting".into());
+            }
+        }
+        let text = for_people(&table, 0, 80);
+        assert!(widest(&lines(&text)) <= 80, "{text}");
+        assert!(text.contains("audio=0.95 video=0.95  ") && !text.contains("a long value"), "{text}");
     }
 
     #[test]
     fn the_readme_shows_the_table_as_it_is_printed() {
-        let text = for_people(&table(DEMO, &[]));
+        let text = for_people(&table(DEMO, &[]), 0, 80);
         let printed = lines(&text);
         let begin = README.find(&format!("{}\n{}\n", printed[0], printed[1]));
         let shown: Vec<&str> = README[begin.expect("the README has the heading of the table")..]
@@ -124,7 +254,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_noted_and_what_was_measured_stands_below_the_name() {
-        let text = for_people(&table(DEMO, &[(2, 3)]));
+        let text = for_people(&table(DEMO, &[(2, 3)]), 0, 200);
         assert!(lines(&text)[0].ends_with("note"), "{text}");
         assert!(
             text.contains("4 of 5") && text.contains("over 4 pairs") && text.contains("partial"),
@@ -134,7 +264,7 @@ mod tests {
         for name in &mut table.metrics[1..] {
             name.push_str("@language+audio");
         }
-        let text = for_people(&table);
+        let text = for_people(&table, 0, 200);
         let heading: Vec<&str> = lines(&text).into_iter().take_while(|line| !line.contains('─')).collect();
         assert_eq!(heading.len(), 3, "{text}");
         assert!(heading[1].contains("(language") && heading[2].contains("+ audio)"), "{text}");

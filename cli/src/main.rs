@@ -33,6 +33,7 @@ mod init;
 mod interrupt;
 mod introduction;
 mod kept;
+mod layout;
 mod local_worker;
 mod needs;
 mod output;
@@ -91,9 +92,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::List(arguments) => block_on(remote::list(&arguments)),
         Command::Status(arguments) => block_on(remote::status(&arguments)),
         Command::Watch(named) => block_on(remote::watch(&named)),
-        Command::Results { name, target, format } => {
-            block_on(remote::results(name.as_str(), &target, format))
-        }
+        Command::Results(arguments) => block_on(remote::results(&arguments)),
         Command::Report(arguments) => block_on(report::report(&arguments)),
         Command::Bootstrap(arguments) => bootstrap::bootstrap(&arguments),
         Command::Export(arguments) => block_on(kept::export(&arguments)),

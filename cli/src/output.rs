@@ -30,6 +30,15 @@ pub(crate) fn print(text: fmt::Arguments<'_>) -> Result<(), Failure> {
     stdout.write_fmt(text).and_then(|()| stdout.flush()).map_err(|error| not_written(&error))
 }
 
+/// Prints what `write` writes.
+///
+/// # Errors
+/// If it cannot be written; [`Exit::PipeClosed`] if the reader has closed the pipe.
+pub(crate) fn stream(write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Result<(), Failure> {
+    let mut stdout = BufWriter::new(io::stdout().lock());
+    write(&mut stdout).and_then(|()| stdout.flush()).map_err(|error| not_written(&error))
+}
+
 /// Standard output for many small pieces of text.
 pub(crate) struct Output(BufWriter<StdoutLock<'static>>);
 

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use colearn_core::{sweep::Sweep, text::counted_len};
-use colearn_report::{Material, Provenance, Reference};
+use colearn_report::{Provenance, Reference};
 
 use crate::{
     args::ReportArgs,
     connect::Connection,
     exit::{Exit, Failure, Outcome},
     plan::parse_file,
-    remote::{failure_note, fetch_results, get_sweep, moment},
+    remote::{failure_note, fetch_results, get_sweep, moment, own_provenance},
 };
 
 /// Fetches the available results and writes the report.
@@ -20,11 +20,6 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let response = get_sweep(&mut connection.sweeps, arguments.name.as_str(), Some(1)).await?;
     connection.close().await;
     fetched.warn_anyway();
-
-    // Attempts that were tried again are part of the sweep's state; the others are part of the results.
-    let mut failures = fetched.notes;
-    let again = response.failures.into_iter().filter(|failed| !failed.r#final);
-    failures.extend(again.filter_map(|failed| failure_note(failed).ok()));
 
     let reference = match &arguments.sweep_file {
         Some(file) => reference_of_file(&fetched.sweep, file)?,
@@ -38,21 +33,18 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
         }
     }
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("reports").join(fetched.sweep.name.as_str()));
-    let material = Material {
-        sweep: fetched.sweep,
-        outcomes: fetched.outcomes,
-        failures,
-        reference,
-        provenance: Provenance {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: option_env!("COLEARN_COMMIT").map(str::to_owned),
-            sweep_file: arguments.sweep_file.as_ref().map(|file| file.display().to_string()),
-            submitted_at: response.sweep.map(|sweep| moment(sweep.submitted_at)),
-            made_at: Some(moment(jiff::Timestamp::now().as_millisecond())),
-        },
-    };
-    let page = colearn_report::write(&material, &out).map_err(|error| Failure::new(Exit::Failure, error))?;
     let missing: usize = fetched.table.configurations.iter().map(|row| row.expected - row.n).sum();
+    let (mut material, _) = fetched.into_material(Provenance {
+        sweep_file: arguments.sweep_file.as_ref().map(|file| file.display().to_string()),
+        submitted_at: response.sweep.map(|sweep| moment(sweep.submitted_at)),
+        made_at: Some(moment(jiff::Timestamp::now().as_millisecond())),
+        ..own_provenance()
+    });
+    material.reference = reference;
+    // Attempts that were tried again are part of the sweep's state; the others are part of the results.
+    let again = response.failures.into_iter().filter(|failed| !failed.r#final);
+    material.failures.extend(again.filter_map(|failed| failure_note(failed).ok()));
+    let page = colearn_report::write(&material, &out).map_err(|error| Failure::new(Exit::Failure, error))?;
     if missing > 0 {
         errln!("{} missing; the report shows which", counted_len(missing, "result"));
     }

@@ -20,7 +20,7 @@ use crate::{
     plan::parse_file,
     programs,
     progress::{Progress, has_ended},
-    remote::{exit_of, fetch_results, follow, submit_to},
+    remote::{exit_of, fetch_results, follow, own_provenance, submit_to},
 };
 
 /// Runs a sweep to its end on this machine.
@@ -93,7 +93,9 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
         ));
     };
     fetched.warn(arguments.format);
-    match output::print(format_args!("{}", format::render(&fetched.table, arguments.format))) {
+    let has_failures = !fetched.failures.is_empty();
+    let (material, table) = fetched.into_material(own_provenance());
+    match output::stream(|into| format::write(into, &material, &table, None, 0, arguments.format)) {
         // The reader has closed the output; the exit code still reports how the sweep ended.
         Err(Failure { exit: Exit::PipeClosed, .. }) => {}
         Err(failure) => {
@@ -108,7 +110,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
         }
         Ok(()) => {}
     }
-    if !fetched.failures.is_empty() {
+    if has_failures {
         errln!("the worker's log is {}", arguments.state.join("worker.log").display());
     }
     Ok(exit_of(&summary))

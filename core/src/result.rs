@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub mod classes;
+pub mod definitions;
 mod direction;
 mod epoch;
 
@@ -13,7 +15,7 @@ pub use epoch::{EpochRecord, curve};
 /// Names of the networks' metrics, in the order of display. A program reports metrics under names of its own.
 ///
 /// A plain name is the metric on the primary modality alone. `name@a+b` is the same metric with the modalities
-/// `a` and `b` present, for each further subset of the setting `evaluate`.
+/// `a` and `b` present, for each further subset of the setting `evaluate`; a unimodal network has none of these.
 pub mod metric {
     /// Longest plain name of a metric or of a curve, in bytes.
     pub const MAX_NAME_BYTES: usize = 128;
@@ -36,11 +38,56 @@ pub mod metric {
     pub const ACCURACY_7: &str = "accuracy_7";
     /// Pearson's correlation of truth and prediction; 0 if one of them is constant.
     pub const PEARSON_R: &str = "pearson_r";
+    /// The mean of the F1 of the classes that occur or are predicted.
+    pub const F_SCORE_MACRO: &str = "f_score_macro";
+    /// The mean recall of the classes that occur: unweighted average recall.
+    pub const BALANCED_ACCURACY: &str = "balanced_accuracy";
+    /// As [`ACCURACY_7`], clipped to [-2, 2].
+    pub const ACCURACY_5: &str = "accuracy_5";
+    /// Accuracy of negative against non-negative, over all samples.
+    pub const ACCURACY_2_NONNEGATIVE: &str = "accuracy_2_nonnegative";
+    /// The weighted F1 of the same two classes.
+    pub const F_SCORE_2_NONNEGATIVE: &str = "f_score_2_nonnegative";
+    /// Accuracy of negative against positive, over the samples whose label is not zero.
+    pub const ACCURACY_2_POSITIVE: &str = "accuracy_2_positive";
+    /// The weighted F1 of the same two classes.
+    pub const F_SCORE_2_POSITIVE: &str = "f_score_2_positive";
 
-    /// The metrics of a classification task.
-    pub const CLASSIFICATION: [&str; 4] = [ACCURACY, LOSS, F_SCORE, F_SCORE_AUTHORS];
+    /// The metrics of a classification task; [`definitions`](super::definitions) has their formulas.
+    pub const CLASSIFICATION: [&str; 6] =
+        [ACCURACY, LOSS, F_SCORE, F_SCORE_AUTHORS, F_SCORE_MACRO, BALANCED_ACCURACY];
     /// The metrics of a regression task.
-    pub const REGRESSION: [&str; 7] = [ACCURACY, LOSS, F_SCORE, F_SCORE_AUTHORS, MAE, ACCURACY_7, PEARSON_R];
+    pub const REGRESSION: [&str; 12] = [
+        ACCURACY,
+        LOSS,
+        F_SCORE,
+        F_SCORE_AUTHORS,
+        MAE,
+        ACCURACY_7,
+        PEARSON_R,
+        ACCURACY_5,
+        ACCURACY_2_NONNEGATIVE,
+        F_SCORE_2_NONNEGATIVE,
+        ACCURACY_2_POSITIVE,
+        F_SCORE_2_POSITIVE,
+    ];
+    /// The metrics of either task.
+    pub const ALL: [&str; 14] = [
+        ACCURACY,
+        LOSS,
+        F_SCORE,
+        F_SCORE_AUTHORS,
+        F_SCORE_MACRO,
+        BALANCED_ACCURACY,
+        MAE,
+        ACCURACY_7,
+        PEARSON_R,
+        ACCURACY_5,
+        ACCURACY_2_NONNEGATIVE,
+        F_SCORE_2_NONNEGATIVE,
+        ACCURACY_2_POSITIVE,
+        F_SCORE_2_POSITIVE,
+    ];
 
     /// What the name of a metric of the validation split, at the tested epoch, begins with. A name without it is of
     /// the test split.
@@ -62,10 +109,10 @@ pub mod metric {
     #[must_use]
     pub fn bounds(name: &str) -> Option<(f64, f64)> {
         match split(of_validation(name).unwrap_or(name)).0 {
-            ACCURACY | ACCURACY_7 | F_SCORE | F_SCORE_AUTHORS => Some((0.0, 1.0)),
             PEARSON_R => Some((-1.0, 1.0)),
             LOSS | MAE => Some((0.0, f64::INFINITY)),
-            _ => None,
+            // All others are shares.
+            other => ALL.contains(&other).then_some((0.0, 1.0)),
         }
     }
 
@@ -88,8 +135,9 @@ pub mod metric {
 /// The result of one task. That of a network is a function of its configuration and seed, up to float rounding.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskResult {
-    /// Metrics by name; all finite. Those of a network have [fixed names](metric) and are of the test split, on the
-    /// primary modality alone and for the further subsets of the settings.
+    /// Metrics by name; all finite. Those of a network have [fixed names](metric): of the test split and, under
+    /// [`metric::VALID`], of the validation split, on the primary modality alone and for the further subsets of the
+    /// settings. Results of earlier versions have those of the test split only.
     pub metrics: BTreeMap<String, f64>,
     /// `confusion[truth][predicted]` counts over the test split, on the primary modality alone. For a regression:
     /// over the integers from -3 to 3, clipped and rounded half to even. Empty for a program.
@@ -99,8 +147,8 @@ pub struct TaskResult {
     pub classes: Vec<String>,
     /// All epochs, in order.
     pub history: Vec<EpochRecord>,
-    /// The epoch whose weights were tested: the one with the lowest validation loss, the last one on ties; with
-    /// `keep: last` the last epoch. 0 if it is not known: a program does not say.
+    /// The epoch whose weights were tested: the one with the lowest validation loss (on the modalities of `keep_by`),
+    /// the last one on ties; with `keep: last` the last epoch. 0 if it is not known: a program does not say.
     pub best_epoch: u32,
     /// Number of trained parameters of one member; 0 if it is not known.
     pub parameters: u64,

@@ -46,9 +46,11 @@ fn defaults_fill_in_what_is_not_said() {
             "training": {
                 "epochs": 40, "batch_size": 15, "learning_rate": 0.001, "shuffle": "every_epoch",
                 "drop_last": true, "modality_draw": "independent", "modality_granularity": "batch",
-                "modality_part": "all", "modality_fraction": 0.5, "beta1": 0.9, "beta2": 0.999,
+                "modality_part": "all", "modality_fraction": 0.5, "modality_replacement": "zero",
+                "modality_rescale": false, "modality_anneal_epochs": 0, "modality_anneal_start": 0.0,
+                "modality_anneal_end": 1.0, "beta1": 0.9, "beta2": 0.999,
                 "weight_decay": 0.0, "gradient_clip": 0.0, "schedule": "constant", "plateau_factor": 0.1,
-                "plateau_patience": 10, "patience": 0, "keep": "best",
+                "plateau_patience": 10, "patience": 0, "keep": "best", "keep_by": [],
             },
             "modality_dropout": {},
             "evaluate": [],
@@ -319,6 +321,10 @@ fn what_makes_no_difference_does_not_tell_configurations_apart() {
         ("", "training: {plateau_factor: 0.3, plateau_patience: 2}"),
         ("", "training: {modality_fraction: 0.3}"),
         ("", "evaluate: [[language]]"),
+        ("", "training: {keep_by: [language]}"),
+        ("training: {keep_by: [b, a]}", "training: {keep_by: [a, b, a]}"),
+        ("training: {keep: last}", "training: {keep: last, keep_by: [audio, language]}"),
+        ("unimodal: true", "unimodal: true\ntraining: {keep_by: [audio, language]}"),
         ("evaluate: [[b, a], [c]]", "evaluate: [[c], [a, b], [b, a, a], [language]]"),
         ("model: {kind: mfn}", "model: {kind: mfn, hidden: {audio: 32}}"),
     ] {
@@ -329,6 +335,8 @@ fn what_makes_no_difference_does_not_tell_configurations_apart() {
         ("training: {schedule: plateau}", "training: {schedule: plateau, plateau_factor: 0.3}"),
         ("training: {modality_part: steps}", "training: {modality_part: steps, modality_fraction: 0.3}"),
         ("", "evaluate: [[audio]]"),
+        ("", "training: {keep_by: [audio, language]}"),
+        ("training: {keep: last, patience: 2}", "training: {keep: last, patience: 2, keep_by: [audio]}"),
         ("", "model: {kind: mfn}"),
         ("model: {kind: mfn}", "model: {kind: mfn, hidden: {audio: 33}}"),
     ] {
@@ -380,7 +388,9 @@ fn cohorts_share_what_decides_shapes_and_length() {
         "model: {dropout: 0.1}",
         "training: {learning_rate: 0.1, modality_draw: shared, shuffle: once}",
         "training: {weight_decay: 0.1, beta1: 0.5, gradient_clip: 1, schedule: plateau, patience: 3, keep: last}",
-        "training: {modality_granularity: step, modality_part: features}",
+        "training: {modality_granularity: batch_step, modality_part: features, modality_draw: exclusive}",
+        "training: {modality_replacement: mean, modality_rescale: false, modality_anneal_epochs: 4}",
+        "training: {keep_by: [audio]}",
         "seeds: [7]",
     ] {
         assert_eq!(key(same), plain, "{same}");
@@ -408,6 +418,9 @@ fn modalities_are_named_for_a_later_check() {
     assert_eq!(sweep.modalities_named(), BTreeSet::from(["audio", "language", "text", "video"]));
     let Parsed { sweep, .. } = parse("evaluate: [[a], [language, b]]");
     assert_eq!(sweep.modalities_named(), BTreeSet::from(["a", "b", "language"]));
+    let Parsed { sweep, .. } = parse("parameters: {training.keep_by: [[], [language, c]]}");
+    assert_eq!(sweep.modalities_named(), BTreeSet::from(["c", "language"]));
+    assert_eq!(sweep.configurations.len(), 2);
 }
 
 #[test]
@@ -433,11 +446,11 @@ fn a_plan_says_what_would_run_and_who_decided() {
     for line in [
         "sweep x: 5 configurations x 1 seed = 5 tasks",
         "  model.hidden            8, 16",
-        "  dataset                        d (set)",
-        "  model.hidden                   (swept)",
-        "  model.layers                   2 (default)",
-        "  training.learning_rate         1e-5 (set)",
-        "  modality_dropout.audio         (swept)",
+        "  dataset                          d (set)",
+        "  model.hidden                     (swept)",
+        "  model.layers                     2 (default)",
+        "  training.learning_rate           1e-5 (set)",
+        "  modality_dropout.audio           (swept)",
         "  ... and 3 more",
         "retries: 3 attempts in all, waiting 5s to 300s between them",
         "checkpoints: every 5 epochs",

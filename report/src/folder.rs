@@ -7,7 +7,14 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use crate::{charts::Charts, error::ReportError, page::Page, report_data::Material, text};
+use crate::{
+    charts::Charts,
+    error::ReportError,
+    long::{Long, Records},
+    page::Page,
+    report_data::Material,
+    text,
+};
 
 /// The list of the files that a report wrote, so that the next report can remove those that it does not write. The
 /// folder may hold other files as well; these are never removed.
@@ -31,8 +38,21 @@ pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError>
         ("results.csv".to_owned(), text::csv(&table).into_bytes()),
         ("results.md".to_owned(), text::markdown(&table, published).into_bytes()),
         ("results.tex".to_owned(), text::latex(&table).into_bytes()),
-        ("results.json".to_owned(), text::json(&table, published).into_bytes()),
+        (
+            "results.json".to_owned(),
+            in_memory("results.json", |into| text::json(into, material, &table, published))?,
+        ),
     ];
+    for records in [Records::Metrics, Records::Epochs] {
+        let long = Long::of(material, &table, records);
+        if long.is_empty() {
+            continue;
+        }
+        let name = format!("{}.csv", records.file());
+        files.push((name, in_memory(records.file(), |into| long.csv(into))?));
+        #[cfg(feature = "parquet")]
+        files.push((format!("{}.parquet", records.file()), long.parquet()?));
+    }
     // Those of a network are drawn, and nothing else was measured.
     let curves = (!table.is_of_networks()).then(|| text::curves(material)).flatten();
     files.extend(curves.map(|curves| ("curves.csv".to_owned(), curves.into_bytes())));
@@ -82,6 +102,16 @@ pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError>
     }
     write_list(folder, names.iter())?;
     Ok(folder.join("index.html"))
+}
+
+/// The content of a file.
+fn in_memory(
+    file: &'static str,
+    write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+) -> Result<Vec<u8>, ReportError> {
+    let mut bytes = Vec::new();
+    write(&mut bytes).map_err(|error| ReportError::Encode { file, message: error.to_string() })?;
+    Ok(bytes)
 }
 
 /// Writes a new file. A symbolic link with this name is replaced, and its target is left alone.

@@ -4,23 +4,30 @@
 
 mod cells;
 mod charts;
+pub mod compare;
 mod error;
 mod folder;
+mod long;
 mod numbers;
 mod page;
 #[cfg(feature = "parquet")]
 mod parquet;
 mod reference;
 mod report_data;
+mod select;
 mod svg;
 pub mod text;
 mod verdicts;
 
+#[cfg(feature = "parquet")]
+pub use self::parquet::parquet;
 pub use cells::{heading_and_rows, metric_heading, setting_columns, summary_line, warnings};
 pub use error::ReportError;
 pub use folder::write;
+pub use long::{Long, Records};
 #[cfg(feature = "parquet")]
 pub use parquet::predictions_parquet;
 pub use reference::{Matched, Published, Reference, ReferenceError};
-pub use report_data::{FailureNote, Material, Provenance};
+pub use report_data::{FailureNote, Material, Provenance, Record};
+pub use select::{Selection, UnknownName};
 pub use verdicts::next_step;

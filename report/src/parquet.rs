@@ -1,4 +1,4 @@
-//! results.parquet: the rows of results.csv with typed columns.
+//! Parquet: the rows of the files of comma-separated values, with typed columns.
 
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use parquet::{
 use crate::{
     cells::{all_metrics, file_column, row_warning, setting_columns, value},
     error::ReportError,
+    long::{Cell, Kind, Long},
     text::{NUMBERS, WORDS},
 };
 
@@ -26,9 +27,66 @@ enum Column {
 }
 
 /// One row per configuration. A setting that is a number in every row has a number column, others are text.
-pub(crate) fn parquet(table: &ResultsTable) -> Result<Vec<u8>, ReportError> {
-    encode(&columns(table))
-        .map_err(|error| ReportError::Encode { file: "results.parquet", message: error.to_string() })
+///
+/// # Errors
+/// If it cannot be encoded.
+pub fn parquet(table: &ResultsTable) -> Result<Vec<u8>, ReportError> {
+    encode(&columns(table)).map_err(|error| bad("results.parquet", error))
+}
+
+fn bad(file: &'static str, error: impl std::fmt::Display) -> ReportError {
+    ReportError::Encode { file, message: error.to_string() }
+}
+
+impl Long<'_> {
+    /// Parquet with the columns of [`Self::csv`]. A setting that is a number in every row has a number column, others
+    /// are text.
+    ///
+    /// # Errors
+    /// If it cannot be encoded.
+    pub fn parquet(&self) -> Result<Vec<u8>, ReportError> {
+        let mut columns: Vec<(String, Column)> =
+            self.kinds().map(|(name, kind)| (name.to_owned(), empty(kind))).collect();
+        let filled = self.each(&mut |cells| {
+            for ((_, column), cell) in columns.iter_mut().zip(cells) {
+                push(column, cell);
+            }
+            Ok(())
+        });
+        filled.map_err(|error| bad(self.records().file(), error))?;
+        encode(&columns).map_err(|error| bad(self.records().file(), error))
+    }
+}
+
+fn empty(kind: Kind) -> Column {
+    match kind {
+        Kind::Text => Column::Text(Vec::new()),
+        Kind::Number => Column::Number(Vec::new()),
+        Kind::Count => Column::Count(Vec::new()),
+    }
+}
+
+fn push(column: &mut Column, cell: &Cell) {
+    match column {
+        Column::Text(values) => values.push(match cell {
+            Cell::Empty => None,
+            Cell::Text(text) => Some(text.clone()),
+            Cell::Number(number) => Some(number.to_string()),
+            Cell::Count(count) => Some(count.to_string()),
+            Cell::Setting(setting) => Some(value(setting)),
+        }),
+        Column::Number(values) => values.push(match cell {
+            Cell::Number(number) => Some(*number),
+            Cell::Setting(setting) => setting.as_f64(),
+            _ => None,
+        }),
+        // Seeds and epochs are far below the limit.
+        Column::Count(values) => values.push(match cell {
+            Cell::Count(count) => i64::try_from(*count).unwrap_or(i64::MAX),
+            _ => 0,
+        }),
+        Column::Flag(values) => values.push(false),
+    }
 }
 
 /// The table of a task's kept predictions, with typed columns: `index` and the outputs are numbers, and so are truth and

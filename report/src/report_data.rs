@@ -43,6 +43,17 @@ pub struct FailureNote {
     pub message: String,
 }
 
+/// Who delivered a result.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Number of the attempt, counting from 1.
+    pub attempt: u32,
+    /// The worker's id.
+    pub worker: String,
+    /// When the coordinator recorded it, in the form of RFC 3339.
+    pub recorded_at: String,
+}
+
 /// The origin of results. Times are text in the form in which they are shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Provenance {
@@ -56,6 +67,8 @@ pub struct Provenance {
     pub submitted_at: Option<String>,
     /// When the report was made.
     pub made_at: Option<String>,
+    /// Who delivered each result, as far as it is known.
+    pub records: HashMap<(ConfigurationId, u64), Record>,
 }
 
 impl Material {

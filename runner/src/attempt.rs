@@ -212,6 +212,7 @@ fn result(
         history: history.records(),
         seconds,
         device: session.device.clone(),
+        environment: session.environment.clone(),
         data_digest,
         commit,
         resumed_after,

@@ -3,7 +3,7 @@
 use std::{process::ExitCode, thread};
 
 use colearn_core::failure::{Failure, FailureReason};
-use colearn_trainer_protocol::{Command, Event, Member, checkpoint::Store};
+use colearn_trainer_protocol::{Command, Event, Member, checkpoint::Store, environment::environment};
 use nix::sys::signal::{SigHandler, Signal, signal};
 
 use crate::{
@@ -47,7 +47,8 @@ pub(crate) fn serve(options: &Options) -> ExitCode {
         "cpu" => format!("cpu x{}", options.threads),
         device => device.to_owned(),
     };
-    let mut session = Session::new(waiter, Log::start(), folder, store, device.clone());
+    let environment = environment(&options.device, options.threads);
+    let mut session = Session::new(waiter, Log::start(), folder, store, device.clone(), environment);
     session.agent.emit(&Event::Ready { device });
     let end = commands(&mut session);
     session.log.flush();

@@ -1,6 +1,7 @@
 //! What lives as long as the runner, and the wait for everything that may happen.
 
 use std::{
+    collections::BTreeMap,
     io,
     os::fd::{AsFd as _, BorrowedFd},
     sync::{
@@ -33,6 +34,8 @@ pub(crate) struct Session {
     pub(crate) folder: RunnerFolder,
     pub(crate) store: Option<Arc<Store>>,
     pub(crate) device: String,
+    /// Recorded with every result.
+    pub(crate) environment: BTreeMap<String, String>,
     current: Option<Current>,
 }
 
@@ -62,9 +65,10 @@ impl Session {
         folder: RunnerFolder,
         store: Option<Store>,
         device: String,
+        environment: BTreeMap<String, String>,
     ) -> Self {
         let store = store.map(Arc::new);
-        Self { agent: Agent::default(), waiter, log, folder, store, device, current: None }
+        Self { agent: Agent::default(), waiter, log, folder, store, device, environment, current: None }
     }
 
     /// Waits for the next command. The end of the runner if there is none.

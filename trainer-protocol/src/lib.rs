@@ -7,6 +7,7 @@
 //! remove.
 
 pub mod checkpoint;
+pub mod environment;
 pub mod file_state;
 pub mod out_of_memory;
 

@@ -1,9 +1,15 @@
 //! The device that a trainer uses.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use colearn_core::text::counted;
-use colearn_trainer_protocol::Devices;
+use colearn_trainer_protocol::{
+    Devices,
+    environment::{entry, environment},
+};
 use tch::Device;
 
 use crate::model::Kernels;
@@ -59,6 +65,15 @@ impl TrainingDevice {
             return Err(DeviceError::Absent(text.to_owned(), count));
         }
         Ok(Self::new(Device::Cuda(usize::from(number)), text.to_owned()))
+    }
+
+    /// What results on this device are computed with, see [`environment`].
+    #[must_use]
+    pub fn environment(&self, threads: u32) -> BTreeMap<String, String> {
+        let device = if self.device == Device::Cpu { "cpu" } else { &self.name };
+        let mut known = environment(device, threads);
+        known.extend(entry("libtorch", LIBTORCH));
+        known
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use colearn_core::result::metric;
+use colearn_core::result::{
+    classes::{ClassCounts, class_counts, ratio},
+    metric,
+};
 
 /// Counts over a split: `counts[truth][predicted]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,25 +47,36 @@ impl Confusion {
         ratio(right, self.total())
     }
 
-    fn classes(&self) -> impl Iterator<Item = Class> {
-        (0..self.counts.len()).map(|class| Class {
-            right: self.counts[class][class],
-            truth: self.counts[class].iter().sum(),
-            predicted: self.counts.iter().map(|row| row[class]).sum(),
-        })
+    fn classes(&self) -> Vec<ClassCounts> {
+        class_counts(&self.counts)
     }
 
     /// `sklearn.metrics.f1_score(truth, prediction, average="weighted", zero_division=0)`.
     #[must_use]
     pub fn weighted_f1(&self) -> f64 {
-        weighted_f1(self.classes(), |class| class.truth)
+        weighted_f1(&self.classes(), |class| class.truth)
     }
 
     /// The weighted F1 with truth and prediction swapped, as in the paper's published code: the weight of a class is
     /// how often it was predicted.
     #[must_use]
     pub fn weighted_f1_authors(&self) -> f64 {
-        weighted_f1(self.classes(), |class| class.predicted)
+        weighted_f1(&self.classes(), |class| class.predicted)
+    }
+
+    /// `sklearn.metrics.f1_score(truth, prediction, average="macro", zero_division=0)`: the mean over the classes that
+    /// occur or are predicted.
+    #[must_use]
+    pub fn macro_f1(&self) -> f64 {
+        let seen = self.classes().into_iter().filter(|class| class.truth + class.predicted > 0);
+        mean(seen.map(ClassCounts::f1))
+    }
+
+    /// `sklearn.metrics.balanced_accuracy_score(truth, prediction)`: the mean recall of the classes that occur.
+    #[must_use]
+    pub fn balanced_accuracy(&self) -> f64 {
+        let occurring = self.classes().into_iter().filter(|class| class.truth > 0);
+        mean(occurring.map(ClassCounts::recall))
     }
 
     /// Every metric of a classification task, by name.
@@ -73,32 +87,24 @@ impl Confusion {
             (metric::LOSS, loss),
             (metric::F_SCORE, self.weighted_f1()),
             (metric::F_SCORE_AUTHORS, self.weighted_f1_authors()),
+            (metric::F_SCORE_MACRO, self.macro_f1()),
+            (metric::BALANCED_ACCURACY, self.balanced_accuracy()),
         ])
     }
 }
 
-/// Counts of one class: occurrences, predictions, and correct predictions.
-#[derive(Clone, Copy, Default)]
-struct Class {
-    right: u64,
-    truth: u64,
-    predicted: u64,
-}
-
-impl Class {
-    /// F1, 2 TP / (support + predicted); 0 where the class neither occurs nor is predicted (scikit-learn's
-    /// `zero_division=0`). It is symmetric in truth and prediction.
-    fn f1(self) -> f64 {
-        ratio(2 * self.right, self.truth + self.predicted)
-    }
-}
-
 /// The F1 of the classes, weighted by one of the counts.
-fn weighted_f1(classes: impl Iterator<Item = Class>, weight: fn(&Class) -> u64) -> f64 {
-    let (sum, total) = classes.fold((0.0, 0), |(sum, total), class| {
-        (sum + weight(&class) as f64 * class.f1(), total + weight(&class))
+fn weighted_f1(classes: &[ClassCounts], weight: fn(&ClassCounts) -> u64) -> f64 {
+    let (sum, total) = classes.iter().fold((0.0, 0), |(sum, total), class| {
+        (sum + weight(class) as f64 * class.f1(), total + weight(class))
     });
     if total == 0 { 0.0 } else { sum / total as f64 }
+}
+
+/// The mean; 0 of nothing.
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0_u64), |(sum, count), value| (sum + value, count + 1));
+    if count == 0 { 0.0 } else { sum / count as f64 }
 }
 
 /// Predicted and true numbers.
@@ -141,17 +147,17 @@ impl Regression {
     }
 
     /// Truth and prediction, rounded half to even. Each integer that occurs is a class.
-    fn classes(&self) -> impl Iterator<Item = Class> {
+    fn classes(&self) -> Vec<ClassCounts> {
         // Counts are kept per class: an untrained network may predict large integers, and a full matrix would be too
         // large.
-        let mut classes: BTreeMap<i64, Class> = BTreeMap::new();
+        let mut classes: BTreeMap<i64, ClassCounts> = BTreeMap::new();
         for &(y, p) in &self.pairs {
             let [y, p] = [y, p].map(|value| value.round_ties_even() as i64);
             classes.entry(y).or_default().truth += 1;
             classes.entry(p).or_default().predicted += 1;
             classes.entry(y).or_default().right += u64::from(y == p);
         }
-        classes.into_values()
+        classes.into_values().collect()
     }
 
     /// Pearson's correlation; 0 where truth or prediction does not vary.
@@ -176,6 +182,21 @@ impl Regression {
         (yp / yy.sqrt() / pp.sqrt()).clamp(-1.0, 1.0)
     }
 
+    /// Share of samples that are equal after clipping to [-limit, limit] and rounding half to even.
+    fn accuracy_within(&self, limit: f64) -> f64 {
+        let class = |value: f64| value.clamp(-limit, limit).round_ties_even();
+        self.share(|y, p| class(y) == class(p))
+    }
+
+    /// The two classes of numbers for which `positive` holds and does not, over the samples with a label that counts.
+    fn two_classes(&self, counts: fn(f64) -> bool, positive: fn(f64) -> bool) -> Confusion {
+        let mut confusion = Confusion::new(2);
+        for &(y, p) in self.pairs.iter().filter(|(y, _)| counts(*y)) {
+            confusion.add(usize::from(positive(y)), usize::from(positive(p)));
+        }
+        confusion
+    }
+
     /// Truth and prediction clipped to [-3, 3] and rounded half to even: 7 x 7.
     #[must_use]
     pub fn confusion(&self) -> Confusion {
@@ -190,24 +211,30 @@ impl Regression {
     /// Every metric of a regression task, by name.
     #[must_use]
     pub fn metrics(&self, loss: f64) -> BTreeMap<String, f64> {
+        let classes = self.classes();
+        // The conventions of the field (MMSA): zero is positive where all labels count, and where labels of zero do
+        // not, a prediction of zero is negative.
+        let nonnegative = self.two_classes(|_| true, |value| value >= 0.0);
+        let positive = self.two_classes(|label| label != 0.0, |value| value > 0.0);
         named([
             (metric::ACCURACY, self.accuracy()),
             (metric::LOSS, loss),
-            (metric::F_SCORE, weighted_f1(self.classes(), |class| class.truth)),
-            (metric::F_SCORE_AUTHORS, weighted_f1(self.classes(), |class| class.predicted)),
+            (metric::F_SCORE, weighted_f1(&classes, |class| class.truth)),
+            (metric::F_SCORE_AUTHORS, weighted_f1(&classes, |class| class.predicted)),
             (metric::MAE, self.mae()),
-            (metric::ACCURACY_7, self.confusion().accuracy()),
+            (metric::ACCURACY_7, self.accuracy_within(3.0)),
             (metric::PEARSON_R, self.pearson_r()),
+            (metric::ACCURACY_5, self.accuracy_within(2.0)),
+            (metric::ACCURACY_2_NONNEGATIVE, nonnegative.accuracy()),
+            (metric::F_SCORE_2_NONNEGATIVE, nonnegative.weighted_f1()),
+            (metric::ACCURACY_2_POSITIVE, positive.accuracy()),
+            (metric::F_SCORE_2_POSITIVE, positive.weighted_f1()),
         ])
     }
 }
 
 fn named<const N: usize>(metrics: [(&str, f64); N]) -> BTreeMap<String, f64> {
     metrics.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
-}
-
-fn ratio(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
 #[cfg(test)]
@@ -234,6 +261,8 @@ mod tests {
         close(c.accuracy(), 3.0 / 6.0);
         close(c.weighted_f1(), 3.0 / 6.0 * (4.0 / 7.0) + 2.0 / 6.0 * 0.5);
         close(c.weighted_f1_authors(), 4.0 / 6.0 * (4.0 / 7.0) + 2.0 / 6.0 * 0.5);
+        close(c.macro_f1(), (4.0 / 7.0 + 0.5 + 0.0) / 3.0);
+        close(c.balanced_accuracy(), (2.0 / 3.0 + 0.5 + 0.0) / 3.0);
         assert_eq!(c.counts()[2], [1, 0, 0, 0]);
         assert_eq!(c.total(), 6);
     }
@@ -246,6 +275,7 @@ mod tests {
         close(c.accuracy(), 1.0 / 3.0);
         close(c.weighted_f1(), 1.0 / 3.0 * 0.5);
         close(c.weighted_f1_authors(), 0.5);
+        close(c.balanced_accuracy(), 1.0 / 3.0);
     }
 
     #[test]
@@ -256,6 +286,7 @@ mod tests {
         let empty = Confusion::new(2);
         close(empty.accuracy(), 0.0);
         close(empty.weighted_f1(), 0.0);
+        close(empty.macro_f1() + empty.balanced_accuracy(), 0.0);
     }
 
     #[test]
@@ -290,5 +321,25 @@ mod tests {
         // 0 and 2 are right; -3, -4, 1 and 4 are not.
         close(metrics[metric::F_SCORE], 2.0 / 4.0);
         assert_eq!(regression.confusion().counts()[4], [0, 0, 0, 0, 0, 0, 1]);
+        // Clipped to 2, 2.5 and 1.5 are 2.
+        close(metrics[metric::ACCURACY_5], 3.0 / 4.0);
+    }
+
+    /// A label of zero is positive where all labels count and is left out where only signs do. A prediction of zero
+    /// beside a positive label is wrong there.
+    #[test]
+    fn both_conventions_of_two_classes() {
+        let mut regression = Regression::new();
+        for (truth, predicted) in [(0.0, -1.0), (0.0, 1.0), (2.0, 0.0), (-1.0, -0.5), (1.0, 0.5)] {
+            regression.add(truth, predicted);
+        }
+        let metrics = regression.metrics(0.0);
+        close(metrics[metric::ACCURACY_2_NONNEGATIVE], 4.0 / 5.0);
+        close(metrics[metric::ACCURACY_2_NONNEGATIVE], metrics[metric::ACCURACY]);
+        close(metrics[metric::ACCURACY_2_POSITIVE], 2.0 / 3.0);
+        // Positive: 2*1/(2+1), support 2. Negative: 2*1/(1+2), support 1.
+        close(metrics[metric::F_SCORE_2_POSITIVE], 2.0 / 3.0);
+        // Nonnegative: 2*3/(4+3), support 4. Negative: 2*1/(1+2), support 1.
+        close(metrics[metric::F_SCORE_2_NONNEGATIVE], (4.0 * 6.0 / 7.0 + 2.0 / 3.0) / 5.0);
     }
 }

@@ -45,7 +45,8 @@ pub fn run(data: DataFolder, checkpoints: Option<&str>, device: &str, threads: u
         // Without checkpoints training still works; only an interruption costs more.
         Store::open(location).map_err(|error| eprintln!("warning: {error}; no checkpoints are kept")).ok()
     });
-    let mut session = TrainingSession::new(device, data, checkpoints);
+    let environment = device.environment(threads);
+    let mut session = TrainingSession::new(device, data, checkpoints).with_environment(environment);
     loop {
         match pipe.commands.recv() {
             Ok(Command::Train { members }) => {

@@ -165,6 +165,21 @@ fn abandoned_cohorts_end() {
 }
 
 #[test]
+fn a_result_says_what_it_was_computed_with() {
+    let folder = folder();
+    let mut trainer = Trainer::start(folder.path());
+    trainer.tell(&Command::Train { members: vec![member(1, 1)] });
+    assert!(matches!(trainer.event(), Some(Event::Epoch { .. })));
+    let Some(Event::Finished { result, .. }) = trainer.event() else { panic!("it does not finish") };
+    let of = |name: &str| result.environment.get(name).map(String::as_str);
+    assert_eq!((of("threads"), of("device_model")), (Some("1"), of("host_cpu")));
+    for name in ["libtorch", "os", "colearn"] {
+        assert!(of(name).is_some_and(|value| !value.is_empty()), "{name}: {:?}", result.environment);
+    }
+    assert_eq!(of("gpu_driver"), None);
+}
+
+#[test]
 fn it_does_not_outlive_its_input_while_it_trains() {
     let folder = folder();
     let mut trainer = Trainer::start(folder.path());

@@ -10,6 +10,7 @@ use colearn_core::{
     text::{bytes, counted, counted_len},
 };
 use colearn_proto::worker::SlotOffer;
+use colearn_trainer_protocol::environment::DEVICE_MODEL;
 
 use super::{gpu::Gpu, launcher::TrainerOptions};
 
@@ -198,6 +199,7 @@ pub(crate) fn plan(
         let device = match gpu {
             Some(gpu) => {
                 environment.insert("CUDA_VISIBLE_DEVICES".to_owned(), gpu.uuid.clone());
+                environment.insert(DEVICE_MODEL.to_owned(), gpu.name.clone());
                 format!("cuda:{number} {}", gpu.name)
             }
             None => format!("cpu x{threads}"),
@@ -282,6 +284,7 @@ mod tests {
         assert!(slots[1].trainer.allow_data_outside);
         assert_eq!(slots[1].trainer.environment["CUDA_VISIBLE_DEVICES"], "GPU-1");
         assert_eq!(slots[1].trainer.environment["OMP_NUM_THREADS"], "8");
+        assert_eq!(slots[1].trainer.environment[DEVICE_MODEL], "NVIDIA H100");
         assert_eq!(shape(&Wanted { device: Device::Cpu, ..wanted() }, 4, 2), (4, 1, 1));
     }
 

@@ -1,6 +1,11 @@
 //! `colearn results NAME`, and fetching results for other commands.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, BufWriter, IsTerminal as _, Write as _},
+    path::Path,
+};
 
 use colearn_core::{
     id::{ConfigurationId, SweepId},
@@ -13,28 +18,92 @@ use colearn_proto::{
     convert::{self, ConvertError},
     v1::{self, get_results_response::Part},
 };
-use colearn_report::{FailureNote, warnings};
+use colearn_report::{FailureNote, Material, Provenance, Record, warnings};
 
 use super::{
     Client,
-    labels::{failure_lines, failure_parts},
+    labels::{failure_lines, failure_parts, instant},
     request::answered,
 };
 use crate::{
-    args::{Format, Target},
+    args::{Format, ResultsArgs},
     connect::Connection,
     exit::{Exit, Failure, Outcome},
-    format,
+    format, output,
 };
 
 /// `colearn results NAME`.
-pub(crate) async fn results(name: &str, target: &Target, format: Format) -> Outcome {
+pub(crate) async fn results(arguments: &ResultsArgs) -> Outcome {
+    let ResultsArgs { name, target, format, out, .. } = arguments;
+    if *format == Format::Parquet {
+        check_parquet(out.is_some())?;
+    }
     let mut connection = Connection::open_to_look(target).await?;
-    let fetched = fetch_results(&mut connection.sweeps, name).await?;
+    let fetched = fetch_results(&mut connection.sweeps, name.as_str()).await?;
     connection.close().await;
-    fetched.warn(format);
-    out!("{}", format::render(&fetched.table, format));
+    fetched.warn(*format);
+    let (mut material, mut table) = fetched.into_material(own_provenance());
+    let selection = arguments.shown.selection();
+    let hidden = selection.apply(&mut table).map_err(|unknown| Failure::new(Exit::Usage, unknown))?;
+    let is_for_people = matches!(format, Format::Table | Format::Markdown | Format::Latex);
+    if !selection.metrics.is_empty() && (!is_for_people || arguments.records().is_some()) {
+        keep_metrics(&mut material, &mut table);
+    }
+    if hidden > 0 && !matches!(format, Format::Table | Format::Markdown) {
+        errln!("{}", format::not_shown(hidden));
+    }
+    let write = |into: &mut dyn io::Write| {
+        format::write(into, &material, &table, arguments.records(), hidden, *format)
+    };
+    match out {
+        None => output::stream(write)?,
+        Some(path) => in_file(path, write)?,
+    }
     Ok(Exit::Success)
+}
+
+/// Removes all metrics that the table does not show.
+fn keep_metrics(material: &mut Material, table: &mut ResultsTable) {
+    let shown = &table.metrics;
+    for row in &mut table.configurations {
+        row.metrics.retain(|name, _| shown.contains(name));
+        row.comparisons.retain(|name, _| shown.contains(name));
+    }
+    for outcome in material.outcomes.values_mut() {
+        if let TaskOutcome::Done(result) = outcome {
+            result.metrics.retain(|name, _| shown.contains(name));
+        }
+    }
+}
+
+/// Refuses to write Parquet where that cannot be, or where a person would look at it.
+fn check_parquet(has_file: bool) -> Result<(), Failure> {
+    if cfg!(not(feature = "parquet")) {
+        return Err(Failure::new(Exit::Usage, format::NO_PARQUET));
+    }
+    if !has_file && io::stdout().is_terminal() {
+        let why = "Parquet is no text for a terminal: name a file with --out FILE, or redirect the output";
+        return Err(Failure::new(Exit::Usage, why));
+    }
+    Ok(())
+}
+
+fn in_file(path: &Path, write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Result<(), Failure> {
+    let written = File::create(path).map(BufWriter::new).and_then(|mut file| {
+        write(&mut file)?;
+        file.flush()
+    });
+    written
+        .map_err(|error| Failure::new(Exit::Failure, format!("cannot write `{}`: {error}", path.display())))
+}
+
+/// The version of this program, as the origin of what it writes.
+pub(crate) fn own_provenance() -> Provenance {
+    Provenance {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        commit: option_env!("COLEARN_COMMIT").map(str::to_owned),
+        ..Provenance::default()
+    }
 }
 
 /// A sweep's results, and the failures of tasks without a result.
@@ -47,6 +116,8 @@ pub(crate) struct Fetched {
     pub(crate) outcomes: HashMap<(ConfigurationId, u64), TaskOutcome>,
     /// Failed attempts, for the report.
     pub(crate) notes: Vec<FailureNote>,
+    /// Who delivered each result.
+    pub(crate) records: HashMap<(ConfigurationId, u64), Record>,
     /// The averaged results.
     pub(crate) table: ResultsTable,
     /// Failed tasks for people: equal failures share one line.
@@ -60,6 +131,18 @@ impl Fetched {
             TaskOutcome::Done(result) => result.artifacts.as_slice(),
             _ => &[],
         })
+    }
+
+    /// What a report is made of, and its table.
+    pub(crate) fn into_material(self, provenance: Provenance) -> (Material, ResultsTable) {
+        let material = Material {
+            sweep: self.sweep,
+            outcomes: self.outcomes,
+            failures: self.notes,
+            reference: None,
+            provenance: Provenance { records: self.records, ..provenance },
+        };
+        (material, self.table)
     }
 
     /// Prints the warnings on standard error, unless the format is the table, which contains them.
@@ -92,6 +175,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     let mut outcomes = HashMap::new();
     let mut failures = Vec::new();
     let mut notes = Vec::new();
+    let mut records = HashMap::new();
     while let Some(message) = parts.message().await.map_err(|status| client.failure(&status))? {
         match message.part {
             // A large sweep is sent in several parts.
@@ -99,6 +183,12 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
             Some(Part::Result(recorded)) => {
                 let task = convert::task(recorded.task).map_err(|error| bad(&error))?;
                 number = Some(task.sweep);
+                let record = Record {
+                    attempt: recorded.attempt,
+                    worker: recorded.worker,
+                    recorded_at: instant(recorded.recorded_at),
+                };
+                records.insert((task.configuration, task.seed), record);
                 let result = recorded.result.unwrap_or_default().try_into().map_err(|error| bad(&error))?;
                 outcomes.insert((task.configuration, task.seed), TaskOutcome::Done(result));
             }
@@ -116,7 +206,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     let sweep: Sweep = serde_json::from_str(&sweep_json).map_err(|error| bad(&error))?;
     name_failures(&sweep, &mut failures);
     let table = ResultsTable::of(&sweep, &outcomes);
-    Ok(Fetched { number, table, sweep, outcomes, notes, failures: failure_lines(&failures) })
+    Ok(Fetched { number, table, sweep, outcomes, notes, records, failures: failure_lines(&failures) })
 }
 
 /// Gives failures the names of their configurations.

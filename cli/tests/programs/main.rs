@@ -11,6 +11,7 @@ mod commit;
 mod descriptors;
 mod end_to_end;
 mod environment;
+mod exports;
 mod gpus;
 mod import;
 mod kept;

@@ -13,7 +13,11 @@ pub mod curve {
     /// Validation accuracy on the primary modality alone.
     pub const VALID_ACCURACY: &str = "valid_accuracy";
 
-    /// The curves of a network, in the order of display.
+    /// Validation loss on the modalities of the setting `training.keep_by`, where these are not the primary modality
+    /// alone: the loss that decides about the best epoch.
+    pub const KEEP_LOSS: &str = "keep_loss";
+
+    /// The curves of every network, in the order of display.
     pub const NETWORK: [&str; 3] = [TRAIN_LOSS, VALID_LOSS, VALID_ACCURACY];
 
     /// The name that no curve may have: the key of the epoch's number.

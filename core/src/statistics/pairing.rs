@@ -2,6 +2,8 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use super::comparison::{MIN_PAIRS, NOISE};
+
 /// Two-sided p-value for the hypothesis that `n` values with this mean and deviation have a true mean of zero.
 pub(super) fn t_test(mean: f64, std: f64, n: f64) -> Option<f64> {
     two_sided(mean / (std / n.sqrt()), n - 1.0)
@@ -44,6 +46,17 @@ pub(super) fn welch(left: &[f64], right: &[f64], noise: f64) -> Option<f64> {
     }
     let degrees = variance.powi(2) / (first.powi(2) / first_degrees + second.powi(2) / second_degrees);
     two_sided((mean(left) - mean(right)) / variance.sqrt(), degrees)
+}
+
+/// Two-sided p-value of Welch's t-test of two samples of any size; `None` if one has fewer than three values, or neither
+/// varies.
+#[must_use]
+pub fn welch_test(left: &[f64], right: &[f64]) -> Option<f64> {
+    if left.len().min(right.len()) < MIN_PAIRS {
+        return None;
+    }
+    let largest = left.iter().chain(right).fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    welch(left, right, NOISE * largest)
 }
 
 fn centred(values: &[f64]) -> Vec<f64> {

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     id::SweepName,
+    result::definitions,
     settings::{
         self, ProgramSettings, TaskSettings,
         schema::{self, FIELDS, Field},
@@ -61,7 +62,14 @@ const KEYS: &[(&str, &str)] = &[
     ("max_tasks", "refuse a larger sweep (default 10000, at most 1000000)"),
 ];
 
-/// The keys of a sweep file and the table of settings, as text for people.
+/// The heading of the metrics.
+const METRICS: &str = "
+Metrics of the built-in networks, for report.metrics: truth y, prediction p; rint rounds half to even.
+A plain name is of the test split, on the primary modality alone. `valid/` before it: of the validation split,
+with the tested weights. `@a+b` after it: with the modalities a and b present.
+";
+
+/// The keys of a sweep file, the table of settings and the metrics, as text for people.
 #[must_use]
 pub fn reference() -> String {
     let mut text = String::from("Keys of a sweep file:\n");
@@ -71,6 +79,8 @@ pub fn reference() -> String {
     }
     text.push_str("\nSettings, each of which can be a parameter:\n");
     text.push_str(&schema::reference());
+    text.push_str(METRICS);
+    text.push_str(&definitions::reference());
     text
 }
 
@@ -105,6 +115,8 @@ pub(crate) struct Outline {
     pub(crate) max_tasks_span: Option<Span>,
     /// The positions where the dropout of a modality is 1.
     pub(crate) always_dropped: Vec<(String, Span)>,
+    /// The values of settings that are checked against each other, with their positions.
+    pub(crate) checked: Vec<(String, Value, Span)>,
 }
 
 /// The largest `max_tasks`.
@@ -134,6 +146,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
         replicates_span: Span::default(),
         max_tasks_span: None,
         always_dropped: Vec::new(),
+        checked: Vec::new(),
     };
     let entries = match &root.value {
         Raw::Map(entries) => entries.as_slice(),
@@ -180,6 +193,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
     }
     outline.report.matched = baselines::are_matched(&outline);
     outline.always_dropped = mentions.always_dropped;
+    outline.checked = mentions.checked;
     outline
 }
 

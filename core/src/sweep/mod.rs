@@ -4,8 +4,10 @@ mod axes;
 mod baselines;
 mod blanks;
 mod changes;
+mod conflicts;
 mod definition;
 mod diagnostic;
+mod draws;
 mod exclude;
 mod expand;
 mod file;
@@ -29,6 +31,7 @@ pub use definition::{
     ScheduleSettings, Sweep,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, SourcePlace};
+pub use draws::{DrawStage, PlannedDraws, PlannedDropout};
 pub use file::reference;
 pub use parse::Parsed;
 pub use plan::{Decided, Plan, PlannedConfiguration, PlannedParameter, PlannedRows, PlannedSetting};

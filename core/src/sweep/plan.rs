@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     definition::{CheckpointSettings, Kept, ReportSettings, RetrySettings, ScheduleSettings, Sweep},
+    draws::PlannedDraws,
     parse::Parsed,
 };
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     needs::Needs,
     result::Direction,
     settings::{
+        DataShape,
         placeholders::{PlaceholderValues, shell_quoted},
         schema::{FIELDS, Field},
     },
@@ -45,6 +47,8 @@ pub struct Plan {
     pub parameters: Vec<PlannedParameter>,
     /// All settings with the value of the file or the default, in the order of the table.
     pub settings: Vec<PlannedSetting>,
+    /// What the draws of modality dropout mean.
+    pub draws: PlannedDraws,
     /// The rows of the table, if `report.replicates` makes several configurations one row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<PlannedRows>,
@@ -182,6 +186,7 @@ impl Plan {
             cohorts: cohorts.len(),
             parameters: parameters.collect(),
             settings: planned_settings(parsed),
+            draws: PlannedDraws::of(sweep, &BTreeMap::new()),
             rows: PlannedRows::of(sweep),
             first: first.collect(),
             baseline: sweep
@@ -195,6 +200,14 @@ impl Plan {
             keep: sweep.keep.clone(),
             schedule: sweep.schedule,
         }
+    }
+}
+
+impl Plan {
+    /// The same plan with the draws of the modalities that these data sets have, by name.
+    #[must_use]
+    pub fn with_data(self, sweep: &Sweep, shapes: &BTreeMap<String, DataShape>) -> Self {
+        Self { draws: PlannedDraws::of(sweep, shapes), ..self }
     }
 }
 
@@ -287,6 +300,10 @@ impl fmt::Display for Plan {
                 Decided::Set => writeln!(f, "  {path:widest$}  {} (set)", text(value))?,
                 Decided::Swept => writeln!(f, "  {path:widest$}  (swept)")?,
             }
+        }
+
+        if !self.draws.0.is_empty() {
+            write!(f, "\n{}", self.draws)?;
         }
 
         writeln!(f, "\nconfigurations:")?;

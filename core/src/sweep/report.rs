@@ -204,8 +204,8 @@ fn read_metrics(node: &Node, problems: &mut Problems<'_>) -> Vec<(String, Span)>
 fn network_metric(name: &str, span: Span, problems: &mut Problems<'_>) -> Option<String> {
     let (plain, subset) = metric::split(name);
     let bare = metric::of_validation(plain).unwrap_or(plain);
-    if !metric::REGRESSION.contains(&bare) {
-        let help = did_you_mean(bare, metric::REGRESSION.into_iter()).unwrap_or_else(all_metrics);
+    if !metric::ALL.contains(&bare) {
+        let help = did_you_mean(bare, metric::ALL.into_iter()).unwrap_or_else(all_metrics);
         problems.error(span, format!("there is no metric `{plain}`")).help(help);
         return None;
     }
@@ -219,7 +219,7 @@ fn network_metric(name: &str, span: Span, problems: &mut Problems<'_>) -> Option
 }
 
 fn all_metrics() -> String {
-    let names = metric::REGRESSION.join(", ");
+    let names = metric::ALL.join(", ");
     format!("the metrics are {names}; with `{}` before the name, on the validation split", metric::VALID)
 }
 

@@ -47,13 +47,16 @@ fn json(kind: &Kind, raw: &Raw) -> Option<Value> {
         (Kind::Integer { .. }, Raw::Integer(value)) => Some(u64::try_from(*value).ok()?.into()),
         (Kind::Number { .. }, Raw::Integer(_) | Raw::Float(_)) => Some(number(raw)?.into()),
         (Kind::Word(_) | Kind::Modality | Kind::Text, Raw::Text(text)) => Some(text.as_str().into()),
-        (Kind::Subsets, Raw::List(subsets)) => subsets.iter().map(subset).collect(),
+        (Kind::Subsets, Raw::List(subsets)) => {
+            subsets.iter().map(|subset| modalities(&subset.value)).collect()
+        }
+        (Kind::Modalities, raw) => modalities(raw),
         _ => None,
     }
 }
 
-fn subset(node: &Node) -> Option<Value> {
-    let Raw::List(names) = &node.value else { return None };
+fn modalities(raw: &Raw) -> Option<Value> {
+    let Raw::List(names) = raw else { return None };
     names.iter().map(|name| json(&Kind::Modality, &name.value)).collect()
 }
 
@@ -95,6 +98,9 @@ fn advice(kind: &Kind, raw: &Raw) -> Option<String> {
         (Kind::Text, Raw::Text(_)) => Some(format!("it has 1 to {MAX_TEXT_BYTES} bytes on one line")),
         (Kind::Subsets, _) => Some(format!(
             "such as `[[language], [language, audio]]`; at most {MAX_SUBSETS} subsets, none of them empty or with names of more than {MAX_SUBSET_BYTES} bytes in all"
+        )),
+        (Kind::Modalities, _) => Some(format!(
+            "such as `[language, audio]`, of at most {MAX_SUBSET_BYTES} bytes in all; to try several, list them under `parameters`"
         )),
         (_, Raw::List(_) | Raw::Map(_)) => {
             Some("to try several values, list them under `parameters`".to_owned())

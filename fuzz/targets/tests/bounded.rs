@@ -122,7 +122,8 @@ fn messages_to_workers() {
 fn messages_of_people_and_to_them() {
     let recorded =
         v1::RecordedResult { task: task(), attempt: 1, result: Some(result()), ..Default::default() };
-    let failed = v1::TaskFailure { task: task(), attempt: 3, failure: failure(), r#final: true };
+    let failed =
+        v1::TaskFailure { task: task(), attempt: 3, failure: failure(), r#final: true, name: String::new() };
     let source =
         std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sweeps/demo.yaml"));
     let submit = v1::SubmitSweepRequest {

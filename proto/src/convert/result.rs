@@ -8,8 +8,9 @@ use colearn_core::{
 use super::{ConvertError, limit};
 use crate::v1;
 
-/// Maximum number of metrics of a result.
-pub const MAX_METRICS: usize = 256;
+/// Maximum number of metrics of a result. A network has at most those of a regression, on two splits, with 1 + 16
+/// subsets of modalities.
+pub const MAX_METRICS: usize = 512;
 /// Maximum length of a metric's name with its modalities, in bytes. Its plain name has at most
 /// [`metric::MAX_NAME_BYTES`].
 pub const MAX_METRIC_NAME: usize = 1024;
@@ -49,16 +50,22 @@ impl From<v1::EpochRecord> for EpochRecord {
     }
 }
 
+/// What a record of a history takes besides its values, in encoded bytes, at most: its tag and length, and the number.
+const HISTORY_RECORD_BYTES: usize = 9;
+
+/// What a value takes: the name and eight bytes, three tags, and the lengths of the name and of the entry.
+fn value_bytes(name: &str) -> usize {
+    let lengths = if name.len() < 112 { 2 } else { 4 };
+    name.len() + 8 + 3 + lengths
+}
+
 /// Checks the size, the names and the values of a history.
 fn check_history(history: &[EpochRecord]) -> Result<(), ConvertError> {
-    // What a number, a name and a record take besides the bytes of the name, at most.
-    const PER_VALUE: usize = 16;
-    const PER_RECORD: usize = 12;
     limit("history", history.len(), MAX_EPOCHS)?;
     let mut bytes = 0;
     for record in history {
         limit("curves of an epoch", record.values.len(), curve::MAX_CURVES)?;
-        bytes += PER_RECORD;
+        bytes += HISTORY_RECORD_BYTES;
         for (name, value) in &record.values {
             limit("name of a curve", name.len(), metric::MAX_NAME_BYTES)?;
             if name == curve::RESERVED {
@@ -68,7 +75,7 @@ fn check_history(history: &[EpochRecord]) -> Result<(), ConvertError> {
             if !value.is_finite() {
                 return Err(ConvertError::NotFinite(format!("{name} of epoch {}", record.epoch)));
             }
-            bytes += PER_VALUE + name.len();
+            bytes += value_bytes(name);
         }
     }
     limit("bytes of the history", bytes, MAX_HISTORY_BYTES)
@@ -270,6 +277,14 @@ mod tests {
     }
 
     #[test]
+    fn every_metric_of_a_network_fits() {
+        let subsets = 1 + colearn_core::settings::schema::MAX_SUBSETS;
+        assert!(2 * metric::REGRESSION.len().max(metric::CLASSIFICATION.len()) * subsets <= MAX_METRICS);
+        let longest = metric::ALL.map(|name| metric::on_validation(name).len()).into_iter().max().unwrap();
+        assert!(longest + 1 + colearn_core::settings::schema::MAX_SUBSET_BYTES <= MAX_METRIC_NAME);
+    }
+
+    #[test]
     fn oversized_results_are_refused() {
         let mut wire = v1::TaskResult::from(result());
         wire.metrics = (0..=MAX_METRICS).map(|i| (format!("m{i}"), 0.0)).collect();
@@ -330,7 +345,14 @@ mod tests {
             (1..=30_000).map(|epoch| EpochRecord::of_network(epoch, 0.1, 0.2, 0.3)).collect();
         let longest = TaskResult { history: longest, ..result() };
         assert_eq!(check_result(&longest), Ok(()));
-        let size = v1::TaskResult::from(longest).encoded_len();
+        let size = v1::TaskResult::from(longest.clone()).encoded_len();
+        assert!(size < MAX_HISTORY_BYTES, "{size}");
+        let mut decided = longest;
+        for record in &mut decided.history {
+            record.values.insert(curve::KEEP_LOSS.to_owned(), 0.4);
+        }
+        assert_eq!(check_result(&decided), Ok(()));
+        let size = v1::TaskResult::from(decided).encoded_len();
         assert!(size < MAX_HISTORY_BYTES, "{size}");
 
         let many = |curves: usize| (0..curves).map(|index| (format!("curve {index:04}"), 1.0)).collect();
@@ -340,7 +362,7 @@ mod tests {
         assert_eq!(check(history(1, curve::MAX_CURVES)), Ok(()));
         assert!(matches!(check(history(1, curve::MAX_CURVES + 1)), Err(ConvertError::TooLarge { .. })));
         // The names have ten bytes.
-        let most = MAX_HISTORY_BYTES / (12 + curve::MAX_CURVES * (16 + 10));
+        let most = MAX_HISTORY_BYTES / (9 + curve::MAX_CURVES * (13 + 10));
         let large = history(u32::try_from(most).unwrap(), curve::MAX_CURVES);
         assert_eq!(check(large.clone()), Ok(()));
         let more = history(u32::try_from(most).unwrap() + 1, curve::MAX_CURVES);

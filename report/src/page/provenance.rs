@@ -64,6 +64,9 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
             ),
         );
     }
+    for (environment, tasks) in environments(material) {
+        fact("computed with", format!("{environment} ({})", counted_len(tasks, "task")));
+    }
     let resumed: Vec<String> = material
         .resumed()
         .into_iter()
@@ -131,6 +134,35 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
         list(&shared)
     );
     text
+}
+
+/// What results were computed with, and how many with each: the most frequent first, at most ten.
+fn environments(material: &Material) -> Vec<(String, usize)> {
+    const MAX_LISTED: usize = 10;
+    let mut groups: BTreeMap<&BTreeMap<String, String>, usize> = BTreeMap::new();
+    for result in material.done() {
+        *groups.entry(&result.environment).or_default() += 1;
+    }
+    // Results of versions that did not record it.
+    if groups.keys().all(|environment| environment.is_empty()) {
+        return Vec::new();
+    }
+    let text = |environment: &BTreeMap<String, String>| match environment.is_empty() {
+        true => "not recorded".to_owned(),
+        false => {
+            let pairs = environment.iter().map(|(name, value)| format!("{} {value}", name.replace('_', " ")));
+            pairs.collect::<Vec<_>>().join("; ")
+        }
+    };
+    let mut groups: Vec<(String, usize)> =
+        groups.into_iter().map(|(environment, tasks)| (text(environment), tasks)).collect();
+    groups.sort_by_key(|(_, tasks)| std::cmp::Reverse(*tasks));
+    let others: Vec<(String, usize)> = groups.split_off(groups.len().min(MAX_LISTED));
+    if !others.is_empty() {
+        let tasks = others.iter().map(|(_, tasks)| tasks).sum();
+        groups.push((format!("{} more", counted_len(others.len(), "environment")), tasks));
+    }
+    groups
 }
 
 /// The settings that are the same in every configuration.

@@ -49,12 +49,12 @@ pub(crate) const WORDS: &[WordColumn] = &[
 ];
 
 /// A number with all its digits. Very large numbers have an exponent; without it they would have up to 309 digits.
-pub(super) fn digits(number: f64) -> String {
+pub(crate) fn digits(number: f64) -> String {
     if number.abs() < 1e16 { number.to_string() } else { format!("{number:e}") }
 }
 
 /// A setting. A number stays a number even if it starts with a sign.
-pub(super) fn cell(setting: &Value) -> String {
+pub(crate) fn cell(setting: &Value) -> String {
     match setting {
         Value::String(text) => plain_text(text),
         setting => value(setting),
@@ -63,7 +63,7 @@ pub(super) fn cell(setting: &Value) -> String {
 
 /// Text that a spreadsheet does not evaluate: an apostrophe precedes text that begins like a formula
 /// (<https://owasp.org/www-community/attacks/CSV_Injection>), and characters that control a terminal are removed.
-pub(super) fn plain_text(text: &str) -> String {
+pub(crate) fn plain_text(text: &str) -> String {
     let text = one_line(text);
     // A spreadsheet skips leading blanks.
     if text.trim_start().starts_with(['=', '+', '-', '@', '＝', '＋', '－', '＠']) {

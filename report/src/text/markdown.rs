@@ -35,7 +35,8 @@ pub fn markdown(table: &ResultsTable, published: Option<&Matched>) -> String {
     text
 }
 
-fn line(cells: &[String]) -> String {
+/// One line of a table.
+pub(crate) fn line(cells: &[String]) -> String {
     let cells: Vec<String> = cells.iter().map(|cell| escape(cell)).collect();
     format!("| {} |\n", cells.join(" | "))
 }

@@ -1,6 +1,6 @@
 //! The results table as text.
 
-mod csv;
+pub(crate) mod csv;
 mod curves;
 mod json;
 mod latex;
@@ -10,6 +10,8 @@ pub use csv::csv;
 #[cfg(feature = "parquet")]
 pub(crate) use csv::{NUMBERS, WORDS};
 pub(crate) use curves::curves;
+pub(crate) use json::SCHEMA;
 pub use json::json;
 pub use latex::latex;
+pub(crate) use markdown::line as markdown_line;
 pub use markdown::markdown;

@@ -75,9 +75,21 @@ fn json_keeps_its_keys() {
     let compared = &rows[1]["comparisons"]["accuracy"];
     assert_eq!(compared["pairs"], 4);
     assert_eq!(compared["verdict"], "NCL");
-    for key in ["mean_difference", "ci_low", "effect_size", "t_p", "t_p_holm", "wilcoxon_p_holm"] {
+    for key in [
+        "mean_difference",
+        "ci_low",
+        "effect_size",
+        "t_p",
+        "t_p_holm",
+        "adjusted_p",
+        "welch_p",
+        "correlation",
+    ] {
         assert!(compared[key].is_number(), "{key}");
     }
+    assert_eq!(compared["wilcoxon_p"], Value::Null, "four pairs are too few for it");
+    let judged = &json["judged"]["accuracy"][0];
+    assert_eq!((&judged["compared"], &judged["complete"]), (&7.into(), &3.into()), "{judged}");
     // Loss is worse when it is higher.
     assert!(rows[0]["comparisons"]["loss"]["mean_difference"].as_f64() > Some(0.0));
     assert_eq!(rows[0]["comparisons"]["loss"]["verdict"], "NCL");

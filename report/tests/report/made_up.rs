@@ -119,6 +119,7 @@ pub(crate) fn material(source: &str, accuracy: impl Fn(usize) -> f64) -> Materia
             sweep_file: Some("sweeps/made-up.yaml".to_owned()),
             submitted_at: Some("2026-11-20 10:00:00 UTC".to_owned()),
             made_at: Some("2026-11-20 12:00:00 UTC".to_owned()),
+            records: HashMap::new(),
         },
     }
 }

@@ -4,10 +4,12 @@
 
 mod again;
 mod files;
+mod long;
 mod made_up;
 mod mixed_data;
 mod odd_sweeps;
 mod programs;
+mod recompute;
 mod reference;
 mod regression;
 mod replicates;

@@ -18,6 +18,9 @@ fn a_rust_program_tells_epochs_and_a_result() {
     assert_eq!(told["metrics"], json!({"accuracy": 0.5}));
     assert_eq!(told["history"].as_array().unwrap().len(), 3);
     assert_eq!((&told["device"], &told["best_epoch"]), (&json!("cpu x2"), &json!(0)));
+    let environment = &told["environment"];
+    assert_eq!((&environment["threads"], &environment["libtorch"]), (&json!("2"), &json!(null)));
+    assert!(environment["colearn"].is_string() && environment["os"].is_string(), "{environment}");
     let (code, log) = runner.end();
     assert_eq!(code, Some(0));
     assert!(log.contains("arguments: --lr=0.5 --optimizer=adam w --seed=2\n"), "{log}");

@@ -1,11 +1,11 @@
 //! The training loop of a cohort.
 
-use std::time::Instant;
+use std::{collections::BTreeSet, time::Instant};
 
 use colearn_core::{
     failure::{Failure, FailureReason},
     id::TaskId,
-    result::{EpochRecord, TaskResult},
+    result::{EpochRecord, TaskResult, curve, metric},
 };
 use colearn_trainer_protocol::{Event, Member, checkpoint::Store};
 use tch::{Kind, Tensor};
@@ -13,12 +13,12 @@ use tch::{Kind, Tensor};
 use super::{
     batches::Batches,
     checkpoints::Checkpoints,
-    evaluation::{Evaluation, evaluate, to_vec},
+    evaluation::{Evaluation, Evaluations, evaluate, to_vec},
     kept::KeptFiles,
     network::Network,
     plan::Plan,
     progress::Progress,
-    result::{result, with_subset},
+    result::result,
     source::DataSource,
 };
 use crate::model::Draws;
@@ -110,6 +110,11 @@ impl<'a> Cohort<'a> {
         {}
     }
 
+    /// The members' plans, in the order of K.
+    fn plans(&self) -> Vec<&Plan> {
+        self.members.iter().map(|member| &member.plan).collect()
+    }
+
     fn train_epoch(&mut self, control: &mut dyn Control) -> bool {
         let mut batches = Batches::new(self.source, &self.members);
         let _ = self.losses.zero_();
@@ -144,19 +149,25 @@ impl<'a> Cohort<'a> {
             return false;
         }
         let losses: Vec<f64> = losses.into_iter().filter(|loss| loss.is_finite()).collect();
-        let evaluations = evaluate(self.network.model.as_ref(), self.source, self.source.valid(), &alone);
-        let valid: Vec<f64> = evaluations.iter().map(|evaluation| evaluation.loss).collect();
+        let evaluations = self.validate(&alone);
+        let deciding = self.deciding_losses();
+        let valid: Vec<f64> = evaluations
+            .iter()
+            .zip(&deciding)
+            .map(|(evaluation, deciding)| evaluation.loss + deciding.unwrap_or(0.0))
+            .collect();
 
         for (k, (member, evaluation)) in self.members.iter_mut().zip(&evaluations).enumerate() {
-            if !evaluation.loss.is_finite() {
+            if !valid[k].is_finite() {
                 continue;
             }
-            let record = EpochRecord::of_network(
+            let mut record = EpochRecord::of_network(
                 member.state.epoch + 1,
                 losses[k],
                 evaluation.loss,
                 evaluation.accuracy(),
             );
+            record.values.extend(deciding[k].map(|loss| (curve::KEEP_LOSS.to_owned(), loss)));
             if member.take(record.clone()) {
                 self.network.keep_as_best(k as i64);
             }
@@ -168,6 +179,28 @@ impl<'a> Cohort<'a> {
             control.emit(Event::Epoch { task: member.plan.task, record, epochs });
         }
         self.drop_diverged("validation", &valid, control)
+    }
+
+    /// Validates every member with these modalities present.
+    fn validate(&self, present: &[bool]) -> Vec<Evaluation> {
+        evaluate(self.network.model.as_ref(), self.source, self.source.valid(), present, &self.plans())
+    }
+
+    /// For each member, the validation loss that decides about its best epoch, if that is not the one on the primary
+    /// modality alone.
+    fn deciding_losses(&self) -> Vec<Option<f64>> {
+        let mut losses = vec![None; self.members.len()];
+        let subsets: BTreeSet<&Vec<bool>> =
+            self.members.iter().filter_map(|member| member.plan.keep_by.as_ref()).collect();
+        for present in subsets {
+            let found = self.validate(present);
+            for ((loss, member), found) in losses.iter_mut().zip(&self.members).zip(found) {
+                if member.plan.keep_by.as_ref() == Some(present) {
+                    *loss = Some(found.loss);
+                }
+            }
+        }
+        losses
     }
 
     /// Tests the members that are done and removes them. Returns false if no member is left.
@@ -182,29 +215,24 @@ impl<'a> Cohort<'a> {
                 self.network.return_to_best(k as i64);
             }
         }
+        let plans = self.plans();
         let kept = KeptFiles::of(&self.members, &done, &self.network, self.source, self.checkpoints.store());
-        let test = |present: &[bool]| {
-            evaluate(self.network.model.as_ref(), self.source, self.source.test(), present)
-        };
-        let plan = &self.members[0].plan;
-        let alone = test(&plan.alone());
-        let subsets: Vec<Vec<Evaluation>> = plan.subsets.iter().map(|present| test(present)).collect();
-        let losses: Vec<f64> = (0..alone.len())
-            .map(|k| subsets.iter().map(|subset| subset[k].loss).fold(alone[k].loss, |a, b| a + b))
-            .collect();
+        let on = |split| Evaluations::of(self.network.model.as_ref(), self.source, split, &plans);
+        let (test, valid) = (on(self.source.test()), on(self.source.valid()));
+        let losses: Vec<f64> =
+            self.members.iter().enumerate().map(|(k, member)| test.loss(k, &member.plan)).collect();
         for (k, member) in self.members.iter().enumerate() {
             if !done[k] || !losses[k].is_finite() {
                 continue;
             }
-            let mut metrics = alone[k].metrics();
-            for (names, subset) in member.plan.settings.evaluate.iter().zip(&subsets) {
-                // A unimodal network gets only its primary modality, for every subset.
-                let seen = if member.plan.settings.unimodal { &alone[k] } else { &subset[k] };
-                metrics.extend(with_subset(seen.metrics(), names));
-            }
+            let mut metrics = test.metrics(k, &member.plan);
+            let valid = valid.metrics(k, &member.plan).into_iter();
+            // On a subset that decided nothing the validation loss may be infinite, which is no number to report.
+            let valid = valid.filter(|(_, value)| value.is_finite());
+            metrics.extend(valid.map(|(name, value)| (metric::on_validation(&name), value)));
             let mut result = TaskResult {
                 metrics,
-                confusion: alone[k].confusion(),
+                confusion: test.alone[k].confusion(),
                 seconds: start.elapsed().as_secs_f64(),
                 device: device.to_owned(),
                 ..result(member, k as i64, &self.network, self.source)

@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use colearn_core::result::metric;
 use tch::{Kind, Tensor};
 
-use super::source::{DataSource, SplitTensors, Truth};
+use super::{
+    plan::Plan,
+    replacement,
+    source::{DataSource, SplitTensors, Truth},
+};
 use crate::{
     metrics::{Confusion, Regression},
     model::{Batch, Model},
@@ -54,19 +59,57 @@ impl Evaluation {
     }
 }
 
-/// Evaluates every member on a split. `present` says which modalities are present, in the order of the data set.
+/// The evaluations of every member on a split: on the primary modality alone, and for each further subset.
+pub(super) struct Evaluations {
+    pub(super) alone: Vec<Evaluation>,
+    subsets: Vec<Vec<Evaluation>>,
+}
+
+impl Evaluations {
+    /// Evaluates the members of a cohort, which all have the same subsets.
+    pub(super) fn of(model: &dyn Model, source: &DataSource, split: &SplitTensors, plans: &[&Plan]) -> Self {
+        let on = |present: &[bool]| evaluate(model, source, split, present, plans);
+        let plan = plans[0];
+        Self { alone: on(&plan.alone()), subsets: plan.subsets.iter().map(|present| on(present)).collect() }
+    }
+
+    /// The subsets that are a member's. A unimodal network sees its primary modality alone, whatever else is present.
+    fn subsets<'a>(&'a self, plan: &'a Plan) -> impl Iterator<Item = (&'a [String], &'a Vec<Evaluation>)> {
+        let subsets = plan.settings.evaluate.iter().map(Vec::as_slice).zip(&self.subsets);
+        subsets.filter(|_| !plan.settings.unimodal)
+    }
+
+    /// The sum of a member's losses, which is finite if each of them is.
+    pub(super) fn loss(&self, k: usize, plan: &Plan) -> f64 {
+        self.subsets(plan).map(|(_, subset)| subset[k].loss).fold(self.alone[k].loss, |a, b| a + b)
+    }
+
+    /// Every metric of a member, by name.
+    pub(super) fn metrics(&self, k: usize, plan: &Plan) -> BTreeMap<String, f64> {
+        let mut metrics = self.alone[k].metrics();
+        for (modalities, subset) in self.subsets(plan) {
+            let named = |(name, value): (String, f64)| (metric::with_modalities(&name, modalities), value);
+            metrics.extend(subset[k].metrics().into_iter().map(named));
+        }
+        metrics
+    }
+}
+
+/// Evaluates every member on a split. `present` says which modalities are present, in the order of the data set. The
+/// others are zero, or their means in the training split for members that replace them.
 pub(super) fn evaluate(
     model: &dyn Model,
     source: &DataSource,
     split: &SplitTensors,
     present: &[bool],
+    plans: &[&Plan],
 ) -> Vec<Evaluation> {
     let members = model.parameters().size()[0];
     let all = split.len() as i64;
     // Results are copied to the host at the end only, so that the host waits for the device once.
     let mut losses = Tensor::zeros([members], (Kind::Double, source.device()));
     let mut predictions = Vec::new();
-    for_each_chunk(model, source, split, present, |labels, outputs| {
+    for_each_chunk(model, source, split, present, plans, |labels, outputs| {
         let _ = losses.g_add_(&source.objective().sums(&outputs, labels));
         predictions.push(match &split.truth {
             Truth::Classes(_) => outputs.argmax(-1, false),
@@ -107,9 +150,11 @@ pub(super) fn outputs(
     source: &DataSource,
     split: &SplitTensors,
     present: &[bool],
+    plans: &[&Plan],
 ) -> Tensor {
     let mut all = Vec::new();
-    for_each_chunk(model, source, split, present, |_, outputs| all.push(outputs.to_kind(Kind::Float)));
+    let keep = |_: &Tensor, outputs: Tensor| all.push(outputs.to_kind(Kind::Float));
+    for_each_chunk(model, source, split, present, plans, keep);
     Tensor::cat(&all, 1)
 }
 
@@ -119,22 +164,32 @@ fn for_each_chunk(
     source: &DataSource,
     split: &SplitTensors,
     present: &[bool],
+    plans: &[&Plan],
     mut each: impl FnMut(&Tensor, Tensor),
 ) {
     let members = model.parameters().size()[0];
     let steps = source.steps();
     let all = split.len() as i64;
-    let there = || present.iter().enumerate().filter(|(_, present)| **present).map(|(modality, _)| modality);
-    let columns: Vec<(i64, i64)> = there().map(|modality| source.columns(modality)).collect();
+    let replaced: Vec<bool> = plans.iter().map(|plan| plan.replaces_absent()).collect();
+    let any_replaced = replaced.contains(&true);
+    // The rows of members that see the same are not repeated.
+    let marks = if any_replaced && replaced.contains(&false) { replaced } else { vec![any_replaced] };
+    let seen = || present.iter().enumerate().filter(|(_, present)| **present || any_replaced);
+    let columns: Vec<(i64, i64)> = seen().map(|(modality, _)| source.columns(modality)).collect();
     let chunk = CHUNK.min((COHORT_CHUNK / members).max(1));
     let mut start = 0;
     while start < all {
         let count = chunk.min(all - start);
-        let features = Tensor::empty([1, steps * count, source.width()], (Kind::Float, source.device()));
-        for modality in there() {
+        let rows = marks.len() as i64;
+        let features = Tensor::empty([rows, steps * count, source.width()], (Kind::Float, source.device()));
+        for (modality, &is_present) in seen() {
             let (first, dim) = source.columns(modality);
-            let part = split.features[modality].narrow(0, start, count).transpose(0, 1).unsqueeze(0);
-            features.view([1, steps, count, -1]).narrow(3, first, dim).copy_(&part);
+            let part = match is_present {
+                true => split.features[modality].narrow(0, start, count).transpose(0, 1).unsqueeze(0),
+                false => replacement::rows(&source.statistics(modality).mean, &marks),
+            };
+            let mut place = features.view([rows, steps, count, -1]).narrow(3, first, dim);
+            place.copy_(&part);
         }
         let labels = split.labels.narrow(0, start, count).unsqueeze(0).expand([members, count], false);
         let batch = Batch {

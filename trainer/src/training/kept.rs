@@ -53,9 +53,10 @@ impl<'a> KeptFiles<'a> {
             .any(|(member, done)| *done && member.plan.keep.contains(&Kept::Predictions));
         let mut parts = Vec::new();
         if let Some(first) = members.first().filter(|_| wanted) {
+            let plans: Vec<&Plan> = members.iter().map(|member| &member.plan).collect();
             for (split, tensors) in [(Split::Valid, source.valid()), (Split::Test, source.test())] {
                 for (modalities, present) in subsets(&first.plan) {
-                    let values = to_vec(&outputs(network.model.as_ref(), source, tensors, &present));
+                    let values = to_vec(&outputs(network.model.as_ref(), source, tensors, &present, &plans));
                     parts.push(Part { split, modalities, alone: present == first.plan.alone(), values });
                 }
             }

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use colearn_core::{
     failure::{Failure, FailureReason},
     id::TaskId,
-    settings::{NetworkSettings, SettingsError, Shuffle, TrainingSettings},
+    settings::{ModalityReplacement, NetworkSettings, SettingsError, Shuffle, TrainingSettings},
     sweep::Kept,
 };
 use colearn_trainer_protocol::Member;
 
-use super::source::DataSource;
+use super::{modality_dropout::Presence, source::DataSource};
 use crate::random::{Purpose, Stream};
 
 /// The resolved settings of one member.
@@ -26,6 +26,9 @@ pub(super) struct Plan {
     pub(super) primary: usize,
     /// For each further subset of [`NetworkSettings::evaluate`]: which modalities are present.
     pub(super) subsets: Vec<Vec<bool>>,
+    /// Which modalities are present in the validation that decides about the best epoch, unless it is the primary
+    /// modality alone.
+    pub(super) keep_by: Option<Vec<bool>>,
     /// Dropout probability of each modality.
     dropout: Vec<f64>,
     /// Equal for all members of a cohort.
@@ -43,22 +46,35 @@ impl Plan {
         for (name, &probability) in &settings.modality_dropout {
             dropout[position("modality_dropout", name)?] = probability;
         }
-        let mut subsets = Vec::new();
-        for subset in &settings.evaluate {
-            let mut present = vec![false; data.modalities.len()];
-            for name in subset {
-                present[position("evaluate", name)?] = true;
-            }
-            subsets.push(present);
+        let primary = position("primary", &settings.primary)?;
+        if settings.unimodal {
+            // What is never seen takes no part in an exclusive draw.
+            let others = dropout.iter_mut().enumerate().filter(|(modality, _)| *modality != primary);
+            others.for_each(|(_, level)| *level = 0.0);
         }
+        let subset = |key: &str, names: &[String]| {
+            let mut present = vec![false; data.modalities.len()];
+            for name in names {
+                present[position(key, name)?] = true;
+            }
+            Ok::<_, Failure>(present)
+        };
+        let subsets = settings.evaluate.iter().map(|names| subset("evaluate", names));
+        let subsets = subsets.collect::<Result<Vec<_>, _>>()?;
+        // The normalized settings name none where they would change nothing.
+        let keep_by = match settings.clone().normalized().training.keep_by {
+            names if names.is_empty() => None,
+            names => Some(subset("training.keep_by", &names)?),
+        };
         Ok(Self {
             task: member.task,
             settings: settings.clone(),
             checkpoint_every_epochs: member.checkpoint_every_epochs,
             keep: member.keep.clone(),
             attempt: member.attempt,
-            primary: position("primary", &settings.primary)?,
+            primary,
             subsets,
+            keep_by,
             dropout,
             cohort_key: settings.cohort_key(),
         })
@@ -82,9 +98,20 @@ impl Plan {
         !self.settings.unimodal || modality == self.primary
     }
 
-    /// The probability with which a modality is dropped.
-    pub(super) fn dropout(&self, modality: usize) -> f64 {
-        self.dropout[modality]
+    /// The draws that decide which part of a modality the member sees in a batch.
+    pub(super) fn presence(&self, epoch: u32, step: u32, modality: usize) -> Presence<'_> {
+        Presence::new(self.training(), &self.dropout, self.seed(), (epoch, step), modality)
+    }
+
+    /// What the values of a modality become where it is dropped or absent. A unimodal member gets only zeros from
+    /// modalities other than its own.
+    pub(super) fn replacement(&self, modality: usize) -> ModalityReplacement {
+        if self.sees(modality) { self.training().modality_replacement } else { ModalityReplacement::Zero }
+    }
+
+    /// Whether modalities that are absent in validation and test are replaced by their means.
+    pub(super) fn replaces_absent(&self) -> bool {
+        !self.settings.unimodal && self.training().modality_replacement != ModalityReplacement::Zero
     }
 
     /// The modalities that are present in validation.
@@ -152,6 +179,7 @@ mod tests {
                 attempt: 1,
                 primary: 0,
                 subsets: Vec::new(),
+                keep_by: None,
                 dropout: vec![0.0, 0.5, 0.0],
             }
         }

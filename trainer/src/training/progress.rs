@@ -34,7 +34,7 @@ pub(super) struct State {
     pub(super) resumed_after: Vec<u32>,
 }
 
-/// The lowest validation loss so far.
+/// The lowest validation loss so far, on the modalities that decide.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Best {
@@ -64,8 +64,9 @@ impl Progress {
     /// Adds a finished epoch; returns whether its weights are the best now.
     pub(super) fn take(&mut self, record: EpochRecord) -> bool {
         let epoch = record.epoch;
-        // The records of the loop always have it.
-        let loss = record.get(curve::VALID_LOSS).unwrap_or(f64::INFINITY);
+        // The records of the loop always have one of them.
+        let deciding = record.get(curve::KEEP_LOSS).or_else(|| record.get(curve::VALID_LOSS));
+        let loss = deciding.unwrap_or(f64::INFINITY);
         let state = &mut self.state;
         state.epoch = epoch;
         state.history.push(record);
@@ -146,6 +147,18 @@ mod tests {
         assert_eq!(progress.tested_epoch(), 4);
         progress.plan.settings.training.keep = Keep::Last;
         assert_eq!(progress.tested_epoch(), 5);
+    }
+
+    #[test]
+    fn the_loss_on_the_modalities_of_keep_by_decides() {
+        let mut progress = progress(TrainingSettings { patience: 1, ..TrainingSettings::default() });
+        for (epoch, loss, deciding) in [(1, 0.9, 0.5), (2, 0.8, 0.4), (3, 0.7, 0.6)] {
+            let mut record = record(epoch, loss);
+            record.values.insert(curve::KEEP_LOSS.to_owned(), deciding);
+            progress.take(record);
+        }
+        assert_eq!(progress.state.best, Some(Best { loss: 0.4, first: 2, last: 2 }));
+        assert_eq!((progress.tested_epoch(), progress.is_done()), (2, true));
     }
 
     #[test]

@@ -1,11 +1,6 @@
 //! The result of a finished member.
 
-use std::collections::BTreeMap;
-
-use colearn_core::{
-    result::{TaskResult, metric},
-    text::shortened,
-};
+use colearn_core::{result::TaskResult, text::shortened};
 use colearn_data_format::Task;
 use sha2::{Digest, Sha256};
 use tch::{Kind, Tensor};
@@ -25,14 +20,6 @@ pub(super) fn result(member: &Progress, k: i64, network: &Network, source: &Data
         resumed_after: member.state.resumed_after.clone(),
         ..TaskResult::default()
     }
-}
-
-/// The same metrics under names that say which modalities were present.
-pub(super) fn with_subset(
-    metrics: BTreeMap<String, f64>,
-    modalities: &[String],
-) -> impl Iterator<Item = (String, f64)> {
-    metrics.into_iter().map(|(name, value)| (metric::with_modalities(&name, modalities), value))
 }
 
 fn classes(task: &Task) -> Vec<String> {

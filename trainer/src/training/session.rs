@@ -2,7 +2,7 @@
 
 use std::{
     any::Any,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     rc::Rc,
@@ -34,6 +34,8 @@ pub struct TrainingSession {
     checkpoints: Option<Store>,
     /// The most recently used one is last.
     sources: Vec<(Version, Rc<DataSource>)>,
+    /// Recorded with every result.
+    environment: BTreeMap<String, String>,
 }
 
 /// Identity of a file when it was opened. A file that was replaced is opened again.
@@ -56,13 +58,20 @@ impl TrainingSession {
     /// kept.
     #[must_use]
     pub fn new(device: TrainingDevice, data: DataFolder, checkpoints: Option<Store>) -> Self {
-        Self { device, data, checkpoints, sources: Vec::new() }
+        Self { device, data, checkpoints, sources: Vec::new(), environment: BTreeMap::new() }
+    }
+
+    /// The same session, whose results say what they were computed with.
+    #[must_use]
+    pub fn with_environment(self, environment: BTreeMap<String, String>) -> Self {
+        Self { environment, ..self }
     }
 
     /// Trains a cohort to its end. Afterwards each member is finished, failed, abandoned or parked, whatever happens.
     pub fn train(&mut self, members: &[Member], control: &mut dyn Control) {
         let open = members.iter().map(|member| member.task).collect();
-        let mut ledger = Ledger { open, control };
+        let environment = self.environment.clone();
+        let mut ledger = Ledger { open, control, environment: &environment };
         // Ordinary tch calls panic with libtorch's message. Of the state that the closure may leave half changed only
         // the data sets are used again, and the closure only reads them.
         let outcome = catch_unwind(AssertUnwindSafe(|| self.train_open(members, &mut ledger)));
@@ -151,14 +160,18 @@ impl TrainingSession {
     }
 }
 
-/// Passes events on and remembers the tasks whose last event was sent.
+/// Passes events on, adds the environment to results, and remembers the tasks whose last event was sent.
 struct Ledger<'a> {
     open: BTreeSet<TaskId>,
     control: &'a mut dyn Control,
+    environment: &'a BTreeMap<String, String>,
 }
 
 impl Control for Ledger<'_> {
-    fn emit(&mut self, event: Event) {
+    fn emit(&mut self, mut event: Event) {
+        if let Event::Finished { result, .. } = &mut event {
+            result.environment.clone_from(self.environment);
+        }
         if let Event::Finished { task, .. } | Event::Failed { task, .. } | Event::Parked { task } = &event {
             self.open.remove(task);
         }

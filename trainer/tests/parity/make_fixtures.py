@@ -19,7 +19,7 @@ import numpy
 import torch
 from safetensors.numpy import save_file
 from scipy.stats import pearsonr
-from sklearn.metrics import accuracy_score, f1_score, mean_absolute_error
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, mean_absolute_error
 from torch import nn
 
 HERE = Path(__file__).resolve().parent / "fixtures"
@@ -161,7 +161,10 @@ def classification(truth, predicted, classes):
             "accuracy": accuracy_score(truth, predicted),
             "f_score": f1_score(truth, predicted, average="weighted", zero_division=0),
             "f_score_authors": f1_score(predicted, truth, average="weighted", zero_division=0),
+            "f_score_macro": f1_score(truth, predicted, average="macro", zero_division=0),
+            "balanced_accuracy": balanced_accuracy_score(truth, predicted),
         },
+        "class_f1": f1_score(truth, predicted, average=None, labels=range(classes), zero_division=0).tolist(),
     }
 
 
@@ -169,6 +172,9 @@ def regression(truth, predicted):
     y, p = numpy.array(truth, dtype=float), numpy.array(predicted, dtype=float)
     integers, clipped = [numpy.rint(v).astype(int) for v in (y, p)], [numpy.rint(v.clip(-3, 3)) for v in (y, p)]
     varies = len(y) > 1 and numpy.ptp(y) > 0 and numpy.ptp(p) > 0
+    five = [numpy.rint(v.clip(-2, 2)) for v in (y, p)]
+    signed = y != 0  # without samples scikit-learn has no value; colearn has 0
+    positive = [v[signed] > 0 for v in (y, p)]
     matrix = numpy.zeros((7, 7), dtype=int)
     numpy.add.at(matrix, tuple(v.astype(int) + 3 for v in clipped), 1)
     return {
@@ -182,6 +188,11 @@ def regression(truth, predicted):
             "f_score_authors": f1_score(*integers[::-1], average="weighted", zero_division=0),
             "accuracy_7": float((clipped[0] == clipped[1]).mean()),
             "pearson_r": float(pearsonr(y, p).statistic) if varies else 0.0,
+            "accuracy_5": accuracy_score(*five),
+            "accuracy_2_nonnegative": accuracy_score(y >= 0, p >= 0),
+            "f_score_2_nonnegative": f1_score(y >= 0, p >= 0, average="weighted", zero_division=0),
+            "accuracy_2_positive": accuracy_score(*positive) if signed.any() else 0.0,
+            "f_score_2_positive": f1_score(*positive, average="weighted", zero_division=0) if signed.any() else 0.0,
         },
     }
 
@@ -211,6 +222,8 @@ def metric_fixture(random):
             regression([5.0, -7.2, 3.0], [9.5, -3.0, 2.6]),  # beyond the scale
             regression([1.4], [1.6]),
             regression([1e-3, 2e-3, 3e-3], [1e6, 1e6 + 1, 1e6 + 3]),
+            regression([0.0, 0.0], [0.5, -0.5]),  # no label has a sign
+            regression([0.0, 0.0, 2.0, -1.0, 1.0, -2.4], [-1.0, 1.0, 0.0, 0.0, 0.5, -0.6]),  # predictions of zero
         ],
     }
 

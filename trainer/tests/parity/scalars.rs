@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use colearn_core::result::classes::class_counts;
 use colearn_trainer::{
     metrics::{Confusion, Regression},
     plateau::Plateau,
@@ -34,11 +35,17 @@ fn classification_metrics_are_scikit_learns() {
         predicted: Vec<usize>,
         classes: usize,
         metrics: BTreeMap<String, f64>,
+        class_f1: Vec<f64>,
     }
     for (number, case) in read::<Case>("/metrics/classification").into_iter().enumerate() {
         let mut confusion = Confusion::new(case.classes);
         case.truth.iter().zip(&case.predicted).for_each(|(&y, &p)| confusion.add(y, p));
         assert_metrics(&confusion.metrics(0.0), &case.metrics, number);
+        let classes = class_counts(confusion.counts());
+        assert_eq!(classes.len(), case.class_f1.len());
+        for (class, (counts, expected)) in classes.iter().zip(&case.class_f1).enumerate() {
+            assert!((counts.f1() - expected).abs() < 1e-12, "case {number}, F1 of class {class}");
+        }
     }
 }
 

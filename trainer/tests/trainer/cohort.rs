@@ -2,7 +2,7 @@
 
 use colearn_core::{
     failure::FailureReason,
-    result::{TaskResult, curve, metric},
+    result::{EpochRecord, TaskResult, curve, metric},
     settings::{BiEflstmSettings, ModelSettings},
 };
 use colearn_data_format::write;
@@ -10,6 +10,11 @@ use colearn_trainer_protocol::Member;
 use tempfile::TempDir;
 
 use crate::problem::{Recorder, assert_same, dataset, dropping, five, folder, member, session, split, train};
+
+/// The validation loss that decides about the best epoch.
+fn deciding(record: &EpochRecord) -> f64 {
+    record.get(curve::KEEP_LOSS).unwrap_or(record.values[curve::VALID_LOSS])
+}
 
 #[test]
 fn a_cohort_learns_and_its_results_are_complete() {
@@ -26,20 +31,22 @@ fn a_cohort_learns_and_its_results_are_complete() {
             result.history.iter().map(|record| record.epoch).collect::<Vec<_>>(),
             (1..=12).collect::<Vec<_>>()
         );
-        let best = result
-            .history
-            .iter()
-            .rev()
-            .min_by(|a, b| a.values[curve::VALID_LOSS].total_cmp(&b.values[curve::VALID_LOSS]))
-            .unwrap();
+        let best = result.history.iter().rev().min_by(|a, b| deciding(a).total_cmp(&deciding(b))).unwrap();
         assert_eq!(result.best_epoch, best.epoch);
+        // The tested weights on the validation split are those of the best epoch.
+        let [valid, test] = [metric::on_validation(metric::LOSS), metric::LOSS.to_owned()];
+        assert!((result.metrics[&valid] - best.values[curve::VALID_LOSS]).abs() < 1e-6);
+        assert!((result.metrics[&test] - result.metrics[&valid]).abs() > 1e-3);
+        assert_eq!(result.metrics["valid/accuracy"], best.values[curve::VALID_ACCURACY]);
         assert_eq!(result.confusion.iter().flatten().sum::<u64>(), 300);
         assert!(result.confusion.iter().all(|row| row.len() == 3 && row.iter().sum::<u64>() == 100));
         let right = (0..3).map(|class| result.confusion[class][class]).sum::<u64>() as f64;
         assert_eq!(accuracy, right / 300.0);
         for name in metric::CLASSIFICATION {
             assert!(result.metrics[name].is_finite(), "{name}");
+            assert!(result.metrics[&metric::on_validation(name)].is_finite(), "valid/{name}");
         }
+        assert_eq!(result.metrics.len(), 2 * metric::CLASSIFICATION.len());
         // Per direction 4H(F + H) + 8H: 640 + 64 above 12 features, 768 + 64 above 16; then the head.
         assert_eq!(result.parameters, 2 * (640 + 64) + 2 * (768 + 64) + (8 * 16 + 8 + 16 + 3 * 8 + 3));
         assert_eq!(result.device, "cpu x1");
@@ -149,6 +156,9 @@ fn the_weights_of_the_best_epoch_are_tested() {
         let best = &result.history[result.best_epoch as usize - 1];
         assert!((result.metrics[metric::LOSS] - best.values[curve::VALID_LOSS]).abs() < 1e-9);
         assert_eq!(result.metrics[metric::ACCURACY], best.values[curve::VALID_ACCURACY]);
+        for name in metric::CLASSIFICATION {
+            assert_eq!(result.metrics[name], result.metrics[&metric::on_validation(name)], "{name}");
+        }
         earlier += u32::from(result.best_epoch < 12);
     }
     assert!(earlier >= 2, "with the last epoch the best everywhere this shows nothing");

@@ -122,6 +122,7 @@ pub(crate) fn busy(seed: u64, every: u32, change: impl FnOnce(&mut NetworkSettin
         training.gradient_clip = 1.0;
         training.modality_granularity = ModalityGranularity::Sample;
         training.modality_part = ModalityPart::Features;
+        training.keep_by = ["face", "words"].map(str::to_owned).to_vec();
         change(settings);
     });
     member.checkpoint_every_epochs = every;

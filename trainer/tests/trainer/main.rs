@@ -11,3 +11,4 @@ mod parked;
 mod problem;
 mod protocol;
 mod resume;
+mod schemes;

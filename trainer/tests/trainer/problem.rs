@@ -119,6 +119,7 @@ pub(crate) fn five() -> Vec<Member> {
         member(4, |settings| {
             dropping(0.5)(settings);
             settings.training.modality_draw = ModalityDraw::Independent;
+            settings.training.keep_by = ["face", "words"].map(str::to_owned).to_vec();
         }),
     ]
 }

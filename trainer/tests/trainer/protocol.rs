@@ -46,7 +46,9 @@ fn both_networks_learn_to_give_numbers() {
         assert!(result.metrics[metric::MAE] < 1.1, "{:?}", result.metrics);
         assert!(result.metrics[metric::PEARSON_R] > 0.7, "{:?}", result.metrics);
         assert!((result.metrics[metric::LOSS] - result.metrics[metric::MAE]).abs() < 1e-6);
-        assert_eq!(result.metrics.len(), metric::REGRESSION.len());
+        assert_eq!(result.metrics.len(), 2 * metric::REGRESSION.len());
+        assert!(metric::REGRESSION.into_iter().all(|name| result.metrics.contains_key(name)));
+        assert_eq!(result.metrics[metric::ACCURACY], result.metrics[metric::ACCURACY_2_NONNEGATIVE]);
         assert_eq!((result.classes.len(), result.confusion.len()), (7, 7));
         assert_eq!(result.classes[0], "-3");
         assert_eq!(result.confusion.iter().flatten().sum::<u64>(), 300);
@@ -152,6 +154,37 @@ fn the_last_weights_are_tested_where_they_are_to_be_kept() {
     assert_ne!(best.weights_digest, last.weights_digest);
 }
 
+/// The modalities that decide change which epoch is kept, and nothing of the training.
+#[test]
+fn the_kept_epoch_is_the_best_on_the_modalities_that_decide() {
+    let both = || ["face", "words"].map(str::to_owned).to_vec();
+    let trained = |keep_by: Vec<String>, unimodal| {
+        result_of(move |settings| {
+            settings.training.learning_rate = 0.05;
+            settings.unimodal = unimodal;
+            settings.evaluate = vec![both()];
+            settings.training.keep_by = keep_by;
+        })
+    };
+    let (plain, by_both) = (trained(Vec::new(), false), trained(both(), false));
+    let losses = |result: &colearn_core::result::TaskResult, name| {
+        result.history.iter().map(|record| record.get(name)).collect::<Vec<_>>()
+    };
+    for name in curve::NETWORK {
+        assert_eq!(losses(&plain, name), losses(&by_both, name), "{name}");
+    }
+    assert!(losses(&plain, curve::KEEP_LOSS).iter().all(Option::is_none));
+    let deciding: Vec<f64> = losses(&by_both, curve::KEEP_LOSS).into_iter().flatten().collect();
+    let lowest = deciding.iter().copied().fold(f64::INFINITY, f64::min);
+    assert_eq!((deciding.len(), deciding[by_both.best_epoch as usize - 1]), (12, lowest));
+    assert!((by_both.metrics["valid/loss@face+words"] - lowest).abs() < 1e-6);
+    assert_ne!(by_both.best_epoch, plain.best_epoch, "with one best epoch for both this shows nothing");
+    assert_ne!(by_both.weights_digest, plain.weights_digest);
+    // A unimodal network sees nothing else.
+    let unimodal = trained(both(), true);
+    assert!(losses(&unimodal, curve::KEEP_LOSS).iter().all(Option::is_none));
+}
+
 #[test]
 fn subsets_are_evaluated_beside_the_primary_modality() {
     let subsets = |settings: &mut NetworkSettings| {
@@ -167,7 +200,7 @@ fn subsets_are_evaluated_beside_the_primary_modality() {
     for name in metric::CLASSIFICATION {
         assert_eq!(result.metrics[name], plain.metrics[name]);
     }
-    assert_eq!(result.metrics.len(), 4 * 4);
+    assert_eq!(result.metrics.len(), 4 * 2 * metric::CLASSIFICATION.len());
     let accuracy = |subset: &str| result.metrics[&format!("accuracy@{subset}")];
     // The voice carries no information; the face carries information of its own.
     assert!(accuracy("voice") < 0.5, "{:?}", result.metrics);
@@ -178,7 +211,7 @@ fn subsets_are_evaluated_beside_the_primary_modality() {
         subsets(settings);
         settings.unimodal = true;
     });
-    assert_eq!(unimodal.metrics["accuracy@face+words"], unimodal.metrics["accuracy"]);
+    assert_eq!(unimodal.metrics.len(), 2 * metric::CLASSIFICATION.len(), "it sees no other modality");
 
     let unknown = member(1, |settings| settings.evaluate = vec![vec!["faces".to_owned()]]);
     let failure = train(&[unknown]).failed.into_values().next().unwrap();

@@ -48,6 +48,8 @@ pub enum Kind {
     Text,
     /// A list of non-empty sets of modalities; at most [`MAX_SUBSETS`].
     Subsets,
+    /// A set of modalities, which may be empty.
+    Modalities,
 }
 
 /// A bound of a number's range.
@@ -72,7 +74,7 @@ pub enum Preset {
     Number(f64),
     /// The default of a [`Kind::Word`].
     Word(&'static str),
-    /// The default of [`Kind::Subsets`]: no subsets.
+    /// The default of [`Kind::Subsets`] and [`Kind::Modalities`]: none.
     Empty,
 }
 
@@ -172,6 +174,7 @@ impl fmt::Display for Kind {
             Self::Modality => f.write_str("the name of a modality"),
             Self::Text => f.write_str("a text"),
             Self::Subsets => f.write_str("a list of lists of modalities"),
+            Self::Modalities => f.write_str("a list of modalities"),
         }
     }
 }
