@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -225,7 +226,7 @@ def residual_variance(values: list[np.ndarray]) -> tuple[str, float | None, floa
     """Reason, mean square, and the p-values of Bartlett's test and of the F-test of the baseline."""
     replicates = min((len(row) for row in values), default=0)
     if len(values) < 2 or replicates < MIN_PAIRS:
-        return "too_few_seeds", None, None, None
+        return "too_few_replicates", None, None, None
     table = np.array(values)
     largest = float(np.abs(table).max())
     residuals = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
@@ -273,7 +274,7 @@ class Group:
 
     def check(self, checks: Checks, place: str, said: dict[str, Any]) -> None:
         found = {
-            "compared": len(self.pairs), "complete": self.replicates, "confidence": self.confidence,
+            "compared": len(self.pairs), "replicates": self.replicates, "confidence": self.confidence,
             "method": self.method, "reason": self.reason, "critical": self.critical, "degrees": self.degrees,
             "mean_square": self.mean_square, "bartlett_p": self.bartlett, "baseline_p": self.baseline,
         }  # fmt: skip
@@ -501,7 +502,13 @@ COLUMNS = {
 
 def read_csv(path: Path) -> Iterator[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+        for record in csv.DictReader(file):
+            yield {plain(name): plain(cell) for name, cell in record.items()}
+
+
+def plain(text: str) -> str:
+    """Text without the apostrophe that keeps a spreadsheet from evaluating it."""
+    return re.sub(r"^'(?=\s*[=+@＝＋－＠-])", "", text)
 
 
 def check_csv(checks: Checks, document: dict[str, Any], path: Path) -> None:

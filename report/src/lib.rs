@@ -27,6 +27,8 @@ pub use cells::{heading_and_rows, metric_heading, row_names, setting_columns, su
 pub use error::ReportError;
 pub use folder::write;
 pub use long::{Long, Records};
+#[cfg(feature = "parquet")]
+pub use parquet::predictions_parquet;
 pub use reference::{Matched, Published, Reference, ReferenceError};
 pub use report_data::{FailureNote, Material, Provenance, Record};
 pub use select::{Selection, UnknownName};

@@ -6,15 +6,16 @@ use colearn_core::{
 };
 
 use super::{
-    Chart,
+    Chart, STROKE,
     axes::{self, Area},
-    axis_title, file_name,
+    axis_title, file_name, single,
     swept::{Swept, SweptLine},
 };
 use crate::{
     cells::{count, label, metric_heading, replicate_noun},
     numbers::Numbers,
     reference::{Matched, Published},
+    report_data::Material,
     svg::{Canvas, Glyph, Ink, Legend, Scale},
 };
 
@@ -55,6 +56,7 @@ impl Frame {
 
 /// Draws one metric.
 pub(super) fn chart(
+    material: &Material,
     table: &ResultsTable,
     swept: &Swept<'_>,
     name: &str,
@@ -72,7 +74,8 @@ pub(super) fn chart(
     let mut means: Vec<f64> = summaries.iter().map(|summary| summary.mean).collect();
     means.extend(baseline_mean);
     means.extend(rows().filter_map(|(_, row)| said(row)).chain(published_baseline).map(|it| it.mean));
-    let ends: Vec<f64> = summaries.iter().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
+    let mut ends: Vec<f64> = summaries.iter().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
+    ends.extend(rows().flat_map(|(_, row)| single(material, row, name)));
     let (low, high) = axes::range(&means, &ends, metric::bounds(name));
 
     // If there are more lines than distinguishable colours, only that of the configuration that is best on validation
@@ -131,6 +134,13 @@ pub(super) fn chart(
             true if is_best(line) => Ink::ACCENT,
             true => Ink::Grid,
         };
+        for (at, row) in line.points.iter().filter(|_| !many) {
+            let at = x.place(*at);
+            for value in single(material, row, name) {
+                let place = y.place_within(value);
+                canvas.line((at - STROKE, place), (at + STROKE, place), Ink::Muted, 1.2, "");
+            }
+        }
         draw(&mut canvas, line, (name, Numbers::of(table)), (&x, &y), ink, !many || is_best(line));
     }
     for (at, row) in rows() {

@@ -11,7 +11,10 @@ mod swept;
 
 use std::collections::BTreeSet;
 
-use colearn_core::{result::metric, table::ResultsTable};
+use colearn_core::{
+    result::metric,
+    table::{ConfigurationRow, ResultsTable},
+};
 
 use crate::{
     cells::{averaged_over, metric_heading, names_modalities, percent, replicate_noun},
@@ -58,7 +61,7 @@ impl Charts {
     /// Draws all charts.
     pub(crate) fn of(material: &Material, table: &ResultsTable, published: Option<&Matched>) -> Self {
         let mut charts = Self {
-            metrics: metrics(table, published),
+            metrics: metrics(material, table, published),
             subsets: subsets::group(table),
             confusions: confusion::group(material, table),
             curves: curves::group(material, table),
@@ -91,7 +94,7 @@ impl Charts {
     }
 }
 
-fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
+fn metrics(material: &Material, table: &ResultsTable, published: Option<&Matched>) -> Group {
     let mut caption = format!(
         "Mean over the {}{}{}, with its {} % interval.",
         averaged_over(table),
@@ -113,8 +116,8 @@ fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
     let charts = shown
         .into_iter()
         .map(|name| match &swept {
-            Some(swept) => lines::chart(table, swept, name, published),
-            None => dots::chart(table, name, published),
+            Some(swept) => lines::chart(material, table, swept, name, published),
+            None => dots::chart(material, table, name, published),
         })
         .collect();
     if let Some(swept) = &swept {
@@ -125,6 +128,9 @@ fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
             dots::MAX_ROWS,
             table.configurations.len()
         ));
+    }
+    if table.configurations.iter().any(|row| (2..=MAX_SINGLE).contains(&row.n)) {
+        caption.push_str(&format!(" Short strokes are single {}s.", replicate_noun(table)));
     }
     if table.configurations.iter().any(|row| (2..=3).contains(&row.n)) {
         caption.push_str(&format!(
@@ -137,6 +143,19 @@ fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
         caption.push_str(&format!(" No result has {}.", names.join(", ")));
     }
     Group { charts, caption }
+}
+
+/// The largest number of results of a row that are drawn one by one.
+const MAX_SINGLE: usize = 10;
+/// Half the length of the stroke of a single result.
+const STROKE: f64 = 3.5;
+
+/// The single results of a row, if they are few: an interval of five says little about where they are.
+fn single(material: &Material, row: &ConfigurationRow, name: &str) -> Vec<f64> {
+    if !(2..=MAX_SINGLE).contains(&row.n) {
+        return Vec::new();
+    }
+    material.results_of(row).iter().filter_map(|result| result.metrics.get(name).copied()).collect()
 }
 
 /// The axis title of this metric, for an axis of this length.

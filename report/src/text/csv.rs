@@ -121,7 +121,7 @@ fn of_rows<'t>(table: &ResultsTable, rows: impl Iterator<Item = &'t Configuratio
 }
 
 /// The text of records of equal length.
-pub(super) fn written(records: impl Iterator<Item = Vec<String>>) -> String {
+pub(crate) fn written(records: impl Iterator<Item = Vec<String>>) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for record in records {
         writer.write_record(&record).expect("records of equal length written to memory");

@@ -16,5 +16,5 @@ pub(crate) use curves::curves;
 pub(crate) use json::SCHEMA;
 pub use json::json;
 pub use latex::latex;
-pub(crate) use markdown::line as markdown_line;
 pub use markdown::markdown;
+pub(crate) use markdown::{escape as markdown_escape, line as markdown_line};

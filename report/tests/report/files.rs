@@ -148,7 +148,7 @@ fn json_keeps_its_keys() {
     }
     assert_eq!(compared["wilcoxon_p"], Value::Null, "four pairs are too few for it");
     let judged = &json["judged"]["accuracy"][0];
-    assert_eq!((&judged["compared"], &judged["complete"]), (&7.into(), &3.into()), "{judged}");
+    assert_eq!((&judged["compared"], &judged["replicates"]), (&7.into(), &3.into()), "{judged}");
     // Loss is worse when it is higher.
     assert!(rows[0]["comparisons"]["loss"]["mean_difference"].as_f64() > Some(0.0));
     assert_eq!(rows[0]["comparisons"]["loss"]["verdict"], "NCL");

@@ -21,6 +21,7 @@ fn material(points: Vec<Point>) -> Material {
     let source = "name: net\ndataset: d\nprimary: p\nseeds: [0, 1, 2, 3, 4]";
     let mut sweep = Sweep::parse(source, "sweep.yaml").unwrap_or_else(|errors| panic!("{errors}")).sweep;
     sweep.report.metrics = ["r2", "rmse", "tokens/s"].map(str::to_owned).to_vec();
+    sweep.report.matched = false;
     sweep.parameters = points[0].0.iter().map(|(name, _)| (*name).to_owned()).collect();
     let mut outcomes = HashMap::new();
     sweep.configurations = points

@@ -107,8 +107,18 @@ fn bounds(table: &ResultsTable) -> Map<String, Value> {
 /// The sweep as it was resolved, without its configurations.
 fn definition(sweep: &Sweep) -> Value {
     // A new part of a sweep does not compile until it is exported.
-    let Sweep { name: _, parameters, configurations: _, seeds, report, retries, checkpoint, schedule, needs } =
-        sweep;
+    let Sweep {
+        name: _,
+        parameters,
+        configurations: _,
+        seeds,
+        report,
+        retries,
+        checkpoint,
+        keep,
+        schedule,
+        needs,
+    } = sweep;
     let ReportSettings {
         metrics,
         confidence,
@@ -140,6 +150,7 @@ fn definition(sweep: &Sweep) -> Value {
             "max_backoff": retries.max_backoff.as_secs_f64(),
         },
         "checkpoint": checkpoint,
+        "keep": keep,
         "schedule": schedule,
         "needs": needs,
     })
