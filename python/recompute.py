@@ -434,7 +434,7 @@ def check_chosen(checks: Checks, document: dict[str, Any]) -> None:
     for said in document["chosen"]:
         choices = found.get(said["compared_with"], {})
         place = f"chosen against {said['compared_with']}"
-        checks.equal(f"{place} replicates", said["replicates"], {label(key): row["id"] for key, row in choices.items()})
+        checks.equal(f"{place} picks", said["picks"], {label(key): row["id"] for key, row in choices.items()})
         times = {row["id"]: 0 for row in rows}
         for row in choices.values():
             times[row["id"]] += 1

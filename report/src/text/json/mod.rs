@@ -182,12 +182,12 @@ fn configuration(table: &ResultsTable, row: &ConfigurationRow, published: Option
 
 /// What is chosen among the configurations that are compared with one baseline.
 fn chosen(table: &ResultsTable, chosen: &ChosenRow) -> Value {
-    let ChosenRow { baseline, by, choices, replicates, row } = chosen;
+    let ChosenRow { baseline, by, choices, picks, row } = chosen;
     json!({
         "compared_with": baseline,
         "by": by,
         "choices": choices,
-        "replicates": replicates,
+        "picks": picks,
         "n": row.n,
         "expected": row.expected,
         "state": row.state,
