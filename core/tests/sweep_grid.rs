@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use colearn_core::{
     settings::{ModelSettings, NetworkSettings, Shuffle},
-    sweep::{Configuration, Parsed, Plan, Sweep},
+    sweep::{Configuration, Kept, Parsed, Plan, Sweep},
 };
 use serde_json::{Value, json};
 
@@ -478,6 +478,17 @@ fn a_reference_is_optional_in_a_journaled_sweep() {
     let read: colearn_core::sweep::Sweep =
         serde_json::from_value(serde_json::to_value(&with).unwrap()).unwrap();
     assert_eq!(read, with);
+}
+
+/// Sweeps from older journals have no such key.
+#[test]
+fn kept_files_are_optional_and_no_part_of_a_configuration() {
+    let default = parse("").sweep;
+    assert!(default.keep.is_empty() && !serde_json::to_string(&default).unwrap().contains("keep\":["));
+    let both = parse("keep: [weights, predictions]");
+    assert_eq!(both.sweep.keep, Kept::ALL.into());
+    assert_eq!(both.sweep.configurations, default.configurations);
+    assert!(Plan::of(&both, 2).to_string().contains("\nkeeps: predictions and weights of each task\n"));
 }
 
 /// Sweeps from older journals have no such key.

@@ -1,6 +1,7 @@
 //! Commands that use a coordinator, one file per subject.
 
 mod columns;
+mod compare;
 mod json;
 mod labels;
 mod logs;
@@ -18,11 +19,13 @@ mod workers;
 use crate::client::Client;
 
 pub(crate) use self::{
+    compare::compare,
     labels::moment,
     logs::logs,
     operate::{cancel, extend, pause, priority, remove, retry},
     pages::{sweep as get_sweep, workers as all_workers},
-    results::{failure_note, fetch_results, own_provenance, results},
+    resolve::pairs as find_tasks,
+    results::{Fetched, failure_note, fetch_results, own_provenance, results},
     status::{exit_of, follow, list, status, watch},
     submit::{read_sweep_file, submit, submit_to},
     tasks::tasks,

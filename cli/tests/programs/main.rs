@@ -14,6 +14,7 @@ mod environment;
 mod exports;
 mod gpus;
 mod import;
+mod kept;
 mod kinds;
 mod lab;
 mod only_its_own;

@@ -27,8 +27,8 @@ mod sections;
 mod vocabulary;
 
 pub use definition::{
-    Adjustment, CheckpointSettings, Configuration, Order, ReportSettings, RetrySettings, ScheduleSettings,
-    Sweep,
+    Adjustment, CheckpointSettings, Configuration, Kept, Order, ReportSettings, RetrySettings,
+    ScheduleSettings, Sweep,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, SourcePlace};
 pub use draws::{DrawStage, PlannedDraws, PlannedDropout};

@@ -9,7 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    definition::{CheckpointSettings, ReportSettings, RetrySettings, ScheduleSettings, Sweep},
+    definition::{CheckpointSettings, Kept, ReportSettings, RetrySettings, ScheduleSettings, Sweep},
     draws::PlannedDraws,
     parse::Parsed,
 };
@@ -62,6 +62,8 @@ pub struct Plan {
     pub retries: RetrySettings,
     /// Settings for checkpoints.
     pub checkpoint: CheckpointSettings,
+    /// The files that each task keeps.
+    pub keep: BTreeSet<Kept>,
     /// Order and priority of the tasks.
     pub schedule: ScheduleSettings,
 }
@@ -195,6 +197,7 @@ impl Plan {
             report: sweep.report.clone(),
             retries: sweep.retries.clone(),
             checkpoint: sweep.checkpoint,
+            keep: sweep.keep.clone(),
             schedule: sweep.schedule,
         }
     }
@@ -339,6 +342,10 @@ impl fmt::Display for Plan {
             }
             0 => writeln!(f, "checkpoints: none")?,
             epochs => writeln!(f, "checkpoints: every {}", counted(u64::from(epochs), "epoch"))?,
+        }
+        if !self.keep.is_empty() {
+            let words: Vec<&str> = self.keep.iter().map(|kept| kept.as_str()).collect();
+            writeln!(f, "keeps: {} of each task", words.join(" and "))?;
         }
         if let Some(needs) = needs_text(&self.needs) {
             writeln!(f, "needs: a slot with {needs}")?;

@@ -67,6 +67,7 @@ fn sweep(configurations: u64, seeds: u64) -> Sweep {
             max_backoff: Duration::ZERO,
         },
         checkpoint: CheckpointSettings::default(),
+        keep: Default::default(),
         schedule: Default::default(),
         needs: Default::default(),
     }

@@ -27,7 +27,7 @@ const LEFT: f64 = 14.0;
 /// The largest number of configurations that are drawn.
 pub(super) const MAX_ROWS: usize = 40;
 
-/// Draws one metric, the best configuration first.
+/// Draws one metric, in the order of the means.
 pub(super) fn chart(
     material: &Material,
     table: &ResultsTable,

@@ -15,7 +15,7 @@ use crate::{
     cells::{count, label, metric_heading, replicate_noun},
     numbers::Numbers,
     reference::{Matched, Published},
-    report_data::{Material, best},
+    report_data::Material,
     svg::{Canvas, Glyph, Ink, Legend, Scale},
 };
 
@@ -78,18 +78,22 @@ pub(super) fn chart(
     ends.extend(rows().flat_map(|(_, row)| single(material, row, name)));
     let (low, high) = axes::range(&means, &ends, metric::bounds(name));
 
-    // If there are more lines than distinguishable colours, only the best line has a colour.
+    // If there are more lines than distinguishable colours, only that of the configuration that is best on validation
+    // has a colour.
     let many = swept.lines.len() > Ink::SERIES;
-    let best_id = best(table, name).map(|row| row.id);
+    let best_id = table.chosen_row().map(|row| row.id);
     let is_best = |line: &SweptLine<'_>| line.points.iter().any(|(_, row)| Some(row.id) == best_id);
     let partial = summaries.len() < rows().count() || rows().any(|(_, row)| row.state != RowState::Complete);
 
     let mut legend = Legend::default();
     if many {
-        if let Some(line) = swept.lines.iter().find(|line| is_best(line)) {
-            legend.add(Glyph::Line(Ink::ACCENT), format!("best: {}", line.name));
+        let best = swept.lines.iter().find(|line| is_best(line));
+        if let Some(line) = best {
+            legend.add(Glyph::Line(Ink::ACCENT), format!("best on validation: {}", line.name));
         }
-        legend.add(Glyph::Line(Ink::Grid), format!("{} other combinations", swept.lines.len() - 1));
+        let (others, other) =
+            (swept.lines.len() - usize::from(best.is_some()), if best.is_some() { "other " } else { "" });
+        legend.add(Glyph::Line(Ink::Grid), format!("{others} {other}combinations"));
     } else {
         for (index, line) in swept.lines.iter().enumerate() {
             let text = if line.name.is_empty() { "mean" } else { &line.name };

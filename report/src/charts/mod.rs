@@ -18,10 +18,13 @@ use colearn_core::{
 
 use crate::{
     cells::{averaged_over, metric_heading, names_modalities, percent, replicate_noun},
+    meaning::names_validation,
     reference::Matched,
     report_data::Material,
     svg::{Canvas, fitted},
 };
+
+pub(crate) use confusion::roles;
 
 /// A chart with its title.
 pub(crate) struct Chart {
@@ -95,7 +98,13 @@ fn metrics(material: &Material, table: &ResultsTable, published: Option<&Matched
     let mut caption = format!(
         "Mean over the {}{}{}, with its {} % interval.",
         averaged_over(table),
-        if table.is_of_networks() { " on the test split, primary modality alone" } else { "" },
+        match table.is_of_networks() {
+            true if names_validation(table) => {
+                " on the test split, or with valid/ on the validation split, primary modality alone"
+            }
+            true => " on the test split, primary modality alone",
+            false => "",
+        },
         if names_modalities(table) { " or the modalities in brackets" } else { "" },
         percent(table.confidence)
     );
@@ -115,7 +124,7 @@ fn metrics(material: &Material, table: &ResultsTable, published: Option<&Matched
         caption.push_str(&swept.note());
     } else if table.configurations.len() > dots::MAX_ROWS {
         caption.push_str(&format!(
-            " The best {} of {} configurations; all are in the table.",
+            " The first {} of {} configurations in the order of their means; all are in the table.",
             dots::MAX_ROWS,
             table.configurations.len()
         ));
@@ -157,12 +166,18 @@ fn axis_title(table: &ResultsTable, name: &str, length: f64) -> String {
         return fitted(&metric_heading(table, name), room) + &hint;
     }
     let regression = table.is_regression();
-    let hint = match metric::split(name).0 {
+    let plain = metric::split(name).0;
+    let hint = match metric::of_validation(plain).unwrap_or(plain) {
         metric::LOSS if regression => "MAE, lower is better",
         metric::LOSS | metric::MAE => "lower is better",
         metric::ACCURACY if regression => "share of equal sign",
         metric::ACCURACY => "share of samples",
         metric::ACCURACY_7 => "share of samples, 7 classes",
+        metric::ACCURACY_5 => "share of samples, 5 classes",
+        metric::F_SCORE => "by true support",
+        metric::F_SCORE_AUTHORS => "by predictions",
+        metric::F_SCORE_MACRO => "mean of classes",
+        metric::BALANCED_ACCURACY => "mean recall",
         _ => return metric::split(name).0.to_owned(),
     };
     format!("{} ({hint})", metric::split(name).0)

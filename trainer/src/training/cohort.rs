@@ -14,6 +14,7 @@ use super::{
     batches::Batches,
     checkpoints::Checkpoints,
     evaluation::{Evaluation, Evaluations, evaluate, to_vec},
+    kept::KeptFiles,
     network::Network,
     plan::Plan,
     progress::Progress,
@@ -215,6 +216,7 @@ impl<'a> Cohort<'a> {
             }
         }
         let plans = self.plans();
+        let kept = KeptFiles::of(&self.members, &done, &self.network, self.source, self.checkpoints.store());
         let on = |split| Evaluations::of(self.network.model.as_ref(), self.source, split, &plans);
         let (test, valid) = (on(self.source.test()), on(self.source.valid()));
         let losses: Vec<f64> =
@@ -228,13 +230,14 @@ impl<'a> Cohort<'a> {
             // On a subset that decided nothing the validation loss may be infinite, which is no number to report.
             let valid = valid.filter(|(_, value)| value.is_finite());
             metrics.extend(valid.map(|(name, value)| (metric::on_validation(&name), value)));
-            let result = TaskResult {
+            let mut result = TaskResult {
                 metrics,
                 confusion: test.alone[k].confusion(),
                 seconds: start.elapsed().as_secs_f64(),
                 device: device.to_owned(),
                 ..result(member, k as i64, &self.network, self.source)
             };
+            kept.keep(member, k, &self.network, &mut result);
             control.emit(Event::Finished { task: member.plan.task, result: Box::new(result) });
         }
         let failed: Vec<f64> =

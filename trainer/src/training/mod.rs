@@ -4,6 +4,7 @@ mod batches;
 mod checkpoints;
 mod cohort;
 mod evaluation;
+mod kept;
 mod masks;
 mod modality_dropout;
 mod network;

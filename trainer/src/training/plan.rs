@@ -1,9 +1,12 @@
 //! What a member's settings mean for a data set, or why they cannot be trained.
 
+use std::collections::BTreeSet;
+
 use colearn_core::{
     failure::{Failure, FailureReason},
     id::TaskId,
     settings::{ModalityReplacement, NetworkSettings, SettingsError, Shuffle, TrainingSettings},
+    sweep::Kept,
 };
 use colearn_trainer_protocol::Member;
 
@@ -17,6 +20,7 @@ pub(super) struct Plan {
     pub(super) settings: NetworkSettings,
     /// Epochs between two checkpoints; 0 for no checkpoints.
     pub(super) checkpoint_every_epochs: u32,
+    pub(super) keep: BTreeSet<Kept>,
     pub(super) attempt: u32,
     /// Index of the primary modality.
     pub(super) primary: usize,
@@ -66,6 +70,7 @@ impl Plan {
             task: member.task,
             settings: settings.clone(),
             checkpoint_every_epochs: member.checkpoint_every_epochs,
+            keep: member.keep.clone(),
             attempt: member.attempt,
             primary,
             subsets,
@@ -170,6 +175,7 @@ mod tests {
                 cohort_key: settings.cohort_key(),
                 settings,
                 checkpoint_every_epochs: 0,
+                keep: BTreeSet::new(),
                 attempt: 1,
                 primary: 0,
                 subsets: Vec::new(),

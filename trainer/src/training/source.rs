@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use colearn_core::settings::DataShape;
-use colearn_data_format::{Dataset, Labels, Modality, Split, Task};
+use colearn_data_format::{Dataset, Labels, Modality, Names, Split, Task};
 use tch::{Device, Kind, Tensor};
 
 use super::replacement::{FeatureStatistics, normal_quantiles};
@@ -83,6 +83,11 @@ impl DataSource {
 
     pub(super) fn modalities(&self) -> &[Modality] {
         self.dataset.modalities()
+    }
+
+    /// The names of the samples.
+    pub(super) fn names(&self) -> &Names {
+        self.dataset.names()
     }
 
     /// SHA-256 of the file.

@@ -6,6 +6,7 @@
 
 mod cohort;
 mod interruptions;
+mod kept;
 mod parked;
 mod problem;
 mod protocol;
