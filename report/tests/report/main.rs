@@ -13,6 +13,7 @@ mod recompute;
 mod reference;
 mod regression;
 mod replicates;
+mod verdicts;
 
 /// The folder of a report, read back.
 struct Written(tempfile::TempDir);

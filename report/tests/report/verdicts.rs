@@ -1,0 +1,102 @@
+//! The words for comparisons, in every output.
+
+use colearn_core::{
+    sweep::Adjustment,
+    table::{ResultsTable, TaskOutcome},
+};
+use colearn_report::{Material, next_step, summary_line, text};
+
+use crate::{Written, made_up};
+
+/// Accuracies of 0.6 and less of a baseline of 0.5, with more or less noise.
+fn material(seeds: u64) -> Material {
+    let list: Vec<String> = (0..seeds).map(|seed| seed.to_string()).collect();
+    let source = made_up::SWEEP.replace("[0, 1, 2, 3, 4]", &format!("[{}]", list.join(", ")));
+    let mut material = made_up::material(&source, |_| 0.5);
+    let ids: Vec<_> = material.sweep.configurations.iter().map(|it| it.id).collect();
+    let means = [0.3, 0.501, 0.503, 0.5, 0.6, 0.5, 0.5, 0.5];
+    for ((id, seed), outcome) in &mut material.outcomes {
+        let TaskOutcome::Done(result) = outcome else { continue };
+        let index = ids.iter().position(|it| it == id).unwrap();
+        let mut draws = made_up::Draws::new(100 * seed + index as u64);
+        result.metrics.insert("accuracy".to_owned(), means[index] + 0.012 * draws.next());
+    }
+    material
+}
+
+fn count(table: &ResultsTable, word: &str) -> usize {
+    let rows = table.configurations.iter().filter_map(|row| table.verdict(row));
+    rows.filter(|verdict| verdict.as_str() == word).count()
+}
+
+#[test]
+fn what_is_inconclusive_says_how_many_seeds_would_decide() {
+    let material = material(5);
+    let table = material.table();
+    assert_eq!((count(&table, "PCL"), count(&table, "NCL"), count(&table, "equivalent")), (1, 1, 0));
+    let step = next_step(&table).unwrap();
+    assert!(step.starts_with("5 of 7 comparisons in accuracy are inconclusive; as it looks, "), "{step}");
+    assert!(step.contains(" seeds would decide the first of them"), "{step}");
+    assert!(step.ends_with(": add seeds, then `colearn extend iemocap-bi-eflstm FILE`"), "{step}");
+    let line = summary_line(&table);
+    assert!(line.contains("with its 95 % interval for all 7 comparisons at once ("), "{line}");
+    assert!(line.contains("; PCL better, NCL worse, else inconclusive"), "{line}");
+
+    let report = Written::new(&material);
+    let page = report.page();
+    assert!(page.contains("1 PCL, 0 equivalent, 5 inconclusive, 1 NCL"), "{page}");
+    for said in ["<th>seeds needed</th>", "<th>adjusted p</th>", "verdict inconclusive\">inconclusive</span>"]
+    {
+        assert!(page.contains(said), "{said}");
+    }
+    assert!(page.contains("colearn extend") && !page.contains("Wilcoxon"), "five seeds are too few for it");
+    assert!(report.file("results.md").contains("5 of 7 comparisons in accuracy are inconclusive"));
+    // One stroke for each result of each level.
+    let strokes = report.file("plots/accuracy.svg").matches("stroke-width=\"1.2\"").count();
+    assert_eq!(strokes, 7 * 5);
+}
+
+#[test]
+fn a_margin_makes_small_differences_equivalent() {
+    let mut material = material(5);
+    material.sweep.report.margin.insert("accuracy".to_owned(), 0.2);
+    let table = material.table();
+    assert_eq!((count(&table, "equivalent"), count(&table, "inconclusive"), next_step(&table)), (5, 0, None));
+    assert!(
+        summary_line(&table).contains("; PCL better, NCL worse, equivalent within ±0.2, else inconclusive")
+    );
+    let markdown = text::markdown(&table, None);
+    let negligible = markdown.lines().find(|line| line.contains("PCL +")).unwrap();
+    assert!(negligible.contains("] within margin |"), "{negligible}");
+    assert!(!markdown.lines().find(|line| line.contains("NCL -")).unwrap().contains("within margin"));
+    let page = Written::new(&material).page();
+    assert!(page.contains("<span class=\"verdict pcl\">PCL within margin</span>"), "{page}");
+    assert!(page.contains("<span class=\"verdict equivalent\">equivalent</span>"));
+    let latex = text::latex(&table);
+    assert!(latex.contains("equivalent within $\\pm$0.2"), "{latex}");
+}
+
+#[test]
+fn without_adjustment_each_comparison_is_judged_alone() {
+    let mut material = material(5);
+    let all = material.table();
+    material.sweep.report.adjustment = Adjustment::None;
+    let alone = material.table();
+    assert!(summary_line(&alone).contains(" interval, for each comparison alone; PCL"));
+    let narrower = |table: &ResultsTable| text::markdown(table, None).lines().nth(2).unwrap().to_owned();
+    assert_ne!(narrower(&all), narrower(&alone));
+}
+
+#[test]
+fn no_test_is_said_in_words() {
+    let two = material(2);
+    let table = two.table();
+    assert!(table.configurations.iter().all(|row| table.verdict(row).is_none()));
+    // The last is the level that is chosen on validation.
+    assert_eq!(text::markdown(&table, None).matches("| too few seeds ").count(), 7 + 1);
+    let csv = text::csv(&table);
+    assert_eq!(csv.lines().filter(|line| line.contains(",too few seeds,")).count(), 7, "{csv}");
+    assert_eq!(next_step(&table), None);
+    let ten = Written::new(&material(7)).page();
+    assert!(ten.contains("<th>p (Wilcoxon)</th>"), "{ten}");
+}
