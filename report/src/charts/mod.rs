@@ -4,6 +4,7 @@ mod axes;
 mod confusion;
 mod curves;
 mod dots;
+mod heat;
 mod lines;
 mod panels;
 mod subsets;
@@ -101,15 +102,18 @@ fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
         .metrics
         .iter()
         .partition(|name| table.configurations.iter().any(|row| row.metrics.contains_key(*name)));
-    let charts = shown
-        .into_iter()
+    let heat = heat::Heat::of(table);
+    let mut charts: Vec<Chart> = shown
+        .iter()
         .map(|name| match &swept {
             Some(swept) => lines::chart(table, swept, name, published),
             None => dots::chart(table, name, published),
         })
         .collect();
+    charts.extend(heat.iter().flat_map(|heat| shown.iter().flat_map(|name| heat.charts(table, name))));
     if let Some(swept) = &swept {
         caption.push_str(&swept.note());
+        caption.push_str(&heat.map(|heat| heat.note()).unwrap_or_default());
     } else if table.configurations.len() > dots::MAX_ROWS {
         caption.push_str(&format!(
             " The best {} of {} configurations; all are in the table.",
