@@ -20,8 +20,9 @@ from colearn import SPLITS, check, divide, fit_steps, metadata, standardise, wri
 from colearn import DatasetError as PrepareError  # noqa: E402
 
 __all__ = [
-    "PROPORTIONS", "SPLITS", "PrepareError", "Progress", "Report", "add_out", "at_least", "check", "finish", "finite_mean",
-    "fold_paths", "make_finite", "metadata", "pad_front", "parser", "published_split", "seeded_split", "shapes", "standardise", "write",
+    "PROPORTIONS", "SPLITS", "PrepareError", "Progress", "Report", "add_out", "at_least", "check", "finish",
+    "finite_mean", "fit_steps", "fold_paths", "make_finite", "metadata", "pad_front", "parser", "published_split",
+    "seeded_split", "shapes", "standardise", "write",
 ]  # fmt: skip
 
 # The proportions of the paper's authors for IEMOCAP: a quarter is held out, half of it for validation and half for
@@ -143,7 +144,7 @@ def make_finite(array: np.ndarray, what: str, report: Report) -> np.ndarray:
 
 
 def finite_mean(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The mean of [rows, features] over the finite values of each feature; and which features have none (the mean is 0).
+    """The mean of [rows, features] over the finite values of each feature, and which features have none, with mean 0.
 
     A value that is NaN or infinite is a measurement that failed. As a 0 it would pull the mean towards zero.
     """

@@ -195,5 +195,6 @@ def read(name: str, sequence: Sequence, video: str, columns: list[int] | None, r
                 f"{sequence.path} has columns 0 to {features.shape[1] - 1}; {max(columns)} was asked for"
             )
         features = features[:, columns]
-    report.count(f"{name} values that are NaN or infinite and left out of the means", int((~np.isfinite(features)).sum()))
+    invalid = int((~np.isfinite(features)).sum())
+    report.count(f"{name} values that are NaN or infinite and left out of the means", invalid)
     return Rows(rows.intervals, features)

@@ -331,9 +331,9 @@ def arguments_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     pickle.add_argument(
         "--padding", choices=("auto", "mask", "zeros", "front", "end"), default="auto",
-        help="where the features are padded; mask: what the attention mask in text_bert leaves out; zeros: at the end if "
-        "more than a tenth of all steps is zero there, else in front; auto: mask if there is a text_bert, else zeros, "
-        "except in MMSA's form, where zeros do not tell padding",
+        help="where the features are padded; mask: in the steps that the attention mask in text_bert leaves out; "
+        "zeros: at the end if more than a tenth of all steps is zero there, else in front; auto: mask if there is a "
+        "text_bert, else zeros, except in MMSA's form, where zeros do not tell padding",
     )  # fmt: skip
     pickle.add_argument(
         "--classes", type=two_names, metavar="NAME,NAME",

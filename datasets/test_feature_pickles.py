@@ -154,7 +154,8 @@ class MmsaTest(MosiTest):
                     np.testing.assert_allclose(made[20 - kept :], content[split][key][clip, length - kept : length])
                     self.assertTrue((made[: 20 - kept] == 0).all(), "BERT's embeddings of padding are not kept")
         lengths = np.concatenate([self.lengths(split) for split in self.COUNTS])
-        self.assertIn(f"steps of the 60 clips: {lengths.min()} to {lengths.max()}, median {np.median(lengths):g} (", out)
+        spread = f"{lengths.min()} to {lengths.max()}, median {np.median(lengths):g}"
+        self.assertIn(f"steps of the 60 clips: {spread} (", out)
         self.assertIn(f"6-10: {((lengths > 5) & (lengths < 11)).sum()},", out)
         self.assertIn(f"{(lengths > 20).sum()} clips are longer than 20: their last 20 steps are kept", out)
         self.assertNotIn("zeros in every step", out)
@@ -177,7 +178,7 @@ class MmsaTest(MosiTest):
 
     def test_without_text_bert_it_is_refused(self) -> None:
         path = self.without("text_bert")
-        self.assert_fails("train is in the form of MMSA and has no text_bert", "--padding zeros", arguments=("pickle", path))
+        self.assert_fails("form of MMSA and has no text_bert", "--padding zeros", arguments=("pickle", path))
         self.assert_fails("has no text_bert", arguments=("pickle", path, "--padding", "mask"))
 
     def test_zeros_by_option_say_what_is_lost(self) -> None:
@@ -201,7 +202,8 @@ class MmsaTest(MosiTest):
         for split, arrays in content.items():
             for clip, length in enumerate(self.lengths(split)):  # Padded in front, unlike text_bert.
                 arrays["audio"][clip] = np.roll(arrays["audio"][clip], 50 - length, axis=0)
-        self.assert_fails("padding by the mask of text_bert", "--padding zeros", arguments=("pickle", self.write(content)))
+        path = self.write(content)
+        self.assert_fails("padding by the mask of text_bert", "--padding zeros", arguments=("pickle", path))
 
     def test_a_stray_value_in_the_padding_is_noted(self) -> None:
         content = self.content()

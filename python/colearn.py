@@ -39,6 +39,8 @@ __all__ = [
 ]  # fmt: skip
 
 SPLITS = ("train", "valid", "test")
+# The largest header that colearn reads.
+MAX_HEADER_BYTES = 16 << 20
 # Others write `val` or `dev` where the format has `valid`.
 SPLIT_NAMES = {
     "train": "train", "training": "train", "valid": "valid", "val": "valid", "validation": "valid", "dev": "valid",
@@ -53,6 +55,7 @@ def write_dataset(
     splits: Any,
     *,
     ids: Sequence[Any] | None = None,
+    groups: Sequence[Any] | None = None,
     classes: Sequence[str] | None = None,
     regression: bool = False,
     standardize: bool = False,
@@ -68,6 +71,8 @@ def write_dataset(
     `classes` lists the class names in order. By default, names are sorted, and numbers are used as names.
     `splits` has one entry per sample: "train", "valid" or "test", for example from `divide`. It can also map these
     names to indices of samples, or to their `ids`.
+    `ids` names the samples, and `groups` says which belong together, such as by their speaker. Both are kept in the file,
+    as texts: predictions that tasks keep are listed with them.
     `standardize` scales each feature by its mean and deviation over the training samples. Steps of zeros at the ends
     of a sample are taken for padding and stay zero.
     `source`, `licence` and `preparation` are texts for the users of the data set.
@@ -79,8 +84,7 @@ def write_dataset(
     names, values = _labels(labels, classes, regression, mistakes)
     counts = {name: len(array) for name, array in arrays.items() if array is not None}
     counts["labels"] = len(values)
-    if ids is not None:
-        counts["ids"] = len(ids)
+    counts.update({name: len(given) for name, given in (("ids", ids), ("groups", groups)) if given is not None})
     if len(set(counts.values())) > 1:
         each = ", ".join(f"{name} has {count}" for name, count in counts.items())
         mistakes.append(f"the numbers of samples differ: {each}; each needs one entry per sample, in the same order")
@@ -102,6 +106,9 @@ def write_dataset(
             present = {split: present_steps(tensors[f"{split}/{name}"]) for split in SPLITS}
             standardise(tensors, name, present)
     entries = metadata(list(arrays), names, source, licence, preparation)
+    for name, given in (("ids", ids), ("groups", groups)):
+        if given is not None:
+            entries[name] = names_by_split([str(given[at]) for at in range(len(given))], members)
     if names is not None:
         known = set(tensors["train/labels"].tolist())
         unseen = [name for index, name in enumerate(names) if index not in known]
@@ -323,6 +330,12 @@ def metadata(
     }
 
 
+def names_by_split(names: Sequence[str], members: Mapping[str, Any]) -> str:
+    """The header's `ids` or `groups`: the name of each sample, in the order of its split."""
+    by_split = {split: [names[at] for at in members[split]] for split in SPLITS}
+    return json.dumps(by_split, separators=(",", ":"), ensure_ascii=False)
+
+
 def check(tensors: Mapping[str, np.ndarray], entries: Mapping[str, str]) -> None:
     """Make the checks of colearn's reader, while a message can still use the words of the data set."""
     modalities = json.loads(entries["modalities"])
@@ -337,6 +350,11 @@ def check(tensors: Mapping[str, np.ndarray], entries: Mapping[str, str]) -> None
     classes = json.loads(entries["classes"]) if entries["task"] == "classification" else None
     if classes is not None and (len(classes) < 2 or len(set(classes)) != len(classes) or "" in classes):
         raise DatasetError(f"classes {classes} should be at least two distinct names")
+    for key in ("ids", "groups"):
+        lists = json.loads(entries.get(key, "{}"))
+        for split, names in lists.items():
+            if len(names) != len(tensors[f"{split}/labels"]):
+                raise DatasetError(f"{key} has {len(names)} names for {len(tensors[f'{split}/labels'])} {split} samples")
     for split in SPLITS:
         labels = tensors[f"{split}/labels"]
         if labels.ndim != 1 or labels.dtype != (np.float32 if classes is None else np.int64):
@@ -377,6 +395,8 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], entries: Mapping[str, s
     header = {"__metadata__": dict(sorted(entries.items())), **dict(sorted(infos.items()))}
     text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
     text += b" " * (-len(text) % 8)
+    if len(text) > MAX_HEADER_BYTES:
+        raise DatasetError(f"the header is {len(text)} bytes long, at most {MAX_HEADER_BYTES}: leave ids and groups out")
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:

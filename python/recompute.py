@@ -1,8 +1,8 @@
 """Recompute every statistic of a sweep from its exported results, with scipy alone.
 
     colearn results mine --format json > results.json
-    python recompute.py results.json                     # or with the other files of a report:
-    python recompute.py results.json results.csv results-long.csv
+    python recompute.py results.json
+    python recompute.py reports/mine                     # the folder of a report: also results.csv, results-long.csv
 
 Nothing here is part of colearn: formulas and integrals are written anew, from docs/statistics.md. Prints the number of
 values that agree, and every value that does not; then the exit code is 1. Needs scipy 1.13 or later.
@@ -13,13 +13,15 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy import integrate, optimize, special, stats
+from scipy import optimize, special, stats
 
 # Relative to the larger of both values; values of the size of rounding errors are equal.
 TOLERANCE = 1e-9
@@ -29,7 +31,7 @@ MIN_PAIRS_SIGNED_RANK = 6
 POWER = 0.8
 MAX_NEEDED = 1000
 
-NODES, WEIGHTS = special.roots_legendre(160)
+NODES, WEIGHTS = special.roots_legendre(120)
 
 
 class Checks:
@@ -57,27 +59,30 @@ def two_sided(t: float, degrees: float) -> float:
     return float(min(1.0, 2 * stats.t.sf(abs(t), degrees)))
 
 
-def normal_maximum(h: np.ndarray | float, rows: int) -> float:
+def normal_maximum(h: np.ndarray, rows: int) -> np.ndarray:
     """Probability that the largest of `rows` values |Y_i - Y_0| / sqrt(2) of standard normal Y is at least h."""
-    z = 10 * NODES
-    tails = special.ndtr(z - math.sqrt(2) * h) + special.ndtr(-z - math.sqrt(2) * h)
+    z, h = 10 * NODES, math.sqrt(2) * np.asarray(h)[:, None]
+    tails = special.ndtr(z - h) + special.ndtr(-z - h)
     with np.errstate(divide="ignore"):
         beyond = -np.expm1(rows * np.log1p(-np.minimum(tails, 1)))
-    return float(10 * np.sum(WEIGHTS * stats.norm.pdf(z) * beyond))
+    return 10 * beyond @ (WEIGHTS * np.exp(-(z**2) / 2) / math.sqrt(2 * math.pi))
 
 
-def over_deviations(degrees: float, of: Callable[[float], float]) -> float:
-    """The mean of a function of S, where degrees * S^2 is chi-square distributed."""
+@lru_cache(maxsize=None)
+def deviations(degrees: float) -> tuple[np.ndarray, np.ndarray]:
+    """Values of S with their probabilities, where degrees * S^2 is chi-square distributed: Gauss-Legendre's points."""
     root = math.sqrt(degrees)
-    density = lambda s: float(stats.chi.pdf(s * root, degrees)) * root  # noqa: E731
-    # As far as the density is above 1e-35 of its largest.
-    low, high = stats.chi.ppf(1e-35, degrees) / root, stats.chi.isf(1e-35, degrees) / root
-    edges = np.linspace(low, high, 9)
-    parts = (
-        integrate.quad(lambda s: density(s) * of(s), a, b, epsabs=0, epsrel=1e-11, limit=200)[0]
-        for a, b in zip(edges, edges[1:], strict=False)
-    )
-    return float(sum(parts))
+    # As far as the density matters, in twelve parts.
+    edges = np.linspace(stats.chi.ppf(1e-40, degrees), stats.chi.isf(1e-40, degrees), 13) / root
+    half = np.diff(edges)[:, None] / 2
+    s = ((edges[:-1] + edges[1:])[:, None] / 2 + half * NODES).ravel()
+    return s, stats.chi.pdf(s * root, degrees) * root * (half * WEIGHTS).ravel()
+
+
+def over_deviations(degrees: float, of: Callable[[np.ndarray], np.ndarray]) -> float:
+    """The mean of a function of S."""
+    s, probabilities = deviations(degrees)
+    return float(np.sum(probabilities * of(s)))
 
 
 def maximum_p(t: float, rows: int, degrees: float) -> float:
@@ -112,6 +117,12 @@ def holm(p_values: list[float]) -> list[float]:
 
 def replicate_of(task: dict[str, Any]) -> tuple[str, int]:
     return json.dumps(task["replicate"], sort_keys=True), task["seed"]
+
+
+def label(key: tuple[str, int]) -> str:
+    """The name of a replicate: `3`, or `fold=0 seed=3`."""
+    values = [f"{path}={it if isinstance(it, str) else json.dumps(it)}" for path, it in json.loads(key[0]).items()]
+    return " ".join([*values, f"seed={key[1]}"]) if values else str(key[1])
 
 
 def done(row: dict[str, Any]) -> dict[tuple[str, int], dict[str, float]]:
@@ -319,15 +330,15 @@ class Group:
 
         def power(n: int) -> float:
             error = deviation / math.sqrt(n)
-            difference, room = abs(it.mean) / error, None if margin is None else margin / error
+            difference, room = abs(it.mean) / error, -math.inf if margin is None else margin / error
             differs = equivalent = 1.0
             for limit, degrees in limits(n):
-                beyond = lambda s: special.ndtr(difference - limit * s) + special.ndtr(-limit * s - difference)  # noqa: B023, E731
-                inside = lambda s: max(  # noqa: E731
-                    0.0, special.ndtr(room - limit * s - difference) - special.ndtr(-(room - limit * s) - difference)  # noqa: B023
-                ) if room is not None and room > limit * s else 0.0  # noqa: B023, E501
-                differs = min(differs, mean_power(degrees, beyond))
-                equivalent = min(equivalent, mean_power(degrees, inside))
+                s, probabilities = deviations(degrees)
+                beyond = special.ndtr(difference - limit * s) + special.ndtr(-limit * s - difference)
+                left = np.maximum(room - limit * s, 0.0)
+                inside = special.ndtr(left - difference) - special.ndtr(-left - difference)
+                differs = min(differs, float(np.sum(probabilities * beyond)))
+                equivalent = min(equivalent, float(np.sum(probabilities * inside)))
             return max(differs, equivalent)
 
         if said is None:
@@ -335,12 +346,6 @@ class Group:
         else:
             decides = power(said) < POWER - 1e-3 or (said - 1 > it.n and power(said - 1) >= POWER + 1e-3)
         it.expected["pairs_needed"] = f"another number than {said}" if decides else said
-
-
-def mean_power(degrees: float, of: Callable[[float], float]) -> float:
-    root = math.sqrt(degrees)
-    s = np.linspace(stats.chi.ppf(1e-9, degrees), stats.chi.isf(1e-9, degrees), 2001) / root
-    return float(integrate.simpson(stats.chi.pdf(s * root, degrees) * root * np.array([of(at) for at in s]), x=s))
 
 
 # -- the document ----------------------------------------------------------------------------------------------------
@@ -375,13 +380,17 @@ def check_document(checks: Checks, document: dict[str, Any]) -> None:
             groups = compared.setdefault(name, {})
             groups.setdefault(row["compared_with"], []).append((f"{place} {name}", pairs))
     for name, of_baseline in compared.items():
-        question = {
-            "confidence": confidence,
-            "higher_is_better": document["directions"][name] == "higher",
-            "margin": report["margin"].get(name),
-            "simultaneous": report["adjustment"] == "simultaneous",
-        }
-        check_family(checks, name, list(of_baseline.values()), question, document)
+        check_family(checks, name, list(of_baseline.values()), question_of(document, name), document)
+
+
+def question_of(document: dict[str, Any], name: str) -> dict[str, Any]:
+    report = document["definition"]["report"]
+    return {
+        "confidence": report["confidence"],
+        "higher_is_better": document["directions"][name] == "higher",
+        "margin": report["margin"].get(name),
+        "simultaneous": report["adjustment"] == "simultaneous",
+    }
 
 
 def check_family(
@@ -407,6 +416,78 @@ def check_family(
                 checks.equal(f"{place} verdict", pairs.said["verdict"], verdict)
 
 
+def check_chosen(checks: Checks, document: dict[str, Any]) -> None:
+    """The best configuration by its mean, and at each replicate the one that is best on validation."""
+    by, report, rows = document["choose_by"], document["definition"]["report"], document["configurations"]
+    sign = 1 if document["directions"].get(by, "higher") == "higher" else -1
+    means = [(sign * row["metrics"][by]["mean"], row["id"]) for row in rows if by in row["metrics"]]
+    complete = means and len(means) == sum(row["n"] > 0 for row in rows)
+    best = max(means, key=lambda it: it[0])[1] if complete else None
+    checks.equal("best", document["best"], best)
+    found = {}
+    for baseline in rows if by is not None else ():
+        candidates = [row for row in rows if row["compared_with"] == baseline["id"]]
+        choices = choose(candidates, by, sign) if len(candidates) > 1 else None
+        if choices:
+            found[baseline["id"]] = choices
+    checks.equal("chosen", [it["compared_with"] for it in document["chosen"]], list(found))
+    for said in document["chosen"]:
+        choices = found.get(said["compared_with"], {})
+        place = f"chosen against {said['compared_with']}"
+        checks.equal(f"{place} picks", said["picks"], {label(key): row["id"] for key, row in choices.items()})
+        times = {row["id"]: 0 for row in rows}
+        for row in choices.values():
+            times[row["id"]] += 1
+        checks.equal(f"{place} choices", {it["id"]: it["times"] for it in said["choices"]}, {k: n for k, n in times.items() if n})
+        checks.equal(f"{place} n", said["n"], len(choices))
+        results = {key: done(row)[key] for key, row in choices.items()}
+        names = common(list(results.values()))
+        checks.equal(f"{place} metrics", sorted(said["metrics"]), sorted(names))
+        baseline = done(next(row for row in rows if row["id"] == said["compared_with"]))
+        both = [key for key in results if key in baseline]
+        for name in names:
+            values = [result[name] for result in results.values()]
+            bounds = document["bounds"].get(name)
+            check_summary(checks, f"{place} {name}", said["metrics"][name], values, report["confidence"], bounds)
+        for name, comparison in said["comparisons"].items():
+            pairs = Pairs(comparison, {key: (results[key][name], baseline[key][name]) for key in both}, report["confidence"])
+            for test in ("t_p", "wilcoxon_p"):
+                pairs.expected[f"{test}_holm"] = pairs.expected[test]
+            Group([pairs], 1, report["confidence"]).judge(question_of(document, name))
+            low, high = document["bounds"].get(name, (None, None))
+            pairs.check(checks, f"{place} {name}", None if low is None or high is None else high - low)
+            if comparison["verdict"] is not None:
+                checks.equal(f"{place} {name} verdict", comparison["verdict"], getattr(pairs, "verdict", None))
+
+
+def choose(candidates: list[dict[str, Any]], by: str, sign: int) -> dict[tuple[str, int], dict[str, Any]] | None:
+    """The best candidate at each replicate of which all outcomes are known; None if a result lacks the metric."""
+    known = [{replicate_of(it): it for it in row["tasks"] if it["status"] in ("done", "failed")} for row in candidates]
+    choices = {}
+    for key in sorted(set().union(*known)):
+        if not all(key in tasks for tasks in known):
+            continue
+        trained = [(row, tasks[key]["metrics"]) for row, tasks in zip(candidates, known, strict=True) if tasks[key]["metrics"]]
+        if any(by not in metrics for _, metrics in trained):
+            return None
+        if trained:
+            choices[key] = max(trained, key=lambda it: sign * it[1][by])[0]
+    return choices
+
+
+def check_classes(checks: Checks, document: dict[str, Any]) -> None:
+    """The F1 of each class, from the confusion matrices."""
+    for row in document["configurations"]:
+        matrices = [np.array(task["confusion"]) for task in row["tasks"] if task["status"] == "done" and task["confusion"]]
+        for at, said in enumerate(row["class_f1"]):
+            right = [matrix[at, at] for matrix in matrices]
+            total = [matrix[at].sum() + matrix[:, at].sum() for matrix in matrices]
+            values = [float(2 * tp / n) if n else 0.0 for tp, n in zip(right, total, strict=True)]
+            place = f"{row['name']} F1 of {said['class']}"
+            check_summary(checks, place, said["f1"], values, document["definition"]["report"]["confidence"], (0, 1))
+            checks.equal(f"{place} support", said["support"], int(sum(matrix[at].sum() for matrix in matrices)))
+
+
 # -- the other files -------------------------------------------------------------------------------------------------
 
 COLUMNS = {
@@ -419,12 +500,18 @@ COLUMNS = {
 }  # fmt: skip
 
 
-def read_csv(path: str) -> Iterator[dict[str, str]]:
-    with open(path, encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+def read_csv(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        for record in csv.DictReader(file):
+            yield {plain(name): plain(cell) for name, cell in record.items()}
 
 
-def check_csv(checks: Checks, document: dict[str, Any], path: str) -> None:
+def plain(text: str) -> str:
+    """Text without the apostrophe that keeps a spreadsheet from evaluating it."""
+    return re.sub(r"^'(?=\s*[=+@＝＋－＠-])", "", text)
+
+
+def check_csv(checks: Checks, document: dict[str, Any], path: Path) -> None:
     rows = {row["id"]: row for row in document["configurations"]}
     for record in read_csv(path):
         row = rows.pop(record["id"])
@@ -434,11 +521,11 @@ def check_csv(checks: Checks, document: dict[str, Any], path: str) -> None:
             said |= {column: comparison.get(key) for column, key in COLUMNS.items()}
             for column, value in said.items():
                 cell = record[f"{metric}_{column}"]
-                checks.equal(f"{path}: {row['name']} {metric}_{column}", float(cell) if cell else None, value)
-    checks.equal(f"{path}: rows that are missing", len(rows), 0)
+                checks.equal(f"{path.name}: {row['name']} {metric}_{column}", float(cell) if cell else None, value)
+    checks.equal(f"{path.name}: rows that are missing", len(rows), 0)
 
 
-def check_long(checks: Checks, document: dict[str, Any], path: str) -> None:
+def check_long(checks: Checks, document: dict[str, Any], path: Path) -> None:
     replicates = document["replicates"]
     found: dict[tuple[str, ...], str] = {}
     for record in read_csv(path):
@@ -446,34 +533,45 @@ def check_long(checks: Checks, document: dict[str, Any], path: str) -> None:
         name = record["metric"] + (f"@{record['modalities']}" if record["modalities"] else "")
         name = f"valid/{name}" if record["split"] == "valid" else name
         key = (record["configuration"], member, record["seed"], name)
-        checks.equal(f"{path}: {key} once", key in found, False)
+        checks.equal(f"{path.name}: {key} once", key in found, False)
         found[key] = record["value"] or record["status"]
     for row in document["configurations"]:
         for task in row["tasks"]:
             key = (row["id"], task["configuration"], str(task["seed"]))
             for metric, value in (task["metrics"] or {"": task["status"]}).items():
                 said = found.pop((*key, metric), None)
-                checks.equal(f"{path}: {key} {metric}", float(said) if said and metric else said, value)
-    checks.equal(f"{path}: further records", sorted(found), [])
+                checks.equal(f"{path.name}: {key} {metric}", float(said) if said and metric else said, value)
+    checks.equal(f"{path.name}: further records", sorted(found), [])
+
+
+def check(path: Path) -> Checks:
+    """Checks a file of results, or the folder of a report."""
+    checks = Checks()
+    file = path / "results.json" if path.is_dir() else path
+    document = json.loads(file.read_text(encoding="utf-8"))
+    if document.get("schema") != 2:
+        sys.exit(f"{file} has schema {document.get('schema', 1)}; this script reads schema 2")
+    check_document(checks, document)
+    check_chosen(checks, document)
+    check_classes(checks, document)
+    if path.is_dir():
+        check_csv(checks, document, path / "results.csv")
+        check_long(checks, document, path / "results-long.csv")
+    return checks
 
 
 def main(arguments: list[str]) -> int:
-    if not 1 <= len(arguments) <= 3:
+    if not arguments:
         print(__doc__, file=sys.stderr)
         return 2
-    with open(arguments[0], encoding="utf-8") as file:
-        document = json.load(file)
-    if document.get("schema") != 2:
-        print(f"{arguments[0]} has schema {document.get('schema', 1)}; this script reads schema 2", file=sys.stderr)
-        return 2
-    checks = Checks()
-    check_document(checks, document)
-    for check, path in zip((check_csv, check_long), arguments[1:], strict=False):
-        check(checks, document, path)
-    for wrong in checks.wrong:
-        print(wrong)
-    print(f"{checks.agreed} values agree, {len(checks.wrong)} do not")
-    return 1 if checks.wrong else 0
+    wrong = 0
+    for argument in arguments:
+        checks = check(Path(argument))
+        for line in checks.wrong:
+            print(line)
+        print(f"{argument}: {checks.agreed} values agree, {len(checks.wrong)} do not")
+        wrong += len(checks.wrong)
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

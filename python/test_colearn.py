@@ -1,13 +1,11 @@
-"""Tests of colearn.py: what it writes is what `colearn data import` writes, and what it reads is what colearn prints."""
+"""Tests of colearn.py: what it writes is what `colearn data import` writes."""
 
-import csv
 import json
 import os
 import subprocess
 import sys
 import tempfile
 import unittest
-import warnings
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -19,7 +17,6 @@ try:
     from safetensors.numpy import load_file
 
     import colearn
-    import colearn_results
     from colearn import DatasetError
 except ImportError as error:
     raise unittest.SkipTest(f"needs numpy and safetensors: {error}") from error
@@ -265,117 +262,6 @@ class ProgramTest(FolderTest):
         ours, theirs = load_file(self.out), load_file(self.folder / "imported.safetensors")
         for name, tensor in ours.items():
             np.testing.assert_allclose(tensor, theirs[name], atol=1e-6, err_msg=name)
-
-
-class ResultsTest(FolderTest):
-    DOCUMENT = {
-        "sweep": "s",
-        "warnings": [],
-        "configurations": [
-            {
-                "id": "0012345678900000", "values": {"modality_dropout.audio": 0.5, "model.kind": "mfn"},
-                "baseline": False, "n": 2, "expected": 3, "state": "partial",
-                "metrics": {"accuracy": {"mean": 0.75, "std": 0.1, "ci_low": 0.5, "ci_high": 1.0}},
-                "comparisons": {"accuracy": {
-                    "mean_difference": 0.25, "ci_low": -0.5, "ci_high": 1, "pairs": 2, "effect_size": None, "t_p": 0.5,
-                    "t_p_holm": 0.5, "wilcoxon_p": 1.0, "wilcoxon_p_holm": 1.0, "verdict": "PCL",
-                }},
-            },
-            {
-                "id": "e000000000000000", "values": {"unimodal": True}, "baseline": True, "n": 1, "expected": 3,
-                "state": "partial", "metrics": {"accuracy": {"mean": 0.5, "std": None, "ci_low": None, "ci_high": None}},
-                "comparisons": {},
-            },
-        ],
-    }  # fmt: skip
-    CSV = (
-        "id,modality_dropout.audio,model.kind,unimodal,baseline,n,expected,state,accuracy_mean,accuracy_std,"
-        "accuracy_ci_low,accuracy_ci_high,accuracy_difference,accuracy_difference_ci_low,accuracy_difference_ci_high,"
-        "accuracy_pairs,accuracy_effect_size,accuracy_t_p,accuracy_t_p_holm,accuracy_wilcoxon_p,"
-        "accuracy_wilcoxon_p_holm,accuracy_verdict,warning\n"
-        "0012345678900000,0.5,mfn,,false,2,3,partial,0.75,0.1,0.5,1.0,0.25,-0.5,1,2,,0.5,0.5,1.0,1.0,PCL,\n"
-        "e000000000000000,,,true,true,1,3,partial,0.5,,,,,,,,,,,,,,\n"
-    )
-
-    def write(self, text: str) -> Path:
-        path = self.folder / "results"
-        path.write_text(text)
-        return path
-
-    def test_json_and_csv_give_the_same_rows(self) -> None:
-        from_json = colearn.results_rows(self.write(json.dumps(self.DOCUMENT)))
-        self.assertEqual(from_json, colearn.results_rows(self.write(self.CSV)))
-        self.assertEqual(from_json[0]["id"], "0012345678900000")
-        self.assertEqual((from_json[0]["n"], from_json[0]["accuracy_mean"]), (2, 0.75))
-        self.assertEqual((from_json[1]["unimodal"], from_json[1]["accuracy_verdict"]), (True, None))
-
-    def test_the_columns_are_those_that_colearn_prints(self) -> None:
-        source = (HERE.parent / "report" / "src" / "text" / "csv.rs").read_text()
-        for column in (*colearn_results._NUMBERS, *colearn_results._COMPARED):
-            self.assertTrue(f'("{column}", |row' in source or column == "verdict", column)
-
-    def test_parameters_and_metrics_of_programs_have_any_names_and_values(self) -> None:
-        values = {"n": 3, "optimizer": "sgd", "layers": [64, 64], "augment": True, "warmup": None, "tag": "1_000",
-                  "r2_mean": "-x", "mode": "nan"}  # fmt: skip
-        metrics = {name: {"mean": mean, "std": None, "ci_low": None, "ci_high": None}
-                   for name, mean in {"r2": 0.5, "tokens/s": 3e-7, "=1+1": 12345.5}.items()}  # fmt: skip
-        row = {"id": "0000000000000001", "values": values, "baseline": True, "n": 5, "expected": 5,
-               "state": "complete", "metrics": metrics, "comparisons": {}}  # fmt: skip
-        document = {"sweep": "s", "warnings": [], "configurations": [row]}
-        from_json = colearn.results_rows(self.write(json.dumps(document)))
-        numbers = [*colearn_results._NUMBERS, *colearn_results._COMPARED]
-        heading = ["id", "parameter.n", "optimizer", "layers", "augment", "warmup", "tag", "parameter.r2_mean", "mode",
-                   "baseline", "n", "expected", "state",
-                   *(f"{m}_{part}" for m in ("r2", "tokens/s", "'=1+1") for part in numbers), "warning"]  # fmt: skip
-        cells = ["0000000000000001", "3", "sgd", "[64,64]", "true", "null", "1_000", "'-x", "nan", "true", "5", "5",
-                 "complete"]  # fmt: skip
-        for mean in ("0.5", "0.0000003", "12345.5"):
-            cells += [mean, *[""] * (len(numbers) - 1)]
-        with (self.folder / "results").open("w", newline="") as file:
-            csv.writer(file).writerows([heading, [*cells, ""]])
-        self.assertEqual(colearn.results_rows(self.folder / "results"), from_json)
-        self.assertEqual((from_json[0]["n"], from_json[0]["parameter.n"]), (5, 3))
-        self.assertEqual((from_json[0]["layers"], from_json[0]["tokens/s_mean"]), ("[64,64]", 3e-7))
-
-    def test_folds_and_seeds_are_one_row(self) -> None:
-        document = json.loads(json.dumps({**self.DOCUMENT, "replicates": ["fold"]}))
-        first = document["configurations"][0]
-        members = [{"id": "0012345678900000", "values": {"fold": 0}}, {"id": "0000000000000001", "values": {"fold": 1}}]
-        first.update(n=5, expected=6, replicates=members, failed_seeds={"fold=1 seed=2": "crash"})
-        rows = colearn.results_rows(self.write(json.dumps(document)))
-        self.assertEqual((rows[0]["id"], rows[0]["n"], rows[0]["expected"]), ("0012345678900000", 5, 6))
-        self.assertEqual(list(rows[0]), list(colearn.results_rows(self.write(self.CSV))[0]))
-
-    def test_columns_are_named_as_in_rust(self) -> None:
-        source = (HERE.parent / "report" / "src" / "cells.rs").read_text()
-        fixed = json.loads(source.split("FIXED_COLUMNS: [&str; 6] = ")[1].split(";")[0])
-        self.assertEqual(tuple(fixed), colearn_results._FIXED)
-
-    def test_warnings_are_passed_on(self) -> None:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            colearn.results_rows(self.write(json.dumps({**self.DOCUMENT, "warnings": ["different data"]})))
-            colearn.results_rows(self.write(self.CSV.replace("PCL,", "PCL,seed 3 failed")))
-        self.assertEqual(
-            [str(warning.message) for warning in caught], ["different data", "0012345678900000: seed 3 failed"]
-        )
-
-    def test_a_frame(self) -> None:
-        try:
-            import pandas  # noqa: F401
-        except ImportError:
-            with self.assertRaises(ImportError) as raised:
-                colearn.read_results(self.write(self.CSV))
-            self.assertIn("results_rows", str(raised.exception))
-            self.skipTest("pandas is not installed")
-        frame = colearn.read_results(self.write(self.CSV))
-        self.assertEqual(len(frame), 2)
-        self.assertEqual(frame.set_index("id").loc["e000000000000000", "accuracy_mean"], 0.5)
-
-    def test_other_files_are_refused(self) -> None:
-        for text in ("", "a,b\n1,2\n", "{}", "{", "sweep mine\ndropout\n"):
-            with self.subTest(text), self.assertRaises(DatasetError):
-                colearn.results_rows(self.write(text))
 
 
 if __name__ == "__main__":

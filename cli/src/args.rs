@@ -2,6 +2,7 @@
 
 mod compare;
 mod import;
+mod kept;
 mod listing;
 mod operations;
 mod places;
@@ -17,6 +18,7 @@ use colearn_core::{id::SweepName, time::parse_duration_or_seconds};
 pub(crate) use self::{
     compare::{CompareArgs, CompareFormat, Compared},
     import::ImportArgs,
+    kept::{BootstrapArgs, ExportArgs},
     listing::{ListArgs, LogArgs, State, StatusArgs, TasksArgs, WorkersArgs},
     operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
     places::{Listen, Target},
@@ -93,6 +95,16 @@ pub(crate) enum Command {
     /// Running sweeps can be reported too; missing results are shown as missing.
     /// results.parquet is written by programs built with the cargo feature `parquet`.
     Report(ReportArgs),
+    /// Copy the files that tasks kept (`keep` in the sweep file) into a folder, and check their digests.
+    ///
+    /// The folder has a folder for each configuration, in it one for each seed, and index.csv, which lists the files.
+    /// Files that are there already are not copied again.
+    Export(ExportArgs),
+    /// Compare exported predictions with those of the baseline, with intervals over seeds and items.
+    ///
+    /// Seeds and items are resampled independently of each other (a crossed bootstrap); items of one group, such as a
+    /// speaker, are resampled together. docs/files.md explains it.
+    Bootstrap(BootstrapArgs),
     /// List the tasks of a sweep: state, worker and reason of failure.
     #[command(after_help = listing::TASKS_JSON)]
     Tasks(TasksArgs),
@@ -117,7 +129,7 @@ pub(crate) enum Command {
     Priority(PriorityArgs),
     /// Cancel a sweep: running tasks are stopped, recorded results are kept.
     Cancel(Named),
-    /// Delete a sweep that has ended, with all its results.
+    /// Delete a sweep that has ended, with all its results and kept files.
     Rm(RemoveArgs),
     /// Give a worker no new tasks, and let it exit when it is idle.
     Drain(DrainArgs),

@@ -73,11 +73,14 @@ pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<BTreeMap<Stri
 }
 
 /// Checks a sweep against those of its data sets that exist on this machine, and prints the names of the others, which
-/// only the workers have.
+/// only the workers have. Returns those that are here, by name.
 ///
 /// # Errors
 /// Names the data set, and everything in the sweep that does not fit it.
-pub(crate) fn check_data_that_is_here(sweep: &Sweep, data_dir: &Path) -> Result<(), Failure> {
+pub(crate) fn check_data_that_is_here(
+    sweep: &Sweep,
+    data_dir: &Path,
+) -> Result<BTreeMap<String, DataShape>, Failure> {
     let mut opened = BTreeMap::new();
     for name in sweep.data_sets() {
         let path = resolve(name, data_dir);
@@ -91,7 +94,8 @@ pub(crate) fn check_data_that_is_here(sweep: &Sweep, data_dir: &Path) -> Result<
         let dataset = Dataset::open(&path).map_err(|error| Failure::new(Exit::DataSet, error))?;
         opened.insert(name.to_owned(), dataset);
     }
-    check_fit(sweep, &opened)
+    check_fit(sweep, &opened)?;
+    Ok(opened.into_iter().map(|(name, dataset)| (name, shape(&dataset))).collect())
 }
 
 /// Checks every configuration against its data set, if it is open.

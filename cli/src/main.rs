@@ -20,6 +20,7 @@ macro_rules! out {
 }
 
 mod args;
+mod bootstrap;
 mod client;
 mod connect;
 mod coordinator;
@@ -31,6 +32,7 @@ mod format;
 mod init;
 mod interrupt;
 mod introduction;
+mod kept;
 mod layout;
 mod local_worker;
 mod needs;
@@ -93,6 +95,8 @@ fn dispatch(command: Command) -> Outcome {
         Command::Results(arguments) => block_on(remote::results(&arguments)),
         Command::Compare(arguments) => block_on(remote::compare(&arguments)),
         Command::Report(arguments) => block_on(report::report(&arguments)),
+        Command::Bootstrap(arguments) => bootstrap::bootstrap(&arguments),
+        Command::Export(arguments) => block_on(kept::export(&arguments)),
         Command::Tasks(arguments) => block_on(remote::tasks(&arguments)),
         Command::Workers(arguments) => block_on(remote::workers(&arguments)),
         Command::Logs(arguments) => block_on(remote::logs(&arguments)),

@@ -15,9 +15,9 @@ use crate::{
 /// Shows what a sweep file expands to.
 pub(crate) fn plan(arguments: &PlanArgs) -> Outcome {
     let (_, parsed) = parse_file(&arguments.file)?;
-    check_data_that_is_here(&parsed.sweep, &arguments.data_dir)?;
+    let data = check_data_that_is_here(&parsed.sweep, &arguments.data_dir)?;
     programs::digests_that_are_here(&parsed.sweep);
-    let plan = Plan::of(&parsed, arguments.first);
+    let plan = Plan::of(&parsed, arguments.first).with_data(&parsed.sweep, &data);
     if arguments.json {
         let text = serde_json::to_string_pretty(&plan).map_err(|error| Failure::new(Exit::Failure, error))?;
         outln!("{text}");

@@ -180,6 +180,9 @@ pub struct TaskResult {
     pub artifacts: Vec<Artifact>,
 }
 
+/// The key of [`TaskResult::environment`] that says which files could not be kept, and why. The result is valid.
+pub const NOT_KEPT: &str = "not_kept";
+
 /// A file of a task that was kept beside its checkpoints.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Artifact {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use colearn_core::{
     settings::{ModelSettings, NetworkSettings, Shuffle},
-    sweep::{Configuration, Parsed, Plan, Sweep},
+    sweep::{Configuration, Kept, Parsed, Plan, Sweep},
 };
 use serde_json::{Value, json};
 
@@ -46,7 +46,9 @@ fn defaults_fill_in_what_is_not_said() {
             "training": {
                 "epochs": 40, "batch_size": 15, "learning_rate": 0.001, "shuffle": "every_epoch",
                 "drop_last": true, "modality_draw": "independent", "modality_granularity": "batch",
-                "modality_part": "all", "modality_fraction": 0.5, "beta1": 0.9, "beta2": 0.999,
+                "modality_part": "all", "modality_fraction": 0.5, "modality_replacement": "zero",
+                "modality_rescale": false, "modality_anneal_epochs": 0, "modality_anneal_start": 0.0,
+                "modality_anneal_end": 1.0, "beta1": 0.9, "beta2": 0.999,
                 "weight_decay": 0.0, "gradient_clip": 0.0, "schedule": "constant", "plateau_factor": 0.1,
                 "plateau_patience": 10, "patience": 0, "keep": "best", "keep_by": [],
             },
@@ -386,7 +388,8 @@ fn cohorts_share_what_decides_shapes_and_length() {
         "model: {dropout: 0.1}",
         "training: {learning_rate: 0.1, modality_draw: shared, shuffle: once}",
         "training: {weight_decay: 0.1, beta1: 0.5, gradient_clip: 1, schedule: plateau, patience: 3, keep: last}",
-        "training: {modality_granularity: step, modality_part: features}",
+        "training: {modality_granularity: batch_step, modality_part: features, modality_draw: exclusive}",
+        "training: {modality_replacement: mean, modality_rescale: false, modality_anneal_epochs: 4}",
         "training: {keep_by: [audio]}",
         "seeds: [7]",
     ] {
@@ -443,11 +446,11 @@ fn a_plan_says_what_would_run_and_who_decided() {
     for line in [
         "sweep x: 5 configurations x 1 seed = 5 tasks",
         "  model.hidden            8, 16",
-        "  dataset                        d (set)",
-        "  model.hidden                   (swept)",
-        "  model.layers                   2 (default)",
-        "  training.learning_rate         1e-5 (set)",
-        "  modality_dropout.audio         (swept)",
+        "  dataset                          d (set)",
+        "  model.hidden                     (swept)",
+        "  model.layers                     2 (default)",
+        "  training.learning_rate           1e-5 (set)",
+        "  modality_dropout.audio           (swept)",
         "  ... and 3 more",
         "retries: 3 attempts in all, waiting 5s to 300s between them",
         "checkpoints: every 5 epochs",
@@ -475,6 +478,17 @@ fn a_reference_is_optional_in_a_journaled_sweep() {
     let read: colearn_core::sweep::Sweep =
         serde_json::from_value(serde_json::to_value(&with).unwrap()).unwrap();
     assert_eq!(read, with);
+}
+
+/// Sweeps from older journals have no such key.
+#[test]
+fn kept_files_are_optional_and_no_part_of_a_configuration() {
+    let default = parse("").sweep;
+    assert!(default.keep.is_empty() && !serde_json::to_string(&default).unwrap().contains("keep\":["));
+    let both = parse("keep: [weights, predictions]");
+    assert_eq!(both.sweep.keep, Kept::ALL.into());
+    assert_eq!(both.sweep.configurations, default.configurations);
+    assert!(Plan::of(&both, 2).to_string().contains("\nkeeps: predictions and weights of each task\n"));
 }
 
 /// Sweeps from older journals have no such key.

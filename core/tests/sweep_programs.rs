@@ -215,6 +215,7 @@ fn mistakes_are_shown_where_they_are() {
             "`checkpoint` is for the built-in networks",
             "${checkpoint_dir}",
         ),
+        ("seeds:", "keep: [weights]\nseeds:", "`keep` is for the built-in networks", "outside"),
         ("seeds:", "sedes: 3\nseeds:", "there is no key `sedes`", "did you mean `seeds`?"),
         (
             "program:\n",

@@ -106,6 +106,19 @@ impl Check<'_> {
         Ok(SplitIndex { features, labels })
     }
 
+    /// Checks that each sample has one name, where samples have names.
+    pub(crate) fn names(&self, samples: [usize; 3]) -> Result<(), DatasetError> {
+        for (key, names) in self.header.names.lists() {
+            for ((split, names), samples) in Split::ALL.into_iter().zip(names).zip(samples) {
+                if names.len() != samples {
+                    let problem = format!("has {} names for the {samples} {split} samples", names.len());
+                    return Err(DatasetError::Metadata { path: self.path.to_owned(), key, problem });
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn labels(&self, split: Split) -> Result<OwnedLabels, DatasetError> {
         let name = tensor_name(split, LABELS);
         match &self.header.task {

@@ -12,7 +12,7 @@ use crate::check::Check;
 use crate::error::DatasetError;
 use crate::file::DataFile;
 use crate::header::Header;
-use crate::layout::{Description, Modality, Split, Task};
+use crate::layout::{Description, Modality, Names, Split, Task};
 use crate::split::{OwnedLabels, SplitIndex, SplitView};
 
 /// An open, checked data set.
@@ -28,6 +28,7 @@ pub struct Dataset {
     steps: usize,
     task: Task,
     description: Description,
+    names: Names,
     splits: [SplitIndex; 3],
     warnings: Vec<Warning>,
     digest: OnceLock<String>,
@@ -89,10 +90,11 @@ impl Dataset {
             check.split(Split::Valid, steps, &modalities)?,
             check.split(Split::Test, steps, &modalities)?,
         ];
+        check.names(splits.each_ref().map(|split| split.labels.view().len()))?;
         let warnings = warnings(&header.task, &splits);
-        let Header { task, description, .. } = header;
+        let Header { task, description, names, .. } = header;
         let digest = OnceLock::new();
-        Ok(Self { path, map, modalities, steps, task, description, splits, warnings, digest })
+        Ok(Self { path, map, modalities, steps, task, description, names, splits, warnings, digest })
     }
 
     /// The path of the file.
@@ -129,6 +131,12 @@ impl Dataset {
     #[must_use]
     pub fn description(&self) -> &Description {
         &self.description
+    }
+
+    /// The names of the samples.
+    #[must_use]
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// One split.

@@ -6,7 +6,7 @@ use std::path::Path;
 use safetensors::tensor::Metadata;
 
 use crate::error::DatasetError;
-use crate::layout::{Description, FORMAT, LABELS, Task};
+use crate::layout::{BySplit, Description, FORMAT, LABELS, Names, Task};
 
 /// Size of the header's length field.
 pub(crate) const LENGTH_BYTES: usize = 8;
@@ -23,6 +23,7 @@ pub(crate) struct Header {
     pub(crate) modalities: Vec<String>,
     pub(crate) task: Task,
     pub(crate) description: Description,
+    pub(crate) names: Names,
     /// Types, shapes and offsets of the tensors. The offsets fill the file exactly.
     pub(crate) tensors: Metadata,
     /// The file position from which the tensors' offsets count.
@@ -68,7 +69,8 @@ impl Header {
             licence: entries.text("licence"),
             preparation: entries.text("preparation"),
         };
-        Ok(Self { modalities, task, description, tensors, data_start: header_end })
+        let names = Names { ids: entries.names("ids")?, groups: entries.names("groups")? };
+        Ok(Self { modalities, task, description, names, tensors, data_start: header_end })
     }
 }
 
@@ -116,6 +118,15 @@ impl Entries<'_> {
             }
         }
         Ok(list)
+    }
+
+    /// The names of the samples, if there are any.
+    fn names(&self, key: &'static str) -> Result<Option<[Vec<String>; 3]>, DatasetError> {
+        let Some(text) = self.entries.get(key) else { return Ok(None) };
+        let BySplit { train, valid, test } = serde_json::from_str(text).map_err(|error| {
+            self.error(key, format!("expected JSON lists of names, one a split: {error}"))
+        })?;
+        Ok(Some([train, valid, test]))
     }
 
     fn modalities(&self) -> Result<Vec<String>, DatasetError> {

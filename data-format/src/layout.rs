@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The value of the header's `format` entry that this crate reads and writes.
 pub(crate) const FORMAT: &str = "colearn-dataset/1";
@@ -79,4 +79,31 @@ pub struct Description {
 /// The name of a tensor, such as `train/audio`.
 pub(crate) fn tensor_name(split: Split, part: &str) -> String {
     format!("{split}/{part}")
+}
+
+/// The names of the samples, by split in the order of [`Split::ALL`], for the files that tasks keep. Training does not
+/// use them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    /// The id of each sample.
+    pub ids: Option<[Vec<String>; 3]>,
+    /// The group of each sample, such as its speaker.
+    pub groups: Option<[Vec<String>; 3]>,
+}
+
+impl Names {
+    /// The lists with their keys in the header.
+    pub(crate) fn lists(&self) -> impl Iterator<Item = (&'static str, &[Vec<String>; 3])> {
+        let lists = [("ids", &self.ids), ("groups", &self.groups)];
+        lists.into_iter().filter_map(|(key, list)| Some((key, list.as_ref()?)))
+    }
+}
+
+/// A list of names as the header has it.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BySplit {
+    pub(crate) train: Vec<String>,
+    pub(crate) valid: Vec<String>,
+    pub(crate) test: Vec<String>,
 }

@@ -5,7 +5,8 @@
 //! N within a split, D for a modality. The header's `__metadata__` holds `format` (`colearn-dataset/1`),
 //! `modalities` (JSON list; the order in which features are concatenated), `task` (`classification` or
 //! `regression`), `classes` (JSON list of names; classification only), and the texts `source`, `licence` and
-//! `preparation`.
+//! `preparation`. Optionally it holds `ids` and `groups`, the names of the samples: JSON such as `{"train": ["a", "b"],
+//! "valid": ["c"], "test": ["d"]}`, with one name per sample. Readers of older versions ignore them.
 //!
 //! [`Dataset::open`] checks all of this once, so code that holds a [`Dataset`] does not check again.
 
@@ -29,7 +30,7 @@ mod write;
 pub use dataset::{Dataset, Warning};
 pub use error::{DatasetError, TensorProblem};
 pub use file::{DataFile, DataFolder};
-pub use layout::{Description, Modality, Split, Task};
+pub use layout::{Description, Modality, Names, Split, Task};
 pub use outline::Outline;
 pub use path::resolve;
 pub use split::{Labels, SplitView};

@@ -11,7 +11,8 @@ use serde::Serialize;
 use crate::dataset::Dataset;
 use crate::error::{DatasetError, TensorProblem};
 use crate::file::DataFile;
-use crate::layout::{Description, FORMAT, LABELS, Modality, Split, Task, tensor_name};
+use crate::header::{LENGTH_BYTES, MAX_HEADER_BYTES};
+use crate::layout::{BySplit, Description, FORMAT, LABELS, Modality, Names, Split, Task, tensor_name};
 
 /// A data set in memory, to be written.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +25,8 @@ pub struct NewDataset {
     pub task: Task,
     /// The origin of the data.
     pub description: Description,
+    /// The names of the samples.
+    pub names: Names,
     /// Samples for training.
     pub train: NewSplit,
     /// Samples that select the epoch whose weights are tested.
@@ -60,6 +63,14 @@ pub enum NewLabels {
 /// which is left unchanged.
 pub fn write(path: &Path, dataset: &NewDataset) -> Result<(), DatasetError> {
     let tensors = tensors(path, dataset)?;
+    let header = header(dataset, &tensors);
+    if header.len() > LENGTH_BYTES + MAX_HEADER_BYTES as usize {
+        let problem = format!(
+            "makes the header {} bytes long, and it has at most {MAX_HEADER_BYTES}: leave the names of the samples out",
+            header.len()
+        );
+        return Err(DatasetError::Metadata { path: path.to_owned(), key: "ids", problem });
+    }
     let failed = |source| DatasetError::Io { path: path.to_owned(), verb: "write", source };
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
@@ -67,7 +78,7 @@ pub fn write(path: &Path, dataset: &NewDataset) -> Result<(), DatasetError> {
     };
     fs::create_dir_all(folder).map_err(failed)?;
     let temporary = Temporary::beside(folder, path).map_err(failed)?;
-    write_file(&temporary.path, &header(dataset, &tensors), &tensors).map_err(failed)?;
+    write_file(&temporary.path, &header, &tensors).map_err(failed)?;
     Dataset::read(DataFile::open_as(&temporary.path, path)?)?;
     fs::rename(&temporary.path, path).map_err(failed)?;
     // The rename itself is on disk only after the folder is synced.
@@ -173,6 +184,11 @@ fn header(dataset: &NewDataset, tensors: &[Tensor<'_>]) -> Vec<u8> {
         ("licence", dataset.description.licence.clone()),
         ("preparation", dataset.description.preparation.clone()),
     ]);
+    for (key, [train, valid, test]) in dataset.names.lists() {
+        let [train, valid, test] = [train, valid, test].map(Clone::clone);
+        let text = serde_json::to_string(&BySplit { train, valid, test });
+        metadata.insert(key, text.expect("texts are JSON"));
+    }
     match &dataset.task {
         Task::Classification { classes } => {
             let classes: Vec<&str> = classes.iter().map(String::as_str).collect();

@@ -1,6 +1,6 @@
 //! From files to a data set. Everything is read and checked before the first mistake is reported.
 
-use colearn_data_format::{Description, Modality, NewDataset, NewLabels, NewSplit, Split, Task};
+use colearn_data_format::{Description, Modality, Names, NewDataset, NewLabels, NewSplit, Split, Task};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -87,13 +87,15 @@ pub fn import_each(
         return Err(unexplained());
     };
     let splits: Vec<Vec<Split>> = splits.into_iter().collect::<Option<_>>().ok_or_else(unexplained)?;
+    let groups: Option<Vec<String>> = groups.map(|(_, names)| names);
     let digests = digests(&inputs.modalities, &rows, samples.ids.len());
     Ok(divisions.into_iter().zip(splits).map(move |(division, splits)| {
         let mut report = Report::default();
         report.conversions(request, &division, &inputs, &labels, steps, &samples);
         report.warnings(&inputs, &zeroed, &samples);
         report.warnings.extend(split::leaks(&samples, &splits, &digests));
-        let dataset = assemble(request, &inputs, &rows, &labels, &splits, steps, &mut report);
+        let mut dataset = assemble(request, &inputs, &rows, &labels, &splits, steps, &mut report);
+        dataset.names = samples.names(groups.as_deref(), &splits);
         Imported { dataset, notes: report.notes, warnings: report.warnings }
     }))
 }
@@ -361,6 +363,7 @@ fn assemble(
             licence: request.licence.clone(),
             preparation,
         },
+        names: Names::default(),
         train,
         valid,
         test,

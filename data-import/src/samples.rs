@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use colearn_data_format::{Names, Split};
+
 use crate::{
     mistake::{Mistake, Mistakes, counted, some},
     modality::Loaded,
@@ -135,6 +137,17 @@ impl Samples {
             Values::Numbers(values) => Values::Numbers(rows.iter().map(|row| values[*row]).collect()),
             Values::Texts(values) => Values::Texts(rows.iter().map(|row| values[*row].clone()).collect()),
         }))
+    }
+
+    /// The ids and groups by split, for the data set. Numbers that nobody gave are left out.
+    pub(crate) fn names(&self, groups: Option<&[String]>, splits: &[Split]) -> Names {
+        let by_split = |names: &[String]| {
+            Split::ALL.map(|split| {
+                let own = names.iter().zip(splits).filter(|(_, own)| **own == split);
+                own.map(|(name, _)| name.clone()).collect()
+            })
+        };
+        Names { ids: self.named_by.as_ref().map(|_| by_split(&self.ids)), groups: groups.map(by_split) }
     }
 
     /// The number of entries of a folder or table that belong to no sample.

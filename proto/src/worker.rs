@@ -10,6 +10,7 @@ use colearn_core::{
     id::{LeaseToken, TaskId, WorkerId},
     result::{EpochRecord, TaskResult},
     settings::TaskSettings,
+    sweep::Kept,
 };
 
 pub use colearn_core::scheduler::{DataSetShape, DataSets, HeldLease, KnownDataSet, SlotOffer};
@@ -195,6 +196,8 @@ pub struct Assignment {
     pub data_digest: String,
     /// A name of the task for logs, such as `demo/audio=0.8,video=0.8/0`; empty from an older coordinator.
     pub name: String,
+    /// The files to keep.
+    pub keep: BTreeSet<Kept>,
 }
 
 /// Settings that this version cannot read.
@@ -402,6 +405,7 @@ impl From<Assignment> for v1::Assignment {
             checkpoint_every_epochs: assignment.checkpoint_every_epochs,
             data_digest: assignment.data_digest,
             name: assignment.name,
+            keep: assignment.keep.iter().map(|kept| kept.as_str().to_owned()).collect(),
         }
     }
 }
@@ -410,7 +414,7 @@ impl TryFrom<v1::Assignment> for Assignment {
     type Error = ConvertError;
 
     fn try_from(assignment: v1::Assignment) -> Result<Self, ConvertError> {
-        let json = assignment.settings_json;
+        let (json, words) = (assignment.settings_json, assignment.keep);
         let settings = serde_json::from_str(&json);
         Ok(Self {
             task: convert::task(assignment.task)?,
@@ -419,6 +423,7 @@ impl TryFrom<v1::Assignment> for Assignment {
             checkpoint_every_epochs: assignment.checkpoint_every_epochs,
             data_digest: assignment.data_digest,
             name: assignment.name,
+            keep: Kept::ALL.into_iter().filter(|kept| words.iter().any(|it| it == kept.as_str())).collect(),
         })
     }
 }

@@ -8,6 +8,7 @@ use colearn_core::{
     needs::{Offers, TrainerKind},
     result::{EpochRecord, TaskResult},
     settings::TaskSettings,
+    sweep::Kept,
 };
 use colearn_proto::{
     convert::ConvertError,
@@ -138,6 +139,7 @@ fn what_a_coordinator_says_survives_the_wire() {
         checkpoint_every_epochs: 5,
         data_digest: "0f".repeat(32),
         name: "demo/audio=0.8/1".to_owned(),
+        keep: Kept::ALL.into(),
     };
     let (json, why) = ("{\"dataset\": 3}".to_owned(), String::new());
     let unreadable =

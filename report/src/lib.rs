@@ -4,10 +4,12 @@
 
 mod cells;
 mod charts;
+mod choice;
 pub mod compare;
 mod error;
 mod folder;
 mod long;
+mod meaning;
 mod numbers;
 mod page;
 #[cfg(feature = "parquet")]
@@ -21,10 +23,12 @@ mod verdicts;
 
 #[cfg(feature = "parquet")]
 pub use self::parquet::parquet;
-pub use cells::{heading_and_rows, metric_heading, setting_columns, summary_line, warnings};
+pub use cells::{heading_and_rows, metric_heading, row_names, setting_columns, summary_line, warnings};
 pub use error::ReportError;
 pub use folder::write;
 pub use long::{Long, Records};
+#[cfg(feature = "parquet")]
+pub use parquet::predictions_parquet;
 pub use reference::{Matched, Published, Reference, ReferenceError};
 pub use report_data::{FailureNote, Material, Provenance, Record};
 pub use select::{Selection, UnknownName};

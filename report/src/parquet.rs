@@ -89,6 +89,39 @@ fn push(column: &mut Column, cell: &Cell) {
     }
 }
 
+/// The table of a task's kept predictions, with typed columns: `index` and the outputs are numbers, and so are truth and
+/// prediction of a regression; the rest is text.
+///
+/// # Errors
+/// If the bytes are no such table.
+pub fn predictions_parquet(csv: &[u8]) -> Result<Vec<u8>, ReportError> {
+    let failed = |error: &dyn std::fmt::Display| ReportError::Encode {
+        file: "predictions.parquet",
+        message: error.to_string(),
+    };
+    let mut reader = csv::Reader::from_reader(csv);
+    let names: Vec<String> =
+        reader.headers().map_err(|error| failed(&error))?.iter().map(str::to_owned).collect();
+    let records: Vec<csv::StringRecord> =
+        reader.records().collect::<Result<_, _>>().map_err(|error| failed(&error))?;
+    let outputs = |name: &String| name.starts_with("logit.");
+    let is_regression = !names.iter().any(outputs);
+    let column = |(at, name): (usize, &String)| {
+        let texts = records.iter().map(|record| record.get(at).filter(|text| !text.is_empty()));
+        let is_number = outputs(name) || (is_regression && ["truth", "prediction"].contains(&name.as_str()));
+        let column = if name == "index" {
+            Column::Count(texts.map(|text| text?.parse().ok()).collect::<Option<_>>().unwrap_or_default())
+        } else if is_number {
+            Column::Number(texts.map(|text| text?.parse().ok()).collect())
+        } else {
+            Column::Text(texts.map(|text| text.map(str::to_owned)).collect())
+        };
+        (name.clone(), column)
+    };
+    let columns: Vec<(String, Column)> = names.iter().enumerate().map(column).collect();
+    encode(&columns).map_err(|error| failed(&error))
+}
+
 fn columns(table: &ResultsTable) -> Vec<(String, Column)> {
     let rows = &table.configurations;
     let metrics = all_metrics(table);

@@ -172,7 +172,7 @@ pub fn next_step(table: &ResultsTable) -> Option<String> {
                 let _ = write!(text, " (without {beyond}, for which {MAX_NEEDED} are not enough)");
             }
             let sweep = one_line(table.sweep.as_str());
-            let _ = write!(text, ": add seeds to the sweep file, then `colearn extend {sweep} FILE`");
+            let _ = write!(text, ": add seeds, then `colearn extend {sweep} FILE`");
         }
     }
     Some(text)

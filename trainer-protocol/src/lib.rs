@@ -11,11 +11,14 @@ pub mod environment;
 pub mod file_state;
 pub mod out_of_memory;
 
+use std::collections::BTreeSet;
+
 use colearn_core::{
     failure::Failure,
     id::TaskId,
     result::{EpochRecord, TaskResult},
     settings::TaskSettings,
+    sweep::Kept,
 };
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +59,9 @@ pub struct Member {
     /// the same; empty for any.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub data_digest: String,
+    /// The files to keep of the task.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub keep: BTreeSet<Kept>,
 }
 
 /// A message from the trainer to the agent.

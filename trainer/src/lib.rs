@@ -10,4 +10,5 @@ pub mod optimizer;
 pub mod plateau;
 pub mod process;
 pub mod random;
+mod tensor_bits;
 pub mod training;

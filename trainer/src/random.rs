@@ -24,8 +24,10 @@ pub enum Purpose {
     HeadDropout,
     /// Dropout within the perceptron with this number of a Memory Fusion Network: NN1, NN2, gamma1, gamma2.
     PerceptronDropout(u32),
-    /// The features or time steps that a partial drop of the modality with this number sets to zero.
+    /// The features or time steps that a partial drop of the modality with this number takes.
     ModalityPart(u32),
+    /// The noise that replaces dropped values of the modality with this number.
+    ModalityNoise(u32),
 }
 
 impl Purpose {
@@ -38,6 +40,7 @@ impl Purpose {
             Self::HeadDropout => (5, 0),
             Self::PerceptronDropout(number) => (6, number),
             Self::ModalityPart(number) => (7, number),
+            Self::ModalityNoise(number) => (8, number),
         };
         (kind << 32) | u64::from(number)
     }

@@ -18,7 +18,7 @@ use colearn_core::{
         TrainingSettings,
     },
 };
-use colearn_data_format::{Description, Modality, NewDataset, NewLabels, NewSplit, Task, write};
+use colearn_data_format::{Description, Modality, Names, NewDataset, NewLabels, NewSplit, Task, write};
 use colearn_trainer_protocol::{Command, Devices, Event, Member};
 use tempfile::TempDir;
 
@@ -33,6 +33,7 @@ fn folder() -> TempDir {
         steps: 3,
         task: Task::Classification { classes: vec!["a".to_owned(), "b".to_owned()] },
         description: Description::default(),
+        names: Names::default(),
         train: split(),
         valid: split(),
         test: split(),
@@ -119,6 +120,7 @@ fn member(seed: u64, epochs: u32) -> Member {
         }),
         checkpoint_every_epochs: 0,
         data_digest: String::new(),
+        keep: Default::default(),
     }
 }
 

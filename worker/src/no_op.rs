@@ -127,6 +127,7 @@ mod tests {
             settings: settings.clone(),
             checkpoint_every_epochs: 5,
             data_digest: String::new(),
+            keep: Default::default(),
         };
         (0..count).map(member).collect()
     }

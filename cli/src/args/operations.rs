@@ -61,6 +61,13 @@ pub(crate) struct RemoveArgs {
     /// Do not ask for confirmation. Needed without a terminal.
     #[arg(long, short)]
     pub(crate) yes: bool,
+    /// Leave the kept files of its tasks where they are.
+    #[arg(long)]
+    pub(crate) keep_files: bool,
+    /// The location of the kept files, if it has another name here than it had for the workers: a folder, or
+    /// s3://bucket/prefix.
+    #[arg(long, value_name = "LOCATION", conflicts_with = "keep_files")]
+    pub(crate) from: Option<String>,
 }
 
 /// `colearn undrain`.

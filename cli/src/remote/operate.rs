@@ -5,7 +5,10 @@ use std::{
     path::Path,
 };
 
-use colearn_core::{sweep::Sweep, text::counted};
+use colearn_core::{
+    sweep::Sweep,
+    text::{counted, counted_len},
+};
 use colearn_proto::v1::{self, SweepSummary};
 use tonic::Code;
 
@@ -22,6 +25,7 @@ use crate::{
     args::{ExtendArgs, Named, PriorityArgs, RemoveArgs, RetryArgs, Target, folder_of},
     connect::Connection,
     exit::{Exit, Failure, Outcome},
+    kept::KeptFiles,
     progress::has_ended,
 };
 
@@ -170,7 +174,7 @@ pub(crate) async fn cancel(arguments: &Named) -> Outcome {
 
 /// `colearn rm NAME`.
 pub(crate) async fn remove(arguments: &RemoveArgs) -> Outcome {
-    let RemoveArgs { name, target, yes } = arguments;
+    let RemoveArgs { name, target, yes, keep_files, from } = arguments;
     let name = name.as_str();
     let somebody_answers = std::io::stdin().is_terminal() && std::io::stderr().is_terminal();
     if !yes && !somebody_answers {
@@ -183,26 +187,50 @@ pub(crate) async fn remove(arguments: &RemoveArgs) -> Outcome {
     }
     let mut connection = Connection::open(target).await?;
     let client = &mut connection.sweeps;
-    if !yes {
-        let summary = summary_of(pages::sweep(client, name, Some(1)).await?.sweep)?;
-        if !ask(&summary)? {
-            connection.close().await;
-            return Err(Failure::new(Exit::Failure, format!("{name} was not removed")));
-        }
+    let summary = summary_of(pages::sweep(client, name, Some(1)).await?.sweep)?;
+    // The coordinator refuses to remove a sweep that has not ended; its files are needed then.
+    let files = match has_ended(&summary) && !keep_files {
+        true => KeptFiles::of(client, name, from.as_ref()).await?,
+        false => None,
+    };
+    if let Some(files) = &files {
+        files.check(name).await?;
     }
+    let count = files.as_ref().map_or(0, |files| files.count);
+    if !yes && !ask(&summary, count)? {
+        connection.close().await;
+        return Err(Failure::new(Exit::Failure, format!("{name} was not removed")));
+    }
+    // The files first: without the sweep nobody would know of them.
+    let removed = match files {
+        Some(files) => files.remove(name).await?,
+        None => 0,
+    };
     let answer = client.remove_sweep(v1::RemoveSweepRequest { name: name.to_owned() }).await;
     let summary = summary_of(answered(client, name, answer).await?.sweep)?;
     connection.close().await;
     let results = counted(summary.tasks.unwrap_or_default().done, "result");
-    outln!("{name}: removed, and {results} with it");
+    let and_files = match removed {
+        0 => String::new(),
+        count => format!(" and {}", counted_len(count, "kept file")),
+    };
+    outln!("{name}: removed, and {results}{and_files} with it");
     Ok(Exit::Success)
 }
 
 /// Asks on the terminal whether the sweep may be deleted.
-fn ask(sweep: &SweepSummary) -> Result<bool, Failure> {
+fn ask(sweep: &SweepSummary, files: usize) -> Result<bool, Failure> {
     let mut terminal = std::io::stderr();
     let results = counted(sweep.tasks.unwrap_or_default().done, "result");
-    write!(terminal, "{} has {results}, which would be lost permanently. Remove it? [y/N] ", sweep.name)?;
+    let files = match files {
+        0 => String::new(),
+        count => format!(" and {}", counted_len(count, "kept file")),
+    };
+    write!(
+        terminal,
+        "{} has {results}{files}, which would be lost permanently. Remove it? [y/N] ",
+        sweep.name
+    )?;
     terminal.flush()?;
     let mut answer = String::new();
     std::io::stdin().lock().read_line(&mut answer)?;

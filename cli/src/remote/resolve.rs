@@ -64,6 +64,19 @@ pub(super) async fn tasks(
     Ok(tasks)
 }
 
+/// The tasks that the references name, as configuration and seed.
+///
+/// # Errors
+/// As [`configuration`].
+pub(crate) async fn pairs(
+    client: &mut Client,
+    name: &str,
+    wanted: &[TaskReference],
+) -> Result<Vec<(String, u64)>, Failure> {
+    let tasks = tasks(client, name, wanted).await?;
+    Ok(tasks.into_iter().map(|task| (task.configuration, task.seed)).collect())
+}
+
 /// The id of the worker that `wanted` names, among those that the coordinator knows.
 ///
 /// # Errors

@@ -8,8 +8,9 @@ use std::{
 };
 
 use colearn_core::{
-    id::ConfigurationId,
+    id::{ConfigurationId, SweepId},
     names::Names,
+    result::Artifact,
     sweep::{Configuration, Sweep},
     table::{ResultsTable, TaskOutcome},
 };
@@ -107,6 +108,8 @@ pub(crate) fn own_provenance() -> Provenance {
 
 /// A sweep's results, and the failures of tasks without a result.
 pub(crate) struct Fetched {
+    /// The number of the sweep, if it has a result.
+    pub(crate) number: Option<SweepId>,
     /// The resolved sweep.
     pub(crate) sweep: Sweep,
     /// The outcomes of its tasks, as far as they are known.
@@ -122,6 +125,14 @@ pub(crate) struct Fetched {
 }
 
 impl Fetched {
+    /// The kept files that results record.
+    pub(crate) fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
+        self.outcomes.values().flat_map(|outcome| match outcome {
+            TaskOutcome::Done(result) => result.artifacts.as_slice(),
+            _ => &[],
+        })
+    }
+
     /// What a report is made of, and its table.
     pub(crate) fn into_material(self, provenance: Provenance) -> (Material, ResultsTable) {
         let material = Material {
@@ -160,7 +171,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     let request = v1::GetResultsRequest { name: name.to_owned() };
     let answer = client.get_results(request).await;
     let mut parts = answered(client, name, answer).await?;
-    let mut sweep_json = String::new();
+    let (mut sweep_json, mut number) = (String::new(), None);
     let mut outcomes = HashMap::new();
     let mut failures = Vec::new();
     let mut notes = Vec::new();
@@ -171,6 +182,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
             Some(Part::SweepJson(text)) => sweep_json += &text,
             Some(Part::Result(recorded)) => {
                 let task = convert::task(recorded.task).map_err(|error| bad(&error))?;
+                number = Some(task.sweep);
                 let record = Record {
                     attempt: recorded.attempt,
                     worker: recorded.worker,
@@ -194,7 +206,7 @@ pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fet
     let sweep: Sweep = serde_json::from_str(&sweep_json).map_err(|error| bad(&error))?;
     name_failures(&sweep, &mut failures);
     let table = ResultsTable::of(&sweep, &outcomes);
-    Ok(Fetched { table, sweep, outcomes, notes, records, failures: failure_lines(&failures) })
+    Ok(Fetched { number, table, sweep, outcomes, notes, records, failures: failure_lines(&failures) })
 }
 
 /// Gives failures the names of their configurations.

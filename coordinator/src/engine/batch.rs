@@ -76,13 +76,23 @@ impl Turn {
                 // All tasks of a lease are of one sweep.
                 let sweep = tasks.first().and_then(|(task, _)| scheduler.sweep(task.sweep));
                 let checkpoint_every_epochs = sweep.map_or(0, |view| view.sweep().checkpoint.every_epochs);
+                let keep = sweep.map(|view| view.sweep().keep.clone()).unwrap_or_default();
                 // All members of a cohort are trained on one data set.
                 let data_digest = tasks.first().and_then(|(task, _)| scheduler.data_digest_of(*task));
                 let data_digest = data_digest.unwrap_or_default().to_owned();
                 let assignment = |(task, attempt): (TaskId, u32)| {
                     let settings = Ok(scheduler.settings_of(task)?.clone());
-                    let (data_digest, name) = (data_digest.clone(), scheduler.name_of(task));
-                    Some(Assignment { task, attempt, settings, checkpoint_every_epochs, data_digest, name })
+                    let (data_digest, keep) = (data_digest.clone(), keep.clone());
+                    let name = scheduler.name_of(task);
+                    Some(Assignment {
+                        task,
+                        attempt,
+                        settings,
+                        checkpoint_every_epochs,
+                        data_digest,
+                        name,
+                        keep,
+                    })
                 };
                 let tasks = tasks.into_iter().filter_map(assignment).collect();
                 let lease = ToWorker::Lease(Lease { token, slot, tasks });

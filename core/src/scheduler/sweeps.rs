@@ -229,7 +229,8 @@ fn same_tasks(a: &Sweep, b: &Sweep) -> bool {
         && sorted(a.configurations.iter().map(|c| c.id)) == sorted(b.configurations.iter().map(|c| c.id))
 }
 
-/// `there`, with all settings from `newer` that are not part of training: reports, retries, checkpoints, order,
+/// `there`, with all settings from `newer` that are not part of training: reports, retries, checkpoints, kept
+/// files, order,
 /// needs, and how and where a program runs.
 /// Configurations and seeds keep their order, because results are recorded by it.
 pub(super) fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
@@ -237,6 +238,7 @@ pub(super) fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
     sweep.report = newer.report.clone();
     sweep.retries = newer.retries.clone();
     sweep.checkpoint = newer.checkpoint;
+    sweep.keep = newer.keep.clone();
     sweep.schedule = newer.schedule;
     sweep.needs = newer.needs.clone();
     let by_id: BTreeMap<ConfigurationId, &Configuration> =

@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use super::{
-    Keep, ModalityPart, ModelSettings, NetworkSettings, Schedule, TrainingSettings,
+    Keep, ModalityPart, ModalityReplacement, ModelSettings, NetworkSettings, Schedule, TrainingSettings,
     schema::{Field, MODALITY_DROPOUT, field},
     types::DEFAULT_HIDDEN,
 };
@@ -20,8 +20,9 @@ const PROGRAM_FORMAT: &str = "colearn program 1";
 
 impl NetworkSettings {
     /// The same settings without values that have no effect: per-modality settings equal to the default, dropouts of
-    /// modalities that are never used in training, details of an unused schedule or partial drop, modalities in a
-    /// validation that decides nothing or that a unimodal network does not see, and the order of the evaluated subsets.
+    /// modalities that are never used in training, details of an unused schedule, partial drop or annealing, the
+    /// treatment of dropped values where nothing is dropped, modalities in a validation that decides nothing or that a
+    /// unimodal network does not see, and the order of the evaluated subsets.
     #[must_use]
     pub fn normalized(mut self) -> Self {
         let (unimodal, primary) = (self.unimodal, self.primary.as_str());
@@ -44,6 +45,24 @@ impl NetworkSettings {
         }
         if training.modality_part == ModalityPart::All {
             training.modality_fraction = usual.modality_fraction;
+        }
+        let drops = !self.modality_dropout.is_empty();
+        if !drops {
+            training.modality_rescale = usual.modality_rescale;
+            // Without drops only the absent modalities of the test are replaced; noise is tested with the mean.
+            training.modality_replacement = match training.modality_replacement {
+                _ if unimodal => ModalityReplacement::Zero,
+                ModalityReplacement::Noise => ModalityReplacement::Mean,
+                other => other,
+            };
+        }
+        let constant = training.modality_anneal_start == 1.0 && training.modality_anneal_end == 1.0;
+        if !drops || constant {
+            training.modality_anneal_epochs = usual.modality_anneal_epochs;
+        }
+        if training.modality_anneal_epochs == 0 {
+            training.modality_anneal_start = usual.modality_anneal_start;
+            training.modality_anneal_end = usual.modality_anneal_end;
         }
         training.keep_by.sort_unstable();
         training.keep_by.dedup();

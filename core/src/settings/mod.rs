@@ -14,7 +14,7 @@ pub use program::{Parameter, ProgramSettings, ResultSource};
 pub(crate) use resolve::resolve;
 pub use task::TaskSettings;
 pub use types::{
-    BiEflstmSettings, Keep, MfnSettings, ModalityDraw, ModalityGranularity, ModalityPart, ModelSettings,
-    NetworkSettings, Schedule, Shuffle, TrainingSettings,
+    BiEflstmSettings, Keep, MfnSettings, ModalityDraw, ModalityGranularity, ModalityPart,
+    ModalityReplacement, ModelSettings, NetworkSettings, Schedule, Shuffle, TrainingSettings,
 };
 pub use validate::{DataShape, SettingsError};

@@ -115,6 +115,16 @@ pub struct TrainingSettings {
     /// Probability in [0, 1] with which a partial drop sets each feature or time step to zero; drawn again for every
     /// drop.
     pub modality_fraction: f64,
+    /// What a modality's values become where it is dropped, and where it is absent at validation and test time.
+    pub modality_replacement: ModalityReplacement,
+    /// Divide the values that dropout keeps by the share that it keeps on average.
+    pub modality_rescale: bool,
+    /// Number of epochs over which the levels of dropout change; 0 for constant levels.
+    pub modality_anneal_epochs: u32,
+    /// Factor of the levels in the first epoch, in [0, 1].
+    pub modality_anneal_start: f64,
+    /// Factor of the levels after the last of these epochs, in [0, 1].
+    pub modality_anneal_end: f64,
     /// Decay of Adam's mean of the gradient, in [0, 1).
     pub beta1: f64,
     /// Decay of Adam's mean of the squared gradient, in [0, 1).
@@ -151,6 +161,11 @@ impl Default for TrainingSettings {
             modality_granularity: ModalityGranularity::Batch,
             modality_part: ModalityPart::All,
             modality_fraction: 0.5,
+            modality_replacement: ModalityReplacement::Zero,
+            modality_rescale: false,
+            modality_anneal_epochs: 0,
+            modality_anneal_start: 0.0,
+            modality_anneal_end: 1.0,
             beta1: 0.9,
             beta2: 0.999,
             weight_decay: 0.0,
@@ -161,6 +176,29 @@ impl Default for TrainingSettings {
             patience: 0,
             keep: Keep::Best,
             keep_by: Vec::new(),
+        }
+    }
+}
+
+impl TrainingSettings {
+    /// The factor of all levels of modality dropout in an epoch, counted from 1. It changes linearly from epoch to
+    /// epoch, as in `torch.optim.lr_scheduler.LinearLR`.
+    #[must_use]
+    pub fn modality_anneal_factor(&self, epoch: u32) -> f64 {
+        let (done, all) = (epoch.saturating_sub(1), self.modality_anneal_epochs);
+        if all == 0 {
+            return 1.0;
+        }
+        let [start, end] = [self.modality_anneal_start, self.modality_anneal_end];
+        if done >= all { end } else { start + (end - start) * f64::from(done) / f64::from(all) }
+    }
+
+    /// The share of a modality that a drop takes on average.
+    #[must_use]
+    pub fn modality_dropped_share(&self) -> f64 {
+        match self.modality_part {
+            ModalityPart::All => 1.0,
+            ModalityPart::Features | ModalityPart::Steps => self.modality_fraction,
         }
     }
 }
@@ -184,6 +222,9 @@ pub enum ModalityDraw {
     Shared,
     /// One draw for each modality (the paper's text, equations 13-15).
     Independent,
+    /// One uniform draw, which drops at most one modality (AV-HuBERT, Shi et al. 2022): [0, 1) begins with an interval
+    /// of length p_m for each modality, in the order of the data set, and m is dropped if the draw lies in its own.
+    Exclusive,
 }
 
 /// The unit that one draw of modality dropout decides for.
@@ -196,9 +237,11 @@ pub enum ModalityGranularity {
     Sample,
     /// Each time step of each sample.
     Step,
+    /// Each time step, for all samples of the batch together.
+    BatchStep,
 }
 
-/// The part of a modality that a drop sets to zero (the paper's section 5 leaves partial drops to future work).
+/// The part of a modality that a drop takes (the paper's section 5 leaves partial drops to future work).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ModalityPart {
@@ -208,6 +251,19 @@ pub enum ModalityPart {
     Features,
     /// Some of its time steps, with all features.
     Steps,
+}
+
+/// What the dropped values become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModalityReplacement {
+    /// Zero, as in the paper.
+    Zero,
+    /// The mean of the feature over all samples and time steps of the training split.
+    Mean,
+    /// A normal number with the mean and the standard deviation of the feature in the training split, drawn for each
+    /// value; where a modality is absent at validation and test time, the mean.
+    Noise,
 }
 
 /// How the learning rate changes.

@@ -6,8 +6,10 @@
 use serde_json::Value;
 
 use super::{
-    ModelSettings, NetworkSettings,
-    schema::{self, Bound, Kind, MAX_MODALITIES, MAX_SUBSET_BYTES, MAX_SUBSETS, MAX_TEXT_BYTES},
+    ModalityDraw, ModalityReplacement, ModelSettings, NetworkSettings,
+    schema::{
+        self, Bound, Kind, MAX_MODALITIES, MAX_SUBSET_BYTES, MAX_SUBSETS, MAX_TEXT_BYTES, MODALITY_DROPOUT,
+    },
 };
 use crate::sweep::did_you_mean;
 
@@ -27,6 +29,21 @@ pub enum SettingsError {
         /// The given value, as JSON.
         found: String,
     },
+    /// With one exclusive draw, more would be dropped than there are draws.
+    #[error(
+        "with training.modality_draw `exclusive` at most one modality is dropped, so that the levels must sum to at most 1, but {levels} sum to {sum}"
+    )]
+    Exclusive {
+        /// The levels, such as `modality_dropout.audio=0.8 and modality_dropout.video=0.6`.
+        levels: String,
+        /// Their sum, rounded.
+        sum: String,
+    },
+    /// Kept values are scaled to make up for dropped values, but these are replaced by values of the same mean.
+    #[error(
+        "`training.modality_rescale` makes up for values that become zero, but `training.modality_replacement` is `{0}`"
+    )]
+    Rescale(&'static str),
     /// There is no such setting.
     #[error("there is no setting `{0}`")]
     Unknown(String),
@@ -63,6 +80,9 @@ fn advice(name: &str, modalities: &[String]) -> String {
     did_you_mean(name, modalities.iter().map(String::as_str))
         .map_or_else(String::new, |advice| format!("; {advice}"))
 }
+
+/// Levels whose sum is above 1 by no more than rounding are exclusive.
+const ROUNDING: f64 = 1e-9;
 
 /// The properties of a data set that decide whether settings fit it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,10 +159,10 @@ fn is_subset(value: &Value) -> bool {
 }
 
 impl NetworkSettings {
-    /// Checks every value against its row of the table.
+    /// Checks every value against its row of the table, and the values against each other.
     ///
     /// # Errors
-    /// Names the first setting that is out of its range.
+    /// Names the first setting that is out of its range, or settings that do not go together.
     pub fn validate(&self) -> Result<(), SettingsError> {
         for (path, value) in self.flat() {
             let Some(field) = schema::field(&path) else { return Err(SettingsError::Unknown(path)) };
@@ -151,7 +171,30 @@ impl NetworkSettings {
                 return Err(SettingsError::Value { path, expected, found });
             }
         }
-        Ok(())
+        self.clone().normalized().agree()
+    }
+
+    /// Checks the values of [normalized](Self::normalized) settings against each other.
+    ///
+    /// # Errors
+    /// Names settings that do not go together.
+    pub(crate) fn agree(&self) -> Result<(), SettingsError> {
+        let training = &self.training;
+        let sum: f64 = self.modality_dropout.values().sum();
+        if training.modality_draw == ModalityDraw::Exclusive && sum > 1.0 + ROUNDING {
+            let levels = self.modality_dropout.iter();
+            let levels: Vec<String> =
+                levels.map(|(name, level)| format!("{MODALITY_DROPOUT}{name}={level}")).collect();
+            return Err(SettingsError::Exclusive {
+                levels: levels.join(" and "),
+                sum: ((sum * 1e6).round() / 1e6).to_string(),
+            });
+        }
+        match training.modality_replacement {
+            ModalityReplacement::Mean if training.modality_rescale => Err(SettingsError::Rescale("mean")),
+            ModalityReplacement::Noise if training.modality_rescale => Err(SettingsError::Rescale("noise")),
+            _ => Ok(()),
+        }
     }
 
     /// Checks that valid settings can be trained on a data set.
@@ -269,6 +312,42 @@ mod tests {
         }
         let model = ModelSettings::BiEflstm(BiEflstmSettings { hidden: 0, layers: 1, dropout: 0.0 });
         assert!(invalid(|s| s.model = model).contains("`model.hidden`"));
+    }
+
+    #[test]
+    fn values_are_held_against_each_other() {
+        let exclusive = |levels: &[(&str, f64)], unimodal| {
+            let mut settings = settings();
+            settings.unimodal = unimodal;
+            settings.training.modality_draw = ModalityDraw::Exclusive;
+            settings.modality_dropout = levels.iter().map(|(name, p)| ((*name).to_owned(), *p)).collect();
+            settings.validate()
+        };
+        let error = exclusive(&[("audio", 0.8), ("video", 0.3)], false).unwrap_err().to_string();
+        assert!(
+            error.ends_with("modality_dropout.audio=0.8 and modality_dropout.video=0.3 sum to 1.1"),
+            "{error}"
+        );
+        assert_eq!(exclusive(&[("audio", 0.8), ("video", 0.3)], true), Ok(()), "it drops neither");
+        // The sum of the floats is above 1.
+        assert_eq!(exclusive(&[("a", 0.34), ("b", 0.56), ("c", 0.1)], false), Ok(()));
+        for (replacement, refused) in [
+            (ModalityReplacement::Zero, false),
+            (ModalityReplacement::Mean, true),
+            (ModalityReplacement::Noise, true),
+        ] {
+            let mut settings = settings();
+            settings.training.modality_replacement = replacement;
+            settings.training.modality_rescale = true;
+            assert_eq!(settings.validate().is_err(), refused, "{replacement:?}");
+            settings.modality_dropout.clear();
+            assert_eq!(settings.validate(), Ok(()), "nothing is dropped");
+        }
+        let annealed = |s: &mut NetworkSettings| {
+            s.training.modality_anneal_epochs = 2;
+            s.training.modality_anneal_start = 1.5;
+        };
+        assert!(invalid(annealed).contains("`training.modality_anneal_start` must be a number in [0, 1]"));
     }
 
     #[test]

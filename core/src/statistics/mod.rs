@@ -3,6 +3,7 @@
 //! Every number here can be computed with scipy too; the tests contain scipy's values and the expressions for them.
 
 mod aggregate;
+mod bootstrap;
 mod comparison;
 mod family;
 mod holm;
@@ -18,6 +19,7 @@ mod wilcoxon;
 pub use aggregate::{
     Estimate, interquartile_mean, interquartile_mean_of, performance_profile, probability_of_improvement,
 };
+pub use bootstrap::{Bootstrapped, Resampling, crossed};
 pub use comparison::{Comparison, MIN_PAIRS};
 pub use family::{Group, Pair, Question, Row, judge};
 pub use holm::holm;

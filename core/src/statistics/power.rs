@@ -2,7 +2,6 @@
 
 use super::{
     maximum::{CriticalValues, Deviations, above},
-    summary::t_quantile,
     verdict::Method,
 };
 
@@ -36,10 +35,10 @@ impl Test {
     pub(super) fn critical(self, n: usize, known: &mut CriticalValues) -> Option<Vec<(f64, f64)>> {
         let Self { method, rows, pooled, confidence } = self;
         let own = n as f64 - 1.0;
-        let single = t_quantile(0.5 + confidence / 2.0, own)?;
+        let single = known.of(1, own, confidence)?;
         Some(match method {
             Method::Paired => vec![(single, own)],
-            Method::Holm => vec![(t_quantile(1.0 - (1.0 - confidence) / 2.0 / rows as f64, own)?, own)],
+            Method::Holm => vec![(known.of(1, own, 1.0 - (1.0 - confidence) / rows as f64)?, own)],
             Method::Dunnett => {
                 let degrees = pooled as f64 * own;
                 vec![(known.of(rows, degrees, confidence)?, degrees), (single, own)]
@@ -84,5 +83,52 @@ impl Undecided {
             equivalent = equivalent.min(deviations.mean(within));
         }
         Some(differs.max(equivalent))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn needed(
+        difference: f64,
+        deviation: f64,
+        margin: Option<f64>,
+        method: Method,
+        rows: usize,
+    ) -> Option<usize> {
+        let test = Test { method, rows, pooled: rows, confidence: 0.95 };
+        let undecided = Undecided { pairs: 5, difference, deviation, margin, test };
+        undecided.needed(&mut CriticalValues::default())
+    }
+
+    /// The smallest n with
+    /// scipy.stats.nct.sf(c, n - 1, d * sqrt(n) / s) + scipy.stats.nct.cdf(-c, n - 1, d * sqrt(n) / s) >= 0.8
+    /// where c = scipy.stats.t.ppf(0.975, n - 1), or of 1 - 0.025 / 7.
+    #[test]
+    fn agrees_with_scipy() {
+        let deviation = 0.018_234_582_528_810_456;
+        assert_eq!(needed(0.018, deviation, None, Method::Paired, 1), Some(11));
+        assert_eq!(needed(0.01, 0.02, None, Method::Paired, 1), Some(34));
+        assert_eq!(needed(0.01, 0.02, None, Method::Holm, 7), Some(54));
+        // For the integral over the deviation scipy.integrate.quad.
+        assert_eq!(needed(0.002, 0.02, Some(0.01), Method::Paired, 1), Some(53));
+    }
+
+    #[test]
+    fn whichever_verdict_comes_first_decides() {
+        let without = needed(0.003, 0.02, None, Method::Dunnett, 7).unwrap();
+        let with = needed(0.003, 0.02, Some(0.02), Method::Dunnett, 7).unwrap();
+        assert!(with < without, "{with} {without}");
+        // A margin that is too narrow does not help.
+        assert_eq!(needed(0.003, 0.02, Some(0.001), Method::Dunnett, 7), Some(without));
+    }
+
+    #[test]
+    fn what_too_many_seeds_would_not_decide_has_no_number() {
+        assert_eq!(needed(0.0, 0.02, None, Method::Paired, 1), None);
+        assert_eq!(needed(0.001, 0.02, None, Method::Dunnett, 7), None);
+        // One more decides a clear difference.
+        assert_eq!(needed(1.0, 0.02, None, Method::Paired, 1), Some(6));
     }
 }

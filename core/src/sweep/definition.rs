@@ -1,6 +1,9 @@
 //! A validated sweep: expanded, resolved, and always consistent.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -31,6 +34,9 @@ pub struct Sweep {
     /// Settings for checkpoints. Sweeps from older journals have the default.
     #[serde(default)]
     pub checkpoint: CheckpointSettings,
+    /// The files that each task keeps. Sweeps from older journals keep none.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub keep: BTreeSet<Kept>,
     /// Order and priority of its tasks. Sweeps from older journals have the default.
     #[serde(default, skip_serializing_if = "ScheduleSettings::is_default")]
     pub schedule: ScheduleSettings,
@@ -151,6 +157,40 @@ pub struct CheckpointSettings {
 impl Default for CheckpointSettings {
     fn default() -> Self {
         Self { every_epochs: 5 }
+    }
+}
+
+/// A file that a network's task keeps beside its checkpoints. It is not part of a configuration's identity, because
+/// results do not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    /// Truth, outputs and prediction of each sample of the validation and the test split.
+    Predictions,
+    /// The tested weights.
+    Weights,
+}
+
+impl Kept {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Predictions, Self::Weights];
+
+    /// The word for it in sweep files and on the command line.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Predictions => "predictions",
+            Self::Weights => "weights",
+        }
+    }
+
+    /// The name of the file.
+    #[must_use]
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Predictions => "predictions.csv",
+            Self::Weights => "weights.safetensors",
+        }
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{
     axes::{axes, grid_size, point, step},
     baselines,
+    conflicts::Conflicts,
     definition::Configuration,
     diagnostic::Problems,
     exclude::Excludes,
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     id::ConfigurationId,
-    settings::{self, ModalityPart, NetworkSettings, TaskSettings, TrainingSettings},
+    settings::{self, ModalityDraw, ModalityPart, NetworkSettings, TaskSettings, TrainingSettings},
     text::counted_len,
 };
 
@@ -112,6 +113,7 @@ pub(crate) fn expand(outline: &Outline, problems: &mut Problems<'_>) -> Vec<Conf
                 .help("give it a probability below 1, or drop part of it: `training.modality_part`");
         }
     }
+    expansion.conflicts.report(outline, expansion.configurations.len(), problems);
     expansion.warn_of_missing_replicates(problems);
     baselines::mark(outline, &mut expansion.configurations, problems);
     expansion.configurations
@@ -125,11 +127,18 @@ struct Expansion<'o> {
     known: HashMap<ConfigurationId, usize>,
     /// Primary modalities that some configuration always drops.
     blinded: BTreeSet<String>,
+    conflicts: Conflicts,
 }
 
 impl<'o> Expansion<'o> {
     fn new(outline: &'o Outline) -> Self {
-        Self { outline, configurations: Vec::new(), known: HashMap::new(), blinded: BTreeSet::new() }
+        Self {
+            outline,
+            configurations: Vec::new(),
+            known: HashMap::new(),
+            blinded: BTreeSet::new(),
+            conflicts: Conflicts::default(),
+        }
     }
 
     /// Adds a configuration, unless one that trains the same is there already; then returns its index.
@@ -147,6 +156,9 @@ impl<'o> Expansion<'o> {
             return Some(*same);
         }
         self.known.insert(trains, self.configurations.len());
+        if let Some(network) = settings.network() {
+            self.conflicts.look_at(network);
+        }
         let baseline = match &self.outline.baseline {
             Some(point) => point.values.iter().all(|(path, value)| matches(&flat, path, value)),
             None => settings.network().is_some_and(|network| network.unimodal),
@@ -170,8 +182,9 @@ impl<'o> Expansion<'o> {
 
     fn note_blinded(&mut self, settings: &NetworkSettings) {
         let training = &settings.training;
-        let whole = training.modality_part == ModalityPart::All || training.modality_fraction == 1.0;
-        if whole && settings.modality_dropout.get(&settings.primary) == Some(&1.0) {
+        // After the annealing, if there is one.
+        let always = training.modality_dropped_share() * training.modality_anneal_factor(u32::MAX) == 1.0;
+        if always && settings.modality_dropout.get(&settings.primary) == Some(&1.0) {
             self.blinded.insert(settings.primary.clone());
         }
     }
@@ -239,7 +252,10 @@ fn effective(settings: &TaskSettings) -> Option<NetworkSettings> {
     if never {
         training.modality_draw = usual.modality_draw;
         training.modality_granularity = usual.modality_granularity;
+    } else if training.modality_draw == ModalityDraw::Exclusive && network.modality_dropout.len() == 1 {
+        training.modality_draw = ModalityDraw::Shared;
     }
+    let network = network.normalized();
     Some(network).filter(|network| settings.network() != Some(network))
 }
 

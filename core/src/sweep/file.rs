@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     baselines,
-    definition::{CheckpointSettings, ReportSettings, RetrySettings, ScheduleSettings},
+    definition::{CheckpointSettings, Kept, ReportSettings, RetrySettings, ScheduleSettings},
     diagnostic::{Problems, Span},
     mentions::Mentions,
     own,
@@ -49,6 +49,10 @@ const KEYS: &[(&str, &str)] = &[
     ),
     ("retries", "{max_attempts: 3, initial_backoff: 5s, max_backoff: 5m}"),
     ("checkpoint", "{every_epochs: 5}: how often a checkpoint is written; 0 for never"),
+    (
+        "keep",
+        "[predictions, weights]: files that each task keeps beside its checkpoints, for `colearn export` (default: none)",
+    ),
     ("order", "by_seed (default): all configurations with one seed, then the next seed; or by_configuration"),
     (
         "priority",
@@ -100,6 +104,7 @@ pub(crate) struct Outline {
     pub(crate) baseline: Option<Point>,
     pub(crate) retries: RetrySettings,
     pub(crate) checkpoint: CheckpointSettings,
+    pub(crate) keep: BTreeSet<Kept>,
     pub(crate) schedule: ScheduleSettings,
     pub(crate) max_tasks: u64,
     /// The positions of `parameters`, `exclude` and `max_tasks`; the beginning of the file if they are missing.
@@ -110,6 +115,8 @@ pub(crate) struct Outline {
     pub(crate) max_tasks_span: Option<Span>,
     /// The positions where the dropout of a modality is 1.
     pub(crate) always_dropped: Vec<(String, Span)>,
+    /// The values of settings that are checked against each other, with their positions.
+    pub(crate) checked: Vec<(String, Value, Span)>,
 }
 
 /// The largest `max_tasks`.
@@ -131,6 +138,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
         baseline: None,
         retries: sections::default_retries(),
         checkpoint: CheckpointSettings::default(),
+        keep: BTreeSet::new(),
         schedule: ScheduleSettings::default(),
         max_tasks: 10_000,
         parameters_span: Span::default(),
@@ -138,6 +146,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
         replicates_span: Span::default(),
         max_tasks_span: None,
         always_dropped: Vec::new(),
+        checked: Vec::new(),
     };
     let entries = match &root.value {
         Raw::Map(entries) => entries.as_slice(),
@@ -184,6 +193,7 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
     }
     outline.report.matched = baselines::are_matched(&outline);
     outline.always_dropped = mentions.always_dropped;
+    outline.checked = mentions.checked;
     outline
 }
 
@@ -249,6 +259,12 @@ impl Outline {
                     .help("a program writes its checkpoints itself, into the folder `${checkpoint_dir}`");
             }
             "checkpoint" => self.checkpoint = sections::read_checkpoint(node, problems),
+            "keep" if vocabulary == Vocabulary::Own => {
+                problems
+                    .error(entry.key_span, "`keep` is for the built-in networks")
+                    .help("a program writes the files that are to stay itself, to a place outside `${checkpoint_dir}`");
+            }
+            "keep" => self.keep = sections::read_keep(node, problems),
             "order" => self.schedule.order = sections::read_order(node, problems),
             "priority" => self.schedule.priority = sections::read_priority(node, problems),
             "max_concurrent_tasks" => {

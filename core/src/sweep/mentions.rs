@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::{
+    conflicts,
     diagnostic::{Problems, Span},
     vocabulary::SettingType,
 };
@@ -24,6 +25,8 @@ pub(crate) struct Mentions {
     of_models: Vec<(&'static Field, Span)>,
     /// Where a modality's dropout is given as 1.
     pub(crate) always_dropped: Vec<(String, Span)>,
+    /// The values of settings that are checked against each other, with their positions.
+    pub(crate) checked: Vec<(String, Value, Span)>,
     /// Subsets of modalities that some configuration is tested with, sorted and joined as in metric names.
     subsets: BTreeSet<String>,
     primaries: BTreeSet<String>,
@@ -63,6 +66,9 @@ impl Mentions {
         }
         if let (Some(modality), Some(1.0)) = (path.strip_prefix(MODALITY_DROPOUT), value.as_f64()) {
             self.always_dropped.push((modality.to_owned(), span));
+        }
+        if conflicts::is_checked(path) {
+            self.checked.push((path.to_owned(), value.clone(), span));
         }
         if let ("model.kind", Some(kind)) = (path, value.as_str()) {
             self.models.insert(kind.to_owned());

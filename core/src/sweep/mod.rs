@@ -4,8 +4,10 @@ mod axes;
 mod baselines;
 mod blanks;
 mod changes;
+mod conflicts;
 mod definition;
 mod diagnostic;
+mod draws;
 mod exclude;
 mod expand;
 mod file;
@@ -25,10 +27,11 @@ mod sections;
 mod vocabulary;
 
 pub use definition::{
-    Adjustment, CheckpointSettings, Configuration, Order, ReportSettings, RetrySettings, ScheduleSettings,
-    Sweep,
+    Adjustment, CheckpointSettings, Configuration, Kept, Order, ReportSettings, RetrySettings,
+    ScheduleSettings, Sweep,
 };
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, SourcePlace};
+pub use draws::{DrawStage, PlannedDraws, PlannedDropout};
 pub use file::reference;
 pub use parse::Parsed;
 pub use plan::{Decided, Plan, PlannedConfiguration, PlannedParameter, PlannedRows, PlannedSetting};

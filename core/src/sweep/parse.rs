@@ -68,6 +68,7 @@ impl Sweep {
                 report: outline.report,
                 retries: outline.retries,
                 checkpoint: outline.checkpoint,
+                keep: outline.keep,
                 schedule: outline.schedule,
                 needs,
             },

@@ -9,7 +9,8 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::{
-    definition::{CheckpointSettings, ReportSettings, RetrySettings, ScheduleSettings, Sweep},
+    definition::{CheckpointSettings, Kept, ReportSettings, RetrySettings, ScheduleSettings, Sweep},
+    draws::PlannedDraws,
     parse::Parsed,
 };
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     needs::Needs,
     result::Direction,
     settings::{
+        DataShape,
         placeholders::{PlaceholderValues, shell_quoted},
         schema::{FIELDS, Field},
     },
@@ -45,6 +47,8 @@ pub struct Plan {
     pub parameters: Vec<PlannedParameter>,
     /// All settings with the value of the file or the default, in the order of the table.
     pub settings: Vec<PlannedSetting>,
+    /// What the draws of modality dropout mean.
+    pub draws: PlannedDraws,
     /// The rows of the table, if `report.replicates` makes several configurations one row.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rows: Option<PlannedRows>,
@@ -58,6 +62,8 @@ pub struct Plan {
     pub retries: RetrySettings,
     /// Settings for checkpoints.
     pub checkpoint: CheckpointSettings,
+    /// The files that each task keeps.
+    pub keep: BTreeSet<Kept>,
     /// Order and priority of the tasks.
     pub schedule: ScheduleSettings,
 }
@@ -180,6 +186,7 @@ impl Plan {
             cohorts: cohorts.len(),
             parameters: parameters.collect(),
             settings: planned_settings(parsed),
+            draws: PlannedDraws::of(sweep, &BTreeMap::new()),
             rows: PlannedRows::of(sweep),
             first: first.collect(),
             baseline: sweep
@@ -190,8 +197,17 @@ impl Plan {
             report: sweep.report.clone(),
             retries: sweep.retries.clone(),
             checkpoint: sweep.checkpoint,
+            keep: sweep.keep.clone(),
             schedule: sweep.schedule,
         }
+    }
+}
+
+impl Plan {
+    /// The same plan with the draws of the modalities that these data sets have, by name.
+    #[must_use]
+    pub fn with_data(self, sweep: &Sweep, shapes: &BTreeMap<String, DataShape>) -> Self {
+        Self { draws: PlannedDraws::of(sweep, shapes), ..self }
     }
 }
 
@@ -286,6 +302,10 @@ impl fmt::Display for Plan {
             }
         }
 
+        if !self.draws.0.is_empty() {
+            write!(f, "\n{}", self.draws)?;
+        }
+
         writeln!(f, "\nconfigurations:")?;
         for PlannedConfiguration { id, values, baseline } in &self.first {
             let values: Vec<_> =
@@ -322,6 +342,10 @@ impl fmt::Display for Plan {
             }
             0 => writeln!(f, "checkpoints: none")?,
             epochs => writeln!(f, "checkpoints: every {}", counted(u64::from(epochs), "epoch"))?,
+        }
+        if !self.keep.is_empty() {
+            let words: Vec<&str> = self.keep.iter().map(|kept| kept.as_str()).collect();
+            writeln!(f, "keeps: {} of each task", words.join(" and "))?;
         }
         if let Some(needs) = needs_text(&self.needs) {
             writeln!(f, "needs: a slot with {needs}")?;

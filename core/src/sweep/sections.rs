@@ -1,9 +1,12 @@
-//! `seeds`, `retries`, `checkpoint`, `order` and `priority`.
+//! `seeds`, `retries`, `checkpoint`, `keep`, `order` and `priority`.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use super::{
-    definition::{CheckpointSettings, Order, RetrySettings, ScheduleSettings},
+    definition::{CheckpointSettings, Kept, Order, RetrySettings, ScheduleSettings},
     diagnostic::Problems,
     raw::{Node, Raw},
     scalar::{self, did_you_mean},
@@ -127,6 +130,36 @@ pub(crate) fn read_checkpoint(node: &Node, problems: &mut Problems<'_>) -> Check
         }
     }
     checkpoint
+}
+
+/// Reads `keep`.
+pub(crate) fn read_keep(node: &Node, problems: &mut Problems<'_>) -> BTreeSet<Kept> {
+    let words = Kept::ALL.map(Kept::as_str);
+    let mut keep = BTreeSet::new();
+    // The setting of the same name has these words.
+    if let Raw::Text(word) = &node.value
+        && ["best", "last"].contains(&word.as_str())
+    {
+        problems
+            .error(node.span, "`keep` must be a list of files to keep")
+            .help(format!("the epoch whose weights are tested is a setting: `training: {{keep: {word}}}`"));
+        return keep;
+    }
+    for item in scalar::list(node, "keep", problems).unwrap_or_default() {
+        let Some(word) = scalar::text(item, "an entry of `keep`", problems) else { continue };
+        match Kept::ALL.into_iter().find(|kept| kept.as_str() == word) {
+            Some(kept) if keep.insert(kept) => {}
+            Some(_) => {
+                problems.error(item.span, format!("`{word}` is given twice")).help("remove one of them");
+            }
+            None => {
+                let help = did_you_mean(word, words.into_iter())
+                    .unwrap_or_else(|| format!("what can be kept is {}", words.join(" and ")));
+                problems.error(item.span, format!("`keep` has no `{word}`")).help(help);
+            }
+        }
+    }
+    keep
 }
 
 /// Reads `order`.

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
+    chosen::{best, choosing_metric},
+    class_scores::class_scores,
     comparisons::{Compared, judge_all},
     replicate::{Member, Replicate},
     rows::{ConfigurationRow, ResultsTable, RowState, TaskOutcome},
@@ -46,6 +48,10 @@ impl ResultsTable {
             groups.iter().filter_map(row).unzip();
         let judged = judge_all(&mut configurations, &compared, &sweep.report);
         name(&mut configurations, &sweep.parameters);
+        let of_networks = configurations.iter().all(|row| row.settings.network().is_some());
+        let choose_by = choosing_metric(&sweep.report, of_networks);
+        let best = choose_by.as_deref().and_then(|by| best(&configurations, by, &sweep.report.better));
+        let chosen = choose_by.as_deref().map(|by| known.chosen(&groups, &configurations, &compared, by));
         let replicates = &sweep.report.replicates;
         Self {
             sweep: sweep.name.clone(),
@@ -59,6 +65,9 @@ impl ResultsTable {
             margin: sweep.report.margin.clone(),
             adjustment: sweep.report.adjustment,
             judged,
+            choose_by,
+            best,
+            chosen: chosen.unwrap_or_default(),
         }
     }
 }
@@ -72,7 +81,7 @@ fn name(rows: &mut [ConfigurationRow], parameters: &[String]) {
 }
 
 /// The configurations of a row, each with its values of `report.replicates`.
-struct Group<'a>(Vec<(&'a Configuration, Member)>);
+pub(super) struct Group<'a>(pub(super) Vec<(&'a Configuration, Member)>);
 
 impl<'a> Group<'a> {
     fn of(configurations: Vec<&'a Configuration>, sweep: &Sweep) -> Self {
@@ -107,9 +116,9 @@ impl<'a> Group<'a> {
 type Partners<'a> = (usize, &'a Configuration, &'a Configuration);
 
 /// A sweep with what is known of its tasks.
-struct Known<'a> {
-    sweep: &'a Sweep,
-    outcomes: &'a HashMap<(ConfigurationId, u64), TaskOutcome>,
+pub(super) struct Known<'a> {
+    pub(super) sweep: &'a Sweep,
+    pub(super) outcomes: &'a HashMap<(ConfigurationId, u64), TaskOutcome>,
 }
 
 impl<'a> Known<'a> {
@@ -141,6 +150,7 @@ impl<'a> Known<'a> {
             failed_seeds,
             metrics: summaries(&done, confidence, first.settings.network().is_some()),
             comparisons: compared.as_ref().map(|it| it.comparisons(confidence)).unwrap_or_default(),
+            classes: class_scores(&done, confidence),
             members: match replicates.is_empty() {
                 true => Vec::new(),
                 false => group.0.iter().map(|(_, member)| member.clone()).collect(),
@@ -159,7 +169,7 @@ impl<'a> Known<'a> {
         Some(Compared::of(first.id, ours, theirs, &results))
     }
 
-    fn result(&self, configuration: &Configuration, seed: u64) -> Option<&'a TaskResult> {
+    pub(super) fn result(&self, configuration: &Configuration, seed: u64) -> Option<&'a TaskResult> {
         match self.outcomes.get(&(configuration.id, seed))? {
             TaskOutcome::Done(result) => Some(result),
             TaskOutcome::Failed(_) => None,
@@ -216,7 +226,7 @@ fn state(done: usize, failed: usize, expected: usize) -> RowState {
 }
 
 /// Summaries of every metric that all results have.
-fn summaries(done: &[&TaskResult], confidence: f64, network: bool) -> BTreeMap<String, Summary> {
+pub(super) fn summaries(done: &[&TaskResult], confidence: f64, network: bool) -> BTreeMap<String, Summary> {
     let Some(first) = done.first() else { return BTreeMap::new() };
     first
         .metrics

@@ -14,7 +14,7 @@ use crate::{
 /// A row against that of its baseline.
 pub(super) struct Compared {
     /// The id of the baseline's row.
-    baseline: ConfigurationId,
+    pub(super) baseline: ConfigurationId,
     /// Whether the modalities are all that differs. Otherwise the difference is kept, but co-learning is not its only
     /// cause.
     is_co_learning: bool,
@@ -32,6 +32,28 @@ impl Compared {
         baseline: &Configuration,
         results: &[((usize, u64), &TaskResult, &TaskResult)],
     ) -> Self {
+        Self {
+            baseline: row,
+            is_co_learning: same_but_for_modalities(baseline, configuration),
+            is_of_network: configuration.settings.network().is_some(),
+            pairs: Self::pairs(results),
+        }
+    }
+
+    /// Compares with the same baseline what was chosen among `candidates`. It is co-learning if each of them is.
+    pub(super) fn of_chosen(
+        candidates: &[&Self],
+        results: &[((usize, u64), &TaskResult, &TaskResult)],
+    ) -> Option<Self> {
+        Some(Self {
+            baseline: candidates.first()?.baseline,
+            is_co_learning: candidates.iter().all(|it| it.is_co_learning),
+            is_of_network: candidates.iter().all(|it| it.is_of_network),
+            pairs: Self::pairs(results),
+        })
+    }
+
+    fn pairs(results: &[((usize, u64), &TaskResult, &TaskResult)]) -> BTreeMap<String, Vec<Pair>> {
         let names = results.first().map(|(_, first, _)| first.metrics.keys()).into_iter().flatten();
         let pairs = |name: &String| {
             let pair = |(replicate, ours, baseline): &((usize, u64), &TaskResult, &TaskResult)| {
@@ -41,12 +63,7 @@ impl Compared {
             let pairs: Option<Vec<Pair>> = results.iter().map(pair).collect();
             Some((name.clone(), pairs?))
         };
-        Self {
-            baseline: row,
-            is_co_learning: same_but_for_modalities(baseline, configuration),
-            is_of_network: configuration.settings.network().is_some(),
-            pairs: names.filter_map(pairs).collect(),
-        }
+        names.filter_map(pairs).collect()
     }
 
     /// The comparisons as far as they depend on this row alone.

@@ -2,11 +2,15 @@
 //! seeds and the values of `report.replicates`.
 
 mod averages;
+mod chosen;
+mod class_scores;
 mod comparisons;
 mod replicate;
 mod rows;
 #[cfg(test)]
 mod tests;
 
+pub use self::chosen::{Choice, ChosenRow};
+pub use self::class_scores::ClassScore;
 pub use self::replicate::{Member, Replicate};
 pub use self::rows::{ConfigurationRow, ResultsTable, RowState, TaskOutcome};

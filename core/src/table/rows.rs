@@ -5,7 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::replicate::{Member, Replicate};
+use super::{
+    chosen::ChosenRow,
+    class_scores::ClassScore,
+    replicate::{Member, Replicate},
+};
 use crate::{
     failure::FailureReason,
     id::{ConfigurationId, SweepName},
@@ -61,6 +65,16 @@ pub struct ResultsTable {
     /// How the configurations were judged that are compared with each baseline, by metric.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub judged: BTreeMap<String, Vec<Group>>,
+    /// The metric by which configurations are chosen; `None` if nothing is chosen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub choose_by: Option<String>,
+    /// The row with the best mean of `choose_by`, the first one on ties. `None` without such a metric, and if a row with
+    /// results lacks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<ConfigurationId>,
+    /// For each baseline with several configurations: what is chosen among them on validation.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chosen: Vec<ChosenRow>,
 }
 
 /// One configuration of the table, or several that differ in the values of [`ResultsTable::replicates`] alone.
@@ -92,6 +106,9 @@ pub struct ConfigurationRow {
     /// itself, without a baseline, and if no replicate has both results.
     #[serde(default)]
     pub comparisons: BTreeMap<String, Comparison>,
+    /// The F1 of each class; empty for a regression and for a program.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<ClassScore>,
     /// The configurations of the row, in the order of the grid; empty without [`ResultsTable::replicates`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub members: Vec<Member>,

@@ -1,3 +1,5 @@
+mod chosen;
+
 use std::{
     collections::{BTreeMap, HashMap},
     time::Duration,
@@ -12,8 +14,8 @@ use crate::{
         BiEflstmSettings, ModalityDraw, ModelSettings, NetworkSettings, Shuffle, TaskSettings,
         TrainingSettings,
     },
-    statistics::Verdict,
-    sweep::{CheckpointSettings, Configuration, ReportSettings, RetrySettings, Sweep},
+    statistics::{Untested, Verdict},
+    sweep::{Adjustment, CheckpointSettings, Configuration, ReportSettings, RetrySettings, Sweep},
 };
 
 fn sweep(configurations: u64, seeds: u64) -> Sweep {
@@ -55,7 +57,7 @@ fn sweep(configurations: u64, seeds: u64) -> Sweep {
             better: Default::default(),
             replicates: Vec::new(),
             margin: BTreeMap::new(),
-            adjustment: crate::sweep::Adjustment::default(),
+            adjustment: Adjustment::default(),
             matched: false,
             choose_by: None,
         },
@@ -65,6 +67,7 @@ fn sweep(configurations: u64, seeds: u64) -> Sweep {
             max_backoff: Duration::ZERO,
         },
         checkpoint: CheckpointSettings::default(),
+        keep: Default::default(),
         schedule: Default::default(),
         needs: Default::default(),
     }
@@ -120,9 +123,10 @@ fn the_papers_words_are_about_one_network() {
     sweep.configurations[2].settings.network_mut().unwrap().training.epochs = 2;
     let mut outcomes = HashMap::new();
     for seed in 0..3 {
+        let slightly = 0.01 * seed as f64;
         outcomes.insert((ConfigurationId(0), seed), done(0.5));
-        outcomes.insert((ConfigurationId(1), seed), done(0.7));
-        outcomes.insert((ConfigurationId(2), seed), done(0.7));
+        outcomes.insert((ConfigurationId(1), seed), done(0.69 + slightly));
+        outcomes.insert((ConfigurationId(2), seed), done(0.71 - slightly));
     }
     let table = ResultsTable::of(&sweep, &outcomes);
     let rows = &table.configurations;
@@ -171,9 +175,36 @@ fn compares_seed_with_seed_over_those_that_both_have() {
     assert_eq!((compared(2).unwrap().pairs, compared(2).unwrap().verdict), (1, None));
     assert!((compared(2).unwrap().mean_difference + 0.4).abs() < 1e-12);
     assert_eq!(compared(3), None);
-    // Only configuration 1 has a t-test: a family of one. Its Wilcoxon p-value is 0.25, that of configuration 2 is 1.
-    assert_eq!(one.t_p_holm, one.t_p);
-    assert_eq!((one.wilcoxon_p, one.wilcoxon_p_holm), (Some(0.25), Some(0.5)));
+    // Configuration 2 has no test, but is one of the two that are compared.
+    assert_eq!(compared(2).unwrap().untested, Some(Untested::TooFewSeeds));
+    assert_eq!(one.t_p_holm, one.t_p.map(|p| 2.0 * p));
+    let judged = &table.judged["accuracy"];
+    assert_eq!((judged.len(), judged[0].compared, judged[0].replicates), (1, 2, 3));
+}
+
+/// Deviations of 0.1 near 1, and a margin that all intervals are within.
+#[test]
+fn verdicts_follow_the_settings_of_the_report() {
+    let mut sweep = sweep(3, 5);
+    let mut outcomes = HashMap::new();
+    for seed in 0..5 {
+        let way = [-1.0, 0.5, 0.0, -0.5, 1.0][seed as usize];
+        outcomes.insert((ConfigurationId(0), seed), done(0.9));
+        outcomes.insert((ConfigurationId(1), seed), done(0.91 + 0.009 * way));
+        outcomes.insert((ConfigurationId(2), seed), done(0.9 + 0.1 * way));
+    }
+    let verdicts = |sweep: &Sweep| {
+        let table = ResultsTable::of(sweep, &outcomes);
+        table.configurations.iter().filter_map(|row| table.verdict(row)).collect::<Vec<_>>()
+    };
+    let table = ResultsTable::of(&sweep, &outcomes);
+    assert_eq!(table.configurations[2].metrics["accuracy"].ci_high, Some(1.0), "no accuracy is above 1");
+    assert_eq!(verdicts(&sweep), [Verdict::Inconclusive; 2]);
+    sweep.report.margin.insert("accuracy".into(), 0.5);
+    assert_eq!(verdicts(&sweep), [Verdict::Equivalent; 2]);
+    sweep.report.margin.clear();
+    sweep.report.adjustment = Adjustment::None;
+    assert_eq!(verdicts(&sweep), [Verdict::Positive, Verdict::Inconclusive]);
 }
 
 #[test]
@@ -186,4 +217,28 @@ fn nothing_is_compared_without_a_baseline() {
     let table = ResultsTable::of(&plain, &outcomes);
     assert!(table.configurations.iter().all(|row| row.n == 2 && row.comparisons.is_empty()));
     assert!(table.baseline().is_none());
+}
+
+#[test]
+fn the_classes_have_their_scores() {
+    let with = |confusion: [[u64; 2]; 2]| {
+        let TaskOutcome::Done(result) = done(0.5) else { unreachable!("it is done") };
+        let confusion = confusion.map(Vec::from).to_vec();
+        TaskOutcome::Done(TaskResult { confusion, classes: vec!["a".into(), "b".into()], ..result })
+    };
+    let mut outcomes: HashMap<_, _> = [[[3, 1], [0, 4]], [[4, 0], [0, 4]]]
+        .into_iter()
+        .zip(0..)
+        .map(|(confusion, seed)| ((ConfigurationId(0), seed), with(confusion)))
+        .collect();
+    let scores =
+        |outcomes: &HashMap<_, _>| ResultsTable::of(&sweep(1, 2), outcomes).configurations[0].classes.clone();
+    let [a, b] = scores(&outcomes).try_into().unwrap();
+    assert_eq!((a.class.as_str(), a.support, b.class.as_str(), b.support), ("a", 8, "b", 8));
+    assert!(
+        (a.f1.mean - (6.0 / 7.0 + 1.0) / 2.0).abs() < 1e-12
+            && (b.f1.mean - (8.0 / 9.0 + 1.0) / 2.0).abs() < 1e-12
+    );
+    outcomes.insert((ConfigurationId(0), 1), done(0.5));
+    assert!(scores(&outcomes).is_empty(), "a result without a matrix");
 }

@@ -275,3 +275,30 @@ fn the_error_rate_is_held_over_all_comparisons_or_over_each_alone() {
         ["4:22 `report.adjustment` must be `simultaneous` or `none`, found `holm`"]
     );
 }
+
+#[test]
+fn what_is_kept_is_a_list_of_known_words() {
+    assert_shown(
+        "keep: [weights, predicitons]",
+        "
+error: `keep` has no `predicitons`
+ --> x.yaml:4:17
+  |
+4 | keep: [weights, predicitons]
+  |                 ^^^^^^^^^^^
+  = help: did you mean `predictions`?",
+    );
+    assert_shown(
+        "keep: best",
+        "
+error: `keep` must be a list of files to keep
+ --> x.yaml:4:7
+  |
+4 | keep: best
+  |       ^^^^
+  = help: the epoch whose weights are tested is a setting: `training: {keep: best}`",
+    );
+    assert_eq!(messages("keep: [weights, weights]"), ["4:17 `weights` is given twice"]);
+    assert!(fails("keep: [logs]").to_string().contains("what can be kept is predictions and weights"));
+    assert_eq!(messages("keep: weights")[0].split(", found").next(), Some("4:7 `keep` must be a list"));
+}

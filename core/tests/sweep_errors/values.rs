@@ -231,6 +231,71 @@ fn the_primary_modality_is_not_always_dropped() {
 }
 
 #[test]
+fn after_annealing_something_is_left_of_the_primary_modality() {
+    let annealed = |end: &str| {
+        format!(
+            "modality_dropout: {{language: 1}}\ntraining: {{modality_anneal_epochs: 5, modality_anneal_end: {end}}}"
+        )
+    };
+    parses(&annealed("0.5"));
+    fails(&annealed("1"));
+}
+
+#[test]
+fn levels_of_an_exclusive_draw_sum_to_at_most_one() {
+    assert_shown(
+        "training: {modality_draw: exclusive}
+parameters:
+  modality_dropout.audio: [0.2, 0.8]
+  modality_dropout.video: [0.1, 0.3]",
+        "
+error: with training.modality_draw `exclusive` at most one modality is dropped, so that the levels must sum to at most 1, but modality_dropout.audio=0.8 and modality_dropout.video=0.3 sum to 1.1 (in 1 of 4 configurations)
+ --> x.yaml:4:27
+  |
+4 | training: {modality_draw: exclusive}
+  |                           ^^^^^^^^^
+note: modality_dropout.audio=0.8
+ --> x.yaml:6:33
+  |
+6 |   modality_dropout.audio: [0.2, 0.8]
+  |                                 ---
+note: modality_dropout.video=0.3
+ --> x.yaml:7:33
+  |
+7 |   modality_dropout.video: [0.1, 0.3]
+  |                                 ---
+  = help: lower the levels, leave such points out with `exclude`, or draw `independent` or `shared`",
+    );
+    let high = "modality_dropout: {audio: 0.8, video: 0.8}";
+    parses(&format!("{high}\ntraining: {{modality_draw: shared}}"));
+    parses(&format!("{high}\ntraining: {{modality_draw: exclusive}}\nunimodal: true"));
+    parses(&format!(
+        "parameters: {{training.modality_draw: [shared, exclusive], modality_dropout.a: [0.4, 0.8], modality_dropout.b: [0.4]}}
+exclude: [{{training.modality_draw: exclusive, modality_dropout.a: 0.8}}]"
+    ));
+}
+
+#[test]
+fn only_what_becomes_zero_is_made_up_for() {
+    assert_shown(
+        "modality_dropout: {audio: 0.5}
+parameters: {training.modality_replacement: [zero, noise], training.modality_rescale: [false, true]}",
+        "
+error: `training.modality_rescale` makes up for values that become zero, but `training.modality_replacement` is `noise` (in 1 of 4 configurations)
+ --> x.yaml:5:95
+  |
+5 | parameters: {training.modality_replacement: [zero, noise], training.modality_rescale: [false, true]}
+  |                                                                                               ^^^^
+note: training.modality_replacement=noise
+ --> x.yaml:5:52
+  |
+5 | parameters: {training.modality_replacement: [zero, noise], training.modality_rescale: [false, true]}
+  |                                                    -----
+  = help: remove one of the two, or leave such points out with `exclude`",
+    );
+}
+
+#[test]
 fn no_configuration_has_to_choose_between_baselines() {
     assert_eq!(
         messages("report: {baseline: {model.hidden: 7}}"),

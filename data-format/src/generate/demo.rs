@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use super::random::Stream;
-use crate::layout::{Description, Modality, Split, Task};
+use crate::layout::{Description, Modality, Names, Split, Task};
 use crate::write::{NewDataset, NewLabels, NewSplit};
 
 /// The demo set's classes: the two of six words that a sample says, and their order.
@@ -111,6 +111,7 @@ pub fn demo(options: &DemoOptions) -> Result<NewDataset, DemoError> {
                 options.seed
             ),
         },
+        names: Names::default(),
         train: words.split(Split::Train, options.train, options),
         valid: words.split(Split::Valid, options.valid, options),
         test: words.split(Split::Test, options.test, options),

@@ -4,7 +4,7 @@ use std::fs;
 
 use colearn_data_format::generate::{DemoOptions, demo};
 use colearn_data_format::{
-    Dataset, Description, Modality, NewDataset, NewLabels, NewSplit, Split, Task, Warning, write,
+    Dataset, Description, Modality, Names, NewDataset, NewLabels, NewSplit, Split, Task, Warning, write,
 };
 use proptest::prelude::*;
 use safetensors::SafeTensors;
@@ -114,6 +114,7 @@ fn any_dataset() -> impl Strategy<Value = NewDataset> {
                 steps,
                 task,
                 description: Description { source: text.clone(), licence: String::new(), preparation: text },
+                names: Names::default(),
                 train: part(counts[0]),
                 valid: part(counts[1]),
                 test: part(counts[2]),

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use colearn_data_format::{
-    Dataset, Description, Labels, Modality, NewDataset, NewLabels, NewSplit, Split, Task, write,
+    Dataset, Description, Labels, Modality, Names, NewDataset, NewLabels, NewSplit, Split, Task, write,
 };
 
 /// A split with features that count upwards.
@@ -32,6 +32,7 @@ pub(crate) fn small() -> NewDataset {
             licence: "none".into(),
             preparation: String::new(),
         },
+        names: Names::default(),
         train: part(&[0, 1, 2, 0]),
         valid: part(&[1, 1]),
         test: part(&[2, 1, 0]),

@@ -2,7 +2,7 @@
 
 use std::{io::Write, path::Path};
 
-use colearn_data_format::{Description, Modality, NewDataset, NewLabels, NewSplit, Task, write};
+use colearn_data_format::{Description, Modality, Names, NewDataset, NewLabels, NewSplit, Task, write};
 use colearn_fuzz_targets::{
     change::{Chance, changed},
     targets,
@@ -101,6 +101,7 @@ fn messages_to_workers() {
         checkpoint_every_epochs: 5,
         data_digest: String::new(),
         name: String::new(),
+        keep: Vec::new(),
     };
     let messages = [
         Said::Welcome(v1::Welcome {
@@ -155,6 +156,7 @@ fn data_sets() {
             licence: String::new(),
             preparation: String::new(),
         },
+        names: Names::default(),
         train: split(),
         valid: split(),
         test: split(),

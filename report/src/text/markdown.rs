@@ -24,7 +24,7 @@ pub fn markdown(table: &ResultsTable, published: Option<&Matched>) -> String {
     }
     let _ = writeln!(text, "\n{}", summary_line(table));
     if let Some(step) = next_step(table) {
-        let _ = writeln!(text, "\n{}.", step);
+        let _ = writeln!(text, "\n{}.", escape(&step));
     }
     for warning in warnings(table) {
         let _ = writeln!(text, "\n**Warning: {}.**", escape(&warning));

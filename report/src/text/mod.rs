@@ -1,11 +1,14 @@
 //! The results table as text.
 
+mod classes;
 pub(crate) mod csv;
 mod curves;
 mod json;
 mod latex;
 mod markdown;
 
+pub(crate) use classes::classes;
+pub(crate) use csv::chosen;
 pub use csv::csv;
 #[cfg(feature = "parquet")]
 pub(crate) use csv::{NUMBERS, WORDS};

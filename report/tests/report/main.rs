@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod again;
+mod compare;
 mod files;
+mod long;
 mod made_up;
 mod mixed_data;
 mod odd_sweeps;

@@ -39,7 +39,7 @@ fn one_seed_has_no_intervals_and_no_verdict() {
     let source = made_up::SWEEP.replace("seeds: [0, 1, 2, 3, 4]", "seeds: [7]");
     let report = Written::new(&material(&source, |index| 0.3 + 0.02 * index as f64));
     let page = report.page();
-    assert!(page.contains("in accuracy: 0 PCL, 0 neutral, 0 NCL"), "{page}");
+    assert!(page.contains("in accuracy: 0 PCL, 0 equivalent, 0 inconclusive, 0 NCL"), "{page}");
     assert_eq!(report.file("plots/accuracy.svg").matches("fill-opacity=\"0.14\"").count(), 0);
     assert_eq!(report.plots().len(), 4 + 2 + 8, "the baseline is the best, and drawn once");
 }
@@ -104,7 +104,7 @@ fn several_parameters_make_several_lines() {
     assert!(two.contains("hidden=16") && two.contains("hidden=32") && two.contains("1e-3"), "{two}");
     let ten = lines("1, 2, 3, 4, 5, 6, 7, 8, 9, 10");
     assert_eq!(ten.matches("<polyline").count(), 10);
-    assert!(ten.contains("best: hidden=") && ten.contains("9 other combinations"), "{ten}");
+    assert!(ten.contains("best on validation: hidden=") && ten.contains("9 other combinations"), "{ten}");
     assert_eq!(ten.matches("fill-opacity=\"0.14\"").count(), 1, "only the best has a band");
 }
 

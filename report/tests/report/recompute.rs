@@ -1,6 +1,9 @@
 //! Recomputes every exported statistic with scipy: nothing is exported that cannot be checked from the export.
 
-use std::{path::Path, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use colearn_core::{
     failure::FailureReason,
@@ -12,33 +15,48 @@ use colearn_report::{Material, Provenance};
 
 use crate::{Written, made_up};
 
-/// Python with scipy, from `make .venv/stamp`.
-fn python() -> Option<std::path::PathBuf> {
+/// The Python of `make .venv/stamp`, if it has this package.
+fn python(package: &str) -> Option<PathBuf> {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.venv/bin/python");
-    let probe = Command::new(&python).args(["-c", "from scipy.stats import bartlett"]).status();
-    if probe.is_ok_and(|status| status.success()) {
+    let probe = Command::new(&python).args(["-c", &format!("import {package}")]).output();
+    if probe.is_ok_and(|output| output.status.success()) {
         return Some(python);
     }
-    eprintln!("skipped: no scipy in .venv; `make .venv/stamp` installs it");
+    eprintln!("skipped: no {package} in .venv; `make .venv/stamp` installs it");
     None
 }
 
-/// What the script prints about the files of a report, and whether it finds that all agree.
-fn recomputed(folder: &Path) -> Option<(bool, String)> {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../python/recompute.py");
-    let files = ["results.json", "results.csv", "results-long.csv"].map(|name| folder.join(name));
-    let output = Command::new(python()?).arg(script).args(files).output().unwrap();
-    let said =
-        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    Some((output.status.success(), said))
+/// What a script prints about these files, line by line, and whether it finds nothing wrong.
+fn checked(package: &str, script: &str, files: &[PathBuf]) -> Option<(bool, Vec<String>)> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join(script);
+    let output = Command::new(python(package)?).arg(script).args(files).output().unwrap();
+    let said = [output.stdout, output.stderr].map(|text| String::from_utf8(text).unwrap()).concat();
+    Some((output.status.success(), said.lines().map(str::to_owned).collect()))
 }
 
-fn agrees(what: &str, material: &Material, least: usize) {
-    let report = Written::new(material);
-    let Some((all, said)) = recomputed(report.0.path()) else { return };
-    assert!(all, "{what}: {said}");
-    let values = said.split_whitespace().rev().nth(5).and_then(|word| word.parse::<usize>().ok());
-    assert!(values >= Some(least), "{what}: {said}");
+fn recomputed(folders: &[PathBuf]) -> Option<(bool, Vec<String>)> {
+    checked("scipy", "../python/recompute.py", folders)
+}
+
+fn fits_the_schema(folders: &[PathBuf]) -> Option<(bool, Vec<String>)> {
+    let files: Vec<PathBuf> = folders.iter().map(|folder| folder.join("results.json")).collect();
+    checked("jsonschema", "tests/check_schema.py", &files)
+}
+
+/// Asserts that all statistics of these reports can be recomputed, and that at least this number of values was.
+fn agree(materials: &[Material], least: usize) {
+    let reports: Vec<Written> = materials.iter().map(Written::new).collect();
+    let folders: Vec<PathBuf> = reports.iter().map(|report| report.0.path().to_owned()).collect();
+    if let Some((fits, said)) = fits_the_schema(&folders) {
+        assert!(fits, "{said:#?}");
+    }
+    let Some((all, said)) = recomputed(&folders) else { return };
+    assert!(all, "{said:#?}");
+    for folder in folders {
+        let start = format!("{}: ", folder.display());
+        let values = said.iter().find_map(|line| line.strip_prefix(&start)?.split(' ').next()?.parse().ok());
+        assert!(values >= Some(least), "{said:#?}");
+    }
 }
 
 /// Results of the paper's sweep with this number of seeds, whose noise is a function of the configuration.
@@ -60,19 +78,18 @@ fn noisy(seeds: u64, noise: impl Fn(usize) -> f64) -> Material {
 
 #[test]
 fn every_statistic_of_a_networks_sweep_can_be_recomputed() {
-    agrees("the paper's table", &made_up::paper(), 1000);
-    agrees("subsets", &made_up::regression(), 1000);
-    let mut material = noisy(5, |_| 0.01);
-    material.sweep.report.margin =
+    let mut with_margins = noisy(5, |_| 0.01);
+    with_margins.sweep.report.margin =
         [("accuracy".to_owned(), 0.03), ("loss".to_owned(), 0.2), ("f_score".to_owned(), 0.001)].into();
-    agrees("equal variances and margins", &material, 1000);
-    material.sweep.report.adjustment = Adjustment::None;
-    agrees("without adjustment", &material, 1000);
-    agrees("unequal variances", &noisy(8, |index| 0.002 * (1 + index * index) as f64), 1000);
-    agrees("a baseline that varies", &noisy(7, |index| if index == 7 { 0.1 } else { 0.004 }), 1000);
-    agrees("wide intervals at the bounds", &noisy(3, |_| 0.44), 1000);
-    agrees("one seed", &noisy(1, |_| 0.01), 100);
-    agrees("two seeds", &noisy(2, |_| 0.01), 100);
+    let mut not_adjusted = with_margins.clone();
+    not_adjusted.sweep.report.adjustment = Adjustment::None;
+    let unequal = noisy(8, |index| 0.002 * (1 + index * index) as f64);
+    let varying_baseline = noisy(7, |index| if index == 7 { 0.1 } else { 0.004 });
+    let at_the_bounds = noisy(3, |_| 0.44);
+    let reports = [with_margins, not_adjusted, unequal, varying_baseline, at_the_bounds];
+    agree(&reports, 1000);
+    agree(&[made_up::paper(), made_up::regression()], 1000);
+    agree(&[noisy(1, |_| 0.01), noisy(2, |_| 0.01)], 100);
 }
 
 #[test]
@@ -95,7 +112,7 @@ fn ties_and_collapsed_configurations_can_be_recomputed() {
     let failed = (ids[3], 4);
     material.outcomes.insert(failed, TaskOutcome::Failed(FailureReason::Crash));
     material.outcomes.remove(&(ids[7], 8));
-    agrees("ties", &material, 1000);
+    agree(&[material], 1000);
 }
 
 #[test]
@@ -119,28 +136,50 @@ report: {metrics: [score, error], baseline: {lr: 1}, replicates: [fold]}
         }
     }
     let provenance = Provenance { version: "0.1.0".to_owned(), ..Provenance::default() };
-    agrees("folds", &Material { sweep, outcomes, failures: Vec::new(), reference: None, provenance }, 300);
+    let material = Material { sweep, outcomes, failures: Vec::new(), reference: None, provenance };
+    agree(&[material], 300);
 }
 
 #[test]
-fn a_wrong_statistic_is_noticed() {
+fn a_key_that_nothing_describes_is_noticed() {
     let report = Written::new(&made_up::paper());
-    let path = report.0.path().join("results.json");
-    let text = report.file("results.json");
-    let document: serde_json::Value = serde_json::from_str(&text).unwrap();
-    for pointer in [
-        "/configurations/2/metrics/loss/std",
-        "/configurations/2/comparisons/accuracy/adjusted_p",
-        "/configurations/2/comparisons/accuracy/simultaneous_ci_low",
-        "/configurations/2/comparisons/accuracy/welch_p",
-        "/configurations/2/tasks/1/metrics/f_score",
-        "/judged/accuracy/0/bartlett_p",
-    ] {
+    let document: serde_json::Value = serde_json::from_str(&report.file("results.json")).unwrap();
+    for (pointer, key) in
+        [("", "extra"), ("/configurations/0", "extra"), ("/configurations/0/tasks/0", "seed")]
+    {
         let mut wrong = document.clone();
-        let value = wrong.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}"));
+        let place = wrong.pointer_mut(pointer).and_then(|place| place.as_object_mut()).unwrap();
+        if place.remove(key).is_none() {
+            place.insert(key.to_owned(), 1.into());
+        }
+        std::fs::write(report.0.path().join("results.json"), wrong.to_string()).unwrap();
+        let Some((fits, said)) = fits_the_schema(&[report.0.path().to_owned()]) else { return };
+        assert!(!fits && said.iter().any(|line| line.contains(key)), "{pointer}: {said:#?}");
+    }
+}
+
+#[test]
+fn every_wrong_value_is_noticed() {
+    let report = Written::new(&made_up::paper());
+    let mut document: serde_json::Value = serde_json::from_str(&report.file("results.json")).unwrap();
+    let mut expected = Vec::new();
+    for (pointer, line) in [
+        ("/configurations/2/metrics/loss/std", "audio=0.4 video=0.4 loss std: "),
+        ("/configurations/3/comparisons/accuracy/adjusted_p", "audio=0.6 video=0.6 accuracy adjusted_p: "),
+        ("/configurations/4/comparisons/loss/simultaneous_ci_low", "loss simultaneous_ci_low: "),
+        ("/configurations/5/comparisons/loss/welch_p", "loss welch_p: "),
+        ("/configurations/6/tasks/1/metrics/f_score", "f_score mean: "),
+        ("/judged/accuracy/0/bartlett_p", "judged accuracy bartlett_p: "),
+    ] {
+        let value = document.pointer_mut(pointer).unwrap_or_else(|| panic!("{pointer}"));
         *value = (value.as_f64().unwrap() * (1.0 + 1e-7)).into();
-        std::fs::write(&path, wrong.to_string()).unwrap();
-        let Some((all, said)) = recomputed(report.0.path()) else { return };
-        assert!(!all && said.contains("is recomputed"), "{pointer}: {said}");
+        expected.push(line);
+    }
+    std::fs::write(report.0.path().join("results.json"), document.to_string()).unwrap();
+    let Some((all, said)) = recomputed(&[report.0.path().to_owned()]) else { return };
+    assert!(!all, "{said:#?}");
+    for part in expected {
+        let noticed = said.iter().any(|line| line.contains(part) && line.contains("is recomputed"));
+        assert!(noticed, "{part} {said:#?}");
     }
 }

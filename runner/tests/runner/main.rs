@@ -92,6 +92,7 @@ fn member(settings: ProgramSettings) -> Member {
         settings: TaskSettings::Program(settings),
         checkpoint_every_epochs: 0,
         data_digest: String::new(),
+        keep: Default::default(),
     }
 }
 

@@ -164,7 +164,10 @@ mod tests {
     use colearn_core::id::{ConfigurationId, SweepId};
     use object_store::memory::InMemory;
 
-    use super::*;
+    use super::{
+        super::{error::StoreError, store::Store},
+        *,
+    };
 
     #[test]
     fn large_files_pass_in_parts_and_are_removed_with_the_task() {
@@ -185,5 +188,30 @@ mod tests {
         assert!(bucket.get(task, "program-1", size).unwrap_err().is_not_found());
         let left = bucket.list(task).unwrap().objects;
         assert_eq!(left, [("00000001-00000001.safetensors".to_owned(), size)]);
+    }
+
+    #[test]
+    fn kept_files_stay_when_checkpoints_are_removed() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let bucket = Bucket { objects: Arc::new(InMemory::new()), prefix: Path::from("kept"), runtime };
+        let objects = Arc::clone(&bucket.objects);
+        let place = "s3://bucket/kept".to_owned();
+        let store = Store { objects: Box::new(bucket), location: place.clone(), place };
+        let task = TaskId { sweep: SweepId(1), configuration: ConfigurationId(2), seed: 3 };
+        let artifact = store.keep(task, "a.csv", b"1,2\n".to_vec()).unwrap();
+        assert_eq!(artifact.location, "s3://bucket/kept");
+        store.save(task, 1, 5, b"a checkpoint".to_vec()).unwrap();
+        store.save_record(task, b"[]".to_vec()).unwrap();
+        store.remove(task).unwrap();
+        assert!(store.newest_first(task).unwrap().is_empty());
+        assert_eq!(store.load_kept(task, &artifact).unwrap(), b"1,2\n");
+
+        let name = format!("kept-{}-a.csv", &artifact.digest[..16]);
+        let path = Path::from("kept").join("0000000000000001").join("0000000000000002-3").join(name);
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(objects.put(&path, b"1,3\n".to_vec().into())).unwrap();
+        assert!(matches!(store.load_kept(task, &artifact), Err(StoreError::Altered { .. })));
+        assert_eq!(store.remove_kept(task).unwrap(), 1);
+        assert!(matches!(store.load_kept(task, &artifact), Err(StoreError::NotKept { .. })));
     }
 }

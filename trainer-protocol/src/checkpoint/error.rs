@@ -82,6 +82,30 @@ pub enum StoreError {
         /// The cause.
         cause: ObjectError,
     },
+    /// An operation on a kept file failed.
+    #[error("failed to {verb} the kept file {path}: {cause}")]
+    Kept {
+        /// `save`, `list`, `load` or `remove`.
+        verb: &'static str,
+        /// Path of the object or folder, within the location.
+        path: String,
+        /// The cause.
+        cause: ObjectError,
+    },
+    /// A kept file does not exist at this location.
+    #[error("there is no kept file {path}")]
+    NotKept {
+        /// Path of the object.
+        path: String,
+    },
+    /// A kept file does not have the recorded digest.
+    #[error("the kept file {path} was altered: it has {found}, other than its result recorded")]
+    Altered {
+        /// Path of the object.
+        path: String,
+        /// What it has instead.
+        found: String,
+    },
     /// An object is larger than it can be; none of it was read.
     #[error("checkpoint {path} has {found} bytes; at most {largest} are expected")]
     Oversized {

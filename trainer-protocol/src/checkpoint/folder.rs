@@ -21,7 +21,7 @@ use nix::{
 
 use super::{
     error::ObjectError,
-    objects::{Listing, Objects, PROGRAM_FOLDER, RECORD, folder_names, numbers_of},
+    objects::{Listing, Objects, PROGRAM_FOLDER, RECORD, digest_in_name, folder_names, numbers_of},
     tree::remove_tree,
 };
 
@@ -55,6 +55,11 @@ impl Folder {
     pub(super) fn open(root: &Path) -> io::Result<Self> {
         fs::create_dir_all(root)?;
         Ok(Self { root: root.canonicalize()? })
+    }
+
+    /// The folder's absolute path.
+    pub(super) fn path(&self) -> &Path {
+        &self.root
     }
 
     fn root(&self) -> Result<OwnedFd, ObjectError> {
@@ -114,7 +119,7 @@ impl Objects for Folder {
             Err(error) if error.is_not_found() => return Ok(listing),
             folder => folder?,
         };
-        for name in names(&folder)?.into_iter().filter(|name| numbers_of(name).is_some()) {
+        for name in names(&folder)?.into_iter().filter(|name| is_stored(name)) {
             let status = match fstatat(&folder, name.as_str(), AtFlags::AT_SYMLINK_NOFOLLOW) {
                 Err(Errno::ENOENT) => continue,
                 status => status?,
@@ -187,7 +192,9 @@ impl Objects for Folder {
         match unlinkat(&sweep, task_name.as_str(), UnlinkatFlags::RemoveDir) {
             Ok(()) | Err(Errno::ENOENT) => {}
             Err(Errno::ENOTEMPTY | Errno::EEXIST) => {
-                let first = names(&folder)?.into_iter().min();
+                let mut left = names(&folder)?;
+                left.retain(|name| digest_in_name(name).is_none());
+                let first = left.into_iter().min();
                 return first.map_or(Ok(()), |first| Err(ObjectError::Occupied(first)));
             }
             Err(errno) => return Err(errno.into()),
@@ -248,10 +255,15 @@ fn stage(folder: &OwnedFd, name: &str) -> Result<(File, String), ObjectError> {
     Err(Errno::EEXIST.into())
 }
 
+/// Whether a name is that of a checkpoint or of a kept file.
+fn is_stored(name: &str) -> bool {
+    numbers_of(name).is_some() || digest_in_name(name).is_some()
+}
+
 /// Whether a name has the form that [`stage`] gives.
 fn is_staged(name: &str) -> bool {
     name.split_once('#').is_some_and(|(name, number)| {
-        (numbers_of(name).is_some() || name == RECORD) && number.bytes().all(|byte| byte.is_ascii_digit())
+        (is_stored(name) || name == RECORD) && number.bytes().all(|byte| byte.is_ascii_digit())
     })
 }
 

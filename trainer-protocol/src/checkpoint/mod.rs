@@ -5,6 +5,7 @@ mod bucket;
 mod error;
 mod folder;
 mod format;
+mod kept;
 mod objects;
 mod program;
 mod store;

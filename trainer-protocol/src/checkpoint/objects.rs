@@ -44,9 +44,9 @@ pub(super) trait Objects: fmt::Debug + Send + Sync {
 /// Everything that is stored for a task.
 #[derive(Debug, Default)]
 pub(super) struct Listing {
-    /// Names and sizes.
+    /// Names and sizes of checkpoints and kept files; in a bucket those of others too.
     pub(super) objects: Vec<(String, u64)>,
-    /// Names of checkpoints that are not regular files, with their kind.
+    /// Names of checkpoints and kept files that are not regular files, with their kind.
     pub(super) others: Others,
 }
 
@@ -70,6 +70,24 @@ pub(super) const PROGRAM_CONTENTS: &str = "program-";
 /// The name of a checkpoint.
 pub(super) fn name_of(epoch: u32, attempt: u32) -> String {
     format!("{epoch:08}-{attempt:08}{SUFFIX}")
+}
+
+/// What the name of a kept file begins with.
+const KEPT: &str = "kept-";
+/// Number of a digest's digits in the name of a kept file: enough to tell the files of a task apart.
+const DIGITS: usize = 16;
+
+/// The name of the object that holds a kept file: `kept-<16 digits of its digest>-<name>`.
+pub(super) fn kept_name(name: &str, digest: &str) -> String {
+    format!("{KEPT}{}-{name}", digest.get(..DIGITS).unwrap_or(digest))
+}
+
+/// The digits in the name of a kept file; `None` for other names.
+pub(super) fn digest_in_name(name: &str) -> Option<&str> {
+    let (digits, name) = name.strip_prefix(KEPT)?.split_once('-')?;
+    let plain = digits.len() == DIGITS
+        && digits.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+    (plain && !name.is_empty() && !name.contains(['/', '#'])).then_some(digits)
 }
 
 /// The epoch and attempt in the name of a checkpoint; `None` for other names.

@@ -17,7 +17,8 @@ const NAMED_OTHERS: usize = 3;
 
 /// Checkpoints of any number of tasks, under
 /// `<sweep, 16 hexadecimal digits>/<configuration>-<seed>/<epoch, 8 digits>-<attempt, 8 digits>.safetensors`.
-/// Objects with other names are left alone.
+/// Files that stay after the end of a task are beside them as `kept-<16 digits of the digest>-<name>`. Objects with
+/// other names are left alone.
 ///
 /// An object exists as a whole or not at all. In a folder it is written under another name, synced and renamed, and
 /// its folder is synced before [`Store::save`] returns. Links are not followed, and objects that are not regular
@@ -29,7 +30,9 @@ const NAMED_OTHERS: usize = 3;
 pub struct Store {
     pub(super) objects: Box<dyn Objects>,
     /// The location as it was given, for messages.
-    location: String,
+    pub(super) location: String,
+    /// The location for the records of kept files: a folder's absolute path.
+    pub(super) place: String,
 }
 
 /// A checkpoint in a store that was not opened yet.
@@ -65,8 +68,9 @@ impl Store {
     /// feature `s3`.
     pub fn open(location: &str) -> Result<Self, StoreError> {
         let wrong = |why: String| StoreError::Open { location: location.to_owned(), why };
+        let mut place = location.trim_end_matches('/').to_owned();
         let objects: Box<dyn Objects> = match location.split_once("://") {
-            Some(("s3", place)) => bucket(place).map_err(wrong)?,
+            Some(("s3", name)) => bucket(name).map_err(wrong)?,
             Some((scheme, _)) => {
                 return Err(wrong(format!(
                     "`{scheme}://` is not supported; give the path of a folder, or s3://bucket/prefix"
@@ -75,9 +79,25 @@ impl Store {
             None if location.is_empty() => {
                 return Err(wrong("it is empty; give the path of a folder".to_owned()));
             }
-            None => Box::new(Folder::open(Path::new(location)).map_err(|error| wrong(error.to_string()))?),
+            None => {
+                let folder = Folder::open(Path::new(location)).map_err(|error| wrong(error.to_string()))?;
+                place = folder.path().display().to_string();
+                Box::new(folder)
+            }
         };
-        Ok(Self { objects, location: location.to_owned() })
+        Ok(Self { objects, location: location.to_owned(), place })
+    }
+
+    /// Opens a location like [`Store::open`], but makes no folder.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and if the folder does not exist on this host.
+    pub fn open_existing(location: &str) -> Result<Self, StoreError> {
+        if !location.is_empty() && !location.contains("://") && !Path::new(location).is_dir() {
+            let why = "there is no such folder on this host".to_owned();
+            return Err(StoreError::Open { location: location.to_owned(), why });
+        }
+        Self::open(location)
     }
 
     /// Saves a checkpoint. Then removes others of the task, so that this one and the newest of the others remain.
@@ -116,6 +136,7 @@ impl Store {
         };
         let mut entries: Vec<StoredCheckpoint> = objects.into_iter().filter_map(entry).collect();
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.age()));
+        others.retain(|(name, _)| numbers_of(name).is_some());
         others.sort();
         Ok((entries, others))
     }
@@ -210,7 +231,7 @@ impl Store {
     }
 
     /// The path of an object, or of a task's folder, for messages.
-    fn shown(&self, task: TaskId, name: Option<&str>) -> String {
+    pub(super) fn shown(&self, task: TaskId, name: Option<&str>) -> String {
         let folders = folder_names(task);
         let parts = [self.location.trim_end_matches('/'), &folders[0], &folders[1]];
         parts.into_iter().chain(name).collect::<Vec<_>>().join("/")

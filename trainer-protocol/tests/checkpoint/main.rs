@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests; clippy takes their helpers for something else")]
 
 mod format;
+mod kept;
 mod store;
 
 use std::collections::BTreeMap;

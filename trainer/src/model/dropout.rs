@@ -3,7 +3,10 @@
 use tch::{Kind, Tensor};
 
 use super::{Kernels, batch::Draws};
-use crate::random::{MaskKeys, Purpose, Stream};
+use crate::{
+    random::{MaskKeys, Purpose, Stream},
+    tensor_bits,
+};
 
 /// Number of steps whose keys are copied to the device at once: more than most epochs have.
 const KEYED_STEPS: u32 = 256;
@@ -154,10 +157,7 @@ impl Keyed {
     fn masks(&self, places: &[&DropoutPlace], step: u32, like: &Tensor) -> Vec<Tensor> {
         let keys =
             |halves: &Tensor| halves.get(i64::from(step - self.first_step)).index_select(1, &self.place);
-        let mut bits = keys(&self.low).bitwise_xor_tensor_(&self.index);
-        mix(&mut bits);
-        let _ = bits.g_add_(&keys(&self.high));
-        mix(&mut bits);
+        let mut bits = tensor_bits::bits(keys(&self.low).bitwise_xor_tensor_(&self.index), &keys(&self.high));
         // Turning over the highest bit makes the order of signed numbers equal to the order of unsigned numbers.
         let _ = bits.bitwise_xor_(i64::from(i32::MIN));
         let mut first = 0;
@@ -169,20 +169,6 @@ impl Keyed {
             mask.view([-1, rows, width])
         };
         places.iter().enumerate().map(mask).collect()
-    }
-}
-
-/// The finaliser of [`crate::random`], in place on 32-bit integers. Products wrap around, as there. A shift to the
-/// right copies the sign bit; these copies are masked out.
-fn mix(x: &mut Tensor) {
-    let shifted = |x: &Tensor, by: i64| -> Tensor {
-        x.bitwise_right_shift_tensor_scalar(by).bitwise_and_((1_i64 << (32 - by)) - 1)
-    };
-    for (by, factor) in [(16, Some(0x7feb_352d_u32)), (15, Some(0x846c_a68b)), (16, None)] {
-        let _ = x.bitwise_xor_tensor_(&shifted(x, by));
-        if let Some(factor) = factor {
-            let _ = x.g_mul_scalar_(i64::from(factor.cast_signed()));
-        }
     }
 }
 

@@ -9,15 +9,12 @@ use colearn_core::id::TaskId;
 use tch::{Kind, Tensor};
 
 use super::{
-    modality_dropout::{MaskShape, Presence},
+    masks::{Mask, Masks},
     plan::Plan,
     progress::Progress,
     source::DataSource,
 };
 use crate::model::Batch;
-
-/// Number of mask values that are copied to the device at once, unless one step needs more.
-const MAX_MASK_VALUES: usize = 1 << 22;
 
 /// The batches of one epoch of each member.
 pub(super) struct Batches<'a> {
@@ -91,7 +88,7 @@ impl<'a> Batches<'a> {
         let source = self.source;
         let masks = match self.masks.take().filter(|masks| masks.covers(step)) {
             Some(masks) => masks,
-            None => Masks::new(self, plans, step),
+            None => Masks::new(source, plans, &self.epochs, (step, &self.ranges[step as usize..])),
         };
         let range = &self.ranges[step as usize];
         let (members, count) = (plans.len() as i64, range.len() as i64);
@@ -117,7 +114,10 @@ impl<'a> Batches<'a> {
             let mut place = features.view(size).narrow(3, first, dim);
             match masks.values(mask, members) {
                 None => place.copy_(&chosen),
-                Some(mask) => drop(chosen.mul_out(&place, &mask)),
+                Some(mask) => match masks.fill(step, modality, count) {
+                    None => drop(chosen.mul_out(&place, &mask)),
+                    Some(fill) => place.copy_(&(chosen * &mask).where_self(&mask.ne(0.0), &fill)),
+                },
             }
             // Columns are never merged with their neighbours, present or not. Otherwise the way a product is split,
             // and with it the rounding, would depend on the modalities of other members. A product with zeros adds
@@ -129,101 +129,4 @@ impl<'a> Batches<'a> {
         *buffer = Some(features.shallow_clone());
         Batch { features, columns, steps, samples: count, labels }
     }
-}
-
-/// The part of a modality that the members see in a batch.
-#[derive(Clone, Copy, Debug)]
-enum Mask {
-    /// No member sees any of it.
-    Absent,
-    /// All members see all of it.
-    Whole,
-    /// Mask values of this shape for each member, starting at a position.
-    Partial { first: i64, shape: MaskShape },
-}
-
-/// The masks of several steps.
-struct Masks {
-    first_step: u32,
-    /// Masks by step and modality.
-    steps: Vec<Vec<Mask>>,
-    /// All values of all partial masks, on the device.
-    values: Tensor,
-}
-
-impl Masks {
-    fn new(batches: &Batches<'_>, plans: &[&Plan], first_step: u32) -> Self {
-        let source = batches.source;
-        let mut values: Vec<f32> = Vec::new();
-        let mut steps = Vec::new();
-        for (step, range) in (first_step..).zip(&batches.ranges[first_step as usize..]) {
-            if values.len() > MAX_MASK_VALUES {
-                break;
-            }
-            let of_modality = |modality: usize| {
-                let features = source.columns(modality).1 as usize;
-                let batch = MaskShape { steps: source.steps() as usize, samples: range.len(), features };
-                let (shape, mask) = mask(plans, &batches.epochs, step, modality, batch);
-                if mask.iter().all(|&here| here == 0.0) {
-                    Mask::Absent
-                } else if mask.iter().all(|&here| here == 1.0) {
-                    Mask::Whole
-                } else {
-                    let first = values.len() as i64;
-                    values.extend(mask);
-                    Mask::Partial { first, shape }
-                }
-            };
-            steps.push((0..source.modalities().len()).map(of_modality).collect());
-        }
-        Self { first_step, steps, values: Tensor::from_slice(&values).to_device(source.device()) }
-    }
-
-    fn covers(&self, step: u32) -> bool {
-        step >= self.first_step && ((step - self.first_step) as usize) < self.steps.len()
-    }
-
-    fn of(&self, step: u32, modality: usize) -> Mask {
-        self.steps[(step - self.first_step) as usize][modality]
-    }
-
-    /// The values of a partial mask, [K, steps, samples, features].
-    fn values(&self, mask: Mask, members: i64) -> Option<Tensor> {
-        let Mask::Partial { first, shape } = mask else { return None };
-        let [steps, samples, features] = [shape.steps, shape.samples, shape.features].map(|n| n as i64);
-        let size = [members, steps, samples, features];
-        Some(self.values.narrow(0, first, size.iter().product()).view(size))
-    }
-}
-
-/// The mask [K, steps, samples, features] of a modality, in the smallest shape that represents it.
-fn mask(
-    plans: &[&Plan],
-    epochs: &[u32],
-    step: u32,
-    modality: usize,
-    batch: MaskShape,
-) -> (MaskShape, Vec<f32>) {
-    let presences: Vec<Presence> = plans
-        .iter()
-        .zip(epochs)
-        .map(|(plan, &epoch)| Presence {
-            seed: plan.seed(),
-            epoch,
-            step,
-            modality: modality as u32,
-            probability: plan.dropout(modality),
-        })
-        .collect();
-    let shape = presences
-        .iter()
-        .zip(plans)
-        .fold(MaskShape::ONE, |shape, (presence, plan)| shape.union(presence.shape(plan.training(), batch)));
-    let mut mask = vec![0.0; plans.len() * shape.len()];
-    for ((out, presence), plan) in mask.chunks_mut(shape.len()).zip(&presences).zip(plans) {
-        if plan.sees(modality) {
-            presence.fill(plan.training(), batch, shape, out);
-        }
-    }
-    (shape, mask)
 }

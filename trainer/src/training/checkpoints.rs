@@ -37,6 +37,11 @@ impl<'a> Checkpoints<'a> {
         }
     }
 
+    /// The place for checkpoints and kept files.
+    pub(super) fn store(&self) -> Option<&'a Store> {
+        self.store
+    }
+
     /// Whether checkpoints are kept.
     pub(super) fn are_kept(&self) -> bool {
         self.store.is_some()

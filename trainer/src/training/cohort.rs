@@ -13,7 +13,8 @@ use tch::{Kind, Tensor};
 use super::{
     batches::Batches,
     checkpoints::Checkpoints,
-    evaluation::{Evaluations, evaluate, to_vec},
+    evaluation::{Evaluation, Evaluations, evaluate, to_vec},
+    kept::KeptFiles,
     network::Network,
     plan::Plan,
     progress::Progress,
@@ -109,6 +110,11 @@ impl<'a> Cohort<'a> {
         {}
     }
 
+    /// The members' plans, in the order of K.
+    fn plans(&self) -> Vec<&Plan> {
+        self.members.iter().map(|member| &member.plan).collect()
+    }
+
     fn train_epoch(&mut self, control: &mut dyn Control) -> bool {
         let mut batches = Batches::new(self.source, &self.members);
         let _ = self.losses.zero_();
@@ -143,7 +149,7 @@ impl<'a> Cohort<'a> {
             return false;
         }
         let losses: Vec<f64> = losses.into_iter().filter(|loss| loss.is_finite()).collect();
-        let evaluations = evaluate(self.network.model.as_ref(), self.source, self.source.valid(), &alone);
+        let evaluations = self.validate(&alone);
         let deciding = self.deciding_losses();
         let valid: Vec<f64> = evaluations
             .iter()
@@ -175,6 +181,11 @@ impl<'a> Cohort<'a> {
         self.drop_diverged("validation", &valid, control)
     }
 
+    /// Validates every member with these modalities present.
+    fn validate(&self, present: &[bool]) -> Vec<Evaluation> {
+        evaluate(self.network.model.as_ref(), self.source, self.source.valid(), present, &self.plans())
+    }
+
     /// For each member, the validation loss that decides about its best epoch, if that is not the one on the primary
     /// modality alone.
     fn deciding_losses(&self) -> Vec<Option<f64>> {
@@ -182,7 +193,7 @@ impl<'a> Cohort<'a> {
         let subsets: BTreeSet<&Vec<bool>> =
             self.members.iter().filter_map(|member| member.plan.keep_by.as_ref()).collect();
         for present in subsets {
-            let found = evaluate(self.network.model.as_ref(), self.source, self.source.valid(), present);
+            let found = self.validate(present);
             for ((loss, member), found) in losses.iter_mut().zip(&self.members).zip(found) {
                 if member.plan.keep_by.as_ref() == Some(present) {
                     *loss = Some(found.loss);
@@ -204,8 +215,9 @@ impl<'a> Cohort<'a> {
                 self.network.return_to_best(k as i64);
             }
         }
-        let plan = &self.members[0].plan;
-        let on = |split| Evaluations::of(self.network.model.as_ref(), self.source, split, plan);
+        let plans = self.plans();
+        let kept = KeptFiles::of(&self.members, &done, &self.network, self.source, self.checkpoints.store());
+        let on = |split| Evaluations::of(self.network.model.as_ref(), self.source, split, &plans);
         let (test, valid) = (on(self.source.test()), on(self.source.valid()));
         let losses: Vec<f64> =
             self.members.iter().enumerate().map(|(k, member)| test.loss(k, &member.plan)).collect();
@@ -218,13 +230,14 @@ impl<'a> Cohort<'a> {
             // On a subset that decided nothing the validation loss may be infinite, which is no number to report.
             let valid = valid.filter(|(_, value)| value.is_finite());
             metrics.extend(valid.map(|(name, value)| (metric::on_validation(&name), value)));
-            let result = TaskResult {
+            let mut result = TaskResult {
                 metrics,
                 confusion: test.alone[k].confusion(),
                 seconds: start.elapsed().as_secs_f64(),
                 device: device.to_owned(),
                 ..result(member, k as i64, &self.network, self.source)
             };
+            kept.keep(member, k, &self.network, &mut result);
             control.emit(Event::Finished { task: member.plan.task, result: Box::new(result) });
         }
         let failed: Vec<f64> =

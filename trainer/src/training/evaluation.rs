@@ -7,6 +7,7 @@ use tch::{Kind, Tensor};
 
 use super::{
     plan::Plan,
+    replacement,
     source::{DataSource, SplitTensors, Truth},
 };
 use crate::{
@@ -65,9 +66,10 @@ pub(super) struct Evaluations {
 }
 
 impl Evaluations {
-    /// Evaluates the members of a cohort, of which `plan` is one: all have the same subsets.
-    pub(super) fn of(model: &dyn Model, source: &DataSource, split: &SplitTensors, plan: &Plan) -> Self {
-        let on = |present: &[bool]| evaluate(model, source, split, present);
+    /// Evaluates the members of a cohort, which all have the same subsets.
+    pub(super) fn of(model: &dyn Model, source: &DataSource, split: &SplitTensors, plans: &[&Plan]) -> Self {
+        let on = |present: &[bool]| evaluate(model, source, split, present, plans);
+        let plan = plans[0];
         Self { alone: on(&plan.alone()), subsets: plan.subsets.iter().map(|present| on(present)).collect() }
     }
 
@@ -93,47 +95,27 @@ impl Evaluations {
     }
 }
 
-/// Evaluates every member on a split. `present` says which modalities are present, in the order of the data set.
+/// Evaluates every member on a split. `present` says which modalities are present, in the order of the data set. The
+/// others are zero, or their means in the training split for members that replace them.
 pub(super) fn evaluate(
     model: &dyn Model,
     source: &DataSource,
     split: &SplitTensors,
     present: &[bool],
+    plans: &[&Plan],
 ) -> Vec<Evaluation> {
     let members = model.parameters().size()[0];
-    let steps = source.steps();
     let all = split.len() as i64;
-    let there = || present.iter().enumerate().filter(|(_, present)| **present).map(|(modality, _)| modality);
-    let columns: Vec<(i64, i64)> = there().map(|modality| source.columns(modality)).collect();
     // Results are copied to the host at the end only, so that the host waits for the device once.
     let mut losses = Tensor::zeros([members], (Kind::Double, source.device()));
     let mut predictions = Vec::new();
-    let chunk = CHUNK.min((COHORT_CHUNK / members).max(1));
-    let mut start = 0;
-    while start < all {
-        let count = chunk.min(all - start);
-        let features = Tensor::empty([1, steps * count, source.width()], (Kind::Float, source.device()));
-        for modality in there() {
-            let (first, dim) = source.columns(modality);
-            let part = split.features[modality].narrow(0, start, count).transpose(0, 1).unsqueeze(0);
-            features.view([1, steps, count, -1]).narrow(3, first, dim).copy_(&part);
-        }
-        let labels = split.labels.narrow(0, start, count).unsqueeze(0).expand([members, count], false);
-        let batch = Batch {
-            features: features.expand([members, -1, -1], false),
-            columns: columns.clone(),
-            steps,
-            samples: count,
-            labels,
-        };
-        let outputs = model.evaluate(&batch);
-        let _ = losses.g_add_(&source.objective().sums(&outputs, &batch.labels));
+    for_each_chunk(model, source, split, present, plans, |labels, outputs| {
+        let _ = losses.g_add_(&source.objective().sums(&outputs, labels));
         predictions.push(match &split.truth {
             Truth::Classes(_) => outputs.argmax(-1, false),
             Truth::Values(_) => outputs.to_kind(Kind::Float).squeeze_dim(-1),
         });
-        start += count;
-    }
+    });
     let losses = to_vec::<f64>(&losses).into_iter().map(|sum| sum / all as f64);
     let predictions = Tensor::cat(&predictions, 1);
     let scores: Vec<Scores> = match &split.truth {
@@ -160,6 +142,67 @@ pub(super) fn evaluate(
         }
     };
     losses.zip(scores).map(|(loss, scores)| Evaluation { loss, scores }).collect()
+}
+
+/// The outputs [K, N, O] of every member on a split, in single precision.
+pub(super) fn outputs(
+    model: &dyn Model,
+    source: &DataSource,
+    split: &SplitTensors,
+    present: &[bool],
+    plans: &[&Plan],
+) -> Tensor {
+    let mut all = Vec::new();
+    let keep = |_: &Tensor, outputs: Tensor| all.push(outputs.to_kind(Kind::Float));
+    for_each_chunk(model, source, split, present, plans, keep);
+    Tensor::cat(&all, 1)
+}
+
+/// Calls `each` with the labels [K, B] and the outputs [K, B, O] of some samples after the other.
+fn for_each_chunk(
+    model: &dyn Model,
+    source: &DataSource,
+    split: &SplitTensors,
+    present: &[bool],
+    plans: &[&Plan],
+    mut each: impl FnMut(&Tensor, Tensor),
+) {
+    let members = model.parameters().size()[0];
+    let steps = source.steps();
+    let all = split.len() as i64;
+    let replaced: Vec<bool> = plans.iter().map(|plan| plan.replaces_absent()).collect();
+    let any_replaced = replaced.contains(&true);
+    // The rows of members that see the same are not repeated.
+    let marks = if any_replaced && replaced.contains(&false) { replaced } else { vec![any_replaced] };
+    let seen = || present.iter().enumerate().filter(|(_, present)| **present || any_replaced);
+    let columns: Vec<(i64, i64)> = seen().map(|(modality, _)| source.columns(modality)).collect();
+    let chunk = CHUNK.min((COHORT_CHUNK / members).max(1));
+    let mut start = 0;
+    while start < all {
+        let count = chunk.min(all - start);
+        let rows = marks.len() as i64;
+        let features = Tensor::empty([rows, steps * count, source.width()], (Kind::Float, source.device()));
+        for (modality, &is_present) in seen() {
+            let (first, dim) = source.columns(modality);
+            let part = match is_present {
+                true => split.features[modality].narrow(0, start, count).transpose(0, 1).unsqueeze(0),
+                false => replacement::rows(&source.statistics(modality).mean, &marks),
+            };
+            let mut place = features.view([rows, steps, count, -1]).narrow(3, first, dim);
+            place.copy_(&part);
+        }
+        let labels = split.labels.narrow(0, start, count).unsqueeze(0).expand([members, count], false);
+        let batch = Batch {
+            features: features.expand([members, -1, -1], false),
+            columns: columns.clone(),
+            steps,
+            samples: count,
+            labels,
+        };
+        let outputs = model.evaluate(&batch);
+        each(&batch.labels, outputs);
+        start += count;
+    }
 }
 
 /// The values of a tensor in host memory.

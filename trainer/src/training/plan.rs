@@ -1,13 +1,16 @@
 //! What a member's settings mean for a data set, or why they cannot be trained.
 
+use std::collections::BTreeSet;
+
 use colearn_core::{
     failure::{Failure, FailureReason},
     id::TaskId,
-    settings::{NetworkSettings, SettingsError, Shuffle, TrainingSettings},
+    settings::{ModalityReplacement, NetworkSettings, SettingsError, Shuffle, TrainingSettings},
+    sweep::Kept,
 };
 use colearn_trainer_protocol::Member;
 
-use super::source::DataSource;
+use super::{modality_dropout::Presence, source::DataSource};
 use crate::random::{Purpose, Stream};
 
 /// The resolved settings of one member.
@@ -17,6 +20,7 @@ pub(super) struct Plan {
     pub(super) settings: NetworkSettings,
     /// Epochs between two checkpoints; 0 for no checkpoints.
     pub(super) checkpoint_every_epochs: u32,
+    pub(super) keep: BTreeSet<Kept>,
     pub(super) attempt: u32,
     /// Index of the primary modality.
     pub(super) primary: usize,
@@ -42,6 +46,12 @@ impl Plan {
         for (name, &probability) in &settings.modality_dropout {
             dropout[position("modality_dropout", name)?] = probability;
         }
+        let primary = position("primary", &settings.primary)?;
+        if settings.unimodal {
+            // What is never seen takes no part in an exclusive draw.
+            let others = dropout.iter_mut().enumerate().filter(|(modality, _)| *modality != primary);
+            others.for_each(|(_, level)| *level = 0.0);
+        }
         let subset = |key: &str, names: &[String]| {
             let mut present = vec![false; data.modalities.len()];
             for name in names {
@@ -60,8 +70,9 @@ impl Plan {
             task: member.task,
             settings: settings.clone(),
             checkpoint_every_epochs: member.checkpoint_every_epochs,
+            keep: member.keep.clone(),
             attempt: member.attempt,
-            primary: position("primary", &settings.primary)?,
+            primary,
             subsets,
             keep_by,
             dropout,
@@ -87,9 +98,20 @@ impl Plan {
         !self.settings.unimodal || modality == self.primary
     }
 
-    /// The probability with which a modality is dropped.
-    pub(super) fn dropout(&self, modality: usize) -> f64 {
-        self.dropout[modality]
+    /// The draws that decide which part of a modality the member sees in a batch.
+    pub(super) fn presence(&self, epoch: u32, step: u32, modality: usize) -> Presence<'_> {
+        Presence::new(self.training(), &self.dropout, self.seed(), (epoch, step), modality)
+    }
+
+    /// What the values of a modality become where it is dropped or absent. A unimodal member gets only zeros from
+    /// modalities other than its own.
+    pub(super) fn replacement(&self, modality: usize) -> ModalityReplacement {
+        if self.sees(modality) { self.training().modality_replacement } else { ModalityReplacement::Zero }
+    }
+
+    /// Whether modalities that are absent in validation and test are replaced by their means.
+    pub(super) fn replaces_absent(&self) -> bool {
+        !self.settings.unimodal && self.training().modality_replacement != ModalityReplacement::Zero
     }
 
     /// The modalities that are present in validation.
@@ -153,6 +175,7 @@ mod tests {
                 cohort_key: settings.cohort_key(),
                 settings,
                 checkpoint_every_epochs: 0,
+                keep: BTreeSet::new(),
                 attempt: 1,
                 primary: 0,
                 subsets: Vec::new(),

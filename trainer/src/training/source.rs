@@ -1,9 +1,12 @@
 //! A data set as tensors on the training device.
 
+use std::cell::OnceCell;
+
 use colearn_core::settings::DataShape;
-use colearn_data_format::{Dataset, Labels, Modality, Split, Task};
+use colearn_data_format::{Dataset, Labels, Modality, Names, Split, Task};
 use tch::{Device, Kind, Tensor};
 
+use super::replacement::{FeatureStatistics, normal_quantiles};
 use crate::{
     device::TrainingDevice,
     model::{Kernels, Objective},
@@ -18,6 +21,9 @@ pub struct DataSource {
     // The tensors must be dropped first: fields are dropped in the order of their declaration, and on the CPU the
     // tensors point into the map that `dataset` holds.
     splits: [SplitTensors; 3],
+    /// By modality, computed when they are first used; so is the table of normal numbers.
+    statistics: Vec<OnceCell<FeatureStatistics>>,
+    normal_quantiles: OnceCell<Tensor>,
     device: Device,
     kernels: Kernels,
     dataset: Dataset,
@@ -59,7 +65,8 @@ impl DataSource {
     pub fn new(dataset: Dataset, device: &TrainingDevice) -> Self {
         let TrainingDevice { device, kernels, .. } = *device;
         let splits = [Split::Train, Split::Valid, Split::Test].map(|split| tensors(&dataset, split, device));
-        Self { splits, device, kernels, dataset }
+        let statistics = dataset.modalities().iter().map(|_| OnceCell::new()).collect();
+        Self { splits, statistics, normal_quantiles: OnceCell::new(), device, kernels, dataset }
     }
 
     pub(super) fn train(&self) -> &SplitTensors {
@@ -78,9 +85,30 @@ impl DataSource {
         self.dataset.modalities()
     }
 
+    /// The names of the samples.
+    pub(super) fn names(&self) -> &Names {
+        self.dataset.names()
+    }
+
     /// SHA-256 of the file.
     pub(super) fn digest(&self) -> &str {
         self.dataset.digest()
+    }
+
+    /// The mean and the deviation of a modality's features in the training split.
+    pub(super) fn statistics(&self, modality: usize) -> &FeatureStatistics {
+        self.statistics[modality].get_or_init(|| {
+            let values = self.dataset.split(Split::Train).features(modality);
+            let FeatureStatistics { mean, deviation } =
+                FeatureStatistics::of(values, self.modalities()[modality].dim);
+            let [mean, deviation] = [mean, deviation].map(|tensor| tensor.to_device(self.device));
+            FeatureStatistics { mean, deviation }
+        })
+    }
+
+    /// The table of [`normal_quantiles`], on the device.
+    pub(super) fn normal_quantiles(&self) -> &Tensor {
+        self.normal_quantiles.get_or_init(|| normal_quantiles().to_device(self.device))
     }
 
     /// The properties of the data set that settings must fit.

@@ -6,7 +6,9 @@
 
 mod cohort;
 mod interruptions;
+mod kept;
 mod parked;
 mod problem;
 mod protocol;
 mod resume;
+mod schemes;

@@ -11,7 +11,9 @@ use colearn_core::{
         TrainingSettings,
     },
 };
-use colearn_data_format::{DataFolder, Description, Modality, NewDataset, NewLabels, NewSplit, Task, write};
+use colearn_data_format::{
+    DataFolder, Description, Modality, Names, NewDataset, NewLabels, NewSplit, Task, write,
+};
 use colearn_trainer::{
     device::TrainingDevice,
     random::{Purpose, Stream},
@@ -52,6 +54,7 @@ pub(crate) fn dataset(other: u64) -> NewDataset {
         steps: STEPS,
         task: Task::Classification { classes: ["a", "b", "c"].map(str::to_owned).to_vec() },
         description: Description::default(),
+        names: Names::default(),
         train: split(121, 1, 0),
         valid: split(60, 2, other),
         // More than are evaluated at a time.
@@ -91,6 +94,7 @@ pub(crate) fn member(seed: u64, change: impl FnOnce(&mut NetworkSettings)) -> Me
         settings: TaskSettings::Network(settings),
         checkpoint_every_epochs: 0,
         data_digest: String::new(),
+        keep: Default::default(),
     }
 }
 

@@ -37,7 +37,7 @@ impl Agent {
         let kinds = self.slot_for(index, tasks.len());
         let mut members = Vec::new();
         for assignment in tasks {
-            let Assignment { task, attempt, settings, checkpoint_every_epochs, data_digest, name: _ } =
+            let Assignment { task, attempt, settings, checkpoint_every_epochs, data_digest, name: _, keep } =
                 assignment;
             match (&kinds, settings) {
                 (Err(why), _) => self.refuse(token, task, why),
@@ -47,7 +47,14 @@ impl Agent {
                     self.refuse(token, task, &format!("slot {index} of worker {} {lack}", self.worker));
                 }
                 (Ok(_), Ok(settings)) => {
-                    members.push(Member { task, attempt, settings, checkpoint_every_epochs, data_digest });
+                    members.push(Member {
+                        task,
+                        attempt,
+                        settings,
+                        checkpoint_every_epochs,
+                        data_digest,
+                        keep,
+                    });
                 }
             }
         }

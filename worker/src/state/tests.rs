@@ -187,6 +187,7 @@ fn settings_that_can_not_be_read_fail_their_task_alone() {
         checkpoint_every_epochs: 5,
         data_digest: String::new(),
         name: String::new(),
+        keep: Default::default(),
     };
     let good = Assignment {
         task: task(2),
@@ -195,6 +196,7 @@ fn settings_that_can_not_be_read_fail_their_task_alone() {
         checkpoint_every_epochs: 5,
         data_digest: String::new(),
         name: String::new(),
+        keep: Default::default(),
     };
     let actions =
         env.received(ToWorker::Lease(Lease { token: LeaseToken(7), slot: 0, tasks: vec![bad, good] }));

@@ -181,6 +181,7 @@ impl Coordinator {
             checkpoint_every_epochs: 5,
             data_digest: String::new(),
             name: String::new(),
+            keep: Vec::new(),
         };
         self.say(work_response::Message::Lease(v1::Lease { token, slot: 0, tasks: vec![assignment] })).await;
     }

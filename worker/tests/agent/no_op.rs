@@ -45,6 +45,7 @@ async fn any_number_of_slots_answers_at_once() {
             checkpoint_every_epochs: 5,
             data_digest: String::new(),
             name: String::new(),
+            keep: Vec::new(),
         };
         let seed = u64::from(*slot) * 2;
         let tasks = vec![assignment(seed), assignment(seed + 1)];

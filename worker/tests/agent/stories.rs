@@ -93,6 +93,7 @@ async fn settings_that_make_no_sense_are_refused() {
         checkpoint_every_epochs: 5,
         data_digest: String::new(),
         name: String::new(),
+        keep: Vec::new(),
     };
     let lease = v1::Lease { token: 7, slot: 0, tasks: vec![assignment] };
     coordinator.say(work_response::Message::Lease(lease)).await;

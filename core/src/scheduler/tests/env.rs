@@ -73,6 +73,7 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
             max_backoff: Duration::from_secs(60),
         },
         checkpoint: CheckpointSettings::default(),
+        keep: Default::default(),
         schedule: Default::default(),
         needs: Default::default(),
     }

@@ -6,6 +6,7 @@ use super::env::{TestEnv, sweep, task};
 use crate::{
     id::SweepId,
     scheduler::{Event, Submission, SubmissionError, TaskState},
+    sweep::Kept,
 };
 
 #[test]
@@ -28,6 +29,7 @@ fn other_retry_checkpoint_and_report_settings_are_taken_over_and_nothing_else() 
     let mut again = sweep("first", 2, 2);
     again.retries.max_attempts = 9;
     again.checkpoint.every_epochs = 7;
+    again.keep = [Kept::Weights].into();
     again.report.confidence = 0.5;
     again.configurations[1].baseline = true;
     again.seeds.reverse();
@@ -37,6 +39,7 @@ fn other_retry_checkpoint_and_report_settings_are_taken_over_and_nothing_else() 
     let view = env.scheduler.sweep(SweepId(1)).unwrap();
     assert_eq!(view.sweep().retries.max_attempts, 9);
     assert_eq!(view.sweep().checkpoint.every_epochs, 7);
+    assert_eq!(view.sweep().keep, [Kept::Weights].into());
     assert_eq!(view.sweep().seeds, [0, 1], "the order of the tasks stays");
     assert_eq!(view.sweep().configurations.iter().map(|c| c.baseline).collect::<Vec<_>>(), [false, true]);
     assert_eq!(env.state(task(1, 0)), TaskState::Done);

@@ -68,6 +68,8 @@ fn each_value_a_row_allows_fits_its_type() {
             }
             values.insert("training.schedule".to_owned(), "plateau".into());
             values.insert("training.modality_part".to_owned(), "steps".into());
+            values.insert("training.modality_anneal_epochs".to_owned(), 3.into());
+            values.insert("modality_dropout.face".to_owned(), 0.5.into());
             values.insert(path.clone(), value.clone());
             assert_eq!(resolve(&values).flat()[&path], value, "{path}");
         }
@@ -99,7 +101,7 @@ fn dropouts_are_open_for_every_modality() {
 fn the_reference_names_each_field_with_its_range_and_default() {
     let text = reference();
     assert_eq!(text.lines().count(), FIELDS.len());
-    assert!(text.contains("model.dropout                  dropout between the layers and in the head; a number in [0, 1) (default 0.5; bi-eflstm)"));
+    assert!(text.contains("model.dropout                    dropout between the layers and in the head; a number in [0, 1) (default 0.5; bi-eflstm)"));
     assert!(text.contains("a number in (0, inf)"));
     assert!(text.contains("`once` or `every_epoch` (default every_epoch)"));
 }

@@ -191,6 +191,7 @@ impl TestEnv {
             checkpoint_every_epochs: 5,
             data_digest: String::new(),
             name: String::new(),
+            keep: Default::default(),
         };
         let tasks = seeds.iter().map(assignment).collect();
         self.received(ToWorker::Lease(Lease { token: LeaseToken(token), slot, tasks }))

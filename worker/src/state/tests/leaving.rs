@@ -175,6 +175,7 @@ fn without_checkpoints_a_lease_must_end_in_time() {
         checkpoint_every_epochs: 0,
         data_digest: String::new(),
         name: String::new(),
+        keep: Default::default(),
     };
     env.received(ToWorker::Lease(Lease { token: LeaseToken(7), slot: 0, tasks: vec![assignment] }));
     env.now = env.now.after(10 * SECOND);

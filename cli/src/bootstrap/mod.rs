@@ -1,0 +1,172 @@
+//! `colearn bootstrap DIR`: intervals over seeds and items, from exported predictions.
+
+mod predictions;
+mod scores;
+
+use std::{collections::BTreeMap, path::Path};
+
+use colearn_core::statistics::{Bootstrapped, Resampling, crossed};
+use serde::Serialize;
+
+use self::{
+    predictions::{Predictions, read},
+    scores::{Compared, Metric},
+};
+use crate::{
+    args::BootstrapArgs,
+    exit::{Exit, Failure, Outcome},
+};
+
+/// `colearn bootstrap DIR`.
+pub(crate) fn bootstrap(arguments: &BootstrapArgs) -> Outcome {
+    let BootstrapArgs { folder, split, modalities, confidence, replicates, seed, json } = arguments;
+    let resampling = Resampling { replicates: *replicates, seed: *seed, confidence: *confidence };
+    let exported = Exported::read(folder)?;
+    let mut rows = Vec::new();
+    for configuration in exported.0.values() {
+        let Some(baseline) = exported.0.get(&configuration.baseline) else { continue };
+        let mut pairs = Vec::new();
+        for (seed, ours) in &configuration.files {
+            let Some(theirs) = baseline.files.get(seed) else { continue };
+            let part = |path| read(&folder.join(path), split, modalities.as_deref());
+            pairs.push((part(ours)?, part(theirs)?));
+        }
+        rows.extend(compare(configuration, baseline, &pairs, &resampling)?);
+    }
+    if rows.is_empty() {
+        let message = format!(
+            "{} has no configuration with a baseline and a common seed; export the predictions of both, and name a `report.baseline` in the sweep file",
+            folder.display()
+        );
+        return Err(Failure::new(Exit::Failure, message));
+    }
+    if *json {
+        let text = serde_json::to_string_pretty(&rows).map_err(|error| Failure::new(Exit::Failure, error))?;
+        outln!("{text}");
+    } else {
+        print(&rows, &resampling);
+    }
+    Ok(Exit::Success)
+}
+
+/// The exported configurations, by id.
+struct Exported(BTreeMap<String, Configuration>);
+
+#[derive(Default)]
+struct Configuration {
+    name: String,
+    /// The id of its baseline; empty if it has none.
+    baseline: String,
+    /// The paths of its predictions, by seed.
+    files: BTreeMap<u64, String>,
+}
+
+impl Exported {
+    fn read(folder: &Path) -> Result<Self, Failure> {
+        let index = folder.join("index.csv");
+        let wrong = |why: &dyn std::fmt::Display| {
+            let help = "; write it with: colearn export NAME --only predictions";
+            Failure::new(Exit::Failure, format!("cannot read `{}`: {why}{help}", index.display()))
+        };
+        let mut reader = csv::Reader::from_path(&index).map_err(|error| wrong(&error))?;
+        let mut found: BTreeMap<String, Configuration> = BTreeMap::new();
+        for row in reader.deserialize() {
+            let row: IndexRow = row.map_err(|error| wrong(&error))?;
+            if !row.path.ends_with("predictions.csv") {
+                continue;
+            }
+            let configuration = found.entry(row.id).or_default();
+            configuration.name = row.configuration;
+            configuration.baseline = row.baseline;
+            configuration.files.insert(row.seed, row.path);
+        }
+        Ok(Self(found))
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct IndexRow {
+    path: String,
+    configuration: String,
+    id: String,
+    baseline: String,
+    seed: u64,
+}
+
+/// A line of the output.
+#[derive(Serialize)]
+struct Row {
+    configuration: String,
+    baseline: String,
+    metric: Metric,
+    seeds: usize,
+    items: usize,
+    /// Number of groups that are resampled as a whole; that of the items if they have no groups.
+    groups: usize,
+    difference: f64,
+    ci_low: Option<f64>,
+    ci_high: Option<f64>,
+    standard_error: Option<f64>,
+}
+
+fn compare(
+    configuration: &Configuration,
+    baseline: &Configuration,
+    pairs: &[(Predictions, Predictions)],
+    resampling: &Resampling,
+) -> Result<Vec<Row>, Failure> {
+    let Some(compared) = Compared::of(pairs).map_err(|why| {
+        let names = format!("{} and {}", configuration.name, baseline.name);
+        Failure::new(Exit::Failure, format!("the predictions of {names} cannot be compared: {why}"))
+    })?
+    else {
+        return Ok(Vec::new());
+    };
+    let row = |metric: Metric| {
+        let size = (compared.seeds(), compared.groups);
+        let difference = compared.difference(metric, &vec![1; size.0], &vec![1; size.1])?;
+        let found: Option<Bootstrapped> =
+            crossed(size, resampling, |seeds, groups| compared.difference(metric, seeds, groups));
+        Some(Row {
+            configuration: configuration.name.clone(),
+            baseline: baseline.name.clone(),
+            metric,
+            seeds: size.0,
+            items: compared.items(),
+            groups: size.1,
+            difference,
+            ci_low: found.map(|found| found.ci_low),
+            ci_high: found.map(|found| found.ci_high),
+            standard_error: found.map(|found| found.standard_error),
+        })
+    };
+    Ok(compared.metrics().iter().filter_map(|metric| row(*metric)).collect())
+}
+
+fn print(rows: &[Row], resampling: &Resampling) {
+    let width = |of: &dyn Fn(&Row) -> usize, least: usize| rows.iter().map(of).max().unwrap_or(0).max(least);
+    let name = width(&|row| row.configuration.chars().count(), "configuration".len());
+    let baseline = width(&|row| row.baseline.chars().count(), "baseline".len());
+    outln!("{:name$}  {:baseline$}  {:8}  difference  interval", "configuration", "baseline", "metric");
+    for row in rows {
+        let interval = match (row.ci_low, row.ci_high) {
+            (Some(low), Some(high)) => format!("[{low:+.4}, {high:+.4}]"),
+            _ => "none: one seed and one group".to_owned(),
+        };
+        let (ours, theirs, metric) = (&row.configuration, &row.baseline, row.metric.as_str());
+        outln!("{ours:name$}  {theirs:baseline$}  {metric:8}  {:+10.4}  {interval}", row.difference);
+    }
+    let Resampling { replicates, confidence, .. } = resampling;
+    if let Some(row) = rows.first() {
+        let groups =
+            if row.groups == row.items { String::new() } else { format!(" in {} groups", row.groups) };
+        outln!(
+            "{} seeds and {} items{groups} were resampled {replicates} times, independently of each other; confidence {confidence}",
+            row.seeds,
+            row.items
+        );
+    }
+    if rows.iter().any(|row| row.seeds == 1) {
+        errln!("warning: one seed cannot be resampled: the interval says nothing about other seeds");
+    }
+}
