@@ -13,6 +13,7 @@ from __future__ import annotations
 import csv
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -118,6 +119,12 @@ def replicate_of(task: dict[str, Any]) -> tuple[str, int]:
     return json.dumps(task["replicate"], sort_keys=True), task["seed"]
 
 
+def label(key: tuple[str, int]) -> str:
+    """The name of a replicate: `3`, or `fold=0 seed=3`."""
+    values = [f"{path}={it if isinstance(it, str) else json.dumps(it)}" for path, it in json.loads(key[0]).items()]
+    return " ".join([*values, f"seed={key[1]}"]) if values else str(key[1])
+
+
 def done(row: dict[str, Any]) -> dict[tuple[str, int], dict[str, float]]:
     """The metrics of each replicate that has a result."""
     return {replicate_of(task): task["metrics"] for task in row["tasks"] if task["status"] == "done"}
@@ -219,7 +226,7 @@ def residual_variance(values: list[np.ndarray]) -> tuple[str, float | None, floa
     """Reason, mean square, and the p-values of Bartlett's test and of the F-test of the baseline."""
     replicates = min((len(row) for row in values), default=0)
     if len(values) < 2 or replicates < MIN_PAIRS:
-        return "too_few_seeds", None, None, None
+        return "too_few_replicates", None, None, None
     table = np.array(values)
     largest = float(np.abs(table).max())
     residuals = table - table.mean(axis=1, keepdims=True) - table.mean(axis=0) + table.mean()
@@ -267,7 +274,7 @@ class Group:
 
     def check(self, checks: Checks, place: str, said: dict[str, Any]) -> None:
         found = {
-            "compared": len(self.pairs), "complete": self.replicates, "confidence": self.confidence,
+            "compared": len(self.pairs), "replicates": self.replicates, "confidence": self.confidence,
             "method": self.method, "reason": self.reason, "critical": self.critical, "degrees": self.degrees,
             "mean_square": self.mean_square, "bartlett_p": self.bartlett, "baseline_p": self.baseline,
         }  # fmt: skip
@@ -373,13 +380,17 @@ def check_document(checks: Checks, document: dict[str, Any]) -> None:
             groups = compared.setdefault(name, {})
             groups.setdefault(row["compared_with"], []).append((f"{place} {name}", pairs))
     for name, of_baseline in compared.items():
-        question = {
-            "confidence": confidence,
-            "higher_is_better": document["directions"][name] == "higher",
-            "margin": report["margin"].get(name),
-            "simultaneous": report["adjustment"] == "simultaneous",
-        }
-        check_family(checks, name, list(of_baseline.values()), question, document)
+        check_family(checks, name, list(of_baseline.values()), question_of(document, name), document)
+
+
+def question_of(document: dict[str, Any], name: str) -> dict[str, Any]:
+    report = document["definition"]["report"]
+    return {
+        "confidence": report["confidence"],
+        "higher_is_better": document["directions"][name] == "higher",
+        "margin": report["margin"].get(name),
+        "simultaneous": report["adjustment"] == "simultaneous",
+    }
 
 
 def check_family(
@@ -405,6 +416,78 @@ def check_family(
                 checks.equal(f"{place} verdict", pairs.said["verdict"], verdict)
 
 
+def check_chosen(checks: Checks, document: dict[str, Any]) -> None:
+    """The best configuration by its mean, and at each replicate the one that is best on validation."""
+    by, report, rows = document["choose_by"], document["definition"]["report"], document["configurations"]
+    sign = 1 if document["directions"].get(by, "higher") == "higher" else -1
+    means = [(sign * row["metrics"][by]["mean"], row["id"]) for row in rows if by in row["metrics"]]
+    complete = means and len(means) == sum(row["n"] > 0 for row in rows)
+    best = max(means, key=lambda it: it[0])[1] if complete else None
+    checks.equal("best", document["best"], best)
+    found = {}
+    for baseline in rows if by is not None else ():
+        candidates = [row for row in rows if row["compared_with"] == baseline["id"]]
+        choices = choose(candidates, by, sign) if len(candidates) > 1 else None
+        if choices:
+            found[baseline["id"]] = choices
+    checks.equal("chosen", [it["compared_with"] for it in document["chosen"]], list(found))
+    for said in document["chosen"]:
+        choices = found.get(said["compared_with"], {})
+        place = f"chosen against {said['compared_with']}"
+        checks.equal(f"{place} picks", said["picks"], {label(key): row["id"] for key, row in choices.items()})
+        times = {row["id"]: 0 for row in rows}
+        for row in choices.values():
+            times[row["id"]] += 1
+        checks.equal(f"{place} choices", {it["id"]: it["times"] for it in said["choices"]}, {k: n for k, n in times.items() if n})
+        checks.equal(f"{place} n", said["n"], len(choices))
+        results = {key: done(row)[key] for key, row in choices.items()}
+        names = common(list(results.values()))
+        checks.equal(f"{place} metrics", sorted(said["metrics"]), sorted(names))
+        baseline = done(next(row for row in rows if row["id"] == said["compared_with"]))
+        both = [key for key in results if key in baseline]
+        for name in names:
+            values = [result[name] for result in results.values()]
+            bounds = document["bounds"].get(name)
+            check_summary(checks, f"{place} {name}", said["metrics"][name], values, report["confidence"], bounds)
+        for name, comparison in said["comparisons"].items():
+            pairs = Pairs(comparison, {key: (results[key][name], baseline[key][name]) for key in both}, report["confidence"])
+            for test in ("t_p", "wilcoxon_p"):
+                pairs.expected[f"{test}_holm"] = pairs.expected[test]
+            Group([pairs], 1, report["confidence"]).judge(question_of(document, name))
+            low, high = document["bounds"].get(name, (None, None))
+            pairs.check(checks, f"{place} {name}", None if low is None or high is None else high - low)
+            if comparison["verdict"] is not None:
+                checks.equal(f"{place} {name} verdict", comparison["verdict"], getattr(pairs, "verdict", None))
+
+
+def choose(candidates: list[dict[str, Any]], by: str, sign: int) -> dict[tuple[str, int], dict[str, Any]] | None:
+    """The best candidate at each replicate of which all outcomes are known; None if a result lacks the metric."""
+    known = [{replicate_of(it): it for it in row["tasks"] if it["status"] in ("done", "failed")} for row in candidates]
+    choices = {}
+    for key in sorted(set().union(*known)):
+        if not all(key in tasks for tasks in known):
+            continue
+        trained = [(row, tasks[key]["metrics"]) for row, tasks in zip(candidates, known, strict=True) if tasks[key]["metrics"]]
+        if any(by not in metrics for _, metrics in trained):
+            return None
+        if trained:
+            choices[key] = max(trained, key=lambda it: sign * it[1][by])[0]
+    return choices
+
+
+def check_classes(checks: Checks, document: dict[str, Any]) -> None:
+    """The F1 of each class, from the confusion matrices."""
+    for row in document["configurations"]:
+        matrices = [np.array(task["confusion"]) for task in row["tasks"] if task["status"] == "done" and task["confusion"]]
+        for at, said in enumerate(row["class_f1"]):
+            right = [matrix[at, at] for matrix in matrices]
+            total = [matrix[at].sum() + matrix[:, at].sum() for matrix in matrices]
+            values = [float(2 * tp / n) if n else 0.0 for tp, n in zip(right, total, strict=True)]
+            place = f"{row['name']} F1 of {said['class']}"
+            check_summary(checks, place, said["f1"], values, document["definition"]["report"]["confidence"], (0, 1))
+            checks.equal(f"{place} support", said["support"], int(sum(matrix[at].sum() for matrix in matrices)))
+
+
 # -- the other files -------------------------------------------------------------------------------------------------
 
 COLUMNS = {
@@ -419,7 +502,13 @@ COLUMNS = {
 
 def read_csv(path: Path) -> Iterator[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
-        yield from csv.DictReader(file)
+        for record in csv.DictReader(file):
+            yield {plain(name): plain(cell) for name, cell in record.items()}
+
+
+def plain(text: str) -> str:
+    """Text without the apostrophe that keeps a spreadsheet from evaluating it."""
+    return re.sub(r"^'(?=\s*[=+@＝＋－＠-])", "", text)
 
 
 def check_csv(checks: Checks, document: dict[str, Any], path: Path) -> None:
@@ -463,6 +552,8 @@ def check(path: Path) -> Checks:
     if document.get("schema") != 2:
         sys.exit(f"{file} has schema {document.get('schema', 1)}; this script reads schema 2")
     check_document(checks, document)
+    check_chosen(checks, document)
+    check_classes(checks, document)
     if path.is_dir():
         check_csv(checks, document, path / "results.csv")
         check_long(checks, document, path / "results-long.csv")

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod compare;
 mod import;
 mod kept;
 mod listing;
@@ -15,6 +16,7 @@ use clap::{Args, Parser, Subcommand};
 use colearn_core::{id::SweepName, time::parse_duration_or_seconds};
 
 pub(crate) use self::{
+    compare::{CompareArgs, CompareFormat, Compared},
     import::ImportArgs,
     kept::{BootstrapArgs, ExportArgs},
     listing::{ListArgs, LogArgs, State, StatusArgs, TasksArgs, WorkersArgs},
@@ -84,6 +86,9 @@ pub(crate) enum Command {
     /// Print a sweep's metrics, averaged over seeds; or those of every seed, or the curves of training.
     #[command(after_help = results::AFTER_HELP)]
     Results(ResultsArgs),
+    /// Compare configurations, two sweeps, or configurations over several sweeps.
+    #[command(after_help = compare::AFTER_HELP)]
+    Compare(CompareArgs),
     /// Write a report of a sweep: a page with tables and charts, and the results as CSV, Markdown, LaTeX and JSON.
     ///
     /// The page (index.html) is one file that needs no network; every chart is also an SVG file under plots/.

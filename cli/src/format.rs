@@ -6,7 +6,8 @@ use colearn_core::{
     names::short_path, settings::schema::MODALITY_DROPOUT, table::ResultsTable, text::counted_len,
 };
 use colearn_report::{
-    Long, Material, Records, heading_and_rows, next_step, setting_columns, summary_line, text, warnings,
+    Long, Material, Records, heading_and_rows, next_step, row_names, setting_columns, summary_line, text,
+    warnings,
 };
 
 use crate::{
@@ -83,8 +84,7 @@ pub(crate) const NO_PARQUET: &str = "this program was built without the writer o
 
 /// The table of averages, its legend, and how many rows it does not show.
 fn for_people(table: &ResultsTable, hidden: usize, width: usize) -> String {
-    let names: Vec<String> = table.configurations.iter().map(|row| row.name.clone()).collect();
-    let mut text = format!("sweep {}\n{}\n", table.sweep, fitted(&averages(table), &names, width));
+    let mut text = format!("sweep {}\n{}\n", table.sweep, fitted(&averages(table), &row_names(table), width));
     if hidden > 0 {
         text += &format!("{}\n", not_shown(hidden));
     }

@@ -93,6 +93,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Status(arguments) => block_on(remote::status(&arguments)),
         Command::Watch(named) => block_on(remote::watch(&named)),
         Command::Results(arguments) => block_on(remote::results(&arguments)),
+        Command::Compare(arguments) => block_on(remote::compare(&arguments)),
         Command::Report(arguments) => block_on(report::report(&arguments)),
         Command::Bootstrap(arguments) => bootstrap::bootstrap(&arguments),
         Command::Export(arguments) => block_on(kept::export(&arguments)),

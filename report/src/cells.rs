@@ -10,7 +10,7 @@ use colearn_core::{
 };
 use serde_json::Value;
 
-use crate::{numbers::Numbers, verdicts};
+use crate::{choice, meaning, numbers::Numbers, verdicts};
 
 /// The columns that distinguish configurations: the swept paths, then the settings that `include` adds.
 #[must_use]
@@ -122,8 +122,8 @@ pub(crate) fn verdict_heading(table: &ResultsTable) -> Option<String> {
     Some(format!("{} vs baseline", metric_heading(table, table.verdict_metric()?)))
 }
 
-/// The table for people, cell by cell. In the row of the baseline the verdict cell says "baseline". The last column
-/// holds notes; it is left out if there are none.
+/// The table for people, cell by cell: the configurations, then what is chosen among them on validation. In the row of
+/// the baseline the verdict cell says "baseline". The last column holds notes; it is left out if there are none.
 #[must_use]
 pub fn heading_and_rows(table: &ResultsTable) -> (Vec<String>, Vec<Vec<String>>) {
     let settings = setting_columns(table);
@@ -137,25 +137,38 @@ pub fn heading_and_rows(table: &ResultsTable) -> (Vec<String>, Vec<Vec<String>>)
     heading.extend(table.metrics.iter().map(|name| metric_heading(table, name)));
     heading.extend(verdict_heading.clone());
     heading.extend(noted.then(|| "note".to_owned()));
-    let rows = table
+    let cells = |row: &ConfigurationRow, of_settings: Vec<String>, note: String| {
+        let mut cells = of_settings;
+        cells.push(count(row));
+        cells.extend(table.metrics.iter().map(|name| numbers.mean_and_deviation(row.metrics.get(name))));
+        if verdict_heading.is_some() {
+            cells.extend(table.verdict_metric().map(|name| match row.baseline {
+                true => "baseline".to_owned(),
+                false => verdicts::cell(table, row, name),
+            }));
+        }
+        cells.extend(noted.then_some(note));
+        cells
+    };
+    let configurations = table
         .configurations
         .iter()
         .zip(notes)
-        .map(|(row, note)| {
-            let mut cells: Vec<String> = settings.iter().map(|path| setting(row, path)).collect();
-            cells.push(count(row));
-            cells.extend(table.metrics.iter().map(|name| numbers.mean_and_deviation(row.metrics.get(name))));
-            if verdict_heading.is_some() {
-                cells.extend(table.verdict_metric().map(|name| match row.baseline {
-                    true => "baseline".to_owned(),
-                    false => verdicts::cell(table, row, name),
-                }));
-            }
-            cells.extend(noted.then_some(note));
-            cells
-        })
-        .collect();
+        .map(|(row, note)| cells(row, settings.iter().map(|path| setting(row, path)).collect(), note));
+    let chosen = table.chosen.iter().map(|chosen| {
+        let mut named = vec![choice::name(table, chosen)];
+        named.resize(settings.len(), String::new());
+        cells(&chosen.row, named, note(&chosen.row, false))
+    });
+    let rows = configurations.chain(chosen).collect();
     (heading, rows)
+}
+
+/// The names of the rows of [`heading_and_rows`].
+#[must_use]
+pub fn row_names(table: &ResultsTable) -> Vec<String> {
+    let configurations = table.configurations.iter().map(|row| row.name.clone());
+    configurations.chain(table.chosen.iter().map(|chosen| choice::name(table, chosen))).collect()
 }
 
 /// What tells the replicates of a row apart: `seed`, or `fold and seed`.
@@ -208,10 +221,16 @@ pub fn summary_line(table: &ResultsTable) -> String {
     if names_modalities(table) {
         text.push_str(", or on the modalities in brackets");
     }
-    if table.is_regression() {
-        text.push_str("; loss: mean absolute error, accuracy: share of equal sign");
+    if meaning::names_validation(table) {
+        let _ = write!(text, "; {}: on the validation split", metric::VALID);
+    }
+    if let Some(explained) = meaning::explained(table) {
+        let _ = write!(text, "; {explained}");
     }
     if let Some(explained) = verdicts::explained(table) {
+        let _ = write!(text, "; {explained}");
+    }
+    if let Some(explained) = choice::explained(table) {
         let _ = write!(text, "; {explained}");
     }
     if let Some(limit) = dependence(table) {

@@ -43,6 +43,8 @@ pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError>
             in_memory("results.json", |into| text::json(into, material, &table, published))?,
         ),
     ];
+    files.extend(text::chosen(&table).map(|chosen| ("chosen.csv".to_owned(), chosen.into_bytes())));
+    files.extend(text::classes(&table).map(|classes| ("classes.csv".to_owned(), classes.into_bytes())));
     for records in [Records::Metrics, Records::Epochs] {
         let long = Long::of(material, &table, records);
         if long.is_empty() {

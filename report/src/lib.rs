@@ -4,10 +4,12 @@
 
 mod cells;
 mod charts;
+mod choice;
 pub mod compare;
 mod error;
 mod folder;
 mod long;
+mod meaning;
 mod numbers;
 mod page;
 #[cfg(feature = "parquet")]
@@ -21,7 +23,7 @@ mod verdicts;
 
 #[cfg(feature = "parquet")]
 pub use self::parquet::parquet;
-pub use cells::{heading_and_rows, metric_heading, setting_columns, summary_line, warnings};
+pub use cells::{heading_and_rows, metric_heading, row_names, setting_columns, summary_line, warnings};
 pub use error::ReportError;
 pub use folder::write;
 pub use long::{Long, Records};

@@ -125,17 +125,3 @@ impl Material {
         })
     }
 }
-
-/// The row with the best mean of `name`; the first one on ties.
-pub(crate) fn best<'t>(table: &'t ResultsTable, name: &str) -> Option<&'t ConfigurationRow> {
-    let direction = table.direction(name);
-    let mut found: Option<(&ConfigurationRow, f64)> = None;
-    for row in &table.configurations {
-        let Some(summary) = row.metrics.get(name) else { continue };
-        let score = direction.score(summary.mean);
-        if found.is_none_or(|(_, best)| score > best) {
-            found = Some((row, score));
-        }
-    }
-    found.map(|(row, _)| row)
-}

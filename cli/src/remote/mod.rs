@@ -1,6 +1,7 @@
 //! Commands that use a coordinator, one file per subject.
 
 mod columns;
+mod compare;
 mod json;
 mod labels;
 mod logs;
@@ -18,6 +19,7 @@ mod workers;
 use crate::client::Client;
 
 pub(crate) use self::{
+    compare::compare,
     labels::moment,
     logs::logs,
     operate::{cancel, extend, pause, priority, remove, retry},

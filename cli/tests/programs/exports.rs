@@ -69,7 +69,7 @@ fn recompute(lab: &Lab) {
 const READ: &str = "
 import colearn_results as c
 same = lambda left, right: [list(row.items()) for row in left] == [list(row.items()) for row in right]
-assert same(c.results_rows('results.json'), c.results_rows('results.csv'))
+assert c.results_rows('results.json') == c.results_rows('results.csv')
 rows = c.long_rows('results-long.csv')
 assert len(rows) > 9 and same(rows, c.long_rows('long.json')) and same(rows, c.long_rows('results.json'))
 epochs = c.long_rows('history.csv')
@@ -103,7 +103,7 @@ fn every_value_of_a_programs_sweep_is_exported_and_failed_tasks_too() {
     let tasks = document["configurations"][2]["tasks"].as_array().unwrap();
     assert_eq!((tasks[4]["status"].as_str(), &tasks[4]["metrics"]), (Some("failed"), &Value::Null));
     assert!(tasks[4]["message"].as_str().unwrap().contains("no luck"), "{}", tasks[4]);
-    assert_eq!((&tasks[0]["attempt"], &tasks[0]["history"][1]["loss"]), (&1.into(), &6.into()));
+    assert_eq!((&tasks[0]["attempt"], &tasks[0]["history"][1]["loss"]), (&1.into(), &6.0.into()));
     assert!(tasks[0]["recorded_at"].as_str().unwrap().ends_with('Z'), "{}", tasks[0]);
     assert!(!tasks[0]["worker"].as_str().unwrap().is_empty());
     let environment = &tasks[0]["environment"];

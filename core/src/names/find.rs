@@ -4,11 +4,12 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::{Names, words};
+use super::{Named, Names, words};
 use crate::{
-    id::ConfigurationId,
+    id::{ConfigurationId, SweepName},
     settings,
     sweep::{Configuration, Sweep, did_you_mean},
+    table::{ConfigurationRow, ResultsTable},
     text::{counted_len, one_line},
 };
 
@@ -56,6 +57,13 @@ impl Criteria {
     }
 }
 
+/// The configurations or rows of a sweep among which one is named.
+#[derive(Clone, Copy)]
+struct Candidates<'a> {
+    sweep: &'a SweepName,
+    all: &'a [Named<'a>],
+}
+
 /// One demand of a person: that a setting has a value.
 struct Demand<'t> {
     /// The position of the column; `None` for a setting in which configurations do not differ.
@@ -71,43 +79,65 @@ impl Names {
     /// # Errors
     /// If there is none or several; the error lists the names.
     pub fn find<'s>(&self, sweep: &'s Sweep, wanted: &Criteria) -> Result<&'s Configuration, FindError> {
-        let demands = match self.demands(sweep, wanted.as_str()) {
+        let all: Vec<Named<'_>> = sweep.configurations.iter().map(Named::from).collect();
+        let of = Candidates { sweep: &sweep.name, all: &all };
+        let id = self.find_among(of, wanted)?;
+        let found = sweep.configurations.iter().find(|it| it.id == id);
+        found.ok_or_else(|| self.unknown(of, wanted, "it is not there"))
+    }
+
+    /// The row of a table that `wanted` names, as [`Self::find`].
+    ///
+    /// # Errors
+    /// As for [`Self::find`].
+    pub fn find_row<'t>(
+        &self,
+        table: &'t ResultsTable,
+        wanted: &Criteria,
+    ) -> Result<&'t ConfigurationRow, FindError> {
+        let all: Vec<Named<'_>> = table.configurations.iter().map(Named::from).collect();
+        let of = Candidates { sweep: &table.sweep, all: &all };
+        let id = self.find_among(of, wanted)?;
+        let found = table.configurations.iter().find(|row| row.id == id);
+        found.ok_or_else(|| self.unknown(of, wanted, "it is not there"))
+    }
+
+    fn find_among(&self, of: Candidates<'_>, wanted: &Criteria) -> Result<ConfigurationId, FindError> {
+        let demands = match self.demands(of, wanted.as_str()) {
             Ok(demands) => demands,
-            Err(unknown) => return self.by_id_or_name(sweep, wanted, &unknown),
+            Err(unknown) => return self.by_id_or_name(of, wanted, &unknown),
         };
-        let fits = |configuration: &&Configuration| demands.iter().all(|demand| demand.fits(configuration));
-        let mut found: Vec<&Configuration> = sweep.configurations.iter().filter(fits).collect();
+        let fits = |named: &&Named<'_>| demands.iter().all(|demand| demand.fits(named));
+        let mut found: Vec<&Named<'_>> = of.all.iter().filter(fits).collect();
         // The number 1 is written as the text "1" may be, unless both are there.
-        let exactly =
-            |configuration: &&Configuration| demands.iter().all(|it| it.is_written_in(configuration));
+        let exactly = |named: &&Named<'_>| demands.iter().all(|it| it.is_written_in(named));
         if found.iter().any(exactly) {
             found.retain(exactly);
         }
         match found.as_slice() {
-            [] => self.by_id_or_name(sweep, wanted, "no configuration has these values together"),
-            [only] => Ok(only),
+            [] => self.by_id_or_name(of, wanted, "no configuration has these values together"),
+            [only] => Ok(only.id),
             several => {
-                let mut whole =
-                    several.iter().filter(|configuration| self.is_all_of(configuration, &demands));
+                let mut whole = several.iter().filter(|named| self.is_all_of(named, &demands));
                 match (whole.next(), whole.next()) {
-                    (Some(configuration), None) => Ok(configuration),
-                    _ => Err(self.ambiguous(sweep, wanted, several)),
+                    (Some(named), None) => Ok(named.id),
+                    _ => Err(self.ambiguous(of, wanted, several)),
                 }
             }
         }
     }
 
-    fn demands<'t>(&self, sweep: &Sweep, text: &'t str) -> Result<Vec<Demand<'t>>, String> {
+    fn demands<'t>(&self, of: Candidates<'_>, text: &'t str) -> Result<Vec<Demand<'t>>, String> {
         let demand = |word: &'t str| {
             let (path, value) = word.split_once('=').unwrap_or((word, "true"));
-            let (column, path) = self.path(sweep, path)?;
+            let (column, path) = self.path(of, path)?;
             Ok(Demand { column, path, value })
         };
         words::split(text).into_iter().map(demand).collect()
     }
 
     /// The setting that a person names.
-    fn path(&self, sweep: &Sweep, given: &str) -> Result<(Option<usize>, String), String> {
+    fn path(&self, of: Candidates<'_>, given: &str) -> Result<(Option<usize>, String), String> {
         let column = |at: usize| (Some(at), self.columns[at].path.clone());
         if let Some(at) = self.columns.iter().position(|it| it.path == given || it.short == given) {
             return Ok(column(at));
@@ -122,8 +152,8 @@ impl Names {
                 return Err(format!("`{}` may be {}", one_line(given), paths.join(" or ")));
             }
         }
-        let has = |configuration: &Configuration| configuration.settings.flat().contains_key(given);
-        if settings::schema::field(given).is_some() || sweep.configurations.iter().any(has) {
+        let has = |named: &Named<'_>| named.settings.flat().contains_key(given);
+        if settings::schema::field(given).is_some() || of.all.iter().any(has) {
             return Ok((None, given.to_owned()));
         }
         let known = self.columns.iter().flat_map(|column| [column.short.as_str(), column.path.as_str()]);
@@ -132,38 +162,38 @@ impl Names {
     }
 
     /// Whether a configuration's name has no words beyond these demands.
-    fn is_all_of(&self, configuration: &Configuration, demands: &[Demand<'_>]) -> bool {
-        let named = |at: usize| demands.iter().any(|demand| demand.column == Some(at));
-        let own = |at: &usize| configuration.values.contains_key(&self.columns[*at].path);
-        (0..self.columns.len()).filter(own).all(named)
+    fn is_all_of(&self, named: &Named<'_>, demands: &[Demand<'_>]) -> bool {
+        let demanded = |at: usize| demands.iter().any(|demand| demand.column == Some(at));
+        let own = |at: &usize| named.values.contains_key(&self.columns[*at].path);
+        (0..self.columns.len()).filter(own).all(demanded)
     }
 
     /// The configuration with this name or beginning of an id. Only names that were cut or have an id are found here.
-    fn by_id_or_name<'s>(
+    fn by_id_or_name(
         &self,
-        sweep: &'s Sweep,
+        of: Candidates<'_>,
         wanted: &Criteria,
         why: &str,
-    ) -> Result<&'s Configuration, FindError> {
-        let all = &sweep.configurations;
+    ) -> Result<ConfigurationId, FindError> {
         if let Some(digits) = wanted.as_id() {
-            let begins = |id: ConfigurationId| id.to_string().starts_with(&digits);
-            let found: Vec<&Configuration> = all.iter().filter(|it| begins(it.id)).collect();
+            let begins = |named: &&Named<'_>| named.id.to_string().starts_with(&digits);
+            let found: Vec<&Named<'_>> = of.all.iter().filter(begins).collect();
             match found.as_slice() {
                 [] => {}
-                [only] => return Ok(only),
-                several => return Err(self.ambiguous(sweep, wanted, several)),
+                [only] => return Ok(only.id),
+                several => return Err(self.ambiguous(of, wanted, several)),
             }
         }
         let words = words::split(wanted.as_str());
-        let is_it = |configuration: &&Configuration| words::split(&self.name(*configuration)) == words;
-        all.iter().find(is_it).ok_or_else(|| self.unknown(sweep, wanted, why))
+        let is_it = |named: &&Named<'_>| words::split(&self.name(**named)) == words;
+        let found = of.all.iter().find(is_it).map(|named| named.id);
+        found.ok_or_else(|| self.unknown(of, wanted, why))
     }
 
-    fn ambiguous(&self, sweep: &Sweep, wanted: &Criteria, found: &[&Configuration]) -> FindError {
+    fn ambiguous(&self, of: Candidates<'_>, wanted: &Criteria, found: &[&Named<'_>]) -> FindError {
         let message = format!(
             "{} has {} that `{}` may mean: {}; name more of their values",
-            sweep.name,
+            of.sweep,
             counted_len(found.len(), "configuration"),
             one_line(wanted.as_str()),
             self.listed(found.iter().copied())
@@ -171,20 +201,20 @@ impl Names {
         FindError { message }
     }
 
-    fn unknown(&self, sweep: &Sweep, wanted: &Criteria, why: &str) -> FindError {
+    fn unknown(&self, of: Candidates<'_>, wanted: &Criteria, why: &str) -> FindError {
         let message = format!(
             "{} has no configuration `{}`: {why}; its configurations are {}",
-            sweep.name,
+            of.sweep,
             one_line(wanted.as_str()),
-            self.listed(sweep.configurations.iter())
+            self.listed(of.all.iter())
         );
         FindError { message }
     }
 
     /// The first names, as they can be given to a command.
-    fn listed<'s>(&self, configurations: impl ExactSizeIterator<Item = &'s Configuration>) -> String {
+    fn listed<'n>(&self, configurations: impl ExactSizeIterator<Item = &'n Named<'n>>) -> String {
         let more = configurations.len().saturating_sub(MAX_LISTED);
-        let names = configurations.take(MAX_LISTED).map(|it| words::as_argument(&self.name(it)));
+        let names = configurations.take(MAX_LISTED).map(|it| words::as_argument(&self.name(*it)));
         let mut text = names.collect::<Vec<_>>().join("; ");
         if more > 0 {
             text += &format!("; and {more} more");
@@ -194,10 +224,10 @@ impl Names {
 }
 
 impl Demand<'_> {
-    fn fits(&self, configuration: &Configuration) -> bool {
-        match configuration.values.get(&self.path) {
+    fn fits(&self, named: &Named<'_>) -> bool {
+        match named.values.get(&self.path) {
             Some(own) => self.is(own),
-            None => match configuration.settings.flat().get(&self.path) {
+            None => match named.settings.flat().get(&self.path) {
                 Some(own) => self.is(own),
                 // A modality that is not named has the default.
                 None => {
@@ -209,8 +239,8 @@ impl Demand<'_> {
         }
     }
 
-    fn is_written_in(&self, configuration: &Configuration) -> bool {
-        configuration.values.get(&self.path).is_none_or(|own| words::word(own) == self.value)
+    fn is_written_in(&self, named: &Named<'_>) -> bool {
+        named.values.get(&self.path).is_none_or(|own| words::word(own) == self.value)
     }
 
     /// Whether a value is what the person wrote: `0.80` is 0.8, and `5` is also the text "5".

@@ -22,6 +22,7 @@ use crate::{
     id::ConfigurationId,
     settings::TaskSettings,
     sweep::{Configuration, Sweep},
+    table::ResultsTable,
 };
 
 /// The name of a configuration that sets no value in which others differ.
@@ -72,6 +73,12 @@ impl Names {
     #[must_use]
     pub fn of(sweep: &Sweep) -> Self {
         Self::among(&sweep.parameters, &sweep.report.replicates, sweep.configurations.iter().map(Named::from))
+    }
+
+    /// The names of the rows of a table.
+    #[must_use]
+    pub fn of_rows(table: &ResultsTable) -> Self {
+        Self::among(&table.parameters, &[], table.configurations.iter().map(Named::from))
     }
 
     /// The names of these configurations. Values are named in the order of `parameters`, then other paths, and those of

@@ -53,7 +53,7 @@ pub struct Group {
     /// Number of configurations that are compared with the baseline.
     pub compared: usize,
     /// Number of replicates that the configurations that are tested and the baseline all have.
-    pub complete: usize,
+    pub replicates: usize,
     /// The confidence level of the group: with several groups, each has its part of the error.
     pub confidence: f64,
     /// The method.
@@ -124,7 +124,7 @@ fn judge_group(rows: &mut [Row<'_>], question: &Question, total: usize, known: &
     let critical = pooled.ok().and_then(|pool| known.of(compared, pool.degrees, confidence));
     Group {
         compared,
-        complete: values.iter().map(Vec::len).min().unwrap_or(0),
+        replicates: values.iter().map(Vec::len).min().unwrap_or(0),
         confidence,
         method,
         reason,

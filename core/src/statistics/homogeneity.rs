@@ -14,7 +14,7 @@ pub enum Reason {
     /// Nothing speaks against equal variances.
     SimilarVariances,
     /// Fewer than three replicates have results of all configurations that are tested.
-    TooFewSeeds,
+    TooFewReplicates,
     /// A configuration has the same result at every seed.
     ConstantResults,
     /// The residual variances of the configurations differ.
@@ -30,7 +30,7 @@ impl Reason {
         match self {
             Self::OneComparison => "one configuration is compared",
             Self::SimilarVariances => "the variances are similar",
-            Self::TooFewSeeds => "fewer than three seeds have all results",
+            Self::TooFewReplicates => "fewer than three seeds have all results",
             Self::ConstantResults => "a configuration has the same result at every seed",
             Self::UnequalVariances => "the variances differ",
             Self::BaselineVaries => "the baseline varies more than the others do among each other",
@@ -70,7 +70,7 @@ pub(super) fn pool(values: &[Vec<f64>]) -> (Result<Pool, Reason>, VarianceTests)
     let untested = VarianceTests::default();
     let replicates = values.iter().map(Vec::len).min().unwrap_or(0);
     if replicates < MIN_PAIRS || values.len() < 2 {
-        return (Err(Reason::TooFewSeeds), untested);
+        return (Err(Reason::TooFewReplicates), untested);
     }
     let largest = values.iter().flatten().fold(0.0_f64, |largest, value| largest.max(value.abs()));
     let residuals = residuals(values, replicates);

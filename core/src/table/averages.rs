@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{
-    chosen::choosing_metric,
+    chosen::{best, choosing_metric},
     class_scores::class_scores,
     comparisons::{Compared, judge_all},
     replicate::{Member, Replicate},
@@ -50,6 +50,7 @@ impl ResultsTable {
         name(&mut configurations, &sweep.parameters);
         let of_networks = configurations.iter().all(|row| row.settings.network().is_some());
         let choose_by = choosing_metric(&sweep.report, of_networks);
+        let best = choose_by.as_deref().and_then(|by| best(&configurations, by, &sweep.report.better));
         let chosen = choose_by.as_deref().map(|by| known.chosen(&groups, &configurations, &compared, by));
         let replicates = &sweep.report.replicates;
         Self {
@@ -65,6 +66,7 @@ impl ResultsTable {
             adjustment: sweep.report.adjustment,
             judged,
             choose_by,
+            best,
             chosen: chosen.unwrap_or_default(),
         }
     }

@@ -30,7 +30,7 @@ pub struct ChosenRow {
     /// The configurations that were chosen at least once, in the order of the grid.
     pub choices: Vec<Choice>,
     /// The choice at each replicate.
-    pub replicates: BTreeMap<Replicate, ConfigurationId>,
+    pub picks: BTreeMap<Replicate, ConfigurationId>,
     /// The results of the chosen ones, averaged over the replicates, and compared with the baseline. Its intervals and
     /// p-values are those of one comparison: it is no part of the family of the configurations. It has no values; its
     /// id and settings are those of the baseline.
@@ -79,7 +79,7 @@ struct Candidate<'a> {
 /// The results of the choices, before they are averaged.
 struct Chosen<'a> {
     choices: Vec<Choice>,
-    replicates: BTreeMap<Replicate, ConfigurationId>,
+    picks: BTreeMap<Replicate, ConfigurationId>,
     results: Vec<(Replicate, &'a TaskResult)>,
 }
 
@@ -97,7 +97,7 @@ fn choose<'a>(
     }
     let replicates: BTreeSet<&Replicate> = candidates.iter().flat_map(|it| it.outcomes.keys()).collect();
     let mut times = vec![0; candidates.len()];
-    let mut chosen = Chosen { choices: Vec::new(), replicates: BTreeMap::new(), results: Vec::new() };
+    let mut chosen = Chosen { choices: Vec::new(), picks: BTreeMap::new(), results: Vec::new() };
     for replicate in replicates {
         let outcomes: Option<Vec<Outcome<'_>>> =
             candidates.iter().map(|it| it.outcomes.get(replicate).copied()).collect();
@@ -112,7 +112,7 @@ fn choose<'a>(
         let Some((at, result, _)) = best else { continue };
         let (Some(candidate), Some(times)) = (candidates.get(at), times.get_mut(at)) else { continue };
         *times += 1;
-        chosen.replicates.insert(replicate.clone(), candidate.id);
+        chosen.picks.insert(replicate.clone(), candidate.id);
         chosen.results.push((replicate.clone(), result));
     }
     let named = candidates.iter().zip(times).filter(|(_, times)| *times > 0);
@@ -120,21 +120,28 @@ fn choose<'a>(
     (!chosen.results.is_empty()).then_some(chosen)
 }
 
+/// The row with the best mean of a metric; see [`ResultsTable::best`].
+pub(super) fn best(
+    rows: &[ConfigurationRow],
+    by: &str,
+    better: &BTreeMap<String, Direction>,
+) -> Option<ConfigurationId> {
+    let direction = Direction::of(by, better);
+    let mut best: Option<(ConfigurationId, f64)> = None;
+    for row in rows.iter().filter(|row| row.n > 0) {
+        let score = direction.score(row.metrics.get(by)?.mean);
+        if best.is_none_or(|(_, highest)| score > highest) {
+            best = Some((row.id, score));
+        }
+    }
+    best.map(|(id, _)| id)
+}
+
 impl ResultsTable {
-    /// The configuration that is best on validation: the row with the best mean of [`Self::choose_by`], the first one on
-    /// ties. `None` if there is no such metric, or if a row with results lacks it.
+    /// The configuration that is best on validation, [`Self::best`], if it is among the rows.
     #[must_use]
     pub fn chosen_row(&self) -> Option<&ConfigurationRow> {
-        let by = self.choose_by.as_deref()?;
-        let direction = self.direction(by);
-        let mut best: Option<(&ConfigurationRow, f64)> = None;
-        for row in self.configurations.iter().filter(|row| row.n > 0) {
-            let score = direction.score(row.metrics.get(by)?.mean);
-            if best.is_none_or(|(_, highest)| score > highest) {
-                best = Some((row, score));
-            }
-        }
-        best.map(|(row, _)| row)
+        self.row_of(self.best?)
     }
 }
 
@@ -190,7 +197,7 @@ impl Known<'_> {
         by: &str,
     ) -> Option<ChosenRow> {
         let report = &self.sweep.report;
-        let Chosen { choices, replicates, results } = choose(candidates, by, &report.better)?;
+        let Chosen { choices, picks, results } = choose(candidates, by, &report.better)?;
         let pair = |(replicate, ours): &(Replicate, _)| {
             let at = baseline.0.iter().position(|(_, member)| member.name() == replicate.of)?;
             let (configuration, _) = baseline.0.get(at)?;
@@ -218,6 +225,6 @@ impl Known<'_> {
         // One comparison is a family of its own.
         judge_all(&mut rows, &[Some(compared)], report);
         let [row] = rows;
-        Some(ChosenRow { baseline: row.id, by: by.to_owned(), choices, replicates, row })
+        Some(ChosenRow { baseline: row.id, by: by.to_owned(), choices, picks, row })
     }
 }

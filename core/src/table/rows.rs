@@ -68,6 +68,10 @@ pub struct ResultsTable {
     /// The metric by which configurations are chosen; `None` if nothing is chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub choose_by: Option<String>,
+    /// The row with the best mean of `choose_by`, the first one on ties. `None` without such a metric, and if a row with
+    /// results lacks it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub best: Option<ConfigurationId>,
     /// For each baseline with several configurations: what is chosen among them on validation.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub chosen: Vec<ChosenRow>,

@@ -179,7 +179,7 @@ fn compares_seed_with_seed_over_those_that_both_have() {
     assert_eq!(compared(2).unwrap().untested, Some(Untested::TooFewSeeds));
     assert_eq!(one.t_p_holm, one.t_p.map(|p| 2.0 * p));
     let judged = &table.judged["accuracy"];
-    assert_eq!((judged.len(), judged[0].compared, judged[0].complete), (1, 2, 3));
+    assert_eq!((judged.len(), judged[0].compared, judged[0].replicates), (1, 2, 3));
 }
 
 /// Deviations of 0.1 near 1, and a margin that all intervals are within.

@@ -189,5 +189,5 @@ fn error_rates() {
             worst = worst.max(wrong).max(wrongly_equivalent);
         }
     }
-    assert!(worst < 0.07, "{worst}");
+    assert!(worst < 0.075, "{worst}");
 }

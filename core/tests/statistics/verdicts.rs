@@ -130,7 +130,7 @@ fn deviations_are_pooled_only_where_they_may_be() {
         gaps[1 + seed % 2][seed] = f64::NAN;
     }
     let (found, method, reason) = how(&gaps);
-    assert_eq!((method, reason), (Method::Holm, Reason::TooFewSeeds));
+    assert_eq!((method, reason), (Method::Holm, Reason::TooFewReplicates));
     let p_values: Vec<f64> = found.iter().map(|it| it.t_p.unwrap()).collect();
     let least = p_values.iter().copied().fold(1.0, f64::min);
     for it in &found {
@@ -148,7 +148,7 @@ fn what_is_not_tested_stays_in_the_family() {
     let mut same = usual.clone();
     same[4] = same[0].clone();
     let (found, how) = judged(&same, &QUESTION, &mut CriticalValues::default());
-    assert_eq!((how.compared, how.method, how.complete), (4, Method::Dunnett, 6));
+    assert_eq!((how.compared, how.method, how.replicates), (4, Method::Dunnett, 6));
     assert_eq!((found[3].untested, found[3].verdict), (Some(Untested::NoVariance), None));
     // scipy as in `agrees_with_scipy`: the maximum is over four, the degrees of freedom are those of three.
     assert_eq!(how.degrees, Some(15.0));

@@ -8,7 +8,7 @@ use colearn_core::{
 use super::{Chart, Group};
 use crate::{
     cells::{averaged_over, label, replicate_noun},
-    report_data::{Material, best},
+    report_data::Material,
     svg::{Anchor, Canvas, Ink, fitted},
 };
 
@@ -18,8 +18,9 @@ const RIGHT: f64 = 14.0;
 /// Up to this number of classes the shares are written into the cells.
 const MAX_WRITTEN: usize = 12;
 
-/// The configuration without modality dropout, the best one, and the baseline.
-pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
+/// The configurations that are looked at more closely, each with its roles: the one without modality dropout, the one
+/// that is best on validation, and the baseline.
+pub(crate) fn roles(table: &ResultsTable) -> Vec<(&ConfigurationRow, Vec<&'static str>)> {
     let drops = |row: &&ConfigurationRow| {
         let levels = row.settings.network().into_iter().flat_map(|network| network.modality_dropout.values());
         levels.into_iter().any(|level| *level > 0.0)
@@ -31,9 +32,13 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
         .iter()
         .find(|row| !unimodal(row) && !drops(row))
         .filter(|_| table.configurations.iter().any(|row| drops(&row)));
-    let best = table.verdict_metric().and_then(|name| best(table, name));
-    let roles = [("without modality dropout", undropped), ("best", best), ("baseline", table.baseline())];
-    let mut chosen: Vec<(&ConfigurationRow, Vec<&str>)> = Vec::new();
+    let best = table.chosen_row();
+    let roles = [
+        ("without modality dropout", undropped),
+        ("best on validation", best),
+        ("baseline", table.baseline()),
+    ];
+    let mut chosen: Vec<(&ConfigurationRow, Vec<&'static str>)> = Vec::new();
     for (role, row) in roles {
         let Some(row) = row else { continue };
         match chosen.iter_mut().find(|(other, _)| other.id == row.id) {
@@ -41,8 +46,13 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
             None => chosen.push((row, vec![role])),
         }
     }
+    chosen
+}
+
+/// The matrices of these configurations.
+pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
     let mut named = false;
-    let charts: Vec<Chart> = chosen
+    let charts: Vec<Chart> = roles(table)
         .into_iter()
         .filter_map(|(row, roles)| {
             let (counts, results) = sum(material, row)?;

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     cells::{averaged_over, label, percent},
-    report_data::{Material, best},
+    report_data::Material,
     svg::{Canvas, Glyph, Ink, Legend, Scale},
 };
 
@@ -96,16 +96,23 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
     );
     if table.configurations.len() > MAX_ROWS {
         caption.push_str(&format!(
-            " {MAX_ROWS} of {} configurations, among them the best and the baseline.",
-            table.configurations.len()
+            " {MAX_ROWS} of {} configurations, among them {}.",
+            table.configurations.len(),
+            among(table)
         ));
     }
     Group { charts, caption }
 }
 
-/// The configurations that are drawn, in the order of the grid: the baseline, the best one and the first others.
+/// Which configurations are drawn in any case.
+pub(super) fn among(table: &ResultsTable) -> &'static str {
+    if table.chosen_row().is_some() { "the one that is chosen and the baseline" } else { "the baseline" }
+}
+
+/// The configurations that are drawn, in the order of the grid: the baseline, the one that is best on validation and the
+/// first others.
 pub(super) fn chosen(table: &ResultsTable) -> Vec<&ConfigurationRow> {
-    let best = table.verdict_metric().and_then(|name| best(table, name)).map(|row| row.id);
+    let best = table.chosen_row().map(|row| row.id);
     let mut rows: Vec<(usize, &ConfigurationRow)> = table.configurations.iter().enumerate().collect();
     rows.sort_by_key(|(_, row)| !(row.baseline || Some(row.id) == best));
     rows.truncate(MAX_ROWS);

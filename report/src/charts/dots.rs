@@ -6,15 +6,17 @@ use colearn_core::{
 };
 
 use super::{
-    Chart,
+    Chart, STROKE,
     axes::{self, Area},
     axis_title, file_name,
     lines::published_mean,
+    single,
 };
 use crate::{
     cells::{count, label, metric_heading, replicate_noun},
     numbers::Numbers,
     reference::Matched,
+    report_data::Material,
     svg::{Anchor, Canvas, Glyph, Ink, Legend, Scale, fitted},
 };
 
@@ -25,8 +27,13 @@ const LEFT: f64 = 14.0;
 /// The largest number of configurations that are drawn.
 pub(super) const MAX_ROWS: usize = 40;
 
-/// Draws one metric, the best configuration first.
-pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched>) -> Chart {
+/// Draws one metric, in the order of the means.
+pub(super) fn chart(
+    material: &Material,
+    table: &ResultsTable,
+    name: &str,
+    published: Option<&Matched>,
+) -> Chart {
     let direction = table.direction(name);
     let numbers = Numbers::of(table);
     let mut rows: Vec<(&ConfigurationRow, _)> =
@@ -38,7 +45,8 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
     let mut means: Vec<f64> = rows.iter().map(|(_, it)| it.mean).collect();
     means.extend(baseline);
     means.extend(rows.iter().filter_map(|(row, _)| published_mean(published, row, name)).map(|it| it.mean));
-    let ends: Vec<f64> = rows.iter().flat_map(|(_, it)| [it.ci_low, it.ci_high]).flatten().collect();
+    let mut ends: Vec<f64> = rows.iter().flat_map(|(_, it)| [it.ci_low, it.ci_high]).flatten().collect();
+    ends.extend(rows.iter().flat_map(|(row, _)| single(material, row, name)));
     let (low, high) = axes::range(&means, &ends, metric::bounds(name));
 
     let mut legend = Legend::default();
@@ -74,6 +82,10 @@ pub(super) fn chart(table: &ResultsTable, name: &str, published: Option<&Matched
         canvas.text((area.left, y - 9.0), Anchor::Start, Ink::Text, Canvas::TEXT, &text);
         if let (Some(low), Some(high)) = (it.ci_low, it.ci_high) {
             canvas.line((x.place_within(low), y), (x.place_within(high), y), Ink::ACCENT, 1.5, "");
+        }
+        for value in single(material, row, name) {
+            let at = x.place_within(value);
+            canvas.line((at, y - STROKE), (at, y + STROKE), Ink::Muted, 1.2, "");
         }
         let hint = format!("{name_of}: {} (n = {})", numbers.mean_and_deviation(Some(it)), count(row));
         let place = (x.place_within(it.mean), y);

@@ -6,16 +6,16 @@ use colearn_core::{
 };
 
 use super::{
-    Chart,
+    Chart, STROKE,
     axes::{self, Area},
-    axis_title, file_name,
+    axis_title, file_name, single,
     swept::{Swept, SweptLine},
 };
 use crate::{
     cells::{count, label, metric_heading, replicate_noun},
     numbers::Numbers,
     reference::{Matched, Published},
-    report_data::best,
+    report_data::Material,
     svg::{Canvas, Glyph, Ink, Legend, Scale},
 };
 
@@ -56,6 +56,7 @@ impl Frame {
 
 /// Draws one metric.
 pub(super) fn chart(
+    material: &Material,
     table: &ResultsTable,
     swept: &Swept<'_>,
     name: &str,
@@ -73,21 +74,26 @@ pub(super) fn chart(
     let mut means: Vec<f64> = summaries.iter().map(|summary| summary.mean).collect();
     means.extend(baseline_mean);
     means.extend(rows().filter_map(|(_, row)| said(row)).chain(published_baseline).map(|it| it.mean));
-    let ends: Vec<f64> = summaries.iter().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
+    let mut ends: Vec<f64> = summaries.iter().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
+    ends.extend(rows().flat_map(|(_, row)| single(material, row, name)));
     let (low, high) = axes::range(&means, &ends, metric::bounds(name));
 
-    // If there are more lines than distinguishable colours, only the best line has a colour.
+    // If there are more lines than distinguishable colours, only that of the configuration that is best on validation
+    // has a colour.
     let many = swept.lines.len() > Ink::SERIES;
-    let best_id = best(table, name).map(|row| row.id);
+    let best_id = table.chosen_row().map(|row| row.id);
     let is_best = |line: &SweptLine<'_>| line.points.iter().any(|(_, row)| Some(row.id) == best_id);
     let partial = summaries.len() < rows().count() || rows().any(|(_, row)| row.state != RowState::Complete);
 
     let mut legend = Legend::default();
     if many {
-        if let Some(line) = swept.lines.iter().find(|line| is_best(line)) {
-            legend.add(Glyph::Line(Ink::ACCENT), format!("best: {}", line.name));
+        let best = swept.lines.iter().find(|line| is_best(line));
+        if let Some(line) = best {
+            legend.add(Glyph::Line(Ink::ACCENT), format!("best on validation: {}", line.name));
         }
-        legend.add(Glyph::Line(Ink::Grid), format!("{} other combinations", swept.lines.len() - 1));
+        let (others, other) =
+            (swept.lines.len() - usize::from(best.is_some()), if best.is_some() { "other " } else { "" });
+        legend.add(Glyph::Line(Ink::Grid), format!("{others} {other}combinations"));
     } else {
         for (index, line) in swept.lines.iter().enumerate() {
             let text = if line.name.is_empty() { "mean" } else { &line.name };
@@ -128,6 +134,13 @@ pub(super) fn chart(
             true if is_best(line) => Ink::ACCENT,
             true => Ink::Grid,
         };
+        for (at, row) in line.points.iter().filter(|_| !many) {
+            let at = x.place(*at);
+            for value in single(material, row, name) {
+                let place = y.place_within(value);
+                canvas.line((at - STROKE, place), (at + STROKE, place), Ink::Muted, 1.2, "");
+            }
+        }
         draw(&mut canvas, line, (name, Numbers::of(table)), (&x, &y), ink, !many || is_best(line));
     }
     for (at, row) in rows() {

@@ -11,14 +11,20 @@ mod swept;
 
 use std::collections::BTreeSet;
 
-use colearn_core::{result::metric, table::ResultsTable};
+use colearn_core::{
+    result::metric,
+    table::{ConfigurationRow, ResultsTable},
+};
 
 use crate::{
     cells::{averaged_over, metric_heading, names_modalities, percent, replicate_noun},
+    meaning::names_validation,
     reference::Matched,
     report_data::Material,
     svg::{Canvas, fitted},
 };
+
+pub(crate) use confusion::roles;
 
 /// A chart with its title.
 pub(crate) struct Chart {
@@ -55,7 +61,7 @@ impl Charts {
     /// Draws all charts.
     pub(crate) fn of(material: &Material, table: &ResultsTable, published: Option<&Matched>) -> Self {
         let mut charts = Self {
-            metrics: metrics(table, published),
+            metrics: metrics(material, table, published),
             subsets: subsets::group(table),
             confusions: confusion::group(material, table),
             curves: curves::group(material, table),
@@ -88,11 +94,17 @@ impl Charts {
     }
 }
 
-fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
+fn metrics(material: &Material, table: &ResultsTable, published: Option<&Matched>) -> Group {
     let mut caption = format!(
         "Mean over the {}{}{}, with its {} % interval.",
         averaged_over(table),
-        if table.is_of_networks() { " on the test split, primary modality alone" } else { "" },
+        match table.is_of_networks() {
+            true if names_validation(table) => {
+                " on the test split, or with valid/ on the validation split, primary modality alone"
+            }
+            true => " on the test split, primary modality alone",
+            false => "",
+        },
         if names_modalities(table) { " or the modalities in brackets" } else { "" },
         percent(table.confidence)
     );
@@ -104,18 +116,21 @@ fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
     let charts = shown
         .into_iter()
         .map(|name| match &swept {
-            Some(swept) => lines::chart(table, swept, name, published),
-            None => dots::chart(table, name, published),
+            Some(swept) => lines::chart(material, table, swept, name, published),
+            None => dots::chart(material, table, name, published),
         })
         .collect();
     if let Some(swept) = &swept {
         caption.push_str(&swept.note());
     } else if table.configurations.len() > dots::MAX_ROWS {
         caption.push_str(&format!(
-            " The best {} of {} configurations; all are in the table.",
+            " The first {} of {} configurations in the order of their means; all are in the table.",
             dots::MAX_ROWS,
             table.configurations.len()
         ));
+    }
+    if table.configurations.iter().any(|row| (2..=MAX_SINGLE).contains(&row.n)) {
+        caption.push_str(&format!(" Short strokes are single {}s.", replicate_noun(table)));
     }
     if table.configurations.iter().any(|row| (2..=3).contains(&row.n)) {
         caption.push_str(&format!(
@@ -130,6 +145,19 @@ fn metrics(table: &ResultsTable, published: Option<&Matched>) -> Group {
     Group { charts, caption }
 }
 
+/// The largest number of results of a row that are drawn one by one.
+const MAX_SINGLE: usize = 10;
+/// Half the length of the stroke of a single result.
+const STROKE: f64 = 3.5;
+
+/// The single results of a row, if they are few: an interval of five says little about where they are.
+fn single(material: &Material, row: &ConfigurationRow, name: &str) -> Vec<f64> {
+    if !(2..=MAX_SINGLE).contains(&row.n) {
+        return Vec::new();
+    }
+    material.results_of(row).iter().filter_map(|result| result.metrics.get(name).copied()).collect()
+}
+
 /// The axis title of this metric, for an axis of this length.
 fn axis_title(table: &ResultsTable, name: &str, length: f64) -> String {
     if !table.is_of_networks() {
@@ -138,12 +166,18 @@ fn axis_title(table: &ResultsTable, name: &str, length: f64) -> String {
         return fitted(&metric_heading(table, name), room) + &hint;
     }
     let regression = table.is_regression();
-    let hint = match metric::split(name).0 {
+    let plain = metric::split(name).0;
+    let hint = match metric::of_validation(plain).unwrap_or(plain) {
         metric::LOSS if regression => "MAE, lower is better",
         metric::LOSS | metric::MAE => "lower is better",
         metric::ACCURACY if regression => "share of equal sign",
         metric::ACCURACY => "share of samples",
         metric::ACCURACY_7 => "share of samples, 7 classes",
+        metric::ACCURACY_5 => "share of samples, 5 classes",
+        metric::F_SCORE => "by true support",
+        metric::F_SCORE_AUTHORS => "by predictions",
+        metric::F_SCORE_MACRO => "mean of classes",
+        metric::BALANCED_ACCURACY => "mean recall",
         _ => return metric::split(name).0.to_owned(),
     };
     format!("{} ({hint})", metric::split(name).0)

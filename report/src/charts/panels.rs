@@ -10,7 +10,7 @@ use colearn_core::{
 use super::{
     Chart, Group,
     axes::{self, Area},
-    curves::{Curve, MAX_ROWS, WIDTH, chosen, curve, draw_curve, range},
+    curves::{Curve, MAX_ROWS, WIDTH, among, chosen, curve, draw_curve, range},
 };
 use crate::{
     cells::{averaged_over, label, percent, some},
@@ -123,8 +123,9 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
     }
     if table.configurations.len() > MAX_ROWS {
         caption.push_str(&format!(
-            " {MAX_ROWS} of {} configurations, among them the best and the baseline.",
-            table.configurations.len()
+            " {MAX_ROWS} of {} configurations, among them {}.",
+            table.configurations.len(),
+            among(table)
         ));
     }
     Group { charts, caption }

@@ -14,7 +14,6 @@ use super::{
 use crate::{
     cells::all_metrics,
     numbers::Numbers,
-    report_data::best,
     svg::{Glyph, Ink, Legend},
 };
 
@@ -22,12 +21,14 @@ use crate::{
 /// of a modality is swept.
 pub(super) fn group(table: &ResultsTable) -> Group {
     let Some(swept) = Swept::of(table).filter(|swept| swept.of_dropout) else { return Group::default() };
-    let measured = all_metrics(table);
+    // Those of the validation split only decide about the level.
+    let mut measured = all_metrics(table);
+    measured.retain(|name| metric::of_validation(name).is_none());
     let charts: Vec<Chart> =
         measured.iter().filter_map(|name| chart(table, &swept, name, &measured)).collect();
-    let mut caption = "The same networks tested on the primary modality alone and with further modalities present. The dotted line marks the level to take where one network has to serve them all: the one whose largest distance to the best mean of each line is smallest.".to_owned();
+    let mut caption = "The same networks tested on the primary modality alone and with further modalities present. The dotted line marks the level to take where one network has to serve them all: the one whose largest distance to the best mean of each line is smallest on the validation split.".to_owned();
     if swept.lines.len() > 1 {
-        caption.push_str(" Of several settings, those that are best on the primary modality alone.");
+        caption.push_str(" Of several settings, those of the configuration that is best on validation.");
     }
     Group { charts, caption }
 }
@@ -36,9 +37,9 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
     if metric::split(name).1.is_some() {
         return None;
     }
-    let best = best(table, name)?.id;
-    let among = |line: &&SweptLine<'_>| line.points.iter().any(|(_, row)| row.id == best);
-    // The best configuration may be the baseline, which is on no line.
+    let best = table.chosen_row().map(|row| row.id);
+    let among = |line: &&SweptLine<'_>| line.points.iter().any(|(_, row)| Some(row.id) == best);
+    // The best configuration may be the baseline, which is on no line; and there may be none.
     let line = swept.lines.iter().find(among).or(swept.lines.first())?;
     let primary = &line.points.first()?.1.settings.network()?.primary;
     let mut names: Vec<(&str, String)> = vec![(name, format!("{primary} alone"))];
@@ -84,10 +85,13 @@ fn chart(table: &ResultsTable, swept: &Swept<'_>, name: &str, measured: &[String
     })
 }
 
-/// The level that minimises the largest distance to the best mean of each metric; the lowest level on ties.
+/// The level that minimises the largest distance to the best mean of each metric on the validation split; the lowest
+/// level on ties. `None` if results have no validation metrics: a level that is chosen on the test split looks better
+/// than it is.
 fn serving(table: &ResultsTable, line: &SweptLine<'_>, names: &[(&str, String)]) -> Option<f64> {
     let score = |row: &ConfigurationRow, name: &str| {
-        row.metrics.get(name).map(|it| table.direction(name).score(it.mean))
+        let mean = row.metrics.get(&metric::on_validation(name))?.mean;
+        Some(table.direction(name).score(mean))
     };
     let best: Vec<f64> = names
         .iter()

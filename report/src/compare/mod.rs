@@ -15,7 +15,7 @@ use colearn_core::{
 pub use self::{
     across::{Across, AcrossMetric, AcrossRow, across},
     pairs::{PairRow, Pairs, configurations, sweeps},
-    sheet::Sheet,
+    sheet::{Sheet, csv},
 };
 use crate::report_data::Material;
 

@@ -11,6 +11,10 @@ use super::{Across, AcrossMetric, AcrossRow, PairRow, Pairs};
 use crate::{
     cells::{p_value, percent},
     numbers::Numbers,
+    text::{
+        csv::{cell, digits, written},
+        markdown_escape as escape, markdown_line as line,
+    },
 };
 
 /// A table for people.
@@ -24,6 +28,34 @@ pub struct Sheet {
     pub rows: Vec<Vec<String>>,
     /// How to read it.
     pub notes: Vec<String>,
+}
+
+impl Sheet {
+    /// The table as Markdown, with its title and notes.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let rule: Vec<String> =
+            (0..self.heading.len()).map(|at| if at == 0 { "---" } else { "---:" }.to_owned()).collect();
+        let mut text = format!("{}\n\n{}{}", escape(&self.title), line(&self.heading), line(&rule));
+        for row in &self.rows {
+            text.push_str(&line(row));
+        }
+        for note in &self.notes {
+            text += &format!("\n{}\n", escape(note));
+        }
+        text
+    }
+}
+
+/// Records as comma-separated values; numbers with all their digits.
+#[must_use]
+pub fn csv(records: &[Vec<Value>]) -> String {
+    let cell = |value: &Value| match value {
+        Value::Null => String::new(),
+        Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), digits),
+        value => cell(value),
+    };
+    written(records.iter().map(|record| record.iter().map(cell).collect()))
 }
 
 /// All numbers have as many digits as their size needs: the sweeps may measure anything.

@@ -1,5 +1,6 @@
 //! The page: one self-contained HTML file.
 
+mod metrics;
 mod provenance;
 mod statistics;
 mod style;
@@ -12,9 +13,10 @@ use colearn_core::{statistics::Verdict, table::ResultsTable, text::counted_len};
 use crate::{
     cells::{count, label, metric_heading, summary_line},
     charts::{Charts, Group},
+    choice,
     numbers::Numbers,
     reference::Matched,
-    report_data::{Material, best},
+    report_data::Material,
     svg::escape,
     verdicts::next_step,
 };
@@ -48,9 +50,11 @@ impl Page<'_> {
             );
         }
         charts(&mut body, "Confusion matrices", &self.charts.confusions, "wide");
+        section(&mut body, "F1 of each class", &metrics::classes(self.table));
         charts(&mut body, "Learning curves", &self.charts.curves, "small");
         let seeds = table::seeds(self.material, self.table);
         section(&mut body, "Every seed", &seeds);
+        section(&mut body, "The metrics", &metrics::section(self.table));
         section(&mut body, "Failures", &table::failures(self.material, self.table));
         section(&mut body, "Where this comes from", &provenance::section(self.material, self.table));
         format!(
@@ -78,15 +82,16 @@ impl Page<'_> {
             counted_len(table.configurations.len(), "configuration"),
             counted_len(all, "result"),
         );
-        if let Some(name) = table.verdict_metric()
-            && let Some(row) = best(table, name)
+        if let (Some(name), Some(by), Some(row)) =
+            (table.verdict_metric(), choice::metric(table), table.chosen_row())
         {
             let _ = write!(
                 text,
-                " Best {}: <strong>{}</strong> with {} (n = {}).",
+                " Best {}: <strong>{}</strong> with {} {} (n = {}).",
+                escape(&by),
+                escape(&label(row)),
                 escape(&metric_heading(table, name)),
                 Numbers::of(table).mean_and_deviation(row.metrics.get(name)),
-                escape(&label(row)),
                 count(row)
             );
         }
@@ -121,6 +126,11 @@ impl Page<'_> {
     fn results(&self) -> String {
         let mut text = table::results(self.table);
         let _ = writeln!(text, "<p class=\"note\">{}.</p>", escape(&summary_line(self.table)));
+        let _ = writeln!(
+            text,
+            "<p class=\"note\">Of the configurations, {}.</p>",
+            escape(&choice::best(self.table))
+        );
         if let Some(step) = next_step(self.table) {
             let _ = writeln!(text, "<p class=\"note\">{}.</p>", escape(&step));
         }

@@ -81,22 +81,21 @@ fn introduction(table: &ResultsTable) -> String {
     let mut sentences = vec![format!("Differences are configuration minus baseline, paired by {by}.")];
     let mut seen = Vec::new();
     for name in table.metrics.iter().filter(|name| table.judged.contains_key(*name)) {
-        let mut sentence =
-            format!("with their {} % interval{}", percent(table.confidence), scope(table, name));
+        let mut sentence = format!("{} % intervals{}", percent(table.confidence), scope(table, name));
         if table.is_simultaneous() {
-            let _ = write!(sentence, ": {}", methods(table, name).join("; "));
+            let _ = write!(sentence, ", by {}", methods(table, name).join("; "));
         }
         if table.is_of_networks() {
             let _ = write!(sentence, ". The verdict: {}", legend(table, name));
         }
         if !seen.contains(&sentence) {
-            sentences.push(format!("{} {sentence}.", metric_heading(table, name)));
+            sentences.push(format!("{}: {sentence}.", metric_heading(table, name)));
             seen.push(sentence);
         }
     }
     let noun = replicate_noun(table);
     sentences.push(format!(
-        "r is the correlation of the pairs, and d_z Cohen's: mean difference over the deviation of the differences. p-values are two-sided: p is that of the paired t-test of one configuration alone, the adjusted one accounts for all comparisons in the metric, and Welch's test ignores the pairing. {noun}s needed: with as many, a verdict has a probability of 80 %, if the difference and its deviation are those observed."
+        "r is the correlation of the pairs, and d_z Cohen's: mean difference over the deviation of the differences. p-values are two-sided: p is that of the paired t-test of one configuration alone, the adjusted one accounts for all comparisons in the metric, and Welch's test ignores the pairing. With the number of {noun}s needed, a decision has a probability of 80 %, if the difference and its deviation are those observed."
     ));
     let mut text = format!("<p class=\"note\">{}</p>\n", escape(&sentences.join(" ")));
     if let Some(limit) = dependence(table) {

@@ -20,6 +20,7 @@ tr:last-child td{border-bottom:0}
 th{white-space:normal;vertical-align:bottom;line-height:1.25;position:sticky;top:0;background:color-mix(in srgb,var(--card) 88%,transparent);color:var(--muted);font-weight:600;box-shadow:0 1px 0 var(--line)}
 th.l,td.l{text-align:left}
 td.wrap{white-space:pre-wrap;min-width:22em;overflow-wrap:anywhere}
+tr.chosen td{border-top:1px solid var(--muted);font-style:italic}
 tr.baseline td{background:color-mix(in srgb,var(--muted) 10%,transparent)}
 td.note{white-space:normal;min-width:7em}
 td.best{font-weight:700}

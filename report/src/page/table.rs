@@ -13,9 +13,10 @@ use crate::{
         configuration_label, count, label, member_label, metric_heading, note, replicate_noun, setting,
         setting_columns, verdict_heading,
     },
+    choice, meaning,
     numbers::Numbers,
     reference::{Matched, Reference},
-    report_data::{Material, best},
+    report_data::Material,
     svg::escape,
     verdicts::{is_negligible, word},
 };
@@ -26,15 +27,21 @@ pub(super) struct Grid(String);
 impl Grid {
     /// Columns have text names; those that begin with `<` are aligned left.
     pub(super) fn new(heading: &[String]) -> Self {
+        Self::hinted(heading, |_| None)
+    }
+
+    /// The same with hints for some columns, by their positions.
+    pub(super) fn hinted(heading: &[String], hint: impl Fn(usize) -> Option<String>) -> Self {
         let mut text = String::from("<div class=\"box\"><table>\n<thead><tr>");
-        for name in heading {
+        for (at, name) in heading.iter().enumerate() {
             let (class, name) = match name.strip_prefix('<') {
                 Some(name) => (" class=\"l\"", name),
                 None => ("", name.as_str()),
             };
             // Long paths may be broken after each word.
             let name = escape(name).replace('.', ".<wbr>").replace('_', "_<wbr>");
-            let _ = write!(text, "<th{class}>{name}</th>");
+            let hint = hint(at).map_or_else(String::new, |hint| format!(" title=\"{}\"", escape(&hint)));
+            let _ = write!(text, "<th{class}{hint}>{name}</th>");
         }
         text.push_str("</tr></thead>\n<tbody>\n");
         Self(text)
@@ -108,13 +115,24 @@ pub(super) fn results(table: &ResultsTable) -> String {
     let noted = notes.iter().any(|note| !note.is_empty());
     heading.extend(noted.then(|| "<note".to_owned()));
     let simultaneous = table.is_simultaneous();
-    let best: Vec<_> = table.metrics.iter().map(|name| best(table, name).map(|row| row.id)).collect();
-    let mut grid = Grid::new(&heading);
-    for (row, note) in table.configurations.iter().zip(&notes) {
-        let mut cells: Vec<Cell> = settings.iter().map(|path| Cell::new(&setting(row, path))).collect();
+    let best = table.chosen_row().map(|row| row.id);
+    let first = settings.len() + 1;
+    let mut grid =
+        Grid::hinted(&heading, |at| meaning::hint(table, table.metrics.get(at.checked_sub(first)?)?));
+    let configurations = table.configurations.iter().zip(&notes).map(|(row, note)| {
+        let cells = settings.iter().map(|path| Cell::new(&setting(row, path))).collect();
+        (row, cells, note.clone(), class_of(row), if best == Some(row.id) { "best" } else { "" })
+    });
+    let chosen = table.chosen.iter().map(|chosen| {
+        let blank = settings.iter().map(|_| Cell::new(""));
+        let named = std::iter::once(Cell::left(&choice::name(table, chosen))).chain(blank);
+        let cells = named.take(settings.len()).collect();
+        (&chosen.row, cells, self::note(&chosen.row, false), "chosen", "")
+    });
+    for (row, mut cells, note, row_class, class) in configurations.chain(chosen) {
+        let cells: &mut Vec<Cell> = &mut cells;
         cells.push(Cell::new(&count(row)));
-        for (name, best) in table.metrics.iter().zip(&best) {
-            let class = if *best == Some(row.id) { "best" } else { "" };
+        for name in &table.metrics {
             cells.push(Cell::html(class, escape(&numbers.mean_and_deviation(row.metrics.get(name)))));
         }
         if let Some(name) = table.verdict_metric().filter(|_| verdicts.is_some()) {
@@ -132,8 +150,8 @@ pub(super) fn results(table: &ResultsTable) -> String {
             };
             cells.push(Cell::html("l", html));
         }
-        cells.extend(noted.then(|| Cell::html("l note", escape(note))));
-        grid.row(class_of(row), &cells);
+        cells.extend(noted.then(|| Cell::html("l note", escape(&note))));
+        grid.row(row_class, cells);
     }
     grid.finish()
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::{
     cells::{all_metrics, file_column, row_warning, setting_columns, value},
+    choice::choices,
     verdicts,
 };
 
@@ -75,6 +76,24 @@ pub(crate) fn plain_text(text: &str) -> String {
 /// One record per configuration: id, settings, completeness, the numbers and words of every metric, and a warning.
 #[must_use]
 pub fn csv(table: &ResultsTable) -> String {
+    of_rows(table, table.configurations.iter())
+}
+
+/// The same columns for what is chosen on validation, with the id of the baseline and how often each configuration was
+/// chosen. `None` if nothing is.
+pub(crate) fn chosen(table: &ResultsTable) -> Option<String> {
+    if table.chosen.is_empty() {
+        return None;
+    }
+    let rows = of_rows(table, table.chosen.iter().map(|chosen| &chosen.row));
+    let more = table.chosen.iter().map(|it| [plain_text(&it.by), plain_text(&choices(it))]);
+    let more = std::iter::once(["chosen_by", "choices"].map(str::to_owned)).chain(more);
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(rows.as_bytes());
+    let records = reader.records().map_while(Result::ok).zip(more);
+    Some(written(records.map(|(record, more)| record.iter().map(str::to_owned).chain(more).collect())))
+}
+
+fn of_rows<'t>(table: &ResultsTable, rows: impl Iterator<Item = &'t ConfigurationRow>) -> String {
     let settings = setting_columns(table);
     let metrics = all_metrics(table);
     let mut heading: Vec<String> = vec!["id".into()];
@@ -85,7 +104,7 @@ pub fn csv(table: &ResultsTable) -> String {
         heading.extend(WORDS.iter().map(|(part, _)| plain_text(&format!("{name}_{part}"))));
     }
     heading.push("warning".to_owned());
-    let records = table.configurations.iter().map(|row| {
+    let records = rows.map(|row| {
         let mut cells = vec![row.id.to_string()];
         cells.extend(settings.iter().map(|path| row.values.get(path).map(cell).unwrap_or_default()));
         cells.extend([row.baseline.to_string(), row.n.to_string(), row.expected.to_string()]);
@@ -102,7 +121,7 @@ pub fn csv(table: &ResultsTable) -> String {
 }
 
 /// The text of records of equal length.
-pub(super) fn written(records: impl Iterator<Item = Vec<String>>) -> String {
+pub(crate) fn written(records: impl Iterator<Item = Vec<String>>) -> String {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for record in records {
         writer.write_record(&record).expect("records of equal length written to memory");

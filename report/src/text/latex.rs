@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use colearn_core::{
     statistics::Summary,
-    table::ResultsTable,
+    table::{ConfigurationRow, ResultsTable},
     text::{counted_len, one_line},
 };
 
@@ -13,12 +13,13 @@ use crate::{
         averaged_over, count, dependence, metric_heading, percent, replicated_by, setting, setting_columns,
         verdict_heading, warnings,
     },
+    choice, meaning,
     numbers::Numbers,
-    report_data::best,
     verdicts::{self, legend, scope},
 };
 
-/// A `table` environment in the style of the booktabs package: mean and deviation, the best of a metric in bold.
+/// A `table` environment in the style of the booktabs package: mean and deviation, the configuration that is best on
+/// validation in bold.
 #[must_use]
 pub fn latex(table: &ResultsTable) -> String {
     let settings = setting_columns(table);
@@ -39,15 +40,22 @@ pub fn latex(table: &ResultsTable) -> String {
     let mut text = String::from("% needs \\usepackage{booktabs}\n\\begin{table}\n  \\centering\n");
     let _ = writeln!(text, "  \\begin{{tabular}}{{{columns}}}\n    \\toprule");
     let _ = writeln!(text, "    {} \\\\\n    \\midrule", heading.join(" & "));
-    for row in &table.configurations {
-        let mut cells: Vec<String> = settings.iter().map(|path| escape(&setting(row, path))).collect();
-        cells.push(count(row));
-        for name in &table.metrics {
-            let bold = best(table, name)
-                .and_then(|best| best.metrics.get(name))
-                .is_some_and(|best| row.metrics.get(name).is_some_and(|summary| summary.mean == best.mean));
-            cells.push(number(row.metrics.get(name), bold, written));
+    let best = table.chosen_row().map(|row| row.id);
+    let configurations = table.configurations.iter().map(|row| {
+        (row, settings.iter().map(|path| escape(&setting(row, path))).collect(), best == Some(row.id))
+    });
+    let chosen = table.chosen.iter().map(|chosen| {
+        let named = std::iter::once(escape(&choice::name(table, chosen)));
+        let blank = std::iter::repeat_with(String::new);
+        (&chosen.row, named.chain(blank).take(settings.len()).collect(), false)
+    });
+    let rows: Vec<(&ConfigurationRow, Vec<String>, bool)> = configurations.chain(chosen).collect();
+    for (at, (row, mut cells, bold)) in rows.into_iter().enumerate() {
+        if at == table.configurations.len() {
+            text.push_str("    \\midrule\n");
         }
+        cells.push(count(row));
+        cells.extend(table.metrics.iter().map(|name| number(row.metrics.get(name), bold, written)));
         if verdict_heading.is_some() {
             let comparison = table.verdict_metric().and_then(|name| row.comparisons.get(name));
             cells.push(comparison.map_or_else(String::new, |it| {
@@ -81,6 +89,14 @@ pub fn latex(table: &ResultsTable) -> String {
                 String::new()
             }
         );
+    }
+    for explained in [meaning::explained(table), choice::explained(table)].into_iter().flatten() {
+        let (first, rest) = explained.split_at(1);
+        let first = if explained.starts_with("chosen") { first.to_uppercase() } else { first.to_owned() };
+        let _ = write!(caption, " {first}{}.", escape(rest));
+    }
+    if let (Some(by), Some(_)) = (choice::metric(table), table.chosen_row()) {
+        let _ = write!(caption, " Bold: best {}.", escape(&by));
     }
     if let Some(limit) = dependence(table) {
         let (first, rest) = limit.split_at(1);

@@ -24,7 +24,7 @@ pub fn markdown(table: &ResultsTable, published: Option<&Matched>) -> String {
     }
     let _ = writeln!(text, "\n{}", summary_line(table));
     if let Some(step) = next_step(table) {
-        let _ = writeln!(text, "\n{}.", step);
+        let _ = writeln!(text, "\n{}.", escape(&step));
     }
     for warning in warnings(table) {
         let _ = writeln!(text, "\n**Warning: {}.**", escape(&warning));
@@ -43,7 +43,7 @@ pub(crate) fn line(cells: &[String]) -> String {
 
 /// Makes a cell one line, in which nothing is markup: a bar would end the cell, an angle bracket begin a tag, and others
 /// emphasis, code or a link. An underscore within a word is none.
-fn escape(cell: &str) -> String {
+pub(crate) fn escape(cell: &str) -> String {
     let cell = one_line(cell);
     let links = cell.contains("](");
     let mut escaped = String::with_capacity(cell.len());

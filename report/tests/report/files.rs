@@ -27,12 +27,21 @@ fn the_page_has_all_there_is_to_show() {
         "modality dropout of audio and video (probability)",
         "baseline: unimodal",
         "without modality dropout: audio=0.0 video=0.0",
+        "<h2>F1 of each class</h2>",
+        "<h2>The metrics</h2>",
+        "<code>f1_score(y, p, average=&quot;weighted&quot;, zero_division=0)</code>",
+        "title=\"F1 of the classes, weighted by their true support;",
+        "f_score: F1 of the classes, weighted by their true support",
+        "Of the configurations, the best is the one with the best mean valid/accuracy.",
     ] {
         assert!(page.contains(said), "`{said}` is not on the page");
     }
     // Without dropout the paper's network is far below the baseline; at 0.8 it is best.
     assert!(page.contains("<span class=\"verdict ncl\">NCL</span>-0.1"));
-    assert!(page.contains("with audio=0.8 video=0.8 (n = 5)"));
+    assert!(page.contains("Best valid/accuracy: <strong>audio=0.8 video=0.8</strong> with accuracy 0.4"));
+    // Seed 4 of one configuration is missing, so that nothing is chosen there.
+    assert!(page.contains("<tr class=\"chosen\"><td class=\"l\">chosen</td><td></td>"), "{page}");
+    assert!(page.contains("as one comparison of its own: audio=0.8 video=0.8 (4)"), "{page}");
     let plots = report.plots();
     assert_eq!(plots.iter().filter(|name| name.starts_with("learning-")).count(), 8);
     assert_eq!(plots.iter().filter(|name| name.starts_with("confusion-")).count(), 3);
@@ -55,6 +64,56 @@ fn a_chart_shows_band_baseline_and_published_means() {
     // The published F-score is the authors' variant, so it is not shown beside the usual one.
     assert_eq!(report.file("plots/f_score.svg").matches("published").count(), 0);
     assert_eq!(report.file("plots/f_score_authors.svg").matches("published: ").count(), 7);
+}
+
+/// Results of an earlier version have no validation metrics: nothing is called the best.
+#[test]
+fn without_validation_metrics_nothing_is_the_best() {
+    let mut material = made_up::paper();
+    for outcome in material.outcomes.values_mut() {
+        if let colearn_core::table::TaskOutcome::Done(result) = outcome {
+            result.metrics.retain(|name, _| !name.starts_with("valid/"));
+        }
+    }
+    let report = Written::new(&material);
+    let page = report.page();
+    assert!(page.contains("none is called the best, as not all results have valid/accuracy"), "{page}");
+    assert!(
+        !page.contains("Best ")
+            && !page.contains("<td class=\"best\">")
+            && !page.contains("class=\"chosen\"")
+    );
+    assert!(!report.file("results.tex").contains("\\mathbf"));
+    assert_eq!(report.plots().iter().filter(|name| name.starts_with("confusion-")).count(), 2);
+    assert!(!report.0.path().join("chosen.csv").exists());
+    let json: Value = serde_json::from_str(&report.file("results.json")).unwrap();
+    assert_eq!((&json["best"], &json["chosen"]), (&Value::Null, &serde_json::json!([])));
+}
+
+#[test]
+fn what_is_chosen_and_the_classes_have_files_of_their_own() {
+    let report = Written::new(&made_up::paper());
+    let json: Value = serde_json::from_str(&report.file("results.json")).unwrap();
+    let chosen = &json["chosen"][0];
+    assert_eq!(json["chosen"].as_array().unwrap().len(), 1);
+    assert_eq!((&chosen["n"], &chosen["choices"][0]["times"]), (&4.into(), &4.into()));
+    assert_eq!(chosen["choices"][0]["id"], json["best"]);
+    assert!(chosen["comparisons"]["accuracy"]["t_p"].is_number());
+
+    let text = report.file("chosen.csv");
+    let mut reader = csv::Reader::from_reader(text.as_bytes());
+    let heading = reader.headers().unwrap().clone();
+    let at = |name: &str| heading.iter().position(|it| it == name).unwrap_or_else(|| panic!("{name}"));
+    let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(records.len(), 1);
+    assert_eq!(&records[0][at("choices")], "audio=0.8 video=0.8 (4)");
+    assert_eq!(&records[0][at("chosen_by")], "valid/accuracy");
+    let mean: f64 = records[0][at("accuracy_mean")].parse().unwrap();
+    assert_eq!(Some(mean), chosen["metrics"]["accuracy"]["mean"].as_f64());
+
+    let classes = report.file("classes.csv");
+    assert_eq!(classes.lines().count(), 1 + 8 * 9, "{classes}");
+    assert!(classes.contains(",audio=0.8 video=0.8,fru,"), "{classes}");
 }
 
 #[test]
@@ -89,7 +148,7 @@ fn json_keeps_its_keys() {
     }
     assert_eq!(compared["wilcoxon_p"], Value::Null, "four pairs are too few for it");
     let judged = &json["judged"]["accuracy"][0];
-    assert_eq!((&judged["compared"], &judged["complete"]), (&7.into(), &3.into()), "{judged}");
+    assert_eq!((&judged["compared"], &judged["replicates"]), (&7.into(), &3.into()), "{judged}");
     // Loss is worse when it is higher.
     assert!(rows[0]["comparisons"]["loss"]["mean_difference"].as_f64() > Some(0.0));
     assert_eq!(rows[0]["comparisons"]["loss"]["verdict"], "NCL");
@@ -126,7 +185,9 @@ fn latex_has_the_best_in_bold() {
     assert_eq!(bold[0].matches("\\mathbf").count(), 4);
     let columns = |line: &str| line.matches(" & ").count();
     let rows: Vec<&str> = latex.lines().filter(|line| line.ends_with("\\\\")).collect();
-    assert_eq!(rows.len(), 9);
+    assert_eq!(rows.len(), 1 + 8 + 1, "the heading, the configurations, and what is chosen among them");
+    assert!(rows[9].trim_start().starts_with("chosen &  & "), "{}", rows[9]);
+    assert!(latex.contains("Bold: best valid/accuracy.") && latex.contains("weighted by their true support"));
     assert!(rows.iter().all(|row| columns(row) == columns(rows[0])), "{latex}");
 }
 

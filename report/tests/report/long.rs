@@ -27,7 +27,7 @@ fn there_is_one_record_a_value_and_one_for_each_task_without_a_result() {
         result.metrics.insert(format!("valid/loss@{}", made_up::ALL), 1.5);
     }
     let of_paper = records(&Written::new(&made_up::paper()), "results-long.csv");
-    assert_eq!(of_paper.len(), 38 * 4 + 2);
+    assert_eq!(of_paper.len(), 38 * 6 + 2);
     let without: Vec<[&str; 6]> = of_paper
         .iter()
         .filter(|record| record["value"].is_empty())

@@ -104,7 +104,7 @@ fn several_parameters_make_several_lines() {
     assert!(two.contains("hidden=16") && two.contains("hidden=32") && two.contains("1e-3"), "{two}");
     let ten = lines("1, 2, 3, 4, 5, 6, 7, 8, 9, 10");
     assert_eq!(ten.matches("<polyline").count(), 10);
-    assert!(ten.contains("best: hidden=") && ten.contains("9 other combinations"), "{ten}");
+    assert!(ten.contains("best on validation: hidden=") && ten.contains("9 other combinations"), "{ten}");
     assert_eq!(ten.matches("fill-opacity=\"0.14\"").count(), 1, "only the best has a band");
 }
 

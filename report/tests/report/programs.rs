@@ -21,6 +21,7 @@ fn material(points: Vec<Point>) -> Material {
     let source = "name: net\ndataset: d\nprimary: p\nseeds: [0, 1, 2, 3, 4]";
     let mut sweep = Sweep::parse(source, "sweep.yaml").unwrap_or_else(|errors| panic!("{errors}")).sweep;
     sweep.report.metrics = ["r2", "rmse", "tokens/s"].map(str::to_owned).to_vec();
+    sweep.report.matched = false;
     sweep.parameters = points[0].0.iter().map(|(name, _)| (*name).to_owned()).collect();
     let mut outcomes = HashMap::new();
     sweep.configurations = points
@@ -106,19 +107,29 @@ pub(crate) fn words() -> Material {
 
 #[test]
 fn metrics_of_any_size_and_parameters_of_any_type_are_readable() {
-    let report = Written::new(&words());
+    let mut material = words();
+    material.sweep.report.choose_by = Some("val nll".to_owned());
+    for outcome in material.outcomes.values_mut() {
+        if let TaskOutcome::Done(result) = outcome {
+            let nll = 1e-7 * (1.0 - result.metrics["r2"]);
+            result.metrics.insert("val nll".to_owned(), nll);
+        }
+    }
+    let report = Written::new(&material);
     let page = report.page();
+    assert!(Written::new(&words()).page().contains("`report.choose_by` names no metric to choose by"));
     for said in [
         "<th>rmse</th>",
         "<th>tokens/s</th>",
         "<td>adam</td><td>[64,64]</td><td>true</td><td>null</td><td>5</td>",
-        "with optimizer=adam layers=[64,64] (n = 5).",
+        "Best val nll: <strong>optimizer=adam layers=[64,64]</strong> with r2 0.8",
         "Compared with the baseline (optimizer=sgd layers=[64,64]).",
         "<dt>commit of the program</dt><dd>c0ffee</dd>",
         "<dt>program net: python3 train.py ${args}</dt>",
         "<h2>Learning curves</h2>",
         // Lower is better for one of the metrics, by its name.
-        "<td class=\"best\">23",
+        "<td class=\"best\">0.8",
+        "the best is the one with the best mean val nll",
     ] {
         assert!(page.contains(said), "`{said}` is not in {page}");
     }
@@ -186,12 +197,14 @@ fn the_direction_is_that_of_the_name_or_of_the_sweep() {
         page.split("<p class=\"lead\">").nth(1).unwrap().split("</p>").next().unwrap().to_owned()
     };
     let mut material = words();
-    assert!(best(&material).contains("Best r2: <strong>0.8"));
+    assert!(!best(&material).contains("Best"), "nothing to choose by: {}", best(&material));
+    material.sweep.report.choose_by = Some("rmse".to_owned());
+    assert!(best(&material).contains("with r2 0.8"), "{}", best(&material));
     material.sweep.report.metrics.swap(0, 1);
-    assert!(best(&material).contains("Best rmse: <strong>23"), "{}", best(&material));
+    assert!(best(&material).contains("with rmse 23"), "{}", best(&material));
     assert!(Written::new(&material).file("plots/rmse.svg").contains("rmse (lower is better)"));
     material.sweep.report.better.insert("rmse".to_owned(), Direction::Higher);
-    assert!(best(&material).contains("Best rmse: <strong>49"), "{}", best(&material));
+    assert!(best(&material).contains("with rmse 49"), "{}", best(&material));
     assert!(Written::new(&material).file("plots/rmse.svg").contains("rmse (higher is better)"));
     let json: Value = serde_json::from_str(&Written::new(&material).file("results.json")).unwrap();
     assert_eq!(json["better"], json!({"rmse": "higher"}));

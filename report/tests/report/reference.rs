@@ -42,7 +42,7 @@ fn what_does_not_match_is_named() {
             "line 3 of the reference (unimodal=false) matches 7 configurations of this sweep, so it is not shown",
             "line 5 of the reference (modality_dropout.audio=0.90) is about the same configuration as an earlier line, and replaces it",
             "the reference has no row for 7 of the 8 configurations of this sweep: audio=0.0 video=0.0; audio=0.15 video=0.15; audio=0.4 video=0.4; audio=0.6 video=0.6; audio=0.8 video=0.8; audio=0.95 video=0.95; unimodal",
-            "no result has the metrics recall of the reference (results have accuracy, loss, f_score, f_score_authors)",
+            "no result has the metrics recall of the reference (results have accuracy, loss, f_score, f_score_authors, valid/accuracy, valid/loss)",
         ]
     );
     assert_eq!(matched.rows.len(), 1);

@@ -11,7 +11,7 @@ use crate::{
 fn metrics_under_all_modalities_have_columns_and_charts_of_their_own() {
     let report = Written::new(&made_up::regression());
     let page = report.page();
-    assert!(page.contains("<th>accuracy (language + audio + video)</th>"), "{page}");
+    assert!(page.contains(">accuracy (language + audio + video)</th>"), "{page}");
     assert!(page.contains("<figcaption>loss (language + audio + video)</figcaption>"));
     assert!(page.contains("or on the modalities in brackets"));
     let plots = report.plots();

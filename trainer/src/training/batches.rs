@@ -112,12 +112,12 @@ impl<'a> Batches<'a> {
             let chosen =
                 whole.index_select(0, &index).view([members, count, steps, dim]).permute([0, 2, 1, 3]);
             let mut place = features.view(size).narrow(3, first, dim);
-            match (masks.values(mask, members), masks.fill(step, modality, count)) {
-                (None, _) => place.copy_(&chosen),
-                (Some(mask), None) => drop(chosen.mul_out(&place, &mask)),
-                (Some(mask), Some(fill)) => {
-                    place.copy_(&(chosen * &mask).where_self(&mask.ne(0.0), &fill));
-                }
+            match masks.values(mask, members) {
+                None => place.copy_(&chosen),
+                Some(mask) => match masks.fill(step, modality, count) {
+                    None => drop(chosen.mul_out(&place, &mask)),
+                    Some(fill) => place.copy_(&(chosen * &mask).where_self(&mask.ne(0.0), &fill)),
+                },
             }
             // Columns are never merged with their neighbours, present or not. Otherwise the way a product is split,
             // and with it the rounding, would depend on the modalities of other members. A product with zeros adds

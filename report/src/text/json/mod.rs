@@ -11,7 +11,7 @@ use colearn_core::{
     id::ConfigurationId,
     result::metric,
     sweep::{ReportSettings, Sweep},
-    table::{ConfigurationRow, ResultsTable},
+    table::{ChosenRow, ConfigurationRow, ResultsTable},
 };
 use serde_json::{Map, Value, json};
 
@@ -73,6 +73,9 @@ fn head(material: &Material, table: &ResultsTable) -> Map<String, Value> {
         "adjustment": table.adjustment,
         "margin": table.margin,
         "judged": table.judged,
+        "choose_by": table.choose_by,
+        "best": table.best,
+        "chosen": table.chosen.iter().map(|it| chosen(table, it)).collect::<Vec<_>>(),
         "data_digests": table.data_digests,
         "warnings": warnings(table),
         "replicates": table.replicates,
@@ -169,11 +172,29 @@ fn configuration(table: &ResultsTable, row: &ConfigurationRow, published: Option
         "comparisons": row.comparisons,
         "verdict": table.verdict(row),
         "replicates": row.members,
+        "class_f1": row.classes,
     });
     if let Some(means) = published.and_then(|published| published.rows.get(&row.id)) {
         document["published"] = means.iter().map(|it| (it.metric.clone(), it.mean)).collect();
     }
     document
+}
+
+/// What is chosen among the configurations that are compared with one baseline.
+fn chosen(table: &ResultsTable, chosen: &ChosenRow) -> Value {
+    let ChosenRow { baseline, by, choices, picks, row } = chosen;
+    json!({
+        "compared_with": baseline,
+        "by": by,
+        "choices": choices,
+        "picks": picks,
+        "n": row.n,
+        "expected": row.expected,
+        "state": row.state,
+        "metrics": row.metrics,
+        "comparisons": row.comparisons,
+        "verdict": table.verdict(row),
+    })
 }
 
 /// For each row that is compared with another one, the id of that.

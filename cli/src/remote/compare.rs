@@ -1,0 +1,147 @@
+//! `colearn compare`.
+
+use std::collections::BTreeMap;
+
+use colearn_core::{id::SweepName, names::Names, table::ResultsTable};
+use colearn_report::{
+    Material,
+    compare::{self, Across, Pairs, Sheet, Side},
+};
+use serde_json::Value;
+
+use super::results::{fetch_results, own_provenance};
+use crate::{
+    args::{CompareArgs, CompareFormat, Compared},
+    connect::Connection,
+    exit::{Exit, Failure, Outcome},
+    layout::{Column, Role, fitted, width},
+};
+
+/// `colearn compare A B`.
+pub(crate) async fn compare(arguments: &CompareArgs) -> Outcome {
+    let CompareArgs { compared, target, metric, confidence, across, format } = arguments;
+    let whole = compared.iter().filter(|it| it.configuration.is_none()).count();
+    if whole > 0 && whole < compared.len() {
+        let why = "compare sweeps with sweeps, or configurations with configurations: a name without `/` is a sweep";
+        return Err(Failure::new(Exit::Usage, why));
+    }
+    if *across && whole == 0 {
+        return Err(Failure::new(Exit::Usage, "--across compares sweeps: leave out the configurations"));
+    }
+    let mut fetched: BTreeMap<&SweepName, (Material, ResultsTable)> = BTreeMap::new();
+    let mut connection = Connection::open_to_look(target).await?;
+    for Compared { sweep, .. } in compared {
+        if !fetched.contains_key(sweep) {
+            let results = fetch_results(&mut connection.sweeps, sweep.as_str()).await?;
+            results.warn_anyway();
+            fetched.insert(sweep, results.into_material(own_provenance()));
+        }
+    }
+    connection.close().await;
+    let bad = |why: String| Failure::new(Exit::Usage, why);
+    let sweeps: Vec<(&Material, &ResultsTable)> = compared
+        .iter()
+        .filter_map(|it| fetched.get(&it.sweep).map(|(material, table)| (material, table)))
+        .collect();
+    let compared = match sweeps.as_slice() {
+        _ if whole == 0 => {
+            let sides = sides(compared, &sweeps)?;
+            let Some((first, others)) = sides.split_first() else { return Ok(Exit::Success) };
+            Comparison::Pairs(compare::configurations(first, others, metric, *confidence).map_err(bad)?)
+        }
+        [first, second] if !across => {
+            Comparison::Pairs(compare::sweeps(*first, *second, metric, *confidence).map_err(bad)?)
+        }
+        several => Comparison::Across(compare::across(several, metric, *confidence).map_err(bad)?),
+    };
+    compared.print(*format);
+    Ok(Exit::Success)
+}
+
+/// The configurations that the arguments name.
+fn sides<'m>(
+    compared: &[Compared],
+    sweeps: &[(&'m Material, &'m ResultsTable)],
+) -> Result<Vec<Side<'m>>, Failure> {
+    let mut sides = Vec::new();
+    for (it, (material, table)) in compared.iter().zip(sweeps) {
+        let Some(wanted) = &it.configuration else { continue };
+        let found = Names::of_rows(table).find_row(table, wanted);
+        let row = found.map_err(|unknown| Failure::new(Exit::NotFound, unknown))?;
+        sides.push(Side::of(material, table, row));
+    }
+    Ok(sides)
+}
+
+enum Comparison {
+    Pairs(Pairs),
+    Across(Across),
+}
+
+impl Comparison {
+    fn print(&self, format: CompareFormat) {
+        let (sheets, legend, warnings) = match self {
+            Self::Pairs(pairs) => (pairs.sheets(), pairs.legend(), &pairs.warnings),
+            Self::Across(across) => (across.sheets(), across.legend(), &across.warnings),
+        };
+        match format {
+            CompareFormat::Table => {
+                let text: Vec<String> = sheets.iter().map(for_people).collect();
+                outln!("{}\n\n{legend}", text.join("\n\n"));
+                for warning in warnings {
+                    outln!("warning: {warning}");
+                }
+                return;
+            }
+            CompareFormat::Markdown => {
+                let text: Vec<String> = sheets.iter().map(Sheet::markdown).collect();
+                outln!("{}\n\n{legend}", text.join("\n\n"));
+            }
+            CompareFormat::Json => {
+                let document = match self {
+                    Self::Pairs(pairs) => pairs.json(),
+                    Self::Across(across) => across.json(),
+                };
+                outln!("{document:#}");
+            }
+            CompareFormat::Csv => {
+                let records: Vec<Vec<Value>> = match self {
+                    Self::Pairs(pairs) => pairs.records(),
+                    Self::Across(across) => across.records(),
+                };
+                out!("{}", compare::csv(&records));
+            }
+        }
+        for warning in warnings {
+            errln!("warning: {warning}");
+        }
+    }
+}
+
+fn for_people(sheet: &Sheet) -> String {
+    let column = |(index, heading): (usize, &String)| {
+        let is_estimate =
+            index > 0 && sheet.rows.iter().any(|row| row.get(index).is_some_and(|it| it.contains(" [")));
+        let cell = |row: &Vec<String>| {
+            let cell = row.get(index).cloned().unwrap_or_default().replace(" ± ", "±");
+            if is_estimate { cell.replace(" [", "\n[") } else { cell }
+        };
+        let role = match index {
+            0 => Role::Key,
+            _ if is_estimate => Role::Breaks,
+            _ => Role::Moves,
+        };
+        let heading = match heading.len() {
+            13.. if index > 0 => heading.replace(' ', "\n"),
+            _ => heading.clone(),
+        };
+        Column { heading, cells: sheet.rows.iter().map(cell).collect(), words: index == 0, role }
+    };
+    let columns: Vec<Column> = sheet.heading.iter().enumerate().map(column).collect();
+    let names: Vec<String> = sheet.rows.iter().filter_map(|row| row.first().cloned()).collect();
+    let mut text = format!("{}\n{}", sheet.title, fitted(&columns, &names, width()));
+    for note in &sheet.notes {
+        text += &format!("\n{note}");
+    }
+    text
+}
