@@ -246,6 +246,8 @@ async fn five_hundred_that_come_at_once_are_all_welcomed() {
     }
     a_sweep_is_trained(&coordinator, "first").await;
     let workers = timeout(SOON, coming.join_all()).await.expect("they are welcomed soon");
-    assert_eq!(Person::at(&coordinator).await.workers().await.len(), 500);
+    let told = Person::at(&coordinator).await.workers().await;
+    // The worker that trained the sweep may still be listed.
+    assert_eq!(told.iter().filter(|name| name.starts_with('w') && name.len() == 4).count(), 500);
     drop(workers);
 }

@@ -134,8 +134,10 @@ async fn results_of_many_pages_come_in_the_order_of_the_grid() {
     }
     let parts = person.results("large").await;
     let (mut told, mut failed) = (Vec::new(), 0);
-    for part in &parts[1..] {
-        use v1::get_results_response::Part;
+    use v1::get_results_response::Part;
+    let rest = parts.iter().skip_while(|part| matches!(part, Part::SweepJson(_)));
+    assert!(rest.clone().count() < parts.len());
+    for part in rest {
         let task = match part {
             Part::Result(result) => &result.task,
             Part::Failure(failure) => {

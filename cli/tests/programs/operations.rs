@@ -83,8 +83,10 @@ fn a_sweep_on_a_state_folder_is_extended_retried_and_removed() {
     assert_eq!(states(&lab, "bad", &target), ["failed"; 6]);
     let failed = said(&lab, &with(&["tasks", "bad", "--only", "failed"], &target));
     assert!(failed.contains("diverged"), "{failed}");
-    let configuration = failed.lines().nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
-    let one = format!("{}/0", &configuration[..6]);
+    let named = lab.json(&with(&["tasks", "bad", "--json"], &target))["tasks"][0]["name"].clone();
+    let named = named.as_str().unwrap();
+    assert!(failed.contains(named), "{failed}");
+    let one = format!("{}/0", named.replace(' ', ","));
     let retried = said(&lab, &with(&["retry", "bad", "--task", &one], &target));
     assert!(retried.contains("1 task pending again"), "{retried}");
     assert_eq!(states(&lab, "bad", &target).iter().filter(|state| *state == "pending").count(), 1);

@@ -91,7 +91,7 @@ fn a_table_of_a_program_that_knows_nothing_of_colearn() {
     let output = lab.colearn(&["run", "pi.yaml"]);
     assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
     let table = text(&output.stdout);
-    assert!(table.contains("points  n") && table.contains("error vs baseline"), "{table}");
+    assert!(table.contains("points  n") && table.contains("vs baseline"), "{table}");
     let results = lab.json(&["results", "pi", "--format", "json"]);
     let rows = results["configurations"].as_array().unwrap();
     assert_eq!(rows.iter().map(|row| row["n"].as_u64().unwrap()).collect::<Vec<_>>(), [5, 5, 5]);
