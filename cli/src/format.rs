@@ -195,7 +195,7 @@ mod tests {
         // Heading, rule and rows of the first metric with its verdict; the same of the other metrics.
         assert_eq!(narrow.len(), (2 + 1 + 8) + 1 + (2 + 1 + 8), "{text}");
         assert!(narrow[2].chars().all(|character| character == '─'), "{text}");
-        assert!(text.contains("inconclusive -0.0") && narrow[10].ends_with("  baseline"), "{text}");
+        assert!(text.contains("inconclusive +0.0") && narrow[10].ends_with("  baseline"), "{text}");
         let text = for_people(&table, 0, 100);
         let middle = lines(&text);
         assert!(widest(&middle) <= 100, "{text}");
