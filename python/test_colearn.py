@@ -73,8 +73,20 @@ class WriteTest(FolderTest):
         by_id = {"train": ids[:10], "val": ids[10:14], "test": ids[14:]}
         colearn.write_dataset(self.out, self.arrays, self.labels, by_index)
         self.assertEqual(self.out.read_bytes(), expected)
+        colearn.write_dataset(self.out, self.arrays, self.labels, self.splits, ids=ids)
+        expected = self.out.read_bytes()
         colearn.write_dataset(self.out, self.arrays, self.labels, by_id, ids=ids)
         self.assertEqual(self.out.read_bytes(), expected)
+
+    def test_ids_and_groups_are_kept_in_the_order_of_the_splits(self) -> None:
+        ids, groups = [f"ü{index}" for index in range(20)], [index % 3 for index in range(20)]
+        colearn.write_dataset(self.out, self.arrays, self.labels, self.splits, ids=ids, groups=groups)
+        with safe_open(self.out, "numpy") as file:
+            entries = file.metadata()
+        self.assertEqual(json.loads(entries["ids"]), {"train": ids[:10], "valid": ids[10:14], "test": ids[14:]})
+        self.assertEqual(json.loads(entries["groups"])["valid"], ["1", "2", "0", "1"])
+        with self.assertRaisesRegex(colearn.DatasetError, "groups has 3"):
+            colearn.write_dataset(self.out, self.arrays, self.labels, self.splits, groups=groups[:3])
 
     def test_two_dimensions_are_one_step_and_numbers_are_values_to_regress(self) -> None:
         values = np.linspace(-3, 3, 20)
@@ -203,7 +215,7 @@ class ProgramTest(FolderTest):
         given = ("--modality", "language=language.npy", "--modality", "audio=audio.npy", "--labels", "meta.csv:mood")
         splits = colearn.divide(ids, (0.6, 0.2, 0.2), seed=3)
         imported = self.imported(*given, "--split", "0.6,0.2,0.2", "--split-seed", "3")
-        self.assertEqual(imported, self.written(self.arrays, self.labels, splits))
+        self.assertEqual(imported, self.written(self.arrays, self.labels, splits, ids=ids))
 
         # What `divide` does with groups, and the import with --groups.
         splits = colearn.divide(speakers, (0.5, 0.25, 0.25), seed=1)
@@ -211,7 +223,8 @@ class ProgramTest(FolderTest):
             *given, "--groups", "meta.csv:speaker", "--split", "0.5,0.25,0.25", "--split-seed", "1",
             "--class-names", "calm,angry",
         )  # fmt: skip
-        self.assertEqual(imported, self.written(self.arrays, self.labels, splits, classes=["calm", "angry"]))
+        options = {"classes": ["calm", "angry"], "ids": ids, "groups": speakers}
+        self.assertEqual(imported, self.written(self.arrays, self.labels, splits, **options))
 
     def test_every_type_and_order_of_numpy_is_imported(self) -> None:
         (self.folder / "split.txt").write_text("".join(f"{split}\n" for split in self.splits))
@@ -246,7 +259,8 @@ class ProgramTest(FolderTest):
         for pad in ("front", "back"):
             for cut in ("front", "back"):
                 fitted = np.stack([colearn.fit_steps(clip, 4, pad, cut) for clip in clips])
-                expected = self.written({"clips": fitted}, self.labels, self.splits)
+                ids = [f"c{index:02}" for index in range(20)]
+                expected = self.written({"clips": fitted}, self.labels, self.splits, ids=ids)
                 self.assertEqual(self.imported(*given, "--pad", pad, "--cut", cut), expected)
 
     def test_standardizing_gives_the_same_numbers(self) -> None:

@@ -72,9 +72,10 @@ pub(crate) fn fitted(columns: &[Column], names: &[String], width: usize) -> Stri
     }
     let is_key = |column: &&Column| column.role == Role::Key;
     let mut key: Vec<&Column> = columns.iter().filter(is_key).collect();
-    let first: Vec<&Column> =
-        columns.iter().filter(|column| matches!(column.role, Role::First | Role::Breaks)).collect();
-    let moving: Vec<&Column> = columns.iter().filter(|column| column.role == Role::Moves).collect();
+    let (first, moving): (Vec<&Column>, Vec<&Column>) = columns
+        .iter()
+        .filter(|column| !is_key(column))
+        .partition(|column| matches!(column.role, Role::First | Role::Breaks));
     let name =
         Column { heading: "configuration".to_owned(), cells: names.to_vec(), words: true, role: Role::Key };
     let fits = |key: &[&Column], others: &[&Column], broken| {
@@ -85,15 +86,13 @@ pub(crate) fn fitted(columns: &[Column], names: &[String], width: usize) -> Stri
         key = vec![&name];
     }
     let broken = !fits(&key, &first, false);
-    let mut blocks = vec![(first, broken)];
+    let mut blocks = if first.is_empty() { Vec::new() } else { vec![(first, broken)] };
     for column in moving {
-        let open = blocks.last_mut().filter(|(others, broken)| {
-            let with: Vec<&Column> = others.iter().copied().chain([column]).collect();
-            fits(&key, &with, *broken)
-        });
-        match open {
-            Some((others, _)) => others.push(column),
-            None => blocks.push((vec![column], false)),
+        match blocks.last_mut() {
+            Some((others, broken)) if fits(&key, &[&others[..], &[column]].concat(), *broken) => {
+                others.push(column);
+            }
+            _ => blocks.push((vec![column], false)),
         }
     }
     let text = |(others, broken): &(Vec<&Column>, bool)| {

@@ -19,7 +19,7 @@ pub struct Selection {
     pub metrics: Vec<String>,
     /// A metric, of which the best comes first, or a setting, of which the lowest comes first; after `-` the other way.
     pub sort: Option<String>,
-    /// The number of rows.
+    /// The number of rows. Baselines are always shown: the verdicts are about them.
     pub top: Option<usize>,
 }
 
@@ -57,7 +57,11 @@ impl Selection {
             table.parameters = columns;
         }
         let all = table.configurations.len();
-        table.configurations.truncate(self.top.unwrap_or(all));
+        let mut place = 0;
+        table.configurations.retain(|row| {
+            place += 1;
+            row.baseline || self.top.is_none_or(|top| place <= top)
+        });
         Ok(all - table.configurations.len())
     }
 }

@@ -78,7 +78,7 @@ pub(crate) struct ShownArgs {
     /// Sort by a metric, the best first, or by a setting, the lowest first; `-` before the name turns the order.
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
-    /// Show this many configurations; a note says how many are left out.
+    /// Show this many configurations, and the baseline; a note says how many are left out.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: Option<u32>,
 }

@@ -5,7 +5,10 @@ mod scores;
 
 use std::{collections::BTreeMap, path::Path};
 
-use colearn_core::statistics::{Bootstrapped, Resampling, crossed};
+use colearn_core::{
+    statistics::{Bootstrapped, Resampling, crossed},
+    text::counted_len,
+};
 use serde::Serialize;
 
 use self::{
@@ -23,8 +26,8 @@ pub(crate) fn bootstrap(arguments: &BootstrapArgs) -> Outcome {
     let resampling = Resampling { replicates: *replicates, seed: *seed, confidence: *confidence };
     let exported = Exported::read(folder)?;
     let mut rows = Vec::new();
-    for configuration in exported.0.values() {
-        let Some(baseline) = exported.0.get(&configuration.baseline) else { continue };
+    for configuration in &exported.0 {
+        let Some(baseline) = exported.0.iter().find(|it| it.id == configuration.baseline) else { continue };
         let mut pairs = Vec::new();
         for (seed, ours) in &configuration.files {
             let Some(theirs) = baseline.files.get(seed) else { continue };
@@ -49,11 +52,11 @@ pub(crate) fn bootstrap(arguments: &BootstrapArgs) -> Outcome {
     Ok(Exit::Success)
 }
 
-/// The exported configurations, by id.
-struct Exported(BTreeMap<String, Configuration>);
+/// The exported configurations, in the order of the index.
+struct Exported(Vec<Configuration>);
 
-#[derive(Default)]
 struct Configuration {
+    id: String,
     name: String,
     /// The id of its baseline; empty if it has none.
     baseline: String,
@@ -69,16 +72,20 @@ impl Exported {
             Failure::new(Exit::Failure, format!("cannot read `{}`: {why}{help}", index.display()))
         };
         let mut reader = csv::Reader::from_path(&index).map_err(|error| wrong(&error))?;
-        let mut found: BTreeMap<String, Configuration> = BTreeMap::new();
+        let mut found: Vec<Configuration> = Vec::new();
         for row in reader.deserialize() {
             let row: IndexRow = row.map_err(|error| wrong(&error))?;
             if !row.path.ends_with("predictions.csv") {
                 continue;
             }
-            let configuration = found.entry(row.id).or_default();
-            configuration.name = row.configuration;
-            configuration.baseline = row.baseline;
-            configuration.files.insert(row.seed, row.path);
+            let IndexRow { path, configuration: name, id, baseline, seed } = row;
+            // The files of a configuration follow each other.
+            if found.last().is_none_or(|last| last.id != id) {
+                found.push(Configuration { id, name, baseline, files: BTreeMap::new() });
+            }
+            if let Some(last) = found.last_mut() {
+                last.files.insert(seed, path);
+            }
         }
         Ok(Self(found))
     }
@@ -147,23 +154,28 @@ fn print(rows: &[Row], resampling: &Resampling) {
     let width = |of: &dyn Fn(&Row) -> usize, least: usize| rows.iter().map(of).max().unwrap_or(0).max(least);
     let name = width(&|row| row.configuration.chars().count(), "configuration".len());
     let baseline = width(&|row| row.baseline.chars().count(), "baseline".len());
-    outln!("{:name$}  {:baseline$}  {:8}  difference  interval", "configuration", "baseline", "metric");
+    outln!(
+        "{:name$}  {:baseline$}  {:8}  seeds  difference  interval",
+        "configuration",
+        "baseline",
+        "metric"
+    );
     for row in rows {
         let interval = match (row.ci_low, row.ci_high) {
             (Some(low), Some(high)) => format!("[{low:+.4}, {high:+.4}]"),
             _ => "none: one seed and one group".to_owned(),
         };
-        let (ours, theirs, metric) = (&row.configuration, &row.baseline, row.metric.as_str());
-        outln!("{ours:name$}  {theirs:baseline$}  {metric:8}  {:+10.4}  {interval}", row.difference);
+        let Row { configuration: ours, baseline: theirs, seeds, difference, .. } = row;
+        let metric = row.metric.as_str();
+        outln!("{ours:name$}  {theirs:baseline$}  {metric:8}  {seeds:5}  {difference:+10.4}  {interval}");
     }
     let Resampling { replicates, confidence, .. } = resampling;
     if let Some(row) = rows.first() {
+        let items = counted_len(row.items, "item");
         let groups =
             if row.groups == row.items { String::new() } else { format!(" in {} groups", row.groups) };
         outln!(
-            "{} seeds and {} items{groups} were resampled {replicates} times, independently of each other; confidence {confidence}",
-            row.seeds,
-            row.items
+            "seeds and {items}{groups} were resampled {replicates} times, independently of each other; confidence {confidence}"
         );
     }
     if rows.iter().any(|row| row.seeds == 1) {

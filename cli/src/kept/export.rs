@@ -68,7 +68,6 @@ pub(crate) async fn export(arguments: &ExportArgs) -> Outcome {
     };
     let done = joined(spawn_blocking(move || job.run())).await??;
     write_index(&fetched.sweep, &done.present, &out)?;
-    let wanted = done.fetched + done.known + done.problems.len();
     outln!(
         "{name}: {} in {} ({} fetched, {} there before)",
         counted_len(done.fetched + done.known, "file"),
@@ -87,9 +86,8 @@ pub(crate) async fn export(arguments: &ExportArgs) -> Outcome {
     if more > 0 {
         errln!("warning: and {more} more");
     }
-    let missing = problems.len();
-    let message =
-        format!("{missing} of {} of {name} could not be exported", counted_len(wanted.max(missing), "file"));
+    let all = counted_len(done.fetched + done.known + problems.len(), "file");
+    let message = format!("{} of {all} of {name} could not be exported", problems.len());
     Err(Failure::new(Exit::Failure, message))
 }
 

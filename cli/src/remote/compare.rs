@@ -120,17 +120,9 @@ impl Comparison {
 
 fn for_people(sheet: &Sheet) -> String {
     let column = |(index, heading): (usize, &String)| {
-        let is_estimate =
-            index > 0 && sheet.rows.iter().any(|row| row.get(index).is_some_and(|it| it.contains(" [")));
-        let cell = |row: &Vec<String>| {
-            let cell = row.get(index).cloned().unwrap_or_default().replace(" ± ", "±");
-            if is_estimate { cell.replace(" [", "\n[") } else { cell }
-        };
-        let role = match index {
-            0 => Role::Key,
-            _ if is_estimate => Role::Breaks,
-            _ => Role::Moves,
-        };
+        let cell = |row: &Vec<String>| row.get(index).cloned().unwrap_or_default().replace(" ± ", "±");
+        // The order of the columns is kept.
+        let role = if index == 0 { Role::Key } else { Role::Moves };
         let heading = match heading.len() {
             13.. if index > 0 => heading.replace(' ', "\n"),
             _ => heading.clone(),

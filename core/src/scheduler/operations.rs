@@ -35,15 +35,10 @@ pub enum RetryError {
         task: TaskId,
     },
     /// The task has a result, which is kept.
-    #[error(
-        "task {}/{} of sweep `{sweep}` is done, and training it again would give the same result",
-        .task.configuration, .task.seed
-    )]
+    #[error("task {name} is done, and training it again would give the same result")]
     Done {
-        /// Name of the sweep.
-        sweep: SweepName,
-        /// The task.
-        task: TaskId,
+        /// Name of the task, such as `demo/audio=0.8,video=0.8/0`.
+        name: String,
     },
 }
 
@@ -116,7 +111,7 @@ impl Scheduler {
             let index =
                 state.index_of(*task).ok_or_else(|| RetryError::Unknown { sweep: name(), task: *task })?;
             match state.task(index).phase {
-                Phase::Done => return Err(RetryError::Done { sweep: name(), task: *task }),
+                Phase::Done => return Err(RetryError::Done { name: self.name_of(*task) }),
                 Phase::Failed(_) | Phase::Cancelled => drop(indices.insert(index)),
                 Phase::Ready | Phase::Waiting | Phase::Running => {}
             }

@@ -43,6 +43,26 @@ fn the_same_set_has_the_same_bytes_and_the_digest_is_their_sha256() {
 }
 
 #[test]
+fn names_of_samples_are_kept_and_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("set.safetensors");
+    let lists = |counts: [usize; 3]| counts.map(|count| (0..count).map(|at| format!("ü \"{at}\"")).collect());
+    let mut set = small();
+    set.names = Names { ids: Some(lists([4, 2, 3])), groups: Some(lists([4, 2, 3])) };
+    write(&path, &set).unwrap();
+    assert_eq!(Dataset::open(&path).unwrap().names(), &set.names);
+    set.names.groups = Some(lists([4, 2, 2]));
+    let error = write(&path, &set).unwrap_err().to_string();
+    assert!(error.contains("groups") && error.contains("has 2 names for the 3 test samples"), "{error}");
+    set.names = Names {
+        ids: Some([vec!["x".repeat(5 << 20); 4], vec![String::new(); 2], vec![String::new(); 3]]),
+        groups: None,
+    };
+    let error = write(&path, &set).unwrap_err().to_string();
+    assert!(error.contains("leave the names of the samples out"), "{error}");
+}
+
+#[test]
 fn a_data_set_can_be_shared_between_threads() {
     fn shared<T: Send + Sync + 'static>(_: &T) {}
     let (_folder, path) = written();

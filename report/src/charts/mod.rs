@@ -4,6 +4,7 @@ mod axes;
 mod confusion;
 mod curves;
 mod dots;
+mod heat;
 mod lines;
 mod panels;
 mod subsets;
@@ -113,15 +114,18 @@ fn metrics(material: &Material, table: &ResultsTable, published: Option<&Matched
         .metrics
         .iter()
         .partition(|name| table.configurations.iter().any(|row| row.metrics.contains_key(*name)));
-    let charts = shown
-        .into_iter()
+    let heat = heat::Heat::of(table);
+    let mut charts: Vec<Chart> = shown
+        .iter()
         .map(|name| match &swept {
             Some(swept) => lines::chart(material, table, swept, name, published),
             None => dots::chart(material, table, name, published),
         })
         .collect();
+    charts.extend(heat.iter().flat_map(|heat| shown.iter().flat_map(|name| heat.charts(table, name))));
     if let Some(swept) = &swept {
         caption.push_str(&swept.note());
+        caption.push_str(&heat.map(|heat| heat.note()).unwrap_or_default());
     } else if table.configurations.len() > dots::MAX_ROWS {
         caption.push_str(&format!(
             " The first {} of {} configurations in the order of their means; all are in the table.",

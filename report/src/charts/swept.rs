@@ -126,7 +126,7 @@ impl<'t> Swept<'t> {
     }
 }
 
-fn number(row: &ConfigurationRow, path: &str) -> Option<f64> {
+pub(super) fn number(row: &ConfigurationRow, path: &str) -> Option<f64> {
     row.values.get(path)?.as_f64()
 }
 

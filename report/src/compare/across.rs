@@ -7,7 +7,7 @@ use colearn_core::{
 };
 
 use super::Side;
-use crate::report_data::Material;
+use crate::{numbers::Numbers, report_data::Material};
 
 /// Number of thresholds of a performance profile.
 const THRESHOLDS: usize = 11;
@@ -25,6 +25,7 @@ pub struct Across {
     pub metrics: Vec<AcrossMetric>,
     /// What a reader has to know.
     pub warnings: Vec<String>,
+    pub(super) numbers: Numbers,
 }
 
 /// One metric over several sweeps.
@@ -84,6 +85,7 @@ pub fn across(
         confidence,
         metrics,
         warnings: super::left_out(&tables, &names),
+        numbers: Numbers::of(first),
     })
 }
 

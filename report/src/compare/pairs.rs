@@ -8,7 +8,7 @@ use colearn_core::{
 };
 
 use super::Side;
-use crate::report_data::Material;
+use crate::{numbers::Numbers, report_data::Material};
 
 /// Comparisons of pairs of configurations.
 #[derive(Clone, Debug)]
@@ -23,6 +23,7 @@ pub struct Pairs {
     pub confidence: f64,
     /// What a reader has to know.
     pub warnings: Vec<String>,
+    pub(super) numbers: Numbers,
 }
 
 /// One metric of a pair. Differences are the second minus the first.
@@ -62,8 +63,14 @@ pub fn configurations(
     wanted: &[String],
     confidence: f64,
 ) -> Result<Pairs, String> {
-    let mut pairs =
-        Pairs { first: first.label.clone(), second: None, rows: vec![], confidence, warnings: vec![] };
+    let mut pairs = Pairs {
+        first: first.label.clone(),
+        second: None,
+        rows: vec![],
+        confidence,
+        warnings: vec![],
+        numbers: Numbers::of(first.table),
+    };
     for second in others {
         pairs.add(&second.label, first, second, wanted)?;
     }
@@ -88,6 +95,7 @@ pub fn sweeps(
         rows: vec![],
         confidence,
         warnings: super::left_out(&tables, &names),
+        numbers: Numbers::of(first.1),
     };
     for name in names {
         if let (Some(one), Some(other)) = (Side::named(first, name), Side::named(second, name)) {

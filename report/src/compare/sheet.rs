@@ -58,19 +58,16 @@ pub fn csv(records: &[Vec<Value>]) -> String {
     written(records.iter().map(|record| record.iter().map(cell).collect()))
 }
 
-/// All numbers have as many digits as their size needs: the sweeps may measure anything.
-const NUMBERS: Numbers = Numbers::Digits;
-
 fn words(texts: &[&str]) -> Vec<String> {
     texts.iter().map(|&text| text.to_owned()).collect()
 }
 
-fn estimate(estimate: Option<&Estimate>) -> String {
+fn estimate(estimate: Option<&Estimate>, numbers: Numbers) -> String {
     let Some(it) = estimate else { return "-".to_owned() };
     match it.ci_low.zip(it.ci_high) {
-        None => NUMBERS.plain(it.value),
+        None => numbers.plain(it.value),
         Some((low, high)) => {
-            format!("{} [{}, {}]", NUMBERS.plain(it.value), NUMBERS.plain(low), NUMBERS.plain(high))
+            format!("{} [{}, {}]", numbers.plain(it.value), numbers.plain(low), numbers.plain(high))
         }
     }
 }
@@ -106,12 +103,12 @@ impl Pairs {
                 "first",
                 "second",
                 "pairs",
-                "second - first",
+                "difference",
                 "t p",
                 "Welch p",
                 "r",
             ]),
-            rows: rows.into_iter().map(cells).collect(),
+            rows: rows.into_iter().map(|row| cells(row, self.numbers)).collect(),
             notes: Vec::new(),
         }
     }
@@ -120,7 +117,7 @@ impl Pairs {
     #[must_use]
     pub fn legend(&self) -> String {
         format!(
-            "mean ± sample standard deviation over all seeds of each; second - first: mean difference over the pairs (equal seeds), with its {} % interval; t p: paired t-test; Welch p: Welch's test over all seeds, without pairs; r: correlation of the pairs; p-values are not corrected for the number of comparisons",
+            "mean ± sample standard deviation over all seeds of each; difference: second minus first, the mean over the pairs (equal seeds), with its {} % interval; t p: paired t-test; Welch p: Welch's test over all seeds, without pairs; r: correlation of the pairs; p-values are not corrected for the number of comparisons",
             percent(self.confidence)
         )
     }
@@ -223,20 +220,20 @@ fn list(value: Value) -> Option<Vec<Value>> {
     }
 }
 
-fn cells(row: &PairRow) -> Vec<String> {
+fn cells(row: &PairRow, numbers: Numbers) -> Vec<String> {
     let comparison = row.comparison.as_ref();
     let correlation = comparison.and_then(|it| it.correlation);
     let difference = match comparison {
         None => "-".to_owned(),
         Some(it) => {
             let why = it.untested.map(|why| format!(" ({})", why.as_str())).unwrap_or_default();
-            NUMBERS.difference(it, false) + &why
+            numbers.difference(it, false) + &why
         }
     };
     vec![
         row.name.clone(),
-        NUMBERS.mean_and_deviation(row.first_summary.as_ref()),
-        NUMBERS.mean_and_deviation(row.second_summary.as_ref()),
+        numbers.mean_and_deviation(row.first_summary.as_ref()),
+        numbers.mean_and_deviation(row.second_summary.as_ref()),
         comparison.map_or(0, |it| it.pairs).to_string(),
         difference,
         p_value(comparison.and_then(|it| it.t_p)),
@@ -249,7 +246,10 @@ impl Across {
     /// Two tables for each metric: the estimates, and the performance profiles.
     #[must_use]
     pub fn sheets(&self) -> Vec<Sheet> {
-        self.metrics.iter().flat_map(|metric| [self.estimates(metric), profile(metric)]).collect()
+        self.metrics
+            .iter()
+            .flat_map(|metric| [self.estimates(metric), profile(metric, self.numbers)])
+            .collect()
     }
 
     fn estimates(&self, metric: &AcrossMetric) -> Sheet {
@@ -262,12 +262,12 @@ impl Across {
         };
         let row = |(at, row): (usize, &AcrossRow)| {
             let mut cells = vec![row.name.clone(), row.n.to_string()];
-            let mean = |mean: &Option<f64>| mean.map_or_else(|| "-".to_owned(), |it| NUMBERS.plain(it));
+            let mean = |mean: &Option<f64>| mean.map_or_else(|| "-".to_owned(), |it| self.numbers.plain(it));
             cells.extend(row.means.iter().map(mean));
-            cells.push(estimate(row.interquartile_mean.as_ref()));
+            cells.push(estimate(row.interquartile_mean.as_ref(), self.numbers));
             cells.push(match self.baseline.as_deref() == Some(&row.name) {
                 true => "baseline".to_owned(),
-                false => estimate(row.improvement.as_ref()),
+                false => estimate(row.improvement.as_ref(), Numbers::Decimals),
             });
             cells.push(rank(at));
             cells
@@ -394,11 +394,11 @@ impl Across {
 }
 
 /// The share of results beyond every second threshold.
-fn profile(metric: &AcrossMetric) -> Sheet {
+fn profile(metric: &AcrossMetric, numbers: Numbers) -> Sheet {
     let inner: Vec<usize> = (1..metric.thresholds.len().saturating_sub(1)).step_by(2).collect();
     let sign = if metric.better == Direction::Higher { ">" } else { "<" };
     let mut heading = words(&["configuration"]);
-    let threshold = |at: &usize| metric.thresholds.get(*at).copied().map(|it| NUMBERS.plain(it));
+    let threshold = |at: &usize| metric.thresholds.get(*at).copied().map(|it| numbers.plain(it));
     heading.extend(inner.iter().filter_map(threshold).map(|threshold| format!("{sign} {threshold}")));
     let row = |row: &AcrossRow| {
         let share = |at: &usize| row.profile.get(*at).map(|share| format!("{share:.2}"));

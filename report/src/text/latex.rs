@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use colearn_core::{
-    statistics::Summary,
+    statistics::{Comparison, Summary, Verdict},
     table::{ConfigurationRow, ResultsTable},
     text::{counted_len, one_line},
 };
@@ -40,6 +40,7 @@ pub fn latex(table: &ResultsTable) -> String {
     let mut text = String::from("% needs \\usepackage{booktabs}\n\\begin{table}\n  \\centering\n");
     let _ = writeln!(text, "  \\begin{{tabular}}{{{columns}}}\n    \\toprule");
     let _ = writeln!(text, "    {} \\\\\n    \\midrule", heading.join(" & "));
+    let mut marks: Vec<Mark> = Vec::new();
     let best = table.chosen_row().map(|row| row.id);
     let configurations = table.configurations.iter().map(|row| {
         (row, settings.iter().map(|path| escape(&setting(row, path))).collect(), best == Some(row.id))
@@ -59,13 +60,21 @@ pub fn latex(table: &ResultsTable) -> String {
         if verdict_heading.is_some() {
             let comparison = table.verdict_metric().and_then(|name| row.comparisons.get(name));
             cells.push(comparison.map_or_else(String::new, |it| {
-                let word = verdicts::word(it).unwrap_or_default();
-                format!("{word} ${}$", powers(&written.signed(it.mean_difference))).trim_start().to_owned()
+                let mark = Mark::of(table, it);
+                marks.extend(mark.filter(|mark| !marks.contains(mark)));
+                difference(table, it, mark, written)
             }));
         }
         let _ = writeln!(text, "    {} \\\\", cells.join(" & "));
     }
-    text.push_str("    \\bottomrule\n  \\end{tabular}\n");
+    text.push_str("    \\bottomrule\n");
+    text.push_str("  \\end{tabular}\n");
+    marks.sort_unstable();
+    let meanings: Vec<String> =
+        marks.iter().map(|mark| format!("{} {}", mark.latex(), mark.meaning(table))).collect();
+    if !meanings.is_empty() {
+        let _ = writeln!(text, "  \\par\\smallskip\n  {{\\footnotesize {}.\\par}}", meanings.join("; "));
+    }
     let missing: usize = table.configurations.iter().map(|row| row.expected - row.n).sum();
     let mut caption = format!(
         "Sweep {}: mean $\\pm$ sample standard deviation over $n$ {}.",
@@ -75,7 +84,7 @@ pub fn latex(table: &ResultsTable) -> String {
     if verdict_heading.is_some() {
         let _ = write!(
             caption,
-            " Last column: mean difference to the baseline, paired by {}{}.",
+            " Last column: mean difference to the baseline with its interval, paired by {}{}.",
             escape(&replicated_by(table)),
             if table.is_of_networks() {
                 let name = table.verdict_metric().unwrap_or_default();
@@ -108,8 +117,72 @@ pub fn latex(table: &ResultsTable) -> String {
     for warning in warnings(table) {
         let _ = write!(caption, " \\textbf{{Warning: {}.}}", escape(&warning));
     }
-    let _ = writeln!(text, "  \\caption{{{caption}}}\n\\end{{table}}");
+    // Names of sweeps have only letters, digits, `.`, `_` and `-`, which a label may have.
+    let label = table.sweep.as_str();
+    let _ = writeln!(text, "  \\caption{{{caption}}}\n  \\label{{tab:{label}}}\n\\end{{table}}");
     text
+}
+
+/// A mark of significance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mark {
+    Positive,
+    Negative,
+    Equivalent,
+    /// Another row than one with a verdict, whose difference is significant.
+    Different,
+}
+
+impl Mark {
+    fn of(table: &ResultsTable, comparison: &Comparison) -> Option<Self> {
+        match comparison.verdict {
+            Some(Verdict::Positive) => Some(Self::Positive),
+            Some(Verdict::Negative) => Some(Self::Negative),
+            Some(Verdict::Equivalent) => Some(Self::Equivalent),
+            Some(_) => None,
+            None => verdicts::decisive_p(table, comparison)
+                .is_some_and(|p| p <= 1.0 - table.confidence)
+                .then_some(Self::Different),
+        }
+    }
+
+    fn sign(self) -> &'static str {
+        match self {
+            Self::Positive => "+",
+            Self::Negative => "-",
+            Self::Equivalent => "=",
+            Self::Different => "*",
+        }
+    }
+
+    fn latex(self) -> String {
+        format!("$^{{{}}}$", self.sign())
+    }
+
+    fn meaning(self, table: &ResultsTable) -> String {
+        let level = format!("at {}\\,\\%", percent(table.confidence));
+        match self {
+            Self::Positive => format!("positive co-learning (PCL): better than the baseline {level}"),
+            Self::Negative => format!("negative co-learning (NCL): worse than the baseline {level}"),
+            Self::Equivalent => "equivalent: within the margin".to_owned(),
+            Self::Different => format!("different from the baseline {level}"),
+        }
+    }
+}
+
+/// A difference with its mark and its interval.
+fn difference(table: &ResultsTable, it: &Comparison, mark: Option<Mark>, written: Numbers) -> String {
+    let ends = it.interval(table.is_simultaneous());
+    let text = written.difference(it, table.is_simultaneous());
+    let (mean, interval) = text.split_once(' ').unwrap_or((&text, ""));
+    let sign = mark.map(|mark| format!("^{{{}}}", mark.sign())).unwrap_or_default();
+    let mut cell = format!("${}{sign}$", powers(mean));
+    if ends.is_some() {
+        let inner = interval.trim_matches(['[', ']']);
+        let ends: Vec<String> = inner.split(", ").map(powers).collect();
+        let _ = write!(cell, " $[{}]$", ends.join(", "));
+    }
+    cell
 }
 
 fn number(summary: Option<&Summary>, bold: bool, written: Numbers) -> String {

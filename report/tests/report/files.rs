@@ -189,6 +189,19 @@ fn latex_has_the_best_in_bold() {
     assert!(rows[9].trim_start().starts_with("chosen &  & "), "{}", rows[9]);
     assert!(latex.contains("Bold: best valid/accuracy.") && latex.contains("weighted by their true support"));
     assert!(rows.iter().all(|row| columns(row) == columns(rows[0])), "{latex}");
+    // Each difference has its interval and its mark, which a footnote explains.
+    let body = latex.split("\\bottomrule").next().unwrap();
+    assert_eq!(rows[1..8].iter().filter(|row| row.contains("$ $[")).count(), 7, "{latex}");
+    for (sign, meaning) in [("^{+}", "(PCL)"), ("^{-}", "(NCL)")] {
+        let footnote = format!("${sign}$ ");
+        assert_eq!(
+            body.contains(sign),
+            latex.contains(&footnote) && latex.contains(meaning),
+            "{sign}: {latex}"
+        );
+    }
+    assert!(body.contains("^{-}"), "a row without dropout is worse: {latex}");
+    assert!(latex.ends_with("  \\label{tab:iemocap-bi-eflstm}\n\\end{table}\n"), "{latex}");
 }
 
 #[test]

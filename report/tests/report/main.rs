@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod again;
+mod compare;
 mod files;
 mod long;
 mod made_up;

@@ -167,7 +167,10 @@ fn comparisons_without_verdicts_have_intervals_and_p_values() {
         )
     );
     let latex = text::latex(&table);
-    assert!(latex.contains(" Last column: mean difference to the baseline, paired by seed.}"), "{latex}");
+    assert!(
+        latex.contains(" Last column: mean difference to the baseline with its interval, paired by seed.}"),
+        "{latex}"
+    );
     assert!(latex.contains("& $+0.1"), "{latex}");
     assert!(latex.contains("    sgd & {[}64,64] & true & null & 5 & "), "{latex}");
 }

@@ -70,20 +70,22 @@ NETWORKS = {"bi-eflstm": BiEflstm, "mfn": Mfn}
 
 
 def network_of(path):
-    """The network in evaluation mode, and the names of its modalities."""
+    """The network in evaluation mode, the names of its modalities, and whether absent ones are zero."""
     with safe_open(path, "pt") as file:
         entries, weights = file.metadata(), {name: file.get_tensor(name) for name in file.keys()}
-    settings, modalities = json.loads(entries["settings"])["model"], json.loads(entries["modalities"])
+    settings, modalities = json.loads(entries["settings"]), json.loads(entries["modalities"])
+    are_zero = settings["training"].get("modality_replacement", "zero") == "zero"
+    settings = settings["model"]
     network = NETWORKS[settings["kind"]](modalities, int(entries["outputs"]), settings)
     if set(network.state_dict()) != set(weights):
         raise SystemExit(f"{path}: other names than PyTorch's: {set(network.state_dict()) ^ set(weights)}")
     network.load_state_dict(weights)
-    return network.eval(), [name for name, _ in modalities]
+    return network.eval(), [name for name, _ in modalities], are_zero
 
 
 def difference(task, data):
     """The largest difference between the listed outputs and those of the PyTorch network."""
-    network, names = network_of(task / "weights.safetensors")
+    network, names, are_zero = network_of(task / "weights.safetensors")
     with open(task / "predictions.csv", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     logits = [name for name in rows[0] if name.startswith("logit.")] or ["prediction"]
@@ -91,7 +93,10 @@ def difference(task, data):
     for split, modalities in dict.fromkeys((row["split"], row["modalities"]) for row in rows):
         own = [row for row in rows if (row["split"], row["modalities"]) == (split, modalities)]
         present = modalities.split("+")
-        parts = [data[f"{split}/{name}"] * (name in present) for name in names]
+        parts = [data[f"{split}/{name}"].copy() for name in names]
+        for name, part in zip(names, parts, strict=True):
+            if name not in present:
+                part[:] = 0 if are_zero else data[f"train/{name}"].mean(axis=(0, 1), dtype=numpy.float64)
         x = torch.from_numpy(numpy.concatenate(parts, axis=2)).transpose(0, 1)
         with torch.no_grad():
             outputs = network(x).numpy()
