@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, fmt::Write as _};
 use colearn_core::{
     result::{NOT_KEPT, TaskResult},
     sweep::Kept,
+    text::shortened,
 };
 use colearn_data_format::{Split, Task};
-use colearn_trainer_protocol::checkpoint::Store;
+use colearn_trainer_protocol::checkpoint::{Store, StoreError};
 use serde::Serialize;
 use tch::Kind;
 
@@ -18,6 +19,9 @@ use super::{
     progress::Progress,
     source::{DataSource, Truth},
 };
+
+/// Longest cause why a file is not kept, in bytes. A result has at most 256 bytes for those of both files.
+const LONGEST_CAUSE: usize = 100;
 
 /// The outputs of a cohort on one split, with some modalities present.
 struct Part {
@@ -81,13 +85,19 @@ impl<'a> KeptFiles<'a> {
             };
             match store.keep(task, name, bytes) {
                 Ok(artifact) => result.artifacts.push(artifact),
-                Err(error) => missing.push(format!("{name}: {error}")),
+                Err(error) => {
+                    eprintln!("warning: {task} has a result without {name}: {error}");
+                    // The path may be too long for a result, and the cause matters more.
+                    let cause = match error {
+                        StoreError::Kept { cause, .. } => cause.to_string(),
+                        error => error.to_string(),
+                    };
+                    missing.push(format!("{name}: {}", shortened(&cause, LONGEST_CAUSE)));
+                }
             }
         }
         if !missing.is_empty() {
-            let missing = missing.join("; ");
-            eprintln!("warning: {task} has a result, but not all files to keep: {missing}");
-            result.environment.insert(NOT_KEPT.to_owned(), missing);
+            result.environment.insert(NOT_KEPT.to_owned(), missing.join("; "));
         }
     }
 

@@ -170,7 +170,8 @@ struct Ledger<'a> {
 impl Control for Ledger<'_> {
     fn emit(&mut self, mut event: Event) {
         if let Event::Finished { result, .. } = &mut event {
-            result.environment.clone_from(self.environment);
+            // What could not be kept may be there already.
+            result.environment.extend(self.environment.clone());
         }
         if let Event::Finished { task, .. } | Event::Failed { task, .. } | Event::Parked { task } = &event {
             self.open.remove(task);
