@@ -269,10 +269,10 @@ note: modality_dropout.video=0.3
     let high = "modality_dropout: {audio: 0.8, video: 0.8}";
     parses(&format!("{high}\ntraining: {{modality_draw: shared}}"));
     parses(&format!("{high}\ntraining: {{modality_draw: exclusive}}\nunimodal: true"));
-    parses(&format!(
-        "parameters: {{training.modality_draw: [shared, exclusive], modality_dropout.a: [0.4, 0.8], modality_dropout.b: [0.4]}}
-exclude: [{{training.modality_draw: exclusive, modality_dropout.a: 0.8}}]"
-    ));
+    parses(
+        "parameters: {training.modality_draw: [shared, exclusive], modality_dropout.a: [0.4, 0.8], modality_dropout.b: [0.4]}
+exclude: [{training.modality_draw: exclusive, modality_dropout.a: 0.8}]",
+    );
 }
 
 #[test]
