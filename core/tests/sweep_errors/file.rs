@@ -279,13 +279,13 @@ fn the_error_rate_is_held_over_all_comparisons_or_over_each_alone() {
 #[test]
 fn what_is_kept_is_a_list_of_known_words() {
     assert_shown(
-        "keep: [weights, predicitons]",
+        "keep: [weights, prediction]",
         "
-error: `keep` has no `predicitons`
+error: `keep` has no `prediction`
  --> x.yaml:4:17
   |
-4 | keep: [weights, predicitons]
-  |                 ^^^^^^^^^^^
+4 | keep: [weights, prediction]
+  |                 ^^^^^^^^^^
   = help: did you mean `predictions`?",
     );
     assert_shown(

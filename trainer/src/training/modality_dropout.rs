@@ -329,14 +329,14 @@ mod tests {
         let mut dropped = [0_u32; 4];
         for step in 0..2000 {
             let mut absent = [0_u32; 8];
-            for modality in 0..4 {
+            for (modality, dropped) in dropped.iter_mut().enumerate() {
                 let presence = Presence::new(&training, &levels, 3, (1, step), modality);
                 let mut out = [f32::NAN; 8];
                 let shape = MaskShape { steps: 1, samples: 8, features: 1 };
                 presence.fill(WHOLE, shape, &mut out);
                 for (absent, value) in absent.iter_mut().zip(out) {
                     *absent += u32::from(value == 0.0);
-                    dropped[modality] += u32::from(value == 0.0);
+                    *dropped += u32::from(value == 0.0);
                 }
             }
             // These levels sum to 1, so that exactly one is dropped.

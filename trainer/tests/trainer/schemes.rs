@@ -123,7 +123,9 @@ fn what_makes_no_difference_changes_no_bit() {
         for (name, one, other) in pairs {
             let results = [one, other].map(|change| {
                 let member = member(3, change);
-                interrupted_with(kernels, data.path(), &[member.clone()], &[]).remove(&member.task).unwrap()
+                interrupted_with(kernels, data.path(), std::slice::from_ref(&member), &[])
+                    .remove(&member.task)
+                    .unwrap()
             });
             assert_eq!(results[0].weights_digest, results[1].weights_digest, "{name}");
             assert_identical(&results[0], &results[1]);
@@ -159,7 +161,9 @@ fn absent_modalities_are_their_means() {
             change(&mut settings.training);
             settings.evaluate = vec![["words", "voice", "face"].map(str::to_owned).into()];
         });
-        interrupted_with(kernels, folder.path(), &[member.clone()], &[]).remove(&member.task).unwrap()
+        interrupted_with(kernels, folder.path(), std::slice::from_ref(&member), &[])
+            .remove(&member.task)
+            .unwrap()
     };
     let split = |result: &TaskResult| -> [BTreeMap<String, f64>; 2] {
         let (all, alone): (BTreeMap<_, _>, BTreeMap<_, _>) =
@@ -225,7 +229,9 @@ fn both_kernels_train_the_schemes_alike() {
             settings.training.learning_rate = 0.003;
         });
         let [one, other] = BOTH.map(|kernels| {
-            interrupted_with(kernels, data.path(), &[member.clone()], &[]).remove(&member.task).unwrap()
+            interrupted_with(kernels, data.path(), std::slice::from_ref(&member), &[])
+                .remove(&member.task)
+                .unwrap()
         });
         assert_near(&one, &other);
     }
