@@ -27,6 +27,8 @@ from scipy import optimize, special, stats
 TOLERANCE = 1e-9
 NOISE = 1e-12
 MIN_PAIRS = 3
+# The largest ratio of the variances of two configurations that are pooled.
+MAX_RATIO = 1000.0
 MIN_PAIRS_SIGNED_RANK = 6
 POWER = 0.8
 MAX_NEEDED = 1000
@@ -241,6 +243,9 @@ def residual_variance(values: list[np.ndarray]) -> tuple[str, float | None, floa
         contrast = squares[0] * rows / (rows - 1)
         rest = squares.sum() - contrast
         baseline = float(stats.f.sf((contrast / degrees) / (rest / (degrees * (rows - 2))), degrees, degrees * (rows - 2)))
+    spreads = ((table - table.mean(axis=1, keepdims=True)) ** 2).sum(axis=1)
+    if spreads.max() > MAX_RATIO * spreads.min():
+        return "unequal_variances", None, bartlett, baseline
     level, baseline_level = (0.3, 0.3) if replicates == MIN_PAIRS else (0.1, 0.2)
     if bartlett is not None and bartlett <= level:
         return "unequal_variances", None, bartlett, baseline

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{self, BufWriter, IsTerminal as _, Write as _},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use colearn_core::{
@@ -89,10 +89,26 @@ fn check_parquet(has_file: bool) -> Result<(), Failure> {
 }
 
 fn in_file(path: &Path, write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> Result<(), Failure> {
-    let written = File::create(path).map(BufWriter::new).and_then(|mut file| {
-        write(&mut file)?;
-        file.flush()
-    });
+    // What is not a regular file, such as a device or a link, is written directly.
+    let replaced = match path.symlink_metadata() {
+        Ok(there) => there.is_file(),
+        Err(_) => true,
+    };
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".tmp");
+    let beside = PathBuf::from(beside);
+    let target = if replaced { &beside } else { path };
+    let written = File::create(target)
+        .map(BufWriter::new)
+        .and_then(|mut file| {
+            write(&mut file)?;
+            file.flush()
+        })
+        .and_then(|()| if replaced { std::fs::rename(&beside, path) } else { Ok(()) });
+    if written.is_err() && replaced {
+        // The earlier file, if there is one, is untouched.
+        let _: io::Result<()> = std::fs::remove_file(&beside);
+    }
     written
         .map_err(|error| Failure::new(Exit::Failure, format!("cannot write `{}`: {error}", path.display())))
 }

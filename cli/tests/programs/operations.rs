@@ -78,15 +78,34 @@ fn a_sweep_on_a_state_folder_is_extended_retried_and_removed() {
     let second = lab.json(&with(&["results", "small", "--format", "json"], &target));
     assert_ne!(first["configurations"][0]["metrics"], second["configurations"][0]["metrics"]);
 
+    let compared = said(&lab, &with(&["compare", "small/unimodal", "small/audio=0.0"], &target));
+    assert!(compared.contains("each (second) against small/unimodal (first)"), "{compared}");
+    assert!(
+        compared.lines().all(|line| line.starts_with("mean ±") || line.chars().count() <= 80),
+        "{compared}"
+    );
+    let across = lab.json(&with(&["compare", "small", "small", "--across", "--format", "json"], &target));
+    assert_eq!(across["metrics"][0]["configurations"].as_array().unwrap().len(), 4, "{across}");
+    let top = said(
+        &lab,
+        &with(&["results", "small", "--sort=-loss", "--top", "1", "--columns", "hidden"], &target),
+    );
+    assert!(top.contains("2 more configurations not shown") && top.contains("hidden"), "{top}");
+    let unknown = refused(&lab, &with(&["results", "small", "--metric", "acuracy"], &target), 2);
+    assert!(unknown.contains("did you mean `accuracy`?"), "{unknown}");
+
     lab.write("bad.yaml", &diverging());
     assert_eq!(run("bad.yaml").status.code(), Some(9));
     assert_eq!(states(&lab, "bad", &target), ["failed"; 6]);
     let failed = said(&lab, &with(&["tasks", "bad", "--only", "failed"], &target));
     assert!(failed.contains("diverged"), "{failed}");
-    let named = lab.json(&with(&["tasks", "bad", "--json"], &target))["tasks"][0]["name"].clone();
-    let named = named.as_str().unwrap();
-    assert!(failed.contains(named), "{failed}");
-    let one = format!("{}/0", named.replace(' ', ","));
+    let configuration = failed.lines().nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    assert!(configuration.contains("=0.0"), "a configuration is named by its values: {failed}");
+    let one = format!("{configuration}/0");
+    let none = refused(&lab, &with(&["retry", "bad", "--task", "audoi=0.0/0"], &target), 8);
+    assert!(none.contains("no setting is called `audoi`") && none.contains(&configuration), "{none}");
+    let done = refused(&lab, &with(&["retry", "small", "--task", "unimodal/0"], &target), 1);
+    assert!(done.contains("task small/unimodal/0 is done"), "{done}");
     let retried = said(&lab, &with(&["retry", "bad", "--task", &one], &target));
     assert!(retried.contains("1 task pending again"), "{retried}");
     assert_eq!(states(&lab, "bad", &target).iter().filter(|state| *state == "pending").count(), 1);
@@ -143,8 +162,13 @@ fn a_cluster_is_operated_while_it_works() {
 
     let tasks = lab.json(&with(&["tasks", "urgent", "--json"], &target));
     let task = &tasks["tasks"][0];
-    let task = format!("urgent/{}/{}", task["configuration"].as_str().unwrap(), task["seed"]);
-    on(&["logs", &task]);
+    let log_of = |configuration: &str| on(&["logs", &format!("urgent/{configuration}/{}", task["seed"])]);
+    let log = log_of(task["configuration"].as_str().unwrap());
+    assert_eq!(log_of(&task["configuration"].as_str().unwrap()[..8]), log);
+    let name = task["name"].as_str().unwrap();
+    assert_eq!(log_of(name), log, "{name}");
+    let named = format!("trains urgent/{}/", name.replace(' ', ","));
+    assert!(log.contains(&named), "`{named}` is not in {log}");
     let none = refused(&lab, &with(&["logs", "urgent/ffffffffffff/0"], &target), 8);
     assert!(none.contains("no configuration"), "{none}");
 

@@ -103,16 +103,23 @@ impl Names {
     }
 
     fn find_among(&self, of: Candidates<'_>, wanted: &Criteria) -> Result<ConfigurationId, FindError> {
+        let given = words::split(wanted.as_str());
+        let mut others = of.all.iter().filter_map(|named| Some((named.id, self.others.get(&named.id)?)));
+        if let Some((id, _)) = others.find(|(_, name)| words::split(name) == given) {
+            return Ok(id);
+        }
         let demands = match self.demands(of, wanted.as_str()) {
             Ok(demands) => demands,
             Err(unknown) => return self.by_id_or_name(of, wanted, &unknown),
         };
         let fits = |named: &&Named<'_>| demands.iter().all(|demand| demand.fits(named));
         let mut found: Vec<&Named<'_>> = of.all.iter().filter(fits).collect();
-        // The number 1 is written as the text "1" may be, unless both are there.
-        let exactly = |named: &&Named<'_>| demands.iter().all(|it| it.is_written_in(named));
-        if found.iter().any(exactly) {
-            found.retain(exactly);
+        // A value that the file gives is rather meant than a default, and the number 1 rather than the text "1".
+        for is_rather_meant in [Demand::is_given_in, Demand::is_written_in] {
+            let rather = |named: &&Named<'_>| demands.iter().all(|demand| is_rather_meant(demand, named));
+            if found.iter().any(rather) {
+                found.retain(rather);
+            }
         }
         match found.as_slice() {
             [] => self.by_id_or_name(of, wanted, "no configuration has these values together"),
@@ -237,6 +244,10 @@ impl Demand<'_> {
                 }
             },
         }
+    }
+
+    fn is_given_in(&self, named: &Named<'_>) -> bool {
+        self.column.is_none() || named.values.contains_key(&self.path)
     }
 
     fn is_written_in(&self, named: &Named<'_>) -> bool {

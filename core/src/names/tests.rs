@@ -168,6 +168,16 @@ fn of_several_with_the_values_the_one_without_others_is_meant() {
     assert!(sweep.configurations.iter().any(|it| it.values.contains_key("wide")));
 }
 
+/// A unimodal network drops nothing: its probabilities are the default.
+#[test]
+fn a_value_of_the_file_is_rather_meant_than_a_default() {
+    let text = FILE.replace("[0, 0.8]\n  modality_dropout.video: [0, 0.8]", "[0, 0.8]");
+    let sweep = sweep(&text);
+    let names = Names::of(&sweep);
+    let found = names.find(&sweep, &Criteria::new("audio=0").unwrap()).unwrap();
+    assert_eq!(names.name(found), "audio=0.0");
+}
+
 #[test]
 fn what_names_none_or_several_lists_the_names() {
     let told = |text: &str| find(text).unwrap_err();

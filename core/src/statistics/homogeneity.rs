@@ -59,6 +59,9 @@ pub(super) struct VarianceTests {
 const LEVELS: VarianceLevels = VarianceLevels { bartlett: 0.1, baseline: 0.2 };
 const LEVELS_OF_THREE: VarianceLevels = VarianceLevels { bartlett: 0.3, baseline: 0.3 };
 
+/// The largest ratio of the variances of two configurations with which they are pooled, whatever the tests find.
+const MAX_RATIO: f64 = 1000.0;
+
 struct VarianceLevels {
     bartlett: f64,
     baseline: f64,
@@ -81,6 +84,10 @@ pub(super) fn pool(values: &[Vec<f64>]) -> (Result<Pool, Reason>, VarianceTests)
         return (Err(Reason::ConstantResults), untested);
     }
     let tests = variance_tests(&squares, replicates as f64 - 1.0);
+    // One exploding configuration leaks into the means of the replicates, and so into the residuals of all others.
+    if largest_ratio(values, replicates) > MAX_RATIO {
+        return (Err(Reason::UnequalVariances), tests);
+    }
     let levels = if replicates == MIN_PAIRS { LEVELS_OF_THREE } else { LEVELS };
     let speaks = |p: Option<f64>, level: f64| p.is_some_and(|p| p <= level);
     let pooled = if speaks(tests.bartlett, levels.bartlett) {
@@ -92,6 +99,17 @@ pub(super) fn pool(values: &[Vec<f64>]) -> (Result<Pool, Reason>, VarianceTests)
         Ok(Pool { mean_square: squares.iter().sum::<f64>() / degrees, degrees })
     };
     (pooled, tests)
+}
+
+/// The largest variance of a configuration's own results over the smallest.
+fn largest_ratio(values: &[Vec<f64>], replicates: usize) -> f64 {
+    let spread = |row: &Vec<f64>| {
+        let mean = row.iter().take(replicates).sum::<f64>() / replicates as f64;
+        row.iter().take(replicates).map(|value| (value - mean).powi(2)).sum::<f64>()
+    };
+    let spreads: Vec<f64> = values.iter().map(spread).collect();
+    let largest = spreads.iter().fold(0.0_f64, |largest, it| largest.max(*it));
+    largest / spreads.iter().fold(f64::INFINITY, |smallest, it| smallest.min(*it))
 }
 
 fn is_constant(values: &[f64], noise: f64) -> bool {
@@ -134,4 +152,19 @@ fn variance_tests(squares: &[f64], degrees: f64) -> VarianceTests {
         _ => Some(0.0),
     };
     VarianceTests { bartlett, baseline }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_exploding_configuration_is_not_pooled_with_the_others() {
+        let base = vec![0.49, 0.5, 0.51, 0.495, 0.505];
+        let good: Vec<f64> = base.iter().rev().map(|value| value + 0.3).collect();
+        let explodes = vec![3e5, 1.0, 9e5, 2.0, 1.3e6];
+        let found = pool(&[base.clone(), good.clone(), explodes]).0;
+        assert_eq!(found, Err(Reason::UnequalVariances));
+        assert!(pool(&[base.clone(), good, vec![0.6, 0.62, 0.59, 0.61, 0.605]]).0.is_ok());
+    }
 }
