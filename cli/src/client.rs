@@ -62,7 +62,7 @@ impl Client {
             Ok(Err(status)) => return Err(no_coordinator(url, &status)),
             Err(_) => {
                 return Err(Failure::lost(format!(
-                    "the program at {url} does not answer within {} s: is it stopped or overloaded, or not a coordinator?",
+                    "the program at {url} does not answer within {} s: is it stopped or overloaded, or not a coordinator? If this is a tunnel, check that its far end is up",
                     ANSWER_WITHIN.as_secs()
                 )));
             }

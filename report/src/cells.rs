@@ -247,10 +247,28 @@ pub(crate) fn names_modalities(table: &ResultsTable) -> bool {
     table.is_of_networks() && table.metrics.iter().any(|name| metric::split(name).1.is_some())
 }
 
-/// Warnings about the results, one sentence each: results of different data, or of different versions of a program.
+/// Warnings about the results, one sentence each: results of different data, or of different versions of a program, and
+/// a metric of choice that no result has.
 #[must_use]
 pub fn warnings(table: &ResultsTable) -> Vec<String> {
-    table.mixed_data().map(|(name, files)| mixed(table, name, files)).collect()
+    let mixed = table.mixed_data().map(|(name, files)| mixed(table, name, files));
+    mixed.chain(unknown_choice(table)).collect()
+}
+
+/// A program's metric of choice that none of its results has. Results of networks of earlier versions have none of the
+/// validation split; that is said where something would be chosen.
+fn unknown_choice(table: &ResultsTable) -> Option<String> {
+    let by = table.choose_by.as_deref().filter(|_| !table.is_of_networks())?;
+    let mut with_results = table.configurations.iter().filter(|row| row.n > 0).peekable();
+    with_results.peek()?;
+    if with_results.any(|row| row.metrics.contains_key(by)) {
+        return None;
+    }
+    let known = all_metrics(table).iter().map(|name| one_line(name)).collect::<Vec<_>>().join(", ");
+    Some(format!(
+        "nothing is chosen: no result has the metric `{}` of `report.choose_by`; known are {known}",
+        one_line(by)
+    ))
 }
 
 /// The warning that applies to one row.

@@ -135,17 +135,17 @@ pub(crate) fn methods(table: &ResultsTable, name: &str) -> Vec<String> {
     sentences
 }
 
-/// What to do about verdicts that are inconclusive: how many seeds would probably decide. `None` if there are none.
+/// What to do about verdicts that are inconclusive: how many seeds would probably decide. `None` if there are none, and
+/// if the table lacks rows of the sweep, about which the sentence would say nothing.
 #[must_use]
 pub fn next_step(table: &ResultsTable) -> Option<String> {
     let name = table.verdict_metric()?;
-    let undecided: Vec<&Comparison> = table
-        .configurations
-        .iter()
-        .filter_map(|row| row.comparisons.get(name))
-        .filter(|comparison| is_undecided(table, comparison))
-        .collect();
-    if undecided.is_empty() {
+    let comparisons: Vec<&Comparison> =
+        table.configurations.iter().filter_map(|row| row.comparisons.get(name)).collect();
+    let is_whole = comparisons.len() == compared(table, name);
+    let undecided: Vec<&Comparison> =
+        comparisons.into_iter().filter(|comparison| is_undecided(table, comparison)).collect();
+    if undecided.is_empty() || !is_whole {
         return None;
     }
     let noun = replicate_noun(table);

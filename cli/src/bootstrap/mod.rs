@@ -3,7 +3,10 @@
 mod predictions;
 mod scores;
 
-use std::{collections::BTreeMap, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::Path,
+};
 
 use colearn_core::{
     statistics::{Bootstrapped, Resampling, crossed},
@@ -179,6 +182,11 @@ fn print(rows: &[Row], resampling: &Resampling) {
         );
     }
     if rows.iter().any(|row| row.seeds == 1) {
-        errln!("warning: one seed cannot be resampled: the interval says nothing about other seeds");
+        let names = rows.iter().filter(|row| row.seeds == 1).map(|row| row.configuration.as_str());
+        let names: BTreeSet<&str> = names.collect();
+        let names = names.into_iter().collect::<Vec<_>>().join("; ");
+        errln!(
+            "warning: one seed cannot be resampled: the intervals of {names} say nothing about other seeds"
+        );
     }
 }

@@ -1,6 +1,6 @@
 //! `colearn compare`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use colearn_core::{id::SweepName, names::Names, table::ResultsTable};
 use colearn_report::{
@@ -28,6 +28,13 @@ pub(crate) async fn compare(arguments: &CompareArgs) -> Outcome {
     if *across && whole == 0 {
         return Err(Failure::new(Exit::Usage, "--across compares sweeps: leave out the configurations"));
     }
+    let is_across = whole > 2 || *across;
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = compared.iter().find(|it| is_across && !seen.insert(&it.sweep)) {
+        let why =
+            format!("`{}` is named twice: its results would count as if they were independent", twice.sweep);
+        return Err(Failure::new(Exit::Usage, why));
+    }
     let mut fetched: BTreeMap<&SweepName, (Material, ResultsTable)> = BTreeMap::new();
     let mut connection = Connection::open_to_look(target).await?;
     for Compared { sweep, .. } in compared {
@@ -49,7 +56,7 @@ pub(crate) async fn compare(arguments: &CompareArgs) -> Outcome {
             let Some((first, others)) = sides.split_first() else { return Ok(Exit::Success) };
             Comparison::Pairs(compare::configurations(first, others, metric, *confidence).map_err(bad)?)
         }
-        [first, second] if !across => {
+        [first, second] if !is_across => {
             Comparison::Pairs(compare::sweeps(*first, *second, metric, *confidence).map_err(bad)?)
         }
         several => Comparison::Across(compare::across(several, metric, *confidence).map_err(bad)?),

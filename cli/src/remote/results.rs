@@ -10,9 +10,10 @@ use std::{
 use colearn_core::{
     id::{ConfigurationId, SweepId},
     names::Names,
-    result::Artifact,
+    result::{Artifact, NOT_KEPT},
     sweep::{Configuration, Sweep},
     table::{ResultsTable, TaskOutcome},
+    text::counted_len,
 };
 use colearn_proto::{
     convert::{self, ConvertError},
@@ -163,13 +164,28 @@ impl Fetched {
 
     /// Prints the warnings on standard error, unless the format is the table, which contains them.
     pub(crate) fn warn(&self, format: Format) {
-        if format != Format::Table {
-            self.warn_anyway();
+        match format {
+            Format::Table => self.warn_of_files(),
+            _ => self.warn_anyway(),
+        }
+    }
+
+    /// Says which files of `keep` are missing: the results are complete, but nobody would look for the files.
+    fn warn_of_files(&self) {
+        let causes = self.outcomes.values().filter_map(|outcome| match outcome {
+            TaskOutcome::Done(result) => result.environment.get(NOT_KEPT),
+            TaskOutcome::Failed(_) => None,
+        });
+        let causes: Vec<&String> = causes.collect();
+        if let Some(first) = causes.iter().min() {
+            let tasks = counted_len(causes.len(), "task");
+            errln!("warning: {}: {tasks} could not keep all files; such as {first}", self.table.sweep);
         }
     }
 
     /// Prints the warnings on standard error.
     pub(crate) fn warn_anyway(&self) {
+        self.warn_of_files();
         for warning in warnings(&self.table) {
             errln!("warning: {}: {warning}", self.table.sweep);
         }

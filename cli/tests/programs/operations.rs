@@ -84,8 +84,12 @@ fn a_sweep_on_a_state_folder_is_extended_retried_and_removed() {
         compared.lines().all(|line| line.starts_with("mean ±") || line.chars().count() <= 80),
         "{compared}"
     );
-    let across = lab.json(&with(&["compare", "small", "small", "--across", "--format", "json"], &target));
-    assert_eq!(across["metrics"][0]["configurations"].as_array().unwrap().len(), 4, "{across}");
+    let twice = refused(&lab, &with(&["compare", "small", "small", "--across"], &target), 2);
+    assert!(twice.contains("`small` is named twice"), "{twice}");
+    lab.write("other.yaml", &SWEEP.replace("name: small", "name: other").replace("epochs: 6", "epochs: 1"));
+    assert!(run("other.yaml").status.success(), "{}", lab.logs());
+    let across = lab.json(&with(&["compare", "small", "other", "--across", "--format", "json"], &target));
+    assert_eq!(across["metrics"][0]["configurations"].as_array().unwrap().len(), 3, "{across}");
     let top = said(
         &lab,
         &with(&["results", "small", "--sort=-loss", "--top", "1", "--columns", "hidden"], &target),

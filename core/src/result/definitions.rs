@@ -65,7 +65,7 @@ const CLASSIFICATION: [Definition; 6] = [
     ),
     row(
         metric::BALANCED_ACCURACY,
-        "mean recall of the classes that occur; also called unweighted average recall (UAR)",
+        "unweighted average recall (UAR): mean recall of the classes that occur",
         "mean of TP / support over classes with support > 0",
         "balanced_accuracy_score(y, p)",
     ),
@@ -106,7 +106,7 @@ const REGRESSION: [Definition; 12] = [
     ),
     row(
         metric::PEARSON_R,
-        "Pearson's correlation; 0 if truth or prediction is constant",
+        "Pearson's correlation, 0 if truth or prediction is constant",
         "cov(y, p) / (sd(y) sd(p))",
         "scipy.stats.pearsonr(y, p).statistic",
     ),
@@ -118,7 +118,7 @@ const REGRESSION: [Definition; 12] = [
     ),
     row(
         metric::ACCURACY_2_NONNEGATIVE,
-        "negative against non-negative, all samples (MMSA: Has0_acc_2); the same number as accuracy",
+        "negative against non-negative, all samples (MMSA: Has0_acc_2), the same number as accuracy",
         "mean of [(y >= 0) = (p >= 0)]",
         "accuracy_score(y >= 0, p >= 0)",
     ),

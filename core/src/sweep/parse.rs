@@ -1,6 +1,8 @@
 //! Converts the text of a sweep file to a validated sweep.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
 
 use super::{
     blanks,
@@ -19,8 +21,8 @@ pub struct Parsed {
     pub warnings: Vec<Diagnostic>,
     /// The settings outside of `parameters` and `include`, with the defaults of the others.
     pub base: TaskSettings,
-    /// The dotted paths of the settings that the file itself gives.
-    pub set: BTreeSet<String>,
+    /// The settings that the file itself gives, by their dotted paths, also those without effect.
+    pub set: BTreeMap<String, Value>,
 }
 
 impl Sweep {
@@ -74,7 +76,7 @@ impl Sweep {
             },
             warnings: problems.finish().0,
             base,
-            set: outline.base.into_keys().collect(),
+            set: outline.base,
         })
     }
 

@@ -234,7 +234,7 @@ fn planned_settings(parsed: &Parsed) -> Vec<PlannedSetting> {
         let fixed = flat.into_iter().filter(|(path, _)| !swept.contains(path));
         return fixed.map(|(path, value)| PlannedSetting { path, value, decided: Decided::Set }).collect();
     }
-    let named = flat.keys().chain(&parsed.set).chain(swept).map(String::as_str);
+    let named = flat.keys().chain(parsed.set.keys()).chain(swept).map(String::as_str);
     let named: BTreeSet<_> = named.collect();
     let paths = |field: &'static Field| -> Vec<&str> {
         match field.by_modality() {
@@ -247,11 +247,18 @@ fn planned_settings(parsed: &Parsed) -> Vec<PlannedSetting> {
         .flat_map(|field| paths(field).into_iter().map(move |path| (field, path)))
         .map(|(field, path)| PlannedSetting {
             path: path.to_owned(),
-            // A named setting that is missing has the default or has no effect.
-            value: flat.get(path).cloned().or_else(|| Some(field.default?.value())).unwrap_or_default(),
+            // What is set is shown as it was set: it may have no effect without the parameters. A named setting that
+            // is missing has the default or has no effect.
+            value: parsed
+                .set
+                .get(path)
+                .or_else(|| flat.get(path))
+                .cloned()
+                .or_else(|| Some(field.default?.value()))
+                .unwrap_or_default(),
             decided: if swept.iter().any(|parameter| parameter == path) {
                 Decided::Swept
-            } else if parsed.set.contains(path) {
+            } else if parsed.set.contains_key(path) {
                 Decided::Set
             } else {
                 Decided::Default

@@ -205,7 +205,7 @@ impl Known<'_> {
         };
         let pairs: Vec<_> = results.iter().filter_map(pair).collect();
         let of_candidates: Vec<&Compared> = candidates.iter().map(|it| it.compared).collect();
-        let compared = Compared::of_chosen(&of_candidates, &pairs)?;
+        let compared = Compared::of_chosen(&of_candidates, &pairs, by)?;
         let done: Vec<&TaskResult> = results.iter().map(|(_, result)| *result).collect();
         let expected = candidates.iter().map(|it| it.expected).max().unwrap_or(0);
         let mut rows = [ConfigurationRow {

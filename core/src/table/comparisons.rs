@@ -41,15 +41,23 @@ impl Compared {
     }
 
     /// Compares with the same baseline what was chosen among `candidates`. It is co-learning if each of them is.
+    ///
+    /// The metric of the choice, and of a network all others of the validation split, are not compared: what was chosen
+    /// by a split is too good on that split.
     pub(super) fn of_chosen(
         candidates: &[&Self],
         results: &[((usize, u64), &TaskResult, &TaskResult)],
+        by: &str,
     ) -> Option<Self> {
+        let is_of_network = candidates.iter().all(|it| it.is_of_network);
+        let is_biased = |name: &str| name == by || (is_of_network && metric::of_validation(name).is_some());
+        let mut pairs = Self::pairs(results);
+        pairs.retain(|name, _| !is_biased(name));
         Some(Self {
             baseline: candidates.first()?.baseline,
             is_co_learning: candidates.iter().all(|it| it.is_co_learning),
-            is_of_network: candidates.iter().all(|it| it.is_of_network),
-            pairs: Self::pairs(results),
+            is_of_network,
+            pairs,
         })
     }
 

@@ -53,10 +53,10 @@ impl<'t> Heat<'t> {
     pub(super) fn of(table: &'t ResultsTable) -> Option<Self> {
         let numeric: Vec<&String> =
             table.parameters.iter().filter(|path| values(table, path).len() > 1).collect();
-        let pairs = numeric.iter().enumerate().flat_map(|(at, down)| {
+        let mut pairs = numeric.iter().enumerate().flat_map(|(at, down)| {
             numeric.iter().skip(at + 1).map(move |across| (down.as_str(), across.as_str()))
         });
-        let (down, across) = { pairs }.find(|(down, across)| are_independent(table, down, across))?;
+        let (down, across) = pairs.find(|(down, across)| are_independent(table, down, across))?;
         let (down_values, across_values) = (values(table, down), values(table, across));
         if down_values.len().max(across_values.len()) > MAX_VALUES {
             return None;

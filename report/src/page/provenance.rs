@@ -128,6 +128,14 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
     let mut text = list(&facts);
     let shared: Vec<(String, String)> =
         shared(material).into_iter().filter(|(path, _)| !sweep.parameters.contains(path)).collect();
+    let different = different(material, table);
+    if !different.is_empty() {
+        let _ = write!(
+            text,
+            "<h3 class=\"note\">Settings that differ besides the parameters</h3>\n<p class=\"note\">A setting that has no effect in a configuration, such as one of drops where nothing is dropped, has its default there.</p>\n{}",
+            list(&different)
+        );
+    }
     let _ = write!(
         text,
         "<h3 class=\"note\">Settings of all configurations</h3>\n{}<p class=\"note\">The sweep as it was resolved, with every configuration in full: <a href=\"sweep.json\">sweep.json</a>.</p>\n",
@@ -173,6 +181,23 @@ fn shared(material: &Material) -> BTreeMap<String, String> {
         common.retain(|path, value| flat.get(path) == Some(value));
     }
     common.into_iter().map(|(path, it)| (path, cells::value(&it))).collect()
+}
+
+/// The settings of networks that no column of the table shows and that are not the same everywhere, with their values.
+fn different(material: &Material, table: &ResultsTable) -> Vec<(String, String)> {
+    let columns = cells::setting_columns(table);
+    let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for network in material.sweep.configurations.iter().filter_map(|it| it.settings.network()) {
+        for (path, value) in network.flat() {
+            let (value, known) = (cells::value(&value), values.entry(path).or_default());
+            if !known.contains(&value) {
+                known.push(value);
+            }
+        }
+    }
+    let is_shown = |path: &String| columns.contains(path) || table.replicates.contains(path);
+    values.retain(|path, values| values.len() > 1 && !is_shown(path));
+    values.into_iter().map(|(path, values)| (path, some(&values, ", "))).collect()
 }
 
 fn list(facts: &[(String, String)]) -> String {

@@ -8,7 +8,7 @@ use colearn_core::{
     sweep::{Configuration, Sweep},
     table::{ResultsTable, TaskOutcome},
 };
-use colearn_report::{Material, Provenance, Reference, heading_and_rows, summary_line, text};
+use colearn_report::{Material, Provenance, Reference, heading_and_rows, summary_line, text, warnings};
 use serde_json::{Value, json};
 
 use crate::{Written, made_up::Draws};
@@ -115,6 +115,11 @@ fn metrics_of_any_size_and_parameters_of_any_type_are_readable() {
             result.metrics.insert("val nll".to_owned(), nll);
         }
     }
+    let mut unknown = material.clone();
+    unknown.sweep.report.choose_by = Some("val nil".to_owned());
+    let warned = warnings(&unknown.table());
+    assert!(warned.iter().any(|it| it.contains("`val nil` of `report.choose_by`; known are ")), "{warned:?}");
+    assert!(!warnings(&material.table()).iter().any(|it| it.contains("choose_by")));
     let report = Written::new(&material);
     let page = report.page();
     assert!(Written::new(&words()).page().contains("`report.choose_by` names no metric to choose by"));

@@ -4,7 +4,7 @@ use colearn_core::{
     sweep::Adjustment,
     table::{ResultsTable, TaskOutcome},
 };
-use colearn_report::{Material, next_step, summary_line, text};
+use colearn_report::{Material, Selection, next_step, summary_line, text};
 
 use crate::{Written, made_up};
 
@@ -38,6 +38,10 @@ fn what_is_inconclusive_says_how_many_seeds_would_decide() {
     assert!(step.starts_with("5 of 7 comparisons in accuracy are inconclusive; as it looks, "), "{step}");
     assert!(step.contains(" seeds would decide the first of them"), "{step}");
     assert!(step.ends_with(": add seeds, then `colearn extend iemocap-bi-eflstm FILE`"), "{step}");
+    // The sentence is about the sweep: a part of its rows says nothing.
+    let mut part = table.clone();
+    let hidden = Selection { top: Some(2), ..Selection::default() }.apply(&mut part).unwrap();
+    assert_eq!((hidden, next_step(&part)), (5, None));
     let line = summary_line(&table);
     assert!(line.contains("with its 95 % interval for all 7 comparisons at once ("), "{line}");
     assert!(line.contains("; PCL better, NCL worse, else inconclusive"), "{line}");

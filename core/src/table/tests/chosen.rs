@@ -54,6 +54,9 @@ fn each_seed_chooses_by_validation() {
     let table = ResultsTable::of(&levels(4, 3), &outcomes(&values));
     assert_eq!(table.choose_by.as_deref(), Some("valid/accuracy"));
     let [chosen] = table.chosen.as_slice() else { panic!("{:?}", table.chosen) };
+    // On the split of the choice it is too good, so that nothing is compared there.
+    assert!(chosen.row.metrics.contains_key("valid/accuracy"));
+    assert_eq!(Vec::from_iter(chosen.row.comparisons.keys()), ["accuracy"]);
     // Of equal ones the first is taken.
     let choices: Vec<_> = chosen.choices.iter().map(|it| (it.id.0, it.times)).collect();
     assert_eq!(choices, [(1, 2), (2, 1)]);
