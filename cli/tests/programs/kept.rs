@@ -178,3 +178,19 @@ fn a_sweep_that_keeps_nothing_says_what_to_do() {
     assert!(removed.contains("removed, and 6 results with it"), "{removed}");
     assert_eq!(files(&lab.path().join("state/checkpoints")).len(), 3);
 }
+
+/// A file stands where the folder of the sweep should be.
+#[test]
+fn what_could_not_be_kept_is_said_at_the_end_of_the_run_and_with_the_results() {
+    let lab = Lab::new();
+    lab.write("small.yaml", &keeping());
+    fs::create_dir_all(lab.path().join("state/checkpoints")).unwrap();
+    lab.write("state/checkpoints/0000000000000001", "in the way");
+    let run = ["run", "small.yaml", "--state", "state", "--slots", "1", "--device", "cpu"];
+    for arguments in [&run[..], &["results", "small", "--state", "state", "--format", "csv"]] {
+        let output = lab.colearn(arguments);
+        assert!(output.status.success(), "the results are complete: {}", text(&output.stderr));
+        let told = text(&output.stderr);
+        assert!(told.contains("warning: small: 6 tasks could not keep all files; such as "), "{told}");
+    }
+}

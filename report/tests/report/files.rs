@@ -244,3 +244,14 @@ fn parquet_can_be_read_back() {
     assert_eq!(absent, (&Field::Null, &Field::Null));
     assert_eq!(rows[4]["modality_dropout.audio"], Field::Double(0.8));
 }
+
+#[test]
+fn settings_that_differ_without_being_swept_are_on_the_page() {
+    let source = made_up::SWEEP.replace("shuffle: once,", "shuffle: once, modality_replacement: mean,");
+    let page = Written::new(&made_up::material(&source, |_| 0.5)).page();
+    let section = page.split("Settings that differ besides the parameters").nth(1).unwrap();
+    let fact = "<dt>training.modality_replacement</dt><dd>mean, zero</dd>";
+    assert!(section.contains(fact), "a unimodal network has no use for it: {section}");
+    let plain = Written::new(&made_up::material(made_up::SWEEP, |_| 0.5)).page();
+    assert!(!plain.contains("Settings that differ besides"));
+}
