@@ -17,7 +17,7 @@ from subjects import SUBJECTS, features
 from turns import Records, ratios, shown, spread, table
 
 HERE = Path(__file__).resolve().parent
-MEASURED = ("utd-mhad", "iemocap-bi-eflstm", "mosi-mfn", "utd-mhad-mfn")
+MEASURED = ("demo", "utd-mhad", "iemocap-bi-eflstm", "mosi-mfn", "utd-mhad-mfn")
 # Members of the cohort, and of what a cohort is compared with.
 MEMBERS = 5
 # What others are compared with: one network, or as many as the cohort has, one after the other in one process.

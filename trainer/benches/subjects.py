@@ -5,8 +5,8 @@ benches/common/subject.rs has the same sizes for colearn. Needs no PyTorch.
 
 from dataclasses import dataclass
 
-# Number of classes of the labels that measurements are made with; IEMOCAP has as many.
-CLASSES = 9
+# Number of classes of the labels that measurements are made with. No classification has fewer.
+CLASSES = 6
 
 
 @dataclass(frozen=True)
@@ -100,9 +100,12 @@ def product(rows: int, inner: int, columns: int) -> int:
 
 # By the name of the sweep file. All time steps, batches and widths are those of the sweep.
 SUBJECTS: dict[str, Subject] = {
+    "demo": BiEflstmSubject(
+        (Modality(24), Modality(8), Modality(12)), outputs=6, samples=32, steps=8, hidden=32, layers=1, dropout=0.3
+    ),
     "utd-mhad": BiEflstmSubject((Modality(6), Modality(60)), outputs=27, samples=15, steps=30),
     "iemocap-bi-eflstm": BiEflstmSubject(
-        (Modality(300), Modality(80), Modality(310)), outputs=CLASSES, samples=30, steps=30
+        (Modality(300), Modality(80), Modality(310)), outputs=9, samples=30, steps=30
     ),
     "mosi-mfn": MfnSubject(
         (Modality(300, 128), Modality(5, 32), Modality(20, 32)),

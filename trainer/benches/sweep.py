@@ -195,7 +195,8 @@ def shown_summary(record: dict) -> str:
     rows = []
     for measure, (digits, _) in MEASURES.items():
         found = record[measure]
-        rows.append([measure.replace("_", " "), *(shown(found[w], digits) for w in (COLEARN, RAY)), shown(found["ratio"])])
+        both = [shown(found[which], digits) for which in (COLEARN, RAY)]
+        rows.append([measure.replace("_", " "), *both, shown(found["ratio"])])
     share = [shown(tuple(100 * x for x in record["training_share"][which]), 0) for which in (COLEARN, RAY)]
     rows.append(["% of the slots' time in training", *share, ""])
     accuracy = record["accuracy"]

@@ -59,7 +59,16 @@ class Products(unittest.TestCase):
 
     def test_those_of_an_mfn_are_those_of_its_equations(self):
         subject = MfnSubject(
-            (Modality(2, 3), Modality(4, 5)), 1, samples=7, steps=11, memory=13, nn1=17, nn2=19, gamma1=23, gamma2=29, out=31
+            (Modality(2, 3), Modality(4, 5)),
+            outputs=1,
+            samples=7,
+            steps=11,
+            memory=13,
+            nn1=17,
+            nn2=19,
+            gamma1=23,
+            gamma2=29,
+            out=31,
         )
         rows, later = 77, 70
         products = [

@@ -6,8 +6,8 @@ use colearn_trainer::model::{
 };
 use tch::{Device, Kind};
 
-/// Number of classes of the labels that measurements are made with; IEMOCAP has as many.
-pub(crate) const CLASSES: i64 = 9;
+/// Number of classes of the labels that measurements are made with. No classification has fewer.
+pub(crate) const CLASSES: i64 = 6;
 
 /// A network to measure, with the batch size of its sweep.
 pub(crate) struct Subject {
@@ -30,10 +30,19 @@ impl Subject {
         kernels: Kernels,
     ) -> Option<Self> {
         match name {
-            "iemocap-bi-eflstm" | "bi-eflstm" => {
-                Some(bi_eflstm((&[300, 80, 310], CLASSES, 30), seeds, options, kernels))
+            "demo" => {
+                let (hidden, layers) = (32, 1);
+                let shape = Shape { dims: &[24, 8, 12], outputs: 6, samples: 32, steps: 8, hidden, layers };
+                Some(bi_eflstm(&shape, seeds, options, kernels))
             }
-            "utd-mhad" => Some(bi_eflstm((&[6, 60], 27, 15), seeds, options, kernels)),
+            "iemocap-bi-eflstm" | "bi-eflstm" => {
+                let shape = Shape { dims: &[300, 80, 310], outputs: 9, samples: 30, ..PAPER };
+                Some(bi_eflstm(&shape, seeds, options, kernels))
+            }
+            "utd-mhad" => {
+                let shape = Shape { dims: &[6, 60], outputs: 27, samples: 15, ..PAPER };
+                Some(bi_eflstm(&shape, seeds, options, kernels))
+            }
             "mosi-mfn" | "mfn" => {
                 let widths = Widths { memory: 128, nn1: 128, nn2: 64, gamma1: 256, gamma2: 64, out: 64 };
                 let modalities = [(300, 128), (5, 32), (20, 32)];
@@ -59,18 +68,27 @@ fn columns(dims: impl IntoIterator<Item = i64>) -> Vec<(i64, i64)> {
     dims.into_iter().scan(0, place).collect()
 }
 
-/// A bi-EFLSTM on modalities of these widths, with this number of outputs and samples, over 30 time steps.
-fn bi_eflstm(
-    (dims, outputs, samples): (&[i64], i64, i64),
-    seeds: &[u64],
-    options: (Kind, Device),
-    kernels: Kernels,
-) -> Subject {
+/// The sizes of a bi-EFLSTM, and of its batches.
+struct Shape<'a> {
+    /// Width of each modality.
+    dims: &'a [i64],
+    outputs: i64,
+    samples: i64,
+    steps: i64,
+    hidden: i64,
+    layers: i64,
+}
+
+/// What the sweeps with the paper's network have in common.
+const PAPER: Shape<'_> = Shape { dims: &[], outputs: 0, samples: 0, steps: 30, hidden: 128, layers: 2 };
+
+fn bi_eflstm(shape: &Shape<'_>, seeds: &[u64], options: (Kind, Device), kernels: Kernels) -> Subject {
+    let Shape { dims, outputs, samples, steps, hidden, layers } = *shape;
     let (features, objective) = (dims.iter().sum(), Objective::CrossEntropy);
-    let shape = BiEflstmShape { features, hidden: 128, layers: 2, outputs, objective };
+    let shape = BiEflstmShape { features, hidden, layers, outputs, objective };
     let model = BiEflstm::new(shape, seeds, &vec![0.5; seeds.len()], options).with_kernels(kernels);
     let columns = columns(dims.iter().copied());
-    Subject { model: Box::new(model), objective, features, columns, samples, steps: 30 }
+    Subject { model: Box::new(model), objective, features, columns, samples, steps }
 }
 
 /// The widths of an MFN's memory, and of the hidden layers of its inner networks.
