@@ -138,7 +138,9 @@ class Comparison:
     def run_ray(self, run: Path) -> dict:
         out = run / "results.json"
         cost = measured([self.python, str(HERE / "sweep_reference.py"), str(self.job), str(out)], run / "log")
-        tasks = json.loads(out.read_text())
+        # In the order of the sweep, as colearn's results are: configurations, then seeds.
+        order = json.loads(self.job.read_text())["tasks"]
+        tasks = sorted(json.loads(out.read_text()), key=lambda task: order.index(task["task"]))
         at = [task["finished_at"] for task in tasks]
         return self.result(cost, min(at), [task["accuracy"] for task in tasks], [task["seconds"] for task in tasks])
 
@@ -168,9 +170,10 @@ def measured(command: list[str], log: Path) -> process_tree.Cost:
 
 
 def agreement(ours: Sequence[float], theirs: Sequence[float]) -> tuple[float, float]:
-    """The difference of the mean accuracies, and its standard error over tasks."""
-    error = sum(statistics.variance(values) / len(values) if len(values) > 1 else 0 for values in (ours, theirs))
-    return statistics.fmean(ours) - statistics.fmean(theirs), error**0.5
+    """The mean difference of the accuracies of the same tasks, and its standard error."""
+    differences = [a - b for a, b in zip(ours, theirs, strict=True)]
+    error = statistics.stdev(differences) / len(differences) ** 0.5 if len(differences) > 1 else 0.0
+    return statistics.fmean(differences), error
 
 
 def summary(name: str, results: dict[str, list[dict]]) -> dict:

@@ -141,7 +141,7 @@ class Arithmetic(unittest.TestCase):
             "demo",
             {
                 sweep.COLEARN: [values, {**values, "tasks_per_hour": 40}],
-                sweep.RAY: [{**values, "memory_mib": 30}, {**values, "processor_s_per_task": 5, "accuracies": []}],
+                sweep.RAY: [{**values, "memory_mib": 30}, {**values, "processor_s_per_task": 5}],
             },
         )
         self.assertEqual(record["tasks_per_hour"]["ratio"], (1, 2.5, 4))
@@ -152,9 +152,11 @@ class Arithmetic(unittest.TestCase):
         record["accuracy"]["difference"] = 0.5
         self.assertIn("do NOT agree", sweep.shown_summary(record))
 
-    def test_the_standard_error_is_that_of_a_difference_of_means(self):
-        difference, error = sweep.agreement([1, 3], [2, 2, 2])
-        self.assertEqual((difference, error), (0, 1))
+    def test_accuracies_are_compared_by_task(self):
+        # The differences are 1, 3, 1, 3.
+        difference, error = sweep.agreement([1, 5, 7, 11], [0, 2, 6, 8])
+        self.assertEqual(difference, 2)
+        self.assertAlmostEqual(error, (4 / 3) ** 0.5 / 2)
 
     def test_the_reference_refuses_what_it_does_not_do(self):
         settings = [{"path": path, "value": value} for path, value in sweep.IMPLEMENTED.items()]
