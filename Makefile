@@ -8,7 +8,7 @@ COLEARN := $(TARGET)/release/colearn
 # The demo uses this folder, even if the shell is set up for a cluster.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo test test-fast chaos chaos-demo lint bench bench-scale bench-step gpu-bundle gpu-check fuzz build libtorch check-tools clean
+.PHONY: help demo pytorch test test-fast chaos chaos-demo lint bench bench-scale bench-step gpu-bundle gpu-check fuzz build libtorch check-tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -59,6 +59,8 @@ bench-scale: build ## measure dispatch, recovery and large sweeps, and show the 
 bench-step: check-tools libtorch .venv-bench/stamp ## compare the time of a training step with PyTorch's (fetches PyTorch once)
 	.venv-bench/bin/python trainer/benches/compare.py --python .venv-bench/bin/python
 
+pytorch: .venv-bench/stamp ## install PyTorch 2.11 for CPUs into .venv-bench, for the test of kept weights and bench-step
+
 gpu-bundle: build .venv/stamp ## put the GPU check into target/gpu-bundle, to copy to a GPU host
 	cargo build --release --locked -p colearn-trainer --example gpu_probe
 	scripts/gpu-bundle.sh $(TARGET) .venv/bin/python
@@ -98,10 +100,13 @@ check-tools:
 	.venv-lint/bin/python -m pip install --quiet --disable-pip-version-check typos==1.52.0
 	@touch $@
 
-# PyTorch for the comparison: several GB, only for `make bench-step`.
+# PyTorch to compare with. Its own index has a build for CPUs alone, of 200 MB; that of PyPI, for where only that is
+# reached, has several GB with CUDA.
+PYTORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 .venv-bench/stamp:
 	python3 -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check torch==2.11.0 numpy
+	install() { .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check numpy safetensors "$$@"; }; \
+	install 'torch==2.11.0+cpu' --extra-index-url $(PYTORCH_INDEX) || install torch==2.11.0
 	@touch $@
 
 clean: ## remove build files (not .libtorch, data or results)
