@@ -209,19 +209,24 @@ fn of_two_coordinators_with_one_location_neither_removes_the_files_of_the_other(
     assert!(succeeds(&lab, &["export", "small", "--state", "two"]).contains("6 files in exports/small"));
 }
 
-/// The Python that has PyTorch: that of `COLEARN_PYTORCH`, or of `make pytorch`.
+/// A Python that has PyTorch: that of `COLEARN_PYTORCH`, of `make pytorch`, or of the benchmarks.
 fn pytorch() -> Option<PathBuf> {
-    let own = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../.venv-bench/bin/python");
-    let python = std::env::var_os("COLEARN_PYTORCH").map_or_else(own, PathBuf::from);
     let needed = "import numpy, safetensors, torch; assert torch.__version__.startswith('2.11.')";
-    let probe = Command::new(&python).args(["-c", needed]).output();
-    if probe.is_ok_and(|output| output.status.success()) {
+    let has_it = |python: &PathBuf| {
+        let probe = Command::new(python).args(["-c", needed]).output();
+        probe.is_ok_and(|output| output.status.success())
+    };
+    if let Some(python) = std::env::var_os("COLEARN_PYTORCH").map(PathBuf::from) {
+        assert!(has_it(&python), "COLEARN_PYTORCH is {}, which has no PyTorch 2.11", python.display());
         return Some(python);
     }
-    let message = format!("{} has no PyTorch 2.11; `make pytorch` installs it", python.display());
-    assert!(std::env::var_os("COLEARN_PYTORCH").is_none(), "{message}");
-    eprintln!("skipped: {message}");
-    None
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let own = [".venv-pytorch", ".venv-bench"].map(|folder| checkout.join(folder).join("bin/python"));
+    let found = own.into_iter().find(has_it);
+    if found.is_none() {
+        eprintln!("skipped: there is no PyTorch 2.11; `make pytorch` installs it");
+    }
+    found
 }
 
 /// The outputs of PyTorch's networks with these weights are those in the tables of predictions.
