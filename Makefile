@@ -117,13 +117,12 @@ check-tools:
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r trainer/benches/requirements.txt
 	@touch $@
 
-# PyTorch for the test of kept weights. Its own index has a build for CPUs alone, of 200 MB; that of PyPI, for where only
-# that is reached, has several GB with CUDA.
-PYTORCH_INDEX ?= https://download.pytorch.org/whl/cpu
+# PyTorch for the test of kept weights, from its own index, which has a build for CPUs alone (200 MB; PyPI's has CUDA).
+# The test also takes the PyTorch of `.venv-bench`, or that of the Python in COLEARN_PYTORCH.
 .venv-pytorch/stamp:
 	python3 -m venv .venv-pytorch
-	install() { .venv-pytorch/bin/python -m pip install --quiet --disable-pip-version-check numpy safetensors "$$@"; }; \
-	install 'torch==2.11.0+cpu' --extra-index-url $(PYTORCH_INDEX) || install torch==2.11.0
+	.venv-pytorch/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 numpy safetensors \
+	  'torch==2.11.0+cpu' --extra-index-url https://download.pytorch.org/whl/cpu
 	@touch $@
 
 clean: ## remove build files (not .libtorch, data or results)
