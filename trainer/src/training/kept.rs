@@ -94,6 +94,7 @@ impl<'a> KeptFiles<'a> {
                     // The path may be too long for a result, and the cause matters more.
                     let cause = match error {
                         StoreError::Kept { cause, .. } => cause.to_string(),
+                        StoreError::Open { why, .. } => why,
                         error => error.to_string(),
                     };
                     missing.push(format!("{name}: {}", shortened(&cause, LONGEST_CAUSE)));
