@@ -235,7 +235,7 @@ mod tests {
             table(&workers, 4000, 160),
             "\
 worker    slot  host   state      last seen  device  offers                                         trains
-────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
 gpu01-ab     0  gpu01  connected    3 s ago  cpu x1  networks+programs, 1 thread, 4.0 GB, GPU, big  small/audio=0.8,video=0.8/0, attempt 1, epoch 3/40
                                                                                                     small/audio=0.8,video=0.8/1, attempt 1, epoch 3/40
                                                                                                     small/audio=0.8,video=0.8/2, attempt 1, epoch 3/40
