@@ -8,7 +8,7 @@ COLEARN := $(TARGET)/release/colearn
 # The demo uses this folder, even if the shell is set up for a cluster.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build libtorch check-tools clean
+.PHONY: help demo pytorch test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build libtorch check-tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -70,6 +70,8 @@ bench-sweep: build .venv-bench/stamp ## compare whole sweeps with PyTorch's unde
 	.venv-bench/bin/python trainer/benches/sweep.py --python .venv-bench/bin/python --programs $(TARGET)/release \
 	  --turns $(TURNS) $(if $(UTD_MHAD),--utd-mhad '$(UTD_MHAD)') --json $(TARGET)/bench-sweep.jsonl
 
+pytorch: .venv-pytorch/stamp ## install PyTorch 2.11 for CPUs, with which `make test` also compares kept weights
+
 gpu-bundle: build .venv/stamp ## put the GPU check into target/gpu-bundle, to copy to a GPU host
 	cargo build --release --locked -p colearn-trainer --example gpu_probe
 	scripts/gpu-bundle.sh $(TARGET) .venv/bin/python
@@ -115,6 +117,14 @@ check-tools:
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r trainer/benches/requirements.txt
 	@touch $@
 
+# PyTorch for the test of kept weights, from its own index, which has a build for CPUs alone (200 MB; PyPI's has CUDA).
+# The test also takes the PyTorch of `.venv-bench`, or that of the Python in COLEARN_PYTORCH.
+.venv-pytorch/stamp:
+	python3 -m venv .venv-pytorch
+	.venv-pytorch/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 numpy safetensors \
+	  'torch==2.11.0+cpu' --extra-index-url https://download.pytorch.org/whl/cpu
+	@touch $@
+
 clean: ## remove build files (not .libtorch, data or results)
 	cargo clean
-	rm -rf .venv .venv-bench .venv-lint
+	rm -rf .venv .venv-bench .venv-lint .venv-pytorch

@@ -6,6 +6,7 @@ MMSA's, the text of a padded step is not zero: there the attention mask says whi
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,8 @@ class Part(NamedTuple):
     # [clips, steps]: the steps that are no padding. In a part that was read, only if the file says so.
     mask: np.ndarray | None = None
     lengths: np.ndarray | None = None  # [clips]: the words of a clip, where some were cut off already
+    ids: np.ndarray | None = None  # [clips]: their names, where the file has any
+    groups: np.ndarray | None = None  # [clips]: the videos that they are from
 
 
 def part(features: dict[str, np.ndarray], labels: np.ndarray, where: str, text_bert: object = None) -> Part:
@@ -45,6 +48,41 @@ def part(features: dict[str, np.ndarray], labels: np.ndarray, where: str, text_b
         raise PrepareError(f"{where}: numbers of steps differ ({steps}); use the file with aligned features")
     mask = None if text_bert is None else token_mask(text_bert, len(labels), next(iter(steps.values())), where)
     return Part(features, labels.reshape(len(labels)), mask)
+
+
+def named(found: Part, given: object) -> Part:
+    """The part with the ids of a file, and the videos in them: MMSA writes `video$_$clip`, others `video[clip]`, and
+    MulT and MultiBench (video, start, end). Ids of another form name the clips without groups; a list that does not
+    name each clip once is no list of ids.
+    """
+    try:
+        rows = [words(row) for row in given]  # type: ignore[attr-defined]
+    except TypeError:
+        return found
+    ids = ["-".join(row) for row in rows]
+    if len(ids) != len(found.labels) or "" in ids or len(set(ids)) != len(ids):
+        return found
+    videos = [row[0] if len(row) > 1 else video_of(row[0]) for row in rows]
+    groups = None if None in videos else np.array(videos)
+    return found._replace(ids=np.array(ids), groups=groups)
+
+
+def words(given: object) -> list[str]:
+    """The texts in an id, which is a text, a number, or a list of these."""
+    if isinstance(given, bytes):
+        return [given.decode("utf-8", "replace")]
+    if isinstance(given, list | tuple | np.ndarray) and np.ndim(given):
+        return [word for part in given for word in words(part)]
+    return [str(given)]
+
+
+def video_of(name: str) -> str | None:
+    """The video in the id of a clip; None if it has another form."""
+    video, separator, _ = name.partition("$_$")
+    if separator:
+        return video
+    match = re.fullmatch(r"(.+)\[\d+\]", name)
+    return match[1] if match else None
 
 
 def token_mask(text_bert: object, clips: int, steps: int, where: str) -> np.ndarray:
@@ -171,7 +209,7 @@ def last_steps(found: Part, steps: int, decided: str, report: Report) -> tuple[P
         mask = np.arange(steps) >= steps - kept[:, None]
     else:
         mask = np.any([np.any(array != 0, axis=2) for array in made.values()], axis=0)
-    return Part(made, found.labels, mask), lengths
+    return Part(made, found.labels, mask, ids=found.ids, groups=found.groups), lengths
 
 
 def check_modalities(found: Part, fitted: Part, where: str, strict: bool, report: Report) -> None:
@@ -214,7 +252,19 @@ def divide_anew(parts: dict[str, Part], seed: int) -> dict[str, Part]:
     mask = np.concatenate([part.mask for part in present])
     split = colearn_data.seeded_split((f"{index:08d}" for index in range(len(labels))), seed)
     places = {name: np.array([int(index) for index in members], dtype=np.int64) for name, members in split.items()}
+
+    def names(field: str) -> np.ndarray | None:
+        own = [getattr(part, field) for part in present]
+        return None if any(names is None for names in own) else np.concatenate(own)
+
+    ids, groups = names("ids"), names("groups")
     return {
-        name: Part({modality: array[at] for modality, array in features.items()}, labels[at], mask[at])
+        name: Part(
+            {modality: array[at] for modality, array in features.items()},
+            labels[at],
+            mask[at],
+            ids=None if ids is None else ids[at],
+            groups=None if groups is None else groups[at],
+        )
         for name, at in places.items()
     }

@@ -22,7 +22,7 @@ from colearn import DatasetError as PrepareError  # noqa: E402
 __all__ = [
     "PROPORTIONS", "SPLITS", "PrepareError", "Progress", "Report", "add_out", "at_least", "check", "finish",
     "finite_mean", "fit_steps", "fold_paths", "make_finite", "metadata", "pad_front", "parser", "published_split",
-    "seeded_split", "shapes", "standardise", "write",
+    "sample_names", "seeded_split", "shapes", "standardise", "write",
 ]  # fmt: skip
 
 # The proportions of the paper's authors for IEMOCAP: a quarter is held out, half of it for validation and half for
@@ -107,6 +107,15 @@ def seeded_split(names: Iterable[str], seed: int, proportions: Sequence[int] = P
     names = sorted(names)
     splits = divide(names, [proportion / sum(proportions) for proportion in proportions], seed)
     return {split: [name for name, of in zip(names, splits, strict=True) if of == split] for split in SPLITS}
+
+
+def sample_names(
+    ids: Mapping[str, Sequence[object]], groups: Mapping[str, Sequence[object]] | None = None
+) -> dict[str, str]:
+    """The header entries `ids` and, if samples have any, `groups`: by split, in the order of its samples."""
+    entries = {"ids": ids} if groups is None else {"ids": ids, "groups": groups}
+    texts = {key: {split: [str(name) for name in names[split]] for split in SPLITS} for key, names in entries.items()}
+    return {key: json.dumps(value, separators=(",", ":"), ensure_ascii=False) for key, value in texts.items()}
 
 
 def published_split(path: Path) -> dict[str, list[str]]:

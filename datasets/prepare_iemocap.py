@@ -355,6 +355,7 @@ def prepare(options, outs: list[Path]) -> list[str]:
     found, notes = features(options.release, utterances, aligned, options.glove, options.visual, report)
     utterances = [utterance for utterance in utterances if utterance.name in found["language"]]
     label = {utterance.name: CLASSES.index(utterance.label) for utterance in utterances}
+    speaker = {utterance.name: f"Ses0{utterance.speaker}" for utterance in utterances}
     if options.folds is None:
         divisions = [divide(utterances, options.split, options.seed)]
     else:
@@ -381,6 +382,8 @@ def prepare(options, outs: list[Path]) -> list[str]:
             licence="under a licence from USC, for research; not to be passed on",
             preparation=preparation,
         )
+        groups = {split: [speaker[name] for name in names] for split, names in division.members.items()}
+        entries |= colearn_data.sample_names(division.members, groups)
         colearn_data.write(out, tensors, entries)
         before = "" if options.folds is None else f"fold {fold}, "
         lines += [f"{before}{split}: {colearn_data.shapes(tensors, list(found), split)}" for split in SPLITS]

@@ -137,7 +137,8 @@ def read_pickle(options: argparse.Namespace) -> dict[str, Part]:
             )
         if options.padding not in ("auto", "mask"):
             text_bert = None
-        parts[split] = clips.part(features, labels, f"{options.file} ({split})", text_bert)
+        found = clips.part(features, labels, f"{options.file} ({split})", text_bert)
+        parts[split] = clips.named(found, arrays.get("id"))
     return parts
 
 
@@ -173,7 +174,8 @@ def read_csd(options: argparse.Namespace, report: Report, notes: list[str]) -> d
         words = np.array([len(segment.texts) for segment in chosen])
         mask = np.arange(options.steps) >= options.steps - words[:, None]
         found = clips.part(features, np.array([segment.label for segment in chosen]), split)
-        parts[split] = found._replace(mask=mask, lengths=words)
+        ids, videos = ([getattr(segment, field) for segment in chosen] for field in ("name", "video"))
+        parts[split] = found._replace(mask=mask, lengths=words, ids=np.array(ids), groups=np.array(videos))
     notes.extend(vectors.lines() if vectors else [])
     return parts
 
@@ -257,6 +259,10 @@ def prepare(options: argparse.Namespace) -> list[str]:
         f"datasets/prepare_mosi.py {options.form}: the last {options.steps} words, zeros in front{padded}; NaN and "
         f"infinite {invalid}{scaled}; {divided}",
     )  # fmt: skip
+    if all(parts[split].ids is not None for split in SPLITS):
+        groups = {split: parts[split].groups for split in SPLITS}
+        grouped = all(names is not None for names in groups.values())
+        entries |= colearn_data.sample_names({split: parts[split].ids for split in SPLITS}, groups if grouped else None)
     colearn_data.write(options.out, tensors, entries)
     splits = [f"{split}: {colearn_data.shapes(tensors, modalities, split)}" for split in SPLITS]
     recorded = [f"recorded as {source}; if it is another set, say which with --source and --licence"]

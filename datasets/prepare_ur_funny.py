@@ -137,8 +137,10 @@ def prepare(options: argparse.Namespace) -> list[str]:
 
     tensors: dict[str, np.ndarray] = {}
     real: dict[str, np.ndarray] = {}
+    used: dict[str, list[object]] = {}
     for split, names in folds.items():
         members = [name for name in names if usable(name, found, labels, report)]
+        used[split] = members
         if not members:
             raise PrepareError(f"no usable clip for the {split} split; are the files complete?")
         for modality, rows in found.items():
@@ -160,6 +162,8 @@ def prepare(options: argparse.Namespace) -> list[str]:
         f"datasets/prepare_ur_funny.py: the first {options.steps} words of the punchline, zeros in front, without its "
         f"context; NaN and infinite values 0{scaled}; the published folds, dev as valid",
     )  # fmt: skip
+    # The release does not say whose clip it is, so that there are no groups.
+    entries |= colearn_data.sample_names(used)
     colearn_data.write(options.out, tensors, entries)
     splits = [f"{split}: {colearn_data.shapes(tensors, list(found), split)}" for split in SPLITS]
     return [*splits, *report.lines()]

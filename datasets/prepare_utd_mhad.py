@@ -188,13 +188,27 @@ def divisions(folds: int | None) -> list[dict[str, tuple[int, ...]]]:
     return made
 
 
+def clips_of(clips: dict[str, dict[Clip, np.ndarray]], subjects: Iterable[int]) -> list[Clip]:
+    """The clips of some subjects, in the order of their samples."""
+    return [clip for clip in clips["inertial"] if clip.subject in subjects]
+
+
+def sample_names(
+    clips: dict[str, dict[Clip, np.ndarray]], division: dict[str, tuple[int, ...]]
+) -> dict[str, str]:
+    """The header entries that name the samples by clip, and group them by subject."""
+    members = {split: clips_of(clips, subjects) for split, subjects in division.items()}
+    groups = {split: [f"s{clip.subject}" for clip in of_split] for split, of_split in members.items()}
+    return colearn_data.sample_names(members, groups)
+
+
 def prepare(
     layout: str, clips: dict[str, dict[Clip, np.ndarray]], division: dict[str, tuple[int, ...]]
 ) -> dict[str, np.ndarray]:
     """The tensors of a data set by name; `layout` is one of LAYOUTS."""
     tensors: dict[str, np.ndarray] = {}
     for split, subjects in division.items():
-        members = [clip for clip in clips["inertial"] if clip.subject in subjects]
+        members = clips_of(clips, subjects)
         missing = sorted(set(subjects) - {clip.subject for clip in members})
         if missing:
             raise PrepareError(
@@ -296,7 +310,8 @@ def main(arguments: list[str] | None = None) -> int:
         made = [(prepare(layout, clips, division), division) for division in divisions(options.folds)]
         lines = []
         for fold, (path, (tensors, division)) in enumerate(zip(outs, made, strict=True)):
-            colearn_data.write(path, tensors, metadata(layout, options.steps, division))
+            entries = metadata(layout, options.steps, division) | sample_names(clips, division)
+            colearn_data.write(path, tensors, entries)
             before = "" if options.folds is None else f"fold {fold}, "
             lines += [before + line for line in summary(layout, tensors, division)]
         return lines + report.lines()

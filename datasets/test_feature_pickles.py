@@ -1,5 +1,6 @@
 """Tests of prepare_mosi.py pickle and clips.py: pickles in the forms of MulT, MMSA and MultiBench, made here."""
 
+import json
 import os
 import pickle
 import sys
@@ -32,7 +33,7 @@ class PickleTest(MosiTest):
             made[split] = {
                 "text": features[0].astype(np.float32), "audio": features[1], "vision": features[2],
                 labels: values[:, None, None] if labels == "labels" else values,
-                "id": np.array([["video", "0"]] * len(values), dtype=object),
+                "id": np.array([[f"video{split}", clip, clip + 1.5] for clip in range(len(values))], dtype=object),
             }  # fmt: skip
         return made
 
@@ -57,6 +58,41 @@ class PickleTest(MosiTest):
         tensors, _ = self.prepared("pickle", self.write(mmsa))
         for name, tensor in mult.items():
             np.testing.assert_array_equal(tensors[name], tensor)
+
+    def names(self) -> tuple[dict | None, dict | None]:
+        """The ids and groups in the file."""
+        with safe_open(self.out, "numpy") as file:
+            entries = file.metadata()
+        return tuple(json.loads(entries.get(key, "null")) for key in ("ids", "groups"))
+
+    def test_the_names_of_clips_and_videos(self) -> None:
+        content = self.content()
+        self.prepared("pickle", self.write(content))
+        ids, groups = self.names()
+        self.assertEqual(ids["valid"][:2], ["videovalid-0-1.5", "videovalid-1-2.5"])
+        self.assertEqual(set(groups["test"]), {"videotest"})
+        for form, video in ((b"a_b[{}]", "a_b"), ("a_b$_${}", "a_b"), ("a_b_{}", None)):
+            for arrays in content.values():
+                texts = [str(form, "ascii").format(clip).encode() if isinstance(form, bytes) else form.format(clip)
+                         for clip in range(len(arrays["vision"]))]  # fmt: skip
+                arrays["id"] = np.array(texts)
+            self.prepared("pickle", self.write(content))
+            ids, groups = self.names()
+            self.assertEqual(ids["train"][1], (form if isinstance(form, str) else form.decode()).format(1))
+            self.assertEqual(groups and set(groups["train"]), video and {video})
+        # After another division the names are still those of the clips.
+        for split, arrays in content.items():
+            arrays["id"] = [f"{split}[{round(1000 * label + 5000)}]" for label in arrays["labels"].ravel()]
+        tensors, _ = self.prepared("pickle", self.write(content), "--resplit")
+        ids, groups = self.names()
+        for split in SIZES:
+            for name, group, label in zip(ids[split], groups[split], tensors[f"{split}/labels"], strict=True):
+                self.assertEqual(name, f"{group}[{round(1000 * label + 5000)}]")
+        # What does not name each clip once is no list of names.
+        for wrong in (lambda count: ["same"] * count, lambda count: [str(at) for at in range(count + 1)], lambda _: 7):
+            content["valid"]["id"] = wrong(len(content["valid"]["vision"]))
+            self.prepared("pickle", self.write(content))
+            self.assertEqual(self.names(), (None, None))
 
     def test_padding_at_the_end_is_moved_to_the_front(self) -> None:
         expected, _ = self.prepared("pickle", self.write(self.content()))

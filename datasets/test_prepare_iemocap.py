@@ -129,6 +129,12 @@ class IemocapTest(unittest.TestCase):
             self.assertEqual(tensors[f"{split}/audio"].shape, (4 * len(sessions), 30, 80))
             expected = [LABELS.index(label) for name, label in self.labels.items() if int(name[4]) in sessions]
             self.assertEqual(tensors[f"{split}/labels"].tolist(), expected)
+            names = [name for name in self.labels if int(name[4]) in sessions]
+            with safe_open(self.out, "numpy") as file:
+                ids, groups = (json.loads(file.metadata()[key])[split] for key in ("ids", "groups"))
+            self.assertEqual(ids, names)
+            # The speaker is one of the two of the session.
+            self.assertEqual(groups, [name[:5] + name.split("_")[2][0] for name in names])
         with safe_open(self.out, "numpy") as file:
             entries = file.metadata()
         self.assertEqual(json.loads(entries["modalities"]), ["language", "audio"])

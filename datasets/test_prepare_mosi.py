@@ -266,7 +266,12 @@ class CsdTest(MosiTest):
         # Of 4 videos: the word at 3 s and the four words of the second segment.
         self.assertIn("noted 20: words without video, which are zeros there", out)
         with safe_open(self.out, "numpy") as file:
-            self.assertIn("folds.json", file.metadata()["preparation"])
+            entries = file.metadata()
+        self.assertIn("folds.json", entries["preparation"])
+        ids, groups = json.loads(entries["ids"]), json.loads(entries["groups"])
+        self.assertEqual(ids["test"], ["d[0]", "d[1]"])
+        self.assertEqual(groups["train"], ["vid-a", "vid-a", "vid_b", "vid_b"])
+        self.assertEqual([name[:-3] for name in ids["train"]], groups["train"])
 
     def test_chosen_columns_and_no_video(self) -> None:
         tensors, _ = self.prepared(*self.arguments("--audio-columns", "2,0", kinds=("audio",)))

@@ -107,6 +107,9 @@ class UrFunnyTest(unittest.TestCase):
             entries = file.metadata()
         self.assertEqual(json.loads(entries["classes"]), ["serious", "humorous"])
         self.assertIn("without its context", entries["preparation"])
+        ids = {split: [str(name) for name in FOLDS[key]] for split, key in prepare.FOLDS.items()}
+        self.assertEqual(json.loads(entries["ids"]), ids)
+        self.assertNotIn("groups", entries)
 
     def test_standardised_over_words_alone(self) -> None:
         tensors, _ = self.prepared()

@@ -119,6 +119,11 @@ class PrepareTest(unittest.TestCase):
         self.assertEqual(entries["task"], "classification")
         classes = json.loads(entries["classes"])
         self.assertEqual((len(classes), len(set(classes)), classes[0], classes[26]), (27, 27, "swipe left", "squat"))
+        ids, groups = json.loads(entries["ids"]), json.loads(entries["groups"])
+        self.assertEqual(ids["train"][:4], ["a1_s1_t1", "a1_s3_t1", "a1_s5_t1", "a2_s1_t1"])
+        self.assertEqual(groups["train"][:4], ["s1", "s3", "s5", "s1"])
+        self.assertEqual(set(groups["valid"]), {"s7"})
+        self.assertEqual(len(set(ids["test"])), 4 * 27)
 
     def test_training_subjects_are_standardised_and_others_by_their_measure(self) -> None:
         self.write_zips()
@@ -358,6 +363,13 @@ class PrepareTest(unittest.TestCase):
             self.assertEqual(prepare.main([str(REAL), "--out", str(self.out)]), 0)
         tensors = load_file(self.out)
         self.assertEqual([len(tensors[f"{split}/labels"]) for split in ("train", "valid", "test")], [323, 108, 430])
+        with safe_open(self.out, "numpy") as file:
+            ids, groups = (json.loads(file.metadata()[key]) for key in ("ids", "groups"))
+        for split, subjects in (("train", "135"), ("valid", "7"), ("test", "2468")):
+            self.assertEqual(set(groups[split]), {f"s{subject}" for subject in subjects})
+            for name, group, label in zip(ids[split], groups[split], tensors[f"{split}/labels"], strict=True):
+                action, subject, _ = name.split("_")
+                self.assertEqual((action, subject), (f"a{label + 1}", group))
         self.assertIn("dropped 1: not a clip of this modality by its name: Skeleton_joint_order.txt", out.getvalue())
         for tensor in tensors.values():
             self.assertTrue(np.isfinite(tensor).all())

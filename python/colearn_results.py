@@ -33,7 +33,7 @@ def as_json(items: Sequence[Any]) -> str:
 
 # An apostrophe keeps a spreadsheet from evaluating a text.
 _APOSTROPHE = re.compile(r"^'(?=\s*[=+@＝＋－＠-])")
-_FIXED = ("id", "baseline", "n", "expected", "state", "warning")
+_FIXED = ("id", "name", "baseline", "n", "expected", "state", "warning")
 # The numbers of a metric: the suffix of the column, and the key in JSON.
 _NUMBERS = {"mean": "mean", "std": "std", "ci_low": "ci_low", "ci_high": "ci_high"}
 _COMPARED = {
@@ -92,6 +92,8 @@ def results_rows(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
     rows = []
     for given in configurations:
         row = {"id": given["id"]}
+        if "name" in given:
+            row["name"] = given["name"]
         for name in settings:
             value = given["values"].get(name)
             taken = name in _FIXED or any(name.startswith(f"{metric}_") for metric in metrics)
@@ -221,6 +223,9 @@ def _csv_rows(text: str, path: str | os.PathLike[str]) -> list[dict[str, Any]]:
         row = {_APOSTROPHE.sub("", name): _value(cell) for name, cell in given.items() if name != "warning"}
         # An id may consist of digits only, but it is text.
         row["id"] = given["id"]
+        # Files of earlier versions have no names of configurations; a program's parameter may be called so.
+        if reader.fieldnames[1] == "name":
+            row["name"] = _APOSTROPHE.sub("", given["name"])
         if given.get("warning"):
             warnings.warn(f"{given['id']}: {given['warning']}", stacklevel=3)
         rows.append(row)

@@ -65,6 +65,16 @@ class ResultsTest(FolderTest):
         self.assertEqual((from_json[0]["n"], from_json[0]["accuracy_mean"]), (2, 0.75))
         self.assertEqual((from_json[1]["unimodal"], from_json[1]["accuracy_verdict"]), (True, None))
 
+    def test_names_of_configurations_are_texts(self) -> None:
+        document = json.loads(json.dumps(self.DOCUMENT))
+        for row, name in zip(document["configurations"], ("1", "=x"), strict=True):
+            row["name"] = name
+        from_json = colearn_results.results_rows(self.write(json.dumps(document)))
+        lines = self.CSV.splitlines()
+        named = [line.replace(",", f",{name},", 1) for line, name in zip(lines, ("name", "1", "'=x"), strict=True)]
+        self.assertEqual(from_json, colearn_results.results_rows(self.write("\n".join(named) + "\n")))
+        self.assertEqual([row["name"] for row in from_json], ["1", "=x"])
+
     def test_the_columns_are_those_that_colearn_prints(self) -> None:
         source = (HERE.parent / "report" / "src" / "text" / "csv.rs").read_text()
         printed = re.findall(r'\("(\w+)", \|row', source)
@@ -105,7 +115,7 @@ class ResultsTest(FolderTest):
 
     def test_columns_are_named_as_in_rust(self) -> None:
         source = (HERE.parent / "report" / "src" / "cells.rs").read_text()
-        fixed = json.loads(source.split("FIXED_COLUMNS: [&str; 6] = ")[1].split(";")[0])
+        fixed = json.loads(source.split("FIXED_COLUMNS: [&str; 7] = ")[1].split(";")[0])
         self.assertEqual(tuple(fixed), colearn_results._FIXED)
 
     def test_warnings_are_passed_on(self) -> None:

@@ -105,7 +105,7 @@ pub(crate) enum Command {
     /// Seeds and items are resampled independently of each other (a crossed bootstrap); items of one group, such as a
     /// speaker, are resampled together. docs/files.md explains it.
     Bootstrap(BootstrapArgs),
-    /// List the tasks of a sweep: state, worker and reason of failure.
+    /// List the tasks of a sweep: state, worker and reason of failure. The files that tasks keep: `colearn export --list`.
     #[command(after_help = listing::TASKS_JSON)]
     Tasks(TasksArgs),
     /// List the workers and what they train.

@@ -45,7 +45,7 @@ pub(crate) fn write(
         Format::Table => {
             let (heading, rows) = long.for_people()?;
             let words = ["name", "metric", "split", "modalities", "status", "reason", "curve"];
-            let text = fitted(&records(&heading, &rows, &words), &[], usize::MAX);
+            let text = fitted(&records(&heading, &rows, &words), &[], width());
             writeln!(into, "sweep {}\n{text}", table.sweep)?;
             if hidden > 0 { writeln!(into, "{}", not_shown(hidden)) } else { Ok(()) }
         }
@@ -110,7 +110,8 @@ fn averages(table: &ResultsTable) -> Vec<Column> {
     let metrics = settings.len() + 1..settings.len() + 1 + table.metrics.len();
     let column = |(index, name): (usize, &String)| {
         let role = match index {
-            _ if index <= settings.len() => Role::Key,
+            _ if index < settings.len() => Role::Key,
+            _ if index == settings.len() => Role::Repeated,
             // The verdict is about the first metric.
             _ if index == metrics.start => Role::First,
             _ if metrics.contains(&index) => Role::Moves,
@@ -134,13 +135,13 @@ fn averages(table: &ResultsTable) -> Vec<Column> {
     heading.iter().enumerate().map(column).collect()
 }
 
-/// The columns of records. Those with these headings hold words, the others numbers.
+/// The columns of records, the first of which is the name. Those with these headings hold words, the others numbers.
 fn records(heading: &[String], rows: &[Vec<String>], words: &[&str]) -> Vec<Column> {
     let column = |(index, name): (usize, &String)| Column {
         heading: name.clone(),
         cells: rows.iter().map(|row| row.get(index).cloned().unwrap_or_default()).collect(),
         words: words.contains(&name.as_str()),
-        role: Role::Key,
+        role: if index == 0 { Role::Key } else { Role::First },
     };
     heading.iter().enumerate().map(column).collect()
 }
@@ -232,6 +233,42 @@ mod tests {
         let text = for_people(&table, 0, 80);
         assert!(widest(&lines(&text)) <= 80, "{text}");
         assert!(text.contains("audio=0.95 video=0.95  ") && !text.contains("a long value"), "{text}");
+    }
+
+    #[test]
+    fn long_names_stand_above_their_rows_and_every_block_has_the_number_of_seeds() {
+        let mut table = table(DEMO, &[(2, 3)]);
+        for row in &mut table.configurations {
+            row.values.insert("training.note".to_owned(), "a long value of this setting".into());
+            row.name += &format!(" note={}", "a long value of this setting ".repeat(4));
+        }
+        table.metrics.extend(["f_score@language+audio".to_owned(), "loss@language+audio+video".to_owned()]);
+        let text = for_people(&table, 0, 80);
+        assert!(widest(&lines(&text)) <= 80, "{text}");
+        let rules = lines(&text).iter().filter(|line| line.starts_with('─')).count();
+        assert!(rules > 1, "{text}");
+        let headings =
+            lines(&text).iter().filter(|line| line.split_whitespace().any(|word| word == "n")).count();
+        assert_eq!(headings, rules, "each block has the column n: {text}");
+        assert_eq!(text.matches("4 of 5").count(), rules, "{text}");
+        assert_eq!(text.matches("audio=0.95 video=0.95 note=").count(), rules, "{text}");
+    }
+
+    #[test]
+    fn records_fit_eighty_columns() {
+        let heading = ["name", "seed", "metric", "split", "modalities", "value", "status", "reason"];
+        let name = format!("audio=0.8 video=0.8 note={}", "x".repeat(100));
+        let row = |seed: u64| {
+            let measured = ["balanced_accuracy", "valid", "language+audio+video", "0.512"];
+            let cells = measured.into_iter().chain(["failed", "out_of_memory"]).map(str::to_owned);
+            [name.clone(), seed.to_string()].into_iter().chain(cells).collect()
+        };
+        let rows: Vec<Vec<String>> = (0..2).map(row).collect();
+        let heading = heading.map(str::to_owned);
+        let text = fitted(&records(&heading, &rows, &["name", "metric", "modalities", "reason"]), &[], 80);
+        assert!(widest(&text.lines().collect::<Vec<_>>()) <= 80, "{text}");
+        assert_eq!(text.matches("audio=0.8 video=0.8").count(), 1, "once for both seeds: {text}");
+        assert_eq!(text.matches(" 0.512").count(), 2, "{text}");
     }
 
     #[test]

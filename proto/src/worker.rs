@@ -198,6 +198,8 @@ pub struct Assignment {
     pub name: String,
     /// The files to keep.
     pub keep: BTreeSet<Kept>,
+    /// The folder for these files, within the location of checkpoints; empty for the location itself.
+    pub kept_in: String,
 }
 
 /// Settings that this version cannot read.
@@ -406,6 +408,7 @@ impl From<Assignment> for v1::Assignment {
             data_digest: assignment.data_digest,
             name: assignment.name,
             keep: assignment.keep.iter().map(|kept| kept.as_str().to_owned()).collect(),
+            kept_in: assignment.kept_in,
         }
     }
 }
@@ -424,6 +427,7 @@ impl TryFrom<v1::Assignment> for Assignment {
             data_digest: assignment.data_digest,
             name: assignment.name,
             keep: Kept::ALL.into_iter().filter(|kept| words.iter().any(|it| it == kept.as_str())).collect(),
+            kept_in: assignment.kept_in,
         })
     }
 }

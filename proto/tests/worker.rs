@@ -140,6 +140,7 @@ fn what_a_coordinator_says_survives_the_wire() {
         data_digest: "0f".repeat(32),
         name: "demo/audio=0.8/1".to_owned(),
         keep: Kept::ALL.into(),
+        kept_in: "kept-18c".to_owned(),
     };
     let (json, why) = ("{\"dataset\": 3}".to_owned(), String::new());
     let unreadable =

@@ -27,7 +27,7 @@ pub fn setting_columns(table: &ResultsTable) -> Vec<String> {
 }
 
 /// The columns of files that are no settings and no metrics.
-pub(crate) const FIXED_COLUMNS: [&str; 6] = ["id", "baseline", "n", "expected", "state", "warning"];
+pub(crate) const FIXED_COLUMNS: [&str; 7] = ["id", "name", "baseline", "n", "expected", "state", "warning"];
 
 /// The name of a setting's column in a file. A parameter of a program may have the name of another column, such as `n`
 /// or `loss_mean`; then `parameter.` precedes it.

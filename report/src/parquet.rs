@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use colearn_core::table::{ConfigurationRow, ResultsTable};
+use colearn_core::{
+    table::{ConfigurationRow, ResultsTable},
+    text::one_line,
+};
 use parquet::{
     basic::{LogicalType, Repetition, Type as Physical},
     data_type::{BoolType, ByteArray, ByteArrayType, DoubleType, Int64Type},
@@ -126,7 +129,10 @@ fn columns(table: &ResultsTable) -> Vec<(String, Column)> {
     let rows = &table.configurations;
     let metrics = all_metrics(table);
     let text = |of: &dyn Fn(&ConfigurationRow) -> Option<String>| Column::Text(rows.iter().map(of).collect());
-    let mut columns = vec![("id".to_owned(), text(&|row| Some(row.id.to_string())))];
+    let mut columns = vec![
+        ("id".to_owned(), text(&|row| Some(row.id.to_string()))),
+        ("name".to_owned(), text(&|row| Some(one_line(&row.name)))),
+    ];
     for path in setting_columns(table) {
         let numeric = rows.iter().filter_map(|row| row.values.get(&path)).all(serde_json::Value::is_number);
         let column = if numeric {

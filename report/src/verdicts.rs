@@ -24,17 +24,30 @@ pub(crate) fn is_negligible(comparison: &Comparison) -> bool {
     found && comparison.within_margin == Some(true)
 }
 
+/// What a reader of a verdict has to know: that the difference does not matter, or that Holm's test finds it although
+/// the interval beside it, which is Bonferroni's, reaches zero.
+pub(crate) fn remark(table: &ResultsTable, comparison: &Comparison) -> &'static str {
+    if is_negligible(comparison) {
+        return " within margin";
+    }
+    let found = matches!(comparison.verdict, Some(Verdict::Positive | Verdict::Negative));
+    let reaches_zero = |(low, high): (f64, f64)| low <= 0.0 && high >= 0.0;
+    let reaches = comparison.interval(table.is_simultaneous()).is_some_and(reaches_zero);
+    let by_holm = table.is_simultaneous() && comparison.method == Some(Method::Holm);
+    if found && by_holm && reaches { " by Holm's test" } else { "" }
+}
+
 /// A verdict, such as `PCL +0.031 [0.010, 0.052]`, with the number of pairs if a seed is missing. Without a verdict it
 /// is the difference alone.
 pub(crate) fn cell(table: &ResultsTable, row: &ConfigurationRow, name: &str) -> String {
-    let Some(comparison) = row.comparisons.get(name) else { return "-".to_owned() };
+    let Some(comparison) = row.comparisons.get(name) else {
+        return if row.n == 0 { "no result" } else { "-" }.to_owned();
+    };
     let mut text = Numbers::of(table).difference(comparison, table.is_simultaneous());
     if let Some(word) = word(comparison) {
         text = format!("{word} {text}");
     }
-    if is_negligible(comparison) {
-        text.push_str(" within margin");
-    }
+    text.push_str(remark(table, comparison));
     if comparison.pairs < row.expected {
         let _ = write!(text, " over {}", counted_len(comparison.pairs, "pair"));
     }
@@ -85,7 +98,9 @@ pub(crate) fn scope(table: &ResultsTable, name: &str) -> String {
 fn method_name(method: Method) -> &'static str {
     match method {
         Method::Paired => "Sidak",
-        other => other.as_str(),
+        // The tests decide, and the intervals are wider.
+        Method::Holm => "Bonferroni's intervals beside Holm's tests, which find more",
+        Method::Dunnett => Method::Dunnett.as_str(),
     }
 }
 
@@ -106,8 +121,14 @@ pub(crate) fn explained(table: &ResultsTable) -> Option<String> {
         true => ("verdict", format!("; {}", legend(table, name))),
         false => ("last column", String::new()),
     };
+    let without = table.configurations.iter().filter(|row| row.n == 0 && !row.baseline).count();
+    let left_out = match without {
+        0 => String::new(),
+        1 => "; 1 configuration without any result is not compared".to_owned(),
+        several => format!("; {several} configurations without any result are not compared"),
+    };
     Some(format!(
-        "{what}: mean difference to the baseline, paired by {}, with its {} % interval{}{words}",
+        "{what}: mean difference to the baseline, paired by {}, with its {} % interval{}{words}{left_out}",
         replicated_by(table),
         percent(table.confidence),
         scope(table, name),

@@ -62,6 +62,20 @@ pub struct Member {
     /// The files to keep of the task.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub keep: BTreeSet<Kept>,
+    /// The folder for these files, within the location of checkpoints; empty for the location itself.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kept_in: String,
+    /// The name of the task in logs, such as `demo/audio=0.8,video=0.8/0`; empty if it is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub name: String,
+}
+
+impl Member {
+    /// What the task is called in logs: its name, or its id.
+    #[must_use]
+    pub fn called(&self) -> String {
+        if self.name.is_empty() { self.task.to_string() } else { self.name.clone() }
+    }
 }
 
 /// A message from the trainer to the agent.

@@ -121,6 +121,8 @@ fn member(seed: u64, epochs: u32) -> Member {
         checkpoint_every_epochs: 0,
         data_digest: String::new(),
         keep: Default::default(),
+        name: String::new(),
+        kept_in: String::new(),
     }
 }
 

@@ -128,6 +128,8 @@ mod tests {
             checkpoint_every_epochs: 5,
             data_digest: String::new(),
             keep: Default::default(),
+            name: String::new(),
+            kept_in: String::new(),
         };
         (0..count).map(member).collect()
     }

@@ -21,6 +21,7 @@ use self::{
 use crate::{
     args::BootstrapArgs,
     exit::{Exit, Failure, Outcome},
+    layout::{Column, Role, fitted, width},
 };
 
 /// `colearn bootstrap DIR`.
@@ -153,25 +154,25 @@ fn compare(
     Ok(compared.metrics().iter().filter_map(|metric| row(*metric)).collect())
 }
 
+fn table(rows: &[Row], width: usize) -> String {
+    let cells = |cell: &dyn Fn(&Row) -> String| rows.iter().map(cell).collect();
+    let interval = |row: &Row| match (row.ci_low, row.ci_high) {
+        (Some(low), Some(high)) => format!("[{low:+.4}, {high:+.4}]"),
+        _ => "none: one seed and one group".to_owned(),
+    };
+    let columns = [
+        Column::words("configuration", Role::Key, cells(&|row| row.configuration.clone())),
+        Column::words("baseline", Role::First, cells(&|row| row.baseline.clone())),
+        Column::words("metric", Role::First, cells(&|row| row.metric.as_str().to_owned())),
+        Column::numbers("seeds", Role::First, cells(&|row| row.seeds.to_string())),
+        Column::numbers("difference", Role::First, cells(&|row| format!("{:+.4}", row.difference))),
+        Column::words("interval", Role::First, cells(&interval)),
+    ];
+    fitted(&columns, &[], width)
+}
+
 fn print(rows: &[Row], resampling: &Resampling) {
-    let width = |of: &dyn Fn(&Row) -> usize, least: usize| rows.iter().map(of).max().unwrap_or(0).max(least);
-    let name = width(&|row| row.configuration.chars().count(), "configuration".len());
-    let baseline = width(&|row| row.baseline.chars().count(), "baseline".len());
-    outln!(
-        "{:name$}  {:baseline$}  {:8}  seeds  difference  interval",
-        "configuration",
-        "baseline",
-        "metric"
-    );
-    for row in rows {
-        let interval = match (row.ci_low, row.ci_high) {
-            (Some(low), Some(high)) => format!("[{low:+.4}, {high:+.4}]"),
-            _ => "none: one seed and one group".to_owned(),
-        };
-        let Row { configuration: ours, baseline: theirs, seeds, difference, .. } = row;
-        let metric = row.metric.as_str();
-        outln!("{ours:name$}  {theirs:baseline$}  {metric:8}  {seeds:5}  {difference:+10.4}  {interval}");
-    }
+    outln!("{}", table(rows, width()));
     let Resampling { replicates, confidence, .. } = resampling;
     if let Some(row) = rows.first() {
         let items = counted_len(row.items, "item");

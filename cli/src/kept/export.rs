@@ -13,7 +13,7 @@ use colearn_core::{
     result::{Artifact, NOT_KEPT},
     sweep::{Configuration, Kept, Sweep},
     table::TaskOutcome,
-    text::counted_len,
+    text::{bytes, counted_len},
 };
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -24,6 +24,7 @@ use crate::{
     args::ExportArgs,
     connect::Connection,
     exit::{Exit, Failure, Outcome},
+    layout::{Column, Role, fitted, width},
     remote::{Fetched, fetch_results, find_tasks},
 };
 
@@ -287,6 +288,33 @@ fn write_index(sweep: &Sweep, present: &[KeptFile], out: &Path) -> Result<(), Fa
     write_file(&out.join("index.csv"), &bytes)
 }
 
+/// The kept files for people. Where they are stands below: mostly it is one place.
+fn listed(files: &[&KeptFile], name: &dyn Fn(&KeptFile) -> String, width: usize) -> String {
+    let mut places: Vec<&str> = Vec::new();
+    for file in files {
+        if !places.contains(&file.artifact.location.as_str()) {
+            places.push(&file.artifact.location);
+        }
+    }
+    let cells = |cell: &dyn Fn(&KeptFile) -> String| files.iter().map(|file| cell(file)).collect();
+    let digest = |file: &KeptFile| file.artifact.digest.get(..12).unwrap_or(&file.artifact.digest).to_owned();
+    let columns = [
+        Column::words("configuration", Role::Key, cells(&name)),
+        Column::numbers("seed", Role::First, cells(&|file| file.seed.to_string())),
+        Column::words("file", Role::First, cells(&|file| file.artifact.name.clone())),
+        Column::numbers("size", Role::First, cells(&|file| bytes(file.artifact.bytes))),
+        Column::words("digest", Role::First, cells(&digest)),
+    ];
+    let total: u64 = files.iter().map(|file| file.artifact.bytes).sum();
+    format!(
+        "{}\n{} of {} in {}",
+        fitted(&columns, &[], width),
+        counted_len(files.len(), "file"),
+        bytes(total),
+        places.join(", ")
+    )
+}
+
 fn print_list(
     sweep: &Sweep,
     files: &[KeptFile],
@@ -309,14 +337,9 @@ fn print_list(
         outln!("{}", json!({"sweep": sweep.name.as_str(), "files": files, "missing": missing}));
         return;
     }
-    for file in files {
-        let Artifact { name: file_name, digest, bytes, location } = &file.artifact;
-        let digest = digest.get(..12).unwrap_or(digest);
-        outln!(
-            "{}/{}  {file_name}  {bytes} bytes  {digest}  {location}",
-            as_argument(&name(file)),
-            file.seed
-        );
+    let files: Vec<&KeptFile> = files.collect();
+    if !files.is_empty() {
+        outln!("{}", listed(&files, &name, width()));
     }
     for missing in missing {
         errln!("warning: {missing}");

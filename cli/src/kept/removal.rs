@@ -49,7 +49,9 @@ impl KeptFiles {
         let (files, found) = (counted_len(self.count, "kept file"), self.clone());
         let checked = spawn_blocking(move || {
             let mut places = Places::new(found.from);
-            found.locations.iter().try_for_each(|location| places.open(location).map(drop))
+            let mut there =
+                found.locations.iter().filter(|location| !places.is_gone(location)).collect::<Vec<_>>();
+            there.drain(..).try_for_each(|location| places.open(location).map(drop))
         });
         joined(checked).await?.map_err(|why| {
             let message = format!(
@@ -65,10 +67,15 @@ impl KeptFiles {
             let mut places = Places::new(self.from);
             let mut removed = 0;
             for location in &self.locations {
+                // Another try at a removal may have come so far.
+                if places.is_gone(location) {
+                    continue;
+                }
                 let store = places.open(location)?;
                 for task in &self.tasks {
                     removed += store.remove_kept(*task).map_err(|error| error.to_string())?;
                 }
+                store.remove_empty();
             }
             Ok::<usize, String>(removed)
         });

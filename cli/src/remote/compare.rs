@@ -93,7 +93,7 @@ impl Comparison {
         };
         match format {
             CompareFormat::Table => {
-                let text: Vec<String> = sheets.iter().map(for_people).collect();
+                let text: Vec<String> = sheets.iter().map(|sheet| for_people(sheet, width())).collect();
                 outln!("{}\n\n{legend}", text.join("\n\n"));
                 for warning in warnings {
                     outln!("warning: {warning}");
@@ -125,11 +125,16 @@ impl Comparison {
     }
 }
 
-fn for_people(sheet: &Sheet) -> String {
+fn for_people(sheet: &Sheet, width: usize) -> String {
     let column = |(index, heading): (usize, &String)| {
         let cell = |row: &Vec<String>| row.get(index).cloned().unwrap_or_default().replace(" ± ", "±");
-        // The order of the columns is kept.
-        let role = if index == 0 { Role::Key } else { Role::Moves };
+        let role = match heading.as_str() {
+            _ if index == 0 => Role::Key,
+            // Numbers of results.
+            "n" | "pairs" => Role::Repeated,
+            // The order of the other columns is kept.
+            _ => Role::Moves,
+        };
         let heading = match heading.len() {
             13.. if index > 0 => heading.replace(' ', "\n"),
             _ => heading.clone(),
@@ -137,10 +142,41 @@ fn for_people(sheet: &Sheet) -> String {
         Column { heading, cells: sheet.rows.iter().map(cell).collect(), words: index == 0, role }
     };
     let columns: Vec<Column> = sheet.heading.iter().enumerate().map(column).collect();
-    let names: Vec<String> = sheet.rows.iter().filter_map(|row| row.first().cloned()).collect();
-    let mut text = format!("{}\n{}", sheet.title, fitted(&columns, &names, width()));
+    let mut text = format!("{}\n{}", sheet.title, fitted(&columns, &[], width));
     for note in &sheet.notes {
         text += &format!("\n{note}");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn comparisons_of_many_sweeps_fit_eighty_columns() {
+        let sweep = |at: usize| format!("a-sweep-with-a-rather-long-name-number-{at}");
+        let heading = ["configuration", "n"].map(str::to_owned).into_iter();
+        let others = ["interquartile mean", "P(better than baseline)", "average rank"].map(str::to_owned);
+        let name = format!("audio=0.8 video=0.8 note={}", "x".repeat(90));
+        let row = |name: &str| {
+            let cells = (0..5).map(|_| "0.512".to_owned());
+            let cells = [name.to_owned(), "25".to_owned()].into_iter().chain(cells);
+            cells.chain(["0.512 [0.490, 0.533]", "0.612 [0.490, 0.733]", "1.50"].map(str::to_owned)).collect()
+        };
+        let sheet = Sheet {
+            title: "accuracy, higher is better".to_owned(),
+            heading: heading.chain((0..5).map(sweep)).chain(others).collect(),
+            rows: vec![row("unimodal"), row(&name)],
+            notes: Vec::new(),
+        };
+        let text = for_people(&sheet, 80);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        let rules = text.lines().filter(|line| line.starts_with('─')).count();
+        assert!(rules > 1, "{text}");
+        assert_eq!(text.matches(" 25").count(), 2 * rules, "every block has the number of results: {text}");
+        for at in 0..5 {
+            assert!(text.contains(&sweep(at)), "{text}");
+        }
+    }
 }

@@ -135,6 +135,11 @@ pub(crate) fn moment(millis: i64) -> String {
     formatted(millis, "%Y-%m-%d %H:%M:%S UTC")
 }
 
+/// A time for a table whose heading says that it is in UTC, to the minute.
+pub(super) fn minute(millis: i64) -> String {
+    formatted(millis, "%Y-%m-%d %H:%M")
+}
+
 /// A time of a log line, to the millisecond.
 pub(super) fn log_moment(millis: i64) -> String {
     formatted(millis, "%Y-%m-%d %H:%M:%S%.3f")

@@ -1,6 +1,5 @@
 //! Commands that use a coordinator, one file per subject.
 
-mod columns;
 mod compare;
 mod json;
 mod labels;

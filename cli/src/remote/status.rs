@@ -4,12 +4,11 @@ use std::io::IsTerminal as _;
 
 use colearn_core::text::counted;
 use colearn_proto::v1::{self, SweepState, SweepSummary};
-use comfy_table::{Table, presets};
 use serde_json::{Value, json as object};
 
 use super::{
     Client, json,
-    labels::{called, failure_lines, moment, now, state_for_people},
+    labels::{called, failure_lines, minute, moment, now, state_for_people},
     pages,
     request::{answered, summary_of},
     set_aside,
@@ -18,6 +17,7 @@ use crate::{
     args::{ListArgs, Named, StatusArgs},
     connect::Connection,
     exit::{Exit, Failure, Outcome},
+    layout::{Column, Role, fitted, width},
     progress::{Progress, has_ended},
 };
 
@@ -41,35 +41,47 @@ pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
         outln!("no sweeps yet; submit one with: colearn submit FILE");
         return Ok(Exit::Success);
     }
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header([
-        "name",
-        "state",
-        "priority",
-        "done",
-        "running",
-        "pending",
-        "failed",
-        "tasks",
-        "submitted",
-    ]);
-    for sweep in &sweeps {
-        let counts = sweep.tasks.unwrap_or_default();
-        table.add_row([
-            sweep.name.clone(),
-            state_for_people(sweep).to_owned(),
-            sweep.priority.to_string(),
-            counts.done.to_string(),
-            counts.running.to_string(),
-            counts.pending.to_string(),
-            counts.failed.to_string(),
-            counts.total.to_string(),
-            moment(sweep.submitted_at),
-        ]);
-    }
-    outln!("{table}");
+    outln!("{}", table_of_sweeps(&sweeps, width()));
     Ok(Exit::Success)
+}
+
+fn table_of_sweeps(sweeps: &[SweepSummary], width: usize) -> String {
+    let cells = |cell: &dyn Fn(&SweepSummary) -> String| sweeps.iter().map(cell).collect();
+    let count = |heading, of: fn(&v1::TaskCounts) -> u64| {
+        let cells = cells(&|sweep| of(&sweep.tasks.unwrap_or_default()).to_string());
+        Column::numbers(heading, Role::First, cells)
+    };
+    let mut columns = vec![
+        Column::words("name", Role::Key, cells(&|sweep| sweep.name.clone())),
+        Column::words("state", Role::First, cells(&|sweep| state_for_people(sweep).to_owned())),
+        count("tasks", |counts| counts.total),
+        count("done", |counts| counts.done),
+        count("running", |counts| counts.running),
+        count("pending", |counts| counts.pending),
+        count("failed", |counts| counts.failed),
+        Column::words("submitted (UTC)", Role::First, cells(&|sweep| minute(sweep.submitted_at))),
+    ];
+    if sweeps.iter().any(|sweep| sweep.priority != 0) {
+        columns
+            .insert(2, Column::numbers("priority", Role::First, cells(&|sweep| sweep.priority.to_string())));
+    }
+    fitted(&columns, &[], width)
+}
+
+fn table_of_configurations(rows: &[v1::ConfigurationProgress], width: usize) -> String {
+    let cells = |cell: &dyn Fn(&v1::ConfigurationProgress) -> String| rows.iter().map(cell).collect();
+    let count = |heading, of: fn(&v1::TaskCounts) -> u64| {
+        let cells = cells(&|row| of(&row.tasks.unwrap_or_default()).to_string());
+        Column::numbers(heading, Role::First, cells)
+    };
+    let columns = [
+        Column::words("configuration", Role::Key, cells(&|row| called(&row.name, &row.configuration))),
+        count("done", |counts| counts.done),
+        count("running", |counts| counts.running),
+        count("pending", |counts| counts.pending),
+        count("failed", |counts| counts.failed),
+    ];
+    fitted(&columns, &[], width)
 }
 
 /// `colearn status NAME`.
@@ -123,20 +135,7 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     if summary.max_concurrent_tasks > 0 {
         outln!("at most {} at a time", counted(summary.max_concurrent_tasks.into(), "task"));
     }
-    let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY);
-    table.set_header(["configuration", "done", "running", "pending", "failed"]);
-    for row in &response.configurations {
-        let counts = row.tasks.unwrap_or_default();
-        table.add_row([
-            called(&row.name, &row.configuration),
-            counts.done.to_string(),
-            counts.running.to_string(),
-            counts.pending.to_string(),
-            counts.failed.to_string(),
-        ]);
-    }
-    outln!("{table}");
+    outln!("{}", table_of_configurations(&response.configurations, width()));
     if response.more {
         let left_out = summary.configurations.saturating_sub(response.configurations.len() as u64);
         let typed = target.typed();
@@ -274,6 +273,38 @@ pub(crate) fn exit_of(summary: &SweepSummary) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn widest(text: &str) -> usize {
+        text.lines().map(|line| line.chars().count()).max().unwrap_or(0)
+    }
+
+    #[test]
+    fn the_lists_fit_eighty_columns_whatever_the_names() {
+        let long = "a-sweep-with-a-name-that-is-as-long-as-the-rules-for-names-allow";
+        let counts = v1::TaskCounts { total: 100_000, done: 99_999, pending: 1, ..Default::default() };
+        let sweep = |name: &str, priority| SweepSummary {
+            name: name.into(),
+            tasks: Some(counts),
+            priority,
+            submitted_at: 1_700_000_000_000,
+            ..SweepSummary::default()
+        };
+        let short = table_of_sweeps(&[sweep("demo", 0)], 80);
+        assert_eq!(short.lines().count(), 3, "{short}");
+        let text = table_of_sweeps(&[sweep("demo", 0), sweep(long, -1000)], 80);
+        assert!(widest(&text) <= 80 && widest(&short) <= 80, "{text}\n{short}");
+        assert!(text.contains(&format!("\n{long}\n")) && text.contains("2023-11-14 22:13"), "{text}");
+        assert!(text.contains("-1000") && !short.contains("priority"), "{text}\n{short}");
+        let name = format!("size=paper note={}", "x".repeat(90));
+        let row = |name: &str| v1::ConfigurationProgress {
+            name: name.into(),
+            tasks: Some(counts),
+            ..v1::ConfigurationProgress::default()
+        };
+        let text = table_of_configurations(&[row("unimodal"), row(&name)], 80);
+        assert!(widest(&text) <= 80, "{text}");
+        assert_eq!(text.matches(" 99999 ").count(), 2, "{text}");
+    }
 
     #[test]
     fn a_run_ends_when_its_only_worker_can_take_nothing() {

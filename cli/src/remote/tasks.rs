@@ -3,7 +3,6 @@
 use colearn_proto::v1::{self, TaskRow, TaskState};
 
 use super::{
-    columns::{Align, Columns},
     json,
     labels::{called, epoch_of, now, one_line, reason_word, task_state_word},
     request::answered,
@@ -12,6 +11,7 @@ use crate::{
     args::{State, TasksArgs},
     connect::Connection,
     exit::{Exit, Outcome},
+    layout::{Lines, Shape, width},
     output::Output,
     progress::human,
 };
@@ -25,7 +25,7 @@ pub(crate) async fn tasks(arguments: &TasksArgs) -> Outcome {
     let states = only.iter().map(|state| wire(*state).into()).collect();
     let answer = client.list_tasks(v1::ListTasksRequest { name: name.to_owned(), states }).await;
     let mut parts = answered(client, name, answer).await?;
-    let mut printer = Printer::new(name, *json);
+    let mut printer = Printer::new(name, *json, width());
     let mut out = Output::new();
     let mut found = false;
     while let Some(part) = parts.message().await.map_err(|status| client.failure(&status))? {
@@ -54,7 +54,7 @@ fn wire(state: State) -> TaskState {
 
 /// The output format of the list, part by part.
 enum Printer {
-    Plain(Columns<7>),
+    Plain(Lines),
     /// One JSON document, as for the other listings, with one task per line.
     Json {
         name: String,
@@ -63,28 +63,29 @@ enum Printer {
 }
 
 impl Printer {
-    fn new(name: &str, json: bool) -> Self {
+    fn new(name: &str, json: bool, width: usize) -> Self {
         if json {
             Self::Json { name: name.to_owned(), begun: false }
         } else {
-            Self::Plain(Columns::new([
-                ("configuration", Align::Left),
-                ("seed", Align::Right),
-                ("state", Align::Left),
-                ("attempts", Align::Right),
-                ("epochs", Align::Right),
-                ("worker", Align::Left),
-                ("reason", Align::Left),
-            ]))
+            let shapes = [
+                Shape::words("configuration"),
+                Shape::numbers("seed"),
+                Shape::words("state"),
+                Shape::numbers("attempts"),
+                Shape::numbers("epochs"),
+                Shape::words("worker"),
+                Shape::words("reason"),
+            ];
+            Self::Plain(Lines::new(shapes.to_vec(), width))
         }
     }
 
     fn rows(&mut self, rows: &[TaskRow], now: i64) -> String {
         match self {
             Self::Plain(_) if rows.is_empty() => String::new(),
-            Self::Plain(columns) => {
+            Self::Plain(lines) => {
                 let rows: Vec<_> = rows.iter().map(|row| cells(row, now)).collect();
-                columns.lines(&rows)
+                lines.rows(&rows)
             }
             Self::Json { name, begun } => {
                 let mut text = String::new();
@@ -111,7 +112,7 @@ fn opening(name: &str) -> String {
     format!("{{\"sweep\": {}, \"tasks\": [\n", serde_json::Value::from(name))
 }
 
-fn cells(row: &TaskRow, now: i64) -> [String; 7] {
+fn cells(row: &TaskRow, now: i64) -> Vec<String> {
     let task = row.task.clone().unwrap_or_default();
     let running = row.state() == TaskState::Running;
     let or_empty = |text: String| if running { text } else { String::new() };
@@ -123,7 +124,7 @@ fn cells(row: &TaskRow, now: i64) -> [String; 7] {
         let wait = std::time::Duration::from_millis((row.not_before - now).unsigned_abs());
         reason.push(format!("may run again in {}", human(wait)));
     }
-    [
+    vec![
         called(&row.name, &task.configuration),
         task.seed.to_string(),
         task_state_word(row.state()).to_owned(),
@@ -164,7 +165,7 @@ mod tests {
 
     #[test]
     fn tasks_are_lines_of_aligned_columns() {
-        let mut printer = Printer::new("small", false);
+        let mut printer = Printer::new("small", false, 160);
         let text =
             printer.rows(&rows(), 1000) + &printer.rows(&[row(2, TaskState::Done)], 1000) + &printer.end();
         assert_eq!(
@@ -179,9 +180,19 @@ audio=0.8 video=0.8     2  done            0
     }
 
     #[test]
+    fn tasks_fit_eighty_columns_with_the_name_above_them() {
+        let mut printer = Printer::new("small", false, 80);
+        let text = printer.rows(&rows(), 1000) + &printer.rows(&[row(2, TaskState::Done)], 1000);
+        assert!(text.lines().all(|line| line.chars().count() <= 80), "{text}");
+        assert_eq!(text.matches("audio=0.8 video=0.8\n").count(), 1, "{text}");
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(words(&text).contains("1 pending 1 crash: trainer was"), "{text}");
+    }
+
+    #[test]
     fn json_is_one_document_however_many_parts_it_comes_in() {
         for parts in [vec![], vec![vec![]], vec![rows()], vec![rows(), vec![], rows()]] {
-            let mut printer = Printer::new("small", true);
+            let mut printer = Printer::new("small", true, 80);
             let mut text: String = parts.iter().map(|part| printer.rows(part, 0)).collect();
             text += &printer.end();
             let document: serde_json::Value = serde_json::from_str(&text).unwrap();

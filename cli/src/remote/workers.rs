@@ -8,7 +8,6 @@ use colearn_proto::v1::{self, RunningTask, Worker, WorkerSlot};
 use serde_json::json;
 
 use super::{
-    columns::{Align, Columns},
     json,
     labels::{ago, epoch_of, last_seen, now, one_line, trainer_word, worker_state_for_people},
     pages, resolve, set_aside,
@@ -17,6 +16,7 @@ use crate::{
     args::{DrainArgs, UndrainArgs, WorkersArgs},
     connect::Connection,
     exit::{Exit, Failure, Outcome},
+    layout::{Column, Role, fitted, width},
 };
 
 /// Maximum number of tasks of a cohort that are listed for people.
@@ -33,7 +33,7 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
         let rows: Vec<_> = workers.iter().map(json::worker).collect();
         outln!("{:#}", json!({ "workers": rows }));
     } else if !workers.is_empty() {
-        out!("{}", table(&workers, now()));
+        outln!("{}", table(&workers, now(), width()));
         for pause in workers.iter().flat_map(|worker| &worker.set_aside) {
             outln!("{}", set_aside::explained(pause, now(), &target.typed()));
         }
@@ -55,8 +55,8 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
 }
 
 /// One line per slot; for a cohort, one line per task. Cells equal to those of the previous line are left empty.
-fn table(workers: &[Worker], now: i64) -> String {
-    let mut rows = Vec::new();
+fn table(workers: &[Worker], now: i64, width: usize) -> String {
+    let mut rows: Vec<[String; 8]> = Vec::new();
     for worker in workers {
         let mut who = [
             worker.worker.clone(),
@@ -66,28 +66,35 @@ fn table(workers: &[Worker], now: i64) -> String {
         ];
         if worker.slots.is_empty() {
             let [id, host, state, seen] = std::mem::take(&mut who);
-            rows.push([id, host, state, seen, String::new(), String::new(), String::new(), String::new()]);
+            rows.push([id, String::new(), host, state, seen, String::new(), String::new(), String::new()]);
         }
         for slot in &worker.slots {
             let mut place = [slot.index.to_string(), slot.device.clone(), offers(slot, &worker.labels)];
             for what in trains(&slot.tasks) {
                 let [id, host, state, seen] = std::mem::take(&mut who);
                 let [index, device, offers] = std::mem::take(&mut place);
-                rows.push([id, host, state, seen, index, device, offers, what]);
+                rows.push([id, index, host, state, seen, device, offers, what]);
             }
         }
     }
-    let mut columns = Columns::new([
-        ("worker", Align::Left),
-        ("host", Align::Left),
-        ("state", Align::Left),
-        ("last seen", Align::Right),
-        ("slot", Align::Right),
-        ("device", Align::Left),
-        ("offers", Align::Left),
-        ("trains", Align::Left),
-    ]);
-    columns.lines(&rows)
+    let headings = [
+        ("worker", Role::Key),
+        ("slot", Role::Repeated),
+        ("host", Role::First),
+        ("state", Role::First),
+        ("last seen", Role::First),
+        ("device", Role::First),
+        ("offers", Role::Moves),
+        ("trains", Role::Moves),
+    ];
+    let columns = headings.into_iter().enumerate().map(|(at, (heading, role))| {
+        let cells = rows.iter().map(|row| row[at].clone()).collect();
+        match heading {
+            "slot" | "last seen" => Column::numbers(heading, role, cells),
+            _ => Column::words(heading, role, cells),
+        }
+    });
+    fitted(&columns.collect::<Vec<_>>(), &[], width)
 }
 
 /// What a slot offers to tasks, such as `networks+programs, 2 threads, 4.0 GB, GPU, big`.
@@ -167,8 +174,8 @@ mod tests {
     #[test]
     fn a_worker_that_has_not_come_back_was_not_seen_in_1970() {
         let away = Worker { worker: "gpu01-ab".into(), ..Worker::default() };
-        let told = table(std::slice::from_ref(&away), 4000);
-        assert!(told.contains("gpu01-ab  -     away   not since the restart"), "{told}");
+        let told = table(std::slice::from_ref(&away), 4000, 80);
+        assert!(told.contains("gpu01-ab        -     away   not since the restart"), "{told}");
         let object = json::worker(&away);
         for field in ["last_seen", "host", "version"] {
             assert_eq!(object[field], serde_json::Value::Null, "{field}");
@@ -225,18 +232,21 @@ mod tests {
             },
         ];
         assert_eq!(
-            table(&workers, 4000),
+            table(&workers, 4000, 160),
             "\
-worker    host   state      last seen  slot  device  offers                                         trains
-gpu01-ab  gpu01  connected    3 s ago     0  cpu x1  networks+programs, 1 thread, 4.0 GB, GPU, big  small/audio=0.8,video=0.8/0, attempt 1, epoch 3/40
+worker    slot  host   state      last seen  device  offers                                         trains
+──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+gpu01-ab     0  gpu01  connected    3 s ago  cpu x1  networks+programs, 1 thread, 4.0 GB, GPU, big  small/audio=0.8,video=0.8/0, attempt 1, epoch 3/40
                                                                                                     small/audio=0.8,video=0.8/1, attempt 1, epoch 3/40
                                                                                                     small/audio=0.8,video=0.8/2, attempt 1, epoch 3/40
                                                                                                     small/audio=0.8,video=0.8/3, attempt 1, epoch 3/40
                                                                                                     and 2 more
-                                          1  cpu x1  big                                            idle
-gpu02-cd  gpu02  away         2 s ago
-"
+             1                               cpu x1  big                                            idle
+gpu02-cd        gpu02  away         2 s ago"
         );
+        let narrow = table(&workers, 4000, 80);
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        assert_eq!(narrow.matches("attempt 1, epoch 3/40").count(), 4, "{narrow}");
         let object = json::worker(&workers[0]);
         assert_eq!(object["labels"], json!(["big"]));
         let slot = &object["slots"][0];

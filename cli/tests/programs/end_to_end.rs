@@ -168,7 +168,11 @@ checkpoint: {every_epochs: 1}
     assert!(!checkpoints(&folder).is_empty(), "the task ended before it was killed");
     let output = lab.colearn(&run);
     assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
-    assert!(lab.logs().contains("continues after epoch"), "{}", lab.logs());
+    let logs = lab.logs();
+    let mut resumed = logs.lines().filter(|line| line.contains("continues after epoch")).peekable();
+    assert!(resumed.peek().is_some(), "{logs}");
+    let named = |line: &str| line.contains("small/audio=") || line.contains("small/unimodal/");
+    assert!(resumed.all(named), "the trainer names tasks by their values: {logs}");
 
     let table = lab.json(&["results", "small", "--state", "state", "--format", "json"]);
     assert!(table["configurations"][0]["metrics"]["accuracy@audio+language+video"].is_object(), "{table}");

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use serde_json::Value;
@@ -63,7 +64,19 @@ fn kept_files_are_exported_checked_and_removed() {
     let list: Value = serde_json::from_str(&list).unwrap();
     let listed = list["files"].as_array().unwrap();
     assert_eq!((listed.len(), list["missing"].as_array().unwrap().len()), (12, 0));
-    assert_eq!(listed[0]["location"], store.canonicalize().unwrap().to_str().unwrap());
+    let place = PathBuf::from(listed[0]["location"].as_str().unwrap());
+    assert_eq!(place.parent(), Some(&*store.canonicalize().unwrap()), "each sweep has a folder of its own");
+    let list = succeeds(&lab, &["export", "small", "--state", "state", "--list"]);
+    for file in listed {
+        let line = |line: &&str| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            words.contains(&file["file"].as_str().unwrap())
+                && words.contains(&&file["digest"].as_str().unwrap()[..12])
+        };
+        let found = list.lines().find(line).unwrap_or_else(|| panic!("{file} is not in {list}"));
+        assert!(found.contains(" kB "), "its size: {found}");
+    }
+    assert!(list.contains("12 files of ") && list.lines().all(|line| line.len() <= 240), "{list}");
 
     let exported = succeeds(&lab, &["export", "small", "--state", "state", "--only", "predictions"]);
     assert!(exported.contains("small: 6 files in exports/small (6 fetched, 0 there before)"), "{exported}");
@@ -179,14 +192,101 @@ fn a_sweep_that_keeps_nothing_says_what_to_do() {
     assert_eq!(files(&lab.path().join("state/checkpoints")).len(), 3);
 }
 
+/// Both number their first sweep 1, and its tasks are the same.
+#[test]
+fn of_two_coordinators_with_one_location_neither_removes_the_files_of_the_other() {
+    let lab = Lab::new();
+    let sweep = keeping().replace("seeds: [0, 1]", "seeds: [0]").replace("epochs: 2", "epochs: 1");
+    lab.write("small.yaml", &sweep);
+    for state in ["one", "two"] {
+        let run = ["run", "small.yaml", "--state", state, "--slots", "1", "--device", "cpu"];
+        let shared = ["--checkpoints", "shared"];
+        succeeds(&lab, &[&run[..], &shared].concat());
+    }
+    assert_eq!(files(&lab.path().join("shared")).len(), 12);
+    let removed = succeeds(&lab, &["rm", "small", "--state", "one", "--yes"]);
+    assert!(removed.contains("3 results and 6 kept files"), "{removed}");
+    assert!(succeeds(&lab, &["export", "small", "--state", "two"]).contains("6 files in exports/small"));
+}
+
+/// A Python that has PyTorch: that of `COLEARN_PYTORCH`, of `make pytorch`, or of the benchmarks.
+fn pytorch() -> Option<PathBuf> {
+    let needed = "import numpy, safetensors, torch; assert torch.__version__.startswith('2.11.')";
+    let has_it = |python: &PathBuf| {
+        let probe = Command::new(python).args(["-c", needed]).output();
+        probe.is_ok_and(|output| output.status.success())
+    };
+    if let Some(python) = std::env::var_os("COLEARN_PYTORCH").map(PathBuf::from) {
+        assert!(has_it(&python), "COLEARN_PYTORCH is {}, which has no PyTorch 2.11", python.display());
+        return Some(python);
+    }
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let own = [".venv-pytorch", ".venv-bench"].map(|folder| checkout.join(folder).join("bin/python"));
+    let found = own.into_iter().find(has_it);
+    if found.is_none() {
+        eprintln!("skipped: there is no PyTorch 2.11; `make pytorch` installs it");
+    }
+    found
+}
+
+/// The outputs of PyTorch's networks with these weights are those in the tables of predictions.
+#[test]
+fn kept_weights_are_those_of_the_same_network_in_pytorch() {
+    let Some(python) = pytorch() else { return };
+    let lab = Lab::new();
+    let sweep = keeping().replace("seeds: [0, 1]", "seeds: [0]");
+    let mfn = "model: {kind: mfn, hidden: {language: 12, audio: 8}, memory: 10, nn1: 9, nn1_dropout: 0.1, nn2: 8, \
+               nn2_dropout: 0.1, gamma1: 7, gamma1_dropout: 0.1, gamma2: 6, gamma2_dropout: 0.1, out: 5, out_dropout: 0.1}";
+    let bi_eflstm = "model: {kind: bi-eflstm, hidden: 16, layers: 1, dropout: 0.2}";
+    assert!(sweep.contains(bi_eflstm));
+    let sweeps = [
+        ("small", sweep.replace("layers: 1", "layers: 2")),
+        ("mfn", sweep.replace("name: small", "name: mfn").replace(bi_eflstm, mfn)),
+    ];
+    for (name, sweep) in sweeps {
+        lab.write("small.yaml", &sweep);
+        succeeds(&lab, &["run", "small.yaml", "--state", "state", "--slots", "1", "--device", "cpu"]);
+        succeeds(&lab, &["export", name, "--state", "state"]);
+        let folder = format!("exports/{name}");
+        let check = || {
+            let script =
+                Path::new(env!("CARGO_MANIFEST_DIR")).join("../trainer/tests/parity/check_weights.py");
+            let arguments = [folder.as_str(), "data/demo.safetensors"];
+            Command::new(&python).arg(script).args(arguments).current_dir(lab.path()).output().unwrap()
+        };
+        let output = check();
+        assert!(output.status.success(), "{}", text(&output.stdout) + &text(&output.stderr));
+        assert!(text(&output.stdout).contains("3 tasks, at most "), "{}", text(&output.stdout));
+        // The weights of another task have other outputs.
+        let path = |task: &str| lab.path().join(&folder).join(task).join("weights.safetensors");
+        let files: Vec<PathBuf> = files(&lab.path().join(&folder)).into_iter().collect();
+        let folders: Vec<&str> = files
+            .iter()
+            .filter(|file| file.ends_with("weights.safetensors"))
+            .filter_map(|file| file.parent()?.strip_prefix(lab.path().join(&folder)).ok()?.to_str())
+            .filter(|task| !task.starts_with("unimodal"))
+            .collect();
+        fs::copy(path(folders[0]), path(folders[1])).unwrap();
+        assert_eq!(check().status.code(), Some(1), "{name}: the weights of another task pass");
+    }
+}
+
 /// A file stands where the folder of the sweep should be.
 #[test]
 fn what_could_not_be_kept_is_said_at_the_end_of_the_run_and_with_the_results() {
     let lab = Lab::new();
-    lab.write("small.yaml", &keeping());
-    fs::create_dir_all(lab.path().join("state/checkpoints")).unwrap();
-    lab.write("state/checkpoints/0000000000000001", "in the way");
+    let sweep = keeping().replace("epochs: 2", "epochs: 1");
+    let keeps_nothing = sweep.replace("keep: [predictions, weights]\n", "");
+    lab.write("small.yaml", &keeps_nothing.replace("seeds: [0, 1]", "seeds: [0]"));
     let run = ["run", "small.yaml", "--state", "state", "--slots", "1", "--device", "cpu"];
+    succeeds(&lab, &run);
+    let status = succeeds(&lab, &["status", "small", "--state", "state", "--json"]);
+    let status: Value = serde_json::from_str(&status).unwrap();
+    let submitted: jiff::Timestamp = status["submitted_at"].as_str().unwrap().parse().unwrap();
+    let folder = format!("state/checkpoints/kept-{:x}", submitted.as_millisecond());
+    lab.write(&folder, "in the way");
+    lab.write("small.yaml", &sweep.replace("seeds: [0, 1]", "seeds: {count: 3}"));
+    succeeds(&lab, &["extend", "small", "small.yaml", "--state", "state"]);
     for arguments in [&run[..], &["results", "small", "--state", "state", "--format", "csv"]] {
         let output = lab.colearn(arguments);
         assert!(output.status.success(), "the results are complete: {}", text(&output.stderr));

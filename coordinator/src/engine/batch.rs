@@ -77,12 +77,15 @@ impl Turn {
                 let sweep = tasks.first().and_then(|(task, _)| scheduler.sweep(task.sweep));
                 let checkpoint_every_epochs = sweep.map_or(0, |view| view.sweep().checkpoint.every_epochs);
                 let keep = sweep.map(|view| view.sweep().keep.clone()).unwrap_or_default();
+                // The time tells its files from those of another coordinator with the same location.
+                let kept_in =
+                    sweep.map(|view| format!("kept-{:x}", view.submitted_at().0)).unwrap_or_default();
                 // All members of a cohort are trained on one data set.
                 let data_digest = tasks.first().and_then(|(task, _)| scheduler.data_digest_of(*task));
                 let data_digest = data_digest.unwrap_or_default().to_owned();
                 let assignment = |(task, attempt): (TaskId, u32)| {
                     let settings = Ok(scheduler.settings_of(task)?.clone());
-                    let (data_digest, keep) = (data_digest.clone(), keep.clone());
+                    let (data_digest, keep, kept_in) = (data_digest.clone(), keep.clone(), kept_in.clone());
                     let name = scheduler.name_of(task);
                     Some(Assignment {
                         task,
@@ -92,6 +95,7 @@ impl Turn {
                         data_digest,
                         name,
                         keep,
+                        kept_in,
                     })
                 };
                 let tasks = tasks.into_iter().filter_map(assignment).collect();

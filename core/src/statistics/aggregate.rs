@@ -6,6 +6,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::summary::mean;
+
 /// Number of bootstrap samples.
 const SAMPLES: usize = 2000;
 /// Seed of the bootstrap: equal results give equal intervals.
@@ -28,8 +30,7 @@ pub fn interquartile_mean(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let cut = sorted.len() / 4;
-    let middle = sorted.get(cut..sorted.len() - cut).filter(|middle| !middle.is_empty())?;
-    Some(middle.iter().sum::<f64>() / middle.len() as f64)
+    mean(sorted.get(cut..sorted.len() - cut)?)
 }
 
 /// The interquartile mean of the scores of all strata, with its interval at level `confidence`. `None` without scores.
@@ -116,7 +117,9 @@ fn quantile(sorted: &[f64], share: f64) -> Option<f64> {
     let at = share.clamp(0.0, 1.0) * sorted.len().checked_sub(1)? as f64;
     let (low, part) = (at.floor() as usize, at.fract());
     let (below, above) = (sorted.get(low)?, sorted.get(low + 1).or(sorted.get(low))?);
-    Some(below + (above - below) * part)
+    let difference = above - below;
+    // The difference of two numbers may exceed the range of f64 although both are within it.
+    Some(if difference.is_finite() { below + difference * part } else { below * (1.0 - part) + above * part })
 }
 
 /// SplitMix64 (Steele et al. 2014): the same numbers everywhere.
@@ -189,6 +192,17 @@ mod tests {
         assert_eq!(of(&[], &[]), None);
         let single = of(&[vec![0.5]], &[vec![0.4]]).unwrap();
         assert_eq!((single.value, single.ci_low), (1.0, None));
+    }
+
+    #[test]
+    fn scores_at_the_end_of_the_range_stay_within_it() {
+        let large = [vec![1.6e308, 1.7e308, 1.5e308], vec![-1.7e308, 1.7e308, -1.6e308]];
+        let found = interquartile_mean_of(&large, 0.95).unwrap();
+        for value in [found.value, found.ci_low.unwrap(), found.ci_high.unwrap()] {
+            assert!(value.is_finite(), "{found:?}");
+        }
+        assert!((found.value / 8e307 - 1.0).abs() < 1e-12, "the mean of 1.7, 1.6, 1.5 and -1.6: {found:?}");
+        assert_eq!(quantile(&[-1.7e308, 1.7e308], 0.75), Some(8.5e307));
     }
 
     /// (scores > threshold).mean()

@@ -28,6 +28,6 @@ pub use maximum::CriticalValues;
 pub use pairing::welch_test;
 pub use power::MAX_NEEDED;
 pub use ranks::Ranks;
-pub use summary::Summary;
+pub use summary::{Summary, mean};
 pub use verdict::{Method, Untested, Verdict};
 pub use wilcoxon::signed_rank;

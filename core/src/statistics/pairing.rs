@@ -2,7 +2,10 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-use super::comparison::{MIN_PAIRS, NOISE};
+use super::{
+    comparison::{MIN_PAIRS, NOISE},
+    summary::scale_of,
+};
 
 /// Two-sided p-value for the hypothesis that `n` values with this mean and deviation have a true mean of zero.
 pub(super) fn t_test(mean: f64, std: f64, n: f64) -> Option<f64> {
@@ -55,8 +58,11 @@ pub fn welch_test(left: &[f64], right: &[f64]) -> Option<f64> {
     if left.len().min(right.len()) < MIN_PAIRS {
         return None;
     }
-    let largest = left.iter().chain(right).fold(0.0_f64, |largest, value| largest.max(value.abs()));
-    welch(left, right, NOISE * largest)
+    let scale = scale_of(&[left, right].concat());
+    let [left, right] =
+        [left, right].map(|side| side.iter().map(|value| value * scale).collect::<Vec<f64>>());
+    let largest = left.iter().chain(&right).fold(0.0_f64, |largest, value| largest.max(value.abs()));
+    welch(&left, &right, NOISE * largest)
 }
 
 fn centred(values: &[f64]) -> Vec<f64> {

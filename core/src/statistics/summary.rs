@@ -70,6 +70,16 @@ impl Summary {
     }
 }
 
+/// The mean of finite values, also if their sum exceeds the range of f64; `None` without values.
+#[must_use]
+pub fn mean(values: &[f64]) -> Option<f64> {
+    let n = values.len() as f64;
+    let sum = values.iter().sum::<f64>();
+    let mean = if sum.is_finite() { sum / n } else { values.iter().map(|value| value / n).sum() };
+    // It is between the smallest and the largest value, except for rounding.
+    (!values.is_empty()).then(|| mean.clamp(f64::MIN, f64::MAX))
+}
+
 /// A power of two by which to multiply the values so that neither their squares nor their sums exceed the range of
 /// f64: 1 for all except very large and very small values.
 pub(super) fn scale_of(values: &[f64]) -> f64 {
@@ -124,6 +134,8 @@ mod tests {
         assert_eq!(opposite, Summary { mean: 0.0, std: None, ci_low: None, ci_high: None });
         let largest = Summary::of(&[f64::MAX, f64::MAX, f64::MAX], 0.95).unwrap();
         assert!(largest.mean.is_finite());
+        assert!(mean(&[f64::MAX, f64::MAX, f64::MAX]).unwrap() > 1.7e308);
+        assert_eq!((mean(&[1.0, 2.0]), mean(&[])), (Some(1.5), None));
     }
 
     #[test]

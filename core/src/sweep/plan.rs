@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     id::{ConfigurationId, SweepId, SweepName, TaskId},
+    names::Names,
     needs::Needs,
     result::Direction,
     settings::{
@@ -56,6 +57,8 @@ pub struct Plan {
     pub first: Vec<PlannedConfiguration>,
     /// The baseline, if there is one.
     pub baseline: Option<ConfigurationId>,
+    /// Its name.
+    pub baseline_name: Option<String>,
     /// Settings for reports.
     pub report: ReportSettings,
     /// Settings for repeating failed attempts.
@@ -149,6 +152,8 @@ pub enum Decided {
 pub struct PlannedConfiguration {
     /// Its identifier.
     pub id: ConfigurationId,
+    /// Its name, as in tables, logs and arguments.
+    pub name: String,
     /// The values that distinguish it.
     pub values: BTreeMap<String, Value>,
     /// Whether the other configurations are compared with this one.
@@ -171,8 +176,11 @@ impl Plan {
         });
         let cohorts: BTreeSet<_> =
             sweep.configurations.iter().map(|configuration| configuration.cohort_key).collect();
+        let names = Names::of(sweep);
+        let baseline = sweep.configurations.iter().find(|configuration| configuration.baseline);
         let first = sweep.configurations.iter().take(shown).map(|configuration| PlannedConfiguration {
             id: configuration.id,
+            name: names.name(configuration),
             values: configuration.values.clone(),
             baseline: configuration.baseline,
         });
@@ -189,11 +197,8 @@ impl Plan {
             draws: PlannedDraws::of(sweep, &BTreeMap::new()),
             rows: PlannedRows::of(sweep),
             first: first.collect(),
-            baseline: sweep
-                .configurations
-                .iter()
-                .find(|configuration| configuration.baseline)
-                .map(|it| it.id),
+            baseline: baseline.map(|it| it.id),
+            baseline_name: baseline.map(|it| names.name(it)),
             report: sweep.report.clone(),
             retries: sweep.retries.clone(),
             checkpoint: sweep.checkpoint,
@@ -314,16 +319,14 @@ impl fmt::Display for Plan {
         }
 
         writeln!(f, "\nconfigurations:")?;
-        for PlannedConfiguration { id, values, baseline } in &self.first {
-            let values: Vec<_> =
-                values.iter().map(|(path, value)| format!("{path}={}", text(value))).collect();
-            let values = if values.is_empty() { "the settings above".to_owned() } else { values.join(" ") };
-            writeln!(f, "  {id}  {values}{}", if *baseline { "  (baseline)" } else { "" })?;
+        for PlannedConfiguration { name, baseline, .. } in &self.first {
+            writeln!(f, "  {name}{}", if *baseline { "  (baseline)" } else { "" })?;
         }
         if configurations > &self.first.len() {
             writeln!(f, "  ... and {} more", configurations - self.first.len())?;
-            if let Some(id) = self.baseline.filter(|id| self.first.iter().all(|shown| shown.id != *id)) {
-                writeln!(f, "  the baseline is {id}")?;
+            let is_shown = self.first.iter().any(|shown| Some(shown.id) == self.baseline);
+            if let Some(name) = self.baseline_name.as_ref().filter(|_| !is_shown) {
+                writeln!(f, "  the baseline is {name}")?;
             }
         }
 

@@ -2,7 +2,9 @@
 
 use colearn_core::{
     result::Direction,
-    statistics::{Estimate, Ranks, interquartile_mean_of, performance_profile, probability_of_improvement},
+    statistics::{
+        Estimate, Ranks, interquartile_mean_of, mean, performance_profile, probability_of_improvement,
+    },
     table::ResultsTable,
 };
 
@@ -129,10 +131,6 @@ fn of_metric(
         thresholds: thresholds.into_iter().map(|it| better.score(it)).collect(),
         metric,
     }
-}
-
-fn mean(values: &[f64]) -> Option<f64> {
-    (!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64)
 }
 
 /// An estimate of scores as one of values.

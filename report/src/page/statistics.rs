@@ -46,7 +46,7 @@ pub(super) fn section(table: &ResultsTable) -> String {
         let mut cells = vec![Cell::left(&metric_heading(table, name)), Cell::left(&label(row))];
         cells.extend(numbers(table, row, comparison));
         cells.extend(ranked.then(|| Cell::new(&p_value(comparison.wilcoxon_p))));
-        cells.extend(networks.then(|| Cell::html("l", badge(comparison))));
+        cells.extend(networks.then(|| Cell::html("l", badge(table, comparison))));
         cells.push(Cell::new(&needed(table, comparison)));
         grid.row("", &cells);
     }

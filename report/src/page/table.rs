@@ -18,7 +18,7 @@ use crate::{
     reference::{Matched, Reference},
     report_data::Material,
     svg::escape,
-    verdicts::{is_negligible, word},
+    verdicts::{remark, word},
 };
 
 /// A table under construction. Cells are given as HTML.
@@ -84,7 +84,7 @@ impl Cell {
 }
 
 /// A verdict as a badge, or why there is none.
-pub(super) fn badge(comparison: &Comparison) -> String {
+pub(super) fn badge(table: &ResultsTable, comparison: &Comparison) -> String {
     let class = match comparison.verdict {
         Some(Verdict::Positive) => "pcl",
         Some(Verdict::Negative) => "ncl",
@@ -92,9 +92,9 @@ pub(super) fn badge(comparison: &Comparison) -> String {
         Some(Verdict::Inconclusive) => "inconclusive",
         None => "untested",
     };
-    let within = if is_negligible(comparison) { " within margin" } else { "" };
+    let remark = escape(remark(table, comparison));
     word(comparison)
-        .map(|word| format!("<span class=\"verdict {class}\">{word}{within}</span>"))
+        .map(|word| format!("<span class=\"verdict {class}\">{word}{remark}</span>"))
         .unwrap_or_default()
 }
 
@@ -137,14 +137,16 @@ pub(super) fn results(table: &ResultsTable) -> String {
         }
         if let Some(name) = table.verdict_metric().filter(|_| verdicts.is_some()) {
             let comparison = row.comparisons.get(name);
-            let text = comparison.map_or_else(String::new, |it| numbers.difference(it, simultaneous));
+            let nothing = if row.n == 0 { "no result" } else { "" };
+            let text =
+                comparison.map_or_else(|| nothing.to_owned(), |it| numbers.difference(it, simultaneous));
             let missing = comparison.filter(|it| it.pairs < row.expected);
             let pairs =
                 missing.map_or_else(String::new, |it| format!(" ({})", counted_len(it.pairs, "pair")));
             let html = match row.baseline {
                 true => "<span class=\"muted\">baseline</span>".to_owned(),
                 false => {
-                    let badge = comparison.map(badge).unwrap_or_default();
+                    let badge = comparison.map(|it| badge(table, it)).unwrap_or_default();
                     format!("{badge}{}{pairs}", escape(&text))
                 }
             };

@@ -73,7 +73,7 @@ pub(crate) fn plain_text(text: &str) -> String {
     text
 }
 
-/// One record per configuration: id, settings, completeness, the numbers and words of every metric, and a warning.
+/// One record per configuration: id, name, settings, completeness, the numbers and words of every metric, and a warning.
 #[must_use]
 pub fn csv(table: &ResultsTable) -> String {
     of_rows(table, table.configurations.iter())
@@ -96,7 +96,7 @@ pub(crate) fn chosen(table: &ResultsTable) -> Option<String> {
 fn of_rows<'t>(table: &ResultsTable, rows: impl Iterator<Item = &'t ConfigurationRow>) -> String {
     let settings = setting_columns(table);
     let metrics = all_metrics(table);
-    let mut heading: Vec<String> = vec!["id".into()];
+    let mut heading: Vec<String> = vec!["id".into(), "name".into()];
     heading.extend(settings.iter().map(|path| plain_text(&file_column(path, &metrics))));
     heading.extend(["baseline", "n", "expected", "state"].map(String::from));
     for name in &metrics {
@@ -105,7 +105,7 @@ fn of_rows<'t>(table: &ResultsTable, rows: impl Iterator<Item = &'t Configuratio
     }
     heading.push("warning".to_owned());
     let records = rows.map(|row| {
-        let mut cells = vec![row.id.to_string()];
+        let mut cells = vec![row.id.to_string(), plain_text(&row.name)];
         cells.extend(settings.iter().map(|path| row.values.get(path).map(cell).unwrap_or_default()));
         cells.extend([row.baseline.to_string(), row.n.to_string(), row.expected.to_string()]);
         cells.push(row.state.as_str().to_owned());

@@ -6,7 +6,7 @@ use colearn_report::{
     compare::{self, Side},
 };
 
-use crate::made_up;
+use crate::{Written, made_up};
 
 fn near(found: f64, expected: f64) {
     assert!((found - expected).abs() < 1e-9, "{found} is not {expected}");
@@ -88,6 +88,47 @@ fn several_sweeps_have_ranks_and_probabilities_of_improvement() {
     let table = renamed.table();
     let error = compare::across(&[all[0], (&renamed, &table)], &[], 0.95).unwrap_err();
     assert!(error.contains("no configuration has the same name"), "{error}");
+}
+
+/// A loss that explodes is finite up to 1.8e308: sums and differences of such numbers are not.
+#[test]
+fn numbers_at_the_end_of_the_range_are_compared_without_infinities() {
+    let exploding = |name: &str, sign: f64| {
+        let mut material = other(name, 0.0);
+        for ((id, seed), outcome) in &mut material.outcomes {
+            let TaskOutcome::Done(result) = outcome else { continue };
+            let sign = if (id.0 ^ *seed).is_multiple_of(3) { sign } else { 1.0 };
+            let loss = sign * (1.5e308 + 1e307 * (*seed as f64 % 3.0));
+            result.metrics.insert("loss".to_owned(), loss);
+            result.metrics.insert("valid/loss".to_owned(), loss);
+        }
+        material
+    };
+    for sign in [1.0, -1.0] {
+        let sweeps = [exploding("one", sign), exploding("two", 1.0), exploding("three", sign)];
+        let tables: Vec<_> = sweeps.iter().map(Material::table).collect();
+        let all: Vec<_> = sweeps.iter().zip(&tables).collect();
+        let wanted = ["loss".to_owned()];
+        let across = compare::across(&all, &wanted, 0.95).unwrap();
+        let pairs = compare::sweeps(all[0], all[1], &wanted, 0.95).unwrap();
+        assert!(
+            across.metrics[0].rows.iter().all(|row| row.means.iter().flatten().all(|mean| mean.is_finite()))
+        );
+        let mut said: Vec<String> =
+            across.sheets().iter().chain(&pairs.sheets()).map(compare::Sheet::markdown).collect();
+        said.extend([compare::csv(&across.records()), compare::csv(&pairs.records())]);
+        for text in &said {
+            let text = text.to_lowercase();
+            let words = text.split(|c: char| !c.is_alphanumeric());
+            assert!(words.clone().all(|word| !["inf", "nan"].contains(&word)), "{text}");
+            assert!(text.contains("e308"), "{text}");
+        }
+        let first = &across.json()["metrics"][0]["configurations"][0];
+        assert!(first["interquartile_mean"]["value"].is_number(), "{first}");
+        for material in &sweeps {
+            Written::new(material).page();
+        }
+    }
 }
 
 #[test]

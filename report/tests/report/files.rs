@@ -243,6 +243,77 @@ fn parquet_can_be_read_back() {
     let absent = (&rows[7]["modality_dropout.audio"], &rows[7]["accuracy_verdict"]);
     assert_eq!(absent, (&Field::Null, &Field::Null));
     assert_eq!(rows[4]["modality_dropout.audio"], Field::Double(0.8));
+    // Every cell is that of the file of comma-separated values.
+    let text = report.file("results.csv");
+    let mut records = csv::Reader::from_reader(text.as_bytes());
+    let heading = records.headers().unwrap().clone();
+    for (record, row) in records.records().map(Result::unwrap).zip(&rows) {
+        assert_eq!(row.len(), heading.len());
+        for (name, cell) in heading.iter().zip(&record) {
+            match &row[name] {
+                Field::Null => assert_eq!(cell, "", "{name}"),
+                Field::Str(word) => assert_eq!(cell, word, "{name}"),
+                Field::Double(number) => assert_eq!(cell.parse(), Ok(*number), "{name}"),
+                Field::Long(count) => assert_eq!(cell.parse(), Ok(*count), "{name}"),
+                Field::Bool(flag) => assert_eq!(cell.parse(), Ok(*flag), "{name}"),
+                other => panic!("{name} is {other:?}"),
+            }
+        }
+    }
+}
+
+/// The tables of predictions of a classification and of a regression, without a group and an id here and there.
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_of_predictions_has_the_values_of_the_table() {
+    use parquet::{
+        file::reader::{FileReader as _, SerializedFileReader},
+        record::Field,
+    };
+
+    const CLASSES: &str = "\
+split,modalities,index,id,group,truth,prediction,logit.swipe left,logit.1
+valid,inertial,0,a1_s7_t1,s7,swipe left,1,-0.25,1.5
+test,inertial,0,,s2,1,1,0.00000012,3.4028235e38
+test,inertial+skeleton,1,\"a,\"\"b\"\"\",,1,swipe left,-1e-45,0.33333334
+";
+    const NUMBERS: &str = "\
+split,modalities,index,id,group,truth,prediction
+valid,language,0,03b[1],03b,-1.6,0.1
+test,language,7,7,,3,-2.9999998
+";
+    for (csv, typed) in [(CLASSES, "logit.1"), (NUMBERS, "prediction")] {
+        let bytes = colearn_report::predictions_parquet(csv.as_bytes()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("predictions.parquet");
+        std::fs::write(&path, bytes).unwrap();
+        let reader = SerializedFileReader::new(std::fs::File::open(path).unwrap()).unwrap();
+        let mut records = csv::Reader::from_reader(csv.as_bytes());
+        let heading = records.headers().unwrap().clone();
+        let (mut rows, mut numbers) = (0, 0);
+        for (record, row) in records.records().map(Result::unwrap).zip(reader.get_row_iter(None).unwrap()) {
+            let row = row.unwrap();
+            let fields: Vec<(&String, &Field)> = row.get_column_iter().collect();
+            assert_eq!(fields.len(), heading.len());
+            for ((name, field), (expected, cell)) in fields.into_iter().zip(heading.iter().zip(&record)) {
+                assert_eq!(name, expected);
+                match field {
+                    Field::Null => assert_eq!(cell, "", "{name}"),
+                    Field::Str(word) => assert_eq!(cell, word, "{name}"),
+                    Field::Long(count) => assert_eq!(cell.parse(), Ok(*count), "{name}"),
+                    Field::Double(number) => {
+                        assert_eq!(cell.parse(), Ok(*number), "{name}");
+                        numbers += usize::from(name == typed);
+                    }
+                    other => panic!("{name} is {other:?}"),
+                }
+            }
+            rows += 1;
+        }
+        let all = csv.lines().count() - 1;
+        assert_eq!((rows, numbers), (all, all), "every row, and numbers in the column {typed}");
+    }
+    colearn_report::predictions_parquet(b"a,b\n1\n").unwrap_err();
 }
 
 #[test]

@@ -362,7 +362,7 @@ fn parameters_with_the_names_of_columns_have_columns_of_their_own() {
     let heading = csv.lines().next().unwrap();
     assert!(
         heading.starts_with(
-            "id,parameter.n,parameter.r2_mean,parameter.state,a,a.b,baseline,n,expected,state,r2_mean,"
+            "id,name,parameter.n,parameter.r2_mean,parameter.state,a,a.b,baseline,n,expected,state,r2_mean,"
         ),
         "{heading}"
     );

@@ -93,7 +93,7 @@ fn a_row_is_over_folds_and_seeds_and_says_so() {
         );
     }
     let csv = report.file("results.csv");
-    assert!(csv.starts_with("id,modality_dropout.audio,unimodal,baseline,n,expected,state,"), "{csv}");
+    assert!(csv.starts_with("id,name,modality_dropout.audio,unimodal,baseline,n,expected,state,"), "{csv}");
     assert!(csv.lines().nth(1).unwrap().contains(",false,6,6,complete,"), "{csv}");
 
     let json: Value = serde_json::from_str(&report.file("results.json")).unwrap();

@@ -80,6 +80,61 @@ fn a_margin_makes_small_differences_equivalent() {
     assert!(latex.contains("equivalent within $\\pm$0.2"), "{latex}");
 }
 
+/// Sets the accuracies of a configuration of [`material`], seed by seed.
+fn set(material: &mut Material, index: usize, accuracy: impl Fn(usize) -> f64) {
+    let id = material.sweep.configurations[index].id;
+    for seed in 0..material.sweep.seeds.len() {
+        let Some(TaskOutcome::Done(result)) = material.outcomes.get_mut(&(id, seed as u64)) else { continue };
+        result.metrics.insert("accuracy".to_owned(), accuracy(seed));
+    }
+}
+
+/// Six levels are far above the baseline, one of them constant, so that variances are not pooled. The last has p = 0.014:
+/// Holm's test compares it with 0.05, Bonferroni's interval is that of 0.05 / 7.
+#[test]
+fn a_verdict_of_holms_test_says_so_where_its_interval_reaches_zero() {
+    let mut material = material(5);
+    let baseline = [0.50, 0.51, 0.49, 0.505, 0.495];
+    let noise = [0.003, -0.002, 0.0, 0.001, -0.003];
+    set(&mut material, 7, |seed| baseline[seed]);
+    for level in 0..6 {
+        set(&mut material, level, |seed| 0.9 + if level == 0 { 0.0 } else { noise[(seed + level) % 5] });
+    }
+    set(&mut material, 6, |seed| baseline[seed] + [0.01, 0.02, 0.03, 0.005, 0.02][seed]);
+    let table = material.table();
+    assert_eq!(count(&table, "PCL"), 7);
+    let (low, high) = table.configurations[6].comparisons["accuracy"].interval(true).unwrap();
+    assert!(low < 0.0 && high > 0.0, "{low} {high}");
+    let markdown = text::markdown(&table, None);
+    let said: Vec<&str> = markdown.lines().filter(|line| line.contains("] by Holm's test |")).collect();
+    assert!(said.len() == 1 && said[0].contains("| 0.95 |"), "{markdown}");
+    assert!(summary_line(&table).contains("(Bonferroni's intervals beside Holm's tests, which find more)"));
+    let page = Written::new(&material).page();
+    assert!(page.contains("<span class=\"verdict pcl\">PCL by Holm"), "{page}");
+    material.sweep.report.adjustment = Adjustment::None;
+    assert!(!text::markdown(&material.table(), None).contains("by Holm"), "its own interval agrees");
+}
+
+#[test]
+fn a_row_without_results_is_said_to_be_no_comparison() {
+    let mut material = material(5);
+    let id = material.sweep.configurations[2].id;
+    for ((of, _), outcome) in &mut material.outcomes {
+        if *of == id {
+            *outcome = TaskOutcome::Failed(colearn_core::failure::FailureReason::Diverged);
+        }
+    }
+    let table = material.table();
+    let markdown = text::markdown(&table, None);
+    assert!(
+        markdown.lines().any(|line| line.contains("| no result |") && line.contains("5 failed")),
+        "{markdown}"
+    );
+    let line = summary_line(&table);
+    assert!(line.contains("for all 6 comparisons at once"), "{line}");
+    assert!(line.contains("; 1 configuration without any result is not compared"), "{line}");
+}
+
 #[test]
 fn without_adjustment_each_comparison_is_judged_alone() {
     let mut material = material(5);

@@ -93,6 +93,8 @@ fn member(settings: ProgramSettings) -> Member {
         checkpoint_every_epochs: 0,
         data_digest: String::new(),
         keep: Default::default(),
+        name: String::new(),
+        kept_in: String::new(),
     }
 }
 

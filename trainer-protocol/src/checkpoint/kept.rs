@@ -72,6 +72,16 @@ impl Store {
         }
     }
 
+    /// Removes the folder of [`Store::within`] if nothing is in it. A bucket has no folders, and a folder with something in
+    /// it stays.
+    pub fn remove_empty(&self) {
+        let path = std::path::Path::new(&self.place);
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("kept-")) {
+            // It is of no consequence if the empty folder stays.
+            let _ = std::fs::remove_dir(path);
+        }
+    }
+
     fn failed_kept(
         &self,
         verb: &'static str,

@@ -15,6 +15,9 @@ use super::{
 /// shown.
 const NAMED_OTHERS: usize = 3;
 
+/// Longest name of a folder within a location, in bytes.
+const MAX_FOLDER: usize = 64;
+
 /// Checkpoints of any number of tasks, under
 /// `<sweep, 16 hexadecimal digits>/<configuration>-<seed>/<epoch, 8 digits>-<attempt, 8 digits>.safetensors`.
 /// Files that stay after the end of a task are beside them as `kept-<16 digits of the digest>-<name>`. Objects with
@@ -86,6 +89,22 @@ impl Store {
             }
         };
         Ok(Self { objects, location: location.to_owned(), place })
+    }
+
+    /// Opens a folder within this location, or the objects with such a prefix.
+    ///
+    /// # Errors
+    /// As [`Store::open`], and if `folder` is no plain name.
+    pub fn within(&self, folder: &str) -> Result<Self, StoreError> {
+        let location = format!("{}/{folder}", self.location.trim_end_matches('/'));
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if folder.is_empty() || folder.len() > MAX_FOLDER || !folder.chars().all(is_plain) {
+            let why = format!(
+                "{folder:?} is no name of a folder: it may have letters, digits and `-`, at most {MAX_FOLDER}"
+            );
+            return Err(StoreError::Open { location, why });
+        }
+        Self::open(&location)
     }
 
     /// Opens a location like [`Store::open`], but makes no folder.
@@ -180,7 +199,7 @@ impl Store {
         let (entries, others) = match self.list(task) {
             Ok(listed) => listed,
             Err(error) => {
-                warn(format!("{error}; task {task} starts over"));
+                warn(format!("{error}; the task starts over"));
                 return None;
             }
         };
@@ -203,8 +222,7 @@ impl Store {
                 Err(error) => error.to_string(),
             };
             let last = position + 1 == entries.len();
-            let then =
-                if last { format!("task {task} starts over") } else { "trying the one before".to_owned() };
+            let then = if last { "the task starts over" } else { "trying the one before" };
             warn(format!("{refused}; {then}"));
         }
         None

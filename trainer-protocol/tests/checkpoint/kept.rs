@@ -62,6 +62,26 @@ fn other_bytes_than_were_recorded_are_refused() {
     refused("1,2\n\n", "5 bytes");
 }
 
+/// The numbers of sweeps of two coordinators are the same.
+#[test]
+fn what_one_sweep_keeps_is_not_removed_with_another_of_the_same_number() {
+    let (store, folder) = opened();
+    let places = ["kept-18c", "kept-18d"].map(|name| store.within(name).unwrap());
+    let artifacts = places.each_ref().map(|it| it.keep(task(1), "a.csv", b"1,2\n".to_vec()).unwrap());
+    assert!(artifacts[0].location.ends_with("/kept-18c"), "{artifacts:?}");
+    assert_eq!(places[0].remove_kept(task(1)).unwrap(), 1);
+    places[0].remove_empty();
+    assert!(!folder.path().join("kept-18c").exists());
+    assert_eq!(places[1].load_kept(task(1), &artifacts[1]).unwrap(), b"1,2\n");
+    places[1].remove_empty();
+    assert_eq!(places[1].load_kept(task(1), &artifacts[1]).unwrap(), b"1,2\n", "it is not empty");
+    store.remove_empty();
+    assert!(folder.path().exists(), "the location itself stays");
+    for wrong in ["", "..", "a/b", "kept-18c\n", &"x".repeat(65)] {
+        assert!(matches!(store.within(wrong), Err(StoreError::Open { .. })), "{wrong:?}");
+    }
+}
+
 #[test]
 fn a_location_that_is_not_here_is_not_made() {
     let folder = tempfile::tempdir().unwrap();

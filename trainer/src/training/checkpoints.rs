@@ -66,27 +66,27 @@ impl<'a> Checkpoints<'a> {
         let tensors = TENSORS.map(str::to_owned).into_iter().zip(rows).collect();
         let bytes = encode(&Checkpoint { header, progress, tensors });
         if let Err(error) = store.save(task, member.plan.attempt, epoch, bytes) {
-            eprintln!("warning: checkpoint of {task} after epoch {epoch}: {error}");
+            eprintln!("warning: checkpoint of {} after epoch {epoch}: {error}", member.plan.called);
         }
     }
 
     /// Continues a member from its newest usable checkpoint, if there is one.
     pub(super) fn restore(&self, member: &mut Progress, k: i64, network: &mut Network) {
         let Some(store) = self.store else { return };
-        let task = member.plan.task;
+        let (task, called) = (member.plan.task, member.plan.called.clone());
         let expected = Expected {
             task,
             data_digest: self.data_digest.clone(),
             layout_digest: self.layout_digest.clone(),
             tensors: TENSORS.map(str::to_owned).into_iter().zip(self.lengths).collect(),
         };
-        let warn = &mut |text: String| eprintln!("warning: {text}");
+        let warn = &mut |text: String| eprintln!("warning: {called}: {text}");
         let Some(checkpoint) = store.latest(task, &expected, warn) else { return };
         let saved: Saved = match serde_json::from_str(&checkpoint.progress) {
             Ok(saved) => saved,
             Err(error) => {
                 eprintln!(
-                    "warning: the checkpoint of {task} does not say how far the task is, so the task starts over: {error}"
+                    "warning: the checkpoint of {called} does not say how far the task is, so the task starts over: {error}"
                 );
                 return;
             }
@@ -104,7 +104,7 @@ impl<'a> Checkpoints<'a> {
         network.adam.set_learning_rate(k as usize, saved.state.learning_rate);
         member.state = saved.state;
         member.state.resumed_after.push(epoch);
-        eprintln!("{task} continues after epoch {epoch}");
+        eprintln!("{called} continues after epoch {epoch}");
     }
 }
 

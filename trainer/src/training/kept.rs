@@ -79,17 +79,22 @@ impl<'a> KeptFiles<'a> {
                 missing.push(format!("{name}: there is no location for checkpoints"));
                 continue;
             };
+            let place = match &*member.plan.kept_in {
+                "" => Ok(None),
+                folder => store.within(folder).map(Some),
+            };
             let bytes = match kept {
                 Kept::Predictions => self.predictions(k, member.plan.settings.unimodal).into_bytes(),
                 Kept::Weights => weights(member, k as i64, network, self.source, result),
             };
-            match store.keep(task, name, bytes) {
+            match place.and_then(|place| place.as_ref().unwrap_or(store).keep(task, name, bytes)) {
                 Ok(artifact) => result.artifacts.push(artifact),
                 Err(error) => {
-                    eprintln!("warning: {task} has a result without {name}: {error}");
+                    eprintln!("warning: {} has a result without {name}: {error}", member.plan.called);
                     // The path may be too long for a result, and the cause matters more.
                     let cause = match error {
                         StoreError::Kept { cause, .. } => cause.to_string(),
+                        StoreError::Open { why, .. } => why,
                         error => error.to_string(),
                     };
                     missing.push(format!("{name}: {}", shortened(&cause, LONGEST_CAUSE)));

@@ -17,10 +17,14 @@ use crate::random::{Purpose, Stream};
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) task: TaskId,
+    /// What the task is called in logs.
+    pub(super) called: String,
     pub(super) settings: NetworkSettings,
     /// Epochs between two checkpoints; 0 for no checkpoints.
     pub(super) checkpoint_every_epochs: u32,
     pub(super) keep: BTreeSet<Kept>,
+    /// The folder for these files, within the location of checkpoints; empty for the location itself.
+    pub(super) kept_in: String,
     pub(super) attempt: u32,
     /// Index of the primary modality.
     pub(super) primary: usize,
@@ -68,9 +72,11 @@ impl Plan {
         };
         Ok(Self {
             task: member.task,
+            called: member.called(),
             settings: settings.clone(),
             checkpoint_every_epochs: member.checkpoint_every_epochs,
             keep: member.keep.clone(),
+            kept_in: member.kept_in.clone(),
             attempt: member.attempt,
             primary,
             subsets,
@@ -172,10 +178,12 @@ mod tests {
             };
             Self {
                 task: TaskId { sweep: SweepId(1), configuration: ConfigurationId(2), seed: 3 },
+                called: "demo/audio=0.5/3".to_owned(),
                 cohort_key: settings.cohort_key(),
                 settings,
                 checkpoint_every_epochs: 0,
                 keep: BTreeSet::new(),
+                kept_in: String::new(),
                 attempt: 1,
                 primary: 0,
                 subsets: Vec::new(),

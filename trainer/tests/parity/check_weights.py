@@ -7,7 +7,7 @@
     python trainer/tests/parity/check_weights.py exports/mine data/demo.safetensors
 
 Prints the largest difference of each task and ends with exit code 1 if one is above 1e-4. The networks are plain modules
-and can be copied: `load_state_dict` accepts the files as they are.
+and can be copied: `load_state_dict` accepts the files as they are. A test runs this (cli/tests/programs/kept.rs).
 """
 
 import csv

@@ -95,6 +95,8 @@ pub(crate) fn member(seed: u64, change: impl FnOnce(&mut NetworkSettings)) -> Me
         checkpoint_every_epochs: 0,
         data_digest: String::new(),
         keep: Default::default(),
+        name: String::new(),
+        kept_in: String::new(),
     }
 }
 

@@ -37,8 +37,16 @@ impl Agent {
         let kinds = self.slot_for(index, tasks.len());
         let mut members = Vec::new();
         for assignment in tasks {
-            let Assignment { task, attempt, settings, checkpoint_every_epochs, data_digest, name: _, keep } =
-                assignment;
+            let Assignment {
+                task,
+                attempt,
+                settings,
+                checkpoint_every_epochs,
+                data_digest,
+                name,
+                keep,
+                kept_in,
+            } = assignment;
             match (&kinds, settings) {
                 (Err(why), _) => self.refuse(token, task, why),
                 (Ok(_), Err(unreadable)) => self.refuse(token, task, &unreadable.to_string()),
@@ -54,6 +62,8 @@ impl Agent {
                         checkpoint_every_epochs,
                         data_digest,
                         keep,
+                        name: one_line(&name),
+                        kept_in,
                     });
                 }
             }

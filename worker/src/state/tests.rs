@@ -188,6 +188,7 @@ fn settings_that_can_not_be_read_fail_their_task_alone() {
         data_digest: String::new(),
         name: String::new(),
         keep: Default::default(),
+        kept_in: String::new(),
     };
     let good = Assignment {
         task: task(2),
@@ -197,6 +198,7 @@ fn settings_that_can_not_be_read_fail_their_task_alone() {
         data_digest: String::new(),
         name: String::new(),
         keep: Default::default(),
+        kept_in: String::new(),
     };
     let actions =
         env.received(ToWorker::Lease(Lease { token: LeaseToken(7), slot: 0, tasks: vec![bad, good] }));

@@ -182,6 +182,7 @@ impl Coordinator {
             data_digest: String::new(),
             name: String::new(),
             keep: Vec::new(),
+            kept_in: String::new(),
         };
         self.say(work_response::Message::Lease(v1::Lease { token, slot: 0, tasks: vec![assignment] })).await;
     }

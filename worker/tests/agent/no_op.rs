@@ -46,6 +46,7 @@ async fn any_number_of_slots_answers_at_once() {
             data_digest: String::new(),
             name: String::new(),
             keep: Vec::new(),
+            kept_in: String::new(),
         };
         let seed = u64::from(*slot) * 2;
         let tasks = vec![assignment(seed), assignment(seed + 1)];

@@ -94,6 +94,7 @@ async fn settings_that_make_no_sense_are_refused() {
         data_digest: String::new(),
         name: String::new(),
         keep: Vec::new(),
+        kept_in: String::new(),
     };
     let lease = v1::Lease { token: 7, slot: 0, tasks: vec![assignment] };
     coordinator.say(work_response::Message::Lease(lease)).await;

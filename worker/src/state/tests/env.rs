@@ -192,6 +192,7 @@ impl TestEnv {
             data_digest: String::new(),
             name: String::new(),
             keep: Default::default(),
+            kept_in: String::new(),
         };
         let tasks = seeds.iter().map(assignment).collect();
         self.received(ToWorker::Lease(Lease { token: LeaseToken(token), slot, tasks }))

@@ -176,6 +176,7 @@ fn without_checkpoints_a_lease_must_end_in_time() {
         data_digest: String::new(),
         name: String::new(),
         keep: Default::default(),
+        kept_in: String::new(),
     };
     env.received(ToWorker::Lease(Lease { token: LeaseToken(7), slot: 0, tasks: vec![assignment] }));
     env.now = env.now.after(10 * SECOND);
