@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
     scheduler::{
-        DropReason, Event, PauseView, RestoreCause, Scheduler, SchedulerSettings, Submission,
+        DropReason, Event, PauseView, Prepared, RestoreCause, Scheduler, SchedulerSettings, Submission,
         SubmissionError, SweepStatus, WorkerView,
     },
     sweep::{ScheduleSettings, Sweep},
@@ -13,6 +13,7 @@ use colearn_core::{
 use colearn_proto::worker::{FromWorker, Hello, Report, ToWorker};
 use tokio::{
     sync::{mpsc, watch},
+    task::yield_now,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -101,7 +102,7 @@ impl Engine {
         // Only its own worker can connect.
         let one_worker = settings.release_leases;
         let rules = SchedulerSettings { lease, only, settle_after, one_worker };
-        let replayed = replay(&*store, rules).await?;
+        let replayed = replay(&store, rules).await?;
         let Replayed { mut scheduler, settled: settled_before, entries, problems } = replayed;
         match problems.text() {
             Some(problems) if read_only => tracing::warn!("the state is inconsistent: {problems}"),
@@ -133,6 +134,7 @@ impl Engine {
         };
         tracing::info!("{recovery}");
         let (sender, inputs) = mpsc::channel(QUEUE);
+        let handle = EngineHandle::new(sender, store.clone());
         let engine = Self {
             scheduler,
             store,
@@ -147,7 +149,7 @@ impl Engine {
             absence,
             read_only,
         };
-        Ok((engine, EngineHandle::new(sender)))
+        Ok((engine, handle))
     }
 
     /// Runs until `stop` is cancelled, then commits and performs queued inputs, and closes all streams.
@@ -158,6 +160,7 @@ impl Engine {
         loop {
             let mut queued = Vec::new();
             let stopping = self.wait(&mut queued, &stop).await;
+            self.gather(&mut queued).await;
             // The queue may hold the heartbeat of a lease that looks expired, so expirations are checked only after
             // all queued inputs.
             let all_heard = queued.len() < MAX_BATCH;
@@ -200,6 +203,22 @@ impl Engine {
         }
     }
 
+    /// Takes further inputs as long as they keep coming. The messages of a worker often arrive together, and its stream
+    /// passes them on one by one: without this, the first would get a commit of its own, and the others would wait for
+    /// it.
+    async fn gather(&mut self, queued: &mut Vec<Queued>) {
+        let mut before = 0;
+        while queued.len() > before && queued.len() < MAX_BATCH {
+            before = queued.len();
+            yield_now().await;
+            while queued.len() < MAX_BATCH
+                && let Ok(input) = self.inputs.try_recv()
+            {
+                queued.push(input);
+            }
+        }
+    }
+
     async fn turn(&mut self, queued: Vec<Input>, all_heard: bool) -> Result<(), EngineError> {
         let now = self.clock.now();
         let mut turn = Turn::default();
@@ -239,6 +258,10 @@ impl Engine {
             self.store.commit(batch).await.map_err(EngineError::Commit)?;
         }
         effects.into_iter().for_each(|effect| self.perform(effect));
+        if let Some(discarded) = self.scheduler.take_discarded() {
+            // For a large sweep that takes a while, and nobody has to wait for it.
+            drop(tokio::task::spawn_blocking(move || drop(discarded)));
+        }
         Ok(())
     }
 
@@ -268,12 +291,12 @@ impl Engine {
             }
             Input::FromWorker { connection, message } => self.hear(turn, connection, message),
             Input::Disconnected { connection } => self.forget(turn, connection),
-            Input::Submit { sweep, reply } => {
-                let outcome = self.submit(turn, *sweep);
+            Input::Submit { sweep, prepared, reply } => {
+                let outcome = self.submit(turn, sweep, prepared);
                 turn.answer(move || drop(reply.send(outcome)));
             }
-            Input::Operate { sweep, operation, reply } => {
-                let outcome = self.operate(turn, sweep, operation);
+            Input::Operate { sweep, operation, prepared, reply } => {
+                let outcome = self.operate(turn, sweep, operation, prepared);
                 turn.answer(move || drop(reply.send(outcome)));
             }
             Input::Revive { sweep, alone, reply } => {
@@ -378,7 +401,15 @@ impl Engine {
         Some(worker)
     }
 
-    fn submit(&mut self, turn: &mut Turn, sweep: Sweep) -> Result<Submitted, SubmissionError> {
+    fn submit(
+        &mut self,
+        turn: &mut Turn,
+        sweep: Arc<Sweep>,
+        prepared: Option<Box<Prepared>>,
+    ) -> Result<Submitted, SubmissionError> {
+        if let Some(prepared) = prepared {
+            self.scheduler.prepare(prepared);
+        }
         let (id, created) = match self.scheduler.submission(&sweep)? {
             Submission::New(id) => {
                 self.scheduler.check_data(&sweep)?;
@@ -387,7 +418,7 @@ impl Engine {
             Submission::Known { id, .. } => (id, false),
         };
         let name = sweep.name.clone();
-        self.apply(turn, Event::SweepSubmitted { id, sweep: Arc::new(sweep) });
+        self.apply(turn, Event::SweepSubmitted { id, sweep });
         let summary = self.summary(id).ok_or(SubmissionError::Empty(name))?;
         Ok(Submitted { summary, created })
     }
@@ -397,6 +428,7 @@ impl Engine {
         turn: &mut Turn,
         sweep: SweepId,
         operation: Operation,
+        prepared: Option<Box<Prepared>>,
     ) -> Result<Operated, OperationError> {
         let before = self.summary(sweep).ok_or(OperationError::Gone)?;
         let settled = self.scheduler.settled(sweep).is_some();
@@ -411,10 +443,17 @@ impl Engine {
                 Event::TasksRetried { sweep, scope }
             }
             Operation::Extend(newer) => {
-                let extended = self.scheduler.extension(sweep, &newer)?;
+                let extended = match prepared.filter(|it| self.scheduler.can_use(sweep, it)) {
+                    Some(prepared) => {
+                        let extended = prepared.sweep().clone();
+                        self.scheduler.prepare(prepared);
+                        extended
+                    }
+                    None => Arc::new(self.scheduler.extension(sweep, &newer)?),
+                };
                 self.scheduler.check_data(&extended).map_err(OperationError::Misfit)?;
                 tasks = extended.task_count() - u64::from(before.counts.total());
-                Event::SweepExtended { id: sweep, sweep: Arc::new(extended) }
+                Event::SweepExtended { id: sweep, sweep: extended }
             }
             Operation::Pause(_) if before.status != SweepStatus::Active => {
                 return Err(OperationError::Ended(before.name));
