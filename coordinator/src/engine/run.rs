@@ -4,11 +4,7 @@ use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
-    scheduler::{
-        DropReason, Event, PauseView, Prepared, RestoreCause, Scheduler, SchedulerSettings, Submission,
-        SubmissionError, SweepStatus, WorkerView,
-    },
-    sweep::{ScheduleSettings, Sweep},
+    scheduler::{DropReason, Event, Scheduler, SchedulerSettings},
 };
 use colearn_proto::worker::{FromWorker, Hello, Report, ToWorker};
 use tokio::{
@@ -24,9 +20,7 @@ use super::{
     clock::Clock,
     error::EngineError,
     handle::EngineHandle,
-    input::{
-        ConnectionId, Input, Operated, Operation, OperationError, Submitted, UndrainError, WorkerOutbox,
-    },
+    input::{ConnectionId, Input, WorkerOutbox},
     recovery::Recovery,
     replay::{Replayed, replay},
     summary::SweepSummary,
@@ -60,7 +54,7 @@ pub struct EngineSettings {
 
 /// Owns the scheduler.
 pub struct Engine {
-    scheduler: Scheduler,
+    pub(super) scheduler: Scheduler,
     store: Arc<dyn Store>,
     clock: Clock,
     inputs: mpsc::Receiver<Queued>,
@@ -68,7 +62,7 @@ pub struct Engine {
     connections: BTreeMap<ConnectionId, Connection>,
     by_worker: BTreeMap<WorkerId, ConnectionId>,
     followed: BTreeMap<SweepId, watch::Sender<SweepSummary>>,
-    changed: bool,
+    pub(super) changed: bool,
     updated: Instant,
     /// When it last processed inputs, and how long it may be busy otherwise before the silence of workers no longer
     /// counts.
@@ -272,7 +266,7 @@ impl Engine {
         }
     }
 
-    fn apply(&mut self, turn: &mut Turn, event: Event) {
+    pub(super) fn apply(&mut self, turn: &mut Turn, event: Event) {
         turn.apply(&mut self.scheduler, self.clock.now(), event, None, None);
     }
 
@@ -368,24 +362,6 @@ impl Engine {
         turn.apply(&mut self.scheduler, self.clock.now(), event, Some(connection), result);
     }
 
-    fn undrain(&mut self, turn: &mut Turn, worker: &WorkerId) -> Result<WorkerView, UndrainError> {
-        let find = |scheduler: &Scheduler| scheduler.workers().find(|view| view.worker == *worker);
-        let before = find(&self.scheduler).ok_or_else(|| UndrainError::Away(worker.clone()))?;
-        if before.leaves_now {
-            return Err(UndrainError::Leaves(worker.clone()));
-        }
-        if !before.draining && before.set_aside.is_empty() {
-            return Err(UndrainError::Nothing(worker.clone()));
-        }
-        self.changed = true;
-        self.apply(turn, Event::UndrainRequested { worker: worker.clone() });
-        for PauseView { data_set, .. } in before.set_aside {
-            let cause = RestoreCause::Person;
-            self.apply(turn, Event::WorkerRestored { worker: worker.clone(), data_set, cause });
-        }
-        find(&self.scheduler).ok_or_else(|| UndrainError::Away(worker.clone()))
-    }
-
     fn forget(&mut self, turn: &mut Turn, connection: ConnectionId) {
         if let Some(worker) = self.close(connection) {
             tracing::info!(%worker, "worker disconnected");
@@ -399,90 +375,6 @@ impl Engine {
         self.by_worker.remove(&worker);
         self.changed = true;
         Some(worker)
-    }
-
-    fn submit(
-        &mut self,
-        turn: &mut Turn,
-        sweep: Arc<Sweep>,
-        prepared: Option<Box<Prepared>>,
-    ) -> Result<Submitted, SubmissionError> {
-        if let Some(prepared) = prepared {
-            self.scheduler.prepare(prepared);
-        }
-        let (id, created) = match self.scheduler.submission(&sweep)? {
-            Submission::New(id) => {
-                self.scheduler.check_data(&sweep)?;
-                (id, true)
-            }
-            Submission::Known { id, .. } => (id, false),
-        };
-        let name = sweep.name.clone();
-        self.apply(turn, Event::SweepSubmitted { id, sweep });
-        let summary = self.summary(id).ok_or(SubmissionError::Empty(name))?;
-        Ok(Submitted { summary, created })
-    }
-
-    fn operate(
-        &mut self,
-        turn: &mut Turn,
-        sweep: SweepId,
-        operation: Operation,
-        prepared: Option<Box<Prepared>>,
-    ) -> Result<Operated, OperationError> {
-        let before = self.summary(sweep).ok_or(OperationError::Gone)?;
-        let settled = self.scheduler.settled(sweep).is_some();
-        if settled && operation != Operation::Remove {
-            return Err(OperationError::Settled);
-        }
-        let mut tasks = 0;
-        let event = match operation {
-            Operation::Cancel => Event::SweepCancelled { sweep },
-            Operation::Retry(scope) => {
-                tasks = self.scheduler.retry_count(sweep, &scope)?;
-                Event::TasksRetried { sweep, scope }
-            }
-            Operation::Extend(newer) => {
-                let extended = match prepared.filter(|it| self.scheduler.can_use(sweep, it)) {
-                    Some(prepared) => {
-                        let extended = prepared.sweep().clone();
-                        self.scheduler.prepare(prepared);
-                        extended
-                    }
-                    None => Arc::new(self.scheduler.extension(sweep, &newer)?),
-                };
-                self.scheduler.check_data(&extended).map_err(OperationError::Misfit)?;
-                tasks = extended.task_count() - u64::from(before.counts.total());
-                Event::SweepExtended { id: sweep, sweep: extended }
-            }
-            Operation::Pause(_) if before.status != SweepStatus::Active => {
-                return Err(OperationError::Ended(before.name));
-            }
-            Operation::Pause(paused) => Event::SweepPaused { sweep, paused },
-            Operation::Prioritize(priority)
-                if !(ScheduleSettings::LOWEST..=ScheduleSettings::HIGHEST).contains(&priority) =>
-            {
-                return Err(OperationError::Priority(priority));
-            }
-            Operation::Prioritize(priority) => Event::SweepPrioritized { sweep, priority },
-            Operation::ReplaceData => {
-                for (worker, data_set) in self.scheduler.pauses_for_data_of(sweep) {
-                    let (data_set, cause) = (Some(data_set), RestoreCause::Person);
-                    self.apply(turn, Event::WorkerRestored { worker, data_set, cause });
-                }
-                Event::DataReplaced { sweep }
-            }
-            Operation::Remove => {
-                self.scheduler.removable(sweep)?;
-                Event::SweepRemoved { sweep }
-            }
-        };
-        self.apply(turn, event);
-        Ok(Operated { summary: self.summary(sweep).unwrap_or(before), tasks })
-    }
-
-    fn summary(&self, sweep: SweepId) -> Option<SweepSummary> {
-        SweepSummary::find(&self.scheduler, sweep)
     }
 
     fn follow(&mut self, sweep: SweepId) -> Option<watch::Receiver<SweepSummary>> {

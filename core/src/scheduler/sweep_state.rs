@@ -23,6 +23,9 @@ pub(super) const RECENT_FAILURES: usize = 100;
 /// given one.
 const WORKERS_KEPT: usize = 4;
 
+/// If more than one of this many tasks has begun, queues are made again instead of changed.
+const MANY: usize = 16;
+
 /// A failed attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FailedAttempt {
@@ -63,6 +66,8 @@ pub(super) struct SweepState {
     pub(super) data_sets: Vec<String>,
     /// For each configuration, the number of its data set.
     data_set_of: Vec<u32>,
+    /// For each configuration, its cohort key: here it is near to those of its neighbours.
+    cohort_keys: Vec<u64>,
     /// Ready tasks in order, by data set.
     pub(super) ready: Vec<BTreeSet<u32>>,
     /// The ready tasks by group.
@@ -109,10 +114,12 @@ impl SweepState {
                 })
             })
             .collect();
-        let (order, all) = (sweep.schedule.order, sweep.configurations.len());
-        let max_cohort = |index: u32| {
+        let order = sweep.schedule.order;
+        let all = || sweep.configurations.iter();
+        let max_cohorts: Vec<u32> = all().map(|it| it.settings.max_cohort()).collect();
+        let new = |index: u32| {
             let configuration = if order == Order::BySeed { index % configurations } else { index / seeds };
-            sweep.configurations[configuration as usize].settings.max_cohort()
+            Task::new(max_cohorts[configuration as usize])
         };
         let mut state = Self {
             id,
@@ -121,11 +128,12 @@ impl SweepState {
             priority: sweep.schedule.priority,
             ended_at: None,
             leases: 0,
-            tasks: (0..total).map(|index| Task::new(max_cohort(index))).collect(),
+            tasks: (0..total).map(new).collect(),
             counts: TaskCounts::default(),
-            configuration_counts: vec![TaskCounts::default(); all],
+            configuration_counts: vec![TaskCounts::default(); sweep.configurations.len()],
             data_sets,
             data_set_of,
+            cohort_keys: all().map(|configuration| configuration.cohort_key).collect(),
             ready: Vec::new(),
             groups: BTreeMap::new(),
             retried: 0,
@@ -223,10 +231,7 @@ impl SweepState {
     /// before, which is of no use any more.
     pub(super) fn renumber(&mut self, mut new: Self, moved: &[u32]) -> Self {
         (new.id, new.submitted_at) = (self.id, self.submitted_at);
-        for (task, index) in self.tasks.iter().zip(moved) {
-            new.tasks[*index as usize] = task.clone();
-        }
-        new.count_and_queue();
+        new.take_tasks(&self.tasks, moved);
         let failures = std::mem::take(&mut self.failures).into_iter();
         new.failures = failures.map(|(old, failed)| (moved[old as usize], failed)).collect();
         new.recent_failures = std::mem::take(&mut self.recent_failures);
@@ -251,6 +256,27 @@ impl SweepState {
         std::mem::replace(self, new)
     }
 
+    /// Gives tasks that are all pending these states at these numbers.
+    fn take_tasks(&mut self, tasks: &[Task], numbers: &[u32]) {
+        let numbered = numbers.iter().copied().zip(tasks);
+        let begun: Vec<(u32, &Task)> = numbered.filter(|(index, task)| self.task(*index) != *task).collect();
+        // To change the queues takes longer for each task than to make them again.
+        if begun.len() > self.tasks.len() / MANY {
+            for (index, task) in begun {
+                *self.task_mut(index) = task.clone();
+            }
+            self.count_and_queue();
+            return;
+        }
+        for (index, task) in begun {
+            let phase = task.phase;
+            // The task leaves the queues under its old max_cohort and enters them under its own.
+            self.move_to(index, Phase::Running);
+            *self.task_mut(index) = Task { phase: Phase::Running, ..task.clone() };
+            self.move_to(index, phase);
+        }
+    }
+
     /// Computes counters and queues from the phases of the tasks.
     fn count_and_queue(&mut self) {
         self.counts = TaskCounts::default();
@@ -269,7 +295,7 @@ impl SweepState {
                 continue;
             }
             ready[self.data_set_of[configuration] as usize].push(index);
-            let group = (self.sweep.configurations[configuration].cohort_key, max_cohort);
+            let group = (self.cohort_keys[configuration], max_cohort);
             let number = match last {
                 Some((same, number)) if same == group => number,
                 _ => *numbers.entry(group).or_insert(groups.len()),
@@ -359,8 +385,7 @@ impl SweepState {
     }
 
     pub(super) fn group_of(&self, index: u32) -> Group {
-        let configuration = &self.sweep.configurations[self.configuration_of(index)];
-        (configuration.cohort_key, self.task(index).max_cohort)
+        (self.cohort_keys[self.configuration_of(index)], self.task(index).max_cohort)
     }
 
     /// The only place where a task changes its phase: counters and queues follow.
