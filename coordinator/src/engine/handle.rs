@@ -105,7 +105,7 @@ impl EngineHandle {
         {
             match self.prepare_extension(sweep, newer).await? {
                 Some(Err(error)) => return Ok(Err(error.into())),
-                Some(Ok(extension)) => prepared = Some(Box::new(extension)),
+                Some(Ok(extension)) => prepared = Some(extension),
                 None => {}
             }
         }
@@ -130,8 +130,22 @@ impl EngineHandle {
             Some(there) => Prepared::resubmission(there, newer).map(Box::new),
         };
         let Ok(Some(prepared)) = spawn_blocking(prepare).await else { return Ok(None) };
+        let prepared = self.check_data(prepared).await?;
         self.write_ahead(sweep).await;
         Ok(Some(prepared))
+    }
+
+    /// Checks a prepared sweep against the data sets of the connected workers.
+    async fn check_data(&self, mut prepared: Box<Prepared>) -> Result<Box<Prepared>, Stopped> {
+        let names: Vec<String> = prepared.data_sets().map(str::to_owned).collect();
+        let look = move |scheduler: &Scheduler| scheduler.data_shapes(names.iter().map(String::as_str));
+        let shapes = self.ask(look).await?;
+        let checked = spawn_blocking(move || {
+            prepared.check(shapes);
+            prepared
+        });
+        // It fails only if it panics.
+        checked.await.map_err(|_| Stopped)
     }
 
     /// Does what takes time in proportion to a sweep that is extended; `None` if there is no such sweep.
@@ -139,18 +153,20 @@ impl EngineHandle {
         &self,
         sweep: SweepId,
         newer: &Arc<Sweep>,
-    ) -> Result<Option<Result<Prepared, ExtensionError>>, Stopped> {
+    ) -> Result<Option<Result<Box<Prepared>, ExtensionError>>, Stopped> {
         let there = move |scheduler: &Scheduler| scheduler.sweep(sweep).map(|view| view.sweep().clone());
         let Some(there) = self.ask(there).await? else { return Ok(None) };
         let newer = newer.clone();
         let prepared = spawn_blocking(move || Prepared::extension(there, &newer)).await;
-        let Ok(prepared) = prepared else { return Ok(None) };
-        if let Ok(extension) = &prepared
-            && extension.changes()
-        {
+        let extension = match prepared {
+            Ok(Ok(extension)) => self.check_data(Box::new(extension)).await?,
+            Ok(Err(error)) => return Ok(Some(Err(error))),
+            Err(_) => return Ok(None),
+        };
+        if extension.changes() {
             self.write_ahead(extension.sweep()).await;
         }
-        Ok(Some(prepared))
+        Ok(Some(Ok(extension)))
     }
 
     async fn write_ahead(&self, sweep: &Arc<Sweep>) {

@@ -1,9 +1,13 @@
 //! Changes of large sweeps, computed before the turn in which they happen.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use crate::{
     id::{ConfigurationId, SweepId},
+    settings::DataShape,
     sweep::{Configuration, Order, Sweep},
     time::Timestamp,
 };
@@ -31,14 +35,17 @@ pub struct Prepared {
     state: Option<SweepState>,
     /// The numbers of the tasks that were there before, by their numbers before.
     moved: Vec<u32>,
+    /// The names of its data sets.
+    data_sets: BTreeSet<String>,
+    /// The mistakes that were found in it for data sets.
+    checked: Vec<(String, DataShape, Vec<String>)>,
 }
 
 impl Prepared {
     /// Prepares the submission of a sweep that does not exist yet. It is used if the event has this very sweep.
     #[must_use]
     pub fn submission(sweep: Arc<Sweep>) -> Self {
-        let state = Some(fresh(&sweep));
-        Self { there: None, after: sweep.clone(), sweep, changes: true, state, moved: Vec::new() }
+        Self::new(None, sweep.clone(), sweep, true)
     }
 
     /// Prepares the submission of a sweep that exists with other settings; `None` if it exists with the same settings,
@@ -49,9 +56,7 @@ impl Prepared {
             return None;
         }
         let after = Arc::new(with_settings_of(&there, &sweep));
-        let state = fresh(&after);
-        let (moved, state) = (moved(&there, &state), Some(state));
-        Some(Self { there: Some(there), sweep, after, changes: true, state, moved })
+        Some(Self::new(Some(there), sweep, after, true))
     }
 
     /// Prepares the extension of a sweep. It is used if the event has [`Self::sweep`], and if the sweep is still the
@@ -62,9 +67,34 @@ impl Prepared {
     pub fn extension(there: Arc<Sweep>, newer: &Sweep) -> Result<Self, ExtensionError> {
         let sweep = Arc::new(extended(&there, newer)?);
         let changes = *there != *sweep;
-        let state = fresh(&sweep);
-        let (moved, state) = (moved(&there, &state), Some(state));
-        Ok(Self { there: Some(there), after: sweep.clone(), sweep, changes, state, moved })
+        Ok(Self::new(Some(there), sweep.clone(), sweep, changes))
+    }
+
+    fn new(there: Option<Arc<Sweep>>, sweep: Arc<Sweep>, after: Arc<Sweep>, changes: bool) -> Self {
+        let state = fresh(&after);
+        let moved = there.as_ref().map_or_else(Vec::new, |there| moved(there, &state));
+        let data_sets = after.data_sets().into_iter().map(str::to_owned).collect();
+        Self { there, sweep, after, changes, state: Some(state), moved, data_sets, checked: Vec::new() }
+    }
+
+    /// Checks the sweep against data sets, see [`Scheduler::data_shapes`].
+    pub fn check(&mut self, shapes: Vec<(String, DataShape)>) {
+        let checked = shapes.into_iter().map(|(name, shape)| {
+            let misfits = self.after.misfits(&name, &shape);
+            (name, shape, misfits)
+        });
+        self.checked = checked.collect();
+    }
+
+    /// The names of its data sets.
+    pub fn data_sets(&self) -> impl Iterator<Item = &str> {
+        self.data_sets.iter().map(String::as_str)
+    }
+
+    /// The mistakes in the sweep for a data set, if it was checked against it.
+    pub(super) fn misfits(&self, name: &str, shape: &DataShape) -> Option<Vec<String>> {
+        let found = self.checked.iter().find(|(checked, other, _)| checked == name && other == shape)?;
+        Some(found.2.clone())
     }
 
     /// Whether the change has an effect.

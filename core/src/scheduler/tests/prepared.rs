@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use super::env::{TestEnv, sweep, task};
+use super::env::{TestEnv, sweep, task, worker};
 use crate::{
     failure::FailureReason,
     id::SweepId,
-    scheduler::{Event, ExtensionError, Prepared, TaskState},
+    scheduler::{DataSetShape, DataSets, Event, ExtensionError, KnownDataSet, Prepared, TaskState},
     sweep::{Order, Sweep},
 };
 
@@ -94,4 +94,32 @@ fn a_prepared_submission_has_the_same_effect_as_one_that_is_not() {
     env.connect("w", &[2], &[&leases[0]]);
     env.finish_all(&leases[0]);
     assert_eq!(env.scheduler.sweep(FIRST).unwrap().counts().done, 2);
+}
+
+#[test]
+fn a_prepared_sweep_is_held_against_the_same_data() {
+    let mut env = TestEnv::new();
+    env.connect("w", &[1], &[]);
+    let shape = |modalities: &[&str]| DataSetShape {
+        modalities: modalities.iter().map(|name| (*name).to_owned()).collect(),
+        train_samples: 100,
+    };
+    let known = |modalities: &[&str]| DataSets {
+        complete: true,
+        known: [("waves".to_owned(), KnownDataSet { digest: None, shape: Some(shape(modalities)) })].into(),
+    };
+    let learn = |env: &mut TestEnv, modalities: &[&str]| {
+        env.apply(Event::DataSetsKnown { worker: worker("w"), data_sets: known(modalities) });
+    };
+    learn(&mut env, &["other"]);
+    let new = Arc::new(sweep("first", 3, 2));
+    let mut prepared = Prepared::submission(new.clone());
+    assert!(prepared.data_sets().eq(["waves"]));
+    prepared.check(env.scheduler.data_shapes(prepared.data_sets()));
+    let plain = env.scheduler.check_data(&new).unwrap_err();
+    env.scheduler.prepare(Box::new(prepared));
+    assert_eq!(env.scheduler.check_data(&new), Err(plain));
+    // What the workers have may change between the check and the turn.
+    learn(&mut env, &["inertial"]);
+    assert_eq!(env.scheduler.check_data(&new), Ok(()));
 }
