@@ -99,7 +99,7 @@ impl EngineHandle {
         sweep: SweepId,
         operation: Operation,
     ) -> Result<Result<Operated, OperationError>, Stopped> {
-        let mut prepared = None;
+        let mut prepared: Option<Box<Prepared>> = None;
         if let Operation::Extend(newer) = &operation
             && is_large(newer)
         {
@@ -109,7 +109,7 @@ impl EngineHandle {
                 None => {}
             }
         }
-        let written = prepared.as_ref().map(|extension: &Box<Prepared>| extension.sweep().clone());
+        let written = prepared.as_deref().map(|extension| extension.sweep().clone());
         let (reply, answer) = oneshot::channel();
         self.send(Input::Operate { sweep, operation, prepared, reply }).await?;
         let answer = answer.await.map_err(|_| Stopped)?;
