@@ -263,7 +263,7 @@ pub(super) fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
 /// Whether [`with_settings_of`] would change something.
 pub(super) fn settings_differ(there: &Sweep, newer: &Sweep) -> bool {
     let mut by_id = ById::new(newer);
-    let mut differs = |(place, there): (usize, &Configuration)| {
+    let differs = |(place, there): (usize, &Configuration)| {
         let newer = by_id.find(place, there.id);
         there.baseline != newer.is_some_and(|newer| newer.baseline)
             || there.compared_with != newer.and_then(|newer| newer.compared_with)
@@ -275,5 +275,5 @@ pub(super) fn settings_differ(there: &Sweep, newer: &Sweep) -> bool {
         || there.keep != newer.keep
         || there.schedule != newer.schedule
         || there.needs != newer.needs
-        || there.configurations.iter().enumerate().any(|pair| differs(pair))
+        || there.configurations.iter().enumerate().any(differs)
 }
