@@ -1,5 +1,7 @@
 //! Large sweeps: they are journaled in parts, and nobody waits long for one.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests that fails is a test that fails")]
+
 mod support;
 
 use std::{path::Path, sync::Arc, time::Instant};
