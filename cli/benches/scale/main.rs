@@ -1,7 +1,7 @@
 //! Measures the cost of dispatch: durable results per second, latencies, expansion, recovery, and what is added to
 //! programs of users. Nothing is trained.
 //!
-//! `cargo bench -p colearn --bench scale -- [dispatch|flat|grid|crowd|own|replay ...] [--small]`, after
+//! `cargo bench -p colearn --bench scale -- [dispatch|flat|grid|large|crowd|own|replay ...] [--small]`, after
 //! `cargo build --release -p colearn-worker`; `make bench` does both. Without names everything is measured.
 //!
 //! Coordinator and worker are the real programs, on loopback, with SQLite in its normal mode (WAL, synchronous=FULL).
@@ -12,6 +12,7 @@ mod disk;
 mod dispatch;
 mod figures;
 mod grid;
+mod large;
 mod own;
 mod programs;
 mod replay;
@@ -48,6 +49,9 @@ fn main() -> Outcome {
         if wanted("grid") {
             grid::measure(&mut figures, small).await?;
         }
+        if wanted("large") {
+            large::measure(&mut figures, small).await?;
+        }
         if wanted("own") {
             own::measure(&mut figures, small).await?;
         }
@@ -60,4 +64,4 @@ fn main() -> Outcome {
     Ok(())
 }
 
-const NAMES: [&str; 6] = ["dispatch", "flat", "crowd", "grid", "own", "replay"];
+const NAMES: [&str; 7] = ["dispatch", "flat", "crowd", "grid", "large", "own", "replay"];

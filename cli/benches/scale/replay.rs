@@ -29,11 +29,11 @@ pub(crate) async fn measure(figures: &mut Figures, small: bool) -> Outcome {
         let goals = tasks == 1_000_000;
         let seconds = coordinator.started_in.as_secs_f64();
         let goal = |most| goals.then_some(Goal::AtMost(most));
-        figures.add(format!("replay: start on {tasks} finished tasks"), seconds, "s", goal(10.0));
+        figures.add(format!("replay: start on {tasks} finished tasks"), seconds, "s", goal(5.0));
         let what = format!("replay: peak memory of the coordinator at {tasks} tasks");
-        figures.add(what, coordinator.peak_memory()?, "MiB", goal(1024.0));
+        figures.add(what, coordinator.peak_memory()?, "MiB", goal(768.0));
         let what = format!("replay: its memory afterwards at {tasks} tasks");
-        figures.add(what, coordinator.memory()?, "MiB", None);
+        figures.add(what, coordinator.memory()?, "MiB", goal(512.0));
         // The coordinator must know the sweep from the journal.
         coordinator.wait("replay").await?;
     }

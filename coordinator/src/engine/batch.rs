@@ -48,11 +48,14 @@ impl Turn {
         sender: Option<ConnectionId>,
         mut result: Option<Box<TaskResult>>,
     ) {
-        if event.is_durable() && scheduler.changes_state(&event) {
+        let actions = if event.is_durable() && scheduler.changes_state(&event) {
             let sweep = scheduler.sweep_of(&event);
             self.batch.entries.push(JournalEntry { at: now, sweep, event: event.clone() });
-        }
-        for action in scheduler.apply(now, event) {
+            scheduler.apply_news(now, event)
+        } else {
+            scheduler.apply(now, event)
+        };
+        for action in actions {
             self.take(scheduler, now, action, sender, &mut result);
         }
     }

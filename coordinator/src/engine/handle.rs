@@ -7,11 +7,14 @@ use std::sync::{
 
 use colearn_core::{
     id::{SweepId, WorkerId},
-    scheduler::{Scheduler, SubmissionError, WorkerView},
+    scheduler::{ExtensionError, Prepared, Scheduler, SubmissionError, WorkerView},
     sweep::Sweep,
 };
 use colearn_proto::worker::{FromWorker, Hello};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::spawn_blocking,
+};
 
 use super::{
     backpressure::{Budget, Queued, StreamBudget},
@@ -20,6 +23,10 @@ use super::{
     },
     summary::SweepSummary,
 };
+use crate::store::Store;
+
+/// Number of configurations of a large sweep.
+const LARGE: usize = 1000;
 
 /// The engine has stopped, possibly before it could answer: the effect of the request is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -32,11 +39,12 @@ pub struct EngineHandle {
     inputs: mpsc::Sender<Queued>,
     connections: Arc<AtomicU64>,
     budget: Budget,
+    store: Arc<dyn Store>,
 }
 
 impl EngineHandle {
-    pub(super) fn new(inputs: mpsc::Sender<Queued>) -> Self {
-        Self { inputs, connections: Arc::default(), budget: Budget::new() }
+    pub(super) fn new(inputs: mpsc::Sender<Queued>, store: Arc<dyn Store>) -> Self {
+        Self { inputs, connections: Arc::default(), budget: Budget::new(), store }
     }
 
     async fn send(&self, input: Input) -> Result<(), Stopped> {
@@ -65,10 +73,20 @@ impl EngineHandle {
     ///
     /// # Errors
     /// If the engine has stopped; the inner error if the sweep is refused.
-    pub async fn submit(&self, sweep: Sweep) -> Result<Result<Submitted, SubmissionError>, Stopped> {
+    pub async fn submit(
+        &self,
+        sweep: impl Into<Arc<Sweep>>,
+    ) -> Result<Result<Submitted, SubmissionError>, Stopped> {
+        let sweep = sweep.into();
+        let prepared = if is_large(&sweep) { self.prepare_submission(&sweep).await? } else { None };
+        let written = prepared.is_some();
         let (reply, answer) = oneshot::channel();
-        self.send(Input::Submit { sweep: Box::new(sweep), reply }).await?;
-        answer.await.map_err(|_| Stopped)
+        self.send(Input::Submit { sweep: sweep.clone(), prepared, reply }).await?;
+        let answer = answer.await.map_err(|_| Stopped)?;
+        if written {
+            self.discard(&sweep).await;
+        }
+        Ok(answer)
     }
 
     /// Performs an operation on a sweep. Returns after it is durable. An operation without effect is no error, such
@@ -81,9 +99,88 @@ impl EngineHandle {
         sweep: SweepId,
         operation: Operation,
     ) -> Result<Result<Operated, OperationError>, Stopped> {
+        let mut prepared: Option<Box<Prepared>> = None;
+        if let Operation::Extend(newer) = &operation
+            && is_large(newer)
+        {
+            match self.prepare_extension(sweep, newer).await? {
+                Some(Err(error)) => return Ok(Err(error.into())),
+                Some(Ok(extension)) => prepared = Some(extension),
+                None => {}
+            }
+        }
+        let written = prepared.as_deref().map(|extension| extension.sweep().clone());
         let (reply, answer) = oneshot::channel();
-        self.send(Input::Operate { sweep, operation, reply }).await?;
-        answer.await.map_err(|_| Stopped)
+        self.send(Input::Operate { sweep, operation, prepared, reply }).await?;
+        let answer = answer.await.map_err(|_| Stopped)?;
+        if let Some(extended) = written {
+            self.discard(&extended).await;
+        }
+        Ok(answer)
+    }
+
+    /// Does what takes time in proportion to a sweep that is submitted; `None` if the submission changes nothing.
+    async fn prepare_submission(&self, sweep: &Arc<Sweep>) -> Result<Option<Box<Prepared>>, Stopped> {
+        let name = sweep.name.clone();
+        let there =
+            move |scheduler: &Scheduler| scheduler.sweep_named(&name).map(|view| view.sweep().clone());
+        let (there, newer) = (self.ask(there).await?, sweep.clone());
+        let prepare = move || match there {
+            None => Some(Box::new(Prepared::submission(newer))),
+            Some(there) => Prepared::resubmission(there, newer).map(Box::new),
+        };
+        let Ok(Some(prepared)) = spawn_blocking(prepare).await else { return Ok(None) };
+        let prepared = self.check_data(prepared).await?;
+        self.write_ahead(sweep).await;
+        Ok(Some(prepared))
+    }
+
+    /// Checks a prepared sweep against the data sets of the connected workers.
+    async fn check_data(&self, mut prepared: Box<Prepared>) -> Result<Box<Prepared>, Stopped> {
+        let names: Vec<String> = prepared.data_sets().map(str::to_owned).collect();
+        let look = move |scheduler: &Scheduler| scheduler.data_shapes(names.iter().map(String::as_str));
+        let shapes = self.ask(look).await?;
+        let checked = spawn_blocking(move || {
+            prepared.check(shapes);
+            prepared
+        });
+        // It fails only if it panics.
+        checked.await.map_err(|_| Stopped)
+    }
+
+    /// Does what takes time in proportion to a sweep that is extended; `None` if there is no such sweep.
+    async fn prepare_extension(
+        &self,
+        sweep: SweepId,
+        newer: &Arc<Sweep>,
+    ) -> Result<Option<Result<Box<Prepared>, ExtensionError>>, Stopped> {
+        let there = move |scheduler: &Scheduler| scheduler.sweep(sweep).map(|view| view.sweep().clone());
+        let Some(there) = self.ask(there).await? else { return Ok(None) };
+        let newer = newer.clone();
+        let prepared = spawn_blocking(move || Prepared::extension(there, &newer)).await;
+        let extension = match prepared {
+            Ok(Ok(extension)) => self.check_data(Box::new(extension)).await?,
+            Ok(Err(error)) => return Ok(Some(Err(error))),
+            Err(_) => return Ok(None),
+        };
+        if extension.changes() {
+            self.write_ahead(extension.sweep()).await;
+        }
+        Ok(Some(Ok(extension)))
+    }
+
+    async fn write_ahead(&self, sweep: &Arc<Sweep>) {
+        if let Err(error) = self.store.prepare(sweep.clone()).await {
+            // The commit writes the whole sweep, or fails for the same reason.
+            tracing::debug!(%error, "the sweep was not written ahead");
+        }
+    }
+
+    /// Removes what was written ahead and not committed.
+    async fn discard(&self, sweep: &Arc<Sweep>) {
+        if let Err(error) = self.store.discard(sweep.clone()).await {
+            tracing::debug!(%error, "a refused sweep is removed at the next start");
+        }
     }
 
     /// Restores a settled sweep from [`Scheduler::of_one_sweep`], so that operations on it are possible.
@@ -144,6 +241,11 @@ impl EngineHandle {
         self.send(Input::Watch { sweep, reply }).await?;
         answer.await.map_err(|_| Stopped)
     }
+}
+
+/// Whether what takes time in proportion to a sweep is done before its turn.
+fn is_large(sweep: &Sweep) -> bool {
+    sweep.configurations.len() >= LARGE
 }
 
 /// The stream of one worker to the engine. It has its own budget for waiting messages, so that it cannot block other

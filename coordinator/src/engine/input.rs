@@ -1,9 +1,12 @@
 //! The inputs of the engine, and its messages to workers.
 
+use std::sync::Arc;
+
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
     scheduler::{
-        ExtensionError, RemovalError, RetryError, RetryScope, Scheduler, SubmissionError, WorkerView,
+        ExtensionError, Prepared, RemovalError, RetryError, RetryScope, Scheduler, SubmissionError,
+        WorkerView,
     },
     sweep::{ScheduleSettings, Sweep},
 };
@@ -52,7 +55,7 @@ pub enum Operation {
     /// Try tasks again that ended without a result.
     Retry(RetryScope),
     /// Add the seeds and configurations of a newer sweep file.
-    Extend(Box<Sweep>),
+    Extend(Arc<Sweep>),
     /// Start no new tasks, or resume.
     Pause(bool),
     /// Change the priority.
@@ -140,12 +143,16 @@ pub(super) enum Input {
         connection: ConnectionId,
     },
     Submit {
-        sweep: Box<Sweep>,
+        sweep: Arc<Sweep>,
+        /// For a large sweep, what takes time.
+        prepared: Option<Box<Prepared>>,
         reply: oneshot::Sender<Result<Submitted, SubmissionError>>,
     },
     Operate {
         sweep: SweepId,
         operation: Operation,
+        /// For an extension of a large sweep, what takes time.
+        prepared: Option<Box<Prepared>>,
         reply: oneshot::Sender<Result<Operated, OperationError>>,
     },
     /// Restores a settled sweep that was rebuilt from its entries.

@@ -12,6 +12,7 @@ mod input;
 mod notice;
 mod recovery;
 mod replay;
+mod requests;
 mod run;
 mod summary;
 

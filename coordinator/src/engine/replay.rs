@@ -1,6 +1,6 @@
 //! Replays the journal, and checks whether journal, results and marks agree.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use colearn_core::{
     id::{LeaseToken, SweepId},
@@ -8,8 +8,10 @@ use colearn_core::{
     text::counted,
 };
 
+use tokio::{sync::mpsc, task::JoinHandle};
+
 use super::error::EngineError;
-use crate::store::{JournalEntry, Store};
+use crate::store::{JournalEntry, Store, StoreError};
 
 /// Number of journal entries that are read at once.
 const PAGE: u32 = 4096;
@@ -53,39 +55,38 @@ impl Problems {
 }
 
 /// Replays the journal. For settled sweeps, whose history is not replayed, only the number of results is compared.
-pub(super) async fn replay(store: &dyn Store, settings: SchedulerSettings) -> Result<Replayed, EngineError> {
+pub(super) async fn replay(
+    store: &Arc<dyn Store>,
+    settings: SchedulerSettings,
+) -> Result<Replayed, EngineError> {
     let Recovered { last_sweep, last_token, settled } =
         store.recovered().await.map_err(EngineError::Recover)?;
     let mut done: BTreeMap<SweepId, u64> =
         settled.iter().map(|settled| (settled.id, settled.counts.done.into())).collect();
     let settled_before = settled.len();
     let mut scheduler = Scheduler::recovering(settings, settled);
-    let (mut after, mut entries) = (0, 0_u64);
+    let mut entries = 0_u64;
     let (mut problems, mut greatest) = (Problems::default(), (SweepId(0), LeaseToken(0)));
-    loop {
-        let page = store.journal(after, PAGE).await.map_err(EngineError::Recover)?;
-        let Some((last, _)) = page.last() else { break };
-        after = *last;
+    let mut journal = Journal::read(store.clone());
+    while let Some(page) = journal.next().await {
+        let page = page.map_err(EngineError::Recover)?;
         entries += page.len() as u64;
         for (number, JournalEntry { at, sweep, event }) in page {
+            let kind = event.kind();
+            match &event {
+                Event::SweepSubmitted { id, .. } => greatest.0 = greatest.0.max(*id),
+                Event::LeaseGranted { token, .. } => greatest.1 = greatest.1.max(*token),
+                _ => {}
+            }
             // Only events that changed something were journaled.
-            if let Some(sweep) = sweep
-                && !scheduler.changes_state(&event)
-            {
-                let kind = event.kind();
+            let news = scheduler.replay(at, event);
+            if let Some(sweep) = sweep.filter(|_| !news) {
                 problems.add(|| {
                     format!(
                         "journal entry {number} ({kind} of sweep {sweep}) does not follow from those before it"
                     )
                 });
             }
-            match &event {
-                Event::SweepSubmitted { id, .. } => greatest.0 = greatest.0.max(*id),
-                Event::LeaseGranted { token, .. } => greatest.1 = greatest.1.max(*token),
-                _ => {}
-            }
-            // The actions were performed before, or will be requested again.
-            drop(scheduler.apply(at, event));
         }
     }
     if greatest.0 > last_sweep || greatest.1 > last_token {
@@ -96,6 +97,46 @@ pub(super) async fn replay(store: &dyn Store, settings: SchedulerSettings) -> Re
     compare(done, counted, &mut problems);
     scheduler.recovered(last_sweep, last_token);
     Ok(Replayed { scheduler, settled: settled_before, entries, problems })
+}
+
+/// Reads the journal page by page, one page ahead of the replay.
+struct Journal {
+    pages: mpsc::Receiver<Page>,
+    reading: JoinHandle<()>,
+}
+
+type Page = Result<Vec<(u64, JournalEntry)>, StoreError>;
+
+impl Journal {
+    fn read(store: Arc<dyn Store>) -> Self {
+        let (sender, pages) = mpsc::channel(1);
+        let reading = tokio::spawn(async move {
+            let mut after = 0;
+            loop {
+                let page = store.journal(after, PAGE).await;
+                let last = match &page {
+                    Ok(entries) => entries.last().map(|(number, _)| *number),
+                    Err(_) => None,
+                };
+                if matches!(&page, Ok(entries) if entries.is_empty()) || sender.send(page).await.is_err() {
+                    return;
+                }
+                let Some(last) = last else { return };
+                after = last;
+            }
+        });
+        Self { pages, reading }
+    }
+
+    /// The next page; `None` after the last one.
+    async fn next(&mut self) -> Option<Page> {
+        let page = self.pages.recv().await;
+        if !matches!(page, Some(Ok(_))) {
+            // The store is no longer used when this has returned.
+            let _ = (&mut self.reading).await;
+        }
+        page
+    }
 }
 
 fn compare(mut done: BTreeMap<SweepId, u64>, recorded: Vec<(SweepId, u64)>, problems: &mut Problems) {

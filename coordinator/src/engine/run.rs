@@ -4,15 +4,12 @@ use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
-    scheduler::{
-        DropReason, Event, PauseView, RestoreCause, Scheduler, SchedulerSettings, Submission,
-        SubmissionError, SweepStatus, WorkerView,
-    },
-    sweep::{ScheduleSettings, Sweep},
+    scheduler::{DropReason, Event, Scheduler, SchedulerSettings},
 };
 use colearn_proto::worker::{FromWorker, Hello, Report, ToWorker};
 use tokio::{
     sync::{mpsc, watch},
+    task::yield_now,
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -23,9 +20,7 @@ use super::{
     clock::Clock,
     error::EngineError,
     handle::EngineHandle,
-    input::{
-        ConnectionId, Input, Operated, Operation, OperationError, Submitted, UndrainError, WorkerOutbox,
-    },
+    input::{ConnectionId, Input, WorkerOutbox},
     recovery::Recovery,
     replay::{Replayed, replay},
     summary::SweepSummary,
@@ -59,7 +54,7 @@ pub struct EngineSettings {
 
 /// Owns the scheduler.
 pub struct Engine {
-    scheduler: Scheduler,
+    pub(super) scheduler: Scheduler,
     store: Arc<dyn Store>,
     clock: Clock,
     inputs: mpsc::Receiver<Queued>,
@@ -67,7 +62,7 @@ pub struct Engine {
     connections: BTreeMap<ConnectionId, Connection>,
     by_worker: BTreeMap<WorkerId, ConnectionId>,
     followed: BTreeMap<SweepId, watch::Sender<SweepSummary>>,
-    changed: bool,
+    pub(super) changed: bool,
     updated: Instant,
     /// When it last processed inputs, and how long it may be busy otherwise before the silence of workers no longer
     /// counts.
@@ -101,7 +96,7 @@ impl Engine {
         // Only its own worker can connect.
         let one_worker = settings.release_leases;
         let rules = SchedulerSettings { lease, only, settle_after, one_worker };
-        let replayed = replay(&*store, rules).await?;
+        let replayed = replay(&store, rules).await?;
         let Replayed { mut scheduler, settled: settled_before, entries, problems } = replayed;
         match problems.text() {
             Some(problems) if read_only => tracing::warn!("the state is inconsistent: {problems}"),
@@ -133,6 +128,7 @@ impl Engine {
         };
         tracing::info!("{recovery}");
         let (sender, inputs) = mpsc::channel(QUEUE);
+        let handle = EngineHandle::new(sender, store.clone());
         let engine = Self {
             scheduler,
             store,
@@ -147,7 +143,7 @@ impl Engine {
             absence,
             read_only,
         };
-        Ok((engine, EngineHandle::new(sender)))
+        Ok((engine, handle))
     }
 
     /// Runs until `stop` is cancelled, then commits and performs queued inputs, and closes all streams.
@@ -158,6 +154,7 @@ impl Engine {
         loop {
             let mut queued = Vec::new();
             let stopping = self.wait(&mut queued, &stop).await;
+            self.gather(&mut queued).await;
             // The queue may hold the heartbeat of a lease that looks expired, so expirations are checked only after
             // all queued inputs.
             let all_heard = queued.len() < MAX_BATCH;
@@ -200,6 +197,22 @@ impl Engine {
         }
     }
 
+    /// Takes further inputs as long as they keep coming. The messages of a worker often arrive together, and its stream
+    /// passes them on one by one: without this, the first would get a commit of its own, and the others would wait for
+    /// it.
+    async fn gather(&mut self, queued: &mut Vec<Queued>) {
+        let mut before = 0;
+        while queued.len() > before && queued.len() < MAX_BATCH {
+            before = queued.len();
+            yield_now().await;
+            while queued.len() < MAX_BATCH
+                && let Ok(input) = self.inputs.try_recv()
+            {
+                queued.push(input);
+            }
+        }
+    }
+
     async fn turn(&mut self, queued: Vec<Input>, all_heard: bool) -> Result<(), EngineError> {
         let now = self.clock.now();
         let mut turn = Turn::default();
@@ -239,6 +252,10 @@ impl Engine {
             self.store.commit(batch).await.map_err(EngineError::Commit)?;
         }
         effects.into_iter().for_each(|effect| self.perform(effect));
+        if let Some(discarded) = self.scheduler.take_discarded() {
+            // For a large sweep that takes a while, and nobody has to wait for it.
+            drop(tokio::task::spawn_blocking(move || drop(discarded)));
+        }
         Ok(())
     }
 
@@ -249,7 +266,7 @@ impl Engine {
         }
     }
 
-    fn apply(&mut self, turn: &mut Turn, event: Event) {
+    pub(super) fn apply(&mut self, turn: &mut Turn, event: Event) {
         turn.apply(&mut self.scheduler, self.clock.now(), event, None, None);
     }
 
@@ -268,12 +285,12 @@ impl Engine {
             }
             Input::FromWorker { connection, message } => self.hear(turn, connection, message),
             Input::Disconnected { connection } => self.forget(turn, connection),
-            Input::Submit { sweep, reply } => {
-                let outcome = self.submit(turn, *sweep);
+            Input::Submit { sweep, prepared, reply } => {
+                let outcome = self.submit(turn, sweep, prepared);
                 turn.answer(move || drop(reply.send(outcome)));
             }
-            Input::Operate { sweep, operation, reply } => {
-                let outcome = self.operate(turn, sweep, operation);
+            Input::Operate { sweep, operation, prepared, reply } => {
+                let outcome = self.operate(turn, sweep, operation, prepared);
                 turn.answer(move || drop(reply.send(outcome)));
             }
             Input::Revive { sweep, alone, reply } => {
@@ -345,24 +362,6 @@ impl Engine {
         turn.apply(&mut self.scheduler, self.clock.now(), event, Some(connection), result);
     }
 
-    fn undrain(&mut self, turn: &mut Turn, worker: &WorkerId) -> Result<WorkerView, UndrainError> {
-        let find = |scheduler: &Scheduler| scheduler.workers().find(|view| view.worker == *worker);
-        let before = find(&self.scheduler).ok_or_else(|| UndrainError::Away(worker.clone()))?;
-        if before.leaves_now {
-            return Err(UndrainError::Leaves(worker.clone()));
-        }
-        if !before.draining && before.set_aside.is_empty() {
-            return Err(UndrainError::Nothing(worker.clone()));
-        }
-        self.changed = true;
-        self.apply(turn, Event::UndrainRequested { worker: worker.clone() });
-        for PauseView { data_set, .. } in before.set_aside {
-            let cause = RestoreCause::Person;
-            self.apply(turn, Event::WorkerRestored { worker: worker.clone(), data_set, cause });
-        }
-        find(&self.scheduler).ok_or_else(|| UndrainError::Away(worker.clone()))
-    }
-
     fn forget(&mut self, turn: &mut Turn, connection: ConnectionId) {
         if let Some(worker) = self.close(connection) {
             tracing::info!(%worker, "worker disconnected");
@@ -376,74 +375,6 @@ impl Engine {
         self.by_worker.remove(&worker);
         self.changed = true;
         Some(worker)
-    }
-
-    fn submit(&mut self, turn: &mut Turn, sweep: Sweep) -> Result<Submitted, SubmissionError> {
-        let (id, created) = match self.scheduler.submission(&sweep)? {
-            Submission::New(id) => {
-                self.scheduler.check_data(&sweep)?;
-                (id, true)
-            }
-            Submission::Known { id, .. } => (id, false),
-        };
-        let name = sweep.name.clone();
-        self.apply(turn, Event::SweepSubmitted { id, sweep: Arc::new(sweep) });
-        let summary = self.summary(id).ok_or(SubmissionError::Empty(name))?;
-        Ok(Submitted { summary, created })
-    }
-
-    fn operate(
-        &mut self,
-        turn: &mut Turn,
-        sweep: SweepId,
-        operation: Operation,
-    ) -> Result<Operated, OperationError> {
-        let before = self.summary(sweep).ok_or(OperationError::Gone)?;
-        let settled = self.scheduler.settled(sweep).is_some();
-        if settled && operation != Operation::Remove {
-            return Err(OperationError::Settled);
-        }
-        let mut tasks = 0;
-        let event = match operation {
-            Operation::Cancel => Event::SweepCancelled { sweep },
-            Operation::Retry(scope) => {
-                tasks = self.scheduler.retry_count(sweep, &scope)?;
-                Event::TasksRetried { sweep, scope }
-            }
-            Operation::Extend(newer) => {
-                let extended = self.scheduler.extension(sweep, &newer)?;
-                self.scheduler.check_data(&extended).map_err(OperationError::Misfit)?;
-                tasks = extended.task_count() - u64::from(before.counts.total());
-                Event::SweepExtended { id: sweep, sweep: Arc::new(extended) }
-            }
-            Operation::Pause(_) if before.status != SweepStatus::Active => {
-                return Err(OperationError::Ended(before.name));
-            }
-            Operation::Pause(paused) => Event::SweepPaused { sweep, paused },
-            Operation::Prioritize(priority)
-                if !(ScheduleSettings::LOWEST..=ScheduleSettings::HIGHEST).contains(&priority) =>
-            {
-                return Err(OperationError::Priority(priority));
-            }
-            Operation::Prioritize(priority) => Event::SweepPrioritized { sweep, priority },
-            Operation::ReplaceData => {
-                for (worker, data_set) in self.scheduler.pauses_for_data_of(sweep) {
-                    let (data_set, cause) = (Some(data_set), RestoreCause::Person);
-                    self.apply(turn, Event::WorkerRestored { worker, data_set, cause });
-                }
-                Event::DataReplaced { sweep }
-            }
-            Operation::Remove => {
-                self.scheduler.removable(sweep)?;
-                Event::SweepRemoved { sweep }
-            }
-        };
-        self.apply(turn, event);
-        Ok(Operated { summary: self.summary(sweep).unwrap_or(before), tasks })
-    }
-
-    fn summary(&self, sweep: SweepId) -> Option<SweepSummary> {
-        SweepSummary::find(&self.scheduler, sweep)
     }
 
     fn follow(&mut self, sweep: SweepId) -> Option<watch::Receiver<SweepSummary>> {

@@ -117,6 +117,7 @@ impl SweepService for Sweeps {
         if !name.is_empty() {
             sweep.name = SweepName::new(name).map_err(convert::invalid)?;
         }
+        let sweep = Arc::new(sweep);
         // An accepted sweep of another name would stay pending forever.
         let only = self.rpc.ask(|scheduler| scheduler.only().cloned()).await?;
         if let Some(only) = only.filter(|only| *only != sweep.name) {
@@ -270,7 +271,7 @@ impl SweepService for Sweeps {
     ) -> Result<Response<v1::ExtendSweepResponse>, Status> {
         let v1::ExtendSweepRequest { name, source, origin, folder } = request.into_inner();
         let (sweep, warnings) = self.parse(source, origin, folder).await?;
-        let Operated { summary, tasks } = self.operate(&name, Operation::Extend(Box::new(sweep))).await?;
+        let Operated { summary, tasks } = self.operate(&name, Operation::Extend(sweep.into())).await?;
         let sweep = Some(convert::summary(summary));
         Ok(Response::new(v1::ExtendSweepResponse { sweep, added: tasks, warnings }))
     }

@@ -136,16 +136,15 @@ async fn replay(
         after = *last;
         for (number, entry) in page {
             report.entries += 1;
-            if !alone.changes_state(&entry.event) {
-                let kind = entry.event.kind();
+            let kind = entry.event.kind();
+            if let Event::LeaseGranted { token, worker, tasks, .. } = &entry.event {
+                grants.insert(*token, (worker.clone(), tasks.iter().copied().collect()));
+            }
+            if !alone.replay(entry.at, entry.event) {
                 report.problem(format!(
                     "sweep {sweep} (`{name}`): journal entry {number} ({kind}) does not follow from those before it"
                 ));
             }
-            if let Event::LeaseGranted { token, worker, tasks, .. } = &entry.event {
-                grants.insert(*token, (worker.clone(), tasks.iter().copied().collect()));
-            }
-            drop(alone.apply(entry.at, entry.event));
         }
     }
 }

@@ -1,11 +1,12 @@
 //! The interface of a store.
 
-use std::{future::Future, pin::Pin};
+use std::{future::Future, pin::Pin, sync::Arc};
 
 use colearn_core::{
     id::{LeaseToken, SweepId, TaskId, WorkerId},
     result::TaskResult,
     scheduler::{Event, Recovered, SettledSweep},
+    sweep::Sweep,
     time::Timestamp,
 };
 
@@ -39,6 +40,25 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::TakenOver`] if another owner has taken over the data; later commits cannot be relied on, so the
     /// engine stops. Other errors depend on the backend.
     fn commit(&self, batch: Batch) -> StoreFuture<'_, ()>;
+
+    /// Writes a large sweep ahead of the entry that brings it, without holding up commits for long. An entry with this
+    /// very sweep is then short. It may do nothing.
+    ///
+    /// # Errors
+    /// As [`Store::commit`]. Whatever was written is removed by [`Store::discard`] or at the next opening.
+    fn prepare(&self, sweep: Arc<Sweep>) -> StoreFuture<'_, ()> {
+        drop(sweep);
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Removes what [`Store::prepare`] wrote, unless the sweep's entry is committed.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn discard(&self, sweep: Arc<Sweep>) -> StoreFuture<'_, ()> {
+        drop(sweep);
+        Box::pin(async { Ok(()) })
+    }
 
     /// Up to `limit` journal entries that are to be replayed and come after entry number `after`, in order, with
     /// their numbers. Numbers begin at 1 and grow, not necessarily by one. An empty answer means the end. Entries of

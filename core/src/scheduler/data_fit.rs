@@ -52,26 +52,48 @@ impl Scheduler {
         self.misfits.get(&sweep).map(|misfit| &misfit.failure)
     }
 
-    fn data_fit(&self, sweep: &Sweep) -> DataFit {
-        let mut fit = DataFit::Fits;
-        for name in sweep.data_sets() {
-            let mut shapes: Vec<(&WorkerId, &DataSetShape)> = Vec::new();
-            let mut unknown = false;
-            for (id, worker) in self.workers.iter().filter(|(_, worker)| worker.connected) {
-                match worker.data_sets.known.get(name).and_then(|known| known.shape.as_ref()) {
-                    Some(shape) if shapes.iter().any(|(_, other)| *other == shape) => {}
-                    Some(shape) => shapes.push((id, shape)),
-                    // The worker may have data that fits.
-                    None => unknown |= worker.data_sets.may_have(name, None),
-                }
+    /// The data sets of these names, as connected workers know them: what sweeps are checked against.
+    #[must_use]
+    pub fn data_shapes<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<(String, DataShape)> {
+        let shapes = names.into_iter().flat_map(|name| {
+            let (shapes, _) = self.shapes_of(name);
+            shapes.into_iter().map(move |shape| (name.to_owned(), shape))
+        });
+        shapes.collect()
+    }
+
+    /// The distinct data sets of this name, and whether there may be others.
+    fn shapes_of(&self, name: &str) -> (Vec<DataShape>, bool) {
+        let mut shapes: Vec<(&WorkerId, &DataSetShape)> = Vec::new();
+        let mut unknown = false;
+        for (id, worker) in self.workers.iter().filter(|(_, worker)| worker.connected) {
+            match worker.data_sets.known.get(name).and_then(|known| known.shape.as_ref()) {
+                Some(shape) if shapes.iter().any(|(_, other)| *other == shape) => {}
+                Some(shape) => shapes.push((id, shape)),
+                // The worker may have data that fits.
+                None => unknown |= worker.data_sets.may_have(name, None),
             }
-            let mut mistakes = shapes.iter().map(|(worker, shape)| {
-                let data = DataShape {
-                    name: format!("`{name}` of worker {worker}"),
-                    modalities: shape.modalities.clone(),
-                    train_samples: usize::try_from(shape.train_samples).unwrap_or(usize::MAX),
-                };
-                sweep.misfits(name, &data)
+        }
+        let shape = |(worker, shape): (&WorkerId, &DataSetShape)| DataShape {
+            name: format!("`{name}` of worker {worker}"),
+            modalities: shape.modalities.clone(),
+            train_samples: usize::try_from(shape.train_samples).unwrap_or(usize::MAX),
+        };
+        (shapes.into_iter().map(shape).collect(), unknown)
+    }
+
+    fn data_fit(&self, sweep: &Sweep) -> DataFit {
+        let prepared = self.prepared.as_deref().filter(|it| std::ptr::eq(it.after().as_ref(), sweep));
+        let names: Vec<&str> = match prepared {
+            Some(prepared) => prepared.data_sets().collect(),
+            None => sweep.data_sets().into_iter().collect(),
+        };
+        let mut fit = DataFit::Fits;
+        for name in names {
+            let (shapes, unknown) = self.shapes_of(name);
+            let mut mistakes = shapes.iter().map(|data| {
+                let known = prepared.and_then(|prepared| prepared.misfits(name, data));
+                known.unwrap_or_else(|| sweep.misfits(name, data))
             });
             match mistakes.next() {
                 None => fit = DataFit::Unknown,

@@ -16,6 +16,7 @@ use super::{
     lease::Lease,
     misfit::Misfit,
     offers::KnownOffers,
+    prepared::Prepared,
     record::{Pause, Record, Scope},
     report_status::ReportStatus,
     settled::SettledSweep,
@@ -72,6 +73,10 @@ pub struct Scheduler {
     pub(super) records: BTreeMap<WorkerId, Record>,
     /// Pauses of workers that are not over, ordered by their end.
     pub(super) pauses: BTreeSet<(Timestamp, WorkerId, Scope)>,
+    /// See [`Scheduler::prepare`].
+    pub(super) prepared: Option<Box<Prepared>>,
+    /// See [`Scheduler::take_discarded`].
+    pub(super) discarded: Vec<SweepState>,
 }
 
 impl Scheduler {
@@ -98,6 +103,8 @@ impl Scheduler {
             misfits: BTreeMap::new(),
             records: BTreeMap::new(),
             pauses: BTreeSet::new(),
+            prepared: None,
+            discarded: Vec::new(),
         }
     }
 
@@ -111,6 +118,28 @@ impl Scheduler {
         if event.is_durable() && !self.changes_state(&event) {
             return self.answer_duplicate(&event);
         }
+        self.perform(now, event)
+    }
+
+    /// Applies an event that is known to change the state, see [`Scheduler::changes_state`].
+    pub fn apply_news(&mut self, now: Timestamp, event: Event) -> Vec<Action> {
+        self.wake(now);
+        self.perform(now, event)
+    }
+
+    /// Applies an entry of the journal. Returns whether it changed the state; if not, the journal contradicts itself,
+    /// unless the entry belongs to no sweep.
+    pub fn replay(&mut self, at: Timestamp, event: Event) -> bool {
+        let news = self.changes_state(&event);
+        if news {
+            // The actions were performed before, or will be requested again.
+            drop(self.apply_news(at, event));
+            drop(self.take_discarded());
+        }
+        news
+    }
+
+    fn perform(&mut self, now: Timestamp, event: Event) -> Vec<Action> {
         match event {
             Event::SweepSubmitted { id, sweep } => self.submit(now, id, sweep),
             Event::LeaseGranted { token, worker, slot, tasks } => self.grant(now, token, worker, slot, tasks),

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::{
     failure::FailureReason,
-    id::{ConfigurationId, LeaseToken, SweepId, SweepName, TaskId, WorkerId},
+    id::{LeaseToken, SweepId, SweepName, TaskId, WorkerId},
     sweep::{Configuration, Sweep},
 };
 
@@ -18,6 +18,7 @@ use super::{
     action::Action,
     event::RetryScope,
     machine::Scheduler,
+    prepared::ById,
     record::Record,
     sweeps::with_settings_of,
     task::{Phase, Task},
@@ -162,48 +163,18 @@ impl Scheduler {
     /// # Errors
     /// If something that exists is missing in the file or differs; the error lists the differences.
     pub fn extension(&self, id: SweepId, newer: &Sweep) -> Result<Sweep, ExtensionError> {
-        let Some(there) = self.sweeps.get(&id).map(|state| &state.sweep) else { return Ok(newer.clone()) };
-        let seeds: BTreeSet<u64> = newer.seeds.iter().copied().collect();
-        let gone: Vec<u64> = there.seeds.iter().copied().filter(|seed| !seeds.contains(seed)).collect();
-        let by_id: BTreeMap<ConfigurationId, &Configuration> =
-            newer.configurations.iter().map(|configuration| (configuration.id, configuration)).collect();
-        let changed: Vec<&Configuration> = there
-            .configurations
-            .iter()
-            .filter(|configuration| !by_id.contains_key(&configuration.id))
-            .collect();
-        if !changed.is_empty() {
-            return Err(ExtensionError::Changed { changes: changes(there, newer, &changed) });
-        }
-        if !gone.is_empty() {
-            return Err(ExtensionError::SeedsGone { seeds: gone });
-        }
-        let mut sweep = with_settings_of(there, newer);
-        let known: BTreeSet<ConfigurationId> = there.configurations.iter().map(|c| c.id).collect();
-        for configuration in &mut sweep.configurations {
-            // A new parameter also distinguishes existing configurations.
-            if let Some(newer) = by_id.get(&configuration.id) {
-                configuration.values.clone_from(&newer.values);
-            }
-        }
-        let new = newer.configurations.iter().filter(|configuration| !known.contains(&configuration.id));
-        sweep.configurations.extend(new.cloned());
-        sweep.parameters.clone_from(&newer.parameters);
-        let known: BTreeSet<u64> = there.seeds.iter().copied().collect();
-        sweep.seeds.extend(newer.seeds.iter().filter(|seed| !known.contains(seed)));
-        let tasks = sweep.task_count();
-        if tasks > Self::MAX_TASKS {
-            let name = sweep.name;
-            return Err(ExtensionError::TooManyTasks { name, tasks, limit: Self::MAX_TASKS });
-        }
-        Ok(sweep)
+        let there = self.sweeps.get(&id).map(|state| &state.sweep);
+        there.map_or_else(|| Ok(newer.clone()), |there| extended(there, newer))
     }
 
-    pub(super) fn extension_changes_state(&self, id: SweepId, sweep: &Sweep) -> bool {
+    pub(super) fn extension_changes_state(&self, id: SweepId, sweep: &Arc<Sweep>) -> bool {
         let Some(state) = self.sweeps.get(&id) else { return false };
+        if let Some(prepared) = self.prepared_for(&state.sweep, sweep) {
+            return prepared.changes();
+        }
         state.sweep.name == sweep.name
-            && *state.sweep.as_ref() != *sweep
-            && self.extension(id, sweep).is_ok_and(|extended| extended == *sweep)
+            && *state.sweep != **sweep
+            && extended(&state.sweep, sweep).is_ok_and(|extended| extended == **sweep)
     }
 
     pub(super) fn extend_sweep(&mut self, id: SweepId, sweep: Arc<Sweep>) -> Vec<Action> {
@@ -296,12 +267,52 @@ impl Scheduler {
 
     pub(super) fn remove(&mut self, sweep: SweepId) -> Vec<Action> {
         self.last_sweep = self.last_sweep.max(sweep);
-        self.sweeps.remove(&sweep);
+        self.discarded.extend(self.sweeps.remove(&sweep));
         self.settled.remove(&sweep);
         self.settling.retain(|(_, settling)| *settling != sweep);
         self.names.retain(|_, id| *id != sweep);
         Vec::new()
     }
+}
+
+/// A sweep extended with a newer sweep file, see [`Scheduler::extension`].
+pub(super) fn extended(there: &Sweep, newer: &Sweep) -> Result<Sweep, ExtensionError> {
+    let seeds: BTreeSet<u64> = newer.seeds.iter().copied().collect();
+    let gone: Vec<u64> = there.seeds.iter().copied().filter(|seed| !seeds.contains(seed)).collect();
+    let mut newer_by_id = ById::new(newer);
+    let changed: Vec<&Configuration> = there
+        .configurations
+        .iter()
+        .enumerate()
+        .filter(|(place, configuration)| newer_by_id.find(*place, configuration.id).is_none())
+        .map(|(_, configuration)| configuration)
+        .collect();
+    if !changed.is_empty() {
+        return Err(ExtensionError::Changed { changes: changes(there, newer, &changed) });
+    }
+    if !gone.is_empty() {
+        return Err(ExtensionError::SeedsGone { seeds: gone });
+    }
+    let mut sweep = with_settings_of(there, newer);
+    for (place, configuration) in sweep.configurations.iter_mut().enumerate() {
+        // A new parameter also distinguishes existing configurations.
+        if let Some(newer) = newer_by_id.find(place, configuration.id) {
+            configuration.values.clone_from(&newer.values);
+        }
+    }
+    let mut there_by_id = ById::new(there);
+    let new = newer.configurations.iter().enumerate();
+    let new = new.filter(|(place, configuration)| there_by_id.find(*place, configuration.id).is_none());
+    sweep.configurations.extend(new.map(|(_, configuration)| configuration.clone()));
+    sweep.parameters.clone_from(&newer.parameters);
+    let known: BTreeSet<u64> = there.seeds.iter().copied().collect();
+    sweep.seeds.extend(newer.seeds.iter().filter(|seed| !known.contains(seed)));
+    let tasks = sweep.task_count();
+    if tasks > Scheduler::MAX_TASKS {
+        let name = sweep.name;
+        return Err(ExtensionError::TooManyTasks { name, tasks, limit: Scheduler::MAX_TASKS });
+    }
+    Ok(sweep)
 }
 
 /// What happened to configurations that are missing in the newer file: the difference to the configuration with the

@@ -59,7 +59,7 @@ impl Scheduler {
             priority: state.priority,
             max_concurrent_tasks: state.sweep.schedule.max_concurrent_tasks,
         };
-        self.sweeps.remove(&sweep);
+        self.discarded.extend(self.sweeps.remove(&sweep));
         self.settling.retain(|(_, settling)| *settling != sweep);
         self.settled.insert(sweep, settled.clone());
         Some(settled)
@@ -73,7 +73,7 @@ impl Scheduler {
         let mut scheduler =
             Self::new(SchedulerSettings { lease, only: None, settle_after: None, one_worker: false });
         for (at, event) in entries {
-            drop(scheduler.apply(at, event));
+            scheduler.replay(at, event);
         }
         scheduler
     }

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::{Arc, OnceLock},
 };
 
@@ -10,7 +10,7 @@ use crate::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, LeaseToken, SweepId, TaskId, WorkerId},
     names::Names,
-    sweep::{Configuration, Order, Sweep},
+    sweep::{Order, Sweep},
     time::Timestamp,
 };
 
@@ -22,6 +22,9 @@ pub(super) const RECENT_FAILURES: usize = 100;
 /// Maximum number of recorded workers on which a configuration failed: enough to include a worker other than any
 /// given one.
 const WORKERS_KEPT: usize = 4;
+
+/// If more than one of this many tasks has begun, queues are made again instead of changed.
+const MANY: usize = 16;
 
 /// A failed attempt.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,6 +66,8 @@ pub(super) struct SweepState {
     pub(super) data_sets: Vec<String>,
     /// For each configuration, the number of its data set.
     data_set_of: Vec<u32>,
+    /// For each configuration, its cohort key: here it is near to those of its neighbours.
+    cohort_keys: Vec<u64>,
     /// Ready tasks in order, by data set.
     pub(super) ready: Vec<BTreeSet<u32>>,
     /// The ready tasks by group.
@@ -85,7 +90,7 @@ pub(super) struct SweepState {
     pub(super) fits_data: bool,
     pub(super) epochs_done: u64,
     pub(super) epochs_total: u64,
-    configuration_indices: BTreeMap<ConfigurationId, u32>,
+    configuration_indices: HashMap<ConfigurationId, u32>,
     seed_indices: BTreeMap<u64, u32>,
     /// Computed when the first name is wanted: that takes time in proportion to the sweep.
     names: OnceLock<Names>,
@@ -109,34 +114,28 @@ impl SweepState {
                 })
             })
             .collect();
-        let mut by_key: BTreeMap<Group, Vec<u32>> = BTreeMap::new();
-        let mut tasks = Vec::with_capacity(total as usize);
-        let mut by_data_set: Vec<Vec<u32>> = vec![Vec::new(); data_sets.len()];
-        for index in 0..total {
-            let configuration = match sweep.schedule.order {
-                Order::BySeed => index % configurations,
-                Order::ByConfiguration => index / seeds,
-            };
-            let Configuration { cohort_key, settings, .. } = &sweep.configurations[configuration as usize];
-            by_key.entry((*cohort_key, settings.max_cohort())).or_default().push(index);
-            tasks.push(Task::new(settings.max_cohort()));
-            by_data_set[data_set_of[configuration as usize] as usize].push(index);
-        }
-        let counts_of = |pending| TaskCounts { pending, ..TaskCounts::default() };
-        Self {
+        let order = sweep.schedule.order;
+        let all = || sweep.configurations.iter();
+        let max_cohorts: Vec<u32> = all().map(|it| it.settings.max_cohort()).collect();
+        let new = |index: u32| {
+            let configuration = if order == Order::BySeed { index % configurations } else { index / seeds };
+            Task::new(max_cohorts[configuration as usize])
+        };
+        let mut state = Self {
             id,
             submitted_at,
             paused: false,
             priority: sweep.schedule.priority,
             ended_at: None,
             leases: 0,
-            tasks,
-            counts: counts_of(total),
-            configuration_counts: vec![counts_of(seeds); configurations as usize],
+            tasks: (0..total).map(new).collect(),
+            counts: TaskCounts::default(),
+            configuration_counts: vec![TaskCounts::default(); sweep.configurations.len()],
             data_sets,
             data_set_of,
-            ready: by_data_set.into_iter().map(|tasks| tasks.into_iter().collect()).collect(),
-            groups: by_key.into_iter().map(|(group, tasks)| (group, tasks.into_iter().collect())).collect(),
+            cohort_keys: all().map(|configuration| configuration.cohort_key).collect(),
+            ready: Vec::new(),
+            groups: BTreeMap::new(),
             retried: 0,
             recent_failures: VecDeque::new(),
             failures: BTreeMap::new(),
@@ -151,7 +150,9 @@ impl SweepState {
             seed_indices: (0..).zip(&sweep.seeds).map(|(i, seed)| (*seed, i)).collect(),
             names: OnceLock::new(),
             sweep,
-        }
+        };
+        state.count_and_queue();
+        state
     }
 
     /// The positions of a task's configuration and seed in the sweep.
@@ -168,7 +169,7 @@ impl SweepState {
         }
     }
 
-    fn at(&self, configuration: u32, seed: u32) -> u32 {
+    pub(super) fn at(&self, configuration: u32, seed: u32) -> u32 {
         match self.sweep.schedule.order {
             Order::BySeed => seed * self.configuration_counts.len() as u32 + configuration,
             Order::ByConfiguration => configuration * self.sweep.seeds.len() as u32 + seed,
@@ -180,9 +181,17 @@ impl SweepState {
     }
 
     pub(super) fn index_of(&self, task: TaskId) -> Option<u32> {
-        let configuration = self.configuration_indices.get(&task.configuration)?;
-        let seed = self.seed_indices.get(&task.seed)?;
-        Some(self.at(*configuration, *seed))
+        Some(self.at(self.place_of(task.configuration)?, self.place_of_seed(task.seed)?))
+    }
+
+    /// The position of a configuration in the sweep.
+    pub(super) fn place_of(&self, configuration: ConfigurationId) -> Option<u32> {
+        self.configuration_indices.get(&configuration).copied()
+    }
+
+    /// The position of a seed in the sweep.
+    pub(super) fn place_of_seed(&self, seed: u64) -> Option<u32> {
+        self.seed_indices.get(&seed).copied()
     }
 
     pub(super) fn task_id(&self, index: u32) -> TaskId {
@@ -217,20 +226,12 @@ impl SweepState {
         (0..self.configuration_counts.len() as u32).flat_map(move |c| (0..seeds).map(move |s| self.at(c, s)))
     }
 
-    /// Replaces the sweep by one that has all its tasks, possibly more or in another order. Returns the new numbers
-    /// of the existing tasks, by their old ones.
-    pub(super) fn renumber(&mut self, sweep: Arc<Sweep>) -> Vec<u32> {
-        let mut new = Self::new(self.id, sweep, self.submitted_at);
-        let moved: Vec<u32> = (0..self.tasks.len() as u32)
-            .map(|old| new.index_of(self.task_id(old)).expect("no task is ever left out"))
-            .collect();
-        for (task, index) in self.tasks.iter().zip(&moved) {
-            let phase = task.phase;
-            // The task leaves the queues under its old max_cohort and enters them under its own.
-            new.move_to(*index, Phase::Running);
-            *new.task_mut(*index) = Task { phase: Phase::Running, ..task.clone() };
-            new.move_to(*index, phase);
-        }
+    /// Replaces the sweep by one that has all its tasks, possibly more or in another order. `new` is its state in which
+    /// nothing has begun, and `moved` has the new numbers of the existing tasks by their old ones. Returns the state
+    /// before, which is of no use any more.
+    pub(super) fn renumber(&mut self, mut new: Self, moved: &[u32]) -> Self {
+        (new.id, new.submitted_at) = (self.id, self.submitted_at);
+        new.take_tasks(&self.tasks, moved);
         let failures = std::mem::take(&mut self.failures).into_iter();
         new.failures = failures.map(|(old, failed)| (moved[old as usize], failed)).collect();
         new.recent_failures = std::mem::take(&mut self.recent_failures);
@@ -239,11 +240,12 @@ impl SweepState {
         // Configurations keep their positions.
         new.configurations_failed_on = std::mem::take(&mut self.configurations_failed_on);
         // A program may run in another folder now; its results are still of the same files.
-        for (old, name) in
-            self.data_set_of.iter().zip(new.data_set_of.iter().map(|n| new.data_sets[*n as usize].clone()))
-        {
+        for (old, number) in self.data_set_of.iter().zip(&new.data_set_of) {
             if let Some(digest) = self.data_digests.get(&self.data_sets[*old as usize]) {
-                new.data_digests.entry(name).or_insert_with(|| digest.clone());
+                let name = &new.data_sets[*number as usize];
+                if !new.data_digests.contains_key(name) {
+                    new.data_digests.insert(name.clone(), digest.clone());
+                }
             }
         }
         new.data_replaced_after = self.data_replaced_after;
@@ -251,8 +253,63 @@ impl SweepState {
             (self.paused, self.priority, self.ended_at, self.leases);
         (new.retried, new.epochs_done, new.epochs_total) =
             (self.retried, self.epochs_done, self.epochs_total);
-        *self = new;
-        moved
+        std::mem::replace(self, new)
+    }
+
+    /// Gives tasks that are all pending these states at these numbers.
+    fn take_tasks(&mut self, tasks: &[Task], numbers: &[u32]) {
+        let numbered = numbers.iter().copied().zip(tasks);
+        let begun: Vec<(u32, &Task)> = numbered.filter(|(index, task)| self.task(*index) != *task).collect();
+        // To change the queues takes longer for each task than to make them again.
+        if begun.len() > self.tasks.len() / MANY {
+            for (index, task) in begun {
+                *self.task_mut(index) = task.clone();
+            }
+            self.count_and_queue();
+            return;
+        }
+        for (index, task) in begun {
+            let phase = task.phase;
+            // The task leaves the queues under its old max_cohort and enters them under its own.
+            self.move_to(index, Phase::Running);
+            *self.task_mut(index) = Task { phase: Phase::Running, ..task.clone() };
+            self.move_to(index, phase);
+        }
+    }
+
+    /// Computes counters and queues from the phases of the tasks.
+    fn count_and_queue(&mut self) {
+        self.counts = TaskCounts::default();
+        self.configuration_counts.fill(TaskCounts::default());
+        let mut ready: Vec<Vec<u32>> = vec![Vec::new(); self.data_sets.len()];
+        let mut groups: Vec<Vec<u32>> = Vec::new();
+        let mut numbers: BTreeMap<Group, usize> = BTreeMap::new();
+        // Tasks that follow each other are usually of one group.
+        let mut last: Option<(Group, usize)> = None;
+        for index in 0..self.tasks.len() as u32 {
+            let Task { phase, max_cohort, .. } = *self.task(index);
+            let configuration = self.configuration_of(index);
+            *self.counts.of(phase) += 1;
+            *self.configuration_counts[configuration].of(phase) += 1;
+            if phase != Phase::Ready {
+                continue;
+            }
+            ready[self.data_set_of[configuration] as usize].push(index);
+            let group = (self.cohort_keys[configuration], max_cohort);
+            let number = match last {
+                Some((same, number)) if same == group => number,
+                _ => *numbers.entry(group).or_insert(groups.len()),
+            };
+            last = Some((group, number));
+            match groups.get_mut(number) {
+                Some(tasks) => tasks.push(index),
+                None => groups.push(vec![index]),
+            }
+        }
+        // Made of sorted lists, which is several times as fast as one insertion after the other.
+        self.ready = ready.into_iter().map(|tasks| tasks.into_iter().collect()).collect();
+        let mut queue = |number: usize| std::mem::take(&mut groups[number]).into_iter().collect();
+        self.groups = numbers.into_iter().map(|(group, number)| (group, queue(number))).collect();
     }
 
     /// Whether the configurations of a sweep with the same configurations have the same data sets.
@@ -328,8 +385,7 @@ impl SweepState {
     }
 
     pub(super) fn group_of(&self, index: u32) -> Group {
-        let configuration = &self.sweep.configurations[self.configuration_of(index)];
-        (configuration.cohort_key, self.task(index).max_cohort)
+        (self.cohort_keys[self.configuration_of(index)], self.task(index).max_cohort)
     }
 
     /// The only place where a task changes its phase: counters and queues follow.

@@ -1,13 +1,10 @@
 //! Submitting, cancelling and ending sweeps.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     failure::Failure,
-    id::{ConfigurationId, LeaseToken, SweepId, SweepName},
+    id::{LeaseToken, SweepId, SweepName},
     sweep::{Configuration, Sweep},
     time::Timestamp,
 };
@@ -15,7 +12,7 @@ use crate::{
 use super::{
     action::{Action, DropReason},
     machine::Scheduler,
-    sweep_state::SweepState,
+    prepared::ById,
     task::{Phase, Task},
 };
 
@@ -109,7 +106,7 @@ impl Scheduler {
                 changes: there.changes_to(sweep),
             });
         }
-        Ok(Submission::Known { id: *id, changed: *there.as_ref() != with_settings_of(there, sweep) })
+        Ok(Submission::Known { id: *id, changed: settings_differ(there, sweep) })
     }
 
     pub(super) fn submission_changes_state(&self, id: SweepId, sweep: &Sweep) -> bool {
@@ -121,8 +118,12 @@ impl Scheduler {
     }
 
     pub(super) fn submit(&mut self, now: Timestamp, id: SweepId, sweep: Arc<Sweep>) -> Vec<Action> {
-        if let Some(state) = self.sweeps.get_mut(&id) {
-            let newer = Arc::new(with_settings_of(&state.sweep, &sweep));
+        if let Some(there) = self.sweeps.get(&id).map(|state| state.sweep.clone()) {
+            let newer = match self.prepared_for(&there, &sweep) {
+                Some(prepared) => prepared.after().clone(),
+                None => Arc::new(with_settings_of(&there, &sweep)),
+            };
+            let Some(state) = self.sweeps.get_mut(&id) else { return Vec::new() };
             // A later change by a person is kept, unless the file has changed since.
             if newer.schedule.priority != state.sweep.schedule.priority {
                 state.priority = newer.schedule.priority;
@@ -134,7 +135,9 @@ impl Scheduler {
             }
         } else {
             self.names.insert(sweep.name.clone(), id);
-            self.sweeps.insert(id, SweepState::new(id, sweep, now));
+            let (mut state, _) = self.prepared_state(None, sweep);
+            (state.id, state.submitted_at) = (id, now);
+            self.sweeps.insert(id, state);
             self.active.insert(id);
             self.last_sweep = self.last_sweep.max(id);
         }
@@ -143,8 +146,10 @@ impl Scheduler {
 
     /// Numbers the tasks of a sweep again, in every place that uses the numbers.
     pub(super) fn renumber(&mut self, id: SweepId, sweep: Arc<Sweep>) {
+        let Some(there) = self.sweeps.get(&id).map(|state| state.sweep.clone()) else { return };
+        let (new, moved) = self.prepared_state(Some(&there), sweep);
         let Some(state) = self.sweeps.get_mut(&id) else { return };
-        let moved = state.renumber(sweep);
+        self.discarded.push(state.renumber(new, &moved));
         let new = |old: u32| moved[old as usize];
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         self.waiting =
@@ -217,16 +222,18 @@ impl Scheduler {
     }
 }
 
-fn same_tasks(a: &Sweep, b: &Sweep) -> bool {
+pub(super) fn same_tasks(a: &Sweep, b: &Sweep) -> bool {
     fn sorted<T: Ord>(items: impl Iterator<Item = T>) -> Vec<T> {
         let mut items: Vec<T> = items.collect();
         items.sort_unstable();
         items
     }
+    let ids = |sweep| <[Configuration]>::iter(sweep).map(|configuration| configuration.id);
+    let (of_a, of_b) = (|| ids(&a.configurations), || ids(&b.configurations));
     a.configurations.len() == b.configurations.len()
         && a.seeds.len() == b.seeds.len()
         && sorted(a.seeds.iter()) == sorted(b.seeds.iter())
-        && sorted(a.configurations.iter().map(|c| c.id)) == sorted(b.configurations.iter().map(|c| c.id))
+        && (of_a().eq(of_b()) || sorted(of_a()) == sorted(of_b()))
 }
 
 /// `there`, with all settings from `newer` that are not part of training: reports, retries, checkpoints, kept
@@ -241,10 +248,9 @@ pub(super) fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
     sweep.keep = newer.keep.clone();
     sweep.schedule = newer.schedule;
     sweep.needs = newer.needs.clone();
-    let by_id: BTreeMap<ConfigurationId, &Configuration> =
-        newer.configurations.iter().map(|configuration| (configuration.id, configuration)).collect();
-    for configuration in &mut sweep.configurations {
-        let newer = by_id.get(&configuration.id);
+    let mut by_id = ById::new(newer);
+    for (place, configuration) in sweep.configurations.iter_mut().enumerate() {
+        let newer = by_id.find(place, configuration.id);
         configuration.baseline = newer.is_some_and(|newer| newer.baseline);
         configuration.compared_with = newer.and_then(|newer| newer.compared_with);
         if let Some(newer) = newer.filter(|newer| newer.settings.program().is_some()) {
@@ -252,4 +258,22 @@ pub(super) fn with_settings_of(there: &Sweep, newer: &Sweep) -> Sweep {
         }
     }
     sweep
+}
+
+/// Whether [`with_settings_of`] would change something.
+pub(super) fn settings_differ(there: &Sweep, newer: &Sweep) -> bool {
+    let mut by_id = ById::new(newer);
+    let differs = |(place, there): (usize, &Configuration)| {
+        let newer = by_id.find(place, there.id);
+        there.baseline != newer.is_some_and(|newer| newer.baseline)
+            || there.compared_with != newer.and_then(|newer| newer.compared_with)
+            || newer.is_some_and(|it| it.settings.program().is_some() && it.settings != there.settings)
+    };
+    there.report != newer.report
+        || there.retries != newer.retries
+        || there.checkpoint != newer.checkpoint
+        || there.keep != newer.keep
+        || there.schedule != newer.schedule
+        || there.needs != newer.needs
+        || there.configurations.iter().enumerate().any(differs)
 }

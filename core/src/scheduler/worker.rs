@@ -19,6 +19,8 @@ pub(super) struct Worker {
     pub(super) connected: bool,
     pub(super) about: About,
     pub(super) last_seen: Timestamp,
+    /// When its leases were last renewed because it was heard.
+    pub(super) renewed_at: Option<Timestamp>,
     /// Whether it was asked to take no new tasks and to exit, and whether at once.
     pub(super) draining: Option<bool>,
     pub(super) slots: BTreeMap<u32, Offer>,

@@ -133,9 +133,10 @@ impl Scheduler {
     }
 
     pub(super) fn see_alive(&mut self, now: Timestamp, worker: &WorkerId) -> Vec<Action> {
-        let leases = self.workers.get_mut(worker).map(|known| {
+        let leases = self.workers.get_mut(worker).and_then(|known| {
             known.last_seen = now;
-            known.leases.clone()
+            // Many messages arrive in one moment, and leases that were granted since have their full time.
+            (known.renewed_at.replace(now) != Some(now)).then(|| known.leases.clone())
         });
         for token in leases.into_iter().flatten() {
             self.extend(now, token);

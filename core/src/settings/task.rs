@@ -1,8 +1,13 @@
 //! The settings of a task: of a built-in network, or of a program.
 
-use std::{borrow::Cow, collections::BTreeMap};
+use std::{borrow::Cow, collections::BTreeMap, fmt};
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{
+        DeserializeSeed, Error as _, IntoDeserializer as _, MapAccess, Visitor, value::MapAccessDeserializer,
+    },
+};
 use serde_json::Value;
 
 use super::{DataShape, NetworkSettings, ProgramSettings, SettingsError, canonical};
@@ -154,17 +159,52 @@ impl Serialize for TaskSettings {
 
 impl<'de> Deserialize<'de> for TaskSettings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut value = Value::deserialize(deserializer)?;
-        match value.as_object_mut().filter(|fields| fields.contains_key(PROGRAM)) {
-            None => serde_json::from_value(value).map(Self::Network).map_err(D::Error::custom),
-            Some(fields) => {
-                let program = fields.remove(PROGRAM).unwrap_or_default();
-                if let Some(other) = fields.keys().next() {
-                    return Err(D::Error::custom(format!("unknown field `{other}` beside `{PROGRAM}`")));
-                }
-                serde_json::from_value(program).map(Self::Program).map_err(D::Error::custom)
-            }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+/// Decides by the first field. Nothing is read into a [`Value`] first: a sweep may have a million settings.
+struct Fields;
+
+impl<'de> Visitor<'de> for Fields {
+    type Value = TaskSettings;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("settings of a task")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<TaskSettings, A::Error> {
+        let first: Option<String> = fields.next_key()?;
+        if first.as_deref() != Some(PROGRAM) {
+            let fields = MapAccessDeserializer::new(WithFirst { first, fields });
+            return NetworkSettings::deserialize(fields).map(TaskSettings::Network);
         }
+        let program = fields.next_value()?;
+        match fields.next_key::<String>()? {
+            None => Ok(TaskSettings::Program(program)),
+            Some(other) => Err(A::Error::custom(format!("unknown field `{other}` beside `{PROGRAM}`"))),
+        }
+    }
+}
+
+/// Fields of which the name of the first one was read already.
+struct WithFirst<A> {
+    first: Option<String>,
+    fields: A,
+}
+
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for WithFirst<A> {
+    type Error = A::Error;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, A::Error> {
+        match self.first.take() {
+            Some(first) => seed.deserialize(first.into_deserializer()).map(Some),
+            None => self.fields.next_key_seed(seed),
+        }
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
+        self.fields.next_value_seed(seed)
     }
 }
 

@@ -1,6 +1,8 @@
 //! The default store: one SQLite database in the state folder.
 
+mod ahead;
 mod inspect;
+mod journal;
 mod open;
 mod ownership;
 mod rows;
@@ -14,11 +16,12 @@ use std::{path::PathBuf, sync::Arc};
 use colearn_core::{
     id::{LeaseToken, SweepId},
     scheduler::Recovered,
+    sweep::Sweep,
 };
 use sqlx::SqliteConnection;
 use tokio::sync::Mutex;
 
-use self::ownership::Ownership;
+use self::{ahead::Ahead, ownership::Ownership};
 use super::{
     contract::{Batch, JournalEntry, ResultRow, Store, StoreFuture},
     error::StoreError,
@@ -30,6 +33,7 @@ pub struct SqliteStore {
     path: PathBuf,
     writer: Arc<Mutex<Writer>>,
     reader: Arc<Mutex<SqliteConnection>>,
+    ahead: Ahead,
 }
 
 #[derive(Debug)]
@@ -68,24 +72,16 @@ impl Store for SqliteStore {
         Box::pin(async move { self.write(&batch).await })
     }
 
+    fn prepare(&self, sweep: Arc<Sweep>) -> StoreFuture<'_, ()> {
+        Box::pin(self.write_ahead(sweep))
+    }
+
+    fn discard(&self, sweep: Arc<Sweep>) -> StoreFuture<'_, ()> {
+        Box::pin(self.remove_ahead(sweep))
+    }
+
     fn journal(&self, after: u64, limit: u32) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
-        Box::pin(async move {
-            let mut reader = self.reader.lock().await;
-            // Entries before the oldest sweep that is not settled are not even read.
-            let select = "SELECT sequence, at, body, sweep FROM journal \
-                WHERE sequence > ? AND (NOT EXISTS (SELECT 1 FROM sweeps WHERE settled IS NOT NULL) \
-                    OR sequence >= COALESCE((SELECT MIN(first) FROM sweeps WHERE settled IS NULL), \
-                        (SELECT MAX(sequence) FROM journal))) \
-                AND (sweep IS NULL OR sweep NOT IN (SELECT id FROM sweeps WHERE settled IS NOT NULL)) \
-                ORDER BY sequence LIMIT ?";
-            let rows = sqlx::query(select)
-                .bind(after.cast_signed())
-                .bind(limit)
-                .fetch_all(&mut *reader)
-                .await
-                .map_err(|error| self.broken(error))?;
-            rows.iter().map(|row| self.entry(row)).collect()
-        })
+        Box::pin(self.replayed(after, limit))
     }
 
     fn journal_of(
@@ -94,19 +90,7 @@ impl Store for SqliteStore {
         after: u64,
         limit: u32,
     ) -> StoreFuture<'_, Vec<(u64, JournalEntry)>> {
-        Box::pin(async move {
-            let mut reader = self.reader.lock().await;
-            let select = "SELECT sequence, at, body, sweep FROM journal \
-                WHERE sweep = ? AND sequence > ? ORDER BY sequence LIMIT ?";
-            let rows = sqlx::query(select)
-                .bind(sweep.0.cast_signed())
-                .bind(after.cast_signed())
-                .bind(limit)
-                .fetch_all(&mut *reader)
-                .await
-                .map_err(|error| self.broken(error))?;
-            rows.iter().map(|row| self.entry(row)).collect()
-        })
+        Box::pin(self.of_sweep(sweep, after, limit))
     }
 
     fn recovered(&self) -> StoreFuture<'_, Recovered> {

@@ -9,7 +9,7 @@ use sqlx::{
 };
 use tokio::sync::Mutex;
 
-use super::{Ownership, SqliteStore, Writer};
+use super::{Ownership, SqliteStore, Writer, ahead::Ahead};
 use crate::store::{StoreError, files, lock::StateLock};
 
 static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
@@ -44,7 +44,7 @@ impl SqliteStore {
         let reader = options.read_only(true).create_if_missing(false).connect().await.map_err(broken)?;
         let ownership = Some(Ownership::claim(&mut connection, lock, &path).await?);
         let writer = Arc::new(Mutex::new(Writer { connection, ownership }));
-        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)), path })
+        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)), path, ahead: Ahead::default() })
     }
 
     /// Opens the database of a state folder for reading. A coordinator may be using the folder, and the folder may be
@@ -92,7 +92,7 @@ impl SqliteStore {
             std::cmp::Ordering::Equal => {}
         }
         let writer = Arc::new(Mutex::new(Writer { connection, ownership: None }));
-        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)), path })
+        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)), path, ahead: Ahead::default() })
     }
 }
 

@@ -61,6 +61,13 @@ impl Ownership {
         let insert = "INSERT INTO marks (name, value) VALUES ('owner', random()) \
             ON CONFLICT (name) DO UPDATE SET value = excluded.value";
         sqlx::query(insert).execute(&mut *transaction).await.map_err(broken)?;
+        // Sweeps that an earlier coordinator wrote ahead, and did not commit.
+        for delete in [
+            "DELETE FROM definition_parts WHERE definition IN (SELECT id FROM definitions WHERE entry IS NULL)",
+            "DELETE FROM definitions WHERE entry IS NULL",
+        ] {
+            sqlx::query(delete).execute(&mut *transaction).await.map_err(broken)?;
+        }
         let (mark, last): (i64, i64) =
             sqlx::query_as(SELECT).fetch_one(&mut *transaction).await.map_err(broken)?;
         transaction.commit().await.map_err(broken)?;

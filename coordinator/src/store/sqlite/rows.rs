@@ -7,20 +7,9 @@ use colearn_core::{
 use sqlx::{Row as _, sqlite::SqliteRow};
 
 use super::SqliteStore;
-use crate::store::{JournalEntry, ResultRow, StoreError};
+use crate::store::{ResultRow, StoreError};
 
 impl SqliteStore {
-    pub(super) fn entry(&self, row: &SqliteRow) -> Result<(u64, JournalEntry), StoreError> {
-        let number: i64 = row.try_get("sequence").map_err(|error| self.broken(error))?;
-        let body: &str = row.try_get("body").map_err(|error| self.broken(error))?;
-        let event = serde_json::from_str(body)
-            .map_err(|error| self.corrupt(format!("journal entry {number}: {error}")))?;
-        let at = Timestamp(row.try_get("at").map_err(|error| self.broken(error))?);
-        let sweep: Option<i64> = row.try_get("sweep").map_err(|error| self.broken(error))?;
-        let sweep = sweep.map(|sweep| SweepId(sweep.cast_unsigned()));
-        Ok((number.cast_unsigned(), JournalEntry { at, sweep, event }))
-    }
-
     pub(super) fn result(&self, sweep: SweepId, row: &SqliteRow) -> Result<ResultRow, StoreError> {
         let configuration: &str = row.try_get("configuration").map_err(|error| self.broken(error))?;
         let seed: i64 = row.try_get("seed").map_err(|error| self.broken(error))?;

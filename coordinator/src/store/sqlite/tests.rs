@@ -2,10 +2,18 @@
 
 use std::{fs, path::Path};
 
-use colearn_core::{scheduler::Event, time::Timestamp};
+use colearn_core::{
+    id::{ConfigurationId, SweepId},
+    scheduler::Event,
+    sweep::Sweep,
+    time::Timestamp,
+};
 
-use super::*;
-use crate::store::{backup, check};
+use super::{ahead::IN_A_PART, *};
+use crate::{
+    store::{backup, check},
+    testing::small_sweep,
+};
 
 fn started(times: usize) -> Batch {
     let entry = JournalEntry { at: Timestamp(1), sweep: None, event: Event::CoordinatorStarted };
@@ -149,4 +157,122 @@ async fn a_full_disk_is_called_so_and_leaves_what_was_there() {
     let error = store.commit(many).await.unwrap_err();
     assert!(matches!(error, StoreError::Full { .. }), "{error:?}");
     assert_eq!(store.journal(0, 10).await.unwrap().len(), 1);
+}
+
+/// A sweep of several parts.
+fn large_sweep() -> Arc<Sweep> {
+    Arc::new(small_sweep("large", 2 * IN_A_PART as u64 + 1, 1))
+}
+
+fn of_sweep(event: Event) -> Batch {
+    let entry = JournalEntry { at: Timestamp(1), sweep: Some(SweepId(1)), event };
+    Batch { entries: vec![entry], ..Batch::default() }
+}
+
+fn submission(sweep: &Arc<Sweep>) -> Batch {
+    of_sweep(Event::SweepSubmitted { id: SweepId(1), sweep: sweep.clone() })
+}
+
+async fn number(store: &SqliteStore, select: &'static str) -> i64 {
+    sqlx::query_scalar(select).fetch_one(&mut store.writer.lock().await.connection).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_large_sweep_is_written_in_parts_and_read_as_a_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    let sweep = large_sweep();
+    store.prepare(sweep.clone()).await.unwrap();
+    assert!(store.journal(0, 10).await.unwrap().is_empty(), "nothing has happened yet");
+    store.commit(submission(&sweep)).await.unwrap();
+    store.discard(sweep.clone()).await.unwrap();
+    assert_eq!(number(&store, "SELECT COUNT(*) FROM definition_parts").await, 3);
+    assert!(number(&store, "SELECT MAX(LENGTH(body)) FROM definition_parts").await < 600_000);
+    assert!(number(&store, "SELECT MAX(LENGTH(body)) FROM journal").await < 1000);
+    // Another one that is equal was not written ahead: its entry is as those of older versions.
+    let mut longer = Sweep::clone(&sweep);
+    longer.configurations.push(longer.configurations[0].clone());
+    let extended = Event::SweepExtended { id: SweepId(1), sweep: Arc::new(longer.clone()) };
+    store.commit(of_sweep(extended)).await.unwrap();
+    assert!(number(&store, "SELECT MAX(LENGTH(body)) FROM journal").await > 500_000);
+    let extended = Arc::new(longer);
+    store.prepare(extended.clone()).await.unwrap();
+    store.commit(of_sweep(Event::SweepExtended { id: SweepId(1), sweep: extended.clone() })).await.unwrap();
+    drop(store);
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    let expected = [
+        Event::SweepSubmitted { id: SweepId(1), sweep },
+        Event::SweepExtended { id: SweepId(1), sweep: extended.clone() },
+        Event::SweepExtended { id: SweepId(1), sweep: extended },
+    ];
+    for entries in [store.journal(0, 10).await.unwrap(), store.journal_of(SweepId(1), 0, 10).await.unwrap()] {
+        assert!(entries.iter().map(|(_, entry)| &entry.event).eq(&expected));
+    }
+    store.commit(of_sweep(Event::SweepRemoved { sweep: SweepId(1) })).await.unwrap();
+    for select in ["SELECT COUNT(*) FROM definition_parts", "SELECT COUNT(*) FROM definitions"] {
+        assert_eq!(number(&store, select).await, 0);
+    }
+}
+
+#[tokio::test]
+async fn a_sweep_that_was_written_ahead_and_not_committed_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    let (refused, forgotten) = (large_sweep(), large_sweep());
+    store.prepare(refused.clone()).await.unwrap();
+    store.prepare(forgotten.clone()).await.unwrap();
+    store.discard(refused.clone()).await.unwrap();
+    let count = "SELECT COUNT(*) FROM definition_parts";
+    assert_eq!(number(&store, count).await, 3);
+    // As after a crash.
+    drop(store);
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    assert_eq!(number(&store, count).await, 0);
+    assert_eq!(number(&store, "SELECT COUNT(*) FROM definitions").await, 0);
+    store.commit(submission(&forgotten)).await.unwrap();
+    assert_eq!(store.journal(0, 10).await.unwrap()[0].1.event, submission(&forgotten).entries[0].event);
+}
+
+#[tokio::test]
+async fn a_missing_part_of_a_sweep_is_named() {
+    for damage in [
+        "DELETE FROM definition_parts WHERE part = 1",
+        "UPDATE definition_parts SET body = '[]' WHERE part = 2",
+        "UPDATE definition_parts SET body = '[' WHERE part = 0",
+        "UPDATE definitions SET entry = 99",
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(folder.path()).await.unwrap();
+        let sweep = large_sweep();
+        store.prepare(sweep.clone()).await.unwrap();
+        store.commit(submission(&sweep)).await.unwrap();
+        sqlx::query(damage).execute(&mut store.writer.lock().await.connection).await.unwrap();
+        let error = store.journal(0, 10).await.unwrap_err();
+        assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+        assert!(error.to_string().contains("journal entry 1: "), "{damage}: {error}");
+        assert!(!check(folder.path()).await.unwrap().problems.is_empty(), "{damage}");
+    }
+}
+
+#[tokio::test]
+async fn an_entry_of_any_length_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    let tasks = |count: u64| {
+        let task = |seed| {
+            (colearn_core::id::TaskId { sweep: SweepId(1), configuration: ConfigurationId(1), seed }, 1)
+        };
+        let worker = colearn_core::id::WorkerId::new("w").unwrap();
+        let (token, tasks) = (LeaseToken(count), (0..count).map(task).collect());
+        JournalEntry {
+            at: Timestamp(-5),
+            sweep: Some(SweepId(1)),
+            event: Event::LeaseGranted { token, worker, slot: 0, tasks },
+        }
+    };
+    let entries: Vec<JournalEntry> = [1, 5000, 2, 900, 1000, 3].map(tasks).into();
+    store.commit(Batch { entries: entries.clone(), ..started(0) }).await.unwrap();
+    let read = store.journal(0, 10).await.unwrap();
+    assert!(read.iter().map(|(number, _)| *number).eq(1..=6));
+    assert!(read.into_iter().map(|(_, entry)| entry).eq(entries));
 }

@@ -1,12 +1,14 @@
 //! Writes a batch into the tables.
 
+use std::collections::BTreeSet;
+
 use colearn_core::{
     id::SweepId,
     scheduler::{Event, SettledSweep},
 };
-use sqlx::{Connection as _, SqliteConnection};
+use sqlx::{Connection as _, QueryBuilder, Sqlite, SqliteConnection};
 
-use super::{SqliteStore, Writer};
+use super::{SqliteStore, Writer, ahead::without_configurations};
 use crate::store::{Batch, JournalEntry, ResultRow, StoreError};
 
 impl SqliteStore {
@@ -21,12 +23,9 @@ impl SqliteStore {
         let mut transaction =
             connection.begin_with("BEGIN IMMEDIATE").await.map_err(|error| self.broken(error))?;
         ownership.verify(&mut transaction).await?;
-        let mut last = None;
-        for entry in &batch.entries {
-            last = Some(self.append(&mut transaction, entry).await?);
-        }
-        for row in &batch.results {
-            self.record(&mut transaction, row).await?;
+        let last = self.append(&mut transaction, &batch.entries).await?;
+        for some in in_statements(&batch.results) {
+            self.record(&mut transaction, some).await?;
         }
         self.mark(&mut transaction, batch).await?;
         for sweep in &batch.revived {
@@ -36,6 +35,7 @@ impl SqliteStore {
             self.settle(&mut transaction, settled.id, Some(settled)).await?;
         }
         transaction.commit().await.map_err(|error| self.broken(error))?;
+        batch.entries.iter().for_each(|entry| self.ahead.committed(&entry.event));
         ownership.committed(last)
     }
 
@@ -54,25 +54,68 @@ impl SqliteStore {
         ownership.committed(None)
     }
 
-    /// Appends an entry; returns its number.
+    /// Appends entries, in their order; returns the number of the last one.
     async fn append(
         &self,
         connection: &mut SqliteConnection,
-        entry: &JournalEntry,
-    ) -> Result<i64, StoreError> {
-        if !entry.event.is_durable() {
-            return Err(StoreError::NotAFact(entry.event.kind()));
+        entries: &[JournalEntry],
+    ) -> Result<Option<i64>, StoreError> {
+        let mut last = None;
+        // An entry that also changes other tables ends a run.
+        for run in entries.chunk_by(|before, _| !has_effects(&before.event)) {
+            for some in in_statements(run) {
+                last = Some(self.insert_entries(connection, some).await?);
+            }
+            if let (Some(entry), Some(number)) = (run.last(), last) {
+                self.follow(connection, entry, number).await?;
+            }
         }
-        let body = serde_json::to_string(&entry.event).map_err(|error| self.corrupt(error.to_string()))?;
-        let number = sqlx::query("INSERT INTO journal (at, kind, body, sweep) VALUES (?, ?, ?, ?)")
-            .bind(entry.at.0)
-            .bind(entry.event.kind())
-            .bind(body)
-            .bind(entry.sweep.map(|sweep| sweep.0.cast_signed()))
-            .execute(&mut *connection)
-            .await
-            .map_err(|error| self.broken(error))?
-            .last_insert_rowid();
+        Ok(last)
+    }
+
+    /// Inserts entries with one statement; returns the number of the last one.
+    async fn insert_entries(
+        &self,
+        connection: &mut SqliteConnection,
+        entries: &[JournalEntry],
+    ) -> Result<i64, StoreError> {
+        let mut rows = Vec::with_capacity(entries.len());
+        for entry in entries {
+            if !entry.event.is_durable() {
+                return Err(StoreError::NotAFact(entry.event.kind()));
+            }
+            let body = match self.ahead.of(&entry.event) {
+                None => serde_json::to_string(&entry.event),
+                Some(_) => serde_json::to_string(&without_configurations(&entry.event)),
+            };
+            rows.push((entry, body.map_err(|error| self.corrupt(error.to_string()))?));
+        }
+        let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO journal (at, kind, body, sweep) ");
+        insert.push_values(rows, |mut row, (entry, body)| {
+            row.push_bind(entry.at.0)
+                .push_bind(entry.event.kind())
+                .push_bind(body)
+                .push_bind(entry.sweep.map(|sweep| sweep.0.cast_signed()));
+        });
+        let done = insert.build().execute(connection).await.map_err(|error| self.broken(error))?;
+        Ok(done.last_insert_rowid())
+    }
+
+    /// What an entry with this number changes in other tables, see [`has_effects`].
+    async fn follow(
+        &self,
+        connection: &mut SqliteConnection,
+        entry: &JournalEntry,
+        number: i64,
+    ) -> Result<(), StoreError> {
+        if let Some(definition) = self.ahead.of(&entry.event) {
+            sqlx::query("UPDATE definitions SET entry = ? WHERE id = ?")
+                .bind(number)
+                .bind(definition)
+                .execute(&mut *connection)
+                .await
+                .map_err(|error| self.broken(error))?;
+        }
         match &entry.event {
             Event::SweepSubmitted { id, sweep } => {
                 // A sweep that is submitted again with other settings exists already.
@@ -87,16 +130,19 @@ impl SqliteStore {
                 .execute(&mut *connection)
                 .await
                 .map_err(|error| self.broken(error))?;
+                Ok(())
             }
-            Event::SweepRemoved { sweep } => self.remove(connection, *sweep).await?,
-            _ => {}
+            Event::SweepRemoved { sweep } => self.remove(connection, *sweep).await,
+            _ => Ok(()),
         }
-        Ok(number)
     }
 
     async fn remove(&self, connection: &mut SqliteConnection, sweep: SweepId) -> Result<(), StoreError> {
         for delete in [
             "DELETE FROM results WHERE sweep = ?",
+            "DELETE FROM definition_parts WHERE definition IN (SELECT id FROM definitions \
+                WHERE EXISTS (SELECT 1 FROM journal WHERE sequence = entry AND sweep = ?))",
+            "DELETE FROM definitions WHERE EXISTS (SELECT 1 FROM journal WHERE sequence = entry AND sweep = ?)",
             "DELETE FROM journal WHERE sweep = ?",
             "DELETE FROM sweeps WHERE id = ?",
         ] {
@@ -147,32 +193,101 @@ impl SqliteStore {
         Ok(())
     }
 
-    async fn record(&self, connection: &mut SqliteConnection, row: &ResultRow) -> Result<(), StoreError> {
-        let result = serde_json::to_string(&row.result).map_err(|error| self.corrupt(error.to_string()))?;
-        let insert = "INSERT INTO results \
-            (sweep, configuration, seed, position, attempt, worker, token, recorded_at, result) \
-            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)";
-        let done = sqlx::query(insert)
-            .bind(row.task.sweep.0.cast_signed())
-            .bind(row.task.configuration.to_string())
-            .bind(row.task.seed.cast_signed())
-            .bind(row.position.cast_signed())
-            .bind(row.attempt)
-            .bind(row.worker.as_str())
-            .bind(row.token.0.cast_signed())
-            .bind(row.recorded_at.0)
-            .bind(result)
-            .execute(&mut *connection)
-            .await;
-        match done {
+    /// Records results with one statement.
+    async fn record(
+        &self,
+        connection: &mut SqliteConnection,
+        results: &[ResultRow],
+    ) -> Result<(), StoreError> {
+        let mut rows = Vec::with_capacity(results.len());
+        for row in results {
+            let result =
+                serde_json::to_string(&row.result).map_err(|error| self.corrupt(error.to_string()))?;
+            rows.push((row, result));
+        }
+        let mut insert = QueryBuilder::<Sqlite>::new(
+            "INSERT INTO results \
+            (sweep, configuration, seed, position, attempt, worker, token, recorded_at, result) ",
+        );
+        insert.push_values(rows, |mut place, (row, result)| {
+            place
+                .push_bind(row.task.sweep.0.cast_signed())
+                .push_bind(row.task.configuration.to_string())
+                .push_bind(row.task.seed.cast_signed())
+                .push_bind(row.position.cast_signed())
+                .push_bind(row.attempt)
+                .push_bind(row.worker.as_str())
+                .push_bind(row.token.0.cast_signed())
+                .push_bind(row.recorded_at.0)
+                .push_bind(result);
+        });
+        match insert.build().execute(&mut *connection).await {
             Ok(_) => Ok(()),
-            Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-                Err(StoreError::AlreadyRecorded(row.task))
-            }
-            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
-                Err(StoreError::UnknownSweep(row.task.sweep))
+            Err(sqlx::Error::Database(error))
+                if error.is_unique_violation() || error.is_foreign_key_violation() =>
+            {
+                Err(self.refused(connection, results).await?)
             }
             Err(error) => Err(self.broken(error)),
         }
+    }
+
+    /// Which of these results cannot be recorded, and why. A statement that fails has recorded none of them.
+    async fn refused(
+        &self,
+        connection: &mut SqliteConnection,
+        results: &[ResultRow],
+    ) -> Result<StoreError, StoreError> {
+        let select = "SELECT EXISTS (SELECT 1 FROM sweeps WHERE id = ?), \
+            EXISTS (SELECT 1 FROM results WHERE sweep = ? AND position = ?)";
+        let mut places = BTreeSet::new();
+        for row in results {
+            let sweep = row.task.sweep.0.cast_signed();
+            let (known, recorded): (bool, bool) = sqlx::query_as(select)
+                .bind(sweep)
+                .bind(sweep)
+                .bind(row.position.cast_signed())
+                .fetch_one(&mut *connection)
+                .await
+                .map_err(|error| self.broken(error))?;
+            if !known {
+                return Ok(StoreError::UnknownSweep(row.task.sweep));
+            }
+            if recorded || !places.insert((sweep, row.position)) {
+                return Ok(StoreError::AlreadyRecorded(row.task));
+            }
+        }
+        Ok(self.corrupt("results that are neither recorded nor of unknown sweeps were refused".to_owned()))
+    }
+}
+
+/// Whether an entry also changes other tables.
+fn has_effects(event: &Event) -> bool {
+    matches!(event, Event::SweepSubmitted { .. } | Event::SweepExtended { .. } | Event::SweepRemoved { .. })
+}
+
+/// Splits rows into few statements. A statement costs as much as several rows, because another thread executes it.
+/// There are only seven sizes, so that SQLite compiles each statement once.
+fn in_statements<T>(rows: &[T]) -> impl Iterator<Item = &[T]> {
+    let mut rest = rows;
+    std::iter::from_fn(move || {
+        let size = [64, 32, 16, 8, 4, 2, 1].into_iter().find(|size| *size <= rest.len())?;
+        let (some, after) = rest.split_at(size);
+        rest = after;
+        Some(some)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_statements;
+
+    #[test]
+    fn rows_are_written_with_few_statements() {
+        let rows: Vec<u32> = (0..512 + 16 + 4 + 3).collect();
+        let sizes: Vec<usize> = in_statements(&rows).map(<[u32]>::len).collect();
+        assert_eq!(sizes, [64, 64, 64, 64, 64, 64, 64, 64, 16, 4, 2, 1]);
+        assert_eq!(in_statements(&rows).flatten().copied().collect::<Vec<_>>(), rows);
+        assert_eq!(in_statements::<u32>(&[]).count(), 0);
     }
 }

@@ -10,6 +10,7 @@ mod needs;
 mod operations;
 mod order;
 mod parked;
+mod prepared;
 mod recovery;
 mod replaced;
 mod retries;

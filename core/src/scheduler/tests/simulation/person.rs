@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{super::env, World};
 use crate::{
     id::{ConfigurationId, SweepId},
-    scheduler::{Event, RestoreCause, RetryScope},
+    scheduler::{Event, Prepared, RestoreCause, RetryScope},
     sweep::Order,
 };
 
@@ -76,10 +76,20 @@ impl World {
                 newer.schedule.max_concurrent_tasks = Some(1 + self.chance.below(4) as u32);
             }
         }
-        let sweep = self.env.scheduler.extension(SweepId(1), &newer).expect("it only adds");
+        let there = self.env.scheduler.sweep(SweepId(1)).map(|view| view.sweep().clone());
+        let sweep = match there {
+            // As the coordinator does for large sweeps.
+            Some(there) if self.operations.is_multiple_of(2) => {
+                let prepared = Prepared::extension(there, &newer).expect("it only adds");
+                let sweep = prepared.sweep().clone();
+                self.env.scheduler.prepare(Box::new(prepared));
+                sweep
+            }
+            _ => Arc::new(self.env.scheduler.extension(SweepId(1), &newer).expect("it only adds")),
+        };
         if self.env.scheduler.sweep(SweepId(1)).is_some() {
             self.first = newer;
         }
-        Event::SweepExtended { id: SweepId(1), sweep: Arc::new(sweep) }
+        Event::SweepExtended { id: SweepId(1), sweep }
     }
 }
