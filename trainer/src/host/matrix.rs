@@ -1,6 +1,6 @@
 //! Matrix products by MKL's SGEMM, called on memory.
 
-use std::{ffi::c_char, sync::OnceLock};
+use std::{ffi::c_char, ops::Range, sync::OnceLock};
 
 use tch::Tensor;
 
@@ -104,9 +104,36 @@ impl<'a> Matrix<'a> {
         Self { values, rows, columns, stride, transposed: false }
     }
 
+    /// Number of columns.
+    pub(crate) fn width(&self) -> usize {
+        self.columns
+    }
+
     /// The transpose, without a change of memory.
     pub(crate) fn transposed(self) -> Self {
         Self { rows: self.columns, columns: self.rows, transposed: !self.transposed, ..self }
+    }
+
+    /// These columns of a matrix that is not a transpose.
+    ///
+    /// # Panics
+    /// If the matrix has fewer columns, or is a transpose.
+    pub(crate) fn columns(self, columns: Range<usize>) -> Self {
+        assert!(!self.transposed && columns.end <= self.columns, "the matrix has the columns");
+        let values = self.values.get(columns.start..).unwrap_or_default();
+        Self { values, columns: columns.len(), ..self }
+    }
+
+    /// Writes the rows of a matrix that is not a transpose to `out`, one after the other.
+    ///
+    /// # Panics
+    /// If `out` has another number of values.
+    pub(crate) fn copy_to(self, out: &mut [f32]) {
+        assert!(!self.transposed && out.len() == self.rows * self.columns, "the copy fits");
+        let rows = self.values.chunks(self.stride.max(1));
+        for (out, row) in out.chunks_exact_mut(self.columns.max(1)).zip(rows) {
+            out.copy_from_slice(&row[..self.columns]);
+        }
     }
 
     /// Writes the transpose of a matrix that is not a transpose itself to `out`.
@@ -227,6 +254,16 @@ impl<'a> MatrixMut<'a> {
         // SAFETY: the tensor has these values; the caller excludes other uses.
         let values = unsafe { std::slice::from_raw_parts_mut(start, extent(rows, columns, stride)) };
         Self { values, rows, columns, stride }
+    }
+
+    /// These columns.
+    ///
+    /// # Panics
+    /// If the matrix has fewer columns.
+    pub(crate) fn columns(self, columns: Range<usize>) -> Self {
+        assert!(columns.end <= self.columns, "the matrix has the columns");
+        let values = self.values.get_mut(columns.start..).unwrap_or_default();
+        Self { values, columns: columns.len(), ..self }
     }
 
     /// Writes the product of `a` and `b` into this matrix.

@@ -23,6 +23,11 @@ impl Linear {
         Self { weight: view("weight"), bias: view("bias") }
     }
 
+    /// One member's, without the cohort axis.
+    pub(super) fn member(&self, member: i64) -> Self {
+        Self { weight: self.weight.get(member), bias: self.bias.get(member) }
+    }
+
     /// The part of the layer that acts on these inputs only, as (first, count).
     pub(super) fn columns(&self, (first, count): (i64, i64)) -> Self {
         Self { weight: self.weight.narrow(2, first, count), bias: self.bias.shallow_clone() }

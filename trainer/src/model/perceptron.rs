@@ -22,6 +22,11 @@ impl Perceptron {
         Self { first: view(0), second: view(3) }
     }
 
+    /// One member's, without the cohort axis.
+    pub(super) fn member(&self, member: i64) -> Self {
+        Self { first: self.first.member(member), second: self.second.member(member) }
+    }
+
     /// Fills `hidden` [K, N, W] with the values after the dropout, and `out` [K, N, O].
     pub(super) fn forward(&self, x: &Tensor, mask: Option<&Tensor>, hidden: &Tensor, out: &Tensor) {
         self.first.forward(x, hidden);

@@ -7,8 +7,9 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{
+    fusion::Masks,
     shape::{MfnDropout, MfnShape, Weights},
-    workspace::{Masks, Workspace},
+    workspace::Workspace,
 };
 use crate::{
     model::{
