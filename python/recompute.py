@@ -5,7 +5,8 @@
     python recompute.py reports/mine                     # the folder of a report: also results.csv, results-long.csv
 
 Nothing here is part of colearn: formulas and integrals are written anew, from docs/statistics.md. Prints the number of
-values that agree, and every value that does not; then the exit code is 1. Needs scipy 1.13 or later, and scipy_statistics.py beside it.
+values that agree, and every value that does not; then the exit code is 1. Needs scipy 1.13 or later, and
+scipy_statistics.py beside it.
 """
 
 from __future__ import annotations

@@ -31,8 +31,10 @@ pub(crate) async fn compare(arguments: &CompareArgs) -> Outcome {
     let is_across = whole > 2 || *across;
     let mut seen = BTreeSet::new();
     if let Some(twice) = compared.iter().find(|it| is_across && !seen.insert(&it.sweep)) {
-        let why =
-            format!("`{}` is named twice: its results would count as if they were independent", twice.sweep);
+        let why = format!(
+            "`{}` is named twice: name it once, or its results would count as independent ones",
+            twice.sweep
+        );
         return Err(Failure::new(Exit::Usage, why));
     }
     let mut fetched: BTreeMap<&SweepName, (Material, ResultsTable)> = BTreeMap::new();

@@ -179,7 +179,11 @@ impl Fetched {
         let causes: Vec<&String> = causes.collect();
         if let Some(first) = causes.iter().min() {
             let tasks = counted_len(causes.len(), "task");
-            errln!("warning: {}: {tasks} could not keep all files; such as {first}", self.table.sweep);
+            errln!(
+                "warning: {}: {tasks} could not keep all files, for example: {first}; to have them, mend this and run the \
+                 sweep again under another --name",
+                self.table.sweep
+            );
         }
     }
 

@@ -291,6 +291,7 @@ fn what_could_not_be_kept_is_said_at_the_end_of_the_run_and_with_the_results() {
         let output = lab.colearn(arguments);
         assert!(output.status.success(), "the results are complete: {}", text(&output.stderr));
         let told = text(&output.stderr);
-        assert!(told.contains("warning: small: 6 tasks could not keep all files; such as "), "{told}");
+        assert!(told.contains("warning: small: 6 tasks could not keep all files, for example: "), "{told}");
+        assert!(told.contains("run the sweep again under another --name"), "{told}");
     }
 }
