@@ -41,7 +41,7 @@ proptest! {
 
 /// A cohort of different members, some of which leave early, with partial drops and every other feature in use.
 #[test]
-fn the_kernels_of_gpus_train_as_those_of_cpus_do() {
+fn the_kernels_of_gpus_and_of_other_cpus_train_the_same() {
     for (of_numbers, memory_fusion) in [(false, false), (true, true)] {
         let data = problem(of_numbers);
         let members: Vec<Member> = (0..3_u32)
@@ -55,10 +55,10 @@ fn the_kernels_of_gpus_train_as_those_of_cpus_do() {
                 })
             })
             .collect();
-        let [on_cpus, on_gpus] = [Kernels::InMemory, Kernels::Fused]
+        let [on_cpus, others @ ..] = [Kernels::InMemory, Kernels::InPlace, Kernels::Fused]
             .map(|kernels| interrupted_with(kernels, data.path(), &members, &[]));
-        for member in &members {
-            let (found, expected) = (&on_gpus[&member.task], &on_cpus[&member.task]);
+        for (member, found) in members.iter().flat_map(|member| others.iter().map(move |all| (member, all))) {
+            let (found, expected) = (&found[&member.task], &on_cpus[&member.task]);
             assert_near(found, expected);
             assert_ne!(found.weights_digest, expected.weights_digest, "they are not the same code");
         }
