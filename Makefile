@@ -8,7 +8,7 @@ COLEARN := $(TARGET)/release/colearn
 # The demo uses this folder, even if the shell is set up for a cluster.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo pytorch test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build libtorch check-tools clean
+.PHONY: help demo pytorch test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build proto libtorch check-tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -91,6 +91,9 @@ fuzz: check-tools libtorch ## run every fuzz target for a minute (needs cargo-fu
 
 build: check-tools libtorch ## build the three programs, optimised, in target/release
 	cargo build --release --locked -p colearn -p colearn-worker -p colearn-trainer
+
+proto: check-tools ## write the wire types anew, after a change of proto/colearn/v1/*.proto
+	cargo run --locked -p colearn-proto-generate
 
 # CUDA=1: always with the CUDA half, CUDA=0: without it; by default with it if nvidia-smi lists a GPU.
 libtorch: ## set up libtorch in .libtorch, once: fetches 540 MB; with a GPU or CUDA=1 2500 MB

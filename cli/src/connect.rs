@@ -7,7 +7,7 @@ use std::{
 };
 
 use colearn_coordinator::{
-    Config, Coordinator, CoordinatorError, RunningCoordinator, Storage,
+    Config, Coordinator, CoordinatorError, ReservedCoordinator, RunningCoordinator, Storage,
     engine::EngineError,
     store::{self, StoreError},
 };
@@ -182,37 +182,70 @@ pub(crate) fn config(state: &Path) -> Config {
 /// # Errors
 /// The coordinator's error.
 pub(crate) async fn start(config: Config) -> Result<RunningCoordinator, CoordinatorError> {
-    let state = match &config.storage {
-        Storage::StateDir(folder) => Some(folder.clone()),
-        Storage::ReadOnly(_) | Storage::Store(_) => None,
-    };
-    let running = Coordinator::start(config).await?;
-    if let Some(state) = state {
-        if let Some(concern) = store::concern(&state) {
-            errln!("warning: {concern}");
-        }
-        // Commands in other terminals read this file to find the coordinator of a state folder.
-        let url = format!("{}\n", url_of(&running));
-        let _ = store::replace_private(&address_file(&state), url.as_bytes());
-    }
-    Ok(running)
+    Reserved::new(config)?.start().await
 }
 
-/// Starts a coordinator in this process, like [`start`], but waits shortly if another process uses the state folder:
-/// commands such as `colearn status` use it while they read.
+/// A coordinator for this process that has its address and its state folder; see [`Coordinator::reserve`].
+pub(crate) struct Reserved {
+    coordinator: ReservedCoordinator,
+    state: Option<PathBuf>,
+}
+
+impl Reserved {
+    fn new(config: Config) -> Result<Self, CoordinatorError> {
+        let state = match &config.storage {
+            Storage::StateDir(folder) => Some(folder.clone()),
+            Storage::ReadOnly(_) | Storage::Store(_) => None,
+        };
+        Ok(Self { coordinator: Coordinator::reserve(config)?, state })
+    }
+
+    /// The URL at which it can be reached on this machine.
+    pub(crate) fn url(&self) -> String {
+        url_at(self.coordinator.address())
+    }
+
+    /// Starts it.
+    ///
+    /// # Errors
+    /// The coordinator's error.
+    pub(crate) async fn start(self) -> Result<RunningCoordinator, CoordinatorError> {
+        let running = self.coordinator.start().await?;
+        if let Some(state) = self.state {
+            if let Some(concern) = store::concern(&state) {
+                errln!("warning: {concern}");
+            }
+            // Commands in other terminals read this file to find the coordinator of a state folder.
+            let url = format!("{}\n", url_of(&running));
+            let _ = store::replace_private(&address_file(&state), url.as_bytes());
+        }
+        Ok(running)
+    }
+}
+
+/// Reserves address and state folder for a coordinator in this process. Waits shortly if another process uses the state
+/// folder: commands such as `colearn status` use it while they read.
+///
+/// # Errors
+/// The coordinator's error. The exit code depends on the cause.
+pub(crate) async fn reserve_when_free(config: Config) -> Result<Reserved, Failure> {
+    let began = Instant::now();
+    loop {
+        match Reserved::new(config.clone()) {
+            Err(CoordinatorError::Store(StoreError::Held { .. })) if began.elapsed() < STATE_HELD_TIMEOUT => {
+                tokio::time::sleep(MIN_RECONNECT_DELAY).await;
+            }
+            reserved => return reserved.map_err(|error| coordinator_failure(&error)),
+        }
+    }
+}
+
+/// Starts a coordinator in this process, like [`start`], but waits as [`reserve_when_free`] does.
 ///
 /// # Errors
 /// The coordinator's error. The exit code depends on the cause.
 pub(crate) async fn start_when_free(config: Config) -> Result<RunningCoordinator, Failure> {
-    let began = Instant::now();
-    loop {
-        match start(config.clone()).await {
-            Err(CoordinatorError::Store(StoreError::Held { .. })) if began.elapsed() < STATE_HELD_TIMEOUT => {
-                tokio::time::sleep(MIN_RECONNECT_DELAY).await;
-            }
-            started => return started.map_err(|error| coordinator_failure(&error)),
-        }
-    }
+    reserve_when_free(config).await?.start().await.map_err(|error| coordinator_failure(&error))
 }
 
 /// Whether a state folder may be readable although no coordinator can start on it.
@@ -242,7 +275,10 @@ pub(crate) fn coordinator_failure(error: &CoordinatorError) -> Failure {
 
 /// The URL at which `running` can be reached on this machine.
 pub(crate) fn url_of(running: &RunningCoordinator) -> String {
-    let mut address = running.address();
+    url_at(running.address())
+}
+
+fn url_at(mut address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
             SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),

@@ -10,7 +10,10 @@ use std::{
 
 use colearn_coordinator::store;
 use colearn_core::text::{counted, counted_len};
-use tokio::process::{Child, Command};
+use tokio::{
+    io::AsyncWriteExt as _,
+    process::{Child, Command},
+};
 
 use crate::exit::{Exit, Failure};
 
@@ -22,31 +25,44 @@ const SHORT_LIVES: usize = 5;
 /// (`--grace`, 30 s) and for the coordinator to acknowledge reports.
 const PATIENCE: Duration = Duration::from_secs(45);
 
-/// The command line of the local worker.
+/// The local worker. It connects when it is supervised. Dropping it kills the worker, and with it its trainers.
 pub(crate) struct LocalWorker {
     program: PathBuf,
     arguments: Vec<OsString>,
     log: PathBuf,
+    /// The first process, until it is supervised.
+    first: Option<(Instant, Child)>,
 }
 
 impl LocalWorker {
-    /// A worker started from `program`; its output is written to `log`.
-    pub(crate) fn new(program: PathBuf, arguments: Vec<OsString>, log: PathBuf) -> Self {
-        Self { program, arguments, log }
+    /// Starts a worker from `program`; its output is written to `log`.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub(crate) fn start(program: PathBuf, arguments: Vec<OsString>, log: PathBuf) -> Result<Self, Failure> {
+        let mut worker = Self { program, arguments, log, first: None };
+        worker.first = Some((Instant::now(), worker.spawn()?));
+        Ok(worker)
     }
 
     /// Keeps one worker running until `stop` completes; then the worker is stopped.
     ///
     /// # Errors
-    /// If it cannot be started, or crashes repeatedly.
-    pub(crate) async fn supervise(&self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
+    /// If it cannot be started again, or crashes repeatedly.
+    pub(crate) async fn supervise(mut self, stop: impl Future<Output = ()>) -> Result<(), Failure> {
         tokio::pin!(stop);
         let mut short_lives = Vec::new();
         loop {
-            let began = Instant::now();
-            let mut child = self.spawn()?;
+            let (began, mut child) = match self.first.take() {
+                Some(first) => first,
+                None => (Instant::now(), self.spawn()?),
+            };
             // Take the pipe out, because waiting for a child closes its pipe.
-            let lifeline = child.stdin.take();
+            let mut lifeline = child.stdin.take();
+            if let Some(lifeline) = &mut lifeline {
+                // From now on it may connect. If it has ended already, its status says why.
+                let _ = lifeline.write_all(b"\n").await;
+            }
             let status = tokio::select! {
                 status = child.wait() => status?,
                 () = &mut stop => {

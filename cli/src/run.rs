@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::{RunArgs, Target},
     client::Client,
-    connect::{self, coordinator_failure, url_of},
+    connect::{self, coordinator_failure},
     data::{check_data, check_same_data},
     exit::{Exit, Failure, Outcome},
     format,
@@ -40,8 +40,16 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     config.only = Some(sweep.name.clone());
     // The worker of a killed earlier run cannot find the new port.
     config.release_leases = true;
-    let mut running = connect::start_when_free(config).await?;
-    let url = url_of(&running);
+    let reserved = connect::reserve_when_free(config).await?;
+    let url = reserved.url();
+    // Trainers load libtorch while the coordinator opens its state. The worker connects when it is supervised. It ends
+    // with this process, or when it is dropped because nothing is to be trained.
+    let worker = LocalWorker::start(
+        program,
+        worker_arguments(arguments, &sweep.needs, &url),
+        arguments.state.join("worker.log"),
+    )?;
+    let mut running = reserved.start().await.map_err(|error| coordinator_failure(&error))?;
     let target = Target { coordinator: None, state: arguments.state.clone() };
     let worked = async {
         let mut client = Client::connect(&url).await?;
@@ -52,14 +60,9 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
             if summary.tasks.unwrap_or_default().done > 0 {
                 check_same_data(&fetch_results(&mut client, sweep.name.as_str()).await?.table, &datasets)?;
             }
-            let worker = LocalWorker::new(
-                program,
-                worker_arguments(arguments, &sweep.needs, &url),
-                arguments.state.join("worker.log"),
-            );
             // Until here there is nothing to clean up, and a signal may end the process. From here on it does not:
             // handlers are kept until the process ends, and the steps after the work are short.
-            work(&mut client, &sweep, &worker, &mut Interrupts::install()?).await?
+            work(&mut client, &sweep, worker, &mut Interrupts::install()?).await?
         };
         let fetched = fetch_results(&mut client, sweep.name.as_str()).await?;
         Ok::<_, Failure>((ended, fetched))
@@ -120,7 +123,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
 async fn work(
     client: &mut Client,
     sweep: &Sweep,
-    worker: &LocalWorker,
+    worker: LocalWorker,
     interrupts: &mut Interrupts,
 ) -> Result<Option<SweepSummary>, Failure> {
     let stop = CancellationToken::new();
@@ -171,6 +174,10 @@ fn worker_arguments(arguments: &RunArgs, needs: &Needs, url: &str) -> Vec<OsStri
         "--device".into(),
         arguments.device.clone().into(),
         "--until-stdin-closes".into(),
+        // When this process has opened its state, however long that takes, and has checked that it is to be trained.
+        "--connect-when-told".into(),
+        "--connect-timeout".into(),
+        "0s".into(),
     ];
     for (flag, value) in [
         ("--slots", arguments.slots),

@@ -18,7 +18,7 @@ use crate::{
     engine::{Clock, Engine, EngineError, EngineSettings},
     logs::Logs,
     rpc::{self, Rpc, SweepParser, WorkerRules},
-    store::{SqliteStore, Store, StoreError},
+    store::{SqliteStore, StateLock, Store, StoreError},
 };
 
 /// How long streams may take to end after the engine has stopped.
@@ -127,14 +127,23 @@ impl Coordinator {
     ///
     /// # Errors
     /// If the state cannot be opened or recovered, or the address cannot be listened on.
-    pub async fn start(mut config: Config) -> Result<RunningCoordinator, CoordinatorError> {
+    pub async fn start(config: Config) -> Result<RunningCoordinator, CoordinatorError> {
+        Self::reserve(config)?.start().await
+    }
+
+    /// Takes the address and the state folder for a coordinator, without reading the state. Clients may connect to the
+    /// address already; they are answered when the coordinator has started.
+    ///
+    /// # Errors
+    /// If the address cannot be listened on, or the state folder cannot be written or is in use.
+    pub fn reserve(mut config: Config) -> Result<ReservedCoordinator, CoordinatorError> {
         check(&config)?;
         // The port comes first: a second coordinator that was started by mistake must not change the journal.
         let refused = |cause| CoordinatorError::Listen { address: config.listen, cause };
         let listener = listen(config.listen).map_err(refused)?;
         config.listen = listener.local_addr().map_err(refused)?;
-        let incoming = Incoming::new(listener, Self::MAX_CONNECTIONS);
-        Self::serve(config, incoming, Clock::of_the_host()).await
+        let lock = lock(&config.storage)?;
+        Ok(ReservedCoordinator { config, listener, lock })
     }
 
     /// Like [`Coordinator::start`], but with connections from another source and another clock, for simulations.
@@ -152,22 +161,46 @@ impl Coordinator {
         E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
     {
         check(&config)?;
+        let lock = lock(&config.storage)?;
+        Self::serve_locked(config, lock, incoming, clock).await
+    }
+
+    async fn serve_locked<IO, E>(
+        config: Config,
+        lock: Option<StateLock>,
+        incoming: impl Stream<Item = Result<IO, E>> + Send + 'static,
+        clock: Clock,
+    ) -> Result<RunningCoordinator, CoordinatorError>
+    where
+        IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
+        E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
+    {
         let Config { storage, listen: address, lease, heartbeat, only, release_leases, settle_after, parser } =
             config;
         let read_only = matches!(storage, Storage::ReadOnly(_));
-        let (store, logs): (Arc<dyn Store>, _) = match storage {
-            Storage::StateDir(folder) => {
-                let store = Arc::new(SqliteStore::open(&folder).await?);
-                (store, Logs::open(Some(&folder)).await)
-            }
-            Storage::ReadOnly(folder) => {
-                let store = Arc::new(SqliteStore::open_to_read(&folder).await?);
-                (store, Logs::open_to_read(&folder).await)
-            }
-            Storage::Store(store) => (store, Logs::open(None).await),
-        };
         let settings = EngineSettings { lease, only, release_leases, settle_after, read_only };
-        let (engine, handle) = Engine::recover(store.clone(), clock, settings).await?;
+        let recovered = async {
+            let store: Arc<dyn Store> = match (&storage, lock) {
+                (Storage::StateDir(folder), Some(lock)) => {
+                    Arc::new(SqliteStore::open_locked(folder, lock).await?)
+                }
+                (Storage::StateDir(folder), None) => Arc::new(SqliteStore::open(folder).await?),
+                (Storage::ReadOnly(folder), _) => Arc::new(SqliteStore::open_to_read(folder).await?),
+                (Storage::Store(store), _) => store.clone(),
+            };
+            let (engine, handle) = Engine::recover(store.clone(), clock, settings).await?;
+            Ok::<_, CoordinatorError>((store, engine, handle))
+        };
+        let logs = async {
+            match &storage {
+                Storage::StateDir(folder) => Logs::open(Some(folder)).await,
+                Storage::ReadOnly(folder) => Logs::open_to_read(folder).await,
+                Storage::Store(_) => Logs::open(None).await,
+            }
+        };
+        // Both wait for the disk.
+        let (recovered, logs) = tokio::join!(recovered, logs);
+        let (store, engine, handle) = recovered?;
         let rules = WorkerRules { lease, heartbeat };
         let router =
             rpc::router(&Rpc { engine: handle, store: store.clone(), logs: logs.clone(), parser, rules })
@@ -180,6 +213,39 @@ impl Coordinator {
         let supervisor = tokio::spawn(supervise(engine, server, (store, logs), stop.clone(), closed));
         tracing::info!(%address, "coordinator listens");
         Ok(RunningCoordinator { address, stop: stop.drop_guard(), supervisor, over: false })
+    }
+}
+
+/// A coordinator that has its address and its state folder, and has not read its state yet.
+pub struct ReservedCoordinator {
+    config: Config,
+    listener: TcpListener,
+    lock: Option<StateLock>,
+}
+
+impl ReservedCoordinator {
+    /// The address it will answer on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.config.listen
+    }
+
+    /// Opens the state, recovers from it, and serves.
+    ///
+    /// # Errors
+    /// If the state cannot be opened or recovered.
+    pub async fn start(self) -> Result<RunningCoordinator, CoordinatorError> {
+        let Self { config, listener, lock } = self;
+        let incoming = Incoming::new(listener, Coordinator::MAX_CONNECTIONS);
+        Coordinator::serve_locked(config, lock, incoming, Clock::of_the_host()).await
+    }
+}
+
+/// The lock of a state folder that is to be written.
+fn lock(storage: &Storage) -> Result<Option<StateLock>, StoreError> {
+    match storage {
+        Storage::StateDir(folder) => StateLock::take(folder).map(Some),
+        Storage::ReadOnly(_) | Storage::Store(_) => Ok(None),
     }
 }
 

@@ -14,5 +14,7 @@ mod rpc;
 #[cfg(test)]
 mod testing;
 
-pub use coordinator::{Config, Coordinator, CoordinatorError, RunningCoordinator, Storage};
+pub use coordinator::{
+    Config, Coordinator, CoordinatorError, ReservedCoordinator, RunningCoordinator, Storage,
+};
 pub use rpc::{SweepParser, understands};

@@ -7,7 +7,7 @@
 pub mod convert;
 pub mod worker;
 
-/// The generated types and services of `colearn.v1`.
+/// The generated types and services of `colearn.v1`. `make proto` writes them anew.
 #[expect(
     missing_docs,
     clippy::allow_attributes,
@@ -16,11 +16,11 @@ pub mod worker;
     reason = "generated; the documentation is in the .proto files"
 )]
 pub mod v1 {
-    tonic::include_proto!("colearn.v1");
+    include!("generated/colearn.v1.rs");
 }
 
 /// The encoded `FileDescriptorSet` of `colearn.v1`, for gRPC reflection.
-pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+pub const DESCRIPTORS: &[u8] = include_bytes!("generated/descriptors.bin");
 
 /// Maximum size of a message that either side accepts, in bytes. It also limits the decompressed size.
 pub const MAX_MESSAGE_BYTES: usize = 4 << 20;

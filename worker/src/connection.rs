@@ -12,7 +12,10 @@ use colearn_proto::{
     MAX_MESSAGE_BYTES, v1,
     worker::{FromWorker, Hello, ToWorker, Welcome},
 };
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::Instant,
+};
 use tokio_stream::{StreamExt, wrappers::ReceiverStream};
 use tonic::{
     Code, Status, Streaming,
@@ -129,6 +132,8 @@ struct Opened {
 }
 
 enum Link {
+    /// Until this is told, or can no longer be told.
+    Held(oneshot::Receiver<()>),
     Resting {
         until: Instant,
     },
@@ -175,6 +180,12 @@ impl Connection {
         Self { dial, worker, link, failures: 0, longest_backoff, logs: None, next_logs: now }
     }
 
+    /// The first stream is not opened before `told` is told, or dropped.
+    #[must_use]
+    pub fn held_until(self, told: oneshot::Receiver<()>) -> Self {
+        Self { link: Link::Held(told), ..self }
+    }
+
     /// Sends log lines too, if there is room for them.
     #[must_use]
     pub fn with_logs(mut self, logs: LogQueue) -> Self {
@@ -216,6 +227,12 @@ impl Connection {
     /// Waits for the next event. Dropping the returned future loses nothing.
     pub async fn next(&mut self) -> ConnectionEvent {
         let lost = match &mut self.link {
+            Link::Held(told) => {
+                // Whoever would tell it may have ended.
+                let _ = told.await;
+                self.link = Link::Resting { until: Instant::now() };
+                return ConnectionEvent::Due;
+            }
             Link::Resting { until } => {
                 tokio::time::sleep_until(*until).await;
                 return ConnectionEvent::Due;
@@ -381,6 +398,17 @@ mod tests {
         assert!(rests(&connection) <= MAX_BACKOFF_OF_LEAVING, "the pause that it was in");
         connection.rest();
         assert!(rests(&connection) <= MAX_BACKOFF_OF_LEAVING, "the next pause");
+    }
+
+    #[tokio::test]
+    async fn who_is_held_is_due_when_told() {
+        let dial = Dial::tcp(Uri::from_static("http://127.0.0.1:1"));
+        let (tell, told) = oneshot::channel();
+        let mut connection = Connection::new(dial, WorkerId::new("one").unwrap()).held_until(told);
+        let early = tokio::time::timeout(Duration::ZERO, connection.next()).await;
+        assert!(early.is_err(), "{early:?}");
+        tell.send(()).unwrap();
+        assert!(matches!(connection.next().await, ConnectionEvent::Due));
     }
 
     #[test]

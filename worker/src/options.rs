@@ -84,6 +84,9 @@ pub struct AgentArgs {
     /// Stop as after a signal when standard input closes: for programs that start a worker
     #[arg(long)]
     pub until_stdin_closes: bool,
+    /// Start trainers at once, but connect only when a line arrives on standard input
+    #[arg(long, requires = "until_stdin_closes")]
+    pub connect_when_told: bool,
     /// Kind of trainer: `no-op` measures how fast tasks are handed out
     #[arg(long, value_enum, default_value_t = Trainers::Process, hide = true)]
     pub trainer: Trainers,
@@ -113,6 +116,8 @@ pub struct AgentOptions {
     pub limits: Limits,
     /// Whether the worker stops when standard input closes.
     pub until_stdin_closes: bool,
+    /// Whether it connects only when a line has arrived there.
+    pub connect_when_told: bool,
     /// Whether tasks are worked on.
     pub trainer: Trainers,
 }
@@ -215,6 +220,7 @@ impl AgentArgs {
                 ..Limits::default()
             },
             until_stdin_closes: self.until_stdin_closes,
+            connect_when_told: self.connect_when_told,
             trainer: self.trainer,
         })
     }

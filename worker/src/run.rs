@@ -1,13 +1,13 @@
 //! Runs the agent: passes inputs to the state machine and performs its actions.
 
-use std::{path::PathBuf, time::Duration};
+use std::{io::BufRead as _, path::PathBuf, time::Duration};
 
 use colearn_core::{needs::TrainerKind, text::counted_len, time::Timestamp};
 use colearn_data_format::DataFolder;
 use colearn_proto::worker::{SlotOffer, ToWorker};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::Instant,
 };
 use tonic::transport::Uri;
@@ -67,8 +67,12 @@ pub async fn run(
     let listing = data.as_ref().and_then(|(folder, root)| data_folder::list(folder, root, &None));
     let agent = agent.with_warnings(warnings).with_data_folder(listing.clone());
     let dial = Dial::tcp(options.coordinator.clone());
-    let connection = Connection::new(dial, worker).with_logs(logs.clone());
-    let stops = stops(options.until_stdin_closes)
+    let mut connection = Connection::new(dial, worker).with_logs(logs.clone());
+    let (tell, told) = oneshot::channel();
+    if options.connect_when_told {
+        connection = connection.held_until(told);
+    }
+    let stops = stops(options.until_stdin_closes.then_some(tell))
         .map_err(|cause| AgentError::System { what: "listen for signals", cause })?;
     let place = CoordinatorAddress {
         url: options.coordinator,
@@ -269,15 +273,21 @@ fn outcome_of(outcome: AgentOutcome, place: &CoordinatorAddress, cause: String) 
     }
 }
 
-/// One item for each SIGINT or SIGTERM, and one for the end of standard input if `until_stdin_closes`.
-fn stops(until_stdin_closes: bool) -> std::io::Result<mpsc::Receiver<()>> {
+/// One item for each SIGINT or SIGTERM, and one for the end of standard input if it is read: then `tell` is told of
+/// the first line.
+fn stops(tell: Option<oneshot::Sender<()>>) -> std::io::Result<mpsc::Receiver<()>> {
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (sender, receiver) = mpsc::channel(2);
-    if until_stdin_closes {
+    if let Some(tell) = tell {
         let sender = sender.clone();
         // In a separate thread: a read that blocks forever would keep the runtime from ending.
         std::thread::spawn(move || {
-            let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+            let mut input = std::io::stdin().lock();
+            if matches!(input.read_until(b'\n', &mut Vec::new()), Ok(1..)) {
+                // Without a listener, the worker has connected without waiting.
+                let _ = tell.send(());
+            }
+            let _ = std::io::copy(&mut input, &mut std::io::sink());
             let _ = sender.blocking_send(());
         });
     }

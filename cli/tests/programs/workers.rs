@@ -201,3 +201,24 @@ fn a_cohort_that_does_not_fit_into_memory_is_halved_and_costs_no_attempt() {
     let log = said(&lab, &url, &["logs", "--worker", "one"]);
     assert!(log.contains("out_of_memory"), "{log}");
 }
+
+#[test]
+fn a_trainer_stays_for_all_tasks_and_sweeps_of_its_worker() {
+    let lab = Lab::new();
+    lab.write("small.yaml", GRID);
+    lab.write("other.yaml", &GRID.replace("name: small", "name: other").replace("hidden: 8", "hidden: 12"));
+    let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
+    let worker = lab.worker(&url, "one");
+    let target = ["--coordinator", url.as_str()];
+    let mut trainers = Vec::new();
+    for sweep in ["small", "other"] {
+        said(&lab, &url, &["submit", &format!("{sweep}.yaml")]);
+        said(&lab, &url, &["watch", sweep]);
+        let status = lab.json(&[&["status", sweep, "--json"][..], &target].concat());
+        assert_eq!(status["state"], "complete", "{status}");
+        trainers.push(worker.trainer().expect("it has a trainer"));
+    }
+    assert_eq!(trainers[0], trainers[1]);
+    let log = std::fs::read_to_string(lab.path().join("one.log")).unwrap();
+    assert_eq!(log.matches("is ready on").count(), 1, "{log}");
+}

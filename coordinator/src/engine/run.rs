@@ -387,7 +387,9 @@ impl Engine {
     }
 
     fn update_followers(&mut self, at_once: bool) {
-        if !self.changed || !(at_once || self.updated.elapsed() >= BETWEEN_UPDATES) {
+        let is_due = at_once || self.updated.elapsed() >= BETWEEN_UPDATES;
+        if !self.changed || !(is_due || self.followed.iter().any(|(sweep, told)| self.is_over(*sweep, told)))
+        {
             return;
         }
         self.changed = false;
@@ -400,6 +402,12 @@ impl Engine {
                 self.followed.insert(sweep, sender);
             }
         }
+    }
+
+    /// Whether a sweep has ended and its watchers do not know it: they are told at once, because they wait for it.
+    fn is_over(&self, sweep: SweepId, told: &watch::Sender<SweepSummary>) -> bool {
+        let has_ended = self.scheduler.sweep(sweep).is_some_and(|view| view.status() != SweepStatus::Active);
+        has_ended && told.borrow().status == SweepStatus::Active
     }
 
     fn tell(&mut self, to: &To, message: ToWorker) {

@@ -14,13 +14,13 @@ use colearn_core::{
     id::{LeaseToken, SweepId, TaskId, WorkerId},
     needs::Offers,
     result::TaskResult,
-    scheduler::{HeldLease, Recovered, SlotOffer},
+    scheduler::{HeldLease, Recovered, SlotOffer, SweepStatus},
 };
 use colearn_proto::worker::{Assignment, FromWorker, Hello, Lease, Report, ToWorker};
 use tokio::{
     sync::{Semaphore, mpsc},
     task::JoinHandle,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -184,6 +184,21 @@ impl Rig {
         self.stop.cancel();
         timeout(SOON, self.running).await.unwrap().unwrap().unwrap();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn watchers_are_told_at_once_that_a_sweep_has_ended() {
+    let rig = Rig::new().await;
+    rig.store.permits.add_permits(1000);
+    let (connection, _inbox, token, tasks) = rig.leased(1).await;
+    let mut follower = rig.engine.watch(SweepId(1)).await.unwrap().unwrap();
+    let began = Instant::now();
+    rig.finish(&connection, token, tasks[0]).await;
+    while follower.borrow_and_update().status == SweepStatus::Active {
+        timeout(SOON, follower.changed()).await.unwrap().unwrap();
+    }
+    assert_eq!(began.elapsed(), Duration::ZERO, "an update in between would have waited");
+    rig.stop().await;
 }
 
 #[tokio::test]

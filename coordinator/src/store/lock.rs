@@ -22,7 +22,7 @@ const MAX_HOLDER: u64 = 4096;
 /// On some file systems everybody gets a lock, or everybody on another host. Therefore the lock file names its holder
 /// with a unique mark, which [`StateLock::is_held`] reads.
 #[derive(Debug)]
-pub(super) struct StateLock {
+pub(crate) struct StateLock {
     _file: File,
     path: PathBuf,
     mark: String,
@@ -30,7 +30,7 @@ pub(super) struct StateLock {
 
 impl StateLock {
     /// Creates the folder if it does not exist, and takes the lock.
-    pub(super) fn take(folder: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn take(folder: &Path) -> Result<Self, StoreError> {
         let not_writable = |cause| StoreError::NotWritable { path: folder.to_owned(), cause };
         files::make_private_folder(folder).map_err(not_writable)?;
         files::refuse_foreign(folder)?;

@@ -16,5 +16,6 @@ pub use contract::{Batch, JournalEntry, ResultRow, Store, StoreFuture};
 pub use error::StoreError;
 pub use files::{concern, open_private, replace_private};
 pub(crate) use files::{has_log, make_private_database};
+pub(crate) use lock::StateLock;
 pub use memory::MemoryStore;
 pub use sqlite::SqliteStore;

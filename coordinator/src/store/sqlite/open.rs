@@ -1,10 +1,14 @@
 //! Opens the database: to serve it, or only to read it.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{Arc, LazyLock},
+    time::Duration,
+};
 
 use sqlx::{
-    ConnectOptions as _, SqliteConnection,
-    migrate::{MigrateError, Migrator},
+    ConnectOptions as _, SqlSafeStr as _, SqliteConnection,
+    migrate::{MigrateError, Migration, MigrationType, Migrator},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous},
 };
 use tokio::sync::Mutex;
@@ -12,7 +16,25 @@ use tokio::sync::Mutex;
 use super::{Ownership, SqliteStore, Writer, ahead::Ahead};
 use crate::store::{StoreError, files, lock::StateLock};
 
-static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
+/// Without `sqlx::migrate!`: its crate of macros would build sqlx and SQLite a second time, for the compiler.
+static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
+    let simple = |version, description: &'static str, sql: &'static str| {
+        Migration::new(version, description.into(), MigrationType::Simple, sql.into_sql_str(), false)
+    };
+    Migrator::with_migrations(vec![
+        simple(
+            1,
+            "journal sweeps results",
+            include_str!("../../../migrations/0001_journal_sweeps_results.sql"),
+        ),
+        simple(
+            2,
+            "sweeps settle and grow",
+            include_str!("../../../migrations/0002_sweeps_settle_and_grow.sql"),
+        ),
+        simple(3, "results by position", include_str!("../../../migrations/0003_results_by_position.sql")),
+    ])
+});
 
 /// The oldest SQLite without the WAL-reset bug, which could lose commits when two connections were open.
 const OLDEST_SQLITE: [u32; 3] = [3, 51, 3];
@@ -25,7 +47,11 @@ impl SqliteStore {
     /// If the folder cannot be written, is in use or belongs to another user; if the database is damaged, is a
     /// symbolic link or was written by a newer version; if no space is left; or if durability is not available there.
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
-        let lock = StateLock::take(folder)?;
+        Self::open_locked(folder, StateLock::take(folder)?).await
+    }
+
+    /// Like [`Self::open`], in a folder that is locked already.
+    pub(crate) async fn open_locked(folder: &Path, lock: StateLock) -> Result<Self, StoreError> {
         let path = folder.join("colearn.db");
         files::make_private_database(folder, "colearn.db")?;
         let broken = |error| StoreError::of(&path, error);
@@ -33,14 +59,17 @@ impl SqliteStore {
             .filename(&path)
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
-            // With NORMAL a power cut would undo the newest commits, which were acknowledged.
-            .synchronous(SqliteSynchronous::Full)
+            // A power cut may undo a migration as a whole; the commit that takes ownership syncs all of them.
+            .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(10))
             .disable_statement_logging();
         let mut connection = options.clone().connect().await.map_err(broken)?;
-        assert_durable(&mut connection, &path).await?;
+        refuse_old_sqlite(&mut connection, &path).await?;
         MIGRATIONS.run(&mut connection).await.map_err(|error| migration_failed(&path, error))?;
+        // With NORMAL a power cut would undo the newest commits, which were acknowledged.
+        sqlx::query("PRAGMA synchronous = FULL").execute(&mut connection).await.map_err(broken)?;
+        assert_durable(&mut connection, &path).await?;
         let reader = options.read_only(true).create_if_missing(false).connect().await.map_err(broken)?;
         let ownership = Some(Ownership::claim(&mut connection, lock, &path).await?);
         let writer = Arc::new(Mutex::new(Writer { connection, ownership }));
@@ -96,14 +125,17 @@ impl SqliteStore {
     }
 }
 
+async fn refuse_old_sqlite(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
+    let found: String = sqlx::query_scalar("SELECT sqlite_version()")
+        .fetch_one(&mut *connection)
+        .await
+        .map_err(|error| StoreError::of(path, error))?;
+    if is_recent(&found) { Ok(()) } else { Err(StoreError::OldSqlite { found }) }
+}
+
 /// Acknowledged data must survive a power cut; this depends on these settings.
 async fn assert_durable(connection: &mut SqliteConnection, path: &Path) -> Result<(), StoreError> {
     let broken = |error| StoreError::of(path, error);
-    let found: String =
-        sqlx::query_scalar("SELECT sqlite_version()").fetch_one(&mut *connection).await.map_err(broken)?;
-    if !is_recent(&found) {
-        return Err(StoreError::OldSqlite { found });
-    }
     let mode: String =
         sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&mut *connection).await.map_err(broken)?;
     if mode != "wal" {
@@ -144,7 +176,25 @@ fn migration_failed(path: &Path, error: MigrateError) -> StoreError {
 
 #[cfg(test)]
 mod tests {
-    use super::is_recent;
+    use std::fs;
+
+    use super::{MIGRATIONS, is_recent};
+
+    #[test]
+    fn every_file_of_the_folder_is_a_migration_in_order() {
+        let folder = fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations")).unwrap();
+        let mut files: Vec<_> = folder.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        files.sort();
+        let named = MIGRATIONS.iter().map(|migration| {
+            format!("{:04}_{}.sql", migration.version, migration.description.replace(' ', "_"))
+        });
+        assert_eq!(named.collect::<Vec<_>>(), files);
+        for (migration, file) in MIGRATIONS.iter().zip(files) {
+            let text =
+                fs::read_to_string(format!("{}/migrations/{file}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+            assert_eq!(migration.sql.as_str(), text);
+        }
+    }
 
     #[test]
     fn versions_are_compared_as_numbers() {
