@@ -169,9 +169,9 @@ impl Coordinator {
         let settings = EngineSettings { lease, only, release_leases, settle_after, read_only };
         let (engine, handle) = Engine::recover(store.clone(), clock, settings).await?;
         let rules = WorkerRules { lease, heartbeat };
-        let router =
-            rpc::router(&Rpc { engine: handle, store: store.clone(), logs: logs.clone(), parser, rules })
-                .await?;
+        let (kept, logs_kept, rebuilt) = (store.clone(), logs.clone(), rpc::Rebuilt::default());
+        let rpc = Rpc { engine: handle, store: kept, logs: logs_kept, parser, rules, rebuilt };
+        let router = rpc::router(&rpc).await?;
 
         let stop = CancellationToken::new();
         let closed = CancellationToken::new();
