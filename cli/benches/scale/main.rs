@@ -1,7 +1,7 @@
 //! Measures the cost of dispatch: durable results per second, latencies, expansion, recovery, and what is added to
 //! programs of users. Nothing is trained.
 //!
-//! `cargo bench -p colearn --bench scale -- [dispatch|flat|grid|crowd|own|replay ...] [--small]`, after
+//! `cargo bench -p colearn --bench scale -- [dispatch|flat|grid|crowd|own|replay|views ...] [--small]`, after
 //! `cargo build --release -p colearn-worker`; `make bench` does both. Without names everything is measured.
 //!
 //! Coordinator and worker are the real programs, on loopback, with SQLite in its normal mode (WAL, synchronous=FULL).
@@ -15,6 +15,7 @@ mod grid;
 mod own;
 mod programs;
 mod replay;
+mod views;
 
 use std::error::Error;
 
@@ -54,10 +55,13 @@ fn main() -> Outcome {
         if wanted("replay") {
             replay::measure(&mut figures, small).await?;
         }
+        if wanted("views") {
+            views::measure(&mut figures, small).await?;
+        }
         Outcome::Ok(())
     })?;
     figures.print();
     Ok(())
 }
 
-const NAMES: [&str; 6] = ["dispatch", "flat", "crowd", "grid", "own", "replay"];
+const NAMES: [&str; 7] = ["dispatch", "flat", "crowd", "grid", "own", "replay", "views"];
