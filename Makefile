@@ -8,7 +8,7 @@ COLEARN := $(TARGET)/release/colearn
 # The demo uses this folder, even if the shell is set up for a cluster.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo test test-fast chaos chaos-demo lint bench bench-scale bench-step gpu-bundle gpu-check fuzz build libtorch check-tools clean
+.PHONY: help demo test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build libtorch check-tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -24,11 +24,13 @@ test: check-tools libtorch .venv/stamp ## run all tests
 	.venv/bin/python -m unittest discover -s datasets -p 'test_*.py' -v
 	.venv/bin/python -m unittest discover -s python -p 'test_*.py' -v
 	.venv/bin/python -m unittest discover -s scripts -p 'test_*.py' -v
+	.venv/bin/python -m unittest discover -s trainer/benches -p 'test_*.py' -v
 
 test-fast: check-tools ## run the tests that need neither libtorch nor Python packages
 	cargo test --workspace --locked --exclude colearn-trainer --exclude colearn
 	cargo test --locked -p colearn --bins
 	python3 -m unittest discover -s scripts -p 'test_*.py' -v
+	python3 -m unittest discover -s trainer/benches -p 'test_*.py' -v
 
 KILLS ?= 200
 SEED ?=
@@ -51,13 +53,22 @@ lint: check-tools libtorch .venv-lint/stamp ## check formatting, clippy, docs, s
 	.venv-lint/bin/typos
 	@scripts/check-dependencies.sh
 
-bench: bench-scale bench-step ## run both benchmarks below
+bench: bench-scale bench-step bench-sweep ## run the three benchmarks below
 
 bench-scale: build ## measure dispatch, recovery and large sweeps, and show the goals
 	cargo bench --locked -p colearn --bench scale
 
-bench-step: check-tools libtorch .venv-bench/stamp ## compare the time of a training step with PyTorch's (fetches PyTorch once)
-	.venv-bench/bin/python trainer/benches/compare.py --python .venv-bench/bin/python
+# The comparisons with PyTorch. TURNS=5 for a record; UTD_MHAD=data/utd-mhad.safetensors adds that sweep.
+TURNS ?= 3
+UTD_MHAD ?= $(wildcard data/utd-mhad.safetensors)
+
+bench-step: check-tools libtorch .venv-bench/stamp ## compare the time of a training step with PyTorch's and the processor's limit (fetches PyTorch once)
+	.venv-bench/bin/python trainer/benches/compare.py --python .venv-bench/bin/python --turns $(TURNS) \
+	  --json $(TARGET)/bench-step.jsonl
+
+bench-sweep: build .venv-bench/stamp ## compare whole sweeps with PyTorch's under Ray Tune
+	.venv-bench/bin/python trainer/benches/sweep.py --python .venv-bench/bin/python --programs $(TARGET)/release \
+	  --turns $(TURNS) $(if $(UTD_MHAD),--utd-mhad '$(UTD_MHAD)') --json $(TARGET)/bench-sweep.jsonl
 
 gpu-bundle: build .venv/stamp ## put the GPU check into target/gpu-bundle, to copy to a GPU host
 	cargo build --release --locked -p colearn-trainer --example gpu_probe
@@ -98,10 +109,10 @@ check-tools:
 	.venv-lint/bin/python -m pip install --quiet --disable-pip-version-check typos==1.52.0
 	@touch $@
 
-# PyTorch for the comparison: several GB, only for `make bench-step`.
-.venv-bench/stamp:
+# PyTorch and Ray for the comparisons: several GB, only for `make bench-step` and `make bench-sweep`.
+.venv-bench/stamp: trainer/benches/requirements.txt
 	python3 -m venv .venv-bench
-	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check torch==2.11.0 numpy
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r trainer/benches/requirements.txt
 	@touch $@
 
 clean: ## remove build files (not .libtorch, data or results)

@@ -21,7 +21,7 @@ cp -r sweeps "$bundle/"
 cp scripts/gpu-check "$bundle/scripts/"
 mkdir "$bundle/scripts/gpu_check"
 cp scripts/gpu_check/*.py "$bundle/scripts/gpu_check/"
-cp trainer/benches/pytorch_step.py "$bundle/benches/"
+cp trainer/benches/{pytorch_networks,subjects}.py "$bundle/benches/"
 "$target"/release/colearn data generate --out "$bundle/data/demo.safetensors" >/dev/null
 "$python" datasets/generate_paper_shapes.py --kind iemocap --divisor "$DIVISOR" \
   --out "$bundle/data/iemocap-shapes.safetensors" >/dev/null

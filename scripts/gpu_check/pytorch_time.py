@@ -2,7 +2,7 @@
 
     python -m gpu_check.pytorch_time --networks trainer/benches --network mfn --device cuda:0 --samples 128 --steps 20
 
-The networks are those of benches/pytorch_step.py: `torch.nn.LSTM`, which is cuDNN on a GPU. Models are stepped one
+The networks are those of benches/pytorch_networks.py: `torch.nn.LSTM`, which is cuDNN on a GPU. Models are stepped one
 after another; a line of JSON is printed as soon as a mode is measured. Needs torch.
 """
 
@@ -22,7 +22,7 @@ BLOCKS = 3
 def main() -> int:
     """Measures the modes in order; if one fails, the others are still measured."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--networks", required=True, help="the folder of pytorch_step.py")
+    parser.add_argument("--networks", required=True, help="the folder of pytorch_networks.py")
     parser.add_argument("--network", choices=["bi-eflstm", "mfn"], required=True)
     parser.add_argument("--device", required=True)
     parser.add_argument("--samples", type=int, required=True)
@@ -48,24 +48,26 @@ def main() -> int:
 def prepare(options: argparse.Namespace, tf32: bool = False) -> tuple:
     """Network, features and labels."""
     import torch
-    from pytorch_step import CLASSES, BiEflstm, Mfn
+    import pytorch_networks
+    from subjects import CLASSES, SUBJECTS, features
 
     torch.backends.cuda.matmul.allow_tf32 = tf32
     torch.backends.cudnn.allow_tf32 = tf32
     torch.manual_seed(0)
-    kind = {"bi-eflstm": BiEflstm, "mfn": Mfn}[options.network]
-    network = kind().train().to(options.device)
-    x = torch.randn(options.steps, options.samples, kind.features, device=options.device)
-    y = kind.labels(torch.arange(options.samples, device=options.device) % CLASSES)
+    subject = SUBJECTS[options.network]
+    network = pytorch_networks.network(subject).train().to(options.device)
+    x = torch.randn(options.steps, options.samples, features(subject), device=options.device)
+    y = pytorch_networks.labels(subject, torch.arange(options.samples, device=options.device) % CLASSES)
     return network, x, y
 
 
-def stepper(network: object, forward: Callable, x: object, y: object, adam: object) -> Callable[[], None]:
+def stepper(forward: Callable, x: object, y: object, adam: object) -> Callable[[], None]:
     """One training step."""
+    from pytorch_networks import loss
 
     def step() -> None:
         adam.zero_grad(set_to_none=True)
-        network.loss(forward(x), y).backward()
+        loss(forward(x), y).backward()
         adam.step()
 
     return step
@@ -76,7 +78,7 @@ def eager(options: argparse.Namespace, tf32: bool = False) -> Callable[[], None]
     import torch
 
     network, x, y = prepare(options, tf32)
-    return stepper(network, network, x, y, torch.optim.Adam(network.parameters(), lr=1e-4))
+    return stepper(network, x, y, torch.optim.Adam(network.parameters(), lr=1e-4))
 
 
 def fused(options: argparse.Namespace, tf32: bool = False) -> Callable[[], None]:
@@ -84,7 +86,7 @@ def fused(options: argparse.Namespace, tf32: bool = False) -> Callable[[], None]
     import torch
 
     network, x, y = prepare(options, tf32)
-    return stepper(network, network, x, y, torch.optim.Adam(network.parameters(), lr=1e-4, fused=True))
+    return stepper(network, x, y, torch.optim.Adam(network.parameters(), lr=1e-4, fused=True))
 
 
 def five(options: argparse.Namespace) -> Callable[[], None]:
@@ -102,13 +104,14 @@ def five(options: argparse.Namespace) -> Callable[[], None]:
 def graph(options: argparse.Namespace, tf32: bool = False) -> Callable[[], None]:
     """The whole step as one CUDA graph."""
     import torch
+    from pytorch_networks import loss
 
     network, x, y = prepare(options, tf32)
     adam = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True, capturable=True)
 
     def step() -> None:
         adam.zero_grad(set_to_none=False)
-        network.loss(network(x), y).backward()
+        loss(network(x), y).backward()
         adam.step()
 
     side = torch.cuda.Stream()
@@ -129,7 +132,7 @@ def compiled(options: argparse.Namespace) -> Callable[[], None]:
 
     network, x, y = prepare(options)
     adam = torch.optim.Adam(network.parameters(), lr=1e-4, fused=True)
-    return stepper(network, torch.compile(network), x, y, adam)
+    return stepper(torch.compile(network), x, y, adam)
 
 
 MODES = {

@@ -1,4 +1,4 @@
-"""The networks and sizes that are measured. The probe and benches/pytorch_step.py know the networks' widths."""
+"""The networks and sizes that are measured. The probe and benches/subjects.py know the networks' widths."""
 
 from __future__ import annotations
 

@@ -118,14 +118,14 @@ def pytorch(
 
 def pytorch_command(part: Part, network: sizes.Network, seconds: float) -> list[str]:
     """Starts pytorch_time.py."""
-    networks = next((str(path) for path in benches(part) if (path / "pytorch_step.py").exists()), "")
+    networks = next((str(path) for path in benches(part) if (path / "pytorch_networks.py").exists()), "")
     command = [part.place.python, "-m", "gpu_check.pytorch_time", "--networks", networks, "--network", network.name]
     command += ["--device", sizes.device(part.place), "--samples", str(network.samples), "--steps", str(network.steps)]
     return command + ["--seconds", str(seconds)]
 
 
 def benches(part: Part) -> list[Path]:
-    """The folder of pytorch_step.py: in the bundle, or in the checkout."""
+    """The folder of pytorch_networks.py: in the bundle, or in the checkout."""
     return [part.place.bundle / "benches", Path(__file__).resolve().parent.parent.parent / "trainer" / "benches"]
 
 

@@ -1,23 +1,38 @@
 """Compares a training step of colearn with PyTorch's, in turns within one run, so that other load on the
 machine affects both.
 
-    python trainer/benches/compare.py [--python PYTHON_WITH_TORCH_2.11] [--turns 3]
+    python trainer/benches/compare.py [--python PYTHON_WITH_TORCH_2.11] [--turns 3] [--json FILE] [--only SUBJECT ...]
 
-Without --python, `uv run` installs PyTorch as pytorch_step.py asks.
+Without --python, `uv run` installs PyTorch as pytorch_step.py asks. CONTRIBUTING.md says what is counted.
 """
 
 import argparse
 import json
 import os
-import statistics
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 
+from subjects import SUBJECTS, features
+from turns import Records, ratios, shown, spread, table
+
 HERE = Path(__file__).resolve().parent
-# The columns of the language, in both data sets.
-LANGUAGE = "0:300"
-# What a cohort is compared with: the same number of networks, trained one after the other in one process.
-PYTORCH, PYTORCH_5 = "PyTorch", "PyTorch, one after another of 5"
+MEASURED = ("demo", "utd-mhad", "iemocap-bi-eflstm", "mosi-mfn", "utd-mhad-mfn")
+# Members of the cohort, and of what a cohort is compared with.
+MEMBERS = 5
+# What others are compared with: one network, or as many as the cohort has, one after the other in one process.
+PYTORCH, PYTORCH_MANY = "PyTorch", f"PyTorch, one after another of {MEMBERS}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measurement of a turn."""
+
+    command: list[str]
+    # The row that it is compared with.
+    base: str
+    # Operations of the matrix products of a step and member, if the row is colearn's.
+    products: int = 0
 
 
 def build() -> str:
@@ -37,44 +52,91 @@ def measure(command: list[str]) -> dict:
     return json.loads(output.splitlines()[-1])
 
 
-def rows(model: str, bench: str, python: list[str]) -> dict[str, list[str]]:
-    """The measurements of one turn for a model."""
-    torch, own = [*python, "--model", model, "--rounds"], [bench, "--model", model, "--rounds"]
+def rows(name: str, bench: str, python: list[str], rounds: int) -> dict[str, Row]:
+    """The measurements of one turn for a subject."""
+    subject, many = SUBJECTS[name], ["--members", str(MEMBERS)]
+    few = max(rounds // MEMBERS, 3)
+    torch, own = [*python, "--model", name, "--rounds"], [bench, "--model", name, "--rounds"]
+    primary = f"0:{features(subject, 1)}"
+    whole, alone = subject.products(), subject.products(present=1)
     return {
-        PYTORCH: [*torch, "15"],
-        "PyTorch, fused Adam": [*torch, "15", "--fused"],
-        PYTORCH_5: [*torch, "5", "--members", "5"],
-        "colearn": [*own, "15"],
-        "colearn, language alone": [*own, "15", "--columns", LANGUAGE],
-        "colearn, cohort of 5": [*own, "5", "--members", "5"],
+        PYTORCH: Row([*torch, str(rounds)], PYTORCH),
+        "PyTorch, fused Adam": Row([*torch, str(rounds), "--fused"], PYTORCH),
+        PYTORCH_MANY: Row([*torch, str(few), *many], PYTORCH_MANY),
+        "colearn": Row([*own, str(rounds)], PYTORCH, whole),
+        "colearn, others dropped": Row([*own, str(rounds), "--columns", primary], PYTORCH, alone),
+        f"colearn, cohort of {MEMBERS}": Row([*own, str(few), *many], PYTORCH_MANY, whole),
     }
+
+
+def check(name: str, results: list[dict]) -> None:
+    """Fails if the two implementations did not train the same network on the same batches."""
+    for what in ("parameters", "samples", "steps"):
+        if len({result[what] for result in results}) != 1:
+            raise SystemExit(f"{name}: the {what} differ: {results}")
+
+
+def share(result: dict, products: int) -> float:
+    """The share of a step's processor time that its products take at the rate of a large product."""
+    milliseconds = products * result["members"] / result["gemm_gflops"] / 1e6
+    return milliseconds / result["processor_ms"]
+
+
+def summary(name: str, wanted: dict[str, Row], results: dict[str, list[dict]]) -> list[dict]:
+    """A record for each row of a subject: spreads over turns."""
+    # The time of a step and member.
+    times = {row: [r["processor_ms"] / r["members"] for r in turns] for row, turns in results.items()}
+    records = []
+    for row, turns in results.items():
+        record = {"subject": name, "row": row, "processor_ms": spread(times[row])}
+        record["wall_ms"] = spread(r["wall_ms"] / r["members"] for r in turns)
+        record["times_as_fast"] = ratios(times[wanted[row].base], times[row])
+        if products := wanted[row].products:
+            record["products_mflop"] = products / 1e6
+            record["gemm_gflops"] = spread(r["gemm_gflops"] for r in turns)
+            record["gemm_ms"] = spread(products / r["gemm_gflops"] / 1e6 for r in turns)
+            record["gemm_share"] = spread(share(r, products) for r in turns)
+        records.append(record)
+    return records
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--python", help="a Python with torch 2.11")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=40, help="steps of each measurement of one network")
+    parser.add_argument("--only", nargs="+", choices=MEASURED, default=MEASURED, help="what is measured")
     parser.add_argument("--bench", help="the built bench; default: built by cargo")
+    parser.add_argument("--json", type=Path, help="write every measurement and the summary to this file, as JSON lines")
     a = parser.parse_args()
     bench = a.bench or build()
     script = str(HERE / "pytorch_step.py")
     python = [a.python, script] if a.python else ["uv", "run", script]
-    times = {}
+    records = Records(a.json)
+    wanted = {name: rows(name, bench, python, a.rounds) for name in a.only}
+    results: dict[str, dict[str, list[dict]]] = {name: {} for name in a.only}
     for turn in range(a.turns):
-        for model in ("bi-eflstm", "mfn"):
-            for name, command in rows(model, bench, python).items():
-                result = measure(command)
-                times.setdefault((model, name), []).append(result["median_ms"] / result["members"])
-                print(f"turn {turn + 1}: {model}, {name}: {times[model, name][-1]:.1f} ms", flush=True)
-    # A load that varies distorts the first ratio when a whole round is slow. The second ratio compares only what ran
-    # side by side. Both are printed: if they differ, repeat the measurement on a quieter machine.
-    print(f"\n{'':38}{'ms a step and member':>22}{'ratio of medians':>18}{'median of ratios (range)':>28}")
-    for (model, name), values in times.items():
-        base = times[model, PYTORCH_5 if name.endswith("of 5") else PYTORCH]
-        ratios = sorted(value / other for value, other in zip(values, base))
-        spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
-        median = statistics.median(values)
-        print(f"{model + ', ' + name:38}{median:22.1f}{median / statistics.median(base):18.2f}{spread:>28}")
+        for name in a.only:
+            for row, measured in wanted[name].items():
+                result = measure(measured.command)
+                results[name].setdefault(row, []).append(result)
+                records.add(turn=turn + 1, subject=name, row=row, **result)
+                each = result["processor_ms"] / result["members"]
+                print(f"turn {turn + 1}: {name}, {row}: {each:.2f} ms", flush=True)
+            check(name, [turns[-1] for turns in results[name].values()])
+    print_summary([record for name in a.only for record in summary(name, wanted[name], results[name])], records)
+
+
+def print_summary(summaries: list[dict], records: Records) -> None:
+    lines = []
+    for record in summaries:
+        records.add(summary=True, **record)
+        limit = shown(record["gemm_ms"]) if "gemm_ms" in record else ""
+        part = "%s %%" % shown(tuple(100 * x for x in record["gemm_share"]), 0) if "gemm_share" in record else ""
+        name = f"{record['subject']}: {record['row']}"
+        lines.append([name, shown(record["processor_ms"]), limit, part, shown(record["times_as_fast"])])
+    head = ["median (least to greatest) of the turns", "processor ms", "its products, ms", "share", "times as fast"]
+    print("\n" + table(head, lines))
 
 
 if __name__ == "__main__":

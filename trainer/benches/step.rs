@@ -1,21 +1,69 @@
-//! Measures the milliseconds of a training step: forward, backward and Adam, on one thread.
+//! Measures the milliseconds of a training step: forward, backward and Adam, on one thread. Measures also, before and
+//! after the steps, the rate of a large matrix product in the same libtorch.
 //!
-//! `cargo bench -p colearn-trainer --bench step -- [--model bi-eflstm|mfn] [--members K] [--samples B] [--steps T]
-//! [--columns FIRST:COUNT,...] [--rounds N]`; the last line of output is the result as JSON. The sizes are those of
-//! the paper's experiments. `benches/compare.py` runs this bench and PyTorch in turns.
+//! `cargo bench -p colearn-trainer --bench step -- [--model NAME] [--members K] [--samples B] [--steps T]
+//! [--columns FIRST:COUNT,...] [--rounds N]`; NAME is that of a sweep file, such as `utd-mhad` or `mosi-mfn`, whose
+//! sizes the network has. The last line of output is the result as JSON. `benches/compare.py` runs this bench and
+//! PyTorch in turns.
 
 #[path = "common/subject.rs"]
 mod subject;
 
-use std::{error::Error, time::Instant};
+use std::{
+    error::Error,
+    time::{Duration, Instant},
+};
 
 use colearn_trainer::{
     model::{Batch, Draws, Kernels, Objective},
     optimizer::{Adam, AdamSettings},
     random::{Purpose, Stream},
 };
+use nix::time::{ClockId, clock_gettime};
 use subject::{CLASSES, Subject};
 use tch::{Device, Kind, Tensor};
+
+/// Rows and columns of the matrices whose product is the limit that steps are compared with.
+const LARGE: i64 = 1024;
+/// Number of large products before the steps, and again after them.
+const PRODUCTS: usize = 8;
+
+/// Times of equal pieces of work.
+#[derive(Default)]
+struct Times {
+    wall: Vec<f64>,
+    processor: Vec<f64>,
+}
+
+impl Times {
+    /// Does a piece of work, and adds its milliseconds if it is one that counts.
+    fn add(&mut self, counts: bool, work: impl FnOnce()) -> Result<(), Box<dyn Error>> {
+        let clock = || clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(Duration::from);
+        let (start, before) = (Instant::now(), clock()?);
+        work();
+        if counts {
+            self.processor.push((clock()? - before).as_secs_f64() * 1e3);
+            self.wall.push(start.elapsed().as_secs_f64() * 1e3);
+        }
+        Ok(())
+    }
+}
+
+fn median(times: &mut [f64]) -> f64 {
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 2]
+}
+
+/// Adds the times of large products.
+fn multiply(times: &mut Times) -> Result<(), Box<dyn Error>> {
+    let options = (Kind::Float, Device::Cpu);
+    let [a, b, c] = [(); 3].map(|()| Tensor::ones([LARGE, LARGE], options));
+    for round in 0..=PRODUCTS {
+        // The first one touches the memory.
+        times.add(round > 0, || drop(a.mm_out(&c, &b)))?;
+    }
+    Ok(())
+}
 
 fn option<T: std::str::FromStr>(name: &str, default: T) -> Result<T, String> {
     let mut arguments = std::env::args().skip_while(|argument| argument != name);
@@ -31,10 +79,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     tch::set_num_interop_threads(1);
     let (members, rounds) = (option("--members", 1_i64)?, option("--rounds", 40_u32)?);
     let seeds: Vec<u64> = (0..members as u64).collect();
-    let network = option("--model", "bi-eflstm".to_owned())?;
+    let network = option("--model", "iemocap-bi-eflstm".to_owned())?;
     let Subject { mut model, objective, features: width, columns: mut present, samples, steps } =
         Subject::of(&network, &seeds, (Kind::Float, Device::Cpu), Kernels::InPlace)
-            .ok_or_else(|| format!("--model {network} is not bi-eflstm or mfn"))?;
+            .ok_or_else(|| format!("--model {network} is none that is measured"))?;
     let (samples, steps) = (option("--samples", samples)?, option("--steps", steps)?);
     let columns = option("--columns", String::new())?;
     if !columns.is_empty() {
@@ -58,21 +106,26 @@ fn main() -> Result<(), Box<dyn Error>> {
     let batch = Batch { features, columns: present, steps, samples, labels: labels.view([members, samples]) };
     let epochs = vec![1; seeds.len()];
 
-    let mut times = Vec::new();
+    let (mut times, mut products) = (Times::default(), Times::default());
+    multiply(&mut products)?;
     for step in 0..rounds + 5 {
-        let start = Instant::now();
-        let loss = model.train(&batch, &Draws { seeds: &seeds, epochs: &epochs, step });
-        adam.step(model.parameters(), model.gradients());
-        assert!(loss.double_value(&[0]).is_finite(), "the loss is finite");
         // The first steps warm up caches and allocate memory.
-        if step >= 5 {
-            times.push(start.elapsed().as_secs_f64() * 1e3);
-        }
+        times.add(step >= 5, || {
+            let loss = model.train(&batch, &Draws { seeds: &seeds, epochs: &epochs, step });
+            adam.step(model.parameters(), model.gradients());
+            assert!(loss.double_value(&[0]).is_finite(), "the loss is finite");
+        })?;
     }
-    times.sort_by(f64::total_cmp);
-    let (median, least) = (times[times.len() / 2], times[0]);
+    multiply(&mut products)?;
+    let operations = 2.0 * (LARGE as f64).powi(3);
+    let rate = operations / median(&mut products.processor) / 1e6;
     println!(
-        "{{\"implementation\": \"colearn\", \"members\": {members}, \"median_ms\": {median:.3}, \"least_ms\": {least:.3}}}"
+        "{{\"implementation\": \"colearn\", \"model\": \"{network}\", \"members\": {members}, \
+         \"parameters\": {}, \"samples\": {samples}, \"steps\": {steps}, \"wall_ms\": {:.3}, \
+         \"processor_ms\": {:.3}, \"gemm_gflops\": {rate:.1}}}",
+        model.layout().total(),
+        median(&mut times.wall),
+        median(&mut times.processor)
     );
     Ok(())
 }

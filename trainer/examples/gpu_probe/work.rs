@@ -37,8 +37,6 @@ impl Work {
         let Subject { model, objective, features, columns, samples, steps } =
             Subject::of(&options.network, &seeds, (kind, device), kernels)
                 .ok_or_else(|| format!("`{}` is not a network: bi-eflstm or mfn", options.network))?;
-        // The paper's text says 15 samples per batch for IEMOCAP; the sweep that the authors ran used 30.
-        let samples = if options.network == "bi-eflstm" { 30 } else { samples };
         let (samples, steps) = (options.number("--samples", samples)?, options.number("--steps", steps)?);
         if samples < 2 || steps < 1 {
             return Err("--samples must be at least 2, and --steps at least 1".to_owned());
