@@ -23,12 +23,7 @@ pub(crate) struct Subject {
 impl Subject {
     /// A cohort with one member per seed. `name` is that of a sweep file; `bi-eflstm` and `mfn` are the sizes of the
     /// paper's IEMOCAP and MOSI experiments. `None` if the name is unknown.
-    pub(crate) fn of(
-        name: &str,
-        seeds: &[u64],
-        options: (Kind, Device),
-        kernels: Kernels,
-    ) -> Option<Self> {
+    pub(crate) fn of(name: &str, seeds: &[u64], options: (Kind, Device), kernels: Kernels) -> Option<Self> {
         match name {
             "demo" => {
                 let (hidden, layers) = (32, 1);
