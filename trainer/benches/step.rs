@@ -81,7 +81,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let seeds: Vec<u64> = (0..members as u64).collect();
     let network = option("--model", "iemocap-bi-eflstm".to_owned())?;
     let Subject { mut model, objective, features: width, columns: mut present, samples, steps } =
-        Subject::of(&network, &seeds, (Kind::Float, Device::Cpu), Kernels::InPlace)
+        Subject::of(&network, &seeds, (Kind::Float, Device::Cpu), Kernels::InMemory)
             .ok_or_else(|| format!("--model {network} is none that is measured"))?;
     let (samples, steps) = (option("--samples", samples)?, option("--steps", steps)?);
     let columns = option("--columns", String::new())?;

@@ -4,6 +4,7 @@
 
 pub mod device;
 mod fused;
+mod host;
 pub mod metrics;
 pub mod model;
 pub mod optimizer;

@@ -3,10 +3,11 @@
 #[cfg(test)]
 mod tests;
 
-use tch::{Device, Kind, Tensor};
+use tch::{Kind, Tensor};
 
 use crate::{
     fused::{self, AdamConstants, AdamTensors},
+    host,
     model::Kernels,
 };
 
@@ -170,8 +171,8 @@ impl Adam {
         for member in &mut self.members {
             member.steps += 1;
         }
-        let in_memory = self.kernels == Kernels::InPlace
-            && (parameters.device(), parameters.kind()) == (Device::Cpu, Kind::Float)
+        let in_memory = self.kernels != Kernels::Fused
+            && host::holds((parameters.kind(), parameters.device()))
             && parameters.is_contiguous()
             && gradients.is_contiguous();
         if in_memory {

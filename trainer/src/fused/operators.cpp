@@ -80,3 +80,13 @@ char *colearn_adam(at::Tensor *const *parameters, at::Tensor *const *gradients, 
   });
 }
 }
+
+// MKL's matrix product in single precision (the BLAS routine SGEMM), null if this libtorch is built without MKL.
+extern "C" __attribute__((weak)) void
+sgemm_(const char *, const char *, const int *, const int *, const int *, const float *, const float *, const int *,
+       const float *, const int *, const float *, float *, const int *);
+extern "C" __attribute__((weak)) void MKL_Get_Version_String(char *, int);
+
+using Sgemm = decltype(&sgemm_);
+
+extern "C" Sgemm colearn_sgemm() { return MKL_Get_Version_String ? sgemm_ : nullptr; }

@@ -67,7 +67,7 @@ impl Dropout {
     ) -> Vec<Option<Tensor>> {
         let host = |place: &DropoutPlace| draws.mask(place.purpose, &place.probabilities, &place.shape, like);
         match self.kernels {
-            Kernels::InPlace => places.iter().map(host).collect(),
+            Kernels::InMemory | Kernels::InPlace => places.iter().map(host).collect(),
             Kernels::Fused => self.device_masks(places, draws, like),
         }
     }

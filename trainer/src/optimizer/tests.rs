@@ -1,3 +1,5 @@
+use tch::Device;
+
 use super::*;
 
 const PLAIN: AdamSettings =

@@ -63,7 +63,7 @@ impl Fixture {
 
     fn check(&self) {
         for (kind, tolerance) in OPTIONS {
-            for kernels in [Kernels::InPlace, Kernels::Fused] {
+            for kernels in [Kernels::InMemory, Kernels::InPlace, Kernels::Fused] {
                 for members in COHORTS {
                     self.check_one_pass(members, (kernels, kind), tolerance);
                     for run in ["plain", "full"] {

@@ -82,7 +82,7 @@ impl Leaves<'_> {
 
 /// Checks the kernels of CPUs and those of GPUs.
 fn check(case: &Case, kind: Kind, tolerance: f64) {
-    for kernels in [Kernels::InPlace, Kernels::Fused] {
+    for kernels in [Kernels::InMemory, Kernels::InPlace, Kernels::Fused] {
         check_kernels(case, kernels, kind, tolerance);
     }
 }

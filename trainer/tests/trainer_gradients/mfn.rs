@@ -116,7 +116,7 @@ fn reference(p: &Leaves<'_>, shape: &MfnShape, x: &Tensor, masks: &[Option<Tenso
 
 /// Checks the kernels of CPUs and those of GPUs.
 fn check(case: &Case, kind: Kind, tolerance: f64) {
-    for kernels in [Kernels::InPlace, Kernels::Fused] {
+    for kernels in [Kernels::InMemory, Kernels::InPlace, Kernels::Fused] {
         check_kernels(case, kernels, kind, tolerance);
     }
 }

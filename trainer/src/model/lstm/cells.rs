@@ -8,11 +8,12 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     fused::Fused,
+    in_memory::InMemory,
     in_place::InPlace,
     recurrence::{CellGradients, Recurrence, Weights},
     shape::CellShape,
 };
-use crate::model::Kernels;
+use crate::{host, model::Kernels};
 
 /// The input of the cells: rows [K, T * B, F], and the columns that are present as (first, count).
 pub(in crate::model) struct Input<'a> {
@@ -42,7 +43,8 @@ impl Cells {
     pub(in crate::model) fn new(shape: CellShape, kernels: Kernels, options: (Kind, Device)) -> Self {
         let [gates, hidden] = [4 * shape.hidden, shape.hidden].map(|width| shape.tensor(width, options));
         let recurrence: Box<dyn Recurrence> = match kernels {
-            Kernels::InPlace => Box::new(InPlace::new(shape, &gates, &hidden)),
+            Kernels::InMemory if host::holds(options) => Box::new(InMemory::new(shape, &gates, &hidden)),
+            Kernels::InMemory | Kernels::InPlace => Box::new(InPlace::new(shape, &gates, &hidden)),
             Kernels::Fused => Box::new(Fused::new(shape, &gates, &hidden)),
         };
         Self { shape, gates, hidden, recurrence, gradients: None }
@@ -52,16 +54,17 @@ impl Cells {
     pub(in crate::model) fn forward(&mut self, input: &Input<'_>, weights: &[Weights]) {
         for (d, weights) in (0_i64..).zip(weights) {
             let gates = self.shape.rows(&self.gates, d);
-            let bias = (&weights.input_bias + &weights.hidden_bias).unsqueeze(1).expand_as(&gates);
             let mut started = false;
             for (first, count, part) in input.parts() {
                 let matrix = weights.input.narrow(2, first, count).transpose(1, 2);
-                let base = if started { &gates } else { &bias };
-                let _ = base.baddbmm_out(&gates, &part, &matrix);
+                let _ = match started {
+                    false => part.bmm_out(&gates, &matrix),
+                    true => gates.baddbmm_out(&gates, &part, &matrix),
+                };
                 started = true;
             }
             if !started {
-                gates.shallow_clone().copy_(&bias);
+                let _ = gates.shallow_clone().zero_();
             }
         }
         self.recurrence.forward(weights);
@@ -78,6 +81,7 @@ impl Cells {
         self.gradients.get_or_insert_with(|| CellGradients {
             gates: shape.tensor(4 * shape.hidden, options),
             hidden: shape.tensor(shape.hidden, options),
+            bias: Tensor::empty([shape.directions, shape.members, 4 * shape.hidden], options),
         });
     }
 
@@ -122,8 +126,9 @@ impl Cells {
             } else {
                 let _ = gradient.hidden.shallow_clone().zero_();
             }
-            let _ = rows.sum_intlist_out(&gradient.input_bias, 1_i64, false, rows.kind());
-            gradient.hidden_bias.shallow_clone().copy_(&gradient.input_bias);
+            for bias in gradient.biases() {
+                bias.shallow_clone().copy_(&self.gradients().bias.get(d));
+            }
         }
     }
 

@@ -4,7 +4,7 @@
 use tch::{Kind, Tensor};
 
 use super::{
-    recurrence::{CellGradients, Recurrence, Weights},
+    recurrence::{CellGradients, Recurrence, Weights, add_biases},
     shape::CellShape,
 };
 use crate::fused::{CellStep, lstm_cell, lstm_cell_backward};
@@ -81,6 +81,7 @@ impl Fused {
 impl Recurrence for Fused {
     fn forward(&mut self, weights: &[Weights]) {
         let shape = self.shape;
+        add_biases(shape, &self.gates, weights);
         let input = shape.by_step(&self.gates);
         let recurrent = recurrent(weights).transpose(1, 2);
         self.steps.clear();
@@ -156,5 +157,6 @@ impl Recurrence for Fused {
         }
         by_step.reverse();
         shape.fill_by_time(&gradients.gates, &by_step);
+        gradients.sum_gates();
     }
 }

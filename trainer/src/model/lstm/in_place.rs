@@ -5,7 +5,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    recurrence::{CellGradients, Recurrence, Weights},
+    recurrence::{CellGradients, Recurrence, Weights, add_biases},
     shape::CellShape,
 };
 
@@ -102,7 +102,7 @@ impl InPlace {
 impl Backward {
     fn new(shape: CellShape, gradients: &CellGradients, options: (Kind, Device)) -> Self {
         let h = shape.hidden;
-        let CellGradients { gates, hidden } = gradients;
+        let CellGradients { gates, hidden, .. } = gradients;
         let cell = shape.tensor(h, options);
         // Before the first step there is no cell state. The forget gate of this step never gets a gradient.
         let _ = shape.step(gates, 0, (h, h)).zero_();
@@ -123,6 +123,7 @@ impl Backward {
 
 impl Recurrence for InPlace {
     fn forward(&mut self, weights: &[Weights]) {
+        add_biases(self.shape, &self.gates, weights);
         let recurrent: Vec<Tensor> = weights.iter().map(|w| w.hidden.transpose(1, 2)).collect();
         let mut previous: Option<&Step> = None;
         for now in &self.views {
@@ -187,6 +188,7 @@ impl Recurrence for InPlace {
             later = Some((gradient, now));
         }
         self.backward = Some(backward);
+        gradients.sum_gates();
     }
 }
 

@@ -2,7 +2,9 @@
 
 mod cells;
 mod fused;
+mod in_memory;
 mod in_place;
+mod passes;
 mod recurrence;
 mod shape;
 
