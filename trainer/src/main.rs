@@ -9,6 +9,8 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use colearn_data_format::DataFolder;
 use colearn_trainer::{device, process};
+#[cfg(target_env = "gnu")]
+use nix::libc;
 
 /// Trains cohorts of tasks with libtorch; a colearn worker starts it
 #[derive(Debug, Parser)]
@@ -45,7 +47,22 @@ struct TrainArgs {
     threads: u32,
 }
 
+/// Keeps freed memory for the next tensors. By default the C library returns large pieces to the system at once, and
+/// the system clears the pages of every new one.
+#[cfg(target_env = "gnu")]
+fn keep_freed_memory() {
+    const LIMIT: i32 = 1 << 30;
+    for parameter in [libc::M_MMAP_THRESHOLD, libc::M_TRIM_THRESHOLD] {
+        // SAFETY: both parameters take any number of bytes. Other threads do not exist yet.
+        unsafe { libc::mallopt(parameter, LIMIT) };
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn keep_freed_memory() {}
+
 fn main() -> ExitCode {
+    keep_freed_memory();
     let cli: Cli = colearn_command_line::parse();
     match cli.command {
         Command::Train(TrainArgs { data_dir, allow_data_outside, checkpoints, device, threads }) => {

@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 
 use crate::{
     fused::{self, AdamConstants, AdamTensors},
-    host,
+    host::{self, vector::vectorized},
     model::Kernels,
 };
 
@@ -271,21 +271,15 @@ fn clip_factor(gradient: &[f32], max_norm: f64) -> f32 {
     (max_norm / (sums.iter().sum::<f64>().sqrt() + NORM_EPSILON)).min(1.0) as f32
 }
 
-fn update(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], clip: f32, factors: Factors<f32>) {
-    #[cfg(target_arch = "x86_64")]
-    if std::is_x86_feature_detected!("avx2") {
-        // SAFETY: the processor has the feature that the function is compiled for.
-        unsafe { update_avx2(p, g, m, v, clip, factors) };
-        return;
-    }
-    update_plain(p, g, m, v, clip, factors);
-}
-
-/// The plain loop, compiled for wider vectors than the oldest x86-64 has.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn update_avx2(p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], clip: f32, factors: Factors<f32>) {
-    update_plain(p, g, m, v, clip, factors);
+vectorized! {
+    fn update = update_plain(
+        p: &mut [f32],
+        g: &[f32],
+        m: &mut [f32],
+        v: &mut [f32],
+        clip: f32,
+        factors: Factors<f32>,
+    )
 }
 
 #[inline(always)]

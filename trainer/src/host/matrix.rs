@@ -115,18 +115,94 @@ impl<'a> Matrix<'a> {
     /// If `out` has another number of values.
     pub(crate) fn transpose_to(self, out: &mut [f32]) {
         assert!(!self.transposed && out.len() == self.rows * self.columns, "the transpose fits");
-        // Blocks of one cache line each way.
-        const BLOCK: usize = 16;
-        for row in (0..self.rows).step_by(BLOCK) {
-            let rows = row..(row + BLOCK).min(self.rows);
-            for column in (0..self.columns).step_by(BLOCK) {
-                for column in column..(column + BLOCK).min(self.columns) {
-                    let out = &mut out[column * self.rows..][rows.clone()];
-                    for (out, row) in out.iter_mut().zip(rows.clone()) {
-                        *out = self.values[row * self.stride + column];
-                    }
-                }
+        transpose(out, self.values, self.rows, self.columns, self.stride);
+    }
+}
+
+/// Writes the transpose of rows of this many columns and with this distance to `out`.
+fn transpose(out: &mut [f32], values: &[f32], rows: usize, columns: usize, stride: usize) {
+    assert!(
+        values.len() >= extent(rows, columns, stride) && out.len() >= rows * columns,
+        "the values are there"
+    );
+    // Whole squares by vector instructions, the rest value by value.
+    let (whole_rows, whole_columns) = (rows - rows % SQUARE, columns - columns % SQUARE);
+    let has_squares = transposes_squares();
+    if has_squares {
+        for row in (0..whole_rows).step_by(SQUARE) {
+            for column in (0..whole_columns).step_by(SQUARE) {
+                let (from, to) = (&values[row * stride + column..], &mut out[column * rows + row..]);
+                transpose_square(from, stride, to, rows);
             }
+        }
+    }
+    for row in 0..rows {
+        let first = if has_squares && row < whole_rows { whole_columns } else { 0 };
+        for column in first..columns {
+            out[column * rows + row] = values[row * stride + column];
+        }
+    }
+}
+
+/// Width of a vector of AVX.
+const SQUARE: usize = 8;
+
+#[cfg(target_arch = "x86_64")]
+fn transposes_squares() -> bool {
+    std::is_x86_feature_detected!("avx")
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn transposes_squares() -> bool {
+    false
+}
+
+/// Transposes the square at the start of `from` to the start of `to`; the strides are the distances of rows.
+fn transpose_square(from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) {
+    let needed = |stride: usize| extent(SQUARE, SQUARE, stride);
+    assert!(
+        from.len() >= needed(from_stride) && to.len() >= needed(to_stride),
+        "the square is within the values"
+    );
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the processor has AVX, which the caller has checked, and all rows are within the slices.
+    unsafe {
+        transpose_square_avx(from.as_ptr(), from_stride, to.as_mut_ptr(), to_stride);
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    for row in 0..SQUARE {
+        for column in 0..SQUARE {
+            to[column * to_stride + row] = from[row * from_stride + column];
+        }
+    }
+}
+
+/// # Safety
+/// Both pointers are the start of eight rows of eight values.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx")]
+unsafe fn transpose_square_avx(from: *const f32, from_stride: usize, to: *mut f32, to_stride: usize) {
+    use std::arch::x86_64::{
+        __m256, _mm256_loadu_ps, _mm256_permute2f128_ps, _mm256_shuffle_ps, _mm256_storeu_ps,
+        _mm256_unpackhi_ps, _mm256_unpacklo_ps,
+    };
+    // SAFETY: the caller says that the eight values of each row are there.
+    let row: [__m256; 8] = std::array::from_fn(|i| unsafe { _mm256_loadu_ps(from.add(i * from_stride)) });
+    // Pairs of rows, then fours, then the halves of eight.
+    let pairs: [__m256; 8] = std::array::from_fn(|i| {
+        let (a, b) = (row[i / 2 * 2], row[i / 2 * 2 + 1]);
+        if i % 2 == 0 { _mm256_unpacklo_ps(a, b) } else { _mm256_unpackhi_ps(a, b) }
+    });
+    let fours: [__m256; 8] = std::array::from_fn(|i| {
+        let (a, b) = (pairs[i / 4 * 4 + i % 4 / 2], pairs[i / 4 * 4 + i % 4 / 2 + 2]);
+        if i % 2 == 0 { _mm256_shuffle_ps::<0x44>(a, b) } else { _mm256_shuffle_ps::<0xee>(a, b) }
+    });
+    for i in 0..4 {
+        let (low, high) = (fours[i], fours[i + 4]);
+        // SAFETY: as above.
+        unsafe {
+            _mm256_storeu_ps(to.add(i * to_stride), _mm256_permute2f128_ps::<0x20>(low, high));
+            _mm256_storeu_ps(to.add((i + 4) * to_stride), _mm256_permute2f128_ps::<0x31>(low, high));
         }
     }
 }
@@ -244,7 +320,9 @@ mod tests {
 
     #[test]
     fn transposes_are_libtorchs() {
-        for (size, columns) in [([40, 33], 0..33), ([16, 16], 0..16), ([1, 50], 3..20), ([5, 1], 0..1)] {
+        for (size, columns) in
+            [([40, 33], 0..33), ([16, 16], 0..16), ([27, 50], 3..20), ([1, 50], 3..20), ([5, 1], 0..1)]
+        {
             let tensor = tensor(size).narrow(1, columns.start, columns.end - columns.start);
             let mut out = vec![0.0; tensor.numel()];
             // SAFETY: nothing changes the values.

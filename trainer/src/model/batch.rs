@@ -1,8 +1,11 @@
 //! The input of a network.
 
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
-use crate::random::{Purpose, Stream};
+use crate::{
+    host::values_mut,
+    random::{Purpose, Stream},
+};
 
 /// The samples of a batch, ordered by time step.
 #[derive(Debug)]
@@ -40,12 +43,14 @@ impl Draws<'_> {
             return None;
         }
         let count = shape.iter().product::<i64>() as usize;
-        let mut values = vec![0.0_f32; self.seeds.len() * count];
+        let size = [self.seeds.len() as i64, shape[0], shape[1]];
+        let mask = Tensor::empty(size, (Kind::Float, Device::Cpu));
+        // SAFETY: the tensor is new, so nothing else uses its values.
+        let values = unsafe { values_mut(&mask) };
         let members = self.seeds.iter().zip(self.epochs).zip(dropout);
-        for (values, ((&seed, &epoch), &p)) in values.chunks_mut(count).zip(members) {
+        for (values, ((&seed, &epoch), &p)) in values.chunks_mut(count.max(1)).zip(members) {
             Stream::new(seed, purpose, epoch, self.step).fill_mask(p, values);
         }
-        let mask = Tensor::from_slice(&values).view([self.seeds.len() as i64, shape[0], shape[1]]);
         Some(mask.to_kind(like.kind()).to_device(like.device()))
     }
 }

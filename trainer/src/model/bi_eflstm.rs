@@ -4,6 +4,8 @@
 //! the LAST time step -> [`head`]. At the last step the backward direction of the upper layer has seen only that one
 //! step. Therefore only this step is computed, and its recurrent weights never get a gradient.
 
+use std::cell::RefCell;
+
 use tch::{Device, Kind, Tensor};
 
 use super::{
@@ -76,8 +78,8 @@ pub struct BiEflstm {
     kernels: Kernels,
     dropout: Dropout,
     views: Views,
-    /// One workspace per batch size seen so far: full batches, and the last batch of an epoch.
-    workspaces: Vec<Workspace>,
+    /// One workspace per batch size seen so far: full batches and the last one, in training and in evaluation.
+    workspaces: RefCell<Vec<Workspace>>,
 }
 
 /// Named views of the flat tensors.
@@ -229,7 +231,7 @@ impl BiEflstm {
             kernels,
             dropout: Dropout::new(kernels),
             views,
-            workspaces: Vec::new(),
+            workspaces: RefCell::default(),
         }
     }
 
@@ -237,22 +239,20 @@ impl BiEflstm {
     #[must_use]
     pub fn with_kernels(mut self, kernels: Kernels) -> Self {
         (self.kernels, self.dropout) = (kernels, Dropout::new(kernels));
-        self.workspaces.clear();
+        self.workspaces.borrow_mut().clear();
         self
     }
 
-    fn new_workspace(&self, batch: &Batch) -> Workspace {
-        let size = [self.probabilities.len() as i64, batch.steps, batch.samples];
-        Workspace::new(self.shape, size, self.kernels, self.flat.options())
-    }
-
-    /// The workspace for batches of this shape.
-    fn workspace(&mut self, batch: &Batch) -> usize {
+    /// Calls `pass` with the workspace for batches of this shape.
+    fn with_workspace<T>(&self, batch: &Batch, pass: impl FnOnce(&mut Workspace) -> T) -> T {
+        let mut workspaces = self.workspaces.borrow_mut();
         let fits = |w: &Workspace| w.samples == batch.samples && w.steps == batch.steps;
-        self.workspaces.iter().position(fits).unwrap_or_else(|| {
-            self.workspaces.push(self.new_workspace(batch));
-            self.workspaces.len() - 1
-        })
+        let number = workspaces.iter().position(fits).unwrap_or_else(|| {
+            let size = [self.probabilities.len() as i64, batch.steps, batch.samples];
+            workspaces.push(Workspace::new(self.shape, size, self.kernels, self.flat.options()));
+            workspaces.len() - 1
+        });
+        pass(&mut workspaces[number])
     }
 }
 
@@ -287,20 +287,22 @@ impl Model for BiEflstm {
         let mut masks = self.dropout.masks(&places, draws, &self.flat.parameters);
         let head_mask = masks.pop().flatten();
 
-        let number = self.workspace(batch);
-        let (workspace, views) = (&mut self.workspaces[number], &mut self.views);
-        let features = workspace.forward(batch, &views.lstm, &masks);
-        let (outputs, pass) = head::forward(&views.head, &mut views.running, &features, head_mask.as_ref());
+        let views = &self.views;
+        let features = self.with_workspace(batch, |workspace| workspace.forward(batch, &views.lstm, &masks));
+        let (outputs, pass) = head::forward(&views.head, &views.running, &features, head_mask.as_ref());
         let (losses, doutputs) = self.shape.objective.loss_and_grad(&outputs, &batch.labels);
         let dfeatures = head::backward(&views.head, &views.head_gradients, &pass, &doutputs);
-        workspace.backward(batch, &views.lstm, &views.lstm_gradients, &masks, &dfeatures);
+        self.with_workspace(batch, |workspace| {
+            workspace.backward(batch, &views.lstm, &views.lstm_gradients, &masks, &dfeatures);
+        });
         losses
     }
 
     fn evaluate(&self, batch: &Batch) -> Tensor {
         let _guard = tch::no_grad_guard();
         let masks: Vec<Option<Tensor>> = (1..self.shape.layers).map(|_| None).collect();
-        let features = self.new_workspace(batch).forward(batch, &self.views.lstm, &masks);
+        let features =
+            self.with_workspace(batch, |workspace| workspace.forward(batch, &self.views.lstm, &masks));
         head::evaluate(&self.views.head, &self.views.running, &features)
     }
 
@@ -309,6 +311,6 @@ impl Model for BiEflstm {
         self.flat.retain(members);
         self.views = Views::new(self.shape, &self.flat);
         self.probabilities = members.iter().map(|&member| self.probabilities[member as usize]).collect();
-        self.workspaces.clear();
+        self.workspaces.borrow_mut().clear();
     }
 }

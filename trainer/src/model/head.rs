@@ -56,10 +56,10 @@ impl Running {
     }
 
     /// Updates the running values with the mean and the biased variance [K, 1, H] of a batch of this many samples.
-    fn update(&mut self, mean: &Tensor, variance: &Tensor, samples: i64) {
+    fn update(&self, mean: &Tensor, variance: &Tensor, samples: i64) {
         let unbiased = samples as f64 / (samples - 1) as f64;
-        let _ = self.mean.lerp_(&mean.squeeze_dim(1), MOMENTUM);
-        let _ = self.variance.lerp_(&(variance.squeeze_dim(1) * unbiased), MOMENTUM);
+        let _ = self.mean.shallow_clone().lerp_(&mean.squeeze_dim(1), MOMENTUM);
+        let _ = self.variance.shallow_clone().lerp_(&(variance.squeeze_dim(1) * unbiased), MOMENTUM);
     }
 }
 
@@ -85,7 +85,7 @@ pub(super) struct Pass<'a> {
 /// Outputs [K, B, O] of `features` [K, B, F] in training mode. `mask` is the dropout mask [K, B, H], if there is one.
 pub(super) fn forward<'a>(
     p: &Parameters,
-    running: &mut Running,
+    running: &Running,
     features: &'a Tensor,
     mask: Option<&'a Tensor>,
 ) -> (Tensor, Pass<'a>) {

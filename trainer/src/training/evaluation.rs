@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use colearn_core::result::metric;
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::{
+    batches::Columns,
     plan::Plan,
     replacement,
     source::{DataSource, SplitTensors, Truth},
@@ -15,9 +16,11 @@ use crate::{
     model::{Batch, Model},
 };
 
-/// Number of samples that are evaluated at a time, to bound memory: per member, and in total for a large cohort.
-const CHUNK: i64 = 256;
-const COHORT_CHUNK: i64 = 16 * CHUNK;
+/// Number of samples that are evaluated at a time on a CPU: the values of a layer then fit into its cache.
+const CPU_CHUNK: i64 = 32;
+/// The same on a GPU, to bound memory: per member, and in total for a large cohort.
+const GPU_CHUNK: i64 = 256;
+const COHORT_CHUNK: i64 = 16 * GPU_CHUNK;
 
 /// One member's outcome on a split.
 #[derive(Clone, Debug)]
@@ -175,8 +178,15 @@ fn for_each_chunk(
     // The rows of members that see the same are not repeated.
     let marks = if any_replaced && replaced.contains(&false) { replaced } else { vec![any_replaced] };
     let seen = || present.iter().enumerate().filter(|(_, present)| **present || any_replaced);
-    let columns: Vec<(i64, i64)> = seen().map(|(modality, _)| source.columns(modality)).collect();
-    let chunk = CHUNK.min((COHORT_CHUNK / members).max(1));
+    let mut columns = Columns::new(members);
+    for (modality, _) in seen() {
+        columns.push(source.columns(modality));
+    }
+    let columns = columns.into_vec();
+    let chunk = match source.device() {
+        Device::Cpu => CPU_CHUNK,
+        _ => GPU_CHUNK.min((COHORT_CHUNK / members).max(1)),
+    };
     let mut start = 0;
     while start < all {
         let count = chunk.min(all - start);

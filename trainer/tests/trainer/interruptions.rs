@@ -50,7 +50,7 @@ pub(crate) fn session(data: &Path, checkpoints: &Path, kernels: Kernels) -> Trai
 }
 
 pub(crate) fn run(data: &Path, checkpoints: &Path, members: &[Member], after: usize) -> Recorder {
-    run_with(Kernels::InPlace, data, checkpoints, members, after)
+    run_with(Kernels::InMemory, data, checkpoints, members, after)
 }
 
 fn run_with(kernels: Kernels, data: &Path, checkpoints: &Path, members: &[Member], after: usize) -> Recorder {
@@ -63,7 +63,7 @@ fn run_with(kernels: Kernels, data: &Path, checkpoints: &Path, members: &[Member
 
 /// Interrupts at each of these numbers of steps, then trains to the end. Finished tasks are not trained again.
 fn interrupted(data: &Path, members: &[Member], at: &[usize]) -> BTreeMap<TaskId, TaskResult> {
-    interrupted_with(Kernels::InPlace, data, members, at)
+    interrupted_with(Kernels::InMemory, data, members, at)
 }
 
 pub(crate) fn interrupted_with(

@@ -38,7 +38,7 @@ impl Control for Parking {
 
 fn park(data: &Path, checkpoints: &Path, members: &[Member], after: usize) -> Parking {
     let mut control = Parking { recorder: Recorder::default(), after, parked: Vec::new() };
-    session(data, checkpoints, Kernels::InPlace).train(members, &mut control);
+    session(data, checkpoints, Kernels::InMemory).train(members, &mut control);
     assert!(control.recorder.failed.is_empty(), "{:?}", control.recorder.failed);
     control
 }

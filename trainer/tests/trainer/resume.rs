@@ -29,7 +29,7 @@ proptest! {
         of_numbers: bool,
         fused: bool,
     ) {
-        let kernels = if fused { Kernels::Fused } else { Kernels::InPlace };
+        let kernels = if fused { Kernels::Fused } else { Kernels::InMemory };
         let data = problem(of_numbers);
         let member = busy(7, every, |settings| if memory_fusion { mfn(settings) });
         let members = std::slice::from_ref(&member);
@@ -55,7 +55,7 @@ fn the_kernels_of_gpus_train_as_those_of_cpus_do() {
                 })
             })
             .collect();
-        let [on_cpus, on_gpus] = [Kernels::InPlace, Kernels::Fused]
+        let [on_cpus, on_gpus] = [Kernels::InMemory, Kernels::Fused]
             .map(|kernels| interrupted_with(kernels, data.path(), &members, &[]));
         for member in &members {
             let (found, expected) = (&on_gpus[&member.task], &on_cpus[&member.task]);

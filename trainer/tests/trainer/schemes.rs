@@ -20,7 +20,7 @@ use crate::{
     problem::{dataset, dropping, member, mfn, train},
 };
 
-const BOTH: [Kernels; 2] = [Kernels::InPlace, Kernels::Fused];
+const ALL: [Kernels; 3] = [Kernels::InMemory, Kernels::InPlace, Kernels::Fused];
 
 type Change = fn(&mut TrainingSettings);
 
@@ -119,7 +119,7 @@ fn what_makes_no_difference_changes_no_bit() {
         ),
     ];
     let data = problem(false);
-    for kernels in BOTH {
+    for kernels in ALL {
         for (name, one, other) in pairs {
             let results = [one, other].map(|change| {
                 let member = member(3, change);
@@ -170,7 +170,7 @@ fn absent_modalities_are_their_means() {
             result.metrics.clone().into_iter().partition(|(name, _)| name.contains('@'));
         [alone, all.into_iter().map(|(name, v)| (metric::split(&name).0.to_owned(), v)).collect()]
     };
-    for kernels in BOTH {
+    for kernels in ALL {
         for change in [SCHEMES[2].1, SCHEMES[3].1] {
             let result = of(&folder, kernels, change);
             let [alone, all] = split(&result);
@@ -201,7 +201,7 @@ fn the_schemes_of_the_others_change_nothing() {
         settings.unimodal = true;
         settings.training.epochs = 3;
     });
-    for kernels in BOTH {
+    for kernels in ALL {
         let train = |members: &[Member]| interrupted_with(kernels, data.path(), members, &[]);
         let pairs = |member: &Member| -> Vec<TaskResult> {
             let other = Member { task: TaskId { seed: 97, ..unimodal.task }, ..unimodal.clone() };
@@ -228,7 +228,7 @@ fn both_kernels_train_the_schemes_alike() {
             change(&mut settings.training);
             settings.training.learning_rate = 0.003;
         });
-        let [one, other] = BOTH.map(|kernels| {
+        let [one, other] = ALL.map(|kernels| {
             interrupted_with(kernels, data.path(), std::slice::from_ref(&member), &[])
                 .remove(&member.task)
                 .unwrap()
@@ -246,7 +246,7 @@ fn an_interrupted_scheme_ends_bit_by_bit_the_same() {
         let members = std::slice::from_ref(&member);
         let expected = undisturbed(data.path(), members);
         let at = [20 + 9 * number as usize, 31];
-        let found = interrupted_with(Kernels::InPlace, data.path(), members, &at);
+        let found = interrupted_with(Kernels::InMemory, data.path(), members, &at);
         assert!(!found[&member.task].resumed_after.is_empty(), "{name}");
         assert_identical(&found[&member.task], &expected[&member.task]);
     }

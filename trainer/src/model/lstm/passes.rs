@@ -1,6 +1,6 @@
 //! The pointwise operations of one time step, in one pass over memory each.
 
-use crate::host::vector::{sigmoid, tanh, vectorized};
+use crate::host::vector::{sigmoid_and_tanh, sigmoids, tanh, vectorized};
 
 vectorized! {
     /// From the preactivations of the gates [B, 4H] without `bias` [4H], and the cell states before [B, H]: the
@@ -31,10 +31,8 @@ fn forward_plain(
     for ((gates, before), ((cell, cell_tanh), hidden)) in rows.zip(results) {
         let [i, f, g, o] = quarters_mut(gates);
         for j in 0..h {
-            i[j] = sigmoid(i[j] + bias_i[j]);
-            f[j] = sigmoid(f[j] + bias_f[j]);
-            g[j] = tanh(g[j] + bias_g[j]);
-            o[j] = sigmoid(o[j] + bias_o[j]);
+            [i[j], f[j]] = sigmoids(i[j] + bias_i[j], f[j] + bias_f[j]);
+            [o[j], g[j]] = sigmoid_and_tanh(o[j] + bias_o[j], g[j] + bias_g[j]);
             cell[j] = f[j].mul_add(before[j], i[j] * g[j]);
             cell_tanh[j] = tanh(cell[j]);
             hidden[j] = o[j] * cell_tanh[j];
