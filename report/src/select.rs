@@ -95,11 +95,10 @@ pub fn leading(table: &ResultsTable, most: usize, sorted: bool) -> Leading {
         });
     }
     rows.truncate(most);
-    let best = match by {
-        Some(by) => format!("best by {}", metric_heading(table, by)),
-        None => "first".to_owned(),
+    let mut what = match by {
+        Some(by) => format!("the {} best by {}", rows.len(), metric_heading(table, by)),
+        None => format!("the first {}", rows.len()),
     };
-    let mut what = format!("the {} {best}", rows.len());
     let only = table.baseline().map(|row| row.id);
     let baseline = table.configurations.iter().position(|row| Some(row.id) == only);
     if let Some(baseline) = baseline.filter(|at| !rows.contains(at)) {
