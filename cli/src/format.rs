@@ -2,9 +2,7 @@
 
 use std::io;
 
-use colearn_core::{
-    names::short_path, settings::schema::MODALITY_DROPOUT, table::ResultsTable, text::counted_len,
-};
+use colearn_core::{names::short_path, settings::schema::MODALITY_DROPOUT, table::ResultsTable};
 use colearn_report::{
     Long, Material, Records, heading_and_rows, next_step, row_names, setting_columns, summary_line, text,
     warnings,
@@ -13,9 +11,11 @@ use colearn_report::{
 use crate::{
     args::Format,
     layout::{Column, Role, fitted, width},
+    shown::Shown,
 };
 
-/// Writes averages, or records of the long format; `hidden` rows of the table were left out.
+/// Writes averages, or records of the long format. Formats for people end with the note of what is `shown`; the table of
+/// averages has only those rows.
 ///
 /// # Errors
 /// If they cannot be written.
@@ -24,17 +24,18 @@ pub(crate) fn write(
     material: &Material,
     table: &ResultsTable,
     long: Option<Records>,
-    hidden: usize,
+    shown: &Shown,
     format: Format,
 ) -> io::Result<()> {
+    let note = &shown.note;
     let Some(long) = long else {
         return match format {
-            Format::Table => into.write_all(for_people(table, hidden, width()).as_bytes()),
+            Format::Table => into.write_all(for_people(table, shown, width()).as_bytes()),
             Format::Csv => into.write_all(text::csv(table).as_bytes()),
             Format::Json => text::json(into, material, table, None),
             Format::Markdown => {
                 into.write_all(text::markdown(table, None).as_bytes())?;
-                if hidden > 0 { writeln!(into, "\n{}", not_shown(hidden)) } else { Ok(()) }
+                if note.is_empty() { Ok(()) } else { writeln!(into, "\n{note}") }
             }
             Format::Latex => into.write_all(text::latex(table).as_bytes()),
             Format::Parquet => into.write_all(&parquet(table)?),
@@ -47,7 +48,7 @@ pub(crate) fn write(
             let words = ["name", "metric", "split", "modalities", "status", "reason", "curve"];
             let text = fitted(&records(&heading, &rows, &words), &[], width());
             writeln!(into, "sweep {}\n{text}", table.sweep)?;
-            if hidden > 0 { writeln!(into, "{}", not_shown(hidden)) } else { Ok(()) }
+            if note.is_empty() { Ok(()) } else { writeln!(into, "{note}") }
         }
         Format::Csv => long.csv(into),
         Format::Json => long.json(into),
@@ -83,10 +84,11 @@ fn long_parquet(_: &Long<'_>) -> io::Result<Vec<u8>> {
 pub(crate) const NO_PARQUET: &str = "this program was built without the writer of Parquet: build it with `cargo build --release --features parquet -p colearn`, or use --format csv";
 
 /// The table of averages, its legend, and how many rows it does not show.
-fn for_people(table: &ResultsTable, hidden: usize, width: usize) -> String {
-    let mut text = format!("sweep {}\n{}\n", table.sweep, fitted(&averages(table), &row_names(table), width));
-    if hidden > 0 {
-        text += &format!("{}\n", not_shown(hidden));
+fn for_people(table: &ResultsTable, shown: &Shown, width: usize) -> String {
+    let names = shown.pick(row_names(table), table.configurations.len());
+    let mut text = format!("sweep {}\n{}\n", table.sweep, fitted(&averages(table, shown), &names, width));
+    if !shown.note.is_empty() {
+        text += &format!("{}\n", shown.note);
     }
     text += &format!("{}\n", summary_line(table));
     if let Some(step) = next_step(table) {
@@ -98,14 +100,10 @@ fn for_people(table: &ResultsTable, hidden: usize, width: usize) -> String {
     text
 }
 
-/// The note about the rows that `--top` leaves out.
-pub(crate) fn not_shown(rows: usize) -> String {
-    format!("{} not shown; leave out --top to see all", counted_len(rows, "more configuration"))
-}
-
 /// The columns of averages.
-fn averages(table: &ResultsTable) -> Vec<Column> {
+fn averages(table: &ResultsTable, shown: &Shown) -> Vec<Column> {
     let (heading, rows) = heading_and_rows(table);
+    let rows = shown.pick(rows, table.configurations.len());
     let settings = setting_columns(table);
     let metrics = settings.len() + 1..settings.len() + 1 + table.metrics.len();
     let column = |(index, name): (usize, &String)| {
@@ -190,23 +188,23 @@ mod tests {
     #[test]
     fn the_table_of_the_demo_fits_eighty_columns() {
         let table = table(DEMO, &[]);
-        let text = for_people(&table, 0, 80);
+        let text = for_people(&table, &Shown::default(), 80);
         let narrow = lines(&text);
         assert!(widest(&narrow) <= 80, "{text}");
         // Heading, rule and rows of the first metric with its verdict; the same of the other metrics.
         assert_eq!(narrow.len(), (2 + 1 + 8) + 1 + (2 + 1 + 8), "{text}");
         assert!(narrow[2].chars().all(|character| character == '─'), "{text}");
         assert!(text.contains("inconclusive +0.0") && narrow[10].ends_with("  baseline"), "{text}");
-        let text = for_people(&table, 0, 100);
+        let text = for_people(&table, &Shown::default(), 100);
         let middle = lines(&text);
         assert!(widest(&middle) <= 100, "{text}");
         // The interval is on a line of its own.
         assert_eq!(middle.len(), 2 + 1 + 7 * 2 + 1, "{text}");
-        let text = for_people(&table, 0, 200);
+        let text = for_people(&table, &Shown::default(), 200);
         assert_eq!(lines(&text).len(), 2 + 1 + 8, "{text}");
         // Whatever the width, each number is there once.
         let numbers = |width| {
-            let text = for_people(&table, 0, width);
+            let text = for_people(&table, &Shown::default(), width);
             let mut words: Vec<String> = lines(&text)
                 .concat()
                 .split_whitespace()
@@ -217,7 +215,10 @@ mod tests {
             words
         };
         assert_eq!(numbers(80), numbers(200));
-        assert!(for_people(&table, 3, 80).contains("\n3 more configurations not shown"), "{text}");
+        assert!(
+            for_people(&table, &Shown::without(3), 80).contains("\n3 more configurations not shown"),
+            "{text}"
+        );
     }
 
     #[test]
@@ -230,7 +231,7 @@ mod tests {
                 row.values.insert(path.to_owned(), "a long value of this setting".into());
             }
         }
-        let text = for_people(&table, 0, 80);
+        let text = for_people(&table, &Shown::default(), 80);
         assert!(widest(&lines(&text)) <= 80, "{text}");
         assert!(text.contains("audio=0.95 video=0.95  ") && !text.contains("a long value"), "{text}");
     }
@@ -243,7 +244,7 @@ mod tests {
             row.name += &format!(" note={}", "a long value of this setting ".repeat(4));
         }
         table.metrics.extend(["f_score@language+audio".to_owned(), "loss@language+audio+video".to_owned()]);
-        let text = for_people(&table, 0, 80);
+        let text = for_people(&table, &Shown::default(), 80);
         assert!(widest(&lines(&text)) <= 80, "{text}");
         let rules = lines(&text).iter().filter(|line| line.starts_with('─')).count();
         assert!(rules > 1, "{text}");
@@ -273,7 +274,7 @@ mod tests {
 
     #[test]
     fn the_readme_shows_the_table_as_it_is_printed() {
-        let text = for_people(&table(DEMO, &[]), 0, 80);
+        let text = for_people(&table(DEMO, &[]), &Shown::default(), 80);
         let printed = lines(&text);
         let begin = README.find(&format!("{}\n{}\n", printed[0], printed[1]));
         let shown: Vec<&str> = README[begin.expect("the README has the heading of the table")..]
@@ -295,7 +296,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_noted_and_what_was_measured_stands_below_the_name() {
-        let text = for_people(&table(DEMO, &[(2, 3)]), 0, 200);
+        let text = for_people(&table(DEMO, &[(2, 3)]), &Shown::default(), 200);
         assert!(lines(&text)[0].ends_with("note"), "{text}");
         assert!(
             text.contains("4 of 5") && text.contains("over 4 pairs") && text.contains("partial"),
@@ -305,7 +306,7 @@ mod tests {
         for name in &mut table.metrics[1..] {
             name.push_str("@language+audio");
         }
-        let text = for_people(&table, 0, 200);
+        let text = for_people(&table, &Shown::default(), 200);
         let heading: Vec<&str> = lines(&text).into_iter().take_while(|line| !line.contains('─')).collect();
         assert_eq!(heading.len(), 3, "{text}");
         assert!(heading[1].contains("(language") && heading[2].contains("+ audio)"), "{text}");

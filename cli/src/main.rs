@@ -43,6 +43,7 @@ mod progress;
 mod remote;
 mod report;
 mod run;
+mod shown;
 
 use std::process::ExitCode;
 

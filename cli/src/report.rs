@@ -10,13 +10,13 @@ use crate::{
     connect::Connection,
     exit::{Exit, Failure, Outcome},
     plan::parse_file,
-    remote::{failure_note, fetch_results, get_sweep, moment, own_provenance},
+    remote::{History, failure_note, fetch_results, get_sweep, moment, own_provenance},
 };
 
 /// Fetches the available results and writes the report.
 pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let mut connection = Connection::open_to_look(&arguments.target).await?;
-    let fetched = fetch_results(&mut connection.sweeps, arguments.name.as_str()).await?;
+    let fetched = fetch_results(&mut connection.sweeps, arguments.name.as_str(), History::Included).await?;
     let response = get_sweep(&mut connection.sweeps, arguments.name.as_str(), Some(1)).await?;
     connection.close().await;
     fetched.warn_anyway();
@@ -34,7 +34,7 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     }
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("reports").join(fetched.sweep.name.as_str()));
     let missing: usize = fetched.table.configurations.iter().map(|row| row.expected - row.n).sum();
-    let (mut material, _) = fetched.into_material(Provenance {
+    let (mut material, table) = fetched.into_material(Provenance {
         sweep_file: arguments.sweep_file.as_ref().map(|file| file.display().to_string()),
         submitted_at: response.sweep.map(|sweep| moment(sweep.submitted_at)),
         made_at: Some(moment(jiff::Timestamp::now().as_millisecond())),
@@ -44,7 +44,8 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     // Attempts that were tried again are part of the sweep's state; the others are part of the results.
     let again = response.failures.into_iter().filter(|failed| !failed.r#final);
     material.failures.extend(again.filter_map(|failed| failure_note(failed).ok()));
-    let page = colearn_report::write(&material, &out).map_err(|error| Failure::new(Exit::Failure, error))?;
+    let page =
+        colearn_report::write(&material, &table, &out).map_err(|error| Failure::new(Exit::Failure, error))?;
     if missing > 0 {
         errln!("{} missing; the report shows which", counted_len(missing, "result"));
     }

@@ -7,7 +7,7 @@ use colearn_proto::v1::SweepSummary;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    args::{RunArgs, Target},
+    args::{Format, RunArgs, Target},
     client::Client,
     connect::{self, coordinator_failure},
     data::{check_data, check_same_data},
@@ -20,7 +20,8 @@ use crate::{
     plan::parse_file,
     programs,
     progress::{Progress, has_ended},
-    remote::{exit_of, fetch_results, follow, own_provenance, submit_to},
+    remote::{History, exit_of, fetch_results, follow, own_provenance, submit_to},
+    shown::Shown,
 };
 
 /// Runs a sweep to its end on this machine.
@@ -58,13 +59,16 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
             Some(summary)
         } else {
             if summary.tasks.unwrap_or_default().done > 0 {
-                check_same_data(&fetch_results(&mut client, sweep.name.as_str()).await?.table, &datasets)?;
+                let name = sweep.name.as_str();
+                let fetched = fetch_results(&mut client, name, History::LeftOut).await?;
+                check_same_data(&fetched.table, &datasets)?;
             }
             // Until here there is nothing to clean up, and a signal may end the process. From here on it does not:
             // handlers are kept until the process ends, and the steps after the work are short.
             work(&mut client, &sweep, worker, &mut Interrupts::install()?).await?
         };
-        let fetched = fetch_results(&mut client, sweep.name.as_str()).await?;
+        let history = History::needed(arguments.format, None);
+        let fetched = fetch_results(&mut client, sweep.name.as_str(), history).await?;
         Ok::<_, Failure>((ended, fetched))
     };
     // If the coordinator cannot continue (for example on a full disk), its own error is better than those of the
@@ -98,7 +102,12 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     fetched.warn(arguments.format);
     let has_failures = !fetched.failures.is_empty();
     let (material, table) = fetched.into_material(own_provenance());
-    match output::stream(|into| format::write(into, &material, &table, None, 0, arguments.format)) {
+    let see_all = format!("colearn results {} --all{}", sweep.name, target.typed());
+    let shown = match arguments.format {
+        Format::Table => Shown::first(&table, false, &see_all),
+        _ => Shown::default(),
+    };
+    match output::stream(|into| format::write(into, &material, &table, None, &shown, arguments.format)) {
         // The reader has closed the output; the exit code still reports how the sweep ended.
         Err(Failure { exit: Exit::PipeClosed, .. }) => {}
         Err(failure) => {

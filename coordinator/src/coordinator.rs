@@ -202,9 +202,9 @@ impl Coordinator {
         let (recovered, logs) = tokio::join!(recovered, logs);
         let (store, engine, handle) = recovered?;
         let rules = WorkerRules { lease, heartbeat };
-        let router =
-            rpc::router(&Rpc { engine: handle, store: store.clone(), logs: logs.clone(), parser, rules })
-                .await?;
+        let (kept, logs_kept, rebuilt) = (store.clone(), logs.clone(), rpc::Rebuilt::default());
+        let rpc = Rpc { engine: handle, store: kept, logs: logs_kept, parser, rules, rebuilt };
+        let router = rpc::router(&rpc).await?;
 
         let stop = CancellationToken::new();
         let closed = CancellationToken::new();

@@ -70,7 +70,7 @@ async fn workers_are_told_page_by_page() {
     let mut person = Person::at(&coordinator).await;
     let mut told = Vec::new();
     for (after, more) in [("", true), ("b", true), ("d", false), ("e", false)] {
-        let request = v1::ListWorkersRequest { after: after.to_owned(), limit: 2 };
+        let request = v1::ListWorkersRequest { after: after.to_owned(), limit: 2, seen_tasks: 0 };
         let page = person.0.list_workers(request).await.unwrap().into_inner();
         assert_eq!(page.more, more, "after {after:?}");
         told.extend(page.workers.into_iter().map(|worker| worker.worker));
@@ -97,7 +97,60 @@ async fn workers_with_very_many_tasks_are_never_told_in_one_message() {
     // A task has its own size and that of its name.
     assert_eq!((first.workers.len(), first.more), (5, true), "the fifth brings it to more than 8192");
     let after = first.workers.last().unwrap().worker.clone();
-    let last = person.0.list_workers(v1::ListWorkersRequest { after, limit: 0 }).await.unwrap().into_inner();
+    let last = person
+        .0
+        .list_workers(v1::ListWorkersRequest { after, ..Default::default() })
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!((last.workers.len(), last.more), (5, false));
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn the_tasks_of_one_worker_are_told_in_several_messages() {
+    const SLOTS: u32 = 10;
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let mut person = Person::at(&coordinator).await;
+    let mut worker = ScriptedWorker::connect(&coordinator, "w", &[1000; SLOTS as usize], vec![]).await;
+    for slot in 0..SLOTS {
+        person.submit(&small_sweep(&format!("sweep-{slot}"), 1000, 1)).await;
+        worker.offer(&[slot]).await;
+        assert_eq!(worker.lease().await.tasks.len(), 1000);
+    }
+    let mut idle = Vec::new();
+    for name in ["a", "x"] {
+        idle.push(ScriptedWorker::connect(&coordinator, name, &[1], vec![]).await);
+    }
+    let (mut after, mut seen_tasks, mut told, mut names) = (String::new(), 0, Vec::new(), Vec::new());
+    for (more, cut) in [(true, true), (true, true), (false, false)] {
+        let request = v1::ListWorkersRequest { after, limit: 0, seen_tasks };
+        let page = person.0.list_workers(request).await.unwrap().into_inner();
+        assert_eq!((page.more, page.cut), (more, cut));
+        names.extend(page.workers.iter().map(|worker| worker.worker.clone()));
+        let split = page.workers.iter().find(|worker| worker.worker == "w").unwrap();
+        assert_eq!((split.running, split.slots.len()), (u64::from(SLOTS) * 1000, SLOTS as usize));
+        for slot in &split.slots {
+            told.extend(slot.tasks.iter().map(|task| (slot.index, task.sweep.clone(), task.task.clone())));
+        }
+        (after, seen_tasks) = ("w".to_owned(), u32::try_from(told.len()).unwrap());
+    }
+    assert_eq!(names, ["a", "w", "w", "w", "x"]);
+    assert_eq!(told.len(), SLOTS as usize * 1000);
+    for (at, one) in told.iter().enumerate() {
+        assert_eq!((one.0 as usize, one.1.clone()), (at / 1000, format!("sweep-{}", at / 1000)));
+    }
+    let distinct: std::collections::HashSet<_> =
+        told.iter().map(|(_, sweep, task)| (sweep, &task.as_ref().unwrap().configuration)).collect();
+    assert_eq!(distinct.len(), told.len(), "each task is told once");
+    // Who names a worker that has gone gets the next one.
+    let request = v1::ListWorkersRequest { after: "v".to_owned(), limit: 0, seen_tasks: 5 };
+    let page = person.0.list_workers(request).await.unwrap().into_inner();
+    assert_eq!(page.workers.first().unwrap().worker, "w");
+    let drained = v1::DrainWorkerRequest { worker: "w".to_owned(), now: false };
+    let worker = person.0.drain_worker(drained).await.unwrap().into_inner().worker.unwrap();
+    assert_eq!(worker.running, 10_000);
+    assert!(worker.slots.iter().map(|slot| slot.tasks.len()).sum::<usize>() < 10_000);
     coordinator.stop().await.unwrap();
 }

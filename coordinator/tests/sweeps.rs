@@ -56,7 +56,13 @@ async fn errors_say_what_is_wrong() {
     for name in ["none", "not a name"] {
         let name = name.to_owned();
         assert!(person.0.watch_sweep(v1::WatchSweepRequest { name: name.clone() }).await.is_err());
-        assert!(person.0.get_results(v1::GetResultsRequest { name: name.clone() }).await.is_err());
+        assert!(
+            person
+                .0
+                .get_results(v1::GetResultsRequest { name: name.clone(), without_history: false })
+                .await
+                .is_err()
+        );
         assert!(person.0.cancel_sweep(v1::CancelSweepRequest { name }).await.is_err());
     }
     coordinator.stop().await.unwrap();

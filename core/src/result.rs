@@ -8,9 +8,11 @@ pub mod classes;
 pub mod definitions;
 mod direction;
 mod epoch;
+mod values;
 
 pub use direction::Direction;
 pub use epoch::{EpochRecord, curve};
+pub use values::Values;
 
 /// Names of the networks' metrics, in the order of display. A program reports metrics under names of its own.
 ///

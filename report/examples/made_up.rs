@@ -38,8 +38,8 @@ fn main() {
         ("one", made_up::material(&format!("{plain}seeds: [3]").replace("NAME", "one"), |_| 0.5)),
     ];
     for (name, material) in reports {
-        let page =
-            colearn_report::write(&material, &folder.join(name)).expect("a folder that can be written");
+        let page = colearn_report::write(&material, &material.table(), &folder.join(name))
+            .expect("a folder that can be written");
         println!("{}", page.display());
     }
 }

@@ -296,8 +296,13 @@ pub(crate) fn percent(confidence: f64) -> String {
 
 /// The first twenty items of a list, and how many more there are.
 pub(crate) fn some(items: &[String], between: &str) -> String {
+    some_of(items, between, String::clone)
+}
+
+/// The first twenty items of a list, as `words` puts them, and how many more there are.
+pub(crate) fn some_of<T>(items: &[T], between: &str, words: impl Fn(&T) -> String) -> String {
     const MAX_LISTED: usize = 20;
-    let mut text = items[..items.len().min(MAX_LISTED)].join(between);
+    let mut text = items.iter().take(MAX_LISTED).map(words).collect::<Vec<_>>().join(between);
     if items.len() > MAX_LISTED {
         let _ = write!(text, "{between}... and {} more", items.len() - MAX_LISTED);
     }

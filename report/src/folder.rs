@@ -3,9 +3,15 @@
 use std::{
     collections::BTreeSet,
     fs,
-    io::{self, Write as _},
+    io::{self, BufWriter, Write as _},
+    num::NonZero,
+    panic::resume_unwind,
     path::{Component, Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    thread,
 };
+
+use colearn_core::table::ResultsTable;
 
 use crate::{
     charts::Charts,
@@ -21,55 +27,81 @@ use crate::{
 const LIST: &str = ".colearn-report";
 const LIST_HEADING: &str = "# files that `colearn report` wrote into this folder and may remove";
 
-/// Writes a report into `folder`, which is made if it does not exist. Files of an earlier report are replaced or, if
-/// this report has no such file, removed; all others are left alone. The page is `index.html`, the charts are under
-/// `plots/`. Returns the path of the page.
+/// What writes the content of a file.
+type Content<'c> = Box<dyn FnOnce(&mut dyn io::Write) -> io::Result<()> + Send + 'c>;
+
+/// The files of a report. Each is made while it is written: together they may have a hundred megabytes.
+#[derive(Default)]
+struct Files<'c>(Vec<(String, Content<'c>)>);
+
+impl<'c> Files<'c> {
+    fn add(
+        &mut self,
+        name: impl Into<String>,
+        content: impl FnOnce(&mut dyn io::Write) -> io::Result<()> + Send + 'c,
+    ) {
+        self.0.push((name.into(), Box::new(content)));
+    }
+
+    fn add_text(&mut self, name: impl Into<String>, text: impl FnOnce() -> String + Send + 'c) {
+        self.add(name, move |into| into.write_all(text().as_bytes()));
+    }
+
+    fn names(&self) -> impl Iterator<Item = &String> {
+        self.0.iter().map(|(name, _)| name)
+    }
+}
+
+/// Writes a report into `folder`, which is made if it does not exist; `table` is that of `material`. Files of an earlier
+/// report are replaced or, if this report has no such file, removed; all others are left alone. The page is
+/// `index.html`, the charts are under `plots/`. Returns the path of the page.
 ///
 /// # Errors
 /// If the folder or a file in it cannot be written, if a file of the same name exists that no report wrote, or if no
 /// published mean belongs to a configuration.
-pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError> {
-    let table = material.table();
-    let published = material.reference.as_ref().map(|reference| reference.beside(&table)).transpose()?;
+pub fn write(material: &Material, table: &ResultsTable, folder: &Path) -> Result<PathBuf, ReportError> {
+    let published = material.reference.as_ref().map(|reference| reference.beside(table)).transpose()?;
     let published = published.as_ref();
-    let sweep = serde_json::to_string_pretty(&material.sweep)
-        .map_err(|error| ReportError::Encode { file: "sweep.json", message: error.to_string() })?;
-    let mut files: Vec<(String, Vec<u8>)> = vec![
-        ("results.csv".to_owned(), text::csv(&table).into_bytes()),
-        ("results.md".to_owned(), text::markdown(&table, published).into_bytes()),
-        ("results.tex".to_owned(), text::latex(&table).into_bytes()),
-        (
-            "results.json".to_owned(),
-            in_memory("results.json", |into| text::json(into, material, &table, published))?,
-        ),
-    ];
-    files.extend(text::chosen(&table).map(|chosen| ("chosen.csv".to_owned(), chosen.into_bytes())));
-    files.extend(text::classes(&table).map(|classes| ("classes.csv".to_owned(), classes.into_bytes())));
+    let charts = Charts::of(material, table, published);
+    let charts = &charts;
+    let mut files = Files::default();
+    files.add_text("results.csv", move || text::csv(table));
+    files.add_text("results.md", move || text::markdown(table, published));
+    files.add_text("results.tex", move || text::latex(table));
+    files.add("results.json", move |into| text::json(into, material, table, published));
+    for (name, text) in [("chosen.csv", text::chosen(table)), ("classes.csv", text::classes(table))] {
+        if let Some(text) = text {
+            files.add_text(name, move || text);
+        }
+    }
     for records in [Records::Metrics, Records::Epochs] {
-        let long = Long::of(material, &table, records);
-        if long.is_empty() {
+        if Long::of(material, table, records).is_empty() {
             continue;
         }
-        let name = format!("{}.csv", records.file());
-        files.push((name, in_memory(records.file(), |into| long.csv(into))?));
+        let long = move || Long::of(material, table, records);
+        files.add(format!("{}.csv", records.file()), move |into| long().csv(into));
         #[cfg(feature = "parquet")]
-        files.push((format!("{}.parquet", records.file()), long.parquet()?));
+        files.add(format!("{}.parquet", records.file()), move |into| {
+            into.write_all(&long().parquet().map_err(io::Error::other)?)
+        });
     }
     // Those of a network are drawn, and nothing else was measured.
-    let curves = (!table.is_of_networks()).then(|| text::curves(material)).flatten();
-    files.extend(curves.map(|curves| ("curves.csv".to_owned(), curves.into_bytes())));
-    #[cfg(feature = "parquet")]
-    files.push(("results.parquet".to_owned(), crate::parquet::parquet(&table)?));
-    let named: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
-    files.push(("sweep.json".to_owned(), sweep.into_bytes()));
-
-    let charts = Charts::of(material, &table, published);
-    for chart in charts.all() {
-        files.push((format!("plots/{}.svg", chart.file), chart.svg.clone().into_bytes()));
+    if let Some(curves) = (!table.is_of_networks()).then(|| text::curves(material, table)).flatten() {
+        files.add_text("curves.csv", move || curves);
     }
-    let page = Page { material, table: &table, published, charts: &charts, files: &named };
-    // The page is written last: if it exists, the files that it links to exist.
-    files.push(("index.html".to_owned(), page.html().into_bytes()));
+    #[cfg(feature = "parquet")]
+    files.add("results.parquet", move |into| {
+        into.write_all(&crate::parquet::parquet(table).map_err(io::Error::other)?)
+    });
+    let named: Vec<String> = files.names().cloned().collect();
+    files.add("sweep.json", move |into| {
+        serde_json::to_writer_pretty(into, &material.sweep).map_err(io::Error::other)
+    });
+
+    for chart in charts.all() {
+        files.add(format!("plots/{}.svg", chart.file), move |into| into.write_all(chart.svg.as_bytes()));
+    }
+    files.add_text("index.html", move || Page { material, table, published, charts, files: &named }.html());
 
     let bad = |path: &Path| {
         let path = path.to_owned();
@@ -81,7 +113,7 @@ pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError>
     }
     fs::create_dir_all(&plots).map_err(bad(&plots))?;
     let earlier = earlier_files(folder)?;
-    let names: BTreeSet<String> = files.iter().map(|(name, _)| name.clone()).collect();
+    let names: BTreeSet<String> = files.names().cloned().collect();
     if let Some(path) = names
         .difference(&earlier)
         .map(|name| folder.join(name))
@@ -91,10 +123,14 @@ pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError>
     }
     // Until the end the list holds the old and the new names, so that no file is forgotten after an interruption.
     write_list(folder, names.union(&earlier))?;
-    for (name, bytes) in files {
+    // The page is written last: if it exists, the files that it links to exist.
+    let page = files.0.pop();
+    let write = |(name, content): (String, Content<'_>)| {
         let path = folder.join(name);
-        put(&path, &bytes).map_err(bad(&path))?;
-    }
+        put(&path, content).map_err(bad(&path))
+    };
+    in_parallel(files.0, write)?;
+    page.map_or(Ok(()), write)?;
     for name in earlier.difference(&names) {
         let path = folder.join(name);
         match fs::remove_file(&path) {
@@ -106,23 +142,41 @@ pub fn write(material: &Material, folder: &Path) -> Result<PathBuf, ReportError>
     Ok(folder.join("index.html"))
 }
 
-/// The content of a file.
-fn in_memory(
-    file: &'static str,
-    write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
-) -> Result<Vec<u8>, ReportError> {
-    let mut bytes = Vec::new();
-    write(&mut bytes).map_err(|error| ReportError::Encode { file, message: error.to_string() })?;
-    Ok(bytes)
+/// Does the work for each item on a few threads. Returns the first error, after which nothing more is begun.
+fn in_parallel<T: Send, E: Send>(items: Vec<T>, work: impl Fn(T) -> Result<(), E> + Sync) -> Result<(), E> {
+    const MOST: usize = 4;
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(MOST);
+    let items = Mutex::new(items.into_iter());
+    let next = || items.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let done = thread::scope(|scope| {
+        let all = || {
+            while let Some(item) = next() {
+                if let Err(error) = work(item) {
+                    // The others find nothing more to do.
+                    while next().is_some() {}
+                    return Err(error);
+                }
+            }
+            Ok(())
+        };
+        let running: Vec<_> = (0..threads).map(|_| scope.spawn(all)).collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+            .collect::<Vec<_>>()
+    });
+    done.into_iter().collect()
 }
 
 /// Writes a new file. A symbolic link with this name is replaced, and its target is left alone.
-fn put(path: &Path, content: &[u8]) -> io::Result<()> {
+fn put(path: &Path, content: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    fs::File::create_new(path)?.write_all(content)
+    let mut file = BufWriter::new(fs::File::create_new(path)?);
+    content(&mut file)?;
+    file.flush()
 }
 
 /// The files of earlier reports, from the list in the folder. A person may have edited the list: only plain paths
@@ -143,5 +197,6 @@ fn earlier_files(folder: &Path) -> Result<BTreeSet<String>, ReportError> {
 fn write_list<'n>(folder: &Path, names: impl Iterator<Item = &'n String>) -> Result<(), ReportError> {
     let lines: Vec<&str> = std::iter::once(LIST_HEADING).chain(names.map(String::as_str)).collect();
     let path = folder.join(LIST);
-    put(&path, (lines.join("\n") + "\n").as_bytes()).map_err(|source| ReportError::Write { path, source })
+    let text = lines.join("\n") + "\n";
+    put(&path, |into| into.write_all(text.as_bytes())).map_err(|source| ReportError::Write { path, source })
 }

@@ -31,5 +31,5 @@ pub use long::{Long, Records};
 pub use parquet::predictions_parquet;
 pub use reference::{Matched, Published, Reference, ReferenceError};
 pub use report_data::{FailureNote, Material, Provenance, Record};
-pub use select::{Selection, UnknownName};
+pub use select::{Leading, Selection, UnknownName, leading};
 pub use verdicts::next_step;

@@ -8,7 +8,7 @@ use colearn_core::{
 };
 use serde_json::Value;
 
-use crate::cells::{all_metrics, setting_columns};
+use crate::cells::{all_metrics, metric_heading, setting_columns};
 
 /// What is shown of a table, and in which order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +64,48 @@ impl Selection {
         });
         Ok(all - table.configurations.len())
     }
+}
+
+/// The rows of a table that are shown where all would be too many, and how they were picked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leading {
+    /// Their positions in the table.
+    pub rows: Vec<usize>,
+    /// What they are, such as `the 40 best by valid/accuracy, and the baseline`.
+    pub what: String,
+}
+
+/// The first rows of a table, and its only baseline. The first ones are those with the best means of the metric of
+/// choice, the best one first; without such a metric, or if somebody has `sorted` the table, those that are first in it.
+#[must_use]
+pub fn leading(table: &ResultsTable, most: usize, sorted: bool) -> Leading {
+    let mut rows: Vec<usize> = (0..table.configurations.len()).collect();
+    // Without a best row some have no mean of the metric.
+    let by = table.choose_by.as_deref().filter(|_| !sorted && table.best.is_some());
+    if let Some(by) = by {
+        let direction = table.direction(by);
+        let score = |at: usize| {
+            let row = table.configurations.get(at)?;
+            row.metrics.get(by).map(|it| direction.score(it.mean))
+        };
+        let scores: Vec<Option<f64>> = rows.iter().map(|at| score(*at)).collect();
+        let of = |at: &usize| scores.get(*at).copied().flatten();
+        rows.sort_by(|left, right| {
+            known_first(of(left), of(right), |left: &f64, right: &f64| right.total_cmp(left))
+        });
+    }
+    rows.truncate(most);
+    let mut what = match by {
+        Some(by) => format!("the {} best by {}", rows.len(), metric_heading(table, by)),
+        None => format!("the first {}", rows.len()),
+    };
+    let only = table.baseline().map(|row| row.id);
+    let baseline = table.configurations.iter().position(|row| Some(row.id) == only);
+    if let Some(baseline) = baseline.filter(|at| !rows.contains(at)) {
+        rows.push(baseline);
+        what += ", and the baseline";
+    }
+    Leading { rows, what }
 }
 
 fn metric(table: &ResultsTable, name: &str) -> Result<String, UnknownName> {

@@ -146,7 +146,7 @@ impl History {
 }
 
 fn epoch_record(epoch: u32, values: &Values) -> EpochRecord {
-    EpochRecord { epoch, values: values.clone() }
+    EpochRecord { epoch, values: values.clone().into() }
 }
 
 #[cfg(test)]

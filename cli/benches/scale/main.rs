@@ -1,7 +1,7 @@
 //! Measures the cost of dispatch: durable results per second, latencies, expansion, recovery, and what is added to
 //! programs of users. Nothing is trained.
 //!
-//! `cargo bench -p colearn --bench scale -- [dispatch|flat|grid|large|crowd|own|replay ...] [--small]`, after
+//! `cargo bench -p colearn --bench scale -- [dispatch|flat|grid|large|crowd|own|replay|views ...] [--small]`, after
 //! `cargo build --release -p colearn-worker`; `make bench` does both. Without names everything is measured.
 //!
 //! Coordinator and worker are the real programs, on loopback, with SQLite in its normal mode (WAL, synchronous=FULL).
@@ -16,6 +16,7 @@ mod large;
 mod own;
 mod programs;
 mod replay;
+mod views;
 
 use std::error::Error;
 
@@ -58,10 +59,13 @@ fn main() -> Outcome {
         if wanted("replay") {
             replay::measure(&mut figures, small).await?;
         }
+        if wanted("views") {
+            views::measure(&mut figures, small).await?;
+        }
         Outcome::Ok(())
     })?;
     figures.print();
     Ok(())
 }
 
-const NAMES: [&str; 7] = ["dispatch", "flat", "crowd", "grid", "large", "own", "replay"];
+const NAMES: [&str; 8] = ["dispatch", "flat", "crowd", "grid", "large", "own", "replay", "views"];

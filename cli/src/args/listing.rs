@@ -78,6 +78,9 @@ pub(crate) struct StatusArgs {
     pub(crate) name: SweepName,
     #[command(flatten)]
     pub(crate) target: Target,
+    /// Show all configurations of a sweep that has more than 100 [default: 20, first those with failed tasks]. JSON always has all.
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
@@ -93,6 +96,9 @@ pub(crate) struct TasksArgs {
     /// Only tasks in these states, separated by commas.
     #[arg(long, value_name = "STATES", value_enum, value_delimiter = ',')]
     pub(crate) only: Vec<State>,
+    /// Show all tasks where there are more than 100 [default: 40, first those that failed]. JSON always has all.
+    #[arg(long)]
+    pub(crate) all: bool,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

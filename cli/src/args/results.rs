@@ -81,6 +81,10 @@ pub(crate) struct ShownArgs {
     /// Show this many configurations, and the baseline; a note says how many are left out.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) top: Option<u32>,
+    /// Show all configurations of a table that has more than 100 [default: the 40 that come first with --sort, or that
+    /// are best on validation]. Other formats always have all.
+    #[arg(long, conflicts_with = "top")]
+    pub(crate) all: bool,
 }
 
 impl ShownArgs {

@@ -25,7 +25,7 @@ use crate::{
     connect::Connection,
     exit::{Exit, Failure, Outcome},
     layout::{Column, Role, fitted, width},
-    remote::{Fetched, fetch_results, find_tasks},
+    remote::{Fetched, History, fetch_results, find_tasks},
 };
 
 /// Longest name of a folder, in bytes.
@@ -39,7 +39,7 @@ pub(crate) async fn export(arguments: &ExportArgs) -> Outcome {
     let name = name.as_str();
     let mut connection = Connection::open_to_look(target).await?;
     let tasks = find_tasks(&mut connection.sweeps, name, task).await?;
-    let fetched = fetch_results(&mut connection.sweeps, name).await?;
+    let fetched = fetch_results(&mut connection.sweeps, name, History::LeftOut).await?;
     connection.close().await;
     let only: BTreeSet<Kept> = only.iter().map(|kept| (*kept).into()).collect();
     let wanted = |file: &KeptFile| {

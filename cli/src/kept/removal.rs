@@ -9,7 +9,7 @@ use super::places::Places;
 use crate::{
     client::Client,
     exit::{Exit, Failure},
-    remote::fetch_results,
+    remote::{History, fetch_results},
 };
 
 /// The kept files of a sweep: where they are, and the tasks that may have some.
@@ -29,7 +29,7 @@ impl KeptFiles {
         name: &str,
         from: Option<&String>,
     ) -> Result<Option<Self>, Failure> {
-        let fetched = fetch_results(client, name).await?;
+        let fetched = fetch_results(client, name, History::LeftOut).await?;
         let Some(sweep) = fetched.number else { return Ok(None) };
         let (mut count, mut locations) = (0, BTreeSet::new());
         for artifact in fetched.artifacts() {

@@ -9,7 +9,7 @@ use colearn_report::{
 };
 use serde_json::Value;
 
-use super::results::{fetch_results, own_provenance};
+use super::results::{History, fetch_results, own_provenance};
 use crate::{
     args::{CompareArgs, CompareFormat, Compared},
     connect::Connection,
@@ -41,7 +41,7 @@ pub(crate) async fn compare(arguments: &CompareArgs) -> Outcome {
     let mut connection = Connection::open_to_look(target).await?;
     for Compared { sweep, .. } in compared {
         if !fetched.contains_key(sweep) {
-            let results = fetch_results(&mut connection.sweeps, sweep.as_str()).await?;
+            let results = fetch_results(&mut connection.sweeps, sweep.as_str(), History::LeftOut).await?;
             results.warn_anyway();
             fetched.insert(sweep, results.into_material(own_provenance()));
         }

@@ -1,6 +1,7 @@
 //! Commands that use a coordinator, one file per subject.
 
 mod compare;
+mod excerpt;
 mod json;
 mod labels;
 mod logs;
@@ -24,7 +25,7 @@ pub(crate) use self::{
     operate::{cancel, extend, pause, priority, remove, retry},
     pages::{sweep as get_sweep, workers as all_workers},
     resolve::pairs as find_tasks,
-    results::{Fetched, failure_note, fetch_results, own_provenance, results},
+    results::{Fetched, History, failure_note, fetch_results, own_provenance, results},
     status::{exit_of, follow, list, status, watch},
     submit::{read_sweep_file, submit, submit_to},
     tasks::tasks,

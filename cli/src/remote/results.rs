@@ -19,7 +19,7 @@ use colearn_proto::{
     convert::{self, ConvertError},
     v1::{self, get_results_response::Part},
 };
-use colearn_report::{FailureNote, Material, Provenance, Record, warnings};
+use colearn_report::{FailureNote, Material, Provenance, Record, Records, warnings};
 
 use super::{
     Client,
@@ -31,6 +31,7 @@ use crate::{
     connect::Connection,
     exit::{Exit, Failure, Outcome},
     format, output,
+    shown::{Shown, not_shown},
 };
 
 /// `colearn results NAME`.
@@ -39,8 +40,9 @@ pub(crate) async fn results(arguments: &ResultsArgs) -> Outcome {
     if *format == Format::Parquet {
         check_parquet(out.is_some())?;
     }
+    let history = History::needed(*format, arguments.records());
     let mut connection = Connection::open_to_look(target).await?;
-    let fetched = fetch_results(&mut connection.sweeps, name.as_str()).await?;
+    let fetched = fetch_results(&mut connection.sweeps, name.as_str(), history).await?;
     connection.close().await;
     fetched.warn(*format);
     let (mut material, mut table) = fetched.into_material(own_provenance());
@@ -51,10 +53,25 @@ pub(crate) async fn results(arguments: &ResultsArgs) -> Outcome {
         keep_metrics(&mut material, &mut table);
     }
     if hidden > 0 && !matches!(format, Format::Table | Format::Markdown) {
-        errln!("{}", format::not_shown(hidden));
+        errln!("{}", not_shown(hidden));
     }
+    let is_whole = *format != Format::Table || arguments.shown.all || arguments.shown.top.is_some();
+    let see_all = || {
+        let records = match arguments.records() {
+            Some(Records::Metrics) => " --per-seed",
+            Some(Records::Epochs) => " --history",
+            None => "",
+        };
+        format!("colearn results {name}{records} --all{}", target.typed())
+    };
+    let sorted = selection.sort.is_some();
+    let shown = match arguments.records() {
+        _ if is_whole => Shown::without(hidden),
+        Some(records) => Shown::shorten(&mut table, &material, records, sorted, &see_all()),
+        None => Shown::first(&table, sorted, &see_all()),
+    };
     let write = |into: &mut dyn io::Write| {
-        format::write(into, &material, &table, arguments.records(), hidden, *format)
+        format::write(into, &material, &table, arguments.records(), &shown, *format)
     };
     match out {
         None => output::stream(write)?,
@@ -196,15 +213,37 @@ impl Fetched {
     }
 }
 
+/// Whether results are fetched with the curves of training, which are most of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum History {
+    Included,
+    LeftOut,
+}
+
+impl History {
+    /// What these formats need.
+    pub(crate) fn needed(format: Format, records: Option<Records>) -> Self {
+        match (format, records) {
+            (_, Some(Records::Epochs)) | (Format::Json, None) => Self::Included,
+            _ => Self::LeftOut,
+        }
+    }
+}
+
 /// Fetches all results of a sweep and averages them.
-pub(crate) async fn fetch_results(client: &mut Client, name: &str) -> Result<Fetched, Failure> {
+pub(crate) async fn fetch_results(
+    client: &mut Client,
+    name: &str,
+    history: History,
+) -> Result<Fetched, Failure> {
     let bad = |error: &dyn std::fmt::Display| {
         Failure::new(
             Exit::Failure,
             format!("the coordinator sent something this version does not understand: {error}"),
         )
     };
-    let request = v1::GetResultsRequest { name: name.to_owned() };
+    let without_history = history == History::LeftOut;
+    let request = v1::GetResultsRequest { name: name.to_owned(), without_history };
     let answer = client.get_results(request).await;
     let mut parts = answered(client, name, answer).await?;
     let (mut sweep_json, mut number) = (String::new(), None);

@@ -1,13 +1,11 @@
 //! Commands that show sweeps: list, status, watch.
 
-use std::io::IsTerminal as _;
-
 use colearn_core::text::counted;
 use colearn_proto::v1::{self, SweepState, SweepSummary};
 use serde_json::{Value, json as object};
 
 use super::{
-    Client, json,
+    Client, excerpt, json,
     labels::{called, failure_lines, minute, moment, now, state_for_people},
     pages,
     request::{answered, summary_of},
@@ -20,9 +18,6 @@ use crate::{
     layout::{Column, Role, fitted, width},
     progress::{Progress, has_ended},
 };
-
-/// Maximum number of configurations shown on a terminal.
-const MAX_ROWS: u32 = 500;
 
 /// `colearn list`.
 pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
@@ -86,11 +81,10 @@ fn table_of_configurations(rows: &[v1::ConfigurationProgress], width: usize) -> 
 
 /// `colearn status NAME`.
 pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
-    let StatusArgs { name, target, json: as_json } = arguments;
+    let StatusArgs { name, target, all, json: as_json } = arguments;
     let name = name.as_str();
     let mut connection = Connection::open_to_look(target).await?;
-    let most = (!*as_json && std::io::stdout().is_terminal()).then_some(MAX_ROWS);
-    let response = pages::sweep(&mut connection.sweeps, name, most).await?;
+    let mut response = pages::sweep(&mut connection.sweeps, name, None).await?;
     connection.close().await;
     let summary = summary_of(response.sweep)?;
     if *as_json {
@@ -135,14 +129,16 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     if summary.max_concurrent_tasks > 0 {
         outln!("at most {} at a time", counted(summary.max_concurrent_tasks.into(), "task"));
     }
+    let left_out = match *all {
+        true => String::new(),
+        false => excerpt::configurations(
+            &mut response.configurations,
+            &format!("colearn status {name} --all{}", target.typed()),
+        ),
+    };
     outln!("{}", table_of_configurations(&response.configurations, width()));
-    if response.more {
-        let left_out = summary.configurations.saturating_sub(response.configurations.len() as u64);
-        let typed = target.typed();
-        outln!(
-            "and {} more; see all with: colearn status {name}{typed} | less",
-            counted(left_out, "configuration")
-        );
+    if !left_out.is_empty() {
+        outln!("{left_out}");
     }
     for line in failure_lines(&response.failures) {
         outln!("{line}");

@@ -3,8 +3,9 @@
 use colearn_proto::v1::{self, TaskRow, TaskState};
 
 use super::{
-    json,
+    excerpt, json,
     labels::{called, epoch_of, now, one_line, reason_word, task_state_word},
+    pages,
     request::answered,
 };
 use crate::{
@@ -18,25 +19,50 @@ use crate::{
 
 /// `colearn tasks NAME`.
 pub(crate) async fn tasks(arguments: &TasksArgs) -> Outcome {
-    let TasksArgs { name, target, only, json } = arguments;
+    let TasksArgs { name, target, only, all, json } = arguments;
     let name = name.as_str();
     let mut connection = Connection::open_to_look(target).await?;
     let client = &mut connection.sweeps;
-    let states = only.iter().map(|state| wire(*state).into()).collect();
-    let answer = client.list_tasks(v1::ListTasksRequest { name: name.to_owned(), states }).await;
-    let mut parts = answered(client, name, answer).await?;
+    let states: Vec<TaskState> = only.iter().map(|state| wire(*state)).collect();
+    let counts = match *all || *json {
+        true => None,
+        false => pages::sweep(client, name, Some(1)).await?.sweep.and_then(|sweep| sweep.tasks),
+    };
     let mut printer = Printer::new(name, *json, width());
     let mut out = Output::new();
-    let mut found = false;
-    while let Some(part) = parts.message().await.map_err(|status| client.failure(&status))? {
-        found |= !part.tasks.is_empty();
-        out.write(&printer.rows(&part.tasks, now()))?;
-        out.flush()?;
+    let mut found = 0;
+    let parts = counts.as_ref().and_then(|counts| excerpt::tasks(counts, &states));
+    let is_part = parts.is_some();
+    let parts = match parts {
+        Some(parts) => parts.into_iter().map(|(state, most)| (vec![state], most)).collect(),
+        None => vec![(states.clone(), u64::MAX)],
+    };
+    for (states, most) in parts {
+        let states = states.into_iter().map(Into::into).collect();
+        let answer = client.list_tasks(v1::ListTasksRequest { name: name.to_owned(), states }).await;
+        let mut parts = answered(client, name, answer).await?;
+        let mut left = most;
+        while left > 0
+            && let Some(part) = parts.message().await.map_err(|status| client.failure(&status))?
+        {
+            let mut rows = part.tasks;
+            rows.truncate(usize::try_from(left).unwrap_or(usize::MAX));
+            left -= rows.len() as u64;
+            found += rows.len() as u64;
+            out.write(&printer.rows(&rows, now()))?;
+            out.flush()?;
+        }
     }
     out.write(&printer.end())?;
+    if let Some(counts) = counts.filter(|_| is_part) {
+        let words: Vec<&str> = states.iter().map(|state| task_state_word(*state)).collect();
+        let only = if words.is_empty() { String::new() } else { format!(" --only {}", words.join(",")) };
+        let see_all = format!("colearn tasks {name}{only} --all{}", target.typed());
+        out.write(&format!("{}\n", excerpt::note_on_tasks(&counts, &states, found, &see_all)))?;
+    }
     out.flush()?;
     connection.close().await;
-    if !found && !json {
+    if found == 0 && !json {
         errln!("{name}: no task is in the requested states");
     }
     Ok(Exit::Success)

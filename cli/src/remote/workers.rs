@@ -143,7 +143,8 @@ pub(crate) async fn drain(arguments: &DrainArgs) -> Outcome {
     let worker = response.worker.ok_or_else(|| {
         Failure::new(Exit::Failure, "the coordinator's answer has no worker; are both of one version?")
     })?;
-    let running = worker.slots.iter().map(|slot| slot.tasks.len() as u64).sum();
+    // A coordinator of an older version does not count them.
+    let running = worker.running.max(worker.slots.iter().map(|slot| slot.tasks.len() as u64).sum());
     let tasks = counted(running, "task");
     let id = &worker.worker;
     match (running, *now) {

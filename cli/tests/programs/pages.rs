@@ -25,4 +25,28 @@ fn the_status_of_a_very_large_sweep_is_complete() {
     let rows = status["configurations_progress"].as_array().unwrap();
     let ids: BTreeSet<&str> = rows.iter().map(|row| row["id"].as_str().unwrap()).collect();
     assert_eq!((rows.len(), ids.len()), (17_000, 17_000), "one message has 16,384");
+
+    // A person gets a few lines, which say how to get all.
+    for (arguments, of_all) in [
+        (["status", "small"], "20 of 17000 configurations"),
+        (["tasks", "small"], "40 of 17000 tasks: 17000 pending"),
+        (["results", "small"], "16960 more configurations not shown"),
+    ] {
+        let [command, name] = arguments;
+        let output = lab.colearn(&[command, name, "--coordinator", &url]);
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let said = text(&output.stdout);
+        let lines = said.lines().count();
+        assert!((20..200).contains(&lines), "{lines}: {said}");
+        let see_all = format!("See all with: colearn {command} small --all --coordinator {url}");
+        assert!(said.contains(of_all) && said.contains(&see_all), "{said}");
+    }
+    let all = text(&lab.colearn(&["tasks", "small", "--all", "--coordinator", &url]).stdout);
+    assert!(all.lines().count() > 17_000 && !all.contains("See all"), "{}", all.lines().count());
+    for (format, more) in [("csv", 1), ("markdown", 2)] {
+        let output = lab.colearn(&["results", "small", "--format", format, "--coordinator", &url]);
+        let lines = text(&output.stdout).lines().count();
+        assert!(lines >= 17_000 + more, "{format}: {lines}");
+        assert!(!text(&output.stdout).contains("not shown"), "{format}");
+    }
 }

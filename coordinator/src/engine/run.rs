@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, mem, sync::Arc, time::Duration};
 
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
-    scheduler::{DropReason, Event, Scheduler, SchedulerSettings},
+    scheduler::{DropReason, Event, Scheduler, SchedulerSettings, SweepStatus},
 };
 use colearn_proto::worker::{FromWorker, Hello, Report, ToWorker};
 use tokio::{

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use colearn_core::sweep::Sweep;
 
+use super::rebuilt::Rebuilt;
 use crate::{engine::EngineHandle, logs::Logs, store::Store};
 
 /// Makes a sweep and warnings of a sweep file's text, its name and its folder. An error is the rendered diagnostics,
@@ -28,6 +29,7 @@ pub(crate) struct Rpc {
     pub(crate) logs: Logs,
     pub(crate) parser: SweepParser,
     pub(crate) rules: WorkerRules,
+    pub(crate) rebuilt: Rebuilt,
 }
 
 /// The rules that workers are told.

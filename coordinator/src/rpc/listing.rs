@@ -16,7 +16,8 @@ const PAGE: usize = 1024;
 const MAX_CONFIGURATIONS: usize = 16_384;
 /// Maximum size of the names of configurations in an answer, in bytes.
 const MAX_NAMES: usize = 1 << 20;
-/// Maximum number of workers, slots and running tasks per answer; one more worker may be begun.
+/// Maximum number of workers, slots and running tasks per answer. One more worker may be begun, of which as many tasks
+/// follow at most.
 const MAX_OF_WORKERS: usize = 8192;
 
 type Pages = super::parts::Parts<v1::ListTasksResponse>;
@@ -106,30 +107,71 @@ pub(super) fn configurations(
     (rows, to < all.len())
 }
 
-/// The workers after `after`, sorted by id, and whether there are more than the answer holds.
-pub(super) fn workers(scheduler: &Scheduler, after: &str, limit: u32) -> (Vec<WorkerView>, bool) {
-    let (mut workers, mut size) = (Vec::new(), 0);
-    let most = most(limit, MAX_OF_WORKERS);
-    for view in scheduler.workers().filter(|view| view.worker.as_str() > after) {
-        if workers.len() == most || size >= MAX_OF_WORKERS {
-            return (workers, true);
+/// A page of workers.
+pub(super) struct WorkerPage {
+    pub(super) workers: Vec<v1::Worker>,
+    /// Whether there are more workers.
+    pub(super) more: bool,
+    /// Whether the last worker has more running tasks than the page.
+    pub(super) cut: bool,
+}
+
+/// The workers after `after`, sorted by id; if `seen` is not 0, first that worker without its first `seen` tasks.
+pub(super) fn workers(scheduler: &Scheduler, after: &str, seen: usize, limit: u32) -> WorkerPage {
+    let mut page = WorkerPage { workers: Vec::new(), more: false, cut: false };
+    let (mut size, most) = (0, most(limit, MAX_OF_WORKERS));
+    let is_begun = |view: &WorkerView| seen > 0 && view.worker.as_str() == after;
+    for mut view in scheduler.workers().filter(|view| view.worker.as_str() > after || is_begun(view)) {
+        if page.workers.len() == most || size >= MAX_OF_WORKERS {
+            page.more = true;
+            return page;
         }
-        // A task has about 64 bytes in a message, and its name.
-        let task = |task: &RunningTask| 1 + task.name.len().div_ceil(64);
-        size +=
-            1 + view.slots.iter().map(|slot| 1 + slot.tasks.iter().map(task).sum::<usize>()).sum::<usize>();
-        let data_set = |(name, known): (&String, &KnownDataSet)| {
-            let modalities =
-                known.shape.iter().flat_map(|shape| &shape.modalities).map(String::len).sum::<usize>();
-            1 + (name.len() + modalities).div_ceil(64)
-        };
-        size += view.data_sets.known.iter().map(data_set).sum::<usize>();
-        let offers = view.slots.iter().find_map(|slot| slot.offers.as_ref());
-        size += offers.map_or(0, |offers| offers.labels.len());
-        size += view.warnings.iter().map(|warning| warning.len().div_ceil(64)).sum::<usize>();
-        workers.push(view);
+        let running = running(&view);
+        let skipped = if is_begun(&view) { seen } else { 0 };
+        let (tasks, cut) = only(&mut view, skipped, MAX_OF_WORKERS);
+        size += tasks + size_without_tasks(&view);
+        page.workers.push(v1::Worker { running, ..worker_of(view) });
+        if cut {
+            (page.more, page.cut) = (true, true);
+            return page;
+        }
     }
-    (workers, false)
+    page
+}
+
+fn running(view: &WorkerView) -> u64 {
+    view.slots.iter().map(|slot| slot.tasks.len() as u64).sum()
+}
+
+/// Leaves only those running tasks that follow the first `skipped` and have at most this size together, but one at
+/// least. Returns their size, and whether there are more.
+fn only(view: &mut WorkerView, mut skipped: usize, most: usize) -> (usize, bool) {
+    let (mut size, mut cut) = (0, false);
+    for slot in &mut view.slots {
+        slot.tasks.retain(|task| {
+            let kept = !cut && skipped == 0 && (size == 0 || size < most);
+            cut |= !kept && skipped == 0;
+            skipped = skipped.saturating_sub(1);
+            // A task has about 64 bytes in a message, and its names.
+            size += if kept { 1 + (task.name.len() + task.sweep.as_str().len()).div_ceil(64) } else { 0 };
+            kept
+        });
+    }
+    (size, cut)
+}
+
+/// The size of a worker without its tasks.
+fn size_without_tasks(view: &WorkerView) -> usize {
+    let data_set = |(name, known): (&String, &KnownDataSet)| {
+        let modalities =
+            known.shape.iter().flat_map(|shape| &shape.modalities).map(String::len).sum::<usize>();
+        1 + (name.len() + modalities).div_ceil(64)
+    };
+    let offers = view.slots.iter().find_map(|slot| slot.offers.as_ref());
+    1 + view.slots.len()
+        + view.data_sets.known.iter().map(data_set).sum::<usize>()
+        + offers.map_or(0, |offers| offers.labels.len())
+        + view.warnings.iter().map(|warning| warning.len().div_ceil(64)).sum::<usize>()
 }
 
 /// The size of an answer: the requested number, if it is not too large.
@@ -137,7 +179,14 @@ fn most(limit: u32, most: usize) -> usize {
     if limit == 0 { most } else { most.min(limit as usize) }
 }
 
-pub(super) fn worker(view: WorkerView) -> v1::Worker {
+/// A worker with as many of its running tasks as one message has room for.
+pub(super) fn worker(mut view: WorkerView) -> v1::Worker {
+    let running = running(&view);
+    only(&mut view, 0, MAX_OF_WORKERS);
+    v1::Worker { running, ..worker_of(view) }
+}
+
+fn worker_of(view: WorkerView) -> v1::Worker {
     let offers = view.slots.iter().find_map(|slot| slot.offers.as_ref());
     let set_aside = view.set_aside.into_iter().map(|pause| convert::set_aside(&view.worker, pause));
     v1::Worker {
@@ -152,6 +201,7 @@ pub(super) fn worker(view: WorkerView) -> v1::Worker {
         // All slots of a worker have the same labels.
         labels: offers.into_iter().flat_map(|offers| offers.labels.clone()).collect(),
         data_sets: Some(view.data_sets.into()),
+        running: 0,
         slots: view.slots.into_iter().map(slot).collect(),
     }
 }

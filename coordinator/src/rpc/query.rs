@@ -1,5 +1,7 @@
 //! Queries of sweeps, both of active and of settled ones.
 
+use std::sync::Arc;
+
 use colearn_core::{
     id::{SweepId, SweepName},
     scheduler::{Scheduler, SweepView},
@@ -8,9 +10,6 @@ use tonic::{Code, Status};
 
 use super::{context::Rpc, convert, refusal::refusal};
 use crate::engine::Stopped;
-
-/// Number of journal entries that are read at once.
-const PAGE: u32 = 4096;
 
 impl Rpc {
     /// Asks the engine.
@@ -51,26 +50,23 @@ impl Rpc {
 
     /// Makes sure that the engine has the whole sweep, so that operations on it are possible.
     pub(super) async fn revive(&self, id: SweepId) -> Result<(), Status> {
-        if let Some(alone) = self.settled(id).await? {
+        if self.is_settled(id).await? {
+            let alone = self.rebuilt.take(id, &*self.store).await?;
             self.engine.revive(id, alone).await.map_err(convert::stopped)?;
         }
         Ok(())
     }
 
     /// A settled sweep, rebuilt from its journal entries; `None` if it is not settled.
-    async fn settled(&self, id: SweepId) -> Result<Option<Scheduler>, Status> {
-        if !self.ask(move |scheduler| scheduler.settled(id).is_some()).await? {
-            return Ok(None);
+    async fn settled(&self, id: SweepId) -> Result<Option<Arc<Scheduler>>, Status> {
+        match self.is_settled(id).await? {
+            true => self.rebuilt.get(id, &*self.store).await.map(Some),
+            false => Ok(None),
         }
-        let (mut entries, mut after) = (Vec::new(), 0);
-        loop {
-            let page = self.store.journal_of(id, after, PAGE).await.map_err(|e| convert::store_failed(&e))?;
-            let Some((last, _)) = page.last() else { break };
-            after = *last;
-            entries.extend(page.into_iter().map(|(_, entry)| (entry.at, entry.event)));
-        }
-        let rebuilt = tokio::task::spawn_blocking(move || Scheduler::of_one_sweep(entries)).await;
-        rebuilt.map(Some).map_err(|error| refusal(Code::Internal, error))
+    }
+
+    async fn is_settled(&self, id: SweepId) -> Result<bool, Status> {
+        self.ask(move |scheduler| scheduler.settled(id).is_some()).await
     }
 }
 

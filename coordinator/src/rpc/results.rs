@@ -21,6 +21,8 @@ pub(super) struct ResultSource {
     pub(super) sweep: Arc<Sweep>,
     /// Failures by position.
     pub(super) failures: Vec<(u64, FailedAttempt)>,
+    /// Whether the curves of training are left out.
+    pub(super) without_history: bool,
 }
 
 type Parts = super::parts::Parts<GetResultsResponse>;
@@ -55,7 +57,10 @@ async fn send_all(source: ResultSource, store: &dyn Store, parts: &mut Parts) ->
         };
         let Some(last) = rows.last() else { break };
         from = last.position.saturating_add(1);
-        for row in rows {
+        for mut row in rows {
+            if source.without_history {
+                row.result.history.clear();
+            }
             while let Some((_, failed)) = failures.next_if(|(position, _)| *position < row.position) {
                 send(parts, Part::Failure(convert::failure(failed, String::new()))).await?;
             }

@@ -228,11 +228,12 @@ impl SweepService for Sweeps {
         request: Request<v1::GetResultsRequest>,
     ) -> Result<Response<Self::GetResultsStream>, Status> {
         let peer = request.extensions().get().cloned();
-        let name = request.into_inner().name;
-        let look = |_: &Scheduler, view: SweepView<'_>| {
+        let v1::GetResultsRequest { name, without_history } = request.into_inner();
+        let look = move |_: &Scheduler, view: SweepView<'_>| {
             let failures = view.failures();
             let failures = failures.into_iter().map(|(position, failed)| (position, failed.clone()));
-            results::ResultSource { id: view.id(), sweep: view.sweep().clone(), failures: failures.collect() }
+            let (sweep, failures) = (view.sweep().clone(), failures.collect());
+            results::ResultSource { id: view.id(), sweep, failures, without_history }
         };
         let source = self.rpc.look(&name, look).await?;
         let (parts, stream) = self.answers.begin(peer.as_ref(), 16)?;
@@ -349,10 +350,11 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::ListWorkersRequest>,
     ) -> Result<Response<v1::ListWorkersResponse>, Status> {
-        let v1::ListWorkersRequest { after, limit } = request.into_inner();
-        let (views, more) = self.rpc.ask(move |scheduler| listing::workers(scheduler, &after, limit)).await?;
-        let workers = views.into_iter().map(listing::worker).collect();
-        Ok(Response::new(v1::ListWorkersResponse { workers, more }))
+        let v1::ListWorkersRequest { after, limit, seen_tasks } = request.into_inner();
+        let seen = seen_tasks as usize;
+        let page = move |scheduler: &Scheduler| listing::workers(scheduler, &after, seen, limit);
+        let listing::WorkerPage { workers, more, cut } = self.rpc.ask(page).await?;
+        Ok(Response::new(v1::ListWorkersResponse { workers, more, cut }))
     }
 
     async fn drain_worker(

@@ -1,8 +1,8 @@
 //! One epoch of training.
 
-use std::collections::BTreeMap;
-
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
+
+use super::values::Values;
 
 /// Names of the networks' curves. A program reports curves under names of its own.
 pub mod curve {
@@ -34,7 +34,7 @@ pub struct EpochRecord {
     pub epoch: u32,
     /// The values by the names of their curves; all finite. Any of them may be missing in an epoch.
     #[serde(flatten)]
-    pub values: BTreeMap<String, f64>,
+    pub values: Values,
 }
 
 impl EpochRecord {
@@ -49,7 +49,7 @@ impl EpochRecord {
     /// The value of a curve, if the epoch has one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<f64> {
-        self.values.get(name).copied()
+        self.values.get(name)
     }
 }
 
@@ -61,12 +61,12 @@ impl Serialize for EpochRecord {
         object.serialize_entry(curve::RESERVED, &self.epoch)?;
         for name in curve::NETWORK {
             if let Some(value) = self.values.get(name) {
-                object.serialize_entry(name, value)?;
+                object.serialize_entry(name, &value)?;
             }
         }
-        for (name, value) in &self.values {
-            if !curve::NETWORK.contains(&name.as_str()) && name != curve::RESERVED {
-                object.serialize_entry(name, value)?;
+        for (name, value) in self.values.pairs() {
+            if !curve::NETWORK.contains(&name) && name != curve::RESERVED {
+                object.serialize_entry(name, &value)?;
             }
         }
         object.end()

@@ -6,8 +6,8 @@ use super::{
     comparison::Comparison,
     holm::holm,
     homogeneity::{Pool, Reason, VarianceTests, pool},
-    maximum::{CriticalValues, maximum_p},
-    power::{Test, Undecided},
+    maximum::CriticalValues,
+    power::{Needed, Test, Undecided},
     summary::scale_of,
     verdict::{Method, Verdict},
 };
@@ -117,7 +117,8 @@ fn judge_group(rows: &mut [Row<'_>], question: &Question, total: usize, known: &
     };
     let test = Test { method, rows: compared, pooled: values.len().saturating_sub(1), confidence };
     let corrected = corrected_p(rows, method);
-    let mut shared = Shared { question, test, pool: pooled.ok(), scale, share, known };
+    let needed = Needed::default();
+    let mut shared = Shared { question, test, pool: pooled.ok(), scale, share, known, needed };
     for (row, p) in rows.iter_mut().zip(corrected) {
         shared.judge(row, p);
     }
@@ -170,6 +171,8 @@ struct Shared<'a> {
     /// The group's share of the family.
     share: f64,
     known: &'a mut CriticalValues,
+    /// The numbers of pairs that rows before needed.
+    needed: Needed,
 }
 
 impl Shared<'_> {
@@ -186,7 +189,7 @@ impl Shared<'_> {
                 let shared = (2.0 * pool.mean_square).sqrt() / self.scale;
                 let t = it.mean_difference / (shared / root);
                 let most = self.known.of(self.test.rows, pool.degrees, self.test.confidence);
-                let maximum = maximum_p(t, self.test.rows, pool.degrees);
+                let maximum = self.known.maximum_p(t, self.test.rows, pool.degrees);
                 // The interval is never narrower than the row's own.
                 let half = most.map_or(f64::NAN, |most| most * shared / root).max(own);
                 (half, maximum.unwrap_or(1.0).max(p), shared.max(deviation))
@@ -227,7 +230,7 @@ impl Shared<'_> {
                 margin,
                 test: if simultaneous { self.test } else { alone },
             };
-            it.pairs_needed = undecided.needed(self.known);
+            it.pairs_needed = undecided.needed(self.known, &mut self.needed);
         }
     }
 }

@@ -1,5 +1,7 @@
 //! How many replicates would decide.
 
+use std::collections::BTreeMap;
+
 use super::{
     maximum::{CriticalValues, Deviations, above},
     verdict::Method,
@@ -47,13 +49,54 @@ impl Test {
     }
 }
 
+/// The numbers of pairs that rows with the same test need, by the number of their pairs and the size of the effect. A
+/// larger effect never needs more.
+#[derive(Debug, Default)]
+pub(super) struct Needed(BTreeMap<(usize, u64), Option<usize>>);
+
+impl Needed {
+    /// The numbers for the nearest smaller and the nearest larger effect, if there are any.
+    fn around(&self, pairs: usize, effect: u64) -> (Option<Option<usize>>, Option<Option<usize>>) {
+        let smaller = self.0.range((pairs, 0)..=(pairs, effect)).next_back();
+        let larger = self.0.range((pairs, effect)..=(pairs, u64::MAX)).next();
+        (smaller.map(|(_, needed)| *needed), larger.map(|(_, needed)| *needed))
+    }
+}
+
 impl Undecided {
     /// The smallest number of pairs with which either verdict has a probability of 80 %: that there is a difference, or
-    /// that it is within the margin. `None` for more than [`MAX_NEEDED`].
-    pub(super) fn needed(&self, known: &mut CriticalValues) -> Option<usize> {
+    /// that it is within the margin. `None` for more than [`MAX_NEEDED`]. `others` are those of rows with the same test
+    /// and margin.
+    pub(super) fn needed(&self, known: &mut CriticalValues, others: &mut Needed) -> Option<usize> {
+        let effect = self.difference / self.deviation;
+        // With a margin a small effect may need less than a large one.
+        if self.margin.is_some() || !effect.is_finite() {
+            return self.needed_between(self.pairs, None, known);
+        }
+        // Numbers that are not negative have the order of their bits.
+        let effect = effect.abs().to_bits();
+        let needed = match others.around(self.pairs, effect) {
+            (_, Some(None)) => None,
+            (Some(Some(most)), Some(Some(least))) if most == least => Some(most),
+            (smaller, larger) => {
+                let short = larger.flatten().map_or(self.pairs, |least| least - 1);
+                self.needed_between(short, smaller.flatten(), known)
+            }
+        };
+        others.0.insert((self.pairs, effect), needed);
+        needed
+    }
+
+    /// The same, if `short` are too few, and `most`, if it is known, are enough.
+    fn needed_between(
+        &self,
+        mut short: usize,
+        most: Option<usize>,
+        known: &mut CriticalValues,
+    ) -> Option<usize> {
         let mut decides = |n: usize| self.power(n, known).is_some_and(|power| power >= POWER);
-        let (mut short, mut enough) = (self.pairs, MAX_NEEDED);
-        if short >= enough || !decides(enough) {
+        let mut enough = most.unwrap_or(MAX_NEEDED);
+        if short >= enough || (most.is_none() && !decides(enough)) {
             return None;
         }
         while enough - short > 1 {
@@ -99,7 +142,7 @@ mod tests {
     ) -> Option<usize> {
         let test = Test { method, rows, pooled: rows, confidence: 0.95 };
         let undecided = Undecided { pairs: 5, difference, deviation, margin, test };
-        undecided.needed(&mut CriticalValues::default())
+        undecided.needed(&mut CriticalValues::default(), &mut Needed::default())
     }
 
     /// The smallest n with
@@ -122,6 +165,35 @@ mod tests {
         assert!(with < without, "{with} {without}");
         // A margin that is too narrow does not help.
         assert_eq!(needed(0.003, 0.02, Some(0.001), Method::Dunnett, 7), Some(without));
+    }
+
+    #[test]
+    fn among_others_the_number_is_the_same_and_is_found_sooner() {
+        for (method, margin) in [
+            (Method::Dunnett, None),
+            (Method::Holm, None),
+            (Method::Paired, None),
+            (Method::Holm, Some(0.004)),
+        ] {
+            let test = Test { method, rows: 2000, pooled: 2000, confidence: 0.95 };
+            let (mut known, mut others) = (CriticalValues::default(), Needed::default());
+            for index in 0..400_u32 {
+                // Effects in no order, some of them equal.
+                let share = f64::from(index * 7919 % 389) / 389.0;
+                let (difference, deviation) = (0.03 * share, 0.01 + 0.005 * f64::from(index % 3));
+                let pairs = 5 + (index % 2) as usize;
+                let undecided = Undecided { pairs, difference, deviation, margin, test };
+                let alone = undecided.needed(&mut known, &mut Needed::default());
+                assert_eq!(undecided.needed(&mut known, &mut others), alone, "{index} {method:?}");
+            }
+            assert_eq!(others.0.is_empty(), margin.is_some());
+        }
+        // Between two effects that need the same, nothing is computed.
+        let mut others = Needed::default();
+        others.0.extend([((5, 0.5_f64.to_bits()), Some(77)), ((5, 0.7_f64.to_bits()), Some(77))]);
+        let test = Test { method: Method::Holm, rows: 9, pooled: 9, confidence: 0.95 };
+        let undecided = Undecided { pairs: 5, difference: 0.6, deviation: 1.0, margin: None, test };
+        assert_eq!(undecided.needed(&mut CriticalValues::default(), &mut others), Some(77));
     }
 
     #[test]

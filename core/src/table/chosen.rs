@@ -3,7 +3,7 @@
 //! The best of several test results looks better than it is: with eight equal configurations, five seeds and a standard
 //! deviation of 0.03, by about 0.02. A choice that does not look at the test split has no such error.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -154,17 +154,16 @@ impl Known<'_> {
         compared: &[Option<Compared>],
         by: &str,
     ) -> Vec<ChosenRow> {
+        let mut candidates: HashMap<ConfigurationId, Vec<Candidate<'_>>> = HashMap::new();
+        for ((group, row), compared) in groups.iter().zip(rows).zip(compared) {
+            if let Some(compared) = compared {
+                let of_baseline = candidates.entry(compared.baseline).or_default();
+                of_baseline.push(self.candidate(group, row, compared));
+            }
+        }
         let baselines = groups.iter().zip(rows).filter(|(_, row)| row.baseline);
         let of_baseline = |(baseline, row): (&Group<'_>, &ConfigurationRow)| {
-            let candidates = groups.iter().zip(rows).zip(compared).filter_map(|((group, row), compared)| {
-                let compared = compared.as_ref()?;
-                Some((group, row, compared))
-            });
-            let candidates: Vec<Candidate<'_>> = candidates
-                .filter(|(_, _, compared)| compared.baseline == row.id)
-                .map(|(group, row, compared)| self.candidate(group, row, compared))
-                .collect();
-            self.chosen_against(baseline, row, &candidates, by)
+            self.chosen_against(baseline, row, candidates.get(&row.id)?, by)
         };
         baselines.filter_map(of_baseline).collect()
     }

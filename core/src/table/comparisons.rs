@@ -1,6 +1,6 @@
 //! Configurations against the baseline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::rows::ConfigurationRow;
 use crate::{
@@ -113,7 +113,7 @@ pub(super) fn judge_all(
     let mut known = CriticalValues::default();
     let mut judged = BTreeMap::new();
     for name in names {
-        let mut of_baseline: Vec<ConfigurationId> = Vec::new();
+        let mut of_baseline: HashMap<ConfigurationId, usize> = HashMap::new();
         let mut groups: Vec<Vec<Row<'_>>> = Vec::new();
         for (row, compared) in rows.iter_mut().zip(compared) {
             let Some(compared) = compared else { continue };
@@ -122,13 +122,10 @@ pub(super) fn judge_all(
                 continue;
             };
             let row = Row { comparison, pairs, has_verdict: compared.has_verdict(name) };
-            let at = of_baseline.iter().position(|id| *id == compared.baseline).unwrap_or_else(|| {
-                of_baseline.push(compared.baseline);
-                groups.push(Vec::new());
-                groups.len() - 1
-            });
-            if let Some(group) = groups.get_mut(at) {
-                group.push(row);
+            let at = *of_baseline.entry(compared.baseline).or_insert(groups.len());
+            match groups.get_mut(at) {
+                Some(group) => group.push(row),
+                None => groups.push(vec![row]),
             }
         }
         let question = Question {

@@ -184,10 +184,11 @@ impl ResultsTable {
     }
 
     /// Whether the results are those of the built-in networks, whose metrics have fixed meanings. The metrics of a
-    /// program mean what its author says.
+    /// program mean what its author says. All rows are of one kind; the first one tells, because views ask for each
+    /// row.
     #[must_use]
     pub fn is_of_networks(&self) -> bool {
-        self.configurations.iter().all(|row| row.settings.network().is_some())
+        self.configurations.first().is_none_or(|row| row.settings.network().is_some())
     }
 
     /// Whether the results are those of a network's regression. Its metrics have other meanings under the same names.

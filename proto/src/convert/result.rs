@@ -66,11 +66,11 @@ fn check_history(history: &[EpochRecord]) -> Result<(), ConvertError> {
     for record in history {
         limit("curves of an epoch", record.values.len(), curve::MAX_CURVES)?;
         bytes += HISTORY_RECORD_BYTES;
-        for (name, value) in &record.values {
+        for (name, value) in record.values.pairs() {
             limit("name of a curve", name.len(), metric::MAX_NAME_BYTES)?;
             if name == curve::RESERVED {
                 let why = "it is that of the epoch's number";
-                return Err(ConvertError::Name { field: "curve", name: name.clone(), why });
+                return Err(ConvertError::Name { field: "curve", name: name.to_owned(), why });
             }
             if !value.is_finite() {
                 return Err(ConvertError::NotFinite(format!("{name} of epoch {}", record.epoch)));
@@ -171,7 +171,7 @@ impl TryFrom<v1::TaskResult> for TaskResult {
 /// When a limit of the wire format is exceeded, a value is not finite, or a name cannot be shown.
 pub fn check_result(result: &TaskResult) -> Result<(), ConvertError> {
     let curves = result.history.iter().flat_map(|record| record.values.keys()).map(|name| ("curve", name));
-    for (field, name) in result.metrics.keys().map(|name| ("metric", name)).chain(curves) {
+    for (field, name) in result.metrics.keys().map(|name| ("metric", name.as_str())).chain(curves) {
         let why = if name.chars().any(is_unprintable) {
             "it has characters that cannot be shown"
         } else if name.trim().is_empty() {
@@ -179,7 +179,7 @@ pub fn check_result(result: &TaskResult) -> Result<(), ConvertError> {
         } else {
             continue;
         };
-        let name = shortened(&printable(name.clone()), metric::MAX_NAME_BYTES);
+        let name = shortened(&printable(name.to_owned()), metric::MAX_NAME_BYTES);
         return Err(ConvertError::Name { field, name, why });
     }
     TaskResult::try_from(v1::TaskResult::from(result.clone())).map(drop)

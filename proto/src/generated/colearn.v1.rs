@@ -411,6 +411,9 @@ pub struct WatchSweepResponse {
 pub struct GetResultsRequest {
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
+    /// Leave out the curves of training, which are most of a result.
+    #[prost(bool, tag = "2")]
+    pub without_history: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetResultsResponse {
@@ -714,6 +717,10 @@ pub struct ListWorkersRequest {
     /// Maximum number of workers in the answer; 0 for as many as the coordinator puts into one message.
     #[prost(uint32, tag = "2")]
     pub limit: u32,
+    /// If not 0, the answer begins with the rest of the worker `after`: its running tasks without this many at the
+    /// beginning. If that worker is gone, the answer begins with the next one.
+    #[prost(uint32, tag = "3")]
+    pub seen_tasks: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListWorkersResponse {
@@ -723,6 +730,10 @@ pub struct ListWorkersResponse {
     /// There are more workers: ask again with the last id as `after`.
     #[prost(bool, tag = "2")]
     pub more: bool,
+    /// Of the last worker only the first running tasks are in the answer: ask again with its id as `after`, and with the
+    /// number of its tasks so far as `seen_tasks`.
+    #[prost(bool, tag = "3")]
+    pub cut: bool,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Worker {
@@ -756,6 +767,9 @@ pub struct Worker {
     /// Its labels, which all its slots have.
     #[prost(string, repeated, tag = "11")]
     pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Number of its running tasks, of which `slots` may name only the first; 0 from a coordinator of an older version.
+    #[prost(uint64, tag = "12")]
+    pub running: u64,
 }
 /// A worker on which no task succeeds. After a pause it gets one task; if that fails, the next pause is longer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -2793,6 +2807,10 @@ pub struct Assignment {
     /// The files to keep: `predictions`, `weights`. A worker ignores what it does not know.
     #[prost(string, repeated, tag = "7")]
     pub keep: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The folder, within the location of checkpoints, for these files. No two coordinators name the same, also if they share
+    /// the location and number their sweeps alike. Empty from a coordinator of an older version: then it is the location.
+    #[prost(string, tag = "8")]
+    pub kept_in: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Acknowledged {

@@ -1,6 +1,6 @@
 //! A metric over two swept parameters: a map for each combination of the other parameters.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use colearn_core::{
     names::short_path,
@@ -63,6 +63,7 @@ impl<'t> Heat<'t> {
         }
         let columns = setting_columns(table);
         let mut maps: Vec<Map<'_>> = Vec::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
         for row in &table.configurations {
             let Some((y, x)) = number(row, down).zip(number(row, across)) else { continue };
             let others = columns.iter().filter(|path| *path != down && *path != across);
@@ -70,7 +71,8 @@ impl<'t> Heat<'t> {
                 Some(format!("{}={}", short_path(path, &columns), value(row.values.get(path)?)))
             });
             let name = words.collect::<Vec<_>>().join(" ");
-            match maps.iter_mut().find(|map| map.name == name) {
+            let at = *known.entry(name.clone()).or_insert(maps.len());
+            match maps.get_mut(at) {
                 Some(map) => map.cells.push((x, y, row)),
                 None => maps.push(Map { name, cells: vec![(x, y, row)] }),
             }

@@ -8,7 +8,7 @@ use colearn_core::{
 use super::{
     Chart, STROKE,
     axes::{self, Area},
-    axis_title, file_name, single,
+    axis_title, file_name, single, spread,
     swept::{Swept, SweptLine},
 };
 use crate::{
@@ -74,26 +74,33 @@ pub(super) fn chart(
     let mut means: Vec<f64> = summaries.iter().map(|summary| summary.mean).collect();
     means.extend(baseline_mean);
     means.extend(rows().filter_map(|(_, row)| said(row)).chain(published_baseline).map(|it| it.mean));
-    let mut ends: Vec<f64> = summaries.iter().flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
-    ends.extend(rows().flat_map(|(_, row)| single(material, row, name)));
-    let (low, high) = axes::range(&means, &ends, metric::bounds(name));
-
     // If there are more lines than distinguishable colours, only that of the configuration that is best on validation
     // has a colour.
     let many = swept.lines.len() > Ink::SERIES;
+    let spread = spread::replaces(swept);
     let best_id = table.chosen_row().map(|row| row.id);
-    let is_best = |line: &SweptLine<'_>| line.points.iter().any(|(_, row)| Some(row.id) == best_id);
+    let has_best = |line: &SweptLine<'_>| line.points.iter().any(|(_, row)| Some(row.id) == best_id);
+    let best = swept.lines.iter().position(has_best).filter(|_| many);
+    let shown = move |index: usize| !spread || best == Some(index);
+    let drawn = || swept.lines.iter().enumerate().filter(move |(index, _)| shown(*index));
+    let drawn_rows = || drawn().flat_map(|(_, line)| &line.points).map(|(_, row)| *row);
+    let of_drawn = drawn_rows().filter_map(|row| row.metrics.get(name));
+    let mut ends: Vec<f64> = of_drawn.flat_map(|it| [it.ci_low, it.ci_high]).flatten().collect();
+    if !many {
+        ends.extend(drawn_rows().flat_map(|row| single(material, row, name)));
+    }
+    let (low, high) = axes::range(&means, &ends, metric::bounds(name));
     let partial = summaries.len() < rows().count() || rows().any(|(_, row)| row.state != RowState::Complete);
 
     let mut legend = Legend::default();
     if many {
-        let best = swept.lines.iter().find(|line| is_best(line));
-        if let Some(line) = best {
+        if let Some(line) = best.and_then(|best| swept.lines.get(best)) {
             legend.add(Glyph::Line(Ink::ACCENT), format!("best on validation: {}", line.name));
         }
         let (others, other) =
             (swept.lines.len() - usize::from(best.is_some()), if best.is_some() { "other " } else { "" });
-        legend.add(Glyph::Line(Ink::Grid), format!("{others} {other}combinations"));
+        let (ink, median) = if spread { (Ink::Muted, "median of ") } else { (Ink::Grid, "") };
+        legend.add(Glyph::Line(ink), format!("{median}{others} {other}combinations"));
     } else {
         for (index, line) in swept.lines.iter().enumerate() {
             let text = if line.name.is_empty() { "mean" } else { &line.name };
@@ -124,14 +131,17 @@ pub(super) fn chart(
         canvas.line((area.left, at), (area.right, at), Ink::Text, 1.5, Glyph::DOTS);
     }
 
-    let mut order: Vec<usize> = (0..swept.lines.len()).collect();
+    if spread {
+        spread::draw(&mut canvas, swept, name, (&x, &y));
+    }
+    let mut order: Vec<(usize, &SweptLine<'_>)> = drawn().collect();
     // The highlighted line is drawn last, over the others.
-    order.sort_by_key(|index| many && is_best(&swept.lines[*index]));
-    for index in order {
-        let line = &swept.lines[index];
+    order.sort_by_key(|(index, _)| best == Some(*index));
+    for (index, line) in order {
+        let is_best = best == Some(index);
         let ink = match many {
             false => Ink::Series(index),
-            true if is_best(line) => Ink::ACCENT,
+            true if is_best => Ink::ACCENT,
             true => Ink::Grid,
         };
         for (at, row) in line.points.iter().filter(|_| !many) {
@@ -141,7 +151,7 @@ pub(super) fn chart(
                 canvas.line((at - STROKE, place), (at + STROKE, place), Ink::Muted, 1.2, "");
             }
         }
-        draw(&mut canvas, line, (name, Numbers::of(table)), (&x, &y), ink, !many || is_best(line));
+        draw(&mut canvas, line, (name, Numbers::of(table)), (&x, &y), ink, !many || is_best);
     }
     for (at, row) in rows() {
         if let Some(it) = said(row) {

@@ -7,6 +7,7 @@ mod dots;
 mod heat;
 mod lines;
 mod panels;
+mod spread;
 mod subsets;
 mod swept;
 
@@ -125,6 +126,9 @@ fn metrics(material: &Material, table: &ResultsTable, published: Option<&Matched
     charts.extend(heat.iter().flat_map(|heat| shown.iter().flat_map(|name| heat.charts(table, name))));
     if let Some(swept) = &swept {
         caption.push_str(&swept.note());
+        if spread::replaces(swept) {
+            caption.push_str(spread::NOTE);
+        }
         caption.push_str(&heat.map(|heat| heat.note()).unwrap_or_default());
     } else if table.configurations.len() > dots::MAX_ROWS {
         caption.push_str(&format!(

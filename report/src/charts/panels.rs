@@ -134,11 +134,11 @@ pub(super) fn group(material: &Material, table: &ResultsTable) -> Group {
 /// The quantities of all curves: first the shown metrics in their order, then the others by name.
 fn panels(material: &Material, table: &ResultsTable) -> Vec<Panel> {
     let records = material.done().flat_map(|result| &result.history);
-    let names: BTreeSet<&String> = records.flat_map(|record| record.values.keys()).collect();
+    let names: BTreeSet<&str> = records.flat_map(|record| record.values.keys()).collect();
     let mut panels: BTreeMap<&str, Vec<(Split, String)>> = BTreeMap::new();
     for name in names {
         let (split, quantity) = Split::of(name);
-        panels.entry(quantity).or_default().push((split, name.clone()));
+        panels.entry(quantity).or_default().push((split, name.to_owned()));
     }
     let place = |panel: &Panel| {
         let shown =

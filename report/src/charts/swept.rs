@@ -1,6 +1,6 @@
 //! Chooses the parameter for the horizontal axis, and the configurations of each line.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use colearn_core::{
     names::short_path,
@@ -56,6 +56,7 @@ impl<'t> Swept<'t> {
             columns.iter().filter(|other| *other != path && !follows(other, &rows)).collect();
 
         let mut lines: Vec<SweptLine<'_>> = Vec::new();
+        let mut known: HashMap<String, usize> = HashMap::new();
         for (x, row) in &rows {
             let words: Vec<String> = others
                 .iter()
@@ -64,7 +65,8 @@ impl<'t> Swept<'t> {
                 })
                 .collect();
             let name = words.join(" ");
-            match lines.iter_mut().find(|line| line.name == name) {
+            let at = *known.entry(name.clone()).or_insert(lines.len());
+            match lines.get_mut(at) {
                 Some(line) => line.points.push((*x, row)),
                 None => lines.push(SweptLine { name, points: vec![(*x, row)] }),
             }

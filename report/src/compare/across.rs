@@ -8,7 +8,7 @@ use colearn_core::{
     table::ResultsTable,
 };
 
-use super::Side;
+use super::Rows;
 use crate::{numbers::Numbers, report_data::Material};
 
 /// Number of thresholds of a performance profile.
@@ -101,12 +101,13 @@ fn of_metric(
 ) -> AcrossMetric {
     let better = first.direction(&metric);
     // Scores are turned so that higher ones are better.
+    let rows_of: Vec<Rows<'_>> = sweeps.iter().map(|sweep| Rows::of(*sweep)).collect();
     let strata = |name: &str| -> Vec<Vec<f64>> {
-        let of = |sweep: &(&Material, &ResultsTable)| {
-            let side = Side::named(*sweep, name)?;
+        let of = |sweep: &Rows<'_>| {
+            let side = sweep.side(name)?;
             Some(side.values(&metric).into_values().map(|value| better.score(value)).collect())
         };
-        sweeps.iter().map(|sweep| of(sweep).unwrap_or_default()).collect()
+        rows_of.iter().map(|sweep| of(sweep).unwrap_or_default()).collect()
     };
     let scores: Vec<Vec<Vec<f64>>> = names.iter().map(|name| strata(name)).collect();
     let of_baseline = baseline.map(strata);

@@ -4,7 +4,7 @@ mod across;
 mod pairs;
 mod sheet;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use colearn_core::{
     names::as_argument,
@@ -40,12 +40,6 @@ impl<'m> Side<'m> {
         Self { label: format!("{}/{}", table.sweep, as_argument(&row.name)), table, results }
     }
 
-    /// The row of this name of a sweep.
-    fn named((material, table): (&'m Material, &'m ResultsTable), name: &str) -> Option<Self> {
-        let row = table.configurations.iter().find(|row| row.name == name)?;
-        Some(Self::of(material, table, row))
-    }
-
     /// The values of a metric by replicate.
     fn values(&self, metric: &str) -> BTreeMap<&Replicate, f64> {
         let value = |(replicate, result): (_, &&TaskResult)| Some((replicate, *result.metrics.get(metric)?));
@@ -61,14 +55,35 @@ impl<'m> Side<'m> {
     }
 }
 
+/// The rows of a sweep by name.
+struct Rows<'m> {
+    material: &'m Material,
+    table: &'m ResultsTable,
+    by_name: HashMap<&'m str, &'m ConfigurationRow>,
+}
+
+impl<'m> Rows<'m> {
+    fn of((material, table): (&'m Material, &'m ResultsTable)) -> Self {
+        Self { material, table, by_name: by_name(table) }
+    }
+
+    fn side(&self, name: &str) -> Option<Side<'m>> {
+        self.by_name.get(name).map(|row| Side::of(self.material, self.table, row))
+    }
+}
+
+fn by_name(table: &ResultsTable) -> HashMap<&str, &ConfigurationRow> {
+    table.configurations.iter().map(|row| (row.name.as_str(), row)).collect()
+}
+
 /// The names that are in all of the tables, in the order of the first.
 ///
 /// # Errors
 /// If there are none.
 fn common_names<'t>(tables: &[&'t ResultsTable]) -> Result<Vec<&'t str>, String> {
     let Some((first, others)) = tables.split_first() else { return Ok(Vec::new()) };
-    let in_all =
-        |name: &&str| others.iter().all(|table| table.configurations.iter().any(|row| row.name == *name));
+    let others: Vec<HashMap<&str, _>> = others.iter().map(|table| by_name(table)).collect();
+    let in_all = |name: &&str| others.iter().all(|known| known.contains_key(name));
     let all = first.configurations.iter().map(|row| row.name.as_str());
     let names: Vec<&str> = all.clone().filter(in_all).collect();
     if names.is_empty() {
@@ -84,8 +99,9 @@ fn common_names<'t>(tables: &[&'t ResultsTable]) -> Result<Vec<&'t str>, String>
 
 /// Warnings about configurations that are not compared because a sweep lacks their names.
 fn left_out(tables: &[&ResultsTable], names: &[&str]) -> Vec<String> {
+    let names: HashSet<&str> = names.iter().copied().collect();
     let missing = |table: &&ResultsTable| {
-        let others = table.configurations.iter().filter(|row| !names.contains(&row.name.as_str()));
+        let others = table.configurations.iter().filter(|row| !names.contains(row.name.as_str()));
         let others: Vec<String> = others.map(|row| row.name.clone()).collect();
         (!others.is_empty()).then(|| {
             format!(

@@ -7,7 +7,7 @@ use colearn_core::{
     text::counted_len,
 };
 
-use super::Side;
+use super::{Rows, Side};
 use crate::{numbers::Numbers, report_data::Material};
 
 /// Comparisons of pairs of configurations.
@@ -97,8 +97,9 @@ pub fn sweeps(
         warnings: super::left_out(&tables, &names),
         numbers: Numbers::of(first.1),
     };
+    let (first, second) = (Rows::of(first), Rows::of(second));
     for name in names {
-        if let (Some(one), Some(other)) = (Side::named(first, name), Side::named(second, name)) {
+        if let (Some(one), Some(other)) = (first.side(name), second.side(name)) {
             pairs.add(name, &one, &other, wanted)?;
         }
     }

@@ -176,9 +176,13 @@ fn epochs(cells: &mut Vec<Cell>, outcome: Option<&TaskOutcome>, sink: Sink<'_>) 
     let Some(TaskOutcome::Done(result)) = outcome else { return Ok(()) };
     let common = cells.len();
     for epoch in &result.history {
-        for (curve, value) in &epoch.values {
+        for (curve, value) in epoch.values.pairs() {
             cells.truncate(common);
-            cells.extend([Cell::Count(epoch.epoch.into()), Cell::Text(curve.clone()), Cell::Number(*value)]);
+            cells.extend([
+                Cell::Count(epoch.epoch.into()),
+                Cell::Text(curve.to_owned()),
+                Cell::Number(value),
+            ]);
             sink(cells)?;
         }
     }

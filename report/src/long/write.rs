@@ -56,7 +56,19 @@ impl Long<'_> {
         let mut writer = csv::Writer::from_writer(into);
         let heading: Vec<String> = self.columns.all.iter().map(|(name, _)| plain_text(name)).collect();
         writer.write_record(heading)?;
-        self.each(&mut |cells| Ok(writer.write_record(cells.iter().map(Cell::csv))?))?;
+        // Most cells are those of the record before: their text is made once.
+        let mut texts: Vec<(Cell, String)> = Vec::new();
+        self.each(&mut |cells| {
+            texts.truncate(cells.len());
+            for (at, cell) in cells.iter().enumerate() {
+                match texts.get_mut(at) {
+                    Some(known) if known.0 == *cell => {}
+                    Some(known) => *known = (cell.clone(), cell.csv()),
+                    None => texts.push((cell.clone(), cell.csv())),
+                }
+            }
+            Ok(writer.write_record(texts.iter().map(|(_, text)| text))?)
+        })?;
         writer.flush()
     }
 

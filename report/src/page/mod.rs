@@ -8,7 +8,11 @@ mod table;
 
 use std::fmt::Write as _;
 
-use colearn_core::{statistics::Verdict, table::ResultsTable, text::counted_len};
+use colearn_core::{
+    statistics::Verdict,
+    table::{ConfigurationRow, ResultsTable},
+    text::counted_len,
+};
 
 use crate::{
     cells::{count, label, metric_heading, summary_line},
@@ -17,6 +21,7 @@ use crate::{
     numbers::Numbers,
     reference::Matched,
     report_data::Material,
+    select::{Leading, leading},
     svg::escape,
     verdicts::next_step,
 };
@@ -31,16 +36,49 @@ pub(crate) struct Page<'m> {
     pub(crate) files: &'m [String],
 }
 
+/// Tables of more configurations are not shown completely: a browser takes seconds for them, and nobody reads them.
+const MAX_ROWS: usize = 500;
+/// The number of configurations that are shown of such a table.
+const SHOWN: usize = 100;
+
+/// The configurations that the tables of a page show.
+pub(crate) struct Shown<'m> {
+    rows: Vec<&'m ConfigurationRow>,
+    /// Which ones they are, and where all are; empty if they are all.
+    note: String,
+}
+
+impl<'m> Shown<'m> {
+    fn of(table: &'m ResultsTable) -> Self {
+        let all = &table.configurations;
+        if all.len() <= MAX_ROWS {
+            return Self { rows: all.iter().collect(), note: String::new() };
+        }
+        let Leading { rows, what } = leading(table, SHOWN, false);
+        let note = format!("Of {} configurations, {what}; all are in the files.", all.len());
+        Self { rows: rows.into_iter().filter_map(|at| all.get(at)).collect(), note }
+    }
+
+    /// The note as a paragraph.
+    fn paragraph(&self) -> String {
+        if self.note.is_empty() {
+            return String::new();
+        }
+        format!("<p class=\"note\">{}</p>\n", escape(&self.note))
+    }
+}
+
 impl Page<'_> {
     /// The HTML of the page.
     pub(crate) fn html(&self) -> String {
+        let shown = &Shown::of(self.table);
         let name = escape(self.table.sweep.as_str());
         let mut body = format!("<header>\n<h1>{name}</h1>\n{}</header>\n", self.lead());
-        section(&mut body, "Results", &self.results());
+        section(&mut body, "Results", &self.results(shown));
         charts(&mut body, "Metrics", &self.charts.metrics, "wide");
         charts(&mut body, "One level for both", &self.charts.subsets, "wide");
         if self.table.baselines().next().is_some() {
-            section(&mut body, "Against the baseline", &statistics::section(self.table));
+            section(&mut body, "Against the baseline", &statistics::section(self.table, shown));
         }
         if let (Some(reference), Some(published)) = (&self.material.reference, self.published) {
             section(
@@ -52,7 +90,7 @@ impl Page<'_> {
         charts(&mut body, "Confusion matrices", &self.charts.confusions, "wide");
         section(&mut body, "F1 of each class", &metrics::classes(self.table));
         charts(&mut body, "Learning curves", &self.charts.curves, "small");
-        let seeds = table::seeds(self.material, self.table);
+        let seeds = table::seeds(self.material, self.table, shown);
         section(&mut body, "Every seed", &seeds);
         section(&mut body, "The metrics", &metrics::section(self.table));
         section(&mut body, "Failures", &table::failures(self.material, self.table));
@@ -123,8 +161,8 @@ impl Page<'_> {
         )
     }
 
-    fn results(&self) -> String {
-        let mut text = table::results(self.table);
+    fn results(&self, shown: &Shown<'_>) -> String {
+        let mut text = shown.paragraph() + &table::results(self.table, shown);
         let _ = writeln!(text, "<p class=\"note\">{}.</p>", escape(&summary_line(self.table)));
         let _ = writeln!(
             text,

@@ -1,17 +1,18 @@
 //! The origin of the results.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fmt::Write as _,
 };
 
 use colearn_core::{
-    table::ResultsTable,
+    id::ConfigurationId,
+    table::{ConfigurationRow, ResultsTable},
     text::{counted, counted_len},
 };
 
 use crate::{
-    cells::{self, configuration_label, label, percent, replicated_by, some},
+    cells::{self, configuration_label, label, percent, replicated_by, some, some_of},
     report_data::Material,
     svg::escape,
 };
@@ -67,17 +68,14 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
     for (environment, tasks) in environments(material) {
         fact("computed with", format!("{environment} ({})", counted_len(tasks, "task")));
     }
-    let resumed: Vec<String> = material
-        .resumed()
-        .into_iter()
-        .map(|(id, seed, epochs)| {
-            let name = configuration_label(table, id);
+    let resumed = material.resumed();
+    if !resumed.is_empty() {
+        let words = |(id, seed, epochs): &(ConfigurationId, u64, &[u32])| {
+            let name = configuration_label(table, *id);
             let epochs: Vec<String> = epochs.iter().map(u32::to_string).collect();
             format!("{name} seed {seed} after epoch {}", epochs.join(" and "))
-        })
-        .collect();
-    if !resumed.is_empty() {
-        fact("continued from a checkpoint", some(&resumed, "; "));
+        };
+        fact("continued from a checkpoint", some_of(&resumed, "; ", words));
     }
     let mut parameters: Vec<u64> = sweep
         .configurations
@@ -98,20 +96,17 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
         fact("replicates", replicated_by(table));
     }
     for path in &sweep.parameters {
-        let mut values: Vec<String> = Vec::new();
-        for it in sweep.configurations.iter().filter_map(|it| it.values.get(path)).map(cells::value) {
-            if !values.contains(&it) {
-                values.push(it);
-            }
-        }
+        let all = sweep.configurations.iter().filter_map(|it| it.values.get(path)).map(cells::value);
+        let mut known = HashSet::new();
+        let values: Vec<String> = all.filter(|value| known.insert(value.clone())).collect();
         fact(path, some(&values, ", "));
     }
-    let baselines: Vec<String> =
-        table.baselines().map(|row| format!("{} ({})", label(row), row.id)).collect();
-    match baselines.as_slice() {
-        [] => {}
-        [only] => fact("baseline", only.clone()),
-        several => fact("baselines", some(several, "; ")),
+    let baselines: Vec<&ConfigurationRow> = table.baselines().collect();
+    let named = some_of(&baselines, "; ", |row| format!("{} ({})", label(row), row.id));
+    match baselines.len() {
+        0 => {}
+        1 => fact("baseline", named),
+        _ => fact("baselines", named),
     }
     let first = if table.is_of_networks() { "verdicts are" } else { "the comparison in the table is" };
     fact("metrics", format!("{}; {first} about the first", sweep.report.metrics.join(", ")));
@@ -186,17 +181,18 @@ fn shared(material: &Material) -> BTreeMap<String, String> {
 /// The settings of networks that no column of the table shows and that are not the same everywhere, with their values.
 fn different(material: &Material, table: &ResultsTable) -> Vec<(String, String)> {
     let columns = cells::setting_columns(table);
+    let is_shown = |path: &String| columns.contains(path) || table.replicates.contains(path);
     let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut known = HashSet::new();
     for network in material.sweep.configurations.iter().filter_map(|it| it.settings.network()) {
-        for (path, value) in network.flat() {
-            let (value, known) = (cells::value(&value), values.entry(path).or_default());
-            if !known.contains(&value) {
-                known.push(value);
+        for (path, value) in network.flat().into_iter().filter(|(path, _)| !is_shown(path)) {
+            let value = cells::value(&value);
+            if known.insert((path.clone(), value.clone())) {
+                values.entry(path).or_default().push(value);
             }
         }
     }
-    let is_shown = |path: &String| columns.contains(path) || table.replicates.contains(path);
-    values.retain(|path, values| values.len() > 1 && !is_shown(path));
+    values.retain(|_, values| values.len() > 1);
     values.into_iter().map(|(path, values)| (path, some(&values, ", "))).collect()
 }
 

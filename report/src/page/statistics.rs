@@ -7,7 +7,10 @@ use colearn_core::{
     table::{ConfigurationRow, ResultsTable},
 };
 
-use super::table::{Cell, Grid, badge};
+use super::{
+    Shown,
+    table::{Cell, Grid, badge},
+};
 use crate::{
     cells::{dependence, label, metric_heading, p_value, percent, replicate_noun, replicated_by},
     numbers::Numbers,
@@ -16,11 +19,11 @@ use crate::{
 };
 
 /// Every shown metric of every configuration.
-pub(super) fn section(table: &ResultsTable) -> String {
-    let mut text = introduction(table);
+pub(super) fn section(table: &ResultsTable, shown: &Shown<'_>) -> String {
+    let mut text = introduction(table) + &shown.paragraph();
     let mut rows: Vec<(&String, &ConfigurationRow, &Comparison)> = Vec::new();
     for name in &table.metrics {
-        let compared = table.configurations.iter().filter_map(|row| Some((row, row.comparisons.get(name)?)));
+        let compared = shown.rows.iter().filter_map(|row| Some((*row, row.comparisons.get(name)?)));
         rows.extend(compared.map(|(row, comparison)| (name, row, comparison)));
     }
     if rows.is_empty() {

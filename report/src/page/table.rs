@@ -8,6 +8,7 @@ use colearn_core::{
     text::counted_len,
 };
 
+use super::{MAX_ROWS, Shown};
 use crate::{
     cells::{
         configuration_label, count, label, member_label, metric_heading, note, replicate_noun, setting,
@@ -103,7 +104,7 @@ fn class_of(row: &ConfigurationRow) -> &'static str {
 }
 
 /// The main table.
-pub(super) fn results(table: &ResultsTable) -> String {
+pub(super) fn results(table: &ResultsTable, shown: &Shown<'_>) -> String {
     let settings = setting_columns(table);
     let numbers = Numbers::of(table);
     let verdicts = verdict_heading(table);
@@ -111,7 +112,7 @@ pub(super) fn results(table: &ResultsTable) -> String {
     heading.push("n".to_owned());
     heading.extend(table.metrics.iter().map(|name| metric_heading(table, name)));
     heading.extend(verdicts.iter().map(|name| format!("<{name}")));
-    let notes: Vec<String> = table.configurations.iter().map(|row| note(row, verdicts.is_none())).collect();
+    let notes: Vec<String> = shown.rows.iter().map(|row| note(row, verdicts.is_none())).collect();
     let noted = notes.iter().any(|note| !note.is_empty());
     heading.extend(noted.then(|| "<note".to_owned()));
     let simultaneous = table.is_simultaneous();
@@ -119,11 +120,12 @@ pub(super) fn results(table: &ResultsTable) -> String {
     let first = settings.len() + 1;
     let mut grid =
         Grid::hinted(&heading, |at| meaning::hint(table, table.metrics.get(at.checked_sub(first)?)?));
-    let configurations = table.configurations.iter().zip(&notes).map(|(row, note)| {
+    let configurations = shown.rows.iter().copied().zip(&notes).map(|(row, note)| {
         let cells = settings.iter().map(|path| Cell::new(&setting(row, path))).collect();
         (row, cells, note.clone(), class_of(row), if best == Some(row.id) { "best" } else { "" })
     });
-    let chosen = table.chosen.iter().map(|chosen| {
+    // There is one for each baseline.
+    let chosen = table.chosen.iter().take(MAX_ROWS).map(|chosen| {
         let blank = settings.iter().map(|_| Cell::new(""));
         let named = std::iter::once(Cell::left(&choice::name(table, chosen))).chain(blank);
         let cells = named.take(settings.len()).collect();
@@ -201,7 +203,7 @@ pub(super) fn published(table: &ResultsTable, reference: &Reference, published: 
 }
 
 /// The values of each seed, for the metric of the verdicts. Each replicate of a row has its own line.
-pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
+pub(super) fn seeds(material: &Material, table: &ResultsTable, shown: &Shown<'_>) -> String {
     // A table of a thousand seeds would be too large.
     const MAX_SEEDS: usize = 50;
     let Some(name) = table.verdict_metric() else { return String::new() };
@@ -210,7 +212,7 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
     let mut heading = vec!["<configuration".to_owned()];
     heading.extend(seeds.iter().map(|seed| format!("seed {seed}")));
     let mut grid = Grid::new(&heading);
-    let members = table.configurations.iter().flat_map(|row| row.configurations().map(move |it| (row, it)));
+    let members = shown.rows.iter().flat_map(|row| row.configurations().map(move |it| (*row, it)));
     for (row, member) in members {
         let name_of = member_label(&label(row), &member.name());
         let mut cells = vec![Cell::left(&name_of)];
@@ -227,8 +229,9 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable) -> String {
     let more =
         if more > 0 { format!(" ({} more not shown)", counted_len(more, "seed")) } else { String::new() };
     format!(
-        "<details><summary>{} of every task{more}</summary>\n{}</details>\n",
+        "<details><summary>{} of every task{more}</summary>\n{}{}</details>\n",
         escape(&metric_heading(table, name)),
+        shown.paragraph(),
         grid.finish()
     )
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use colearn_core::table::ResultsTable;
+
 use super::csv::{cell, digits, plain_text, written};
 use crate::report_data::Material;
 
@@ -10,15 +12,14 @@ const FIXED: [&str; 3] = ["id", "seed", "epoch"];
 
 /// One record for each epoch of each result: the id of the row, the values of the replicates' parameters, the seed, the
 /// epoch, and the value of every curve. `None` if no result has any.
-pub(crate) fn curves(material: &Material) -> Option<String> {
+pub(crate) fn curves(material: &Material, table: &ResultsTable) -> Option<String> {
     let records = material.done().flat_map(|result| &result.history);
-    let names: BTreeSet<&String> = records.flat_map(|record| record.values.keys()).collect();
+    let names: BTreeSet<&str> = records.flat_map(|record| record.values.keys()).collect();
     if names.is_empty() {
         return None;
     }
-    let table = material.table();
     let replicates = &table.replicates;
-    let heading = |name: &&String| match FIXED.contains(&name.as_str()) || replicates.contains(name) {
+    let heading = |name: &&str| match FIXED.contains(name) || replicates.iter().any(|path| path == name) {
         true => plain_text(&format!("curve.{name}")),
         false => plain_text(name),
     };

@@ -188,7 +188,7 @@ fn two_parameters_that_vary_independently_have_a_map() {
             })
             .collect();
         let folder = tempfile::tempdir().unwrap();
-        colearn_report::write(&material, &folder.path().join("report")).unwrap();
+        colearn_report::write(&material, &material.table(), &folder.path().join("report")).unwrap();
         std::fs::read_to_string(folder.path().join("report/plots/heat-accuracy.svg")).ok()
     };
     let map = has_map("").unwrap();

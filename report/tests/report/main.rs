@@ -5,6 +5,7 @@
 mod again;
 mod compare;
 mod files;
+mod large;
 mod long;
 mod made_up;
 mod mixed_data;
@@ -22,7 +23,7 @@ struct Written(tempfile::TempDir);
 impl Written {
     fn new(material: &colearn_report::Material) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        colearn_report::write(material, folder.path()).unwrap();
+        colearn_report::write(material, &material.table(), folder.path()).unwrap();
         Self(folder)
     }
 

@@ -173,7 +173,8 @@ fn a_folder_that_can_not_be_written_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let error = colearn_report::write(&made_up::paper(), &file.join("report")).unwrap_err();
+    let error = colearn_report::write(&made_up::paper(), &made_up::paper().table(), &file.join("report"))
+        .unwrap_err();
     assert!(error.to_string().starts_with("cannot write `"), "{error}");
 }
 

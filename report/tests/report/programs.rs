@@ -66,7 +66,7 @@ fn result(r2: f64, seed: u64) -> TaskResult {
         if epoch.is_multiple_of(5) {
             values.insert("val_loss".to_owned(), 4e-7 / f64::from(epoch));
         }
-        EpochRecord { epoch, values }
+        EpochRecord { epoch, values: values.into() }
     };
     let history = (1..=20).map(record).collect();
     TaskResult {
@@ -253,7 +253,7 @@ fn curves_have_a_panel_for_each_quantity() {
     for outcome in material.outcomes.values_mut() {
         if let TaskOutcome::Done(result) = outcome {
             let values: BTreeMap<String, f64> = (0..9).map(|index| (format!("q{index}"), 0.5)).collect();
-            result.history = vec![EpochRecord { epoch: 100, values }];
+            result.history = vec![EpochRecord { epoch: 100, values: values.into() }];
         }
     }
     let report = Written::new(&material);

@@ -91,7 +91,7 @@ fn the_reference_of_another_sweep_is_refused_naming_both_sides() {
         assert!(message.contains("the configurations are audio=0.0 video=0.0; audio=0.15"), "{message}");
         material.reference = Some(reference);
         let folder = tempfile::tempdir().unwrap();
-        let error = colearn_report::write(&material, folder.path()).unwrap_err();
+        let error = colearn_report::write(&material, &material.table(), folder.path()).unwrap_err();
         assert_eq!(error.to_string(), message);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is written");
     }

@@ -102,7 +102,7 @@ impl<'a> Batches<'a> {
         let index = self.order.narrow(1, range.start as i64, count).reshape([-1]);
         let split = source.train();
 
-        let mut columns = Columns::new(members);
+        let mut columns = Vec::new();
         for (modality, whole) in split.features.iter().enumerate() {
             let (first, dim) = source.columns(modality);
             let mask = masks.of(step, modality);
@@ -119,57 +119,14 @@ impl<'a> Batches<'a> {
                     Some(fill) => place.copy_(&(chosen * &mask).where_self(&mask.ne(0.0), &fill)),
                 },
             }
+            // Columns are never merged with their neighbours, present or not. Otherwise the way a product is split,
+            // and with it the rounding, would depend on the modalities of other members. A product with zeros adds
+            // exactly nothing.
             columns.push((first, dim));
         }
         let labels = split.labels.index_select(0, &index).view([members, count]);
         self.masks = Some(masks);
         *buffer = Some(features.shallow_clone());
-        Batch { features, columns: columns.into_vec(), steps, samples: count, labels }
-    }
-}
-
-/// Collects the columns of the modalities that are present.
-///
-/// For a single member, neighbouring modalities are merged: one product is faster than two. In a cohort they never are.
-/// Otherwise the way a product is split, and with it the rounding, would depend on the modalities of other members. A
-/// product with zeros adds exactly nothing.
-pub(super) struct Columns {
-    merges: bool,
-    columns: Vec<(i64, i64)>,
-}
-
-impl Columns {
-    pub(super) fn new(members: i64) -> Self {
-        Self { merges: members == 1, columns: Vec::new() }
-    }
-
-    /// Appends the columns of a modality as (first, count), in increasing order.
-    pub(super) fn push(&mut self, (first, count): (i64, i64)) {
-        match self.columns.last_mut() {
-            Some((start, before)) if self.merges && *start + *before == first => *before += count,
-            _ => self.columns.push((first, count)),
-        }
-    }
-
-    pub(super) fn into_vec(self) -> Vec<(i64, i64)> {
-        self.columns
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn neighbours_are_merged_for_a_single_member_only() {
-        let found = |members: i64| {
-            let mut columns = Columns::new(members);
-            for modality in [(0, 3), (3, 2), (7, 1), (8, 4)] {
-                columns.push(modality);
-            }
-            columns.into_vec()
-        };
-        assert_eq!(found(1), [(0, 5), (7, 5)]);
-        assert_eq!(found(2), [(0, 3), (3, 2), (7, 1), (8, 4)]);
+        Batch { features, columns, steps, samples: count, labels }
     }
 }

@@ -6,7 +6,6 @@ use colearn_core::result::metric;
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    batches::Columns,
     plan::Plan,
     replacement,
     source::{DataSource, SplitTensors, Truth},
@@ -178,11 +177,7 @@ fn for_each_chunk(
     // The rows of members that see the same are not repeated.
     let marks = if any_replaced && replaced.contains(&false) { replaced } else { vec![any_replaced] };
     let seen = || present.iter().enumerate().filter(|(_, present)| **present || any_replaced);
-    let mut columns = Columns::new(members);
-    for (modality, _) in seen() {
-        columns.push(source.columns(modality));
-    }
-    let columns = columns.into_vec();
+    let columns: Vec<(i64, i64)> = seen().map(|(modality, _)| source.columns(modality)).collect();
     let chunk = match source.device() {
         Device::Cpu => CPU_CHUNK,
         _ => GPU_CHUNK.min((COHORT_CHUNK / members).max(1)),

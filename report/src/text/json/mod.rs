@@ -40,14 +40,14 @@ pub fn json(
     // The version comes first, for readers and for people.
     write!(into, "{{\n  \"schema\": {SCHEMA}")?;
     for (key, value) in head(material, table) {
-        write!(into, ",\n  {}: {}", json!(key), indented(&value, 2))?;
+        write!(into, ",\n  {}: {}", json!(key), indented(&value, 2)?)?;
     }
     write!(into, ",\n  \"configurations\": [")?;
     let mut between = "\n    ";
     for row in &table.configurations {
         let mut document = configuration(table, row, published);
         document["compared_with"] = json!(compared_with.get(&row.id));
-        let document = indented(&document, 4);
+        let document = indented(&document, 4)?;
         let open = document.strip_suffix("\n    }").unwrap_or(&document);
         write!(into, "{between}{open},\n      \"tasks\": ")?;
         tasks::write(into, material, row, &failures)?;
@@ -58,9 +58,9 @@ pub fn json(
 }
 
 /// A value on several lines, of which all but the first begin with this number of blanks more.
-fn indented(value: &Value, by: usize) -> String {
+fn indented(value: &Value, by: usize) -> io::Result<String> {
     // A line break within a text is escaped.
-    format!("{value:#}").replace('\n', &format!("\n{}", " ".repeat(by)))
+    Ok(serde_json::to_string_pretty(value)?.replace('\n', &format!("\n{}", " ".repeat(by))))
 }
 
 /// What is true of all configurations.
