@@ -33,6 +33,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
             include_str!("../../../migrations/0002_sweeps_settle_and_grow.sql"),
         ),
         simple(3, "results by position", include_str!("../../../migrations/0003_results_by_position.sql")),
+        simple(4, "sweeps in parts", include_str!("../../../migrations/0004_sweeps_in_parts.sql")),
     ])
 });
 
