@@ -219,17 +219,17 @@ mod tests {
                 vec!["a-name-that-is-longer-than-one-line-and-has-no-blank", "0", ""],
             ]);
         let expected = "\
-task      seed  why
+task        seed  why
 audio=0.8 video=0.8 size=paper
-             0  the trainer was killed
-                by signal 9
-             1
-plain        0  x
+               0  the trainer was killed
+                  by signal 9
+               1
+plain          0  x
 audio=0.8 video=0.8 size=paper
-             2
+               2
 a-name-that-is-longer-than-one-line-an
     d-has-no-blank
-             0
+               0
 ";
         assert_eq!(text, expected);
         assert!(text.lines().all(|line| chars(line) <= 42));

@@ -114,7 +114,7 @@ fn folds_of_a_program_are_replicates_and_a_failed_one_is_named() {
     assert_eq!(compared["pairs"], 5);
     assert!((compared["mean_difference"].as_f64().unwrap() - 1.8).abs() < 1e-9, "{results}");
     let csv = text(&lab.colearn(&["results", "small", "--format", "csv"]).stdout);
-    assert!(csv.starts_with("id,x,baseline,n,expected,state,"), "{csv}");
+    assert!(csv.starts_with("id,name,x,baseline,n,expected,state,"), "{csv}");
 }
 
 #[test]
