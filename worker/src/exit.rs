@@ -10,8 +10,8 @@ use super::{gpu_trouble::GpuTrouble, launcher::NoTrainer, options::OptionsError,
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitStatus {
-    /// The worker exited in an orderly way: drained by its coordinator, stopped by a first SIGINT or SIGTERM, or out
-    /// of time.
+    /// The worker exited in an orderly way: drained by its coordinator, stopped by a first SIGINT or SIGTERM, without a
+    /// lease for too long, or out of time.
     Success = 0,
     /// Any error that is not named below.
     Failure = 1,

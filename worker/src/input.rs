@@ -104,10 +104,12 @@ pub enum LogLevel {
 /// The reason why the agent exits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AgentOutcome {
-    /// The coordinator drained the worker, and everything is delivered.
+    /// The coordinator drained the worker, or it was without a lease for too long; everything is delivered.
     Drained,
-    /// The worker was stopped; its leases were returned.
+    /// The worker was stopped, or out of time, and had no task to return.
     Stopped,
+    /// The worker was stopped, or out of time, and returned leases with unfinished tasks: there is work left.
+    Parked,
     /// The worker never reached its coordinator.
     Unreachable,
     /// The coordinator refused the worker.

@@ -9,7 +9,7 @@ use colearn_worker::{
     log_queue::{LogLayer, LogQueue},
     options::{AgentArgs, Trainers},
     programs::{RunProgramsArgs, run_programs},
-    run,
+    run::{self, Left},
 };
 use tracing_subscriber::{
     EnvFilter, Layer as _, filter::LevelFilter, layer::SubscriberExt as _, util::SubscriberInitExt as _,
@@ -19,7 +19,7 @@ use tracing_subscriber::{
 #[derive(Debug, Parser)]
 #[command(version)]
 #[command(
-    after_help = "Exit codes: 0 stopped, drained or out of time; 1 failure; 2 wrong usage; 3 the coordinator was never \
+    after_help = "Exit codes: 0 stopped, drained, idle or out of time (see also --parked-exit-code); 1 failure; 2 wrong usage; 3 the coordinator was never \
 reached or refused the worker; 4 no usable slot; 5 interrupted twice."
 )]
 #[command(
@@ -59,9 +59,10 @@ fn main() -> ExitCode {
     let logs = LogQueue::default();
     let sent = LogLayer::new(logs.clone()).with_filter(LevelFilter::INFO);
     tracing_subscriber::registry().with(own).with(sent).init();
-    let worked = work_until_told(args, logs);
-    match worked {
-        Ok(()) => ExitStatus::Success.into(),
+    let parked = args.parked_exit_code;
+    match work_until_told(args, logs) {
+        Ok(Left::Parked) => parked.map_or(ExitStatus::Success.into(), ExitCode::from),
+        Ok(Left::Done) => ExitStatus::Success.into(),
         Err(error) => {
             // `eprintln!` would panic if standard error is closed.
             let _ = writeln!(std::io::stderr(), "error: {error}");
@@ -70,7 +71,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn work_until_told(args: AgentArgs, logs: LogQueue) -> Result<(), AgentError> {
+fn work_until_told(args: AgentArgs, logs: LogQueue) -> Result<Left, AgentError> {
     let options = args.validate()?;
     let launchers = match options.trainer {
         Trainers::Process => Some(Launchers::find(&options.wanted.trainers)?),

@@ -81,6 +81,14 @@ pub struct AgentArgs {
     /// and takes no lease that it could not use
     #[arg(long, value_name = "TIME", env = "COLEARN_TIME_LIMIT", value_parser = parse_duration_or_seconds)]
     pub time_limit: Option<Duration>,
+    /// Exit with code 0 after this long without a lease, such as 5m; results are delivered first. 0
+    /// means never
+    #[arg(long, value_name = "TIME", env = "COLEARN_IDLE_TIMEOUT", value_parser = parse_duration_or_seconds)]
+    pub idle_timeout: Option<Duration>,
+    /// Exit with this code instead of 0 when the worker was stopped by a signal or by --time-limit and returned tasks
+    /// that are not finished, so that a batch job knows that it should be queued again
+    #[arg(long, value_name = "CODE", env = "COLEARN_PARKED_EXIT_CODE", value_parser = clap::value_parser!(u8).range(6..=125))]
+    pub parked_exit_code: Option<u8>,
     /// Stop as after a signal when standard input closes: for programs that start a worker
     #[arg(long)]
     pub until_stdin_closes: bool,
@@ -217,6 +225,7 @@ impl AgentArgs {
                 connect_timeout: unless_zero(self.connect_timeout),
                 grace,
                 time_limit: self.time_limit,
+                without_lease: self.idle_timeout.and_then(unless_zero),
                 ..Limits::default()
             },
             until_stdin_closes: self.until_stdin_closes,

@@ -37,6 +37,15 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(2);
 /// Signals within this time count as one request to stop: Slurm's preemption sends SIGTERM twice, 28 ms apart.
 const SAME_REQUEST: Duration = Duration::from_secs(2);
 
+/// How a worker left that was not prevented from working.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing is left to do here.
+    Done,
+    /// Tasks were returned unfinished because the worker was stopped or out of time.
+    Parked,
+}
+
 /// Runs a worker on this host until it is stopped or drained. Call it on the main thread of a single-threaded
 /// runtime: trainers are killed with the thread that started them. Without launchers its trainers train nothing and
 /// answer at once. The contents of `logs`, for example from a [`super::log_queue::LogLayer`], are sent to the
@@ -48,7 +57,7 @@ pub async fn run(
     options: AgentOptions,
     launchers: Option<Launchers>,
     logs: LogQueue,
-) -> Result<(), AgentError> {
+) -> Result<Left, AgentError> {
     let (slots, warnings) = slots(&options, launchers.as_ref()).await?;
     let host = identity::host();
     let name = options.name.as_deref().unwrap_or(&host);
@@ -173,7 +182,7 @@ pub async fn serve(
     mut said: mpsc::Receiver<Input>,
     mut stops: mpsc::Receiver<()>,
     place: &CoordinatorAddress,
-) -> Result<(), AgentError> {
+) -> Result<Left, AgentError> {
     let began = Instant::now();
     let now = || Timestamp(0).after(began.elapsed());
     let mut stopping: Option<Instant> = None;
@@ -261,10 +270,11 @@ fn log(level: LogLevel, text: &str) {
     }
 }
 
-fn outcome_of(outcome: AgentOutcome, place: &CoordinatorAddress, cause: String) -> Result<(), AgentError> {
+fn outcome_of(outcome: AgentOutcome, place: &CoordinatorAddress, cause: String) -> Result<Left, AgentError> {
     let url = place.url.to_string();
     match outcome {
-        AgentOutcome::Drained | AgentOutcome::Stopped => Ok(()),
+        AgentOutcome::Drained | AgentOutcome::Stopped => Ok(Left::Done),
+        AgentOutcome::Parked => Ok(Left::Parked),
         AgentOutcome::Unreachable => {
             Err(AgentError::Unreachable { url, seconds: place.connect_timeout.as_secs(), cause })
         }

@@ -28,6 +28,8 @@ pub struct Limits {
     /// Time limit of the worker; `None` for no limit. The worker exits early enough for `grace` and
     /// `shutdown_timeout` to fit.
     pub time_limit: Option<Duration>,
+    /// How long the worker may be without a lease before it exits; `None` for no limit.
+    pub without_lease: Option<Duration>,
 }
 
 impl Default for Limits {
@@ -41,6 +43,7 @@ impl Default for Limits {
             grace: Duration::from_secs(30),
             shutdown_timeout: Duration::from_secs(5),
             time_limit: None,
+            without_lease: None,
         }
     }
 }

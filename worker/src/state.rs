@@ -21,6 +21,7 @@ use super::{
 /// Minimum pause between heartbeats, whatever interval the coordinator wants.
 const SHORTEST_HEARTBEAT: Duration = Duration::from_millis(10);
 
+mod idle;
 mod leases;
 mod leaving;
 #[cfg(test)]
@@ -48,6 +49,10 @@ pub struct Agent {
     /// Deadline of the first connection; `None` after it, or if there is no limit.
     reach_by: Option<Timestamp>,
     ever_connected: bool,
+    /// Since when it has had no lease; `None` while it has one.
+    idle_since: Option<Timestamp>,
+    /// Whether leases with unfinished tasks were returned because the worker exits.
+    has_parked: bool,
     actions: Vec<Action>,
 }
 
@@ -106,6 +111,8 @@ impl Agent {
             link: Link::Down,
             mode: Mode::Working,
             ever_connected: false,
+            idle_since: None,
+            has_parked: false,
             actions: Vec::new(),
         }
     }
@@ -158,7 +165,7 @@ impl Agent {
         let mode = match &self.mode {
             Mode::Parking { until, .. } | Mode::Leaving { until, .. } => Some(*until),
             Mode::Gone => return None,
-            Mode::Working => self.time.last_lease(),
+            Mode::Working => [self.time.last_lease(), self.idle_end()].into_iter().flatten().min(),
             Mode::Draining => self.time.end(),
         };
         let slots = self.slots.values().filter_map(|slot| slot.deadline(&self.limits)).min();
@@ -188,6 +195,7 @@ impl Agent {
             Input::Stop => self.leave(now, AgentOutcome::Stopped),
         }
         self.act_on_time(now);
+        self.watch_idleness(now);
         self.speak();
         self.finish(now);
         std::mem::take(&mut self.actions)
@@ -199,7 +207,7 @@ impl Agent {
             ToWorker::Lease(lease) => self.leased(now, lease),
             ToWorker::Acknowledged { token, task } => self.acknowledged(token, task),
             ToWorker::Drop { token, tasks, reason } => self.dropped(now, token, &tasks, &reason),
-            ToWorker::Drain { now: true } => self.leave(now, AgentOutcome::Stopped),
+            ToWorker::Drain { now: true } => self.leave(now, AgentOutcome::Drained),
             ToWorker::Drain { now: false } => self.drain("finishing running tasks, taking no new ones"),
             ToWorker::Undrain => self.undrain(),
             ToWorker::Notice { text } => self.log(LogLevel::Warn, format!("the coordinator says: {text}")),

@@ -73,6 +73,7 @@ impl Agent {
         };
         let leases: Vec<LeaseToken> =
             self.outbox.unreported().into_iter().filter(|token| !trained(*token)).collect();
+        self.has_parked |= !leases.is_empty();
         for token in leases {
             let text = format!("lease {token} is returned: the worker exits");
             self.log_of(LogLevel::Info, token, &[], text);
@@ -137,6 +138,10 @@ impl Agent {
     pub(super) fn go(&mut self, outcome: AgentOutcome) {
         if self.mode != Mode::Gone {
             self.mode = Mode::Gone;
+            let outcome = match outcome {
+                AgentOutcome::Stopped if self.has_parked => AgentOutcome::Parked,
+                outcome => outcome,
+            };
             self.actions.push(Action::Leave(outcome));
         }
     }

@@ -236,7 +236,7 @@ fn agent_process() {
     let launchers = launchers.into_iter().collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let status = match runtime.block_on(run::run(options, Some(launchers), logs)) {
-        Ok(()) => AgentStatus::Success,
+        Ok(_) => AgentStatus::Success,
         Err(error) => {
             eprintln!("error: {error}");
             error.status()

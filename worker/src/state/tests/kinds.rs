@@ -121,7 +121,7 @@ fn a_worker_that_is_stopped_while_a_trainer_changes_gives_the_lease_back() {
     let mut env = changing();
     assert_eq!(env.apply(Input::Stop), [released(7)]);
     assert_eq!(ended(&mut env), [], "no trainer follows");
-    assert_eq!(env.drop_tasks(7, &[]), [Action::Leave(AgentOutcome::Stopped)]);
+    assert_eq!(env.drop_tasks(7, &[]), [Action::Leave(AgentOutcome::Parked)]);
 
     let mut env = changing();
     ended(&mut env);

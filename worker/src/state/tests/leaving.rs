@@ -46,7 +46,7 @@ fn a_stopped_worker_parks_gives_its_leases_back_and_delivers_what_is_done() {
     assert_eq!(env.said(0, Event::Idle), [kill(0), released(7)]);
     assert_eq!(env.acknowledge(7, 1), [forgotten(1)], "and nothing of what was parked");
     assert_eq!(env.drop_tasks(7, &[]), []);
-    assert_eq!(env.acknowledge(8, 3), [forgotten(3), left(AgentOutcome::Stopped)]);
+    assert_eq!(env.acknowledge(8, 3), [forgotten(3), left(AgentOutcome::Parked)]);
 }
 
 #[test]
@@ -72,7 +72,7 @@ fn an_epoch_that_takes_longer_than_the_grace_is_cut_off() {
     );
     let actions = env.pass(SECOND);
     assert_eq!(actions, [kill(0), released(7)]);
-    assert_eq!(env.drop_tasks(7, &[]), [left(AgentOutcome::Stopped)]);
+    assert_eq!(env.drop_tasks(7, &[]), [left(AgentOutcome::Parked)]);
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_trainer_that_dies_while_it_parks_fails_and_is_not_replaced() {
     assert!(actions.contains(&released(7)), "the one that had parked is given back");
     assert!(!actions.contains(&start(0, TrainerKind::Networks)));
     env.acknowledge(7, 2);
-    assert_eq!(env.drop_tasks(7, &[]), [left(AgentOutcome::Stopped)]);
+    assert_eq!(env.drop_tasks(7, &[]), [left(AgentOutcome::Parked)]);
 }
 
 #[test]
@@ -100,8 +100,8 @@ fn a_stopped_worker_does_not_wait_for_ever() {
     assert_eq!(env.held(), [(7, vec![1])]);
     let mut back_in_time = TestEnv { agent: env.agent.clone(), now: env.now };
     assert_eq!(back_in_time.connect(), [released(7), free(&[])]);
-    assert_eq!(back_in_time.drop_tasks(7, &[]), [left(AgentOutcome::Stopped)]);
-    assert_eq!(env.wait(), (Duration::from_secs(5), vec![left(AgentOutcome::Stopped)]));
+    assert_eq!(back_in_time.drop_tasks(7, &[]), [left(AgentOutcome::Parked)]);
+    assert_eq!(env.wait(), (Duration::from_secs(5), vec![left(AgentOutcome::Parked)]));
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_worker_out_of_time_parks_what_it_trains_and_leaves() {
     env.parked(0, 1);
     env.said(0, Event::Idle);
     assert_eq!(env.connect(), [released(7), free(&[])]);
-    assert_eq!(env.drop_tasks(7, &[]), [left(AgentOutcome::Stopped)]);
+    assert_eq!(env.drop_tasks(7, &[]), [left(AgentOutcome::Parked)]);
 }
 
 #[test]
@@ -208,4 +208,60 @@ fn what_the_coordinator_says_is_logged() {
     let logged =
         |action: &Action| matches!(action, Action::Log(LogLevel::Warn, _, line) if line.contains(&text));
     assert!(actions.len() == 1 && logged(&actions[0]), "{actions:?}");
+}
+
+#[test]
+fn a_worker_that_had_nothing_to_return_has_not_parked() {
+    let mut env = TestEnv::online(1);
+    env.train(7, 0, &[1]);
+    env.finish(0, 1);
+    env.acknowledge(7, 1);
+    env.said(0, Event::Idle);
+    assert_eq!(env.apply(Input::Stop), [kill(0), free(&[]), left(AgentOutcome::Stopped)]);
+}
+
+#[test]
+fn a_worker_that_a_person_drains_has_not_parked() {
+    let mut env = TestEnv::online(1);
+    env.train(7, 0, &[1]);
+    assert_eq!(env.received(ToWorker::Drain { now: true }), [park(0)]);
+    env.parked(0, 1);
+    assert_eq!(env.said(0, Event::Idle), [kill(0), released(7)]);
+    assert_eq!(env.drop_tasks(7, &[]), [left(AgentOutcome::Drained)]);
+}
+
+/// A worker with one slot that exits after ten seconds without a lease.
+fn impatient() -> TestEnv {
+    let limits = Limits { without_lease: Some(10 * SECOND), trainer_timeout: None, ..Limits::default() };
+    let mut env = TestEnv::with_limits(1, limits);
+    env.connect();
+    env
+}
+
+#[test]
+fn a_worker_without_leases_leaves_after_its_idle_timeout() {
+    let mut env = impatient();
+    env.pass(9 * SECOND);
+    env.train(7, 0, &[1]);
+    env.pass(60 * SECOND);
+    env.finish(0, 1);
+    env.said(0, Event::Idle);
+    env.pass(60 * SECOND);
+    // Its result may be lost until it is acknowledged.
+    assert_eq!(env.acknowledge(7, 1), [forgotten(1)]);
+    let said = env.pass(9 * SECOND);
+    assert!(!said.contains(&left(AgentOutcome::Drained)), "{said:?}");
+    let said = env.pass(SECOND);
+    assert!(said.ends_with(&[free(&[]), left(AgentOutcome::Drained)]), "{said:?}");
+}
+
+#[test]
+fn a_worker_whose_trainer_starts_is_not_idle() {
+    let mut env = impatient();
+    env.die(0, EndStatus::Exited(0), "");
+    let said = env.pass(60 * SECOND);
+    assert!(!said.iter().any(|action| matches!(action, Action::Leave(_))), "{said:?}");
+    env.ready(0);
+    let deadline = env.agent.idle_end();
+    assert_eq!(deadline, Some(env.now.after(10 * SECOND)));
 }
