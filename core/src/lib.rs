@@ -7,6 +7,7 @@ pub mod failure;
 pub mod id;
 pub mod names;
 pub mod needs;
+pub mod pools;
 pub mod result;
 pub mod scheduler;
 pub mod settings;
