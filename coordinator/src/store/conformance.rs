@@ -187,6 +187,19 @@ async fn forgets_what_was_removed_but_not_its_numbers(store: &dyn Store) {
     assert!(matches!(error, StoreError::UnknownSweep(_)), "{error:?}");
 }
 
+async fn keeps_pools_by_their_names(store: &dyn Store) {
+    assert_eq!(store.pools().await.unwrap(), Vec::<String>::new());
+    for (name, body) in [("b", "1"), ("a", "2"), ("b", "3")] {
+        store.keep_pool(name.to_owned(), Some(body.to_owned())).await.unwrap();
+    }
+    assert_eq!(store.pools().await.unwrap(), ["2", "3"]);
+    for _ in 0..2 {
+        store.keep_pool("a".to_owned(), None).await.unwrap();
+    }
+    assert_eq!(store.pools().await.unwrap(), ["3"]);
+    store.commit(batch(vec![submitted(1)], vec![])).await.unwrap();
+}
+
 macro_rules! on_every_store {
     ($($check:ident),* $(,)?) => {
         mod memory {
@@ -213,6 +226,7 @@ on_every_store!(
     takes_a_sweep_twice,
     leaves_settled_sweeps_out_of_the_replay,
     forgets_what_was_removed_but_not_its_numbers,
+    keeps_pools_by_their_names,
 );
 
 #[tokio::test]
@@ -252,6 +266,8 @@ async fn is_taken_over_by_whoever_opens_it_next(open: impl AsyncFn() -> Box<dyn 
     }
     let after = batch(vec![submitted(2)], vec![row(1, 2, 2)]);
     second.commit(after.clone()).await.unwrap();
+    let error = first.keep_pool("a".to_owned(), Some("1".to_owned())).await.unwrap_err();
+    assert!(matches!(error, StoreError::TakenOver { .. }), "{error:?}");
     let error = first.commit(batch(vec![submitted(3)], vec![])).await.unwrap_err();
     assert!(matches!(error, StoreError::TakenOver { .. }), "{error:?}");
     second.commit(batch(vec![submitted(4)], vec![])).await.unwrap();

@@ -96,6 +96,23 @@ pub trait Store: Send + Sync + 'static {
         Box::pin(async { Ok(()) })
     }
 
+    /// The pools of worker jobs, as JSON, ordered by name. A store may keep none.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    fn pools(&self) -> StoreFuture<'_, Vec<String>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Keeps a pool in place of the one of the same name, or removes it. It is durable when this returns.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn keep_pool(&self, name: String, body: Option<String>) -> StoreFuture<'_, ()> {
+        drop((name, body));
+        Box::pin(async { Ok(()) })
+    }
+
     /// The number of recorded results of each sweep that has any, ordered by sweep. A start compares it with the
     /// journal.
     ///

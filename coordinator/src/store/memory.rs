@@ -38,6 +38,8 @@ struct Kept {
     results: BTreeMap<(SweepId, u64), ResultRow>,
     recorded: BTreeSet<TaskId>,
     settled: BTreeMap<SweepId, SettledSweep>,
+    /// Pools by name, as JSON.
+    pools: BTreeMap<String, String>,
     last_sweep: SweepId,
     last_token: LeaseToken,
 }
@@ -185,6 +187,22 @@ impl Store for MemoryStore {
             let kept = self.kept();
             let rows = kept.results.range((sweep, from)..=(sweep, u64::MAX));
             Ok(rows.take(limit as usize).map(|(_, row)| row.clone()).collect())
+        })
+    }
+
+    fn pools(&self) -> StoreFuture<'_, Vec<String>> {
+        Box::pin(async move { Ok(self.kept().pools.values().cloned().collect()) })
+    }
+
+    fn keep_pool(&self, name: String, body: Option<String>) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let mut kept = self.kept();
+            self.verify(&kept)?;
+            match body {
+                Some(body) => kept.pools.insert(name, body),
+                None => kept.pools.remove(&name),
+            };
+            Ok(())
         })
     }
 

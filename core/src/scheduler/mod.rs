@@ -21,6 +21,7 @@ mod misfit;
 mod offers;
 mod operations;
 mod pauses;
+mod pools;
 mod prepared;
 mod record;
 mod report_status;

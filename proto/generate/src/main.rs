@@ -4,8 +4,12 @@
 
 use std::{error::Error, fs, path::Path, process::ExitCode};
 
-const FILES: [&str; 3] =
-    ["colearn/v1/types.proto", "colearn/v1/sweep_service.proto", "colearn/v1/worker_service.proto"];
+const FILES: [&str; 4] = [
+    "colearn/v1/types.proto",
+    "colearn/v1/sweep_service.proto",
+    "colearn/v1/worker_service.proto",
+    "colearn/v1/pool_service.proto",
+];
 const GENERATED: [&str; 2] = ["colearn.v1.rs", "descriptors.bin"];
 
 fn main() -> ExitCode {

@@ -3149,3 +3149,852 @@ pub mod worker_service_server {
         const NAME: &'static str = SERVICE_NAME;
     }
 }
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PoolSettings {
+    /// Lower-case letters, digits and `_`, beginning with a letter; at most 32.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Maximum number of jobs that have not ended.
+    #[prost(uint32, tag = "2")]
+    pub max_workers: u32,
+    /// Number of workers that are kept when nothing waits.
+    #[prost(uint32, tag = "3")]
+    pub min_workers: u32,
+    /// How long a worker waits for a task before it exits.
+    #[prost(uint64, tag = "4")]
+    pub idle_seconds: u64,
+    /// Time limit of a job; 0 for that of the partition.
+    #[prost(uint64, tag = "5")]
+    pub time_limit_seconds: u64,
+    /// Slots of each worker.
+    #[prost(uint32, tag = "6")]
+    pub slots: u32,
+    /// Each worker has a GPU, also if `arguments` do not say so.
+    #[prost(bool, tag = "7")]
+    pub gpu: bool,
+    /// Absolute path of `colearn-worker` on the nodes; empty for the one beside the coordinator.
+    #[prost(string, tag = "8")]
+    pub worker_program: ::prost::alloc::string::String,
+    /// Address of the coordinator, as the nodes reach it; empty for the one on which it listens.
+    #[prost(string, tag = "9")]
+    pub connect_to: ::prost::alloc::string::String,
+    /// Absolute path of the folder of the data sets; empty for the worker's default.
+    #[prost(string, tag = "10")]
+    pub data_dir: ::prost::alloc::string::String,
+    /// Location of checkpoints; empty for the worker's default.
+    #[prost(string, tag = "11")]
+    pub checkpoints: ::prost::alloc::string::String,
+    /// Absolute path of the access file of the workers; empty if they find theirs by themselves.
+    #[prost(string, tag = "12")]
+    pub worker_access: ::prost::alloc::string::String,
+    #[prost(bool, tag = "13")]
+    pub allow_programs: bool,
+    #[prost(bool, tag = "14")]
+    pub programs_only: bool,
+    #[prost(string, repeated, tag = "15")]
+    pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Further arguments of the workers.
+    #[prost(string, repeated, tag = "16")]
+    pub worker_arguments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Absolute path of the folder of the jobs' logs, which nodes and coordinator share; empty for one in the state folder.
+    #[prost(string, tag = "17")]
+    pub log_dir: ::prost::alloc::string::String,
+    /// Further arguments of `sbatch`.
+    #[prost(string, repeated, tag = "18")]
+    pub arguments: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreatePoolRequest {
+    #[prost(message, optional, tag = "1")]
+    pub settings: ::core::option::Option<PoolSettings>,
+    #[prost(bool, tag = "2")]
+    pub dry_run: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CreatePoolResponse {
+    /// Its settings, complete.
+    #[prost(message, optional, tag = "1")]
+    pub settings: ::core::option::Option<PoolSettings>,
+    /// The command that submits a job; it reads the script on its standard input.
+    #[prost(string, repeated, tag = "2")]
+    pub command: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The script of the first job.
+    #[prost(string, tag = "3")]
+    pub script: ::prost::alloc::string::String,
+    /// What the batch system says of such a job.
+    #[prost(string, tag = "4")]
+    pub checked: ::prost::alloc::string::String,
+}
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct ListPoolsRequest {}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct ListPoolsResponse {
+    #[prost(message, repeated, tag = "1")]
+    pub pools: ::prost::alloc::vec::Vec<Pool>,
+    /// Whether this coordinator manages them.
+    #[prost(bool, tag = "2")]
+    pub managed: bool,
+    /// Why the batch system could not be asked last time; empty if it could.
+    #[prost(string, tag = "3")]
+    pub trouble: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Pool {
+    #[prost(message, optional, tag = "1")]
+    pub settings: ::core::option::Option<PoolSettings>,
+    /// Milliseconds since the Unix epoch.
+    #[prost(int64, tag = "2")]
+    pub created_at: i64,
+    #[prost(bool, tag = "3")]
+    pub paused: bool,
+    /// Why it was paused, if its jobs failed; empty if a person paused it.
+    #[prost(string, tag = "4")]
+    pub pause_reason: ::prost::alloc::string::String,
+    /// It was removed, and its last jobs have not ended.
+    #[prost(bool, tag = "5")]
+    pub removing: bool,
+    /// The jobs that have not ended, then the last ones that have, the newest first.
+    #[prost(message, repeated, tag = "6")]
+    pub jobs: ::prost::alloc::vec::Vec<PoolJob>,
+    /// Failures since the last job whose worker had a task.
+    #[prost(uint32, tag = "7")]
+    pub failures: u32,
+    /// The last failure, or trouble with the batch system; empty if there was none.
+    #[prost(string, tag = "8")]
+    pub trouble: ::prost::alloc::string::String,
+    /// When it submits again after a failure, in milliseconds since the Unix epoch; 0 for now.
+    #[prost(int64, tag = "9")]
+    pub not_before: i64,
+    /// Tasks wait that its workers could take.
+    #[prost(bool, tag = "10")]
+    pub wanted: bool,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PoolJob {
+    #[prost(uint64, tag = "1")]
+    pub number: u64,
+    /// The id in the batch system; empty if it is not known.
+    #[prost(string, tag = "2")]
+    pub id: ::prost::alloc::string::String,
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    #[prost(enumeration = "PoolJobState", tag = "4")]
+    pub state: i32,
+    /// Why it waits, or how it ended.
+    #[prost(string, tag = "5")]
+    pub detail: ::prost::alloc::string::String,
+    /// Its worker has had a task.
+    #[prost(bool, tag = "6")]
+    pub worked: bool,
+    /// When its submission began; when its end was seen. In milliseconds since the Unix epoch; 0 if that is not known.
+    #[prost(int64, tag = "7")]
+    pub submitted_at: i64,
+    #[prost(int64, tag = "8")]
+    pub ended_at: i64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct PausePoolRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// False lets the pool go on.
+    #[prost(bool, tag = "2")]
+    pub paused: bool,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct PausePoolResponse {
+    #[prost(message, optional, tag = "1")]
+    pub pool: ::core::option::Option<Pool>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct RemovePoolRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct RemovePoolResponse {
+    /// The pool when its removal began.
+    #[prost(message, optional, tag = "1")]
+    pub pool: ::core::option::Option<Pool>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPoolLogRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Number of the job; 0 for the last one.
+    #[prost(uint64, tag = "2")]
+    pub job: u64,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetPoolLogResponse {
+    #[prost(uint64, tag = "1")]
+    pub job: u64,
+    /// The file of the log.
+    #[prost(string, tag = "2")]
+    pub path: ::prost::alloc::string::String,
+    /// Its end, at most 256 KiB.
+    #[prost(string, tag = "3")]
+    pub text: ::prost::alloc::string::String,
+    /// Whether there is more before that.
+    #[prost(bool, tag = "4")]
+    pub cut: bool,
+}
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum PoolJobState {
+    Unspecified = 0,
+    /// It is not known yet whether the batch system has it.
+    Submitting = 1,
+    Queued = 2,
+    /// It runs, and its worker has not connected.
+    Starting = 3,
+    /// Its worker is connected.
+    Running = 4,
+    Ended = 5,
+}
+impl PoolJobState {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Unspecified => "POOL_JOB_STATE_UNSPECIFIED",
+            Self::Submitting => "POOL_JOB_STATE_SUBMITTING",
+            Self::Queued => "POOL_JOB_STATE_QUEUED",
+            Self::Starting => "POOL_JOB_STATE_STARTING",
+            Self::Running => "POOL_JOB_STATE_RUNNING",
+            Self::Ended => "POOL_JOB_STATE_ENDED",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "POOL_JOB_STATE_UNSPECIFIED" => Some(Self::Unspecified),
+            "POOL_JOB_STATE_SUBMITTING" => Some(Self::Submitting),
+            "POOL_JOB_STATE_QUEUED" => Some(Self::Queued),
+            "POOL_JOB_STATE_STARTING" => Some(Self::Starting),
+            "POOL_JOB_STATE_RUNNING" => Some(Self::Running),
+            "POOL_JOB_STATE_ENDED" => Some(Self::Ended),
+            _ => None,
+        }
+    }
+}
+/// Generated client implementations.
+pub mod pool_service_client {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    use tonic::codegen::http::Uri;
+    /// Pools of worker jobs, which a batch system starts while tasks wait.
+    ///
+    /// Errors: INVALID_ARGUMENT names the setting; NOT_FOUND names the pool; ALREADY_EXISTS means that there is a pool of this
+    /// name; FAILED_PRECONDITION means that this coordinator manages no pools, or that the batch system refuses such jobs.
+    #[derive(Debug, Clone)]
+    pub struct PoolServiceClient<T> {
+        inner: tonic::client::Grpc<T>,
+    }
+    impl PoolServiceClient<tonic::transport::Channel> {
+        /// Attempt to create a new client by connecting to a given endpoint.
+        pub async fn connect<D>(dst: D) -> Result<Self, tonic::transport::Error>
+        where
+            D: TryInto<tonic::transport::Endpoint>,
+            D::Error: Into<StdError>,
+        {
+            let conn = tonic::transport::Endpoint::new(dst)?.connect().await?;
+            Ok(Self::new(conn))
+        }
+    }
+    impl<T> PoolServiceClient<T>
+    where
+        T: tonic::client::GrpcService<tonic::body::Body>,
+        T::Error: Into<StdError>,
+        T::ResponseBody: Body<Data = Bytes> + std::marker::Send + 'static,
+        <T::ResponseBody as Body>::Error: Into<StdError> + std::marker::Send,
+    {
+        pub fn new(inner: T) -> Self {
+            let inner = tonic::client::Grpc::new(inner);
+            Self { inner }
+        }
+        pub fn with_origin(inner: T, origin: Uri) -> Self {
+            let inner = tonic::client::Grpc::with_origin(inner, origin);
+            Self { inner }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> PoolServiceClient<InterceptedService<T, F>>
+        where
+            F: tonic::service::Interceptor,
+            T::ResponseBody: Default,
+            T: tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+                Response = http::Response<
+                    <T as tonic::client::GrpcService<tonic::body::Body>>::ResponseBody,
+                >,
+            >,
+            <T as tonic::codegen::Service<
+                http::Request<tonic::body::Body>,
+            >>::Error: Into<StdError> + std::marker::Send + std::marker::Sync,
+        {
+            PoolServiceClient::new(InterceptedService::new(inner, interceptor))
+        }
+        /// Compress requests with the given encoding.
+        ///
+        /// This requires the server to support it otherwise it might respond with an
+        /// error.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.send_compressed(encoding);
+            self
+        }
+        /// Enable decompressing responses.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.inner = self.inner.accept_compressed(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_decoding_message_size(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.inner = self.inner.max_encoding_message_size(limit);
+            self
+        }
+        /// Adds a pool, after the batch system has checked one of its jobs. With `dry_run` nothing is added.
+        pub async fn create_pool(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CreatePoolRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreatePoolResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/colearn.v1.PoolService/CreatePool",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("colearn.v1.PoolService", "CreatePool"));
+            self.inner.unary(req, path, codec).await
+        }
+        pub async fn list_pools(
+            &mut self,
+            request: impl tonic::IntoRequest<super::ListPoolsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPoolsResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/colearn.v1.PoolService/ListPools",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("colearn.v1.PoolService", "ListPools"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// A paused pool submits no jobs; those that are there continue.
+        pub async fn pause_pool(
+            &mut self,
+            request: impl tonic::IntoRequest<super::PausePoolRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PausePoolResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/colearn.v1.PoolService/PausePool",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("colearn.v1.PoolService", "PausePool"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// Jobs that wait are cancelled; workers return their tasks and exit. The pool is gone after the last of them.
+        pub async fn remove_pool(
+            &mut self,
+            request: impl tonic::IntoRequest<super::RemovePoolRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemovePoolResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/colearn.v1.PoolService/RemovePool",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("colearn.v1.PoolService", "RemovePool"));
+            self.inner.unary(req, path, codec).await
+        }
+        /// The end of the log of one job.
+        pub async fn get_pool_log(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetPoolLogRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPoolLogResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/colearn.v1.PoolService/GetPoolLog",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("colearn.v1.PoolService", "GetPoolLog"));
+            self.inner.unary(req, path, codec).await
+        }
+    }
+}
+/// Generated server implementations.
+pub mod pool_service_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with PoolServiceServer.
+    #[async_trait]
+    pub trait PoolService: std::marker::Send + std::marker::Sync + 'static {
+        /// Adds a pool, after the batch system has checked one of its jobs. With `dry_run` nothing is added.
+        async fn create_pool(
+            &self,
+            request: tonic::Request<super::CreatePoolRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CreatePoolResponse>,
+            tonic::Status,
+        >;
+        async fn list_pools(
+            &self,
+            request: tonic::Request<super::ListPoolsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::ListPoolsResponse>,
+            tonic::Status,
+        >;
+        /// A paused pool submits no jobs; those that are there continue.
+        async fn pause_pool(
+            &self,
+            request: tonic::Request<super::PausePoolRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::PausePoolResponse>,
+            tonic::Status,
+        >;
+        /// Jobs that wait are cancelled; workers return their tasks and exit. The pool is gone after the last of them.
+        async fn remove_pool(
+            &self,
+            request: tonic::Request<super::RemovePoolRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::RemovePoolResponse>,
+            tonic::Status,
+        >;
+        /// The end of the log of one job.
+        async fn get_pool_log(
+            &self,
+            request: tonic::Request<super::GetPoolLogRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::GetPoolLogResponse>,
+            tonic::Status,
+        >;
+    }
+    /// Pools of worker jobs, which a batch system starts while tasks wait.
+    ///
+    /// Errors: INVALID_ARGUMENT names the setting; NOT_FOUND names the pool; ALREADY_EXISTS means that there is a pool of this
+    /// name; FAILED_PRECONDITION means that this coordinator manages no pools, or that the batch system refuses such jobs.
+    #[derive(Debug)]
+    pub struct PoolServiceServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> PoolServiceServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for PoolServiceServer<T>
+    where
+        T: PoolService,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/colearn.v1.PoolService/CreatePool" => {
+                    #[allow(non_camel_case_types)]
+                    struct CreatePoolSvc<T: PoolService>(pub Arc<T>);
+                    impl<
+                        T: PoolService,
+                    > tonic::server::UnaryService<super::CreatePoolRequest>
+                    for CreatePoolSvc<T> {
+                        type Response = super::CreatePoolResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CreatePoolRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PoolService>::create_pool(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CreatePoolSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/colearn.v1.PoolService/ListPools" => {
+                    #[allow(non_camel_case_types)]
+                    struct ListPoolsSvc<T: PoolService>(pub Arc<T>);
+                    impl<
+                        T: PoolService,
+                    > tonic::server::UnaryService<super::ListPoolsRequest>
+                    for ListPoolsSvc<T> {
+                        type Response = super::ListPoolsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::ListPoolsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PoolService>::list_pools(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = ListPoolsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/colearn.v1.PoolService/PausePool" => {
+                    #[allow(non_camel_case_types)]
+                    struct PausePoolSvc<T: PoolService>(pub Arc<T>);
+                    impl<
+                        T: PoolService,
+                    > tonic::server::UnaryService<super::PausePoolRequest>
+                    for PausePoolSvc<T> {
+                        type Response = super::PausePoolResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::PausePoolRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PoolService>::pause_pool(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = PausePoolSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/colearn.v1.PoolService/RemovePool" => {
+                    #[allow(non_camel_case_types)]
+                    struct RemovePoolSvc<T: PoolService>(pub Arc<T>);
+                    impl<
+                        T: PoolService,
+                    > tonic::server::UnaryService<super::RemovePoolRequest>
+                    for RemovePoolSvc<T> {
+                        type Response = super::RemovePoolResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::RemovePoolRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PoolService>::remove_pool(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = RemovePoolSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/colearn.v1.PoolService/GetPoolLog" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetPoolLogSvc<T: PoolService>(pub Arc<T>);
+                    impl<
+                        T: PoolService,
+                    > tonic::server::UnaryService<super::GetPoolLogRequest>
+                    for GetPoolLogSvc<T> {
+                        type Response = super::GetPoolLogResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetPoolLogRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as PoolService>::get_pool_log(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetPoolLogSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for PoolServiceServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "colearn.v1.PoolService";
+    impl<T> tonic::server::NamedService for PoolServiceServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}

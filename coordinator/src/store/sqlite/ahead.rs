@@ -118,7 +118,7 @@ impl SqliteStore {
 
     /// Executes one statement in a transaction of its own, if this store still owns the database. It does not change
     /// the journal.
-    async fn alone(&self, query: Statement<'_>) -> Result<SqliteQueryResult, StoreError> {
+    pub(super) async fn alone(&self, query: Statement<'_>) -> Result<SqliteQueryResult, StoreError> {
         let mut writer = self.writer.lock().await;
         let Writer { connection, ownership } = &mut *writer;
         let Some(ownership) = ownership else { return Err(StoreError::ReadOnly { path: self.path.clone() }) };
@@ -133,4 +133,4 @@ impl SqliteStore {
     }
 }
 
-type Statement<'q> = sqlx::query::Query<'q, Sqlite, <Sqlite as sqlx::Database>::Arguments>;
+pub(super) type Statement<'q> = sqlx::query::Query<'q, Sqlite, <Sqlite as sqlx::Database>::Arguments>;

@@ -5,6 +5,7 @@ mod inspect;
 mod journal;
 mod open;
 mod ownership;
+mod pools;
 mod rows;
 mod write;
 
@@ -140,6 +141,14 @@ impl Store for SqliteStore {
 
     fn finish(&self) -> StoreFuture<'_, ()> {
         Box::pin(self.copy_log())
+    }
+
+    fn pools(&self) -> StoreFuture<'_, Vec<String>> {
+        Box::pin(self.all_pools())
+    }
+
+    fn keep_pool(&self, name: String, body: Option<String>) -> StoreFuture<'_, ()> {
+        Box::pin(self.write_pool(name, body))
     }
 
     fn result_counts(&self) -> StoreFuture<'_, Vec<(SweepId, u64)>> {
