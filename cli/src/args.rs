@@ -1,5 +1,6 @@
 //! The command line.
 
+mod alloc;
 mod compare;
 mod import;
 mod kept;
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use colearn_core::{id::SweepName, time::parse_duration_or_seconds};
 
 pub(crate) use self::{
+    alloc::{AllocCommand, PoolArgs, PoolListArgs, PoolLogArgs, SlurmArgs},
     compare::{CompareArgs, CompareFormat, Compared},
     import::ImportArgs,
     kept::{BootstrapArgs, ExportArgs},
@@ -135,6 +137,9 @@ pub(crate) enum Command {
     Drain(DrainArgs),
     /// Undo `drain`, or use a worker again that was set aside because no task succeeded on it.
     Undrain(UndrainArgs),
+    /// Let the coordinator start workers in a batch system (Slurm) while tasks wait.
+    #[command(subcommand)]
+    Alloc(AllocCommand),
     /// Generate and inspect data sets.
     #[command(subcommand)]
     Data(DataCommand),
@@ -248,6 +253,13 @@ pub(crate) struct CoordinatorArgs {
     /// How long after its end a sweep is settled: later starts no longer replay its journal.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = settle_after)]
     pub(crate) settle_after: Duration,
+    /// Manage pools of worker jobs (`colearn alloc`): whoever can submit sweeps can then run jobs as the user of this
+    /// coordinator.
+    #[arg(long, env = "COLEARN_ALLOW_POOLS", value_parser = clap::builder::BoolishValueParser::new())]
+    pub(crate) allow_pools: bool,
+    /// How often to look at the queue of the batch system, while there are jobs or tasks wait.
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = pool_interval)]
+    pub(crate) pool_interval: Duration,
 }
 
 /// `colearn report`.
@@ -327,6 +339,10 @@ pub(crate) enum DbCommand {
 
 fn lease(text: &str) -> Result<Duration, String> {
     duration_up_to(text, Duration::from_hours(24), "24h")
+}
+
+fn pool_interval(text: &str) -> Result<Duration, String> {
+    duration_up_to(text, Duration::from_hours(1), "1h")
 }
 
 fn settle_after(text: &str) -> Result<Duration, String> {

@@ -7,7 +7,10 @@ use std::{
     time::Duration,
 };
 
-use colearn_proto::{MAX_MESSAGE_BYTES, v1::sweep_service_client::SweepServiceClient};
+use colearn_proto::{
+    MAX_MESSAGE_BYTES,
+    v1::{pool_service_client::PoolServiceClient, sweep_service_client::SweepServiceClient},
+};
 use tonic::{
     Code, Status,
     transport::{Channel, Endpoint},
@@ -26,6 +29,7 @@ const SERVICE: &str = "colearn.v1.SweepService";
 /// A client of the service for users and scripts, at one address.
 pub(crate) struct Client {
     service: SweepServiceClient<Channel>,
+    pools: PoolServiceClient<Channel>,
     url: Arc<str>,
 }
 
@@ -67,8 +71,14 @@ impl Client {
                 )));
             }
         }
+        let pools = PoolServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let service = SweepServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { service, url: url.into() })
+        Ok(Self { service, pools, url: url.into() })
+    }
+
+    /// The service for pools of worker jobs.
+    pub(crate) fn pools(&mut self) -> &mut PoolServiceClient<Channel> {
+        &mut self.pools
     }
 
     /// Address of the coordinator.

@@ -1,12 +1,16 @@
 //! `colearn coordinator`.
 
+use std::sync::Arc;
+
+use colearn_coordinator::pools::{PoolRules, Slurm};
+
 use crate::{
     args::CoordinatorArgs,
     connect::{self, coordinator_failure, url_of},
     descriptors,
     exit::{Exit, Outcome},
     interrupt::Interrupts,
-    output,
+    local_worker, output,
 };
 
 /// Serves until a signal arrives or the coordinator cannot continue.
@@ -18,6 +22,13 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     config.lease = arguments.lease;
     config.heartbeat = config.lease / 4;
     config.settle_after = arguments.settle_after;
+    config.pools = arguments.allow_pools.then(|| PoolRules {
+        system: Arc::new(Slurm),
+        interval: arguments.pool_interval,
+        worker_program: local_worker::find_program()
+            .ok()
+            .and_then(|program| std::path::absolute(program).ok()),
+    });
     let mut running = connect::start_when_free(config).await?;
     if let Some(warning) = arguments.listen.unreachable_from_elsewhere() {
         tracing::warn!("{warning}");

@@ -108,6 +108,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Priority(arguments) => block_on(remote::priority(&arguments)),
         Command::Cancel(named) => block_on(remote::cancel(&named)),
         Command::Rm(arguments) => block_on(remote::remove(&arguments)),
+        Command::Alloc(command) => block_on(remote::alloc(&command)),
         Command::Drain(arguments) => block_on(remote::drain(&arguments)),
         Command::Undrain(arguments) => block_on(remote::undrain(&arguments)),
     }

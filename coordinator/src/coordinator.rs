@@ -1,6 +1,13 @@
 //! Starts, stops and waits for a coordinator.
 
-use std::{error::Error, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    io,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
 use colearn_core::id::SweepName;
 use tokio::{
@@ -17,6 +24,7 @@ use crate::{
     connections::Incoming,
     engine::{Clock, Engine, EngineError, EngineSettings},
     logs::Logs,
+    pools::{Manager, PoolRules, PoolsHandle},
     rpc::{self, Rpc, SweepParser, WorkerRules},
     store::{SqliteStore, StateLock, Store, StoreError},
 };
@@ -47,6 +55,8 @@ pub struct Config {
     /// Makes a sweep of a sweep file's text. Tests use another parser, for sweeps that would need a file of
     /// unreasonable size.
     pub parser: SweepParser,
+    /// How pools of worker jobs are managed; `None` if they are not.
+    pub pools: Option<PoolRules>,
 }
 
 impl Config {
@@ -62,6 +72,7 @@ impl Config {
             release_leases: false,
             settle_after: Duration::from_mins(10),
             parser: Arc::new(rpc::parse_sweep_file),
+            pools: None,
         }
     }
 }
@@ -175,8 +186,17 @@ impl Coordinator {
         IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
         E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
     {
-        let Config { storage, listen: address, lease, heartbeat, only, release_leases, settle_after, parser } =
-            config;
+        let Config {
+            storage,
+            listen: address,
+            lease,
+            heartbeat,
+            only,
+            release_leases,
+            settle_after,
+            parser,
+            pools,
+        } = config;
         let read_only = matches!(storage, Storage::ReadOnly(_));
         let settings = EngineSettings { lease, only, release_leases, settle_after, read_only };
         let recovered = async {
@@ -203,14 +223,24 @@ impl Coordinator {
         let (store, engine, handle) = recovered?;
         let rules = WorkerRules { lease, heartbeat };
         let (kept, logs_kept, rebuilt) = (store.clone(), logs.clone(), rpc::Rebuilt::default());
-        let rpc = Rpc { engine: handle, store: kept, logs: logs_kept, parser, rules, rebuilt };
+        let (manager, pools) = match pools.filter(|_| !read_only) {
+            Some(rules) => {
+                let (at, logs) = (url_for_workers(address), pool_logs(&storage));
+                let started = Manager::start(store.clone(), handle.clone(), rules, clock, at, logs).await?;
+                (Some(started.0), started.1)
+            }
+            None => (None, PoolsHandle::unmanaged(store.clone())),
+        };
+        let rpc = Rpc { engine: handle, store: kept, logs: logs_kept, parser, rules, rebuilt, pools };
         let router = rpc::router(&rpc).await?;
 
         let stop = CancellationToken::new();
         let closed = CancellationToken::new();
         let server =
             tokio::spawn(router.serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned()));
-        let supervisor = tokio::spawn(supervise(engine, server, (store, logs), stop.clone(), closed));
+        let manager = manager.map(|manager| tokio::spawn(manager.run(stop.clone())));
+        let supervisor =
+            tokio::spawn(supervise(engine, server, (store, logs), manager, stop.clone(), closed));
         tracing::info!(%address, "coordinator listens");
         Ok(RunningCoordinator { address, stop: stop.drop_guard(), supervisor, over: false })
     }
@@ -259,6 +289,25 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(Coordinator::MAX_CONNECTIONS as u32)
 }
 
+/// The address at which workers on other hosts reach a coordinator that listens here.
+fn url_for_workers(address: SocketAddr) -> String {
+    let name = || nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+    let host = match address.ip() {
+        ip if ip.is_unspecified() => name().unwrap_or_else(|| "localhost".to_owned()),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+        ip => ip.to_string(),
+    };
+    format!("http://{host}:{}", address.port())
+}
+
+/// The folder of the logs of worker jobs.
+fn pool_logs(storage: &Storage) -> Option<PathBuf> {
+    match storage {
+        Storage::StateDir(folder) => std::path::absolute(folder).ok().map(|folder| folder.join("pools")),
+        Storage::ReadOnly(_) | Storage::Store(_) => None,
+    }
+}
+
 fn check(config: &Config) -> Result<(), CoordinatorError> {
     let &Config { lease, heartbeat, .. } = config;
     if heartbeat.is_zero() || heartbeat.saturating_mul(2) > lease {
@@ -271,6 +320,7 @@ async fn supervise(
     engine: Engine,
     mut server: JoinHandle<Result<(), tonic::transport::Error>>,
     (store, logs): (Arc<dyn Store>, Logs),
+    manager: Option<JoinHandle<()>>,
     stop: CancellationToken,
     closed: CancellationToken,
 ) -> Result<(), CoordinatorError> {
@@ -289,6 +339,12 @@ async fn supervise(
     match timeout(LAST_WORDS, &mut server).await {
         Ok(served) => served??,
         Err(_) => server.abort(),
+    }
+    if let Some(mut manager) = manager {
+        // A submission that it waits for is found by its name after the next start.
+        if timeout(LAST_WORDS, &mut manager).await.is_err() {
+            manager.abort();
+        }
     }
     logs.finish().await;
     engine_ended??;

@@ -9,6 +9,7 @@ pub mod store;
 mod connections;
 mod coordinator;
 mod logs;
+pub mod pools;
 mod rpc;
 
 #[cfg(test)]

@@ -9,8 +9,10 @@ use colearn_core::{
 
 use crate::v1;
 
+mod pool;
 mod result;
 
+pub use pool::{pool_settings, pool_settings_to_wire};
 pub use result::*;
 
 /// The reason why a message from the wire is refused.

@@ -1,5 +1,6 @@
 //! Commands that use a coordinator, one file per subject.
 
+mod alloc;
 mod compare;
 mod excerpt;
 mod json;
@@ -19,6 +20,7 @@ mod workers;
 use crate::client::Client;
 
 pub(crate) use self::{
+    alloc::alloc,
     compare::compare,
     labels::moment,
     logs::logs,

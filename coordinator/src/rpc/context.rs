@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use colearn_core::sweep::Sweep;
 
 use super::rebuilt::Rebuilt;
-use crate::{engine::EngineHandle, logs::Logs, store::Store};
+use crate::{engine::EngineHandle, logs::Logs, pools::PoolsHandle, store::Store};
 
 /// Makes a sweep and warnings of a sweep file's text, its name and its folder. An error is the rendered diagnostics,
 /// which are sent to the client.
@@ -30,6 +30,7 @@ pub(crate) struct Rpc {
     pub(crate) parser: SweepParser,
     pub(crate) rules: WorkerRules,
     pub(crate) rebuilt: Rebuilt,
+    pub(crate) pools: PoolsHandle,
 }
 
 /// The rules that workers are told.

@@ -6,6 +6,7 @@ mod fuzzing;
 mod listing;
 mod logs;
 mod parts;
+mod pools;
 mod query;
 mod rate;
 mod rebuilt;

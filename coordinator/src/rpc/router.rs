@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use colearn_proto::{
     DESCRIPTORS, MAX_MESSAGE_BYTES,
-    v1::{sweep_service_server::SweepServiceServer, worker_service_server::WorkerServiceServer},
+    v1::{
+        pool_service_server::PoolServiceServer, sweep_service_server::SweepServiceServer,
+        worker_service_server::WorkerServiceServer,
+    },
 };
 use tonic::transport::{Server, server::Router};
 
-use super::{context::Rpc, sweeps::Sweeps, workers::Workers};
+use super::{context::Rpc, pools::PoolsOfWorkers, sweeps::Sweeps, workers::Workers};
 
 /// Without keepalive neither side notices a network partition. A host without power counts as connected for twice
 /// this time.
@@ -31,9 +34,12 @@ pub(crate) async fn router(rpc: &Rpc) -> Result<Router, tonic_reflection::server
     let sweeps = SweepServiceServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let workers =
         WorkerServiceServer::new(Workers::new(rpc.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES);
+    let pools =
+        PoolServiceServer::new(PoolsOfWorkers(rpc.clone())).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let (health, health_service) = tonic_health::server::health_reporter();
     health.set_serving::<SweepServiceServer<Sweeps>>().await;
     health.set_serving::<WorkerServiceServer<Workers>>().await;
+    health.set_serving::<PoolServiceServer<PoolsOfWorkers>>().await;
     let reflection = tonic_reflection::server::Builder::configure()
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -49,5 +55,6 @@ pub(crate) async fn router(rpc: &Rpc) -> Result<Router, tonic_reflection::server
         .add_service(health_service)
         .add_service(reflection)
         .add_service(sweeps)
-        .add_service(workers))
+        .add_service(workers)
+        .add_service(pools))
 }

@@ -140,6 +140,12 @@ impl Pool {
         number.strip_prefix(&self.mark)?.strip_prefix('-')?.parse().ok()
     }
 
+    /// Whether tasks waited that its workers could have taken, when it was last decided.
+    #[must_use]
+    pub fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
     /// After the caller has started again: submissions that had begun may still have their effect.
     pub fn started_again(&mut self, now: Timestamp) {
         for job in self.jobs.values_mut().filter(|job| job.state == JobState::Submitting) {
