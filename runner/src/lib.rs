@@ -78,6 +78,7 @@
 //! | the system killed a process for lack of memory, or the last lines say so | fails as `out_of_memory` |
 //! | longer than `timeout` | SIGTERM, after 5 s SIGKILL; fails as `hang` |
 //! | the agent asks to park | SIGTERM once, then the program has as long as the agent waits. Exit code 0 with a result finishes the task, exit code 0 with a metric that is not finite fails it as `diverged`; with everything else the task goes on later |
+//! | any end but exit code 0, after a signal that reached all processes of the worker (`killall`, Slurm), so that the agent asks to park within 2 s | goes on later |
 //! | the task is abandoned, or the agent ends | SIGTERM, after 1 s SIGKILL |
 //! | the program, its folder or one of `files` is missing, or the files have changed since the first result | fails as `data` |
 //!

@@ -40,6 +40,15 @@ pub(crate) fn crash(ended: Ended, last_lines: &[String], by_memory: impl FnOnce(
     Failure::new(reason, with_last_lines(&what, last_lines))
 }
 
+/// Whether it ended as programs do that do not handle SIGTERM or SIGINT.
+pub(crate) fn is_asked_to_end(ended: Ended) -> bool {
+    let asked = |number: i32| matches!(number, libc::SIGTERM | libc::SIGINT);
+    match ended {
+        Ended::Signalled(number) => asked(number),
+        Ended::Exited(code) => asked(code - SHELL_SIGNAL),
+    }
+}
+
 /// `ended with exit code 1`, `was ended by SIGSEGV`.
 pub(crate) fn described(ended: Ended) -> String {
     let signal =

@@ -17,12 +17,13 @@ use nix::unistd::read;
 use crate::{
     collected::Collected,
     metrics_file::MetricsFile,
-    outcome::{GO_ON_LATER, Verdict, crash, described, with_last_lines},
+    outcome::{GO_ON_LATER, Verdict, crash, described, is_asked_to_end, with_last_lines},
     output::{Output, Source, shown},
     pattern::Pattern,
     place::Place,
     process::{Ended, Program},
     result_file::ResultFile,
+    serve::was_signalled,
     session::Session,
 };
 
@@ -33,6 +34,8 @@ const SAVE: Duration = Duration::from_secs(10);
 /// How long a program may take to end after SIGTERM: when nobody wants it any more, and when its time is over.
 const GRACE: Duration = Duration::from_secs(1);
 const GRACE_AFTER_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long after a signal to all processes the agent asks to park, at most.
+const AGENT_ASKS_WITHIN: Duration = Duration::from_secs(2);
 /// Bytes of output that are read at once, and in all after the end.
 const READ: usize = 64 << 10;
 const READ_LAST: usize = 16 << 20;
@@ -128,9 +131,27 @@ impl Run {
             self.wait_and_read(session, until.into_iter().flatten().min());
         }
         self.end_all(session);
+        self.wait_for_agent(session);
         self.read_last(session);
         self.metrics.finish(&mut self.collected);
         self.tell(session);
+    }
+
+    /// Whoever stops the worker may have signalled all its processes, as Slurm does. The program then ends before the
+    /// agent has asked to park its task: the agent may be about to.
+    fn wait_for_agent(&mut self, session: &mut Session) {
+        let end = self.program.ended();
+        let signalled = end.is_some_and(|end| was_signalled() || is_asked_to_end(end));
+        if self.stop.is_some() || !signalled || end == Some(Ended::Exited(0)) {
+            return;
+        }
+        let until = Instant::now() + AGENT_ASKS_WITHIN;
+        while !session.parks() && !session.is_unwanted() && Instant::now() < until {
+            session.wait(&[], Some(until));
+        }
+        if session.parks() {
+            self.stop = Some(Stop::Park);
+        }
     }
 
     fn look_at_metrics(&mut self, session: &mut Session, now: Instant) {

@@ -1,10 +1,17 @@
 //! The runner process: commands on standard input, events on standard output.
 
-use std::{process::ExitCode, thread};
+use std::{
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
 
 use colearn_core::failure::{Failure, FailureReason};
 use colearn_trainer_protocol::{Command, Event, Member, checkpoint::Store, environment::environment};
-use nix::sys::signal::{SigHandler, Signal, signal};
+use nix::{
+    libc::c_int,
+    sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction},
+};
 
 use crate::{
     Options,
@@ -82,13 +89,26 @@ fn train(session: &mut Session, members: &[Member]) {
     }
 }
 
-/// A user who stops the agent may signal all its processes, as `killall` does. A runner that ended at the signal could
-/// not park its task. It ignores the signals and ends with its standard input, which the agent holds open.
+/// Whether this process got a signal to end.
+static SIGNALLED: AtomicBool = AtomicBool::new(false);
+
+extern "C" fn on_signal(_: c_int) {
+    SIGNALLED.store(true, Ordering::Relaxed);
+}
+
+/// Whether this process got SIGTERM or SIGINT: then the agent and the program probably got it too.
+pub(crate) fn was_signalled() -> bool {
+    SIGNALLED.load(Ordering::Relaxed)
+}
+
+/// A user who stops the agent may signal all its processes, as `killall` and Slurm do. A runner that ended at the signal
+/// could not park its task. It only remembers the signals, and ends with its standard input, which the agent holds open.
 fn leave_signals_to_the_agent() {
+    let action = SigAction::new(SigHandler::Handler(on_signal), SaFlags::SA_RESTART, SigSet::empty());
     for asked in [Signal::SIGTERM, Signal::SIGINT] {
-        // SAFETY: ignoring a signal runs no code of this program.
-        if let Err(error) = unsafe { signal(asked, SigHandler::SigIgn) } {
-            say(&format!("warning: {asked} cannot be ignored: {error}"));
+        // SAFETY: the handler stores one value.
+        if let Err(error) = unsafe { sigaction(asked, &action) } {
+            say(&format!("warning: {asked} cannot be handled: {error}"));
         }
     }
 }

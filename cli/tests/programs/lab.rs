@@ -176,7 +176,8 @@ impl Lab {
         self.serve(self.command(&colearn(), &arguments)).unwrap_or_else(|| panic!("{}", self.logs()))
     }
 
-    fn serve(&self, mut command: Command) -> Option<(Running, String)> {
+    /// Starts a coordinator by this command.
+    pub(crate) fn serve(&self, mut command: Command) -> Option<(Running, String)> {
         let log = self.log("coordinator.log");
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut line = String::new();

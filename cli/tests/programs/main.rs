@@ -32,6 +32,8 @@ mod settled;
 #[cfg(target_os = "linux")]
 mod slow_readers;
 #[cfg(target_os = "linux")]
+mod slurm;
+#[cfg(target_os = "linux")]
 mod small_disk;
 #[cfg(target_os = "linux")]
 mod state_folder;

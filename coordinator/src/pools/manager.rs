@@ -127,7 +127,12 @@ impl Manager {
         // Nothing is decided blindly.
         let fresh = self.sighted.is_some_and(|at| at.elapsed() < self.rules.interval * 3 + BETWEEN_TURNS);
         let paused = self.paused();
-        let decided = if fresh { self.pools.decide(self.clock.now(), &waiting) } else { Vec::new() };
+        // Without jobs there is nothing to see.
+        let decided = if fresh || !self.pools.need_sight(&waiting) {
+            self.pools.decide(self.clock.now(), &waiting)
+        } else {
+            Vec::new()
+        };
         // Before anything is done.
         self.keep().await?;
         for (name, action) in strays.into_iter().chain(decided) {

@@ -43,6 +43,41 @@ fn parking_is_asked_for_once_and_waited_for() {
     runner.end();
 }
 
+/// Slurm and `killall` signal all processes: the program ends before the agent asks to park.
+#[test]
+fn a_program_that_the_signal_reached_too_goes_on_later() {
+    let folder = Folder::new();
+    let mut runner = Runner::start();
+    let ends = |then: &str| {
+        format!(
+            "trap '{then}' USR1; echo '{{\"epoch\": 1, \"train_loss\": '$$'}}' >> $COLEARN_METRICS; while :; do sleep 0.01; done"
+        )
+    };
+    let end = |then: &str, parks: bool, runner: &mut Runner| {
+        runner.train(folder.shell(&ends(then)));
+        let pid = runner.epoch()["train_loss"].as_f64().unwrap();
+        let kill = |signal: &str, pid: &str| {
+            assert!(Process::new("kill").args([signal, pid]).status().unwrap().success())
+        };
+        kill("-USR1", &pid.to_string());
+        if parks {
+            eventually("the end", || !is_there(&json!(pid)));
+            runner.tell(&Command::Park);
+        }
+        runner.until_idle().pop().unwrap()
+    };
+    // The runner got no signal: only SIGTERM and SIGINT look like one to all processes.
+    for then in ["trap - TERM; kill $$", "exit 143", "exit 130"] {
+        assert_eq!(end(then, true, &mut runner)["event"], "parked", "{then}");
+    }
+    failure(&end("exit 143", false, &mut runner), "crash");
+    failure(&end("exit 3", false, &mut runner), "crash");
+    runner.signal("-TERM");
+    assert_eq!(end("exit 3", true, &mut runner)["event"], "parked");
+    failure(&end("exit 3", false, &mut runner), "crash");
+    runner.end();
+}
+
 #[test]
 fn a_program_that_does_not_park_is_waited_for_until_it_is_abandoned() {
     let folder = Folder::new();

@@ -159,6 +159,11 @@ impl Runner {
         runner
     }
 
+    fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Process::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
     fn tell(&mut self, command: &Command) {
         writeln!(self.input.as_mut().unwrap(), "{}", serde_json::to_string(command).unwrap()).unwrap();
     }

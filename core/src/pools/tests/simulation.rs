@@ -35,10 +35,10 @@ enum Fate {
 
 fn fate() -> impl Strategy<Value = Fate> {
     prop_oneof![
-        6 => Just(Fate::Taken),
+        3 => Just(Fate::Taken),
         1 => Just(Fate::Refused),
         1 => Just(Fate::Unavailable),
-        1 => proptest::option::of(0..60_u64).prop_map(Fate::Unclear),
+        2 => proptest::option::of(0..60_u64).prop_map(Fate::Unclear),
     ]
 }
 
@@ -47,7 +47,7 @@ fn step() -> impl Strategy<Value = Step> {
         1..40_u64,
         proptest::bool::weighted(0.8),
         proptest::collection::vec(fate(), 8),
-        proptest::option::weighted(0.2, 0..4_usize),
+        proptest::option::weighted(0.3, 0..3_usize),
     );
     prop_oneof![
         6 => turn.prop_map(|(seconds, sight, fates, killed_after)| Step::Turn { seconds, sight, fates, killed_after }),
