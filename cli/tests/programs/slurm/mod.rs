@@ -2,12 +2,12 @@
 
 mod cluster;
 
-use std::{collections::BTreeSet, process::Output};
+use std::{collections::BTreeSet, fs, path::Path, process::Output};
 
 use serde_json::Value;
 
 use self::cluster::{Cluster, Shown};
-use crate::lab::{Lab, Running, largest_difference, text};
+use crate::lab::{Lab, Running, largest_difference, text, worker};
 
 /// A program that is a function of its arguments, keeps its state after every epoch, and goes on from it.
 const TRAIN: &str = r#"#!/bin/sh
@@ -261,6 +261,63 @@ fn what_slurm_refuses_is_no_pool_and_a_removed_pool_parks_its_tasks() {
     assert_eq!(states, ["COMPLETED", "COMPLETED"], "their workers exited");
     let status: Value = serde_json::from_str(&stage.succeed(&["status", "small", "--json"])).unwrap();
     assert_eq!((&status["retried"], &status["tasks"]["running"]), (&0.into(), &0.into()), "{status:#}");
+}
+
+#[test]
+fn a_worker_that_does_not_start_is_told_with_its_log() {
+    let Some(stage) = Stage::new() else { return };
+    let pool = ["alloc", "slurm", "--name", "low", "--max-workers", "1", "--programs-only"];
+    let worker = ["--worker-program", "/nowhere/colearn-worker", "--", "--partition=low"];
+    stage.succeed(&[&pool[..], &worker].concat());
+    stage.succeed(&["submit", "small.yaml"]);
+    stage.wait_for("a failure", || stage.pool()["failures"] == 1);
+    let trouble = stage.pool()["trouble"].as_str().unwrap().to_owned();
+    assert_eq!(trouble, "job 1 ended with exit code 2, and its worker had no task");
+    let log = stage.succeed(&["alloc", "logs", "low"]);
+    assert!(log.contains("/nowhere/colearn-worker: No such file or directory"), "{log}");
+    assert!(stage.pool()["not_before"].is_string(), "it waits before it tries again");
+    assert_eq!(stage.live(), []);
+}
+
+/// `deploy/slurm/colearn-worker.sbatch`, with the paths and resources of this test.
+#[test]
+fn the_shipped_batch_script_parks_and_comes_back() {
+    let Some(stage) = Stage::new() else { return };
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/slurm/colearn-worker.sbatch");
+    let mut script = fs::read_to_string(shipped).unwrap();
+    let checkpoints = stage.lab.path().join("shared").display().to_string();
+    for (shipped, here) in [
+        ("/opt/colearn/colearn-worker", worker().to_str().unwrap()),
+        ("http://login1:7117", &stage.url),
+        ("--data-dir /scratch/colearn/data", "--programs-only"),
+        ("/scratch/colearn/checkpoints", &checkpoints),
+        ("--idle-timeout 30m", "--idle-timeout 5s"),
+        ("#SBATCH --gpus=1\n", "#SBATCH --partition=low\n"),
+        ("#SBATCH --cpus-per-task=4\n", "#SBATCH --cpus-per-task=2\n"),
+        ("--output=", &format!("--output={}/", stage.lab.path().display())),
+    ] {
+        assert_eq!(script.matches(shipped).count(), 1, "{shipped}");
+        script = script.replace(shipped, here);
+    }
+    stage.lab.write("worker.sbatch", &script);
+    let file = stage.lab.path().join("worker.sbatch").display().to_string();
+    stage.succeed(&["submit", "small.yaml"]);
+    let array = stage.cluster.command("sbatch", &["--parsable", "--array=1-2", &file]).trim().to_owned();
+    let jobs = || {
+        let mut jobs = stage.cluster.jobs();
+        jobs.retain(|job| job.name == "colearn-worker");
+        jobs
+    };
+    stage.wait_for("some results", || stage.done() > 0);
+    stage.cluster.submit(&["--partition=high", "--ntasks=6", "--wrap=sleep 1"]);
+    stage.wait_for("both jobs to come back", || jobs().iter().filter(|job| job.restarts == 1).count() == 2);
+    stage.wait_for("the end of the sweep", || stage.done() == 20);
+    stage.wait_for("the end of all jobs", || {
+        jobs().len() == 2 && jobs().iter().all(|job| job.state == "COMPLETED")
+    });
+    let log = fs::read_to_string(stage.lab.path().join(format!("colearn-worker-{array}-1.log"))).unwrap();
+    assert_eq!(log.matches("connected to the coordinator").count(), 2, "the log is appended to\n{log}");
+    stage.check_results();
 }
 
 #[test]
