@@ -3,6 +3,8 @@
 mod batch;
 mod manager;
 mod slurm;
+#[cfg(test)]
+mod tests;
 
 use std::{
     path::PathBuf,
