@@ -136,6 +136,8 @@ pub async fn worker(shared: Shared, host: &'static str, cohorts: &'static [u32])
             shutdown_timeout: Duration::from_secs(3),
             // Some runs have a short time limit from the start, like jobs of a batch system.
             time_limit: chance.percent(25).then(|| chance.millis(15_000, 60_000)),
+            // And some leave when they have no lease for a while.
+            without_lease: chance.percent(25).then(|| chance.millis(500, 8_000)),
         };
         let agent = Agent::new(worker.clone(), host.to_owned(), offers, limits, Timestamp(0));
         let connection = Connection::new(network::dial(), worker.clone());

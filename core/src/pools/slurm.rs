@@ -47,8 +47,7 @@ pub(super) fn check_arguments(arguments: &[String]) -> Result<(), SettingsError>
         let short =
             (argument.starts_with('-') && !argument.starts_with("--")).then(|| argument.get(..2)).flatten();
         let same = |known: &&str| *known == name || Some(*known) == short;
-        if let Some((_, instead)) = RESERVED.iter().find(|(names, _)| names.iter().any(|known| same(&known)))
-        {
+        if let Some((_, instead)) = RESERVED.iter().find(|(names, _)| names.iter().any(same)) {
             return Err(SettingsError::Reserved(argument.clone(), instead));
         }
         let is_option = argument.len() > 1 && argument.starts_with('-') && argument != "--";

@@ -57,7 +57,7 @@ fn a_program_that_the_signal_reached_too_goes_on_later() {
         runner.train(folder.shell(&ends(then)));
         let pid = runner.epoch()["train_loss"].as_f64().unwrap();
         let kill = |signal: &str, pid: &str| {
-            assert!(Process::new("kill").args([signal, pid]).status().unwrap().success())
+            assert!(Process::new("kill").args([signal, pid]).status().unwrap().success());
         };
         kill("-USR1", &pid.to_string());
         if parks {
