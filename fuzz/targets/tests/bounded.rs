@@ -102,6 +102,7 @@ fn messages_to_workers() {
         data_digest: String::new(),
         name: String::new(),
         keep: Vec::new(),
+        kept_in: String::new(),
     };
     let messages = [
         Said::Welcome(v1::Welcome {
