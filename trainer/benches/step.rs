@@ -16,7 +16,7 @@ use std::{
 };
 
 use colearn_trainer::{
-    model::{Batch, Draws, Kernels, Objective},
+    model::{Batch, Columns, Draws, Kernels, Objective},
     optimizer::{Adam, AdamSettings},
     random::{Purpose, Stream},
 };
@@ -129,7 +129,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         Objective::CrossEntropy => classes,
         Objective::L1 => classes.to_kind(Kind::Float) - 4.0,
     };
-    let batch = Batch { features, columns: present, steps, samples, labels: labels.view([members, samples]) };
+    let columns = Columns::alike(members, &present);
+    let batch = Batch { features, columns, steps, samples, labels: labels.view([members, samples]) };
     let epochs = vec![1; seeds.len()];
 
     let large = [Product::new(&format!("{LARGE}x{LARGE}x{LARGE}x1"))?];

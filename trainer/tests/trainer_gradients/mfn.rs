@@ -1,7 +1,7 @@
 //! Tests the gradients of the Memory Fusion Network.
 
 use colearn_trainer::{
-    model::{Batch, Draws, Kernels, Mfn, MfnDropout, MfnModality, MfnShape, Model, Objective},
+    model::{Batch, Columns, Draws, Kernels, Mfn, MfnDropout, MfnModality, MfnShape, Model, Objective},
     random::Purpose,
 };
 use tch::{Device, Kind, Tensor};
@@ -212,7 +212,7 @@ fn smallest_batches(kernels: Kernels, kind: Kind, tolerance: f64) {
         let x = member_features(&whole, 0).narrow(0, 0, steps).narrow(1, 0, samples);
         let features = x.reshape([1, steps * samples, FEATURES]);
         let labels = whole.labels.narrow(1, 0, samples);
-        let batch = Batch { features, columns: ALL.to_vec(), steps, samples, labels };
+        let batch = Batch { features, columns: Columns::alike(1, ALL), steps, samples, labels };
         let _ = model.train(&batch, &Draws { seeds: &[5], epochs: &[1], step: 0 });
         let leaves = Leaves::new(model.layout(), model.parameters(), 0);
         let outputs = reference(&leaves, &shape(L1), &x, &Default::default());
@@ -239,7 +239,7 @@ fn blocks_of_steps() {
         let batch = Batch {
             features: Tensor::from_slice(&values).view([2, steps * samples, FEATURES]),
             labels: Tensor::from_slice(&labels).view([2, samples]),
-            columns: ALL.to_vec(),
+            columns: Columns::alike(2, ALL),
             steps,
             samples,
         };
@@ -278,7 +278,7 @@ fn members_are_alone(kernels: Kernels, kind: Kind, tolerance: f64) {
     let one = Batch {
         features: all.features.narrow(0, 1, 1),
         labels: all.labels.narrow(0, 1, 1),
-        columns: ALL.to_vec(),
+        columns: Columns::alike(1, ALL),
         ..all
     };
     // The first member diverges, which must not affect the others.
