@@ -2,6 +2,7 @@
 
 use std::{error::Error, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use colearn_access::{Moment, ServerAccess};
 use colearn_core::id::SweepName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -23,6 +24,9 @@ use crate::{
 
 /// How long streams may take to end after the engine has stopped.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Interval at which changes of credentials are looked for.
+const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 
 /// The configuration of a coordinator.
 #[derive(Clone)]
@@ -47,6 +51,9 @@ pub struct Config {
     /// Makes a sweep of a sweep file's text. Tests use another parser, for sweeps that would need a file of
     /// unreasonable size.
     pub parser: SweepParser,
+    /// Who may connect and call what, over TLS; `None` for plain text, with which everybody who reaches the port may do
+    /// everything.
+    pub access: Option<ServerAccess>,
 }
 
 impl Config {
@@ -62,6 +69,7 @@ impl Config {
             release_leases: false,
             settle_after: Duration::from_mins(10),
             parser: Arc::new(rpc::parse_sweep_file),
+            access: None,
         }
     }
 }
@@ -175,8 +183,17 @@ impl Coordinator {
         IO: AsyncRead + AsyncWrite + Connected + Unpin + Send + 'static,
         E: Into<Box<dyn Error + Send + Sync>> + Send + 'static,
     {
-        let Config { storage, listen: address, lease, heartbeat, only, release_leases, settle_after, parser } =
-            config;
+        let Config {
+            storage,
+            listen: address,
+            lease,
+            heartbeat,
+            only,
+            release_leases,
+            settle_after,
+            parser,
+            access,
+        } = config;
         let read_only = matches!(storage, Storage::ReadOnly(_));
         let settings = EngineSettings { lease, only, release_leases, settle_after, read_only };
         let recovered = async {
@@ -203,16 +220,28 @@ impl Coordinator {
         let (store, engine, handle) = recovered?;
         let rules = WorkerRules { lease, heartbeat };
         let (kept, logs_kept, rebuilt) = (store.clone(), logs.clone(), rpc::Rebuilt::default());
-        let rpc = Rpc { engine: handle, store: kept, logs: logs_kept, parser, rules, rebuilt };
+        let rpc = Rpc {
+            engine: handle,
+            store: kept,
+            logs: logs_kept,
+            parser,
+            rules,
+            rebuilt,
+            access: access.clone(),
+        };
         let router = rpc::router(&rpc).await?;
 
         let stop = CancellationToken::new();
         let closed = CancellationToken::new();
+        let protected = access.is_some();
+        if let Some(access) = access {
+            tokio::spawn(follow(access, stop.clone()));
+        }
         let server =
             tokio::spawn(router.serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned()));
         let supervisor = tokio::spawn(supervise(engine, server, (store, logs), stop.clone(), closed));
-        tracing::info!(%address, "coordinator listens");
-        Ok(RunningCoordinator { address, stop: stop.drop_guard(), supervisor, over: false })
+        tracing::info!(%address, tls = protected, "coordinator listens");
+        Ok(RunningCoordinator { address, protected, stop: stop.drop_guard(), supervisor, over: false })
     }
 }
 
@@ -224,6 +253,12 @@ pub struct ReservedCoordinator {
 }
 
 impl ReservedCoordinator {
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.config.access.is_some()
+    }
+
     /// The address it will answer on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -237,7 +272,11 @@ impl ReservedCoordinator {
     pub async fn start(self) -> Result<RunningCoordinator, CoordinatorError> {
         let Self { config, listener, lock } = self;
         let incoming = Incoming::new(listener, Coordinator::MAX_CONNECTIONS);
-        Coordinator::serve_locked(config, lock, incoming, Clock::of_the_host()).await
+        let clock = Clock::of_the_host();
+        match config.access.clone() {
+            Some(access) => Coordinator::serve_locked(config, lock, incoming.protected(access), clock).await,
+            None => Coordinator::serve_locked(config, lock, incoming, clock).await,
+        }
     }
 }
 
@@ -298,10 +337,34 @@ async fn supervise(
     Ok(())
 }
 
+/// Follows the files of credentials while the coordinator runs, and says in time when its own certificate ends.
+async fn follow(access: ServerAccess, stop: CancellationToken) {
+    let mut said = None;
+    let mut failed = false;
+    while timeout(FOLLOW_EVERY, stop.cancelled()).await.is_err() {
+        let now = Moment::now();
+        let reloaded = access.reload(now);
+        match &reloaded {
+            Ok(true) => tracing::info!("the credentials of this coordinator were read again"),
+            // What was known before stays in force.
+            Err(error) if !failed => tracing::warn!("the credentials cannot be read again: {error}"),
+            Ok(false) | Err(_) => {}
+        }
+        failed = reloaded.is_err();
+        if let Some(warning) = access.until().warning("the certificate of this coordinator", now)
+            && said.as_ref() != Some(&warning)
+        {
+            tracing::warn!("{warning}");
+            said = Some(warning);
+        }
+    }
+}
+
 /// A running coordinator. Dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct RunningCoordinator {
     address: SocketAddr,
+    protected: bool,
     stop: DropGuard,
     supervisor: JoinHandle<Result<(), CoordinatorError>>,
     over: bool,
@@ -312,6 +375,12 @@ impl RunningCoordinator {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.protected
     }
 
     /// Waits until it stops by itself, which it does only after an error. The future may be dropped and the method

@@ -9,6 +9,7 @@ pub mod store;
 mod connections;
 mod coordinator;
 mod logs;
+mod quiet;
 mod rpc;
 
 #[cfg(test)]

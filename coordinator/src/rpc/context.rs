@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use colearn_access::ServerAccess;
 use colearn_core::sweep::Sweep;
 
 use super::rebuilt::Rebuilt;
@@ -30,6 +31,8 @@ pub(crate) struct Rpc {
     pub(crate) parser: SweepParser,
     pub(crate) rules: WorkerRules,
     pub(crate) rebuilt: Rebuilt,
+    /// Who may call what; `None` if everybody may call everything.
+    pub(crate) access: Option<ServerAccess>,
 }
 
 /// The rules that workers are told.
