@@ -3,18 +3,34 @@
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use tonic::transport::Uri;
 
-use crate::{grant::Role, place};
+use crate::{client::Denied, grant::Role, place};
 
 /// A coordinator, and how to reach it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Way {
     host: String,
     port: u16,
     access: Option<PathBuf>,
+    /// A coordinator has refused plain text.
+    sign: Sign,
+}
+
+/// Something that was noticed on a connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sign(Arc<AtomicBool>);
+
+impl Sign {
+    pub(crate) fn set(&self, seen: bool) {
+        self.0.store(seen, Ordering::Relaxed);
+    }
 }
 
 /// An address that cannot be used.
@@ -39,7 +55,7 @@ pub enum AddressError {
         /// Where an access file would be found.
         place: Option<PathBuf>,
     },
-    /// It asks for plain text, and an access file is given.
+    /// It asks for plain text to another machine, and an access file is given.
     #[error(
         "http:// asks for plain text, and an access file was given: write https://{0}, or leave out --access"
     )]
@@ -75,11 +91,13 @@ impl Way {
         if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
             return Err(wrong("has a user"));
         }
-        let way = |access| Ok(Self { host: host.to_owned(), port, access });
+        let way = |access| Ok(Self { host: host.to_owned(), port, access, sign: Sign::default() });
         let found = || given.map(Path::to_owned).or_else(|| place.clone().filter(|place| place.exists()));
         let missing = || AddressError::NoAccessFile { address: address.to_owned(), place: place.clone() };
         match scheme {
-            Some("http") if given.is_some() => Err(AddressError::Contradiction(rest.to_owned())),
+            Some("http") if given.is_some() && !is_loopback(host) => {
+                Err(AddressError::Contradiction(rest.to_owned()))
+            }
             Some("http") => way(None),
             Some(_) => way(Some(found().ok_or_else(missing)?)),
             None if is_loopback(host) => way(given.map(Path::to_owned)),
@@ -106,6 +124,16 @@ impl Way {
     #[must_use]
     pub fn access(&self) -> Option<&Path> {
         self.access.as_deref()
+    }
+
+    pub(crate) fn sign(&self) -> Sign {
+        self.sign.clone()
+    }
+
+    /// What to do, if a coordinator has answered plain text by asking for TLS.
+    #[must_use]
+    pub fn wants_tls(&self) -> Option<Denied> {
+        self.sign.0.load(Ordering::Relaxed).then(|| Denied::NeedsTls(self.authority()))
     }
 
     /// The URL.
@@ -175,6 +203,8 @@ mod tests {
             assert_eq!(way(address, Some(given), &there), Ok(Some(given.to_owned())), "{address}");
         }
         assert!(matches!(way("http://login1:1", Some(given), &there), Err(AddressError::Contradiction(_))));
+        // As the worker of `colearn run` where COLEARN_ACCESS is set.
+        assert_eq!(way("http://127.0.0.1:1", Some(given), &there), Ok(None));
     }
 
     #[test]

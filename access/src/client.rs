@@ -4,32 +4,29 @@ use std::{
     error::Error,
     io,
     path::{Path, PathBuf},
-    pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
 };
 
 use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::{io::AsyncReadExt as _, net::TcpStream};
 use tokio_rustls::{
     TlsConnector,
-    client::TlsStream,
     rustls::{
         AlertDescription, CertificateError, ClientConfig, Error as TlsError, RootCertStore,
         client::Resumption, crypto::ring, pki_types::ServerName, version::TLS13,
     },
 };
 use tokio_util::either::Either;
-use tonic::{
-    Code, Status,
-    transport::{Channel, Endpoint, Uri},
-};
+use tonic::transport::{Channel, Endpoint, Uri};
 use tower::service_fn;
 
-use crate::{AccessError, address::Way, file::AccessFile, moment::Moment};
+use crate::{
+    AccessError,
+    address::Way,
+    file::AccessFile,
+    moment::Moment,
+    stream::{Begun, Plain},
+};
 
 /// The reason why a coordinator does not let a client in, or a client does not trust it. Its text has the remedy.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +77,8 @@ pub enum Denied {
 /// Connects to a coordinator.
 ///
 /// # Errors
-/// If that fails; [`denied`] tells whether it was for lack of access.
+/// If that fails; [`denied`] tells whether it was for lack of access, and [`Way::wants_tls`] whether the coordinator
+/// speaks only TLS, which may turn out with the first call.
 pub async fn connect(
     way: Way,
     set_up: impl Fn(Endpoint) -> Endpoint,
@@ -113,19 +111,15 @@ pub fn denied<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a Denied> {
     None
 }
 
-/// Whether a status means that a coordinator wants TLS. A coordinator's own answers have no cause.
-#[must_use]
-pub fn wants_tls(status: &Status, way: &Way) -> Option<Denied> {
-    let by_transport = status.code() == Code::PermissionDenied && status.source().is_some();
-    (by_transport && way.access().is_none()).then(|| Denied::NeedsTls(way.authority()))
-}
-
 /// A connection, protected or plain.
-type Connected = Either<TcpStream, Begun>;
+type Connected = Either<Plain, Begun>;
 
 async fn dial(way: &Way) -> io::Result<Connected> {
     let denied = |denied: Denied| io::Error::new(io::ErrorKind::PermissionDenied, denied);
-    let Some(path) = way.access() else { return Ok(Either::Left(tcp(way).await?)) };
+    let Some(path) = way.access() else {
+        way.sign().set(false);
+        return Ok(Either::Left(Plain { stream: tcp(way).await?, seen: Vec::new(), sign: way.sign() }));
+    };
     // It is read anew each time: it may have been replaced.
     let file = AccessFile::read(path).map_err(|error| denied(error.into()))?;
     file.check_not_expired(Moment::now()).map_err(|error| denied(Denied::File(error.within(path))))?;
@@ -206,55 +200,4 @@ fn explain(error: io::Error, way: &Way, path: &Path) -> io::Error {
         cause => Denied::Handshake { address, cause },
     };
     io::Error::new(io::ErrorKind::PermissionDenied, denied)
-}
-
-/// A protected connection whose first bytes were read already.
-struct Begun {
-    first: Vec<u8>,
-    taken: usize,
-    stream: TlsStream<TcpStream>,
-}
-
-impl AsyncRead for Begun {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if let Some(rest) = this.first.get(this.taken..).filter(|rest| !rest.is_empty()) {
-            let some = rest.get(..into.remaining()).unwrap_or(rest);
-            into.put_slice(some);
-            this.taken += some.len();
-            return Poll::Ready(Ok(()));
-        }
-        ready!(Pin::new(&mut this.stream).poll_read(cx, into))?;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Begun {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
 }

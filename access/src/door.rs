@@ -104,9 +104,17 @@ async fn refuse_plain(stream: &mut TcpStream, first: u8) -> io::Result<()> {
     Ok(())
 }
 
+const INADEQUATE_SECURITY: u32 = 0xc;
+
+/// Whether the first bytes from a coordinator are those of [`goaway`].
+pub(crate) fn is_refusal_of_plain(first: &[u8]) -> bool {
+    let refusal = goaway(NEEDS_TLS);
+    // Two headers of frames, and the first two fields of GOAWAY.
+    refusal.get(..26).is_some_and(|beginning| first == beginning)
+}
+
 /// The frames SETTINGS (empty) and GOAWAY of HTTP/2.
 fn goaway(text: &str) -> Vec<u8> {
-    const INADEQUATE_SECURITY: u32 = 0xc;
     let mut frames = vec![0, 0, 0, 4, 0, 0, 0, 0, 0];
     let length = u8::try_from(text.len() + 8).unwrap_or(u8::MAX);
     frames.extend([0, 0, length, 7, 0, 0, 0, 0, 0]);

@@ -19,10 +19,11 @@ mod pem;
 pub mod place;
 mod secret;
 mod server;
+mod stream;
 
 pub use address::{AddressError, Way};
 pub use authority::Authority;
-pub use client::{Denied, connect, denied, wants_tls};
+pub use client::{Denied, connect, denied};
 pub use door::{Refused, let_in};
 pub use error::AccessError;
 pub use file::AccessFile;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod access;
 mod compare;
 mod import;
 mod kept;
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use colearn_core::{id::SweepName, time::parse_duration_or_seconds};
 
 pub(crate) use self::{
+    access::{AccessCommand, IssueArgs, ListAccessArgs, RevokeArgs, RotateArgs, ServedArgs},
     compare::{CompareArgs, CompareFormat, Compared},
     import::ImportArgs,
     kept::{BootstrapArgs, ExportArgs},
@@ -40,6 +42,7 @@ Exit codes:
   8  there is no sweep, task or worker of this name
   9  the sweep ended with failed tasks, or was cancelled
  10  workers could not be started, crashed repeatedly, or do not have what the tasks need
+ 11  the coordinator does not let you in or do this: the access file is missing or refused, or its role is too small
 130  interrupted; recorded results are kept, and the same command continues";
 
 /// Run sweeps for multimodal co-learning: train every point of a YAML grid with every seed, and average over the seeds.
@@ -138,6 +141,9 @@ pub(crate) enum Command {
     /// Generate and inspect data sets.
     #[command(subcommand)]
     Data(DataCommand),
+    /// Make, list and revoke access files of a coordinator, on its host.
+    #[command(subcommand)]
+    Access(AccessCommand),
     /// Check or copy a coordinator's database, also while the coordinator is running.
     #[command(subcommand)]
     Db(DbCommand),
@@ -236,7 +242,8 @@ pub(crate) struct PlanArgs {
 /// `colearn coordinator`.
 #[derive(Args, Debug)]
 pub(crate) struct CoordinatorArgs {
-    /// Address to listen on. There is no password: everybody who can reach the address can use it.
+    /// Address to listen on. On another address than loopback, only clients with an access file are let in; the coordinator
+    /// writes three to the folder `access` in its state folder.
     #[arg(long, env = "COLEARN_LISTEN", default_value = "127.0.0.1:7117", value_name = "HOST:PORT")]
     pub(crate) listen: Listen,
     /// State folder: the recorded sweeps and results. Only one coordinator can use it at a time.
@@ -248,6 +255,8 @@ pub(crate) struct CoordinatorArgs {
     /// How long after its end a sweep is settled: later starts no longer replay its journal.
     #[arg(long, value_name = "TIME", default_value = "10m", value_parser = settle_after)]
     pub(crate) settle_after: Duration,
+    #[command(flatten)]
+    pub(crate) served: ServedArgs,
 }
 
 /// `colearn report`.

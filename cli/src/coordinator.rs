@@ -1,6 +1,7 @@
 //! `colearn coordinator`.
 
 use crate::{
+    access,
     args::CoordinatorArgs,
     connect::{self, coordinator_failure, url_of},
     descriptors,
@@ -18,13 +19,16 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     config.lease = arguments.lease;
     config.heartbeat = config.lease / 4;
     config.settle_after = arguments.settle_after;
+    config.access = access::of_coordinator(arguments)?;
     let mut running = connect::start_when_free(config).await?;
     if let Some(warning) = arguments.listen.unreachable_from_elsewhere() {
         tracing::warn!("{warning}");
     }
-    if !running.address().ip().is_loopback() {
+    if running.is_protected() {
+        access::announce(arguments);
+    } else if !running.address().ip().is_loopback() {
         tracing::warn!(
-            "{} is reachable from other machines, and there is no password: everybody who reaches the port can submit and cancel",
+            "--insecure: {} is reachable from other machines, and everybody who reaches it can submit, cancel and be a worker, and read what others send",
             running.address()
         );
     }

@@ -233,7 +233,7 @@ pub(crate) async fn follow(
         Exit::Unreachable,
         format!(
             "the coordinator at {} stopped before the sweep ended; recorded results are kept, and workers continue by themselves",
-            client.url()
+            client.way().url()
         ),
     ))
 }
