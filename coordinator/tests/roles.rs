@@ -218,6 +218,28 @@ async fn the_authority_is_replaced_while_everybody_works() {
 }
 
 #[tokio::test]
+async fn who_submitted_is_recorded_and_survives_a_restart() {
+    let secured = Secured::start().await;
+    let submit = async |file: &Path, name: &str| {
+        let mut person = Person(SweepServiceClient::new(secured.channel(file).await));
+        person.submit(&small_sweep(name, 1, 1)).await.sweep.unwrap().submitted_by
+    };
+    let (anna, ben) = (secured.file(Role::Operate, "anna"), secured.file(Role::Operate, "ben"));
+    assert_eq!(submit(&anna, "first").await, "anna");
+    assert_eq!(submit(&ben, "second").await, "ben");
+    assert_eq!(submit(&ben, "first").await, "anna", "again: it is hers");
+    let Secured { folder, coordinator, access } = secured;
+    coordinator.stop().await.unwrap();
+    let secured = Secured::start_in(folder).await;
+    let mut looker = SweepServiceClient::new(secured.channel(&access.file("look")).await);
+    let sweeps = looker.list_sweeps(v1::ListSweepsRequest {}).await.unwrap().into_inner().sweeps;
+    assert_eq!(sweeps.iter().map(|sweep| sweep.submitted_by.as_str()).collect::<Vec<_>>(), ["anna", "ben"]);
+    let first = looker.get_sweep(v1::GetSweepRequest { name: "first".to_owned(), ..Default::default() });
+    assert_eq!(first.await.unwrap().into_inner().sweep.unwrap().submitted_by, "anna");
+    secured.coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_restart_changes_no_credential() {
     let secured = Secured::start().await;
     let gpu1 = secured.file(Role::Work, "gpu1");

@@ -30,6 +30,13 @@ fn nothing_is_to_be_configured_where_the_home_is_shared() {
     let submitted = lab.colearn(&["submit", "small.yaml", "--coordinator", &url]);
     assert!(submitted.status.success(), "{}", text(&submitted.stderr));
     lab.wait_until(&["--coordinator", &url], |status| status["state"] == "complete");
+    let listed = text(&lab.colearn(&["list", "--by", "people", "--coordinator", &url]).stdout);
+    assert!(
+        listed.contains("small") && listed.lines().next().unwrap().trim_end().ends_with("by"),
+        "{listed}"
+    );
+    let listed = text(&lab.colearn(&["list", "--by", "anna", "--coordinator", &url]).stdout);
+    assert_eq!(listed, "no sweeps were submitted by anna\n");
     // And by the state folder.
     let results = lab.colearn(&["results", "small", "--state", "state"]);
     assert!(results.status.success(), "{}", text(&results.stderr));

@@ -33,6 +33,7 @@ struct Kept {
     journal: BTreeMap<u64, JournalEntry>,
     last_entry: u64,
     sweeps: BTreeSet<SweepId>,
+    submitters: BTreeMap<SweepId, Arc<str>>,
     /// Counts the owners.
     owner: u64,
     results: BTreeMap<(SweepId, u64), ResultRow>,
@@ -101,6 +102,7 @@ impl Kept {
         self.recorded.retain(|task| task.sweep != sweep);
         self.settled.remove(&sweep);
         self.sweeps.remove(&sweep);
+        self.submitters.remove(&sweep);
     }
 
     /// Entries after number `after` for which `wanted` is true.
@@ -129,6 +131,7 @@ impl Kept {
             self.last_entry += 1;
             self.journal.insert(self.last_entry, entry);
         }
+        self.submitters.extend(batch.submitters);
         for sweep in batch.revived {
             self.settled.remove(&sweep);
         }
@@ -185,6 +188,13 @@ impl Store for MemoryStore {
             let kept = self.kept();
             let rows = kept.results.range((sweep, from)..=(sweep, u64::MAX));
             Ok(rows.take(limit as usize).map(|(_, row)| row.clone()).collect())
+        })
+    }
+
+    fn submitters(&self) -> StoreFuture<'_, Vec<(SweepId, Arc<str>)>> {
+        Box::pin(async move {
+            let kept = self.kept();
+            Ok(kept.submitters.iter().map(|(sweep, who)| (*sweep, who.clone())).collect())
         })
     }
 
