@@ -155,8 +155,20 @@ impl Lab {
     /// Starts a coordinator on a state folder, with a lease of this number of seconds; returns `None` if it ended at
     /// once. Its log is appended to `coordinator.log`.
     pub(crate) fn coordinator_on(&self, listen: &str, state: &str, lease: u32) -> Option<(Running, String)> {
+        self.coordinator_in_chaos(listen, state, lease, false)
+    }
+
+    /// The same, over TLS if that is wanted.
+    pub(crate) fn coordinator_in_chaos(
+        &self,
+        listen: &str,
+        state: &str,
+        lease: u32,
+        tls: bool,
+    ) -> Option<(Running, String)> {
         let lease = lease.to_string();
-        let arguments = ["coordinator", "--listen", listen, "--state", state, "--lease", &lease];
+        let mut arguments = vec!["coordinator", "--listen", listen, "--state", state, "--lease", &lease];
+        arguments.extend(tls.then_some("--secure"));
         self.serve(self.command(&colearn(), &arguments))
     }
 
