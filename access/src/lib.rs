@@ -20,6 +20,7 @@ pub mod place;
 mod secret;
 mod server;
 mod stream;
+mod visits;
 
 pub use address::{AddressError, Way};
 pub use authority::Authority;
@@ -31,4 +32,5 @@ pub use folder::{AccessFolder, Given, Standing, VALID_FOR};
 pub use grant::{Grant, Need, Role};
 pub use identity::{Identity, NoIdentity};
 pub use moment::{DAY, IN_GOOD_TIME, Moment};
-pub use server::{Ended, ServerAccess, Source, Visit};
+pub use server::{Ended, ServerAccess, Source};
+pub use visits::Visit;

@@ -1,14 +1,11 @@
 //! The coordinator's side: lets in who has a credential, and nobody else.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     fmt,
     os::unix::fs::MetadataExt as _,
     path::PathBuf,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard},
 };
 
 use tokio_rustls::rustls::{
@@ -33,6 +30,7 @@ use crate::{
     moment::{DAY, Moment},
     pem::Sections,
     secret,
+    visits::{Visit, Visits},
 };
 
 /// How long the certificate of a coordinator is valid, and after how many days a running one makes another.
@@ -64,8 +62,7 @@ pub struct ServerAccess(Arc<Inner>);
 struct Inner {
     source: Source,
     current: RwLock<Current>,
-    visits: Mutex<BTreeMap<u64, (Arc<Identity>, CancellationToken)>>,
-    next: AtomicU64,
+    visits: Visits,
 }
 
 struct Current {
@@ -104,7 +101,7 @@ impl ServerAccess {
             folder.open(now)?;
         }
         let current = RwLock::new(Current::of(&source, now)?);
-        Ok(Self(Arc::new(Inner { source, current, visits: Mutex::default(), next: AtomicU64::new(0) })))
+        Ok(Self(Arc::new(Inner { source, current, visits: Visits::default() })))
     }
 
     /// The configuration for the next connection.
@@ -139,23 +136,23 @@ impl ServerAccess {
             drop(current);
             if distrusted {
                 // Whoever is still trusted comes back.
-                self.visits().values().for_each(|(_, cut)| cut.cancel());
+                self.0.visits.end(|_| true);
             }
         }
-        self.end_visits(now);
+        self.0.visits.end(|identity| match self.admits(identity, now) {
+            Ok(()) => false,
+            Err(ended) => {
+                let Identity { grant, serial, .. } = identity;
+                tracing::warn!(who = %grant, serial, "{ended}; its connection is closed");
+                true
+            }
+        });
+        for identity in self.0.visits.newly_ending(now) {
+            if let Some(warning) = identity.until.warning("the credential", now) {
+                tracing::warn!(who = %identity.grant, serial = identity.serial, "{warning}");
+            }
+        }
         Ok(changed)
-    }
-
-    /// Closes the connections of revoked and expired credentials.
-    fn end_visits(&self, now: Moment) {
-        for (identity, cut) in self.visits().values() {
-            if let Err(ended) = self.admits(identity, now)
-                && !cut.is_cancelled()
-            {
-                tracing::warn!(who = %identity.grant, serial = identity.serial, "{ended}; its connection is closed");
-                cut.cancel();
-            }
-        }
     }
 
     /// Whether a client that was let in may stay.
@@ -182,36 +179,17 @@ impl ServerAccess {
     /// with the returned value.
     #[must_use]
     pub fn enter(&self, identity: Arc<Identity>, cut: CancellationToken) -> Visit {
-        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
-        self.visits().insert(number, (identity, cut));
-        Visit { access: self.clone(), number }
+        self.0.visits.enter(identity, cut)
     }
 
     fn current(&self) -> RwLockReadGuard<'_, Current> {
         self.0.current.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn visits(&self) -> MutexGuard<'_, BTreeMap<u64, (Arc<Identity>, CancellationToken)>> {
-        self.0.visits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for ServerAccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerAccess").field("source", &self.0.source).finish_non_exhaustive()
-    }
-}
-
-/// A connection of a client that was let in.
-#[derive(Debug)]
-pub struct Visit {
-    access: ServerAccess,
-    number: u64,
-}
-
-impl Drop for Visit {
-    fn drop(&mut self) {
-        self.access.visits().remove(&self.number);
     }
 }
 
