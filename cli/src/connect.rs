@@ -57,13 +57,7 @@ impl Connection {
 
     async fn with(target: &Target, access: Access) -> Result<Self, Failure> {
         if let Some(url) = &target.coordinator {
-            let way = Way::to(url, target.access.as_deref(), Role::Operate).map_err(|error| {
-                let exit = match error {
-                    AddressError::NoAccessFile { .. } => Exit::Access,
-                    AddressError::Form { .. } | AddressError::Contradiction(_) => Exit::Usage,
-                };
-                Failure::new(exit, error)
-            })?;
+            let way = Way::to(url, target.access.as_deref(), Role::Operate).map_err(unusable)?;
             let sweeps = Client::connect(&way).await?;
             warn_about(&way);
             return Ok(Self { sweeps, embedded: None });
@@ -86,6 +80,7 @@ impl Connection {
             // Another process uses this folder: connect to it.
             let held = matches!(error, CoordinatorError::Store(StoreError::Held { .. }));
             let Some(way) = held.then(|| way_to_state(target)).flatten() else { break error };
+            let way = way.map_err(unusable)?;
             match Client::connect(&way).await {
                 Ok(sweeps) => return Ok(Self { sweeps, embedded: None }),
                 // The process has just started, or is a short command that will release the folder soon.
@@ -157,7 +152,7 @@ impl Connection {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(MAX_RECONNECT_DELAY);
             // The next coordinator of a state folder may have another port.
-            let moved = target.coordinator.is_none().then(|| way_to_state(target)).flatten();
+            let moved = target.coordinator.is_none().then(|| way_to_state(target)?.ok()).flatten();
             let way = moved.unwrap_or_else(|| self.sweeps.way().clone());
             if let Ok(client) = Client::connect(&way).await {
                 say(&format!("the coordinator at {} answers again", way.url()));
@@ -304,11 +299,20 @@ pub(crate) fn way_here(address: SocketAddr) -> Result<Way, Failure> {
 }
 
 /// The way to the coordinator that uses the state folder. Whoever can read the folder has its access files.
-fn way_to_state(target: &Target) -> Option<Way> {
+fn way_to_state(target: &Target) -> Option<Result<Way, AddressError>> {
     let url = read_address(&target.state)?;
     let own = || Some(AccessFolder::of(&target.state).file("people")).filter(|file| file.exists());
     let access = if url.starts_with("https") { target.access.clone().or_else(own) } else { None };
-    Way::to(&url, access.as_deref(), Role::Operate).ok()
+    Some(Way::to(&url, access.as_deref(), Role::Operate))
+}
+
+/// The failure for an address that cannot be used.
+fn unusable(error: AddressError) -> Failure {
+    let exit = match error {
+        AddressError::NoAccessFile { .. } => Exit::Access,
+        AddressError::Form { .. } | AddressError::Contradiction(_) => Exit::Usage,
+    };
+    Failure::new(exit, error)
 }
 
 /// Warns of plain text to another machine, and of an access file that ends soon.

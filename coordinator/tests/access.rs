@@ -1,5 +1,7 @@
 //! Who is not let in: attacks on the door of a coordinator, each with what the client is told and the line in the log.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests that fails is a test that fails")]
+
 mod support;
 
 use std::{
