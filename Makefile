@@ -34,10 +34,11 @@ test-fast: check-tools ## run the tests that need neither libtorch nor Python pa
 
 KILLS ?= 200
 SEED ?=
+TLS ?=
 
-chaos: check-tools libtorch ## kill -9 coordinators, workers and trainers at random moments: KILLS=200, SEED=17
+chaos: check-tools libtorch ## kill -9 coordinators, workers and trainers at random moments: KILLS=200, SEED=17, TLS=1
 	cargo build --locked -p colearn -p colearn-worker -p colearn-trainer
-	COLEARN_CHAOS_KILLS=$(KILLS) COLEARN_CHAOS_SEED=$(SEED) \
+	COLEARN_CHAOS_KILLS=$(KILLS) COLEARN_CHAOS_SEED=$(SEED) COLEARN_CHAOS_TLS=$(TLS) \
 	cargo test --locked -p colearn --test programs -- --exact --nocapture \
 	  chaos::kills_of_anything_at_any_moment_lose_nothing_and_change_no_table
 

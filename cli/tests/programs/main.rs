@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod access;
+mod access_of_others;
 mod bad_hosts;
 mod bad_input;
 #[cfg(target_os = "linux")]

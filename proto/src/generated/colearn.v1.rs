@@ -507,6 +507,9 @@ pub struct SweepSummary {
     /// trains all.
     #[prost(string, tag = "20")]
     pub trains_only: ::prost::alloc::string::String,
+    /// The holder of the credential with which it was submitted; empty if none was needed.
+    #[prost(string, tag = "30")]
+    pub submitted_by: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConfigurationProgress {
