@@ -8,7 +8,7 @@ COLEARN := $(TARGET)/release/colearn
 # The demo uses this folder, even if the shell is set up for a cluster.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo pytorch test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build proto libtorch check-tools clean
+.PHONY: help demo pytorch s3 test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build proto libtorch check-tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -72,6 +72,8 @@ bench-sweep: build .venv-bench/stamp ## compare whole sweeps with PyTorch's unde
 
 pytorch: .venv-pytorch/stamp ## install PyTorch 2.11 for CPUs, with which `make test` also compares kept weights
 
+s3: .venv-s3/stamp ## install an S3 server (moto), with which `make test` also tries checkpoints in a bucket
+
 gpu-bundle: build .venv/stamp ## put the GPU check into target/gpu-bundle, to copy to a GPU host
 	cargo build --release --locked -p colearn-trainer --example gpu_probe
 	scripts/gpu-bundle.sh $(TARGET) .venv/bin/python
@@ -128,6 +130,12 @@ check-tools:
 	  'torch==2.11.0+cpu' --extra-index-url https://download.pytorch.org/whl/cpu
 	@touch $@
 
+# An S3 server for the tests of programs, which start it on loopback.
+.venv-s3/stamp:
+	python3 -m venv .venv-s3
+	.venv-s3/bin/python -m pip install --quiet --disable-pip-version-check 'moto[server]==5.2.5' boto3
+	@touch $@
+
 clean: ## remove build files (not .libtorch, data or results)
 	cargo clean
-	rm -rf .venv .venv-bench .venv-lint .venv-pytorch
+	rm -rf .venv .venv-bench .venv-lint .venv-pytorch .venv-s3
