@@ -9,7 +9,9 @@ use std::{
 
 use colearn_core::id::WorkerId;
 use colearn_proto::{
-    MAX_MESSAGE_BYTES, v1,
+    MAX_MESSAGE_BYTES,
+    v1::{self, work_response},
+    versions,
     worker::{FromWorker, Hello, ToWorker, Welcome},
 };
 use tokio::{
@@ -95,6 +97,9 @@ pub enum LinkError {
     /// The coordinator sent an invalid message.
     #[error("the coordinator violated the protocol: {0}")]
     Protocol(String),
+    /// The coordinator is of a version with which this one does not work.
+    #[error("{0}")]
+    Versions(String),
     /// The coordinator does not read.
     #[error("the coordinator does not read what it is sent")]
     Congested,
@@ -113,7 +118,11 @@ impl LinkError {
     /// Whether another attempt with the same hello would fail in the same way.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        let Self::Status(status) = self else { return false };
+        let status = match self {
+            Self::Status(status) => status,
+            Self::Versions(_) => return true,
+            _ => return false,
+        };
         matches!(
             status.code(),
             Code::InvalidArgument
@@ -350,6 +359,11 @@ async fn open(dial: Dial, hello: Hello) -> Result<Opened, LinkError> {
     let mut responses =
         Box::new(client.work(ReceiverStream::new(outgoing)).await.map_err(Box::new)?.into_inner());
     let first = responses.message().await.map_err(Box::new)?.ok_or(LinkError::Closed)?;
+    if let Some(work_response::Message::Welcome(welcome)) = &first.message
+        && let Some(why) = versions::refuses_coordinator(welcome, env!("CARGO_PKG_VERSION"))
+    {
+        return Err(LinkError::Versions(why));
+    }
     match ToWorker::try_from(first) {
         Ok(ToWorker::Welcome(welcome)) => Ok(Opened { requests, responses, welcome }),
         Ok(_) => Err(LinkError::Protocol("the first message is not a welcome".to_owned())),
@@ -416,6 +430,7 @@ mod tests {
         let status = |code| LinkError::from(Box::new(Status::new(code, "no")));
         assert!(status(Code::InvalidArgument).is_refusal());
         assert!(!status(Code::Unavailable).is_refusal());
+        assert!(LinkError::Versions("upgrade it".to_owned()).is_refusal());
         assert!(!LinkError::Closed.is_refusal());
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use colearn_core::id::WorkerId;
 use colearn_proto::{
     v1::{self, work_request},
+    versions::{self, WorkerVersion},
     worker::{ToWorker, Welcome},
 };
 use prost::Message as _;
@@ -57,7 +58,12 @@ impl WorkerSession {
     async fn talk(&mut self) -> Result<(), Status> {
         let hello = self.hello().await?;
         let bytes = hello.encoded_len();
+        let (protocol, oldest_protocol) = (hello.protocol, hello.oldest_protocol);
         let hello = untrusted::hello(hello).map_err(convert::invalid)?;
+        let theirs = WorkerVersion { version: &hello.version, protocol, oldest_protocol };
+        if let Some(why) = versions::refuses_worker(theirs, env!("CARGO_PKG_VERSION")) {
+            return Err(refusal(Code::FailedPrecondition, why));
+        }
         let worker = hello.worker.clone();
         let ours = env!("CARGO_PKG_VERSION");
         if hello.version != ours {

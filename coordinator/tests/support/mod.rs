@@ -136,8 +136,7 @@ impl ScriptedWorker {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             slots: slots.collect(),
             held,
-            warnings: vec![],
-            labels: vec![],
+            ..v1::Hello::default()
         };
         Self::open(coordinator, work_request::Message::Hello(hello)).await.unwrap()
     }
