@@ -1,6 +1,8 @@
 //! Stores and conversations of released versions, as their programs left them: `tests/recorded/<version>`. The store of
 //! each opens today, and what its workers said is understood today. `scripts/record-version.sh` records this version.
 
+#![expect(clippy::unwrap_used, reason = "these are tests; clippy takes their helpers for something else")]
+
 mod support;
 
 use std::{

@@ -13,7 +13,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from subjects import SUBJECTS, features
+from subjects import SUBJECTS, Products, features, operations
 from turns import Records, ratios, shown, spread, table
 
 HERE = Path(__file__).resolve().parent
@@ -31,8 +31,8 @@ class Row:
     command: list[str]
     # The row that it is compared with.
     base: str
-    # Operations of the matrix products of a step and member, if the row is colearn's.
-    products: int = 0
+    # The matrix products of a step and member, if the row is colearn's.
+    products: Products | None = None
 
 
 def build() -> str:
@@ -56,16 +56,21 @@ def rows(name: str, bench: str, python: list[str], rounds: int) -> dict[str, Row
     """The measurements of one turn for a subject."""
     subject, many = SUBJECTS[name], ["--members", str(MEMBERS)]
     few = max(rounds // MEMBERS, 3)
-    torch, own = [*python, "--model", name, "--rounds"], [bench, "--model", name, "--rounds"]
+    torch = [*python, "--model", name, "--rounds"]
     primary = f"0:{features(subject, 1)}"
     whole, alone = subject.products(), subject.products(present=1)
+
+    def own(rounds: int, products: Products, *more: str) -> list[str]:
+        listed = ",".join(f"{p.rows}x{p.inner}x{p.columns}x{times}" for p, times in products.items())
+        return [bench, "--model", name, "--rounds", str(rounds), "--products", listed, *more]
+
     return {
         PYTORCH: Row([*torch, str(rounds)], PYTORCH),
         "PyTorch, fused Adam": Row([*torch, str(rounds), "--fused"], PYTORCH),
         PYTORCH_MANY: Row([*torch, str(few), *many], PYTORCH_MANY),
-        "colearn": Row([*own, str(rounds)], PYTORCH, whole),
-        "colearn, others dropped": Row([*own, str(rounds), "--columns", primary], PYTORCH, alone),
-        f"colearn, cohort of {MEMBERS}": Row([*own, str(few), *many], PYTORCH_MANY, whole),
+        "colearn": Row(own(rounds, whole), PYTORCH, whole),
+        "colearn, others dropped": Row(own(rounds, alone, "--columns", primary), PYTORCH, alone),
+        f"colearn, cohort of {MEMBERS}": Row(own(few, whole, *many), PYTORCH_MANY, whole),
     }
 
 
@@ -76,10 +81,15 @@ def check(name: str, results: list[dict]) -> None:
             raise SystemExit(f"{name}: the {what} differ: {results}")
 
 
-def share(result: dict, products: int) -> float:
+def share(result: dict, count: int) -> float:
     """The share of a step's processor time that its products take at the rate of a large product."""
-    milliseconds = products * result["members"] / result["gemm_gflops"] / 1e6
+    milliseconds = count * result["members"] / result["gemm_gflops"] / 1e6
     return milliseconds / result["processor_ms"]
+
+
+def share_of_own(result: dict) -> float:
+    """The share of a step's processor time that its products take alone, each in its own shape."""
+    return result["products_ms"] * result["members"] / result["processor_ms"]
 
 
 def summary(name: str, wanted: dict[str, Row], results: dict[str, list[dict]]) -> list[dict]:
@@ -92,10 +102,13 @@ def summary(name: str, wanted: dict[str, Row], results: dict[str, list[dict]]) -
         record["wall_ms"] = spread(r["wall_ms"] / r["members"] for r in turns)
         record["times_as_fast"] = ratios(times[wanted[row].base], times[row])
         if products := wanted[row].products:
-            record["products_mflop"] = products / 1e6
+            count = operations(products)
+            record["products_mflop"] = count / 1e6
             record["gemm_gflops"] = spread(r["gemm_gflops"] for r in turns)
-            record["gemm_ms"] = spread(products / r["gemm_gflops"] / 1e6 for r in turns)
-            record["gemm_share"] = spread(share(r, products) for r in turns)
+            record["gemm_ms"] = spread(count / r["gemm_gflops"] / 1e6 for r in turns)
+            record["gemm_share"] = spread(share(r, count) for r in turns)
+            record["products_ms"] = spread(r["products_ms"] for r in turns)
+            record["products_share"] = spread(share_of_own(r) for r in turns)
         records.append(record)
     return records
 
@@ -131,12 +144,17 @@ def print_summary(summaries: list[dict], records: Records) -> None:
     lines = []
     for record in summaries:
         records.add(summary=True, **record)
-        limit = shown(record["gemm_ms"]) if "gemm_ms" in record else ""
-        part = "%s %%" % shown(tuple(100 * x for x in record["gemm_share"]), 0) if "gemm_share" in record else ""
+        limits = []
+        for limit in ("gemm", "products"):
+            if f"{limit}_ms" in record:
+                part = tuple(100 * share for share in record[f"{limit}_share"])
+                limits += [f"{record[f'{limit}_ms'][1]:.2f}", f"{shown(part, 0)} %"]
+            else:
+                limits += ["", ""]
         name = f"{record['subject']}: {record['row']}"
-        lines.append([name, shown(record["processor_ms"]), limit, part, shown(record["times_as_fast"])])
-    head = ["median (least to greatest) of the turns", "processor ms", "its products, ms", "share", "times as fast"]
-    print("\n" + table(head, lines))
+        lines.append([name, shown(record["processor_ms"]), *limits, shown(record["times_as_fast"])])
+    limits = ["at the large rate, ms", "share", "in their shapes, ms", "share"]
+    print("\n" + table(["median (least to greatest) of the turns", "processor ms", *limits, "times as fast"], lines))
 
 
 if __name__ == "__main__":

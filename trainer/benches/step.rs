@@ -1,10 +1,11 @@
 //! Measures the milliseconds of a training step: forward, backward and Adam, on one thread. Measures also, before and
-//! after the steps, the rate of a large matrix product in the same libtorch.
+//! after the steps, the rate of a large matrix product in the same libtorch, and the time of the products that are
+//! named by `--products ROWSxINNERxCOLUMNSxTIMES,...`, which are those of the step.
 //!
 //! `cargo bench -p colearn-trainer --bench step -- [--model NAME] [--members K] [--samples B] [--steps T]
-//! [--columns FIRST:COUNT,...] [--rounds N]`; NAME is that of a sweep file, such as `utd-mhad` or `mosi-mfn`, whose
-//! sizes the network has. The last line of output is the result as JSON. `benches/compare.py` runs this bench and
-//! PyTorch in turns.
+//! [--columns FIRST:COUNT,...] [--products ...] [--rounds N]`; NAME is that of a sweep file, such as `utd-mhad` or
+//! `mosi-mfn`, whose sizes the network has. The last line of output is the result as JSON. `benches/compare.py` runs
+//! this bench and PyTorch in turns.
 
 #[path = "common/subject.rs"]
 mod subject;
@@ -15,7 +16,7 @@ use std::{
 };
 
 use colearn_trainer::{
-    model::{Batch, Draws, Kernels, Objective},
+    model::{Batch, Columns, Draws, Kernels, Objective},
     optimizer::{Adam, AdamSettings},
     random::{Purpose, Stream},
 };
@@ -25,7 +26,7 @@ use tch::{Device, Kind, Tensor};
 
 /// Rows and columns of the matrices whose product is the limit that steps are compared with.
 const LARGE: i64 = 1024;
-/// Number of large products before the steps, and again after them.
+/// Number of rounds of products before the steps, and again after them.
 const PRODUCTS: usize = 8;
 
 /// Times of equal pieces of work.
@@ -49,18 +50,43 @@ impl Times {
     }
 }
 
+/// A matrix product, and the times that it is computed.
+struct Product {
+    left: Tensor,
+    right: Tensor,
+    out: Tensor,
+    times: i64,
+}
+
+impl Product {
+    /// `text` is `ROWSxINNERxCOLUMNSxTIMES`.
+    fn new(text: &str) -> Result<Self, String> {
+        let numbers: Vec<i64> = text.split('x').filter_map(|number| number.parse().ok()).collect();
+        let &[rows, inner, columns, times] = &numbers[..] else {
+            return Err(format!("--products {text}: it is written ROWSxINNERxCOLUMNSxTIMES"));
+        };
+        let matrix = |size: [i64; 2]| Tensor::ones(size, (Kind::Float, Device::Cpu));
+        let [left, right, out] = [[rows, inner], [inner, columns], [rows, columns]].map(matrix);
+        Ok(Self { left, right, out, times })
+    }
+
+    fn compute(&self) {
+        for _ in 0..self.times {
+            let _ = self.left.mm_out(&self.out, &self.right);
+        }
+    }
+}
+
 fn median(times: &mut [f64]) -> f64 {
     times.sort_by(f64::total_cmp);
     times[times.len() / 2]
 }
 
-/// Adds the times of large products.
-fn multiply(times: &mut Times) -> Result<(), Box<dyn Error>> {
-    let options = (Kind::Float, Device::Cpu);
-    let [a, b, c] = [(); 3].map(|()| Tensor::ones([LARGE, LARGE], options));
+/// Adds the times of some products, one after the other.
+fn multiply(products: &[Product], times: &mut Times) -> Result<(), Box<dyn Error>> {
     for round in 0..=PRODUCTS {
-        // The first one touches the memory.
-        times.add(round > 0, || drop(a.mm_out(&c, &b)))?;
+        // The first round touches the memory.
+        times.add(round > 0, || products.iter().for_each(Product::compute))?;
     }
     Ok(())
 }
@@ -103,11 +129,17 @@ fn main() -> Result<(), Box<dyn Error>> {
         Objective::CrossEntropy => classes,
         Objective::L1 => classes.to_kind(Kind::Float) - 4.0,
     };
-    let batch = Batch { features, columns: present, steps, samples, labels: labels.view([members, samples]) };
+    let columns = Columns::alike(members, &present);
+    let batch = Batch { features, columns, steps, samples, labels: labels.view([members, samples]) };
     let epochs = vec![1; seeds.len()];
 
-    let (mut times, mut products) = (Times::default(), Times::default());
-    multiply(&mut products)?;
+    let large = [Product::new(&format!("{LARGE}x{LARGE}x{LARGE}x1"))?];
+    let listed = option("--products", String::new())?;
+    let own =
+        listed.split(',').filter(|part| !part.is_empty()).map(Product::new).collect::<Result<Vec<_>, _>>()?;
+    let [mut times, mut large_times, mut own_times] = [(); 3].map(|()| Times::default());
+    multiply(&large, &mut large_times)?;
+    multiply(&own, &mut own_times)?;
     for step in 0..rounds + 5 {
         // The first steps warm up caches and allocate memory.
         times.add(step >= 5, || {
@@ -116,16 +148,18 @@ fn main() -> Result<(), Box<dyn Error>> {
             assert!(loss.double_value(&[0]).is_finite(), "the loss is finite");
         })?;
     }
-    multiply(&mut products)?;
+    multiply(&large, &mut large_times)?;
+    multiply(&own, &mut own_times)?;
     let operations = 2.0 * (LARGE as f64).powi(3);
-    let rate = operations / median(&mut products.processor) / 1e6;
+    let rate = operations / median(&mut large_times.processor) / 1e6;
     println!(
         "{{\"implementation\": \"colearn\", \"model\": \"{network}\", \"members\": {members}, \
          \"parameters\": {}, \"samples\": {samples}, \"steps\": {steps}, \"wall_ms\": {:.3}, \
-         \"processor_ms\": {:.3}, \"gemm_gflops\": {rate:.1}}}",
+         \"processor_ms\": {:.3}, \"gemm_gflops\": {rate:.1}, \"products_ms\": {:.3}}}",
         model.layout().total(),
         median(&mut times.wall),
-        median(&mut times.processor)
+        median(&mut times.processor),
+        median(&mut own_times.processor)
     );
     Ok(())
 }

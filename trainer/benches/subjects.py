@@ -3,10 +3,52 @@
 benches/common/subject.rs has the same sizes for colearn. Needs no PyTorch.
 """
 
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 # Number of classes of the labels that measurements are made with. No classification has fewer.
 CLASSES = 6
+
+
+class Product(NamedTuple):
+    """A product of a [rows, inner] and an [inner, columns] matrix."""
+
+    rows: int
+    inner: int
+    columns: int
+
+    @property
+    def operations(self) -> int:
+        """Its multiplications and additions."""
+        return 2 * self.rows * self.inner * self.columns
+
+
+# How often a training step needs each product.
+Products = Counter[Product]
+
+
+def linear(rows: int, inputs: int, outputs: int, input_gradient: bool = True) -> Iterator[Product]:
+    """Those of a linear layer: forward, and the gradients of the weights and, if something needs it, of the input."""
+    yield Product(rows, inputs, outputs)
+    yield Product(outputs, rows, inputs)
+    if input_gradient:
+        yield Product(rows, outputs, inputs)
+
+
+def recurrent(steps: int, samples: int, state: int, outputs: int) -> Iterator[Product]:
+    """Those of a layer that multiplies the state of the step before, which the first step does not have. Forward and
+    backward go step by step; the gradient of the weights is one product."""
+    for _ in range(steps - 1):
+        yield Product(samples, state, outputs)
+        yield Product(samples, outputs, state)
+    yield Product(outputs, (steps - 1) * samples, state)
+
+
+def operations(products: Products) -> int:
+    """The multiplications and additions of all."""
+    return sum(product.operations * times for product, times in products.items())
 
 
 @dataclass(frozen=True)
@@ -30,26 +72,24 @@ class BiEflstmSubject:
     layers: int = 2
     dropout: float = 0.5
 
-    def products(self, present: int | None = None) -> int:
-        """The multiplications and additions of a training step's matrix products.
+    def products(self, present: int | None = None) -> Products:
+        """The matrix products of a training step.
 
         `present` is the number of modalities that are not zero in the batch, all by default. Counted is what the
-        equations need: forward, the gradients of weights and those of inputs that have one. Therefore the input of
-        the lowest layer gets no gradient, the first time step has no earlier state to multiply, and the backward
-        direction of the last layer is only computed for the one time step that is read.
+        equations need. Therefore the input of the lowest layer gets no gradient, the first time step has no earlier
+        state to multiply, and the backward direction of the last layer is only computed for the one time step that is
+        read.
         """
         rows, gates = self.steps * self.samples, 4 * self.hidden
-        width = sum(modality.features for modality in self.modalities[:present])
-        state = 3 * product(rows - self.samples, self.hidden, gates)
-        total = 0
+        width, found = features(self, present), Products()
         for layer in range(self.layers):
-            # Forward and the gradient of the weights; above the lowest layer also that of the input.
-            times, last = (2 if layer == 0 else 3), layer == self.layers - 1
-            whole = times * product(rows, width, gates) + state
-            total += whole + (times * product(self.samples, width, gates) if last else whole)
+            whole = [*linear(rows, width, gates, layer > 0), *recurrent(self.steps, self.samples, self.hidden, gates)]
+            found.update(whole)
+            found.update(linear(self.samples, width, gates, layer > 0) if layer == self.layers - 1 else whole)
             width = 2 * self.hidden
-        head = product(self.samples, width, self.hidden) + product(self.samples, self.hidden, self.outputs)
-        return total + 3 * head
+        found.update(linear(self.samples, width, self.hidden))
+        found.update(linear(self.samples, self.hidden, self.outputs))
+        return found
 
 
 @dataclass(frozen=True)
@@ -70,32 +110,31 @@ class MfnSubject:
     gamma2_dropout: float = 0.2
     out_dropout: float = 0.5
 
-    def products(self, present: int | None = None) -> int:
+    def products(self, present: int | None = None) -> Products:
         """See `BiEflstmSubject.products`. Absent modalities still have a state, which comes from their biases."""
-        rows = self.steps * self.samples
-        later, total = rows - self.samples, 0
+        rows, found = self.steps * self.samples, Products()
         for number, modality in enumerate(self.modalities):
             gates = 4 * modality.hidden
             if present is None or number < present:
-                total += 2 * product(rows, modality.features, gates)
-            total += 3 * product(later, modality.hidden, gates)
+                found.update(linear(rows, modality.features, gates, input_gradient=False))
+            found.update(recurrent(self.steps, self.samples, modality.hidden, gates))
         hidden = sum(modality.hidden for modality in self.modalities)
         attended = 2 * hidden
-        inner = product(rows, attended, self.nn1) + product(rows, self.nn1, attended)
-        inner += product(rows, attended, self.nn2) + product(rows, self.nn2, self.memory)
+        for width, outputs in ((self.nn1, attended), (self.nn2, self.memory)):
+            found.update([*linear(rows, attended, width), *linear(rows, width, outputs)])
         for width in (self.gamma1, self.gamma2):
-            inner += product(rows, attended, width) + product(later, self.memory, width)
-            inner += product(rows, width, self.memory)
-        inner += product(self.samples, hidden + self.memory, self.out) + product(self.samples, self.out, self.outputs)
-        return total + 3 * inner
+            # The attended states do not depend on the memory, and are multiplied for all time steps at once.
+            found.update(linear(rows, attended, width))
+            found.update(recurrent(self.steps, self.samples, self.memory, width))
+            found.update(self.steps * [Product(self.samples, width, self.memory)])
+            found.update(self.steps * [Product(self.samples, self.memory, width)])
+            found[Product(self.memory, rows, width)] += 1
+        found.update(linear(self.samples, hidden + self.memory, self.out))
+        found.update(linear(self.samples, self.out, self.outputs))
+        return found
 
 
 Subject = BiEflstmSubject | MfnSubject
-
-
-def product(rows: int, inner: int, columns: int) -> int:
-    """The operations of a product of a [rows, inner] and an [inner, columns] matrix."""
-    return 2 * rows * inner * columns
 
 
 # By the name of the sweep file. All time steps, batches and widths are those of the sweep.

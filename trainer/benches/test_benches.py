@@ -22,7 +22,7 @@ import compare
 import process_tree
 import sweep
 import turns
-from subjects import SUBJECTS, BiEflstmSubject, MfnSubject, Modality, features
+from subjects import SUBJECTS, BiEflstmSubject, MfnSubject, Modality, Product, features, operations
 
 HERE = Path(__file__).resolve().parent
 PYTHON = HERE.parent.parent / ".venv-bench" / "bin" / "python"
@@ -53,9 +53,10 @@ class Products(unittest.TestCase):
             (11, 34, 17, 3),
             (11, 17, 7, 3),
         ]
-        self.assertEqual(subject.products(), sum(2 * m * k * n * times for m, k, n, times in products))
+        self.assertEqual(operations(subject.products()), sum(2 * m * k * n * times for m, k, n, times in products))
         # The absent modality has three columns, of which there are two products in either direction.
-        self.assertEqual(subject.products() - subject.products(present=1), 2 * 2 * 2 * rows * 3 * gates)
+        difference = operations(subject.products()) - operations(subject.products(present=1))
+        self.assertEqual(difference, 2 * 2 * 2 * rows * 3 * gates)
 
     def test_those_of_an_mfn_are_those_of_its_equations(self):
         subject = MfnSubject(
@@ -88,8 +89,15 @@ class Products(unittest.TestCase):
             (7, 21, 31, 3),
             (7, 31, 1, 3),
         ]
-        self.assertEqual(subject.products(), sum(2 * m * k * n * times for m, k, n, times in products))
-        self.assertEqual(subject.products() - subject.products(present=1), 2 * 2 * rows * 4 * 20)
+        self.assertEqual(operations(subject.products()), sum(2 * m * k * n * times for m, k, n, times in products))
+        difference = operations(subject.products()) - operations(subject.products(present=1))
+        self.assertEqual(difference, 2 * 2 * rows * 4 * 20)
+
+    def test_the_state_is_multiplied_step_by_step(self):
+        found = SUBJECTS["utd-mhad"].products()
+        # Both directions of the lower layer and one of the upper one, at all of 30 steps but the first.
+        self.assertEqual(found[Product(15, 128, 512)], 3 * 29)
+        self.assertEqual(found[Product(512, 29 * 15, 128)], 3)
 
     def test_sizes_are_those_of_the_sweeps(self):
         for name in compare.MEASURED:
@@ -114,7 +122,7 @@ class Arithmetic(unittest.TestCase):
     def test_steps_are_compared_by_member_and_turn(self):
         wanted = compare.rows("utd-mhad", "bench", ["python"], 40)
         turn = lambda ms, members, **more: {"processor_ms": ms, "wall_ms": ms, "members": members, **more}
-        own = {"gemm_gflops": 100.0}
+        own = {"gemm_gflops": 100.0, "products_ms": 5.0}
         results = {
             "PyTorch": [turn(30, 1), turn(60, 1)],
             compare.PYTORCH_MANY: [turn(160, 5), turn(330, 5)],
@@ -126,7 +134,9 @@ class Arithmetic(unittest.TestCase):
         self.assertEqual(found["colearn, cohort of 5"]["times_as_fast"], (4, 4.5, 5))
         self.assertEqual(found["colearn, cohort of 5"]["processor_ms"], (8, 10.6, 13.2))
         self.assertNotIn("gemm_share", found["PyTorch"])
-        least = SUBJECTS["utd-mhad"].products() / 100e9 * 1e3 / 15
+        self.assertAlmostEqual(found["colearn"]["products_share"][0], 1 / 3)
+        self.assertAlmostEqual(found["colearn, cohort of 5"]["products_share"][2], 25 / 40)
+        least = operations(SUBJECTS["utd-mhad"].products()) / 100e9 * 1e3 / 15
         self.assertAlmostEqual(found["colearn"]["gemm_share"][0], least)
 
     def test_different_networks_are_not_compared(self):
@@ -139,6 +149,7 @@ class Arithmetic(unittest.TestCase):
         values = {measure: 10 for measure in sweep.MEASURES} | {"training_share": 0.9, "accuracies": [0.5, 0.7]}
         record = sweep.summary(
             "demo",
+            2,
             {
                 sweep.COLEARN: [values, {**values, "tasks_per_hour": 40}],
                 sweep.RAY: [{**values, "memory_mib": 30}, {**values, "processor_s_per_task": 5}],
@@ -152,11 +163,11 @@ class Arithmetic(unittest.TestCase):
         record["accuracy"]["difference"] = 0.5
         self.assertIn("do NOT agree", sweep.shown_summary(record))
 
-    def test_accuracies_are_compared_by_task(self):
-        # The differences are 1, 3, 1, 3.
-        difference, error = sweep.agreement([1, 5, 7, 11], [0, 2, 6, 8])
+    def test_only_seeds_are_independent(self):
+        # Two configurations of two seeds. The means of the seeds are 4 and 8, and 3 and 5.
+        difference, error = sweep.agreement([1, 5, 7, 11], [0, 2, 6, 8], seeds=2)
         self.assertEqual(difference, 2)
-        self.assertAlmostEqual(error, (4 / 3) ** 0.5 / 2)
+        self.assertAlmostEqual(error, (8 / 2 + 2 / 2) ** 0.5)
 
     def test_the_reference_refuses_what_it_does_not_do(self):
         settings = [{"path": path, "value": value} for path, value in sweep.IMPLEMENTED.items()]

@@ -1,7 +1,7 @@
 //! A cohort and the batches to train it on.
 
 use colearn_trainer::{
-    model::{Batch, Draws, Kernels, Model, Objective},
+    model::{Batch, Columns, Draws, Kernels, Model, Objective},
     optimizer::{Adam, AdamSettings},
     random::{Purpose, Stream},
 };
@@ -85,7 +85,7 @@ impl Work {
         };
         Batch {
             features: features.view([members, self.rows(), self.features]),
-            columns: self.columns[..present].to_vec(),
+            columns: Columns::alike(members, &self.columns[..present]),
             steps: self.steps,
             samples: self.samples,
             labels: labels.view([members, self.samples]).to_device(self.options.1),

@@ -370,6 +370,30 @@ mod tests {
     }
 
     #[test]
+    fn columns_are_parts_of_rows() {
+        let values: Vec<f32> = (0..12_u8).map(f32::from).collect();
+        let part = Matrix::new(&values, 4).columns(1..3);
+        let mut copy = [0.0; 6];
+        part.copy_to(&mut copy);
+        assert_eq!((part.width(), copy), (2, [1.0, 2.0, 5.0, 6.0, 9.0, 10.0]));
+        part.transpose_to(&mut copy);
+        assert_eq!(copy, [1.0, 5.0, 9.0, 2.0, 6.0, 10.0]);
+        assert!(Matrix::new(&[], 4).columns(1..3).values.is_empty());
+        if is_supported() {
+            let (mut out, one) = (vec![7.0; 12], [1.0, 0.0, 0.0, 1.0]);
+            let place = MatrixMut::new(&mut out, 4).columns(2..4);
+            place.product(Output::Fill, part, Matrix::new(&one, 2));
+            assert_eq!(out, [7.0, 7.0, 1.0, 2.0, 7.0, 7.0, 5.0, 6.0, 7.0, 7.0, 9.0, 10.0]);
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the matrix has the columns")]
+    fn absent_columns_are_refused() {
+        let _ = Matrix::new(&[0.0; 6], 3).columns(2..4);
+    }
+
+    #[test]
     #[should_panic(expected = "the sizes fit")]
     fn sizes_that_do_not_fit_are_refused() {
         assert!(is_supported(), "the sizes fit, but there is no product to refuse them");

@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use tch::{Device, Kind, Tensor};
 
 use super::{
-    Batch, Draws, Flat, Kernels, Model, Objective,
+    Batch, Columns, Draws, Flat, Kernels, Model, Objective,
     dropout::{Dropout, DropoutPlace},
     head,
     layout::{Init, Layout},
@@ -127,7 +127,7 @@ impl Workspace {
     fn forward(&mut self, batch: &Batch, lstm: &[[Weights; 2]], masks: &[Option<Tensor>]) -> Tensor {
         let mut input = Input { rows: &batch.features, columns: &batch.columns };
         let hidden = self.forward.shape.hidden;
-        let all = [(0, 2 * hidden)];
+        let all = Columns::alike(self.forward.shape.members, &[(0, 2 * hidden)]);
         for (layer, cells) in self.lower.iter_mut().enumerate() {
             cells.forward(&input, &lstm[layer]);
             for d in 0..2 {
@@ -163,7 +163,7 @@ impl Workspace {
         for cells in self.lower.iter_mut().chain([&mut self.forward, &mut self.backward]) {
             cells.prepare_gradients();
         }
-        let all = [(0, 2 * hidden)];
+        let all = Columns::alike(self.forward.shape.members, &[(0, 2 * hidden)]);
         let joined = &self.joined;
         let input = |layer: usize| match layer {
             0 => Input { rows: &batch.features, columns: &batch.columns },

@@ -16,7 +16,7 @@ mod mfn;
 mod objective;
 mod perceptron;
 
-pub use batch::{Batch, Draws};
+pub use batch::{Batch, Columns, Draws};
 pub use bi_eflstm::{BiEflstm, BiEflstmShape};
 pub use flat::Flat;
 pub use kernels::Kernels;

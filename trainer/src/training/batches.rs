@@ -14,7 +14,7 @@ use super::{
     progress::Progress,
     source::DataSource,
 };
-use crate::model::Batch;
+use crate::model::{Batch, Columns};
 
 /// The batches of one epoch of each member.
 pub(super) struct Batches<'a> {
@@ -102,7 +102,7 @@ impl<'a> Batches<'a> {
         let index = self.order.narrow(1, range.start as i64, count).reshape([-1]);
         let split = source.train();
 
-        let mut columns = Vec::new();
+        let mut columns = vec![Vec::new(); plans.len()];
         for (modality, whole) in split.features.iter().enumerate() {
             let (first, dim) = source.columns(modality);
             let mask = masks.of(step, modality);
@@ -119,14 +119,15 @@ impl<'a> Batches<'a> {
                     Some(fill) => place.copy_(&(chosen * &mask).where_self(&mask.ne(0.0), &fill)),
                 },
             }
-            // Columns are never merged with their neighbours, present or not. Otherwise the way a product is split,
-            // and with it the rounding, would depend on the modalities of other members. A product with zeros adds
-            // exactly nothing.
-            columns.push((first, dim));
+            for (member, columns) in columns.iter_mut().enumerate() {
+                if masks.is_seen(mask, member) {
+                    columns.push((first, dim));
+                }
+            }
         }
         let labels = split.labels.index_select(0, &index).view([members, count]);
         self.masks = Some(masks);
         *buffer = Some(features.shallow_clone());
-        Batch { features, columns, steps, samples: count, labels }
+        Batch { features, columns: Columns::new(columns), steps, samples: count, labels }
     }
 }

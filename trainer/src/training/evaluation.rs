@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     metrics::{Confusion, Regression},
-    model::{Batch, Model},
+    model::{Batch, Columns, Model},
 };
 
 /// Number of samples that are evaluated at a time on a CPU: the values of a layer then fit into its cache.
@@ -177,7 +177,11 @@ fn for_each_chunk(
     // The rows of members that see the same are not repeated.
     let marks = if any_replaced && replaced.contains(&false) { replaced } else { vec![any_replaced] };
     let seen = || present.iter().enumerate().filter(|(_, present)| **present || any_replaced);
-    let columns: Vec<(i64, i64)> = seen().map(|(modality, _)| source.columns(modality)).collect();
+    let columns = plans.iter().map(|plan| {
+        let of_member = seen().filter(|(_, present)| **present || plan.replaces_absent());
+        of_member.map(|(modality, _)| source.columns(modality)).collect()
+    });
+    let columns = Columns::new(columns.collect());
     let chunk = match source.device() {
         Device::Cpu => CPU_CHUNK,
         _ => GPU_CHUNK.min((COHORT_CHUNK / members).max(1)),

@@ -25,8 +25,9 @@ pub(super) enum Mask {
     Absent,
     /// All members see all of it.
     Whole,
-    /// Mask values of this shape for each member, starting at a position.
-    Partial { first: i64, shape: MaskShape },
+    /// Mask values of this shape for each member, starting at a position; `seen` is the position of the answers to
+    /// whether each member sees anything.
+    Partial { first: i64, shape: MaskShape, seen: usize },
 }
 
 /// The masks of several steps.
@@ -36,6 +37,8 @@ pub(super) struct Masks {
     steps: Vec<Vec<Mask>>,
     /// All values of all partial masks, on the device.
     values: Tensor,
+    /// Whether a member sees anything of a modality in a step, for all partial masks.
+    seen: Vec<bool>,
     /// By modality: what replaces dropped values; `None` where no member replaces them, so that they are zero.
     fills: Vec<Option<Fill>>,
 }
@@ -48,12 +51,10 @@ impl Masks {
         epochs: &[u32],
         (first_step, ranges): (u32, &[Range<usize>]),
     ) -> Self {
-        let mut values: Vec<f32> = Vec::new();
+        let (mut values, mut seen): (Vec<f32>, Vec<bool>) = (Vec::new(), Vec::new());
         let mut steps = Vec::new();
         let modalities = source.modalities().len();
-        let replaced = |modality: usize| {
-            plans.iter().any(|plan| plan.replacement(modality) != ModalityReplacement::Zero)
-        };
+        let replaces = |plan: &Plan, modality: usize| plan.replacement(modality) != ModalityReplacement::Zero;
         for (step, range) in (first_step..).zip(ranges) {
             if values.len() > MAX_MASK_VALUES {
                 break;
@@ -62,14 +63,19 @@ impl Masks {
                 let features = source.columns(modality).1 as usize;
                 let batch = MaskShape { steps: source.steps() as usize, samples: range.len(), features };
                 let (shape, mask) = mask(plans, epochs, step, modality, batch);
-                if mask.iter().all(|&here| here == 0.0) && !replaced(modality) {
+                let of_members = mask.chunks(shape.len()).zip(plans);
+                let sees = of_members
+                    .map(|(mask, plan)| replaces(plan, modality) || mask.iter().any(|&here| here != 0.0));
+                let sees: Vec<bool> = sees.collect();
+                if !sees.contains(&true) {
                     Mask::Absent
                 } else if mask.iter().all(|&here| here == 1.0) {
                     Mask::Whole
                 } else {
-                    let first = values.len() as i64;
+                    let places = (values.len() as i64, seen.len());
                     values.extend(mask);
-                    Mask::Partial { first, shape }
+                    seen.extend(sees);
+                    Mask::Partial { first: places.0, shape, seen: places.1 }
                 }
             };
             steps.push((0..modalities).map(of_modality).collect());
@@ -77,7 +83,8 @@ impl Masks {
         let at = (first_step, steps.len());
         let fills = (0..modalities).map(|modality| Fill::new(source, plans, epochs, at, modality));
         let fills = fills.collect();
-        Self { first_step, steps, values: Tensor::from_slice(&values).to_device(source.device()), fills }
+        let values = Tensor::from_slice(&values).to_device(source.device());
+        Self { first_step, steps, values, seen, fills }
     }
 
     pub(super) fn covers(&self, step: u32) -> bool {
@@ -90,10 +97,19 @@ impl Masks {
 
     /// The values of a partial mask, [K, steps, samples, features].
     pub(super) fn values(&self, mask: Mask, members: i64) -> Option<Tensor> {
-        let Mask::Partial { first, shape } = mask else { return None };
+        let Mask::Partial { first, shape, .. } = mask else { return None };
         let [steps, samples, features] = [shape.steps, shape.samples, shape.features].map(|n| n as i64);
         let size = [members, steps, samples, features];
         Some(self.values.narrow(0, first, size.iter().product()).view(size))
+    }
+
+    /// Whether a member sees anything, or a replacement.
+    pub(super) fn is_seen(&self, mask: Mask, member: usize) -> bool {
+        match mask {
+            Mask::Absent => false,
+            Mask::Whole => true,
+            Mask::Partial { seen, .. } => self.seen[seen + member],
+        }
     }
 
     /// What replaces the dropped values of a modality, of a shape that expands to [K, steps, samples, features].

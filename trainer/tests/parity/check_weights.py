@@ -42,8 +42,10 @@ class Mfn(nn.Module):
     def __init__(self, modalities, outputs, settings):
         super().__init__()
         self.dims = [dim for _, dim in modalities]
-        self.lstm = nn.ModuleDict({name: nn.LSTMCell(dim, settings["hidden"][name]) for name, dim in modalities})
-        hidden, self.memory = sum(settings["hidden"][name] for name, _ in modalities), settings["memory"]
+        # Widths of 32, the default, are left out of the settings.
+        widths = {name: settings["hidden"].get(name, 32) for name, _ in modalities}
+        self.lstm = nn.ModuleDict({name: nn.LSTMCell(dim, widths[name]) for name, dim in modalities})
+        hidden, self.memory = sum(widths.values()), settings["memory"]
         attended, both = 2 * hidden, 2 * hidden + self.memory
         self.nn1 = perceptron(attended, settings["nn1"], attended)
         self.nn2 = perceptron(attended, settings["nn2"], self.memory)

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use colearn_trainer::{
     model::{
-        Batch, BiEflstm, BiEflstmShape, Draws, Kernels, Layout, Mfn, MfnDropout, MfnModality, MfnShape,
-        Model, Objective,
+        Batch, BiEflstm, BiEflstmShape, Columns, Draws, Kernels, Layout, Mfn, MfnDropout, MfnModality,
+        MfnShape, Model, Objective,
     },
     optimizer::{Adam, AdamSettings},
 };
@@ -58,7 +58,8 @@ impl Fixture {
         let x = gather("x");
         let [_, steps, samples, width] = x.size()[..] else { panic!("x is [K, T, B, F]") };
         let features = x.flatten(1, 2).to_kind(kind);
-        Batch { features, columns: vec![(0, width)], steps, samples, labels: gather("y") }
+        let columns = Columns::alike(members.len() as i64, &[(0, width)]);
+        Batch { features, columns, steps, samples, labels: gather("y") }
     }
 
     fn check(&self) {

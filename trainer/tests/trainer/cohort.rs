@@ -65,6 +65,11 @@ fn a_member_trains_the_same_alone_as_beside_others() {
             &alone.finished[&member.task],
             &member.task.to_string(),
         );
+        assert_eq!(
+            together.finished[&member.task].weights_digest, alone.finished[&member.task].weights_digest,
+            "{}: the same weights bit by bit",
+            member.task
+        );
     }
     let again = train(&members);
     for member in &members {

@@ -14,7 +14,7 @@ use colearn_core::{
 use colearn_data_format::{DataFolder, Names, NewDataset, write};
 use colearn_trainer::{
     device::TrainingDevice,
-    model::{Batch, BiEflstm, BiEflstmShape, Model as _, Objective},
+    model::{Batch, BiEflstm, BiEflstmShape, Columns, Model as _, Objective},
     training::TrainingSession,
 };
 use colearn_trainer_protocol::{Member, checkpoint::Store};
@@ -165,8 +165,13 @@ fn the_weights_make_the_same_outputs_in_another_network() {
     let features = Tensor::zeros([1, 6 * 300, 12], (Kind::Float, Device::Cpu));
     features.view([1, 6, 300, 12]).narrow(3, 0, 4).copy_(&words.unsqueeze(0));
     let labels = Tensor::zeros([1, 300], (Kind::Int64, Device::Cpu));
-    let outputs =
-        network.evaluate(&Batch { features, columns: vec![(0, 4)], steps: 6, samples: 300, labels });
+    let outputs = network.evaluate(&Batch {
+        features,
+        columns: Columns::alike(1, &[(0, 4)]),
+        steps: 6,
+        samples: 300,
+        labels,
+    });
     let table = rows(&kept(&place, &member, &result, "predictions.csv"));
     let test: Vec<_> = table.iter().filter(|row| row["split"] == "test").collect();
     assert_eq!(test.len(), 300);

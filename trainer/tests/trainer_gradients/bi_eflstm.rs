@@ -1,7 +1,7 @@
 //! Tests the gradients of the bi-EFLSTM.
 
 use colearn_trainer::{
-    model::{Batch, BiEflstm, BiEflstmShape, Draws, Kernels, Model, Objective},
+    model::{Batch, BiEflstm, BiEflstmShape, Columns, Draws, Kernels, Model, Objective},
     random::Purpose,
 };
 use tch::{Device, Kind, Tensor};
@@ -201,7 +201,7 @@ fn no_columns_at_all() {
     let [zeros, none] = [ALL, &[]].map(|columns| {
         let mut batch = case.batch(Kind::Double);
         let _ = batch.features.zero_();
-        batch.columns = columns.to_vec();
+        batch.columns = Columns::alike(case.seeds.len() as i64, columns);
         let mut model = case.model(Kernels::InPlace, Kind::Double);
         let loss =
             model.train(&batch, &Draws { seeds: case.seeds, epochs: &[1; 3][..case.seeds.len()], step: 0 });
@@ -225,6 +225,48 @@ fn the_papers_network_has_the_papers_size() {
     assert_eq!(model.parameters().size(), [1, 1_269_257]);
 }
 
+/// A member that lacks columns computes the same beside others that have them, in memory bit by bit.
+#[test]
+fn a_member_has_its_own_columns() {
+    static SEEDS: [u64; 3] = [1, 2, 3];
+    static DROPOUT: [f64; 3] = [0.5, 0.2, 0.0];
+    let own: [&[(i64, i64)]; 3] = [&[(0, 3), (3, 2), (5, 6)], &[(3, 2), (5, 6)], &[]];
+    for (kernels, kind, tolerance) in [
+        (Kernels::InMemory, Kind::Float, f64::MIN_POSITIVE),
+        (Kernels::InMemory, Kind::Double, 1e-12),
+        (Kernels::InPlace, Kind::Double, 1e-12),
+        (Kernels::Fused, Kind::Double, 1e-12),
+    ] {
+        for layers in [1, 2] {
+            let case = Case { layers, seeds: &SEEDS, dropout: &DROPOUT, columns: ALL, objective: CLASSES };
+            let mut all = case.batch(kind);
+            // What a member lacks is zero if others have it.
+            let _ = all.features.get(1).narrow(1, 0, 3).zero_();
+            let _ = all.features.get(2).zero_();
+            all.columns = Columns::new(own.iter().map(|columns| columns.to_vec()).collect());
+            let mut together = case.model(kernels, kind);
+            let loss = together.train(&all, &Draws { seeds: case.seeds, epochs: &[1, 4, 2], step: 0 });
+            let outputs = together.evaluate(&all);
+            for (k, epoch) in [1, 4, 2].into_iter().enumerate() {
+                let (seeds, dropout) = (&SEEDS[k..=k], &DROPOUT[k..=k]);
+                let mut alone = Case { seeds, dropout, ..case }.model(kernels, kind);
+                let k = k as i64;
+                let one = Batch {
+                    features: all.features.narrow(0, k, 1),
+                    labels: all.labels.narrow(0, k, 1),
+                    columns: Columns::alike(1, own[k as usize]),
+                    steps: all.steps,
+                    samples: all.samples,
+                };
+                let expected = alone.train(&one, &Draws { seeds, epochs: &[epoch], step: 0 });
+                assert_close(&loss.get(k), &expected.get(0), tolerance, "loss");
+                assert_close(&outputs.get(k), &alone.evaluate(&one).get(0), tolerance, "outputs");
+                assert_close(&together.gradients().get(k), &alone.gradients().get(0), tolerance, "gradients");
+            }
+        }
+    }
+}
+
 /// A member computes the same alone and beside others, also after others have left.
 #[test]
 fn members_do_not_see_each_other() {
@@ -236,7 +278,7 @@ fn members_do_not_see_each_other() {
     let one = Batch {
         features: all.features.narrow(0, 1, 1),
         labels: all.labels.narrow(0, 1, 1),
-        columns: ALL.to_vec(),
+        columns: Columns::alike(1, ALL),
         ..all
     };
     let loss = together.train(&all, &Draws { seeds: case.seeds, epochs: &[1, 4, 2], step: 0 });

@@ -7,7 +7,7 @@ mod mfn;
 mod subject;
 
 use colearn_trainer::{
-    model::{Batch, Layout, Objective},
+    model::{Batch, Columns, Layout, Objective},
     random::{Purpose, Stream},
 };
 use tch::{Device, Kind, Tensor};
@@ -36,7 +36,7 @@ fn batch(members: i64, columns: &[(i64, i64)], objective: Objective, kind: Kind)
         Objective::CrossEntropy => classes,
         Objective::L1 => (classes.to_kind(Kind::Float) * 1.3).sin() * 0.2,
     };
-    Batch { features, columns: columns.to_vec(), steps: STEPS, samples: SAMPLES, labels }
+    Batch { features, columns: Columns::alike(members, columns), steps: STEPS, samples: SAMPLES, labels }
 }
 
 /// The input of a member, [T, B, F], with zeros for absent columns.

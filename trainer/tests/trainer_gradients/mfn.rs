@@ -1,7 +1,7 @@
 //! Tests the gradients of the Memory Fusion Network.
 
 use colearn_trainer::{
-    model::{Batch, Draws, Kernels, Mfn, MfnDropout, MfnModality, MfnShape, Model, Objective},
+    model::{Batch, Columns, Draws, Kernels, Mfn, MfnDropout, MfnModality, MfnShape, Model, Objective},
     random::Purpose,
 };
 use tch::{Device, Kind, Tensor};
@@ -200,14 +200,19 @@ fn the_authors_network_has_its_size() {
 /// A batch of a single time step, and one of a single sample.
 #[test]
 fn the_smallest_batches() {
+    smallest_batches(Kernels::InPlace, Kind::Double, 1e-10);
+    smallest_batches(Kernels::InMemory, Kind::Float, 2e-5);
+}
+
+fn smallest_batches(kernels: Kernels, kind: Kind, tolerance: f64) {
     let case = Case { seeds: &[5], dropout: &[NONE], columns: ALL, objective: L1 };
-    let whole = case.batch(Kind::Double);
-    let mut model = case.model(Kernels::InPlace, Kind::Double);
+    let whole = case.batch(kind);
+    let mut model = case.model(kernels, kind);
     for (steps, samples) in [(1, SAMPLES), (STEPS, 1), (1, 1)] {
         let x = member_features(&whole, 0).narrow(0, 0, steps).narrow(1, 0, samples);
         let features = x.reshape([1, steps * samples, FEATURES]);
         let labels = whole.labels.narrow(1, 0, samples);
-        let batch = Batch { features, columns: ALL.to_vec(), steps, samples, labels };
+        let batch = Batch { features, columns: Columns::alike(1, ALL), steps, samples, labels };
         let _ = model.train(&batch, &Draws { seeds: &[5], epochs: &[1], step: 0 });
         let leaves = Leaves::new(model.layout(), model.parameters(), 0);
         let outputs = reference(&leaves, &shape(L1), &x, &Default::default());
@@ -218,7 +223,39 @@ fn the_smallest_batches() {
             let expected = leaf.grad();
             let expected = if expected.defined() { expected } else { leaf.zeros_like() };
             let scale = largest(&expected).max(1e-3);
-            assert_close_at(&found, &expected, scale, 1e-10, &format!("{steps} steps, {}", entry.name));
+            assert_close_at(&found, &expected, scale, tolerance, &format!("{steps} steps, {}", entry.name));
+        }
+    }
+}
+
+/// Batches whose steps are computed in several blocks: in memory as by operations on tensors.
+#[test]
+fn blocks_of_steps() {
+    let case = Case { seeds: &[5, 6], dropout: &[SOME, NONE], columns: ALL, objective: L1 };
+    for (steps, samples) in [(5, 70), (9, 40), (2, 130), (70, 2)] {
+        let count = 2 * steps * samples;
+        let values: Vec<f32> = (0..count * FEATURES).map(|i| (i as f32 * 1.3).sin()).collect();
+        let labels: Vec<f32> = (0..2 * samples).map(|i| (i as f32 * 0.7).cos()).collect();
+        let batch = Batch {
+            features: Tensor::from_slice(&values).view([2, steps * samples, FEATURES]),
+            labels: Tensor::from_slice(&labels).view([2, samples]),
+            columns: Columns::alike(2, ALL),
+            steps,
+            samples,
+        };
+        let [in_memory, as_tensors] = [Kernels::InMemory, Kernels::InPlace].map(|kernels| {
+            let mut model = case.model(kernels, Kind::Float);
+            let losses = model.train(&batch, &Draws { seeds: &[5, 6], epochs: &[1, 1], step: 0 });
+            (losses, model.evaluate(&batch), model)
+        });
+        assert_close(&in_memory.0, &as_tensors.0, 1e-5, "loss");
+        assert_close(&in_memory.1, &as_tensors.1, 1e-5, "outputs");
+        let layout = in_memory.2.layout();
+        for entry in layout.entries() {
+            let [found, expected] =
+                [&in_memory.2, &as_tensors.2].map(|model| layout.view(model.gradients(), &entry.name));
+            let scale = largest(&expected).max(1e-2 * largest(as_tensors.2.gradients()));
+            assert_close_at(&found, &expected, scale, 2e-5, &format!("{steps} steps, {}", entry.name));
         }
     }
 }
@@ -226,25 +263,33 @@ fn the_smallest_batches() {
 /// A member computes the same alone and beside others, also after others have left.
 #[test]
 fn members_do_not_see_each_other() {
+    for kernels in [Kernels::InMemory, Kernels::InPlace, Kernels::Fused] {
+        members_are_alone(kernels, Kind::Double, 1e-12);
+    }
+    // Bit by bit.
+    members_are_alone(Kernels::InMemory, Kind::Float, f64::MIN_POSITIVE);
+}
+
+fn members_are_alone(kernels: Kernels, kind: Kind, tolerance: f64) {
     let case = Case { seeds: &[1, 2, 3], dropout: &[SOME, LESS, NONE], columns: ALL, objective: L1 };
-    let mut together = case.model(Kernels::InPlace, Kind::Double);
-    let mut alone = Case { seeds: &[2], dropout: &[LESS], ..case }.model(Kernels::InPlace, Kind::Double);
-    let all = case.batch(Kind::Double);
+    let mut together = case.model(kernels, kind);
+    let mut alone = Case { seeds: &[2], dropout: &[LESS], ..case }.model(kernels, kind);
+    let all = case.batch(kind);
     let one = Batch {
         features: all.features.narrow(0, 1, 1),
         labels: all.labels.narrow(0, 1, 1),
-        columns: ALL.to_vec(),
+        columns: Columns::alike(1, ALL),
         ..all
     };
     // The first member diverges, which must not affect the others.
     let _ = all.features.get(0).get(0).fill_(f64::INFINITY);
     let loss = together.train(&all, &Draws { seeds: case.seeds, epochs: &[1, 4, 2], step: 0 });
     let expected = alone.train(&one, &Draws { seeds: &[2], epochs: &[4], step: 0 });
-    assert_close(&loss.get(1), &expected.get(0), 1e-12, "loss");
-    assert_close(&together.gradients().get(1), &alone.gradients().get(0), 1e-12, "gradients");
+    assert_close(&loss.get(1), &expected.get(0), tolerance, "loss");
+    assert_close(&together.gradients().get(1), &alone.gradients().get(0), tolerance, "gradients");
     together.retain(&[1]);
     let loss = together.train(&one, &Draws { seeds: &[2], epochs: &[4], step: 1 });
     let expected = alone.train(&one, &Draws { seeds: &[2], epochs: &[4], step: 1 });
-    assert_close(&loss, &expected, 1e-12, "loss after the others went");
-    assert_close(together.gradients(), alone.gradients(), 1e-12, "gradients after the others went");
+    assert_close(&loss, &expected, tolerance, "loss after the others went");
+    assert_close(together.gradients(), alone.gradients(), tolerance, "gradients after the others went");
 }

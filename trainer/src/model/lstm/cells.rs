@@ -10,21 +10,19 @@ use super::{
     fused::Fused,
     in_memory::InMemory,
     in_place::InPlace,
+    input::{self, InputProducts},
     recurrence::{CellGradients, Recurrence, Weights},
     shape::CellShape,
 };
-use crate::{host, model::Kernels};
+use crate::{
+    host,
+    model::{Kernels, batch::Columns},
+};
 
-/// The input of the cells: rows [K, T * B, F], and the columns that are present as (first, count).
+/// The input of the cells: rows [K, T * B, F], and the columns that are present.
 pub(in crate::model) struct Input<'a> {
     pub(in crate::model) rows: &'a Tensor,
-    pub(in crate::model) columns: &'a [(i64, i64)],
-}
-
-impl Input<'_> {
-    fn parts(&self) -> impl Iterator<Item = (i64, i64, Tensor)> + '_ {
-        self.columns.iter().map(|&(first, count)| (first, count, self.rows.narrow(2, first, count)))
-    }
+    pub(in crate::model) columns: &'a Columns,
 }
 
 /// One run of cells over time.
@@ -35,6 +33,7 @@ pub(in crate::model) struct Cells {
     /// The outputs: [directions, K, T, B, H].
     pub(in crate::model) hidden: Tensor,
     recurrence: Box<dyn Recurrence>,
+    input: Box<dyn InputProducts>,
     /// Allocated by the first backward pass.
     gradients: Option<CellGradients>,
 }
@@ -42,30 +41,22 @@ pub(in crate::model) struct Cells {
 impl Cells {
     pub(in crate::model) fn new(shape: CellShape, kernels: Kernels, options: (Kind, Device)) -> Self {
         let [gates, hidden] = [4 * shape.hidden, shape.hidden].map(|width| shape.tensor(width, options));
-        let recurrence: Box<dyn Recurrence> = match kernels {
-            Kernels::InMemory if host::holds(options) => Box::new(InMemory::new(shape, &gates, &hidden)),
-            Kernels::InMemory | Kernels::InPlace => Box::new(InPlace::new(shape, &gates, &hidden)),
-            Kernels::Fused => Box::new(Fused::new(shape, &gates, &hidden)),
+        let (recurrence, input): (Box<dyn Recurrence>, Box<dyn InputProducts>) = match kernels {
+            Kernels::InMemory if host::holds(options) => {
+                (Box::new(InMemory::new(shape, &gates, &hidden)), Box::new(input::InMemory))
+            }
+            Kernels::InMemory | Kernels::InPlace => {
+                (Box::new(InPlace::new(shape, &gates, &hidden)), Box::new(input::AsTensors))
+            }
+            Kernels::Fused => (Box::new(Fused::new(shape, &gates, &hidden)), Box::new(input::AsTensors)),
         };
-        Self { shape, gates, hidden, recurrence, gradients: None }
+        Self { shape, gates, hidden, recurrence, input, gradients: None }
     }
 
     /// Runs the cells over time; afterwards `hidden` holds their outputs.
     pub(in crate::model) fn forward(&mut self, input: &Input<'_>, weights: &[Weights]) {
         for (d, weights) in (0_i64..).zip(weights) {
-            let gates = self.shape.rows(&self.gates, d);
-            let mut started = false;
-            for (first, count, part) in input.parts() {
-                let matrix = weights.input.narrow(2, first, count).transpose(1, 2);
-                let _ = match started {
-                    false => part.bmm_out(&gates, &matrix),
-                    true => gates.baddbmm_out(&gates, &part, &matrix),
-                };
-                started = true;
-            }
-            if !started {
-                let _ = gates.shallow_clone().zero_();
-            }
+            self.input.forward(input, &weights.input, &self.shape.rows(&self.gates, d));
         }
         self.recurrence.forward(weights);
     }
@@ -109,15 +100,7 @@ impl Cells {
         let more = self.shape.steps - 1;
         for (d, gradient) in (0_i64..).zip(gradients) {
             let rows = self.shape.rows(&self.gradients().gates, d);
-            let transposed = rows.transpose(1, 2);
-            let mut end = 0;
-            for (first, count, part) in input.parts() {
-                zero(&gradient.input, end, first);
-                let _ = transposed.bmm_out(&gradient.input.narrow(2, first, count), &part);
-                end = first + count;
-            }
-            zero(&gradient.input, end, gradient.input.size()[2]);
-
+            self.input.gradient(input, &rows, &gradient.input);
             let (now, before) = if d == 0 { (1, 0) } else { (0, 1) };
             let at = |whole: &Tensor, time: i64| whole.get(d).narrow(1, time, more).flatten(1, 2);
             if more > 0 {
@@ -142,12 +125,5 @@ impl Cells {
             })
         });
         products.expect("cells run in at least one direction")
-    }
-}
-
-/// Sets the gradient of absent columns to zero.
-fn zero(gradient: &Tensor, first: i64, end: i64) {
-    if end > first {
-        let _ = gradient.narrow(2, first, end - first).zero_();
     }
 }

@@ -4,6 +4,7 @@ mod cells;
 mod fused;
 mod in_memory;
 mod in_place;
+mod input;
 mod passes;
 mod recurrence;
 mod shape;

@@ -122,29 +122,3 @@ impl MfnShape {
         }
     }
 }
-
-impl MfnModality {
-    /// The columns of this modality that are present in a batch.
-    pub(super) fn present(&self, columns: &[(i64, i64)]) -> Vec<(i64, i64)> {
-        let own = |&(first, count): &(i64, i64)| {
-            let start = first.max(self.first);
-            let end = (first + count).min(self.first + self.dim);
-            (end > start).then_some((start - self.first, end - start))
-        };
-        columns.iter().filter_map(own).collect()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn columns_are_cut_to_the_modality() {
-        let audio = MfnModality { name: "audio".into(), first: 10, dim: 5, hidden: 1 };
-        assert_eq!(audio.present(&[(0, 40)]), [(0, 5)]);
-        assert_eq!(audio.present(&[(0, 10), (15, 5)]), []);
-        assert_eq!(audio.present(&[(8, 3), (12, 1), (14, 9)]), [(0, 1), (2, 1), (4, 1)]);
-        assert_eq!(audio.present(&[]), []);
-    }
-}

@@ -71,8 +71,8 @@ impl Workspace {
     ) -> Tensor {
         let mut states = Vec::with_capacity(self.cells.len());
         for (m, (modality, place)) in shape.places().enumerate() {
-            let (rows, columns) =
-                (batch.features.narrow(2, modality.first, modality.dim), modality.present(&batch.columns));
+            let rows = batch.features.narrow(2, modality.first, modality.dim);
+            let columns = batch.columns.within((modality.first, modality.dim));
             let cells = &mut self.cells[m];
             cells.forward(&Input { rows: &rows, columns: &columns }, &weights.lstm[m..=m]);
             states.push(cells.shape.rows(&cells.states(), 0));
@@ -118,8 +118,8 @@ impl Workspace {
             let arriving = dfeatures.narrow(2, place, modality.hidden);
             cells.gradients().hidden.get(0).select(1, self.steps - 1).copy_(&arriving);
             cells.backward(&weights.lstm[m..=m], true, Some(&grads.cells[m]));
-            let (rows, columns) =
-                (batch.features.narrow(2, modality.first, modality.dim), modality.present(&batch.columns));
+            let rows = batch.features.narrow(2, modality.first, modality.dim);
+            let columns = batch.columns.within((modality.first, modality.dim));
             cells.weight_gradients(&Input { rows: &rows, columns: &columns }, &gradients.lstm[m..=m]);
         }
         self.grads = Some(grads);
