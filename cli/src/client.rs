@@ -119,7 +119,10 @@ impl Client {
             }
             Code::Unimplemented => Failure::new(
                 Exit::Failure,
-                format!("the coordinator at {url} does not know this command: are both of one version?"),
+                format!(
+                    "the coordinator at {url} does not know this command, so it is older than this colearn {}: upgrade it, or use the colearn of its version",
+                    env!("CARGO_PKG_VERSION")
+                ),
             ),
             _ => Failure::new(Exit::Failure, message),
         }

@@ -234,7 +234,7 @@ impl Coordinator {
         let (kept, logs_kept, rebuilt) = (store.clone(), logs.clone(), rpc::Rebuilt::default());
         let (manager, pools) = match pools.filter(|_| !read_only) {
             Some(rules) => {
-                let (at, logs) = (url_for_workers(address), pool_logs(&storage));
+                let (at, logs) = (url_for_workers(address, access.is_some()), pool_logs(&storage));
                 let started = Manager::start(store.clone(), handle.clone(), rules, clock, at, logs).await?;
                 (Some(started.0), started.1)
             }
@@ -322,14 +322,15 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// The address at which workers on other hosts reach a coordinator that listens here.
-fn url_for_workers(address: SocketAddr) -> String {
+fn url_for_workers(address: SocketAddr, protected: bool) -> String {
     let name = || nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let host = match address.ip() {
         ip if ip.is_unspecified() => name().unwrap_or_else(|| "localhost".to_owned()),
         IpAddr::V6(ip) => format!("[{ip}]"),
         ip => ip.to_string(),
     };
-    format!("http://{host}:{}", address.port())
+    let scheme = if protected { "https" } else { "http" };
+    format!("{scheme}://{host}:{}", address.port())
 }
 
 /// The folder of the logs of worker jobs.

@@ -10,7 +10,9 @@ use std::{
 use colearn_access::{Denied, Way, denied};
 use colearn_core::id::WorkerId;
 use colearn_proto::{
-    MAX_MESSAGE_BYTES, v1,
+    MAX_MESSAGE_BYTES,
+    v1::{self, work_response},
+    versions,
     worker::{FromWorker, Hello, ToWorker, Welcome},
 };
 use tokio::{
@@ -114,6 +116,9 @@ pub enum LinkError {
     /// The coordinator sent an invalid message.
     #[error("the coordinator violated the protocol: {0}")]
     Protocol(String),
+    /// The coordinator is of a version with which this one does not work.
+    #[error("{0}")]
+    Versions(String),
     /// The coordinator does not read.
     #[error("the coordinator does not read what it is sent")]
     Congested,
@@ -150,7 +155,7 @@ impl LinkError {
             Self::Transport(error) => {
                 return denied(error).is_some_and(|denied| !matches!(denied, Denied::Handshake { .. }));
             }
-            other => return matches!(other, Self::Denied(_)),
+            other => return matches!(other, Self::Denied(_) | Self::Versions(_)),
         };
         matches!(
             status.code(),
@@ -389,6 +394,11 @@ async fn open(dial: Dial, hello: Hello) -> Result<Opened, LinkError> {
     let mut responses =
         Box::new(client.work(ReceiverStream::new(outgoing)).await.map_err(refused)?.into_inner());
     let first = responses.message().await.map_err(refused)?.ok_or(LinkError::Closed)?;
+    if let Some(work_response::Message::Welcome(welcome)) = &first.message
+        && let Some(why) = versions::refuses_coordinator(welcome, env!("CARGO_PKG_VERSION"))
+    {
+        return Err(LinkError::Versions(why));
+    }
     match ToWorker::try_from(first) {
         Ok(ToWorker::Welcome(welcome)) => Ok(Opened { requests, responses, welcome }),
         Ok(_) => Err(LinkError::Protocol("the first message is not a welcome".to_owned())),
@@ -458,6 +468,7 @@ mod tests {
         let status = |code| LinkError::from(Box::new(Status::new(code, "no")));
         assert!(status(Code::InvalidArgument).is_refusal());
         assert!(!status(Code::Unavailable).is_refusal());
+        assert!(LinkError::Versions("upgrade it".to_owned()).is_refusal());
         assert!(!LinkError::Closed.is_refusal());
     }
 }

@@ -9,7 +9,8 @@ use colearn_core::{
     needs::{MAX_LABEL_BYTES, MAX_LABELS, TrainerKind, is_label},
     time::parse_duration_or_seconds,
 };
-use colearn_trainer_protocol::checkpoint::Store;
+use colearn_trainer_protocol::checkpoint::{Store, StoreError};
+use tracing::warn;
 
 use super::{
     plan::{Device, Locations, Wanted},
@@ -199,7 +200,14 @@ impl AgentArgs {
                 _ => return Err(OptionsError::Slots(self.slots)),
             },
         };
-        Store::open(&self.checkpoints).map_err(|error| OptionsError::Checkpoints(error.to_string()))?;
+        let unusable = |error: StoreError| OptionsError::Checkpoints(error.to_string());
+        match Store::open(&self.checkpoints).map_err(unusable)?.check() {
+            // It may come back before a task needs it.
+            Err(error) if error.is_unreachable() => {
+                warn!("{error}; without it, interrupted tasks start over");
+            }
+            checked => checked.map_err(unusable)?,
+        }
         let grace = self.grace;
         let shutdown_timeout = Limits::default().shutdown_timeout;
         if self.time_limit.is_some_and(|limit| limit <= grace.saturating_add(shutdown_timeout)) {

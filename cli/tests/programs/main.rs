@@ -29,6 +29,8 @@ mod reconnecting;
 mod report;
 #[cfg(target_os = "linux")]
 mod restarts;
+#[cfg(feature = "s3")]
+mod s3;
 #[cfg(target_os = "linux")]
 mod settled;
 #[cfg(target_os = "linux")]

@@ -3,7 +3,7 @@
 use colearn_access::Need;
 
 /// All methods of all services, by the path of their requests.
-const METHODS: [(&str, Need); 22] = [
+const METHODS: [(&str, Need); 27] = [
     ("/colearn.v1.SweepService/SubmitSweep", Need::Operate),
     ("/colearn.v1.SweepService/ListSweeps", Need::Look),
     ("/colearn.v1.SweepService/GetSweep", Need::Look),
@@ -22,6 +22,11 @@ const METHODS: [(&str, Need); 22] = [
     ("/colearn.v1.SweepService/DrainWorker", Need::Operate),
     ("/colearn.v1.SweepService/UndrainWorker", Need::Operate),
     ("/colearn.v1.SweepService/GetLog", Need::Look),
+    ("/colearn.v1.PoolService/CreatePool", Need::Operate),
+    ("/colearn.v1.PoolService/ListPools", Need::Look),
+    ("/colearn.v1.PoolService/PausePool", Need::Operate),
+    ("/colearn.v1.PoolService/RemovePool", Need::Operate),
+    ("/colearn.v1.PoolService/GetPoolLog", Need::Look),
     ("/colearn.v1.WorkerService/Work", Need::Work),
     ("/grpc.health.v1.Health/Check", Need::Any),
     ("/grpc.health.v1.Health/Watch", Need::Any),

@@ -6,6 +6,7 @@ use colearn_access::Identity;
 use colearn_core::id::WorkerId;
 use colearn_proto::{
     v1::{self, work_request},
+    versions::{self, WorkerVersion},
     worker::{ToWorker, Welcome},
 };
 use prost::Message as _;
@@ -60,7 +61,12 @@ impl WorkerSession {
     async fn talk(&mut self) -> Result<(), Status> {
         let hello = self.hello().await?;
         let bytes = hello.encoded_len();
+        let (protocol, oldest_protocol) = (hello.protocol, hello.oldest_protocol);
         let hello = untrusted::hello(hello).map_err(convert::invalid)?;
+        let theirs = WorkerVersion { version: &hello.version, protocol, oldest_protocol };
+        if let Some(why) = versions::refuses_worker(theirs, env!("CARGO_PKG_VERSION")) {
+            return Err(refusal(Code::FailedPrecondition, why));
+        }
         let worker = hello.worker.clone();
         self.check_name(&worker)?;
         let ours = env!("CARGO_PKG_VERSION");

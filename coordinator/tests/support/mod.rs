@@ -260,8 +260,7 @@ pub(crate) fn hello(name: &str, max_cohorts: &[u32], held: Vec<v1::HeldLease>) -
         version: env!("CARGO_PKG_VERSION").to_owned(),
         slots: slots.collect(),
         held,
-        warnings: vec![],
-        labels: vec![],
+        ..v1::Hello::default()
     })
 }
 
