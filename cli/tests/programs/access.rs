@@ -206,3 +206,32 @@ fn access_is_given_listed_and_taken_back() {
     let line = key.lines().find(|line| line.len() == 64).unwrap();
     assert!(!lab.logs().contains(line) && !table.contains(line) && !all.to_string().contains(line));
 }
+
+#[test]
+fn a_worker_takes_its_new_file_while_it_runs() {
+    let lab = Lab::new();
+    let (_coordinator, url) = secured(&lab);
+    let new = |file: &str| {
+        let arguments =
+            ["access", "new", "--role", "work", "--name", "gpu1", "--out", file, "--state", "state"];
+        assert_eq!(lab.colearn(&arguments).status.code(), Some(0));
+    };
+    new("gpu1.access");
+    let options = ["--access", "gpu1.access", "--slots", "1", "--threads", "1", "--device", "cpu"];
+    let _worker = lab.worker_with(&url, "gpu1", &options);
+    let workers = || lab.json(&["workers", "--json", "--coordinator", &url])["workers"].clone();
+    lab.wait_for("the worker", || workers()[0]["state"] == "connected");
+    let before = workers()[0]["id"].clone();
+
+    let all = lab.json(&["access", "list", "--json", "--state", "state"]);
+    let old = all["access"].as_array().unwrap().last().unwrap()["serial"].as_str().unwrap().to_owned();
+    new("new.access");
+    fs::rename(lab.path().join("new.access"), lab.path().join("gpu1.access")).unwrap();
+    assert_eq!(lab.colearn(&["access", "revoke", &old, "--state", "state"]).status.code(), Some(0));
+    log_says(&lab, "the credential was revoked; its connection is closed");
+    let connected = || {
+        fs::read_to_string(lab.path().join("coordinator.log")).unwrap().matches("worker connected").count()
+    };
+    lab.wait_for("the worker again", || connected() == 2);
+    assert_eq!(workers()[0]["id"], before);
+}
