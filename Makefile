@@ -8,7 +8,7 @@ COLEARN := $(TARGET)/release/colearn
 # The demo uses this folder, even if the shell is set up for a cluster.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo pytorch test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build proto libtorch check-tools clean
+.PHONY: help demo pytorch s3 kubernetes test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build proto libtorch check-tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -25,6 +25,7 @@ test: check-tools libtorch .venv/stamp ## run all tests
 	.venv/bin/python -m unittest discover -s python -p 'test_*.py' -v
 	.venv/bin/python -m unittest discover -s scripts -p 'test_*.py' -v
 	.venv/bin/python -m unittest discover -s trainer/benches -p 'test_*.py' -v
+	$(firstword $(wildcard .venv-kubernetes/bin/python) .venv/bin/python) -m unittest discover -s deploy/kubernetes -p 'test_*.py' -v
 
 test-fast: check-tools ## run the tests that need neither libtorch nor Python packages
 	cargo test --workspace --locked --exclude colearn-trainer --exclude colearn
@@ -34,10 +35,11 @@ test-fast: check-tools ## run the tests that need neither libtorch nor Python pa
 
 KILLS ?= 200
 SEED ?=
+TLS ?=
 
-chaos: check-tools libtorch ## kill -9 coordinators, workers and trainers at random moments: KILLS=200, SEED=17
+chaos: check-tools libtorch ## kill -9 coordinators, workers and trainers at random moments: KILLS=200, SEED=17, TLS=1
 	cargo build --locked -p colearn -p colearn-worker -p colearn-trainer
-	COLEARN_CHAOS_KILLS=$(KILLS) COLEARN_CHAOS_SEED=$(SEED) \
+	COLEARN_CHAOS_KILLS=$(KILLS) COLEARN_CHAOS_SEED=$(SEED) COLEARN_CHAOS_TLS=$(TLS) \
 	cargo test --locked -p colearn --test programs -- --exact --nocapture \
 	  chaos::kills_of_anything_at_any_moment_lose_nothing_and_change_no_table
 
@@ -71,6 +73,10 @@ bench-sweep: build .venv-bench/stamp ## compare whole sweeps with PyTorch's unde
 	  --turns $(TURNS) $(if $(UTD_MHAD),--utd-mhad '$(UTD_MHAD)') --json $(TARGET)/bench-sweep.jsonl
 
 pytorch: .venv-pytorch/stamp ## install PyTorch 2.11 for CPUs, with which `make test` also compares kept weights
+
+s3: .venv-s3/stamp ## install an S3 server (moto), with which `make test` also tries checkpoints in a bucket
+
+kubernetes: .venv-kubernetes/stamp ## install a validator of manifests, with which `make test` also checks deploy/kubernetes
 
 gpu-bundle: build .venv/stamp ## put the GPU check into target/gpu-bundle, to copy to a GPU host
 	cargo build --release --locked -p colearn-trainer --example gpu_probe
@@ -128,6 +134,18 @@ check-tools:
 	  'torch==2.11.0+cpu' --extra-index-url https://download.pytorch.org/whl/cpu
 	@touch $@
 
+# An S3 server for the tests of programs, which start it on loopback.
+.venv-s3/stamp:
+	python3 -m venv .venv-s3
+	.venv-s3/bin/python -m pip install --quiet --disable-pip-version-check 'moto[server]==5.2.5' boto3
+	@touch $@
+
+# A validator of Kubernetes manifests for their tests, which also use kubectl, if it is there.
+.venv-kubernetes/stamp:
+	python3 -m venv .venv-kubernetes
+	.venv-kubernetes/bin/python -m pip install --quiet --disable-pip-version-check kubernetes-validate==1.37.0
+	@touch $@
+
 clean: ## remove build files (not .libtorch, data or results)
 	cargo clean
-	rm -rf .venv .venv-bench .venv-lint .venv-pytorch
+	rm -rf .venv .venv-bench .venv-lint .venv-pytorch .venv-s3 .venv-kubernetes

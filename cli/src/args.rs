@@ -1,6 +1,7 @@
 //! The command line.
 
 mod alloc;
+mod access;
 mod compare;
 mod import;
 mod kept;
@@ -18,6 +19,7 @@ use colearn_core::{id::SweepName, time::parse_duration_or_seconds};
 
 pub(crate) use self::{
     alloc::{AllocCommand, PoolArgs, PoolListArgs, PoolLogArgs, SlurmArgs},
+    access::{AccessCommand, IssueArgs, ListAccessArgs, RevokeArgs, RotateArgs, ServedArgs},
     compare::{CompareArgs, CompareFormat, Compared},
     import::ImportArgs,
     kept::{BootstrapArgs, ExportArgs},
@@ -42,6 +44,7 @@ Exit codes:
   8  there is no sweep, task or worker of this name
   9  the sweep ended with failed tasks, or was cancelled
  10  workers could not be started, crashed repeatedly, or do not have what the tasks need
+ 11  the coordinator does not let you in or do this: the access file is missing or refused, or its role is too small
 130  interrupted; recorded results are kept, and the same command continues";
 
 /// Run sweeps for multimodal co-learning: train every point of a YAML grid with every seed, and average over the seeds.
@@ -143,6 +146,9 @@ pub(crate) enum Command {
     /// Generate and inspect data sets.
     #[command(subcommand)]
     Data(DataCommand),
+    /// Make, list and revoke access files of a coordinator, on its host.
+    #[command(subcommand)]
+    Access(AccessCommand),
     /// Check or copy a coordinator's database, also while the coordinator is running.
     #[command(subcommand)]
     Db(DbCommand),
@@ -241,7 +247,8 @@ pub(crate) struct PlanArgs {
 /// `colearn coordinator`.
 #[derive(Args, Debug)]
 pub(crate) struct CoordinatorArgs {
-    /// Address to listen on. There is no password: everybody who can reach the address can use it.
+    /// Address to listen on. On another address than loopback, only clients with an access file are let in; the coordinator
+    /// writes three to the folder `access` in its state folder.
     #[arg(long, env = "COLEARN_LISTEN", default_value = "127.0.0.1:7117", value_name = "HOST:PORT")]
     pub(crate) listen: Listen,
     /// State folder: the recorded sweeps and results. Only one coordinator can use it at a time.
@@ -260,6 +267,8 @@ pub(crate) struct CoordinatorArgs {
     /// How often to look at the queue of the batch system, while there are jobs or tasks wait.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = pool_interval)]
     pub(crate) pool_interval: Duration,
+    #[command(flatten)]
+    pub(crate) served: ServedArgs,
 }
 
 /// `colearn report`.

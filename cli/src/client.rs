@@ -3,10 +3,10 @@
 use std::{
     error::Error,
     ops::{Deref, DerefMut},
-    sync::Arc,
     time::Duration,
 };
 
+use colearn_access::{Way, denied};
 use colearn_proto::{
     MAX_MESSAGE_BYTES,
     v1::{pool_service_client::PoolServiceClient, sweep_service_client::SweepServiceClient},
@@ -30,7 +30,7 @@ const SERVICE: &str = "colearn.v1.SweepService";
 pub(crate) struct Client {
     service: SweepServiceClient<Channel>,
     pools: PoolServiceClient<Channel>,
-    url: Arc<str>,
+    way: Way,
 }
 
 impl Deref for Client {
@@ -47,23 +47,34 @@ impl DerefMut for Client {
 }
 
 impl Client {
-    /// Connects to the coordinator at `url` and checks that it is a coordinator and answers.
+    /// Connects to a coordinator and checks that it is one and answers.
     ///
     /// # Errors
-    /// If the URL is malformed, nothing listens there, or the listener is not a coordinator or does not answer.
-    pub(crate) async fn connect(url: &str) -> Result<Self, Failure> {
-        let channel = endpoint(url)?.connect().await.map_err(|error| {
-            Failure::lost(format!(
-                "no coordinator answers at {url} ({}); is `colearn coordinator` running there, and the port open?",
-                root(&error)
-            ))
+    /// If nothing listens there, the listener is not a coordinator or does not answer, or it does not let this client
+    /// in.
+    pub(crate) async fn connect(way: &Way) -> Result<Self, Failure> {
+        let url = &way.url();
+        let channel = colearn_access::connect(way.clone(), set_up).await.map_err(|error| {
+            match (denied(&error), way.wants_tls()) {
+                (Some(denied), _) => Failure::new(Exit::Access, denied),
+                (None, Some(wants_tls)) => Failure::new(Exit::Access, wants_tls),
+                (None, None) => Failure::lost(format!(
+                    "no coordinator answers at {url} ({}); is `colearn coordinator` running there, and the port open?",
+                    root(&error)
+                )),
+            }
         })?;
         // A successful connect is not enough: web servers and stopped processes accept connections too.
         let mut health = HealthClient::new(channel.clone());
         let question = HealthCheckRequest { service: SERVICE.to_owned() };
         match tokio::time::timeout(ANSWER_WITHIN, health.check(question)).await {
             Ok(Ok(_)) => {}
-            Ok(Err(status)) => return Err(no_coordinator(url, &status)),
+            Ok(Err(status)) => {
+                return Err(match way.wants_tls() {
+                    Some(denied) => Failure::new(Exit::Access, denied),
+                    None => no_coordinator(url, &status),
+                });
+            }
             Err(_) => {
                 return Err(Failure::lost(format!(
                     "the program at {url} does not answer within {} s: is it stopped or overloaded, or not a coordinator? If this is a tunnel, check that its far end is up",
@@ -73,7 +84,7 @@ impl Client {
         }
         let pools = PoolServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
         let service = SweepServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { service, pools, url: url.into() })
+        Ok(Self { service, pools, way: way.clone() })
     }
 
     /// The service for pools of worker jobs.
@@ -81,14 +92,14 @@ impl Client {
         &mut self.pools
     }
 
-    /// Address of the coordinator.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
+    /// The coordinator, and how it is reached.
+    pub(crate) fn way(&self) -> &Way {
+        &self.way
     }
 
     /// The failure for a call that the coordinator refused or that the transport could not complete.
     pub(crate) fn failure(&self, status: &Status) -> Failure {
-        let url = &self.url;
+        let url = self.way.url();
         // A status that the coordinator sent has no source; a status made by the transport has one.
         if let Some(cause) = status.source() {
             return Failure::lost(format!(
@@ -102,34 +113,29 @@ impl Client {
             Code::InvalidArgument => Failure::new(Exit::SweepFile, message),
             Code::OutOfRange => Failure::new(Exit::DataSet, message),
             Code::Unavailable => Failure::new(Exit::Unreachable, format!("{message} (it is at {url})")),
+            Code::PermissionDenied | Code::Unauthenticated => Failure::new(Exit::Access, message),
             Code::Cancelled | Code::DeadlineExceeded => {
                 Failure::new(Exit::Unreachable, format!("the coordinator at {url} took too long to answer"))
             }
             Code::Unimplemented => Failure::new(
                 Exit::Failure,
-                format!("the coordinator at {url} does not know this command: are both of one version?"),
+                format!(
+                    "the coordinator at {url} does not know this command, so it is older than this colearn {}: upgrade it, or use the colearn of its version",
+                    env!("CARGO_PKG_VERSION")
+                ),
             ),
             _ => Failure::new(Exit::Failure, message),
         }
     }
 }
 
-fn endpoint(url: &str) -> Result<Endpoint, Failure> {
-    let endpoint = Endpoint::from_shared(url.to_owned())
-        .ok()
-        .filter(|endpoint| endpoint.uri().scheme_str() == Some("http") && endpoint.uri().host().is_some())
-        .ok_or_else(|| {
-            Failure::new(
-                Exit::Usage,
-                format!("`{url}` is not a coordinator's address; it looks like http://HOST:7117"),
-            )
-        })?;
-    Ok(endpoint
+fn set_up(endpoint: Endpoint) -> Endpoint {
+    endpoint
         .connect_timeout(ANSWER_WITHIN)
         // Without keepalive a client never notices that the other side has disappeared.
         .http2_keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE)
-        .keep_alive_while_idle(true))
+        .keep_alive_while_idle(true)
 }
 
 /// The failure for a listener that answers, or closes the connection, and is not a coordinator.

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use colearn_access::{AccessFile, AccessFolder, AddressError, Moment, Role, Way};
 use colearn_coordinator::{
     Config, Coordinator, CoordinatorError, ReservedCoordinator, RunningCoordinator, Storage,
     engine::EngineError,
@@ -56,7 +57,10 @@ impl Connection {
 
     async fn with(target: &Target, access: Access) -> Result<Self, Failure> {
         if let Some(url) = &target.coordinator {
-            return Ok(Self { sweeps: Client::connect(url).await?, embedded: None });
+            let way = Way::to(url, target.access.as_deref(), Role::Operate).map_err(unusable)?;
+            let sweeps = Client::connect(&way).await?;
+            warn_about(&way);
+            return Ok(Self { sweeps, embedded: None });
         }
         if !target.state.is_dir() {
             return Err(Failure::new(
@@ -75,8 +79,9 @@ impl Connection {
             };
             // Another process uses this folder: connect to it.
             let held = matches!(error, CoordinatorError::Store(StoreError::Held { .. }));
-            let Some(url) = held.then(|| read_address(&target.state)).flatten() else { break error };
-            match Client::connect(&url).await {
+            let Some(way) = held.then(|| way_to_state(target)).flatten() else { break error };
+            let way = way.map_err(unusable)?;
+            match Client::connect(&way).await {
                 Ok(sweeps) => return Ok(Self { sweeps, embedded: None }),
                 // The process has just started, or is a short command that will release the folder soon.
                 Err(_) if began.elapsed() < STATE_HELD_TIMEOUT => {
@@ -104,7 +109,7 @@ impl Connection {
     }
 
     async fn embedded(running: RunningCoordinator) -> Result<Self, Failure> {
-        let sweeps = Client::connect(&url_of(&running)).await?;
+        let sweeps = Client::connect(&way_here(running.address())?).await?;
         Ok(Self { sweeps, embedded: Some(running) })
     }
 
@@ -147,10 +152,10 @@ impl Connection {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(MAX_RECONNECT_DELAY);
             // The next coordinator of a state folder may have another port.
-            let moved = target.coordinator.is_none().then(|| read_address(&target.state)).flatten();
-            let url = moved.unwrap_or_else(|| self.sweeps.url().to_owned());
-            if let Ok(client) = Client::connect(&url).await {
-                say(&format!("the coordinator at {url} answers again"));
+            let moved = target.coordinator.is_none().then(|| way_to_state(target)?.ok()).flatten();
+            let way = moved.unwrap_or_else(|| self.sweeps.way().clone());
+            if let Ok(client) = Client::connect(&way).await {
+                say(&format!("the coordinator at {} answers again", way.url()));
                 self.sweeps = client;
                 return Ok(());
             }
@@ -202,7 +207,7 @@ impl Reserved {
 
     /// The URL at which it can be reached on this machine.
     pub(crate) fn url(&self) -> String {
-        url_at(self.coordinator.address())
+        url_at(self.coordinator.address(), self.coordinator.is_protected())
     }
 
     /// Starts it.
@@ -275,17 +280,50 @@ pub(crate) fn coordinator_failure(error: &CoordinatorError) -> Failure {
 
 /// The URL at which `running` can be reached on this machine.
 pub(crate) fn url_of(running: &RunningCoordinator) -> String {
-    url_at(running.address())
+    url_at(running.address(), running.is_protected())
 }
 
-fn url_at(mut address: SocketAddr) -> String {
+fn url_at(mut address: SocketAddr, protected: bool) -> String {
     if address.ip().is_unspecified() {
         address.set_ip(match address {
             SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
             SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
         });
     }
-    format!("http://{address}")
+    format!("{}://{address}", if protected { "https" } else { "http" })
+}
+
+/// The way to a coordinator of this process, which speaks plain text on loopback.
+pub(crate) fn way_here(address: SocketAddr) -> Result<Way, Failure> {
+    Way::to(&url_at(address, false), None, Role::Operate).map_err(|error| Failure::new(Exit::Failure, error))
+}
+
+/// The way to the coordinator that uses the state folder. Whoever can read the folder has its access files.
+fn way_to_state(target: &Target) -> Option<Result<Way, AddressError>> {
+    let url = read_address(&target.state)?;
+    let own = || Some(AccessFolder::of(&target.state).file("people")).filter(|file| file.exists());
+    let access = if url.starts_with("https") { target.access.clone().or_else(own) } else { None };
+    Some(Way::to(&url, access.as_deref(), Role::Operate))
+}
+
+/// The failure for an address that cannot be used.
+fn unusable(error: AddressError) -> Failure {
+    let exit = match error {
+        AddressError::NoAccessFile { .. } => Exit::Access,
+        AddressError::Form { .. } | AddressError::Contradiction(_) => Exit::Usage,
+    };
+    Failure::new(exit, error)
+}
+
+/// Warns of plain text to another machine, and of an access file that ends soon.
+fn warn_about(way: &Way) {
+    let ends = way.access().and_then(|path| {
+        let file = AccessFile::read(path).ok()?;
+        file.identity().until.warning(&format!("the access file {}", path.display()), Moment::now())
+    });
+    for warning in way.warning().into_iter().chain(ends) {
+        errln!("warning: {warning}");
+    }
 }
 
 fn address_file(state: &Path) -> PathBuf {

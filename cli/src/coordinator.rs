@@ -5,6 +5,7 @@ use std::sync::Arc;
 use colearn_coordinator::pools::{PoolRules, Slurm};
 
 use crate::{
+    access,
     args::CoordinatorArgs,
     connect::{self, coordinator_failure, url_of},
     descriptors,
@@ -29,13 +30,16 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
             .ok()
             .and_then(|program| std::path::absolute(program).ok()),
     });
+    config.access = access::of_coordinator(arguments)?;
     let mut running = connect::start_when_free(config).await?;
     if let Some(warning) = arguments.listen.unreachable_from_elsewhere() {
         tracing::warn!("{warning}");
     }
-    if !running.address().ip().is_loopback() {
+    if running.is_protected() {
+        access::announce(arguments);
+    } else if !running.address().ip().is_loopback() {
         tracing::warn!(
-            "{} is reachable from other machines, and there is no password: everybody who reaches the port can submit and cancel",
+            "--insecure: {} is reachable from other machines, and everybody who reaches it can submit, cancel and be a worker, and read what others send",
             running.address()
         );
     }

@@ -31,6 +31,8 @@ pub(crate) enum Exit {
     Incomplete = 9,
     /// Workers could not be started, crashed repeatedly, or do not have what the tasks need.
     Workers = 10,
+    /// The coordinator does not let this user in, or not do this: for lack of an access file, or of a role.
+    Access = 11,
     /// The reader closed the pipe: the code that a shell reports for a program ended by SIGPIPE.
     PipeClosed = colearn_command_line::PIPE_CLOSED,
     /// Ctrl-C; all recorded results are kept.

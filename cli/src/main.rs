@@ -19,6 +19,7 @@ macro_rules! out {
     ($($argument:tt)*) => { $crate::output::text(format_args!($($argument)*)) };
 }
 
+mod access;
 mod args;
 mod bootstrap;
 mod client;
@@ -85,6 +86,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Init(arguments) => init::init(&arguments),
         Command::Settings => plan::settings(),
         Command::Data(command) => data::data(&command),
+        Command::Access(command) => access::access(&command),
         Command::Db(command) => block_on(db::db(&command)),
         Command::Worker { arguments } => worker(&arguments),
         Command::Run(arguments) => block_on(run::run(&arguments)),

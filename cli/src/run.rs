@@ -51,9 +51,10 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
         arguments.state.join("worker.log"),
     )?;
     let mut running = reserved.start().await.map_err(|error| coordinator_failure(&error))?;
-    let target = Target { coordinator: None, state: arguments.state.clone() };
+    let target = Target { coordinator: None, access: None, state: arguments.state.clone() };
+    let way = connect::way_here(running.address())?;
     let worked = async {
-        let mut client = Client::connect(&url).await?;
+        let mut client = Client::connect(&way).await?;
         let summary = submit_to(&mut client, source, programs, &said, &arguments.sweep_file, &target).await?;
         let ended = if has_ended(&summary) {
             Some(summary)

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use colearn_access::{Moment, ServerAccess};
 use colearn_core::id::SweepName;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -31,6 +32,9 @@ use crate::{
 
 /// How long streams may take to end after the engine has stopped.
 const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// Interval at which changes of credentials are looked for.
+const FOLLOW_EVERY: Duration = Duration::from_millis(250);
 
 /// The configuration of a coordinator.
 #[derive(Clone)]
@@ -57,6 +61,9 @@ pub struct Config {
     pub parser: SweepParser,
     /// How pools of worker jobs are managed; `None` if they are not.
     pub pools: Option<PoolRules>,
+    /// Who may connect and call what, over TLS; `None` for plain text, with which everybody who reaches the port may do
+    /// everything.
+    pub access: Option<ServerAccess>,
 }
 
 impl Config {
@@ -73,6 +80,7 @@ impl Config {
             settle_after: Duration::from_mins(10),
             parser: Arc::new(rpc::parse_sweep_file),
             pools: None,
+            access: None,
         }
     }
 }
@@ -196,6 +204,7 @@ impl Coordinator {
             settle_after,
             parser,
             pools,
+            access,
         } = config;
         let read_only = matches!(storage, Storage::ReadOnly(_));
         let settings = EngineSettings { lease, only, release_leases, settle_after, read_only };
@@ -225,24 +234,37 @@ impl Coordinator {
         let (kept, logs_kept, rebuilt) = (store.clone(), logs.clone(), rpc::Rebuilt::default());
         let (manager, pools) = match pools.filter(|_| !read_only) {
             Some(rules) => {
-                let (at, logs) = (url_for_workers(address), pool_logs(&storage));
+                let (at, logs) = (url_for_workers(address, access.is_some()), pool_logs(&storage));
                 let started = Manager::start(store.clone(), handle.clone(), rules, clock, at, logs).await?;
                 (Some(started.0), started.1)
             }
             None => (None, PoolsHandle::unmanaged(store.clone())),
         };
-        let rpc = Rpc { engine: handle, store: kept, logs: logs_kept, parser, rules, rebuilt, pools };
+        let rpc = Rpc {
+            engine: handle,
+            store: kept,
+            logs: logs_kept,
+            parser,
+            rules,
+            rebuilt,
+            pools,
+            access: access.clone(),
+        };
         let router = rpc::router(&rpc).await?;
 
         let stop = CancellationToken::new();
         let closed = CancellationToken::new();
+        let protected = access.is_some();
+        if let Some(access) = access {
+            tokio::spawn(follow(access, stop.clone()));
+        }
         let server =
             tokio::spawn(router.serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned()));
         let manager = manager.map(|manager| tokio::spawn(manager.run(stop.clone())));
         let supervisor =
             tokio::spawn(supervise(engine, server, (store, logs), manager, stop.clone(), closed));
-        tracing::info!(%address, "coordinator listens");
-        Ok(RunningCoordinator { address, stop: stop.drop_guard(), supervisor, over: false })
+        tracing::info!(%address, tls = protected, "coordinator listens");
+        Ok(RunningCoordinator { address, protected, stop: stop.drop_guard(), supervisor, over: false })
     }
 }
 
@@ -254,6 +276,12 @@ pub struct ReservedCoordinator {
 }
 
 impl ReservedCoordinator {
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.config.access.is_some()
+    }
+
     /// The address it will answer on.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
@@ -267,7 +295,11 @@ impl ReservedCoordinator {
     pub async fn start(self) -> Result<RunningCoordinator, CoordinatorError> {
         let Self { config, listener, lock } = self;
         let incoming = Incoming::new(listener, Coordinator::MAX_CONNECTIONS);
-        Coordinator::serve_locked(config, lock, incoming, Clock::of_the_host()).await
+        let clock = Clock::of_the_host();
+        match config.access.clone() {
+            Some(access) => Coordinator::serve_locked(config, lock, incoming.protected(access), clock).await,
+            None => Coordinator::serve_locked(config, lock, incoming, clock).await,
+        }
     }
 }
 
@@ -290,14 +322,15 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// The address at which workers on other hosts reach a coordinator that listens here.
-fn url_for_workers(address: SocketAddr) -> String {
+fn url_for_workers(address: SocketAddr, protected: bool) -> String {
     let name = || nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
     let host = match address.ip() {
         ip if ip.is_unspecified() => name().unwrap_or_else(|| "localhost".to_owned()),
         IpAddr::V6(ip) => format!("[{ip}]"),
         ip => ip.to_string(),
     };
-    format!("http://{host}:{}", address.port())
+    let scheme = if protected { "https" } else { "http" };
+    format!("{scheme}://{host}:{}", address.port())
 }
 
 /// The folder of the logs of worker jobs.
@@ -354,10 +387,34 @@ async fn supervise(
     Ok(())
 }
 
+/// Follows the files of credentials while the coordinator runs, and says in time when its own certificate ends.
+async fn follow(access: ServerAccess, stop: CancellationToken) {
+    let mut said = None;
+    let mut failed = false;
+    while timeout(FOLLOW_EVERY, stop.cancelled()).await.is_err() {
+        let now = Moment::now();
+        let reloaded = access.reload(now);
+        match &reloaded {
+            Ok(true) => tracing::info!("the credentials of this coordinator were read again"),
+            // What was known before stays in force.
+            Err(error) if !failed => tracing::warn!("the credentials cannot be read again: {error}"),
+            Ok(false) | Err(_) => {}
+        }
+        failed = reloaded.is_err();
+        if let Some(warning) = access.until().warning("the certificate of this coordinator", now)
+            && said.as_ref() != Some(&warning)
+        {
+            tracing::warn!("{warning}");
+            said = Some(warning);
+        }
+    }
+}
+
 /// A running coordinator. Dropping it stops it without waiting.
 #[derive(Debug)]
 pub struct RunningCoordinator {
     address: SocketAddr,
+    protected: bool,
     stop: DropGuard,
     supervisor: JoinHandle<Result<(), CoordinatorError>>,
     over: bool,
@@ -368,6 +425,12 @@ impl RunningCoordinator {
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether it speaks TLS.
+    #[must_use]
+    pub fn is_protected(&self) -> bool {
+        self.protected
     }
 
     /// Waits until it stops by itself, which it does only after an error. The future may be dropped and the method

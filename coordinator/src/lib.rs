@@ -10,6 +10,7 @@ mod connections;
 mod coordinator;
 mod logs;
 pub mod pools;
+mod quiet;
 mod rpc;
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 //! only places that convert wire types.
 
 pub mod convert;
+pub mod versions;
 pub mod worker;
 
 /// The generated types and services of `colearn.v1`. `make proto` writes them anew.

@@ -18,6 +18,7 @@ pub use colearn_core::scheduler::{DataSetShape, DataSets, HeldLease, KnownDataSe
 use crate::{
     convert::{self, ConvertError},
     v1::{self, work_request, work_response},
+    versions,
 };
 
 /// The first message of a worker on every stream.
@@ -231,6 +232,8 @@ impl From<Hello> for v1::WorkRequest {
             held: hello.held.into_iter().map(held).collect(),
             warnings: hello.warnings,
             labels: labels.into_iter().collect(),
+            protocol: versions::PROTOCOL,
+            oldest_protocol: versions::OLDEST_COORDINATOR,
         }))
     }
 }
@@ -343,6 +346,8 @@ impl From<ToWorker> for v1::WorkResponse {
                 lease_millis: millis(lease),
                 heartbeat_millis: millis(heartbeat),
                 coordinator_version: version,
+                protocol: versions::PROTOCOL,
+                oldest_protocol: versions::OLDEST_WORKER,
             }),
             ToWorker::Lease(Lease { token, slot, tasks }) => {
                 let tasks = tasks.into_iter().map(Into::into).collect();

@@ -38,7 +38,8 @@ impl Place {
             Ok(Some(path)) => (path, None),
             Ok(None) => {
                 fs::create_dir(&temporary)?;
-                let fetched = match store.as_deref().map(|store| store.fetch_program(task, &temporary)) {
+                let fetched = store.as_deref().map(|store| store.fetch_program(task, &temporary, warn));
+                let fetched = match fetched {
                     None => None,
                     Some(Ok(fetched)) => Some(fetched),
                     Some(Err(error)) => {

@@ -151,7 +151,8 @@ pub async fn worker(shared: Shared, host: &'static str, cohorts: &'static [u32])
         let mut trainers = ScriptedTrainers::new(shared.seed, around, inputs);
         let (stop, stops) = mpsc::channel(2);
         shared.stops.lock().unwrap_or_else(PoisonError::into_inner).insert(host, stop);
-        let place = CoordinatorAddress { url: network::coordinator(), connect_timeout: Duration::ZERO };
+        let place =
+            CoordinatorAddress { url: network::coordinator().to_string(), connect_timeout: Duration::ZERO };
         let left = run::serve(agent, connection, &mut trainers, said, stops, &place).await;
         shared.trace.note(worker.as_str(), format_args!("has left: {left:?}"));
         drop(trainers);

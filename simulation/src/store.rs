@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use colearn_coordinator::store::{Batch, JournalEntry, MemoryStore, ResultRow, Store, StoreFuture};
@@ -128,6 +128,10 @@ impl Store for WatchedStore {
 
     fn results(&self, sweep: SweepId, from: u64, limit: u32) -> StoreFuture<'_, Vec<ResultRow>> {
         self.kept.results(sweep, from, limit)
+    }
+
+    fn submitters(&self) -> StoreFuture<'_, Vec<(SweepId, Arc<str>)>> {
+        self.kept.submitters()
     }
 
     fn result_counts(&self) -> StoreFuture<'_, Vec<(SweepId, u64)>> {

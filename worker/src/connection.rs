@@ -7,9 +7,12 @@ use std::{
     time::Duration,
 };
 
+use colearn_access::{Denied, Way, denied};
 use colearn_core::id::WorkerId;
 use colearn_proto::{
-    MAX_MESSAGE_BYTES, v1,
+    MAX_MESSAGE_BYTES,
+    v1::{self, work_response},
+    versions,
     worker::{FromWorker, Hello, ToWorker, Welcome},
 };
 use tokio::{
@@ -48,33 +51,48 @@ type Dialing = Pin<Box<dyn Future<Output = Result<Channel, tonic::transport::Err
 
 /// A way to make a channel to the coordinator. Simulations use their own.
 #[derive(Clone)]
-pub struct Dial(Arc<dyn Fn() -> Dialing + Send + Sync>);
+pub struct Dial {
+    dial: Arc<dyn Fn() -> Dialing + Send + Sync>,
+    /// `None` in simulations.
+    way: Option<Way>,
+}
 
 impl Dial {
-    /// A connector over TCP, with keepalive.
+    /// A connector over TCP, protected or plain, with keepalive.
     #[must_use]
-    pub fn tcp(coordinator: Uri) -> Self {
-        Self::with(move || {
-            let endpoint = Self::endpoint(coordinator.clone());
-            Box::pin(async move { endpoint.connect().await })
-        })
+    pub fn to(coordinator: Way) -> Self {
+        let way = Some(coordinator.clone());
+        let dial = move || Box::pin(colearn_access::connect(coordinator.clone(), set_up)) as Dialing;
+        Self { dial: Arc::new(dial), way }
     }
 
     /// A connector with another way to make channels.
     pub fn with(dial: impl Fn() -> Dialing + Send + Sync + 'static) -> Self {
-        Self(Arc::new(dial))
+        Self { dial: Arc::new(dial), way: None }
     }
 
     /// The endpoint with the timeouts and keepalive of an agent.
     #[must_use]
     pub fn endpoint(coordinator: Uri) -> Endpoint {
-        Endpoint::from(coordinator)
-            .connect_timeout(KEEPALIVE)
-            .tcp_nodelay(true)
-            .http2_keep_alive_interval(KEEPALIVE)
-            .keep_alive_timeout(KEEPALIVE)
-            .keep_alive_while_idle(true)
+        set_up(Endpoint::from(coordinator))
     }
+
+    /// The reason why a stream was not opened: an error, unless it is known better.
+    fn failed(&self, error: impl Into<LinkError>) -> LinkError {
+        match self.way.as_ref().and_then(Way::wants_tls) {
+            Some(denied) => LinkError::Denied(Box::new(denied)),
+            None => error.into(),
+        }
+    }
+}
+
+fn set_up(endpoint: Endpoint) -> Endpoint {
+    endpoint
+        .connect_timeout(KEEPALIVE)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE)
+        .keep_alive_while_idle(true)
 }
 
 /// The reason why a stream ended or was not opened.
@@ -83,6 +101,9 @@ pub enum LinkError {
     /// The coordinator cannot be reached.
     #[error("{}", root(.0))]
     Transport(#[from] tonic::transport::Error),
+    /// The coordinator wants TLS.
+    #[error(transparent)]
+    Denied(Box<Denied>),
     /// The coordinator, or another program at its address, ended the stream with an error.
     #[error("{}: {}", .0.code(), .0.message())]
     Status(#[from] Box<Status>),
@@ -95,6 +116,9 @@ pub enum LinkError {
     /// The coordinator sent an invalid message.
     #[error("the coordinator violated the protocol: {0}")]
     Protocol(String),
+    /// The coordinator is of a version with which this one does not work.
+    #[error("{0}")]
+    Versions(String),
     /// The coordinator does not read.
     #[error("the coordinator does not read what it is sent")]
     Congested,
@@ -110,10 +134,29 @@ fn root(error: &dyn std::error::Error) -> String {
 }
 
 impl LinkError {
+    /// Whether it is for lack of access.
+    #[must_use]
+    pub fn is_denial(&self) -> bool {
+        match self {
+            Self::Denied(_) => true,
+            Self::Transport(error) => denied(error).is_some(),
+            Self::Status(status) => {
+                matches!(status.code(), Code::PermissionDenied | Code::Unauthenticated)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether another attempt with the same hello would fail in the same way.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
-        let Self::Status(status) = self else { return false };
+        let status = match self {
+            Self::Status(status) => status,
+            Self::Transport(error) => {
+                return denied(error).is_some_and(|denied| !matches!(denied, Denied::Handshake { .. }));
+            }
+            other => return matches!(other, Self::Denied(_) | Self::Versions(_)),
+        };
         matches!(
             status.code(),
             Code::InvalidArgument
@@ -341,15 +384,21 @@ fn send_logs(logs: Option<&LogQueue>, requests: &mpsc::Sender<v1::WorkRequest>) 
 }
 
 async fn open(dial: Dial, hello: Hello) -> Result<Opened, LinkError> {
-    let channel = (dial.0)().await?;
+    let channel = (dial.dial)().await.map_err(|error| dial.failed(error))?;
     let mut client = v1::worker_service_client::WorkerServiceClient::new(channel)
         .max_decoding_message_size(MAX_MESSAGE_BYTES);
     let (requests, outgoing) = mpsc::channel(UNSENT);
     // Queue the hello before the call: the coordinator may answer only after it has read the hello.
     requests.try_send(hello.into()).map_err(|_| LinkError::Congested)?;
+    let refused = |status| dial.failed(Box::new(status));
     let mut responses =
-        Box::new(client.work(ReceiverStream::new(outgoing)).await.map_err(Box::new)?.into_inner());
-    let first = responses.message().await.map_err(Box::new)?.ok_or(LinkError::Closed)?;
+        Box::new(client.work(ReceiverStream::new(outgoing)).await.map_err(refused)?.into_inner());
+    let first = responses.message().await.map_err(refused)?.ok_or(LinkError::Closed)?;
+    if let Some(work_response::Message::Welcome(welcome)) = &first.message
+        && let Some(why) = versions::refuses_coordinator(welcome, env!("CARGO_PKG_VERSION"))
+    {
+        return Err(LinkError::Versions(why));
+    }
     match ToWorker::try_from(first) {
         Ok(ToWorker::Welcome(welcome)) => Ok(Opened { requests, responses, welcome }),
         Ok(_) => Err(LinkError::Protocol("the first message is not a welcome".to_owned())),
@@ -372,6 +421,10 @@ fn backoff(worker: &WorkerId, failures: u32) -> Duration {
 mod tests {
     use super::*;
 
+    fn nowhere() -> Way {
+        Way::to("127.0.0.1:1", None, colearn_access::Role::Work).unwrap()
+    }
+
     #[test]
     fn pauses_grow_to_ten_seconds_and_differ_between_workers() {
         let one = WorkerId::new("one").unwrap();
@@ -385,8 +438,7 @@ mod tests {
 
     #[test]
     fn who_leaves_does_not_rest_for_long() {
-        let mut connection =
-            Connection::new(Dial::tcp(Uri::from_static("http://127.0.0.1:1")), WorkerId::new("one").unwrap());
+        let mut connection = Connection::new(Dial::to(nowhere()), WorkerId::new("one").unwrap());
         let rests = |connection: &Connection| match &connection.link {
             Link::Resting { until } => until.duration_since(Instant::now()),
             _ => panic!("it does not rest"),
@@ -402,7 +454,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_is_held_is_due_when_told() {
-        let dial = Dial::tcp(Uri::from_static("http://127.0.0.1:1"));
+        let dial = Dial::to(nowhere());
         let (tell, told) = oneshot::channel();
         let mut connection = Connection::new(dial, WorkerId::new("one").unwrap()).held_until(told);
         let early = tokio::time::timeout(Duration::ZERO, connection.next()).await;
@@ -416,6 +468,7 @@ mod tests {
         let status = |code| LinkError::from(Box::new(Status::new(code, "no")));
         assert!(status(Code::InvalidArgument).is_refusal());
         assert!(!status(Code::Unavailable).is_refusal());
+        assert!(LinkError::Versions("upgrade it".to_owned()).is_refusal());
         assert!(!LinkError::Closed.is_refusal());
     }
 }

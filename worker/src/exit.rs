@@ -54,7 +54,7 @@ pub enum AgentError {
         cause: String,
     },
     /// The coordinator refused the worker.
-    #[error("the coordinator at {url} refused this worker: {why}; check that both are of the same version")]
+    #[error("the coordinator at {url} refused this worker: {why}")]
     Refused {
         /// URL of the coordinator.
         url: String,

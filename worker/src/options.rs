@@ -4,12 +4,13 @@ use std::{collections::BTreeSet, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
 use clap::{Args, builder::BoolishValueParser};
+use colearn_access::{AccessFile, AddressError, Role, Way};
 use colearn_core::{
     needs::{MAX_LABEL_BYTES, MAX_LABELS, TrainerKind, is_label},
     time::parse_duration_or_seconds,
 };
-use colearn_trainer_protocol::checkpoint::Store;
-use tonic::transport::Uri;
+use colearn_trainer_protocol::checkpoint::{Store, StoreError};
+use tracing::warn;
 
 use super::{
     plan::{Device, Locations, Wanted},
@@ -19,9 +20,14 @@ use super::{
 /// The agent's options as typed.
 #[derive(Clone, Debug, Args)]
 pub struct AgentArgs {
-    /// Address of the coordinator, such as http://127.0.0.1:7117
+    /// Address of the coordinator, such as 127.0.0.1:7117 or login1:7117. Other machines are reached by TLS with an access
+    /// file; http:// asks for plain text, which coordinators with --insecure speak
     #[arg(long, value_name = "URL", env = "COLEARN_COORDINATOR", required = true)]
     pub coordinator: Option<String>,
+    /// Access file of this worker, which the coordinator made [default: colearn/worker.access in the user's configuration
+    /// folder]. It is read again for each connection
+    #[arg(long, value_name = "FILE", env = "COLEARN_ACCESS")]
+    pub access: Option<PathBuf>,
     /// Folder of the data sets; data sets outside it are not opened
     #[arg(long, value_name = "DIR", env = "COLEARN_DATA_DIR", default_value = "data")]
     pub data_dir: PathBuf,
@@ -64,7 +70,7 @@ pub struct AgentArgs {
     /// Maximum number of tasks that a slot trains together as one stacked model; default: 1 on CPU, 16 on a GPU
     #[arg(long, value_name = "K", env = "COLEARN_MAX_COHORT")]
     pub max_cohort: Option<u32>,
-    /// Name of this worker; default: the name of the host. Random digits are added
+    /// Name of this worker; default: the name in its access file, or that of the host. Random digits are added
     #[arg(long, env = "COLEARN_WORKER_NAME")]
     pub name: Option<String>,
     /// How long to try to reach the coordinator for the first time, such as 90s or 5m; 0 means forever
@@ -112,8 +118,8 @@ pub enum Trainers {
 /// The agent's options after validation.
 #[derive(Clone, Debug)]
 pub struct AgentOptions {
-    /// Address of the coordinator.
-    pub coordinator: Uri,
+    /// The coordinator, and how to reach it.
+    pub coordinator: Way,
     /// An existing data folder, unless only programs are run, and a location for checkpoints that could be opened.
     pub locations: Locations,
     /// The requested slots.
@@ -133,14 +139,12 @@ pub struct AgentOptions {
 /// An invalid option.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OptionsError {
-    /// The coordinator's URL is not of the right form.
-    #[error("--coordinator `{url}` {why}: write it as http://host:port, such as http://127.0.0.1:7117")]
-    Coordinator {
-        /// The URL as typed.
-        url: String,
-        /// The error in the URL.
-        why: &'static str,
-    },
+    /// The coordinator's address is not of the right form, or needs an access file.
+    #[error("--coordinator: {0}")]
+    Coordinator(#[from] AddressError),
+    /// The access file cannot be used.
+    #[error("{0}")]
+    Access(String),
     /// The data folder does not exist.
     #[error(
         "--data-dir `{0}` is not a folder: create it, or name the folder of the data sets; a worker that only runs programs needs none: --programs-only"
@@ -175,7 +179,8 @@ impl AgentArgs {
     /// If the URL is malformed, the data folder is missing, the checkpoint location cannot be used, the number of
     /// slots is not a number, or the time limit is too short.
     pub fn validate(self) -> Result<AgentOptions, OptionsError> {
-        let coordinator = coordinator(&self.coordinator.unwrap_or_default())?;
+        let coordinator = Way::to(&self.coordinator.unwrap_or_default(), self.access.as_deref(), Role::Work)?;
+        let name = name_of(&coordinator, self.name)?;
         let trainers: BTreeSet<TrainerKind> = match (self.allow_programs, self.programs_only) {
             (_, true) => [TrainerKind::Programs].into(),
             (true, false) => [TrainerKind::Networks, TrainerKind::Programs].into(),
@@ -195,7 +200,14 @@ impl AgentArgs {
                 _ => return Err(OptionsError::Slots(self.slots)),
             },
         };
-        Store::open(&self.checkpoints).map_err(|error| OptionsError::Checkpoints(error.to_string()))?;
+        let unusable = |error: StoreError| OptionsError::Checkpoints(error.to_string());
+        match Store::open(&self.checkpoints).map_err(unusable)?.check() {
+            // It may come back before a task needs it.
+            Err(error) if error.is_unreachable() => {
+                warn!("{error}; without it, interrupted tasks start over");
+            }
+            checked => checked.map_err(unusable)?,
+        }
         let grace = self.grace;
         let shutdown_timeout = Limits::default().shutdown_timeout;
         if self.time_limit.is_some_and(|limit| limit <= grace.saturating_add(shutdown_timeout)) {
@@ -219,7 +231,7 @@ impl AgentArgs {
                 labels,
                 trainers,
             },
-            name: self.name,
+            name,
             limits: Limits {
                 trainer_timeout: unless_zero(self.trainer_timeout),
                 connect_timeout: unless_zero(self.connect_timeout),
@@ -241,28 +253,25 @@ fn label(text: &str) -> Result<String, String> {
     if is_label(text) { Ok(text.to_owned()) } else { Err(not()) }
 }
 
-/// A coordinator's URL, checked.
-///
-/// # Errors
-/// If it does not have the form `http://host:port`.
-pub fn coordinator(url: &str) -> Result<Uri, OptionsError> {
-    let wrong = |why| OptionsError::Coordinator { url: url.to_owned(), why };
-    let uri: Uri = url.parse().map_err(|_| wrong("is not a URL"))?;
-    match uri.scheme_str() {
-        Some("http") => {}
-        Some("https") => return Err(wrong("asks for TLS, which is not supported yet")),
-        _ => return Err(wrong("does not begin with http://")),
+/// The name of a worker: the one in its access file, if that has one.
+fn name_of(coordinator: &Way, typed: Option<String>) -> Result<Option<String>, OptionsError> {
+    let Some(path) = coordinator.access() else { return Ok(typed) };
+    let file = AccessFile::read(path).map_err(|error| OptionsError::Access(error.to_string()))?;
+    let grant = &file.identity().grant;
+    if grant.role() != Role::Work {
+        return Err(OptionsError::Access(format!(
+            "{} is the access file of {grant}: a worker needs one with the role `work`",
+            path.display()
+        )));
     }
-    if uri.host().is_none_or(str::is_empty) {
-        return Err(wrong("has no host"));
+    match (grant.name(), typed) {
+        (Some(own), Some(typed)) if own != typed => Err(OptionsError::Access(format!(
+            "{} is the access file of worker `{own}`, and --name is `{typed}`: leave out --name",
+            path.display()
+        ))),
+        (Some(own), _) => Ok(Some(own.to_owned())),
+        (None, typed) => Ok(typed),
     }
-    if uri.port_u16().is_none() {
-        return Err(wrong("has no port"));
-    }
-    if uri.path_and_query().is_some_and(|path| path.as_str() != "/") {
-        return Err(wrong("has a path"));
-    }
-    Ok(uri)
 }
 
 #[cfg(test)]
@@ -278,7 +287,7 @@ mod tests {
     fn validated(flags: &[&str]) -> Result<AgentOptions, String> {
         let checkpoints = tempfile::tempdir().unwrap();
         let place = checkpoints.path().to_str().unwrap();
-        let typed = ["worker", "--coordinator", "http://127.0.0.1:1", "--checkpoints", place];
+        let typed = ["worker", "--coordinator", "127.0.0.1:1", "--checkpoints", place];
         let typed = typed.iter().chain(flags.iter());
         let cli: Cli = clap::Parser::try_parse_from(typed).map_err(|error| error.to_string())?;
         cli.agent.validate().map_err(|error| error.to_string())
@@ -324,22 +333,31 @@ mod tests {
     }
 
     #[test]
-    fn coordinators_are_hosts_with_ports() {
-        for good in ["http://127.0.0.1:7117", "http://node-3.cluster:7117/", "http://[::1]:80"] {
-            assert!(coordinator(good).is_ok(), "{good}");
-        }
-        for (bad, why) in [
-            ("", "is not a URL"),
-            ("127.0.0.1:7117", "does not begin with http://"),
-            ("localhost", "does not begin with http://"),
-            ("http://localhost", "has no port"),
-            ("https://localhost:1", "TLS"),
-            ("http://localhost:1/x", "has a path"),
-            ("ftp://localhost:1", "does not begin"),
-            ("http://a b:1", "is not a URL"),
+    fn a_worker_takes_the_name_and_needs_the_role_of_its_access_file() {
+        use colearn_access::{AccessFolder, Grant, Moment};
+
+        let folder = tempfile::tempdir().unwrap();
+        let access = AccessFolder::of(folder.path());
+        let now = Moment::now();
+        access.open(now).unwrap();
+        let gpu1 = Grant::new(Role::Work, "gpu1").unwrap();
+        access.issue(&gpu1, now..now.after(colearn_access::DAY), None).unwrap();
+        let name = |file: &str, flags: &[&str]| {
+            let file = access.file(file).display().to_string();
+            let typed = [&["--data-dir", ".", "--access", &file][..], flags].concat();
+            validated(&typed).map(|options| options.name)
+        };
+        assert_eq!(name("gpu1", &[]), Ok(Some("gpu1".to_owned())));
+        assert_eq!(name("gpu1", &["--name", "gpu1"]), Ok(Some("gpu1".to_owned())));
+        assert_eq!(name("worker", &[]), Ok(None));
+        assert_eq!(name("worker", &["--name", "node7"]), Ok(Some("node7".to_owned())));
+        for (file, flags, why) in [
+            ("gpu1", &["--name", "gpu2"][..], "is the access file of worker `gpu1`"),
+            ("people", &[], "a worker needs one with the role `work`"),
+            ("nobody", &[], "there is no access file"),
         ] {
-            let error = coordinator(bad).unwrap_err().to_string();
-            assert!(error.contains(why) && error.contains("http://host:port"), "{error}");
+            let error = name(file, flags).unwrap_err();
+            assert!(error.contains(why), "{error}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{io::BufRead as _, path::PathBuf, time::Duration};
 
+use colearn_access::{AccessFile, Moment, Way};
 use colearn_core::{needs::TrainerKind, text::counted_len, time::Timestamp};
 use colearn_data_format::DataFolder;
 use colearn_proto::worker::{SlotOffer, ToWorker};
@@ -10,7 +11,6 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
 };
-use tonic::transport::Uri;
 use tracing::{debug, error, info, warn};
 
 use super::{
@@ -58,7 +58,11 @@ pub async fn run(
     launchers: Option<Launchers>,
     logs: LogQueue,
 ) -> Result<Left, AgentError> {
-    let (slots, warnings) = slots(&options, launchers.as_ref()).await?;
+    let (slots, mut warnings) = slots(&options, launchers.as_ref()).await?;
+    for warning in access_warnings(&options.coordinator) {
+        warn!("{warning}");
+        warnings.push(warning);
+    }
     let host = identity::host();
     let name = options.name.as_deref().unwrap_or(&host);
     let worker = identity::worker_id(name).map_err(|error| AgentError::System {
@@ -75,7 +79,7 @@ pub async fn run(
     let data = networks.map(|_| data_folder(&options.locations));
     let listing = data.as_ref().and_then(|(folder, root)| data_folder::list(folder, root, &None));
     let agent = agent.with_warnings(warnings).with_data_folder(listing.clone());
-    let dial = Dial::tcp(options.coordinator.clone());
+    let dial = Dial::to(options.coordinator.clone());
     let mut connection = Connection::new(dial, worker).with_logs(logs.clone());
     let (tell, told) = oneshot::channel();
     if options.connect_when_told {
@@ -84,7 +88,7 @@ pub async fn run(
     let stops = stops(options.until_stdin_closes.then_some(tell))
         .map_err(|cause| AgentError::System { what: "listen for signals", cause })?;
     let place = CoordinatorAddress {
-        url: options.coordinator,
+        url: options.coordinator.url(),
         connect_timeout: options.limits.connect_timeout.unwrap_or_default(),
     };
     match launchers {
@@ -104,6 +108,15 @@ pub async fn run(
             serve(agent, connection, &mut trainers, said, stops, &place).await
         }
     }
+}
+
+/// What the operator should know of the connection.
+fn access_warnings(coordinator: &Way) -> Vec<String> {
+    let ends = coordinator.access().and_then(|path| {
+        let file = AccessFile::read(path).ok()?;
+        file.identity().until.warning(&format!("the access file {}", path.display()), Moment::now())
+    });
+    coordinator.warning().into_iter().chain(ends).collect()
 }
 
 /// The folder with the data sets, as trainers open them, and its path.
@@ -163,7 +176,7 @@ async fn slots(
 #[derive(Clone, Debug)]
 pub struct CoordinatorAddress {
     /// Its URL.
-    pub url: Uri,
+    pub url: String,
     /// Time limit for reaching it.
     pub connect_timeout: Duration,
 }
@@ -240,7 +253,13 @@ pub async fn serve(
                 ConnectionEvent::Lost(error) => {
                     warn!("no connection to the coordinator at {}: {error}; trying again", place.url);
                     cause = error.to_string();
-                    if error.is_refusal() { Input::Refused { why: cause.clone() } } else { Input::Disconnected }
+                    match error.is_refusal() {
+                        true if error.is_denial() => Input::Refused { why: cause.clone() },
+                        true => {
+                            Input::Refused { why: format!("{cause}; check that both are of the same version") }
+                        }
+                        false => Input::Disconnected,
+                    }
                 }
             },
             Some(input) = said.recv() => input,
@@ -271,7 +290,7 @@ fn log(level: LogLevel, text: &str) {
 }
 
 fn outcome_of(outcome: AgentOutcome, place: &CoordinatorAddress, cause: String) -> Result<Left, AgentError> {
-    let url = place.url.to_string();
+    let url = place.url.clone();
     match outcome {
         AgentOutcome::Drained | AgentOutcome::Stopped => Ok(Left::Done),
         AgentOutcome::Parked => Ok(Left::Parked),

@@ -38,8 +38,12 @@ impl Cost {
 
 /// Runs one sweep with this number of tasks on one worker with this number of slots.
 async fn run(slots: u32, tasks: u32) -> Outcome<Cost> {
+    run_with(slots, tasks, &[]).await
+}
+
+async fn run_with(slots: u32, tasks: u32, options: &[&str]) -> Outcome<Cost> {
     let folder = tempfile::tempdir()?;
-    let coordinator = Coordinator::start(folder.path()).await?;
+    let coordinator = Coordinator::start_with(folder.path(), options).await?;
     coordinator.submit("dispatch", tasks).await?;
     let (processor, written) = (coordinator.processor_time()?, coordinator.written()?);
     let _worker = Worker::start(&coordinator, folder.path(), slots)?;
@@ -59,6 +63,28 @@ pub(crate) async fn measure(figures: &mut Figures, small: bool) -> Outcome {
         let rate = 1e3 / run(slots, tasks).await?.wall;
         let what = format!("dispatch: durable completions, {slots} slots, {tasks} tasks");
         figures.add(what, rate, "per s", goal.map(Goal::AtLeast));
+    }
+    Ok(())
+}
+
+/// Turns of plain text and TLS.
+const TURNS: usize = 5;
+
+/// The cost of TLS: both kinds in turns, because the speed of the disk varies.
+pub(crate) async fn measure_tls(figures: &mut Figures, small: bool) -> Outcome {
+    for (slots, tasks, _) in BY_SLOTS {
+        let tasks = if small { tasks / 20 } else { tasks / 2 };
+        let [mut plain, mut tls] = [Vec::new(), Vec::new()];
+        for _ in 0..TURNS {
+            plain.push(run(slots, tasks).await?);
+            tls.push(run_with(slots, tasks, &["--secure"]).await?);
+        }
+        let [plain, tls] = [plain, tls].map(|runs| Cost::median(&runs));
+        let what = |what: &str| format!("tls: {what}, {slots} slots, {tasks} tasks");
+        figures.add(what("durable completions in plain text"), 1e3 / plain.wall, "per s", None);
+        figures.add(what("durable completions over TLS"), 1e3 / tls.wall, "per s", None);
+        figures.add(what("processor time of a task in plain text"), plain.processor, "ms", None);
+        figures.add(what("processor time of a task over TLS"), tls.processor, "ms", None);
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Measures the cost of dispatch: durable results per second, latencies, expansion, recovery, and what is added to
 //! programs of users. Nothing is trained.
 //!
-//! `cargo bench -p colearn --bench scale -- [dispatch|flat|grid|large|crowd|own|replay|views ...] [--small]`, after
+//! `cargo bench -p colearn --bench scale -- [dispatch|tls|flat|grid|large|crowd|own|replay|views ...] [--small]`, after
 //! `cargo build --release -p colearn-worker`; `make bench` does both. Without names everything is measured.
 //!
 //! Coordinator and worker are the real programs, on loopback, with SQLite in its normal mode (WAL, synchronous=FULL).
@@ -41,6 +41,9 @@ fn main() -> Outcome {
         if wanted("dispatch") {
             dispatch::measure(&mut figures, small).await?;
         }
+        if wanted("tls") {
+            dispatch::measure_tls(&mut figures, small).await?;
+        }
         if wanted("flat") {
             dispatch::measure_growth(&mut figures, small).await?;
         }
@@ -68,4 +71,4 @@ fn main() -> Outcome {
     Ok(())
 }
 
-const NAMES: [&str; 8] = ["dispatch", "flat", "crowd", "grid", "large", "own", "replay", "views"];
+const NAMES: [&str; 9] = ["dispatch", "tls", "flat", "crowd", "grid", "large", "own", "replay", "views"];

@@ -7,6 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use colearn_access::{AccessFolder, Role, Way};
 use colearn_proto::{
     MAX_MESSAGE_BYTES,
     v1::{self, get_results_response::Part, sweep_service_client::SweepServiceClient},
@@ -15,7 +16,7 @@ use tokio::{
     io::{AsyncBufReadExt as _, BufReader},
     process as async_process,
 };
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
 
 use super::Outcome;
 
@@ -55,17 +56,27 @@ fn program(name: &str) -> Outcome<PathBuf> {
 pub(crate) struct Coordinator {
     child: async_process::Child,
     pub(crate) url: String,
+    /// Its state folder.
+    state: PathBuf,
     /// Time from its start until it listened.
     pub(crate) started_in: Duration,
 }
 
 impl Coordinator {
     pub(crate) async fn start(state: &Path) -> Outcome<Self> {
+        Self::start_with(state, &[]).await
+    }
+
+    /// A coordinator with further options, such as `--secure` for TLS.
+    pub(crate) async fn start_with(state: &Path, options: &[&str]) -> Outcome<Self> {
         let began = Instant::now();
         let mut child = async_process::Command::new(program("colearn")?)
             .args(["coordinator", "--listen", "127.0.0.1:0", "--state"])
             .arg(state)
+            .args(options)
             .env("RUST_LOG", "warn")
+            // Access files are put there.
+            .env("XDG_CONFIG_HOME", state.join("config"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .kill_on_drop(true)
@@ -73,13 +84,20 @@ impl Coordinator {
         let stdout = child.stdout.take().ok_or("its output was asked for")?;
         let line =
             BufReader::new(stdout).lines().next_line().await?.ok_or("the coordinator ended at its start")?;
-        let url = line.split_whitespace().find(|word| word.starts_with("http://"));
+        let url = line.split_whitespace().find(|word| word.contains("://"));
         let url = url.ok_or_else(|| format!("no address in `{line}`"))?.to_owned();
-        Ok(Self { child, url, started_in: began.elapsed() })
+        Ok(Self { child, url, state: state.to_owned(), started_in: began.elapsed() })
     }
 
     pub(crate) async fn channel(&self) -> Outcome<Channel> {
-        Ok(Endpoint::from_shared(self.url.clone())?.tcp_nodelay(true).connect().await?)
+        let file = self.access("people");
+        let way = Way::to(&self.url, file.as_deref(), Role::Operate)?;
+        Ok(colearn_access::connect(way, |endpoint| endpoint).await?)
+    }
+
+    /// The access file of this name, if it speaks TLS.
+    fn access(&self, name: &str) -> Option<PathBuf> {
+        self.url.starts_with("https").then(|| AccessFolder::of(&self.state).file(name))
     }
 
     pub(crate) async fn client(&self) -> Outcome<SweepServiceClient<Channel>> {
@@ -183,6 +201,9 @@ impl Worker {
     fn start_with(coordinator: &Coordinator, folder: &Path, slots: u32, options: &[&str]) -> Outcome<Self> {
         let mut command = Command::new(program("colearn-worker")?);
         command.args(["--coordinator", &coordinator.url, "--slots"]).arg(slots.to_string()).args(options);
+        if let Some(file) = coordinator.access("worker") {
+            command.arg("--access").arg(file);
+        }
         command.arg("--data-dir").arg(folder).arg("--checkpoints").arg(folder);
         command.env("RUST_LOG", "warn").stdin(Stdio::null()).stdout(Stdio::null());
         Ok(Self(command.spawn()?))

@@ -20,10 +20,11 @@ macro_rules! json_help {
 pub(super) const LIST_JSON: &str = json_help!(
     "  {\"sweeps\": [SWEEP, ...]}, in the order of submission. A SWEEP has: name, id, state (active,
   complete, failed, cancelled), paused, priority, max_concurrent_tasks, tasks {total, pending,
-  running, done, failed, cancelled}, configurations, seeds, submitted_at, retried (failed
-  attempts that were repeated), workers, slots, trains_only (the only sweep that this
-  coordinator trains, as for `colearn run`; null if it trains all), why_waiting (the reason if no
-  slot of a connected worker can ever take its pending tasks; else null)."
+  running, done, failed, cancelled}, configurations, seeds, submitted_at, submitted_by (the holder of
+  the access file; null if none was needed), retried (failed attempts that were repeated),
+  workers, slots, trains_only (the only sweep that this coordinator trains, as for `colearn run`;
+  null if it trains all), why_waiting (the reason if no slot of a connected worker can ever take
+  its pending tasks; else null)."
 );
 
 pub(super) const STATUS_JSON: &str = json_help!(
@@ -66,6 +67,9 @@ pub(super) const LOGS_JSON: &str = json_help!(
 pub(crate) struct ListArgs {
     #[command(flatten)]
     pub(crate) target: Target,
+    /// Only sweeps that were submitted with the access file of this person.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) by: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -20,9 +20,13 @@ const STATE: &str = ".colearn";
 /// The coordinator to use, from the command line or the environment.
 #[derive(Args, Debug)]
 struct TargetArgs {
-    /// The coordinator's address, such as http://login1:7117.
+    /// The coordinator's address, such as login1:7117. Other machines are reached by TLS with an access file; http:// asks
+    /// for plain text, which coordinators with --insecure speak.
     #[arg(long, env = "COLEARN_COORDINATOR", value_name = "URL")]
     coordinator: Option<String>,
+    /// Access file, which the coordinator made [default: colearn/people.access in the user's configuration folder].
+    #[arg(long, env = "COLEARN_ACCESS", value_name = "FILE", value_parser = path())]
+    access: Option<PathBuf>,
     /// Without --coordinator: the state folder of `colearn run` on this machine.
     #[arg(long, env = "COLEARN_STATE", default_value = STATE, value_name = "DIR", value_parser = path())]
     state: PathBuf,
@@ -34,6 +38,8 @@ struct TargetArgs {
 pub(crate) struct Target {
     /// The coordinator's address; `None` means the coordinator of the state folder.
     pub(crate) coordinator: Option<String>,
+    /// The access file to use; `None` for the one in the default place, if one is needed.
+    pub(crate) access: Option<PathBuf>,
     /// The state folder.
     pub(crate) state: PathBuf,
 }
@@ -42,8 +48,8 @@ impl FromArgMatches for Target {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let typed = |id| matches.value_source(id) == Some(ValueSource::CommandLine);
         let folder_meant = typed("state") && !typed("coordinator");
-        let TargetArgs { coordinator, state } = TargetArgs::from_arg_matches(matches)?;
-        Ok(Self { coordinator: coordinator.filter(|_| !folder_meant), state })
+        let TargetArgs { coordinator, access, state } = TargetArgs::from_arg_matches(matches)?;
+        Ok(Self { coordinator: coordinator.filter(|_| !folder_meant), access, state })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -68,12 +74,16 @@ impl Target {
     pub(crate) fn typed(&self) -> String {
         let url = variable("COLEARN_COORDINATOR");
         let state = variable("COLEARN_STATE").unwrap_or_else(|| STATE.into());
-        match &self.coordinator {
+        let known = variable("COLEARN_ACCESS");
+        let access = self.access.as_deref().filter(|path| known.as_deref() != Some(path.as_os_str()));
+        let access = access.map(|path| format!(" --access {}", path.display())).unwrap_or_default();
+        let target = match &self.coordinator {
             Some(coordinator) if url.as_deref() == Some(OsStr::new(coordinator)) => String::new(),
             Some(coordinator) => format!(" --coordinator {coordinator}"),
             None if url.is_none() && self.state.as_os_str() == state => String::new(),
             None => format!(" --state {}", self.state.display()),
-        }
+        };
+        target + &access
     }
 }
 

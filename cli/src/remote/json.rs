@@ -35,6 +35,7 @@ pub(super) fn summary(sweep: &SweepSummary) -> Value {
         "configurations": sweep.configurations,
         "seeds": sweep.seeds,
         "submitted_at": instant(sweep.submitted_at),
+        "submitted_by": named(&sweep.submitted_by),
         "retried": sweep.retried,
         "workers": sweep.workers,
         "slots": sweep.slots,
@@ -42,7 +43,7 @@ pub(super) fn summary(sweep: &SweepSummary) -> Value {
     })
 }
 
-/// The name of a configuration; null from a coordinator of an older version.
+/// A name; null if there is none, or from a coordinator of an older version.
 pub(super) fn named(name: &str) -> Option<&str> {
     (!name.is_empty()).then_some(name)
 }

@@ -21,15 +21,20 @@ use crate::{
 
 /// `colearn list`.
 pub(crate) async fn list(arguments: &ListArgs) -> Outcome {
-    let ListArgs { target, json: as_json } = arguments;
+    let ListArgs { target, by, json: as_json } = arguments;
     let mut connection = Connection::open_to_look(target).await?;
     let client = &mut connection.sweeps;
     let answer = client.list_sweeps(v1::ListSweepsRequest {}).await;
-    let sweeps = answer.map_err(|status| client.failure(&status))?.into_inner().sweeps;
+    let mut sweeps = answer.map_err(|status| client.failure(&status))?.into_inner().sweeps;
+    sweeps.retain(|sweep| by.as_ref().is_none_or(|by| *by == sweep.submitted_by));
     connection.close().await;
     if *as_json {
         let rows: Vec<Value> = sweeps.iter().map(json::summary).collect();
         outln!("{:#}", object!({ "sweeps": rows }));
+        return Ok(Exit::Success);
+    }
+    if let Some(by) = by.as_ref().filter(|_| sweeps.is_empty()) {
+        outln!("no sweeps were submitted by {by}");
         return Ok(Exit::Success);
     }
     if sweeps.is_empty() {
@@ -56,6 +61,9 @@ fn table_of_sweeps(sweeps: &[SweepSummary], width: usize) -> String {
         count("failed", |counts| counts.failed),
         Column::words("submitted (UTC)", Role::First, cells(&|sweep| minute(sweep.submitted_at))),
     ];
+    if sweeps.iter().any(|sweep| !sweep.submitted_by.is_empty()) {
+        columns.push(Column::words("by", Role::First, cells(&|sweep| sweep.submitted_by.clone())));
+    }
     if sweeps.iter().any(|sweep| sweep.priority != 0) {
         columns
             .insert(2, Column::numbers("priority", Role::First, cells(&|sweep| sweep.priority.to_string())));
@@ -100,10 +108,11 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     }
     let counts = summary.tasks.unwrap_or_default();
     outln!(
-        "{}: {}, submitted {}\n{} x {} = {}: {} done, {} running, {} pending, {} failed, {} cancelled; {} tried again\nconnected: {} with {}",
+        "{}: {}, submitted {}{}\n{} x {} = {}: {} done, {} running, {} pending, {} failed, {} cancelled; {} tried again\nconnected: {} with {}",
         summary.name,
         state_for_people(&summary),
         moment(summary.submitted_at),
+        if summary.submitted_by.is_empty() { String::new() } else { format!(" by {}", summary.submitted_by) },
         counted(summary.configurations, "configuration"),
         counted(summary.seeds, "seed"),
         counted(counts.total, "task"),
@@ -233,7 +242,7 @@ pub(crate) async fn follow(
         Exit::Unreachable,
         format!(
             "the coordinator at {} stopped before the sweep ended; recorded results are kept, and workers continue by themselves",
-            client.url()
+            client.way().url()
         ),
     ))
 }

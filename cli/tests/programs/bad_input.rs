@@ -270,7 +270,8 @@ fn addresses() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{free}");
     refused(&lab.colearn(&["submit", "small.yaml", "--coordinator", &url]), 5, &[&url]);
-    refused(&lab.colearn(&["list", "--coordinator", "login1:7117"]), 2, &["login1:7117", "http://"]);
+    refused(&lab.colearn(&["list", "--coordinator", "login1"]), 2, &["`login1` has no port", "host:port"]);
+    refused(&lab.colearn(&["list", "--coordinator", "login1:7117"]), 11, &["login1:7117", "--access FILE"]);
     refused(&lab.colearn(&["status", "small"]), 8, &[".colearn"]);
 }
 

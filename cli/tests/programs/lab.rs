@@ -102,6 +102,8 @@ impl Lab {
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null());
         let ours = std::env::vars_os().map(|(name, _)| name);
         let ours = ours.filter(|name| name.as_encoded_bytes().starts_with(b"COLEARN_"));
+        // Access files are looked for there, and put there.
+        command.env("XDG_CONFIG_HOME", self.path().join("config"));
         for name in ours.chain(["RUST_LOG", "NO_COLOR", "CLICOLOR", "CLICOLOR_FORCE"].map(Into::into)) {
             command.env_remove(name);
         }
@@ -153,9 +155,28 @@ impl Lab {
     /// Starts a coordinator on a state folder, with a lease of this number of seconds; returns `None` if it ended at
     /// once. Its log is appended to `coordinator.log`.
     pub(crate) fn coordinator_on(&self, listen: &str, state: &str, lease: u32) -> Option<(Running, String)> {
+        self.coordinator_in_chaos(listen, state, lease, false)
+    }
+
+    /// The same, over TLS if that is wanted.
+    pub(crate) fn coordinator_in_chaos(
+        &self,
+        listen: &str,
+        state: &str,
+        lease: u32,
+        tls: bool,
+    ) -> Option<(Running, String)> {
         let lease = lease.to_string();
-        let arguments = ["coordinator", "--listen", listen, "--state", state, "--lease", &lease];
+        let mut arguments = vec!["coordinator", "--listen", listen, "--state", state, "--lease", &lease];
+        arguments.extend(tls.then_some("--secure"));
         self.serve(self.command(&colearn(), &arguments))
+    }
+
+    /// Starts a coordinator with further options.
+    pub(crate) fn coordinator_with(&self, listen: &str, options: &[&str]) -> (Running, String) {
+        let mut arguments = vec!["coordinator", "--listen", listen, "--state", "state", "--lease", "3"];
+        arguments.extend(options);
+        self.serve(self.command(&colearn(), &arguments)).unwrap_or_else(|| panic!("{}", self.logs()))
     }
 
     /// Starts a coordinator with a soft and a hard limit of open files.
@@ -183,7 +204,8 @@ impl Lab {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let running = Running(child);
-        let url = line.split_whitespace().find(|word| word.starts_with("http://"))?.to_owned();
+        let is_url = |word: &&str| word.starts_with("http://") || word.starts_with("https://");
+        let url = line.split_whitespace().find(is_url)?.to_owned();
         Some((running, url))
     }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod access;
+mod access_of_others;
 mod bad_hosts;
 mod bad_input;
 #[cfg(target_os = "linux")]
@@ -27,6 +29,8 @@ mod reconnecting;
 mod report;
 #[cfg(target_os = "linux")]
 mod restarts;
+#[cfg(feature = "s3")]
+mod s3;
 #[cfg(target_os = "linux")]
 mod settled;
 #[cfg(target_os = "linux")]

@@ -89,7 +89,7 @@ mod tests {
     /// A handle to a busy engine, and the queue of waiting inputs.
     fn busy_engine() -> (EngineHandle, mpsc::Receiver<Queued>) {
         let (sender, waiting) = mpsc::channel(1024);
-        (EngineHandle::new(sender, Arc::new(crate::store::MemoryStore::new())), waiting)
+        (EngineHandle::new(sender, Arc::new(crate::store::MemoryStore::new()), Default::default()), waiting)
     }
 
     async fn connect(engine: &EngineHandle) -> Result<WorkerStream, Elapsed> {

@@ -21,6 +21,7 @@ use super::{
     input::{
         ConnectionId, Input, Operated, Operation, OperationError, Submitted, UndrainError, WorkerOutbox,
     },
+    submitters::Submitters,
     summary::SweepSummary,
 };
 use crate::store::Store;
@@ -40,11 +41,18 @@ pub struct EngineHandle {
     connections: Arc<AtomicU64>,
     budget: Budget,
     store: Arc<dyn Store>,
+    submitters: Submitters,
 }
 
 impl EngineHandle {
-    pub(super) fn new(inputs: mpsc::Sender<Queued>, store: Arc<dyn Store>) -> Self {
-        Self { inputs, connections: Arc::default(), budget: Budget::new(), store }
+    pub(super) fn new(inputs: mpsc::Sender<Queued>, store: Arc<dyn Store>, submitters: Submitters) -> Self {
+        Self { inputs, connections: Arc::default(), budget: Budget::new(), store, submitters }
+    }
+
+    /// Who submitted sweeps.
+    #[must_use]
+    pub fn submitters(&self) -> &Submitters {
+        &self.submitters
     }
 
     async fn send(&self, input: Input) -> Result<(), Stopped> {
@@ -77,11 +85,22 @@ impl EngineHandle {
         &self,
         sweep: impl Into<Arc<Sweep>>,
     ) -> Result<Result<Submitted, SubmissionError>, Stopped> {
-        let sweep = sweep.into();
+        self.submit_by(sweep.into(), None).await
+    }
+
+    /// As [`EngineHandle::submit`], by somebody who is recorded if the sweep is new.
+    ///
+    /// # Errors
+    /// As [`EngineHandle::submit`].
+    pub async fn submit_by(
+        &self,
+        sweep: Arc<Sweep>,
+        by: Option<Arc<str>>,
+    ) -> Result<Result<Submitted, SubmissionError>, Stopped> {
         let prepared = if is_large(&sweep) { self.prepare_submission(&sweep).await? } else { None };
         let written = prepared.is_some();
         let (reply, answer) = oneshot::channel();
-        self.send(Input::Submit { sweep: sweep.clone(), prepared, reply }).await?;
+        self.send(Input::Submit { sweep: sweep.clone(), by, prepared, reply }).await?;
         let answer = answer.await.map_err(|_| Stopped)?;
         if written {
             self.discard(&sweep).await;

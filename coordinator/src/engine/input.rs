@@ -144,6 +144,8 @@ pub(super) enum Input {
     },
     Submit {
         sweep: Arc<Sweep>,
+        /// Who submits it, if that is known.
+        by: Option<Arc<str>>,
         /// For a large sweep, what takes time.
         prepared: Option<Box<Prepared>>,
         reply: oneshot::Sender<Result<Submitted, SubmissionError>>,

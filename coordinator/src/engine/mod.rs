@@ -14,6 +14,7 @@ mod recovery;
 mod replay;
 mod requests;
 mod run;
+mod submitters;
 mod summary;
 
 #[cfg(test)]
@@ -24,4 +25,5 @@ pub use error::EngineError;
 pub use handle::{EngineHandle, Stopped, WorkerStream};
 pub use input::{Operated, Operation, OperationError, Submitted, UndrainError, WorkerOutbox};
 pub use run::{Engine, EngineSettings};
+pub use submitters::Submitters;
 pub use summary::SweepSummary;

@@ -41,6 +41,7 @@ impl Engine {
         &mut self,
         turn: &mut Turn,
         sweep: Arc<Sweep>,
+        by: Option<Arc<str>>,
         prepared: Option<Box<Prepared>>,
     ) -> Result<Submitted, SubmissionError> {
         if let Some(prepared) = prepared {
@@ -55,6 +56,10 @@ impl Engine {
         };
         let name = sweep.name.clone();
         self.apply(turn, Event::SweepSubmitted { id, sweep });
+        if let Some(by) = by.filter(|_| created) {
+            self.submitters.insert(id, by.clone());
+            turn.batch.submitters.push((id, by));
+        }
         let summary = self.summary(id).ok_or(SubmissionError::Empty(name))?;
         Ok(Submitted { summary, created })
     }

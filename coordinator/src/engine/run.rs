@@ -23,6 +23,7 @@ use super::{
     input::{ConnectionId, Input, WorkerOutbox},
     recovery::Recovery,
     replay::{Replayed, replay},
+    submitters::Submitters,
     summary::SweepSummary,
 };
 use crate::store::Store;
@@ -70,6 +71,7 @@ pub struct Engine {
     absence: Duration,
     /// Whether only queries are answered.
     read_only: bool,
+    pub(super) submitters: Submitters,
 }
 
 struct Connection {
@@ -128,7 +130,8 @@ impl Engine {
         };
         tracing::info!("{recovery}");
         let (sender, inputs) = mpsc::channel(QUEUE);
-        let handle = EngineHandle::new(sender, store.clone());
+        let submitters = Submitters::new(store.submitters().await.map_err(EngineError::Recover)?);
+        let handle = EngineHandle::new(sender, store.clone(), submitters.clone());
         let engine = Self {
             scheduler,
             store,
@@ -142,6 +145,7 @@ impl Engine {
             listened: Instant::now(),
             absence,
             read_only,
+            submitters,
         };
         Ok((engine, handle))
     }
@@ -285,8 +289,8 @@ impl Engine {
             }
             Input::FromWorker { connection, message } => self.hear(turn, connection, message),
             Input::Disconnected { connection } => self.forget(turn, connection),
-            Input::Submit { sweep, prepared, reply } => {
-                let outcome = self.submit(turn, sweep, prepared);
+            Input::Submit { sweep, by, prepared, reply } => {
+                let outcome = self.submit(turn, sweep, by, prepared);
                 turn.answer(move || drop(reply.send(outcome)));
             }
             Input::Operate { sweep, operation, prepared, reply } => {

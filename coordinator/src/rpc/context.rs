@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use colearn_access::ServerAccess;
 use colearn_core::sweep::Sweep;
 
 use super::rebuilt::Rebuilt;
@@ -31,6 +32,8 @@ pub(crate) struct Rpc {
     pub(crate) rules: WorkerRules,
     pub(crate) rebuilt: Rebuilt,
     pub(crate) pools: PoolsHandle,
+    /// Who may call what; `None` if everybody may call everything.
+    pub(crate) access: Option<ServerAccess>,
 }
 
 /// The rules that workers are told.

@@ -98,6 +98,7 @@ pub(super) fn progress(configuration: String, tasks: TaskCounts, name: String) -
     v1::ConfigurationProgress { configuration, tasks: Some(counts(tasks)), name }
 }
 
+/// The summary of a sweep, without who submitted it.
 pub(super) fn summary(summary: SweepSummary) -> v1::SweepSummary {
     let SweepId(id) = summary.id;
     v1::SweepSummary {
@@ -124,6 +125,7 @@ pub(super) fn summary(summary: SweepSummary) -> v1::SweepSummary {
         max_concurrent_tasks: summary.max_concurrent_tasks.unwrap_or(0),
         why_waiting: summary.why_waiting.map(|why| why.to_string()).unwrap_or_default(),
         trains_only: summary.trains_only.map(|name| name.to_string()).unwrap_or_default(),
+        submitted_by: String::new(),
     }
 }
 

@@ -250,7 +250,7 @@ mod tests {
     }
 
     fn peer() -> Peer {
-        Peer { cut: CancellationToken::new() }
+        Peer { cut: CancellationToken::new(), identity: None }
     }
 
     fn bytes(answers: &Answers) -> usize {

@@ -6,10 +6,11 @@ use colearn_core::{
     id::{SweepId, SweepName},
     scheduler::{Scheduler, SweepView},
 };
+use colearn_proto::v1;
 use tonic::{Code, Status};
 
 use super::{context::Rpc, convert, refusal::refusal};
-use crate::engine::Stopped;
+use crate::engine::{Stopped, SweepSummary};
 
 impl Rpc {
     /// Asks the engine.
@@ -18,6 +19,15 @@ impl Rpc {
         question: impl FnOnce(&Scheduler) -> T + Send + 'static,
     ) -> Result<T, Status> {
         self.engine.ask(question).await.map_err(convert::stopped)
+    }
+
+    /// The summary of a sweep, with who submitted it.
+    pub(super) fn summary(&self, summary: SweepSummary) -> v1::SweepSummary {
+        let by = self.engine.submitters().of(summary.id);
+        v1::SweepSummary {
+            submitted_by: by.as_deref().unwrap_or_default().to_owned(),
+            ..convert::summary(summary)
+        }
     }
 
     /// The number of the sweep of this name.

@@ -10,8 +10,9 @@ use colearn_proto::{
     },
 };
 use tonic::transport::{Server, server::Router};
+use tower::layer::util::{Identity, Stack};
 
-use super::{context::Rpc, pools::PoolsOfWorkers, sweeps::Sweeps, workers::Workers};
+use super::{context::Rpc, pools::PoolsOfWorkers, seam::SeamLayer, sweeps::Sweeps, workers::Workers};
 
 /// Without keepalive neither side notices a network partition. A host without power counts as connected for twice
 /// this time.
@@ -29,7 +30,9 @@ const ANSWER_WITHIN: Duration = Duration::from_mins(2);
 /// Maximum number of sweep files that are parsed at once: each uses a core, and the engine needs one too.
 const MAX_PARSERS: usize = 2;
 
-pub(crate) async fn router(rpc: &Rpc) -> Result<Router, tonic_reflection::server::Error> {
+pub(crate) async fn router(
+    rpc: &Rpc,
+) -> Result<Router<Stack<SeamLayer, Identity>>, tonic_reflection::server::Error> {
     let sweeps = Sweeps::new(rpc.clone(), MAX_PARSERS);
     let sweeps = SweepServiceServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let workers =
@@ -52,6 +55,7 @@ pub(crate) async fn router(rpc: &Rpc) -> Result<Router, tonic_reflection::server
         .http2_max_header_list_size(MAX_HEADERS_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
+        .layer(SeamLayer::new(rpc.access.clone()))
         .add_service(health_service)
         .add_service(reflection)
         .add_service(sweeps)

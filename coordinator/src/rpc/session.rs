@@ -1,10 +1,12 @@
 //! The stream of one worker, from its hello to its end.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
+use colearn_access::Identity;
 use colearn_core::id::WorkerId;
 use colearn_proto::{
     v1::{self, work_request},
+    versions::{self, WorkerVersion},
     worker::{ToWorker, Welcome},
 };
 use prost::Message as _;
@@ -41,6 +43,8 @@ const WAITING_FOR_WORKER: usize = 1024;
 
 pub(super) struct WorkerSession {
     pub(super) rpc: Rpc,
+    /// Whose connection it is; `None` where no credential is needed.
+    pub(super) identity: Option<Arc<Identity>>,
     pub(super) requests: Streaming<v1::WorkRequest>,
     pub(super) responses: mpsc::Sender<Result<v1::WorkResponse, Status>>,
 }
@@ -57,8 +61,14 @@ impl WorkerSession {
     async fn talk(&mut self) -> Result<(), Status> {
         let hello = self.hello().await?;
         let bytes = hello.encoded_len();
+        let (protocol, oldest_protocol) = (hello.protocol, hello.oldest_protocol);
         let hello = untrusted::hello(hello).map_err(convert::invalid)?;
+        let theirs = WorkerVersion { version: &hello.version, protocol, oldest_protocol };
+        if let Some(why) = versions::refuses_worker(theirs, env!("CARGO_PKG_VERSION")) {
+            return Err(refusal(Code::FailedPrecondition, why));
+        }
         let worker = hello.worker.clone();
+        self.check_name(&worker)?;
         let ours = env!("CARGO_PKG_VERSION");
         if hello.version != ours {
             tracing::warn!(%worker, theirs = hello.version, ours, "worker has another version");
@@ -90,6 +100,15 @@ impl WorkerSession {
             Some(work_request::Message::Hello(hello)) => Ok(hello),
             _ => Err(convert::invalid("the first message on a stream must be a hello")),
         }
+    }
+
+    /// A worker's name belongs to its credential: nobody else gets its leases, or reports under them.
+    fn check_name(&self, worker: &WorkerId) -> Result<(), Status> {
+        let Some(access) = &self.rpc.access else { return Ok(()) };
+        let Some(identity) = &self.identity else {
+            return Err(refusal(Code::Unauthenticated, "the connection has no credential"));
+        };
+        access.may_be_worker(identity, worker.as_str()).map_err(|why| refusal(Code::PermissionDenied, why))
     }
 
     async fn welcome(&self, version: &str) -> Result<(), Status> {

@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
+use colearn_access::Identity;
 use colearn_core::{
     id::{SweepName, WorkerId},
     names::{Criteria, FindError},
@@ -104,6 +105,8 @@ impl SweepService for Sweeps {
         &self,
         request: Request<v1::SubmitSweepRequest>,
     ) -> Result<Response<v1::SubmitSweepResponse>, Status> {
+        let by = request.extensions().get::<Arc<Identity>>();
+        let by: Option<Arc<str>> = by.map(|identity| identity.grant.holder().into());
         let v1::SubmitSweepRequest {
             source,
             origin,
@@ -128,7 +131,8 @@ impl SweepService for Sweeps {
         if let Some(id) = self.rpc.ask(move |scheduler| scheduler.id_of(&name)).await? {
             self.rpc.revive(id).await?;
         }
-        let mut submitted = self.rpc.engine.submit(sweep.clone()).await.map_err(convert::stopped)?;
+        let engine = &self.rpc.engine;
+        let mut submitted = engine.submit_by(sweep.clone(), by.clone()).await.map_err(convert::stopped)?;
         let mut start_over = replace && matches!(submitted, Err(SubmissionError::OtherTasks { .. }));
         if let Ok(Submitted { created: false, summary, .. }) = &submitted {
             let has_ended = summary.status != SweepStatus::Active;
@@ -149,10 +153,10 @@ impl SweepService for Sweeps {
         if start_over {
             self.operate(sweep.name.as_str(), Operation::Cancel).await?;
             self.operate(sweep.name.as_str(), Operation::Remove).await?;
-            submitted = self.rpc.engine.submit(sweep).await.map_err(convert::stopped)?;
+            submitted = engine.submit_by(sweep, by).await.map_err(convert::stopped)?;
         }
         let submitted = submitted.map_err(|error| convert::submission_refused(&error))?;
-        let (sweep, created) = (Some(convert::summary(submitted.summary)), submitted.created);
+        let (sweep, created) = (Some(self.rpc.summary(submitted.summary)), submitted.created);
         Ok(Response::new(v1::SubmitSweepResponse { sweep, created, warnings }))
     }
 
@@ -161,7 +165,7 @@ impl SweepService for Sweeps {
         _request: Request<v1::ListSweepsRequest>,
     ) -> Result<Response<v1::ListSweepsResponse>, Status> {
         let summaries = self.rpc.ask(SweepSummary::all).await?;
-        let sweeps = summaries.into_iter().map(convert::summary).collect();
+        let sweeps = summaries.into_iter().map(|summary| self.rpc.summary(summary)).collect();
         Ok(Response::new(v1::ListSweepsResponse { sweeps }))
     }
 
@@ -170,6 +174,7 @@ impl SweepService for Sweeps {
         request: Request<v1::GetSweepRequest>,
     ) -> Result<Response<v1::GetSweepResponse>, Status> {
         let v1::GetSweepRequest { name, from, limit } = request.into_inner();
+        let rpc = self.rpc.clone();
         let look = move |scheduler: &Scheduler, view: SweepView<'_>| {
             let (configurations, more) = listing::configurations(view, from, limit);
             let set_aside = scheduler.set_aside_from(view.id()).into_iter().take(MAX_SET_ASIDE);
@@ -179,7 +184,7 @@ impl SweepService for Sweeps {
             let failure =
                 |failed: &FailedAttempt| convert::failure(failed.clone(), view.name_of(failed.task));
             v1::GetSweepResponse {
-                sweep: Some(convert::summary(SweepSummary::of(scheduler, view))),
+                sweep: Some(rpc.summary(SweepSummary::of(scheduler, view))),
                 configurations,
                 failures: view.recent_failures().map(failure).collect(),
                 more,
@@ -203,11 +208,12 @@ impl SweepService for Sweeps {
         let follower = self.rpc.engine.watch(id).await.map_err(convert::stopped)?;
         let mut follower = follower.ok_or_else(|| convert::unknown_sweep(&name))?;
         let (mut updates, stream) = self.answers.begin(peer.as_ref(), 1)?;
+        let rpc = self.rpc.clone();
         tokio::spawn(async move {
             loop {
                 let summary = follower.borrow_and_update().clone();
                 let ended = summary.status != SweepStatus::Active;
-                let update = v1::WatchSweepResponse { sweep: Some(convert::summary(summary)) };
+                let update = v1::WatchSweepResponse { sweep: Some(rpc.summary(summary)) };
                 if updates.send(update).await.is_err() || ended {
                     return;
                 }
@@ -246,7 +252,7 @@ impl SweepService for Sweeps {
         request: Request<v1::CancelSweepRequest>,
     ) -> Result<Response<v1::CancelSweepResponse>, Status> {
         let operated = self.operate(&request.into_inner().name, Operation::Cancel).await?;
-        Ok(Response::new(v1::CancelSweepResponse { sweep: Some(convert::summary(operated.summary)) }))
+        Ok(Response::new(v1::CancelSweepResponse { sweep: Some(self.rpc.summary(operated.summary)) }))
     }
 
     async fn retry_sweep(
@@ -263,7 +269,7 @@ impl SweepService for Sweeps {
             RetryScope::FailedAndCancelled
         };
         let Operated { summary, tasks } = self.operate(&name, Operation::Retry(scope)).await?;
-        Ok(Response::new(v1::RetrySweepResponse { sweep: Some(convert::summary(summary)), retried: tasks }))
+        Ok(Response::new(v1::RetrySweepResponse { sweep: Some(self.rpc.summary(summary)), retried: tasks }))
     }
 
     async fn extend_sweep(
@@ -273,7 +279,7 @@ impl SweepService for Sweeps {
         let v1::ExtendSweepRequest { name, source, origin, folder } = request.into_inner();
         let (sweep, warnings) = self.parse(source, origin, folder).await?;
         let Operated { summary, tasks } = self.operate(&name, Operation::Extend(sweep.into())).await?;
-        let sweep = Some(convert::summary(summary));
+        let sweep = Some(self.rpc.summary(summary));
         Ok(Response::new(v1::ExtendSweepResponse { sweep, added: tasks, warnings }))
     }
 
@@ -283,7 +289,7 @@ impl SweepService for Sweeps {
     ) -> Result<Response<v1::PauseSweepResponse>, Status> {
         let v1::PauseSweepRequest { name, paused } = request.into_inner();
         let operated = self.operate(&name, Operation::Pause(paused)).await?;
-        Ok(Response::new(v1::PauseSweepResponse { sweep: Some(convert::summary(operated.summary)) }))
+        Ok(Response::new(v1::PauseSweepResponse { sweep: Some(self.rpc.summary(operated.summary)) }))
     }
 
     async fn prioritize_sweep(
@@ -292,7 +298,7 @@ impl SweepService for Sweeps {
     ) -> Result<Response<v1::PrioritizeSweepResponse>, Status> {
         let v1::PrioritizeSweepRequest { name, priority } = request.into_inner();
         let operated = self.operate(&name, Operation::Prioritize(priority)).await?;
-        Ok(Response::new(v1::PrioritizeSweepResponse { sweep: Some(convert::summary(operated.summary)) }))
+        Ok(Response::new(v1::PrioritizeSweepResponse { sweep: Some(self.rpc.summary(operated.summary)) }))
     }
 
     async fn replace_data(
@@ -300,7 +306,7 @@ impl SweepService for Sweeps {
         request: Request<v1::ReplaceDataRequest>,
     ) -> Result<Response<v1::ReplaceDataResponse>, Status> {
         let operated = self.operate(&request.into_inner().name, Operation::ReplaceData).await?;
-        Ok(Response::new(v1::ReplaceDataResponse { sweep: Some(convert::summary(operated.summary)) }))
+        Ok(Response::new(v1::ReplaceDataResponse { sweep: Some(self.rpc.summary(operated.summary)) }))
     }
 
     async fn remove_sweep(
@@ -310,7 +316,7 @@ impl SweepService for Sweeps {
         let (_, id) = self.rpc.find(&request.into_inner().name).await?;
         let removed = self.rpc.engine.operate(id, Operation::Remove).await.map_err(convert::stopped)?;
         let removed = removed.map_err(|error| convert::operation_refused(&error))?;
-        Ok(Response::new(v1::RemoveSweepResponse { sweep: Some(convert::summary(removed.summary)) }))
+        Ok(Response::new(v1::RemoveSweepResponse { sweep: Some(self.rpc.summary(removed.summary)) }))
     }
 
     async fn find_configuration(

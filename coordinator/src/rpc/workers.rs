@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use colearn_access::Identity;
 use colearn_proto::v1::{self, worker_service_server::WorkerService};
 use tokio::sync::{Semaphore, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
@@ -44,7 +45,9 @@ impl WorkerService for Workers {
         let place = self.places.clone().try_acquire_owned().map_err(full)?;
         // The answer begins before the hello arrives: a client may wait for the answer before it sends anything.
         let (responses, stream) = mpsc::channel(WAITING_FOR_TRANSPORT);
-        let session = WorkerSession { rpc: self.rpc.clone(), requests: request.into_inner(), responses };
+        let identity = request.extensions().get::<Arc<Identity>>().cloned();
+        let rpc = self.rpc.clone();
+        let session = WorkerSession { rpc, identity, requests: request.into_inner(), responses };
         tokio::spawn(async move {
             let _place = place;
             session.run().await;

@@ -174,6 +174,19 @@ async fn leaves_settled_sweeps_out_of_the_replay(store: &dyn Store) {
     assert_eq!(store.recovered().await.unwrap().settled, [outcome(2)]);
 }
 
+async fn keeps_who_submitted(store: &dyn Store) {
+    let by = |sweep, who: &str| (SweepId(sweep), who.into());
+    let entries = vec![submitted(1), submitted(2), submitted(3)];
+    store
+        .commit(Batch { entries, submitters: vec![by(1, "anna"), by(3, "ben")], ..Batch::default() })
+        .await
+        .unwrap();
+    assert_eq!(store.submitters().await.unwrap(), [by(1, "anna"), by(3, "ben")]);
+    let removal = entry(9, Event::SweepRemoved { sweep: SweepId(1) });
+    store.commit(batch(vec![removal], vec![])).await.unwrap();
+    assert_eq!(store.submitters().await.unwrap(), [by(3, "ben")]);
+}
+
 async fn forgets_what_was_removed_but_not_its_numbers(store: &dyn Store) {
     store.commit(batch(vec![submitted(1), granted(5)], vec![row(1, 0, 0)])).await.unwrap();
     let removal = entry(9, Event::SweepRemoved { sweep: SweepId(1) });
@@ -227,6 +240,7 @@ on_every_store!(
     leaves_settled_sweeps_out_of_the_replay,
     forgets_what_was_removed_but_not_its_numbers,
     keeps_pools_by_their_names,
+    keeps_who_submitted,
 );
 
 #[tokio::test]

@@ -113,6 +113,14 @@ pub trait Store: Send + Sync + 'static {
         Box::pin(async { Ok(()) })
     }
 
+    /// Who submitted sweeps, where it is known; a store need not keep it.
+    ///
+    /// # Errors
+    /// If that cannot be read.
+    fn submitters(&self) -> StoreFuture<'_, Vec<(SweepId, Arc<str>)>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
     /// The number of recorded results of each sweep that has any, ordered by sweep. A start compares it with the
     /// journal.
     ///
@@ -132,6 +140,8 @@ pub struct Batch {
     pub settled: Vec<SettledSweep>,
     /// Sweeps whose entries are to be replayed again.
     pub revived: Vec<SweepId>,
+    /// Who submitted new sweeps of this batch, where it is known.
+    pub submitters: Vec<(SweepId, Arc<str>)>,
 }
 
 impl Batch {
@@ -142,6 +152,7 @@ impl Batch {
             && self.results.is_empty()
             && self.settled.is_empty()
             && self.revived.is_empty()
+            && self.submitters.is_empty()
     }
 }
 

@@ -33,6 +33,7 @@ struct Kept {
     journal: BTreeMap<u64, JournalEntry>,
     last_entry: u64,
     sweeps: BTreeSet<SweepId>,
+    submitters: BTreeMap<SweepId, Arc<str>>,
     /// Counts the owners.
     owner: u64,
     results: BTreeMap<(SweepId, u64), ResultRow>,
@@ -103,6 +104,7 @@ impl Kept {
         self.recorded.retain(|task| task.sweep != sweep);
         self.settled.remove(&sweep);
         self.sweeps.remove(&sweep);
+        self.submitters.remove(&sweep);
     }
 
     /// Entries after number `after` for which `wanted` is true.
@@ -131,6 +133,7 @@ impl Kept {
             self.last_entry += 1;
             self.journal.insert(self.last_entry, entry);
         }
+        self.submitters.extend(batch.submitters);
         for sweep in batch.revived {
             self.settled.remove(&sweep);
         }
@@ -203,6 +206,13 @@ impl Store for MemoryStore {
                 None => kept.pools.remove(&name),
             };
             Ok(())
+        })
+    }
+
+    fn submitters(&self) -> StoreFuture<'_, Vec<(SweepId, Arc<str>)>> {
+        Box::pin(async move {
+            let kept = self.kept();
+            Ok(kept.submitters.iter().map(|(sweep, who)| (*sweep, who.clone())).collect())
         })
     }
 

@@ -15,6 +15,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
 
+pub(crate) mod secured;
 pub(crate) mod watched;
 
 #[path = "../../src/testing.rs"]
@@ -124,22 +125,7 @@ impl ScriptedWorker {
         max_cohorts: &[u32],
         held: Vec<v1::HeldLease>,
     ) -> Self {
-        let slots = (0..).zip(max_cohorts).map(|(index, max_cohort)| v1::Slot {
-            index,
-            device: "cpu x1".to_owned(),
-            max_cohort: *max_cohort,
-            offers: None,
-        });
-        let hello = v1::Hello {
-            worker: name.to_owned(),
-            host: "here".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            slots: slots.collect(),
-            held,
-            warnings: vec![],
-            labels: vec![],
-        };
-        Self::open(coordinator, work_request::Message::Hello(hello)).await.unwrap()
+        Self::open(coordinator, hello(name, max_cohorts, held)).await.unwrap()
     }
 
     /// Opens a stream with the given first message.
@@ -147,9 +133,14 @@ impl ScriptedWorker {
         coordinator: &RunningCoordinator,
         first: work_request::Message,
     ) -> Result<Self, Status> {
+        Self::open_on(channel(coordinator).await, first).await
+    }
+
+    /// Opens a stream on a connection.
+    pub(crate) async fn open_on(channel: Channel, first: work_request::Message) -> Result<Self, Status> {
         let (requests, stream) = mpsc::channel(64);
         requests.send(v1::WorkRequest { message: Some(first) }).await.unwrap();
-        let mut client = WorkerServiceClient::new(channel(coordinator).await);
+        let mut client = WorkerServiceClient::new(channel);
         let mut responses = client.work(ReceiverStream::new(stream)).await?.into_inner();
         let welcome = timeout(SOON, responses.message()).await.expect("a welcome comes soon")?;
         let Some(Message::Welcome(welcome)) = welcome.and_then(|response| response.message) else {
@@ -253,6 +244,24 @@ impl ScriptedWorker {
         let (task, record) = (Some(task.clone()), Some(record));
         self.say(work_request::Message::Epoch(v1::EpochReport { token, task, record, epochs: 10 })).await;
     }
+}
+
+/// The hello of a worker with slots of these maximum cohort sizes.
+pub(crate) fn hello(name: &str, max_cohorts: &[u32], held: Vec<v1::HeldLease>) -> work_request::Message {
+    let slots = (0..).zip(max_cohorts).map(|(index, max_cohort)| v1::Slot {
+        index,
+        device: "cpu x1".to_owned(),
+        max_cohort: *max_cohort,
+        offers: None,
+    });
+    work_request::Message::Hello(v1::Hello {
+        worker: name.to_owned(),
+        host: "here".to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        slots: slots.collect(),
+        held,
+        ..v1::Hello::default()
+    })
 }
 
 pub(crate) fn result(accuracy: f64) -> v1::TaskResult {

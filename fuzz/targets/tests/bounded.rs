@@ -109,6 +109,8 @@ fn messages_to_workers() {
             lease_millis: 9,
             heartbeat_millis: 3,
             coordinator_version: "1".to_owned(),
+            protocol: 1,
+            oldest_protocol: 0,
         }),
         Said::Lease(v1::Lease { token: 7, slot: 0, tasks: vec![assignment] }),
         Said::Acknowledged(v1::Acknowledged { token: 7, task: task() }),

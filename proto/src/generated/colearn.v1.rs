@@ -507,6 +507,9 @@ pub struct SweepSummary {
     /// trains all.
     #[prost(string, tag = "20")]
     pub trains_only: ::prost::alloc::string::String,
+    /// The holder of the credential with which it was submitted; empty if none was needed.
+    #[prost(string, tag = "30")]
+    pub submitted_by: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ConfigurationProgress {
@@ -2650,6 +2653,12 @@ pub struct Hello {
     /// Labels of the worker, which all its slots have: letters, digits, `.`, `_`, `-`. At most 64 of at most 64 bytes.
     #[prost(string, repeated, tag = "7")]
     pub labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// The version of this protocol that the worker speaks, and the oldest one of a coordinator with which it works. Both are 0
+    /// for workers that were built before these numbers, whose version is called 0.
+    #[prost(uint32, tag = "8")]
+    pub protocol: u32,
+    #[prost(uint32, tag = "9")]
+    pub oldest_protocol: u32,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct Slot {
@@ -2775,6 +2784,11 @@ pub struct Welcome {
     pub heartbeat_millis: u32,
     #[prost(string, tag = "3")]
     pub coordinator_version: ::prost::alloc::string::String,
+    /// The version of this protocol that the coordinator speaks, and the oldest one of a worker with which it works.
+    #[prost(uint32, tag = "4")]
+    pub protocol: u32,
+    #[prost(uint32, tag = "5")]
+    pub oldest_protocol: u32,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct Lease {

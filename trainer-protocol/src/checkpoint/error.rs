@@ -2,6 +2,9 @@
 
 use std::io;
 
+#[cfg(feature = "s3")]
+use super::bucket_error::{BucketError, BucketErrorKind};
+
 /// The reason why bytes are not a checkpoint from which the task can continue.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckpointError {
@@ -118,6 +121,17 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// Whether the place cannot be reached at the moment, and may be later.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        match self {
+            Self::Failed { cause, .. } | Self::Kept { cause, .. } => cause.is_unreachable(),
+            _ => false,
+        }
+    }
+}
+
 /// The reason why an object cannot be read, written or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
@@ -139,10 +153,13 @@ pub enum ObjectError {
         /// Its size in bytes.
         found: u64,
     },
-    /// The error that the bucket answers.
+    /// The place could not be reached shortly before, and this was not tried.
+    #[error("it was not tried, because the store could not be reached {0} s before")]
+    NotTried(u64),
+    /// The bucket cannot be used.
     #[cfg(feature = "s3")]
-    #[error("{}", Innermost(.0))]
-    Bucket(#[from] object_store::Error),
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
 }
 
 impl ObjectError {
@@ -150,7 +167,16 @@ impl ObjectError {
         match self {
             Self::Io(error) => error.kind() == io::ErrorKind::NotFound,
             #[cfg(feature = "s3")]
-            Self::Bucket(error) => matches!(error, object_store::Error::NotFound { .. }),
+            Self::Bucket(error) => error.kind == BucketErrorKind::NotFound,
+            _ => false,
+        }
+    }
+
+    /// Whether the place cannot be reached at the moment. A folder always can.
+    pub(super) fn is_unreachable(&self) -> bool {
+        match self {
+            #[cfg(feature = "s3")]
+            Self::Bucket(error) => error.kind == BucketErrorKind::Unreachable,
             _ => false,
         }
     }
@@ -159,21 +185,5 @@ impl ObjectError {
 impl From<nix::errno::Errno> for ObjectError {
     fn from(errno: nix::errno::Errno) -> Self {
         Self::Io(errno.into())
-    }
-}
-
-/// Shows an error as its innermost cause: the message of the system, such as `No space left on device`. The outer
-/// errors only repeat the place, in the words of a library.
-#[cfg(feature = "s3")]
-struct Innermost<'a>(&'a object_store::Error);
-
-#[cfg(feature = "s3")]
-impl std::fmt::Display for Innermost<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let mut innermost: &dyn std::error::Error = self.0;
-        while let Some(source) = innermost.source() {
-            innermost = source;
-        }
-        std::fmt::Display::fmt(innermost, f)
     }
 }

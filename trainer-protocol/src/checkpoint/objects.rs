@@ -13,6 +13,10 @@ const SUFFIX: &str = ".safetensors";
 
 /// Objects that are named by their task and a file name.
 pub(super) trait Objects: fmt::Debug + Send + Sync {
+    /// Checks that the place can be listed.
+    fn check(&self) -> Result<(), ObjectError> {
+        Ok(())
+    }
     /// Writes an object as a whole.
     fn put(&self, task: TaskId, name: &str, bytes: Vec<u8>) -> Result<(), ObjectError>;
     /// The objects of a task. There may be none.
@@ -21,6 +25,10 @@ pub(super) trait Objects: fmt::Debug + Send + Sync {
     fn get(&self, task: TaskId, name: &str, largest: u64) -> Result<Vec<u8>, ObjectError>;
     /// Removes an object, if it exists.
     fn delete(&self, task: TaskId, name: &str) -> Result<(), ObjectError>;
+    /// Removes objects, if they exist.
+    fn delete_all(&self, task: TaskId, names: &[String]) -> Result<(), ObjectError> {
+        names.iter().try_for_each(|name| self.delete(task, name))
+    }
     /// Removes what remains of a task without objects.
     fn remove_place(&self, task: TaskId) -> Result<(), ObjectError>;
 

@@ -66,13 +66,20 @@ impl Store {
             .map_err(|cause| self.failed("make", task, Some(PROGRAM_FOLDER), cause))
     }
 
-    /// Writes everything that the program keeps of a task in a bucket into an empty folder.
+    /// Writes everything that the program keeps of a task in a bucket into an empty folder. Waits up to a minute for a
+    /// bucket that cannot be reached, of which `warn` hears.
     ///
     /// # Errors
     /// If it cannot be read or written, or the list of the files is malformed. Some files may have been written.
-    pub fn fetch_program(&self, task: TaskId, into: &Path) -> Result<FetchedFiles, StoreError> {
+    pub fn fetch_program(
+        &self,
+        task: TaskId,
+        into: &Path,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<FetchedFiles, StoreError> {
         let failed = |cause| self.failed("load", task, Some(PROGRAM_INDEX), cause);
-        let Some(index) = self.object(task, PROGRAM_INDEX, MAX_INDEX_BYTES).map_err(failed)? else {
+        let index = || self.object(task, PROGRAM_INDEX, MAX_INDEX_BYTES).map_err(failed);
+        let Some(index) = self.reachability.wait_for(index, warn)? else {
             return Ok(FetchedFiles::default());
         };
         let index: Index =
@@ -128,7 +135,8 @@ impl Store {
     }
 
     /// Keeps the contents of a program's folder in a bucket, in place of what was `fetched`. Sends only contents that
-    /// the bucket does not have. `warn` hears of what is left out because it is neither a file nor a folder nor a link.
+    /// the bucket does not have. `warn` hears of what is left out because it is neither a file nor a folder nor a link, and
+    /// when this waits for the bucket.
     ///
     /// # Errors
     /// If there are more than [`MAX_PROGRAM_BYTES`], or something cannot be read or sent. Then the bucket keeps what
@@ -154,9 +162,11 @@ impl Store {
         let mut present = fetched.index.contents();
         let mut index = Index::default();
         for (path, metadata) in files {
-            let entry = self
-                .send(task, from, &path, &metadata, fetched, &mut present)
-                .map_err(|cause| failed(&path, cause))?;
+            let send = || {
+                let sent = self.send(task, from, &path, &metadata, fetched, &mut present);
+                sent.map_err(|cause| failed(&path, cause))
+            };
+            let entry = self.reachability.wait_for(send, warn)?;
             index.entries.insert(path, entry);
         }
         if index != fetched.index {
@@ -199,8 +209,9 @@ impl Store {
             Some(Entry::File { digest, .. }) if same => digest.clone(),
             _ => digest_of(&place)?,
         };
-        if present.insert(digest.clone()) {
+        if !present.contains(&digest) {
             self.objects.put_file(task, &format!("{PROGRAM_CONTENTS}{digest}"), &place, size)?;
+            present.insert(digest.clone());
         }
         Ok(Entry::File { size, digest, executable })
     }
@@ -324,13 +335,13 @@ mod tests {
         fs::write(first.join("copy"), "same").unwrap();
         fs::set_permissions(first.join("copy"), fs::Permissions::from_mode(0o700)).unwrap();
         symlink("a/weights", first.join("latest")).unwrap();
-        let nothing = store.fetch_program(TASK, &first).unwrap();
+        let nothing = store.fetch_program(TASK, &first, &mut warn).unwrap();
         store.keep_program(TASK, &first, &nothing, &mut warn).unwrap();
         assert_eq!(objects(kept.path()).len(), 3, "the list and two different contents");
 
         let second = local.path().join("second");
         fs::create_dir(&second).unwrap();
-        let fetched = store.fetch_program(TASK, &second).unwrap();
+        let fetched = store.fetch_program(TASK, &second, &mut warn).unwrap();
         assert_eq!(fs::read(second.join("latest")).unwrap(), b"w1");
         assert_eq!(fs::read(second.join("odd #%name")).unwrap(), b"same");
         assert_eq!(fs::metadata(second.join("copy")).unwrap().mode() & 0o100, 0o100);
@@ -345,7 +356,7 @@ mod tests {
 
         let third = local.path().join("third");
         fs::create_dir(&third).unwrap();
-        store.fetch_program(TASK, &third).unwrap();
+        store.fetch_program(TASK, &third, &mut warn).unwrap();
         assert_eq!(fs::read(third.join("latest")).unwrap(), b"w2");
         assert!(!third.join("copy").exists());
     }
@@ -358,7 +369,7 @@ mod tests {
             let list = serde_json::json!({"entries": {path: {"kind": "folder"}}});
             store.objects.put(TASK, PROGRAM_INDEX, list.to_string().into_bytes()).unwrap();
             let into = tempfile::tempdir().unwrap();
-            let error = store.fetch_program(TASK, into.path()).unwrap_err().to_string();
+            let error = store.fetch_program(TASK, into.path(), &mut |_| ()).unwrap_err().to_string();
             assert!(error.contains("outside"), "{path}: {error}");
         }
     }

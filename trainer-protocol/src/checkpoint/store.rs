@@ -9,6 +9,7 @@ use super::{
     folder::Folder,
     format::{Checkpoint, Expected, decode},
     objects::{Listing, Objects, Others, folder_names, name_of, numbers_of},
+    reachability::Reachability,
 };
 
 /// Number of objects that are named in warnings because they are not regular files; of the others only the count is
@@ -36,6 +37,7 @@ pub struct Store {
     pub(super) location: String,
     /// The location for the records of kept files: a folder's absolute path.
     pub(super) place: String,
+    pub(super) reachability: Reachability,
 }
 
 /// A checkpoint in a store that was not opened yet.
@@ -88,7 +90,23 @@ impl Store {
                 Box::new(folder)
             }
         };
-        Ok(Self { objects, location: location.to_owned(), place })
+        Ok(Self::of(objects, location, place))
+    }
+
+    pub(super) fn of(objects: Box<dyn Objects>, location: &str, place: String) -> Self {
+        Self { objects, location: location.to_owned(), place, reachability: Reachability::default() }
+    }
+
+    /// Checks that a bucket exists, and that the credentials are those of somebody who may list it. A folder exists.
+    ///
+    /// # Errors
+    /// If not, or if it cannot be reached: see [`StoreError::is_unreachable`].
+    pub fn check(&self) -> Result<(), StoreError> {
+        let location = self.location.clone();
+        self.objects.check().map_err(|cause| match cause.is_unreachable() {
+            true => StoreError::Failed { verb: "list", path: location, cause },
+            false => StoreError::Open { location, why: cause.to_string() },
+        })
     }
 
     /// Opens a folder within this location, or the objects with such a prefix.
@@ -124,12 +142,24 @@ impl Store {
     ///
     /// # Errors
     /// If the checkpoint cannot be written, or older ones cannot be listed or removed. The message says which, and
-    /// can be shown as a warning: training may continue.
+    /// can be shown as a warning: training may continue. If a bucket could not be reached, no other checkpoint is tried
+    /// for as long as that took.
     pub fn save(&self, task: TaskId, attempt: u32, epoch: u32, bytes: Vec<u8>) -> Result<(), StoreError> {
         let name = name_of(epoch, attempt);
-        self.objects
-            .put(task, &name, bytes)
-            .map_err(|cause| self.failed("save", task, Some(&name), cause))?;
+        self.reachability.spare(
+            || self.save_and_prune(task, (epoch, attempt), &name, bytes),
+            |cause| self.failed("save", task, Some(&name), cause),
+        )
+    }
+
+    fn save_and_prune(
+        &self,
+        task: TaskId,
+        (epoch, attempt): (u32, u32),
+        name: &str,
+        bytes: Vec<u8>,
+    ) -> Result<(), StoreError> {
+        self.objects.put(task, name, bytes).map_err(|cause| self.failed("save", task, Some(name), cause))?;
         let entries = self.newest_first(task)?;
         for entry in entries.iter().filter(|entry| (entry.epoch, entry.attempt) != (epoch, attempt)).skip(1) {
             self.delete(entry)?;
@@ -189,14 +219,14 @@ impl Store {
     }
 
     /// The newest checkpoint of a task that matches `expected`. For each newer one, `warn` gets the reason and the
-    /// consequence.
+    /// consequence. Waits up to a minute for a bucket that cannot be reached.
     pub fn latest(
         &self,
         task: TaskId,
         expected: &Expected,
         warn: &mut dyn FnMut(String),
     ) -> Option<Checkpoint> {
-        let (entries, others) = match self.list(task) {
+        let (entries, others) = match self.reachability.wait_for(|| self.list(task), warn) {
             Ok(listed) => listed,
             Err(error) => {
                 warn(format!("{error}; the task starts over"));
@@ -214,7 +244,8 @@ impl Store {
             ));
         }
         for (position, entry) in entries.iter().enumerate() {
-            let refused = match self.load(entry, expected.largest()) {
+            let loaded = self.reachability.wait_for(|| self.load(entry, expected.largest()), warn);
+            let refused = match loaded {
                 Ok(bytes) => match decode(&bytes, expected) {
                     Ok(checkpoint) => return Some(checkpoint),
                     Err(error) => self.refusal(entry, &error),
@@ -263,6 +294,6 @@ fn bucket(place: &str) -> Result<Box<dyn Objects>, String> {
 
 #[cfg(not(feature = "s3"))]
 fn bucket(_: &str) -> Result<Box<dyn Objects>, String> {
-    Err("this program was built without S3; build it with `--features s3`, or give the path of a folder"
+    Err("this program was built without the feature `s3`; build it with the default features, or give the path of a folder"
         .to_owned())
 }

@@ -230,8 +230,7 @@ impl WorkerService for Script {
             return Err(refusal.clone());
         }
         let (replies, outgoing) = mpsc::channel(16);
-        let welcome =
-            v1::Welcome { lease_millis: 5000, heartbeat_millis: 100, coordinator_version: String::new() };
+        let welcome = v1::Welcome { lease_millis: 5000, heartbeat_millis: 100, ..v1::Welcome::default() };
         let welcome = v1::WorkResponse { message: Some(work_response::Message::Welcome(welcome)) };
         replies.send(Ok(welcome)).await.unwrap();
         let speak = self.speak.clone();

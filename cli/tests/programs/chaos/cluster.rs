@@ -24,6 +24,8 @@ pub(crate) struct Setup {
     pub(crate) state: &'static str,
     /// Lease in seconds.
     pub(crate) lease: u32,
+    /// Whether everything is said over TLS.
+    pub(crate) tls: bool,
     pub(crate) workers: usize,
     /// Options of each worker.
     pub(crate) worker: &'static [&'static str],
@@ -49,9 +51,14 @@ pub(crate) struct Cluster<'a> {
 
 impl<'a> Cluster<'a> {
     pub(crate) fn start(lab: &'a Lab, setup: Setup) -> Self {
+        if setup.tls {
+            // The access files of an earlier cluster of the test would stay.
+            let _ = std::fs::remove_dir_all(lab.path().join("config"));
+        }
         let (coordinator, url) = lab
-            .coordinator_on("127.0.0.1:0", setup.state, setup.lease)
+            .coordinator_in_chaos("127.0.0.1:0", setup.state, setup.lease, setup.tls)
             .unwrap_or_else(|| panic!("{}", lab.logs()));
+        assert_eq!(url.starts_with("https://"), setup.tls);
         let name = |index| format!("{}-{index}", setup.state);
         let workers = (0..setup.workers).map(|index| (name(index), None)).collect();
         let log = Tail::of(lab.path().join("coordinator.log"));
@@ -137,10 +144,11 @@ impl<'a> Cluster<'a> {
         if let Some(coordinator) = self.coordinator.take() {
             coordinator.kill();
         }
-        let address = self.url.trim_start_matches("http://").to_owned();
+        let address = self.url.trim_start_matches("http://").trim_start_matches("https://").to_owned();
         // Another connection may have got the free port for a moment.
         let restarted = loop {
-            match self.lab.coordinator_on(&address, self.setup.state, self.setup.lease) {
+            let Setup { state, lease, tls, .. } = self.setup;
+            match self.lab.coordinator_in_chaos(&address, state, lease, tls) {
                 Some((running, _)) => break running,
                 None => {
                     assert!(killed.elapsed() < PATIENCE, "no coordinator comes back\n{}", self.lab.logs());

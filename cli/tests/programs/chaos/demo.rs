@@ -28,7 +28,8 @@ fn the_demo_with_a_worker_killed_every_ten_seconds_ends_with_the_same_table() {
     let expected: Value = serde_json::from_slice(&output.stdout).unwrap();
 
     let worker = &["--slots", "1", "--threads", "1", "--device", "cpu"];
-    let mut cluster = Cluster::start(&lab, Setup { state: "disturbed", lease: 20, workers: 2, worker });
+    let mut cluster =
+        Cluster::start(&lab, Setup { state: "disturbed", lease: 20, tls: super::tls(), workers: 2, worker });
     let mut ledger = Ledger::new(&lab, &cluster.names());
     let submitted = lab.colearn(&[&["submit", "demo.yaml"], &cluster.target()[..]].concat());
     assert!(submitted.status.success(), "{}", text(&submitted.stderr));

@@ -1,6 +1,6 @@
 //! Real programs under `kill -9`: coordinator, workers and trainers are killed at random moments.
 //!
-//! `make test` has a few kills; `make chaos KILLS=200 SEED=17` has more. The seed decides which process is killed
+//! `make test` has a few kills; `make chaos KILLS=200 SEED=17` has more, with `TLS=1` over TLS. The seed decides which process is killed
 //! after which pause; the state of the programs at that moment depends on the machine.
 
 mod cluster;
@@ -36,6 +36,11 @@ const RETRIES: &str = "retries: {max_attempts: 100, initial_backoff: 0s}\n";
 pub(crate) const NO_OP: &[&str] = &["--slots", "2", "--max-cohort", "3", "--trainer", "no-op"];
 const REAL: &[&str] = &["--slots", "1", "--threads", "1", "--device", "cpu"];
 
+/// Whether everything is said over TLS.
+fn tls() -> bool {
+    env::var("COLEARN_CHAOS_TLS").is_ok_and(|value| value == "1")
+}
+
 /// One kind of work with kills.
 struct Phase {
     setup: Setup,
@@ -60,7 +65,7 @@ fn kills_of_anything_at_any_moment_lose_nothing_and_change_no_table() {
     let moment = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().subsec_nanos();
     let kills = number("COLEARN_CHAOS_KILLS").map_or(FEW, |kills| usize::try_from(kills).unwrap());
     let seed = number("COLEARN_CHAOS_SEED").unwrap_or_else(|| moment().into());
-    println!("chaos: {kills} kills with seed {seed}");
+    println!("chaos: {kills} kills with seed {seed}, {}", if tls() { "over TLS" } else { "in plain text" });
     let lab = Lab::new();
     let mut dice = Dice(seed);
     let trained = kills * 3 / 5;
@@ -78,7 +83,7 @@ fn real_training(lab: &Lab, dice: &mut Dice, kills: usize) {
     assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
     let expected = serde_json::from_slice(&output.stdout).unwrap();
     let phase = Phase {
-        setup: Setup { state: "trained", lease: 3, workers: 2, worker: REAL },
+        setup: Setup { state: "trained", lease: 3, tls: tls(), workers: 2, worker: REAL },
         sweep,
         victims: &[Victim::Coordinator, Victim::Worker, Victim::Trainer],
         pause: 100..1500,
@@ -91,7 +96,7 @@ fn real_training(lab: &Lab, dice: &mut Dice, kills: usize) {
 fn many_results(lab: &Lab, dice: &mut Dice, kills: usize) {
     let sweep = many(20);
     let calm = Phase {
-        setup: Setup { state: "calm", lease: 3, workers: 1, worker: NO_OP },
+        setup: Setup { state: "calm", lease: 3, tls: tls(), workers: 1, worker: NO_OP },
         sweep: sweep.clone(),
         victims: &[],
         pause: 10..50,
@@ -99,7 +104,7 @@ fn many_results(lab: &Lab, dice: &mut Dice, kills: usize) {
     };
     let expected = under_fire(lab, dice, calm, &Value::Null);
     let phase = Phase {
-        setup: Setup { state: "many", lease: 3, workers: 3, worker: NO_OP },
+        setup: Setup { state: "many", lease: 3, tls: tls(), workers: 3, worker: NO_OP },
         sweep,
         victims: &[Victim::Coordinator, Victim::Coordinator, Victim::Worker],
         pause: 20..400,

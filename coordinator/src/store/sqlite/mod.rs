@@ -151,6 +151,16 @@ impl Store for SqliteStore {
         Box::pin(self.write_pool(name, body))
     }
 
+    fn submitters(&self) -> StoreFuture<'_, Vec<(SweepId, Arc<str>)>> {
+        Box::pin(async move {
+            let mut reader = self.reader.lock().await;
+            let select = "SELECT id, submitted_by FROM sweeps WHERE submitted_by IS NOT NULL ORDER BY id";
+            let known: Vec<(i64, String)> =
+                sqlx::query_as(select).fetch_all(&mut *reader).await.map_err(|error| self.broken(error))?;
+            Ok(known.into_iter().map(|(id, who)| (SweepId(id.cast_unsigned()), who.into())).collect())
+        })
+    }
+
     fn result_counts(&self) -> StoreFuture<'_, Vec<(SweepId, u64)>> {
         Box::pin(async move {
             let mut reader = self.reader.lock().await;

@@ -34,7 +34,8 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         ),
         simple(3, "results by position", include_str!("../../../migrations/0003_results_by_position.sql")),
         simple(4, "sweeps in parts", include_str!("../../../migrations/0004_sweeps_in_parts.sql")),
-        simple(5, "pools", include_str!("../../../migrations/0005_pools.sql")),
+        simple(5, "submitters", include_str!("../../../migrations/0005_submitters.sql")),
+        simple(6, "pools", include_str!("../../../migrations/0006_pools.sql")),
     ])
 });
 

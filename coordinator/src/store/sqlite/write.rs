@@ -24,6 +24,14 @@ impl SqliteStore {
             connection.begin_with("BEGIN IMMEDIATE").await.map_err(|error| self.broken(error))?;
         ownership.verify(&mut transaction).await?;
         let last = self.append(&mut transaction, &batch.entries).await?;
+        for (sweep, who) in &batch.submitters {
+            sqlx::query("UPDATE sweeps SET submitted_by = ? WHERE id = ?")
+                .bind(&**who)
+                .bind(sweep.0.cast_signed())
+                .execute(&mut *transaction)
+                .await
+                .map_err(|error| self.broken(error))?;
+        }
         for some in in_statements(&batch.results) {
             self.record(&mut transaction, some).await?;
         }

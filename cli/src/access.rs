@@ -1,0 +1,179 @@
+//! `colearn access`: who may use a coordinator.
+
+use colearn_access::{
+    AccessError, AccessFolder, Authority, Given, Grant, Moment, ServerAccess, Source, Standing, place,
+};
+use serde_json::json;
+
+use crate::{
+    args::{AccessCommand, CoordinatorArgs, IssueArgs, ListAccessArgs, RevokeArgs, RotateArgs, ServedArgs},
+    exit::{Exit, Failure, Outcome},
+    layout::{self, Column, fitted, width},
+};
+
+/// Runs one of the commands.
+pub(crate) fn access(command: &AccessCommand) -> Outcome {
+    match command {
+        AccessCommand::New(arguments) => issue(arguments),
+        AccessCommand::List(arguments) => list(arguments),
+        AccessCommand::Revoke(arguments) => revoke(arguments),
+        AccessCommand::Rotate(arguments) => rotate(arguments),
+    }
+}
+
+fn failure(error: AccessError) -> Failure {
+    let exit = match error {
+        AccessError::Named(_) => Exit::NotFound,
+        _ => Exit::State,
+    };
+    Failure::new(exit, error)
+}
+
+fn issue(arguments: &IssueArgs) -> Outcome {
+    let IssueArgs { role, name, valid, out, state } = arguments;
+    let grant = Grant::new(*role, name).map_err(|error| Failure::new(Exit::Usage, error))?;
+    let now = Moment::now();
+    let folder = AccessFolder::of(&state.folder);
+    let given = folder.issue(&grant, now..now.after(*valid), out.as_deref()).map_err(failure)?;
+    outln!("{}: for {grant}, until {}", given.file.display(), given.until);
+    Ok(Exit::Success)
+}
+
+fn word(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Valid => "valid",
+        Standing::Revoked => "revoked",
+        Standing::Expired => "expired",
+        Standing::Forgotten => "of a former authority",
+    }
+}
+
+fn list(arguments: &ListAccessArgs) -> Outcome {
+    let folder = AccessFolder::of(&arguments.state.folder);
+    let (given, revoked) = (folder.given().map_err(failure)?, folder.revoked().map_err(failure)?);
+    let authorities = if given.is_empty() { Vec::new() } else { folder.authorities().map_err(failure)? };
+    let now = Moment::now();
+    let standing = |it: &Given| word(AccessFolder::standing(it, &revoked, &authorities, now));
+    if arguments.json {
+        let all: Vec<_> = given
+            .iter()
+            .map(|it| {
+                json!({
+                    "name": it.holder(),
+                    "role": it.role,
+                    "serial": it.serial,
+                    "state": standing(it),
+                    "from": it.from.to_string(),
+                    "until": it.until.to_string(),
+                    "file": it.file.display().to_string(),
+                })
+            })
+            .collect();
+        outln!("{:#}", json!({ "access": all }));
+        return Ok(Exit::Success);
+    }
+    if given.is_empty() {
+        errln!(
+            "no access files were made in {}: a coordinator that listens on a network, or with --secure, makes them at its first start",
+            folder.path().display()
+        );
+        return Ok(Exit::Success);
+    }
+    let column = |heading: &str, role, cell: &dyn Fn(&Given) -> String| {
+        Column::words(heading, role, given.iter().map(cell).collect())
+    };
+    let columns = [
+        column("name", layout::Role::Key, &|it| it.holder().to_owned()),
+        column("role", layout::Role::First, &|it| it.role.clone()),
+        column("state", layout::Role::First, &|it| standing(it).to_owned()),
+        column("until", layout::Role::First, &|it| it.until.to_string()),
+        column("serial", layout::Role::First, &|it| it.serial.chars().take(12).collect()),
+        column("file", layout::Role::Moves, &|it| it.file.display().to_string()),
+    ];
+    outln!("{}", fitted(&columns, &[], width()));
+    Ok(Exit::Success)
+}
+
+fn revoke(arguments: &RevokeArgs) -> Outcome {
+    let folder = AccessFolder::of(&arguments.state.folder);
+    let revoked = folder.revoke(&arguments.what, Moment::now()).map_err(failure)?;
+    for given in &revoked {
+        outln!("revoked: {} ({}), serial {}", given.holder(), given.role, given.serial);
+    }
+    if revoked.is_empty() {
+        outln!("revoked: serial {}", arguments.what);
+    }
+    outln!("a running coordinator refuses it within a second");
+    for given in revoked.iter().filter(|it| matches!(it.holder(), "worker" | "people" | "look")) {
+        outln!("{} is a new file: give it to those who shall go on", folder.file(given.holder()).display());
+    }
+    Ok(Exit::Success)
+}
+
+fn rotate(arguments: &RotateArgs) -> Outcome {
+    let folder = AccessFolder::of(&arguments.state.folder);
+    let now = Moment::now();
+    if arguments.finish {
+        let former = folder.forget_former(now).map_err(failure)?;
+        if former == 0 {
+            return Err(Failure::new(Exit::NotFound, "there is no former authority: nothing has changed"));
+        }
+        outln!("only files of the newest authority are accepted from now on");
+    } else {
+        let authority: Authority = folder.rotate(now).map_err(failure)?;
+        outln!("authority {} gives access from now on", authority.id());
+        outln!(
+            "copy the new files from {} to their users, then: colearn access rotate --finish",
+            folder.path().display()
+        );
+    }
+    Ok(Exit::Success)
+}
+
+/// Whom a coordinator lets in; `None` for everybody.
+///
+/// # Errors
+/// If certificates cannot be read or made.
+pub(crate) fn of_coordinator(arguments: &CoordinatorArgs) -> Result<Option<ServerAccess>, Failure> {
+    let ServedArgs { secure, insecure, tls_cert, tls_key, tls_ca } = &arguments.served;
+    let folder = AccessFolder::of(&arguments.state);
+    let source = match (tls_cert, tls_key, tls_ca) {
+        (Some(certificate), Some(key), Some(authority)) => Source::Files {
+            certificate: certificate.clone(),
+            key: key.clone(),
+            authority: authority.clone(),
+            folder,
+        },
+        _ if *secure || !(*insecure || arguments.listen.address.ip().is_loopback()) => Source::Folder(folder),
+        _ => return Ok(None),
+    };
+    ServerAccess::open(source).map(Some).map_err(failure)
+}
+
+/// Puts the access files to where the user's commands and workers find them, and says where they are.
+pub(crate) fn announce(arguments: &CoordinatorArgs) {
+    let folder = AccessFolder::of(&arguments.state);
+    if arguments.served.tls_cert.is_some() {
+        return;
+    }
+    let files = folder.path().display();
+    tracing::info!(
+        "only clients with an access file are let in: {files}/worker.access is for workers, people.access for people, look.access for looking only"
+    );
+    let Some(into) = place::folder() else { return };
+    match place::install(&folder, &into) {
+        Ok(placed) => {
+            for (path, placed) in placed {
+                match placed {
+                    place::Placed::There => tracing::info!("{} is found by itself", path.display()),
+                    place::Placed::Other => tracing::info!(
+                        "{} is of another coordinator and stays: use --access with this one",
+                        path.display()
+                    ),
+                }
+            }
+        }
+        // A service has no such folder.
+        Err(error) => tracing::debug!("no access file was put into the configuration folder: {error}"),
+    }
+}
