@@ -264,13 +264,15 @@ async fn pause(arguments: &PoolArgs, paused: bool) -> Outcome {
     let pool = known(client, answer, target).await?.pool.unwrap_or_default();
     connection.close().await;
     let live = pool.jobs.iter().filter(|job| job.state() != PoolJobState::Ended).count();
+    let left = match live {
+        0 => "it has no job".to_owned(),
+        live => format!("{} on", counted_len(live, "job") + if live == 1 { " goes" } else { " go" }),
+    };
     match paused {
-        true => outln!(
-            "{name}: paused; {} there; go on with: colearn alloc resume {name}{}",
-            counted_len(live, "job"),
-            target.typed()
-        ),
-        false => outln!("{name}: active; {} there", counted_len(live, "job")),
+        true => {
+            outln!("{name}: paused; {left}; resume it with: colearn alloc resume {name}{}", target.typed())
+        }
+        false => outln!("{name}: active; {left}"),
     }
     Ok(Exit::Success)
 }

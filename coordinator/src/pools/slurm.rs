@@ -117,7 +117,7 @@ async fn run(program: &str, arguments: &[String], input: Option<String>) -> Resu
             "{program} cannot be run: is Slurm installed here, and on the PATH of the coordinator? ({})",
             said(&output)
         ))),
-        _ => Err(Trouble::Failed(format!("{program}: {}", said(&output)))),
+        _ => Err(Trouble::Failed(said(&output))),
     }
 }
 

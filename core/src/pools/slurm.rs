@@ -96,7 +96,6 @@ pub fn script(pool: &Pool, number: u64, kept: bool) -> String {
     if let Some(seconds) = settings.time_limit_seconds {
         let _ = writeln!(text, "#SBATCH --time={}", seconds.div_ceil(60));
     }
-    let worker: Vec<String> = worker(pool, number, kept).iter().map(|word| quoted(word)).collect();
     let _ = write!(
         text,
         "\n\
@@ -113,17 +112,17 @@ pub fn script(pool: &Pool, number: u64, kept: bool) -> String {
          fi\n\
          exit \"$code\"\n",
         settings.name,
-        worker.join(" \\\n    ")
+        worker(pool, number, kept).join(" \\\n    ")
     );
     text
 }
 
-/// The command line of the worker of a job.
+/// The parts of the command line of the worker of a job, each for a line of the script.
 fn worker(pool: &Pool, number: u64, kept: bool) -> Vec<String> {
     let settings = &pool.settings;
     let worker = &settings.worker;
-    let mut words = vec![worker.program.clone()];
-    let mut option = |name: &str, value: String| words.extend([name.to_owned(), value]);
+    let mut parts = vec![quoted(&worker.program)];
+    let mut option = |name: &str, value: String| parts.push(format!("{name} {}", quoted(&value)));
     option("--coordinator", worker.coordinator.clone());
     option("--name", pool.worker_name(number));
     option("--slots", settings.slots.to_string());
@@ -146,11 +145,11 @@ fn worker(pool: &Pool, number: u64, kept: bool) -> Vec<String> {
         [("--allow-programs", worker.allow_programs), ("--programs-only", worker.programs_only)]
     {
         if given {
-            words.push(name.to_owned());
+            parts.push(name.to_owned());
         }
     }
-    words.extend(worker.arguments.iter().cloned());
-    words
+    parts.extend(worker.arguments.iter().map(|argument| quoted(argument)));
+    parts
 }
 
 /// A word of a shell command.
