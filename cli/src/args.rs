@@ -1,7 +1,7 @@
 //! The command line.
 
-mod alloc;
 mod access;
+mod alloc;
 mod compare;
 mod import;
 mod kept;
@@ -18,8 +18,8 @@ use clap::{Args, Parser, Subcommand};
 use colearn_core::{id::SweepName, time::parse_duration_or_seconds};
 
 pub(crate) use self::{
-    alloc::{AllocCommand, PoolArgs, PoolListArgs, PoolLogArgs, SlurmArgs},
     access::{AccessCommand, IssueArgs, ListAccessArgs, RevokeArgs, RotateArgs, ServedArgs},
+    alloc::{AllocCommand, PoolArgs, PoolListArgs, PoolLogArgs, SlurmArgs},
     compare::{CompareArgs, CompareFormat, Compared},
     import::ImportArgs,
     kept::{BootstrapArgs, ExportArgs},

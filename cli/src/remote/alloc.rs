@@ -270,7 +270,7 @@ async fn pause(arguments: &PoolArgs, paused: bool) -> Outcome {
     };
     match paused {
         true => {
-            outln!("{name}: paused; {left}; resume it with: colearn alloc resume {name}{}", target.typed())
+            outln!("{name}: paused; {left}; resume it with: colearn alloc resume {name}{}", target.typed());
         }
         false => outln!("{name}: active; {left}"),
     }
