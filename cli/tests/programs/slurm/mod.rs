@@ -285,7 +285,7 @@ fn the_shipped_batch_script_parks_and_comes_back() {
     let checkpoints = stage.lab.path().join("shared").display().to_string();
     for (shipped, here) in [
         ("/opt/colearn/colearn-worker", worker().to_str().unwrap()),
-        ("http://login1:7117", &stage.url),
+        ("login1:7117", &stage.url),
         ("--data-dir /scratch/colearn/data", "--programs-only"),
         ("/scratch/colearn/checkpoints", &checkpoints),
         ("--idle-timeout 30m", "--idle-timeout 5s"),
