@@ -25,8 +25,8 @@ fn check(output: &Output, code: i32, part: &str) {
 fn mistakes_are_explained() {
     let url = "http://127.0.0.1:1";
     check(&colearn_worker(&[], &[]), 2, "--coordinator <URL>");
-    check(&colearn_worker(&["--coordinator", "localhost"], &[]), 2, "http://host:port");
-    check(&colearn_worker(&[], &[("COLEARN_COORDINATOR", "localhost")]), 2, "http://host:port");
+    check(&colearn_worker(&["--coordinator", "localhost"], &[]), 2, "write it as host:port");
+    check(&colearn_worker(&[], &[("COLEARN_COORDINATOR", "localhost")]), 2, "write it as host:port");
     check(
         &colearn_worker(&["--coordinator", url, "--data-dir", "/nowhere"], &[]),
         2,
@@ -55,7 +55,7 @@ fn a_coordinator_that_is_not_there_is_named() {
     let args = ["--coordinator", &url, "--data-dir", ".", "--connect-timeout", "1", "--device", "cpu"];
     let output = colearn_worker(&args, &[("COLEARN_CHECKPOINTS", checkpoints.to_str().unwrap())]);
     assert!(checkpoints.is_dir());
-    check(&output, 3, &format!("error: could not reach the coordinator at {url}/ within 1 s"));
+    check(&output, 3, &format!("error: could not reach the coordinator at {url} within 1 s"));
     check(&output, 3, "--connect-timeout");
 }
 
