@@ -250,7 +250,7 @@ impl Coordinator {
             pools,
             access: access.clone(),
         };
-        let router = rpc::router(&rpc).await?;
+        let router = rpc::router(&rpc, address.ip().is_loopback()).await?;
 
         let stop = CancellationToken::new();
         let closed = CancellationToken::new();

@@ -33,8 +33,17 @@ const METHODS: [(&str, Need); 27] = [
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Need::Look),
 ];
 
+/// The first part of the paths of all services' methods.
+const SERVICES: [&str; 2] = ["/colearn.", "/grpc."];
+
 /// The role that a method needs; `None` for a method that does not exist.
+///
+/// Everything else is HTTP, for which it is enough to look: what changes something there calls a method, and passes
+/// the seam once more.
 pub(super) fn need_of(path: &str) -> Option<Need> {
+    if !SERVICES.iter().any(|service| path.starts_with(service)) {
+        return Some(Need::Look);
+    }
     METHODS.iter().find(|(method, _)| *method == path).map(|(_, need)| *need)
 }
 
@@ -77,5 +86,7 @@ mod tests {
             assert_eq!(looks, matches!(need, Need::Look | Need::Any), "{method}");
         }
         assert_eq!(need_of("/colearn.v1.SweepService/Nothing"), None);
+        assert_eq!(need_of("/api/v1/sweeps"), Some(Need::Look));
+        assert!(METHODS.iter().all(|(method, _)| SERVICES.iter().any(|service| method.starts_with(service))));
     }
 }

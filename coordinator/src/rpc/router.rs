@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use colearn_dashboard::{Guard, Services};
 use colearn_proto::{
     DESCRIPTORS, MAX_MESSAGE_BYTES,
     v1::{
@@ -9,8 +10,14 @@ use colearn_proto::{
         worker_service_server::WorkerServiceServer,
     },
 };
-use tonic::transport::{Server, server::Router};
-use tower::layer::util::{Identity, Stack};
+use tonic::{
+    service::Routes,
+    transport::{Server, server::Router},
+};
+use tower::{
+    Layer as _,
+    layer::util::{Identity, Stack},
+};
 
 use super::{context::Rpc, pools::PoolsOfWorkers, seam::SeamLayer, sweeps::Sweeps, workers::Workers};
 
@@ -30,8 +37,10 @@ const ANSWER_WITHIN: Duration = Duration::from_mins(2);
 /// Maximum number of sweep files that are parsed at once: each uses a core, and the engine needs one too.
 const MAX_PARSERS: usize = 2;
 
+/// The routes of gRPC and of HTTP. With `only_loopback`, browsers are answered only under names of this host.
 pub(crate) async fn router(
     rpc: &Rpc,
+    only_loopback: bool,
 ) -> Result<Router<Stack<SeamLayer, Identity>>, tonic_reflection::server::Error> {
     let sweeps = Sweeps::new(rpc.clone(), MAX_PARSERS);
     let sweeps = SweepServiceServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE_BYTES);
@@ -47,7 +56,21 @@ pub(crate) async fn router(
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
+    let services = Routes::new(health_service)
+        .add_service(reflection)
+        .add_service(sweeps)
+        .add_service(workers)
+        .add_service(pools)
+        .prepare();
+    let seam = SeamLayer::new(rpc.access.clone());
+    // A page's calls pass the same seam as those of other clients, with the identity of the page's client.
+    let http = colearn_dashboard::router(
+        Services::new(seam.layer(services.clone())),
+        Guard { only_loopback, token: None },
+    );
     Ok(Server::builder()
+        // Browsers speak HTTP/2 only over TLS.
+        .accept_http1(true)
         .timeout(ANSWER_WITHIN)
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(WINDOW)
@@ -55,10 +78,6 @@ pub(crate) async fn router(
         .http2_max_header_list_size(MAX_HEADERS_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
-        .layer(SeamLayer::new(rpc.access.clone()))
-        .add_service(health_service)
-        .add_service(reflection)
-        .add_service(sweeps)
-        .add_service(workers)
-        .add_service(pools))
+        .layer(seam)
+        .add_routes(services.into_axum_router().merge(http).into()))
 }
