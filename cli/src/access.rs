@@ -1,5 +1,7 @@
 //! `colearn access`: who may use a coordinator.
 
+use std::path::PathBuf;
+
 use colearn_access::{
     AccessError, AccessFolder, Authority, Given, Grant, Moment, ServerAccess, Source, Standing, place,
 };
@@ -27,6 +29,13 @@ fn failure(error: AccessError) -> Failure {
         _ => Exit::State,
     };
     Failure::new(exit, error)
+}
+
+/// The access file for workers that a coordinator starts itself; `None` if others issue its files.
+pub(crate) fn file_of_workers(arguments: &CoordinatorArgs) -> Option<PathBuf> {
+    let file = AccessFolder::of(&arguments.state).file("worker");
+    let is_own = arguments.served.tls_cert.is_none();
+    std::path::absolute(file).ok().filter(|_| is_own)
 }
 
 fn issue(arguments: &IssueArgs) -> Outcome {

@@ -29,6 +29,7 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
         worker_program: local_worker::find_program()
             .ok()
             .and_then(|program| std::path::absolute(program).ok()),
+        worker_access: access::file_of_workers(arguments),
     });
     config.access = access::of_coordinator(arguments)?;
     let mut running = connect::start_when_free(config).await?;

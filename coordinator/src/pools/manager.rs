@@ -325,6 +325,10 @@ impl Manager {
             let program = self.rules.worker_program.as_deref().and_then(Path::to_str);
             worker.program = program.ok_or(PoolError::NoProgram)?.to_owned();
         }
+        if worker.access.is_none() && worker.coordinator.starts_with("https://") {
+            let access = self.rules.worker_access.as_deref().and_then(Path::to_str);
+            worker.access = access.map(str::to_owned);
+        }
         if log_dir.is_empty() {
             let none = || PoolError::LogDir("there is no state folder: use --log-dir".to_owned());
             let folder = self.log_dir.as_ref().ok_or_else(none)?.join(format!("{name}-{mark}"));

@@ -31,6 +31,9 @@ pub struct PoolRules {
     pub interval: Duration,
     /// The worker program for pools that name none.
     pub worker_program: Option<PathBuf>,
+    /// The access file of workers for pools that name none; `None` if the coordinator is open, or another authority
+    /// issues its files.
+    pub worker_access: Option<PathBuf>,
 }
 
 /// A request of a person was refused.

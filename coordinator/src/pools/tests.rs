@@ -91,7 +91,12 @@ async fn start(store: Arc<MemoryStore>, system: Arc<Taking>) -> Running {
     };
     let clock = Clock::of_the_host();
     let (engine, handle) = Engine::recover(store.clone(), clock, settings).await.unwrap();
-    let rules = PoolRules { system, interval: Duration::from_millis(10), worker_program: Some("/w".into()) };
+    let rules = PoolRules {
+        system,
+        interval: Duration::from_millis(10),
+        worker_program: Some("/w".into()),
+        worker_access: None,
+    };
     let address = "http://login1:1".to_owned();
     let folder = std::env::temp_dir().join("colearn-no-pools");
     let started = Manager::start(store, handle.clone(), rules, clock, address, Some(folder)).await;

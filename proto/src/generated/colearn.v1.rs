@@ -3202,7 +3202,8 @@ pub struct PoolSettings {
     /// Location of checkpoints; empty for the worker's default.
     #[prost(string, tag = "11")]
     pub checkpoints: ::prost::alloc::string::String,
-    /// Absolute path of the access file of the workers; empty if they find theirs by themselves.
+    /// Absolute path of the access file of the workers; empty for the coordinator's own file for workers, which the nodes can
+    /// read if they share its state folder.
     #[prost(string, tag = "12")]
     pub worker_access: ::prost::alloc::string::String,
     #[prost(bool, tag = "13")]

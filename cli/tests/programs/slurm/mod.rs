@@ -41,16 +41,22 @@ struct Stage {
     lab: Lab,
     coordinator: Option<Running>,
     url: String,
+    options: &'static [&'static str],
     cluster: Cluster,
 }
 
 impl Stage {
     fn new() -> Option<Self> {
+        Self::with(&[])
+    }
+
+    /// A coordinator with further options.
+    fn with(options: &'static [&'static str]) -> Option<Self> {
         let cluster = Cluster::start()?;
         let lab = Lab::new();
         lab.write("small.yaml", SWEEP);
         lab.write("train.sh", TRAIN);
-        let mut stage = Self { lab, coordinator: None, url: String::new(), cluster };
+        let mut stage = Self { lab, coordinator: None, url: String::new(), options, cluster };
         stage.start_coordinator("127.0.0.1:0");
         Some(stage)
     }
@@ -58,7 +64,7 @@ impl Stage {
     fn start_coordinator(&mut self, listen: &str) {
         let arguments = ["coordinator", "--listen", listen, "--state", "state", "--lease", "10"];
         let pools = ["--allow-pools", "--pool-interval", "1s"];
-        let mut command = self.lab.colearn_command(&[&arguments[..], &pools].concat());
+        let mut command = self.lab.colearn_command(&[&arguments[..], &pools, self.options].concat());
         command.env("SLURM_CONF", self.cluster.conf());
         let (running, url) = self.lab.serve(command).unwrap_or_else(|| panic!("{}", self.lab.logs()));
         (self.coordinator, self.url) = (Some(running), url);
@@ -186,6 +192,24 @@ fn a_sweep_without_workers_grows_to_the_limit_and_ends_with_the_right_table_and_
     assert!(log.contains("connected to the coordinator"), "{log}");
     assert_eq!(stage.succeed(&["alloc", "rm", "low"]), "low: removed\n");
     assert_eq!(stage.succeed(&["alloc", "list"]), "");
+}
+
+#[test]
+fn the_workers_of_a_secured_coordinator_are_let_in_without_configuration() {
+    let Some(stage) = Stage::with(&["--secure"]) else { return };
+    assert!(stage.url.starts_with("https://"), "{}", stage.url);
+    let access = stage.lab.path().join("state/access/worker.access").display().to_string();
+    let script = stage.succeed(&["alloc", "slurm", "--name", "dry", "--max-workers", "1", "--dry-run"]);
+    assert!(script.contains(&format!("--access {access}")), "{script}");
+    // Only the named file lets them in: jobs inherit the environment of the coordinator.
+    fs::remove_file(stage.lab.path().join("config/colearn/worker.access")).ok();
+    stage.add_pool("2");
+    stage.succeed(&["submit", "small.yaml"]);
+    stage.wait_for("the end of the sweep", || stage.done() == 20);
+    stage.wait_for("the end of all jobs", || stage.live().is_empty());
+    stage.check_results();
+    let workers = stage.succeed(&["alloc", "logs", "low", "1"]);
+    assert!(workers.contains("connected to the coordinator"), "{workers}");
 }
 
 #[test]
