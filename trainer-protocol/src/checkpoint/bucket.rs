@@ -15,6 +15,7 @@ use object_store::{
     path::Path,
 };
 use tokio::runtime::Runtime;
+use tokio_rustls::rustls::crypto::ring;
 use tokio_stream::StreamExt as _;
 
 use super::{
@@ -64,6 +65,8 @@ impl Bucket {
             ));
         }
         let endpoint = own.as_deref().map_or_else(|| "the service of AWS".to_owned(), without_password);
+        // An error means that there is one already, which is the same.
+        let _ = ring::default_provider().install_default();
         let objects = builder.build().map_err(|error| BucketError::of(&error, &endpoint).to_string())?;
         Ok(Self { objects: Arc::new(objects), prefix, endpoint, runtime })
     }
