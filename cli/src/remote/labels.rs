@@ -58,17 +58,17 @@ pub(super) fn source_word(source: LogSource) -> &'static str {
 }
 
 /// Why an attempt failed, in a word.
-pub(super) fn reason_word(failure: &v1::Failure) -> &'static str {
+pub(crate) fn reason_word(failure: &v1::Failure) -> &'static str {
     convert::failure_reason(failure.reason).map_or("unknown", |reason| reason.as_str())
 }
 
 /// How far a task is: `3/40`; `3` if its number of epochs is not known, as for a program.
-pub(super) fn epoch_of(epoch: u32, epochs: u32) -> String {
+pub(crate) fn epoch_of(epoch: u32, epochs: u32) -> String {
     if epochs == 0 { epoch.to_string() } else { format!("{epoch}/{epochs}") }
 }
 
 /// The name of a configuration for people: its id if the coordinator is of an older version and sends no names.
-pub(super) fn called(name: &str, id: &str) -> String {
+pub(crate) fn called(name: &str, id: &str) -> String {
     if name.is_empty() { format!("configuration {id}") } else { one_line(name) }
 }
 
@@ -145,6 +145,11 @@ pub(super) fn log_moment(millis: i64) -> String {
     formatted(millis, "%Y-%m-%d %H:%M:%S%.3f")
 }
 
+/// The time of day, where the day is known.
+pub(crate) fn log_time(millis: i64) -> String {
+    formatted(millis, "%H:%M:%S")
+}
+
 /// A time for programs: RFC 3339, to the millisecond.
 pub(super) fn instant(millis: i64) -> String {
     formatted(millis, "%Y-%m-%dT%H:%M:%S%.3fZ")
@@ -162,7 +167,7 @@ pub(super) fn ahead(until: i64, now: i64) -> String {
 }
 
 /// The current time in milliseconds since the Unix epoch.
-pub(super) fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
 

@@ -53,7 +53,7 @@ pub(crate) async fn results(arguments: &ResultsArgs) -> Outcome {
         keep_metrics(&mut material, &mut table);
     }
     if hidden > 0 && !matches!(format, Format::Table | Format::Markdown) {
-        errln!("{}", not_shown(hidden));
+        noteln!("{}", not_shown(hidden));
     }
     let is_whole = *format != Format::Table || arguments.shown.all || arguments.shown.top.is_some();
     let see_all = || {
@@ -196,7 +196,7 @@ impl Fetched {
         let causes: Vec<&String> = causes.collect();
         if let Some(first) = causes.iter().min() {
             let tasks = counted_len(causes.len(), "task");
-            errln!(
+            noteln!(
                 "warning: {}: {tasks} could not keep all files, for example: {first}; to have them, mend this and run the \
                  sweep again under another --name",
                 self.table.sweep
@@ -208,7 +208,7 @@ impl Fetched {
     pub(crate) fn warn_anyway(&self) {
         self.warn_of_files();
         for warning in warnings(&self.table) {
-            errln!("warning: {}: {warning}", self.table.sweep);
+            noteln!("warning: {}: {warning}", self.table.sweep);
         }
     }
 }
