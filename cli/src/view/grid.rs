@@ -2,7 +2,11 @@
 
 use std::collections::HashMap;
 
+use colearn_core::text::counted_len;
 use colearn_proto::v1::{Failure, TaskRow, TaskState};
+
+/// Maximum number of tasks whose changes are told at once.
+const CHANGES: usize = 8;
 
 /// What a cell of the grid says about its task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +132,31 @@ impl Grid {
             }
         }
         grid
+    }
+
+    /// What is new in a later grid of the same tasks, in lines for people.
+    pub(crate) fn changes(&self, later: &Self) -> Vec<String> {
+        if self.rows != later.rows || self.seeds != later.seeds {
+            return Vec::new();
+        }
+        let pairs = self.cells.iter().zip(&later.cells).enumerate();
+        let changed = pairs.filter_map(|(at, (before, now))| {
+            let (before, now) = (before.as_ref()?, now.as_ref()?);
+            let ends = matches!(now.mark, Mark::Done | Mark::Failed | Mark::Again | Mark::Cancelled);
+            (ends && before.mark != now.mark).then_some((at, now))
+        });
+        let changed: Vec<(usize, &Cell)> = changed.collect();
+        let line = |(at, cell): &(usize, &Cell)| {
+            let name = self.rows.get(at / self.seeds.len())?.name.as_str();
+            let seed = self.seeds.get(at % self.seeds.len())?;
+            let what = if cell.mark == Mark::Again { "will be tried again" } else { cell.mark.word() };
+            Some(format!("{name} seed {seed}: {what}"))
+        };
+        let mut lines: Vec<String> = changed.iter().take(CHANGES).filter_map(line).collect();
+        if changed.len() > CHANGES {
+            lines.push(format!("and {} more", counted_len(changed.len() - CHANGES, "task")));
+        }
+        lines
     }
 
     /// A task; `None` if there is none.

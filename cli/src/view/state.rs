@@ -191,12 +191,7 @@ impl State {
                 self.workers = Some((workers, now));
                 self.lay_out_workers();
             }
-            Event::Said(line) => {
-                if self.said.len() >= LINES {
-                    self.said.pop_front();
-                }
-                self.said.push_back(colearn_core::text::one_line(&line));
-            }
+            Event::Said(line) => self.say(colearn_core::text::one_line(&line)),
             Event::Log(task, lines) => {
                 if self.log_of.as_ref() == Some(&task) {
                     self.log_pane.append(lines, LINES);
@@ -209,8 +204,18 @@ impl State {
         None
     }
 
+    fn say(&mut self, line: String) {
+        if self.said.len() >= LINES {
+            self.said.pop_front();
+        }
+        self.said.push_back(line);
+    }
+
     /// Keeps the chosen task, also if there are more tasks now.
     fn replace_grid(&mut self, grid: Grid) {
+        for change in self.grid.changes(&grid) {
+            self.say(change);
+        }
         let id = self.grid.rows.get(self.chosen.0).map(|row| row.id.clone());
         let seed = self.grid.seeds.get(self.chosen.1).copied();
         self.grid = grid;
@@ -262,7 +267,9 @@ impl State {
     fn lay_out_results(&mut self) {
         if let Some((fetched, shown)) = &self.results {
             let text = format::for_people(&fetched.table, shown, self.body().0);
-            self.results_pane.set(text.lines().map(colearn_core::text::one_line).collect());
+            // The legend is prose. The table fits, except on a very narrow screen.
+            let lines: Vec<String> = text.lines().map(colearn_core::text::one_line).collect();
+            self.results_pane.set(super::pane::wrapped(&lines, self.body().0));
         }
     }
 

@@ -14,6 +14,8 @@ mod descriptors;
 mod end_to_end;
 mod environment;
 mod exports;
+#[cfg(target_os = "linux")]
+mod full_screen;
 mod gpus;
 mod import;
 mod kept;
@@ -45,4 +47,5 @@ mod submitting;
 mod tensors;
 mod terminals;
 mod unreachable;
+mod usage;
 mod workers;

@@ -23,7 +23,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State, area: Rect) {
         return;
     }
     let cell = grid.seeds.iter().map(|seed| seed.to_string().len()).max().unwrap_or(1).min(8) + 1;
-    let name = grid.longest.clamp(13, (width / 2).max(13));
+    let name = grid.longest.clamp(13, (width / 2).max(13)) + 1;
     // A row ends with its count, such as `  5/20`.
     let count = 3 + 2 * grid.seeds.len().to_string().len();
     let room = width.saturating_sub(name + count);
@@ -58,7 +58,7 @@ fn heading(state: &State, name: usize, cell: usize, columns: std::ops::Range<usi
     } else {
         "configuration".to_owned()
     };
-    let mut text = format!("{:name$}", cut(&what, name));
+    let mut text = format!("{:name$}", cut(&what, name - 1));
     for seed in state.grid.seeds.get(columns).unwrap_or_default() {
         // The last digits of a long seed distinguish it best.
         let seed = seed.to_string();
@@ -78,7 +78,7 @@ fn line(
     let is_chosen = row == state.chosen.0;
     let called = state.grid.rows.get(row).map_or("", |row| row.name.as_str());
     let bold = if is_chosen { Style::new().add_modifier(Modifier::BOLD) } else { Style::new() };
-    let mut spans = vec![Span::styled(format!("{:name$}", cut(called, name)), bold)];
+    let mut spans = vec![Span::styled(format!("{:name$}", cut(called, name - 1)), bold)];
     for column in columns {
         let mark = state.grid.cell(row, column).map(|cell| cell.mark);
         let letter = mark.map_or(' ', Mark::letter).to_string();
