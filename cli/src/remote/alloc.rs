@@ -51,8 +51,8 @@ async fn slurm(arguments: &SlurmArgs) -> Outcome {
     if *dry_run {
         outln!("{}", script.trim_end());
         let command: Vec<String> = command.iter().map(|word| as_argument(&one_line(word))).collect();
-        noteln!("it would be submitted with: {} < SCRIPT", command.join(" "));
-        noteln!("Slurm says: {}", one_line(&checked));
+        errln!("it would be submitted with: {} < SCRIPT", command.join(" "));
+        errln!("Slurm says: {}", one_line(&checked));
         return Ok(Exit::Success);
     }
     warn(&settings);

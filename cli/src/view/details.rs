@@ -14,7 +14,8 @@ pub(super) fn lines(state: &State) -> Vec<String> {
         lines.push("this configuration does not have this seed".to_owned());
         return lines;
     };
-    lines.push(format!("{}, attempt {}", in_a_line(cell), cell.attempts));
+    let attempt = if cell.attempts > 0 { format!(", attempt {}", cell.attempts) } else { String::new() };
+    lines.push(in_a_line(cell) + &attempt);
     if cell.not_before > 0 {
         lines.push(format!("may run again at {} UTC", log_time(cell.not_before)));
     }

@@ -28,8 +28,11 @@ impl State {
             return None;
         }
         if key.modifiers.contains(KeyModifiers::CONTROL) {
-            let stops = matches!(key.code, KeyCode::Char('c' | 'C'));
-            return stops.then_some(Effect::Interrupt);
+            return match key.code {
+                KeyCode::Char('c' | 'C') => Some(Effect::Interrupt),
+                KeyCode::Char('z' | 'Z') => Some(Effect::Suspend),
+                _ => None,
+            };
         }
         match key.code {
             KeyCode::Esc | KeyCode::Char('q') => {

@@ -72,14 +72,18 @@ impl View {
         let state = State::new(name, kind, colearn_command_line::stderr_has_colours());
         tokio::spawn(async move {
             let feed = tokio::spawn(feed.run());
-            // A terminal that cannot be written is left like one that nobody looks at.
-            let _ = show(state, received, &wants).await;
+            let ended = show(state, received, &wants).await;
             feed.abort();
-            if screen::is_up() && kind == Kind::Run {
-                screen::line("the run goes on; Ctrl-C stops it");
+            match (&ended, kind) {
+                // The progress goes on without a view.
+                (Err(error), _) => screen::line(&format!("the view has ended: {error}")),
+                (Ok(()), Kind::Run) if screen::is_up() => screen::line("the run goes on; Ctrl-C stops it"),
+                (Ok(()), _) => {}
             }
             screen::leave();
-            left.cancel();
+            if ended.is_ok() {
+                left.cancel();
+            }
         });
         Ok(Self { events, summary, client })
     }
@@ -149,6 +153,11 @@ async fn show(
                 Some(Effect::Interrupt) if state.kind == Kind::Watch => return Ok(()),
                 // The command has handlers; it ends the view.
                 Some(Effect::Interrupt) => nix::sys::signal::raise(nix::sys::signal::Signal::SIGINT)?,
+                Some(Effect::Suspend) => {
+                    screen::suspend()?;
+                    // The screen is empty. (`clear` would ask the terminal for its cursor, and wait for the answer.)
+                    terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
+                }
                 None => {}
             }
             // One picture for all that came meanwhile.

@@ -75,6 +75,22 @@ pub(crate) fn leave() {
     drop(drawing);
 }
 
+/// Stops the process, as Ctrl-Z does, with the normal screen; when it is continued, the view begins anew.
+///
+/// # Errors
+/// If the terminal does not allow it any more.
+pub(super) fn suspend() -> io::Result<()> {
+    let _drawing = DRAWING.lock().unwrap_or_else(PoisonError::into_inner);
+    if !is_up() {
+        return Ok(());
+    }
+    execute!(io::stdout(), ResetColor, LeaveAlternateScreen, Show)?;
+    terminal::disable_raw_mode()?;
+    nix::sys::signal::raise(nix::sys::signal::Signal::SIGTSTP)?;
+    terminal::enable_raw_mode()?;
+    execute!(io::stdout(), EnterAlternateScreen)
+}
+
 /// Like [`leave`], also if this thread was drawing.
 fn leave_in_panic() {
     if !is_up() {

@@ -83,6 +83,8 @@ pub(crate) enum Effect {
     Leave,
     /// The same as Ctrl-C without a view.
     Interrupt,
+    /// The same as Ctrl-Z without a view.
+    Suspend,
 }
 
 /// What is shown now, and therefore asked for.

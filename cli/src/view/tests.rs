@@ -194,6 +194,8 @@ fn keys_change_the_view_and_esc_goes_back_one_step() {
     assert_eq!(press(&mut state, "\u{1b}"), Some(Effect::Leave));
     let stop = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
     assert_eq!(state.apply(Event::Key(stop)), Some(Effect::Interrupt));
+    let pause = KeyEvent::new(KeyCode::Char('z'), KeyModifiers::CONTROL);
+    assert_eq!(state.apply(Event::Key(pause)), Some(Effect::Suspend));
     press(&mut state, "hhkkkjjjjjjjjlllll");
     assert_eq!(state.chosen, (3, 2), "it stays in the grid");
 }

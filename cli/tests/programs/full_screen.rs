@@ -93,9 +93,14 @@ impl Terminal {
     }
 
     fn has_ended(&self) -> bool {
+        matches!(self.process_state(), None | Some('Z'))
+    }
+
+    /// The letter for which `ps` has a column.
+    fn process_state(&self) -> Option<char> {
         let pid = self.program.as_ref().unwrap().pid();
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with('Z'))
+        stat.rsplit(')').next()?.trim_start().chars().next()
     }
 
     /// Changes the size of the terminal, which sends SIGWINCH to the program.
@@ -200,6 +205,35 @@ fn who_leaves_the_view_of_a_run_leaves_it_running_and_ctrl_c_stops_it() {
 }
 
 #[test]
+fn ctrl_z_stops_the_process_on_the_normal_screen_and_the_view_comes_back() {
+    let lab = Lab::new();
+    let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
+    assert!(lab.colearn(&["submit", "small.yaml", "--coordinator", &url]).status.success());
+    // Only a job of a shell can be stopped, and continued with `fg`.
+    let script = "set -m; \"$0\" watch small --coordinator \"$1\"; read -r line; fg";
+    let mut shell = lab.program_command(std::path::Path::new("bash"));
+    shell.args(["-c", script]).arg(crate::lab::colearn()).arg(&url);
+    let mut terminal = Terminal::start(shell, &[]);
+    terminal.wait_for(&lab, "unimodal");
+    let shell = terminal.program.as_ref().unwrap().pid();
+    let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+    let child: i32 = children.split_whitespace().next().unwrap().parse().unwrap();
+    let state = || {
+        let stat = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
+        stat.rsplit(')').next().and_then(|rest| rest.trim_start().chars().next())
+    };
+    terminal.press("\u{1a}");
+    lab.wait_for("a stopped process", || state() == Some('T'));
+    lab.wait_for("the normal screen", || !terminal.screen.lock().unwrap().screen().alternate_screen());
+    assert_eq!(tcgetattr(terminal.slave.as_fd()).unwrap(), terminal.before);
+    terminal.press("\n");
+    lab.wait_for("the view", || terminal.screen.lock().unwrap().screen().alternate_screen());
+    terminal.wait_for(&lab, "unimodal");
+    terminal.press("q");
+    assert_eq!(terminal.end(&lab).0, 130);
+}
+
+#[test]
 fn a_watched_sweep_goes_on_however_the_view_ends() {
     let lab = Lab::new();
     lab.write("small.yaml", &long_sweep());
@@ -262,8 +296,10 @@ fn there_is_no_view_where_it_is_not_wanted_or_can_not_be() {
         let terminal = Terminal::start(command, environment);
         lab.wait_for("its end", || terminal.has_ended());
         assert_eq!(terminal.views(), 0, "{further:?}");
+        let seen = terminal.seen.clone();
         let (code, shown) = terminal.end(&lab);
         assert_eq!(code, 0, "{further:?}: {shown}");
+        let shown = String::from_utf8_lossy(&seen.lock().unwrap()).into_owned();
         assert_eq!(shown.contains("small: 6/6 tasks done"), lines, "{further:?}: {shown}");
     }
 }
