@@ -82,7 +82,7 @@ fn list(arguments: &ListAccessArgs) -> Outcome {
         return Ok(Exit::Success);
     }
     if given.is_empty() {
-        errln!(
+        noteln!(
             "no access files were made in {}: a coordinator that listens on a network, or with --secure, makes them at its first start",
             folder.path().display()
         );

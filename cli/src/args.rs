@@ -54,6 +54,9 @@ pub(crate) struct Cli {
     /// The command.
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Print only results and errors: no progress, notices or warnings.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
 }
 
 /// The commands.
@@ -61,7 +64,8 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Run a sweep on this machine to its end and print the averaged results.
     ///
-    /// After an interruption the same command continues the sweep.
+    /// After an interruption the same command continues the sweep. On a terminal its progress is a full-screen view (`?`
+    /// shows its keys); elsewhere, lines.
     Run(RunArgs),
     /// Show what a sweep file expands to, without running anything.
     Plan(PlanArgs),
@@ -87,7 +91,10 @@ pub(crate) enum Command {
     #[command(after_help = listing::STATUS_JSON)]
     Status(StatusArgs),
     /// Follow a sweep until it ends.
-    Watch(Named),
+    ///
+    /// On a terminal it is a full-screen view (`?` shows its keys); elsewhere, lines of progress. The exit code is 130 if
+    /// it is left before the sweep has ended.
+    Watch(WatchArgs),
     /// Print a sweep's metrics, averaged over seeds; or those of every seed, or the curves of training.
     #[command(after_help = results::AFTER_HELP)]
     Results(ResultsArgs),
@@ -158,6 +165,19 @@ pub(crate) enum Command {
     /// Check or copy a coordinator's database, also while the coordinator is running.
     #[command(subcommand)]
     Db(DbCommand),
+    /// Print the completions of a shell for `colearn`.
+    ///
+    /// For example, in ~/.bashrc: source <(colearn completions bash)
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+    /// Write the man pages of all commands into a folder.
+    Man {
+        /// The folder, such as ~/.local/share/man/man1.
+        #[arg(long, value_name = "FOLDER", value_parser = places::path())]
+        out: PathBuf,
+    },
 }
 
 /// Arguments of the commands that take only a sweep.
@@ -167,6 +187,16 @@ pub(crate) struct Named {
     pub(crate) name: SweepName,
     #[command(flatten)]
     pub(crate) target: Target,
+}
+
+/// `colearn watch`.
+#[derive(Args, Debug)]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// Show progress as lines, also on a terminal.
+    #[arg(long)]
+    pub(crate) plain: bool,
 }
 
 /// `colearn run`.
@@ -204,6 +234,9 @@ pub(crate) struct RunArgs {
     /// Where to keep checkpoints: a folder, or s3://bucket/prefix [default: checkpoints in the state folder].
     #[arg(long, env = "COLEARN_CHECKPOINTS", value_name = "LOCATION")]
     pub(crate) checkpoints: Option<OsString>,
+    /// Show progress as lines, also on a terminal.
+    #[arg(long)]
+    pub(crate) plain: bool,
 }
 
 /// `colearn init`.

@@ -27,6 +27,7 @@ const KEEPALIVE: Duration = Duration::from_secs(10);
 const SERVICE: &str = "colearn.v1.SweepService";
 
 /// A client of the service for users and scripts, at one address.
+#[derive(Clone)]
 pub(crate) struct Client {
     service: SweepServiceClient<Channel>,
     pools: PoolServiceClient<Channel>,

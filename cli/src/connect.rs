@@ -96,7 +96,7 @@ impl Connection {
         match access {
             Access::Look if can_be_looked_at(&error) => {
                 if let CoordinatorError::Engine(inconsistent @ EngineError::Inconsistent { .. }) = &error {
-                    errln!("warning: {inconsistent}");
+                    noteln!("warning: {inconsistent}");
                 }
                 let looking =
                     Config { storage: Storage::ReadOnly(target.state.clone()), ..config(&target.state) };
@@ -218,7 +218,7 @@ impl Reserved {
         let running = self.coordinator.start().await?;
         if let Some(state) = self.state {
             if let Some(concern) = store::concern(&state) {
-                errln!("warning: {concern}");
+                noteln!("warning: {concern}");
             }
             // Commands in other terminals read this file to find the coordinator of a state folder.
             let url = format!("{}\n", url_of(&running));
@@ -322,7 +322,7 @@ fn warn_about(way: &Way) {
         file.identity().until.warning(&format!("the access file {}", path.display()), Moment::now())
     });
     for warning in way.warning().into_iter().chain(ends) {
-        errln!("warning: {warning}");
+        noteln!("warning: {warning}");
     }
 }
 

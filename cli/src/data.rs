@@ -64,7 +64,7 @@ pub(crate) fn check_data(sweep: &Sweep, data_dir: &Path) -> Result<BTreeMap<Stri
             Failure::new(Exit::DataSet, format!("{error}{advice}"))
         })?;
         for warning in dataset.warnings() {
-            errln!("warning: {}: {warning}", path.display());
+            noteln!("warning: {}: {warning}", path.display());
         }
         opened.insert(name.to_owned(), dataset);
     }
@@ -85,7 +85,7 @@ pub(crate) fn check_data_that_is_here(
     for name in sweep.data_sets() {
         let path = resolve(name, data_dir);
         if !path.exists() {
-            errln!(
+            noteln!(
                 "note: {} is not here, so the settings were not checked against the data (--data-dir)",
                 path.display()
             );

@@ -84,7 +84,7 @@ fn long_parquet(_: &Long<'_>) -> io::Result<Vec<u8>> {
 pub(crate) const NO_PARQUET: &str = "this program was built without the writer of Parquet: build it with `cargo build --release --features parquet -p colearn`, or use --format csv";
 
 /// The table of averages, its legend, and how many rows it does not show.
-fn for_people(table: &ResultsTable, shown: &Shown, width: usize) -> String {
+pub(crate) fn for_people(table: &ResultsTable, shown: &Shown, width: usize) -> String {
     let names = shown.pick(row_names(table), table.configurations.len());
     let mut text = format!("sweep {}\n{}\n", table.sweep, fitted(&averages(table, shown), &names, width));
     if !shown.note.is_empty() {

@@ -1,11 +1,14 @@
 //! The `colearn` command. It contains the coordinator and does not link libtorch.
 
-/// Prints a line for the user on standard error. Unlike `eprintln!` it does not panic if standard error is closed.
+/// Prints an error, or another line that a person needs in any case, on standard error. Unlike `eprintln!` it does not
+/// panic if standard error is closed, and it does not disturb a full-screen view.
 macro_rules! errln {
-    ($($argument:tt)*) => {{
-        use std::io::Write as _;
-        let _ = writeln!(std::io::stderr(), $($argument)*);
-    }};
+    ($($argument:tt)*) => { $crate::view::screen::line(&format!($($argument)*)) };
+}
+
+/// Prints progress, a notice or a warning as `errln!` does, unless `--quiet` was given.
+macro_rules! noteln {
+    ($($argument:tt)*) => { if !$crate::output::is_quiet() { errln!($($argument)*) } };
 }
 
 /// Prints a line on standard output, as `out!` does.
@@ -46,6 +49,8 @@ mod remote;
 mod report;
 mod run;
 mod shown;
+mod usage;
+mod view;
 
 use std::process::ExitCode;
 
@@ -58,15 +63,17 @@ use crate::{
 
 fn main() -> ExitCode {
     let cli: Cli = colearn_command_line::parse();
+    output::set_quiet(cli.quiet);
     // A coordinator reports through its log; the other commands print messages.
-    let level = if matches!(cli.command, Command::Coordinator(_)) { "info" } else { "error" };
+    let reports = matches!(cli.command, Command::Coordinator(_)) && !cli.quiet;
+    let level = if reports { "info" } else { "error" };
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(level));
     tracing_subscriber::fmt()
         // The logger reports its own errors with `eprintln!`, which panics if standard error cannot be written.
         .log_internal_errors(false)
         .with_env_filter(filter)
         .with_ansi(colearn_command_line::stderr_has_colours())
-        .with_writer(std::io::stderr)
+        .with_writer(view::screen::LogWriter)
         .with_target(false)
         .init();
     let exit = match dispatch(cli.command) {
@@ -86,6 +93,8 @@ fn dispatch(command: Command) -> Outcome {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Settings => plan::settings(),
+        Command::Completions { shell } => usage::completions(shell),
+        Command::Man { out } => usage::man(&out),
         Command::Data(command) => data::data(&command),
         Command::Access(command) => access::access(&command),
         Command::Db(command) => block_on(db::db(&command)),
@@ -95,7 +104,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Submit(arguments) => block_on(remote::submit(&arguments)),
         Command::List(arguments) => block_on(remote::list(&arguments)),
         Command::Status(arguments) => block_on(remote::status(&arguments)),
-        Command::Watch(named) => block_on(remote::watch(&named)),
+        Command::Watch(arguments) => block_on(remote::watch(&arguments)),
         Command::Results(arguments) => block_on(remote::results(&arguments)),
         Command::Compare(arguments) => block_on(remote::compare(&arguments)),
         Command::Dashboard(arguments) => block_on(dashboard::dashboard(&arguments)),
@@ -127,6 +136,7 @@ fn worker(arguments: &[String]) -> Outcome {
     use std::os::unix::process::CommandExt as _;
 
     let program = local_worker::find_program()?;
-    let error = std::process::Command::new(&program).args(arguments).exec();
+    let quiet = output::is_quiet().then_some("--quiet");
+    let error = std::process::Command::new(&program).args(quiet).args(arguments).exec();
     Err(Failure::new(Exit::Workers, format!("cannot start `{}`: {error}", program.display())))
 }

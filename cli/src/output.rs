@@ -6,9 +6,23 @@
 use std::{
     fmt,
     io::{self, BufWriter, StdoutLock, Write as _},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use crate::exit::{Exit, Failure};
+
+/// Whether only results and errors are printed.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Sets whether only results and errors are printed.
+pub(crate) fn set_quiet(quiet: bool) {
+    QUIET.store(quiet, Ordering::Relaxed);
+}
+
+/// Whether only results and errors are printed.
+pub(crate) fn is_quiet() -> bool {
+    QUIET.load(Ordering::Relaxed)
+}
 
 /// Prints a line, or ends the command if that fails.
 pub(crate) fn line(text: fmt::Arguments<'_>) {
@@ -72,6 +86,7 @@ fn not_written(error: &io::Error) -> Failure {
 }
 
 fn end(failure: &Failure) -> ! {
+    crate::view::screen::leave();
     if failure.exit != Exit::PipeClosed {
         errln!("{}", failure.report());
     }

@@ -39,7 +39,7 @@ pub(crate) fn parse_file(file: &Path) -> Result<(String, Parsed), Failure> {
     let parsed = Sweep::parse_in(&source, &origin_of(file), &folder_of(file))
         .map_err(|diagnostics| Failure::invalid_sweep(&diagnostics))?;
     for warning in &parsed.warnings {
-        errln!("{warning}");
+        noteln!("{warning}");
     }
     Ok((source, parsed))
 }

@@ -28,7 +28,7 @@ pub(crate) fn digests(sweep: &Sweep) -> Result<HashMap<String, String>, Failure>
 /// The same for a sweep that runs elsewhere: programs that are not here are left out, and said to be.
 pub(crate) fn digests_that_are_here(sweep: &Sweep) -> HashMap<String, String> {
     digests(sweep).unwrap_or_else(|failure| {
-        errln!("note: {failure}; the program was not checked, it has to be on the workers");
+        noteln!("note: {failure}; the program was not checked, it has to be on the workers");
         HashMap::new()
     })
 }

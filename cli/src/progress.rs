@@ -1,10 +1,17 @@
-//! Progress of a sweep: a bar on a terminal that supports one, otherwise plain lines.
+//! Progress of a sweep: a full-screen view, or a bar, on a terminal that supports it, otherwise plain lines.
 
 use std::time::{Duration, Instant};
 
 use colearn_core::text::counted;
 use colearn_proto::v1::{SweepState, SweepSummary, TaskCounts};
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    client::Client,
+    output,
+    view::{self, Kind, View, screen},
+};
 
 /// Minimum interval of plain lines while no task ends.
 const QUIET: Duration = Duration::from_secs(10);
@@ -18,34 +25,101 @@ pub(crate) struct Progress {
     workers_matter: bool,
     /// Why the tasks wait, as it was said last.
     waits: String,
+    /// The last state.
+    last: Option<SweepSummary>,
+    /// Cancelled when a person has left the view.
+    left: CancellationToken,
 }
 
 enum Shown {
+    /// A view, as soon as there is something to follow.
+    Soon(Box<Client>, Kind),
+    View(View),
     Bar(ProgressBar),
-    Lines { last: Option<(Instant, u64)> },
+    Lines {
+        last: Option<(Instant, u64)>,
+    },
+    Nothing,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// Not at all.
+    Quiet,
+    /// As lines.
+    Plain,
+    /// As a bar, where the terminal supports one, else as lines.
+    Bar,
+    /// Over the whole screen.
+    View,
+}
+
+impl Style {
+    /// What suits the terminal; lines if they are wanted.
+    pub(crate) fn of(plain: bool) -> Self {
+        match plain {
+            _ if output::is_quiet() => Self::Quiet,
+            true => Self::Plain,
+            false if view::suits() => Self::View,
+            false => Self::Bar,
+        }
+    }
 }
 
 impl Progress {
     /// Starts to show progress.
-    pub(crate) fn new() -> Self {
-        let bar = ProgressBar::new(1);
-        // indicatif hides the bar without a terminal, and on a terminal with TERM=dumb or without TERM.
-        let shown = if bar.is_hidden() {
-            Shown::Lines { last: None }
-        } else {
-            let style = ProgressStyle::with_template("{prefix} [{bar:32}] {msg}")
-                .unwrap_or_else(|_| ProgressStyle::default_bar())
-                .progress_chars("=> ");
-            bar.set_style(style);
-            bar.enable_steady_tick(Duration::from_millis(500));
-            Shown::Bar(bar)
+    pub(crate) fn new(style: Style, client: &Client, kind: Kind) -> Self {
+        let shown = match style {
+            Style::Quiet => Shown::Nothing,
+            Style::Plain => Shown::Lines { last: None },
+            Style::Bar => bar(),
+            Style::View => Shown::Soon(Box::new(client.clone()), kind),
         };
-        Self { shown, pace: Pace::default(), workers_matter: true, waits: String::new() }
+        let mut progress = Self::showing(shown);
+        // The worker of a `colearn run` comes later.
+        progress.workers_matter = kind == Kind::Watch;
+        progress
     }
 
-    /// Like [`Self::new`], for a command that starts its own worker.
-    pub(crate) fn with_own_worker() -> Self {
-        Self { workers_matter: false, ..Self::new() }
+    fn showing(shown: Shown) -> Self {
+        Self {
+            shown,
+            pace: Pace::default(),
+            workers_matter: true,
+            waits: String::new(),
+            last: None,
+            left: CancellationToken::new(),
+        }
+    }
+
+    /// Cancelled when a person leaves the view.
+    pub(crate) fn left(&self) -> CancellationToken {
+        self.left.clone()
+    }
+
+    /// The state that was shown last.
+    pub(crate) fn last(&self) -> Option<&SweepSummary> {
+        self.last.as_ref()
+    }
+
+    /// Goes on with another connection.
+    pub(crate) fn reconnected(&self, client: &Client) {
+        if let Shown::View(view) = &self.shown {
+            view.reconnected(client.clone());
+        }
+    }
+
+    /// Begins the view if it is time; shows a bar if there is no view any more.
+    fn begin_or_end_view(&mut self, sweep: &SweepSummary) {
+        if let Shown::Soon(client, kind) = &self.shown
+            && !has_ended(sweep)
+        {
+            let begun = View::begin((**client).clone(), &sweep.name, *kind, self.left.clone());
+            self.shown = begun.map_or_else(|_| bar(), Shown::View);
+        } else if matches!(&self.shown, Shown::View(_)) && !screen::is_up() {
+            self.shown = bar();
+        }
     }
 
     /// Shows the state of `sweep`.
@@ -60,7 +134,11 @@ impl Progress {
             self.say(&line);
         }
         let text = describe(&counts, sweep, self.pace.left(1.0 - portion), self.workers_matter);
+        self.last = Some(sweep.clone());
+        self.begin_or_end_view(sweep);
         match &mut self.shown {
+            Shown::Nothing | Shown::Soon(..) => {}
+            Shown::View(view) => view.update(sweep, text, portion),
             Shown::Bar(bar) => {
                 bar.set_length(1000);
                 bar.set_position((portion * 1000.0) as u64);
@@ -75,7 +153,7 @@ impl Progress {
                     }
                 };
                 if due {
-                    errln!("{}: {text}", sweep.name);
+                    noteln!("{}: {text}", sweep.name);
                     *last = Some((now, ended));
                 }
             }
@@ -91,20 +169,46 @@ impl Progress {
         begins.then(|| format!("{}: its pending tasks wait: {why}", sweep.name))
     }
 
-    /// Prints a line above the bar.
+    /// Prints a line; above the bar, if there is one.
     pub(crate) fn say(&self, line: &str) {
         match &self.shown {
-            Shown::Bar(bar) => bar.suspend(|| errln!("{line}")),
-            Shown::Lines { .. } => errln!("{line}"),
+            Shown::Bar(bar) => bar.suspend(|| noteln!("{line}")),
+            // A view shows it, and leaves it behind.
+            _ => noteln!("{line}"),
         }
     }
 
-    /// Removes the bar.
+    /// Removes the bar or the view.
     pub(crate) fn finish(&self) {
-        if let Shown::Bar(bar) = &self.shown {
-            bar.finish_and_clear();
+        match &self.shown {
+            Shown::Bar(bar) => bar.finish_and_clear(),
+            Shown::View(_) => screen::leave(),
+            Shown::Nothing | Shown::Soon(..) | Shown::Lines { .. } => {}
         }
     }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        if let Shown::View(_) = &self.shown {
+            screen::leave();
+        }
+    }
+}
+
+/// A bar, or lines where the terminal does not support one.
+fn bar() -> Shown {
+    let bar = ProgressBar::new(1);
+    // indicatif hides the bar without a terminal, and on a terminal with TERM=dumb or without TERM.
+    if bar.is_hidden() {
+        return Shown::Lines { last: None };
+    }
+    let style = ProgressStyle::with_template("{prefix} [{bar:32}] {msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ");
+    bar.set_style(style);
+    bar.enable_steady_tick(Duration::from_millis(500));
+    Shown::Bar(bar)
 }
 
 /// Whether the sweep has ended.
@@ -271,7 +375,7 @@ mod tests {
 
     #[test]
     fn why_tasks_wait_is_said_once_when_it_begins() {
-        let mut progress = Progress::new();
+        let mut progress = Progress::showing(Shown::Nothing);
         let mut waits = sweep(0, 0, (0, 0));
         assert_eq!(progress.begins_to_wait(&waits), None);
         waits.why_waiting = "none of 2 slots can run its tasks: 2 have no GPU".into();

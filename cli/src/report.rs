@@ -29,7 +29,7 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
         let matched =
             reference.beside(&fetched.table).map_err(|error| Failure::new(Exit::SweepFile, error))?;
         for warning in matched.warnings {
-            errln!("warning: {warning}");
+            noteln!("warning: {warning}");
         }
     }
     let out = arguments.out.clone().unwrap_or_else(|| Path::new("reports").join(fetched.sweep.name.as_str()));
@@ -47,7 +47,7 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let page =
         colearn_report::write(&material, &table, &out).map_err(|error| Failure::new(Exit::Failure, error))?;
     if missing > 0 {
-        errln!("{} missing; the report shows which", counted_len(missing, "result"));
+        noteln!("{} missing; the report shows which", counted_len(missing, "result"));
     }
     outln!("{}", page.display());
     Ok(Exit::Success)
@@ -84,7 +84,7 @@ fn reference_from_here(sweep: &Sweep) -> Result<Option<Reference>, Failure> {
     match std::fs::read_to_string(path) {
         Ok(text) => parse_reference(sweep, &text, path).map(Some),
         Err(error) => {
-            errln!(
+            noteln!(
                 "warning: the published means are left out: cannot read `{}`: {error}; the path is relative to the sweep file, so name that with --sweep-file",
                 path.display()
             );

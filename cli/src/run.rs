@@ -20,9 +20,10 @@ use crate::{
     needs, output,
     plan::parse_file,
     programs,
-    progress::{Progress, has_ended},
+    progress::{Progress, Style, has_ended},
     remote::{History, exit_of, failure_lines, fetch_results, follow, own_provenance, submit_to, warn},
     shown::Shown,
+    view::Kind,
 };
 
 /// Runs a sweep to its end on this machine.
@@ -71,7 +72,8 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
             }
             // Until here there is nothing to clean up, and a signal may end the process. From here on it does not:
             // handlers are kept until the process ends, and the steps after the work are short.
-            work(&mut client, &sweep, worker, &mut Interrupts::install()?).await?
+            let progress = Progress::new(Style::of(arguments.plain), &client, Kind::Run);
+            work(&mut client, &sweep, worker, progress, &mut Interrupts::install()?).await?
         };
         let history = History::needed(arguments.format, None);
         let fetched = fetch_results(&mut client, sweep.name.as_str(), history).await?;
@@ -129,7 +131,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
         Ok(()) => {}
     }
     if has_failures {
-        errln!("the worker's log is {}", arguments.state.join("worker.log").display());
+        noteln!("the worker's log is {}", arguments.state.join("worker.log").display());
     }
     Ok(exit_of(&summary))
 }
@@ -139,10 +141,10 @@ async fn work(
     client: &mut Client,
     sweep: &Sweep,
     worker: LocalWorker,
+    mut progress: Progress,
     interrupts: &mut Interrupts,
 ) -> Result<Option<SweepSummary>, Failure> {
     let stop = CancellationToken::new();
-    let mut progress = Progress::with_own_worker();
     let supervised = worker.supervise(stop.clone().cancelled_owned());
     tokio::pin!(supervised);
     let trained = async {

@@ -30,6 +30,9 @@ reached or refused the worker; 4 no usable slot; 5 interrupted twice."
 struct Cli {
     #[command(flatten)]
     agent: AgentArgs,
+    /// Log only errors
+    #[arg(long, short)]
+    quiet: bool,
     #[command(subcommand)]
     part: Option<Part>,
 }
@@ -43,11 +46,12 @@ enum Part {
 }
 
 fn main() -> ExitCode {
-    let Cli { agent: args, part } = colearn_command_line::parse();
+    let Cli { agent: args, quiet, part } = colearn_command_line::parse();
     if let Some(Part::RunPrograms(arguments)) = part {
         return run_programs(arguments);
     }
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(if quiet { "error" } else { "info" }));
     // A log that cannot be written (for example on a full disk) must not end the work. By default the subscriber
     // reports it with `eprintln!`, which panics if standard error is that log.
     let own = tracing_subscriber::fmt::layer()

@@ -186,7 +186,7 @@ fn print(rows: &[Row], resampling: &Resampling) {
         let names = rows.iter().filter(|row| row.seeds == 1).map(|row| row.configuration.as_str());
         let names: BTreeSet<&str> = names.collect();
         let names = names.into_iter().collect::<Vec<_>>().join("; ");
-        errln!(
+        noteln!(
             "warning: one seed cannot be resampled: the intervals of {names} say nothing about other seeds"
         );
     }

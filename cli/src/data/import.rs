@@ -26,7 +26,7 @@ pub(crate) fn run(arguments: &ImportArgs) -> Outcome {
         outln!("{}", printable_lines(note));
     }
     for warning in warnings {
-        errln!("warning: {}", printable_lines(warning));
+        noteln!("warning: {}", printable_lines(warning));
     }
     let written = put(&arguments.out, &dataset)?;
     out!("\nwrote {}", Summary::new(&written));
@@ -48,7 +48,7 @@ fn all_folds(arguments: &ImportArgs, request: &Request) -> Outcome {
         }
         for warning in warnings {
             if said.insert(warning.clone()) {
-                errln!("warning: {}", printable_lines(warning));
+                noteln!("warning: {}", printable_lines(warning));
             }
         }
         let file = fold_file(&arguments.out, fold);

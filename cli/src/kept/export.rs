@@ -82,10 +82,10 @@ pub(crate) async fn export(arguments: &ExportArgs) -> Outcome {
     }
     let more = problems.len().saturating_sub(MAX_LISTED);
     for problem in problems.iter().take(MAX_LISTED) {
-        errln!("warning: {problem}");
+        noteln!("warning: {problem}");
     }
     if more > 0 {
-        errln!("warning: and {more} more");
+        noteln!("warning: and {more} more");
     }
     let all = counted_len(done.fetched + done.known + problems.len(), "file");
     let message = format!("{} of {all} of {name} could not be exported", problems.len());
@@ -342,6 +342,6 @@ fn print_list(
         outln!("{}", listed(&files, &name, width()));
     }
     for missing in missing {
-        errln!("warning: {missing}");
+        noteln!("warning: {missing}");
     }
 }

@@ -69,7 +69,7 @@ async fn slurm(arguments: &SlurmArgs) -> Outcome {
 fn warn(settings: &PoolSettings) {
     let host = settings.connect_to.trim_start_matches("http://").trim_start_matches("https://");
     if host.starts_with("127.") || host.starts_with("localhost") || host.starts_with("[::1]") {
-        errln!(
+        noteln!(
             "warning: workers connect to {}, which only this host can reach; start the coordinator with --listen 0.0.0.0:PORT, or name its address with --connect-to",
             settings.connect_to
         );
@@ -133,13 +133,13 @@ async fn list(arguments: &PoolListArgs) -> Outcome {
         }
     }
     if pools.is_empty() {
-        errln!("there is no pool; add one with: colearn alloc slurm --max-workers N{}", target.typed());
+        noteln!("there is no pool; add one with: colearn alloc slurm --max-workers N{}", target.typed());
     }
     if !trouble.is_empty() {
-        errln!("warning: the queue of Slurm could not be seen: {}", one_line(&trouble));
+        noteln!("warning: the queue of Slurm could not be seen: {}", one_line(&trouble));
     }
     if !managed && !pools.is_empty() {
-        errln!("warning: no coordinator manages them; start it with: colearn coordinator --allow-pools");
+        noteln!("warning: no coordinator manages them; start it with: colearn coordinator --allow-pools");
     }
     Ok(Exit::Success)
 }
@@ -304,7 +304,7 @@ async fn logs(arguments: &PoolLogArgs) -> Outcome {
     let v1::GetPoolLogResponse { job, path, text, cut } = known(client, answer, target).await?;
     connection.close().await;
     let what = if cut { "the end of the log" } else { "the log" };
-    errln!("{what} of job {job}: {path}");
+    noteln!("{what} of job {job}: {path}");
     out!("{text}");
     Ok(Exit::Success)
 }

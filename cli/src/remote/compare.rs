@@ -122,7 +122,7 @@ impl Comparison {
             }
         }
         for warning in warnings {
-            errln!("warning: {warning}");
+            noteln!("warning: {warning}");
         }
     }
 }

@@ -3,9 +3,9 @@
 use std::{collections::HashMap, time::Duration};
 
 use colearn_client::words::formatted;
+pub(crate) use colearn_client::words::reason_word;
 pub(super) use colearn_client::words::{
-    failure_parts, instant, last_seen, reason_word, source_word, state_word, task_state_word, trainer_word,
-    worker_state,
+    failure_parts, instant, last_seen, source_word, state_word, task_state_word, trainer_word, worker_state,
 };
 use colearn_core::text::counted;
 use colearn_proto::v1::{SweepState, SweepSummary, TaskFailure, Worker};
@@ -22,12 +22,12 @@ pub(super) fn state_for_people(sweep: &SweepSummary) -> &'static str {
 }
 
 /// How far a task is: `3/40`; `3` if its number of epochs is not known, as for a program.
-pub(super) fn epoch_of(epoch: u32, epochs: u32) -> String {
+pub(crate) fn epoch_of(epoch: u32, epochs: u32) -> String {
     if epochs == 0 { epoch.to_string() } else { format!("{epoch}/{epochs}") }
 }
 
 /// The name of a configuration for people: its id if the coordinator is of an older version and sends no names.
-pub(super) fn called(name: &str, id: &str) -> String {
+pub(crate) fn called(name: &str, id: &str) -> String {
     if name.is_empty() { format!("configuration {id}") } else { one_line(name) }
 }
 
@@ -82,13 +82,18 @@ pub(super) fn log_moment(millis: i64) -> String {
     formatted(millis, "%Y-%m-%d %H:%M:%S%.3f")
 }
 
+/// The time of day, where the day is known.
+pub(crate) fn log_time(millis: i64) -> String {
+    formatted(millis, "%H:%M:%S")
+}
+
 /// The time until `until`, for people.
 pub(super) fn ahead(until: i64, now: i64) -> String {
     human(Duration::from_millis(u64::try_from(until.saturating_sub(now)).unwrap_or(0)))
 }
 
 /// The current time in milliseconds since the Unix epoch.
-pub(super) fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     Timestamp::now().as_millisecond()
 }
 

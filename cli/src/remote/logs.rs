@@ -6,7 +6,7 @@ use tonic::Code;
 
 use super::{
     Client, json,
-    labels::{log_moment, one_line, source_word},
+    labels::{log_moment, log_time, one_line, source_word},
     request::answered,
     resolve,
 };
@@ -34,7 +34,7 @@ pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
         if !follow {
             return Err(failure);
         }
-        connection.reconnect(target, failure, |line| errln!("{line}")).await?;
+        connection.reconnect(target, failure, |line| noteln!("{line}")).await?;
     }
     let missing = match of {
         Log::Worker(worker) if !printer.found => Some(unknown(&mut connection.sweeps, worker).await),
@@ -45,10 +45,10 @@ pub(crate) async fn logs(arguments: &LogArgs) -> Outcome {
         return Err(missing);
     }
     if !printer.found {
-        errln!("no log lines of it are kept");
+        noteln!("no log lines of it are kept");
     }
     if alone && arguments.follow {
-        errln!(
+        noteln!(
             "no coordinator uses the state folder `{}`: there is nothing to follow",
             target.state.display()
         );
@@ -80,9 +80,9 @@ impl Printer {
             Log::Task(path) => {
                 let (task, name) = task(client, path).await?;
                 if !std::mem::replace(&mut self.headed, true) {
-                    errln!("log of {}/{}/{}", path.sweep, as_argument(&one_line(&name)), task.seed);
+                    noteln!("log of {}/{}/{}", path.sweep, as_argument(&one_line(&name)), task.seed);
                 }
-                of_task(client, path.sweep.as_str(), task, follow, self.last).await?
+                log_of_task(client, path.sweep.as_str(), task, follow, self.last).await?
             }
             Log::Worker(worker) => of_worker(client, worker, follow, self.last).await?,
         };
@@ -109,7 +109,11 @@ async fn task(client: &mut Client, path: &TaskPath) -> Result<(v1::TaskReference
     Ok((task, configuration.name))
 }
 
-async fn of_task(
+/// The log of a task, after the line with the number `after`; with `follow`, also what will be logged.
+///
+/// # Errors
+/// If there is no such task, or no answer.
+pub(crate) async fn log_of_task(
     client: &mut Client,
     name: &str,
     task: v1::TaskReference,
@@ -148,6 +152,12 @@ fn plain(recorded: &RecordedLine) -> String {
         source_word(source),
         one_line(&line.text)
     )
+}
+
+/// A line for a narrow screen that shows the log of one task.
+pub(crate) fn short_log_line(recorded: &RecordedLine) -> String {
+    let line = recorded.line.clone().unwrap_or_default();
+    format!("{} {}", log_time(line.at), one_line(&line.text))
 }
 
 #[cfg(test)]

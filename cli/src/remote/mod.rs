@@ -23,14 +23,14 @@ use crate::client::Client;
 pub(crate) use self::{
     alloc::alloc,
     compare::compare,
-    labels::{failure_lines, moment},
-    logs::logs,
+    labels::{called, epoch_of, failure_lines, log_time, moment, now, reason_word},
+    logs::{log_of_task, logs, short_log_line},
     operate::{cancel, extend, pause, priority, remove, retry},
     pages::{sweep as get_sweep, workers as all_workers},
     resolve::pairs as find_tasks,
     results::{Fetched, History, failure_note, fetch_results, own_provenance, results, warn, warn_anyway},
     status::{exit_of, follow, list, status, watch},
     submit::{read_sweep_file, submit, submit_to},
-    tasks::tasks,
-    workers::{drain, undrain, workers},
+    tasks::{tasks, tasks_of},
+    workers::{drain, table as workers_table, undrain, workers},
 };

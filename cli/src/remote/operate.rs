@@ -80,7 +80,7 @@ pub(crate) async fn extend(arguments: &ExtendArgs) -> Outcome {
         answer => answered(client, name, answer).await?,
     };
     for warning in &response.warnings {
-        errln!("{warning}");
+        noteln!("{warning}");
     }
     let summary = summary_of(response.sweep)?;
     if response.added == 0 {

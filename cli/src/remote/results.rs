@@ -44,7 +44,7 @@ pub(crate) async fn results(arguments: &ResultsArgs) -> Outcome {
         keep_metrics(&mut material, &mut table);
     }
     if hidden > 0 && !matches!(format, Format::Table | Format::Markdown) {
-        errln!("{}", not_shown(hidden));
+        noteln!("{}", not_shown(hidden));
     }
     let is_whole = *format != Format::Table || arguments.shown.all || arguments.shown.top.is_some();
     let see_all = || {
@@ -184,7 +184,7 @@ fn warn_of_files(fetched: &Fetched) {
     let causes: Vec<&String> = causes.collect();
     if let Some(first) = causes.iter().min() {
         let tasks = counted_len(causes.len(), "task");
-        errln!(
+        noteln!(
             "warning: {}: {tasks} could not keep all files, for example: {first}; to have them, mend this and run the \
              sweep again under another --name",
             fetched.table.sweep
@@ -196,6 +196,6 @@ fn warn_of_files(fetched: &Fetched) {
 pub(crate) fn warn_anyway(fetched: &Fetched) {
     warn_of_files(fetched);
     for warning in warnings(&fetched.table) {
-        errln!("warning: {}: {warning}", fetched.table.sweep);
+        noteln!("warning: {}: {warning}", fetched.table.sweep);
     }
 }

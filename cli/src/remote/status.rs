@@ -12,11 +12,13 @@ use super::{
     set_aside,
 };
 use crate::{
-    args::{ListArgs, Named, StatusArgs},
+    args::{ListArgs, Named, StatusArgs, WatchArgs},
     connect::Connection,
     exit::{Exit, Failure, Outcome},
+    interrupt::Interrupts,
     layout::{Column, Role, fitted, width},
-    progress::{Progress, has_ended},
+    progress::{Progress, Style, has_ended},
+    view::Kind,
 };
 
 /// `colearn list`.
@@ -165,8 +167,8 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
 }
 
 /// `colearn watch NAME`.
-pub(crate) async fn watch(arguments: &Named) -> Outcome {
-    let Named { name, target } = arguments;
+pub(crate) async fn watch(arguments: &WatchArgs) -> Outcome {
+    let WatchArgs { named: Named { name, target }, plain } = arguments;
     let name = name.as_str();
     let mut connection = Connection::open_to_look(target).await?;
     if connection.is_embedded() {
@@ -182,19 +184,38 @@ pub(crate) async fn watch(arguments: &Named) -> Outcome {
             ));
         }
     }
-    let mut progress = Progress::new();
-    let last = loop {
-        match follow(&mut connection.sweeps, name, &mut progress).await {
-            Ok(summary) => break Ok(summary),
-            Err(failure) => {
-                if let Err(failure) = connection.reconnect(target, failure, |line| progress.say(line)).await {
-                    break Err(failure);
+    let style = Style::of(*plain);
+    let mut progress = Progress::new(style, &connection.sweeps, Kind::Watch);
+    let left = progress.left();
+    // A signal must not leave the terminal in the modes of the view.
+    let mut interrupts = if style == Style::View { Some(Interrupts::install()?) } else { None };
+    let interrupted = async {
+        match &mut interrupts {
+            Some(interrupts) => interrupts.next().await,
+            None => std::future::pending().await,
+        }
+    };
+    let followed = async {
+        loop {
+            match follow(&mut connection.sweeps, name, &mut progress).await {
+                Ok(summary) => break Ok::<_, Failure>(summary),
+                Err(failure) => {
+                    connection.reconnect(target, failure, |line| progress.say(line)).await?;
+                    progress.reconnected(&connection.sweeps);
                 }
             }
         }
     };
+    let last = tokio::select! {
+        last = followed => Some(last),
+        () = left.cancelled() => None,
+        () = interrupted => None,
+    };
     progress.finish();
-    let summary = last?;
+    let has_left = last.is_none();
+    let Some(summary) = last.transpose()?.or_else(|| progress.last().cloned()) else {
+        return Ok(Exit::Interrupted);
+    };
     connection.close().await;
     let counts = summary.tasks.unwrap_or_default();
     outln!(
@@ -205,7 +226,7 @@ pub(crate) async fn watch(arguments: &Named) -> Outcome {
         counted(counts.total, "task"),
         counts.failed
     );
-    Ok(exit_of(&summary))
+    Ok(if has_left { Exit::Interrupted } else { exit_of(&summary) })
 }
 
 /// Shows progress until the sweep has ended, or until the coordinator ends the stream.

@@ -86,16 +86,16 @@ pub(crate) async fn submit_to(
     })?;
     let response = response.into_inner();
     for warning in response.warnings.iter().filter(|warning| !said.contains(warning)) {
-        errln!("{warning}");
+        noteln!("{warning}");
     }
     let summary = summary_of(response.sweep)?;
     let counts = summary.tasks.unwrap_or_default();
     // The worker of a `colearn run` comes later.
     if summary.trains_only.is_empty() && !summary.why_waiting.is_empty() {
-        errln!("{}: its tasks wait: {}", summary.name, summary.why_waiting);
+        noteln!("{}: its tasks wait: {}", summary.name, summary.why_waiting);
     }
     if response.created {
-        errln!(
+        noteln!(
             "{}: {} x {} = {}",
             summary.name,
             counted(summary.configurations, "configuration"),
@@ -103,9 +103,9 @@ pub(crate) async fn submit_to(
             counted(counts.total, "task")
         );
     } else {
-        errln!("{}: known already; {} of {} done", summary.name, counts.done, counted(counts.total, "task"));
+        noteln!("{}: known already; {} of {} done", summary.name, counts.done, counted(counts.total, "task"));
         if matches!(summary.state(), SweepState::Failed | SweepState::Cancelled) {
-            errln!(
+            noteln!(
                 "{}: {}; no more of its tasks will run until: colearn retry {}{}",
                 summary.name,
                 state_word(summary.state()),
@@ -114,7 +114,7 @@ pub(crate) async fn submit_to(
             );
         }
         if summary.paused {
-            errln!(
+            noteln!(
                 "{}: paused; no new tasks start until: colearn resume {}{}",
                 summary.name,
                 summary.name,

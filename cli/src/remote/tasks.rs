@@ -3,7 +3,7 @@
 use colearn_proto::v1::{self, TaskRow, TaskState};
 
 use super::{
-    excerpt, json,
+    Client, excerpt, json,
     labels::{called, epoch_of, now, one_line, reason_word, task_state_word},
     pages,
     request::answered,
@@ -11,7 +11,7 @@ use super::{
 use crate::{
     args::{State, TasksArgs},
     connect::Connection,
-    exit::{Exit, Outcome},
+    exit::{Exit, Failure, Outcome},
     layout::{Lines, Shape, width},
     output::Output,
     progress::human,
@@ -63,9 +63,24 @@ pub(crate) async fn tasks(arguments: &TasksArgs) -> Outcome {
     out.flush()?;
     connection.close().await;
     if found == 0 && !json {
-        errln!("{name}: no task is in the requested states");
+        noteln!("{name}: no task is in the requested states");
     }
     Ok(Exit::Success)
+}
+
+/// All tasks of a sweep.
+///
+/// # Errors
+/// If there is no such sweep, or no answer.
+pub(crate) async fn tasks_of(client: &mut Client, name: &str) -> Result<Vec<TaskRow>, Failure> {
+    let request = v1::ListTasksRequest { name: name.to_owned(), states: Vec::new() };
+    let answer = client.list_tasks(request).await;
+    let mut parts = answered(client, name, answer).await?;
+    let mut rows = Vec::new();
+    while let Some(part) = parts.message().await.map_err(|status| client.failure(&status))? {
+        rows.extend(part.tasks);
+    }
+    Ok(rows)
 }
 
 fn wire(state: State) -> TaskState {

@@ -39,23 +39,23 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
         }
         for worker in &workers {
             for warning in &worker.warnings {
-                errln!("warning: {}: {warning}", worker.worker);
+                noteln!("warning: {}: {warning}", worker.worker);
             }
         }
     }
     if embedded {
-        errln!(
+        noteln!(
             "no coordinator uses the state folder `{}`, so that no worker can be connected",
             target.state.display()
         );
     } else if workers.is_empty() {
-        errln!("no worker is connected; start one with: colearn-worker --coordinator URL");
+        noteln!("no worker is connected; start one with: colearn-worker --coordinator URL");
     }
     Ok(Exit::Success)
 }
 
 /// One line per slot; for a cohort, one line per task. Cells equal to those of the previous line are left empty.
-fn table(workers: &[Worker], now: i64, width: usize) -> String {
+pub(crate) fn table(workers: &[Worker], now: i64, width: usize) -> String {
     let mut rows: Vec<[String; 8]> = Vec::new();
     for worker in workers {
         let mut who = [

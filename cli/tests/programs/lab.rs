@@ -120,6 +120,11 @@ impl Lab {
         self.command(&worker(), arguments)
     }
 
+    /// A command of any of the programs in the same way.
+    pub(crate) fn program_command(&self, program: &Path) -> Command {
+        self.command(program, &[])
+    }
+
     /// Runs `colearn` to its end.
     pub(crate) fn colearn(&self, arguments: &[&str]) -> Output {
         self.command(&colearn(), arguments).output().unwrap()

@@ -15,6 +15,8 @@ mod descriptors;
 mod end_to_end;
 mod environment;
 mod exports;
+#[cfg(target_os = "linux")]
+mod full_screen;
 mod gpus;
 mod import;
 mod kept;
@@ -46,4 +48,5 @@ mod submitting;
 mod tensors;
 mod terminals;
 mod unreachable;
+mod usage;
 mod workers;

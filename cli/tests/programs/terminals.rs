@@ -69,6 +69,22 @@ fn a_terminal_that_can_not_draw_is_shown_plain_lines() {
 }
 
 #[test]
+fn errors_of_the_command_line_have_colours_only_where_they_are_wanted() {
+    let lab = Lab::new();
+    for program in [crate::lab::colearn(), crate::lab::worker(), crate::lab::trainer()] {
+        let coloured = |environment: &[(&str, &str)]| {
+            let mut command = lab.program_command(&program);
+            command.arg("--no-such-option");
+            let (seen, code) = Terminal::start(command, environment).end();
+            assert!(code == 2 && seen.contains("--no-such-option"), "{seen}");
+            seen.contains("\u{1b}[")
+        };
+        assert!(coloured(&[("TERM", "xterm")]), "{program:?}");
+        assert!(!coloured(&[("TERM", "xterm"), ("NO_COLOR", "1")]), "{program:?}");
+    }
+}
+
+#[test]
 fn logs_have_colours_only_where_they_are_wanted_and_understood() {
     let lab = Lab::new();
     let coloured = |environment: &[(&str, &str)], number: usize| {
