@@ -38,6 +38,13 @@ pub(super) fn need_of(path: &str) -> Option<Need> {
     METHODS.iter().find(|(method, _)| *method == path).map(|(_, need)| *need)
 }
 
+/// A method as metrics name it: `colearn.v1.SweepService/GetSweep`. What does not exist has one name, so that strangers
+/// cannot make many.
+pub(crate) fn label_of(path: &str) -> &'static str {
+    let known = METHODS.iter().find(|(method, _)| *method == path);
+    known.map_or("unknown", |(method, _)| method.trim_start_matches('/'))
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;

@@ -12,6 +12,8 @@ use colearn_proto::{
 use tonic::transport::{Server, server::Router};
 use tower::layer::util::{Identity, Stack};
 
+use crate::metrics::CountLayer;
+
 use super::{context::Rpc, pools::PoolsOfWorkers, seam::SeamLayer, sweeps::Sweeps, workers::Workers};
 
 /// Without keepalive neither side notices a network partition. A host without power counts as connected for twice
@@ -32,7 +34,7 @@ const MAX_PARSERS: usize = 2;
 
 pub(crate) async fn router(
     rpc: &Rpc,
-) -> Result<Router<Stack<SeamLayer, Identity>>, tonic_reflection::server::Error> {
+) -> Result<Router<Stack<SeamLayer, Stack<CountLayer, Identity>>>, tonic_reflection::server::Error> {
     let sweeps = Sweeps::new(rpc.clone(), MAX_PARSERS);
     let sweeps = SweepServiceServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let workers =
@@ -55,6 +57,8 @@ pub(crate) async fn router(
         .http2_max_header_list_size(MAX_HEADERS_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
+        // Refused calls count too.
+        .layer(CountLayer(rpc.metrics.clone()))
         .layer(SeamLayer::new(rpc.access.clone()))
         .add_service(health_service)
         .add_service(reflection)
