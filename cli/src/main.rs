@@ -37,6 +37,7 @@ mod kept;
 mod layout;
 mod local_worker;
 mod needs;
+mod notify;
 mod output;
 mod plan;
 mod programs;

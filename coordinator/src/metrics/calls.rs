@@ -28,7 +28,7 @@ use crate::rpc::methods::label_of;
 
 /// The calls of clients.
 #[derive(Debug)]
-pub struct Calls {
+pub(crate) struct Calls {
     ended: Family<Labels, Counter>,
     seconds: Family<Label, Histogram, fn() -> Histogram>,
     open: Family<Label, Gauge>,

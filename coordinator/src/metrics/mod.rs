@@ -30,7 +30,7 @@ type Labels = [(&'static str, &'static str); 2];
 
 /// Everything that is counted since the start of this coordinator. Clones count in the same place.
 #[derive(Clone, Debug, Default)]
-pub struct Metrics(Arc<Counted>);
+pub(crate) struct Metrics(Arc<Counted>);
 
 impl std::ops::Deref for Metrics {
     type Target = Counted;
@@ -42,7 +42,7 @@ impl std::ops::Deref for Metrics {
 
 /// See [`Metrics`].
 #[derive(Debug)]
-pub struct Counted {
+pub(crate) struct Counted {
     turn_seconds: Histogram,
     turn_inputs: Histogram,
     commit_seconds: Histogram,

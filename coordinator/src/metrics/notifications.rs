@@ -10,7 +10,7 @@ use crate::store::Receiver;
 
 /// Tries to tell receivers of events.
 #[derive(Debug, Default)]
-pub struct Notifications {
+pub(crate) struct Notifications {
     tried: Family<Labels, Counter>,
     waiting: Family<Label, Gauge>,
 }

@@ -42,7 +42,9 @@ impl EventCommand {
         let mut command = Command::new("sh");
         command.args(["-c", &self.line]).env("COLEARN_EVENT_ID", id).kill_on_drop(true).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
-        self.without.iter().for_each(|name| drop(command.env_remove(name)));
+        for name in &self.without {
+            command.env_remove(name);
+        }
         let child = command.spawn().map_err(|error| format!("it cannot be started: {error}"))?;
         let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         // Also if this future is dropped.

@@ -37,7 +37,7 @@ pub struct NotifyRules {
 
 /// Which receivers there are, and how they learn that there is something for them.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub(crate) struct Wanted {
     pub(crate) webhook: bool,
     pub(crate) command: bool,
     news: Arc<watch::Sender<()>>,

@@ -5,7 +5,7 @@ use std::{error::Error as _, fmt, time::Duration};
 use colearn_access::Moment;
 use reqwest::{Client, StatusCode, Url, header::RETRY_AFTER, redirect::Policy};
 use rustls_platform_verifier::BuilderVerifierExt as _;
-use tokio_rustls::rustls::{self, ClientConfig};
+use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
 
 use super::signature::Secrets;
 
@@ -67,11 +67,12 @@ impl Webhook {
             .timeout(ANSWER_WITHIN)
             // Messages are rare: no connection is kept.
             .pool_max_idle_per_host(0);
-        match url.scheme() {
-            "http" => {}
-            "https" => client = client.tls_backend_preconfigured(tls()?),
+        let is_secure = match url.scheme() {
+            "http" => false,
+            "https" => true,
             other => return Err(WebhookError::Scheme(other.to_owned())),
-        }
+        };
+        client = client.tls_backend_preconfigured(tls(is_secure)?);
         if is_here(&url) {
             client = client.no_proxy();
         }
@@ -109,12 +110,18 @@ fn in_words(status: StatusCode) -> String {
         .map_or_else(|| status.as_str().to_owned(), |reason| format!("{} {reason}", status.as_str()))
 }
 
-/// TLS with the authorities that this system trusts.
-fn tls() -> Result<ClientConfig, WebhookError> {
+/// TLS with the authorities that this system trusts; if it is not needed, with none.
+fn tls(is_needed: bool) -> Result<ClientConfig, WebhookError> {
     let refused = |error: rustls::Error| WebhookError::Tls(error.to_string());
     let provider = rustls::crypto::ring::default_provider();
     let versions = ClientConfig::builder_with_provider(provider.into()).with_safe_default_protocol_versions();
-    Ok(versions.map_err(refused)?.with_platform_verifier().map_err(refused)?.with_no_client_auth())
+    let versions = versions.map_err(refused)?;
+    let trusting = if is_needed {
+        versions.with_platform_verifier().map_err(refused)?
+    } else {
+        versions.with_root_certificates(RootCertStore::empty())
+    };
+    Ok(trusting.with_no_client_auth())
 }
 
 /// Whether a URL names this host, which is reached without a proxy.
