@@ -10,7 +10,7 @@ use crate::{
     connect::Connection,
     exit::{Exit, Failure, Outcome},
     plan::parse_file,
-    remote::{History, failure_note, fetch_results, get_sweep, moment, own_provenance},
+    remote::{History, failure_note, fetch_results, get_sweep, moment, own_provenance, warn_anyway},
 };
 
 /// Fetches the available results and writes the report.
@@ -19,7 +19,7 @@ pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let fetched = fetch_results(&mut connection.sweeps, arguments.name.as_str(), History::Included).await?;
     let response = get_sweep(&mut connection.sweeps, arguments.name.as_str(), Some(1)).await?;
     connection.close().await;
-    fetched.warn_anyway();
+    warn_anyway(&fetched);
 
     let reference = match &arguments.sweep_file {
         Some(file) => reference_of_file(&fetched.sweep, file)?,

@@ -20,7 +20,7 @@ use crate::{
     plan::parse_file,
     programs,
     progress::{Progress, has_ended},
-    remote::{History, exit_of, fetch_results, follow, own_provenance, submit_to},
+    remote::{History, exit_of, failure_lines, fetch_results, follow, own_provenance, submit_to, warn},
     shown::Shown,
 };
 
@@ -88,7 +88,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     stopped.map_err(|error| coordinator_failure(&error))?;
     let (ended, fetched) = outcome?;
 
-    for failure in &fetched.failures {
+    for failure in failure_lines(&fetched.failures) {
         errln!("{failure}");
     }
     let Some(summary) = ended else {
@@ -101,7 +101,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
             ),
         ));
     };
-    fetched.warn(arguments.format);
+    warn(&fetched, arguments.format);
     let has_failures = !fetched.failures.is_empty();
     let (material, table) = fetched.into_material(own_provenance());
     let see_all = format!("colearn results {} --all{}", sweep.name, target.typed());

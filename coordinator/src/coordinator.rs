@@ -264,7 +264,7 @@ impl Coordinator {
             access: access.clone(),
             metrics,
         };
-        let router = rpc::router(&rpc).await?;
+        let router = rpc::router(&rpc, address.ip().is_loopback()).await?;
 
         let stop = CancellationToken::new();
         let closed = CancellationToken::new();

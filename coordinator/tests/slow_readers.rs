@@ -41,8 +41,10 @@ async fn results_and_news_that_nobody_reads_are_not_piled_up() {
 
     let mut deaf = v1::sweep_service_client::SweepServiceClient::new(channel(&coordinator).await);
     let name = || "large".to_owned();
-    let results =
-        deaf.get_results(v1::GetResultsRequest { name: name(), without_history: false }).await.unwrap();
+    let results = deaf
+        .get_results(v1::GetResultsRequest { name: name(), without_history: false, ..Default::default() })
+        .await
+        .unwrap();
     let mut news = Vec::new();
     for _ in 0..30 {
         news.push(deaf.watch_sweep(v1::WatchSweepRequest { name: name() }).await.unwrap());

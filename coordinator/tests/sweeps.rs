@@ -59,7 +59,11 @@ async fn errors_say_what_is_wrong() {
         assert!(
             person
                 .0
-                .get_results(v1::GetResultsRequest { name: name.clone(), without_history: false })
+                .get_results(v1::GetResultsRequest {
+                    name: name.clone(),
+                    without_history: false,
+                    ..Default::default()
+                })
                 .await
                 .is_err()
         );

@@ -295,7 +295,8 @@ impl Person {
     }
 
     async fn fetch(&mut self, name: &str) -> Result<Found, Status> {
-        let request = v1::GetResultsRequest { name: name.to_owned(), without_history: false };
+        let request =
+            v1::GetResultsRequest { name: name.to_owned(), without_history: false, ..Default::default() };
         self.attempt(|mut client| async move {
             let bad = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
             let mut parts = client.get_results(request).await?.into_inner();

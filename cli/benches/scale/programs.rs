@@ -132,7 +132,8 @@ impl Coordinator {
 
     /// Milliseconds from the first recorded result to the last, and the number of results.
     pub(crate) async fn span(&self, name: &str) -> Outcome<(f64, usize)> {
-        let request = v1::GetResultsRequest { name: name.to_owned(), without_history: false };
+        let request =
+            v1::GetResultsRequest { name: name.to_owned(), without_history: false, ..Default::default() };
         let mut stream = self.client().await?.get_results(request).await?.into_inner();
         let mut moments = Vec::new();
         while let Some(response) = stream.message().await? {

@@ -9,7 +9,7 @@ use colearn_report::{
 };
 use serde_json::Value;
 
-use super::results::{History, fetch_results, own_provenance};
+use super::results::{History, fetch_results, own_provenance, warn_anyway};
 use crate::{
     args::{CompareArgs, CompareFormat, Compared},
     connect::Connection,
@@ -42,7 +42,7 @@ pub(crate) async fn compare(arguments: &CompareArgs) -> Outcome {
     for Compared { sweep, .. } in compared {
         if !fetched.contains_key(sweep) {
             let results = fetch_results(&mut connection.sweeps, sweep.as_str(), History::LeftOut).await?;
-            results.warn_anyway();
+            warn_anyway(&results);
             fetched.insert(sweep, results.into_material(own_provenance()));
         }
     }

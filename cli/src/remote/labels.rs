@@ -2,24 +2,16 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use colearn_core::text::counted;
-use colearn_proto::{
-    convert,
-    v1::{self, LogSource, SweepState, SweepSummary, TaskFailure, TaskState, TrainerKind, Worker},
+use colearn_client::words::formatted;
+pub(super) use colearn_client::words::{
+    failure_parts, instant, last_seen, reason_word, source_word, state_word, task_state_word, trainer_word,
+    worker_state,
 };
+use colearn_core::text::counted;
+use colearn_proto::v1::{SweepState, SweepSummary, TaskFailure, Worker};
 use jiff::Timestamp;
 
 use crate::progress::human;
-
-pub(super) fn state_word(state: SweepState) -> &'static str {
-    match state {
-        SweepState::Unspecified => "unknown",
-        SweepState::Active => "active",
-        SweepState::Complete => "complete",
-        SweepState::Failed => "failed",
-        SweepState::Cancelled => "cancelled",
-    }
-}
 
 /// A sweep's state for people. "paused" matters only while tasks are left to start.
 pub(super) fn state_for_people(sweep: &SweepSummary) -> &'static str {
@@ -27,39 +19,6 @@ pub(super) fn state_for_people(sweep: &SweepSummary) -> &'static str {
         SweepState::Active if sweep.paused => "paused",
         state => state_word(state),
     }
-}
-
-pub(super) fn task_state_word(state: TaskState) -> &'static str {
-    match state {
-        TaskState::Unspecified => "unknown",
-        TaskState::Pending => "pending",
-        TaskState::Running => "running",
-        TaskState::Done => "done",
-        TaskState::Failed => "failed",
-        TaskState::Cancelled => "cancelled",
-    }
-}
-
-/// The word for a kind of trainer; `None` for one that this version does not know.
-pub(super) fn trainer_word(kind: TrainerKind) -> Option<&'static str> {
-    match kind {
-        TrainerKind::Unspecified => None,
-        TrainerKind::Networks => Some("networks"),
-        TrainerKind::Programs => Some("programs"),
-    }
-}
-
-pub(super) fn source_word(source: LogSource) -> &'static str {
-    match source {
-        LogSource::Unspecified => "unknown",
-        LogSource::Worker => "worker",
-        LogSource::Trainer => "trainer",
-    }
-}
-
-/// Why an attempt failed, in a word.
-pub(super) fn reason_word(failure: &v1::Failure) -> &'static str {
-    convert::failure_reason(failure.reason).map_or("unknown", |reason| reason.as_str())
 }
 
 /// How far a task is: `3/40`; `3` if its number of epochs is not known, as for a program.
@@ -72,14 +31,6 @@ pub(super) fn called(name: &str, id: &str) -> String {
     if name.is_empty() { format!("configuration {id}") } else { one_line(name) }
 }
 
-/// Configuration, seed, reason and message of a failed attempt.
-pub(super) fn failure_parts(failed: &TaskFailure) -> (String, u64, &'static str, String) {
-    let task = failed.task.clone().unwrap_or_default();
-    let failure = failed.failure.clone().unwrap_or_default();
-    let reason = reason_word(&failure);
-    (task.configuration, task.seed, reason, failure.message)
-}
-
 /// A failed attempt as one line for people.
 fn failure_line(failed: &TaskFailure) -> String {
     let (configuration, seed, reason, message) = failure_parts(failed);
@@ -89,7 +40,7 @@ fn failure_line(failed: &TaskFailure) -> String {
 }
 
 /// Failed attempts as lines for people: equal failures share one line, with their number.
-pub(super) fn failure_lines(failures: &[TaskFailure]) -> Vec<String> {
+pub(crate) fn failure_lines(failures: &[TaskFailure]) -> Vec<String> {
     let mut alike: Vec<(&TaskFailure, u64)> = Vec::new();
     let mut places: HashMap<(bool, i32, &str), usize> = HashMap::new();
     for failed in failures {
@@ -106,20 +57,6 @@ pub(super) fn failure_lines(failures: &[TaskFailure]) -> Vec<String> {
         times => format!("{} alike, such as {}", counted(times, "failure"), failure_line(failed)),
     };
     alike.into_iter().map(line).collect()
-}
-
-/// The last contact with a worker; `None` if there was none since the coordinator's start.
-pub(super) fn last_seen(worker: &Worker) -> Option<i64> {
-    (worker.last_seen > 0).then_some(worker.last_seen)
-}
-
-/// The state of a worker as one word.
-pub(super) fn worker_state(worker: &Worker) -> &'static str {
-    match worker {
-        Worker { connected: false, .. } => "away",
-        Worker { draining: true, .. } => "draining",
-        Worker { .. } => "connected",
-    }
 }
 
 /// The state of a worker for people: whether it gets tasks.
@@ -145,17 +82,6 @@ pub(super) fn log_moment(millis: i64) -> String {
     formatted(millis, "%Y-%m-%d %H:%M:%S%.3f")
 }
 
-/// A time for programs: RFC 3339, to the millisecond.
-pub(super) fn instant(millis: i64) -> String {
-    formatted(millis, "%Y-%m-%dT%H:%M:%S%.3fZ")
-}
-
-fn formatted(millis: i64, format: &str) -> String {
-    Timestamp::from_millisecond(millis)
-        .map(|at| at.strftime(format).to_string())
-        .unwrap_or_else(|_| "-".to_owned())
-}
-
 /// The time until `until`, for people.
 pub(super) fn ahead(until: i64, now: i64) -> String {
     human(Duration::from_millis(u64::try_from(until.saturating_sub(now)).unwrap_or(0)))
@@ -179,6 +105,8 @@ pub(super) fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use colearn_proto::v1;
+
     use super::*;
 
     #[test]

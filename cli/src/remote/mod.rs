@@ -3,7 +3,6 @@
 mod alloc;
 mod compare;
 mod excerpt;
-mod json;
 mod labels;
 mod logs;
 mod operate;
@@ -17,17 +16,19 @@ mod submit;
 mod tasks;
 mod workers;
 
+use colearn_client::json;
+
 use crate::client::Client;
 
 pub(crate) use self::{
     alloc::alloc,
     compare::compare,
-    labels::moment,
+    labels::{failure_lines, moment},
     logs::logs,
     operate::{cancel, extend, pause, priority, remove, retry},
     pages::{sweep as get_sweep, workers as all_workers},
     resolve::pairs as find_tasks,
-    results::{Fetched, History, failure_note, fetch_results, own_provenance, results},
+    results::{Fetched, History, failure_note, fetch_results, own_provenance, results, warn, warn_anyway},
     status::{exit_of, follow, list, status, watch},
     submit::{read_sweep_file, submit, submit_to},
     tasks::tasks,

@@ -1,31 +1,22 @@
 //! `colearn results NAME`, and fetching results for other commands.
 
 use std::{
-    collections::HashMap,
     fs::File,
     io::{self, BufWriter, IsTerminal as _, Write as _},
     path::{Path, PathBuf},
 };
 
+use colearn_client::{FetchError, gather};
+pub(crate) use colearn_client::{Fetched, failure_note};
 use colearn_core::{
-    id::{ConfigurationId, SweepId},
-    names::Names,
-    result::{Artifact, NOT_KEPT},
-    sweep::{Configuration, Sweep},
+    result::NOT_KEPT,
     table::{ResultsTable, TaskOutcome},
     text::counted_len,
 };
-use colearn_proto::{
-    convert::{self, ConvertError},
-    v1::{self, get_results_response::Part},
-};
-use colearn_report::{FailureNote, Material, Provenance, Record, Records, warnings};
+use colearn_proto::v1;
+use colearn_report::{Material, Provenance, Records, warnings};
 
-use super::{
-    Client,
-    labels::{failure_lines, failure_parts, instant},
-    request::answered,
-};
+use super::{Client, request::answered};
 use crate::{
     args::{Format, ResultsArgs},
     connect::Connection,
@@ -44,7 +35,7 @@ pub(crate) async fn results(arguments: &ResultsArgs) -> Outcome {
     let mut connection = Connection::open_to_look(target).await?;
     let fetched = fetch_results(&mut connection.sweeps, name.as_str(), history).await?;
     connection.close().await;
-    fetched.warn(*format);
+    warn(&fetched, *format);
     let (mut material, mut table) = fetched.into_material(own_provenance());
     let selection = arguments.shown.selection();
     let hidden = selection.apply(&mut table).map_err(|unknown| Failure::new(Exit::Usage, unknown))?;
@@ -140,79 +131,6 @@ pub(crate) fn own_provenance() -> Provenance {
     }
 }
 
-/// A sweep's results, and the failures of tasks without a result.
-pub(crate) struct Fetched {
-    /// The number of the sweep, if it has a result.
-    pub(crate) number: Option<SweepId>,
-    /// The resolved sweep.
-    pub(crate) sweep: Sweep,
-    /// The outcomes of its tasks, as far as they are known.
-    pub(crate) outcomes: HashMap<(ConfigurationId, u64), TaskOutcome>,
-    /// Failed attempts, for the report.
-    pub(crate) notes: Vec<FailureNote>,
-    /// Who delivered each result.
-    pub(crate) records: HashMap<(ConfigurationId, u64), Record>,
-    /// The averaged results.
-    pub(crate) table: ResultsTable,
-    /// Failed tasks for people: equal failures share one line.
-    pub(crate) failures: Vec<String>,
-}
-
-impl Fetched {
-    /// The kept files that results record.
-    pub(crate) fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
-        self.outcomes.values().flat_map(|outcome| match outcome {
-            TaskOutcome::Done(result) => result.artifacts.as_slice(),
-            _ => &[],
-        })
-    }
-
-    /// What a report is made of, and its table.
-    pub(crate) fn into_material(self, provenance: Provenance) -> (Material, ResultsTable) {
-        let material = Material {
-            sweep: self.sweep,
-            outcomes: self.outcomes,
-            failures: self.notes,
-            reference: None,
-            provenance: Provenance { records: self.records, ..provenance },
-        };
-        (material, self.table)
-    }
-
-    /// Prints the warnings on standard error, unless the format is the table, which contains them.
-    pub(crate) fn warn(&self, format: Format) {
-        match format {
-            Format::Table => self.warn_of_files(),
-            _ => self.warn_anyway(),
-        }
-    }
-
-    /// Says which files of `keep` are missing: the results are complete, but nobody would look for the files.
-    fn warn_of_files(&self) {
-        let causes = self.outcomes.values().filter_map(|outcome| match outcome {
-            TaskOutcome::Done(result) => result.environment.get(NOT_KEPT),
-            TaskOutcome::Failed(_) => None,
-        });
-        let causes: Vec<&String> = causes.collect();
-        if let Some(first) = causes.iter().min() {
-            let tasks = counted_len(causes.len(), "task");
-            errln!(
-                "warning: {}: {tasks} could not keep all files, for example: {first}; to have them, mend this and run the \
-                 sweep again under another --name",
-                self.table.sweep
-            );
-        }
-    }
-
-    /// Prints the warnings on standard error.
-    pub(crate) fn warn_anyway(&self) {
-        self.warn_of_files();
-        for warning in warnings(&self.table) {
-            errln!("warning: {}: {warning}", self.table.sweep);
-        }
-    }
-}
-
 /// Whether results are fetched with the curves of training, which are most of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum History {
@@ -236,78 +154,48 @@ pub(crate) async fn fetch_results(
     name: &str,
     history: History,
 ) -> Result<Fetched, Failure> {
-    let bad = |error: &dyn std::fmt::Display| {
-        Failure::new(
-            Exit::Failure,
-            format!("the coordinator sent something this version does not understand: {error}"),
-        )
+    let request = v1::GetResultsRequest {
+        name: name.to_owned(),
+        without_history: history == History::LeftOut,
+        ..v1::GetResultsRequest::default()
     };
-    let without_history = history == History::LeftOut;
-    let request = v1::GetResultsRequest { name: name.to_owned(), without_history };
     let answer = client.get_results(request).await;
-    let mut parts = answered(client, name, answer).await?;
-    let (mut sweep_json, mut number) = (String::new(), None);
-    let mut outcomes = HashMap::new();
-    let mut failures = Vec::new();
-    let mut notes = Vec::new();
-    let mut records = HashMap::new();
-    while let Some(message) = parts.message().await.map_err(|status| client.failure(&status))? {
-        match message.part {
-            // A large sweep is sent in several parts.
-            Some(Part::SweepJson(text)) => sweep_json += &text,
-            Some(Part::Result(recorded)) => {
-                let task = convert::task(recorded.task).map_err(|error| bad(&error))?;
-                number = Some(task.sweep);
-                let record = Record {
-                    attempt: recorded.attempt,
-                    worker: recorded.worker,
-                    recorded_at: instant(recorded.recorded_at),
-                };
-                records.insert((task.configuration, task.seed), record);
-                let result = recorded.result.unwrap_or_default().try_into().map_err(|error| bad(&error))?;
-                outcomes.insert((task.configuration, task.seed), TaskOutcome::Done(result));
-            }
-            Some(Part::Failure(failed)) => {
-                let task = convert::task(failed.task.clone()).map_err(|error| bad(&error))?;
-                let reason = failed.failure.as_ref().map_or(0, |failure| failure.reason);
-                let reason = convert::failure_reason(reason).map_err(|error| bad(&error))?;
-                notes.push(failure_note(failed.clone()).map_err(|error| bad(&error))?);
-                failures.push(failed);
-                outcomes.insert((task.configuration, task.seed), TaskOutcome::Failed(reason));
-            }
-            None => {}
-        }
-    }
-    let sweep: Sweep = serde_json::from_str(&sweep_json).map_err(|error| bad(&error))?;
-    name_failures(&sweep, &mut failures);
-    let table = ResultsTable::of(&sweep, &outcomes);
-    Ok(Fetched { number, table, sweep, outcomes, notes, records, failures: failure_lines(&failures) })
-}
-
-/// Gives failures the names of their configurations.
-fn name_failures(sweep: &Sweep, failures: &mut [v1::TaskFailure]) {
-    if failures.is_empty() {
-        return;
-    }
-    let names = Names::of(sweep);
-    let by_id: HashMap<String, &Configuration> =
-        sweep.configurations.iter().map(|it| (it.id.to_string(), it)).collect();
-    for failed in failures {
-        let of = failed.task.as_ref().and_then(|task| by_id.get(&task.configuration));
-        failed.name = of.map(|configuration| names.name(*configuration)).unwrap_or_default();
-    }
-}
-
-/// A failed attempt for a report.
-pub(crate) fn failure_note(failed: v1::TaskFailure) -> Result<FailureNote, ConvertError> {
-    let (_, _, reason, message) = failure_parts(&failed);
-    let task = convert::task(failed.task)?;
-    Ok(FailureNote {
-        configuration: task.configuration,
-        seed: task.seed,
-        attempt: failed.attempt,
-        last: failed.r#final,
-        reason: reason.to_owned(),
-        message,
+    let parts = answered(client, name, answer).await?;
+    gather(parts).await.map_err(|error| match error {
+        FetchError::Refused(status) => client.failure(&status),
+        unknown @ FetchError::NotUnderstood(_) => Failure::new(Exit::Failure, unknown),
     })
+}
+
+/// Prints the warnings about results on standard error, unless the format is the table, which contains them.
+pub(crate) fn warn(fetched: &Fetched, format: Format) {
+    match format {
+        Format::Table => warn_of_files(fetched),
+        _ => warn_anyway(fetched),
+    }
+}
+
+/// Says which files of `keep` are missing: the results are complete, but nobody would look for the files.
+fn warn_of_files(fetched: &Fetched) {
+    let causes = fetched.outcomes.values().filter_map(|outcome| match outcome {
+        TaskOutcome::Done(result) => result.environment.get(NOT_KEPT),
+        TaskOutcome::Failed(_) => None,
+    });
+    let causes: Vec<&String> = causes.collect();
+    if let Some(first) = causes.iter().min() {
+        let tasks = counted_len(causes.len(), "task");
+        errln!(
+            "warning: {}: {tasks} could not keep all files, for example: {first}; to have them, mend this and run the \
+             sweep again under another --name",
+            fetched.table.sweep
+        );
+    }
+}
+
+/// Prints the warnings about results on standard error.
+pub(crate) fn warn_anyway(fetched: &Fetched) {
+    warn_of_files(fetched);
+    for warning in warnings(&fetched.table) {
+        errln!("warning: {}: {warning}", fetched.table.sweep);
+    }
 }

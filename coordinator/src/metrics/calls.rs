@@ -19,7 +19,7 @@ use prometheus_client::{
 use tonic::{
     Code,
     body::Body,
-    codegen::{Body as _, Bytes, Service, http},
+    codegen::{Bytes, Service, http},
 };
 use tower::Layer;
 

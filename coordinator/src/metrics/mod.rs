@@ -7,6 +7,7 @@ mod calls;
 mod notifications;
 mod process;
 mod registry;
+mod routes;
 mod seen;
 mod tally;
 
@@ -21,7 +22,7 @@ use prometheus_client::metrics::{
     histogram::{Histogram, exponential_buckets},
 };
 
-pub(crate) use self::{calls::CountLayer, registry::Scraped, tally::Tally};
+pub(crate) use self::{calls::CountLayer, routes::routes, tally::Tally};
 
 /// A label with a value from a fixed list.
 type Label = [(&'static str, &'static str); 1];

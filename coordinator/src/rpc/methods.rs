@@ -33,9 +33,23 @@ const METHODS: [(&str, Need); 27] = [
     ("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", Need::Look),
 ];
 
+/// The first part of the paths of all services' methods.
+const SERVICES: [&str; 2] = ["/colearn.", "/grpc."];
+
 /// The role that a method needs; `None` for a method that does not exist.
+///
+/// Everything else is HTTP, for which it is enough to look: what changes something there calls a method, and passes
+/// the seam once more.
 pub(super) fn need_of(path: &str) -> Option<Need> {
+    if !is_of_service(path) {
+        return Some(Need::Look);
+    }
     METHODS.iter().find(|(method, _)| *method == path).map(|(_, need)| *need)
+}
+
+/// Whether a path is one of gRPC.
+pub(super) fn is_of_service(path: &str) -> bool {
+    SERVICES.iter().any(|service| path.starts_with(service))
 }
 
 /// A method as metrics name it: `colearn.v1.SweepService/GetSweep`. What does not exist has one name, so that strangers
@@ -84,5 +98,7 @@ mod tests {
             assert_eq!(looks, matches!(need, Need::Look | Need::Any), "{method}");
         }
         assert_eq!(need_of("/colearn.v1.SweepService/Nothing"), None);
+        assert_eq!(need_of("/api/v1/sweeps"), Some(Need::Look));
+        assert!(METHODS.iter().all(|(method, _)| SERVICES.iter().any(|service| method.starts_with(service))));
     }
 }

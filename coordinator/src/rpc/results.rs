@@ -1,8 +1,12 @@
 //! Sends results from the store to clients.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
-use colearn_core::{id::SweepId, scheduler::FailedAttempt, sweep::Sweep};
+use colearn_core::{
+    id::{ConfigurationId, SweepId},
+    scheduler::FailedAttempt,
+    sweep::Sweep,
+};
 use colearn_proto::v1::{GetResultsResponse, get_results_response::Part};
 use tonic::{Code, Status};
 
@@ -23,6 +27,8 @@ pub(super) struct ResultSource {
     pub(super) failures: Vec<(u64, FailedAttempt)>,
     /// Whether the curves of training are left out.
     pub(super) without_history: bool,
+    /// The only configurations whose results and failures are sent; empty for all.
+    pub(super) only: HashSet<ConfigurationId>,
 }
 
 type Parts = super::parts::Parts<GetResultsResponse>;
@@ -47,7 +53,10 @@ async fn send_all(source: ResultSource, store: &dyn Store, parts: &mut Parts) ->
         }
         Err(error) => return fail(parts, refusal(Code::Internal, error)).await,
     }
-    let mut failures = source.failures.into_iter().peekable();
+    let wanted =
+        |configuration: ConfigurationId| source.only.is_empty() || source.only.contains(&configuration);
+    let failures = source.failures.into_iter().filter(|(_, failed)| wanted(failed.task.configuration));
+    let mut failures = failures.peekable();
     let mut from = 0;
     loop {
         parts.ready().await?;
@@ -64,7 +73,9 @@ async fn send_all(source: ResultSource, store: &dyn Store, parts: &mut Parts) ->
             while let Some((_, failed)) = failures.next_if(|(position, _)| *position < row.position) {
                 send(parts, Part::Failure(convert::failure(failed, String::new()))).await?;
             }
-            send(parts, Part::Result(convert::result(row))).await?;
+            if wanted(row.task.configuration) {
+                send(parts, Part::Result(convert::result(row))).await?;
+            }
         }
     }
     for (_, failed) in failures {

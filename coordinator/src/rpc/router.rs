@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use colearn_dashboard::{Guard, Services};
 use colearn_proto::{
     DESCRIPTORS, MAX_MESSAGE_BYTES,
     v1::{
@@ -9,12 +10,17 @@ use colearn_proto::{
         worker_service_server::WorkerServiceServer,
     },
 };
-use tonic::transport::{Server, server::Router};
-use tower::layer::util::{Identity, Stack};
-
-use crate::metrics::CountLayer;
+use tonic::{
+    service::Routes,
+    transport::{Server, server::Router},
+};
+use tower::{
+    Layer as _,
+    layer::util::{Identity, Stack},
+};
 
 use super::{context::Rpc, pools::PoolsOfWorkers, seam::SeamLayer, sweeps::Sweeps, workers::Workers};
+use crate::metrics::{self, CountLayer};
 
 /// Without keepalive neither side notices a network partition. A host without power counts as connected for twice
 /// this time.
@@ -32,8 +38,10 @@ const ANSWER_WITHIN: Duration = Duration::from_mins(2);
 /// Maximum number of sweep files that are parsed at once: each uses a core, and the engine needs one too.
 const MAX_PARSERS: usize = 2;
 
+/// The routes of gRPC and of HTTP. With `only_loopback`, browsers are answered only under names of this host.
 pub(crate) async fn router(
     rpc: &Rpc,
+    only_loopback: bool,
 ) -> Result<Router<Stack<SeamLayer, Stack<CountLayer, Identity>>>, tonic_reflection::server::Error> {
     let sweeps = Sweeps::new(rpc.clone(), MAX_PARSERS);
     let sweeps = SweepServiceServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE_BYTES);
@@ -49,7 +57,20 @@ pub(crate) async fn router(
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
+    let services = Routes::new(health_service)
+        .add_service(reflection)
+        .add_service(sweeps)
+        .add_service(workers)
+        .add_service(pools)
+        .prepare();
+    let seam = SeamLayer::new(rpc.access.clone());
+    // A page's calls pass the same seam as those of other clients, with the identity of the page's client.
+    let guard = Guard { only_loopback, token: None };
+    let http = colearn_dashboard::router(Services::new(seam.layer(services.clone())), guard.clone());
+    let metrics = colearn_dashboard::guarded(metrics::routes(rpc), guard);
     Ok(Server::builder()
+        // Browsers speak HTTP/2 only over TLS.
+        .accept_http1(true)
         .timeout(ANSWER_WITHIN)
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(WINDOW)
@@ -59,10 +80,6 @@ pub(crate) async fn router(
         .http2_keepalive_timeout(Some(KEEPALIVE))
         // Refused calls count too.
         .layer(CountLayer(rpc.metrics.clone()))
-        .layer(SeamLayer::new(rpc.access.clone()))
-        .add_service(health_service)
-        .add_service(reflection)
-        .add_service(sweeps)
-        .add_service(workers)
-        .add_service(pools))
+        .layer(seam)
+        .add_routes(services.into_axum_router().merge(http).merge(metrics).into()))
 }

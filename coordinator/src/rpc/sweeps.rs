@@ -1,10 +1,13 @@
 //! The service for users and scripts.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 use colearn_access::Identity;
 use colearn_core::{
-    id::{SweepName, WorkerId},
+    id::{ConfigurationId, SweepName, WorkerId},
     names::{Criteria, FindError},
     scheduler::{
         ChangedFiles, FailedAttempt, RetryScope, Scheduler, SubmissionError, SweepStatus, SweepView,
@@ -234,12 +237,15 @@ impl SweepService for Sweeps {
         request: Request<v1::GetResultsRequest>,
     ) -> Result<Response<Self::GetResultsStream>, Status> {
         let peer = request.extensions().get().cloned();
-        let v1::GetResultsRequest { name, without_history } = request.into_inner();
+        let v1::GetResultsRequest { name, without_history, configurations } = request.into_inner();
+        let ids = configurations.iter().map(|id| id.parse::<ConfigurationId>());
+        let only: HashSet<_> =
+            ids.collect::<Result<_, _>>().map_err(|error| refusal(Code::InvalidArgument, error))?;
         let look = move |_: &Scheduler, view: SweepView<'_>| {
             let failures = view.failures();
             let failures = failures.into_iter().map(|(position, failed)| (position, failed.clone()));
             let (sweep, failures) = (view.sweep().clone(), failures.collect());
-            results::ResultSource { id: view.id(), sweep, failures, without_history }
+            results::ResultSource { id: view.id(), sweep, failures, without_history, only }
         };
         let source = self.rpc.look(&name, look).await?;
         let (parts, stream) = self.answers.begin(peer.as_ref(), 16)?;

@@ -101,7 +101,8 @@ impl Person {
 
     /// The sweep, results and failures, as they arrive.
     pub(crate) async fn results(&mut self, name: &str) -> Vec<v1::get_results_response::Part> {
-        let request = v1::GetResultsRequest { name: name.to_owned(), without_history: false };
+        let request =
+            v1::GetResultsRequest { name: name.to_owned(), without_history: false, ..Default::default() };
         let mut stream = self.0.get_results(request).await.unwrap().into_inner();
         let mut parts = Vec::new();
         while let Some(response) = stream.message().await.unwrap() {

@@ -414,6 +414,10 @@ pub struct GetResultsRequest {
     /// Leave out the curves of training, which are most of a result.
     #[prost(bool, tag = "2")]
     pub without_history: bool,
+    /// Only results and failures of these configurations, by their ids; empty means all. A coordinator of an older version
+    /// sends all.
+    #[prost(string, repeated, tag = "3")]
+    pub configurations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetResultsResponse {

@@ -1,4 +1,4 @@
-//! The output of `--json`. `--help` of each command describes its form; see `args/listing.rs`.
+//! The form of JSON: of the output of `--json`, which `--help` of each command describes, and of the HTTP API.
 
 use colearn_proto::v1::{
     DataSet, DataSets, LogSource, RecordedLine, RunningTask, SetAside, SweepSummary, TaskCounts, TaskFailure,
@@ -6,12 +6,14 @@ use colearn_proto::v1::{
 };
 use serde_json::{Value, json};
 
-use super::labels::{
+use crate::words::{
     failure_parts, instant, last_seen, reason_word, source_word, state_word, task_state_word, trainer_word,
     worker_state,
 };
 
-pub(super) fn counts(counts: &TaskCounts) -> Value {
+/// Numbers of tasks by state.
+#[must_use]
+pub fn counts(counts: &TaskCounts) -> Value {
     json!({
         "total": counts.total,
         "pending": counts.pending,
@@ -22,7 +24,9 @@ pub(super) fn counts(counts: &TaskCounts) -> Value {
     })
 }
 
-pub(super) fn summary(sweep: &SweepSummary) -> Value {
+/// A sweep.
+#[must_use]
+pub fn summary(sweep: &SweepSummary) -> Value {
     json!({
         "name": sweep.name,
         "id": sweep.id,
@@ -44,11 +48,14 @@ pub(super) fn summary(sweep: &SweepSummary) -> Value {
 }
 
 /// A name; null if there is none, or from a coordinator of an older version.
-pub(super) fn named(name: &str) -> Option<&str> {
+#[must_use]
+pub fn named(name: &str) -> Option<&str> {
     (!name.is_empty()).then_some(name)
 }
 
-pub(super) fn failure(failed: &TaskFailure) -> Value {
+/// A failed attempt.
+#[must_use]
+pub fn failure(failed: &TaskFailure) -> Value {
     let (configuration, seed, reason, message) = failure_parts(failed);
     json!({
         "configuration": configuration,
@@ -61,7 +68,9 @@ pub(super) fn failure(failed: &TaskFailure) -> Value {
     })
 }
 
-pub(super) fn task(row: &TaskRow) -> Value {
+/// A task.
+#[must_use]
+pub fn task(row: &TaskRow) -> Value {
     let task = row.task.clone().unwrap_or_default();
     let running = row.state() == TaskState::Running;
     let failure = row.failure.as_ref();
@@ -81,7 +90,9 @@ pub(super) fn task(row: &TaskRow) -> Value {
     })
 }
 
-pub(super) fn worker(worker: &Worker) -> Value {
+/// A worker.
+#[must_use]
+pub fn worker(worker: &Worker) -> Value {
     // If a worker has not reconnected since the coordinator's start, only its leases are known.
     let known = |text: &String| (!text.is_empty()).then(|| text.clone());
     let running = |task: &RunningTask| {
@@ -136,7 +147,9 @@ fn data_sets(data_sets: &DataSets) -> Value {
     json!({ "complete": data_sets.complete, "known": known })
 }
 
-pub(super) fn without_data(without: &WithoutData) -> Value {
+/// A worker that lacks a data set.
+#[must_use]
+pub fn without_data(without: &WithoutData) -> Value {
     let other = &without.other_digest;
     json!({
         "worker": without.worker,
@@ -146,7 +159,9 @@ pub(super) fn without_data(without: &WithoutData) -> Value {
     })
 }
 
-pub(super) fn set_aside(pause: &SetAside) -> Value {
+/// A worker that is set aside.
+#[must_use]
+pub fn set_aside(pause: &SetAside) -> Value {
     let failure = pause.failure.as_ref();
     json!({
         "worker": pause.worker,
@@ -160,7 +175,9 @@ pub(super) fn set_aside(pause: &SetAside) -> Value {
     })
 }
 
-pub(super) fn line(recorded: &RecordedLine) -> Value {
+/// A log line.
+#[must_use]
+pub fn line(recorded: &RecordedLine) -> Value {
     let line = recorded.line.clone().unwrap_or_default();
     json!({
         "at": instant(line.at),

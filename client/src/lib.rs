@@ -1,0 +1,8 @@
+//! What all clients of a coordinator share, the command line and the dashboard: words for states, the form of JSON, and
+//! results with their table.
+
+mod fetched;
+pub mod json;
+pub mod words;
+
+pub use fetched::{FetchError, Fetched, failure_note, gather};

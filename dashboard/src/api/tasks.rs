@@ -1,0 +1,225 @@
+//! Tasks: the grid of a sweep, a list, and one with its attempts and its log.
+
+use std::collections::{HashMap, VecDeque};
+
+use axum::{
+    Json,
+    extract::{
+        Path, Query,
+        rejection::{PathRejection, QueryRejection},
+    },
+};
+use colearn_client::{gather, json};
+use colearn_core::table::TaskOutcome;
+use colearn_proto::v1::{self, TaskRow, TaskState};
+use serde::Deserialize;
+use serde_json::{Value, json as object};
+use tonic::Streaming;
+
+use super::results::curves_of;
+use crate::{error::ApiError, services::Caller};
+
+type Answer = Result<Json<Value>, ApiError>;
+
+/// Maximum number of tasks in one answer.
+const MOST: usize = 1000;
+/// Maximum number of lines of a log in one answer: its end.
+const MOST_LINES: usize = 2000;
+
+async fn rows(
+    caller: &Caller,
+    name: &str,
+    states: Vec<i32>,
+) -> Result<Streaming<v1::ListTasksResponse>, ApiError> {
+    let request = caller.call(v1::ListTasksRequest { name: name.to_owned(), states });
+    Ok(caller.sweeps.clone().list_tasks(request).await?.into_inner())
+}
+
+/// The states of all tasks, one letter each: a row per configuration, a column per seed.
+pub(crate) async fn grid(caller: Caller, path: Result<Path<String>, PathRejection>) -> Answer {
+    let Path(name) = path?;
+    let mut parts = rows(&caller, &name, Vec::new()).await?;
+    let mut seeds: Vec<u64> = Vec::new();
+    let mut columns: HashMap<u64, usize> = HashMap::new();
+    let mut grid: Vec<Row> = Vec::new();
+    while let Some(part) = parts.message().await? {
+        for row in part.tasks {
+            let letter = letter(row.state());
+            let task = row.task.unwrap_or_default();
+            let column = *columns.entry(task.seed).or_insert_with(|| {
+                seeds.push(task.seed);
+                seeds.len() - 1
+            });
+            if grid.last().is_none_or(|last| last.id != task.configuration) {
+                grid.push(Row { id: task.configuration, name: row.name, states: Vec::new() });
+            }
+            if let Some(last) = grid.last_mut() {
+                if last.states.len() <= column {
+                    last.states.resize(column + 1, '-');
+                }
+                if let Some(state) = last.states.get_mut(column) {
+                    *state = letter;
+                }
+            }
+        }
+    }
+    let row = |row: &Row| {
+        let states: String = row.states.iter().collect();
+        object!({ "id": row.id, "name": json::named(&row.name), "states": states })
+    };
+    Ok(Json(object!({ "sweep": name, "seeds": seeds, "rows": grid.iter().map(row).collect::<Value>() })))
+}
+
+/// The tasks of one configuration.
+struct Row {
+    id: String,
+    name: String,
+    states: Vec<char>,
+}
+
+fn letter(state: TaskState) -> char {
+    match state {
+        TaskState::Unspecified => '-',
+        TaskState::Pending => 'p',
+        TaskState::Running => 'r',
+        TaskState::Done => 'd',
+        TaskState::Failed => 'f',
+        TaskState::Cancelled => 'c',
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Wanted {
+    /// States, separated by commas.
+    #[serde(default)]
+    state: String,
+    /// Part of the name of the configuration, or its id.
+    #[serde(default)]
+    configuration: String,
+    #[serde(default)]
+    from: usize,
+    #[serde(default = "page")]
+    limit: usize,
+}
+
+fn page() -> usize {
+    100
+}
+
+pub(crate) async fn list(
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<Wanted>, QueryRejection>,
+) -> Answer {
+    let (Path(name), Query(wanted)) = (path?, query?);
+    let states = wanted.state.split(',').filter(|word| !word.is_empty()).map(state_of);
+    let states = states.collect::<Result<Vec<_>, _>>()?;
+    let limit = wanted.limit.min(MOST);
+    let mut parts = rows(&caller, &name, states).await?;
+    let (mut found, mut tasks) = (0, Vec::new());
+    while let Some(part) = parts.message().await? {
+        for row in &part.tasks {
+            let id = row.task.as_ref().map_or("", |task| task.configuration.as_str());
+            if !row.name.contains(&wanted.configuration) && id != wanted.configuration {
+                continue;
+            }
+            if found >= wanted.from && tasks.len() < limit {
+                tasks.push(json::task(row));
+            }
+            found += 1;
+        }
+    }
+    Ok(Json(object!({ "sweep": name, "total": found, "from": wanted.from, "tasks": tasks })))
+}
+
+fn state_of(word: &str) -> Result<i32, ApiError> {
+    let state = match word {
+        "pending" => TaskState::Pending,
+        "running" => TaskState::Running,
+        "done" => TaskState::Done,
+        "failed" => TaskState::Failed,
+        "cancelled" => TaskState::Cancelled,
+        other => {
+            return Err(ApiError::request(format!(
+                "`{other}` is no state: the states are pending, running, done, failed and cancelled"
+            )));
+        }
+    };
+    Ok(state.into())
+}
+
+async fn find(caller: &Caller, name: &str, configuration: &str, seed: u64) -> Result<TaskRow, ApiError> {
+    let mut parts = rows(caller, name, Vec::new()).await?;
+    while let Some(part) = parts.message().await? {
+        let is = |row: &TaskRow| {
+            row.task.as_ref().is_some_and(|task| task.configuration == configuration && task.seed == seed)
+        };
+        if let Some(row) = part.tasks.into_iter().find(is) {
+            return Ok(row);
+        }
+    }
+    Err(ApiError::not_found(format!(
+        "sweep `{name}` has no task of configuration {configuration} and seed {seed}"
+    )))
+}
+
+pub(crate) async fn one(caller: Caller, path: Result<Path<(String, String, u64)>, PathRejection>) -> Answer {
+    let Path((name, configuration, seed)) = path?;
+    let row = find(&caller, &name, &configuration, seed).await?;
+    let request = caller.call(v1::GetSweepRequest { name: name.clone(), from: 0, limit: 1 });
+    let sweep = caller.sweeps.clone().get_sweep(request).await?.into_inner();
+    let request = v1::GetResultsRequest {
+        name: name.clone(),
+        without_history: false,
+        configurations: vec![configuration.clone()],
+    };
+    let fetched = gather(caller.sweeps.clone().get_results(caller.call(request)).await?.into_inner()).await?;
+    let is_it = |failed: &&v1::TaskFailure| {
+        failed.task.as_ref().is_some_and(|task| task.configuration == configuration && task.seed == seed)
+    };
+    let last = fetched.failures.iter().filter(|failed| failed.r#final).filter(is_it);
+    let earlier = sweep.failures.iter().filter(|failed| !failed.r#final).filter(is_it);
+    let failures: Value = last.chain(earlier).map(json::failure).collect();
+    let result = fetched.outcomes.iter().find(|((id, of), _)| *of == seed && id.to_string() == configuration);
+    let result = result.and_then(|(key, outcome)| match outcome {
+        TaskOutcome::Done(result) => Some((fetched.records.get(key), result)),
+        TaskOutcome::Failed(_) => None,
+    });
+    let result = result.map(|(record, result)| {
+        object!({
+            "worker": record.map(|record| &record.worker),
+            "attempt": record.map(|record| record.attempt),
+            "recorded_at": record.map(|record| &record.recorded_at),
+            "metrics": result.metrics,
+            "best_epoch": result.best_epoch,
+            "parameters": result.parameters,
+            "seconds": result.seconds,
+            "device": result.device,
+            "data_digest": result.data_digest,
+            "environment": result.environment,
+            "curves": curves_of(result),
+        })
+    });
+    Ok(Json(object!({ "sweep": name, "task": json::task(&row), "failures": failures, "result": result })))
+}
+
+/// The end of the log of a task, of all its attempts.
+pub(crate) async fn log(caller: Caller, path: Result<Path<(String, String, u64)>, PathRejection>) -> Answer {
+    let Path((name, configuration, seed)) = path?;
+    let task = v1::TaskReference { configuration, seed };
+    let of = v1::get_log_request::Of::Task(v1::TaskOfSweep { name: name.clone(), task: Some(task) });
+    let request = v1::GetLogRequest { of: Some(of), follow: false, after: 0 };
+    let mut parts = caller.sweeps.clone().get_log(caller.call(request)).await?.into_inner();
+    let (mut lines, mut is_cut) = (VecDeque::new(), false);
+    while let Some(part) = parts.message().await? {
+        for line in &part.lines {
+            if lines.len() == MOST_LINES {
+                lines.pop_front();
+                is_cut = true;
+            }
+            lines.push_back(json::line(line));
+        }
+    }
+    Ok(Json(object!({ "sweep": name, "cut": is_cut, "lines": lines })))
+}

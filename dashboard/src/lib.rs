@@ -1,0 +1,32 @@
+//! The HTTP half of a coordinator: a JSON API and the pages that read it.
+//!
+//! Every answer is a translation of calls to the gRPC services, so that both say the same and one seam decides who may
+//! call what. The services are a parameter: those of this process, with the identity of the client in the request's
+//! extensions, or those of another coordinator over a channel.
+
+mod api;
+mod error;
+mod guard;
+mod pages;
+mod services;
+
+use std::sync::Arc;
+
+use axum::{Router, middleware};
+use tower_http::compression::CompressionLayer;
+
+pub use api::ROUTES;
+pub use guard::{Guard, Token};
+pub use services::Services;
+
+/// The routes of the API and the pages.
+///
+/// Whatever they do not know is answered by the fallback of `others`, such as the routes of gRPC.
+pub fn router(services: Services, guard: Guard) -> Router {
+    guarded(api::routes(services).merge(pages::routes()), guard)
+}
+
+/// Other routes with the same protection and compression.
+pub fn guarded(routes: Router, guard: Guard) -> Router {
+    routes.layer(middleware::from_fn_with_state(Arc::new(guard), guard::guard)).layer(CompressionLayer::new())
+}
