@@ -49,6 +49,15 @@ impl Default for Calls {
 }
 
 impl Calls {
+    /// A series of each metric.
+    #[cfg(test)]
+    pub(super) fn one_of_each(&self) {
+        self.ended.get_or_create(&[("method", "unknown"), ("code", "OK")]).inc();
+        self.seconds.get_or_create(&[("method", "unknown")]).observe(0.1);
+        self.open.get_or_create(&[("method", "unknown")]).set(0);
+        self.http.get_or_create(&[("code", "2xx")]).inc();
+    }
+
     pub(super) fn register(&self, registry: &mut Registry) {
         registry.register(
             "colearn_grpc_requests",

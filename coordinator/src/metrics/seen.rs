@@ -80,15 +80,7 @@ impl Seen {
             totals.set_aside += u64::from(worker.connected && worker.set_aside);
             totals.slots += if worker.connected { u64::from(worker.slots) } else { 0 };
             totals.leases += u64::from(worker.leases);
-            let (slots, tasks) = (worker.slots.into(), worker.tasks.into());
-            if let Some(others) = seen.each.get_mut(WORKERS) {
-                others.slots += slots;
-                others.tasks += tasks;
-            } else {
-                let full = seen.each.len() == WORKERS;
-                let id = if full { OTHERS.to_owned() } else { worker.worker.to_string() };
-                seen.each.push(WorkerLine { id, slots, tasks });
-            }
+            seen.add_worker(|| worker.worker.to_string(), worker.slots.into(), worker.tasks.into());
         }
         seen
     }
@@ -103,7 +95,18 @@ impl Seen {
         }
     }
 
-    fn add_sweep(&mut self, line: SweepLine) {
+    pub(super) fn add_worker(&mut self, id: impl FnOnce() -> String, slots: u64, tasks: u64) {
+        if let Some(others) = self.each.get_mut(WORKERS) {
+            others.slots += slots;
+            others.tasks += tasks;
+        } else {
+            let full = self.each.len() == WORKERS;
+            let id = if full { OTHERS.to_owned() } else { id() };
+            self.each.push(WorkerLine { id, slots, tasks });
+        }
+    }
+
+    pub(super) fn add_sweep(&mut self, line: SweepLine) {
         let Some(others) = self.sweeps.get_mut(SWEEPS) else {
             let full = self.sweeps.len() == SWEEPS;
             let name = if full { OTHERS.to_owned() } else { line.name };
