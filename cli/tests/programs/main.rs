@@ -15,10 +15,13 @@ mod end_to_end;
 mod environment;
 mod exports;
 mod gpus;
+mod http;
 mod import;
 mod kept;
 mod kinds;
 mod lab;
+mod monitoring;
+mod notifications;
 mod only_its_own;
 mod operations;
 #[cfg(target_os = "linux")]

@@ -2,7 +2,11 @@
 
 use std::{collections::BTreeSet, fs};
 
-use colearn_core::scheduler::TaskCounts;
+use colearn_core::{
+    pools::{Pause, Pool, PoolName, PoolSettings, Pools, WorkerSettings},
+    scheduler::TaskCounts,
+    time::Timestamp,
+};
 
 use super::{
     Metrics,
@@ -10,7 +14,7 @@ use super::{
     registry::Present,
     seen::{OTHERS, Seen, SweepLine, WorkerLine},
 };
-use crate::store::Receiver;
+use crate::{pools::Shown, store::Receiver};
 
 fn present() -> Present {
     let sweep = SweepLine { name: "demo".to_owned(), counts: TaskCounts::default(), ..SweepLine::default() };
@@ -20,7 +24,35 @@ fn present() -> Present {
         ..Seen::default()
     };
     let process = Some(Process::default());
-    Present { seen, until: Some(1), process, ..Present::default() }
+    let mut pool = Pool::new(settings(), "x1".to_owned(), Timestamp(0));
+    pool.pause = Some(Pause::Person);
+    let pools = Pools([(pool.settings.name.clone(), pool)].into());
+    Present { seen, until: Some(1), process, pools: Shown { pools, trouble: None }, ..Present::default() }
+}
+
+fn settings() -> PoolSettings {
+    PoolSettings {
+        name: PoolName::new("gpu").unwrap(),
+        max_workers: 3,
+        min_workers: 0,
+        idle_seconds: 300,
+        time_limit_seconds: None,
+        slots: 1,
+        gpu: false,
+        worker: WorkerSettings {
+            program: "/w".to_owned(),
+            coordinator: "http://login1:7117".to_owned(),
+            data_dir: None,
+            checkpoints: None,
+            access: None,
+            allow_programs: true,
+            programs_only: false,
+            labels: BTreeSet::new(),
+            arguments: Vec::new(),
+        },
+        log_dir: "/logs".to_owned(),
+        arguments: Vec::new(),
+    }
 }
 
 /// Everything that can be served, with a value of each label.
@@ -71,6 +103,15 @@ fn a_scrape_is_answered_in_the_format_that_is_asked_for() {
         "{}",
         plain.text
     );
+}
+
+#[test]
+fn a_paused_pool_is_seen() {
+    let text = everything().encode(present(), "").text;
+    for line in ["colearn_pool_paused{pool=\"gpu\"} 1", "colearn_pool_jobs{pool=\"gpu\",state=\"queued\"} 0"]
+    {
+        assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    }
 }
 
 #[test]
