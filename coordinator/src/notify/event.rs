@@ -99,3 +99,77 @@ fn notice(
 fn date(at: Timestamp) -> Value {
     jiff::Timestamp::from_millisecond(at.0).map_or(Value::Null, |date| Value::from(date.to_string()))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs};
+
+    use colearn_core::{
+        id::{SweepId, SweepName},
+        scheduler::TaskCounts,
+    };
+
+    use super::*;
+
+    fn summary(status: SweepStatus) -> SweepSummary {
+        SweepSummary {
+            id: SweepId(3),
+            name: SweepName::new("demo").unwrap(),
+            status,
+            counts: TaskCounts { done: 18, failed: 2, ..TaskCounts::default() },
+            configurations: 4,
+            seeds: 5,
+            submitted_at: Timestamp(0),
+            retried: 3,
+            running_epochs: (0, 0),
+            workforce: (1, 1),
+            priority: 0,
+            paused: false,
+            max_concurrent_tasks: None,
+            why_waiting: None,
+            trains_only: None,
+        }
+    }
+
+    fn keys(of: &Value) -> BTreeSet<&str> {
+        of.as_object().unwrap().keys().map(String::as_str).collect()
+    }
+
+    fn words(of: &Value) -> BTreeSet<&str> {
+        of.as_array().unwrap().iter().map(|word| word.as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn events_have_the_keys_of_the_schema() {
+        let schema =
+            fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/notification.schema.json")).unwrap();
+        let schema: Value = serde_json::from_slice(&schema).unwrap();
+        let (all, data) = (&schema["properties"], &schema["properties"]["data"]);
+        let wanted = Wanted { webhook: true, command: false, news: Default::default() };
+        let at = Timestamp(1_700_000_000_123);
+        let ended = |status| notice_of_end(&summary(status), Some("anna"), at, &wanted).map(|it| it.body);
+        let stalled =
+            notice_of_stall(&summary(SweepStatus::Active), None, at, "no worker is connected", &wanted);
+        let ends = [SweepStatus::Complete, SweepStatus::Failed, SweepStatus::Cancelled].map(ended);
+        let mut kinds = BTreeSet::new();
+        for body in ends.into_iter().flatten().chain([stalled.body]) {
+            let event: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(keys(&event), words(&schema["required"]));
+            assert_eq!(event["timestamp"], "2023-11-14T22:13:20.123Z");
+            let mut required = words(&data["required"]);
+            let kind = event["type"].as_str().unwrap().to_owned();
+            if kind == "sweep.stalled" {
+                required.insert("why");
+            }
+            assert_eq!(keys(&event["data"]), required);
+            assert_eq!(keys(&event["data"]["tasks"]), words(&data["properties"]["tasks"]["required"]));
+            assert!(
+                words(&data["properties"]["state"]["enum"])
+                    .contains(event["data"]["state"].as_str().unwrap())
+            );
+            kinds.insert(kind);
+        }
+        assert_eq!(kinds, words(&all["type"]["enum"]).into_iter().map(str::to_owned).collect());
+        assert_eq!(ended(SweepStatus::Active), None);
+    }
+}
