@@ -182,6 +182,9 @@ fn prometheus_answers_what_the_dashboard_and_the_alerts_ask() {
     fs::write(folder.join("prometheus.yml"), config).unwrap();
     fs::copy(shipped("alerts.yml"), folder.join("alerts.yml")).unwrap();
     let (_prometheus, address) = prometheus(&lab);
+    // It looks for targets some seconds after its start.
+    let is_up = || ask(&address, "up{job=\"colearn\"}").first().is_some_and(|up| up["value"][1] == "1");
+    lab.wait_for("the first scrape", is_up);
     let _worker = lab.worker(&url, "one");
     let target = ["--coordinator", &url];
     assert!(lab.colearn(&["submit", "small.yaml", "--coordinator", &url]).status.success());
@@ -202,8 +205,7 @@ fn prometheus_answers_what_the_dashboard_and_the_alerts_ask() {
         // A query that Prometheus refuses fails here.
         ask(&address, &query);
     }
-    let up = ask(&address, "up{job=\"colearn\"}");
-    assert_eq!(up[0]["value"][1], "1", "{up:?}");
+    assert!(is_up());
     let finished = "max_over_time(colearn_tasks_finished_total[10m])";
     lab.wait_for("the last result", || ask(&address, finished)[0]["value"][1] == "6");
     let loaded: Value = serde_json::from_str(&get(&address, "/api/v1/rules")).unwrap();
