@@ -1,5 +1,7 @@
 //! Who may see the metrics, and that refused calls are counted.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! A webhook and a command are told that sweeps have ended or make no progress.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod support;
 
 use std::{path::Path, time::Duration};
