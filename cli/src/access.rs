@@ -3,12 +3,16 @@
 use std::path::PathBuf;
 
 use colearn_access::{
-    AccessError, AccessFolder, Authority, Given, Grant, Moment, ServerAccess, Source, Standing, place,
+    AccessError, AccessFolder, Authority, Given, Grant, Moment, PartFiles, Parts, ServerAccess, Source,
+    Standing, place,
 };
 use serde_json::json;
 
 use crate::{
-    args::{AccessCommand, CoordinatorArgs, IssueArgs, ListAccessArgs, RevokeArgs, RotateArgs, ServedArgs},
+    args::{
+        AccessCommand, CoordinatorArgs, IssueArgs, ListAccessArgs, PemArgs, RevokeArgs, RotateArgs,
+        ServedArgs,
+    },
     exit::{Exit, Failure, Outcome},
     layout::{self, Column, fitted, width},
 };
@@ -20,6 +24,7 @@ pub(crate) fn access(command: &AccessCommand) -> Outcome {
         AccessCommand::List(arguments) => list(arguments),
         AccessCommand::Revoke(arguments) => revoke(arguments),
         AccessCommand::Rotate(arguments) => rotate(arguments),
+        AccessCommand::Pem(arguments) => pem(arguments),
     }
 }
 
@@ -135,6 +140,18 @@ fn rotate(arguments: &RotateArgs) -> Outcome {
             "copy the new files from {} to their users, then: colearn access rotate --finish",
             folder.path().display()
         );
+    }
+    Ok(Exit::Success)
+}
+
+fn pem(arguments: &PemArgs) -> Outcome {
+    let parts = Parts::read(&arguments.file).map_err(failure)?;
+    let PartFiles { certificate, key, authorities } = parts.write(&arguments.out).map_err(failure)?;
+    outln!("certificate: {}", certificate.display());
+    outln!("key: {}", key.display());
+    outln!("authority: {}", authorities.display());
+    if let Some(name) = &parts.server_name {
+        outln!("the coordinator's certificate is for the name: {name}");
     }
     Ok(Exit::Success)
 }

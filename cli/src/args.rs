@@ -6,6 +6,7 @@ mod compare;
 mod import;
 mod kept;
 mod listing;
+mod notify;
 mod operations;
 mod places;
 mod reference;
@@ -18,12 +19,13 @@ use clap::{Args, Parser, Subcommand};
 use colearn_core::{id::SweepName, time::parse_duration_or_seconds};
 
 pub(crate) use self::{
-    access::{AccessCommand, IssueArgs, ListAccessArgs, RevokeArgs, RotateArgs, ServedArgs},
+    access::{AccessCommand, IssueArgs, ListAccessArgs, PemArgs, RevokeArgs, RotateArgs, ServedArgs},
     alloc::{AllocCommand, PoolArgs, PoolListArgs, PoolLogArgs, SlurmArgs},
     compare::{CompareArgs, CompareFormat, Compared},
     import::ImportArgs,
     kept::{BootstrapArgs, ExportArgs},
     listing::{ListArgs, LogArgs, State, StatusArgs, TasksArgs, WorkersArgs},
+    notify::NotifyArgs,
     operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
     places::{Listen, Target},
     reference::{TaskPath, TaskReference},
@@ -237,6 +239,9 @@ pub(crate) struct RunArgs {
     /// Show progress as lines, also on a terminal.
     #[arg(long)]
     pub(crate) plain: bool,
+    /// Run this command line in a shell when the sweep has ended, with what happened as JSON on its standard input.
+    #[arg(long, env = "COLEARN_ON_EVENT", value_name = "COMMAND")]
+    pub(crate) on_event: Option<String>,
 }
 
 /// `colearn init`.
@@ -309,6 +314,8 @@ pub(crate) struct CoordinatorArgs {
     /// How often to look at the queue of the batch system, while there are jobs or tasks wait.
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = pool_interval)]
     pub(crate) pool_interval: Duration,
+    #[command(flatten)]
+    pub(crate) notify: NotifyArgs,
     #[command(flatten)]
     pub(crate) served: ServedArgs,
 }

@@ -11,7 +11,7 @@ use crate::{
     descriptors,
     exit::{Exit, Outcome},
     interrupt::Interrupts,
-    local_worker, output,
+    local_worker, notify, output,
 };
 
 /// Serves until a signal arrives or the coordinator cannot continue.
@@ -31,6 +31,7 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
             .and_then(|program| std::path::absolute(program).ok()),
         worker_access: access::file_of_workers(arguments),
     });
+    config.notify = notify::of_coordinator(&arguments.notify)?;
     config.access = access::of_coordinator(arguments)?;
     let mut running = connect::start_when_free(config).await?;
     if let Some(warning) = arguments.listen.unreachable_from_elsewhere() {

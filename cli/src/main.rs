@@ -41,6 +41,7 @@ mod kept;
 mod layout;
 mod local_worker;
 mod needs;
+mod notify;
 mod output;
 mod plan;
 mod programs;

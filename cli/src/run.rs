@@ -17,7 +17,7 @@ use crate::{
     interrupt::Interrupts,
     introduction::{first_worker, introduction},
     local_worker::{LocalWorker, find_program},
-    needs, output,
+    needs, notify, output,
     plan::parse_file,
     programs,
     progress::{Progress, Style, has_ended},
@@ -43,6 +43,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     config.only = Some(sweep.name.clone());
     // The worker of a killed earlier run cannot find the new port.
     config.release_leases = true;
+    config.notify = notify::of_run(arguments.on_event.as_deref());
     let reserved = connect::reserve_when_free(config).await?;
     let url = reserved.url();
     // Trainers load libtorch while the coordinator opens its state. The worker connects when it is supervised. It ends

@@ -25,6 +25,8 @@ use crate::{
     connections::Incoming,
     engine::{Clock, Engine, EngineError, EngineSettings},
     logs::Logs,
+    metrics::Metrics,
+    notify::{Courier, NotifyRules, Wanted},
     pools::{Manager, PoolRules, PoolsHandle},
     rpc::{self, Rpc, SweepParser, WorkerRules},
     store::{SqliteStore, StateLock, Store, StoreError},
@@ -64,6 +66,8 @@ pub struct Config {
     /// Who may connect and call what, over TLS; `None` for plain text, with which everybody who reaches the port may do
     /// everything.
     pub access: Option<ServerAccess>,
+    /// Who is told that sweeps have ended or are stalled; `None` for nobody.
+    pub notify: Option<NotifyRules>,
 }
 
 impl Config {
@@ -81,6 +85,7 @@ impl Config {
             parser: Arc::new(rpc::parse_sweep_file),
             pools: None,
             access: None,
+            notify: None,
         }
     }
 }
@@ -205,6 +210,7 @@ impl Coordinator {
             parser,
             pools,
             access,
+            notify,
         } = config;
         let read_only = matches!(storage, Storage::ReadOnly(_));
         let settings = EngineSettings { lease, only, release_leases, settle_after, read_only };
@@ -230,6 +236,13 @@ impl Coordinator {
         // Both wait for the disk.
         let (recovered, logs) = tokio::join!(recovered, logs);
         let (store, engine, handle) = recovered?;
+        let metrics = Metrics::default();
+        let notify = notify.filter(|_| !read_only).map(|rules| (Wanted::of(&rules), rules));
+        let engine = engine.with(metrics.clone(), notify.as_ref().map(|(wanted, _)| wanted.clone()));
+        let courier = notify.map(|(wanted, rules)| {
+            let (store, engine, metrics) = (store.clone(), handle.clone(), metrics.clone());
+            (rules.patience, Courier { store, engine, rules, wanted, metrics, clock })
+        });
         let rules = WorkerRules { lease, heartbeat };
         let (kept, logs_kept, rebuilt) = (store.clone(), logs.clone(), rpc::Rebuilt::default());
         let (manager, pools) = match pools.filter(|_| !read_only) {
@@ -249,6 +262,7 @@ impl Coordinator {
             rebuilt,
             pools,
             access: access.clone(),
+            metrics,
         };
         let router = rpc::router(&rpc, address.ip().is_loopback()).await?;
 
@@ -261,8 +275,11 @@ impl Coordinator {
         let server =
             tokio::spawn(router.serve_with_incoming_shutdown(incoming, closed.clone().cancelled_owned()));
         let manager = manager.map(|manager| tokio::spawn(manager.run(stop.clone())));
-        let supervisor =
-            tokio::spawn(supervise(engine, server, (store, logs), manager, stop.clone(), closed));
+        // What the last turn of the engine commits is brought to its receivers too.
+        let courier =
+            courier.map(|(patience, courier)| (patience, tokio::spawn(courier.run(closed.clone()))));
+        let beside = Beside { manager, courier };
+        let supervisor = tokio::spawn(supervise(engine, server, (store, logs), beside, stop.clone(), closed));
         tracing::info!(%address, tls = protected, "coordinator listens");
         Ok(RunningCoordinator { address, protected, stop: stop.drop_guard(), supervisor, over: false })
     }
@@ -349,11 +366,18 @@ fn check(config: &Config) -> Result<(), CoordinatorError> {
     Ok(())
 }
 
+/// What runs beside the engine.
+struct Beside {
+    manager: Option<JoinHandle<()>>,
+    /// With the time that it may take after the engine has ended.
+    courier: Option<(Duration, JoinHandle<()>)>,
+}
+
 async fn supervise(
     engine: Engine,
     mut server: JoinHandle<Result<(), tonic::transport::Error>>,
     (store, logs): (Arc<dyn Store>, Logs),
-    manager: Option<JoinHandle<()>>,
+    Beside { manager, courier }: Beside,
     stop: CancellationToken,
     closed: CancellationToken,
 ) -> Result<(), CoordinatorError> {
@@ -378,6 +402,12 @@ async fn supervise(
         if timeout(LAST_WORDS, &mut manager).await.is_err() {
             manager.abort();
         }
+    }
+    if let Some((patience, mut courier)) = courier
+        && timeout(patience, &mut courier).await.is_err()
+    {
+        tracing::warn!("events that were not delivered are kept for the next start");
+        courier.abort();
     }
     logs.finish().await;
     engine_ended??;

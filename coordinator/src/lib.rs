@@ -9,6 +9,8 @@ pub mod store;
 mod connections;
 mod coordinator;
 mod logs;
+mod metrics;
+pub mod notify;
 pub mod pools;
 mod quiet;
 mod rpc;

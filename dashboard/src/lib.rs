@@ -23,9 +23,10 @@ pub use services::Services;
 ///
 /// Whatever they do not know is answered by the fallback of `others`, such as the routes of gRPC.
 pub fn router(services: Services, guard: Guard) -> Router {
-    let guard = Arc::new(guard);
-    api::routes(services)
-        .merge(pages::routes())
-        .layer(middleware::from_fn_with_state(guard, guard::guard))
-        .layer(CompressionLayer::new())
+    guarded(api::routes(services).merge(pages::routes()), guard)
+}
+
+/// Other routes with the same protection and compression.
+pub fn guarded(routes: Router, guard: Guard) -> Router {
+    routes.layer(middleware::from_fn_with_state(Arc::new(guard), guard::guard)).layer(CompressionLayer::new())
 }

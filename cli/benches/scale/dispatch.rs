@@ -3,6 +3,7 @@
 use super::{
     Outcome,
     figures::{Figures, Goal, percentile},
+    metrics::Scraper,
     programs::{Coordinator, Worker},
 };
 
@@ -11,18 +12,18 @@ const BY_SLOTS: [(u32, u32, Option<f64>); 3] =
     [(2, 20_000, Some(2000.0)), (16, 40_000, None), (128, 60_000, Some(5000.0))];
 
 /// The cost of a task.
-struct Cost {
+pub(crate) struct Cost {
     /// Milliseconds from one result to the next.
-    wall: f64,
+    pub(crate) wall: f64,
     /// Milliseconds of the coordinator's processor time, without system time.
-    processor: f64,
+    pub(crate) processor: f64,
     /// KiB written by the coordinator.
     written: f64,
 }
 
 impl Cost {
     /// The median of each figure.
-    fn median(runs: &[Self]) -> Self {
+    pub(crate) fn median(runs: &[Self]) -> Self {
         let median = |figure: fn(&Self) -> f64| {
             let mut values: Vec<f64> = runs.iter().map(figure).collect();
             values.sort_by(f64::total_cmp);
@@ -37,15 +38,17 @@ impl Cost {
 }
 
 /// Runs one sweep with this number of tasks on one worker with this number of slots.
-async fn run(slots: u32, tasks: u32) -> Outcome<Cost> {
-    run_with(slots, tasks, &[]).await
+pub(crate) async fn run(slots: u32, tasks: u32) -> Outcome<Cost> {
+    run_with(slots, tasks, &[], false).await
 }
 
-async fn run_with(slots: u32, tasks: u32, options: &[&str]) -> Outcome<Cost> {
+/// The same, with further options of the coordinator, and scraped every second if that is wanted.
+pub(crate) async fn run_with(slots: u32, tasks: u32, options: &[&str], scraped: bool) -> Outcome<Cost> {
     let folder = tempfile::tempdir()?;
     let coordinator = Coordinator::start_with(folder.path(), options).await?;
     coordinator.submit("dispatch", tasks).await?;
     let (processor, written) = (coordinator.processor_time()?, coordinator.written()?);
+    let _scraper = scraped.then(|| Scraper::start(&coordinator));
     let _worker = Worker::start(&coordinator, folder.path(), slots)?;
     coordinator.wait("dispatch").await?;
     let (processor, written) = (coordinator.processor_time()? - processor, coordinator.written()? - written);
@@ -77,7 +80,7 @@ pub(crate) async fn measure_tls(figures: &mut Figures, small: bool) -> Outcome {
         let [mut plain, mut tls] = [Vec::new(), Vec::new()];
         for _ in 0..TURNS {
             plain.push(run(slots, tasks).await?);
-            tls.push(run_with(slots, tasks, &["--secure"]).await?);
+            tls.push(run_with(slots, tasks, &["--secure"], false).await?);
         }
         let [plain, tls] = [plain, tls].map(|runs| Cost::median(&runs));
         let what = |what: &str| format!("tls: {what}, {slots} slots, {tasks} tasks");

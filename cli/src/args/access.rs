@@ -45,6 +45,21 @@ pub(crate) enum AccessCommand {
     /// The files worker, people and look are made again by the new authority. Files of the old one work until `colearn
     /// access rotate --finish`.
     Rotate(RotateArgs),
+    /// Write the certificate, the key and the authority of an access file to files of their own, in PEM.
+    ///
+    /// Other programs take them like that: Prometheus, curl, grpcurl. docs/monitoring.md shows it.
+    Pem(PemArgs),
+}
+
+/// `colearn access pem`.
+#[derive(Args, Debug)]
+pub(crate) struct PemArgs {
+    /// The access file.
+    #[arg(value_parser = places::path())]
+    pub(crate) file: PathBuf,
+    /// Existing folder for cert.pem, key.pem and ca.pem, which are replaced.
+    #[arg(long, value_name = "DIR", value_parser = places::path())]
+    pub(crate) out: PathBuf,
 }
 
 /// `colearn access new`.

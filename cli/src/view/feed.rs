@@ -156,8 +156,11 @@ async fn curves_of(
     name: &str,
     configuration: &str,
 ) -> Result<BTreeMap<u64, Vec<colearn_core::result::EpochRecord>>, Failure> {
-    let request =
-        v1::GetResultsRequest { name: name.to_owned(), without_history: false, ..Default::default() };
+    let request = v1::GetResultsRequest {
+        name: name.to_owned(),
+        without_history: false,
+        configurations: vec![configuration.to_owned()],
+    };
     let answer = client.get_results(request).await;
     let mut parts = answer.map_err(|status| client.failure(&status))?.into_inner();
     let mut seeds = BTreeMap::new();

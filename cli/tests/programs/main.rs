@@ -18,10 +18,13 @@ mod exports;
 #[cfg(target_os = "linux")]
 mod full_screen;
 mod gpus;
+mod http;
 mod import;
 mod kept;
 mod kinds;
 mod lab;
+mod monitoring;
+mod notifications;
 mod only_its_own;
 mod operations;
 #[cfg(target_os = "linux")]

@@ -1,9 +1,9 @@
 //! The results of one turn of the engine: first they are committed, then they are performed.
 
 use colearn_core::{
-    id::{TaskId, WorkerId},
+    id::{SweepId, TaskId, WorkerId},
     result::TaskResult,
-    scheduler::{Action, Event, Scheduler},
+    scheduler::{Action, Event, Scheduler, SweepStatus},
     time::Timestamp,
 };
 use colearn_proto::worker::{Assignment, Lease, ToWorker};
@@ -34,6 +34,10 @@ pub(super) enum Effect {
 pub(super) struct Turn {
     pub(super) batch: Batch,
     pub(super) effects: Vec<Effect>,
+    /// Sweeps that have ended, and how.
+    pub(super) ended: Vec<(SweepId, SweepStatus)>,
+    /// Number of tasks that failed and are not tried again.
+    pub(super) given_up: u64,
 }
 
 impl Turn {
@@ -149,9 +153,13 @@ impl Turn {
             Action::GiveUpTask { task, attempt, failure } => {
                 // This is a warning and not an error: the task failed, not the coordinator.
                 tracing::warn!(%task, name = scheduler.name_of(task), attempt, %failure, "task failed");
+                self.given_up += 1;
             }
             Action::RefuseSweep { sweep, failure } => tracing::warn!(%sweep, %failure, "sweep refused"),
-            Action::EndSweep { sweep, status } => tracing::info!(%sweep, ?status, "sweep ended"),
+            Action::EndSweep { sweep, status } => {
+                tracing::info!(%sweep, ?status, "sweep ended");
+                self.ended.push((sweep, status));
+            }
         }
     }
 

@@ -55,6 +55,11 @@ impl EngineHandle {
         &self.submitters
     }
 
+    /// The number of inputs that wait for the engine.
+    pub(crate) fn waiting(&self) -> usize {
+        self.inputs.max_capacity() - self.inputs.capacity()
+    }
+
     async fn send(&self, input: Input) -> Result<(), Stopped> {
         self.inputs.send(Queued::new(input, None)).await.map_err(|_| Stopped)
     }

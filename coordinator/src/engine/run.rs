@@ -26,7 +26,11 @@ use super::{
     submitters::Submitters,
     summary::SweepSummary,
 };
-use crate::store::Store;
+use crate::{
+    metrics::{Metrics, Tally},
+    notify::{Wanted, notice_of_end},
+    store::Store,
+};
 
 /// Maximum number of waiting inputs.
 const QUEUE: usize = 1024;
@@ -72,6 +76,9 @@ pub struct Engine {
     /// Whether only queries are answered.
     read_only: bool,
     pub(super) submitters: Submitters,
+    metrics: Metrics,
+    /// Who is told that sweeps have ended.
+    wanted: Option<Wanted>,
 }
 
 struct Connection {
@@ -146,8 +153,15 @@ impl Engine {
             absence,
             read_only,
             submitters,
+            metrics: Metrics::default(),
+            wanted: None,
         };
         Ok((engine, handle))
+    }
+
+    /// Counts what it does in `metrics`, and keeps for those who are `wanted` that sweeps have ended.
+    pub(crate) fn with(self, metrics: Metrics, wanted: Option<Wanted>) -> Self {
+        Self { metrics, wanted, ..self }
     }
 
     /// Runs until `stop` is cancelled, then commits and performs queued inputs, and closes all streams.
@@ -219,6 +233,7 @@ impl Engine {
 
     async fn turn(&mut self, queued: Vec<Input>, all_heard: bool) -> Result<(), EngineError> {
         let now = self.clock.now();
+        let (began, inputs) = (Instant::now(), queued.len());
         let mut turn = Turn::default();
         if self.read_only {
             // Requests for changes are dropped, which tells their senders that no coordinator serves the folder.
@@ -250,17 +265,36 @@ impl Engine {
             proposals.into_iter().for_each(|event| self.apply(&mut turn, event));
         }
         turn.batch.settled.extend(self.scheduler.settle_due(now));
-        let Turn { batch, effects } = turn;
+        self.note_ends(&mut turn);
+        let tally = Tally::of(&turn.batch, &turn.ended, turn.given_up);
+        let Turn { batch, effects, .. } = turn;
         if !batch.is_empty() {
             self.changed = true;
+            let (news, committing) = (!batch.notices.is_empty(), Instant::now());
             self.store.commit(batch).await.map_err(EngineError::Commit)?;
+            self.metrics.committed(&tally, committing.elapsed());
+            if let Some(wanted) = self.wanted.as_ref().filter(|_| news) {
+                wanted.told();
+            }
         }
         effects.into_iter().for_each(|effect| self.perform(effect));
         if let Some(discarded) = self.scheduler.take_discarded() {
             // For a large sweep that takes a while, and nobody has to wait for it.
             drop(tokio::task::spawn_blocking(move || drop(discarded)));
         }
+        self.metrics.turned(inputs, began.elapsed());
         Ok(())
+    }
+
+    /// Keeps, in the batch of a turn, that somebody is to be told of the sweeps that have ended in it.
+    fn note_ends(&self, turn: &mut Turn) {
+        let Some(wanted) = &self.wanted else { return };
+        let now = self.clock.now();
+        for (sweep, _) in &turn.ended {
+            let by = self.submitters.of(*sweep);
+            let notice = self.summary(*sweep).and_then(|it| notice_of_end(&it, by.as_deref(), now, wanted));
+            turn.batch.notices.extend(notice);
+        }
     }
 
     fn perform(&mut self, effect: Effect) {

@@ -6,7 +6,7 @@ use colearn_access::ServerAccess;
 use colearn_core::sweep::Sweep;
 
 use super::rebuilt::Rebuilt;
-use crate::{engine::EngineHandle, logs::Logs, pools::PoolsHandle, store::Store};
+use crate::{engine::EngineHandle, logs::Logs, metrics::Metrics, pools::PoolsHandle, store::Store};
 
 /// Makes a sweep and warnings of a sweep file's text, its name and its folder. An error is the rendered diagnostics,
 /// which are sent to the client.
@@ -34,6 +34,7 @@ pub(crate) struct Rpc {
     pub(crate) pools: PoolsHandle,
     /// Who may call what; `None` if everybody may call everything.
     pub(crate) access: Option<ServerAccess>,
+    pub(crate) metrics: Metrics,
 }
 
 /// The rules that workers are told.

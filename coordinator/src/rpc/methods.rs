@@ -41,10 +41,22 @@ const SERVICES: [&str; 2] = ["/colearn.", "/grpc."];
 /// Everything else is HTTP, for which it is enough to look: what changes something there calls a method, and passes
 /// the seam once more.
 pub(super) fn need_of(path: &str) -> Option<Need> {
-    if !SERVICES.iter().any(|service| path.starts_with(service)) {
+    if !is_of_service(path) {
         return Some(Need::Look);
     }
     METHODS.iter().find(|(method, _)| *method == path).map(|(_, need)| *need)
+}
+
+/// Whether a path is one of gRPC.
+pub(super) fn is_of_service(path: &str) -> bool {
+    SERVICES.iter().any(|service| path.starts_with(service))
+}
+
+/// A method as metrics name it: `colearn.v1.SweepService/GetSweep`. What does not exist has one name, so that strangers
+/// cannot make many.
+pub(crate) fn label_of(path: &str) -> &'static str {
+    let known = METHODS.iter().find(|(method, _)| *method == path);
+    known.map_or("unknown", |(method, _)| method.trim_start_matches('/'))
 }
 
 #[cfg(test)]

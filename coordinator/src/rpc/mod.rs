@@ -5,7 +5,7 @@ mod convert;
 mod fuzzing;
 mod listing;
 mod logs;
-mod methods;
+pub(crate) mod methods;
 mod parts;
 mod pools;
 mod query;

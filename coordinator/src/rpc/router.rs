@@ -20,6 +20,7 @@ use tower::{
 };
 
 use super::{context::Rpc, pools::PoolsOfWorkers, seam::SeamLayer, sweeps::Sweeps, workers::Workers};
+use crate::metrics::{self, CountLayer};
 
 /// Without keepalive neither side notices a network partition. A host without power counts as connected for twice
 /// this time.
@@ -41,7 +42,7 @@ const MAX_PARSERS: usize = 2;
 pub(crate) async fn router(
     rpc: &Rpc,
     only_loopback: bool,
-) -> Result<Router<Stack<SeamLayer, Identity>>, tonic_reflection::server::Error> {
+) -> Result<Router<Stack<SeamLayer, Stack<CountLayer, Identity>>>, tonic_reflection::server::Error> {
     let sweeps = Sweeps::new(rpc.clone(), MAX_PARSERS);
     let sweeps = SweepServiceServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE_BYTES);
     let workers =
@@ -64,10 +65,9 @@ pub(crate) async fn router(
         .prepare();
     let seam = SeamLayer::new(rpc.access.clone());
     // A page's calls pass the same seam as those of other clients, with the identity of the page's client.
-    let http = colearn_dashboard::router(
-        Services::new(seam.layer(services.clone())),
-        Guard { only_loopback, token: None },
-    );
+    let guard = Guard { only_loopback, token: None };
+    let http = colearn_dashboard::router(Services::new(seam.layer(services.clone())), guard.clone());
+    let metrics = colearn_dashboard::guarded(metrics::routes(rpc), guard);
     Ok(Server::builder()
         // Browsers speak HTTP/2 only over TLS. There, everybody speaks it: a server that waits to see which of both a client
         // speaks says nothing first, and a client of ours waits for its first words to know that it was let in.
@@ -79,6 +79,8 @@ pub(crate) async fn router(
         .http2_max_header_list_size(MAX_HEADERS_BYTES)
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
+        // Refused calls count too.
+        .layer(CountLayer(rpc.metrics.clone()))
         .layer(seam)
-        .add_routes(services.into_axum_router().merge(http).into()))
+        .add_routes(services.into_axum_router().merge(http).merge(metrics).into()))
 }

@@ -15,7 +15,10 @@ use tonic::{
 };
 use tower::Layer;
 
-use super::{methods::need_of, refusal::refusal};
+use super::{
+    methods::{is_of_service, need_of},
+    refusal::refusal,
+};
 use crate::{connections::Peer, quiet::Quiet};
 
 /// Puts [`Seam`] in front of all services.
@@ -67,12 +70,25 @@ where
                 Ok(identity) => drop(request.extensions_mut().insert(identity)),
                 Err((who, status)) => {
                     self.quiet.say(|| tracing::warn!(who, reason = status.message(), "a call was refused"));
-                    return Either::Left(ready(Ok(status.into_http())));
+                    let is_grpc = is_of_service(request.uri().path());
+                    let answer = if is_grpc { status.into_http() } else { in_plain_http(&status) };
+                    return Either::Left(ready(Ok(answer)));
                 }
             }
         }
         Either::Right(self.services.call(request))
     }
+}
+
+/// A refusal for clients that do not speak gRPC.
+fn in_plain_http(status: &Status) -> http::Response<Body> {
+    let mut answer =
+        http::Response::new(Body::new(axum::body::Body::from(format!("{}\n", status.message()))));
+    *answer.status_mut() = match status.code() {
+        Code::Unauthenticated => http::StatusCode::UNAUTHORIZED,
+        _ => http::StatusCode::FORBIDDEN,
+    };
+    answer
 }
 
 /// Whether a client may call a method. An error names the client.

@@ -9,7 +9,7 @@ use colearn_core::{
     time::Timestamp,
 };
 
-use super::{Batch, JournalEntry, MemoryStore, ResultRow, SqliteStore, Store, StoreError};
+use super::{Batch, JournalEntry, MemoryStore, Notice, Receiver, ResultRow, SqliteStore, Store, StoreError};
 use crate::testing::small_sweep;
 
 fn batch(entries: Vec<JournalEntry>, results: Vec<ResultRow>) -> Batch {
@@ -200,6 +200,38 @@ async fn forgets_what_was_removed_but_not_its_numbers(store: &dyn Store) {
     assert!(matches!(error, StoreError::UnknownSweep(_)), "{error:?}");
 }
 
+fn notice(number: usize, webhook: bool, command: bool) -> Notice {
+    let (id, body) = (format!("msg_{number}"), format!("{{\"number\":{number}}}"));
+    Notice { id, at: Timestamp(number as i64), body, webhook, command }
+}
+
+async fn keeps_events_until_all_were_told(store: &dyn Store) {
+    let notices = vec![notice(1, true, true), notice(2, true, false)];
+    store.commit(Batch { notices, ..batch(vec![submitted(1)], vec![]) }).await.unwrap();
+    store.add_notice(notice(3, true, true)).await.unwrap();
+    let told = |number, receiver| store.told(format!("msg_{number}"), receiver);
+    told(1, Receiver::Webhook).await.unwrap();
+    told(2, Receiver::Webhook).await.unwrap();
+    told(3, Receiver::Command).await.unwrap();
+    told(9, Receiver::Command).await.unwrap();
+    assert_eq!(store.notices().await.unwrap(), [notice(1, false, true), notice(3, true, false)]);
+    told(1, Receiver::Command).await.unwrap();
+    assert_eq!(store.notices().await.unwrap(), [notice(3, true, false)]);
+    // A batch that is refused brings no event.
+    let notices = vec![notice(4, true, true)];
+    store.commit(Batch { notices, ..batch(vec![], vec![row(7, 0, 0)]) }).await.unwrap_err();
+    assert_eq!(store.notices().await.unwrap(), [notice(3, true, false)]);
+}
+
+async fn keeps_a_bounded_number_of_events(store: &dyn Store) {
+    let many = (0..Notice::MOST + 5).map(|number| notice(number, true, false)).collect();
+    store.commit(Batch { notices: many, ..Batch::default() }).await.unwrap();
+    store.add_notice(notice(5000, true, false)).await.unwrap();
+    let kept = store.notices().await.unwrap();
+    let ends = kept.first().zip(kept.last()).map(|(first, last)| (first.id.clone(), last.id.clone()));
+    assert_eq!((kept.len(), ends), (Notice::MOST, Some(("msg_6".into(), "msg_5000".into()))));
+}
+
 async fn keeps_pools_by_their_names(store: &dyn Store) {
     assert_eq!(store.pools().await.unwrap(), Vec::<String>::new());
     for (name, body) in [("b", "1"), ("a", "2"), ("b", "3")] {
@@ -241,6 +273,8 @@ on_every_store!(
     forgets_what_was_removed_but_not_its_numbers,
     keeps_pools_by_their_names,
     keeps_who_submitted,
+    keeps_events_until_all_were_told,
+    keeps_a_bounded_number_of_events,
 );
 
 #[tokio::test]

@@ -10,7 +10,10 @@ use colearn_core::{
     time::Timestamp,
 };
 
-use super::error::StoreError;
+use super::{
+    error::StoreError,
+    notice::{Notice, Receiver},
+};
 
 /// The return type of a store's methods: boxed, so that the engine need not be generic over its store.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
@@ -121,6 +124,37 @@ pub trait Store: Send + Sync + 'static {
         Box::pin(async { Ok(Vec::new()) })
     }
 
+    /// The events that somebody has not been told of yet, oldest first; at most [`Notice::MOST`]. A store may keep none.
+    ///
+    /// # Errors
+    /// If they cannot be read.
+    fn notices(&self) -> StoreFuture<'_, Vec<Notice>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    /// Keeps an event that follows from no entry. It is durable when this returns. The oldest make room for it.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn add_notice(&self, notice: Notice) -> StoreFuture<'_, ()> {
+        drop(notice);
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Records that a receiver was told of an event. Nothing happens if there is no such event.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn told(&self, id: String, receiver: Receiver) -> StoreFuture<'_, ()> {
+        drop((id, receiver));
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Its present size, for people who watch it. The answer waits for nothing.
+    fn figures(&self) -> StoreFigures {
+        StoreFigures::default()
+    }
+
     /// The number of recorded results of each sweep that has any, ordered by sweep. A start compares it with the
     /// journal.
     ///
@@ -142,6 +176,19 @@ pub struct Batch {
     pub revived: Vec<SweepId>,
     /// Who submitted new sweeps of this batch, where it is known.
     pub submitters: Vec<(SweepId, Arc<str>)>,
+    /// Events that follow from the entries, and that somebody is to be told of.
+    pub notices: Vec<Notice>,
+}
+
+/// The size of a store.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreFigures {
+    /// Bytes of its tables on the disk.
+    pub database_bytes: u64,
+    /// Bytes of its log, which is copied into the tables from time to time.
+    pub log_bytes: u64,
+    /// Bytes of the entries and results that were written since it was opened.
+    pub written_bytes: u64,
 }
 
 impl Batch {
@@ -153,6 +200,7 @@ impl Batch {
             && self.settled.is_empty()
             && self.revived.is_empty()
             && self.submitters.is_empty()
+            && self.notices.is_empty()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A store in memory, for simulations and tests.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -16,6 +16,7 @@ use colearn_core::{
 use super::{
     contract::{Batch, JournalEntry, ResultRow, Store, StoreFuture},
     error::StoreError,
+    notice::{Notice, Receiver},
 };
 
 /// Keeps everything in memory. "Durable" means as long as this value, or one that took over its data, exists.
@@ -41,6 +42,7 @@ struct Kept {
     settled: BTreeMap<SweepId, SettledSweep>,
     /// Pools by name, as JSON.
     pools: BTreeMap<String, String>,
+    notices: VecDeque<Notice>,
     last_sweep: SweepId,
     last_token: LeaseToken,
 }
@@ -119,6 +121,12 @@ impl Kept {
         entries.take(limit as usize).map(|(number, entry)| (*number, entry.clone())).collect()
     }
 
+    fn notify(&mut self, notices: Vec<Notice>) {
+        self.notices.extend(notices);
+        let surplus = self.notices.len().saturating_sub(Notice::MOST);
+        self.notices.drain(..surplus);
+    }
+
     fn keep(&mut self, batch: Batch) {
         for entry in batch.entries {
             match &entry.event {
@@ -134,6 +142,7 @@ impl Kept {
             self.journal.insert(self.last_entry, entry);
         }
         self.submitters.extend(batch.submitters);
+        self.notify(batch.notices);
         for sweep in batch.revived {
             self.settled.remove(&sweep);
         }
@@ -205,6 +214,28 @@ impl Store for MemoryStore {
                 Some(body) => kept.pools.insert(name, body),
                 None => kept.pools.remove(&name),
             };
+            Ok(())
+        })
+    }
+
+    fn notices(&self) -> StoreFuture<'_, Vec<Notice>> {
+        Box::pin(async move { Ok(self.kept().notices.iter().cloned().collect()) })
+    }
+
+    fn add_notice(&self, notice: Notice) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let mut kept = self.kept();
+            self.verify(&kept)?;
+            kept.notify(vec![notice]);
+            Ok(())
+        })
+    }
+
+    fn told(&self, id: String, receiver: Receiver) -> StoreFuture<'_, ()> {
+        Box::pin(async move {
+            let mut kept = self.kept();
+            self.verify(&kept)?;
+            kept.notices.retain_mut(|notice| notice.id != id || notice.told(receiver));
             Ok(())
         })
     }

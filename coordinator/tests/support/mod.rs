@@ -15,6 +15,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming, transport::Channel};
 
+pub(crate) mod receiver;
 pub(crate) mod secured;
 pub(crate) mod watched;
 

@@ -3,6 +3,7 @@
 mod ahead;
 mod inspect;
 mod journal;
+mod notices;
 mod open;
 mod ownership;
 mod pools;
@@ -12,7 +13,13 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use colearn_core::{
     id::{LeaseToken, SweepId},
@@ -24,8 +31,9 @@ use tokio::sync::Mutex;
 
 use self::{ahead::Ahead, ownership::Ownership};
 use super::{
-    contract::{Batch, JournalEntry, ResultRow, Store, StoreFuture},
+    contract::{Batch, JournalEntry, ResultRow, Store, StoreFigures, StoreFuture},
     error::StoreError,
+    notice::{Notice, Receiver},
 };
 
 /// Keeps everything in `<state folder>/colearn.db`. One connection writes, another reads.
@@ -35,6 +43,8 @@ pub struct SqliteStore {
     writer: Arc<Mutex<Writer>>,
     reader: Arc<Mutex<SqliteConnection>>,
     ahead: Ahead,
+    /// Bytes of the entries and results that were written.
+    written: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -149,6 +159,25 @@ impl Store for SqliteStore {
 
     fn keep_pool(&self, name: String, body: Option<String>) -> StoreFuture<'_, ()> {
         Box::pin(self.write_pool(name, body))
+    }
+
+    fn notices(&self) -> StoreFuture<'_, Vec<Notice>> {
+        Box::pin(self.all_notices())
+    }
+
+    fn add_notice(&self, notice: Notice) -> StoreFuture<'_, ()> {
+        Box::pin(self.write_notice(notice))
+    }
+
+    fn told(&self, id: String, receiver: Receiver) -> StoreFuture<'_, ()> {
+        Box::pin(self.write_told(id, receiver))
+    }
+
+    fn figures(&self) -> StoreFigures {
+        let bytes = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+        let log = self.path.with_extension("db-wal");
+        let written_bytes = self.written.load(Ordering::Relaxed);
+        StoreFigures { database_bytes: bytes(&self.path), log_bytes: bytes(&log), written_bytes }
     }
 
     fn submitters(&self) -> StoreFuture<'_, Vec<(SweepId, Arc<str>)>> {

@@ -2,7 +2,7 @@
 
 use std::{
     path::Path,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, atomic::AtomicU64},
     time::Duration,
 };
 
@@ -36,6 +36,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         simple(4, "sweeps in parts", include_str!("../../../migrations/0004_sweeps_in_parts.sql")),
         simple(5, "submitters", include_str!("../../../migrations/0005_submitters.sql")),
         simple(6, "pools", include_str!("../../../migrations/0006_pools.sql")),
+        simple(7, "notifications", include_str!("../../../migrations/0007_notifications.sql")),
     ])
 });
 
@@ -76,7 +77,13 @@ impl SqliteStore {
         let reader = options.read_only(true).create_if_missing(false).connect().await.map_err(broken)?;
         let ownership = Some(Ownership::claim(&mut connection, lock, &path).await?);
         let writer = Arc::new(Mutex::new(Writer { connection, ownership }));
-        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)), path, ahead: Ahead::default() })
+        Ok(Self {
+            writer,
+            reader: Arc::new(Mutex::new(reader)),
+            path,
+            ahead: Ahead::default(),
+            written: AtomicU64::default(),
+        })
     }
 
     /// Opens the database of a state folder for reading. A coordinator may be using the folder, and the folder may be
@@ -124,7 +131,13 @@ impl SqliteStore {
             std::cmp::Ordering::Equal => {}
         }
         let writer = Arc::new(Mutex::new(Writer { connection, ownership: None }));
-        Ok(Self { writer, reader: Arc::new(Mutex::new(reader)), path, ahead: Ahead::default() })
+        Ok(Self {
+            writer,
+            reader: Arc::new(Mutex::new(reader)),
+            path,
+            ahead: Ahead::default(),
+            written: AtomicU64::default(),
+        })
     }
 }
 

@@ -1,6 +1,6 @@
 //! Writes a batch into the tables.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use colearn_core::{
     id::SweepId,
@@ -35,6 +35,7 @@ impl SqliteStore {
         for some in in_statements(&batch.results) {
             self.record(&mut transaction, some).await?;
         }
+        self.insert_notices(&mut transaction, &batch.notices).await?;
         self.mark(&mut transaction, batch).await?;
         for sweep in &batch.revived {
             self.settle(&mut transaction, *sweep, None).await?;
@@ -98,6 +99,8 @@ impl SqliteStore {
             };
             rows.push((entry, body.map_err(|error| self.corrupt(error.to_string()))?));
         }
+        let bytes: usize = rows.iter().map(|(_, body)| body.len()).sum();
+        self.written.fetch_add(bytes as u64, Ordering::Relaxed);
         let mut insert = QueryBuilder::<Sqlite>::new("INSERT INTO journal (at, kind, body, sweep) ");
         insert.push_values(rows, |mut row, (entry, body)| {
             row.push_bind(entry.at.0)
@@ -213,6 +216,8 @@ impl SqliteStore {
                 serde_json::to_string(&row.result).map_err(|error| self.corrupt(error.to_string()))?;
             rows.push((row, result));
         }
+        let bytes: usize = rows.iter().map(|(_, result)| result.len()).sum();
+        self.written.fetch_add(bytes as u64, Ordering::Relaxed);
         let mut insert = QueryBuilder::<Sqlite>::new(
             "INSERT INTO results \
             (sweep, configuration, seed, position, attempt, worker, token, recorded_at, result) ",
