@@ -85,6 +85,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Plan(arguments) => plan::plan(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Settings => plan::settings(),
+        Command::Schema => plan::schema(),
         Command::Data(command) => data::data(&command),
         Command::Access(command) => access::access(&command),
         Command::Db(command) => block_on(db::db(&command)),
