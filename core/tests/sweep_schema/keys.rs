@@ -244,7 +244,8 @@ fn is_beyond_a_schema(place: &str, value: &str) -> bool {
         // In a zip, a value may be repeated.
         place if place.starts_with("parameter ") || place == "a program's parameter" => repeated,
         // Names that must be those of other parts of the file.
-        "report.replicates" | "report.baseline" | "report.better" | "exclude" | "report.metrics" => true,
+        "report.baseline" | "report.better" | "exclude" => value.contains(':'),
+        "report.replicates" => value.starts_with('['),
         // Which of the two depends on `model.kind`.
         "model.hidden" => value.starts_with('{'),
         // A sweep with the default seeds has more tasks.
@@ -285,7 +286,7 @@ fn at_every_key_validator_and_parser_say_the_same_of_every_value() {
     }
     assert!(differ.is_empty(), "{} of {compared} differ:\n{}", differ.len(), differ.join("\n"));
     assert!(
-        compared > 10_000 && accepted > 800 && beyond.len() < 100,
+        compared > 10_000 && accepted > 800 && beyond.len() < 170,
         "{compared} {accepted} {}:\n{}",
         beyond.len(),
         beyond.join("\n")
