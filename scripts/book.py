@@ -45,6 +45,8 @@ def kept(path: Path, chapters: set[Path], link: re.Match[str]) -> str:
     if re.match(r"[a-z][a-z0-9+.-]*:|#", target):
         return link[0]
     other = (path.parent / target.partition("#")[0]).resolve()
+    if other in chapters and other.name == "README.md":
+        return link[0].replace("README.md", "index.md")
     if other in chapters or other.suffix in (".png", ".json", ".svg"):
         return link[0]
     label = re.sub(r"^!?\[(.*)\]\(.*$", r"\1", link[0])
@@ -61,6 +63,8 @@ def stage(source: Path) -> None:
         name = path.relative_to(ROOT.resolve())
         text = without_book(path, chapters, path.read_text(encoding="utf-8"))
         (source / name).parent.mkdir(parents=True, exist_ok=True)
+        # mdBook calls the page of a README index.html, and leaves links to it as they are.
+        name = name.with_name(name.name.replace("README", "index"))
         (source / name).write_text(text, encoding="utf-8")
         for _, target in pages.links(text):
             other = (path.parent / target.partition("#")[0]).resolve()
@@ -70,7 +74,7 @@ def stage(source: Path) -> None:
                 shutil.copy(other, copy)
     # The paths of the summary are those of the folder docs; mdBook wants it at the top.
     summary = (ROOT / "docs/SUMMARY.md").read_text(encoding="utf-8")
-    moved = re.sub(r"\]\(([^)]+)\)", lambda link: f"]({posixpath.normpath('docs/' + link[1])})", summary)
+    moved = re.sub(r"\]\(([^)]+)\)", lambda link: f"]({posixpath.normpath('docs/' + link[1]).replace('README', 'index')})", summary)
     (source / "SUMMARY.md").write_text(moved, encoding="utf-8")
 
 

@@ -27,7 +27,7 @@ def folder() -> Path | None:
 def help_of(*words: str) -> str:
     """What a program says of a subcommand, without the user's environment."""
     at = folder()
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COLEARN_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("COLEARN_", "COLUMNS"))}
     command = [str(at / words[0]), *words[1:], "--help"] if at else []
     output = subprocess.run(command, capture_output=True, text=True, check=True, env=environment, stdin=subprocess.DEVNULL)
     return output.stdout
