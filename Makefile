@@ -30,7 +30,7 @@ test: check-tools libtorch .venv/stamp ## run all tests
 test-fast: check-tools ## run the tests that need neither libtorch nor Python packages
 	cargo test --workspace --locked --exclude colearn-trainer --exclude colearn
 	cargo test --locked -p colearn --bins
-	python3 -m unittest discover -s scripts -p 'test_*.py' -v
+	COLEARN_PROGRAMS=none python3 -m unittest discover -s scripts -p 'test_*.py' -v
 	python3 -m unittest discover -s trainer/benches -p 'test_*.py' -v
 
 KILLS ?= 200

@@ -102,7 +102,7 @@ class CommandLines(unittest.TestCase):
             ("X=1 colearn data import --labels x", None),
             ("colearn worker --slots 3", None),
             ("colearn init -- python3 a.py --lr 1", None),
-            ("colearn paln x.yaml", "`colearn` has no command `paln`"),
+            ("colearn show x.yaml", "`colearn` has no command `show`"),
             ("colearn data imprt", "`colearn data` has no command `imprt`"),
             ("colearn plan x.yaml --jsno", "`colearn plan` has no option `--jsno`"),
             ("colearn worker --slot 3", "`colearn-worker` has no option `--slot`"),

@@ -8,7 +8,7 @@ use serde_json::Value;
 /// Compares a file with what it should be; `UPDATE_DOCS=1` writes it instead.
 pub(super) fn compare(path: &Path, expected: &str) {
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        fs::write(path, expected).unwrap();
+        fs::write(path, expected).expect("the page can be written");
     }
     let found = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
     let name = path.file_name().unwrap_or_default().display();
@@ -46,7 +46,7 @@ fn page() -> String {
     let schema = json_schema();
     let mut page = HEAD.to_owned();
     let of = |key: &str| &schema["properties"][key];
-    let names: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+    let names: Vec<&String> = schema["properties"].as_object().expect("it has keys").keys().collect();
     let sections = ["model", "training", "modality_dropout"];
     heading(&mut page, "Keys of the file");
     for name in names.iter().filter(|name| !sections.contains(&name.as_str())) {
