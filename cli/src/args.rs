@@ -75,6 +75,8 @@ pub(crate) enum Command {
     Init(InitArgs),
     /// Print every key and setting of a sweep file, with its range and default.
     Settings,
+    /// Print the JSON Schema of sweep files, with which editors complete and check them: docs/editors.md.
+    Schema,
     /// Start a coordinator: it accepts sweeps and distributes their tasks to workers.
     Coordinator(CoordinatorArgs),
     /// Run a worker: `colearn worker --help` is `colearn-worker --help`.

@@ -96,6 +96,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Settings => plan::settings(),
         Command::Completions { shell } => usage::completions(shell),
         Command::Man { out } => usage::man(&out),
+        Command::Schema => plan::schema(),
         Command::Data(command) => data::data(&command),
         Command::Access(command) => access::access(&command),
         Command::Db(command) => block_on(db::db(&command)),

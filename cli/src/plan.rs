@@ -44,6 +44,12 @@ pub(crate) fn parse_file(file: &Path) -> Result<(String, Parsed), Failure> {
     Ok((source, parsed))
 }
 
+/// Runs `colearn schema`.
+pub(crate) fn schema() -> Outcome {
+    outln!("{:#}", colearn_core::sweep::json_schema());
+    Ok(Exit::Success)
+}
+
 /// Runs `colearn settings`.
 pub(crate) fn settings() -> Outcome {
     out!("{}", colearn_core::sweep::reference());

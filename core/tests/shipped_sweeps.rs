@@ -112,12 +112,3 @@ fn assert_one_cohort_and_one_baseline(sweep: &Sweep) {
     assert_eq!(baselines.len(), 1);
     assert!(baselines[0].settings.network().is_some_and(|network| network.unimodal));
 }
-
-/// sweeps/README.md contains the output of `colearn settings`.
-#[test]
-fn the_page_of_settings_is_up_to_date() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../sweeps/README.md");
-    let page = String::from_utf8(fs::read(path).expect("the page ships")).expect("the page is UTF-8");
-    let reference = colearn_core::sweep::reference();
-    assert!(page.contains(&format!("```\n{reference}```\n")), "put this into sweeps/README.md:\n{reference}");
-}

@@ -2,7 +2,11 @@
 
 mod program;
 
-use std::{fs, io::Write as _, path::PathBuf};
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use colearn_core::{id::SweepName, scheduler::is_in_data_folder, settings::schema::MAX_TEXT_BYTES};
 use colearn_data_format::{Dataset, Split, Task, resolve};
@@ -33,6 +37,7 @@ pub(crate) fn init(arguments: &InitArgs) -> Outcome {
         }
     };
     let file = out.clone().unwrap_or_else(|| PathBuf::from(format!("{sweep}.yaml")));
+    let text = format!("{}{text}", for_editors(&file));
     if is_stdin(&file) {
         out!("{text}");
         return Ok(Exit::Success);
@@ -48,6 +53,16 @@ pub(crate) fn init(arguments: &InitArgs) -> Outcome {
     created.write_all(text.as_bytes()).map_err(failed)?;
     outln!("wrote {0}; {runs}check it, then: colearn plan {0}; colearn run {0}", file.display());
     Ok(Exit::Success)
+}
+
+/// The name under which a schema is looked for beside a sweep file.
+const SCHEMA: &str = "sweep.schema.json";
+
+/// The first line, by which editors find the schema that lies beside the file. If there is none, nothing: an editor
+/// would warn of it.
+fn for_editors(file: &Path) -> String {
+    let beside = if is_stdin(file) { PathBuf::from(SCHEMA) } else { file.with_file_name(SCHEMA) };
+    if beside.is_file() { format!("# yaml-language-server: $schema={SCHEMA}\n") } else { String::new() }
 }
 
 /// The name of a sweep on a data set: the data set's name, with other characters replaced.
@@ -145,6 +160,15 @@ mod tests {
         ] {
             assert_eq!(scalar(text), written);
         }
+    }
+
+    #[test]
+    fn editors_are_told_of_a_schema_that_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("x.yaml");
+        assert_eq!(for_editors(&file), "");
+        fs::write(folder.path().join(SCHEMA), "{}").unwrap();
+        assert_eq!(for_editors(&file), "# yaml-language-server: $schema=sweep.schema.json\n");
     }
 
     #[test]

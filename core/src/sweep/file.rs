@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Keys of a sweep file besides the settings: name, allowed value, and default.
-const KEYS: &[(&str, &str)] = &[
+pub(super) const KEYS: &[(&str, &str)] = &[
     ("name", "name of the sweep; unique within a coordinator (required)"),
     ("description", "free text, ignored"),
     ("parameters", "setting -> value, list, {values: [...]} or {min, max, count, scale: linear|log}"),
@@ -120,7 +120,10 @@ pub(crate) struct Outline {
 }
 
 /// The largest `max_tasks`.
-const MAX_TASKS: u64 = 1_000_000;
+pub(super) const MAX_TASKS: u64 = 1_000_000;
+
+/// `max_tasks` without the key.
+pub(super) const DEFAULT_MAX_TASKS: u64 = 10_000;
 
 /// Reads the tree. Errors are added to `problems`, and invalid parts are left out.
 pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
@@ -133,14 +136,14 @@ pub(crate) fn read(root: &Node, problems: &mut Problems<'_>) -> Outline {
         zip: Vec::new(),
         include: Vec::new(),
         exclude: Vec::new(),
-        seeds: (0..5).collect(),
+        seeds: (0..sections::DEFAULT_SEEDS).collect(),
         report: report::default_report(),
         baseline: None,
         retries: sections::default_retries(),
         checkpoint: CheckpointSettings::default(),
         keep: BTreeSet::new(),
         schedule: ScheduleSettings::default(),
-        max_tasks: 10_000,
+        max_tasks: DEFAULT_MAX_TASKS,
         parameters_span: Span::default(),
         exclude_span: Span::default(),
         replicates_span: Span::default(),

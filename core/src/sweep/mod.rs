@@ -12,6 +12,7 @@ mod exclude;
 mod expand;
 mod file;
 mod fit;
+mod json_schema;
 mod mentions;
 mod own;
 mod parameters;
@@ -33,6 +34,7 @@ pub use definition::{
 pub use diagnostic::{Diagnostic, Diagnostics, Note, Severity, SourcePlace};
 pub use draws::{DrawStage, PlannedDraws, PlannedDropout};
 pub use file::reference;
+pub use json_schema::json_schema;
 pub use parse::Parsed;
 pub use plan::{Decided, Plan, PlannedConfiguration, PlannedParameter, PlannedRows, PlannedSetting};
 pub(crate) use replicates::replicate_values;

@@ -23,8 +23,10 @@ pub(crate) struct Parameter {
     pub(crate) values: Vec<(Value, Span)>,
 }
 
+/// The keys of a swept setting that is not a plain list.
+pub(super) const KEYS: [&str; 5] = ["values", "min", "max", "count", "scale"];
 /// Maximum number of values of a `{min, max, count}`.
-const MAX_RANGE: u64 = 10_000;
+pub(super) const MAX_RANGE: u64 = 10_000;
 
 /// Reads `parameters`.
 pub(crate) fn read(node: &Node, vocabulary: Vocabulary, problems: &mut Problems<'_>) -> Vec<Parameter> {
@@ -76,7 +78,6 @@ fn read_form(
     form: &[MapEntry],
     problems: &mut Problems<'_>,
 ) -> Vec<(Value, Span)> {
-    const KEYS: [&str; 5] = ["values", "min", "max", "count", "scale"];
     let before = problems.errors();
     for key in form.iter().filter(|key| !KEYS.contains(&key.key.as_str())) {
         scalar::unknown_key(key, &entry.key, &KEYS, problems);

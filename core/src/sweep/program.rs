@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// The keys of `program`.
-const KEYS: [&str; 10] = [
+pub(super) const KEYS: [&str; 10] = [
     "command",
     "directory",
     "environment",
@@ -30,11 +30,11 @@ const KEYS: [&str; 10] = [
     "labels",
 ];
 /// Maximum number of words of a command, of files, of environment variables and of labels.
-const MAX_WORDS: usize = 1000;
+pub(super) const MAX_WORDS: usize = 1000;
 /// Maximum length of one of them, in bytes.
-const MAX_WORD_BYTES: usize = 16 << 10;
+pub(super) const MAX_WORD_BYTES: usize = 16 << 10;
 /// The largest `program.threads`.
-const MAX_THREADS: u64 = 4096;
+pub(super) const MAX_THREADS: u64 = 4096;
 /// The shortest `program.timeout`.
 const MIN_TIMEOUT: Duration = Duration::from_secs(1);
 

@@ -17,7 +17,8 @@ use crate::{
     text::is_unprintable,
 };
 
-const KEYS: [&str; 9] = [
+/// The keys of `report`.
+pub(super) const KEYS: [&str; 9] = [
     "metrics",
     "baseline",
     "confidence",

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Maximum duration in a sweep file.
-const MAX_DURATION: Duration = Duration::from_hours(168);
+pub(super) const MAX_DURATION: Duration = Duration::from_hours(168);
 
 /// The value of a setting, with exactly the type of its field; anything else is an error at the value.
 pub(crate) fn setting(

@@ -13,11 +13,20 @@ use super::{
 };
 
 /// Up to this value seeds are exact in tools that read every number as a double.
-const MAX_SEED: u64 = (1 << 53) - 1;
+pub(super) const MAX_SEED: u64 = (1 << 53) - 1;
 /// Maximum number of seeds of a `{count, base}`.
-const MAX_SEEDS: u64 = 1_000_000;
+pub(super) const MAX_SEEDS: u64 = 1_000_000;
 /// The largest `checkpoint.every_epochs`.
-const MAX_EPOCHS_BETWEEN: u64 = 100_000;
+pub(super) const MAX_EPOCHS_BETWEEN: u64 = 100_000;
+
+/// The largest `retries.max_attempts`.
+pub(super) const MAX_ATTEMPTS: u64 = 100;
+/// The number of seeds without `seeds`.
+pub(super) const DEFAULT_SEEDS: u64 = 5;
+/// The keys of `seeds`, `retries` and `checkpoint`.
+pub(super) const SEED_KEYS: [&str; 2] = ["count", "base"];
+pub(super) const RETRY_KEYS: [&str; 3] = ["max_attempts", "initial_backoff", "max_backoff"];
+pub(super) const CHECKPOINT_KEYS: [&str; 1] = ["every_epochs"];
 
 /// Reads `seeds`; returns nothing after an error.
 pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec<u64>> {
@@ -41,7 +50,7 @@ pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec
             seeds
         }
         Raw::Map(entries) => {
-            let (mut count, mut base) = (5, 0);
+            let (mut count, mut base) = (DEFAULT_SEEDS, 0);
             for entry in entries {
                 match entry.key.as_str() {
                     "count" => {
@@ -52,7 +61,7 @@ pub(crate) fn read_seeds(node: &Node, problems: &mut Problems<'_>) -> Option<Vec
                         base =
                             scalar::integer(&entry.value, "`seeds.base`", 0, MAX_SEED, problems).unwrap_or(0);
                     }
-                    _ => scalar::unknown_key(entry, "seeds", &["count", "base"], problems),
+                    _ => scalar::unknown_key(entry, "seeds", &SEED_KEYS, problems),
                 }
             }
             if base > MAX_SEED - (count - 1) {
@@ -88,13 +97,13 @@ pub(crate) fn default_retries() -> RetrySettings {
 
 /// Reads `retries`.
 pub(crate) fn read_retries(node: &Node, problems: &mut Problems<'_>) -> RetrySettings {
-    const KEYS: [&str; 3] = ["max_attempts", "initial_backoff", "max_backoff"];
     let mut retries = default_retries();
     for entry in scalar::map(node, "retries", problems).unwrap_or_default() {
         let what = format!("retries.{}", entry.key);
         match entry.key.as_str() {
             "max_attempts" => {
-                let attempts = scalar::integer(&entry.value, "`retries.max_attempts`", 1, 100, problems);
+                let attempts =
+                    scalar::integer(&entry.value, "`retries.max_attempts`", 1, MAX_ATTEMPTS, problems);
                 retries.max_attempts = attempts.and_then(|value| u32::try_from(value).ok()).unwrap_or(1);
             }
             "initial_backoff" => {
@@ -105,7 +114,7 @@ pub(crate) fn read_retries(node: &Node, problems: &mut Problems<'_>) -> RetrySet
                 let backoff = scalar::duration(&entry.value, &what, problems);
                 retries.max_backoff = backoff.unwrap_or(Duration::MAX);
             }
-            _ => scalar::unknown_key(entry, "retries", &KEYS, problems),
+            _ => scalar::unknown_key(entry, "retries", &RETRY_KEYS, problems),
         }
     }
     if retries.initial_backoff > retries.max_backoff {
@@ -126,7 +135,7 @@ pub(crate) fn read_checkpoint(node: &Node, problems: &mut Problems<'_>) -> Check
                 let epochs = scalar::integer(&entry.value, what, 0, MAX_EPOCHS_BETWEEN, problems);
                 checkpoint.every_epochs = epochs.and_then(|value| u32::try_from(value).ok()).unwrap_or(0);
             }
-            _ => scalar::unknown_key(entry, "checkpoint", &["every_epochs"], problems),
+            _ => scalar::unknown_key(entry, "checkpoint", &CHECKPOINT_KEYS, problems),
         }
     }
     checkpoint

@@ -10,11 +10,11 @@ use super::{
 use crate::{settings::schema::Field, text::is_unprintable};
 
 /// Maximum length of the name of a user's own setting, in bytes.
-const MAX_NAME_BYTES: usize = 64;
+pub(super) const MAX_NAME_BYTES: usize = 64;
 /// Maximum length of a user's own text, in bytes.
-const MAX_OWN_TEXT_BYTES: usize = 4096;
+pub(super) const MAX_OWN_TEXT_BYTES: usize = 4096;
 /// Maximum number of values in a list that is one value.
-const MAX_OWN_LIST: usize = 1000;
+pub(super) const MAX_OWN_LIST: usize = 1000;
 /// Whole numbers up to this one are exact as floats.
 const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
 

@@ -1,6 +1,6 @@
 //! Values, and what does not go together.
 
-use super::{assert_shown, fails, messages, parses};
+use super::{HEAD, assert_shown, fails, messages, parses};
 
 #[test]
 fn unequal_zips() {
@@ -152,6 +152,7 @@ error: there is no metric `acuracy`
 
 #[test]
 fn values_out_of_range_are_refused() {
+    let schema = jsonschema::draft7::new(&colearn_core::sweep::json_schema()).expect("it is a schema");
     for rest in [
         "training: {learning_rate: 0}",
         "training: {epochs: 0}",
@@ -183,6 +184,9 @@ fn values_out_of_range_are_refused() {
     ] {
         let messages = messages(rest);
         assert_eq!(messages.len(), 1, "{rest}: {messages:?}");
+        // The schema for editors refuses them too. It cannot compare two values.
+        let file: serde_json::Value = serde_yaml::from_str(&format!("{HEAD}{rest}\n")).expect("it is YAML");
+        assert_eq!(schema.is_valid(&file), rest == "retries: {initial_backoff: 10m}", "{rest}");
     }
 }
 

@@ -15,6 +15,8 @@ pub struct Field {
     pub default: Option<Preset>,
     /// The meaning, in one line.
     pub doc: &'static str,
+    /// What a number counts or measures, such as `epochs`; empty for other kinds.
+    pub unit: &'static str,
     /// Whether all members of a cohort must have the same value, because it decides shapes or the length of the loop.
     pub shared_in_cohort: bool,
     /// The kinds of models that have this field; empty for all.

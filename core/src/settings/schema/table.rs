@@ -28,13 +28,18 @@ const fn word(value: &'static str) -> Option<Preset> {
 }
 
 const fn row(path: &'static str, kind: Kind, default: Option<Preset>, doc: &'static str) -> Field {
-    Field { path, kind, default, doc, shared_in_cohort: false, models: &[] }
+    Field { path, kind, default, doc, unit: "", shared_in_cohort: false, models: &[] }
 }
 
 impl Field {
     /// Marks a field that must have the same value in all members of a cohort.
     const fn shared(self) -> Self {
         Self { shared_in_cohort: true, ..self }
+    }
+
+    /// Says what the number counts or measures.
+    const fn counts(self, unit: &'static str) -> Self {
+        Self { unit, ..self }
     }
 
     /// Marks a field that only these kinds of models have.
@@ -63,6 +68,7 @@ pub const FIELDS: &[Field] = &[
     .shared(),
     row("model.kind", Kind::Word(MODEL_KINDS), word("bi-eflstm"), "the network").shared(),
     row("model.hidden", WIDTH, integer(128), "hidden units per direction and layer, and width of the head")
+        .counts("units")
         .shared()
         .of(LSTM),
     row(
@@ -71,23 +77,39 @@ pub const FIELDS: &[Field] = &[
         integer(2),
         "number of stacked bidirectional layers",
     )
+    .counts("layers")
     .shared()
     .of(LSTM),
-    row("model.dropout", DROPOUT, number(0.5), "dropout between the layers and in the head").of(LSTM),
-    row("model.hidden.<modality>", WIDTH, integer(32), "hidden units of a modality's LSTM").shared().of(MFN),
-    row("model.memory", WIDTH, integer(128), "width of the memory").shared().of(MFN),
-    row("model.nn1", WIDTH, integer(128), "width of the network that attends to the cell states")
+    row("model.dropout", DROPOUT, number(0.5), "dropout between the layers and in the head")
+        .counts("probability")
+        .of(LSTM),
+    row("model.hidden.<modality>", WIDTH, integer(32), "hidden units of a modality's LSTM")
+        .counts("units")
         .shared()
         .of(MFN),
-    row("model.nn1_dropout", DROPOUT, number(0.0), "dropout in this network").of(MFN),
-    row("model.nn2", WIDTH, integer(64), "width of the network that proposes the memory").shared().of(MFN),
-    row("model.nn2_dropout", DROPOUT, number(0.2), "dropout in this network").of(MFN),
-    row("model.gamma1", WIDTH, integer(256), "width of the gate that retains the memory").shared().of(MFN),
-    row("model.gamma1_dropout", DROPOUT, number(0.0), "dropout in this gate").of(MFN),
-    row("model.gamma2", WIDTH, integer(64), "width of the gate that updates the memory").shared().of(MFN),
-    row("model.gamma2_dropout", DROPOUT, number(0.2), "dropout in this gate").of(MFN),
-    row("model.out", WIDTH, integer(64), "width of the head").shared().of(MFN),
-    row("model.out_dropout", DROPOUT, number(0.5), "dropout in the head").of(MFN),
+    row("model.memory", WIDTH, integer(128), "width of the memory").counts("units").shared().of(MFN),
+    row("model.nn1", WIDTH, integer(128), "width of the network that attends to the cell states")
+        .counts("units")
+        .shared()
+        .of(MFN),
+    row("model.nn1_dropout", DROPOUT, number(0.0), "dropout in this network").counts("probability").of(MFN),
+    row("model.nn2", WIDTH, integer(64), "width of the network that proposes the memory")
+        .counts("units")
+        .shared()
+        .of(MFN),
+    row("model.nn2_dropout", DROPOUT, number(0.2), "dropout in this network").counts("probability").of(MFN),
+    row("model.gamma1", WIDTH, integer(256), "width of the gate that retains the memory")
+        .counts("units")
+        .shared()
+        .of(MFN),
+    row("model.gamma1_dropout", DROPOUT, number(0.0), "dropout in this gate").counts("probability").of(MFN),
+    row("model.gamma2", WIDTH, integer(64), "width of the gate that updates the memory")
+        .counts("units")
+        .shared()
+        .of(MFN),
+    row("model.gamma2_dropout", DROPOUT, number(0.2), "dropout in this gate").counts("probability").of(MFN),
+    row("model.out", WIDTH, integer(64), "width of the head").counts("units").shared().of(MFN),
+    row("model.out_dropout", DROPOUT, number(0.5), "dropout in the head").counts("probability").of(MFN),
     row(
         // A longer history would exceed the size of messages.
         "training.epochs",
@@ -95,6 +117,7 @@ pub const FIELDS: &[Field] = &[
         integer(40),
         "passes over the training split",
     )
+    .counts("epochs")
     .shared(),
     row(
         "training.batch_size",
@@ -103,22 +126,28 @@ pub const FIELDS: &[Field] = &[
         integer(15),
         "samples per optimizer step",
     )
+    .counts("samples")
     .shared(),
     row(
         "training.learning_rate",
         Kind::Number { min: Bound::Excluding(0.0), max: Bound::None },
         number(0.001),
         "Adam's step size",
-    ),
-    row("training.beta1", DECAY, number(0.9), "decay of Adam's mean of the gradient"),
-    row("training.beta2", DECAY, number(0.999), "decay of Adam's mean of the squared gradient"),
-    row("training.weight_decay", NOT_NEGATIVE, number(0.0), "L2 penalty, added to the gradient as Adam does"),
+    )
+    .counts("weight per normalised gradient"),
+    row("training.beta1", DECAY, number(0.9), "decay of Adam's mean of the gradient")
+        .counts("decay per step"),
+    row("training.beta2", DECAY, number(0.999), "decay of Adam's mean of the squared gradient")
+        .counts("decay per step"),
+    row("training.weight_decay", NOT_NEGATIVE, number(0.0), "L2 penalty, added to the gradient as Adam does")
+        .counts("gradient per weight"),
     row(
         "training.gradient_clip",
         NOT_NEGATIVE,
         number(0.0),
         "largest L2 norm of the gradient, which is scaled down to it; 0 for no limit",
-    ),
+    )
+    .counts("norm of the gradient"),
     row(
         "training.schedule",
         Kind::Word(&["constant", "plateau"]),
@@ -130,19 +159,22 @@ pub const FIELDS: &[Field] = &[
         Kind::Number { min: Bound::Excluding(0.0), max: Bound::Excluding(1.0) },
         number(0.1),
         "factor for the learning rate at a plateau",
-    ),
+    )
+    .counts("factor"),
     row(
         "training.plateau_patience",
         Kind::Integer { min: 0, max: MAX_INTEGER },
         integer(10),
         "number of epochs without a lower validation loss that do not count as a plateau yet",
-    ),
+    )
+    .counts("epochs"),
     row(
         "training.patience",
         Kind::Integer { min: 0, max: MAX_INTEGER },
         integer(0),
         "stop after this number of epochs without a lower validation loss; 0 for never",
-    ),
+    )
+    .counts("epochs"),
     row(
         "training.keep",
         Kind::Word(&["best", "last"]),
@@ -191,7 +223,8 @@ pub const FIELDS: &[Field] = &[
         PROBABILITY,
         number(0.5),
         "share of the features or time steps that a partial drop takes",
-    ),
+    )
+    .counts("share"),
     row(
         "training.modality_replacement",
         Kind::Word(&["zero", "mean", "noise"]),
@@ -209,18 +242,22 @@ pub const FIELDS: &[Field] = &[
         Kind::Integer { min: 0, max: MAX_INTEGER },
         integer(0),
         "epochs over which the levels of modality dropout change linearly; 0 for constant levels",
-    ),
+    )
+    .counts("epochs"),
     row(
         "training.modality_anneal_start",
         PROBABILITY,
         number(0.0),
         "factor of the levels in the first epoch, if they are annealed",
-    ),
-    row("training.modality_anneal_end", PROBABILITY, number(1.0), "factor of the levels after the annealing"),
+    )
+    .counts("factor"),
+    row("training.modality_anneal_end", PROBABILITY, number(1.0), "factor of the levels after the annealing")
+        .counts("factor"),
     row(
         "modality_dropout.<modality>",
         PROBABILITY,
         number(0.0),
         "probability with which a modality is dropped in training",
-    ),
+    )
+    .counts("probability"),
 ];
