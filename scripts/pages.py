@@ -21,6 +21,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 COMMENT = re.compile(r"<!--(.*?)-->", re.DOTALL)
+MARKER = re.compile(r"<!-- *(?:not run:|before:|file:|exit code |numbers vary)")
 FENCE = re.compile(r"^( *)```([A-Za-z]*) *$")
 PROMPT = re.compile(r"^(?:[a-z]+[0-9]*)?\$ +")
 
@@ -38,6 +39,8 @@ class Block:
     file: str | None = None
     code: int = 0
     numbers_vary: bool = False
+    # Number of comments that were applied to it.
+    markers: int = 0
 
     @property
     def place(self) -> str:
@@ -103,6 +106,7 @@ def parse(page: str, text: str) -> list[Block]:
         for line in reversed(tail):
             comment = COMMENT.fullmatch(line.strip().replace("\0", "\n"))
             if comment:
+                block.markers += MARKER.match(comment[0]) is not None
                 apply(block, comment[1].strip())
             elif line.strip():
                 break

@@ -72,6 +72,11 @@ class Markers(unittest.TestCase):
         self.assertIsNone(second.reason, "the comment belongs to the text after it")
         self.assertEqual((third.file, third.text, third.is_commands()), ("a.yaml", "name: x\n", False))
 
+    def test_no_comment_is_lost_between_text(self):
+        for path in pages.book_pages():
+            written = len(pages.MARKER.findall(path.read_text(encoding="utf-8")))
+            self.assertEqual(sum(block.markers for block in pages.blocks(path)), written, path)
+
     def test_what_is_not_run_has_a_reason(self):
         for path in pages.book_pages():
             for block in pages.blocks(path):
