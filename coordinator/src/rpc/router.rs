@@ -79,5 +79,6 @@ pub(crate) async fn router(
         .http2_keepalive_interval(Some(KEEPALIVE))
         .http2_keepalive_timeout(Some(KEEPALIVE))
         .layer(seam)
-        .add_routes(services.into_axum_router().merge(http).into()))
+        // The fallback is that of HTTP, which leaves calls of gRPC to gRPC.
+        .add_routes(services.into_axum_router().reset_fallback().merge(http).into()))
 }
