@@ -27,20 +27,20 @@ export const dash = (at) => DASHES[at % DASHES.length];
 
 /**
  * Draws a chart in `place`: `series` are `{label, values, low, high, colour, dash, points, width, quiet}` over `x`.
- * `words` names the values of an axis that has no numbers. Draws again when the place or the colours change.
+ * `words` names the values of an axis that has no numbers; `whole` ones have no parts. Draws again when the place or the colours change.
  */
 export function chart(place) {
   let plot;
   let last;
   let width = 0;
-  let dark = matchMedia("(prefers-color-scheme: dark)");
+  const dark = matchMedia("(prefers-color-scheme: dark)");
 
   async function draw() {
     if (!last) return;
     const given = last;
     const UPlot = await library();
     if (given !== last) return;
-    const { x, series, title, xLabel, yLabel, words } = given;
+    const { x, series, title, xLabel, yLabel, words, whole } = given;
     width = place.clientWidth;
     const ink = css("--ink");
     const rule = css("--rule");
@@ -53,6 +53,7 @@ export function chart(place) {
       ticks: { stroke: rule, width: 1 },
     });
     const horizontal = axis(xLabel);
+    if (whole) horizontal.incrs = [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 100000];
     if (words) {
       horizontal.splits = () => x.filter((_, at) => at % Math.ceil(x.length / Math.max(2, width / 90)) === 0);
       horizontal.values = (_, at) => at.map((value) => (words[value] ?? "").slice(0, 14));

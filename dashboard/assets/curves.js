@@ -47,7 +47,10 @@ function drawSelection() {
         look();
       });
       const done = [...row.states].filter((letter) => letter === "d").length;
-      return h("li", {}, h("label", {}, box, " ", h("span", { class: "long" }, row.name ?? row.id), h("span", { class: "quiet small" }, ` ${done} done`)));
+      const at = chosen.indexOf(row.id);
+      const key = at < 0 ? null : h("span", { class: "key", "aria-hidden": "true" });
+      if (key) key.style.background = colour(at);
+      return h("li", {}, h("label", {}, box, " ", key, h("span", { class: "long" }, row.name ?? row.id), h("span", { class: "quiet small" }, ` ${done} done`)));
     }),
   );
   $("more").hidden = found.length <= LISTED;
@@ -68,17 +71,16 @@ function draw() {
   if (shown.length === 0) return;
   const x = [...new Set(shown.flatMap((task) => task.curves.epochs))].sort((a, b) => a - b);
   const place = new Map(x.map((epoch, at) => [epoch, at]));
-  const ids = [...new Set(shown.map((task) => task.configuration))];
   const series = shown.map((task) => {
     const values = new Array(x.length).fill(null);
     task.curves.epochs.forEach((epoch, at) => {
       values[place.get(epoch)] = task.curves.values[curve][at];
     });
-    const at = ids.indexOf(task.configuration);
+    const at = chosen.indexOf(task.configuration);
     return { label: `${task.name}, seed ${task.seed}`, values, colour: colour(at), dash: dash(at), width: shown.length > 12 ? 1.25 : 2 };
   });
   const title = `${curve} by epoch of ${plural(shown.length, "task")}`;
-  drawChart({ x, series, title, xLabel: "epoch", yLabel: curve, recolour: draw }).catch(showError);
+  drawChart({ x, series, title, xLabel: "epoch", whole: true, yLabel: curve, recolour: recoloured }).catch(showError);
   const columns = [{ text: "Task" }, ...["First", "Last", "Least", "Most", "Best epoch"].map((text) => ({ text, class: "number" }))];
   table(
     $("chart-data"),
@@ -100,6 +102,11 @@ function draw() {
       };
     }),
   );
+}
+
+function recoloured() {
+  drawSelection();
+  draw();
 }
 
 if (query.get("configurations") === "none") chosen = [];

@@ -94,6 +94,13 @@ export function number(value, digits = 4) {
   return Number(value.toFixed(digits)).toString();
 }
 
+/** With the same number of digits for all, for columns of means. */
+export function fixed(value) {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  const size = Math.abs(value);
+  return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : value.toFixed(size >= 1000 ? 1 : 3);
+}
+
 export function signed(value) {
   return value >= 0 ? `+${value.toFixed(3)}` : value.toFixed(3).replace("-", "−");
 }

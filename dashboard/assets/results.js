@@ -1,6 +1,6 @@
 // Results of a sweep: averages with verdicts, and metrics against a setting.
 
-import { $, bind, fill, h, number, pager, plural, query, remember, settingText, showError, signed, table } from "./dom.js";
+import { $, bind, fill, fixed, h, number, pager, plural, query, remember, settingText, showError, signed, table } from "./dom.js";
 import { ApiError, ofSweep } from "./api.js";
 import { chart, colour, dash } from "./charts.js";
 import { throttled } from "./live.js";
@@ -78,7 +78,6 @@ function plotted() {
   const setting = $("setting").value;
   const baselines = results.configurations.filter((row) => row.baseline);
   const points = results.configurations.filter((row) => row.metrics[metric] && row.values[setting] !== undefined && row.values[setting] !== null);
-  const isWithout = (row) => row.baseline && !(setting in row.values && points.length > 0 && row.values[setting] !== null);
   $("charts").hidden = points.length === 0 || !metric;
   if ($("charts").hidden) return;
 
@@ -109,7 +108,7 @@ function plotted() {
     const of = (key) => values.map((value) => rows.get(value)?.metrics[metric]?.[key] ?? null);
     return { label, values: of("mean"), low: of("ci_low"), high: of("ci_high"), colour: colour(at), dash: dash(at), points: true };
   });
-  for (const row of baselines.filter(isWithout).slice(0, 2)) {
+  for (const row of baselines.slice(0, 2)) {
     const mean = row.metrics[metric]?.mean;
     if (mean !== undefined) series.push({ label: `baseline ${row.name}`, values: x.map(() => mean), colour: colour(7), dash: [8, 6], width: 1.5 });
   }
@@ -128,7 +127,7 @@ function plotted() {
       }),
     ],
   }));
-  for (const row of baselines.filter(isWithout)) {
+  for (const row of baselines.filter((it) => !points.includes(it))) {
     const it = row.metrics[metric];
     if (it) rows.push({ cells: [`baseline ${row.name}`, number(it.mean), it.ci_low !== null ? `${number(it.ci_low)} to ${number(it.ci_high)}` : undefined, `${row.n}`] });
   }
@@ -201,7 +200,7 @@ function drawTable() {
       [`${row.n}/${row.expected}`, failed ? h("span", { class: "badge failed small" }, `${failed} failed`) : null],
       ...shown.map((name) => {
         const it = row.metrics[name];
-        return it ? `${number(it.mean, 3)}${it.std === null ? "" : ` ± ${number(it.std, 3)}`}` : undefined;
+        return it ? `${fixed(it.mean)}${it.std === null ? "" : ` ± ${fixed(it.std)}`}` : undefined;
       }),
     ];
     if (judged) {

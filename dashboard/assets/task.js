@@ -83,7 +83,7 @@ function curves(result) {
   if ([...$("curve").options].map((option) => option.value).join("|") !== names.join("|")) fill($("curve"), names.map((value) => h("option", { value }, value)));
   $("curve").value = names.includes(wanted) ? wanted : names.find((name) => name.startsWith("valid")) ?? names[0];
   const name = $("curve").value;
-  drawChart({ x: of.epochs, series: [{ label: name, values: of.values[name], colour: colour(0) }], title: `${name} by epoch`, xLabel: "epoch", yLabel: name, recolour: () => curves(result) }).catch(showError);
+  drawChart({ x: of.epochs, series: [{ label: name, values: of.values[name], colour: colour(0) }], title: `${name} by epoch`, xLabel: "epoch", whole: true, yLabel: name, recolour: () => curves(result) }).catch(showError);
   table(
     $("chart-data"),
     "Curves by epoch",

@@ -42,12 +42,12 @@ function card(worker) {
       slot.tasks.length ? h("ul", {}, slot.tasks.slice(0, 8).map(doing), slot.tasks.length > 8 ? h("li", { class: "quiet" }, `and ${plural(slot.tasks.length - 8, "more")}`) : null) : h("span", {}, " – free"),
     ),
   );
-  const draining = worker.state === "draining";
+  const draining = worker.state === "draining" || worker.set_aside.length > 0;
   const change = draining
-    ? { title: `Give tasks to ${worker.id} again?`, verb: "Undrain", run: () => post(`workers/${encodeURIComponent(worker.id)}/undrain`) }
+    ? { title: `Give tasks to ${worker.id} again?`, text: "This undoes drain, and restores a worker that was set aside.", verb: "Undrain", run: () => post(`workers/${encodeURIComponent(worker.id)}/undrain`) }
     : {
         title: `Drain ${worker.id}?`,
-        text: "It gets no more tasks; those that run are finished.",
+        text: "It gets no more tasks, finishes those that run, and ends when it is idle.",
         fields: [{ name: "now", label: "return running tasks at once, for others to go on", type: "checkbox" }],
         verb: "Drain",
         dangerous: true,
