@@ -1,10 +1,10 @@
 // Sweeps side by side.
 
-import { $, fill, h, number, query, remember, showError, signed, table } from "./dom.js";
+import { $, fill, fixed, h, query, remember, showError, signed, table } from "./dom.js";
 import { get } from "./api.js";
 
 const confidence = (value) => `${Math.round(value * 1000) / 10} %`;
-const interval = (low, high, write = number) => (low === null || low === undefined ? "" : ` [${write(low)}, ${write(high)}]`);
+const interval = (low, high, write = fixed) => (low === null || low === undefined ? "" : ` [${write(low)}, ${write(high)}]`);
 const chosen = new Set((query.get("sweeps") ?? "").split(",").filter(Boolean));
 
 async function choices() {
@@ -37,7 +37,7 @@ const boxed = (element, label) => h("div", { class: "scroll", tabindex: "0", rol
 
 function pairs({ first, second, confidence: level, comparisons }) {
   const element = h("table", {});
-  const side = (results) => (results.summary ? `${number(results.summary.mean, 3)}${results.summary.std === null ? "" : ` ± ${number(results.summary.std, 3)}`} (n=${results.n})` : undefined);
+  const side = (results) => (results.summary ? `${fixed(results.summary.mean)}${results.summary.std === null ? "" : ` ± ${fixed(results.summary.std)}`} (n=${results.n})` : undefined);
   const columns = [{ text: "Configuration" }, { text: "Metric" }, { text: first, class: "number" }, { text: second, class: "number" }, { text: `Difference, ${confidence(level)} interval`, class: "number" }, { text: "p (t, paired)", class: "number" }];
   const rows = comparisons.map((row) => ({
     cells: [
@@ -46,7 +46,7 @@ function pairs({ first, second, confidence: level, comparisons }) {
       side(row.first_results),
       side(row.second_results),
       row.comparison ? `${signed(row.comparison.mean_difference)}${interval(row.comparison.ci_low, row.comparison.ci_high, signed)}` : undefined,
-      number(row.comparison?.t_p, 3),
+      fixed(row.comparison?.t_p),
     ],
   }));
   table(element, `${first} and ${second}`, columns, rows);
@@ -58,11 +58,15 @@ function across({ sweeps, baseline, metrics }) {
     $("comparison"),
     metrics.flatMap((metric) => {
       const element = h("table", {});
-      const columns = [{ text: "Configuration" }, { text: "n", class: "number" }, ...sweeps.map((text) => ({ text, class: "number" })), { text: "Interquartile mean", class: "number" }, { text: "Better than the baseline", class: "number" }, { text: "Average rank", class: "number" }];
-      // An estimate is a number, or an object with its interval.
-      const estimate = (it) => (it === null || it === undefined ? undefined : typeof it === "number" ? number(it, 3) : `${number(it.value ?? it.estimate ?? it.mean, 3)}${interval(it.ci_low, it.ci_high)}`);
+      const estimate = (it) => (it ? `${fixed(it.value)}${interval(it.ci_low, it.ci_high)}` : undefined);
+      const optional = [
+        ["Interquartile mean", (row) => estimate(row.interquartile_mean)],
+        ["Better than the baseline", (row) => estimate(row.probability_of_improvement)],
+        ["Average rank", (row) => (row.average_rank === null ? undefined : row.average_rank.toFixed(2))],
+      ].filter(([, of]) => metric.configurations.some((row) => of(row) !== undefined));
+      const columns = [{ text: "Configuration" }, ...["n", ...sweeps, ...optional.map(([text]) => text)].map((text) => ({ text, class: "number" }))];
       const rows = metric.configurations.map((row) => ({
-        cells: [row.name, `${row.n}`, ...sweeps.map((name) => number(typeof row.means[name] === "object" ? row.means[name]?.mean : row.means[name], 3)), estimate(row.interquartile_mean), estimate(row.probability_of_improvement), number(row.average_rank, 2)],
+        cells: [row.name, `${row.n}`, ...sweeps.map((name) => fixed(row.means[name])), ...optional.map(([, of]) => of(row))],
       }));
       table(element, metric.metric, columns, rows);
       return [h("h2", {}, metric.metric, baseline ? h("span", { class: "quiet small" }, ` baseline ${baseline}`) : ""), boxed(element, `Comparison in ${metric.metric}`)];

@@ -16,7 +16,6 @@ function draw() {
   const columns = [
     { text: "Compare", class: "choose", content: h("span", { class: "unseen" }, "Compare") },
     { text: "Sweep" },
-    { text: "State" },
     { text: "Progress", class: "wide" },
     { text: "Time left" },
     { text: "Workers", class: "number" },
@@ -37,8 +36,7 @@ function draw() {
       attributes: { "data-sweep": sweep.name, "data-state": sweep.state },
       cells: [
         box,
-        name,
-        badge(stateWord(sweep)),
+        [name, h("p", {}, badge(stateWord(sweep)))],
         [bar(sweep), h("p", { class: "small" }, counted(sweep)), why],
         leftText(sweep),
         sweep.state === "active" ? `${sweep.workers}` : undefined,

@@ -190,7 +190,11 @@ function drawTable() {
     heading("n", "n", { class: "number" }),
     ...shown.map((name) => heading(name, name, { class: "number" })),
   ];
-  if (judged) columns.push({ text: "Verdict" }, heading(`${judged} − baseline`, "difference", { class: "number" }));
+  // Verdicts are about modalities: sweeps over programs have none.
+  const isJudged = results.configurations.some((row) => row.verdict);
+  $("verdict").parentElement.hidden = !isJudged;
+  if (isJudged) columns.push({ text: "Verdict" });
+  if (judged) columns.push(heading(`${judged} − baseline`, "difference", { class: "number" }));
   const rows = found.slice(from, from + PAGE).map((row) => {
     const comparison = judged ? row.comparisons[judged] : undefined;
     const failed = Object.keys(row.failed_seeds).length;
@@ -203,11 +207,13 @@ function drawTable() {
         return it ? `${fixed(it.mean)}${it.std === null ? "" : ` ± ${fixed(it.std)}`}` : undefined;
       }),
     ];
-    if (judged) {
+    if (isJudged) {
       cells.push(row.baseline ? h("span", { class: "quiet" }, "baseline") : row.verdict ? h("span", { class: `badge verdict-${row.verdict}` }, row.verdict) : undefined);
+    }
+    if (judged) {
       const low = comparison?.simultaneous_ci_low ?? comparison?.ci_low ?? null;
       const high = comparison?.simultaneous_ci_high ?? comparison?.ci_high ?? null;
-      cells.push(comparison ? `${signed(comparison.mean_difference)}${low === null ? "" : ` [${signed(low)}, ${signed(high)}]`}` : undefined);
+      cells.push(row.baseline && !isJudged ? h("span", { class: "quiet" }, "baseline") : comparison ? `${signed(comparison.mean_difference)}${low === null ? "" : ` [${signed(low)}, ${signed(high)}]`}` : undefined);
     }
     return { attributes: { "data-configuration": row.id }, cells };
   });

@@ -1,12 +1,15 @@
 // One sweep: its progress, the grid of its tasks, its failures, and what can be done with it.
 
-import { $, badge, fill, h, instant, plural, settingText, showError, table } from "./dom.js";
+import { $, badge, fill, h, instant, plural, settingText, showError } from "./dom.js";
 import { get, ofSweep, post, remove, taskPath } from "./api.js";
 import { ask, buttons } from "./actions.js";
 import { grid } from "./grid.js";
 import { throttled } from "./live.js";
 import { bar, counted, leftText, stateWord } from "./measures.js";
 import { followSweep, sweepName, sweepUrl, unlessAway } from "./sweep-page.js";
+
+/** How many failures are shown. */
+const SHOWN = 10;
 
 let sweep;
 const show = grid($("grid"), `States of the tasks of ${sweepName}`, (row, seed) => sweepUrl(taskPath(row.id, seed)));
@@ -35,18 +38,20 @@ const drawRest = throttled(1000, async () => {
   }
   const failures = document.failures;
   $("failures").hidden = failures.length === 0;
-  if (failures.length) {
-    const rows = failures.slice(0, 50).map((failure) => ({
-      cells: [
-        h("a", { href: sweepUrl(taskPath(failure.configuration, failure.seed)), "data-key": `${failure.configuration}-${failure.seed}-${failure.attempt}` }, `${failure.name ?? failure.configuration}, seed ${failure.seed}`),
-        failure.final ? "failed" : "tried again",
-        `${failure.attempt}`,
-        failure.reason,
-        h("span", { class: "message" }, failure.message),
-      ],
-    }));
-    table($("failures").querySelector("table"), "Failures", [{ text: "Task" }, { text: "Then" }, { text: "Attempt", class: "number" }, { text: "Reason" }, { text: "Message", class: "wide" }], rows);
-  }
+  const item = (failure) =>
+    h(
+      "li",
+      {},
+      h("a", { href: sweepUrl(taskPath(failure.configuration, failure.seed)), "data-key": `${failure.configuration}-${failure.seed}-${failure.attempt}` }, `${failure.name ?? failure.configuration}, seed ${failure.seed}`),
+      ` attempt ${failure.attempt}: `,
+      h("strong", {}, failure.reason),
+      failure.final ? "" : " (tried again)",
+      h("p", { class: "message quiet small" }, failure.message.length > 400 ? `${failure.message.slice(0, 400)}…` : failure.message),
+    );
+  fill($("failures").querySelector("ul"), failures.slice(0, SHOWN).map(item));
+  const all = $("failures").querySelector("p.all");
+  all.hidden = sweep.tasks.failed === 0;
+  fill(all, h("a", { href: sweepUrl("/tasks?state=failed"), "data-key": "all-failed" }, `All that failed: ${plural(sweep.tasks.failed, "task")}`));
   const aside = document.set_aside.map((it) =>
     h("li", {}, h("strong", {}, it.worker), ` is set aside after ${plural(it.failures, "failure")} in a row`, it.until ? [" until ", instant(it.until)] : null, it.message ? `: ${it.message}` : ""),
   );

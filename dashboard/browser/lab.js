@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -60,6 +60,25 @@ report: {metrics: [accuracy, loss], baseline: {dropout: ${dropout[0]}}, margin: 
 `;
 }
 
+/** A sweep file over a network, which has verdicts; small enough for a test. */
+export function networkFile(name, { levels = [0, 0.5, 0.95], seeds = 3, epochs = 3 } = {}) {
+  return `name: ${name}
+dataset: demo
+primary: language
+model: {kind: bi-eflstm, hidden: 8, layers: 1, dropout: 0.3}
+training: {epochs: ${epochs}, batch_size: 32, learning_rate: 0.005}
+parameters:
+  modality_dropout.audio: ${JSON.stringify(levels)}
+  modality_dropout.video: ${JSON.stringify(levels)}
+zip:
+  - [modality_dropout.audio, modality_dropout.video]
+include:
+  - {unimodal: true}
+seeds: {count: ${seeds}}
+report: {metrics: [accuracy, loss, f_score], baseline: {unimodal: true}, margin: 0.02}
+`;
+}
+
 /** Waits until something is so. */
 export async function until(what, question, limit = 60000) {
   const end = Date.now() + limit;
@@ -76,11 +95,16 @@ const environment = Object.fromEntries(Object.entries(process.env).filter(([name
 export class Lab {
   children = new Map();
 
-  static async start({ slots = 2 } = {}) {
+  static async start({ slots = 2, generate = [] } = {}) {
     const lab = new Lab();
     lab.folder = await mkdtemp(path.join(tmpdir(), "colearn-pages-"));
     await writeFile(lab.file("train.py"), TRAIN);
+    await mkdir(lab.file("data"));
     try {
+      const data = await lab.run("data", "colearn", ["data", "generate", "--out", lab.file("data/demo.safetensors"), ...generate]);
+      const [code] = await once(data, "exit");
+      if (code !== 0) throw new Error(`no data could be generated: ${lab.said.join("\n")}`);
+      lab.children.delete("data");
       await lab.startCoordinator("127.0.0.1:0");
       if (slots) await lab.startWorker("w1", slots);
     } catch (error) {
@@ -116,7 +140,7 @@ export class Lab {
   }
 
   async startWorker(id, slots = 2) {
-    await this.run(id, "colearn-worker", ["--coordinator", this.address, "--slots", String(slots), "--name", id, "--programs-only", "--data-dir", this.file("data"), "--checkpoints", this.file("checkpoints")]);
+    await this.run(id, "colearn-worker", ["--coordinator", this.address, "--slots", String(slots), "--name", id, "--allow-programs", "--data-dir", this.file("data"), "--checkpoints", this.file("checkpoints")]);
     await until(`${id} is connected`, async () => (await this.get("workers")).workers.some((worker) => worker.id.startsWith(`${id}-`)));
   }
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
-import { Lab, axeSource, launch, openPage, sweepFile, until } from "./lab.js";
+import { Lab, axeSource, launch, networkFile, openPage, sweepFile, until } from "./lab.js";
 
 let lab;
 let browser;
@@ -122,6 +122,21 @@ describe("the dashboard", () => {
       await page.locator("#comparison table").waitFor();
     }));
 
+  it("shows verdicts and the baseline of a sweep over a network", () =>
+    inPage(async () => {
+      await lab.submit(networkFile("network"));
+      await go("/sweeps/network");
+      await until("a network has been trained", async () => (await lab.get("sweeps/network")).state === "complete", 120000);
+      await go("/sweeps/network/results");
+      await page.locator("#results .badge").first().waitFor();
+      const shown = await page.locator("#results .badge").allTextContents();
+      assert.equal(shown.length, 3);
+      for (const verdict of shown) assert.match(verdict, /^(PCL|NCL|equivalent|inconclusive)$/);
+      await page.locator("#charts .u-legend").getByText("baseline unimodal").waitFor();
+      await page.locator("#verdict").selectOption(shown[0]);
+      await until("only these are shown", async () => new Set(await page.locator("#results .badge").allTextContents()).size === 1);
+    }));
+
   it("cancels, after a question", () =>
     inPage(async () => {
       await lab.submit(sweepFile("stopped", { dropout: [0, 0.5], seeds: 3, settings: { gate: "never" } }));
@@ -153,7 +168,7 @@ describe("the dashboard", () => {
       await lab.submit(sweepFile("broken", { dropout: [0, 0.5], seeds: 1, attempts: 1, settings: { "fail-at": 0.5, pause: 0 } }));
       await ended("broken");
       await go("/sweeps/broken");
-      await page.locator("#failures table").getByText("crash").waitFor();
+      await page.locator("#failures li").getByText("crash").waitFor();
       await page.locator("#grid").getByRole("link", { name: "dropout=0.5, seed 0: failed" }).click();
       await page.locator("#log").getByText("<b>no memory</b>").waitFor();
       await lab.open("repaired");

@@ -21,9 +21,9 @@ def missing():
         return "there is no Chromium: sudo apt-get install chromium"
     if not (FOLDER / "node_modules" / "playwright-core").is_dir():
         return "what drives the browser is missing: make browser"
-    for program in ["colearn", "colearn-worker"]:
+    for program in ["colearn", "colearn-worker", "colearn-trainer"]:
         if not (PROGRAMS / program).exists():
-            return f"{PROGRAMS / program} is missing: cargo build -p colearn -p colearn-worker"
+            return f"{PROGRAMS / program} is missing: cargo build -p colearn -p colearn-worker -p colearn-trainer"
     return None
 
 
