@@ -8,7 +8,7 @@ COLEARN := $(TARGET)/release/colearn
 # The demo uses this folder, even if the shell is set up for a cluster.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo pytorch s3 kubernetes test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build proto libtorch uplot browser check-tools clean
+.PHONY: help demo pytorch s3 api kubernetes test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build proto libtorch uplot browser check-tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -26,6 +26,7 @@ test: check-tools libtorch uplot .venv/stamp ## run all tests
 	.venv/bin/python -m unittest discover -s python -p 'test_*.py' -v
 	.venv/bin/python -m unittest discover -s scripts -p 'test_*.py' -v
 	.venv/bin/python -m unittest discover -s trainer/benches -p 'test_*.py' -v
+	.venv/bin/python -m unittest discover -s dashboard -p 'test_*.py' -v
 	$(firstword $(wildcard .venv-kubernetes/bin/python) .venv/bin/python) -m unittest discover -s deploy/kubernetes -p 'test_*.py' -v
 
 test-fast: check-tools uplot ## run the tests that need neither libtorch nor Python packages
@@ -76,6 +77,8 @@ bench-sweep: build .venv-bench/stamp ## compare whole sweeps with PyTorch's unde
 pytorch: .venv-pytorch/stamp ## install PyTorch 2.11 for CPUs, with which `make test` also compares kept weights
 
 s3: .venv-s3/stamp ## install an S3 server (moto), with which `make test` also tries checkpoints in a bucket
+
+api: .venv-api/stamp ## install schemathesis, with which `make test` also tries the HTTP API
 
 kubernetes: .venv-kubernetes/stamp ## install a validator of manifests, with which `make test` also checks deploy/kubernetes
 
@@ -138,6 +141,12 @@ check-tools:
 	python3 -m venv .venv-pytorch
 	.venv-pytorch/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 numpy safetensors \
 	  'torch==2.11.0+cpu' --extra-index-url https://download.pytorch.org/whl/cpu
+	@touch $@
+
+# Tries the HTTP API against its description.
+.venv-api/stamp:
+	python3 -m venv .venv-api
+	.venv-api/bin/python -m pip install --quiet --disable-pip-version-check 'schemathesis==4.32.5'
 	@touch $@
 
 # An S3 server for the tests of programs, which start it on loopback.

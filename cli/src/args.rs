@@ -91,6 +91,12 @@ pub(crate) enum Command {
     /// Print a sweep's metrics, averaged over seeds; or those of every seed, or the curves of training.
     #[command(after_help = results::AFTER_HELP)]
     Results(ResultsArgs),
+    /// Serve the pages of a coordinator to a browser on this machine: progress, results, curves, workers, logs.
+    ///
+    /// A coordinator on loopback serves them itself, at its own address. This command is for one that is elsewhere and
+    /// lets in only who has an access file, and for the state folder of an earlier run. The address that it prints has a
+    /// secret, so that other users of this machine cannot open it.
+    Dashboard(DashboardArgs),
     /// Compare configurations, two sweeps, or configurations over several sweeps.
     #[command(after_help = compare::AFTER_HELP)]
     Compare(CompareArgs),
@@ -177,6 +183,9 @@ pub(crate) struct RunArgs {
     /// Format of the results at the end.
     #[arg(long, value_parser = results::printed(), default_value = "table")]
     pub(crate) format: Format,
+    /// Open the sweep's page in a browser. It is there until the sweep has ended; then: `colearn dashboard`.
+    #[arg(long)]
+    pub(crate) open: bool,
     /// Slots of the local worker: the number of cohorts trained at the same time [default: one per GPU, or per core].
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub(crate) slots: Option<u32>,
@@ -269,6 +278,19 @@ pub(crate) struct CoordinatorArgs {
     pub(crate) pool_interval: Duration,
     #[command(flatten)]
     pub(crate) served: ServedArgs,
+}
+
+/// `colearn dashboard`.
+#[derive(Args, Debug)]
+pub(crate) struct DashboardArgs {
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Port on loopback; 0 for a free one.
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    pub(crate) port: u16,
+    /// Open the address in a browser.
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 /// `colearn report`.

@@ -30,6 +30,7 @@ const SERVICE: &str = "colearn.v1.SweepService";
 pub(crate) struct Client {
     service: SweepServiceClient<Channel>,
     pools: PoolServiceClient<Channel>,
+    channel: Channel,
     way: Way,
 }
 
@@ -83,13 +84,18 @@ impl Client {
             }
         }
         let pools = PoolServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        let service = SweepServiceClient::new(channel).max_decoding_message_size(MAX_MESSAGE_BYTES);
-        Ok(Self { service, pools, way: way.clone() })
+        let service = SweepServiceClient::new(channel.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES);
+        Ok(Self { service, pools, channel, way: way.clone() })
     }
 
     /// The service for pools of worker jobs.
     pub(crate) fn pools(&mut self) -> &mut PoolServiceClient<Channel> {
         &mut self.pools
+    }
+
+    /// The connection, for other clients of the same coordinator.
+    pub(crate) fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 
     /// The coordinator, and how it is reached.

@@ -43,6 +43,14 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
             running.address()
         );
     }
+    if running.is_protected() {
+        tracing::info!(
+            "dashboard: `colearn dashboard --coordinator {}`, where the browser is",
+            url_of(&running)
+        );
+    } else {
+        tracing::info!("dashboard: {}/", url_of(&running));
+    }
     let line = format_args!("coordinator: {} (state in {})\n", url_of(&running), arguments.state.display())
         .to_string();
     // The coordinator serves even if its address cannot be printed; a closed pipe needs no warning.

@@ -25,6 +25,7 @@ mod bootstrap;
 mod client;
 mod connect;
 mod coordinator;
+mod dashboard;
 mod data;
 mod db;
 mod descriptors;
@@ -97,6 +98,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Watch(named) => block_on(remote::watch(&named)),
         Command::Results(arguments) => block_on(remote::results(&arguments)),
         Command::Compare(arguments) => block_on(remote::compare(&arguments)),
+        Command::Dashboard(arguments) => block_on(dashboard::dashboard(&arguments)),
         Command::Report(arguments) => block_on(report::report(&arguments)),
         Command::Bootstrap(arguments) => bootstrap::bootstrap(&arguments),
         Command::Export(arguments) => block_on(kept::export(&arguments)),

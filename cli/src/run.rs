@@ -10,6 +10,7 @@ use crate::{
     args::{Format, RunArgs, Target},
     client::Client,
     connect::{self, coordinator_failure},
+    dashboard,
     data::{check_data, check_same_data},
     exit::{Exit, Failure, Outcome},
     format,
@@ -51,6 +52,10 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
         arguments.state.join("worker.log"),
     )?;
     let mut running = reserved.start().await.map_err(|error| coordinator_failure(&error))?;
+    if arguments.open {
+        errln!("dashboard: {url}/");
+        dashboard::open(&format!("{url}/sweeps/{}", sweep.name));
+    }
     let target = Target { coordinator: None, access: None, state: arguments.state.clone() };
     let way = connect::way_here(running.address())?;
     let worked = async {

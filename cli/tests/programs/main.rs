@@ -9,6 +9,7 @@ mod bad_input;
 #[cfg(target_os = "linux")]
 mod chaos;
 mod commit;
+mod dashboard;
 #[cfg(target_os = "linux")]
 mod descriptors;
 mod end_to_end;

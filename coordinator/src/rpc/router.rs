@@ -69,8 +69,9 @@ pub(crate) async fn router(
         Guard { only_loopback, token: None },
     );
     Ok(Server::builder()
-        // Browsers speak HTTP/2 only over TLS.
-        .accept_http1(true)
+        // Browsers speak HTTP/2 only over TLS. There, everybody speaks it: a server that waits to see which of both a client
+        // speaks says nothing first, and a client of ours waits for its first words to know that it was let in.
+        .accept_http1(rpc.access.is_none())
         .timeout(ANSWER_WITHIN)
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(WINDOW)

@@ -82,3 +82,22 @@ async fn openapi() -> impl axum::response::IntoResponse {
 async fn wrong_method() -> ApiError {
     ApiError::wrong_method()
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_route_is_described_and_no_other() {
+        let document: serde_json::Value = serde_json::from_str(OPENAPI).unwrap();
+        let mut described = BTreeSet::new();
+        for (path, methods) in document["paths"].as_object().unwrap() {
+            for method in methods.as_object().unwrap().keys() {
+                described.insert((method.as_str(), path.as_str()));
+            }
+        }
+        assert_eq!(described, ROUTES.into_iter().collect());
+    }
+}

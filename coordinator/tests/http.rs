@@ -1,0 +1,140 @@
+//! HTTP at the port of gRPC: the API, and what protects the user of a browser.
+
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod support;
+
+use std::net::SocketAddr;
+
+use colearn_coordinator::RunningCoordinator;
+use serde_json::Value;
+use support::{Person, SOON, small_sweep, start};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// An answer in HTTP/1.1.
+struct Answer {
+    status: u16,
+    head: String,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+async fn ask(at: SocketAddr, method: &str, path: &str, headers: &str, body: &str) -> Answer {
+    let host = if headers.contains("host:") { String::new() } else { format!("host: {at}\r\n") };
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\n{host}{headers}connection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    timeout(SOON, stream.read_to_end(&mut answer)).await.unwrap().unwrap();
+    let end = answer.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+    let head = String::from_utf8(answer[..end].to_vec()).unwrap().to_ascii_lowercase();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    let mut body = answer[end + 4..].to_vec();
+    if head.contains("transfer-encoding: chunked") {
+        body = unchunked(&body);
+    }
+    Answer { status, head, body }
+}
+
+fn unchunked(mut rest: &[u8]) -> Vec<u8> {
+    let mut body = Vec::new();
+    loop {
+        let end = rest.windows(2).position(|two| two == b"\r\n").unwrap();
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
+        if size == 0 {
+            return body;
+        }
+        body.extend_from_slice(&rest[end + 2..end + 2 + size]);
+        rest = &rest[end + 4 + size..];
+    }
+}
+
+async fn with_a_sweep() -> (tempfile::TempDir, RunningCoordinator) {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    Person::at(&coordinator).await.submit(&small_sweep("small", 2, 2)).await;
+    (folder, coordinator)
+}
+
+#[tokio::test]
+async fn the_api_says_what_grpc_says() {
+    let (_folder, coordinator) = with_a_sweep().await;
+    let at = coordinator.address();
+    let listed = ask(at, "GET", "/api/v1/sweeps", "", "").await;
+    assert_eq!(listed.status, 200, "{}", listed.head);
+    assert_eq!(listed.json()["sweeps"][0]["tasks"]["pending"], 4);
+    let grid = ask(at, "GET", "/api/v1/sweeps/small/grid", "", "").await.json();
+    assert_eq!(grid["seeds"].as_array().unwrap().len(), 2);
+    assert!(grid["rows"].as_array().unwrap().iter().all(|row| row["states"] == "pp"), "{grid}");
+    let missing = ask(at, "GET", "/api/v1/sweeps/smal", "", "").await;
+    assert_eq!((missing.status, missing.json()["error"]["code"].as_str().unwrap()), (404, "not_found"));
+    let unknown = ask(at, "GET", "/api/v1/sweeps/small/tasks?state=lost", "", "").await;
+    assert_eq!(unknown.status, 400);
+    let cancelled = ask(at, "POST", "/api/v1/sweeps/small/cancel", "", "").await;
+    assert_eq!((cancelled.status, &cancelled.json()["state"]), (200, &Value::from("cancelled")));
+    let json = "content-type: application/json\r\n";
+    let retried = ask(at, "POST", "/api/v1/sweeps/small/retry", json, "{}").await;
+    assert_eq!((retried.status, &retried.json()["tasks_retried"]), (200, &Value::from(4)));
+    let again = Person::at(&coordinator).await.tasks("small").await;
+    assert_eq!(again.pending, 4);
+}
+
+#[tokio::test]
+async fn other_pages_can_neither_read_nor_change() {
+    let (_folder, coordinator) = with_a_sweep().await;
+    let at = coordinator.address();
+    // A name of somebody else that points to loopback.
+    let rebound = ask(at, "GET", "/api/v1/sweeps", "host: evil.example\r\n", "").await;
+    assert_eq!(rebound.status, 403);
+    assert!(!String::from_utf8_lossy(&rebound.body).contains("small"));
+    for headers in ["origin: http://evil.example\r\n", "origin: null\r\n", "sec-fetch-site: cross-site\r\n"] {
+        let forged = ask(at, "POST", "/api/v1/sweeps/small/cancel", headers, "").await;
+        assert_eq!(forged.status, 403, "{headers}");
+    }
+    let own = format!("origin: http://{at}\r\nsec-fetch-site: same-origin\r\n");
+    // What a form of another page can send.
+    let form = ask(at, "POST", "/api/v1/sweeps", "content-type: text/plain\r\n", "{\"source\": \"\"}").await;
+    assert_eq!(form.status, 415);
+    assert_eq!(Person::at(&coordinator).await.tasks("small").await.pending, 4);
+    assert_eq!(ask(at, "POST", "/api/v1/sweeps/small/cancel", &own, "").await.status, 200);
+    let page = ask(at, "GET", "/", "", "").await;
+    assert!(
+        page.head.contains("content-security-policy: default-src 'none'; script-src 'self'"),
+        "{}",
+        page.head
+    );
+}
+
+#[tokio::test]
+async fn events_come_as_they_happen() {
+    let (_folder, coordinator) = with_a_sweep().await;
+    let at = coordinator.address();
+    let mut stream = TcpStream::connect(at).await.unwrap();
+    let request = format!("GET /api/v1/sweeps/small/events HTTP/1.1\r\nhost: {at}\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut seen = String::new();
+    let mut wait_for = async |text: &str| {
+        let mut part = [0; 4096];
+        while !seen.contains(text) {
+            let read = timeout(SOON, stream.read(&mut part)).await.unwrap().unwrap();
+            assert!(read > 0, "{seen}");
+            seen += std::str::from_utf8(&part[..read]).unwrap();
+        }
+    };
+    wait_for("\"state\":\"active\"").await;
+    ask(at, "POST", "/api/v1/sweeps/small/cancel", "", "").await;
+    wait_for("\"state\":\"cancelled\"").await;
+    wait_for("event: end").await;
+}
