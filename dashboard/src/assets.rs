@@ -41,8 +41,7 @@ static OWN: &[(&str, &[u8])] = &own![
     "tasks.js",
     "workers.js",
 ];
-static UPLOT: &[(&str, &[u8])] =
-    &uplot!["uPlot.iife.min.js" as "uplot.js", "uPlot.min.css" as "uplot.css", "LICENSE" as "uplot-licence.txt"];
+static UPLOT: &[(&str, &[u8])] = &uplot!["uPlot.iife.min.js" as "uplot.js", "uPlot.min.css" as "uplot.css", "LICENSE" as "uplot-licence.txt"];
 
 /// A digest of all files. It is part of their URLs, so that browsers may keep them, and modules find each other beside
 /// themselves.

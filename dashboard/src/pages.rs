@@ -70,7 +70,10 @@ pub(crate) fn routes() -> Router {
             of_sweep!(Task, (String, String, u64), (sweep, _, _) => sweep),
         )
         .route("/assets/{digest}/{name}", get(assets::asset))
-        .route("/favicon.ico", get(async || assets::asset(Path((DIGEST.clone(), "icon.svg".to_owned()))).await))
+        .route(
+            "/favicon.ico",
+            get(async || assets::asset(Path((DIGEST.clone(), "icon.svg".to_owned()))).await),
+        )
 }
 
 fn show(page: &impl Template) -> Response {
@@ -91,7 +94,8 @@ pub(crate) async fn missing() -> impl IntoResponse {
 /// The answer to a path that no route knows, in the language of who asks.
 pub(crate) async fn unknown(request: Request) -> Response {
     if request.uri().path().starts_with("/api/") {
-        return ApiError::not_found("there is no such path; /api/v1/openapi.json describes all").into_response();
+        return ApiError::not_found("there is no such path; /api/v1/openapi.json describes all")
+            .into_response();
     }
     missing().await.into_response()
 }
