@@ -95,13 +95,13 @@ const environment = Object.fromEntries(Object.entries(process.env).filter(([name
 export class Lab {
   children = new Map();
 
-  static async start({ slots = 2, generate = [] } = {}) {
+  static async start({ slots = 2 } = {}) {
     const lab = new Lab();
     lab.folder = await mkdtemp(path.join(tmpdir(), "colearn-pages-"));
     await writeFile(lab.file("train.py"), TRAIN);
     await mkdir(lab.file("data"));
     try {
-      const data = await lab.run("data", "colearn", ["data", "generate", "--out", lab.file("data/demo.safetensors"), ...generate]);
+      const data = await lab.run("data", "colearn", ["data", "generate", "--out", lab.file("data/demo.safetensors")]);
       const [code] = await once(data, "exit");
       if (code !== 0) throw new Error(`no data could be generated: ${lab.said.join("\n")}`);
       lab.children.delete("data");

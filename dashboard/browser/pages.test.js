@@ -225,6 +225,13 @@ describe("the dashboard", () => {
       await page.locator("#facts .badge.done").waitFor();
     }));
 
+  it("sees long tasks, for the test after this one", () =>
+    inPage(async () => {
+      await go("/submit");
+      await page.evaluate(() => setTimeout(() => { const end = performance.now() + 250; while (performance.now() < end); }, 0));
+      await until("it is seen", async () => (await page.evaluate(() => Math.max(0, ...globalThis.longTasks))) > 200);
+    }));
+
   it("stays responsive with 10,000 tasks", () =>
     inPage(async () => {
       const dropout = Array.from({ length: 2000 }, (_, at) => at / 2000);
