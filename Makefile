@@ -8,7 +8,7 @@ COLEARN := $(TARGET)/release/colearn
 # The demo uses this folder, even if the shell is set up for a cluster.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo book pytorch s3 api kubernetes test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build proto libtorch check-tools clean
+.PHONY: help demo book pytorch s3 api kubernetes test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build proto libtorch uplot browser check-tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -18,17 +18,18 @@ demo: build ## generate a small data set, run the demo sweep on it, print the ta
 	$(HERE) $(COLEARN) run sweeps/demo.yaml
 	$(HERE) $(COLEARN) report demo
 
-test: check-tools libtorch .venv/stamp ## run all tests
+test: check-tools libtorch uplot .venv/stamp ## run all tests
 	cargo check --workspace --locked
 	cargo test --workspace --all-features --locked
 	.venv/bin/python -m unittest discover -s datasets -p 'test_*.py' -v
+	.venv/bin/python -m unittest discover -s dashboard/browser -p 'test_*.py' -v
 	.venv/bin/python -m unittest discover -s python -p 'test_*.py' -v
 	.venv/bin/python -m unittest discover -s scripts -p 'test_*.py' -v
 	.venv/bin/python -m unittest discover -s trainer/benches -p 'test_*.py' -v
 	.venv/bin/python -m unittest discover -s dashboard -p 'test_*.py' -v
 	$(firstword $(wildcard .venv-kubernetes/bin/python) .venv/bin/python) -m unittest discover -s deploy/kubernetes -p 'test_*.py' -v
 
-test-fast: check-tools ## run the tests that need neither libtorch nor Python packages
+test-fast: check-tools uplot ## run the tests that need neither libtorch nor Python packages
 	cargo test --workspace --locked --exclude colearn-trainer --exclude colearn
 	cargo test --locked -p colearn --bins
 	COLEARN_PROGRAMS=none python3 -m unittest discover -s scripts -p 'test_*.py' -v
@@ -38,7 +39,7 @@ KILLS ?= 200
 SEED ?=
 TLS ?=
 
-chaos: check-tools libtorch ## kill -9 coordinators, workers and trainers at random moments: KILLS=200, SEED=17, TLS=1
+chaos: check-tools libtorch uplot ## kill -9 coordinators, workers and trainers at random moments: KILLS=200, SEED=17, TLS=1
 	cargo build --locked -p colearn -p colearn-worker -p colearn-trainer
 	COLEARN_CHAOS_KILLS=$(KILLS) COLEARN_CHAOS_SEED=$(SEED) COLEARN_CHAOS_TLS=$(TLS) \
 	cargo test --locked -p colearn --test programs -- --exact --nocapture \
@@ -49,7 +50,7 @@ chaos-demo: build ## run the demo, kill a worker every ten seconds, compare with
 	cargo test --locked -p colearn --test programs -- --exact --nocapture --ignored \
 	  chaos::demo::the_demo_with_a_worker_killed_every_ten_seconds_ends_with_the_same_table
 
-lint: check-tools libtorch .venv-lint/stamp ## check formatting, clippy, docs, spelling; licences if cargo-deny is installed
+lint: check-tools libtorch uplot .venv-lint/stamp ## check formatting, clippy, docs, spelling; licences if cargo-deny is installed
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps --all-features --locked --quiet
@@ -65,7 +66,7 @@ bench-scale: build ## measure dispatch, recovery and large sweeps, and show the 
 TURNS ?= 3
 UTD_MHAD ?= $(wildcard data/utd-mhad.safetensors)
 
-bench-step: check-tools libtorch .venv-bench/stamp ## compare the time of a training step with PyTorch's and the processor's limit (fetches PyTorch once)
+bench-step: check-tools libtorch uplot .venv-bench/stamp ## compare the time of a training step with PyTorch's and the processor's limit (fetches PyTorch once)
 	.venv-bench/bin/python trainer/benches/compare.py --python .venv-bench/bin/python --turns $(TURNS) \
 	  --json $(TARGET)/bench-step.jsonl
 
@@ -94,14 +95,14 @@ gpu-check: gpu-bundle ## check and measure colearn on this host's GPU; GPU_CHECK
 
 # cargo-fuzz needs a nightly compiler. These settings allow the stable one, without the sanitizer.
 FUZZ_SECONDS ?= 60
-fuzz: check-tools libtorch ## run every fuzz target for a minute (needs cargo-fuzz)
+fuzz: check-tools libtorch uplot ## run every fuzz target for a minute (needs cargo-fuzz)
 	@command -v cargo-fuzz >/dev/null || { echo 'fuzz: install cargo-fuzz: cargo install cargo-fuzz --locked'; exit 1; }
 	@mkdir -p fuzz/corpus/sweep_file && cp sweeps/*.yaml fuzz/corpus/sweep_file/
 	for target in $$(RUSTC_BOOTSTRAP=1 cargo fuzz list); do \
 	  RUSTC_BOOTSTRAP=1 cargo fuzz run -s none $$target -- -max_total_time=$(FUZZ_SECONDS) -timeout=10; \
 	done
 
-build: check-tools libtorch ## build the three programs, optimised, in target/release
+build: check-tools libtorch uplot ## build the three programs, optimised, in target/release
 	cargo build --release --locked -p colearn -p colearn-worker -p colearn-trainer
 
 proto: check-tools ## write the wire types anew, after a change of proto/colearn/v1/*.proto
@@ -110,6 +111,11 @@ proto: check-tools ## write the wire types anew, after a change of proto/colearn
 # CUDA=1: always with the CUDA half, CUDA=0: without it; by default with it if nvidia-smi lists a GPU.
 libtorch: ## set up libtorch in .libtorch, once: fetches 540 MB; with a GPU or CUDA=1 2500 MB
 	@CUDA="$(CUDA)" scripts/libtorch.sh
+
+uplot: ## set up uPlot in .uplot, once: fetches 1 MB of charts for the dashboard
+	@scripts/uplot.sh
+
+browser: dashboard/browser/node_modules/stamp ## install what drives a browser, with which `make test` also tries the dashboard (needs npm, chromium)
 
 check-tools:
 	@scripts/check-tools.sh
@@ -164,6 +170,11 @@ check-tools:
 	.venv-kubernetes/bin/python -m pip install --quiet --disable-pip-version-check kubernetes-validate==1.37.0
 	@touch $@
 
+# Drives a Chromium that is installed otherwise (apt-get install chromium); axe-core looks for barriers.
+dashboard/browser/node_modules/stamp: dashboard/browser/package-lock.json
+	cd dashboard/browser && npm ci --no-audit --no-fund --ignore-scripts
+	@touch $@
+
 clean: ## remove build files (not .libtorch, data or results)
 	cargo clean
-	rm -rf .venv .venv-bench .venv-book .venv-lint .venv-pytorch .venv-s3 .venv-kubernetes
+	rm -rf dashboard/browser/node_modules .venv .venv-api .venv-bench .venv-book .venv-lint .venv-pytorch .venv-s3 .venv-kubernetes

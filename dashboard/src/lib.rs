@@ -5,6 +5,7 @@
 //! extensions, or those of another coordinator over a channel.
 
 mod api;
+mod assets;
 mod error;
 mod guard;
 mod pages;
@@ -21,9 +22,10 @@ pub use services::Services;
 
 /// The routes of the API and the pages.
 ///
-/// Whatever they do not know is answered by the fallback of `others`, such as the routes of gRPC.
+/// They have a fallback, a page that says that nothing is there; calls of gRPC get the answer of gRPC instead.
 pub fn router(services: Services, guard: Guard) -> Router {
-    guarded(api::routes(services).merge(pages::routes()), guard)
+    let routes = api::routes(services).merge(pages::routes()).fallback(pages::unknown);
+    guarded(routes, guard).layer(middleware::from_fn(pages::apart_from_grpc))
 }
 
 /// Other routes with the same protection and compression.

@@ -82,5 +82,6 @@ pub(crate) async fn router(
         // Refused calls count too.
         .layer(CountLayer(rpc.metrics.clone()))
         .layer(seam)
-        .add_routes(services.into_axum_router().merge(http).merge(metrics).into()))
+        // The fallback is that of HTTP, which leaves calls of gRPC to gRPC.
+        .add_routes(services.into_axum_router().reset_fallback().merge(http).merge(metrics).into()))
 }

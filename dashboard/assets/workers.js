@@ -1,0 +1,95 @@
+// Workers: their slots, devices, and what they do; pools of worker jobs.
+
+import { $, badge, fill, h, instant, plural, showError, table } from "./dom.js";
+import { get, post, taskPath } from "./api.js";
+import { ask } from "./actions.js";
+import { poll } from "./live.js";
+
+let before = "";
+
+const look = poll(
+  2000,
+  async () => {
+    const [{ workers }, pools] = await Promise.all([get("workers"), get("pools").catch(() => undefined)]);
+    showError(null);
+    const now = JSON.stringify([workers, pools]);
+    if (now === before) return;
+    before = now;
+    $("count").textContent = workers.length ? `${plural(workers.length, "worker")}, ${plural(workers.reduce((sum, worker) => sum + worker.slots.length, 0), "slot")}.` : "No worker is connected: start one with colearn-worker.";
+    fill($("workers"), workers.map(card));
+    drawPools(pools);
+  },
+  showError,
+);
+
+function doing(task) {
+  const url = `/sweeps/${encodeURIComponent(task.sweep)}`;
+  return h(
+    "li",
+    {},
+    h("a", { href: url + taskPath(task.configuration, task.seed), "data-key": `${task.sweep}-${task.configuration}-${task.seed}`, class: "long" }, `${task.sweep}: ${task.name ?? task.configuration}, seed ${task.seed}`),
+    task.epochs ? h("span", { class: "quiet" }, ` epoch ${task.epoch} of ${task.epochs}`) : null,
+  );
+}
+
+function card(worker) {
+  const slots = worker.slots.map((slot) =>
+    h(
+      "li",
+      {},
+      h("strong", {}, `Slot ${slot.index}`),
+      h("span", { class: "quiet" }, ` ${[slot.device, slot.threads ? plural(slot.threads, "thread") : "", slot.gpu ? "GPU" : "", slot.memory ? `${(slot.memory / 2 ** 30).toFixed(1)} GiB` : "", slot.trainers?.join(" and ")].filter(Boolean).join(", ")}`),
+      slot.tasks.length ? h("ul", {}, slot.tasks.slice(0, 8).map(doing), slot.tasks.length > 8 ? h("li", { class: "quiet" }, `and ${plural(slot.tasks.length - 8, "more")}`) : null) : h("span", {}, " – free"),
+    ),
+  );
+  const draining = worker.state === "draining" || worker.set_aside.length > 0;
+  const change = draining
+    ? { title: `Give tasks to ${worker.id} again?`, text: "This undoes drain, and restores a worker that was set aside.", verb: "Undrain", run: () => post(`workers/${encodeURIComponent(worker.id)}/undrain`) }
+    : {
+        title: `Drain ${worker.id}?`,
+        text: "It gets no more tasks, finishes those that run, and ends when it is idle.",
+        fields: [{ name: "now", label: "return running tasks at once, for others to go on", type: "checkbox" }],
+        verb: "Drain",
+        dangerous: true,
+        run: (values) => post(`workers/${encodeURIComponent(worker.id)}/drain`, values),
+      };
+  const act = async () => {
+    const answer = await ask(change);
+    if (!answer) return;
+    $("done").hidden = false;
+    $("done").textContent = draining ? `${worker.id} gets tasks again.` : `${worker.id} is drained.`;
+    look();
+  };
+  const labels = Object.entries(worker.labels ?? {}).map(([name, value]) => (Number.isInteger(Number(name)) ? String(value) : `${name}=${value}`));
+  return h(
+    "article",
+    { class: "card", "aria-label": worker.id, "data-worker": worker.id },
+    h("div", { class: "row" }, h("h2", { class: "long" }, worker.id), badge(worker.state), h("button", { type: "button", "data-key": `drain-${worker.id}`, "aria-label": `${draining ? "Undrain" : "Drain"} ${worker.id}`, onclick: act }, draining ? "Undrain…" : "Drain…")),
+    h("p", { class: "quiet small" }, [worker.host && worker.host !== worker.id ? `host ${worker.host}` : "", worker.version ? `version ${worker.version}` : "", labels.length ? `labels ${labels.join(", ")}` : ""].filter(Boolean).join(" · "), worker.state === "away" && worker.last_seen ? [" last seen ", instant(worker.last_seen)] : null),
+    h("ul", { class: "slots" }, slots),
+    worker.set_aside.map((it) => h("p", { class: "error" }, `Set aside after ${plural(it.failures, "failure")} in a row${it.message ? `: ${it.message}` : ""}`)),
+    worker.warnings.map((text) => h("p", { class: "why" }, text)),
+  );
+}
+
+function drawPools(pools) {
+  $("pools").hidden = !pools || (pools.pools.length === 0 && !pools.trouble);
+  if ($("pools").hidden) return;
+  $("pools-trouble").hidden = !pools.trouble;
+  $("pools-trouble").textContent = pools.trouble ?? "";
+  const columns = [{ text: "Pool" }, { text: "State" }, { text: "Workers", class: "number" }, { text: "Wanted", class: "number" }, { text: "Jobs", class: "wide" }];
+  const rows = pools.pools.map((pool) => {
+    const states = {};
+    for (const job of pool.jobs) states[job.state] = (states[job.state] ?? 0) + 1;
+    return {
+      cells: [
+        pool.name,
+        pool.removing ? "being removed" : pool.paused ? `paused${pool.pause_reason ? `: ${pool.pause_reason}` : ""}` : "active",
+        `${pool.min_workers} to ${pool.max_workers}`,
+        `${pool.wanted}`,
+        [Object.entries(states).map(([state, count]) => `${count} ${state}`).join(", ") || "none", pool.trouble ? h("p", { class: "error" }, pool.trouble) : null],
+      ],
+    };
+  });
+  table($("pools").querySelector("table"), "Pools", columns, rows);
+}
