@@ -37,6 +37,8 @@ const AFTER_AN_ERROR: Duration = Duration::from_millis(100);
 
 /// The first byte of a client that speaks TLS.
 const TLS: u8 = 0x16;
+/// The answer to a client that speaks TLS where there is none.
+const NO_TLS: &[u8] = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 /// Clients that were let in and wait for the server to take them.
 const LET_IN: usize = 64;
 
@@ -184,6 +186,10 @@ impl Guarded {
             self.quiet.say(|| {
                 tracing::warn!(%client, "a client was refused: it speaks TLS, and this coordinator does not (http://)");
             });
+            // The client understands from an answer without TLS that there is none.
+            if let Either::Left(stream) = &self.stream {
+                let _: io::Result<usize> = stream.try_write(NO_TLS);
+            }
             return Err(io::ErrorKind::InvalidData.into());
         }
         Ok(())
