@@ -26,7 +26,7 @@ url=https://registry.npmjs.org/uplot/-/uplot-$VERSION.tgz
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 # python3 is needed anyway (scripts/check-tools.sh), curl is not; it checks the digest too.
-python3 - "$url" "$work/uplot.tgz" "$SHA512" <<'PY' || fail "uPlot could not be fetched from $url; check the network, or set COLEARN_UPLOT to a folder with its files"
+python3 - "$url" "$work/uplot.tgz" "$SHA512" <<'PY' || exit 1
 import base64, hashlib, sys, time, urllib.request
 url, path, expected = sys.argv[1:]
 for attempt in range(3):
@@ -34,9 +34,8 @@ for attempt in range(3):
         data = urllib.request.urlopen(url, timeout=60).read()
         break
     except OSError as error:
-        print(f"uplot: {error}", file=sys.stderr)
         if attempt == 2:
-            sys.exit(1)
+            sys.exit(f"uplot: {url} cannot be fetched: {error}; check the network, or set COLEARN_UPLOT to a folder with the files")
         time.sleep(2)
 found = base64.b64encode(hashlib.sha512(data).digest()).decode()
 if found != expected:
