@@ -57,6 +57,40 @@ fn a_dashboard_shows_a_secured_coordinator_to_who_has_its_address() {
     assert!(!log.contains(token), "{log}");
 }
 
+/// With curl, which speaks HTTP/2 and takes certificates.
+#[test]
+fn a_client_with_a_certificate_needs_no_dashboard_command() {
+    let lab = Lab::new();
+    let (_coordinator, url) = lab.coordinator_with("127.0.0.1:0", &["--secure"]);
+    let port = url.rsplit(':').next().unwrap();
+    std::fs::create_dir(lab.path().join("pem")).unwrap();
+    let parts = lab.colearn(&["access", "pem", "state/access/look.access", "--out", "pem"]);
+    let said = text(&parts.stdout);
+    let name = said.trim_end().rsplit(' ').next().unwrap();
+    let curl = |method: &str, path: &str| {
+        let mut curl = std::process::Command::new("curl");
+        curl.args(["-s", "-X", method, "-w", " %{http_code} %{http_version}"]).current_dir(lab.path());
+        curl.args([
+            "--cert",
+            "pem/cert.pem",
+            "--key",
+            "pem/key.pem",
+            "--cacert",
+            "pem/ca.pem",
+            "--connect-to",
+        ]);
+        curl.args([format!("{name}:{port}:127.0.0.1:{port}"), format!("https://{name}:{port}{path}")]);
+        curl.output().map(|output| text(&output.stdout))
+    };
+    let Ok(listed) = curl("GET", "/api/v1/sweeps") else {
+        eprintln!("skipped: curl is missing: apt-get install curl");
+        return;
+    };
+    assert_eq!(listed, "{\"sweeps\":[]} 200 2");
+    let cancelled = curl("POST", "/api/v1/sweeps/small/cancel").unwrap();
+    assert!(cancelled.ends_with(" 403 2") && cancelled.contains("`operate`"), "{cancelled}");
+}
+
 #[test]
 fn a_dashboard_shows_the_state_folder_of_an_earlier_run() {
     let lab = Lab::new();

@@ -38,10 +38,11 @@ const ANSWER_WITHIN: Duration = Duration::from_mins(2);
 /// Maximum number of sweep files that are parsed at once: each uses a core, and the engine needs one too.
 const MAX_PARSERS: usize = 2;
 
-/// The routes of gRPC and of HTTP. With `only_loopback`, browsers are answered only under names of this host.
+/// The routes of gRPC and of HTTP. A coordinator on loopback answers browsers only under names of this host, unless it
+/// knows its clients by their certificates, which they show only to it.
 pub(crate) async fn router(
     rpc: &Rpc,
-    only_loopback: bool,
+    on_loopback: bool,
 ) -> Result<Router<Stack<SeamLayer, Stack<CountLayer, Identity>>>, tonic_reflection::server::Error> {
     let sweeps = Sweeps::new(rpc.clone(), MAX_PARSERS);
     let sweeps = SweepServiceServer::new(sweeps).max_decoding_message_size(MAX_MESSAGE_BYTES);
@@ -57,6 +58,7 @@ pub(crate) async fn router(
         .register_encoded_file_descriptor_set(DESCRIPTORS)
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
+    let only_loopback = on_loopback && rpc.access.is_none();
     let services = Routes::new(health_service)
         .add_service(reflection)
         .add_service(sweeps)
