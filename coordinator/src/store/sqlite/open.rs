@@ -1,7 +1,7 @@
 //! Opens the database: to serve it, or only to read it.
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, LazyLock, atomic::AtomicU64},
     time::Duration,
 };
@@ -76,14 +76,17 @@ impl SqliteStore {
         assert_durable(&mut connection, &path).await?;
         let reader = options.read_only(true).create_if_missing(false).connect().await.map_err(broken)?;
         let ownership = Some(Ownership::claim(&mut connection, lock, &path).await?);
-        let writer = Arc::new(Mutex::new(Writer { connection, ownership }));
-        Ok(Self {
-            writer,
+        Ok(Self::of(Writer { connection, ownership }, reader, path))
+    }
+
+    fn of(writer: Writer, reader: SqliteConnection, path: PathBuf) -> Self {
+        Self {
+            writer: Arc::new(Mutex::new(writer)),
             reader: Arc::new(Mutex::new(reader)),
             path,
             ahead: Ahead::default(),
             written: AtomicU64::default(),
-        })
+        }
     }
 
     /// Opens the database of a state folder for reading. A coordinator may be using the folder, and the folder may be
@@ -130,14 +133,7 @@ impl SqliteStore {
             std::cmp::Ordering::Greater => return Err(StoreError::Newer { path, version }),
             std::cmp::Ordering::Equal => {}
         }
-        let writer = Arc::new(Mutex::new(Writer { connection, ownership: None }));
-        Ok(Self {
-            writer,
-            reader: Arc::new(Mutex::new(reader)),
-            path,
-            ahead: Ahead::default(),
-            written: AtomicU64::default(),
-        })
+        Ok(Self::of(Writer { connection, ownership: None }, reader, path))
     }
 }
 
