@@ -8,7 +8,7 @@ COLEARN := $(TARGET)/release/colearn
 # The demo uses this folder, even if the shell is set up for a cluster.
 HERE := env -u COLEARN_COORDINATOR -u COLEARN_STATE -u COLEARN_DATA_DIR
 
-.PHONY: help demo book pytorch s3 api kubernetes test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build proto libtorch uplot browser check-tools clean
+.PHONY: help demo book pandas pytorch s3 api kubernetes test test-fast chaos chaos-demo lint bench bench-scale bench-step bench-sweep gpu-bundle gpu-check fuzz build proto libtorch uplot browser check-tools clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
@@ -79,6 +79,8 @@ book: .venv-book/stamp ## build the book of docs/ as HTML, in target/book/html; 
 
 pytorch: .venv-pytorch/stamp ## install PyTorch 2.11 for CPUs, with which `make test` also compares kept weights
 
+pandas: .venv/pandas ## install pandas and matplotlib, with which `make test` also reads exports and draws Figure 5
+
 s3: .venv-s3/stamp ## install an S3 server (moto), with which `make test` also tries checkpoints in a bucket
 
 api: .venv-api/stamp ## install schemathesis, with which `make test` also tries the HTTP API
@@ -124,6 +126,11 @@ check-tools:
 .venv/stamp: datasets/requirements.txt
 	python3 -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r datasets/requirements.txt
+	@touch $@
+
+# For the tests of the Python that reads exports, which skip what needs them otherwise.
+.venv/pandas: .venv/stamp python/requirements.txt
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r python/requirements.txt
 	@touch $@
 
 # The spell checker of `make lint`.

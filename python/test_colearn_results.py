@@ -134,7 +134,7 @@ class ResultsTest(FolderTest):
             with self.assertRaises(ImportError) as raised:
                 colearn_results.read_results(self.write(self.CSV))
             self.assertIn("results_rows", str(raised.exception))
-            self.skipTest("pandas is not installed")
+            self.skipTest("pandas is missing: make pandas")
         frame = colearn_results.read_results(self.write(self.CSV))
         self.assertEqual(len(frame), 2)
         self.assertEqual(frame.set_index("id").loc["e000000000000000", "accuracy_mean"], 0.5)
@@ -220,7 +220,7 @@ class LongTest(FolderTest):
             with self.assertRaises(ImportError) as raised:
                 colearn_results.read_long(self.write(self.CSV))
             self.assertIn("long_rows", str(raised.exception))
-            self.skipTest("pandas is not installed")
+            self.skipTest("pandas is missing: make pandas")
         frame = colearn_results.read_long(self.write(self.CSV))
         self.assertEqual(len(frame), 3)
         self.assertEqual(frame.query("metric == 'accuracy'")["value"].tolist(), [0.5])

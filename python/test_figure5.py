@@ -21,7 +21,7 @@ try:
 
     NO_PACKAGES = None
 except ImportError as error:
-    NO_PACKAGES = f"{error.name} is missing: .venv/bin/pip install -r python/requirements.txt"
+    NO_PACKAGES = f"{error.name} is missing: make pandas"
 PROGRAMS = command_lines.folder()
 SWEEP = """
 name: small
