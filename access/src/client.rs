@@ -25,7 +25,7 @@ use crate::{
     address::Way,
     file::AccessFile,
     moment::Moment,
-    stream::{Begun, Plain},
+    stream::{Begun, Plain, begun, plain},
 };
 
 /// The reason why a coordinator does not let a client in, or a client does not trust it. Its text has the remedy.
@@ -118,7 +118,7 @@ async fn dial(way: &Way) -> io::Result<Connected> {
     let denied = |denied: Denied| io::Error::new(io::ErrorKind::PermissionDenied, denied);
     let Some(path) = way.access() else {
         way.sign().set(false);
-        return Ok(Either::Left(Plain { stream: tcp(way).await?, seen: Vec::new(), sign: way.sign() }));
+        return Ok(Either::Left(plain(tcp(way).await?, way.sign())));
     };
     // It is read anew each time: it may have been replaced.
     let file = AccessFile::read(path).map_err(|error| denied(error.into()))?;
@@ -150,7 +150,7 @@ async fn begin(stream: TcpStream, way: &Way, file: AccessFile, path: &Path) -> i
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the coordinator closed the connection"));
     }
     first.truncate(read);
-    Ok(Begun { first, taken: 0, stream })
+    Ok(begun(first, stream))
 }
 
 fn config(file: AccessFile) -> Result<ClientConfig, AccessError> {

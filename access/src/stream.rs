@@ -1,123 +1,43 @@
 //! The connections of a client.
 
-use std::{
-    io,
-    pin::Pin,
-    task::{Context, Poll, ready},
-};
+use std::io::Cursor;
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncReadExt as _, Chain, Join, ReadHalf, WriteHalf},
     net::TcpStream,
 };
 use tokio_rustls::client::TlsStream;
+use tokio_util::io::InspectReader;
 
 use crate::{address::Sign, door::is_refusal_of_plain};
 
 /// Bytes of the beginning that show a refusal.
 const BEGINNING: usize = 26;
 
-/// A connection in plain text. If its first bytes say that the coordinator speaks TLS, this is noted: calls fail in
-/// several ways then, not all of which say why.
-pub(crate) struct Plain {
-    pub(crate) stream: TcpStream,
-    pub(crate) seen: Vec<u8>,
-    pub(crate) sign: Sign,
-}
+/// A connection in plain text.
+pub(crate) type Plain = InspectReader<TcpStream, Box<dyn FnMut(&[u8]) + Send>>;
 
-impl AsyncRead for Plain {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        let before = into.filled().len();
-        ready!(Pin::new(&mut this.stream).poll_read(cx, into))?;
-        if this.seen.len() < BEGINNING {
-            let new = into.filled().get(before..).unwrap_or_default();
-            this.seen.extend(new.iter().take(BEGINNING - this.seen.len()));
-            if is_refusal_of_plain(&this.seen) {
-                this.sign.set(true);
+/// Notes if the first bytes say that the coordinator speaks TLS: calls fail in several ways then, not all of which say
+/// why.
+pub(crate) fn plain(stream: TcpStream, sign: Sign) -> Plain {
+    let mut seen = Vec::new();
+    let look = move |new: &[u8]| {
+        if seen.len() < BEGINNING {
+            seen.extend(new.iter().take(BEGINNING - seen.len()));
+            if is_refusal_of_plain(&seen) {
+                sign.set(true);
             }
         }
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Plain {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
+    };
+    InspectReader::new(stream, Box::new(look))
 }
 
 /// A protected connection whose first bytes were read already.
-pub(crate) struct Begun {
-    pub(crate) first: Vec<u8>,
-    pub(crate) taken: usize,
-    pub(crate) stream: TlsStream<TcpStream>,
-}
+pub(crate) type Begun =
+    Join<Chain<Cursor<Vec<u8>>, ReadHalf<TlsStream<TcpStream>>>, WriteHalf<TlsStream<TcpStream>>>;
 
-impl AsyncRead for Begun {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        into: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        if let Some(rest) = this.first.get(this.taken..).filter(|rest| !rest.is_empty()) {
-            let some = rest.get(..into.remaining()).unwrap_or(rest);
-            into.put_slice(some);
-            this.taken += some.len();
-            return Poll::Ready(Ok(()));
-        }
-        ready!(Pin::new(&mut this.stream).poll_read(cx, into))?;
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Begun {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bytes)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
+/// Puts the first bytes back.
+pub(crate) fn begun(first: Vec<u8>, stream: TlsStream<TcpStream>) -> Begun {
+    let (read, write) = tokio::io::split(stream);
+    tokio::io::join(Cursor::new(first).chain(read), write)
 }
