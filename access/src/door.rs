@@ -12,8 +12,9 @@ use tokio_rustls::{
     rustls::{AlertDescription, CertificateError, Error as TlsError},
     server::TlsStream,
 };
+use tokio_util::sync::CancellationToken;
 
-use crate::{identity::Identity, server::ServerAccess};
+use crate::{identity::Identity, server::ServerAccess, visits::Visit};
 
 /// How long a client that speaks no TLS may take to read why it is refused.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -30,6 +31,9 @@ pub enum Refused {
     /// It has no certificate, or a wrong one; or the handshake failed.
     #[error("{}", describe(.0))]
     Handshake(TlsError),
+    /// An authority was withdrawn during the handshake, perhaps that of this client. If not, it comes again.
+    #[error("an authority was withdrawn during the handshake")]
+    Distrusted,
     /// The connection broke.
     #[error("the connection ended during the handshake ({0})")]
     Broken(io::Error),
@@ -59,14 +63,26 @@ fn describe(error: &TlsError) -> String {
     }
 }
 
-/// Lets a client in, or tells it why not.
+/// A client that was let in.
+pub struct LetIn {
+    /// Its connection.
+    pub stream: TlsStream<TcpStream>,
+    /// Who it is.
+    pub identity: Arc<Identity>,
+    /// Its place among those whose connections may be closed.
+    pub visit: Visit,
+}
+
+/// Lets a client in, or tells it why not. Its connection is closed through `cut` when it may not stay.
 ///
 /// # Errors
 /// The reason for the log.
 pub async fn let_in(
     access: &ServerAccess,
+    cut: CancellationToken,
     mut stream: TcpStream,
-) -> Result<(TlsStream<TcpStream>, Arc<Identity>), Refused> {
+) -> Result<LetIn, Refused> {
+    let entrance = access.entrance();
     let mut first = [0];
     let peeked = stream.peek(&mut first).await.map_err(Refused::Broken)?;
     if peeked == 0 {
@@ -78,7 +94,7 @@ pub async fn let_in(
         let _ = timeout(LAST_WORDS, refuse_plain(&mut stream, first[0])).await;
         return Err(Refused::Plain);
     }
-    let accepted = TlsAcceptor::from(access.config()).accept(stream).await;
+    let accepted = TlsAcceptor::from(entrance.config).accept(stream).await;
     let stream = accepted.map_err(|error| match error.downcast::<TlsError>() {
         Ok(error) => Refused::Handshake(error),
         Err(error) => Refused::Broken(error),
@@ -89,7 +105,14 @@ pub async fn let_in(
         Some(certificate) => Identity::of(certificate).map_err(no_role),
         None => Err(TlsError::NoCertificatesPresented),
     };
-    Ok((stream, Arc::new(identity.map_err(Refused::Handshake)?)))
+    let identity = Arc::new(identity.map_err(Refused::Handshake)?);
+    // An authority that is no longer trusted from now on ends the visit; one of which this became known during the
+    // handshake is found here.
+    let visit = access.enter(identity.clone(), cut);
+    if access.entrance().distrusted != entrance.distrusted {
+        return Err(Refused::Distrusted);
+    }
+    Ok(LetIn { stream, identity, visit })
 }
 
 /// Answers plain text in its own protocol. gRPC reports the HTTP/2 error `INADEQUATE_SECURITY` as a denied permission,

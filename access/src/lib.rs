@@ -26,7 +26,7 @@ mod visits;
 pub use address::{AddressError, Way};
 pub use authority::Authority;
 pub use client::{Denied, connect, denied};
-pub use door::{Refused, let_in};
+pub use door::{LetIn, Refused, let_in};
 pub use error::AccessError;
 pub use file::AccessFile;
 pub use folder::{AccessFolder, Given, Standing, VALID_FOR};

@@ -65,8 +65,17 @@ struct Inner {
     visits: Visits,
 }
 
+/// What a connection begins with.
+pub(crate) struct Entrance {
+    pub(crate) config: Arc<ServerConfig>,
+    /// See [`Current`].
+    pub(crate) distrusted: u64,
+}
+
 struct Current {
     config: Arc<ServerConfig>,
+    /// How often authorities were withdrawn before.
+    distrusted: u64,
     trusted: Vec<CertificateDer<'static>>,
     revoked: Arc<BTreeSet<String>>,
     /// Names of workers that belong to a credential.
@@ -104,10 +113,10 @@ impl ServerAccess {
         Ok(Self(Arc::new(Inner { source, current, visits: Visits::default() })))
     }
 
-    /// The configuration for the next connection.
-    #[must_use]
-    pub fn config(&self) -> Arc<ServerConfig> {
-        self.current().config.clone()
+    /// What the next connection begins with.
+    pub(crate) fn entrance(&self) -> Entrance {
+        let current = self.current();
+        Entrance { config: current.config.clone(), distrusted: current.distrusted }
     }
 
     /// The end of the coordinator's own certificate.
@@ -128,17 +137,20 @@ impl ServerAccess {
         };
         let is_old = made.after(DAY * RENEWED_AFTER_DAYS) <= now;
         let changed = is_old || stamp != stamp_of(&self.0.source);
-        if changed {
-            let new = Current::of(&self.0.source, now)?;
+        let read = if changed { Current::of(&self.0.source, now).map(Some) } else { Ok(None) };
+        let read = read.map(|new| {
+            let Some(new) = new else { return };
             let mut current = self.0.current.write().unwrap_or_else(PoisonError::into_inner);
             let distrusted = current.trusted.iter().any(|known| !new.trusted.contains(known));
-            *current = new;
+            let before = current.distrusted;
+            *current = Current { distrusted: before + u64::from(distrusted), ..new };
             drop(current);
             if distrusted {
                 // Whoever is still trusted comes back.
                 self.0.visits.end(|_| true);
             }
-        }
+        });
+        // Also while the files cannot be read.
         self.0.visits.end(|identity| match self.admits(identity, now) {
             Ok(()) => false,
             Err(ended) => {
@@ -152,7 +164,7 @@ impl ServerAccess {
                 tracing::warn!(who = %identity.grant, serial = identity.serial, "{warning}");
             }
         }
-        Ok(changed)
+        read.map(|()| changed)
     }
 
     /// Whether a client that was let in may stay.
@@ -238,7 +250,7 @@ impl Current {
         // A resumed session would not be checked again.
         config.send_tls13_tickets = 0;
         config.session_storage = Arc::new(NoServerSessionStorage {});
-        Ok(Self { config: Arc::new(config), trusted, revoked, owned, stamp, made: now, until })
+        Ok(Self { config: Arc::new(config), distrusted: 0, trusted, revoked, owned, stamp, made: now, until })
     }
 }
 

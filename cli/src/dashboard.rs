@@ -30,13 +30,17 @@ pub(crate) async fn dashboard(arguments: &DashboardArgs) -> Outcome {
     };
     let listener = TcpListener::bind(address).await.map_err(unusable)?;
     let address = listener.local_addr().map_err(unusable)?;
-    let secret = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
-    let guard = Guard { only_loopback: true, token: Some(Token::new(secret.clone())) };
+    let random = || format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+    // The arguments of a program that opens a browser can be seen by all users of the machine.
+    let (secret, ticket) = (random(), random());
+    let token = Token::new(secret.clone());
+    let token = if arguments.open { token.with_ticket(ticket.clone()) } else { token };
+    let guard = Guard { only_loopback: true, token: Some(token) };
     let services = Services::new(connection.sweeps.channel());
     let pages = colearn_dashboard::router(services, guard);
     outln!("dashboard: http://{address}/?token={secret}");
     if arguments.open {
-        open(&format!("http://{address}/?token={secret}"));
+        open(&format!("http://{address}/?token={ticket}"));
     }
     let served = tokio::select! {
         served = async { axum::serve(listener, pages).await } => served,

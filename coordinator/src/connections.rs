@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use colearn_access::{Identity, ServerAccess, Visit, let_in};
+use colearn_access::{Identity, LetIn, ServerAccess, Visit, let_in};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::{TcpListener, TcpStream},
@@ -117,10 +117,9 @@ impl Incoming {
 /// Checks the credential of a client. A client that is not let in leaves a line in the log.
 async fn protect(access: ServerAccess, accepted: Accepted, quiet: &Quiet) -> Option<Guarded> {
     let Accepted { stream, client, place } = accepted;
-    let refused = match timeout(PREFACE_WITHIN, let_in(&access, stream)).await {
-        Ok(Ok((stream, identity))) => {
-            let cut = CancellationToken::new();
-            let visit = access.enter(identity.clone(), cut.clone());
+    let cut = CancellationToken::new();
+    let refused = match timeout(PREFACE_WITHIN, let_in(&access, cut.clone(), stream)).await {
+        Ok(Ok(LetIn { stream, identity, visit })) => {
             let peer = Peer { cut, identity: Some(identity) };
             let stream = Either::Right(Box::new(stream));
             return Some(Guarded { visit: Some(visit), ..Guarded::new(stream, client, peer, place, quiet) });

@@ -103,6 +103,17 @@ async fn other_pages_can_neither_read_nor_change() {
         let forged = ask(at, "POST", "/api/v1/sweeps/small/cancel", headers, "").await;
         assert_eq!(forged.status, 403, "{headers}");
     }
+    // The same past the pages, to gRPC: a message that cancels the sweep, as a page can send it in HTTP/1.
+    let message = "\0\0\0\0\x07\n\x05small";
+    let method = "/colearn.v1.SweepService/CancelSweep";
+    for headers in [
+        "origin: http://evil.example\r\ncontent-type: text/plain\r\n",
+        "host: evil.example\r\ncontent-type: application/grpc\r\nte: trailers\r\n",
+        "content-type: application/grpc\r\nte: trailers\r\n",
+    ] {
+        let forged = ask(at, "POST", method, headers, message).await;
+        assert_eq!(forged.status, 403, "{headers}");
+    }
     let own = format!("origin: http://{at}\r\nsec-fetch-site: same-origin\r\n");
     // What a form of another page can send.
     let form = ask(at, "POST", "/api/v1/sweeps", "content-type: text/plain\r\n", "{\"source\": \"\"}").await;

@@ -1,6 +1,9 @@
 //! What protects a browser's user from other pages: the name of the host, the origin of changes, and strict headers.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::IpAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     extract::{Request, State},
@@ -14,8 +17,8 @@ use crate::error::ApiError;
 /// Nothing but what the coordinator serves itself is loaded or called, and nothing frames it.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
     base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-/// Name of the cookie with the token.
-const COOKIE: &str = "colearn_token";
+/// Digits of a token that are part of the name of its cookie: cookies are those of all ports of a host.
+const DIGITS_IN_NAME: usize = 8;
 
 /// Checks each request for a page or the API.
 #[derive(Clone, Debug, Default)]
@@ -29,20 +32,46 @@ pub struct Guard {
 
 /// A secret in the first URL that a browser opens, and then in a cookie.
 #[derive(Clone)]
-pub struct Token(String);
+pub struct Token {
+    secret: String,
+    /// What stands for the secret in one URL, once.
+    ticket: Arc<Mutex<Option<String>>>,
+}
 
 impl Token {
     /// A token of this text: hexadecimal digits, too many to be guessed.
     #[must_use]
     pub fn new(text: String) -> Self {
-        Self(text)
+        Self { secret: text, ticket: Arc::default() }
+    }
+
+    /// The first URL with `ticket` in the place of the token is answered too. It may be where others can see it, such as
+    /// in the arguments of a program: once a browser has used it, it is worth nothing.
+    #[must_use]
+    pub fn with_ticket(self, ticket: String) -> Self {
+        Self { ticket: Arc::new(Mutex::new(Some(ticket))), ..self }
     }
 
     fn is(&self, text: &str) -> bool {
-        // The time of the comparison does not depend on where the texts differ.
-        let (own, other) = (self.0.as_bytes(), text.as_bytes());
-        own.len() == other.len() && own.iter().zip(other).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
+        are_equal(&self.secret, text)
     }
+
+    /// Whether a text is the ticket, which is used up then.
+    fn takes(&self, text: &str) -> bool {
+        let mut ticket = self.ticket.lock().unwrap_or_else(PoisonError::into_inner);
+        ticket.take_if(|ticket| are_equal(ticket, text)).is_some()
+    }
+
+    /// The name of the cookie.
+    fn cookie(&self) -> String {
+        format!("colearn_{}", self.secret.get(..DIGITS_IN_NAME).unwrap_or("token"))
+    }
+}
+
+/// Compares secrets: the time does not depend on where they differ.
+fn are_equal(own: &str, other: &str) -> bool {
+    let (own, other) = (own.as_bytes(), other.as_bytes());
+    own.len() == other.len() && own.iter().zip(other).fold(0, |differ, (a, b)| differ | (a ^ b)) == 0
 }
 
 impl std::fmt::Debug for Token {
@@ -131,7 +160,7 @@ fn with_token(uri: &Uri, token: &Token) -> Option<Response> {
     let query = uri.query()?;
     let (given, kept): (Vec<&str>, Vec<&str>) = query.split('&').partition(|pair| pair.starts_with("token="));
     let given = given.first()?.strip_prefix("token=")?;
-    if !token.is(given) {
+    if !token.is(given) && !token.takes(given) {
         return None;
     }
     let to = match kept.join("&") {
@@ -139,8 +168,8 @@ fn with_token(uri: &Uri, token: &Token) -> Option<Response> {
         rest => format!("{}?{rest}", uri.path()),
     };
     let to = HeaderValue::from_str(&to).ok()?;
-    let cookie =
-        HeaderValue::from_str(&format!("{COOKIE}={given}; HttpOnly; SameSite=Strict; Path=/")).ok()?;
+    let cookie = format!("{}={}; HttpOnly; SameSite=Strict; Path=/", token.cookie(), token.secret);
+    let cookie = HeaderValue::from_str(&cookie).ok()?;
     Some((StatusCode::SEE_OTHER, [(header::LOCATION, to), (header::SET_COOKIE, cookie)]).into_response())
 }
 
@@ -150,7 +179,7 @@ fn has_token(headers: &HeaderMap, token: &Token) -> bool {
     let cookies = headers.get_all(header::COOKIE).into_iter().filter_map(|value| value.to_str().ok());
     let mut pairs = cookies.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
     bearer.is_some_and(|given| token.is(given))
-        || pairs.any(|(name, given)| name == COOKIE && token.is(given))
+        || pairs.any(|(name, given)| name == token.cookie() && token.is(given))
 }
 
 #[cfg(test)]
@@ -188,18 +217,34 @@ mod tests {
 
     #[test]
     fn a_token_is_taken_from_the_url_once_and_then_from_the_cookie() {
-        let token = Token::new("abc123".to_owned());
-        let answer = with_token(&"/sweeps/demo?a=1&token=abc123&b=2".parse().unwrap(), &token).unwrap();
+        let token = Token::new("abc123abc123".to_owned());
+        let answer = with_token(&"/sweeps/demo?a=1&token=abc123abc123&b=2".parse().unwrap(), &token).unwrap();
         assert_eq!(answer.headers()[header::LOCATION], "/sweeps/demo?a=1&b=2");
         let cookie = answer.headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
         assert!(cookie.contains("HttpOnly; SameSite=Strict"), "{cookie}");
         let mut headers = HeaderMap::new();
-        headers.insert(header::COOKIE, "x=1; colearn_token=abc123".parse().unwrap());
+        headers.insert(header::COOKIE, "x=1; colearn_abc123ab=abc123abc123".parse().unwrap());
         assert!(has_token(&headers, &token));
-        headers.insert(header::COOKIE, "colearn_token=abc124".parse().unwrap());
+        headers.insert(header::COOKIE, "colearn_abc123ab=abc123abc124".parse().unwrap());
         assert!(!has_token(&headers, &token));
-        headers.insert(header::AUTHORIZATION, "Bearer abc123".parse().unwrap());
+        headers.insert(header::AUTHORIZATION, "Bearer abc123abc123".parse().unwrap());
         assert!(has_token(&headers, &token));
         assert!(with_token(&"/?token=abc".parse().unwrap(), &token).is_none());
+    }
+
+    #[test]
+    fn a_ticket_is_good_once() {
+        let token = Token::new("abc123abc123".to_owned()).with_ticket("once".to_owned());
+        let ask = |token: &Token| with_token(&"/?token=once".parse().unwrap(), token);
+        assert!(with_token(&"/?token=onc".parse().unwrap(), &token).is_none());
+        let cookie = ask(&token.clone()).unwrap().headers()[header::SET_COOKIE].to_str().unwrap().to_owned();
+        assert!(cookie.starts_with("colearn_abc123ab=abc123abc123;"), "{cookie}");
+        assert!(ask(&token).is_none());
+    }
+
+    #[test]
+    fn dashboards_of_one_host_have_cookies_of_their_own() {
+        let [one, other] = ["1111111122222222", "3333333344444444"].map(|text| Token::new(text.to_owned()));
+        assert_ne!(one.cookie(), other.cookie());
     }
 }

@@ -64,13 +64,18 @@ where
     }
 
     fn call(&mut self, mut request: http::Request<B>) -> Self::Future {
+        let is_grpc = is_of_service(request.uri().path());
+        if is_grpc && !is_of_grpc_client(&request) {
+            let status =
+                refusal(Code::PermissionDenied, "methods of gRPC are called over HTTP/2 as application/grpc");
+            return Either::Left(ready(Ok(in_plain_http(&status))));
+        }
         if let Some(access) = &self.access {
             let identity = request.extensions().get::<Peer>().and_then(|peer| peer.identity.clone());
             match check(access, identity, request.uri().path(), Moment::now()) {
                 Ok(identity) => drop(request.extensions_mut().insert(identity)),
                 Err((who, status)) => {
                     self.quiet.say(|| tracing::warn!(who, reason = status.message(), "a call was refused"));
-                    let is_grpc = is_of_service(request.uri().path());
                     let answer = if is_grpc { status.into_http() } else { in_plain_http(&status) };
                     return Either::Left(ready(Ok(answer)));
                 }
@@ -78,6 +83,14 @@ where
         }
         Either::Right(self.services.call(request))
     }
+}
+
+/// Whether a request is one that a page in a browser cannot make. In plain text browsers speak no HTTP/2, and they ask
+/// before they send this media type to another site; nothing here answers that they may.
+fn is_of_grpc_client<B>(request: &http::Request<B>) -> bool {
+    let media_type = request.headers().get(http::header::CONTENT_TYPE);
+    request.version() == http::Version::HTTP_2
+        && media_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// A refusal for clients that do not speak gRPC.
