@@ -16,6 +16,7 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
+use colearn_core::failure::FailureReason;
 use prometheus_client::metrics::{
     counter::Counter,
     family::Family,
@@ -71,10 +72,10 @@ impl Default for Counted {
             commit_seconds: Histogram::new(exponential_buckets(0.0001, 2.0, 18)),
             commit_rows: Histogram::new(exponential_buckets(1.0, 2.0, 12)),
             sweeps_submitted: Counter::default(),
-            sweeps_ended: Family::default(),
+            sweeps_ended: from_zero(tally::ENDS.map(|state| [("state", state)])),
             tasks_finished: Counter::default(),
             tasks_failed: Counter::default(),
-            attempts_failed: Family::default(),
+            attempts_failed: from_zero(FailureReason::ALL.map(|reason| [("reason", reason.as_str())])),
             leases_granted: Counter::default(),
             leases_expired: Counter::default(),
             leases_released: Counter::default(),
@@ -84,6 +85,17 @@ impl Default for Counted {
             notifications: notifications::Notifications::default(),
         }
     }
+}
+
+/// Counters that are there from the start: Prometheus sees no increase of one that begins with 1.
+fn from_zero<const N: usize>(
+    labels: impl IntoIterator<Item = [(&'static str, &'static str); N]>,
+) -> Family<[(&'static str, &'static str); N], Counter> {
+    let family = Family::default();
+    for labels in labels {
+        drop(family.get_or_create(&labels));
+    }
+    family
 }
 
 impl Metrics {

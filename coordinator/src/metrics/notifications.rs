@@ -9,10 +9,19 @@ use super::{Label, Labels};
 use crate::store::Receiver;
 
 /// Tries to tell receivers of events.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Notifications {
     tried: Family<Labels, Counter>,
     waiting: Family<Label, Gauge>,
+}
+
+impl Default for Notifications {
+    fn default() -> Self {
+        let receivers = [Receiver::Webhook, Receiver::Command].map(Receiver::as_str);
+        let outcomes =
+            |receiver| ["delivered", "failed"].map(|outcome| [("receiver", receiver), ("outcome", outcome)]);
+        Self { tried: super::from_zero(receivers.into_iter().flat_map(outcomes)), waiting: Family::default() }
+    }
 }
 
 impl Notifications {

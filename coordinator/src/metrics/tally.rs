@@ -66,6 +66,9 @@ impl Tally {
     }
 }
 
+/// How sweeps end.
+pub(super) const ENDS: [&str; 3] = ["complete", "failed", "cancelled"];
+
 fn end(status: SweepStatus) -> Option<&'static str> {
     match status {
         SweepStatus::Active => None,

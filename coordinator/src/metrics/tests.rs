@@ -106,6 +106,18 @@ fn a_scrape_is_answered_in_the_format_that_is_asked_for() {
 }
 
 #[test]
+fn counters_are_there_before_anything_is_counted() {
+    let text = Metrics::default().encode(present(), "").text;
+    for line in [
+        "colearn_sweeps_ended_total{state=\"failed\"} 0",
+        "colearn_attempts_failed_total{reason=\"out_of_memory\"} 0",
+        "colearn_notifications_total{receiver=\"webhook\",outcome=\"failed\"} 0",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line}\n{text}");
+    }
+}
+
+#[test]
 fn a_paused_pool_is_seen() {
     let text = everything().encode(present(), "").text;
     for line in ["colearn_pool_paused{pool=\"gpu\"} 1", "colearn_pool_jobs{pool=\"gpu\",state=\"queued\"} 0"]

@@ -17,6 +17,8 @@ use super::webhook::Trouble;
 
 /// How long a command may take.
 const WITHIN: Duration = Duration::from_mins(1);
+/// How long its messages are waited for after it has ended: what it has left behind may hold them open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Maximum number of bytes of its messages that are logged, and that are read.
 const SHOWN: usize = 512;
 const READ: u64 = 64 << 10;
@@ -76,16 +78,25 @@ async fn talk(mut child: Child, body: &str) -> Result<(), Trouble> {
             let _ = stdin.write_all(body.as_bytes()).await;
         }
     };
+    let mut said = Vec::new();
     let listen = async {
-        let mut said = Vec::new();
         if let Some(mut stderr) = stderr {
             let _ = (&mut stderr).take(READ).read_to_end(&mut said).await;
             // What is more is read and forgotten, so that it does not wait for its reader.
             let _ = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
         }
-        said
     };
-    let ((), said, status) = tokio::join!(tell, listen, child.wait());
+    let status = {
+        let messages = async { tokio::join!(tell, listen) };
+        tokio::pin!(messages);
+        tokio::select! {
+            status = child.wait() => {
+                let _ = timeout(LAST_WORDS, messages).await;
+                status
+            }
+            _ = &mut messages => child.wait().await,
+        }
+    };
     let status = status.map_err(|error| error.to_string())?;
     if status.success() {
         return Ok(());
@@ -124,6 +135,14 @@ mod tests {
             trouble.why.contains("exit status: 3") && trouble.why.ends_with(": no mail server"),
             "{trouble:?}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_command_that_leaves_something_behind_has_ended() {
+        command("echo 'sent' >&2; sleep 1000 & exit 0".to_owned()).run("msg_7", "{}").await.unwrap();
+        let trouble =
+            command("echo 'no server' >&2; sleep 1000 & exit 3".to_owned()).run("msg_7", "{}").await;
+        assert!(trouble.unwrap_err().why.ends_with(": no server"));
     }
 
     #[tokio::test]

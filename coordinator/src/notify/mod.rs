@@ -1,8 +1,8 @@
 //! Tells somebody that a sweep has ended or goes no further: a server (a webhook), and a command.
 //!
 //! What happened is committed together with the entries that it follows from, for every receiver, and removed when the
-//! receiver has it. A receiver therefore hears of everything at least once, also after a crash. `docs/notifications.md`
-//! is the description for users.
+//! receiver has it. A receiver therefore hears of an event at least once, also after a crash, unless it takes nothing for
+//! days or too many wait. `docs/notifications.md` is the description for users.
 
 mod command;
 mod courier;

@@ -40,11 +40,12 @@ impl Stalls {
             let watched = match former.remove(&summary.id) {
                 // Nobody expects progress of a paused sweep.
                 Some(known) if known.reached == reached && !summary.paused => known,
-                Some(_) => {
-                    self.any = now;
+                known => {
+                    if known.is_some_and(|known| known.reached != reached) {
+                        self.any = now;
+                    }
                     Watched { reached, since: now, said: false }
                 }
-                None => Watched { reached, since: now, said: false },
             };
             self.sweeps.insert(summary.id, watched);
         }
@@ -160,6 +161,18 @@ mod tests {
             told(&SweepSummary { trains_only: Some(other), ..summary(1, 4, 0, (0, 0)) }, false),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn a_paused_sweep_is_no_progress_of_another() {
+        let start = Instant::now();
+        let mut stalls = Stalls::new(AFTER, start);
+        let paused = SweepSummary { paused: true, ..summary(2, 4, 0, (0, 0)) };
+        let look = |minute: u64| {
+            let now = start + Duration::from_secs(60 * minute);
+            stalls.look(now, vec![summary(1, 4, 0, (0, 0)), paused.clone()]).len()
+        };
+        assert_eq!((0..=40).map(look).sum::<usize>(), 1);
     }
 
     #[test]

@@ -35,13 +35,21 @@ impl SqliteStore {
 
     /// See [`crate::store::Store::told`].
     pub(super) async fn write_told(&self, id: String, receiver: Receiver) -> Result<(), StoreError> {
-        let update = match receiver {
-            Receiver::Webhook => "UPDATE notifications SET webhook = 0 WHERE id = ?",
-            Receiver::Command => "UPDATE notifications SET command = 0 WHERE id = ?",
+        let (delete_last, update) = match receiver {
+            Receiver::Webhook => (
+                "DELETE FROM notifications WHERE id = ? AND command = 0",
+                "UPDATE notifications SET webhook = 0 WHERE id = ?",
+            ),
+            Receiver::Command => (
+                "DELETE FROM notifications WHERE id = ? AND webhook = 0",
+                "UPDATE notifications SET command = 0 WHERE id = ?",
+            ),
         };
-        self.alone(sqlx::query(update).bind(id.clone())).await?;
-        let delete = "DELETE FROM notifications WHERE id = ? AND webhook = 0 AND command = 0";
-        self.alone(sqlx::query(delete).bind(id)).await.map(drop)
+        // In this order, a crash between both leaves nothing that is for nobody.
+        if self.alone(sqlx::query(delete_last).bind(id.clone())).await?.rows_affected() == 0 {
+            self.alone(sqlx::query(update).bind(id)).await?;
+        }
+        Ok(())
     }
 
     /// Writes the events of a batch.
