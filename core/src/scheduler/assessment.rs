@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Number of leases that fail in a row on a worker before it is set aside.
-const FAILURES_IN_A_ROW: usize = 3;
+pub(super) const FAILURES_IN_A_ROW: usize = 3;
 /// The first pause of a worker; each further pause is twice as long.
 const FIRST_PAUSE: Duration = Duration::from_secs(30);
 /// A worker that was set aside and has been away for this time is forgotten. After a restart it has another id

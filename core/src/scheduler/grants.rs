@@ -68,16 +68,21 @@ impl Scheduler {
                 continue;
             }
             // Usually the first sweep has tasks for this worker.
-            let taken = pickers.iter_mut().find_map(|(turn, picker)| {
-                let fit = fits.meets(picker.needs, slot.kind);
-                let most = match takes {
-                    _ if !fit => return None,
-                    Take::Any => shares.of(picker.needs).min(slot.max_cohort as usize),
-                    Take::One => 1,
-                };
-                let tasks = picker.take(self, &slot.worker, most, &mut probing);
-                (!tasks.is_empty()).then_some((*turn, picker.needs, tasks))
-            });
+            let mut take = |avoided: Option<&BTreeSet<(SweepId, u64)>>| {
+                pickers.iter_mut().find_map(|(turn, picker)| {
+                    let fit = fits.meets(picker.needs, slot.kind);
+                    let most = match takes {
+                        _ if !fit => return None,
+                        Take::Any => shares.of(picker.needs).min(slot.max_cohort as usize),
+                        Take::One => 1,
+                    };
+                    let tasks = picker.take(self, &slot.worker, most, avoided, &mut probing);
+                    (!tasks.is_empty()).then_some((*turn, picker.needs, tasks))
+                })
+            };
+            // A task that failed here, or whose seed did, would test itself and not the worker.
+            let tested = self.records.get(&slot.worker).filter(|_| takes == Take::One);
+            let taken = tested.and_then(|record| take(Some(&record.struck_seeds()))).or_else(|| take(None));
             let Some((mut turn, needs, tasks)) = taken else { continue };
             shares.took(needs, tasks.len());
             if let Some(picker) = pickers.remove(&turn).filter(|picker| picker.room > 0) {
@@ -195,17 +200,26 @@ impl<'a> Picker<'a> {
     }
 
     /// The first ready task that this worker may train, and further ones that can share its cohort, at most `most` in
-    /// total. `None` if there is no task for this worker.
+    /// total; none if there is no task for this worker. With
+    /// `avoided`, tasks of these seeds and those that failed there before are left out.
     fn take<'w>(
         &mut self,
         scheduler: &Scheduler,
         worker: &'w WorkerId,
         most: usize,
+        avoided: Option<&BTreeSet<(SweepId, u64)>>,
         probing: &mut BTreeSet<(&'w WorkerId, Scope)>,
     ) -> Vec<(TaskId, u32)> {
         let state = self.state;
         let scope = |data_set: usize| (worker, Some(state.data_sets[data_set].clone()));
-        let may = |index: u32| scheduler.may_attempt(worker, state, index);
+        let failed_here =
+            |index| state.failed_on.get(&index).is_some_and(|workers| workers.contains_key(worker));
+        let may = |index: u32| {
+            let avoid = avoided.is_some_and(|seeds| {
+                failed_here(index) || seeds.contains(&(state.id, state.task_id(index).seed))
+            });
+            !avoid && scheduler.may_attempt(worker, state, index)
+        };
         let mut found: Option<(u32, usize, Take)> = None;
         for data_set in 0..self.queues.len() {
             let Some(takes) = self.takes(scheduler, worker, data_set) else { continue };

@@ -333,7 +333,8 @@ fn changes(there: &Sweep, newer: &Sweep, changed: &[&Configuration]) -> String {
         let (old, new) = (configuration.settings.flat(), counterpart.map(|other| other.settings.flat()));
         let Some(new) = new else { continue };
         let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-        for path in paths {
+        // What is no part of a configuration's identity is no reason.
+        for path in paths.into_iter().filter(|path| !path.starts_with("program.environment.")) {
             let (old, new) = (old.get(path), new.get(path));
             if old != new {
                 let text_of = |value: Option<&Value>| value.map_or("absent".to_owned(), ToString::to_string);

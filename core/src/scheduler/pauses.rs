@@ -10,6 +10,7 @@ use crate::{
 
 use super::{
     action::Action,
+    assessment::FAILURES_IN_A_ROW,
     event::RestoreCause,
     machine::Scheduler,
     record::{Pause, PauseView, Record, Scope, Strike},
@@ -18,6 +19,8 @@ use super::{
 /// Maximum number of recorded failures in a row: more than are needed to set a worker aside, because some may turn
 /// out to be caused by their tasks.
 const STRIKES_KEPT: usize = 8;
+/// Maximum number of seeds that are known to fail.
+const SEEDS_KEPT: usize = 64;
 
 impl Scheduler {
     pub(super) fn pause_of(&self, worker: &WorkerId, scope: &Scope) -> Option<&Pause> {
@@ -108,6 +111,7 @@ impl Scheduler {
         }
         let data_set = self.data_set_of(task).map(str::to_owned);
         let Some(record) = self.records.get_mut(worker) else { return };
+        record.note_seeds(task);
         record.strikes.clear();
         if let Some(data_set) = &data_set {
             record.unusable.remove(data_set);
@@ -132,15 +136,20 @@ impl Scheduler {
             return;
         }
         let data_set = self.data_set_of(task).map(str::to_owned);
+        let failed_before = self.find(task).is_some_and(|(state, index)| {
+            state.failed_on.get(&index).is_some_and(|workers| workers.contains_key(worker))
+        });
         let record = self.records.entry(worker.clone()).or_default();
         if failure.reason == FailureReason::Data
             && let Some(data_set) = data_set
         {
             record.unusable.insert(data_set, (task.sweep, failure.clone()));
-        } else {
+        } else if !failed_before && !record.failing_seeds.contains(&(task.sweep, task.seed)) {
+            // A task that failed here before says nothing new about the worker, also if others have succeeded since.
             record.strike(token, [task].into(), None, failure);
         }
         record.disprove(token);
+        self.tidy_record(worker);
     }
 
     /// Records that a lease expired because its worker was silent.
@@ -163,6 +172,7 @@ impl Scheduler {
         if let Some(record) = self.records.get_mut(worker) {
             record.away_since = now;
             record.strikes.clear();
+            record.failing_seeds.clear();
             record.unusable.retain(|data_set, _| record.pauses.contains_key(&Some(data_set.clone())));
         }
         self.tidy_record(worker);
@@ -177,7 +187,23 @@ impl Scheduler {
 
 impl Record {
     pub(super) fn is_clean(&self) -> bool {
-        self.strikes.is_empty() && self.unusable.is_empty() && self.pauses.is_empty()
+        let Self { strikes, unusable, pauses, failing_seeds, away_since: _ } = self;
+        strikes.is_empty() && unusable.is_empty() && pauses.is_empty() && failing_seeds.is_empty()
+    }
+
+    /// Records that a task succeeded: if all failures before were of another seed, that seed was the cause.
+    fn note_seeds(&mut self, task: TaskId) {
+        let seed = (task.sweep, task.seed);
+        self.failing_seeds.remove(&seed);
+        let mut struck = self.struck_seeds();
+        let silent = self.strikes.iter().any(|strike| strike.silent_since.is_some());
+        if self.strikes.len() >= FAILURES_IN_A_ROW && struck.len() == 1 && !struck.contains(&seed) && !silent
+        {
+            self.failing_seeds.append(&mut struck);
+        }
+        while self.failing_seeds.len() > SEEDS_KEPT {
+            self.failing_seeds.pop_first();
+        }
     }
 
     fn strike(
@@ -192,7 +218,7 @@ impl Record {
             known.tasks.extend(tasks);
             return;
         }
-        // The same task gives no new information about the worker. Silence is always the worker's fault.
+        // Silence is always the worker's fault.
         let known = |task| self.strikes.iter().any(|strike| strike.tasks.contains(task));
         if silent_since.is_none() && tasks.iter().any(known) {
             return;

@@ -22,6 +22,9 @@ pub(super) struct Record {
     /// Data sets that the worker could not open and has not trained on since.
     pub(super) unusable: BTreeMap<String, (SweepId, Failure)>,
     pub(super) pauses: BTreeMap<Scope, Pause>,
+    /// Seeds whose tasks failed one after the other until a task of another seed succeeded: their failures are not held
+    /// against the worker.
+    pub(super) failing_seeds: BTreeSet<(SweepId, u64)>,
     /// When the worker left, or the coordinator started without it. Of no meaning while the worker is there.
     pub(super) away_since: Timestamp,
 }
@@ -35,6 +38,13 @@ pub(super) struct Strike {
     /// failure.
     pub(super) silent_since: Option<Timestamp>,
     pub(super) failure: Failure,
+}
+
+impl Record {
+    /// The seeds of the tasks that failed since the last success.
+    pub(super) fn struck_seeds(&self) -> BTreeSet<(SweepId, u64)> {
+        self.strikes.iter().flat_map(|strike| &strike.tasks).map(|task| (task.sweep, task.seed)).collect()
+    }
 }
 
 /// A worker gets no tasks until a moment, and then one task at a time.

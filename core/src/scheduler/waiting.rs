@@ -4,17 +4,22 @@ use std::{collections::BTreeMap, fmt};
 
 use crate::{
     id::SweepId,
-    needs::{Lack, TrainerKind},
+    needs::{Lack, Needs, TrainerKind},
     text::{bytes, counted},
 };
 
 use super::machine::Scheduler;
 
-/// Why the pending tasks of a sweep wait: no slot of a connected worker can ever take them.
+/// Why the pending tasks of a sweep wait: no slot of a connected worker can take them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WhyWaiting {
     /// No worker is connected.
     NoWorker,
+    /// All workers with a slot for them are set aside: each gets one task as a test when its pause is over.
+    SetAside {
+        /// Number of these workers.
+        workers: u32,
+    },
     /// No slot meets the needs of the sweep.
     NoSlot {
         /// Number of slots of the connected workers.
@@ -34,15 +39,15 @@ pub struct CommonLack {
 }
 
 impl Scheduler {
-    /// Why the pending tasks of a sweep wait, if no slot of a connected worker can ever take them. `None` if there is
-    /// such a slot, or if nothing is pending. That workers are set aside or lack data is told by
-    /// [`Self::set_aside_from`] and [`Self::without_data`].
+    /// Why the pending tasks of a sweep wait, if no slot of a connected worker can take them. `None` if there is such a
+    /// slot, or if nothing is pending. Which workers are set aside or lack data is told by [`Self::set_aside_from`] and
+    /// [`Self::without_data`].
     #[must_use]
     pub fn why_waiting(&self, sweep: SweepId) -> Option<WhyWaiting> {
         let state = self.sweeps.get(&sweep).filter(|state| state.counts.pending > 0)?;
         let needs = &state.sweep.needs;
         if self.known_offers.can_meet(needs) {
-            return None;
+            return self.all_set_aside(needs).map(|workers| WhyWaiting::SetAside { workers });
         }
         if self.workers.values().all(|worker| !worker.connected) {
             return Some(WhyWaiting::NoWorker);
@@ -69,6 +74,17 @@ impl Scheduler {
         }
         Some(WhyWaiting::NoSlot { slots, lacks })
     }
+
+    /// The number of connected workers that meet some needs, if all of them are set aside for all tasks.
+    fn all_set_aside(&self, needs: &Needs) -> Option<u32> {
+        if self.records.values().all(|record| !record.pauses.contains_key(&None)) {
+            return None;
+        }
+        let able = self.workers.iter().filter(|(_, worker)| worker.connected && worker.can_meet(needs));
+        able.map(|(id, _)| self.pause_of(id, &None).map(|_| 1))
+            .sum::<Option<u32>>()
+            .filter(|workers| *workers > 0)
+    }
 }
 
 /// The same for all slots that lack the same thing.
@@ -85,6 +101,13 @@ impl fmt::Display for WhyWaiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoWorker => f.write_str("no worker is connected"),
+            Self::SetAside { workers: 1 } => f.write_str(
+                "the only worker that can run its tasks is set aside after failures, and gets one task as a test after a pause: see `colearn workers`",
+            ),
+            Self::SetAside { workers } => write!(
+                f,
+                "all {workers} workers that can run its tasks are set aside after failures, and get one task each as a test after a pause: see `colearn workers`"
+            ),
             Self::NoSlot { slots: 0, .. } => f.write_str("the connected workers have no slots"),
             Self::NoSlot { slots, lacks } => {
                 let lacks: Vec<String> = lacks.iter().map(ToString::to_string).collect();

@@ -121,6 +121,57 @@ fn tasks_that_fail_everywhere_are_not_held_against_workers() {
 }
 
 #[test]
+fn a_seed_that_always_fails_stops_nothing_on_the_only_worker() {
+    let mut env = TestEnv::with_sweep(8, 4);
+    env.submit(sweep("healthy", 4, 4));
+    let mut leases = env.worker("w", &[1]);
+    let mut rounds = 0;
+    while env.scheduler.sweep(SweepId(2)).unwrap().status() == SweepStatus::Active
+        || env.scheduler.sweep(SweepId(1)).unwrap().status() == SweepStatus::Active
+    {
+        rounds += 1;
+        assert!(rounds < 200, "{:?}", env.scheduler.sweep(SweepId(1)).unwrap().counts());
+        for lease in std::mem::take(&mut leases) {
+            match lease.tasks[0].0 {
+                failing if failing.sweep == SweepId(1) && failing.seed == 1 => {
+                    env.fail(&lease, failing, FailureReason::Crash);
+                }
+                _ => env.finish_all(&lease),
+            }
+        }
+        env.pass(Duration::from_secs(2));
+        leases.extend(env.offer("w", &[0]));
+    }
+    assert_eq!(env.scheduler.sweep(SweepId(1)).unwrap().counts().failed, 8);
+    // All 48 tasks, two further attempts of 8, and one pause of half a minute.
+    assert!(rounds < 48 + 16 + 20, "{rounds} rounds");
+}
+
+#[test]
+fn a_worker_is_tested_with_a_task_that_has_not_failed_on_it() {
+    let mut env = TestEnv::with_sweep(3, 2);
+    let leases = env.worker("w", &[1; 6]);
+    for seed in 0..2 {
+        for lease in leases.iter().filter(|lease| lease.tasks[0].0.seed == seed) {
+            match seed {
+                0 => env.finish_all(lease),
+                _ => env.fail(lease, lease.tasks[0].0, FailureReason::Crash),
+            }
+        }
+    }
+    assert_eq!(env.scheduler.set_aside_for(&worker("w")).len(), 1);
+    assert!(
+        env.scheduler.why_waiting(SweepId(1)).unwrap().to_string().contains("is set aside after failures")
+    );
+    env.submit(sweep("newer", 1, 1));
+    env.pass(LONG);
+    let test = env.offer("w", &[0]);
+    assert_eq!(test.iter().map(|lease| lease.tasks[0].0.sweep).collect::<Vec<_>>(), [SweepId(2)]);
+    env.finish_all(&test[0]);
+    assert_eq!(env.scheduler.why_waiting(SweepId(1)), None);
+}
+
+#[test]
 fn one_task_that_fails_again_and_again_is_not_held_against_its_worker() {
     let mut env = TestEnv::with_sweep(1, 2);
     env.worker("busy", &[1]);
