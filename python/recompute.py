@@ -241,7 +241,10 @@ def check(path: Path) -> Checks:
     """Checks a file of results, or the folder of a report."""
     checks = Checks()
     file = path / "results.json" if path.is_dir() else path
-    document = json.loads(file.read_text(encoding="utf-8"))
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        sys.exit(f"{file} cannot be read as results ({error}): name a file of `colearn results --format json`, or a report")
     if document.get("schema") != 2:
         sys.exit(f"{file} has schema {document.get('schema', 1)}; this script reads schema 2")
     check_document(checks, document)

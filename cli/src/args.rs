@@ -71,7 +71,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Show what a sweep file expands to, without running anything.
     Plan(PlanArgs),
-    /// Write a commented first sweep file for a data set.
+    /// Write a commented first sweep file, for a data set or for a program of your own.
     Init(InitArgs),
     /// Print every key and setting of a sweep file, with its range and default.
     Settings,
@@ -160,7 +160,7 @@ pub(crate) enum Command {
     /// Let the coordinator start workers in a batch system (Slurm) while tasks wait.
     #[command(subcommand)]
     Alloc(AllocCommand),
-    /// Generate and inspect data sets.
+    /// Make data sets of your arrays (`import`), generate and inspect them.
     #[command(subcommand)]
     Data(DataCommand),
     /// Make, list and revoke access files of a coordinator, on its host.

@@ -120,6 +120,7 @@ fn shape(dataset: &Dataset) -> DataShape {
 pub(crate) fn check_same_data(
     table: &ResultsTable,
     datasets: &BTreeMap<String, Dataset>,
+    file: &Path,
 ) -> Result<(), Failure> {
     for (name, recorded) in &table.data_digests {
         let Some(dataset) = datasets.get(name) else { continue };
@@ -128,10 +129,12 @@ pub(crate) fn check_same_data(
             return Err(Failure::new(
                 Exit::DataSet,
                 format!(
-                    "results of sweep {} were recorded on another version of {} (sha256 {:.12}..., now {digest:.12}...): restore that file, or start over under another name or with another --state",
+                    "results of sweep {} were recorded on another version of {} (sha256 {:.12}..., now {digest:.12}...): restore that file, or start over: colearn run {} --name {}-2 (to keep the old results), or --replace (without them)",
                     table.sweep,
                     dataset.path().display(),
-                    other
+                    other,
+                    file.display(),
+                    table.sweep
                 ),
             ));
         }

@@ -30,6 +30,8 @@ pub(crate) struct LocalWorker {
     program: PathBuf,
     arguments: Vec<OsString>,
     log: PathBuf,
+    /// The length of the log before this worker: it also has those of earlier commands.
+    logged_before: u64,
     /// The first process, until it is supervised.
     first: Option<(Instant, Child)>,
 }
@@ -40,7 +42,8 @@ impl LocalWorker {
     /// # Errors
     /// If it cannot be started.
     pub(crate) fn start(program: PathBuf, arguments: Vec<OsString>, log: PathBuf) -> Result<Self, Failure> {
-        let mut worker = Self { program, arguments, log, first: None };
+        let logged_before = log.metadata().map_or(0, |log| log.len());
+        let mut worker = Self { program, arguments, log, logged_before, first: None };
         worker.first = Some((Instant::now(), worker.spawn()?));
         Ok(worker)
     }
@@ -91,7 +94,7 @@ impl LocalWorker {
                     format!(
                         "{what}; the end of its log {}:\n{}",
                         self.log.display(),
-                        last_lines(&self.log, 12)
+                        last_lines(&self.log, self.logged_before, 12)
                     ),
                 ));
             }
@@ -154,9 +157,10 @@ async fn leave_or_die(child: &mut Child) {
     }
 }
 
-fn last_lines(log: &Path, count: usize) -> String {
+fn last_lines(log: &Path, after: u64, count: usize) -> String {
     let Ok(bytes) = std::fs::read(log) else { return "(the log cannot be read)".to_owned() };
-    let text = String::from_utf8_lossy(&bytes);
+    let new = usize::try_from(after).ok().and_then(|after| bytes.get(after..)).unwrap_or(&bytes);
+    let text = String::from_utf8_lossy(new);
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
 }

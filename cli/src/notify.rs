@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use colearn_access::read_secret;
+use colearn_access::{AccessError, read_secret};
 use colearn_coordinator::notify::{EventCommand, NotifyRules, Secrets, Webhook};
 
 use crate::{
@@ -31,7 +31,13 @@ pub(crate) fn of_coordinator(arguments: &NotifyArgs) -> Result<Option<NotifyRule
         None => None,
         Some(url) => {
             let text = match webhook_secret_file {
-                Some(file) => read_secret(file).map_err(|error| Failure::new(Exit::Usage, error))?,
+                Some(file) => read_secret(file).map_err(|error| match error {
+                    AccessError::Missing(path) => Failure::new(
+                        Exit::Usage,
+                        format!("there is no file {} with the secret of the webhook: docs/notifications.md says how to make one", path.display()),
+                    ),
+                    error => Failure::new(Exit::Usage, error),
+                })?,
                 None => std::env::var(SECRET).unwrap_or_default(),
             };
             let usage = |error: String| Failure::new(Exit::Usage, error);

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use colearn_core::{settings::ProgramSettings, sweep::Sweep};
-use colearn_runner::{file_names, files_digest};
+use colearn_runner::{file_names, files_digest, missing_scripts};
 
 use crate::exit::{Exit, Failure};
 
@@ -18,6 +18,12 @@ pub(crate) fn digests(sweep: &Sweep) -> Result<HashMap<String, String>, Failure>
     let mut digests = HashMap::new();
     for (name, program) in programs(sweep) {
         let digest = files_digest(program).map_err(|error| Failure::new(Exit::DataSet, error))?;
+        for script in missing_scripts(program) {
+            noteln!(
+                "warning: the command of the program names `{script}`, which is not in {}",
+                program.directory
+            );
+        }
         if !digest.is_empty() {
             digests.insert(name, digest);
         }

@@ -44,6 +44,7 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     // The worker of a killed earlier run cannot find the new port.
     config.release_leases = true;
     config.notify = notify::of_run(arguments.on_event.as_deref());
+    let command = config.notify.as_ref().and_then(|rules| rules.command.clone());
     let reserved = connect::reserve_when_free(config).await?;
     let url = reserved.url();
     // Trainers load libtorch while the coordinator opens its state. The worker connects when it is supervised. It ends
@@ -63,14 +64,20 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     let worked = async {
         let mut client = Client::connect(&way).await?;
         let summary = submit_to(&mut client, source, programs, &said, &arguments.sweep_file, &target).await?;
+        let same_data = if summary.tasks.unwrap_or_default().done > 0 {
+            let fetched = fetch_results(&mut client, sweep.name.as_str(), History::LeftOut).await?;
+            check_same_data(&fetched.table, &datasets, &arguments.sweep_file.file)
+        } else {
+            Ok(())
+        };
         let ended = if has_ended(&summary) {
+            // Nothing is to be trained; the results are those of the data as it was.
+            if let Err(failure) = same_data {
+                noteln!("warning: {failure}");
+            }
             Some(summary)
         } else {
-            if summary.tasks.unwrap_or_default().done > 0 {
-                let name = sweep.name.as_str();
-                let fetched = fetch_results(&mut client, name, History::LeftOut).await?;
-                check_same_data(&fetched.table, &datasets)?;
-            }
+            same_data?;
             // Until here there is nothing to clean up, and a signal may end the process. From here on it does not:
             // handlers are kept until the process ends, and the steps after the work are short.
             let progress = Progress::new(Style::of(arguments.plain), &client, Kind::Run);
@@ -93,6 +100,9 @@ pub(crate) async fn run(arguments: &RunArgs) -> Outcome {
     let stopped = running.stop().await;
     // The cause comes first, if there is one, then the failed calls.
     stopped.map_err(|error| coordinator_failure(&error))?;
+    if let Some(why) = command.and_then(|command| command.last_trouble()) {
+        errln!("warning: the command of --on-event was not told that the sweep has ended: {why}");
+    }
     let (ended, fetched) = outcome?;
 
     for failure in failure_lines(&fetched.failures) {

@@ -146,7 +146,10 @@ fn sort_rows(table: &mut ResultsTable, by: &str) -> Result<(), UnknownName> {
         table.configurations.sort_by(|left, right| known_first(score(left), score(right), order));
         return Ok(());
     }
-    let path = setting(table, name, "metric or setting")?;
+    let path = setting(table, name, "metric or setting").map_err(|mut unknown| {
+        unknown.known += &format!("; metrics: {}", all_metrics(table).join(", "));
+        unknown
+    })?;
     let value = |row: &ConfigurationRow| row.values.get(&path).cloned().or(row.settings.flat().remove(&path));
     let order = |left: &Value, right: &Value| turned(compared(left, right));
     table.configurations.sort_by(|left, right| known_first(value(left), value(right), order));

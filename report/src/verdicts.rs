@@ -92,7 +92,7 @@ pub(crate) fn scope(table: &ResultsTable, name: &str) -> String {
         table.judged.get(name).into_iter().flatten().map(|group| method_name(group.method)).collect();
     methods.sort_unstable();
     methods.dedup();
-    format!(" for all {compared} comparisons at once ({})", methods.join(", "))
+    format!(" for all {compared} comparisons at once ({})", methods.join("; for others "))
 }
 
 fn method_name(method: Method) -> &'static str {

@@ -14,6 +14,8 @@ use sha2::{Digest as _, Sha256};
 
 /// Folders that hold nothing of the program itself.
 const IGNORED: [&str; 2] = ["__pycache__", ".git"];
+/// Endings of scripts, which interpreters take as arguments.
+const SCRIPTS: [&str; 7] = ["py", "sh", "R", "jl", "pl", "rb", "lua"];
 /// Maximum number of files.
 const MAX_FILES: usize = 100_000;
 /// Maximum number of folders within each other.
@@ -79,6 +81,22 @@ pub fn files_digest(settings: &ProgramSettings) -> Result<String, FilesError> {
 pub fn file_names(settings: &ProgramSettings) -> Result<Vec<String>, FilesError> {
     let names = files(settings)?.into_keys();
     Ok(names.map(|name| String::from_utf8_lossy(&name).into_owned()).collect())
+}
+
+/// The words of the command that name a script which does not exist on this host.
+#[must_use]
+pub fn missing_scripts(settings: &ProgramSettings) -> Vec<String> {
+    let directory = Path::new(&settings.directory);
+    let is_missing = |word: &&String| {
+        let ending = Path::new(word).extension().and_then(|ending| ending.to_str());
+        let replaced = placeholders(word).map_or(true, |found| !found.is_empty());
+        ending.is_some_and(|ending| SCRIPTS.contains(&ending))
+            && !replaced
+            && !word.contains(char::is_whitespace)
+            && !word.starts_with('-')
+            && !directory.join(word).exists()
+    };
+    settings.command.iter().filter(is_missing).cloned().collect()
 }
 
 fn files(settings: &ProgramSettings) -> Result<Files, FilesError> {
@@ -252,6 +270,16 @@ mod tests {
         assert_eq!((before.len(), before.clone()), (64, files_digest(&settings).unwrap()));
         fs::write(folder.path().join(name), "changed").unwrap();
         files_digest(&settings).unwrap() != before
+    }
+
+    #[test]
+    fn a_script_that_is_not_there_is_missing() {
+        let (folder, mut settings) = program(None);
+        std::fs::write(folder.path().join("train.py"), "").unwrap();
+        let words =
+            ["python3", "train.py", "trian.py", "--log=x.py", "${args}.py", "print('a b.py')", "/x/other.sh"];
+        settings.command = words.map(str::to_owned).to_vec();
+        assert_eq!(missing_scripts(&settings), ["trian.py", "/x/other.sh"]);
     }
 
     #[test]

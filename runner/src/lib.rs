@@ -134,7 +134,7 @@ mod wake;
 
 use std::process::ExitCode;
 
-pub use digest::{FilesError, file_names, files_digest};
+pub use digest::{FilesError, file_names, files_digest, missing_scripts};
 
 /// What a runner is told when it starts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -24,6 +24,9 @@ use crate::{
     layout::{Column, Role, fitted, width},
 };
 
+/// With fewer groups than this, resampling them gives intervals that are too narrow.
+const FEW_GROUPS: usize = 10;
+
 /// `colearn bootstrap DIR`.
 pub(crate) fn bootstrap(arguments: &BootstrapArgs) -> Outcome {
     let BootstrapArgs { folder, split, modalities, confidence, replicates, seed, json } = arguments;
@@ -180,6 +183,12 @@ fn print(rows: &[Row], resampling: &Resampling) {
             if row.groups == row.items { String::new() } else { format!(" in {} groups", row.groups) };
         outln!(
             "seeds and {items}{groups} were resampled {replicates} times, independently of each other; confidence {confidence}"
+        );
+    }
+    if let Some(row) = rows.iter().find(|row| row.groups > 1 && row.groups < FEW_GROUPS) {
+        noteln!(
+            "warning: {} are few to resample: the intervals are too narrow, and say little about other groups",
+            counted_len(row.groups, "group")
         );
     }
     if rows.iter().any(|row| row.seeds == 1) {

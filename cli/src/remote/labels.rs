@@ -35,8 +35,8 @@ pub(crate) fn called(name: &str, id: &str) -> String {
 fn failure_line(failed: &TaskFailure) -> String {
     let (configuration, seed, reason, message) = failure_parts(failed);
     let name = called(&failed.name, &configuration);
-    let what = if failed.r#final { "failed" } else { "will be tried again" };
-    format!("{name} seed {seed}, attempt {}: {what}: {reason}: {message}", failed.attempt)
+    let last = if failed.r#final { ", the last," } else { "" };
+    format!("{name} seed {seed}, attempt {}{last} failed: {reason}: {message}", failed.attempt)
 }
 
 /// Failed attempts as lines for people: equal failures share one line, with their number.
@@ -131,9 +131,9 @@ mod tests {
         assert_eq!(
             failure_lines(&all),
             [
-                "2 failures alike, such as audio=0.8 seed 1, attempt 1: failed: settings: no",
-                "configuration 00ff seed 2, attempt 1: failed: settings: other",
-                "audio=0.8 seed 4, attempt 1: will be tried again: settings: no",
+                "2 failures alike, such as audio=0.8 seed 1, attempt 1, the last, failed: settings: no",
+                "configuration 00ff seed 2, attempt 1, the last, failed: settings: other",
+                "audio=0.8 seed 4, attempt 1 failed: settings: no",
             ]
         );
     }

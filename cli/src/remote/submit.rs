@@ -70,7 +70,7 @@ pub(crate) async fn submit_to(
         if status.code() == Code::AlreadyExists {
             let called = called();
             failure.message += &format!(
-                "\nkeep both: the same command with --name {called}-2\nadd this file's seeds and configurations to it: colearn extend {called} {}{}\nstart over, without its results: the same command with --replace",
+                "\nkeep both: the same command with --name {called}-2\nadd to it, if this file has everything of it and more: colearn extend {called} {}{}\nstart over, without its results: the same command with --replace",
                 file.display(),
                 target.typed()
             );

@@ -13,7 +13,7 @@ pub(crate) fn help(leave: &str) -> Vec<(&'static str, String)> {
         ("Tab, 1 to 5", "next view, or this one".to_owned()),
         ("arrows, hjkl", "choose a task; scroll".to_owned()),
         ("PgUp PgDn g G", "a page; the ends".to_owned()),
-        ("n, N", "next task that runs/failed".to_owned()),
+        ("n, N", "next, last that runs/failed".to_owned()),
         ("Enter", "details of the task".to_owned()),
         ("c", "Curves: loss, accuracy".to_owned()),
         ("a", "Curves: a seed, or all".to_owned()),

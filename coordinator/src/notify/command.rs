@@ -1,6 +1,10 @@
 //! The command that is told.
 
-use std::{process::Stdio, time::Duration};
+use std::{
+    process::Stdio,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use colearn_core::text::shortened;
 use nix::{
@@ -30,17 +34,32 @@ pub struct EventCommand {
     /// Variables that it does not get, because they are secret.
     without: Vec<&'static str>,
     within: Duration,
+    /// Why it failed last; `None` after a success.
+    trouble: Arc<Mutex<Option<String>>>,
 }
 
 impl EventCommand {
     /// A command line for the shell. It does not get these variables of the environment.
     #[must_use]
     pub fn new(line: String, without: Vec<&'static str>) -> Self {
-        Self { line, without, within: WITHIN }
+        Self { line, without, within: WITHIN, trouble: Arc::default() }
+    }
+
+    /// Why its last start, or that of a clone, failed; `None` if it did not.
+    #[must_use]
+    pub fn last_trouble(&self) -> Option<String> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Runs it once.
     pub(super) async fn run(&self, id: &str, body: &str) -> Result<(), Trouble> {
+        let told = self.start(id, body).await;
+        let why = told.as_ref().err().map(|trouble| trouble.why.clone());
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = why;
+        told
+    }
+
+    async fn start(&self, id: &str, body: &str) -> Result<(), Trouble> {
         let mut command = Command::new("sh");
         command.args(["-c", &self.line]).env("COLEARN_EVENT_ID", id).kill_on_drop(true).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -75,7 +94,7 @@ async fn talk(mut child: Child, body: &str) -> Result<(), Trouble> {
     let tell = async {
         if let Some(mut stdin) = stdin {
             // A command need not read it.
-            let _ = stdin.write_all(body.as_bytes()).await;
+            let _ = stdin.write_all(format!("{body}\n").as_bytes()).await;
         }
     };
     let mut said = Vec::new();
@@ -121,7 +140,8 @@ mod tests {
     async fn a_command_gets_the_event_and_its_identifier() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("event");
-        let line = format!("cat > '{}'; echo \" $COLEARN_EVENT_ID\" >> '{0}'", file.display());
+        let line =
+            format!("while read -r line; do echo \"$line $COLEARN_EVENT_ID\" >> '{}'; done", file.display());
         command(line).run("msg_7", r#"{"type":"x"}"#).await.unwrap();
         assert_eq!(fs::read_to_string(file).unwrap(), "{\"type\":\"x\"} msg_7\n");
     }
@@ -129,8 +149,9 @@ mod tests {
     #[tokio::test]
     async fn a_command_need_not_read_and_says_why_it_failed() {
         command("exit 0".to_owned()).run("msg_7", &"x".repeat(1 << 20)).await.unwrap();
-        let trouble =
-            command("echo 'no mail server' >&2; exit 3".to_owned()).run("msg_7", "{}").await.unwrap_err();
+        let failing = command("echo 'no mail server' >&2; exit 3".to_owned());
+        let trouble = failing.run("msg_7", "{}").await.unwrap_err();
+        assert_eq!(failing.last_trouble().unwrap(), trouble.why);
         assert!(
             trouble.why.contains("exit status: 3") && trouble.why.ends_with(": no mail server"),
             "{trouble:?}"

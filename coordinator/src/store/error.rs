@@ -11,7 +11,7 @@ use colearn_core::id::{SweepId, TaskId};
 pub enum StoreError {
     /// The state folder cannot be created or written.
     #[error(
-        "state folder {path} cannot be written ({cause}): choose another with --state, or change its permissions"
+        "state folder {path} cannot be written ({cause}): choose a folder that you may write to with --state"
     )]
     NotWritable {
         /// Path of the folder.

@@ -34,7 +34,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State, area: Rect) {
     let underlined = Style::new().add_modifier(Modifier::UNDERLINED);
     let line = |text: &str| Paragraph::new(Line::styled(cut(text, area.width.into()), underlined));
     frame.render_widget(line(&heading), title);
-    pane(frame, &state.log_pane, log, "no log lines of it are kept");
+    pane(frame, &state.log_pane, log, "no log lines of it yet");
     frame.render_widget(line("events"), second);
     let height = usize::from(events.height);
     let wrapped: Vec<String> = {
