@@ -121,6 +121,7 @@ impl WorkerSession {
     async fn listen(&mut self, worker: &WorkerId, line: &WorkerStream) -> Result<(), Status> {
         let mut epochs = Rate::new(EPOCHS_A_SECOND, EPOCHS_A_SECOND);
         let mut lines = Rate::new(LINES_A_SECOND, LINES_A_SECOND);
+        let usage = self.rpc.usages.stream(worker.clone());
         let mut releases = Rate::new(RELEASES_AT_ONCE, RELEASES_A_SECOND);
         while let Some(request) = self.requests.message().await? {
             let bytes = request.encoded_len();
@@ -137,6 +138,7 @@ impl WorkerSession {
                         let _there_was_room = self.rpc.logs.append(batch);
                     }
                 }
+                work_request::Message::Usage(said) => usage.says(said, self.rpc.clock.now()),
                 message => {
                     if matches!(message, work_request::Message::Released(_)) {
                         releases.wait().await;

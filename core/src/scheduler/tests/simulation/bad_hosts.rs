@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    super::env::{Granted, LEASE, TestEnv, sweep, worker},
+    super::env::{Granted, LEASE, TestEnv, epoch_reported, sweep, worker},
     Ailment,
     chance::{self, Chance},
 };
@@ -85,7 +85,7 @@ impl Cluster {
             if *steps > 0 {
                 *steps -= 1;
                 let (token, task) = (lease.token, lease.tasks[0].0);
-                self.env.apply(Event::EpochReported { token, task, epoch: 1 });
+                self.env.apply(epoch_reported(token, task, 1));
                 self.take();
                 continue;
             }
