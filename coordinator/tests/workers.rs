@@ -292,7 +292,7 @@ async fn reported_epochs_are_the_curves_of_running_tasks() {
     worker.heartbeat().await;
     // A question is answered after what was said before it.
     let network = ["train_loss", "valid_accuracy", "valid_loss"].map(str::to_owned).to_vec();
-    let mut of_two: Vec<(u32, Vec<String>)> = vec![(1, vec!["loss [2J".to_owned()])];
+    let mut of_two: Vec<(u32, Vec<String>)> = vec![(1, vec!["loss[2J".to_owned()])];
     of_two.push((2, (0..15).map(|name| format!("{name:02}")).collect()));
     let expected = vec![(1, vec![(1, network)]), (1, of_two)];
     let end = std::time::Instant::now() + support::SOON;
@@ -304,5 +304,32 @@ async fn reported_epochs_are_the_curves_of_running_tasks() {
     assert_eq!(running_curves(&mut person, "first").await, expected[1..]);
     person.cancel("first").await;
     assert_eq!(running_curves(&mut person, "first").await, []);
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_host_does_is_known_while_its_worker_says_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let mut person = Person::at(&coordinator).await;
+    let old = ScriptedWorker::connect(&coordinator, "old", &[1], vec![]).await;
+    let new = ScriptedWorker::connect(&coordinator, "new", &[1], vec![]).await;
+    let usage = v1::Usage { processors: Some(2000), busy: Some(9000), ..Default::default() };
+    new.say(work_request::Message::Usage(usage)).await;
+    let mut listed = async || {
+        let workers = person.0.list_workers(v1::ListWorkersRequest::default()).await.unwrap();
+        let workers = workers.into_inner().workers.into_iter();
+        workers.map(|it| (it.worker, it.usage.map(|usage| usage.busy))).collect::<Vec<_>>()
+    };
+    let end = std::time::Instant::now() + support::SOON;
+    let expected = [("new".to_owned(), Some(Some(2000))), ("old".to_owned(), None)];
+    while listed().await != expected {
+        assert!(std::time::Instant::now() < end, "{:?}", listed().await);
+    }
+    drop(new);
+    while listed().await.iter().any(|(_, usage)| usage.is_some()) {
+        assert!(std::time::Instant::now() < end, "{:?}", listed().await);
+    }
+    drop(old);
     coordinator.stop().await.unwrap();
 }

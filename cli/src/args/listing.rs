@@ -128,6 +128,13 @@ pub(crate) enum State {
 pub(crate) struct WorkersArgs {
     #[command(flatten)]
     pub(crate) target: Target,
+    /// Show what the hosts do instead: busy processors, used memory, GPUs.
+    ///
+    /// Workers measure it every five seconds. In a container or a batch job the numbers are those of its control group
+    /// (version 2) where that has limits. The memory of a worker is that of its processes; what they share is counted for
+    /// each. Of workers of older versions nothing is known.
+    #[arg(long)]
+    pub(crate) usage: bool,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

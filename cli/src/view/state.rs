@@ -9,7 +9,7 @@ use crossterm::event::KeyEvent;
 use super::{grid::Grid, pane::Pane};
 use crate::{
     format,
-    remote::{Fetched, workers_table},
+    remote::{Fetched, usage_table, workers_table},
     shown::Shown,
 };
 
@@ -292,7 +292,10 @@ impl State {
         let Some((workers, now)) = &self.workers else { return };
         let text = match workers.as_slice() {
             [] => "no worker is connected".to_owned(),
-            workers => workers_table(workers, *now, self.body().0),
+            workers => {
+                let usage = usage_table(workers, self.body().0).unwrap_or_default();
+                format!("{}\n\n{usage}", workers_table(workers, *now, self.body().0))
+            }
         };
         self.workers_pane.set(text.lines().map(colearn_core::text::one_line).collect());
     }
