@@ -55,10 +55,10 @@ function lines() {
   return [...tasks, ...running.filter((task) => !done.has(key(task))).map((task) => ({ ...task, grows: true }))];
 }
 
-/** The epochs of a line: `3 to 40 of 100, every 2nd`. */
+/** The epochs of a line: `3 to 40 of 100, one in 2`. */
 function span({ curves: { epochs }, grows, epochs: all, every }) {
   const known = epochs.length > 1 ? `${epochs[0]} to ${epochs.at(-1)}` : `${epochs[0]}`;
-  return `${known}${grows && all ? ` of ${all}` : ""}${grows && every > 1 ? `, every ${every}${every === 2 ? "nd" : "th"}` : ""}`;
+  return `${known}${grows && all ? ` of ${all}` : ""}${grows && every > 1 ? `, one in ${every}` : ""}`;
 }
 
 function drawSelection() {
@@ -118,7 +118,7 @@ function draw() {
   });
   const title = `${curve} by epoch of ${plural(shown.length, "task")}`;
   drawChart({ x, series, title, xLabel: "epoch", whole: true, yLabel: curve, recolour: recoloured }).catch(showError);
-  const columns = [{ text: "Task" }, { text: "Epochs" }, ...["First", "Last", "Least", "Most", "Best epoch"].map((text) => ({ text, class: "number" }))];
+  const columns = [{ text: "Task" }, { text: "Epochs", class: "number" }, ...["First", "Last", "Least", "Most", "Best epoch"].map((text) => ({ text, class: "number" }))];
   table(
     $("chart-data"),
     title,

@@ -86,7 +86,7 @@ function curves(result, running) {
   drawChart({ x: of.epochs, series: [{ label: name, values: of.values[name], colour: colour(0), grows: !result }], title: `${name} by epoch`, xLabel: "epoch", whole: true, yLabel: name, recolour: () => curves(result, running) }).catch(showError);
   const known = [];
   if (!result && of.epochs[0] > 1) known.push(`What came before epoch ${of.epochs[0]} is known when the task is done.`);
-  if (!result && running.every > 1) known.push(`Of a task that runs for long, every ${running.every}th epoch or so is shown until it is done.`);
+  if (!result && running.every > 1) known.push(`Of its epochs one in ${running.every} is shown until it is done.`);
   $("known").textContent = known.join(" ");
   table(
     $("chart-data"),

@@ -48,7 +48,7 @@ struct Management {
 
 impl GpuMeter for Management {
     fn read(&self) -> Vec<GpuUsage> {
-        let known = |uuid: &String| Some(of(uuid.clone(), &self.nvml.device_by_uuid(uuid).ok()?));
+        let known = |uuid: &String| Some(of(uuid.clone(), &self.nvml.device_by_uuid(uuid.as_str()).ok()?));
         self.uuids.iter().filter_map(known).collect()
     }
 }

@@ -23,7 +23,8 @@ const BETWEEN: Duration = Duration::from_secs(5);
 /// Measures until the receiver is dropped.
 pub(crate) async fn watch(gpus: Box<dyn GpuMeter>, inputs: mpsc::Sender<Input>) {
     let mut wait = FIRST;
-    let Ok(mut meter) = tokio::task::spawn_blocking(move || Meter::new(gpus)).await else { return };
+    let made = tokio::task::spawn_blocking(move || Meter::new(gpus)).await;
+    let Ok(Some(mut meter)) = made else { return };
     loop {
         tokio::time::sleep(wait).await;
         wait = BETWEEN;
@@ -50,11 +51,13 @@ struct Meter {
 }
 
 impl Meter {
-    fn new(gpus: Box<dyn GpuMeter>) -> Self {
-        let mut meter = Self { system: System::new(), groups: Groups::of_this_process(), gpus, before: None };
+    /// `None` on a host of which nothing can be known.
+    fn new(gpus: Box<dyn GpuMeter>) -> Option<Self> {
+        let system = System::new().ok()?;
+        let mut meter = Self { system, groups: Groups::of_this_process(), gpus, before: None };
         meter.refresh();
         meter.before = meter.groups.processor_time().map(|used| (Instant::now(), used));
-        meter
+        Some(meter)
     }
 
     fn refresh(&mut self) {
@@ -98,7 +101,7 @@ impl Meter {
         }
         let all = cpus.len() as u64 * 1000;
         usage.processors = Some(all);
-        usage.busy = Some(cpus.iter().map(|cpu| thousandths(cpu.cpu_usage())).sum::<f64>() as u64);
+        usage.busy = Some(cpus.iter().map(|cpu| thousandths(cpu.usage())).sum::<f64>() as u64);
         let limit = self.groups.processors().filter(|limit| *limit < all);
         if let (Some(limit), Some(used)) = (limit, self.groups.processor_time()) {
             let now = Instant::now();
@@ -195,13 +198,13 @@ mod tests {
     /// The real host: this test computes for a while, and is seen to.
     #[test]
     fn this_process_is_seen_to_compute() {
-        struct None;
-        impl GpuMeter for None {
+        struct NoGpus;
+        impl GpuMeter for NoGpus {
             fn read(&self) -> Vec<colearn_proto::v1::GpuUsage> {
                 Vec::new()
             }
         }
-        let mut meter = Meter::new(Box::new(None));
+        let mut meter = Meter::new(Box::new(NoGpus)).unwrap();
         let end = Instant::now() + Duration::from_secs(60);
         loop {
             let (began, mut sum) = (Instant::now(), 0.0_f64);
