@@ -54,7 +54,10 @@ pub(super) const WORKERS_JSON: &str = json_help!(
   threads are what tasks can ask for; null if the worker does not say it), warnings [...],
   data_sets {complete, known {name: {digest, modalities, train_samples}}}: digest
   is null if no trainer has opened the data set yet, the others if its header could not be read;
-  complete is true if all data sets of the data folder are named."
+  complete is true if all data sets of the data folder are named, usage {at, processors,
+  processors_busy, processors_busy_own (by its own processes), processors_of_group, memory,
+  memory_used, memory_used_own (bytes), memory_of_group, gpus [{uuid, name, busy_percent, memory,
+  memory_used}, ...]}: null if nothing is known, as its numbers are."
 );
 
 pub(super) const LOGS_JSON: &str = json_help!(
