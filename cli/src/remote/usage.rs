@@ -76,7 +76,7 @@ fn cores(thousandths: u64) -> String {
 
 /// `NVIDIA H100: 42 %, 3.0 GB of 80.0 GB`.
 fn gpu(gpu: &GpuUsage) -> String {
-    let name = if gpu.name.is_empty() { &gpu.uuid } else { &gpu.name };
+    let name = [&gpu.name, &gpu.uuid].into_iter().find(|name| !name.is_empty()).map_or("GPU", String::as_str);
     let busy = gpu.busy_percent.map_or_else(|| UNKNOWN.to_owned(), |percent| format!("{percent} %"));
     format!("{}: {busy}, {}", one_line(name), of(gpu.used_bytes.map(bytes), gpu.memory_bytes.map(bytes)))
 }
@@ -110,10 +110,10 @@ mod tests {
             table(&workers, 160).unwrap(),
             "\
 worker    processors busy  by itself  memory used       by itself  GPUs
-──────────────────────────────────────────────────────────────────────────────────────────────────────
+─────────────────────────────────────────────────────────────────────────────────────────────────────
 gpu01-ab  1.2 of 4         0          3.1 GB of 8.0 GB  400.0 MB   NVIDIA L4: 42 %, 3.0 GB of 24.0 GB
 old-cd    unknown
-odd-ef    unknown of 2.5              unknown                      : unknown, unknown"
+odd-ef    unknown of 2.5              unknown                      GPU: unknown, unknown"
         );
         let narrow = table(&workers, 80).unwrap();
         assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");

@@ -290,7 +290,7 @@ fn curves_of_running_tasks_grow_until_the_tasks_have_their_own() {
     let seeds = [(0, curve(1..=10))].into_iter().collect();
     state.apply(Event::Curves { configuration: id, done: 1, seeds });
     let shown = text(&mut state, (80, 24));
-    assert!(shown.contains("mean of 1 of 3 seeds") && !shown.contains("running"), "{shown}");
+    assert!(shown.contains("mean of 1 of 3 seeds ") && !shown.contains("since"), "{shown}");
     assert!(last(&shown).ends_with("10"), "{shown}");
     press(&mut state, "k");
     assert!(!text(&mut state, (80, 24)).contains("0.250"), "those of another configuration are not shown");

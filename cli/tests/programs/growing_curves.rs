@@ -32,7 +32,7 @@ fn a_running_task_has_a_curve_before_it_is_finished() {
     lab.write("steps.py", PROGRAM);
     let folder = lab.path().display();
     let sweep = "name: steps\nprogram:\n  command: [python3, steps.py]\n  directory: FOLDER\nparameters:\n  \
-                 level: [1]\nseeds: [7]\n";
+                 level: [1]\nseeds: [7]\nreport: {metrics: [accuracy]}\n";
     lab.write("steps.yaml", &sweep.replace("FOLDER", &folder.to_string()));
     let (coordinator, url) = lab.coordinator("127.0.0.1:0");
     let submitted = lab.colearn(&["submit", "steps.yaml", "--coordinator", &url]);
