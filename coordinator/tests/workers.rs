@@ -254,9 +254,9 @@ async fn what_is_odd_about_a_worker_is_told_with_it_within_limits() {
 /// The curves of the running tasks of a sweep, as (epoch, names) of each.
 async fn running_curves(person: &mut Person, name: &str) -> Vec<(u32, Vec<(u32, Vec<String>)>)> {
     let request = v1::GetRunningCurvesRequest { name: name.to_owned(), configurations: Vec::new() };
-    let mut parts = person.0.get_running_curves(request).await.unwrap().into_inner();
+    let mut parts = person.0.get_running_curves(request).await.expect("an answer").into_inner();
     let mut found = Vec::new();
-    while let Some(part) = parts.message().await.unwrap() {
+    while let Some(part) = parts.message().await.expect("a part") {
         let epoch = |record: v1::EpochRecord| {
             let mut names: Vec<String> = record.values.into_keys().collect();
             names.sort();

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     failure::FailureReason,
     id::SweepId,
-    scheduler::{Action, Event, SweepStatus},
+    scheduler::{Action, SweepStatus},
 };
 
 const HISTORIES: u64 = 150;
