@@ -90,3 +90,16 @@ fn who_reads_them_sees_one_moment() {
     assert_eq!(before.curves.records().count(), 1);
     assert_eq!(epochs(&env, task(1, 0)), [1, 2]);
 }
+
+#[test]
+fn the_curves_of_one_member_of_a_cohort_end_with_it() {
+    let mut env = TestEnv::with_sweep(1, 2);
+    let lease = env.worker("w", &[2]).remove(0);
+    let [first, second] = [0, 1].map(|at: usize| lease.tasks[at].0);
+    for task in [first, second] {
+        env.apply(epoch_reported(lease.token, task, 1));
+    }
+    env.finish(&lease, first);
+    assert_eq!((epochs(&env, first), epochs(&env, second)), (vec![], vec![1]));
+    assert_eq!(env.scheduler.with_curves, 1);
+}
