@@ -1,8 +1,8 @@
 //! The form of JSON: of the output of `--json`, which `--help` of each command describes, and of the HTTP API.
 
 use colearn_proto::v1::{
-    DataSet, DataSets, LogSource, RecordedLine, RunningTask, SetAside, SweepSummary, TaskCounts, TaskFailure,
-    TaskRow, TaskState, WithoutData, Worker, WorkerSlot,
+    DataSet, DataSets, GpuUsage, LogSource, RecordedLine, RunningTask, SetAside, SweepSummary, TaskCounts,
+    TaskFailure, TaskRow, TaskState, Usage, WithoutData, Worker, WorkerSlot,
 };
 use serde_json::{Value, json};
 
@@ -131,6 +131,33 @@ pub fn worker(worker: &Worker) -> Value {
         "slots": worker.slots.iter().map(slot).collect::<Value>(),
         "warnings": worker.warnings,
         "data_sets": worker.data_sets.as_ref().map(data_sets),
+        "usage": worker.usage.as_ref().map(|said| usage(said, worker.usage_at)),
+    })
+}
+
+/// What a worker's host did at a time; null where that is not known.
+fn usage(usage: &Usage, at: i64) -> Value {
+    let cores = |thousandths: Option<u64>| thousandths.map(|thousandths| thousandths as f64 / 1000.0);
+    let gpu = |gpu: &GpuUsage| {
+        json!({
+            "uuid": gpu.uuid,
+            "name": named(&gpu.name),
+            "busy_percent": gpu.busy_percent,
+            "memory": gpu.memory_bytes,
+            "memory_used": gpu.used_bytes,
+        })
+    };
+    json!({
+        "at": instant(at),
+        "processors": cores(usage.processors),
+        "processors_busy": cores(usage.busy),
+        "processors_busy_own": cores(usage.own_busy),
+        "processors_of_group": usage.processors_of_group,
+        "memory": usage.memory_bytes,
+        "memory_used": usage.used_bytes,
+        "memory_used_own": usage.own_bytes,
+        "memory_of_group": usage.memory_of_group,
+        "gpus": usage.gpus.iter().map(gpu).collect::<Value>(),
     })
 }
 

@@ -3,6 +3,8 @@
 
 mod fetched;
 pub mod json;
+mod running;
 pub mod words;
 
 pub use fetched::{FetchError, Fetched, failure_note, gather};
+pub use running::{RunningCurves, gather_running};

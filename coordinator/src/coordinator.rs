@@ -263,6 +263,8 @@ impl Coordinator {
             pools,
             access: access.clone(),
             metrics,
+            usages: rpc::Usages::default(),
+            clock,
         };
         let router = rpc::router(&rpc, address.ip().is_loopback()).await?;
 

@@ -250,3 +250,86 @@ async fn what_is_odd_about_a_worker_is_told_with_it_within_limits() {
     assert_eq!(told[1], format!("{}{}", "x".repeat(1001), "é".repeat(11)));
     coordinator.stop().await.unwrap();
 }
+
+/// The curves of the running tasks of a sweep, as (epoch, names) of each.
+async fn running_curves(person: &mut Person, name: &str) -> Vec<(u32, Vec<(u32, Vec<String>)>)> {
+    let request = v1::GetRunningCurvesRequest { name: name.to_owned(), configurations: Vec::new() };
+    let mut parts = person.0.get_running_curves(request).await.expect("an answer").into_inner();
+    let mut found = Vec::new();
+    while let Some(part) = parts.message().await.expect("a part") {
+        let epoch = |record: v1::EpochRecord| {
+            let mut names: Vec<String> = record.values.into_keys().collect();
+            names.sort();
+            (record.epoch, names)
+        };
+        found.push((part.attempt, part.history.into_iter().map(epoch).collect()));
+    }
+    found
+}
+
+#[tokio::test]
+async fn reported_epochs_are_the_curves_of_running_tasks() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let mut person = Person::at(&coordinator).await;
+    person.submit(&small_sweep("first", 1, 2)).await;
+    let mut worker = ScriptedWorker::connect(&coordinator, "w", &[2], vec![]).await;
+    worker.offer(&[0]).await;
+    let lease = worker.lease().await;
+    let [one, two] = [0, 1].map(|at: usize| tasks(&lease)[at].clone());
+    // As workers of the first versions report them.
+    worker.epoch(lease.token, &one, 1).await;
+    // Names are not trusted: neither what they hold nor how many there are.
+    let report = |epoch: u32, names: Vec<String>| {
+        let values = names.into_iter().map(|name| (name, 1.0)).collect();
+        let record = v1::EpochRecord { epoch, values, ..Default::default() };
+        let (task, record) = (Some(two.clone()), Some(record));
+        work_request::Message::Epoch(v1::EpochReport { token: lease.token, task, record, epochs: 10 })
+    };
+    worker.say(report(1, vec!["loss\u{1b}[2J".to_owned(), "x".repeat(5000), "epoch".to_owned()])).await;
+    worker.say(report(2, (0..20).map(|name| format!("{name:02}")).collect())).await;
+    worker.say(report(3, (0..1000).map(|name| name.to_string()).collect())).await;
+    worker.heartbeat().await;
+    // A question is answered after what was said before it.
+    let network = ["train_loss", "valid_accuracy", "valid_loss"].map(str::to_owned).to_vec();
+    let mut of_two: Vec<(u32, Vec<String>)> = vec![(1, vec!["loss[2J".to_owned()])];
+    of_two.push((2, (0..15).map(|name| format!("{name:02}")).collect()));
+    let expected = vec![(1, vec![(1, network)]), (1, of_two)];
+    let end = std::time::Instant::now() + support::SOON;
+    while running_curves(&mut person, "first").await != expected {
+        assert!(std::time::Instant::now() < end, "{:?}", running_curves(&mut person, "first").await);
+    }
+    worker.finish(lease.token, &one, 0.5).await;
+    worker.acknowledged().await;
+    assert_eq!(running_curves(&mut person, "first").await, expected[1..]);
+    person.cancel("first").await;
+    assert_eq!(running_curves(&mut person, "first").await, []);
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_host_does_is_known_while_its_worker_says_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let mut person = Person::at(&coordinator).await;
+    let old = ScriptedWorker::connect(&coordinator, "old", &[1], vec![]).await;
+    let new = ScriptedWorker::connect(&coordinator, "new", &[1], vec![]).await;
+    let usage = v1::Usage { processors: Some(2000), busy: Some(9000), ..Default::default() };
+    new.say(work_request::Message::Usage(usage)).await;
+    let mut listed = async || {
+        let workers = person.0.list_workers(v1::ListWorkersRequest::default()).await.unwrap();
+        let workers = workers.into_inner().workers.into_iter();
+        workers.map(|it| (it.worker, it.usage.map(|usage| usage.busy))).collect::<Vec<_>>()
+    };
+    let end = std::time::Instant::now() + support::SOON;
+    let expected = [("new".to_owned(), Some(Some(2000))), ("old".to_owned(), None)];
+    while listed().await != expected {
+        assert!(std::time::Instant::now() < end, "{:?}", listed().await);
+    }
+    drop(new);
+    while listed().await.iter().any(|(_, usage)| usage.is_some()) {
+        assert!(std::time::Instant::now() < end, "{:?}", listed().await);
+    }
+    drop(old);
+    coordinator.stop().await.unwrap();
+}

@@ -26,12 +26,14 @@ const DASHES = [[], [6, 4], [2, 3], [9, 3, 2, 3], [12, 4], [4, 2, 1, 2], [1, 4],
 export const dash = (at) => DASHES[at % DASHES.length];
 
 /**
- * Draws a chart in `place`: `series` are `{label, values, low, high, colour, dash, points, width, quiet}` over `x`.
+ * Draws a chart in `place`: `series` are `{label, values, low, high, colour, dash, points, grows, width, quiet}` over `x`.
+ * A line that `grows` ends in a dot.
  * `words` names the values of an axis that has no numbers; `whole` ones have no parts. Draws again when the place or the colours change.
  */
 export function chart(place) {
   let plot;
   let last;
+  let drawn;
   let width = 0;
   const dark = matchMedia("(prefers-color-scheme: dark)");
 
@@ -41,6 +43,15 @@ export function chart(place) {
     const UPlot = await library();
     if (given !== last) return;
     const { x, series, title, xLabel, yLabel, words, whole } = given;
+    const data = [x, ...series.map((line) => line.values)];
+    // What only grows keeps the chart, and what the pointer shows of it.
+    const looks = JSON.stringify([place.clientWidth, xLabel, yLabel, words, x.length === 1, css("--ink"), series.map(({ values, low, high, ...look }) => [look, Boolean(low)])]);
+    if (plot && looks === drawn) {
+      plot.root.setAttribute("aria-label", title);
+      plot.setData(data);
+      return;
+    }
+    drawn = looks;
     width = place.clientWidth;
     const ink = css("--ink");
     const rule = css("--rule");
@@ -58,7 +69,7 @@ export function chart(place) {
       horizontal.splits = () => x.filter((_, at) => at % Math.ceil(x.length / Math.max(2, width / 90)) === 0);
       horizontal.values = (_, at) => at.map((value) => (words[value] ?? "").slice(0, 14));
     }
-    const margin = x.length > 1 ? (x.at(-1) - x[0]) * 0.04 : 0.5;
+    const margin = ({ x: at }) => (at.length > 1 ? (at.at(-1) - at[0]) * 0.04 : 0.5);
     const options = {
       width,
       height: Math.max(240, Math.min(380, Math.round(width * 0.5))),
@@ -66,8 +77,8 @@ export function chart(place) {
       cursor: { y: false },
       legend: { live: series.length <= 12, show: series.length <= 12 },
       scales: {
-        x: { time: false, range: (_, low, high) => [low - margin, high + margin] },
-        y: { range: (u, low, high) => spread(u, given, low, high) },
+        x: { time: false, range: (_, low, high) => [low - margin(last), high + margin(last)] },
+        y: { range: (u, low, high) => spread(u, last, low, high) },
       },
       axes: [horizontal, { ...axis(yLabel), size: 64, values: (_, at) => at.map((value) => number(value)) }],
       series: [
@@ -78,13 +89,12 @@ export function chart(place) {
           width: line.width ?? 2,
           dash: line.dash,
           spanGaps: true,
-          points: line.points ? { show: true, size: 7, fill: line.colour } : { show: x.length === 1 },
+          points: line.points ? { show: true, size: 7, fill: line.colour } : line.grows ? { show: true, size: 8, fill: line.colour, filter: atEnd } : { show: x.length === 1 },
           value: (_, value) => number(value),
         })),
       ],
-      hooks: { draw: [(u) => whiskers(u, given)] },
+      hooks: { draw: [(u) => whiskers(u, last)] },
     };
-    const data = [x, ...series.map((line) => line.values)];
     plot?.destroy();
     fill(place);
     plot = new UPlot(options, data, place);
@@ -103,6 +113,12 @@ export function chart(place) {
     last = now;
     return draw();
   };
+}
+
+/** The place of the last value of a line. */
+function atEnd(u, line) {
+  const at = u.data[line].findLastIndex((value) => value !== null && value !== undefined);
+  return at < 0 ? null : [at];
 }
 
 /** Room for the intervals too. */

@@ -38,7 +38,7 @@ const look = throttled(1000, async () => {
 });
 
 function draw() {
-  const { task, failures, result } = shown;
+  const { task, failures, running, result } = shown;
   $("task-title").textContent = `${task.name ?? task.configuration}, seed ${task.seed}`;
   const pairs = [["State", badge(task.state)], ["Attempts", `${task.attempts}`], ["Configuration", h("code", {}, task.configuration)]];
   if (task.state === "running") pairs.push(["Worker", `${task.worker}, slot ${task.slot}`]);
@@ -71,11 +71,11 @@ function draw() {
     for (const [name, value] of Object.entries(result.environment ?? {})) origin.push([name, settingText(value)]);
     fill($("provenance"), h("details", {}, h("summary", {}, "Where it comes from"), facts(origin.map(([name, value]) => [name, value === null || value === undefined ? "–" : value instanceof Node ? value : String(value)]))));
   }
-  curves(result);
+  curves(result, running);
 }
 
-function curves(result) {
-  const of = result?.curves;
+function curves(result, running) {
+  const of = (result ?? running)?.curves;
   const names = of ? Object.keys(of.values) : [];
   $("curves").hidden = names.length === 0;
   if (names.length === 0) return;
@@ -83,7 +83,11 @@ function curves(result) {
   if ([...$("curve").options].map((option) => option.value).join("|") !== names.join("|")) fill($("curve"), names.map((value) => h("option", { value }, value)));
   $("curve").value = names.includes(wanted) ? wanted : names.find((name) => name.startsWith("valid")) ?? names[0];
   const name = $("curve").value;
-  drawChart({ x: of.epochs, series: [{ label: name, values: of.values[name], colour: colour(0) }], title: `${name} by epoch`, xLabel: "epoch", whole: true, yLabel: name, recolour: () => curves(result) }).catch(showError);
+  drawChart({ x: of.epochs, series: [{ label: name, values: of.values[name], colour: colour(0), grows: !result }], title: `${name} by epoch`, xLabel: "epoch", whole: true, yLabel: name, recolour: () => curves(result, running) }).catch(showError);
+  const known = [];
+  if (!result && of.epochs[0] > 1) known.push(`What came before epoch ${of.epochs[0]} is known when the task is done.`);
+  if (!result && running.every > 1) known.push(`Of its epochs one in ${running.every} is shown until it is done.`);
+  $("known").textContent = known.join(" ");
   table(
     $("chart-data"),
     "Curves by epoch",

@@ -32,6 +32,40 @@ function doing(task) {
   );
 }
 
+const gib = (bytes) => `${(bytes / 2 ** 30).toFixed(bytes < 2 ** 30 ? 2 : 1)} GiB`;
+const cores = (value) => Number(value.toFixed(1)).toString();
+
+/** A measure as a word, a bar and numbers: what the worker itself uses, then all others. */
+function gauge(name, used, own, all, text) {
+  if (typeof all !== "number" || typeof used !== "number" || all <= 0) return [h("span", {}, name), h("span", { class: "quiet" }, "unknown")];
+  const bar = h("div", { class: "bar", role: "meter", "aria-label": name, "aria-valuemin": 0, "aria-valuemax": all, "aria-valuenow": Math.min(used, all), "aria-valuetext": text });
+  const mine = Math.min(own ?? 0, used);
+  for (const [kind, part] of [["own", mine], ["others", used - mine]]) {
+    const piece = h("span", { class: kind });
+    piece.style.width = `${(100 * Math.min(part, all)) / all}%`;
+    bar.append(piece);
+  }
+  return [h("span", {}, name), h("span", { class: "measure" }, bar, h("span", { class: "quiet" }, text))];
+}
+
+/** What the host of a worker does. Nothing is known of workers of older versions. */
+function usageOf({ usage, state }) {
+  if (!usage) return state === "connected" ? h("p", { class: "quiet small" }, "What its host does is unknown.") : null;
+  const own = (value, words) => (typeof value === "number" ? `, ${words(value)} by the worker` : "");
+  const group = (is) => (is ? " (of its control group)" : "");
+  const known = (used, all, words) => (typeof used === "number" && typeof all === "number" ? `${words(used)} of ${words(all)}` : "");
+  return h(
+    "div",
+    { class: "gauges small" },
+    gauge("Processors", usage.processors_busy, usage.processors_busy_own, usage.processors, `${known(usage.processors_busy, usage.processors, cores)} busy${own(usage.processors_busy_own, cores)}${group(usage.processors_of_group)}`),
+    gauge("Memory", usage.memory_used, usage.memory_used_own, usage.memory, `${known(usage.memory_used, usage.memory, gib)} used${own(usage.memory_used_own, gib)}${group(usage.memory_of_group)}`),
+    usage.gpus.flatMap((gpu, at) => [
+      gauge(`GPU ${at}`, gpu.busy_percent, 0, 100, `${gpu.busy_percent} % busy, ${gpu.name ?? gpu.uuid}`),
+      gauge(`GPU ${at} memory`, gpu.memory_used, 0, gpu.memory, `${known(gpu.memory_used, gpu.memory, gib)} used`),
+    ]).flat(),
+  );
+}
+
 function card(worker) {
   const slots = worker.slots.map((slot) =>
     h(
@@ -66,6 +100,7 @@ function card(worker) {
     { class: "card", "aria-label": worker.id, "data-worker": worker.id },
     h("div", { class: "row" }, h("h2", { class: "long" }, worker.id), badge(worker.state), h("button", { type: "button", "data-key": `drain-${worker.id}`, "aria-label": `${draining ? "Undrain" : "Drain"} ${worker.id}`, onclick: act }, draining ? "Undrain…" : "Drain…")),
     h("p", { class: "quiet small" }, [worker.host && worker.host !== worker.id ? `host ${worker.host}` : "", worker.version ? `version ${worker.version}` : "", labels.length ? `labels ${labels.join(", ")}` : ""].filter(Boolean).join(" · "), worker.state === "away" && worker.last_seen ? [" last seen ", instant(worker.last_seen)] : null),
+    usageOf(worker),
     h("ul", { class: "slots" }, slots),
     worker.set_aside.map((it) => h("p", { class: "error" }, `Set aside after ${plural(it.failures, "failure")} in a row${it.message ? `: ${it.message}` : ""}`)),
     worker.warnings.map((text) => h("p", { class: "why" }, text)),

@@ -38,7 +38,7 @@ pub struct Hello {
     pub warnings: Vec<String>,
 }
 
-/// A message from a worker, after its hello. Log lines are not included, because the scheduler does not use them.
+/// A message from a worker, after its hello. Log lines are not included.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FromWorker {
     /// These slots are free, and no others.
@@ -58,6 +58,8 @@ pub enum FromWorker {
         /// The number of epochs that the task is trained for.
         epochs: u32,
     },
+    /// What the worker's host does. Losing this message does no harm.
+    Usage(v1::Usage),
     /// A report, which the worker repeats on every new stream until it is answered.
     Report(Report),
 }
@@ -115,7 +117,7 @@ impl FromWorker {
     #[must_use]
     pub fn subject(&self) -> Option<(LeaseToken, Option<TaskId>)> {
         match self {
-            Self::FreeSlots(_) | Self::Heartbeat | Self::DataSets(_) => None,
+            Self::FreeSlots(_) | Self::Heartbeat | Self::DataSets(_) | Self::Usage(_) => None,
             Self::Epoch { token, task, .. } => Some((*token, Some(*task))),
             Self::Report(report) => Some((report.token(), report.task())),
         }
@@ -268,6 +270,7 @@ impl From<FromWorker> for v1::WorkRequest {
             FromWorker::FreeSlots(slots) => work_request::Message::FreeSlots(v1::FreeSlots { slots }),
             FromWorker::DataSets(data_sets) => work_request::Message::DataSets(data_sets.into()),
             FromWorker::Heartbeat => work_request::Message::Heartbeat(v1::Heartbeat {}),
+            FromWorker::Usage(usage) => work_request::Message::Usage(usage),
             FromWorker::Epoch { token, task, record, epochs } => {
                 let (task, record) = (Some(task.into()), Some(record.into()));
                 work_request::Message::Epoch(v1::EpochReport { token: token.0, task, record, epochs })
@@ -303,6 +306,7 @@ impl TryFrom<work_request::Message> for FromWorker {
             }
             Message::FreeSlots(free) => Self::FreeSlots(free.slots),
             Message::Heartbeat(v1::Heartbeat {}) => Self::Heartbeat,
+            Message::Usage(usage) => Self::Usage(usage),
             Message::DataSets(data_sets) => Self::DataSets(data_sets.into()),
             Message::Epoch(report) => Self::Epoch {
                 token: LeaseToken(report.token),

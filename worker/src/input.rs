@@ -5,7 +5,10 @@ use colearn_core::{
     id::TaskId,
     needs::TrainerKind,
 };
-use colearn_proto::worker::{FromWorker, ToWorker};
+use colearn_proto::{
+    v1::Usage,
+    worker::{FromWorker, ToWorker},
+};
 use colearn_trainer_protocol::{self as protocol, out_of_memory};
 
 use super::{inventory::Listing, log_queue::About};
@@ -26,6 +29,8 @@ pub enum Input {
     },
     /// The data folder has changed.
     DataFolder(Listing),
+    /// What the host does.
+    Usage(Usage),
     /// A trainer sent an event.
     TrainerSaid {
         /// Slot of the trainer.

@@ -27,3 +27,4 @@ pub mod slot;
 pub mod state;
 mod time_limit;
 pub mod trainer_process;
+mod usage;

@@ -28,6 +28,7 @@ use super::{
     plan::{self, Device, Host, Locations, PlannedSlot, Wanted},
     state::Agent,
     trainer_process::{TrainerProcesses, Trainers},
+    usage,
 };
 
 /// Maximum number of waiting inputs from trainers. Trainers with more events have to wait.
@@ -97,6 +98,9 @@ pub async fn run(
             if let Some((folder, root)) = data {
                 tokio::spawn(data_folder::watch(folder, root, listing, inputs.clone()));
             }
+            let gpus = slots.iter().filter_map(|slot| slot.trainer.environment.get("CUDA_VISIBLE_DEVICES"));
+            let gpus = usage::of_this_host(gpus.cloned().collect());
+            tokio::spawn(usage::watch(gpus, inputs.clone()));
             let options = slots.into_iter().map(|slot| (slot.offer.index, slot.trainer));
             let mut trainers = TrainerProcesses::new(launchers, options, inputs, logs);
             let ended = serve(agent, connection, &mut trainers, said, stops, &place).await;

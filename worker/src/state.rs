@@ -189,6 +189,11 @@ impl Agent {
                 self.data_sets.listed(listing);
                 self.tell_data_sets();
             }
+            Input::Usage(usage) => {
+                if matches!(self.link, Link::Up { .. }) {
+                    self.actions.push(Action::Send(FromWorker::Usage(usage)));
+                }
+            }
             Input::TrainerSaid { slot, event } => self.trainer_said(now, slot, event),
             Input::ProtocolViolation { slot, what } => self.violated(now, slot, &what),
             Input::TrainerEnded { slot, end } => self.trainer_ended(now, slot, &end),

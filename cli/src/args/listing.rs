@@ -54,7 +54,10 @@ pub(super) const WORKERS_JSON: &str = json_help!(
   threads are what tasks can ask for; null if the worker does not say it), warnings [...],
   data_sets {complete, known {name: {digest, modalities, train_samples}}}: digest
   is null if no trainer has opened the data set yet, the others if its header could not be read;
-  complete is true if all data sets of the data folder are named."
+  complete is true if all data sets of the data folder are named, usage {at, processors,
+  processors_busy, processors_busy_own (by its own processes), processors_of_group, memory,
+  memory_used, memory_used_own (bytes), memory_of_group, gpus [{uuid, name, busy_percent, memory,
+  memory_used}, ...]}: null if nothing is known, as its numbers are."
 );
 
 pub(super) const LOGS_JSON: &str = json_help!(
@@ -128,6 +131,13 @@ pub(crate) enum State {
 pub(crate) struct WorkersArgs {
     #[command(flatten)]
     pub(crate) target: Target,
+    /// Show what the hosts do instead: busy processors, used memory, GPUs.
+    ///
+    /// Workers measure it every five seconds. In a container or a batch job the numbers are those of its control group
+    /// (version 2) where that has limits. The memory of a worker is that of its processes; what they share is counted for
+    /// each. Of workers of older versions nothing is known.
+    #[arg(long)]
+    pub(crate) usage: bool,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -14,6 +14,7 @@ mod set_aside;
 mod status;
 mod submit;
 mod tasks;
+mod usage;
 mod workers;
 
 use colearn_client::json;
@@ -32,5 +33,6 @@ pub(crate) use self::{
     status::{exit_of, follow, list, status, watch},
     submit::{read_sweep_file, submit, submit_to},
     tasks::{tasks, tasks_of},
+    usage::table as usage_table,
     workers::{drain, table as workers_table, undrain, workers},
 };

@@ -10,7 +10,7 @@ use serde_json::json;
 use super::{
     json,
     labels::{ago, epoch_of, last_seen, now, one_line, trainer_word, worker_state_for_people},
-    pages, resolve, set_aside,
+    pages, resolve, set_aside, usage,
 };
 use crate::{
     args::{DrainArgs, UndrainArgs, WorkersArgs},
@@ -24,7 +24,7 @@ const MAX_TASKS: usize = 4;
 
 /// `colearn workers`.
 pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
-    let WorkersArgs { target, json } = arguments;
+    let WorkersArgs { target, json, usage } = arguments;
     let mut connection = Connection::open_to_look(target).await?;
     let workers = pages::workers(&mut connection.sweeps).await?;
     let embedded = connection.is_embedded();
@@ -32,6 +32,10 @@ pub(crate) async fn workers(arguments: &WorkersArgs) -> Outcome {
     if *json {
         let rows: Vec<_> = workers.iter().map(json::worker).collect();
         outln!("{:#}", json!({ "workers": rows }));
+    } else if *usage {
+        if let Some(table) = usage::table(&workers, width()) {
+            outln!("{table}");
+        }
     } else if !workers.is_empty() {
         outln!("{}", table(&workers, now(), width()));
         for pause in workers.iter().flat_map(|worker| &worker.set_aside) {

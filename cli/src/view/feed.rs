@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use colearn_client::gather_running;
 use colearn_core::result::TaskResult;
 use colearn_proto::v1::{self, SweepSummary, TaskCounts, get_results_response::Part};
 use tokio::{
@@ -64,8 +65,8 @@ impl Drop for Follower {
 impl Feed {
     /// Asks until nobody listens.
     pub(super) async fn run(mut self) {
-        let (mut tasks, mut results, mut workers, mut curves) =
-            (Turn::default(), Turn::default(), Turn::default(), Turn::default());
+        let (mut tasks, mut results, mut workers, mut curves, mut running) =
+            (Turn::default(), Turn::default(), Turn::default(), Turn::default(), Turn::default());
         let mut seen: Option<SweepSummary> = None;
         let mut averaged: Option<TaskCounts> = None;
         let mut log: Option<((String, u64), Follower)> = None;
@@ -94,6 +95,11 @@ impl Feed {
                     self.say(Event::Curves { configuration, done, seeds });
                 }
                 curves.took(began);
+            } else if let Some(configuration) = wants.running.filter(|_| running.is_due()) {
+                if let Ok(seeds) = running_curves_of(&mut client, &self.name, &configuration).await {
+                    self.say(Event::Running { configuration, seeds });
+                }
+                running.took(began);
             } else if wants.results && results.is_due() && has_more(averaged, counts) {
                 if let Ok(fetched) = fetch_results(&mut client, &self.name, History::LeftOut).await {
                     let see_all = format!("colearn results {} --all", self.name);
@@ -173,4 +179,17 @@ async fn curves_of(
         }
     }
     Ok(seeds)
+}
+
+/// The curves of a configuration's running tasks by seed.
+async fn running_curves_of(
+    client: &mut Client,
+    name: &str,
+    configuration: &str,
+) -> Result<BTreeMap<u64, Vec<colearn_core::result::EpochRecord>>, Failure> {
+    let configurations = vec![configuration.to_owned()];
+    let request = v1::GetRunningCurvesRequest { name: name.to_owned(), configurations };
+    let running = gather_running(client.get_running_curves(request).await).await;
+    let running = running.map_err(|status| client.failure(&status))?;
+    Ok(running.into_iter().map(|it| (it.seed, it.history)).collect())
 }

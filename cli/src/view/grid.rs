@@ -180,6 +180,11 @@ impl Grid {
         (done, self.row(row).count())
     }
 
+    /// How many tasks of a configuration run.
+    pub(crate) fn running(&self, row: usize) -> usize {
+        self.row(row).filter(|cell| cell.mark == Mark::Running).count()
+    }
+
     /// The next task after a place, or before it, that failed, will be tried again or runs; beyond the end it is sought
     /// from the beginning.
     pub(crate) fn next(&self, (row, column): (usize, usize), back: bool) -> Option<(usize, usize)> {

@@ -9,7 +9,7 @@ use crossterm::event::KeyEvent;
 use super::{grid::Grid, pane::Pane};
 use crate::{
     format,
-    remote::{Fetched, workers_table},
+    remote::{Fetched, usage_table, workers_table},
     shown::Shown,
 };
 
@@ -68,6 +68,11 @@ pub(crate) enum Event {
         done: usize,
         seeds: BTreeMap<u64, Vec<EpochRecord>>,
     },
+    /// The curves of a configuration's running tasks by seed.
+    Running {
+        configuration: String,
+        seeds: BTreeMap<u64, Vec<EpochRecord>>,
+    },
     /// The workers, and the time.
     Workers(Vec<Worker>, i64),
     /// A line for people, or of the program's own log.
@@ -94,6 +99,8 @@ pub(crate) struct Wants {
     pub(crate) workers: bool,
     /// The configuration whose curves are missing, and how many of its tasks are done.
     pub(crate) curves: Option<(String, usize)>,
+    /// The configuration whose running tasks' curves are shown.
+    pub(crate) running: Option<String>,
     /// The task whose log is shown.
     pub(crate) log: Option<(String, u64)>,
 }
@@ -121,6 +128,8 @@ pub(crate) struct State {
     pub(crate) chosen: (usize, usize),
     pub(crate) results: Option<(Box<Fetched>, Shown)>,
     pub(crate) curves: HashMap<String, Curves>,
+    /// Those of running tasks, of the configuration that was asked for last.
+    pub(crate) running: (String, BTreeMap<u64, Vec<EpochRecord>>),
     /// Curves show the chosen seed, not the mean of all.
     pub(crate) one_seed: bool,
     /// Which group of curves is shown.
@@ -152,6 +161,7 @@ impl State {
             chosen: (0, 0),
             results: None,
             curves: HashMap::new(),
+            running: (String::new(), BTreeMap::new()),
             one_seed: false,
             group: 0,
             workers: None,
@@ -189,6 +199,7 @@ impl State {
                 }
                 self.curves.insert(configuration, Curves { done, seeds });
             }
+            Event::Running { configuration, seeds } => self.running = (configuration, seeds),
             Event::Workers(workers, now) => {
                 self.workers = Some((workers, now));
                 self.lay_out_workers();
@@ -253,10 +264,12 @@ impl State {
             let known = self.curves.get(&row.id).map_or(0, |curves| curves.done);
             (done > known).then(|| (row.id.clone(), done))
         });
+        let running = row.filter(|_| self.grid.running(self.chosen.0) > 0).map(|row| row.id.clone());
         Wants {
             results: self.tab == Tab::Results || self.details,
             workers: self.tab == Tab::Workers,
             curves,
+            running,
             log: self.log_of.clone().filter(|_| self.tab == Tab::Log),
         }
     }
@@ -279,7 +292,10 @@ impl State {
         let Some((workers, now)) = &self.workers else { return };
         let text = match workers.as_slice() {
             [] => "no worker is connected".to_owned(),
-            workers => workers_table(workers, *now, self.body().0),
+            workers => {
+                let usage = usage_table(workers, self.body().0).unwrap_or_default();
+                format!("{}\n\n{usage}", workers_table(workers, *now, self.body().0))
+            }
         };
         self.workers_pane.set(text.lines().map(colearn_core::text::one_line).collect());
     }

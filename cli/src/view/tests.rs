@@ -254,6 +254,49 @@ fn curves_are_means_of_the_seeds_that_are_done() {
 }
 
 #[test]
+fn curves_of_running_tasks_grow_until_the_tasks_have_their_own() {
+    use colearn_core::result::EpochRecord;
+    let mut state = small();
+    press(&mut state, "j3");
+    let id = format!("{:016x}", 1);
+    assert_eq!(state.wants(), Wants { running: Some(id.clone()), ..Wants::default() });
+    assert!(text(&mut state, (80, 24)).contains("a curve is here as soon as"));
+    let curve = |epochs: std::ops::RangeInclusive<u32>| {
+        epochs.map(|epoch| EpochRecord::of_network(epoch, 1.0, 1.0, 0.25)).collect::<Vec<_>>()
+    };
+    let running = |seeds: &[(u64, Vec<EpochRecord>)]| Event::Running {
+        configuration: format!("{:016x}", 1),
+        seeds: seeds.iter().cloned().collect(),
+    };
+    // The coordinator may know a task that the grid does not show as running: seed 1 has failed.
+    state.apply(running(&[(0, curve(1..=3)), (1, curve(1..=9))]));
+    let shown = text(&mut state, (80, 24));
+    assert!(shown.contains("audio=0.1 video=0.1: mean of 1 of 3 seeds, 1 running "), "{shown}");
+    assert!(shown.contains("valid_accuracy") && shown.contains("0.250"), "{shown}");
+    let last = |shown: &str| shown.lines().rev().nth(1).unwrap().trim_end().to_owned();
+    assert!(last(&shown).ends_with('3'), "{shown}");
+    state.apply(running(&[(0, curve(4..=8))]));
+    let shown = text(&mut state, (80, 24));
+    assert!(shown.contains("1 running since 4") && last(&shown).ends_with('8'), "{shown}");
+    press(&mut state, "a");
+    assert!(text(&mut state, (80, 24)).contains("seed 0, running since 4"));
+    press(&mut state, "a");
+    // The task is done: what is known of it stays until its history is there.
+    let mut rows = tasks(4, 3, |_, _| TaskState::Pending);
+    rows[3].state = TaskState::Done.into();
+    state.apply(Event::Tasks(Grid::of(rows)));
+    assert_eq!(state.wants().running, None);
+    assert!(text(&mut state, (80, 24)).contains("1 running since 4"));
+    let seeds = [(0, curve(1..=10))].into_iter().collect();
+    state.apply(Event::Curves { configuration: id, done: 1, seeds });
+    let shown = text(&mut state, (80, 24));
+    assert!(shown.contains("mean of 1 of 3 seeds ") && !shown.contains("since"), "{shown}");
+    assert!(last(&shown).ends_with("10"), "{shown}");
+    press(&mut state, "k");
+    assert!(!text(&mut state, (80, 24)).contains("0.250"), "those of another configuration are not shown");
+}
+
+#[test]
 fn the_log_is_that_of_the_chosen_task_and_events_are_below() {
     let mut state = small();
     press(&mut state, "5");

@@ -325,3 +325,26 @@ fn a_view_without_colours_has_letters() {
     }
     assert_eq!(coloured, [true, false]);
 }
+
+#[test]
+fn curves_of_a_running_task_grow_in_the_view() {
+    let lab = Lab::new();
+    lab.write("small.yaml", &long_sweep().replace("epochs: 6", "epochs: 20000"));
+    let mut terminal = Terminal::start(run(&lab, &[]), &[]);
+    terminal.wait_for(&lab, ">R");
+    terminal.press("3");
+    terminal.wait_for(&lab, "mean of 1 of 8 seeds, 1 running");
+    // The last label of the axis is the last epoch that is known.
+    let last = |terminal: &Terminal| {
+        let shown = terminal.shown();
+        let axis = shown.lines().rev().find(|line| line.contains(" epoch ")).unwrap_or_default().to_owned();
+        axis.split_whitespace().last().and_then(|number| number.parse::<u32>().ok()).unwrap_or(0)
+    };
+    lab.wait_for("two epochs", || last(&terminal) >= 2);
+    let before = last(&terminal);
+    lab.wait_for("more epochs", || last(&terminal) > before);
+    terminal.press("a");
+    terminal.wait_for(&lab, "seed 0, running");
+    terminal.press("\u{3}");
+    assert_eq!(terminal.end(&lab).0, 130);
+}

@@ -18,6 +18,7 @@ mod exports;
 #[cfg(target_os = "linux")]
 mod full_screen;
 mod gpus;
+mod growing_curves;
 mod http;
 mod import;
 mod kept;

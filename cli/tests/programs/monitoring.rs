@@ -18,8 +18,15 @@ use crate::{
 
 const INSTALL: &str = "apt-get install --no-install-recommends prometheus";
 
-/// Metrics that have no series unless something fails, or there are pools.
-const RARE: [&str; 3] = ["colearn_attempts_failed_total", "colearn_pool_jobs", "colearn_pool_paused"];
+/// Metrics that have no series unless something fails, or there are pools or GPUs.
+const RARE: [&str; 6] = [
+    "colearn_attempts_failed_total",
+    "colearn_pool_jobs",
+    "colearn_pool_paused",
+    "colearn_worker_gpu_busy_ratio",
+    "colearn_worker_gpu_memory_bytes",
+    "colearn_worker_gpu_memory_used_bytes",
+];
 
 /// Whether Prometheus is installed. If it is not, this says how to install it.
 fn is_installed() -> bool {

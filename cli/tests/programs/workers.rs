@@ -222,3 +222,29 @@ fn a_trainer_stays_for_all_tasks_and_sweeps_of_its_worker() {
     let log = std::fs::read_to_string(lab.path().join("one.log")).unwrap();
     assert_eq!(log.matches("is ready on").count(), 1, "{log}");
 }
+
+#[test]
+fn how_busy_a_host_is_is_shown_everywhere() {
+    let lab = Lab::new();
+    let (_coordinator, url) = lab.coordinator("127.0.0.1:0");
+    let target = ["--coordinator", url.as_str()];
+    let worker = lab.worker(&url, "one");
+    let usage = || lab.json(&[&["workers", "--json"], &target[..]].concat())["workers"][0]["usage"].clone();
+    lab.wait_for("a measurement", || usage()["processors_busy"].is_number());
+    let known = usage();
+    for (part, whole) in [("processors_busy", "processors"), ("memory_used", "memory")] {
+        let (part, whole) = (known[part].as_f64().unwrap(), known[whole].as_f64().unwrap());
+        assert!((0.0..=whole).contains(&part) && whole > 0.0, "{known}");
+    }
+    assert!(known["memory_used_own"].as_u64().unwrap() > 1_000_000, "{known}");
+    let table = said(&lab, &url, &["workers", "--usage"]);
+    assert!(table.contains("processors busy") && table.contains(" of "), "{table}");
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    let metrics = crate::http::get(&url, "/metrics");
+    for name in ["colearn_worker_processors{", "colearn_worker_memory_used_bytes{"] {
+        assert!(metrics.contains(name), "{metrics}");
+    }
+    worker.kill();
+    lab.wait_for("the end of the stream", || !usage().is_object());
+    assert!(!crate::http::get(&url, "/metrics").contains("colearn_worker_processors{"));
+}

@@ -378,10 +378,12 @@ impl Engine {
         let (event, result) = match message {
             FromWorker::FreeSlots(slots) => (Event::SlotsFree { worker, slots }, None),
             FromWorker::DataSets(data_sets) => (Event::DataSetsKnown { worker, data_sets }, None),
+            // The scheduler does not need it.
+            FromWorker::Usage(_) => return,
             FromWorker::Heartbeat => (Event::Heartbeat { worker }, None),
             FromWorker::Epoch { token, task, record, .. } => {
                 self.changed = true;
-                (Event::EpochReported { token, task, epoch: record.epoch }, None)
+                (Event::EpochReported { token, task, record }, None)
             }
             FromWorker::Report(Report::Finished { token, task, result }) => {
                 match self.scheduler.wrong_data(token, task, &result.data_digest) {

@@ -10,6 +10,7 @@ mod registry;
 mod routes;
 mod seen;
 mod tally;
+mod usage;
 
 #[cfg(test)]
 mod tests;

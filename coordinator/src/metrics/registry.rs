@@ -18,12 +18,13 @@ use super::{
 use crate::{
     engine::{EngineHandle, Stopped},
     pools::{PoolsHandle, Shown},
+    rpc::Usages,
     store::{Store, StoreFigures},
 };
 
 /// Labels with values that are not known beforehand.
-type Named<const N: usize> = [(&'static str, String); N];
-type Gauges<const N: usize> = Family<Named<N>, Gauge<u64, AtomicU64>>;
+pub(super) type Named<const N: usize> = [(&'static str, String); N];
+pub(super) type Gauges<const N: usize> = Family<Named<N>, Gauge<u64, AtomicU64>>;
 
 /// The answer to a scrape.
 #[derive(Debug)]
@@ -56,11 +57,12 @@ impl Metrics {
         store: &dyn Store,
         pools: &PoolsHandle,
         access: Option<&ServerAccess>,
+        usages: &Usages,
         accepted: &str,
     ) -> Result<Scraped, Stopped> {
         let waiting = engine.waiting();
         let present = Present {
-            seen: engine.ask(Seen::of).await?,
+            seen: engine.ask(Seen::of).await?.with_usage(usages),
             waiting,
             store: store.figures(),
             // Without a manager no pool does anything, and the store would have to be read.
@@ -102,6 +104,7 @@ impl Metrics {
         }
         into.register("colearn_sweeps", "Sweeps that are kept, by state", states);
         sweeps(into, seen.sweeps);
+        super::usage::register(into, &seen.each);
         workers(into, &seen.workers, seen.each);
         self.counted(into);
         into.register(
@@ -242,7 +245,7 @@ fn workers(into: &mut Registry, totals: &WorkerTotals, lines: Vec<WorkerLine>) {
     into.register("colearn_slots", "Slots of the connected workers", ConstGauge::new(slots));
     into.register("colearn_leases", "Active leases: each has a slot", ConstGauge::new(leases));
     let (of_each, running) = (Gauges::default(), Gauges::default());
-    for WorkerLine { id, slots, tasks } in lines {
+    for WorkerLine { id, slots, tasks, .. } in lines {
         let labels = [("worker", id)];
         of_each.get_or_create(&labels).set(slots);
         running.get_or_create(&labels).set(tasks);

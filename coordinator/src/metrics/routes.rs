@@ -17,8 +17,8 @@ pub(crate) fn routes(rpc: &Rpc) -> Router {
 
 async fn scrape(State(rpc): State<Rpc>, headers: HeaderMap) -> Response {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let Rpc { metrics, engine, store, pools, access, .. } = &rpc;
-    match metrics.scrape(engine, &**store, pools, access.as_ref(), accepted).await {
+    let Rpc { metrics, engine, store, pools, access, usages, .. } = &rpc;
+    match metrics.scrape(engine, &**store, pools, access.as_ref(), usages, accepted).await {
         Ok(scraped) => ([(header::CONTENT_TYPE, scraped.content_type)], scraped.text).into_response(),
         Err(stopped) => (StatusCode::SERVICE_UNAVAILABLE, stopped.to_string()).into_response(),
     }

@@ -1,6 +1,9 @@
 //! What there is, at one moment.
 
 use colearn_core::scheduler::{Scheduler, SweepStatus, TaskCounts};
+use colearn_proto::v1::Usage;
+
+use crate::rpc::Usages;
 
 /// Maximum number of sweeps that have series of their own. What is more is summed.
 pub(super) const SWEEPS: usize = 100;
@@ -49,6 +52,8 @@ pub(super) struct WorkerLine {
     pub(super) id: String,
     pub(super) slots: u64,
     pub(super) tasks: u64,
+    /// What its host does; of all others together, nothing.
+    pub(super) usage: Option<Usage>,
 }
 
 impl Seen {
@@ -85,6 +90,14 @@ impl Seen {
         seen
     }
 
+    /// Adds what the hosts of the workers do that have series of their own.
+    pub(super) fn with_usage(mut self, usages: &Usages) -> Self {
+        for line in &mut self.each {
+            line.usage = usages.of(&line.id).map(|(usage, _)| usage);
+        }
+        self
+    }
+
     fn state(&mut self, status: SweepStatus) -> &mut u64 {
         let [active, complete, failed, cancelled] = &mut self.by_state;
         match status {
@@ -102,7 +115,7 @@ impl Seen {
         } else {
             let full = self.each.len() == WORKERS;
             let id = if full { OTHERS.to_owned() } else { id() };
-            self.each.push(WorkerLine { id, slots, tasks });
+            self.each.push(WorkerLine { id, slots, tasks, usage: None });
         }
     }
 

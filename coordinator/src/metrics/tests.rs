@@ -8,6 +8,8 @@ use colearn_core::{
     time::Timestamp,
 };
 
+use colearn_proto::v1::{GpuUsage, Usage};
+
 use super::{
     Metrics,
     process::Process,
@@ -20,7 +22,7 @@ fn present() -> Present {
     let sweep = SweepLine { name: "demo".to_owned(), counts: TaskCounts::default(), ..SweepLine::default() };
     let seen = Seen {
         sweeps: vec![sweep],
-        each: vec![WorkerLine { id: "w-1".to_owned(), ..WorkerLine::default() }],
+        each: vec![WorkerLine { id: "w-1".to_owned(), usage: Some(usage()), ..WorkerLine::default() }],
         ..Seen::default()
     };
     let process = Some(Process::default());
@@ -28,6 +30,20 @@ fn present() -> Present {
     pool.pause = Some(Pause::Person);
     let pools = Pools([(pool.settings.name.clone(), pool)].into());
     Present { seen, until: Some(1), process, pools: Shown { pools, trouble: None }, ..Present::default() }
+}
+
+fn usage() -> Usage {
+    let gpu = GpuUsage { uuid: "GPU-0a".to_owned(), busy_percent: Some(50), ..GpuUsage::default() };
+    Usage {
+        processors: Some(2500),
+        busy: Some(1250),
+        own_busy: Some(1000),
+        memory_bytes: Some(100),
+        used_bytes: Some(70),
+        own_bytes: Some(0),
+        gpus: vec![GpuUsage { memory_bytes: Some(10), used_bytes: Some(5), ..gpu }],
+        ..Usage::default()
+    }
 }
 
 fn settings() -> PoolSettings {

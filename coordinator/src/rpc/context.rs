@@ -5,8 +5,14 @@ use std::{sync::Arc, time::Duration};
 use colearn_access::ServerAccess;
 use colearn_core::sweep::Sweep;
 
-use super::rebuilt::Rebuilt;
-use crate::{engine::EngineHandle, logs::Logs, metrics::Metrics, pools::PoolsHandle, store::Store};
+use super::{rebuilt::Rebuilt, usage::Usages};
+use crate::{
+    engine::{Clock, EngineHandle},
+    logs::Logs,
+    metrics::Metrics,
+    pools::PoolsHandle,
+    store::Store,
+};
 
 /// Makes a sweep and warnings of a sweep file's text, its name and its folder. An error is the rendered diagnostics,
 /// which are sent to the client.
@@ -35,6 +41,8 @@ pub(crate) struct Rpc {
     /// Who may call what; `None` if everybody may call everything.
     pub(crate) access: Option<ServerAccess>,
     pub(crate) metrics: Metrics,
+    pub(crate) usages: Usages,
+    pub(crate) clock: Clock,
 }
 
 /// The rules that workers are told.

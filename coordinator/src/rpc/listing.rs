@@ -171,6 +171,8 @@ fn size_without_tasks(view: &WorkerView) -> usize {
     1 + view.slots.len()
         + view.data_sets.known.iter().map(data_set).sum::<usize>()
         + offers.map_or(0, |offers| offers.labels.len())
+        // What its host does, with its GPUs.
+        + 2
         + view.warnings.iter().map(|warning| warning.len().div_ceil(64)).sum::<usize>()
 }
 
@@ -202,6 +204,9 @@ fn worker_of(view: WorkerView) -> v1::Worker {
         labels: offers.into_iter().flat_map(|offers| offers.labels.clone()).collect(),
         data_sets: Some(view.data_sets.into()),
         running: 0,
+        // Added where it is known.
+        usage: None,
+        usage_at: 0,
         slots: view.slots.into_iter().map(slot).collect(),
     }
 }

@@ -3,7 +3,7 @@
 use colearn_access::Need;
 
 /// All methods of all services, by the path of their requests.
-const METHODS: [(&str, Need); 27] = [
+const METHODS: [(&str, Need); 28] = [
     ("/colearn.v1.SweepService/SubmitSweep", Need::Operate),
     ("/colearn.v1.SweepService/ListSweeps", Need::Look),
     ("/colearn.v1.SweepService/GetSweep", Need::Look),
@@ -18,6 +18,7 @@ const METHODS: [(&str, Need); 27] = [
     ("/colearn.v1.SweepService/RemoveSweep", Need::Operate),
     ("/colearn.v1.SweepService/FindConfiguration", Need::Look),
     ("/colearn.v1.SweepService/ListTasks", Need::Look),
+    ("/colearn.v1.SweepService/GetRunningCurves", Need::Look),
     ("/colearn.v1.SweepService/ListWorkers", Need::Look),
     ("/colearn.v1.SweepService/DrainWorker", Need::Operate),
     ("/colearn.v1.SweepService/UndrainWorker", Need::Operate),

@@ -14,10 +14,12 @@ mod rebuilt;
 mod refusal;
 mod results;
 mod router;
+mod running;
 mod seam;
 mod session;
 mod sweeps;
 mod untrusted;
+mod usage;
 mod workers;
 
 pub use context::SweepParser;
@@ -25,3 +27,4 @@ pub(crate) use context::{Rpc, WorkerRules, parse_sweep_file};
 pub use fuzzing::understands;
 pub(crate) use rebuilt::Rebuilt;
 pub(crate) use router::router;
+pub(crate) use usage::Usages;

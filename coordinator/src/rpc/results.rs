@@ -31,6 +31,12 @@ pub(super) struct ResultSource {
     pub(super) only: HashSet<ConfigurationId>,
 }
 
+/// The configurations of these ids.
+pub(super) fn only(ids: &[String]) -> Result<HashSet<ConfigurationId>, Status> {
+    let ids = ids.iter().map(|id| id.parse::<ConfigurationId>());
+    ids.collect::<Result<_, _>>().map_err(|error| refusal(Code::InvalidArgument, error))
+}
+
 type Parts = super::parts::Parts<GetResultsResponse>;
 
 /// Sends the sweep, then results and failures in the order of the grid.

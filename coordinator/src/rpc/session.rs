@@ -31,6 +31,8 @@ const TAKE_WITHIN: Duration = Duration::from_secs(30);
 const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Maximum number of epoch reports per second from one worker; others are dropped.
 const EPOCHS_A_SECOND: u32 = 500;
+/// Maximum number of messages per second about what the host of one worker does; others are dropped.
+const USAGES_A_SECOND: u32 = 5;
 /// Maximum number of log lines per second from one worker; others are dropped.
 const LINES_A_SECOND: u32 = 1024;
 /// Maximum number of leases that one worker may return at once: one for every possible slot; after that one per
@@ -121,6 +123,8 @@ impl WorkerSession {
     async fn listen(&mut self, worker: &WorkerId, line: &WorkerStream) -> Result<(), Status> {
         let mut epochs = Rate::new(EPOCHS_A_SECOND, EPOCHS_A_SECOND);
         let mut lines = Rate::new(LINES_A_SECOND, LINES_A_SECOND);
+        let usage = self.rpc.usages.stream(worker.clone());
+        let mut usages = Rate::new(USAGES_A_SECOND, USAGES_A_SECOND);
         let mut releases = Rate::new(RELEASES_AT_ONCE, RELEASES_A_SECOND);
         while let Some(request) = self.requests.message().await? {
             let bytes = request.encoded_len();
@@ -129,6 +133,7 @@ impl WorkerSession {
             match message {
                 // Losing progress and logs does no harm, and more of them than a person can read are not needed.
                 work_request::Message::Epoch(_) if !epochs.take(1) => continue,
+                work_request::Message::Usage(_) if !usages.take(1) => continue,
                 work_request::Message::Log(logged) => {
                     // Members are stored with the lines and use as much space. Without a line they are useless.
                     let cost = logged.lines.len().max(logged.tasks.len());
@@ -137,6 +142,7 @@ impl WorkerSession {
                         let _there_was_room = self.rpc.logs.append(batch);
                     }
                 }
+                work_request::Message::Usage(said) => usage.says(said, self.rpc.clock.now()),
                 message => {
                     if matches!(message, work_request::Message::Released(_)) {
                         releases.wait().await;

@@ -1,13 +1,10 @@
 //! The service for users and scripts.
 
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use std::{collections::HashMap, sync::Arc};
 
 use colearn_access::Identity;
 use colearn_core::{
-    id::{ConfigurationId, SweepName, WorkerId},
+    id::{SweepName, WorkerId},
     names::{Criteria, FindError},
     scheduler::{
         ChangedFiles, FailedAttempt, RetryScope, Scheduler, SubmissionError, SweepStatus, SweepView,
@@ -25,7 +22,7 @@ use super::{
     parts::{Answers, PartStream},
     query,
     refusal::refusal,
-    results,
+    results, running,
 };
 use crate::{
     engine::{Operated, Operation, Submitted, SweepSummary},
@@ -101,6 +98,7 @@ impl Sweeps {
 impl SweepService for Sweeps {
     type WatchSweepStream = PartStream<v1::WatchSweepResponse>;
     type GetResultsStream = PartStream<v1::GetResultsResponse>;
+    type GetRunningCurvesStream = PartStream<v1::GetRunningCurvesResponse>;
     type ListTasksStream = PartStream<v1::ListTasksResponse>;
     type GetLogStream = PartStream<v1::GetLogResponse>;
 
@@ -238,9 +236,7 @@ impl SweepService for Sweeps {
     ) -> Result<Response<Self::GetResultsStream>, Status> {
         let peer = request.extensions().get().cloned();
         let v1::GetResultsRequest { name, without_history, configurations } = request.into_inner();
-        let ids = configurations.iter().map(|id| id.parse::<ConfigurationId>());
-        let only: HashSet<_> =
-            ids.collect::<Result<_, _>>().map_err(|error| refusal(Code::InvalidArgument, error))?;
+        let only = results::only(&configurations)?;
         let look = move |_: &Scheduler, view: SweepView<'_>| {
             let failures = view.failures();
             let failures = failures.into_iter().map(|(position, failed)| (position, failed.clone()));
@@ -358,6 +354,19 @@ impl SweepService for Sweeps {
         Ok(Response::new(stream))
     }
 
+    async fn get_running_curves(
+        &self,
+        request: Request<v1::GetRunningCurvesRequest>,
+    ) -> Result<Response<Self::GetRunningCurvesStream>, Status> {
+        let peer = request.extensions().get().cloned();
+        let v1::GetRunningCurvesRequest { name, configurations } = request.into_inner();
+        let only = results::only(&configurations)?;
+        let running = self.rpc.running_curves(&name, only).await?;
+        let (parts, stream) = self.answers.begin(peer.as_ref(), 16)?;
+        tokio::spawn(running::stream(running, parts));
+        Ok(Response::new(stream))
+    }
+
     async fn list_workers(
         &self,
         request: Request<v1::ListWorkersRequest>,
@@ -366,6 +375,7 @@ impl SweepService for Sweeps {
         let seen = seen_tasks as usize;
         let page = move |scheduler: &Scheduler| listing::workers(scheduler, &after, seen, limit);
         let listing::WorkerPage { workers, more, cut } = self.rpc.ask(page).await?;
+        let workers = workers.into_iter().map(|worker| self.rpc.with_usage(worker)).collect();
         Ok(Response::new(v1::ListWorkersResponse { workers, more, cut }))
     }
 
@@ -377,7 +387,7 @@ impl SweepService for Sweeps {
         let id = WorkerId::new(worker).map_err(convert::invalid)?;
         let view = self.rpc.engine.drain(id.clone(), now).await.map_err(convert::stopped)?;
         let away = || refusal(Code::FailedPrecondition, format!("worker `{id}` is not connected"));
-        let worker = Some(listing::worker(view.ok_or_else(away)?));
+        let worker = Some(self.rpc.with_usage(listing::worker(view.ok_or_else(away)?)));
         Ok(Response::new(v1::DrainWorkerResponse { worker }))
     }
 
@@ -388,7 +398,8 @@ impl SweepService for Sweeps {
         let id = WorkerId::new(request.into_inner().worker).map_err(convert::invalid)?;
         let view = self.rpc.engine.undrain(id).await.map_err(convert::stopped)?;
         let view = view.map_err(|error| refusal(Code::FailedPrecondition, error))?;
-        Ok(Response::new(v1::UndrainWorkerResponse { worker: Some(listing::worker(view)) }))
+        let worker = Some(self.rpc.with_usage(listing::worker(view)));
+        Ok(Response::new(v1::UndrainWorkerResponse { worker }))
     }
 
     async fn get_log(

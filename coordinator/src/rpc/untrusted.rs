@@ -6,7 +6,7 @@ use colearn_core::{
     failure::Failure,
     id::{LeaseToken, WorkerId},
     needs,
-    result::{EpochRecord, TaskResult},
+    result::{EpochRecord, TaskResult, curve},
     scheduler::SlotOffer,
     text::{printable, printable_lines, shortened},
     time::Timestamp,
@@ -80,7 +80,13 @@ pub(super) fn hello(wire: v1::Hello) -> Result<Hello, ConvertError> {
 }
 
 /// A message of a worker after its hello.
-pub(super) fn from_worker(wire: work_request::Message) -> Result<FromWorker, ConvertError> {
+pub(super) fn from_worker(mut wire: work_request::Message) -> Result<FromWorker, ConvertError> {
+    if let work_request::Message::Epoch(v1::EpochReport { record: Some(record), .. }) = &mut wire
+        && record.values.len() > curve::MAX_CURVES
+    {
+        // It is progress all the same; the task's result will be refused.
+        record.values.clear();
+    }
     if let work_request::Message::FreeSlots(free) = &wire {
         limit("slots", free.slots.len(), MAX_SLOTS)?;
     }
@@ -107,6 +113,9 @@ pub(super) fn from_worker(wire: work_request::Message) -> Result<FromWorker, Con
                 (printable(name), known)
             };
             FromWorker::DataSets(DataSets { known: known.into_iter().map(data_set).collect(), complete })
+        }
+        FromWorker::Epoch { token, task, record, epochs } => {
+            FromWorker::Epoch { token, task, record: printable_curves(record), epochs }
         }
         FromWorker::Report(Report::Finished { token, task, result }) => {
             let result = Box::new(printable_names(*result));

@@ -8,6 +8,7 @@ use crate::{
     failure::Failure,
     id::{LeaseToken, SweepId, TaskId, WorkerId},
     needs::Offers,
+    result::EpochRecord,
     sweep::Sweep,
 };
 
@@ -221,8 +222,8 @@ pub enum Event {
         token: LeaseToken,
         /// The task.
         task: TaskId,
-        /// Number of finished epochs.
-        epoch: u32,
+        /// The epoch, whose number is that of finished epochs.
+        record: EpochRecord,
     },
     /// The coordinator processed no messages for a while, for example because its process was suspended: every worker
     /// has time to be heard again.

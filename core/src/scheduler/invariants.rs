@@ -77,7 +77,11 @@ impl Scheduler {
             let worker = self.workers.get(&lease.worker).expect("a lease's worker is known");
             assert!(worker.leases.contains(token), "lease {token} is known to its worker");
             assert!(lease.members.len() <= lease.size as usize);
+            let of_members = lease.curves.keys().all(|index| lease.members.contains_key(index));
+            assert!(of_members, "curves end with the attempt");
         }
+        let with_curves: usize = self.leases.values().map(|lease| lease.curves.len()).sum();
+        assert_eq!(self.with_curves, with_curves, "tasks with curves");
         for (token, index) in &self.lost_members {
             let lease = self.leases.get(token).expect("a lost member's lease is there");
             assert!(lease.members.contains_key(index), "a lost member is a member");

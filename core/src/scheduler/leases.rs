@@ -61,7 +61,16 @@ impl Scheduler {
         holder.busy.insert(slot, token);
         self.take_slot(&worker, slot);
         self.note_grant(&worker, token, tasks[0].0);
-        let lease = Lease { worker: worker.clone(), slot, sweep, size, members, deadline, lost: false };
+        let lease = Lease {
+            worker: worker.clone(),
+            slot,
+            sweep,
+            size,
+            members,
+            curves: BTreeMap::new(),
+            deadline,
+            lost: false,
+        };
         self.leases.insert(token, lease);
         vec![Action::GrantLease { token, worker, slot, tasks }]
     }
@@ -208,6 +217,7 @@ impl Scheduler {
         self.lost_members.remove(&(token, index));
         let Some(lease) = self.leases.get_mut(&token) else { return };
         let (sweep, epochs) = (lease.sweep, lease.members.remove(&index));
+        self.with_curves -= usize::from(lease.curves.remove(&index).is_some());
         let over = lease.members.is_empty();
         if let (Some(epochs), Some(state)) = (epochs, self.sweeps.get_mut(&sweep)) {
             state.epochs_done -= u64::from(epochs);
@@ -221,6 +231,7 @@ impl Scheduler {
     /// Removes a lease. Its members stay in the phase running; the caller changes that.
     pub(super) fn end_lease(&mut self, token: LeaseToken) -> Option<Lease> {
         let lease = self.leases.remove(&token)?;
+        self.with_curves -= lease.curves.len();
         self.deadlines.remove(&(lease.deadline, token));
         if let Some(state) = self.sweeps.get_mut(&lease.sweep) {
             state.leases -= 1;

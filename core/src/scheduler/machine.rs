@@ -65,6 +65,8 @@ pub struct Scheduler {
     pub(super) known_offers: KnownOffers,
     /// Members of active leases that their worker reconnected without.
     pub(super) lost_members: BTreeSet<(LeaseToken, u32)>,
+    /// Number of running tasks with curves.
+    pub(super) with_curves: usize,
     /// Active sweeps that do not fit the data set of any worker: none of their tasks is granted.
     pub(super) misfits: BTreeMap<SweepId, Misfit>,
     /// Time of the last event.
@@ -99,6 +101,7 @@ impl Scheduler {
             free: BTreeSet::new(),
             known_offers: KnownOffers::default(),
             lost_members: BTreeSet::new(),
+            with_curves: 0,
             heard_at: Timestamp(0),
             misfits: BTreeMap::new(),
             records: BTreeMap::new(),
@@ -172,7 +175,7 @@ impl Scheduler {
             Event::DrainRequested { worker, now: at_once } => self.drain(worker, at_once),
             Event::UndrainRequested { worker } => self.undrain(worker),
             Event::WorkerDisconnected { worker } => self.disconnect(&worker),
-            Event::EpochReported { token, task, epoch } => self.report_epoch(now, token, task, epoch),
+            Event::EpochReported { token, task, record } => self.report_epoch(now, token, task, &record),
             Event::CoordinatorWoke => self.renew_leases(now),
             Event::Tick => Vec::new(),
         }

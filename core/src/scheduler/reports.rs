@@ -3,6 +3,7 @@
 use crate::{
     failure::{Failure, FailureReason},
     id::{LeaseToken, TaskId, WorkerId},
+    result::EpochRecord,
     time::Timestamp,
 };
 
@@ -126,7 +127,7 @@ impl Scheduler {
         now: Timestamp,
         token: LeaseToken,
         task: TaskId,
-        epoch: u32,
+        record: &EpochRecord,
     ) -> Vec<Action> {
         match self.classify_report(token, task, true) {
             ReportStatus::Refused(reason) => vec![Action::RefuseReport { token, task, reason }],
@@ -136,9 +137,10 @@ impl Scheduler {
                     && let Some(done) = lease.members.get_mut(&index)
                 {
                     let epochs = state.epochs_of(index);
-                    let epoch = if epochs == 0 { epoch } else { epoch.min(epochs) };
+                    let epoch = if epochs == 0 { record.epoch } else { record.epoch.min(epochs) };
                     state.epochs_done = state.epochs_done - u64::from(*done) + u64::from(epoch);
                     *done = epoch;
+                    Self::keep_epoch(lease, index, record, &mut self.with_curves);
                 }
                 self.note_progress(token);
                 self.extend(now, token);

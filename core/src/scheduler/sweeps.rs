@@ -160,6 +160,8 @@ impl Scheduler {
             let Some(lease) = self.leases.get_mut(token) else { continue };
             let members = std::mem::take(&mut lease.members).into_iter();
             lease.members = members.map(|(index, epochs)| (new(index), epochs)).collect();
+            let curves = std::mem::take(&mut lease.curves).into_iter();
+            lease.curves = curves.map(|(index, curves)| (new(index), curves)).collect();
         }
         let lost = std::mem::take(&mut self.lost_members).into_iter();
         let renumbered =

@@ -2,6 +2,7 @@
 
 mod changes;
 mod compare;
+mod curves;
 mod events;
 mod results;
 mod sweeps;
@@ -57,7 +58,7 @@ pub(crate) fn routes(services: Services) -> Router {
         .route("/api/v1/sweeps/{sweep}/tasks/{configuration}/{seed}", get(tasks::one))
         .route("/api/v1/sweeps/{sweep}/tasks/{configuration}/{seed}/log", get(tasks::log))
         .route("/api/v1/sweeps/{sweep}/results", get(results::results))
-        .route("/api/v1/sweeps/{sweep}/curves", get(results::curves))
+        .route("/api/v1/sweeps/{sweep}/curves", get(curves::curves))
         .route("/api/v1/sweeps/{sweep}/events", get(events::of_sweep))
         .route("/api/v1/sweeps/{sweep}/cancel", post(changes::cancel))
         .route("/api/v1/sweeps/{sweep}/retry", post(changes::retry))

@@ -1,9 +1,8 @@
-//! Results with verdicts, in all formats of the command line, and curves of training.
+//! Results with verdicts, in all formats of the command line.
 
 use std::io;
 
 use axum::{
-    Json,
     extract::{
         Path, Query,
         rejection::{PathRejection, QueryRejection},
@@ -12,19 +11,15 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use colearn_client::{Fetched, gather};
-use colearn_core::{names::Names, result::TaskResult, table::TaskOutcome};
 use colearn_proto::v1;
 use colearn_report::{Long, Material, Provenance, Records, text};
 use serde::Deserialize;
-use serde_json::{Map, Value, json as object};
 use tokio::sync::Semaphore;
 
 use crate::{error::ApiError, services::Caller};
 
 /// Maximum number of tables that are computed at once: the engine needs a core too.
 static TABLES: Semaphore = Semaphore::const_new(2);
-/// Maximum number of configurations whose curves are in one answer.
-const MOST_CURVES: usize = 64;
 
 /// A form of results.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -120,58 +115,4 @@ pub(super) async fn compute<T: Send + 'static>(
     let _turn = TABLES.acquire().await;
     let done = tokio::task::spawn_blocking(work).await;
     done.map_err(|error| tonic::Status::internal(format!("the results cannot be computed: {error}")).into())
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct WantedCurves {
-    /// Ids of configurations, separated by commas.
-    configurations: String,
-}
-
-/// The curves of finished tasks.
-pub(crate) async fn curves(
-    caller: Caller,
-    path: Result<Path<String>, PathRejection>,
-    query: Result<Query<WantedCurves>, QueryRejection>,
-) -> Result<Json<Value>, ApiError> {
-    let (Path(name), Query(WantedCurves { configurations })) = (path?, query?);
-    let wanted = configurations.split(',').filter(|id| !id.is_empty()).map(str::to_owned);
-    let wanted: Vec<String> = wanted.collect();
-    if wanted.is_empty() || wanted.len() > MOST_CURVES {
-        return Err(ApiError::request(format!(
-            "`configurations` names 1 to {MOST_CURVES} ids, separated by commas"
-        )));
-    }
-    let fetched = fetch(&caller, &name, false, wanted.clone()).await?;
-    let names = Names::of(&fetched.sweep);
-    let known = fetched.sweep.configurations.iter().filter(|it| wanted.contains(&it.id.to_string()));
-    let mut tasks = Vec::new();
-    for configuration in known {
-        for seed in &fetched.sweep.seeds {
-            if let Some(TaskOutcome::Done(result)) = fetched.outcomes.get(&(configuration.id, *seed)) {
-                tasks.push(object!({
-                    "configuration": configuration.id.to_string(),
-                    "name": names.name(configuration),
-                    "seed": seed,
-                    "best_epoch": result.best_epoch,
-                    "curves": curves_of(result),
-                }));
-            }
-        }
-    }
-    Ok(Json(object!({ "sweep": name, "tasks": tasks })))
-}
-
-/// The curves of a task: the numbers of its epochs, and the values of each curve, null where there is none.
-pub(super) fn curves_of(result: &TaskResult) -> Value {
-    let mut names: Vec<&str> = result.history.iter().flat_map(|record| record.values.keys()).collect();
-    names.sort_unstable();
-    names.dedup();
-    let epochs: Vec<u32> = result.history.iter().map(|record| record.epoch).collect();
-    let values = names.into_iter().map(|name| {
-        let of = result.history.iter().map(|record| record.values.get(name));
-        (name.to_owned(), object!(of.collect::<Vec<Option<f64>>>()))
-    });
-    object!({ "epochs": epochs, "values": values.collect::<Map<String, Value>>() })
 }

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::{Value, json as object};
 use tonic::Streaming;
 
-use super::results::curves_of;
+use super::curves::{curves_of, fetch_running, running_of};
 use crate::{error::ApiError, services::Caller};
 
 type Answer = Result<Json<Value>, ApiError>;
@@ -174,6 +174,11 @@ pub(crate) async fn one(caller: Caller, path: Result<Path<(String, String, u64)>
         without_history: false,
         configurations: vec![configuration.clone()],
     };
+    let running = match row.state() {
+        TaskState::Running => fetch_running(&caller, &name, vec![configuration.clone()]).await?,
+        _ => Vec::new(),
+    };
+    let running = running.iter().find(|it| it.seed == seed).map(running_of);
     let fetched = gather(caller.sweeps.clone().get_results(caller.call(request)).await?.into_inner()).await?;
     let is_it = |failed: &&v1::TaskFailure| {
         failed.task.as_ref().is_some_and(|task| task.configuration == configuration && task.seed == seed)
@@ -198,10 +203,13 @@ pub(crate) async fn one(caller: Caller, path: Result<Path<(String, String, u64)>
             "device": result.device,
             "data_digest": result.data_digest,
             "environment": result.environment,
-            "curves": curves_of(result),
+            "curves": curves_of(&result.history),
         })
     });
-    Ok(Json(object!({ "sweep": name, "task": json::task(&row), "failures": failures, "result": result })))
+    let task = json::task(&row);
+    Ok(Json(object!({
+        "sweep": name, "task": task, "failures": failures, "running": running, "result": result,
+    })))
 }
 
 /// The end of the log of a task, of all its attempts.

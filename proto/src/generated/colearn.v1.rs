@@ -151,6 +151,50 @@ pub struct DataSet {
     #[prost(uint64, tag = "4")]
     pub train_samples: u64,
 }
+/// What a worker's host does, measured over the last seconds. A field is absent where that is not known.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Usage {
+    /// Processors that the worker may use, in thousandths: those of the host, or fewer if a control group limits them.
+    #[prost(uint64, optional, tag = "1")]
+    pub processors: ::core::option::Option<u64>,
+    /// How many of them are busy, with anything and with processes of this worker, in thousandths.
+    #[prost(uint64, optional, tag = "2")]
+    pub busy: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "3")]
+    pub own_busy: ::core::option::Option<u64>,
+    /// Memory that the worker may use, how much of it is used, and how much by processes of this worker, in bytes.
+    #[prost(uint64, optional, tag = "4")]
+    pub memory_bytes: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "5")]
+    pub used_bytes: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "6")]
+    pub own_bytes: ::core::option::Option<u64>,
+    /// The processors, or the memory, are those of a control group, such as a container's or a batch job's, and not of the
+    /// whole host: then what is busy, or used, is what the group uses.
+    #[prost(bool, tag = "7")]
+    pub processors_of_group: bool,
+    #[prost(bool, tag = "8")]
+    pub memory_of_group: bool,
+    /// The GPUs that the worker may use; empty if there are none, or nothing is known of them.
+    #[prost(message, repeated, tag = "9")]
+    pub gpus: ::prost::alloc::vec::Vec<GpuUsage>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GpuUsage {
+    /// Its identifier, such as `GPU-0a1b...`.
+    #[prost(string, tag = "1")]
+    pub uuid: ::prost::alloc::string::String,
+    /// Its name, such as `NVIDIA H100`.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// The share of the time in which it computed.
+    #[prost(uint32, optional, tag = "3")]
+    pub busy_percent: ::core::option::Option<u32>,
+    #[prost(uint64, optional, tag = "4")]
+    pub memory_bytes: ::core::option::Option<u64>,
+    #[prost(uint64, optional, tag = "5")]
+    pub used_bytes: ::core::option::Option<u64>,
+}
 /// The type of a failure. It alone decides what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
 #[repr(i32)]
@@ -717,6 +761,35 @@ pub struct TaskRow {
     pub name: ::prost::alloc::string::String,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetRunningCurvesRequest {
+    /// Name of the sweep.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Only tasks of these configurations, by their ids; empty means all.
+    #[prost(string, repeated, tag = "2")]
+    pub configurations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// The curves of a running task.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetRunningCurvesResponse {
+    #[prost(message, optional, tag = "1")]
+    pub task: ::core::option::Option<TaskId>,
+    #[prost(uint32, tag = "2")]
+    pub attempt: u32,
+    /// The name of the configuration.
+    #[prost(string, tag = "3")]
+    pub name: ::prost::alloc::string::String,
+    /// Total number of epochs; 0 for a program, which does not say how many it has.
+    #[prost(uint32, tag = "4")]
+    pub epochs: u32,
+    /// The known epochs of the attempt, in order.
+    #[prost(message, repeated, tag = "5")]
+    pub history: ::prost::alloc::vec::Vec<EpochRecord>,
+    /// The smallest distance of two epochs in `history`, except for the last one: 1 if none was left out.
+    #[prost(uint32, tag = "6")]
+    pub every: u32,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct ListWorkersRequest {
     /// Only workers whose ids sort after this one.
     #[prost(string, tag = "1")]
@@ -777,6 +850,12 @@ pub struct Worker {
     /// Number of its running tasks, of which `slots` may name only the first; 0 from a coordinator of an older version.
     #[prost(uint64, tag = "12")]
     pub running: u64,
+    /// What its host does. Absent if that is not known: it has not said so on this connection, or is of an older version.
+    #[prost(message, optional, tag = "30")]
+    pub usage: ::core::option::Option<Usage>,
+    /// When it said so, in milliseconds since the Unix epoch.
+    #[prost(int64, tag = "31")]
+    pub usage_at: i64,
 }
 /// A worker on which no task succeeds. After a pause it gets one task; if that fails, the next pause is longer.
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
@@ -1390,6 +1469,32 @@ pub mod sweep_service_client {
                 .insert(GrpcMethod::new("colearn.v1.SweepService", "ListTasks"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// The curves of running tasks, as far as they are known: one message per task, in the order of the grid. What is known is
+        /// bounded, and begins with the first epoch that this coordinator heard of the attempt; a task's result has all epochs.
+        pub async fn get_running_curves(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetRunningCurvesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::GetRunningCurvesResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/colearn.v1.SweepService/GetRunningCurves",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("colearn.v1.SweepService", "GetRunningCurves"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         pub async fn list_workers(
             &mut self,
             request: impl tonic::IntoRequest<super::ListWorkersRequest>,
@@ -1626,6 +1731,24 @@ pub mod sweep_service_server {
             &self,
             request: tonic::Request<super::ListTasksRequest>,
         ) -> std::result::Result<tonic::Response<Self::ListTasksStream>, tonic::Status>;
+        /// Server streaming response type for the GetRunningCurves method.
+        type GetRunningCurvesStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<
+                    super::GetRunningCurvesResponse,
+                    tonic::Status,
+                >,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The curves of running tasks, as far as they are known: one message per task, in the order of the grid. What is known is
+        /// bounded, and begins with the first epoch that this coordinator heard of the attempt; a task's result has all epochs.
+        async fn get_running_curves(
+            &self,
+            request: tonic::Request<super::GetRunningCurvesRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::GetRunningCurvesStream>,
+            tonic::Status,
+        >;
         async fn list_workers(
             &self,
             request: tonic::Request<super::ListWorkersRequest>,
@@ -2377,6 +2500,54 @@ pub mod sweep_service_server {
                     };
                     Box::pin(fut)
                 }
+                "/colearn.v1.SweepService/GetRunningCurves" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetRunningCurvesSvc<T: SweepService>(pub Arc<T>);
+                    impl<
+                        T: SweepService,
+                    > tonic::server::ServerStreamingService<
+                        super::GetRunningCurvesRequest,
+                    > for GetRunningCurvesSvc<T> {
+                        type Response = super::GetRunningCurvesResponse;
+                        type ResponseStream = T::GetRunningCurvesStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetRunningCurvesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SweepService>::get_running_curves(&inner, request)
+                                    .await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetRunningCurvesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
                 "/colearn.v1.SweepService/ListWorkers" => {
                     #[allow(non_camel_case_types)]
                     struct ListWorkersSvc<T: SweepService>(pub Arc<T>);
@@ -2600,7 +2771,7 @@ pub mod sweep_service_server {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct WorkRequest {
-    #[prost(oneof = "work_request::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
+    #[prost(oneof = "work_request::Message", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 30")]
     pub message: ::core::option::Option<work_request::Message>,
 }
 /// Nested message and enum types in `WorkRequest`.
@@ -2633,6 +2804,9 @@ pub mod work_request {
         /// nothing is known.
         #[prost(message, tag = "9")]
         DataSets(super::DataSets),
+        /// What the worker's host does. Replaces what it said before on this stream; before it says so, nothing is known.
+        #[prost(message, tag = "30")]
+        Usage(super::Usage),
     }
 }
 #[derive(Clone, PartialEq, ::prost::Message)]

@@ -51,6 +51,15 @@ fn checkpoints_stay_until_a_result_is_durable() {
 }
 
 #[test]
+fn what_the_host_does_is_said_while_somebody_listens() {
+    let mut env = TestEnv::online(1);
+    let usage = colearn_proto::v1::Usage { busy: Some(1), ..Default::default() };
+    assert_eq!(env.apply(Input::Usage(usage.clone())), [Action::Send(FromWorker::Usage(usage.clone()))]);
+    env.apply(Input::Disconnected);
+    assert_eq!(env.apply(Input::Usage(usage)), []);
+}
+
+#[test]
 fn slots_are_offered_when_their_trainers_are_ready() {
     let mut env = TestEnv::online(2);
     env.die(1, EndStatus::Exited(0), "");

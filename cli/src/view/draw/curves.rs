@@ -13,7 +13,7 @@ use ratatui::{
 };
 
 use super::{coloured, cut};
-use crate::view::state::{Curves, State};
+use crate::view::{grid::Mark, state::State};
 
 /// How the curves of a chart differ, also without colours: the sign in the legend, the marker, the colour.
 const LOOKS: [(&str, Marker, Color); 4] = [
@@ -32,18 +32,17 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State, area: Rect) {
     let Some((id, seed)) = state.task() else { return };
     let name = state.grid.rows.get(state.chosen.0).map_or("", |row| row.name.as_str());
     let (_, all) = state.grid.done(state.chosen.0);
-    let known = state.curves.get(&id);
-    let seeds = chosen_seeds(known, state.one_seed.then_some(seed));
-    let what = match (state.one_seed, seeds.len()) {
-        (true, _) => format!("seed {seed}"),
-        (false, count) => format!("mean of {count} of {all} seeds"),
-    };
+    let only = state.one_seed.then_some(seed);
+    let done = state.curves.get(&id).map_or_else(Vec::new, |known| chosen_seeds(&known.seeds, only));
+    let running = running(state, &id, only);
+    let what = what(state, &done, &running, seed, all);
+    let seeds: Vec<&[EpochRecord]> = done.into_iter().chain(running).collect();
     let room = usize::from(area.width).saturating_sub(what.chars().count() + 2);
     frame.render_widget(Paragraph::new(format!("{}: {what}", cut(name, room))), title);
     let groups = groups(&seeds);
     let names: Vec<&Vec<String>> = groups.values().collect();
     let Some(names) = names.get(state.group % names.len().max(1)) else {
-        let none = "a curve is here as soon as a task has its result";
+        let none = "a curve is here as soon as a task has finished an epoch";
         frame.render_widget(
             Paragraph::new(super::super::pane::wrapped(&[none.to_owned()], area.width.into()).join("\n")),
             chart,
@@ -62,10 +61,41 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State, area: Rect) {
     frame.render_widget(chart_of(state, &curves), chart);
 }
 
-fn chosen_seeds(known: Option<&Curves>, seed: Option<u64>) -> Vec<&[EpochRecord]> {
-    let Some(known) = known else { return Vec::new() };
+fn chosen_seeds(known: &BTreeMap<u64, Vec<EpochRecord>>, seed: Option<u64>) -> Vec<&[EpochRecord]> {
     let is_chosen = |of: &u64| seed.is_none_or(|seed| seed == *of);
-    known.seeds.iter().filter(|(of, _)| is_chosen(of)).map(|(_, epochs)| epochs.as_slice()).collect()
+    known.iter().filter(|(of, _)| is_chosen(of)).map(|(_, epochs)| epochs.as_slice()).collect()
+}
+
+/// The curves of tasks that run, or are done and have no other curves yet.
+fn running<'a>(state: &'a State, id: &str, seed: Option<u64>) -> Vec<&'a [EpochRecord]> {
+    let (of, known) = &state.running;
+    if of != id {
+        return Vec::new();
+    }
+    let done = state.curves.get(id);
+    let is_shown = |seed: &u64| {
+        let column = state.grid.seeds.iter().position(|one| one == seed);
+        let cell = column.and_then(|column| state.grid.cell(state.chosen.0, column));
+        let runs = cell.is_some_and(|cell| matches!(cell.mark, Mark::Running | Mark::Done));
+        runs && done.is_none_or(|done| !done.seeds.contains_key(seed))
+    };
+    let is_chosen = |of: &u64| seed.is_none_or(|seed| seed == *of);
+    let shown = known.iter().filter(|(seed, epochs)| is_chosen(seed) && is_shown(seed) && !epochs.is_empty());
+    shown.map(|(_, epochs)| epochs.as_slice()).collect()
+}
+
+/// What the curves are of.
+fn what(state: &State, done: &[&[EpochRecord]], running: &[&[EpochRecord]], seed: u64, all: usize) -> String {
+    let first = running.iter().filter_map(|epochs| epochs.first()).map(|epoch| epoch.epoch).max();
+    let since = first.filter(|first| *first > 1).map_or_else(String::new, |first| format!(" since {first}"));
+    match (state.one_seed, running.len()) {
+        (true, 0) => format!("seed {seed}"),
+        (true, _) => format!("seed {seed}, running{since}"),
+        (false, 0) => format!("mean of {} of {all} seeds", done.len()),
+        (false, count) => {
+            format!("mean of {} of {all} seeds, {count} running{since}", done.len() + count)
+        }
+    }
 }
 
 /// The names of the curves, by the word they end with: losses are compared with losses.

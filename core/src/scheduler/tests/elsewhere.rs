@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::env::{LEASE, TestEnv, sweep, task, worker};
+use super::env::{LEASE, TestEnv, epoch_reported, sweep, task, worker};
 use crate::{
     failure::FailureReason,
     scheduler::{Event, Scheduler},
@@ -72,7 +72,7 @@ fn a_last_attempt_goes_where_something_is_known_to_train() {
     let mut env = TestEnv::with_sweep(2, 1);
     let good = env.worker("good", &[1]).remove(0);
     let (token, busy_with) = (good.token, good.tasks[0].0);
-    env.apply(Event::EpochReported { token, task: busy_with, epoch: 1 });
+    env.apply(epoch_reported(token, busy_with, 1));
     let mut lease = env.worker("a", &[1]).remove(0);
     for next in ["b", "c"] {
         env.connect(next, &[1], &[]);
@@ -96,7 +96,7 @@ fn a_last_attempt_does_not_go_where_something_has_failed_since_something_trained
     let good = env.worker("good", &[1]).remove(0);
     let spoilt = env.worker("spoilt", &[1]).remove(0);
     for lease in [&good, &spoilt] {
-        env.apply(Event::EpochReported { token: lease.token, task: lease.tasks[0].0, epoch: 1 });
+        env.apply(epoch_reported(lease.token, lease.tasks[0].0, 1));
     }
     let mut lease = env.worker("a", &[1]).remove(0);
     env.connect("b", &[1], &[]);

@@ -6,6 +6,7 @@ use crate::{
     failure::{Failure, FailureReason},
     id::{ConfigurationId, LeaseToken, SweepId, SweepName, TaskId, WorkerId},
     needs::{Needs, Offers, TrainerKind},
+    result::EpochRecord,
     scheduler::{
         Action, Event, HeldLease, PauseView, Scheduler, SchedulerSettings, SettledSweep, SlotOffer,
         Submission, TaskState,
@@ -128,6 +129,12 @@ pub(super) fn slots_offering(slots: impl IntoIterator<Item = (u32, Offers)>) -> 
 
 pub(super) fn worker(name: &str) -> WorkerId {
     WorkerId::new(name).unwrap()
+}
+
+/// A worker reports an epoch of a network.
+pub(super) fn epoch_reported(token: LeaseToken, task: TaskId, epoch: u32) -> Event {
+    let record = EpochRecord::of_network(epoch, 1.0 / f64::from(epoch), 2.0, 0.5);
+    Event::EpochReported { token, task, record }
 }
 
 /// A task of the first sweep.

@@ -14,6 +14,7 @@ mod prepared;
 mod recovery;
 mod replaced;
 mod retries;
+mod running_curves;
 mod simulation;
 mod stragglers;
 mod submission;

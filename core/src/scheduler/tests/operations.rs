@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::env::{LEASE, TestEnv, settings, sweep, task, worker};
+use super::env::{LEASE, TestEnv, epoch_reported, settings, sweep, task, worker};
 use crate::{
     failure::FailureReason,
     id::{ConfigurationId, LeaseToken, SweepId},
@@ -215,7 +215,7 @@ fn attempts_that_get_further_do_not_use_up_the_allowance() {
     let lose = |env: &mut TestEnv, epoch: u32| {
         env.pass(Duration::from_secs(120));
         let lease = env.worker("w", &[1]).remove(0);
-        env.apply(Event::EpochReported { token: lease.token, task: task(1, 0), epoch });
+        env.apply(epoch_reported(lease.token, task(1, 0), epoch));
         env.apply(Event::WorkerDisconnected { worker: worker("w") });
         env.pass(LEASE);
     };

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::env::{EPOCHS, LEASE, TestEnv, task};
+use super::env::{EPOCHS, LEASE, TestEnv, epoch_reported, task};
 use crate::{
     failure::FailureReason,
     id::{LeaseToken, SweepId},
@@ -88,7 +88,7 @@ fn heartbeats_and_epochs_keep_a_lease() {
     env.pass(almost);
     env.heartbeat("w");
     env.pass(almost);
-    env.apply(Event::EpochReported { token: lease.token, task: task(1, 0), epoch: 3 });
+    env.apply(epoch_reported(lease.token, task(1, 0), 3));
     assert_eq!(
         env.scheduler.sweep(SweepId(1)).unwrap().running_epochs(),
         (3, u64::from(EPOCHS)),
@@ -107,7 +107,7 @@ fn an_epoch_under_a_stale_token_tells_its_sender_early() {
     let lease = env.worker("w", &[1]).remove(0);
     env.pass(LEASE);
     env.answers();
-    env.apply(Event::EpochReported { token: lease.token, task: task(1, 0), epoch: 9 });
+    env.apply(epoch_reported(lease.token, task(1, 0), 9));
     assert_eq!(refusals(&env.answers()), [DropReason::Stale]);
 }
 

@@ -4,14 +4,14 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    super::env::{Granted, LEASE, TestEnv, sweep, worker},
+    super::env::{Granted, LEASE, TestEnv, epoch_reported, sweep, worker},
     Ailment,
     chance::{self, Chance},
 };
 use crate::{
     failure::FailureReason,
     id::SweepId,
-    scheduler::{Action, Event, SweepStatus},
+    scheduler::{Action, SweepStatus},
 };
 
 const HISTORIES: u64 = 150;
@@ -85,7 +85,7 @@ impl Cluster {
             if *steps > 0 {
                 *steps -= 1;
                 let (token, task) = (lease.token, lease.tasks[0].0);
-                self.env.apply(Event::EpochReported { token, task, epoch: 1 });
+                self.env.apply(epoch_reported(token, task, 1));
                 self.take();
                 continue;
             }

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{super::env, chance::Chance};
+use super::{
+    super::env::{self, epoch_reported},
+    chance::Chance,
+};
 use crate::{
     failure::{Failure, FailureReason},
     id::{LeaseToken, TaskId},
@@ -162,7 +165,7 @@ impl SimWorker {
                 if *steps_left > 0 {
                     *steps_left -= 1;
                     *epoch += 1;
-                    epochs.push(Event::EpochReported { token: *token, task: *task, epoch: *epoch });
+                    epochs.push(epoch_reported(*token, *task, *epoch));
                     continue;
                 }
                 let (token, task) = (*token, *task);
