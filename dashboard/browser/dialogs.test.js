@@ -106,6 +106,8 @@ describe("a dialog", () => {
       await said("8 tasks wait again.");
       await act("Cancel…", "Cancel the sweep");
       await button("Remove…").waitFor();
+      // The page may ask for it once more.
+      page.allowed.push(/404/);
       await act("Remove…", "Remove for ever");
       await page.waitForURL(`${lab().url}/`);
     }));
@@ -154,6 +156,7 @@ describe("a dialog", () => {
       await lab().open("gate-drawn");
       await until("it is drawn anew", () => page.evaluate(() => !globalThis.opener.isConnected));
       await page.keyboard.press("Escape");
+      await dialog().waitFor({ state: "detached" });
       assert.match(await focused(), /^Drain w1-/);
     }));
 
