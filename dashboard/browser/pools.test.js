@@ -8,9 +8,8 @@ import { stage } from "./stage.js";
 
 const COMMANDS = {
   sbatch: `#!/bin/sh
-name=
-for argument; do case $argument in --test-only) echo "sbatch: Job 1 to start" >&2; exit 0 ;; --job-name=*) name=\${argument#*=} ;; esac; done
-cat > script
+for argument; do case $argument in --test-only) echo "sbatch: Job 1 to start" >&2; exit 0 ;; esac; done
+name=$(sed -n 's/^#SBATCH --job-name=//p')
 if [ -e refuse ]; then echo "sbatch: error: invalid partition specified: <b>none</b>" >&2; exit 1; fi
 id=$(($(wc -l < queue) + 17))
 echo "$id|$name|PENDING|0|Resources|" >> queue
@@ -32,7 +31,7 @@ async function prepare(lab) {
 let page;
 const { lab, inPage, go } = stage((opened) => (page = opened), { slots: 0, options: ["--allow-pools", "--pool-interval", "1s"], prepare });
 
-const alloc = (...args) => lab().colearn("alloc", ...args, "--coordinator", lab().url);
+const alloc = (verb, ...args) => lab().colearn("alloc", verb, "--coordinator", lab().url, ...args);
 const row = (name) => page.locator("#pools tbody tr").filter({ has: page.getByRole("rowheader", { name, exact: true }) });
 /** All jobs in the queue get this state. */
 async function jobs(state, reason = "") {
@@ -48,7 +47,7 @@ describe("the pools", () => {
       assert.ok(await page.locator("#pools").isHidden());
       await alloc("slurm", "--name", "gpu", "--max-workers", "2", "--allow-programs", "--", "--partition=low");
       await row("gpu").getByText("none").waitFor();
-      assert.match(await row("gpu").textContent(), /active0 to 20none/);
+      assert.match(await row("gpu").textContent(), /active0 to 2nonone/);
       await lab().submit(sweepFile("waiting", { dropout: [0, 0.5], seeds: 2 }));
       // Two jobs for four tasks, and why they wait.
       await row("gpu").getByText("2 queued").waitFor();
