@@ -55,6 +55,7 @@ try {
     wide: { viewport: { width: 1280, height: 800 } },
     narrow: { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 },
     dark: { viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
+    "narrow-dark": { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, colorScheme: "dark" },
   };
   for (const [kind, options] of Object.entries(kinds)) {
     const page = await openPage(browser, options);
