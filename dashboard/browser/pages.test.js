@@ -155,7 +155,7 @@ describe("the dashboard", () => {
       await lab().kill("coordinator");
       await page.locator("#connection").getByText("Disconnected, trying again").waitFor();
       await lab().open("gate-survivor");
-      const { address } = lab;
+      const { address } = lab();
       await new Promise((resolve) => setTimeout(resolve, 1500));
       await lab().startCoordinator(address);
       await until("the page has caught up", async () => (await letters()) === "DDDD");
