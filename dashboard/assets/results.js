@@ -208,7 +208,7 @@ function drawTable() {
   const shown = metrics();
   const columns = [
     heading("Configuration", "name"),
-    ...names.map((name, at) => heading(short[at], `=${name}`, { class: "number" })),
+    ...names.map((name, at) => heading(short[at], `=${name}`, { class: "number setting" })),
     heading("n", "n", { class: "number" }),
     ...shown.map((name) => heading(name, name, { class: "number" })),
   ];
