@@ -49,6 +49,7 @@ describe("a dialog", () => {
         assert.equal(await focused(), word);
         await press(word);
         await answer("No, leave it");
+        await dialog().waitFor({ state: "detached" });
         assert.equal(await focused(), word);
       }
       const after = await lab().get("sweeps/left");
