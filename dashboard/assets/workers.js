@@ -94,7 +94,7 @@ function drawPools(pools) {
 function jobs(pool) {
   const counts = new Map();
   for (const job of pool.jobs) {
-    const what = `${job.state}${job.detail ? ` (${job.detail})` : ""}`;
+    const what = job.state === "ended" ? job.detail ?? "ended" : `${job.state}${job.detail ? ` (${job.detail})` : ""}`;
     counts.set(what, (counts.get(what) ?? 0) + 1);
   }
   if (counts.size === 0) return "none";

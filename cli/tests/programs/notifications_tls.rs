@@ -2,7 +2,7 @@
 
 use std::{fs, net::TcpStream, sync::Arc, sync::atomic::Ordering, time::Duration};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use tokio_rustls::rustls::{
     ServerConfig, ServerConnection, StreamOwned,
     crypto::ring,
@@ -21,9 +21,10 @@ struct Authority {
 }
 
 impl Authority {
-    fn new() -> Self {
+    fn new(name: &str) -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let pem = params.self_signed(&key).unwrap().pem();
         Self { pem, issuer: Issuer::new(params, key) }
@@ -76,7 +77,7 @@ impl Stage {
 #[test]
 fn an_https_receiver_is_told_if_its_certificate_is_trusted_and_is_for_its_name() {
     let stage = Stage { lab: Lab::new() };
-    let (ours, others) = (Authority::new(), Authority::new());
+    let (ours, others) = (Authority::new("ours"), Authority::new("others"));
     private(&stage.lab, "secret", SECRET);
     stage.lab.write("ours.pem", &ours.pem);
     stage.lab.write("others.pem", &others.pem);

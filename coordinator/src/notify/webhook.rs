@@ -153,7 +153,10 @@ fn remedy(error: &reqwest::Error) -> Option<&'static str> {
         error.downcast_ref::<rustls::Error>().or_else(|| held?.downcast_ref())
     })?;
     match refused {
-        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => Some(
+        // The signature is bad where an authority of the same name is trusted.
+        rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        ) => Some(
             "this host does not trust who signed its certificate: add that authority to those of the host, or start the \
              coordinator with a file that has its certificate in SSL_CERT_FILE",
         ),
