@@ -1,6 +1,6 @@
 //! The server that is told.
 
-use std::{error::Error, fmt, io, iter::successors, time::Duration};
+use std::{error::Error, fmt, io, time::Duration};
 
 use colearn_access::Moment;
 use reqwest::{Client, StatusCode, Url, header::RETRY_AFTER, redirect::Policy};
@@ -144,14 +144,16 @@ fn causes(error: &reqwest::Error) -> String {
     text
 }
 
+/// The error of TLS among the causes of an error. An error of the system does not name what it holds as its source.
+fn of_tls<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    let held = || error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let own = error.downcast_ref();
+    own.or_else(|| held().and_then(|held| of_tls(held))).or_else(|| error.source().and_then(of_tls))
+}
+
 /// What to do about a server that TLS refuses.
 fn remedy(error: &reqwest::Error) -> Option<&'static str> {
-    let first: &(dyn Error + 'static) = error;
-    let refused = successors(Some(first), |&error| error.source()).find_map(|error| {
-        // An error of the system does not name what it holds as its source.
-        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        error.downcast_ref::<rustls::Error>().or_else(|| held?.downcast_ref())
-    })?;
+    let refused = of_tls(error)?;
     match refused {
         // The signature is bad where an authority of the same name is trusted.
         rustls::Error::InvalidCertificate(
