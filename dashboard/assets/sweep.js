@@ -22,7 +22,9 @@ fill(
   ),
 );
 
-const drawGrid = throttled(500, async () => {
+/** A grid costs the coordinator time in proportion to its tasks, which many open pages must not take from dispatch. */
+const gridEvery = () => Math.min(10000, Math.max(500, (sweep?.tasks.total ?? 0) / 4));
+const drawGrid = throttled(gridEvery, async () => {
   try {
     show(await get(ofSweep(sweepName, "/grid")));
   } catch (error) {

@@ -62,9 +62,12 @@ pub(crate) async fn run_with(slots: u32, tasks: u32, options: &[&str], beside: B
     let folder = tempfile::tempdir()?;
     let coordinator = Coordinator::start_with(folder.path(), options).await?;
     coordinator.submit("dispatch", tasks).await?;
-    let (processor, written) = (coordinator.processor_time()?, coordinator.written()?);
     let _scraper = (beside == Beside::Scraper).then(|| Scraper::start(&coordinator));
-    let pages = (beside == Beside::Pages).then(|| Pages::open(&coordinator, "dispatch"));
+    let pages = match beside {
+        Beside::Pages => Some(Pages::open(&coordinator, "dispatch", tasks).await),
+        Beside::Nothing | Beside::Scraper => None,
+    };
+    let (processor, written) = (coordinator.processor_time()?, coordinator.written()?);
     let _worker = Worker::start(&coordinator, folder.path(), slots)?;
     coordinator.wait("dispatch").await?;
     let answers = pages.map_or(0, |pages| pages.answers());

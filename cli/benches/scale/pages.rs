@@ -13,7 +13,7 @@ use tokio::{
     net::TcpStream,
     sync::watch,
     task::JoinHandle,
-    time::{Instant, sleep_until},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
@@ -31,8 +31,10 @@ const TURNS: usize = 5;
 const PAGES: usize = 5;
 /// The rhythm of the page of a sweep (`sweep.js`): what it asks for after an event, and the least time between two
 /// times. After an answer that took long it waits five times as long as that.
-const RHYTHM: [(&str, Duration); 2] =
-    [("/grid", Duration::from_millis(500)), ("?limit=0", Duration::from_secs(1))];
+fn rhythm(tasks: u32) -> [(&'static str, Duration); 2] {
+    let grid = (u64::from(tasks) / 4).clamp(500, 10_000);
+    [("/grid", Duration::from_millis(grid)), ("?limit=0", Duration::from_secs(1))]
+}
 
 /// Pages that show a sweep, until they are dropped.
 pub(crate) struct Pages {
@@ -41,18 +43,23 @@ pub(crate) struct Pages {
 }
 
 impl Pages {
-    pub(crate) fn open(coordinator: &Coordinator, sweep: &str) -> Self {
+    /// Opens pages, and waits until they show the sweep.
+    pub(crate) async fn open(coordinator: &Coordinator, sweep: &str, tasks: u32) -> Self {
         let at = coordinator.url.trim_start_matches("http://").to_owned();
         let (answers, mut parts) = (Arc::new(AtomicU64::new(0)), Vec::new());
         for _ in 0..PAGES {
             let (events, heard) = watch::channel(());
             parts.push(tokio::spawn(listen(at.clone(), format!("/api/v1/sweeps/{sweep}/events"), events)));
-            for (what, least) in RHYTHM {
+            for (what, least) in rhythm(tasks) {
                 let path = format!("/api/v1/sweeps/{sweep}{what}");
                 parts.push(tokio::spawn(follow(at.clone(), path, least, heard.clone(), answers.clone())));
             }
         }
-        Self { parts, answers }
+        let pages = Self { parts, answers };
+        while pages.answers() < 2 * PAGES as u64 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        pages
     }
 
     /// The answers that they have got.
@@ -91,17 +98,22 @@ async fn follow(
 ) {
     while heard.changed().await.is_ok() {
         let began = Instant::now();
-        let mut answer = Vec::new();
-        match ask(&at, &path).await {
-            Ok(mut stream) if stream.read_to_end(&mut answer).await.is_ok() => {}
-            other => eprintln!("{path}: {other:?}"),
-        }
-        if !answer.starts_with(b"HTTP/1.1 200") {
-            eprintln!("{path}: {}", String::from_utf8_lossy(answer.get(..200).unwrap_or(&answer)));
+        match answer(&at, &path).await {
+            Ok(answer) if answer.starts_with(b"HTTP/1.1 200") => {}
+            Ok(answer) => {
+                eprintln!("{path}: {}", String::from_utf8_lossy(answer.get(..200).unwrap_or(&answer)))
+            }
+            Err(error) => eprintln!("{path}: {error}"),
         }
         answers.fetch_add(1, Ordering::Relaxed);
         sleep_until(began + least.max(5 * began.elapsed())).await;
     }
+}
+
+async fn answer(at: &str, path: &str) -> std::io::Result<Vec<u8>> {
+    let mut answer = Vec::new();
+    ask(at, path).await?.read_to_end(&mut answer).await?;
+    Ok(answer)
 }
 
 /// A request as a browser makes it; the answer is compressed.
