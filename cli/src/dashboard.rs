@@ -43,7 +43,7 @@ pub(crate) async fn dashboard(arguments: &DashboardArgs) -> Outcome {
         open(&format!("http://{address}/?token={ticket}"));
     }
     let served = tokio::select! {
-        served = async { axum::serve(listener, pages).await } => served,
+        served = colearn_dashboard::serve(listener, pages) => served,
         () = interrupts.next() => Ok(()),
     };
     connection.close().await;

@@ -4,14 +4,14 @@
 
 mod support;
 
-use std::net::SocketAddr;
+use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
 use colearn_coordinator::RunningCoordinator;
 use serde_json::Value;
 use support::{Person, SOON, small_sweep, start};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     time::timeout,
 };
 
@@ -148,4 +148,58 @@ async fn events_come_as_they_happen() {
     ask(at, "POST", "/api/v1/sweeps/small/cancel", "", "").await;
     wait_for("\"state\":\"cancelled\"").await;
     wait_for("event: end").await;
+}
+
+/// The seconds of virtual time after which a server closes a connection; a client sends `dribbled` once a second.
+async fn seconds_until_closed(stream: &mut TcpStream, dribbled: &[u8]) -> u32 {
+    tokio::time::pause();
+    for second in 1..300 {
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let mut end = stream.write_all(dribbled).await.is_err();
+        // The server runs in this thread, too.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+            match stream.try_read(&mut [0; 256]) {
+                Ok(0) => end = true,
+                Err(error) if error.kind() != ErrorKind::WouldBlock => end = true,
+                Ok(_) | Err(_) => {}
+            }
+        }
+        if end {
+            tokio::time::resume();
+            return second;
+        }
+    }
+    panic!("the connection is held for ever");
+}
+
+#[tokio::test]
+async fn a_head_that_does_not_end_and_a_client_that_asks_nothing_are_not_waited_for() {
+    let (_folder, coordinator) = with_a_sweep().await;
+    // The pages alone, as `colearn dashboard` serves them.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let alone = listener.local_addr().unwrap();
+    let services = colearn_dashboard::Services::new(support::channel(&coordinator).await);
+    let pages = colearn_dashboard::router(services, colearn_dashboard::Guard::default());
+    tokio::spawn(colearn_dashboard::serve(listener, pages));
+    for at in [coordinator.address(), alone] {
+        // Longer than what is read to tell HTTP/1 from HTTP/2, which has a time limit of its own.
+        let head = format!("GET /api/v1/sweeps HTTP/1.1\r\nhost: {at}\r\nx-slow: ");
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let seconds = seconds_until_closed(&mut stream, b"a").await;
+        assert!((20..=40).contains(&seconds), "{at}: after {seconds} s");
+
+        let mut stream = TcpStream::connect(at).await.unwrap();
+        stream
+            .write_all(format!("GET /api/v1/sweeps HTTP/1.1\r\nhost: {at}\r\n\r\n").as_bytes())
+            .await
+            .unwrap();
+        let read = timeout(SOON, stream.read(&mut [0; 4096])).await.unwrap().unwrap();
+        assert!(read > 0);
+        let seconds = seconds_until_closed(&mut stream, b"").await;
+        assert!((20..=40).contains(&seconds), "{at}: after {seconds} s");
+    }
+    // Others are answered all the time.
+    assert_eq!(ask(coordinator.address(), "GET", "/api/v1/sweeps", "", "").await.status, 200);
 }

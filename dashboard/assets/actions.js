@@ -45,6 +45,7 @@ export function ask({ title, text, fields = [], verb, dangerous = false, run }) 
       {
         onsubmit: async (event) => {
           event.preventDefault();
+          const held = document.activeElement;
           go.disabled = true;
           error.hidden = true;
           const values = {};
@@ -60,6 +61,8 @@ export function ask({ title, text, fields = [], verb, dangerous = false, run }) 
             error.scrollIntoView({ block: "nearest" });
           } finally {
             go.disabled = false;
+            // A button that is disabled loses the focus.
+            if (dialog.open && !dialog.contains(document.activeElement)) held.focus();
           }
         },
       },
@@ -71,9 +74,10 @@ export function ask({ title, text, fields = [], verb, dangerous = false, run }) 
     );
     const dialog = h("dialog", { "aria-labelledby": `dialog-${number}` }, form);
     const opener = document.activeElement;
+    const home = opener.parentElement;
     dialog.addEventListener("close", () => {
       dialog.remove();
-      if (opener?.isConnected) opener.focus();
+      giveBack(opener, home);
       resolve(result);
     });
     document.body.append(dialog);
@@ -82,16 +86,26 @@ export function ask({ title, text, fields = [], verb, dangerous = false, run }) 
   });
 }
 
+/** Gives the focus back to what opened a dialog, or to what is there instead: the page may have been drawn anew. */
+function giveBack(opener, home) {
+  const { key } = opener.dataset;
+  const same = opener.isConnected ? opener : key && document.querySelector(`[data-key="${CSS.escape(key)}"]`);
+  (same || home?.querySelector("button"))?.focus();
+}
+
 /** Buttons for actions `{word, key, dangerous, act}`. */
 export function buttons(place, actions) {
   const wanted = actions.map((action) => action.word).join("|");
   // Buttons that stay the same are not touched: somebody may be about to press one.
   if (place.dataset.shown === wanted) return;
   place.dataset.shown = wanted;
+  const held = place.contains(document.activeElement);
   fill(
     place,
     actions.map((action) =>
       h("button", { type: "button", "data-key": action.word, class: action.dangerous ? "dangerous" : undefined, onclick: action.act }, action.word),
     ),
   );
+  // The button that had the focus may be gone: "Pause" is "Resume" now.
+  if (held && !place.contains(document.activeElement)) place.querySelector("button")?.focus({ preventScroll: true });
 }

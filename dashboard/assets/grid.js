@@ -110,7 +110,7 @@ export function grid(place, label, link) {
 
   function measure() {
     const longest = data.rows.reduce((most, row) => Math.max(most, (row.name ?? row.id).length), 4);
-    const most = Math.max(110, Math.min(420, box.clientWidth * 0.55));
+    const most = Math.max(110, Math.min(420, place.clientWidth * 0.55));
     head = Math.round(Math.max(80, Math.min(most, longest * 7.6 + 20)));
     box.style.setProperty("--head", `${head}px`);
     box.setAttribute("aria-rowcount", data.rows.length + 1);

@@ -12,7 +12,10 @@ function draw() {
   if (!sweeps) return;
   const filter = $("filter").value.toLowerCase();
   const state = $("state").value;
-  const shown = sweeps.filter((sweep) => sweep.name.toLowerCase().includes(filter) && (!state || sweep.state === state));
+  // What runs comes first, then what came last.
+  const at = (sweep) => (sweep.state === "active" ? 1 : 0);
+  const ordered = [...sweeps].reverse().sort((a, b) => at(b) - at(a));
+  const shown = ordered.filter((sweep) => sweep.name.toLowerCase().includes(filter) && (!state || sweep.state === state));
   const columns = [
     { text: "Compare", class: "choose", content: h("span", { class: "unseen" }, "Compare") },
     { text: "Sweep" },

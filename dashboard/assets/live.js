@@ -97,8 +97,8 @@ export function follow(path, probe, on, failed) {
 }
 
 /**
- * Does something again and again when asked, never twice at once, not faster than `least` milliseconds, and slower if
- * it takes long.
+ * Does something again and again when asked, never twice at once, not faster than `least` milliseconds (a number,
+ * or a function that knows it), and slower if it takes long.
  */
 export function throttled(least, work) {
   let running = false;
@@ -114,7 +114,7 @@ export function throttled(least, work) {
       await work();
     } finally {
       const took = performance.now() - begun;
-      next = begun + Math.max(least, 5 * took);
+      next = begun + Math.max(typeof least === "function" ? least() : least, 5 * took);
       running = false;
       if (wanted) ask();
     }

@@ -26,9 +26,12 @@ export function timeLeft(sweep) {
   }
   const now = Date.now() / 1000;
   const at = work(sweep);
-  const last = seen.at(-1);
+  let last = seen.at(-1);
   // Work that was undone (a retry, an extension) begins a new rate.
-  if (last && (at < last[1] - 1 || sweep.tasks.total !== last[2])) seen.length = 0;
+  if (last && (at < last[1] - 1 || sweep.tasks.total !== last[2])) {
+    seen.length = 0;
+    last = undefined;
+  }
   if (!last || now - last[0] >= 1) {
     seen.push([now, at, sweep.tasks.total]);
     while (seen.length > 2 && (now - seen[0][0] > WINDOW || seen.length > 300)) seen.shift();

@@ -26,6 +26,7 @@ const read = () =>
   });
 
 let results;
+let underWay = false;
 const drawChart = chart($("chart"));
 
 const drawAll = throttled(2000, async () => {
@@ -40,10 +41,29 @@ const drawAll = throttled(2000, async () => {
 
 function draw() {
   if (!results) return;
+  lead();
   choices();
   drawTable();
   plotted();
 }
+
+/** What one wants to know first: the best on validation, and the verdicts. */
+function lead() {
+  const best = results.configurations.find((row) => row.id === results.best);
+  const judged = results.verdict_metric;
+  const mean = best?.metrics[judged];
+  const verdicts = new Map(["PCL", "equivalent", "inconclusive", "NCL"].map((verdict) => [verdict, 0]));
+  for (const { verdict } of results.configurations) if (verdict) verdicts.set(verdict, verdicts.get(verdict) + 1);
+  const given = [...verdicts.values()].some((count) => count > 0);
+  $("lead").hidden = !mean && !given;
+  fill(
+    $("lead"),
+    mean ? [`Best ${results.choose_by}: `, h("strong", {}, best.name), ` with ${judged} `, h("strong", {}, withDeviation(mean)), ` (n = ${best.n} of ${best.expected}). `] : null,
+    given ? `Against the baseline in ${judged}: ${[...verdicts].map(([verdict, count]) => `${count} ${verdict}`).join(", ")}${underWay ? " so far" : ""}.` : null,
+  );
+}
+
+const withDeviation = (it) => `${fixed(it.mean)}${it.std === null ? "" : ` ± ${fixed(it.std)}`}`;
 
 /** Metrics in the order of the sweep file; without one there, all. */
 function metrics() {
@@ -108,7 +128,9 @@ function plotted() {
     const of = (key) => values.map((value) => rows.get(value)?.metrics[metric]?.[key] ?? null);
     return { label, values: of("mean"), low: of("ci_low"), high: of("ci_high"), colour: colour(at), dash: dash(at), points: true };
   });
-  for (const row of baselines.slice(0, 2)) {
+  // Several baselines are usually values of the axis, and points of their lines.
+  const lines = baselines.length === 1 ? baselines : baselines.filter((row) => !points.includes(row)).slice(0, 2);
+  for (const row of lines) {
     const mean = row.metrics[metric]?.mean;
     if (mean !== undefined) series.push({ label: `baseline ${row.name}`, values: x.map(() => mean), colour: colour(7), dash: [8, 6], width: 1.5 });
   }
@@ -186,7 +208,7 @@ function drawTable() {
   const shown = metrics();
   const columns = [
     heading("Configuration", "name"),
-    ...names.map((name, at) => heading(short[at], `=${name}`, { class: "number" })),
+    ...names.map((name, at) => heading(short[at], `=${name}`, { class: "number setting" })),
     heading("n", "n", { class: "number" }),
     ...shown.map((name) => heading(name, name, { class: "number" })),
   ];
@@ -204,7 +226,7 @@ function drawTable() {
       [`${row.n}/${row.expected}`, failed ? h("span", { class: "badge failed small" }, `${failed} failed`) : null],
       ...shown.map((name) => {
         const it = row.metrics[name];
-        return it ? `${fixed(it.mean)}${it.std === null ? "" : ` ± ${fixed(it.std)}`}` : undefined;
+        return it ? withDeviation(it) : undefined;
       }),
     ];
     if (isJudged) {
@@ -241,4 +263,7 @@ fill(
     ["latex", "LaTeX"],
   ].map(([format, words]) => h("li", {}, h("a", { href: `/api/v1/${ofSweep(sweepName, `/results?format=${format}&download=true`)}`, download: "" }, words))),
 );
-followSweep(() => drawAll());
+followSweep((sweep) => {
+  underWay = sweep.state === "active";
+  drawAll();
+});

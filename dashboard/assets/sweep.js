@@ -8,8 +8,9 @@ import { throttled } from "./live.js";
 import { bar, counted, leftText, stateWord } from "./measures.js";
 import { followSweep, sweepName, sweepUrl, unlessAway } from "./sweep-page.js";
 
-/** How many failures are shown. */
+/** How many kinds of failures are shown, and how many tasks of each. */
 const SHOWN = 10;
+const NAMED = 6;
 
 let sweep;
 const show = grid($("grid"), `States of the tasks of ${sweepName}`, (row, seed) => sweepUrl(taskPath(row.id, seed)));
@@ -21,7 +22,9 @@ fill(
   ),
 );
 
-const drawGrid = throttled(500, async () => {
+/** A grid costs the coordinator time in proportion to its tasks, which many open pages must not take from dispatch. */
+const gridEvery = () => Math.min(10000, Math.max(500, (sweep?.tasks.total ?? 0) / 4));
+const drawGrid = throttled(gridEvery, async () => {
   try {
     show(await get(ofSweep(sweepName, "/grid")));
   } catch (error) {
@@ -38,17 +41,7 @@ const drawRest = throttled(1000, async () => {
   }
   const failures = document.failures;
   $("failures").hidden = failures.length === 0;
-  const item = (failure) =>
-    h(
-      "li",
-      {},
-      h("a", { href: sweepUrl(taskPath(failure.configuration, failure.seed)), "data-key": `${failure.configuration}-${failure.seed}-${failure.attempt}` }, `${failure.name ?? failure.configuration}, seed ${failure.seed}`),
-      ` attempt ${failure.attempt}: `,
-      h("strong", {}, failure.reason),
-      failure.final ? "" : " (tried again)",
-      h("p", { class: "message quiet small" }, failure.message.length > 400 ? `${failure.message.slice(0, 400)}…` : failure.message),
-    );
-  fill($("failures").querySelector("ul"), failures.slice(0, SHOWN).map(item));
+  fill($("failures").querySelector("ul"), alike(failures).slice(0, SHOWN).map(failed));
   const all = $("failures").querySelector("p.all");
   all.hidden = sweep.tasks.failed === 0;
   fill(all, h("a", { href: sweepUrl("/tasks?state=failed"), "data-key": "all-failed" }, `All that failed: ${plural(sweep.tasks.failed, "task")}`));
@@ -62,6 +55,36 @@ const drawRest = throttled(1000, async () => {
   $("aside").hidden = aside.length + without.length + misfit.length === 0;
   fill($("aside").querySelector("ul"), aside, without, misfit);
 });
+
+/** Failures with the same reason and message together: usually one mistake is behind all of them. */
+function alike(failures) {
+  const kinds = new Map();
+  for (const failure of failures) {
+    const kind = `${failure.reason} ${failure.message}`;
+    if (!kinds.has(kind)) kinds.set(kind, []);
+    kinds.get(kind).push(failure);
+  }
+  return [...kinds.values()];
+}
+
+function failed(kind) {
+  const [{ reason, message }] = kind;
+  const task = (failure) =>
+    h(
+      "li",
+      {},
+      h("a", { href: sweepUrl(taskPath(failure.configuration, failure.seed)), "data-key": `${failure.configuration}-${failure.seed}-${failure.attempt}`, class: "long" }, `${failure.name ?? failure.configuration}, seed ${failure.seed}`),
+      h("span", { class: "quiet" }, ` attempt ${failure.attempt}${failure.final ? "" : ", tried again"}`),
+    );
+  return h(
+    "li",
+    {},
+    h("strong", {}, reason),
+    kind.length > 1 ? `, ${plural(kind.length, "attempt")}` : null,
+    h("p", { class: "message quiet small" }, message.length > 400 ? `${message.slice(0, 400)}…` : message),
+    h("ul", { class: "named small" }, kind.slice(0, NAMED).map(task), kind.length > NAMED ? h("li", { class: "quiet" }, `and ${plural(kind.length - NAMED, "more attempt")}`) : null),
+  );
+}
 
 function drawSummary() {
   const facts = [

@@ -112,19 +112,26 @@ function drawPools(pools) {
   if ($("pools").hidden) return;
   $("pools-trouble").hidden = !pools.trouble;
   $("pools-trouble").textContent = pools.trouble ?? "";
-  const columns = [{ text: "Pool" }, { text: "State" }, { text: "Workers", class: "number" }, { text: "Wanted", class: "number" }, { text: "Jobs", class: "wide" }];
-  const rows = pools.pools.map((pool) => {
-    const states = {};
-    for (const job of pool.jobs) states[job.state] = (states[job.state] ?? 0) + 1;
-    return {
-      cells: [
-        pool.name,
-        pool.removing ? "being removed" : pool.paused ? `paused${pool.pause_reason ? `: ${pool.pause_reason}` : ""}` : "active",
-        `${pool.min_workers} to ${pool.max_workers}`,
-        `${pool.wanted}`,
-        [Object.entries(states).map(([state, count]) => `${count} ${state}`).join(", ") || "none", pool.trouble ? h("p", { class: "error" }, pool.trouble) : null],
-      ],
-    };
-  });
+  const columns = [{ text: "Pool" }, { text: "State" }, { text: "Workers", class: "number" }, { text: "Tasks wait" }, { text: "Jobs", class: "wide" }];
+  const rows = pools.pools.map((pool) => ({
+    cells: [
+      pool.name,
+      pool.removing ? "being removed" : pool.paused ? `paused${pool.pause_reason ? `: ${pool.pause_reason}` : ""}` : "active",
+      `${pool.min_workers} to ${pool.max_workers}`,
+      pool.wanted ? "yes" : "no",
+      [jobs(pool), pool.trouble ? h("p", { class: "error" }, pool.trouble) : null],
+    ],
+  }));
   table($("pools").querySelector("table"), "Pools", columns, rows);
+}
+
+/** Jobs by state and, where the batch system says it, why they wait or how they ended. */
+function jobs(pool) {
+  const counts = new Map();
+  for (const job of pool.jobs) {
+    const what = job.state === "ended" ? job.detail ?? "ended" : `${job.state}${job.detail ? ` (${job.detail})` : ""}`;
+    counts.set(what, (counts.get(what) ?? 0) + 1);
+  }
+  if (counts.size === 0) return "none";
+  return h("ul", { class: "plain" }, [...counts].slice(0, 12).map(([what, count]) => h("li", {}, `${count} ${what}`)));
 }

@@ -95,16 +95,17 @@ const environment = Object.fromEntries(Object.entries(process.env).filter(([name
 export class Lab {
   children = new Map();
 
-  static async start({ slots = 2 } = {}) {
+  /** `options` are further ones of the coordinator; `prepare` gets the lab before it starts; `secure`: over TLS. */
+  static async start({ slots = 2, options = [], secure = false, prepare } = {}) {
     const lab = new Lab();
+    lab.options = secure ? [...options, "--secure"] : options;
+    lab.secure = secure;
     lab.folder = await mkdtemp(path.join(tmpdir(), "colearn-pages-"));
     await writeFile(lab.file("train.py"), TRAIN);
     await mkdir(lab.file("data"));
     try {
-      const data = await lab.run("data", "colearn", ["data", "generate", "--out", lab.file("data/demo.safetensors")]);
-      const [code] = await once(data, "exit");
-      if (code !== 0) throw new Error(`no data could be generated: ${lab.said.join("\n")}`);
-      lab.children.delete("data");
+      await prepare?.(lab);
+      await lab.colearn("data", "generate", "--out", lab.file("data/demo.safetensors"));
       await lab.startCoordinator("127.0.0.1:0");
       if (slots) await lab.startWorker("w1", slots);
     } catch (error) {
@@ -119,7 +120,8 @@ export class Lab {
   }
 
   async run(name, program, args) {
-    const child = spawn(path.join(programs, program), args, { cwd: this.folder, env: { ...environment, HOME: this.folder }, stdio: ["ignore", "pipe", "pipe"] });
+    const env = { ...environment, HOME: this.folder, XDG_CONFIG_HOME: this.file("config"), PATH: `${this.file("bin")}:${process.env.PATH}` };
+    const child = spawn(path.join(programs, program), args, { cwd: this.folder, env, stdio: ["ignore", "pipe", "pipe"] });
     this.children.set(name, child);
     this.said = [];
     const heard = (line) => this.said.push(line);
@@ -129,18 +131,48 @@ export class Lab {
     return child;
   }
 
+  /** Runs a command to its end, which must be good. */
+  async colearn(...args) {
+    const child = await this.run("command", "colearn", args);
+    const { said } = this;
+    const [code] = await once(child, "close");
+    this.children.delete("command");
+    if (code !== 0) throw new Error(`colearn ${args.join(" ")}: ${said.join("\n")}`);
+    return said;
+  }
+
   async startCoordinator(listen) {
-    const child = await this.run("coordinator", "colearn", ["coordinator", "--listen", listen, "--state", this.file("state")]);
-    const line = await until("the coordinator listens", () => {
-      if (child.exitCode !== null) throw new Error(`the coordinator ended: ${this.said.join("\n")}`);
-      return this.said.find((text) => /127\.0\.0\.1:[1-9]\d*/.test(text));
+    const child = await this.run("coordinator", "colearn", ["coordinator", "--listen", listen, "--state", this.file("state"), ...this.options]);
+    this.address = await this.listening(child);
+    this.url = `${this.secure ? "https" : "http"}://${this.address}`;
+  }
+
+  /** The address that a program prints. */
+  async listening(child) {
+    const { said } = this;
+    const line = await until("a program listens", () => {
+      if (child.exitCode !== null) throw new Error(`it ended: ${said.join("\n")}`);
+      return said.find((text) => /127\.0\.0\.1:[1-9]\d*/.test(text));
     });
-    this.address = /127\.0\.0\.1:\d+/.exec(line)[0];
-    this.url = `http://${this.address}`;
+    this.line = line;
+    return /127\.0\.0\.1:\d+/.exec(line)[0];
+  }
+
+  /** An access file of a secured coordinator. */
+  access(name) {
+    return this.file(`state/access/${name}.access`);
+  }
+
+  /** `colearn dashboard` with an access file; returns the address that it prints. */
+  async startDashboard(name) {
+    await this.listening(await this.run(`dashboard-${name}`, "colearn", ["dashboard", "--coordinator", this.url, "--access", this.access(name)]));
+    return /http:\/\/\S+/.exec(this.line)[0];
   }
 
   async startWorker(id, slots = 2) {
-    await this.run(id, "colearn-worker", ["--coordinator", this.address, "--slots", String(slots), "--name", id, "--allow-programs", "--data-dir", this.file("data"), "--checkpoints", this.file("checkpoints")]);
+    const access = this.secure ? ["--access", this.access("worker")] : [];
+    await this.run(id, "colearn-worker", ["--coordinator", this.url, "--slots", String(slots), "--name", id, "--allow-programs", "--data-dir", this.file("data"), "--checkpoints", this.file("checkpoints"), ...access]);
+    if (this.secure) return;
     await until(`${id} is connected`, async () => (await this.get("workers")).workers.some((worker) => worker.id.startsWith(`${id}-`)));
   }
 

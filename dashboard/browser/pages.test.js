@@ -1,44 +1,12 @@
 // The pages in a real browser, with the real coordinator and worker.
 
 import assert from "node:assert/strict";
-import { after, before, describe, it } from "node:test";
-import { Lab, axeSource, launch, networkFile, openPage, sweepFile, until } from "./lab.js";
+import { describe, it } from "node:test";
+import { axeSource, networkFile, sweepFile, until } from "./lab.js";
+import { patience, report, stage } from "./stage.js";
 
-let lab;
-let browser;
 let page;
-/** Limits on time hold on an idle machine. */
-const patience = Number(process.env.COLEARN_PATIENCE ?? 1);
-const report = (text) => console.log(`# ${text}`);
-
-before(async () => {
-  lab = await Lab.start();
-  browser = await launch();
-});
-after(async () => {
-  await browser?.close();
-  await lab?.stop();
-});
-
-/** Opens a page, and says at the end of the test what went wrong in it. */
-async function inPage(work, options) {
-  page = await openPage(browser, options);
-  try {
-    await work();
-    assert.deepEqual(page.troubles, [], "errors and warnings in the page");
-  } finally {
-    await page.context().close();
-  }
-}
-
-const go = (path) => page.goto(lab.url + path);
-const ended = (name) => until(`${name} has ended`, async () => (await lab.get(`sweeps/${name}`)).state !== "active");
-/** How often each letter is in the grid that is seen. */
-const letters = () => page.locator("#grid .grid-body .cell").evaluateAll((cells) => cells.map((cell) => cell.textContent).sort().join(""));
-const confirm = async (button, verb) => {
-  await page.getByRole("button", { name: button, exact: true }).click();
-  await page.getByRole("dialog").getByRole("button", { name: verb, exact: true }).click();
-};
+const { lab, inPage, go, ended, letters, confirm } = stage((opened) => (page = opened));
 
 describe("the dashboard", () => {
   it("submits a sweep, shows the diagnostics of a refusal, and follows it live to its end", () =>
@@ -50,7 +18,7 @@ describe("the dashboard", () => {
       await page.locator("#diagnostics").getByText("there is no key `comand`").waitFor();
       assert.match(await page.locator("#diagnostics").textContent(), /\^\^\^/);
 
-      const source = lab.placed(sweepFile("live", { dropout: [0, 0.5], seeds: 3, settings: { gate: "gate-live", pause: 0 } }));
+      const source = lab().placed(sweepFile("live", { dropout: [0, 0.5], seeds: 3, settings: { gate: "gate-live", pause: 0 } }));
       await page.locator("#file").setInputFiles({ name: "live.yaml", mimeType: "text/yaml", buffer: Buffer.from(source) });
       await until("the file is in the form", async () => (await page.locator("#source").inputValue()) === source);
       await page.getByRole("button", { name: "Submit" }).click();
@@ -64,15 +32,15 @@ describe("the dashboard", () => {
           new MutationObserver(look).observe(document.getElementById("grid"), { subtree: true, childList: true, attributes: true });
         });
       });
-      await lab.open("gate-live-0");
+      await lab().open("gate-live-0");
       // The journal knows when the result was recorded; the page's clock is the same.
       const seen = await page.evaluate(() => globalThis.seen);
-      const results = await lab.get("sweeps/live/results");
+      const results = await lab().get("sweeps/live/results");
       const recorded = Math.min(...results.configurations.flatMap((row) => row.tasks).filter((task) => task.recorded_at).map((task) => Date.parse(task.recorded_at)));
       report(`a finished task is seen after ${seen - recorded} ms`);
       assert.ok(seen - recorded < 1000 * patience, `${seen - recorded} ms`);
 
-      await lab.open("gate-live");
+      await lab().open("gate-live");
       await until("all are done in the page", async () => (await letters()) === "DDDDDD");
       await page.locator("#summary .badge.complete").waitFor();
       await page.locator("#summary").getByText("6 of 6 tasks done").waitFor();
@@ -80,7 +48,7 @@ describe("the dashboard", () => {
 
   it("lists sweeps, filters them, and keeps the filter in the address", () =>
     inPage(async () => {
-      await lab.submit(sweepFile("other", { dropout: [0, 0.5], seeds: 2 }));
+      await lab().submit(sweepFile("other", { dropout: [0, 0.5], seeds: 2 }));
       await ended("other");
       await go("/");
       await page.locator('#sweeps tr[data-sweep="live"]').waitFor();
@@ -95,7 +63,7 @@ describe("the dashboard", () => {
 
   it("sorts and filters results, draws them, and offers them as files", () =>
     inPage(async () => {
-      await lab.submit(sweepFile("table", { dropout: [0, 0.3, 0.9], rates: [1, 2], seeds: 3, settings: { pause: 0, epochs: 3 } }));
+      await lab().submit(sweepFile("table", { dropout: [0, 0.3, 0.9], rates: [1, 2], seeds: 3, settings: { pause: 0, epochs: 3 } }));
       await ended("table");
       await go("/sweeps/table/results");
       await page.locator("#results tbody tr").first().waitFor();
@@ -124,9 +92,9 @@ describe("the dashboard", () => {
 
   it("shows verdicts and the baseline of a sweep over a network", () =>
     inPage(async () => {
-      await lab.submit(networkFile("network"));
+      await lab().submit(networkFile("network"));
       await go("/sweeps/network");
-      await until("a network has been trained", async () => (await lab.get("sweeps/network")).state === "complete", 120000);
+      await until("a network has been trained", async () => (await lab().get("sweeps/network")).state === "complete", 120000);
       await go("/sweeps/network/results");
       await page.locator("#results .badge").first().waitFor();
       const shown = await page.locator("#results .badge").allTextContents();
@@ -139,19 +107,19 @@ describe("the dashboard", () => {
 
   it("cancels, after a question", () =>
     inPage(async () => {
-      await lab.submit(sweepFile("stopped", { dropout: [0, 0.5], seeds: 3, settings: { gate: "never" } }));
+      await lab().submit(sweepFile("stopped", { dropout: [0, 0.5], seeds: 3, settings: { gate: "never" } }));
       await go("/sweeps/stopped");
       await until("two tasks run", async () => (await letters()).includes("RR"));
       await page.getByRole("button", { name: "Cancel…" }).click();
       await page.getByRole("dialog").getByRole("button", { name: "No, leave it" }).click();
-      assert.equal((await lab.get("sweeps/stopped")).state, "active");
+      assert.equal((await lab().get("sweeps/stopped")).state, "active");
       await confirm("Pause…", "Pause");
       await page.locator("#summary .badge.paused").waitFor();
       await confirm("Resume…", "Resume");
       await page.locator("#summary .badge.active").waitFor();
       await confirm("Cancel…", "Cancel the sweep");
       await until("all are cancelled in the page", async () => (await letters()) === "CCCCCC");
-      assert.equal((await lab.get("sweeps/stopped")).state, "cancelled");
+      assert.equal((await lab().get("sweeps/stopped")).state, "cancelled");
       // A refusal is shown in the dialog.
       page.allowed.push(/422|409/);
       await page.getByRole("button", { name: "Extend…" }).click();
@@ -160,36 +128,36 @@ describe("the dashboard", () => {
       await page.getByRole("dialog").locator(".diagnostics").waitFor();
       await page.keyboard.press("Escape");
       await confirm("Remove…", "Remove for ever");
-      await page.waitForURL(`${lab.url}/`);
+      await page.waitForURL(`${lab().url}/`);
     }));
 
   it("shows why a task failed, in letters that are only text, and retries it", () =>
     inPage(async () => {
-      await lab.submit(sweepFile("broken", { dropout: [0, 0.5], seeds: 1, attempts: 1, settings: { "fail-at": 0.5, pause: 0 } }));
+      await lab().submit(sweepFile("broken", { dropout: [0, 0.5], seeds: 1, attempts: 1, settings: { "fail-at": 0.5, pause: 0 } }));
       await ended("broken");
       await go("/sweeps/broken");
       await page.locator("#failures li").getByText("crash").waitFor();
       await page.locator("#grid").getByRole("link", { name: "dropout=0.5, seed 0: failed" }).click();
       await page.locator("#log").getByText("<b>no memory</b>").waitFor();
-      await lab.open("repaired");
+      await lab().open("repaired");
       await confirm("Retry this task…", "Retry");
       await page.locator("#facts .badge.done").waitFor();
       await page.locator("#curves canvas").waitFor();
-      assert.equal((await lab.get("sweeps/broken")).state, "complete");
+      assert.equal((await lab().get("sweeps/broken")).state, "complete");
     }));
 
   it("survives the death of the coordinator, and catches up", () =>
     inPage(async () => {
-      await lab.submit(sweepFile("survivor", { dropout: [0, 0.5], seeds: 2, settings: { gate: "gate-survivor", pause: 0 } }));
+      await lab().submit(sweepFile("survivor", { dropout: [0, 0.5], seeds: 2, settings: { gate: "gate-survivor", pause: 0 } }));
       await go("/sweeps/survivor");
       await until("two tasks run", async () => (await letters()) === "PPRR");
       page.allowed.push(/ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE/);
-      await lab.kill("coordinator");
+      await lab().kill("coordinator");
       await page.locator("#connection").getByText("Disconnected, trying again").waitFor();
-      await lab.open("gate-survivor");
-      const { address } = lab;
+      await lab().open("gate-survivor");
+      const { address } = lab();
       await new Promise((resolve) => setTimeout(resolve, 1500));
-      await lab.startCoordinator(address);
+      await lab().startCoordinator(address);
       await until("the page has caught up", async () => (await letters()) === "DDDD");
       await page.locator("#connection").waitFor({ state: "hidden" });
     }));
@@ -197,7 +165,7 @@ describe("the dashboard", () => {
   it("drains a worker, and undrains it", () =>
     inPage(async () => {
       // A worker that is drained and idle would end.
-      await lab.submit(sweepFile("busy", { dropout: [0], seeds: 2, settings: { gate: "gate-busy", pause: 0 } }));
+      await lab().submit(sweepFile("busy", { dropout: [0], seeds: 2, settings: { gate: "gate-busy", pause: 0 } }));
       await go("/workers");
       await page.locator("#workers").getByRole("link", { name: "busy: dropout=0, seed 0" }).waitFor();
       await page.locator("#workers button").click();
@@ -206,7 +174,7 @@ describe("the dashboard", () => {
       await page.locator("#workers button").click();
       await page.getByRole("dialog").getByRole("button", { name: "Undrain" }).click();
       await page.locator("#workers .badge.connected").waitFor();
-      await lab.open("gate-busy");
+      await lab().open("gate-busy");
       await ended("busy");
     }));
 
@@ -235,7 +203,7 @@ describe("the dashboard", () => {
   it("stays responsive with 10,000 tasks", () =>
     inPage(async () => {
       const dropout = Array.from({ length: 2000 }, (_, at) => at / 2000);
-      await lab.submit(sweepFile("large", { dropout, seeds: 5, settings: { gate: "never" } }));
+      await lab().submit(sweepFile("large", { dropout, seeds: 5, settings: { gate: "never" } }));
       await go("/sweeps/large");
       await until("two tasks run", async () => (await letters()).includes("RR"));
       assert.ok((await page.locator("#grid .cell").count()) < 400, "only what is seen is in the document");
@@ -259,7 +227,7 @@ describe("the dashboard", () => {
       await page.locator("#count").getByText("1,000 tasks").waitFor();
       measured.tasks = await longest();
       report(`longest tasks of the page with 10,000 tasks, in ms: ${JSON.stringify(measured)}`);
-      await lab.call("POST", "sweeps/large/cancel");
+      await lab().call("POST", "sweeps/large/cancel");
       for (const [view, time] of Object.entries(measured)) assert.ok(time < 200 * patience, `${view}: ${time} ms`);
     }));
 
@@ -269,10 +237,10 @@ describe("the dashboard", () => {
       const answer = await go("/nothing/here");
       assert.equal(answer.status(), 404);
       await page.getByRole("heading", { name: "There is nothing here" }).waitFor();
-      const api = await fetch(`${lab.url}/api/v1/nothing`);
+      const api = await fetch(`${lab().url}/api/v1/nothing`);
       assert.equal(api.status, 404);
       assert.equal((await api.json()).error.code, "not_found");
-      const grpc = await fetch(`${lab.url}/some.Service/Method`, { method: "POST", headers: { "content-type": "application/grpc" } });
+      const grpc = await fetch(`${lab().url}/some.Service/Method`, { method: "POST", headers: { "content-type": "application/grpc" } });
       assert.equal(grpc.headers.get("grpc-status"), "12");
       await go("/sweeps/nosuch");
       await page.locator("#error").getByText("nosuch").waitFor();
@@ -295,7 +263,7 @@ describe("the dashboard", () => {
   });
 
   it("has no serious barrier in any view, in light and dark, and fits on a phone", async () => {
-    const { rows } = await lab.get("sweeps/broken/grid");
+    const { rows } = await lab().get("sweeps/broken/grid");
     const task = `/sweeps/broken/tasks/${rows[0].id}/0`;
     const views = {
       "/": "#sweeps tbody tr",

@@ -10,11 +10,11 @@ const lab = await Lab.start({ slots: 4 });
 let browser;
 try {
   browser = await launch();
-  const ended = (name) => until(`${name} has ended`, async () => (await lab.get(`sweeps/${name}`)).state !== "active", 180000);
+  const ended = (name) => until(`${name} has ended`, async () => (await lab.get(`sweeps/${name}`)).state !== "active", 600000);
   const levels = [0, 0.15, 0.4, 0.6, 0.8, 0.9, 0.95];
   await lab.submit(networkFile("demo", { levels, seeds: 5, epochs: 15 }));
-  await lab.submit(sweepFile("first", { dropout: levels, rates: [0.001, 0.01] }));
-  await lab.submit(sweepFile("second", { dropout: levels, rates: [0.001, 0.01], settings: { epochs: 12 } }));
+  await lab.submit(sweepFile("first", { dropout: levels, rates: [0.001, 0.01], seeds: 3 }));
+  await lab.submit(sweepFile("second", { dropout: levels, rates: [0.001, 0.01], seeds: 3, settings: { epochs: 12 } }));
   await lab.submit(sweepFile("broken", { dropout: [0, 0.5], seeds: 3, attempts: 1, settings: { "fail-at": 0.5, pause: 0 } }));
   await Promise.all(["demo", "first", "second", "broken"].map(ended));
   const task = (await lab.get("sweeps/demo/grid")).rows[3].id;
@@ -22,7 +22,7 @@ try {
   // One that is under way, with a failure.
   await lab.submit(sweepFile("under-way", { dropout: levels, rates: [0.001, 0.01, 0.1], seeds: 10, attempts: 1, settings: { epochs: 20, pause: 0.12, "fail-at": 0.4 } }));
   await lab.submit(sweepFile("waiting", { dropout: [0, 0.5] }));
-  await until("some tasks are done", async () => (await lab.get("sweeps/under-way")).tasks.done >= 24, 180000);
+  await until("some tasks are done", async () => (await lab.get("sweeps/under-way")).tasks.done >= 24, 600000);
 
   // The two pictures of the documentation.
   const small = await openPage(browser, { viewport: { width: 980, height: 620 } });
@@ -55,6 +55,7 @@ try {
     wide: { viewport: { width: 1280, height: 800 } },
     narrow: { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2 },
     dark: { viewport: { width: 1280, height: 800 }, colorScheme: "dark" },
+    "narrow-dark": { viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, colorScheme: "dark" },
   };
   for (const [kind, options] of Object.entries(kinds)) {
     const page = await openPage(browser, options);

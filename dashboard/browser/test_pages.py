@@ -1,4 +1,4 @@
-"""Runs pages.test.js: the dashboard in a real browser, against the programs of the debug build."""
+"""Runs the tests of the pages: the dashboard in a real browser, against the programs of the debug build."""
 
 import os
 import pathlib
@@ -10,7 +10,7 @@ FOLDER = pathlib.Path(__file__).resolve().parent
 TARGET = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", FOLDER.parents[1] / "target"))
 PROGRAMS = pathlib.Path(os.environ.get("COLEARN_PROGRAMS", TARGET / "debug"))
 BROWSERS = ["chromium", "chromium-browser", "google-chrome"]
-LIMIT = 600
+LIMIT = 1200
 
 
 def missing():
@@ -36,7 +36,7 @@ class Pages(unittest.TestCase):
         # Limits of time in the tests are those of an idle machine.
         environment = {"COLEARN_PATIENCE": "5", **os.environ, "COLEARN_PROGRAMS": str(PROGRAMS)}
         ended = subprocess.run(
-            ["node", "--test", "--test-reporter=spec", "pages.test.js"],
+            ["node", "--test", "--test-concurrency=1", "--test-reporter=spec", *sorted(map(str, FOLDER.glob("*.test.js")))],
             cwd=FOLDER,
             env=environment,
             stdout=subprocess.PIPE,

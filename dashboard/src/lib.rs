@@ -14,6 +14,8 @@ mod services;
 use std::sync::Arc;
 
 use axum::{Router, middleware};
+use tokio::net::TcpListener;
+use tonic::transport::{self, Server, server::TcpIncoming};
 use tower_http::compression::CompressionLayer;
 
 pub use api::ROUTES;
@@ -31,4 +33,14 @@ pub fn router(services: Services, guard: Guard) -> Router {
 /// Other routes with the same protection and compression.
 pub fn guarded(routes: Router, guard: Guard) -> Router {
     routes.layer(middleware::from_fn_with_state(Arc::new(guard), guard::guard)).layer(CompressionLayer::new())
+}
+
+/// Serves the pages of [`router`] alone. As at a coordinator, the head of a request has half a minute: axum's own server
+/// waits for ever.
+///
+/// # Errors
+/// If connections cannot be accepted any more.
+pub async fn serve(listener: TcpListener, pages: Router) -> Result<(), transport::Error> {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Server::builder().accept_http1(true).add_routes(pages.into()).serve_with_incoming(incoming).await
 }

@@ -101,7 +101,9 @@ pub fn write(material: &Material, table: &ResultsTable, folder: &Path) -> Result
     for chart in charts.all() {
         files.add(format!("plots/{}.svg", chart.file), move |into| into.write_all(chart.svg.as_bytes()));
     }
-    files.add_text("index.html", move || Page { material, table, published, charts, files: &named }.html());
+    files.add("index.html", move |into| {
+        Page { material, table, published, charts, files: &named }.write(into)
+    });
 
     let bad = |path: &Path| {
         let path = path.to_owned();

@@ -7,6 +7,7 @@ mod charts;
 mod choice;
 pub mod compare;
 mod error;
+mod escape;
 mod folder;
 mod long;
 mod meaning;

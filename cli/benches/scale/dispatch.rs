@@ -4,6 +4,7 @@ use super::{
     Outcome,
     figures::{Figures, Goal, percentile},
     metrics::Scraper,
+    pages::Pages,
     programs::{Coordinator, Worker},
 };
 
@@ -19,6 +20,19 @@ pub(crate) struct Cost {
     pub(crate) processor: f64,
     /// KiB written by the coordinator.
     written: f64,
+    /// Answers that open pages got.
+    pub(crate) answers: u64,
+}
+
+/// What asks the coordinator meanwhile.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beside {
+    /// Nothing.
+    Nothing,
+    /// A scraper of `/metrics`.
+    Scraper,
+    /// Open pages of the dashboard.
+    Pages,
 }
 
 impl Cost {
@@ -33,31 +47,37 @@ impl Cost {
             wall: median(|cost| cost.wall),
             processor: median(|cost| cost.processor),
             written: median(|cost| cost.written),
+            answers: 0,
         }
     }
 }
 
 /// Runs one sweep with this number of tasks on one worker with this number of slots.
 pub(crate) async fn run(slots: u32, tasks: u32) -> Outcome<Cost> {
-    run_with(slots, tasks, &[], false).await
+    run_with(slots, tasks, &[], Beside::Nothing).await
 }
 
-/// The same, with further options of the coordinator, and scraped every second if that is wanted.
-pub(crate) async fn run_with(slots: u32, tasks: u32, options: &[&str], scraped: bool) -> Outcome<Cost> {
+/// The same, with further options of the coordinator, and something beside it.
+pub(crate) async fn run_with(slots: u32, tasks: u32, options: &[&str], beside: Beside) -> Outcome<Cost> {
     let folder = tempfile::tempdir()?;
     let coordinator = Coordinator::start_with(folder.path(), options).await?;
     coordinator.submit("dispatch", tasks).await?;
+    let _scraper = (beside == Beside::Scraper).then(|| Scraper::start(&coordinator));
+    let pages = match beside {
+        Beside::Pages => Some(Pages::open(&coordinator, "dispatch", tasks).await),
+        Beside::Nothing | Beside::Scraper => None,
+    };
     let (processor, written) = (coordinator.processor_time()?, coordinator.written()?);
-    let _scraper = scraped.then(|| Scraper::start(&coordinator));
     let _worker = Worker::start(&coordinator, folder.path(), slots)?;
     coordinator.wait("dispatch").await?;
+    let answers = pages.map_or(0, |pages| pages.answers());
     let (processor, written) = (coordinator.processor_time()? - processor, coordinator.written()? - written);
     let (span, recorded) = coordinator.span("dispatch").await?;
     if recorded != tasks as usize {
         return Err(format!("{recorded} results of {tasks} tasks").into());
     }
     let each = f64::from(tasks);
-    Ok(Cost { wall: span / (each - 1.0), processor: processor / each, written: written / each })
+    Ok(Cost { wall: span / (each - 1.0), processor: processor / each, written: written / each, answers })
 }
 
 pub(crate) async fn measure(figures: &mut Figures, small: bool) -> Outcome {
@@ -80,7 +100,7 @@ pub(crate) async fn measure_tls(figures: &mut Figures, small: bool) -> Outcome {
         let [mut plain, mut tls] = [Vec::new(), Vec::new()];
         for _ in 0..TURNS {
             plain.push(run(slots, tasks).await?);
-            tls.push(run_with(slots, tasks, &["--secure"], false).await?);
+            tls.push(run_with(slots, tasks, &["--secure"], Beside::Nothing).await?);
         }
         let [plain, tls] = [plain, tls].map(|runs| Cost::median(&runs));
         let what = |what: &str| format!("tls: {what}, {slots} slots, {tasks} tasks");

@@ -1,7 +1,7 @@
 //! Measures the cost of dispatch: durable results per second, latencies, expansion, recovery, and what is added to
 //! programs of users. Nothing is trained.
 //!
-//! `cargo bench -p colearn --bench scale -- [dispatch|tls|metrics|flat|grid|large|crowd|own|replay|views ...] [--small]`, after
+//! `cargo bench -p colearn --bench scale -- [dispatch|tls|metrics|pages|flat|grid|large|crowd|own|replay|views ...] [--small]`, after
 //! `cargo build --release -p colearn-worker`; `make bench` does both. Without names everything is measured.
 //!
 //! Coordinator and worker are the real programs, on loopback, with SQLite in its normal mode (WAL, synchronous=FULL).
@@ -15,6 +15,7 @@ mod grid;
 mod large;
 mod metrics;
 mod own;
+mod pages;
 mod programs;
 mod replay;
 mod views;
@@ -48,6 +49,9 @@ fn main() -> Outcome {
         if wanted("metrics") {
             metrics::measure(&mut figures, small).await?;
         }
+        if wanted("pages") {
+            pages::measure(&mut figures, small).await?;
+        }
         if wanted("flat") {
             dispatch::measure_growth(&mut figures, small).await?;
         }
@@ -75,5 +79,5 @@ fn main() -> Outcome {
     Ok(())
 }
 
-const NAMES: [&str; 10] =
-    ["dispatch", "tls", "metrics", "flat", "crowd", "grid", "large", "own", "replay", "views"];
+const NAMES: [&str; 11] =
+    ["dispatch", "tls", "metrics", "pages", "flat", "crowd", "grid", "large", "own", "replay", "views"];

@@ -11,7 +11,7 @@ use tokio::{
 
 use super::{
     Outcome,
-    dispatch::{Cost, run, run_with},
+    dispatch::{Beside, Cost, run, run_with},
     figures::{Figures, Goal},
     programs::Coordinator,
 };
@@ -62,7 +62,7 @@ pub(crate) async fn measure(figures: &mut Figures, small: bool) -> Outcome {
         let [mut alone, mut scraped] = [Vec::new(), Vec::new()];
         for _ in 0..TURNS {
             alone.push(run(slots, tasks).await?);
-            scraped.push(run_with(slots, tasks, &[], true).await?);
+            scraped.push(run_with(slots, tasks, &[], Beside::Scraper).await?);
         }
         let [alone, scraped] = [alone, scraped].map(|runs| Cost::median(&runs));
         let what = |what: &str| format!("metrics: {what}, {slots} slots, {tasks} tasks");

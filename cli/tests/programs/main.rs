@@ -26,6 +26,7 @@ mod kinds;
 mod lab;
 mod monitoring;
 mod notifications;
+mod notifications_tls;
 mod only_its_own;
 mod operations;
 #[cfg(target_os = "linux")]

@@ -2,8 +2,8 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::TcpListener,
+    io::{BufRead as _, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     os::unix::fs::PermissionsExt,
     process::{Command, Stdio},
     sync::{
@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use crate::lab::{Lab, text};
 
-const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+pub(crate) const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 /// Checks a signature with Python's library. Its arguments: secret, identifier, time, signature; the body is the input.
 const VERIFY: &str = r#"
@@ -30,17 +30,17 @@ expected = "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest
 sys.exit(0 if hmac.compare_digest(expected, signature) else 1)
 "#;
 
-struct Got {
+pub(crate) struct Got {
     headers: Vec<(String, String)>,
-    body: String,
+    pub(crate) body: String,
 }
 
 impl Got {
-    fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.iter().find(|(known, _)| known == name).map_or("", |(_, value)| value)
     }
 
-    fn verify(&self) {
+    pub(crate) fn verify(&self) {
         let metadata = ["webhook-id", "webhook-timestamp", "webhook-signature"].map(|name| self.header(name));
         let mut python = Command::new("python3");
         python.args(["-c", VERIFY, SECRET]).args(metadata).stdin(Stdio::piped());
@@ -52,40 +52,48 @@ impl Got {
 
 /// A server that refuses everything until it is told to accept.
 fn receiver() -> (u16, Arc<AtomicBool>, mpsc::Receiver<Got>) {
+    receiver_behind(|stream| stream)
+}
+
+/// The same, with something between it and its connections.
+pub(crate) fn receiver_behind<S: Read + Write>(
+    wrap: impl Fn(TcpStream) -> S + Send + 'static,
+) -> (u16, Arc<AtomicBool>, mpsc::Receiver<Got>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let (accepts, (sender, got)) = (Arc::new(AtomicBool::new(false)), mpsc::channel());
     let accepting = accepts.clone();
     std::thread::spawn(move || {
         for stream in listener.incoming() {
-            let mut stream = BufReader::new(stream.unwrap());
-            let (mut headers, mut line) = (Vec::new(), String::new());
-            while stream.read_line(&mut line).is_ok_and(|read| read > 2) {
-                let pair =
-                    line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
-                headers.extend(pair);
-                line.clear();
-            }
-            let length = headers.iter().find(|(name, _)| name == "content-length");
-            let Some(length) = length.and_then(|(_, length)| length.parse().ok()) else { continue };
-            let mut body = vec![0; length];
-            if stream.read_exact(&mut body).is_err() {
-                continue;
-            }
+            let mut stream = BufReader::new(wrap(stream.unwrap()));
+            let Some((headers, body)) = request(&mut stream) else { continue };
             let answer = if accepting.load(Ordering::SeqCst) { "200 OK" } else { "503 Service Unavailable" };
-            if sender.send(Got { headers, body: text(&body) }).is_err() {
+            if sender.send(Got { headers, body }).is_err() {
                 return;
             }
-            let _ = write!(
-                stream.get_mut(),
-                "HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
-            );
+            let answer = format!("HTTP/1.1 {answer}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+            let _ = stream.get_mut().write_all(answer.as_bytes());
+            let _ = stream.get_mut().flush();
         }
     });
     (port, accepts, got)
 }
 
-fn private(lab: &Lab, name: &str, content: &str) {
+/// Headers and body of a request; `None` if it does not come.
+fn request(stream: &mut BufReader<impl Read>) -> Option<(Vec<(String, String)>, String)> {
+    let (mut headers, mut line) = (Vec::new(), String::new());
+    while stream.read_line(&mut line).ok()? > 2 {
+        let pair = line.split_once(':').map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()));
+        headers.extend(pair);
+        line.clear();
+    }
+    let (_, length) = headers.iter().find(|(name, _)| name == "content-length")?;
+    let mut body = vec![0; length.parse().ok()?];
+    stream.read_exact(&mut body).ok()?;
+    Some((headers, text(&body)))
+}
+
+pub(crate) fn private(lab: &Lab, name: &str, content: &str) {
     lab.write(name, content);
     fs::set_permissions(lab.path().join(name), PermissionsExt::from_mode(0o600)).unwrap();
 }

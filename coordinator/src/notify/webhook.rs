@@ -1,11 +1,11 @@
 //! The server that is told.
 
-use std::{error::Error as _, fmt, time::Duration};
+use std::{error::Error, fmt, io, time::Duration};
 
 use colearn_access::Moment;
 use reqwest::{Client, StatusCode, Url, header::RETRY_AFTER, redirect::Policy};
 use rustls_platform_verifier::BuilderVerifierExt as _;
-use tokio_rustls::rustls::{self, ClientConfig, RootCertStore};
+use tokio_rustls::rustls::{self, CertificateError, ClientConfig, RootCertStore};
 
 use super::signature::Secrets;
 
@@ -130,7 +130,7 @@ fn is_here(url: &Url) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
-/// An error with its causes.
+/// An error with its causes, and what to do about it if that is known.
 fn causes(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -138,7 +138,39 @@ fn causes(error: &reqwest::Error) -> String {
         text.push_str(&format!(": {inner}"));
         cause = inner.source();
     }
+    if let Some(remedy) = remedy(error) {
+        text.push_str(&format!(": {remedy}"));
+    }
     text
+}
+
+/// The error of TLS among the causes of an error. An error of the system does not name what it holds as its source.
+fn of_tls<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e rustls::Error> {
+    let held = || error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let own = error.downcast_ref();
+    own.or_else(|| held().and_then(|held| of_tls(held))).or_else(|| error.source().and_then(of_tls))
+}
+
+/// What to do about a server that TLS refuses.
+fn remedy(error: &reqwest::Error) -> Option<&'static str> {
+    let refused = of_tls(error)?;
+    match refused {
+        // The signature is bad where an authority of the same name is trusted.
+        rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        ) => Some(
+            "this host does not trust who signed its certificate: add that authority to those of the host, or start the \
+             coordinator with a file that has its certificate in SSL_CERT_FILE",
+        ),
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => Some("its certificate is for another name: write the name in the certificate in the URL"),
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        ) => Some("its certificate has expired: renew it there, or set the clock of this host"),
+        rustls::Error::InvalidMessage(_) => Some("it does not speak TLS: is it a server of http://?"),
+        _ => None,
+    }
 }
 
 impl fmt::Display for Webhook {

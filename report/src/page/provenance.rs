@@ -1,9 +1,6 @@
 //! The origin of the results.
 
-use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    fmt::Write as _,
-};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use colearn_core::{
     id::ConfigurationId,
@@ -14,13 +11,24 @@ use colearn_core::{
 use crate::{
     cells::{self, configuration_label, label, percent, replicated_by, some, some_of},
     report_data::Material,
-    svg::escape,
 };
 
-/// Settings, seeds, devices, versions and times.
-pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
+/// Names with what there is to say about them.
+type Facts = Vec<(String, String)>;
+
+/// The origin of the results.
+pub(super) struct Origin {
+    /// Seeds, devices, versions and times.
+    pub(super) facts: Facts,
+    /// Settings that differ besides the parameters.
+    pub(super) different: Facts,
+    /// Settings of all configurations.
+    pub(super) shared: Facts,
+}
+
+pub(super) fn section(material: &Material, table: &ResultsTable) -> Origin {
     let sweep = &material.sweep;
-    let mut facts: Vec<(String, String)> = Vec::new();
+    let mut facts = Facts::new();
     let mut fact = |name: &str, text: String| facts.push((name.to_owned(), text));
     let provenance = &material.provenance;
     if let Some(file) = &provenance.sweep_file {
@@ -120,23 +128,8 @@ pub(super) fn section(material: &Material, table: &ResultsTable) -> String {
             sweep.retries.max_backoff
         ),
     );
-    let mut text = list(&facts);
-    let shared: Vec<(String, String)> =
-        shared(material).into_iter().filter(|(path, _)| !sweep.parameters.contains(path)).collect();
-    let different = different(material, table);
-    if !different.is_empty() {
-        let _ = write!(
-            text,
-            "<h3 class=\"note\">Settings that differ besides the parameters</h3>\n<p class=\"note\">A setting that has no effect in a configuration, such as one of drops where nothing is dropped, has its default there.</p>\n{}",
-            list(&different)
-        );
-    }
-    let _ = write!(
-        text,
-        "<h3 class=\"note\">Settings of all configurations</h3>\n{}<p class=\"note\">The sweep as it was resolved, with every configuration in full: <a href=\"sweep.json\">sweep.json</a>.</p>\n",
-        list(&shared)
-    );
-    text
+    let shared = shared(material).into_iter().filter(|(path, _)| !sweep.parameters.contains(path)).collect();
+    Origin { facts, different: different(material, table), shared }
 }
 
 /// What results were computed with, and how many with each: the most frequent first, at most ten.
@@ -179,7 +172,7 @@ fn shared(material: &Material) -> BTreeMap<String, String> {
 }
 
 /// The settings of networks that no column of the table shows and that are not the same everywhere, with their values.
-fn different(material: &Material, table: &ResultsTable) -> Vec<(String, String)> {
+fn different(material: &Material, table: &ResultsTable) -> Facts {
     let columns = cells::setting_columns(table);
     let is_shown = |path: &String| columns.contains(path) || table.replicates.contains(path);
     let mut values: BTreeMap<String, Vec<String>> = BTreeMap::new();
@@ -194,15 +187,6 @@ fn different(material: &Material, table: &ResultsTable) -> Vec<(String, String)>
     }
     values.retain(|_, values| values.len() > 1);
     values.into_iter().map(|(path, values)| (path, some(&values, ", "))).collect()
-}
-
-fn list(facts: &[(String, String)]) -> String {
-    let mut text = String::from("<dl>\n");
-    for (name, fact) in facts {
-        let _ = writeln!(text, "<dt>{}</dt><dd>{}</dd>", escape(name), escape(fact));
-    }
-    text.push_str("</dl>\n");
-    text
 }
 
 /// A number with separators: 1269257 becomes 1,269,257.

@@ -9,30 +9,35 @@ use colearn_core::{
 
 use super::{
     Shown,
-    table::{Cell, Grid, badge},
+    grid::{Cell, Content, Grid},
+    table::badge,
 };
 use crate::{
     cells::{dependence, label, metric_heading, p_value, percent, replicate_noun, replicated_by},
     numbers::Numbers,
-    svg::escape,
     verdicts::{legend, methods, needed, scope},
 };
 
-/// Every shown metric of every configuration.
-pub(super) fn section(table: &ResultsTable, shown: &Shown<'_>) -> String {
-    let mut text = introduction(table) + &shown.paragraph();
+/// The comparisons with the baseline.
+pub(super) struct Against {
+    /// What the columns mean, and how the comparisons were judged.
+    pub(super) notes: Vec<String>,
+    /// Every shown metric of every configuration, or what none has both sides of.
+    pub(super) compared: Result<Grid, &'static str>,
+}
+
+pub(super) fn section(table: &ResultsTable, shown: &Shown<'_>) -> Against {
+    Against { notes: introduction(table), compared: compared(table, shown) }
+}
+
+fn compared(table: &ResultsTable, shown: &Shown<'_>) -> Result<Grid, &'static str> {
     let mut rows: Vec<(&String, &ConfigurationRow, &Comparison)> = Vec::new();
     for name in &table.metrics {
         let compared = shown.rows.iter().filter_map(|row| Some((*row, row.comparisons.get(name)?)));
         rows.extend(compared.map(|(row, comparison)| (name, row, comparison)));
     }
     if rows.is_empty() {
-        let noun = replicate_noun(table);
-        let _ = writeln!(
-            text,
-            "<p>No {noun} has both a result of a configuration and one of the baseline yet.</p>"
-        );
-        return text;
+        return Err(replicate_noun(table));
     }
     // Below six pairs there is no signed-rank test.
     let ranked = rows.iter().any(|(_, _, comparison)| comparison.wilcoxon_p.is_some());
@@ -46,14 +51,15 @@ pub(super) fn section(table: &ResultsTable, shown: &Shown<'_>) -> String {
     heading.push(format!("{}s needed", replicate_noun(table)));
     let mut grid = Grid::new(&heading);
     for (name, row, comparison) in rows {
-        let mut cells = vec![Cell::left(&metric_heading(table, name)), Cell::left(&label(row))];
+        let mut cells = vec![Cell::left(metric_heading(table, name)), Cell::left(label(row))];
         cells.extend(numbers(table, row, comparison));
-        cells.extend(ranked.then(|| Cell::new(&p_value(comparison.wilcoxon_p))));
-        cells.extend(networks.then(|| Cell::html("l", badge(table, comparison))));
-        cells.push(Cell::new(&needed(table, comparison)));
-        grid.row("", &cells);
+        cells.extend(ranked.then(|| Cell::new(p_value(comparison.wilcoxon_p))));
+        let judged = || Cell::of("l", Content::Judged(badge(table, comparison), String::new()));
+        cells.extend(networks.then(judged));
+        cells.push(Cell::new(needed(table, comparison)));
+        grid.row("", cells);
     }
-    text + &grid.finish()
+    Ok(grid)
 }
 
 fn numbers(table: &ResultsTable, row: &ConfigurationRow, comparison: &Comparison) -> [Cell; 7] {
@@ -75,11 +81,11 @@ fn numbers(table: &ResultsTable, row: &ConfigurationRow, comparison: &Comparison
         p_value(comparison.adjusted_p),
         p_value(comparison.welch_p),
     ]
-    .map(|text| Cell::new(&text))
+    .map(Cell::new)
 }
 
 /// What the columns mean, and how the comparisons were judged.
-fn introduction(table: &ResultsTable) -> String {
+fn introduction(table: &ResultsTable) -> Vec<String> {
     let by = replicated_by(table);
     let mut sentences = vec![format!("Differences are configuration minus baseline, paired by {by}.")];
     let mut seen = Vec::new();
@@ -100,9 +106,7 @@ fn introduction(table: &ResultsTable) -> String {
     sentences.push(format!(
         "r is the correlation of the pairs, and d_z Cohen's: mean difference over the deviation of the differences. p-values are two-sided: p is that of the paired t-test of one configuration alone, the adjusted one accounts for all comparisons in the metric, and Welch's test ignores the pairing. With the number of {noun}s needed, a decision has a probability of 80 %, if the difference and its deviation are those observed."
     ));
-    let mut text = format!("<p class=\"note\">{}</p>\n", escape(&sentences.join(" ")));
-    if let Some(limit) = dependence(table) {
-        let _ = writeln!(text, "<p class=\"note\">Here {}.</p>", escape(limit));
-    }
-    text
+    let mut notes = vec![sentences.join(" ")];
+    notes.extend(dependence(table).map(|limit| format!("Here {limit}.")));
+    notes
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::escape::escape;
+use crate::escape::escape;
 
 /// A colour, named by its use. The colour for the light theme is written into the shape, for programs that ignore
 /// style sheets. A style sheet replaces it if the reader prefers dark.

@@ -308,7 +308,9 @@ fn odd_names_are_text_everywhere_and_long_ones_are_cut_in_charts() {
             }
         }
         let report = Written::new(&material);
-        assert!(!report.page().contains("<script"));
+        let page = report.page();
+        assert!(!page.contains("<script") && !page.contains(['\u{202e}', '\u{1b}']));
+        assert!(page.contains("&lt;script&gt;&#39;&amp;&quot;|$%"), "{page}");
         for plot in report.plots() {
             let svg = report.file(&format!("plots/{plot}"));
             assert!(!svg.contains("<script") && !svg.contains(['\u{202e}', '\u{1b}']), "{plot}");
