@@ -27,6 +27,7 @@ test: check-tools libtorch uplot .venv/stamp ## run all tests
 	.venv/bin/python -m unittest discover -s scripts -p 'test_*.py' -v
 	.venv/bin/python -m unittest discover -s trainer/benches -p 'test_*.py' -v
 	.venv/bin/python -m unittest discover -s dashboard -p 'test_*.py' -v
+	.venv/bin/python -m unittest discover -s deploy/pbs -p 'test_*.py' -v
 	$(firstword $(wildcard .venv-kubernetes/bin/python) .venv/bin/python) -m unittest discover -s deploy/kubernetes -p 'test_*.py' -v
 
 test-fast: check-tools uplot ## run the tests that need neither libtorch nor Python packages

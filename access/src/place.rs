@@ -31,7 +31,9 @@ pub fn default_file(role: Role) -> Option<PathBuf> {
 pub enum Placed {
     /// It is there: workers and commands of this user find it.
     There,
-    /// Another file is there, which is left alone.
+    /// A file that this coordinator gave to somebody, who is named, is there. It is found too, and left alone.
+    Given(String),
+    /// A file of another coordinator is there, which is left alone.
     Other,
 }
 
@@ -49,9 +51,16 @@ pub fn install(access: &AccessFolder, into: &Path) -> Result<Vec<(PathBuf, Place
         let content = secret::read(&from)?;
         let there = match std::fs::read(&to) {
             Ok(there) if there == content => Placed::There,
-            // One that this coordinator made before, and replaced since.
-            Ok(there) if !is_of(access, &there)? => Placed::Other,
-            _ => {
+            Ok(there) => match holder(access, &there)? {
+                // One that this coordinator made before, and replaced since.
+                Some(holder) if holder == name(role) => {
+                    secret::write(&to, &content)?;
+                    Placed::There
+                }
+                Some(holder) => Placed::Given(holder),
+                None => Placed::Other,
+            },
+            Err(_) => {
                 secret::write(&to, &content)?;
                 Placed::There
             }
@@ -61,16 +70,39 @@ pub fn install(access: &AccessFolder, into: &Path) -> Result<Vec<(PathBuf, Place
     Ok(placed)
 }
 
-/// Whether an access file was made in a folder.
-fn is_of(access: &AccessFolder, file: &[u8]) -> Result<bool, AccessError> {
-    let Ok(file) = crate::AccessFile::of(file) else { return Ok(false) };
-    Ok(access.given()?.iter().any(|given| given.serial == file.identity().serial))
+/// Replaces files that [`install`] has put there and that were made again since; returns these.
+///
+/// # Errors
+/// If they cannot be read or written.
+pub fn refresh(access: &AccessFolder, into: &Path) -> Result<Vec<PathBuf>, AccessError> {
+    let mut written = Vec::new();
+    for role in [Role::Work, Role::Operate] {
+        let to = into.join(format!("{}.access", name(role)));
+        let Ok(there) = std::fs::read(&to) else { continue };
+        if holder(access, &there)?.is_none_or(|holder| holder != name(role)) {
+            continue;
+        }
+        let content = secret::read(&access.file(name(role)))?;
+        if there != content {
+            secret::write(&to, &content)?;
+            written.push(to);
+        }
+    }
+    Ok(written)
+}
+
+/// To whom the coordinator of a folder gave an access file; `None` if it did not make it.
+fn holder(access: &AccessFolder, file: &[u8]) -> Result<Option<String>, AccessError> {
+    let Ok(file) = crate::AccessFile::of(file) else { return Ok(None) };
+    let given = access.given()?;
+    let found = given.iter().find(|given| given.serial == file.identity().serial);
+    Ok(found.map(|given| given.holder().to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Moment;
+    use crate::{Grant, Moment};
 
     #[test]
     fn files_of_another_coordinator_are_left_alone() {
@@ -90,7 +122,21 @@ mod tests {
             std::fs::read(into.join("worker.access")).unwrap(),
             std::fs::read(one.file("worker")).unwrap()
         );
-        // The coordinator's own are renewed.
+        // What somebody was given is not replaced by what everybody has.
+        let anna = Grant::new(Role::Operate, "anna").unwrap();
+        let valid = now..now.after(crate::VALID_FOR);
+        one.issue(&anna, valid, None).unwrap();
+        let people = into.join("people.access");
+        std::fs::copy(one.file("anna"), &people).unwrap();
+        one.rotate(now).unwrap();
+        assert_eq!(how(&one), [Placed::There, Placed::Given("anna".to_owned())]);
+        std::fs::remove_file(&people).unwrap();
+        assert_eq!(how(&one), [Placed::There, Placed::There]);
+        // The coordinator's own are renewed, at once or at its next start.
+        one.rotate(now).unwrap();
+        assert_eq!(refresh(&two, &into).unwrap(), Vec::<PathBuf>::new());
+        assert_eq!(refresh(&one, &into).unwrap(), [into.join("worker.access"), people]);
+        assert_eq!(refresh(&one, &into).unwrap(), Vec::<PathBuf>::new());
         one.rotate(now).unwrap();
         assert_eq!(how(&one), [Placed::There, Placed::There]);
         assert_eq!(

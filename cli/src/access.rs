@@ -1,10 +1,11 @@
 //! `colearn access`: who may use a coordinator.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use colearn_access::{
-    AccessError, AccessFolder, Authority, Given, Grant, Moment, PartFiles, Parts, ServerAccess, Source,
-    Standing, place,
+    AccessError, AccessFolder, Authority, Given, Grant, Moment, PartFiles, Parts, Role, ServerAccess, Source,
+    Standing,
+    place::{self, Placed},
 };
 use serde_json::json;
 
@@ -36,11 +37,39 @@ fn failure(error: AccessError) -> Failure {
     Failure::new(exit, error)
 }
 
-/// The access file for workers that a coordinator starts itself; `None` if others issue its files.
-pub(crate) fn file_of_workers(arguments: &CoordinatorArgs) -> Option<PathBuf> {
-    let file = AccessFolder::of(&arguments.state).file("worker");
-    let is_own = arguments.served.tls_cert.is_none();
-    std::path::absolute(file).ok().filter(|_| is_own)
+/// The access file for workers that a coordinator starts itself, after [`of_coordinator`] and [`put_in_place`]; `None` if
+/// others issue its files. The one in the user's configuration folder comes first: nodes of a cluster share the home
+/// folder, but not always the state folder, which should be on a local disk.
+pub(crate) fn file_of_workers(arguments: &CoordinatorArgs, placed: &[(PathBuf, Placed)]) -> Option<PathBuf> {
+    if arguments.served.tls_cert.is_some() {
+        return None;
+    }
+    let own = place::default_file(Role::Work);
+    let at_home = placed.iter().find(|(path, how)| Some(path) == own.as_ref() && *how == Placed::There);
+    let file = match at_home {
+        Some((path, _)) => path.clone(),
+        None => AccessFolder::of(&arguments.state).file("worker"),
+    };
+    std::path::absolute(file).ok()
+}
+
+/// Puts the access files of a coordinator to where the user's commands and workers find them.
+pub(crate) fn put_in_place(arguments: &CoordinatorArgs) -> Vec<(PathBuf, Placed)> {
+    let Some(into) = place::folder().filter(|_| arguments.served.tls_cert.is_none()) else { return vec![] };
+    place::install(&AccessFolder::of(&arguments.state), &into).unwrap_or_else(|error| {
+        // A service has no such folder.
+        tracing::debug!("no access file was put into the configuration folder: {error}");
+        vec![]
+    })
+}
+
+/// Replaces those files in the user's configuration folder that this coordinator made, after they were made again.
+fn replace_in_place(folder: &AccessFolder) -> Result<(), Failure> {
+    let Some(into) = place::folder() else { return Ok(()) };
+    for path in place::refresh(folder, &into).map_err(failure)? {
+        outln!("replaced: {}", path.display());
+    }
+    Ok(())
 }
 
 fn issue(arguments: &IssueArgs) -> Outcome {
@@ -118,8 +147,11 @@ fn revoke(arguments: &RevokeArgs) -> Outcome {
         outln!("revoked: serial {}", arguments.what);
     }
     outln!("a running coordinator refuses it within a second");
-    for given in revoked.iter().filter(|it| matches!(it.holder(), "worker" | "people" | "look")) {
-        outln!("{} is a new file: give it to those who shall go on", folder.file(given.holder()).display());
+    replace_in_place(&folder)?;
+    let general: BTreeSet<&str> =
+        revoked.iter().map(Given::holder).filter(|it| matches!(*it, "worker" | "people" | "look")).collect();
+    for name in general {
+        outln!("{} is a new file: give it to those who shall go on", folder.file(name).display());
     }
     Ok(Exit::Success)
 }
@@ -136,6 +168,7 @@ fn rotate(arguments: &RotateArgs) -> Outcome {
     } else {
         let authority: Authority = folder.rotate(now).map_err(failure)?;
         outln!("authority {} gives access from now on", authority.id());
+        replace_in_place(&folder)?;
         outln!(
             "copy the new files from {} to their users, then: colearn access rotate --finish",
             folder.path().display()
@@ -176,30 +209,24 @@ pub(crate) fn of_coordinator(arguments: &CoordinatorArgs) -> Result<Option<Serve
     ServerAccess::open(source).map(Some).map_err(failure)
 }
 
-/// Puts the access files to where the user's commands and workers find them, and says where they are.
-pub(crate) fn announce(arguments: &CoordinatorArgs) {
-    let folder = AccessFolder::of(&arguments.state);
+/// Says where the access files are.
+pub(crate) fn announce(arguments: &CoordinatorArgs, placed: &[(PathBuf, Placed)]) {
     if arguments.served.tls_cert.is_some() {
         return;
     }
-    let files = folder.path().display();
+    let folder = AccessFolder::of(&arguments.state);
     tracing::info!(
-        "only clients with an access file are let in: {files}/worker.access is for workers, people.access for people, look.access for looking only"
+        "only clients with an access file are let in: {files}/worker.access is for workers, people.access for people, look.access for looking only",
+        files = folder.path().display()
     );
-    let Some(into) = place::folder() else { return };
-    match place::install(&folder, &into) {
-        Ok(placed) => {
-            for (path, placed) in placed {
-                match placed {
-                    place::Placed::There => tracing::info!("{} is found by itself", path.display()),
-                    place::Placed::Other => tracing::info!(
-                        "{} is of another coordinator and stays: use --access with this one",
-                        path.display()
-                    ),
-                }
-            }
+    for (path, placed) in placed {
+        match placed {
+            Placed::There => tracing::info!("{} is found by itself", path.display()),
+            Placed::Given(holder) => tracing::info!("{} is that of {holder} and stays", path.display()),
+            Placed::Other => tracing::info!(
+                "{} is of another coordinator and stays: use --access with this one",
+                path.display()
+            ),
         }
-        // A service has no such folder.
-        Err(error) => tracing::debug!("no access file was put into the configuration folder: {error}"),
     }
 }

@@ -171,12 +171,13 @@ pub(crate) enum Command {
     Db(DbCommand),
     /// Print the completions of a shell for `colearn`.
     ///
-    /// For example, in ~/.bashrc: source <(colearn completions bash)
+    /// For example, in ~/.bashrc: source <(colearn completions bash). Those of the worker: `colearn-worker --completions
+    /// bash`.
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
     },
-    /// Write the man pages of all commands into a folder.
+    /// Write the man pages of all commands into a folder, with those of `colearn-worker` and `colearn-trainer`.
     Man {
         /// The folder, such as ~/.local/share/man/man1.
         #[arg(long, value_name = "FOLDER", value_parser = places::path())]

@@ -23,22 +23,23 @@ pub(crate) async fn coordinator(arguments: &CoordinatorArgs) -> Outcome {
     config.lease = arguments.lease;
     config.heartbeat = config.lease / 4;
     config.settle_after = arguments.settle_after;
+    config.access = access::of_coordinator(arguments)?;
+    let placed = if config.access.is_some() { access::put_in_place(arguments) } else { vec![] };
     config.pools = arguments.allow_pools.then(|| PoolRules {
         system: Arc::new(Slurm),
         interval: arguments.pool_interval,
         worker_program: local_worker::find_program()
             .ok()
             .and_then(|program| std::path::absolute(program).ok()),
-        worker_access: access::file_of_workers(arguments),
+        worker_access: access::file_of_workers(arguments, &placed),
     });
     config.notify = notify::of_coordinator(&arguments.notify)?;
-    config.access = access::of_coordinator(arguments)?;
     let mut running = connect::start_when_free(config).await?;
     if let Some(warning) = arguments.listen.unreachable_from_elsewhere() {
         tracing::warn!("{warning}");
     }
     if running.is_protected() {
-        access::announce(arguments);
+        access::announce(arguments, &placed);
     } else if !running.address().ip().is_loopback() {
         tracing::warn!(
             "--insecure: {} is reachable from other machines, and everybody who reaches it can submit, cancel and be a worker, and read what others send",

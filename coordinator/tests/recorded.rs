@@ -1,5 +1,6 @@
 //! Stores and conversations of released versions, as their programs left them: `tests/recorded/<version>`. The store of
 //! each opens today, and what its workers said is understood today. `scripts/record-version.sh` records this version.
+//! `0.1.0` is from before there were credentials and pools; later recordings have both.
 
 #![expect(clippy::unwrap_used, reason = "these are tests; clippy takes their helpers for something else")]
 
@@ -8,23 +9,36 @@ mod support;
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
-use colearn_coordinator::store;
+use colearn_access::{AccessFolder, DAY, Grant, Moment, Role, ServerAccess, Source};
+use colearn_coordinator::{
+    Config,
+    pools::{BatchFuture, BatchSystem, PoolRules},
+    store,
+};
 use colearn_core::{
     failure::{Failure, FailureReason},
     id::WorkerId,
     needs::{Offers, TrainerKind},
+    pools::{SeenJob, SubmitError},
     result::{EpochRecord, TaskResult},
 };
 use colearn_proto::{
-    v1::{self, get_results_response::Part, work_request, work_response},
+    v1::{
+        self, get_results_response::Part, pool_service_client::PoolServiceClient,
+        sweep_service_client::SweepServiceClient, work_request, work_response,
+    },
     worker::{
         Assignment, DataSetShape, DataSets, FromWorker, Hello, KnownDataSet, Lease, Report, SlotOffer,
         ToWorker,
     },
 };
-use support::{Person, ScriptedWorker, small_sweep, start};
+use support::{
+    Person, ScriptedWorker, channel, config, secured::try_connect, small_sweep, start, start_with,
+};
 
 const WORKER: &str = "recorded";
 
@@ -184,6 +198,11 @@ async fn the_stores_of_released_versions_open_and_go_on() {
         let seen = person.get("recorded").await;
         assert_eq!(seen.failures.len(), 1, "{}", folder.display());
         assert_eq!(accuracies(&person.results("recorded").await), [0.75]);
+        let first = folder.ends_with("0.1.0");
+        let by = seen.sweep.unwrap().submitted_by;
+        assert_eq!(by, if first { "" } else { "anna" }, "{}", folder.display());
+        let pools = pools(PoolServiceClient::new(channel(&coordinator).await)).await;
+        assert_eq!(pools, if first { vec![] } else { vec![("gpu".to_owned(), 1)] }, "{}", folder.display());
         // The same sweep is still the same, and its last task is trained.
         let request: v1::SubmitSweepRequest = read(&folder.join("submission.bin")).remove(0);
         assert!(!person.0.submit_sweep(request).await.unwrap().into_inner().created);
@@ -221,17 +240,80 @@ async fn a_worker_that_needs_a_newer_coordinator_is_told_what_to_upgrade() {
     coordinator.stop().await.unwrap();
 }
 
+/// The names of the pools with the number of their jobs.
+async fn pools(mut client: PoolServiceClient<tonic::transport::Channel>) -> Vec<(String, usize)> {
+    let listed = client.list_pools(v1::ListPoolsRequest {}).await.unwrap().into_inner().pools;
+    listed.into_iter().map(|pool| (pool.settings.unwrap().name, pool.jobs.len())).collect()
+}
+
+/// A batch system that takes every job and has not started one yet.
+struct Taking;
+
+impl BatchSystem for Taking {
+    fn check(&self, _: Vec<String>, _: String) -> BatchFuture<'_, String> {
+        Box::pin(async { Ok(String::new()) })
+    }
+
+    fn submit(&self, _: Vec<String>, _: String) -> BatchFuture<'_, String, SubmitError> {
+        Box::pin(async { Ok("17".to_owned()) })
+    }
+
+    fn queue(&self) -> BatchFuture<'_, Vec<SeenJob>> {
+        Box::pin(async { Ok(vec![]) })
+    }
+
+    fn cancel(&self, _: String, _: bool) -> BatchFuture<'_, ()> {
+        Box::pin(async { Ok(()) })
+    }
+}
+
+/// A person with a credential submits a sweep, and adds a pool that has submitted a job.
+async fn prepare(state: &Path, request: v1::SubmitSweepRequest) {
+    let access = AccessFolder::of(state);
+    let opened = ServerAccess::open(Source::Folder(access.clone())).unwrap();
+    let rules = PoolRules {
+        system: Arc::new(Taking),
+        interval: Duration::from_millis(10),
+        worker_program: Some("/home/anna/colearn/colearn-worker".into()),
+        worker_access: Some("/home/anna/.config/colearn/worker.access".into()),
+    };
+    let config = Config { access: Some(opened), pools: Some(rules), ..config(state) };
+    let coordinator = start_with(config).await.unwrap();
+    let (now, anna) = (Moment::now(), Grant::new(Role::Operate, "anna").unwrap());
+    let file = access.issue(&anna, now..now.after(DAY), None).unwrap().file;
+    let url = format!("https://{}", coordinator.address());
+    let anna = try_connect(&url, Some(&file)).await.unwrap();
+    SweepServiceClient::new(anna.clone()).submit_sweep(request).await.unwrap();
+    let settings = v1::PoolSettings {
+        name: "gpu".to_owned(),
+        max_workers: 1,
+        idle_seconds: 300,
+        slots: 1,
+        gpu: true,
+        arguments: vec!["--partition=gpu".to_owned()],
+        ..v1::PoolSettings::default()
+    };
+    let mut client = PoolServiceClient::new(anna);
+    let create = v1::CreatePoolRequest { settings: Some(settings), dry_run: false };
+    client.create_pool(create).await.unwrap();
+    let deadline = tokio::time::Instant::now() + support::SOON;
+    while pools(client.clone()).await != [("gpu".to_owned(), 1)] {
+        assert!(tokio::time::Instant::now() < deadline, "the pool submits nothing");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    coordinator.stop().await.unwrap();
+}
+
 /// Not a test by itself: `scripts/record-version.sh` names the folder that it fills.
 #[tokio::test]
 async fn records_this_version() {
     let Some(folder) = std::env::var_os("COLEARN_RECORD").map(PathBuf::from) else { return };
     let state = tempfile::tempdir().unwrap();
-    let coordinator = start(state.path()).await;
-    let mut person = Person::at(&coordinator).await;
     let source = serde_json::to_string(&small_sweep("recorded", 3, 1)).unwrap();
     let request =
         v1::SubmitSweepRequest { source, origin: "sweeps/recorded.yaml".to_owned(), ..Default::default() };
-    person.0.submit_sweep(request.clone()).await.unwrap();
+    prepare(state.path(), request.clone()).await;
+    let coordinator = start(state.path()).await;
     let (_, said, heard) = talk(&coordinator, &beginning(), rest).await;
     coordinator.stop().await.unwrap();
     fs::create_dir_all(&folder).unwrap();

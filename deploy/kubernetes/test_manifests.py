@@ -11,7 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 CHECKOUT = HERE.parents[1]
 VERSIONS = ("1.29.0", "1.37.0")
-COMPONENTS = ([], ["gpu"], ["s3"], ["gpu", "s3"])
+COMPONENTS = ([], ["gpu"], ["s3"], ["gpu", "s3"], ["job"], ["job", "gpu", "s3"])
 
 try:
     import kubernetes_validate
@@ -63,7 +63,8 @@ def seconds(text):
 
 def pods(objects):
     """The workloads, with their only container."""
-    for kind, name in (("StatefulSet", "colearn-coordinator"), ("Deployment", "colearn-worker")):
+    worker = next(it["kind"] for it in objects if it["kind"] in ("Deployment", "Job"))
+    for kind, name in (("StatefulSet", "colearn-coordinator"), (worker, "colearn-worker")):
         spec = named(objects, kind, name)["spec"]
         (container,) = spec["template"]["spec"]["containers"]
         yield name, spec["template"], container
@@ -85,7 +86,7 @@ class Files(unittest.TestCase):
                         with self.subTest(path=path.name, kind=item["kind"], version=version):
                             kubernetes_validate.validate(item, version, strict=True)
                             seen += 1
-        self.assertEqual(seen, 10 * len(VERSIONS))
+        self.assertEqual(seen, 11 * len(VERSIONS))
 
     def test_what_kubernetes_does_not_know_is_refused(self):
         for change in ({"replica": 1}, {"replicas": "two"}):
@@ -141,7 +142,9 @@ class Manifests(unittest.TestCase):
                 program, *arguments = container["command"] + container["args"]
                 extra = []
                 for key, flag in (("COLEARN_GRACE", "--grace"), ("COLEARN_DEVICE", "--device"),
-                                  ("COLEARN_CONNECT_TIMEOUT", "--connect-timeout")):
+                                  ("COLEARN_CONNECT_TIMEOUT", "--connect-timeout"),
+                                  ("COLEARN_IDLE_TIMEOUT", "--idle-timeout"),
+                                  ("COLEARN_PARKED_EXIT_CODE", "--parked-exit-code")):
                     extra += [f"{flag}={own[key]}"] if key in own else []
                 call = [str(folder / program), *arguments, *extra, "--help"]
                 output = subprocess.run(call, capture_output=True, text=True, check=False)
@@ -155,6 +158,53 @@ class Manifests(unittest.TestCase):
                 break
         else:
             self.fail("no workload has a grace")
+
+    def test_a_job_has_the_workers_of_the_deployment_and_ends(self):
+        ((_, deployment_pod, deployed),) = [it for it in pods(rendered()) if it[0] == "colearn-worker"]
+        objects = rendered(["job"])
+        kinds = {it["kind"] for it in objects}
+        self.assertTrue("Job" in kinds and "Deployment" not in kinds)
+        # Kubernetes computes no `maxUnavailable` for the pods of a Job.
+        names = [it["metadata"]["name"] for it in objects if it["kind"] == "PodDisruptionBudget"]
+        self.assertEqual(names, ["colearn-coordinator"])
+        job = named(objects, "Job", "colearn-worker")["spec"]
+        self.assertEqual((job["completionMode"], job["completions"]), ("Indexed", job["parallelism"]))
+        ((_, pod, container),) = [it for it in pods(objects) if it[0] == "colearn-worker"]
+        self.assertEqual(container["args"], [*deployed["args"], "--name=worker-$(JOB_COMPLETION_INDEX)"])
+        own, theirs = environment(container), environment(deployed)
+        self.assertEqual(own.keys() ^ theirs.keys(),
+                         {"COLEARN_IDLE_TIMEOUT", "COLEARN_PARKED_EXIT_CODE", "COLEARN_WORKER_NAME"})
+        self.assertEqual({key: own[key] for key in own.keys() & theirs.keys()},
+                         {key: theirs[key] for key in own.keys() & theirs.keys()})
+        for key in ("image", "command", "resources", "securityContext", "volumeMounts"):
+            self.assertEqual(container[key], deployed[key])
+        spec, other = dict(pod["spec"]), dict(deployment_pod["spec"])
+        self.assertEqual(spec.pop("restartPolicy"), "Never")
+        del spec["containers"], other["containers"]
+        self.assertEqual(spec, other)
+        self.assertEqual(pod["metadata"], deployment_pod["metadata"])
+
+    def test_a_job_does_not_count_preemption_as_a_failure(self):
+        for components in (["job"], ["job", "gpu", "s3"]):
+            objects = rendered(components)
+            (container,) = [it[2] for it in pods(objects) if it[0] == "colearn-worker"]
+            parked = int(environment(container)["COLEARN_PARKED_EXIT_CODE"])
+            job = named(objects, "Job", "colearn-worker")["spec"]
+            rules = job["podFailurePolicy"]["rules"]
+            ignored = [it for it in rules if it["action"] == "Ignore"]
+            codes = [it["onExitCodes"]["values"] for it in ignored if "onExitCodes" in it]
+            self.assertEqual(codes, [[parked]])
+            self.assertIn("DisruptionTarget", [c["type"] for it in ignored for c in it.get("onPodConditions", [])])
+            for rule in rules:
+                self.assertEqual(rule.get("onExitCodes", {}).get("containerName", container["name"]), container["name"])
+            # What the worker says of its exit codes; 0 and the one of parked tasks are no failures.
+            (fatal,) = [it["onExitCodes"]["values"] for it in rules if it["action"] == "FailJob"]
+            folder = programs()
+            if folder:
+                call = [str(folder / "colearn-worker"), "--help"]
+                told = subprocess.run(call, capture_output=True, text=True, check=True).stdout
+                self.assertRegex(" ".join(told.split()), rf"Exit codes: .*; {fatal[0]} wrong usage;")
+            self.assertEqual(job["template"]["spec"]["restartPolicy"], "Never")
 
     def test_containers_may_do_nothing_that_they_need_not(self):
         for components in COMPONENTS:

@@ -108,7 +108,7 @@ fn no_message_of_a_released_version_changed_its_meaning() {
     for version in fs::read_dir(recorded).expect("versions are recorded") {
         let folder = version.expect("it can be read").path();
         let old = Names::of(&fs::read(folder.join("descriptors.bin")).expect("it was recorded"));
-        assert!(old.messages.len() > 50 && old.services.len() == 2, "the descriptors are whole");
+        assert!(old.messages.len() > 50 && old.services.len() >= 2, "the descriptors are whole");
         let broken = breaks(&old, &today);
         assert!(broken.is_empty(), "since {}:\n{}", folder.display(), broken.join("\n"));
         versions += 1;

@@ -94,13 +94,15 @@ pub(crate) struct SlurmArgs {
     /// `colearn-worker` on the nodes [default: the one beside the coordinator's `colearn`].
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub(crate) worker_program: Option<PathBuf>,
-    /// Access file for the workers [default: they find it by themselves].
+    /// Access file for the workers [default: the coordinator's own `worker.access`, in the home folder if it is there, or
+    /// else in the state folder].
     #[arg(long, value_name = "FILE", value_parser = path())]
     pub(crate) worker_access: Option<PathBuf>,
     /// Address at which the nodes reach the coordinator [default: the one that it listens on].
     #[arg(long, value_name = "URL")]
     pub(crate) connect_to: Option<String>,
-    /// Folder of the jobs' logs, which the nodes and the coordinator share [default: in the coordinator's state folder].
+    /// Folder of the jobs' logs, which the nodes and the coordinator share, with a folder for this pool [default: in the
+    /// coordinator's state folder].
     #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) log_dir: Option<PathBuf>,
     /// Add nothing: print the batch script, and what Slurm says of it.

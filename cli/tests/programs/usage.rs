@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command};
 
-use crate::lab::{Lab, text};
+use crate::lab::{Lab, text, worker};
 
 /// The commands of `colearn`, as its help lists them below `Commands:`.
 fn commands(lab: &Lab, of: &[&str]) -> Vec<String> {
@@ -34,6 +34,9 @@ fn every_command_has_a_man_page() {
         }
     }
     assert!(page("colearn").contains("Exit codes"));
+    // Those of the other programs; the agent's page takes the place of that of `colearn worker`.
+    assert!(page("colearn-worker").contains(r"\-\-idle\-timeout"));
+    assert!(page("colearn-trainer-train").contains(r"\-\-checkpoints"));
     lab.write("file", "");
     let output = lab.colearn(&["man", "--out", "file"]);
     assert_eq!(output.status.code(), Some(1));
@@ -51,6 +54,10 @@ fn bash_completes_commands_and_options() {
         let output = lab.colearn(&["completions", shell]);
         assert!(output.status.success() && output.stdout.len() > 1000, "{shell}");
     }
+    let of_worker = Command::new(worker()).args(["--completions", "bash"]).output().unwrap();
+    assert!(text(&of_worker.stdout).contains("--idle-timeout"), "{}", text(&of_worker.stderr));
+    let unknown = Command::new(worker()).args(["--completions", "cmd"]).output().unwrap();
+    assert_eq!((unknown.status.code(), unknown.stdout.len()), (Some(1), 0));
     let script = lab.colearn(&["completions", "bash"]).stdout;
     fs::write(lab.path().join("colearn.bash"), script).unwrap();
     // As bash itself calls it: the command, the word at the cursor, the one before it.

@@ -331,9 +331,10 @@ impl Manager {
         }
         if log_dir.is_empty() {
             let none = || PoolError::LogDir("there is no state folder: use --log-dir".to_owned());
-            let folder = self.log_dir.as_ref().ok_or_else(none)?.join(format!("{name}-{mark}"));
-            *log_dir = folder.to_string_lossy().into_owned();
+            *log_dir = self.log_dir.as_ref().ok_or_else(none)?.to_string_lossy().into_owned();
         }
+        // Jobs of each pool are counted from 1, and several pools may have been given the same folder.
+        *log_dir = Path::new(log_dir).join(format!("{name}-{mark}")).to_string_lossy().into_owned();
         *gpu |= asks_for_gpu(arguments);
         Ok(settings)
     }

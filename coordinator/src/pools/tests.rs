@@ -168,6 +168,11 @@ async fn a_job_is_stored_before_it_is_submitted_and_known_to_the_next_coordinato
     assert_eq!(made.settings.worker.coordinator, "http://login1:1");
     let again = running.pools.create(settings(folder.path()), false).await;
     assert!(matches!(again, Err(PoolError::Exists(_))));
+    // Job 1 of another pool has a log of its own.
+    let other = PoolSettings { name: PoolName::new("cpu").unwrap(), ..settings(folder.path()) };
+    let other = running.pools.create(other, true).await.unwrap().pool;
+    assert_eq!(PathBuf::from(&made.settings.log_dir).parent(), Some(folder.path()));
+    assert_ne!(made.settings.log_dir, other.settings.log_dir);
     running.until("two jobs", |shown| shown.pools.0.values().any(|pool| pool.jobs.len() == 2)).await;
     running.end().await;
     assert_eq!(system.names(), [made.job_name(1), made.job_name(2)]);

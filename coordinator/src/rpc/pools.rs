@@ -81,7 +81,7 @@ impl PoolService for PoolsOfWorkers {
         let name = name_of(name)?;
         let shown = self.0.pools.shown().await.map_err(|error| refused(error.into()))?;
         let pool = shown.pools.0.get(&name).ok_or_else(|| refused(PoolError::Unknown(name.clone())))?;
-        let job = if job == 0 { pool.last } else { job };
+        let job = if job == 0 { pool.last_started().unwrap_or(pool.last) } else { job };
         if job == 0 || job > pool.last {
             let what = match pool.last {
                 0 => format!("the pool `{name}` has not submitted a job yet"),

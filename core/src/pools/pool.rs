@@ -140,6 +140,16 @@ impl Pool {
         number.strip_prefix(&self.mark)?.strip_prefix('-')?.parse().ok()
     }
 
+    /// The number of the last job that has started, as far as that is remembered.
+    #[must_use]
+    pub fn last_started(&self) -> Option<u64> {
+        let running = self.jobs.values().filter(|job| job.state == JobState::Running).map(|job| job.number);
+        let ran = |job: &&EndedJob| {
+            job.worked || matches!(job.end, End::Completed | End::Failed(_) | End::Preempted)
+        };
+        running.chain(self.ended.iter().filter(ran).map(|job| job.number)).max()
+    }
+
     /// Whether tasks waited that its workers could have taken, when it was last decided.
     #[must_use]
     pub fn is_wanted(&self) -> bool {

@@ -10,6 +10,9 @@ use super::{
 
 /// The exit code of a worker that returned unfinished tasks; the script then lets its job be queued again.
 pub const PARKED: u8 = 75;
+/// The signal in the status of a job that Slurm could not start because the file of its output cannot be made; it is the
+/// lower part of Slurm's error 4021.
+const NO_LOG: u32 = 53;
 /// Part of a job's time limit that its worker leaves for the start of the job, in seconds.
 const START: u64 = 60;
 
@@ -192,6 +195,10 @@ fn parse_line(line: &str) -> Option<SeenJob> {
             // It parked, and could not be queued again.
             Some((code, 0)) if code == u32::from(PARKED) => SeenState::Ended(End::Preempted),
             Some((code, 0)) => failed(format!("ended with exit code {code}")),
+            Some((_, NO_LOG)) => failed(
+                "could not write its log (--log-dir must be a folder that the nodes and the coordinator share)"
+                    .to_owned(),
+            ),
             Some((_, signal)) => failed(format!("was ended by signal {signal}")),
             None => failed("failed".to_owned()),
         },

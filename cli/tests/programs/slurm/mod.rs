@@ -198,11 +198,19 @@ fn a_sweep_without_workers_grows_to_the_limit_and_ends_with_the_right_table_and_
 fn the_workers_of_a_secured_coordinator_are_let_in_without_configuration() {
     let Some(stage) = Stage::with(&["--secure"]) else { return };
     assert!(stage.url.starts_with("https://"), "{}", stage.url);
-    let access = stage.lab.path().join("state/access/worker.access").display().to_string();
+    // In the home folder, which nodes share, unlike a state folder on a local disk.
+    let access = stage.lab.path().join("config/colearn/worker.access").display().to_string();
     let script = stage.succeed(&["alloc", "slurm", "--name", "dry", "--max-workers", "1", "--dry-run"]);
     assert!(script.contains(&format!("--access {access}")), "{script}");
-    // Only the named file lets them in: jobs inherit the environment of the coordinator.
-    fs::remove_file(stage.lab.path().join("config/colearn/worker.access")).ok();
+    // A new authority also writes that file anew.
+    let before = fs::read(&access).unwrap();
+    for arguments in [&["rotate"][..], &["rotate", "--finish"]] {
+        let output = stage.lab.colearn(&[&["access"], arguments, &["--state", "state"]].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    assert_ne!(fs::read(&access).unwrap(), before);
+    // The coordinator follows within a second.
+    stage.wait_for("the new authority", || stage.colearn(&["list"]).status.success());
     stage.add_pool("2");
     stage.succeed(&["submit", "small.yaml"]);
     stage.wait_for("the end of the sweep", || stage.done() == 20);

@@ -206,6 +206,20 @@ fn a_job_that_is_queued_again_counts_for_waiting_tasks() {
 }
 
 #[test]
+fn the_last_job_that_started_is_known() {
+    let mut env = Env::one(4);
+    assert_eq!(env.pool("gpu").last_started(), None);
+    env.decide(&waiting(4));
+    assert_eq!(env.pool("gpu").last_started(), None, "all wait in the queue");
+    env.set(0, SeenState::Running);
+    env.set(1, SeenState::Running);
+    env.set(2, SeenState::Ended(End::Cancelled));
+    assert_eq!(env.pool("gpu").last_started(), Some(2));
+    env.set(1, SeenState::Ended(End::Failed("ended with exit code 4".to_owned())));
+    assert_eq!(env.pool("gpu").last_started(), Some(2));
+}
+
+#[test]
 fn a_pool_whose_jobs_fail_in_a_row_pauses_with_the_reason() {
     let mut env = Env::one(1);
     for number in 0..3 {

@@ -88,11 +88,15 @@ fn the_queue_is_read_as_slurm_22_05_prints_it() {
 6|x|CANCELLED|0:15|None|\n\
 7|x|COMPLETING|0|None|\n\
 8|x|FAILED|4:0|NonZeroExitCode|\n\
+9|x|FAILED|4021|JobLaunchFailure|\n\
+10|x|FAILED|0:53|None|\n\
 not a line\n";
     let seen = parse_queue(printed);
     let states: Vec<(&str, SeenState)> =
         seen.iter().map(|job| (job.id.as_str(), job.state.clone())).collect();
     let failed = |how: &str| SeenState::Ended(End::Failed(how.to_owned()));
+    let no_log =
+        "could not write its log (--log-dir must be a folder that the nodes and the coordinator share)";
     assert_eq!(
         states,
         [
@@ -104,6 +108,8 @@ not a line\n";
             ("6", SeenState::Ended(End::Cancelled)),
             ("7", SeenState::Running),
             ("8", failed("ended with exit code 4")),
+            ("9", failed(no_log)),
+            ("10", failed(no_log)),
         ]
     );
     assert_eq!((seen[4].name.as_str(), seen[4].detail.as_str()), ("colearn-gpu-a1b2c3-2", "BeginTime"));
