@@ -46,7 +46,7 @@ export function ask({ title, text, fields = [], verb, dangerous = false, run }) 
         onsubmit: async (event) => {
           event.preventDefault();
           const held = document.activeElement;
-          go.disabled = true;
+          go.disabled = no.disabled = true;
           error.hidden = true;
           const values = {};
           for (const [name, input] of inputs) {
@@ -60,7 +60,7 @@ export function ask({ title, text, fields = [], verb, dangerous = false, run }) 
             error.textContent = trouble.message;
             error.scrollIntoView({ block: "nearest" });
           } finally {
-            go.disabled = false;
+            go.disabled = no.disabled = false;
             // A button that is disabled loses the focus.
             if (dialog.open && !dialog.contains(document.activeElement)) held.focus();
           }
@@ -75,6 +75,8 @@ export function ask({ title, text, fields = [], verb, dangerous = false, run }) 
     const dialog = h("dialog", { "aria-labelledby": `dialog-${number}` }, form);
     const opener = document.activeElement;
     const home = opener.parentElement;
+    // What is under way is not left: nobody would hear how it ends.
+    dialog.addEventListener("cancel", (event) => go.disabled && event.preventDefault());
     dialog.addEventListener("close", () => {
       dialog.remove();
       giveBack(opener, home);

@@ -10,6 +10,8 @@ const chosen = new Set((query.get("sweeps") ?? "").split(",").filter(Boolean));
 async function choices() {
   const { sweeps } = await get("sweeps");
   const names = sweeps.map((sweep) => sweep.name);
+  // One that the address names may have been removed.
+  for (const name of chosen) if (!names.includes(name)) chosen.delete(name);
   fill(
     $("sweeps"),
     names.map((name) => {
@@ -80,5 +82,4 @@ $("choice").addEventListener("submit", (event) => {
   if (chosen.size < 2) showError(new Error("Choose two sweeps or more."));
   else compare().catch(showError);
 });
-choices().catch(showError);
-compare().catch(showError);
+choices().then(compare).catch(showError);

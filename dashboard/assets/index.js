@@ -6,7 +6,7 @@ import { bar, counted, leftText, stateWord } from "./measures.js";
 
 let sweeps;
 const chosen = new Set((query.get("compare") ?? "").split(",").filter(Boolean));
-let before = "";
+let before = new Map();
 
 function draw() {
   if (!sweeps) return;
@@ -71,8 +71,9 @@ follow(
   {
     sweeps: (document) => {
       sweeps = document.sweeps;
-      const now = sweeps.map((sweep) => `${sweep.name} is ${stateWord(sweep)}`).join(", ");
-      if (before && now !== before) announce(now);
+      const now = new Map(sweeps.map((sweep) => [sweep.name, stateWord(sweep)]));
+      const news = [...now].filter(([name, state]) => before.size && before.get(name) !== state);
+      if (news.length) announce(news.map(([name, state]) => `${name} is ${state}`).join(", "));
       before = now;
       showError(null);
       draw();

@@ -45,6 +45,8 @@ export function follow(path, probe, on, failed) {
   const connect = async () => {
     stop();
     idle = false;
+    // Also when it was opened in the background.
+    if (document.hidden) return;
     const mine = generation;
     try {
       await get(probe);

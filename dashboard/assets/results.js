@@ -18,6 +18,11 @@ reader.onmessage = ({ data }) => {
   if (data.document) resolve(data.document);
   else reject(new ApiError(data.status, data.code, data.message));
 };
+// Its module cannot be loaded, or it has failed as a whole.
+reader.onerror = () => {
+  for (const [, reject] of waiting.values()) reject(new ApiError(500, "unknown", "The results cannot be read here: load the page again."));
+  waiting.clear();
+};
 const read = () =>
   new Promise((resolve, reject) => {
     asked += 1;

@@ -11,16 +11,20 @@ export const sweepUrl = (rest = "") => `/sweeps/${encodeURIComponent(sweepName)}
 /** Follows the sweep: `changed` gets it now and after each change. Returns a function that looks at once. */
 export function followSweep(changed) {
   let before = "";
+  let seen = "";
   return follow(
     ofSweep(sweepName, "/events"),
-    ofSweep(sweepName, "?limit=0"),
+    ofSweep(sweepName, "?limit=1"),
     {
       sweep: (sweep) => {
         showError(null);
         const now = `${stateWord(sweep)}: ${counted(sweep)}`;
         if (before && now !== before) announce(now);
         before = now;
-        changed(sweep);
+        // A stream that begins anew begins with what is known already.
+        const all = JSON.stringify(sweep);
+        if (all !== seen) changed(sweep);
+        seen = all;
         return sweep.state === "active";
       },
     },

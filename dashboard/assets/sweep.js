@@ -35,7 +35,7 @@ const drawGrid = throttled(gridEvery, async () => {
 const drawRest = throttled(1000, async () => {
   let document;
   try {
-    document = await get(ofSweep(sweepName, "?limit=0"));
+    document = await get(ofSweep(sweepName, "?limit=1"));
   } catch (error) {
     return unlessAway(error);
   }

@@ -34,6 +34,17 @@ impl ApiError {
         Self::of(StatusCode::METHOD_NOT_ALLOWED, "invalid_request", "this path has no such method")
     }
 
+    /// What is asked for is larger than what is sent.
+    pub(crate) fn too_large(message: impl Into<String>) -> Self {
+        Self { status: StatusCode::UNPROCESSABLE_ENTITY, code: "too_much", message: message.into() }
+    }
+
+    /// The answer did not come in time.
+    pub(crate) fn too_late() -> Self {
+        let message = "the answer took too long: ask for less, or use the commands of colearn";
+        Self::of(StatusCode::GATEWAY_TIMEOUT, "too_late", message)
+    }
+
     /// The client may not do this.
     pub(crate) fn forbidden(message: impl Into<String>) -> Self {
         Self { status: StatusCode::FORBIDDEN, code: "forbidden", message: message.into() }

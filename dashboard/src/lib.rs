@@ -11,12 +11,19 @@ mod guard;
 mod pages;
 mod services;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use axum::{Router, middleware};
+use axum::{
+    Router,
+    extract::Request,
+    middleware::{self, Next},
+    response::{IntoResponse as _, Response},
+};
 use tokio::net::TcpListener;
 use tonic::transport::{self, Server, server::TcpIncoming};
 use tower_http::compression::CompressionLayer;
+
+use error::ApiError;
 
 pub use api::ROUTES;
 pub use guard::{Guard, Token};
@@ -32,7 +39,37 @@ pub fn router(services: Services, guard: Guard) -> Router {
 
 /// Other routes with the same protection and compression.
 pub fn guarded(routes: Router, guard: Guard) -> Router {
-    routes.layer(middleware::from_fn_with_state(Arc::new(guard), guard::guard)).layer(CompressionLayer::new())
+    routes
+        .layer(middleware::from_fn(in_time))
+        .layer(middleware::from_fn_with_state(Arc::new(guard), guard::guard))
+        .layer(CompressionLayer::new())
+}
+
+/// Time limit for an answer, or for the beginning of a stream: less than that of the coordinator, which answers in gRPC.
+const ANSWER_WITHIN: Duration = Duration::from_secs(100);
+
+async fn in_time(request: Request, next: Next) -> Response {
+    tokio::time::timeout(ANSWER_WITHIN, next.run(request))
+        .await
+        .unwrap_or_else(|_| ApiError::too_late().into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use axum::{body::Body, http::StatusCode, routing::get};
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_takes_too_long_is_answered_with_an_error_of_http() {
+        let routes = Router::new().route("/", get(pending::<Response>));
+        let answer = guarded(routes, Guard::default()).oneshot(Request::new(Body::empty())).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
+        assert_eq!(answer.headers()["content-type"], "application/json");
+    }
 }
 
 /// Serves the pages of [`router`] alone. As at a coordinator, the head of a request has half a minute: axum's own server

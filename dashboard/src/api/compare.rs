@@ -9,7 +9,7 @@ use colearn_report::{Material, Provenance, compare};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::results::{compute, fetch};
+use super::results::{compute, fetch, turn};
 use crate::{error::ApiError, services::Caller};
 
 /// Maximum number of sweeps in one comparison.
@@ -48,13 +48,14 @@ pub(crate) async fn compare(
     }
     let metrics: Vec<String> =
         metrics.split(',').filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    let turn = turn().await;
     let mut fetched: Vec<(Material, ResultsTable)> = Vec::new();
     for name in names {
-        let results = fetch(&caller, name, true, Vec::new()).await?;
+        let results = fetch(&turn, &caller, name, true, Vec::new()).await?;
         let version = env!("CARGO_PKG_VERSION").to_owned();
         fetched.push(results.into_material(Provenance { version, ..Provenance::default() }));
     }
-    let compared = compute(move || {
+    let compared = compute(turn, move || {
         let sides: Vec<(&Material, &ResultsTable)> =
             fetched.iter().map(|(material, table)| (material, table)).collect();
         match sides.as_slice() {

@@ -13,7 +13,7 @@ use colearn_proto::v1;
 use serde::Deserialize;
 use serde_json::{Map, Value, json as object};
 
-use super::results::fetch;
+use super::results::{fetch, turn};
 use crate::{error::ApiError, services::Caller};
 
 /// Maximum number of configurations whose curves are in one answer.
@@ -56,7 +56,7 @@ pub(crate) async fn curves(
     let mut running = fetch_running(&caller, &name, wanted.clone()).await?;
     let mut tasks = Vec::new();
     if of == Of::All {
-        let fetched = fetch(&caller, &name, false, wanted.clone()).await?;
+        let fetched = fetch(&turn().await, &caller, &name, false, wanted.clone()).await?;
         let names = Names::of(&fetched.sweep);
         let known = fetched.sweep.configurations.iter().filter(|it| wanted.contains(&it.id.to_string()));
         for configuration in known {

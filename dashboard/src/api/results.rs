@@ -14,12 +14,25 @@ use colearn_client::{Fetched, gather};
 use colearn_proto::v1;
 use colearn_report::{Long, Material, Provenance, Records, text};
 use serde::Deserialize;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::{error::ApiError, services::Caller};
 
-/// Maximum number of tables that are computed at once: the engine needs a core too.
-static TABLES: Semaphore = Semaphore::const_new(2);
+/// Maximum number of sweeps whose results are held and computed at once: the engine needs a core and memory too.
+static TURNS: Semaphore = Semaphore::const_new(2);
+/// Maximum number of tasks of a sweep whose results are sent: they need some kilobytes of memory each.
+const MOST_TASKS: u64 = 100_000;
+
+/// The turn of a request that holds all results of a sweep.
+pub(super) struct Turn(
+    #[expect(dead_code, reason = "it ends when it is dropped")] Option<SemaphorePermit<'static>>,
+);
+
+/// Waits until this request may hold results.
+pub(super) async fn turn() -> Turn {
+    // The semaphore is never closed.
+    Turn(TURNS.acquire().await.ok())
+}
 
 /// A form of results.
 #[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
@@ -78,9 +91,10 @@ pub(crate) async fn results(
     query: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, ApiError> {
     let (Path(name), Query(Wanted { format, download })) = (path?, query?);
-    let fetched = fetch(&caller, &name, format != Format::HistoryCsv, Vec::new()).await?;
+    let turn = turn().await;
+    let fetched = fetch(&turn, &caller, &name, format != Format::HistoryCsv, Vec::new()).await?;
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    let bytes = compute(move || {
+    let bytes = compute(turn, move || {
         let (material, table) = fetched.into_material(Provenance { version, ..Provenance::default() });
         format.write(&material, &table)
     })
@@ -98,11 +112,22 @@ pub(crate) async fn results(
 
 /// Fetches results; of all configurations if none is named.
 pub(super) async fn fetch(
+    _turn: &Turn,
     caller: &Caller,
     name: &str,
     without_history: bool,
     configurations: Vec<String>,
 ) -> Result<Fetched, ApiError> {
+    if configurations.is_empty() {
+        let request = v1::GetSweepRequest { name: name.to_owned(), from: 0, limit: 1 };
+        let sweep = caller.sweeps.clone().get_sweep(caller.call(request)).await?.into_inner();
+        let tasks = sweep.sweep.and_then(|sweep| sweep.tasks).map_or(0, |tasks| tasks.total);
+        if tasks > MOST_TASKS {
+            return Err(ApiError::too_large(format!(
+                "sweep `{name}` has {tasks} tasks, more than the {MOST_TASKS} whose results are shown here: use `colearn results {name}`"
+            )));
+        }
+    }
     let request = v1::GetResultsRequest { name: name.to_owned(), without_history, configurations };
     let parts = caller.sweeps.clone().get_results(caller.call(request)).await?;
     Ok(gather(parts.into_inner()).await?)
@@ -110,9 +135,14 @@ pub(super) async fn fetch(
 
 /// Computes something long beside the tasks that serve.
 pub(super) async fn compute<T: Send + 'static>(
+    turn: Turn,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ApiError> {
-    let _turn = TABLES.acquire().await;
-    let done = tokio::task::spawn_blocking(work).await;
+    let done = tokio::task::spawn_blocking(move || {
+        let done = work();
+        drop(turn);
+        done
+    })
+    .await;
     done.map_err(|error| tonic::Status::internal(format!("the results cannot be computed: {error}")).into())
 }

@@ -9,14 +9,17 @@ use axum::{
         rejection::{PathRejection, QueryRejection},
     },
 };
-use colearn_client::{gather, json};
-use colearn_core::table::TaskOutcome;
+use colearn_client::json;
+use colearn_core::{id::ConfigurationId, table::TaskOutcome};
 use colearn_proto::v1::{self, TaskRow, TaskState};
 use serde::Deserialize;
 use serde_json::{Value, json as object};
 use tonic::Streaming;
 
-use super::curves::{curves_of, fetch_running, running_of};
+use super::{
+    curves::{curves_of, fetch_running, running_of},
+    results::{fetch, turn},
+};
 use crate::{error::ApiError, services::Caller};
 
 type Answer = Result<Json<Value>, ApiError>;
@@ -169,27 +172,32 @@ pub(crate) async fn one(caller: Caller, path: Result<Path<(String, String, u64)>
     let row = find(&caller, &name, &configuration, seed).await?;
     let request = caller.call(v1::GetSweepRequest { name: name.clone(), from: 0, limit: 1 });
     let sweep = caller.sweeps.clone().get_sweep(request).await?.into_inner();
-    let request = v1::GetResultsRequest {
-        name: name.clone(),
-        without_history: false,
-        configurations: vec![configuration.clone()],
-    };
     let running = match row.state() {
         TaskState::Running => fetch_running(&caller, &name, vec![configuration.clone()]).await?,
         _ => Vec::new(),
     };
     let running = running.iter().find(|it| it.seed == seed).map(running_of);
-    let fetched = gather(caller.sweeps.clone().get_results(caller.call(request)).await?.into_inner()).await?;
+    // Of a task that has not ended, nothing else is there, and pages ask for it again and again.
+    let fetched = match row.state() {
+        TaskState::Done | TaskState::Failed => {
+            Some(fetch(&turn().await, &caller, &name, false, vec![configuration.clone()]).await?)
+        }
+        _ => None,
+    };
     let is_it = |failed: &&v1::TaskFailure| {
         failed.task.as_ref().is_some_and(|task| task.configuration == configuration && task.seed == seed)
     };
-    let last = fetched.failures.iter().filter(|failed| failed.r#final).filter(is_it);
+    let failures = fetched.iter().flat_map(|fetched| &fetched.failures);
+    let last = failures.filter(|failed| failed.r#final).filter(is_it);
     let earlier = sweep.failures.iter().filter(|failed| !failed.r#final).filter(is_it);
     let failures: Value = last.chain(earlier).map(json::failure).collect();
-    let result = fetched.outcomes.iter().find(|((id, of), _)| *of == seed && id.to_string() == configuration);
-    let result = result.and_then(|(key, outcome)| match outcome {
-        TaskOutcome::Done(result) => Some((fetched.records.get(key), result)),
-        TaskOutcome::Failed(_) => None,
+    let result = fetched.as_ref().and_then(|fetched| {
+        let is_it = |(id, of): &(ConfigurationId, u64)| *of == seed && id.to_string() == configuration;
+        let (key, outcome) = fetched.outcomes.iter().find(|(key, _)| is_it(key))?;
+        match outcome {
+            TaskOutcome::Done(result) => Some((fetched.records.get(key), result)),
+            TaskOutcome::Failed(_) => None,
+        }
     });
     let result = result.map(|(record, result)| {
         object!({
