@@ -1,4 +1,4 @@
-//! Commands that change a sweep: retry, extend, pause, resume, priority, cancel, rm.
+//! Commands that change a sweep: retry, extend, pause, resume, priority, rm.
 
 use std::{
     io::{BufRead as _, IsTerminal as _, Write as _},
@@ -151,25 +151,6 @@ pub(crate) async fn priority(arguments: &PriorityArgs) -> Outcome {
 async fn replace_data(client: &mut Client, name: &str) -> Result<(), Failure> {
     let answer = client.replace_data(v1::ReplaceDataRequest { name: name.to_owned() }).await;
     answered(client, name, answer).await.map(drop)
-}
-
-/// `colearn cancel NAME`.
-pub(crate) async fn cancel(arguments: &Named) -> Outcome {
-    let Named { name, target } = arguments;
-    let name = name.as_str();
-    let mut connection = Connection::open(target).await?;
-    let client = &mut connection.sweeps;
-    let answer = client.cancel_sweep(v1::CancelSweepRequest { name: name.to_owned() }).await;
-    let summary = summary_of(answered(client, name, answer).await?.sweep)?;
-    connection.close().await;
-    let counts = summary.tasks.unwrap_or_default();
-    outln!(
-        "{name}: {}; {} kept, {} will not run",
-        state_word(summary.state()),
-        counted(counts.done, "result"),
-        counted(counts.cancelled, "task")
-    );
-    Ok(Exit::Success)
 }
 
 /// `colearn rm NAME`.

@@ -325,8 +325,7 @@ impl SweepState {
 
     /// The tasks that are pending or running.
     pub(super) fn unfinished(&self) -> Vec<u32> {
-        let open = |task: &Task| task.phase.is_pending() || task.phase == Phase::Running;
-        (0..).zip(&self.tasks).filter(|(_, task)| open(task)).map(|(index, _)| index).collect()
+        (0..).zip(&self.tasks).filter(|(_, task)| task.is_open()).map(|(index, _)| index).collect()
     }
 
     /// The number of epochs of a task; 0 if its settings do not say it.

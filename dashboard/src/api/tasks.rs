@@ -184,7 +184,7 @@ pub(crate) async fn one(caller: Caller, path: Result<Path<(String, String, u64)>
     let result = fetched.outcomes.iter().find(|((id, of), _)| *of == seed && id.to_string() == configuration);
     let result = result.and_then(|(key, outcome)| match outcome {
         TaskOutcome::Done(result) => Some((fetched.records.get(key), result)),
-        TaskOutcome::Failed(_) => None,
+        TaskOutcome::Failed(_) | TaskOutcome::Cancelled => None,
     });
     let result = result.map(|(record, result)| {
         object!({

@@ -17,7 +17,7 @@ use crate::{
     choice, meaning,
     numbers::Numbers,
     reference::{Matched, Reference},
-    report_data::Material,
+    report_data::{CANCELLED, Material},
     svg::escape,
     verdicts::{remark, word},
 };
@@ -221,6 +221,7 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable, shown: &Shown<'_>
                 Cell::new(&result.metrics.get(name).map_or_else(|| "-".to_owned(), |it| numbers.plain(*it)))
             }
             Some(TaskOutcome::Failed(reason)) => Cell::html("ncl", escape(reason.as_str())),
+            Some(TaskOutcome::Cancelled) => Cell::html("muted", CANCELLED.to_owned()),
             None => Cell::html("muted", "missing".to_owned()),
         }));
         grid.row(class_of(row), &cells);
@@ -239,14 +240,19 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable, shown: &Shown<'_>
 /// Failed attempts; empty if there are none and every task has its result.
 pub(super) fn failures(material: &Material, table: &ResultsTable) -> String {
     const MAX_ROWS: usize = 500;
-    let without: usize =
-        table.configurations.iter().map(|row| row.expected - row.n - row.failed_seeds.len()).sum();
-    let failed: usize = table.configurations.iter().map(|row| row.failed_seeds.len()).sum();
+    let sum = |of: fn(&ConfigurationRow) -> usize| table.configurations.iter().map(of).sum::<usize>();
+    let failed = sum(|row| row.failed_seeds.len());
+    let cancelled = sum(|row| row.cancelled_seeds.len());
+    let without = sum(|row| row.expected - row.n) - failed - cancelled;
     let mut text = String::new();
-    if failed + without > 0 {
+    let and_cancelled = match cancelled {
+        0 => String::new(),
+        count => format!(", {} cancelled", counted_len(count, "task")),
+    };
+    if failed + cancelled + without > 0 {
         let _ = writeln!(
             text,
-            "<p>{} failed for good, {without} without a result yet. Means are over the {}s that have one; comparisons over those that both sides have.</p>",
+            "<p>{} failed for good{and_cancelled}, {without} without a result yet. Means are over the {}s that have one; comparisons over those that both sides have.</p>",
             counted_len(failed, "task"),
             replicate_noun(table)
         );
