@@ -36,7 +36,7 @@ class Pages(unittest.TestCase):
         # Limits of time in the tests are those of an idle machine.
         environment = {"COLEARN_PATIENCE": "5", **os.environ, "COLEARN_PROGRAMS": str(PROGRAMS)}
         ended = subprocess.run(
-            ["node", "--test", "--test-reporter=spec", "pages.test.js"],
+            ["node", "--test", "--test-reporter=spec", "pages.test.js", "cancel.test.js"],
             cwd=FOLDER,
             env=environment,
             stdout=subprocess.PIPE,

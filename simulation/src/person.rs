@@ -149,7 +149,7 @@ impl Person {
     async fn operate(&mut self) {
         let names = [FIRST, FIRST, FIRST, FIRST, PROGRAMS, SECOND];
         let name = (*self.chance.pick(&names)).to_owned();
-        let what = self.chance.below(10);
+        let what = self.chance.below(11);
         let paused = self.chance.percent(50);
         let priority = self.chance.below(5) as i32;
         let at_once = self.chance.percent(50);
@@ -199,6 +199,25 @@ impl Person {
                         client.drain_worker(request).await?;
                         format!("drained {worker}, at once: {at_once}")
                     }
+                    10 => {
+                        let request = v1::ListTasksRequest { name: name.clone(), states: Vec::new() };
+                        let page = client.list_tasks(request).await?.into_inner().message().await?;
+                        let all = page.unwrap_or_default().tasks;
+                        let named = |task: TaskId| (task.configuration.to_string(), task.seed);
+                        let at = any as usize % all.len().max(1);
+                        let Some(Ok(task)) = all.get(at).map(|row| convert::task(row.task.clone())) else {
+                            return Ok("no task to cancel".to_owned());
+                        };
+                        let (configuration, seed) = named(task);
+                        let mut request = v1::CancelTasksRequest { name, ..Default::default() };
+                        match (at_once, paused) {
+                            (true, _) => request.tasks = vec![v1::TaskReference { configuration, seed }],
+                            (false, true) => request.configurations = vec![configuration],
+                            (false, false) => request.seeds = vec![seed],
+                        }
+                        let answer = client.cancel_tasks(request).await?.into_inner();
+                        format!("cancelled {} tasks", answer.cancelled)
+                    }
                     _ => "looks".to_owned(),
                 })
             })
@@ -207,7 +226,7 @@ impl Person {
             Ok(done) => self.note(format_args!("{done}")),
             Err(status) => self.note(format_args!("{:?}: {}", status.code(), status.message())),
         }
-        if what >= 8
+        if (8..10).contains(&what)
             && let Ok(found) = self.fetch(FIRST).await
         {
             self.check(&found);
