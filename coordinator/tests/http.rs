@@ -92,7 +92,7 @@ async fn the_api_says_what_grpc_says() {
         (&0.into(), &2.into())
     );
     assert_eq!(again["state"], "active");
-    assert_eq!(ask(at, "POST", "/api/v1/sweeps/small/cancel-tasks", json, "{}").await.status, 400);
+    assert_eq!(ask(at, "POST", "/api/v1/sweeps/small/cancel-tasks", json, "{}").await.status, 422);
     let unknown = ask(at, "POST", "/api/v1/sweeps/small/cancel-tasks", json, r#"{"seeds": [7]}"#).await;
     assert_eq!(unknown.status, 404);
     let cancelled = ask(at, "POST", "/api/v1/sweeps/small/cancel", "", "").await;

@@ -23,8 +23,14 @@ pub(crate) struct RetryArgs {
     /// Only this task, such as `audio=0.8,video=0.8/0`; the option can be repeated.
     ///
     /// CONFIGURATION is any set of values that only one configuration has, or the first digits of its id.
-    #[arg(long, value_name = "CONFIGURATION/SEED")]
+    #[arg(long, value_name = "CONFIGURATION/SEED", conflicts_with_all = ["configuration", "seed"])]
     pub(crate) task: Vec<TaskReference>,
+    /// Only the tasks of this configuration; with --seed, only those of them. The option can be repeated.
+    #[arg(long, value_name = "CONFIGURATION", value_parser = configuration)]
+    pub(crate) configuration: Vec<Criteria>,
+    /// Only the tasks with this seed. The option can be repeated.
+    #[arg(long, value_name = "SEED")]
+    pub(crate) seed: Vec<u64>,
 }
 
 /// `colearn cancel`.

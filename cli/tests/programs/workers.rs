@@ -181,7 +181,9 @@ fn a_cancelled_configuration_leaves_its_cohort_and_stays_cancelled_though_the_co
     assert!(shown.contains("partial; 2 cancelled: seeds 0, 1"), "{shown}");
     let done = said(&lab, &url, &["cancel", "small", "--seed", "1", "--configuration", "audio=0.25"]);
     assert_eq!(done.lines().next(), Some("small: nothing to cancel: 1 task done before"), "{done}");
-    said(&lab, &url, &["retry", "small", "--task", "audio=0.5/0"]);
+    let nothing = said(&lab, &url, &["retry", "small", "--configuration", "audio=0.25"]);
+    assert_eq!(nothing, "small: nothing to retry, no such task has failed or was cancelled\n");
+    said(&lab, &url, &["retry", "small", "--configuration", "audio=0.5", "--seed", "0"]);
     let states =
         || tasks(&lab, &url).iter().map(|it| it["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
     lab.wait_for("the retried task to run", || states()[2] == "running");

@@ -46,6 +46,13 @@ pub enum SelectionError {
 }
 
 impl SweepState {
+    /// Reports of these tasks are refused from now on.
+    fn forget_leases_of(&mut self, indices: &[u32]) {
+        for index in indices {
+            self.task_mut(*index).token = Task::NO_LEASE;
+        }
+    }
+
     /// The numbers of the selected tasks, each once.
     fn selected(&self, selection: &Selection) -> Result<Vec<u32>, SelectionError> {
         let sweep = || self.sweep.name.clone();
@@ -107,10 +114,9 @@ impl Scheduler {
     pub(super) fn cancel(&mut self, now: Timestamp, sweep: SweepId) -> Vec<Action> {
         let mut actions = self.drop_leases_of(sweep);
         let Some(state) = self.sweeps.get_mut(&sweep) else { return actions };
-        for index in state.unfinished() {
-            state.task_mut(index).token = Task::NO_LEASE;
-            state.move_to(index, Phase::Cancelled);
-        }
+        let open = state.unfinished();
+        state.forget_leases_of(&open);
+        state.move_all(&open, Phase::Cancelled);
         actions.extend(self.end_if_over(now, sweep));
         actions
     }
@@ -139,10 +145,8 @@ impl Scheduler {
             actions.extend(self.drop_members(sweep, token, &members));
         }
         if let Some(state) = self.sweeps.get_mut(&sweep) {
-            for index in open {
-                state.task_mut(index).token = Task::NO_LEASE;
-                state.move_to(index, Phase::Cancelled);
-            }
+            state.forget_leases_of(&open);
+            state.move_all(&open, Phase::Cancelled);
         }
         actions.extend(self.end_if_over(now, sweep));
         actions
@@ -165,11 +169,11 @@ impl Scheduler {
     pub(super) fn refuse(&mut self, now: Timestamp, sweep: SweepId, failure: &Failure) -> Vec<Action> {
         let mut actions = self.drop_leases_of(sweep);
         let Some(state) = self.sweeps.get_mut(&sweep) else { return actions };
-        for index in state.unfinished() {
-            let task = state.task_mut(index);
-            task.token = Task::NO_LEASE;
-            let attempt = task.attempts;
-            state.move_to(index, Phase::Failed(failure.reason));
+        let open = state.unfinished();
+        state.forget_leases_of(&open);
+        state.move_all(&open, Phase::Failed(failure.reason));
+        for index in open {
+            let attempt = state.task(index).attempts;
             state.note_failure(index, attempt, failure, true);
         }
         actions.push(Action::RefuseSweep { sweep, failure: failure.clone() });

@@ -412,6 +412,18 @@ impl SweepState {
         }
     }
 
+    /// Moves tasks to one phase. To change the queues for each of many tasks takes longer than to make them again.
+    pub(super) fn move_all(&mut self, indices: &[u32], phase: Phase) {
+        if indices.len() <= self.tasks.len() / MANY {
+            indices.iter().for_each(|index| self.move_to(*index, phase));
+            return;
+        }
+        for index in indices {
+            self.task_mut(*index).phase = phase;
+        }
+        self.count_and_queue();
+    }
+
     pub(super) fn note_failure(&mut self, index: u32, attempt: u32, failure: &Failure, last: bool) {
         let failed = FailedAttempt { task: self.task_id(index), attempt, failure: failure.clone(), last };
         if self.recent_failures.len() == RECENT_FAILURES {
