@@ -412,7 +412,9 @@ async fn supervise(
         courier.abort();
     }
     if let Some(purge) = purge {
-        // It ends after the part that it deletes now. It fails only if it panics.
+        // It ends after the part that it deletes now. It fails only if it panics. An engine that failed was not told to
+        // stop.
+        stop.cancel();
         let _ = purge.await;
     }
     logs.finish().await;

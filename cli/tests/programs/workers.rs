@@ -152,7 +152,7 @@ fn a_cancelled_task_stops_within_seconds_and_a_retry_goes_on_from_its_checkpoint
 #[test]
 fn a_cancelled_configuration_leaves_its_cohort_and_stays_cancelled_though_the_coordinator_is_killed() {
     let lab = Lab::new();
-    lab.write("small.yaml", &GRID.replace("epochs: 2", "epochs: 1500"));
+    lab.write("small.yaml", &GRID.replace("epochs: 2", "epochs: 300"));
     let (coordinator, url) = lab.coordinator("127.0.0.1:0");
     said(&lab, &url, &["submit", "small.yaml"]);
     let _worker = lab.worker_in(&url, "one", &[("COLEARN_MAX_COHORT", "6")]);
@@ -169,6 +169,11 @@ fn a_cancelled_configuration_leaves_its_cohort_and_stays_cancelled_though_the_co
     assert!(text(&unknown.stderr).contains("has no task"), "{}", text(&unknown.stderr));
     let twice = said(&lab, &url, &["cancel", "small", "--task", "audio=0.5/1"]);
     assert_eq!(twice.lines().next(), Some("small: nothing to cancel: 1 task cancelled before"), "{twice}");
+    let status = said(&lab, &url, &["status", "small"]);
+    assert!(
+        status.lines().any(|line| line.split_whitespace().eq(["audio=0.5", "0", "0", "0", "0", "2"])),
+        "{status}"
+    );
     let watched = lab.colearn(&["watch", "small", "--coordinator", &url]);
     assert_eq!(watched.status.code(), Some(9), "{}\n{}", text(&watched.stderr), lab.logs());
     assert!(lab.logs().contains("2 tasks of lease"), "the worker was told: {}", lab.logs());
