@@ -165,7 +165,7 @@ fn a_cancelled_configuration_leaves_its_cohort_and_stays_cancelled_though_the_co
 
     let (_coordinator, _) = lab.coordinator(url.trim_start_matches("http://"));
     let unknown = lab.colearn(&["cancel", "small", "--task", "audio=0.5/7", "--coordinator", &url]);
-    assert_eq!(unknown.status.code(), Some(4), "{}", text(&unknown.stderr));
+    assert_eq!(unknown.status.code(), Some(8), "{}", text(&unknown.stderr));
     assert!(text(&unknown.stderr).contains("has no task"), "{}", text(&unknown.stderr));
     let twice = said(&lab, &url, &["cancel", "small", "--task", "audio=0.5/1"]);
     assert_eq!(twice.lines().next(), Some("small: nothing to cancel: 1 task cancelled before"), "{twice}");

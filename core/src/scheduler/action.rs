@@ -148,7 +148,7 @@ pub enum DropReason {
 impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Cancelled => "it was cancelled",
+            Self::Cancelled => "cancelled",
             Self::Expired => "the lease expired",
             Self::Released => "the lease was returned",
             Self::Stale => "the lease no longer holds the task",
