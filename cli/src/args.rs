@@ -26,7 +26,7 @@ pub(crate) use self::{
     kept::{BootstrapArgs, ExportArgs},
     listing::{ListArgs, LogArgs, State, StatusArgs, TasksArgs, WorkersArgs},
     notify::NotifyArgs,
-    operations::{DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
+    operations::{CancelArgs, DrainArgs, ExtendArgs, PriorityArgs, RemoveArgs, RetryArgs, UndrainArgs},
     places::{Listen, Target},
     reference::{TaskPath, TaskReference},
     results::{Format, ResultsArgs},
@@ -149,8 +149,10 @@ pub(crate) enum Command {
     Resume(Named),
     /// Set the priority of a sweep relative to others.
     Priority(PriorityArgs),
-    /// Cancel a sweep: running tasks are stopped, recorded results are kept.
-    Cancel(Named),
+    /// Cancel a sweep, or some of its tasks: running tasks are stopped, recorded results are kept.
+    ///
+    /// Without --task, --configuration and --seed all tasks are cancelled. `colearn retry` brings cancelled tasks back.
+    Cancel(CancelArgs),
     /// Delete a sweep that has ended, with all its results and kept files.
     Rm(RemoveArgs),
     /// Give a worker no new tasks, and let it exit when it is idle.

@@ -121,7 +121,7 @@ fn dispatch(command: Command) -> Outcome {
         Command::Pause(named) => block_on(remote::pause(&named, true)),
         Command::Resume(named) => block_on(remote::pause(&named, false)),
         Command::Priority(arguments) => block_on(remote::priority(&arguments)),
-        Command::Cancel(named) => block_on(remote::cancel(&named)),
+        Command::Cancel(arguments) => block_on(remote::cancel(&arguments)),
         Command::Rm(arguments) => block_on(remote::remove(&arguments)),
         Command::Alloc(command) => block_on(remote::alloc(&command)),
         Command::Drain(arguments) => block_on(remote::drain(&arguments)),

@@ -81,7 +81,7 @@ fn records_of_a_row(table: &ResultsTable, material: &Material, records: Records)
         let first = material.sweep.seeds.first()?;
         match material.outcomes.get(&(row.id, *first))? {
             TaskOutcome::Done(result) => Some((result, row.expected)),
-            TaskOutcome::Failed(_) => None,
+            TaskOutcome::Failed(_) | TaskOutcome::Cancelled => None,
         }
     };
     let Some((result, expected)) = table.configurations.iter().find_map(results) else { return 1 };

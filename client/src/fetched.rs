@@ -59,7 +59,7 @@ impl Fetched {
     pub fn artifacts(&self) -> impl Iterator<Item = &Artifact> {
         self.outcomes.values().flat_map(|outcome| match outcome {
             TaskOutcome::Done(result) => result.artifacts.as_slice(),
-            TaskOutcome::Failed(_) => &[],
+            TaskOutcome::Failed(_) | TaskOutcome::Cancelled => &[],
         })
     }
 
@@ -110,6 +110,14 @@ pub async fn gather(mut parts: Streaming<v1::GetResultsResponse>) -> Result<Fetc
                 notes.push(failure_note(failed.clone()).map_err(bad)?);
                 failures.push(failed);
                 outcomes.insert((task.configuration, task.seed), TaskOutcome::Failed(reason));
+            }
+            Some(Part::Cancelled(v1::CancelledTasks { tasks })) => {
+                for v1::TaskReference { configuration, seed } in tasks {
+                    let configuration = configuration.parse().map_err(|_| {
+                        FetchError::NotUnderstood(format!("`{configuration}` is no configuration"))
+                    })?;
+                    outcomes.insert((configuration, seed), TaskOutcome::Cancelled);
+                }
             }
             None => {}
         }

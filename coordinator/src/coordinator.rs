@@ -23,7 +23,7 @@ use tonic::transport::server::Connected;
 
 use crate::{
     connections::Incoming,
-    engine::{Clock, Engine, EngineError, EngineSettings},
+    engine::{Clock, Engine, EngineError, EngineSettings, purge},
     logs::Logs,
     metrics::Metrics,
     notify::{Courier, NotifyRules, Wanted},
@@ -280,7 +280,8 @@ impl Coordinator {
         // What the last turn of the engine commits is brought to its receivers too.
         let courier =
             courier.map(|(patience, courier)| (patience, tokio::spawn(courier.run(closed.clone()))));
-        let beside = Beside { manager, courier };
+        let purge = (!read_only).then(|| purge(store.clone(), engine.removed(), stop.clone()));
+        let beside = Beside { manager, courier, purge: purge.map(tokio::spawn) };
         let supervisor = tokio::spawn(supervise(engine, server, (store, logs), beside, stop.clone(), closed));
         tracing::info!(%address, tls = protected, "coordinator listens");
         Ok(RunningCoordinator { address, protected, stop: stop.drop_guard(), supervisor, over: false })
@@ -373,13 +374,14 @@ struct Beside {
     manager: Option<JoinHandle<()>>,
     /// With the time that it may take after the engine has ended.
     courier: Option<(Duration, JoinHandle<()>)>,
+    purge: Option<JoinHandle<()>>,
 }
 
 async fn supervise(
     engine: Engine,
     mut server: JoinHandle<Result<(), tonic::transport::Error>>,
     (store, logs): (Arc<dyn Store>, Logs),
-    Beside { manager, courier }: Beside,
+    Beside { manager, courier, purge }: Beside,
     stop: CancellationToken,
     closed: CancellationToken,
 ) -> Result<(), CoordinatorError> {
@@ -410,6 +412,12 @@ async fn supervise(
     {
         tracing::warn!("events that were not delivered are kept for the next start");
         courier.abort();
+    }
+    if let Some(purge) = purge {
+        // It ends after the part that it deletes now. It fails only if it panics. An engine that failed was not told to
+        // stop.
+        stop.cancel();
+        let _ = purge.await;
     }
     logs.finish().await;
     engine_ended??;

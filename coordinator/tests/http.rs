@@ -82,9 +82,21 @@ async fn the_api_says_what_grpc_says() {
     assert_eq!((missing.status, missing.json()["error"]["code"].as_str().unwrap()), (404, "not_found"));
     let unknown = ask(at, "GET", "/api/v1/sweeps/small/tasks?state=lost", "", "").await;
     assert_eq!(unknown.status, 400);
+    let json = "content-type: application/json\r\n";
+    let seed = r#"{"seeds": [0]}"#;
+    let some = ask(at, "POST", "/api/v1/sweeps/small/cancel-tasks", json, seed).await;
+    assert_eq!((some.status, &some.json()["tasks_cancelled"]), (200, &Value::from(2)));
+    let again = ask(at, "POST", "/api/v1/sweeps/small/cancel-tasks", json, seed).await.json();
+    assert_eq!(
+        (&again["tasks_cancelled"], &again["tasks_ended_before"]["cancelled"]),
+        (&0.into(), &2.into())
+    );
+    assert_eq!(again["state"], "active");
+    assert_eq!(ask(at, "POST", "/api/v1/sweeps/small/cancel-tasks", json, "{}").await.status, 422);
+    let unknown = ask(at, "POST", "/api/v1/sweeps/small/cancel-tasks", json, r#"{"seeds": [7]}"#).await;
+    assert_eq!(unknown.status, 404);
     let cancelled = ask(at, "POST", "/api/v1/sweeps/small/cancel", "", "").await;
     assert_eq!((cancelled.status, &cancelled.json()["state"]), (200, &Value::from("cancelled")));
-    let json = "content-type: application/json\r\n";
     let retried = ask(at, "POST", "/api/v1/sweeps/small/retry", json, "{}").await;
     assert_eq!((retried.status, &retried.json()["tasks_retried"]), (200, &Value::from(4)));
     let again = Person::at(&coordinator).await.tasks("small").await;

@@ -155,6 +155,7 @@ async fn results_of_many_pages_come_in_the_order_of_the_grid() {
                 &failure.task
             }
             Part::SweepJson(_) => panic!("the sweep comes first and once"),
+            Part::Cancelled(_) => panic!("nothing was cancelled"),
         };
         let task = task.as_ref().unwrap();
         told.push((u64::from_str_radix(&task.configuration, 16).unwrap(), task.seed));

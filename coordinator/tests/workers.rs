@@ -143,8 +143,78 @@ async fn cancelling_reaches_the_worker() {
     let [task] = tasks(&lease).try_into().unwrap();
     worker.finish(lease.token, &task, 0.5).await;
     assert_eq!(worker.dropped().await.tasks, [task]);
-    assert_eq!(person.results("first").await.len(), 1, "the sweep and no result");
+    let parts = person.results("first").await;
+    let [_, Part::Cancelled(cancelled)] = parts.as_slice() else { panic!("no result, not {parts:?}") };
+    assert_eq!(cancelled.tasks.len(), 3);
     assert_eq!(person.cancel("first").await.state(), SweepState::Cancelled, "twice is once");
+    coordinator.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_single_task_is_cancelled_and_the_sweep_goes_on_also_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let coordinator = start(folder.path()).await;
+    let mut person = Person::at(&coordinator).await;
+    person.submit(&small_sweep("first", 2, 2)).await;
+    let mut worker = ScriptedWorker::connect(&coordinator, "w", &[2], vec![]).await;
+    worker.offer(&[0]).await;
+    let lease = worker.lease().await;
+    let [one, two] = tasks(&lease).try_into().unwrap();
+    let named =
+        |task: &v1::TaskId| v1::TaskReference { configuration: task.configuration.clone(), seed: task.seed };
+    let name = || "first".to_owned();
+    let cancel = v1::CancelTasksRequest { name: name(), tasks: vec![named(&one)], ..Default::default() };
+    let answer = person.0.cancel_tasks(cancel.clone()).await.unwrap().into_inner();
+    assert_eq!((answer.cancelled, answer.cancelled_before), (1, 0));
+    assert_eq!(answer.sweep.unwrap().state(), SweepState::Active);
+    let dropped = worker.dropped().await;
+    assert_eq!((dropped.token, dropped.tasks), (lease.token, vec![one.clone()]));
+    worker.finish(lease.token, &one, 0.5).await;
+    assert_eq!(worker.dropped().await.tasks, std::slice::from_ref(&one), "a late result is refused");
+    worker.finish(lease.token, &two, 0.5).await;
+    worker.acknowledged().await;
+    let answer = person.0.cancel_tasks(cancel).await.unwrap().into_inner();
+    assert_eq!((answer.cancelled, answer.cancelled_before), (0, 1), "twice is once");
+    let done = v1::CancelTasksRequest { name: name(), tasks: vec![named(&two)], ..Default::default() };
+    assert_eq!(person.0.cancel_tasks(done).await.unwrap().into_inner().done, 1);
+
+    let of = |configurations: &[&str], seeds: &[u64]| v1::CancelTasksRequest {
+        name: name(),
+        configurations: configurations.iter().map(|&id| id.to_owned()).collect(),
+        seeds: seeds.to_vec(),
+        ..Default::default()
+    };
+    for (wrong, code) in [
+        (of(&[], &[]), Code::InvalidArgument),
+        (of(&["x"], &[]), Code::InvalidArgument),
+        (of(&["00000000000000ff"], &[]), Code::NotFound),
+        (of(&[], &[9]), Code::NotFound),
+        (v1::CancelTasksRequest { tasks: vec![named(&one)], ..of(&[], &[0]) }, Code::InvalidArgument),
+        (v1::CancelTasksRequest { name: "none".to_owned(), ..of(&[], &[0]) }, Code::NotFound),
+    ] {
+        assert_eq!(person.0.cancel_tasks(wrong.clone()).await.unwrap_err().code(), code, "{wrong:?}");
+    }
+    assert_eq!(person.tasks("first").await.cancelled, 1, "what is refused changes nothing");
+
+    coordinator.stop().await.unwrap();
+    let coordinator = start(folder.path()).await;
+    let mut person = Person::at(&coordinator).await;
+    let answer = person.0.cancel_tasks(of(&[&two.configuration], &[1])).await.unwrap().into_inner();
+    assert_eq!(answer.cancelled, 1);
+    let mut worker = ScriptedWorker::connect(&coordinator, "w", &[2], vec![]).await;
+    worker.offer(&[0]).await;
+    let lease = worker.lease().await;
+    let [last] = tasks(&lease).try_into().unwrap();
+    assert_eq!((&last.configuration, last.seed), (&one.configuration, 1));
+    worker.finish(lease.token, &last, 0.5).await;
+    worker.acknowledged().await;
+    let summary = person.get("first").await.sweep.unwrap();
+    assert_eq!((summary.state(), summary.tasks.unwrap().done), (SweepState::Cancelled, 2));
+    let parts = person.results("first").await;
+    let Some(Part::Cancelled(cancelled)) = parts.last() else { panic!("they come last: {parts:?}") };
+    assert_eq!(cancelled.tasks, [named(&one), v1::TaskReference { seed: 1, ..named(&two) }]);
+    let retry = v1::RetrySweepRequest { name: name(), tasks: vec![named(&one)], ..Default::default() };
+    assert_eq!(person.0.retry_sweep(retry).await.unwrap().into_inner().retried, 1);
     coordinator.stop().await.unwrap();
 }
 

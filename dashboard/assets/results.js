@@ -225,10 +225,11 @@ function drawTable() {
   const rows = found.slice(from, from + PAGE).map((row) => {
     const comparison = judged ? row.comparisons[judged] : undefined;
     const failed = Object.keys(row.failed_seeds).length;
+    const cancelled = row.cancelled_seeds.length;
     const cells = [
       h("a", { href: sweepUrl(`/curves?configurations=${row.id}`), "data-key": `row-${row.id}`, class: "long" }, row.name),
       ...names.map((name) => settingText(row.values[name])),
-      [`${row.n}/${row.expected}`, failed ? h("span", { class: "badge failed small" }, `${failed} failed`) : null],
+      [`${row.n}/${row.expected}`, failed ? h("span", { class: "badge failed small" }, `${failed} failed`) : null, cancelled ? h("span", { class: "badge cancelled small" }, `${cancelled} cancelled`) : null],
       ...shown.map((name) => {
         const it = row.metrics[name];
         return it ? withDeviation(it) : undefined;

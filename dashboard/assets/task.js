@@ -53,7 +53,11 @@ function draw() {
   );
 
   const retryable = task.state === "failed" || task.state === "cancelled";
-  buttons($("actions"), retryable ? [{ word: "Retry this task…", act: retry }] : []);
+  const open = task.state === "pending" || task.state === "running";
+  const actions = [];
+  if (retryable) actions.push({ word: "Retry this task…", act: retry });
+  if (open) actions.push({ word: "Cancel this task…", act: cancel, dangerous: true });
+  buttons($("actions"), actions);
 
   $("result").hidden = !result;
   if (result) {
@@ -106,6 +110,21 @@ async function retry() {
   if (!answer) return;
   $("done").hidden = false;
   $("done").textContent = answer.tasks_retried ? `${plural(answer.tasks_retried, "task")} waits again.` : "Nothing was retried.";
+  again();
+  look();
+}
+
+async function cancel() {
+  const answer = await ask({
+    title: "Cancel this task?",
+    text: `${$("task-title").textContent} is not trained, and its work so far is lost. The sweep goes on without it.`,
+    verb: "Cancel the task",
+    dangerous: true,
+    run: () => post(ofSweep(sweepName, "/cancel-tasks"), { tasks: [{ configuration, seed: Number(seed) }] }),
+  });
+  if (!answer) return;
+  $("done").hidden = false;
+  $("done").textContent = answer.tasks_cancelled ? "It is cancelled." : "It had ended before.";
   again();
   look();
 }

@@ -1,11 +1,11 @@
 //! The text of table cells, for every output format.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use colearn_core::{
     id::ConfigurationId,
     result::metric,
-    table::{ConfigurationRow, Member, ResultsTable, RowState},
+    table::{ConfigurationRow, Member, Replicate, ResultsTable, RowState},
     text::{counted_len, one_line},
 };
 use serde_json::Value;
@@ -113,7 +113,26 @@ pub(crate) fn note(row: &ConfigurationRow, baseline: bool) -> String {
     if !reasons.is_empty() {
         notes.push(format!("{} failed: {}", row.failed_seeds.len(), reasons.join(", ")));
     }
+    if !row.cancelled_seeds.is_empty() {
+        notes.push(format!("{} cancelled: {}", row.cancelled_seeds.len(), named_seeds(&row.cancelled_seeds)));
+    }
     notes.join("; ")
+}
+
+/// The first of some replicates by name: `seeds 1, 3`.
+fn named_seeds(replicates: &BTreeSet<Replicate>) -> String {
+    const NAMED: usize = 5;
+    let names: Vec<String> = replicates.iter().take(NAMED).map(ToString::to_string).collect();
+    let more = replicates.len() - names.len();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    // The text of a replicate of several configurations says which seed it is.
+    let plain = replicates.iter().all(|replicate| replicate.of.is_empty());
+    let noun = match (plain, replicates.len()) {
+        (false, _) => "",
+        (true, 1) => "seed ",
+        (true, _) => "seeds ",
+    };
+    format!("{noun}{}{more}", names.join(", "))
 }
 
 /// The heading of the verdict column, if the sweep has a baseline.

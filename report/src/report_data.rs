@@ -11,6 +11,9 @@ use colearn_core::{
 
 use crate::reference::Reference;
 
+/// The reason of a task that has no result because a person cancelled it.
+pub(crate) const CANCELLED: &str = "cancelled";
+
 /// The input of a report.
 #[derive(Clone, Debug)]
 pub struct Material {
@@ -121,7 +124,7 @@ impl Material {
     pub(crate) fn done(&self) -> impl Iterator<Item = &TaskResult> {
         self.outcomes.values().filter_map(|outcome| match outcome {
             TaskOutcome::Done(result) => Some(result),
-            TaskOutcome::Failed(_) => None,
+            TaskOutcome::Failed(_) | TaskOutcome::Cancelled => None,
         })
     }
 }

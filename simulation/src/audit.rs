@@ -6,7 +6,7 @@ use colearn_coordinator::store::{JournalEntry, ResultRow};
 use colearn_core::{
     failure::{Failure, FailureReason, RetryPolicy},
     id::{LeaseToken, SweepId, TaskId, WorkerId},
-    scheduler::Event,
+    scheduler::{Event, Selection},
     sweep::Sweep,
 };
 
@@ -95,6 +95,23 @@ impl<'a> Auditor<'a> {
             Event::SweepCancelled { sweep } => {
                 // No report is valid under these leases after this event.
                 self.leases.retain(|_, tasks| tasks.iter().all(|task| task.sweep != *sweep));
+            }
+            Event::TasksCancelled { sweep, tasks } => {
+                // Their leases go on with the other members.
+                let is_named = |task: &TaskId| {
+                    task.sweep == *sweep
+                        && match tasks {
+                            Selection::Tasks(tasks) => tasks.contains(task),
+                            Selection::Grid { configurations, seeds } => {
+                                (configurations.is_empty() || configurations.contains(&task.configuration))
+                                    && (seeds.is_empty() || seeds.contains(&task.seed))
+                            }
+                        }
+                };
+                for members in self.leases.values_mut() {
+                    members.retain(|task| !is_named(task));
+                }
+                self.leases.retain(|_, members| !members.is_empty());
             }
             Event::TasksRetried { sweep, .. } => {
                 let finished = &self.finished;

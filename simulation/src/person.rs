@@ -149,7 +149,7 @@ impl Person {
     async fn operate(&mut self) {
         let names = [FIRST, FIRST, FIRST, FIRST, PROGRAMS, SECOND];
         let name = (*self.chance.pick(&names)).to_owned();
-        let what = self.chance.below(10);
+        let what = self.chance.below(11);
         let paused = self.chance.percent(50);
         let priority = self.chance.below(5) as i32;
         let at_once = self.chance.percent(50);
@@ -199,6 +199,25 @@ impl Person {
                         client.drain_worker(request).await?;
                         format!("drained {worker}, at once: {at_once}")
                     }
+                    10 => {
+                        let request = v1::ListTasksRequest { name: name.clone(), states: Vec::new() };
+                        let page = client.list_tasks(request).await?.into_inner().message().await?;
+                        let all = page.unwrap_or_default().tasks;
+                        let named = |task: TaskId| (task.configuration.to_string(), task.seed);
+                        let at = any as usize % all.len().max(1);
+                        let Some(Ok(task)) = all.get(at).map(|row| convert::task(row.task.clone())) else {
+                            return Ok("no task to cancel".to_owned());
+                        };
+                        let (configuration, seed) = named(task);
+                        let mut request = v1::CancelTasksRequest { name, ..Default::default() };
+                        match (at_once, paused) {
+                            (true, _) => request.tasks = vec![v1::TaskReference { configuration, seed }],
+                            (false, true) => request.configurations = vec![configuration],
+                            (false, false) => request.seeds = vec![seed],
+                        }
+                        let answer = client.cancel_tasks(request).await?.into_inner();
+                        format!("cancelled {} tasks", answer.cancelled)
+                    }
                     _ => "looks".to_owned(),
                 })
             })
@@ -207,7 +226,7 @@ impl Person {
             Ok(done) => self.note(format_args!("{done}")),
             Err(status) => self.note(format_args!("{:?}: {}", status.code(), status.message())),
         }
-        if what >= 8
+        if (8..10).contains(&what)
             && let Ok(found) = self.fetch(FIRST).await
         {
             self.check(&found);
@@ -301,6 +320,7 @@ impl Person {
             let bad = |error: &dyn std::fmt::Display| Status::internal(error.to_string());
             let mut parts = client.get_results(request).await?.into_inner();
             let (mut json, mut results, mut failed) = (String::new(), BTreeMap::new(), BTreeMap::new());
+            let mut cancelled: Vec<v1::TaskReference> = Vec::new();
             while let Some(message) = parts.message().await? {
                 match message.part {
                     Some(Part::SweepJson(text)) => json += &text,
@@ -315,6 +335,7 @@ impl Person {
                         let reason = convert::failure_reason(reason).map_err(|error| bad(&error))?;
                         failed.insert(task, reason);
                     }
+                    Some(Part::Cancelled(part)) => cancelled.extend(part.tasks),
                     None => {}
                 }
             }
@@ -325,7 +346,13 @@ impl Person {
             let not = failed.iter().map(|(task, reason): (&TaskId, _)| {
                 ((task.configuration, task.seed), TaskOutcome::Failed(*reason))
             });
-            let outcomes: HashMap<(ConfigurationId, u64), TaskOutcome> = done.chain(not).collect();
+            let cancelled = cancelled.into_iter().map(|task| {
+                let configuration = task.configuration.parse().map_err(|error| bad(&error))?;
+                Ok(((configuration, task.seed), TaskOutcome::Cancelled))
+            });
+            let cancelled = cancelled.collect::<Result<Vec<_>, Status>>()?;
+            let outcomes: HashMap<(ConfigurationId, u64), TaskOutcome> =
+                done.chain(not).chain(cancelled).collect();
             let table = ResultsTable::of(&sweep, &outcomes);
             Ok(Found { sweep, results, failed, table })
         })

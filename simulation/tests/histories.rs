@@ -17,7 +17,7 @@ const HISTORIES: u64 = 30;
 const TWICE: u64 = 3;
 
 /// Texts of the trace that all histories together must contain, so that they cover these cases.
-const VARIETY: [&str; 26] = [
+const VARIETY: [&str; 27] = [
     "LeaseExpired",
     "LeaseReleased",
     "reason: Diverged",
@@ -31,6 +31,7 @@ const VARIETY: [&str; 26] = [
     "TasksRetried",
     "DataReplaced",
     "SweepCancelled",
+    "TasksCancelled",
     "SweepPaused",
     "SweepPrioritized",
     "sweep_extended",

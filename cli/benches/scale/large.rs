@@ -1,4 +1,4 @@
-//! Submits and extends a sweep of a million tasks, while somebody else asks something all the time.
+//! Submits, extends, cancels, retries and removes a sweep of a million tasks, while somebody else asks something all the time.
 
 use std::{
     sync::{
@@ -17,7 +17,7 @@ use super::{
 };
 
 /// Milliseconds that anybody else may wait.
-const MOST: f64 = 100.0;
+pub(crate) const MOST: f64 = 100.0;
 
 pub(crate) async fn measure(figures: &mut Figures, small: bool) -> Outcome {
     let tasks = if small { 100_000 } else { 1_000_000 };
@@ -69,18 +69,42 @@ pub(crate) async fn measure(figures: &mut Figures, small: bool) -> Outcome {
     client.submit_sweep(again).await?;
     figures.add(what("submitted again, unchanged"), began.elapsed().as_secs_f64(), "s", None);
     figures.add(what("the longest wait while that"), asking.longest().await?, "ms", goal);
+
+    let (began, asking) = (Instant::now(), Asking::start(&coordinator).await?);
+    let name = || "large".to_owned();
+    client.cancel_sweep(v1::CancelSweepRequest { name: name() }).await?;
+    figures.add(what("cancelled"), began.elapsed().as_secs_f64(), "s", None);
+    figures.add(what("the longest wait while it was cancelled"), asking.longest().await?, "ms", goal);
+
+    let (began, asking) = (Instant::now(), Asking::start(&coordinator).await?);
+    client.retry_sweep(v1::RetrySweepRequest { name: name(), ..Default::default() }).await?;
+    figures.add(what("retried"), began.elapsed().as_secs_f64(), "s", None);
+    figures.add(what("the longest wait while it was retried"), asking.longest().await?, "ms", goal);
+
+    client.cancel_sweep(v1::CancelSweepRequest { name: name() }).await?;
+    let (began, asking) = (Instant::now(), Asking::start(&coordinator).await?);
+    client.remove_sweep(v1::RemoveSweepRequest { name: name() }).await?;
+    figures.add(what("removed"), began.elapsed().as_secs_f64(), "s", None);
+    // What is deleted after the answer makes others wait too.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    figures.add(
+        what("the longest wait while it was removed, and after that"),
+        asking.longest().await?,
+        "ms",
+        goal,
+    );
     figures.add(what("peak memory of the coordinator"), coordinator.peak_memory()?, "MiB", None);
     Ok(())
 }
 
 /// A client that asks for the list of sweeps all the time.
-struct Asking {
+pub(crate) struct Asking {
     stop: Arc<AtomicBool>,
     task: tokio::task::JoinHandle<Result<Duration, tonic::Status>>,
 }
 
 impl Asking {
-    async fn start(coordinator: &Coordinator) -> Outcome<Self> {
+    pub(crate) async fn start(coordinator: &Coordinator) -> Outcome<Self> {
         let stop = Arc::new(AtomicBool::new(false));
         let (mut client, stopped) = (coordinator.client().await?, stop.clone());
         let task = tokio::spawn(async move {
@@ -97,7 +121,7 @@ impl Asking {
     }
 
     /// Ends it. Returns the longest time it waited for an answer, in milliseconds.
-    async fn longest(self) -> Outcome<f64> {
+    pub(crate) async fn longest(self) -> Outcome<f64> {
         self.stop.store(true, Ordering::Relaxed);
         Ok(self.task.await??.as_secs_f64() * 1e3)
     }

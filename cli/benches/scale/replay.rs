@@ -1,6 +1,10 @@
-//! Starts on a long journal: one entry per lease and one per result, for a sweep that is not settled.
+//! Starts on a long journal (one entry per lease and one per result, for a sweep that is not settled), and removes it.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::Path,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use colearn_coordinator::store::{Batch, JournalEntry, ResultRow, SqliteStore, Store};
 use colearn_core::{
@@ -10,10 +14,12 @@ use colearn_core::{
     sweep::Sweep,
     time::Timestamp,
 };
+use colearn_proto::v1;
 
 use super::{
     Outcome,
     figures::{Figures, Goal},
+    large::{Asking, MOST},
     programs::{self, Coordinator},
 };
 
@@ -36,6 +42,15 @@ pub(crate) async fn measure(figures: &mut Figures, small: bool) -> Outcome {
         figures.add(what, coordinator.memory()?, "MiB", goal(512.0));
         // The coordinator must know the sweep from the journal.
         coordinator.wait("replay").await?;
+        let (began, asking) = (Instant::now(), Asking::start(&coordinator).await?);
+        let name = "replay".to_owned();
+        coordinator.client().await?.remove_sweep(v1::RemoveSweepRequest { name }).await?;
+        let seconds = began.elapsed().as_secs_f64();
+        figures.add(format!("replay: {tasks} finished tasks removed"), seconds, "s", None);
+        // What is deleted after the answer makes others wait too.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let what = format!("replay: the longest wait while {tasks} tasks were removed, and after that");
+        figures.add(what, asking.longest().await?, "ms", goal(MOST));
     }
     Ok(())
 }

@@ -122,7 +122,7 @@ pub(crate) enum State {
     Done,
     /// The task failed and no attempt is left.
     Failed,
-    /// The sweep was cancelled.
+    /// The task or its sweep was cancelled.
     Cancelled,
 }
 

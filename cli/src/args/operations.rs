@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use colearn_core::id::SweepName;
+use colearn_core::{id::SweepName, names::Criteria};
 
-use super::{Target, TaskReference, places::path};
+use super::{Target, TaskReference, places::path, reference::configuration};
 
 /// `colearn retry`.
 #[derive(Args, Debug)]
@@ -23,8 +23,34 @@ pub(crate) struct RetryArgs {
     /// Only this task, such as `audio=0.8,video=0.8/0`; the option can be repeated.
     ///
     /// CONFIGURATION is any set of values that only one configuration has, or the first digits of its id.
-    #[arg(long, value_name = "CONFIGURATION/SEED")]
+    #[arg(long, value_name = "CONFIGURATION/SEED", conflicts_with_all = ["configuration", "seed"])]
     pub(crate) task: Vec<TaskReference>,
+    /// Only the tasks of this configuration; with --seed, only those of them. The option can be repeated.
+    #[arg(long, value_name = "CONFIGURATION", value_parser = configuration)]
+    pub(crate) configuration: Vec<Criteria>,
+    /// Only the tasks with this seed. The option can be repeated.
+    #[arg(long, value_name = "SEED")]
+    pub(crate) seed: Vec<u64>,
+}
+
+/// `colearn cancel`.
+#[derive(Args, Debug)]
+pub(crate) struct CancelArgs {
+    /// The sweep's name.
+    pub(crate) name: SweepName,
+    #[command(flatten)]
+    pub(crate) target: Target,
+    /// Only this task, such as `audio=0.8,video=0.8/0`; the sweep goes on with the others. The option can be repeated.
+    ///
+    /// CONFIGURATION is any set of values that only one configuration has, or the first digits of its id.
+    #[arg(long, value_name = "CONFIGURATION/SEED", conflicts_with_all = ["configuration", "seed"])]
+    pub(crate) task: Vec<TaskReference>,
+    /// Only the tasks of this configuration; with --seed, only those of them. The option can be repeated.
+    #[arg(long, value_name = "CONFIGURATION", value_parser = configuration)]
+    pub(crate) configuration: Vec<Criteria>,
+    /// Only the tasks with this seed. The option can be repeated.
+    #[arg(long, value_name = "SEED")]
+    pub(crate) seed: Vec<u64>,
 }
 
 /// `colearn extend`.

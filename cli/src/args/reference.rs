@@ -44,6 +44,11 @@ impl TaskReference {
     }
 }
 
+/// Reads what names a configuration.
+pub(super) fn configuration(text: &str) -> Result<Criteria, ReferenceError> {
+    Criteria::new(text).ok_or(ReferenceError::Configuration)
+}
+
 impl FromStr for TaskReference {
     type Err = ReferenceError;
     fn from_str(text: &str) -> Result<Self, ReferenceError> {

@@ -1,6 +1,7 @@
 //! Commands that use a coordinator, one file per subject.
 
 mod alloc;
+mod cancel;
 mod compare;
 mod excerpt;
 mod labels;
@@ -23,10 +24,11 @@ use crate::client::Client;
 
 pub(crate) use self::{
     alloc::alloc,
+    cancel::cancel,
     compare::compare,
     labels::{called, epoch_of, failure_lines, log_time, moment, now, reason_word},
     logs::{log_of_task, logs, short_log_line},
-    operate::{cancel, extend, pause, priority, remove, retry},
+    operate::{extend, pause, priority, remove, retry},
     pages::{sweep as get_sweep, workers as all_workers},
     resolve::pairs as find_tasks,
     results::{Fetched, History, failure_note, fetch_results, own_provenance, results, warn, warn_anyway},

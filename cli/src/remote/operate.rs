@@ -1,4 +1,4 @@
-//! Commands that change a sweep: retry, extend, pause, resume, priority, cancel, rm.
+//! Commands that change a sweep: retry, extend, pause, resume, priority, rm.
 
 use std::{
     io::{BufRead as _, IsTerminal as _, Write as _},
@@ -6,10 +6,11 @@ use std::{
 };
 
 use colearn_core::{
+    names::Criteria,
     sweep::Sweep,
     text::{counted, counted_len},
 };
-use colearn_proto::v1::{self, SweepSummary};
+use colearn_proto::v1::{self, SweepSummary, TaskState};
 use tonic::Code;
 
 use super::{
@@ -20,6 +21,7 @@ use super::{
     resolve,
     status::trains_another,
     submit::{file_refused, read_sweep_file},
+    tasks::tasks_in,
 };
 use crate::{
     args::{ExtendArgs, Named, PriorityArgs, RemoveArgs, RetryArgs, Target, folder_of},
@@ -31,28 +33,64 @@ use crate::{
 
 /// `colearn retry NAME`.
 pub(crate) async fn retry(arguments: &RetryArgs) -> Outcome {
-    let RetryArgs { name, target, failed, task, changed_program } = arguments;
+    let RetryArgs { name, target, failed, task, configuration, seed, changed_program } = arguments;
     let name = name.as_str();
     let mut connection = Connection::open(target).await?;
     let client = &mut connection.sweeps;
-    let tasks = resolve::tasks(client, name, task).await?;
+    let is_part = !configuration.is_empty() || !seed.is_empty();
+    let tasks = match is_part {
+        true => retryable(client, name, *failed, configuration, seed).await?,
+        false => resolve::tasks(client, name, task).await?,
+    };
     if *changed_program {
         replace_data(client, name).await?;
         outln!("{name}: goes on with the files as they are now; the next result determines them");
+    }
+    if is_part && tasks.is_empty() {
+        connection.close().await;
+        outln!("{name}: nothing to retry, no such task {}", has_ended_so(*failed));
+        return Ok(Exit::Success);
     }
     let request = v1::RetrySweepRequest { name: name.to_owned(), failed_only: *failed, tasks };
     let answer = client.retry_sweep(request).await;
     let response = answered(client, name, answer).await?;
     let summary = summary_of(response.sweep)?;
     if response.retried == 0 {
-        let which = if *failed { "has failed" } else { "has failed or was cancelled" };
-        outln!("{name}: nothing to retry, no task {which}");
+        outln!("{name}: nothing to retry, no task {}", has_ended_so(*failed));
     } else {
         outln!("{name}: {} pending again", counted(response.retried, "task"));
         outln!("{}", continues(&connection, target, &summary, Path::new("FILE")));
     }
     connection.close().await;
     Ok(Exit::Success)
+}
+
+fn has_ended_so(failed_only: bool) -> &'static str {
+    if failed_only { "has failed" } else { "has failed or was cancelled" }
+}
+
+/// The failed and cancelled tasks of a part of the grid. A coordinator of an older version knows only single tasks.
+async fn retryable(
+    client: &mut Client,
+    name: &str,
+    failed_only: bool,
+    configurations: &[Criteria],
+    seeds: &[u64],
+) -> Result<Vec<v1::TaskReference>, Failure> {
+    let mut ids = Vec::new();
+    for wanted in configurations {
+        ids.push(resolve::configuration(client, name, wanted).await?.configuration);
+    }
+    let states = [Some(TaskState::Failed), Some(TaskState::Cancelled).filter(|_| !failed_only)];
+    let rows = tasks_in(client, name, states.into_iter().flatten()).await?;
+    let tasks = rows.into_iter().filter_map(|row| row.task);
+    let references =
+        tasks.map(|task| v1::TaskReference { configuration: task.configuration, seed: task.seed });
+    let is_wanted = |task: &v1::TaskReference| {
+        (ids.is_empty() || ids.contains(&task.configuration))
+            && (seeds.is_empty() || seeds.contains(&task.seed))
+    };
+    Ok(references.filter(is_wanted).collect())
 }
 
 /// `colearn extend NAME FILE`.
@@ -151,25 +189,6 @@ pub(crate) async fn priority(arguments: &PriorityArgs) -> Outcome {
 async fn replace_data(client: &mut Client, name: &str) -> Result<(), Failure> {
     let answer = client.replace_data(v1::ReplaceDataRequest { name: name.to_owned() }).await;
     answered(client, name, answer).await.map(drop)
-}
-
-/// `colearn cancel NAME`.
-pub(crate) async fn cancel(arguments: &Named) -> Outcome {
-    let Named { name, target } = arguments;
-    let name = name.as_str();
-    let mut connection = Connection::open(target).await?;
-    let client = &mut connection.sweeps;
-    let answer = client.cancel_sweep(v1::CancelSweepRequest { name: name.to_owned() }).await;
-    let summary = summary_of(answered(client, name, answer).await?.sweep)?;
-    connection.close().await;
-    let counts = summary.tasks.unwrap_or_default();
-    outln!(
-        "{name}: {}; {} kept, {} will not run",
-        state_word(summary.state()),
-        counted(counts.done, "result"),
-        counted(counts.cancelled, "task")
-    );
-    Ok(Exit::Success)
 }
 
 /// `colearn rm NAME`.

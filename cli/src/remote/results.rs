@@ -179,7 +179,7 @@ pub(crate) fn warn(fetched: &Fetched, format: Format) {
 fn warn_of_files(fetched: &Fetched) {
     let causes = fetched.outcomes.values().filter_map(|outcome| match outcome {
         TaskOutcome::Done(result) => result.environment.get(NOT_KEPT),
-        TaskOutcome::Failed(_) => None,
+        TaskOutcome::Failed(_) | TaskOutcome::Cancelled => None,
     });
     let causes: Vec<&String> = causes.collect();
     if let Some(first) = causes.iter().min() {

@@ -79,13 +79,16 @@ fn table_of_configurations(rows: &[v1::ConfigurationProgress], width: usize) -> 
         let cells = cells(&|row| of(&row.tasks.unwrap_or_default()).to_string());
         Column::numbers(heading, Role::First, cells)
     };
-    let columns = [
+    let mut columns = vec![
         Column::words("configuration", Role::Key, cells(&|row| called(&row.name, &row.configuration))),
         count("done", |counts| counts.done),
         count("running", |counts| counts.running),
         count("pending", |counts| counts.pending),
         count("failed", |counts| counts.failed),
     ];
+    if rows.iter().any(|row| row.tasks.unwrap_or_default().cancelled > 0) {
+        columns.push(count("cancelled", |counts| counts.cancelled));
+    }
     fitted(&columns, &[], width)
 }
 

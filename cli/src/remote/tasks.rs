@@ -73,8 +73,20 @@ pub(crate) async fn tasks(arguments: &TasksArgs) -> Outcome {
 /// # Errors
 /// If there is no such sweep, or no answer.
 pub(crate) async fn tasks_of(client: &mut Client, name: &str) -> Result<Vec<TaskRow>, Failure> {
-    let request = v1::ListTasksRequest { name: name.to_owned(), states: Vec::new() };
-    let answer = client.list_tasks(request).await;
+    tasks_in(client, name, []).await
+}
+
+/// The tasks of a sweep in these states; all tasks without states.
+///
+/// # Errors
+/// As [`tasks_of`].
+pub(super) async fn tasks_in(
+    client: &mut Client,
+    name: &str,
+    states: impl IntoIterator<Item = TaskState>,
+) -> Result<Vec<TaskRow>, Failure> {
+    let states = states.into_iter().map(Into::into).collect();
+    let answer = client.list_tasks(v1::ListTasksRequest { name: name.to_owned(), states }).await;
     let mut parts = answered(client, name, answer).await?;
     let mut rows = Vec::new();
     while let Some(part) = parts.message().await.map_err(|status| client.failure(&status))? {

@@ -150,6 +150,52 @@ fn a_cancelled_task_stops_within_seconds_and_a_retry_goes_on_from_its_checkpoint
 }
 
 #[test]
+fn a_cancelled_configuration_leaves_its_cohort_and_stays_cancelled_though_the_coordinator_is_killed() {
+    let lab = Lab::new();
+    lab.write("small.yaml", &GRID.replace("epochs: 2", "epochs: 300"));
+    let (coordinator, url) = lab.coordinator("127.0.0.1:0");
+    said(&lab, &url, &["submit", "small.yaml"]);
+    let _worker = lab.worker_in(&url, "one", &[("COLEARN_MAX_COHORT", "6")]);
+    wait_for_epochs(&lab, &["--coordinator", &url], 1);
+    let told = said(&lab, &url, &["cancel", "small", "--configuration", "audio=0.5"]);
+    coordinator.kill();
+    assert!(told.contains("small: 2 tasks cancelled; the sweep goes on: 4 running, 0 pending"), "{told}");
+    let unknown = lab.colearn(&["cancel", "small", "--task", "audio=0.5/7", "--coordinator", &url]);
+    assert_eq!(unknown.status.code(), Some(5), "nobody answers");
+
+    let (_coordinator, _) = lab.coordinator(url.trim_start_matches("http://"));
+    let unknown = lab.colearn(&["cancel", "small", "--task", "audio=0.5/7", "--coordinator", &url]);
+    assert_eq!(unknown.status.code(), Some(8), "{}", text(&unknown.stderr));
+    assert!(text(&unknown.stderr).contains("has no task"), "{}", text(&unknown.stderr));
+    let twice = said(&lab, &url, &["cancel", "small", "--task", "audio=0.5/1"]);
+    assert_eq!(twice.lines().next(), Some("small: nothing to cancel: 1 task cancelled before"), "{twice}");
+    let status = said(&lab, &url, &["status", "small"]);
+    assert!(
+        status.lines().any(|line| line.split_whitespace().eq(["audio=0.5", "0", "0", "0", "0", "2"])),
+        "{status}"
+    );
+    let watched = lab.colearn(&["watch", "small", "--coordinator", &url]);
+    assert_eq!(watched.status.code(), Some(9), "{}\n{}", text(&watched.stderr), lab.logs());
+    assert!(lab.logs().contains("2 tasks of lease"), "the worker was told: {}", lab.logs());
+    let table = lab.json(&["results", "small", "--format", "json", "--coordinator", &url]);
+    let rows = table["configurations"].as_array().unwrap();
+    let n: Vec<_> = rows.iter().map(|row| row["n"].as_u64().unwrap()).collect();
+    assert_eq!(n, [2, 0, 2]);
+    assert_eq!(rows[1]["cancelled_seeds"], serde_json::json!(["0", "1"]));
+    let shown = said(&lab, &url, &["results", "small"]);
+    assert!(shown.contains("partial; 2 cancelled: seeds 0, 1"), "{shown}");
+    let done = said(&lab, &url, &["cancel", "small", "--seed", "1", "--configuration", "audio=0.25"]);
+    assert_eq!(done.lines().next(), Some("small: nothing to cancel: 1 task done before"), "{done}");
+    let nothing = said(&lab, &url, &["retry", "small", "--configuration", "audio=0.25"]);
+    assert_eq!(nothing, "small: nothing to retry, no such task has failed or was cancelled\n");
+    said(&lab, &url, &["retry", "small", "--configuration", "audio=0.5", "--seed", "0"]);
+    let states =
+        || tasks(&lab, &url).iter().map(|it| it["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    lab.wait_for("the retried task to run", || states()[2] == "running");
+    assert_eq!(states()[3], "cancelled");
+}
+
+#[test]
 fn a_configuration_that_keeps_crashing_fails_alone_and_its_last_words_are_kept() {
     let lab = Lab::new();
     lab.write("small.yaml", GRID);

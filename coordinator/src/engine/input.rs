@@ -5,8 +5,8 @@ use std::sync::Arc;
 use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
     scheduler::{
-        ExtensionError, Prepared, RemovalError, RetryError, RetryScope, Scheduler, SubmissionError,
-        WorkerView,
+        ExtensionError, Prepared, RemovalError, RetryError, RetryScope, Scheduler, Selection, SelectionError,
+        SubmissionError, TaskCounts, WorkerView,
     },
     sweep::{ScheduleSettings, Sweep},
 };
@@ -52,6 +52,8 @@ pub struct Submitted {
 pub enum Operation {
     /// Stop running tasks and start no new ones.
     Cancel,
+    /// Stop or do not start some tasks.
+    CancelTasks(Selection),
     /// Try tasks again that ended without a result.
     Retry(RetryScope),
     /// Add the seeds and configurations of a newer sweep file.
@@ -73,6 +75,8 @@ pub struct Operated {
     pub summary: SweepSummary,
     /// Number of tasks that became pending.
     pub tasks: u64,
+    /// The selected tasks by their states before the operation, if it has a selection.
+    pub selected: TaskCounts,
 }
 
 /// The reason why an operation was refused. Nothing was changed.
@@ -97,6 +101,9 @@ pub enum OperationError {
         highest = ScheduleSettings::HIGHEST
     )]
     Priority(i32),
+    /// The tasks cannot be selected.
+    #[error(transparent)]
+    Selection(#[from] SelectionError),
     /// The tasks cannot be retried.
     #[error(transparent)]
     Retry(#[from] RetryError),

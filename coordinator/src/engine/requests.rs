@@ -6,7 +6,7 @@ use colearn_core::{
     id::{SweepId, WorkerId},
     scheduler::{
         Event, PauseView, Prepared, RestoreCause, Scheduler, Submission, SubmissionError, SweepStatus,
-        WorkerView,
+        TaskCounts, WorkerView,
     },
     sweep::{ScheduleSettings, Sweep},
 };
@@ -76,9 +76,13 @@ impl Engine {
         if settled && operation != Operation::Remove {
             return Err(OperationError::Settled);
         }
-        let mut tasks = 0;
+        let (mut tasks, mut selected) = (0, TaskCounts::default());
         let event = match operation {
             Operation::Cancel => Event::SweepCancelled { sweep },
+            Operation::CancelTasks(tasks) => {
+                selected = self.scheduler.selected_counts(sweep, &tasks)?;
+                Event::TasksCancelled { sweep, tasks }
+            }
             Operation::Retry(scope) => {
                 tasks = self.scheduler.retry_count(sweep, &scope)?;
                 Event::TasksRetried { sweep, scope }
@@ -119,7 +123,7 @@ impl Engine {
             }
         };
         self.apply(turn, event);
-        Ok(Operated { summary: self.summary(sweep).unwrap_or(before), tasks })
+        Ok(Operated { summary: self.summary(sweep).unwrap_or(before), tasks, selected })
     }
 
     pub(super) fn summary(&self, sweep: SweepId) -> Option<SweepSummary> {

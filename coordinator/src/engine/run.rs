@@ -8,7 +8,7 @@ use colearn_core::{
 };
 use colearn_proto::worker::{FromWorker, Hello, Report, ToWorker};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{Notify, mpsc, watch},
     task::yield_now,
     time::{Instant, sleep_until},
 };
@@ -79,6 +79,8 @@ pub struct Engine {
     metrics: Metrics,
     /// Who is told that sweeps have ended.
     wanted: Option<Wanted>,
+    /// Told that a sweep was removed, see [`super::purge`].
+    removed: Arc<Notify>,
 }
 
 struct Connection {
@@ -155,6 +157,7 @@ impl Engine {
             submitters,
             metrics: Metrics::default(),
             wanted: None,
+            removed: Arc::default(),
         };
         Ok((engine, handle))
     }
@@ -162,6 +165,11 @@ impl Engine {
     /// Counts what it does in `metrics`, and keeps for those who are `wanted` that sweeps have ended.
     pub(crate) fn with(self, metrics: Metrics, wanted: Option<Wanted>) -> Self {
         Self { metrics, wanted, ..self }
+    }
+
+    /// Told whenever a sweep was removed.
+    pub(crate) fn removed(&self) -> Arc<Notify> {
+        self.removed.clone()
     }
 
     /// Runs until `stop` is cancelled, then commits and performs queued inputs, and closes all streams.
@@ -270,11 +278,15 @@ impl Engine {
         let Turn { batch, effects, .. } = turn;
         if !batch.is_empty() {
             self.changed = true;
+            let removes = batch.entries.iter().any(|it| matches!(it.event, Event::SweepRemoved { .. }));
             let (news, committing) = (!batch.notices.is_empty(), Instant::now());
             self.store.commit(batch).await.map_err(EngineError::Commit)?;
             self.metrics.committed(&tally, committing.elapsed());
             if let Some(wanted) = self.wanted.as_ref().filter(|_| news) {
                 wanted.told();
+            }
+            if removes {
+                self.removed.notify_one();
             }
         }
         effects.into_iter().for_each(|effect| self.perform(effect));

@@ -51,7 +51,9 @@ pub(super) fn files_changed(sweep: &SweepName, changed: &[ChangedFiles]) -> Stat
 
 pub(super) fn operation_refused(error: &OperationError) -> Status {
     let code = match error {
-        OperationError::Gone | OperationError::Retry(RetryError::Unknown { .. }) => Code::NotFound,
+        OperationError::Gone
+        | OperationError::Selection(_)
+        | OperationError::Retry(RetryError::Unknown { .. }) => Code::NotFound,
         OperationError::Settled => Code::Unavailable,
         OperationError::Priority(_) => Code::InvalidArgument,
         OperationError::Misfit(_) => Code::OutOfRange,

@@ -3,13 +3,14 @@
 use colearn_access::Need;
 
 /// All methods of all services, by the path of their requests.
-const METHODS: [(&str, Need); 28] = [
+const METHODS: [(&str, Need); 29] = [
     ("/colearn.v1.SweepService/SubmitSweep", Need::Operate),
     ("/colearn.v1.SweepService/ListSweeps", Need::Look),
     ("/colearn.v1.SweepService/GetSweep", Need::Look),
     ("/colearn.v1.SweepService/WatchSweep", Need::Look),
     ("/colearn.v1.SweepService/GetResults", Need::Look),
     ("/colearn.v1.SweepService/CancelSweep", Need::Operate),
+    ("/colearn.v1.SweepService/CancelTasks", Need::Operate),
     ("/colearn.v1.SweepService/RetrySweep", Need::Operate),
     ("/colearn.v1.SweepService/ExtendSweep", Need::Operate),
     ("/colearn.v1.SweepService/PauseSweep", Need::Operate),

@@ -7,7 +7,7 @@ use colearn_core::{
     scheduler::FailedAttempt,
     sweep::Sweep,
 };
-use colearn_proto::v1::{GetResultsResponse, get_results_response::Part};
+use colearn_proto::v1::{self, GetResultsResponse, get_results_response::Part};
 use tonic::{Code, Status};
 
 use super::{convert, parts::Gone, refusal::refusal};
@@ -15,6 +15,8 @@ use crate::store::Store;
 
 /// Number of results that are read at once.
 const PAGE: u32 = 256;
+/// Maximum number of cancelled tasks in a message.
+const CANCELLED: usize = 1024;
 /// The sweep's JSON is sent in parts of this size, which the client joins. The size of a message is limited, but that
 /// of a sweep is not; and parts that wait for a client that does not read must be small.
 const SWEEP_PART: usize = 64 << 10;
@@ -25,6 +27,8 @@ pub(super) struct ResultSource {
     pub(super) sweep: Arc<Sweep>,
     /// Failures by position.
     pub(super) failures: Vec<(u64, FailedAttempt)>,
+    /// The positions of cancelled tasks, in the order of the grid.
+    pub(super) cancelled: Vec<u64>,
     /// Whether the curves of training are left out.
     pub(super) without_history: bool,
     /// The only configurations whose results and failures are sent; empty for all.
@@ -39,7 +43,7 @@ pub(super) fn only(ids: &[String]) -> Result<HashSet<ConfigurationId>, Status> {
 
 type Parts = super::parts::Parts<GetResultsResponse>;
 
-/// Sends the sweep, then results and failures in the order of the grid.
+/// Sends the sweep, then results and failures in the order of the grid, then the cancelled tasks.
 pub(super) async fn stream(source: ResultSource, store: Arc<dyn Store>, mut parts: Parts) {
     // A client that disconnects needs no handling.
     let _: Result<(), Gone> = send_all(source, &*store, &mut parts).await;
@@ -47,7 +51,8 @@ pub(super) async fn stream(source: ResultSource, store: Arc<dyn Store>, mut part
 
 async fn send_all(source: ResultSource, store: &dyn Store, parts: &mut Parts) -> Result<(), Gone> {
     let of_failure = |(_, failed): &(u64, FailedAttempt)| size_of_val(failed) + failed.failure.message.len();
-    let failures: usize = source.failures.iter().map(of_failure).sum();
+    let failures: usize =
+        source.failures.iter().map(of_failure).sum::<usize>() + size_of_val(source.cancelled.as_slice());
     match serde_json::to_string(source.sweep.as_ref()) {
         Ok(json) => {
             parts.holds(failures + json.len());
@@ -86,6 +91,20 @@ async fn send_all(source: ResultSource, store: &dyn Store, parts: &mut Parts) ->
     }
     for (_, failed) in failures {
         send(parts, Part::Failure(convert::failure(failed, String::new()))).await?;
+    }
+    let sweep = &source.sweep;
+    let reference = |position: &u64| {
+        // See `Scheduler::position_of`.
+        let configuration = sweep.configurations.get((position >> 32) as usize)?.id;
+        let seed = *sweep.seeds.get((position & u64::from(u32::MAX)) as usize)?;
+        let named = || v1::TaskReference { configuration: configuration.to_string(), seed };
+        wanted(configuration).then(named)
+    };
+    for some in source.cancelled.chunks(CANCELLED) {
+        let tasks: Vec<_> = some.iter().filter_map(reference).collect();
+        if !tasks.is_empty() {
+            send(parts, Part::Cancelled(v1::CancelledTasks { tasks })).await?;
+        }
     }
     Ok(())
 }

@@ -4,10 +4,11 @@ use std::{collections::HashMap, sync::Arc};
 
 use colearn_access::Identity;
 use colearn_core::{
-    id::{SweepName, WorkerId},
+    id::{ConfigurationId, SweepName, WorkerId},
     names::{Criteria, FindError},
     scheduler::{
-        ChangedFiles, FailedAttempt, RetryScope, Scheduler, SubmissionError, SweepStatus, SweepView,
+        ChangedFiles, FailedAttempt, RetryScope, Scheduler, Selection, SubmissionError, SweepStatus,
+        SweepView,
     },
     sweep::Sweep,
     text::is_unprintable,
@@ -241,7 +242,8 @@ impl SweepService for Sweeps {
             let failures = view.failures();
             let failures = failures.into_iter().map(|(position, failed)| (position, failed.clone()));
             let (sweep, failures) = (view.sweep().clone(), failures.collect());
-            results::ResultSource { id: view.id(), sweep, failures, without_history, only }
+            let cancelled = view.cancelled();
+            results::ResultSource { id: view.id(), sweep, failures, cancelled, without_history, only }
         };
         let source = self.rpc.look(&name, look).await?;
         let (parts, stream) = self.answers.begin(peer.as_ref(), 16)?;
@@ -257,6 +259,39 @@ impl SweepService for Sweeps {
         Ok(Response::new(v1::CancelSweepResponse { sweep: Some(self.rpc.summary(operated.summary)) }))
     }
 
+    async fn cancel_tasks(
+        &self,
+        request: Request<v1::CancelTasksRequest>,
+    ) -> Result<Response<v1::CancelTasksResponse>, Status> {
+        let v1::CancelTasksRequest { name, tasks, configurations, seeds } = request.into_inner();
+        let selection = match (tasks.is_empty(), configurations.is_empty() && seeds.is_empty()) {
+            (true, true) => {
+                return Err(convert::invalid("no task is named; CancelSweep cancels all of them"));
+            }
+            (false, false) => {
+                return Err(convert::invalid("name either `tasks`, or `configurations` and `seeds`"));
+            }
+            (false, true) => {
+                let (_, id) = self.rpc.find(&name).await?;
+                Selection::Tasks(listing::references(id, tasks)?)
+            }
+            (true, false) => {
+                let ids = configurations.iter().map(|id| id.parse::<ConfigurationId>());
+                let configurations = ids.collect::<Result<_, _>>().map_err(convert::invalid)?;
+                Selection::Grid { configurations, seeds }
+            }
+        };
+        let operation = Operation::CancelTasks(selection);
+        let Operated { summary, selected, .. } = self.operate(&name, operation).await?;
+        Ok(Response::new(v1::CancelTasksResponse {
+            sweep: Some(self.rpc.summary(summary)),
+            cancelled: (selected.pending + selected.running).into(),
+            done: selected.done.into(),
+            failed: selected.failed.into(),
+            cancelled_before: selected.cancelled.into(),
+        }))
+    }
+
     async fn retry_sweep(
         &self,
         request: Request<v1::RetrySweepRequest>,
@@ -270,7 +305,7 @@ impl SweepService for Sweeps {
         } else {
             RetryScope::FailedAndCancelled
         };
-        let Operated { summary, tasks } = self.operate(&name, Operation::Retry(scope)).await?;
+        let Operated { summary, tasks, .. } = self.operate(&name, Operation::Retry(scope)).await?;
         Ok(Response::new(v1::RetrySweepResponse { sweep: Some(self.rpc.summary(summary)), retried: tasks }))
     }
 
@@ -280,7 +315,7 @@ impl SweepService for Sweeps {
     ) -> Result<Response<v1::ExtendSweepResponse>, Status> {
         let v1::ExtendSweepRequest { name, source, origin, folder } = request.into_inner();
         let (sweep, warnings) = self.parse(source, origin, folder).await?;
-        let Operated { summary, tasks } = self.operate(&name, Operation::Extend(sweep.into())).await?;
+        let Operated { summary, tasks, .. } = self.operate(&name, Operation::Extend(sweep.into())).await?;
         let sweep = Some(self.rpc.summary(summary));
         Ok(Response::new(v1::ExtendSweepResponse { sweep, added: tasks, warnings }))
     }

@@ -20,7 +20,8 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 
 /// Keeps the journal and the results.
 ///
-/// [`Event::SweepRemoved`] deletes all entries and results of a sweep, except for the removal itself. The greatest
+/// [`Event::SweepRemoved`] deletes all entries and results of a sweep, except for the removal itself; those of a large
+/// sweep are not shown any more and deleted by [`Store::purge`]. The greatest
 /// number of a sweep and the greatest token are kept forever.
 ///
 /// There is one writer, the engine; it waits for a commit before it starts the next. Reads may happen at any time,
@@ -97,6 +98,15 @@ pub trait Store: Send + Sync + 'static {
     /// If that fails.
     fn finish(&self) -> StoreFuture<'_, ()> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// Deletes a part of what is left of removed sweeps. Commits need not wait for more than that part. To be called
+    /// after a start and after a removal, until it returns false: nothing is left.
+    ///
+    /// # Errors
+    /// As [`Store::commit`].
+    fn purge(&self) -> StoreFuture<'_, bool> {
+        Box::pin(async { Ok(false) })
     }
 
     /// The pools of worker jobs, as JSON, ordered by name. A store may keep none.

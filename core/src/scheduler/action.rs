@@ -133,7 +133,7 @@ pub enum Action {
 /// The reason why a worker has to drop tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DropReason {
-    /// The sweep was cancelled.
+    /// The task or its sweep was cancelled.
     Cancelled,
     /// The lease expired: other workers get the tasks.
     Expired,
@@ -148,7 +148,7 @@ pub enum DropReason {
 impl fmt::Display for DropReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Cancelled => "the sweep was cancelled",
+            Self::Cancelled => "cancelled",
             Self::Expired => "the lease expired",
             Self::Released => "the lease was returned",
             Self::Stale => "the lease no longer holds the task",

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     failure::Failure,
-    id::{LeaseToken, SweepId, TaskId, WorkerId},
+    id::{ConfigurationId, LeaseToken, SweepId, TaskId, WorkerId},
     needs::Offers,
     result::EpochRecord,
     sweep::Sweep,
@@ -16,7 +16,7 @@ use super::data_sets::DataSets;
 
 /// An event.
 ///
-/// The first seventeen are *durable*: the journal keeps them and recovery replays them. The others are *volatile*: they
+/// The first eighteen are *durable*: the journal keeps them and recovery replays them. The others are *volatile*: they
 /// say which workers are connected now, which is not needed after a restart.
 ///
 /// Journals consist of the serialised form of the durable events. Variants may be added, and fields with a default;
@@ -83,6 +83,14 @@ pub enum Event {
     SweepCancelled {
         /// The sweep.
         sweep: SweepId,
+    },
+    /// A person cancelled tasks of a sweep. Those that have ended stay as they are; the others are not trained, and the
+    /// sweep goes on without them.
+    TasksCancelled {
+        /// The sweep.
+        sweep: SweepId,
+        /// The tasks.
+        tasks: Selection,
     },
     /// A sweep does not fit its data set: its tasks that are not done have failed.
     SweepRefused {
@@ -244,6 +252,21 @@ pub enum RetryScope {
     Tasks(Vec<TaskId>),
 }
 
+/// Tasks of a sweep that a person names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// These tasks.
+    Tasks(Vec<TaskId>),
+    /// A part of the grid.
+    Grid {
+        /// Only tasks of these configurations; empty means all.
+        configurations: Vec<ConfigurationId>,
+        /// Only tasks with these seeds; empty means all.
+        seeds: Vec<u64>,
+    },
+}
+
 /// The reason why a worker that was set aside gets tasks again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -293,6 +316,7 @@ impl Event {
             | Self::LeaseExpired { .. }
             | Self::LeaseReleased { .. }
             | Self::SweepCancelled { .. }
+            | Self::TasksCancelled { .. }
             | Self::SweepRefused { .. }
             | Self::TasksRetried { .. }
             | Self::SweepExtended { .. }
@@ -327,6 +351,7 @@ impl Event {
             Self::LeaseExpired { .. } => "lease_expired",
             Self::LeaseReleased { .. } => "lease_released",
             Self::SweepCancelled { .. } => "sweep_cancelled",
+            Self::TasksCancelled { .. } => "tasks_cancelled",
             Self::SweepRefused { .. } => "sweep_refused",
             Self::TasksRetried { .. } => "tasks_retried",
             Self::SweepExtended { .. } => "sweep_extended",

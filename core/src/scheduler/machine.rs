@@ -153,6 +153,7 @@ impl Scheduler {
             Event::LeaseExpired { token, progressed } => self.expire(now, token, &progressed),
             Event::LeaseReleased { token } => self.release(token),
             Event::SweepCancelled { sweep } => self.cancel(now, sweep),
+            Event::TasksCancelled { sweep, tasks } => self.cancel_tasks(now, sweep, &tasks),
             Event::SweepRefused { sweep, failure } => self.refuse(now, sweep, &failure),
             Event::TasksRetried { sweep, scope } => self.retry(sweep, &scope),
             Event::SweepExtended { id, sweep } => self.extend_sweep(id, sweep),
@@ -199,6 +200,9 @@ impl Scheduler {
             }
             Event::SweepCancelled { sweep } | Event::SweepRefused { sweep, .. } => {
                 self.active.contains(sweep)
+            }
+            Event::TasksCancelled { sweep, tasks } => {
+                self.selected_counts(*sweep, tasks).is_ok_and(|of| of.pending + of.running > 0)
             }
             Event::TasksRetried { sweep, scope } => {
                 self.retryable(*sweep, scope).is_ok_and(|tasks| !tasks.is_empty())

@@ -8,6 +8,7 @@
 mod action;
 mod assessment;
 mod backoff;
+mod cancel;
 mod data_fit;
 mod data_sets;
 mod eligibility;
@@ -43,8 +44,9 @@ mod workers;
 mod tests;
 
 pub use action::{Action, DropReason};
+pub use cancel::SelectionError;
 pub use data_sets::{DataSetShape, DataSets, KnownDataSet, is_in_data_folder};
-pub use event::{Event, HeldLease, RestoreCause, RetryScope, SlotOffer};
+pub use event::{Event, HeldLease, RestoreCause, RetryScope, Selection, SlotOffer};
 pub use figures::WorkerFigures;
 pub use machine::{Scheduler, SchedulerSettings};
 pub use operations::{ExtensionError, RemovalError, RetryError};

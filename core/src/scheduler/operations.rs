@@ -131,7 +131,7 @@ impl Scheduler {
     pub(super) fn retry(&mut self, sweep: SweepId, scope: &RetryScope) -> Vec<Action> {
         let Ok(tasks) = self.retryable(sweep, scope) else { return Vec::new() };
         let Some(state) = self.sweeps.get_mut(&sweep) else { return Vec::new() };
-        for index in tasks {
+        for &index in &tasks {
             let max_cohort = state.settings_of(index).max_cohort();
             let task = state.task_mut(index);
             task.token = Task::NO_LEASE;
@@ -139,8 +139,8 @@ impl Scheduler {
             // The cause of earlier memory failures may be fixed.
             task.max_cohort = max_cohort;
             state.forget_failures_of(index);
-            state.move_to(index, Phase::Ready);
         }
+        state.move_all(&tasks, Phase::Ready);
         self.go_on(sweep);
         Vec::new()
     }

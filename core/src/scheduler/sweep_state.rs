@@ -325,8 +325,7 @@ impl SweepState {
 
     /// The tasks that are pending or running.
     pub(super) fn unfinished(&self) -> Vec<u32> {
-        let open = |task: &Task| task.phase.is_pending() || task.phase == Phase::Running;
-        (0..).zip(&self.tasks).filter(|(_, task)| open(task)).map(|(index, _)| index).collect()
+        (0..).zip(&self.tasks).filter(|(_, task)| task.is_open()).map(|(index, _)| index).collect()
     }
 
     /// The number of epochs of a task; 0 if its settings do not say it.
@@ -411,6 +410,18 @@ impl SweepState {
             self.ready[data_set].insert(index);
             self.groups.entry(group).or_default().insert(index);
         }
+    }
+
+    /// Moves tasks to one phase. To change the queues for each of many tasks takes longer than to make them again.
+    pub(super) fn move_all(&mut self, indices: &[u32], phase: Phase) {
+        if indices.len() <= self.tasks.len() / MANY {
+            indices.iter().for_each(|index| self.move_to(*index, phase));
+            return;
+        }
+        for index in indices {
+            self.task_mut(*index).phase = phase;
+        }
+        self.count_and_queue();
     }
 
     pub(super) fn note_failure(&mut self, index: u32, attempt: u32, failure: &Failure, last: bool) {

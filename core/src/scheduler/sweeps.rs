@@ -1,20 +1,14 @@
-//! Submitting, cancelling and ending sweeps.
+//! Submitting and ending sweeps.
 
 use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
-    failure::Failure,
     id::{LeaseToken, SweepId, SweepName},
     sweep::{Configuration, Sweep},
     time::Timestamp,
 };
 
-use super::{
-    action::{Action, DropReason},
-    machine::Scheduler,
-    prepared::ById,
-    task::{Phase, Task},
-};
+use super::{action::Action, machine::Scheduler, prepared::ById};
 
 /// The effect of a submission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,46 +161,6 @@ impl Scheduler {
         let renumbered =
             lost.map(|(token, index)| (token, if of_sweep.contains(&token) { new(index) } else { index }));
         self.lost_members = renumbered.collect();
-    }
-
-    pub(super) fn cancel(&mut self, now: Timestamp, sweep: SweepId) -> Vec<Action> {
-        let mut actions = self.drop_leases_of(sweep);
-        let Some(state) = self.sweeps.get_mut(&sweep) else { return actions };
-        for index in state.unfinished() {
-            state.task_mut(index).token = Task::NO_LEASE;
-            state.move_to(index, Phase::Cancelled);
-        }
-        actions.extend(self.end_if_over(now, sweep));
-        actions
-    }
-
-    /// Fails the unfinished tasks of a sweep that does not fit its data set.
-    pub(super) fn refuse(&mut self, now: Timestamp, sweep: SweepId, failure: &Failure) -> Vec<Action> {
-        let mut actions = self.drop_leases_of(sweep);
-        let Some(state) = self.sweeps.get_mut(&sweep) else { return actions };
-        for index in state.unfinished() {
-            let task = state.task_mut(index);
-            task.token = Task::NO_LEASE;
-            let attempt = task.attempts;
-            state.move_to(index, Phase::Failed(failure.reason));
-            state.note_failure(index, attempt, failure, true);
-        }
-        actions.push(Action::RefuseSweep { sweep, failure: failure.clone() });
-        actions.extend(self.end_if_over(now, sweep));
-        actions
-    }
-
-    /// Ends all leases of a sweep. Its running tasks keep their state; the caller changes it.
-    fn drop_leases_of(&mut self, sweep: SweepId) -> Vec<Action> {
-        let leases: Vec<_> =
-            self.leases.iter().filter(|(_, lease)| lease.sweep == sweep).map(|(token, _)| *token).collect();
-        self.waiting.retain(|(_, of, _)| *of != sweep);
-        let drop = |token: LeaseToken| {
-            let lease = self.end_lease(token)?;
-            let (worker, reason) = (lease.worker, DropReason::Cancelled);
-            Some(Action::DropLease { worker, token, tasks: Vec::new(), reason })
-        };
-        leases.into_iter().filter_map(drop).collect()
     }
 
     /// To be called whenever a task of the sweep has ended.

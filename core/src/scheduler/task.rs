@@ -44,6 +44,11 @@ impl Phase {
 }
 
 impl Task {
+    /// Whether it has not ended.
+    pub(super) fn is_open(&self) -> bool {
+        self.phase.is_pending() || self.phase == Phase::Running
+    }
+
     /// Number of attempts begun that count against the limit.
     pub(super) fn charged(&self) -> u32 {
         self.attempts.saturating_sub(self.forgiven)
@@ -96,7 +101,7 @@ pub enum TaskState {
         /// The reason of the last attempt.
         reason: FailureReason,
     },
-    /// Its sweep was cancelled before it was done.
+    /// The task or its sweep was cancelled before it was done.
     Cancelled,
 }
 

@@ -18,7 +18,7 @@ use super::{
     machine::Scheduler,
     record::PauseView,
     sweep_state::{FailedAttempt, SweepState},
-    task::{SweepStatus, TaskCounts, TaskState},
+    task::{Phase, SweepStatus, TaskCounts, TaskState},
     worker::Worker,
 };
 
@@ -106,6 +106,17 @@ impl<'a> SweepView<'a> {
             self.0.failures.iter().map(|(index, failed)| (self.0.position(*index), failed)).collect();
         failures.sort_unstable_by_key(|(position, _)| *position);
         failures
+    }
+
+    /// The positions of its cancelled tasks in the order of the grid, in that order.
+    #[must_use]
+    pub fn cancelled(&self) -> Vec<u64> {
+        let state = self.0;
+        if state.counts.cancelled == 0 {
+            return Vec::new();
+        }
+        let cancelled = state.in_grid_order().filter(|index| state.task(*index).phase == Phase::Cancelled);
+        cancelled.map(|index| state.position(index)).collect()
     }
 
     /// Whether it has such a task.
@@ -290,6 +301,7 @@ impl Scheduler {
                 self.leases.get(token).map(|lease| lease.sweep)
             }
             Event::SweepCancelled { sweep }
+            | Event::TasksCancelled { sweep, .. }
             | Event::SweepRefused { sweep, .. }
             | Event::TasksRetried { sweep, .. }
             | Event::SweepPaused { sweep, .. }

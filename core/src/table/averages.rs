@@ -133,7 +133,7 @@ impl<'a> Known<'a> {
         let confidence = self.sweep.report.confidence;
         let done: Vec<&TaskResult> =
             group.0.iter().flat_map(|(configuration, _)| self.results(configuration)).collect();
-        let failed_seeds = self.failed_seeds(group);
+        let (failed_seeds, cancelled_seeds) = self.without_result(group);
         let expected = self.sweep.seeds.len() * group.0.len();
         let mut values = first.values.clone();
         values.retain(|path, _| !replicates.contains(path));
@@ -148,6 +148,7 @@ impl<'a> Known<'a> {
             expected,
             state: state(done.len(), failed_seeds.len(), expected),
             failed_seeds,
+            cancelled_seeds,
             metrics: summaries(&done, confidence, first.settings.network().is_some()),
             comparisons: compared.as_ref().map(|it| it.comparisons(confidence)).unwrap_or_default(),
             classes: class_scores(&done, confidence),
@@ -172,7 +173,7 @@ impl<'a> Known<'a> {
     pub(super) fn result(&self, configuration: &Configuration, seed: u64) -> Option<&'a TaskResult> {
         match self.outcomes.get(&(configuration.id, seed))? {
             TaskOutcome::Done(result) => Some(result),
-            TaskOutcome::Failed(_) => None,
+            TaskOutcome::Failed(_) | TaskOutcome::Cancelled => None,
         }
     }
 
@@ -187,18 +188,20 @@ impl<'a> Known<'a> {
         self.sweep.seeds.iter().filter_map(pair).collect()
     }
 
-    fn failed_seeds(&self, group: &Group<'_>) -> BTreeMap<Replicate, FailureReason> {
-        let tasks =
-            group.0.iter().flat_map(|member| self.sweep.seeds.iter().map(move |seed| (member, *seed)));
-        let failed =
-            |((configuration, member), seed): (&(&Configuration, Member), u64)| match self
-                .outcomes
-                .get(&(configuration.id, seed))?
-            {
-                TaskOutcome::Failed(reason) => Some((Replicate { of: member.name(), seed }, *reason)),
-                TaskOutcome::Done(_) => None,
-            };
-        tasks.filter_map(failed).collect()
+    /// The replicates that failed, with the reason, and those that were cancelled.
+    fn without_result(&self, group: &Group<'_>) -> (BTreeMap<Replicate, FailureReason>, BTreeSet<Replicate>) {
+        let (mut failed, mut cancelled) = (BTreeMap::new(), BTreeSet::new());
+        for (configuration, member) in &group.0 {
+            for &seed in &self.sweep.seeds {
+                let replicate = || Replicate { of: member.name(), seed };
+                match self.outcomes.get(&(configuration.id, seed)) {
+                    Some(TaskOutcome::Failed(reason)) => drop(failed.insert(replicate(), *reason)),
+                    Some(TaskOutcome::Cancelled) => drop(cancelled.insert(replicate())),
+                    Some(TaskOutcome::Done(_)) | None => {}
+                }
+            }
+        }
+        (failed, cancelled)
     }
 
     /// See [`ResultsTable::data_digests`]. A result of an older version has no digest.

@@ -178,7 +178,8 @@ impl Known<'_> {
         for (configuration, member) in &group.0 {
             for &seed in &self.sweep.seeds {
                 let outcome = match self.outcomes.get(&(configuration.id, seed)) {
-                    None => continue,
+                    // Who cancels may have seen results: leaving it out of the choice could favour the others.
+                    None | Some(TaskOutcome::Cancelled) => continue,
                     Some(TaskOutcome::Done(result)) => Some(result),
                     Some(TaskOutcome::Failed(_)) => None,
                 };
@@ -215,6 +216,7 @@ impl Known<'_> {
             expected,
             state: if done.len() == expected { RowState::Complete } else { RowState::Partial },
             failed_seeds: BTreeMap::new(),
+            cancelled_seeds: BTreeSet::new(),
             metrics: summaries(&done, report.confidence, row.settings.network().is_some()),
             comparisons: compared.comparisons(report.confidence),
             classes: Vec::new(),

@@ -31,6 +31,8 @@ pub enum TaskOutcome {
     Done(TaskResult),
     /// The task has failed and is not tried again.
     Failed(FailureReason),
+    /// A person cancelled the task, or its sweep.
+    Cancelled,
 }
 
 /// All configurations of a sweep, with their results so far.
@@ -100,6 +102,9 @@ pub struct ConfigurationRow {
     pub state: RowState,
     /// Replicates without a result that have failed, with the reason.
     pub failed_seeds: BTreeMap<Replicate, FailureReason>,
+    /// Replicates without a result that a person cancelled.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub cancelled_seeds: BTreeSet<Replicate>,
     /// Summary over the `n` replicates, by metric name. A metric that a result lacks is absent.
     pub metrics: BTreeMap<String, Summary>,
     /// Comparison with the baseline over the replicates that both have, by metric name. Empty for the baseline

@@ -97,6 +97,7 @@ fn a_mean_never_hides_a_missing_seed() {
     for seed in 0..3 {
         outcomes.insert((ConfigurationId(2), seed), TaskOutcome::Failed(FailureReason::Crash));
     }
+    outcomes.insert((ConfigurationId(3), 1), TaskOutcome::Cancelled);
     let table = ResultsTable::of(&sweep(4, 3), &outcomes);
     let rows = &table.configurations;
     let shown: Vec<_> = rows.iter().map(|row| (row.n, row.expected, row.state)).collect();
@@ -111,6 +112,7 @@ fn a_mean_never_hides_a_missing_seed() {
     );
     let failed = Replicate { of: String::new(), seed: 1 };
     assert_eq!(rows[1].failed_seeds, [(failed, FailureReason::Diverged)].into());
+    assert_eq!(rows[3].cancelled_seeds, [Replicate { of: String::new(), seed: 1 }].into());
     assert_eq!(rows[1].metrics["accuracy"].std, None);
     assert!(rows[2].metrics.is_empty());
 }

@@ -58,6 +58,37 @@ pub(crate) async fn cancel(caller: Caller, path: Name) -> Answer {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(crate) struct Selection {
+    /// These tasks.
+    tasks: Vec<Task>,
+    /// Only tasks of these configurations, by their ids; empty for all.
+    configurations: Vec<String>,
+    /// Only tasks with these seeds; empty for all.
+    seeds: Vec<u64>,
+}
+
+/// Cancels some tasks; the sweep goes on with the others.
+pub(crate) async fn cancel_tasks(
+    caller: Caller,
+    path: Name,
+    body: Result<Json<Selection>, JsonRejection>,
+) -> Answer {
+    let (Path(name), Json(Selection { tasks, configurations, seeds })) = (path?, body?);
+    let tasks = tasks.into_iter().map(Task::into_reference).collect();
+    let request = caller.call(v1::CancelTasksRequest { name, tasks, configurations, seeds });
+    let response = caller.sweeps.clone().cancel_tasks(request).await?.into_inner();
+    let mut document = present(response.sweep)?;
+    document["tasks_cancelled"] = object!(response.cancelled);
+    document["tasks_ended_before"] = object!({
+        "done": response.done,
+        "failed": response.failed,
+        "cancelled": response.cancelled_before,
+    });
+    Ok(Json(document))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(crate) struct Retry {
     /// Cancelled tasks stay as they are.
     failed_only: bool,
@@ -72,12 +103,17 @@ struct Task {
     seed: u64,
 }
 
+impl Task {
+    fn into_reference(self) -> v1::TaskReference {
+        v1::TaskReference { configuration: self.configuration, seed: self.seed }
+    }
+}
+
 /// Failed and cancelled tasks become pending again.
 pub(crate) async fn retry(caller: Caller, path: Name, body: Result<Json<Retry>, JsonRejection>) -> Answer {
     let (Path(name), Json(Retry { failed_only, tasks })) = (path?, body?);
-    let tasks =
-        tasks.into_iter().map(|Task { configuration, seed }| v1::TaskReference { configuration, seed });
-    let request = caller.call(v1::RetrySweepRequest { name, failed_only, tasks: tasks.collect() });
+    let tasks = tasks.into_iter().map(Task::into_reference).collect();
+    let request = caller.call(v1::RetrySweepRequest { name, failed_only, tasks });
     let response = caller.sweeps.clone().retry_sweep(request).await?.into_inner();
     let mut document = present(response.sweep)?;
     document["tasks_retried"] = object!(response.retried);

@@ -21,7 +21,7 @@ use crate::{error::ApiError, services::Services};
 const OPENAPI: &str = include_str!("../../openapi.json");
 
 /// The methods and paths of the API, as in its description.
-pub const ROUTES: [(&str, &str); 24] = [
+pub const ROUTES: [(&str, &str); 25] = [
     ("get", "/api/v1/openapi.json"),
     ("get", "/api/v1/sweeps"),
     ("post", "/api/v1/sweeps"),
@@ -35,6 +35,7 @@ pub const ROUTES: [(&str, &str); 24] = [
     ("get", "/api/v1/sweeps/{sweep}/curves"),
     ("get", "/api/v1/sweeps/{sweep}/events"),
     ("post", "/api/v1/sweeps/{sweep}/cancel"),
+    ("post", "/api/v1/sweeps/{sweep}/cancel-tasks"),
     ("post", "/api/v1/sweeps/{sweep}/retry"),
     ("post", "/api/v1/sweeps/{sweep}/pause"),
     ("post", "/api/v1/sweeps/{sweep}/resume"),
@@ -61,6 +62,7 @@ pub(crate) fn routes(services: Services) -> Router {
         .route("/api/v1/sweeps/{sweep}/curves", get(curves::curves))
         .route("/api/v1/sweeps/{sweep}/events", get(events::of_sweep))
         .route("/api/v1/sweeps/{sweep}/cancel", post(changes::cancel))
+        .route("/api/v1/sweeps/{sweep}/cancel-tasks", post(changes::cancel_tasks))
         .route("/api/v1/sweeps/{sweep}/retry", post(changes::retry))
         .route("/api/v1/sweeps/{sweep}/pause", post(changes::pause))
         .route("/api/v1/sweeps/{sweep}/resume", post(changes::resume))

@@ -196,7 +196,7 @@ pub(crate) async fn one(caller: Caller, path: Result<Path<(String, String, u64)>
         let (key, outcome) = fetched.outcomes.iter().find(|(key, _)| is_it(key))?;
         match outcome {
             TaskOutcome::Done(result) => Some((fetched.records.get(key), result)),
-            TaskOutcome::Failed(_) => None,
+            TaskOutcome::Failed(_) | TaskOutcome::Cancelled => None,
         }
     });
     let result = result.map(|(record, result)| {

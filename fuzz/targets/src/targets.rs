@@ -68,7 +68,7 @@ pub fn sweep_service(bytes: &[u8]) {
                 assert!(failure.message.len() <= Failure::MAX_MESSAGE_CHARS, "messages are bounded");
             }
         }
-        Some(Part::SweepJson(_)) | None => {}
+        Some(Part::SweepJson(_) | Part::Cancelled(_)) | None => {}
     }
 }
 

@@ -465,7 +465,7 @@ pub struct GetResultsRequest {
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct GetResultsResponse {
-    #[prost(oneof = "get_results_response::Part", tags = "1, 2, 3")]
+    #[prost(oneof = "get_results_response::Part", tags = "1, 2, 3, 4")]
     pub part: ::core::option::Option<get_results_response::Part>,
 }
 /// Nested message and enum types in `GetResultsResponse`.
@@ -480,7 +480,16 @@ pub mod get_results_response {
         Result(super::RecordedResult),
         #[prost(message, tag = "3")]
         Failure(super::TaskFailure),
+        #[prost(message, tag = "4")]
+        Cancelled(super::CancelledTasks),
     }
+}
+/// Tasks without a result because a person cancelled them or their sweep. Sent last, in parts of at most 1024 tasks; a
+/// coordinator of an older version does not send them.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CancelledTasks {
+    #[prost(message, repeated, tag = "1")]
+    pub tasks: ::prost::alloc::vec::Vec<TaskReference>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct CancelSweepRequest {
@@ -491,6 +500,36 @@ pub struct CancelSweepRequest {
 pub struct CancelSweepResponse {
     #[prost(message, optional, tag = "1")]
     pub sweep: ::core::option::Option<SweepSummary>,
+}
+/// Either `tasks`, or a part of the grid: one of `configurations` and `seeds` at least.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct CancelTasksRequest {
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// These tasks.
+    #[prost(message, repeated, tag = "2")]
+    pub tasks: ::prost::alloc::vec::Vec<TaskReference>,
+    /// Only tasks of these configurations, by their ids; empty means all.
+    #[prost(string, repeated, tag = "3")]
+    pub configurations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// Only tasks with these seeds; empty means all.
+    #[prost(uint64, repeated, tag = "4")]
+    pub seeds: ::prost::alloc::vec::Vec<u64>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct CancelTasksResponse {
+    #[prost(message, optional, tag = "1")]
+    pub sweep: ::core::option::Option<SweepSummary>,
+    /// Number of tasks that were pending or running and are cancelled now.
+    #[prost(uint64, tag = "2")]
+    pub cancelled: u64,
+    /// Numbers of selected tasks that had ended and stay as they are.
+    #[prost(uint64, tag = "3")]
+    pub done: u64,
+    #[prost(uint64, tag = "4")]
+    pub failed: u64,
+    #[prost(uint64, tag = "5")]
+    pub cancelled_before: u64,
 }
 #[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct TaskCounts {
@@ -1267,6 +1306,33 @@ pub mod sweep_service_client {
                 .insert(GrpcMethod::new("colearn.v1.SweepService", "CancelSweep"));
             self.inner.unary(req, path, codec).await
         }
+        /// Cancels some tasks; the sweep goes on with the others. Running tasks are stopped, and a result that arrives later is
+        /// refused. Tasks that have ended stay as they are. RetrySweep brings cancelled tasks back. NOT_FOUND names what does
+        /// not exist; then nothing is cancelled.
+        pub async fn cancel_tasks(
+            &mut self,
+            request: impl tonic::IntoRequest<super::CancelTasksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelTasksResponse>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/colearn.v1.SweepService/CancelTasks",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("colearn.v1.SweepService", "CancelTasks"));
+            self.inner.unary(req, path, codec).await
+        }
         /// Failed and cancelled tasks become pending again, with their full number of attempts.
         pub async fn retry_sweep(
             &mut self,
@@ -1660,6 +1726,16 @@ pub mod sweep_service_server {
             request: tonic::Request<super::CancelSweepRequest>,
         ) -> std::result::Result<
             tonic::Response<super::CancelSweepResponse>,
+            tonic::Status,
+        >;
+        /// Cancels some tasks; the sweep goes on with the others. Running tasks are stopped, and a result that arrives later is
+        /// refused. Tasks that have ended stay as they are. RetrySweep brings cancelled tasks back. NOT_FOUND names what does
+        /// not exist; then nothing is cancelled.
+        async fn cancel_tasks(
+            &self,
+            request: tonic::Request<super::CancelTasksRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::CancelTasksResponse>,
             tonic::Status,
         >;
         /// Failed and cancelled tasks become pending again, with their full number of attempts.
@@ -2123,6 +2199,51 @@ pub mod sweep_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = CancelSweepSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/colearn.v1.SweepService/CancelTasks" => {
+                    #[allow(non_camel_case_types)]
+                    struct CancelTasksSvc<T: SweepService>(pub Arc<T>);
+                    impl<
+                        T: SweepService,
+                    > tonic::server::UnaryService<super::CancelTasksRequest>
+                    for CancelTasksSvc<T> {
+                        type Response = super::CancelTasksResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::CancelTasksRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SweepService>::cancel_tasks(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = CancelTasksSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
@@ -3376,8 +3497,8 @@ pub struct PoolSettings {
     /// Location of checkpoints; empty for the worker's default.
     #[prost(string, tag = "11")]
     pub checkpoints: ::prost::alloc::string::String,
-    /// Absolute path of the access file of the workers; empty for the coordinator's own file for workers, which the nodes can
-    /// read if they share its state folder.
+    /// Absolute path of the access file of the workers; empty for the coordinator's own file for workers: the one in the home
+    /// folder of the coordinator's user if it is its own, else the one in the state folder.
     #[prost(string, tag = "12")]
     pub worker_access: ::prost::alloc::string::String,
     #[prost(bool, tag = "13")]

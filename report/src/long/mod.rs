@@ -14,7 +14,7 @@ use serde_json::Value;
 use self::columns::Columns;
 #[cfg(feature = "parquet")]
 pub(crate) use self::columns::Kind;
-use crate::report_data::Material;
+use crate::report_data::{CANCELLED, Material};
 
 /// What a record is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +133,7 @@ impl<'m> Long<'m> {
             other => {
                 let (status, reason) = match other {
                     Some(TaskOutcome::Failed(reason)) => ("failed", Cell::Text(reason.as_str().to_owned())),
+                    Some(TaskOutcome::Cancelled) => ("missing", Cell::Text(CANCELLED.to_owned())),
                     _ => ("missing", Cell::Empty),
                 };
                 cells.extend([const { Cell::Empty }; 4]);

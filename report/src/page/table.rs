@@ -18,7 +18,7 @@ use crate::{
     choice, meaning,
     numbers::Numbers,
     reference::{Matched, Reference},
-    report_data::Material,
+    report_data::{CANCELLED, Material},
     verdicts::{next_step, remark, word},
 };
 
@@ -186,6 +186,7 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable, shown: &Shown<'_>
                 Cell::new(result.metrics.get(name).map_or_else(|| "-".to_owned(), |it| numbers.plain(*it)))
             }
             Some(TaskOutcome::Failed(reason)) => Cell::classed("ncl", reason.as_str()),
+            Some(TaskOutcome::Cancelled) => Cell::classed("muted", CANCELLED),
             None => Cell::classed("muted", "missing"),
         }));
         grid.row(class_of(row), cells);
@@ -199,12 +200,17 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable, shown: &Shown<'_>
 /// `None` if no attempt failed and every task has its result.
 pub(super) fn failures(material: &Material, table: &ResultsTable) -> Option<Failures> {
     const MAX_ROWS: usize = 500;
-    let without: usize =
-        table.configurations.iter().map(|row| row.expected - row.n - row.failed_seeds.len()).sum();
-    let failed: usize = table.configurations.iter().map(|row| row.failed_seeds.len()).sum();
-    let missing = (failed + without > 0).then(|| {
+    let sum = |of: fn(&ConfigurationRow) -> usize| table.configurations.iter().map(of).sum::<usize>();
+    let failed = sum(|row| row.failed_seeds.len());
+    let cancelled = sum(|row| row.cancelled_seeds.len());
+    let without = sum(|row| row.expected - row.n) - failed - cancelled;
+    let and_cancelled = match cancelled {
+        0 => String::new(),
+        count => format!(", {} cancelled", counted_len(count, "task")),
+    };
+    let missing = (failed + cancelled + without > 0).then(|| {
         format!(
-            "{} failed for good, {without} without a result yet. Means are over the {}s that have one; comparisons over those that both sides have.",
+            "{} failed for good{and_cancelled}, {without} without a result yet. Means are over the {}s that have one; comparisons over those that both sides have.",
             counted_len(failed, "task"),
             replicate_noun(table)
         )

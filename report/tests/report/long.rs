@@ -119,7 +119,7 @@ fn environments_are_shown_in_groups() {
         .values_mut()
         .filter_map(|outcome| match outcome {
             TaskOutcome::Done(result) => Some(result),
-            TaskOutcome::Failed(_) => None,
+            TaskOutcome::Failed(_) | TaskOutcome::Cancelled => None,
         })
         .collect();
     for (index, result) in done.iter_mut().enumerate().skip(1) {

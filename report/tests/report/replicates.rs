@@ -124,6 +124,7 @@ fn failures_and_continued_tasks_name_the_fold() {
     });
     let second = second.unwrap().id;
     material.outcomes.insert((second, 1), TaskOutcome::Failed(FailureReason::Diverged));
+    material.outcomes.insert((second, 0), TaskOutcome::Cancelled);
     if let Some(TaskOutcome::Done(result)) = material.outcomes.get_mut(&(second, 2)) {
         result.resumed_after = vec![7];
     }
@@ -141,13 +142,18 @@ fn failures_and_continued_tasks_name_the_fold() {
         "<td class=\"l\">audio=0.0 dataset=mine-fold1</td><td>1</td><td>1</td>",
         "audio=0.0 dataset=mine-fold1 seed 2 after epoch 7",
         "Means are over the replicates that have one",
-        "<td>5 of 6</td>",
-        "partial; 1 failed: diverged",
+        "<td>4 of 6</td>",
+        "partial; 1 failed: diverged; 1 cancelled: dataset=mine-fold1 seed=0",
+        "1 task failed for good, 1 task cancelled, 0 without a result yet",
     ] {
         assert!(page.contains(said), "`{said}` is not in {page}");
     }
     let json: Value = serde_json::from_str(&report.file("results.json")).unwrap();
     assert_eq!(json["configurations"][0]["failed_seeds"], json!({"dataset=mine-fold1 seed=1": "diverged"}));
+    assert_eq!(json["configurations"][0]["cancelled_seeds"], json!(["dataset=mine-fold1 seed=0"]));
+    let tasks = json["configurations"][0]["tasks"].as_array().unwrap();
+    let cancelled: Vec<_> = tasks.iter().filter(|task| task["reason"] == "cancelled").collect();
+    assert!(matches!(cancelled[..], [task] if task["status"] == "missing"), "{cancelled:?}");
 }
 
 #[test]

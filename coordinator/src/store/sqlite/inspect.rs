@@ -39,10 +39,11 @@ impl SqliteStore {
     /// All sweeps with their names.
     pub(in crate::store) async fn sweep_names(&self) -> Result<Vec<(SweepId, String)>, StoreError> {
         let mut reader = self.reader.lock().await;
-        let rows: Vec<(i64, String)> = sqlx::query_as("SELECT id, name FROM sweeps ORDER BY id")
-            .fetch_all(&mut *reader)
-            .await
-            .map_err(|error| self.broken(error))?;
+        let rows: Vec<(i64, String)> =
+            sqlx::query_as("SELECT id, name FROM sweeps WHERE NOT removed ORDER BY id")
+                .fetch_all(&mut *reader)
+                .await
+                .map_err(|error| self.broken(error))?;
         Ok(rows.into_iter().map(|(id, name)| (SweepId(id.cast_unsigned()), name)).collect())
     }
 

@@ -30,9 +30,9 @@ macro_rules! lines {
 const REPLAYED: &str = lines!(
     "SELECT sequence, at, body, sweep FROM journal \
      WHERE sequence > ? AND (NOT EXISTS (SELECT 1 FROM sweeps WHERE settled IS NOT NULL) \
-        OR sequence >= COALESCE((SELECT MIN(first) FROM sweeps WHERE settled IS NULL), \
+        OR sequence >= COALESCE((SELECT MIN(first) FROM sweeps WHERE settled IS NULL AND NOT removed), \
             (SELECT MAX(sequence) FROM journal))) \
-     AND (sweep IS NULL OR sweep NOT IN (SELECT id FROM sweeps WHERE settled IS NOT NULL)) \
+     AND (sweep IS NULL OR sweep NOT IN (SELECT id FROM sweeps WHERE settled IS NOT NULL OR removed)) \
      ORDER BY sequence LIMIT ?"
 );
 

@@ -7,6 +7,7 @@ mod notices;
 mod open;
 mod ownership;
 mod pools;
+mod purge;
 mod rows;
 mod write;
 
@@ -36,6 +37,10 @@ use super::{
     notice::{Notice, Receiver},
 };
 
+/// Of removed sweeps some results may be left.
+const COUNTS: &str = "SELECT sweep, COUNT(*) FROM results \
+    WHERE sweep NOT IN (SELECT id FROM sweeps WHERE removed) GROUP BY sweep ORDER BY sweep";
+
 /// Keeps everything in `<state folder>/colearn.db`. One connection writes, another reads.
 #[derive(Debug)]
 pub struct SqliteStore {
@@ -45,6 +50,8 @@ pub struct SqliteStore {
     ahead: Ahead,
     /// Bytes of the entries and results that were written.
     written: AtomicU64,
+    /// Held while a part of a removed sweep is deleted.
+    purging: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -153,6 +160,10 @@ impl Store for SqliteStore {
         Box::pin(self.copy_log())
     }
 
+    fn purge(&self) -> StoreFuture<'_, bool> {
+        Box::pin(self.delete_a_part())
+    }
+
     fn pools(&self) -> StoreFuture<'_, Vec<String>> {
         Box::pin(self.all_pools())
     }
@@ -194,10 +205,7 @@ impl Store for SqliteStore {
         Box::pin(async move {
             let mut reader = self.reader.lock().await;
             let counts: Vec<(i64, i64)> =
-                sqlx::query_as("SELECT sweep, COUNT(*) FROM results GROUP BY sweep ORDER BY sweep")
-                    .fetch_all(&mut *reader)
-                    .await
-                    .map_err(|error| self.broken(error))?;
+                sqlx::query_as(COUNTS).fetch_all(&mut *reader).await.map_err(|error| self.broken(error))?;
             let unsigned = |(id, count): (i64, i64)| (SweepId(id.cast_unsigned()), count.cast_unsigned());
             Ok(counts.into_iter().map(unsigned).collect())
         })

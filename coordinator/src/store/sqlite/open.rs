@@ -37,6 +37,11 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
         simple(5, "submitters", include_str!("../../../migrations/0005_submitters.sql")),
         simple(6, "pools", include_str!("../../../migrations/0006_pools.sql")),
         simple(7, "notifications", include_str!("../../../migrations/0007_notifications.sql")),
+        simple(
+            8,
+            "tasks cancelled sweeps removed in parts",
+            include_str!("../../../migrations/0008_tasks_cancelled_sweeps_removed_in_parts.sql"),
+        ),
     ])
 });
 
@@ -86,6 +91,7 @@ impl SqliteStore {
             path,
             ahead: Ahead::default(),
             written: AtomicU64::default(),
+            purging: Mutex::default(),
         }
     }
 

@@ -234,6 +234,50 @@ async fn a_sweep_that_was_written_ahead_and_not_committed_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn a_large_sweep_is_removed_in_parts_also_across_a_crash() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    let (id, sweep) = (SweepId(1), large_sweep());
+    store.prepare(sweep.clone()).await.unwrap();
+    store.commit(submission(&sweep)).await.unwrap();
+    let paused = |paused| JournalEntry {
+        at: Timestamp(1),
+        sweep: Some(id),
+        event: Event::SweepPaused { sweep: id, paused },
+    };
+    let entries: Vec<_> = (0..1500).map(|number| paused(number % 2 == 0)).collect();
+    store.commit(Batch { entries, ..Batch::default() }).await.unwrap();
+    let removal = JournalEntry { at: Timestamp(2), sweep: None, event: Event::SweepRemoved { sweep: id } };
+    store.commit(Batch { entries: vec![removal.clone()], ..Batch::default() }).await.unwrap();
+    let entries = "SELECT COUNT(*) FROM journal";
+    assert_eq!(number(&store, entries).await, 1502, "nothing is deleted with the entry");
+    assert!(store.purge().await.unwrap());
+    drop(store);
+
+    let store = SqliteStore::open(folder.path()).await.unwrap();
+    let replayed = store.journal(0, 10_000).await.unwrap();
+    assert!(replayed.iter().map(|(_, entry)| entry).eq([&removal]), "nobody is told of it");
+    assert_eq!(store.recovered().await.unwrap().last_sweep, id);
+    assert!(check(folder.path()).await.unwrap().problems.is_empty());
+    // The name is free at once.
+    let again = SweepId(2);
+    let named = Event::SweepSubmitted { id: again, sweep: sweep.clone() };
+    let entry = JournalEntry { at: Timestamp(3), sweep: Some(again), event: named };
+    store.commit(Batch { entries: vec![entry], ..Batch::default() }).await.unwrap();
+    let mut parts = 0;
+    while store.purge().await.unwrap() {
+        parts += 1;
+        assert!(check(folder.path()).await.unwrap().problems.is_empty(), "after part {parts}");
+    }
+    assert!(parts >= 4, "{parts}");
+    assert_eq!(number(&store, entries).await, 2);
+    for select in ["SELECT COUNT(*) FROM definition_parts", "SELECT COUNT(*) FROM sweeps WHERE removed"] {
+        assert_eq!(number(&store, select).await, 0);
+    }
+    assert_eq!(number(&store, "SELECT COUNT(*) FROM sweeps").await, 1);
+}
+
+#[tokio::test]
 async fn a_missing_part_of_a_sweep_is_named() {
     for damage in [
         "DELETE FROM definition_parts WHERE part = 1",

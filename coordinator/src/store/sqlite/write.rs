@@ -148,24 +148,6 @@ impl SqliteStore {
         }
     }
 
-    async fn remove(&self, connection: &mut SqliteConnection, sweep: SweepId) -> Result<(), StoreError> {
-        for delete in [
-            "DELETE FROM results WHERE sweep = ?",
-            "DELETE FROM definition_parts WHERE definition IN (SELECT id FROM definitions \
-                WHERE EXISTS (SELECT 1 FROM journal WHERE sequence = entry AND sweep = ?))",
-            "DELETE FROM definitions WHERE EXISTS (SELECT 1 FROM journal WHERE sequence = entry AND sweep = ?)",
-            "DELETE FROM journal WHERE sweep = ?",
-            "DELETE FROM sweeps WHERE id = ?",
-        ] {
-            sqlx::query(delete)
-                .bind(sweep.0.cast_signed())
-                .execute(&mut *connection)
-                .await
-                .map_err(|error| self.broken(error))?;
-        }
-        Ok(())
-    }
-
     /// Records the greatest numbers in a batch: the entries with them may be removed one day.
     async fn mark(&self, connection: &mut SqliteConnection, batch: &Batch) -> Result<(), StoreError> {
         let sweeps = batch.entries.iter().filter_map(|entry| match &entry.event {

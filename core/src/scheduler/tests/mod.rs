@@ -2,6 +2,7 @@
 //! together.
 
 mod bad_hosts;
+mod cancel;
 mod data_sets;
 mod elsewhere;
 mod env;

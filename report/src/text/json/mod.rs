@@ -168,6 +168,7 @@ fn configuration(table: &ResultsTable, row: &ConfigurationRow, published: Option
         "expected": row.expected,
         "state": row.state,
         "failed_seeds": row.failed_seeds,
+        "cancelled_seeds": row.cancelled_seeds,
         "metrics": row.metrics,
         "comparisons": row.comparisons,
         "verdict": table.verdict(row),

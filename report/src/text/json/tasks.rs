@@ -13,7 +13,7 @@ use colearn_core::{
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::report_data::{FailureNote, Material};
+use crate::report_data::{CANCELLED, FailureNote, Material};
 
 /// All keys are always present; null means that there is no value.
 #[derive(Serialize)]
@@ -131,6 +131,8 @@ pub(super) fn write(
                     task.message = note.map(|note| note.message.as_str());
                     task.attempt = note.map(|note| note.attempt);
                 }
+                // Readers of `status` have always found cancelled tasks among the missing ones.
+                Some(TaskOutcome::Cancelled) => task.reason = Some(CANCELLED),
                 None => {}
             }
             write!(into, "{between}        ")?;

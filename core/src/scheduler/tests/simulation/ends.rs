@@ -24,6 +24,8 @@ struct Seen {
     refused: u64,
     parked: u64,
     replacements: u64,
+    cancelled_running: u64,
+    cancelled_pending: u64,
     /// Sweeps that nobody could run.
     stranded: u64,
     /// Results of programs.
@@ -49,6 +51,8 @@ fn history(seed: u64) -> Seen {
         refused: world.refused,
         parked: world.parked,
         replacements: world.replacements,
+        cancelled_running: world.cancelled_running,
+        cancelled_pending: world.cancelled_pending,
         stranded: world.stranded,
         ..Seen::default()
     };
@@ -83,6 +87,8 @@ fn every_task_ends_exactly_once_in_every_history() {
         all.refused += seen.refused;
         all.parked += seen.parked;
         all.replacements += seen.replacements;
+        all.cancelled_running += seen.cancelled_running;
+        all.cancelled_pending += seen.cancelled_pending;
         all.stranded += seen.stranded;
         all.of_programs += seen.of_programs;
     });
@@ -96,6 +102,7 @@ fn every_task_ends_exactly_once_in_every_history() {
     let varied = varied && all.set_aside > 400 && all.restored > 50 && all.refused > 0;
     let varied = varied && all.parked > 1000 && all.replacements > 200;
     let varied = varied && all.stranded > 50 && all.of_programs > 2000;
+    let varied = varied && all.cancelled_running > 200 && all.cancelled_pending > 200;
     assert!(varied, "the histories are too tame to mean anything: {all:?}");
 }
 

@@ -66,6 +66,9 @@ struct World {
     /// Counts of attempts that parked, and of sweeps that went on with other data.
     parked: u64,
     replacements: u64,
+    /// Counts of single tasks that were cancelled while they ran, and while they waited.
+    cancelled_running: u64,
+    cancelled_pending: u64,
     /// Sweeps that nobody could run at the end.
     stranded: u64,
 }
@@ -99,6 +102,8 @@ impl World {
             replaced: BTreeMap::new(),
             parked: 0,
             replacements: 0,
+            cancelled_running: 0,
+            cancelled_pending: 0,
             stranded: 0,
             removed: BTreeSet::new(),
             operations: 0,

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{super::env, World};
 use crate::{
-    id::{ConfigurationId, SweepId},
-    scheduler::{Event, Prepared, RestoreCause, RetryScope},
+    id::{ConfigurationId, SweepId, TaskId},
+    scheduler::{Event, Prepared, RestoreCause, RetryScope, Selection},
     sweep::Order,
 };
 
@@ -14,8 +14,8 @@ impl World {
     pub(super) fn operate(&mut self, worker: &str) {
         let journaled = self.env.journal.len();
         let sweep = SweepId(1 + self.chance.next() % 3);
-        let operation = self.chance.below(9);
-        if operation <= 4 || operation == 8 {
+        let operation = self.chance.below(10);
+        if operation <= 4 || operation >= 8 {
             // As the coordinator does before an operation.
             self.env.revive(sweep);
         }
@@ -31,8 +31,18 @@ impl World {
                 Event::DrainRequested { worker: env::worker(worker), now: self.chance.percent(50) }
             }
             8 if self.chance.percent(50) => self.replacement(sweep),
+            9 => match self.selection(sweep) {
+                Some(tasks) => Event::TasksCancelled { sweep, tasks },
+                None => return,
+            },
             _ => return,
         };
+        if let Event::TasksCancelled { sweep, tasks } = &event {
+            let counts =
+                self.env.scheduler.selected_counts(*sweep, tasks).expect("the person knows the sweep");
+            self.cancelled_running += u64::from(counts.running);
+            self.cancelled_pending += u64::from(counts.pending);
+        }
         if matches!(event, Event::SweepRemoved { .. }) && self.env.scheduler.changes_state(&event) {
             self.removed.insert(sweep);
             // Its results are removed too.
@@ -41,6 +51,22 @@ impl World {
         }
         self.arrive("nobody", event);
         self.operations += u64::from(self.env.journal.len() != journaled);
+    }
+
+    /// Some tasks of a sweep: a few, a configuration, or all with a seed. `None` if there is no such sweep.
+    fn selection(&mut self, sweep: SweepId) -> Option<Selection> {
+        let there = self.env.scheduler.sweep(sweep)?.sweep().clone();
+        let mut some = || TaskId {
+            sweep,
+            configuration: there.configurations[self.chance.below(there.configurations.len())].id,
+            seed: there.seeds[self.chance.below(there.seeds.len())],
+        };
+        let (first, second) = (some(), some());
+        Some(match self.chance.below(6) {
+            0 => Selection::Grid { configurations: vec![first.configuration], seeds: Vec::new() },
+            1 => Selection::Grid { configurations: Vec::new(), seeds: vec![first.seed] },
+            _ => Selection::Tasks(vec![first, second, first]),
+        })
     }
 
     /// The sweep goes on with other data. As the coordinator does, pauses for the old data end before.
