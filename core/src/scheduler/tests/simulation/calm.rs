@@ -37,7 +37,7 @@ impl World {
                 if !self.workers[at].connected {
                     let hello = self.workers[at].hello();
                     self.arrive(&name, hello);
-                    let data_sets = self.workers[at].data_sets(&mut self.chance);
+                    let data_sets = self.workers[at].data_sets(&mut self.chance, self.data_copied);
                     self.arrive(&name, data_sets);
                 }
                 let mut messages = Vec::new();

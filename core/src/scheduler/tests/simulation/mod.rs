@@ -294,7 +294,7 @@ impl World {
             90..=94 => {
                 let hello = self.workers[at].hello();
                 self.upstream.push((name.clone(), hello));
-                let data_sets = self.workers[at].data_sets(&mut self.chance);
+                let data_sets = self.workers[at].data_sets(&mut self.chance, self.data_copied);
                 self.upstream.push((name, data_sets));
             }
             95 => self.workers[at] = self.newborn(),

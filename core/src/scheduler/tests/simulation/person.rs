@@ -105,7 +105,7 @@ impl World {
         let there = self.env.scheduler.sweep(SweepId(1)).map(|view| view.sweep().clone());
         let sweep = match there {
             // As the coordinator does for large sweeps.
-            Some(there) if self.operations.is_multiple_of(2) => {
+            Some(there) if self.chance.percent(50) => {
                 let prepared = Prepared::extension(there, &newer).expect("it only adds");
                 let sweep = prepared.sweep().clone();
                 self.env.scheduler.prepare(Box::new(prepared));

@@ -119,16 +119,18 @@ impl SimWorker {
     }
 
     /// Its report of its data sets. A worker whose data set does not fit, or is a different file, may notice it
-    /// later.
-    pub(super) fn data_sets(&self, chance: &mut Chance) -> Event {
-        let digest = chance.percent(50).then(|| self.ailment.data_digest());
+    /// later. After a person has copied the data of all sweeps to all hosts, nobody has opened the copies yet: if a host
+    /// went on to announce what it had before, all tasks of a sweep that was trained on other data would be left to a
+    /// bad host, which gets one in a quarter of an hour.
+    pub(super) fn data_sets(&self, chance: &mut Chance, copied: bool) -> Event {
+        let digest = chance.percent(50).then(|| self.ailment.data_digest()).filter(|_| !copied);
         let modality = if self.ailment == Ailment::Misfit { "skeleton" } else { "inertial" };
         let shape = DataSetShape { modalities: vec![modality.to_owned()], train_samples: 100 };
         let known = KnownDataSet { digest, shape: chance.percent(70).then_some(shape) };
         let mut all = BTreeMap::new();
         if self.ailment != Ailment::NoData {
             for program in PROGRAMS {
-                let digest = chance.percent(50).then(|| self.ailment.data_digest());
+                let digest = chance.percent(50).then(|| self.ailment.data_digest()).filter(|_| !copied);
                 all.insert(program.to_owned(), KnownDataSet { digest, shape: None });
             }
             all.insert(DATA_SET.to_owned(), known);
