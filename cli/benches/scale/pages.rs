@@ -101,7 +101,7 @@ async fn follow(
         match answer(&at, &path).await {
             Ok(answer) if answer.starts_with(b"HTTP/1.1 200") => {}
             Ok(answer) => {
-                eprintln!("{path}: {}", String::from_utf8_lossy(answer.get(..200).unwrap_or(&answer)))
+                eprintln!("{path}: {}", String::from_utf8_lossy(answer.get(..200).unwrap_or(&answer)));
             }
             Err(error) => eprintln!("{path}: {error}"),
         }
