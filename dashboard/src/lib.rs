@@ -54,6 +54,16 @@ async fn in_time(request: Request, next: Next) -> Response {
         .unwrap_or_else(|_| ApiError::too_late().into_response())
 }
 
+/// Serves the pages of [`router`] alone. As at a coordinator, the head of a request has half a minute: axum's own server
+/// waits for ever.
+///
+/// # Errors
+/// If connections cannot be accepted any more.
+pub async fn serve(listener: TcpListener, pages: Router) -> Result<(), transport::Error> {
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Server::builder().accept_http1(true).add_routes(pages.into()).serve_with_incoming(incoming).await
+}
+
 #[cfg(test)]
 mod tests {
     use std::future::pending;
@@ -70,14 +80,4 @@ mod tests {
         assert_eq!(answer.status(), StatusCode::GATEWAY_TIMEOUT);
         assert_eq!(answer.headers()["content-type"], "application/json");
     }
-}
-
-/// Serves the pages of [`router`] alone. As at a coordinator, the head of a request has half a minute: axum's own server
-/// waits for ever.
-///
-/// # Errors
-/// If connections cannot be accepted any more.
-pub async fn serve(listener: TcpListener, pages: Router) -> Result<(), transport::Error> {
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Server::builder().accept_http1(true).add_routes(pages.into()).serve_with_incoming(incoming).await
 }

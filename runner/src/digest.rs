@@ -277,9 +277,9 @@ mod tests {
         let (folder, mut settings) = program(None);
         std::fs::write(folder.path().join("train.py"), "").unwrap();
         let words =
-            ["python3", "train.py", "trian.py", "--log=x.py", "${args}.py", "print('a b.py')", "/x/other.sh"];
+            ["python3", "train.py", "gone.py", "--log=x.py", "${args}.py", "print('a b.py')", "/x/other.sh"];
         settings.command = words.map(str::to_owned).to_vec();
-        assert_eq!(missing_scripts(&settings), ["trian.py", "/x/other.sh"]);
+        assert_eq!(missing_scripts(&settings), ["gone.py", "/x/other.sh"]);
     }
 
     #[test]
