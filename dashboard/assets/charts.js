@@ -28,7 +28,8 @@ export const dash = (at) => DASHES[at % DASHES.length];
 /**
  * Draws a chart in `place`: `series` are `{label, values, low, high, colour, dash, points, grows, width, quiet}` over `x`.
  * A line that `grows` ends in a dot.
- * `words` names the values of an axis that has no numbers; `whole` ones have no parts. Draws again when the place or the colours change.
+ * `words` names the values of an axis that has no numbers; `whole` ones have no parts; a `logarithmic` axis has equal
+ * distances for equal ratios. Draws again when the place or the colours change.
  */
 export function chart(place) {
   let plot;
@@ -42,10 +43,10 @@ export function chart(place) {
     const given = last;
     const UPlot = await library();
     if (given !== last) return;
-    const { x, series, title, xLabel, yLabel, words, whole } = given;
+    const { x, series, title, xLabel, yLabel, words, whole, logarithmic } = given;
     const data = [x, ...series.map((line) => line.values)];
     // What only grows keeps the chart, and what the pointer shows of it.
-    const looks = JSON.stringify([place.clientWidth, xLabel, yLabel, words, x.length === 1, css("--ink"), series.map(({ values, low, high, ...look }) => [look, Boolean(low)])]);
+    const looks = JSON.stringify([place.clientWidth, xLabel, yLabel, words, logarithmic, x.length === 1, css("--ink"), series.map(({ values, low, high, ...look }) => [look, Boolean(low)])]);
     if (plot && looks === drawn) {
       plot.root.setAttribute("aria-label", title);
       plot.setData(data);
@@ -77,7 +78,9 @@ export function chart(place) {
       cursor: { y: false },
       legend: { live: series.length <= 12, show: series.length <= 12 },
       scales: {
-        x: { time: false, range: (_, low, high) => [low - margin(last), high + margin(last)] },
+        x: logarithmic
+          ? { time: false, distr: 3, range: (_, low, high) => [low / 1.3, high * 1.3] }
+          : { time: false, range: (_, low, high) => [low - margin(last), high + margin(last)] },
         y: { range: (u, low, high) => spread(u, last, low, high) },
       },
       axes: [horizontal, { ...axis(yLabel), size: 64, values: (_, at) => at.map((value) => number(value)) }],

@@ -134,14 +134,17 @@ function plotted() {
     return { label, values: of("mean"), low: of("ci_low"), high: of("ci_high"), colour: colour(at), dash: dash(at), points: true };
   });
   // Several baselines are usually values of the axis, and points of their lines.
-  const lines = baselines.length === 1 ? baselines : baselines.filter((row) => !points.includes(row)).slice(0, 2);
+  const apart = baselines.filter((row) => !points.includes(row));
+  // Many are those of some of the lines only, which a line across the chart would hide; the table has all.
+  const lines = baselines.length === 1 ? baselines : apart.length <= 2 ? apart : [];
+  const logarithmic = numeric && values.length > 2 && values[0] > 0 && values.at(-1) / values[0] >= 50;
   for (const row of lines) {
     const mean = row.metrics[metric]?.mean;
     if (mean !== undefined) series.push({ label: `baseline ${row.name}`, values: x.map(() => mean), colour: colour(7), dash: [8, 6], width: 1.5 });
   }
   const confidence = Math.round(results.confidence * 1000) / 10;
   const title = `${metric} by ${setting}: means over seeds with ${confidence} % intervals`;
-  drawChart({ x, series, title, xLabel: setting, yLabel: metric, words: numeric ? undefined : values.map(settingText), recolour: plotted }).catch(showError);
+  drawChart({ x, series, title, xLabel: setting, yLabel: metric, logarithmic, words: numeric ? undefined : values.map(settingText), recolour: plotted }).catch(showError);
   const rest = groups.size - shown.length;
   const columns = [{ text: setting }, ...shown.flatMap(([label]) => [{ text: label, class: "number" }, { text: `${confidence} % interval`, class: "number" }, { text: "n", class: "number" }])];
   const rows = values.map((value) => ({
