@@ -98,11 +98,11 @@ function card(worker) {
   return h(
     "article",
     { class: "card", "aria-label": worker.id, "data-worker": worker.id },
-    h("div", { class: "row" }, h("h2", { class: "long" }, worker.id), badge(worker.state), h("button", { type: "button", "data-key": `drain-${worker.id}`, "aria-label": `${draining ? "Undrain" : "Drain"} ${worker.id}`, onclick: act }, draining ? "Undrain…" : "Drain…")),
+    h("div", { class: "row" }, h("h2", { class: "long" }, worker.id), badge(worker.state === "connected" && worker.set_aside.some((it) => !it.data_set) ? "set aside" : worker.state), h("button", { type: "button", "data-key": `drain-${worker.id}`, "aria-label": `${draining ? "Undrain" : "Drain"} ${worker.id}`, onclick: act }, draining ? "Undrain…" : "Drain…")),
     h("p", { class: "quiet small" }, [worker.host && worker.host !== worker.id ? `host ${worker.host}` : "", worker.version ? `version ${worker.version}` : "", labels.length ? `labels ${labels.join(", ")}` : ""].filter(Boolean).join(" · "), worker.state === "away" && worker.last_seen ? [" last seen ", instant(worker.last_seen)] : null),
     usageOf(worker),
     h("ul", { class: "slots" }, slots),
-    worker.set_aside.map((it) => h("p", { class: "error" }, `Set aside after ${plural(it.failures, "failure")} in a row${it.message ? `: ${it.message}` : ""}`)),
+    worker.set_aside.map((it) => h("p", { class: "error" }, `Set aside after ${plural(it.failures, "failure")} in a row${it.data_set ? ` on ${it.data_set}` : ""}${it.message ? `: ${it.message}` : ""}`, it.until ? ["; a test comes ", instant(it.until)] : null)),
     worker.warnings.map((text) => h("p", { class: "why" }, text)),
   );
 }

@@ -35,7 +35,7 @@ pub struct SweepSummary {
     pub paused: bool,
     /// Maximum number of tasks that run at a time.
     pub max_concurrent_tasks: Option<u32>,
-    /// Why its pending tasks wait, if no slot of a connected worker can ever take them.
+    /// Why its pending tasks wait, if no slot of a connected worker can take them.
     pub why_waiting: Option<WhyWaiting>,
     /// The only sweep that this coordinator trains, if it does not train all.
     pub trains_only: Option<SweepName>,
@@ -103,5 +103,29 @@ impl SweepSummary {
             settled.chain(scheduler.sweeps().map(|view| Self::of(scheduler, view))).collect();
         all.sort_unstable_by_key(|summary| summary.id);
         all
+    }
+}
+
+#[cfg(test)]
+impl SweepSummary {
+    /// An active sweep without tasks.
+    pub(crate) fn example(id: u64, name: &str) -> Self {
+        Self {
+            id: SweepId(id),
+            name: SweepName::new(name).expect("it is a name"),
+            status: SweepStatus::Active,
+            counts: TaskCounts::default(),
+            configurations: 1,
+            seeds: 4,
+            submitted_at: Timestamp(0),
+            retried: 0,
+            running_epochs: (0, 0),
+            workforce: (1, 1),
+            priority: 0,
+            paused: false,
+            max_concurrent_tasks: None,
+            why_waiting: None,
+            trains_only: None,
+        }
     }
 }

@@ -104,31 +104,13 @@ fn date(at: Timestamp) -> Value {
 mod tests {
     use std::{collections::BTreeSet, fs};
 
-    use colearn_core::{
-        id::{SweepId, SweepName},
-        scheduler::TaskCounts,
-    };
+    use colearn_core::scheduler::TaskCounts;
 
     use super::*;
 
     fn summary(status: SweepStatus) -> SweepSummary {
-        SweepSummary {
-            id: SweepId(3),
-            name: SweepName::new("demo").unwrap(),
-            status,
-            counts: TaskCounts { done: 18, failed: 2, ..TaskCounts::default() },
-            configurations: 4,
-            seeds: 5,
-            submitted_at: Timestamp(0),
-            retried: 3,
-            running_epochs: (0, 0),
-            workforce: (1, 1),
-            priority: 0,
-            paused: false,
-            max_concurrent_tasks: None,
-            why_waiting: None,
-            trains_only: None,
-        }
+        let counts = TaskCounts { done: 18, failed: 2, ..TaskCounts::default() };
+        SweepSummary { status, counts, configurations: 4, seeds: 5, retried: 3, ..SweepSummary::example(3, "demo") }
     }
 
     fn keys(of: &Value) -> BTreeSet<&str> {

@@ -75,16 +75,19 @@ fn why(summary: &SweepSummary, others: bool, after: Duration) -> Option<String> 
     if let Some(why) = &summary.why_waiting {
         return (summary.counts.running == 0).then(|| why.to_string());
     }
-    let minutes = after.as_secs_f64() / 60.0;
+    let time = match after.as_secs() {
+        seconds @ ..60 => format!("{seconds} s"),
+        seconds => format!("{} min", seconds / 60),
+    };
     match (summary.counts.running, summary.running_epochs.1) {
         // It waits for other sweeps.
         (0, _) if others => None,
         (0, _) => {
-            Some(format!("none of its tasks was started for {minutes:.0} min, and no other sweep goes on"))
+            Some(format!("none of its tasks was started for {time}, and no other sweep goes on"))
         }
         // Programs may report nothing until they end; their workers watch them.
         (_, 0) => None,
-        (running, _) => Some(format!("its running tasks ({running}) finished no epoch for {minutes:.0} min")),
+        (running, _) => Some(format!("its running tasks ({running}) finished no epoch for {time}")),
     }
 }
 
@@ -96,30 +99,15 @@ pub(super) fn active(scheduler: &Scheduler) -> Vec<SweepSummary> {
 
 #[cfg(test)]
 mod tests {
-    use colearn_core::{id::SweepName, scheduler::WhyWaiting, time::Timestamp};
+    use colearn_core::{id::SweepName, scheduler::WhyWaiting};
 
     use super::*;
 
     const AFTER: Duration = Duration::from_mins(30);
 
     fn summary(id: u64, pending: u32, running: u32, epochs: (u64, u64)) -> SweepSummary {
-        SweepSummary {
-            id: SweepId(id),
-            name: SweepName::new(format!("sweep-{id}")).unwrap(),
-            status: SweepStatus::Active,
-            counts: TaskCounts { pending, running, ..TaskCounts::default() },
-            configurations: 1,
-            seeds: 4,
-            submitted_at: Timestamp(0),
-            retried: 0,
-            running_epochs: epochs,
-            workforce: (1, 1),
-            priority: 0,
-            paused: false,
-            max_concurrent_tasks: None,
-            why_waiting: None,
-            trains_only: None,
-        }
+        let counts = TaskCounts { pending, running, ..TaskCounts::default() };
+        SweepSummary { counts, running_epochs: epochs, ..SweepSummary::example(id, &format!("sweep-{id}")) }
     }
 
     /// What is told of this sweep, which does not change for 40 minutes, beside one that does.
