@@ -249,6 +249,8 @@ function drawTable() {
     return { attributes: { "data-configuration": row.id }, cells };
   });
   table($("results"), "Averages over seeds", columns, rows);
+  const level = Math.round(results.confidence * 1000) / 10;
+  fill($("explained"), `Mean ± standard deviation over seeds${judged ? `; in brackets the ${level} % interval of the difference${results.adjustment === "simultaneous" ? ", for all comparisons of a metric at once" : ""}` : ""}.`);
   const done = results.configurations.reduce((sum, row) => sum + row.n, 0);
   const expected = results.configurations.reduce((sum, row) => sum + row.expected, 0);
   fill($("state"), `${done.toLocaleString("en")} of ${plural(expected, "result")}, ${plural(found.length, "configuration")} shown.`);
