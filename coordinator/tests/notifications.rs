@@ -151,7 +151,7 @@ async fn a_command_is_told_beside_the_webhook_and_repeated_when_it_fails() {
     while !file.exists() {
         sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(std::fs::read_to_string(&file).unwrap(), got.body);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), format!("{}\n", got.body));
     coordinator.stop().await.unwrap();
     assert_eq!(kept(folder.path()).await, 0);
 }

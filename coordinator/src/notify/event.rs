@@ -110,7 +110,14 @@ mod tests {
 
     fn summary(status: SweepStatus) -> SweepSummary {
         let counts = TaskCounts { done: 18, failed: 2, ..TaskCounts::default() };
-        SweepSummary { status, counts, configurations: 4, seeds: 5, retried: 3, ..SweepSummary::example(3, "demo") }
+        SweepSummary {
+            status,
+            counts,
+            configurations: 4,
+            seeds: 5,
+            retried: 3,
+            ..SweepSummary::example(3, "demo")
+        }
     }
 
     fn keys(of: &Value) -> BTreeSet<&str> {

@@ -82,9 +82,7 @@ fn why(summary: &SweepSummary, others: bool, after: Duration) -> Option<String> 
     match (summary.counts.running, summary.running_epochs.1) {
         // It waits for other sweeps.
         (0, _) if others => None,
-        (0, _) => {
-            Some(format!("none of its tasks was started for {time}, and no other sweep goes on"))
-        }
+        (0, _) => Some(format!("none of its tasks was started for {time}, and no other sweep goes on")),
         // Programs may report nothing until they end; their workers watch them.
         (_, 0) => None,
         (running, _) => Some(format!("its running tasks ({running}) finished no epoch for {time}")),
