@@ -23,7 +23,7 @@ ROOT = pages.CHECKOUT
 
 
 def source_files() -> set[Path]:
-    """The pages of the summary and the files that pages link to."""
+    """The pages of the summary."""
     summary = ROOT / "docs/SUMMARY.md"
     chapters = {(summary.parent / target).resolve() for _, target in pages.links(summary.read_text(encoding="utf-8"))}
     return chapters

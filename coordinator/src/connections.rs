@@ -1,5 +1,5 @@
-//! Accepts connections: a limited number, and only of HTTP/2 clients; if they have to be protected, only of clients with
-//! a credential.
+//! Accepts connections: a limited number, and only of clients that begin to speak soon; if they have to be protected,
+//! only of clients with a credential.
 
 use std::{
     future::{Future, poll_fn},
