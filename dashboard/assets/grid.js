@@ -12,6 +12,7 @@ export function grid(place, label, link) {
   let at = { row: 0, column: 0 };
   let head = 240;
   const rows = new Map();
+  let heads = {};
 
   const header = h("div", { class: "grid-row grid-head", role: "row", "aria-rowindex": 1 });
   const body = h("div", { class: "grid-body", role: "rowgroup" });
@@ -78,6 +79,7 @@ export function grid(place, label, link) {
 
   function draw(fresh) {
     const seen = range();
+    drawHead(seen);
     for (const [index, kept] of rows) {
       const outside = index < seen.firstRow || index >= seen.lastRow;
       if (index >= data.rows.length || (outside && !kept.element.contains(document.activeElement))) {
@@ -98,9 +100,13 @@ export function grid(place, label, link) {
     if (cell) cell.link.tabIndex = 0;
   }
 
-  function drawHead() {
+  /** The headings of the columns in sight, and a few beside them. */
+  function drawHead({ firstColumn, lastColumn }) {
+    if (heads.firstColumn === firstColumn && heads.lastColumn === lastColumn) return;
+    heads = { firstColumn, lastColumn };
     const corner = h("div", { class: "grid-name", role: "columnheader", "aria-colindex": 1 }, "seed");
-    const cells = data.seeds.slice(0, 2000).map((seed, column) => {
+    const cells = data.seeds.slice(firstColumn, lastColumn).map((seed, index) => {
+      const column = firstColumn + index;
       const element = h("div", { class: "grid-cell seed", role: "columnheader", "aria-colindex": column + 2, title: `seed ${seed}` }, `${seed}`.length > 3 ? `…${`${seed}`.slice(-2)}` : `${seed}`);
       element.style.left = `${head + column * CELL}px`;
       return element;
@@ -125,8 +131,8 @@ export function grid(place, label, link) {
     const held = body.contains(document.activeElement);
     for (const kept of rows.values()) kept.element.remove();
     rows.clear();
+    heads = {};
     measure();
-    drawHead();
     draw(false);
     if (held) go(at.row, at.column);
   }

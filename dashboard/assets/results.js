@@ -230,7 +230,7 @@ function drawTable() {
     const failed = Object.keys(row.failed_seeds).length;
     const cancelled = row.cancelled_seeds.length;
     const cells = [
-      h("a", { href: sweepUrl(`/curves?configurations=${row.id}`), "data-key": `row-${row.id}`, class: "long" }, row.name),
+      [h("a", { href: sweepUrl(`/curves?configurations=${row.id}`), "data-key": `row-${row.id}`, class: "long" }, row.name), row.id === results.best ? h("span", { class: "badge small" }, "best") : null],
       ...names.map((name) => settingText(row.values[name])),
       [`${row.n}/${row.expected}`, failed ? h("span", { class: "badge failed small" }, `${failed} failed`) : null, cancelled ? h("span", { class: "badge cancelled small" }, `${cancelled} cancelled`) : null],
       ...shown.map((name) => {

@@ -200,6 +200,18 @@ describe("the dashboard", () => {
       await until("it is seen", async () => (await page.evaluate(() => Math.max(0, ...globalThis.longTasks))) > 200);
     }));
 
+  it("has a heading above every seed in sight", () =>
+    inPage(async () => {
+      await lab().submit(sweepFile("wide", { dropout: [0.1, 0.2], seeds: 2500, settings: { gate: "never" } }));
+      await go("/sweeps/wide");
+      await until("it runs", async () => (await letters()).includes("R"));
+      await page.locator("#grid a[tabindex='0']").focus();
+      await page.keyboard.press("Control+End");
+      await page.locator("#grid").getByRole("columnheader", { name: "…99" }).and(page.locator("[title='seed 2499']")).waitFor();
+      assert.ok((await page.locator("#grid [role=columnheader]").count()) < 200, "only those in sight are in the document");
+      await lab().call("POST", "sweeps/wide/cancel");
+    }));
+
   it("stays responsive with 10,000 tasks", () =>
     inPage(async () => {
       const dropout = Array.from({ length: 2000 }, (_, at) => at / 2000);
