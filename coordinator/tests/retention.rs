@@ -55,7 +55,7 @@ async fn a_settled_sweep_is_not_replayed_and_still_all_there() {
     assert_eq!(status.sweep.unwrap().state(), SweepState::Failed);
     assert_eq!(status.failures.len(), 1);
     assert_eq!(person.results("old").await.len(), 3, "the sweep, a result and a failure");
-    let request = v1::ListTasksRequest { name: "old".to_owned(), states: vec![] };
+    let request = v1::ListTasksRequest { name: "old".to_owned(), states: vec![], configurations: vec![] };
     let mut pages = person.0.list_tasks(request).await.unwrap().into_inner();
     assert_eq!(pages.message().await.unwrap().unwrap().tasks.len(), 2);
 

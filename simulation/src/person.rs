@@ -200,7 +200,7 @@ impl Person {
                         format!("drained {worker}, at once: {at_once}")
                     }
                     10 => {
-                        let request = v1::ListTasksRequest { name: name.clone(), states: Vec::new() };
+                        let request = v1::ListTasksRequest { name: name.clone(), ..Default::default() };
                         let page = client.list_tasks(request).await?.into_inner().message().await?;
                         let all = page.unwrap_or_default().tasks;
                         let named = |task: TaskId| (task.configuration.to_string(), task.seed);

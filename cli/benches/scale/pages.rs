@@ -29,11 +29,18 @@ const BY_SLOTS: [(u32, u32); 2] = [(2, 10_000), (128, 60_000)];
 const TURNS: usize = 5;
 /// Open pages.
 const PAGES: usize = 5;
+/// The page whose rhythm this is.
+const SCRIPT: &str = include_str!("../../../dashboard/assets/sweep.js");
+
 /// The rhythm of the page of a sweep (`sweep.js`): what it asks for after an event, and the least time between two
 /// times. After an answer that took long it waits five times as long as that.
 fn rhythm(tasks: u32) -> [(&'static str, Duration); 2] {
     let grid = (u64::from(tasks) / 4).clamp(500, 10_000);
-    [("/grid", Duration::from_millis(grid)), ("?limit=0", Duration::from_secs(1))]
+    let asked = [("/grid", Duration::from_millis(grid)), ("?limit=1", Duration::from_secs(1))];
+    for (path, _) in asked {
+        assert!(SCRIPT.contains(&format!("get(ofSweep(sweepName, \"{path}\"))")), "the page asks for {path}");
+    }
+    asked
 }
 
 /// Pages that show a sweep, until they are dropped.

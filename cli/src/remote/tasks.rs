@@ -39,7 +39,9 @@ pub(crate) async fn tasks(arguments: &TasksArgs) -> Outcome {
     };
     for (states, most) in parts {
         let states = states.into_iter().map(Into::into).collect();
-        let answer = client.list_tasks(v1::ListTasksRequest { name: name.to_owned(), states }).await;
+        let answer = client
+            .list_tasks(v1::ListTasksRequest { name: name.to_owned(), states, configurations: Vec::new() })
+            .await;
         let mut parts = answered(client, name, answer).await?;
         let mut left = most;
         while left > 0
@@ -86,7 +88,9 @@ pub(super) async fn tasks_in(
     states: impl IntoIterator<Item = TaskState>,
 ) -> Result<Vec<TaskRow>, Failure> {
     let states = states.into_iter().map(Into::into).collect();
-    let answer = client.list_tasks(v1::ListTasksRequest { name: name.to_owned(), states }).await;
+    let answer = client
+        .list_tasks(v1::ListTasksRequest { name: name.to_owned(), states, configurations: Vec::new() })
+        .await;
     let mut parts = answered(client, name, answer).await?;
     let mut rows = Vec::new();
     while let Some(part) = parts.message().await.map_err(|status| client.failure(&status))? {

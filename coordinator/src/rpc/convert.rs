@@ -4,7 +4,7 @@ use colearn_core::{
     id::{SweepId, SweepName, WorkerId},
     scheduler::{
         ChangedFiles, FailedAttempt, PauseView, RetryError, SubmissionError, SweepStatus, TaskCounts,
-        WithoutData,
+        TaskState, WithoutData,
     },
     text::shortened,
 };
@@ -19,6 +19,16 @@ use crate::{
 
 /// Maximum length of a text about a client's message, in bytes.
 const MAX_QUOTE: usize = 1024;
+pub(super) fn task_state(state: TaskState) -> v1::TaskState {
+    match state {
+        TaskState::Pending { .. } => v1::TaskState::Pending,
+        TaskState::Running { .. } => v1::TaskState::Running,
+        TaskState::Done => v1::TaskState::Done,
+        TaskState::Failed { .. } => v1::TaskState::Failed,
+        TaskState::Cancelled => v1::TaskState::Cancelled,
+    }
+}
+
 pub(super) fn stopped(error: Stopped) -> Status {
     refusal(Code::Unavailable, error)
 }

@@ -1,7 +1,9 @@
 //! Lists of tasks and workers, for people.
 
+use std::{collections::HashSet, ops::Range};
+
 use colearn_core::{
-    id::SweepId,
+    id::{ConfigurationId, SweepId},
     scheduler::{KnownDataSet, RunningTask, Scheduler, SlotView, SweepView, TaskState, TaskView, WorkerView},
 };
 use colearn_proto::v1;
@@ -22,57 +24,76 @@ const MAX_OF_WORKERS: usize = 8192;
 
 type Pages = super::parts::Parts<v1::ListTasksResponse>;
 
-/// Sends the tasks of a sweep that are in one of these states, in the order of the grid; all tasks if `states` is
-/// empty. Each page shows one moment, but the whole list does not.
-pub(super) async fn tasks(rpc: Rpc, name: String, states: Vec<i32>, mut pages: Pages) {
-    let mut from = 0;
-    loop {
-        if pages.ready().await.is_err() {
-            return;
-        }
-        let wanted = states.clone();
-        let page = rpc.look(&name, move |scheduler, view| page(scheduler, view.id(), from, &wanted)).await;
-        let (tasks, seen) = match page {
-            Ok(page) => page,
-            Err(status) => return pages.fail(status).await,
-        };
-        from += seen;
-        if !tasks.is_empty() && pages.send(v1::ListTasksResponse { tasks }).await.is_err() {
-            return;
-        }
-        if seen < PAGE {
-            return;
+/// Sends the tasks of a sweep that are in one of these states, in the order of the grid; of all states if `states` is
+/// empty, and of all configurations if `only` is. Each page shows one moment, but the whole list does not.
+pub(super) async fn tasks(
+    rpc: Rpc,
+    name: String,
+    states: Vec<i32>,
+    only: HashSet<ConfigurationId>,
+    mut pages: Pages,
+) {
+    let ranges = match only.is_empty() {
+        true => Ok(vec![0..usize::MAX]),
+        false => rpc.look(&name, move |_, view| positions(view, &only)).await,
+    };
+    let ranges = match ranges {
+        Ok(ranges) => ranges,
+        Err(status) => return pages.fail(status).await,
+    };
+    for range in ranges {
+        for from in range.clone().step_by(PAGE) {
+            if pages.ready().await.is_err() {
+                return;
+            }
+            let (wanted, part) = (states.clone(), from..range.end.min(from.saturating_add(PAGE)));
+            let page = rpc.look(&name, move |scheduler, view| page(scheduler, view, part, &wanted)).await;
+            let (tasks, more) = match page {
+                Ok(page) => page,
+                Err(status) => return pages.fail(status).await,
+            };
+            if !tasks.is_empty() && pages.send(v1::ListTasksResponse { tasks }).await.is_err() {
+                return;
+            }
+            if !more {
+                break;
+            }
         }
     }
 }
 
-/// A page of tasks, and the number of tasks examined for it.
-fn page(scheduler: &Scheduler, sweep: SweepId, from: usize, states: &[i32]) -> (Vec<v1::TaskRow>, usize) {
-    let Some(view) = scheduler.sweep(sweep) else { return (Vec::new(), 0) };
-    let mut seen = 0;
-    let mut rows = Vec::new();
-    for task in view.tasks(from).take(PAGE) {
-        seen += 1;
+/// The positions of the tasks of configurations, in the order of the grid.
+fn positions(view: SweepView<'_>, only: &HashSet<ConfigurationId>) -> Vec<Range<usize>> {
+    let mut ranges: Vec<_> =
+        only.iter().filter_map(|configuration| view.positions_of(*configuration)).collect();
+    ranges.sort_unstable_by_key(|range| range.start);
+    ranges
+}
+
+/// The tasks in these states of a part of the grid, and whether there are tasks behind it.
+fn page(
+    scheduler: &Scheduler,
+    view: SweepView<'_>,
+    part: Range<usize>,
+    states: &[i32],
+) -> (Vec<v1::TaskRow>, bool) {
+    let more = part.end < view.counts().total() as usize;
+    let is_wanted = |state| states.is_empty() || states.contains(&convert::task_state(state).into());
+    let rows = view.tasks(part, is_wanted).map(|task| {
         let running = scheduler.running(task.task);
-        let row = row(task, running.as_ref());
-        if states.is_empty() || states.contains(&row.state) {
-            rows.push(row);
-        }
-    }
-    (rows, seen)
+        row(task, running.as_ref())
+    });
+    (rows.collect(), more)
 }
 
 fn row(task: TaskView, running: Option<&RunningTask>) -> v1::TaskRow {
-    let (state, not_before) = match task.state {
-        TaskState::Pending { not_before } => (v1::TaskState::Pending, not_before.map_or(0, |at| at.0)),
-        TaskState::Running { .. } => (v1::TaskState::Running, 0),
-        TaskState::Done => (v1::TaskState::Done, 0),
-        TaskState::Failed { .. } => (v1::TaskState::Failed, 0),
-        TaskState::Cancelled => (v1::TaskState::Cancelled, 0),
+    let not_before = match task.state {
+        TaskState::Pending { not_before } => not_before.map_or(0, |at| at.0),
+        _ => 0,
     };
     v1::TaskRow {
         task: Some(task.task.into()),
-        state: state.into(),
+        state: convert::task_state(task.state).into(),
         attempts: task.attempts,
         worker: running.map(|running| running.worker.to_string()).unwrap_or_default(),
         slot: running.map_or(0, |running| running.slot),

@@ -3,7 +3,7 @@
 use colearn_access::Need;
 
 /// All methods of all services, by the path of their requests.
-const METHODS: [(&str, Need); 29] = [
+const METHODS: [(&str, Need); 30] = [
     ("/colearn.v1.SweepService/SubmitSweep", Need::Operate),
     ("/colearn.v1.SweepService/ListSweeps", Need::Look),
     ("/colearn.v1.SweepService/GetSweep", Need::Look),
@@ -19,6 +19,7 @@ const METHODS: [(&str, Need); 29] = [
     ("/colearn.v1.SweepService/RemoveSweep", Need::Operate),
     ("/colearn.v1.SweepService/FindConfiguration", Need::Look),
     ("/colearn.v1.SweepService/ListTasks", Need::Look),
+    ("/colearn.v1.SweepService/GetGrid", Need::Look),
     ("/colearn.v1.SweepService/GetRunningCurves", Need::Look),
     ("/colearn.v1.SweepService/ListWorkers", Need::Look),
     ("/colearn.v1.SweepService/DrainWorker", Need::Operate),

@@ -3,6 +3,7 @@
 mod context;
 mod convert;
 mod fuzzing;
+mod grid;
 mod listing;
 mod logs;
 pub(crate) mod methods;

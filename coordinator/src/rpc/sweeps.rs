@@ -101,6 +101,7 @@ impl SweepService for Sweeps {
     type GetResultsStream = PartStream<v1::GetResultsResponse>;
     type GetRunningCurvesStream = PartStream<v1::GetRunningCurvesResponse>;
     type ListTasksStream = PartStream<v1::ListTasksResponse>;
+    type GetGridStream = PartStream<v1::GetGridResponse>;
     type GetLogStream = PartStream<v1::GetLogResponse>;
 
     async fn submit_sweep(
@@ -382,10 +383,22 @@ impl SweepService for Sweeps {
         request: Request<v1::ListTasksRequest>,
     ) -> Result<Response<Self::ListTasksStream>, Status> {
         let peer = request.extensions().get().cloned();
-        let v1::ListTasksRequest { name, states } = request.into_inner();
+        let v1::ListTasksRequest { name, states, configurations } = request.into_inner();
+        let only = results::only(&configurations)?;
         self.rpc.find(&name).await?;
         let (pages, stream) = self.answers.begin(peer.as_ref(), 1)?;
-        tokio::spawn(listing::tasks(self.rpc.clone(), name, states, pages));
+        tokio::spawn(listing::tasks(self.rpc.clone(), name, states, only, pages));
+        Ok(Response::new(stream))
+    }
+
+    async fn get_grid(
+        &self,
+        request: Request<v1::GetGridRequest>,
+    ) -> Result<Response<Self::GetGridStream>, Status> {
+        let peer = request.extensions().get().cloned();
+        let grid = self.rpc.grid(&request.into_inner().name).await?;
+        let (parts, stream) = self.answers.begin(peer.as_ref(), 1)?;
+        tokio::spawn(grid.stream(parts));
         Ok(Response::new(stream))
     }
 

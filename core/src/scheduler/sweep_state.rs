@@ -93,7 +93,7 @@ pub(super) struct SweepState {
     configuration_indices: HashMap<ConfigurationId, u32>,
     seed_indices: BTreeMap<u64, u32>,
     /// Computed when the first name is wanted: that takes time in proportion to the sweep.
-    names: OnceLock<Names>,
+    names: OnceLock<Arc<Names>>,
 }
 
 impl SweepState {
@@ -204,8 +204,8 @@ impl SweepState {
     }
 
     /// What the names of its configurations are made of.
-    pub(super) fn names(&self) -> &Names {
-        self.names.get_or_init(|| Names::of(&self.sweep))
+    pub(super) fn names(&self) -> &Arc<Names> {
+        self.names.get_or_init(|| Names::of(&self.sweep).into())
     }
 
     /// The name of a task's configuration.

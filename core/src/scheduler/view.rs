@@ -1,10 +1,10 @@
 //! Queries of the scheduler.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, ops::Range, sync::Arc};
 
 use crate::{
     failure::Failure,
-    id::{LeaseToken, SweepId, SweepName, TaskId, WorkerId},
+    id::{ConfigurationId, LeaseToken, SweepId, SweepName, TaskId, WorkerId},
     names::{Names, as_argument},
     needs::Offers,
     settings::TaskSettings,
@@ -127,7 +127,7 @@ impl<'a> SweepView<'a> {
 
     /// What the names of its configurations are made of. The first call takes time in proportion to the sweep.
     #[must_use]
-    pub fn names(&self) -> &'a Names {
+    pub fn names(&self) -> &'a Arc<Names> {
         self.0.names()
     }
 
@@ -137,10 +137,29 @@ impl<'a> SweepView<'a> {
         self.0.index_of(task).map(|index| self.0.name_of(index)).unwrap_or_default()
     }
 
-    /// Its tasks in the order of the grid, starting with number `from`.
-    pub fn tasks(&self, from: usize) -> impl Iterator<Item = TaskView> + use<'a> {
+    /// The states of its tasks in the order of the grid.
+    pub fn states(&self) -> impl Iterator<Item = TaskState> + use<'a> {
         let state = self.0;
-        state.in_grid_order().skip(from).map(move |index| {
+        state.in_grid_order().map(move |index| state.task(index).state())
+    }
+
+    /// The positions of a configuration's tasks in the order of the grid; `None` if the sweep has no such configuration.
+    #[must_use]
+    pub fn positions_of(&self, configuration: ConfigurationId) -> Option<Range<usize>> {
+        let (place, seeds) = (self.0.place_of(configuration)? as usize, self.0.sweep.seeds.len());
+        Some(place * seeds..(place + 1) * seeds)
+    }
+
+    /// Its tasks with these positions in the order of the grid, of which only those in wanted states. Positions that the
+    /// sweep does not have are left out.
+    pub fn tasks(
+        &self,
+        positions: Range<usize>,
+        is_wanted: impl Fn(TaskState) -> bool,
+    ) -> impl Iterator<Item = TaskView> {
+        let state = self.0;
+        let indices = state.in_grid_order().skip(positions.start).take(positions.len());
+        indices.filter(move |index| is_wanted(state.task(*index).state())).map(move |index| {
             let task = state.task(index);
             let failure = state.failures.get(&index).map(|failed| failed.failure.clone());
             TaskView {

@@ -1,6 +1,6 @@
 //! Tasks: the grid of a sweep, a list, and one with its attempts and its log.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 
 use axum::{
     Json,
@@ -12,7 +12,7 @@ use axum::{
 use colearn_client::json;
 use colearn_core::{id::ConfigurationId, table::TaskOutcome};
 use colearn_proto::v1::{self, TaskRow, TaskState};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json as object};
 use tonic::Streaming;
 
@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{error::ApiError, services::Caller};
 
-type Answer = Result<Json<Value>, ApiError>;
+type Answer<T = Value> = Result<Json<T>, ApiError>;
 
 /// Maximum number of tasks in one answer.
 const MOST: usize = 1000;
@@ -33,51 +33,51 @@ async fn rows(
     caller: &Caller,
     name: &str,
     states: Vec<i32>,
+    configurations: Vec<String>,
 ) -> Result<Streaming<v1::ListTasksResponse>, ApiError> {
-    let request = caller.call(v1::ListTasksRequest { name: name.to_owned(), states });
+    let request = caller.call(v1::ListTasksRequest { name: name.to_owned(), states, configurations });
     Ok(caller.sweeps.clone().list_tasks(request).await?.into_inner())
 }
 
 /// The states of all tasks, one letter each: a row per configuration, a column per seed.
-pub(crate) async fn grid(caller: Caller, path: Result<Path<String>, PathRejection>) -> Answer {
-    let Path(name) = path?;
-    let mut parts = rows(&caller, &name, Vec::new()).await?;
-    let mut seeds: Vec<u64> = Vec::new();
-    let mut columns: HashMap<u64, usize> = HashMap::new();
-    let mut grid: Vec<Row> = Vec::new();
+pub(crate) async fn grid(caller: Caller, path: Result<Path<String>, PathRejection>) -> Answer<Grid> {
+    let Path(sweep) = path?;
+    let request = caller.call(v1::GetGridRequest { name: sweep.clone() });
+    let mut parts = caller.sweeps.clone().get_grid(request).await?.into_inner();
+    let mut grid = Grid { sweep, seeds: Vec::new(), rows: Vec::new() };
     while let Some(part) = parts.message().await? {
-        for row in part.tasks {
-            let letter = letter(row.state());
-            let task = row.task.unwrap_or_default();
-            let column = *columns.entry(task.seed).or_insert_with(|| {
-                seeds.push(task.seed);
-                seeds.len() - 1
-            });
-            if grid.last().is_none_or(|last| last.id != task.configuration) {
-                grid.push(Row { id: task.configuration, name: row.name, states: Vec::new() });
-            }
-            if let Some(last) = grid.last_mut() {
-                if last.states.len() <= column {
-                    last.states.resize(column + 1, '-');
-                }
-                if let Some(state) = last.states.get_mut(column) {
-                    *state = letter;
-                }
+        grid.seeds.extend(part.seeds);
+        for row in part.rows {
+            let states =
+                row.states.iter().map(|state| letter(i32::from(*state).try_into().unwrap_or_default()));
+            match grid.rows.last_mut().filter(|last| last.id == row.configuration) {
+                Some(last) => last.states.extend(states),
+                None => grid.rows.push(Row {
+                    states: states.collect(),
+                    id: row.configuration,
+                    name: Some(row.name).filter(|name| !name.is_empty()),
+                }),
             }
         }
     }
-    let row = |row: &Row| {
-        let states: String = row.states.iter().collect();
-        object!({ "id": row.id, "name": json::named(&row.name), "states": states })
-    };
-    Ok(Json(object!({ "sweep": name, "seeds": seeds, "rows": grid.iter().map(row).collect::<Value>() })))
+    Ok(Json(grid))
+}
+
+/// The states of the tasks of a sweep.
+#[derive(Serialize)]
+pub(crate) struct Grid {
+    sweep: String,
+    seeds: Vec<u64>,
+    rows: Vec<Row>,
 }
 
 /// The tasks of one configuration.
+#[derive(Serialize)]
 struct Row {
     id: String,
-    name: String,
-    states: Vec<char>,
+    name: Option<String>,
+    /// A letter for each seed.
+    states: String,
 }
 
 fn letter(state: TaskState) -> char {
@@ -119,7 +119,7 @@ pub(crate) async fn list(
     let states = wanted.state.split(',').filter(|word| !word.is_empty()).map(state_of);
     let states = states.collect::<Result<Vec<_>, _>>()?;
     let limit = wanted.limit.min(MOST);
-    let mut parts = rows(&caller, &name, states).await?;
+    let mut parts = rows(&caller, &name, states, Vec::new()).await?;
     let (mut found, mut tasks) = (0, Vec::new());
     while let Some(part) = parts.message().await? {
         for row in &part.tasks {
@@ -153,7 +153,7 @@ fn state_of(word: &str) -> Result<i32, ApiError> {
 }
 
 async fn find(caller: &Caller, name: &str, configuration: &str, seed: u64) -> Result<TaskRow, ApiError> {
-    let mut parts = rows(caller, name, Vec::new()).await?;
+    let mut parts = rows(caller, name, Vec::new(), vec![configuration.to_owned()]).await?;
     while let Some(part) = parts.message().await? {
         let is = |row: &TaskRow| {
             row.task.as_ref().is_some_and(|task| task.configuration == configuration && task.seed == seed)

@@ -762,6 +762,9 @@ pub struct ListTasksRequest {
     /// Only tasks in one of these states; empty means all.
     #[prost(enumeration = "TaskState", repeated, tag = "2")]
     pub states: ::prost::alloc::vec::Vec<i32>,
+    /// Only tasks of these configurations, by their ids; empty means all. Coordinators before 0.2.0 send all.
+    #[prost(string, repeated, tag = "3")]
+    pub configurations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct ListTasksResponse {
@@ -798,6 +801,34 @@ pub struct TaskRow {
     /// The name of the configuration.
     #[prost(string, tag = "10")]
     pub name: ::prost::alloc::string::String,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GetGridRequest {
+    /// Name of the sweep.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+}
+/// A part of a grid. All parts together show one moment.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct GetGridResponse {
+    /// The next seeds of the sweep. All seeds come before the first row.
+    #[prost(uint64, repeated, tag = "1")]
+    pub seeds: ::prost::alloc::vec::Vec<u64>,
+    /// A row for each configuration, in the order of the grid. A long row is cut into several of the same configuration.
+    #[prost(message, repeated, tag = "2")]
+    pub rows: ::prost::alloc::vec::Vec<GridRow>,
+}
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct GridRow {
+    /// The id of the configuration.
+    #[prost(string, tag = "1")]
+    pub configuration: ::prost::alloc::string::String,
+    /// The name of the configuration.
+    #[prost(string, tag = "2")]
+    pub name: ::prost::alloc::string::String,
+    /// The state of the task of each seed, one number of TaskState a byte.
+    #[prost(bytes = "vec", tag = "3")]
+    pub states: ::prost::alloc::vec::Vec<u8>,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GetRunningCurvesRequest {
@@ -1535,6 +1566,31 @@ pub mod sweep_service_client {
                 .insert(GrpcMethod::new("colearn.v1.SweepService", "ListTasks"));
             self.inner.server_streaming(req, path, codec).await
         }
+        /// The states of all tasks of a sweep at one moment, which is far less than the tasks.
+        pub async fn get_grid(
+            &mut self,
+            request: impl tonic::IntoRequest<super::GetGridRequest>,
+        ) -> std::result::Result<
+            tonic::Response<tonic::codec::Streaming<super::GetGridResponse>>,
+            tonic::Status,
+        > {
+            self.inner
+                .ready()
+                .await
+                .map_err(|e| {
+                    tonic::Status::unknown(
+                        format!("Service was not ready: {}", e.into()),
+                    )
+                })?;
+            let codec = tonic_prost::ProstCodec::default();
+            let path = http::uri::PathAndQuery::from_static(
+                "/colearn.v1.SweepService/GetGrid",
+            );
+            let mut req = request.into_request();
+            req.extensions_mut()
+                .insert(GrpcMethod::new("colearn.v1.SweepService", "GetGrid"));
+            self.inner.server_streaming(req, path, codec).await
+        }
         /// The curves of running tasks, as far as they are known: one message per task, in the order of the grid. What is known is
         /// bounded, and begins with the first epoch that this coordinator heard of the attempt; a task's result has all epochs.
         pub async fn get_running_curves(
@@ -1807,6 +1863,17 @@ pub mod sweep_service_server {
             &self,
             request: tonic::Request<super::ListTasksRequest>,
         ) -> std::result::Result<tonic::Response<Self::ListTasksStream>, tonic::Status>;
+        /// Server streaming response type for the GetGrid method.
+        type GetGridStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::GetGridResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The states of all tasks of a sweep at one moment, which is far less than the tasks.
+        async fn get_grid(
+            &self,
+            request: tonic::Request<super::GetGridRequest>,
+        ) -> std::result::Result<tonic::Response<Self::GetGridStream>, tonic::Status>;
         /// Server streaming response type for the GetRunningCurves method.
         type GetRunningCurvesStream: tonic::codegen::tokio_stream::Stream<
                 Item = std::result::Result<
@@ -2606,6 +2673,52 @@ pub mod sweep_service_server {
                     let inner = self.inner.clone();
                     let fut = async move {
                         let method = ListTasksSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/colearn.v1.SweepService/GetGrid" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetGridSvc<T: SweepService>(pub Arc<T>);
+                    impl<
+                        T: SweepService,
+                    > tonic::server::ServerStreamingService<super::GetGridRequest>
+                    for GetGridSvc<T> {
+                        type Response = super::GetGridResponse;
+                        type ResponseStream = T::GetGridStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::GetGridRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as SweepService>::get_grid(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetGridSvc(inner);
                         let codec = tonic_prost::ProstCodec::default();
                         let mut grpc = tonic::server::Grpc::new(codec)
                             .apply_compression_config(
