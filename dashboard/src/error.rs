@@ -74,7 +74,13 @@ impl From<Status> for ApiError {
             Code::Unimplemented => (StatusCode::NOT_IMPLEMENTED, "unimplemented"),
             Code::Ok | Code::Internal | Code::DataLoss => (StatusCode::INTERNAL_SERVER_ERROR, "internal"),
         };
-        Self::of(http, code, status.message())
+        let message = match status.code() {
+            Code::Unimplemented => {
+                "the coordinator is of an earlier version and does not know this: upgrade it"
+            }
+            _ => status.message(),
+        };
+        Self::of(http, code, message)
     }
 }
 

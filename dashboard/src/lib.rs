@@ -21,7 +21,7 @@ use axum::{
 };
 use tokio::net::TcpListener;
 use tonic::transport::{self, Server, server::TcpIncoming};
-use tower_http::compression::CompressionLayer;
+use tower_http::{CompressionLevel, compression::CompressionLayer};
 
 use error::ApiError;
 
@@ -42,7 +42,8 @@ pub fn guarded(routes: Router, guard: Guard) -> Router {
     routes
         .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn_with_state(Arc::new(guard), guard::guard))
-        .layer(CompressionLayer::new())
+        // A better compression of large grids takes processor time from dispatch.
+        .layer(CompressionLayer::new().quality(CompressionLevel::Fastest))
 }
 
 /// Time limit for an answer, or for the beginning of a stream: less than that of the coordinator, which answers in gRPC.
