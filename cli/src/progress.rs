@@ -25,6 +25,8 @@ pub(crate) struct Progress {
     workers_matter: bool,
     /// Why the tasks wait, as it was said last.
     waits: String,
+    /// Why the sweep was stopped.
+    stopped: String,
     /// The last state.
     last: Option<SweepSummary>,
     /// Cancelled when a person has left the view.
@@ -88,6 +90,7 @@ impl Progress {
             pace: Pace::default(),
             workers_matter: true,
             waits: String::new(),
+            stopped: String::new(),
             last: None,
             left: CancellationToken::new(),
         }
@@ -130,7 +133,7 @@ impl Progress {
         let portion = portion(sweep);
         self.pace.observe(now, worked(sweep));
         self.workers_matter |= sweep.workers > 0;
-        if let Some(line) = self.begins_to_wait(sweep) {
+        for line in [self.begins_to_wait(sweep), self.stops(sweep)].into_iter().flatten() {
             self.say(&line);
         }
         let text = describe(&counts, sweep, self.pace.left(1.0 - portion), self.workers_matter);
@@ -167,6 +170,13 @@ impl Progress {
         let begins = !why.is_empty() && self.waits.is_empty();
         why.clone_into(&mut self.waits);
         begins.then(|| format!("{}: its pending tasks wait: {why}", sweep.name))
+    }
+
+    /// The line to say once, when the pending tasks were cancelled because tasks failed.
+    fn stops(&mut self, sweep: &SweepSummary) -> Option<String> {
+        let stops = !sweep.stopped.is_empty() && self.stopped.is_empty();
+        self.stopped.clone_from(&sweep.stopped);
+        stops.then(|| format!("{}: stopped, no other task begins: {}", sweep.name, sweep.stopped))
     }
 
     /// Prints a line; above the bar, if there is one.

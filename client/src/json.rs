@@ -43,6 +43,7 @@ pub fn summary(sweep: &SweepSummary) -> Value {
         "retried": sweep.retried,
         "workers": sweep.workers,
         "slots": sweep.slots,
+        "stopped": named(&sweep.stopped),
         "why_waiting": (!sweep.why_waiting.is_empty()).then_some(&sweep.why_waiting),
     })
 }

@@ -33,7 +33,8 @@ function draw() {
       choose();
     });
     const name = h("a", { href: `/sweeps/${encodeURIComponent(sweep.name)}`, class: "long", "data-key": `name-${sweep.name}` }, sweep.name);
-    const why = sweep.why_waiting ? h("p", { class: "quiet small why" }, sweep.why_waiting) : null;
+    const text = sweep.why_waiting ?? sweep.stopped;
+    const why = text ? h("p", { class: "quiet small why" }, text) : null;
     return {
       header: 1,
       attributes: { "data-sweep": sweep.name, "data-state": sweep.state },

@@ -104,6 +104,7 @@ function drawSummary() {
     bar(sweep),
     h("p", { class: "counted" }, counted(sweep)),
     sweep.why_waiting ? h("p", { class: "why", role: "note" }, sweep.why_waiting) : null,
+    sweep.stopped ? h("p", { class: "why", role: "note" }, `Stopped: ${sweep.stopped}.`) : null,
     h("dl", { class: "facts" }, facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value)))),
   );
 }

@@ -131,6 +131,19 @@ describe("the dashboard", () => {
       await page.waitForURL(`${lab().url}/`);
     }));
 
+  it("says why a sweep was stopped", () =>
+    inPage(async () => {
+      const settings = { "fail-at": 0.5, pause: 0 };
+      await lab().submit(`${sweepFile("halted", { dropout: [0.5, 0.6, 0.7, 0.8], seeds: 3, attempts: 1, settings })}stop_after_failures: 1\norder: by_configuration\n`);
+      await ended("halted");
+      await go("/sweeps/halted");
+      await page.locator("#summary .why").getByText("Stopped: ").waitFor();
+      assert.equal((await lab().get("sweeps/halted")).state, "failed");
+      assert.ok((await letters()).includes("C"), "what had not begun is cancelled");
+      await go("/");
+      await page.locator("#sweeps .why").getByText("`stop_after_failures`").waitFor();
+    }));
+
   it("shows why a task failed, in letters that are only text, and retries it", () =>
     inPage(async () => {
       await lab().submit(sweepFile("broken", { dropout: [0, 0.5], seeds: 1, attempts: 1, settings: { "fail-at": 0.5, pause: 0 } }));

@@ -23,7 +23,8 @@ pub(super) const LIST_JSON: &str = json_help!(
   running, done, failed, cancelled}, configurations, seeds, submitted_at, submitted_by (the holder of
   the access file; null if none was needed), retried (failed attempts that were repeated),
   workers, slots, trains_only (the only sweep that this coordinator trains, as for `colearn run`;
-  null if it trains all), why_waiting (the reason if no slot of a connected worker can take
+  null if it trains all), stopped (the reason if its pending tasks were cancelled because its
+  tasks fail; else null), why_waiting (the reason if no slot of a connected worker can take
   its pending tasks; else null)."
 );
 

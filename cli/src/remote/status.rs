@@ -137,6 +137,10 @@ pub(crate) async fn status(arguments: &StatusArgs) -> Outcome {
     if summary.workers > 0 && !summary.why_waiting.is_empty() {
         outln!("its pending tasks wait: {}", summary.why_waiting);
     }
+    if !summary.stopped.is_empty() {
+        let retry = format!("colearn retry {name}{}", target.typed());
+        outln!("stopped: {}\nafter the cause is fixed: {retry}", summary.stopped);
+    }
     if summary.priority != 0 {
         outln!("priority {}", summary.priority);
     }

@@ -118,6 +118,72 @@ fn folds_of_a_program_are_replicates_and_a_failed_one_is_named() {
 }
 
 #[test]
+fn a_program_without_the_metric_that_is_named_does_not_train_the_whole_sweep() {
+    let lab = Lab::new();
+    let sweep = "name: small\n\
+                 program: {command: [sh, -c, 'echo ran >> ran; echo score=$X'], environment: {X: '${param.x}'}, \
+                 result: 'score=(?P<score>[0-9]+)'}\n\
+                 parameters: {x: [1, 2, 3, 4, 5, 6, 7, 8]}\nseeds: {count: 1}\n\
+                 report: {metrics: [score]}\n";
+    // The pattern cannot match, as that of a misspelt word.
+    lab.write("small.yaml", &sweep.replace("echo score", "echo scores"));
+    let output = run(&lab, &["--slots", "2"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(9), "{said}\n{}", lab.logs());
+    assert_eq!(
+        said.matches("small: stopped, no other task begins: no task of the program has a result").count(),
+        1,
+        "{said}"
+    );
+    let ran = fs::read_to_string(lab.path().join("ran")).unwrap().lines().count();
+    assert!((2..=4).contains(&ran), "{ran} of 8 ran");
+    let status = lab.json(&["status", "small", "--json"]);
+    assert!(status["stopped"].as_str().unwrap().contains("`score`"), "{status}");
+    assert_eq!(
+        status["tasks"]["cancelled"].as_u64().unwrap() + status["tasks"]["failed"].as_u64().unwrap(),
+        8
+    );
+    assert!(
+        text(&lab.colearn(&["status", "small"]).stdout)
+            .contains("after the cause is fixed: colearn retry small\n")
+    );
+    // The mistake is in the program's command: with the right one it is another sweep.
+    lab.write("small.yaml", sweep);
+    let output = run(&lab, &["--slots", "2", "--replace"]);
+    assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
+    assert_eq!(lab.json(&["status", "small", "--json"])["stopped"], Value::Null);
+}
+
+#[test]
+fn a_sweep_stops_after_as_many_failures_as_its_file_says_and_a_retry_goes_on() {
+    let lab = Lab::new();
+    lab.write(
+        "small.yaml",
+        "name: small\n\
+         program: {command: [sh, -c, '[ -e mended ] || [ $X = 1 ] || exit 3; echo score=$X'], \
+         environment: {X: '${param.x}'}, result: 'score=(?P<score>[0-9]+)'}\n\
+         parameters: {x: [1, 2, 3, 4, 5, 6]}\nseeds: {count: 1}\n\
+         report: {metrics: [score]}\n\
+         retries: {max_attempts: 1}\n\
+         stop_after_failures: 2\n",
+    );
+    let plan = text(&lab.colearn(&["plan", "small.yaml"]).stdout);
+    assert!(plan.contains("stops after 2 failed tasks"), "{plan}");
+    let output = run(&lab, &["--slots", "1"]);
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(9), "{said}\n{}", lab.logs());
+    assert!(said.contains("2 tasks failed (`stop_after_failures`)"), "{said}");
+    let status = lab.json(&["status", "small", "--json"]);
+    let of = |state: &str| status["tasks"][state].as_u64().unwrap();
+    assert_eq!((of("done"), of("failed"), of("cancelled")), (1, 2, 3), "{status}");
+    lab.write("mended", "");
+    assert!(lab.colearn(&["retry", "small"]).status.success());
+    let output = run(&lab, &[]);
+    assert!(output.status.success(), "{}\n{}", text(&output.stderr), lab.logs());
+    assert_eq!(lab.json(&["status", "small", "--json"])["tasks"]["done"], 6);
+}
+
+#[test]
 fn the_shipped_script_reports_curves_and_results() {
     let python = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.venv/bin");
     let probe = std::process::Command::new(python.join("python3")).args(["-c", "import sklearn"]).status();

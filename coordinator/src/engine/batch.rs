@@ -156,6 +156,9 @@ impl Turn {
                 self.given_up += 1;
             }
             Action::RefuseSweep { sweep, failure } => tracing::warn!(%sweep, %failure, "sweep refused"),
+            Action::StopSweep { sweep, reason } => {
+                tracing::warn!(%sweep, reason, "sweep stopped: no other task of it begins");
+            }
             Action::EndSweep { sweep, status } => {
                 tracing::info!(%sweep, ?status, "sweep ended");
                 self.ended.push((sweep, status));

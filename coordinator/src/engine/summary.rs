@@ -37,6 +37,8 @@ pub struct SweepSummary {
     pub max_concurrent_tasks: Option<u32>,
     /// Why its pending tasks wait, if no slot of a connected worker can take them.
     pub why_waiting: Option<WhyWaiting>,
+    /// Why it was stopped, if its tasks failed.
+    pub stopped: Option<String>,
     /// The only sweep that this coordinator trains, if it does not train all.
     pub trains_only: Option<SweepName>,
 }
@@ -60,6 +62,7 @@ impl SweepSummary {
             paused: view.paused(),
             max_concurrent_tasks: view.sweep().schedule.max_concurrent_tasks,
             why_waiting: scheduler.why_waiting(view.id()),
+            stopped: view.stopped().map(str::to_owned),
             trains_only: scheduler.only().cloned(),
         }
     }
@@ -82,6 +85,7 @@ impl SweepSummary {
             paused: false,
             max_concurrent_tasks: settled.max_concurrent_tasks,
             why_waiting: None,
+            stopped: settled.stopped.clone(),
             trains_only: scheduler.only().cloned(),
         }
     }
@@ -125,6 +129,7 @@ impl SweepSummary {
             paused: false,
             max_concurrent_tasks: None,
             why_waiting: None,
+            stopped: None,
             trains_only: None,
         }
     }

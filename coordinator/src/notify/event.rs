@@ -40,7 +40,7 @@ pub(crate) fn notice_of_end(
         SweepStatus::Failed => Kind::Failed,
         SweepStatus::Cancelled => Kind::Cancelled,
     };
-    Some(notice(kind, summary, by, at, None, wanted))
+    Some(notice(kind, summary, by, at, summary.stopped.as_deref(), wanted))
 }
 
 /// The event that a sweep makes no progress, and why.
@@ -140,14 +140,17 @@ mod tests {
         let stalled =
             notice_of_stall(&summary(SweepStatus::Active), None, at, "no worker is connected", &wanted);
         let ends = [SweepStatus::Complete, SweepStatus::Failed, SweepStatus::Cancelled].map(ended);
+        let stopped =
+            SweepSummary { stopped: Some("2 tasks failed".to_owned()), ..summary(SweepStatus::Failed) };
+        let stopped = notice_of_end(&stopped, None, at, &wanted).unwrap();
         let mut kinds = BTreeSet::new();
-        for body in ends.into_iter().flatten().chain([stalled.body]) {
+        for body in ends.into_iter().flatten().chain([stalled.body, stopped.body.clone()]) {
             let event: Value = serde_json::from_str(&body).unwrap();
             assert_eq!(keys(&event), words(&schema["required"]));
             assert_eq!(event["timestamp"], "2023-11-14T22:13:20.123Z");
             let mut required = words(&data["required"]);
             let kind = event["type"].as_str().unwrap().to_owned();
-            if kind == "sweep.stalled" {
+            if kind == "sweep.stalled" || body == stopped.body {
                 required.insert("why");
             }
             assert_eq!(keys(&event["data"]), required);

@@ -135,6 +135,7 @@ pub(super) fn summary(summary: SweepSummary) -> v1::SweepSummary {
         priority: summary.priority,
         paused: summary.paused,
         max_concurrent_tasks: summary.max_concurrent_tasks.unwrap_or(0),
+        stopped: summary.stopped.unwrap_or_default(),
         why_waiting: summary.why_waiting.map(|why| why.to_string()).unwrap_or_default(),
         trains_only: summary.trains_only.map(|name| name.to_string()).unwrap_or_default(),
         submitted_by: String::new(),

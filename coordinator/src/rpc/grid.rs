@@ -42,6 +42,7 @@ impl Rpc {
 impl Grid {
     /// Sends it.
     pub(super) async fn stream(self, mut parts: Parts<GetGridResponse>) {
+        parts.holds(self.states.len());
         for seeds in self.sweep.seeds.chunks(PART / SEED) {
             let part = GetGridResponse { seeds: seeds.to_vec(), rows: Vec::new() };
             if parts.send(part).await.is_err() {

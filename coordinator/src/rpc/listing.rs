@@ -1,6 +1,6 @@
 //! Lists of tasks and workers, for people.
 
-use std::{collections::HashSet, ops::Range};
+use std::collections::{HashSet, VecDeque};
 
 use colearn_core::{
     id::{ConfigurationId, SweepId},
@@ -33,57 +33,89 @@ pub(super) async fn tasks(
     only: HashSet<ConfigurationId>,
     mut pages: Pages,
 ) {
-    let ranges = match only.is_empty() {
-        true => Ok(vec![0..usize::MAX]),
-        false => rpc.look(&name, move |_, view| positions(view, &only)).await,
+    let mut next = match only.is_empty() {
+        true => Ok(Next::Of(0)),
+        false => rpc.look(&name, move |_, view| Next::first(view, &only)).await,
     };
-    let ranges = match ranges {
-        Ok(ranges) => ranges,
-        Err(status) => return pages.fail(status).await,
-    };
-    for range in ranges {
-        for from in range.clone().step_by(PAGE) {
-            if pages.ready().await.is_err() {
-                return;
-            }
-            let (wanted, part) = (states.clone(), from..range.end.min(from.saturating_add(PAGE)));
-            let page = rpc.look(&name, move |scheduler, view| page(scheduler, view, part, &wanted)).await;
-            let (tasks, more) = match page {
-                Ok(page) => page,
-                Err(status) => return pages.fail(status).await,
-            };
-            if !tasks.is_empty() && pages.send(v1::ListTasksResponse { tasks }).await.is_err() {
-                return;
-            }
-            if !more {
-                break;
-            }
+    loop {
+        if pages.ready().await.is_err() {
+            return;
+        }
+        let from = match next {
+            Ok(from) => from,
+            Err(status) => return pages.fail(status).await,
+        };
+        let wanted = states.clone();
+        let page = rpc.look(&name, move |scheduler, view| page(scheduler, view, from, &wanted)).await;
+        let (tasks, following) = match page {
+            Ok(page) => page,
+            Err(status) => return pages.fail(status).await,
+        };
+        if !tasks.is_empty() && pages.send(v1::ListTasksResponse { tasks }).await.is_err() {
+            return;
+        }
+        match following {
+            Some(following) => next = Ok(following),
+            None => return,
         }
     }
 }
 
-/// The positions of the tasks of configurations, in the order of the grid.
-fn positions(view: SweepView<'_>, only: &HashSet<ConfigurationId>) -> Vec<Range<usize>> {
-    let mut ranges: Vec<_> =
-        only.iter().filter_map(|configuration| view.positions_of(*configuration)).collect();
-    ranges.sort_unstable_by_key(|range| range.start);
-    ranges
+/// Where a list goes on.
+enum Next {
+    /// At this position of the grid.
+    Of(usize),
+    /// At the first of these configurations, after this number of its tasks. They are sorted by their places, which
+    /// an extension does not change; the positions of their tasks it does.
+    In(VecDeque<ConfigurationId>, usize),
 }
 
-/// The tasks in these states of a part of the grid, and whether there are tasks behind it.
+impl Next {
+    fn first(view: SweepView<'_>, only: &HashSet<ConfigurationId>) -> Self {
+        let place = |id: &ConfigurationId| Some((view.positions_of(*id)?.start, *id));
+        let mut known: Vec<_> = only.iter().filter_map(place).collect();
+        known.sort_unstable();
+        Self::In(known.into_iter().map(|(_, id)| id).collect(), 0)
+    }
+}
+
+/// The next tasks of a list that are in these states, and where it goes on; `None` at its end. A page is what was looked
+/// at, not what was found.
 fn page(
     scheduler: &Scheduler,
     view: SweepView<'_>,
-    part: Range<usize>,
+    from: Next,
     states: &[i32],
-) -> (Vec<v1::TaskRow>, bool) {
-    let more = part.end < view.counts().total() as usize;
+) -> (Vec<v1::TaskRow>, Option<Next>) {
     let is_wanted = |state| states.is_empty() || states.contains(&convert::task_state(state).into());
-    let rows = view.tasks(part, is_wanted).map(|task| {
-        let running = scheduler.running(task.task);
-        row(task, running.as_ref())
-    });
-    (rows.collect(), more)
+    let rows_at = |positions| {
+        view.tasks(positions, is_wanted).map(|task| {
+            let running = scheduler.running(task.task);
+            row(task, running.as_ref())
+        })
+    };
+    match from {
+        Next::Of(from) => {
+            let to = from + PAGE;
+            let more = to < view.counts().total() as usize;
+            (rows_at(from..to).collect(), more.then_some(Next::Of(to)))
+        }
+        Next::In(mut configurations, mut seen) => {
+            let (mut rows, mut looked_at) = (Vec::new(), 0);
+            while let Some(positions) = configurations.front().and_then(|id| view.positions_of(*id)) {
+                let from = positions.start + seen;
+                let to = positions.end.min(from + PAGE - looked_at);
+                rows.extend(rows_at(from..to));
+                (looked_at, seen) = (looked_at + to - from, seen + to - from);
+                if to < positions.end {
+                    return (rows, Some(Next::In(configurations, seen)));
+                }
+                configurations.pop_front();
+                seen = 0;
+            }
+            (rows, None)
+        }
+    }
 }
 
 fn row(task: TaskView, running: Option<&RunningTask>) -> v1::TaskRow {

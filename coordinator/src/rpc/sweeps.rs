@@ -396,8 +396,8 @@ impl SweepService for Sweeps {
         request: Request<v1::GetGridRequest>,
     ) -> Result<Response<Self::GetGridStream>, Status> {
         let peer = request.extensions().get().cloned();
-        let grid = self.rpc.grid(&request.into_inner().name).await?;
         let (parts, stream) = self.answers.begin(peer.as_ref(), 1)?;
+        let grid = self.rpc.grid(&request.into_inner().name).await?;
         tokio::spawn(grid.stream(parts));
         Ok(Response::new(stream))
     }

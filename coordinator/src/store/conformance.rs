@@ -145,6 +145,7 @@ fn outcome(id: u64) -> SettledSweep {
         retried: 0,
         priority: -3,
         max_concurrent_tasks: Some(9),
+        stopped: Some("3 tasks failed".to_owned()),
     }
 }
 

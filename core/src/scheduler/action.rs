@@ -121,6 +121,13 @@ pub enum Action {
         /// The mistakes, as a failure.
         failure: Failure,
     },
+    /// Log that the pending tasks of a sweep were cancelled because its tasks fail.
+    StopSweep {
+        /// The sweep.
+        sweep: SweepId,
+        /// Why, for people.
+        reason: String,
+    },
     /// Tell waiting clients that a sweep has ended.
     EndSweep {
         /// The sweep.

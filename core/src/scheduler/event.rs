@@ -92,6 +92,13 @@ pub enum Event {
         /// The tasks.
         tasks: Selection,
     },
+    /// The tasks of a sweep fail: those that are pending were cancelled.
+    RestCancelled {
+        /// The sweep.
+        sweep: SweepId,
+        /// Why, for people.
+        reason: String,
+    },
     /// A sweep does not fit its data set: its tasks that are not done have failed.
     SweepRefused {
         /// The sweep.
@@ -317,6 +324,7 @@ impl Event {
             | Self::LeaseReleased { .. }
             | Self::SweepCancelled { .. }
             | Self::TasksCancelled { .. }
+            | Self::RestCancelled { .. }
             | Self::SweepRefused { .. }
             | Self::TasksRetried { .. }
             | Self::SweepExtended { .. }
@@ -352,6 +360,7 @@ impl Event {
             Self::LeaseReleased { .. } => "lease_released",
             Self::SweepCancelled { .. } => "sweep_cancelled",
             Self::TasksCancelled { .. } => "tasks_cancelled",
+            Self::RestCancelled { .. } => "rest_cancelled",
             Self::SweepRefused { .. } => "sweep_refused",
             Self::TasksRetried { .. } => "tasks_retried",
             Self::SweepExtended { .. } => "sweep_extended",

@@ -40,6 +40,7 @@ impl Scheduler {
             assert_eq!(self.names.get(&settled.name), Some(id), "a settled sweep is found by its name");
         }
         assert_eq!(self.names.len(), self.sweeps.len() + self.settled.len(), "names are unique");
+        assert!(self.stopping.is_subset(&self.active), "what has ended is not stopped any more");
         let last = self.sweeps.keys().chain(self.settled.keys()).max();
         assert!(last.is_none_or(|last| *last <= self.last_sweep), "numbers of sweeps only grow");
         self.check_leases();

@@ -186,6 +186,7 @@ impl Scheduler {
         if hopeless || (!too_dense && !excused && charged >= retries.max_attempts) {
             state.move_to(index, Phase::Failed(failure.reason));
             state.note_failure(index, attempt, failure, true);
+            self.note_failed_task(sweep, index, hopeless.then_some(failure));
             return Action::GiveUpTask { task, attempt, failure: failure_noted };
         }
         let not_before = if too_dense {

@@ -69,6 +69,8 @@ pub struct Scheduler {
     pub(super) with_curves: usize,
     /// Active sweeps that do not fit the data set of any worker: none of their tasks is granted.
     pub(super) misfits: BTreeMap<SweepId, Misfit>,
+    /// Sweeps whose tasks fail, see [`Scheduler::next_stop`].
+    pub(super) stopping: BTreeSet<SweepId>,
     /// Time of the last event.
     pub(super) heard_at: Timestamp,
     /// Failure records of workers. Workers without failures have none.
@@ -104,6 +106,7 @@ impl Scheduler {
             with_curves: 0,
             heard_at: Timestamp(0),
             misfits: BTreeMap::new(),
+            stopping: BTreeSet::new(),
             records: BTreeMap::new(),
             pauses: BTreeSet::new(),
             prepared: None,
@@ -154,6 +157,7 @@ impl Scheduler {
             Event::LeaseReleased { token } => self.release(token),
             Event::SweepCancelled { sweep } => self.cancel(now, sweep),
             Event::TasksCancelled { sweep, tasks } => self.cancel_tasks(now, sweep, &tasks),
+            Event::RestCancelled { sweep, reason } => self.cancel_rest(now, sweep, reason),
             Event::SweepRefused { sweep, failure } => self.refuse(now, sweep, &failure),
             Event::TasksRetried { sweep, scope } => self.retry(sweep, &scope),
             Event::SweepExtended { id, sweep } => self.extend_sweep(id, sweep),
@@ -204,6 +208,7 @@ impl Scheduler {
             Event::TasksCancelled { sweep, tasks } => {
                 self.selected_counts(*sweep, tasks).is_ok_and(|of| of.pending + of.running > 0)
             }
+            Event::RestCancelled { sweep, .. } => self.rest_changes_state(*sweep),
             Event::TasksRetried { sweep, scope } => {
                 self.retryable(*sweep, scope).is_ok_and(|tasks| !tasks.is_empty())
             }

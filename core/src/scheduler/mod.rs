@@ -31,6 +31,7 @@ mod reports;
 mod running_curves;
 mod settle;
 mod settled;
+mod stop;
 mod sweep_state;
 mod sweeps;
 mod task;

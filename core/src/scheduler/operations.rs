@@ -141,6 +141,8 @@ impl Scheduler {
             state.forget_failures_of(index);
         }
         state.move_all(&tasks, Phase::Ready);
+        state.go_on_after_failures();
+        self.stopping.remove(&sweep);
         self.go_on(sweep);
         Vec::new()
     }
@@ -184,6 +186,10 @@ impl Scheduler {
             state.priority = sweep.schedule.priority;
         }
         self.renumber(id, sweep);
+        if let Some(state) = self.sweeps.get_mut(&id) {
+            state.go_on_after_failures();
+        }
+        self.stopping.remove(&id);
         self.go_on(id);
         Vec::new()
     }

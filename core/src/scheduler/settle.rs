@@ -58,6 +58,7 @@ impl Scheduler {
             retried: state.retried,
             priority: state.priority,
             max_concurrent_tasks: state.sweep.schedule.max_concurrent_tasks,
+            stopped: state.stopped().map(str::to_owned),
         };
         self.discarded.extend(self.sweeps.remove(&sweep));
         self.settling.retain(|(_, settling)| *settling != sweep);

@@ -34,6 +34,9 @@ pub struct SettledSweep {
     pub priority: i32,
     /// Maximum number of tasks that could run at a time.
     pub max_concurrent_tasks: Option<u32>,
+    /// Why it was stopped, if its tasks failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stopped: Option<String>,
 }
 
 /// The data that a store has without its journal.

@@ -14,7 +14,10 @@ use crate::{
     time::Timestamp,
 };
 
-use super::task::{Phase, SweepStatus, Task, TaskCounts};
+use super::{
+    stop::Stop,
+    task::{Phase, SweepStatus, Task, TaskCounts},
+};
 
 /// Maximum number of failed attempts per sweep that are kept for people.
 pub(super) const RECENT_FAILURES: usize = 100;
@@ -92,6 +95,8 @@ pub(super) struct SweepState {
     pub(super) epochs_total: u64,
     configuration_indices: HashMap<ConfigurationId, u32>,
     seed_indices: BTreeMap<u64, u32>,
+    /// Whether it is to be stopped because its tasks fail.
+    pub(super) stop: Stop,
     /// Computed when the first name is wanted: that takes time in proportion to the sweep.
     names: OnceLock<Arc<Names>>,
 }
@@ -148,6 +153,7 @@ impl SweepState {
             epochs_total: 0,
             configuration_indices: (0..).zip(&sweep.configurations).map(|(i, c)| (c.id, i)).collect(),
             seed_indices: (0..).zip(&sweep.seeds).map(|(i, seed)| (*seed, i)).collect(),
+            stop: Stop::default(),
             names: OnceLock::new(),
             sweep,
         };
@@ -253,6 +259,7 @@ impl SweepState {
             (self.paused, self.priority, self.ended_at, self.leases);
         (new.retried, new.epochs_done, new.epochs_total) =
             (self.retried, self.epochs_done, self.epochs_total);
+        new.stop = std::mem::take(&mut self.stop);
         std::mem::replace(self, new)
     }
 
@@ -463,7 +470,7 @@ impl SweepState {
     pub(super) fn status(&self) -> SweepStatus {
         if !self.has_ended() {
             SweepStatus::Active
-        } else if self.counts.cancelled > 0 {
+        } else if self.counts.cancelled > 0 && self.stopped().is_none() {
             SweepStatus::Cancelled
         } else if self.counts.failed > 0 {
             SweepStatus::Failed

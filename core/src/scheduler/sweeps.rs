@@ -127,6 +127,8 @@ impl Scheduler {
             } else {
                 self.renumber(id, newer);
             }
+            // The newer file may allow less failures.
+            self.stop_if_tasks_fail(id);
         } else {
             self.names.insert(sweep.name.clone(), id);
             let (mut state, _) = self.prepared_state(None, sweep);
@@ -168,6 +170,7 @@ impl Scheduler {
         let state = self.sweeps.get_mut(&sweep)?;
         if state.has_ended() && self.active.remove(&sweep) {
             self.misfits.remove(&sweep);
+            self.stopping.remove(&sweep);
             state.ended_at = Some(now);
             state.paused = false;
             let status = state.status();

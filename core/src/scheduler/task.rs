@@ -115,7 +115,8 @@ pub enum SweepStatus {
     Complete,
     /// Every task has ended, and some have no result.
     Failed,
-    /// Every task has ended, and a person cancelled some of them before they were done.
+    /// Every task has ended, and a person cancelled some of them before they were done. A sweep that was stopped because
+    /// its tasks fail has failed.
     Cancelled,
 }
 

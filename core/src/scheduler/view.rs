@@ -69,6 +69,12 @@ impl<'a> SweepView<'a> {
         self.0.priority
     }
 
+    /// Why its pending tasks were cancelled, if its tasks failed.
+    #[must_use]
+    pub fn stopped(&self) -> Option<&'a str> {
+        self.0.stopped()
+    }
+
     /// When its last task ended; `None` while it is active.
     #[must_use]
     pub fn ended_at(&self) -> Option<Timestamp> {
@@ -158,7 +164,9 @@ impl<'a> SweepView<'a> {
         is_wanted: impl Fn(TaskState) -> bool,
     ) -> impl Iterator<Item = TaskView> {
         let state = self.0;
-        let indices = state.in_grid_order().skip(positions.start).take(positions.len());
+        let seeds = state.sweep.seeds.len();
+        let positions = positions.start..positions.end.min(state.tasks.len());
+        let indices = positions.map(move |at| state.at((at / seeds) as u32, (at % seeds) as u32));
         indices.filter(move |index| is_wanted(state.task(*index).state())).map(move |index| {
             let task = state.task(index);
             let failure = state.failures.get(&index).map(|failed| failed.failure.clone());
@@ -321,6 +329,7 @@ impl Scheduler {
             }
             Event::SweepCancelled { sweep }
             | Event::TasksCancelled { sweep, .. }
+            | Event::RestCancelled { sweep, .. }
             | Event::SweepRefused { sweep, .. }
             | Event::TasksRetried { sweep, .. }
             | Event::SweepPaused { sweep, .. }

@@ -206,6 +206,10 @@ pub struct ScheduleSettings {
     pub priority: i32,
     /// Maximum number of tasks that run at a time; `None` for no limit.
     pub max_concurrent_tasks: Option<u32>,
+    /// The number of failed tasks after which no other begins; `None` for never.
+    // Left out without a value, because earlier versions refuse keys that they do not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_after_failures: Option<u32>,
 }
 
 impl ScheduleSettings {

@@ -59,6 +59,10 @@ pub(super) const KEYS: &[(&str, &str)] = &[
         "sweeps with a higher priority come first, equal ones share evenly (default 0, -1000 to 1000)",
     ),
     ("max_concurrent_tasks", "maximum number of tasks that run at a time (default: no limit)"),
+    (
+        "stop_after_failures",
+        "when this many tasks have failed, no other begins: they are cancelled (default: never)",
+    ),
     ("max_tasks", "refuse a larger sweep (default 10000, at most 1000000)"),
 ];
 
@@ -274,6 +278,11 @@ impl Outline {
                 let what = "`max_concurrent_tasks`";
                 let most = scalar::integer(node, what, 1, MAX_TASKS, problems);
                 self.schedule.max_concurrent_tasks = most.and_then(|most| u32::try_from(most).ok());
+            }
+            "stop_after_failures" => {
+                let what = "`stop_after_failures`";
+                let most = scalar::integer(node, what, 1, MAX_TASKS, problems);
+                self.schedule.stop_after_failures = most.and_then(|most| u32::try_from(most).ok());
             }
             "max_tasks" => {
                 self.max_tasks_span = Some(node.span);

@@ -360,10 +360,13 @@ impl fmt::Display for Plan {
         if let Some(needs) = needs_text(&self.needs) {
             writeln!(f, "needs: a slot with {needs}")?;
         }
-        let ScheduleSettings { order, priority, max_concurrent_tasks } = &self.schedule;
+        let ScheduleSettings { order, priority, max_concurrent_tasks, stop_after_failures } = &self.schedule;
         write!(f, "order: {}, priority {priority}", order.as_str())?;
-        match max_concurrent_tasks {
-            Some(most) => write!(f, ", at most {} at a time", counted(u64::from(*most), "task")),
+        if let Some(most) = max_concurrent_tasks {
+            write!(f, ", at most {} at a time", counted(u64::from(*most), "task"))?;
+        }
+        match stop_after_failures {
+            Some(most) => write!(f, ", stops after {}", counted(u64::from(*most), "failed task")),
             None => Ok(()),
         }
     }

@@ -31,7 +31,7 @@ pub enum TaskOutcome {
     Done(TaskResult),
     /// The task has failed and is not tried again.
     Failed(FailureReason),
-    /// A person cancelled the task, or its sweep.
+    /// A person cancelled the task, or its sweep; or the sweep was stopped because its tasks fail.
     Cancelled,
 }
 
@@ -102,7 +102,7 @@ pub struct ConfigurationRow {
     pub state: RowState,
     /// Replicates without a result that have failed, with the reason.
     pub failed_seeds: BTreeMap<Replicate, FailureReason>,
-    /// Replicates without a result that a person cancelled.
+    /// Replicates without a result whose tasks were cancelled.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub cancelled_seeds: BTreeSet<Replicate>,
     /// Summary over the `n` replicates, by metric name. A metric that a result lacks is absent.

@@ -304,7 +304,7 @@ fn the_schema_has_what_the_list_of_settings_says() {
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split(' ').next())
         .collect();
-    assert_eq!(keys.len(), 17);
+    assert_eq!(keys.len(), 18);
     for key in keys {
         let described = &schema["properties"][key];
         assert!(described["description"].is_string(), "{key}: {described}");

@@ -484,7 +484,7 @@ pub mod get_results_response {
         Cancelled(super::CancelledTasks),
     }
 }
-/// Tasks without a result because a person cancelled them or their sweep. Sent last, in parts of at most 1024 tasks; a
+/// Tasks without a result because they were cancelled. Sent last, in parts of at most 1024 tasks; a
 /// coordinator of an older version does not send them.
 #[derive(Clone, PartialEq, ::prost::Message)]
 pub struct CancelledTasks {
@@ -590,6 +590,10 @@ pub struct SweepSummary {
     /// a slot or nothing is pending.
     #[prost(string, tag = "21")]
     pub why_waiting: ::prost::alloc::string::String,
+    /// Why its pending tasks were cancelled, for people, if its tasks failed. Empty otherwise, and after
+    /// a retry or an extension.
+    #[prost(string, tag = "22")]
+    pub stopped: ::prost::alloc::string::String,
     /// Name of the only sweep that this coordinator trains, as the coordinator of a `colearn run` does; empty if it
     /// trains all.
     #[prost(string, tag = "20")]
@@ -762,7 +766,7 @@ pub struct ListTasksRequest {
     /// Only tasks in one of these states; empty means all.
     #[prost(enumeration = "TaskState", repeated, tag = "2")]
     pub states: ::prost::alloc::vec::Vec<i32>,
-    /// Only tasks of these configurations, by their ids; empty means all. Coordinators before 0.2.0 send all.
+    /// Only tasks of these configurations, by their ids; empty means all. Older coordinators send all.
     #[prost(string, repeated, tag = "3")]
     pub configurations: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
 }

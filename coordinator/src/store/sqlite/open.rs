@@ -42,6 +42,7 @@ static MIGRATIONS: LazyLock<Migrator> = LazyLock::new(|| {
             "tasks cancelled sweeps removed in parts",
             include_str!("../../../migrations/0008_tasks_cancelled_sweeps_removed_in_parts.sql"),
         ),
+        simple(9, "rest cancelled", include_str!("../../../migrations/0009_rest_cancelled.sql")),
     ])
 });
 

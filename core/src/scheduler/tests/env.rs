@@ -456,7 +456,7 @@ pub(super) fn assert_same(a: &Scheduler, b: &Scheduler) {
         assert_eq!((&a.failed_on, &a.data_digests), (&b.failed_on, &b.data_digests));
         assert_eq!(a.data_replaced_after, b.data_replaced_after);
         assert_eq!(a.configurations_failed_on, b.configurations_failed_on);
-        assert_eq!(a.epochs_total, b.epochs_total);
+        assert_eq!((a.epochs_total, &a.stop), (b.epochs_total, &b.stop));
     }
     assert_eq!(pauses(a), pauses(b));
     assert_eq!(a.leases.len(), b.leases.len());

@@ -17,6 +17,7 @@ mod replaced;
 mod retries;
 mod running_curves;
 mod simulation;
+mod stop;
 mod stragglers;
 mod submission;
 mod waiting;

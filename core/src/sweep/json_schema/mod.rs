@@ -115,6 +115,7 @@ fn own_key(key: &str) -> Value {
         "order" => sections::order(),
         "priority" => sections::priority(),
         "max_concurrent_tasks" => described(values::integer(1, MAX_TASKS), "", "tasks", None),
+        "stop_after_failures" => described(values::integer(1, MAX_TASKS), "", "tasks", None),
         "max_tasks" => described(values::integer(1, MAX_TASKS), "", "tasks", Some(DEFAULT_MAX_TASKS.into())),
         // A test compares the keys of the file with those that have a schema.
         _ => Value::Bool(false),

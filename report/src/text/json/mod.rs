@@ -151,7 +151,12 @@ fn definition(sweep: &Sweep) -> Value {
         },
         "checkpoint": checkpoint,
         "keep": keep,
-        "schedule": schedule,
+        "schedule": {
+            "order": schedule.order,
+            "priority": schedule.priority,
+            "max_concurrent_tasks": schedule.max_concurrent_tasks,
+            "stop_after_failures": schedule.stop_after_failures,
+        },
         "needs": needs,
     })
 }

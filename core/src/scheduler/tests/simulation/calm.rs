@@ -82,6 +82,7 @@ impl World {
             self.env.revive(sweep);
             let view = self.env.scheduler.sweep(sweep).unwrap();
             assert_eq!((outcome.counts, outcome.status), (view.counts(), view.status()));
+            assert_eq!(outcome.stopped.as_deref(), view.stopped());
         }
         let mut journaled: BTreeMap<TaskId, usize> = BTreeMap::new();
         for (_, event) in &self.env.journal {

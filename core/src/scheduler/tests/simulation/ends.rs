@@ -27,6 +27,7 @@ struct Seen {
     cancelled_running: u64,
     cancelled_pending: u64,
     /// Sweeps that nobody could run.
+    stopped: u64,
     stranded: u64,
     /// Results of programs.
     of_programs: u32,
@@ -53,6 +54,7 @@ fn history(seed: u64) -> Seen {
         replacements: world.replacements,
         cancelled_running: world.cancelled_running,
         cancelled_pending: world.cancelled_pending,
+        stopped: world.stopped,
         stranded: world.stranded,
         ..Seen::default()
     };
@@ -89,6 +91,7 @@ fn every_task_ends_exactly_once_in_every_history() {
         all.replacements += seen.replacements;
         all.cancelled_running += seen.cancelled_running;
         all.cancelled_pending += seen.cancelled_pending;
+        all.stopped += seen.stopped;
         all.stranded += seen.stranded;
         all.of_programs += seen.of_programs;
     });
@@ -101,7 +104,7 @@ fn every_task_ends_exactly_once_in_every_history() {
     let varied = varied && all.drained > 500 && all.races > 500 && all.jumps > 1000;
     let varied = varied && all.set_aside > 400 && all.restored > 50 && all.refused > 0;
     let varied = varied && all.parked > 1000 && all.replacements > 200;
-    let varied = varied && all.stranded > 50 && all.of_programs > 2000;
+    let varied = varied && all.stranded > 50 && all.stopped > 50 && all.of_programs > 2000;
     let varied = varied && all.cancelled_running > 200 && all.cancelled_pending > 200;
     assert!(varied, "the histories are too tame to mean anything: {all:?}");
 }

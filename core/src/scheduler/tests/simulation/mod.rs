@@ -69,6 +69,8 @@ struct World {
     /// Counts of single tasks that were cancelled while they ran, and while they waited.
     cancelled_running: u64,
     cancelled_pending: u64,
+    /// Sweeps that were stopped because their tasks failed.
+    stopped: u64,
     /// Sweeps that nobody could run at the end.
     stranded: u64,
 }
@@ -84,12 +86,14 @@ impl World {
             configuration.cohort_key = chance.next() % 2;
         }
         first.checkpoint.every_epochs = 1;
+        first.schedule.stop_after_failures = chance.percent(25).then(|| 1 + chance.below(3) as u32);
         env.submit(first.clone());
-        let second = if chance.percent(50) {
+        let mut second = if chance.percent(50) {
             program("second", 2, 2, needs(&mut chance))
         } else {
             sweep("second", 2, 2)
         };
+        second.schedule.stop_after_failures = chance.percent(30).then(|| 1 + chance.below(3) as u32);
         if chance.percent(50) {
             let (configurations, seeds) = (1 + chance.next() % 3, 1 + chance.next() % 3);
             env.submit(program("third", configurations, seeds, needs(&mut chance)));
@@ -104,6 +108,7 @@ impl World {
             replacements: 0,
             cancelled_running: 0,
             cancelled_pending: 0,
+            stopped: 0,
             stranded: 0,
             removed: BTreeSet::new(),
             operations: 0,
@@ -178,6 +183,12 @@ impl World {
         };
         self.env.apply(event);
         for action in self.env.answers() {
+            if let Action::GrantLease { tasks, .. } = &action {
+                let stopped = |(task, _): &(TaskId, u32)| {
+                    self.env.scheduler.sweep(task.sweep).is_some_and(|view| view.stopped().is_some())
+                };
+                assert!(!tasks.iter().any(stopped), "a stopped sweep begins nothing");
+            }
             match &action {
                 Action::RecordResult { task, token, .. } => {
                     *self.recorded.entry(*task).or_default() += 1;
@@ -213,6 +224,11 @@ impl World {
                 }
                 Action::GiveUpTask { task, failure, .. } => {
                     assert_ne!(failure.reason, FailureReason::Parked, "{task} is given up");
+                }
+                Action::StopSweep { sweep, .. } => {
+                    self.stopped += 1;
+                    let counts = self.env.scheduler.sweep(*sweep).map(|view| view.counts());
+                    assert_eq!(counts.map(|counts| counts.pending), Some(0), "no other task begins");
                 }
                 Action::EndSweep { .. } => {}
             }
