@@ -7,14 +7,17 @@ use support::{Person, ScriptedWorker, small_sweep, start, tasks};
 
 /// The seeds, and the names of configurations with the states of their tasks.
 async fn grid(person: &mut Person, name: &str) -> (Vec<u64>, Vec<(String, Vec<TaskState>)>) {
-    let request = v1::GetGridRequest { name: name.to_owned() };
-    let mut parts = person.0.get_grid(request).await.unwrap().into_inner();
+    let request = v1::GetGridRequest { name: name.to_owned(), only_states: false };
+    let mut parts = person.0.get_grid(request).await.expect("there is such a sweep").into_inner();
     let (mut seeds, mut rows) = (Vec::new(), Vec::new());
-    while let Some(part) = parts.message().await.unwrap() {
+    while let Some(part) = parts.message().await.expect("the answer comes whole") {
         assert!(rows.is_empty() || part.seeds.is_empty(), "seeds come first");
         seeds.extend(part.seeds);
         let states = |row: &v1::GridRow| {
-            row.states.iter().map(|state| TaskState::try_from(i32::from(*state)).unwrap()).collect()
+            row.states
+                .iter()
+                .map(|state| TaskState::try_from(i32::from(*state)).expect("it is a state"))
+                .collect()
         };
         rows.extend(part.rows.iter().map(|row| (row.configuration.clone(), states(row))));
     }
@@ -52,7 +55,7 @@ async fn a_grid_has_the_state_of_every_task() {
             assert_eq!(state, expected, "{configuration} {seed}");
         }
     }
-    let unknown = v1::GetGridRequest { name: "other".to_owned() };
+    let unknown = v1::GetGridRequest { name: "other".to_owned(), only_states: true };
     assert_eq!(person.0.get_grid(unknown).await.unwrap_err().code(), tonic::Code::NotFound);
 }
 

@@ -78,6 +78,9 @@ async fn the_api_says_what_grpc_says() {
     let grid = ask(at, "GET", "/api/v1/sweeps/small/grid", "", "").await.json();
     assert_eq!(grid["seeds"].as_array().unwrap().len(), 2);
     assert!(grid["rows"].as_array().unwrap().iter().all(|row| row["states"] == "pp"), "{grid}");
+    let states = ask(at, "GET", "/api/v1/sweeps/small/grid?part=states", "", "").await.json();
+    assert_eq!(states["states"], serde_json::json!(["pp", "pp"]), "{states}");
+    assert_eq!(ask(at, "GET", "/api/v1/sweeps/small/grid?part=rows", "", "").await.status, 400);
     let missing = ask(at, "GET", "/api/v1/sweeps/smal", "", "").await;
     assert_eq!((missing.status, missing.json()["error"]["code"].as_str().unwrap()), (404, "not_found"));
     let unknown = ask(at, "GET", "/api/v1/sweeps/small/tasks?state=lost", "", "").await;

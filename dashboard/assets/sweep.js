@@ -24,9 +24,17 @@ fill(
 
 /** A grid costs the coordinator time in proportion to its tasks, which many open pages must not take from dispatch. */
 const gridEvery = () => Math.min(10000, Math.max(500, (sweep?.tasks.total ?? 0) / 4));
+let shown;
 const drawGrid = throttled(gridEvery, async () => {
   try {
-    show(await get(ofSweep(sweepName, "/grid")));
+    const number = sweep?.id;
+    // Names, ids and seeds change only when the sweep is extended, or is another one of the same name.
+    const states = shown && shown.number === number ? (await get(ofSweep(sweepName, "/grid?part=states"))).states : [];
+    const fits = shown && states.length === shown.rows.length && states[0]?.length === shown.seeds.length;
+    shown = fits
+      ? { ...shown, rows: shown.rows.map((row, at) => ({ ...row, states: states[at] })) }
+      : { number, ...(await get(ofSweep(sweepName, "/grid"))) };
+    show(shown);
   } catch (error) {
     unlessAway(error);
   }

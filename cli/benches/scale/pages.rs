@@ -36,7 +36,7 @@ const SCRIPT: &str = include_str!("../../../dashboard/assets/sweep.js");
 /// times. After an answer that took long it waits five times as long as that.
 fn rhythm(tasks: u32) -> [(&'static str, Duration); 2] {
     let grid = (u64::from(tasks) / 4).clamp(500, 10_000);
-    let asked = [("/grid", Duration::from_millis(grid)), ("?limit=1", Duration::from_secs(1))];
+    let asked = [("/grid?part=states", Duration::from_millis(grid)), ("?limit=1", Duration::from_secs(1))];
     for (path, _) in asked {
         assert!(SCRIPT.contains(&format!("get(ofSweep(sweepName, \"{path}\"))")), "the page asks for {path}");
     }

@@ -40,11 +40,23 @@ impl Rpc {
 }
 
 impl Grid {
+    /// Sends the states alone.
+    pub(super) async fn stream_states(self, mut parts: Parts<GetGridResponse>) {
+        parts.holds(self.states.len());
+        let seed_count = self.sweep.seeds.len() as u64;
+        for states in self.states.chunks(PART) {
+            let part = GetGridResponse { states: states.to_vec(), seed_count, ..GetGridResponse::default() };
+            if parts.send(part).await.is_err() {
+                return;
+            }
+        }
+    }
+
     /// Sends it.
     pub(super) async fn stream(self, mut parts: Parts<GetGridResponse>) {
         parts.holds(self.states.len());
         for seeds in self.sweep.seeds.chunks(PART / SEED) {
-            let part = GetGridResponse { seeds: seeds.to_vec(), rows: Vec::new() };
+            let part = GetGridResponse { seeds: seeds.to_vec(), ..GetGridResponse::default() };
             if parts.send(part).await.is_err() {
                 return;
             }
@@ -87,6 +99,17 @@ mod tests {
             let sweep = Arc::new(small_sweep("large", configurations, seeds));
             let states = vec![1; (configurations * seeds) as usize];
             let grid = Grid { names: Names::of(&sweep).into(), sweep, states };
+            let (parts, mut stream) = Answers::default().begin(None, 1).unwrap();
+            let same =
+                Grid { sweep: grid.sweep.clone(), names: grid.names.clone(), states: grid.states.clone() };
+            tokio::spawn(same.stream_states(parts));
+            let mut states = 0;
+            while let Some(part) = stream.next().await {
+                let part: GetGridResponse = part.unwrap();
+                assert!(part.encoded_len() < 3 << 20 && part.seed_count == seeds, "{}", part.encoded_len());
+                states += part.states.len() as u64;
+            }
+            assert_eq!(states, configurations * seeds);
             let (parts, mut stream) = Answers::default().begin(None, 1).unwrap();
             tokio::spawn(grid.stream(parts));
             let (mut sent, mut seen, mut rows) = (0, 0, BTreeSet::new());

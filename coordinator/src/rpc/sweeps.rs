@@ -397,8 +397,12 @@ impl SweepService for Sweeps {
     ) -> Result<Response<Self::GetGridStream>, Status> {
         let peer = request.extensions().get().cloned();
         let (parts, stream) = self.answers.begin(peer.as_ref(), 1)?;
-        let grid = self.rpc.grid(&request.into_inner().name).await?;
-        tokio::spawn(grid.stream(parts));
+        let v1::GetGridRequest { name, only_states } = request.into_inner();
+        let grid = self.rpc.grid(&name).await?;
+        match only_states {
+            true => tokio::spawn(grid.stream_states(parts)),
+            false => tokio::spawn(grid.stream(parts)),
+        };
         Ok(Response::new(stream))
     }
 

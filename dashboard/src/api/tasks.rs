@@ -8,6 +8,7 @@ use axum::{
         Path, Query,
         rejection::{PathRejection, QueryRejection},
     },
+    response::{IntoResponse as _, Response},
 };
 use colearn_client::json;
 use colearn_core::{id::ConfigurationId, table::TaskOutcome};
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{error::ApiError, services::Caller};
 
-type Answer<T = Value> = Result<Json<T>, ApiError>;
+type Answer = Result<Json<Value>, ApiError>;
 
 /// Maximum number of tasks in one answer.
 const MOST: usize = 1000;
@@ -39,33 +40,69 @@ async fn rows(
     Ok(caller.sweeps.clone().list_tasks(request).await?.into_inner())
 }
 
+/// The parts of a grid.
+#[derive(Clone, Copy, Debug, Default, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "kebab-case")]
+enum Part {
+    #[default]
+    All,
+    /// What changes: the states of the tasks.
+    States,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OfGrid {
+    #[serde(default)]
+    part: Part,
+}
+
 /// The states of all tasks, one letter each: a row per configuration, a column per seed.
-pub(crate) async fn grid(caller: Caller, path: Result<Path<String>, PathRejection>) -> Answer<Grid> {
-    let Path(sweep) = path?;
-    let request = caller.call(v1::GetGridRequest { name: sweep.clone() });
+pub(crate) async fn grid(
+    caller: Caller,
+    path: Result<Path<String>, PathRejection>,
+    query: Result<Query<OfGrid>, QueryRejection>,
+) -> Result<Response, ApiError> {
+    let (Path(sweep), Query(OfGrid { part })) = (path?, query?);
+    let only_states = part == Part::States;
+    let request = caller.call(v1::GetGridRequest { name: sweep.clone(), only_states });
     let mut parts = caller.sweeps.clone().get_grid(request).await?.into_inner();
-    let mut grid = Grid { sweep, seeds: Vec::new(), rows: Vec::new() };
+    let (mut seeds, mut rows) = (Vec::new(), Vec::<Row>::new());
+    let (mut states, mut seed_count) = (Vec::new(), 1);
     while let Some(part) = parts.message().await? {
-        grid.seeds.extend(part.seeds);
+        seeds.extend(part.seeds);
         for row in part.rows {
-            let states =
-                row.states.iter().map(|state| letter(i32::from(*state).try_into().unwrap_or_default()));
-            match grid.rows.last_mut().filter(|last| last.id == row.configuration) {
-                Some(last) => last.states.extend(states),
-                None => grid.rows.push(Row {
-                    states: states.collect(),
+            match rows.last_mut().filter(|last| last.id == row.configuration) {
+                Some(last) => last.states += &letters(&row.states),
+                None => rows.push(Row {
+                    states: letters(&row.states),
                     id: row.configuration,
                     name: Some(row.name).filter(|name| !name.is_empty()),
                 }),
             }
         }
+        states.extend(part.states);
+        seed_count = usize::try_from(part.seed_count).unwrap_or_default().max(1);
     }
-    Ok(Json(grid))
+    Ok(match only_states {
+        true => {
+            Json(States { sweep, states: states.chunks(seed_count).map(letters).collect() }).into_response()
+        }
+        false => Json(Grid { sweep, seeds, rows }).into_response(),
+    })
+}
+
+/// What changes of a grid.
+#[derive(Serialize)]
+struct States {
+    sweep: String,
+    /// A text for each row.
+    states: Vec<String>,
 }
 
 /// The states of the tasks of a sweep.
 #[derive(Serialize)]
-pub(crate) struct Grid {
+struct Grid {
     sweep: String,
     seeds: Vec<u64>,
     rows: Vec<Row>,
@@ -78,6 +115,11 @@ struct Row {
     name: Option<String>,
     /// A letter for each seed.
     states: String,
+}
+
+/// A letter for each number of [`TaskState`].
+fn letters(states: &[u8]) -> String {
+    states.iter().map(|state| letter(i32::from(*state).try_into().unwrap_or_default())).collect()
 }
 
 fn letter(state: TaskState) -> char {

@@ -811,6 +811,9 @@ pub struct GetGridRequest {
     /// Name of the sweep.
     #[prost(string, tag = "1")]
     pub name: ::prost::alloc::string::String,
+    /// Only what changes: `states` instead of `seeds` and `rows`.
+    #[prost(bool, tag = "2")]
+    pub only_states: bool,
 }
 /// A part of a grid. All parts together show one moment.
 #[derive(Clone, PartialEq, ::prost::Message)]
@@ -821,6 +824,12 @@ pub struct GetGridResponse {
     /// A row for each configuration, in the order of the grid. A long row is cut into several of the same configuration.
     #[prost(message, repeated, tag = "2")]
     pub rows: ::prost::alloc::vec::Vec<GridRow>,
+    /// With `only_states`: the next states, row by row, one number of TaskState a byte.
+    #[prost(bytes = "vec", tag = "3")]
+    pub states: ::prost::alloc::vec::Vec<u8>,
+    /// With `only_states`: the number of states of a row.
+    #[prost(uint64, tag = "4")]
+    pub seed_count: u64,
 }
 #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
 pub struct GridRow {
