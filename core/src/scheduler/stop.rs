@@ -113,8 +113,6 @@ impl Scheduler {
             if phase == Phase::Waiting {
                 self.waiting.remove(&(not_before, sweep, *index));
             }
-            // Reports of earlier attempts are refused from now on.
-            state.task_mut(*index).token = Task::NO_LEASE;
         }
         state.move_all(&pending, Phase::Cancelled);
         state.stop.reason = Some(reason.clone());

@@ -142,6 +142,20 @@ fn a_program_without_the_result_that_is_named_stops_the_sweep_unless_something_i
 }
 
 #[test]
+fn a_result_after_the_stop_starts_nothing() {
+    let mut env = TestEnv::with_settings(SchedulerSettings { one_worker: true, ..settings() });
+    env.submit(program("first", 5, 1, Needs::default()));
+    let leases =
+        env.worker_offering("w", &[programs_only(), programs_only(), programs_only(), programs_only()]);
+    env.fail(&leases[0], task(1, 0), FailureReason::Settings);
+    env.fail(&leases[1], task(2, 0), FailureReason::Settings);
+    assert_eq!(stops(&mut env).len(), 1);
+    env.finish(&leases[2], task(3, 0));
+    env.apply(Event::LeaseReleased { token: leases[3].token });
+    assert_eq!(env.state(task(4, 0)), TaskState::Cancelled, "it would begin again");
+}
+
+#[test]
 fn a_host_alone_does_not_stop_a_sweep() {
     let mut env = TestEnv::new();
     let mut sweep = program("first", 4, 1, Needs::default());
