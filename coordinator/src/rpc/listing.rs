@@ -34,7 +34,7 @@ pub(super) async fn tasks(
     mut pages: Pages,
 ) {
     let mut next = match only.is_empty() {
-        true => Ok(Next::Of(0)),
+        true => Ok(Next::At(0)),
         false => rpc.look(&name, move |_, view| Next::first(view, &only)).await,
     };
     loop {
@@ -64,7 +64,7 @@ pub(super) async fn tasks(
 /// Where a list goes on.
 enum Next {
     /// At this position of the grid.
-    Of(usize),
+    At(usize),
     /// At the first of these configurations, after this number of its tasks. They are sorted by their places, which
     /// an extension does not change; the positions of their tasks it does.
     In(VecDeque<ConfigurationId>, usize),
@@ -95,10 +95,10 @@ fn page(
         })
     };
     match from {
-        Next::Of(from) => {
+        Next::At(from) => {
             let to = from + PAGE;
             let more = to < view.counts().total() as usize;
-            (rows_at(from..to).collect(), more.then_some(Next::Of(to)))
+            (rows_at(from..to).collect(), more.then_some(Next::At(to)))
         }
         Next::In(mut configurations, mut seen) => {
             let (mut rows, mut looked_at) = (Vec::new(), 0);

@@ -25,6 +25,7 @@ mod operations;
 mod pauses;
 mod pools;
 mod prepared;
+mod queries;
 mod record;
 mod report_status;
 mod reports;
