@@ -246,7 +246,7 @@ pub struct WorkerView {
 /// A data set or program whose files are other than those that the results of a sweep were made with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChangedFiles {
-    /// Its name, see [`TaskSettings::data_set`].
+    /// Its name, see [`crate::settings::TaskSettings::data_set`].
     pub name: String,
     /// The digest of the files that the results were made with.
     pub recorded: String,
