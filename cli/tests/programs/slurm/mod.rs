@@ -120,6 +120,14 @@ impl Stage {
         }
     }
 
+    /// Waits until Slurm has no job of the pool, and until the coordinator has seen that.
+    fn wait_for_the_end_of_all_jobs(&self) {
+        self.wait_for("the end of all jobs", || self.live().is_empty());
+        self.wait_for("the coordinator to see it", || {
+            self.pool()["jobs"].as_array().unwrap().iter().all(|job| job["state"] == "ended")
+        });
+    }
+
     fn done(&self) -> u64 {
         let status: Value = serde_json::from_str(&self.succeed(&["status", "small", "--json"])).unwrap();
         status["tasks"]["done"].as_u64().unwrap()
@@ -180,7 +188,7 @@ fn a_sweep_without_workers_grows_to_the_limit_and_ends_with_the_right_table_and_
         assert!(stage.live().len() <= 3, "{:?}", stage.live());
         stage.done() == 20
     });
-    stage.wait_for("the end of all jobs", || stage.live().is_empty());
+    stage.wait_for_the_end_of_all_jobs();
     let jobs = stage.cluster.jobs();
     let state = |id: &str| jobs.iter().find(|job| job.id == id).unwrap().state.clone();
     assert_eq!(state(&cancelled.id), "CANCELLED");
@@ -214,7 +222,7 @@ fn the_workers_of_a_secured_coordinator_are_let_in_without_configuration() {
     stage.add_pool("2");
     stage.succeed(&["submit", "small.yaml"]);
     stage.wait_for("the end of the sweep", || stage.done() == 20);
-    stage.wait_for("the end of all jobs", || stage.live().is_empty());
+    stage.wait_for_the_end_of_all_jobs();
     stage.check_results();
     let workers = stage.succeed(&["alloc", "logs", "low", "1"]);
     assert!(workers.contains("connected to the coordinator"), "{workers}");
@@ -236,7 +244,7 @@ fn a_coordinator_that_is_killed_neither_loses_nor_doubles_jobs() {
         assert!(stage.live().len() <= 2, "{:?}", stage.live());
         stage.done() == 20
     });
-    stage.wait_for("the end of all jobs", || stage.live().is_empty());
+    stage.wait_for_the_end_of_all_jobs();
     stage.check_results();
     let known: BTreeSet<String> =
         stage.pool()["jobs"].as_array().unwrap().iter().map(|job| job["name"].to_string()).collect();
