@@ -62,6 +62,9 @@ use crate::{
     exit::{Exit, Failure, Outcome},
 };
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli: Cli = colearn_command_line::parse();
     output::set_quiet(cli.quiet);

@@ -10,15 +10,17 @@ use crate::{
     connect::Connection,
     exit::{Exit, Failure, Outcome},
     plan::parse_file,
-    remote::{History, failure_note, fetch_results, get_sweep, moment, own_provenance, warn_anyway},
+    remote::{History, failure_note, get_sweep, moment, own_provenance, receive_results, warn_anyway},
 };
 
 /// Fetches the available results and writes the report.
 pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let mut connection = Connection::open_to_look(&arguments.target).await?;
-    let fetched = fetch_results(&mut connection.sweeps, arguments.name.as_str(), History::Included).await?;
+    let received =
+        receive_results(&mut connection.sweeps, arguments.name.as_str(), History::Included).await?;
     let response = get_sweep(&mut connection.sweeps, arguments.name.as_str(), Some(1)).await?;
     connection.close().await;
+    let fetched = received.averaged();
     warn_anyway(&fetched);
 
     let reference = match &arguments.sweep_file {

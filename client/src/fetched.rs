@@ -1,11 +1,15 @@
 //! The results of a sweep, as a coordinator sends them.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    hash::Hash,
+    sync::Arc,
+};
 
 use colearn_core::{
     id::{ConfigurationId, SweepId},
     names::Names,
-    result::Artifact,
+    result::{Artifact, TaskResult},
     sweep::{Configuration, Sweep},
     table::{ResultsTable, TaskOutcome},
 };
@@ -35,7 +39,29 @@ impl From<Status> for FetchError {
     }
 }
 
-/// A sweep's results, and the failures of tasks without a result.
+/// A sweep's results as they were received, and the failures of tasks without a result.
+#[derive(Clone, Debug)]
+pub struct Received {
+    number: Option<SweepId>,
+    sweep: Sweep,
+    outcomes: HashMap<(ConfigurationId, u64), TaskOutcome>,
+    notes: Vec<FailureNote>,
+    records: HashMap<(ConfigurationId, u64), Record>,
+    failures: Vec<v1::TaskFailure>,
+}
+
+impl Received {
+    /// Averages the results. It takes time and memory in proportion to their number: a connection that is no longer
+    /// needed is closed before.
+    #[must_use]
+    pub fn averaged(self) -> Fetched {
+        let Self { number, sweep, outcomes, notes, records, failures } = self;
+        let table = ResultsTable::of(&sweep, &outcomes);
+        Fetched { number, sweep, outcomes, notes, records, table, failures }
+    }
+}
+
+/// A sweep's results with their averages, and the failures of tasks without a result.
 #[derive(Clone, Debug)]
 pub struct Fetched {
     /// The number of the sweep, if it has a result.
@@ -81,12 +107,21 @@ impl Fetched {
 ///
 /// # Errors
 /// If the connection is lost, or an answer cannot be understood.
-pub async fn gather(mut parts: Streaming<v1::GetResultsResponse>) -> Result<Fetched, FetchError> {
+pub async fn gather(parts: Streaming<v1::GetResultsResponse>) -> Result<Fetched, FetchError> {
+    receive(parts).await.map(Received::averaged)
+}
+
+/// Receives all results of a sweep.
+///
+/// # Errors
+/// As [`gather`].
+pub async fn receive(mut parts: Streaming<v1::GetResultsResponse>) -> Result<Received, FetchError> {
     let (mut sweep_json, mut number) = (String::new(), None);
     let mut outcomes = HashMap::new();
     let mut failures = Vec::new();
     let mut notes = Vec::new();
     let mut records = HashMap::new();
+    let mut shared = Shared::default();
     while let Some(message) = parts.message().await? {
         match message.part {
             // A large sweep is sent in several parts.
@@ -100,7 +135,8 @@ pub async fn gather(mut parts: Streaming<v1::GetResultsResponse>) -> Result<Fetc
                     recorded_at: instant(recorded.recorded_at),
                 };
                 records.insert((task.configuration, task.seed), record);
-                let result = recorded.result.unwrap_or_default().try_into().map_err(bad)?;
+                let mut result: TaskResult = recorded.result.unwrap_or_default().try_into().map_err(bad)?;
+                shared.share(&mut result);
                 outcomes.insert((task.configuration, task.seed), TaskOutcome::Done(result));
             }
             Some(Part::Failure(failed)) => {
@@ -125,8 +161,31 @@ pub async fn gather(mut parts: Streaming<v1::GetResultsResponse>) -> Result<Fetc
     let sweep: Sweep =
         serde_json::from_str(&sweep_json).map_err(|error| FetchError::NotUnderstood(error.to_string()))?;
     name_failures(&sweep, &mut failures);
-    let table = ResultsTable::of(&sweep, &outcomes);
-    Ok(Fetched { number, table, sweep, outcomes, notes, records, failures })
+    Ok(Received { number, sweep, outcomes, notes, records, failures })
+}
+
+/// What many results have in common, held once.
+#[derive(Default)]
+struct Shared {
+    classes: HashSet<Arc<Vec<String>>>,
+    environments: HashSet<Arc<BTreeMap<String, String>>>,
+}
+
+impl Shared {
+    fn share(&mut self, result: &mut TaskResult) {
+        one_of(&mut self.classes, &mut result.classes);
+        one_of(&mut self.environments, &mut result.environment);
+    }
+}
+
+/// Replaces a value with the equal one that is known, or makes it known.
+fn one_of<T: Hash + Eq>(known: &mut HashSet<Arc<T>>, value: &mut Arc<T>) {
+    match known.get(&*value) {
+        Some(there) => *value = there.clone(),
+        None => {
+            known.insert(value.clone());
+        }
+    }
 }
 
 fn bad(error: ConvertError) -> FetchError {

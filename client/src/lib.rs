@@ -6,5 +6,5 @@ pub mod json;
 mod running;
 pub mod words;
 
-pub use fetched::{FetchError, Fetched, failure_note, gather};
+pub use fetched::{FetchError, Fetched, Received, failure_note, gather, receive};
 pub use running::{RunningCurves, gather_running};

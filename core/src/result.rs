@@ -1,6 +1,6 @@
 //! The result of a finished task.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -144,9 +144,10 @@ pub struct TaskResult {
     /// `confusion[truth][predicted]` counts over the test split, on the primary modality alone. For a regression:
     /// over the integers from -3 to 3, clipped and rounded half to even. Empty for a program.
     pub confusion: Vec<Vec<u64>>,
-    /// Names of the rows and columns of `confusion`; empty in results of versions that did not record it.
+    /// Names of the rows and columns of `confusion`; empty in results of versions that did not record it. Thousands of
+    /// results that are held at once share them.
     #[serde(default)]
-    pub classes: Vec<String>,
+    pub classes: Arc<Vec<String>>,
     /// All epochs, in order.
     pub history: Vec<EpochRecord>,
     /// The epoch whose weights were tested: the one with the lowest validation loss (on the modalities of `keep_by`),
@@ -174,9 +175,9 @@ pub struct TaskResult {
     #[serde(default)]
     pub commit: String,
     /// What the result was computed with, such as the model of the device and the version of libtorch. It is part of
-    /// no digest; empty in results of versions that did not record it.
+    /// no digest; empty in results of versions that did not record it. Shared as `classes` are.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub environment: BTreeMap<String, String>,
+    pub environment: Arc<BTreeMap<String, String>>,
     /// The files that were kept, in the order of their names.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artifacts: Vec<Artifact>,

@@ -212,7 +212,7 @@ fn result(
         history: history.records(),
         seconds,
         device: session.device.clone(),
-        environment: session.environment.clone(),
+        environment: session.environment.clone().into(),
         data_digest,
         commit,
         resumed_after,

@@ -376,7 +376,7 @@ pub fn result(task: TaskId, epochs: u32) -> TaskResult {
     TaskResult {
         metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
         confusion: vec![vec![number_of(task, "hits") % 100, 3], vec![4, 50]],
-        classes: vec!["calm".to_owned(), "trouble".to_owned()],
+        classes: vec!["calm".to_owned(), "trouble".to_owned()].into(),
         history: (1..=epochs).map(|epoch| record(task, epoch)).collect(),
         best_epoch: epochs,
         parameters: 42,

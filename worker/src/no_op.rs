@@ -90,7 +90,7 @@ fn result(task: TaskId) -> TaskResult {
             .into_iter()
             .collect::<BTreeMap<_, _>>(),
         confusion: vec![vec![50, 10], vec![20, 40]],
-        classes: vec!["a".to_owned(), "b".to_owned()],
+        classes: vec!["a".to_owned(), "b".to_owned()].into(),
         history: vec![EpochRecord::of_network(1, loss, loss, accuracy)],
         best_epoch: 1,
         parameters: 1,

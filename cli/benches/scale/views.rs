@@ -259,7 +259,7 @@ fn result(kind: Kind, seed: u64) -> TaskResult {
     TaskResult {
         metrics: metrics.collect(),
         confusion: confusion.collect(),
-        classes: (0..CLASSES).map(|class| format!("class {class}")).collect(),
+        classes: (0..CLASSES).map(|class| format!("class {class}")).collect::<Vec<_>>().into(),
         history: history.collect(),
         best_epoch: 1 + u32::try_from(seed % u64::from(EPOCHS)).unwrap_or(0),
         parameters: 5000,
@@ -267,10 +267,11 @@ fn result(kind: Kind, seed: u64) -> TaskResult {
         device: "cpu".to_owned(),
         data_digest: "0".repeat(64),
         weights_digest: format!("{seed:064x}"),
-        environment: [("threads", "1"), ("libtorch", "2.11.0")]
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .into_iter()
-            .collect(),
+        environment: Arc::new(
+            [("threads", "1"), ("libtorch", "2.11.0")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into(),
+        ),
         ..TaskResult::default()
     }
 }

@@ -31,7 +31,10 @@ pub(crate) use self::{
     operate::{extend, pause, priority, remove, retry},
     pages::{sweep as get_sweep, workers as all_workers},
     resolve::pairs as find_tasks,
-    results::{Fetched, History, failure_note, fetch_results, own_provenance, results, warn, warn_anyway},
+    results::{
+        Fetched, History, failure_note, fetch_results, own_provenance, receive_results, results, warn,
+        warn_anyway,
+    },
     status::{exit_of, follow, list, status, watch},
     submit::{read_sweep_file, submit, submit_to},
     tasks::{tasks, tasks_of},

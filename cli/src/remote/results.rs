@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use colearn_client::{FetchError, gather};
+use colearn_client::{FetchError, Received, receive};
 pub(crate) use colearn_client::{Fetched, failure_note};
 use colearn_core::{
     result::NOT_KEPT,
@@ -33,8 +33,9 @@ pub(crate) async fn results(arguments: &ResultsArgs) -> Outcome {
     }
     let history = History::needed(*format, arguments.records());
     let mut connection = Connection::open_to_look(target).await?;
-    let fetched = fetch_results(&mut connection.sweeps, name.as_str(), history).await?;
+    let received = receive_results(&mut connection.sweeps, name.as_str(), history).await?;
     connection.close().await;
+    let fetched = received.averaged();
     warn(&fetched, *format);
     let (mut material, mut table) = fetched.into_material(own_provenance());
     let selection = arguments.shown.selection();
@@ -154,6 +155,15 @@ pub(crate) async fn fetch_results(
     name: &str,
     history: History,
 ) -> Result<Fetched, Failure> {
+    receive_results(client, name, history).await.map(Received::averaged)
+}
+
+/// Fetches all results of a sweep.
+pub(crate) async fn receive_results(
+    client: &mut Client,
+    name: &str,
+    history: History,
+) -> Result<Received, Failure> {
     let request = v1::GetResultsRequest {
         name: name.to_owned(),
         without_history: history == History::LeftOut,
@@ -161,7 +171,7 @@ pub(crate) async fn fetch_results(
     };
     let answer = client.get_results(request).await;
     let parts = answered(client, name, answer).await?;
-    gather(parts).await.map_err(|error| match error {
+    receive(parts).await.map_err(|error| match error {
         FetchError::Refused(status) => client.failure(&status),
         unknown @ FetchError::NotUnderstood(_) => Failure::new(Exit::Failure, unknown),
     })

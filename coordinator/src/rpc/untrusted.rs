@@ -1,6 +1,6 @@
 //! Checks the messages of workers, which are not trusted: sizes are bounded, and texts that people see are printable.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use colearn_core::{
     failure::Failure,
@@ -131,14 +131,16 @@ pub(super) fn from_worker(mut wire: work_request::Message) -> Result<FromWorker,
 
 /// Removes unprintable characters from the names in a result, which people see too.
 fn printable_names(result: TaskResult) -> TaskResult {
+    let environment = Arc::unwrap_or_clone(result.environment).into_iter();
     TaskResult {
         metrics: result.metrics.into_iter().map(|(name, value)| (printable(name), value)).collect(),
-        classes: result.classes.into_iter().map(printable).collect(),
+        classes: Arc::unwrap_or_clone(result.classes).into_iter().map(printable).collect::<Vec<_>>().into(),
         device: printable(result.device),
         data_digest: printable(result.data_digest),
         weights_digest: printable(result.weights_digest),
         commit: printable(result.commit),
         history: result.history.into_iter().map(printable_curves).collect(),
+        environment: Arc::new(environment.map(|(name, value)| (printable(name), printable(value))).collect()),
         ..result
     }
 }

@@ -35,7 +35,9 @@ impl Values {
         match self.place(&name) {
             Ok(at) => self.0.get_mut(at).into_iter().for_each(|(_, known)| *known = value),
             Err(at) => {
-                self.0.reserve_exact(1);
+                if self.0.len() == self.0.capacity() {
+                    self.0.reserve_exact(1);
+                }
                 self.0.insert(at, (named(name), value));
             }
         }
@@ -79,7 +81,8 @@ impl Extend<(String, f64)> for Values {
 
 impl FromIterator<(String, f64)> for Values {
     fn from_iter<I: IntoIterator<Item = (String, f64)>>(values: I) -> Self {
-        let mut all = Self::default();
+        let values = values.into_iter();
+        let mut all = Self(Vec::with_capacity(values.size_hint().0));
         all.extend(values);
         all
     }

@@ -226,7 +226,7 @@ fn the_classes_have_their_scores() {
     let with = |confusion: [[u64; 2]; 2]| {
         let TaskOutcome::Done(result) = done(0.5) else { unreachable!("it is done") };
         let confusion = confusion.map(Vec::from).to_vec();
-        TaskOutcome::Done(TaskResult { confusion, classes: vec!["a".into(), "b".into()], ..result })
+        TaskOutcome::Done(TaskResult { confusion, classes: vec!["a".into(), "b".into()].into(), ..result })
     };
     let mut outcomes: HashMap<_, _> = [[[3, 1], [0, 4]], [[4, 0], [0, 4]]]
         .into_iter()

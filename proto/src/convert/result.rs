@@ -1,5 +1,7 @@
 //! Results of tasks on the wire.
 
+use std::sync::Arc;
+
 use colearn_core::{
     result::{Artifact, EpochRecord, TaskResult, curve, metric},
     text::{is_unprintable, printable, shortened},
@@ -92,11 +94,11 @@ impl From<TaskResult> for v1::TaskResult {
             seconds: result.seconds,
             device: result.device,
             data_digest: result.data_digest,
-            classes: result.classes,
+            classes: Arc::unwrap_or_clone(result.classes),
             weights_digest: result.weights_digest,
             resumed_after: result.resumed_after,
             commit: result.commit,
-            environment: result.environment.into_iter().collect(),
+            environment: Arc::unwrap_or_clone(result.environment).into_iter().collect(),
             artifacts: result.artifacts.into_iter().map(Into::into).collect(),
         }
     }
@@ -130,15 +132,18 @@ impl TryFrom<v1::TaskResult> for TaskResult {
             limit("value of the environment", value.len(), MAX_ENVIRONMENT_VALUE)?;
         }
         limit("artifacts", result.artifacts.len(), MAX_ARTIFACTS)?;
-        let history: Vec<EpochRecord> = result.history.into_iter().map(Into::into).collect();
+        let mut history: Vec<EpochRecord> = result.history.into_iter().map(Into::into).collect();
+        // It is collected in the place of the larger messages, and has the room of what was received.
+        history.shrink_to_fit();
         check_history(&history)?;
         if !result.seconds.is_finite() {
             return Err(ConvertError::NotFinite("seconds".to_owned()));
         }
         let classes = result.confusion.len();
         let mut confusion = Vec::with_capacity(classes);
-        for row in result.confusion {
+        for mut row in result.confusion {
             limit("confusion row", row.counts.len(), classes)?;
+            row.counts.shrink_to_fit();
             confusion.push(row.counts);
         }
         Ok(Self {
@@ -150,11 +155,11 @@ impl TryFrom<v1::TaskResult> for TaskResult {
             seconds: result.seconds,
             device: result.device,
             data_digest: result.data_digest,
-            classes: result.classes,
+            classes: result.classes.into(),
             weights_digest: result.weights_digest,
             resumed_after: result.resumed_after,
             commit: result.commit,
-            environment: result.environment.into_iter().collect(),
+            environment: Arc::new(result.environment.into_iter().collect()),
             artifacts: result
                 .artifacts
                 .into_iter()
@@ -228,11 +233,11 @@ mod tests {
             seconds: 1.5,
             device: "cpu x1".to_owned(),
             data_digest: "0f".repeat(32),
-            classes: vec!["happy".to_owned(), "sad".to_owned()],
+            classes: vec!["happy".to_owned(), "sad".to_owned()].into(),
             weights_digest: "a1".repeat(32),
             resumed_after: vec![3, 7],
             commit: "c0ffee".to_owned(),
-            environment: [("libtorch".to_owned(), "2.11.0".to_owned())].into(),
+            environment: Arc::new([("libtorch".to_owned(), "2.11.0".to_owned())].into()),
             artifacts: vec![artifact("weights.safetensors")],
         }
     }

@@ -106,7 +106,7 @@ fn classes(material: &Material, row: &ConfigurationRow, count: usize) -> Option<
     let results = material.results_of(row);
     let mut named = results.iter().map(|result| &result.classes).filter(|names| names.len() == count);
     let first = named.next()?;
-    named.all(|names| names == first).then(|| first.clone())
+    named.all(|names| names == first).then(|| first.to_vec())
 }
 
 /// The class names beside the cells.

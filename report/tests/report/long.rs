@@ -1,6 +1,6 @@
 //! Tests the long format, and what is shown of the environments of results.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use colearn_core::{
     result::{EpochRecord, TaskResult},
@@ -125,7 +125,7 @@ fn environments_are_shown_in_groups() {
     for (index, result) in done.iter_mut().enumerate().skip(1) {
         let model = if index < 30 { "Some GPU" } else { "Other <GPU>" };
         let known = [("device_model", model), ("os", "Linux 6.8")];
-        result.environment = known.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        result.environment = Arc::new(known.map(|(name, value)| (name.to_owned(), value.to_owned())).into());
     }
     let page = Written::new(&material).page();
     for said in [

@@ -81,7 +81,10 @@ pub(crate) fn result(accuracy: f64, seed: u64, epochs: u32, classes: usize) -> T
         .collect();
     let valid = accuracy + draws.next() * 0.004;
     TaskResult {
-        classes: (0..classes).map(|class| CLASSES[class % CLASSES.len()].to_owned()).collect(),
+        classes: (0..classes)
+            .map(|class| CLASSES[class % CLASSES.len()].to_owned())
+            .collect::<Vec<_>>()
+            .into(),
         metrics: [
             ("accuracy".to_owned(), accuracy),
             ("loss".to_owned(), loss),
@@ -165,7 +168,7 @@ pub(crate) fn regression() -> Material {
         let under_all = result(all[index], 31 * seed + index as u64, 1, 7);
         *done = TaskResult {
             confusion: under_all.confusion,
-            classes: (-3..=3).map(|class| class.to_string()).collect(),
+            classes: (-3..=3).map(|class| class.to_string()).collect::<Vec<_>>().into(),
             resumed_after: if (index, *seed) == (2, 1) { vec![5, 20] } else { Vec::new() },
             data_digest: "ab".repeat(32),
             ..done.clone()
@@ -187,7 +190,8 @@ pub(crate) fn many_classes() -> Material {
     for outcome in material.outcomes.values_mut() {
         if let TaskOutcome::Done(done) = outcome {
             done.confusion = result(0.6, 1, 1, 27).confusion;
-            done.classes = (1..=27).map(|class| format!("draw circle {class} times")).collect();
+            done.classes =
+                (1..=27).map(|class| format!("draw circle {class} times")).collect::<Vec<_>>().into();
         }
     }
     material

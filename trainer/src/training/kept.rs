@@ -1,6 +1,6 @@
 //! The files that a finished member keeps: its predictions, and its tested weights.
 
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
 use colearn_core::{
     result::{NOT_KEPT, TaskResult},
@@ -102,7 +102,7 @@ impl<'a> KeptFiles<'a> {
             }
         }
         if !missing.is_empty() {
-            result.environment.insert(NOT_KEPT.to_owned(), missing.join("; "));
+            Arc::make_mut(&mut result.environment).insert(NOT_KEPT.to_owned(), missing.join("; "));
         }
     }
 

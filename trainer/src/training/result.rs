@@ -11,7 +11,7 @@ use crate::metrics::Regression;
 /// The parts of a result that do not depend on the test.
 pub(super) fn result(member: &Progress, k: i64, network: &Network, source: &DataSource) -> TaskResult {
     TaskResult {
-        classes: classes(source.task()),
+        classes: classes(source.task()).into(),
         history: member.state.history.clone(),
         best_epoch: member.tested_epoch(),
         parameters: network.model.layout().total() as u64,

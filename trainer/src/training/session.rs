@@ -6,6 +6,7 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     rc::Rc,
+    sync::Arc,
     time::SystemTime,
 };
 
@@ -171,7 +172,7 @@ impl Control for Ledger<'_> {
     fn emit(&mut self, mut event: Event) {
         if let Event::Finished { result, .. } = &mut event {
             // What could not be kept may be there already.
-            result.environment.extend(self.environment.clone());
+            Arc::make_mut(&mut result.environment).extend(self.environment.clone());
         }
         if let Event::Finished { task, .. } | Event::Failed { task, .. } | Event::Parked { task } = &event {
             self.open.remove(task);

@@ -26,7 +26,7 @@ fn a_memory_fusion_network_learns_to_classify() {
         dropping(0.5)(settings);
     });
     assert!(result.metrics[metric::ACCURACY] > 0.75, "{:?}", result.metrics);
-    assert_eq!(result.classes, ["a", "b", "c"]);
+    assert_eq!(*result.classes, ["a", "b", "c"]);
 }
 
 #[test]

@@ -73,7 +73,7 @@ impl<'m> Measured<'m> {
         Self {
             metrics: Some(metrics),
             confusion: Some(confusion).filter(|it| !it.is_empty()).map(Vec::as_slice),
-            classes: Some(classes).filter(|it| !it.is_empty()).map(Vec::as_slice),
+            classes: Some(classes.as_slice()).filter(|it| !it.is_empty()),
             history: Some(history),
             best_epoch: Some(*best_epoch).filter(|epoch| *epoch > 0),
             parameters: Some(*parameters).filter(|parameters| *parameters > 0),
