@@ -9,7 +9,7 @@ use std::{
 use colearn_core::{
     id::{ConfigurationId, SweepId},
     names::Names,
-    result::{Artifact, TaskResult},
+    result::{Artifact, NameSets, TaskResult},
     sweep::{Configuration, Sweep},
     table::{ResultsTable, TaskOutcome},
 };
@@ -167,12 +167,15 @@ pub async fn receive(mut parts: Streaming<v1::GetResultsResponse>) -> Result<Rec
 /// What many results have in common, held once.
 #[derive(Default)]
 struct Shared {
+    names: NameSets,
     classes: HashSet<Arc<Vec<String>>>,
     environments: HashSet<Arc<BTreeMap<String, String>>>,
 }
 
 impl Shared {
     fn share(&mut self, result: &mut TaskResult) {
+        self.names.share(&mut result.metrics);
+        result.history.iter_mut().for_each(|record| self.names.share(&mut record.values));
         one_of(&mut self.classes, &mut result.classes);
         one_of(&mut self.environments, &mut result.environment);
     }

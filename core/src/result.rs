@@ -12,7 +12,7 @@ mod values;
 
 pub use direction::Direction;
 pub use epoch::{EpochRecord, curve};
-pub use values::Values;
+pub use values::{NameSets, Values};
 
 /// Names of the networks' metrics, in the order of display. A program reports metrics under names of its own.
 ///
@@ -140,7 +140,7 @@ pub struct TaskResult {
     /// Metrics by name; all finite. Those of a network have [fixed names](metric): of the test split and, under
     /// [`metric::VALID`], of the validation split, on the primary modality alone and for the further subsets of the
     /// settings. Results of earlier versions have those of the test split only.
-    pub metrics: BTreeMap<String, f64>,
+    pub metrics: Values,
     /// `confusion[truth][predicted]` counts over the test split, on the primary modality alone. For a regression:
     /// over the integers from -3 to 3, clipped and rounded half to even. Empty for a program.
     pub confusion: Vec<Vec<u64>>,

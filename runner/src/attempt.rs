@@ -14,12 +14,13 @@ use colearn_core::{
         ProgramSettings, ResultSource,
         placeholders::{PlaceholderValues, task_name},
     },
+    text::counted_len,
 };
 use colearn_trainer_protocol::{Event, Member};
 
 use crate::{
     collected::Collected,
-    digest::files_digest,
+    digest::{files_digest, last_changed},
     folder::AttemptFolder,
     git,
     history::History,
@@ -208,7 +209,7 @@ fn result(
     resumed_after: Vec<u32>,
 ) -> TaskResult {
     TaskResult {
-        metrics,
+        metrics: metrics.into(),
         history: history.records(),
         seconds,
         device: session.device.clone(),
@@ -237,12 +238,26 @@ fn keep(session: &mut Session, place: Place, history: History) {
     }
 }
 
+/// Number of files that a message names.
+const FILES_NAMED: usize = 8;
+
 fn changed(settings: &ProgramSettings, here: &str, expected: &str) -> Failure {
     let short = |digest: &str| digest.chars().take(12).collect::<String>();
     let here =
         if here.is_empty() { "no files here".to_owned() } else { format!("the digest {} here", short(here)) };
+    let mut files = last_changed(settings);
+    let others = files.len().saturating_sub(FILES_NAMED);
+    files.truncate(FILES_NAMED);
+    if others > 0 {
+        files.push(counted_len(others, "other file"));
+    }
+    let (mut named, mut written) = (String::new(), "");
+    if !files.is_empty() {
+        named = format!("; its files, the last changed first, are {}", files.join(", "));
+        written = ", or if tasks write one of them, name the program's own files in `program.files`";
+    }
     let why = format!(
-        "the program has changed since the first result of this sweep: {} has {here}, and the results are of {}; restore its files, or submit the sweep file again with --changed-program",
+        "the program has changed since the first result of this sweep: {} has {here}, and the results are of {}{named}; restore its files{written}, or submit the sweep file again with --changed-program",
         settings.name(),
         short(expected)
     );

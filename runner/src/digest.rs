@@ -1,6 +1,7 @@
 //! The digest of a program's files: equal digests mean that results are of the same program.
 
 use std::{
+    cmp::Reverse,
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
     io::{self, Read as _},
@@ -51,9 +52,11 @@ pub enum FilesError {
 /// The SHA-256 of the program's files in hexadecimal digits; empty if it has none, and then nothing is compared.
 ///
 /// The files are those that the settings name, relative to the program's folder. A folder stands for all files in it,
-/// at any depth, except those in `__pycache__`, `.git` and state folders of colearn, which change all the time; a link in it counts with its target's name, and is not
-/// followed. If the settings name no files, they are the words of the command, also those within a shell's script, that
-/// name existing files below the program's folder, such as `train.py`. The digest covers the name, the length and the contents of each file.
+/// at any depth, except those in `__pycache__`, `.git` and state folders of colearn, which change all the time; a link in
+/// it counts with its target's name, and is not followed. If the settings name no files, they are the words of the
+/// command, also those within a shell's script, that name existing files below the program's folder, such as `train.py`.
+/// What the script writes by `>`, `>>` or `tee` does not count. The digest covers the name, the length and the contents
+/// of each file.
 ///
 /// # Errors
 /// If the folder or a named file is missing or cannot be read.
@@ -83,6 +86,14 @@ pub fn file_names(settings: &ProgramSettings) -> Result<Vec<String>, FilesError>
     Ok(names.map(|name| String::from_utf8_lossy(&name).into_owned()).collect())
 }
 
+/// The names of the files that [`files_digest`] covers, the last changed first.
+pub(crate) fn last_changed(settings: &ProgramSettings) -> Vec<String> {
+    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let mut files: Vec<_> = files(settings).into_iter().flatten().collect();
+    files.sort_by_cached_key(|(_, path)| Reverse(changed(path)));
+    files.into_iter().map(|(name, _)| String::from_utf8_lossy(&name).into_owned()).collect()
+}
+
 /// The words of the command that name a script which does not exist on this host.
 #[must_use]
 pub fn missing_scripts(settings: &ProgramSettings) -> Vec<String> {
@@ -110,17 +121,35 @@ fn files(settings: &ProgramSettings) -> Result<Files, FilesError> {
             }
         }
         None => {
-            let within = |word: &'_ String| -> Vec<String> {
-                let quotes = ['"', '\'', ';', '&', '|', '(', ')'];
-                word.split_whitespace().map(|part| part.trim_matches(quotes).to_owned()).collect()
-            };
-            let words = settings.command.iter().flat_map(|word| [vec![word.clone()], within(word)].concat());
+            let words = settings.command.iter().flat_map(|word| [vec![word.as_str()], within(word)].concat());
             for word in words.filter(|word| is_own_file(directory, word)) {
-                add(&directory.join(&word), &word, &mut files)?;
+                add(&directory.join(word), word, &mut files)?;
             }
         }
     }
     Ok(files)
+}
+
+/// The words within a word of the command, which may be a shell's script, without those that the script writes to.
+fn within(script: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    let (mut redirected, mut to_tee) = (false, false);
+    for part in script.split_whitespace() {
+        let word = part.trim_matches(['"', '\'', ';', '&', '|', '(', ')']);
+        if !redirected && !to_tee {
+            words.push(word);
+        }
+        redirected = is_redirection(part);
+        // The command ends there.
+        to_tee = (to_tee || word == "tee") && !part.ends_with([';', '&', '|', ')']);
+    }
+    words
+}
+
+/// Whether a word is the shell's operator that names, after a space, the file which is written.
+fn is_redirection(word: &str) -> bool {
+    let operator = word.trim_start_matches(|c: char| c.is_ascii_digit() || c == '&');
+    matches!(operator, ">" | ">>" | ">|")
 }
 
 /// Checks that the folder of a program is there.
@@ -135,7 +164,7 @@ pub(crate) fn check_directory(directory: &Path) -> Result<(), FilesError> {
 }
 
 /// Whether a word of the command names a file below the program's folder. An interpreter elsewhere is not the user's.
-fn is_own_file(directory: &Path, word: &str) -> bool {
+fn is_own_file(directory: &Path, word: &&str) -> bool {
     let replaced = placeholders(word).map_or(true, |found| !found.is_empty());
     let path = directory.join(word);
     !word.is_empty() && !replaced && path.starts_with(directory) && path.is_file()
@@ -298,12 +327,33 @@ mod tests {
         fs::write(folder.path().join(".colearn").join(STATE), "journal").unwrap();
         assert_eq!(files_digest(&settings).unwrap(), digest, "the state folder is not part of the program");
         assert_eq!(files_digest(&program(Some(&[])).1).unwrap(), "");
-        let (_folder, settings) = program(None);
+        let (folder, settings) = program(None);
         let digest = files_digest(&settings).unwrap();
         let shell = ["sh", "-c", "cd /; python3 'train.py' ${args}"].map(str::to_owned).into();
         let in_shell = ProgramSettings { command: shell, ..settings.clone() };
         assert_eq!(files_digest(&in_shell).unwrap(), digest);
         assert_eq!(file_names(&in_shell).unwrap(), ["train.py"]);
+        fs::write(folder.path().join("log"), "epoch 1").unwrap();
+        for script in [
+            "python3 train.py >> log",
+            "python3 train.py > 'log' 2>&1",
+            "(python3 train.py 2>| log; true)",
+            "true &> log && python3 train.py",
+            "python3 train.py | tee -a log",
+            "true | tee -a log; python3 train.py",
+            "true >>log 2>log; python3 train.py",
+        ] {
+            let command = ["sh", "-c", script].map(str::to_owned).into();
+            let writes = ProgramSettings { command, ..settings.clone() };
+            assert_eq!(file_names(&writes).unwrap(), ["train.py"], "{script}");
+        }
+        for script in
+            ["python3 train.py log", "python3 train.py < log", "true | tee other; python3 train.py log"]
+        {
+            let command = ["sh", "-c", script].map(str::to_owned).into();
+            let reads = ProgramSettings { command, ..settings.clone() };
+            assert_eq!(file_names(&reads).unwrap(), ["log", "train.py"], "{script}");
+        }
         let nothing = ["sh", "-c", "python3 other.py"].map(str::to_owned).into();
         assert_eq!(files_digest(&ProgramSettings { command: nothing, ..settings }).unwrap(), "");
     }

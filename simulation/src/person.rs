@@ -372,8 +372,7 @@ impl Person {
         for row in &found.table.configurations {
             let of_row = |task: &&TaskId| task.configuration == row.id;
             let of = found.results.iter().filter(|(task, _)| of_row(task));
-            let accuracies: Vec<f64> =
-                of.filter_map(|(_, result)| result.metrics.get("accuracy").copied()).collect();
+            let accuracies: Vec<f64> = of.filter_map(|(_, result)| result.metrics.get("accuracy")).collect();
             let n = accuracies.len();
             let failed = found.failed.keys().filter(of_row).count();
             let expected = found.sweep.seeds.len();

@@ -1,7 +1,7 @@
 //! Trainers that train nothing, to measure how fast coordinator, agent and network distribute tasks and collect
 //! results, without child processes and libtorch.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use colearn_core::{
     id::TaskId,
@@ -85,10 +85,7 @@ fn result(task: TaskId) -> TaskResult {
     let loss = 2.0 * (1.0 - accuracy);
     let metrics = [(metric::ACCURACY, accuracy), (metric::LOSS, loss), (metric::F_SCORE, accuracy)];
     TaskResult {
-        metrics: metrics
-            .map(|(name, value)| (name.to_owned(), value))
-            .into_iter()
-            .collect::<BTreeMap<_, _>>(),
+        metrics: metrics.map(|(name, value)| (name.to_owned(), value)).into(),
         confusion: vec![vec![50, 10], vec![20, 40]],
         classes: vec!["a".to_owned(), "b".to_owned()].into(),
         history: vec![EpochRecord::of_network(1, loss, loss, accuracy)],

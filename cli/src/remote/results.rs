@@ -81,7 +81,7 @@ fn keep_metrics(material: &mut Material, table: &mut ResultsTable) {
     }
     for outcome in material.outcomes.values_mut() {
         if let TaskOutcome::Done(result) = outcome {
-            result.metrics.retain(|name, _| shown.contains(name));
+            result.metrics.retain(|name| shown.iter().any(|it| it == name));
         }
     }
 }

@@ -30,7 +30,7 @@ pub(super) fn lines(state: &State) -> Vec<String> {
         if best > 0 {
             lines.push(format!("best epoch {best}, {seconds:.0} s on {}", one_line(&result.device)));
         }
-        for (metric, value) in &result.metrics {
+        for (metric, value) in result.metrics.pairs() {
             lines.push(format!("{metric}  {value:.4}"));
         }
     }

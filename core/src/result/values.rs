@@ -1,90 +1,120 @@
-//! The values of one epoch.
+//! Values by name: metrics, or the curves of one epoch.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, ops::Index};
+use std::{
+    collections::{BTreeMap, HashSet},
+    fmt,
+    ops::Index,
+    sync::Arc,
+};
 
 use serde::{
-    Deserialize, Deserializer,
+    Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
 };
 
-use super::epoch::curve;
-
-/// A name: those of the networks' curves are not allocated.
-type Name = Cow<'static, str>;
-
-fn named(name: String) -> Name {
-    let known = curve::NETWORK.into_iter().chain([curve::KEEP_LOSS]).find(|known| *known == name);
-    known.map_or(Cow::Owned(name), Cow::Borrowed)
+/// Values by name, in the order of the names. A large sweep has millions of these under the same few names, which they
+/// can share: see [`NameSets`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Values {
+    names: Arc<[Box<str>]>,
+    /// As many as there are names.
+    values: Vec<f64>,
 }
 
-/// The values of one epoch by the names of their curves, in the order of the names. A large sweep has millions of these:
-/// each takes a third of a map's memory.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Values(Vec<(Name, f64)>);
+/// The sets of names that many [`Values`] share.
+#[derive(Debug, Default)]
+pub struct NameSets(HashSet<Arc<[Box<str>]>>);
+
+impl NameSets {
+    /// Lets values share the names of others that had the same ones.
+    pub fn share(&mut self, values: &mut Values) {
+        match self.0.get(&values.names) {
+            Some(known) => values.names = known.clone(),
+            None => {
+                self.0.insert(values.names.clone());
+            }
+        }
+    }
+}
 
 impl Values {
-    /// The value of a curve, if there is one.
+    /// The value of a name, if there is one.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<f64> {
         let at = self.place(name).ok()?;
-        self.0.get(at).map(|(_, value)| *value)
+        self.values.get(at).copied()
     }
 
-    /// Sets the value of a curve.
-    pub fn insert(&mut self, name: String, value: f64) {
-        match self.place(&name) {
-            Ok(at) => self.0.get_mut(at).into_iter().for_each(|(_, known)| *known = value),
+    /// Whether there is a value of this name.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.place(name).is_ok()
+    }
+
+    /// Sets the value of a name. Many names are collected instead: each new one makes all names anew.
+    pub fn insert(&mut self, name: &str, value: f64) {
+        match self.place(name) {
+            Ok(at) => self.values.get_mut(at).into_iter().for_each(|known| *known = value),
             Err(at) => {
-                if self.0.len() == self.0.capacity() {
-                    self.0.reserve_exact(1);
-                }
-                self.0.insert(at, (named(name), value));
+                let (before, after) = self.names.split_at(at);
+                self.names =
+                    before.iter().cloned().chain([name.into()]).chain(after.iter().cloned()).collect();
+                self.values.insert(at, value);
             }
         }
     }
 
-    /// The names of the curves, in order.
+    /// Keeps only values of these names.
+    pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
+        if self.keys().all(&wanted) {
+            return;
+        }
+        *self = std::mem::take(self).into_iter().filter(|(name, _)| wanted(name)).collect();
+    }
+
+    /// The names, in order.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(name, _)| name.as_ref())
+        self.names.iter().map(AsRef::as_ref)
     }
 
     /// Names and values, in the order of the names.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.0.iter().map(|(name, value)| (name.as_ref(), *value))
+        self.keys().zip(self.values.iter().copied())
     }
 
-    /// Number of curves.
+    /// Number of values.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.values.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.values.is_empty()
     }
 
-    /// The place of a curve, or the one it would have.
+    /// The place of a name, or the one it would have.
     fn place(&self, name: &str) -> Result<usize, usize> {
-        self.0.binary_search_by(|(known, _)| known.as_ref().cmp(name))
-    }
-}
-
-impl Extend<(String, f64)> for Values {
-    fn extend<I: IntoIterator<Item = (String, f64)>>(&mut self, values: I) {
-        for (name, value) in values {
-            self.insert(name, value);
-        }
+        self.names.binary_search_by(|known| known.as_ref().cmp(name))
     }
 }
 
 impl FromIterator<(String, f64)> for Values {
+    /// Of several values of one name the last counts.
     fn from_iter<I: IntoIterator<Item = (String, f64)>>(values: I) -> Self {
-        let values = values.into_iter();
-        let mut all = Self(Vec::with_capacity(values.size_hint().0));
-        all.extend(values);
-        all
+        let mut pairs: Vec<(String, f64)> = values.into_iter().collect();
+        // It keeps the order of equal names.
+        pairs.sort_by(|(a, _), (b, _)| a.cmp(b));
+        pairs.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                earlier.1 = later.1;
+            }
+            same
+        });
+        let values = pairs.iter().map(|(_, value)| *value).collect();
+        Self { names: pairs.into_iter().map(|(name, _)| name.into_boxed_str()).collect(), values }
     }
 }
 
@@ -102,11 +132,11 @@ impl From<BTreeMap<String, f64>> for Values {
 
 impl IntoIterator for Values {
     type Item = (String, f64);
-    type IntoIter = std::iter::Map<std::vec::IntoIter<(Name, f64)>, fn((Name, f64)) -> (String, f64)>;
+    type IntoIter = std::vec::IntoIter<(String, f64)>;
 
     fn into_iter(self) -> Self::IntoIter {
-        let owned: fn((Name, f64)) -> (String, f64) = |(name, value)| (name.into_owned(), value);
-        self.0.into_iter().map(owned)
+        let pairs: Vec<_> = self.pairs().map(|(name, value)| (name.to_owned(), value)).collect();
+        pairs.into_iter()
     }
 }
 
@@ -114,10 +144,16 @@ impl Index<&str> for Values {
     type Output = f64;
 
     /// # Panics
-    /// If there is no such curve.
+    /// If there is no such name.
     fn index(&self, name: &str) -> &f64 {
-        let found = self.0.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value).expect("a curve of this name")
+        let at = self.place(name).ok();
+        at.and_then(|at| self.values.get(at)).expect("a value of this name")
+    }
+}
+
+impl Serialize for Values {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.pairs())
     }
 }
 
@@ -133,11 +169,7 @@ impl<'de> Deserialize<'de> for Values {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Values, A::Error> {
-                let mut values = Values::default();
-                while let Some((name, value)) = entries.next_entry::<String, f64>()? {
-                    values.insert(name, value);
-                }
-                Ok(values)
+                std::iter::from_fn(|| entries.next_entry::<String, f64>().transpose()).collect()
             }
         }
 
@@ -149,14 +181,19 @@ impl<'de> Deserialize<'de> for Values {
 mod tests {
     use super::*;
 
+    fn owned<const N: usize>(pairs: [(&str, f64); N]) -> [(String, f64); N] {
+        pairs.map(|(name, value)| (name.to_owned(), value))
+    }
+
     #[test]
     fn it_is_a_map_in_the_order_of_the_names() {
-        let pairs = [("valid_loss", 2.0), ("b", 1.0), ("a", 3.0), ("b", 4.0)];
-        let map: BTreeMap<String, f64> = pairs.map(|(name, value)| (name.to_owned(), value)).into();
-        let values: Values = pairs.map(|(name, value)| (name.to_owned(), value)).into();
+        let pairs = owned([("valid_loss", 2.0), ("b", 1.0), ("a", 3.0), ("b", 4.0)]);
+        let (map, values): (BTreeMap<String, f64>, Values) = (pairs.clone().into(), pairs.into());
         assert!(values.keys().eq(map.keys()) && values.pairs().map(|it| it.1).eq(map.values().copied()));
         assert_eq!((values.len(), values.get("b"), values.get("c"), values["a"]), (3, Some(4.0), None, 3.0));
+        assert!(values.contains("b") && !values.contains("c"));
         assert_eq!(values.clone(), Values::from(map.clone()));
+        assert_eq!(serde_json::to_string(&values).unwrap(), serde_json::to_string(&map).unwrap());
         assert_eq!(values.into_iter().collect::<BTreeMap<_, _>>(), map);
         let read: Values = serde_json::from_str(r#"{"b": 1, "a": 0.5}"#).unwrap();
         assert!(read.pairs().eq([("a", 0.5), ("b", 1.0)]));
@@ -164,14 +201,30 @@ mod tests {
     }
 
     #[test]
-    fn the_names_of_networks_are_not_allocated() {
-        let read: Values = serde_json::from_str(r#"{"train_loss": 1, "keep_loss": 2, "own": 3}"#).unwrap();
-        let owned: Vec<&str> = read
-            .0
-            .iter()
-            .filter(|(name, _)| matches!(name, Cow::Owned(_)))
-            .map(|(name, _)| name.as_ref())
-            .collect();
-        assert_eq!(owned, ["own"]);
+    fn single_values_are_set_and_removed() {
+        let mut values = Values::default();
+        for (name, value) in [("b", 1.0), ("a", 2.0), ("c", 3.0), ("b", 4.0)] {
+            values.insert(name, value);
+        }
+        assert_eq!(values, owned([("a", 2.0), ("b", 4.0), ("c", 3.0)]).into());
+        values.retain(|name| name != "b");
+        assert_eq!(values, owned([("a", 2.0), ("c", 3.0)]).into());
+    }
+
+    #[test]
+    fn equal_names_are_shared_and_no_values() {
+        let mut sets = NameSets::default();
+        let [mut one, mut two, mut other]: [Values; 3] = [
+            owned([("a", 1.0), ("b", 2.0)]).into(),
+            owned([("b", 3.0), ("a", 4.0)]).into(),
+            owned([("a", 5.0)]).into(),
+        ];
+        for values in [&mut one, &mut two, &mut other] {
+            sets.share(values);
+        }
+        assert!(Arc::ptr_eq(&one.names, &two.names) && !Arc::ptr_eq(&one.names, &other.names));
+        assert_eq!(two, owned([("a", 4.0), ("b", 3.0)]).into());
+        two.insert("c", 6.0);
+        assert_eq!((one.len(), two.len()), (2, 3));
     }
 }

@@ -235,11 +235,10 @@ pub(super) fn summaries(done: &[&TaskResult], confidence: f64, network: bool) ->
         .metrics
         .keys()
         .filter_map(|name| {
-            let values: Option<Vec<f64>> =
-                done.iter().map(|result| result.metrics.get(name).copied()).collect();
+            let values: Option<Vec<f64>> = done.iter().map(|result| result.metrics.get(name)).collect();
             let summary = Summary::of(&values?, confidence)?;
             let bounds = metric::bounds(name).filter(|_| network);
-            Some((name.clone(), bounds.map_or(summary, |bounds| summary.clipped(bounds))))
+            Some((name.to_owned(), bounds.map_or(summary, |bounds| summary.clipped(bounds))))
         })
         .collect()
 }

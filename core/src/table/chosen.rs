@@ -104,7 +104,7 @@ fn choose<'a>(
         let mut best: Option<(usize, &TaskResult, f64)> = None;
         for (at, result) in outcomes.iter().flatten().enumerate() {
             let Some(result) = result else { continue };
-            let score = direction.score(*result.metrics.get(by)?);
+            let score = direction.score(result.metrics.get(by)?);
             if best.is_none_or(|(_, _, highest)| score > highest) {
                 best = Some((at, result, score));
             }

@@ -27,7 +27,7 @@ pub struct ClassScore {
 pub(super) fn class_scores(done: &[&TaskResult], confidence: f64) -> Vec<ClassScore> {
     let Some(first) = done.first() else { return Vec::new() };
     let classes = first.confusion.len();
-    let is_regression = |result: &&&TaskResult| result.metrics.contains_key(metric::MAE);
+    let is_regression = |result: &&&TaskResult| result.metrics.contains(metric::MAE);
     if done.iter().any(|result| result.confusion.len() != classes) || done.iter().any(|it| is_regression(&it))
     {
         return Vec::new();

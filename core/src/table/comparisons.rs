@@ -63,13 +63,13 @@ impl Compared {
 
     fn pairs(results: &[((usize, u64), &TaskResult, &TaskResult)]) -> BTreeMap<String, Vec<Pair>> {
         let names = results.first().map(|(_, first, _)| first.metrics.keys()).into_iter().flatten();
-        let pairs = |name: &String| {
+        let pairs = |name: &str| {
             let pair = |(replicate, ours, baseline): &((usize, u64), &TaskResult, &TaskResult)| {
-                let (ours, baseline) = (*ours.metrics.get(name)?, *baseline.metrics.get(name)?);
+                let (ours, baseline) = (ours.metrics.get(name)?, baseline.metrics.get(name)?);
                 Some(Pair { replicate: *replicate, ours, baseline })
             };
             let pairs: Option<Vec<Pair>> = results.iter().map(pair).collect();
-            Some((name.clone(), pairs?))
+            Some((name.to_owned(), pairs?))
         };
         names.filter_map(pairs).collect()
     }

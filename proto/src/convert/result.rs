@@ -176,7 +176,7 @@ impl TryFrom<v1::TaskResult> for TaskResult {
 /// When a limit of the wire format is exceeded, a value is not finite, or a name cannot be shown.
 pub fn check_result(result: &TaskResult) -> Result<(), ConvertError> {
     let curves = result.history.iter().flat_map(|record| record.values.keys()).map(|name| ("curve", name));
-    for (field, name) in result.metrics.keys().map(|name| ("metric", name.as_str())).chain(curves) {
+    for (field, name) in result.metrics.keys().map(|name| ("metric", name)).chain(curves) {
         let why = if name.chars().any(is_unprintable) {
             "it has characters that cannot be shown"
         } else if name.trim().is_empty() {
@@ -354,7 +354,7 @@ mod tests {
         assert!(size < MAX_HISTORY_BYTES, "{size}");
         let mut decided = longest;
         for record in &mut decided.history {
-            record.values.insert(curve::KEEP_LOSS.to_owned(), 0.4);
+            record.values.insert(curve::KEEP_LOSS, 0.4);
         }
         assert_eq!(check_result(&decided), Ok(()));
         let size = v1::TaskResult::from(decided).encoded_len();

@@ -163,7 +163,7 @@ fn single(material: &Material, row: &ConfigurationRow, name: &str) -> Vec<f64> {
     if !(2..=MAX_SINGLE).contains(&row.n) {
         return Vec::new();
     }
-    material.results_of(row).iter().filter_map(|result| result.metrics.get(name).copied()).collect()
+    material.results_of(row).iter().filter_map(|result| result.metrics.get(name)).collect()
 }
 
 /// The axis title of this metric, for an axis of this length.

@@ -42,7 +42,7 @@ impl<'m> Side<'m> {
 
     /// The values of a metric by replicate.
     fn values(&self, metric: &str) -> BTreeMap<&Replicate, f64> {
-        let value = |(replicate, result): (_, &&TaskResult)| Some((replicate, *result.metrics.get(metric)?));
+        let value = |(replicate, result): (_, &&TaskResult)| Some((replicate, result.metrics.get(metric)?));
         self.results.iter().filter_map(value).collect()
     }
 

@@ -145,16 +145,17 @@ impl<'m> Long<'m> {
             let Some(value) = result.metrics.get(name) else { continue };
             cells.truncate(common);
             cells.extend(self.parts(name));
-            cells.extend([Cell::Number(*value), Cell::Text("done".to_owned()), Cell::Empty]);
+            cells.extend([Cell::Number(value), Cell::Text("done".to_owned()), Cell::Empty]);
             sink(cells)?;
         }
         Ok(())
     }
 
     /// The metrics of a result: those that the sweep shows come first.
-    fn names<'r>(&'r self, result: &'r TaskResult) -> impl Iterator<Item = &'r String> {
+    fn names<'r>(&'r self, result: &'r TaskResult) -> impl Iterator<Item = &'r str> {
         let shown = &self.table.metrics;
-        shown.iter().chain(result.metrics.keys().filter(|name| !shown.contains(name)))
+        let others = result.metrics.keys().filter(|name| !shown.iter().any(|it| it == name));
+        shown.iter().map(String::as_str).chain(others)
     }
 
     /// Metric, split and modalities. The names of a program's metrics mean what its author says.

@@ -183,7 +183,7 @@ pub(super) fn seeds(material: &Material, table: &ResultsTable, shown: &Shown<'_>
         let mut cells = vec![Cell::left(name_of)];
         cells.extend(seeds.iter().map(|seed| match material.outcomes.get(&(member.id, *seed)) {
             Some(TaskOutcome::Done(result)) => {
-                Cell::new(result.metrics.get(name).map_or_else(|| "-".to_owned(), |it| numbers.plain(*it)))
+                Cell::new(result.metrics.get(name).map_or_else(|| "-".to_owned(), |it| numbers.plain(it)))
             }
             Some(TaskOutcome::Failed(reason)) => Cell::classed("ncl", reason.as_str()),
             Some(TaskOutcome::Cancelled) => Cell::classed("muted", CANCELLED),

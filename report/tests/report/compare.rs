@@ -18,7 +18,7 @@ fn other(name: &str, add: f64) -> Material {
     material.sweep.name = name.parse().unwrap();
     for outcome in material.outcomes.values_mut() {
         if let TaskOutcome::Done(result) = outcome {
-            *result.metrics.get_mut("accuracy").unwrap() += add;
+            result.metrics.insert("accuracy", result.metrics["accuracy"] + add);
             result.data_digest = name.to_owned();
         }
     }
@@ -99,8 +99,8 @@ fn numbers_at_the_end_of_the_range_are_compared_without_infinities() {
             let TaskOutcome::Done(result) = outcome else { continue };
             let sign = if (id.0 ^ *seed).is_multiple_of(3) { sign } else { 1.0 };
             let loss = sign * (1.5e308 + 1e307 * (*seed as f64 % 3.0));
-            result.metrics.insert("loss".to_owned(), loss);
-            result.metrics.insert("valid/loss".to_owned(), loss);
+            result.metrics.insert("loss", loss);
+            result.metrics.insert("valid/loss", loss);
         }
         material
     };

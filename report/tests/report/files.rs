@@ -72,7 +72,7 @@ fn without_validation_metrics_nothing_is_the_best() {
     let mut material = made_up::paper();
     for outcome in material.outcomes.values_mut() {
         if let colearn_core::table::TaskOutcome::Done(result) = outcome {
-            result.metrics.retain(|name, _| !name.starts_with("valid/"));
+            result.metrics.retain(|name| !name.starts_with("valid/"));
         }
     }
     let report = Written::new(&material);

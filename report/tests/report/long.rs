@@ -23,8 +23,8 @@ fn there_is_one_record_a_value_and_one_for_each_task_without_a_result() {
     let mut material = made_up::regression();
     let id = material.sweep.configurations[0].id;
     if let Some(TaskOutcome::Done(result)) = material.outcomes.get_mut(&(id, 0)) {
-        result.metrics.insert("valid/accuracy".to_owned(), 0.5);
-        result.metrics.insert(format!("valid/loss@{}", made_up::ALL), 1.5);
+        result.metrics.insert("valid/accuracy", 0.5);
+        result.metrics.insert(&format!("valid/loss@{}", made_up::ALL), 1.5);
     }
     let of_paper = records(&Written::new(&made_up::paper()), "results-long.csv");
     assert_eq!(of_paper.len(), 38 * 6 + 2);

@@ -174,12 +174,12 @@ pub(crate) fn regression() -> Material {
             ..done.clone()
         };
         for name in ["accuracy", "loss"] {
-            done.metrics.insert(format!("{name}@{ALL}"), under_all.metrics[name]);
-            done.metrics.insert(format!("valid/{name}@{ALL}"), under_all.metrics[&format!("valid/{name}")]);
+            done.metrics.insert(&format!("{name}@{ALL}"), under_all.metrics[name]);
+            done.metrics.insert(&format!("valid/{name}@{ALL}"), under_all.metrics[&format!("valid/{name}")]);
         }
-        done.metrics.insert("mae".to_owned(), done.metrics["loss"]);
-        done.metrics.insert("accuracy_7".to_owned(), 0.3);
-        done.metrics.insert("pearson_r".to_owned(), 0.6);
+        done.metrics.insert("mae", done.metrics["loss"]);
+        done.metrics.insert("accuracy_7", 0.3);
+        done.metrics.insert("pearson_r", 0.6);
     }
     material
 }

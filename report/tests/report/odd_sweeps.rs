@@ -63,7 +63,7 @@ fn metrics_that_no_program_knows_and_results_that_differ() {
     let baseline = material.sweep.configurations[7].id;
     for ((id, seed), outcome) in &mut material.outcomes {
         if let TaskOutcome::Done(result) = outcome {
-            result.metrics.insert("pearson_r".to_owned(), -0.2 + 0.01 * *seed as f64);
+            result.metrics.insert("pearson_r", -0.2 + 0.01 * *seed as f64);
             if *id == baseline {
                 // A regression has no confusion matrix.
                 result.confusion.clear();
@@ -144,7 +144,7 @@ fn nothing_from_outside_is_markup() {
     }
     for outcome in material.outcomes.values_mut() {
         if let TaskOutcome::Done(result) = outcome {
-            result.metrics.insert(EVIL.to_owned(), 0.5);
+            result.metrics.insert(EVIL, 0.5);
             result.device = EVIL.to_owned();
         }
     }
@@ -185,7 +185,8 @@ fn numbers_of_any_size_are_told_in_a_few_digits_and_are_never_infinite() {
         for ((id, seed), outcome) in &mut material.outcomes {
             let TaskOutcome::Done(result) = outcome else { continue };
             let sign = if (id.0 ^ seed).is_multiple_of(2) { -1.0 } else { 1.0 };
-            result.metrics.values_mut().for_each(|value| *value = sign * size);
+            let names = result.metrics.keys().map(|name| (name.to_owned(), sign * size));
+            result.metrics = names.collect();
             for epoch in &mut result.history {
                 *epoch = EpochRecord::of_network(epoch.epoch, size, sign * size, 0.5);
             }

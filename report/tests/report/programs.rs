@@ -112,7 +112,7 @@ fn metrics_of_any_size_and_parameters_of_any_type_are_readable() {
     for outcome in material.outcomes.values_mut() {
         if let TaskOutcome::Done(result) = outcome {
             let nll = 1e-7 * (1.0 - result.metrics["r2"]);
-            result.metrics.insert("val nll".to_owned(), nll);
+            result.metrics.insert("val nll", nll);
         }
     }
     let mut unknown = material.clone();
@@ -299,11 +299,11 @@ fn odd_names_are_text_everywhere_and_long_ones_are_cut_in_charts() {
         material.sweep.name = "odd".parse().unwrap();
         for outcome in material.outcomes.values_mut() {
             if let TaskOutcome::Done(result) = outcome {
-                result.metrics.insert(metric.clone(), result.metrics["rmse"]);
-                result.metrics.insert("=1+1".to_owned(), 2.0);
+                result.metrics.insert(&metric, result.metrics["rmse"]);
+                result.metrics.insert("=1+1", 2.0);
                 result.commit = EVIL.to_owned();
                 for record in &mut result.history {
-                    record.values.insert(metric.clone(), 0.5);
+                    record.values.insert(&metric, 0.5);
                 }
             }
         }

@@ -69,9 +69,8 @@ fn noisy(seeds: u64, noise: impl Fn(usize) -> f64) -> Material {
         let TaskOutcome::Done(result) = outcome else { continue };
         let index = ids.iter().position(|it| it == id).unwrap();
         let mut draws = made_up::Draws::new(1000 * seed + index as u64);
-        for value in result.metrics.values_mut() {
-            *value = (0.45 + 0.01 * index as f64 + noise(index) * draws.next()).max(0.01);
-        }
+        let mut value = || (0.45 + 0.01 * index as f64 + noise(index) * draws.next()).max(0.01);
+        result.metrics = result.metrics.keys().map(|name| (name.to_owned(), value())).collect();
     }
     material
 }
@@ -107,7 +106,7 @@ fn ties_and_collapsed_configurations_can_be_recomputed() {
             7 => 50 + seed % 4,
             _ => 50 + (seed * 7 + index as u64 * 3) % 5,
         };
-        result.metrics.insert("accuracy".to_owned(), correct as f64 / 120.0);
+        result.metrics.insert("accuracy", correct as f64 / 120.0);
     }
     let failed = (ids[3], 4);
     material.outcomes.insert(failed, TaskOutcome::Failed(FailureReason::Crash));

@@ -148,7 +148,7 @@ fn metrics_with_like_names_have_files_of_their_own() {
     material.sweep.report.metrics.extend(names);
     each(&mut material, |result| {
         for subset in ["a+b", "a-b", "A+B"] {
-            result.metrics.insert(format!("accuracy@{subset}"), 0.5);
+            result.metrics.insert(&format!("accuracy@{subset}"), 0.5);
         }
     });
     let plots = Written::new(&material).plots();

@@ -19,7 +19,7 @@ fn material(seeds: u64) -> Material {
         let TaskOutcome::Done(result) = outcome else { continue };
         let index = ids.iter().position(|it| it == id).unwrap();
         let mut draws = made_up::Draws::new(100 * seed + index as u64);
-        result.metrics.insert("accuracy".to_owned(), means[index] + 0.012 * draws.next());
+        result.metrics.insert("accuracy", means[index] + 0.012 * draws.next());
     }
     material
 }
@@ -85,7 +85,7 @@ fn set(material: &mut Material, index: usize, accuracy: impl Fn(usize) -> f64) {
     let id = material.sweep.configurations[index].id;
     for seed in 0..material.sweep.seeds.len() {
         let Some(TaskOutcome::Done(result)) = material.outcomes.get_mut(&(id, seed as u64)) else { continue };
-        result.metrics.insert("accuracy".to_owned(), accuracy(seed));
+        result.metrics.insert("accuracy", accuracy(seed));
     }
 }
 

@@ -90,6 +90,16 @@ fn only_the_same_program_adds_to_a_sweep() {
     let message = runner.run(member);
     assert!(failure(&message, "data").contains("has changed since the first result"), "{message}");
     assert!(failure(&message, "data").contains("--changed-program"));
+
+    // A file that a task writes, and the next task's command names.
+    folder.write("train.sh", "echo '{\"result\": {\"accuracy\": 1}}' >> $COLEARN_METRICS; echo done >> $1\n");
+    let first = folder.member(&["sh", "train.sh", "written"]);
+    let expected = files_digest(first.settings.program().unwrap()).unwrap();
+    let next = Member { data_digest: expected, ..first };
+    result(&runner.run(next.clone()));
+    let message = runner.run(next);
+    let why = failure(&message, "data");
+    assert!(why.contains("its files, the last changed first, are written, train.sh; restore its files, or if tasks write one of them, name the program's own files in `program.files`, or"), "{why}");
     runner.end();
 }
 

@@ -167,7 +167,9 @@ impl<'a> Cohort<'a> {
                 evaluation.loss,
                 evaluation.accuracy(),
             );
-            record.values.extend(deciding[k].map(|loss| (curve::KEEP_LOSS.to_owned(), loss)));
+            if let Some(loss) = deciding[k] {
+                record.values.insert(curve::KEEP_LOSS, loss);
+            }
             if member.take(record.clone()) {
                 self.network.keep_as_best(k as i64);
             }
@@ -231,7 +233,7 @@ impl<'a> Cohort<'a> {
             let valid = valid.filter(|(_, value)| value.is_finite());
             metrics.extend(valid.map(|(name, value)| (metric::on_validation(&name), value)));
             let mut result = TaskResult {
-                metrics,
+                metrics: metrics.into(),
                 confusion: test.alone[k].confusion(),
                 seconds: start.elapsed().as_secs_f64(),
                 device: device.to_owned(),

@@ -154,7 +154,7 @@ mod tests {
         let mut progress = progress(TrainingSettings { patience: 1, ..TrainingSettings::default() });
         for (epoch, loss, deciding) in [(1, 0.9, 0.5), (2, 0.8, 0.4), (3, 0.7, 0.6)] {
             let mut record = record(epoch, loss);
-            record.values.insert(curve::KEEP_LOSS.to_owned(), deciding);
+            record.values.insert(curve::KEEP_LOSS, deciding);
             progress.take(record);
         }
         assert_eq!(progress.state.best, Some(Best { loss: 0.4, first: 2, last: 2 }));

@@ -47,7 +47,7 @@ fn both_networks_learn_to_give_numbers() {
         assert!(result.metrics[metric::PEARSON_R] > 0.7, "{:?}", result.metrics);
         assert!((result.metrics[metric::LOSS] - result.metrics[metric::MAE]).abs() < 1e-6);
         assert_eq!(result.metrics.len(), 2 * metric::REGRESSION.len());
-        assert!(metric::REGRESSION.into_iter().all(|name| result.metrics.contains_key(name)));
+        assert!(metric::REGRESSION.into_iter().all(|name| result.metrics.contains(name)));
         assert_eq!(result.metrics[metric::ACCURACY], result.metrics[metric::ACCURACY_2_NONNEGATIVE]);
         assert_eq!((result.classes.len(), result.confusion.len()), (7, 7));
         assert_eq!(result.classes[0], "-3");

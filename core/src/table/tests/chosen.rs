@@ -14,7 +14,7 @@ use crate::{
 /// A result with an accuracy on each split.
 fn both(valid: f64, test: f64) -> TaskOutcome {
     let TaskOutcome::Done(mut result) = done(test) else { unreachable!("it is done") };
-    result.metrics.insert("valid/accuracy".to_owned(), valid);
+    result.metrics.insert("valid/accuracy", valid);
     TaskOutcome::Done(result)
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use colearn_core::{
     id::ConfigurationId,
-    result::{Artifact, EpochRecord, TaskResult},
+    result::{Artifact, EpochRecord, TaskResult, Values},
     table::{ConfigurationRow, TaskOutcome},
 };
 use serde::Serialize;
@@ -34,7 +34,7 @@ struct Task<'m> {
 /// What a result says; nothing for a task without one.
 #[derive(Default, Serialize)]
 struct Measured<'m> {
-    metrics: Option<&'m BTreeMap<String, f64>>,
+    metrics: Option<&'m Values>,
     confusion: Option<&'m [Vec<u64>]>,
     classes: Option<&'m [String]>,
     history: Option<&'m [EpochRecord]>,

@@ -55,7 +55,7 @@ pub(super) fn program() -> TaskSettings {
 
 pub(super) fn result() -> Box<TaskResult> {
     Box::new(TaskResult {
-        metrics: BTreeMap::from([("accuracy".to_owned(), 0.5)]),
+        metrics: [("accuracy".to_owned(), 0.5)].into(),
         confusion: vec![],
         history: vec![],
         best_epoch: 1,
