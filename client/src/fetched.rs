@@ -51,8 +51,8 @@ pub struct Received {
 }
 
 impl Received {
-    /// Averages the results. It takes time and memory in proportion to their number: a connection that is no longer
-    /// needed is closed before.
+    /// Averages the results. It takes time and memory in proportion to their number: close a connection that is no longer
+    /// needed before.
     #[must_use]
     pub fn averaged(self) -> Fetched {
         let Self { number, sweep, outcomes, notes, records, failures } = self;

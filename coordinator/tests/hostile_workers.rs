@@ -105,6 +105,7 @@ async fn names_in_results_do_not_play_with_terminals() {
         data_digest: escapes(),
         weights_digest: escapes(),
         commit: escapes(),
+        environment: [(escapes(), escapes())].into(),
         history: vec![v1::EpochRecord { epoch: 1, values: [(escapes(), 0.5)].into(), ..Default::default() }],
         ..result(0.5)
     };
@@ -116,6 +117,7 @@ async fn names_in_results_do_not_play_with_terminals() {
     assert_eq!(kept.metrics, [(HARMLESS.to_owned(), 0.5)].into());
     let names = [&kept.device, &kept.classes[0], &kept.data_digest, &kept.weights_digest, &kept.commit];
     assert_eq!(names, [HARMLESS; 5]);
+    assert_eq!(kept.environment, [(HARMLESS.to_owned(), HARMLESS.to_owned())].into());
     assert_eq!(kept.history[0].values, [(HARMLESS.to_owned(), 0.5)].into());
     coordinator.stop().await.unwrap();
 }

@@ -14,7 +14,7 @@ use colearn_core::{
         ProgramSettings, ResultSource,
         placeholders::{PlaceholderValues, task_name},
     },
-    text::counted_len,
+    text::{counted_len, one_line},
 };
 use colearn_trainer_protocol::{Event, Member};
 
@@ -38,6 +38,8 @@ use crate::{
 /// Everything about the task that is known before the program starts.
 struct Prepared {
     digest: String,
+    /// The names of its files, the last changed first, if the digest is not the expected one.
+    files: Vec<String>,
     commit: String,
     place: Place,
     history: History,
@@ -74,10 +76,10 @@ fn attempt(session: &mut Session, member: &Member, begun: Instant) -> Result<Opt
     let name = format!("{}-{}", task_name(member.task), member.attempt);
     let folder = session.folder.attempt(&name).map_err(|error| of_folder(&error))?;
     let Some(prepared) = prepare(session, member, settings, &folder)? else { return Ok(None) };
-    let Prepared { digest, commit, place, history } = prepared;
+    let Prepared { digest, files, commit, place, history } = prepared;
     session.agent.emit(&Event::Opened { data_set: settings.name(), digest: digest.clone() });
     if !member.data_digest.is_empty() && member.data_digest != digest {
-        return Err(changed(settings, &digest, &member.data_digest));
+        return Err(changed(settings, &digest, &member.data_digest, files));
     }
     if session.parks() {
         return Ok(Some(Event::Parked { task: member.task }));
@@ -121,6 +123,7 @@ fn prepare(
     folder: &AttemptFolder,
 ) -> Result<Option<Prepared>, Failure> {
     let (settings, store, task) = (settings.clone(), session.store.clone(), member.task);
+    let expected = member.data_digest.clone();
     let temporary = place::temporary(folder);
     let work = move || {
         let mut warnings = Vec::new();
@@ -131,7 +134,9 @@ fn prepare(
                 Place::prepare(store, task, temporary, &mut |warning| warnings.push(warning))
                     .map_err(|error| of_folder(&error))?;
             let commit = git::commit(Path::new(&settings.directory));
-            Ok(Prepared { digest, commit, place, history })
+            let is_changed = !expected.is_empty() && expected != digest;
+            let files = if is_changed { last_changed(&settings) } else { Vec::new() };
+            Ok(Prepared { digest, files, commit, place, history })
         });
         (prepared, warnings)
     };
@@ -241,23 +246,26 @@ fn keep(session: &mut Session, place: Place, history: History) {
 /// Number of files that a message names.
 const FILES_NAMED: usize = 8;
 
-fn changed(settings: &ProgramSettings, here: &str, expected: &str) -> Failure {
+fn changed(settings: &ProgramSettings, here: &str, expected: &str, mut files: Vec<String>) -> Failure {
     let short = |digest: &str| digest.chars().take(12).collect::<String>();
     let here =
         if here.is_empty() { "no files here".to_owned() } else { format!("the digest {} here", short(here)) };
-    let mut files = last_changed(settings);
     let others = files.len().saturating_sub(FILES_NAMED);
     files.truncate(FILES_NAMED);
+    files.iter_mut().for_each(|name| *name = one_line(name));
     if others > 0 {
         files.push(counted_len(others, "other file"));
     }
-    let (mut named, mut written) = (String::new(), "");
-    if !files.is_empty() {
-        named = format!("; its files, the last changed first, are {}", files.join(", "));
-        written = ", or if tasks write one of them, name the program's own files in `program.files`";
-    }
+    let named = match files.len() {
+        0 => String::new(),
+        _ => format!("; its files by the time of their last change: {}", files.join(", ")),
+    };
+    let written = match files.len() {
+        0 | 1 => "",
+        _ => "name the program's own files in `program.files` if tasks write others of these, ",
+    };
     let why = format!(
-        "the program has changed since the first result of this sweep: {} has {here}, and the results are of {}{named}; restore its files{written}, or submit the sweep file again with --changed-program",
+        "the program has changed since the first result of this sweep: {} has {here}, and the results are of {}{named}; restore its files, {written}or submit the sweep file again with --changed-program",
         settings.name(),
         short(expected)
     );

@@ -127,6 +127,7 @@ mod process;
 mod python_json;
 mod result_file;
 mod run;
+mod script;
 mod serve;
 mod session;
 mod start;

@@ -9,7 +9,7 @@ use std::{
 use colearn_client::{FetchError, Received, receive};
 pub(crate) use colearn_client::{Fetched, failure_note};
 use colearn_core::{
-    result::NOT_KEPT,
+    result::{NOT_KEPT, NameSets},
     table::{ResultsTable, TaskOutcome},
     text::counted_len,
 };
@@ -75,6 +75,7 @@ pub(crate) async fn results(arguments: &ResultsArgs) -> Outcome {
 /// Removes all metrics that the table does not show.
 fn keep_metrics(material: &mut Material, table: &mut ResultsTable) {
     let shown = &table.metrics;
+    let mut names = NameSets::default();
     for row in &mut table.configurations {
         row.metrics.retain(|name, _| shown.contains(name));
         row.comparisons.retain(|name, _| shown.contains(name));
@@ -82,6 +83,7 @@ fn keep_metrics(material: &mut Material, table: &mut ResultsTable) {
     for outcome in material.outcomes.values_mut() {
         if let TaskOutcome::Done(result) = outcome {
             result.metrics.retain(|name| shown.iter().any(|it| it == name));
+            names.share(&mut result.metrics);
         }
     }
 }

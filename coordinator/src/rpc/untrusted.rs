@@ -129,7 +129,7 @@ pub(super) fn from_worker(mut wire: work_request::Message) -> Result<FromWorker,
     })
 }
 
-/// Removes unprintable characters from the names in a result, which people see too.
+/// Removes unprintable characters from the texts in a result, which people see too.
 fn printable_names(result: TaskResult) -> TaskResult {
     let environment = Arc::unwrap_or_clone(result.environment).into_iter();
     TaskResult {

@@ -51,7 +51,7 @@ impl Values {
         self.place(name).is_ok()
     }
 
-    /// Sets the value of a name. Many names are collected instead: each new one makes all names anew.
+    /// Sets the value of a name. A new name copies all others: collect the pairs instead if there are many.
     pub fn insert(&mut self, name: &str, value: f64) {
         match self.place(name) {
             Ok(at) => self.values.get_mut(at).into_iter().for_each(|known| *known = value),
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_names_are_shared_and_no_values() {
+    fn names_are_shared_and_values_are_not() {
         let mut sets = NameSets::default();
         let [mut one, mut two, mut other]: [Values; 3] = [
             owned([("a", 1.0), ("b", 2.0)]).into(),

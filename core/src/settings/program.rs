@@ -26,7 +26,7 @@ pub struct ProgramSettings {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Duration>,
     /// The files of the program, relative to the folder. All results of a sweep are made with the same contents.
-    /// `None` means the words of the command that name existing files.
+    /// `None` means the words of the command that name existing files, except those that a shell's script writes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files: Option<Vec<String>>,
     /// Where the result is, in addition to the file of metrics.

@@ -1,6 +1,11 @@
 //! Programs that cannot be started, or are not the right ones.
 
-use std::{fs, os::unix::fs::PermissionsExt as _, process::Command as Process};
+use std::{
+    fs::{self, File},
+    os::unix::fs::PermissionsExt as _,
+    process::Command as Process,
+    time::{Duration, SystemTime},
+};
 
 use colearn_core::{
     failure::FailureReason,
@@ -93,13 +98,15 @@ fn only_the_same_program_adds_to_a_sweep() {
 
     // A file that a task writes, and the next task's command names.
     folder.write("train.sh", "echo '{\"result\": {\"accuracy\": 1}}' >> $COLEARN_METRICS; echo done >> $1\n");
+    let script = File::options().append(true).open(folder.path().join("train.sh")).unwrap();
+    script.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
     let first = folder.member(&["sh", "train.sh", "written"]);
     let expected = files_digest(first.settings.program().unwrap()).unwrap();
     let next = Member { data_digest: expected, ..first };
     result(&runner.run(next.clone()));
     let message = runner.run(next);
     let why = failure(&message, "data");
-    assert!(why.contains("its files, the last changed first, are written, train.sh; restore its files, or if tasks write one of them, name the program's own files in `program.files`, or"), "{why}");
+    assert!(why.contains("its files by the time of their last change: written, train.sh; restore its files, name the program's own files in `program.files` if tasks write others of these, or submit"), "{why}");
     runner.end();
 }
 

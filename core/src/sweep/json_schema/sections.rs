@@ -253,7 +253,7 @@ pub(super) fn program() -> Value {
             "files",
             described(
                 list,
-                "files and folders whose digest is the program's version; without the key, those words of the command that name files",
+                "files and folders whose digest is the program's version; without the key, those words of the command that name files, except files that a shell's script writes",
                 "",
                 None,
             ),
