@@ -1,7 +1,5 @@
 //! One epoch of training.
 
-use std::sync::LazyLock;
-
 use serde::{Deserialize, Serialize, Serializer, ser::SerializeMap as _};
 
 use super::values::Values;
@@ -43,14 +41,9 @@ impl EpochRecord {
     /// The record of a network.
     #[must_use]
     pub fn of_network(epoch: u32, train_loss: f64, valid_loss: f64, valid_accuracy: f64) -> Self {
-        /// Names that all records share.
-        static NAMED: LazyLock<Values> =
-            LazyLock::new(|| curve::NETWORK.into_iter().map(|name| (name.to_owned(), 0.0)).collect());
-        let mut values = NAMED.clone();
-        for (name, value) in curve::NETWORK.into_iter().zip([train_loss, valid_loss, valid_accuracy]) {
-            values.insert(name, value);
-        }
-        Self { epoch, values }
+        let values = [train_loss, valid_loss, valid_accuracy];
+        let named = curve::NETWORK.into_iter().zip(values).map(|(name, value)| (name.to_owned(), value));
+        Self { epoch, values: named.collect() }
     }
 
     /// The value of a curve, if the epoch has one.

@@ -1,16 +1,18 @@
 //! Values by name: metrics, or the curves of one epoch.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fmt,
     ops::Index,
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 use serde::{
     Deserialize, Deserializer, Serialize, Serializer,
     de::{MapAccess, Visitor},
 };
+
+use super::epoch::curve;
 
 /// Values by name, in the order of the names. A large sweep has millions of these under the same few names, which they
 /// can share: see [`NameSets`].
@@ -20,6 +22,15 @@ pub struct Values {
     /// As many as there are names.
     values: Vec<f64>,
 }
+
+/// The names of a network's curves, without and with that of `training.keep_by`. All values under these names share
+/// them, also before [`NameSets::share`].
+static NETWORK: LazyLock<[Arc<[Box<str>]>; 2]> = LazyLock::new(|| {
+    [&[][..], &[curve::KEEP_LOSS]].map(|further| {
+        let names: BTreeSet<&str> = curve::NETWORK.iter().chain(further).copied().collect();
+        names.into_iter().map(Box::from).collect()
+    })
+});
 
 /// The sets of names that many [`Values`] share.
 #[derive(Debug, Default)]
@@ -114,7 +125,11 @@ impl FromIterator<(String, f64)> for Values {
             same
         });
         let values = pairs.iter().map(|(_, value)| *value).collect();
-        Self { names: pairs.into_iter().map(|(name, _)| name.into_boxed_str()).collect(), values }
+        let is =
+            |names: &&Arc<[Box<str>]>| names.iter().map(AsRef::as_ref).eq(pairs.iter().map(|(name, _)| name));
+        let names = NETWORK.iter().find(is).cloned();
+        let own = || pairs.into_iter().map(|(name, _)| name.into_boxed_str()).collect();
+        Self { names: names.unwrap_or_else(own), values }
     }
 }
 
@@ -226,5 +241,13 @@ mod tests {
         assert_eq!(two, owned([("a", 4.0), ("b", 3.0)]).into());
         two.insert("c", 6.0);
         assert_eq!((one.len(), two.len()), (2, 3));
+        for text in [
+            r#"{"train_loss": 1, "valid_loss": 2, "valid_accuracy": 3}"#,
+            r#"{"train_loss": 1, "valid_loss": 2, "valid_accuracy": 3, "keep_loss": 4}"#,
+        ] {
+            let [one, two]: [Values; 2] = [(); 2].map(|()| serde_json::from_str(text).unwrap());
+            assert!(Arc::ptr_eq(&one.names, &two.names), "curves of a network share them anyway");
+            assert_eq!((one["train_loss"], one["valid_loss"], one["valid_accuracy"]), (1.0, 2.0, 3.0));
+        }
     }
 }
