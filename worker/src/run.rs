@@ -223,6 +223,10 @@ pub async fn serve(
                     connection.log(level, about, &text);
                 }
                 Action::Leave(outcome) => {
+                    drop(said);
+                    // The last lines of their logs are still to be read. Trainers that do not end are no reason not to
+                    // tell the coordinator.
+                    let _ = tokio::time::timeout(SHUTDOWN_TIMEOUT, trainers.shut_down()).await;
                     connection.close(SHUTDOWN_TIMEOUT).await;
                     return outcome_of(outcome, place, cause);
                 }

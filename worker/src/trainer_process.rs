@@ -57,6 +57,11 @@ pub trait Trainers {
     fn kill(&mut self, slot: u32);
     /// Removes the checkpoints of a task; does nothing if trainers write none.
     fn remove_checkpoints(&mut self, _task: TaskId) {}
+    /// Ends all trainers, and waits until their last log lines are read and all checkpoints to remove are removed. The
+    /// receiver of the inputs must be dropped before.
+    fn shut_down(&mut self) -> impl Future<Output = ()> {
+        std::future::ready(())
+    }
 }
 
 /// The trainers of a worker as child processes.
@@ -99,18 +104,16 @@ impl TrainerProcesses {
             tasks: JoinSet::new(),
         }
     }
+}
 
-    /// Kills all trainers, and waits until they have ended and all checkpoints to remove are removed. The receiver of
-    /// the inputs must be dropped before.
-    pub async fn shut_down(mut self) {
+impl Trainers for TrainerProcesses {
+    async fn shut_down(&mut self) {
         for handle in self.running.values() {
             handle.kill.notify_one();
         }
         while self.tasks.join_next().await.is_some() {}
     }
-}
 
-impl Trainers for TrainerProcesses {
     fn start(&mut self, slot: u32, kind: TrainerKind) {
         // Remove finished tasks of trainers that have ended.
         while self.tasks.try_join_next().is_some() {}
