@@ -75,7 +75,7 @@ impl Values {
         }
     }
 
-    /// Keeps only values of these names.
+    /// Keeps only the values whose names are wanted.
     pub fn retain(&mut self, wanted: impl Fn(&str) -> bool) {
         if self.keys().all(&wanted) {
             return;
