@@ -88,8 +88,13 @@ export function ask({ title, text, fields = [], verb, dangerous = false, run }) 
   });
 }
 
-/** Gives the focus back to what opened a dialog, or to what is there instead: the page may have been drawn anew. */
+/**
+ * Gives the focus back to what stands where the opener of a dialog stood, if the page was drawn anew behind it. To an
+ * opener that is still there the browser has given it; and what has got the focus since then keeps it, because a page
+ * hears of a closed dialog a moment later.
+ */
 function giveBack(opener, home) {
+  if (document.activeElement && document.activeElement !== document.body) return;
   const { key } = opener.dataset;
   const same = opener.isConnected ? opener : key && document.querySelector(`[data-key="${CSS.escape(key)}"]`);
   (same || home?.querySelector("button"))?.focus();

@@ -6,7 +6,7 @@ import { axeSource, networkFile, sweepFile, until } from "./lab.js";
 import { patience, report, stage } from "./stage.js";
 
 let page;
-const { lab, inPage, go, ended, letters, confirm } = stage((opened) => (page = opened));
+const { lab, inPage, go, ended, letters, confirm, leave } = stage((opened) => (page = opened));
 
 describe("the dashboard", () => {
   it("submits a sweep, shows the diagnostics of a refusal, and follows it live to its end", () =>
@@ -122,12 +122,12 @@ describe("the dashboard", () => {
       await until("all are cancelled in the page", async () => (await letters()) === "CCCCCC");
       assert.equal((await lab().get("sweeps/stopped")).state, "cancelled");
       // A refusal is shown in the dialog.
-      page.allowed.push(/422|409/);
+      page.allowed.push(/404|422|409/);
       await page.getByRole("button", { name: "Extend…" }).click();
       await page.getByRole("dialog").locator("textarea").fill("name: x");
       await page.getByRole("dialog").getByRole("button", { name: "Extend" }).click();
       await page.getByRole("dialog").locator(".diagnostics").waitFor();
-      await page.keyboard.press("Escape");
+      await leave();
       await confirm("Remove…", "Remove for ever");
       await page.waitForURL(`${lab().url}/`);
     }));

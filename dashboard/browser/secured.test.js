@@ -7,7 +7,7 @@ import { sweepFile, until } from "./lab.js";
 import { stage } from "./stage.js";
 
 let page;
-const { lab, inPage, letters, dialog, press } = stage((opened) => (page = opened), { secure: true });
+const { lab, inPage, letters, dialog, press, leave } = stage((opened) => (page = opened), { secure: true });
 
 const addresses = new Map();
 /** The address that `colearn dashboard` prints with this access file. */
@@ -71,13 +71,13 @@ describe("the pages of a secured coordinator", () => {
         await press(word);
         await dialog().getByRole("button", { name: verb, exact: true }).click();
         await dialog().getByRole("alert").getByText("needs the role `operate`").waitFor();
-        await page.keyboard.press("Escape");
+        await leave();
       }
       await page.getByRole("link", { name: "Workers" }).click();
       await page.locator("#workers button").click();
       await dialog().getByRole("button", { name: "Drain" }).click();
       await dialog().getByRole("alert").getByText("needs the role `operate`").waitFor();
-      await page.keyboard.press("Escape");
+      await leave();
       await page.locator("#workers .badge.connected").waitFor();
       await page.getByRole("link", { name: "Submit" }).click();
       await page.locator("#source").fill(lab().placed(sweepFile("theirs")));

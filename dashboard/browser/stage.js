@@ -35,6 +35,8 @@ export function stage(opened, options) {
   }
 
   const dialog = () => page.getByRole("dialog");
+  /** A closed dialog has no role any more, but is there until the page hears of it. */
+  const closed = () => page.locator("dialog").waitFor({ state: "detached" });
   const button = (name) => page.getByRole("button", { name, exact: true });
   return {
     lab: () => lab,
@@ -54,6 +56,12 @@ export function stage(opened, options) {
       await button(name).focus();
       await page.keyboard.press("Enter");
       await dialog().waitFor();
+    },
+    closed,
+    /** Leaves a dialog by its key. */
+    leave: async () => {
+      await page.keyboard.press("Escape");
+      await closed();
     },
     /** What has the focus, in a few words. */
     focused: () => page.evaluate(() => document.activeElement.getAttribute("aria-label") ?? (document.activeElement === document.body ? "nothing" : document.activeElement.textContent.trim())),
