@@ -1,5 +1,7 @@
 //! The input of a network.
 
+use std::ops::Range;
+
 use tch::{Device, Kind, Tensor};
 
 use crate::{
@@ -21,6 +23,20 @@ pub struct Batch {
     pub samples: i64,
     /// [K, B]: classes (i64), or numbers of any floating-point kind. Not read in evaluation mode.
     pub labels: Tensor,
+}
+
+impl Batch {
+    /// The part of some members for evaluation or training.
+    pub(super) fn of(&self, members: &Range<i64>) -> Self {
+        let part = |whole: &Tensor| whole.narrow(0, members.start, members.end - members.start);
+        Self {
+            features: part(&self.features),
+            columns: self.columns.of_members(members),
+            steps: self.steps,
+            samples: self.samples,
+            labels: part(&self.labels),
+        }
+    }
 }
 
 /// The columns of the features that each member has, as (first, count): one range for each modality, in increasing
@@ -56,6 +72,11 @@ impl Columns {
             }
         }
         ranges
+    }
+
+    /// The columns of some members.
+    fn of_members(&self, members: &Range<i64>) -> Self {
+        Self::new(self.members[members.start as usize..members.end as usize].to_vec())
     }
 
     /// The columns that at least one member has. A range is never joined with its neighbour: which ones touch depends on

@@ -4,7 +4,7 @@
 //! the LAST time step -> [`head`]. At the last step the backward direction of the upper layer has seen only that one
 //! step. Therefore only this step is computed, and its recurrent weights never get a gradient.
 
-use std::cell::RefCell;
+use std::{cell::RefCell, ops::Range};
 
 use tch::{Device, Kind, Tensor};
 
@@ -77,12 +77,23 @@ pub struct BiEflstm {
     probabilities: Vec<f64>,
     kernels: Kernels,
     dropout: Dropout,
-    views: Views,
+    groups: Vec<Group>,
     /// One workspace per batch size seen so far: full batches and the last one, in training and in evaluation.
     workspaces: RefCell<Vec<Workspace>>,
 }
 
-/// Named views of the flat tensors.
+/// Members that are computed together; all groups have the same size.
+struct Group {
+    members: Range<i64>,
+    views: Views,
+}
+
+/// Size of one direction's recurrent weights, in bytes, from which a member is computed after the other: the
+/// values of one member then stay in the processor's cache from the forward pass to the backward pass. The fixed cost of
+/// operations, which members share if they are computed together, matters for smaller networks only.
+const ALONE_FROM: i64 = 64 << 10;
+
+/// Named views of the flat tensors of some members.
 struct Views {
     lstm: Vec<[Weights; 2]>,
     lstm_gradients: Vec<[Weights; 2]>,
@@ -208,6 +219,15 @@ impl Workspace {
     }
 }
 
+/// The values [K, ...] of all members, from those of the groups.
+fn joined(parts: impl Iterator<Item = Tensor>) -> Tensor {
+    let mut parts: Vec<Tensor> = parts.collect();
+    match parts.len() {
+        1 => parts.remove(0),
+        _ => Tensor::cat(&parts, 0),
+    }
+}
+
 /// The rows of the last time step, of rows [K, T * B, F].
 fn last_rows(rows: &Tensor, samples: i64) -> Tensor {
     rows.narrow(1, rows.size()[1] - samples, samples)
@@ -222,15 +242,15 @@ impl BiEflstm {
         let mut buffer_layout = Layout::default();
         head::Running::lay_out(&mut buffer_layout, shape.hidden);
         let flat = Flat::new(layout, buffer_layout, seeds, options);
-        let views = Views::new(shape, &flat);
         let kernels = Kernels::of(options.1);
+        let groups = Group::all(shape, kernels, &flat);
         Self {
             shape,
             flat,
             probabilities: dropout.to_vec(),
             kernels,
             dropout: Dropout::new(kernels),
-            views,
+            groups,
             workspaces: RefCell::default(),
         }
     }
@@ -239,16 +259,17 @@ impl BiEflstm {
     #[must_use]
     pub fn with_kernels(mut self, kernels: Kernels) -> Self {
         (self.kernels, self.dropout) = (kernels, Dropout::new(kernels));
+        self.groups = Group::all(self.shape, kernels, &self.flat);
         self.workspaces.borrow_mut().clear();
         self
     }
 
-    /// Calls `pass` with the workspace for batches of this shape.
+    /// Calls `pass` with the workspace of groups for batches of this shape.
     fn with_workspace<T>(&self, batch: &Batch, pass: impl FnOnce(&mut Workspace) -> T) -> T {
         let mut workspaces = self.workspaces.borrow_mut();
         let fits = |w: &Workspace| w.samples == batch.samples && w.steps == batch.steps;
         let number = workspaces.iter().position(fits).unwrap_or_else(|| {
-            let size = [self.probabilities.len() as i64, batch.steps, batch.samples];
+            let size = [batch.features.size()[0], batch.steps, batch.samples];
             workspaces.push(Workspace::new(self.shape, size, self.kernels, self.flat.options()));
             workspaces.len() - 1
         });
@@ -256,15 +277,36 @@ impl BiEflstm {
     }
 }
 
+impl Group {
+    /// The groups of all members.
+    fn all(shape: BiEflstmShape, kernels: Kernels, flat: &Flat) -> Vec<Self> {
+        let all = flat.parameters.size()[0];
+        let weights = 4 * shape.hidden * shape.hidden * size_of::<f32>() as i64;
+        let size = if kernels == Kernels::InMemory && weights >= ALONE_FROM { 1 } else { all };
+        let group = |first: i64| {
+            let members = first..first + size;
+            Self { views: Views::new(shape, flat, &members), members }
+        };
+        (0..all).step_by(size.max(1) as usize).map(group).collect()
+    }
+
+    /// The part of its members of a tensor [K, ...].
+    fn part(&self, whole: &Tensor) -> Tensor {
+        whole.narrow(0, self.members.start, self.members.end - self.members.start)
+    }
+}
+
 impl Views {
-    fn new(shape: BiEflstmShape, flat: &Flat) -> Self {
+    fn new(shape: BiEflstmShape, flat: &Flat, members: &Range<i64>) -> Self {
         let Flat { layout, buffer_layout, parameters, gradients, buffers } = flat;
+        let part = |whole: &Tensor| whole.narrow(0, members.start, members.end - members.start);
+        let [parameters, gradients, buffers] = [parameters, gradients, buffers].map(part);
         Self {
-            lstm: shape.weights(layout, parameters),
-            lstm_gradients: shape.weights(layout, gradients),
-            head: head::Parameters::view(layout, parameters),
-            head_gradients: head::Parameters::view(layout, gradients),
-            running: head::Running::view(buffer_layout, buffers),
+            lstm: shape.weights(layout, &parameters),
+            lstm_gradients: shape.weights(layout, &gradients),
+            head: head::Parameters::view(layout, &parameters),
+            head_gradients: head::Parameters::view(layout, &gradients),
+            running: head::Running::view(buffer_layout, &buffers),
         }
     }
 }
@@ -287,29 +329,38 @@ impl Model for BiEflstm {
         let mut masks = self.dropout.masks(&places, draws, &self.flat.parameters);
         let head_mask = masks.pop().flatten();
 
-        let views = &self.views;
-        let features = self.with_workspace(batch, |workspace| workspace.forward(batch, &views.lstm, &masks));
-        let (outputs, pass) = head::forward(&views.head, &views.running, &features, head_mask.as_ref());
-        let (losses, doutputs) = self.shape.objective.loss_and_grad(&outputs, &batch.labels);
-        let dfeatures = head::backward(&views.head, &views.head_gradients, &pass, &doutputs);
-        self.with_workspace(batch, |workspace| {
-            workspace.backward(batch, &views.lstm, &views.lstm_gradients, &masks, &dfeatures);
+        let losses = self.groups.iter().map(|group| {
+            let (views, batch) = (&group.views, batch.of(&group.members));
+            let part = |mask: &Option<Tensor>| mask.as_ref().map(|mask| group.part(mask));
+            let (masks, head_mask): (Vec<_>, _) = (masks.iter().map(part).collect(), part(&head_mask));
+            let features =
+                self.with_workspace(&batch, |workspace| workspace.forward(&batch, &views.lstm, &masks));
+            let (outputs, pass) = head::forward(&views.head, &views.running, &features, head_mask.as_ref());
+            let (losses, doutputs) = self.shape.objective.loss_and_grad(&outputs, &batch.labels);
+            let dfeatures = head::backward(&views.head, &views.head_gradients, &pass, &doutputs);
+            self.with_workspace(&batch, |workspace| {
+                workspace.backward(&batch, &views.lstm, &views.lstm_gradients, &masks, &dfeatures);
+            });
+            losses
         });
-        losses
+        joined(losses)
     }
 
     fn evaluate(&self, batch: &Batch) -> Tensor {
         let _guard = tch::no_grad_guard();
         let masks: Vec<Option<Tensor>> = (1..self.shape.layers).map(|_| None).collect();
-        let features =
-            self.with_workspace(batch, |workspace| workspace.forward(batch, &self.views.lstm, &masks));
-        head::evaluate(&self.views.head, &self.views.running, &features)
+        joined(self.groups.iter().map(|Group { members, views }| {
+            let batch = batch.of(members);
+            let features =
+                self.with_workspace(&batch, |workspace| workspace.forward(&batch, &views.lstm, &masks));
+            head::evaluate(&views.head, &views.running, &features)
+        }))
     }
 
     fn retain(&mut self, members: &[i64]) {
         let _guard = tch::no_grad_guard();
         self.flat.retain(members);
-        self.views = Views::new(self.shape, &self.flat);
+        self.groups = Group::all(self.shape, self.kernels, &self.flat);
         self.probabilities = members.iter().map(|&member| self.probabilities[member as usize]).collect();
         self.workspaces.borrow_mut().clear();
     }
