@@ -31,7 +31,7 @@ pub(crate) fn write(
     let Some(long) = long else {
         return match format {
             Format::Table => into.write_all(for_people(table, shown, width()).as_bytes()),
-            Format::Csv => into.write_all(text::csv(table).as_bytes()),
+            Format::Csv => text::csv(into, table),
             Format::Json => text::json(into, material, table, None),
             Format::Markdown => {
                 into.write_all(text::markdown(table, None).as_bytes())?;
@@ -146,7 +146,7 @@ fn records(heading: &[String], rows: &[Vec<String>], words: &[&str]) -> Vec<Colu
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::{collections::HashMap, sync::Arc};
 
     use colearn_core::{
         result::TaskResult,
@@ -228,7 +228,7 @@ mod tests {
             ["model.hidden", "model.layers", "model.dropout", "training.learning_rate", "training.epochs"]
         {
             for row in &mut table.configurations {
-                row.values.insert(path.to_owned(), "a long value of this setting".into());
+                Arc::make_mut(&mut row.values).insert(path.to_owned(), "a long value of this setting".into());
             }
         }
         let text = for_people(&table, &Shown::default(), 80);
@@ -240,7 +240,8 @@ mod tests {
     fn long_names_stand_above_their_rows_and_every_block_has_the_number_of_seeds() {
         let mut table = table(DEMO, &[(2, 3)]);
         for row in &mut table.configurations {
-            row.values.insert("training.note".to_owned(), "a long value of this setting".into());
+            Arc::make_mut(&mut row.values)
+                .insert("training.note".to_owned(), "a long value of this setting".into());
             row.name += &format!(" note={}", "a long value of this setting ".repeat(4));
         }
         table.metrics.extend(["f_score@language+audio".to_owned(), "loss@language+audio+video".to_owned()]);

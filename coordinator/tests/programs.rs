@@ -14,12 +14,13 @@ use support::{Person, ScriptedWorker, result, small_sweep, start, tasks};
 fn program(name: &str, needs: Needs) -> Sweep {
     let mut sweep = small_sweep(name, 4, 1);
     for configuration in &mut sweep.configurations {
-        configuration.settings = TaskSettings::Program(ProgramSettings {
+        let settings = TaskSettings::Program(ProgramSettings {
             command: vec!["python3".to_owned(), "train.py".to_owned()],
             directory: "/home/me/net".to_owned(),
             metrics: vec!["accuracy".to_owned()],
             ..ProgramSettings::default()
         });
+        configuration.settings = settings.into();
     }
     sweep.needs = Needs { trainer: TrainerKind::Programs, ..needs };
     sweep

@@ -27,7 +27,7 @@ async fn a_sweep_is_trained_from_submission_to_results() {
     assert_eq!(lease.tasks[0].attempt, 1);
     assert_eq!(lease.tasks[1].checkpoint_every_epochs, sweep.checkpoint.every_epochs);
     let settings: TaskSettings = serde_json::from_str(&lease.tasks[0].settings_json).unwrap();
-    assert_eq!(settings, sweep.configurations[0].settings);
+    assert_eq!(settings, *sweep.configurations[0].settings);
 
     let [one, two] = tasks(&lease).try_into().unwrap();
     worker.epoch(lease.token, &one, 4).await;

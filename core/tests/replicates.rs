@@ -88,7 +88,7 @@ fn folds_and_seeds_are_the_replicates_of_one_row() {
     let [plain, half] = table.configurations.as_slice() else { panic!("{:?}", table.configurations) };
     for (row, dropout) in [(plain, json!(0)), (half, json!(0.5))] {
         assert_eq!((row.n, row.expected, row.state), (6, 6, RowState::Complete));
-        assert_eq!(row.values, [("dropout".to_owned(), dropout.clone())].into());
+        assert_eq!(*row.values, [("dropout".to_owned(), dropout.clone())].into());
         assert_eq!(row.id, id(&sweep, &dropout, 0));
         let folds: Vec<String> = row.members.iter().map(|member| member.name()).collect();
         assert_eq!(folds, ["fold=0", "fold=1", "fold=2"]);

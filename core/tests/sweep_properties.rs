@@ -162,7 +162,7 @@ proptest! {
             .sweep
             .configurations
             .into_iter()
-            .map(|c| c.values.into_iter().map(|(path, value)| (path, value.as_u64().unwrap_or(0))).collect())
+            .map(|c| c.values.iter().map(|(path, value)| (path.clone(), value.as_u64().unwrap_or(0))).collect())
             .collect();
         let expected: Vec<BTreeMap<String, u64>> = points
             .into_iter()

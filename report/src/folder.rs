@@ -65,14 +65,15 @@ pub fn write(material: &Material, table: &ResultsTable, folder: &Path) -> Result
     let charts = Charts::of(material, table, published);
     let charts = &charts;
     let mut files = Files::default();
-    files.add_text("results.csv", move || text::csv(table));
+    files.add("results.csv", move |into| text::csv(into, table));
     files.add_text("results.md", move || text::markdown(table, published));
     files.add_text("results.tex", move || text::latex(table));
     files.add("results.json", move |into| text::json(into, material, table, published));
-    for (name, text) in [("chosen.csv", text::chosen(table)), ("classes.csv", text::classes(table))] {
-        if let Some(text) = text {
-            files.add_text(name, move || text);
-        }
+    if !table.chosen.is_empty() {
+        files.add("chosen.csv", move |into| text::chosen(into, table));
+    }
+    if table.configurations.iter().any(|row| !row.classes.is_empty()) {
+        files.add("classes.csv", move |into| text::classes(into, table));
     }
     for records in [Records::Metrics, Records::Epochs] {
         if Long::of(material, table, records).is_empty() {
@@ -86,8 +87,9 @@ pub fn write(material: &Material, table: &ResultsTable, folder: &Path) -> Result
         });
     }
     // Those of a network are drawn, and nothing else was measured.
-    if let Some(curves) = (!table.is_of_networks()).then(|| text::curves(material, table)).flatten() {
-        files.add_text("curves.csv", move || curves);
+    let has_curves = || material.done().flat_map(|result| &result.history).any(|it| !it.values.is_empty());
+    if !table.is_of_networks() && has_curves() {
+        files.add("curves.csv", move |into| text::curves(into, material, table));
     }
     #[cfg(feature = "parquet")]
     files.add("results.parquet", move |into| {

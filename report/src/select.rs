@@ -1,6 +1,6 @@
 //! Chooses the columns, metrics and rows of a table.
 
-use std::cmp::Ordering;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 use colearn_core::{
     sweep::did_you_mean,
@@ -52,7 +52,9 @@ impl Selection {
             for row in &mut table.configurations {
                 let flat = row.settings.flat();
                 let value = |path: &String| row.values.get(path).or_else(|| flat.get(path)).cloned();
-                row.values = columns.iter().filter_map(|it| Some((it.clone(), value(it)?))).collect();
+                let values: BTreeMap<_, _> =
+                    columns.iter().filter_map(|it| Some((it.clone(), value(it)?))).collect();
+                row.values = values.into();
             }
             table.parameters = columns;
         }

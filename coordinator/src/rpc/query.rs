@@ -46,7 +46,32 @@ impl Rpc {
         question: impl FnOnce(&Scheduler, SweepView<'_>) -> T + Send + 'static,
     ) -> Result<T, Status> {
         let (name, id) = self.find(name).await?;
-        let seen = match self.settled(id).await? {
+        let settled = self.settled(id).await?;
+        self.look_at(settled, (name, id), question).await
+    }
+
+    /// As [`Self::look`], for the one query that gets everything: a settled sweep is not kept for a next one, beside
+    /// which its results are sent.
+    pub(super) async fn look_once<T: Send + 'static>(
+        &self,
+        name: &str,
+        question: impl FnOnce(&Scheduler, SweepView<'_>) -> T + Send + 'static,
+    ) -> Result<T, Status> {
+        let (name, id) = self.find(name).await?;
+        let settled = match self.is_settled(id).await? {
+            true => Some(self.rebuilt.take(id, &*self.store).await?),
+            false => None,
+        };
+        self.look_at(settled, (name, id), question).await
+    }
+
+    async fn look_at<T: Send + 'static>(
+        &self,
+        settled: Option<Arc<Scheduler>>,
+        (name, id): (SweepName, SweepId),
+        question: impl FnOnce(&Scheduler, SweepView<'_>) -> T + Send + 'static,
+    ) -> Result<T, Status> {
+        let seen = match settled {
             Some(alone) => tokio::task::spawn_blocking(move || {
                 let view = alone.sweep(id)?;
                 Some(question(&alone, view))
@@ -62,7 +87,7 @@ impl Rpc {
     pub(super) async fn revive(&self, id: SweepId) -> Result<(), Status> {
         if self.is_settled(id).await? {
             let alone = self.rebuilt.take(id, &*self.store).await?;
-            self.engine.revive(id, alone).await.map_err(convert::stopped)?;
+            self.engine.revive(id, Arc::unwrap_or_clone(alone)).await.map_err(convert::stopped)?;
         }
         Ok(())
     }

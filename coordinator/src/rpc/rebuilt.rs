@@ -84,11 +84,11 @@ impl Rebuilt {
         Ok(alone)
     }
 
-    /// As [`Self::get`], for the engine: nothing is kept.
-    pub(super) async fn take(&self, id: SweepId, store: &dyn Store) -> Result<Scheduler, Status> {
+    /// As [`Self::get`], but nothing is kept: for the engine, and for queries that have no next page.
+    pub(super) async fn take(&self, id: SweepId, store: &dyn Store) -> Result<Arc<Scheduler>, Status> {
         let alone = self.get(id, store).await?;
         self.0.lock().await.retain(|it| it.id != id);
-        Ok(Arc::unwrap_or_clone(alone))
+        Ok(alone)
     }
 
     /// Waits until a sweep has not been used for a while, and removes it.
@@ -233,6 +233,7 @@ mod tests {
         let alone = rebuilt.take(FIRST, &store).await.unwrap();
         assert_eq!(alone.sweep(FIRST).unwrap().status(), SweepStatus::Cancelled);
         assert!(rebuilt.0.lock().await.is_empty(), "the engine has it");
+        assert!(Arc::into_inner(alone).is_some(), "and nobody else");
     }
 
     #[tokio::test]

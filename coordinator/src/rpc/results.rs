@@ -66,6 +66,8 @@ async fn send_all(source: ResultSource, store: &dyn Store, parts: &mut Parts) ->
     }
     let wanted =
         |configuration: ConfigurationId| source.only.is_empty() || source.only.contains(&configuration);
+    // Held only for what is to be said of it after the results.
+    let cancelled = (!source.cancelled.is_empty()).then_some((source.sweep, source.cancelled));
     let failures = source.failures.into_iter().filter(|(_, failed)| wanted(failed.task.configuration));
     let mut failures = failures.peekable();
     let mut from = 0;
@@ -92,7 +94,7 @@ async fn send_all(source: ResultSource, store: &dyn Store, parts: &mut Parts) ->
     for (_, failed) in failures {
         send(parts, Part::Failure(convert::failure(failed, String::new()))).await?;
     }
-    let sweep = &source.sweep;
+    let Some((sweep, cancelled)) = cancelled else { return Ok(()) };
     let reference = |position: &u64| {
         // See `Scheduler::position_of`.
         let configuration = sweep.configurations.get((position >> 32) as usize)?.id;
@@ -100,7 +102,7 @@ async fn send_all(source: ResultSource, store: &dyn Store, parts: &mut Parts) ->
         let named = || v1::TaskReference { configuration: configuration.to_string(), seed };
         wanted(configuration).then(named)
     };
-    for some in source.cancelled.chunks(CANCELLED) {
+    for some in cancelled.chunks(CANCELLED) {
         let tasks: Vec<_> = some.iter().filter_map(reference).collect();
         if !tasks.is_empty() {
             send(parts, Part::Cancelled(v1::CancelledTasks { tasks })).await?;

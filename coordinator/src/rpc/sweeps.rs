@@ -246,7 +246,7 @@ impl SweepService for Sweeps {
             let cancelled = view.cancelled();
             results::ResultSource { id: view.id(), sweep, failures, cancelled, without_history, only }
         };
-        let source = self.rpc.look(&name, look).await?;
+        let source = self.rpc.look_once(&name, look).await?;
         let (parts, stream) = self.answers.begin(peer.as_ref(), 16)?;
         tokio::spawn(results::stream(source, self.rpc.store.clone(), parts));
         Ok(Response::new(stream))

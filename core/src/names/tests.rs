@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -85,7 +85,7 @@ fn replicates_come_last() {
 fn equal_names_are_told_apart_by_other_settings_or_by_ids() {
     let mut old = sweep(FILE);
     for configuration in &mut old.configurations[..2] {
-        configuration.values = BTreeMap::new();
+        configuration.values = Arc::default();
     }
     old.configurations[2].values = old.configurations[3].values.clone();
     old.configurations[2].settings = old.configurations[3].settings.clone();

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,7 +13,7 @@ use crate::{
     id::{ConfigurationId, SweepName},
     needs::Needs,
     result::Direction,
-    settings::TaskSettings,
+    settings::{NetworkSettings, TaskSettings},
 };
 
 /// A validated sweep. The coordinator journals it, and all later code reads it.
@@ -51,11 +52,11 @@ pub struct Sweep {
 pub struct Configuration {
     /// Hash of `settings`.
     pub id: ConfigurationId,
-    /// The fully resolved settings.
-    pub settings: TaskSettings,
+    /// The fully resolved settings, which the rows of a table share.
+    pub settings: Arc<TaskSettings>,
     /// The swept paths that this configuration sets, with their values. Paths beyond [`Sweep::parameters`] come from
     /// `include`.
-    pub values: BTreeMap<String, Value>,
+    pub values: Arc<BTreeMap<String, Value>>,
     /// Whether other configurations are compared with this one.
     pub baseline: bool,
     /// The baseline that this configuration is compared with. If it is unset, it is compared with the only one, or
@@ -65,6 +66,13 @@ pub struct Configuration {
     /// Tasks with equal keys can be trained in one cohort. The key covers all settings that decide shapes and the
     /// length of the loop.
     pub cohort_key: u64,
+}
+
+impl Configuration {
+    /// The settings of the network that it trains, if it trains one, to change them. They are shared no longer.
+    pub fn network_mut(&mut self) -> Option<&mut NetworkSettings> {
+        Arc::make_mut(&mut self.settings).network_mut()
+    }
 }
 
 /// Settings for reports.

@@ -165,6 +165,7 @@ impl<'o> Expansion<'o> {
         };
         let cohort_key = settings.cohort_key_of(&flat);
         let compared_with = None;
+        let (settings, values) = (settings.into(), values.into());
         self.configurations.push(Configuration { id, settings, values, baseline, compared_with, cohort_key });
         None
     }

@@ -181,7 +181,7 @@ impl Plan {
         let first = sweep.configurations.iter().take(shown).map(|configuration| PlannedConfiguration {
             id: configuration.id,
             name: names.name(configuration),
-            values: configuration.values.clone(),
+            values: (*configuration.values).clone(),
             baseline: configuration.baseline,
         });
         Self {

@@ -1,6 +1,9 @@
 //! From the outcomes of tasks to the rows of the table.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use super::{
     chosen::{best, choosing_metric},
@@ -44,8 +47,13 @@ impl ResultsTable {
             };
             known.row(group, compared)
         };
-        let (mut configurations, compared): (Vec<ConfigurationRow>, Vec<Option<Compared>>) =
-            groups.iter().filter_map(row).unzip();
+        // A row is large: the list is made in its size.
+        let mut configurations = Vec::with_capacity(groups.len());
+        let mut compared = Vec::with_capacity(groups.len());
+        for (row, with) in groups.iter().filter_map(row) {
+            configurations.push(row);
+            compared.push(with);
+        }
         let judged = judge_all(&mut configurations, &compared, &sweep.report);
         name(&mut configurations, &sweep.parameters);
         let of_networks = configurations.iter().all(|row| row.settings.network().is_some());
@@ -136,7 +144,9 @@ impl<'a> Known<'a> {
         let (failed_seeds, cancelled_seeds) = self.without_result(group);
         let expected = self.sweep.seeds.len() * group.0.len();
         let mut values = first.values.clone();
-        values.retain(|path, _| !replicates.contains(path));
+        if !replicates.is_empty() {
+            Arc::make_mut(&mut values).retain(|path, _| !replicates.contains(path));
+        }
         let compared = baseline.and_then(|baseline| self.compared(group, baseline));
         let row = ConfigurationRow {
             id: first.id,

@@ -3,7 +3,10 @@
 //! The best of several test results looks better than it is: with eight equal configurations, five seeds and a standard
 //! deviation of 0.03, by about 0.02. A choice that does not look at the test split has no such error.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -210,7 +213,7 @@ impl Known<'_> {
         let expected = candidates.iter().map(|it| it.expected).max().unwrap_or(0);
         let mut rows = [ConfigurationRow {
             name: format!("chosen by {by}"),
-            values: BTreeMap::new(),
+            values: Arc::default(),
             baseline: false,
             n: done.len(),
             expected,

@@ -1,6 +1,9 @@
 //! The table and its rows.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -89,9 +92,9 @@ pub struct ConfigurationRow {
     #[serde(default)]
     pub name: String,
     /// The resolved settings of that configuration.
-    pub settings: TaskSettings,
+    pub settings: Arc<TaskSettings>,
     /// The swept paths that the configuration sets, with their values; without the replicates.
-    pub values: BTreeMap<String, Value>,
+    pub values: Arc<BTreeMap<String, Value>>,
     /// Whether the others are compared with it.
     pub baseline: bool,
     /// Number of replicates that have a result. Without [`ResultsTable::replicates`] these are the seeds.

@@ -2,6 +2,7 @@ mod chosen;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
@@ -42,8 +43,8 @@ fn sweep(configurations: u64, seeds: u64) -> Sweep {
         configurations: (0..configurations)
             .map(|id| Configuration {
                 id: ConfigurationId(id),
-                settings: TaskSettings::Network(settings.clone()),
-                values: BTreeMap::new(),
+                settings: TaskSettings::Network(settings.clone()).into(),
+                values: Arc::default(),
                 baseline: id == 0,
                 compared_with: None,
                 cohort_key: 0,
@@ -120,9 +121,9 @@ fn a_mean_never_hides_a_missing_seed() {
 #[test]
 fn the_papers_words_are_about_one_network() {
     let mut sweep = sweep(3, 3);
-    sweep.configurations[0].settings.network_mut().unwrap().unimodal = true;
-    sweep.configurations[1].settings.network_mut().unwrap().modality_dropout.insert("audio".into(), 0.9);
-    sweep.configurations[2].settings.network_mut().unwrap().training.epochs = 2;
+    sweep.configurations[0].network_mut().unwrap().unimodal = true;
+    sweep.configurations[1].network_mut().unwrap().modality_dropout.insert("audio".into(), 0.9);
+    sweep.configurations[2].network_mut().unwrap().training.epochs = 2;
     let mut outcomes = HashMap::new();
     for seed in 0..3 {
         let slightly = 0.01 * seed as f64;

@@ -64,7 +64,7 @@ impl Format {
         let mut bytes = Vec::new();
         match self {
             Self::Json => text::json(&mut bytes, material, table, None)?,
-            Self::Csv => bytes = text::csv(table).into_bytes(),
+            Self::Csv => text::csv(&mut bytes, table)?,
             Self::Markdown => bytes = text::markdown(table, None).into_bytes(),
             Self::Latex => bytes = text::latex(table).into_bytes(),
             Self::PerSeedCsv => Long::of(material, table, Records::Metrics).csv(&mut bytes)?,

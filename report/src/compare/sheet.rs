@@ -12,7 +12,7 @@ use crate::{
     cells::{p_value, percent},
     numbers::Numbers,
     text::{
-        csv::{cell, digits, written},
+        csv::{cell, digits, write_records},
         markdown_escape as escape, markdown_line as line,
     },
 };
@@ -55,7 +55,10 @@ pub fn csv(records: &[Vec<Value>]) -> String {
         Value::Number(number) => number.as_f64().map_or_else(|| number.to_string(), digits),
         value => cell(value),
     };
-    written(records.iter().map(|record| record.iter().map(cell).collect()))
+    let mut bytes = Vec::new();
+    let records = records.iter().map(|record| record.iter().map(cell).collect());
+    write_records(&mut bytes, records).expect("records of equal length written to memory");
+    String::from_utf8(bytes).expect("all cells are UTF-8")
 }
 
 fn words(texts: &[&str]) -> Vec<String> {

@@ -1,13 +1,15 @@
 //! The F1 of each class as comma-separated values.
 
+use std::io;
+
 use colearn_core::table::ResultsTable;
 
-use super::csv::{digits, plain_text, written};
+use super::csv::{digits, plain_text, write_records};
 
 const HEADING: [&str; 8] = ["id", "name", "class", "support", "f1_mean", "f1_std", "f1_ci_low", "f1_ci_high"];
 
-/// One record for each configuration and class. `None` if there are no classes.
-pub(crate) fn classes(table: &ResultsTable) -> Option<String> {
+/// One record for each configuration and class.
+pub(crate) fn classes(into: &mut dyn io::Write, table: &ResultsTable) -> io::Result<()> {
     let records = table.configurations.iter().flat_map(|row| {
         row.classes.iter().map(|score| {
             let number = |number: Option<f64>| number.map(digits).unwrap_or_default();
@@ -23,7 +25,6 @@ pub(crate) fn classes(table: &ResultsTable) -> Option<String> {
             ]
         })
     });
-    let records: Vec<Vec<String>> = records.collect();
     let heading = HEADING.map(str::to_owned).to_vec();
-    (!records.is_empty()).then(|| written(std::iter::once(heading).chain(records)))
+    write_records(into, std::iter::once(heading).chain(records))
 }

@@ -1,5 +1,7 @@
 //! Comma-separated values, for spreadsheets and data frames.
 
+use std::io;
+
 use colearn_core::{
     statistics::Method,
     table::{ConfigurationRow, ResultsTable},
@@ -74,26 +76,27 @@ pub(crate) fn plain_text(text: &str) -> String {
 }
 
 /// One record per configuration: id, name, settings, completeness, the numbers and words of every metric, and a warning.
-#[must_use]
-pub fn csv(table: &ResultsTable) -> String {
-    of_rows(table, table.configurations.iter())
+///
+/// # Errors
+/// If it cannot be written.
+pub fn csv(into: &mut dyn io::Write, table: &ResultsTable) -> io::Result<()> {
+    write_records(into, records(table, table.configurations.iter()))
 }
 
 /// The same columns for what is chosen on validation, with the id of the baseline and how often each configuration was
-/// chosen. `None` if nothing is.
-pub(crate) fn chosen(table: &ResultsTable) -> Option<String> {
-    if table.chosen.is_empty() {
-        return None;
-    }
-    let rows = of_rows(table, table.chosen.iter().map(|chosen| &chosen.row));
+/// chosen.
+pub(crate) fn chosen(into: &mut dyn io::Write, table: &ResultsTable) -> io::Result<()> {
     let more = table.chosen.iter().map(|it| [plain_text(&it.by), plain_text(&choices(it))]);
     let more = std::iter::once(["chosen_by", "choices"].map(str::to_owned)).chain(more);
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(rows.as_bytes());
-    let records = reader.records().map_while(Result::ok).zip(more);
-    Some(written(records.map(|(record, more)| record.iter().map(str::to_owned).chain(more).collect())))
+    let rows = records(table, table.chosen.iter().map(|chosen| &chosen.row));
+    write_records(into, rows.zip(more).map(|(record, more)| record.into_iter().chain(more).collect()))
 }
 
-fn of_rows<'t>(table: &ResultsTable, rows: impl Iterator<Item = &'t ConfigurationRow>) -> String {
+/// The heading, then a record for each row.
+fn records<'t>(
+    table: &'t ResultsTable,
+    rows: impl Iterator<Item = &'t ConfigurationRow>,
+) -> impl Iterator<Item = Vec<String>> {
     let settings = setting_columns(table);
     let metrics = all_metrics(table);
     let mut heading: Vec<String> = vec!["id".into(), "name".into()];
@@ -104,7 +107,7 @@ fn of_rows<'t>(table: &ResultsTable, rows: impl Iterator<Item = &'t Configuratio
         heading.extend(WORDS.iter().map(|(part, _)| plain_text(&format!("{name}_{part}"))));
     }
     heading.push("warning".to_owned());
-    let records = rows.map(|row| {
+    let records = rows.map(move |row| {
         let mut cells = vec![row.id.to_string(), plain_text(&row.name)];
         cells.extend(settings.iter().map(|path| row.values.get(path).map(cell).unwrap_or_default()));
         cells.extend([row.baseline.to_string(), row.n.to_string(), row.expected.to_string()]);
@@ -117,17 +120,19 @@ fn of_rows<'t>(table: &ResultsTable, rows: impl Iterator<Item = &'t Configuratio
         cells.push(row_warning(table, row).map(|warning| plain_text(&warning)).unwrap_or_default());
         cells
     });
-    written(std::iter::once(heading).chain(records))
+    std::iter::once(heading).chain(records)
 }
 
-/// The text of records of equal length.
-pub(crate) fn written(records: impl Iterator<Item = Vec<String>>) -> String {
-    let mut writer = csv::Writer::from_writer(Vec::new());
+/// Writes records of equal length.
+pub(crate) fn write_records(
+    into: &mut dyn io::Write,
+    records: impl Iterator<Item = Vec<String>>,
+) -> io::Result<()> {
+    let mut writer = csv::Writer::from_writer(into);
     for record in records {
-        writer.write_record(&record).expect("records of equal length written to memory");
+        writer.write_record(&record)?;
     }
-    let bytes = writer.into_inner().expect("flushing to memory");
-    String::from_utf8(bytes).expect("all cells are UTF-8")
+    writer.flush()
 }
 
 #[cfg(test)]

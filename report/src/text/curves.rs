@@ -1,23 +1,20 @@
 //! The values of all epochs as comma-separated values.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io};
 
 use colearn_core::table::ResultsTable;
 
-use super::csv::{cell, digits, plain_text, written};
+use super::csv::{cell, digits, plain_text, write_records};
 use crate::report_data::Material;
 
 /// The columns that are no curves.
 const FIXED: [&str; 3] = ["id", "seed", "epoch"];
 
 /// One record for each epoch of each result: the id of the row, the values of the replicates' parameters, the seed, the
-/// epoch, and the value of every curve. `None` if no result has any.
-pub(crate) fn curves(material: &Material, table: &ResultsTable) -> Option<String> {
+/// epoch, and the value of every curve.
+pub(crate) fn curves(into: &mut dyn io::Write, material: &Material, table: &ResultsTable) -> io::Result<()> {
     let records = material.done().flat_map(|result| &result.history);
     let names: BTreeSet<&str> = records.flat_map(|record| record.values.keys()).collect();
-    if names.is_empty() {
-        return None;
-    }
     let replicates = &table.replicates;
     let heading = |name: &&str| match FIXED.contains(name) || replicates.iter().any(|path| path == name) {
         true => plain_text(&format!("curve.{name}")),
@@ -49,5 +46,5 @@ pub(crate) fn curves(material: &Material, table: &ResultsTable) -> Option<String
             cells
         })
     });
-    Some(written(std::iter::once(columns).chain(records)))
+    write_records(into, std::iter::once(columns).chain(records))
 }

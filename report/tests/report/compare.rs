@@ -1,5 +1,7 @@
 //! Comparisons of configurations and sweeps, and the selection of rows.
 
+use std::sync::Arc;
+
 use colearn_core::table::TaskOutcome;
 use colearn_report::{
     Material, Selection,
@@ -83,7 +85,8 @@ fn several_sweeps_have_ranks_and_probabilities_of_improvement() {
     assert!(records.iter().all(|record| record.len() == records[0].len()));
     let mut renamed = other("four", 0.0);
     for configuration in &mut renamed.sweep.configurations {
-        configuration.values.insert("model.hidden".to_owned(), configuration.id.to_string().into());
+        Arc::make_mut(&mut configuration.values)
+            .insert("model.hidden".to_owned(), configuration.id.to_string().into());
     }
     let table = renamed.table();
     let error = compare::across(&[all[0], (&renamed, &table)], &[], 0.95).unwrap_err();

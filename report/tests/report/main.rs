@@ -17,6 +17,13 @@ mod regression;
 mod replicates;
 mod verdicts;
 
+/// The table as comma-separated values.
+fn csv(table: &colearn_core::table::ResultsTable) -> String {
+    let mut bytes = Vec::new();
+    colearn_report::text::csv(&mut bytes, table).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
 /// The folder of a report, read back.
 struct Written(tempfile::TempDir);
 

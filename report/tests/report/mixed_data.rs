@@ -1,9 +1,9 @@
 //! Every export warns if results were trained on different files of one data set.
 
 use colearn_core::table::TaskOutcome;
-use colearn_report::{Material, text, warnings};
+use colearn_report::{Material, warnings};
 
-use crate::{Written, made_up};
+use crate::{Written, csv, made_up};
 
 const WARNING: &str = "results were trained on 2 different files of the data set";
 
@@ -31,7 +31,7 @@ fn every_export_warns_of_results_of_different_files() {
     assert!(warnings.len() == 1 && warnings[0].starts_with(WARNING), "{warnings:?}");
 
     // In CSV the warning is a column, so that programs can still read the file.
-    let csv = text::csv(&material.table());
+    let csv = csv(&material.table());
     let mut reader = csv::Reader::from_reader(csv.as_bytes());
     let last = reader.headers().unwrap().len() - 1;
     assert_eq!(&reader.headers().unwrap()[last], "warning");

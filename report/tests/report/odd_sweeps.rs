@@ -1,6 +1,6 @@
 //! Tests of unusual sweeps.
 
-use std::time::Instant;
+use std::{sync::Arc, time::Instant};
 
 use colearn_core::{failure::FailureReason, result::EpochRecord, table::TaskOutcome};
 
@@ -139,8 +139,8 @@ fn nothing_from_outside_is_markup() {
     material.failures[0].message = EVIL.to_owned();
     material.failures[0].reason = EVIL.to_owned();
     for configuration in &mut material.sweep.configurations {
-        configuration.values.insert("dataset".to_owned(), EVIL.into());
-        configuration.settings.network_mut().unwrap().dataset = EVIL.to_owned();
+        Arc::make_mut(&mut configuration.values).insert("dataset".to_owned(), EVIL.into());
+        configuration.network_mut().unwrap().dataset = EVIL.to_owned();
     }
     for outcome in material.outcomes.values_mut() {
         if let TaskOutcome::Done(result) = outcome {

@@ -41,7 +41,9 @@ fn material(points: Vec<Point>) -> Material {
                 let done = result(r2, seed * 31 + index as u64);
                 outcomes.insert((id, *seed), TaskOutcome::Done(done));
             }
-            let values = values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            let values: BTreeMap<_, _> =
+                values.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            let (settings, values) = (settings.into(), values.into());
             Configuration { id, settings, values, baseline, compared_with: None, cohort_key: id.0 }
         })
         .collect();

@@ -6,7 +6,7 @@ use colearn_core::{
 };
 use colearn_report::{Material, Selection, next_step, summary_line, text};
 
-use crate::{Written, made_up};
+use crate::{Written, csv, made_up};
 
 /// Accuracies of 0.6 and less of a baseline of 0.5, with more or less noise.
 fn material(seeds: u64) -> Material {
@@ -153,7 +153,7 @@ fn no_test_is_said_in_words() {
     assert!(table.configurations.iter().all(|row| table.verdict(row).is_none()));
     // The last is the level that is chosen on validation.
     assert_eq!(text::markdown(&table, None).matches("| too few seeds ").count(), 7 + 1);
-    let csv = text::csv(&table);
+    let csv = csv(&table);
     assert_eq!(csv.lines().filter(|line| line.contains(",too few seeds,")).count(), 7, "{csv}");
     assert_eq!(next_step(&table), None);
     let ten = Written::new(&material(7)).page();

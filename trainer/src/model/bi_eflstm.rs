@@ -88,9 +88,9 @@ struct Group {
     views: Views,
 }
 
-/// Size of one direction's recurrent weights, in bytes, from which a member is computed after the other: the
-/// values of one member then stay in the processor's cache from the forward pass to the backward pass. The fixed cost of
-/// operations, which members share if they are computed together, matters for smaller networks only.
+/// Size of one direction's recurrent weights, in bytes, from which members are computed one after the other, so that the
+/// values of one stay in the processor's cache from its forward pass to its backward pass. Members of smaller networks
+/// are computed together: there the fixed cost of operations matters, which they share.
 const ALONE_FROM: i64 = 64 << 10;
 
 /// Named views of the flat tensors of some members.

@@ -166,7 +166,7 @@ fn a_host_without_one_data_set_trains_on_others() {
     env.fail(&lease, lease.tasks[0].0, FailureReason::Data);
     assert!(env.offer("bad", &[0]).is_empty());
     let mut other = sweep("second", 1, 1);
-    other.configurations[0].settings.network_mut().unwrap().dataset = "ripples".to_owned();
+    other.configurations[0].network_mut().unwrap().dataset = "ripples".to_owned();
     env.submit(other);
     let lease = env.granted().remove(0);
     assert_eq!((lease.worker.as_str(), lease.tasks[0].0.sweep), ("bad", SweepId(2)));

@@ -50,8 +50,8 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
         configurations: (1..=configurations)
             .map(|id| Configuration {
                 id: ConfigurationId(id),
-                settings: TaskSettings::Network(settings.clone()),
-                values: BTreeMap::new(),
+                settings: TaskSettings::Network(settings.clone()).into(),
+                values: Arc::default(),
                 baseline: false,
                 compared_with: None,
                 cohort_key: 1,
@@ -85,12 +85,13 @@ pub(super) fn sweep(name: &str, configurations: u64, seeds: u64) -> Sweep {
 pub(super) fn program(name: &str, configurations: u64, seeds: u64, needs: Needs) -> Sweep {
     let mut program = sweep(name, configurations, seeds);
     for configuration in &mut program.configurations {
-        configuration.settings = TaskSettings::Program(ProgramSettings {
+        let settings = TaskSettings::Program(ProgramSettings {
             command: vec!["python3".to_owned(), "train.py".to_owned()],
             directory: format!("/home/me/{name}"),
             metrics: vec!["accuracy".to_owned()],
             ..ProgramSettings::default()
         });
+        configuration.settings = settings.into();
         configuration.cohort_key = configuration.id.0;
     }
     program.needs = Needs { trainer: TrainerKind::Programs, ..needs };

@@ -201,7 +201,7 @@ fn extending_takes_nothing_away_and_changes_nothing() {
     assert_eq!(fewer_seeds, Err(ExtensionError::SeedsGone { seeds: vec![1] }));
     let mut changed = sweep("first", 2, 2);
     changed.configurations[1].id = ConfigurationId(77);
-    changed.configurations[1].settings.network_mut().unwrap().training.epochs = 11;
+    changed.configurations[1].network_mut().unwrap().training.epochs = 11;
     let error = env.scheduler.extension(FIRST, &changed).unwrap_err().to_string();
     assert!(error.contains("1 of the 2 configurations of sweep `first` are not in the file"), "{error}");
 }

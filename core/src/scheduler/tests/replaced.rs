@@ -1,6 +1,6 @@
 //! A person lets a sweep go on with another data set or a changed program.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::env::{Granted, TestEnv, everything, program, programs_only, slots_offering, task, worker};
 use crate::{
@@ -159,14 +159,14 @@ fn a_program_that_runs_elsewhere_now_is_still_the_same() {
     finish(&mut env, &lease, "old");
     let mut moved = program("first", 3, 1, Needs::default());
     for configuration in &mut moved.configurations {
-        let TaskSettings::Program(settings) = &mut configuration.settings else { panic!() };
+        let TaskSettings::Program(settings) = Arc::make_mut(&mut configuration.settings) else { panic!() };
         settings.directory = "/elsewhere".to_owned();
         settings.timeout = Some(Duration::from_secs(60));
     }
     assert_eq!(env.scheduler.submission(&moved), Ok(Submission::Known { id: FIRST, changed: true }));
     env.submit(moved.clone());
     let settings = env.scheduler.settings_of(task(2, 0)).unwrap();
-    assert_eq!(settings, &moved.configurations[1].settings);
+    assert_eq!(*settings, *moved.configurations[1].settings);
     assert_eq!(digest(&env), Some("old"));
     let lease = env.offer("w", &[0]).remove(0);
     let refused = env.scheduler.wrong_data(lease.token, lease.tasks[0].0, "new").unwrap();

@@ -35,7 +35,7 @@ fn replicate(seed: u64) -> Replicate {
 fn levels(configurations: u64, seeds: u64) -> Sweep {
     let mut sweep = sweep(configurations, seeds);
     for (id, configuration) in (0_u32..).zip(&mut sweep.configurations) {
-        let network = configuration.settings.network_mut().unwrap();
+        let network = configuration.network_mut().unwrap();
         network.unimodal = id == 0;
         network.modality_dropout.insert("audio".into(), 0.1 * f64::from(id));
     }
@@ -127,7 +127,7 @@ fn a_choice_has_a_verdict_if_every_candidate_has_one() {
     let values: [&[(f64, f64)]; 3] =
         [&[(0.5, 0.5); 3], &[(0.6, 0.61), (0.6, 0.62), (0.6, 0.6)], &[(0.1, 0.1); 3]];
     let mut sweep = levels(3, 3);
-    sweep.configurations[2].settings.network_mut().unwrap().training.epochs = 9;
+    sweep.configurations[2].network_mut().unwrap().training.epochs = 9;
     let table = ResultsTable::of(&sweep, &outcomes(&values));
     let comparison = table.chosen[0].row.comparisons["accuracy"];
     assert!(comparison.mean_difference > 0.1 && comparison.verdict.is_none());

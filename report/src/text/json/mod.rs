@@ -245,7 +245,7 @@ fn settings(row: &ConfigurationRow) -> Value {
             fields.remove(name);
         }
     }
-    for (path, value) in &row.values {
+    for (path, value) in &*row.values {
         set(&mut settings, path, value);
     }
     settings
