@@ -16,7 +16,7 @@ use crate::{
 /// Fetches the available results and writes the report.
 pub(crate) async fn report(arguments: &ReportArgs) -> Outcome {
     let mut connection = Connection::open_to_look(&arguments.target).await?;
-    // First what is small: the coordinator lets go of an ended sweep with its results.
+    // First what is small: the coordinator lets go of a settled sweep with its results.
     let response = get_sweep(&mut connection.sweeps, arguments.name.as_str(), Some(1)).await?;
     let received =
         receive_results(&mut connection.sweeps, arguments.name.as_str(), History::Included).await?;

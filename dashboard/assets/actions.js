@@ -89,9 +89,9 @@ export function ask({ title, text, fields = [], verb, dangerous = false, run }) 
 }
 
 /**
- * Gives the focus back to what stands where the opener of a dialog stood, if the page was drawn anew behind it. To an
- * opener that is still there the browser has given it; and what has got the focus since then keeps it, because a page
- * hears of a closed dialog a moment later.
+ * Gives the focus, if nothing has it, to what stands where the opener of a dialog stood: the page may have been drawn
+ * anew behind it. To an opener that is still there the browser gives it. A page hears of a closed dialog a moment later:
+ * what has got the focus since then keeps it.
  */
 function giveBack(opener, home) {
   if (document.activeElement && document.activeElement !== document.body) return;

@@ -50,8 +50,7 @@ impl Rpc {
         self.look_at(settled, (name, id), question).await
     }
 
-    /// As [`Self::look`], for the one query that gets everything: a settled sweep is not kept for a next one, beside
-    /// which its results are sent.
+    /// As [`Self::look`], for the query of all results: a settled sweep is not kept for a next query while they are sent.
     pub(super) async fn look_once<T: Send + 'static>(
         &self,
         name: &str,

@@ -1,7 +1,11 @@
 //! Settled sweeps that were rebuilt from their journal entries, kept for the next queries: a listing in pages would
 //! otherwise rebuild its sweep for each page.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use colearn_core::{id::SweepId, scheduler::Scheduler};
 use tokio::{
@@ -74,28 +78,30 @@ impl Rebuilt {
         }
         let alone = Arc::new(alone);
         let bytes = size(&alone, id);
+        let this = Arc::downgrade(&alone);
         kept.push_back(Kept { id, last: after, alone: alone.clone(), bytes, used: Instant::now() });
         let mut total: usize = kept.iter().map(|it| it.bytes).sum();
         while kept.len() > 1 && total > MAX_BYTES {
             total -= kept.pop_front().map_or(0, |it| it.bytes);
         }
         drop(kept);
-        tokio::spawn(self.clone().forget(id, after));
+        tokio::spawn(self.clone().forget(this));
         Ok(alone)
     }
 
-    /// As [`Self::get`], but nothing is kept: for the engine, and for queries that have no next page.
+    /// As [`Self::get`], but nothing is kept: for the engine, and for a query that wants everything at once.
     pub(super) async fn take(&self, id: SweepId, store: &dyn Store) -> Result<Arc<Scheduler>, Status> {
         let alone = self.get(id, store).await?;
         self.0.lock().await.retain(|it| it.id != id);
         Ok(alone)
     }
 
-    /// Waits until a sweep has not been used for a while, and removes it.
-    async fn forget(self, id: SweepId, last: u64) {
+    /// Waits until a sweep has not been used for a while, and removes it; ends if somebody else has removed it.
+    async fn forget(self, this: Weak<Scheduler>) {
         loop {
             let mut kept = self.0.lock().await;
-            let Some(at) = kept.iter().position(|it| it.id == id && it.last == last) else { return };
+            let is_this = |it: &Kept| std::ptr::eq(Arc::as_ptr(&it.alone), this.as_ptr());
+            let Some(at) = kept.iter().position(is_this) else { return };
             let Some(until) = kept.get(at).map(|it| it.used + KEPT) else { return };
             if until <= Instant::now() {
                 kept.remove(at);
@@ -234,6 +240,23 @@ mod tests {
         assert_eq!(alone.sweep(FIRST).unwrap().status(), SweepStatus::Cancelled);
         assert!(rebuilt.0.lock().await.is_empty(), "the engine has it");
         assert!(Arc::into_inner(alone).is_some(), "and nobody else");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_forgets_a_sweep_that_was_taken_does_not_wait_for_its_successor() {
+        let (store, rebuilt) = (Counted::of(3).await, Rebuilt::default());
+        let others = Arc::strong_count(&rebuilt.0);
+        for _ in 0..10 {
+            drop(rebuilt.take(FIRST, &store).await.unwrap());
+            assert_eq!(store.reads(&rebuilt, FIRST).await, 2);
+            drop(rebuilt.take(FIRST, &store).await.unwrap());
+            assert_eq!(store.reads(&rebuilt, FIRST).await, 2);
+            tokio::time::sleep(KEPT * 3 / 4).await;
+        }
+        assert_eq!(store.reads(&rebuilt, FIRST).await, 0);
+        tokio::time::sleep(KEPT * 3 / 4).await;
+        assert_eq!(store.reads(&rebuilt, FIRST).await, 0);
+        assert_eq!(Arc::strong_count(&rebuilt.0), others + 1, "each waits for its own sweep");
     }
 
     #[tokio::test]

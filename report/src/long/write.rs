@@ -10,7 +10,7 @@ use crate::{
     numbers::Numbers,
     text::{
         self, SCHEMA,
-        csv::{cell, digits, plain_text},
+        csv::{cell, digits, not_written, plain_text},
     },
 };
 
@@ -55,7 +55,7 @@ impl Long<'_> {
     pub fn csv(&self, into: &mut dyn io::Write) -> io::Result<()> {
         let mut writer = csv::Writer::from_writer(into);
         let heading: Vec<String> = self.columns.all.iter().map(|(name, _)| plain_text(name)).collect();
-        writer.write_record(heading)?;
+        writer.write_record(heading).map_err(not_written)?;
         // Most cells are those of the record before: their text is made once.
         let mut texts: Vec<(Cell, String)> = Vec::new();
         self.each(&mut |cells| {
@@ -67,7 +67,7 @@ impl Long<'_> {
                     None => texts.push((cell.clone(), cell.csv())),
                 }
             }
-            Ok(writer.write_record(texts.iter().map(|(_, text)| text))?)
+            writer.write_record(texts.iter().map(|(_, text)| text)).map_err(not_written)
         })?;
         writer.flush()
     }

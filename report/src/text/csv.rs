@@ -130,9 +130,18 @@ pub(crate) fn write_records(
 ) -> io::Result<()> {
     let mut writer = csv::Writer::from_writer(into);
     for record in records {
-        writer.write_record(&record)?;
+        writer.write_record(&record).map_err(not_written)?;
     }
     writer.flush()
+}
+
+/// The error of the writer below: that a pipe was closed is told by its kind.
+pub(crate) fn not_written(error: csv::Error) -> io::Error {
+    let text = error.to_string();
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        _ => io::Error::other(text),
+    }
 }
 
 #[cfg(test)]
@@ -140,6 +149,31 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    /// A pipe that nobody reads.
+    struct Closed;
+
+    impl io::Write for Closed {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::ErrorKind::BrokenPipe.into())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_closed_pipe_is_told_by_the_kind_of_the_error() {
+        for records in [1, 100] {
+            let records = (0..records).map(|_| vec!["a".repeat(1000), "b".to_owned()]);
+            let error = write_records(&mut Closed, records).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
+        }
+        let uneven = [vec!["a".to_owned()], vec!["a".to_owned(), "b".to_owned()]];
+        let error = write_records(&mut Vec::new(), uneven.into_iter()).unwrap_err();
+        assert!(error.to_string().contains("found record with 2 fields"), "{error}");
+    }
 
     #[test]
     fn text_that_begins_like_a_formula_is_text() {

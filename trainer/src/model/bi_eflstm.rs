@@ -264,7 +264,7 @@ impl BiEflstm {
         self
     }
 
-    /// Calls `pass` with the workspace of groups for batches of this shape.
+    /// Calls `pass` with the workspace for batches of this shape; all groups share it, one at a time.
     fn with_workspace<T>(&self, batch: &Batch, pass: impl FnOnce(&mut Workspace) -> T) -> T {
         let mut workspaces = self.workspaces.borrow_mut();
         let fits = |w: &Workspace| w.samples == batch.samples && w.steps == batch.steps;

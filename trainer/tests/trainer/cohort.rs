@@ -82,6 +82,31 @@ fn a_member_trains_the_same_alone_as_beside_others() {
     }
 }
 
+/// From 64 hidden units on the members are computed one after the other; one of them leaves in the first epoch.
+#[test]
+fn members_of_a_larger_network_train_the_same_alone_as_beside_others() {
+    let mut members = five();
+    members.insert(1, member(9, |settings| settings.training.learning_rate = 1e38));
+    for (at, member) in members.iter_mut().enumerate() {
+        let settings = member.settings.network_mut().unwrap();
+        let dropout = if at == 4 { 0.0 } else { 0.2 };
+        settings.model = ModelSettings::BiEflstm(BiEflstmSettings { hidden: 64, layers: 2, dropout });
+        settings.training.epochs = 3;
+    }
+    let together = train(&members);
+    assert_eq!((together.failed.len(), together.finished.len()), (1, 5));
+    for member in members.iter().filter(|member| together.finished.contains_key(&member.task)) {
+        let (beside, alone) = (&together.finished[&member.task], train(std::slice::from_ref(member)));
+        let alone = &alone.finished[&member.task];
+        assert_eq!(
+            beside.weights_digest, alone.weights_digest,
+            "{}: the same weights bit by bit",
+            member.task
+        );
+        assert_eq!((&beside.history, &beside.metrics), (&alone.history, &alone.metrics));
+    }
+}
+
 #[test]
 fn who_diverges_fails_alone() {
     let mut members = five();
