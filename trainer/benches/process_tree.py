@@ -13,6 +13,8 @@ from pathlib import Path
 PR_SET_CHILD_SUBREAPER = 36
 # Seconds between two looks at the tree, and between two of them that also read its memory, which takes longer.
 LOOK, MEMORY = 0.1, 0.5
+# Seconds at the beginning in which each look reads the memory: a command may end before the second of the others.
+OFTEN = 3
 # Seconds that processes have to end after the command itself has ended.
 PATIENCE = 10
 
@@ -85,14 +87,16 @@ class Watch:
         # Of processes that were waited for, by them or by this process.
         self.reaped = 0.0
         self.memory_read = 0.0
+        self.begun = time.monotonic()
 
     def look(self) -> int:
         """Reads times and, now and then, memory; returns the number of living processes."""
         found = descendants(os.getpid())
         self.ticks |= found
         self.processes = max(self.processes, len(found))
-        if time.monotonic() - self.memory_read >= MEMORY:
-            self.memory_read = time.monotonic()
+        now = time.monotonic()
+        if now - self.memory_read >= MEMORY or now - self.begun < OFTEN:
+            self.memory_read = now
             self.memory = max(self.memory, sum(memory_of(pid) for pid, _ in found))
         return len(found)
 
