@@ -12,6 +12,15 @@ use tonic::{Code, Status};
 use super::{context::Rpc, convert, refusal::refusal};
 use crate::engine::{Stopped, SweepSummary};
 
+/// What becomes of a settled sweep that was rebuilt for a query.
+#[derive(Clone, Copy)]
+pub(super) enum Afterwards {
+    /// It is kept for the next query, such as that of the next page.
+    Keep,
+    /// It is not kept, because what is answered is large too.
+    LetGo,
+}
+
 impl Rpc {
     /// Asks the engine.
     pub(super) async fn ask<T: Send + 'static>(
@@ -45,31 +54,22 @@ impl Rpc {
         name: &str,
         question: impl FnOnce(&Scheduler, SweepView<'_>) -> T + Send + 'static,
     ) -> Result<T, Status> {
-        let (name, id) = self.find(name).await?;
-        let settled = self.settled(id).await?;
-        self.look_at(settled, (name, id), question).await
+        self.look_and(Afterwards::Keep, name, question).await
     }
 
-    /// As [`Self::look`], for the query of all results: a settled sweep is not kept for a next query while they are sent.
-    pub(super) async fn look_once<T: Send + 'static>(
+    /// As [`Self::look`], and says what becomes of a settled sweep.
+    pub(super) async fn look_and<T: Send + 'static>(
         &self,
+        afterwards: Afterwards,
         name: &str,
         question: impl FnOnce(&Scheduler, SweepView<'_>) -> T + Send + 'static,
     ) -> Result<T, Status> {
         let (name, id) = self.find(name).await?;
-        let settled = match self.is_settled(id).await? {
-            true => Some(self.rebuilt.take(id, &*self.store).await?),
-            false => None,
+        let settled = match (self.is_settled(id).await?, afterwards) {
+            (false, _) => None,
+            (true, Afterwards::Keep) => Some(self.rebuilt.get(id, &*self.store).await?),
+            (true, Afterwards::LetGo) => Some(self.rebuilt.take(id, &*self.store).await?),
         };
-        self.look_at(settled, (name, id), question).await
-    }
-
-    async fn look_at<T: Send + 'static>(
-        &self,
-        settled: Option<Arc<Scheduler>>,
-        (name, id): (SweepName, SweepId),
-        question: impl FnOnce(&Scheduler, SweepView<'_>) -> T + Send + 'static,
-    ) -> Result<T, Status> {
         let seen = match settled {
             Some(alone) => tokio::task::spawn_blocking(move || {
                 let view = alone.sweep(id)?;
@@ -89,14 +89,6 @@ impl Rpc {
             self.engine.revive(id, Arc::unwrap_or_clone(alone)).await.map_err(convert::stopped)?;
         }
         Ok(())
-    }
-
-    /// A settled sweep, rebuilt from its journal entries; `None` if it is not settled.
-    async fn settled(&self, id: SweepId) -> Result<Option<Arc<Scheduler>>, Status> {
-        match self.is_settled(id).await? {
-            true => self.rebuilt.get(id, &*self.store).await.map(Some),
-            false => Ok(None),
-        }
     }
 
     async fn is_settled(&self, id: SweepId) -> Result<bool, Status> {

@@ -21,7 +21,7 @@ use super::{
     context::Rpc,
     convert, listing, logs,
     parts::{Answers, PartStream},
-    query,
+    query::{self, Afterwards},
     refusal::refusal,
     results, running,
 };
@@ -239,7 +239,8 @@ impl SweepService for Sweeps {
         let peer = request.extensions().get().cloned();
         let v1::GetResultsRequest { name, without_history, configurations } = request.into_inner();
         let only = results::only(&configurations)?;
-        let wants_all = only.is_empty();
+        // A page of the dashboard asks for one configuration after the other.
+        let afterwards = if only.is_empty() { Afterwards::LetGo } else { Afterwards::Keep };
         let look = move |_: &Scheduler, view: SweepView<'_>| {
             let failures = view.failures();
             let failures = failures.into_iter().map(|(position, failed)| (position, failed.clone()));
@@ -247,11 +248,7 @@ impl SweepService for Sweeps {
             let cancelled = view.cancelled();
             results::ResultSource { id: view.id(), sweep, failures, cancelled, without_history, only }
         };
-        // A page of the dashboard asks for one configuration after the other.
-        let source = match wants_all {
-            true => self.rpc.look_once(&name, look).await?,
-            false => self.rpc.look(&name, look).await?,
-        };
+        let source = self.rpc.look_and(afterwards, &name, look).await?;
         let (parts, stream) = self.answers.begin(peer.as_ref(), 16)?;
         tokio::spawn(results::stream(source, self.rpc.store.clone(), parts));
         Ok(Response::new(stream))

@@ -26,17 +26,21 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The part of some members for evaluation or training.
-    pub(super) fn of(&self, members: &Range<i64>) -> Self {
-        let part = |whole: &Tensor| whole.narrow(0, members.start, members.end - members.start);
+    /// The same samples, for some members only.
+    pub(super) fn of_members(&self, members: &Range<i64>) -> Self {
         Self {
-            features: part(&self.features),
+            features: of_members(&self.features, members),
             columns: self.columns.of_members(members),
             steps: self.steps,
             samples: self.samples,
-            labels: part(&self.labels),
+            labels: of_members(&self.labels, members),
         }
     }
+}
+
+/// The view of some members of a tensor [K, ...].
+pub(super) fn of_members(whole: &Tensor, members: &Range<i64>) -> Tensor {
+    whole.narrow(0, members.start, members.end - members.start)
 }
 
 /// The columns of the features that each member has, as (first, count): one range for each modality, in increasing

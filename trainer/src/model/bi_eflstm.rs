@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{
     Batch, Columns, Draws, Flat, Kernels, Model, Objective,
+    batch::of_members,
     dropout::{Dropout, DropoutPlace},
     head,
     layout::{Init, Layout},
@@ -289,18 +290,13 @@ impl Group {
         };
         (0..all).step_by(size.max(1) as usize).map(group).collect()
     }
-
-    /// The part of its members of a tensor [K, ...].
-    fn part(&self, whole: &Tensor) -> Tensor {
-        whole.narrow(0, self.members.start, self.members.end - self.members.start)
-    }
 }
 
 impl Views {
     fn new(shape: BiEflstmShape, flat: &Flat, members: &Range<i64>) -> Self {
         let Flat { layout, buffer_layout, parameters, gradients, buffers } = flat;
-        let part = |whole: &Tensor| whole.narrow(0, members.start, members.end - members.start);
-        let [parameters, gradients, buffers] = [parameters, gradients, buffers].map(part);
+        let [parameters, gradients, buffers] =
+            [parameters, gradients, buffers].map(|whole| of_members(whole, members));
         Self {
             lstm: shape.weights(layout, &parameters),
             lstm_gradients: shape.weights(layout, &gradients),
@@ -330,8 +326,8 @@ impl Model for BiEflstm {
         let head_mask = masks.pop().flatten();
 
         let losses = self.groups.iter().map(|group| {
-            let (views, batch) = (&group.views, batch.of(&group.members));
-            let part = |mask: &Option<Tensor>| mask.as_ref().map(|mask| group.part(mask));
+            let (views, batch) = (&group.views, batch.of_members(&group.members));
+            let part = |mask: &Option<Tensor>| mask.as_ref().map(|mask| of_members(mask, &group.members));
             let (masks, head_mask): (Vec<_>, _) = (masks.iter().map(part).collect(), part(&head_mask));
             let features =
                 self.with_workspace(&batch, |workspace| workspace.forward(&batch, &views.lstm, &masks));
@@ -350,7 +346,7 @@ impl Model for BiEflstm {
         let _guard = tch::no_grad_guard();
         let masks: Vec<Option<Tensor>> = (1..self.shape.layers).map(|_| None).collect();
         joined(self.groups.iter().map(|Group { members, views }| {
-            let batch = batch.of(members);
+            let batch = batch.of_members(members);
             let features =
                 self.with_workspace(&batch, |workspace| workspace.forward(&batch, &views.lstm, &masks));
             head::evaluate(&views.head, &views.running, &features)
