@@ -214,35 +214,45 @@ impl Run {
                 .collect();
             session.wait(&fds, until)
         };
-        for (source, _) in open.into_iter().zip(ready).filter(|(_, ready)| *ready) {
-            self.read_some(source, session);
+        if ready.contains(&true) {
+            // Standard output is read last and passed on first: so errors come after all that was written before them.
+            let errors = self.read_some(Source::Stderr);
+            let output = self.read_some(Source::Stdout);
+            self.pass_on(Source::Stdout, &output, session);
+            self.pass_on(Source::Stderr, &errors, session);
         }
     }
 
-    /// Reads what an output holds, at most a certain amount. Returns the number of bytes.
-    fn read_some(&mut self, source: Source, session: &mut Session) -> usize {
-        let mut bytes = vec![0; READ];
-        let from = match source {
-            Source::Stdout => &self.program.stdout,
-            Source::Stderr => &self.program.stderr,
-        };
-        match read(from, &mut bytes) {
-            Ok(length @ 1..) => {
-                let (pattern, collected) = (&self.pattern, &mut self.collected);
-                let mut seen = |line: &[u8]| {
-                    if let Some(pattern) = pattern {
-                        pattern.take(&shown(line), collected);
-                    }
-                };
-                self.output.take(source, &bytes[..length], Instant::now(), &mut session.log, &mut seen);
-                length
-            }
-            Err(nix::errno::Errno::EINTR | nix::errno::Errno::EAGAIN) => 0,
-            Ok(0) | Err(_) => {
-                self.open[source as usize] = false;
-                0
-            }
+    /// Reads what an output holds, as much as a pipe does.
+    fn read_some(&mut self, source: Source) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        if self.open[source as usize] {
+            let from = match source {
+                Source::Stdout => &self.program.stdout,
+                Source::Stderr => &self.program.stderr,
+            };
+            bytes.resize(READ, 0);
+            let length = match read(from, &mut bytes) {
+                Ok(length @ 1..) => length,
+                Err(nix::errno::Errno::EINTR | nix::errno::Errno::EAGAIN) => 0,
+                Ok(0) | Err(_) => {
+                    self.open[source as usize] = false;
+                    0
+                }
+            };
+            bytes.truncate(length);
         }
+        bytes
+    }
+
+    fn pass_on(&mut self, source: Source, bytes: &[u8], session: &mut Session) {
+        let (pattern, collected) = (&self.pattern, &mut self.collected);
+        let mut seen = |line: &[u8]| {
+            if let Some(pattern) = pattern {
+                pattern.take(&shown(line), collected);
+            }
+        };
+        self.output.take(source, bytes, Instant::now(), &mut session.log, &mut seen);
     }
 
     /// Ends the program and what it has left running.
@@ -263,11 +273,13 @@ impl Run {
     fn read_last(&mut self, session: &mut Session) {
         for source in [Source::Stdout, Source::Stderr] {
             let mut length = 0;
-            while self.open[source as usize] && length < READ_LAST {
-                match self.read_some(source, session) {
-                    0 => break,
-                    more => length += more,
+            while length < READ_LAST {
+                let bytes = self.read_some(source);
+                if bytes.is_empty() {
+                    break;
                 }
+                length += bytes.len();
+                self.pass_on(source, &bytes, session);
             }
         }
         let (pattern, collected) = (&self.pattern, &mut self.collected);

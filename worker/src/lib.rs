@@ -26,5 +26,6 @@ pub mod run;
 pub mod slot;
 pub mod state;
 mod time_limit;
+mod trainer_log;
 pub mod trainer_process;
 mod usage;

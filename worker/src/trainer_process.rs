@@ -18,25 +18,24 @@ use nix::{
 };
 use tokio::{
     io::{AsyncWriteExt, BufReader},
-    process::{Child, ChildStderr, ChildStdin, ChildStdout},
+    process::{Child, ChildStdin, ChildStdout},
     sync::{Notify, mpsc},
     task::JoinSet,
     time::Instant,
 };
-use tracing::{info, warn};
+use tracing::warn;
 
 use crate::{
     input::{EndStatus, Input, TrainerEnd},
     launcher::{Launchers, TrainerOptions},
     lines::{ReadLine, Tail, read_line},
-    log_queue::{About, LogQueue, TRAINER_TARGET},
+    log_queue::{About, LogQueue},
+    trainer_log::TrainerLog,
 };
 
 /// Maximum length of a trainer's line, in bytes. A longer result could not be reported: its JSON is never shorter
 /// than its wire form.
 pub const MAX_LINE_BYTES: usize = MAX_MESSAGE_BYTES;
-/// Maximum length of a log line that is passed on in one piece.
-const MAX_LOG_LINE_BYTES: usize = 16 << 10;
 /// How long to read on after a trainer has died: a grandchild may hold its pipes open.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long a trainer that closed its standard output may take to exit.
@@ -125,8 +124,22 @@ impl Trainers for TrainerProcesses {
             }
             None => Err("this worker does not run its kind".to_owned()),
         };
-        let mut child = match launched {
-            Ok(child) => child,
+        let tail = Tail::default();
+        let about = Arc::<Mutex<Arc<About>>>::default();
+        let log = |stderr| {
+            TrainerLog::new(slot, stderr, tail.clone(), self.logs.clone(), Arc::clone(&about))
+                .map_err(|error| format!("its log cannot be read: {error}"))
+        };
+        let started = launched.and_then(|mut child| {
+            let (Some(stdin), Some(stdout), Some(stderr)) =
+                (child.stdin.take(), child.stdout.take(), child.stderr.take())
+            else {
+                unreachable!("all three were asked for as pipes");
+            };
+            Ok((stdin, stdout, log(stderr)?, child))
+        });
+        let (stdin, stdout, log, child) = match started {
+            Ok(started) => started,
             Err(why) => {
                 let status = EndStatus::NotStarted(why);
                 let end = TrainerEnd { status, stderr: String::new(), killed_for_memory: false };
@@ -136,14 +149,8 @@ impl Trainers for TrainerProcesses {
                 return;
             }
         };
-        let (Some(stdin), Some(stdout), Some(stderr)) =
-            (child.stdin.take(), child.stdout.take(), child.stderr.take())
-        else {
-            unreachable!("all three were asked for as pipes");
-        };
         let (lines, to_write) = mpsc::unbounded_channel();
-        let (kill, tail) = (Arc::new(Notify::new()), Tail::default());
-        let about = Arc::<Mutex<Arc<About>>>::default();
+        let kill = Arc::new(Notify::new());
         let supervisor = Supervisor {
             slot,
             kind,
@@ -151,10 +158,9 @@ impl Trainers for TrainerProcesses {
             kill: Arc::clone(&kill),
             tail: tail.clone(),
             memory: Arc::clone(&self.memory),
-            logs: self.logs.clone(),
-            about: Arc::clone(&about),
+            log: Arc::new(log),
         };
-        self.tasks.spawn(supervisor.watch(child, stdin, to_write, stdout, stderr));
+        self.tasks.spawn(supervisor.watch(child, stdin, to_write, stdout));
         self.running.insert(slot, Handle { lines, kill, tail, about });
     }
 
@@ -204,9 +210,7 @@ struct Supervisor {
     kill: Arc<Notify>,
     tail: Tail,
     memory: Arc<Mutex<OutOfMemoryWatch>>,
-    logs: LogQueue,
-    /// The lease that it trains, or trained last.
-    about: Arc<Mutex<Arc<About>>>,
+    log: Arc<TrainerLog>,
 }
 
 impl Supervisor {
@@ -217,7 +221,6 @@ impl Supervisor {
         stdin: ChildStdin,
         to_write: mpsc::UnboundedReceiver<Vec<u8>>,
         stdout: ChildStdout,
-        stderr: ChildStderr,
     ) {
         let group = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
         let kill_group = || {
@@ -228,14 +231,12 @@ impl Supervisor {
         };
         let mut pipes = JoinSet::new();
         pipes.spawn(write(stdin, to_write));
-        let log = tokio::spawn(log(
-            self.slot,
-            stderr,
-            self.tail.clone(),
-            self.logs.clone(),
-            Arc::clone(&self.about),
-        ));
-        let mut listening = tokio::spawn(listen(self.slot, stdout, self.inputs.clone()));
+        let following = {
+            let log = Arc::clone(&self.log);
+            tokio::spawn(async move { log.follow().await })
+        };
+        let mut listening =
+            tokio::spawn(listen(self.slot, stdout, Arc::clone(&self.log), self.inputs.clone()));
         let mut killed = false;
         let mut said_all = false;
         let mut patience_ends = None;
@@ -269,9 +270,9 @@ impl Supervisor {
         if !said_all && tokio::time::timeout(LAST_WORDS, &mut listening).await.is_err() {
             listening.abort();
         }
-        let log_abort = log.abort_handle();
-        if tokio::time::timeout(LAST_WORDS, log).await.is_err() {
-            log_abort.abort();
+        let abort = following.abort_handle();
+        if tokio::time::timeout(LAST_WORDS, following).await.is_err() {
+            abort.abort();
         }
         let end = self.end(status, killed);
         let _ = self.inputs.send(Input::TrainerEnded { slot: self.slot, end }).await;
@@ -311,8 +312,9 @@ async fn write(mut stdin: ChildStdin, mut lines: mpsc::UnboundedReceiver<Vec<u8>
     }
 }
 
-/// Passes on a trainer's events, until it closes its output or sends something that is not part of the protocol.
-async fn listen(slot: u32, stdout: ChildStdout, inputs: mpsc::Sender<Input>) {
+/// Passes on a trainer's events, each after what it had logged until then, until it closes its output or sends something
+/// that is not part of the protocol.
+async fn listen(slot: u32, stdout: ChildStdout, log: Arc<TrainerLog>, inputs: mpsc::Sender<Input>) {
     let mut stdout = BufReader::new(stdout);
     let mut line = Vec::new();
     loop {
@@ -330,6 +332,7 @@ async fn listen(slot: u32, stdout: ChildStdout, inputs: mpsc::Sender<Input>) {
             }
         };
         let violated = matches!(input, Input::ProtocolViolation { .. });
+        log.catch_up();
         if inputs.send(input).await.is_err() {
             return;
         }
@@ -354,27 +357,37 @@ fn parse(line: &[u8]) -> Result<protocol::Event, String> {
     Ok(event)
 }
 
-/// Passes a trainer's log on to the agent's log and to the coordinator, and keeps the end of it.
-async fn log(slot: u32, stderr: ChildStderr, tail: Tail, logs: LogQueue, about: Arc<Mutex<Arc<About>>>) {
-    let mut stderr = BufReader::new(stderr);
-    let mut line = Vec::new();
-    loop {
-        match read_line(&mut stderr, &mut line, MAX_LOG_LINE_BYTES).await {
-            Ok(ReadLine::Whole | ReadLine::TooLong) => {
-                tail.keep(&line);
-                let text = String::from_utf8_lossy(&line);
-                info!(target: TRAINER_TARGET, "slot {slot}: {}", text.trim_end());
-                let about = about.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                logs.trainer_says(about, &text);
-            }
-            Ok(ReadLine::End) | Err(_) => return,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::process::Stdio;
+
+    use tokio::process::Command;
+
     use super::*;
+
+    #[tokio::test]
+    async fn an_event_comes_after_what_was_logged_before_it() {
+        let script = "seq 1 1500 >&2; echo '{\"event\":\"idle\"}'; echo 'later' >&2";
+        let mut child = Command::new("sh")
+            .args(["-c", script])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let queue = LogQueue::default();
+        let stderr = child.stderr.take().unwrap();
+        let log = TrainerLog::new(1, stderr, Tail::default(), queue.clone(), Arc::default()).unwrap();
+        let (inputs, mut said) = mpsc::channel(1);
+        let listening = tokio::spawn(listen(1, child.stdout.take().unwrap(), Arc::new(log), inputs));
+        assert!(matches!(said.recv().await, Some(Input::TrainerSaid { .. })));
+        // The queue may have the later line too.
+        queue.keep_newest();
+        let (messages, _) = queue.take();
+        let lines: Vec<&str> =
+            messages.iter().flat_map(|m| &m.lines).map(|line| line.text.as_str()).collect();
+        assert!(lines.contains(&"1500"), "{lines:?}");
+        listening.await.unwrap();
+    }
 
     #[test]
     fn lines_are_events_or_errors() {

@@ -25,6 +25,28 @@ fn a_flood_of_output_is_bounded() {
 }
 
 #[test]
+fn errors_come_after_the_output_that_was_written_before_them() {
+    let folder = Folder::new();
+    let mut runner = Runner::start();
+    let script = format!(
+        "i=0; while [ $i -lt 900 ]; do echo output $i; echo error $i >&2; i=$((i+1)); done; {RESULT}"
+    );
+    result(&runner.run(folder.shell(&script)));
+    let (_, log) = runner.end();
+    let mut outputs = 0;
+    let mut errors = 0;
+    for line in log.lines() {
+        if line == format!("output {outputs}") {
+            outputs += 1;
+        } else if line == format!("error {errors}") {
+            errors += 1;
+            assert!(errors <= outputs, "{line} before output {outputs}");
+        }
+    }
+    assert_eq!((outputs, errors), (900, 900), "{log}");
+}
+
+#[test]
 fn progress_bars_are_thinned() {
     let folder = Folder::new();
     let mut runner = Runner::start();
