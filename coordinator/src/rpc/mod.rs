@@ -5,6 +5,7 @@ mod convert;
 mod fuzzing;
 mod grid;
 mod listing;
+mod log_intake;
 mod logs;
 pub(crate) mod methods;
 mod parts;

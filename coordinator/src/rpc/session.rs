@@ -17,6 +17,7 @@ use tonic::{Code, Status, Streaming};
 use super::{
     context::{Rpc, WorkerRules},
     convert,
+    log_intake::LogIntake,
     rate::Rate,
     refusal::refusal,
     untrusted,
@@ -33,8 +34,6 @@ const LAST_WORDS: Duration = Duration::from_secs(3);
 const EPOCHS_A_SECOND: u32 = 500;
 /// Maximum number of messages per second about what the host of one worker does; others are dropped.
 const USAGES_A_SECOND: u32 = 5;
-/// Maximum number of log lines per second from one worker; others are dropped.
-const LINES_A_SECOND: u32 = 1024;
 /// Maximum number of leases that one worker may return at once: one for every possible slot; after that one per
 /// second. Each grant and each return is an entry of the journal, and a worker that can train nothing would cause
 /// them forever.
@@ -122,7 +121,7 @@ impl WorkerSession {
 
     async fn listen(&mut self, worker: &WorkerId, line: &WorkerStream) -> Result<(), Status> {
         let mut epochs = Rate::new(EPOCHS_A_SECOND, EPOCHS_A_SECOND);
-        let mut lines = Rate::new(LINES_A_SECOND, LINES_A_SECOND);
+        let mut logs = LogIntake::new(worker.clone(), self.rpc.logs.clone());
         let usage = self.rpc.usages.stream(worker.clone());
         let mut usages = Rate::new(USAGES_A_SECOND, USAGES_A_SECOND);
         let mut releases = Rate::new(RELEASES_AT_ONCE, RELEASES_A_SECOND);
@@ -134,14 +133,7 @@ impl WorkerSession {
                 // Losing progress and logs does no harm, and more of them than a person can read are not needed.
                 work_request::Message::Epoch(_) if !epochs.take(1) => continue,
                 work_request::Message::Usage(_) if !usages.take(1) => continue,
-                work_request::Message::Log(logged) => {
-                    // Members are stored with the lines and use as much space. Without a line they are useless.
-                    let cost = logged.lines.len().max(logged.tasks.len());
-                    if !logged.lines.is_empty() && lines.take(cost) {
-                        let batch = untrusted::log_batch(worker, logged).map_err(convert::invalid)?;
-                        let _there_was_room = self.rpc.logs.append(batch);
-                    }
-                }
+                work_request::Message::Log(logged) => logs.take(logged)?,
                 work_request::Message::Usage(said) => usage.says(said, self.rpc.clock.now()),
                 message => {
                     if matches!(message, work_request::Message::Released(_)) {
