@@ -109,11 +109,16 @@ impl Host {
     }
 }
 
+/// A host with one core has two slots too many.
+fn of_gpus(warnings: &[String]) -> Vec<&String> {
+    warnings.iter().filter(|warning| !warning.contains("slow each other down")).collect()
+}
+
 #[tokio::test]
 async fn gpus_that_can_be_used_are_offered() {
     let (devices, warnings, log) = Host::new(TWO_GPUS, USABLE).hello().await;
     assert_eq!(devices, ["cuda:0 NVIDIA H100", "cuda:1 NVIDIA H100"]);
-    assert_eq!(warnings, [] as [String; 0], "{log}");
+    assert_eq!(of_gpus(&warnings), [] as [&String; 0], "{log}");
 }
 
 /// Programs bring their own libraries.
@@ -128,7 +133,7 @@ async fn gpus_are_offered_to_programs_without_asking_a_trainer() {
     assert_eq!(devices, ["cuda:0 NVIDIA H100", "cuda:1 NVIDIA H100"]);
     let offers = hello.slots[1].offers.clone().unwrap();
     assert!(offers.gpu && offers.trainers == [i32::from(v1::TrainerKind::Programs)], "{offers:?}");
-    assert_eq!(hello.warnings, [] as [String; 0]);
+    assert_eq!(of_gpus(&hello.warnings), [] as [&String; 0]);
 }
 
 #[tokio::test]
