@@ -181,7 +181,7 @@ async fn what_is_revoked_ends_also_while_it_is_used() {
 async fn a_connection_ends_with_its_credential() {
     let secured = Secured::start().await;
     let now = Moment::now();
-    let soon = secured.file_valid(Role::Work, "gpu1", now..now.after(std::time::Duration::from_secs(3)));
+    let soon = secured.file_valid(Role::Work, "gpu1", now..now.after(std::time::Duration::from_secs(10)));
     let mut worker = worker(&secured, &soon, "gpu1-0123456789ab").await.unwrap();
     assert_eq!(timeout(SOON, worker.hear()).await.expect("its stream ends"), None);
     assert!(secured.try_channel(&soon).await.unwrap_err().contains("it has expired"));

@@ -98,8 +98,8 @@ async fn a_worker_keeps_its_lease_over_a_restart_of_the_coordinator() {
 async fn a_report_under_an_older_lease_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
-    config.lease = Duration::from_millis(400);
-    config.heartbeat = Duration::from_millis(100);
+    config.lease = Duration::from_secs(3);
+    config.heartbeat = Duration::from_secs(1);
     let coordinator = start_with(config).await.unwrap();
     let mut person = Person::at(&coordinator).await;
     person.submit(&small_sweep("first", 1, 1)).await;

@@ -16,6 +16,7 @@ const facts = (pairs) => h("dl", { class: "facts" }, pairs.map(([name, value]) =
 
 const look = throttled(1000, async () => {
   const path = ofSweep(sweepName, taskPath(configuration, seed));
+  const ran = shown?.task.state === "running";
   let lines;
   try {
     shown = await get(path);
@@ -25,6 +26,8 @@ const look = throttled(1000, async () => {
   }
   showError(null);
   draw();
+  // The last lines of its log come after its end.
+  if (ran && shown.task.state !== "running") setTimeout(look, 1500);
   const text = lines.error ? lines.error.message : lines.lines.map((line) => `${line.at.slice(11, 19)} ${line.worker} ${line.source}: ${line.text}`).join("\n");
   if (text !== log) {
     const place = $("log");

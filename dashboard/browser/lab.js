@@ -38,7 +38,7 @@ def report(**values):
         print(json.dumps(values), file=file)
 best = 0.72 - 0.5 * math.exp(-6 * given.dropout) + draw.gauss(0, 0.02)
 for epoch in range(1, given.epochs + 1):
-    time.sleep(given.pause)
+    time.sleep(0 if pathlib.Path(__file__).with_name("hurry").exists() else given.pause)
     accuracy = best * (1 - math.exp(-epoch / 2)) + draw.gauss(0, 0.004)
     print(f"epoch {epoch}: accuracy {accuracy:.3f}")
     report(epoch=epoch, valid_accuracy=accuracy, train_loss=2 * (1 - accuracy))

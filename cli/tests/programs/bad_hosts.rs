@@ -114,7 +114,7 @@ fn a_host_on_which_every_trainer_dies_does_not_fail_the_sweep() {
 #[test]
 fn a_host_with_another_data_set_gets_nothing_of_a_sweep_that_has_results() {
     let lab = Lab::new();
-    lab.write("small.yaml", GRID);
+    lab.write("small.yaml", &GRID.replace("epochs: 30", "epochs: 120"));
     let other = ["data", "generate", "--out", "other/demo.safetensors", "--seed", "7"];
     assert!(lab.colearn(&other).status.success());
     let (_coordinator, url) = lab.coordinator("127.0.0.1:0");

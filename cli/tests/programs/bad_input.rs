@@ -295,6 +295,7 @@ fn a_state_folder_has_one_holder_and_a_name_one_sweep() {
 fn a_full_disk_loses_nothing_that_was_recorded() {
     let lab = Lab::new();
     let Some(disk) = SmallDisk::mount(lab.path().join("disk"), 1024) else { return };
+    lab.write("small.yaml", &SWEEP.replace("epochs: 6", "epochs: 60"));
     let run =
         ["run", "small.yaml", "--state", "disk/state", "--slots", "1", "--threads", "1", "--device", "cpu"];
     let target = ["--state", "disk/state"];

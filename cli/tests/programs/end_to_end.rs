@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::lab::{Lab, largest_difference, text};
+use crate::lab::{Lab, SWEEP, largest_difference, text};
 
 /// Two runs of the same tasks on the same machine may differ only by float rounding.
 const ROUNDING: f64 = 1e-4;
@@ -40,6 +40,7 @@ fn undisturbed(lab: &Lab) -> Value {
 #[test]
 fn a_run_that_is_interrupted_continues_without_repeating_a_finished_task() {
     let lab = Lab::new();
+    lab.write("small.yaml", &SWEEP.replace("epochs: 6", "epochs: 60"));
     let expected = undisturbed(&lab);
     let configurations = expected["configurations"].as_array().unwrap();
     assert_eq!(configurations.len(), 3);
@@ -96,6 +97,7 @@ fn a_run_that_is_interrupted_continues_without_repeating_a_finished_task() {
 #[test]
 fn kills_of_worker_and_coordinator_leave_the_table_as_it_was() {
     let lab = Lab::new();
+    lab.write("small.yaml", &SWEEP.replace("epochs: 6", "epochs: 90"));
     let expected = undisturbed(&lab);
 
     let (coordinator, url) = lab.coordinator("127.0.0.1:0");
@@ -107,7 +109,16 @@ fn kills_of_worker_and_coordinator_leave_the_table_as_it_was() {
 
     let victim = lab.worker(&url, "one");
     let _survivor = lab.worker(&url, "two");
-    lab.wait_until(&target, |status| running(status) == 2);
+    // A task that has just begun is not done when the worker is killed.
+    lab.wait_for("a task of the victim", || {
+        let tasks = lab.json(&["tasks", "small", "--json", "--coordinator", &url]);
+        let begun = |task: &Value| {
+            task["worker"].as_str().is_some_and(|worker| worker.starts_with("one-"))
+                && task["state"] == "running"
+                && (1..45).contains(&task["epoch"].as_u64().unwrap_or(0))
+        };
+        tasks["tasks"].as_array().unwrap().iter().any(begun)
+    });
     victim.kill();
 
     let before = lab.wait_until(&target, |status| done(status) >= 1 && done(status) < 6);
@@ -131,6 +142,7 @@ fn kills_of_worker_and_coordinator_leave_the_table_as_it_was() {
 #[test]
 fn a_run_that_is_killed_costs_its_tasks_no_attempt() {
     let lab = Lab::new();
+    lab.write("small.yaml", &SWEEP.replace("epochs: 6", "epochs: 60"));
     let run = ["run", "small.yaml", "--state", "state", "--slots", "1", "--threads", "1", "--device", "cpu"];
     let first = lab.start(&run);
     lab.wait_until(&["--state", "state"], |status| running(status) >= 1);

@@ -152,7 +152,7 @@ fn run(lab: &Lab, further: &[&str]) -> Command {
 #[test]
 fn a_run_is_followed_to_its_end_with_keys_and_other_sizes() {
     let lab = Lab::new();
-    lab.write("small.yaml", &long_sweep());
+    lab.write("small.yaml", &long_sweep().replace("epochs: 6", "epochs: 40"));
     let mut terminal = Terminal::start(run(&lab, &[]), &[]);
     terminal.wait_for(&lab, "1 Grid");
     terminal.wait_for(&lab, "unimodal");

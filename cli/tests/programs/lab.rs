@@ -60,11 +60,18 @@ impl Running {
 
     /// Waits for the end; returns the exit code.
     pub(crate) fn code(mut self) -> i32 {
-        self.0.wait().unwrap().code().expect("ended by itself")
+        let deadline = Instant::now() + Duration::from_secs(300);
+        loop {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status.code().expect("ended by itself");
+            }
+            assert!(Instant::now() < deadline, "it does not end");
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 
-/// A sweep that takes a few seconds: 3 configurations x 2 seeds.
+/// A sweep that takes a second: 3 configurations x 2 seeds. More epochs make one that is seen while it is trained.
 pub(crate) const SWEEP: &str = "\
 name: small
 dataset: demo

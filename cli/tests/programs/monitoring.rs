@@ -212,7 +212,7 @@ fn prometheus_answers_what_the_dashboard_and_the_alerts_ask() {
         // A query that Prometheus refuses fails here.
         ask(&address, &query);
     }
-    assert!(is_up());
+    lab.wait_for("a scrape in time", is_up);
     let finished = "max_over_time(colearn_tasks_finished_total[10m])";
     lab.wait_for("the last result", || ask(&address, finished)[0]["value"][1] == "6");
     let loaded: Value = serde_json::from_str(&get(&address, "/api/v1/rules")).unwrap();

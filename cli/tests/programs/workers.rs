@@ -13,7 +13,7 @@ name: small
 dataset: demo
 primary: language
 model: {kind: bi-eflstm, hidden: 16, layers: 1, dropout: 0.2}
-training: {epochs: 100, batch_size: 32, learning_rate: 0.003}
+training: {epochs: 400, batch_size: 32, learning_rate: 0.003}
 modality_dropout: {audio: 0.5, video: 0.5}
 seeds: [3]
 checkpoint: {every_epochs: 1000}

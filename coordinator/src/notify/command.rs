@@ -171,7 +171,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("pid");
         let line = format!("sleep 1000 & echo $! > '{}'; wait", file.display());
-        let command = EventCommand { within: Duration::from_millis(500), ..command(line) };
+        let command = EventCommand { within: Duration::from_secs(5), ..command(line) };
         let trouble = command.run("msg_7", "{}").await.unwrap_err();
         assert!(trouble.why.contains("was killed"), "{trouble:?}");
         let pid: i32 = fs::read_to_string(file).unwrap().trim().parse().unwrap();

@@ -15,6 +15,8 @@ const PAGE: u32 = 64;
 const PAGE_BYTES: usize = 64 << 10;
 /// Interval of the checks whether a followed task has ended.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+/// How long to wait for the last lines of a task: a worker sends lines four times per second, and reports at once.
+const LAST_LINES: Duration = Duration::from_millis(750);
 
 fn recorded(kept: KeptLine) -> v1::RecordedLine {
     let source = match kept.line.source {
@@ -50,6 +52,7 @@ pub(super) async fn stream(
 ) {
     let mut written = rpc.logs.written();
     let mut over = !follow;
+    let mut ran = false;
     // Lines that were logged before the request must be included.
     rpc.logs.flush().await;
     loop {
@@ -71,10 +74,17 @@ pub(super) async fn stream(
             return;
         }
         match has_ended(&rpc, &of).await {
-            // Its last lines may have arrived in the meantime.
             Ok(ended) => over = ended,
             Err(status) => return lines.fail(status).await,
         }
+        if over {
+            // Its last lines may have arrived in the meantime, or are on their way.
+            if ran && timeout(LAST_LINES, lines.closed()).await.is_ok() {
+                return;
+            }
+            rpc.logs.flush().await;
+        }
+        ran = true;
         if !over {
             tokio::select! {
                 biased;

@@ -11,8 +11,8 @@ use super::{Folder, Runner, TASK, failure, result};
 const EPOCH_BY_EPOCH: &str = r#"
 at="$COLEARN_CHECKPOINT_DIR/epoch"
 epoch=$(( $(cat "$at" 2>/dev/null || echo 0) + 1 ))
-echo "{\"epoch\": $epoch, \"train_loss\": $epoch}" >> "$COLEARN_METRICS"
 echo $epoch > "$at"
+echo "{\"epoch\": $epoch, \"train_loss\": $epoch}" >> "$COLEARN_METRICS"
 if [ $epoch -lt 4 ]; then exit 75; fi
 echo '{"result": {"accuracy": 1}}' >> "$COLEARN_METRICS"
 "#;

@@ -73,7 +73,7 @@ impl Host {
                 "--threads",
                 "1",
                 "--connect-timeout",
-                "1",
+                "60",
             ])
             .args(["--data-dir", ".", "--checkpoints", "checkpoints"])
             .args(options)

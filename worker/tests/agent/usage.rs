@@ -64,7 +64,9 @@ fn a_coordinator_that_is_not_there_is_named() {
 fn a_worker_without_a_trainer_program_says_how_to_get_one() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("colearn-worker");
-    fs::copy(env!("CARGO_BIN_EXE_colearn-worker"), &program).unwrap();
+    // A copy may still be open for writing in a process that another test has just forked; then it cannot be started.
+    let original = env!("CARGO_BIN_EXE_colearn-worker");
+    fs::hard_link(original, &program).or_else(|_| fs::copy(original, &program).map(drop)).unwrap();
     let run_with = |args: &[&str], trainer: &str| {
         Command::new(&program)
             .args(["--coordinator", "http://127.0.0.1:1", "--connect-timeout", "1", "--device", "cpu"])
