@@ -182,7 +182,7 @@ impl Output {
         let left_out = mem::take(&mut self.left_out);
         if left_out > 0 {
             log.warn(&format!(
-                "{left_out} lines of the program's output were left out: at most {RATE} per second are kept"
+                "{left_out} lines of the program's output were left out: after {BURST} lines at once, at most {RATE} per second are kept"
             ));
         }
     }

@@ -1,9 +1,11 @@
 //! Log lines on their way to the coordinator: those of the agent and those of its trainers.
 //!
-//! Logs never block anything: lines are kept in a bounded queue. If they come faster than the link takes them, or
-//! while there is no link, the oldest are dropped and counted.
+//! Logs never block anything: a bounded number of lines waits. If they come faster than the link takes them, or while
+//! there is no link, the oldest lines of the lease with the most lines are left out and counted: what one program says
+//! does not push out how another one ended.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, VecDeque},
     fmt::Write as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -26,15 +28,11 @@ use tracing_subscriber::{Layer, layer::Context};
 const MAX_WAITING: usize = 2048;
 /// Maximum length of a line in bytes; longer lines are cut.
 const MAX_LINE_BYTES: usize = 4096;
-/// Interval of sends, and the number of lines per send, including lines that report dropped ones: at most 800 per
-/// second; the coordinator accepts 1000.
+/// Interval of sends, and the number of lines per send, including notes of lines that were left out: at most 800 per
+/// second; the coordinator accepts 1000. It is also the number of lines that are sent at once when the worker exits: with
+/// those of the second before they are not more than the coordinator accepts.
 const BETWEEN_SENDS: Duration = Duration::from_millis(250);
 const LINES_A_SEND: usize = 200;
-/// Number of lines that are sent at once when the worker exits: with those of the second before they are not more than
-/// the coordinator accepts.
-const LAST_LINES: usize = 200;
-/// Maximum number of leases with separate counts of dropped lines.
-const MAX_COUNTS: usize = 64;
 /// Target of trainers' lines in the agent's own log; they must not be sent a second time.
 pub(super) const TRAINER_TARGET: &str = "trainer";
 /// Target of the state machine's log lines; these are queued together with their subject.
@@ -61,8 +59,19 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct Waiting {
+    of: BTreeMap<LeaseToken, LeaseLines>,
+    /// Number of lines of all leases.
+    count: usize,
+    /// The next send begins with this lease.
+    next: LeaseToken,
+}
+
+/// The lines of one lease, or of the worker itself, oldest first.
+#[derive(Debug, Default)]
+struct LeaseLines {
     lines: VecDeque<(Arc<About>, v1::LogLine)>,
-    left_out: BTreeMap<LeaseToken, (Arc<About>, u64)>,
+    /// Number of lines that were left out before them.
+    left_out: u64,
 }
 
 impl LogQueue {
@@ -78,12 +87,12 @@ impl LogQueue {
 
     fn put(&self, about: Arc<About>, source: v1::LogSource, text: &str) {
         let mut waiting = self.waiting();
-        if waiting.lines.len() >= MAX_WAITING
-            && let Some((about, _)) = waiting.lines.pop_front()
-        {
-            waiting.leave_out(about);
+        for text in text.trim_end().split('\n') {
+            waiting.add(Arc::clone(&about), line(source, now(), text));
         }
-        waiting.lines.push_back((about, line(source, text)));
+        while waiting.count > MAX_WAITING {
+            waiting.leave_one_out();
+        }
         drop(waiting);
         self.0.news.notify_one();
     }
@@ -95,7 +104,7 @@ impl LogQueue {
 
     /// Completes when there are lines and it is time to send. Dropping the future loses nothing.
     pub(super) async fn due(&self, not_before: Instant) {
-        while self.waiting().lines.is_empty() {
+        while self.waiting().of.is_empty() {
             self.0.news.notified().await;
         }
         tokio::time::sleep_until(not_before).await;
@@ -103,45 +112,32 @@ impl LogQueue {
 
     /// The oldest lines that may be sent now, in messages with one subject each; and the time of the next send.
     pub(super) fn take(&self) -> (Vec<v1::LogLines>, Instant) {
-        let mut messages: Vec<(About, Vec<v1::LogLine>)> = Vec::new();
-        let mut put = |about: Arc<About>, line: v1::LogLine| match messages
-            .iter_mut()
-            .find(|(other, _)| other.token == about.token)
-        {
-            Some((same, lines)) => {
-                same.tasks
-                    .extend(about.tasks.iter().filter(|task| !same.tasks.contains(task)).collect::<Vec<_>>());
-                lines.push(line);
-            }
-            None => messages.push(((*about).clone(), vec![line])),
-        };
         let mut waiting = self.waiting();
-        for (about, count) in std::mem::take(&mut waiting.left_out).into_values() {
-            let lines = counted(count, "line");
-            let text = format!("{lines} left out here: lines came faster than they could be sent");
-            put(about, line(v1::LogSource::Worker, &text));
+        let mut messages: BTreeMap<LeaseToken, v1::LogLines> = BTreeMap::new();
+        let mut room = LINES_A_SEND;
+        while room > 0 && !waiting.of.is_empty() {
+            let share = (room / waiting.of.len()).max(1);
+            let later = waiting.of.range(waiting.next..);
+            let tokens: Vec<LeaseToken> =
+                later.chain(waiting.of.range(..waiting.next)).map(|(token, _)| *token).collect();
+            for token in tokens.into_iter().take(room) {
+                let message = messages.entry(token).or_insert_with(|| v1::LogLines {
+                    token: token.0,
+                    tasks: Vec::new(),
+                    lines: Vec::new(),
+                });
+                room -= waiting.take(token, share.min(room), message);
+                waiting.next = LeaseToken(token.0.wrapping_add(1));
+            }
         }
-        let count = waiting.lines.len().min(LINES_A_SEND - MAX_COUNTS);
-        for (about, line) in waiting.lines.drain(..count) {
-            put(about, line);
-        }
-        let message = |(about, lines): (About, Vec<v1::LogLine>)| v1::LogLines {
-            token: about.token.0,
-            tasks: about.tasks.iter().copied().map(Into::into).collect(),
-            lines,
-        };
-        (messages.into_iter().map(message).collect(), Instant::now() + BETWEEN_SENDS)
+        (messages.into_values().collect(), Instant::now() + BETWEEN_SENDS)
     }
-}
 
-impl LogQueue {
-    /// Leaves out all lines but the newest, which can be sent at once.
+    /// Leaves out all lines but the newest of each lease, which can be sent at once.
     pub(super) fn keep_newest(&self) {
         let mut waiting = self.waiting();
-        while waiting.lines.len() > LAST_LINES - MAX_COUNTS {
-            if let Some((about, _)) = waiting.lines.pop_front() {
-                waiting.leave_out(about);
-            }
+        while waiting.count + waiting.notes() > LINES_A_SEND {
+            waiting.leave_one_out();
         }
     }
 
@@ -152,17 +148,74 @@ impl LogQueue {
 }
 
 impl Waiting {
-    fn leave_out(&mut self, about: Arc<About>) {
-        let known = self.left_out.contains_key(&about.token) || self.left_out.len() < MAX_COUNTS - 1;
-        // With too many leases, gaps are not counted for each of them.
-        let about = if known { about } else { Arc::default() };
-        self.left_out.entry(about.token).or_insert((about, 0)).1 += 1;
+    fn add(&mut self, about: Arc<About>, line: v1::LogLine) {
+        self.count += 1;
+        self.of.entry(about.token).or_default().lines.push_back((about, line));
+    }
+
+    /// Leaves out the oldest line of the lease with the most lines, the oldest of such leases.
+    fn leave_one_out(&mut self) {
+        let Some((&token, longest)) =
+            self.of.iter_mut().max_by_key(|(token, of)| (of.lines.len(), Reverse(**token)))
+        else {
+            return;
+        };
+        self.count -= longest.lines.pop_front().map_or(0, |_| 1);
+        longest.left_out += 1;
+        if longest.lines.is_empty() && token != LeaseToken::default() {
+            // With as many leases as lines, gaps are not counted for each of them.
+            let left_out = longest.left_out;
+            self.of.remove(&token);
+            self.of.entry(LeaseToken::default()).or_default().left_out += left_out;
+        }
+    }
+
+    /// Number of leases with a gap.
+    fn notes(&self) -> usize {
+        self.of.values().filter(|of| of.left_out > 0).count()
+    }
+
+    /// Moves up to `limit` lines of a lease to a message; a note of a gap counts as a line. Returns their number.
+    fn take(&mut self, token: LeaseToken, limit: usize, message: &mut v1::LogLines) -> usize {
+        let Some(of) = self.of.get_mut(&token) else { return 0 };
+        let mut moved = 0;
+        if of.left_out > 0 {
+            let lines = counted(std::mem::take(&mut of.left_out), "line");
+            let text = format!("{lines} left out here: lines came faster than they could be sent");
+            // At the time of the line after the gap, among those of other leases.
+            let at = of.lines.front().map_or_else(now, |(_, line)| line.at);
+            message.lines.push(line(v1::LogSource::Worker, at, &text));
+            moved += 1;
+        }
+        let count = of.lines.len().min(limit - moved);
+        let mut named: Option<Arc<About>> = None;
+        for (about, line) in of.lines.drain(..count) {
+            message.lines.push(line);
+            if named.as_ref().is_some_and(|named| Arc::ptr_eq(named, &about)) {
+                continue;
+            }
+            for task in about.tasks.iter().copied().map(Into::into) {
+                if !message.tasks.contains(&task) {
+                    message.tasks.push(task);
+                }
+            }
+            named = Some(about);
+        }
+        if of.lines.is_empty() {
+            self.of.remove(&token);
+        }
+        self.count -= count;
+        moved + count
     }
 }
 
-fn line(source: v1::LogSource, text: &str) -> v1::LogLine {
+/// The time of this host's clock, in milliseconds since 1970.
+fn now() -> i64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let at = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+fn line(source: v1::LogSource, at: i64, text: &str) -> v1::LogLine {
     v1::LogLine { at, source: source.into(), text: shortened(text.trim_end(), MAX_LINE_BYTES) }
 }
 
@@ -273,31 +326,80 @@ mod tests {
     #[test]
     fn what_does_not_fit_is_counted_where_it_is_missing() {
         let queue = LogQueue::default();
-        queue.trainer_says(about(7), "lost");
+        queue.trainer_says(about(7), "kept");
         for number in 0..MAX_WAITING + 1 {
             queue.worker_says(About::default(), &number.to_string());
         }
         let (messages, _) = queue.take();
         let texts = texts(&messages);
-        assert_eq!(texts[1].0, 7);
-        assert!(texts[1].1[0].starts_with("1 line left out here"), "{texts:?}");
-        assert!(texts[0].1[0].starts_with("1 line left out here"), "{texts:?}");
-        assert_eq!(texts[0].1[1], "1", "the newest are kept");
+        assert_eq!(texts[1], (7, vec!["kept"]));
+        assert!(texts[0].1[0].starts_with("2 lines left out here"), "{texts:?}");
+        assert_eq!(texts[0].1[1], "2", "the newest are kept");
+        assert_eq!(messages[0].lines[0].at, messages[0].lines[1].at);
         // Sending the whole queue takes some time: the coordinator drops lines that come faster.
-        assert!(messages.iter().map(|message| message.lines.len()).sum::<usize>() <= LINES_A_SEND);
+        assert_eq!(messages.iter().map(|message| message.lines.len()).sum::<usize>(), LINES_A_SEND);
+    }
+
+    #[test]
+    fn what_one_task_says_does_not_push_out_how_another_ended() {
+        let queue = LogQueue::default();
+        for token in 1..=40 {
+            for number in 0..3000 {
+                queue.trainer_says(about(token), &number.to_string());
+            }
+            queue.trainer_says(about(token), &format!("task {token} failed"));
+        }
+        let mut last = BTreeMap::new();
+        for _ in 0..5 {
+            let (messages, _) = queue.take();
+            assert_eq!(messages.len(), 40, "each of them gets on");
+            last.extend(
+                messages.into_iter().map(|mut message| (message.token, message.lines.pop().unwrap())),
+            );
+        }
+        queue.keep_newest();
+        let (messages, _) = queue.take();
+        let count = messages.iter().map(|message| message.lines.len()).sum::<usize>();
+        assert!(count <= LINES_A_SEND, "{count}");
+        last.extend(messages.into_iter().map(|mut message| (message.token, message.lines.pop().unwrap())));
+        for (token, line) in last {
+            assert_eq!(line.text, format!("task {token} failed"));
+        }
+        assert!(queue.take().0.is_empty());
+    }
+
+    #[test]
+    fn texts_of_several_lines_are_several_lines() {
+        let queue = LogQueue::default();
+        queue.worker_says(About::default(), "failed: exit code 3:\nno such gradient\n");
+        assert_eq!(texts(&queue.take().0), [(0, vec!["failed: exit code 3:", "no such gradient"])]);
     }
 
     #[test]
     fn gaps_of_any_number_of_leases_are_counted() {
         let queue = LogQueue::default();
-        for token in 1..=200 {
-            queue.trainer_says(about(token), "lost");
+        let leases = 2 * MAX_WAITING as u64;
+        for token in 1..=leases {
+            queue.trainer_says(about(token), "a line");
         }
-        for _ in 0..MAX_WAITING {
-            queue.worker_says(About::default(), "kept");
+        let mut kept = 0;
+        let mut notes = Vec::new();
+        loop {
+            let (messages, _) = queue.take();
+            assert!(messages.iter().map(|message| message.lines.len()).sum::<usize>() <= LINES_A_SEND);
+            if messages.is_empty() {
+                break;
+            }
+            for message in messages {
+                if message.token == 0 {
+                    notes.extend(message.lines.into_iter().map(|line| line.text));
+                } else {
+                    kept += message.lines.len();
+                }
+            }
         }
-        let (messages, _) = queue.take();
-        assert_eq!(messages.len(), MAX_COUNTS);
-        assert!(messages.iter().map(|message| message.lines.len()).sum::<usize>() <= LINES_A_SEND);
+        assert_eq!(kept, MAX_WAITING);
+        assert_eq!(notes.len(), 1);
+        assert!(notes[0].starts_with("2048 lines left out here"), "{notes:?}");
     }
 }

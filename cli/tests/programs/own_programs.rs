@@ -356,16 +356,21 @@ fn a_changed_program_is_refused_unless_it_is_told() {
 }
 
 #[test]
-fn the_last_lines_of_a_program_are_in_the_log_of_its_task() {
+fn the_last_lines_of_each_program_are_in_the_log_of_its_task() {
     let lab = lab();
-    let one = SWEEP.replace("x: [1, 2, 3, 4]", "x: [1]").replace("count: 5", "count: 1");
-    lab.write("small.yaml", &one.replace("max_attempts: 9", "max_attempts: 1"));
-    lab.write("train.sh", "seq 1 1500; echo what matters >&2; exit 3");
+    let four = SWEEP.replace("x: [1, 2, 3, 4]", "x: [1, 2]").replace("count: 5", "count: 2");
+    lab.write("small.yaml", &four.replace("max_attempts: 9", "max_attempts: 1"));
+    lab.write("train.sh", "seq 1 3000; echo what matters >&2; exit 3");
     assert_eq!(run(&lab, &[]).status.code(), Some(9));
     let tasks = lab.json(&["tasks", "small", "--json"]);
-    let task = format!("small/{}/0", tasks["tasks"][0]["configuration"].as_str().unwrap());
-    let log = text(&lab.colearn(&["logs", &task]).stdout);
-    assert!(log.contains("what matters"), "{log}");
+    for task in tasks["tasks"].as_array().unwrap() {
+        let name = format!("small/{}/{}", task["configuration"].as_str().unwrap(), task["seed"]);
+        let log = text(&lab.colearn(&["logs", &name]).stdout);
+        assert_eq!(task["state"], "failed", "{task}");
+        // Among the lines of its program, and in the word of the worker that it failed.
+        assert!(log.lines().any(|line| line.ends_with("trainer  what matters")), "{name}: {log}");
+    }
+    assert_eq!(tasks["tasks"].as_array().unwrap().len(), 4);
 }
 
 #[test]
