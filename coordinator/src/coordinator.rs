@@ -105,7 +105,10 @@ pub enum Storage {
 #[derive(Debug, thiserror::Error)]
 pub enum CoordinatorError {
     /// The address cannot be listened on.
-    #[error("{address} cannot be listened on ({cause}): stop what uses it, or choose another with --listen")]
+    #[error(
+        "{address} cannot be listened on ({cause}): {}choose another with --listen",
+        if cause.kind() == io::ErrorKind::AddrInUse { "stop what uses it, or " } else { "" }
+    )]
     Listen {
         /// The address.
         address: SocketAddr,

@@ -14,7 +14,7 @@ pub enum DatasetError {
         /// The path where the file was expected.
         path: PathBuf,
         /// How to obtain it.
-        remedy: &'static str,
+        remedy: String,
     },
     /// The file, or the target of a link, is not under the folder that data sets are confined to. Nothing outside the
     /// folder was examined.

@@ -237,10 +237,13 @@ fn failed_to_open(source: io::Error, path: &Path) -> DatasetError {
 }
 
 /// How to obtain a data set that is missing, by its name.
-fn remedy(path: &Path) -> &'static str {
-    match path.file_stem().and_then(|stem| stem.to_str()) {
-        Some("demo") => "run `colearn data generate` to make the demo set",
+fn remedy(path: &Path) -> String {
+    let remedy = match path.file_stem().and_then(|stem| stem.to_str()) {
+        Some("demo") => {
+            return format!("run `colearn data generate --out {}` to make the demo set", path.display());
+        }
         Some("utd-mhad" | "utd-mhad-3") => "datasets/README.md says how to obtain and prepare it",
         _ => "check the name and the data folder; datasets/README.md says how sets are made",
-    }
+    };
+    remedy.to_owned()
 }

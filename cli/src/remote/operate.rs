@@ -56,7 +56,8 @@ pub(crate) async fn retry(arguments: &RetryArgs) -> Outcome {
     let response = answered(client, name, answer).await?;
     let summary = summary_of(response.sweep)?;
     if response.retried == 0 {
-        outln!("{name}: nothing to retry, no task {}", has_ended_so(*failed));
+        let which = if task.is_empty() && !is_part { "no task" } else { "none of these tasks" };
+        outln!("{name}: nothing to retry, {which} {}", has_ended_so(*failed));
     } else {
         outln!("{name}: {} pending again", counted(response.retried, "task"));
         outln!("{}", continues(&connection, target, &summary, Path::new("FILE")));

@@ -256,6 +256,20 @@ fn a_state_folder_of_a_colleague_that_may_be_read_can_be_looked_at() {
 }
 
 #[test]
+fn a_state_folder_that_may_not_be_read_is_not_called_empty() {
+    let lab = Lab::new();
+    let (coordinator, _) = lab.coordinator(ANYWHERE);
+    coordinator.terminate();
+    assert_eq!(coordinator.code(), 0);
+    fs::set_permissions(lab.path(), PermissionsExt::from_mode(0o755)).unwrap();
+    fs::set_permissions(lab.path().join("state"), PermissionsExt::from_mode(0o700)).unwrap();
+    let Some(output) = as_user(&lab, SOMEBODY_ELSE, &["list", "--state", "state"]) else { return };
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(6), "{said}");
+    assert!(said.contains("state/colearn.db cannot be read (Permission denied"), "{said}");
+}
+
+#[test]
 fn a_worker_that_has_not_come_back_was_not_seen_in_1970() {
     let lab = Lab::new();
     lab.write("small.yaml", &SWEEP.replace("epochs: 6", "epochs: 500"));

@@ -269,7 +269,7 @@ impl SweepService for Sweeps {
         let v1::CancelTasksRequest { name, tasks, configurations, seeds } = request.into_inner();
         let selection = match (tasks.is_empty(), configurations.is_empty() && seeds.is_empty()) {
             (true, true) => {
-                return Err(convert::invalid("no task is named; CancelSweep cancels all of them"));
+                return Err(convert::invalid("no task is named: to cancel all of them, cancel the sweep"));
             }
             (false, false) => {
                 return Err(convert::invalid("name either `tasks`, or `configurations` and `seeds`"));

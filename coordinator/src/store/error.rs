@@ -102,6 +102,16 @@ pub enum StoreError {
         /// The expected path.
         path: PathBuf,
     },
+    /// The state folder cannot be looked into.
+    #[error(
+        "database {path} cannot be read ({cause}): ask its owner, or name another state folder with --state"
+    )]
+    NotReadable {
+        /// Path of the database.
+        path: PathBuf,
+        /// The error of the operating system.
+        cause: io::Error,
+    },
     /// A copy could not be written.
     #[error("backup {path} cannot be written ({cause})")]
     BackupNotWritten {

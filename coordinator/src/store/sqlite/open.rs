@@ -1,6 +1,7 @@
 //! Opens the database: to serve it, or only to read it.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::{Arc, LazyLock, atomic::AtomicU64},
     time::Duration,
@@ -104,8 +105,12 @@ impl SqliteStore {
     /// cannot be read without writing to the folder.
     pub async fn open_to_read(folder: &Path) -> Result<Self, StoreError> {
         let path = folder.join("colearn.db");
-        if !path.is_file() {
-            return Err(StoreError::Missing { path });
+        match path.metadata() {
+            Ok(found) if found.is_file() => {}
+            Err(cause) if !matches!(cause.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Err(StoreError::NotReadable { path, cause });
+            }
+            Ok(_) | Err(_) => return Err(StoreError::Missing { path }),
         }
         let options = SqliteConnectOptions::new()
             .filename(&path)
