@@ -106,8 +106,7 @@ pub enum Storage {
 pub enum CoordinatorError {
     /// The address cannot be listened on.
     #[error(
-        "{address} cannot be listened on ({cause}): {}choose another with --listen",
-        if cause.kind() == io::ErrorKind::AddrInUse { "stop what uses it, or " } else { "" }
+        "{address} cannot be listened on ({cause}): choose another with --listen, or free it if it is in use"
     )]
     Listen {
         /// The address.

@@ -34,7 +34,7 @@ fn submit(lab: &Lab, url: &str) {
 /// alone, and the next coordinator has all results.
 fn restarted(end: impl Fn(Running)) {
     let lab = Lab::new();
-    lab.write("small.yaml", &long());
+    lab.write("small.yaml", &long().replace("epochs: 90", "epochs: 200"));
     // The worker waits longer and longer before it tries again: the lease is longer than that.
     let start =
         |listen: &str| lab.coordinator_on(listen, "state", 30).unwrap_or_else(|| panic!("{}", lab.logs()));
@@ -52,9 +52,9 @@ fn restarted(end: impl Fn(Running)) {
         tasks["tasks"].as_array().unwrap().iter().any(begun)
     });
 
-    let epochs = told(&lab, "one.log", " epoch ");
     end(coordinator);
     lab.wait_for("the stream's end", || told(&lab, "one.log", "no connection to the coordinator") > 0);
+    let epochs = told(&lab, "one.log", " epoch ");
     lab.wait_for("training to go on", || told(&lab, "one.log", " epoch ") >= epochs + 3);
 
     let (_coordinator, _) = start(url.trim_start_matches("http://"));
