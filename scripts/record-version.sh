@@ -10,5 +10,5 @@ if [ -e "$folder" ]; then
   echo "record-version: $folder exists and stays: name another, such as scripts/record-version.sh $version-more" >&2
   exit 1
 fi
-COLEARN_RECORD=$PWD/$folder cargo test --locked --quiet -p colearn-coordinator --test recorded -- --exact records_this_version
+COLEARN_RECORD=$PWD/$folder cargo test --locked --quiet -p colearn-coordinator --test coordinator -- --exact recorded::records_this_version
 ls -l "$folder"

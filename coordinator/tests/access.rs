@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests that fails is a test that fails")]
 
+#[expect(dead_code, reason = "the tests in that folder use more of it")]
+#[path = "coordinator/support/mod.rs"]
 mod support;
 
 use std::{

@@ -1,5 +1,7 @@
 //! Clients that misbehave, and a normal worker beside them that is still served.
 
+#[expect(dead_code, reason = "the tests in that folder use more of it")]
+#[path = "coordinator/support/mod.rs"]
 mod support;
 
 use std::{

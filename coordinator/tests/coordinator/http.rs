@@ -2,18 +2,17 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
 use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
 use colearn_coordinator::RunningCoordinator;
 use serde_json::Value;
-use support::{Person, SOON, small_sweep, start};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     time::timeout,
 };
+
+use crate::support::{self, Person, SOON, small_sweep, start};
 
 /// An answer in HTTP/1.1.
 struct Answer {

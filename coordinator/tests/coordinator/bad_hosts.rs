@@ -1,10 +1,9 @@
 //! Workers on which no task succeeds, over gRPC.
 
-mod support;
-
 use colearn_proto::v1::{self, get_results_response::Part, work_response::Message};
-use support::{Person, ScriptedWorker, result, small_sweep, start, tasks};
 use tonic::Code;
+
+use crate::support::{Person, ScriptedWorker, result, small_sweep, start, tasks};
 
 async fn undrain(person: &mut Person, worker: &str) -> Result<v1::Worker, tonic::Status> {
     let request = v1::UndrainWorkerRequest { worker: worker.to_owned() };

@@ -1,12 +1,11 @@
 //! Answers that would not fit into one message and are sent in pages.
 
-mod support;
-
 use std::sync::Arc;
 
 use colearn_core::sweep::Sweep;
 use colearn_proto::v1;
-use support::{Person, ScriptedWorker, config, small_sweep, start, start_with};
+
+use crate::support::{Person, ScriptedWorker, config, small_sweep, start, start_with};
 
 fn ids(page: &v1::GetSweepResponse) -> Vec<String> {
     page.configurations.iter().map(|row| row.configuration.clone()).collect()

@@ -1,9 +1,8 @@
 //! The grid of a sweep, and the tasks of some of its configurations.
 
-mod support;
-
 use colearn_proto::v1::{self, TaskState};
-use support::{Person, ScriptedWorker, small_sweep, start, tasks};
+
+use crate::support::{Person, ScriptedWorker, small_sweep, start, tasks};
 
 /// The seeds, and the names of configurations with the states of their tasks.
 async fn grid(person: &mut Person, name: &str) -> (Vec<u64>, Vec<(String, Vec<TaskState>)>) {

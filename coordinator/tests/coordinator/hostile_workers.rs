@@ -1,7 +1,5 @@
 //! Workers that send unusual messages, and their effects.
 
-mod support;
-
 use std::{
     path::Path,
     time::{Duration, Instant},
@@ -9,7 +7,8 @@ use std::{
 
 use colearn_coordinator::RunningCoordinator;
 use colearn_proto::v1::{self, get_results_response::Part, work_request};
-use support::{Person, ScriptedWorker, a_sweep_is_trained, result, small_sweep, start, tasks};
+
+use crate::support::{Person, ScriptedWorker, a_sweep_is_trained, result, small_sweep, start, tasks};
 
 fn released(token: u64) -> work_request::Message {
     work_request::Message::Released(v1::LeaseReleased { token })

@@ -1,13 +1,12 @@
 //! A scripted worker against the real coordinator, over gRPC.
 
-mod support;
-
 use std::time::Duration;
 
 use colearn_core::settings::TaskSettings;
 use colearn_proto::v1::{self, SweepState, get_results_response::Part, work_request};
-use support::{Person, ScriptedWorker, config, held, small_sweep, start, start_with, tasks};
 use tonic::Code;
+
+use crate::support::{self, Person, ScriptedWorker, config, held, small_sweep, start, start_with, tasks};
 
 #[tokio::test]
 async fn a_sweep_is_trained_from_submission_to_results() {

@@ -1,12 +1,11 @@
 //! Clients that request much and read nothing.
 
-mod support;
-
 use std::sync::{Arc, atomic::Ordering};
 
 use colearn_coordinator::Storage;
 use colearn_proto::v1;
-use support::{
+
+use crate::support::{
     Person, ScriptedWorker, a_sweep_is_trained, channel, config, result, small_sweep, start_with, tasks,
     watched::Watched,
 };

@@ -4,8 +4,6 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests; clippy takes their helpers for something else")]
 
-mod support;
-
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -36,8 +34,9 @@ use colearn_proto::{
         ToWorker,
     },
 };
-use support::{
-    Person, ScriptedWorker, channel, config, secured::try_connect, small_sweep, start, start_with,
+
+use crate::support::{
+    self, Person, ScriptedWorker, channel, config, secured::try_connect, small_sweep, start, start_with,
 };
 
 const WORKER: &str = "recorded";

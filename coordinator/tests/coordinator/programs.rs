@@ -1,7 +1,5 @@
 //! Sweeps of programs over gRPC: which slots take them, why they wait, and what happens when a program changes.
 
-mod support;
-
 use colearn_coordinator::RunningCoordinator;
 use colearn_core::{
     needs::{Needs, TrainerKind},
@@ -9,7 +7,8 @@ use colearn_core::{
     sweep::Sweep,
 };
 use colearn_proto::v1::{self, work_request, work_response::Message};
-use support::{Person, ScriptedWorker, result, small_sweep, start, tasks};
+
+use crate::support::{Person, ScriptedWorker, result, small_sweep, start, tasks};
 
 fn program(name: &str, needs: Needs) -> Sweep {
     let mut sweep = small_sweep(name, 4, 1);

@@ -1,7 +1,5 @@
 //! The view of users and scripts, and starts and stops of a coordinator.
 
-mod support;
-
 use std::sync::Arc;
 
 use colearn_coordinator::{
@@ -11,8 +9,9 @@ use colearn_coordinator::{
 };
 use colearn_core::{id::SweepId, scheduler::Recovered};
 use colearn_proto::v1::{self, SweepState};
-use support::{Person, ScriptedWorker, channel, config, small_sweep, start, start_with, tasks};
 use tonic::Code;
+
+use crate::support::{self, Person, ScriptedWorker, channel, config, small_sweep, start, start_with, tasks};
 
 #[tokio::test]
 async fn the_same_sweep_submitted_twice_is_one() {

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
 use std::{path::Path, time::Duration};
 
 use colearn_coordinator::{
@@ -12,12 +10,13 @@ use colearn_coordinator::{
     store::{SqliteStore, Store as _},
 };
 use colearn_proto::v1;
-use support::{
+use tokio::time::sleep;
+
+use crate::support::{
     Person, ScriptedWorker, a_sweep_is_trained, config,
     receiver::{Receiver, SECRET, SILENCE},
     small_sweep, start_with, tasks,
 };
-use tokio::time::sleep;
 
 fn telling(folder: &Path, receiver: &Receiver) -> Config {
     let url = format!("http://anna:pw@{}/hooks/colearn?token=x", receiver.address);

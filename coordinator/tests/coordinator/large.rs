@@ -2,15 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests that fails is a test that fails")]
 
-mod support;
-
 use std::{path::Path, sync::Arc, time::Instant};
 
 use colearn_coordinator::store::check;
 use colearn_core::sweep::Sweep;
 use colearn_proto::v1;
 use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
-use support::{Person, ScriptedWorker, config, small_sweep, start, start_with, tasks};
+
+use crate::support::{Person, ScriptedWorker, config, small_sweep, start, start_with, tasks};
 
 async fn longest(folder: &Path, select: &'static str) -> i64 {
     let options = SqliteConnectOptions::new().filename(folder.join("colearn.db"));

@@ -2,15 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-mod support;
-
 use std::path::Path;
 
 use colearn_access::Role;
 use colearn_proto::v1;
-use support::secured::Secured;
 use tonic::{Code, body::Body, codegen::http, transport::Channel};
 use tower::{Service as _, ServiceExt as _};
+
+use crate::support::secured::Secured;
 
 async fn scrape(channel: &mut Channel) -> (u16, String) {
     let request = http::Request::get("http://coordinator/metrics").body(Body::empty()).unwrap();

@@ -1,6 +1,5 @@
 //! A coordinator on a free port, and a worker that a test controls, over real gRPC.
 
-#![expect(dead_code, reason = "each test file uses what it needs of this")]
 #![expect(clippy::unwrap_used, reason = "a helper of tests that fails is a test that fails")]
 
 use std::{path::Path, sync::Arc, time::Duration};
@@ -19,7 +18,7 @@ pub(crate) mod receiver;
 pub(crate) mod secured;
 pub(crate) mod watched;
 
-#[path = "../../src/testing.rs"]
+#[path = "../../../src/testing.rs"]
 mod testing;
 pub(crate) use testing::small_sweep;
 

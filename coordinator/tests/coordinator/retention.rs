@@ -1,7 +1,5 @@
 //! Ended and settled sweeps: they are not part of a start, and can still be queried completely.
 
-mod support;
-
 use std::{path::Path, time::Duration};
 
 use colearn_coordinator::{
@@ -10,8 +8,9 @@ use colearn_coordinator::{
 };
 use colearn_core::id::SweepId;
 use colearn_proto::v1::{self, SweepState};
-use support::{Person, ScriptedWorker, config, small_sweep, start_with, tasks};
 use tonic::Code;
+
+use crate::support::{Person, ScriptedWorker, config, small_sweep, start_with, tasks};
 
 const ACTIVE: SweepId = SweepId(1);
 const OLD: SweepId = SweepId(2);

@@ -2,8 +2,6 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests that fails is a test that fails")]
 
-mod support;
-
 use std::path::Path;
 
 use colearn_coordinator::{
@@ -12,7 +10,8 @@ use colearn_coordinator::{
 };
 use colearn_proto::v1;
 use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
-use support::{Person, ScriptedWorker, config, small_sweep, start_with, tasks};
+
+use crate::support::{Person, ScriptedWorker, config, small_sweep, start_with, tasks};
 
 /// Two complete sweeps; the first is settled.
 async fn two_sweeps(folder: &Path) {

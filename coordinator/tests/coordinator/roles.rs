@@ -1,7 +1,5 @@
 //! What those may do who were let in: roles, names of workers, leases of others, and what is taken back.
 
-mod support;
-
 use std::path::Path;
 
 use colearn_access::{DAY, Moment, Role};
@@ -9,7 +7,6 @@ use colearn_proto::v1::{
     self, sweep_service_client::SweepServiceClient, work_request::Message as Say,
     worker_service_client::WorkerServiceClient,
 };
-use support::{Person, SOON, ScriptedWorker, held, hello, secured::Secured, small_sweep, tasks};
 use tokio::time::timeout;
 use tonic::{Code, Status, transport::Channel};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
@@ -17,6 +14,8 @@ use tonic_reflection::pb::v1::{
     ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
     server_reflection_request::MessageRequest,
 };
+
+use crate::support::{Person, SOON, ScriptedWorker, held, hello, secured::Secured, small_sweep, tasks};
 
 fn code<T>(answer: Result<T, Status>) -> Code {
     answer.map_or_else(|status| status.code(), |_| Code::Ok)
