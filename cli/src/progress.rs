@@ -213,7 +213,8 @@ fn bar() -> Shown {
     if bar.is_hidden() {
         return Shown::Lines { last: None };
     }
-    let style = ProgressStyle::with_template("{prefix} [{bar:32}] {msg}")
+    // Two lines, so that neither is wider than the terminal.
+    let style = ProgressStyle::with_template("{prefix} [{wide_bar}]\n{wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ");
     bar.set_style(style);

@@ -188,14 +188,21 @@ fn a_run_is_followed_to_its_end_with_keys_and_other_sizes() {
 #[test]
 fn who_leaves_the_view_of_a_run_leaves_it_running_and_ctrl_c_stops_it() {
     let lab = Lab::new();
-    lab.write("small.yaml", &long_sweep().replace("epochs: 6", "epochs: 60"));
+    let name = "small-but-with-a-name-of-forty-characters";
+    let named = long_sweep().replace("name: small", &format!("name: {name}"));
+    lab.write("small.yaml", &named.replace("epochs: 6", "epochs: 60"));
     for leaves_before in [true, false] {
         let mut terminal = Terminal::start(run(&lab, &[]), &[]);
         terminal.wait_for(&lab, "1 Grid");
         if leaves_before {
             terminal.press("q");
             terminal.wait_for(&lab, "the run goes on; Ctrl-C stops it");
-            terminal.wait_for(&lab, "tasks done");
+            // Neither line of the bar is wider than the terminal.
+            lab.wait_for("a bar of two lines", || {
+                let rows: Vec<String> = terminal.screen.lock().unwrap().screen().rows(0, 80).collect();
+                let is_bar = |line: &str| line.starts_with(&format!("{name} [")) && line.ends_with(']');
+                rows.windows(2).any(|pair| is_bar(&pair[0]) && pair[1].contains("/24 tasks done, "))
+            });
         }
         terminal.press("\u{3}");
         let (code, shown) = terminal.end(&lab);

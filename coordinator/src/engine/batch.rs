@@ -155,12 +155,15 @@ impl Turn {
                 tracing::warn!(%task, name = scheduler.name_of(task), attempt, %failure, "task failed");
                 self.given_up += 1;
             }
-            Action::RefuseSweep { sweep, failure } => tracing::warn!(%sweep, %failure, "sweep refused"),
+            Action::RefuseSweep { sweep, failure } => {
+                tracing::warn!(%sweep, name = name_of(scheduler, sweep), %failure, "sweep refused");
+            }
             Action::StopSweep { sweep, reason } => {
-                tracing::warn!(%sweep, reason, "sweep stopped: no other task of it begins");
+                let name = name_of(scheduler, sweep);
+                tracing::warn!(%sweep, name, reason, "sweep stopped: no other task of it begins");
             }
             Action::EndSweep { sweep, status } => {
-                tracing::info!(%sweep, ?status, "sweep ended");
+                tracing::info!(%sweep, name = name_of(scheduler, sweep), ?status, "sweep ended");
                 self.ended.push((sweep, status));
             }
         }
@@ -169,4 +172,9 @@ impl Turn {
     pub(super) fn answer(&mut self, answer: impl FnOnce() + Send + 'static) {
         self.effects.push(Effect::Answer(Box::new(answer)));
     }
+}
+
+/// The name of a sweep that is not settled, for logs.
+fn name_of(scheduler: &Scheduler, sweep: SweepId) -> &str {
+    scheduler.sweep(sweep).map_or("", |view| view.sweep().name.as_str())
 }
