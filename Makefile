@@ -123,8 +123,11 @@ uplot: ## set up uPlot in .uplot, once: fetches 1 MB of charts for the dashboard
 
 browser: dashboard/browser/node_modules/stamp ## install what drives a browser, with which `make test` also tries the dashboard (needs npm, chromium)
 
+# What a build from nothing takes on the disk, libtorch included.
+demo build: SPACE_MB ?= 3500
+test: SPACE_MB ?= 9500
 check-tools:
-	@scripts/check-tools.sh
+	@SPACE_MB=$(SPACE_MB) TARGET=$(TARGET) scripts/check-tools.sh
 
 # Python for the tests of the preparation scripts; the programs do not need it.
 .venv/stamp: datasets/requirements.txt
