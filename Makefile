@@ -125,7 +125,7 @@ browser: dashboard/browser/node_modules/stamp ## install what drives a browser, 
 
 # What a build from nothing takes on the disk, libtorch included.
 demo build: SPACE_MB ?= 3500
-test: SPACE_MB ?= 9500
+test: SPACE_MB ?= 10500
 check-tools:
 	@SPACE_MB=$(SPACE_MB) TARGET=$(TARGET) scripts/check-tools.sh
 

@@ -10,7 +10,7 @@ use colearn_report::{
 
 use crate::{
     args::Format,
-    layout::{Column, Role, fitted, width},
+    layout::{Column, Role, fitted, sentence, width},
     shown::Shown,
 };
 
@@ -88,14 +88,12 @@ pub(crate) fn for_people(table: &ResultsTable, shown: &Shown, width: usize) -> S
     let names = shown.pick(row_names(table), table.configurations.len());
     let mut text = format!("sweep {}\n{}\n", table.sweep, fitted(&averages(table, shown), &names, width));
     if !shown.note.is_empty() {
+        // It ends with a command: wrapped here, it could not be copied.
         text += &format!("{}\n", shown.note);
     }
-    text += &format!("{}\n", summary_line(table));
-    if let Some(step) = next_step(table) {
-        text += &format!("{step}\n");
-    }
-    for warning in warnings(table) {
-        text += &format!("warning: {warning}\n");
+    let warnings = warnings(table).into_iter().map(|warning| format!("warning: {warning}"));
+    for line in [summary_line(table)].into_iter().chain(next_step(table)).chain(warnings) {
+        text += &sentence(&line, width);
     }
     text
 }
@@ -174,6 +172,17 @@ mod tests {
             }
         }
         ResultsTable::of(&sweep, &outcomes)
+    }
+
+    #[test]
+    fn what_is_said_below_a_table_is_as_narrow_as_the_table() {
+        let table = table(DEMO, &[(2, 3)]);
+        for width in [80, 120] {
+            let text = for_people(&table, &Shown::default(), width);
+            assert!(widest(&text.lines().collect::<Vec<_>>()) <= width, "{text}");
+            let whole = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(whole.contains(&summary_line(&table)), "{text}");
+        }
     }
 
     /// The lines of the table, without the notes.

@@ -163,6 +163,11 @@ pub(super) fn widest_line(text: &str) -> usize {
     text.lines().map(chars).max().unwrap_or(0)
 }
 
+/// A sentence below a table, in as many lines as it needs.
+pub(crate) fn sentence(text: &str, width: usize) -> String {
+    wrapped(text, width).join("\n") + "\n"
+}
+
 /// The lines of a text, wrapped at blanks; a word that is longer than a line is cut.
 fn wrapped(text: &str, width: usize) -> Vec<Cow<'_, str>> {
     let mut lines = Vec::new();

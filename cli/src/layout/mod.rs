@@ -7,7 +7,7 @@ use std::env;
 use terminal_size::{Width, terminal_size};
 
 use self::lines::{INDENT, chars, total, widest_line};
-pub(crate) use self::lines::{Lines, Shape};
+pub(crate) use self::lines::{Lines, Shape, sentence};
 
 /// The smallest width that is used: tables do not get narrower on smaller terminals.
 const NARROWEST: usize = 80;

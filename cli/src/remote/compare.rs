@@ -14,7 +14,7 @@ use crate::{
     args::{CompareArgs, CompareFormat, Compared},
     connect::Connection,
     exit::{Exit, Failure, Outcome},
-    layout::{Column, Role, fitted, width},
+    layout::{Column, Role, fitted, sentence, width},
 };
 
 /// `colearn compare A B`.
@@ -95,11 +95,13 @@ impl Comparison {
         };
         match format {
             CompareFormat::Table => {
-                let text: Vec<String> = sheets.iter().map(|sheet| for_people(sheet, width())).collect();
-                outln!("{}\n\n{legend}", text.join("\n\n"));
+                let width = width();
+                let mut text: String = sheets.iter().map(|sheet| for_people(sheet, width) + "\n").collect();
+                text += &sentence(&legend, width);
                 for warning in warnings {
-                    outln!("warning: {warning}");
+                    text += &sentence(&format!("warning: {warning}"), width);
                 }
+                out!("{text}");
                 return;
             }
             CompareFormat::Markdown => {
@@ -144,9 +146,9 @@ fn for_people(sheet: &Sheet, width: usize) -> String {
         Column { heading, cells: sheet.rows.iter().map(cell).collect(), words: index == 0, role }
     };
     let columns: Vec<Column> = sheet.heading.iter().enumerate().map(column).collect();
-    let mut text = format!("{}\n{}", sheet.title, fitted(&columns, &[], width));
+    let mut text = format!("{}\n{}\n", sheet.title, fitted(&columns, &[], width));
     for note in &sheet.notes {
-        text += &format!("\n{note}");
+        text += &sentence(note, width);
     }
     text
 }

@@ -80,10 +80,7 @@ fn a_sweep_on_a_state_folder_is_extended_retried_and_removed() {
 
     let compared = said(&lab, &with(&["compare", "small/unimodal", "small/audio=0.0"], &target));
     assert!(compared.contains("each (second) against small/unimodal (first)"), "{compared}");
-    assert!(
-        compared.lines().all(|line| line.starts_with("mean ±") || line.chars().count() <= 80),
-        "{compared}"
-    );
+    assert!(compared.lines().all(|line| line.chars().count() <= 80), "{compared}");
     let twice = refused(&lab, &with(&["compare", "small", "small", "--across"], &target), 2);
     assert!(twice.contains("`small` is named twice"), "{twice}");
     lab.write("other.yaml", &SWEEP.replace("name: small", "name: other").replace("epochs: 6", "epochs: 1"));
