@@ -112,31 +112,47 @@ pub(crate) async fn measure_tls(figures: &mut Figures, small: bool) -> Outcome {
     Ok(())
 }
 
+/// Runs of the reference before a larger sweep, and as many after it.
+const REFERENCES: usize = 2;
+/// Runs of each of the larger sweeps: the largest takes minutes.
+const LARGE_RUNS: [usize; 2] = [3, 1];
+
 /// The cost of a task must not depend on the number of tasks. The smallest sweep ends before SQLite has moved data
-/// from its log to its tables, so the larger sweeps are compared with the second, which is short and therefore run
-/// several times.
+/// from its log to its tables, so the larger sweeps are compared with the second. It is short, and the speed of the disk
+/// varies, so that it is run on both sides of each.
 pub(crate) async fn measure_growth(figures: &mut Figures, small: bool) -> Outcome {
-    let sizes = if small { [100, 1000, 10_000, 20_000] } else { [100, 10_000, 100_000, 1_000_000] };
-    let mut costs = Vec::new();
-    for tasks in sizes {
-        let mut runs = Vec::new();
-        for _ in 0..if tasks == sizes[1] { 5 } else { 1 } {
-            runs.push(run(16, tasks).await?);
-        }
-        let cost = Cost::median(&runs);
-        let what = |what: &str| format!("flat: a task among {tasks}: {what}");
+    let [smallest, reference, larger @ ..] =
+        if small { [100, 1000, 10_000, 20_000] } else { [100, 10_000, 100_000, 1_000_000] };
+    let mut add = |what: &str, tasks: u32, cost: &Cost| {
+        let what = |which: &str| format!("flat: a task among {tasks}{what}: {which}");
         figures.add(what("from result to result, 16 slots"), cost.wall, "ms", None);
         figures.add(what("processor time of the coordinator"), cost.processor, "ms", None);
         figures.add(what("written to the disk"), cost.written, "KiB", None);
-        costs.push(cost);
+    };
+    add("", smallest, &run(16, smallest).await?);
+    let mut ratios = Vec::new();
+    for (tasks, runs) in larger.into_iter().zip(LARGE_RUNS) {
+        let (mut small_runs, mut large_runs) = (Vec::new(), Vec::new());
+        for _ in 0..runs {
+            for _ in 0..REFERENCES {
+                small_runs.push(run(16, reference).await?);
+            }
+            large_runs.push(run(16, tasks).await?);
+            for _ in 0..REFERENCES {
+                small_runs.push(run(16, reference).await?);
+            }
+        }
+        let [small, large] = [small_runs, large_runs].map(|runs| Cost::median(&runs));
+        add(&format!(", beside {tasks}"), reference, &small);
+        add("", tasks, &large);
+        ratios.push((tasks, large, small));
     }
-    let [_, middle, larger @ ..] = costs.as_slice() else { return Ok(()) };
-    for (tasks, most) in sizes[2..].iter().zip(larger) {
-        let what = |what: &str| format!("flat: among {tasks} over among {}: {what}", sizes[1]);
+    for (tasks, large, small) in ratios {
+        let what = |what: &str| format!("flat: among {tasks} over among {reference}: {what}");
         let goal = |most| Some(Goal::AtMost(most));
-        figures.add(what("time"), most.wall / middle.wall, "times", goal(1.1));
-        figures.add(what("processor"), most.processor / middle.processor, "times", goal(1.1));
-        figures.add(what("written"), most.written / middle.written, "times", goal(1.25));
+        figures.add(what("time"), large.wall / small.wall, "times", goal(1.1));
+        figures.add(what("processor"), large.processor / small.processor, "times", goal(1.1));
+        figures.add(what("written"), large.written / small.written, "times", goal(1.25));
     }
     Ok(())
 }
