@@ -123,8 +123,8 @@ const LARGE_RUNS: [usize; 2] = [3, 1];
 pub(crate) async fn measure_growth(figures: &mut Figures, small: bool) -> Outcome {
     let [smallest, reference, larger @ ..] =
         if small { [100, 1000, 10_000, 20_000] } else { [100, 10_000, 100_000, 1_000_000] };
-    let mut add = |what: &str, tasks: u32, cost: &Cost| {
-        let what = |which: &str| format!("flat: a task among {tasks}{what}: {which}");
+    let mut add = |beside: &str, tasks: u32, cost: &Cost| {
+        let what = |what: &str| format!("flat: a task among {tasks}{beside}: {what}");
         figures.add(what("from result to result, 16 slots"), cost.wall, "ms", None);
         figures.add(what("processor time of the coordinator"), cost.processor, "ms", None);
         figures.add(what("written to the disk"), cost.written, "KiB", None);
